@@ -1,0 +1,58 @@
+"""Every error and warning of amllog.
+
+AmllogError (Exception)
+ ├── ConfigError          settings are wrong; raised by setup() with every problem in it
+ ├── MetricError          a metric that is no number, or a name that cannot be one (also a TypeError/ValueError)
+ └── MissingExtraError    an optional package is needed; says the install line
+
+AmllogWarning (UserWarning)  said once through `warnings`, for the developer of the script
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+
+class Problem(NamedTuple):
+    """One wrong setting: what was set, to which value, and what is allowed."""
+
+    variable: str
+    value: object
+    allowed: str
+
+    def __str__(self) -> str:
+        return f"{self.variable} = {self.value!r}: {self.allowed}"
+
+
+class AmllogError(Exception):
+    """Base of every error that amllog raises."""
+
+
+class ConfigError(AmllogError, ValueError):
+    """Settings are wrong: `problems` has every one of them."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        self.problems = tuple(problems)
+        super().__init__(self.problems)
+
+    def __str__(self) -> str:
+        count = len(self.problems)
+        head = "1 setting is wrong" if count == 1 else f"{count} settings are wrong"
+        return "\n".join([f"{head}:", *(f"  {problem}" for problem in self.problems)])
+
+
+class MetricError(AmllogError, TypeError, ValueError):
+    """A metric's value is no number, or its name is empty or too long."""
+
+
+class MissingExtraError(AmllogError, ImportError):
+    """An optional package is needed for what was asked."""
+
+    def __init__(self, package: str, extra: str) -> None:
+        self.package, self.extra = package, extra
+        super().__init__(f"{package} is not installed: pip install 'amllog[{extra}]'")
+
+
+class AmllogWarning(UserWarning):
+    """Something that the developer of a script should know, said once."""
