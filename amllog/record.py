@@ -1,0 +1,192 @@
+"""What a record is: one Application Insights envelope, its limits, and the one codec.
+
+In: a time, a kind and its fields as plain Python values. Out: one line of strict JSON, at most 64 KB, which is
+both what the journal keeps and what is sent. Shapes and limits: the Bond schemas of the ingestion protocol
+(microsoft/ApplicationInsights-dotnet, Schema/PublicSchema) and the service limits page (64 KB an item).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from amllog import text
+
+MAX_MESSAGE = 32_768
+MAX_KEY = 150
+MAX_VALUE = 8_192
+MAX_NAME = 1_024
+MAX_EVENT_NAME = 512
+MAX_ITEM_BYTES = 65_536
+MAX_AGE_SECONDS = 48 * 3600
+
+LEFT_OUT = "dimensions_left_out"  # how many did not fit into the item
+_SHORT = 200
+
+# Every line begins with the time, at a fixed place, so that age and addressee are read without parsing.
+_TIME = slice(9, 36)
+_HEAD = b'{"time":"'
+_KEY_MEMBER = slice(38, 46)
+_KEY_START = 46
+
+# baseType → the last part of the envelope's name
+KINDS = {
+    "MessageData": "Message",
+    "ExceptionData": "Exception",
+    "EventData": "Event",
+    "MetricData": "Metric",
+    "RequestData": "Request",
+    "RemoteDependencyData": "RemoteDependency",
+}
+_NAMES = {kind: f"Microsoft.ApplicationInsights.{name}" for kind, name in KINDS.items()}
+
+
+class Sender(NamedTuple):
+    """What all records of a process share: the addressee and who speaks."""
+
+    key: str | None
+    tags: dict[str, str]
+
+    def tags_of(self, operation_id: str, parent_id: str) -> dict[str, str]:
+        """The envelope's tags for a record under the span `parent_id` of operation `operation_id`."""
+        tags = self.tags.copy()
+        tags["ai.operation.id"] = operation_id
+        tags["ai.operation.parentId"] = parent_id
+        return tags
+
+
+def severity(level: int) -> int:
+    """logging's level number as severityLevel 0–4 (Verbose, Information, Warning, Error, Critical)."""
+    return min(4, max(0, level - 1) // 10)
+
+
+def duration(seconds: float) -> str:
+    """Seconds as the protocol's `D.HH:MM:SS.ffffff` (less than 1000 days)."""
+    micros = min(max(0, round(seconds * 1e6)), 999 * 86_400_000_000)
+    days, micros = divmod(micros, 86_400_000_000)
+    hours, micros = divmod(micros, 3_600_000_000)
+    minutes, micros = divmod(micros, 60_000_000)
+    return f"{days}.{hours:02d}:{minutes:02d}:{micros // 1_000_000:02d}.{micros % 1_000_000:06d}"
+
+
+# The second last written as text: a single cell, replaced as a whole, so threads need no lock.
+_second: list[tuple[int, str]] = [(-1, "")]
+
+
+def timestamp(seconds: float) -> str:
+    """Seconds since the epoch as ISO 8601 UTC with microseconds, always 27 characters."""
+    whole = int(seconds)
+    known, prefix = _second[0]
+    if known != whole:
+        prefix = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(whole))
+        _second[0] = (whole, prefix)
+    return f"{prefix}.{int((seconds - whole) * 1e6):06d}Z"
+
+
+def properties(values: Mapping[str, str]) -> dict[str, str]:
+    """Texts as dimensions within the service's limits; a cut is marked in the value, or in the key."""
+    return {text.cut(key, MAX_KEY): text.cut(value, MAX_VALUE) for key, value in values.items()}
+
+
+def encode(seconds: float, key: str | None, tags: Mapping[str, str], kind: str, data: dict[str, Any]) -> bytes:
+    """One envelope as one line of JSON, newline included.
+
+    `key`: the instrumentation key; "" while none is known; None for a record that is not for the service.
+    `kind`: the baseType. `data`: the baseData, without `ver`.
+    """
+    envelope: dict[str, Any] = {"time": timestamp(seconds)}
+    if key is not None:
+        envelope["iKey"] = key
+    envelope["ver"] = 1
+    envelope["name"] = _NAMES[kind]
+    envelope["tags"] = tags
+    envelope["data"] = {"baseType": kind, "baseData": {"ver": 2, **data}}
+    return line(envelope)
+
+
+def line(envelope: dict[str, Any]) -> bytes:
+    """Any envelope as a line within the item limit; `time` and `iKey` must be its first members."""
+    from orjson import OPT_APPEND_NEWLINE, dumps  # here, not above: `import amllog` must stay light
+
+    try:
+        encoded = dumps(envelope, option=OPT_APPEND_NEWLINE)
+    except TypeError:  # a lone surrogate somewhere
+        envelope = _printable(envelope)
+        encoded = dumps(envelope, option=OPT_APPEND_NEWLINE)
+    while len(encoded) > MAX_ITEM_BYTES:
+        _shrink(envelope, len(encoded) - MAX_ITEM_BYTES)
+        encoded = dumps(envelope, option=OPT_APPEND_NEWLINE)
+    return encoded
+
+
+def decode(encoded: bytes) -> dict[str, Any] | None:
+    """The envelope of a line; None if the line is torn or no object."""
+    from orjson import JSONDecodeError, loads
+
+    try:
+        envelope = loads(encoded)
+    except JSONDecodeError:
+        return None
+    return envelope if isinstance(envelope, dict) else None
+
+
+def is_whole(encoded: bytes) -> bool:
+    """Whether the line looks like an envelope of ours from end to end (a torn one does not)."""
+    return encoded.startswith(_HEAD) and encoded.endswith((b"}\n", b"}"))
+
+
+def key_of(encoded: bytes) -> bytes | None:
+    """The instrumentation key a line is addressed to; b"" if none was known, None if it is not to be sent."""
+    if encoded[_KEY_MEMBER] != b'"iKey":"':
+        return None
+    return encoded[_KEY_START : encoded.find(b'"', _KEY_START)]
+
+
+def time_of(encoded: bytes) -> str:
+    """The time text of a line."""
+    return encoded[_TIME].decode("ascii", "replace")
+
+
+def is_run_metric(encoded: bytes) -> bool:
+    """Whether a line is meant for run history."""
+    return b'"run_metric":"' in encoded
+
+
+def _printable(value: Any) -> Any:
+    if isinstance(value, str):
+        return text.printable(value)
+    if isinstance(value, list):
+        return [_printable(item) for item in value]
+    if isinstance(value, dict):
+        return {text.printable(key): _printable(item) for key, item in value.items()}
+    return value
+
+
+def _shrink(envelope: dict[str, Any], excess: int) -> None:
+    """Takes some of `excess` bytes off: from the longest text, or the last dimensions if all are short."""
+    data = envelope["data"]["baseData"]
+    owner, member = max(_texts(data), key=lambda place: len(place[0][place[1]]))
+    value = owner[member]
+    if len(value) > _SHORT:
+        # A character may take up to 6 bytes (\u0000): halving always ends, the estimate makes it end soon.
+        owner[member] = text.cut_middle(value, max(len(value) // 2, len(value) - max(_SHORT // 2, excess)))
+        return
+    dimensions = data["properties"]
+    left_out = int(dimensions.pop(LEFT_OUT, 0))
+    for _ in range((len(dimensions) + 1) // 2):
+        dimensions.popitem()
+        left_out += 1
+    dimensions[LEFT_OUT] = str(left_out)
+
+
+def _texts(value: Any) -> list[tuple[Any, Any]]:
+    """Every place in the envelope where a text stands: (container, key or index)."""
+    places: list[tuple[Any, Any]] = []
+    members = value.items() if isinstance(value, dict) else enumerate(value)
+    for member, item in members:
+        if isinstance(item, str):
+            places.append((value, member))
+        elif isinstance(item, (dict, list)):
+            places.extend(_texts(item))
+    return places

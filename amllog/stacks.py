@@ -1,0 +1,110 @@
+"""An exception → what Application Insights shows of it: the chain of errors, each with its frames.
+
+In: an exception object. Out: `ExceptionDetails` as plain dicts (outermost first, causes after), bounded in
+number and length; never an exception of its own, whatever the exception's methods do.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from amllog import text
+
+MAX_EXCEPTIONS = 10
+MAX_FRAMES = 50
+MAX_STACK = 16_384
+_MAX_TEXT = 8_192
+
+
+def details(error: BaseException, mask: Callable[[str], str]) -> list[dict[str, Any]]:
+    """The exception and what led to it, in the order of the protocol: ids link a cause to its effect.
+
+    `mask` takes secrets out of the texts.
+    """
+    found = []
+    for number, (outer, one) in enumerate(_chain(error), start=1):
+        frames = _frames(one)
+        found.append(
+            {
+                "id": number,
+                "outerId": outer,
+                "typeName": text.cut(type_name(one), 1_024),
+                "message": text.cut(mask(_message(one)), _MAX_TEXT),
+                "hasFullStack": bool(frames),
+                "stack": mask(stack_of(one)) if number == 1 else "",
+                "parsedStack": frames,
+            }
+        )
+    return found
+
+
+def type_name(error: BaseException) -> str:
+    """The type as Python prints it: `ValueError`, `azureml.exceptions.UserErrorException`."""
+    kind = type(error)
+    module = kind.__module__
+    return kind.__qualname__ if module in ("builtins", "__main__") else f"{module}.{kind.__qualname__}"
+
+
+def stack_of(error: BaseException) -> str:
+    """The traceback as Python prints it, causes and notes included; the middle is cut if it is very long."""
+    try:
+        lines = traceback.format_exception(type(error), error, error.__traceback__)
+    except Exception as failure:  # a broken __str__, __cause__ or __notes__ must not cost the record
+        lines = [f"{type_name(error)} ({type(failure).__name__} while formatting its traceback)"]
+    return text.cut_middle("".join(lines).rstrip(), MAX_STACK)
+
+
+def problem_id(error: BaseException) -> str:
+    """What groups equal failures: the type and the innermost place."""
+    frames = _frames(error)
+    if not frames:
+        return text.cut(type_name(error), 1_024)
+    return text.cut(f"{type_name(error)} at {frames[0]['fileName']}:{frames[0]['method']}", 1_024)
+
+
+def _chain(error: BaseException) -> Iterator[tuple[int, BaseException]]:
+    """(id of the effect, exception), breadth first; cycles and long chains end."""
+    waiting: list[tuple[int, BaseException]] = [(0, error)]
+    seen: set[int] = set()
+    while waiting and len(seen) < MAX_EXCEPTIONS:
+        outer, one = waiting.pop(0)
+        if id(one) in seen:
+            continue
+        seen.add(id(one))
+        yield outer, one
+        waiting.extend((len(seen), led) for led in _led_to(one))
+
+
+def _led_to(error: BaseException) -> list[BaseException]:
+    members = getattr(error, "exceptions", ())  # of an exception group
+    led = [one for one in members if isinstance(one, BaseException)] if isinstance(members, tuple) else []
+    cause = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    return [cause, *led] if cause else led
+
+
+def _message(error: BaseException) -> str:
+    try:
+        message = str(error)
+    except Exception as failure:  # the type and the frames still tell
+        return f"<{type(failure).__name__} in its __str__>"
+    notes = getattr(error, "__notes__", None)
+    parts = [message, *(text.of(note) for note in notes)] if isinstance(notes, list) else [message]
+    return "\n".join(parts) or type(error).__name__
+
+
+def _frames(error: BaseException) -> list[dict[str, Any]]:
+    """Innermost first, level 0 where it was raised; the middle of a very deep stack is left out."""
+    stack = [
+        (frame.f_code.co_name, frame.f_code.co_filename, line)
+        for frame, line in traceback.walk_tb(error.__traceback__)
+    ]
+    stack.reverse()
+    levels = list(enumerate(stack))
+    if len(levels) > MAX_FRAMES:
+        levels = levels[: MAX_FRAMES // 2] + levels[-MAX_FRAMES // 2 :]
+    return [
+        {"level": level, "method": method, "fileName": file, "line": line or 0}
+        for level, (method, file, line) in levels
+    ]

@@ -1,0 +1,191 @@
+"""Any Python object → text of bounded length.
+
+In: whatever a caller passed as message, argument, dimension key or value.
+Out: `str`, never an exception; what is cut carries a mark that says how much there was.
+"""
+
+from __future__ import annotations
+
+import datetime
+import enum
+import json
+import math
+import os
+from collections.abc import Callable, Iterable, Mapping, Set
+from typing import Any
+
+MAX_NODES = 1_000
+MAX_DEPTH = 8
+
+_SCALARS = (str, bool, int, float, type(None))
+
+
+def cut(text: str, limit: int) -> str:
+    """`text` in at most `limit` characters; what was cut is marked at its end."""
+    if len(text) <= limit:
+        return text
+    mark = f"… [cut from {len(text)} characters]"
+    return text[: max(0, limit - len(mark))] + mark[-limit:]
+
+
+def cut_middle(text: str, limit: int) -> str:
+    """Like `cut`, but keeps a quarter of the head and the tail: of a traceback, the end explains."""
+    if len(text) <= limit:
+        return text
+    mark = f"\n… [cut from {len(text)} characters] …\n"
+    room = max(0, limit - len(mark))
+    head = room // 4
+    return text[:head] + mark[-limit:] + text[len(text) - (room - head) :]
+
+
+def of(value: object) -> str:
+    """The text of any object; containers become JSON text, numbers their shortest exact form."""
+    kind = type(value)
+    if kind is str:
+        return value  # type: ignore[return-value]  # narrowed by `kind`, which mypy does not follow
+    convert = _KNOWN.get(kind)
+    try:
+        return convert(value) if convert else _other(value)
+    except Exception as error:  # any object's own methods may fail: the record tells it and lives
+        return f"<{_type_name(value)}: {type(error).__name__} while turning it into text>"
+
+
+def printable(text: str) -> str:
+    """`text` without lone surrogates, which no UTF-8 can carry: they appear as `\\udc80`."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "backslashreplace").decode("utf-8")
+    return text
+
+
+def plain(value: object) -> object:
+    """`value` in terms of JSON (str, bool, int, finite float, None, list, dict), bounded in size."""
+    return _Plain().of(value, 0)
+
+
+def number(value: object) -> float | int | None:
+    """The number behind an int, float, bool, Decimal, numpy or torch scalar; None if there is none."""
+    if isinstance(value, (bool, int, float)):
+        return value if type(value) in (bool, int, float) else float(value)
+    if isinstance(value, (str, bytes, Mapping)):
+        return None
+    try:
+        item = _item(value)
+        if item is not value:
+            return number(item)
+        if hasattr(type(value), "__float__"):
+            return float(value)  # type: ignore[arg-type]  # checked one line above
+    except Exception:  # an array of many, a complex, a broken __float__: no number
+        return None
+    return None
+
+
+def _float(value: Any) -> str:
+    if math.isfinite(value):
+        return repr(float(value))
+    return "NaN" if value != value else ("Infinity" if value > 0 else "-Infinity")
+
+
+def _int(value: Any) -> str:
+    try:
+        return str(int(value))
+    except ValueError:  # beyond sys.get_int_max_str_digits
+        return hex(value)
+
+
+def _bytes(value: Any) -> str:
+    return bytes(value).decode("utf-8", "backslashreplace")
+
+
+def _json(value: object) -> str:
+    return json.dumps(plain(value), ensure_ascii=False, allow_nan=False)
+
+
+def _item(value: Any) -> Any:
+    """The Python scalar inside a numpy or torch scalar (0 dimensions or one element), else `value`."""
+    item = getattr(value, "item", None)
+    if item is None or getattr(value, "ndim", None) is None:
+        return value
+    size = getattr(value, "size", 1)
+    if callable(size):
+        size = value.numel()
+    return item() if size == 1 else value
+
+
+def _other(value: Any) -> str:
+    """The general way: subclasses of known types, numpy and torch scalars, containers, then `str`."""
+    if isinstance(value, enum.Enum):
+        return of(value.value)
+    for base, convert in _BY_BASE:
+        if isinstance(value, base):
+            return convert(value)
+    item = _item(value)
+    return str(value) if item is value else of(item)
+
+
+def _type_name(value: object) -> str:
+    return type(value).__name__
+
+
+_KNOWN: dict[type, Callable[[Any], str]] = {
+    int: _int,
+    float: _float,
+    bool: str,
+    type(None): str,
+    dict: _json,
+    list: _json,
+    tuple: _json,
+    bytes: _bytes,
+}
+
+_BY_BASE: tuple[tuple[Any, Callable[[Any], str]], ...] = (
+    (str, str.__str__),
+    (int, _int),
+    (float, _float),
+    ((bytes, bytearray, memoryview), _bytes),
+    ((datetime.datetime, datetime.date, datetime.time), lambda value: str(value.isoformat())),
+    (os.PathLike, lambda value: of(os.fspath(value))),
+    (BaseException, lambda value: f"{_type_name(value)}: {value}"),
+    ((Mapping, list, tuple, Set), _json),
+)
+
+
+class _Plain:
+    """One walk through a container, bounded in depth and in the number of things it visits."""
+
+    def __init__(self) -> None:
+        self.left = MAX_NODES
+
+    def of(self, value: Any, depth: int) -> object:
+        self.left -= 1
+        if isinstance(value, _SCALARS) and not isinstance(value, enum.Enum):
+            return self._scalar(value)
+        if isinstance(value, (Mapping, list, tuple, Set)):
+            if depth >= MAX_DEPTH:
+                return "… [too deep]"
+            try:
+                return self._container(value, depth)
+            except Exception as error:  # a container's own methods may fail, its neighbours must not
+                return f"<{_type_name(value)}: {type(error).__name__} while turning it into text>"
+        return of(value)
+
+    def _scalar(self, value: Any) -> object:
+        if isinstance(value, float) and not math.isfinite(value):
+            return _float(value)
+        if isinstance(value, int) and not isinstance(value, bool) and value.bit_length() > 63:
+            return _int(value)
+        return value
+
+    def _container(self, value: Any, depth: int) -> object:
+        if not isinstance(value, Mapping):
+            return [self.of(item, depth + 1) for item in self._bounded(value)]
+        return {of(key): self.of(item, depth + 1) for key, item in self._bounded(value.items())}
+
+    def _bounded(self, items: Iterable[Any]) -> Iterable[Any]:
+        for item in items:
+            if self.left <= 0:
+                if not isinstance(item, tuple):
+                    yield "… [more left out]"
+                return
+            yield item
