@@ -1,0 +1,157 @@
+"""What every test stands on: a clean environment, a folder of its own, and no network but this machine."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import pytest
+
+import amllog
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+ONLY_LOOPBACK = Path(__file__).with_name("only_loopback")
+sys.path.insert(0, str(ONLY_LOOPBACK))
+sys.modules.pop("sitecustomize", None)
+import sitecustomize  # noqa: E402, F401  from here on, this process and its forks stay on this machine
+
+# What a process needs from the machine; the rest of the environment is not for tests.
+KEPT = ("PATH", "LANG", "LC_ALL", "TZ", "TMPDIR", "SYSTEMROOT", "LD_LIBRARY_PATH", "VIRTUAL_ENV", "TERM")
+KEPT_BEGINNINGS = ("COVERAGE_", "PYTEST_")
+
+
+def clean_environment(home: Path) -> dict[str, str]:
+    """The environment of a laptop where nobody set anything up: no Azure, no CI, no proxy, an empty home."""
+    kept = {
+        name: value for name, value in os.environ.items() if name in KEPT or name.startswith(KEPT_BEGINNINGS)
+    }
+    return {
+        **kept,
+        "HOME": str(home),
+        "PYTHONPATH": str(ONLY_LOOPBACK),
+        "PYTHONFAULTHANDLER": "1",
+        "APPLICATIONINSIGHTS_STATSBEAT_DISABLED_ALL": "true",  # OpenCensus' own telemetry, also in stock clients
+        "REACHED_FILE": str(home / "reached"),
+    }
+
+
+@pytest.fixture(autouse=True)
+def _own_machine(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Each test starts as on a fresh machine, in an empty folder, and leaves no amllog behind."""
+    before = dict(os.environ)
+    home = tmp_path_factory.mktemp("home")
+    os.environ.clear()
+    os.environ.update(clean_environment(home))
+    with _working_in(tmp_path):
+        try:
+            yield
+        finally:
+            shutdown = getattr(amllog, "shutdown", None)
+            if shutdown is not None:
+                shutdown(timeout=0)
+            os.environ.clear()
+            os.environ.update(before)
+    reached = home / "reached"
+    if reached.exists():
+        pytest.fail(f"reached for addresses off this machine: {sorted(set(reached.read_text().split()))}")
+
+
+@contextlib.contextmanager
+def _working_in(folder: Path) -> Iterator[None]:
+    before = Path.cwd()
+    os.chdir(folder)
+    try:
+        yield
+    finally:
+        os.chdir(before)
+
+
+class Ran(NamedTuple):
+    """What a child process came to."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+class Child:
+    """Runs Python in processes of their own, in the test's folder and clean environment."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.running: list[subprocess.Popen[str]] = []
+
+    def __call__(
+        self,
+        code: str | Path | Sequence[str],
+        *args: str,
+        env: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
+        timeout: float = 60,
+        flags: Sequence[str] = (),
+    ) -> Ran:
+        """Run it to its end: a script (Path), code (str) or a whole command line (a sequence)."""
+        process = self.start(code, *args, env=env, cwd=cwd, flags=flags)
+        try:
+            stdout, stderr = process.communicate(timeout=timeout)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            stdout, stderr = process.communicate()
+            pytest.fail(f"still running after {timeout} s\n--- stdout\n{stdout}\n--- stderr\n{stderr}")
+        return Ran(process.returncode, stdout, stderr)
+
+    def start(
+        self,
+        code: str | Path | Sequence[str],
+        *args: str,
+        env: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
+        flags: Sequence[str] = (),
+    ) -> subprocess.Popen[str]:
+        """Start it and go on: for tests that talk to it or kill it."""
+        if isinstance(code, Path):
+            command = [sys.executable, *flags, str(code), *args]
+        elif isinstance(code, str):
+            command = [sys.executable, *flags, "-c", code, *args]
+        else:
+            command = [*code, *args]
+        process = subprocess.Popen(
+            command,
+            cwd=cwd or self.folder,
+            env={**os.environ, **(env or {})},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            encoding="utf-8",
+            errors="backslashreplace",
+        )
+        self.running.append(process)
+        return process
+
+    def end(self) -> None:
+        """No child outlives its test."""
+        for process in self.running:
+            if process.poll() is None:
+                process.kill()
+            process.communicate()
+
+
+@pytest.fixture
+def child(tmp_path: Path) -> Iterator[Child]:
+    """Runs Python code, scripts and commands in child processes: `child("print(1)").stdout`."""
+    child = Child(tmp_path)
+    try:
+        yield child
+    finally:
+        child.end()
+
+
+def pytest_report_header() -> str:
+    """Which amllog is under test: the installed wheel, or a checkout."""
+    return f"amllog: {Path(amllog.__file__).parent}"
