@@ -1,12 +1,18 @@
-"""The courier and the account: journal → outlets, in the one background thread.
+"""From the journal to an outlet: what is offered next, and what its answer means.
 
 An outlet is offered batches of journal lines and answers with a verdict per line.
 """
 
 from __future__ import annotations
 
+import random
+import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol
+
+from amllog.journal import Segment
+from amllog.record import is_whole
 
 
 class Verdict(NamedTuple):
@@ -52,3 +58,97 @@ class Outlet(Protocol):
 
     def close(self) -> None:
         """Let go of connections."""
+
+
+MAX_BACKOFF_SECONDS = 60.0
+
+
+class _Batch(NamedTuple):
+    lines: list[bytes]
+    offsets: list[int]
+    to: int
+
+
+class Route:
+    """One outlet's way through the segments: what to offer next, and when."""
+
+    def __init__(self, outlet: Outlet) -> None:
+        self.outlet = outlet
+        self.failures = 0
+        self.trouble = ""
+        self.due = 0.0
+
+    def advance(self, segments: Sequence[Segment], seconds: float) -> bool:
+        """Offer one batch of the first segment that has any; True if there may be more to do at once."""
+        for segment in segments:
+            if time.monotonic() < self.due:
+                return False
+            if self.step(segment, seconds):
+                return True
+        return False
+
+    def step(self, segment: Segment, seconds: float) -> bool:
+        """Offer the next batch of `segment`; True if any line was settled, so that there may be more to do."""
+        batch = self._batch(segment)
+        if batch is None:
+            return False
+        if not batch.lines:
+            segment.acknowledge(
+                self.outlet.name, batch.to, 0, Counter(), segment.progress(self.outlet.name).again
+            )
+            return True
+        answer = self._offer(batch.lines, seconds)
+        verdicts = [answer.odd.get(index, answer.default) for index in range(len(batch.lines))]
+        again = [offset for offset, verdict in zip(batch.offsets, verdicts) if verdict.state == "waiting"]
+        settled = len(again) < len(batch.lines)
+        if settled:
+            refused = Counter(verdict.reason for verdict in verdicts if verdict.state == "refused")
+            delivered = len(batch.lines) - len(again) - sum(refused.values())
+            segment.acknowledge(self.outlet.name, batch.to, delivered, refused, again)
+        self._note(
+            settled, next((v.reason for v in verdicts if v.state == "waiting"), ""), answer.pause_seconds
+        )
+        return settled and not again
+
+    def behind(self, segment: Segment, target: int) -> bool:
+        """Whether something before `target` is not settled."""
+        progress = segment.progress(self.outlet.name)
+        return progress.to < target or bool(progress.again)
+
+    def _offer(self, lines: Sequence[bytes], seconds: float) -> Answer:
+        try:
+            return self.outlet.offer(lines, seconds)
+        except (
+            Exception
+        ) as error:  # an outlet's fault must not end the courier: the records wait, status() tells
+            return Answer(waiting(f"{self.outlet.name}: {type(error).__name__}: {error}"))
+
+    def _note(self, settled: bool, trouble: str, pause: float) -> None:
+        self.trouble = trouble
+        if settled and not trouble:
+            self.failures, self.due = 0, 0.0
+            return
+        self.failures = 1 if settled else self.failures + 1
+        backoff = min(MAX_BACKOFF_SECONDS, 0.5 * 2.0**self.failures) * random.uniform(0.8, 1.2)
+        self.due = time.monotonic() + max(pause, backoff)
+
+    def _batch(self, segment: Segment) -> _Batch | None:
+        """Lines to offer: those that wait from before, then new ones; None if there are none of either."""
+        outlet, progress = self.outlet, segment.progress(self.outlet.name)
+        lines, offsets, position, size = [], [], progress.to, 0
+        for offset in progress.again:
+            line = segment.line(offset)
+            if line:
+                lines.append(line)
+                offsets.append(offset)
+        for line in segment.lines(progress.to, outlet.max_bytes):
+            if len(lines) >= outlet.max_records or size + len(line) > outlet.max_bytes:
+                break
+            if outlet.wants(line) and is_whole(line):
+                lines.append(line)
+                offsets.append(position)
+                size += len(line)
+            position += len(line)
+        if not lines and position == progress.to:
+            return None
+        return _Batch(lines, offsets, position)

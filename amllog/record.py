@@ -89,7 +89,9 @@ def properties(values: Mapping[str, str]) -> dict[str, str]:
     return {text.cut(key, MAX_KEY): text.cut(value, MAX_VALUE) for key, value in values.items()}
 
 
-def encode(seconds: float, key: str | None, tags: Mapping[str, str], kind: str, data: dict[str, Any]) -> bytes:
+def encode(
+    seconds: float, key: str | None, tags: Mapping[str, str], kind: str, data: dict[str, Any]
+) -> bytes:
     """One envelope as one line of JSON, newline included.
 
     `key`: the instrumentation key; "" while none is known; None for a record that is not for the service.

@@ -42,7 +42,7 @@ def of(value: object) -> str:
     """The text of any object; containers become JSON text, numbers their shortest exact form."""
     kind = type(value)
     if kind is str:
-        return value  # type: ignore[return-value]  # narrowed by `kind`, which mypy does not follow
+        return str(value)
     convert = _KNOWN.get(kind)
     try:
         return convert(value) if convert else _other(value)
@@ -75,7 +75,7 @@ def number(value: object) -> float | int | None:
         if item is not value:
             return number(item)
         if hasattr(type(value), "__float__"):
-            return float(value)  # type: ignore[arg-type]  # checked one line above
+            return float(value)  # type: ignore[arg-type]  # it has the method
     except Exception:  # an array of many, a complex, a broken __float__: no number
         return None
     return None

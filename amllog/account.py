@@ -1,0 +1,101 @@
+"""The account: what was accepted, and per outlet what of it is delivered, waiting or refused.
+
+In: journal segments with their acknowledgements. Out: an `Account` whose sums always hold.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+
+from amllog.journal import Segment
+
+Wants = Callable[[bytes], bool]
+
+
+class OutletAccount:
+    """What became of the records addressed to one outlet."""
+
+    def __init__(self, delivered: int, waiting: int, refused: Mapping[str, int], trouble: str = "") -> None:
+        self.delivered = delivered
+        self.waiting = waiting
+        self.refused = dict(refused)
+        self.trouble = trouble  # why the last offer failed, while it does
+
+    @property
+    def accepted(self) -> int:
+        """Delivered + waiting + refused."""
+        return self.delivered + self.waiting + sum(self.refused.values())
+
+    def __str__(self) -> str:
+        parts = [
+            f"{self.delivered} delivered",
+            f"{self.waiting} waiting",
+            f"{sum(self.refused.values())} refused",
+        ]
+        reasons = "; ".join(f"{count} × {reason}" for reason, count in sorted(self.refused.items()))
+        if reasons:
+            parts[-1] += f" ({reasons})"
+        return ", ".join(parts) + (f"; last trouble: {self.trouble}" if self.trouble and self.waiting else "")
+
+    def __repr__(self) -> str:
+        return f"<OutletAccount: {self}>"
+
+
+class Account:
+    """Accepted records, and what became of them at each outlet: accepted = delivered + waiting + refused."""
+
+    def __init__(self, accepted: int, outlets: Mapping[str, OutletAccount], directory: str = "") -> None:
+        self.accepted = accepted
+        self.outlets = dict(outlets)
+        self.directory = directory
+
+    @property
+    def waiting(self) -> int:
+        """Records that wait at any outlet."""
+        return sum(outlet.waiting for outlet in self.outlets.values())
+
+    @property
+    def refused(self) -> int:
+        """Records that were refused by any outlet."""
+        return sum(sum(outlet.refused.values()) for outlet in self.outlets.values())
+
+    def as_dict(self) -> dict[str, object]:
+        """The account in terms of JSON."""
+        return {
+            "accepted": self.accepted,
+            "directory": self.directory,
+            "outlets": {
+                name: {"delivered": o.delivered, "waiting": o.waiting, "refused": o.refused}
+                for name, o in self.outlets.items()
+            },
+        }
+
+    def __str__(self) -> str:
+        lines = [f"{self.accepted} accepted" + (f", journal in {self.directory}" if self.directory else "")]
+        width = max(map(len, self.outlets), default=0)
+        lines.extend(f"  {name:<{width}}  {outlet}" for name, outlet in self.outlets.items())
+        return "\n".join(lines)
+
+    def __repr__(self) -> str:
+        return f"<Account: {self.accepted} accepted, {self.waiting} waiting, {self.refused} refused>"
+
+
+def tally(
+    segments: Iterable[Segment], wants: Mapping[str, Wants], unwritten: Counter[str], directory: str
+) -> Account:
+    """The account of `segments`; `unwritten` are records that no file took, refused by every outlet."""
+    found = list(segments)
+    outlets = {name: _outlet(name, test, found, unwritten) for name, test in wants.items()}
+    accepted = sum(segment.count() for segment in found) + sum(unwritten.values())
+    return Account(accepted, outlets, directory)
+
+
+def _outlet(name: str, wants: Wants, segments: Iterable[Segment], unwritten: Counter[str]) -> OutletAccount:
+    delivered, waiting, refused = 0, 0, Counter(unwritten)
+    for segment in segments:
+        progress = segment.progress(name)
+        delivered += progress.delivered
+        refused += progress.refused
+        waiting += len(progress.again) + sum(map(wants, segment.rest(progress.to)))
+    return OutletAccount(delivered, waiting, refused)
