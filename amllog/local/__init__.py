@@ -1,0 +1,15 @@
+"""Azure on this machine: Application Insights ingestion and Azure ML's run history over loopback HTTP.
+
+In: a directory. Out: a connection string and job environments with which the real SDKs work unchanged.
+
+    with AzureOnThisMachine("azure") as azure:
+        environment = azure.job_environment(run_id="run_1", step_name="train")
+        subprocess.run([sys.executable, "train.py"], env={**os.environ, **environment})
+        print(azure.metrics("run_1"), azure.envelopes)
+"""
+
+from amllog.local.azure import AzureOnThisMachine, Served
+from amllog.local.faults import Fault, Faults
+from amllog.local.serve import serve
+
+__all__ = ["AzureOnThisMachine", "Fault", "Faults", "Served", "serve"]

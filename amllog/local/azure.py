@@ -1,0 +1,245 @@
+"""Azure on this machine, put together: the servers, the services behind them, what a job needs to find them.
+
+In: a directory, a port. Out: addresses, environments for jobs, and everything that arrived.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from datetime import datetime, timezone
+from pathlib import Path
+from time import monotonic
+from types import TracebackType
+from typing import Any, NamedTuple, Optional, Union
+
+import orjson
+
+from amllog.local import certificate, job
+from amllog.local.artifact_service import ArtifactService
+from amllog.local.artifacts import Artifact, Artifacts
+from amllog.local.faults import Fault, Faults
+from amllog.local.files import Lines, read_lines, stamped_name
+from amllog.local.ingestion import Envelope, track
+from amllog.local.metrics import Metric, Metrics
+from amllog.local.routes import Names, Route, dispatch
+from amllog.local.run_history import RunHistory
+from amllog.local.runs import Run, Runs
+from amllog.local.wire import Answer, LoopbackServer, Refusal, Request
+
+INSTRUMENTATION_KEY = "00000000-0000-0000-0000-0000000010ca"
+REQUESTS_KEPT = 10_000
+_TRACKS = ("/v2/track", "/v2.1/track")
+
+
+class Served(NamedTuple):
+    """One request that was answered."""
+
+    time: datetime
+    service: str
+    method: str
+    path: str
+    status: int
+    body_bytes: int
+    seconds: float
+
+
+class AzureOnThisMachine:
+    """Application Insights ingestion and the run history, metrics and artifacts of Azure ML, over loopback HTTP.
+
+    A context manager; `start()` and `stop()` do the same by hand. `strict` keeps the services' limits.
+    `authorities` is a file of the certificate authorities that jobs trust besides ours (default: those of requests).
+    """
+
+    def __init__(
+        self,
+        directory: Union[str, Path],
+        *,
+        port: int = 0,
+        faults: Optional[Faults] = None,
+        strict: bool = True,
+        authorities: Optional[Path] = None,
+    ) -> None:
+        self.directory = Path(directory).absolute()
+        self.faults = faults or Faults()
+        self.requests_log: deque[Served] = deque(maxlen=REQUESTS_KEPT)
+        self._port, self._strict, self._authorities = port, strict, authorities
+        self._lock = threading.Lock()
+        self._server: Optional[LoopbackServer] = None
+        self._tls_server: Optional[LoopbackServer] = None
+
+    def start(self) -> AzureOnThisMachine:
+        """Open the directory and begin to answer."""
+        received = self.directory / "received"
+        received.mkdir(parents=True, exist_ok=True)
+        self._received = Lines(received / f"{stamped_name()}.jsonl")
+        self._runs, self._artifacts = Runs(self.directory), Artifacts(self.directory)
+        self._metrics = Metrics(self.directory, strict=self._strict)
+        self._tokens = job.Tokens()
+        self._routes = [
+            *(Route("POST", path, self._track) for path in _TRACKS),
+            Route("GET", "/faults", self._list_faults),
+            Route("PUT", "/faults", self._put_faults),
+            *RunHistory(self._runs, self._metrics, self._tokens).routes(),
+            *ArtifactService(self._artifacts, lambda: self.url, self._upload_url).routes(),
+        ]
+        self._server = LoopbackServer(self._port, self._answer, self.faults, _service_of)
+        self._server.start()
+        return self
+
+    def stop(self) -> None:
+        """Stop answering, break off what is under way, close the files; what arrived can still be read."""
+        self.faults.clear()
+        for server in (self._server, self._tls_server):
+            if server:
+                server.stop()
+        self._tls_server = None
+        for part in (self._received, self._runs, self._metrics, self._artifacts):
+            part.close()
+
+    def __enter__(self) -> AzureOnThisMachine:
+        return self.start()
+
+    def __exit__(
+        self,
+        kind: Optional[type[BaseException]],
+        error: Optional[BaseException],
+        trace: Optional[TracebackType],
+    ) -> None:
+        self.stop()
+
+    @property
+    def url(self) -> str:
+        """Where it answers: `http://127.0.0.1:<port>`."""
+        if self._server is None:
+            raise RuntimeError("not started: use start() or a with statement")
+        return f"http://127.0.0.1:{self._server.port}"
+
+    @property
+    def connection_string(self) -> str:
+        """The connection string of its Application Insights."""
+        return (
+            f"InstrumentationKey={INSTRUMENTATION_KEY};IngestionEndpoint={self.url}/;LiveEndpoint={self.url}/"
+        )
+
+    def job_environment(
+        self,
+        *,
+        run_id: str,
+        step_name: str,
+        experiment_name: str = "local",
+        parent_run_id: Optional[str] = None,
+        root_run_id: Optional[str] = None,
+        run_type: str = "azureml.scriptrun",
+    ) -> dict[str, str]:
+        """Register the run (and its parent, if nobody did) and give the variables that a job of it runs with.
+
+        To be added to the environment of a child process: azureml-core's `Run.get_context()` is then online, uploads
+        included, and `APPLICATIONINSIGHTS_CONNECTION_STRING` is set.
+        """
+        above = parent_run_id or root_run_id
+        if above and above != run_id and not self._runs.knows(above):
+            self._runs.add(
+                above, experiment_name, rootRunId=root_run_id, runType="azureml.PipelineRun", status="Running"
+            )
+        parent = above if above != run_id else None
+        kind = "azureml.StepRun" if parent else run_type
+        names = {"name": step_name, "displayName": step_name, "parentRunId": parent, "rootRunId": root_run_id}
+        run = self._runs.add(run_id, experiment_name, status="Running", runType=kind, **names)
+        self._upload_url()
+        return {
+            **job.variables(run, self.url, self._tokens),
+            "APPLICATIONINSIGHTS_CONNECTION_STRING": self.connection_string,
+            "APPLICATIONINSIGHTS_STATSBEAT_DISABLED_ALL": "true",
+            "REQUESTS_CA_BUNDLE": str(self._bundle),
+        }
+
+    @property
+    def envelopes(self) -> list[Envelope]:
+        """What ingestion accepted, in the order of arrival, read back from `received/`."""
+        return list(read_lines((self.directory / "received").glob("*.jsonl")))
+
+    @property
+    def runs(self) -> dict[str, Run]:
+        """Every run that run history knows, by id."""
+        return {run["runId"]: run for run in self._runs.all()}
+
+    def metrics(self, run_id: str) -> list[Metric]:
+        """The metrics of a run, as they were posted."""
+        return self._metrics.of(run_id)
+
+    def scalars(self, run_id: str) -> dict[str, list[Any]]:
+        """The values of each scalar metric and list of a run, by name."""
+        return {name: self._values(run_id, name) for name in self._metrics.names(run_id)}
+
+    def tags(self, run_id: str) -> dict[str, str]:
+        """The tags of a run."""
+        return dict(self._runs.get(run_id)["tags"])
+
+    def artifacts(self, run_id: str) -> dict[str, Artifact]:
+        """The artifacts of a run by name; `.file` is where the bytes are."""
+        container = self._runs.get(run_id)["dataContainerId"]
+        return {one.path: one for one in self._artifacts.listed("ExperimentRun", container)}
+
+    @property
+    def _bundle(self) -> Path:
+        return self.directory / "ca-bundle.pem"
+
+    def _values(self, run_id: str, name: str) -> list[Any]:
+        metric = self._metrics.full(run_id, name) or {"value": []}
+        return [row["data"][name] for row in metric["value"] if name in row["data"]]
+
+    def _upload_url(self) -> str:
+        """The address of the TLS port, opened on first use."""
+        with self._lock:
+            if self._tls_server is None:
+                context = certificate.make(self._bundle, self._authorities)
+                self._tls_server = LoopbackServer(0, self._answer, self.faults, _service_of, context)
+                self._tls_server.start()
+        return f"https://this-machine.blob.local@127.0.0.1:{self._tls_server.port}"
+
+    def _answer(self, request: Request) -> Answer:
+        begin = monotonic()
+        try:
+            answer = dispatch(self._routes, request)
+        except Refusal as refusal:
+            answer = refusal.answer()
+        seconds = monotonic() - begin
+        now = datetime.now(timezone.utc)
+        service = _service_of(request.path)
+        self.requests_log.append(
+            Served(now, service, request.method, request.path, answer.status, len(request.body), seconds)
+        )
+        return answer
+
+    def _track(self, request: Request, names: Names) -> Answer:
+        now = datetime.now(timezone.utc)
+        verdict = request.fault.verdict if request.fault and request.fault.item else None
+        content_type = request.headers.get("content-type", "application/json")
+        result = track(request.body, content_type, now, strict=self._strict, fault=verdict)
+        self._received.append(_time_and_key_first(envelope) for envelope in result.accepted)
+        return Answer.of(result.reply, result.status)
+
+    def _list_faults(self, request: Request, names: Names) -> Answer:
+        return Answer(200, orjson.dumps(self.faults.active, default=str))
+
+    def _put_faults(self, request: Request, names: Names) -> Answer:
+        values = request.json()
+        try:
+            faults = [Fault.from_json(value) for value in (values if isinstance(values, list) else [values])]
+        except (TypeError, ValueError) as error:
+            raise Refusal(400, str(error)) from error
+        self.faults.clear()
+        self.faults.put(*faults)
+        return self._list_faults(request, names)
+
+
+def _service_of(path: str) -> str:
+    if path == "/faults":
+        return "faults"
+    return "ingestion" if path in _TRACKS else "run_history"
+
+
+def _time_and_key_first(envelope: Envelope) -> Envelope:
+    """As lines of a journal begin."""
+    return {**{name: envelope[name] for name in ("time", "iKey") if name in envelope}, **envelope}

@@ -1,0 +1,125 @@
+"""Faults of the far side, switched on and off while it runs.
+
+In: `Fault` values, put by a test or through `PUT /faults`. Out: for a request the fault that hits it, if any.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, Optional, Union
+
+import orjson
+
+from amllog.local.envelopes import ItemError
+
+SERVICES = ("ingestion", "run_history")
+HANGS = ("", "before headers", "after headers")
+FOREVER_SECONDS = 3600.0
+
+ItemMatch = Union[str, Callable[[Mapping[str, Any]], bool]]
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One thing that goes wrong, for the next `times` requests (None: until cleared).
+
+    service: `ingestion` or `run_history` (run history, metrics, artifacts and blobs).
+    seconds: waits so long before anything else.
+    status, headers, body: answered instead of the right answer (`body` alone: an unreadable 200).
+    item: a regular expression over an item's JSON, or a function of the item: `status` and `message` are then the
+        answer for these items only (envelopes; metrics of a batch), the others are taken.
+    hang: `before headers` or `after headers`: no more comes until the fault is cleared.
+    close: the connection breaks in the middle of the answer.
+    carried_out: the request takes effect all the same: only its answer is lost or wrong.
+    path: hits only requests whose path contains this text.
+    """
+
+    service: str = "ingestion"
+    seconds: float = 0.0
+    status: Optional[int] = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: Optional[str] = None
+    item: Optional[ItemMatch] = None
+    message: str = "switched on for a test"
+    hang: str = ""
+    close: bool = False
+    carried_out: bool = False
+    path: str = ""
+    times: Optional[int] = None
+
+    def __post_init__(self) -> None:
+        """Refuse what can never hit."""
+        if self.service not in SERVICES:
+            raise ValueError(f"service = {self.service!r}: allowed are {', '.join(SERVICES)}")
+        if self.hang not in HANGS:
+            raise ValueError(f"hang = {self.hang!r}: allowed are {HANGS}")
+        if self.item is not None and self.status is None:
+            raise ValueError("a fault on items needs the status that these items get")
+
+    @property
+    def replaces(self) -> bool:
+        """Whether the request gets this fault's answer in place of the right one."""
+        return self.item is None and (self.status is not None or self.body is not None)
+
+    def verdict(self, item: Mapping[str, Any]) -> Optional[ItemError]:
+        """What this fault says to one item of a batch."""
+        if self.item is None or self.status is None:
+            return None
+        if callable(self.item):
+            hit = self.item(item)
+        else:
+            hit = re.search(self.item, orjson.dumps(item).decode()) is not None
+        return ItemError(self.status, self.message) if hit else None
+
+    @classmethod
+    def from_json(cls, value: object) -> Fault:
+        """A fault from a JSON object; ValueError names what is wrong."""
+        names = {one.name for one in fields(cls)}
+        if not isinstance(value, dict) or not set(value) <= names:
+            raise ValueError(f"a fault is a JSON object with {', '.join(sorted(names))}")
+        return cls(**value)
+
+
+class Faults:
+    """The faults that are switched on, first come first hit; safe to use from any thread."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._left: list[tuple[Fault, list[float]]] = []
+        self._cleared = threading.Event()
+
+    def put(self, *faults: Fault) -> None:
+        """Switch faults on, after those that are on already."""
+        with self._lock:
+            self._left += [(one, [one.times if one.times is not None else float("inf")]) for one in faults]
+
+    def clear(self) -> None:
+        """Switch all off, and let go of the requests that hang or wait."""
+        with self._lock:
+            self._left = []
+            self._cleared.set()
+            self._cleared = threading.Event()
+
+    @property
+    def active(self) -> list[Fault]:
+        """What is switched on now."""
+        with self._lock:
+            return [fault for fault, left in self._left if left[0] > 0]
+
+    def take(self, service: str, path: str) -> Optional[Fault]:
+        """The fault that hits this request, counted."""
+        with self._lock:
+            for fault, left in self._left:
+                if fault.service == service and fault.path in path and left[0] > 0:
+                    left[0] -= 1
+                    return fault
+        return None
+
+    def wait(self, seconds: float) -> None:
+        """Pass time, until the faults are cleared at the latest."""
+        with self._lock:
+            cleared = self._cleared
+        cleared.wait(seconds)

@@ -1,0 +1,82 @@
+"""What a job finds in its environment: the variables with which azureml-core and amllog know their run.
+
+In: a run, the far side's addresses. Out: environment variables, as the common runtime sets them.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+import secrets
+import time
+from collections.abc import Mapping
+from typing import Any
+
+SUBSCRIPTION = "00000000-0000-0000-0000-000000000000"
+RESOURCE_GROUP = "this-machine"
+WORKSPACE = "local"
+TOKEN_SECONDS = 7 * 24 * 3600
+
+
+class Tokens:
+    """Run tokens: JWTs that say which run they are for and until when."""
+
+    def __init__(self) -> None:
+        self._secret = secrets.token_bytes(32)
+
+    def issue(self, run_id: str) -> tuple[str, int]:
+        """A fresh token for this run, and when it expires (seconds of Unix time)."""
+        expiry = int(time.time()) + TOKEN_SECONDS
+        claims = {"iss": "amllog.local", "aud": "azureml", "runid": run_id, "exp": expiry}
+        signed = ".".join(
+            _base64(json.dumps(part).encode()) for part in ({"alg": "HS256", "typ": "JWT"}, claims)
+        )
+        signature = hmac.new(self._secret, signed.encode(), hashlib.sha256).digest()
+        return f"{signed}.{_base64(signature)}", expiry
+
+
+def variables(run: Mapping[str, Any], url: str, tokens: Tokens) -> dict[str, str]:
+    """Everything that tells a process which run it is."""
+    token, expiry = tokens.issue(run["runId"])
+    discovery = f"{url}/discovery/workspaces/{WORKSPACE}"
+    workspace_id = hashlib.sha256(url.encode()).hexdigest()[:32]
+    context = {
+        "subscription_id": SUBSCRIPTION,
+        "resource_group": RESOURCE_GROUP,
+        "workspace_name": WORKSPACE,
+        "workspace_id": workspace_id,
+        "service_endpoint": url,
+        "discovery_endpoint": discovery,
+        "experiment_name": run["experimentName"],
+        "experiment_id": run["experimentId"],
+        "root_run_id": run["rootRunId"],
+        "run_id": run["runId"],
+        "run_token": token,
+        "run_history_service_endpoint": url,
+        "data_container_id": run["dataContainerId"],
+    }
+    return {
+        "AZUREML_ARM_SUBSCRIPTION": SUBSCRIPTION,
+        "AZUREML_ARM_RESOURCEGROUP": RESOURCE_GROUP,
+        "AZUREML_ARM_WORKSPACE_NAME": WORKSPACE,
+        "AZUREML_ARM_PROJECT_NAME": run["experimentName"],
+        "AZUREML_EXPERIMENT_ID": run["experimentId"],
+        "AZUREML_WORKSPACE_ID": workspace_id,
+        "AZUREML_RUN_ID": run["runId"],
+        "AZUREML_ROOT_RUN_ID": run["rootRunId"],
+        "AZUREML_RUN_TOKEN": token,
+        "AZUREML_RUN_TOKEN_EXPIRY": str(expiry),
+        "AZUREML_SERVICE_ENDPOINT": url,
+        "AZUREML_RUN_HISTORY_SERVICE_ENDPOINT": url,
+        "AZUREML_DISCOVERY_SERVICE_ENDPOINT": discovery,
+        "AZUREML_DATA_CONTAINER_ID": run["dataContainerId"],
+        "AZUREML_CR_AZUREML_CONTEXT": json.dumps(context),
+        "AZUREML_CR_COMPUTE_CONTEXT": json.dumps({"cluster_name": "this-machine", "node_id": "node-0"}),
+        "AZUREML_CR_NODE_RANK": "0",
+    }
+
+
+def _base64(value: bytes) -> str:
+    return base64.urlsafe_b64encode(value).rstrip(b"=").decode()

@@ -1,0 +1,111 @@
+"""The metrics of runs: what the metric service takes, and how it gives them back.
+
+In: batches as azureml's `Run` posts them. Out: per-metric errors; the metrics of a run; `metrics.jsonl`.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Optional
+
+from amllog.local.envelopes import ItemError
+from amllog.local.files import Lines, read_lines
+
+BATCH_MAX = 50
+NAME_MAX, NAMES_MAX = 50, 50
+COLUMNS_MAX, COLUMN_NAME_MAX, CELL_TEXT_MAX, ROWS_MAX = 15, 255, 255, 250
+
+Metric = dict[str, Any]
+Verdict = Callable[[Mapping[str, Any]], Optional[ItemError]]
+
+
+def judge_metric(metric: Mapping[str, Any]) -> Optional[ItemError]:
+    """What the metric service refuses, by its documented limits; None if nothing."""
+    name, columns, rows = metric.get("name"), metric.get("columns"), metric.get("value")
+    if not isinstance(name, str) or not name.strip() or len(name) > NAME_MAX:
+        return ItemError(400, f"MetricV2Dto.Name/Length: expected 1 to {NAME_MAX} characters")
+    if not isinstance(columns, dict) or len(columns) > COLUMNS_MAX:
+        return ItemError(400, f"MetricV2Dto.Columns/Count: expected at most {COLUMNS_MAX}")
+    if any(not isinstance(column, str) or len(column) > COLUMN_NAME_MAX for column in columns):
+        return ItemError(400, f"MetricV2Dto.Columns/Length: expected at most {COLUMN_NAME_MAX} characters")
+    if not isinstance(rows, list) or len(rows) > ROWS_MAX:
+        return ItemError(400, f"MetricV2Dto.Value/Count: expected at most {ROWS_MAX}")
+    return next((error for error in map(_judge_row, rows) if error), None)
+
+
+def _judge_row(row: object) -> Optional[ItemError]:
+    data = row.get("data") if isinstance(row, dict) else None
+    if not isinstance(data, dict):
+        return ItemError(400, "MetricV2Value.Data: expected an object")
+    if any(isinstance(cell, str) and len(cell) > CELL_TEXT_MAX for cell in data.values()):
+        return ItemError(400, f"MetricV2Value.Data: a text is longer than {CELL_TEXT_MAX} characters")
+    return None
+
+
+class Metrics:
+    """Everything that was logged, per run and name, in the order of arrival; safe to use from any thread."""
+
+    def __init__(self, directory: Path, *, strict: bool = True) -> None:
+        self._lock = threading.Lock()
+        self._strict = strict
+        self._logged: dict[str, dict[str, list[Metric]]] = {}
+        for line in read_lines(directory.glob("metrics.jsonl")):
+            self._keep(line["runId"], line["metric"])
+        self._lines = Lines(directory / "metrics.jsonl")
+
+    def close(self) -> None:
+        """No more metrics."""
+        self._lines.close()
+
+    def post(self, run_id: str, batch: list[Metric], fault: Optional[Verdict] = None) -> list[dict[str, Any]]:
+        """Take a batch; the errors of those that were not taken, in the service's shape."""
+        errors, taken = [], []
+        with self._lock:
+            for metric in batch:
+                error = self._judge(run_id, metric) or (fault(metric) if fault else None)
+                if error:
+                    errors.append(_error(metric, error))
+                else:
+                    self._keep(run_id, metric)
+                    taken.append(metric)
+        self._lines.append({"runId": run_id, "metric": metric} for metric in taken)
+        return errors
+
+    def of(self, run_id: str) -> list[Metric]:
+        """The metrics of a run as they were posted, by name in the order of their first arrival."""
+        with self._lock:
+            return [metric for logged in self._logged.get(run_id, {}).values() for metric in logged]
+
+    def names(self, run_id: str) -> list[str]:
+        """The names that a run has logged."""
+        with self._lock:
+            return list(self._logged.get(run_id, {}))
+
+    def full(self, run_id: str, name: str) -> Optional[Metric]:
+        """One metric with all its rows; None if there is none."""
+        with self._lock:
+            logged = list(self._logged.get(run_id, {}).get(name, ()))
+        if not logged:
+            return None
+        columns = {column: kind for metric in logged for column, kind in metric["columns"].items()}
+        rows = sorted(
+            (row for metric in logged for row in metric["value"]), key=lambda row: row.get("createdUtc") or ""
+        )
+        return {**logged[0], "columns": columns, "value": rows, "dataContainerId": f"dcid.{run_id}"}
+
+    def _judge(self, run_id: str, metric: Metric) -> Optional[ItemError]:
+        error = judge_metric(metric) if self._strict else None
+        there = self._logged.get(run_id, {})
+        if error is None and self._strict and metric["name"] not in there and len(there) >= NAMES_MAX:
+            return ItemError(400, f"Too many metrics for this run: expected at most {NAMES_MAX} names")
+        return error
+
+    def _keep(self, run_id: str, metric: Metric) -> None:
+        self._logged.setdefault(run_id, {}).setdefault(str(metric.get("name")), []).append(metric)
+
+
+def _error(metric: Mapping[str, Any], error: ItemError) -> dict[str, Any]:
+    response = {"error": {"code": "UserError", "message": error.message}}
+    return {"metric": {"name": metric.get("name")}, "errorResponse": response}

@@ -1,0 +1,57 @@
+"""From a path to the function that answers it.
+
+In: `Route`s (method, pattern, function) and a request. Out: the function's answer, or a 404 / 405.
+A pattern has `{name}` for one segment and `{name*}` for the rest; values come percent-decoded and checked.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
+from typing import NamedTuple
+from urllib.parse import unquote
+
+from amllog.local.wire import Answer, Refusal, Request
+
+NAME_MAX = 5000
+WORKSPACE = "/subscriptions/{_s}/resourceGroups/{_r}/providers/{_p}/workspaces/{_w}"
+
+Names = Mapping[str, str]
+
+
+class Route(NamedTuple):
+    """One operation of a service."""
+
+    method: str
+    pattern: str
+    handle: Callable[[Request, Names], Answer]
+
+
+def dispatch(routes: Sequence[Route], request: Request) -> Answer:
+    """Answer by the first route that fits."""
+    fitting = [
+        (route, found)
+        for route in routes
+        for found in [_compiled(route.pattern).fullmatch(request.path)]
+        if found
+    ]
+    for route, found in fitting:
+        if route.method == request.method:
+            return route.handle(request, {name: _decoded(value) for name, value in found.groupdict().items()})
+    if fitting:
+        raise Refusal(405, f"{request.method} is not for {request.path[:200]}")
+    raise Refusal(404, f"Nothing answers {request.method} {request.path[:200]} on this machine")
+
+
+@lru_cache(maxsize=None)
+def _compiled(pattern: str) -> re.Pattern[str]:
+    text = re.sub(r"\\\{(\w+)\\\}", r"(?P<\1>[^/]+)", re.escape(pattern))
+    return re.compile(re.sub(r"\\\{(\w+)\\\*\\\}", r"(?P<\1>.*)", text), re.IGNORECASE)
+
+
+def _decoded(value: str) -> str:
+    name = unquote(value)
+    if len(name) > NAME_MAX or "\x00" in name or "\ufffd" in name:
+        raise Refusal(400, f"A name has at most {NAME_MAX} characters, is UTF-8 and has no NUL")
+    return name
