@@ -1,0 +1,269 @@
+"""The only reader of configuration: one table of settings, resolved once at setup().
+
+In: keyword arguments and the environment as a mapping. Out: a frozen `Settings`, or one `ConfigError` that lists
+every problem. Precedence: argument > environment > default; an empty variable counts as not set.
+"""
+
+from __future__ import annotations
+
+import difflib
+import logging
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from amllog import values
+from amllog.errors import ConfigError, Problem
+from amllog.redaction import Redactor
+from amllog.values import ConnectionString
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What setup() was told, complete and checked."""
+
+    connection_string: ConnectionString | None = None
+    exporter: str = "auto"
+    metrics: str = "auto"
+    metrics_ranks: str = "0"
+    level: int = logging.INFO
+    driver_level: int = logging.INFO
+    insights_level: int = logging.INFO
+    driver_format: str = "auto"
+    directory: Path | None = None
+    run_type: str = ""
+    build_url: str = ""
+    build_version: str = ""
+    step_name: str = ""
+    experiment_name: str = ""
+    dimensions: Mapping[str, object] = field(default_factory=dict)
+    capture: tuple[str, ...] = ("logging", "warnings", "exceptions")
+    redact: tuple[str, ...] = ()
+    grace_seconds: float = 10.0
+    journal_max_bytes: int = 1024**3
+
+
+class Setting(NamedTuple):
+    """One row of the table: what a setting is called, what it takes and what it does."""
+
+    name: str
+    variables: tuple[str, ...]
+    default: str
+    allowed: str
+    sentence: str
+    parse: Callable[[Any], Any]
+
+
+def resolve(arguments: Mapping[str, object], environ: Mapping[str, str]) -> Settings:
+    """Settings from `arguments` and `environ`.
+
+    Raises ConfigError with all problems: unknown keywords, and every value that is not allowed.
+    """
+    problems = [_unknown(name, value) for name, value in arguments.items() if name not in BY_NAME]
+    found: dict[str, Any] = {}
+    for setting in SETTINGS:
+        source, value = _given(setting, arguments, environ)
+        if value is None:
+            continue
+        try:
+            found[setting.name] = setting.parse(value)
+        except (ValueError, TypeError, re.error) as error:
+            reason = f" ({error})" if isinstance(error, re.error) else ""
+            problems.append(Problem(source, _shown(value), f"allowed is {setting.allowed}{reason}"))
+    if problems:
+        raise ConfigError(problems)
+    level = found.setdefault("level", logging.INFO)
+    for sink in ("driver_level", "insights_level"):
+        found.setdefault(sink, level)
+    return Settings(**found)
+
+
+def secrets(environ: Mapping[str, str]) -> list[str]:
+    """Values of the environment that nobody may read in a log, whatever their shape."""
+    judge = Redactor().is_secret
+    return [
+        value
+        for name, value in environ.items()
+        if len(value) >= 8
+        and judge(name)
+        and not name.upper().endswith(("PWD", "FILE", "PATH", "DIR"))
+        and not value.isdigit()
+    ]
+
+
+def _given(
+    setting: Setting, arguments: Mapping[str, object], environ: Mapping[str, str]
+) -> tuple[str, object | None]:
+    if arguments.get(setting.name) is not None:
+        return f"setup({setting.name}=…)", arguments[setting.name]
+    for variable in setting.variables:
+        if environ.get(variable, "").strip():
+            return variable, environ[variable].strip()
+    return "", None
+
+
+def _unknown(name: str, value: object) -> Problem:
+    near = difflib.get_close_matches(name, BY_NAME, n=1)
+    hint = f"; did you mean {near[0]}?" if near else f"; there are {', '.join(BY_NAME)}"
+    return Problem(f"setup({name}=…)", Redactor().mask(repr(value))[:80], f"unknown setting{hint}")
+
+
+def _shown(value: object) -> object:
+    """A wrong value as the error shows it: short, and without a secret in it."""
+    return Redactor().mask(value)[:200] if isinstance(value, str) else value
+
+
+_LEVELS = "a level name (DEBUG, INFO, WARNING, ERROR, CRITICAL) or a number >= 0"
+
+SETTINGS = (
+    Setting(
+        "connection_string",
+        ("APPLICATIONINSIGHTS_CONNECTION_STRING", "APPINSIGHTS_INSTRUMENTATIONKEY", "AML_APP_INSIGHTS_KEY"),
+        "none",
+        "a connection string as the Azure portal shows it (InstrumentationKey=<GUID>;IngestionEndpoint=https://…)"
+        " or a bare instrumentation key",
+        "The Application Insights resource; without it, the journal and the driver log only.",
+        values.connection_string,
+    ),
+    Setting(
+        "exporter",
+        ("AMLLOG_EXPORTER",),
+        "auto",
+        "auto, opencensus, opentelemetry or none",
+        "What carries records to Application Insights; auto is opencensus where a connection string is set.",
+        values.one_of("auto", "opencensus", "opentelemetry", "none"),
+    ),
+    Setting(
+        "metrics",
+        ("AMLLOG_METRICS",),
+        "auto",
+        "auto, azureml, mlflow or none",
+        "What carries run metrics; auto is azureml's own Run inside a job.",
+        values.one_of("auto", "azureml", "mlflow", "none"),
+    ),
+    Setting(
+        "metrics_ranks",
+        ("AMLLOG_METRICS_RANKS",),
+        "0",
+        "0 or all",
+        "Which ranks of a distributed step write run metrics; all ranks write to Application Insights.",
+        values.one_of("0", "all"),
+    ),
+    Setting("level", ("AMLLOG_LEVEL",), "INFO", _LEVELS, "Records below it are not taken.", values.level),
+    Setting(
+        "driver_level",
+        ("AMLLOG_DRIVER_LEVEL",),
+        "level",
+        _LEVELS,
+        "The same for the driver log alone.",
+        values.level,
+    ),
+    Setting(
+        "insights_level",
+        ("AMLLOG_INSIGHTS_LEVEL",),
+        "level",
+        _LEVELS,
+        "The same for Application Insights alone.",
+        values.level,
+    ),
+    Setting(
+        "driver_format",
+        ("AMLLOG_DRIVER_FORMAT",),
+        "auto",
+        "auto, console, plain or json",
+        "How a line on stdout looks; auto is colour on a terminal or in a notebook, plain elsewhere.",
+        values.one_of("auto", "console", "plain", "json"),
+    ),
+    Setting(
+        "directory",
+        ("AMLLOG_DIR",),
+        "./logs/amllog in an Azure ML job, else ./.amllog",
+        "a path",
+        "Where the journal is kept; one that cannot be written is replaced by a temporary one, with a notice.",
+        values.path,
+    ),
+    Setting(
+        "run_type",
+        ("AMLLOG_RUN_TYPE",),
+        "none",
+        "a text",
+        "A dimension on every record, such as training or scoring.",
+        values.text,
+    ),
+    Setting(
+        "build_url",
+        ("AMLLOG_BUILD_URL",),
+        "from Azure DevOps, GitHub Actions or the run's git properties",
+        "a text",
+        "A dimension on every record: the page of the build that made this code.",
+        values.text,
+    ),
+    Setting(
+        "build_version",
+        ("AMLLOG_BUILD_VERSION",),
+        "from Azure DevOps, GitHub Actions or the run's git properties",
+        "a text",
+        "A dimension on every record: the build's number or the commit.",
+        values.text,
+    ),
+    Setting(
+        "step_name",
+        ("AMLLOG_STEP_NAME",),
+        "from the run; locally the script's name",
+        "a text",
+        "The dimension step_name.",
+        values.text,
+    ),
+    Setting(
+        "experiment_name",
+        ("AMLLOG_EXPERIMENT_NAME",),
+        "from the run; locally the folder's name",
+        "a text",
+        "The dimension experiment_name.",
+        values.text,
+    ),
+    Setting(
+        "dimensions",
+        ("AMLLOG_DIMENSIONS",),
+        "none",
+        "key=value pairs with commas between (team=nlp,owner=me), or a dict as argument",
+        "Dimensions on every record.",
+        values.dimensions,
+    ),
+    Setting(
+        "capture",
+        ("AMLLOG_CAPTURE",),
+        "logging,warnings,exceptions",
+        "a list of logging, warnings, exceptions and prints, or none",
+        "What is taken besides amllog's own calls: stdlib logging, warnings, uncaught exceptions, prints.",
+        values.captures,
+    ),
+    Setting(
+        "redact",
+        ("AMLLOG_REDACT",),
+        "none (the built-in list always holds)",
+        "a list of regular expressions for keys, with commas between",
+        "Keys of dimensions whose values are masked, beside passwords, tokens, keys, SAS and connection strings.",
+        values.patterns,
+    ),
+    Setting(
+        "grace_seconds",
+        ("AMLLOG_GRACE_SECONDS",),
+        "10",
+        "a number of seconds from 0 to 3600",
+        "How much longer than the script the process may live to deliver what waits.",
+        values.seconds,
+    ),
+    Setting(
+        "journal_max_bytes",
+        ("AMLLOG_JOURNAL_MAX_BYTES",),
+        "1 GiB",
+        "a size of at least 1 MiB, in bytes or with a unit (500 MB, 2 GiB)",
+        "The bound of the journal directory; delivered files make room, then new records are refused.",
+        values.size,
+    ),
+)
+
+BY_NAME = {setting.name: setting for setting in SETTINGS}
