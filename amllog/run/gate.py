@@ -1,8 +1,6 @@
-"""The `Run` behind `log.run`: azureml's own names and signatures, safe online and offline.
+"""What a `Run` asks of the house around it: a journal to write to, a service to read from.
 
-In: calls as azureml's `Run` takes them (the superset of its online and offline class), and a `Gate`.
-Out: every write is a journaled record, so that it costs no network in the caller's thread, survives kill -9 and
-never raises for what the service does. Reads pass through to the real run, or answer from this process's memory.
+In and out: names only; the intake and the session implement them.
 """
 
 from __future__ import annotations
@@ -48,6 +46,10 @@ class Gate(Protocol):
 
     @property
     def identity(self) -> Who: ...
+
+    @property
+    def directory(self) -> str | os.PathLike[str]:
+        """The journal directory, which the names that `spool` gives are relative to."""
 
     @property
     def online(self) -> bool:
