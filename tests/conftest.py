@@ -21,6 +21,11 @@ sys.path.insert(0, str(ONLY_LOOPBACK))
 sys.modules.pop("sitecustomize", None)
 import sitecustomize  # noqa: E402, F401  from here on, this process and its forks stay on this machine
 
+HOUSE = Path(amllog.__file__).parent
+CHECKOUT = (
+    [] if HOUSE.parent.name == "site-packages" else [str(HOUSE.parent)]
+)  # for who runs it without installing
+
 # What a process needs from the machine; the rest of the environment is not for tests.
 KEPT = ("PATH", "LANG", "LC_ALL", "TZ", "TMPDIR", "SYSTEMROOT", "LD_LIBRARY_PATH", "VIRTUAL_ENV", "TERM")
 KEPT_BEGINNINGS = ("COVERAGE_", "PYTEST_")
@@ -34,7 +39,7 @@ def clean_environment(home: Path) -> dict[str, str]:
     return {
         **kept,
         "HOME": str(home),
-        "PYTHONPATH": str(ONLY_LOOPBACK),
+        "PYTHONPATH": os.pathsep.join([str(ONLY_LOOPBACK), *CHECKOUT]),
         "PYTHONFAULTHANDLER": "1",
         "APPLICATIONINSIGHTS_STATSBEAT_DISABLED_ALL": "true",  # OpenCensus' own telemetry, also in stock clients
         "REACHED_FILE": str(home / "reached"),
@@ -154,4 +159,4 @@ def child(tmp_path: Path) -> Iterator[Child]:
 
 def pytest_report_header() -> str:
     """Which amllog is under test: the installed wheel, or a checkout."""
-    return f"amllog: {Path(amllog.__file__).parent}"
+    return f"amllog: {HOUSE}"

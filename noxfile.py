@@ -1,0 +1,96 @@
+"""The gates: lint, types, and the tests against the built wheel on every supported Python.
+
+`make test` runs all of them. One of them: `.venv/bin/nox -s types`, `.venv/bin/nox -s tests-3.9 -- -k journal`.
+Why they are as they are: docs/decisions/0011-gates.md.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import nox
+
+HERE = Path(__file__).parent
+PROJECT = nox.project.load_toml("pyproject.toml")
+PYTHONS = [line.rpartition(" ")[2] for line in PROJECT["project"]["classifiers"] if " :: 3." in line]
+AT_HAND = f"{sys.version_info.major}.{sys.version_info.minor}"
+FULL = {PYTHONS[0], PYTHONS[-1], AT_HAND}  # the rest run the tests that differ between Pythons: -m smoke
+COVERAGE = HERE / ".nox" / "coverage"
+
+nox.needs_version = ">=2025.2.9"
+nox.options.default_venv_backend = "uv|virtualenv"
+nox.options.reuse_venv = "yes"
+nox.options.error_on_missing_interpreters = False  # skipped, and said so in nox's closing list
+nox.options.sessions = ["lint", "types", "tests", "coverage"]
+
+
+def show_pythons_of_pyenv() -> None:
+    """Pyenv hides the Pythons that are installed but not chosen: choose all of ours."""
+    if shutil.which("pyenv") and "PYENV_VERSION" not in os.environ:
+        ask = ["pyenv", "versions", "--bare", "--skip-aliases"]
+        installed = subprocess.run(ask, capture_output=True, text=True, check=False).stdout.split()
+        ours = [version for version in installed if version.rpartition(".")[0] in PYTHONS]
+        ours.sort(key=lambda version: not version.startswith(AT_HAND))
+        os.environ["PYENV_VERSION"] = ":".join(ours) or "system"
+
+
+show_pythons_of_pyenv()
+
+
+def group(name: str) -> list[str]:
+    """The requirements of a dependency group in pyproject.toml, without amllog itself."""
+    return [line for line in nox.project.dependency_groups(PROJECT, name) if not line.startswith("amllog")]
+
+
+def wheel(session: nox.Session) -> Path:
+    """The wheel of the present source, built once for all sessions of this run."""
+    folder = HERE / ".nox" / "wheel" / str(os.getpid())
+    if not folder.exists():
+        shutil.rmtree(folder.parent, ignore_errors=True)
+        session.run("uv", "build", "--quiet", "--wheel", "--out-dir", str(folder), external=True)
+    return next(folder.glob("*.whl"))
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Ruff: faults and format."""
+    session.install(*group("lint"))
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Mypy, strict, on the package."""
+    session.install(*group("types"))
+    session.run("mypy")
+
+
+@nox.session(python=PYTHONS)
+def tests(session: nox.Session) -> None:
+    """The tests against the installed wheel, never the source tree; child processes measured too."""
+    session.install("--reinstall-package", "amllog", f"{wheel(session)}[local,notebook]", *group("test"))
+    if not session.posargs and session.python == PYTHONS[0]:
+        shutil.rmtree(COVERAGE, ignore_errors=True)
+    COVERAGE.mkdir(parents=True, exist_ok=True)
+    part = [] if session.posargs or session.python in FULL else ["-m", "smoke"]
+    session.run(
+        *("coverage", "run", f"{session.bin}/pytest", "-n", "2", *part, *session.posargs),
+        env={"COVERAGE_FILE": str(COVERAGE / f"measured-{session.python}")},
+    )
+
+
+@nox.session
+def coverage(session: nox.Session) -> None:
+    """One report over all Pythons and all processes."""
+    session.install(*[line for line in group("test") if line.startswith("coverage")])
+    if not COVERAGE.exists():
+        session.skip("no tests ran")
+    measured = [str(path) for path in COVERAGE.glob("measured-*")]
+    env = {"COVERAGE_FILE": str(COVERAGE / "all")}
+    session.run("coverage", "combine", "--quiet", *measured, env=env)
+    session.run("coverage", "report", env=env)

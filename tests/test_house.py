@@ -1,0 +1,193 @@
+"""The house rules, checked: who may import whom and touch what, how large things get.
+
+The order of rooms and their third-party packages stand in docs/map.md, and nowhere else. Where a figure would make
+a room worse, the room wins: it stands in LARGER with its reason.
+"""
+
+from __future__ import annotations
+
+import ast
+import graphlib
+import importlib.util
+import io
+import re
+import statistics
+import sys
+import tokenize
+from pathlib import Path
+
+import pytest
+
+HOUSE = Path(importlib.util.find_spec("amllog").origin).parent
+TESTS = Path(__file__).parent
+MAP = (TESTS.parent / "docs" / "map.md").read_text(encoding="utf-8")
+ROOMS = {  # from the first to the last: which third-party packages each may touch
+    "amllog." + name.rstrip("/").replace("/", "."): set(re.findall(r"\w+", packages))
+    for name, packages in re.findall(r"^\| `([\w/]+)` \|[^|]*\|([^|\n]*)\|$", MAP, re.MULTILINE)
+}
+DOORS = {"amllog.__init__", "amllog.__main__"}
+MAX_MODULE, MEDIAN_MODULE, MAX_BODY, P95_BODY, MAX_BROAD = 260, 140, 50, 30, 4
+LARGER: dict[str, tuple[int, str]] = {}
+POWERS = {  # what only these rooms may do
+    r"\bThread\(|\bTimer\(|Executor\(|start_new_thread": {"courier", "local"},
+    r"\bos\.(environ|getenv|putenv)\b": {"session", "present", "testing"},
+    r"\batexit\.|\bregister_at_fork\b|\bsys\.(unraisable)?excepthook\b": {"session", "intake"},
+    r"\bsignal\.signal\b": {"session", "local"},
+    r"\bsubprocess\b": {"present"},
+}
+Function = (ast.FunctionDef, ast.AsyncFunctionDef)
+
+
+class Module:
+    """One file of the house, read."""
+
+    def __init__(self, path: Path) -> None:
+        self.name = ".".join((HOUSE.name, *path.relative_to(HOUSE).with_suffix("").parts))
+        self.text = path.read_text(encoding="utf-8")
+        self.lines = len(self.text.splitlines())
+        self.tree = ast.parse(self.text)
+        self.nodes = list(ast.walk(self.tree))
+        self.functions = [node for node in self.nodes if isinstance(node, Function)]
+        rows = [row for row in ROOMS if f"{self.name}.".startswith(f"{row}.")]
+        self.room = max(rows, key=len, default="")
+
+    def imports(self) -> set[str]:
+        """Every module that is imported anywhere in this one: ours by their full name, others by their first."""
+        found = {alias.name for node in self.nodes if isinstance(node, ast.Import) for alias in node.names}
+        for node in self.nodes:
+            if isinstance(node, ast.ImportFrom):
+                found |= {f"{node.module}.{alias.name}" for alias in node.names}
+        return {self.ours(name) or name.partition(".")[0] for name in found}
+
+    @staticmethod
+    def ours(name: str) -> str | None:
+        """The module of the house where an imported name stands."""
+        tries = (name, f"{name}.__init__", name.rpartition(".")[0], name.rpartition(".")[0] + ".__init__")
+        return next((one for one in tries if one in NAMES), None)
+
+    def code(self) -> str:
+        """The text without comments and docstrings."""
+        kept = ast.parse(self.text)
+        for node in ast.walk(kept):
+            if isinstance(node, (ast.Module, ast.ClassDef, *Function)) and ast.get_docstring(node):
+                node.body[0] = ast.Pass()
+        return ast.unparse(kept)
+
+    def undocumented(self) -> list[str]:
+        """Public classes, functions and methods without a docstring."""
+        classes = [node for node in self.tree.body if isinstance(node, ast.ClassDef) and node.name[0] != "_"]
+        parts = [node for owner in (self.tree, *classes) for node in owner.body]
+        named = [
+            node for node in parts if isinstance(node, (ast.ClassDef, *Function)) and node.name[0] != "_"
+        ]
+        return [node.name for node in named if not ast.get_docstring(node)]
+
+
+ALL = [Module(path) for path in sorted(HOUSE.rglob("*.py"))]
+NAMES = {module.name: module for module in ALL}
+
+
+def lines_of(function: ast.FunctionDef) -> int:
+    """Lines of a function after its signature and docstring."""
+    body = function.body[1:] if ast.get_docstring(function) else function.body
+    return body[-1].end_lineno - body[0].lineno + 1 if body else 0
+
+
+def is_broad(node: ast.AST) -> bool:
+    """Whether it is an except that takes everything."""
+    if not isinstance(node, ast.ExceptHandler):
+        return False
+    return node.type is None or bool(re.search(r"\b(Base)?Exception\b", ast.unparse(node.type)))
+
+
+def test_every_module_is_on_the_map() -> None:
+    """Each module with anything in it belongs to a room of docs/map.md, and each room exists."""
+    furnished = {m.name: m.room for m in ALL if len(m.tree.body) > 1}
+    assert [name for name, room in furnished.items() if not room and name not in DOORS] == []
+    assert [room for room in ROOMS if room not in furnished.values()] == []
+
+
+def test_imports_go_one_way() -> None:
+    """A room imports rooms above it on the map, never below, and never the front door."""
+    order = [*ROOMS, ""]
+    steps = [(m, NAMES[name]) for m in ALL if m.room for name in m.imports() & NAMES.keys()]
+    down = [(m, n) for m, n in steps if order.index(n.room) > order.index(m.room)]
+    assert [f"{m.name} imports {n.name}" for m, n in down if n.room or n.name in DOORS] == []
+
+
+def test_no_cycles() -> None:
+    """No module imports itself by a detour."""
+    graph = {m.name: m.imports() & NAMES.keys() for m in ALL}
+    assert len(list(graphlib.TopologicalSorter(graph).static_order())) == len(ALL)
+
+
+@pytest.mark.skipif(sys.version_info < (3, 10), reason="the standard library's list of names came with 3.10")
+def test_third_party_packages_stay_in_their_rooms() -> None:
+    """What is not of the standard library is imported in the rooms that the map gives it, and nowhere else."""
+    known = {"__future__", "amllog", *sys.stdlib_module_names, *NAMES}
+    strange = [(m, name) for m in ALL for name in m.imports() - known]
+    assert [f"{m.name} imports {name}" for m, name in strange if name not in ROOMS.get(m.room, ())] == []
+
+
+def test_powers_stay_in_their_rooms() -> None:
+    """Threads, the environment, hooks of the process: each in the hands of few."""
+    used = [(m.name, power) for m in ALL for power in POWERS if re.search(power, m.code())]
+    assert [(name, power) for name, power in used if name.split(".")[1] not in POWERS[power]] == []
+
+
+def test_sizes() -> None:
+    """Modules and functions stay small enough to be read at once, and most are much smaller."""
+    assert {m.name: m.lines for m in ALL if m.lines > LARGER.get(m.name, (MAX_MODULE,))[0]} == {}
+    assert statistics.median(m.lines for m in ALL) <= MEDIAN_MODULE
+    bodies = {f"{m.name}.{f.name}:{f.lineno}": lines_of(f) for m in ALL for f in m.functions}
+    assert {name: lines for name, lines in bodies.items() if lines > MAX_BODY} == {}
+    assert sorted(bodies.values())[len(bodies) * 95 // 100] <= P95_BODY
+
+
+def test_everything_says_what_it_is_for() -> None:
+    """Every module with code and every public name has a docstring, every function its return type."""
+    assert [m.name for m in ALL if m.tree.body and not ast.get_docstring(m.tree)] == []
+    assert [f"{m.name}.{name}" for m in ALL for name in m.undocumented()] == []
+    assert [f"{m.name}.{f.name}" for m in ALL for f in m.functions if not f.returns] == []
+
+
+def test_no_global_statement() -> None:
+    """What is global is one attribute of one object in session."""
+    assert [m.name for m in ALL if any(isinstance(node, ast.Global) for node in m.nodes)] == []
+
+
+def test_broad_excepts_are_few_and_never_silent() -> None:
+    """An except that takes everything is in a guard: it raises again, or says or counts what it caught."""
+    broad = {f"{m.name}:{node.lineno}": node for m in ALL for node in m.nodes if is_broad(node)}
+    acts = (ast.Call, ast.Raise, ast.AugAssign)
+    assert [where for where, h in broad.items() if not any(isinstance(n, acts) for n in ast.walk(h))] == []
+    assert len(broad) <= MAX_BROAD, list(broad)
+    assert [m.name for m in ALL if re.search(r"suppress\((Base)?Exception", m.text)] == []
+
+
+def test_ignore_comments_have_a_code_and_a_reason() -> None:
+    """`# noqa: CODE  why` and `# type: ignore[code]  why`, at most two in a thousand lines."""
+    tokens = [(m.name, t) for m in ALL for t in tokenize.generate_tokens(io.StringIO(m.text).readline)]
+    comments = [(name, token.string) for name, token in tokens if token.type == tokenize.COMMENT]
+    ignores = [pair for pair in comments if re.search("noqa|type: ignore|pragma", pair[1])]
+    form = re.compile(r"# (noqa: [A-Z]+\d+(, ?[A-Z]+\d+)*|type: ignore\[[\w, -]+\]|pragma: no cover)\W+\w.*")
+    assert [pair for pair in ignores if not form.fullmatch(pair[1])] == []
+    assert len(ignores) <= 2 * sum(m.lines for m in ALL) / 1000
+
+
+@pytest.mark.parametrize("path", sorted(TESTS.rglob("test_*.py")), ids=lambda path: path.stem)
+def test_tests_are_sentences_without_patches(path: Path) -> None:
+    """Every test says in one sentence what holds, and none of them replaces a part of what it tests."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    tests = [node for node in ast.walk(tree) if isinstance(node, Function) and node.name.startswith("test_")]
+    sentences = {test.name: ast.get_docstring(test) or "" for test in tests}
+    assert [name for name, sentence in sentences.items() if not re.fullmatch(r"[^\n]+[.?!]", sentence)] == []
+    calls = [
+        ast.unparse(node)
+        for node in ast.walk(tree)
+        if isinstance(node, (ast.Call, ast.Import, ast.ImportFrom))
+    ]
+    patches = re.compile(
+        r"(from|import) (unittest.)?mock|mocker\.|(mock\.)?patch\(|monkeypatch\.setattr\((?!sys, )"
+    )
+    assert [call for call in calls if patches.match(call)] == []

@@ -1,0 +1,23 @@
+"""The front door: what `import amllog` shows, and that it costs and does nothing."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import amllog
+
+
+def test_import_is_light_and_does_nothing(child) -> None:
+    """`import amllog` loads structlog and itself: no thread, no socket, no file but code, nothing at exit."""
+    code = Path(__file__).with_name("import_weight.py").read_text(encoding="utf-8")
+    answer = child(code, env={"COVERAGE_PROCESS_START": "", "COVERAGE_PROCESS_CONFIG": ""})
+    assert answer.returncode == 0, answer.stderr
+    assert json.loads(answer.stdout) == {}
+
+
+def test_the_front_door_shows_what_it_lists() -> None:
+    """`amllog.__all__` is sorted and is all that can be seen."""
+    seen = {name for name in vars(amllog) if name[0] != "_" and f"amllog.{name}" not in sys.modules}
+    assert amllog.__all__ == sorted({*seen, *({"insights"} & {*amllog.__all__})})
