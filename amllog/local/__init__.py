@@ -4,8 +4,8 @@ In: a directory. Out: a connection string and job environments with which the re
 
     with AzureOnThisMachine("azure") as azure:
         environment = azure.job_environment(run_id="run_1", step_name="train")
-        subprocess.run([sys.executable, "train.py"], env={**os.environ, **environment})
-        print(azure.metrics("run_1"), azure.envelopes)
+        ...  # run train.py in a child process with these variables added
+        print(azure.values("run_1"), azure.envelopes)
 """
 
 from amllog.local.azure import AzureOnThisMachine, Served

@@ -2,9 +2,9 @@
 
 In: requests of azureml's artifact client and of the Azure storage client. Out: answers in their shapes.
 
-The storage client insists on `https` and takes the host from `<account>.blob.<rest of the address>`. So an upload
-address is `https://this-machine.blob.local@127.0.0.1:<port>/…`: everything before the @ is user information, which
-HTTP clients leave out of the connection, and the client as it is lands on our TLS port.
+The storage client insists on `https`, and on a host of the form `<account>.blob.<suffix>`. So an upload address is
+`https://this-machine.blob.local@127.0.0.1:<port>/…`: what stands before the @ is user information, by which nobody
+is looked up, and the client lands on our TLS port as it is.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from email.utils import formatdate
 from typing import Any
 
 from amllog.local.artifacts import Artifacts
+from amllog.local.message import Answer, Refusal, Request
 from amllog.local.routes import WORKSPACE, Names, Route
-from amllog.local.wire import Answer, Refusal, Request
 
 ARTIFACT = f"/artifact/v2.0{WORKSPACE}/artifacts"
 BATCH_MAX = 50

@@ -1,27 +1,28 @@
-"""The artifacts of runs: their names, their bytes, and the addresses under which clients put and get the bytes.
+"""The artifacts of runs: their names, their bytes, and the addresses where clients put and get the bytes.
 
 In: names as clients choose them, bytes. Out: artifacts by run, signed addresses, `artifacts.jsonl`.
-The bytes of an artifact lie in `artifacts/` under the hash of its name; addresses carry this hash, never the name.
+The bytes lie in `artifacts/` under the hash of the artifact's name; addresses carry this hash, never the name.
 """
 
 from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 import secrets
 import threading
-from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple, Optional
+from typing import NamedTuple
 
 from amllog.local.files import Blobs, Lines, read_lines
-from amllog.local.wire import Refusal
+from amllog.local.message import Refusal
 
 PATH_MAX = 5000
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 class Artifact(NamedTuple):
-    """One artifact: which run's container it is in, its name there, its size and the file that has its bytes."""
+    """One artifact: the container it is in, its name there, its size and the file that has its bytes."""
 
     origin: str
     container: str
@@ -67,11 +68,9 @@ class Artifacts:
     @staticmethod
     def key(origin: str, container: str, path: str) -> str:
         """What stands for an artifact in addresses and files."""
-        return hashlib.sha256(
-            "\n".join((origin, container, path)).encode("utf-8", "surrogatepass")
-        ).hexdigest()
+        return hashlib.sha256(f"{origin}\n{container}\n{path}".encode("utf-8", "surrogatepass")).hexdigest()
 
-    def find(self, origin: str, container: str, path: str) -> Optional[str]:
+    def find(self, origin: str, container: str, path: str) -> str | None:
         """The key of an artifact that is there."""
         key = self.key(origin, container, path)
         with self._lock:
@@ -124,16 +123,10 @@ class Artifacts:
         return self._blobs.size(key)
 
 
-Address = Callable[[str], str]
-
-
 def check_path(path: str) -> None:
     """Refuse an artifact name that could lead a client astray when it downloads it by name."""
-    if (
-        not 0 < len(path) <= PATH_MAX
-        or any(ord(one) < 32 for one in path)
-        or ".." in path.replace("\\", "/").split("/")
-    ):
+    parts = path.replace("\\", "/").split("/")
+    if not 0 < len(path) <= PATH_MAX or ".." in parts or _CONTROL.search(path):
         raise Refusal(
             400, f"An artifact name has 1 to {PATH_MAX} characters, no control character and no '..'"
         )

@@ -5,13 +5,14 @@ In: a directory, a port. Out: addresses, environments for jobs, and everything t
 
 from __future__ import annotations
 
+import re
 import threading
 from collections import deque
 from datetime import datetime, timezone
 from pathlib import Path
-from time import monotonic
 from types import TracebackType
-from typing import Any, NamedTuple, Optional, Union
+from typing import Any, NamedTuple, final
+from urllib.request import getproxies
 
 import orjson
 
@@ -21,15 +22,17 @@ from amllog.local.artifacts import Artifact, Artifacts
 from amllog.local.faults import Fault, Faults
 from amllog.local.files import Lines, read_lines, stamped_name
 from amllog.local.ingestion import Envelope, track
+from amllog.local.message import Answer, Refusal, Request
 from amllog.local.metrics import Metric, Metrics
 from amllog.local.routes import Names, Route, dispatch
 from amllog.local.run_history import RunHistory
 from amllog.local.runs import Run, Runs
-from amllog.local.wire import Answer, LoopbackServer, Refusal, Request
+from amllog.local.wire import LoopbackServer, Side
 
 INSTRUMENTATION_KEY = "00000000-0000-0000-0000-0000000010ca"
 REQUESTS_KEPT = 10_000
 _TRACKS = ("/v2/track", "/v2.1/track")
+_AZURE_ML = ("/history/", "/metric/", "/artifact/")
 
 
 class Served(NamedTuple):
@@ -40,42 +43,46 @@ class Served(NamedTuple):
     method: str
     path: str
     status: int
-    body_bytes: int
     seconds: float
 
 
+@final
 class AzureOnThisMachine:
-    """Application Insights ingestion and the run history, metrics and artifacts of Azure ML, over loopback HTTP.
+    """Application Insights' ingestion, and Azure ML's run history, metrics and artifacts, over loopback HTTP.
 
-    A context manager; `start()` and `stop()` do the same by hand. `strict` keeps the services' limits.
-    `authorities` is a file of the certificate authorities that jobs trust besides ours (default: those of requests).
+    A context manager; `start()` and `stop()` do the same by hand, and may be repeated: the port stays, and what
+    is in the directory is read again. `strict` keeps the services' limits. `authorities` is a file of the
+    certificate authorities that jobs trust besides ours (default: those of requests).
     """
 
     def __init__(
         self,
-        directory: Union[str, Path],
+        directory: str | Path,
         *,
         port: int = 0,
-        faults: Optional[Faults] = None,
+        faults: Faults | None = None,
         strict: bool = True,
-        authorities: Optional[Path] = None,
+        authorities: Path | None = None,
     ) -> None:
         self.directory = Path(directory).absolute()
         self.faults = faults or Faults()
         self.requests_log: deque[Served] = deque(maxlen=REQUESTS_KEPT)
         self._port, self._strict, self._authorities = port, strict, authorities
+        self._side = Side(self._answer, self.faults, _service_of, self._served)
+        self._tokens = job.Tokens()
         self._lock = threading.Lock()
-        self._server: Optional[LoopbackServer] = None
-        self._tls_server: Optional[LoopbackServer] = None
+        self._server: LoopbackServer | None = None
+        self._tls_server: LoopbackServer | None = None
 
     def start(self) -> AzureOnThisMachine:
         """Open the directory and begin to answer."""
         received = self.directory / "received"
         received.mkdir(parents=True, exist_ok=True)
+        self._server = LoopbackServer(self._port, self._side)
+        self._port = self._server.port
         self._received = Lines(received / f"{stamped_name()}.jsonl")
         self._runs, self._artifacts = Runs(self.directory), Artifacts(self.directory)
         self._metrics = Metrics(self.directory, strict=self._strict)
-        self._tokens = job.Tokens()
         self._routes = [
             *(Route("POST", path, self._track) for path in _TRACKS),
             Route("GET", "/faults", self._list_faults),
@@ -83,16 +90,15 @@ class AzureOnThisMachine:
             *RunHistory(self._runs, self._metrics, self._tokens).routes(),
             *ArtifactService(self._artifacts, lambda: self.url, self._upload_url).routes(),
         ]
-        self._server = LoopbackServer(self._port, self._answer, self.faults, _service_of)
         self._server.start()
         return self
 
     def stop(self) -> None:
         """Stop answering, break off what is under way, close the files; what arrived can still be read."""
-        self.faults.clear()
         for server in (self._server, self._tls_server):
             if server:
                 server.stop()
+        self.faults.clear()
         self._tls_server = None
         for part in (self._received, self._runs, self._metrics, self._artifacts):
             part.close()
@@ -102,9 +108,9 @@ class AzureOnThisMachine:
 
     def __exit__(
         self,
-        kind: Optional[type[BaseException]],
-        error: Optional[BaseException],
-        trace: Optional[TracebackType],
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self.stop()
 
@@ -128,27 +134,34 @@ class AzureOnThisMachine:
         run_id: str,
         step_name: str,
         experiment_name: str = "local",
-        parent_run_id: Optional[str] = None,
-        root_run_id: Optional[str] = None,
-        run_type: str = "azureml.scriptrun",
+        parent_run_id: str | None = None,
+        root_run_id: str | None = None,
     ) -> dict[str, str]:
         """Register the run (and its parent, if nobody did) and give the variables that a job of it runs with.
 
-        To be added to the environment of a child process: azureml-core's `Run.get_context()` is then online, uploads
+        Added to the environment of a child process, azureml-core's `Run.get_context()` is online there, uploads
         included, and `APPLICATIONINSIGHTS_CONNECTION_STRING` is set.
         """
         above = parent_run_id or root_run_id
-        if above and above != run_id and not self._runs.knows(above):
-            self._runs.add(
-                above, experiment_name, rootRunId=root_run_id, runType="azureml.PipelineRun", status="Running"
-            )
         parent = above if above != run_id else None
-        kind = "azureml.StepRun" if parent else run_type
-        names = {"name": step_name, "displayName": step_name, "parentRunId": parent, "rootRunId": root_run_id}
-        run = self._runs.add(run_id, experiment_name, status="Running", runType=kind, **names)
+        for ancestor in (root_run_id, parent):
+            if ancestor and ancestor != run_id and not self._runs.knows(ancestor):
+                fields = {"runType": "azureml.PipelineRun", "status": "Running", "rootRunId": root_run_id}
+                self._runs.add(ancestor, experiment_name, **fields)
+        self._runs.add(
+            run_id,
+            experiment_name,
+            name=step_name,
+            displayName=step_name,
+            parentRunId=parent,
+            rootRunId=root_run_id,
+            runType="azureml.StepRun" if parent else "azureml.scriptrun",
+            status="Running",
+        )
         self._upload_url()
         return {
-            **job.variables(run, self.url, self._tokens),
+            **job.variables(self._runs.get(run_id), self.url, self._tokens),
+            **job.no_proxy(getproxies()),
             "APPLICATIONINSIGHTS_CONNECTION_STRING": self.connection_string,
             "APPLICATIONINSIGHTS_STATSBEAT_DISABLED_ALL": "true",
             "REQUESTS_CA_BUNDLE": str(self._bundle),
@@ -168,8 +181,8 @@ class AzureOnThisMachine:
         """The metrics of a run, as they were posted."""
         return self._metrics.of(run_id)
 
-    def scalars(self, run_id: str) -> dict[str, list[Any]]:
-        """The values of each scalar metric and list of a run, by name."""
+    def values(self, run_id: str) -> dict[str, list[Any]]:
+        """The metrics of a run by name: numbers of scalars and lists, dictionaries of rows and tables."""
         return {name: self._values(run_id, name) for name in self._metrics.names(run_id)}
 
     def tags(self, run_id: str) -> dict[str, str]:
@@ -186,35 +199,32 @@ class AzureOnThisMachine:
         return self.directory / "ca-bundle.pem"
 
     def _values(self, run_id: str, name: str) -> list[Any]:
-        metric = self._metrics.full(run_id, name) or {"value": []}
-        return [row["data"][name] for row in metric["value"] if name in row["data"]]
+        rows = (self._metrics.full(run_id, name) or {"value": []})["value"]
+        return [row["data"][name] if list(row["data"]) == [name] else row["data"] for row in rows]
 
     def _upload_url(self) -> str:
         """The address of the TLS port, opened on first use."""
         with self._lock:
             if self._tls_server is None:
-                context = certificate.make(self._bundle, self._authorities)
-                self._tls_server = LoopbackServer(0, self._answer, self.faults, _service_of, context)
+                self._tls_server = LoopbackServer(
+                    0, self._side, certificate.make(self._bundle, self._authorities)
+                )
                 self._tls_server.start()
         return f"https://this-machine.blob.local@127.0.0.1:{self._tls_server.port}"
 
     def _answer(self, request: Request) -> Answer:
-        begin = monotonic()
-        try:
-            answer = dispatch(self._routes, request)
-        except Refusal as refusal:
-            answer = refusal.answer()
-        seconds = monotonic() - begin
-        now = datetime.now(timezone.utc)
-        service = _service_of(request.path)
-        self.requests_log.append(
-            Served(now, service, request.method, request.path, answer.status, len(request.body), seconds)
-        )
-        return answer
+        has_token = request.headers.get("authorization", "").startswith("Bearer ")
+        if self._strict and request.path.startswith(_AZURE_ML) and not has_token:
+            raise Refusal(401, "A run token is needed", "InvalidOrExpiredToken")
+        return dispatch(self._routes, request)
+
+    def _served(self, request: Request, status: int, seconds: float) -> None:
+        now, service = datetime.now(timezone.utc), _service_of(request.path)
+        self.requests_log.append(Served(now, service, request.method, request.path, status, seconds))
 
     def _track(self, request: Request, names: Names) -> Answer:
         now = datetime.now(timezone.utc)
-        verdict = request.fault.verdict if request.fault and request.fault.item else None
+        verdict = request.fault.verdict if request.fault else None
         content_type = request.headers.get("content-type", "application/json")
         result = track(request.body, content_type, now, strict=self._strict, fault=verdict)
         self._received.append(_time_and_key_first(envelope) for envelope in result.accepted)
@@ -227,7 +237,7 @@ class AzureOnThisMachine:
         values = request.json()
         try:
             faults = [Fault.from_json(value) for value in (values if isinstance(values, list) else [values])]
-        except (TypeError, ValueError) as error:
+        except (ValueError, re.error) as error:
             raise Refusal(400, str(error)) from error
         self.faults.clear()
         self.faults.put(*faults)

@@ -12,7 +12,6 @@ import ssl
 import tempfile
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
-from typing import Optional
 
 from amllog.errors import MissingExtraError
 from amllog.local.files import create
@@ -20,7 +19,7 @@ from amllog.local.files import create
 _VALID = timedelta(days=30)
 
 
-def make(bundle: Path, authorities: Optional[Path] = None) -> ssl.SSLContext:
+def make(bundle: Path, authorities: Path | None = None) -> ssl.SSLContext:
     """Make key and certificate; write the bundle (with these authorities, or requests' own); the server's context."""
     certificate, key = _key_and_certificate()
     usual = (authorities or Path(_usual_authorities())).read_bytes()
@@ -46,16 +45,16 @@ def _context(certificate: bytes, key: bytes) -> ssl.SSLContext:
 
 
 def _usual_authorities() -> str:
-    import certifi  # noqa: PLC0415 - comes with requests; only an upload needs it
+    import certifi  # comes with requests; only an upload needs it
 
     return certifi.where()
 
 
 def _key_and_certificate() -> tuple[bytes, bytes]:
     try:
-        from cryptography import x509  # noqa: PLC0415 - heavy, comes with azureml-core; only an upload needs it
-        from cryptography.hazmat.primitives import hashes, serialization  # noqa: PLC0415
-        from cryptography.hazmat.primitives.asymmetric import ec  # noqa: PLC0415
+        from cryptography import x509  # heavy, comes with azureml-core; only an upload needs it
+        from cryptography.hazmat.primitives import hashes, serialization
+        from cryptography.hazmat.primitives.asymmetric import ec
     except ImportError as error:
         raise MissingExtraError("cryptography", "local") from error
     key = ec.generate_private_key(ec.SECP256R1())

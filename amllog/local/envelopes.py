@@ -1,28 +1,33 @@
-"""What the ingestion service says to one envelope: data and pure functions, no I/O.
+"""What the ingestion service says to one envelope: pure functions, no I/O; the tables are in `schema`.
 
 In: an envelope (any JSON value), the size of its line, the present time.
 Out: `None` (accepted) or an `ItemError` with the service's status code and message.
-
-The limits are the service's own (Bond schemas and the limits page of Application Insights), written down
-here a second time on purpose: the far side judges independently of the side that writes.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta, timezone
-from typing import Any, NamedTuple, Optional
+from typing import Any, NamedTuple
+
+from amllog.local.schema import (
+    BASE_TYPES,
+    DATA_POINT,
+    ENVELOPE,
+    EXCEPTION_DETAILS,
+    KINDS,
+    PROPERTY_KEY_MAX,
+    PROPERTY_VALUE_MAX,
+    STACK_FRAME,
+    TAGS,
+    Field,
+)
 
 ITEM_MAX_BYTES = 64 * 1024
-PROPERTY_KEY_MAX = 150
-PROPERTY_VALUE_MAX = 8192
 OLDEST = timedelta(hours=48)
 NEWEST = timedelta(hours=2)
 
 _TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(Z|[+-]\d\d:\d\d)?")
-_DURATION = re.compile(r"(\d{1,3}\.)?\d\d:\d\d:\d\d(\.\d{1,7})?")
-_GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
 
 class ItemError(NamedTuple):
@@ -32,118 +37,7 @@ class ItemError(NamedTuple):
     message: str
 
 
-class Field(NamedTuple):
-    """One member of a type: its kind (a name in `_KINDS`), whether it must be there, its greatest length."""
-
-    name: str
-    kind: str = "text"
-    required: bool = False
-    limit: int = 0
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
-
-
-_KINDS: Mapping[str, Callable[[Any], bool]] = {
-    "text": lambda value: isinstance(value, str),
-    "integer": lambda value: isinstance(value, int) and not isinstance(value, bool),
-    "number": _is_number,
-    "bool": lambda value: isinstance(value, bool),
-    "list": lambda value: isinstance(value, list),
-    "object": lambda value: isinstance(value, dict),
-    "severity": lambda value: isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= 4,
-    "duration": lambda value: isinstance(value, str) and _DURATION.fullmatch(value) is not None,
-    "guid": lambda value: isinstance(value, str) and _GUID.fullmatch(value) is not None,
-}
-
-ENVELOPE = (
-    Field("name", required=True, limit=1024),
-    Field("time", required=True, limit=64),
-    Field("iKey", "guid", required=True, limit=40),
-    Field("sampleRate", "number"),
-    Field("tags", "object"),
-    Field("data", "object", required=True),
-)
-TAGS = {
-    "ai.operation.id": 128,
-    "ai.operation.parentId": 512,
-    "ai.operation.name": 1024,
-    "ai.operation.syntheticSource": 1024,
-    "ai.cloud.role": 256,
-    "ai.cloud.roleInstance": 256,
-    "ai.internal.sdkVersion": 64,
-    "ai.internal.nodeName": 256,
-    "ai.session.id": 64,
-    "ai.user.id": 128,
-    "ai.user.accountId": 1024,
-    "ai.user.authUserId": 1024,
-    "ai.application.ver": 1024,
-    "ai.device.id": 1024,
-    "ai.device.locale": 64,
-    "ai.device.osVersion": 256,
-    "ai.device.type": 64,
-    "ai.location.ip": 46,
-}
-EXCEPTION_DETAILS = (
-    Field("typeName", required=True, limit=1024),
-    Field("message", required=True, limit=32768),
-    Field("hasFullStack", "bool"),
-    Field("stack", limit=32768),
-    Field("parsedStack", "list"),
-)
-STACK_FRAME = (
-    Field("level", "integer", required=True),
-    Field("method", required=True, limit=1024),
-    Field("assembly", limit=1024),
-    Field("fileName", limit=1024),
-    Field("line", "integer"),
-)
-DATA_POINT = (
-    Field("name", required=True, limit=1024),
-    Field("value", "number", required=True),
-    Field("ns", limit=256),
-    Field("count", "integer"),
-    Field("min", "number"),
-    Field("max", "number"),
-    Field("stdDev", "number"),
-)
-_VER = Field("ver", "integer", required=True)
-BASE_TYPES: Mapping[str, tuple[Field, ...]] = {
-    "MessageData": (_VER, Field("message", required=True, limit=32768), Field("severityLevel", "severity")),
-    "ExceptionData": (
-        _VER,
-        Field("exceptions", "list", required=True),
-        Field("severityLevel", "severity"),
-        Field("problemId", limit=1024),
-    ),
-    "EventData": (_VER, Field("name", required=True, limit=512)),
-    "MetricData": (_VER, Field("metrics", "list", required=True)),
-    "RequestData": (
-        _VER,
-        Field("id", required=True, limit=512),
-        Field("duration", "duration", required=True),
-        Field("responseCode", required=True, limit=1024),
-        Field("success", "bool", required=True),
-        Field("name", limit=1024),
-        Field("url", limit=2048),
-        Field("source", limit=1024),
-    ),
-    "RemoteDependencyData": (
-        _VER,
-        Field("name", required=True, limit=1024),
-        Field("duration", "duration", required=True),
-        Field("id", limit=512),
-        Field("resultCode", limit=1024),
-        Field("success", "bool"),
-        Field("data", limit=8192),
-        Field("type", limit=1024),
-        Field("target", limit=1024),
-    ),
-}
-
-
-def judge(envelope: object, size_bytes: int, now: datetime) -> Optional[ItemError]:
+def judge(envelope: object, size_bytes: int, now: datetime) -> ItemError | None:
     """Everything that the service checks on one item; the first thing that is wrong, or None."""
     try:
         if size_bytes > ITEM_MAX_BYTES:
@@ -158,7 +52,7 @@ def judge(envelope: object, size_bytes: int, now: datetime) -> Optional[ItemErro
     return None
 
 
-def parse_time(text: str) -> Optional[datetime]:
+def parse_time(text: str) -> datetime | None:
     """An ISO-8601 instant as aware UTC (no zone: taken as UTC, as the service does), or None."""
     found = _TIME.fullmatch(text)
     if not found:
@@ -197,7 +91,7 @@ def _one(value: object, kind: str, field: Field) -> None:
                 f"109: {where} is required but missing or empty. Expected: {field.kind}, Actual: undefined"
             )
         return
-    if not _KINDS[field.kind](value):
+    if not KINDS[field.kind](value):
         _refuse(f"100: {where} is not of the expected type. Expected: {field.kind}, Actual: {_shown(value)}")
     if field.limit and isinstance(value, str) and len(value) > field.limit:
         _refuse(f"101: {where} is too long. Expected: {field.limit} characters, Actual: {len(value)}")

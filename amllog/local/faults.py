@@ -8,8 +8,8 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
-from typing import Any, Optional, Union
+from dataclasses import dataclass, field
+from typing import Any, Union
 
 import orjson
 
@@ -33,22 +33,23 @@ class Fault:
         answer for these items only (envelopes; metrics of a batch), the others are taken.
     hang: `before headers` or `after headers`: no more comes until the fault is cleared.
     close: the connection breaks in the middle of the answer.
-    carried_out: the request takes effect all the same: only its answer is lost or wrong.
+    carried_out: a request that hangs, breaks or is answered otherwise takes effect all the same: only its answer is
+        lost or wrong.
     path: hits only requests whose path contains this text.
     """
 
     service: str = "ingestion"
     seconds: float = 0.0
-    status: Optional[int] = None
+    status: int | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
-    body: Optional[str] = None
-    item: Optional[ItemMatch] = None
+    body: str | None = None
+    item: ItemMatch | None = None
     message: str = "switched on for a test"
     hang: str = ""
     close: bool = False
     carried_out: bool = False
     path: str = ""
-    times: Optional[int] = None
+    times: int | None = None
 
     def __post_init__(self) -> None:
         """Refuse what can never hit."""
@@ -58,13 +59,22 @@ class Fault:
             raise ValueError(f"hang = {self.hang!r}: allowed are {HANGS}")
         if self.item is not None and self.status is None:
             raise ValueError("a fault on items needs the status that these items get")
+        if isinstance(self.item, str):
+            re.compile(
+                self.item
+            )  # re.error is a ValueError only from Python 3.13 on, but it says what is wrong
 
     @property
     def replaces(self) -> bool:
         """Whether the request gets this fault's answer in place of the right one."""
         return self.item is None and (self.status is not None or self.body is not None)
 
-    def verdict(self, item: Mapping[str, Any]) -> Optional[ItemError]:
+    @property
+    def takes_effect(self) -> bool:
+        """Whether the service gets to see the request."""
+        return self.carried_out or not (self.replaces or self.hang or self.close)
+
+    def verdict(self, item: Mapping[str, Any]) -> ItemError | None:
         """What this fault says to one item of a batch."""
         if self.item is None or self.status is None:
             return None
@@ -77,10 +87,28 @@ class Fault:
     @classmethod
     def from_json(cls, value: object) -> Fault:
         """A fault from a JSON object; ValueError names what is wrong."""
-        names = {one.name for one in fields(cls)}
-        if not isinstance(value, dict) or not set(value) <= names:
-            raise ValueError(f"a fault is a JSON object with {', '.join(sorted(names))}")
+        if not isinstance(value, dict) or not set(value) <= set(_JSON_TYPES):
+            raise ValueError(f"a fault is a JSON object with {', '.join(_JSON_TYPES)}")
+        for name, one in value.items():
+            if not isinstance(one, _JSON_TYPES[name]):
+                raise ValueError(f"{name} = {one!r}: expected {_JSON_TYPES[name]}")
         return cls(**value)
+
+
+_JSON_TYPES: Mapping[str, tuple[type, ...]] = {
+    "service": (str,),
+    "seconds": (int, float),
+    "status": (int,),
+    "headers": (dict,),
+    "body": (str,),
+    "item": (str,),
+    "message": (str,),
+    "hang": (str,),
+    "close": (bool,),
+    "carried_out": (bool,),
+    "path": (str,),
+    "times": (int,),
+}
 
 
 class Faults:
@@ -109,7 +137,7 @@ class Faults:
         with self._lock:
             return [fault for fault, left in self._left if left[0] > 0]
 
-    def take(self, service: str, path: str) -> Optional[Fault]:
+    def take(self, service: str, path: str) -> Fault | None:
         """The fault that hits this request, counted."""
         with self._lock:
             for fault, left in self._left:

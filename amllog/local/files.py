@@ -42,8 +42,9 @@ class Lines:
         """Write each value as one line."""
         text = b"".join(orjson.dumps(value, option=orjson.OPT_APPEND_NEWLINE) for value in values)
         with self._lock:
-            if text and not self._file.closed:
-                self._file.write(text)
+            if self._file.closed:
+                raise BrokenPipeError(f"{self.path.name} is closed: the far side has stopped")
+            self._file.write(text)
 
     def close(self) -> None:
         """No more lines."""

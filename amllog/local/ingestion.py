@@ -27,7 +27,7 @@ class Item(NamedTuple):
 
     value: object
     size_bytes: int
-    error: Optional[ItemError] = None
+    error: ItemError | None = None
 
 
 class Track(NamedTuple):
@@ -39,7 +39,7 @@ class Track(NamedTuple):
 
 
 def track(
-    body: bytes, content_type: str, now: datetime, *, strict: bool = True, fault: Optional[Verdict] = None
+    body: bytes, content_type: str, now: datetime, *, strict: bool = True, fault: Verdict | None = None
 ) -> Track:
     """Judge one POST; `fault` may refuse further items (switched on for a test)."""
     try:
@@ -80,7 +80,7 @@ def _loads(text: bytes, strict: bool) -> object:
         raise ValueError(str(error)) from error
 
 
-def _verdict(item: Item, now: datetime, strict: bool, fault: Optional[Verdict]) -> Optional[ItemError]:
+def _verdict(item: Item, now: datetime, strict: bool, fault: Verdict | None) -> ItemError | None:
     if item.error or not isinstance(item.value, dict):
         return item.error or ItemError(400, "100: 'Envelope' is not an object")
     return (judge(item.value, item.size_bytes, now) if strict else None) or (
@@ -88,7 +88,7 @@ def _verdict(item: Item, now: datetime, strict: bool, fault: Optional[Verdict]) 
     )
 
 
-def _answer(items: list[Item], verdicts: list[Optional[ItemError]]) -> Track:
+def _answer(items: list[Item], verdicts: list[ItemError | None]) -> Track:
     accepted = [
         item.value for item, error in zip(items, verdicts) if error is None and isinstance(item.value, dict)
     ]

@@ -78,5 +78,11 @@ def variables(run: Mapping[str, Any], url: str, tokens: Tokens) -> dict[str, str
     }
 
 
+def no_proxy(proxies: Mapping[str, str]) -> dict[str, str]:
+    """Where a proxy is set (`urllib.request.getproxies()`): loopback is to be reached without it."""
+    names = ",".join(filter(None, (proxies.get("no", ""), "127.0.0.1", "localhost")))
+    return {"NO_PROXY": names, "no_proxy": names} if proxies else {}
+
+
 def _base64(value: bytes) -> str:
     return base64.urlsafe_b64encode(value).rstrip(b"=").decode()

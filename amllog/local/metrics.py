@@ -21,27 +21,33 @@ Metric = dict[str, Any]
 Verdict = Callable[[Mapping[str, Any]], Optional[ItemError]]
 
 
-def judge_metric(metric: Mapping[str, Any]) -> Optional[ItemError]:
-    """What the metric service refuses, by its documented limits; None if nothing."""
-    name, columns, rows = metric.get("name"), metric.get("columns"), metric.get("value")
-    if not isinstance(name, str) or not name.strip() or len(name) > NAME_MAX:
-        return ItemError(400, f"MetricV2Dto.Name/Length: expected 1 to {NAME_MAX} characters")
-    if not isinstance(columns, dict) or len(columns) > COLUMNS_MAX:
-        return ItemError(400, f"MetricV2Dto.Columns/Count: expected at most {COLUMNS_MAX}")
-    if any(not isinstance(column, str) or len(column) > COLUMN_NAME_MAX for column in columns):
-        return ItemError(400, f"MetricV2Dto.Columns/Length: expected at most {COLUMN_NAME_MAX} characters")
-    if not isinstance(rows, list) or len(rows) > ROWS_MAX:
-        return ItemError(400, f"MetricV2Dto.Value/Count: expected at most {ROWS_MAX}")
-    return next((error for error in map(_judge_row, rows) if error), None)
-
-
-def _judge_row(row: object) -> Optional[ItemError]:
-    data = row.get("data") if isinstance(row, dict) else None
-    if not isinstance(data, dict):
+def judge_metric(metric: Mapping[str, Any]) -> ItemError | None:
+    """What cannot be a metric at all; None if nothing is wrong with its shape."""
+    columns, rows = metric.get("columns"), metric.get("value")
+    if not isinstance(metric.get("name"), str) or not metric["name"].strip():
+        return ItemError(400, "MetricV2Dto.Name: expected a text")
+    if not isinstance(columns, dict) or not isinstance(rows, list):
+        return ItemError(400, "MetricV2Dto.Columns and .Value: expected an object and a list")
+    if not all(isinstance(row, dict) and isinstance(row.get("data"), dict) for row in rows):
         return ItemError(400, "MetricV2Value.Data: expected an object")
-    if any(isinstance(cell, str) and len(cell) > CELL_TEXT_MAX for cell in data.values()):
-        return ItemError(400, f"MetricV2Value.Data: a text is longer than {CELL_TEXT_MAX} characters")
     return None
+
+
+def judge_limits(metric: Mapping[str, Any]) -> ItemError | None:
+    """What the metric service refuses by its documented limits; None if nothing."""
+    columns = metric["columns"]
+    texts = (cell for row in metric["value"] for cell in row["data"].values() if isinstance(cell, str))
+    lengths = (
+        ("MetricV2Dto.Name/Length", len(metric["name"]), NAME_MAX),
+        ("MetricV2Dto.Columns/Count", len(columns), COLUMNS_MAX),
+        ("MetricV2Dto.Columns/Length", max(map(len, columns), default=0), COLUMN_NAME_MAX),
+        ("MetricV2Dto.Value/Count", len(metric["value"]), ROWS_MAX),
+        ("MetricV2Value.Data/Length", max(map(len, texts), default=0), CELL_TEXT_MAX),
+    )
+    over = (
+        ItemError(400, f"{what}: expected at most {limit}") for what, size, limit in lengths if size > limit
+    )
+    return next(over, None)
 
 
 class Metrics:
@@ -59,7 +65,7 @@ class Metrics:
         """No more metrics."""
         self._lines.close()
 
-    def post(self, run_id: str, batch: list[Metric], fault: Optional[Verdict] = None) -> list[dict[str, Any]]:
+    def post(self, run_id: str, batch: list[Metric], fault: Verdict | None = None) -> list[dict[str, Any]]:
         """Take a batch; the errors of those that were not taken, in the service's shape."""
         errors, taken = [], []
         with self._lock:
@@ -83,7 +89,7 @@ class Metrics:
         with self._lock:
             return list(self._logged.get(run_id, {}))
 
-    def full(self, run_id: str, name: str) -> Optional[Metric]:
+    def full(self, run_id: str, name: str) -> Metric | None:
         """One metric with all its rows; None if there is none."""
         with self._lock:
             logged = list(self._logged.get(run_id, {}).get(name, ()))
@@ -91,19 +97,21 @@ class Metrics:
             return None
         columns = {column: kind for metric in logged for column, kind in metric["columns"].items()}
         rows = sorted(
-            (row for metric in logged for row in metric["value"]), key=lambda row: row.get("createdUtc") or ""
+            (row for metric in logged for row in metric["value"]), key=lambda row: str(row.get("createdUtc"))
         )
         return {**logged[0], "columns": columns, "value": rows, "dataContainerId": f"dcid.{run_id}"}
 
-    def _judge(self, run_id: str, metric: Metric) -> Optional[ItemError]:
-        error = judge_metric(metric) if self._strict else None
+    def _judge(self, run_id: str, metric: Metric) -> ItemError | None:
+        error = judge_metric(metric)
+        if error or not self._strict:
+            return error
         there = self._logged.get(run_id, {})
-        if error is None and self._strict and metric["name"] not in there and len(there) >= NAMES_MAX:
+        if metric["name"] not in there and len(there) >= NAMES_MAX:
             return ItemError(400, f"Too many metrics for this run: expected at most {NAMES_MAX} names")
-        return error
+        return judge_limits(metric)
 
     def _keep(self, run_id: str, metric: Metric) -> None:
-        self._logged.setdefault(run_id, {}).setdefault(str(metric.get("name")), []).append(metric)
+        self._logged.setdefault(run_id, {}).setdefault(metric["name"], []).append(metric)
 
 
 def _error(metric: Mapping[str, Any], error: ItemError) -> dict[str, Any]:

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from functools import lru_cache
+from functools import cache
 from typing import NamedTuple
 from urllib.parse import unquote
 
-from amllog.local.wire import Answer, Refusal, Request
+from amllog.local.message import Answer, Refusal, Request
 
 NAME_MAX = 5000
 WORKSPACE = "/subscriptions/{_s}/resourceGroups/{_r}/providers/{_p}/workspaces/{_w}"
@@ -44,7 +44,7 @@ def dispatch(routes: Sequence[Route], request: Request) -> Answer:
     raise Refusal(404, f"Nothing answers {request.method} {request.path[:200]} on this machine")
 
 
-@lru_cache(maxsize=None)
+@cache
 def _compiled(pattern: str) -> re.Pattern[str]:
     text = re.sub(r"\\\{(\w+)\\\}", r"(?P<\1>[^/]+)", re.escape(pattern))
     return re.compile(re.sub(r"\\\{(\w+)\\\*\\\}", r"(?P<\1>.*)", text), re.IGNORECASE)

@@ -11,10 +11,10 @@ from datetime import datetime, timezone
 from typing import Any
 
 from amllog.local.job import Tokens
+from amllog.local.message import Answer, Refusal, Request
 from amllog.local.metrics import BATCH_MAX, Metrics
 from amllog.local.routes import WORKSPACE, Names, Route
 from amllog.local.runs import Run, Runs
-from amllog.local.wire import Answer, Refusal, Request
 
 HISTORY = f"/history/v1.0{WORKSPACE}"
 METRIC = f"/metric/v2.0{WORKSPACE}"

@@ -10,24 +10,24 @@ import uuid
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any
 
 from amllog.local.files import Lines, read_lines
-from amllog.local.wire import Refusal
+from amllog.local.message import Refusal
 
 RUN_ID_MAX = 256
 TAG_KEY_MAX, TAG_VALUE_MAX, TAGS_MAX = 100, 1000, 50
-_SETTABLE = (
-    "name",
-    "displayName",
-    "description",
-    "status",
-    "runType",
-    "target",
-    "scriptName",
-    "hidden",
-    "endTimeUtc",
-)
+_SETTABLE = {
+    "name": RUN_ID_MAX,
+    "displayName": RUN_ID_MAX,
+    "description": 5000,
+    "status": 100,
+    "runType": 100,
+    "target": 256,
+    "scriptName": 1000,
+    "startTimeUtc": 64,
+    "endTimeUtc": 64,
+}
 _STATUS_OF_EVENT = {
     "Start": "Running",
     "Queued": "Queued",
@@ -86,18 +86,18 @@ class Runs:
 
     def patch(self, run_id: str, experiment: str, change: Mapping[str, Any]) -> Run:
         """Run history's PATCH: makes the run if need be; tags and properties are added to those that are there."""
-        tags = _texts(change.get("tags") or {}, "tag")
-        properties = _texts(change.get("properties") or {}, "property")
+        tags, properties = _texts(change.get("tags"), "tag"), _texts(change.get("properties"), "property")
+        fields = _fields(change)
         with self._lock:
             if run_id not in self._runs:
-                self.add(_valid_id(run_id), experiment, parentRunId=change.get("parentRunId"))
+                self.add(_valid_id(run_id), experiment, parentRunId=_text(change, "parentRunId", RUN_ID_MAX))
             run = self._runs[run_id]
             _keep_immutable(run["properties"], properties)
             if len({**run["tags"], **tags}) > TAGS_MAX or len({**run["properties"], **properties}) > TAGS_MAX:
                 raise Refusal(400, f"A run has at most {TAGS_MAX} tags and {TAGS_MAX} properties")
             run["tags"].update(tags)
             run["properties"].update(properties)
-            run.update({name: change[name] for name in _SETTABLE if change.get(name) is not None})
+            run.update(fields)
             return self._changed(run_id)
 
     def remove_tags(self, run_id: str, names: Iterable[str]) -> Run:
@@ -116,9 +116,9 @@ class Runs:
             run = self._runs[run_id]
             run["status"] = _STATUS_OF_EVENT.get(kind, run["status"])
             if kind == "Start":
-                run["startTimeUtc"] = data.get("StartTime") or utc_now()
+                run["startTimeUtc"] = _text(data, "StartTime", 64) or utc_now()
             if run["status"] in ENDED and not run.get("endTimeUtc"):
-                run["endTimeUtc"] = data.get("EndTime") or utc_now()
+                run["endTimeUtc"] = _text(data, "EndTime", 64) or utc_now()
             if kind in ("Error", "Failed") and data.get("ErrorResponse"):
                 run["error"] = data["ErrorResponse"]
             return self._changed(run_id)
@@ -138,7 +138,7 @@ def experiment_id(name: str) -> str:
     return str(uuid.uuid5(uuid.NAMESPACE_URL, f"amllog:{name}"))
 
 
-def _new(run_id: str, experiment: str, number: int, parent: Optional[Mapping[str, Any]]) -> Run:
+def _new(run_id: str, experiment: str, number: int, parent: Mapping[str, Any] | None) -> Run:
     return {
         "runId": run_id,
         "runNumber": number,
@@ -169,15 +169,27 @@ def _valid_id(run_id: str) -> str:
     return run_id
 
 
-def _texts(values: Mapping[str, Any], what: str) -> dict[str, Any]:
-    for name, value in values.items():
-        if value is not None and not isinstance(value, str):
-            raise Refusal(400, f"The value of {what} {name[:50]!r} is no text")
-        if not 0 < len(name) <= TAG_KEY_MAX or len(value or "") > TAG_VALUE_MAX:
-            raise Refusal(
-                400, f"The {what} {name[:50]!r} is longer than {TAG_KEY_MAX} and {TAG_VALUE_MAX} characters"
-            )
-    return dict(values)
+def _text(change: Mapping[str, Any], name: str, limit: int) -> str | None:
+    value = change.get(name)
+    if value is not None and (not isinstance(value, str) or len(value) > limit):
+        raise Refusal(400, f"{name}: expected a text of at most {limit} characters")
+    return value
+
+
+def _fields(change: Mapping[str, Any]) -> dict[str, str]:
+    texts = {name: _text(change, name, limit) for name, limit in _SETTABLE.items()}
+    return {name: value for name, value in texts.items() if value is not None}
+
+
+def _texts(values: object, what: str) -> dict[str, str | None]:
+    texts = values if values is not None else {}
+    if not isinstance(texts, dict):
+        raise Refusal(400, f"Each {what} is a name and a text")
+    for name in texts:
+        if not 0 < len(name) <= TAG_KEY_MAX:
+            raise Refusal(400, f"The name of {what} {name[:50]!r} has not 1 to {TAG_KEY_MAX} characters")
+        _text(texts, name, TAG_VALUE_MAX)
+    return texts
 
 
 def _keep_immutable(there: Mapping[str, Any], new: Mapping[str, Any]) -> None:

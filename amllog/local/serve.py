@@ -12,26 +12,26 @@ import threading
 import uuid
 from pathlib import Path
 from types import FrameType
-from typing import Optional, TextIO, Union
+from typing import TextIO
 
 from amllog.local.azure import AzureOnThisMachine
 
 
 def serve(
-    directory: Union[str, Path],
+    directory: str | Path,
     port: int = 0,
     *,
     strict: bool = True,
-    run_id: Optional[str] = None,
+    run_id: str | None = None,
     step_name: str = "step",
     experiment_name: str = "local",
-    out: Optional[TextIO] = None,
+    out: TextIO | None = None,
 ) -> None:
     """Answer until SIGINT or SIGTERM; print the connection string and the lines to export for one run."""
     stopped = threading.Event()
     out = out or sys.stdout
 
-    def stop(number: int, frame: Optional[FrameType]) -> None:
+    def stop(number: int, frame: FrameType | None) -> None:
         stopped.set()
 
     before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
@@ -41,12 +41,15 @@ def serve(
             environment = azure.job_environment(
                 run_id=run, step_name=step_name, experiment_name=experiment_name
             )
-            print(f"# Azure on this machine: {azure.url}, what arrives is in {azure.directory}", file=out)
-            print(f"# connection string: {azure.connection_string}", file=out)
-            print(f"# in the shell of your script, to be run {run}:", file=out)
-            for name, value in sorted(environment.items()):
-                print(f"export {name}={shlex.quote(value)}", file=out)
-            print("# stop with Ctrl-C", file=out, flush=True)
+            lines = [
+                f"# Azure on this machine: {azure.url}, what arrives is in {azure.directory}",
+                f"# connection string: {azure.connection_string}",
+                f"# in the shell of your script, to be run {run}:",
+                *(f"export {name}={shlex.quote(value)}" for name, value in sorted(environment.items())),
+                "# stop with Ctrl-C",
+            ]
+            out.write("\n".join(lines) + "\n")
+            out.flush()
             while not stopped.wait(0.5):
                 pass  # a wait without end would keep signals waiting on some platforms
     finally:
