@@ -12,7 +12,7 @@ import json
 import math
 import os
 from collections.abc import Callable, Iterable, Mapping, Set
-from typing import Any
+from typing import Any, cast
 
 MAX_NODES = 1_000
 MAX_DEPTH = 8
@@ -75,7 +75,7 @@ def number(value: object) -> float | int | None:
         if item is not value:
             return number(item)
         if hasattr(type(value), "__float__"):
-            return float(value)  # type: ignore[arg-type]  # it has the method
+            return float(cast(Any, value))
     except Exception:  # an array of many, a complex, a broken __float__: no number
         return None
     return None

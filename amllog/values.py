@@ -75,6 +75,7 @@ def level(value: object) -> int:
 
 def one_of(*choices: str) -> Callable[[Any], str]:
     """A parser that accepts one of `choices`, in any case."""
+
     def parse(value: Any) -> str:
         if str(value).lower() not in choices or isinstance(value, bool):
             raise ValueError("not among the choices")

@@ -1,0 +1,149 @@
+"""The driver log: one readable line per record on stdout, in the caller's thread.
+
+In: what a record says (time, level, logger, message, its own dimensions, a traceback). Out: a line, flushed, in
+plain text, colour, or JSON; where it could not be written it is counted, and the caller never hears of it.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+import sys
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any, NamedTuple, TextIO
+
+from amllog.account import OutletAccount
+from amllog.record import timestamp
+
+_GREY, _BLUE, _GREEN, _YELLOW, _RED, _BOLD_RED, _OFF = (
+    "\x1b[90m", "\x1b[34m", "\x1b[32m", "\x1b[33m", "\x1b[31m", "\x1b[1;31m", "\x1b[0m",
+)  # fmt: skip
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\x80-\x9f]")
+
+
+class Line(NamedTuple):
+    """What one line of the driver log tells."""
+
+    seconds: float
+    level: int
+    level_name: str
+    logger: str
+    message: str
+    dimensions: Mapping[str, str]
+    stack: str = ""
+
+
+class DriverLog:
+    """Writes lines to whatever `sys.stdout` is at the moment of the call: a notebook's cell, pytest's capture."""
+
+    name = "driver_log"
+
+    def __init__(self, form: str, level: int, common: Mapping[str, str]) -> None:
+        self.level = level
+        self._form = form
+        self._common = dict(common)  # stands on every record: only the JSON form repeats it on every line
+        self._delivered = itertools.count()  # next() is atomic: threads need no lock to count
+        self._refused: Counter[str] = Counter()
+
+    def write(self, line: Line) -> None:
+        """Write and flush one line; a failure is counted with its reason."""
+        stream = sys.stdout
+        if stream is None:  # pythonw, a detached daemon
+            self._refused["no stdout"] += 1
+            return
+        try:
+            _put(stream, self._text(line, stream) + "\n")
+        except Exception as error:  # closed, full, replaced by something odd: the record is in the journal
+            self._refused[f"stdout: {type(error).__name__}"] += 1
+        else:
+            next(self._delivered)
+
+    def seen_elsewhere(self) -> None:
+        """Count a line that another handler, or Python itself, has put on the driver log."""
+        next(self._delivered)
+
+    def account(self) -> OutletAccount:
+        """What became of the lines."""
+        return OutletAccount(int(repr(self._delivered)[6:-1]), 0, self._refused)
+
+    def _text(self, line: Line, stream: TextIO) -> str:
+        if self._form == "json":
+            return _json(line, self._common)
+        if self._form == "console" or (self._form == "auto" and _shows_colour(stream)):
+            return _console(line)
+        return _plain(line)
+
+
+def _put(stream: TextIO, text: str) -> None:
+    try:
+        stream.write(text)
+    except UnicodeEncodeError:  # an ASCII locale: what it cannot show appears as \uXXXX
+        encoding = getattr(stream, "encoding", None) or "ascii"
+        stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
+    stream.flush()
+
+
+def _shows_colour(stream: TextIO) -> bool:
+    isatty = getattr(stream, "isatty", None)
+    return type(stream).__module__.startswith("ipykernel") or bool(isatty and isatty())
+
+
+def _plain(line: Line) -> str:
+    pairs = "".join(f"  {key}={_value(value)}" for key, value in line.dimensions.items())
+    head = (
+        f"{timestamp(line.seconds)[:23]}Z {line.level_name:<8} {line.logger}: {_visible(line.message)}{pairs}"
+    )
+    return f"{head}\n{_indented(line.stack)}" if line.stack else head
+
+
+def _console(line: Line) -> str:
+    colour = _colour(line.level)
+    pairs = "".join(f"  {_GREY}{key}={_OFF}{_value(value)}" for key, value in line.dimensions.items())
+    head = (
+        f"{_GREY}{timestamp(line.seconds)[11:23]}{_OFF} {colour}{line.level_name:<8}{_OFF} "
+        f"{_GREY}{line.logger}:{_OFF} {_visible(line.message)}{pairs}"
+    )
+    return f"{head}\n{_indented(line.stack)}" if line.stack else head
+
+
+def _json(line: Line, common: Mapping[str, str]) -> str:
+    found: dict[str, Any] = {
+        "time": timestamp(line.seconds),
+        "level": line.level_name,
+        "logger": line.logger,
+        "message": line.message,
+        **common,
+        **line.dimensions,
+    }
+    if line.stack:
+        found["stack"] = line.stack
+    return json.dumps(found, ensure_ascii=False)
+
+
+def _colour(level: int) -> str:
+    for least, colour in ((50, _BOLD_RED), (40, _RED), (30, _YELLOW), (20, _GREEN)):
+        if level >= least:
+            return colour
+    return _BLUE
+
+
+def _value(value: str) -> str:
+    """A dimension's value on a line of words: quoted where a reader could not tell its end."""
+    if value and not any(character in value for character in " \t\n\r\"'="):
+        return _visible(value)
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _visible(text: str) -> str:
+    """`text` whose further lines are indented and whose control characters are visible, so that no text can
+    pass for a record of its own or move a terminal's cursor."""
+    if text.isprintable():
+        return text
+    shown = _CONTROL.sub(lambda match: f"\\x{ord(match.group()):02x}", text.replace("\r\n", "\n"))
+    return shown.replace("\n", "\n    ")
+
+
+def _indented(stack: str) -> str:
+    return "    " + _visible(stack)

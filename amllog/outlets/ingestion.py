@@ -1,0 +1,141 @@
+"""The ingestion protocol without I/O: lines → request body, answer → verdicts.
+
+In: journal lines; a status code, headers and a body. Out: gzipped JSON; an `Answer`, or `SPLIT` where only smaller
+batches can tell which item is at fault. Sources: ENDPOINT-PROTOCOL.md of ApplicationInsights-Home, and the Monitor
+exporters' swagger v2.1.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import zlib
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timezone
+from email.utils import parsedate_to_datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+from amllog.delivery import DELIVERED, Answer, Verdict, refused, waiting
+
+PATH = "/v2.1/track"
+HEADERS = {
+    "Accept": "application/json",
+    "Content-Type": "application/json; charset=utf-8",
+    "Content-Encoding": "gzip",
+}
+# Redirects go only within one host, or between hosts of Azure Monitor's own ingestion (the Azure exporter's list).
+AZURE_SUFFIXES = (".applicationinsights.azure.com", ".applicationinsights.azure.cn",
+                  ".applicationinsights.azure.us", ".visualstudio.com")  # fmt: skip
+MAX_PAUSE_SECONDS = 3600.0
+_SPEED = 3  # of gzip: records repeat themselves so much that higher levels cost more than they save (bench/)
+
+SAMPLED = "sampled out by the service"
+TOO_OLD = "older than 48 hours: the service takes no such record"
+SPLIT = "split"
+
+# status of a whole request → (what it means, how long to wait before the next offer)
+_WAITS: Mapping[int, tuple[str, float]] = {
+    401: ("not authorized", 30.0),
+    402: ("quota exceeded", 60.0),
+    403: ("forbidden: is local authentication disabled on the resource?", 30.0),
+    404: ("no such endpoint: is the connection string the portal's?", 60.0),
+    408: ("timeout", 0.0),
+    429: ("too many requests", 0.0),
+    439: ("daily quota exceeded", 60.0),
+    500: ("server error", 0.0),
+    502: ("bad gateway", 0.0),
+    503: ("service unavailable", 0.0),
+    504: ("gateway timeout", 0.0),
+}
+_SPLITS = {400, 413}
+
+
+def body(lines: Sequence[bytes], key: bytes) -> bytes:
+    """The request's body: a JSON array of the lines as they are, gzipped; `key` where a line has none yet."""
+    packer = zlib.compressobj(_SPEED, zlib.DEFLATED, 16 + zlib.MAX_WBITS)
+    parts = [packer.compress(b"[" + b",".join(_addressed(line, key) for line in lines) + b"]")]
+    parts.append(packer.flush())
+    return b"".join(parts)
+
+
+def judge(status: int, headers: Mapping[str, str], payload: bytes, count: int) -> Answer | str:
+    """What an answer means for `count` offered lines; SPLIT if smaller batches must tell."""
+    if status == 200:
+        return Answer(odd=_items(payload, count) or {})
+    if status == 206:
+        items = _items(payload, count)
+        # Unreadable: what was stored is unknown. Sent again with the same record_id, it can be told apart.
+        return Answer(waiting("206 with an unreadable answer")) if items is None else Answer(odd=items)
+    if status in _SPLITS:
+        return _client_error(status, payload, count)
+    meaning, pause = _WAITS.get(status, ("unexpected answer", 30.0))
+    return Answer(waiting(f"{status} {meaning}"), pause_seconds=retry_after(headers) or pause)
+
+
+def retry_after(headers: Mapping[str, str], now: datetime | None = None) -> float:
+    """Seconds that a Retry-After header asks for, in either of its forms; 0 without a readable one."""
+    value = next((value for name, value in headers.items() if name.lower() == "retry-after"), "").strip()
+    if re.fullmatch(r"\d+(\.\d+)?", value):
+        return min(MAX_PAUSE_SECONDS, float(value))
+    try:
+        when = parsedate_to_datetime(value)
+    except (TypeError, ValueError):  # absent, or no date
+        return 0.0
+    if when.tzinfo is None:
+        when = when.replace(tzinfo=timezone.utc)
+    seconds = (when - (now or datetime.now(timezone.utc))).total_seconds()
+    return min(MAX_PAUSE_SECONDS, max(0.0, seconds))
+
+
+def may_follow(origin: str, location: str) -> bool:
+    """Whether data meant for `origin` may go to `location`: the same host, or both Azure Monitor's, by TLS."""
+    here, there = urlsplit(origin), urlsplit(location)
+    if there.scheme not in ("http", "https") or (here.scheme == "https" and there.scheme != "https"):
+        return False
+    if here.hostname == there.hostname:
+        return True
+    hosts = [(host.hostname or "").lower() for host in (here, there)]
+    return there.scheme == "https" and all(host.endswith(AZURE_SUFFIXES) for host in hosts)
+
+
+def _addressed(line: bytes, key: bytes) -> bytes:
+    line = line.rstrip(b"\n")
+    return line[:46] + key + line[46:] if line[38:47] == b'"iKey":""' else line
+
+
+def _client_error(status: int, payload: bytes, count: int) -> Answer | str:
+    """400 and 413: what the body says of each item, else only smaller batches can tell which one it is."""
+    items = _items(payload, count)
+    if items and len(items) == count:
+        return Answer(odd=items)
+    if count > 1:
+        return SPLIT
+    return Answer(refused(f"{status} {'too large' if status == 413 else 'invalid'}"))
+
+
+def _items(payload: bytes, count: int) -> dict[int, Verdict] | None:
+    """Verdicts of the items that the body names; None if it cannot be read."""
+    try:
+        errors = json.loads(payload)["errors"]
+        found = [
+            (int(error["index"]), int(error["statusCode"]), str(error.get("message"))) for error in errors
+        ]
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None
+    verdicts = {index: _item(status, message) for index, status, message in found if 0 <= index < count}
+    return {index: verdict for index, verdict in verdicts.items() if verdict is not DELIVERED}
+
+
+def _item(status: int, message: Any) -> Verdict:
+    if status == 200:
+        return DELIVERED
+    if "sampled out" in message.lower():
+        return refused(SAMPLED)
+    if status in _WAITS:
+        return waiting(f"{status} {_WAITS[status][0]}")
+    if "older than the allowed min date" in message:
+        return refused(TOO_OLD)
+    # Reasons are counted, so what differs from item to item is left out.
+    general = re.sub(r"[.:,;]? (Expected|Actual)\b.*", "", message)
+    return refused(f"{status}: {general[:100]}")
