@@ -43,7 +43,7 @@ bench: .venv/.installed
 	@for script in bench/*.py; do $(BIN)/python "$$script"; done
 
 docs: .venv/.installed
-	@$(BIN)/python docs/settings.py
+	@$(BIN)/python docs/make_settings.py
 
 clean:
 	rm -rf .venv .nox dist build .coverage* .mypy_cache .pytest_cache .ruff_cache .hypothesis .amllog

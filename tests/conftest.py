@@ -16,6 +16,8 @@ import amllog
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from amllog.local import AzureOnThisMachine
+
 ONLY_LOOPBACK = Path(__file__).with_name("only_loopback")
 sys.path.insert(0, str(ONLY_LOOPBACK))
 sys.modules.pop("sitecustomize", None)
@@ -51,8 +53,9 @@ def _own_machine(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> It
     """Each test starts as on a fresh machine, in an empty folder, and leaves no amllog behind."""
     before = dict(os.environ)
     home = tmp_path_factory.mktemp("home")
+    clean = clean_environment(home)
     os.environ.clear()
-    os.environ.update(clean_environment(home))
+    os.environ.update(clean)
     with _working_in(tmp_path):
         try:
             yield
@@ -155,6 +158,15 @@ def child(tmp_path: Path) -> Iterator[Child]:
         yield child
     finally:
         child.end()
+
+
+@pytest.fixture
+def azure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AzureOnThisMachine]:
+    """Azure on this machine: what it got is in `.envelopes`, a job of it runs with `.job_environment(...)`."""
+    from amllog.local import AzureOnThisMachine
+
+    with AzureOnThisMachine(tmp_path_factory.mktemp("azure")) as azure:
+        yield azure
 
 
 def pytest_report_header() -> str:

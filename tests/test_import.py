@@ -8,11 +8,13 @@ from pathlib import Path
 
 import amllog
 
+NOT_MEASURED = {"COVERAGE_PROCESS_START": "", "COVERAGE_PROCESS_CONFIG": "", "PYTHONDONTWRITEBYTECODE": "1"}
+
 
 def test_import_is_light_and_does_nothing(child) -> None:
     """`import amllog` loads structlog and itself: no thread, no socket, no file but code, nothing at exit."""
     code = Path(__file__).with_name("import_weight.py").read_text(encoding="utf-8")
-    answer = child(code, env={"COVERAGE_PROCESS_START": "", "COVERAGE_PROCESS_CONFIG": ""})
+    answer = child(code, env=NOT_MEASURED)
     assert answer.returncode == 0, answer.stderr
     assert json.loads(answer.stdout) == {}
 

@@ -1,0 +1,97 @@
+"""The documents are true: every code block in them runs, every link leads somewhere, the settings page is up to date.
+
+A comment before a block says what is special about it:
+`<!-- file: train.py -->` it is saved under that name (and runs where a later block starts it);
+`<!-- exit: 1 -->` it ends with this code; `<!-- not run: reason -->` it is not run.
+The blocks of one document run in order, in one folder, each in a process of its own.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import runpy
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "examples").rglob("*.md")])
+BLOCK = re.compile(
+    r"(?:<!-- (?P<note>[^\n]*?) -->\n)?```(?P<kind>[^\n]*)\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL
+)
+RUN = ("python", "bash", "console", "sh")
+MAX_NOT_RUN = 12
+
+
+class Block(NamedTuple):
+    """One fenced code block, and what the comment before it says."""
+
+    line: int
+    kind: str
+    code: str
+    rule: str
+    reason: str
+
+
+def blocks(document: Path) -> list[Block]:
+    """The code blocks of a document that are Python or shell."""
+    text = document.read_text(encoding="utf-8")
+    found = []
+    for match in BLOCK.finditer(text):
+        rule, _, reason = (match["note"] or "").partition(": ")
+        rule = rule if rule in ("file", "exit", "not run") else ""
+        found.append(
+            Block(text.count("\n", 0, match.start()) + 1, match["kind"].strip(), match["code"], rule, reason)
+        )
+    return [block for block in found if block.kind in RUN or block.rule]
+
+
+def commands(block: Block) -> str:
+    """The shell commands of a block; in one with prompts, the lines after `$ `."""
+    if block.kind != "console":
+        return block.code
+    return "\n".join(line[2:] for line in block.code.splitlines() if line.startswith("$ "))
+
+
+ids = [str(document.relative_to(ROOT)) for document in DOCUMENTS]
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=ids)
+def test_code_blocks_run(document: Path, child, tmp_path: Path) -> None:
+    """Every Python and shell block of the document does what it says, on this machine alone."""
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    for block in blocks(document):
+        if block.rule == "not run":
+            continue
+        if block.rule == "file":
+            (tmp_path / block.reason).write_text(block.code, encoding="utf-8")
+            continue
+        command = (
+            block.code if block.kind == "python" else ["bash", "-euo", "pipefail", "-c", commands(block)]
+        )
+        ran = child(command, env={"PATH": path}, timeout=180)
+        expected = int(block.reason) if block.rule == "exit" else 0
+        assert ran.returncode == expected, f"{document.name}:{block.line}\n{ran.stdout}\n{ran.stderr}"
+
+
+def test_blocks_that_are_not_run_say_why() -> None:
+    """What is shown but not run is the exception, and has a reason."""
+    silent = [(d.name, b) for d in DOCUMENTS for b in blocks(d) if b.rule == "not run"]
+    assert [(name, block.line) for name, block in silent if len(block.reason) < 10] == []
+    assert len(silent) <= MAX_NOT_RUN
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=ids)
+def test_links_lead_somewhere(document: Path) -> None:
+    """Every relative link in the document names a file of the repository."""
+    targets = re.findall(r"\]\((?![a-z]+:|#)([^)#\s]+)", document.read_text(encoding="utf-8"))
+    assert [target for target in targets if not (document.parent / target).exists()] == []
+
+
+def test_settings_page_is_up_to_date() -> None:
+    """docs/settings.md is what `make docs` writes from the table of settings."""
+    page = runpy.run_path(str(ROOT / "docs" / "make_settings.py"))["page"]
+    assert (ROOT / "docs" / "settings.md").read_text(encoding="utf-8") == page()
