@@ -1,0 +1,137 @@
+"""Calls on a run of azureml's, as the journal holds them: tags, properties, files, child runs, their end.
+
+In: azureml's run, the run id that a call is for, the call. Out: requests through that run's own methods; what they
+raise is for the outlet to judge. A call may come a second time if its answer was lost: it then changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from amllog.outlets.run_metrics.conversion import Call, Post, content_type
+
+ORIGIN = "ExperimentRun"
+IMAGE = "azureml.v2.image"
+DOCUMENTS = {
+    f"log_{kind}": f"azureml.v2.{kind}"
+    for kind in ("confusion_matrix", "accuracy_table", "residuals", "predictions")
+}
+
+
+class Target(NamedTuple):
+    """The run a call is for, and how to come to others and post a metric."""
+
+    run: Any  # azureml's
+    is_own: bool  # whether it is the process's own run, whose status is not ours to set
+    directory: Path  # of the spooled files
+    find: Callable[[str], Any]  # azureml's run of an id
+    post: Callable[[Post], None]
+
+
+def perform(target: Target, call: Call) -> None:
+    """Do what the call asks; KeyError for a method that nobody knows. Its file is then not needed any more."""
+    _METHODS[call.method](target, call)
+    if "file" in call.data:
+        (target.directory / call.data["file"]).unlink(missing_ok=True)
+
+
+def _set_tags(target: Target, call: Call) -> None:
+    target.run.set_tags(call.data["tags"])
+
+
+def _remove_tags(target: Target, call: Call) -> None:
+    target.run.remove_tags(call.data["tags"])
+
+
+def _add_properties(target: Target, call: Call) -> None:
+    target.run.add_properties(call.data["properties"])
+
+
+def _display_name(target: Target, call: Call) -> None:
+    target.run.display_name = call.data["value"]
+
+
+def _description(target: Target, call: Call) -> None:
+    target.run.description = call.data["value"]
+
+
+def _upload_file(target: Target, call: Call) -> None:
+    _upload(target.run, target.directory / call.data["file"], call.data)
+
+
+def _log_artifact(target: Target, call: Call) -> None:
+    """The file, then the metric that points to it, as azureml's own log_image and the like do."""
+    run, name = target.run, call.data["name"]
+    _upload(run, target.directory / call.data["file"], call.data)
+    location = f"aml://artifactId/{ORIGIN}/{run._container}/{call.data['artifact']}"
+    shape = DOCUMENTS.get(call.method, IMAGE)
+    columns = {name: "Artifact"}
+    target.post(Post(run.id, shape, name, columns, [[location]], call.created, None, call.record_id))
+
+
+def _child_run(target: Target, call: Call) -> None:
+    """Create the child under the id that its records already carry, and start it."""
+    facade, data = target.run._client, call.data
+    facade.create_child_run(
+        facade.run_dto.name, facade.run_dto.target or "sdk", child_name=data.get("name"), run_id=data["child"]
+    )
+    target.find(data["child"])._client.start()
+
+
+def _complete(target: Target, call: Call) -> None:
+    target.run._client.set_completed_status(_set_status=True)
+
+
+def _fail(target: Target, call: Call) -> None:
+    """The error; a job's status is the job's own, a child's is set."""
+    target.run._client.set_failed_status(
+        _set_status=not target.is_own,
+        error_details=call.data.get("error_details"),
+        error_code=call.data.get("error_code"),
+    )
+
+
+def _cancel(target: Target, call: Call) -> None:
+    target.run._client.run.post_event_canceled()
+
+
+def _upload(run: Any, file: Path, data: Mapping[str, Any]) -> None:
+    with file.open("rb") as stream:
+        kind = content_type(stream.read(12))
+        stream.seek(0)
+        try:
+            run._client.artifacts.upload_artifact(
+                stream,
+                ORIGIN,
+                run._container,
+                data["artifact"],
+                kind,
+                datastore_name=data.get("datastore_name"),
+            )
+        except Exception as error:
+            if not _is_there_already(error):
+                raise
+
+
+def _is_there_already(error: Exception) -> bool:
+    """Whether an upload failed only because an earlier one, whose answer was lost, had succeeded."""
+    told = str(error)
+    return "Conflict" in told and "already exists" in told
+
+
+_METHODS: Mapping[str, Callable[[Target, Call], None]] = {
+    "set_tags": _set_tags,
+    "remove_tags": _remove_tags,
+    "add_properties": _add_properties,
+    "display_name": _display_name,
+    "description": _description,
+    "upload_file": _upload_file,
+    "log_image": _log_artifact,
+    **dict.fromkeys(DOCUMENTS, _log_artifact),
+    "child_run": _child_run,
+    "complete": _complete,
+    "fail": _fail,
+    "cancel": _cancel,
+}

@@ -1,0 +1,191 @@
+"""The outlet `run_metrics`: what the journal holds for run history, sent through azureml-core's own Run.
+
+In: lines of the journal. Out: requests to run history, bounded in time, and a verdict per line.
+
+Metrics go 45 to a request, the calls (tags, files, child runs) between them in their order. What the service refuses
+as a whole is halved, so that one bad metric never takes its neighbours along.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from amllog import record, text
+from amllog.delivery import DELIVERED, Answer, Verdict, refused, waiting
+from amllog.outlets.run_metrics import azureml, conversion
+from amllog.outlets.run_metrics.calls import Target, perform
+from amllog.outlets.run_metrics.conversion import Call, Post
+
+BATCH = 45  # metrics of one request: the service's 50, less azureml's own cushion
+PAUSE_SECONDS = 5.0  # while there is no run to send to
+
+
+class AzureMLOutlet:
+    """The outlet `run_metrics`: what the journal holds for run history, sent through a run's own clients.
+
+    `run`: azureml's online run, or None while there is none; `attach` gives it later. `directory`: where the files
+    that lines speak of were spooled.
+    """
+
+    name = "run_metrics"
+    max_records = 450
+    max_bytes = 4 * 1024 * 1024
+
+    def __init__(self, directory: str | Path, run: Any = None) -> None:
+        self._directory = Path(directory)
+        self._run: Any = None
+        self._post: azureml.Post | None = None
+        self._others: dict[str, Any] = {}
+        if run is not None:
+            self.attach(run)
+
+    def attach(self, run: Any) -> None:
+        """Send through this run from now on."""
+        self._run = azureml.private(run)
+        self._post = azureml.poster(self._run)
+
+    def wants(self, line: bytes) -> bool:
+        """Whether the line is meant for run history."""
+        return record.is_run_metric(line)
+
+    def offer(self, lines: Sequence[bytes], seconds: float) -> Answer:
+        """Post the metrics, 45 at a time, and perform the calls, in their order."""
+        if self._run is None:
+            return Answer(waiting("run history was not reached yet"), pause_seconds=PAUSE_SECONDS)
+        deadline = time.monotonic() + seconds
+        return _Offer(self._run, self._post, self._others, self._directory, deadline).of(lines)
+
+    def close(self) -> None:
+        """Let go of connections."""
+        if self._post is not None:
+            azureml.close(self._run)
+
+
+class _Offer:
+    """One batch of lines on its way: what became of each, and whether to go on."""
+
+    def __init__(
+        self, run: Any, post: azureml.Post | None, others: dict[str, Any], directory: Path, deadline: float
+    ) -> None:
+        self.run, self.post, self.others = run, post, others
+        self.directory, self.deadline = directory, deadline
+        self.verdicts: dict[int, Verdict] = {}
+        self.pause_seconds = 0.0
+        self.trouble: Verdict | None = None  # of the service as a whole: nothing more is tried
+        self.held: set[str] = set()  # runs that could not be begun yet
+        self.calls_held: Verdict | None = None  # calls keep their order
+
+    def of(self, lines: Sequence[bytes]) -> Answer:
+        pending: dict[str, list[tuple[int, Post]]] = {}
+        for index, line in enumerate(lines):
+            wish = conversion.decode(line)
+            if wish is None:
+                self.verdicts[index] = refused("not readable as a run metric")
+            elif isinstance(wish, Post):
+                pending.setdefault(wish.run_id or self.run.id, []).append((index, wish))
+            else:
+                self._post_all(pending)
+                pending = {}
+                self.verdicts[index] = self._call(wish)
+        self._post_all(pending)
+        odd = {index: verdict for index, verdict in self.verdicts.items() if verdict is not DELIVERED}
+        return Answer(odd=odd, pause_seconds=self.pause_seconds)
+
+    def _post_all(self, pending: Mapping[str, list[tuple[int, Post]]]) -> None:
+        for run_id, numbered in pending.items():
+            for start in range(0, len(numbered), BATCH):
+                self._post(run_id, numbered[start : start + BATCH])
+
+    def _post(self, run_id: str, numbered: list[tuple[int, Post]]) -> None:
+        """Post some metrics; halved where the service refuses the whole, so that a bad one goes alone."""
+        left = self.deadline - time.monotonic()
+        if run_id in self.held or self.trouble or left <= 0:
+            verdict = self.trouble or waiting(
+                "the run is not begun yet" if run_id in self.held else "no time left"
+            )
+            self.verdicts.update((index, verdict) for index, _ in numbered)
+            return
+        try:
+            errors = self._send(run_id, [post for _, post in numbered], left)
+        except Exception as error:  # whatever the far side does: the verdict says it
+            self._failed(run_id, numbered, error)
+            return
+        reasons = conversion.refusals([post for _, post in numbered], errors)
+        for position, (index, _) in enumerate(numbered):
+            self.verdicts[index] = refused(reasons[position]) if position in reasons else DELIVERED
+
+    def _failed(self, run_id: str, numbered: list[tuple[int, Post]], error: Exception) -> None:
+        verdict, status = self._verdict(error)
+        if status in conversion.SPLIT and len(numbered) > 1:
+            self._post(run_id, numbered[: len(numbered) // 2])
+            self._post(run_id, numbered[len(numbered) // 2 :])
+            return
+        if verdict.state == "waiting":
+            self.trouble = verdict
+        self.verdicts.update((index, verdict) for index, _ in numbered)
+
+    def _send(self, run_id: str, posts: Sequence[Post], seconds: float) -> Sequence[Any]:
+        if self.post is None:
+            azureml.log_publicly(self.run, run_id, posts, seconds)
+            return []
+        reply = self.post(run_id, posts, seconds)
+        if not reply.content:
+            return []
+        errors = (reply.json() or {}).get("errors") or []
+        return errors if isinstance(errors, list) else []
+
+    def _call(self, call: Call) -> Verdict:
+        target = call.run_id or self.run.id
+        if self.trouble or self.calls_held or target in self.held or time.monotonic() >= self.deadline:
+            return self.trouble or self.calls_held or waiting("an earlier call waits")
+        azureml.bound(self.run, self.deadline - time.monotonic())
+        try:
+            run = self._find(target)
+            perform(Target(run, run is self.run, self.directory, self._find, self._post_one), call)
+        except Exception as error:  # as above
+            verdict, _ = self._verdict(error)
+            if verdict.state == "waiting":
+                self.calls_held = verdict
+                self.held.add(str(call.data.get("child")))
+            return verdict
+        return DELIVERED
+
+    def _find(self, run_id: str) -> Any:
+        if run_id == self.run.id:
+            return self.run
+        if run_id not in self.others:
+            self.others[run_id] = azureml.other(self.run, run_id)
+        return self.others[run_id]
+
+    def _post_one(self, post: Post) -> None:
+        errors = self._send(post.run_id or self.run.id, [post], max(1.0, self.deadline - time.monotonic()))
+        if errors:
+            raise _Refused(conversion.refusals([post], errors).get(0) or "run history: no reason given")
+
+    def _verdict(self, error: Exception) -> tuple[Verdict, int | None]:
+        if isinstance(error, _Refused):
+            return refused(str(error)), None
+        response = azureml.response_of(error)
+        if response is None:
+            kind = type(getattr(error, "inner_exception", None) or error).__name__
+            if isinstance(error, (FileNotFoundError, AttributeError, TypeError, ValueError)):
+                return refused(f"run history: {kind}: {text.cut(str(error), 60)}"), None
+            return waiting(f"run history: {kind}"), None
+        status = int(response.status_code)
+        if status in conversion.RETRIED or status >= 500:
+            self.pause_seconds = max(
+                self.pause_seconds, conversion.pause(response.headers.get("Retry-After"))
+            )
+            return waiting(f"run history: {status}"), status
+        try:
+            body = response.json()
+        except ValueError:
+            body = None
+        return refused(conversion.reason(body, status)), status
+
+
+class _Refused(Exception):
+    """The service refused a metric that belongs to a call."""
