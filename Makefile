@@ -15,14 +15,11 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11 python3
 	&& { echo "$$python"; break; }; done)
 BIN := .venv/bin
 
-# uv installs in a fifth of pip's time, but does not read pip's configuration: hand on an index that is set there.
-export UV_DEFAULT_INDEX ?= $(shell $(BIN)/pip config get :env:.index-url 2>/dev/null \
-	|| $(BIN)/pip config get user.index-url 2>/dev/null || $(BIN)/pip config get global.index-url 2>/dev/null)
-ifeq ($(UV_DEFAULT_INDEX),)
-unexport UV_DEFAULT_INDEX
-endif
-export UV_PYTHON_DOWNLOADS := never
-export UV_LINK_MODE ?= copy
+# uv installs in a sixth of pip's time, but does not read pip's configuration: hand on an index that is set there.
+define AS_PIP
+index=$$($(BIN)/pip config list 2>/dev/null | sed -n "s/^[a-z:]*\.index-url='\(.*\)'$$/\1/p" | tail -n 1); \
+if [ -n "$$index" ]; then export UV_DEFAULT_INDEX="$${UV_DEFAULT_INDEX:-$$index}"; fi
+endef
 
 .PHONY: demo check test bench docs clean
 .DEFAULT_GOAL := check
@@ -37,7 +34,7 @@ check: .venv/.installed
 	@$(BIN)/pytest -q -n 2
 
 test: .venv/.tools
-	@$(BIN)/nox
+	@$(AS_PIP); $(BIN)/nox
 
 bench: .venv/.installed
 	@for script in bench/*.py; do $(BIN)/python "$$script"; done
@@ -59,10 +56,10 @@ clean:
 		"apt-get install python3-venv" >&2; exit 1; }
 	@echo "making .venv with $$("$(PYTHON)" --version)"
 	@"$(PYTHON)" -m venv --clear .venv
-	@$(BIN)/pip install --quiet --disable-pip-version-check "nox>=2025.2.9" "uv>=0.8"
+	@$(BIN)/pip install -qq --disable-pip-version-check "nox>=2025.5.1" "uv>=0.8"
 	@touch $@
 
 .venv/.installed: .venv/.tools pyproject.toml
 	@echo "installing amllog and what its demo, tests and gates need into .venv"
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python --editable . --group dev
+	@$(AS_PIP); $(BIN)/uv pip install --quiet --python $(BIN)/python --editable . --group dev
 	@touch $@

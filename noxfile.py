@@ -21,9 +21,10 @@ AT_HAND = f"{sys.version_info.major}.{sys.version_info.minor}"
 FULL = {PYTHONS[0], PYTHONS[-1], AT_HAND}  # the others leave out the tests marked `slow`
 MEASURED = HERE / ".nox" / "measured"
 
-nox.needs_version = ">=2025.2.9"
+nox.needs_version = ">=2025.5.1"
 nox.options.default_venv_backend = "uv|virtualenv"
 nox.options.reuse_venv = "yes"
+nox.options.download_python = "never"
 nox.options.error_on_missing_interpreters = False  # skipped, and said so in nox's closing list
 nox.options.sessions = ["lint", "types", "tests", "coverage"]
 
@@ -39,6 +40,7 @@ def show_pythons_of_pyenv() -> None:
 
 
 show_pythons_of_pyenv()
+os.environ["UV_PYTHON_DOWNLOADS"] = "never"
 
 
 def group(name: str) -> list[str]:
