@@ -86,6 +86,22 @@ def tests(session: nox.Session) -> None:
     )
 
 
+@nox.session(python=PYTHONS[0])
+def lowest(session: nox.Session) -> None:
+    """The tests with the oldest versions that pyproject.toml admits; by hand, before a bound is changed."""
+    oldest = [
+        "--upgrade",
+        "--resolution",
+        "lowest-direct",
+        *PROJECT["project"]["dependencies"],
+        "setuptools>=75,<82",
+    ]
+    session.install(
+        *oldest, "--reinstall-package", "amllog", f"{wheel(session)}[local,notebook]", *group("test")
+    )
+    session.run(f"{session.bin}/pytest", "-n", "2", *session.posargs)
+
+
 @nox.session
 def coverage(session: nox.Session) -> None:
     """One report over all Pythons and all processes."""

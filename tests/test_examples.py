@@ -16,7 +16,7 @@ RUN = sorted(path for path in SCRIPTS if path.name == "run.py" or not FOLDERS & 
 ARGUMENTS: dict[str, list[str]] = {}
 
 
-@pytest.mark.parametrize("example", RUN, ids=lambda path: str(path.relative_to(EXAMPLES)))
+@pytest.mark.parametrize("example", RUN, ids=[str(path.relative_to(EXAMPLES)) for path in RUN])
 def test_example_runs(example: Path, azure, child, tmp_path: Path) -> None:
     """The example ends well in a job, and its lines are in Application Insights."""
     copy = tmp_path / "examples"
