@@ -5,7 +5,6 @@ In: a directory, a port. Out: addresses, environments for jobs, and everything t
 
 from __future__ import annotations
 
-import re
 import threading
 from collections import deque
 from datetime import datetime, timezone
@@ -144,9 +143,10 @@ class AzureOnThisMachine:
         """
         above = parent_run_id or root_run_id
         parent = above if above != run_id else None
-        for ancestor in (root_run_id, parent):
-            if ancestor and ancestor != run_id and not self._runs.knows(ancestor):
-                fields = {"runType": "azureml.PipelineRun", "status": "Running", "rootRunId": root_run_id}
+        root = root_run_id if root_run_id != run_id else None
+        for ancestor, above_it in ((root, None), (parent, root if root != parent else None)):
+            if ancestor and not self._runs.knows(ancestor):
+                fields = {"runType": "azureml.PipelineRun", "status": "Running", "parentRunId": above_it}
                 self._runs.add(ancestor, experiment_name, **fields)
         self._runs.add(
             run_id,
@@ -237,7 +237,7 @@ class AzureOnThisMachine:
         values = request.json()
         try:
             faults = [Fault.from_json(value) for value in (values if isinstance(values, list) else [values])]
-        except (ValueError, re.error) as error:
+        except ValueError as error:
             raise Refusal(400, str(error)) from error
         self.faults.clear()
         self.faults.put(*faults)

@@ -59,10 +59,13 @@ class Fault:
             raise ValueError(f"hang = {self.hang!r}: allowed are {HANGS}")
         if self.item is not None and self.status is None:
             raise ValueError("a fault on items needs the status that these items get")
-        if isinstance(self.item, str):
-            re.compile(
-                self.item
-            )  # re.error is a ValueError only from Python 3.13 on, but it says what is wrong
+        for name, value in self.headers.items():
+            if not f"{name}{value}".isprintable():
+                raise ValueError(f"headers: {name!r} = {value!r} is no text of one line")
+        try:
+            re.compile(self.item if isinstance(self.item, str) else "")
+        except re.error as error:
+            raise ValueError(f"item = {self.item!r}: {error}") from error
 
     @property
     def replaces(self) -> bool:

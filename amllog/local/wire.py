@@ -195,7 +195,7 @@ class _Connection(BaseHTTPRequestHandler):
         if self.close_connection:
             head["Connection"] = "close"
         for name, value in {**head, **answer.headers}.items():
-            self.send_header(name, value)
+            self.send_header(name, str(value))
         self.end_headers()
         if fault.hang:
             return self._hang()
