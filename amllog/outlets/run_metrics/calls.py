@@ -10,9 +10,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from amllog.outlets.run_metrics.conversion import Call, Post, content_type
+from amllog.outlets.run_metrics.conversion import Call, Post
+from amllog.outlets.run_metrics.uploading import ORIGIN, upload
 
-ORIGIN = "ExperimentRun"
 IMAGE = "azureml.v2.image"
 DOCUMENTS = {
     f"log_{kind}": f"azureml.v2.{kind}"
@@ -26,14 +26,19 @@ class Target(NamedTuple):
     run: Any  # azureml's
     is_own: bool  # whether it is the process's own run, whose status is not ours to set
     directory: Path  # of the spooled files
+    addresses: dict[str, str]  # of uploads that are under way
+    seconds: float  # of patience
     find: Callable[[str], Any]  # azureml's run of an id
     post: Callable[[Post], None]
 
 
 def perform(target: Target, call: Call) -> None:
-    """Do what the call asks; KeyError for a method that nobody knows. Its file is then not needed any more."""
+    """Do what the call asks; LookupError for a method that nobody knows. Its file is then not needed any more."""
+    if call.method not in _METHODS:
+        raise LookupError(f"run.{call.method} is no call that can be sent")
     _METHODS[call.method](target, call)
     if "file" in call.data:
+        target.addresses.pop(call.record_id, None)
         (target.directory / call.data["file"]).unlink(missing_ok=True)
 
 
@@ -58,13 +63,13 @@ def _description(target: Target, call: Call) -> None:
 
 
 def _upload_file(target: Target, call: Call) -> None:
-    _upload(target.run, target.directory / call.data["file"], call.data)
+    _upload(target, target.run, call)
 
 
 def _log_artifact(target: Target, call: Call) -> None:
     """The file, then the metric that points to it, as azureml's own log_image and the like do."""
     run, name = target.run, call.data["name"]
-    _upload(run, target.directory / call.data["file"], call.data)
+    _upload(target, run, call)
     location = f"aml://artifactId/{ORIGIN}/{run._container}/{call.data['artifact']}"
     shape = DOCUMENTS.get(call.method, IMAGE)
     columns = {name: "Artifact"}
@@ -97,28 +102,82 @@ def _cancel(target: Target, call: Call) -> None:
     target.run._client.run.post_event_canceled()
 
 
-def _upload(run: Any, file: Path, data: Mapping[str, Any]) -> None:
-    with file.open("rb") as stream:
-        kind = content_type(stream.read(12))
-        stream.seek(0)
-        try:
-            run._client.artifacts.upload_artifact(
-                stream,
-                ORIGIN,
-                run._container,
-                data["artifact"],
-                kind,
-                datastore_name=data.get("datastore_name"),
-            )
-        except Exception as error:
-            if not _is_there_already(error):
-                raise
+def _upload(target: Target, run: Any, call: Call) -> None:
+    file, datastore = target.directory / call.data["file"], call.data.get("datastore_name")
+    upload(run, file, call.data["artifact"], datastore, target.addresses, call.record_id, target.seconds)
 
 
-def _is_there_already(error: Exception) -> bool:
-    """Whether an upload failed only because an earlier one, whose answer was lost, had succeeded."""
-    told = str(error)
-    return "Conflict" in told and "already exists" in told
+_METHODS:
+        raise LookupError(f"run.{call.method} is no call that can be sent")
+    _METHODS[call.method](target, call)
+    if "file" in call.data:
+        target.addresses.pop(call.record_id, None)
+        (target.directory / call.data["file"]).unlink(missing_ok=True)
+
+
+def _set_tags(target: Target, call: Call) -> None:
+    target.run.set_tags(call.data["tags"])
+
+
+def _remove_tags(target: Target, call: Call) -> None:
+    target.run.remove_tags(call.data["tags"])
+
+
+def _add_properties(target: Target, call: Call) -> None:
+    target.run.add_properties(call.data["properties"])
+
+
+def _display_name(target: Target, call: Call) -> None:
+    target.run.display_name = call.data["value"]
+
+
+def _description(target: Target, call: Call) -> None:
+    target.run.description = call.data["value"]
+
+
+def _upload_file(target: Target, call: Call) -> None:
+    _upload(target, target.run, call)
+
+
+def _log_artifact(target: Target, call: Call) -> None:
+    """The file, then the metric that points to it, as azureml's own log_image and the like do."""
+    run, name = target.run, call.data["name"]
+    _upload(target, run, call)
+    location = f"aml://artifactId/{ORIGIN}/{run._container}/{call.data['artifact']}"
+    shape = DOCUMENTS.get(call.method, IMAGE)
+    columns = {name: "Artifact"}
+    target.post(Post(run.id, shape, name, columns, [[location]], call.created, None, call.record_id))
+
+
+def _child_run(target: Target, call: Call) -> None:
+    """Create the child under the id that its records already carry, and start it."""
+    facade, data = target.run._client, call.data
+    facade.create_child_run(
+        facade.run_dto.name, facade.run_dto.target or "sdk", child_name=data.get("name"), run_id=data["child"]
+    )
+    target.find(data["child"])._client.start()
+
+
+def _complete(target: Target, call: Call) -> None:
+    target.run._client.set_completed_status(_set_status=True)
+
+
+def _fail(target: Target, call: Call) -> None:
+    """The error; a job's status is the job's own, a child's is set."""
+    target.run._client.set_failed_status(
+        _set_status=not target.is_own,
+        error_details=call.data.get("error_details"),
+        error_code=call.data.get("error_code"),
+    )
+
+
+def _cancel(target: Target, call: Call) -> None:
+    target.run._client.run.post_event_canceled()
+
+
+def _upload(target: Target, run: Any, data: Mapping[str, Any]) -> None:
+    file, datastore = target.directory / data["file"], data.get("datastore_name")
+    upload(run, file, data["artifact"], datastore, target.addresses, target.seconds)
 
 
 _METHODS: Mapping[str, Callable[[Target, Call], None]] = {

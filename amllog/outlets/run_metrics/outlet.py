@@ -9,9 +9,9 @@ as a whole is halved, so that one bad metric never takes its neighbours along.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from amllog import record, text
 from amllog.delivery import DELIVERED, Answer, Verdict, refused, waiting
@@ -20,25 +20,39 @@ from amllog.outlets.run_metrics.calls import Target, perform
 from amllog.outlets.run_metrics.conversion import Call, Post
 
 BATCH = 45  # metrics of one request: the service's 50, less azureml's own cushion
+CONNECT_SECONDS = 5.0
 PAUSE_SECONDS = 5.0  # while there is no run to send to
+# What a line itself is to blame for: a file that is gone, a method that nobody knows, arguments that do not fit.
+OURS = (FileNotFoundError, LookupError, AttributeError, TypeError, ValueError)
+AZUREMLS_USER_ERRORS = {"UserErrorException", "AzureMLAggregatedException"}
+
+
+class Known(NamedTuple):
+    """What an outlet keeps from offer to offer."""
+
+    runs: dict[str, Any]  # by id: those that calls were for, besides the own
+    addresses: dict[str, str]  # of uploads that are under way
 
 
 class AzureMLOutlet:
     """The outlet `run_metrics`: what the journal holds for run history, sent through a run's own clients.
 
     `run`: azureml's online run, or None while there is none; `attach` gives it later. `directory`: where the files
-    that lines speak of were spooled.
+    that lines speak of were spooled. `connect`: reaches for the run within so many seconds; None if it does not answer.
     """
 
     name = "run_metrics"
     max_records = 450
     max_bytes = 4 * 1024 * 1024
 
-    def __init__(self, directory: str | Path, run: Any = None) -> None:
+    def __init__(
+        self, directory: str | Path, run: Any = None, connect: Callable[[float], Any] | None = None
+    ) -> None:
         self._directory = Path(directory)
         self._run: Any = None
         self._post: azureml.Post | None = None
-        self._others: dict[str, Any] = {}
+        self._known = Known({}, {})
+        self._connect = connect
         if run is not None:
             self.attach(run)
 
@@ -53,10 +67,14 @@ class AzureMLOutlet:
 
     def offer(self, lines: Sequence[bytes], seconds: float) -> Answer:
         """Post the metrics, 45 at a time, and perform the calls, in their order."""
+        deadline = time.monotonic() + seconds
+        if self._run is None and self._connect is not None:
+            run = self._connect(min(seconds, CONNECT_SECONDS))
+            if run is not None:
+                self.attach(run)
         if self._run is None:
             return Answer(waiting("run history was not reached yet"), pause_seconds=PAUSE_SECONDS)
-        deadline = time.monotonic() + seconds
-        return _Offer(self._run, self._post, self._others, self._directory, deadline).of(lines)
+        return _Offer(self._run, self._post, self._known, self._directory, deadline).of(lines)
 
     def close(self) -> None:
         """Let go of connections."""
@@ -68,9 +86,9 @@ class _Offer:
     """One batch of lines on its way: what became of each, and whether to go on."""
 
     def __init__(
-        self, run: Any, post: azureml.Post | None, others: dict[str, Any], directory: Path, deadline: float
+        self, run: Any, post: azureml.Post | None, known: Known, directory: Path, deadline: float
     ) -> None:
-        self.run, self.post, self.others = run, post, others
+        self.run, self.post, self.known = run, post, known
         self.directory, self.deadline = directory, deadline
         self.verdicts: dict[int, Verdict] = {}
         self.pause_seconds = 0.0
@@ -134,17 +152,22 @@ class _Offer:
         reply = self.post(run_id, posts, seconds)
         if not reply.content:
             return []
-        errors = (reply.json() or {}).get("errors") or []
+        try:
+            errors = (reply.json() or {}).get("errors") or []
+        except (ValueError, AttributeError) as error:  # some proxy's page: nobody knows whether it arrived
+            raise ConnectionError("unreadable answer") from error
         return errors if isinstance(errors, list) else []
 
     def _call(self, call: Call) -> Verdict:
-        target = call.run_id or self.run.id
-        if self.trouble or self.calls_held or target in self.held or time.monotonic() >= self.deadline:
+        run_id, seconds = call.run_id or self.run.id, self.deadline - time.monotonic()
+        if self.trouble or self.calls_held or run_id in self.held or seconds <= 0:
             return self.trouble or self.calls_held or waiting("an earlier call waits")
-        azureml.bound(self.run, self.deadline - time.monotonic())
+        azureml.bound(self.run, seconds)
+        addresses = self.known.addresses
         try:
-            run = self._find(target)
-            perform(Target(run, run is self.run, self.directory, self._find, self._post_one), call)
+            run = self._find(run_id)
+            is_own = run is self.run
+            perform(Target(run, is_own, self.directory, addresses, seconds, self._find, self._post_one), call)
         except Exception as error:  # as above
             verdict, _ = self._verdict(error)
             if verdict.state == "waiting":
@@ -156,9 +179,9 @@ class _Offer:
     def _find(self, run_id: str) -> Any:
         if run_id == self.run.id:
             return self.run
-        if run_id not in self.others:
-            self.others[run_id] = azureml.other(self.run, run_id)
-        return self.others[run_id]
+        if run_id not in self.known.runs:
+            self.known.runs[run_id] = azureml.other(self.run, run_id)
+        return self.known.runs[run_id]
 
     def _post_one(self, post: Post) -> None:
         errors = self._send(post.run_id or self.run.id, [post], max(1.0, self.deadline - time.monotonic()))
@@ -170,10 +193,7 @@ class _Offer:
             return refused(str(error)), None
         response = azureml.response_of(error)
         if response is None:
-            kind = type(getattr(error, "inner_exception", None) or error).__name__
-            if isinstance(error, (FileNotFoundError, AttributeError, TypeError, ValueError)):
-                return refused(f"run history: {kind}: {text.cut(str(error), 60)}"), None
-            return waiting(f"run history: {kind}"), None
+            return self._without_answer(error), None
         status = int(response.status_code)
         if status in conversion.RETRIED or status >= 500:
             self.pause_seconds = max(
@@ -182,9 +202,19 @@ class _Offer:
             return waiting(f"run history: {status}"), status
         try:
             body = response.json()
-        except ValueError:
+        except (ValueError, AttributeError):
             body = None
         return refused(conversion.reason(body, status)), status
+
+    def _without_answer(self, error: Exception) -> Verdict:
+        """The line's own fault, or the network's."""
+        kind = type(getattr(error, "inner_exception", None) or error).__name__
+        unreadable = kind.endswith(
+            ("DecodeError", "DeserializationError")
+        )  # a proxy's page: ValueErrors, alas
+        if (isinstance(error, OURS) or kind in AZUREMLS_USER_ERRORS) and not unreadable:
+            return refused(f"run history: {kind}: {text.cut(str(error), 60)}")
+        return waiting(f"run history: {kind}")
 
 
 class _Refused(Exception):
