@@ -49,6 +49,7 @@ class Account:
         self.accepted = accepted
         self.outlets = dict(outlets)
         self.directory = directory
+        self.leftovers_delivered = 0  # records of earlier processes that this one has delivered
 
     @property
     def waiting(self) -> int:
@@ -75,6 +76,8 @@ class Account:
         lines = [f"{self.accepted} accepted" + (f", journal in {self.directory}" if self.directory else "")]
         width = max(map(len, self.outlets), default=0)
         lines.extend(f"  {name:<{width}}  {outlet}" for name, outlet in self.outlets.items())
+        if self.leftovers_delivered:
+            lines.append(f"  and {self.leftovers_delivered} delivered for processes before this one")
         return "\n".join(lines)
 
     def __repr__(self) -> str:

@@ -51,6 +51,7 @@ class Host(NamedTuple):
     node: str
     is_worker: bool = False  # a multiprocessing child: the same step as its parent
     url: str = ""  # where a local run's records can be seen
+    local_run: str = ""  # the id that this process already has outside Azure ML
 
 
 @dataclass(frozen=True)
@@ -176,7 +177,7 @@ def _local(environ: Mapping[str, str], host: Host) -> tuple[str, str, str]:
     root, _, step = environ.get(LOCAL_RUN, "").partition(" ")
     if root and step and host.is_worker:
         return step, root, root
-    own = f"local_{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}_{secrets.token_hex(4)}"
+    own = host.local_run or f"local_{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}_{secrets.token_hex(4)}"
     return (own, root, root) if root else (own, own, own)
 
 

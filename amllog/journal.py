@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import json
 import os
 import re
 import secrets
+import tempfile
 import threading
 import time
 from collections import Counter
@@ -225,6 +227,20 @@ class Journal:
 
     def _used(self) -> int:
         return directory_bytes(self.directory)
+
+
+def spare_directory() -> Path:
+    """Where the journal goes when the directory meant for it cannot be written: one per user and folder.
+
+    Raises OSError if there is none that is the user's own.
+    """
+    here = hashlib.sha256(os.getcwd().encode("utf-8", "surrogateescape")).hexdigest()[:12]
+    user = getattr(os, "getuid", lambda: 0)()
+    path = Path(tempfile.gettempdir(), f"amllog-{user}", here)
+    path.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if user and path.parent.stat().st_uid != user:
+        raise PermissionError(errno.EPERM, "it belongs to another user")
+    return path
 
 
 def name_for(node: str) -> str:

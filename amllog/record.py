@@ -92,33 +92,46 @@ def properties(values: Mapping[str, str]) -> dict[str, str]:
 def encode(
     seconds: float, key: str | None, tags: Mapping[str, str], kind: str, data: dict[str, Any]
 ) -> bytes:
-    """One envelope as one line of JSON, newline included.
+    """One envelope as one line of JSON, newline included; arguments as for `envelope`."""
+    return line(envelope(seconds, key, tags, kind, data))
+
+
+def envelope(
+    seconds: float, key: str | None, tags: Mapping[str, str], kind: str, data: dict[str, Any]
+) -> dict[str, Any]:
+    """One envelope.
 
     `key`: the instrumentation key; "" while none is known; None for a record that is not for the service.
     `kind`: the baseType. `data`: the baseData, without `ver`.
     """
-    envelope: dict[str, Any] = {"time": timestamp(seconds)}
+    found: dict[str, Any] = {"time": timestamp(seconds)}
     if key is not None:
-        envelope["iKey"] = key
-    envelope["ver"] = 1
-    envelope["name"] = _NAMES[kind]
-    envelope["tags"] = tags
-    envelope["data"] = {"baseType": kind, "baseData": {"ver": 2, **data}}
-    return line(envelope)
+        found["iKey"] = key
+    found["ver"] = 1
+    found["name"] = _NAMES[kind]
+    found["tags"] = tags
+    found["data"] = {"baseType": kind, "baseData": {"ver": 2, **data}}
+    return found
 
 
-def line(envelope: dict[str, Any]) -> bytes:
+def ordered(found: dict[str, Any]) -> dict[str, Any]:
+    """An envelope that others have changed, with its first members in their places again."""
+    first: dict[str, Any] = {key: found.pop(key) for key in ("time", "iKey") if key in found}
+    return {**first, **found}
+
+
+def line(found: dict[str, Any]) -> bytes:
     """Any envelope as a line within the item limit; `time` and `iKey` must be its first members."""
     from orjson import OPT_APPEND_NEWLINE, dumps  # here, not above: `import amllog` must stay light
 
     try:
-        encoded = dumps(envelope, option=OPT_APPEND_NEWLINE)
+        encoded = dumps(found, option=OPT_APPEND_NEWLINE)
     except TypeError:  # a lone surrogate somewhere
-        envelope = _printable(envelope)
-        encoded = dumps(envelope, option=OPT_APPEND_NEWLINE)
+        found = _printable(found)
+        encoded = dumps(found, option=OPT_APPEND_NEWLINE)
     while len(encoded) > MAX_ITEM_BYTES:
-        _shrink(envelope, len(encoded) - MAX_ITEM_BYTES)
-        encoded = dumps(envelope, option=OPT_APPEND_NEWLINE)
+        _shrink(found, len(encoded) - MAX_ITEM_BYTES)
+        encoded = dumps(found, option=OPT_APPEND_NEWLINE)
     return encoded
 
 

@@ -10,7 +10,7 @@ import difflib
 import logging
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -78,6 +78,11 @@ def resolve(arguments: Mapping[str, object], environ: Mapping[str, str]) -> Sett
     for sink in ("driver_level", "insights_level"):
         found.setdefault(sink, level)
     return Settings(**found)
+
+
+def with_connection(settings: Settings, target: ConnectionString) -> Settings:
+    """The same settings, sending to `target`."""
+    return replace(settings, connection_string=target)
 
 
 def secrets(environ: Mapping[str, str]) -> list[str]:

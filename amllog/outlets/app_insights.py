@@ -171,36 +171,57 @@ def make_handler(
     return JournalingAzureLogHandler()
 
 
-def processors(handler: logging.Handler) -> list[Callable[[Any], object]]:
-    """The telemetry processors that were added to an AzureLogHandler, as a live list."""
-    found: list[Callable[[Any], object]] = getattr(handler, "_telemetry_processors", [])
-    return found
-
-
-def apply(found: Sequence[Callable[[Any], object]], envelope: dict[str, Any]) -> bool:
-    """Run telemetry processors over an envelope, in place; False if one of them wants it not to be sent.
+class Processors:
+    """Telemetry processors of our handler and of those that we stand in for, as live lists.
 
     They see OpenCensus' own objects (`envelope.data.baseData.properties`); one that raises is passed over, as the
     stock handler does.
     """
-    from opencensus.ext.azure.common.protocol import BaseObject
 
-    wrapped = _wrap(BaseObject, envelope)
-    for processor in found:
-        try:
-            if processor(wrapped) is False:
-                return False
-        except Exception as error:  # said through logging, as by the stock handler; the record goes on
-            logging.getLogger("opencensus.ext.azure").warning("Telemetry processor failed with: %s.", error)
-    envelope.clear()
-    envelope.update(wrapped)
-    return True
+    def __init__(self) -> None:
+        self._lists: list[list[Callable[[Any], object]]] = []
+
+    def __bool__(self) -> bool:
+        return any(self._lists)
+
+    def follow(self, handler: logging.Handler) -> None:
+        """Apply what is, or will be, added to this AzureLogHandler."""
+        found = getattr(handler, "_telemetry_processors", None)
+        if isinstance(found, list):
+            self._lists.append(found)
+
+    def __call__(self, envelope: dict[str, Any]) -> bool:
+        """Run all over an envelope, in place; False if one of them wants it not to be sent."""
+        from opencensus.ext.azure.common.protocol import BaseObject
+
+        wrapped = _wrap(BaseObject, envelope)
+        wanted = all(_passes(processor, wrapped) for found in self._lists for processor in found)
+        envelope.clear()
+        envelope.update(wrapped)
+        return wanted
+
+
+def _passes(processor: Callable[[Any], object], envelope: Any) -> bool:
+    try:
+        return processor(envelope) is not False
+    except Exception as error:  # said through logging, as by the stock handler; the record goes on
+        logging.getLogger("opencensus.ext.azure").warning("Telemetry processor failed with: %s.", error)
+        return True
 
 
 def is_foreign(handler: logging.Handler, ours: logging.Handler | None) -> bool:
     """Whether `handler` is an AzureLogHandler that the script made itself."""
     module = sys.modules.get("opencensus.ext.azure.log_exporter")
     return module is not None and handler is not ours and isinstance(handler, module.AzureLogHandler)
+
+
+def mute(handler: logging.Handler) -> None:
+    """Let a handler pass nothing any more."""
+    handler.addFilter(_nothing)
+
+
+def _nothing(entry: logging.LogRecord) -> bool:
+    return False
 
 
 def target_of(handler: Any) -> ConnectionString:

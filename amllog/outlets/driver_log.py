@@ -49,7 +49,7 @@ class DriverLog:
 
     def write(self, line: Line) -> None:
         """Write and flush one line; a failure is counted with its reason."""
-        stream = sys.stdout
+        stream = getattr(sys.stdout, "amllog_beneath", sys.stdout)  # not into our own capture of prints
         if stream is None:  # pythonw, a detached daemon
             self._refused["no stdout"] += 1
             return

@@ -1,0 +1,81 @@
+"""What a log call said: its message, its exception, and the place it was made.
+
+In: a call's arguments, a stdlib record, a frame. Out: text, an exception object, a `Place`; nothing here raises.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Mapping
+from types import FrameType
+from typing import Any, NamedTuple
+
+from amllog import text
+
+_modules: dict[str, str] = {}  # file → module name
+
+
+class Place(NamedTuple):
+    """Where in the script a record was made."""
+
+    module: str
+    file: str
+    line: int
+
+
+def message(event: object, args: tuple[object, ...]) -> tuple[str, Mapping[Any, object]]:
+    """(message, dimensions from args): `%` arguments as in logging, or the one dict that the old guide passes."""
+    said = text.of(event)
+    if not args:
+        return said, {}
+    if len(args) == 1 and isinstance(args[0], Mapping) and "%(" not in said:
+        return said, args[0]
+    return _percent(said, args[0] if len(args) == 1 and isinstance(args[0], Mapping) else args), {}
+
+
+def formatted(entry: logging.LogRecord) -> str:
+    """A stdlib record's message; like `getMessage`, but never raising."""
+    said = text.of(entry.msg)
+    return _percent(said, entry.args) if entry.args else said
+
+
+def _percent(said: str, args: Any) -> str:
+    """`said % args`; if they do not fit, both are kept: logging would lose the line."""
+    try:
+        return str(said % args)
+    except Exception:  # wrong number or type of arguments, or an argument's own __str__ fails
+        return f"{said} {text.of(args)}"
+
+
+def exception(given: object) -> BaseException | None:
+    """The exception of an `exc_info` argument: True, an exception, or sys.exc_info()'s tuple."""
+    if isinstance(given, BaseException):
+        return given
+    if isinstance(given, tuple):
+        return given[1] if len(given) == 3 and isinstance(given[1], BaseException) else None
+    return sys.exc_info()[1] if given else None
+
+
+def place(frame: FrameType) -> Place:
+    """Where a frame stands."""
+    return place_of(frame.f_code.co_filename, frame.f_lineno)
+
+
+def place_of(file: str, line: int) -> Place:
+    """A line of a file."""
+    module = _modules.get(file)
+    if module is None:
+        module = os.path.splitext(os.path.basename(file))[0]
+        if len(_modules) < 10_000:
+            _modules[file] = module
+    return Place(module, file, line)
+
+
+def raised_at(error: BaseException) -> Place:
+    """Where an exception was raised."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return Place("", "", 0) if trace is None else place(trace.tb_frame)

@@ -1,0 +1,62 @@
+"""What follows a call around: bound dimensions and the innermost span, by contextvars.
+
+In: `with bound(...)`, `with log.span(...)`. Out: what stands on records made inside, also in asyncio tasks and in
+threads that were started with a copy of the context.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from types import MappingProxyType
+
+_NOTHING: Mapping[str, object] = MappingProxyType({})
+_bound: ContextVar[Mapping[str, object]] = ContextVar("amllog.bound", default=_NOTHING)
+_span: ContextVar[str] = ContextVar("amllog.span", default="")
+
+
+@contextmanager
+def bound(**dimensions: object) -> Generator[None, None, None]:
+    """Dimensions for every record made inside the `with` block, in this context."""
+    token = _bound.set({**_bound.get(), **dimensions})
+    try:
+        yield
+    finally:
+        _bound.reset(token)
+
+
+@contextmanager
+def inside(span_id: str) -> Generator[None, None, None]:
+    """Make `span_id` the innermost span of this context."""
+    token = _span.set(span_id)
+    try:
+        yield
+    finally:
+        _span.reset(token)
+
+
+def dimensions() -> Mapping[str, object]:
+    """What is bound here."""
+    return _bound.get()
+
+
+def foreign_span() -> tuple[str, str] | None:
+    """(operation id, span id) of a current OpenTelemetry or OpenCensus span; None if neither has one here."""
+    trace = sys.modules.get("opentelemetry.trace")
+    if trace is not None:
+        current = trace.get_current_span().get_span_context()
+        if current.is_valid:
+            return f"{current.trace_id:032x}", f"{current.span_id:016x}"
+    if "opencensus.trace.tracer" in sys.modules:
+        execution = sys.modules["opencensus.trace.execution_context"]
+        span = execution.get_current_span()
+        if span is not None:
+            return span.context_tracer.trace_id, span.span_id
+    return None
+
+
+def span_id() -> str:
+    """The innermost span of ours, or nothing."""
+    return _span.get()

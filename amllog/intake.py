@@ -1,0 +1,351 @@
+"""Calls, stdlib records and metrics → records: the one way into the journal and onto the driver log.
+
+In: a message with arguments and dimensions, a `logging.LogRecord`, an exception, a metric, an event, a span.
+Out: one line in the journal and one on the driver log. Nothing here raises into the caller, but for a metric that
+is no number. The path of a log call: `log` or `take` → `_own` → `_say` → `_keep`.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import secrets
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Mapping
+from types import FrameType
+from typing import Any, NamedTuple
+
+from amllog import calls, context, record, stacks, text
+from amllog.calls import Place
+from amllog.identity import Identity
+from amllog.outlets.driver_log import DriverLog, Line
+from amllog.record import Sender
+from amllog.redaction import MASK, Redactor
+
+MAX_EARLY = 1_000  # records made before setup() that are kept for it
+_BLANK = logging.LogRecord("", 0, "", 0, "", (), None).__dict__
+_BARE = len(_BLANK)
+_STANDARD = {
+    *_BLANK,
+    "message",
+    "asctime",
+    "taskName",
+    "custom_dimensions",
+    "traceId",
+    "spanId",
+    "traceSampled",
+}
+_PLAIN = (int, float, bool, type(None))
+
+
+class Draft(NamedTuple):
+    """A record before it has its envelope: what was said, of which kind, and what stands on it alone."""
+
+    seconds: float
+    level: int
+    logger: str
+    kind: str
+    data: dict[str, Any]
+    own: dict[str, str]
+    place: Place
+    operation: tuple[str, str] | None = None  # (operation id, parent id) where another tracer set them
+
+
+class Stamp(NamedTuple):
+    """What setup() found out, and every record of the process carries."""
+
+    identity: Identity
+    sender: Sender
+    dimensions: dict[str, str]
+    insights_level: int
+
+
+class Intake:
+    """The gate behind every logger. Before `setup()` it writes the driver log and keeps the first records."""
+
+    def __init__(self) -> None:
+        self.strict = False  # in tests: a fault of ours is raised instead of counted
+        self.faults: Counter[str] = Counter()
+        self.reset()
+
+    def reset(self) -> None:
+        """Back to the state before setup()."""
+        self.threshold = logging.INFO
+        self.driver = DriverLog("auto", logging.INFO, {})
+        self.redactor = Redactor()
+        self.processors: Callable[[dict[str, Any]], bool] | None = None
+        self._append: Callable[[bytes], bool] | None = None
+        self._stamp: Stamp | None = None
+        self._early: deque[Draft] = deque(maxlen=MAX_EARLY)
+        self.renew()
+
+    def renew(self) -> None:
+        """A new series of record ids: in a new process, also a forked one."""
+        self._series = secrets.token_hex(4)
+        self._numbers = itertools.count()
+
+    def open(
+        self, stamp: Stamp, append: Callable[[bytes], bool], driver: DriverLog, redactor: Redactor
+    ) -> None:
+        """Begin to keep records, first those that were made before."""
+        self._stamp, self._append, self.driver, self.redactor = stamp, append, driver, redactor
+        self.threshold = min(driver.level, stamp.insights_level)
+        while self._early:
+            self._keep(self._early.popleft())
+
+    def log(
+        self,
+        level: int,
+        logger: str,
+        event: object,
+        args: tuple[object, ...],
+        values: dict[str, Any],
+        bound: Mapping[str, object],
+        frame: FrameType,
+        *,
+        shown: bool = False,
+    ) -> None:
+        """One call of a logger's method; `shown`: the driver log has it already."""
+        try:
+            error = calls.exception(values.pop("exc_info", None)) if "exc_info" in values else None
+            message, extra = calls.message(event, args)
+            own = self._own(context.dimensions(), bound, extra, values)
+            self._say(level, logger, message, own, calls.place(frame), error, shown)
+        except Exception as fault:  # the one guard of this entry: counted, told by status()
+            self._fault(fault)
+
+    def take(self, entry: logging.LogRecord, *, shown: bool) -> None:
+        """One stdlib record, with `extra`, `custom_dimensions`, and the dict that the old guide passes as args."""
+        try:
+            extra = entry.__dict__
+            layers: list[Mapping[Any, object]] = [context.dimensions()]
+            if len(extra) > _BARE:  # only then there may be keys of the script's own
+                layers.append({key: extra[key] for key in extra.keys() - _STANDARD})
+                if isinstance(extra.get("custom_dimensions"), Mapping):
+                    layers.append(extra["custom_dimensions"])
+            if isinstance(entry.args, Mapping) and "%(" not in str(entry.msg):
+                layers.append(entry.args)
+            own = self._own(*layers)
+            if entry.stack_info:
+                own["stack_info"] = self.redactor.mask(text.cut(entry.stack_info, record.MAX_VALUE))
+            place = Place(entry.module, entry.pathname, entry.lineno)
+            error = entry.exc_info[1] if entry.exc_info else None
+            operation = (extra["traceId"], extra.get("spanId", "")) if extra.get("traceId") else None
+            self._say(
+                entry.levelno, entry.name, calls.formatted(entry), own, place, error, shown,
+                seconds=entry.created, level_name=entry.levelname, operation=operation,
+            )  # fmt: skip
+        except Exception as fault:  # the one guard of this entry
+            self._fault(fault)
+
+    def failure(self, message: str, error: BaseException, logger: str) -> None:
+        """An exception that nobody caught; Python itself shows it on the driver log."""
+        try:
+            own = self._own(context.dimensions())
+            self._say(logging.CRITICAL, logger, message, own, calls.raised_at(error), error, True)
+        except Exception as fault:  # the one guard of this entry
+            self._fault(fault)
+
+    def tell(self, level: int, logger: str, message: str, place: Place) -> None:
+        """Something that Python itself shows on the driver log: a warning, a print."""
+        try:
+            self._say(level, logger, message, self._own(context.dimensions()), place, None, True)
+        except Exception as fault:  # the one guard of this entry
+            self._fault(fault)
+
+    def measure(
+        self,
+        logger: str,
+        name: str,
+        value: float,
+        dimensions: Mapping[str, object],
+        marks: Mapping[str, str],
+        place: Place,
+    ) -> None:
+        """One finite number under a name; `marks` (step, run_metric, …) stand beside the dimensions."""
+        own = {**self._own(context.dimensions(), dimensions), **marks}
+        data = {"metrics": [{"name": text.cut(name, record.MAX_KEY), "value": value, "count": 1}]}
+        draft = Draft(time.time(), logging.CRITICAL, logger, "MetricData", data, own, place)
+        self._offer(draft, logging.DEBUG, f"{name} = {text.of(value)}", _without_marks(own))
+
+    def happen(
+        self,
+        logger: str,
+        name: str,
+        dimensions: Mapping[str, object],
+        marks: Mapping[str, str],
+        place: Place,
+        *,
+        level: int = logging.INFO,
+        says: str = "",
+    ) -> None:
+        """One event; `says` is its line in the driver log, where it is not its name."""
+        own = {**self._own(context.dimensions(), dimensions), **marks}
+        data = {"name": text.cut(self.redactor.mask(name), record.MAX_EVENT_NAME)}
+        draft = Draft(time.time(), logging.CRITICAL, logger, "EventData", data, own, place)
+        self._offer(draft, level, self.redactor.mask(says or name), _without_marks(own))
+
+    def timed(
+        self,
+        kind: str,
+        logger: str,
+        name: str,
+        span_id: str,
+        began: float,
+        seconds: float,
+        result: str,
+        dimensions: Mapping[str, object],
+        place: Place,
+        parent: tuple[str, str] | None,
+    ) -> None:
+        """A span (RemoteDependencyData) or the step itself (RequestData) at its end; `result` "" is success."""
+        own = self._own(context.dimensions(), dimensions)
+        data: dict[str, Any] = {
+            "name": text.cut(self.redactor.mask(name), record.MAX_NAME),
+            "id": span_id,
+            "duration": record.duration(seconds),
+            "success": not result,
+        }
+        data["responseCode" if kind == "RequestData" else "resultCode"] = result or "0"
+        if kind == "RemoteDependencyData":
+            data["type"] = "InProc"
+        outcome = f"failed ({result})" if result else "done"
+        draft = Draft(began, logging.CRITICAL, logger, kind, data, own, place, parent)
+        self._offer(draft, logging.DEBUG, f"{data['name']}: {outcome} after {seconds:.3f} s", own)
+
+    def guarded(self, work: Callable[[], object]) -> None:
+        """Do `work`, and count its fault instead of raising it: for entries that have no guard of their own."""
+        try:
+            work()
+        except Exception as fault:  # counted, told by status()
+            self._fault(fault)
+
+    def _own(self, *layers: Mapping[Any, object]) -> dict[str, str]:
+        """Dimensions of several layers, the later ones winning, as masked texts."""
+        own: dict[str, str] = {}
+        for layer in layers:
+            if layer:
+                _fill(own, layer, self.redactor)
+        return own
+
+    def _say(
+        self,
+        level: int,
+        logger: str,
+        message: str,
+        own: dict[str, str],
+        place: Place,
+        error: BaseException | None,
+        shown: bool,
+        *,
+        seconds: float = 0.0,
+        level_name: str = "",
+        operation: tuple[str, str] | None = None,
+    ) -> None:
+        """A message or an exception: its draft, and its line on the driver log."""
+        message = text.cut(self.redactor.mask(message), record.MAX_MESSAGE)
+        severity = record.severity(level)
+        stack = ""
+        if error is None:
+            kind, data = "MessageData", {"message": message, "severityLevel": severity}
+        else:
+            details = stacks.details(error, self.redactor.mask)
+            stack = details[0]["stack"]
+            data = {"exceptions": details, "severityLevel": severity, "problemId": stacks.problem_id(error)}
+            details[0]["message"] = _joined(message, details[0]["message"])
+            kind = "ExceptionData"
+        name = level_name or logging.getLevelName(level)
+        marks = {"level": name} if error is None else {"level": name, "message": message[: record.MAX_VALUE]}
+        draft = Draft(seconds or time.time(), level, logger, kind, data, {**marks, **own}, place, operation)
+        self._keep(draft)
+        if shown:
+            self.driver.seen_elsewhere()
+        elif level >= self.driver.level:
+            self.driver.write(Line(draft.seconds, level, name, logger, message, own, stack))
+
+    def _offer(self, draft: Draft, level: int, says: str, own: Mapping[str, str]) -> None:
+        """Keep a record that no level holds back, and show it on the driver log at `level`."""
+        self._keep(draft)
+        if level >= self.driver.level:
+            name = logging.getLevelName(level)
+            self.driver.write(Line(draft.seconds, level, name, draft.logger, says, own))
+
+    def _keep(self, draft: Draft) -> None:
+        """Make the envelope, and append it to the journal."""
+        stamp, append = self._stamp, self._append
+        if stamp is None or append is None:
+            self._early.append(draft)
+            return
+        properties = stamp.dimensions.copy()
+        if draft.place.file:
+            properties["module"] = draft.place.module
+            properties["fileName"] = draft.place.file
+            properties["lineNumber"] = str(draft.place.line)
+        properties["logger"] = draft.logger
+        properties.update(draft.own)
+        properties["record_id"] = f"{self._series}-{next(self._numbers):x}"
+        operation, parent = draft.operation or context.foreign_span() or ("", context.span_id())
+        identity = stamp.identity
+        tags = stamp.sender.tags_of(operation or identity.operation_id, parent or identity.span_id)
+        key = stamp.sender.key if draft.level >= stamp.insights_level else None
+        data = {**draft.data, "properties": properties}
+        if self.processors:
+            append(self._processed(self.processors, draft, key, tags, data))
+        else:
+            append(record.encode(draft.seconds, key, tags, draft.kind, data))
+
+    def _processed(
+        self,
+        process: Callable[[dict[str, Any]], bool],
+        draft: Draft,
+        key: str | None,
+        tags: dict[str, str],
+        data: dict[str, Any],
+    ) -> bytes:
+        """The record after the script's telemetry processors; one that they filter out stays in the journal only."""
+        envelope = record.envelope(draft.seconds, key, tags, draft.kind, data)
+        wanted = process(envelope)
+        properties = envelope["data"]["baseData"].get("properties") or {}
+        envelope["data"]["baseData"]["properties"] = self._own(properties)
+        envelope["tags"] = {text.of(name): text.of(tag) for name, tag in envelope["tags"].items()}
+        if not wanted:
+            envelope.pop("iKey", None)
+        return record.line(record.ordered(envelope))
+
+    def _fault(self, fault: Exception) -> None:
+        if self.strict:
+            raise fault
+        self.faults[f"amllog: {type(fault).__name__}"] += 1
+
+
+def texts(values: Mapping[Any, object], redactor: Redactor) -> dict[str, str]:
+    """Dimensions as masked texts within the limits."""
+    own: dict[str, str] = {}
+    _fill(own, values, redactor)
+    return own
+
+
+def _fill(own: dict[str, str], layer: Mapping[Any, object], redactor: Redactor) -> None:
+    """Add a layer's dimensions to `own`."""
+    for name, value in layer.items():
+        key = name if type(name) is str else text.of(name)
+        if len(key) > record.MAX_KEY:
+            key = text.cut(key, record.MAX_KEY)
+        if redactor.is_secret(key, value):
+            own[key] = MASK
+        elif type(value) in _PLAIN:
+            own[key] = text.of(value)
+        else:
+            own[key] = text.cut(redactor.mask(text.of(value)), record.MAX_VALUE)
+
+
+def _joined(message: str, error: str) -> str:
+    """What the exceptions table shows as the message: ours and the exception's."""
+    joined = f"{message}: {error}" if message and message != error else error
+    return text.cut(joined, record.MAX_MESSAGE)
+
+
+def _without_marks(own: dict[str, str]) -> dict[str, str]:
+    """Dimensions as the driver log shows them: not those that only tell the outlets what to do."""
+    return {key: value for key, value in own.items() if not key.startswith("run_metric")}

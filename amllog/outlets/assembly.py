@@ -1,0 +1,64 @@
+"""Settings and identity → the outlets of a session, each of its packages imported on first use.
+
+In: what was configured, and the run as far as it is known. Out: the courier's outlets, in the order they are served.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from amllog.delivery import Outlet
+from amllog.errors import MissingExtraError
+from amllog.identity import Identity, may_be_online
+from amllog.settings import Settings
+
+
+def exporter_of(settings: Settings) -> str:
+    """What carries records to Application Insights: `opencensus`, `opentelemetry` or `none`."""
+    if settings.connection_string is None:
+        return "none"
+    return "opencensus" if settings.exporter == "auto" else settings.exporter
+
+
+def metrics_of(settings: Settings, environ: Mapping[str, str]) -> str:
+    """What carries run metrics: `azureml`, `mlflow` or `none`."""
+    if settings.metrics != "auto":
+        return settings.metrics
+    if may_be_online(environ):
+        return "azureml"
+    if environ.get("MLFLOW_TRACKING_URI") and importlib.util.find_spec("mlflow"):
+        return "mlflow"
+    return "none"
+
+
+def writes_run_metrics(settings: Settings, identity: Identity) -> bool:
+    """Whether this rank's metrics are meant for run history."""
+    return settings.metrics_ranks == "all" or identity.rank in (None, 0)
+
+
+def insights_outlet(settings: Settings, exporter: str, since: float) -> Outlet:
+    """The outlet of Application Insights. Raises MissingExtraError."""
+    assert settings.connection_string is not None
+    if exporter == "opentelemetry":
+        if not importlib.util.find_spec("azure.monitor.opentelemetry.exporter"):
+            raise MissingExtraError("azure-monitor-opentelemetry-exporter", "opentelemetry")
+        from amllog.outlets.opentelemetry import OpenTelemetryOutlet
+
+        return OpenTelemetryOutlet(settings.connection_string, since=since)
+    from amllog.outlets.app_insights import AppInsights
+
+    return AppInsights(settings.connection_string, since=since)
+
+
+def metrics_outlet(kind: str, directory: Path, run: Any, connect: Callable[[float], Any]) -> Outlet:
+    """The outlet of run metrics. `connect` reaches for the run later, where it is not known yet."""
+    if kind == "mlflow":
+        from amllog.outlets.run_metrics.mlflow import MLflowOutlet
+
+        return MLflowOutlet()
+    from amllog.outlets.run_metrics.outlet import AzureMLOutlet
+
+    return AzureMLOutlet(directory, run, connect)

@@ -1,0 +1,57 @@
+"""What happens to the process: its end, a signal that ends it, a fork.
+
+In: callbacks. Out: their calls, once each; signals that the script handles itself are left to it.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import signal
+import threading
+from collections.abc import Callable
+from types import FrameType
+
+
+class ProcessEvents:
+    """Calls back at exit, at SIGTERM and in a forked child."""
+
+    def __init__(
+        self, at_exit: Callable[[], object], at_term: Callable[[], object], in_child: Callable[[], object]
+    ) -> None:
+        self._at_term = at_term
+        self._pid = os.getpid()
+        self._in_child = in_child
+        self._watched = False
+        atexit.register(at_exit)
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=self._forked)
+
+    def watch_sigterm(self) -> None:
+        """Ask for a call at SIGTERM, which Azure ML sends to a job that is cancelled or preempted.
+
+        Only where nobody else handles it, and only from the main thread, as Python has it.
+        """
+        if self._watched or threading.current_thread() is not threading.main_thread():
+            return
+        if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+            signal.signal(signal.SIGTERM, self._terminated)
+            self._watched = True
+
+    def unwatch_sigterm(self) -> None:
+        """Take the handler back, unless the script has put its own meanwhile."""
+        if self._watched and threading.current_thread() is threading.main_thread():
+            if signal.getsignal(signal.SIGTERM) == self._terminated:
+                signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            self._watched = False
+
+    def _terminated(self, number: int, frame: FrameType | None) -> None:
+        try:
+            if os.getpid() == self._pid:  # a forked child goes at once: its records wait for the parent
+                self._at_term()
+        finally:
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+
+    def _forked(self) -> None:
+        self._in_child()
