@@ -37,8 +37,8 @@ class Known(NamedTuple):
 class AzureMLOutlet:
     """The outlet `run_metrics`: what the journal holds for run history, sent through a run's own clients.
 
-    `run`: azureml's online run, or None while there is none; `attach` gives it later. `directory`: where the files
-    that lines speak of were spooled. `connect`: reaches for the run within so many seconds; None if it does not answer.
+    `directory`: where the files that lines speak of were spooled. `run`: azureml's online run, or None while there
+    is none: `connect` is then asked for it (with the seconds it may take), as long as records wait.
     """
 
     name = "run_metrics"
