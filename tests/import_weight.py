@@ -7,19 +7,32 @@ import threading
 
 import structlog  # noqa: F401  what it loads is paid anyway
 
-# What of the standard library may come along beside what structlog loads anyway: small, and needed by every script.
+# What of the standard library may come along beside what structlog loads anyway: what scripts have loaded, or is small.
 STANDARD = {
+    "atexit",
+    "contextvars",
     "dataclasses",
     "datetime",
     "difflib",
     "enum",
+    "errno",
+    "fcntl",
+    "json",
     "logging",
+}
+STANDARD |= {
+    "math",
     "pathlib",
+    "platform",
     "re",
+    "signal",
+    "threading",
     "traceback",
     "typing",
+    "uuid",
     "warnings",
 }
+STANDARD |= {"fnmatch", "glob", "ipaddress", "ntpath", "urllib"}  # pathlib's own
 
 before, at_exit, done = set(sys.modules), atexit._ncallbacks(), []
 
@@ -41,6 +54,6 @@ found = {
     "did": done,
     "threads": threading.active_count() - 1,
     "at exit": atexit._ncallbacks() - at_exit,
-    "loaded": sorted(loaded - {"amllog", *STANDARD}),
+    "loaded": sorted(name for name in loaded - {"amllog", *STANDARD} if name[0] != "_"),
 }
 print(json.dumps({what: much for what, much in found.items() if much}))

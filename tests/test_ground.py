@@ -1,13 +1,16 @@
-"""The tests' own ground: no process of theirs reaches an address off this machine, and each starts clean."""
+"""The ground that tests stand on: they stay on this machine, start clean, and each is a sentence."""
 
 from __future__ import annotations
 
+import ast
 import os
+import re
 import socket
 from pathlib import Path
 
 import pytest
 
+TESTS = sorted(Path(__file__).parent.rglob("test_*.py"))
 REACH = "import socket; socket.create_connection(('{}', 80), timeout=1)"
 
 
@@ -32,3 +35,17 @@ def test_every_test_starts_on_a_laptop_where_nobody_set_anything_up(tmp_path: Pa
     assert [name for name in os.environ if name.startswith(left) or name.lower().endswith("_proxy")] == []
     assert list(Path.home().iterdir()) == []
     assert Path.cwd() == tmp_path
+
+
+@pytest.mark.parametrize("path", TESTS, ids=lambda path: path.stem)
+def test_tests_are_sentences_without_patches(path: Path) -> None:
+    """Every test says in one sentence what holds, and none of them replaces a part of what it tests."""
+    nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+    tests = [node for node in nodes if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")]
+    sentences = {test.name: ast.get_docstring(test) or "" for test in tests}
+    assert [name for name, sentence in sentences.items() if not re.fullmatch(r"[^\n]+[.?!]", sentence)] == []
+    calls = [ast.unparse(node) for node in nodes if isinstance(node, (ast.Call, ast.Import, ast.ImportFrom))]
+    patches = re.compile(
+        r"(from|import) (unittest.)?mock|mocker\.|(mock\.)?patch\(|monkeypatch\.setattr\((?!sys, )"
+    )
+    assert [call for call in calls if patches.match(call)] == []
