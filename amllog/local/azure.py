@@ -94,9 +94,11 @@ class AzureOnThisMachine:
 
     def stop(self) -> None:
         """Stop answering, break off what is under way, close the files; what arrived can still be read."""
-        for server in (self._server, self._tls_server):
-            if server:
-                server.stop()
+        if self._server is None:
+            return
+        self._server.stop()
+        if self._tls_server:
+            self._tls_server.stop()
         self.faults.clear()
         self._tls_server = None
         for part in (self._received, self._runs, self._metrics, self._artifacts):

@@ -6,6 +6,7 @@ It listens on 127.0.0.1 only, refuses what a web page could send it, and caps wh
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import ssl
 import sys
@@ -64,7 +65,8 @@ class LoopbackServer(ThreadingHTTPServer):
         self.server_close()
         with self._lock:
             for connection in self._open:
-                _break_off(connection)
+                with contextlib.suppress(OSError):  # the client was faster
+                    connection.shutdown(socket.SHUT_RDWR)
         self._thread.join()
 
     def server_bind(self) -> None:
@@ -93,13 +95,6 @@ class LoopbackServer(ThreadingHTTPServer):
         """A connection that broke is the client's affair; anything else is a mistake of ours, and shown."""
         if not isinstance(sys.exc_info()[1], OSError):
             super().handle_error(request, client_address)
-
-
-def _break_off(connection: socket.socket) -> None:
-    try:
-        connection.shutdown(socket.SHUT_RDWR)
-    except OSError:
-        return  # the client was faster
 
 
 class _Connection(BaseHTTPRequestHandler):

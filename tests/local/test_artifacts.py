@@ -5,12 +5,14 @@ from __future__ import annotations
 import ssl
 import urllib.error
 import urllib.request
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
 import pytest
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from conftest import Client
 
     from amllog.local import AzureOnThisMachine
@@ -68,6 +70,7 @@ def test_containers_are_only_names_too(
 def test_an_artifact_is_written_once(client: Client, run: str) -> None:
     """A second upload of the same name is the service's resource conflict."""
     address = create(client, "x")
+    assert create(client, "x") == address  # no bytes yet: the client may try again
     assert client("PUT", address, b"1", If_None_Match="*").status == 201
     assert client("PUT", address, b"2", If_None_Match="*").status == 409
     errors = client.artifact("POST", f"batch/metadata/{CONTAINER}", {"paths": [{"path": "x"}]}).json["errors"]
@@ -91,7 +94,7 @@ def test_blocks(client: Client, run: str) -> None:
 @pytest.mark.parametrize(
     "change", [lambda a: a[:-1] + ("0" if a[-1] != "0" else "1"), lambda a: a.partition("?")[0]]
 )
-def test_an_address_must_be_signed(client: Client, run: str, change: object) -> None:
+def test_an_address_must_be_signed(client: Client, run: str, change: Callable[[str], str]) -> None:
     """Bytes are put and got by signed addresses only, each for its purpose."""
     address = create(client, "x")
     assert client("PUT", change(address), b"x").status == 403
@@ -125,3 +128,21 @@ def test_the_certificate(azure: AzureOnThisMachine, client: Client) -> None:
     with urllib.request.urlopen(request, timeout=10, context=trusting) as reply:
         assert reply.status == 201
     assert len(trusting.get_ca_certs()) > 50
+    files = [path for path in azure.directory.rglob("*") if path.is_file()]
+    assert [path for path in files if b"PRIVATE KEY" in path.read_bytes()] == []
+
+
+def test_without_cryptography(child: Any) -> None:
+    """Where no certificate can be made, the error says what to install."""
+    code = """
+import sys
+sys.modules["cryptography"] = None
+from amllog.errors import MissingExtraError
+from amllog.local import AzureOnThisMachine
+with AzureOnThisMachine("azure") as azure:
+    try:
+        azure.job_environment(run_id="r", step_name="s")
+    except MissingExtraError as error:
+        print(error)
+"""
+    assert "pip install 'amllog[local]'" in child(code).stdout

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from amllog.local import message
-from amllog.local.message import Refusal, unzip
+from amllog.local import Faults, message
+from amllog.local.message import Answer, Refusal, Request, unzip
+from amllog.local.wire import LoopbackServer, Side
 
 if TYPE_CHECKING:
     from conftest import Client
@@ -155,3 +156,25 @@ def test_other_methods(client: Client) -> None:
 def test_strange_paths(client: Client, path: str) -> None:
     """No path leads anywhere that is not a route."""
     assert client("GET", path).status in (400, 404, 414)
+
+
+@pytest.mark.parametrize("name", ["%00", "a%00b", "%ff", "x" * 5001])
+def test_strange_names_in_paths(client: Client, name: str) -> None:
+    """A name in a path is UTF-8, of bounded length, and has no NUL."""
+    assert client.history("GET", f"runs/{name}").status == 400
+
+
+def test_a_mistake_of_ours_is_shown(capfd: pytest.CaptureFixture[str]) -> None:
+    """A handler that fails breaks the connection and leaves its traceback on stderr."""
+
+    def mistaken(request: Request) -> Answer:
+        raise KeyError("mistake")
+
+    side = Side(mistaken, Faults(), lambda path: "ingestion", lambda *served: None)
+    server = LoopbackServer(0, side)
+    server.start()
+    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
+        connection.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert connection.recv(100) == b""
+    server.stop()
+    assert "KeyError: 'mistake'" in capfd.readouterr().err
