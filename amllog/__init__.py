@@ -4,7 +4,7 @@ from amllog.account import Account
 from amllog.api import flush, get_logger, identity, setup, shutdown, status
 from amllog.context import bound
 from amllog.errors import AmllogError, AmllogWarning, ConfigError, MetricError, MissingExtraError
-from amllog.identity import Identity
+from amllog.identities import Identity
 from amllog.logger import Logger
 from amllog.version import __version__
 

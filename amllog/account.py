@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING
 
-from amllog.journal import Segment
+if TYPE_CHECKING:
+    from amllog.journal import Segment
 
 Wants = Callable[[bytes], bool]
 

@@ -1,26 +1,41 @@
 """The public functions, and the one global behind them: the session of this process.
 
-In: what scripts call. Out: loggers, accounts, the identity. Nothing happens at import.
+In: what scripts call. Out: loggers, accounts, the identity. Nothing happens at import: the session and what it is
+made of are loaded with the first call.
 """
 
 from __future__ import annotations
 
 import os
 import sys
-from typing import Any
+import threading
+from typing import TYPE_CHECKING, Any
 
-from amllog import identity as identities, settings as config
-from amllog.account import Account
-from amllog.identity import Identity, RunFacts
 from amllog.logger import Logger, Voice
-from amllog.session import Session, host
 
-SESSION = Session()
+if TYPE_CHECKING:
+    from amllog.account import Account
+    from amllog.identities import Identity
+    from amllog.session import Session
+
+_LOCK = threading.RLock()
+_SESSION: list[Session] = []  # the one global; filled once, so that no caller can hold an older one
+
+
+def session() -> Session:
+    """The session of this process."""
+    if not _SESSION:
+        with _LOCK:
+            if not _SESSION:
+                from amllog.session import Session
+
+                _SESSION.append(Session())
+    return _SESSION[0]
 
 
 def voice(name: str) -> Voice:
     """The voice of a logger's name; how pickled loggers find the session of their process."""
-    return Voice(name, SESSION.gate, voice)
+    return Voice(name, session().gate, voice)
 
 
 def setup(**settings: Any) -> Logger:
@@ -29,7 +44,7 @@ def setup(**settings: Any) -> Logger:
     Everything comes from the environment where it is not given here; docs/settings.md lists all settings. Calling it
     again reconfigures and never doubles. Raises ConfigError with every problem; nothing else for what the services do.
     """
-    SESSION.setup(settings)
+    session().setup(settings)
     caller = sys._getframe(1).f_globals.get("__name__", "__main__")
     return get_logger(caller)
 
@@ -41,22 +56,26 @@ def get_logger(name: str = "__main__", **dimensions: object) -> Logger:
 
 def flush(timeout: float = 10.0) -> Account:
     """Deliver what waits, for at most `timeout` seconds; the account says what still waits."""
-    return SESSION.flush(timeout)
+    return session().flush(timeout)
 
 
 def shutdown(timeout: float | None = None) -> Account:
     """End amllog in this process within `timeout` seconds (default: grace_seconds); what waits stays on disk."""
-    return SESSION.shutdown(timeout)
+    return session().shutdown(timeout)
 
 
 def status() -> Account:
     """The account: what was accepted in this process, and what of it is delivered, waiting or refused."""
-    return SESSION.status()
+    return session().status()
 
 
 def identity() -> Identity:
-    """Which run, step, experiment, node and rank this process is; before setup(), as setup() would find it."""
-    if SESSION.identity is not None:
-        return SESSION.identity
-    settings = config.resolve({}, os.environ)
-    return identities.discover(os.environ, host(), settings, RunFacts())
+    """Which run, step, experiment, node and rank this process is; before setup(), as the environment tells."""
+    found = session().identity
+    if found is not None:
+        return found
+    from amllog.identities import RunFacts, discover
+    from amllog.settings import resolve
+    from amllog.whereabouts import host
+
+    return discover(os.environ, host(), resolve({}, os.environ), RunFacts())

@@ -23,7 +23,7 @@ from typing import Any, TypeVar, Union
 from amllog import calls, context, stacks, text
 from amllog.calls import Place
 from amllog.errors import MetricError
-from amllog.identity import Identity
+from amllog.identities import Identity
 from amllog.intake import Intake
 from amllog.run import Run, Source, cells
 

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 from amllog import calls, context, record, stacks, text
 from amllog.calls import Place
-from amllog.identity import Identity
+from amllog.identities import Identity
 from amllog.outlets.driver_log import DriverLog, Line
 from amllog.record import Sender
 from amllog.redaction import MASK, Redactor

@@ -10,7 +10,6 @@ import logging
 import multiprocessing
 import os
 import platform
-import sys
 import threading
 import time
 from collections import Counter
@@ -18,14 +17,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from amllog import account, identity as identities, settings as config
+from amllog import account, identities, settings as config
 from amllog.account import Account
 from amllog.calls import Place
 from amllog.capture import Capture, PlainHandler
-from amllog.courier import Courier, within
+from amllog.courier import Courier
 from amllog.delivery import Outlet
 from amllog.gate import Gate
-from amllog.identity import Host, Identity, RunFacts
+from amllog.identities import Identity
 from amllog.intake import Stamp, texts
 from amllog.journal import Journal, spare_directory
 from amllog.outlets import assembly
@@ -34,10 +33,11 @@ from amllog.process import ProcessEvents
 from amllog.record import Sender
 from amllog.redaction import Redactor
 from amllog.settings import Settings
+from amllog.stand_in import StandIn
 from amllog.values import ConnectionString
 from amllog.version import __version__
+from amllog.whereabouts import Whereabouts
 
-CONTEXT_SECONDS = 5.0  # for the one request that Run.get_context() makes
 TERM_EXIT = "terminated (SIGTERM)"
 
 
@@ -60,10 +60,10 @@ class Session:
         self._capture: Capture | None = None
         self._outlets: list[Outlet] = []
         self._adoption: Any = None
-        self._facts: RunFacts | None = None
         self._began = 0.0
         self._ended = ""  # how the step ended, once its request is written
-        self._muted: list[logging.Handler] = []
+        self._stands_in = StandIn(self._notice, self._stand_in)
+        self._run = Whereabouts(self._notice)
         self._wanted = self._opened_for = Path()
         self._owner = os.getpid()  # the process that speaks for the step
         self._forked = False
@@ -74,6 +74,7 @@ class Session:
         """Configure, or configure anew; raises ConfigError before anything is changed."""
         with self._lock:
             settings = config.resolve(arguments, os.environ)
+            assembly.check(settings)
             # No telemetry about telemetry, here and in handlers that the script makes itself. Our own sending does
             # not go through the code that loses records under this switch (docs/decisions/0004).
             os.environ.setdefault("APPLICATIONINSIGHTS_STATSBEAT_DISABLED_ALL", "true")
@@ -85,32 +86,17 @@ class Session:
             self._watch_process()
 
     def _find_identity(self) -> None:
-        settings = self.settings
-        kind = assembly.metrics_of(settings, os.environ)
-        if self._facts is None and identities.may_be_online(os.environ) and kind == "azureml":
-            self._reach_run(CONTEXT_SECONDS)
         default = Path("logs", "amllog") if identities.is_job(os.environ) else Path(".amllog")
-        self._wanted = (settings.directory or default).absolute()
-        whoami = host(self.identity, self._wanted.as_uri())
-        self.identity = identities.discover(os.environ, whoami, settings, self._facts or RunFacts())
+        self._wanted = (self.settings.directory or default).absolute()
+        kind = assembly.metrics_of(self.settings, os.environ)
+        self.identity = self._run.identity(self.settings, kind, self._wanted.as_uri())
+        self.gate.real_run = self._run.real
         if not self.identity.in_job:
             os.environ.setdefault(identities.LOCAL_RUN, identities.local_mark(self.identity))
 
     def _reach_run(self, seconds: float) -> Any:
-        """azureml's run, if run history answers within `seconds`; without it the environment's identity is used."""
-        from amllog.outlets.run_metrics import azureml
-
-        try:
-            run, facts = within(seconds, azureml.context)
-        except Exception as error:  # the job goes on; the courier tries again while metrics wait
-            self._notice(f"run history does not answer ({type(error).__name__}): metrics wait in the journal")
-            return None
-        self._facts = RunFacts(
-            facts.parent_run_id, facts.root_run_id, facts.step_name, facts.experiment_name, facts.run_url,
-            facts.properties,
-        )  # fmt: skip
-        self.gate.real_run = run
-        return run
+        self.gate.real_run = self._run.reach(seconds)
+        return self.gate.real_run
 
     def _open_journal(self) -> None:
         assert self.identity is not None
@@ -194,7 +180,7 @@ class Session:
 
             handler = app_insights.make_handler(capture.take, self.flush, target)
             processors = app_insights.Processors()
-            for one in (handler, *self._muted):
+            for one in (handler, *self._stands_in.muted):
                 processors.follow(one)
             self.gate.processors = processors
         else:
@@ -242,37 +228,18 @@ class Session:
         return self._append(line)
 
     def _meet(self, handler: logging.Handler) -> bool:
-        """A handler on a record's way: an AzureLogHandler of the script's own steps back for ours."""
-        from amllog.outlets import app_insights
-
         own = self._capture.handler if self._capture is not None else None
-        if handler in self._muted or not app_insights.is_foreign(handler, own):
-            return False
-        if self.settings.exporter not in ("auto", "opencensus"):
-            return False
-        target = app_insights.target_of(handler)
-        ours = self.settings.connection_string
-        if ours is not None and ours.instrumentation_key != target.instrumentation_key:
-            self._notice("an AzureLogHandler of this script sends to another resource: it is left alone", 30)
-            return False
-        self._muted.append(handler)
-        app_insights.mute(handler)
-        self._notice(
-            "this script adds an AzureLogHandler of its own: amllog sends each record once, with the dimensions, and"
-            " in its stead; it can be removed", 30,
-        )  # fmt: skip
-        with self._lock:
-            self._stand_in(target)
-        return True
-
-    def _stand_in(self, target: ConnectionString) -> None:
-        """Send to where a script's own handler would have sent."""
-        if self.settings.connection_string is None:
-            self.settings = config.with_connection(self.settings, target)
-        self._compose()
+        return self._stands_in.meet(handler, own, self.settings)
 
     def _in_courier(self) -> bool:
         return self._courier is not None and self._courier.is_current()
+
+    def _stand_in(self, target: ConnectionString) -> None:
+        """Send to where a script's own handler would have sent."""
+        with self._lock:
+            if self.settings.connection_string is None:
+                self.settings = config.with_connection(self.settings, target)
+            self._compose()
 
     def _notice(self, message: str, level: int = logging.INFO) -> None:
         """Tell the person who reads the driver log, once; it is no record of the run."""
@@ -384,16 +351,3 @@ class Session:
             journal.close()
         self.gate.renew()
         self._forked = True
-
-
-def host(known: Identity | None = None, url: str = "") -> Host:
-    """What this process knows of itself; a run's local id stays what it was."""
-    script = os.path.basename(sys.argv[0] if sys.argv else "") or "python"
-    return Host(
-        script="notebook" if "ipykernel" in script else script,
-        folder=os.path.basename(os.getcwd()) or "/",
-        node=platform.node(),
-        is_worker=multiprocessing.parent_process() is not None,
-        url=url,
-        local_run=known.step_id if known is not None and not known.in_job else "",
-    )

@@ -12,7 +12,7 @@ from typing import Any
 
 from amllog.delivery import Outlet
 from amllog.errors import MissingExtraError
-from amllog.identity import Identity, may_be_online
+from amllog.identities import Identity, may_be_online
 from amllog.settings import Settings
 
 
@@ -23,13 +23,21 @@ def exporter_of(settings: Settings) -> str:
     return "opencensus" if settings.exporter == "auto" else settings.exporter
 
 
+def check(settings: Settings) -> None:
+    """Raise MissingExtraError if a package is not installed that the settings ask for."""
+    if exporter_of(settings) == "opentelemetry" and not _installed("azure.monitor.opentelemetry.exporter"):
+        raise MissingExtraError("azure-monitor-opentelemetry-exporter", "opentelemetry")
+    if settings.metrics == "mlflow" and not _installed("mlflow"):
+        raise MissingExtraError("mlflow-skinny", "mlflow")
+
+
 def metrics_of(settings: Settings, environ: Mapping[str, str]) -> str:
     """What carries run metrics: `azureml`, `mlflow` or `none`."""
     if settings.metrics != "auto":
         return settings.metrics
     if may_be_online(environ):
         return "azureml"
-    if environ.get("MLFLOW_TRACKING_URI") and importlib.util.find_spec("mlflow"):
+    if environ.get("MLFLOW_TRACKING_URI") and _installed("mlflow"):
         return "mlflow"
     return "none"
 
@@ -40,11 +48,9 @@ def writes_run_metrics(settings: Settings, identity: Identity) -> bool:
 
 
 def insights_outlet(settings: Settings, exporter: str, since: float) -> Outlet:
-    """The outlet of Application Insights. Raises MissingExtraError."""
+    """The outlet of Application Insights."""
     assert settings.connection_string is not None
     if exporter == "opentelemetry":
-        if not importlib.util.find_spec("azure.monitor.opentelemetry.exporter"):
-            raise MissingExtraError("azure-monitor-opentelemetry-exporter", "opentelemetry")
         from amllog.outlets.opentelemetry import OpenTelemetryOutlet
 
         return OpenTelemetryOutlet(settings.connection_string, since=since)
@@ -62,3 +68,10 @@ def metrics_outlet(kind: str, directory: Path, run: Any, connect: Callable[[floa
     from amllog.outlets.run_metrics.outlet import AzureMLOutlet
 
     return AzureMLOutlet(directory, run, connect)
+
+
+def _installed(package: str) -> bool:
+    try:
+        return importlib.util.find_spec(package) is not None
+    except ModuleNotFoundError:  # not even its parent
+        return False

@@ -14,7 +14,7 @@ Source = Union[bytes, str, "os.PathLike[str]", BinaryIO]
 
 
 class Who(Protocol):
-    """What a `Run` asks of the process's identity (amllog.identity.Identity)."""
+    """What a `Run` asks of the process's identity (amllog.identities.Identity)."""
 
     @property
     def step_id(self) -> str: ...

@@ -7,16 +7,16 @@ Azure ML runtime, MPI, PyTorch, TensorFlow, Azure DevOps and GitHub Actions (doc
 
 from __future__ import annotations
 
-import hashlib
 import json
+import os
 import re
-import secrets
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from amllog.settings import Settings
+if TYPE_CHECKING:
+    from amllog.settings import Settings
 
 LOCAL_RUN = "AMLLOG_LOCAL_RUN"  # how a process outside Azure ML tells its children which run they belong to
 
@@ -155,12 +155,18 @@ def operation_of(root_run_id: str) -> str:
     digits = lowered.replace("-", "")
     if _GUID.fullmatch(lowered) and digits.strip("0"):
         return digits
-    return hashlib.sha256(root_run_id.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+    return _digest(root_run_id)[:32]
 
 
 def span_of(run_id: str) -> str:
     """The span id of a run: the first 16 hex digits of its id's SHA-256."""
-    return hashlib.sha256(run_id.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+    return _digest(run_id)[:16]
+
+
+def _digest(text: str) -> str:
+    import hashlib  # here: `import amllog` must stay light
+
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _run_id(environ: Mapping[str, str], context: Mapping[str, Any]) -> str:
@@ -177,7 +183,7 @@ def _local(environ: Mapping[str, str], host: Host) -> tuple[str, str, str]:
     root, _, step = environ.get(LOCAL_RUN, "").partition(" ")
     if root and step and host.is_worker:
         return step, root, root
-    own = host.local_run or f"local_{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}_{secrets.token_hex(4)}"
+    own = host.local_run or f"local_{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}_{os.urandom(4).hex()}"
     return (own, root, root) if root else (own, own, own)
 
 

@@ -1,0 +1,72 @@
+"""Finds the run this process belongs to, with at most the one request of `Run.get_context()`, bounded in time.
+
+In: the process and its environment. Out: the identity, and azureml's own run where run history answers.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import platform
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from amllog import identities
+from amllog.courier import within
+from amllog.identities import Host, Identity, RunFacts
+from amllog.settings import Settings
+
+CONTEXT_SECONDS = 5.0
+
+
+class Whereabouts:
+    """What was found of the run, kept for the life of the process."""
+
+    def __init__(self, notice: Callable[[str], None]) -> None:
+        self.real: Any = None  # azureml's online run
+        self._notice = notice
+        self._facts: RunFacts | None = None
+        self._known: Identity | None = None
+
+    def identity(self, settings: Settings, metrics: str, url: str) -> Identity:
+        """The identity under `settings`; `url` is where a local run's records can be seen."""
+        if self._facts is None and metrics == "azureml" and identities.may_be_online(os.environ):
+            self.reach(CONTEXT_SECONDS)
+        facts = self._facts or RunFacts()
+        self._known = identities.discover(os.environ, host(self._known, url), settings, facts)
+        return self._known
+
+    def reach(self, seconds: float) -> Any:
+        """azureml's run, if run history answers within `seconds`; without it the environment's identity is used."""
+        from amllog.outlets.run_metrics import azureml
+
+        try:
+            self.real, facts = within(seconds, azureml.context)
+        except (
+            Exception
+        ) as error:  # said once; the job goes on, and the courier tries again while metrics wait
+            self._notice(f"run history does not answer ({type(error).__name__}): metrics wait in the journal")
+            return None
+        self._facts = RunFacts(
+            facts.parent_run_id,
+            facts.root_run_id,
+            facts.step_name,
+            facts.experiment_name,
+            facts.run_url,
+            facts.properties,
+        )
+        return self.real
+
+
+def host(known: Identity | None = None, url: str = "") -> Host:
+    """What this process knows of itself; a run's local id stays what it was."""
+    script = os.path.basename(sys.argv[0] if sys.argv else "") or "python"
+    return Host(
+        script="notebook" if "ipykernel" in script else script,
+        folder=os.path.basename(os.getcwd()) or "/",
+        node=platform.node(),
+        is_worker=multiprocessing.parent_process() is not None,
+        url=url,
+        local_run=known.step_id if known is not None and not known.in_job else "",
+    )
