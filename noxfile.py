@@ -81,8 +81,8 @@ def tests(session: nox.Session) -> None:
     MEASURED.mkdir(parents=True, exist_ok=True)
     chosen = session.posargs or ([] if session.python in FULL else ["-m", "not slow"])
     session.run(
-        *("coverage", "run", f"{session.bin}/pytest", "-n", "2", *chosen),
-        env={"COVERAGE_FILE": str(MEASURED / f"by-{session.python}")},
+        *("coverage", "run", f"{session.bin}/pytest", "-n", "2", "--durations=5", *chosen),
+        env={"COVERAGE_FILE": str(MEASURED / f"data.{session.python}")},
     )
 
 
@@ -106,9 +106,8 @@ def lowest(session: nox.Session) -> None:
 def coverage(session: nox.Session) -> None:
     """One report over all Pythons and all processes."""
     session.install(*[line for line in group("test") if line.startswith("coverage")])
-    measured = [str(path) for path in MEASURED.glob("by-*")]
-    if not measured:
+    if not list(MEASURED.glob("data.*")):
         session.skip("no tests ran")
-    env = {"COVERAGE_FILE": str(MEASURED / "all")}
-    session.run("coverage", "combine", "--quiet", "--keep", *measured, env=env)
+    env = {"COVERAGE_FILE": str(MEASURED / "data")}
+    session.run("coverage", "combine", "--quiet", "--keep", env=env)
     session.run("coverage", "report", env=env)

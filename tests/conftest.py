@@ -172,3 +172,8 @@ def azure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AzureOnThisMachi
 def pytest_report_header() -> str:
     """Which amllog is under test: the installed wheel, or a checkout."""
     return f"amllog: {HOUSE}"
+
+
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Long and binary values are named by their argument: ids are for reading, and the same in every worker."""
+    return argname if isinstance(val, bytes) or (isinstance(val, str) and len(val) > 40) else None
