@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from amllog.journal import Segment
+    from amllog.segment import Segment
 
 Wants = Callable[[bytes], bool]
 

@@ -190,9 +190,12 @@ class PlainHandler(logging.Handler):
         super().__init__()
         self._take = take
 
-    def createLock(self) -> None:  # noqa: N802  # logging's name
-        """None: the intake needs none, and a forked child could inherit it locked."""
-        self.lock = None
+    def handle(self, record: logging.LogRecord) -> bool:
+        """Without a lock: the intake needs none, and a forked child could inherit it locked."""
+        passed = bool(self.filter(record))
+        if passed:
+            self._take(record)
+        return passed
 
     def emit(self, record: logging.LogRecord) -> None:
         """Hand the record on."""

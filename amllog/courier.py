@@ -11,7 +11,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from amllog.delivery import Outlet, Route
-from amllog.journal import Journal, Segment, leftovers
+from amllog.journal import Journal
+from amllog.segment import Segment, leftovers
 
 LINGER_SECONDS = 0.5  # how long a record may lie in the journal before the courier looks
 LEFTOVERS_SECONDS = 30.0  # how often the courier looks for files of processes that are gone

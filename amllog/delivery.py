@@ -11,8 +11,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol
 
-from amllog.journal import Segment
 from amllog.record import is_whole
+from amllog.segment import Segment
 
 
 class Verdict(NamedTuple):

@@ -9,53 +9,31 @@ from __future__ import annotations
 import json
 import logging
 import math
-import os
-import re
 import secrets
-import shutil
 import time
-from collections.abc import Callable, Generator, Iterable, Mapping
+from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from types import FrameType
-from typing import Any, TypeVar, Union
+from typing import Any, TypeVar
 
 from amllog import calls, context, stacks, text
 from amllog.calls import Place
 from amllog.errors import MetricError
-from amllog.identities import Identity
-from amllog.intake import Intake
-from amllog.run import Run, Source, cells
+from amllog.run import Run, cells
+from amllog.run_gate import NOWHERE, Number, RunGate
 
 T = TypeVar("T")
-Number = Union[int, float]
-ARTIFACTS = "artifacts"  # below the journal directory: copies of files on their way to run history
-_NOWHERE = Place("", "", 0)
 
 
-class Gate(Intake):
+class Gate(RunGate):
     """Everything that can be asked of amllog between `setup()` and `shutdown()`."""
-
-    def __init__(self, flush: Callable[[float], object]) -> None:
-        super().__init__()
-        self._flush = flush
-        self._run: Run | None = None
 
     def reset(self) -> None:
         """Back to the state before setup()."""
         super().reset()
-        self.online = False  # whether this process's metrics are meant for run history
-        self.directory = Path()
-        self.real_run: Any = None
-        self._run = None
+        self._run: Run | None = None
+        self._ended = False
         self._odd: set[str] = set()  # metrics that were NaN or infinite, each said once at WARNING
-
-    @property
-    def identity(self) -> Identity:
-        """Which run this is; only after setup()."""
-        if self._stamp is None:
-            raise RuntimeError("amllog.setup() was not called yet: there is no run")
-        return self._stamp.identity
 
     @property
     def run(self) -> Run:
@@ -123,52 +101,28 @@ class Gate(Intake):
 
         return lines(items, description, total, say)
 
-    def metric(self, name: str, value: Number, step: int | None, run_id: str | None) -> None:
-        """A finite number from `log.run`."""
-        self.guarded(lambda: self._written("scalar", name, value, step, run_id, {}, _NOWHERE))
-
-    def run_record(self, kind: str, name: str, data: Mapping[str, Any], *, run_id: str | None) -> None:
-        """Anything else from `log.run`: lists, rows, tables, texts, tags, files, child runs."""
-        says = f"{name}: {_brief(kind, data)}"
-        marks = {**self._marks(kind, run_id), "run_metric_data": json.dumps(data, ensure_ascii=False)}
-        self.guarded(lambda: self.happen("run", name, {}, marks, _NOWHERE, level=logging.DEBUG, says=says))
-
-    def adopt(
-        self, kind: str, name: str, data: Mapping[str, Any], run_id: str | None, step: int | None
-    ) -> bool:
-        """A metric that the script logged through azureml's own Run; False if it was not journaled."""
-        faults = sum(self.faults.values())
-        value = _only_number(kind, data)
-        if value is None:
-            self.run_record(kind, name, data if step is None else {**data, "step": step}, run_id=run_id)
-        else:
-            self.metric(name, value, step, run_id)
-        return sum(self.faults.values()) == faults
-
-    def spool(self, source: Source, name: str) -> str:
-        """Keep a copy of a file for the courier; its name below the journal directory."""
-        safe = re.sub(r"[^A-Za-z0-9_.-]+", "_", os.path.basename(name))[-100:] or "file"
-        relative = f"{ARTIFACTS}/{secrets.token_hex(6)}-{safe}"
-        target = self.directory / relative
-        target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with open(descriptor, "wb") as copy:
-            if isinstance(source, bytes):
-                copy.write(source)
-            elif isinstance(source, (str, os.PathLike)):
-                with open(source, "rb") as original:
-                    shutil.copyfileobj(original, copy)
-            else:
-                shutil.copyfileobj(source, copy)
-        return relative
-
-    def azure_run(self) -> Any | None:
-        """The real online run, if there is one."""
-        return self.real_run
-
-    def flush(self, timeout: float) -> object:
-        """Deliver what waits, for at most `timeout` seconds."""
-        return self._flush(timeout)
+    def end_step(self, began: float, result: str) -> None:
+        """Write the step's one request, once, and only for the first rank; `result` "" is success."""
+        if self._stamp is None or self._ended or self._stamp.identity.rank not in (None, 0):
+            return
+        self._ended = True
+        who = self._stamp.identity
+        under = (who.operation_id, who.parent_span_id)
+        seconds = time.time() - began
+        self.guarded(
+            lambda: self.timed(
+                "RequestData",
+                "amllog",
+                who.step_name,
+                who.span_id,
+                began,
+                seconds,
+                result,
+                {},
+                NOWHERE,
+                under,
+            )
+        )
 
     def parent(self) -> tuple[str, str]:
         """(operation id, span id) that a record made here belongs under."""
@@ -197,22 +151,6 @@ class Gate(Intake):
             data = {"columns": {name: "double"}, "rows": [[text.of(value)]]}
             self.run.memory.keep("scalar", name, data)
 
-    def _written(
-        self,
-        logger: str,
-        name: str,
-        value: Number,
-        step: int | None,
-        run_id: str | None,
-        dimensions: Mapping[str, object],
-        place: Place,
-    ) -> None:
-        marks = self._marks("scalar", run_id)
-        if step is not None:
-            marks["step"] = str(step)
-        fits = isinstance(value, float) or -(2**63) <= value < 2**63  # else no JSON integer of 64 bits
-        self.measure(logger, name, value if fits else float(value), dimensions, marks, place)
-
     def _odd_number(
         self,
         logger: str,
@@ -234,12 +172,6 @@ class Gate(Intake):
         self._odd.add(name)
         self.happen(logger, name, dimensions, marks, place, level=level, says=f"{name} = {shown}")
 
-    def _marks(self, kind: str, run_id: str | None) -> dict[str, str]:
-        """What addresses a record to run history; nothing where it is not meant for it."""
-        if not self.online:
-            return {}
-        return {"run_metric": kind} if run_id is None else {"run_metric": kind, "run_id": run_id}
-
 
 def _number(name: str, value: object) -> Number:
     found = text.number(value)
@@ -247,19 +179,3 @@ def _number(name: str, value: object) -> Number:
         raise MetricError(f"{name}: a metric is a number, got {text.cut(text.of(value), 80)!r}"
                           f" ({type(value).__name__})")  # fmt: skip
     return float(found) if isinstance(found, bool) else found
-
-
-def _only_number(kind: str, data: Mapping[str, Any]) -> Number | None:
-    """The finite number that a scalar's data is, if it is one."""
-    if kind != "scalar" or len(data["rows"]) != 1 or "type" in data:
-        return None
-    value = data["rows"][0][0]
-    return value if isinstance(value, (int, float)) and not isinstance(value, bool) else None
-
-
-def _brief(kind: str, data: Mapping[str, Any]) -> str:
-    """What a line of the driver log says of a record's data."""
-    if kind == "call":
-        return text.cut(text.of(data), 200)
-    rows = data.get("rows", ())
-    return text.of(rows[0][0]) if kind == "scalar" and rows else f"{len(rows)} rows"

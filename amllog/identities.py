@@ -7,13 +7,15 @@ Azure ML runtime, MPI, PyTorch, TensorFlow, Azure DevOps and GitHub Actions (doc
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+from amllog import surroundings
+from amllog.surroundings import first, mapping_in
 
 if TYPE_CHECKING:
     from amllog.settings import Settings
@@ -96,7 +98,7 @@ class Identity:
 
 def is_job(environ: Mapping[str, str]) -> bool:
     """Whether this process runs inside an Azure ML job, of either generation of runtime."""
-    return bool(_run_id(environ, _json(environ, "AZUREML_CR_AZUREML_CONTEXT")))
+    return bool(_run_id(environ, mapping_in(environ, "AZUREML_CR_AZUREML_CONTEXT")))
 
 
 def may_be_online(environ: Mapping[str, str]) -> bool:
@@ -106,23 +108,23 @@ def may_be_online(environ: Mapping[str, str]) -> bool:
 
 def discover(environ: Mapping[str, str], host: Host, settings: Settings, facts: RunFacts) -> Identity:
     """The identity: settings first, then run history, then the environment, then the host's own names."""
-    context = _json(environ, "AZUREML_CR_AZUREML_CONTEXT")
+    context = mapping_in(environ, "AZUREML_CR_AZUREML_CONTEXT")
     run_id = _run_id(environ, context)
     if run_id:
-        root = _first(facts.root_run_id, environ.get("AZUREML_ROOT_RUN_ID"), context.get("root_run_id"))
+        root = first(facts.root_run_id, environ.get("AZUREML_ROOT_RUN_ID"), context.get("root_run_id"))
         root = root or facts.parent_run_id or run_id
         parent = facts.parent_run_id or root
     else:
         run_id, parent, root = _local(environ, host)
     operation_id = operation_of(root)
     span_id = span_of(run_id)
-    build_url, build_version = _build(environ, facts.properties)
+    build_url, build_version = surroundings.build(environ, facts.properties)
     return Identity(
         step_id=run_id,
         parent_run_id=parent,
         root_run_id=root,
-        step_name=_first(settings.step_name, facts.step_name, host.script),
-        experiment_name=_first(
+        step_name=first(settings.step_name, facts.step_name, host.script),
+        experiment_name=first(
             settings.experiment_name,
             facts.experiment_name,
             environ.get("AZUREML_ARM_PROJECT_NAME"),
@@ -130,12 +132,12 @@ def discover(environ: Mapping[str, str], host: Host, settings: Settings, facts: 
             environ.get("MLFLOW_EXPERIMENT_NAME"),
             host.folder,
         ),
-        run_url=_first(facts.run_url, _portal_url(environ, context, parent), host.url),
+        run_url=first(facts.run_url, _portal_url(environ, context, parent), host.url),
         run_type=settings.run_type,
         build_url=settings.build_url or build_url,
         build_version=settings.build_version or build_version,
         node=_node(environ, host),
-        rank=_rank(environ),
+        rank=surroundings.rank(environ),
         in_job=is_job(environ),
         operation_id=operation_id,
         span_id=span_id,
@@ -171,7 +173,7 @@ def _digest(text: str) -> str:
 
 def _run_id(environ: Mapping[str, str], context: Mapping[str, Any]) -> str:
     mlflow = environ.get("MLFLOW_TRACKING_URI", "").startswith("azureml://")
-    return _first(
+    return first(
         environ.get("AZUREML_RUN_ID"),
         context.get("run_id"),
         environ.get("MLFLOW_RUN_ID") if mlflow else "",
@@ -190,7 +192,7 @@ def _local(environ: Mapping[str, str], host: Host) -> tuple[str, str, str]:
 def _portal_url(environ: Mapping[str, str], context: Mapping[str, Any], run_id: str) -> str:
     """The run's page in the studio, as azureml.core's HasRunPortal writes it."""
     scope = [
-        _first(environ.get(f"AZUREML_ARM_{name}"), context.get(key))
+        first(environ.get(f"AZUREML_ARM_{name}"), context.get(key))
         for name, key in (
             ("SUBSCRIPTION", "subscription_id"),
             ("RESOURCEGROUP", "resource_group"),
@@ -204,71 +206,6 @@ def _portal_url(environ: Mapping[str, str], context: Mapping[str, Any], run_id: 
     return f"https://ml.azure.com/runs/{run_id}?wsid={where}"
 
 
-def _build(environ: Mapping[str, str], properties: Mapping[str, str]) -> tuple[str, str]:
-    """(build_url, build_version) from Azure DevOps, GitHub Actions, or git as the submitter saw it."""
-    server, project = environ.get("SYSTEM_TEAMFOUNDATIONCOLLECTIONURI"), environ.get("SYSTEM_TEAMPROJECT")
-    if environ.get("BUILD_BUILDID") and server and project:
-        url = f"{server.rstrip('/')}/{project}/_build/results?buildId={environ['BUILD_BUILDID']}"
-        return url, environ.get("BUILD_BUILDNUMBER") or environ["BUILD_BUILDID"]
-    repository, run = environ.get("GITHUB_REPOSITORY"), environ.get("GITHUB_RUN_ID")
-    if repository and run:
-        url = f"{environ.get('GITHUB_SERVER_URL', 'https://github.com')}/{repository}/actions/runs/{run}"
-        return url, environ.get("GITHUB_SHA", run)
-    url = _first(environ.get("AZUREML_GIT_BUILD_URI"), properties.get("azureml.git.build_uri"))
-    version = _first(
-        environ.get("AZUREML_GIT_BUILD_ID"),
-        properties.get("azureml.git.build_id"),
-        environ.get("AZUREML_GIT_COMMIT"),
-        properties.get("azureml.git.commit"),
-        properties.get("mlflow.source.git.commit"),
-    )
-    return url, version
-
-
-def _rank(environ: Mapping[str, str]) -> int | None:
-    """The process's rank: PyTorch, Open MPI, Intel MPI/MPICH, TensorFlow, then Azure ML's node index."""
-    for name in ("RANK", "OMPI_COMM_WORLD_RANK", "PMI_RANK"):
-        if environ.get(name, "").isdigit():
-            return int(environ[name])
-    tensorflow = _tensorflow_rank(_json(environ, "TF_CONFIG"))
-    if tensorflow is not None:
-        return tensorflow
-    for name in ("AZUREML_CR_NODE_RANK", "AZ_BATCHAI_TASK_INDEX"):
-        if environ.get(name, "").isdigit():
-            return int(environ[name])
-    return None
-
-
-def _tensorflow_rank(config: Mapping[str, Any]) -> int | None:
-    """The task's place among all tasks of TF_CONFIG, chief first: only one process may be 0."""
-    cluster, task = config.get("cluster"), config.get("task")
-    if (
-        not isinstance(cluster, dict)
-        or not isinstance(task, dict)
-        or not str(task.get("index", "")).isdigit()
-    ):
-        return None
-    before = 0
-    for kind in ("chief", "master", "worker", "ps", "evaluator"):
-        if kind == task.get("type"):
-            return before + int(task["index"])
-        before += len(cluster.get(kind) or ())
-    return None
-
-
 def _node(environ: Mapping[str, str], host: Host) -> str:
-    compute = _json(environ, "AZUREML_CR_COMPUTE_CONTEXT")
-    return _first(environ.get("AZ_BATCH_NODE_ID"), compute.get("node_id"), compute.get("vm_id"), host.node)
-
-
-def _json(environ: Mapping[str, str], name: str) -> Mapping[str, Any]:
-    try:
-        found = json.loads(environ.get(name) or "{}")
-    except ValueError:  # not ours to judge: the other variables tell enough
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
-def _first(*candidates: object) -> str:
-    """The first that is a text with something in it."""
-    return next((str(value) for value in candidates if value not in (None, "")), "")
+    compute = mapping_in(environ, "AZUREML_CR_COMPUTE_CONTEXT")
+    return first(environ.get("AZ_BATCH_NODE_ID"), compute.get("node_id"), compute.get("vm_id"), host.node)

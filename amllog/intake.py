@@ -16,12 +16,11 @@ from collections.abc import Callable, Mapping
 from types import FrameType
 from typing import Any, NamedTuple
 
-from amllog import calls, context, record, stacks, text
+from amllog import calls, context, dimensions, record, stacks, text
 from amllog.calls import Place
-from amllog.identities import Identity
 from amllog.outlets.driver_log import DriverLog, Line
-from amllog.record import Sender
-from amllog.redaction import MASK, Redactor
+from amllog.redaction import Redactor
+from amllog.stamp import Stamp
 
 MAX_EARLY = 1_000  # records made before setup() that are kept for it
 _BLANK = logging.LogRecord("", 0, "", 0, "", (), None).__dict__
@@ -36,7 +35,6 @@ _STANDARD = {
     "spanId",
     "traceSampled",
 }
-_PLAIN = (int, float, bool, type(None))
 
 
 class Draft(NamedTuple):
@@ -50,15 +48,6 @@ class Draft(NamedTuple):
     own: dict[str, str]
     place: Place
     operation: tuple[str, str] | None = None  # (operation id, parent id) where another tracer set them
-
-
-class Stamp(NamedTuple):
-    """What setup() found out, and every record of the process carries."""
-
-    identity: Identity
-    sender: Sender
-    dimensions: dict[str, str]
-    insights_level: int
 
 
 class Intake:
@@ -226,7 +215,7 @@ class Intake:
         own: dict[str, str] = {}
         for layer in layers:
             if layer:
-                _fill(own, layer, self.redactor)
+                dimensions.fill(own, layer, self.redactor)
         return own
 
     def _say(
@@ -317,27 +306,6 @@ class Intake:
         if self.strict:
             raise fault
         self.faults[f"amllog: {type(fault).__name__}"] += 1
-
-
-def texts(values: Mapping[Any, object], redactor: Redactor) -> dict[str, str]:
-    """Dimensions as masked texts within the limits."""
-    own: dict[str, str] = {}
-    _fill(own, values, redactor)
-    return own
-
-
-def _fill(own: dict[str, str], layer: Mapping[Any, object], redactor: Redactor) -> None:
-    """Add a layer's dimensions to `own`."""
-    for name, value in layer.items():
-        key = name if type(name) is str else text.of(name)
-        if len(key) > record.MAX_KEY:
-            key = text.cut(key, record.MAX_KEY)
-        if redactor.is_secret(key, value):
-            own[key] = MASK
-        elif type(value) in _PLAIN:
-            own[key] = text.of(value)
-        else:
-            own[key] = text.cut(redactor.mask(text.of(value)), record.MAX_VALUE)
 
 
 def _joined(message: str, error: str) -> str:

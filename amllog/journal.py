@@ -1,8 +1,7 @@
-"""What was accepted: append-only files, and how far each outlet has settled them.
+"""What was accepted: append-only files, one line per record.
 
 In: lines, appended with one `write` each, so that a killed process loses none that its calls returned from.
-Out: the same lines from any position, for every outlet at its own pace; acknowledgements beside them; and the
-files of processes that are gone. The format stands in docs/map.md.
+Out: True for a line that the operating system has; files within a bound of bytes. The format stands in docs/map.md.
 """
 
 from __future__ import annotations
@@ -10,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import hashlib
-import json
 import os
 import re
 import secrets
@@ -18,125 +16,13 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-try:
-    import fcntl
-except ImportError:  # Windows has none: there, a leftover is told by its process alone
-    fcntl = None  # type: ignore[assignment]  # the module or None
+from amllog.segment import Segment, claim, lock
 
 SEGMENT_BYTES = 64 * 1024 * 1024
-_CHUNK_BYTES = 1024 * 1024
 _CREATE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | getattr(os, "O_BINARY", 0)
-_NAME = re.compile(r"^\d{8}T\d{6}-(?P<node>.*)-(?P<pid>\d+)-[0-9a-f]{4,8}\.jsonl$")
-
-
-class Progress:
-    """What one outlet has settled of one segment: all before `to`, but for the lines at the offsets in `again`."""
-
-    __slots__ = ("again", "delivered", "refused", "to")
-
-    def __init__(self) -> None:
-        self.to = 0
-        self.again: list[int] = []
-        self.delivered = 0
-        self.refused: Counter[str] = Counter()
-
-
-class Segment:
-    """One journal file as its readers see it; whoever holds its lock may acknowledge."""
-
-    def __init__(self, path: Path, fd: int) -> None:
-        self.path = path
-        self._fd = fd
-        self._acks = path.with_suffix(".ack")
-        self._ack_fd: int | None = None
-        self._progress = _read_acks(self._acks)
-        self._counted = (0, 0)  # lines in the first so many bytes
-
-    @property
-    def size(self) -> int:
-        """Bytes in the file now; 0 once it is removed or closed."""
-        return os.fstat(self._fd).st_size if self._fd >= 0 else 0
-
-    def progress(self, outlet: str) -> Progress:
-        """How far `outlet` is."""
-        return self._progress.setdefault(outlet, Progress())
-
-    def settled(self, outlets: Sequence[str]) -> bool:
-        """Whether nothing in the file waits for any of `outlets`."""
-        size = self.size
-        return all(p.to >= size and not p.again for p in map(self.progress, outlets))
-
-    def lines(self, start: int, max_bytes: int = _CHUNK_BYTES) -> list[bytes]:
-        """Whole lines from `start` on, newline included, about `max_bytes` of them; [] at the end."""
-        if self._fd < 0:
-            return []
-        data = _pread(self._fd, max_bytes, start)
-        while data and b"\n" not in data:
-            more = _pread(self._fd, max(max_bytes, len(data)), start + len(data))
-            if not more:
-                return []  # torn, or half written: no line yet
-            data += more
-        return data[: data.rfind(b"\n") + 1].splitlines(keepends=True)
-
-    def line(self, offset: int) -> bytes:
-        """The line that begins at `offset`; empty if there is none."""
-        found = self.lines(offset, 64 * 1024)
-        return found[0] if found else b""
-
-    def rest(self, start: int) -> Iterator[bytes]:
-        """Every whole line from `start` to the end."""
-        while True:
-            lines = self.lines(start)
-            if not lines:
-                return
-            yield from lines
-            start += sum(map(len, lines))
-
-    def count(self) -> int:
-        """How many lines the file has; remembers what it has counted."""
-        lines, end = self._counted
-        while True:
-            data = _pread(self._fd, _CHUNK_BYTES, end) if self._fd >= 0 else b""
-            if not data:
-                return lines
-            lines, end = lines + data.count(b"\n"), end + len(data)
-            self._counted = lines, end
-
-    def acknowledge(
-        self, outlet: str, to: int, delivered: int, refused: Counter[str], again: Sequence[int]
-    ) -> None:
-        """Write down a batch's verdicts. A kill before this line sends the batch again, with the same ids."""
-        progress = self.progress(outlet)
-        progress.to, progress.again = to, list(again)
-        progress.delivered += delivered
-        progress.refused += refused
-        entry = {"outlet": outlet, "to": to, "delivered": delivered}
-        if refused:
-            entry["refused"] = dict(refused)
-        if again:
-            entry["again"] = list(again)
-        if self._ack_fd is None:
-            self._ack_fd = os.open(self._acks, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        os.write(self._ack_fd, json.dumps(entry).encode() + b"\n")
-
-    def remove(self) -> None:
-        """Delete the file; what it held and what was settled of it stays known."""
-        self.count()
-        for file in (self.path, self._acks):
-            with contextlib.suppress(OSError):
-                file.unlink()
-        self.close()
-
-    def close(self) -> None:
-        """Let go of the file and its lock."""
-        for fd in (self._fd, self._ack_fd):
-            if fd is not None and fd >= 0:
-                with contextlib.suppress(OSError):
-                    os.close(fd)
-        self._fd, self._ack_fd = -1, None
 
 
 class Journal:
@@ -190,7 +76,7 @@ class Journal:
     def _open(self) -> None:
         path = self.directory / name_for(self._node)
         self._fd = os.open(path, _CREATE, 0o600)
-        _lock(self._fd)
+        lock(self._fd)
         self.segments.append(Segment(path, self._fd))
         self._size, self._torn = 0, False
         self._room = min(SEGMENT_BYTES, self._max_bytes - self._used())
@@ -249,41 +135,6 @@ def name_for(node: str) -> str:
     return f"{stamp}-{node}-{os.getpid()}-{secrets.token_hex(3)}.jsonl"
 
 
-def leftovers(directory: Path, node: str, outlets: Sequence[str]) -> Iterator[Segment]:
-    """The files in `directory` whose writers are gone and in which something waits for `outlets`, oldest first.
-
-    Each is locked by us while it is yielded; the caller closes it.
-    """
-    for path in sorted(directory.glob("*.jsonl")):
-        segment = claim(path, node)
-        if segment is None:
-            continue
-        if segment.settled(outlets):
-            segment.close()
-        else:
-            yield segment
-
-
-def claim(path: Path, node: str) -> Segment | None:
-    """The segment at `path`, locked; None while another process holds it or if it is gone."""
-    try:
-        fd = os.open(path, os.O_RDONLY)
-    except OSError:
-        return None
-    if _lock(fd, path, node):
-        return Segment(path, fd)
-    os.close(fd)
-    return None
-
-
-def look(path: Path) -> Segment | None:
-    """The segment at `path` for reading only, whoever holds it; None if it is gone."""
-    try:
-        return Segment(path, os.open(path, os.O_RDONLY))
-    except OSError:
-        return None
-
-
 def directory_bytes(directory: Path) -> int:
     """Bytes of the journal files in `directory`."""
     total = 0
@@ -292,57 +143,3 @@ def directory_bytes(directory: Path) -> int:
             with contextlib.suppress(OSError):  # removed meanwhile: takes no room
                 total += entry.stat().st_size if entry.is_file(follow_symlinks=False) else 0
     return total
-
-
-def _lock(fd: int, path: Path | None = None, node: str = "") -> bool:
-    """Take the file's lock. Without locks (Windows, some network file systems) a live writer is told by its name."""
-    if fcntl is not None:
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return True
-        except BlockingIOError:
-            return False
-        except OSError:
-            pass  # this file system has no locks: judge by the name below
-    return path is None or _writer_is_gone(path.name, node)
-
-
-def _writer_is_gone(name: str, node: str) -> bool:
-    match = _NAME.match(name)
-    if match is None or match["node"] != node:
-        return False
-    try:
-        os.kill(int(match["pid"]), 0)
-    except ProcessLookupError:
-        return True
-    except OSError:
-        return False
-    return False
-
-
-def _read_acks(path: Path) -> dict[str, Progress]:
-    found: dict[str, Progress] = {}
-    try:
-        lines = path.read_bytes().splitlines()
-    except OSError:  # none yet
-        return found
-    for line in lines:
-        try:
-            entry = json.loads(line)
-            progress = found.setdefault(str(entry["outlet"]), Progress())
-            progress.to, progress.again = int(entry["to"]), [int(offset) for offset in entry.get("again", ())]
-            progress.delivered += int(entry["delivered"])
-            progress.refused.update(entry.get("refused", {}))
-        except (ValueError, KeyError, TypeError, AttributeError):
-            continue  # torn by a kill: that batch is offered again, with the same record ids
-    return found
-
-
-if hasattr(os, "pread"):
-    _pread = os.pread
-else:  # Windows
-
-    def _pread(fd: int, count: int, offset: int) -> bytes:
-        with open(fd, "rb", closefd=False, buffering=0) as file:
-            file.seek(offset)
-            return file.read(count)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import multiprocessing
 import os
-import platform
 import threading
 import time
 from collections import Counter
@@ -19,23 +18,20 @@ from typing import Any
 
 from amllog import account, identities, settings as config
 from amllog.account import Account
-from amllog.calls import Place
 from amllog.capture import Capture, PlainHandler
 from amllog.courier import Courier
 from amllog.delivery import Outlet
 from amllog.gate import Gate
 from amllog.identities import Identity
-from amllog.intake import Stamp, texts
 from amllog.journal import Journal, spare_directory
 from amllog.outlets import assembly
 from amllog.outlets.driver_log import DriverLog, Line
 from amllog.process import ProcessEvents
-from amllog.record import Sender
 from amllog.redaction import Redactor
 from amllog.settings import Settings
+from amllog.stamp import stamp_of
 from amllog.stand_in import StandIn
 from amllog.values import ConnectionString
-from amllog.version import __version__
 from amllog.whereabouts import Whereabouts
 
 TERM_EXIT = "terminated (SIGTERM)"
@@ -61,9 +57,8 @@ class Session:
         self._outlets: list[Outlet] = []
         self._adoption: Any = None
         self._began = 0.0
-        self._ended = ""  # how the step ended, once its request is written
         self._stands_in = StandIn(self._notice, self._stand_in)
-        self._run = Whereabouts(self._notice)
+        self._run = Whereabouts(os.environ, self._notice)
         self._wanted = self._opened_for = Path()
         self._owner = os.getpid()  # the process that speaks for the step
         self._forked = False
@@ -140,34 +135,13 @@ class Session:
         self.gate.online = metrics != "none" and assembly.writes_run_metrics(settings, identity)
         redactor = Redactor(settings.redact, config.secrets(os.environ))
         driver = DriverLog(settings.driver_format, settings.driver_level, identity.dimensions())
-        self.gate.open(self._stamp(redactor), self._append, driver, redactor)
+        self.gate.open(stamp_of(identity, settings, redactor), self._append, driver, redactor)
         self._install_capture(exporter)
         self._adopt_script_metrics(metrics)
         if self._courier is not None:
             self._courier.serve(self._outlets)
             if self._outlets:
                 self._courier.start()
-
-    def _stamp(self, redactor: Redactor) -> Stamp:
-        assert self.identity is not None
-        identity, settings = self.identity, self.settings
-        target = settings.connection_string
-        tags = {
-            "ai.cloud.role": identity.step_name[:256],
-            "ai.cloud.roleInstance": identity.node[:256],
-            "ai.internal.sdkVersion": f"py{platform.python_version()}:amllog{__version__}"[:64],
-            "ai.operation.name": identity.step_name[:1024],
-        }
-        if identity.build_version:
-            tags["ai.application.ver"] = identity.build_version[:1024]
-        own = texts({"process": multiprocessing.current_process().name}, redactor)
-        dimensions = {**identity.dimensions(), **own, **texts(settings.dimensions, redactor)}
-        return Stamp(
-            identity,
-            Sender(target.instrumentation_key if target else "", tags),
-            dimensions,
-            settings.insights_level,
-        )
 
     def _install_capture(self, exporter: str) -> None:
         if self._capture is not None:
@@ -176,10 +150,10 @@ class Session:
         handler: logging.Handler
         target = self.settings.connection_string
         if exporter == "opencensus" and target is not None:
-            from amllog.outlets import app_insights
+            from amllog.outlets import azure_handler
 
-            handler = app_insights.make_handler(capture.take, self.flush, target)
-            processors = app_insights.Processors()
+            handler = azure_handler.make_handler(capture.take, self.flush, target)
+            processors = azure_handler.Processors()
             for one in (handler, *self._stands_in.muted):
                 processors.follow(one)
             self.gate.processors = processors
@@ -309,22 +283,10 @@ class Session:
         return found
 
     def _end_step(self, result: str) -> None:
-        """Write the step's one request: only the first rank's main process speaks for the step."""
-        identity = self.identity
-        if identity is None or self._ended or self._owner != os.getpid():
-            return
-        if multiprocessing.parent_process() is not None or identity.rank not in (None, 0):
-            return
-        self._ended = result or "ended"
-        failed = self._capture is not None and self._capture.failed
-        seconds = time.time() - self._began
-        self.gate.guarded(
-            lambda: self.gate.timed(
-                "RequestData", "amllog", identity.step_name, identity.span_id, self._began, seconds,
-                result or ("uncaught exception" if failed else ""), {}, Place("", "", 0),
-                (identity.operation_id, identity.parent_span_id),
-            )
-        )  # fmt: skip
+        """Write the step's one request: only the process that called setup() speaks for the step."""
+        if self._owner == os.getpid() and multiprocessing.parent_process() is None:
+            failed = self._capture is not None and self._capture.failed
+            self.gate.end_step(self._began, result or ("uncaught exception" if failed else ""))
 
     def _at_exit(self) -> None:
         """Deliver within the grace; the journal stays open for what other exit handlers still log."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
-from amllog.outlets import app_insights
+from amllog.outlets import azure_handler
 from amllog.settings import Settings
 from amllog.values import ConnectionString
 
@@ -25,9 +25,13 @@ class StandIn:
 
     def meet(self, handler: logging.Handler, ours: logging.Handler | None, settings: Settings) -> bool:
         """Whether `handler` was one to stand in for, met for the first time."""
-        if not app_insights.is_foreign(handler, ours) or handler in self.muted or handler in self._left_alone:
+        if (
+            not azure_handler.is_foreign(handler, ours)
+            or handler in self.muted
+            or handler in self._left_alone
+        ):
             return False
-        target = app_insights.target_of(handler)
+        target = azure_handler.target_of(handler)
         own = settings.connection_string
         if settings.exporter not in ("auto", "opencensus"):
             self._left_alone.append(handler)
@@ -44,7 +48,7 @@ class StandIn:
 
     def _stand_in(self, handler: logging.Handler, target: ConnectionString) -> None:
         self.muted.append(handler)
-        app_insights.mute(handler)
+        azure_handler.mute(handler)
         self._notice(
             "this script adds an AzureLogHandler of its own: amllog sends each record once, with the dimensions,"
             " in its stead; it can be removed",

@@ -9,7 +9,7 @@ import multiprocessing
 import os
 import platform
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from amllog import identities
@@ -23,7 +23,8 @@ CONTEXT_SECONDS = 5.0
 class Whereabouts:
     """What was found of the run, kept for the life of the process."""
 
-    def __init__(self, notice: Callable[[str], None]) -> None:
+    def __init__(self, environ: Mapping[str, str], notice: Callable[[str], None]) -> None:
+        self._environ = environ
         self.real: Any = None  # azureml's online run
         self._notice = notice
         self._facts: RunFacts | None = None
@@ -31,10 +32,10 @@ class Whereabouts:
 
     def identity(self, settings: Settings, metrics: str, url: str) -> Identity:
         """The identity under `settings`; `url` is where a local run's records can be seen."""
-        if self._facts is None and metrics == "azureml" and identities.may_be_online(os.environ):
+        if self._facts is None and metrics == "azureml" and identities.may_be_online(self._environ):
             self.reach(CONTEXT_SECONDS)
         facts = self._facts or RunFacts()
-        self._known = identities.discover(os.environ, host(self._known, url), settings, facts)
+        self._known = identities.discover(self._environ, host(self._known, url), settings, facts)
         return self._known
 
     def reach(self, seconds: float) -> Any:

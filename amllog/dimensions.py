@@ -1,0 +1,35 @@
+"""Keys and values as people give them → dimensions: masked texts within the service's limits.
+
+In: mappings with anything in them. Out: `dict[str, str]`, never an exception.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from amllog import record, text
+from amllog.redaction import MASK, Redactor
+
+_PLAIN = (int, float, bool, type(None))  # their texts hold no secret
+
+
+def texts(values: Mapping[Any, object], redactor: Redactor) -> dict[str, str]:
+    """Dimensions as masked texts within the limits."""
+    own: dict[str, str] = {}
+    fill(own, values, redactor)
+    return own
+
+
+def fill(own: dict[str, str], layer: Mapping[Any, object], redactor: Redactor) -> None:
+    """Add a layer's dimensions to `own`."""
+    for name, value in layer.items():
+        key = name if type(name) is str else text.of(name)
+        if len(key) > record.MAX_KEY:
+            key = text.cut(key, record.MAX_KEY)
+        if redactor.is_secret(key, value):
+            own[key] = MASK
+        elif type(value) in _PLAIN:
+            own[key] = text.of(value)
+        else:
+            own[key] = text.cut(redactor.mask(text.of(value)), record.MAX_VALUE)

@@ -1,0 +1,139 @@
+"""The AzureLogHandler: ours on the root logger, and those that a script makes itself.
+
+In: stdlib records, which ours hands on; handlers that are met on a record's way. Out: calls of the intake; telemetry
+processors applied to envelopes. The only room that touches OpenCensus.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from amllog.values import ConnectionString
+
+
+def make_handler(
+    take: Callable[[logging.LogRecord], None],
+    flush: Callable[[float], object],
+    target: ConnectionString,
+) -> logging.Handler:
+    """The one handler for the root logger: an AzureLogHandler by type, whose queue is the journal.
+
+    Its options, filters, level and telemetry processors are those of the stock one; it has no queue, thread or
+    storage of its own, and outlives `close()`, which other libraries' `dictConfig` calls.
+    """
+    from opencensus.ext.azure.common import Options
+    from opencensus.ext.azure.common.protocol import BaseObject
+    from opencensus.ext.azure.log_exporter import AzureLogHandler
+
+    class JournalingAzureLogHandler(AzureLogHandler):  # type: ignore[misc]  # OpenCensus has no types
+        """Hands each record to amllog's intake; amllog's courier does the sending."""
+
+        def __init__(self) -> None:
+            logging.Handler.__init__(self)
+            # Not Options(…): its own parser refuses strings that the portal gives, and reads the environment.
+            self.options = Options.__new__(Options)
+            BaseObject.__init__(
+                self.options, instrumentation_key=target.instrumentation_key, endpoint=target.endpoint
+            )
+            self.storage = None
+            self._telemetry_processors: list[Callable[[Any], object]] = []
+
+        def handle(self, record: logging.LogRecord) -> Any:
+            """Without the handler's lock: the intake needs none, and the stock one has none since Python 3.13."""
+            passed = self.filter(record)
+            if passed:
+                take(record)
+            return passed
+
+        def emit(self, record: logging.LogRecord) -> None:
+            take(record)
+
+        def flush(self, timeout: float | None = None) -> None:
+            if (
+                timeout
+            ):  # without one it is logging.shutdown or dictConfig: everything is in the journal already
+                flush(timeout)
+
+        def close(self, timeout: float | None = None) -> None:
+            """Nothing to close: the session ends with `amllog.shutdown()`."""
+
+        def __repr__(self) -> str:
+            return "<JournalingAzureLogHandler of amllog>"
+
+    return JournalingAzureLogHandler()
+
+
+class Processors:
+    """Telemetry processors of our handler and of those that we stand in for, as live lists.
+
+    They see OpenCensus' own objects (`envelope.data.baseData.properties`); one that raises is passed over, as the
+    stock handler does.
+    """
+
+    def __init__(self) -> None:
+        self._lists: list[list[Callable[[Any], object]]] = []
+
+    def __bool__(self) -> bool:
+        return any(self._lists)
+
+    def follow(self, handler: logging.Handler) -> None:
+        """Apply what is, or will be, added to this AzureLogHandler."""
+        found = getattr(handler, "_telemetry_processors", None)
+        if isinstance(found, list):
+            self._lists.append(found)
+
+    def __call__(self, envelope: dict[str, Any]) -> bool:
+        """Run all over an envelope, in place; False if one of them wants it not to be sent."""
+        from opencensus.ext.azure.common.protocol import BaseObject
+
+        wrapped = _wrap(BaseObject, envelope)
+        wanted = all(_passes(processor, wrapped) for found in self._lists for processor in found)
+        envelope.clear()
+        envelope.update(wrapped)
+        return wanted
+
+
+def _passes(processor: Callable[[Any], object], envelope: Any) -> bool:
+    try:
+        return processor(envelope) is not False
+    except Exception as error:  # said through logging, as by the stock handler; the record goes on
+        logging.getLogger("opencensus.ext.azure").warning("Telemetry processor failed with: %s.", error)
+        return True
+
+
+def is_foreign(handler: logging.Handler, ours: logging.Handler | None) -> bool:
+    """Whether `handler` is an AzureLogHandler that the script made itself."""
+    module = sys.modules.get("opencensus.ext.azure.log_exporter")
+    return module is not None and handler is not ours and isinstance(handler, module.AzureLogHandler)
+
+
+def mute(handler: logging.Handler) -> None:
+    """Let a handler pass nothing any more."""
+    handler.addFilter(_nothing)
+
+
+def _nothing(entry: logging.LogRecord) -> bool:
+    return False
+
+
+def target_of(handler: Any) -> ConnectionString:
+    """Where an AzureLogHandler sends to."""
+    options = handler.options
+    return ConnectionString(options.instrumentation_key.lower(), options.endpoint.rstrip("/"))
+
+
+def credential_of(handler: Any) -> Any:
+    """The token credential an AzureLogHandler was given, or None."""
+    return handler.options.credential
+
+
+def _wrap(kind: Any, value: Any) -> Any:
+    if isinstance(value, dict):
+        wrapped = kind()
+        for key, item in value.items():
+            wrapped[key] = _wrap(kind, item) if key in ("data", "baseData") else item
+        return wrapped
+    return value

@@ -1,0 +1,134 @@
+"""What `log.run` asks of the intake: numbers, other metrics, calls and files → records for run history.
+
+In: checked values from `log.run`, and metrics that the script logged through azureml's own Run. Out: records that
+carry their run's address, and copies of files beside the journal.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import re
+import secrets
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Union
+
+from amllog import text
+from amllog.calls import Place
+from amllog.identities import Identity
+from amllog.intake import Intake
+from amllog.run import Source
+
+Number = Union[int, float]
+ARTIFACTS = "artifacts"  # below the journal directory: copies of files on their way to run history
+NOWHERE = Place("", "", 0)
+
+
+class RunGate(Intake):
+    """The intake, as `log.run` speaks to it."""
+
+    def __init__(self, flush: Callable[[float], object]) -> None:
+        super().__init__()
+        self._flush = flush
+
+    def reset(self) -> None:
+        """Back to the state before setup()."""
+        super().reset()
+        self.online = False  # whether this process's metrics are meant for run history
+        self.directory = Path()
+        self.real_run: Any = None
+
+    @property
+    def identity(self) -> Identity:
+        """Which run this is; only after setup()."""
+        if self._stamp is None:
+            raise RuntimeError("amllog.setup() was not called yet: there is no run")
+        return self._stamp.identity
+
+    def metric(self, name: str, value: Number, step: int | None, run_id: str | None) -> None:
+        """A finite number from `log.run`."""
+        self.guarded(lambda: self._written("scalar", name, value, step, run_id, {}, NOWHERE))
+
+    def run_record(self, kind: str, name: str, data: Mapping[str, Any], *, run_id: str | None) -> None:
+        """Anything else from `log.run`: lists, rows, tables, texts, tags, files, child runs."""
+        says = f"{name}: {_brief(kind, data)}"
+        marks = {**self._marks(kind, run_id), "run_metric_data": json.dumps(data, ensure_ascii=False)}
+        self.guarded(lambda: self.happen("run", name, {}, marks, NOWHERE, level=logging.DEBUG, says=says))
+
+    def adopt(
+        self, kind: str, name: str, data: Mapping[str, Any], run_id: str | None, step: int | None
+    ) -> bool:
+        """A metric that the script logged through azureml's own Run; False if it was not journaled."""
+        faults = sum(self.faults.values())
+        value = _only_number(kind, data)
+        if value is None:
+            self.run_record(kind, name, data if step is None else {**data, "step": step}, run_id=run_id)
+        else:
+            self.metric(name, value, step, run_id)
+        return sum(self.faults.values()) == faults
+
+    def spool(self, source: Source, name: str) -> str:
+        """Keep a copy of a file for the courier; its name below the journal directory."""
+        safe = re.sub(r"[^A-Za-z0-9_.-]+", "_", os.path.basename(name))[-100:] or "file"
+        relative = f"{ARTIFACTS}/{secrets.token_hex(6)}-{safe}"
+        target = self.directory / relative
+        target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with open(descriptor, "wb") as copy:
+            if isinstance(source, bytes):
+                copy.write(source)
+            elif isinstance(source, (str, os.PathLike)):
+                with open(source, "rb") as original:
+                    shutil.copyfileobj(original, copy)
+            else:
+                shutil.copyfileobj(source, copy)
+        return relative
+
+    def azure_run(self) -> Any | None:
+        """The real online run, if there is one."""
+        return self.real_run
+
+    def flush(self, timeout: float) -> object:
+        """Deliver what waits, for at most `timeout` seconds."""
+        return self._flush(timeout)
+
+    def _written(
+        self,
+        logger: str,
+        name: str,
+        value: Number,
+        step: int | None,
+        run_id: str | None,
+        dimensions: Mapping[str, object],
+        place: Place,
+    ) -> None:
+        marks = self._marks("scalar", run_id)
+        if step is not None:
+            marks["step"] = str(step)
+        fits = isinstance(value, float) or -(2**63) <= value < 2**63  # else no JSON integer of 64 bits
+        self.measure(logger, name, value if fits else float(value), dimensions, marks, place)
+
+    def _marks(self, kind: str, run_id: str | None) -> dict[str, str]:
+        """What addresses a record to run history; nothing where it is not meant for it."""
+        if not self.online:
+            return {}
+        return {"run_metric": kind} if run_id is None else {"run_metric": kind, "run_id": run_id}
+
+
+def _only_number(kind: str, data: Mapping[str, Any]) -> Number | None:
+    """The finite number that a scalar's data is, if it is one."""
+    if kind != "scalar" or len(data["rows"]) != 1 or "type" in data:
+        return None
+    value = data["rows"][0][0]
+    return value if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+
+
+def _brief(kind: str, data: Mapping[str, Any]) -> str:
+    """What a line of the driver log says of a record's data."""
+    if kind == "call":
+        return text.cut(text.of(data), 200)
+    rows = data.get("rows", ())
+    return text.of(rows[0][0]) if kind == "scalar" and rows else f"{len(rows)} rows"

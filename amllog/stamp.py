@@ -1,0 +1,46 @@
+"""What setup() found out, and every record of the process carries.
+
+In: identity, settings. Out: a frozen `Stamp`: the addressee, the tags, the dimensions.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import platform
+from typing import NamedTuple
+
+from amllog.dimensions import texts
+from amllog.identities import Identity
+from amllog.record import Sender
+from amllog.redaction import Redactor
+from amllog.settings import Settings
+from amllog.version import __version__
+
+
+class Stamp(NamedTuple):
+    """Who speaks, to whom, and with which dimensions."""
+
+    identity: Identity
+    sender: Sender
+    dimensions: dict[str, str]
+    insights_level: int
+
+
+def stamp_of(identity: Identity, settings: Settings, redactor: Redactor) -> Stamp:
+    """The stamp of this process."""
+    target = settings.connection_string
+    tags = {
+        "ai.cloud.role": identity.step_name[:256],
+        "ai.cloud.roleInstance": identity.node[:256],
+        "ai.internal.sdkVersion": f"py{platform.python_version()}:amllog{__version__}"[:64],
+        "ai.operation.name": identity.step_name[:1024],
+    }
+    if identity.build_version:
+        tags["ai.application.ver"] = identity.build_version[:1024]
+    process = {"process": multiprocessing.current_process().name}
+    return Stamp(
+        identity,
+        Sender(target.instrumentation_key if target else "", tags),
+        {**identity.dimensions(), **process, **texts(settings.dimensions, redactor)},
+        settings.insights_level,
+    )

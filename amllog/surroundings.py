@@ -1,0 +1,76 @@
+"""What the environment tells of the build and of the process's place among others.
+
+In: the environment as a mapping. Out: plain values, empty where nothing is known.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+
+def build(environ: Mapping[str, str], properties: Mapping[str, str]) -> tuple[str, str]:
+    """(build_url, build_version) from Azure DevOps, GitHub Actions, or git as the submitter saw it."""
+    server, project = environ.get("SYSTEM_TEAMFOUNDATIONCOLLECTIONURI"), environ.get("SYSTEM_TEAMPROJECT")
+    if environ.get("BUILD_BUILDID") and server and project:
+        url = f"{server.rstrip('/')}/{project}/_build/results?buildId={environ['BUILD_BUILDID']}"
+        return url, environ.get("BUILD_BUILDNUMBER") or environ["BUILD_BUILDID"]
+    repository, run = environ.get("GITHUB_REPOSITORY"), environ.get("GITHUB_RUN_ID")
+    if repository and run:
+        url = f"{environ.get('GITHUB_SERVER_URL', 'https://github.com')}/{repository}/actions/runs/{run}"
+        return url, environ.get("GITHUB_SHA", run)
+    url = first(environ.get("AZUREML_GIT_BUILD_URI"), properties.get("azureml.git.build_uri"))
+    version = first(
+        environ.get("AZUREML_GIT_BUILD_ID"),
+        properties.get("azureml.git.build_id"),
+        environ.get("AZUREML_GIT_COMMIT"),
+        properties.get("azureml.git.commit"),
+        properties.get("mlflow.source.git.commit"),
+    )
+    return url, version
+
+
+def rank(environ: Mapping[str, str]) -> int | None:
+    """The process's rank: PyTorch, Open MPI, Intel MPI/MPICH, TensorFlow, then Azure ML's node index."""
+    for name in ("RANK", "OMPI_COMM_WORLD_RANK", "PMI_RANK"):
+        if environ.get(name, "").isdigit():
+            return int(environ[name])
+    tensorflow = _tensorflow_rank(mapping_in(environ, "TF_CONFIG"))
+    if tensorflow is not None:
+        return tensorflow
+    for name in ("AZUREML_CR_NODE_RANK", "AZ_BATCHAI_TASK_INDEX"):
+        if environ.get(name, "").isdigit():
+            return int(environ[name])
+    return None
+
+
+def _tensorflow_rank(config: Mapping[str, Any]) -> int | None:
+    """The task's place among all tasks of TF_CONFIG, chief first: only one process may be 0."""
+    cluster, task = config.get("cluster"), config.get("task")
+    if (
+        not isinstance(cluster, dict)
+        or not isinstance(task, dict)
+        or not str(task.get("index", "")).isdigit()
+    ):
+        return None
+    before = 0
+    for kind in ("chief", "master", "worker", "ps", "evaluator"):
+        if kind == task.get("type"):
+            return before + int(task["index"])
+        before += len(cluster.get(kind) or ())
+    return None
+
+
+def mapping_in(environ: Mapping[str, str], name: str) -> Mapping[str, Any]:
+    """The JSON object that a variable holds; empty if it holds none."""
+    try:
+        found = json.loads(environ.get(name) or "{}")
+    except ValueError:  # not ours to judge: the other variables tell enough
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def first(*candidates: object) -> str:
+    """The first that is a text with something in it."""
+    return next((str(value) for value in candidates if value not in (None, "")), "")
