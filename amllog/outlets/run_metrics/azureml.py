@@ -13,6 +13,8 @@ from __future__ import annotations
 import contextlib
 import copy
 import logging
+import os
+import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -47,6 +49,7 @@ def context() -> tuple[Any, Facts]:
     with _quiet_root():
         from azureml.core import Run
 
+        _cache_addresses()
         run = Run.get_context(allow_offline=False)
     return run, facts(run)
 
@@ -89,6 +92,7 @@ def private(run: Any) -> Any:
         for client in _clients(twin):
             client.retries = 0
             client._client.config.keep_alive = True
+            client._client._client.close  # noqa: B018  # an AttributeError here, not at the end
         twin._client.metrics._amllog_private = True
     except (ImportError, AttributeError, TypeError) as error:
         logging.getLogger(__name__).debug("azureml has changed (%s): its run's own clients are used", error)
@@ -129,7 +133,7 @@ def close(run: Any) -> None:
     """Let go of a twin's connections."""
     if is_private(run):
         for client in _clients(run):
-            client._client.close()
+            client._client._client.close()
 
 
 def poster(run: Any) -> Post | None:
@@ -143,6 +147,7 @@ def poster(run: Any) -> Post | None:
         return None
 
     def post(run_id: str, posts: Sequence[conversion.Post], seconds: float) -> Any:
+        bound(run, seconds)
         batch = BatchMetricV2Dto(values=[_dto(post) for post in posts], report_errors=True)
         return operation(*scope, run_id, batch, raw=True, timeout=_timeout(seconds)).response
 
@@ -218,6 +223,18 @@ def _dto(post: conversion.Post) -> Any:
         value=[MetricV2Value(**value) for value in post.values()],
         properties=MetricProperties(ux_metric_type=post.type),
     )
+
+
+def _cache_addresses() -> None:
+    """azureml asks for the services' addresses ten times over where it cannot write them below HOME."""
+    from azureml._base_sdk_common.service_discovery import CachedServiceDiscovery
+
+    (path,) = getattr(CachedServiceDiscovery.__init__, "__defaults__", None) or ("",)
+    folder = os.path.dirname(path)
+    above = folder if os.path.exists(folder) else os.path.dirname(folder)
+    if path and not (os.path.isdir(above) and os.access(above, os.W_OK)):
+        elsewhere = os.path.join(tempfile.mkdtemp(prefix="amllog-"), ".discovery")
+        CachedServiceDiscovery.__init__.__defaults__ = (elsewhere,)
 
 
 @contextlib.contextmanager

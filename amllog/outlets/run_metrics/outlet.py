@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from amllog import record, text
+from amllog import record
 from amllog.delivery import DELIVERED, Answer, Verdict, refused, waiting
 from amllog.outlets.run_metrics import azureml, conversion
 from amllog.outlets.run_metrics.calls import Target, perform
@@ -213,8 +213,15 @@ class _Offer:
             ("DecodeError", "DeserializationError")
         )  # a proxy's page: ValueErrors, alas
         if (isinstance(error, OURS) or kind in AZUREMLS_USER_ERRORS) and not unreadable:
-            return refused(f"run history: {kind}: {text.cut(str(error), 60)}")
+            return refused(conversion.reason({"error": {"message": f"{kind}: {_told(error)}"}}))
         return waiting(f"run history: {kind}")
+
+
+def _told(error: Exception) -> str:
+    try:
+        return " ".join(str(getattr(error, "message", None) or error).split())
+    except TypeError:  # azureml's own errors fail to become text where an answer had no body
+        return ""
 
 
 class _Refused(Exception):

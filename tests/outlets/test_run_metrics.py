@@ -1,0 +1,365 @@
+"""Run metrics through azureml-core's own Run: what arrives, what an answer means, and how long it may take."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given, strategies as st
+
+from amllog import record
+from amllog.local import AzureOnThisMachine
+from amllog.outlets.run_metrics import conversion
+from amllog.run import cells
+
+# What a job does here: reach the run, make lines as the intake does, offer them, print what became of them.
+PREAMBLE = """
+import json, logging, os, sys, time, urllib.request
+from amllog import record
+from amllog.outlets.run_metrics import azureml, outlet
+
+run, facts = azureml.context()
+out = outlet.AzureMLOutlet(".", run)
+count = 0
+
+def line(kind, base, labels):
+    global count
+    count += 1
+    properties = {"run_metric": kind, "record_id": f"r{count}", "step_id": run.id, **labels}
+    return record.encode(1_800_000_000 + count, "", {}, base.pop("baseType"), {**base, "properties": properties})
+
+def scalar(name, value, **labels):
+    return line("scalar", {"baseType": "MetricData", "metrics": [{"name": name, "value": value}]}, labels)
+
+def event(kind, name, data, **labels):
+    return line(kind, {"baseType": "EventData", "name": name}, {"run_metric_data": json.dumps(data), **labels})
+
+def call(method, run_id=None, **data):
+    return event("call", "run." + method, data, **({} if run_id is None else {"run_id": run_id}))
+
+def faults(*some):
+    data = json.dumps([{"service": "run_history", **one} for one in some]).encode()
+    address = os.environ["AZUREML_SERVICE_ENDPOINT"] + "/faults"
+    urllib.request.urlopen(urllib.request.Request(address, data=data, method="PUT")).read()
+
+def offer(*lines, seconds=5.0):
+    began = time.monotonic()
+    answer = out.offer(lines, seconds)
+    took = time.monotonic() - began
+    verdicts = [answer.odd.get(index, answer.default) for index in range(len(lines))]
+    print(json.dumps([[one.state for one in verdicts], [one.reason for one in verdicts], answer.pause_seconds, took]))
+"""
+
+
+@pytest.fixture
+def job(azure: AzureOnThisMachine) -> dict[str, str]:
+    """The environment of a step's job."""
+    return azure.job_environment(run_id="run_1", step_name="train", parent_run_id="pipe_1")
+
+
+@pytest.fixture
+def offers(child: Any, job: dict[str, str]) -> Any:
+    """Runs a job's code; what its offers came to: states, reasons, pause and seconds of each."""
+
+    def run(code: str, **env: str) -> list[Any]:
+        ran = child(PREAMBLE + code, env={**job, **env})
+        assert ran.returncode == 0, ran.stderr
+        return [json.loads(line) for line in ran.stdout.splitlines() if line.startswith("[[")]
+
+    return run
+
+
+CELL = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=400)
+NAME = st.text(min_size=1, max_size=50)
+
+
+@given(name=NAME, columns=st.dictionaries(NAME, CELL, min_size=1, max_size=15), rows=st.integers(1, 600))
+def test_any_metric_is_strict_json_and_comes_back(name: str, columns: dict[str, Any], rows: int) -> None:
+    """Whatever azureml made of a metric, its records are strict JSON in bounds, and read back as what they were."""
+    types = dict.fromkeys(columns, "string")
+    found = list(conversion.records(name, types, [columns] * rows, "azureml.v1.table", 7))
+    assert sum(len(data["rows"]) for _, data in found) == rows
+    for kind, data in found:
+        told = json.dumps(data, ensure_ascii=False, allow_nan=False)
+        assert (kind, len(told) <= cells.MAX_DATA, len(data["rows"]) <= cells.MAX_ROWS) == (
+            "table",
+            True,
+            True,
+        )
+        labels = {"run_metric": kind, "run_metric_data": told}
+        encoded = record.encode(1.0, "", {}, "EventData", {"name": name, "properties": labels})
+        post = conversion.decode(encoded)
+        assert isinstance(post, conversion.Post)
+        assert (post.columns, post.rows, post.step, post.type) == (
+            data["columns"],
+            data["rows"],
+            7,
+            "azureml.v1.table",
+        )
+
+
+def test_a_record_sent_again_has_the_same_ids() -> None:
+    """The ids of a metric's values follow from its record, and differ from those of any other record."""
+
+    def ids(record_id: str) -> list[str]:
+        post = conversion.Post(None, "azureml.v1.list", "x", {"x": "int"}, [[1], [2]], "", None, record_id)
+        return [value["metric_id"] for value in post.values()]
+
+    assert ids("a") == ids("a")
+    assert len({*ids("a"), *ids("b")}) == 4
+
+
+@pytest.mark.parametrize(
+    "line", [b"", b"{}", b'{"data":', b'{"time":"","data":{"baseData":{"properties":{}}}}', b"[]"]
+)
+def test_unreadable_lines(line: bytes) -> None:
+    """A line that is no run metric is said to be none, without an error."""
+    assert conversion.decode(line) is None
+
+
+def test_errors_are_counted_line_by_line() -> None:
+    """Errors that name a metric by id, or by its name alone, refuse exactly as many lines as there are errors."""
+    posts = [
+        conversion.Post(None, "azureml.v1.scalar", name, {name: "double"}, [[value]], "", None, str(index))
+        for index, (name, value) in enumerate([("a", 1.0), ("b", 2.0), ("a", "NaN"), ("a", 3.0)])
+    ]
+    said = {"error": {"code": "UserError", "message": 'Metric "a" has 51 names'}}
+    by_id = {
+        "metric": {"name": "a", "value": [{"metricId": posts[3].values()[0]["metric_id"]}]},
+        "errorResponse": said,
+    }
+    by_name = {"metric": {"name": "a"}, "errorResponse": said}
+    assert conversion.refusals(posts, [by_id, by_name]) == dict.fromkeys(
+        (3, 2), "run history: Metric … has … names"
+    )
+    assert conversion.refusals(posts, [{"metric": {"name": "unknown"}}]) == {}
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [(None, 0), ("7", 7), ("-1", 0), ("nan", 0), ("99999", 3600), ("Wed, 21 Oct 2026 07:28:00 GMT", 0)],
+)
+def test_retry_after(header: str | None, seconds: float) -> None:
+    """What Retry-After asks for is kept within an hour; what cannot be read asks for nothing."""
+    assert conversion.pause(header) == seconds
+
+
+def test_context_costs_two_requests(child: Any, job: dict[str, str], azure: AzureOnThisMachine) -> None:
+    """The run and its facts come with the discovery and one request, and leave the root logger alone."""
+    code = """
+import logging
+from amllog.outlets.run_metrics import azureml
+facts = azureml.context()[1]
+print(facts.run_id, facts.parent_run_id, facts.root_run_id, facts.step_name, facts.experiment_name, facts.run_type)
+print(facts.run_url, logging.getLogger().handlers)
+"""
+    for home in ({}, {"HOME": "/dev/null"}):
+        before = len(azure.requests_log)
+        ran = child(code, env={**job, **home})
+        first, second = ran.stdout.splitlines()
+        assert first == "run_1 pipe_1 pipe_1 train local azureml.StepRun"
+        assert "/runs/pipe_1?wsid=" in second
+        assert second.endswith(" []")
+        assert len(azure.requests_log) - before == 2
+
+
+def test_no_context_outside_a_job(child: Any) -> None:
+    """Outside a job there is no run, and the error says so."""
+    assert (
+        "RunEnvironmentException"
+        in child("from amllog.outlets.run_metrics import azureml; azureml.context()").stderr
+    )
+
+
+def test_values_arrive(offers: Any, azure: AzureOnThisMachine) -> None:
+    """Numbers, texts and tables arrive in order with their types, 45 to a request, also for another run."""
+    code = """
+offer(*[scalar("loss", i / 2, step=str(i)) for i in range(100)], scalar("n", 3),
+      event("scalar", "nan", {"columns": {"nan": "double"}, "rows": [["NaN"]], "step": 4}),
+      event("list", "l", {"columns": {"l": "int"}, "rows": [[1], [2]]}),
+      event("row", "r", {"columns": {"a": "int", "b": "string"}, "rows": [[1, "x"]]}),
+      scalar("above", 1.0, run_id="pipe_1"))
+"""
+    [(states, _, _, _)] = offers(code)
+    assert states == ["delivered"] * 105
+    values = azure.values("run_1")
+    assert values.pop("loss") == [i / 2 for i in range(100)]
+    assert values == {"n": [3], "nan": ["NaN"], "l": [1, 2], "r": [{"a": 1, "b": "x"}]}
+    assert azure.values("pipe_1") == {"above": [1.0]}
+    posted = {metric["name"]: metric for metric in azure.metrics("run_1")}
+    assert posted["n"]["columns"] == {"n": "int"}
+    assert posted["nan"]["value"][0]["step"] == 4
+    assert posted["r"]["properties"] == {"uxMetricType": "azureml.v1.table"}
+    assert posted["loss"]["value"][0]["createdUtc"] == "2027-01-15T08:01:40.000Z"
+    assert sum(one.path.endswith("/batch") for one in azure.requests_log) == 4
+
+
+@pytest.mark.parametrize(
+    ("fault", "state", "reason"),
+    [
+        ({"hang": "before headers"}, "waiting", "run history: ReadTimeout"),
+        ({"hang": "after headers"}, "waiting", "run history: ConnectionError"),
+        ({"close": True}, "waiting", "run history: ChunkedEncodingError"),
+        ({"body": "<html>"}, "waiting", ""),
+        ({"status": 401}, "waiting", "run history: 401"),
+        ({"status": 429, "headers": {"Retry-After": "7"}}, "waiting", "run history: 429"),
+        ({"status": 500}, "waiting", "run history: 500"),
+        ({"status": 503}, "waiting", "run history: 503"),
+        ({"status": 400}, "refused", "400: switched on for a test"),
+        ({"status": 403}, "refused", "403: switched on for a test"),
+        ({"status": 404}, "refused", "404: switched on for a test"),
+        ({"status": 413}, "refused", "413: switched on for a test"),
+    ],
+)
+def test_faults(offers: Any, fault: dict[str, Any], state: str, reason: str) -> None:
+    """Metrics, tags and uploads wait or are refused as the answer says, within the seconds given; then it works."""
+    code = f"""
+open("file", "wb").write(b"content")
+upload = lambda: call("upload_file", name="f", artifact=f"f{{count}}", file="file")
+for lines in ([scalar("x", 1.0), scalar("y", 2.0)], [call("set_tags", tags={{"a": "1"}})], [upload()]):
+    faults({fault!r})
+    offer(*lines, seconds=1.0)
+faults()
+offer(scalar("x", 1.0), call("set_tags", tags={{"a": "1"}}), upload())
+"""
+    *failed, worked = offers(code)
+    for states, reasons, pause, took in failed:
+        assert set(states) == {state}
+        assert reason in reasons[0]
+        assert pause == (7 if fault.get("status") == 429 else 0)
+        assert took < 1.5
+    assert worked[0] == ["delivered"] * 3
+
+
+def test_one_bad_metric(offers: Any, azure: AzureOnThisMachine) -> None:
+    """A metric that the service refuses is refused alone; its neighbours arrive."""
+    code = """
+faults({"item": '"bad"', "status": 400, "message": "no such thing as 'bad'"})
+offer(*[scalar("good", i) for i in range(10)], scalar("bad", 1), *[scalar("good", i) for i in range(10, 20)])
+"""
+    [(states, reasons, _, _)] = offers(code)
+    assert states == ["delivered"] * 10 + ["refused"] + ["delivered"] * 10
+    assert reasons[10] == "run history: no such thing as …"
+    assert azure.values("run_1") == {"good": list(range(20))}
+
+
+def test_an_upload_goes_on_where_it_stopped(offers: Any, azure: AzureOnThisMachine) -> None:
+    """When the storage fails, a second try uses the name that the first has taken; the copy is then deleted."""
+    code = """
+open("file", "wb").write(b"\\x89PNG content")
+once = call("log_image", name="pic", artifact="pics/a.png", file="file")
+faults({"path": "/blobs/", "status": 500})
+offer(once)
+faults()
+offer(once)
+assert not os.path.exists("file")
+offer(once)
+"""
+    first, second, third = offers(code)
+    assert (first[0], second[0]) == (["waiting"], ["delivered"])
+    assert third[0] == ["refused"]  # the name is taken for good, as with azureml
+    assert "Conflict" in third[1][0]
+    assert azure.artifacts("run_1")["pics/a.png"].file.read_bytes() == b"\x89PNG content"
+    assert azure.values("run_1") == {"pic": ["aml://artifactId/ExperimentRun/dcid.run_1/pics/a.png"]}
+
+
+def test_every_call(offers: Any, azure: AzureOnThisMachine) -> None:
+    """Tags, properties, names, documents, child runs and their ends reach the run they are for."""
+    code = """
+open("file", "wb").write(b"{}")
+kid, other = "11111111-2222-3333-4444-555555555555", "11111111-2222-3333-4444-666666666666"
+offer(call("set_tags", tags={"a": "1", "b": None, "c": "3"}), call("remove_tags", tags=["a"]),
+      call("add_properties", properties={"p": "1"}), call("display_name", value="shown"),
+      call("description", value="why"), call("log_confusion_matrix", name="cm", artifact="cm", file="file"),
+      call("child_run", child=kid, name="kid"), scalar("of kid", 1.0, run_id=kid),
+      call("set_tags", kid, tags={"k": "v"}), call("complete", kid),
+      call("child_run", child=other, name=None), call("fail", other, error_details="bad", error_code="E1"),
+      call("fail", error_details="my own", error_code=None), call("surprise"))
+"""
+    [(states, reasons, _, _)] = offers(code)
+    assert (states[:-1], states[-1]) == (["delivered"] * 13, "refused")
+    assert "run.surprise is no call" in reasons[-1]
+    kid, other = (azure.runs[f"11111111-2222-3333-4444-{tail}"] for tail in ("555555555555", "666666666666"))
+    own = azure.runs["run_1"]
+    assert (own["tags"], own["properties"], own["displayName"]) == (
+        {"b": None, "c": "3"},
+        {"p": "1"},
+        "shown",
+    )
+    assert (own["description"], own["status"]) == ("why", "Running")
+    assert (kid["status"], kid["parentRunId"], kid["tags"], other["status"]) == (
+        "Completed",
+        "run_1",
+        {"k": "v"},
+        "Failed",
+    )
+    assert azure.values(kid["runId"]) == {"of kid": [1.0]}
+    assert azure.values("run_1") == {"cm": ["aml://artifactId/ExperimentRun/dcid.run_1/cm"]}
+
+
+def test_order_is_kept_while_a_call_waits(offers: Any, azure: AzureOnThisMachine) -> None:
+    """While a child run cannot be begun, its metrics and later calls wait; other metrics go on."""
+    code = """
+faults({"path": "/history/", "status": 503, "times": 1})
+offer(call("child_run", child="kid", name="kid"), scalar("of kid", 1, run_id="kid"), scalar("mine", 1),
+      call("set_tags", tags={"a": "1"}))
+"""
+    [(states, _, _, _)] = offers(code)
+    assert states == ["waiting", "waiting", "delivered", "waiting"]
+    assert azure.tags("run_1") == {}
+
+
+def test_without_a_run(child: Any, job: dict[str, str]) -> None:
+    """While run history was not reached, records wait; `connect` is asked for the run, and then they arrive."""
+    code = (
+        PREAMBLE
+        + """
+answers = [None, run]
+out = outlet.AzureMLOutlet(".", None, lambda seconds: answers.pop(0))
+offer(scalar("x", 1)); offer(scalar("x", 1)); out.close()
+print(outlet.AzureMLOutlet(".").offer([scalar("x", 1)], 1.0).default.state)
+"""
+    )
+    ran = child(code, env=job)
+    assert ran.returncode == 0, ran.stderr
+    first, second, third = ran.stdout.splitlines()
+    assert (json.loads(first)[0], json.loads(second)[0], third) == (["waiting"], ["delivered"], "waiting")
+
+
+def test_says_nothing_of_what_it_sends(child: Any, job: dict[str, str]) -> None:
+    """With the root logger at DEBUG, neither azureml nor msrest's HTTP logger repeat the metrics that are sent."""
+    code = """
+seen = []
+handler = logging.Handler()
+handler.emit = lambda one: seen.append(f"{one.name} {one.getMessage()}")
+logging.getLogger().addHandler(handler)
+logging.getLogger().setLevel(logging.DEBUG)
+out.offer([scalar("secret", 1.0), call("set_tags", tags={"secret": "1"})], 5.0)
+print([one for one in seen if "secret" in one or one.startswith(("azureml", "msrest.http_logger"))])
+"""
+    logged = child(PREAMBLE + code, env=job).stdout
+    assert "http_logger" not in logged
+    assert "secret" not in logged
+
+
+def test_public_methods_where_the_private_are_gone(
+    child: Any, job: dict[str, str], azure: AzureOnThisMachine
+) -> None:
+    """A run that has only azureml's public methods is served through these."""
+    code = (
+        PREAMBLE
+        + """
+class Public:
+    id, experiment = run.id, None
+    log, log_list, log_table, flush = run.log, run.log_list, run.log_table, run.flush
+
+out = outlet.AzureMLOutlet(".", Public())
+offer(scalar("x", 1.5, step="2"), event("list", "l", {"columns": {"l": "int"}, "rows": [[1], [2]]}),
+      event("row", "r", {"columns": {"a": "int"}, "rows": [[1]]}), seconds=20.0)
+out.close()
+"""
+    )
+    ran = child(code, env=job)
+    assert json.loads(ran.stdout)[0] == ["delivered"] * 3, ran.stderr
+    assert azure.values("run_1") == {"x": [1.5], "l": [1, 2], "r": [{"a": 1}]}
