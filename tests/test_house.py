@@ -36,9 +36,9 @@ GUARDS = {  # where an except may take everything: how many, and whom it guards 
     "stacks": (2, "an exception's own methods"),
     "calls": (1, "a message's own arguments"),
     "intake": (5, "our own faults, at each entry that the step's code calls"),
-    "session": (1, "azureml, which may not stop setup()"),
+    "whereabouts": (1, "azureml, which may not stop setup()"),
     "run": (1, "azureml, when something is read from it"),
-    "courier": (2, "an outlet, and azureml at setup(): told, and carried to the thread that waits"),
+    "courier": (1, "azureml at setup(): carried to the thread that waits"),
     "delivery": (1, "an outlet: what it was offered waits"),
     "outlets": (4, "stdout, a telemetry processor, azureml: the verdict says what failed"),
 }
