@@ -143,66 +143,6 @@ class Intake:
         except Exception as fault:  # the one guard of this entry
             self._fault(fault)
 
-    def measure(
-        self,
-        logger: str,
-        name: str,
-        value: float,
-        dimensions: Mapping[str, object],
-        marks: Mapping[str, str],
-        place: Place,
-    ) -> None:
-        """One finite number under a name; `marks` (step, run_metric, …) stand beside the dimensions."""
-        own = {**self._own(context.dimensions(), dimensions), **marks}
-        data = {"metrics": [{"name": text.cut(name, record.MAX_KEY), "value": value, "count": 1}]}
-        draft = Draft(time.time(), logging.CRITICAL, logger, "MetricData", data, own, place)
-        self._offer(draft, logging.DEBUG, f"{name} = {text.of(value)}", _without_marks(own))
-
-    def happen(
-        self,
-        logger: str,
-        name: str,
-        dimensions: Mapping[str, object],
-        marks: Mapping[str, str],
-        place: Place,
-        *,
-        level: int = logging.INFO,
-        says: str = "",
-    ) -> None:
-        """One event; `says` is its line in the driver log, where it is not its name."""
-        own = {**self._own(context.dimensions(), dimensions), **marks}
-        data = {"name": text.cut(self.redactor.mask(name), record.MAX_EVENT_NAME)}
-        draft = Draft(time.time(), logging.CRITICAL, logger, "EventData", data, own, place)
-        self._offer(draft, level, self.redactor.mask(says or name), _without_marks(own))
-
-    def timed(
-        self,
-        kind: str,
-        logger: str,
-        name: str,
-        span_id: str,
-        began: float,
-        seconds: float,
-        result: str,
-        dimensions: Mapping[str, object],
-        place: Place,
-        parent: tuple[str, str] | None,
-    ) -> None:
-        """A span (RemoteDependencyData) or the step itself (RequestData) at its end; `result` "" is success."""
-        own = self._own(context.dimensions(), dimensions)
-        data: dict[str, Any] = {
-            "name": text.cut(self.redactor.mask(name), record.MAX_NAME),
-            "id": span_id,
-            "duration": record.duration(seconds),
-            "success": not result,
-        }
-        data["responseCode" if kind == "RequestData" else "resultCode"] = result or "0"
-        if kind == "RemoteDependencyData":
-            data["type"] = "InProc"
-        outcome = f"failed ({result})" if result else "done"
-        draft = Draft(began, logging.CRITICAL, logger, kind, data, own, place, parent)
-        self._offer(draft, logging.DEBUG, f"{data['name']}: {outcome} after {seconds:.3f} s", own)
-
     def guarded(self, work: Callable[[], object]) -> None:
         """Do `work`, and count its fault instead of raising it: for entries that have no guard of their own."""
         try:
@@ -252,13 +192,6 @@ class Intake:
             self.driver.seen_elsewhere()
         elif level >= self.driver.level:
             self.driver.write(Line(draft.seconds, level, name, logger, message, own, stack))
-
-    def _offer(self, draft: Draft, level: int, says: str, own: Mapping[str, str]) -> None:
-        """Keep a record that no level holds back, and show it on the driver log at `level`."""
-        self._keep(draft)
-        if level >= self.driver.level:
-            name = logging.getLevelName(level)
-            self.driver.write(Line(draft.seconds, level, name, draft.logger, says, own))
 
     def _keep(self, draft: Draft) -> None:
         """Make the envelope, and append it to the journal."""
@@ -312,8 +245,3 @@ def _joined(message: str, error: str) -> str:
     """What the exceptions table shows as the message: ours and the exception's."""
     joined = f"{message}: {error}" if message and message != error else error
     return text.cut(joined, record.MAX_MESSAGE)
-
-
-def _without_marks(own: dict[str, str]) -> dict[str, str]:
-    """Dimensions as the driver log shows them: not those that only tell the outlets what to do."""
-    return {key: value for key, value in own.items() if not key.startswith("run_metric")}

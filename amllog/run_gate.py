@@ -18,8 +18,8 @@ from typing import Any, Union
 
 from amllog import text
 from amllog.calls import Place
+from amllog.happenings import Happenings
 from amllog.identities import Identity
-from amllog.intake import Intake
 from amllog.run import Source
 
 Number = Union[int, float]
@@ -27,7 +27,7 @@ ARTIFACTS = "artifacts"  # below the journal directory: copies of files on their
 NOWHERE = Place("", "", 0)
 
 
-class RunGate(Intake):
+class RunGate(Happenings):
     """The intake, as `log.run` speaks to it."""
 
     def __init__(self, flush: Callable[[float], object]) -> None:
