@@ -51,9 +51,9 @@ def group(name: str) -> list[str]:
 def wheel(session: nox.Session) -> Path:
     """The wheel of the present source, built once for all sessions of this run."""
     folder = HERE / ".nox" / "wheel" / str(os.getpid())
-    if not folder.exists():
+    if not list(folder.glob("*.whl")):
         shutil.rmtree(folder.parent, ignore_errors=True)
-        session.run("uv", "build", "--quiet", "--wheel", "--out-dir", str(folder), external=True)
+        session.run("uv", "build", "--wheel", "--out-dir", str(folder), external=True)
     return next(folder.glob("*.whl"))
 
 
