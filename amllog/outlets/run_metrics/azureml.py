@@ -168,6 +168,24 @@ def log_publicly(run: Any, run_id: str, posts: Sequence[conversion.Post], second
     target.flush(timeout_seconds=max(1, int(seconds)))
 
 
+class Blobs(NamedTuple):
+    """azureml's storage client."""
+
+    parts_of: Callable[[str], tuple[str, str, str, str, str]]  # of an address
+    client: Any
+    settings: Any
+
+
+def blobs() -> Blobs | None:
+    """The storage client that azureml uploads with; None if it has changed."""
+    try:
+        from azureml._file_utils.upload import get_block_blob_service_credentials
+        from azureml._vendor.azure_storage.blob import BlobServiceClient, ContentSettings
+    except ImportError:
+        return None
+    return Blobs(get_block_blob_service_credentials, BlobServiceClient, ContentSettings)
+
+
 class MetricsInside(NamedTuple):
     """azureml's classes that a script's metrics pass through."""
 
@@ -193,19 +211,6 @@ def metrics_clients() -> list[Any]:
     runs = [getattr(handler, "__self__", None) for handler in handlers]
     clients = [getattr(getattr(run, "_client", None), "metrics", None) for run in runs]
     return [client for client in clients if client is not None]
-
-
-def response_of(error: BaseException) -> Any:
-    """The service's answer behind an error of azureml's or msrest's, if there was one."""
-    seen: list[BaseException] = []
-    at: Any = error
-    while at is not None and at not in seen:
-        response = getattr(at, "response", None)
-        if getattr(response, "status_code", None) is not None:
-            return response
-        seen.append(at)
-        at = getattr(at, "inner_exception", None) or at.__cause__
-    return None
 
 
 def _timeout(seconds: float) -> tuple[float, float]:

@@ -69,13 +69,13 @@ class Call(NamedTuple):
 
 def decode(line: bytes) -> Post | Call | None:
     """What a line asks of run history; None if it cannot be read."""
-    envelope = record.decode(line)
+    envelope = record.decode(line) or {}
     try:
-        base = envelope["data"]["baseData"]  # type: ignore[index]  # None is a TypeError, caught below
+        base = envelope["data"]["baseData"]
         labels = base["properties"]
         kind, run_id = labels["run_metric"], labels.get("run_id") or labels.get("step_id")
         record_id = labels.get("record_id") or uuid.uuid5(_SPACE, line.decode("utf-8", "replace")).hex
-        created, step = envelope["time"], labels.get("step")  # type: ignore[index]
+        created, step = envelope["time"], labels.get("step")
         name, data = _content(base)
         if kind == "call":
             return Call(run_id, name.partition(".")[2], data, created, record_id)

@@ -191,7 +191,7 @@ class _Offer:
     def _verdict(self, error: Exception) -> tuple[Verdict, int | None]:
         if isinstance(error, _Refused):
             return refused(str(error)), None
-        response = azureml.response_of(error)
+        response = _response_of(error)
         if response is None:
             return self._without_answer(error), None
         status = int(response.status_code)
@@ -215,6 +215,19 @@ class _Offer:
         if (isinstance(error, OURS) or kind in AZUREMLS_USER_ERRORS) and not unreadable:
             return refused(conversion.reason({"error": {"message": f"{kind}: {_told(error)}"}}))
         return waiting(f"run history: {kind}")
+
+
+def _response_of(error: BaseException) -> Any:
+    """The service's answer behind an error of azureml's or msrest's, if there was one."""
+    seen: list[BaseException] = []
+    at: Any = error
+    while at is not None and at not in seen:
+        response = getattr(at, "response", None)
+        if getattr(response, "status_code", None) is not None:
+            return response
+        seen.append(at)
+        at = getattr(at, "inner_exception", None) or at.__cause__
+    return None
 
 
 def _told(error: Exception) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from amllog.outlets.run_metrics.azureml import CONNECT_SECONDS
+from amllog.outlets.run_metrics import azureml
 from amllog.outlets.run_metrics.conversion import content_type
 
 ORIGIN = "ExperimentRun"
@@ -26,26 +26,24 @@ def upload(
     seconds: float,
 ) -> None:
     """Upload the file as artifact `name`; `addresses` keeps under `key` where to, for another try."""
-    try:
-        from azureml._file_utils.upload import get_block_blob_service_credentials as parts_of
-        from azureml._vendor.azure_storage.blob import BlobServiceClient, ContentSettings
-    except ImportError:  # azureml has changed: its own way, with its own patience
+    blobs = azureml.blobs()
+    if blobs is None:  # azureml has changed: its own way, with its own patience
         run.upload_file(name, str(file), datastore_name=datastore)
         return
     address = addresses.get(key) or _address(run, name, datastore)
     addresses[key] = address
-    token, account, suffix, container, blob = parts_of(address)
-    client = BlobServiceClient(
+    token, account, suffix, container, blob = blobs.parts_of(address)
+    client = blobs.client(
         account_url=f"https://{account}.blob.{suffix}",
         credential=token,
         retry_total=0,
-        connection_timeout=min(CONNECT_SECONDS, seconds),
+        connection_timeout=min(azureml.CONNECT_SECONDS, seconds),
         read_timeout=seconds,
     )
     with client, file.open("rb") as stream:
         kind = content_type(stream.read(12))
         stream.seek(0)
-        settings = ContentSettings(content_type=kind)
+        settings = blobs.settings(content_type=kind)
         client.get_blob_client(container, blob).upload_blob(
             stream, overwrite=True, validate_content=True, content_settings=settings
         )
