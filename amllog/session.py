@@ -57,6 +57,7 @@ class Session:
         self._run = Whereabouts(os.environ, self._notice)
         self._directory = Path()
         self._owner = os.getpid()  # the process that speaks for the step
+        self._failure = ""  # why the step failed, where no exception tells
 
     # -- setup ---------------------------------------------------------------------------------------------------
 
@@ -202,11 +203,16 @@ class Session:
         found.outlets[DriverLog.name] = self.gate.driver.account()
         return found
 
+    def fail(self, reason: str) -> None:
+        """The step will end unsuccessfully for this reason, though no exception tells."""
+        self._failure = reason
+
     def _end_step(self, result: str) -> None:
         """Write the step's one request: only the process that called setup() speaks for the step."""
         if self._owner == os.getpid() and multiprocessing.parent_process() is None:
             failed = self._capture is not None and self._capture.failed
-            self.gate.end_step(self._began, result or ("uncaught exception" if failed else ""))
+            uncaught = "uncaught exception" if failed else ""
+            self.gate.end_step(self._began, result or uncaught or self._failure)
 
     def _at_exit(self) -> None:
         """Deliver within the grace; the journal stays open for what other exit handlers still log."""

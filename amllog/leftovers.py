@@ -1,0 +1,159 @@
+"""What processes that are gone have left in a journal, delivered on request and to the end.
+
+In: a directory and outlets. Out: acknowledgements in the files; records that the service takes no more for their age
+are sent with the present time, if that is asked for.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from amllog import record
+from amllog.delivery import Outlet, Route
+from amllog.outlets.ingestion import TOO_OLD
+from amllog.segment import Segment, claim, leftovers
+
+OFFER_SECONDS = 10.0
+TRIES = 4  # of an outlet that fails, before the rest is left to wait
+BATCH = 500
+ORIGINAL_TIME = "original_time"
+
+
+class Delivery:
+    """Delivers the leftovers of a directory, for at most so many seconds."""
+
+    def __init__(self, directory: Path, node: str, outlets: Sequence[Outlet], seconds: float) -> None:
+        self._directory, self._node = directory, node
+        self._routes = [Route(outlet) for outlet in outlets]
+        self._names = [outlet.name for outlet in outlets]
+        self._deadline = time.monotonic() + seconds
+
+    def deliver(self, tell: Callable[[str], None]) -> None:
+        """Offer everything that waits, again where an outlet fails; `tell` hears what the trouble is."""
+        told: set[str] = set()
+        while self._pass() or self._pauses():
+            for route in self._routes:
+                trouble = f"{route.outlet.name}: {route.trouble}"
+                if route.trouble and trouble not in told:
+                    told.add(trouble)
+                    tell(trouble)
+            pauses = self._pauses()
+            if self._left() <= 0 or (pauses and min(pauses) > self._left()):
+                return
+            if pauses:
+                time.sleep(min(pauses))
+
+    def resend_old(self, outlet: Outlet) -> int:
+        """Send what was refused for its age with the present time; how many were taken."""
+        count = 0
+        for path in sorted(self._directory.glob("*.jsonl")):
+            segment = claim(path, self._node)
+            if segment is None:
+                continue
+            try:
+                count += self._resend(segment, outlet)
+            finally:
+                segment.close()
+        return count
+
+    def _left(self) -> float:
+        return self._deadline - time.monotonic()
+
+    def _seconds(self) -> float:
+        return min(OFFER_SECONDS, max(0.1, self._left()))
+
+    def _pass(self) -> bool:
+        """Once through all leftovers; True if anything was settled."""
+        settled = False
+        for segment in leftovers(self._directory, self._node, self._names):
+            try:
+                for route in self._routes:
+                    while self._may(route) and route.step(segment, self._seconds()):
+                        settled = True
+            finally:
+                segment.close()
+        return settled
+
+    def _may(self, route: Route) -> bool:
+        return self._left() > 0 and route.failures < TRIES and time.monotonic() >= route.due
+
+    def _pauses(self) -> list[float]:
+        """Seconds to wait for the outlets that failed and may be tried again."""
+        now = time.monotonic()
+        return [route.due - now for route in self._routes if route.due > now and route.failures < TRIES]
+
+    def _resend(self, segment: Segment, outlet: Outlet) -> int:
+        old, count = refused_for_age(segment, outlet), 0
+        for start in range(0, len(old), BATCH):
+            batch = [renewed(line) for line in old[start : start + BATCH]]
+            if self._left() <= 0:
+                break
+            answer = outlet.offer(batch, self._seconds())
+            verdicts = [answer.odd.get(index, answer.default) for index in range(len(batch))]
+            states = [verdict.state for verdict in verdicts]
+            moved = states.index("waiting") if "waiting" in states else len(states)
+            reasons = Counter(verdict.reason for verdict in verdicts[:moved] if verdict.state == "refused")
+            delivered = states[:moved].count("delivered")
+            reasons[TOO_OLD] -= moved
+            progress = segment.progress(outlet.name)
+            segment.acknowledge(outlet.name, progress.to, delivered, reasons, progress.again)
+            count += delivered
+            if moved < len(batch):
+                break
+        return count
+
+
+def refused_for_age(segment: Segment, outlet: Outlet) -> list[bytes]:
+    """The lines that an outlet refused as too old, and nobody has sent again since; the oldest first in a batch.
+
+    Acknowledgements count refusals by batch: of a batch's lines it was the oldest that were too old.
+    """
+    lines: list[bytes] = []
+    resent, start, again = 0, 0, list[int]()
+    for entry in _acknowledged(segment, outlet.name):
+        count = int(entry.get("refused", {}).get(TOO_OLD, 0))
+        if count > 0:
+            offered = [segment.line(offset) for offset in again]
+            offered += [line for line in _between(segment, start, int(entry["to"])) if outlet.wants(line)]
+            lines += sorted(offered, key=record.time_of)[:count]
+        resent -= min(0, count)
+        start, again = int(entry["to"]), [int(offset) for offset in entry.get("again", ())]
+    return lines[resent:]
+
+
+def renewed(line: bytes) -> bytes:
+    """A line with the present time; its own becomes a dimension."""
+    envelope = record.decode(line)
+    if envelope is None:
+        return line
+    properties = envelope["data"]["baseData"].setdefault("properties", {})
+    properties.setdefault(ORIGINAL_TIME, envelope["time"])
+    envelope["time"] = record.timestamp(time.time())
+    return record.line(envelope)
+
+
+def _between(segment: Segment, start: int, end: int) -> list[bytes]:
+    found = []
+    for line in segment.rest(start):
+        if start >= end:
+            break
+        found.append(line)
+        start += len(line)
+    return found
+
+
+def _acknowledged(segment: Segment, outlet: str) -> list[dict[str, Any]]:
+    entries = []
+    for line in segment.path.with_suffix(".ack").read_bytes().splitlines():
+        try:
+            entry = json.loads(line)
+            if entry["outlet"] == outlet and isinstance(entry["to"], int):
+                entries.append(entry)
+        except (ValueError, KeyError, TypeError):
+            continue  # torn: the segment reads them the same way
+    return entries

@@ -1,0 +1,156 @@
+"""`amllog status` and `amllog deliver`: what became of the records in a journal directory.
+
+In: the directory, the environment. Out: the account, per outlet and per file; 1 where something was refused.
+"""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from amllog import account, api, settings as config
+from amllog.account import Account
+from amllog.delivery import Outlet
+from amllog.errors import UsageError
+from amllog.leftovers import Delivery
+from amllog.outlets import assembly
+from amllog.present import show
+from amllog.record import is_run_metric, key_of
+from amllog.segment import Segment, claim, look
+from amllog.whereabouts import Whereabouts
+
+INSIGHTS, RUN_METRICS = "app_insights", "run_metrics"
+_FILE_COLUMNS = ("file", "writer", "records", "waiting", "refused")
+_WANTS = {INSIGHTS: lambda line: bool(key_of(line)), RUN_METRICS: is_run_metric}
+
+
+def status(options: Namespace, environ: Mapping[str, str]) -> int:
+    """The account of a directory; 1 if anything was refused."""
+    directory = directory_of(options, environ)
+    report = _report(directory)
+    if options.json:
+        show.answer(show.as_json(report))
+    else:
+        _tell(report, _account(directory))
+    return int(report["refused"] > 0)
+
+
+def deliver(options: Namespace, environ: Mapping[str, str]) -> int:
+    """Send leftovers; 1 if something is refused or still waits."""
+    directory = directory_of(options, environ)
+    outlets = _outlets(directory, environ)
+    before = _account(directory)
+    if not options.json:
+        show.answer(f"before: {before}")
+    delivery = Delivery(directory, api.identity().node, outlets, options.timeout)
+    try:
+        delivery.deliver(show.notice)
+        for outlet in outlets:
+            if options.resend_old and outlet.name == INSIGHTS:
+                show.notice(
+                    f"{show.count(delivery.resend_old(outlet), 'old record')} sent with the present time"
+                )
+    finally:
+        for outlet in outlets:
+            outlet.close()
+    after = _account(directory)
+    if options.json:
+        show.answer(show.as_json({"before": before.as_dict(), "after": after.as_dict()}))
+    else:
+        show.answer(f"after:  {after}")
+    served = [after.outlets[outlet.name] for outlet in outlets]
+    return int(any(outlet.waiting or outlet.refused for outlet in served))
+
+
+def directory_of(options: Namespace, environ: Mapping[str, str]) -> Path:
+    """The journal directory that is meant. Raises UsageError if there is none."""
+    named = options.directory or environ.get("AMLLOG_DIR", "").strip()
+    usual = [Path(named)] if named else [Path(".amllog"), Path("logs", "amllog")]
+    found = next((path for path in usual if path.is_dir()), None)
+    if found is None:
+        looked = " or ".join(map(str, usual))
+        raise UsageError(f"no journal in {looked}: name its directory, or set AMLLOG_DIR")
+    return found
+
+
+def _outlets(directory: Path, environ: Mapping[str, str]) -> list[Outlet]:
+    settings = config.resolve({}, environ)
+    assembly.check(settings)
+    exporter, metrics = assembly.exporter_of(settings), assembly.metrics_of(settings, environ)
+    found = [assembly.insights_outlet(settings, exporter, 0.0)] if exporter != "none" else []
+    if metrics != "none":
+        reach = Whereabouts(environ, show.notice).reach
+        found.append(assembly.metrics_outlet(metrics, directory, None, reach))
+    if not found:
+        raise UsageError(
+            "nowhere to deliver to: set APPLICATIONINSIGHTS_CONNECTION_STRING, or run it in the job for run metrics"
+        )
+    return found
+
+
+def _account(directory: Path) -> Account:
+    segments = _segments(directory)
+    try:
+        return account.tally(segments, _WANTS, Counter(), str(directory))
+    finally:
+        for segment in segments:
+            segment.close()
+
+
+def _report(directory: Path) -> dict[str, Any]:
+    found = _account(directory)
+    files = [_file(path) for path in sorted(directory.glob("*.jsonl"))]
+    return {
+        **found.as_dict(),
+        "waiting": found.waiting,
+        "refused": found.refused,
+        "unaddressed": sum(file.pop("unaddressed") for file in files),
+        "files": files,
+    }
+
+
+def _segments(directory: Path) -> list[Segment]:
+    return [segment for segment in map(look, sorted(directory.glob("*.jsonl"))) if segment is not None]
+
+
+def _file(path: Path) -> dict[str, Any]:
+    """What one file holds, and whether its writer lives."""
+    claimed = claim(path, api.identity().node)
+    segment = claimed or look(path)
+    if segment is None:  # gone meanwhile
+        return {
+            "file": path.name,
+            "writer": "gone",
+            "records": 0,
+            "waiting": 0,
+            "refused": 0,
+            "unaddressed": 0,
+        }
+    found = account.tally([segment], _WANTS, Counter(), "")
+    rest = segment.rest(segment.progress(INSIGHTS).to)
+    unaddressed = sum(key_of(line) == b"" for line in rest)
+    segment.close()
+    return {
+        "file": path.name, "writer": "gone" if claimed else "alive", "records": found.accepted,
+        "waiting": found.waiting, "refused": found.refused, "unaddressed": unaddressed,
+    }  # fmt: skip
+
+
+def _tell(report: Mapping[str, Any], found: Account) -> None:
+    show.answer(str(found))
+    files = report["files"]
+    alive = sum(file["writer"] == "alive" for file in files)
+    show.answer(f"{show.count(len(files), 'file')}, {alive} of them being written by a living process")
+    if report["unaddressed"]:
+        records = show.count(report["unaddressed"], "record")
+        show.answer(
+            f"{records} written without a connection string: kept here; `amllog deliver` with one sends them"
+        )
+    telling = [file for file in files if file["waiting"] or file["refused"] or file["writer"] == "alive"]
+    if telling:
+        show.answer(show.table(telling, _FILE_COLUMNS))
+    if any(file["waiting"] and file["writer"] == "gone" for file in files):
+        show.answer("what waits in files whose writer is gone is sent by: amllog deliver")

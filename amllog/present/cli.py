@@ -1,0 +1,94 @@
+"""The command line `amllog`: what can be asked, and the exit codes.
+
+In: arguments. Out: the answer on stdout, notices on stderr; 0 fine, 1 the answer is bad news, 2 wrong usage.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from argparse import Namespace
+from collections.abc import Sequence
+
+from amllog.errors import AmllogError
+from amllog.present import options, show
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The whole command; returns its exit code."""
+    parser = options.parser()
+    chosen = parser.parse_args(arguments)
+    try:
+        if chosen.command == "run":  # the script's own streams and errors
+            return _run(chosen)
+        sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # a real stream here
+        code = COMMANDS[chosen.command](chosen)
+        sys.stdout.flush()
+    except AmllogError as error:
+        print(f"amllog {chosen.command}: {error}", file=sys.stderr)
+        return 2
+    except BrokenPipeError:  # `amllog logs | head`: the reader has enough; nothing more at exit either
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except KeyboardInterrupt:
+        return 130
+    return code
+
+
+def _run(chosen: Namespace) -> int:
+    from amllog.present import running
+
+    running.run(chosen.script, chosen.args, is_module=chosen.is_module)
+    return 0
+
+
+def _read(chosen: Namespace) -> int:
+    from amllog.present import reading
+
+    commands = {
+        "runs": reading.runs, "logs": reading.logs, "errors": reading.errors, "metrics": reading.metrics,
+        "timeline": reading.timeline, "tail": reading.tail,
+    }  # fmt: skip
+    return commands[chosen.command](chosen, reading.directories(chosen.dir, os.environ))
+
+
+def _query(chosen: Namespace) -> int:
+    show.notice("query comes with the reading side (amllog.insights), which this version has only in part.")
+    show.notice("Until then: amllog logs, errors, metrics and timeline, with --json for other tools.")
+    return 2
+
+
+def _status(chosen: Namespace) -> int:
+    from amllog.present import accounts
+
+    return accounts.status(chosen, os.environ)
+
+
+def _deliver(chosen: Namespace) -> int:
+    from amllog.present import accounts
+
+    return accounts.deliver(chosen, os.environ)
+
+
+def _serve(chosen: Namespace) -> int:
+    from amllog.present import serving
+
+    return serving.serve(chosen)
+
+
+def _doctor(chosen: Namespace) -> int:
+    from amllog.present import doctor
+
+    return doctor.doctor(chosen, os.environ)
+
+
+def _demo(chosen: Namespace) -> int:
+    from amllog.present import demo
+
+    return demo.demo(chosen)
+
+
+COMMANDS = {
+    "runs": _read, "logs": _read, "errors": _read, "metrics": _read, "timeline": _read, "tail": _read,
+    "query": _query, "status": _status, "deliver": _deliver, "serve": _serve, "doctor": _doctor, "demo": _demo,
+}  # fmt: skip

@@ -1,0 +1,213 @@
+"""What each command accepts, and what its --help says.
+
+In: nothing. Out: an ArgumentParser; docs/cli.md is made from it.
+"""
+
+from __future__ import annotations
+
+import argparse
+from argparse import ArgumentParser
+from pathlib import Path
+from typing import Any
+
+from amllog.version import __version__
+
+_RUN = "a run's or step's id, the beginning of one, `last` (the default) or `all`"
+_WHERE = (
+    "where the journals are, with all folders below; may be given several times (default: AMLLOG_DIR, else \
+./.amllog and ./logs/amllog)"
+)
+LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+
+ABOUT = """\
+Logging for Azure Machine Learning: what was logged, whether it arrived, and what went wrong."""
+AFTER = """\
+a first look:
+  amllog run train.py       run a script under amllog, without a line changed
+  amllog errors             what went wrong in the last run, with stacks
+  amllog status             whether everything has arrived
+  amllog doctor             whether this machine is set up well
+
+exit codes: 0 fine; 1 the answer is bad news (errors found, records refused, a check failed); 2 wrong usage"""
+
+
+def parser() -> ArgumentParser:
+    """The parser of the whole command line."""
+    top = ArgumentParser(
+        prog="amllog", description=ABOUT, epilog=AFTER, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    top.add_argument("--version", action="version", version=f"amllog {__version__}")
+    commands = top.add_subparsers(dest="command", metavar="COMMAND", title="commands", required=True)
+    _add_running(commands)
+    _add_reading(commands)
+    _add_delivery(commands)
+    return top
+
+
+def _command(commands: Any, name: str, sentence: str, more: str = "", examples: str = "") -> ArgumentParser:
+    found: ArgumentParser = commands.add_parser(
+        name,
+        help=sentence,
+        description=f"{sentence[0].upper()}{sentence[1:]}.{' ' + more if more else ''}",
+        epilog=f"examples:\n{examples}" if examples else None,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    return found
+
+
+def _add_running(commands: Any) -> None:
+    run = _command(
+        commands, "run", "run a script under amllog, without a line changed",
+        "\n\nSettings come from the environment (docs/settings.md). The script's exit code is kept;\n"
+        "one that is not 0, or an uncaught exception, makes the step unsuccessful.",
+        "  amllog run train.py --epochs 3\n"
+        "  AMLLOG_DIMENSIONS=team=nlp amllog run -m package.train",
+    )  # fmt: skip
+    run.add_argument(
+        "-m", dest="is_module", action="store_true", help="SCRIPT is a module's name, as in python -m"
+    )
+    run.add_argument("script", metavar="SCRIPT", help="the script to run")
+    run.add_argument("args", nargs=argparse.REMAINDER, metavar="ARGS", help="the script's own arguments")
+    demo = _command(commands, "demo", "run the example pipeline on this machine, without Azure",
+                    "\n\nThree steps on a real data set, against a stand-in for Azure on loopback.")  # fmt: skip
+    demo.add_argument(
+        "args", nargs=argparse.REMAINDER, metavar="ARGS", help="arguments of the example's run.py"
+    )
+    serve = _command(
+        commands, "serve", "be Azure on this machine, until Ctrl-C",
+        "\n\nAnswers as Application Insights and as Azure ML's run history do, on loopback only, and writes down\n"
+        "what arrives. Prints the lines to export in the shell of a script, which is then a job of it.",
+        "  amllog serve --directory azure --run-id my_run --step-name train > job.env &\n"
+        "  source job.env && python train.py && amllog logs --dir azure/received",
+    )  # fmt: skip
+    serve.add_argument("--directory", type=Path, default=Path("amllog-azure"), metavar="DIR",
+                       help="where to write what arrives (default: ./amllog-azure)")  # fmt: skip
+    serve.add_argument("--port", type=_port, default=0, metavar="N", help="the port (default: any free one)")
+    serve.add_argument(
+        "--run-id", metavar="ID", help="the run to make an environment for (default: a new one)"
+    )
+    serve.add_argument("--step-name", default="step", metavar="NAME", help="its step's name (default: step)")
+    serve.add_argument(
+        "--experiment-name", default="local", metavar="NAME", help="its experiment (default: local)"
+    )
+    serve.add_argument("--lenient", action="store_true", help="take also what the services would refuse")
+
+
+def _add_reading(commands: Any) -> None:
+    _reader(commands, "runs", "list the runs that the journals know, the latest last", with_run=False)
+    logs = _reader(
+        commands, "logs", "show logs and exceptions of a run in time order",
+        examples="  amllog logs\n  amllog logs 93102 --level WARNING --contains 'out of memory'\n"
+        "  amllog logs --json | jq '.[].dimensions.epoch'",
+    )  # fmt: skip
+    logs.add_argument("--level", type=str.upper, choices=LEVELS, default="DEBUG", metavar="LEVEL",
+                      help=f"from this level on ({', '.join(LEVELS)})")  # fmt: skip
+    _add_filters(logs)
+    _add_filters(_reader(
+        commands, "errors", "show what went wrong in a run: exceptions with stacks, errors, failed steps",
+        more="Exit code 1 if there is anything.",
+        examples="  amllog errors\n  amllog errors all --step train.py\n  amllog errors --dir downloaded/logs",
+    ))  # fmt: skip
+    metrics = _reader(
+        commands, "metrics", "show the metrics of a run",
+        examples="  amllog metrics\n  amllog metrics last --name loss --values",
+    )  # fmt: skip
+    metrics.add_argument("--name", metavar="METRIC", help="only this metric")
+    metrics.add_argument("--values", action="store_true", help="every value, instead of a line per metric")
+    _add_step(metrics)
+    _add_step(
+        _reader(
+            commands, "timeline", "show steps, spans, events, warnings and errors of a run as they happened"
+        )
+    )
+    tail = _reader(commands, "tail", "show the last lines of a run, and follow it",
+                   examples="  amllog tail -f\n  amllog tail -n 100 93102")  # fmt: skip
+    tail.add_argument("-n", "--lines", type=_count, default=10, metavar="N", help="how many (default: 10)")
+    tail.add_argument("-f", "--follow", action="store_true", help="go on with what is logged, until Ctrl-C")
+    _add_filters(tail)
+    query = _command(commands, "query", "ask in KQL (not in this version)")
+    query.add_argument("kql", nargs="*", metavar="KQL", help="the query")
+
+
+def _add_delivery(commands: Any) -> None:
+    status = _command(
+        commands, "status", "say what was accepted, and what of it is delivered, waiting or refused",
+        "Exit code 1 if anything was refused.",
+        "  amllog status\n  amllog status logs/amllog --json",
+    )  # fmt: skip
+    _add_directory(status)
+    deliver = _command(
+        commands, "deliver", "send what processes that are gone have left in the journal",
+        "\n\nTo the places that the environment names: Application Insights with\n"
+        "APPLICATIONINSIGHTS_CONNECTION_STRING, run metrics inside a job (AZUREML_*).\n"
+        "Exit code 1 if something is refused or still waits.",
+        "  amllog deliver\n  amllog deliver logs/amllog --timeout 300 --resend-old",
+    )  # fmt: skip
+    _add_directory(deliver)
+    deliver.add_argument(
+        "--timeout", type=_seconds, default=60.0, metavar="SECONDS", help="at most (default: 60)"
+    )
+    deliver.add_argument("--resend-old", action="store_true",
+                         help="send records older than 48 hours, which Application Insights refuses, with the present "
+                         "time; their own becomes the dimension original_time")  # fmt: skip
+    doctor = _command(
+        commands, "doctor", "check this machine, and a script, for what usually goes wrong",
+        "Exit code 1 if a check failed.",
+        "  amllog doctor\n  amllog doctor train.py pipeline.py\n  amllog doctor --send",
+    )  # fmt: skip
+    doctor.add_argument("scripts", nargs="*", type=Path, metavar="SCRIPT", help="scripts to check as well")
+    doctor.add_argument("--send", action="store_true", help="send a test record and wait for the verdict")
+    _add_json(doctor)
+
+
+def _reader(
+    commands: Any, name: str, sentence: str, *, more: str = "", examples: str = "", with_run: bool = True
+) -> ArgumentParser:
+    found = _command(commands, name, sentence, more, examples)
+    if with_run:
+        found.add_argument("run", nargs="?", default="last", metavar="RUN", help=_RUN)
+    found.add_argument("--dir", action="append", type=Path, default=[], metavar="DIR", help=_WHERE)
+    _add_json(found)
+    return found
+
+
+def _add_filters(command: ArgumentParser) -> None:
+    _add_step(command)
+    command.add_argument("--contains", default="", metavar="TEXT", help="with this text in message or stack")
+
+
+def _add_step(command: ArgumentParser) -> None:
+    command.add_argument("--step", default="", metavar="STEP", help="only this step, by name or id")
+
+
+def _add_directory(command: ArgumentParser) -> None:
+    command.add_argument("directory", nargs="?", type=Path, metavar="DIR",
+                         help="the journal directory (default: AMLLOG_DIR, ./.amllog or ./logs/amllog)")  # fmt: skip
+    _add_json(command)
+
+
+def _add_json(command: ArgumentParser) -> None:
+    command.add_argument("--json", action="store_true", help="the answer as JSON")
+
+
+def _port(text: str) -> int:
+    if not text.isdigit() or int(text) > 65535:
+        raise argparse.ArgumentTypeError(f"{text!r} is no port: a number from 0 (any free one) to 65535")
+    return int(text)
+
+
+def _count(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of lines")
+    return int(text)
+
+
+def _seconds(text: str) -> float:
+    try:
+        found = float(text)
+    except ValueError:
+        found = -1.0
+    if not 0 < found <= 86_400:
+        raise argparse.ArgumentTypeError(f"{text!r}: a number of seconds, more than 0 and at most 86400")
+    return found
