@@ -90,7 +90,7 @@ class AppInsights:
         try:
             headers = {**ingestion.HEADERS, **self._authorization()}
             for _ in range(MAX_REDIRECTS):
-                response = self._connection().post(
+                response = self.connection().post(
                     url,
                     data=data,
                     headers=headers,
@@ -111,7 +111,8 @@ class AppInsights:
         except requests.RequestException as error:
             return Answer(waiting(_reason(error)))
 
-    def _connection(self) -> Any:
+    def connection(self) -> Any:
+        """What posts, in the shape of a requests.Session: opened with the first batch, kept until `close()`."""
         if self._session is None:
             import requests
 
