@@ -1,0 +1,156 @@
+"""However a process ends, what it said arrives, in time; what cannot be sent waits on disk."""
+
+from __future__ import annotations
+
+import signal
+import time
+from typing import Any
+
+import pytest
+
+import amllog
+from amllog.local import AzureOnThisMachine
+from amllog.local.faults import Fault
+
+SAY = """
+import os, signal, sys, threading, time
+import amllog
+log = amllog.setup()
+for i in range(100):
+    log.info("line %d", i)
+log.metric("loss", 0.5)
+"""
+LINES = [f"line {i}" for i in range(100)]
+SLACK = 10.0  # of a busy machine, beside what is promised
+
+
+@pytest.mark.parametrize(
+    ("end", "returncode", "success"),
+    [
+        ("", 0, True),
+        ("sys.exit(3)", 3, True),
+        ("raise ValueError('boom')", 1, False),
+        ("raise KeyboardInterrupt", -signal.SIGINT, False),
+        ("os.kill(os.getpid(), signal.SIGTERM); time.sleep(60)", -signal.SIGTERM, False),
+        ("threading.Thread(target=lambda: [log.info('late'), time.sleep(.2)]).start()", 0, True),
+    ],
+)
+def test_ends(child: Any, arrived: Any, insights: Any, end: str, returncode: int, success: bool) -> None:
+    """The end delivers everything once, with one request that tells whether the step succeeded."""
+    ran = child(SAY + end, env=insights)
+    assert ran.returncode == returncode, ran.stderr
+    found = arrived()
+    assert [message for message in found.messages if message != "late"] == LINES
+    assert [request["success"] for request in found.of("Request")] == [success]
+    assert found.twice == []
+
+
+def test_uncaught_exception(child: Any, arrived: Any, insights: Any) -> None:
+    """An exception that nobody caught arrives with its stack, and Python prints it once as ever."""
+    ran = child(SAY + "def train():\n    raise ValueError('boom')\ntrain()", env=insights)
+    (exception,) = arrived().of("Exception")
+    (details,) = exception["exceptions"]
+    assert details["typeName"] == "ValueError" and "boom" in details["message"]
+    assert [frame["method"] for frame in details["parsedStack"]] == ["train", "<module>"]
+    assert exception["severityLevel"] == 4
+    assert (ran.stdout + ran.stderr).count("ValueError: boom") == 1
+
+
+def test_uncaught_in_thread(child: Any, arrived: Any, insights: Any) -> None:
+    """An exception that ends a thread arrives; the step itself goes on and succeeds."""
+    ran = child(SAY + "t = threading.Thread(target=lambda: 1 / 0); t.start(); t.join()", env=insights)
+    found = arrived()
+    assert ran.returncode == 0
+    assert [one["exceptions"][0]["typeName"] for one in found.of("Exception")] == ["ZeroDivisionError"]
+    assert [request["success"] for request in found.of("Request")] == [True]
+
+
+@pytest.mark.parametrize("end", ["os._exit(0)", "os.kill(os.getpid(), signal.SIGKILL)"])
+def test_no_time_to_deliver(
+    child: Any, arrived: Any, kept: Any, azure: AzureOnThisMachine, insights: Any, end: str
+) -> None:
+    """A process that ends at once leaves its records in the journal; the next setup() there delivers them."""
+    child(SAY + end, env=insights)
+    assert kept().messages == LINES
+    amllog.setup(connection_string=azure.connection_string)
+    amllog.shutdown(timeout=30)
+    found = arrived()
+    assert list(dict.fromkeys(found.messages)) == LINES
+    # What was sent right before the kill may come again: with the same id, so that it can be told apart.
+    assert len(set(found.ids_of("Message"))) == len(LINES)
+
+
+def test_sigterm_of_the_script(child: Any, insights: Any, arrived: Any) -> None:
+    """A script that handles SIGTERM itself goes on doing so."""
+    handler = "signal.signal(signal.SIGTERM, lambda *_: [print('mine', flush=True), sys.exit(5)])\n"
+    for before, after in ((handler, ""), ("", handler)):
+        ran = child("import signal, sys\n" + before + SAY + after
+                    + "os.kill(os.getpid(), signal.SIGTERM); time.sleep(60)", env=insights)  # fmt: skip
+        assert (ran.returncode, "mine\n" in ran.stdout) == (5, True)
+    assert sorted(arrived().messages) == sorted(LINES * 2)
+
+
+def test_dead_endpoint(child: Any, kept: Any) -> None:
+    """Where nobody answers, the process ends well within its grace, and everything waits."""
+    string = "InstrumentationKey=00000000-0000-0000-0000-0000000010ca;IngestionEndpoint=http://127.0.0.1:9"
+    began = time.monotonic()
+    ran = child(SAY, env={"APPLICATIONINSIGHTS_CONNECTION_STRING": string, "AMLLOG_GRACE_SECONDS": "60"})
+    assert ran.returncode == 0 and time.monotonic() - began < 30
+    assert kept().messages == LINES
+
+
+@pytest.mark.parametrize("hang", ["before headers", "after headers"])
+@pytest.mark.parametrize("end", ["", "os.kill(os.getpid(), signal.SIGTERM)"])
+def test_hanging_endpoint(
+    child: Any, azure: AzureOnThisMachine, insights: Any, kept: Any, hang: str, end: str
+) -> None:
+    """Where the endpoint hangs, setup and calls do not wait, and the process ends after its grace."""
+    azure.faults.put(Fault(hang=hang))
+    timed = (
+        "import time; began = time.monotonic()\n"
+        + SAY
+        + "print('took', time.monotonic() - began, flush=True)\n"
+    )
+    began = time.monotonic()
+    ran = child(timed + end, env={**insights, "AMLLOG_GRACE_SECONDS": "2"})
+    assert ran.returncode == (-signal.SIGTERM if end else 0)
+    assert time.monotonic() - began < 2 + SLACK
+    assert float(ran.stdout.split("took ")[1]) < 5
+    assert kept().messages == LINES
+
+
+def test_grace_of_zero(child: Any, azure: AzureOnThisMachine, insights: Any, kept: Any) -> None:
+    """With no grace at all, the process just ends, and what it said waits."""
+    azure.faults.put(Fault(hang="before headers"))
+    began = time.monotonic()
+    ran = child(SAY, env={**insights, "AMLLOG_GRACE_SECONDS": "0"})
+    assert ran.returncode == 0 and time.monotonic() - began < SLACK
+    assert kept().messages == LINES
+
+
+def test_daemon_threads(child: Any, arrived: Any, insights: Any) -> None:
+    """Threads that still log while the interpreter ends harm nothing."""
+    ran = child(
+        SAY + "def chatter():\n    while True: log.info('chatter')\n"
+        "for _ in range(3): threading.Thread(target=chatter, daemon=True).start()\ntime.sleep(.1)",
+        env={**insights, "AMLLOG_DRIVER_LEVEL": "ERROR", "AMLLOG_GRACE_SECONDS": "3"},
+    )
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert [message for message in arrived().messages if message != "chatter"] == LINES
+
+
+def test_other_exit_handlers(child: Any, insights: Any, arrived: Any, kept: Any) -> None:
+    """What other exit handlers log is kept, whether they run before ours or after."""
+    register = "import atexit\natexit.register(lambda: log.info('%s'))\n"
+    ran = child(register % "after ours" + SAY + register % "before ours", env=insights)
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert arrived().messages == [*LINES, "before ours"]
+    assert kept().messages == [*LINES, "before ours", "after ours"]
+
+
+def test_refused_at_exit_is_told(child: Any, azure: AzureOnThisMachine, insights: Any) -> None:
+    """flush() says what became of the records: delivered, waiting and refused with the reason."""
+    azure.faults.put(Fault(item="line 7", status=400, message="111: bad thing"))
+    code = SAY + "account = amllog.flush(30)\nprint(account.outlets['app_insights'].refused, account.waiting)"
+    ran = child(code, env={**insights, "AMLLOG_DRIVER_LEVEL": "ERROR"})
+    assert ran.stdout == "{'400: 111: bad thing': 11} 0\n"

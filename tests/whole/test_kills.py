@@ -1,0 +1,75 @@
+"""kill -9 at any moment loses nothing that a call returned from, and doubles nothing that can be told apart."""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import amllog
+from amllog.local import AzureOnThisMachine
+
+KILLS = int(os.environ.get("AMLLOG_TEST_KILLS", "20"))
+
+# What a call returned from goes into a file that survives the kill, with one write each.
+BUSY = """
+import os, random, sys, threading, time
+import logging
+import amllog
+log = amllog.setup()
+plain = logging.getLogger("library")
+side = os.open("side", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+
+def work(name):
+    number = 0
+    while True:
+        said = f"{sys.argv[1]}-{name}-{number}"
+        (log if number % 2 else plain).info(said)
+        os.write(side, said.encode() + b"\\n")
+        number += 1
+        time.sleep(random.random() / 500)
+
+for name in range(3):
+    threading.Thread(target=work, args=(name,)).start()
+print("began", file=sys.stderr, flush=True)
+"""
+
+
+def kill_at_random(child: Any, number: int, env: dict[str, str]) -> None:
+    """Start a busy process and kill it after a random while."""
+    process = child.start(BUSY, str(number), env={"AMLLOG_DRIVER_LEVEL": "ERROR", **env})
+    assert process.stderr.readline() == "began\n"
+    time.sleep(random.uniform(0, 0.6))
+    process.kill()
+    process.wait()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("while_delivering", [False, True])
+def test_kill(
+    child: Any, azure: AzureOnThisMachine, arrived: Any, kept: Any, insights: Any, while_delivering: bool
+) -> None:
+    """Killed at random moments, with an endpoint or with none, the journal has every record whose call returned,
+    and the next setup() on the directory delivers each of them."""
+    dead = azure.connection_string.replace(azure.url, "http://127.0.0.1:9")
+    nowhere = {"APPLICATIONINSIGHTS_CONNECTION_STRING": dead}
+    for number in range((KILLS + 1) // 2):
+        kill_at_random(child, number, insights if while_delivering else nowhere)
+    accepted = Path("side").read_text().split()
+    in_journal = kept().messages
+    # One call of each thread may have been under way.
+    assert set(accepted) - set(in_journal) == set()
+    assert len(accepted) <= len(in_journal) <= len(accepted) + 3 * KILLS
+
+    amllog.setup(connection_string=azure.connection_string)
+    account = amllog.shutdown(timeout=60)
+    found = arrived()
+    ids = found.ids_of("Message")
+    assert set(found.messages) == set(in_journal), account
+    assert len(set(ids)) == len(in_journal)
+    if not while_delivering:  # nothing was sent before: nothing can have been sent twice
+        assert len(ids) == len(in_journal)
