@@ -42,11 +42,13 @@ class Session:
         self._said: set[str] = set()
         self._lock = threading.RLock()
         self.gate = Gate(self.flush)
+        self.pinned: dict[str, object] = {}  # settings that no setup() changes (amllog.testing)
         self._forget()
 
     def _forget(self) -> None:
         self.gate.reset()
         self.settings = Settings()
+        self.arguments: dict[str, object] = {}  # of the last setup()
         self.identity: Identity | None = None
         self._post = Post(self._notice)
         self.gate.faults = self._post.refused
@@ -64,13 +66,13 @@ class Session:
     def setup(self, arguments: dict[str, object]) -> None:
         """Configure, or configure anew; raises ConfigError before anything is changed."""
         with self._lock:
-            settings = config.resolve(arguments, os.environ)
+            settings = config.resolve({**arguments, **self.pinned}, os.environ)
             assembly.check(settings)
             # No telemetry about telemetry, here and in handlers that the script makes itself. Our own sending does
             # not go through the code that loses records under this switch (docs/decisions/0004).
             os.environ.setdefault("APPLICATIONINSIGHTS_STATSBEAT_DISABLED_ALL", "true")
             self._began = self._began or time.time()
-            self.settings = settings
+            self.settings, self.arguments = settings, arguments
             self.identity = self._find_identity()
             self._post.open(
                 self._directory, self.identity.node, settings.journal_max_bytes, settings.grace_seconds

@@ -19,6 +19,11 @@ Row = dict[str, Any]
 LAST, ALL = "last", "all"
 ERROR = 40
 LEVELS = {"DEBUG": 10, "INFO": 20, "WARNING": 30, "ERROR": 40, "CRITICAL": 50}
+# Dimensions that tell where and by whom a record was written, not what its call said.
+EVERYWHERE = frozenset((
+    "process", "module", "fileName", "lineNumber", "level", "node", "rank", "run_url", "run_type", "build_url",
+    "build_version", "run_metric", "run_metric_data", "run_id",
+))  # fmt: skip
 _SEVERITIES = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 _JOURNAL = re.compile(r"\d{8}T\d{6}.*\.jsonl")
 _DURATION = re.compile(r"(?:(\d+)\.)?(\d+):(\d+):(\d+(?:\.\d+)?)")

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from amllog import account, api, settings as config
-from amllog.account import Account
+from amllog.account import Account, Wants
 from amllog.delivery import Outlet
 from amllog.errors import UsageError
 from amllog.leftovers import Delivery
@@ -24,7 +24,9 @@ from amllog.whereabouts import Whereabouts
 
 INSIGHTS, RUN_METRICS = "app_insights", "run_metrics"
 _FILE_COLUMNS = ("file", "writer", "records", "waiting", "refused")
-_WANTS = {INSIGHTS: lambda line: bool(key_of(line)), RUN_METRICS: is_run_metric}
+Wanting = Mapping[str, Wants]
+# What a line itself says of where it is meant to go, whatever this environment would send it to.
+_WANTS: Wanting = {INSIGHTS: lambda line: bool(key_of(line)), RUN_METRICS: is_run_metric}
 
 
 def status(options: Namespace, environ: Mapping[str, str]) -> int:
@@ -34,7 +36,7 @@ def status(options: Namespace, environ: Mapping[str, str]) -> int:
     if options.json:
         show.answer(show.as_json(report))
     else:
-        _tell(report, _account(directory))
+        _tell(report, _account(directory, _WANTS))
     return int(report["refused"] > 0)
 
 
@@ -42,7 +44,8 @@ def deliver(options: Namespace, environ: Mapping[str, str]) -> int:
     """Send leftovers; 1 if something is refused or still waits."""
     directory = directory_of(options, environ)
     outlets = _outlets(directory, environ)
-    before = _account(directory)
+    wants: Wanting = {outlet.name: outlet.wants for outlet in outlets}
+    before = _account(directory, wants)
     if not options.json:
         show.answer(f"before: {before}")
     delivery = Delivery(directory, api.identity().node, outlets, options.timeout)
@@ -56,13 +59,12 @@ def deliver(options: Namespace, environ: Mapping[str, str]) -> int:
     finally:
         for outlet in outlets:
             outlet.close()
-    after = _account(directory)
+    after = _account(directory, wants)
     if options.json:
         show.answer(show.as_json({"before": before.as_dict(), "after": after.as_dict()}))
     else:
         show.answer(f"after:  {after}")
-    served = [after.outlets[outlet.name] for outlet in outlets]
-    return int(any(outlet.waiting or outlet.refused for outlet in served))
+    return int(after.waiting + after.refused > 0)
 
 
 def directory_of(options: Namespace, environ: Mapping[str, str]) -> Path:
@@ -91,17 +93,17 @@ def _outlets(directory: Path, environ: Mapping[str, str]) -> list[Outlet]:
     return found
 
 
-def _account(directory: Path) -> Account:
+def _account(directory: Path, wants: Wanting) -> Account:
     segments = _segments(directory)
     try:
-        return account.tally(segments, _WANTS, Counter(), str(directory))
+        return account.tally(segments, wants, Counter(), str(directory))
     finally:
         for segment in segments:
             segment.close()
 
 
 def _report(directory: Path) -> dict[str, Any]:
-    found = _account(directory)
+    found = _account(directory, _WANTS)
     files = [_file(path) for path in sorted(directory.glob("*.jsonl"))]
     return {
         **found.as_dict(),

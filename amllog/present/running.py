@@ -38,7 +38,8 @@ def run(target: str, arguments: Sequence[str], *, is_module: bool) -> None:
             api.session().fail(f"exit code {code}")
         raise
     except Exception as error:
-        sys.excepthook(type(error), error, _without_us(error.__traceback__))
+        error.__traceback__ = _without_us(error.__traceback__)
+        sys.excepthook(type(error), error, error.__traceback__)
         raise SystemExit(1) from None
 
 

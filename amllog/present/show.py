@@ -14,14 +14,11 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TextIO
 
+from amllog.insights.journals import EVERYWHERE
+
 GREY, BLUE, GREEN, YELLOW, RED, BOLD = "90", "34", "32", "33", "31", "1"
 _LEVELS = {"DEBUG": BLUE, "INFO": GREEN, "WARNING": YELLOW, "ERROR": RED, "CRITICAL": "1;31"}
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
-# What the line of a log leaves out: where and by whom it was written stands on every record (--json shows all).
-_EVERYWHERE = frozenset((
-    "process", "module", "fileName", "lineNumber", "level", "node", "rank", "run_url", "run_type", "build_url",
-    "build_version", "run_metric", "run_metric_data", "run_id",
-))  # fmt: skip
 
 
 def colours(stream: TextIO) -> bool:
@@ -127,7 +124,7 @@ def count(number: int, noun: str) -> str:
 
 
 def _pairs(dimensions: Mapping[str, str]) -> str:
-    own = ((key, value) for key, value in dimensions.items() if key not in _EVERYWHERE)
+    own = ((key, value) for key, value in dimensions.items() if key not in EVERYWHERE)
     return "".join(f"  {visible(key)}={_quoted(value)}" for key, value in own)
 
 
