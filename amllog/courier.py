@@ -145,25 +145,33 @@ class Courier:
         return sum(segment.progress(route.outlet.name).delivered for route in self.routes)
 
 
-def within(seconds: float, work: Any) -> Any:
-    """The result of `work()` if it comes within `seconds`; raises TimeoutError, or what `work` raised.
+class Attempt:
+    """Work in a thread of its own, which a caller waits for as long as it wants to: nothing can stop a library that
+    waits without bound, but nobody has to wait with it."""
 
-    The work goes on in its own thread when it is late: nothing can stop a library that waits without bound.
-    """
-    box: list[tuple[bool, Any]] = []
+    def __init__(self, work: Callable[[], Any]) -> None:
+        self._work = work
+        self._outcome: list[tuple[bool, Any]] = []
+        self._thread = threading.Thread(target=self._run, name="amllog setup", daemon=True)
+        self._thread.start()
 
-    def run() -> None:
+    @property
+    def over(self) -> bool:
+        """Whether the work has ended."""
+        return bool(self._outcome)
+
+    def result(self, seconds: float) -> Any:
+        """What the work returned; raises what it raised, or TimeoutError if it goes on after `seconds`."""
+        self._thread.join(seconds)
+        if not self._outcome:
+            raise TimeoutError(f"no answer within {seconds:g} s")
+        fine, result = self._outcome[0]
+        if fine:
+            return result
+        raise result
+
+    def _run(self) -> None:
         try:
-            box.append((True, work()))
-        except Exception as error:  # handed to the caller below
-            box.append((False, error))
-
-    thread = threading.Thread(target=run, name="amllog setup", daemon=True)
-    thread.start()
-    thread.join(seconds)
-    if not box:
-        raise TimeoutError(f"no answer within {seconds:g} s")
-    fine, result = box[0]
-    if fine:
-        return result
-    raise result
+            self._outcome.append((True, self._work()))
+        except Exception as error:  # handed to whoever asks for the result
+            self._outcome.append((False, error))

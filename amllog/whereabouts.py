@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from amllog import identities
-from amllog.courier import within
+from amllog.courier import Attempt
 from amllog.identities import Host, Identity, RunFacts
 from amllog.settings import Settings
 
@@ -29,6 +29,7 @@ class Whereabouts:
         self._notice = notice
         self._facts: RunFacts | None = None
         self._known: Identity | None = None
+        self._attempt: Attempt | None = None
 
     def identity(self, settings: Settings, metrics: str, url: str) -> Identity:
         """The identity under `settings`; `url` is where a local run's records can be seen."""
@@ -42,11 +43,13 @@ class Whereabouts:
         """azureml's run, if run history answers within `seconds`; without it the environment's identity is used."""
         from amllog.outlets.run_metrics import azureml
 
+        # One attempt at a time: azureml asks without a timeout, and may never come back.
+        attempt = self._attempt = self._attempt or Attempt(azureml.context)
         try:
-            self.real, facts = within(seconds, azureml.context)
-        except (
-            Exception
-        ) as error:  # said once; the job goes on, and the courier tries again while metrics wait
+            self.real, facts = attempt.result(seconds)
+        except Exception as error:  # said once; the courier tries again while metrics wait
+            if attempt.over:
+                self._attempt = None
             self._notice(f"run history does not answer ({type(error).__name__}): metrics wait in the journal")
             return None
         self._facts = RunFacts(
@@ -60,6 +63,12 @@ class Whereabouts:
         return self.real
 
 
+def is_worker() -> bool:
+    """Whether multiprocessing started this process; also while a spawned one still imports the main script."""
+    inheriting = getattr(multiprocessing.current_process(), "_inheriting", False)
+    return bool(inheriting) or multiprocessing.parent_process() is not None
+
+
 def host(known: Identity | None = None, url: str = "") -> Host:
     """What this process knows of itself; a run's local id stays what it was."""
     script = os.path.basename(sys.argv[0] if sys.argv else "") or "python"
@@ -67,7 +76,7 @@ def host(known: Identity | None = None, url: str = "") -> Host:
         script="notebook" if "ipykernel" in script else script,
         folder=os.path.basename(os.getcwd()) or "/",
         node=platform.node(),
-        is_worker=multiprocessing.parent_process() is not None,
+        is_worker=is_worker(),
         url=url,
         local_run=known.step_id if known is not None and not known.in_job else "",
     )
