@@ -11,16 +11,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from amllog import account, api, settings as config
+from amllog import account, identities, settings as config
 from amllog.account import Account, Wants
 from amllog.delivery import Outlet
 from amllog.errors import UsageError
+from amllog.identities import RunFacts
 from amllog.leftovers import Delivery
 from amllog.outlets import assembly
 from amllog.present import show
 from amllog.record import is_run_metric, key_of
 from amllog.segment import Segment, claim, look
-from amllog.whereabouts import Whereabouts
+from amllog.settings import Settings
+from amllog.whereabouts import Whereabouts, host
 
 INSIGHTS, RUN_METRICS = "app_insights", "run_metrics"
 _FILE_COLUMNS = ("file", "writer", "records", "waiting", "refused")
@@ -32,12 +34,12 @@ _WANTS: Wanting = {INSIGHTS: lambda line: bool(key_of(line)), RUN_METRICS: is_ru
 def status(options: Namespace, environ: Mapping[str, str]) -> int:
     """The account of a directory; 1 if anything was refused."""
     directory = directory_of(options, environ)
-    report = _report(directory)
+    found = report(directory, environ)
     if options.json:
-        show.answer(show.as_json(report))
+        show.answer(show.as_json(found))
     else:
-        _tell(report, _account(directory, _WANTS))
-    return int(report["refused"] > 0)
+        _tell(found, _account(directory, _WANTS))
+    return int(found["refused"] > 0)
 
 
 def deliver(options: Namespace, environ: Mapping[str, str]) -> int:
@@ -48,7 +50,7 @@ def deliver(options: Namespace, environ: Mapping[str, str]) -> int:
     before = _account(directory, wants)
     if not options.json:
         show.answer(f"before: {before}")
-    delivery = Delivery(directory, api.identity().node, outlets, options.timeout)
+    delivery = Delivery(directory, _node(environ), outlets, options.timeout)
     try:
         delivery.deliver(show.notice)
         for outlet in outlets:
@@ -102,9 +104,11 @@ def _account(directory: Path, wants: Wanting) -> Account:
             segment.close()
 
 
-def _report(directory: Path) -> dict[str, Any]:
+def report(directory: Path, environ: Mapping[str, str]) -> dict[str, Any]:
+    """The account of a directory in terms of JSON, with what each file holds."""
     found = _account(directory, _WANTS)
-    files = [_file(path) for path in sorted(directory.glob("*.jsonl"))]
+    node = _node(environ)
+    files = [_file(path, node) for path in sorted(directory.glob("*.jsonl"))]
     return {
         **found.as_dict(),
         "waiting": found.waiting,
@@ -118,9 +122,14 @@ def _segments(directory: Path) -> list[Segment]:
     return [segment for segment in map(look, sorted(directory.glob("*.jsonl"))) if segment is not None]
 
 
-def _file(path: Path) -> dict[str, Any]:
+def _node(environ: Mapping[str, str]) -> str:
+    """The name of this machine as journal files have it, also where settings are wrong."""
+    return identities.discover(environ, host(), Settings(), RunFacts()).node
+
+
+def _file(path: Path, node: str) -> dict[str, Any]:
     """What one file holds, and whether its writer lives."""
-    claimed = claim(path, api.identity().node)
+    claimed = claim(path, node)
     segment = claimed or look(path)
     if segment is None:  # gone meanwhile
         return {

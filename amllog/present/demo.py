@@ -11,6 +11,7 @@ from argparse import Namespace
 from pathlib import Path
 
 from amllog.errors import UsageError
+from amllog.present.packages import is_there
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 EXAMPLE = Path("examples", "pipeline", "run.py")
@@ -23,4 +24,8 @@ def demo(options: Namespace) -> int:
     found = [folder / EXAMPLE for folder in (Path.cwd(), REPOSITORY) if (folder / EXAMPLE).is_file()]
     if not found:
         raise UsageError(MISSING)
+    needed = {"sklearn": "scikit-learn", "cryptography": "cryptography"}
+    missing = [package for module, package in needed.items() if not is_there(module)]
+    if missing:
+        raise UsageError(f"the example needs {' and '.join(missing)}: pip install {' '.join(missing)}")
     return subprocess.run([sys.executable, str(found[0]), *options.args], check=False).returncode
