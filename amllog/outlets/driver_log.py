@@ -47,6 +47,10 @@ class DriverLog:
         self._delivered = itertools.count()  # next() is atomic: threads need no lock to count
         self._refused: Counter[str] = Counter()
 
+    def go_on_from(self, before: DriverLog) -> None:
+        """Take over the counts of the one before."""
+        self._delivered, self._refused = before._delivered, before._refused
+
     def write(self, line: Line) -> None:
         """Write and flush one line; a failure is counted with its reason."""
         stream = getattr(sys.stdout, "amllog_beneath", sys.stdout)  # not into our own capture of prints
@@ -70,7 +74,7 @@ class DriverLog:
 
     def _text(self, line: Line, stream: TextIO) -> str:
         if self._form == "json":
-            return _json(line, self._common)
+            return _json(line, self._common, ascii_only=not _speaks_unicode(stream))
         if self._form == "console" or (self._form == "auto" and _shows_colour(stream)):
             return _console(line)
         return _plain(line)
@@ -91,35 +95,43 @@ def _shows_colour(stream: TextIO) -> bool:
 
 
 def _plain(line: Line) -> str:
-    pairs = "".join(f"  {key}={_value(value)}" for key, value in line.dimensions.items())
+    pairs = "".join(f"  {_visible(key)}={_value(value)}" for key, value in line.dimensions.items())
     head = (
-        f"{timestamp(line.seconds)[:23]}Z {line.level_name:<8} {line.logger}: {_visible(line.message)}{pairs}"
+        f"{timestamp(line.seconds)[:23]}Z {_visible(line.level_name):<8} {_visible(line.logger)}: "
+        f"{_visible(line.message)}{pairs}"
     )
     return f"{head}\n{_indented(line.stack)}" if line.stack else head
 
 
 def _console(line: Line) -> str:
     colour = _colour(line.level)
-    pairs = "".join(f"  {_GREY}{key}={_OFF}{_value(value)}" for key, value in line.dimensions.items())
+    pairs = "".join(
+        f"  {_GREY}{_visible(key)}={_OFF}{_value(value)}" for key, value in line.dimensions.items()
+    )
     head = (
-        f"{_GREY}{timestamp(line.seconds)[11:23]}{_OFF} {colour}{line.level_name:<8}{_OFF} "
-        f"{_GREY}{line.logger}:{_OFF} {_visible(line.message)}{pairs}"
+        f"{_GREY}{timestamp(line.seconds)[11:23]}{_OFF} {colour}{_visible(line.level_name):<8}{_OFF} "
+        f"{_GREY}{_visible(line.logger)}:{_OFF} {_visible(line.message)}{pairs}"
     )
     return f"{head}\n{_indented(line.stack)}" if line.stack else head
 
 
-def _json(line: Line, common: Mapping[str, str]) -> str:
-    found: dict[str, Any] = {
+def _json(line: Line, common: Mapping[str, str], *, ascii_only: bool) -> str:
+    """One object; a dimension that has the name of a member of ours gets a `_` behind it."""
+    said: dict[str, Any] = {
         "time": timestamp(line.seconds),
         "level": line.level_name,
         "logger": line.logger,
         "message": line.message,
-        **common,
-        **line.dimensions,
     }
     if line.stack:
-        found["stack"] = line.stack
-    return json.dumps(found, ensure_ascii=False)
+        said["stack"] = line.stack
+    stamped = {**common, **line.dimensions}
+    rest = {f"{key}_" if key in said else key: value for key, value in stamped.items()}
+    return json.dumps({**said, **rest}, ensure_ascii=ascii_only)
+
+
+def _speaks_unicode(stream: TextIO) -> bool:
+    return (getattr(stream, "encoding", None) or "utf-8").lower().startswith("utf")
 
 
 def _colour(level: int) -> str:
@@ -133,7 +145,7 @@ def _value(value: str) -> str:
     """A dimension's value on a line of words: quoted where a reader could not tell its end."""
     if value and not any(character in value for character in " \t\n\r\"'="):
         return _visible(value)
-    return json.dumps(value, ensure_ascii=False)
+    return _visible(json.dumps(value, ensure_ascii=False))
 
 
 def _visible(text: str) -> str:
