@@ -37,10 +37,11 @@ test: .venv/.tools
 	@$(AS_PIP); $(BIN)/nox
 
 bench: .venv/.installed
-	@for script in bench/*.py; do $(BIN)/python "$$script"; done
+	$(BIN)/python bench/run.py
 
 docs: .venv/.installed
 	@$(BIN)/python docs/make_settings.py
+	@$(BIN)/python docs/make_cli.py
 
 clean:
 	rm -rf .venv .nox dist build .coverage* .mypy_cache .pytest_cache .ruff_cache .hypothesis .amllog
