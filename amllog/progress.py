@@ -5,6 +5,7 @@ In: any iterable. Out: its items, unchanged.
 
 from __future__ import annotations
 
+import importlib.util
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -22,10 +23,16 @@ def someone_watches() -> bool:
 
 
 def bar(items: Iterable[T], description: str, total: int | None) -> Iterable[T]:
-    """tqdm's bar: a widget in notebooks, text on a terminal."""
-    from tqdm.auto import tqdm
+    """tqdm's bar: a widget in notebooks that can show one, else text."""
+    found: Iterable[T]
+    if "ipykernel" in sys.modules and importlib.util.find_spec("ipywidgets") is not None:
+        from tqdm.notebook import tqdm as widget
 
-    found: Iterable[T] = tqdm(items, desc=description, total=total)
+        found = widget(items, desc=description, total=total)
+    else:  # not tqdm.auto, which warns in a notebook without widgets
+        from tqdm import tqdm
+
+        found = tqdm(items, desc=description, total=total)
     return found
 
 

@@ -40,4 +40,5 @@ def run_notebook(path: Path, job: dict[str, str]) -> None:
     nbformat, nbclient = pytest.importorskip("nbformat"), pytest.importorskip("nbclient")
     notebook = nbformat.read(path, as_version=4)
     os.environ.update(job)
-    nbclient.NotebookClient(notebook, timeout=120, kernel_name="python3", cwd=path.parent).execute()
+    where = {"metadata": {"path": str(path.parent)}}
+    nbclient.NotebookClient(notebook, timeout=120, kernel_name="python3", resources=where).execute()
