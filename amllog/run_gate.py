@@ -50,7 +50,7 @@ class RunGate(Happenings):
 
     def metric(self, name: str, value: Number, step: int | None, run_id: str | None) -> None:
         """A finite number from `log.run`."""
-        self.guarded(lambda: self._written("scalar", name, value, step, run_id, {}, NOWHERE))
+        self.guarded(lambda: self._written("run", name, value, step, run_id, {}, NOWHERE))
 
     def run_record(self, kind: str, name: str, data: Mapping[str, Any], *, run_id: str | None) -> None:
         """Anything else from `log.run`: lists, rows, tables, texts, tags, files, child runs."""
