@@ -108,8 +108,8 @@ def capture(**settings: object) -> Generator[Captured, None, None]:
             yield captured
         finally:
             captured.close()
-            session.shutdown(0.0)
             session.gate.strict, session.pinned = strict, pinned
+            session.shutdown(0.0)
             os.environ.update(environment)
     if before is not None:
         session.setup(before)

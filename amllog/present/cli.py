@@ -85,7 +85,7 @@ def _doctor(chosen: Namespace) -> int:
 def _demo(chosen: Namespace) -> int:
     from amllog.present import demo
 
-    return demo.demo(chosen)
+    return demo.demo()
 
 
 COMMANDS = {

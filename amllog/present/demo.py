@@ -1,31 +1,41 @@
 """`amllog demo`: finds the example pipeline and runs it.
 
-In: arguments for it. Out: its own output and exit code, or what to do where it is not installed.
+In: nothing. Out: the example's own output and exit code, or what to do where it cannot run. The example stands in
+examples/pipeline of the repository; the wheel puts the same files into share/amllog/demo.
 """
 
 from __future__ import annotations
 
 import subprocess
 import sys
-from argparse import Namespace
+from importlib import metadata
 from pathlib import Path
 
 from amllog.errors import UsageError
 from amllog.present.packages import is_there
 
-REPOSITORY = Path(__file__).resolve().parents[2]
-EXAMPLE = Path("examples", "pipeline", "run.py")
-MISSING = """the example pipeline is not here: it belongs to the repository, not to the installed package.
+CLONE = Path(__file__).resolve().parents[2] / "examples" / "pipeline" / "run.py"
+INSTALLED = "share/amllog/demo/run.py"
+NEEDED = {"sklearn": "scikit-learn", "cryptography": "'amllog[local]'"}
+NOWHERE = """the example pipeline is not installed here (a wheel of amllog brings it).
 In a clone of the repository: make demo"""
 
 
-def demo(options: Namespace) -> int:
-    """Run the example of the clone that we stand in, or that amllog runs from."""
-    found = [folder / EXAMPLE for folder in (Path.cwd(), REPOSITORY) if (folder / EXAMPLE).is_file()]
-    if not found:
-        raise UsageError(MISSING)
-    needed = {"sklearn": "scikit-learn", "cryptography": "cryptography"}
-    missing = [package for module, package in needed.items() if not is_there(module)]
+def demo() -> int:
+    """Run the example in the present folder."""
+    script = CLONE if CLONE.is_file() else _installed()
+    if script is None:
+        raise UsageError(NOWHERE)
+    missing = [package for module, package in NEEDED.items() if not is_there(module)]
     if missing:
-        raise UsageError(f"the example needs {' and '.join(missing)}: pip install {' '.join(missing)}")
-    return subprocess.run([sys.executable, str(found[0]), *options.args], check=False).returncode
+        raise UsageError(f"the example needs more packages: pip install {' '.join(missing)}")
+    return subprocess.run([sys.executable, str(script)], check=False).returncode
+
+
+def _installed() -> Path | None:
+    try:
+        files = metadata.files("amllog") or []
+    except metadata.PackageNotFoundError:  # it runs from a copy
+        return None
+    found = (Path(str(file.locate())) for file in files if file.as_posix().endswith(INSTALLED))
+    return next(found, None)

@@ -48,7 +48,7 @@ def _command(commands: Any, name: str, sentence: str, more: str = "", examples: 
     found: ArgumentParser = commands.add_parser(
         name,
         help=sentence,
-        description=f"{sentence[0].upper()}{sentence[1:]}.{' ' + more if more else ''}",
+        description=f"{sentence[0].upper()}{sentence[1:]}.{more if more[:1] == chr(10) else ' ' * bool(more) + more}",
         epilog=f"examples:\n{examples}" if examples else None,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
@@ -69,11 +69,9 @@ def _add_running(commands: Any) -> None:
     )
     run.add_argument("script", metavar="SCRIPT", help="the script to run")
     run.add_argument("args", nargs=argparse.REMAINDER, metavar="ARGS", help="the script's own arguments")
-    demo = _command(commands, "demo", "run the example pipeline on this machine, without Azure",
-                    "\n\nThree steps on a real data set, against a stand-in for Azure on loopback.")  # fmt: skip
-    demo.add_argument(
-        "args", nargs=argparse.REMAINDER, metavar="ARGS", help="arguments of the example's run.py"
-    )
+    _command(commands, "demo", "run the example pipeline on this machine, without Azure",
+             "\n\nThree steps on a real data set, against a stand-in for Azure on loopback. What it writes is\n"
+             "below ./.amllog/demo. Needs scikit-learn, and the extra amllog[local].")  # fmt: skip
     serve = _command(
         commands, "serve", "be Azure on this machine, until Ctrl-C",
         "\n\nAnswers as Application Insights and as Azure ML's run history do, on loopback only, and writes down\n"

@@ -6,6 +6,7 @@ In: a script or a module with its arguments. Out: the script's own exit; one tha
 from __future__ import annotations
 
 import builtins
+import os
 import runpy
 import sys
 import types
@@ -25,13 +26,13 @@ def run(target: str, arguments: Sequence[str], *, is_module: bool) -> None:
     if not is_module and not Path(target).is_file():
         raise UsageError(f"there is no script {target} in {Path.cwd()}; for a module: amllog run -m {target}")
     sys.argv = [target, *arguments]
-    _put_first("" if is_module else str(Path(target).resolve().parent))
+    _put_first(str(Path.cwd() if is_module else Path(target).resolve().parent))
     api.setup()
     try:
         if is_module:
             runpy.run_module(target, run_name="__main__", alter_sys=True)
         else:
-            _run_script(target)
+            _run_script(os.path.abspath(target))
     except SystemExit as stop:
         code = stop.code if isinstance(stop.code, int) else int(stop.code is not None)
         if code:
