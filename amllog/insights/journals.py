@@ -128,7 +128,8 @@ def find(rows: Sequence[Row], name: str) -> tuple[str, list[Row]]:
 
 def is_error(row: Row) -> bool:
     """Whether a row is bad news: an exception, a log at ERROR or above, a step that failed."""
-    return row["kind"] == "exception" or level_of(row) >= ERROR or row.get("success") is False
+    failed = row["kind"] == "step" and not row["success"]
+    return failed or row["kind"] == "exception" or level_of(row) >= ERROR
 
 
 def level_of(row: Row) -> int:

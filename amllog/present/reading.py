@@ -56,7 +56,7 @@ def logs(options: Namespace, where: Sequence[Path]) -> int:
 def errors(options: Namespace, where: Sequence[Path]) -> int:
     """Exceptions, logs at ERROR or above, and steps that failed; 1 if there are any."""
     rows = journals.where(_rows(options, where), step=options.step, contains=options.contains)
-    found = [row for row in rows if row["kind"] != "span" and journals.is_error(row)]
+    found = list(filter(journals.is_error, rows))
     found.sort(
         key=lambda row: bool(row["kind"] == "step")
     )  # its failure is told at its end, not where it began
