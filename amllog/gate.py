@@ -32,6 +32,7 @@ class Gate(RunGate):
         """Back to the state before setup()."""
         super().reset()
         self._run: Run | None = None
+        self.ends_run = False  # whether run history must be told how the step ended: a job's service knows
         self._ended = False
         self._odd: set[str] = set()  # metrics that were NaN or infinite, each said once at WARNING
 
@@ -123,6 +124,8 @@ class Gate(RunGate):
                 under,
             )
         )
+        if self.ends_run:
+            self.run_record("call", "run.end", {"status": "FAILED" if result else "FINISHED"}, run_id=None)
 
     def parent(self) -> tuple[str, str]:
         """(operation id, span id) that a record made here belongs under."""

@@ -108,8 +108,13 @@ class Session:
                          f" {self._post.directory}")  # fmt: skip
         if metrics != "none":
             run = self.gate.real_run
-            outlets.append(assembly.metrics_outlet(metrics, self._post.directory, run, self._reach_run))
+            outlets.append(
+                assembly.metrics_outlet(
+                    metrics, self._post.directory, run, self._reach_run, identity.step_id, os.environ
+                )
+            )
         self.gate.online = metrics != "none" and assembly.writes_run_metrics(settings, identity)
+        self.gate.ends_run = self.gate.online and metrics == "mlflow"
         redactor = Redactor(settings.redact, config.secrets(os.environ))
         driver = DriverLog(settings.driver_format, settings.driver_level, identity.dimensions())
         driver.go_on_from(self.gate.driver)

@@ -39,7 +39,7 @@ GUARDS = {  # where an except may take everything: how many, and whom it guards 
     "courier": (1, "azureml at setup(): carried to the thread that waits"),
     "delivery": (1, "an outlet: what it was offered waits"),
     "present": (1, "a package's own import, in doctor: the check says what it raised"),
-    "outlets": (4, "stdout, a telemetry processor, azureml: the verdict says what failed"),
+    "outlets": (5, "stdout, a telemetry processor, azureml, mlflow: the verdict says what failed"),
 }
 ANSWERS = {"amllog.text.number"}  # nothing is lost: that the value is no number is the answer
 POWERS = {  # what only these rooms may do

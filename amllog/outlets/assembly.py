@@ -59,12 +59,22 @@ def insights_outlet(settings: Settings, exporter: str, since: float) -> Outlet:
     return AppInsights(settings.connection_string, since=since)
 
 
-def metrics_outlet(kind: str, directory: Path, run: Any, connect: Callable[[float], Any]) -> Outlet:
-    """The outlet of run metrics. `connect` reaches for the run later, where it is not known yet."""
+def metrics_outlet(
+    kind: str,
+    directory: Path,
+    run: Any,
+    connect: Callable[[float], Any],
+    step_id: str = "",
+    environ: Mapping[str, str] | None = None,
+) -> Outlet:
+    """The outlet of run metrics. `connect` reaches for azureml's run later, where it is not known yet.
+
+    `step_id`, `environ`: of the process whose metrics go to the MLflow run that its environment names.
+    """
     if kind == "mlflow":
         from amllog.outlets.run_metrics.mlflow import MLflowOutlet
 
-        return MLflowOutlet()
+        return MLflowOutlet(directory, step_id=step_id, environ=environ)
     from amllog.outlets.run_metrics.outlet import AzureMLOutlet
 
     return AzureMLOutlet(directory, run, connect)

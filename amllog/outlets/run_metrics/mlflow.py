@@ -1,0 +1,147 @@
+"""The outlet `run_metrics` where MLflow keeps the runs: journal lines → `MlflowClient`.
+
+In: lines of the journal. Out: requests (or files) of the tracking store that MLflow itself is set to, and a verdict
+per line. mlflow is imported with the first line, in a thread of ours.
+
+mlflow's requests repeat themselves for minutes, which only the environment could change, for the script's own calls
+too. So the work is done in a thread that is waited for as long as the courier has time; what it comes to later is
+kept until its lines are offered again, so that nothing is sent twice (docs/decisions/0009).
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from amllog import record
+from amllog.courier import Attempt
+from amllog.delivery import DELIVERED, Answer, Verdict, refused, waiting
+from amllog.outlets.run_metrics import conversion, mlflow_conversion
+from amllog.outlets.run_metrics.conversion import Call, Post
+from amllog.outlets.run_metrics.mlflow_runs import Runs
+
+BUSY_SECONDS = 5.0  # how long an offer waits for the work of an earlier one: other outlets wait with it
+Line = bytes
+
+
+class MLflowOutlet:
+    """The outlet `run_metrics`, by way of MLflow.
+
+    `directory`: where the files that lines speak of were spooled. `step_id`: of this process's own run, whose lines
+    go to MLFLOW_RUN_ID of `environ`, else to the run that the script began; other lines go to the MLflow run of
+    their id, or to one that amllog makes for that id, once.
+    """
+
+    name = "run_metrics"
+    max_records = 1_000
+    max_bytes = 4 * 1024 * 1024
+
+    def __init__(
+        self, directory: str | Path, *, step_id: str = "", environ: Mapping[str, str] | None = None
+    ) -> None:
+        self._runs = Runs(Path(directory), step_id, {} if environ is None else environ)
+        self._settled: dict[Line, Verdict] = {}  # by work that nobody waited for any more
+        self._trouble = ""
+        self._attempt: Attempt | None = None
+        self._process = os.getpid()
+
+    def wants(self, line: bytes) -> bool:
+        """Whether the line is meant for run history."""
+        return record.is_run_metric(line)
+
+    def offer(self, lines: Sequence[bytes], seconds: float) -> Answer:
+        """Have the lines sent; what is not settled in time waits, and is asked for again."""
+        started = time.monotonic()
+        if self._process != os.getpid():  # forked: the thread at work stayed with the parent
+            self._attempt, self._process = None, os.getpid()
+        if not self._is_over(min(seconds, BUSY_SECONDS)):
+            return Answer(waiting("mlflow: no answer yet"))
+        new = [line for line in lines if line not in self._settled]
+        left = max(0.1, seconds - (time.monotonic() - started))
+        if new:
+            deadline = time.monotonic() + left
+            self._attempt = Attempt(lambda: self._work(new, deadline))
+            if not self._is_over(left):
+                self._trouble = "mlflow: no answer in time"
+        unsettled = waiting(self._trouble or "mlflow: no time left")
+        verdicts = {index: self._settled.pop(line, unsettled) for index, line in enumerate(lines)}
+        return Answer(odd={index: one for index, one in verdicts.items() if one is not DELIVERED})
+
+    def close(self) -> None:
+        """Nothing is held open: mlflow keeps its connections itself."""
+
+    def _is_over(self, seconds: float) -> bool:
+        """Whether no work goes on any more, after at most so many seconds."""
+        if self._attempt is not None:
+            try:
+                self._attempt.result(seconds)
+            except TimeoutError:
+                return False
+            self._attempt = None
+        return True
+
+    def _work(self, lines: Sequence[Line], deadline: float) -> None:
+        """Settle what can be settled, and say why the rest waits."""
+        sending = _Sending(self._runs, self._settled, deadline)
+        sending.send(lines)
+        self._trouble = sending.trouble
+
+
+class _Sending:
+    """One batch on its way: metrics together, calls between them in their order."""
+
+    def __init__(self, runs: Runs, settled: dict[Line, Verdict], deadline: float) -> None:
+        self.runs, self.settled, self.deadline = runs, settled, deadline
+        self.trouble = ""  # of the store as a whole: nothing more is tried
+        self.pending: dict[str | None, list[tuple[Line, Post]]] = {}
+
+    def send(self, lines: Sequence[Line]) -> None:
+        """Settle line by line, until trouble comes or time is up."""
+        for line in lines:
+            wish = conversion.decode(line)
+            if wish is None:
+                self.settled[line] = refused("not readable as a run metric")
+            elif isinstance(wish, Post):
+                self.pending.setdefault(wish.run_id, []).append((line, wish))
+            else:
+                self._flush()
+                self._call(line, wish)
+        self._flush()
+
+    def _call(self, line: Line, call: Call) -> None:
+        self._settle([line], lambda: self.runs.perform(line, call))
+
+    def _flush(self) -> None:
+        pending, self.pending = self.pending, {}
+        for posts in pending.values():
+            self._post(posts)
+
+    def _post(self, posts: list[tuple[Line, Post]]) -> None:
+        """Log metrics of one run; in halves where the store refuses the whole, so that a bad one goes alone."""
+        lines = [line for line, _ in posts]
+        found = self._settle(lines, lambda: self.runs.log(lines[0], [post for _, post in posts]), whole=False)
+        if found is None or found.state != "refused":
+            return
+        if len(posts) == 1 or mlflow_conversion.ABSENT in found.reason:
+            self.settled.update(dict.fromkeys(lines, found))
+            return
+        for half in (posts[: len(posts) // 2], posts[len(posts) // 2 :]):
+            self._post(half)
+
+    def _settle(self, lines: list[Line], work: Callable[[], object], whole: bool = True) -> Verdict | None:
+        """Do the work, and give the lines its verdict; `whole`: also if they are refused."""
+        if self.trouble or time.monotonic() >= self.deadline:
+            return None
+        try:
+            work()
+        except Exception as error:  # of mlflow, of the network, of a file: the verdict says it
+            verdict = mlflow_conversion.verdict(error)
+        else:
+            verdict = DELIVERED
+        if verdict.state == "waiting":
+            self.trouble = verdict.reason
+        elif verdict is DELIVERED or whole:
+            self.settled.update(dict.fromkeys(lines, verdict))
+        return verdict
