@@ -11,6 +11,7 @@ journal, the courier and the account stand in their place (docs/decisions/0009-o
 from __future__ import annotations
 
 import importlib.metadata
+import os
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -33,10 +34,12 @@ class OpenTelemetryOutlet(AppInsights):
         super().__init__(target, since=since)  # no credential: the pipeline authorizes, not our own headers
         self._target, self._identity = target, credential
         self._session: Any = _Pipeline(_client(target, credential))
+        self._pid = os.getpid()
 
     def connection(self) -> Any:
-        """The exporter's pipeline; opened anew after `close()`."""
-        if self._session is None:
+        """The exporter's pipeline; opened anew after `close()`, and in a forked child."""
+        if self._session is None or self._pid != os.getpid():
+            self._pid = os.getpid()
             self._session = _Pipeline(_client(self._target, self._identity))
         return self._session
 
