@@ -30,9 +30,18 @@ def message(event: object, args: tuple[object, ...]) -> tuple[str, Mapping[Any, 
     said = text.of(event)
     if not args:
         return said, {}
-    if len(args) == 1 and isinstance(args[0], Mapping) and "%(" not in said:
-        return said, args[0]
-    return _percent(said, args[0] if len(args) == 1 and isinstance(args[0], Mapping) else args), {}
+    if len(args) == 1 and isinstance(args[0], Mapping):
+        return _percent(said, args[0]), {} if "%(" in said else args[0]
+    return _percent(said, args), {}
+
+
+def extra(given: object) -> dict[Any, object]:
+    """The dimensions in logging's `extra` argument, those under `custom_dimensions` among them."""
+    if not isinstance(given, Mapping):
+        return {"extra": given}
+    found = dict(given)
+    custom = found.pop("custom_dimensions", {})
+    return {**found, **custom} if isinstance(custom, Mapping) else dict(given)
 
 
 def formatted(entry: logging.LogRecord) -> str:
@@ -46,6 +55,8 @@ def _percent(said: str, args: Any) -> str:
     try:
         return str(said % args)
     except Exception:  # wrong number or type of arguments, or an argument's own __str__ fails
+        if isinstance(args, Mapping) and "%(" not in said:  # "100% sure", with a dict of dimensions
+            return said
         return f"{said} {text.of(args)}"
 
 

@@ -11,10 +11,10 @@ import sys
 import threading
 import warnings
 from collections.abc import Callable, Sequence
-from types import TracebackType
+from types import FrameType, TracebackType
 from typing import Any, TextIO
 
-from amllog import calls
+from amllog import calls, text
 from amllog.gate import Gate
 
 # Loggers whose chatter below WARNING is about transport, often our own: nobody asked for it in a run's records.
@@ -131,9 +131,12 @@ class Capture:
             file: TextIO | None = None,
             line: str | None = None,
         ) -> None:
-            if file is None:
+            if file is None and hook.before is not getattr(
+                logging, "_showwarning", None
+            ):  # captured to a logger
                 place = calls.place_of(filename, lineno)
-                self._gate.tell(logging.WARNING, "py.warnings", f"{category.__name__}: {message}", place)
+                warning = message if isinstance(message, Warning) else category(message)
+                self._gate.tell(logging.WARNING, "py.warnings", text.of(warning), place)
             hook.before(message, category, filename, lineno, file, line)
 
         hook = Hook(warnings, "showwarning", show)
@@ -230,12 +233,23 @@ class _Tee:
         *whole, rest = (getattr(self._started, "text", "") + said).split("\n")
         self._started.text = rest[-100_000:]
         for line in whole:
-            if line.strip():
+            if line.strip() and not _is_a_handlers(sys._getframe(1)):
                 self._gate.tell(logging.INFO, "print", line, calls.place(sys._getframe(1)))
         return count
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
+
+
+def _is_a_handlers(frame: FrameType | None) -> bool:
+    """Whether a logging handler writes here: its line is a record already."""
+    for _ in range(20):
+        if frame is None:
+            return False
+        if frame.f_code.co_name == "callHandlers":
+            return True
+        frame = frame.f_back
+    return False
 
 
 def _handlers(logger: logging.Logger) -> list[logging.Handler]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from types import MappingProxyType
 
@@ -24,7 +24,10 @@ def bound(**dimensions: object) -> Generator[None, None, None]:
     try:
         yield
     finally:
-        _bound.reset(token)
+        with suppress(
+            ValueError
+        ):  # a generator may be ended in another context, where there is nothing to undo
+            _bound.reset(token)
 
 
 @contextmanager
@@ -34,7 +37,8 @@ def inside(span_id: str) -> Generator[None, None, None]:
     try:
         yield
     finally:
-        _span.reset(token)
+        with suppress(ValueError):  # as above
+            _span.reset(token)
 
 
 def dimensions() -> Mapping[str, object]:

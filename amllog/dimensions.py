@@ -32,4 +32,4 @@ def fill(own: dict[str, str], layer: Mapping[Any, object], redactor: Redactor) -
         elif type(value) in _PLAIN:
             own[key] = text.of(value)
         else:
-            own[key] = text.cut(redactor.mask(text.of(value)), record.MAX_VALUE)
+            own[key] = redactor.masked(text.of(value), record.MAX_VALUE)

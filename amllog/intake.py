@@ -78,6 +78,7 @@ class Intake:
         self, stamp: Stamp, append: Callable[[bytes], bool], driver: DriverLog, redactor: Redactor
     ) -> None:
         """Begin to keep records, first those that were made before."""
+        record.load_codec()
         self._stamp, self._append, self.driver, self.redactor = stamp, append, driver, redactor
         self.threshold = min(driver.level, stamp.insights_level)
         while self._early:
@@ -99,6 +100,8 @@ class Intake:
         try:
             error = calls.exception(values.pop("exc_info", None)) if "exc_info" in values else None
             message, extra = calls.message(event, args)
+            if "extra" in values:  # as scripts write it that had a stdlib logger
+                values = {**calls.extra(values.pop("extra")), **values}
             own = self._own(context.dimensions(), bound, extra, values)
             self._say(level, logger, message, own, calls.place(frame), error, shown)
         except Exception as fault:  # the one guard of this entry: counted, told by status()
@@ -113,14 +116,14 @@ class Intake:
                 layers.append({key: extra[key] for key in extra.keys() - _STANDARD})
                 if isinstance(extra.get("custom_dimensions"), Mapping):
                     layers.append(extra["custom_dimensions"])
-            if isinstance(entry.args, Mapping) and "%(" not in str(entry.msg):
+            if isinstance(entry.args, Mapping) and "%(" not in text.of(entry.msg):
                 layers.append(entry.args)
             own = self._own(*layers)
             if entry.stack_info:
-                own["stack_info"] = self.redactor.mask(text.cut(entry.stack_info, record.MAX_VALUE))
+                own["stack_info"] = self.redactor.masked(text.of(entry.stack_info), record.MAX_VALUE)
             place = Place(entry.module, entry.pathname, entry.lineno)
-            error = entry.exc_info[1] if entry.exc_info else None
-            operation = (extra["traceId"], extra.get("spanId", "")) if extra.get("traceId") else None
+            error = calls.exception(entry.exc_info)
+            operation = _operation(extra) if "traceId" in extra else None
             self._say(
                 entry.levelno, entry.name, calls.formatted(entry), own, place, error, shown,
                 seconds=entry.created, level_name=entry.levelname, operation=operation,
@@ -138,6 +141,8 @@ class Intake:
 
     def tell(self, level: int, logger: str, message: str, place: Place) -> None:
         """Something that Python itself shows on the driver log: a warning, a print."""
+        if level < self.threshold:
+            return
         try:
             self._say(level, logger, message, self._own(context.dimensions()), place, None, True)
         except Exception as fault:  # the one guard of this entry
@@ -173,7 +178,7 @@ class Intake:
         operation: tuple[str, str] | None = None,
     ) -> None:
         """A message or an exception: its draft, and its line on the driver log."""
-        message = text.cut(self.redactor.mask(message), record.MAX_MESSAGE)
+        message = self.redactor.masked(message, record.MAX_MESSAGE)
         severity = record.severity(level)
         stack = ""
         if error is None:
@@ -204,12 +209,14 @@ class Intake:
             properties["module"] = draft.place.module
             properties["fileName"] = draft.place.file
             properties["lineNumber"] = str(draft.place.line)
-        properties["logger"] = draft.logger
+        properties["logger"] = draft.logger if len(draft.logger) < 256 else text.cut(draft.logger, 256)
         properties.update(draft.own)
         properties["record_id"] = f"{self._series}-{next(self._numbers):x}"
         operation, parent = draft.operation or context.foreign_span() or ("", context.span_id())
         identity = stamp.identity
-        tags = stamp.sender.tags_of(operation or identity.operation_id, parent or identity.span_id)
+        if not parent and draft.kind != "RequestData":  # which is the step itself
+            parent = identity.span_id
+        tags = stamp.sender.tags_of(operation or identity.operation_id, parent)
         key = stamp.sender.key if draft.level >= stamp.insights_level else None
         data = {**draft.data, "properties": properties}
         if self.processors:
@@ -239,6 +246,12 @@ class Intake:
         if self.strict:
             raise fault
         self.faults[f"amllog: {type(fault).__name__}"] += 1
+
+
+def _operation(extra: Mapping[str, object]) -> tuple[str, str] | None:
+    """What OpenCensus' logging integration put on a record: its trace and span, where there is one."""
+    trace, span = str(extra["traceId"])[:128], str(extra.get("spanId", ""))[:128]
+    return (trace, span) if trace.strip("0") and span.strip("0") else None
 
 
 def _joined(message: str, error: str) -> str:

@@ -22,6 +22,7 @@ from pathlib import Path
 from amllog.segment import Segment, claim, lock
 
 SEGMENT_BYTES = 64 * 1024 * 1024
+PARTS = 8
 _CREATE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | getattr(os, "O_BINARY", 0)
 
 
@@ -39,17 +40,18 @@ class Journal:
         self._room = self._size = 0
         self._torn = False
         self._node = re.sub(r"[^A-Za-z0-9_.]+", "_", node)[:60] or "node"
-        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._fd = -1
         self._open()
 
     def append(self, line: bytes) -> bool:
         """Keep a line; True means that the operating system has it. False: counted in `unwritten`."""
-        if self._size + len(line) > self._room and not self._make_room(len(line)):
-            self.unwritten["journal is full (journal_max_bytes)"] += 1
-            return False
         try:
-            written = os.write(self._fd, b"\n" + line if self._torn else line)
+            if self._size + len(line) > self._room and not self._make_room(len(line)):
+                self.unwritten["journal is full (journal_max_bytes)"] += 1
+                return False
+            if self._torn:
+                line = b"\n" + line
+            written = os.write(self._fd, line)
         except OSError as error:
             self.unwritten[f"journal: {errno.errorcode.get(error.errno or 0, 'OSError')}"] += 1
             return False
@@ -70,19 +72,27 @@ class Journal:
 
     def close(self) -> None:
         """Let go of all files; what waits in them is a leftover for the next process."""
+        self._fd = (
+            -1
+        )  # a thread that still logs must not write into a file that others open under this number
         for segment in self.segments:
             segment.close()
 
     def _open(self) -> None:
+        self.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         path = self.directory / name_for(self._node)
         self._fd = os.open(path, _CREATE, 0o600)
         lock(self._fd)
         self.segments.append(Segment(path, self._fd))
         self._size, self._torn = 0, False
-        self._room = min(SEGMENT_BYTES, self._max_bytes - self._used())
+        # A part of the bound at most: only files that are not written to any more can make room.
+        self._room = min(SEGMENT_BYTES, self._max_bytes // PARTS, self._max_bytes - self._used())
 
     def _make_room(self, wanted: int) -> bool:
-        """A new segment, after removing the oldest settled files if the directory is at its bound."""
+        """A new segment, after removing the oldest settled files if the directory is at its bound.
+
+        Raises OSError if there can be none.
+        """
         with self._lock:
             if self._size + wanted <= self._room:
                 return True  # another thread made it

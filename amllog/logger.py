@@ -88,44 +88,44 @@ class Logger(BoundLoggerBase):
     _logger: Voice
     _context: dict[str, Any]
 
-    def debug(self, event: object = "", *args: object, **dimensions: Any) -> None:
+    def debug(self, event: object = "", /, *args: object, **dimensions: Any) -> None:
         """Log at DEBUG; `args` are for `%` formatting, as in logging."""
         voice = self._logger
         if voice.gate.threshold <= DEBUG:
             voice.gate.log(DEBUG, voice.name, event, args, dimensions, self._context, sys._getframe(1))
 
-    def info(self, event: object = "", *args: object, **dimensions: Any) -> None:
+    def info(self, event: object = "", /, *args: object, **dimensions: Any) -> None:
         """Log at INFO."""
         voice = self._logger
         if voice.gate.threshold <= INFO:
             voice.gate.log(INFO, voice.name, event, args, dimensions, self._context, sys._getframe(1))
 
-    def warning(self, event: object = "", *args: object, **dimensions: Any) -> None:
+    def warning(self, event: object = "", /, *args: object, **dimensions: Any) -> None:
         """Log at WARNING."""
         voice = self._logger
         if voice.gate.threshold <= WARNING:
             voice.gate.log(WARNING, voice.name, event, args, dimensions, self._context, sys._getframe(1))
 
-    def error(self, event: object = "", *args: object, **dimensions: Any) -> None:
+    def error(self, event: object = "", /, *args: object, **dimensions: Any) -> None:
         """Log at ERROR; with `exc_info=True` as an exception."""
         voice = self._logger
         if voice.gate.threshold <= ERROR:
             voice.gate.log(ERROR, voice.name, event, args, dimensions, self._context, sys._getframe(1))
 
-    def critical(self, event: object = "", *args: object, **dimensions: Any) -> None:
+    def critical(self, event: object = "", /, *args: object, **dimensions: Any) -> None:
         """Log at CRITICAL."""
         voice = self._logger
         if voice.gate.threshold <= CRITICAL:
             voice.gate.log(CRITICAL, voice.name, event, args, dimensions, self._context, sys._getframe(1))
 
-    def exception(self, event: object = "", *args: object, **dimensions: Any) -> None:
+    def exception(self, event: object = "", /, *args: object, **dimensions: Any) -> None:
         """Log at ERROR with the exception that is being handled: a row of the exceptions table."""
         voice = self._logger
         if voice.gate.threshold <= ERROR:
             dimensions.setdefault("exc_info", True)
             voice.gate.log(ERROR, voice.name, event, args, dimensions, self._context, sys._getframe(1))
 
-    def log(self, level: int, event: object = "", *args: object, **dimensions: Any) -> None:
+    def log(self, level: int, event: object = "", /, *args: object, **dimensions: Any) -> None:
         """Log at any level number."""
         voice = self._logger
         if voice.gate.threshold <= level:
@@ -149,12 +149,12 @@ class Logger(BoundLoggerBase):
         voice = self._logger
         voice.gate.metrics(voice.name, values, step, {**self._context, **dimensions}, sys._getframe(1))
 
-    def event(self, name: str, **dimensions: Any) -> None:
+    def event(self, name: str, /, **dimensions: Any) -> None:
         """Something that happened: a row of customEvents."""
         voice = self._logger
         voice.gate.event(voice.name, name, {**self._context, **dimensions}, sys._getframe(1))
 
-    def span(self, name: str, **dimensions: Any) -> AbstractContextManager[None]:
+    def span(self, name: str, /, **dimensions: Any) -> AbstractContextManager[None]:
         """`with log.span("load data"):` a row of dependencies with duration and success; spans nest."""
         voice = self._logger
         return voice.gate.span(voice.name, name, {**self._context, **dimensions}, sys._getframe(1))

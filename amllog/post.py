@@ -77,6 +77,11 @@ class Post:
         if self._courier is not None and self.outlets:
             self._courier.drain(seconds, with_leftovers=with_leftovers)
 
+    def halt(self, seconds: float) -> None:
+        """Send nothing any more, but write down what became of what is being sent."""
+        if self._courier is not None:
+            self._courier.stop(seconds)
+
     def status(self) -> Account:
         """The account of this process's records."""
         journal = self._journal

@@ -20,7 +20,6 @@ class ProcessEvents:
         self, at_exit: Callable[[], object], at_term: Callable[[], object], in_child: Callable[[], object]
     ) -> None:
         self._at_term = at_term
-        self._pid = os.getpid()
         self._in_child = in_child
         self._watched = False
         atexit.register(at_exit)
@@ -47,8 +46,7 @@ class ProcessEvents:
 
     def _terminated(self, number: int, frame: FrameType | None) -> None:
         try:
-            if os.getpid() == self._pid:  # a forked child goes at once: its records wait for the parent
-                self._at_term()
+            self._at_term()
         finally:
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)

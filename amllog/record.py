@@ -20,8 +20,12 @@ MAX_NAME = 1_024
 MAX_EVENT_NAME = 512
 MAX_ITEM_BYTES = 65_536
 MAX_AGE_SECONDS = 48 * 3600
+_LAST_SECOND = 253_402_300_799.0  # of the year 9999: the last that has four digits
 
 LEFT_OUT = "dimensions_left_out"  # how many did not fit into the item
+# Stay whatever is left out: which record it is, of which run, and for whom.
+_KEPT = {LEFT_OUT, "record_id", "step_id", "parent_run_id", "run_metric", "run_metric_data", "run_id", "step"}
+_LIMITS = (MAX_KEY, MAX_EVENT_NAME, MAX_NAME, MAX_VALUE, MAX_MESSAGE)
 _SHORT = 200
 
 # Every line begins with the time, at a fixed place, so that age and addressee are read without parsing.
@@ -52,7 +56,8 @@ class Sender(NamedTuple):
         """The envelope's tags for a record under the span `parent_id` of operation `operation_id`."""
         tags = self.tags.copy()
         tags["ai.operation.id"] = operation_id
-        tags["ai.operation.parentId"] = parent_id
+        if parent_id:
+            tags["ai.operation.parentId"] = parent_id
         return tags
 
 
@@ -76,6 +81,7 @@ _second: list[tuple[int, str]] = [(-1, "")]
 
 def timestamp(seconds: float) -> str:
     """Seconds since the epoch as ISO 8601 UTC with microseconds, always 27 characters."""
+    seconds = min(max(0.0, seconds), _LAST_SECOND)
     whole = int(seconds)
     known, prefix = _second[0]
     if known != whole:
@@ -118,6 +124,11 @@ def ordered(found: dict[str, Any]) -> dict[str, Any]:
     """An envelope that others have changed, with its first members in their places again."""
     first: dict[str, Any] = {key: found.pop(key) for key in ("time", "iKey") if key in found}
     return {**first, **found}
+
+
+def load_codec() -> None:
+    """Load it, at setup(): a fork while another thread imports it would leave the child waiting for ever."""
+    import orjson  # noqa: F401  # for the imports below
 
 
 def line(found: dict[str, Any]) -> bytes:
@@ -169,17 +180,20 @@ def is_run_metric(encoded: bytes) -> bool:
 
 
 def _printable(value: Any) -> Any:
+    """Every text without lone surrogates, still within the limit that it was cut to."""
     if isinstance(value, str):
-        return text.printable(value)
+        limit = next((limit for limit in _LIMITS if len(value) <= limit), len(value))
+        return text.cut(text.printable(value), limit)
     if isinstance(value, list):
         return [_printable(item) for item in value]
     if isinstance(value, dict):
-        return {text.printable(key): _printable(item) for key, item in value.items()}
+        return {_printable(key): _printable(item) for key, item in value.items()}
     return value
 
 
 def _shrink(envelope: dict[str, Any], excess: int) -> None:
-    """Takes some of `excess` bytes off: from the longest text, or the last dimensions if all are short."""
+    """Takes some of `excess` bytes off: from the longest text; where all are short, from the frames of a stack,
+    then from the dimensions."""
     data = envelope["data"]["baseData"]
     owner, member = max(_texts(data), key=lambda place: len(place[0][place[1]]))
     value = owner[member]
@@ -187,10 +201,16 @@ def _shrink(envelope: dict[str, Any], excess: int) -> None:
         # A character may take up to 6 bytes (\u0000): halving always ends, the estimate makes it end soon.
         owner[member] = text.cut_middle(value, max(len(value) // 2, len(value) - max(_SHORT // 2, excess)))
         return
+    stacks = [one["parsedStack"] for one in data.get("exceptions", ()) if len(one.get("parsedStack", ())) > 1]
+    if stacks:
+        longest = max(stacks, key=len)
+        del longest[len(longest) // 2 :]
+        return
     dimensions = data["properties"]
     left_out = int(dimensions.pop(LEFT_OUT, 0))
-    for _ in range((len(dimensions) + 1) // 2):
-        dimensions.popitem()
+    free = [name for name in dimensions if name not in _KEPT]
+    for name in free[len(free) // 2 :]:
+        del dimensions[name]
         left_out += 1
     dimensions[LEFT_OUT] = str(left_out)
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from amllog import text
+
 MASK = "***"
 
 _SECRET_WORDS = {
@@ -74,16 +76,22 @@ class Redactor:
             return False
         return secret
 
-    def mask(self, text: str) -> str:
-        """`text` with every secret replaced by `***`."""
+    def mask(self, said: str) -> str:
+        """`said` with every secret replaced by `***`."""
         for value in self._known:
-            if value in text:
-                text = text.replace(value, MASK)
-        lowered = text.lower()
+            if value in said:
+                said = said.replace(value, MASK)
+        lowered = said.lower()
         for hint in _HINTS:
             if hint in lowered:
-                return _SHAPES.sub(_replace, text)
-        return text
+                return _SHAPES.sub(_replace, said)
+        return said
+
+    def masked(self, said: str, limit: int) -> str:
+        """`said`, masked, in at most `limit` characters; of a huge one, only what may remain is looked through."""
+        if len(said) <= 2 * limit:
+            return text.cut(self.mask(said), limit)
+        return text.cut(self.mask(said[: 2 * limit]).ljust(len(said)), limit)
 
     def _judge(self, key: str) -> bool:
         words = [word.lower() for word in _WORD.findall(key)]

@@ -20,6 +20,7 @@ except ImportError:  # Windows has none: there, a leftover is told by its proces
     fcntl = None  # type: ignore[assignment]  # the module or None
 
 _CHUNK_BYTES = 1024 * 1024
+_LINE_BYTES = 64 * 1024  # the most that a line has
 _NAME = re.compile(r"^\d{8}T\d{6}-(?P<node>.*)-(?P<pid>\d+)-[0-9a-f]{4,8}\.jsonl$")
 
 
@@ -57,8 +58,8 @@ class Segment:
 
     def settled(self, outlets: Sequence[str]) -> bool:
         """Whether nothing in the file waits for any of `outlets`."""
-        size = self.size
-        return all(p.to >= size and not p.again for p in map(self.progress, outlets))
+        progresses = [self.progress(outlet) for outlet in outlets]
+        return not any(p.again or self.lines(p.to, _LINE_BYTES) for p in progresses)
 
     def lines(self, start: int, max_bytes: int = _CHUNK_BYTES) -> list[bytes]:
         """Whole lines from `start` on, newline included, about `max_bytes` of them; [] at the end."""
@@ -74,7 +75,7 @@ class Segment:
 
     def line(self, offset: int) -> bytes:
         """The line that begins at `offset`; empty if there is none."""
-        found = self.lines(offset, 64 * 1024)
+        found = self.lines(offset, _LINE_BYTES)
         return found[0] if found else b""
 
     def rest(self, start: int) -> Iterator[bytes]:
@@ -109,9 +110,15 @@ class Segment:
             entry["refused"] = dict(refused)
         if again:
             entry["again"] = list(again)
-        if self._ack_fd is None:
-            self._ack_fd = os.open(self._acks, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        os.write(self._ack_fd, json.dumps(entry).encode() + b"\n")
+        with contextlib.suppress(
+            OSError
+        ):  # the folder is gone, the disk is full: known here, though not there
+            if self._ack_fd is None:
+                self._ack_fd = os.open(self._acks, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+                size = os.fstat(self._ack_fd).st_size
+                if size and _pread(self._ack_fd, 1, size - 1) != b"\n":  # a kill has torn its last line
+                    os.write(self._ack_fd, b"\n")
+            os.write(self._ack_fd, json.dumps(entry).encode() + b"\n")
 
     def remove(self) -> None:
         """Delete the file; what it held and what was settled of it stays known."""

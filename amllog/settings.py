@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from amllog import values
+from amllog import text, values
 from amllog.errors import ConfigError, Problem
 from amllog.redaction import Redactor
 from amllog.values import ConnectionString
@@ -69,7 +69,7 @@ def resolve(arguments: Mapping[str, object], environ: Mapping[str, str]) -> Sett
             continue
         try:
             found[setting.name] = setting.parse(value)
-        except (ValueError, TypeError, re.error) as error:
+        except (ValueError, TypeError, ArithmeticError, RuntimeError, re.error) as error:
             reason = f" ({error})" if isinstance(error, re.error) else ""
             problems.append(Problem(source, _shown(value), f"allowed is {setting.allowed}{reason}"))
     if problems:
@@ -112,12 +112,14 @@ def _given(
 def _unknown(name: str, value: object) -> Problem:
     near = difflib.get_close_matches(name, BY_NAME, n=1)
     hint = f"; did you mean {near[0]}?" if near else f"; there are {', '.join(BY_NAME)}"
-    return Problem(f"setup({name}=…)", Redactor().mask(repr(value))[:80], f"unknown setting{hint}")
+    return Problem(f"setup({name}=…)", _shown(value), f"unknown setting{hint}")
 
 
 def _shown(value: object) -> object:
     """A wrong value as the error shows it: short, and without a secret in it."""
-    return Redactor().mask(value)[:200] if isinstance(value, str) else value
+    if isinstance(value, (int, float, type(None))):
+        return value
+    return Redactor().mask(text.cut(text.of(value), 200))
 
 
 _LEVELS = "a level name (DEBUG, INFO, WARNING, ERROR, CRITICAL) or a number >= 0"

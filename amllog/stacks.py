@@ -13,7 +13,7 @@ from typing import Any
 from amllog import text
 
 MAX_EXCEPTIONS = 10
-MAX_FRAMES = 50
+MAX_FRAMES = 50  # of the first; of those that led to it, half as many each
 MAX_STACK = 16_384
 _MAX_TEXT = 8_192
 
@@ -25,15 +25,15 @@ def details(error: BaseException, mask: Callable[[str], str]) -> list[dict[str, 
     """
     found = []
     for number, (outer, one) in enumerate(_chain(error), start=1):
-        frames = _frames(one)
+        frames = _frames(one, MAX_FRAMES if number == 1 else MAX_FRAMES // number)
         found.append(
             {
                 "id": number,
                 "outerId": outer,
                 "typeName": text.cut(type_name(one), 1_024),
-                "message": text.cut(mask(_message(one)), _MAX_TEXT),
+                "message": text.cut(mask(text.cut(_message(one), 4 * _MAX_TEXT)), _MAX_TEXT),
                 "hasFullStack": bool(frames),
-                "stack": mask(stack_of(one)) if number == 1 else "",
+                "stack": stack_of(one, mask) if number == 1 else "",
                 "parsedStack": frames,
             }
         )
@@ -47,18 +47,19 @@ def type_name(error: BaseException) -> str:
     return kind.__qualname__ if module in ("builtins", "__main__") else f"{module}.{kind.__qualname__}"
 
 
-def stack_of(error: BaseException) -> str:
+def stack_of(error: BaseException, mask: Callable[[str], str]) -> str:
     """The traceback as Python prints it, causes and notes included; the middle is cut if it is very long."""
     try:
         lines = traceback.format_exception(type(error), error, error.__traceback__)
     except Exception as failure:  # a broken __str__, __cause__ or __notes__ must not cost the record
         lines = [f"{type_name(error)} ({type(failure).__name__} while formatting its traceback)"]
-    return text.cut_middle("".join(lines).rstrip(), MAX_STACK)
+    # Cut twice: a secret that the first cut goes through is in the middle that the second takes out.
+    return text.cut_middle(mask(text.cut_middle("".join(lines).rstrip(), 4 * MAX_STACK)), MAX_STACK)
 
 
 def problem_id(error: BaseException) -> str:
     """What groups equal failures: the type and the innermost place."""
-    frames = _frames(error)
+    frames = _frames(error, 2)
     if not frames:
         return text.cut(type_name(error), 1_024)
     return text.cut(f"{type_name(error)} at {frames[0]['fileName']}:{frames[0]['method']}", 1_024)
@@ -94,7 +95,7 @@ def _message(error: BaseException) -> str:
     return "\n".join(parts) or type(error).__name__
 
 
-def _frames(error: BaseException) -> list[dict[str, Any]]:
+def _frames(error: BaseException, limit: int) -> list[dict[str, Any]]:
     """Innermost first, level 0 where it was raised; the middle of a very deep stack is left out."""
     stack = [
         (frame.f_code.co_name, frame.f_code.co_filename, line)
@@ -102,9 +103,14 @@ def _frames(error: BaseException) -> list[dict[str, Any]]:
     ]
     stack.reverse()
     levels = list(enumerate(stack))
-    if len(levels) > MAX_FRAMES:
-        levels = levels[: MAX_FRAMES // 2] + levels[-MAX_FRAMES // 2 :]
+    if len(levels) > limit:
+        levels = levels[: limit - limit // 2] + levels[len(levels) - limit // 2 :]
     return [
-        {"level": level, "method": method, "fileName": file, "line": line or 0}
+        {
+            "level": level,
+            "method": text.cut(method, 1_024),
+            "fileName": text.cut(file, 1_024),
+            "line": line or 0,
+        }
         for level, (method, file, line) in levels
     ]

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Mapping, Set
 from typing import Any, cast
 
 MAX_NODES = 1_000
+MAX_CHARACTERS = 32_768  # of the texts inside a container; a text of its own is cut by who knows its limit
 MAX_DEPTH = 8
 
 _SCALARS = (str, bool, int, float, type(None))
@@ -66,11 +67,11 @@ def plain(value: object) -> object:
 
 def number(value: object) -> float | int | None:
     """The number behind an int, float, bool, Decimal, numpy or torch scalar; None if there is none."""
-    if isinstance(value, (bool, int, float)):
-        return value if type(value) in (bool, int, float) else float(value)
-    if isinstance(value, (str, bytes, Mapping)):
-        return None
     try:
+        if isinstance(value, (bool, int, float)):
+            return value if type(value) in (bool, int, float) else float(value)
+        if isinstance(value, (str, bytes, Mapping)):
+            return None
         item = _item(value)
         if item is not value:
             return number(item)
@@ -156,21 +157,27 @@ class _Plain:
 
     def __init__(self) -> None:
         self.left = MAX_NODES
+        self.room = MAX_CHARACTERS
 
     def of(self, value: Any, depth: int) -> object:
         self.left -= 1
-        if isinstance(value, _SCALARS) and not isinstance(value, enum.Enum):
-            return self._scalar(value)
-        if isinstance(value, (Mapping, list, tuple, Set)):
-            if depth >= MAX_DEPTH:
-                return "… [too deep]"
-            try:
-                return self._container(value, depth)
-            except Exception as error:  # a container's own methods may fail, its neighbours must not
-                return f"<{_type_name(value)}: {type(error).__name__} while turning it into text>"
-        return of(value)
+        try:
+            if isinstance(value, _SCALARS) and not isinstance(value, enum.Enum):
+                return self._scalar(value)
+            if not isinstance(value, (Mapping, list, tuple, Set)):
+                return self._short(of(value))
+            return "… [too deep]" if depth >= MAX_DEPTH else self._container(value, depth)
+        except Exception as error:  # a container's own methods may fail, its neighbours must not
+            return f"<{_type_name(value)}: {type(error).__name__} while turning it into text>"
+
+    def _short(self, value: str) -> str:
+        value = cut(value, max(200, self.room))
+        self.room -= len(value)
+        return value
 
     def _scalar(self, value: Any) -> object:
+        if isinstance(value, str):
+            return self._short(str.__str__(value))
         if isinstance(value, float) and not math.isfinite(value):
             return _float(value)
         if isinstance(value, int) and not isinstance(value, bool) and value.bit_length() > 63:
@@ -179,13 +186,15 @@ class _Plain:
 
     def _container(self, value: Any, depth: int) -> object:
         if not isinstance(value, Mapping):
-            return [self.of(item, depth + 1) for item in self._bounded(value)]
-        return {of(key): self.of(item, depth + 1) for key, item in self._bounded(value.items())}
+            items = [self.of(item, depth + 1) for item in self._bounded(value)]
+            return [*items, "… [more left out]"] if len(items) < len(value) else items
+        found = {self._short(of(key)): self.of(item, depth + 1) for key, item in self._bounded(value.items())}
+        if self.left <= 0 and len(found) < len(value):
+            found["…"] = "[more left out]"
+        return found
 
     def _bounded(self, items: Iterable[Any]) -> Iterable[Any]:
         for item in items:
             if self.left <= 0:
-                if not isinstance(item, tuple):
-                    yield "… [more left out]"
                 return
             yield item

@@ -77,7 +77,7 @@ def one_of(*choices: str) -> Callable[[Any], str]:
     """A parser that accepts one of `choices`, in any case."""
 
     def parse(value: Any) -> str:
-        if str(value).lower() not in choices or isinstance(value, bool):
+        if isinstance(value, bool) or not isinstance(value, (str, int)) or str(value).lower() not in choices:
             raise ValueError("not among the choices")
         return str(value).lower()
 
@@ -146,7 +146,8 @@ def seconds(value: Any) -> float:
 
 def size(value: Any) -> int:
     """Bytes, as a number or with a unit of 1024 (`500 MB`, `2GiB`); at least 1 MiB."""
-    match = _SIZE.fullmatch(str(value).strip()) if not isinstance(value, bool) else None
+    allowed = isinstance(value, (str, int, float)) and not isinstance(value, bool)
+    match = _SIZE.fullmatch(str(value).strip()) if allowed else None
     if match is None:
         raise ValueError("not a size")
     count, prefix, _ = match.groups()

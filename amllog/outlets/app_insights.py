@@ -6,6 +6,7 @@ for each. The only room that touches requests.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -36,6 +37,7 @@ class AppInsights:
         self._credential = credential
         self._since = None if since is None else timestamp(since)
         self._session: Any = None
+        self._pid = 0
 
     def wants(self, line: bytes) -> bool:
         """Whether the line is addressed to our resource."""
@@ -113,9 +115,10 @@ class AppInsights:
 
     def connection(self) -> Any:
         """What posts, in the shape of a requests.Session: opened with the first batch, kept until `close()`."""
-        if self._session is None:
+        if self._session is None or self._pid != os.getpid():  # a forked child must not speak on its parent's
             import requests
 
+            self._pid = os.getpid()
             self._session = requests.Session()
         return self._session
 

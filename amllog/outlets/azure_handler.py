@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import sys
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -24,9 +25,13 @@ def make_handler(
     Its options, filters, level and telemetry processors are those of the stock one; it has no queue, thread or
     storage of its own, and outlives `close()`, which other libraries' `dictConfig` calls.
     """
-    from opencensus.ext.azure.common import Options
-    from opencensus.ext.azure.common.protocol import BaseObject
-    from opencensus.ext.azure.log_exporter import AzureLogHandler
+    with warnings.catch_warnings():
+        warnings.simplefilter(
+            "ignore"
+        )  # what these packages deprecate is not the script's to hear, or to fail at
+        from opencensus.ext.azure.common import Options
+        from opencensus.ext.azure.common.protocol import BaseObject
+        from opencensus.ext.azure.log_exporter import AzureLogHandler
 
     class JournalingAzureLogHandler(AzureLogHandler):  # type: ignore[misc]  # OpenCensus has no types
         """Hands each record to amllog's intake; amllog's courier does the sending."""

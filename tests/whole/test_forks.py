@@ -1,0 +1,130 @@
+"""Children of a process, however they were started: their records arrive once, the parent's are not repeated."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+FORK = """
+import os, sys
+import amllog
+log = amllog.setup()
+for i in range(50):
+    log.info("parent %d", i)
+if {flush}:
+    amllog.flush(10)
+pids = []
+for number in range(3):
+    pid = os.fork()
+    if pid == 0:
+        for i in range(20):
+            log.info("child %d of %d", i, number)
+        {end}
+    pids.append(pid)
+    log.info("started %d", number)
+for pid in pids:
+    os.waitpid(pid, 0)
+"""
+PARENT = [*(f"parent {i}" for i in range(50)), *(f"started {number}" for number in range(3))]
+CHILDREN = [f"child {i} of {number}" for number in range(3) for i in range(20)]
+
+POOL = """
+import logging, multiprocessing
+import amllog
+
+log = amllog.setup().bind(team="nlp")
+
+def work(job):
+    number, given = job
+    given.info("ours %d", number)
+    logging.getLogger("library").info("theirs %d", number)
+    return amllog.identity().step_id
+
+if __name__ == "__main__":
+    log.info("parent")
+    context = multiprocessing.get_context("{method}")
+    with context.Pool(2) as pool:
+        found = set(pool.map(work, [(number, log) for number in range(10)]))
+        pool.close()
+        pool.join()
+    print("same run:", found == {{amllog.identity().step_id}})
+"""
+
+
+@pytest.mark.parametrize("flush", [False, True])
+@pytest.mark.parametrize("end", ["os._exit(0)", "sys.exit(0)"])
+def test_fork(child: Any, arrived: Any, insights: Any, end: str, flush: bool) -> None:
+    """Forked children keep journals of their own, and at the parent's end everything has arrived once."""
+    ran = child(FORK.format(end=end, flush=flush), env={**insights, "AMLLOG_DRIVER_LEVEL": "ERROR"})
+    found = arrived()
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert sorted(found.messages) == sorted(PARENT + CHILDREN)
+    assert found.twice == []
+    assert len(found.of("Request")) == 1  # one step, one request
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+def test_pool(child: Any, arrived: Any, insights: Any, tmp_path: Any, method: str) -> None:
+    """In a Pool, loggers are pickled with what is bound to them, and all workers belong to the same step."""
+    script = tmp_path / "train.py"
+    script.write_text(POOL.format(method=method))
+    ran = child(script, env={**insights, "AMLLOG_DRIVER_LEVEL": "ERROR"})
+    found = arrived()
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, "same run: True\n", "")
+    expected = ["parent", *(f"{whose} {number}" for whose in ("ours", "theirs") for number in range(10))]
+    assert sorted(found.messages) == sorted(expected)
+    assert found.twice == []
+    assert [found.properties(f"ours {number}").get("team") for number in range(10)] == ["nlp"] * 10
+    assert len(found.of("Request")) == 1
+    assert len({one["tags"]["ai.operation.id"] for one in found.envelopes}) == 1
+
+
+def test_terminated_pool(child: Any, arrived: Any, insights: Any, tmp_path: Any) -> None:
+    """Workers that are terminated, as a Pool in a `with` statement does, lose nothing either."""
+    script = tmp_path / "train.py"
+    script.write_text(POOL.format(method="fork").replace("        pool.close()\n        pool.join()\n", ""))
+    ran = child(script, env={**insights, "AMLLOG_DRIVER_LEVEL": "ERROR"})
+    expected = ["parent", *(f"{whose} {number}" for whose in ("ours", "theirs") for number in range(10))]
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert sorted(arrived().messages) == sorted(expected)
+
+
+def test_fork_while_logging(child: Any, arrived: Any, insights: Any) -> None:
+    """A fork in the middle of other threads' calls leaves the child able to log, and hangs nobody."""
+    code = """
+import os, threading
+import amllog
+log = amllog.setup()
+go_on = True
+def chatter():
+    while go_on: log.info("chatter")
+threads = [threading.Thread(target=chatter) for _ in range(3)]
+for thread in threads: thread.start()
+for number in range(10):
+    pid = os.fork()
+    if pid == 0:
+        log.info("child %d", number)
+        os._exit(0)
+    os.waitpid(pid, 0)
+go_on = False
+for thread in threads: thread.join()
+"""
+    ran = child(code, env={**insights, "AMLLOG_DRIVER_LEVEL": "ERROR"})
+    found = arrived()
+    said = [message for message in found.messages if message != "chatter"]
+    assert (ran.returncode, sorted(said)) == (0, [f"child {number}" for number in range(10)])
+    assert found.twice == []
+
+
+def test_subprocess_of_a_local_run(child: Any, arrived: Any, insights: Any) -> None:
+    """Outside Azure ML, a script started by a step is a step of its own under the same pipeline run."""
+    inner = "import amllog; amllog.setup().info('inner')"
+    start = f"subprocess.run([sys.executable, '-c', {inner!r}])"
+    code = f"import amllog, subprocess, sys; amllog.setup().info('outer'); {start}"
+    child(code, env=insights)
+    found = arrived()
+    inside, outside = found.properties("inner"), found.properties("outer")
+    assert inside["parent_run_id"] == outside["step_id"] != inside["step_id"]
+    assert len({one["tags"]["ai.operation.id"] for one in found.envelopes}) == 1
+    assert len(found.of("Request")) == 2
