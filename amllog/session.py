@@ -32,6 +32,7 @@ from amllog.values import ConnectionString
 from amllog.whereabouts import Whereabouts
 
 TERM_EXIT = "terminated (SIGTERM)"
+CHILD_SECONDS = 1.0  # for what a forked child is just sending, which else would be sent again
 
 
 class Session:
@@ -230,6 +231,9 @@ class Session:
             self._post.drain(self.settings.grace_seconds, with_leftovers=True)
 
     def _at_term(self) -> None:
+        if os.getpid() != self._owner:  # a forked child goes at once: its records wait for the parent
+            self._post.halt(CHILD_SECONDS)
+            return
         self._end_step(TERM_EXIT)
         self._post.drain(self.settings.grace_seconds)
 
