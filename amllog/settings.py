@@ -88,9 +88,10 @@ def with_connection(settings: Settings, target: ConnectionString) -> Settings:
 def secrets(environ: Mapping[str, str]) -> list[str]:
     """Values of the environment that nobody may read in a log, whatever their shape."""
     judge = Redactor().is_secret
+    now = [(name, environ.get(name, "")) for name in list(environ)]  # other threads change the environment meanwhile
     return [
         value
-        for name, value in environ.items()
+        for name, value in now
         if len(value) >= 8
         and judge(name)
         and not name.upper().endswith(("PWD", "FILE", "PATH", "DIR"))

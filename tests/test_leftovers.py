@@ -1,0 +1,154 @@
+"""Leftovers: delivered to the end, and what was refused for its age found again exactly."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from amllog import record
+from amllog.delivery import Answer, refused, waiting
+from amllog.leftovers import ORIGINAL_TIME, Delivery, refused_for_age, renewed
+from amllog.outlets.ingestion import TOO_OLD
+from amllog.segment import claim
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from amllog.delivery import Outlet
+    from amllog.segment import Segment
+
+KEY = "00000000-0000-0000-0000-000000000001"
+NAME = "20260101T000000-gone-999999-abcd.jsonl"
+
+
+class Shelf:
+    """An outlet that keeps what it takes, and says of each line what it is told to."""
+
+    name = "shelf"
+    max_records = 3
+    max_bytes = 1_000_000
+
+    def __init__(self, *answers: Answer) -> None:
+        self.answers = list(answers)
+        self.taken: list[bytes] = []
+
+    def wants(self, line: bytes) -> bool:
+        return b"not mine" not in line
+
+    def offer(self, lines: Sequence[bytes], seconds: float) -> Answer:
+        answer = self.answers.pop(0) if self.answers else Answer()
+        verdicts = [answer.odd.get(index, answer.default) for index in range(len(lines))]
+        self.taken += [line for line, verdict in zip(lines, verdicts) if verdict.state == "delivered"]
+        return answer
+
+    def close(self) -> None:
+        """Nothing to close."""
+
+
+def line(message: str, age_seconds: float = 0.0) -> bytes:
+    """A journal line of that age."""
+    return record.encode(
+        time.time() - age_seconds, KEY, {}, "MessageData", {"message": message, "properties": {}}
+    )
+
+
+def write(folder: Path, *lines: bytes) -> Path:
+    """A journal file whose writer is gone."""
+    path = folder / NAME
+    path.write_bytes(b"".join(lines))
+    return path
+
+
+def opened(path: Path) -> Segment:
+    """The file, claimed."""
+    segment = claim(path, "gone")
+    assert segment is not None
+    return segment
+
+
+def deliver(folder: Path, outlet: Outlet, seconds: float = 10) -> list[str]:
+    """Deliver a folder's leftovers; the troubles that were told."""
+    told: list[str] = []
+    Delivery(folder, "gone", [outlet], seconds).deliver(told.append)
+    return told
+
+
+def said(lines: Sequence[bytes]) -> list[str]:
+    """The messages of lines."""
+    return [(record.decode(one) or {})["data"]["baseData"]["message"] for one in lines]
+
+
+def test_everything_is_delivered_a_torn_end_left_out(tmp_path: Path) -> None:
+    """In batches, to the end; and a torn last line does not keep it from ending."""
+    write(tmp_path, *(line(str(number)) for number in range(8)), line("torn")[:50])
+    shelf = Shelf()
+    assert deliver(tmp_path, shelf) == []
+    assert said(shelf.taken) == [str(number) for number in range(8)]
+
+
+def test_an_outlet_that_fails_is_tried_again(tmp_path: Path) -> None:
+    """Its trouble is told once; what waited is delivered with the next try."""
+    write(tmp_path, line("a"), line("b"))
+    shelf = Shelf(Answer(waiting("busy")), Answer(odd={0: waiting("busy")}))
+    assert deliver(tmp_path, shelf) == ["shelf: busy"]
+    assert sorted(said(shelf.taken)) == ["a", "b"]
+
+
+def test_an_outlet_that_goes_on_failing_is_given_up(tmp_path: Path) -> None:
+    """Within the time, and nothing is lost."""
+    write(tmp_path, line("a"))
+    began = time.monotonic()
+    deliver(tmp_path, Shelf(*[Answer(waiting("down"))] * 20), seconds=2)
+    assert time.monotonic() - began < 5
+    shelf = Shelf()
+    deliver(tmp_path, shelf)
+    assert said(shelf.taken) == ["a"]
+
+
+def test_what_was_refused_for_its_age_is_found(tmp_path: Path) -> None:
+    """Batch by batch, the oldest of each; with those that were offered again, without those that are not ours."""
+    lines = [
+        line("old 1", 900),
+        line("not mine", 999),
+        line("new"),
+        line("waits, then old", 800),
+        line("old 2", 700),
+    ]
+    path = write(tmp_path, *lines)
+    starts = [sum(map(len, lines[:number])) for number in range(6)]
+    segment = opened(path)
+    shelf = Shelf()
+    segment.acknowledge("shelf", starts[4], 1, Counter({TOO_OLD: 1}), [starts[3]])
+    segment.acknowledge("shelf", starts[5], 0, Counter({TOO_OLD: 2}), [])
+    assert said(refused_for_age(segment, shelf)) == ["old 1", "waits, then old", "old 2"]
+    segment.acknowledge("shelf", starts[5], 1, Counter({TOO_OLD: -1}), [])
+    assert said(refused_for_age(segment, shelf)) == ["waits, then old", "old 2"]
+    segment.close()
+
+
+def test_a_resend_moves_the_account(tmp_path: Path) -> None:
+    """Taken: delivered. Refused otherwise: under the new reason. Waiting: as before, and the rest after it."""
+    path = write(tmp_path, *(line(f"old {number}", 1000 - number) for number in range(4)))
+    segment = opened(path)
+    segment.acknowledge("shelf", segment.size, 0, Counter({TOO_OLD: 4}), [])
+    segment.close()
+    shelf = Shelf(Answer(odd={1: refused("400 bad"), 2: waiting("busy")}))
+    assert Delivery(tmp_path, "gone", [shelf], 5).resend_old(shelf) == 1
+    segment = opened(path)
+    progress = segment.progress("shelf")
+    assert (progress.delivered, dict(progress.refused)) == (1, {TOO_OLD: 2, "400 bad": 1})
+    assert said(refused_for_age(segment, shelf)) == ["old 2", "old 3"]
+    segment.close()
+
+
+def test_a_renewed_line_keeps_its_own_time(tmp_path: Path) -> None:
+    """As a dimension, also when it is renewed twice; time and key stay its first members."""
+    old = line("m", 200_000)
+    new = renewed(renewed(old))
+    envelope = record.decode(new) or {}
+    assert envelope["data"]["baseData"]["properties"][ORIGINAL_TIME] == record.time_of(old)
+    assert record.time_of(new) > record.time_of(old)
+    assert record.key_of(new) == KEY.encode()
+    assert renewed(b"torn") == b"torn"
