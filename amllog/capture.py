@@ -11,14 +11,17 @@ import sys
 import threading
 import warnings
 from collections.abc import Callable, Sequence
-from types import FrameType, TracebackType
+from types import TracebackType
 from typing import Any, TextIO
 
 from amllog import calls, text
 from amllog.gate import Gate
+from amllog.prints import Tee
 
 # Loggers whose chatter below WARNING is about transport, often our own: nobody asked for it in a run's records.
 QUIET = ("opencensus", "urllib3", "requests", "azure.core", "azure.identity", "msrest", "msal", "azureml")
+
+THREADS = "amllog "  # how the names of our own threads begin, whose records are never taken
 
 
 class Hook:
@@ -42,15 +45,10 @@ class Capture:
         self,
         gate: Gate,
         *,
-        is_ours: Callable[[], bool],
         meet: Callable[[logging.Handler], bool] = lambda handler: False,
     ) -> None:
-        """`is_ours`: whether the calling thread is amllog's own, whose records are never taken.
-
-        `meet`: called for every handler on a record's way; True for an AzureLogHandler that is not to send it too.
-        """
+        """`meet`: called for every handler on a record's way; True for one that is not to send it too."""
         self._gate = gate
-        self._is_ours = is_ours
         self._meet = meet
         self._hooks: list[Hook] = []
         self._level_before: int | None = None
@@ -66,7 +64,7 @@ class Capture:
         if "exceptions" in what:
             self._take_exceptions()
         if "prints" in what:
-            self._hooks.append(Hook(sys, "stdout", _Tee(sys.stdout, self._gate)))
+            self._hooks.append(Hook(sys, "stdout", Tee(sys.stdout, self._gate)))
 
     def remove(self) -> None:
         """Give everything back."""
@@ -81,7 +79,7 @@ class Capture:
 
     def take(self, entry: logging.LogRecord) -> None:
         """A record that reached the root logger."""
-        if entry.levelno < self._gate.threshold or self._is_ours():
+        if entry.levelno < self._gate.threshold or (entry.threadName or "").startswith(THREADS):
             return
         if entry.levelno < logging.WARNING and entry.name.startswith(QUIET):
             return
@@ -217,39 +215,6 @@ class _Callback(Hook):
     def remove(self) -> None:
         """Take it back."""
         self._shell.events.unregister("post_run_cell", self._callback)
-
-
-class _Tee:
-    """stdout that also makes a record of every whole line; everything else is the real stream's."""
-
-    def __init__(self, stream: Any, gate: Gate) -> None:
-        self.amllog_beneath = stream  # where the driver log writes, whose lines are records already
-        self._stream, self._gate = stream, gate
-        self._started = threading.local()
-
-    def write(self, said: str) -> int:
-        """Write through, and keep whole lines."""
-        count: int = self._stream.write(said)
-        *whole, rest = (getattr(self._started, "text", "") + said).split("\n")
-        self._started.text = rest[-100_000:]
-        for line in whole:
-            if line.strip() and not _is_a_handlers(sys._getframe(1)):
-                self._gate.tell(logging.INFO, "print", line, calls.place(sys._getframe(1)))
-        return count
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._stream, name)
-
-
-def _is_a_handlers(frame: FrameType | None) -> bool:
-    """Whether a logging handler writes here: its line is a record already."""
-    for _ in range(20):
-        if frame is None:
-            return False
-        if frame.f_code.co_name == "callHandlers":
-            return True
-        frame = frame.f_back
-    return False
 
 
 def _handlers(logger: logging.Logger) -> list[logging.Handler]:

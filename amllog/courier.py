@@ -40,10 +40,6 @@ class Courier:
         """Whether the thread was started (in this process)."""
         return self._thread is not None
 
-    def is_current(self) -> bool:
-        """Whether the caller runs in the courier's own thread."""
-        return self._thread is not None and threading.get_ident() == self._thread.ident
-
     def serve(self, outlets: Sequence[Outlet]) -> None:
         """Deliver to `outlets` from now on; each begins where its acknowledgements say."""
         self.journal.outlets = tuple(outlet.name for outlet in outlets)

@@ -68,10 +68,6 @@ class Post:
             courier.start()
         return kept
 
-    def in_courier(self) -> bool:
-        """Whether the caller runs in the courier's thread."""
-        return self._courier is not None and self._courier.is_current()
-
     def drain(self, seconds: float, *, with_leftovers: bool = False) -> None:
         """Deliver what waits, for at most `seconds`."""
         if self._courier is not None and self.outlets:

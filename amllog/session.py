@@ -127,7 +127,7 @@ class Session:
     def _install_capture(self, exporter: str) -> None:
         if self._capture is not None:
             self._capture.remove()
-        capture = Capture(self.gate, is_ours=self._post.in_courier, meet=self._meet)
+        capture = Capture(self.gate, meet=self._meet)
         handler: logging.Handler
         target = self.settings.connection_string
         if exporter == "opencensus" and target is not None:

@@ -38,7 +38,7 @@ def per_call(call: Callable[[int], object]) -> float:
 
 def driver_log() -> None:
     """Let stdout be a file, as in a job."""
-    sys.stdout = open(os.path.join(tempfile.mkdtemp(), "std_log.txt"), "w", encoding="utf-8")
+    sys.stdout = open(os.path.join(tempfile.mkdtemp(), "std_log.txt"), "w", encoding="utf-8")  # noqa: SIM115  for the process's life
 
 
 def amllog_logger(port: str = "") -> object:
@@ -46,7 +46,9 @@ def amllog_logger(port: str = "") -> object:
 
     driver_log()
     os.environ["AMLLOG_LOCAL_RUN"] = f"{IDENTITY['parent_run_id']} {IDENTITY['step_id']}"
-    string = f"InstrumentationKey=00000000-0000-0000-0000-000000000001;IngestionEndpoint=http://127.0.0.1:{port}/"
+    string = (
+        f"InstrumentationKey=00000000-0000-0000-0000-000000000001;IngestionEndpoint=http://127.0.0.1:{port}/"
+    )
     return amllog.setup(directory=tempfile.mkdtemp(), connection_string=string if port else None)
 
 
@@ -55,7 +57,9 @@ def stock_logger(port: str = "9", **options: object) -> logging.Logger:
     from opencensus.ext.azure.log_exporter import AzureLogHandler
 
     driver_log()
-    string = f"InstrumentationKey=00000000-0000-0000-0000-000000000001;IngestionEndpoint=http://127.0.0.1:{port}"
+    string = (
+        f"InstrumentationKey=00000000-0000-0000-0000-000000000001;IngestionEndpoint=http://127.0.0.1:{port}"
+    )
     logger = logging.getLogger("train")
     logger.setLevel(logging.INFO)
     logger.addHandler(AzureLogHandler(connection_string=string, queue_capacity=10**7, **options))
@@ -68,7 +72,7 @@ def stock_logger(port: str = "9", **options: object) -> logging.Logger:
 def structlog_logger() -> object:
     import structlog
 
-    out = open(os.path.join(tempfile.mkdtemp(), "log.jsonl"), "w", encoding="utf-8")
+    out = open(os.path.join(tempfile.mkdtemp(), "log.jsonl"), "w", encoding="utf-8")  # noqa: SIM115  for the process's life
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
@@ -86,7 +90,9 @@ def structlog_logger() -> object:
 def stock_call() -> dict[str, float]:
     log = stock_logger(max_batch_size=10**7, export_interval=10**6)
     found = per_call(
-        lambda i: log.info("batch done", extra={"custom_dimensions": {**IDENTITY, "batch": str(i), "kind": "x"}})
+        lambda i: log.info(
+            "batch done", extra={"custom_dimensions": {**IDENTITY, "batch": str(i), "kind": "x"}}
+        )
     )
     print(json.dumps({"stock_call": found}), file=sys.stderr, flush=True)
     os._exit(0)  # its queue is not to be sent
@@ -95,13 +101,12 @@ def stock_call() -> dict[str, float]:
 def amllog_calls() -> dict[str, float]:
     log = amllog_logger()
     plain = logging.getLogger("train")
-    found = {
+    return {
         "amllog_call": per_call(lambda i: log.info("batch done", batch=i, kind="x")),
         "amllog_stdlib": per_call(lambda i: plain.info("%d", i)),
         "amllog_metric": per_call(lambda i: log.metric("loss", 0.5, step=i)),
         "amllog_below": per_call(lambda i: log.debug("batch done", batch=i, kind="x")),
     }
-    return found
 
 
 def structlog_calls() -> dict[str, float]:
@@ -177,7 +182,7 @@ def stock_import() -> dict[str, float]:
 
 
 def exit_plain() -> dict[str, float]:
-    logging.basicConfig(stream=open(os.devnull, "w"))
+    logging.basicConfig(filename=os.devnull)
     logging.getLogger("train").warning("done")
     return {}
 

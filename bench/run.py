@@ -141,7 +141,9 @@ def beginning_and_end(rounds: int) -> Iterator[Row]:
               connected["milliseconds"] / stock["milliseconds"], 1.3,
               detail=f"{connected['milliseconds']:.0f} ms to {stock['milliseconds']:.0f} ms")  # fmt: skip
     more = (ours["exit_seconds"] - plain["exit_seconds"]) * 1e3
-    yield Row("exit with nothing waiting: ms more than plain logging", more, 100, detail=f"{requests} requests")
+    yield Row(
+        "exit with nothing waiting: ms more than plain logging", more, 100, detail=f"{requests} requests"
+    )
     yield Row("exit with a dead endpoint, s", dead["exit_seconds"], 10)
 
 
@@ -151,7 +153,9 @@ def imports(rounds: int) -> Iterator[Row]:
         subprocess.run([sys.executable, "-c", code], check=True, env=environment())
         return time.perf_counter() - began
 
-    found = [[once(code) for code in ("pass", "import structlog", "import amllog")] for _ in range(rounds * 3)]
+    found = [
+        [once(code) for code in ("pass", "import structlog", "import amllog")] for _ in range(rounds * 3)
+    ]
     nothing, structlog, ours = (statistics.median(column) for column in zip(*found))
     yield Row("import amllog / import structlog", (ours - nothing) / (structlog - nothing), 1.3,
               detail=f"{(ours - nothing) * 1e3:.0f} ms to {(structlog - nothing) * 1e3:.0f} ms")  # fmt: skip
@@ -173,16 +177,21 @@ def main() -> int:
     options = parser.parse_args()
     rounds = 3 if options.quick else 5
     rows: list[Row] = []
-    parts: list[Any] = [imports(rounds), calls(rounds), burst(50_000, 30), delivery(20_000 if options.quick else 100_000),
-                        beginning_and_end(rounds)]  # fmt: skip
+    drained = 20_000 if options.quick else 100_000
+    parts: list[Any] = [imports(rounds), calls(rounds), burst(50_000, 30), delivery(drained)]
+    parts.append(beginning_and_end(rounds))
     if not options.quick:
         parts.insert(3, burst(1_000_000, 30))
     for part in parts:
         for row in part:
             rows.append(row)
-            print(f"{'' if row.reached else 'NOT REACHED: '}{row.what}: {row.ratio:.3g} ({row.detail})", flush=True)
+            print(
+                f"{'' if row.reached else 'NOT REACHED: '}{row.what}: {row.ratio:.3g} ({row.detail})",
+                flush=True,
+            )
     day = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d")
-    head = f"Measured on {day}: {platform.system()} {platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}."
+    machine = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"
+    head = f"Measured on {day}: {machine}, Python {platform.python_version()}."
     text = f"{head}\n\n{table(rows)}\n"
     print(f"\n{text}")
     if options.markdown:

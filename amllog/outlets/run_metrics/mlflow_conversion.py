@@ -91,7 +91,7 @@ def wish(post: Post, first: int) -> Wish:
     names = [post.name if single else f"{post.name}.{column}" for column in post.columns]
     start = first if post.step is None else post.step
     numbers = [
-        Number(key(names[at]), float("nan" if row[at] is None else row[at]), start + index)
+        Number(key(names[at]), _number(row[at]), start + index)
         for index, row in enumerate(post.rows)
         for at in numeric
     ]
@@ -125,3 +125,7 @@ def code_of(error: BaseException) -> str | None:
     azures = inner.get("code") if isinstance(inner, Mapping) else None
     code = azures or getattr(error, "error_code", None)
     return None if code is None else str(code)
+
+
+def _number(cell: Any) -> float:
+    return float("nan" if cell is None else cell)

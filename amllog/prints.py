@@ -1,0 +1,48 @@
+"""Prints: a stdout that also makes a record of every whole line.
+
+In: what is written to stdout. Out: the same on the real stream, and records at the gate.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import threading
+from types import FrameType
+from typing import Any
+
+from amllog import calls
+from amllog.gate import Gate
+
+
+class Tee:
+    """stdout that also makes a record of every whole line; everything else is the real stream's."""
+
+    def __init__(self, stream: Any, gate: Gate) -> None:
+        self.amllog_beneath = stream  # where the driver log writes, whose lines are records already
+        self._stream, self._gate = stream, gate
+        self._started = threading.local()
+
+    def write(self, said: str) -> int:
+        """Write through, and keep whole lines."""
+        count: int = self._stream.write(said)
+        *whole, rest = (getattr(self._started, "text", "") + said).split("\n")
+        self._started.text = rest[-100_000:]
+        for line in whole:
+            if line.strip() and not _is_a_handlers(sys._getframe(1)):
+                self._gate.tell(logging.INFO, "print", line, calls.place(sys._getframe(1)))
+        return count
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+def _is_a_handlers(frame: FrameType | None) -> bool:
+    """Whether a logging handler writes here: its line is a record already."""
+    for _ in range(20):
+        if frame is None:
+            return False
+        if frame.f_code.co_name == "callHandlers":
+            return True
+        frame = frame.f_back
+    return False
