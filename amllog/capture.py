@@ -99,8 +99,8 @@ class Capture:
             if own is not None and own not in root.handlers:
                 root.addHandler(own)
             for one in _handlers(logger):
-                if one is not own and self._meet(one):
-                    break
+                if one is not own:
+                    self._meet(one)
             dispatch(logger, entry)
 
         configure = logging.basicConfig

@@ -12,6 +12,7 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
+from amllog import text
 from amllog.values import ConnectionString
 
 
@@ -80,6 +81,7 @@ class Processors:
 
     def __init__(self) -> None:
         self._lists: list[list[Callable[[Any], object]]] = []
+        self._failed: list[Callable[[Any], object]] = []
 
     def __bool__(self) -> bool:
         return any(self._lists)
@@ -95,18 +97,20 @@ class Processors:
         from opencensus.ext.azure.common.protocol import BaseObject
 
         wrapped = _wrap(BaseObject, envelope)
-        wanted = all(_passes(processor, wrapped) for found in self._lists for processor in found)
+        wanted = all(self._passes(processor, wrapped) for found in self._lists for processor in found)
         envelope.clear()
         envelope.update(wrapped)
         return wanted
 
-
-def _passes(processor: Callable[[Any], object], envelope: Any) -> bool:
-    try:
-        return processor(envelope) is not False
-    except Exception as error:  # said through logging, as by the stock handler; the record goes on
-        logging.getLogger("opencensus.ext.azure").warning("Telemetry processor failed with: %s.", error)
-        return True
+    def _passes(self, processor: Callable[[Any], object], envelope: Any) -> bool:
+        try:
+            return processor(envelope) is not False
+        except Exception as error:  # said through logging, as by the stock handler; the record goes on
+            if processor not in self._failed:  # once: what is said passes through the processors as well
+                self._failed.append(processor)
+                logger = logging.getLogger("opencensus.ext.azure")
+                logger.warning("Telemetry processor failed with: %s.", text.of(error))
+            return True
 
 
 def is_foreign(handler: logging.Handler, ours: logging.Handler | None) -> bool:

@@ -1,0 +1,205 @@
+"""Each record stands once on the driver log, whatever the script does to logging and to stdout."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+SETUP = "import logging, logging.config, sys, io\nimport amllog\n"
+LOG = """
+import amllog
+log = amllog.get_logger("mine")
+log.info("ours"); log.error("our error", key="value")
+logging.getLogger("library").info("theirs"); logging.getLogger("library").error("their error")
+try:
+    1 / 0
+except ZeroDivisionError:
+    logging.getLogger("library").exception("failed")
+amllog.flush(10)
+"""
+SAID = ["ours", "our error", "theirs", "their error", "failed"]
+ARRIVED = ["ours", "our error", "theirs", "their error"]  # and the exception
+DICT = "logging.config.dictConfig({'version': 1, 'disable_existing_loggers': %s, 'handlers': {'c': {'class': "
+DICT += "'logging.StreamHandler', 'stream': 'ext://sys.stdout'}}, 'root': {'handlers': ['c'], 'level': 'INFO'}})\n"
+FILE = """
+open("logging.ini", "w").write('''[loggers]
+keys=root
+[handlers]
+keys=c
+[formatters]
+keys=
+[logger_root]
+level=INFO
+handlers=c
+[handler_c]
+class=StreamHandler
+args=(sys.stdout,)
+''')
+logging.config.fileConfig("logging.ini", disable_existing_loggers=%s)
+"""
+
+CONSOLES = {
+    "nothing": "",
+    "basicConfig": "logging.basicConfig(level='INFO')\n",
+    "basicConfig to stdout": "logging.basicConfig(level='INFO', stream=sys.stdout)\n",
+    "basicConfig with force": "logging.basicConfig(level='INFO', force=True)\n",
+    "root.addHandler": "logging.getLogger().addHandler(logging.StreamHandler())\n",
+    "addHandler of the guide": "logging.getLogger('library').addHandler(logging.StreamHandler(sys.stdout))\n",
+    "a handler at ERROR": "h = logging.StreamHandler(); h.setLevel('ERROR'); logging.getLogger().addHandler(h)\n",
+    "a handler with a filter": "h = logging.StreamHandler(); h.addFilter(lambda r: 'their' in r.getMessage());"
+    " logging.getLogger().addHandler(h)\n",
+    "dictConfig": DICT % False,
+    "dictConfig that disables": DICT % True,
+    "fileConfig": FILE % False,
+    "fileConfig that disables": FILE % True,
+    "handlers.clear": "logging.getLogger().handlers.clear()\n",
+    "shutdown": "logging.shutdown()\n",
+}
+
+
+def lines_with(said: str, output: str) -> int:
+    """How many lines end a message with `said`, whoever formatted them."""
+    return len(re.findall(rf"(?m)(?:^|[ :]){said}(?:  \w+=.*)?$", output))
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("console", CONSOLES)
+def test_once(child: Any, arrived: Any, insights: Any, console: str, when: str) -> None:
+    """Console handlers before and after setup(), by hand or by configuration: each record once, everywhere."""
+    before, after = (CONSOLES[console] if when == one else "" for one in ("before", "after"))
+    ran = child(SETUP + before + "amllog.setup()\n" + after + LOG, env=insights)
+    output = ran.stdout + ran.stderr
+    expected = dict.fromkeys(SAID, 1)
+    assert {said: lines_with(said, output) for said in SAID} == expected, output
+    found = arrived()
+    assert sorted(found.messages) == sorted(ARRIVED)
+    assert len(found.of("Exception")) == 1
+    assert found.twice == []
+
+
+def test_disabled_logger(child: Any, arrived: Any, insights: Any) -> None:
+    """A logger that the script's configuration disables is silent, as without amllog; ours go on."""
+    code = SETUP + "lib = logging.getLogger('old'); log = amllog.setup()\n" + DICT % True
+    child(code + "lib.error('silent'); log.info('ours'); logging.getLogger('new').info('new')", env=insights)
+    assert arrived().messages == ["ours", "new"]
+
+
+def test_level_set_later(child: Any, arrived: Any, insights: Any) -> None:
+    """A level that the script sets on the root logger later is its will for stdlib loggers; ours go on."""
+    code = SETUP + "log = amllog.setup()\nlogging.getLogger().setLevel('ERROR')\n"
+    child(code + "logging.info('not'); logging.error('error'); log.info('ours')", env=insights)
+    assert arrived().messages == ["error", "ours"]
+
+
+@pytest.mark.parametrize(
+    "stdout",
+    [
+        "sys.stdout.close()",
+        "sys.stdout = None",
+        "sys.stdout = object()",
+        "sys.stdout = open('/dev/full', 'w')",
+    ],
+)
+def test_broken_stdout(child: Any, arrived: Any, insights: Any, stdout: str) -> None:
+    """A stdout that is closed, gone, odd or full costs no record and raises nothing; the account tells."""
+    code = (
+        SETUP
+        + "amllog.setup()\n"
+        + stdout
+        + LOG
+        + "print(amllog.status(), file=sys.stderr)\nsys.stdout = None"
+    )
+    ran = child(code, env=insights)
+    assert ran.returncode == 0, ran.stderr
+    assert sorted(arrived().messages) == sorted(ARRIVED)
+    assert "driver_log    0 delivered, 0 waiting, 5 refused" in ran.stderr
+
+
+def test_replaced_stdout(child: Any, insights: Any) -> None:
+    """Lines go to whatever sys.stdout is at the call: a notebook's cell, a test's capture."""
+    code = (
+        SETUP
+        + "log = amllog.setup()\nimport contextlib\nwith contextlib.redirect_stdout(io.StringIO()) as inside:"
+    )
+    code += "\n    log.info('inside')\nlog.info('outside')\nsys.stderr.write(inside.getvalue())"
+    ran = child(code, env=insights)
+    assert ("inside" in ran.stderr, "outside" in ran.stderr) == (True, False)
+    assert ("inside" in ran.stdout, "outside" in ran.stdout) == (False, True)
+
+
+@pytest.mark.parametrize("form", ["plain", "console", "json"])
+def test_hostile_texts(child: Any, insights: Any, form: str) -> None:
+    """No text can pass for a record of its own or move a terminal's cursor, in any place, in any format; an ASCII
+    locale is no reason to lose a line."""
+    code = (
+        SETUP
+        + r"""
+log = amllog.setup(capture="logging")
+evil = "x\r\n2026-01-01T00:00:00.000Z ERROR    fake: é \x1b[2J \x9b1m \udc80"
+logging.addLevelName(35, evil)
+logger = logging.getLogger(evil)
+logger.log(35, evil, extra={evil: evil, "other": evil + " "})
+try:
+    raise ValueError(evil)
+except ValueError as error:
+    log.exception(evil)
+"""
+    )
+    env = {**insights, "AMLLOG_DRIVER_FORMAT": form, "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
+    ran = child(code, env=env)
+    assert ran.returncode == 0, ran.stderr
+    lines = ran.stdout.splitlines()
+    assert "\x9b" not in ran.stdout and ran.stdout.isascii()
+    if form == "json":
+        assert [json.loads(line)["message"].split("\r")[0] for line in lines] == ["x", "x"]
+        return
+    own = [line for line in lines if not line.startswith("    ")]
+    assert len(own) == 2, lines
+    assert "\x1b[2J" not in ran.stdout
+    assert ("\x1b" in ran.stdout) == (form == "console")
+
+
+def test_json_line(child: Any, insights: Any) -> None:
+    """The JSON format has everything that stands on the record; names of ours that a dimension takes keep both."""
+    code = SETUP + "log = amllog.setup(driver_format='json', run_type='training')\n"
+    code += "log.warning('said', rows=3, message='other', level='high')"
+    (line,) = map(json.loads, child(code, env=insights).stdout.splitlines())
+    expected = {"level": "WARNING", "message": "said", "message_": "other", "level_": "high", "rows": "3",
+                "run_type": "training", "step_name": "-c", "logger": "__main__"}  # fmt: skip
+    assert {key: line.get(key) for key in expected} == expected
+
+
+def test_prints(child: Any, arrived: Any, insights: Any) -> None:
+    """Captured prints are records, once, without an echo on stdout; log lines are not prints."""
+    code = (
+        SETUP
+        + """
+logging.getLogger("before").addHandler(logging.StreamHandler(sys.stdout))
+log = amllog.setup(capture="logging,prints")
+logging.getLogger("after").addHandler(logging.StreamHandler(sys.stdout))
+print("one", 2, end=" "); print("three")
+print("two\\nlines\\n")
+log.info("ours"); logging.getLogger("before").info("before"); logging.getLogger("after").info("after")
+logging.getLogger("plain").info("plain")
+sys.stdout.write("written\\n"); sys.stdout.flush()
+assert sys.stdout.encoding and sys.stdout.fileno() == 1
+"""
+    )
+    ran = child(code, env=insights)
+    assert ran.stderr == ""
+    said = ["one 2 three", "two", "lines", "ours", "before", "after", "plain", "written"]
+    assert arrived().messages == said
+    assert [sum(line.endswith(one) for line in ran.stdout.splitlines()) for one in said] == [1] * 8
+    assert arrived().properties("one 2 three")["logger"] == "print"
+
+
+def test_notices(child: Any, tmp_path: Path) -> None:
+    """Without a connection string that is said once, on the driver log, and everything is kept."""
+    ran = child(SETUP + "amllog.setup(); amllog.setup(); log = amllog.setup(); log.info('kept')")
+    assert ran.stdout.count("no connection string") == 1
+    assert ran.stdout.count("kept") == 1
+    assert len([line for file in (tmp_path / ".amllog").glob("*.jsonl") for line in file.open()]) == 2
