@@ -133,6 +133,7 @@ def _reason(error: Exception) -> str:
     text = str(error)
     for sign, reason in (
         ("Connection refused", "connection refused"),
+        ("timed out", "timeout"),
         ("Name or service not known", "host not found"),
         ("name resolution", "host not found"),
         ("NameResolutionError", "host not found"),

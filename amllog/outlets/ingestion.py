@@ -66,7 +66,10 @@ def judge(status: int, headers: Mapping[str, str], payload: bytes, count: int) -
     if status == 206:
         items = _items(payload, count)
         # Unreadable: what was stored is unknown. Sent again with the same record_id, it can be told apart.
-        return Answer(waiting("206 with an unreadable answer")) if items is None else Answer(odd=items)
+        if items is None:
+            return Answer(waiting("206 with an unreadable answer"))
+        again = any(verdict.state == "waiting" for verdict in items.values())
+        return Answer(odd=items, pause_seconds=retry_after(headers) if again else 0.0)
     if status in _SPLITS:
         return _client_error(status, payload, count)
     meaning, pause = _WAITS.get(status, ("unexpected answer", 30.0))
