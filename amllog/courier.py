@@ -99,7 +99,13 @@ class Courier:
     def _run(self) -> None:
         while not self._stopping:
             self._wake.clear()
-            if not self._round():
+            try:
+                busy = self._round()
+            except (
+                OSError
+            ):  # the directory went away or cannot be read: no reason to end, it is looked at again
+                busy = False
+            if not busy:
                 self._wake.wait(LINGER_SECONDS)
 
     def _round(self) -> bool:

@@ -10,6 +10,7 @@ import contextlib
 import json
 import os
 import re
+import stat
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -92,9 +93,10 @@ class Segment:
         lines, end = self._counted
         while True:
             data = _pread(self._fd, _CHUNK_BYTES, end) if self._fd >= 0 else b""
-            if not data:
+            whole = data.rfind(b"\n") + 1
+            if not whole:
                 return lines
-            lines, end = lines + data.count(b"\n"), end + len(data)
+            lines, end = lines + data.count(b"}\n", 0, whole), end + whole  # a torn line was not accepted
             self._counted = lines, end
 
     def acknowledge(
@@ -158,7 +160,7 @@ def claim(path: Path, node: str) -> Segment | None:
         fd = os.open(path, os.O_RDONLY)
     except OSError:
         return None
-    if lock(fd, path, node):
+    if stat.S_ISREG(os.fstat(fd).st_mode) and lock(fd, path, node):
         return Segment(path, fd)
     os.close(fd)
     return None

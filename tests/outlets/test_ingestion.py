@@ -105,7 +105,8 @@ def test_redirects(origin: str, location: str, may: bool) -> None:
 
 def test_reasons_are_counted() -> None:
     """What differs from item to item is left out of a reason, so that reasons can be counted."""
-    errors = [{"index": i, "statusCode": 400, "message": f"101: Field 'x' is too long. Expected: 5 characters, Actual: {i}"}
+    said = "101: Field 'x' is too long. Expected: 5 characters, Actual: "
+    errors = [{"index": i, "statusCode": 400, "message": f"{said}{i}"}
               for i in range(3)]  # fmt: skip
     answer = ingestion.judge(206, {}, json.dumps({"errors": errors}).encode(), 4)
     assert isinstance(answer, Answer)
