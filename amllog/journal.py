@@ -10,7 +10,6 @@ import contextlib
 import errno
 import hashlib
 import os
-import re
 import secrets
 import tempfile
 import threading
@@ -19,7 +18,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from amllog.segment import Segment, claim, lock
+from amllog.segment import Segment, claim, file_node, lock
 
 SEGMENT_BYTES = 64 * 1024 * 1024
 PARTS = 8
@@ -39,7 +38,7 @@ class Journal:
         self._look_again = 0.0
         self._room = self._size = 0
         self._torn = False
-        self._node = re.sub(r"[^A-Za-z0-9_.]+", "_", node)[:60] or "node"
+        self._node = file_node(node)
         self._fd = -1
         self._open()
 

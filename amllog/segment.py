@@ -187,9 +187,14 @@ def lock(fd: int, path: Path | None = None, node: str = "") -> bool:
     return path is None or _writer_is_gone(path.name, node)
 
 
+def file_node(node: str) -> str:
+    """A node's name as it stands in file names."""
+    return re.sub(r"[^A-Za-z0-9_.]+", "_", node)[:60] or "node"
+
+
 def _writer_is_gone(name: str, node: str) -> bool:
     match = _NAME.match(name)
-    if match is None or match["node"] != node:
+    if match is None or match["node"] != file_node(node):
         return False
     try:
         os.kill(int(match["pid"]), 0)
