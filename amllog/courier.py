@@ -97,13 +97,13 @@ class Courier:
         return any(route.behind(segment, size) for segment, size in targets)
 
     def _run(self) -> None:
+        # A process that lives shorter than this sends at its end, where it can wait for the answer.
+        self._wake.wait(LINGER_SECONDS)
         while not self._stopping:
             self._wake.clear()
             try:
                 busy = self._round()
-            except (
-                OSError
-            ):  # the directory went away or cannot be read: no reason to end, it is looked at again
+            except OSError:  # the directory went away or cannot be read: it is looked at again
                 busy = False
             if not busy:
                 self._wake.wait(LINGER_SECONDS)

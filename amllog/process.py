@@ -6,10 +6,12 @@ In: callbacks. Out: their calls, once each; signals that the script handles itse
 from __future__ import annotations
 
 import atexit
+import multiprocessing
 import os
 import signal
 import threading
 from collections.abc import Callable
+from multiprocessing import util
 from types import FrameType
 
 
@@ -19,12 +21,26 @@ class ProcessEvents:
     def __init__(
         self, at_exit: Callable[[], object], at_term: Callable[[], object], in_child: Callable[[], object]
     ) -> None:
+        self._at_exit = at_exit
         self._at_term = at_term
         self._in_child = in_child
         self._watched = False
         atexit.register(at_exit)
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=self._forked)
+        self._watch_workers()
+
+    def _watch_workers(self) -> None:
+        """multiprocessing ends its children without atexit: they call its own finalizers instead.
+
+        Those are cleared when a child begins, before its `register_after_fork` callbacks, also where it is spawned.
+        """
+        util.register_after_fork(self, ProcessEvents._in_worker)
+        if multiprocessing.parent_process() is not None:
+            self._in_worker()
+
+    def _in_worker(self) -> None:
+        util.Finalize(None, self._at_exit, exitpriority=0)
 
     def watch_sigterm(self) -> None:
         """Ask for a call at SIGTERM, which Azure ML sends to a job that is cancelled or preempted.
