@@ -43,12 +43,13 @@ class Whereabouts:
         """azureml's run, if run history answers within `seconds`; without it the environment's identity is used."""
         from amllog.outlets.run_metrics import azureml
 
-        # One attempt at a time: azureml asks without a timeout, and may never come back.
-        attempt = self._attempt = self._attempt or Attempt(azureml.context)
         try:
-            self.real, facts = attempt.result(seconds)
+            azureml.load()  # before the clock starts: it bounds the service, not a cold disk
+            # One attempt at a time: azureml asks without a timeout, and may never come back.
+            self._attempt = self._attempt or Attempt(azureml.context)
+            self.real, facts = self._attempt.result(seconds)
         except Exception as error:  # said once; the courier tries again while metrics wait
-            if attempt.over:
+            if self._attempt is not None and self._attempt.over:
                 self._attempt = None
             self._notice(f"run history does not answer ({type(error).__name__}): metrics wait in the journal")
             return None

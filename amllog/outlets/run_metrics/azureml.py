@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import importlib
 import logging
 import os
 import tempfile
@@ -38,6 +39,15 @@ class Facts(NamedTuple):
     run_type: str
     properties: dict[str, str]
     tags: dict[str, str]
+
+
+def load() -> None:
+    """Import azureml-core, which takes a second, or several the first time on a machine; no network.
+
+    Raises ImportError without it.
+    """
+    with _quiet_root():
+        importlib.import_module("azureml.core")
 
 
 def context() -> tuple[Any, Facts]:
