@@ -42,3 +42,73 @@ def run_notebook(path: Path, job: dict[str, str]) -> None:
     os.environ.update(job)
     where = {"metadata": {"path": str(path.parent)}}
     nbclient.NotebookClient(notebook, timeout=120, kernel_name="python3", resources=where).execute()
+
+
+def test_guide_is_drop_in(azure, child) -> None:
+    """The guide's script with two lines on top: its metric, and each statement once on stdout and far away."""
+    job = azure.job_environment(run_id="run_1", step_name="train", parent_run_id="pipeline_1")
+    ran = child(EXAMPLES / "guide.py", env=job)
+    assert azure.values("run_1") == {"scalar_value": [0.95]}
+    said = {"MessageData": "message", "MetricData": "metrics"}
+    found = [one["data"] for one in azure.envelopes if one["data"]["baseType"] in said]
+    messages = [data["baseData"]["message"] for data in found if data["baseType"] == "MessageData"]
+    assert len(messages) == len(set(messages)) == 3
+    for text in [*messages, "I am a python print statement"]:
+        assert ran.stdout.count(text) == 1
+    for data in found:
+        properties = data["baseData"]["properties"]
+        assert (properties["step_id"], properties["parent_run_id"]) == ("run_1", "pipeline_1")
+        assert all(properties[name] for name in ("step_name", "experiment_name", "run_url"))
+
+
+def test_environment_alone_decides(azure, child) -> None:
+    """The variables that the example names change level, run type and dimensions, without a line in the script."""
+    settings = {
+        "AMLLOG_LEVEL": "DEBUG",
+        "AMLLOG_RUN_TYPE": "scoring",
+        "AMLLOG_DIMENSIONS": "team=vision,owner=me",
+    }
+    job = azure.job_environment(run_id="run_1", step_name="score")
+    child(EXAMPLES / "env_only.py", env={**job, **settings})
+    records = [one["data"]["baseData"] for one in azure.envelopes]
+    assert "taken with AMLLOG_LEVEL=DEBUG" in [record.get("message") for record in records]
+    for record in records:
+        found = [record["properties"].get(name) for name in ("run_type", "team", "owner")]
+        assert found == ["scoring", "vision", "me"]
+
+
+# What an inference server does: init() once, then run() for each request, in a process that lives on.
+SERVER = """
+import json, sys
+sys.path.insert(0, sys.argv[1])
+import score
+score.init()
+for request in ('{"images": [[0, 1], [1, 0]]}', "no JSON"):
+    print(json.dumps(score.run(request)))
+import amllog
+print(amllog.flush(timeout=20))
+"""
+MODEL = """
+import joblib
+from sklearn.linear_model import LogisticRegression
+joblib.dump(LogisticRegression().fit([[0, 1], [1, 0]], [0, 1]), "model.joblib")
+"""
+
+
+def test_scoring_script_in_an_endpoint(azure, child, tmp_path: Path) -> None:
+    """In an endpoint there is no run: records name the service, and a bad request is an exception that it survives."""
+    pytest.importorskip("sklearn")
+    child(MODEL)
+    endpoint = {
+        "AZUREML_MODEL_DIR": str(tmp_path),
+        "SERVICE_NAME": "digits-v2",
+        "APPLICATIONINSIGHTS_CONNECTION_STRING": azure.connection_string,
+    }
+    ran = child(SERVER, str(EXAMPLES), env=endpoint)
+    assert '{"digits": [0, 1]}' in ran.stdout, ran.stderr
+    assert '{"error": "JSONDecodeError' in ran.stdout
+    assert " 0 waiting, 0 refused" in ran.stdout
+    kinds = [one["data"]["baseType"] for one in azure.envelopes]
+    assert kinds.count("ExceptionData") == kinds.count("MetricData") == 1
+    names = {one["data"]["baseData"]["properties"]["step_name"] for one in azure.envelopes}
+    assert names == {"digits-v2"}
