@@ -32,6 +32,7 @@ COLOURS = sys.stdout.isatty() and "NO_COLOR" not in os.environ
 
 
 def main():
+    sys.stdout.reconfigure(errors="replace")  # arrows on a terminal that has none
     pipeline = str(uuid.uuid4())
     folder = Path(".amllog", "demo", pipeline[:8]).absolute()
     say(f"pipeline run {pipeline}: {' → '.join(STEPS)}", "1")
