@@ -25,11 +25,11 @@ def fill(own: dict[str, str], layer: Mapping[Any, object], redactor: Redactor) -
     """Add a layer's dimensions to `own`."""
     for name, value in layer.items():
         key = name if type(name) is str else text.of(name)
-        if len(key) > record.MAX_KEY:
-            key = text.cut(key, record.MAX_KEY)
+        if not 0 < len(key) <= record.MAX_KEY:
+            key = text.cut(key, record.MAX_KEY) or record.EMPTY
         if redactor.is_secret(key, value):
             own[key] = MASK
         elif type(value) in _PLAIN:
-            own[key] = text.of(value)
+            own[key] = text.cut(text.of(value), record.MAX_VALUE)
         else:
             own[key] = redactor.masked(text.of(value), record.MAX_VALUE)

@@ -47,9 +47,9 @@ class Happenings(Intake):
     ) -> None:
         """One event; `says` is its line in the driver log, where it is not its name."""
         own = {**self._own(context.dimensions(), dimensions), **marks}
-        data = {"name": text.cut(self.redactor.mask(name), record.MAX_EVENT_NAME)}
+        data = {"name": self.redactor.masked(name, record.MAX_EVENT_NAME) or record.EMPTY}
         draft = Draft(time.time(), logging.CRITICAL, logger, "EventData", data, own, place)
-        self._offer(draft, level, self.redactor.mask(says or name), _without_marks(own))
+        self._offer(draft, level, self.redactor.masked(says or name, record.MAX_MESSAGE), _without_marks(own))
 
     def timed(
         self,
@@ -67,7 +67,7 @@ class Happenings(Intake):
         """A span (RemoteDependencyData) or the step itself (RequestData) at its end; `result` "" is success."""
         own = self._own(context.dimensions(), dimensions)
         data: dict[str, Any] = {
-            "name": text.cut(self.redactor.mask(name), record.MAX_NAME),
+            "name": self.redactor.masked(name, record.MAX_NAME) or record.EMPTY,
             "id": span_id,
             "duration": record.duration(seconds),
             "success": not result,

@@ -125,7 +125,7 @@ class Intake:
             error = calls.exception(entry.exc_info)
             operation = _operation(extra) if "traceId" in extra else None
             self._say(
-                entry.levelno, entry.name, calls.formatted(entry), own, place, error, shown,
+                entry.levelno, text.of(entry.name), calls.formatted(entry), own, place, error, shown,
                 seconds=entry.created, level_name=entry.levelname, operation=operation,
             )  # fmt: skip
         except Exception as fault:  # the one guard of this entry
@@ -182,7 +182,7 @@ class Intake:
         severity = record.severity(level)
         stack = ""
         if error is None:
-            kind, data = "MessageData", {"message": message, "severityLevel": severity}
+            kind, data = "MessageData", {"message": message or record.EMPTY, "severityLevel": severity}
         else:
             details = stacks.details(error, self.redactor.mask)
             stack = details[0]["stack"]

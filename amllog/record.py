@@ -27,6 +27,7 @@ LEFT_OUT = "dimensions_left_out"  # how many did not fit into the item
 _KEPT = {LEFT_OUT, "record_id", "step_id", "parent_run_id", "run_metric", "run_metric_data", "run_id", "step"}
 _LIMITS = (MAX_KEY, MAX_EVENT_NAME, MAX_NAME, MAX_VALUE, MAX_MESSAGE)
 _SHORT = 200
+EMPTY = "(empty)"  # the service takes no record without a message or a name
 
 # Every line begins with the time, at a fixed place, so that age and addressee are read without parsing.
 _TIME = slice(9, 36)

@@ -40,7 +40,7 @@ _SHAPES = re.compile(
         | ://[^/\s:@]*:(?=[^/\s@]+@)
       )
       (?P<value>"[^"\n]*"|'[^'\n]*'|[^\s"'<>;,&(){}\[\]@]+(?=@)|[^\s"'<>;,&(){}\[\]]+)
-    | (?P<jwt>\beyJ[A-Za-z0-9_-]{6,}\.[A-Za-z0-9_-]{4,}(?:\.[A-Za-z0-9_-]*)?)
+    | (?P<jwt>\beyJ[A-Za-z0-9_-]{6,1024}\.[A-Za-z0-9_-]{4,}(?:\.[A-Za-z0-9_-]*)?)
     | (?P<pem>-----BEGIN\ [A-Z ]*PRIVATE\ KEY-----.*?(?:-----END\ [A-Z ]*PRIVATE\ KEY-----|\Z))
     | (?P<hub>\b(?:gh[opsu]_|github_pat_|hf_|sk-|xox[abp]-|glpat-)[A-Za-z0-9_-]{16,})
     """,

@@ -107,7 +107,8 @@ def test_read_only_folder(child: Any, arrived: Any, insights: Any, tmp_path: Pat
     if not hasattr(os, "getuid"):
         pytest.skip("no users here")
     folder, spare = tmp_path / "ro", tmp_path / "spare"
-    folder.mkdir(), spare.mkdir()  # noqa: B018
+    folder.mkdir()
+    spare.mkdir()
     (folder / ".amllog").write_text("a file in the way: root may write to read-only folders")
     code = "import amllog; log = amllog.setup(); log.info('m'); print(amllog.flush(10)); amllog.setup()"
     ran = child(code, env={**insights, "TMPDIR": str(spare)}, cwd=folder)
