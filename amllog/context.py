@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from types import MappingProxyType
 
+_LEFT = "__amllog_context__"
 _NOTHING: Mapping[str, object] = MappingProxyType({})
 _bound: ContextVar[Mapping[str, object]] = ContextVar("amllog.bound", default=_NOTHING)
 _span: ContextVar[str] = ContextVar("amllog.span", default="")
@@ -23,10 +24,11 @@ def bound(**dimensions: object) -> Generator[None, None, None]:
     token = _bound.set({**_bound.get(), **dimensions})
     try:
         yield
+    except BaseException as error:
+        _remember(error)
+        raise
     finally:
-        with suppress(
-            ValueError
-        ):  # a generator may be ended in another context, where there is nothing to undo
+        with suppress(ValueError):  # a generator may end in another context, where there is nothing to undo
             _bound.reset(token)
 
 
@@ -36,9 +38,25 @@ def inside(span_id: str) -> Generator[None, None, None]:
     token = _span.set(span_id)
     try:
         yield
+    except BaseException as error:
+        _remember(error)
+        raise
     finally:
         with suppress(ValueError):  # as above
             _span.reset(token)
+
+
+def where_raised(error: BaseException) -> tuple[Mapping[str, object], str]:
+    """(dimensions, span id) of the innermost block of ours that `error` has left; else of the present place."""
+    found: tuple[Mapping[str, object], str] = getattr(error, _LEFT, (_bound.get(), _span.get()))
+    return found
+
+
+def _remember(error: BaseException) -> None:
+    """Keep what stood around an exception: who reports it when nobody caught it comes too late to see it."""
+    if not hasattr(error, _LEFT):
+        with suppress(AttributeError, TypeError):  # an exception without a dictionary of its own
+            setattr(error, _LEFT, (_bound.get(), _span.get()))
 
 
 def dimensions() -> Mapping[str, object]:
@@ -59,6 +77,12 @@ def foreign_span() -> tuple[str, str] | None:
         if span is not None:
             return span.context_tracer.trace_id, span.span_id
     return None
+
+
+def logged_span(extra: Mapping[str, object]) -> tuple[str, str] | None:
+    """What OpenCensus' logging integration put on a record: its trace and span, where there is one."""
+    trace, span = str(extra["traceId"])[:128], str(extra.get("spanId", ""))[:128]
+    return (trace, span) if trace.strip("0") and span.strip("0") else None
 
 
 def span_id() -> str:

@@ -123,7 +123,7 @@ class Intake:
                 own["stack_info"] = self.redactor.masked(text.of(entry.stack_info), record.MAX_VALUE)
             place = Place(entry.module, entry.pathname, entry.lineno)
             error = calls.exception(entry.exc_info)
-            operation = _operation(extra) if "traceId" in extra else None
+            operation = context.logged_span(extra) if "traceId" in extra else None
             self._say(
                 entry.levelno, text.of(entry.name), calls.formatted(entry), own, place, error, shown,
                 seconds=entry.created, level_name=entry.levelname, operation=operation,
@@ -134,8 +134,12 @@ class Intake:
     def failure(self, message: str, error: BaseException, logger: str) -> None:
         """An exception that nobody caught; Python itself shows it on the driver log."""
         try:
-            own = self._own(context.dimensions())
-            self._say(logging.CRITICAL, logger, message, own, calls.raised_at(error), error, True)
+            around, span = context.where_raised(error)
+            under = ("", span) if span else None
+            place = calls.raised_at(error)
+            self._say(
+                logging.CRITICAL, logger, message, self._own(around), place, error, True, operation=under
+            )
         except Exception as fault:  # the one guard of this entry
             self._fault(fault)
 
@@ -246,12 +250,6 @@ class Intake:
         if self.strict:
             raise fault
         self.faults[f"amllog: {type(fault).__name__}"] += 1
-
-
-def _operation(extra: Mapping[str, object]) -> tuple[str, str] | None:
-    """What OpenCensus' logging integration put on a record: its trace and span, where there is one."""
-    trace, span = str(extra["traceId"])[:128], str(extra.get("spanId", ""))[:128]
-    return (trace, span) if trace.strip("0") and span.strip("0") else None
 
 
 def _joined(message: str, error: str) -> str:

@@ -56,6 +56,7 @@ class Session:
         self._capture: Capture | None = None
         self._adoption: Any = None
         self._began = 0.0
+        self._credential: Any = None
         self._stands_in = StandIn(self._notice, self._stand_in)
         self._run = Whereabouts(os.environ, self._notice)
         self._directory = Path()
@@ -103,7 +104,7 @@ class Session:
         exporter, metrics = assembly.exporter_of(settings), assembly.metrics_of(settings, os.environ)
         outlets: list[Outlet] = []
         if exporter != "none":
-            outlets.append(assembly.insights_outlet(settings, exporter, self._began))
+            outlets.append(assembly.insights_outlet(settings, exporter, self._began, self._credential))
         elif settings.exporter != "none":
             self._notice("no connection string (APPLICATIONINSIGHTS_CONNECTION_STRING): records stay in the journal,"
                          f" {self._post.directory}")  # fmt: skip
@@ -161,9 +162,10 @@ class Session:
         own = self._capture.handler if self._capture is not None else None
         return self._stands_in.meet(handler, own, self.settings)
 
-    def _stand_in(self, target: ConnectionString) -> None:
+    def _stand_in(self, target: ConnectionString, credential: Any) -> None:
         """Send to where a script's own handler would have sent."""
         with self._lock:
+            self._credential = credential or self._credential
             if self.settings.connection_string is None:
                 self.settings = config.with_connection(self.settings, target)
             self._compose()

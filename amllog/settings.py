@@ -88,7 +88,8 @@ def with_connection(settings: Settings, target: ConnectionString) -> Settings:
 def secrets(environ: Mapping[str, str]) -> list[str]:
     """Values of the environment that nobody may read in a log, whatever their shape."""
     judge = Redactor().is_secret
-    now = [(name, environ.get(name, "")) for name in list(environ)]  # other threads change the environment meanwhile
+    # Names first: other threads change the environment meanwhile.
+    now = [(name, environ.get(name, "")) for name in list(environ)]
     return [
         value
         for name, value in now

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from typing import Any
 
 from amllog.outlets import azure_handler
 from amllog.settings import Settings
@@ -17,7 +18,10 @@ from amllog.values import ConnectionString
 class StandIn:
     """Meets handlers; remembers those it stands in for, and those it leaves alone."""
 
-    def __init__(self, notice: Callable[[str, int], None], adopt: Callable[[ConnectionString], None]) -> None:
+    def __init__(
+        self, notice: Callable[[str, int], None], adopt: Callable[[ConnectionString, Any], None]
+    ) -> None:
+        """`adopt`: takes over where such a handler sends to, and with which token credential (or None)."""
         self.muted: list[logging.Handler] = []
         self._left_alone: list[logging.Handler] = []
         self._notice = notice
@@ -54,4 +58,4 @@ class StandIn:
             " in its stead; it can be removed",
             logging.WARNING,
         )
-        self._adopt(target)
+        self._adopt(target, azure_handler.credential_of(handler))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -88,6 +89,12 @@ class Ran(NamedTuple):
     stderr: str
 
 
+def _kill(process: subprocess.Popen[str]) -> None:
+    """End a child and whatever it has started."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+
+
 class Child:
     """Runs Python in processes of their own, in the test's folder and clean environment."""
 
@@ -109,8 +116,8 @@ class Child:
         try:
             stdout, stderr = process.communicate(timeout=timeout)
         except subprocess.TimeoutExpired:
-            process.kill()
-            stdout, stderr = process.communicate()
+            _kill(process)
+            stdout, stderr = process.communicate(timeout=10)
             pytest.fail(f"still running after {timeout} s\n--- stdout\n{stdout}\n--- stderr\n{stderr}")
         return Ran(process.returncode, stdout, stderr)
 
@@ -138,6 +145,7 @@ class Child:
             stderr=subprocess.PIPE,
             encoding="utf-8",
             errors="backslashreplace",
+            start_new_session=True,  # so that children of a child end with it, and hold no pipe open
         )
         self.running.append(process)
         return process
@@ -145,9 +153,8 @@ class Child:
     def end(self) -> None:
         """No child outlives its test."""
         for process in self.running:
-            if process.poll() is None:
-                process.kill()
-            process.communicate()
+            _kill(process)
+            process.communicate(timeout=10)
 
 
 @pytest.fixture

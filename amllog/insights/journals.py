@@ -115,6 +115,8 @@ def find(rows: Sequence[Row], name: str) -> tuple[str, list[Row]]:
         return ALL, list(rows)
     known = [str(run["run"]) for run in runs(rows)]
     steps = list(dict.fromkeys(row["step_id"] for row in rows if row["step_id"]))
+    if not known and rows and name == LAST:
+        return ALL, list(rows)  # of no run that is known: what other handlers sent, say
     if not known:
         raise UsageError("the journal has no records yet")
     matches = [known[-1]] if name == LAST else _matches(name, known) or _matches(name, steps)

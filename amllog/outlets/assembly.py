@@ -47,16 +47,16 @@ def writes_run_metrics(settings: Settings, identity: Identity) -> bool:
     return settings.metrics_ranks == "all" or identity.rank in (None, 0)
 
 
-def insights_outlet(settings: Settings, exporter: str, since: float) -> Outlet:
-    """The outlet of Application Insights."""
+def insights_outlet(settings: Settings, exporter: str, since: float, credential: Any = None) -> Outlet:
+    """The outlet of Application Insights; `credential`: of azure.identity, where the resource wants a token."""
     assert settings.connection_string is not None
     if exporter == "opentelemetry":
         from amllog.outlets.opentelemetry import OpenTelemetryOutlet
 
-        return OpenTelemetryOutlet(settings.connection_string, since=since)
+        return OpenTelemetryOutlet(settings.connection_string, credential=credential, since=since)
     from amllog.outlets.app_insights import AppInsights
 
-    return AppInsights(settings.connection_string, since=since)
+    return AppInsights(settings.connection_string, credential=credential, since=since)
 
 
 def metrics_outlet(

@@ -42,10 +42,7 @@ class Facts(NamedTuple):
 
 
 def load() -> None:
-    """Import azureml-core, which takes a second, or several the first time on a machine; no network.
-
-    Raises ImportError without it.
-    """
+    """Import azureml-core: a second, or several the first time on a machine, but no network."""
     with _quiet_root():
         importlib.import_module("azureml.core")
 
