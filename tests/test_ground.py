@@ -43,7 +43,9 @@ def test_tests_are_sentences_without_patches(path: Path) -> None:
     nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
     tests = [node for node in nodes if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")]
     sentences = {test.name: ast.get_docstring(test) or "" for test in tests}
-    assert [name for name, sentence in sentences.items() if not re.fullmatch(r"[^\n]+[.?!]", sentence)] == []
+    assert [
+        name for name, sentence in sentences.items() if not re.fullmatch(r"([^\n]+\n?)+[.?!]", sentence)
+    ] == []
     calls = [ast.unparse(node) for node in nodes if isinstance(node, (ast.Call, ast.Import, ast.ImportFrom))]
     patches = re.compile(
         r"(from|import) (unittest.)?mock|mocker\.|(mock\.)?patch\(|monkeypatch\.setattr\((?!sys, )"
