@@ -18,7 +18,6 @@ HERE = Path(__file__).parent
 PROJECT = nox.project.load_toml("pyproject.toml")
 PYTHONS = [line.rpartition(" ")[2] for line in PROJECT["project"]["classifiers"] if " :: 3." in line]
 AT_HAND = f"{sys.version_info.major}.{sys.version_info.minor}"
-FULL = {PYTHONS[0], PYTHONS[-1], AT_HAND}  # the others leave out the tests marked `slow`
 MEASURED = HERE / ".nox" / "measured"
 
 nox.needs_version = ">=2025.5.1"
@@ -40,6 +39,8 @@ def show_pythons_of_pyenv() -> None:
 
 
 show_pythons_of_pyenv()
+FOUND = [version for version in PYTHONS if version == AT_HAND or shutil.which(f"python{version}")]
+FULL = {FOUND[0], FOUND[-1]}  # the others leave out the tests marked `slow`
 os.environ["UV_PYTHON_DOWNLOADS"] = "never"
 
 

@@ -49,6 +49,18 @@ def clean_environment(home: Path) -> dict[str, str]:
     }
 
 
+# What starts many processes or real clients: on the oldest and the newest Python only (docs/decisions/0011-gates.md).
+SLOW = ("local", "outlets", "present", "test_docs", "test_examples", "test_notebook", "test_pipeline_example")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what is slow by where it stands."""
+    here = Path(__file__).parent
+    for item in items:
+        if item.path.relative_to(here).parts[0].removesuffix(".py") in SLOW:
+            item.add_marker(pytest.mark.slow)
+
+
 @pytest.fixture(autouse=True)
 def _own_machine(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Each test starts as on a fresh machine, in an empty folder, and leaves no amllog behind."""
