@@ -15,7 +15,8 @@ MASK = "***"
 
 _SECRET_WORDS = {
     "password", "passwd", "passphrase", "pwd", "secret", "secrets", "credential", "credentials",
-    "authorization", "sas", "jwt", "apikey", "accountkey", "connectionstring", "cookie",
+    "authorization", "sas", "jwt", "apikey", "accountkey", "accesskey", "sharedkey", "privatekey", "secretkey",
+    "storagekey", "instrumentationkey", "clientsecret", "connectionstring", "cookie",
 }  # fmt: skip
 _SECRET_PAIRS = {
     ("api", "key"), ("account", "key"), ("access", "key"), ("shared", "key"), ("private", "key"),
@@ -31,21 +32,26 @@ _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 _SHAPES = re.compile(
     r"""
       (?P<keep>
-          (?i:\b(?:bearer|basic)\s+)(?=[A-Za-z0-9._~+/=-]{8})
+          (?i:\bbearer\s+)(?=[A-Za-z0-9._~+/=-]{8})
+        | (?i:\bbasic\s+)(?=[A-Za-z0-9+/]{8})(?=\S*[a-z]\S*[A-Z0-9])
         | (?i:[?&;\s"']sig=|^sig=)
         | (?i:(?:(?:account|access|api|shared|private|storage|subscription|primary|secondary|signing
                |encryption|instrumentation|client)[-_ ]?(?:access[-_ ]?)?(?:key|secret)
              |password|passwd|passphrase|\bpwd|secret|token|authorization|credential)
-             ["']?\s*(?:=>|[=:])\s*(?:(?:bearer|basic)\s+)?)
+             \\*["']?\s*(?:=>|[=:])\s*(?:(?:bearer|basic)\s+)?)
+        | ://(?=[^/\s:@]{16,}(?::[^/\s@]*)?@)
         | ://[^/\s:@]*:(?=[^/\s@]+@)
       )
-      (?P<value>"[^"\n]*"|'[^'\n]*'|[^\s"'<>;,&(){}\[\]@]+(?=@)|[^\s"'<>;,&(){}\[\]]+)
+      (?P<value>\\+"[^"\n]*"|"(?:[^"\\\n]|\\.)*"?|\\+'[^'\n]*'|'(?:[^'\\\n]|\\.)*'?
+        |[^\s"'<>;,&(){}\[\]@]+(?=@)|[^\s"'<>;,&(){}\[\]]+)
     | (?P<jwt>\beyJ[A-Za-z0-9_-]{6,1024}\.[A-Za-z0-9_-]{4,}(?:\.[A-Za-z0-9_-]*)?)
     | (?P<pem>-----BEGIN\ [A-Z ]*PRIVATE\ KEY-----.*?(?:-----END\ [A-Z ]*PRIVATE\ KEY-----|\Z))
     | (?P<hub>\b(?:gh[opsu]_|github_pat_|hf_|sk-|xox[abp]-|glpat-)[A-Za-z0-9_-]{16,})
     """,
     re.VERBOSE | re.DOTALL,
 )
+
+_QUOTE = re.compile(r"""\\*["']""")
 
 # A text that has none of these cannot match above; looking for them first keeps ordinary lines cheap.
 _HINTS = (
@@ -97,7 +103,7 @@ class Redactor:
         words = [word.lower() for word in _WORD.findall(key)]
         if any(pattern.search(key) for pattern in self._patterns):
             return True
-        if words and (words[-1] == "token" or not _SECRET_WORDS.isdisjoint(words)):
+        if words and (words[-1].endswith("token") or not _SECRET_WORDS.isdisjoint(words)):
             return True
         return not _SECRET_PAIRS.isdisjoint(zip(words, words[1:]))
 
@@ -106,5 +112,6 @@ def _replace(match: re.Match[str]) -> str:
     keep, value = match.group("keep"), match.group("value")
     if keep is None:
         return MASK
-    quote = value[0] if value[0] in "\"'" else ""
+    quoted = _QUOTE.match(value)
+    quote = quoted.group() if quoted else ""
     return f"{keep}{quote}{MASK}{quote}"

@@ -41,6 +41,6 @@ def stamp_of(identity: Identity, settings: Settings, redactor: Redactor) -> Stam
     return Stamp(
         identity,
         Sender(target.instrumentation_key if target else "", tags),
-        {**identity.dimensions(), **process, **texts(settings.dimensions, redactor)},
+        texts({**identity.dimensions(), **process, **settings.dimensions}, redactor),
         settings.insights_level,
     )

@@ -1,0 +1,226 @@
+"""A secret in any of its usual shapes, anywhere in a record, never reaches the journal or the driver log."""
+
+from __future__ import annotations
+
+import base64
+import string
+import traceback
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings, strategies as st
+
+import amllog
+from amllog.redaction import Redactor
+
+LETTERS = string.ascii_letters + string.digits
+token = st.text(LETTERS, min_size=20, max_size=60).map(lambda said: "q9" + said)  # no word of our own code
+base64ish = st.binary(min_size=32, max_size=64).map(lambda raw: "q9" + base64.b64encode(raw).decode())
+password = st.text(LETTERS + "!#$%*+-./:?^_~", min_size=8, max_size=30).map(lambda said: "p" + said + "w")
+
+
+def jwt(part: str) -> str:
+    """A run token's form."""
+    head = base64.urlsafe_b64encode(b'{"alg":"RS256","typ":"JWT"}').rstrip(b"=").decode()
+    return f"{head}.{part}{part}.{part}"
+
+
+SHAPES: dict[str, tuple[Any, str]] = {  # what the secret is made of, and the text that it stands in
+    "account key": (base64ish, "AccountName=x;AccountKey={};EndpointSuffix=core.windows.net"),
+    "shared access key": (base64ish, "Endpoint=sb://x.invalid/;SharedAccessKeyName=root;SharedAccessKey={}"),
+    "SAS": (base64ish, "https://x.blob.invalid/c/b?sv=2020-08-04&se=2026&sr=b&sp=r&sig={}"),
+    "SAS in quotes": (base64ish, "url 'https://x.blob.invalid/c/b?sig={}' failed"),
+    "escaped SAS": (token, "?sig={}%3D&se=2026"),
+    "bearer": (token, "Authorization: Bearer {}"),
+    "bearer in a dict": (token, "headers={{'Authorization': 'Bearer {}', 'Accept': '*/*'}}"),
+    "bare bearer": (token, "sent Bearer {} to the service"),
+    "basic": (base64ish, "Authorization: Basic {}"),
+    "jwt": (token.map(jwt), "the token was {} and it was refused"),
+    "jwt in JSON": (token.map(jwt), '{{"run": 1, "value": "{}"}}'),
+    "password": (password, "password={}"),
+    "password in JSON": (password, '{{"user": "me", "password": "{}"}}'),
+    "password in a repr": (password, "{{'passwd': '{}'}}"),
+    "pwd": (password, "Server=x;Uid=me;Pwd={};"),
+    "api key": (token, "api_key: {}"),
+    "api-key header": (token, "api-key: {}"),
+    "client secret": (token, "client_secret={}&grant_type=client_credentials"),
+    "environment": (token, "MY_SECRET={}"),
+    "url": (token, "https://user:{}@host.invalid/path"),
+    "git url": (token, "https://{}:x-oauth-basic@github.invalid/a/b"),
+    "user of a url": (token, "cloning https://{}@github.invalid/a/b"),
+    "github": (st.text(LETTERS, min_size=36, max_size=36).map(lambda said: "ghp_" + said), "cloned with {} today"),
+    "hugging face": (st.text(LETTERS, min_size=34, max_size=34).map(lambda said: "hf_" + said), "({})"),
+    "openai": (st.text(LETTERS, min_size=40, max_size=48).map(lambda said: "sk-" + said), "key {}"),
+    "instrumentation key": (st.uuids().map(str), "InstrumentationKey={};IngestionEndpoint=https://x.invalid/"),
+    "private key": (base64ish, "-----BEGIN RSA PRIVATE KEY-----\n{}\n-----END RSA PRIVATE KEY-----"),
+}  # fmt: skip
+quick = settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+
+
+class Kept:
+    """Everything that was written since the last look: journal and driver log."""
+
+    def __init__(self, directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        self._directory, self._capsys, self._seen = directory, capsys, 0
+
+    def __call__(self) -> str:
+        data = b"".join(file.read_bytes() for file in sorted(self._directory.glob("*.jsonl")))
+        new, self._seen = data[self._seen :], len(data)
+        return new.decode() + "".join(self._capsys.readouterr())
+
+
+@pytest.fixture
+def kept(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Iterator[Kept]:
+    """amllog set up, and what it wrote."""
+    amllog.setup(directory=tmp_path / "journal", level="DEBUG")
+    kept = Kept(tmp_path / "journal", capsys)
+    kept()
+    return kept
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_shapes(shape: str, kept: Kept) -> None:
+    """In a message, an argument, a dimension, a key, a container, an exception, an event, a span: it is masked."""
+    secrets, around = SHAPES[shape]
+
+    @quick
+    @given(secrets)
+    def check(secret: str) -> None:
+        said = around.format(secret)
+        log = amllog.get_logger("x")
+        log.info(said)
+        log.info("%s", said)
+        log.info("m", a=said, b={"in": [said]}, c=ValueError(said), d=said.encode())
+        try:
+            raise RuntimeError(said) from KeyError(said)
+        except RuntimeError as error:
+            if hasattr(error, "add_note"):
+                error.add_note(said)
+            log.exception("failed: %s", said)
+        log.event(said, value=said)
+        log.metric("m", 1, note=said)
+        with log.span(said):
+            pass
+        assert secret not in kept()
+
+    check()
+
+
+@pytest.mark.parametrize(
+    "key",
+    ["password", "PASSWORD", "db_password", "dbPassword", "apiKey", "API_KEY", "api-key", "accountKey", "token",
+     "access_token", "accessToken", "run.token", "client_secret", "Authorization", "sas", "sas_url", "sasUrl",
+     "connection_string", "connectionString", "ConnectionString", "credential", "AZURE_CREDENTIALS", "cookie",
+     "storage_key", "instrumentationKey", "APPINSIGHTS_INSTRUMENTATIONKEY", "private_key", "passphrase", "jwt"],
+)  # fmt: skip
+def test_secret_keys(key: str) -> None:
+    """Whatever stands under a key that speaks of a secret is masked."""
+    assert Redactor().is_secret(key, "x")
+
+
+@pytest.mark.parametrize(
+    "key",
+    ["tokens", "token_count", "max_tokens", "key", "keys", "primary", "author", "monkey", "passed", "compass",
+     "secretary_count", "batch_key", "bypass", "n_tokens_per_second", "keyword", "authors", "sassy"],
+)  # fmt: skip
+def test_innocent_keys(key: str) -> None:
+    """Words of everyday work are not taken for secrets."""
+    assert not Redactor().is_secret(key, "x")
+
+
+@pytest.mark.parametrize(
+    "said",
+    ["loaded 3 tokens", "max_tokens=512", "key error: 'loss'", "passed 10 tests", "basic training", "token count 17",
+     "https://github.com/a/b/commit/0123456789abcdef", "user@example.com", "12:30@noon", "sk-learn 1.4", "a: b",
+     "0000000000000000000000000000000000000000", "sigma=0.5", "the secret of success", "tokenizer: bert-base"],
+)  # fmt: skip
+def test_innocent_texts(said: str) -> None:
+    """Everyday texts stay as they are."""
+    assert Redactor().mask(said) == said
+
+
+def test_reader_knows_what_stood_there() -> None:
+    """Only the secret goes: what stands around it tells the reader which one it was."""
+    mask = Redactor().mask
+    assert mask("AccountName=x;AccountKey=abc/d+e==;End=y") == "AccountName=x;AccountKey=***;End=y"
+    assert mask("https://me:pass@host/p?sig=a%2Fb&se=1") == "https://me:***@host/p?sig=***&se=1"
+    assert mask("{'password': 'abc', 'user': 'me'}") == "{'password': '***', 'user': 'me'}"
+    assert mask("Authorization: Bearer abcdefghij") == "Authorization: Bearer ***"
+
+
+def test_numbers_under_token() -> None:
+    """A number under `token` is a count."""
+    redactor = Redactor()
+    assert (redactor.is_secret("token", 3), redactor.is_secret("token", "3")) == (False, True)
+
+
+def test_own_patterns(kept: Kept, tmp_path: Path) -> None:
+    """`redact` adds keys, in any case, beside the built-in ones."""
+    amllog.setup(directory=tmp_path / "journal", redact=["^patient", "iban"])
+    log = amllog.get_logger("x")
+    log.bind(PatientName="Ada").info("m", my_iban="DE00", password="pw-value", other="stays")
+    found = kept()
+    assert ("Ada" in found, "DE00" in found, "pw-value" in found, "stays" in found) == (
+        False,
+        False,
+        False,
+        True,
+    )
+
+
+def test_known_values(child: Any, tmp_path: Path) -> None:
+    """The environment's own secrets are masked wherever they appear, whatever they look like."""
+    code = "import amllog, os; secret = os.environ['MY_PASSWORD']; amllog.setup().info('it is ' + secret, x=[secret])"
+    ran = child(code, env={"MY_PASSWORD": "correct horse"})
+    written = ran.stdout + "".join(file.read_text() for file in tmp_path.rglob("*.jsonl"))
+    assert "it is ***" in written and "correct horse" not in written
+
+
+def test_local_variables(kept: Kept) -> None:
+    """Local variables of a failing function are in no traceback of ours."""
+
+    def work() -> None:
+        local = "value-of-a-local-variable"
+        raise ValueError(len(local))
+
+    try:
+        work()
+    except ValueError:
+        amllog.get_logger("x").exception("failed")
+    assert "value-of-a-local-variable" not in kept().replace(
+        "".join(line for line in traceback.format_stack() if "local =" in line), ""
+    )
+
+
+def test_cut_secret(kept: Kept) -> None:
+    """A secret that lies across the place where a long text is cut does not show its half."""
+    log = amllog.get_logger("x")
+    for length in (8_150, 8_180, 16_300, 16_370, 32_700, 32_760, 65_500, 65_530):
+        text = "x" * length + " password=" + "SECRET" * 40
+        log.info(text, value=text)
+        log.error("failed", exc_info=ValueError(text))
+        log.error("failed", exc_info=ValueError("y " * 40_000 + text + " z" * length))
+    assert "SECRET" not in kept()
+
+
+def test_identity_and_setup_dimensions(child: Any, tmp_path: Path) -> None:
+    """What stands on every record is masked like everything else."""
+    given = {"password": "hunter22", "u": "https://a:hunter33@b"}
+    code = f"import amllog; amllog.setup(dimensions={given!r}).info('m')"
+    child(
+        code, env={"AMLLOG_BUILD_URL": "https://me:hunter44@build.invalid/1", "AMLLOG_DRIVER_FORMAT": "json"}
+    )
+    written = "".join(file.read_text() for file in tmp_path.rglob("*.jsonl"))
+    assert "hunter" not in written and "build.invalid" in written
+
+
+def test_reprs() -> None:
+    """Objects of ours that know a secret do not show it."""
+    from amllog.values import connection_string
+
+    key = "00000000-0000-0000-0000-0000000010ca"
+    assert key not in repr(connection_string(key)) + str(connection_string(key))
+    assert "correct horse" not in repr(Redactor((), ["correct horse"]))
+    assert key not in repr(amllog.setup(connection_string=key, exporter="none"))
