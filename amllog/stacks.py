@@ -79,20 +79,24 @@ def _chain(error: BaseException) -> Iterator[tuple[int, BaseException]]:
 
 
 def _led_to(error: BaseException) -> list[BaseException]:
-    members = getattr(error, "exceptions", ())  # of an exception group
+    members = _asked(lambda: getattr(error, "exceptions", ()))  # of an exception group
     led = [one for one in members if isinstance(one, BaseException)] if isinstance(members, tuple) else []
     cause = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
     return [cause, *led] if cause else led
 
 
 def _message(error: BaseException) -> str:
-    try:
-        message = str(error)
-    except Exception as failure:  # the type and the frames still tell
-        return f"<{type(failure).__name__} in its __str__>"
-    notes = getattr(error, "__notes__", None)
-    parts = [message, *(text.of(note) for note in notes)] if isinstance(notes, list) else [message]
+    notes = _asked(lambda: getattr(error, "__notes__", None))
+    parts = [_asked(lambda: str(error)), *map(text.of, notes if isinstance(notes, list) else ())]
     return "\n".join(parts) or type(error).__name__
+
+
+def _asked(ask: Callable[[], Any]) -> Any:
+    """What an exception's own method says, or that it failed: the type and the frames still tell."""
+    try:
+        return ask()
+    except Exception as failure:
+        return f"<{type(failure).__name__} in its own methods>"
 
 
 def _frames(error: BaseException, limit: int) -> list[dict[str, Any]]:
