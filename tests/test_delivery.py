@@ -1,0 +1,103 @@
+"""One outlet's way through the journal: what is offered, when, and what a failure means for the next offer."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from amllog.delivery import MAX_BACKOFF_SECONDS, Answer, Route, waiting
+from amllog.journal import Journal
+
+
+class Stubborn:
+    """An outlet that takes nothing, or fails."""
+
+    name, max_records, max_bytes = "stubborn", 10, 10_000
+
+    def __init__(self, answer: Answer | Exception) -> None:
+        self.answer, self.offers = answer, []  # type: ignore[var-annotated]  # of batches
+
+    def wants(self, line: bytes) -> bool:
+        return True
+
+    def offer(self, lines: Sequence[bytes], seconds: float) -> Answer:
+        self.offers.append(list(lines))
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+    def close(self) -> None:
+        """Nothing."""
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Journal:
+    """Twenty-five lines."""
+    journal = Journal(tmp_path / "j", max_bytes=1024**2, node="n")
+    for number in range(25):
+        journal.append(b'{"time":"%d"}\n' % number)
+    return journal
+
+
+def test_batches(journal: Journal) -> None:
+    """Lines are offered in order, in batches within the outlet's bounds, each once."""
+    outlet = Stubborn(Answer())
+    route = Route(outlet)
+    while route.step(journal.segments[0], 1):
+        pass
+    assert [len(batch) for batch in outlet.offers] == [10, 10, 5]
+    assert (
+        b"".join(line for batch in outlet.offers for line in batch) == journal.segments[0].path.read_bytes()
+    )
+    outlet = Stubborn(Answer())
+    outlet.max_bytes = 40
+    route = Route(outlet)
+    outlet.name = "another"
+    while route.step(journal.segments[0], 1):
+        pass
+    assert max(sum(map(len, batch)) for batch in outlet.offers) <= 40
+    assert sum(map(len, outlet.offers)) == 25
+
+
+def test_backoff(journal: Journal) -> None:
+    """Failures make the pauses longer, up to a minute; a far side that names a time is not asked before."""
+    outlet = Stubborn(Answer(waiting("no")))
+    route, pauses = Route(outlet), []
+    for _ in range(12):
+        route.due = 0.0
+        assert not route.step(journal.segments[0], 1)
+        pauses.append(route.due - time.monotonic())
+    assert 0.5 < pauses[0] < 1.5 and pauses[3] > 5 and max(pauses) <= MAX_BACKOFF_SECONDS * 1.2
+    assert not route.advance(journal.segments, 1) and len(outlet.offers) == 12  # not before its time
+    assert route.trouble == "no"
+    outlet.answer = Answer(waiting("slow"), pause_seconds=500)
+    route.due = 0.0
+    route.step(journal.segments[0], 1)
+    assert route.due - time.monotonic() > 490
+    outlet.answer, route.due = Answer(), 0.0
+    assert route.step(journal.segments[0], 1)
+    assert (route.failures, route.due, route.trouble) == (0, 0.0, "")
+
+
+def test_a_failing_outlet(journal: Journal) -> None:
+    """An outlet that raises loses nothing: the lines wait, and status tells what it raised."""
+    outlet = Stubborn(RuntimeError("broken"))
+    route = Route(outlet)
+    route.step(journal.segments[0], 1)
+    assert route.trouble == "stubborn: RuntimeError: broken"
+    assert route.behind(journal.segments[0], journal.segments[0].size)
+
+
+def test_some_wait(journal: Journal) -> None:
+    """What waits does not hold back what comes after it, and is offered again with it."""
+    outlet = Stubborn(Answer(odd={3: waiting("no")}))
+    route = Route(outlet)
+    route.step(journal.segments[0], 1)
+    route.due, outlet.answer = 0.0, Answer()
+    route.step(journal.segments[0], 1)
+    first, second = outlet.offers
+    assert second[0] == first[3] and len(second) == 10
+    assert journal.segments[0].progress("stubborn").again == []

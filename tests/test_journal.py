@@ -1,0 +1,200 @@
+"""What was appended is there, is read from any position, and is acknowledged per outlet; bounds hold."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings, strategies as st
+
+from amllog.journal import Journal
+from amllog.segment import claim, leftovers, look
+
+OUTLETS = ("a", "b")
+
+
+def line(number: int, size: int = 0) -> bytes:
+    """A line as short as a line can be, or longer."""
+    return b'{"time":"%d%s"}\n' % (number, b"x" * size)
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Journal:
+    """A journal in a folder of its own."""
+    return Journal(tmp_path / "journal", max_bytes=1024**2, node="n-1/x y", outlets=OUTLETS)
+
+
+def all_lines(journal: Journal) -> list[bytes]:
+    """Every line of its files."""
+    return [one for segment in journal.segments for one in segment.rest(0)]
+
+
+def test_append(journal: Journal) -> None:
+    """Lines are in the file, as they are and in order, when append returns."""
+    for number in range(1000):
+        assert journal.append(line(number))
+    assert all_lines(journal) == [line(number) for number in range(1000)]
+
+
+def test_threads(journal: Journal) -> None:
+    """Threads never mix their lines, also where a new file begins."""
+
+    def work(who: int) -> None:
+        for number in range(300):
+            journal.append(line(who * 1000 + number, 300))
+
+    threads = [threading.Thread(target=work, args=(who,)) for who in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(all_lines(journal)) == sorted(
+        line(who * 1000 + n, 300) for who in range(6) for n in range(300)
+    )
+    assert len(journal.segments) > 1
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.integers(0, 3000), max_size=20), st.integers(1, 5000))
+def test_reading(tmp_path_factory: pytest.TempPathFactory, sizes: list[int], chunk: int) -> None:
+    """Read in chunks of any size, lines are whole, and their lengths lead from one to the next."""
+    journal = Journal(tmp_path_factory.mktemp("j"), max_bytes=1024**2, node="n", outlets=OUTLETS)
+    written = [line(number, size) for number, size in enumerate(sizes)]
+    for one in written:
+        journal.append(one)
+    (segment,) = journal.segments
+    found, position = [], 0
+    while lines := segment.lines(position, chunk):
+        assert segment.line(position) == lines[0]
+        found += lines
+        position += sum(map(len, lines))
+    assert found == written and position == segment.size and segment.count() == len(written)
+    journal.close()
+
+
+def test_acknowledge(journal: Journal) -> None:
+    """Each outlet is where its acknowledgements say, also for who opens the file later."""
+    for number in range(10):
+        journal.append(line(number))
+    (segment,) = journal.segments
+    middle, end = segment.size // 2, segment.size
+    segment.acknowledge("a", middle, 4, Counter(bad=1), [0])
+    segment.acknowledge("a", end, 5, Counter(bad=1), [])
+    segment.acknowledge("b", middle, 3, Counter(), [0, 14])
+    assert (segment.settled(["a"]), segment.settled(["b"]), segment.settled(OUTLETS)) == (True, False, False)
+    later = look(segment.path)
+    assert later is not None
+    for one in (segment, later):
+        a, b = one.progress("a"), one.progress("b")
+        assert (a.to, a.again, a.delivered, dict(a.refused)) == (end, [], 9, {"bad": 2})
+        assert (b.to, b.again, b.delivered, dict(b.refused)) == (middle, [0, 14], 3, {})
+    later.close()
+
+
+@pytest.mark.parametrize(
+    "torn", [b"", b"{", b'{"outlet":"a","to":5', b"\xff\xff", b"[]\n", b'{"outlet":"a"}\n', b"7\nnull\n"]
+)
+def test_torn_acknowledgements(journal: Journal, torn: bytes) -> None:
+    """What a kill left of an acknowledgement is passed over, and does not spoil the next."""
+    journal.append(line(1))
+    journal.close()
+    (path,) = journal.directory.glob("*.jsonl")
+    path.with_suffix(".ack").write_bytes(torn)
+    for delivered in (1, 2):
+        segment = claim(path, "n")
+        assert segment is not None
+        segment.acknowledge("a", segment.size, 1, Counter(), [])
+        assert segment.progress("a").delivered == delivered
+        segment.close()
+
+
+def test_leftovers(journal: Journal) -> None:
+    """A file is nobody's leftover while its writer lives, and one reader's at a time afterwards."""
+    journal.append(line(1))
+    assert list(leftovers(journal.directory, "n", OUTLETS)) == []
+    journal.close()
+    (mine,) = leftovers(journal.directory, "n", OUTLETS)
+    assert list(leftovers(journal.directory, "n", OUTLETS)) == []
+    mine.acknowledge("a", mine.size, 1, Counter(), [])
+    mine.acknowledge("b", mine.size, 1, Counter(), [])
+    mine.close()
+    assert list(leftovers(journal.directory, "n", OUTLETS)) == []
+    assert [one.path for one in leftovers(journal.directory, "n", ["c"])] == [mine.path]
+
+
+def test_torn_line_settles(journal: Journal) -> None:
+    """A file whose last line is torn is settled with its whole lines."""
+    journal.append(line(1))
+    journal.close()
+    (path,) = journal.directory.glob("*.jsonl")
+    path.write_bytes(line(1) + b'{"time":')
+    (segment,) = leftovers(journal.directory, "n", ["a"])
+    segment.acknowledge("a", len(line(1)), 1, Counter(), [])
+    assert segment.settled(["a"])
+    assert (segment.count(), list(segment.rest(0))) == (1, [line(1)])
+    segment.close()
+
+
+def test_bound(journal: Journal) -> None:
+    """Full, the journal refuses with the reason; what every outlet has settled makes room."""
+    kept = 0
+    while journal.append(line(kept, 1000)):
+        kept += 1
+    size = sum(path.stat().st_size for path in journal.directory.iterdir())
+    assert 0.85 * 1024**2 < size <= 1024**2
+    assert journal.unwritten == {"journal is full (journal_max_bytes)": 1}
+    for segment in journal.segments[:3]:
+        segment.acknowledge("a", segment.size, 1, Counter(), [])
+    journal._look_again = 0.0  # it looks once a second
+    assert not journal.append(line(1, 1000))
+    for segment in journal.segments[:3]:
+        segment.acknowledge("b", segment.size, 1, Counter(), [])
+    journal._look_again = 0.0
+    assert journal.append(line(1, 1000))
+    assert sum(path.stat().st_size for path in journal.directory.iterdir()) <= 1024**2
+    assert sum(segment.count() for segment in journal.segments) == kept + 1
+
+
+def test_tidy(journal: Journal) -> None:
+    """Settled files go before the bound is reached, and stay in the count."""
+    for number in range(700):
+        journal.append(line(number, 1000))
+    for segment in journal.segments:
+        for outlet in OUTLETS:
+            segment.acknowledge(outlet, segment.size, 1, Counter(), [])
+    journal.tidy()
+    assert len(list(journal.directory.glob("*.jsonl"))) == 1
+    assert sum(segment.count() for segment in journal.segments) == 700
+
+
+def test_closed(journal: Journal) -> None:
+    """After close, lines are refused and counted; no other file of the process gets them."""
+    journal.append(line(1))
+    journal.close()
+    with open(journal.directory / "other", "wb+", buffering=0) as other:
+        assert not journal.append(line(2))
+        assert other.read() == b""
+    assert sum(journal.unwritten.values()) == 1
+
+
+def test_without_locks(tmp_path: Path) -> None:
+    """Where a file system has no locks, a living writer on this node is told by its name."""
+    from amllog.segment import _writer_is_gone
+
+    process = subprocess.Popen([sys.executable, "-c", "pass"])
+    process.wait()
+    assert _writer_is_gone(f"20260101T000000-n-{process.pid}-0a0a0a.jsonl", "n")
+    assert not _writer_is_gone(f"20260101T000000-n-{os.getpid()}-0a0a0a.jsonl", "n")
+    assert not _writer_is_gone(f"20260101T000000-other-{process.pid}-0a0a0a.jsonl", "n")
+    assert not _writer_is_gone("foreign.jsonl", "n")
+
+
+def test_names(journal: Journal) -> None:
+    """A file's name sorts by time and has no character that a file system could refuse."""
+    (path,) = journal.directory.glob("*.jsonl")
+    assert path.name.isascii() and not set(path.name) & set('/\\:*?"<>| ')
