@@ -46,8 +46,8 @@ def extra(given: object) -> dict[Any, object]:
 
 def formatted(entry: logging.LogRecord) -> str:
     """A stdlib record's message; like `getMessage`, but never raising."""
-    said = text.of(entry.msg)
-    return _percent(said, entry.args) if entry.args else said
+    args = entry.args or ()
+    return message(entry.msg, args if isinstance(args, tuple) else (args,))[0]
 
 
 def _percent(said: str, args: Any) -> str:

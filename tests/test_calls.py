@@ -1,0 +1,79 @@
+"""What a call said, and where."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import Any
+
+import pytest
+
+from amllog import calls
+
+FAILING = type("Failing", (), {"__str__": lambda self: 1 / 0, "__repr__": lambda self: 1 / 0})()
+
+
+@pytest.mark.parametrize(
+    ("event", "args", "message", "dimensions"),
+    [
+        ("m", (), "m", {}),
+        ("100%", (), "100%", {}),
+        ("%d of %s", (1, "x"), "1 of x", {}),
+        ("m", ({"a": 1},), "m", {"a": 1}),
+        ("100%", ({"a": 1},), "100%", {"a": 1}),
+        ("%(a)d", ({"a": 1},), "1", {}),
+        ("%(b)d", ({"a": 1},), '%(b)d {"a": 1}', {}),
+        ("got %s", ({"a": 1},), "got {'a': 1}", {"a": 1}),
+        ("m", (1, 2), "m [1, 2]", {}),
+        ("%d", ("x",), '%d ["x"]', {}),
+        ("%s %s", (1,), "%s %s [1]", {}),
+        ("m", ({},), "m", {}),
+        (b"bytes", (), "bytes", {}),
+        ({"a": 1}, (), '{"a": 1}', {}),
+    ],
+)  # fmt: skip
+def test_messages(event: object, args: Any, message: str, dimensions: dict[str, object]) -> None:
+    """Messages are formatted as in logging; what does not fit is kept beside; a lone dict is dimensions."""
+    assert calls.message(event, args) == (message, dimensions)
+    entry = logging.LogRecord("n", 20, "f", 1, event, args, None)
+    assert calls.formatted(entry) == message
+
+
+def test_failing_arguments() -> None:
+    """An argument whose own text fails is told, and the message stays."""
+    said, _ = calls.message("m %s", (FAILING,))
+    assert said.startswith("m %s") and "Failing" in said
+
+
+def test_exceptions() -> None:
+    """exc_info is taken in each of its forms."""
+    error = ValueError("x")
+    try:
+        raise error
+    except ValueError:
+        assert calls.exception(True) is error
+        assert calls.exception(sys.exc_info()) is error
+    assert calls.exception(error) is error
+    assert [calls.exception(given) for given in (None, False, (), (None, None, None), (1, 2), True)] == [
+        None
+    ] * 6
+
+
+def test_place() -> None:
+    """A place is the module, the file and the line of the call."""
+    place = calls.place(sys._getframe())
+    assert (place.module, place.file) == ("test_calls", __file__) and place.line > 50
+    with pytest.raises(ZeroDivisionError) as found:
+        str(FAILING)
+    assert calls.raised_at(found.value).module == "test_calls"
+    assert calls.raised_at(ValueError()) == ("", "", 0)
+
+
+@pytest.mark.parametrize(
+    ("given", "dimensions"),
+    [({"a": 1}, {"a": 1}), ({"custom_dimensions": {"a": 1}, "b": 2}, {"a": 1, "b": 2}), ("x", {"extra": "x"}),
+     ({"custom_dimensions": 7}, {"custom_dimensions": 7}), (None, {"extra": None})],
+)  # fmt: skip
+def test_extra(given: object, dimensions: dict[str, object]) -> None:
+    """logging's `extra` is dimensions, those in custom_dimensions among them."""
+    assert calls.extra(given) == dimensions

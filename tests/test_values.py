@@ -1,0 +1,57 @@
+"""What each kind of setting accepts."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, strategies as st
+
+from amllog import values
+
+KEY = "00000000-0000-0000-0000-0000000010ca"
+HOST = "https://westeurope-5.in.applicationinsights.azure.com"
+
+
+@pytest.mark.parametrize(
+    ("given_as", "endpoint"),
+    [
+        (f"InstrumentationKey={KEY};IngestionEndpoint={HOST}/;LiveEndpoint=https://x/;ApplicationId={KEY}", HOST),
+        (f"InstrumentationKey={KEY};IngestionEndpoint={HOST}/;", HOST),
+        (f" instrumentationkey = {KEY.upper()} ;; INGESTIONENDPOINT = {HOST} ", HOST),
+        (f"InstrumentationKey={KEY}", "https://dc.services.visualstudio.com"),
+        (KEY.upper(), "https://dc.services.visualstudio.com"),
+        (f"InstrumentationKey={KEY};EndpointSuffix=applicationinsights.azure.cn", "https://dc.applicationinsights.azure.cn"),
+        (f"InstrumentationKey={KEY};EndpointSuffix=ai.azure.us;Location=x", "https://x.dc.ai.azure.us"),
+        (f"Authorization=ikey;InstrumentationKey={KEY};IngestionEndpoint=http://127.0.0.1:8000", "http://127.0.0.1:8000"),
+        (f"InstrumentationKey={KEY};Other=a=b==", "https://dc.services.visualstudio.com"),
+    ],
+)  # fmt: skip
+def test_connection_string(given_as: str, endpoint: str) -> None:
+    """Connection strings are taken as the portal, the docs and old scripts give them."""
+    found = values.connection_string(given_as)
+    assert (found.instrumentation_key, found.endpoint) == (KEY, endpoint)
+    assert values.connection_string(found) is found
+
+
+@given(st.text())
+def test_any_connection_string(given_as: str) -> None:
+    """Anything else is a ValueError."""
+    with pytest.raises(ValueError):
+        values.connection_string(given_as)
+
+
+@pytest.mark.parametrize(
+    ("given_as", "count"),
+    [("1048576", 2**20), ("1 MiB", 2**20), ("1mb", 2**20), ("1.5g", 3 * 2**29), (" 2 TiB ", 2**41), (2**20, 2**20),
+     ("1024k", 2**20), (1048576.5, 2**20)],
+)  # fmt: skip
+def test_size(given_as: object, count: int) -> None:
+    """Sizes are bytes, or have a unit of 1024."""
+    assert values.size(given_as) == count
+
+
+@pytest.mark.parametrize(
+    ("given_as", "level"), [("info", 20), ("WARN", 30), ("25", 25), (7, 7), ("NotSet", 0)]
+)
+def test_level(given_as: object, level: int) -> None:
+    """Levels are names in any case, or numbers."""
+    assert values.level(given_as) == level
