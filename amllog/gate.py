@@ -146,7 +146,7 @@ class Gate(RunGate):
         dimensions: Mapping[str, object],
         place: Place,
     ) -> None:
-        if math.isfinite(value) and abs(value) < 2**1023:
+        if abs(value) < 2**1023 and math.isfinite(value):  # in this order: huge integers have no float
             self._written(logger, name, value, step, run_id, dimensions, place)
         else:
             self._odd_number(logger, name, value, step, dimensions, place)

@@ -19,7 +19,10 @@ Say = Callable[[str, "dict[str, Any]"], None]
 
 def someone_watches() -> bool:
     """Whether stderr is a terminal, or this is a notebook."""
-    return "ipykernel" in sys.modules or bool(getattr(sys.stderr, "isatty", bool)())
+    if "ipykernel" in sys.modules:
+        return True
+    isatty = getattr(sys.stderr, "isatty", None)
+    return isatty is not None and not getattr(sys.stderr, "closed", False) and bool(isatty())
 
 
 def bar(items: Iterable[T], description: str, total: int | None) -> Iterable[T]:
