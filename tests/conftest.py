@@ -118,12 +118,15 @@ class Child:
         self,
         code: str | Path | Sequence[str],
         *args: str,
-        env: Mapping[str, str] | None = None,
+        env: Mapping[str, str | None] | None = None,
         cwd: Path | None = None,
         timeout: float = 60,
         flags: Sequence[str] = (),
     ) -> Ran:
-        """Run it to its end: a script (Path), code (str) or a whole command line (a sequence)."""
+        """Run it to its end: a script (Path), code (str) or a whole command line (a sequence).
+
+        `env` comes on top of the test's; None takes a variable away.
+        """
         process = self.start(code, *args, env=env, cwd=cwd, flags=flags)
         try:
             stdout, stderr = process.communicate(timeout=timeout)
@@ -137,7 +140,7 @@ class Child:
         self,
         code: str | Path | Sequence[str],
         *args: str,
-        env: Mapping[str, str] | None = None,
+        env: Mapping[str, str | None] | None = None,
         cwd: Path | None = None,
         flags: Sequence[str] = (),
     ) -> subprocess.Popen[str]:
@@ -151,7 +154,7 @@ class Child:
         process = subprocess.Popen(
             command,
             cwd=cwd or self.folder,
-            env={**os.environ, **(env or {})},
+            env={name: value for name, value in {**os.environ, **(env or {})}.items() if value is not None},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
