@@ -6,6 +6,7 @@ In: the environment as a mapping. Out: plain values, empty where nothing is know
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -34,32 +35,38 @@ def build(environ: Mapping[str, str], properties: Mapping[str, str]) -> tuple[st
 def rank(environ: Mapping[str, str]) -> int | None:
     """The process's rank: PyTorch, Open MPI, Intel MPI/MPICH, TensorFlow, then Azure ML's node index."""
     for name in ("RANK", "OMPI_COMM_WORLD_RANK", "PMI_RANK"):
-        if environ.get(name, "").isdigit():
-            return int(environ[name])
+        number = _number(environ.get(name))
+        if number is not None:
+            return number
     tensorflow = _tensorflow_rank(mapping_in(environ, "TF_CONFIG"))
     if tensorflow is not None:
         return tensorflow
     for name in ("AZUREML_CR_NODE_RANK", "AZ_BATCHAI_TASK_INDEX"):
-        if environ.get(name, "").isdigit():
-            return int(environ[name])
+        number = _number(environ.get(name))
+        if number is not None:
+            return number
     return None
 
 
 def _tensorflow_rank(config: Mapping[str, Any]) -> int | None:
     """The task's place among all tasks of TF_CONFIG, chief first: only one process may be 0."""
     cluster, task = config.get("cluster"), config.get("task")
-    if (
-        not isinstance(cluster, dict)
-        or not isinstance(task, dict)
-        or not str(task.get("index", "")).isdigit()
-    ):
+    index = _number(task.get("index")) if isinstance(task, dict) else None
+    if not isinstance(cluster, dict) or not isinstance(task, dict) or index is None:
         return None
     before = 0
     for kind in ("chief", "master", "worker", "ps", "evaluator"):
         if kind == task.get("type"):
-            return before + int(task["index"])
-        before += len(cluster.get(kind) or ())
+            return before + index
+        tasks = cluster.get(kind)
+        before += len(tasks) if isinstance(tasks, (list, dict)) else 0
     return None
+
+
+def _number(value: object) -> int | None:
+    """The number that a variable holds, if it is one that a rank could be."""
+    digits = str(value)
+    return int(digits) if re.fullmatch("[0-9]{1,9}", digits) else None
 
 
 def mapping_in(environ: Mapping[str, str], name: str) -> Mapping[str, Any]:

@@ -1,0 +1,114 @@
+"""Python's own hooks: what was there before goes on, and comes back."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+import threading
+import warnings
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import amllog
+
+
+@pytest.fixture
+def said(tmp_path: Path) -> Any:
+    """What the journal has: (logger, message) of each record."""
+
+    def read() -> list[tuple[str, str]]:
+        found = []
+        for file in (tmp_path / "j").glob("*.jsonl"):
+            for line in file.open():
+                data = json.loads(line)["data"]["baseData"]
+                text = data.get("message") or data.get("exceptions", [{}])[0].get("message", "")
+                found.append((data["properties"]["logger"], text))
+        return [one for one in found if one[1]]
+
+    return read
+
+
+HOOKS = [(sys, "excepthook"), (threading, "excepthook"), (warnings, "showwarning"), (logging, "basicConfig"),
+         (logging.Logger, "callHandlers"), (sys, "stdout")]  # fmt: skip
+
+
+def test_given_back(tmp_path: Path) -> None:
+    """After shutdown(), every hook, the root logger's level and its handlers are as they were."""
+    root = logging.getLogger()
+    before = [getattr(owner, name) for owner, name in HOOKS], root.level, root.handlers[:]
+    for _ in range(3):
+        amllog.setup(directory=tmp_path / "j", level="DEBUG", capture="logging,warnings,exceptions,prints")
+    assert [getattr(owner, name) for owner, name in HOOKS] != before[0]
+    amllog.shutdown(0)
+    assert ([getattr(owner, name) for owner, name in HOOKS], root.level, root.handlers) == before
+
+
+def test_hooks_of_others_stay(tmp_path: Path) -> None:
+    """A hook that somebody put over ours is not taken away."""
+    amllog.setup(directory=tmp_path / "j")
+    ours, mine = sys.excepthook, lambda *_: None
+    sys.excepthook = mine
+    amllog.shutdown(0)
+    assert sys.excepthook is mine
+    sys.excepthook = sys.__excepthook__
+    assert ours is not mine
+
+
+def test_what_is_captured(said: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Only what is listed makes records."""
+    for what, expected in (("none", []), ("warnings", ["py.warnings"]), ("logging", ["lib"]), ("prints", ["print"]),
+                           ("logging,warnings,prints", ["lib", "print", "py.warnings"])):  # fmt: skip
+        amllog.setup(directory=tmp_path / "j", capture=what)
+        before = len(said())
+        logging.getLogger("lib").warning("logged")
+        with warnings.catch_warnings():
+            warnings.simplefilter("always")
+            warnings.warn("warned", UserWarning, stacklevel=1)
+        print("printed")
+        assert sorted(logger for logger, _ in said()[before:]) == expected, what
+
+
+def test_levels_of_captures(said: Any, tmp_path: Path) -> None:
+    """Prints and warnings have levels like everything else."""
+    amllog.setup(directory=tmp_path / "j", capture="prints,warnings", level="ERROR")
+    print("printed")
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        warnings.warn("warned", UserWarning, stacklevel=1)
+    assert said() == []
+
+
+def test_thread_exceptions(said: Any, tmp_path: Path) -> None:
+    """An exception that ends a thread is told with the thread's name; SystemExit is no failure."""
+    seen: list[str] = []
+    before, threading.excepthook = threading.excepthook, lambda args: seen.append(args.exc_type.__name__)
+    try:
+        amllog.setup(directory=tmp_path / "j")
+
+        def fail() -> None:
+            raise ValueError("boom")
+
+        for work in (fail, lambda: sys.exit(1)):
+            thread = threading.Thread(target=work, name="worker")
+            thread.start()
+            thread.join()
+    finally:
+        amllog.shutdown(0)
+        threading.excepthook = before
+    assert [text for logger, text in said() if logger == "amllog.uncaught"] == [
+        "Uncaught exception in thread worker: boom"
+    ]
+    assert seen == ["ValueError"] or seen == ["ValueError", "SystemExit"]
+
+
+def test_stdout_stays_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Captured stdout is still what libraries expect of a file."""
+    amllog.setup(directory=tmp_path / "j", capture="prints")
+    assert sys.stdout.write("abc\n") == 4
+    sys.stdout.writelines(["d\n", "e\n"])
+    sys.stdout.flush()
+    assert sys.stdout.encoding and not sys.stdout.closed and not sys.stdout.isatty()
+    assert [one for one in capsys.readouterr().out.splitlines() if len(one) < 4] == ["abc", "d", "e"]
