@@ -1,0 +1,76 @@
+"""What happens to the process, told once to who asked: its end, SIGTERM, a fork."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from typing import Any
+
+import pytest
+
+import amllog
+
+WATCH = """
+import os, signal, sys, threading
+from amllog.process import ProcessEvents
+def say(what):
+    return lambda: os.write(1, f"{what} {os.getpid() == first}\\n".encode())
+first = os.getpid()
+events = ProcessEvents(say("exit"), say("term"), say("fork"))
+events.watch_sigterm()
+"""
+
+
+@pytest.mark.parametrize(
+    ("end", "returncode", "said"),
+    [
+        ("", 0, ["exit True"]),
+        ("sys.exit(3)", 3, ["exit True"]),
+        ("1 / 0", 1, ["exit True"]),
+        ("os._exit(4)", 4, []),
+        ("os.kill(os.getpid(), signal.SIGTERM)", -signal.SIGTERM, ["term True"]),
+        ("if os.fork(): os.wait()\nelse: os._exit(0)", 0, ["fork False", "exit True"]),
+        ("events.unwatch_sigterm()\nos.kill(os.getpid(), signal.SIGTERM)", -signal.SIGTERM, []),
+    ],
+)
+def test_told_once(child: Any, end: str, returncode: int, said: list[str]) -> None:
+    """Each end is told as it happened, once, and the exit code is what it would have been."""
+    ran = child(WATCH + end)
+    assert (ran.returncode, ran.stdout.split("\n")[:-1]) == (returncode, said), ran.stderr
+
+
+def test_sigterm_of_others(child: Any) -> None:
+    """A handler of the script's own, before ours or after, stays."""
+    own = "signal.signal(signal.SIGTERM, lambda *_: sys.exit(5))\n"
+    for code in (
+        "import signal, sys\n" + own + WATCH,
+        WATCH + own,
+        WATCH + own + "events.unwatch_sigterm()\n",
+    ):
+        ran = child(code + "os.kill(os.getpid(), signal.SIGTERM)\n")
+        assert (ran.returncode, ran.stdout) == (5, "exit True\n")
+
+
+def test_ignored_sigterm(child: Any) -> None:
+    """Who ignores SIGTERM goes on ignoring it."""
+    code = "import signal\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\n" + WATCH
+    ran = child(code + "os.kill(os.getpid(), signal.SIGTERM); print('alive')")
+    assert (ran.returncode, "alive" in ran.stdout) == (0, True)
+
+
+def test_setup_in_a_thread() -> None:
+    """setup() in a thread, where Python allows no signal handler, works without one."""
+    before = signal.getsignal(signal.SIGTERM)
+    failed: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            amllog.setup().info("m")
+        except BaseException as error:
+            failed.append(error)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert failed == [] and signal.getsignal(signal.SIGTERM) is before
+    assert amllog.status().accepted == 1
