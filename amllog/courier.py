@@ -5,9 +5,11 @@ In: the journal's segments, and those of processes that are gone. Out: offers to
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable, Sequence
+from queue import Empty, SimpleQueue
 from typing import Any
 
 from amllog.delivery import Outlet, Route
@@ -29,7 +31,8 @@ class Courier:
         self.leftovers_delivered = 0
         self._node = node
         self._thread: threading.Thread | None = None
-        self._wake = threading.Event()
+        # Not an Event: a signal handler may wake the courier while its own thread is in the middle of doing so.
+        self._wakes: SimpleQueue[None] = SimpleQueue()
         self._idle = threading.Condition()
         self._stopping = False
         self._deadline: float | None = None  # of a drain that somebody waits for
@@ -76,14 +79,14 @@ class Courier:
     def stop(self, seconds: float) -> None:
         """End the thread, waiting at most `seconds` for the offer it is in."""
         self._stopping = True
-        self._wake.set()
+        self._wakes.put(None)
         if self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join(max(0.0, seconds))
         for route in self.routes:
             route.outlet.close()
 
     def _wait(self, deadline: float, unfinished: Callable[[], bool]) -> None:
-        self._wake.set()
+        self._wakes.put(None)
         with self._idle:
             while time.monotonic() < deadline and unfinished():
                 self._idle.wait(min(0.1, max(0.0, deadline - time.monotonic())))
@@ -98,15 +101,18 @@ class Courier:
 
     def _run(self) -> None:
         # A process that lives shorter than this sends at its end, where it can wait for the answer.
-        self._wake.wait(LINGER_SECONDS)
+        self._sleep()
         while not self._stopping:
-            self._wake.clear()
             try:
                 busy = self._round()
             except OSError:  # the directory went away or cannot be read: it is looked at again
                 busy = False
             if not busy:
-                self._wake.wait(LINGER_SECONDS)
+                self._sleep()
+
+    def _sleep(self) -> None:
+        with contextlib.suppress(Empty):
+            self._wakes.get(timeout=LINGER_SECONDS)
 
     def _round(self) -> bool:
         """One batch per outlet; True if there may be more to do at once."""
