@@ -30,7 +30,7 @@ def message(event: object, args: tuple[object, ...]) -> tuple[str, Mapping[Any, 
     said = text.of(event)
     if not args:
         return said, {}
-    if len(args) == 1 and isinstance(args[0], Mapping):
+    if len(args) == 1 and issubclass(type(args[0]), Mapping):
         return _percent(said, args[0]), {} if "%(" in said else args[0]
     return _percent(said, args), {}
 

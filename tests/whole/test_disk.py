@@ -177,7 +177,10 @@ print(account.accepted, account.outlets["app_insights"].delivered, account.outle
     azure.start()
     kept = 5000 - json.loads(refused.replace("'", '"'))[reason]
     amllog.setup(connection_string=azure.connection_string, directory="full", driver_level="ERROR")
-    assert amllog.shutdown(30).leftovers_delivered - kept in (0, 1)  # the step's request, where it still fitted
+    assert amllog.shutdown(30).leftovers_delivered - kept in (
+        0,
+        1,
+    )  # the step's request, where it still fitted
 
 
 def test_file_size_limit(child: Any, arrived: Any, insights: Any) -> None:

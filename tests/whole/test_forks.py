@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+# Since 3.12 Python warns of any fork beside threads; this is not about that.
+QUIET = {"AMLLOG_DRIVER_LEVEL": "ERROR", "PYTHONWARNINGS": "ignore::DeprecationWarning"}
 FORK = """
 import os, sys
 import amllog
@@ -59,7 +61,7 @@ def test_fork(child: Any, arrived: Any, insights: Any, end: str, flush: bool) ->
     # Since 3.12, os.fork() warns where any other thread runs, as the courier does.
     fork_with_threads = ("-W", "ignore:This process:DeprecationWarning")
     code = FORK.format(end=end, flush=flush)
-    ran = child(code, env={**insights, "AMLLOG_DRIVER_LEVEL": "ERROR"}, flags=fork_with_threads)
+    ran = child(code, env={**insights, **QUIET}, flags=fork_with_threads)
     found = arrived()
     assert (ran.returncode, ran.stderr) == (0, "")
     assert sorted(found.messages) == sorted(PARENT + CHILDREN)
@@ -72,7 +74,7 @@ def test_pool(child: Any, arrived: Any, insights: Any, tmp_path: Any, method: st
     """In a Pool, loggers are pickled with what is bound to them, and all workers belong to the same step."""
     script = tmp_path / "train.py"
     script.write_text(POOL.format(method=method))
-    ran = child(script, env={**insights, "AMLLOG_DRIVER_LEVEL": "ERROR"})
+    ran = child(script, env={**insights, **QUIET})
     found = arrived()
     assert (ran.returncode, ran.stdout, ran.stderr) == (0, "same run: True\n", "")
     expected = ["parent", *(f"{whose} {number}" for whose in ("ours", "theirs") for number in range(10))]
@@ -87,7 +89,7 @@ def test_terminated_pool(child: Any, arrived: Any, insights: Any, tmp_path: Any)
     """Workers that are terminated, as a Pool in a `with` statement does, lose nothing either."""
     script = tmp_path / "train.py"
     script.write_text(POOL.format(method="fork").replace("        pool.close()\n        pool.join()\n", ""))
-    ran = child(script, env={**insights, "AMLLOG_DRIVER_LEVEL": "ERROR"})
+    ran = child(script, env={**insights, **QUIET})
     expected = ["parent", *(f"{whose} {number}" for whose in ("ours", "theirs") for number in range(10))]
     assert (ran.returncode, ran.stderr) == (0, "")
     assert sorted(arrived().messages) == sorted(expected)

@@ -3,6 +3,7 @@ that a script adds itself."""
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import pytest
@@ -107,6 +108,10 @@ def test_root_of_its_own(child: Any, arrived: Any, insights: Any) -> None:
     assert tags["MessageData"]["ai.operation.parentId"] == found.of("Request")[0]["id"]
 
 
+STOCK_WORKS = pytest.mark.skipif(
+    sys.version_info >= (3, 13),
+    reason="the stock AzureLogHandler has no lock, and raises at every record from 3.13 on",
+)
 OWN_HANDLER = """
 import logging, os
 import amllog
@@ -151,6 +156,7 @@ def test_adopted_connection_string(child: Any, arrived: Any, azure: AzureOnThisM
     assert found.twice == [] and len(found.of("Request")) == 1
 
 
+@STOCK_WORKS
 def test_another_resource(child: Any, arrived: Any, insights: Any, azure: AzureOnThisMachine) -> None:
     """A handler that sends to another resource is left alone: both get the record, ours with the dimensions."""
     other = azure.connection_string.replace("0010ca", "00beef").rstrip(";/")
@@ -164,6 +170,7 @@ def test_another_resource(child: Any, arrived: Any, insights: Any, azure: AzureO
     assert ran.stdout.count("another resource") == 1
 
 
+@STOCK_WORKS
 def test_exporter_none(child: Any, arrived: Any, insights: Any) -> None:
     """With exporter none, the script's own handler is all that sends."""
     child(OWN_HANDLER.format(arguments=""), env={**insights, "AMLLOG_EXPORTER": "none"})
