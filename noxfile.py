@@ -75,14 +75,17 @@ def types(session: nox.Session) -> None:
 
 @nox.session(python=PYTHONS)
 def tests(session: nox.Session) -> None:
-    """The tests against the installed wheel, never the source tree; child processes measured too."""
+    """The tests against the installed wheel, never the source tree; coverage with child processes where all run."""
     session.install("--reinstall-package", "amllog", f"{wheel(session)}[local,notebook]", *group("test"))
-    if session.python == PYTHONS[0]:
+    pytest = (f"{session.bin}/pytest", "-n", "2", "--durations=5")
+    if session.python not in FULL:  # quick ones: neither slow tests nor the cost of measuring
+        session.run(*pytest, *(session.posargs or ["-m", "not slow"]))
+        return
+    if session.python == FOUND[0]:
         shutil.rmtree(MEASURED, ignore_errors=True)
     MEASURED.mkdir(parents=True, exist_ok=True)
-    chosen = session.posargs or ([] if session.python in FULL else ["-m", "not slow"])
     session.run(
-        *("coverage", "run", f"{session.bin}/pytest", "-n", "2", "--durations=5", *chosen),
+        *("coverage", "run", *pytest, *session.posargs),
         env={"COVERAGE_FILE": str(MEASURED / f"data.{session.python}")},
     )
 
@@ -111,4 +114,5 @@ def coverage(session: nox.Session) -> None:
         session.skip("no tests ran")
     env = {"COVERAGE_FILE": str(MEASURED / "data")}
     session.run("coverage", "combine", "--quiet", "--keep", env=env)
-    session.run("coverage", "report", env=env)
+    # Copies of amllog that a test made for itself are gone by now: no source, and no fault.
+    session.run("coverage", "report", "--ignore-errors", env=env)
