@@ -117,7 +117,7 @@ for thread in threads: thread.join()
 """
     # Unmeasured: coverage's own lock is not made for a fork while other threads are traced.
     unmeasured = {"COVERAGE_PROCESS_CONFIG": None, "COVERAGE_PROCESS_START": None}
-    ran = child(code, env={**insights, **unmeasured, "AMLLOG_DRIVER_LEVEL": "ERROR"})
+    ran = child(code, env={**insights, **unmeasured, **QUIET})
     found = arrived()
     said = [message for message in found.messages if message != "chatter"]
     assert (ran.returncode, sorted(said)) == (0, [f"child {number}" for number in range(10)])
