@@ -30,8 +30,9 @@ def message(event: object, args: tuple[object, ...]) -> tuple[str, Mapping[Any, 
     said = text.of(event)
     if not args:
         return said, {}
-    if len(args) == 1 and issubclass(type(args[0]), Mapping):
-        return _percent(said, args[0]), {} if "%(" in said else args[0]
+    first: Any = args[0]
+    if len(args) == 1 and issubclass(type(first), Mapping):
+        return _percent(said, first), {} if "%(" in said else first
     return _percent(said, args), {}
 
 

@@ -11,18 +11,21 @@ Limits: learn.microsoft.com/azure/machine-learning/resource-limits-capacity.
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import math
 import traceback
+import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from types import GeneratorType
 from typing import Any, NamedTuple, Union
 
 from amllog import text
-from amllog.errors import MetricError
+from amllog.errors import AmllogWarning, MetricError
 
 MAX_NAME = 50
+MAX_LONG_NAME = 150  # what Application Insights takes
 MAX_COLUMNS = 15
 MAX_CELL = 255  # characters of a cell's text, and of a column's name
 MAX_ROWS = 250  # of one record: what the service takes in one batch
@@ -47,8 +50,19 @@ def metric_name(name: object) -> str:
         raise MetricError(f"a metric needs a name, got {name!r}")
     stripped = text.printable(name.strip())
     if len(stripped) > MAX_NAME:
-        raise MetricError(f"a metric's name has at most {MAX_NAME} characters, {name!r} has {len(stripped)}")
-    return stripped
+        # Told, not raised: a long name at the end of a training must not cost its result.
+        short = short_name(stripped)
+        told = f"run history takes {MAX_NAME} characters of a metric's name: {stripped!r} is {short!r} there"
+        warnings.warn(told, AmllogWarning, stacklevel=4)
+    return text.cut(stripped, MAX_LONG_NAME)
+
+
+def short_name(name: str) -> str:
+    """A name as run history takes it: a longer one by its beginning and a digest, so that no two become one."""
+    if len(name) <= MAX_NAME:
+        return name
+    digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:8]
+    return f"{name[: MAX_NAME - 9]}~{digest}"
 
 
 def step_number(step: object) -> int | None:

@@ -363,3 +363,15 @@ out.close()
     ran = child(code, env=job)
     assert json.loads(ran.stdout)[0] == ["delivered"] * 3, ran.stderr
     assert azure.values("run_1") == {"x": [1.5], "l": [1, 2], "r": [{"a": 1}]}
+
+
+def test_a_long_name_arrives(child: Any, job: dict[str, str], azure: AzureOnThisMachine) -> None:
+    """A metric with a name too long for run history arrives there under a shorter one, and in full elsewhere."""
+    ran = child("import amllog; amllog.setup().metric('loss ' + 'x' * 60, 0.5)", env=job)
+    assert "run history takes 50 characters" in ran.stderr
+    ((name, values),) = azure.values(job["AZUREML_RUN_ID"]).items()
+    assert (name[:41], values) == ("loss " + "x" * 36, [0.5])
+    sent = [
+        one["data"]["baseData"]["metrics"][0]["name"] for one in azure.envelopes if "Metric" in one["name"]
+    ]
+    assert sent == ["loss " + "x" * 60]

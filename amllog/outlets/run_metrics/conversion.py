@@ -86,6 +86,15 @@ def decode(line: bytes) -> Post | Call | None:
         return None
 
 
+def within_limits(post: Post) -> Post:
+    """The post under a name that run history takes."""
+    name = cells.short_name(post.name)
+    if name == post.name:
+        return post
+    columns = {name if column == post.name else column: kind for column, kind in post.columns.items()}
+    return post._replace(name=name, columns=columns)
+
+
 def _content(base: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
     if "metrics" not in base:
         return base["name"], json.loads(base["properties"]["run_metric_data"])

@@ -103,7 +103,8 @@ class _Offer:
             if wish is None:
                 self.verdicts[index] = refused("not readable as a run metric")
             elif isinstance(wish, Post):
-                pending.setdefault(wish.run_id or self.run.id, []).append((index, wish))
+                post = conversion.within_limits(wish)
+                pending.setdefault(post.run_id or self.run.id, []).append((index, post))
             else:
                 self._post_all(pending)
                 pending = {}
