@@ -52,7 +52,7 @@ class Capture:
         self._meet = meet
         self._hooks: list[Hook] = []
         self._level_before: int | None = None
-        self.failed = False  # an exception ended the main thread
+        self.failure = ""  # how the main thread ended, if not well
         self.handler: logging.Handler | None = None
 
     def install(self, what: Sequence[str], handler: logging.Handler) -> None:
@@ -144,7 +144,7 @@ class Capture:
         def uncaught(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
             if not issubclass(kind, KeyboardInterrupt):
                 self._gate.failure("Uncaught exception", error, "amllog.uncaught")
-            self.failed = True
+            self.failure = "uncaught exception"
             main.before(kind, error, trace)
 
         def uncaught_in_thread(args: Any) -> None:
@@ -153,9 +153,16 @@ class Capture:
                 self._gate.failure(f"Uncaught exception in thread {name}", args.exc_value, "amllog.uncaught")
             thread.before(args)
 
+        def leave(status: object = None) -> None:
+            if threading.current_thread() is threading.main_thread():
+                code = status if isinstance(status, int) else int(status is not None)
+                self.failure = f"exit code {code}" if code else ""
+            leaving.before(status)
+
+        leaving = Hook(sys, "exit", leave)
         main = Hook(sys, "excepthook", uncaught)
         thread = Hook(threading, "excepthook", uncaught_in_thread)
-        self._hooks += [main, thread]
+        self._hooks += [leaving, main, thread]
         self._take_cells()
 
     def _take_cells(self) -> None:

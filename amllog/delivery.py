@@ -50,6 +50,9 @@ class Outlet(Protocol):
     max_records: int  # of one batch
     max_bytes: int
 
+    def concerns(self, segment: Segment) -> bool:
+        """Whether the segment's lines may be this outlet's: those of another address are left as they are."""
+
     def wants(self, line: bytes) -> bool:
         """Whether the line is addressed to this outlet."""
 
@@ -89,7 +92,7 @@ class Route:
 
     def step(self, segment: Segment, seconds: float) -> bool:
         """Offer the next batch of `segment`; True if any line was settled, so that there may be more to do."""
-        batch = self._batch(segment)
+        batch = self._batch(segment) if self.outlet.concerns(segment) else None
         if batch is None:
             return False
         if not batch.lines:
@@ -113,7 +116,7 @@ class Route:
     def behind(self, segment: Segment, target: int) -> bool:
         """Whether something before `target` is not settled."""
         progress = segment.progress(self.outlet.name)
-        return progress.to < target or bool(progress.again)
+        return (progress.to < target or bool(progress.again)) and self.outlet.concerns(segment)
 
     def _offer(self, lines: Sequence[bytes], seconds: float) -> Answer:
         try:

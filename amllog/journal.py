@@ -62,6 +62,12 @@ class Journal:
         self._torn = False
         return True
 
+    def turn(self) -> None:
+        """Begin a new file, for records to another address than those before."""
+        with self._lock:
+            if self._size:
+                self._open()
+
     def tidy(self) -> None:
         """Let go of own segments that every outlet has settled, so that a long life does not fill the disk."""
         if len(self.segments) > 1 and self._used() > self._max_bytes // 2:

@@ -35,6 +35,7 @@ class Post:
         self._wanted = Path()
         self._node = ""
         self._max_bytes = 0
+        self._key = ""
         self._forked = False
         self._lock = threading.RLock()
 
@@ -49,6 +50,12 @@ class Post:
         if self._journal is not None:
             self.directory = self._journal.directory
             self._courier = Courier(self._journal, node)
+
+    def address(self, key: str) -> None:
+        """Say to which instrumentation key the next lines go: a file has one, and its lines wait for it."""
+        if self._key and key != self._key and self._journal is not None:
+            self._journal.turn()
+        self._key = key
 
     def serve(self, outlets: Sequence[Outlet]) -> None:
         """Deliver to `outlets` from now on."""

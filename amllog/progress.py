@@ -19,7 +19,7 @@ Say = Callable[[str, "dict[str, Any]"], None]
 
 def someone_watches() -> bool:
     """Whether stderr is a terminal, or this is a notebook."""
-    if "ipykernel" in sys.modules:
+    if type(sys.stdout).__module__.startswith("ipykernel"):
         return True
     isatty = getattr(sys.stderr, "isatty", None)
     return isatty is not None and not getattr(sys.stderr, "closed", False) and bool(isatty())

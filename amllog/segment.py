@@ -15,6 +15,8 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from amllog.record import key_of
+
 try:
     import fcntl
 except ImportError:  # Windows has none: there, a leftover is told by its process alone
@@ -47,6 +49,8 @@ class Segment:
         self._ack_fd: int | None = None
         self._progress = _read_acks(self._acks)
         self._counted = (0, 0)  # lines in the first so many bytes
+        self._keyless = 0  # bytes without any instrumentation key
+        self._key = b""
 
     @property
     def size(self) -> int:
@@ -73,6 +77,16 @@ class Segment:
                 return []  # torn, or half written: no line yet
             data += more
         return data[: data.rfind(b"\n") + 1].splitlines(keepends=True)
+
+    def key(self) -> bytes:
+        """The instrumentation key that the lines are addressed to; b"" while none has any. A file has one."""
+        while not self._key:
+            lines = self.lines(self._keyless)
+            if not lines:
+                break
+            self._key = next((key for key in map(key_of, lines) if key), b"")
+            self._keyless += sum(map(len, lines))
+        return self._key
 
     def line(self, offset: int) -> bytes:
         """The line that begins at `offset`; empty if there is none."""

@@ -120,6 +120,9 @@ class Session:
         redactor = Redactor(settings.redact, config.secrets(os.environ))
         driver = DriverLog(settings.driver_format, settings.driver_level, identity.dimensions())
         driver.go_on_from(self.gate.driver)
+        self._post.address(
+            settings.connection_string.instrumentation_key if settings.connection_string else ""
+        )
         self.gate.open(stamp_of(identity, settings, redactor), self._post.append, driver, redactor)
         self._install_capture(exporter)
         self._adopt_script_metrics(metrics)
@@ -202,6 +205,7 @@ class Session:
                 self._capture.remove()
             if self._events is not None:
                 self._events.unwatch_sigterm()
+            self._stands_in.end()
             found = self._post.close(self.settings.grace_seconds if timeout is None else timeout)
             if os.environ.get(identities.LOCAL_RUN) == identities.local_mark(self.identity):
                 del os.environ[identities.LOCAL_RUN]
@@ -220,9 +224,8 @@ class Session:
     def _end_step(self, result: str) -> None:
         """Write the step's one request: only the process that called setup() speaks for the step."""
         if self._owner == os.getpid() and multiprocessing.parent_process() is None:
-            failed = self._capture is not None and self._capture.failed
-            uncaught = "uncaught exception" if failed else ""
-            self.gate.end_step(self._began, result or uncaught or self._failure)
+            ended = self._capture.failure if self._capture is not None else ""
+            self.gate.end_step(self._began, result or ended or self._failure)
 
     def _at_exit(self) -> None:
         """Deliver within the grace; the journal stays open for what other exit handlers still log."""

@@ -50,6 +50,11 @@ class StandIn:
             return True
         return False
 
+    def end(self) -> None:
+        """Leave the script's handlers as they were."""
+        for handler in self.muted:
+            azure_handler.unmute(handler)
+
     def _stand_in(self, handler: logging.Handler, target: ConnectionString) -> None:
         self.muted.append(handler)
         azure_handler.mute(handler)

@@ -11,6 +11,7 @@ from hypothesis import given, settings, strategies as st
 from amllog import account
 from amllog.delivery import DELIVERED, Answer, Route, refused, waiting
 from amllog.journal import Journal
+from amllog.segment import Segment
 
 VERDICTS = {"d": DELIVERED, "w": waiting("later"), "r": refused("bad")}
 
@@ -22,6 +23,9 @@ class Scripted:
 
     def __init__(self, script: list[str]) -> None:
         self.script, self.taken, self.offered = script, [], 0  # type: ignore[var-annotated]  # of lines
+
+    def concerns(self, segment: Segment) -> bool:
+        return True
 
     def wants(self, line: bytes) -> bool:
         return b"no" not in line

@@ -10,6 +10,7 @@ import pytest
 
 from amllog.delivery import MAX_BACKOFF_SECONDS, Answer, Route, waiting
 from amllog.journal import Journal
+from amllog.segment import Segment
 
 
 class Stubborn:
@@ -19,6 +20,9 @@ class Stubborn:
 
     def __init__(self, answer: Answer | Exception) -> None:
         self.answer, self.offers = answer, []  # type: ignore[var-annotated]  # of batches
+
+    def concerns(self, segment: Segment) -> bool:
+        return True
 
     def wants(self, line: bytes) -> bool:
         return True

@@ -34,6 +34,9 @@ class Shelf:
         self.answers = list(answers)
         self.taken: list[bytes] = []
 
+    def concerns(self, segment: Segment) -> bool:
+        return True
+
     def wants(self, line: bytes) -> bool:
         return b"not mine" not in line
 

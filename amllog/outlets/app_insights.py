@@ -14,6 +14,7 @@ from typing import Any
 from amllog.delivery import Answer, Verdict, refused, waiting
 from amllog.outlets import ingestion
 from amllog.record import MAX_AGE_SECONDS, key_of, time_of, timestamp
+from amllog.segment import Segment
 from amllog.values import ConnectionString
 
 MAX_REDIRECTS = 5
@@ -38,6 +39,11 @@ class AppInsights:
         self._since = None if since is None else timestamp(since)
         self._session: Any = None
         self._pid = 0
+
+    def concerns(self, segment: Segment) -> bool:
+        """Whether the segment is addressed to our resource, or to none yet and of our own time."""
+        key = segment.key()
+        return key == self._key or (not key and self.wants(segment.line(0)))
 
     def wants(self, line: bytes) -> bool:
         """Whether the line is addressed to our resource."""

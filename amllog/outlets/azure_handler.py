@@ -124,6 +124,11 @@ def mute(handler: logging.Handler) -> None:
     handler.addFilter(_nothing)
 
 
+def unmute(handler: logging.Handler) -> None:
+    """Let it pass again what it did before."""
+    handler.removeFilter(_nothing)
+
+
 def _nothing(entry: logging.LogRecord) -> bool:
     return False
 

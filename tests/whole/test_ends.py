@@ -28,7 +28,7 @@ SLACK = 10.0  # of a busy machine, beside what is promised
     ("end", "returncode", "success"),
     [
         ("", 0, True),
-        ("sys.exit(3)", 3, True),
+        ("sys.exit(3)", 3, False),
         ("raise ValueError('boom')", 1, False),
         ("raise KeyboardInterrupt", -signal.SIGINT, False),
         ("os.kill(os.getpid(), signal.SIGTERM); time.sleep(60)", -signal.SIGTERM, False),

@@ -73,3 +73,38 @@ def test_kill(
     assert len(set(ids)) == len(in_journal)
     if not while_delivering:  # nothing was sent before: nothing can have been sent twice
         assert len(ids) == len(in_journal)
+
+
+def test_another_resource_in_between(tmp_path: Path) -> None:
+    """What waits for one resource waits until a process with that resource's key comes, whoever comes before."""
+    with AzureOnThisMachine(tmp_path / "far side") as azure:
+        other = azure.connection_string.replace("0010ca", "00beef")
+        dead = azure.connection_string.replace(azure.url, "http://127.0.0.1:9")
+        for string, said in (
+            (dead, "for the first"),
+            (other, "for the second"),
+            (azure.connection_string, "then"),
+        ):
+            log = amllog.setup(
+                connection_string=string, directory="journal", driver_level="ERROR", grace_seconds=5
+            )
+            log.info(said)
+            amllog.shutdown()
+        messages = [one["data"]["baseData"].get("message") for one in azure.envelopes]
+    assert sorted(message for message in messages if message) == ["for the first", "for the second", "then"]
+
+
+def test_another_key_in_one_process(tmp_path: Path) -> None:
+    """After a second setup() with another resource, what still waits for the first is delivered by the next process."""
+    with AzureOnThisMachine(tmp_path / "far side") as azure:
+        other = azure.connection_string.replace("0010ca", "00beef")
+        dead = azure.connection_string.replace(azure.url, "http://127.0.0.1:9")
+        for string in (dead, other):
+            amllog.setup(connection_string=string, directory="journal", driver_level="ERROR").info(
+                string[-5:]
+            )
+        amllog.shutdown(5)
+        amllog.setup(connection_string=azure.connection_string, directory="journal", driver_level="ERROR")
+        assert amllog.shutdown(10).leftovers_delivered >= 1
+        kinds = [one["iKey"][-4:] for one in azure.envelopes if one["data"]["baseType"] == "MessageData"]
+    assert sorted(kinds) == ["10ca", "beef"]

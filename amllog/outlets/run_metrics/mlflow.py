@@ -21,6 +21,7 @@ from amllog.delivery import DELIVERED, Answer, Verdict, refused, waiting
 from amllog.outlets.run_metrics import conversion, mlflow_conversion
 from amllog.outlets.run_metrics.conversion import Call, Post
 from amllog.outlets.run_metrics.mlflow_runs import Runs
+from amllog.segment import Segment
 
 BUSY_SECONDS = 5.0  # how long an offer waits for the work of an earlier one: other outlets wait with it
 Line = bytes
@@ -46,6 +47,10 @@ class MLflowOutlet:
         self._trouble = ""
         self._attempt: Attempt | None = None
         self._process = os.getpid()
+
+    def concerns(self, segment: Segment) -> bool:
+        """Every segment: run metrics carry their run's id."""
+        return True
 
     def wants(self, line: bytes) -> bool:
         """Whether the line is meant for run history."""

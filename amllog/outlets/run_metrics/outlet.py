@@ -18,6 +18,7 @@ from amllog.delivery import DELIVERED, Answer, Verdict, refused, waiting
 from amllog.outlets.run_metrics import azureml, conversion
 from amllog.outlets.run_metrics.calls import Target, perform
 from amllog.outlets.run_metrics.conversion import Call, Post
+from amllog.segment import Segment
 
 BATCH = 45  # metrics of one request: the service's 50, less azureml's own cushion
 CONNECT_SECONDS = 5.0
@@ -60,6 +61,10 @@ class AzureMLOutlet:
         """Send through this run from now on."""
         self._run = azureml.private(run)
         self._post = azureml.poster(self._run)
+
+    def concerns(self, segment: Segment) -> bool:
+        """Every segment: run metrics carry their run's id."""
+        return True
 
     def wants(self, line: bytes) -> bool:
         """Whether the line is meant for run history."""
