@@ -266,3 +266,24 @@ logging.getLogger().handle(entry)
     tags = {one["data"]["baseData"].get("message"): one["tags"] for one in arrived().envelopes}
     assert (tags["inside"]["ai.operation.id"], tags["inside"]["ai.operation.parentId"]) == (trace, span)
     assert tags["zeros"]["ai.operation.id"] == tags["outside"]["ai.operation.id"] != trace
+
+
+def test_a_credential_is_taken_over(child: Any, insights: Any) -> None:
+    """The token credential of a script's own handler authorizes what amllog sends in its stead."""
+    code = """
+import logging, amllog
+amllog.setup(grace_seconds=5)
+from opencensus.ext.azure.log_exporter import AzureLogHandler
+class Credential:
+    asked = []
+    def get_token(self, *scopes, **_):
+        self.asked.append(scopes)
+        raise SystemError("no token here")
+logging.getLogger().addHandler(AzureLogHandler(credential=Credential()))
+logging.getLogger("train").info("one")
+account = amllog.flush(2)
+print(Credential.asked[0], account.outlets["app_insights"].delivered, account.outlets["app_insights"].trouble)
+"""
+    ran = child(code, env={**insights, "AMLLOG_DRIVER_LEVEL": "ERROR"})
+    scope = "('https://monitor.azure.com//.default',)"
+    assert ran.stdout == f"{scope} 0 app_insights: SystemError: no token here\n"
