@@ -129,9 +129,8 @@ class Capture:
             file: TextIO | None = None,
             line: str | None = None,
         ) -> None:
-            if file is None and hook.before is not getattr(
-                logging, "_showwarning", None
-            ):  # captured to a logger
+            captured = hook.before is getattr(logging, "_showwarning", None)  # goes to a logger already
+            if file is None and not captured:
                 place = calls.place_of(filename, lineno)
                 warning = message if isinstance(message, Warning) else category(message)
                 self._gate.tell(logging.WARNING, "py.warnings", text.of(warning), place)

@@ -23,7 +23,7 @@ TRIES_AT_EXIT = 2  # of an outlet that fails, before the rest is left to wait on
 
 
 class Courier:
-    """The one background thread. Starts with the first record, and again in a forked child with its first."""
+    """The one background thread. Starts with setup() if there are outlets, in a forked child with its first record."""
 
     def __init__(self, journal: Journal, node: str) -> None:
         self.journal = journal

@@ -121,9 +121,7 @@ class Route:
     def _offer(self, lines: Sequence[bytes], seconds: float) -> Answer:
         try:
             return self.outlet.offer(lines, seconds)
-        except (
-            Exception
-        ) as error:  # an outlet's fault must not end the courier: the records wait, status() tells
+        except Exception as error:  # must not end the courier: the records wait, and status() tells
             return Answer(waiting(f"{self.outlet.name}: {type(error).__name__}: {error}"))
 
     def _note(self, settled: bool, trouble: str, pause: float) -> None:

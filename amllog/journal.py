@@ -77,9 +77,8 @@ class Journal:
 
     def close(self) -> None:
         """Let go of all files; what waits in them is a leftover for the next process."""
-        self._fd = (
-            -1
-        )  # a thread that still logs must not write into a file that others open under this number
+        # A thread that still logs must not write into a file that others open under this number.
+        self._fd = -1
         for segment in self.segments:
             segment.close()
 

@@ -126,9 +126,7 @@ class Segment:
             entry["refused"] = dict(refused)
         if again:
             entry["again"] = list(again)
-        with contextlib.suppress(
-            OSError
-        ):  # the folder is gone, the disk is full: known here, though not there
+        with contextlib.suppress(OSError):  # no folder, a full disk: known here, and sent again by the next
             if self._ack_fd is None:
                 self._ack_fd = os.open(self._acks, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
                 size = os.fstat(self._ack_fd).st_size

@@ -27,9 +27,8 @@ def make_handler(
     storage of its own, and outlives `close()`, which other libraries' `dictConfig` calls.
     """
     with warnings.catch_warnings():
-        warnings.simplefilter(
-            "ignore"
-        )  # what these packages deprecate is not the script's to hear, or to fail at
+        # What these packages deprecate is not the script's to hear, or to fail at.
+        warnings.simplefilter("ignore")
         from opencensus.ext.azure.common import Options
         from opencensus.ext.azure.common.protocol import BaseObject
         from opencensus.ext.azure.log_exporter import AzureLogHandler
@@ -58,9 +57,8 @@ def make_handler(
             take(record)
 
         def flush(self, timeout: float | None = None) -> None:
-            if (
-                timeout
-            ):  # without one it is logging.shutdown or dictConfig: everything is in the journal already
+            # Without one it is logging.shutdown or dictConfig: everything is in the journal already.
+            if timeout:
                 flush(timeout)
 
         def close(self, timeout: float | None = None) -> None:
