@@ -33,6 +33,7 @@ class Fault:
         answer for these items only (envelopes; metrics of a batch), the others are taken.
     hang: `before headers` or `after headers`: no more comes until the fault is cleared.
     close: the connection breaks in the middle of the answer.
+    drops: the answer comes byte by byte, with so many seconds between them.
     carried_out: a request that hangs, breaks or is answered otherwise takes effect all the same: only its answer is
         lost or wrong.
     path: hits only requests whose path contains this text.
@@ -47,6 +48,7 @@ class Fault:
     message: str = "switched on for a test"
     hang: str = ""
     close: bool = False
+    drops: float = 0.0
     carried_out: bool = False
     path: str = ""
     times: int | None = None
@@ -108,6 +110,7 @@ _JSON_TYPES: Mapping[str, tuple[type, ...]] = {
     "message": (str,),
     "hang": (str,),
     "close": (bool,),
+    "drops": (int, float),
     "carried_out": (bool,),
     "path": (str,),
     "times": (int,),
@@ -149,8 +152,8 @@ class Faults:
                     return fault
         return None
 
-    def wait(self, seconds: float) -> None:
-        """Pass time, until the faults are cleared at the latest."""
+    def wait(self, seconds: float) -> bool:
+        """Pass time, until the faults are cleared at the latest; whether they were."""
         with self._lock:
             cleared = self._cleared
-        cleared.wait(seconds)
+        return cleared.wait(seconds)

@@ -97,6 +97,24 @@ class LoopbackServer(ThreadingHTTPServer):
             super().handle_error(request, client_address)
 
 
+class _Drops:
+    """Writes byte by byte, until the faults are cleared."""
+
+    def __init__(self, wfile: Any, seconds: float, faults: Faults) -> None:
+        self._wfile, self._seconds, self._faults = wfile, seconds, faults
+        self.closed = False
+
+    def write(self, data: bytes) -> None:
+        """Each byte after a pause."""
+        for byte in data:
+            if self._seconds and self._faults.wait(self._seconds):
+                self._seconds = 0.0
+            self._wfile.write(bytes([byte]))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._wfile, name)
+
+
 class _Connection(BaseHTTPRequestHandler):
     """One connection: reads requests, asks the side, writes answers, and does the faults."""
 
@@ -184,6 +202,9 @@ class _Connection(BaseHTTPRequestHandler):
     def _send(self, answer: Answer, fault: Fault) -> None:
         if fault.hang == "before headers":
             return self._hang()
+        if fault.drops:
+            self.wfile = _Drops(self.wfile, fault.drops, self.server.side.faults)
+            self.close_connection = True
         self.send_response(answer.status)
         announced = len(answer.body) + (1 if fault.close or fault.hang else 0)  # more than will ever come
         head = {"Content-Type": answer.content_type, "Content-Length": str(announced)}

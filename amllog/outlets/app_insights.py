@@ -13,6 +13,7 @@ from typing import Any
 
 from amllog.delivery import Answer, Verdict, refused, waiting
 from amllog.outlets import ingestion
+from amllog.outlets.deadline import bound_answers
 from amllog.record import MAX_AGE_SECONDS, key_of, time_of, timestamp
 from amllog.segment import Segment
 from amllog.values import ConnectionString
@@ -125,7 +126,7 @@ class AppInsights:
             import requests
 
             self._pid = os.getpid()
-            self._session = requests.Session()
+            self._session = bound_answers(requests.Session())
         return self._session
 
     def _authorization(self) -> dict[str, str]:

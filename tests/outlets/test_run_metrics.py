@@ -138,7 +138,15 @@ def test_errors_are_counted_line_by_line() -> None:
 
 @pytest.mark.parametrize(
     ("header", "seconds"),
-    [(None, 0), ("7", 7), ("-1", 0), ("nan", 0), ("99999", 3600), ("Wed, 21 Oct 2026 07:28:00 GMT", 0)],
+    [
+        (None, 0),
+        ("7", 7),
+        ("-1", 0),
+        ("nan", 0),
+        ("99999", 3600),
+        ("Wed, 21 Oct 2026 07:28:00 GMT", 0),
+        ("Fri, 01 Jan 2088 00:00:00 GMT", 3600),
+    ],
 )
 def test_retry_after(header: str | None, seconds: float) -> None:
     """What Retry-After asks for is kept within an hour; what cannot be read asks for nothing."""
@@ -206,9 +214,13 @@ offer(*[scalar("loss", i / 2, step=str(i)) for i in range(100)], scalar("n", 3),
         ({"status": 429, "headers": {"Retry-After": "7"}}, "waiting", "run history: 429"),
         ({"status": 500}, "waiting", "run history: 500"),
         ({"status": 503}, "waiting", "run history: 503"),
+        ({"drops": 0.2}, "waiting", "run history: ReadTimeout"),
+        ({"status": 307, "headers": {"Location": "http://localhost:9/"}}, "waiting", "run history: 307"),
+        ({"status": 408}, "waiting", "run history: 408"),
+        ({"status": 502}, "waiting", "run history: 502"),
+        ({"status": 504}, "waiting", "run history: 504"),
         ({"status": 400}, "refused", "400: switched on for a test"),
-        ({"status": 403}, "refused", "403: switched on for a test"),
-        ({"status": 404}, "refused", "404: switched on for a test"),
+        ({"status": 409}, "refused", "409: switched on for a test"),
         ({"status": 413}, "refused", "413: switched on for a test"),
     ],
 )
@@ -230,6 +242,23 @@ offer(scalar("x", 1.0), call("set_tags", tags={{"a": "1"}}), upload())
         assert pause == (7 if fault.get("status") == 429 else 0)
         assert took < 1.5
     assert worked[0] == ["delivered"] * 3
+
+
+@pytest.mark.parametrize("status", [403, 404])
+def test_no_way_to_the_run(offers: Any, status: int) -> None:
+    """Where the run itself is forbidden or not found, what is for it waits; a file, or another run's metric, is refused
+    for itself."""
+    code = f"""
+open("file", "wb").write(b"content")
+faults({{"status": {status}}})
+offer(scalar("x", 1.0), call("set_tags", tags={{"a": "1"}}))
+offer(call("upload_file", name="f", artifact="f", file="file"))
+offer(scalar("x", 1.0, run_id="another"))
+"""
+    [(own, reasons, *_), (file, *_), (other, *_)] = offers(code)
+    assert own == ["waiting"] * 2 and reasons[0] == f"run history: {status}"
+    assert file == ["refused"]
+    assert other == ["waiting" if status == 403 else "refused"]
 
 
 def test_one_bad_metric(offers: Any, azure: AzureOnThisMachine) -> None:

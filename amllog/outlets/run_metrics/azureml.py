@@ -19,6 +19,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from amllog.outlets.deadline import bound_answers
 from amllog.outlets.run_metrics import conversion
 
 CONNECT_SECONDS = 5.0
@@ -50,8 +51,7 @@ def load() -> None:
 def context() -> tuple[Any, Facts]:
     """The job's run and its facts: at most the discovery request and one for the run.
 
-    Raises what azureml raises: RunEnvironmentException outside a job, ImportError without azureml-core, and the
-    errors of requests if the service does not answer (it takes its time: call it where it may).
+    Raises RunEnvironmentException outside a job, ImportError, errors of requests (after its time, without a bound).
     """
     with _quiet_root():
         from azureml.core import Run
@@ -101,6 +101,7 @@ def private(run: Any) -> Any:
             client._client.config.keep_alive = True
             client._client._client.close  # noqa: B018  # an AttributeError here, not at the end
         twin._client.metrics._amllog_private = True
+        bound(twin, CONNECT_SECONDS)  # the same
     except (ImportError, AttributeError, TypeError) as error:
         logging.getLogger(__name__).debug("azureml has changed (%s): its run's own clients are used", error)
         return run
@@ -124,11 +125,13 @@ def other(run: Any, run_id: str) -> Any:
 
 
 def bound(run: Any, seconds: float) -> None:
-    """No request of this twin waits longer for the far side (each read: a reply in drops may take longer)."""
+    """No request of this twin waits longer for the far side's whole answer, and none is sent on to another host."""
     if is_private(run):
-        for client in _clients(run):
-            client._client.config.connection.timeout = _timeout(seconds)
-            client._client.config.enable_http_logger = False  # each new client of azureml's switches it on
+        for config in [client._client.config for client in _clients(run)]:
+            config.connection.timeout = _timeout(seconds)
+            config.redirect_policy.allow = False
+            config.enable_http_logger = False  # each new client of azureml's switches it on
+            bound_answers(config.pipeline._sender.driver.session)  # each thread has its own
 
 
 def is_private(run: Any) -> bool:
@@ -229,12 +232,9 @@ def _dto(post: conversion.Post) -> Any:
     from azureml._restclient.models.metric_v2_dto import MetricV2Dto
     from azureml._restclient.models.metric_v2_value import MetricV2Value
 
-    return MetricV2Dto(
-        name=post.name,
-        columns=post.columns,
-        value=[MetricV2Value(**value) for value in post.values()],
-        properties=MetricProperties(ux_metric_type=post.type),
-    )
+    properties = MetricProperties(ux_metric_type=post.type)
+    values = [MetricV2Value(**value) for value in post.values()]
+    return MetricV2Dto(name=post.name, columns=post.columns, value=values, properties=properties)
 
 
 def _cache_addresses() -> None:

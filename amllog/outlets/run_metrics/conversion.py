@@ -14,11 +14,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from amllog import record, text
+from amllog.outlets import ingestion
 from amllog.run import cells
 
 PREFIX = "azureml.v1."  # of the service's names for scalar, list and table
 RETRIED = {401, 408, 425, 429, 500, 502, 503, 504, 530}  # 530: Azure ML's own "node not ready"
-SPLIT = {400, 413, 422}  # one bad metric may be the cause
+SPLIT = {400, 409, 413, 422}  # one bad metric may be the cause
 MAX_REASON = 100
 _SPACE = uuid.UUID("6f1f3f0e-1f0b-5d7c-9a52-0c1b1a6f9d53")  # of metric ids made from record ids
 _DATA_IN_REASON = re.compile(r"\"[^\"]*\"|'[^']*'|\d+")
@@ -157,12 +158,8 @@ def reason(response: Any, status: int | None = None) -> str:
 
 
 def pause(retry_after: str | None) -> float:
-    """Seconds that a Retry-After header asks for; 0 if it does not say (a date counts as not said)."""
-    try:
-        seconds = float(retry_after or 0)
-    except ValueError:
-        return 0.0
-    return min(max(0.0, seconds), 3_600.0) if math.isfinite(seconds) else 0.0
+    """Seconds that a Retry-After header asks for, in either of its forms; 0 without a readable one."""
+    return ingestion.retry_after({"Retry-After": retry_after or ""})
 
 
 def content_type(head: bytes) -> str | None:

@@ -142,7 +142,7 @@ class _Offer:
             self.verdicts[index] = refused(reasons[position]) if position in reasons else DELIVERED
 
     def _failed(self, run_id: str, numbered: list[tuple[int, Post]], error: Exception) -> None:
-        verdict, status = self._verdict(error)
+        verdict, status = self._verdict(error, run_id)
         if status in conversion.SPLIT and len(numbered) > 1:
             self._post(run_id, numbered[: len(numbered) // 2])
             self._post(run_id, numbered[len(numbered) // 2 :])
@@ -175,7 +175,8 @@ class _Offer:
             is_own = run is self.run
             perform(Target(run, is_own, self.directory, addresses, seconds, self._find, self._post_one), call)
         except Exception as error:  # as above
-            verdict, _ = self._verdict(error)
+            # A file's own 403 and 404 are the storage's, and final: its address is given once.
+            verdict, _ = self._verdict(error, "" if "file" in call.data else run_id)
             if verdict.state == "waiting":
                 self.calls_held = verdict
                 self.held.add(str(call.data.get("child")))
@@ -194,17 +195,19 @@ class _Offer:
         if errors:
             raise _Refused(conversion.refusals([post], errors).get(0) or "run history: no reason given")
 
-    def _verdict(self, error: Exception) -> tuple[Verdict, int | None]:
+    def _verdict(self, error: Exception, run_id: str) -> tuple[Verdict, int | None]:
+        """What an error means for what was sent to `run_id`, and the answer's status if there was one."""
         if isinstance(error, _Refused):
             return refused(str(error)), None
         response = _response_of(error)
         if response is None:
             return self._without_answer(error), None
         status = int(response.status_code)
-        if status in conversion.RETRIED or status >= 500:
-            self.pause_seconds = max(
-                self.pause_seconds, conversion.pause(response.headers.get("Retry-After"))
-            )
+        # Whoever may write to the own run may do so again: a network rule, a gateway, a role that is being changed.
+        outage = (status == 403 and run_id) or (status == 404 and run_id == self.run.id)
+        if outage or status < 400 or status in conversion.RETRIED or status >= 500:
+            asked = conversion.pause(response.headers.get("Retry-After"))
+            self.pause_seconds = max(self.pause_seconds, asked)
             return waiting(f"run history: {status}"), status
         try:
             body = response.json()
