@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from amllog import text
 
-_modules: dict[str, str] = {}  # file → module name
+MAX_PLACES = 10_000  # that are remembered
 
 
 class Place(NamedTuple):
@@ -23,6 +23,9 @@ class Place(NamedTuple):
     module: str
     file: str
     line: int
+
+
+_places: dict[tuple[str, int], Place] = {}
 
 
 def message(event: object, args: tuple[object, ...]) -> tuple[str, Mapping[Any, object]]:
@@ -77,12 +80,12 @@ def place(frame: FrameType) -> Place:
 
 def place_of(file: str, line: int) -> Place:
     """A line of a file."""
-    module = _modules.get(file)
-    if module is None:
-        module = os.path.splitext(os.path.basename(file))[0]
-        if len(_modules) < 10_000:
-            _modules[file] = module
-    return Place(module, file, line)
+    place = _places.get((file, line))
+    if place is None:
+        place = Place(os.path.splitext(os.path.basename(file))[0], file, line)
+        if len(_places) < MAX_PLACES:
+            _places[file, line] = place
+    return place
 
 
 def raised_at(error: BaseException) -> Place:

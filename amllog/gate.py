@@ -104,10 +104,10 @@ class Gate(RunGate):
 
     def end_step(self, began: float, result: str) -> None:
         """Write the step's one request, once, and only for the first rank; `result` "" is success."""
-        if self._stamp is None or self._ended or self._stamp.identity.rank not in (None, 0):
+        if self._forms is None or self._ended or self._forms.stamp.identity.rank not in (None, 0):
             return
         self._ended = True
-        who = self._stamp.identity
+        who = self._forms.stamp.identity
         under = (who.operation_id, who.parent_span_id)
         seconds = time.time() - began
         self.guarded(
@@ -127,15 +127,6 @@ class Gate(RunGate):
         if self.ends_run:
             self.run_record("call", "run.end", {"status": "FAILED" if result else "FINISHED"}, run_id=None)
 
-    def parent(self) -> tuple[str, str]:
-        """(operation id, span id) that a record made here belongs under."""
-        found = context.foreign_span()
-        if found is not None:
-            return found
-        if self._stamp is None:
-            return "", context.span_id()
-        return self._stamp.identity.operation_id, context.span_id() or self._stamp.identity.span_id
-
     def _scalar(
         self,
         logger: str,
@@ -151,8 +142,7 @@ class Gate(RunGate):
         else:
             self._odd_number(logger, name, value, step, dimensions, place)
         if not self.online:
-            data = {"columns": {name: "double"}, "rows": [[text.of(value)]]}
-            self.run.memory.keep("scalar", name, data)
+            self.run.memory.keep_scalar(name, value)
 
     def _odd_number(
         self,

@@ -32,7 +32,9 @@ class Happenings(Intake):
         own = {**self._own(context.dimensions(), dimensions), **marks}
         data = {"metrics": [{"name": text.cut(name, record.MAX_KEY), "value": value, "count": 1}]}
         draft = Draft(time.time(), logging.CRITICAL, logger, "MetricData", data, own, place)
-        self._offer(draft, logging.DEBUG, f"{name} = {text.of(value)}", _without_marks(own))
+        self._keep(draft)
+        if self.driver.level <= logging.DEBUG:
+            self._show(draft, logging.DEBUG, f"{name} = {text.of(value)}")
 
     def happen(
         self,
@@ -49,7 +51,8 @@ class Happenings(Intake):
         own = {**self._own(context.dimensions(), dimensions), **marks}
         data = {"name": self.redactor.masked(name, record.MAX_EVENT_NAME) or record.EMPTY}
         draft = Draft(time.time(), logging.CRITICAL, logger, "EventData", data, own, place)
-        self._offer(draft, level, self.redactor.masked(says or name, record.MAX_MESSAGE), _without_marks(own))
+        self._keep(draft)
+        self._show(draft, level, self.redactor.masked(says or name, record.MAX_MESSAGE))
 
     def timed(
         self,
@@ -77,14 +80,14 @@ class Happenings(Intake):
             data["type"] = "InProc"
         outcome = f"failed ({result})" if result else "done"
         draft = Draft(began, logging.CRITICAL, logger, kind, data, own, place, parent)
-        self._offer(draft, logging.DEBUG, f"{data['name']}: {outcome} after {seconds:.3f} s", own)
-
-    def _offer(self, draft: Draft, level: int, says: str, own: Mapping[str, str]) -> None:
-        """Keep a record that no level holds back, and show it on the driver log at `level`."""
         self._keep(draft)
+        self._show(draft, logging.DEBUG, f"{data['name']}: {outcome} after {seconds:.3f} s")
+
+    def _show(self, draft: Draft, level: int, says: str) -> None:
+        """A line on the driver log for a record that no level holds back."""
         if level >= self.driver.level:
             name = logging.getLevelName(level)
-            self.driver.write(Line(draft.seconds, level, name, draft.logger, says, own))
+            self.driver.write(Line(draft.seconds, level, name, draft.logger, says, _without_marks(draft.own)))
 
 
 def _without_marks(own: dict[str, str]) -> dict[str, str]:

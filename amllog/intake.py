@@ -14,10 +14,11 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from types import FrameType
-from typing import Any, NamedTuple
+from typing import Any
 
 from amllog import calls, context, dimensions, record, stacks, text
 from amllog.calls import Place
+from amllog.forms import Draft, Forms
 from amllog.outlets.driver_log import DriverLog, Line
 from amllog.redaction import Redactor
 from amllog.stamp import Stamp
@@ -37,19 +38,6 @@ _STANDARD = {
 }
 
 
-class Draft(NamedTuple):
-    """A record before it has its envelope: what was said, of which kind, and what stands on it alone."""
-
-    seconds: float
-    level: int
-    logger: str
-    kind: str
-    data: dict[str, Any]
-    own: dict[str, str]
-    place: Place
-    operation: tuple[str, str] | None = None  # (operation id, parent id) where another tracer set them
-
-
 class Intake:
     """The gate behind every logger. Before `setup()` it writes the driver log and keeps the first records."""
 
@@ -63,9 +51,8 @@ class Intake:
         self.threshold = logging.INFO
         self.driver = DriverLog("auto", logging.INFO, {})
         self.redactor = Redactor()
-        self.processors: Callable[[dict[str, Any]], bool] | None = None
         self._append: Callable[[bytes], bool] | None = None
-        self._stamp: Stamp | None = None
+        self._forms: Forms | None = None
         self._early: deque[Draft] = deque(maxlen=MAX_EARLY)
         self.renew()
 
@@ -78,11 +65,16 @@ class Intake:
         self, stamp: Stamp, append: Callable[[bytes], bool], driver: DriverLog, redactor: Redactor
     ) -> None:
         """Begin to keep records, first those that were made before."""
-        record.load_codec()
-        self._stamp, self._append, self.driver, self.redactor = stamp, append, driver, redactor
+        self._append, self.driver, self.redactor = append, driver, redactor
+        self._forms = Forms(stamp, redactor)
         self.threshold = min(driver.level, stamp.insights_level)
         while self._early:
             self._keep(self._early.popleft())
+
+    def process(self, processors: Callable[[dict[str, Any]], bool]) -> None:
+        """Pass every envelope through the script's telemetry processors from now on."""
+        if self._forms is not None:
+            self._forms.processors = processors
 
     def log(
         self,
@@ -188,63 +180,42 @@ class Intake:
         if error is None:
             kind, data = "MessageData", {"message": message or record.EMPTY, "severityLevel": severity}
         else:
-            details = stacks.details(error, self.redactor.mask)
+            details = stacks.details(error, self.redactor)
             stack = details[0]["stack"]
             data = {"exceptions": details, "severityLevel": severity, "problemId": stacks.problem_id(error)}
             details[0]["message"] = _joined(message, details[0]["message"])
             kind = "ExceptionData"
         name = level_name or logging.getLevelName(level)
-        marks = {"level": name} if error is None else {"level": name, "message": message[: record.MAX_VALUE]}
-        draft = Draft(seconds or time.time(), level, logger, kind, data, {**marks, **own}, place, operation)
+        said = {"message": message[: record.MAX_VALUE], **own} if error is not None else own
+        draft = Draft(seconds or time.time(), level, logger, kind, data, said, place, operation, name)
         self._keep(draft)
         if shown:
             self.driver.seen_elsewhere()
         elif level >= self.driver.level:
             self.driver.write(Line(draft.seconds, level, name, logger, message, own, stack))
 
+    def parent(self) -> tuple[str, str]:
+        """(operation id, span id) that a record made here belongs under."""
+        found = context.foreign_span()
+        if found is not None:
+            return found
+        if self._forms is None:
+            return "", context.span_id()
+        identity = self._forms.stamp.identity
+        return identity.operation_id, context.span_id() or identity.span_id
+
     def _keep(self, draft: Draft) -> None:
-        """Make the envelope, and append it to the journal."""
-        stamp, append = self._stamp, self._append
-        if stamp is None or append is None:
-            self._early.append(draft)
+        """Make the line, and append it to the journal."""
+        forms, append = self._forms, self._append
+        if forms is None or append is None:
+            self._early.append(draft._replace(operation=draft.operation or self.parent()))
             return
-        properties = stamp.dimensions.copy()
-        if draft.place.file:
-            properties["module"] = draft.place.module
-            properties["fileName"] = draft.place.file
-            properties["lineNumber"] = str(draft.place.line)
-        properties["logger"] = draft.logger if len(draft.logger) < 256 else text.cut(draft.logger, 256)
-        properties.update(draft.own)
-        properties["record_id"] = f"{self._series}-{next(self._numbers):x}"
-        operation, parent = draft.operation or context.foreign_span() or ("", context.span_id())
-        identity = stamp.identity
+        operation, parent = draft.operation or self.parent()
+        identity = forms.stamp.identity
         if not parent and draft.kind != "RequestData":  # which is the step itself
             parent = identity.span_id
-        tags = stamp.sender.tags_of(operation or identity.operation_id, parent)
-        key = stamp.sender.key if draft.level >= stamp.insights_level else None
-        data = {**draft.data, "properties": properties}
-        if self.processors:
-            append(self._processed(self.processors, draft, key, tags, data))
-        else:
-            append(record.encode(draft.seconds, key, tags, draft.kind, data))
-
-    def _processed(
-        self,
-        process: Callable[[dict[str, Any]], bool],
-        draft: Draft,
-        key: str | None,
-        tags: dict[str, str],
-        data: dict[str, Any],
-    ) -> bytes:
-        """The record after the script's telemetry processors; one that they filter out stays in the journal only."""
-        envelope = record.envelope(draft.seconds, key, tags, draft.kind, data)
-        wanted = process(envelope)
-        properties = envelope["data"]["baseData"].get("properties") or {}
-        envelope["data"]["baseData"]["properties"] = self._own(properties)
-        envelope["tags"] = {text.of(name): text.of(tag) for name, tag in envelope["tags"].items()}
-        if not wanted:
-            envelope.pop("iKey", None)
-        return record.line(record.ordered(envelope))
+        own = {**draft.own, "record_id": f"{self._series}-{next(self._numbers):x}"}
+        append(forms.line(draft, own, (operation or identity.operation_id, parent)))
 
     def _fault(self, fault: Exception) -> None:
         if self.strict:

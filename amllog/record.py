@@ -8,7 +8,7 @@ both what the journal keeps and what is sent. Shapes and limits: the Bond schema
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from amllog import text
@@ -55,16 +55,20 @@ class Sender(NamedTuple):
 
     def tags_of(self, operation_id: str, parent_id: str) -> dict[str, str]:
         """The envelope's tags for a record under the span `parent_id` of operation `operation_id`."""
-        tags = self.tags.copy()
-        tags["ai.operation.id"] = operation_id
-        if parent_id:
-            tags["ai.operation.parentId"] = parent_id
-        return tags
+        return {**self.tags, **span_tags(operation_id, parent_id)}
+
+
+def span_tags(operation_id: str, parent_id: str) -> dict[str, str]:
+    """The tags that tell which span a record stands under."""
+    tags = {"ai.operation.id": operation_id}
+    if parent_id:
+        tags["ai.operation.parentId"] = parent_id
+    return tags
 
 
 def severity(level: int) -> int:
     """logging's level number as severityLevel 0–4 (Verbose, Information, Warning, Error, Critical)."""
-    return min(4, max(0, level - 1) // 10)
+    return 0 if level <= 10 else min(4, (level - 1) // 10)
 
 
 def duration(seconds: float) -> str:
@@ -76,19 +80,25 @@ def duration(seconds: float) -> str:
     return f"{days}.{hours:02d}:{minutes:02d}:{micros // 1_000_000:02d}.{micros % 1_000_000:06d}"
 
 
-# The second last written as text: a single cell, replaced as a whole, so threads need no lock.
+# The instant last written as text, and its second: single cells, replaced as a whole, so threads need no lock.
+_instant: list[tuple[float, str]] = [(-1.0, "")]
 _second: list[tuple[int, str]] = [(-1, "")]
 
 
 def timestamp(seconds: float) -> str:
     """Seconds since the epoch as ISO 8601 UTC with microseconds, always 27 characters."""
-    seconds = min(max(0.0, seconds), _LAST_SECOND)
-    whole = int(seconds)
+    last, said = _instant[0]
+    if seconds == last:  # a record's journal line and its driver log line
+        return said
+    within = seconds if 0.0 <= seconds <= _LAST_SECOND else min(max(0.0, seconds), _LAST_SECOND)
+    whole = int(within)
     known, prefix = _second[0]
     if known != whole:
         prefix = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(whole))
         _second[0] = (whole, prefix)
-    return f"{prefix}.{int((seconds - whole) * 1e6):06d}Z"
+    said = f"{prefix}.{int((within - whole) * 1e6):06d}Z"
+    _instant[0] = (seconds, said)
+    return said
 
 
 def properties(values: Mapping[str, str]) -> dict[str, str]:
@@ -127,9 +137,14 @@ def ordered(found: dict[str, Any]) -> dict[str, Any]:
     return {**first, **found}
 
 
-def load_codec() -> None:
-    """Load it, at setup(): a fork while another thread imports it would leave the child waiting for ever."""
-    import orjson  # noqa: F401  # for the imports below
+def codec() -> Callable[[Any], bytes]:
+    """What turns plain values into JSON. TypeError: a lone surrogate.
+
+    Asked for by setup(): a fork while another thread imports it would leave the child waiting for ever.
+    """
+    from orjson import dumps  # here, not above: `import amllog` must stay light
+
+    return dumps
 
 
 def line(found: dict[str, Any]) -> bytes:

@@ -44,9 +44,9 @@ class RunGate(Happenings):
     @property
     def identity(self) -> Identity:
         """Which run this is; only after setup()."""
-        if self._stamp is None:
+        if self._forms is None:
             raise RuntimeError("amllog.setup() was not called yet: there is no run")
-        return self._stamp.identity
+        return self._forms.stamp.identity
 
     def metric(self, name: str, value: Number, step: int | None, run_id: str | None) -> None:
         """A finite number from `log.run`."""

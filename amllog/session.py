@@ -16,23 +16,23 @@ from typing import Any
 
 from amllog import identities, settings as config
 from amllog.account import Account
-from amllog.capture import Capture, PlainHandler
+from amllog.capture import Capture
 from amllog.delivery import Outlet
 from amllog.gate import Gate
 from amllog.identities import Identity
 from amllog.outlets import assembly
 from amllog.outlets.driver_log import DriverLog, Line
 from amllog.post import Post
-from amllog.process import ProcessEvents
+from amllog.process import Forks, ProcessEvents
 from amllog.redaction import Redactor
 from amllog.settings import Settings
 from amllog.stamp import stamp_of
 from amllog.stand_in import StandIn
+from amllog.stdlib import PlainHandler
 from amllog.values import ConnectionString
 from amllog.whereabouts import Whereabouts
 
 TERM_EXIT = "terminated (SIGTERM)"
-CHILD_SECONDS = 1.0  # for what a forked child is just sending, which else would be sent again
 
 
 class Session:
@@ -141,7 +141,7 @@ class Session:
             processors = azure_handler.Processors()
             for one in (handler, *self._stands_in.muted):
                 processors.follow(one)
-            self.gate.processors = processors
+            self.gate.process(processors)
         else:
             handler = PlainHandler(capture.take)
         capture.install(self.settings.capture, handler)
@@ -158,7 +158,8 @@ class Session:
 
     def _watch_process(self) -> None:
         if self._events is None:
-            self._events = ProcessEvents(self._at_exit, self._at_term, self._in_child)
+            forks = Forks(self._before_fork, self._in_parent, self._in_child)
+            self._events = ProcessEvents(self._at_exit, self._at_term, forks)
         self._events.watch_sigterm()
 
     def _meet(self, handler: logging.Handler) -> bool:
@@ -236,11 +237,14 @@ class Session:
             self._post.drain(self.settings.grace_seconds, with_leftovers=True)
 
     def _at_term(self) -> None:
-        if os.getpid() != self._owner:  # a forked child goes at once: its records wait for the parent
-            self._post.halt(CHILD_SECONDS)
-            return
         self._end_step(TERM_EXIT)
         self._post.drain(self.settings.grace_seconds)
+
+    def _before_fork(self) -> None:
+        self._post.before_fork()
+
+    def _in_parent(self) -> None:
+        self._post.after_fork()
 
     def _in_child(self) -> None:
         """In a forked child: nothing of the parent's twice."""

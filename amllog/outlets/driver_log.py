@@ -11,7 +11,8 @@ import json
 import re
 import sys
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, NamedTuple, TextIO
 
 from amllog.account import OutletAccount
@@ -20,6 +21,7 @@ from amllog.record import timestamp
 _GREY, _BLUE, _GREEN, _YELLOW, _RED, _BOLD_RED, _OFF = (
     "\x1b[90m", "\x1b[34m", "\x1b[32m", "\x1b[33m", "\x1b[31m", "\x1b[1;31m", "\x1b[0m",
 )  # fmt: skip
+_ENDS = re.compile(r"[ \t\n\r\"'=]")
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\x80-\x9f]")
 
 
@@ -46,6 +48,11 @@ class DriverLog:
         self._common = dict(common)  # stands on every record: only the JSON form repeats it on every line
         self._delivered = itertools.count()  # next() is atomic: threads need no lock to count
         self._refused: Counter[str] = Counter()
+        self._seen: tuple[Any, Any, Callable[[Line], str]] = (
+            None,
+            None,
+            _plain,
+        )  # stdout, and what to do with it
 
     def go_on_from(self, before: DriverLog) -> None:
         """Take over the counts of the one before."""
@@ -53,12 +60,14 @@ class DriverLog:
 
     def write(self, line: Line) -> None:
         """Write and flush one line; a failure is counted with its reason."""
-        stream = getattr(sys.stdout, "amllog_beneath", sys.stdout)  # not into our own capture of prints
-        if stream is None:  # pythonw, a detached daemon
-            self._refused["no stdout"] += 1
-            return
+        stdout, stream, form = self._seen
         try:
-            _put(stream, self._text(line, stream) + "\n")
+            if stdout is not sys.stdout:
+                stream, form = self._look(sys.stdout)
+            if stream is None:  # pythonw, a detached daemon
+                self._refused["no stdout"] += 1
+                return
+            _put(stream, form(line) + "\n")
         except Exception as error:  # closed, full, replaced by something odd: the record is in the journal
             self._refused[f"stdout: {type(error).__name__}"] += 1
         else:
@@ -72,12 +81,16 @@ class DriverLog:
         """What became of the lines."""
         return OutletAccount(int(repr(self._delivered)[6:-1]), 0, self._refused)
 
-    def _text(self, line: Line, stream: TextIO) -> str:
+    def _look(self, stdout: Any) -> tuple[Any, Callable[[Line], str]]:
+        """Where to write, and in which form, now that `sys.stdout` is another one."""
+        stream = getattr(stdout, "amllog_beneath", stdout)  # not into our own capture of prints
+        form: Callable[[Line], str] = _plain
         if self._form == "json":
-            return _json(line, self._common, ascii_only=not _speaks_unicode(stream))
-        if self._form == "console" or (self._form == "auto" and _shows_colour(stream)):
-            return _console(line)
-        return _plain(line)
+            form = partial(_json, common=self._common, ascii_only=not _speaks_unicode(stream))
+        elif self._form == "console" or (self._form == "auto" and _shows_colour(stream)):
+            form = _console
+        self._seen = stdout, stream, form
+        return stream, form
 
 
 def _put(stream: TextIO, text: str) -> None:
@@ -95,11 +108,13 @@ def _shows_colour(stream: TextIO) -> bool:
 
 
 def _plain(line: Line) -> str:
-    pairs = "".join(f"  {_visible(key)}={_value(value)}" for key, value in line.dimensions.items())
-    head = (
-        f"{timestamp(line.seconds)[:23]}Z {_visible(line.level_name):<8} {_visible(line.logger)}: "
-        f"{_visible(line.message)}{pairs}"
-    )
+    words = f"{line.level_name:<8} {line.logger}: {line.message}"
+    for key, value in line.dimensions.items():
+        words += f"  {key}={value if value.isalnum() else _value(value)}"
+    if not words.isprintable():
+        pairs = "".join(f"  {_visible(key)}={_value(value)}" for key, value in line.dimensions.items())
+        words = f"{_visible(line.level_name):<8} {_visible(line.logger)}: {_visible(line.message)}{pairs}"
+    head = f"{timestamp(line.seconds)[:23]}Z {words}"
     return f"{head}\n{_indented(line.stack)}" if line.stack else head
 
 
@@ -143,7 +158,7 @@ def _colour(level: int) -> str:
 
 def _value(value: str) -> str:
     """A dimension's value on a line of words: quoted where a reader could not tell its end."""
-    if value and not any(character in value for character in " \t\n\r\"'="):
+    if value and not _ENDS.search(value):
         return _visible(value)
     return _visible(json.dumps(value, ensure_ascii=False))
 

@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Mapping
 from typing import Any
 
+from amllog import text
 from amllog.run.cells import Cell
 
 MAX_ROWS = 10_000
@@ -37,6 +38,14 @@ class Memory:
         rows.extend(
             {key: _read(columns[key], cell) for key, cell in zip(columns, row)} for row in data["rows"]
         )
+
+    def keep_scalar(self, name: str, value: float) -> None:
+        """Remember one number."""
+        number = value if type(value) is float else float(text.of(value))  # a huge integer is infinite
+        if name in self._rows:
+            self._rows[name][1].append({name: number})
+        else:
+            self.keep("scalar", name, {"columns": {name: "double"}, "rows": [[number]]})
 
     def metrics(self, name: str | None = None) -> dict[str, Any]:
         """Every metric, or the one called `name`, in the shape that azureml's get_metrics gives."""
