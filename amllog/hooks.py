@@ -1,0 +1,67 @@
+"""Hooks in Python itself: an attribute replaced and given back, a reload of a module noticed.
+
+In: an owner and a replacement; a module's name and what to do after its reload. Out: the same Python as before, once
+`remove()` is called, unless somebody has put another hook over ours meanwhile.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from importlib.abc import Loader
+from importlib.machinery import ModuleSpec, PathFinder
+from types import ModuleType
+from typing import Any
+
+
+class Hook:
+    """One replaced attribute: put, and given back if it is still ours."""
+
+    def __init__(self, owner: Any, name: str, replacement: Any) -> None:
+        self._owner, self._name, self._ours = owner, name, replacement
+        self.before = getattr(owner, name)
+        setattr(owner, name, replacement)
+
+    def remove(self) -> None:
+        """Give it back."""
+        if getattr(self._owner, self._name) is self._ours:
+            setattr(self._owner, self._name, self.before)
+
+
+class AfterReload:
+    """Calls `then` after each `importlib.reload` of one module, by whatever name the script holds that function.
+
+    importlib asks the finders on `sys.meta_path` for a module anew when it reloads it, and only then names a target.
+    """
+
+    def __init__(self, name: str, then: Callable[[], None]) -> None:
+        self._name, self._then = name, then
+        sys.meta_path.insert(0, self)
+
+    def remove(self) -> None:
+        """Notice no more."""
+        if self in sys.meta_path:
+            sys.meta_path.remove(self)
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        """Python's own spec of the module that is reloaded, with a loader that calls us when it is done."""
+        if name != self._name or target is None:
+            return None
+        spec = PathFinder.find_spec(name, path, target)
+        if spec is not None and spec.loader is not None:
+            spec.loader = _Loader(spec.loader, self._then)
+        return spec
+
+
+class _Loader(Loader):
+    """A loader that steps aside once it has loaded."""
+
+    def __init__(self, real: Any, then: Callable[[], None]) -> None:
+        self._real, self._then = real, then
+
+    def exec_module(self, module: Any) -> None:
+        module.__loader__ = module.__spec__.loader = self._real
+        self._real.exec_module(module)
+        self._then()

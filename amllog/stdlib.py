@@ -1,0 +1,194 @@
+"""Python's own `logging`, as a session hears it: every logger's records, once, whatever is done to its configuration.
+
+In: a handler, which is put on the root logger. Out: the records that somebody hears, at the gate; each with whether a
+console handler shows it already.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from amllog.gate import Gate
+from amllog.hooks import AfterReload, Hook
+
+# Loggers whose chatter below WARNING is about transport, often our own: nobody asked for it in a run's records.
+QUIET = ("opencensus", "urllib3", "requests", "azure.core", "azure.identity", "msrest", "msal", "azureml")
+
+THREADS = "amllog "  # how the names of our own threads begin, whose records are never taken
+
+CONSOLES = (
+    "RichHandler",
+    "MlflowLoggingStream",
+)  # handlers and streams that are the console and do not say so
+
+
+class _Way(threading.local):
+    """Of the record that this thread is dispatching: the handlers on its way, and whether ours has taken it."""
+
+    handlers: tuple[logging.Handler, ...] = ()
+    taken: logging.LogRecord | None = None
+
+
+class Loggers:
+    """All loggers of this process, also those made before logging was reloaded."""
+
+    def __init__(self, gate: Gate, meet: Callable[[logging.Handler], bool]) -> None:
+        """`meet`: called for every handler on a record's way."""
+        self._gate = gate
+        self._meet = meet
+        self._hooks: list[Hook | AfterReload] = []
+        self._levels: list[tuple[logging.Logger, int]] = []  # root loggers, and their levels before
+        self._way = _Way()
+        self.handler: logging.Handler | None = None
+
+    def install(self, handler: logging.Handler) -> None:
+        """Begin to hear; `handler` hands records to `take`."""
+        self.handler = handler
+        self._hooks.append(AfterReload("logging", self._hear))
+        self._hear()
+
+    def remove(self) -> None:
+        """Give everything back."""
+        while self._hooks:
+            self._hooks.pop().remove()
+        own, self.handler = self.handler, None
+        while self._levels:
+            root, level = self._levels.pop()
+            if own is not None:
+                root.removeHandler(own)
+            root.setLevel(level)
+
+    def take(self, entry: logging.LogRecord) -> None:
+        """A record that our handler was given."""
+        if entry.levelno < self._gate.threshold or (entry.threadName or "").startswith(THREADS):
+            return
+        if entry.levelno < logging.WARNING and entry.name.startswith(QUIET):
+            return
+        if self._way.taken is entry:  # `library.handlers = root.handlers`: ours is on its way twice
+            return
+        self._way.taken = entry
+        self._gate.take(entry, shown=self._is_shown(entry))
+
+    def _hear(self) -> None:
+        """Put handler and hooks on what has none yet: everything, or what a reload of logging has made."""
+        assert self.handler is not None
+        for kind in _logger_classes():
+            root = kind.root
+            if any(root is one for one, _ in self._levels):
+                continue
+            self._levels.append((root, root.level))
+            root.setLevel(min(root.level, self._gate.threshold))
+            root.addHandler(self.handler)
+            self._hooks.append(Hook(kind, "callHandlers", self._dispatch_over(kind.callHandlers)))
+        self._hooks.append(Hook(logging, "basicConfig", self._configure_over(logging.basicConfig)))
+
+    def _dispatch_over(self, dispatch: Callable[..., None]) -> Callable[..., None]:
+        def dispatch_with_ours(logger: logging.Logger, entry: logging.LogRecord) -> None:
+            """Offer the record to our handler, wherever it ends and whatever was removed, then go on as ever."""
+            own = self.handler
+            if own is None:  # after remove(), where another hook over this one calls it still
+                return dispatch(logger, entry)
+            if own not in logger.root.handlers:  # somebody's logging configuration has removed it
+                logger.root.addHandler(own)
+            way = _handlers(logger)
+            for one in way:
+                if one is not own:
+                    self._meet(one)
+            if self.handler is not own:  # what was met has changed the session: once more, with the new hooks
+                return logger.callHandlers(entry)
+            state = self._way
+            before = state.handlers, state.taken
+            state.handlers, state.taken = way, None
+            try:
+                if own not in way and entry.levelno >= own.level and _is_heard(entry, way):
+                    own.handle(entry)
+                dispatch(logger, entry)
+            finally:
+                state.handlers, state.taken = before
+
+        return dispatch_with_ours
+
+    def _configure_over(self, configure: Callable[..., None]) -> Callable[..., None]:
+        def configure_beside_ours(**options: Any) -> None:
+            """basicConfig does nothing where the root logger has a handler: the script's own must still work."""
+            own, root = self.handler, logging.getLogger()
+            if own is not None:
+                root.removeHandler(own)
+            try:
+                configure(**options)
+            finally:
+                if own is not None:
+                    root.addHandler(own)
+                    root.setLevel(min(root.level, self._gate.threshold))
+
+        return configure_beside_ours
+
+    def _is_shown(self, entry: logging.LogRecord) -> bool:
+        """Whether another handler puts this record on stdout or stderr, which both are the driver log."""
+        for handler in self._way.handlers:
+            if handler is self.handler or entry.levelno < handler.level or not _is_console(handler):
+                continue
+            if not handler.filters or handler.filter(entry):
+                return True
+        return False
+
+
+class PlainHandler(logging.Handler):
+    """The handler on the root logger where nothing is sent to Application Insights by OpenCensus."""
+
+    def __init__(self, take: Callable[[logging.LogRecord], None]) -> None:
+        super().__init__()
+        self._take = take
+
+    def handle(self, record: logging.LogRecord) -> bool:
+        """Without a lock: the intake needs none, and a forked child could inherit it locked."""
+        passed = bool(self.filter(record))
+        if passed:
+            self._take(record)
+        return passed
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Hand the record on."""
+        self._take(record)
+
+    def close(self) -> None:
+        """Nothing to close: dictConfig of other libraries calls this, and records go on."""
+
+
+def _logger_classes() -> list[type[logging.Logger]]:
+    """logging.Logger, and those of before a reload: loggers made before it are of them, under a root of their own."""
+    filterers = [kind for kind in object.__subclasses__() if _is_of_logging(kind, "Filterer")]
+    found: list[Any] = [kind for base in filterers for kind in base.__subclasses__()]
+    return [kind for kind in found if _is_of_logging(kind, "Logger")]
+
+
+def _is_of_logging(kind: type, name: str) -> bool:
+    return kind.__name__ == name and kind.__module__ == "logging"
+
+
+def _handlers(logger: logging.Logger) -> tuple[logging.Handler, ...]:
+    """The handlers on a record's way, from its logger up."""
+    found: list[logging.Handler] = []
+    current: logging.Logger | None = logger
+    while current is not None:
+        found += current.handlers
+        current = current.parent if current.propagate else None
+    if not found and logging.lastResort is not None:
+        found.append(logging.lastResort)
+    return tuple(found)
+
+
+def _is_heard(entry: logging.LogRecord, way: tuple[logging.Handler, ...]) -> bool:
+    """Whether a handler takes the record: what ends at none, or at a NullHandler, was silenced on purpose."""
+    return any(entry.levelno >= one.level and type(one).__name__ != "NullHandler" for one in way)
+
+
+def _is_console(handler: logging.Handler) -> bool:
+    stream = getattr(handler, "stream", None)
+    if type(handler).__name__ in CONSOLES or type(stream).__name__ in CONSOLES:
+        return True
+    return stream is not None and stream in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__)

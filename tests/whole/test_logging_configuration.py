@@ -1,0 +1,226 @@
+"""Whatever is done to logging's configuration after setup(): each record still arrives, once, on every outlet."""
+
+from __future__ import annotations
+
+import importlib.util
+from typing import Any
+
+import pytest
+
+SETUP = """
+import logging, logging.config, sys
+from importlib import reload
+import amllog
+"""
+MLFLOW = """
+class MlflowLoggingStream:
+    def write(self, text): sys.stderr.write(text)
+    def flush(self): sys.stderr.flush()
+logging.config.dictConfig({
+    "version": 1, "disable_existing_loggers": False,
+    "formatters": {"f": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
+    "handlers": {"h": {"formatter": "f", "class": "logging.StreamHandler", "stream": MlflowLoggingStream()}},
+    "loggers": {"mlflow": {"handlers": ["h"], "level": "INFO", "propagate": False}},
+})
+"""  # as mlflow 2.22 does at import
+
+
+def shown(message: str, ran: Any) -> int:
+    """How many lines of the driver log say `message`."""
+    return sum(line.endswith(message) for line in (ran.stdout + ran.stderr).splitlines())
+
+
+@pytest.mark.parametrize(
+    "console", ["", "logging.basicConfig(level='INFO')", "logging.basicConfig(force=True)"]
+)
+@pytest.mark.parametrize("when", ["before", "after", "around", "again"])
+def test_reload(child: Any, arrived: Any, insights: Any, when: str, console: str) -> None:
+    """importlib.reload(logging), with basicConfig after it: loggers of before and after it go on, and ours."""
+    setup = {
+        "before": "reload(logging)\n{}\nlog = amllog.setup()\n",
+        "after": "log = amllog.setup()\nreload(logging)\n{}\n",
+        "around": "reload(logging)\nlog = amllog.setup()\nreload(logging)\n{}\n",
+        "again": "amllog.setup()\nreload(logging)\n{}\nlog = amllog.setup()\n",
+    }[when]
+    code = (
+        SETUP
+        + "old = logging.getLogger('old')\n"
+        + setup.format(console)
+        + "new = logging.getLogger('new')\n"
+        "old.info('of before'); new.info('of after'); log.info('ours'); logging.warning('of the root')\n"
+        "try: 1 / 0\nexcept ZeroDivisionError: old.exception('failed')\n"
+        "assert old.root is not logging.getLogger()\n"
+    )
+    ran = child(code, env=insights)
+    assert ran.returncode == 0, ran.stderr
+    found = arrived()
+    messages = ["of before", "of after", "ours", "of the root"]
+    assert found.messages == messages
+    assert len(found.of("Exception")) == 1
+    assert {message: shown(message, ran) for message in messages} == dict.fromkeys(messages, 1)
+    assert found.twice == []
+
+
+def test_reload_is_given_back(child: Any) -> None:
+    """After shutdown(), every generation of logging is as it was, and a reload is nobody's business any more."""
+    code = (
+        SETUP
+        + """
+first = logging.Logger, logging.Logger.callHandlers
+finders = sys.meta_path[:]
+amllog.setup(); amllog.setup()
+reload(logging)
+second = logging.Logger
+amllog.setup()
+amllog.shutdown(0)
+assert sys.meta_path == finders
+assert logging.Logger.callHandlers.__module__ == logging.basicConfig.__module__ == "logging"
+assert first[0].callHandlers is first[1] and second is logging.Logger is not first[0]
+for kind in (first[0], second):
+    assert (kind.root.handlers, kind.root.level) == ([], logging.WARNING), kind
+reload(logging)
+assert logging.getLogger().handlers == [] and "amllog" not in type(logging.__spec__.loader).__module__
+"""
+    )
+    ran = child(code)
+    assert ran.returncode == 0, ran.stderr
+
+
+def test_reload_and_warnings(child: Any, arrived: Any, insights: Any) -> None:
+    """Warnings that were captured into logging before a reload are records once after it."""
+    code = "import logging, warnings\nlogging.captureWarnings(True)\n" + SETUP
+    code += "amllog.setup()\nreload(logging)\nwarnings.warn('old thing', DeprecationWarning)\n"
+    child(code, env={**insights, "PYTHONWARNINGS": "always"})
+    (said,) = arrived().messages
+    assert "DeprecationWarning: old thing" in said
+
+
+FILTER = "logging.getLogger().handlers[0].addFilter(lambda entry: not entry.name.startswith('library'))"
+ENDS = {  # where a record's way ends before the root: (what is taken of info and error, lines on the driver log)
+    "a console": ("library.addHandler(logging.StreamHandler())", ["info", "error"], 2),
+    "a console at ERROR": (
+        "library.addHandler(logging.StreamHandler()); library.handlers[0].setLevel('ERROR')",
+        ["error"],
+        1,
+    ),
+    "a file": ("library.addHandler(logging.FileHandler('said.log'))", ["info", "error"], 2),
+    "nothing: Python shows warnings": ("", ["error"], 1),
+    "a NullHandler: silenced": ("library.addHandler(logging.NullHandler())", [], 0),
+    "ours": ("library.handlers = logging.getLogger().handlers", ["info", "error"], 2),
+    "ours twice": (
+        "library.handlers = logging.getLogger().handlers; library.propagate = True",
+        ["info", "error"],
+        2,
+    ),
+    "an AzureLogHandler of its own": (
+        "from opencensus.ext.azure.log_exporter import AzureLogHandler; library.addHandler(AzureLogHandler())",
+        ["info", "error"],
+        2,
+    ),
+    "MLflow's console": (MLFLOW + "library = logging.getLogger('mlflow')", ["info", "error"], 2),
+    "a console, and ours has a filter": (
+        f"library.addHandler(logging.StreamHandler()); {FILTER}",
+        [],
+        2,
+    ),
+    "a console, and ours has a level": (
+        "library.addHandler(logging.StreamHandler()); logging.getLogger().handlers[0].setLevel('ERROR')",
+        ["error"],
+        2,
+    ),
+    "a console, and the one logger is disabled": (
+        "library.addHandler(logging.StreamHandler()); library.disabled = True",
+        ["info"],
+        1,
+    ),
+}
+
+
+@pytest.mark.parametrize("where", ENDS)
+def test_propagation_ends(child: Any, arrived: Any, insights: Any, where: str) -> None:
+    """A logger with propagate=False: what its own handlers take is taken, once; what is silenced stays silent."""
+    change, taken, lines = ENDS[where]
+    code = (
+        SETUP
+        + "library = logging.getLogger('library'); library.propagate = False; library.setLevel('INFO')\n"
+        + "log = amllog.setup()\n"
+        + change
+        + "\nlogging.getLogger(library.name + '.child').info('info'); library.error('error'); log.info('ours')\n"
+    )
+    ran = child(code, env=insights)
+    assert ran.returncode == 0, ran.stderr
+    found = arrived()
+    assert [said for said in found.messages if said != "ours"] == taken
+    assert shown("info", ran) + shown("error", ran) == lines, ran.stdout + ran.stderr
+    assert shown("ours", ran) == 1
+    assert found.twice == []
+
+
+def test_transport_that_does_not_propagate(child: Any, arrived: Any, insights: Any) -> None:
+    """What carries our records is not taken where it has a console of its own either."""
+    code = (
+        SETUP
+        + """
+for name in ("urllib3", "azure.core", "opencensus", "azureml"):
+    logging.getLogger(name).propagate = False
+    logging.getLogger(name).addHandler(logging.StreamHandler())
+    logging.getLogger(name).setLevel("DEBUG")
+log = amllog.setup(level="DEBUG")
+log.info("mine")
+for _ in range(3): amllog.flush(5)
+logging.getLogger("urllib3").info("chatter"); logging.getLogger("urllib3").error("pool is full")
+"""
+    )
+    ran = child(code, env=insights)
+    assert "Starting new HTTP connection" in ran.stderr  # of our own sending, said by urllib3
+    assert arrived().messages == ["mine", "pool is full"]
+
+
+def test_configuration_of_mlflow(child: Any, arrived: Any, insights: Any) -> None:
+    """The dictConfig that mlflow 2.22 calls at import: records before and after it, also mlflow's own, once."""
+    code = (
+        SETUP + "log = amllog.setup()\nlogger = logging.getLogger('mine')\nlogger.info('before')\n" + MLFLOW
+    )
+    code += "logger.info('after'); log.info('ours'); logging.getLogger('mlflow.tracking').error('theirs')\n"
+    ran = child(code, env=insights)
+    said = ["before", "after", "ours", "theirs"]
+    assert arrived().messages == said
+    assert {message: shown(message, ran) for message in said} == dict.fromkeys(said, 1)
+
+
+@pytest.mark.skipif(not importlib.util.find_spec("mlflow"), reason="mlflow-skinny is not installed")
+def test_import_of_mlflow(child: Any, arrived: Any, insights: Any) -> None:
+    """The mlflow that is installed, imported after setup(): the same."""
+    code = (
+        SETUP
+        + "log = amllog.setup()\nlogger = logging.getLogger('mine')\nlogger.info('before')\nimport mlflow\n"
+    )
+    code += "logger.info('after'); log.info('ours'); logging.getLogger('mlflow.tracking').error('theirs')\n"
+    ran = child(code, env=insights)
+    said = ["before", "after", "ours", "theirs"]
+    assert arrived().messages == said
+    assert {message: shown(message, ran) for message in said} == dict.fromkeys(said, 1)
+
+
+REMOVED = {
+    "removeHandler": "for one in logging.root.handlers[:]: logging.root.removeHandler(one)",
+    "a new list": "logging.root.handlers = []",
+    "closed": "for one in logging.root.handlers: one.close()",
+    "shutdown": "logging.shutdown()",
+    "fileConfig of nothing": "open('e.ini', 'w').write('[loggers]\\nkeys=root\\n[handlers]\\nkeys=\\n[formatters]\\n"
+    "keys=\\n[logger_root]\\nhandlers=\\n'); logging.config.fileConfig('e.ini', disable_existing_loggers=False)",
+    "dictConfig of nothing": "logging.config.dictConfig({'version': 1, 'disable_existing_loggers': False})",
+    "basicConfig with force": "logging.basicConfig(force=True, handlers=[logging.NullHandler()])",
+}
+
+
+@pytest.mark.parametrize("how", REMOVED)
+def test_handler_removed(child: Any, arrived: Any, insights: Any, how: str) -> None:
+    """A library that takes our handler away, again and again, stops nothing."""
+    code = SETUP + "log = amllog.setup()\nlogger = logging.getLogger('mine')\nfor number in range(3):\n"
+    code += f"    logger.warning('theirs %d', number); log.info('ours %d', number)\n    {REMOVED[how]}\n"
+    ran = child(code + "logger.warning('last')", env=insights)
+    assert ran.returncode == 0, ran.stderr
+    found = arrived()
+    assert found.messages == [*(f"{who} {n}" for n in range(3) for who in ("theirs", "ours")), "last"]
+    assert found.twice == []
