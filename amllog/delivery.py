@@ -142,7 +142,7 @@ class Route:
             if line:
                 lines.append(line)
                 offsets.append(offset)
-        for line in segment.lines(progress.to, outlet.max_bytes):
+        for line in segment.rest(progress.to):
             if len(lines) >= outlet.max_records or size + len(line) > outlet.max_bytes:
                 break
             if outlet.wants(line) and is_whole(line):

@@ -30,10 +30,10 @@ _SHORT = 200
 EMPTY = "(empty)"  # the service takes no record without a message or a name
 
 # Every line begins with the time, at a fixed place, so that age and addressee are read without parsing.
-_TIME = slice(9, 36)
+TIME_AT = slice(9, 36)
 _HEAD = b'{"time":"'
-_KEY_MEMBER = slice(38, 46)
-_KEY_START = 46
+_KEY_MEMBER = b'"iKey":"'
+KEY_AT = 38
 
 # baseType → the last part of the envelope's name
 KINDS = {
@@ -180,19 +180,25 @@ def is_whole(encoded: bytes) -> bool:
 
 def key_of(encoded: bytes) -> bytes | None:
     """The instrumentation key a line is addressed to; b"" if none was known, None if it is not to be sent."""
-    if encoded[_KEY_MEMBER] != b'"iKey":"':
+    if not encoded.startswith(_KEY_MEMBER, KEY_AT):
         return None
-    return encoded[_KEY_START : encoded.find(b'"', _KEY_START)]
+    start = KEY_AT + len(_KEY_MEMBER)
+    return encoded[start : encoded.find(b'"', start)]
 
 
 def time_of(encoded: bytes) -> str:
     """The time text of a line."""
-    return encoded[_TIME].decode("ascii", "replace")
+    return encoded[TIME_AT].decode("ascii", "replace")
 
 
 def is_run_metric(encoded: bytes) -> bool:
     """Whether a line is meant for run history."""
     return b'"run_metric":"' in encoded
+
+
+def is_last_word(encoded: bytes) -> bool:
+    """Whether a line tells of an error with its stack, or of how the step ended."""
+    return b'"baseType":"ExceptionData"' in encoded or b'"baseType":"RequestData"' in encoded
 
 
 def _printable(value: Any) -> Any:

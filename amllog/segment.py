@@ -22,7 +22,7 @@ try:
 except ImportError:  # Windows has none: there, a leftover is told by its process alone
     fcntl = None  # type: ignore[assignment]  # the module or None
 
-_CHUNK_BYTES = 1024 * 1024
+_CHUNK_BYTES = 2 * 1024 * 1024
 _LINE_BYTES = 64 * 1024  # the most that a line has
 _NAME = re.compile(r"^\d{8}T\d{6}-(?P<node>.*)-(?P<pid>\d+)-[0-9a-f]{4,8}\.jsonl$")
 
@@ -151,25 +151,35 @@ class Segment:
         self._fd, self._ack_fd = -1, None
 
 
-def leftovers(directory: Path, node: str, outlets: Sequence[str]) -> Iterator[Segment]:
+def leftovers(
+    directory: Path, node: str, outlets: Sequence[str], settled: set[str] | None = None
+) -> Iterator[Segment]:
     """The files in `directory` whose writers are gone and in which something waits for `outlets`, oldest first.
 
-    Each is locked by us while it is yielded; the caller closes it.
+    Each is locked by us while it is yielded; the caller closes it. `settled` keeps the names of those in which nothing
+    waits: without a writer they stay so, and need not be opened again.
     """
-    for path in sorted(directory.glob("*.jsonl")):
-        segment = claim(path, node)
+    known: set[str] = set() if settled is None else settled
+    for path in journal_files(directory):
+        segment = None if path.name in known else claim(path, node)
         if segment is None:
             continue
         if segment.settled(outlets):
+            known.add(path.name)
             segment.close()
         else:
             yield segment
 
 
+def journal_files(directory: Path) -> list[Path]:
+    """The journal files of a directory, by name: that is by the time at which they began."""
+    return sorted(directory.glob("*.jsonl"))
+
+
 def claim(path: Path, node: str) -> Segment | None:
     """The segment at `path`, locked; None while another process holds it or if it is gone."""
-    try:
-        fd = os.open(path, os.O_RDONLY)
+    try:  # for reading; but over NFS only who could write gets the lock
+        fd = os.open(path, os.O_RDWR if os.access(path, os.W_OK) else os.O_RDONLY)
     except OSError:
         return None
     if stat.S_ISREG(os.fstat(fd).st_mode) and lock(fd, path, node):

@@ -31,6 +31,18 @@ def test_body() -> None:
     assert [one["data"]["baseData"]["message"] for one in json.loads(sent)] == ['"iKey":""'] * 3
 
 
+@pytest.mark.parametrize("key", [KEY, ""])
+def test_large_body(key: str) -> None:
+    """A batch that is compressed piece by piece is one array, with every line once and in order."""
+    lines = [
+        record.encode(second, key, {}, "EventData", {"name": "n", "properties": {}})
+        for second in range(6_000)
+    ]
+    sent = json.loads(gzip.decompress(ingestion.body(lines, KEY.encode())))
+    assert [one["time"] for one in sent] == [record.timestamp(second) for second in range(6_000)]
+    assert {one["iKey"] for one in sent} == {KEY}
+
+
 @given(status=st.integers(100, 599), payload=st.binary(max_size=50), count=st.integers(1, 5))
 def test_any_answer(status: int, payload: bytes, count: int) -> None:
     """Whatever is answered, there is a verdict, and only a 200 or a readable 206 says delivered."""
