@@ -26,10 +26,14 @@ def fill(own: dict[str, str], layer: Mapping[Any, object], redactor: Redactor) -
     for name, value in layer.items():
         key = name if type(name) is str else text.of(name)
         if not 0 < len(key) <= record.MAX_KEY:
-            key = text.cut(key, record.MAX_KEY) or record.EMPTY
-        if redactor.is_secret(key, value):
-            own[key] = MASK
-        elif type(value) in _PLAIN:
-            own[key] = text.cut(text.of(value), record.MAX_VALUE)
+            key = redactor.masked(key, record.MAX_KEY) or record.EMPTY
+        shown, secret = redactor.key(key)
+        kind = type(value)
+        if secret and redactor.is_secret(key, value):
+            own[shown] = MASK
+        elif kind is str:
+            own[shown] = redactor.masked(value, record.MAX_VALUE)  # type: ignore[arg-type]  # just seen
+        elif kind in _PLAIN:
+            own[shown] = text.cut(text.of(value), record.MAX_VALUE)
         else:
-            own[key] = redactor.masked(text.of(value), record.MAX_VALUE)
+            own[shown] = redactor.masked(redactor.text_of(value), record.MAX_VALUE)

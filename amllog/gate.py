@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import json
 import logging
-import math
 import secrets
+import sys
 import time
 from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager
@@ -19,10 +19,12 @@ from typing import Any, TypeVar
 from amllog import calls, context, stacks, text
 from amllog.calls import Place
 from amllog.errors import MetricError
+from amllog.redaction import brief
 from amllog.run import Run, cells
 from amllog.run_gate import NOWHERE, Number, RunGate
 
 T = TypeVar("T")
+_GREATEST = sys.float_info.max
 
 
 class Gate(RunGate):
@@ -137,7 +139,7 @@ class Gate(RunGate):
         dimensions: Mapping[str, object],
         place: Place,
     ) -> None:
-        if abs(value) < 2**1023 and math.isfinite(value):  # in this order: huge integers have no float
+        if -_GREATEST <= value <= _GREATEST:  # what JSON and the service have a number for
             self._written(logger, name, value, step, run_id, dimensions, place)
         else:
             self._odd_number(logger, name, value, step, dimensions, place)
@@ -169,6 +171,6 @@ class Gate(RunGate):
 def _number(name: str, value: object) -> Number:
     found = text.number(value)
     if found is None:
-        raise MetricError(f"{name}: a metric is a number, got {text.cut(text.of(value), 80)!r}"
+        raise MetricError(f"{name}: a metric is a number, got {brief(value)}"
                           f" ({type(value).__name__})")  # fmt: skip
     return float(found) if isinstance(found, bool) else found

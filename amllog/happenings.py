@@ -30,7 +30,8 @@ class Happenings(Intake):
     ) -> None:
         """One finite number under a name; `marks` (step, run_metric, …) stand beside the dimensions."""
         own = {**self._own(context.dimensions(), dimensions), **marks}
-        data = {"metrics": [{"name": text.cut(name, record.MAX_KEY), "value": value, "count": 1}]}
+        name = text.cut(self.redactor.key(name)[0], record.MAX_KEY)
+        data = {"metrics": [{"name": name, "value": value, "count": 1}]}
         draft = Draft(time.time(), logging.CRITICAL, logger, "MetricData", data, own, place)
         self._keep(draft)
         if self.driver.level <= logging.DEBUG:
@@ -49,7 +50,7 @@ class Happenings(Intake):
     ) -> None:
         """One event; `says` is its line in the driver log, where it is not its name."""
         own = {**self._own(context.dimensions(), dimensions), **marks}
-        data = {"name": self.redactor.masked(name, record.MAX_EVENT_NAME) or record.EMPTY}
+        data = {"name": self.redactor.masked_name(name, record.MAX_EVENT_NAME) or record.EMPTY}
         draft = Draft(time.time(), logging.CRITICAL, logger, "EventData", data, own, place)
         self._keep(draft)
         self._show(draft, level, self.redactor.masked(says or name, record.MAX_MESSAGE))

@@ -11,7 +11,7 @@ import os
 import re
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from amllog import surroundings
@@ -67,7 +67,7 @@ class Identity:
     experiment_name: str
     run_url: str
     run_type: str
-    build_url: str
+    build_url: str = field(repr=False)  # may name who may fetch it
     build_version: str
     node: str
     rank: int | None

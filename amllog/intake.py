@@ -69,7 +69,9 @@ class Intake:
         self._forms = Forms(stamp, redactor)
         self.threshold = min(driver.level, stamp.insights_level)
         while self._early:
-            self._keep(self._early.popleft())
+            draft = self._early.popleft()
+            own = dimensions.texts(draft.own, redactor)  # setup() knows of more secrets than there were then
+            self._keep(draft._replace(own=own, data=redactor.hidden(draft.data)))
 
     def process(self, processors: Callable[[dict[str, Any]], bool]) -> None:
         """Pass every envelope through the script's telemetry processors from now on."""

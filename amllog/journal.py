@@ -137,8 +137,9 @@ def spare_directory() -> Path:
     here = hashlib.sha256(os.getcwd().encode("utf-8", "surrogateescape")).hexdigest()[:12]
     user = getattr(os, "getuid", lambda: 0)()
     path = Path(tempfile.gettempdir(), f"amllog-{user}", here)
-    path.mkdir(parents=True, exist_ok=True, mode=0o700)
-    if user and path.parent.stat().st_uid != user:
+    path.parent.mkdir(exist_ok=True, mode=0o700)  # before it: as a parent it would have the umask's mode
+    path.mkdir(exist_ok=True, mode=0o700)
+    if hasattr(os, "getuid") and path.parent.stat().st_uid != user:
         raise PermissionError(errno.EPERM, "it belongs to another user")
     return path
 

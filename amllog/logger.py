@@ -15,11 +15,15 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from structlog import BoundLoggerBase
 
+from amllog import text
+from amllog.redaction import Redactor
+
 if TYPE_CHECKING:
     from amllog.run import Run
 
 DEBUG, INFO, WARNING, ERROR, CRITICAL = 10, 20, 30, 40, 50
 T = TypeVar("T")
+_REDACTOR = Redactor()  # for a logger's own repr
 
 
 class Gate(Protocol):
@@ -184,7 +188,7 @@ class Logger(BoundLoggerBase):
     is_enabled_for = isEnabledFor
 
     def __repr__(self) -> str:
-        return f"<amllog.Logger {self._logger.name} {self._context!r}>"
+        return f"<amllog.Logger {self._logger.name} {_REDACTOR.hidden(text.plain(self._context))!r}>"
 
 
 def level_name(level: int) -> str:

@@ -6,12 +6,18 @@ Tokens, keys, SAS signatures, passwords and connection strings are masked always
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Set
+from typing import Any
 
 from amllog import text
 
 MASK = "***"
+SHORT = 120  # characters: below every limit, so that nothing is cut
+MAX_CLEAN = 2_000
+# What is left out before the place where a long text was cut: there, the half of a secret has no shape any more.
+MARGIN = 4_096
 
 _SECRET_WORDS = {
     "password", "passwd", "passphrase", "pwd", "secret", "secrets", "credential", "credentials",
@@ -33,12 +39,12 @@ _SHAPES = re.compile(
     r"""
       (?P<keep>
           (?i:\bbearer\s+)(?=[A-Za-z0-9._~+/=-]{8})
-        | (?i:\bbasic\s+)(?=[A-Za-z0-9+/]{8})(?=\S*[a-z]\S*[A-Z0-9])
+        | (?i:\bbasic\s+)(?=[A-Za-z0-9+/]{8})(?=[^\sa-z]*[a-z][^\sA-Z0-9]*[A-Z0-9])
         | (?i:[?&;\s"']sig=|^sig=)
         | (?i:(?:(?:account|access|api|shared|private|storage|subscription|primary|secondary|signing
                |encryption|instrumentation|client)[-_ ]?(?:access[-_ ]?)?(?:key|secret)
              |password|passwd|passphrase|\bpwd|secret|token|authorization|credential)
-             \\*["']?\s*(?:=>|[=:])\s*(?:(?:bearer|basic)\s+)?)
+             \\*["']?\s*(?:=>|[=:])\s*(?:(?:bearer|basic|token|sharedkey(?:lite)?)\s+)?)
         | ://(?=[^/\s:@]{16,}(?::[^/\s@]*)?@)
         | ://[^/\s:@]*:(?=[^/\s@]+@)
       )
@@ -46,7 +52,8 @@ _SHAPES = re.compile(
         |[^\s"'<>;,&(){}\[\]@]+(?=@)|[^\s"'<>;,&(){}\[\]]+)
     | (?P<jwt>\beyJ[A-Za-z0-9_-]{6,1024}\.[A-Za-z0-9_-]{4,}(?:\.[A-Za-z0-9_-]*)?)
     | (?P<pem>-----BEGIN\ [A-Z ]*PRIVATE\ KEY-----.*?(?:-----END\ [A-Z ]*PRIVATE\ KEY-----|\Z))
-    | (?P<hub>\b(?:gh[opsu]_|github_pat_|hf_|sk-|xox[abp]-|glpat-)[A-Za-z0-9_-]{16,})
+    | (?P<hub>\b(?:gh[oprsu]_|github_pat_|hf_|xox[abeoprs]-|glpat-
+          |sk-(?=[A-Za-z0-9]{20}|(?=[a-z0-9_-]{0,99}[A-Z])[A-Za-z_-]{0,99}[0-9]))[A-Za-z0-9_-]{16,})
     """,
     re.VERBOSE | re.DOTALL,
 )
@@ -66,18 +73,24 @@ class Redactor:
     def __init__(self, patterns: Iterable[str] = (), known: Iterable[str] = ()) -> None:
         self._patterns = tuple(re.compile(pattern, re.IGNORECASE) for pattern in patterns)
         self._known = tuple(sorted((value for value in set(known) if len(value) >= 8), key=len, reverse=True))
-        self._keys: dict[str, bool] = {}
+        self._margin = max([MARGIN, *map(len, self._known)])
+        self._keys: dict[str, tuple[str, bool]] = {}
 
     def __repr__(self) -> str:
         return f"<Redactor: {len(self._patterns)} extra patterns, {len(self._known)} known values>"
 
+    def key(self, key: str) -> tuple[str, bool]:
+        """A key or a name as it may be shown, and whether what stands under it is secret."""
+        found = self._keys.get(key)
+        if found is None:
+            found = self._name(key), self._judge(key)
+            if len(self._keys) < 10_000:
+                self._keys[key] = found
+        return found
+
     def is_secret(self, key: str, value: object = "") -> bool:
         """Whether what stands under `key` must not be read. A number under `token` is a count, not a secret."""
-        secret = self._keys.get(key)
-        if secret is None:
-            secret = self._judge(key)
-            if len(self._keys) < 10_000:
-                self._keys[key] = secret
+        secret = self.key(key)[1]
         if secret and isinstance(value, (int, float)) and key.lower().endswith("token"):
             return False
         return secret
@@ -95,9 +108,70 @@ class Redactor:
 
     def masked(self, said: str, limit: int) -> str:
         """`said`, masked, in at most `limit` characters; of a huge one, only what may remain is looked through."""
-        if len(said) <= 2 * limit:
+        look = 2 * limit + self._margin
+        if len(said) <= look:
             return text.cut(self.mask(said), limit)
-        return text.cut(self.mask(said[: 2 * limit]).ljust(len(said)), limit)
+        return text.cut(self.mask(said[:look])[: -self._margin].ljust(len(said)), limit)
+
+    def masked_name(self, said: str, limit: int) -> str:
+        """A name in at most `limit` characters; as `key` shows it, if it is no longer."""
+        return self.key(said)[0] if len(said) <= limit else self.masked(said, limit)
+
+    def masked_middle(self, said: str, limit: int) -> str:
+        """Like `masked`, but keeps head and tail; the tail of a huge one begins with a whole line."""
+        look = 2 * limit + self._margin
+        if len(said) > 2 * look:
+            head = self.mask(said[:look])[: -self._margin]
+            rest = self.mask(said[-look:])[self._margin :].partition("\n")[2]
+            said = f"{head}\n{rest.rjust(len(said) - len(head) - 1)}"
+        else:
+            said = self.mask(said)
+        return text.cut_middle(said, limit)
+
+    def text_of(self, value: object) -> str:
+        """The text of any object; inside a container, what stands under a suspicious key is masked."""
+        if not issubclass(type(value), (Mapping, list, tuple, Set)):
+            return text.of(value)
+        return json.dumps(self.hidden(text.plain(value)), ensure_ascii=False, allow_nan=False)
+
+    def hidden(self, value: Any) -> Any:
+        """Plain values of JSON with every secret masked, by its key as by its shape."""
+        if isinstance(value, str):
+            return self.mask(value)
+        if isinstance(value, list):
+            return [self.hidden(item) for item in value]
+        if not isinstance(value, dict):
+            return value
+        return {
+            self.key(key)[0]: MASK if self.is_secret(key, item) and item is not None else self.hidden(item)
+            for key, item in value.items()
+        }
+
+    def hidden_cells(self, data: Mapping[str, Any]) -> dict[str, Any]:
+        """A metric's columns and rows, with every secret text masked, by its column's name as by its shape."""
+        columns: dict[str, str] = {}
+        texts: list[tuple[bool, bool]] = []  # of each column: whether its cells are texts, and secret
+        for name, kind in data["columns"].items():
+            shown, secret = self.key(name)
+            columns[shown if shown not in columns else f"{shown}~{len(columns)}"] = kind
+            texts.append((kind == "string", secret))
+        rows = data["rows"]
+        if (True, True) in texts or (True, False) in texts:
+            rows = [[self._cell(*pair) for pair in zip(row, texts)] for row in rows]
+        return {**data, "columns": columns, "rows": rows}
+
+    def _cell(self, cell: Any, column: tuple[bool, bool]) -> Any:
+        is_text, secret = column
+        if not is_text or not isinstance(cell, str):
+            return cell
+        return MASK if secret else self.mask(cell)
+
+    def _name(self, said: str) -> str:
+        if self.mask(said) == said:
+            return said
+        for value in self._known:
+            said = said.replace(value, MASK)
+        return _SHAPES.sub(_replace_in_name, said)
 
     def _judge(self, key: str) -> bool:
         words = [word.lower() for word in _WORD.findall(key)]
@@ -108,6 +182,21 @@ class Redactor:
         return not _SECRET_PAIRS.isdisjoint(zip(words, words[1:]))
 
 
+def brief(value: object) -> str:
+    """A wrong value as an error shows it: short, quoted, without a secret in it."""
+    return repr(_BY_SHAPE.masked(_BY_SHAPE.text_of(value), 80))
+
+
+def only_keys(value: object, separator: str) -> str:
+    """What may be a secret as a whole, `key=value` pairs or a mapping, with `***` for each value."""
+    if isinstance(value, Mapping):
+        keys = [text.of(key) for key in value]
+    else:
+        parts = [part.partition("=") for part in text.of(value).split(separator) if part.strip()]
+        keys = [key.strip() if equals else "" for key, equals, _ in parts]
+    return text.cut(separator.join(f"{_BY_SHAPE.mask(key)}={MASK}" if key else MASK for key in keys), 200)
+
+
 def _replace(match: re.Match[str]) -> str:
     keep, value = match.group("keep"), match.group("value")
     if keep is None:
@@ -115,3 +204,14 @@ def _replace(match: re.Match[str]) -> str:
     quoted = _QUOTE.match(value)
     quote = quoted.group() if quoted else ""
     return f"{keep}{quote}{MASK}{quote}"
+
+
+def _replace_in_name(match: re.Match[str]) -> str:
+    """As `_replace`, but a word behind a colon belongs to the name: `f1 per token: macro`."""
+    keep = match.group("keep") or ""
+    if keep.rstrip().endswith(":") and not keep.startswith("://") and match.group("value").isalpha():
+        return match.group()
+    return _replace(match)
+
+
+_BY_SHAPE = Redactor()

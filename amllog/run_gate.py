@@ -54,7 +54,8 @@ class RunGate(Happenings):
 
     def run_record(self, kind: str, name: str, data: Mapping[str, Any], *, run_id: str | None) -> None:
         """Anything else from `log.run`: lists, rows, tables, texts, tags, files, child runs."""
-        says = f"{name}: {_brief(kind, data)}"
+        data = self._hidden(kind, data)
+        says = f"{self.redactor.key(name)[0]}: {_brief(kind, data)}"
         marks = {**self._marks(kind, run_id), "run_metric_data": json.dumps(data, ensure_ascii=False)}
         self.guarded(lambda: self.happen("run", name, {}, marks, NOWHERE, level=logging.DEBUG, says=says))
 
@@ -72,7 +73,8 @@ class RunGate(Happenings):
 
     def spool(self, source: Source, name: str) -> str:
         """Keep a copy of a file for the courier; its name below the journal directory."""
-        safe = re.sub(r"[^A-Za-z0-9_.-]+", "_", os.path.basename(name))[-100:] or "file"
+        shown = self.redactor.mask(name)
+        safe = re.sub(r"[^A-Za-z0-9_.-]+", "_", os.path.basename(shown))[-100:] or "file"
         relative = f"{ARTIFACTS}/{secrets.token_hex(6)}-{safe}"
         target = self.directory / relative
         target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -94,6 +96,13 @@ class RunGate(Happenings):
     def flush(self, timeout: float) -> object:
         """Deliver what waits, for at most `timeout` seconds."""
         return self._flush(timeout)
+
+    def _hidden(self, kind: str, data: Mapping[str, Any]) -> Mapping[str, Any]:
+        """A record's data without secrets: a call's arguments by their keys, a metric's texts by their columns."""
+        if kind == "call":
+            kept = {"file": data["file"]} if "file" in data else {}  # our own name of a copy of ours
+            return {**self.redactor.hidden(dict(data)), **kept}
+        return self.redactor.hidden_cells(data)
 
     def _written(
         self,

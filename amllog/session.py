@@ -48,6 +48,7 @@ class Session:
 
     def _forget(self) -> None:
         self.gate.reset()
+        self.gate.redactor = Redactor((), config.secrets(os.environ))  # for what is said before setup()
         self.settings = Settings()
         self.arguments: dict[str, object] = {}  # of the last setup()
         self.identity: Identity | None = None

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from amllog import text, values
 from amllog.errors import ConfigError, Problem
-from amllog.redaction import Redactor
+from amllog.redaction import Redactor, only_keys
 from amllog.values import ConnectionString
 
 
@@ -34,11 +34,11 @@ class Settings:
     driver_format: str = "auto"
     directory: Path | None = None
     run_type: str = ""
-    build_url: str = ""
+    build_url: str = field(default="", repr=False)  # may hold a secret, as dimensions may
     build_version: str = ""
     step_name: str = ""
     experiment_name: str = ""
-    dimensions: Mapping[str, object] = field(default_factory=dict)
+    dimensions: Mapping[str, object] = field(default_factory=dict, repr=False)
     capture: tuple[str, ...] = ("logging", "warnings", "exceptions")
     redact: tuple[str, ...] = ()
     grace_seconds: float = 10.0
@@ -71,7 +71,9 @@ def resolve(arguments: Mapping[str, object], environ: Mapping[str, str]) -> Sett
             found[setting.name] = setting.parse(value)
         except (ValueError, TypeError, ArithmeticError, RuntimeError, re.error) as error:
             reason = f" ({error})" if isinstance(error, re.error) else ""
-            problems.append(Problem(source, _shown(value), f"allowed is {setting.allowed}{reason}"))
+            problems.append(
+                Problem(source, _shown(value, setting.name), f"allowed is {setting.allowed}{reason}")
+            )
     if problems:
         raise ConfigError(problems)
     level = found.setdefault("level", logging.INFO)
@@ -117,11 +119,13 @@ def _unknown(name: str, value: object) -> Problem:
     return Problem(f"setup({name}=…)", _shown(value), f"unknown setting{hint}")
 
 
-def _shown(value: object) -> object:
+def _shown(value: object, name: str = "") -> object:
     """A wrong value as the error shows it: short, and without a secret in it."""
+    if name in ("connection_string", "dimensions"):
+        return only_keys(value, ";" if name == "connection_string" else ",")
     if isinstance(value, (int, float, type(None))):
         return value
-    return Redactor().mask(text.cut(text.of(value), 200))
+    return Redactor().masked(Redactor().text_of(value), 200)
 
 
 _LEVELS = "a level name (DEBUG, INFO, WARNING, ERROR, CRITICAL) or a number >= 0"

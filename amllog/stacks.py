@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from amllog import text
+from amllog.redaction import Redactor
 
 MAX_EXCEPTIONS = 10
 MAX_FRAMES = 50  # of the first; of those that led to it, half as many each
@@ -18,11 +19,8 @@ MAX_STACK = 16_384
 _MAX_TEXT = 8_192
 
 
-def details(error: BaseException, mask: Callable[[str], str]) -> list[dict[str, Any]]:
-    """The exception and what led to it, in the order of the protocol: ids link a cause to its effect.
-
-    `mask` takes secrets out of the texts.
-    """
+def details(error: BaseException, redactor: Redactor) -> list[dict[str, Any]]:
+    """The exception and what led to it, in the order of the protocol: ids link a cause to its effect."""
     found = []
     for number, (outer, one) in enumerate(_chain(error), start=1):
         frames = _frames(one, MAX_FRAMES if number == 1 else MAX_FRAMES // number)
@@ -31,9 +29,9 @@ def details(error: BaseException, mask: Callable[[str], str]) -> list[dict[str, 
                 "id": number,
                 "outerId": outer,
                 "typeName": text.cut(type_name(one), 1_024),
-                "message": text.cut(mask(text.cut(_message(one), 4 * _MAX_TEXT)), _MAX_TEXT),
+                "message": redactor.masked(_message(one), _MAX_TEXT),
                 "hasFullStack": bool(frames),
-                "stack": stack_of(one, mask) if number == 1 else "",
+                "stack": stack_of(one, redactor) if number == 1 else "",
                 "parsedStack": frames,
             }
         )
@@ -47,14 +45,16 @@ def type_name(error: BaseException) -> str:
     return kind.__qualname__ if module in ("builtins", "__main__") else f"{module}.{kind.__qualname__}"
 
 
-def stack_of(error: BaseException, mask: Callable[[str], str]) -> str:
-    """The traceback as Python prints it, causes and notes included; the middle is cut if it is very long."""
+def stack_of(error: BaseException, redactor: Redactor, limit: int = MAX_STACK) -> str:
+    """The traceback as Python prints it, causes and notes included; the middle is cut if it is very long.
+
+    It has no local variables.
+    """
     try:
         lines = traceback.format_exception(type(error), error, error.__traceback__)
     except Exception as failure:  # a broken __str__, __cause__ or __notes__ must not cost the record
         lines = [f"{type_name(error)} ({type(failure).__name__} while formatting its traceback)"]
-    # Cut twice: a secret that the first cut goes through is in the middle that the second takes out.
-    return text.cut_middle(mask(text.cut_middle("".join(lines).rstrip(), 4 * MAX_STACK)), MAX_STACK)
+    return redactor.masked_middle("".join(lines).rstrip(), limit)
 
 
 def problem_id(error: BaseException) -> str:

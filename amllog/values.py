@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from amllog.redaction import Redactor
+
 CAPTURES = ("logging", "warnings", "exceptions", "prints")
 _DEFAULT_ENDPOINT = "https://dc.services.visualstudio.com"
 _GUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
@@ -25,7 +27,7 @@ class ConnectionString(NamedTuple):
     application_id: str = ""
 
     def __repr__(self) -> str:
-        return f"<ConnectionString: {self.endpoint}>"
+        return f"<ConnectionString: {Redactor().mask(self.endpoint)}>"
 
 
 def connection_string(value: object) -> ConnectionString:

@@ -15,14 +15,14 @@ import hashlib
 import io
 import json
 import math
-import traceback
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from types import GeneratorType
 from typing import Any, NamedTuple, Union
 
-from amllog import text
+from amllog import stacks, text
 from amllog.errors import AmllogWarning, MetricError
+from amllog.redaction import Redactor, brief
 
 MAX_NAME = 50
 MAX_LONG_NAME = 150  # what Application Insights takes
@@ -33,6 +33,7 @@ MAX_DATA = 8_000  # characters of one record's JSON
 MAX_TAG_KEY = 100
 MAX_TAG_VALUE = 1_000
 MAX_ERROR = 3_000  # characters of a run's error message
+_BY_SHAPE = Redactor()  # before a text is cut; what else the session knows to be secret, the gate masks
 
 Cell = Union[str, bool, int, float, None]
 
@@ -47,12 +48,12 @@ class Cells(NamedTuple):
 def metric_name(name: object) -> str:
     """A metric's name without surrounding blanks, on which azureml's own reader breaks."""
     if not isinstance(name, str) or not name.strip():
-        raise MetricError(f"a metric needs a name, got {name!r}")
+        raise MetricError(f"a metric needs a name, got {brief(name)}")
     stripped = text.printable(name.strip())
     if len(stripped) > MAX_NAME:
         # Told, not raised: a long name at the end of a training must not cost its result.
-        short = short_name(stripped)
-        told = f"run history takes {MAX_NAME} characters of a metric's name: {stripped!r} is {short!r} there"
+        short = short_name(_BY_SHAPE.key(stripped)[0])
+        told = f"run history takes {MAX_NAME} characters of a metric's name: {brief(stripped)} is {brief(short)} there"
         warnings.warn(told, AmllogWarning, stacklevel=4)
     return text.cut(stripped, MAX_LONG_NAME)
 
@@ -71,7 +72,7 @@ def step_number(step: object) -> int | None:
         return None
     value = text.number(step)
     if value is None or not math.isfinite(value):
-        raise MetricError(f"a step is a whole number, got {step!r}")
+        raise MetricError(f"a step is a whole number, got {brief(step)}")
     return int(value)
 
 
@@ -135,8 +136,10 @@ def labels(values: Mapping[Any, object]) -> Iterator[dict[str, str | None]]:
     for key, value in values.items():
         name = text.printable(text.of(key))
         if not name or len(name) > MAX_TAG_KEY:
-            raise MetricError(f"a tag's or property's key has 1 to {MAX_TAG_KEY} characters, got {name!r}")
-        label = None if value is None else text.cut(text.printable(text.of(value)), MAX_TAG_VALUE)
+            raise MetricError(
+                f"a tag's or property's key has 1 to {MAX_TAG_KEY} characters, got {brief(name)}"
+            )
+        label = None if value is None else _masked(value, MAX_TAG_VALUE)
         if group and json_length({**group, name: label}) > MAX_DATA - 200:
             yield group
             group = {}
@@ -169,9 +172,8 @@ def picture(name: str, plot: Any) -> bytes:
 def error_text(details: object) -> str | None:
     """An exception with its stack, or any other account of an error, as a run's error message."""
     if isinstance(details, BaseException):
-        lines = traceback.format_exception(type(details), details, details.__traceback__)
-        return text.cut_middle(text.printable("".join(lines)), MAX_ERROR)
-    return None if details is None else text.cut_middle(text.printable(text.of(details)), MAX_ERROR)
+        return text.printable(stacks.stack_of(details, _BY_SHAPE, MAX_ERROR))
+    return None if details is None else _BY_SHAPE.masked_middle(text.printable(text.of(details)), MAX_ERROR)
 
 
 def json_length(value: object) -> int:
@@ -194,7 +196,7 @@ def _column(name: str, values: Any, one: bool = False) -> list[object]:
 def _column_name(key: object) -> str:
     name = text.printable(text.of(key))
     if not name or len(name) > MAX_CELL:
-        raise MetricError(f"a column's name has 1 to {MAX_CELL} characters, got {name!r}")
+        raise MetricError(f"a column's name has 1 to {MAX_CELL} characters, got {brief(name)}")
     return name
 
 
@@ -208,7 +210,11 @@ def _cell(column: str, value: object, nested: bool) -> Cell:
         return number
     if not nested and isinstance(value, (list, tuple, Mapping, Set)):
         raise MetricError(f"{column}: a cell is one value, got a {type(value).__name__}")
-    return text.cut(text.printable(text.of(value)), MAX_CELL)
+    return _masked(value, MAX_CELL)
+
+
+def _masked(value: object, limit: int) -> str:
+    return _BY_SHAPE.masked(text.printable(_BY_SHAPE.text_of(value)), limit)
 
 
 def _typed(cells: list[Cell]) -> tuple[str, list[Cell]]:
