@@ -65,6 +65,114 @@ def test_uncaught_in_thread(child: Any, arrived: Any, insights: Any) -> None:
     assert [request["success"] for request in found.of("Request")] == [True]
 
 
+@pytest.mark.parametrize(
+    ("during", "returncode", "result"),
+    [
+        ("WAIT", -signal.SIGINT, "interrupted (KeyboardInterrupt)"),
+        ("try: WAIT\nexcept KeyboardInterrupt: sys.exit(130)", 130, "exit code 130"),
+        ("try: WAIT\nexcept KeyboardInterrupt: log.info('late')", 0, "0"),
+    ],
+)
+def test_interrupt(
+    child: Any, arrived: Any, insights: Any, during: str, returncode: int, result: str
+) -> None:
+    """SIGINT ends a step as without amllog; its request says so, it is no exception, and everything arrives."""
+    wait = "print('READY', flush=True); time.sleep(60)"
+    running = child.start(SAY + during.replace("WAIT", wait), env=insights)
+    for line in running.stdout:
+        if line == "READY\n":
+            break
+    running.send_signal(signal.SIGINT)
+    _, stderr = running.communicate(timeout=60)
+    assert running.returncode == returncode, stderr
+    found = arrived()
+    assert [message for message in found.messages if message != "late"] == LINES
+    assert [request["responseCode"] for request in found.of("Request")] == [result]
+    assert found.of("Exception") == []
+
+
+def test_exit_in_thread(child: Any, arrived: Any, insights: Any) -> None:
+    """sys.exit in a thread ends that thread and nothing else: the step goes on, and succeeds."""
+    ran = child(
+        SAY + "t = threading.Thread(target=sys.exit, args=(3,)); t.start(); t.join(); log.info('late')",
+        env=insights,
+    )
+    found = arrived()
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert found.messages == [*LINES, "late"] and found.of("Exception") == []
+    assert [request["success"] for request in found.of("Request")] == [True]
+
+
+LOOP = """
+import asyncio, gc
+async def fail():
+    raise ValueError("boom")
+async def main():
+    %s
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize(
+    ("body", "said", "returncode"),
+    [
+        ("await asyncio.create_task(fail())", "Uncaught exception: boom", 1),
+        ("await asyncio.gather(fail(), asyncio.sleep(0))", "Uncaught exception: boom", 1),
+        ("asyncio.create_task(fail()); await asyncio.sleep(.1); gc.collect()",
+         "Task exception was never retrieved", 0),
+        ("asyncio.get_running_loop().call_soon(lambda: fail().send(None)); await asyncio.sleep(.1)",
+         "Exception in callback main.<locals>.<lambda>", 0),
+    ],
+)  # fmt: skip
+def test_asyncio(child: Any, arrived: Any, insights: Any, body: str, said: str, returncode: int) -> None:
+    """An exception in a task or a callback of the loop is one record with its stack, also where nobody awaits it."""
+    ran = child(SAY + LOOP % body, env=insights)
+    assert ran.returncode == returncode, ran.stderr
+    found = arrived()
+    assert found.messages == LINES
+    (exception,) = found.of("Exception")
+    (details,) = exception["exceptions"]
+    assert details["typeName"] == "ValueError" and details["message"].startswith(said)
+    assert details["parsedStack"][0]["method"] == "fail"
+    assert [request["success"] for request in found.of("Request")] == [returncode == 0]
+    assert (ran.stdout + ran.stderr).count("ValueError: boom") == 1
+
+
+UNRAISABLE = """
+class Leaky:
+    def __del__(self): raise ValueError("boom")
+    def __repr__(self): raise RuntimeError("half gone")
+def generator():
+    try: yield
+    finally: raise KeyError("in a generator")
+def interrupted():
+    try: yield
+    finally: raise KeyboardInterrupt
+Leaky()
+for one in generator(), interrupted(): next(one)
+del one
+"""
+
+
+@pytest.mark.parametrize("capture", ["logging,warnings,exceptions", "logging"])
+def test_unraisable(child: Any, arrived: Any, insights: Any, capture: str) -> None:
+    """What Python can raise to nobody, in __del__ and the like, is an error's record; Python shows it as ever."""
+    ran = child(SAY + UNRAISABLE, env={**insights, "AMLLOG_CAPTURE": capture})
+    found = arrived()
+    taken = [one["exceptions"][0] for one in found.of("Exception")]
+    expected = [("ValueError", "Leaky.__del__: boom", "__del__"), ("KeyError", "generator", "generator")]
+    if "exceptions" not in capture:
+        expected = []
+    assert len(taken) == len(expected)
+    for details, (kind, said, method) in zip(taken, expected):
+        assert details["typeName"] == kind and said in details["message"], details
+        assert details["parsedStack"][0]["method"] == method
+    assert {one["severityLevel"] for one in found.of("Exception")} <= {3}
+    assert [request["success"] for request in found.of("Request")] == [True]
+    assert (ran.returncode, ran.stderr.count("ValueError: boom")) == (0, 1)
+    assert ran.stdout.count("boom") == 0
+
+
 @pytest.mark.parametrize("end", ["os._exit(0)", "os.kill(os.getpid(), signal.SIGKILL)"])
 def test_no_time_to_deliver(
     child: Any, arrived: Any, kept: Any, azure: AzureOnThisMachine, insights: Any, end: str
