@@ -10,6 +10,7 @@ import json
 import logging
 import os
 import resource
+import subprocess
 import sys
 import tempfile
 import time
@@ -65,7 +66,8 @@ def amllog_logger(port: str = "") -> object:
     string = (
         f"InstrumentationKey=00000000-0000-0000-0000-000000000001;IngestionEndpoint=http://127.0.0.1:{port}/"
     )
-    return amllog.setup(directory=tempfile.mkdtemp(), connection_string=string if port else None)
+    directory = os.environ.get("AMLLOG_DIR") or tempfile.mkdtemp()
+    return amllog.setup(directory=directory, connection_string=string if port else None)
 
 
 def stock_logger(port: str = "9", **options: object) -> logging.Logger:
@@ -162,6 +164,28 @@ def amllog_deliver(port: str, count: str) -> dict[str, float]:
 
     log = amllog_logger(port)
     return deliver(lambda i: log.info("batch done", batch=i, kind="x"), lambda: amllog.flush(600), int(count))
+
+
+def amllog_leave(directory: str, count: str) -> dict[str, float]:
+    """A process that is killed with everything still to be sent."""
+
+    os.environ["AMLLOG_DIR"] = directory
+    log = amllog_logger("9")
+    for index in range(int(count)):
+        log.info("batch done", batch=index, kind="x")
+    os._exit(0)
+
+
+def amllog_backlog(port: str, count: str) -> dict[str, float]:
+    """Seconds until what such a process has left is delivered."""
+    import amllog
+
+    os.environ["AMLLOG_DIR"] = directory = tempfile.mkdtemp()
+    subprocess.run([sys.executable, __file__, "amllog_leave", directory, count], check=True)
+    began = time.perf_counter()
+    amllog_logger(port)
+    amllog.shutdown(600)
+    return {"count": int(count), "seconds": time.perf_counter() - began}
 
 
 def stock_deliver(port: str, count: str) -> dict[str, float]:

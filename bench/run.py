@@ -114,12 +114,16 @@ def burst(count: int, bar_megabytes: float) -> Iterator[Row]:
 
 
 def delivery(count: int) -> Iterator[Row]:
-    with sink(0.05) as port, sink(0.05) as stock_port:
+    with sink(0.05) as port, sink(0.05) as stock_port, sink(0.05) as backlog_port:
         ours = measure("amllog_deliver", port, str(count))
+        backlog = measure("amllog_backlog", backlog_port, str(count))
         stock = measure("stock_deliver", stock_port, str(count // 10))
         here, there = counts(port), counts(stock_port)
     rate, stock_rate = ours["count"] / ours["seconds"], stock["count"] / stock["seconds"]
     yield Row(f"draining {count:,} over 50 ms / the stock handler's rate", rate / stock_rate, 20, True,
+              detail=f"{rate:,.0f}/s to {stock_rate:,.0f}/s")  # fmt: skip
+    rate = backlog["count"] / backlog["seconds"]
+    yield Row(f"delivering a backlog of {count:,} over 50 ms / the stock handler's rate", rate / stock_rate, 20, True,
               detail=f"{rate:,.0f}/s to {stock_rate:,.0f}/s")  # fmt: skip
     wire, stock_wire = here["bytes"] / here["items"], there["bytes"] / there["items"]
     yield Row("bytes on the wire per record / stock", wire / stock_wire, 0.1,
