@@ -20,10 +20,8 @@ QUIET = ("opencensus", "urllib3", "requests", "azure.core", "azure.identity", "m
 
 THREADS = "amllog "  # how the names of our own threads begin, whose records are never taken
 
-CONSOLES = (
-    "RichHandler",
-    "MlflowLoggingStream",
-)  # handlers and streams that are the console and do not say so
+# Handlers and streams that are the console and do not say so.
+CONSOLES = ("RichHandler", "MlflowLoggingStream")
 
 
 class _Way(threading.local):

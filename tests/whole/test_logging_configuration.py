@@ -128,7 +128,7 @@ ENDS = {  # where a record's way ends before the root: (what is taken of info an
         ["error"],
         2,
     ),
-    "a console, and the one logger is disabled": (
+    "a console, and one logger is disabled": (
         "library.addHandler(logging.StreamHandler()); library.disabled = True",
         ["info"],
         1,
@@ -154,6 +154,27 @@ def test_propagation_ends(child: Any, arrived: Any, insights: Any, where: str) -
     assert shown("info", ran) + shown("error", ran) == lines, ran.stdout + ran.stderr
     assert shown("ours", ran) == 1
     assert found.twice == []
+
+
+def test_handler_that_logs(child: Any, arrived: Any, insights: Any) -> None:
+    """A handler that logs while it handles a record: both are records once, and lines once."""
+    code = (
+        SETUP
+        + """
+class Chatty(logging.Handler):
+    def emit(self, entry):
+        inner.info("inner")
+inner = logging.getLogger("inner"); inner.propagate = False
+inner.addHandler(logging.FileHandler("inner.log"))
+logging.getLogger("outer").addHandler(Chatty())
+amllog.setup()
+logging.basicConfig(level="INFO", format="%(message)s")
+logging.getLogger("outer").info("outer")
+"""
+    )
+    ran = child(code, env=insights)
+    assert sorted(arrived().messages) == ["inner", "outer"]
+    assert [shown(said, ran) for said in ("inner", "outer")] == [1, 1]
 
 
 def test_transport_that_does_not_propagate(child: Any, arrived: Any, insights: Any) -> None:
