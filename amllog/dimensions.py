@@ -5,6 +5,7 @@ In: mappings with anything in them. Out: `dict[str, str]`, never an exception.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -37,3 +38,22 @@ def fill(own: dict[str, str], layer: Mapping[Any, object], redactor: Redactor) -
             own[shown] = text.cut(text.of(value), record.MAX_VALUE)
         else:
             own[shown] = redactor.masked(redactor.text_of(value), record.MAX_VALUE)
+
+
+def again(own: Mapping[str, str], redactor: Redactor) -> dict[str, str]:
+    """Dimensions that were masked before, masked by what `redactor` knows, also inside those that are JSON."""
+    found: dict[str, str] = {}
+    for key, value in own.items():
+        fill(found, {key: _reread(value, redactor)}, redactor)
+    return found
+
+
+def _reread(value: str, redactor: Redactor) -> str:
+    if not value.startswith(("{", "[")):
+        return value
+    try:
+        data = json.loads(value)
+    except (ValueError, RecursionError):  # a text that only begins like JSON, or was cut
+        return value
+    cells = isinstance(data, dict) and "columns" in data and "rows" in data
+    return json.dumps(redactor.hidden_cells(data) if cells else redactor.hidden(data), ensure_ascii=False)

@@ -157,6 +157,7 @@ class Gate(RunGate):
     ) -> None:
         """NaN and infinities, for which JSON has no number: an event, with the value as a text."""
         shown = text.of(value)
+        name = self.redactor.key(name)[0]
         data: dict[str, Any] = {"columns": {name: "double"}, "rows": [[shown]]}
         marks = {**self._marks("scalar", None), "value": shown}
         if step is not None:

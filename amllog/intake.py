@@ -70,7 +70,7 @@ class Intake:
         self.threshold = min(driver.level, stamp.insights_level)
         while self._early:
             draft = self._early.popleft()
-            own = dimensions.texts(draft.own, redactor)  # setup() knows of more secrets than there were then
+            own = dimensions.again(draft.own, redactor)  # setup() knows of more secrets than there were then
             self._keep(draft._replace(own=own, data=redactor.hidden(draft.data)))
 
     def process(self, processors: Callable[[dict[str, Any]], bool]) -> None:

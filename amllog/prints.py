@@ -6,6 +6,7 @@ In: what is written to stdout. Out: the same on the real stream, and records at 
 from __future__ import annotations
 
 import logging
+import re
 import sys
 import threading
 from types import FrameType
@@ -13,6 +14,9 @@ from typing import Any
 
 from amllog import calls
 from amllog.gate import Gate
+
+_KEY_BEGINS = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----")
+_KEY_ENDS = re.compile(r"-----END [A-Z ]*PRIVATE KEY-----")
 
 
 class Tee:
@@ -29,9 +33,19 @@ class Tee:
         *whole, rest = (getattr(self._started, "text", "") + said).split("\n")
         self._started.text = rest[-100_000:]
         for line in whole:
+            if self._is_of_a_key(line):
+                continue
             if line.strip() and not _is_a_handlers(sys._getframe(1)):
                 self._gate.tell(logging.INFO, "print", line, calls.place(sys._getframe(1)))
         return count
+
+    def _is_of_a_key(self, line: str) -> bool:
+        """Whether the line is the inside of a private key, which alone has no shape that would be masked."""
+        began, self._started.key = getattr(self._started, "key", False), False
+        if _KEY_ENDS.search(line):
+            return began
+        self._started.key = began or _KEY_BEGINS.search(line) is not None
+        return began
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)

@@ -18,6 +18,7 @@ from amllog import identities, settings as config
 from amllog.account import Account
 from amllog.capture import Capture
 from amllog.delivery import Outlet
+from amllog.dimensions import texts
 from amllog.gate import Gate
 from amllog.identities import Identity
 from amllog.outlets import assembly
@@ -119,7 +120,9 @@ class Session:
         self.gate.online = metrics != "none" and assembly.writes_run_metrics(settings, identity)
         self.gate.ends_run = self.gate.online and metrics == "mlflow"
         redactor = Redactor(settings.redact, config.secrets(os.environ))
-        driver = DriverLog(settings.driver_format, settings.driver_level, identity.dimensions())
+        driver = DriverLog(
+            settings.driver_format, settings.driver_level, texts(identity.dimensions(), redactor)
+        )
         driver.go_on_from(self.gate.driver)
         self._post.address(
             settings.connection_string.instrumentation_key if settings.connection_string else ""

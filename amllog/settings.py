@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from amllog import text, values
+from amllog import values
 from amllog.errors import ConfigError, Problem
 from amllog.redaction import Redactor, only_keys
 from amllog.values import ConnectionString

@@ -30,13 +30,13 @@ def stamp_of(identity: Identity, settings: Settings, redactor: Redactor) -> Stam
     """The stamp of this process."""
     target = settings.connection_string
     tags = {
-        "ai.cloud.role": identity.step_name[:256],
+        "ai.cloud.role": redactor.masked(identity.step_name, 256),
         "ai.cloud.roleInstance": identity.node[:256],
         "ai.internal.sdkVersion": f"py{platform.python_version()}:amllog{__version__}"[:64],
-        "ai.operation.name": identity.step_name[:1024],
+        "ai.operation.name": redactor.masked(identity.step_name, 1024),
     }
     if identity.build_version:
-        tags["ai.application.ver"] = identity.build_version[:1024]
+        tags["ai.application.ver"] = redactor.masked(identity.build_version, 1024)
     process = {"process": multiprocessing.current_process().name}
     return Stamp(
         identity,

@@ -374,3 +374,27 @@ def test_wrong_metrics() -> None:
         with pytest.raises(amllog.MetricError) as caught:
             call()
         assert "hunter22" not in str(caught.value) and "***" in str(caught.value)
+
+
+def test_before_setup(child: Any, tmp_path: Path) -> None:
+    """What was said before setup() is masked by what setup() knows: the environment's own secrets, on the driver log
+    already, and the script's own patterns."""
+    code = """
+import amllog, os
+log, secret = amllog.get_logger("early"), os.environ["MY_PASSWORD"]
+os.environ["LATER_PASSWORD"] = "battery staple"
+log.info("it is " + secret, {secret: [secret], "later": "battery staple"})
+log.event("m " + secret, iban="DE00", rows=[{"iban": "DE00"}], odd="[" * 9_000, brace="{no json")
+log.metric(secret, 1, iban="DE00")
+log.metric(secret, float("nan"))
+log.run.set_tags({"iban": "DE00", "note": secret})
+log.run.log_row("row", iban="DE00", n=1, note=secret)
+amllog.setup(redact=["iban"])
+"""
+    ran = child(code, env={"MY_PASSWORD": "correct horse", "AMLLOG_DRIVER_LEVEL": "DEBUG"})
+    written = "".join(file.read_text() for file in tmp_path.rglob("*.jsonl"))
+    assert ran.returncode == 0 and written.count("\n") >= 7, ran.stderr
+    assert "it is ***" in written and "it is ***" in ran.stdout
+    assert "correct horse" not in written + ran.stdout
+    assert "DE00" not in written and "battery staple" not in written
+    assert '[{\\"iban\\": \\"***\\"}]' in written and "{no json" in written
