@@ -44,7 +44,7 @@ GUARDS = {  # where an except may take everything: how many, and whom it guards 
 ANSWERS = {"amllog.text.number"}  # nothing is lost: that the value is no number is the answer
 POWERS = {  # what only these rooms may do
     r"\bThread\(|\bTimer\(|Executor\(|start_new_thread": {"courier", "local"},
-    r"\bos\.(environ|getenv|putenv)\b": {"api", "session", "present", "testing"},
+    r"\bos\.(environ|getenv|putenv)\b": {"api", "session", "present", "testing", "insights"},
     r"\batexit\.|\bregister_at_fork\b|\bsys\.(unraisable)?excepthook = ": {"process", "intake"},
     r"\bsignal\.signal\b": {"process", "local"},
     r"\bsubprocess\b": {"present"},

@@ -1,0 +1,109 @@
+"""One value of an answer, brought to its column's type, whichever engine gave it.
+
+In: values of DuckDB, of duckdb-kql, of the query service's client. Out: plain Python values. What cannot be brought to
+the type is None (a text: ""), as KQL's own conversions do.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Mapping
+from datetime import datetime, timezone
+from typing import Any
+
+
+def time(value: Any) -> datetime | None:
+    """An aware UTC datetime; a naive one and a text without an offset are UTC."""
+    if isinstance(value, str):
+        text = value.strip().replace("Z", "+00:00")
+        head, dot, rest = text.partition(".")
+        digits = len(rest) - len(rest.lstrip("0123456789"))
+        if dot:  # Python before 3.11 reads 3 or 6 digits, the service gives 7
+            text = f"{head}.{rest[:digits][:6]:0<6}{rest[digits:]}"
+        try:
+            value = datetime.fromisoformat(text)
+        except ValueError:
+            return None
+    if not isinstance(value, datetime):
+        return None
+    return value.replace(tzinfo=timezone.utc) if value.tzinfo is None else value.astimezone(timezone.utc)
+
+
+def text(value: Any) -> str:
+    """A text; None is "", as in KQL, where texts are never null."""
+    return "" if value is None else str(value)
+
+
+def integer(value: Any) -> int | None:
+    """A whole number."""
+    try:
+        return None if value is None else int(value)
+    except (ValueError, TypeError, OverflowError):
+        return None
+
+
+def real(value: Any) -> float | None:
+    """A number; NaN and the infinities also by name."""
+    try:
+        return None if value is None else float(value)
+    except (ValueError, TypeError):
+        return None
+
+
+def boolean(value: Any) -> bool | None:
+    """True or false; SQL, JSON and KQL write them differently."""
+    if isinstance(value, str):
+        return {"true": True, "1": True, "false": False, "0": False}.get(value.strip().lower())
+    return None if value is None else bool(value)
+
+
+def dimensions(value: Any) -> dict[str, str]:
+    """customDimensions as text by key; the service and DuckDB give them as JSON text."""
+    found = _loaded(value)
+    if not isinstance(found, Mapping):
+        return {}
+    return {str(key): item if isinstance(item, str) else _text_of(item) for key, item in found.items()}
+
+
+def stack(value: Any) -> str:
+    """A stack as text; from a list of frames where the record has no text of its own."""
+    frames = _loaded(value) if str(value or "").lstrip().startswith("[") else None
+    if not isinstance(frames, list):
+        return text(value)
+    return "\n".join(_frame(frame) for frame in reversed(frames) if isinstance(frame, Mapping))
+
+
+def anything(value: Any) -> Any:
+    """A value of a free query: only times are brought to UTC."""
+    return time(value) if isinstance(value, datetime) else value
+
+
+def name_of(value: float) -> str:
+    """NaN or an infinity as JavaScript and .NET name it."""
+    return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+
+
+KINDS: dict[str, Callable[[Any], Any]] = {
+    "time": time, "text": text, "int": integer, "real": real, "bool": boolean, "dimensions": dimensions,
+    "stack": stack, "any": anything,
+}  # fmt: skip
+
+
+def _loaded(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value)
+    except ValueError:
+        return None
+
+
+def _text_of(item: Any) -> str:
+    return "" if item is None else json.dumps(item, ensure_ascii=False, separators=(",", ":"))
+
+
+def _frame(frame: Mapping[str, Any]) -> str:
+    place = frame.get("fileName") or frame.get("assembly") or ""
+    line = f", line {frame['line']}" if frame.get("line") else ""
+    return f'  File "{place}"{line}, in {frame.get("method") or "?"}'

@@ -1,0 +1,80 @@
+"""DuckDB as the local store uses it: one connection in memory, bounded, and free KQL through duckdb-kql.
+
+In: SQL and parameters, KQL. Out: rows as sequences, with the names of their columns.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from amllog.errors import MissingExtraError, UsageError
+from amllog.insights.relation import view
+from amllog.insights.schema import TABLES
+
+MEMORY = "700MB"
+_SETTINGS = f"""
+SET memory_limit = '{MEMORY}'; SET preserve_insertion_order = false; SET TimeZone = 'UTC';
+SET autoinstall_known_extensions = false; SET autoload_known_extensions = false;
+"""
+_LITERAL = re.compile(r"""//[^\n]*|@"[^"]*"|@'[^']*'|"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'""")
+_ESCAPED = re.compile(r"\\(?:u([0-9A-Fa-f]{4})|.)")
+
+
+class Answer(NamedTuple):
+    """Rows and the names of their columns."""
+
+    names: tuple[str, ...]
+    rows: list[tuple[Any, ...]]
+
+
+class Engine:
+    """A DuckDB in memory; it never writes but where it is told to."""
+
+    def __init__(self) -> None:
+        try:
+            import duckdb
+        except ImportError:
+            raise MissingExtraError("duckdb", "insights") from None
+        self._duckdb = duckdb
+        self._connection = duckdb.connect(":memory:")
+        self._connection.execute(_SETTINGS)
+
+    def run(self, sql: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> Answer:
+        """The rows of a statement of ours."""
+        cursor = self._connection.execute(sql, parameters or None)
+        return Answer(tuple(one[0] for one in cursor.description or ()), cursor.fetchall())
+
+    def run_kql(self, kql: str, records: str) -> Answer:
+        """The rows of a KQL query over the service's tables, made from the SELECT `records`."""
+        try:
+            import duckdb_kql
+        except ImportError:
+            raise UsageError(
+                "free KQL runs on local journals through duckdb-kql, which is not installed "
+                "(or this Python is older than 3.11): pip install 'amllog[insights]'"
+            ) from None
+        self._connection.execute(f"CREATE OR REPLACE VIEW records AS {records}")
+        for table in TABLES.values():
+            for name, workspace in ((table.classic, False), (table.workspace, True)):
+                self._connection.execute(
+                    f"CREATE OR REPLACE VIEW {name} AS {view(table, workspace=workspace)}"
+                )
+        try:
+            relation = duckdb_kql.kql(self._connection, decoded(kql))
+            return Answer(tuple(relation.columns), relation.fetchall())
+        except (duckdb_kql.KqlError, self._duckdb.Error) as error:
+            raise UsageError(f"the local engine cannot answer this KQL: {error}") from error
+
+
+def decoded(kql: str) -> str:
+    r"""KQL whose `\u0085` stand as the characters themselves, which duckdb-kql reads and the escapes it does not."""
+    return _LITERAL.sub(
+        lambda match: match.group() if match.group()[0] in "@/" else _ESCAPED.sub(_character, match.group()),
+        kql,
+    )
+
+
+def _character(match: re.Match[str]) -> str:
+    return chr(int(match[1], 16)) if match[1] else match.group()

@@ -1,0 +1,212 @@
+"""Envelopes → the columns that the service gives them, as SQL for DuckDB.
+
+In: files with one envelope per line. Out: the text of a SELECT, one row per record, with the columns of all tables of
+`schema` in one, and some dimensions as columns of their own. Whatever kind of envelope of whatever SDK; lines that are
+none have no row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from amllog.insights.columns import OWN, SEVERITIES
+from amllog.insights.schema import TABLES, ServiceTable
+from amllog.insights.sql import literal, quoted
+
+_TEXTS = ("message", "severityLevel", "problemId", "name", "id", "duration", "success", "responseCode", "resultCode",
+          "url", "source", "type", "target", "data", "runLocation")  # fmt: skip
+_JSON = ("properties", "measurements", "exceptions", "metrics")
+_BASE = ", ".join([*(f"{name} VARCHAR" for name in _TEXTS), *(f"{name} JSON" for name in _JSON)])
+# Texts where another SDK may have a number or a name: what does not fit its type would be lost without a word.
+READ = {
+    "time": "VARCHAR", "iKey": "VARCHAR", "sampleRate": "VARCHAR", "tags": "JSON",
+    "data": f"STRUCT(baseType VARCHAR, baseData STRUCT({_BASE}))",
+}  # fmt: skip
+MAX_LINE_BYTES = 16 * 1024 * 1024  # longer ones make the whole file unreadable for DuckDB
+
+_TAGS = {
+    "operation_Name": "operation.name", "operation_Id": "operation.id", "operation_ParentId": "operation.parentId",
+    "operation_SyntheticSource": "operation.syntheticSource", "session_Id": "session.id", "user_Id": "user.id",
+    "user_AuthenticatedId": "user.authUserId", "user_AccountId": "user.accountId",
+    "application_Version": "application.ver", "client_Type": "device.type", "client_Model": "device.model",
+    "client_OS": "device.osVersion", "client_Browser": "device.browser", "client_City": "location.city",
+    "client_StateOrProvince": "location.province", "client_CountryOrRegion": "location.country",
+    "cloud_RoleName": "cloud.role", "cloud_RoleInstance": "cloud.roleInstance", "sdkVersion": "internal.sdkVersion",
+}  # fmt: skip
+_CALLS = "('RequestData', 'RemoteDependencyData', 'AvailabilityData')"
+_FAILED_OR_NOT = "CASE lower(b.success) WHEN 'false' THEN 'False' ELSE 'True' END"
+# Up to here: under 250 ms … of 5 minutes or more. The service's own names.
+_BUCKETS = ((250, "<250ms"), (500, "250ms-500ms"), (1_000, "500ms-1sec"), (3_000, "1sec-3sec"), (7_000, "3sec-7sec"),
+            (15_000, "7sec-15sec"), (30_000, "15sec-30sec"), (60_000, "30sec-1min"), (120_000, "1min-2min"),
+            (300_000, "2min-5min"))  # fmt: skip
+_OUTER, _INNERMOST = "$[0]", "$[#-1]"
+
+
+def read(files: Iterable[Path], columns: Mapping[str, str] = READ) -> str:
+    """The lines of the files as DuckDB reads them; a line that is no envelope is a row of NULLs."""
+    names = ", ".join(literal(str(path)) for path in files)
+    types = ", ".join(f"{quoted(name)}: {literal(kind)}" for name, kind in columns.items())
+    return (
+        f"read_json([{names}], format = 'newline_delimited', columns = {{{types}}}, ignore_errors = true, "
+        f"filename = true, maximum_object_size = {MAX_LINE_BYTES})"
+    )
+
+
+def records(files: Iterable[Path]) -> str:
+    """The SELECT over journal files."""
+    return f"{_selected()}\nFROM (SELECT *, data.baseData AS b FROM {read(files)})\nWHERE {IS_RECORD}"
+
+
+def nothing() -> str:
+    """The same SELECT where there are no files."""
+    empty = ", ".join(f"CAST(NULL AS {kind}) AS {quoted(name)}" for name, kind in READ.items())
+    return f"{_selected()}\nFROM (SELECT *, data.baseData AS b FROM (SELECT {empty}))\nWHERE false"
+
+
+def names() -> tuple[str, ...]:
+    """The columns of `records`."""
+    return tuple(_columns())
+
+
+def view(table: ServiceTable, *, workspace: bool) -> str:
+    """The SELECT for one of the service's tables, over `records`."""
+    selected = []
+    for field in table.fields:
+        name = field.workspace if workspace else field.classic
+        if name:
+            selected.append(f"{_as(table, field.classic, workspace=workspace)} AS {quoted(name)}")
+    return f"SELECT {', '.join(selected)} FROM records WHERE itemType = {literal(table.item_type)}"
+
+
+def _as(table: ServiceTable, field: str, *, workspace: bool) -> str:
+    if workspace and field == "itemType":
+        return literal(table.workspace)
+    if workspace and field == "success":
+        return "CAST(success AS BOOLEAN)"
+    return field
+
+
+def _selected() -> str:
+    return "SELECT " + ",\n  ".join(f"{sql} AS {quoted(name)}" for name, sql in _columns().items())
+
+
+def _columns() -> dict[str, str]:
+    """Every column of `records`, as SQL over the lines (`b`: baseData)."""
+    found = {
+        "timestamp": TIME,
+        "itemType": _case({table.base_type: literal(table.item_type) for table in TABLES.values()}),
+        "message": f"CASE data.baseType WHEN 'ExceptionData' THEN {_exception(_OUTER, 'message')} ELSE b.message END",
+        "severityLevel": SEVERITY,
+        "name": f"CASE data.baseType WHEN 'MetricData' THEN {_point('name')} ELSE b.name END",
+        **_metrics(),
+        **_exceptions(),
+        **_calls(),
+        "customDimensions": "coalesce(b.properties, CAST('{}' AS JSON))",
+        "customMeasurements": "b.measurements",
+        **{name: f"coalesce({_tag(tag)}, '')" for name, tag in _TAGS.items()},
+        "client_IP": "'0.0.0.0'",  # which is what the service keeps of it
+        "appId": "''",
+        "appName": "''",
+        "iKey": "iKey",
+        "itemCount": "CAST(round(100 / coalesce(nullif(TRY_CAST(sampleRate AS DOUBLE), 0), 100)) AS INTEGER)",
+    }
+    found.update({key: f"b.properties->>'{key}'" for key in OWN})
+    return {**found, "itemId": "coalesce(b.properties->>'record_id', '')"}
+
+
+def _metrics() -> dict[str, str]:
+    value = f"TRY_CAST({_point('value')} AS DOUBLE)"
+    count = f"coalesce(TRY_CAST({_point('count')} AS INTEGER), 1)"
+    return {
+        "value": value,
+        "valueCount": f"CASE data.baseType WHEN 'MetricData' THEN {count} END",
+        "valueSum": value,
+        "valueMin": f"coalesce(TRY_CAST({_point('min')} AS DOUBLE), {value})",
+        "valueMax": f"coalesce(TRY_CAST({_point('max')} AS DOUBLE), {value})",
+        "valueStdDev": f"TRY_CAST({_point('stdDev')} AS DOUBLE)",
+    }
+
+
+def _exceptions() -> dict[str, str]:
+    found = {
+        "handledAt": "CASE data.baseType WHEN 'ExceptionData' THEN 'UserCode' END",
+        "type": f"CASE data.baseType WHEN 'ExceptionData' THEN {_exception(_OUTER, 'typeName')} ELSE b.type END",
+        "method": _exception(_OUTER, "parsedStack[0].method"),
+        "assembly": _exception(_OUTER, "parsedStack[0].assembly"),
+    }
+    for name, which in (("outer", _OUTER), ("innermost", _INNERMOST)):
+        found[f"{name}Type"] = _exception(which, "typeName")
+        found[f"{name}Message"] = _exception(which, "message")
+        found[f"{name}Method"] = _exception(which, "parsedStack[0].method")
+        found[f"{name}Assembly"] = _exception(which, "parsedStack[0].assembly")
+    built = (
+        f"concat_ws(' at ', {found['type']}, {found['method']})"  # as the service does where a SDK sends none
+    )
+    found["problemId"] = f"coalesce(b.problemId, CASE data.baseType WHEN 'ExceptionData' THEN {built} END)"
+    # The service's names. Inside a text a quote is escaped, so that nothing but a member's name looks like one.
+    renamed = """replace(replace(CAST(b.exceptions AS VARCHAR), '"typeName":', '"type":'), '"stack":', '"rawStack":')"""
+    found["details"] = f"CAST({renamed} AS JSON)"
+    return found
+
+
+def _calls() -> dict[str, str]:
+    milliseconds = _milliseconds("b.duration")
+    buckets = " ".join(f"WHEN {milliseconds} < {limit} THEN {literal(name)}" for limit, name in _BUCKETS)
+    return {
+        "id": "b.id",
+        "source": "b.source",
+        "url": "b.url",
+        "target": "b.target",
+        "data": "b.data",
+        "location": "b.runLocation",
+        "success": f"CASE WHEN data.baseType IN {_CALLS} THEN {_FAILED_OR_NOT} END",
+        "resultCode": "CASE data.baseType WHEN 'RequestData' THEN b.responseCode ELSE b.resultCode END",
+        "duration": milliseconds,
+        "performanceBucket": f"CASE {buckets} WHEN b.duration IS NOT NULL THEN '>=5min' END",
+    }
+
+
+def _case(texts: Mapping[str, str]) -> str:
+    return f"CASE data.baseType {' '.join(f'WHEN {literal(key)} THEN {text}' for key, text in texts.items())} END"
+
+
+def _tag(tag: str) -> str:
+    return f"json_extract_string(tags, '/ai.{tag}')"
+
+
+def _point(member: str) -> str:
+    return f"json_extract_string(b.metrics, '$[0].{member}')"
+
+
+def _exception(which: str, path: str) -> str:
+    return f"json_extract_string(b.exceptions, '{which}.{path}')"
+
+
+def _milliseconds(duration: str) -> str:
+    """`D.HH:MM:SS.fffffff` or `HH:MM:SS` as milliseconds."""
+    seconds = [
+        (r"^(\d+)\.\d+:", 86_400),
+        (r"^(?:\d+\.)?(\d+):", 3_600),
+        (r":(\d+):", 60),
+        (r":(\d+(?:\.\d+)?)$", 1),
+    ]
+    parts = [
+        f"coalesce(TRY_CAST(regexp_extract({duration}, '{one}', 1) AS DOUBLE), 0) * {size * 1000}"
+        for one, size in seconds
+    ]
+    return f"CASE WHEN {duration} IS NOT NULL THEN {' + '.join(parts)} END"
+
+
+TIME = (  # a cast to TIMESTAMP would drop an offset without a word
+    "CASE WHEN time[-1] = 'Z' THEN TRY_CAST(time AS TIMESTAMP) "
+    "ELSE TRY_CAST(time AS TIMESTAMPTZ) AT TIME ZONE 'UTC' END"
+)
+_NUMBER = "TRY_CAST(b.severityLevel AS INTEGER)"
+_NAMES = " ".join(
+    f"WHEN '{name}' THEN {number}"
+    for number, name in enumerate(("verbose", "information", *map(str.lower, SEVERITIES[2:])))
+)
+SEVERITY = f"CASE lower(b.severityLevel) {_NAMES} ELSE CASE WHEN {_NUMBER} > 4 THEN 4 ELSE {_NUMBER} END END"
+_KNOWN = ", ".join(literal(table.base_type) for table in TABLES.values())
+IS_RECORD = f"data.baseType IN ({_KNOWN}) AND {TIME} IS NOT NULL"
