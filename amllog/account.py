@@ -90,17 +90,17 @@ def tally(
     segments: Iterable[Segment], wants: Mapping[str, Wants], unwritten: Counter[str], directory: str
 ) -> Account:
     """The account of `segments`; `unwritten` are records that no file took, refused by every outlet."""
-    found = list(segments)
-    outlets = {name: _outlet(name, test, found, unwritten) for name, test in wants.items()}
-    accepted = sum(segment.count() for segment in found) + sum(unwritten.values())
-    return Account(accepted, outlets, directory)
+    accepted = sum(unwritten.values())
+    sums = {name: OutletAccount(0, 0, unwritten) for name in wants}
+    for segment in segments:  # once through: of many files, one is open at a time
+        accepted += segment.count()
+        for name, test in wants.items():
+            _add(sums[name], segment, name, test)
+    return Account(accepted, sums, directory)
 
 
-def _outlet(name: str, wants: Wants, segments: Iterable[Segment], unwritten: Counter[str]) -> OutletAccount:
-    delivered, waiting, refused = 0, 0, Counter(unwritten)
-    for segment in segments:
-        progress = segment.progress(name)
-        delivered += progress.delivered
-        refused += progress.refused
-        waiting += len(progress.again) + sum(map(wants, segment.rest(progress.to)))
-    return OutletAccount(delivered, waiting, refused)
+def _add(outlet: OutletAccount, segment: Segment, name: str, wants: Wants) -> None:
+    progress = segment.progress(name)
+    outlet.delivered += progress.delivered
+    outlet.refused = dict(Counter(outlet.refused) + progress.refused)
+    outlet.waiting += len(progress.again) + sum(map(wants, segment.rest(progress.to)))

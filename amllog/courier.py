@@ -141,7 +141,7 @@ class Courier:
                 while (
                     not self._stopping
                     and time.monotonic() >= route.due
-                    and route.step(segment, self._seconds())
+                    and route.step([segment], self._seconds())
                 ):
                     pass
             self.leftovers_delivered += self._delivered(segment) - before

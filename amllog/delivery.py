@@ -82,35 +82,29 @@ class Route:
         self.due = 0.0
 
     def advance(self, segments: Sequence[Segment], seconds: float) -> bool:
-        """Offer one batch of the first segment that has any; True if there may be more to do at once."""
-        for segment in segments:
-            if time.monotonic() < self.due:
-                return False
-            if self.step(segment, seconds):
-                return True
-        return False
+        """Offer one batch if it is time; True if there may be more to do at once."""
+        return time.monotonic() >= self.due and self.step(segments, seconds)
 
-    def step(self, segment: Segment, seconds: float) -> bool:
-        """Offer the next batch of `segment`; True if any line was settled, so that there may be more to do."""
-        batch = self._batch(segment) if self.outlet.concerns(segment) else None
-        if batch is None:
-            return False
-        if not batch.lines:
-            segment.acknowledge(
-                self.outlet.name, batch.to, 0, Counter(), segment.progress(self.outlet.name).again
-            )
-            return True
-        answer = self._offer(batch.lines, seconds)
-        verdicts = [answer.odd.get(index, answer.default) for index in range(len(batch.lines))]
-        again = [offset for offset, verdict in zip(batch.offsets, verdicts) if verdict.state == "waiting"]
-        settled = len(again) < len(batch.lines)
-        if settled:
-            refused = Counter(verdict.reason for verdict in verdicts if verdict.state == "refused")
-            delivered = len(batch.lines) - len(again) - sum(refused.values())
-            segment.acknowledge(self.outlet.name, batch.to, delivered, refused, again)
-        self._note(
-            settled, next((v.reason for v in verdicts if v.state == "waiting"), ""), answer.pause_seconds
-        )
+    def step(self, segments: Sequence[Segment], seconds: float) -> bool:
+        """Offer the next batch, of as many segments as it has room for; True if there may be more to do at once."""
+        parts, skipped = self._parts(segments)
+        if not parts:
+            return skipped
+        answer = self._offer([line for _, batch in parts for line in batch.lines], seconds)
+        start, settled, again, trouble = 0, False, False, ""
+        for segment, batch in parts:
+            indexes = range(start, start + len(batch.lines))
+            start = indexes.stop
+            verdicts = [answer.odd.get(index, answer.default) for index in indexes]
+            wait = [offset for offset, verdict in zip(batch.offsets, verdicts) if verdict.state == "waiting"]
+            again = again or bool(wait)
+            trouble = trouble or next((v.reason for v in verdicts if v.state == "waiting"), "")
+            if len(wait) < len(verdicts):
+                settled = True
+                refused = Counter(verdict.reason for verdict in verdicts if verdict.state == "refused")
+                delivered = len(verdicts) - len(wait) - sum(refused.values())
+                segment.acknowledge(self.outlet.name, batch.to, delivered, refused, wait)
+        self._note(settled, trouble, answer.pause_seconds)
         return settled and not again
 
     def behind(self, segment: Segment, target: int) -> bool:
@@ -133,7 +127,28 @@ class Route:
         backoff = min(MAX_BACKOFF_SECONDS, 0.5 * 2.0**self.failures) * random.uniform(0.8, 1.2)
         self.due = time.monotonic() + max(pause, backoff)
 
-    def _batch(self, segment: Segment) -> _Batch | None:
+    def _parts(self, segments: Sequence[Segment]) -> tuple[list[tuple[Segment, _Batch]], bool]:
+        """What a batch is made of; and whether anything was passed over that is not the outlet's."""
+        outlet, parts, skipped = self.outlet, list[tuple[Segment, _Batch]](), False
+        records, size = outlet.max_records, outlet.max_bytes
+        for segment in segments:
+            if not outlet.concerns(segment):
+                continue
+            again = segment.progress(outlet.name).again
+            if parts and (len(again) >= records or size <= 0):
+                break
+            batch = self._batch(segment, records, size)
+            if batch is None:
+                continue
+            if batch.lines:
+                parts.append((segment, batch))
+                records, size = records - len(batch.lines), size - sum(map(len, batch.lines))
+            else:
+                segment.acknowledge(outlet.name, batch.to, 0, Counter(), again)
+                skipped = True
+        return parts, skipped
+
+    def _batch(self, segment: Segment, max_records: int, max_bytes: int) -> _Batch | None:
         """Lines to offer: those that wait from before, then new ones; None if there are none of either."""
         outlet, progress = self.outlet, segment.progress(self.outlet.name)
         lines, offsets, position, size = [], [], progress.to, 0
@@ -142,8 +157,8 @@ class Route:
             if line:
                 lines.append(line)
                 offsets.append(offset)
-        for line in segment.rest(progress.to):
-            if len(lines) >= outlet.max_records or size + len(line) > outlet.max_bytes:
+        for line in segment.lines(progress.to, max_bytes):
+            if len(lines) >= max_records or size + len(line) > max_bytes:
                 break
             if outlet.wants(line) and is_whole(line):
                 lines.append(line)

@@ -18,10 +18,12 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from amllog.segment import Segment, claim, file_node, lock
+from amllog.record import MAX_AGE_SECONDS, is_last_word, is_run_metric, key_of
+from amllog.segment import Segment, claim, file_node, journal_files, lock
 
 SEGMENT_BYTES = 64 * 1024 * 1024
 PARTS = 8
+RESERVE_BYTES = 1024 * 1024  # of a full journal, at most a sixteenth: for exceptions and how the step ended
 _CREATE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | getattr(os, "O_BINARY", 0)
 
 
@@ -34,6 +36,8 @@ class Journal:
         self.segments: list[Segment] = []
         self.unwritten: Counter[str] = Counter()  # what could not be written, by reason
         self._max_bytes = max_bytes
+        self._reserve = min(RESERVE_BYTES, max_bytes // (2 * PARTS))
+        self._bound = max_bytes - self._reserve
         self._lock = threading.RLock()  # re-entrant: a signal handler may log in the middle of making room
         self._look_again = 0.0
         self._room = self._size = 0
@@ -45,7 +49,7 @@ class Journal:
     def append(self, line: bytes) -> bool:
         """Keep a line; True means that the operating system has it. False: counted in `unwritten`."""
         try:
-            if self._size + len(line) > self._room and not self._make_room(len(line)):
+            if self._size + len(line) > self._room and not self._make_room(line):
                 self.unwritten["journal is full (journal_max_bytes)"] += 1
                 return False
             if self._torn:
@@ -70,9 +74,9 @@ class Journal:
 
     def tidy(self) -> None:
         """Let go of own segments that every outlet has settled, so that a long life does not fill the disk."""
-        if len(self.segments) > 1 and self._used() > self._max_bytes // 2:
+        if len(self.segments) > 1 and directory_bytes(self.directory) > self._max_bytes // 2:
             for segment in self.segments[:-1]:
-                if segment.size and segment.settled(self.outlets):
+                if segment.size and is_done_with(segment, self.outlets):
                     segment.remove()
 
     def close(self) -> None:
@@ -90,43 +94,75 @@ class Journal:
         self.segments.append(Segment(path, self._fd))
         self._size, self._torn = 0, False
         # A part of the bound at most: only files that are not written to any more can make room.
-        self._room = min(SEGMENT_BYTES, self._max_bytes // PARTS, self._max_bytes - self._used())
+        self._room = min(
+            SEGMENT_BYTES, self._max_bytes // PARTS, self._bound - directory_bytes(self.directory)
+        )
 
-    def _make_room(self, wanted: int) -> bool:
+    def _make_room(self, line: bytes) -> bool:
         """A new segment, after removing the oldest settled files if the directory is at its bound.
 
         Raises OSError if there can be none.
         """
+        wanted = len(line)
         with self._lock:
             if self._size + wanted <= self._room:
                 return True  # another thread made it
-            if time.monotonic() < self._look_again:
-                return False
-            if self._used() + wanted > self._max_bytes:
-                self._remove_settled(wanted)
-            if self._used() + wanted > self._max_bytes:
-                self._look_again = time.monotonic() + 1.0
-                return False
+            began = time.monotonic()
+            if began < self._look_again:
+                return self._dig(line)
+            used = directory_bytes(self.directory)
+            if used + wanted > self._bound:
+                used -= self._remove_settled(used + wanted - self._bound)
+            if used + wanted > self._bound:
+                # With thousands of files a look takes its time, and it is the caller's.
+                self._look_again = time.monotonic() + max(1.0, 50 * (time.monotonic() - began))
+                return self._dig(line)
             if self._size:
                 self._open()
             self._room = max(self._room, wanted)
             return True
 
-    def _remove_settled(self, wanted: int) -> None:
+    def _dig(self, line: bytes) -> bool:
+        """Take from the reserve of a full journal, if it is for such a line."""
+        if not is_last_word(line) or len(line) > self._reserve:
+            return False
+        self._reserve -= len(line)
+        self._room = self._size + len(line)
+        return True
+
+    def _remove_settled(self, excess: int) -> int:
+        """Remove the oldest files that nobody wants any more, until `excess` bytes are free; how many are."""
         own = {segment.path: segment for segment in self.segments}
-        for path in sorted(self.directory.glob("*.jsonl")):
-            if self._used() + wanted <= self._max_bytes:
-                return
+        freed = 0
+        for path in journal_files(self.directory):
+            if freed >= excess:
+                break
             segment = own.get(path) or claim(path, self._node)
             if segment is None or segment is self.segments[-1]:
                 continue
-            if segment.settled(self.outlets):
+            if is_done_with(segment, self.outlets):
+                freed += segment.size
                 segment.remove()
             elif path not in own:
                 segment.close()
+        return freed
 
-    def _used(self) -> int:
-        return directory_bytes(self.directory)
+
+def is_done_with(segment: Segment, outlets: Sequence[str]) -> bool:
+    """Whether nothing in the file is wanted any more: by these outlets, or by those that another process may have.
+
+    What is addressed to no resource yet is wanted for as long as the service would take it.
+    """
+    if outlets and not segment.settled(outlets):
+        return False
+    sent = {
+        name: segment.progress(name).to for name in ("app_insights", "run_metrics") if name not in outlets
+    }
+    keys = {key_of(line) for line in segment.rest(sent.get("app_insights", segment.size))}
+    metrics = segment.rest(sent.get("run_metrics", segment.size))
+    if keys - {None, b""} or any(map(is_run_metric, metrics)):
+        return False
+    return b"" not in keys or time.time() - segment.path.stat().st_mtime > MAX_AGE_SECONDS
 
 
 def spare_directory() -> Path:

@@ -6,6 +6,7 @@ are sent with the present time, if that is asked for.
 
 from __future__ import annotations
 
+import itertools
 import json
 import time
 from collections import Counter
@@ -16,11 +17,12 @@ from typing import Any
 from amllog import record
 from amllog.delivery import Outlet, Route
 from amllog.outlets.ingestion import TOO_OLD
-from amllog.segment import Segment, claim, leftovers
+from amllog.segment import Segment, claim, journal_files, leftovers
 
 OFFER_SECONDS = 10.0
 TRIES = 4  # of an outlet that fails, before the rest is left to wait
 BATCH = 500
+TOGETHER = 100  # files that are open at once: what small ones hold goes in one request
 ORIGINAL_TIME = "original_time"
 
 
@@ -32,6 +34,7 @@ class Delivery:
         self._routes = [Route(outlet) for outlet in outlets]
         self._names = [outlet.name for outlet in outlets]
         self._deadline = time.monotonic() + seconds
+        self._settled: set[str] = set()
 
     def deliver(self, tell: Callable[[str], None]) -> None:
         """Offer everything that waits, again where an outlet fails; `tell` hears what the trouble is."""
@@ -51,7 +54,7 @@ class Delivery:
     def resend_old(self, outlet: Outlet) -> int:
         """Send what was refused for its age with the present time; how many were taken."""
         count = 0
-        for path in sorted(self._directory.glob("*.jsonl")):
+        for path in journal_files(self._directory):
             segment = claim(path, self._node)
             if segment is None:
                 continue
@@ -70,13 +73,15 @@ class Delivery:
     def _pass(self) -> bool:
         """Once through all leftovers; True if anything was settled."""
         settled = False
-        for segment in leftovers(self._directory, self._node, self._names):
+        found = leftovers(self._directory, self._node, self._names, self._settled)
+        while together := list(itertools.islice(found, TOGETHER)):
             try:
                 for route in self._routes:
-                    while self._may(route) and route.step(segment, self._seconds()):
+                    while self._may(route) and route.step(together, self._seconds()):
                         settled = True
             finally:
-                segment.close()
+                for segment in together:
+                    segment.close()
         return settled
 
     def _may(self, route: Route) -> bool:

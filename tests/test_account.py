@@ -53,7 +53,7 @@ def test_sum(tmp_path_factory: pytest.TempPathFactory, script: list[str], wanted
     ours = sum(wanted)
     for _ in range(300):
         route.due = 0.0
-        route.step(journal.segments[0], 1)
+        route.step(journal.segments, 1)
         found = account.tally(journal.segments, {"scripted": outlet.wants}, Counter(), "")
         one = found.outlets["scripted"]
         assert one.accepted == ours == one.delivered + one.waiting + sum(one.refused.values())

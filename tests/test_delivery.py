@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from amllog.delivery import MAX_BACKOFF_SECONDS, Answer, Route, waiting
+from amllog.delivery import DELIVERED, MAX_BACKOFF_SECONDS, Answer, Route, refused, waiting
 from amllog.journal import Journal
 from amllog.segment import Segment
 
@@ -50,7 +50,7 @@ def test_batches(journal: Journal) -> None:
     """Lines are offered in order, in batches within the outlet's bounds, each once."""
     outlet = Stubborn(Answer())
     route = Route(outlet)
-    while route.step(journal.segments[0], 1):
+    while route.step(journal.segments, 1):
         pass
     assert [len(batch) for batch in outlet.offers] == [10, 10, 5]
     assert (
@@ -60,7 +60,7 @@ def test_batches(journal: Journal) -> None:
     outlet.max_bytes = 40
     route = Route(outlet)
     outlet.name = "another"
-    while route.step(journal.segments[0], 1):
+    while route.step(journal.segments, 1):
         pass
     assert max(sum(map(len, batch)) for batch in outlet.offers) <= 40
     assert sum(map(len, outlet.offers)) == 25
@@ -72,17 +72,17 @@ def test_backoff(journal: Journal) -> None:
     route, pauses = Route(outlet), []
     for _ in range(12):
         route.due = 0.0
-        assert not route.step(journal.segments[0], 1)
+        assert not route.step(journal.segments, 1)
         pauses.append(route.due - time.monotonic())
     assert 0.5 < pauses[0] < 1.5 and pauses[3] > 5 and max(pauses) <= MAX_BACKOFF_SECONDS * 1.2
     assert not route.advance(journal.segments, 1) and len(outlet.offers) == 12  # not before its time
     assert route.trouble == "no"
     outlet.answer = Answer(waiting("slow"), pause_seconds=500)
     route.due = 0.0
-    route.step(journal.segments[0], 1)
+    route.step(journal.segments, 1)
     assert route.due - time.monotonic() > 490
     outlet.answer, route.due = Answer(), 0.0
-    assert route.step(journal.segments[0], 1)
+    assert route.step(journal.segments, 1)
     assert (route.failures, route.due, route.trouble) == (0, 0.0, "")
 
 
@@ -90,7 +90,7 @@ def test_a_failing_outlet(journal: Journal) -> None:
     """An outlet that raises loses nothing: the lines wait, and status tells what it raised."""
     outlet = Stubborn(RuntimeError("broken"))
     route = Route(outlet)
-    route.step(journal.segments[0], 1)
+    route.step(journal.segments, 1)
     assert route.trouble == "stubborn: RuntimeError: broken"
     assert route.behind(journal.segments[0], journal.segments[0].size)
 
@@ -99,9 +99,51 @@ def test_some_wait(journal: Journal) -> None:
     """What waits does not hold back what comes after it, and is offered again with it."""
     outlet = Stubborn(Answer(odd={3: waiting("no")}))
     route = Route(outlet)
-    route.step(journal.segments[0], 1)
+    route.step(journal.segments, 1)
     route.due, outlet.answer = 0.0, Answer()
-    route.step(journal.segments[0], 1)
+    route.step(journal.segments, 1)
     first, second = outlet.offers
     assert second[0] == first[3] and len(second) == 10
     assert journal.segments[0].progress("stubborn").again == []
+
+
+def test_several_files_at_once(tmp_path: Path) -> None:
+    """What many small files hold goes in one batch within the outlet's bounds; each file learns what became of its
+    own lines."""
+    journal = Journal(tmp_path / "j", max_bytes=1024**2, node="n")
+    for number in range(12):
+        journal.append(b'{"time":"%02d"}\n' % number)
+        if number % 3 == 2:
+            journal.turn()
+    outlet = Stubborn(Answer(odd={4: waiting("no"), 7: refused("bad")}))
+    route = Route(outlet)
+    assert not route.step(journal.segments, 1)
+    assert [len(batch) for batch in outlet.offers] == [10]
+    progresses = [segment.progress("stubborn") for segment in journal.segments]
+    assert [one.delivered for one in progresses] == [3, 2, 2, 1, 0]
+    assert [(len(one.again), dict(one.refused)) for one in progresses] == [
+        (0, {}), (1, {}), (0, {"bad": 1}), (0, {}), (0, {}),
+    ]  # fmt: skip
+    outlet.answer = Answer()
+    assert route.step(journal.segments, 1)
+    assert outlet.offers[1] == [outlet.offers[0][4], b'{"time":"10"}\n', b'{"time":"11"}\n']
+    assert all(segment.settled(["stubborn"]) for segment in journal.segments)
+    assert not route.step(journal.segments, 1) and len(outlet.offers) == 2
+
+
+def test_what_waits_is_never_forgotten(tmp_path: Path) -> None:
+    """Lines of many files that must be offered again are all offered again, a batch at a time."""
+    journal = Journal(tmp_path / "j", max_bytes=1024**2, node="n")
+    for number in range(40):
+        journal.append(b'{"time":"%02d"}\n' % number)
+        if number % 8 == 7:
+            journal.turn()
+    outlet = Stubborn(Answer(DELIVERED, {index: waiting("no") for index in range(0, 10, 2)}))
+    route = Route(outlet)
+    for _ in range(30):
+        route.step(journal.segments, 1)
+    outlet.answer = Answer()
+    while not all(segment.settled(["stubborn"]) for segment in journal.segments):
+        assert route.step(journal.segments, 1)
+    assert max(map(len, outlet.offers)) <= 10
+    assert sum(segment.progress("stubborn").delivered for segment in journal.segments) == 40

@@ -6,13 +6,14 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from collections import Counter
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
-from amllog.journal import Journal
+from amllog.journal import Journal, is_done_with
 from amllog.segment import claim, leftovers, look
 
 OUTLETS = ("a", "b")
@@ -160,6 +161,86 @@ def test_bound(journal: Journal) -> None:
     assert sum(segment.count() for segment in journal.segments) == kept + 1
 
 
+def test_reserve(journal: Journal) -> None:
+    """A full journal still takes exceptions and how the step ended, as long as its reserve lasts, within the bound."""
+    while journal.append(line(1, 1000)):
+        pass
+    for kind, kept in (
+        ("MessageData", False),
+        ("ExceptionData", True),
+        ("MetricData", False),
+        ("RequestData", True),
+    ):
+        last = b'{"time":"1","data":{"baseType":"%s","x":"%s"}}\n' % (kind.encode(), b"x" * 1000)
+        assert journal.append(last) == kept
+        assert not journal.append(line(2, 1000))
+    before = len(journal.segments)
+    while journal.append(last):
+        pass
+    assert len(journal.segments) == before  # the reserve needs no files of its own
+    size = sum(path.stat().st_size for path in journal.directory.iterdir())
+    assert 0.95 * 1024**2 < size <= 1024**2
+    journal._look_again = 0.0
+    for segment in journal.segments:
+        for outlet in OUTLETS:
+            segment.acknowledge(outlet, segment.size, 1, Counter(), [])
+    assert journal.append(line(3, 1000))
+
+
+def envelope(key: str | None, metric: bool = False) -> bytes:
+    """A line addressed to a resource ("": to none yet, None: to none ever), or to run history."""
+    address = "" if key is None else f'"iKey":"{key}",'
+    labels = '"run_metric":"scalar",' if metric else ""
+    return f'{{"time":"2026-11-22T20:52:35.123456Z",{address}{labels}"x":1}}\n'.encode()
+
+
+@pytest.mark.parametrize(
+    ("line", "age_hours", "outlets", "done"),
+    [
+        (envelope("k"), 0, ["app_insights"], False),
+        (envelope("k"), 90, [], False),  # another process may have the resource
+        (envelope("k"), 90, ["run_metrics"], False),
+        (envelope(""), 1, [], False),
+        (envelope(""), 49, [], True),  # the service would take it no more
+        (envelope(None), 0, [], True),
+        (envelope(None, metric=True), 90, [], False),
+        (envelope(None, metric=True), 90, ["app_insights"], False),
+        (envelope(None, metric=True), 90, ["run_metrics"], False),
+    ],
+)
+def test_done_with(tmp_path: Path, line: bytes, age_hours: int, outlets: list[str], done: bool) -> None:
+    """A file makes room only if nothing in it is wanted, by this process's outlets or by those that others have."""
+    journal = Journal(tmp_path / "j", max_bytes=1024**2, node="n", outlets=outlets)
+    journal.append(line)
+    (segment,) = journal.segments
+    if "app_insights" in outlets and not line.count(b'"iKey"'):
+        segment.acknowledge("app_insights", segment.size, 0, Counter(), [])
+    os.utime(segment.path, (time.time() - age_hours * 3600,) * 2)
+    assert is_done_with(segment, outlets) == done
+    for outlet in ("app_insights", "run_metrics"):
+        segment.acknowledge(outlet, segment.size, 1, Counter(), [])
+    assert is_done_with(segment, outlets)
+
+
+def test_settled_files_are_not_opened_again(journal: Journal) -> None:
+    """Who looks for leftovers again and again opens only those that may have something."""
+    for number in range(3):
+        journal.append(line(number))
+        journal.turn()
+    journal.append(line(3))
+    journal.close()
+    known: set[str] = set()
+    for one in leftovers(journal.directory, "n", ["a"], known):
+        one.acknowledge("a", one.size, 1, Counter(), [])
+        one.close()
+    assert known == set()  # they were not settled when they were looked at
+    assert list(leftovers(journal.directory, "n", ["a"], known)) == []
+    assert len(known) == 4
+    for path in journal.directory.glob("*.ack"):
+        path.unlink()
+    assert list(leftovers(journal.directory, "n", ["a"], known)) == []
+
+
 def test_tidy(journal: Journal) -> None:
     """Settled files go before the bound is reached, and stay in the count."""
     for number in range(700):
@@ -177,7 +258,7 @@ def test_closed(journal: Journal) -> None:
     journal.append(line(1))
     journal.close()
     with open(journal.directory / "other", "wb+", buffering=0) as other:
-        assert not journal.append(line(2))
+        assert not journal.append(line(2, 1000))
         assert other.read() == b""
     assert sum(journal.unwritten.values()) == 1
 

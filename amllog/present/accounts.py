@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from argparse import Namespace
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from amllog.leftovers import Delivery
 from amllog.outlets import assembly
 from amllog.present import show
 from amllog.record import is_run_metric, key_of
-from amllog.segment import Segment, claim, look
+from amllog.segment import Segment, claim, journal_files, look
 from amllog.settings import Settings
 from amllog.whereabouts import Whereabouts, host
 
@@ -96,19 +96,14 @@ def _outlets(directory: Path, environ: Mapping[str, str]) -> list[Outlet]:
 
 
 def _account(directory: Path, wants: Wanting) -> Account:
-    segments = _segments(directory)
-    try:
-        return account.tally(segments, wants, Counter(), str(directory))
-    finally:
-        for segment in segments:
-            segment.close()
+    return account.tally(_segments(directory), wants, Counter(), str(directory))
 
 
 def report(directory: Path, environ: Mapping[str, str]) -> dict[str, Any]:
     """The account of a directory in terms of JSON, with what each file holds."""
     found = _account(directory, _WANTS)
     node = _node(environ)
-    files = [_file(path, node) for path in sorted(directory.glob("*.jsonl"))]
+    files = [_file(path, node) for path in journal_files(directory)]
     return {
         **found.as_dict(),
         "waiting": found.waiting,
@@ -118,8 +113,12 @@ def report(directory: Path, environ: Mapping[str, str]) -> dict[str, Any]:
     }
 
 
-def _segments(directory: Path) -> list[Segment]:
-    return [segment for segment in map(look, sorted(directory.glob("*.jsonl"))) if segment is not None]
+def _segments(directory: Path) -> Iterator[Segment]:
+    """The files one after the other, each open for as long as it is looked at."""
+    for segment in map(look, journal_files(directory)):
+        if segment is not None:
+            yield segment
+            segment.close()
 
 
 def _node(environ: Mapping[str, str]) -> str:
