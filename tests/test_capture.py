@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import logging
 import sys
@@ -32,7 +33,7 @@ def said(tmp_path: Path) -> Any:
 
 
 HOOKS = [(sys, "excepthook"), (threading, "excepthook"), (warnings, "showwarning"), (logging, "basicConfig"),
-         (logging.Logger, "callHandlers"), (sys, "stdout")]  # fmt: skip
+         (logging.Logger, "callHandlers"), (sys, "stdout"), (sys, "exit"), (sys, "unraisablehook")]  # fmt: skip
 
 
 def test_given_back(tmp_path: Path) -> None:
@@ -55,6 +56,35 @@ def test_hooks_of_others_stay(tmp_path: Path) -> None:
     assert sys.excepthook is mine
     sys.excepthook = sys.__excepthook__
     assert ours is not mine
+
+
+def test_hooks_below_those_of_others(said: Any, tmp_path: Path) -> None:
+    """Where somebody's hook calls ours after shutdown(), ours takes nothing and goes on as ever."""
+    dispatch, configure = logging.Logger.callHandlers, logging.basicConfig
+    seen: list[logging.LogRecord] = []
+    ending = logging.Handler()
+    ending.emit = seen.append  # type: ignore[method-assign]
+    logger = logging.getLogger("lib")
+    logger.addHandler(ending)
+    try:
+        amllog.setup(directory=tmp_path / "j")
+        ours, ours_too = logging.Logger.callHandlers, logging.basicConfig
+
+        def theirs(logger: logging.Logger, entry: logging.LogRecord) -> None:
+            ours(logger, entry)
+
+        logging.Logger.callHandlers = theirs  # type: ignore[method-assign]
+        logging.basicConfig = functools.partial(ours_too)
+        sys.meta_path[:] = [one for one in sys.meta_path if not type(one).__module__.startswith("amllog")]
+        logger.warning("taken")
+        amllog.shutdown(0)
+        logger.warning("not taken")
+        logging.basicConfig()
+    finally:
+        logging.Logger.callHandlers, logging.basicConfig = dispatch, configure  # type: ignore[method-assign]
+        logger.removeHandler(ending)
+    assert [entry.getMessage() for entry in seen] == ["taken", "not taken"]
+    assert said() == [("lib", "taken")]
 
 
 def test_what_is_captured(said: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

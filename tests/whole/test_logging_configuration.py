@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 SETUP = """
-import logging, logging.config, sys
+import logging, logging.config, sys, threading
 from importlib import reload
 import amllog
 """
@@ -177,6 +177,23 @@ logging.getLogger("outer").info("outer")
     assert [shown(said, ran) for said in ("inner", "outer")] == [1, 1]
 
 
+def test_own_handler_beside_a_console(child: Any, arrived: Any, insights: Any) -> None:
+    """The record at which a script's own AzureLogHandler is met, which changes the session, is once on the console."""
+    code = (
+        SETUP
+        + """
+from opencensus.ext.azure.log_exporter import AzureLogHandler
+amllog.setup()
+logging.basicConfig(level="INFO", format="%(message)s")
+logging.getLogger("script").addHandler(AzureLogHandler())
+logging.getLogger("script").info("first"); logging.getLogger("script").info("second")
+"""
+    )
+    ran = child(code, env=insights)
+    assert arrived().messages == ["first", "second"]
+    assert [shown(said, ran) for said in ("first", "second")] == [1, 1]
+
+
 def test_transport_that_does_not_propagate(child: Any, arrived: Any, insights: Any) -> None:
     """What carries our records is not taken where it has a console of its own either."""
     code = (
@@ -189,6 +206,8 @@ for name in ("urllib3", "azure.core", "opencensus", "azureml"):
 log = amllog.setup(level="DEBUG")
 log.info("mine")
 for _ in range(3): amllog.flush(5)
+thread = threading.Thread(target=logging.getLogger("urllib3").error, args=("of ours",), name="amllog courier")
+thread.start(); thread.join()
 logging.getLogger("urllib3").info("chatter"); logging.getLogger("urllib3").error("pool is full")
 """
     )
