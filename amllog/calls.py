@@ -26,6 +26,9 @@ class Place(NamedTuple):
 
 
 _places: dict[tuple[str, int], Place] = {}
+_USUAL = frozenset(
+    (int, float, str)
+)  # the usual arguments: asking an ABC about each takes longer than formatting it
 
 
 def message(event: object, args: tuple[object, ...]) -> tuple[str, Mapping[Any, object]]:
@@ -34,7 +37,7 @@ def message(event: object, args: tuple[object, ...]) -> tuple[str, Mapping[Any, 
     if not args:
         return said, {}
     first: Any = args[0]
-    if len(args) == 1 and issubclass(type(first), Mapping):
+    if len(args) == 1 and type(first) not in _USUAL and issubclass(type(first), Mapping):
         return _percent(said, first), {} if "%(" in said else first
     return _percent(said, args), {}
 
@@ -50,7 +53,9 @@ def extra(given: object) -> dict[Any, object]:
 
 def formatted(entry: logging.LogRecord) -> str:
     """A stdlib record's message; like `getMessage`, but never raising."""
-    args = entry.args or ()
+    args = entry.args
+    if not args:
+        return text.of(entry.msg)
     return message(entry.msg, args if isinstance(args, tuple) else (args,))[0]
 
 
@@ -71,6 +76,15 @@ def exception(given: object) -> BaseException | None:
     if isinstance(given, tuple):
         return given[1] if len(given) == 3 and isinstance(given[1], BaseException) else None
     return sys.exc_info()[1] if given else None
+
+
+def logged_at(entry: logging.LogRecord) -> Place:
+    """Where a stdlib record says that it was made."""
+    if type(entry.pathname) is str and type(entry.lineno) is int:
+        found = place_of(entry.pathname, entry.lineno)
+        if found.module == entry.module:
+            return found
+    return Place(entry.module, entry.pathname, entry.lineno)
 
 
 def place(frame: FrameType) -> Place:

@@ -110,13 +110,17 @@ class Intake:
                 layers.append({key: extra[key] for key in extra.keys() - _STANDARD})
                 if isinstance(extra.get("custom_dimensions"), Mapping):
                     layers.append(extra["custom_dimensions"])
-            if isinstance(entry.args, Mapping) and "%(" not in text.of(entry.msg):
+            if (
+                type(entry.args) is not tuple
+                and isinstance(entry.args, Mapping)
+                and "%(" not in text.of(entry.msg)
+            ):
                 layers.append(entry.args)
             own = self._own(*layers)
             if entry.stack_info:
                 own["stack_info"] = self.redactor.masked(text.of(entry.stack_info), record.MAX_VALUE)
-            place = Place(entry.module, entry.pathname, entry.lineno)
-            error = calls.exception(entry.exc_info)
+            place = calls.logged_at(entry)
+            error = calls.exception(entry.exc_info) if entry.exc_info else None
             operation = context.logged_span(extra) if "traceId" in extra else None
             self._say(
                 entry.levelno, text.of(entry.name), calls.formatted(entry), own, place, error, shown,

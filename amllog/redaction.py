@@ -16,6 +16,8 @@ from amllog import text
 MASK = "***"
 SHORT = 120  # characters: below every limit, so that nothing is cut
 MAX_CLEAN = 2_000
+SHORT = 120  # characters: below every limit, so that nothing is cut
+MAX_CLEAN = 2_000
 # What is left out before the place where a long text was cut: there, the half of a secret has no shape any more.
 MARGIN = 4_096
 
@@ -75,6 +77,7 @@ class Redactor:
         self._known = tuple(sorted((value for value in set(known) if len(value) >= 8), key=len, reverse=True))
         self._margin = max([MARGIN, *map(len, self._known)])
         self._keys: dict[str, tuple[str, bool]] = {}
+        self._clean: set[str] = set()  # short texts in which nothing was found: scripts repeat themselves
 
     def __repr__(self) -> str:
         return f"<Redactor: {len(self._patterns)} extra patterns, {len(self._known)} known values>"
@@ -100,14 +103,22 @@ class Redactor:
         for value in self._known:
             if value in said:
                 said = said.replace(value, MASK)
-        lowered = said.lower()
-        for hint in _HINTS:
-            if hint in lowered:
-                return _SHAPES.sub(_replace, said)
-        return said
+        return _SHAPES.sub(_replace, said) if any(map(said.lower().__contains__, _HINTS)) else said
+
+    def _mask_short(self, said: str) -> str:
+        if said.isalnum() and not self._known:  # no shape has letters and digits only
+            return said
+        masked = self.mask(said)
+        if masked == said:
+            if len(self._clean) >= MAX_CLEAN:
+                self._clean.clear()
+            self._clean.add(said)
+        return masked
 
     def masked(self, said: str, limit: int) -> str:
         """`said`, masked, in at most `limit` characters; of a huge one, only what may remain is looked through."""
+        if len(said) <= SHORT:
+            return said if said in self._clean else self._mask_short(said)
         look = 2 * limit + self._margin
         if len(said) <= look:
             return text.cut(self.mask(said), limit)
