@@ -6,12 +6,13 @@ In: the journal's segments, and those of processes that are gone. Out: offers to
 from __future__ import annotations
 
 import contextlib
+import os
 import threading
 import time
 from collections.abc import Callable, Sequence
 from queue import Empty, SimpleQueue
-from typing import Any
 
+from amllog.deferral import Deferral
 from amllog.delivery import Outlet, Route
 from amllog.journal import Journal
 from amllog.segment import Segment, leftovers
@@ -19,13 +20,18 @@ from amllog.segment import Segment, leftovers
 LINGER_SECONDS = 0.5  # how long a record may lie in the journal before the courier looks
 LEFTOVERS_SECONDS = 30.0  # how often the courier looks for files of processes that are gone
 OFFER_SECONDS = 10.0  # an offer's bound in ordinary life; at exit it is what is left of the grace
+FORK_SECONDS = 0.2  # how long a fork may wait for an offer that is under way
 TRIES_AT_EXIT = 2  # of an outlet that fails, before the rest is left to wait on disk
 
 
 class Courier:
-    """The one background thread. Starts with setup() if there are outlets, in a forked child with its first record."""
+    """The one background thread. Starts with setup() if there are outlets, in a forked child with its first record.
 
-    def __init__(self, journal: Journal, node: str) -> None:
+    Around a fork it is away: a child begins with all locks as they were, also those of threads that it does not have.
+    """
+
+    def __init__(self, journal: Journal, node: str, *, worker: bool) -> None:
+        """`worker`: whether SIGTERM ends this process without asking (deferral)."""
         self.journal = journal
         self.routes: list[Route] = []
         self.leftovers_delivered = 0
@@ -34,7 +40,14 @@ class Courier:
         # Not an Event: a signal handler may wake the courier while its own thread is in the middle of doing so.
         self._wakes: SimpleQueue[None] = SimpleQueue()
         self._idle = threading.Condition()
+        self._guard = threading.RLock()  # of whether the thread runs; re-entrant for signal handlers
+        self._deferral = Deferral(wanted=worker)
+        self._claimed: Segment | None = None  # of a process that is gone
         self._stopping = False
+        self._parked = False
+        self._rounds = 0
+        self._waited_in = -1  # the round that a fork has waited for in vain
+        self._look = 0.0  # when to look at the journal again, unless woken
         self._deadline: float | None = None  # of a drain that somebody waits for
         self._leftovers_due = 0.0
 
@@ -51,13 +64,46 @@ class Courier:
 
     def start(self) -> None:
         """Start the thread if it does not run; harmless while the interpreter shuts down."""
-        if self._thread is None and not self._stopping:
+        with self._guard:
+            if self._thread is not None or self._stopping or self._parked:
+                return
+            # A process that lives shorter than this sends at its end, where it can wait for the answer.
+            self._look = self._look or time.monotonic() + LINGER_SECONDS
             thread = threading.Thread(target=self._run, name="amllog courier", daemon=True)
             self._thread = thread
             try:
                 thread.start()
             except RuntimeError:  # too late in the process's life for a thread: the journal keeps it
                 self._stopping = True
+
+    def park(self) -> None:
+        """Before a fork: end the thread, unless it is in an offer that takes longer than a fork may wait."""
+        thread = self._thread
+        if thread is None or thread is threading.current_thread():
+            return
+        self._parked = True
+        self._wakes.put(None)
+        patience = 0.0 if self._waited_in == self._rounds else FORK_SECONDS  # of each round once
+        thread.join(patience)
+        if thread.is_alive():
+            self._waited_in = self._rounds
+        else:
+            _await_system_thread(thread)
+
+    def resume(self) -> None:
+        """In the parent, after a fork: go on where it was."""
+        with self._guard:
+            parked, self._parked = self._parked, False
+            if parked:
+                if self._deadline is not None:  # somebody waits, and the fork has taken the wake-up
+                    self._look = time.monotonic()
+                self.start()
+
+    def forked(self) -> None:
+        """In a forked child: the thread is the parent's, and so is the file that it delivers."""
+        self._deferral.forked()
+        if self._claimed is not None:
+            self._claimed.close()
 
     def drain(self, seconds: float, *, with_leftovers: bool = False) -> None:
         """Wait until what is in the journal now is settled, at most `seconds`; gives up on an outlet that fails.
@@ -80,8 +126,9 @@ class Courier:
         """End the thread, waiting at most `seconds` for the offer it is in."""
         self._stopping = True
         self._wakes.put(None)
-        if self._thread is not None and self._thread is not threading.current_thread():
-            self._thread.join(max(0.0, seconds))
+        thread = self._thread
+        if thread is not None and thread is not threading.current_thread():
+            thread.join(max(0.0, seconds))
         for route in self.routes:
             route.outlet.close()
 
@@ -92,7 +139,8 @@ class Courier:
                 self._idle.wait(min(0.1, max(0.0, deadline - time.monotonic())))
 
     def _alive(self) -> bool:
-        return self._thread is not None and self._thread.is_alive()
+        thread = self._thread
+        return self._parked or (thread is not None and thread.is_alive())
 
     def _owes(self, route: Route, targets: Sequence[tuple[Segment, int]], deadline: float) -> bool:
         if not self._alive() or route.failures >= TRIES_AT_EXIT or route.due > deadline:
@@ -100,32 +148,49 @@ class Courier:
         return any(route.behind(segment, size) for segment, size in targets)
 
     def _run(self) -> None:
-        # A process that lives shorter than this sends at its end, where it can wait for the answer.
-        self._sleep()
-        while not self._stopping:
+        busy = False
+        while not self._ended():
+            if not busy:
+                self._sleep()
+                if self._ended():
+                    return
             try:
                 busy = self._round()
             except OSError:  # the directory went away or cannot be read: it is looked at again
                 busy = False
-            if not busy:
-                self._sleep()
+            self._look = time.monotonic() + LINGER_SECONDS
+
+    def _ended(self) -> bool:
+        """Whether the thread is to end now; if a fork is why, there is none from here on."""
+        with self._guard:
+            if self._parked:
+                self._thread = None
+            return self._parked or self._stopping
 
     def _sleep(self) -> None:
         with contextlib.suppress(Empty):
-            self._wakes.get(timeout=LINGER_SECONDS)
+            self._wakes.get(timeout=max(0.0, self._look - time.monotonic()))
 
     def _round(self) -> bool:
         """One batch per outlet; True if there may be more to do at once."""
+        self._rounds += 1
         busy = False
         for route in self.routes:
-            busy |= route.advance(list(self.journal.segments), self._seconds())
+            with self._offering(route):
+                busy |= route.advance(list(self.journal.segments), self._seconds())
         if not busy and time.monotonic() >= self._leftovers_due:
             self._deliver_leftovers()
+            if self._parked:
+                return True  # after the fork
             self.journal.tidy()
             self._leftovers_due = time.monotonic() + LEFTOVERS_SECONDS
         with self._idle:
             self._idle.notify_all()
         return busy
+
+    def _offering(self, route: Route) -> contextlib.AbstractContextManager[None]:
+        # What fails takes its time and settles nothing: no reason to keep a terminated worker.
+        return self._deferral if route.failures == 0 else contextlib.nullcontext()
 
     def _seconds(self) -> float:
         deadline = self._deadline
@@ -136,50 +201,32 @@ class Courier:
     def _deliver_leftovers(self) -> None:
         """Send what processes that are gone left in the directory, as long as the outlets take it."""
         for segment in leftovers(self.journal.directory, self._node, self.journal.outlets):
+            self._claimed = segment
             before = self._delivered(segment)
             for route in self.routes:
-                while (
-                    not self._stopping
-                    and time.monotonic() >= route.due
-                    and route.step([segment], self._seconds())
-                ):
+                while self._step(route, segment):
                     pass
             self.leftovers_delivered += self._delivered(segment) - before
+            self._claimed = None
             segment.close()
-            if self._stopping or all(route.due > time.monotonic() for route in self.routes):
+            if self._away() or all(route.due > time.monotonic() for route in self.routes):
                 return
+
+    def _step(self, route: Route, segment: Segment) -> bool:
+        if self._away() or time.monotonic() < route.due:
+            return False
+        with self._offering(route):
+            return route.step([segment], self._seconds())
+
+    def _away(self) -> bool:
+        return self._stopping or self._parked
 
     def _delivered(self, segment: Segment) -> int:
         return sum(segment.progress(route.outlet.name).delivered for route in self.routes)
 
 
-class Attempt:
-    """Work in a thread of its own, which a caller waits for as long as it wants to: nothing can stop a library that
-    waits without bound, but nobody has to wait with it."""
-
-    def __init__(self, work: Callable[[], Any]) -> None:
-        self._work = work
-        self._outcome: list[tuple[bool, Any]] = []
-        self._thread = threading.Thread(target=self._run, name="amllog setup", daemon=True)
-        self._thread.start()
-
-    @property
-    def over(self) -> bool:
-        """Whether the work has ended."""
-        return bool(self._outcome)
-
-    def result(self, seconds: float) -> Any:
-        """What the work returned; raises what it raised, or TimeoutError if it goes on after `seconds`."""
-        self._thread.join(seconds)
-        if not self._outcome:
-            raise TimeoutError(f"no answer within {seconds:g} s")
-        fine, result = self._outcome[0]
-        if fine:
-            return result
-        raise result
-
-    def _run(self) -> None:
-        try:
-            self._outcome.append((True, self._work()))
-        except Exception as error:  # handed to whoever asks for the result
-            self._outcome.append((False, error))
+def _await_system_thread(thread: threading.Thread) -> None:
+    """Until Python 3.12, a joined thread may still be about to end: Python's own count before a fork sees it."""
+    deadline = time.monotonic() + FORK_SECONDS
+    while os.path.exists(f"/proc/self/task/{thread.native_id}") and time.monotonic() < deadline:
+        time.sleep(0.0001)

@@ -18,6 +18,7 @@ from amllog.account import Account
 from amllog.courier import Courier
 from amllog.delivery import Outlet
 from amllog.journal import Journal, spare_directory
+from amllog.whereabouts import is_worker
 
 Notice = Callable[[str, int], None]
 
@@ -36,7 +37,7 @@ class Post:
         self._node = ""
         self._max_bytes = 0
         self._key = ""
-        self._forked = False
+        self._forked = self._worker = False
         self._lock = threading.RLock()
 
     def open(self, directory: Path, node: str, max_bytes: int, grace_seconds: float) -> None:
@@ -49,7 +50,7 @@ class Post:
         self._journal = self._try(lambda: directory) or self._try(spare_directory)
         if self._journal is not None:
             self.directory = self._journal.directory
-            self._courier = Courier(self._journal, node)
+            self._courier = Courier(self._journal, node, worker=self._worker or is_worker())
 
     def address(self, key: str) -> None:
         """Say to which instrumentation key the next lines go: a file has one, and its lines wait for it."""
@@ -80,11 +81,6 @@ class Post:
         if self._courier is not None and self.outlets:
             self._courier.drain(seconds, with_leftovers=with_leftovers)
 
-    def halt(self, seconds: float) -> None:
-        """Send nothing any more, but write down what became of what is being sent."""
-        if self._courier is not None:
-            self._courier.stop(seconds)
-
     def status(self) -> Account:
         """The account of this process's records."""
         journal = self._journal
@@ -112,13 +108,25 @@ class Post:
         self._journal = self._courier = None
         return found
 
+    def before_fork(self) -> None:
+        """Nothing of ours is under way while the process is copied, unless it takes too long to wait for."""
+        if self._courier is not None:
+            self._courier.park()
+
+    def after_fork(self) -> None:
+        """In the parent: go on."""
+        if self._courier is not None:
+            self._courier.resume()
+
     def forked(self) -> None:
         """In a forked child: the parent's files and thread are not ours."""
         self._lock = threading.RLock()
+        if self._courier is not None:
+            self._courier.forked()
         if self._journal is not None:
             self._journal.close()
         self._journal = self._courier = None
-        self._forked = True
+        self._forked = self._worker = True
 
     def _append_first(self, line: bytes) -> bool:
         with self._lock:

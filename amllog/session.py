@@ -31,7 +31,7 @@ from amllog.stamp import stamp_of
 from amllog.stand_in import StandIn
 from amllog.stdlib import PlainHandler
 from amllog.values import ConnectionString
-from amllog.whereabouts import Whereabouts
+from amllog.whereabouts import Whereabouts, is_worker
 
 TERM_EXIT = "terminated (SIGTERM)"
 
@@ -57,7 +57,7 @@ class Session:
         self.gate.faults = self._post.refused
         self._capture: Capture | None = None
         self._adoption: Any = None
-        self._began = 0.0
+        self._began = self._ticks = 0.0
         self._credential: Any = None
         self._stands_in = StandIn(self._notice, self._stand_in)
         self._run = Whereabouts(os.environ, self._notice)
@@ -75,7 +75,8 @@ class Session:
             # No telemetry about telemetry, here and in handlers that the script makes itself. Our own sending does
             # not go through the code that loses records under this switch (docs/decisions/0004).
             os.environ.setdefault("APPLICATIONINSIGHTS_STATSBEAT_DISABLED_ALL", "true")
-            self._began = self._began or time.time()
+            if not self._began:
+                self._began, self._ticks = time.time(), time.perf_counter()
             self.settings, self.arguments = settings, arguments
             self.identity = self._find_identity()
             self._post.open(
@@ -164,7 +165,8 @@ class Session:
         if self._events is None:
             forks = Forks(self._before_fork, self._in_parent, self._in_child)
             self._events = ProcessEvents(self._at_exit, self._at_term, forks)
-        self._events.watch_sigterm()
+        if not is_worker():
+            self._events.watch_sigterm()
 
     def _meet(self, handler: logging.Handler) -> bool:
         own = self._capture.handler if self._capture is not None else None
@@ -230,7 +232,7 @@ class Session:
         """Write the step's one request: only the process that called setup() speaks for the step."""
         if self._owner == os.getpid() and multiprocessing.parent_process() is None:
             ended = self._capture.failure if self._capture is not None else ""
-            self.gate.end_step(self._began, result or ended or self._failure)
+            self.gate.end_step(self._began, time.perf_counter() - self._ticks, result or ended or self._failure)
 
     def _at_exit(self) -> None:
         """Deliver within the grace; the journal stays open for what other exit handlers still log."""

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from amllog import identities
-from amllog.courier import Attempt
+from amllog.attempt import Attempt
 from amllog.identities import Host, Identity, RunFacts
 from amllog.settings import Settings
 

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -107,6 +108,28 @@ def _kill(process: subprocess.Popen[str]) -> None:
         os.killpg(process.pid, signal.SIGKILL)
 
 
+def _tell_stacks(process: subprocess.Popen[str]) -> None:
+    """Have a child that does not end, and all that it has started, say on stderr where each thread is.
+
+    SIGABRT ends a process, after faulthandler (PYTHONFAULTHANDLER, for Python's children too) has written its stacks.
+    """
+    for pid in _group(process.pid):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGABRT)
+            time.sleep(0.5)  # one after the other: their lines would mix
+
+
+def _group(leader: int) -> list[int]:
+    """The processes of a group, the oldest first."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):  # gone meanwhile
+            pid, _, rest = stat.read_text().partition(" (")
+            _state, _parent, group = rest.rpartition(")")[2].split()[:3]
+            found += [int(pid)] if int(group) == leader else []
+    return sorted(found) or [leader]
+
+
 class Child:
     """Runs Python in processes of their own, in the test's folder and clean environment."""
 
@@ -131,6 +154,7 @@ class Child:
         try:
             stdout, stderr = process.communicate(timeout=timeout)
         except subprocess.TimeoutExpired:
+            _tell_stacks(process)
             _kill(process)
             stdout, stderr = process.communicate(timeout=10)
             pytest.fail(f"still running after {timeout} s\n--- stdout\n{stdout}\n--- stderr\n{stderr}")

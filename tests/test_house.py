@@ -36,14 +36,14 @@ GUARDS = {  # where an except may take everything: how many, and whom it guards 
     "intake": (5, "our own faults, at each entry that the step's code calls"),
     "whereabouts": (1, "azureml, which may not stop setup()"),
     "run": (1, "azureml, when something is read from it"),
-    "courier": (1, "azureml at setup(): carried to the thread that waits"),
+    "attempt": (1, "azureml at setup(): carried to the thread that waits"),
     "delivery": (1, "an outlet: what it was offered waits"),
     "present": (1, "a package's own import, in doctor: the check says what it raised"),
     "outlets": (5, "stdout, a telemetry processor, azureml, mlflow: the verdict says what failed"),
 }
 ANSWERS = {"amllog.text.number"}  # nothing is lost: that the value is no number is the answer
 POWERS = {  # what only these rooms may do
-    r"\bThread\(|\bTimer\(|Executor\(|start_new_thread": {"courier", "local"},
+    r"\bThread\(|\bTimer\(|Executor\(|start_new_thread": {"attempt", "courier", "local"},
     r"\bos\.(environ|getenv|putenv)\b": {"api", "session", "present", "testing", "insights"},
     r"\batexit\.|\bregister_at_fork\b|\bsys\.(unraisable)?excepthook = ": {"process", "intake"},
     r"\bsignal\.signal\b": {"process", "local"},

@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from amllog import record
-from amllog.courier import Attempt
+from amllog.attempt import Attempt
 from amllog.delivery import DELIVERED, Answer, Verdict, refused, waiting
 from amllog.outlets.run_metrics import conversion, mlflow_conversion
 from amllog.outlets.run_metrics.conversion import Call, Post

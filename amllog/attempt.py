@@ -1,0 +1,42 @@
+"""Work that may never come back, in a thread of its own.
+
+In: a callable. Out: its result or its exception, to whoever waits as long as they want to.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+
+class Attempt:
+    """Work in a thread of its own, which a caller waits for as long as it wants to: nothing can stop a library that
+    waits without bound, but nobody has to wait with it."""
+
+    def __init__(self, work: Callable[[], Any]) -> None:
+        self._work = work
+        self._outcome: list[tuple[bool, Any]] = []
+        self._thread = threading.Thread(target=self._run, name="amllog setup", daemon=True)
+        self._thread.start()
+
+    @property
+    def over(self) -> bool:
+        """Whether the work has ended."""
+        return bool(self._outcome)
+
+    def result(self, seconds: float) -> Any:
+        """What the work returned; raises what it raised, or TimeoutError if it goes on after `seconds`."""
+        self._thread.join(seconds)
+        if not self._outcome:
+            raise TimeoutError(f"no answer within {seconds:g} s")
+        fine, result = self._outcome[0]
+        if fine:
+            return result
+        raise result
+
+    def _run(self) -> None:
+        try:
+            self._outcome.append((True, self._work()))
+        except Exception as error:  # handed to whoever asks for the result
+            self._outcome.append((False, error))

@@ -1,0 +1,179 @@
+"""Worker processes as libraries have them: terminated, forked in the middle of things, loaded with data, spawned."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from amllog.local import AzureOnThisMachine
+from amllog.local.faults import Fault
+
+QUIET = {"AMLLOG_DRIVER_LEVEL": "ERROR"}
+
+POOL = """
+import logging, multiprocessing
+import amllog
+
+log = amllog.setup()
+
+def work(job):
+    number, given = job
+    given.info("ours %d", number)
+    logging.getLogger("library").info("theirs %d", number)
+
+if __name__ == "__main__":
+    log.info("parent")
+    with multiprocessing.get_context("fork").Pool(2) as pool:
+        pool.map(work, [(number, log) for number in range(10)])
+"""
+
+# In C, waiting for a lock that nobody gives back: no Python handler ever runs there.
+STUCK = """
+import ctypes, multiprocessing, os, signal, sys
+import amllog
+log = amllog.setup()
+reading, writing = multiprocessing.Pipe(duplex=False)
+
+def work(number, log, writing):
+    log.info("worker %d", number)
+    libc, lock = ctypes.CDLL(None), ctypes.create_string_buffer(64)
+    libc.pthread_mutex_lock(lock)
+    writing.send(number)
+    libc.pthread_mutex_lock(lock)
+
+if __name__ == "__main__":
+    context = multiprocessing.get_context("{method}")
+    workers = [context.Process(target=work, args=(number, log, writing)) for number in range(2)]
+    for worker in workers: worker.start()
+    print(sorted(reading.recv() for _ in workers))
+    for worker in workers: worker.terminate()
+    for worker in workers: worker.join()
+    print([worker.exitcode for worker in workers])
+"""
+
+
+def until(what: Any) -> None:
+    """Wait for it; the test fails if it does not come."""
+    deadline = time.monotonic() + 30
+    while not what():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_terminated_pool(child: Any, arrived: Any, insights: Any, tmp_path: Path) -> None:
+    """Workers that are terminated, as a Pool in a `with` statement does, lose nothing."""
+    script = tmp_path / "train.py"
+    script.write_text(POOL)
+    ran = child(script, env={**insights, **QUIET})
+    expected = ["parent", *(f"{whose} {number}" for whose in ("ours", "theirs") for number in range(10))]
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert sorted(arrived().messages) == sorted(expected)
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+def test_terminated_in_the_middle_of_c(
+    child: Any, arrived: Any, insights: Any, tmp_path: Path, method: str
+) -> None:
+    """A terminated worker ends at once, wherever its main thread is: no handler of ours stands in the way."""
+    script = tmp_path / "train.py"
+    script.write_text(STUCK.format(method=method))
+    ran = child(script, env={**insights, **QUIET})
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, "[0, 1]\n[-15, -15]\n", "")
+    assert sorted(arrived().messages) == ["worker 0", "worker 1"]
+
+
+SENDING = """
+import os, signal, sys, time
+import amllog
+log = amllog.setup()
+pid = os.fork()
+if pid == 0:
+    log.info("worker")
+    {worker}
+    time.sleep(60)
+print(pid, flush=True)
+print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
+{parent}
+"""
+
+
+@pytest.fixture
+def sending(child: Any, insights: Any, azure: AzureOnThisMachine) -> Any:
+    """Starts a script whose worker's batch has arrived, but not yet its answer: the process, the worker's id."""
+
+    def start(worker: str = "", parent: str = "") -> tuple[Any, int]:
+        azure.faults.put(Fault(drops=0.02, times=1))
+        process = child.start(SENDING.format(worker=worker, parent=parent), env={**insights, **QUIET})
+        pid = int(process.stdout.readline())
+        until(lambda: azure.envelopes)
+        return process, pid
+
+    return start
+
+
+def test_terminated_while_sending(sending: Any, arrived: Any, azure: AzureOnThisMachine) -> None:
+    """A worker that is terminated while its batch is on its way ends when it is settled: nobody sends it again."""
+    process, pid = sending()
+    os.kill(pid, signal.SIGTERM)
+    time.sleep(0.2)
+    azure.faults.clear()
+    stdout, stderr = process.communicate(timeout=60)
+    assert (process.returncode, stdout, stderr) == (0, f"{-signal.SIGTERM}\n", "")
+    assert (arrived().messages, arrived().twice) == (["worker"], [])
+
+
+def test_handler_set_while_sending(sending: Any, arrived: Any, azure: AzureOnThisMachine) -> None:
+    """A handler that a worker's script sets while a batch is on its way is the one that counts, then and later."""
+    handler = "time.sleep(1.0); signal.signal(signal.SIGTERM, lambda *_: os._exit(7))"
+    process, pid = sending(worker=handler)
+    time.sleep(1.5)
+    azure.faults.clear()
+    until(lambda: "delivered" in "".join(p.read_text() for p in Path(".amllog").glob(f"*-{pid}-*.ack")))
+    os.kill(pid, signal.SIGTERM)
+    stdout, stderr = process.communicate(timeout=60)
+    assert (process.returncode, stdout, stderr) == (0, "7\n", "")
+    assert (arrived().messages, arrived().twice) == (["worker"], [])
+
+
+def test_fork_while_sending(sending: Any, arrived: Any, azure: AzureOnThisMachine) -> None:
+    """A fork while a batch is on its way does not wait for it; the child's SIGTERM is the system's own."""
+    fork = """
+    time.sleep(1.0)
+    inner = os.fork()
+    if inner == 0:
+        log.info("worker's worker")
+        time.sleep(60)
+    os.kill(inner, signal.SIGTERM)
+    os.write(1, b"inner %d\\n" % os.waitstatus_to_exitcode(os.waitpid(inner, 0)[1]))
+    """
+    process, pid = sending(worker=fork.strip())
+    assert process.stdout.readline() == f"inner {-signal.SIGTERM}\n"
+    azure.faults.clear()
+    os.kill(pid, signal.SIGTERM)
+    stdout, _ = process.communicate(timeout=60)
+    assert (process.returncode, stdout) == (0, f"{-signal.SIGTERM}\n")
+    # The inner one may have been terminated before it logged.
+    assert set(arrived().messages) >= {"worker"} and arrived().twice == []
+
+
+def test_forks_do_not_keep_from_sending(child: Any, insights: Any, azure: AzureOnThisMachine) -> None:
+    """A parent that forks all the time still sends: the courier goes on where it was."""
+    code = """
+import os, time
+import amllog
+log = amllog.setup()
+log.info("parent")
+while True:
+    pid = os.fork()
+    if pid == 0: os._exit(0)
+    os.waitpid(pid, 0)
+    time.sleep(0.05)
+"""
+    process = child.start(code, env={**insights, **QUIET})
+    until(lambda: azure.envelopes)
+    assert process.poll() is None
