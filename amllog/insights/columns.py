@@ -46,7 +46,6 @@ _NO_TEXT, _FALSE = Source('""', "''"), Source("false", "false")
 _NO_NUMBER = Source("real(null)", "CAST(NULL AS DOUBLE)")
 _NO_BOOL = Source("bool(null)", "CAST(NULL AS BOOLEAN)")
 _FAILED = Source('tostring(success) =~ "false"', "coalesce(lower(success) = 'false', false)")
-_ERROR = Source("severityLevel >= 3", "coalesce(severityLevel >= 3, false)")
 
 
 def _both(name: str) -> Source:
@@ -132,8 +131,14 @@ CATALOGUE: dict[str, Answered] = {
         ),
     ),
     "dimensions": Answered("dimensions", {}, Source("customDimensions", "customDimensions")),
-    "is_error": Answered(
-        "bool", {TRACE: _ERROR, EXCEPTION: Source("true", "true"), REQUEST: _FAILED}, _FALSE
+    "is_error": Answered(  # a column of `records`, by which compacted files are sorted
+        "bool",
+        {
+            TRACE: Source("severityLevel >= 3", "is_error"),
+            EXCEPTION: Source("true", "is_error"),
+            REQUEST: Source(_FAILED.kql, "is_error"),
+        },
+        Source("false", "is_error"),
     ),
     "is_warning": Answered(
         "bool", {TRACE: Source("severityLevel == 2", "coalesce(severityLevel = 2, false)")}, _FALSE

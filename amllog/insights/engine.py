@@ -5,7 +5,9 @@ In: SQL and parameters, KQL. Out: rows as sequences, with the names of their col
 
 from __future__ import annotations
 
+import os
 import re
+import tempfile
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -40,11 +42,15 @@ class Engine:
         self._duckdb = duckdb
         self._connection = duckdb.connect(":memory:")
         self._connection.execute(_SETTINGS)
+        self._connection.execute("SET temp_directory = ?", [f"{tempfile.gettempdir()}/amllog-{os.getpid()}"])
 
     def run(self, sql: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> Answer:
-        """The rows of a statement of ours."""
-        cursor = self._connection.execute(sql, parameters or None)
-        return Answer(tuple(one[0] for one in cursor.description or ()), cursor.fetchall())
+        """The rows of a statement of ours. UsageError where the files do not let DuckDB answer it."""
+        try:
+            cursor = self._connection.execute(sql, parameters or None)
+            return Answer(tuple(one[0] for one in cursor.description or ()), cursor.fetchall())
+        except self._duckdb.Error as error:
+            raise UsageError(f"the journals cannot be read: {error}") from error
 
     def run_kql(self, kql: str, records: str) -> Answer:
         """The rows of a KQL query over the service's tables, made from the SELECT `records`."""

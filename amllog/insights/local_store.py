@@ -6,37 +6,79 @@ counted in the table's notes.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
-from datetime import datetime, timezone
+from dataclasses import replace
+from datetime import datetime, timedelta, timezone
+from itertools import accumulate
 from pathlib import Path
 
 from amllog.insights import relation, sql
-from amllog.insights.engine import Engine
+from amllog.insights.engine import Answer, Engine
+from amllog.insights.holdings import Holdings, Selection
 from amllog.insights.query import Query
 from amllog.insights.stores import answered
 from amllog.insights.table import Column, Table
 
 
 class LocalStore:
-    """Reads files, and `*.jsonl` in and below directories; those that appear later too."""
+    """Reads files, and `*.jsonl` and compacted runs in and below directories; those that appear later too."""
 
     def __init__(self, places: Sequence[Path]) -> None:
-        self.places = tuple(places)
         self._engine = Engine()
+        self._holdings = Holdings(places, self._engine)
 
     def answer(self, query: Query) -> Table:
         """The query's rows."""
-        asked = sql.statement(query, datetime.now(timezone.utc))
-        records = self._records()
-        found = self._engine.run(f"WITH records AS ({records})\n{asked.text}", asked.parameters)
-        return answered(query, found.rows, sql=asked.text)
+        now = datetime.now(timezone.utc)
+        selection = self._holdings.select(query, now)
+        found, asked = None, sql.statement(query, now)
+        window = _window(query, selection)
+        if window is not None:
+            found = self._run(sql.statement(window, now), self._holdings.select(window, now))
+        if found is None or len(found.rows) < (query.limit or 0):
+            found = self._run(asked, selection)
+        return answered(query, found.rows, notes=_notes(selection), sql=asked.text)
 
     def query(self, kql: str) -> Table:
-        """The rows of free KQL; UsageError if the local engine cannot run it."""
-        found = self._engine.run_kql(kql, self._records())
-        return Table.of([Column(name) for name in found.names], found.rows, kql=kql)
+        """The rows of free KQL over everything; UsageError if the local engine cannot run it."""
+        selection = self._holdings.select(None, datetime.now(timezone.utc))
+        found = self._engine.run_kql(kql, _records(selection))
+        columns = [Column(name) for name in found.names]
+        return Table.of(columns, found.rows, notes=_notes(selection), kql=kql)
 
-    def _records(self) -> str:
-        found = (one.rglob("*.jsonl") if one.is_dir() else [one] for one in self.places)
-        files = sorted({path.resolve() for paths in found for path in paths})
-        return relation.records(files) if files else relation.nothing()
+    def _run(self, asked: sql.Statement, selection: Selection) -> Answer:
+        return self._engine.run(f"WITH records AS ({_records(selection)})\n{asked.text}", asked.parameters)
+
+
+def _records(selection: Selection) -> str:
+    return relation.records(selection.journals, selection.compacted, once=selection.once)
+
+
+def _notes(selection: Selection) -> tuple[str, ...]:
+    if not selection.torn:
+        return ()
+    lines = "1 line" if selection.torn == 1 else f"{selection.torn} lines"
+    return (f"{lines} could not be read and left out (torn by a kill, or being written right now)",)
+
+
+def _window(query: Query, selection: Selection) -> Query | None:
+    """The same query for the stretch of time in which its first rows must lie, by what the files are known to hold.
+
+    None where that is everything. Where other conditions let fewer rows through, the answer is too short: ask again.
+    """
+    if query.limit is None or query.summaries or query.order not in (("timestamp",), ("-timestamp",)):
+        return None
+    latest = query.order == ("-timestamp",)
+    ends = sorted(
+        ((part.first if latest else part.last, part.records) for part in selection.parts), reverse=latest
+    )
+    reached = list(accumulate(records for _end, records in ends))
+    enough = bisect_left(reached, query.limit)
+    if enough >= len(ends) or ends[enough][0] == ends[-1][0]:
+        return None
+    at = datetime.fromisoformat(ends[enough][0]).replace(tzinfo=timezone.utc)
+    if latest:
+        return query if isinstance(query.since, datetime) and query.since > at else replace(query, since=at)
+    after = at + timedelta(microseconds=1)
+    return query if query.until and query.until < after else replace(query, until=after)

@@ -7,7 +7,7 @@ none have no row.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from amllog.insights.columns import OWN, SEVERITIES
@@ -23,6 +23,11 @@ READ = {
     "time": "VARCHAR", "iKey": "VARCHAR", "sampleRate": "VARCHAR", "tags": "JSON",
     "data": f"STRUCT(baseType VARCHAR, baseData STRUCT({_BASE}))",
 }  # fmt: skip
+BRIEFLY = {  # what tells whose a record is, of when and how bad
+    "time": "VARCHAR",
+    "data": "STRUCT(baseType VARCHAR, baseData STRUCT(severityLevel VARCHAR, success VARCHAR, properties JSON))",
+}
+AS_JSON = ("customDimensions", "customMeasurements", "details")  # columns of `records`
 MAX_LINE_BYTES = 16 * 1024 * 1024  # longer ones make the whole file unreadable for DuckDB
 
 _TAGS = {
@@ -53,15 +58,23 @@ def read(files: Iterable[Path], columns: Mapping[str, str] = READ) -> str:
     )
 
 
-def records(files: Iterable[Path]) -> str:
-    """The SELECT over journal files."""
-    return f"{_selected()}\nFROM (SELECT *, data.baseData AS b FROM {read(files)})\nWHERE {IS_RECORD}"
+def records(files: Sequence[Path], compacted: Sequence[Path] = (), *, once: bool = False) -> str:
+    """The SELECT over journal files and compacted ones; `once`: a record that stands in several counts once."""
+    parts = []
+    if files or not compacted:
+        parts.append(_selected(read(files) if files else _nothing()))
+    if compacted:
+        parts.append(_read_back(compacted))
+    text = "\nUNION ALL BY NAME\n".join(parts)
+    if once:
+        first = "row_number() OVER (PARTITION BY record_id ORDER BY timestamp) = 1"
+        text = f"SELECT * FROM ({text})\nQUALIFY record_id IS NULL OR {first}"
+    return text
 
 
-def nothing() -> str:
-    """The same SELECT where there are no files."""
-    empty = ", ".join(f"CAST(NULL AS {kind}) AS {quoted(name)}" for name, kind in READ.items())
-    return f"{_selected()}\nFROM (SELECT *, data.baseData AS b FROM (SELECT {empty}))\nWHERE false"
+def column(name: str) -> str:
+    """One column of `records`, as SQL over the lines, where `b` is `data.baseData`."""
+    return _columns()[name]
 
 
 def names() -> tuple[str, ...]:
@@ -87,8 +100,23 @@ def _as(table: ServiceTable, field: str, *, workspace: bool) -> str:
     return field
 
 
-def _selected() -> str:
-    return "SELECT " + ",\n  ".join(f"{sql} AS {quoted(name)}" for name, sql in _columns().items())
+def _selected(lines: str) -> str:
+    selected = ",\n  ".join(f"{sql} AS {quoted(name)}" for name, sql in _columns().items())
+    return f"SELECT {selected}\nFROM (SELECT *, data.baseData AS b FROM {lines})\nWHERE {IS_RECORD}"
+
+
+def _nothing() -> str:
+    """Lines where there are no files."""
+    empty = ", ".join(f"CAST(NULL AS {kind}) AS {quoted(name)}" for name, kind in READ.items())
+    return f"(SELECT {empty} WHERE false)"
+
+
+def _read_back(files: Iterable[Path]) -> str:
+    """What `compaction` has written; JSON stands there as text, which every reader of Parquet knows."""
+    paths = ", ".join(literal(str(path)) for path in files)
+    back = ", ".join(f"CAST({name} AS JSON) AS {name}" for name in AS_JSON)
+    types = "{'parent_run_id': 'VARCHAR'}"
+    return f"SELECT * REPLACE ({back}) FROM read_parquet([{paths}], hive_partitioning = true, hive_types = {types})"
 
 
 def _columns() -> dict[str, str]:
@@ -109,6 +137,9 @@ def _columns() -> dict[str, str]:
         "appId": "''",
         "appName": "''",
         "iKey": "iKey",
+        "is_error": f"CASE data.baseType WHEN 'MessageData' THEN coalesce({SEVERITY} >= 3, false) "
+        "WHEN 'ExceptionData' THEN true WHEN 'RequestData' THEN coalesce(lower(b.success) = 'false', false) "
+        "ELSE false END",
         "itemCount": "CAST(round(100 / coalesce(nullif(TRY_CAST(sampleRate AS DOUBLE), 0), 100)) AS INTEGER)",
     }
     found.update({key: f"b.properties->>'{key}'" for key in OWN})

@@ -1,0 +1,82 @@
+"""Which files there are to read: found, told apart, and whether someone still writes them.
+
+In: directories and files. Out: `File` values: a file that was downloaded twice stands there once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+try:
+    import fcntl
+except ImportError:  # Windows has none
+    fcntl = None  # type: ignore[assignment]  # the module or None
+
+COMPACTED = "compacted"  # the folder in a journal directory for compacted runs
+_HEAD_BYTES = 4096
+
+
+class File(NamedTuple):
+    """A file as it was when it was looked at."""
+
+    path: Path
+    size: int
+    changed: int  # st_mtime_ns
+
+
+def find(places: Iterable[Path]) -> list[File]:
+    """Files that are named, and every `*.jsonl` in and below directories, by name: for journals that is by time."""
+    found: dict[Path, File] = {}
+    for place in places:
+        for path in place.rglob("*.jsonl") if place.is_dir() else [place]:
+            with contextlib.suppress(OSError):  # gone, or not for us: as if it had not been there
+                whole = path.resolve()
+                about = whole.stat()
+                if about.st_size:
+                    found[whole] = File(whole, about.st_size, about.st_mtime_ns)
+    return sorted(_once(found.values()), key=lambda file: (file.path.name, str(file.path)))
+
+
+def folders(places: Iterable[Path]) -> list[Path]:
+    """Every folder with compacted runs in or below the directories."""
+    named = (path for place in places if place.is_dir() for path in place.rglob(COMPACTED))
+    return sorted({path.resolve() for path in named if path.is_dir()})
+
+
+def is_open(path: Path) -> bool:
+    """Whether the process that writes it still holds it. Without locks nobody is seen to."""
+    if fcntl is not None:
+        try:
+            with path.open("rb") as file:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        except OSError:
+            pass  # a file system without locks
+    return False
+
+
+def _once(files: Iterable[File]) -> list[File]:
+    """Of files with one name and one beginning, the longest: the others are copies from when it was shorter."""
+    kept: dict[object, File] = {}
+    by_name: dict[str, list[File]] = {}
+    for file in files:
+        by_name.setdefault(file.path.name, []).append(file)
+    for same in by_name.values():
+        for file in same:
+            key = (file.path.name, _head(file.path, min(one.size for one in same)) if len(same) > 1 else b"")
+            if key not in kept or kept[key].size < file.size:
+                kept[key] = file
+    return list(kept.values())
+
+
+def _head(path: Path, size: int) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(min(_HEAD_BYTES, size))
+    except OSError:
+        return os.urandom(16)  # cannot be compared: like no other

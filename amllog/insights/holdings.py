@@ -1,0 +1,137 @@
+"""What the local store has: journal files and compacted ones, and which of them a question is about.
+
+In: directories; a query. Out: a `Selection`: the files to read, what must be said about them, whether some record may
+stand in them twice.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import NamedTuple
+
+from amllog.insights import files
+from amllog.insights.engine import Engine
+from amllog.insights.index import Entry, Index, Part, as_entry, overlap
+from amllog.insights.query import AtLeast, Equals, Holds, Query
+from amllog.insights.schema import TABLES
+from amllog.insights.sql import naive
+
+MANIFEST = "manifest.json"
+BATCHES = "batches"
+_JOURNAL = re.compile(r"\d{8}T\d{6}.*\.jsonl")
+
+
+class Selection(NamedTuple):
+    """What to read for one question."""
+
+    journals: list[Path]
+    compacted: list[Path]
+    once: bool
+    torn: int
+    parts: list[Part]
+
+
+class Source(NamedTuple):
+    """A journal file as it went into a batch: its name below the folder that was compacted, and what it held."""
+
+    name: str
+    entry: Entry
+
+
+class Batch(NamedTuple):
+    """Journal files that were compacted together, and what came of them."""
+
+    sources: tuple[Source, ...]
+    outputs: dict[str, str]  # file below the folder `compacted` → its parent_run_id
+
+    @classmethod
+    def read(cls, path: Path) -> list[Batch]:
+        """The batches of a folder `compacted`; none where its manifest is missing or no such thing."""
+        try:
+            found = json.loads((path / MANIFEST).read_text(encoding="utf-8"))[BATCHES]
+            return [
+                cls(
+                    tuple(Source(name, as_entry(entry)) for name, entry in one["sources"]),
+                    dict(one["outputs"]),
+                )
+                for one in found
+            ]
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            return []
+
+
+class Holdings:
+    """Everything below the places, looked at anew for each question."""
+
+    def __init__(self, places: Sequence[Path], engine: Engine) -> None:
+        self.places = tuple(places)
+        self._index = Index(engine)
+
+    def select(self, query: Query | None, now: datetime) -> Selection:
+        """What the query is about; everything for None."""
+        found = {file.path: file for file in files.find(self.places)}
+        chosen: list[Path] = []
+        held: list[Entry] = []
+        for folder in files.folders(self.places):
+            for batch in Batch.read(folder):
+                whole = all(_is_same(found.get(folder.parent / one.name), one.entry) for one in batch.sources)
+                if whole:  # a source that has grown since is read itself, and what it had before counts once
+                    for one in batch.sources:
+                        found.pop(folder.parent / one.name, None)
+                entries = [one.entry for one in batch.sources]
+                if any(_about(entry, query, now) for entry in entries):
+                    held += entries
+                    paths = [folder / name for name, run in batch.outputs.items() if _of_run(run, query)]
+                    chosen += [path for path in paths if path.is_file()]
+        entries_of = self._index.entries(list(found.values()))
+        journals = [path for path, entry in entries_of.items() if _about(entry, query, now)]
+        held += [entries_of[path] for path in journals]
+        torn = sum(entry.torn for path, entry in entries_of.items() if _tells_torn(path, entry, query, now))
+        parts = [part for entry in held for part in entry.parts if query is None or _asked(part, query, now)]
+        return Selection(journals, chosen, overlap(held), torn, parts)
+
+
+def _tells_torn(path: Path, entry: Entry, query: Query | None, now: datetime) -> bool:
+    """Whether its torn lines concern the question. A file of others, with no record in it, has none."""
+    return _about(entry, query, now) if entry.parts else bool(_JOURNAL.fullmatch(path.name))
+
+
+def _is_same(file: files.File | None, entry: Entry) -> bool:
+    return file is None or file.size == entry.size
+
+
+def _about(entry: Entry, query: Query | None, now: datetime) -> bool:
+    return query is None or any(_asked(part, query, now) for part in entry.parts)
+
+
+def _of_run(run: str, query: Query | None) -> bool:
+    """Whether a compacted file of this run may have what the query asks for."""
+    tests = [one for one in (query.conditions if query else ()) if isinstance(one, Equals)]
+    return all(one.of != ("parent_run_id",) or (run in one.values) != one.negated for one in tests)
+
+
+def _asked(part: Part, query: Query, now: datetime) -> bool:
+    """Whether a query may be about records of this part: never false where one is."""
+    if part.item_type not in {TABLES[table].item_type for table in query.tables}:
+        return False
+    since = now - query.since if isinstance(query.since, timedelta) else query.since
+    if since is not None and datetime.fromisoformat(part.last) < naive(since):
+        return False
+    if query.until is not None and datetime.fromisoformat(part.first) >= naive(query.until):
+        return False
+    return all(_passes(part, condition) for condition in query.conditions)
+
+
+def _passes(part: Part, condition: object) -> bool:
+    if isinstance(condition, Equals) and {*condition.of} <= {"parent_run_id", "step_id"}:
+        ids = {"parent_run_id": part.parent_run_id, "step_id": part.step_id}
+        return any((ids[str(one)] in condition.values) != condition.negated for one in condition.of)
+    if isinstance(condition, Holds) and condition.column == "is_error":
+        return part.errors > 0
+    if isinstance(condition, AtLeast):
+        return part.severity >= condition.severity or part.severity < 0 or part.item_type == "exception"
+    return True

@@ -1,0 +1,179 @@
+"""What each file holds, so that a question reads only the files that it is about.
+
+In: files. Out: an `Entry` per file: which runs and steps, of which kind, of when, how severe; how many lines could not
+be read; which record numbers. Kept beside the journals in `.amllog-index.json`, which is a cache and nothing more: what
+does not fit the files is made anew, and where it cannot be written it is made each time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from amllog.errors import UsageError
+from amllog.insights import relation
+from amllog.insights.engine import Engine
+from amllog.insights.files import File
+
+NAME = ".amllog-index.json"
+VERSION = 1
+
+
+class Part(NamedTuple):
+    """Records of one step and one kind in one file. `first` and `last` are ISO 8601 UTC."""
+
+    parent_run_id: str
+    step_id: str
+    item_type: str
+    records: int
+    first: str
+    last: str
+    severity: int
+    errors: int
+
+
+class Series(NamedTuple):
+    """Record ids of one process (`<series>-<hex number>`) in one file: their range, and how many differ."""
+
+    series: str
+    low: int
+    high: int
+    records: int
+    distinct: int
+
+
+class Entry(NamedTuple):
+    """What one file holds, as of this size and time."""
+
+    size: int
+    changed: int
+    torn: int
+    parts: tuple[Part, ...]
+    series: tuple[Series, ...]
+
+
+class Index:
+    """The entries of files, read from the caches beside them and made where they are missing."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._known: dict[Path, Entry] = {}
+        self._loaded: set[Path] = set()
+
+    def entries(self, files: Sequence[File]) -> dict[Path, Entry]:
+        """One entry per file, true for the file as it is now."""
+        for folder in {file.path.parent for file in files} - self._loaded:
+            self._loaded.add(folder)
+            self._known.update(_load(folder))
+        stale = [file for file in files if not _fits(self._known.get(file.path), file)]
+        if stale:
+            self._known.update(self._made(stale))
+            for folder in {file.path.parent for file in stale}:
+                _save(folder, {path: one for path, one in self._known.items() if path.parent == folder})
+        return {file.path: self._known[file.path] for file in files}
+
+    def _made(self, files: Sequence[File]) -> dict[Path, Entry]:
+        try:
+            return self._scanned(files)
+        except UsageError:  # one of them is beyond DuckDB: a line of more than 16 MB, say
+            if len(files) == 1:
+                return {files[0].path: Entry(files[0].size, files[0].changed, 1, (), ())}
+            middle = len(files) // 2
+            return {**self._made(files[:middle]), **self._made(files[middle:])}
+
+    def _scanned(self, files: Sequence[File]) -> dict[Path, Entry]:
+        found = {str(file.path): (file, [0], dict[Any, Part](), dict[Any, Series]()) for file in files}
+        for row in self._engine.run(_statement(file.path for file in files)).rows:
+            _file, torn, parts, series = found[row[0]]
+            _add(row[1:], torn, parts, series)
+        return {
+            file.path: Entry(file.size, file.changed, torn[0], tuple(parts.values()), tuple(series.values()))
+            for file, torn, parts, series in found.values()
+        }
+
+
+def overlap(entries: Iterable[Entry]) -> bool:
+    """Whether some record may stand in these files more than once."""
+    ranges = sorted(series for entry in entries for series in entry.series)
+    doubled = any(one.records > one.distinct for one in ranges)
+    pairs = zip(ranges, ranges[1:])
+    return doubled or any(one.series == two.series and two.low <= one.high for one, two in pairs)
+
+
+def _statement(paths: Iterable[Path]) -> str:
+    """One scan for all that an entry says."""
+    identity = "b.properties->>'record_id'"
+    number = f"TRY_CAST('0x' || split_part({identity}, '-', 2) AS BIGINT)"
+    # Where the id is another SDK's: any number that tells it apart.
+    number = f"coalesce({number}, CAST(hash({identity}) >> 1 AS BIGINT))"
+    return f"""
+SELECT filename, run, step, kind, series, count(*), min(time), max(time), max(severity),
+  count(*) FILTER (WHERE is_error), min(number), max(number), count(DISTINCT number)
+FROM (
+  SELECT filename, b.properties->>'parent_run_id' AS run, b.properties->>'step_id' AS step,
+    CASE WHEN {relation.IS_RECORD} THEN {relation.column("itemType")} END AS kind,
+    split_part({identity}, '-', 1) AS series, {relation.TIME} AS time, {relation.SEVERITY} AS severity,
+    {relation.column("is_error")} AS is_error, {number} AS number
+  FROM (SELECT *, data.baseData AS b FROM {relation.read(paths, relation.BRIEFLY)})
+)
+GROUP BY ALL"""
+
+
+def _add(row: Sequence[Any], torn: list[int], parts: dict[Any, Part], series: dict[Any, Series]) -> None:
+    """One group of records into what is known of its file."""
+    run, step, kind, name, lines, first, last, severity, errors, low, high, distinct = row
+    if kind is None:
+        torn[0] += lines
+        return
+    key = (run or "", step or "", kind)
+    part = Part(
+        *key, lines, first.isoformat(), last.isoformat(), -1 if severity is None else severity, errors
+    )
+    known = parts.get(key)
+    if known:
+        part = Part(*key, known.records + lines, min(known.first, part.first), max(known.last, part.last),
+                    max(known.severity, part.severity), known.errors + errors)  # fmt: skip
+    parts[key] = part
+    if name is not None:
+        had = series.get(name)
+        one = Series(name, low, high, lines, distinct)
+        if had:
+            one = Series(
+                name, min(low, had.low), max(high, had.high), lines + had.records, distinct + had.distinct
+            )
+        series[name] = one
+
+
+def _fits(entry: Entry | None, file: File) -> bool:
+    return entry is not None and (entry.size, entry.changed) == (file.size, file.changed)
+
+
+def _load(folder: Path) -> Mapping[Path, Entry]:
+    """What the cache says; nothing where it is missing, torn or of another version."""
+    try:
+        found = json.loads((folder / NAME).read_text(encoding="utf-8"))
+        if found["version"] != VERSION:
+            return {}
+        return {folder / name: as_entry(one) for name, one in found["files"].items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return {}
+
+
+def _save(folder: Path, entries: Mapping[Path, Entry]) -> None:
+    text = json.dumps({"version": VERSION, "files": {path.name: one for path, one in entries.items()}})
+    fresh = folder / f"{NAME}.{os.getpid()}"
+    with contextlib.suppress(OSError):  # read-only, or full: it is made again next time
+        fresh.write_text(text, encoding="utf-8")
+        fresh.replace(folder / NAME)
+
+
+def as_entry(values: Sequence[Any]) -> Entry:
+    """An entry from its JSON."""
+    size, changed, torn, parts, series = values
+    return Entry(
+        size, changed, torn, tuple(Part(*one) for one in parts), tuple(Series(*one) for one in series)
+    )
