@@ -107,7 +107,7 @@ class Capture:
 
         def unraisable(args: Any) -> None:
             error = args.exc_value
-            if isinstance(error, Exception) and not sys.is_finalizing():
+            if isinstance(error, Exception):
                 frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
                 # By its name, not its repr: it may be half gone, and its address would keep equal failures apart.
                 what = getattr(args.object, "__qualname__", type(args.object).__qualname__)

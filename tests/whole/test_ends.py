@@ -173,6 +173,14 @@ def test_unraisable(child: Any, arrived: Any, insights: Any, capture: str) -> No
     assert ran.stdout.count("boom") == 0
 
 
+def test_unraisable_at_the_very_end(child: Any, kept: Any, insights: Any) -> None:
+    """What fails while the interpreter takes itself apart is left to Python: there is no end left to deliver it."""
+    ran = child(SAY + UNRAISABLE.partition("Leaky()")[0] + "last = Leaky()", env=insights)
+    assert (ran.returncode, ran.stderr.count("ValueError: boom")) == (0, 1)
+    assert "unraisablehook" not in ran.stderr
+    assert kept().of("Exception") == []
+
+
 @pytest.mark.parametrize("end", ["os._exit(0)", "os.kill(os.getpid(), signal.SIGKILL)"])
 def test_no_time_to_deliver(
     child: Any, arrived: Any, kept: Any, azure: AzureOnThisMachine, insights: Any, end: str

@@ -30,9 +30,7 @@ def shown(message: str, ran: Any) -> int:
     return sum(line.endswith(message) for line in (ran.stdout + ran.stderr).splitlines())
 
 
-@pytest.mark.parametrize(
-    "console", ["", "logging.basicConfig(level='INFO')", "logging.basicConfig(force=True)"]
-)
+@pytest.mark.parametrize("console", ["", "format=FORM, level=20", "format=FORM, force=True"])
 @pytest.mark.parametrize("when", ["before", "after", "around", "again"])
 def test_reload(child: Any, arrived: Any, insights: Any, when: str, console: str) -> None:
     """importlib.reload(logging), with basicConfig after it: loggers of before and after it go on, and ours."""
@@ -44,8 +42,8 @@ def test_reload(child: Any, arrived: Any, insights: Any, when: str, console: str
     }[when]
     code = (
         SETUP
-        + "old = logging.getLogger('old')\n"
-        + setup.format(console)
+        + "old = logging.getLogger('old'); FORM = 'MINE %(message)s'\n"
+        + setup.format(f"logging.basicConfig({console})" if console else "")
         + "new = logging.getLogger('new')\n"
         "old.info('of before'); new.info('of after'); log.info('ours'); logging.warning('of the root')\n"
         "try: 1 / 0\nexcept ZeroDivisionError: old.exception('failed')\n"
@@ -58,6 +56,7 @@ def test_reload(child: Any, arrived: Any, insights: Any, when: str, console: str
     assert found.messages == messages
     assert len(found.of("Exception")) == 1
     assert {message: shown(message, ran) for message in messages} == dict.fromkeys(messages, 1)
+    assert ran.stderr.count("MINE of after") == bool(console)
     assert found.twice == []
 
 
