@@ -104,14 +104,16 @@ class Gate(RunGate):
 
         return lines(items, description, total, say)
 
-    def end_step(self, began: float, result: str) -> None:
-        """Write the step's one request, once, and only for the first rank; `result` "" is success."""
+    def end_step(self, began: float, seconds: float, result: str) -> None:
+        """Write the step's one request, once, and only for the first rank; `result` "" is success.
+
+        `seconds`: how long the step took, whatever was done to the clock meanwhile.
+        """
         if self._forms is None or self._ended or self._forms.stamp.identity.rank not in (None, 0):
             return
         self._ended = True
         who = self._forms.stamp.identity
         under = (who.operation_id, who.parent_span_id)
-        seconds = time.time() - began
         self.guarded(
             lambda: self.timed(
                 "RequestData",
