@@ -75,7 +75,8 @@ def exception(given: object) -> BaseException | None:
         return given
     if isinstance(given, tuple):
         return given[1] if len(given) == 3 and isinstance(given[1], BaseException) else None
-    return sys.exc_info()[1] if given else None
+    said_so = issubclass(type(given), (int, str)) and bool(given)  # an array has no truth to ask for
+    return sys.exc_info()[1] if said_so else None
 
 
 def logged_at(entry: logging.LogRecord) -> Place:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import secrets
 import sys
 import time
@@ -176,4 +177,8 @@ def _number(name: str, value: object) -> Number:
     if found is None:
         raise MetricError(f"{name}: a metric is a number, got {brief(value)}"
                           f" ({type(value).__name__})")  # fmt: skip
+    if isinstance(found, int) and not -_GREATEST <= found <= _GREATEST:
+        return (
+            math.inf if found > 0 else -math.inf
+        )  # no double holds it, and no reader of ours takes its digits
     return float(found) if isinstance(found, bool) else found

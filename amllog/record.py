@@ -27,6 +27,7 @@ LEFT_OUT = "dimensions_left_out"  # how many did not fit into the item
 _KEPT = {LEFT_OUT, "record_id", "step_id", "parent_run_id", "run_metric", "run_metric_data", "run_id", "step"}
 _LIMITS = (MAX_KEY, MAX_EVENT_NAME, MAX_NAME, MAX_VALUE, MAX_MESSAGE)
 _SHORT = 200
+_CROWD = 400  # dimensions, which fill an item even where all are short
 EMPTY = "(empty)"  # the service takes no record without a message or a name
 
 # Every line begins with the time, at a fixed place, so that age and addressee are read without parsing.
@@ -217,6 +218,9 @@ def _shrink(envelope: dict[str, Any], excess: int) -> None:
     """Takes some of `excess` bytes off: from the longest text; where all are short, from the frames of a stack,
     then from the dimensions."""
     data = envelope["data"]["baseData"]
+    if len(data["properties"]) > _CROWD:  # cutting so many one by one takes seconds
+        _leave_out(data["properties"])
+        return
     owner, member = max(_texts(data), key=lambda place: len(place[0][place[1]]))
     value = owner[member]
     if len(value) > _SHORT:
@@ -228,7 +232,11 @@ def _shrink(envelope: dict[str, Any], excess: int) -> None:
         longest = max(stacks, key=len)
         del longest[len(longest) // 2 :]
         return
-    dimensions = data["properties"]
+    _leave_out(data["properties"])
+
+
+def _leave_out(dimensions: dict[str, str]) -> None:
+    """Half of the dimensions, with a mark that says how many were left out."""
     left_out = int(dimensions.pop(LEFT_OUT, 0))
     free = [name for name in dimensions if name not in _KEPT]
     for name in free[len(free) // 2 :]:

@@ -17,6 +17,7 @@ from typing import Any, cast
 MAX_NODES = 1_000
 MAX_CHARACTERS = 32_768  # of the texts inside a container; a text of its own is cut by who knows its limit
 MAX_DEPTH = 8
+MAX_BYTES = 131_072  # that are decoded: more than any text of a record has
 
 _SCALARS = (str, bool, int, float, type(None))
 
@@ -77,6 +78,8 @@ def number(value: object) -> float | int | None:
             return number(item)
         if hasattr(type(value), "__float__"):
             return float(cast(Any, value))
+    except OverflowError:  # of a Fraction, say
+        return math.inf if cast(Any, value) > 0 else -math.inf
     except Exception:  # an array of many, a complex, a broken __float__: no number
         return None
     return None
@@ -96,7 +99,10 @@ def _int(value: Any) -> str:
 
 
 def _bytes(value: Any) -> str:
-    return bytes(value).decode("utf-8", "backslashreplace")
+    if len(value) <= MAX_BYTES:
+        return bytes(value).decode("utf-8", "backslashreplace")
+    # Megabytes would take seconds, and nobody keeps so much of them: only the length is that of the whole.
+    return bytes(value[:MAX_BYTES]).decode("utf-8", "backslashreplace").ljust(len(value))
 
 
 def _json(value: object) -> str:

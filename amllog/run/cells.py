@@ -71,8 +71,8 @@ def step_number(step: object) -> int | None:
     if step is None:
         return None
     value = text.number(step)
-    if value is None or not math.isfinite(value):
-        raise MetricError(f"a step is a whole number, got {brief(step)}")
+    if value is None or not -(2**63) <= value < 2**63:  # NaN and infinities are not either
+        raise MetricError(f"a step is a whole number of at most 64 bits, got {brief(step)}")
     return int(value)
 
 
