@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from amllog.segment import Segment
 
 Wants = Callable[[bytes], bool]
+UNREADABLE = "the journal cannot be read"
 
 
 class OutletAccount:
@@ -38,7 +39,11 @@ class OutletAccount:
         reasons = "; ".join(f"{count} × {reason}" for reason, count in sorted(self.refused.items()))
         if reasons:
             parts[-1] += f" ({reasons})"
-        return ", ".join(parts) + (f"; last trouble: {self.trouble}" if self.trouble and self.waiting else "")
+        return ", ".join(parts) + (
+            f"; last trouble: {self.trouble}"
+            if self.trouble and (self.waiting or self.trouble.startswith(UNREADABLE))
+            else ""
+        )
 
     def __repr__(self) -> str:
         return f"<OutletAccount: {self}>"
@@ -93,9 +98,13 @@ def tally(
     accepted = sum(unwritten.values())
     sums = {name: OutletAccount(0, 0, unwritten) for name in wants}
     for segment in segments:  # once through: of many files, one is open at a time
-        accepted += segment.count()
-        for name, test in wants.items():
-            _add(sums[name], segment, name, test)
+        try:
+            accepted += segment.count()
+            for name, test in wants.items():
+                _add(sums[name], segment, name, test)
+        except OSError as error:  # what it holds is not known now: said, and left out
+            for outlet in sums.values():
+                outlet.trouble = f"{UNREADABLE}: {error.strerror or type(error).__name__}"
     return Account(accepted, sums, directory)
 
 

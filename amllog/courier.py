@@ -6,12 +6,14 @@ In: the journal's segments, and those of processes that are gone. Out: offers to
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import threading
 import time
 from collections.abc import Callable, Sequence
 from queue import Empty, SimpleQueue
 
+from amllog.account import UNREADABLE
 from amllog.deferral import Deferral
 from amllog.delivery import Outlet, Route
 from amllog.journal import Journal
@@ -30,8 +32,11 @@ class Courier:
     Around a fork it is away: a child begins with all locks as they were, also those of threads that it does not have.
     """
 
-    def __init__(self, journal: Journal, node: str, *, worker: bool) -> None:
+    def __init__(
+        self, journal: Journal, node: str, notice: Callable[[str, int], None], *, worker: bool
+    ) -> None:
         """`worker`: whether SIGTERM ends this process without asking (deferral)."""
+        self._notice = notice
         self.journal = journal
         self.routes: list[Route] = []
         self.leftovers_delivered = 0
@@ -50,6 +55,7 @@ class Courier:
         self._look = 0.0  # when to look at the journal again, unless woken
         self._deadline: float | None = None  # of a drain that somebody waits for
         self._leftovers_due = 0.0
+        self._settled: set[str] = set()  # files of processes that are gone in which nothing waits
 
     @property
     def started(self) -> bool:
@@ -61,6 +67,7 @@ class Courier:
         self.journal.outlets = tuple(outlet.name for outlet in outlets)
         self.routes = [Route(outlet) for outlet in outlets]
         self._leftovers_due = 0.0
+        self._settled = set()
 
     def start(self) -> None:
         """Start the thread if it does not run; harmless while the interpreter shuts down."""
@@ -156,9 +163,15 @@ class Courier:
                     return
             try:
                 busy = self._round()
-            except OSError:  # the directory went away or cannot be read: it is looked at again
+            except OSError as error:  # the journal went away or cannot be read: it is looked at again
                 busy = False
+                self._tell(f"{UNREADABLE}: {error.strerror or type(error).__name__}")
             self._look = time.monotonic() + LINGER_SECONDS
+
+    def _tell(self, trouble: str) -> None:
+        for route in self.routes:
+            route.trouble = trouble
+        self._notice(f"{trouble}; what is in it waits", logging.WARNING)
 
     def _ended(self) -> bool:
         """Whether the thread is to end now; if a fork is why, there is none from here on."""
@@ -200,7 +213,7 @@ class Courier:
 
     def _deliver_leftovers(self) -> None:
         """Send what processes that are gone left in the directory, as long as the outlets take it."""
-        for segment in leftovers(self.journal.directory, self._node, self.journal.outlets):
+        for segment in leftovers(self.journal.directory, self._node, self.journal.outlets, self._settled):
             self._claimed = segment
             before = self._delivered(segment)
             for route in self.routes:
@@ -209,6 +222,8 @@ class Courier:
             self.leftovers_delivered += self._delivered(segment) - before
             self._claimed = None
             segment.close()
+            if segment.unnoted:  # sent, but nobody will know: at least not by us again and again
+                self._settled.add(segment.path.name)
             if self._away() or all(route.due > time.monotonic() for route in self.routes):
                 return
 

@@ -35,14 +35,15 @@ class Delivery:
         self._names = [outlet.name for outlet in outlets]
         self._deadline = time.monotonic() + seconds
         self._settled: set[str] = set()
+        self._unnoted = ""
 
     def deliver(self, tell: Callable[[str], None]) -> None:
         """Offer everything that waits, again where an outlet fails; `tell` hears what the trouble is."""
         told: set[str] = set()
         while self._pass() or self._pauses():
-            for route in self._routes:
-                trouble = f"{route.outlet.name}: {route.trouble}"
-                if route.trouble and trouble not in told:
+            troubles = [f"{route.outlet.name}: {route.trouble}" for route in self._routes if route.trouble]
+            for trouble in [*troubles, *filter(None, [self._unnoted])]:
+                if trouble not in told:
                     told.add(trouble)
                     tell(trouble)
             pauses = self._pauses()
@@ -82,6 +83,9 @@ class Delivery:
             finally:
                 for segment in together:
                     segment.close()
+                    if segment.unnoted:  # what was sent of it is known here alone, and sent no second time
+                        self._settled.add(segment.path.name)
+                        self._unnoted = f"what was sent cannot be noted ({segment.unnoted}), and may come twice"
         return settled
 
     def _may(self, route: Route) -> bool:

@@ -50,7 +50,7 @@ class Post:
         self._journal = self._try(lambda: directory) or self._try(spare_directory)
         if self._journal is not None:
             self.directory = self._journal.directory
-            self._courier = Courier(self._journal, node, worker=self._worker or is_worker())
+            self._courier = Courier(self._journal, node, self._notice, worker=self._worker or is_worker())
 
     def address(self, key: str) -> None:
         """Say to which instrumentation key the next lines go: a file has one, and its lines wait for it."""
@@ -72,6 +72,8 @@ class Post:
         if journal is None or courier is None:
             return self._append_first(line)
         kept = journal.append(line)
+        if not kept and journal.unwritten:
+            self._notice(f"records are refused: {' and '.join(journal.unwritten.copy())}", logging.WARNING)
         if not courier.started and self.outlets:
             courier.start()
         return kept

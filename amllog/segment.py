@@ -49,13 +49,16 @@ class Segment:
         self._ack_fd: int | None = None
         self._progress = _read_acks(self._acks)
         self._counted = (0, 0)  # lines in the first so many bytes
+        self.unnoted = ""  # why an acknowledgement could not be written, if one could not
         self._keyless = 0  # bytes without any instrumentation key
         self._key = b""
 
     @property
     def size(self) -> int:
-        """Bytes in the file now; 0 once it is removed or closed."""
-        return os.fstat(self._fd).st_size if self._fd >= 0 else 0
+        """Bytes in the file now; 0 once it is removed or closed, also by others."""
+        with contextlib.suppress(OSError):
+            return os.fstat(self._fd).st_size if self._fd >= 0 else 0
+        return 0
 
     def progress(self, outlet: str) -> Progress:
         """How far `outlet` is."""
@@ -126,13 +129,15 @@ class Segment:
             entry["refused"] = dict(refused)
         if again:
             entry["again"] = list(again)
-        with contextlib.suppress(OSError):  # no folder, a full disk: known here, and sent again by the next
+        try:
             if self._ack_fd is None:
                 self._ack_fd = os.open(self._acks, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
                 size = os.fstat(self._ack_fd).st_size
                 if size and _pread(self._ack_fd, 1, size - 1) != b"\n":  # a kill has torn its last line
                     os.write(self._ack_fd, b"\n")
             os.write(self._ack_fd, json.dumps(entry).encode() + b"\n")
+        except OSError as error:  # no folder, a full disk: known here, and sent again by the next
+            self.unnoted = error.strerror or type(error).__name__
 
     def remove(self) -> None:
         """Delete the file; what it held and what was settled of it stays known."""
