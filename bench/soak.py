@@ -1,0 +1,222 @@
+"""Whether amllog holds while everything around it fails: `python bench/soak.py [--minutes 10] [--rate 2000]`.
+
+In: minutes, records per second. Out: a table of what was checked, with the figures; exit code 1 if a check fails.
+A script logs from four threads, without a pause, while the far side fails in a new way every few seconds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any, NamedTuple
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+from amllog.local import AzureOnThisMachine
+from amllog.local.faults import Fault
+
+GRACE_SECONDS = 5.0
+SLACK_SECONDS = 5.0  # of a busy machine, beside the grace
+FLAT_BYTES = 15 * 1024 * 1024  # the most that the second half may have over the first, after the warm-up
+LAST = 100  # records that are logged while the far side hangs, right before the end
+THREADS = 4
+MAX_FILES = 64
+
+FAULTS: dict[str, list[Fault]] = {
+    "503": [Fault(status=503)],
+    "429": [Fault(status=429, headers={"Retry-After": "2"}, times=2)],
+    "slow": [Fault(seconds=1.0)],
+    "drops": [Fault(drops=0.02, times=2)],
+    "hangs": [Fault(hang="before headers")],
+    "hangs after the headers": [Fault(hang="after headers")],
+    "closes": [Fault(close=True)],
+    "answer lost": [Fault(close=True, carried_out=True, times=1)],
+    "206, some later": [Fault(item=r'"message":\s?"\w+ \d*7"', status=429, message="later", times=3)],
+    "206, some refused": [Fault(item=r'"message":\s?"\w+ \d*77"', status=400, message="bad")],
+    "206, some sampled out": [Fault(item=r'"message":\s?"\w+ \d*88"', status=206, message="Telemetry sampled out.")],
+    "206, unreadable": [Fault(status=206, body="?", times=2)],
+    "refused": [],  # nobody listens
+}  # fmt: skip
+
+
+class Check(NamedTuple):
+    """One promise, the figures, and whether it held."""
+
+    what: str
+    figures: str
+    holds: bool
+
+
+def script(seconds: float, rate: float) -> None:
+    """The process under test: log, watch its own memory, threads and files, and tell."""
+    import amllog
+
+    log = amllog.setup(
+        driver_level="CRITICAL", grace_seconds=GRACE_SECONDS, journal_max_bytes="256 MiB", capture="logging"
+    )
+    over, calls, samples = time.monotonic() + seconds, Counter[int](), []
+
+    def work(name: int) -> None:
+        number = 0
+        while time.monotonic() < over:
+            for _ in range(20):
+                log.info("record %d", number, thread=name)
+                number += 1
+            log.metric("loss", number / 7, step=number)
+            with log.span("part", thread=name):
+                number += 1
+            calls[name] += 22
+            time.sleep(22 * THREADS / rate)
+
+    threads = [threading.Thread(target=work, args=(name,)) for name in range(THREADS)]
+    for thread in threads:
+        thread.start()
+    while any(thread.is_alive() for thread in threads):
+        ours = sum(one.name.startswith("amllog") for one in threading.enumerate())
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+        samples.append((pages * os.sysconf("SC_PAGE_SIZE"), len(os.listdir("/proc/self/fd")), ours))
+        time.sleep(min(1.0, seconds / 20))
+    _say({"samples": samples})
+    sys.stdin.readline()  # the far side is well now
+    account = amllog.flush(120)
+    insights = account.outlets["app_insights"]
+    _say({
+        "calls": sum(calls.values()), "accepted": account.accepted,
+        "delivered": insights.delivered, "waiting": insights.waiting, "refused": insights.refused,
+    })  # fmt: skip
+    sys.stdin.readline()  # the far side hangs now
+    for number in range(LAST):
+        log.info("last %d", number)
+    _say({"bye": True})
+
+
+def _say(found: dict[str, Any]) -> None:
+    print(json.dumps(found), flush=True)
+
+
+def weather(azure: AzureOnThisMachine, over: threading.Event, seen: Counter[str], seconds: float) -> None:
+    """Change what is wrong with the far side, with a while in between in which it is well, until it is over."""
+    while not over.is_set():
+        name = min(FAULTS, key=lambda one: (seen[one], random.random()))
+        seen[name] += 1
+        azure.faults.put(*FAULTS[name])
+        if name == "refused":
+            azure.stop()
+        over.wait(random.uniform(0.3, 1.7) * seconds)
+        azure.faults.clear()
+        if name == "refused":
+            azure.start()
+        over.wait(random.uniform(0.3, 1.7) * seconds)
+
+
+def soak(minutes: float, rate: float, folder: Path) -> tuple[list[Check], Counter[str]]:
+    """All of it; the checks, and how often each fault was on."""
+    seen, over = Counter[str](), threading.Event()
+    with AzureOnThisMachine(folder / "azure") as azure:
+        environment = {
+            **{name: value for name, value in os.environ.items() if not name.startswith(("AMLLOG_", "AZUREML_"))},
+            "APPLICATIONINSIGHTS_CONNECTION_STRING": azure.connection_string,
+            "PYTHONPATH": str(Path(__file__).parent.parent),
+        }  # fmt: skip
+        process = subprocess.Popen(
+            [sys.executable, __file__, "--script", str(minutes * 60), "--rate", str(rate)],
+            cwd=folder, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        assert process.stdin is not None
+        assert process.stdout is not None
+        sky = threading.Thread(target=weather, args=(azure, over, seen, min(4.0, minutes * 2)))
+        sky.start()
+        samples = json.loads(process.stdout.readline())["samples"]
+        over.set()
+        sky.join()
+        print("well", file=process.stdin, flush=True)
+        account = json.loads(process.stdout.readline())
+        azure.faults.put(Fault(hang="before headers"))
+        print("hangs", file=process.stdin, flush=True)
+        process.stdout.readline()
+        bye = time.monotonic()
+        code = process.wait(120)
+        exit_seconds = time.monotonic() - bye
+        azure.faults.clear()
+        delivery = [sys.executable, "-m", "amllog", "deliver", ".amllog"]
+        subprocess.run(delivery, cwd=folder, env=environment, check=False, capture_output=True, timeout=300)
+        ids = Counter(_record_ids(folder / "azure"))
+    return [*_of_process(samples), *_of_account(account, ids), _of_exit(code, exit_seconds)], seen
+
+
+def _record_ids(directory: Path) -> list[str]:
+    """The record ids that arrived, as often as they did."""
+    return [
+        found
+        for path in directory.rglob("*.jsonl")
+        for line in path.open(encoding="utf-8")
+        for found in re.findall(r'"record_id": ?"([^"]+)"', line)
+    ]
+
+
+def _of_process(samples: list[list[int]]) -> list[Check]:
+    memory, files, threads = ([sample[index] for sample in samples] for index in range(3))
+    warm = memory[len(memory) // 5 :]
+    halves = statistics.median(warm[: len(warm) // 2]), statistics.median(warm[len(warm) // 2 :])
+    told = "{:.1f} MB, then {:.1f} MB; at most {:.1f} MB".format(
+        *(one / 1e6 for one in (*halves, max(memory)))
+    )
+    return [
+        Check("memory is flat after the warm-up", told, halves[1] - halves[0] <= FLAT_BYTES),
+        Check("open files are bounded", f"at most {max(files)}", max(files) <= MAX_FILES),
+        Check("one thread", f"at most {max(threads)}", max(threads) == 1),
+    ]
+
+
+def _of_account(account: dict[str, Any], ids: Counter[str]) -> list[Check]:
+    refused = sum(account["refused"].values())
+    total = account["delivered"] + account["waiting"] + refused
+    reasons = "; ".join(f"{count} x {reason}" for reason, count in account["refused"].items())
+    calls, after = account["calls"], LAST + 1  # and how the step ended
+    told = f"{calls:,} calls = {account['delivered']:,} + {account['waiting']:,} + {refused:,} ({reasons})"
+    arrived = account["delivered"] + account["waiting"] + after
+    twice = sum(ids.values()) - len(ids)
+    return [
+        Check("calls = accepted = delivered + waiting + refused", told, calls == account["accepted"] == total),
+        Check("each delivered record is there", f"{len(ids):,} of {arrived:,}", len(ids) == arrived),
+        Check("twice only where an answer was lost, with the same id", f"{twice:,} times", twice < len(ids) / 5),
+    ]  # fmt: skip
+
+
+def _of_exit(code: int, seconds: float) -> Check:
+    holds = code == 0 and seconds <= GRACE_SECONDS + SLACK_SECONDS
+    return Check(f"exit within {GRACE_SECONDS:g} s of grace, the far side hanging", f"{seconds:.1f} s", holds)
+
+
+def main() -> int:
+    """Run it, print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--minutes", type=float, default=10.0)
+    parser.add_argument("--rate", type=float, default=2000.0)
+    parser.add_argument("--script", type=float, metavar="SECONDS", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.script:
+        script(options.script, options.rate)
+        return 0
+    with tempfile.TemporaryDirectory() as folder:
+        checks, seen = soak(options.minutes, options.rate, Path(folder))
+    print("| check | figures | holds |\n|---|---|---|")
+    for check in checks:
+        print(f"| {check.what} | {check.figures} | {'yes' if check.holds else 'NO'} |")
+    print("\nfaults: " + ", ".join(f"{name} {count}" for name, count in seen.items()))
+    return int(not all(check.holds for check in checks))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
