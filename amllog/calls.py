@@ -56,6 +56,8 @@ def formatted(entry: logging.LogRecord) -> str:
     args = entry.args
     if not args:
         return text.of(entry.msg)
+    if type(args) is tuple and type(args[0]) in _USUAL:
+        return _percent(text.of(entry.msg), args)
     return message(entry.msg, args if isinstance(args, tuple) else (args,))[0]
 
 

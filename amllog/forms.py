@@ -1,6 +1,6 @@
 """Drafts → lines: what many records of a process share is encoded once, and each record fills in the rest.
 
-In: a draft with its id and its span. Out: its line, with the members of `record.envelope`. The long way, by a whole
+In: a draft, its id and its span. Out: its line, with the members of `record.envelope`. The long way, by a whole
 envelope, is for a name that stands twice, a lone surrogate, a line over the limit, and telemetry processors.
 """
 
@@ -39,6 +39,7 @@ class Printed(NamedTuple):
 
     shared: dict[str, str]
     encoded: bytes
+    names: frozenset[str]  # theirs and the record id's
 
 
 class Forms:
@@ -53,28 +54,29 @@ class Forms:
         self._spans: dict[tuple[str, str], bytes] = {}
         self._places: dict[tuple[Place, str, str], Printed] = {}
 
-    def line(self, draft: Draft, own: dict[str, str], span: tuple[str, str]) -> bytes:
-        """The line of `draft` with the dimensions `own`, under `span`: (operation id, parent id)."""
+    def line(self, draft: Draft, record_id: str, span: tuple[str, str]) -> bytes:
+        """The line of `draft` under `span`: (operation id, parent id)."""
         key = draft.place, draft.logger, draft.level_name
         printed = self._places.get(key) or self._print_place(key)
-        if not self.processors and printed.encoded and printed.shared.keys().isdisjoint(own):
-            line = self._filled_in(draft, printed, own, span)
-            if len(line) <= record.MAX_ITEM_BYTES and line:
+        if not self.processors and printed.encoded and printed.names.isdisjoint(draft.own):
+            line = self._filled_in(draft, printed.encoded, record_id, span)
+            if line and len(line) <= record.MAX_ITEM_BYTES:
                 return line
-        return self._whole(draft, {**printed.shared, **own}, span)
+        return self._whole(draft, {**printed.shared, **draft.own, "record_id": record_id}, span)
 
-    def _filled_in(self, draft: Draft, printed: Printed, own: dict[str, str], span: tuple[str, str]) -> bytes:
+    def _filled_in(self, draft: Draft, shared: bytes, record_id: str, span: tuple[str, str]) -> bytes:
         """The form with the record's own parts; b"" if a text of its own has a lone surrogate."""
         form = draft.kind, draft.level >= self.stamp.insights_level
         head = self._heads.get(form) or self._print_head(*form)
         try:
             tags = self._spans.get(span) or self._print_span(span)
-            data, dimensions = self._dumps(draft.data), self._dumps(own)
+            data = self._dumps(draft.data)[1:-1]
+            own = self._dumps(draft.own)[1:-1] + b"," if draft.own else b""
         except TypeError:
             return b""
         time = record.timestamp(draft.seconds).encode()
-        return b"".join((b'{"time":"', time, head, tags, _DATA[draft.kind], data[1:-1], b',"properties":{',
-                         printed.encoded, dimensions[1:], b"}}}\n"))  # fmt: skip
+        return b"".join((b'{"time":"', time, head, tags, _DATA[draft.kind], data, b',"properties":{', shared,
+                         own, b'"record_id":"', record_id.encode(), b'"}}}}\n'))  # fmt: skip
 
     def _whole(self, draft: Draft, properties: dict[str, str], span: tuple[str, str]) -> bytes:
         sender = self.stamp.sender
@@ -120,7 +122,7 @@ class Forms:
             encoded = self._dumps(shared)[1:-1] + b","
         except TypeError:  # a lone surrogate: the long way for all of them
             encoded = b""
-        return _remembered(self._places, key, Printed(shared, encoded))
+        return _remembered(self._places, key, Printed(shared, encoded, frozenset((*shared, "record_id"))))
 
 
 def _remembered(forms: dict[Any, Any], key: Any, form: Any) -> Any:

@@ -220,8 +220,8 @@ class Intake:
         identity = forms.stamp.identity
         if not parent and draft.kind != "RequestData":  # which is the step itself
             parent = identity.span_id
-        own = {**draft.own, "record_id": f"{self._series}-{next(self._numbers):x}"}
-        append(forms.line(draft, own, (operation or identity.operation_id, parent)))
+        record_id = f"{self._series}-{next(self._numbers):x}"
+        append(forms.line(draft, record_id, (operation or identity.operation_id, parent)))
 
     def _fault(self, fault: Exception) -> None:
         if self.strict:

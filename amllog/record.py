@@ -95,9 +95,10 @@ def timestamp(seconds: float) -> str:
     whole = int(within)
     known, prefix = _second[0]
     if known != whole:
-        prefix = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(whole))
+        prefix = time.strftime("%Y-%m-%dT%H:%M:%S.", time.gmtime(whole))
         _second[0] = (whole, prefix)
-    said = f"{prefix}.{int((within - whole) * 1e6):06d}Z"
+    micros = str(1_000_000 + int((within - whole) * 1e6))  # its leading 1 makes six digits of any
+    said = f"{prefix}{micros[1:]}Z"
     _instant[0] = (seconds, said)
     return said
 

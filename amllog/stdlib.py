@@ -62,14 +62,15 @@ class Loggers:
 
     def take(self, entry: logging.LogRecord) -> None:
         """A record that our handler was given."""
-        if entry.levelno < self._gate.threshold or (entry.threadName or "").startswith(THREADS):
+        level, thread, way = entry.levelno, entry.threadName, self._way
+        if level < self._gate.threshold or (thread is not None and thread.startswith(THREADS)):
             return
-        if entry.levelno < logging.WARNING and entry.name.startswith(QUIET):
+        if level < logging.WARNING and entry.name.startswith(QUIET):
             return
-        if self._way.taken is entry:  # `library.handlers = root.handlers`: ours is on its way twice
+        if way.taken is entry:  # `library.handlers = root.handlers`: ours is on its way twice
             return
-        self._way.taken = entry
-        self._gate.take(entry, shown=self._is_shown(entry))
+        way.taken = entry
+        self._gate.take(entry, shown=bool(way.handlers) and self._is_shown(entry))
 
     def _hear(self) -> None:
         """Put handler and hooks on what has none yet: everything, or what a reload of logging has made."""
@@ -92,13 +93,17 @@ class Loggers:
                 return dispatch(logger, entry)
             if own not in logger.root.handlers:  # somebody's logging configuration has removed it
                 logger.root.addHandler(own)
-            way = _handlers(logger)
+            way, state = _handlers(logger), self._way
+            if len(way) == 1 and way[0] is own and state.taken is None:  # nobody else hears it: the usual way
+                try:
+                    return dispatch(logger, entry)
+                finally:
+                    state.taken = None
             for one in way:
                 if one is not own:
                     self._meet(one)
             if self.handler is not own:  # what was met has changed the session: once more, with the new hooks
                 return logger.callHandlers(entry)
-            state = self._way
             before = state.handlers, state.taken
             state.handlers, state.taken = way, None
             try:
@@ -144,7 +149,7 @@ class PlainHandler(logging.Handler):
 
     def handle(self, record: logging.LogRecord) -> bool:
         """Without a lock: the intake needs none, and a forked child could inherit it locked."""
-        passed = bool(self.filter(record))
+        passed = not self.filters or bool(self.filter(record))
         if passed:
             self._take(record)
         return passed
@@ -173,7 +178,8 @@ def _handlers(logger: logging.Logger) -> tuple[logging.Handler, ...]:
     found: list[logging.Handler] = []
     current: logging.Logger | None = logger
     while current is not None:
-        found += current.handlers
+        if current.handlers:
+            found += current.handlers
         current = current.parent if current.propagate else None
     if not found and logging.lastResort is not None:
         found.append(logging.lastResort)

@@ -24,7 +24,7 @@ WHO = Identity(
 )  # fmt: skip
 texts = st.text(st.characters() | st.characters(categories=["Cs"]), max_size=40)
 names = texts | st.sampled_from(
-    ["step_id", "module", "fileName", "lineNumber", "logger", "level", "team", "x"]
+    ["step_id", "record_id", "module", "fileName", "lineNumber", "logger", "level", "team", "x"]
 )
 data_of_kinds = st.sampled_from(sorted(record.KINDS)).flatmap(
     lambda kind: st.tuples(st.just(kind), st.fixed_dictionaries({"name": texts, "n": st.integers(0, 9)}))
@@ -78,8 +78,9 @@ def test_both_ways(draft: Draft, operation: str, parent: str) -> None:
 @pytest.mark.parametrize("value", ["v" * 70_000, "\ud800" * 10])
 def test_the_long_way(value: str) -> None:
     """What no form can hold is cut or escaped, and still arrives as one line within the limit."""
-    draft = Draft(1.0, 20, "train", "MessageData", {"message": "said"}, {}, Place("m", "m.py", 3))
-    line = made().line(draft, {"big": value, "record_id": "r-1"}, ("op", "span"))
+    own = {"big": value}
+    draft = Draft(1.0, 20, "train", "MessageData", {"message": "said"}, own, Place("m", "m.py", 3))
+    line = made().line(draft, "r-1", ("op", "span"))
     assert len(line) <= record.MAX_ITEM_BYTES
     assert told(line)["data"]["baseData"]["properties"]["record_id"] == "r-1"
 
@@ -87,7 +88,7 @@ def test_the_long_way(value: str) -> None:
 def test_a_stamp_with_lone_surrogates() -> None:
     """Dimensions of the setup that no UTF-8 can hold are escaped on every record."""
     draft = Draft(1.0, 20, "train", "MessageData", {"message": "said"}, {}, Place("m", "m.py", 3))
-    line = made({"team": "\udc80"}).line(draft, {"record_id": "r-1"}, ("op", "span"))
+    line = made({"team": "\udc80"}).line(draft, "r-1", ("op", "span"))
     assert told(line)["data"]["baseData"]["properties"]["team"] == "\\udc80"
 
 
@@ -96,6 +97,6 @@ def test_many_spans() -> None:
     found = made()
     draft = Draft(1.0, 20, "train", "MessageData", {"message": "said"}, {}, Place("m", "m.py", 3))
     for number in range(forms.MAX_FORMS * 2 + 10):
-        line = found.line(draft, {"record_id": "r"}, ("op", str(number)))
+        line = found.line(draft, "r", ("op", str(number)))
         assert f'"ai.operation.parentId":"{number}"'.encode() in line
     assert len(found._spans) <= forms.MAX_FORMS

@@ -48,7 +48,7 @@ def make_handler(
 
         def handle(self, record: logging.LogRecord) -> Any:
             """Without the handler's lock: the intake needs none, and the stock one has none since Python 3.13."""
-            passed = self.filter(record)
+            passed = not self.filters or self.filter(record)
             if passed:
                 take(record)
             return passed
