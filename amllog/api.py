@@ -6,6 +6,7 @@ made of are loaded with the first call.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import threading
@@ -34,8 +35,22 @@ def session() -> Session:
 
 
 def voice(name: str) -> Voice:
-    """The voice of a logger's name; how pickled loggers find the session of their process."""
-    return Voice(name, session().gate, voice)
+    """The voice of a logger's name."""
+    return Voice(name, session().gate, unpickled)
+
+
+def unpickled(name: str) -> Voice:
+    """The voice of a logger that was pickled: a worker process sets up as its parent did, unless it has already."""
+    if session().identity is None:
+        from amllog import inheritance
+        from amllog.errors import ConfigError
+        from amllog.whereabouts import is_worker
+
+        arguments = inheritance.found(os.environ) if is_worker() else None
+        if arguments is not None:
+            with contextlib.suppress(ConfigError):  # left by another amllog, or the environment has changed
+                session().setup(arguments)
+    return voice(name)
 
 
 def setup(**settings: Any) -> Logger:

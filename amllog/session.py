@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from amllog import identities, settings as config
+from amllog import identities, inheritance, settings as config
 from amllog.account import Account
 from amllog.capture import Capture
 from amllog.delivery import Outlet
@@ -85,6 +85,7 @@ class Session:
             self.gate.directory = self._post.directory
             self._compose()
             self._watch_process()
+            inheritance.leave(os.environ, arguments, self._directory)
 
     def _find_identity(self) -> Identity:
         default = Path("logs", "amllog") if identities.is_job(os.environ) else Path(".amllog")
@@ -163,7 +164,11 @@ class Session:
 
     def _watch_process(self) -> None:
         if self._events is None:
-            forks = Forks(self._before_fork, self._in_parent, self._in_child)
+            forks = Forks(
+                lambda: self._post.before_fork(),  # noqa: PLW0108  # shutdown() makes another post
+                lambda: self._post.after_fork(),  # noqa: PLW0108
+                self._in_child,
+            )
             self._events = ProcessEvents(self._at_exit, self._at_term, forks)
         if not is_worker():
             self._events.watch_sigterm()
@@ -216,6 +221,7 @@ class Session:
             found = self._post.close(self.settings.grace_seconds if timeout is None else timeout)
             if os.environ.get(identities.LOCAL_RUN) == identities.local_mark(self.identity):
                 del os.environ[identities.LOCAL_RUN]
+            inheritance.take_back(os.environ)
             found = self._complete(found)
             self._forget()
             return found
@@ -245,12 +251,6 @@ class Session:
     def _at_term(self) -> None:
         self._end_step(TERM_EXIT)
         self._post.drain(self.settings.grace_seconds)
-
-    def _before_fork(self) -> None:
-        self._post.before_fork()
-
-    def _in_parent(self) -> None:
-        self._post.after_fork()
 
     def _in_child(self) -> None:
         """In a forked child: nothing of the parent's twice."""

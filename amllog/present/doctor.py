@@ -16,7 +16,7 @@ from argparse import Namespace
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from amllog import api, identities, record, settings as config
+from amllog import api, identities, inheritance, record, settings as config
 from amllog.delivery import Verdict
 from amllog.errors import ConfigError
 from amllog.outlets import assembly
@@ -28,7 +28,11 @@ from amllog.whereabouts import Whereabouts
 
 SEND_SECONDS = 15.0
 _NETWORK = ("fuse", "nfs", "cifs", "smb", "9p", "lustre", "blobfuse")
-_KNOWN = {identities.LOCAL_RUN, *(variable for setting in config.SETTINGS for variable in setting.variables)}
+_KNOWN = {
+    identities.LOCAL_RUN,
+    inheritance.VARIABLE,
+    *(variable for setting in config.SETTINGS for variable in setting.variables),
+}
 _SKEW_SECONDS = 3600.0
 _VARIABLE = "APPLICATIONINSIGHTS_CONNECTION_STRING"
 

@@ -1,0 +1,44 @@
+"""What setup() leaves in the environment for worker processes that never call it.
+
+In: setup()'s arguments. Out: those that a worker can do with, without secrets: what it cannot send it leaves in the
+journal, and its parent, which knows where to, delivers it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, MutableMapping
+from pathlib import Path
+
+from amllog.redaction import Redactor
+
+VARIABLE = "AMLLOG_WORKERS"
+
+
+def leave(environ: MutableMapping[str, str], arguments: Mapping[str, object], directory: Path) -> None:
+    """Tell workers to set up as this process did, with `directory` for their journals."""
+    plain = {name: value for name, value in arguments.items() if _is_plain(value)}
+    environ[VARIABLE] = json.dumps({**plain, "directory": str(directory)})
+
+
+def take_back(environ: MutableMapping[str, str]) -> None:
+    """No more."""
+    environ.pop(VARIABLE, None)
+
+
+def found(environ: Mapping[str, str]) -> dict[str, object] | None:
+    """The arguments that the parent left; None if there are none."""
+    try:
+        arguments = json.loads(environ.get(VARIABLE, ""))
+    except ValueError:
+        return None
+    return arguments if isinstance(arguments, dict) else None
+
+
+def _is_plain(value: object) -> bool:
+    """Whether JSON has it as it is, and nothing in it looks like a secret."""
+    try:
+        written = json.dumps(value)
+    except (TypeError, ValueError, RecursionError):
+        return False
+    return value is not None and Redactor().mask(written) == written

@@ -1,0 +1,189 @@
+"""Workers as joblib, concurrent.futures, a data loader and azureml's own client have them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from amllog.local import AzureOnThisMachine
+
+QUIET = {"AMLLOG_DRIVER_LEVEL": "ERROR"}
+
+# The functions travel with the task: a worker of loky's never runs the script, and so not its setup().
+LOKY = """
+import joblib
+import amllog
+
+def work(number, log):
+    log.info("work %d", number)
+    return amllog.identity().step_id
+
+if __name__ == "__main__":
+    log = amllog.setup().bind(team="nlp")
+    log.info("parent")
+    found = joblib.Parallel(n_jobs=2, backend="loky")(joblib.delayed(work)(n, log) for n in range(10))
+    print("same run:", set(found) == {amllog.identity().step_id})
+"""
+EXECUTOR = """
+import concurrent.futures, multiprocessing
+import amllog
+
+def work(number, log):
+    log.info("work %d", number)
+    return amllog.identity().step_id
+
+if __name__ == "__main__":
+    log = amllog.setup().bind(team="nlp")
+    log.info("parent")
+    context = multiprocessing.get_context("{method}")
+    with concurrent.futures.ProcessPoolExecutor(2, mp_context=context) as pool:
+        found = list(pool.map(work, range(10), [log] * 10))
+    print("same run:", set(found) == {{amllog.identity().step_id}})
+"""
+SCRIPTS = {
+    "loky": LOKY,
+    **{method: EXECUTOR.format(method=method) for method in ("fork", "spawn", "forkserver")},
+}
+
+
+@pytest.mark.parametrize("workers", SCRIPTS)
+def test_executors(child: Any, arrived: Any, insights: Any, tmp_path: Path, workers: str) -> None:
+    """What workers say through a logger they were given arrives once, of the same run, also without a setup()."""
+    script = tmp_path / "train.py"
+    script.write_text(SCRIPTS[workers])
+    ran = child(script, env={**insights, **QUIET}, flags=("-W", "ignore:This process:DeprecationWarning"))
+    found = arrived()
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, "same run: True\n", "")
+    assert sorted(found.messages) == ["parent", *(f"work {number}" for number in range(10))]
+    assert found.twice == []
+    assert [found.properties(f"work {number}").get("team") for number in range(10)] == ["nlp"] * 10
+    assert len(found.of("Request")) == 1
+
+
+def test_what_workers_are_told(child: Any, azure: AzureOnThisMachine, arrived: Any, tmp_path: Path) -> None:
+    """A worker sets up as its parent did, but is told no secret; what it cannot send its parent sends."""
+    code = """
+import concurrent.futures, multiprocessing, os, sys
+import amllog
+
+def work(log):
+    log.debug("worker")
+    return os.environ["AMLLOG_WORKERS"], list(amllog.status().outlets)
+
+if __name__ == "__main__":
+    os.makedirs("kept"); os.makedirs("elsewhere")
+    log = amllog.setup(connection_string=sys.argv[1], directory="kept", level="DEBUG", driver_level="ERROR",
+                       dimensions={"team": "nlp"}, step_name="train")
+    os.chdir("elsewhere")
+    with concurrent.futures.ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        print(*pool.submit(work, log).result(), sep="\\n")
+    amllog.shutdown(10)
+    print("AMLLOG_WORKERS" in os.environ)
+"""
+    script = tmp_path / "train.py"
+    script.write_text(code)
+    ran = child(script, azure.connection_string)
+    told, outlets, left = ran.stdout.splitlines()
+    assert (outlets, left, ran.stderr) == ("['driver_log']", "False", "")
+    assert azure.connection_string not in told and "InstrumentationKey" not in told
+    found = arrived()
+    assert found.messages == ["worker"]
+    assert {"team": "nlp", "step_name": "train"}.items() <= found.properties("worker").items()
+    assert len(found.of("Request")) == 1
+
+
+LOADER = """
+import multiprocessing, queue
+import amllog
+log = amllog.setup()
+
+def load(number, indices, loaded, log):
+    while True:
+        index = indices.get()
+        if index is None:
+            return
+        log.info("loaded %d", index)
+        loaded.put((index, number))
+
+if __name__ == "__main__":
+    context = multiprocessing.get_context("{method}")
+    loaded = context.Queue()
+    indices = [context.Queue() for _ in range(2)]
+    workers = [
+        context.Process(target=load, args=(number, indices[number], loaded, log), daemon=True) for number in range(2)
+    ]
+    for worker in workers: worker.start()
+    for index in range(20): indices[index % 2].put(index)
+    for _ in range(20): log.info("trained on %d", loaded.get()[0])
+    {end}
+    for worker in workers: worker.join()
+    print([worker.exitcode for worker in workers])
+"""
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+@pytest.mark.parametrize(
+    ("end", "code"),
+    [
+        ("for one in indices: one.put(None)", 0),
+        ("for worker in workers: worker.terminate()", -15),
+        ("for worker in workers: worker.kill()", -9),
+    ],
+)
+def test_data_loader(
+    child: Any, arrived: Any, insights: Any, tmp_path: Path, method: str, end: str, code: int
+) -> None:
+    """Workers of a data loader that log while they load, ended as loaders end them, lose and double nothing."""
+    script = tmp_path / "train.py"
+    script.write_text(LOADER.format(method=method, end=end))
+    ran = child(script, env={**insights, **QUIET}, flags=("-W", "ignore:This process:DeprecationWarning"))
+    found = arrived()
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, f"{[code, code]}\n", "")
+    expected = [f"{what} {index}" for what in ("loaded", "trained on") for index in range(20)]
+    assert sorted(found.messages) == sorted(expected)
+    assert found.twice == []
+
+
+METRICS = """
+import multiprocessing, os, sys
+import amllog
+from azureml.core import Run
+run = Run.get_context(allow_offline=False)
+{before}
+log = amllog.setup()
+run.log("theirs", 1)
+log.metric("ours", 2)
+
+def work(_=0):
+    run.log("theirs of a child", 3)
+    log.metric("ours of a child", 4)
+
+{fork}
+run.log("theirs after", 5)
+"""
+
+
+@pytest.mark.parametrize("before", ["", "run.log('early', 0)"])
+@pytest.mark.parametrize(
+    "fork",
+    [
+        "if os.fork(): os.wait()\nelse: work(); os._exit(0)",
+        "if os.fork(): os.wait()\nelse: work(); sys.exit(0)",
+        "with multiprocessing.get_context('fork').Pool(1) as pool: pool.map(work, [0])",
+    ],
+)
+def test_metrics_of_forked_children(child: Any, azure: AzureOnThisMachine, fork: str, before: str) -> None:
+    """What waits in azureml's client or in ours when the process forks is sent once, and so is the child's own."""
+    job = azure.job_environment(run_id="run_1", step_name="train", parent_run_id="pipe_1")
+    ran = child(METRICS.format(fork=fork, before=before), env={**job, **QUIET})
+    assert ran.returncode == 0, ran.stderr
+    assert azure.values("run_1") == {
+        **({"early": [0]} if before else {}),
+        "theirs": [1],
+        "ours": [2],
+        "theirs of a child": [3],
+        "ours of a child": [4],
+        "theirs after": [5],
+    }
