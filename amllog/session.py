@@ -166,7 +166,7 @@ class Session:
         if self._events is None:
             forks = Forks(
                 lambda: self._post.before_fork(),  # noqa: PLW0108  # shutdown() makes another post
-                lambda: self._post.after_fork(),  # noqa: PLW0108
+                lambda: self._post.after_fork(),  # noqa: PLW0108  # the same
                 self._in_child,
             )
             self._events = ProcessEvents(self._at_exit, self._at_term, forks)
