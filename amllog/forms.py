@@ -7,13 +7,14 @@ envelope, is for a name that stands twice, a lone surrogate, a line over the lim
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from amllog import dimensions, record, text
 from amllog.calls import Place
 from amllog.redaction import Redactor
 from amllog.stamp import Stamp
 
+K, V = TypeVar("K"), TypeVar("V")
 MAX_FORMS = 4_096  # of each part: then they begin anew, as a script may have any number of spans and loggers
 
 # baseType → what stands between the envelope's tags and the fields of its data
@@ -125,7 +126,7 @@ class Forms:
         return _remembered(self._places, key, Printed(shared, encoded, frozenset((*shared, "record_id"))))
 
 
-def _remembered(forms: dict[Any, Any], key: Any, form: Any) -> Any:
+def _remembered(forms: dict[K, V], key: K, form: V) -> V:
     if len(forms) >= MAX_FORMS:
         forms.clear()
     forms[key] = form

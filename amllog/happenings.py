@@ -12,7 +12,8 @@ from typing import Any
 
 from amllog import context, record, text
 from amllog.calls import Place
-from amllog.intake import Draft, Intake
+from amllog.forms import Draft
+from amllog.intake import Intake
 from amllog.outlets.driver_log import Line
 
 

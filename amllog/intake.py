@@ -104,8 +104,8 @@ class Intake:
     def take(self, entry: logging.LogRecord, *, shown: bool) -> None:
         """One stdlib record, with `extra`, `custom_dimensions`, and the dict that the old guide passes as args."""
         try:
-            extra = entry.__dict__
-            layers: list[Mapping[Any, object]] = [context.dimensions()]
+            extra, bound = entry.__dict__, context.dimensions()
+            layers: list[Mapping[Any, object]] = [bound] if bound else []
             if len(extra) > _BARE:  # only then there may be keys of the script's own
                 layers.append({key: extra[key] for key in extra.keys() - _STANDARD})
                 if isinstance(extra.get("custom_dimensions"), Mapping):
@@ -116,7 +116,7 @@ class Intake:
                 and "%(" not in text.of(entry.msg)
             ):
                 layers.append(entry.args)
-            own = self._own(*layers)
+            own = self._own(*layers) if layers else {}
             if entry.stack_info:
                 own["stack_info"] = self.redactor.masked(text.of(entry.stack_info), record.MAX_VALUE)
             place = calls.logged_at(entry)

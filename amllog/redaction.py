@@ -103,7 +103,11 @@ class Redactor:
         for value in self._known:
             if value in said:
                 said = said.replace(value, MASK)
-        return _SHAPES.sub(_replace, said) if any(map(said.lower().__contains__, _HINTS)) else said
+        lowered = said.lower()
+        for hint in _HINTS:
+            if hint in lowered:
+                return _SHAPES.sub(_replace, said)
+        return said
 
     def _mask_short(self, said: str) -> str:
         if said.isalnum() and not self._known:  # no shape has letters and digits only

@@ -86,6 +86,8 @@ class Loggers:
         self._hooks.append(Hook(logging, "basicConfig", self._configure_over(logging.basicConfig)))
 
     def _dispatch_over(self, dispatch: Callable[..., None]) -> Callable[..., None]:
+        unhooked = dispatch.__module__ == "logging"  # so that we know what it does
+
         def dispatch_with_ours(logger: logging.Logger, entry: logging.LogRecord) -> None:
             """Offer the record to our handler, wherever it ends and whatever was removed, then go on as ever."""
             own = self.handler
@@ -96,7 +98,11 @@ class Loggers:
             way, state = _handlers(logger), self._way
             if len(way) == 1 and way[0] is own and state.taken is None:  # nobody else hears it: the usual way
                 try:
-                    return dispatch(logger, entry)
+                    if not unhooked:
+                        dispatch(logger, entry)
+                    elif entry.levelno >= own.level:
+                        own.handle(entry)
+                    return None
                 finally:
                     state.taken = None
             for one in way:

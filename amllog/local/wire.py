@@ -203,7 +203,7 @@ class _Connection(BaseHTTPRequestHandler):
         if fault.hang == "before headers":
             return self._hang()
         if fault.drops:
-            self.wfile = _Drops(self.wfile, fault.drops, self.server.side.faults)
+            self.wfile = _Drops(self.wfile, fault.drops, self.server.side.faults)  # type: ignore[assignment]  # it writes
             self.close_connection = True
         self.send_response(answer.status)
         announced = len(answer.body) + (1 if fault.close or fault.hang else 0)  # more than will ever come
