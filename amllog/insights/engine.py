@@ -61,17 +61,23 @@ class Engine:
                 "free KQL runs on local journals through duckdb-kql, which is not installed "
                 "(or this Python is older than 3.11): pip install 'amllog[insights]'"
             ) from None
-        self._connection.execute(f"CREATE OR REPLACE VIEW records AS {records}")
-        for table in TABLES.values():
-            for name, workspace in ((table.classic, False), (table.workspace, True)):
-                self._connection.execute(
-                    f"CREATE OR REPLACE VIEW {name} AS {view(table, workspace=workspace)}"
-                )
+        self._show(kql, records)
         try:
             relation = duckdb_kql.kql(self._connection, decoded(kql))
             return Answer(tuple(relation.columns), relation.fetchall())
         except (duckdb_kql.KqlError, self._duckdb.Error) as error:
             raise UsageError(f"the local engine cannot answer this KQL: {error}") from error
+
+    def _show(self, kql: str, records: str) -> None:
+        """The views that the query names: each takes a while to make. `*` is every table of a resource."""
+        names = {name: (table, name != table.classic) for table in TABLES.values() for name in table[:2]}
+        every = "*" in kql and not any(name in kql for name, (_, workspace) in names.items() if workspace)
+        for name, (table, workspace) in names.items():
+            if name in kql or (every and not workspace):
+                select = view(table, f"({records}) AS records", workspace=workspace)
+                self._connection.execute(f"CREATE OR REPLACE VIEW {name} AS {select}")
+            else:
+                self._connection.execute(f"DROP VIEW IF EXISTS {name}")
 
 
 def decoded(kql: str) -> str:

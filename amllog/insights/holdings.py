@@ -20,7 +20,7 @@ from amllog.insights.query import AtLeast, Equals, Holds, Query
 from amllog.insights.schema import TABLES
 from amllog.insights.sql import naive
 
-MANIFEST = "manifest.json"
+MANIFEST = "_manifest.json"  # readers of Parquet pass by what begins with _
 BATCHES = "batches"
 _JOURNAL = re.compile(r"\d{8}T\d{6}.*\.jsonl")
 
@@ -78,15 +78,18 @@ class Holdings:
         held: list[Entry] = []
         for folder in files.folders(self.places):
             for batch in Batch.read(folder):
+                outputs = {folder / name: run for name, run in batch.outputs.items()}
                 whole = all(_is_same(found.get(folder.parent / one.name), one.entry) for one in batch.sources)
-                if whole:  # a source that has grown since is read itself, and what it had before counts once
+                if whole and all(path.is_file() for path in outputs):
                     for one in batch.sources:
                         found.pop(folder.parent / one.name, None)
+                # A source that has grown since is read itself, and what it had before counts once.
                 entries = [one.entry for one in batch.sources]
                 if any(_about(entry, query, now) for entry in entries):
                     held += entries
-                    paths = [folder / name for name, run in batch.outputs.items() if _of_run(run, query)]
-                    chosen += [path for path in paths if path.is_file()]
+                    chosen += [
+                        path for path, run in outputs.items() if path.is_file() and _of_run(run, query)
+                    ]
         entries_of = self._index.entries(list(found.values()))
         journals = [path for path, entry in entries_of.items() if _about(entry, query, now)]
         held += [entries_of[path] for path in journals]

@@ -82,14 +82,14 @@ def names() -> tuple[str, ...]:
     return tuple(_columns())
 
 
-def view(table: ServiceTable, *, workspace: bool) -> str:
+def view(table: ServiceTable, records: str, *, workspace: bool) -> str:
     """The SELECT for one of the service's tables, over `records`."""
     selected = []
     for field in table.fields:
         name = field.workspace if workspace else field.classic
         if name:
             selected.append(f"{_as(table, field.classic, workspace=workspace)} AS {quoted(name)}")
-    return f"SELECT {', '.join(selected)} FROM records WHERE itemType = {literal(table.item_type)}"
+    return f"SELECT {', '.join(selected)} FROM {records} WHERE itemType = {literal(table.item_type)}"
 
 
 def _as(table: ServiceTable, field: str, *, workspace: bool) -> str:

@@ -43,7 +43,7 @@ def statement(query: Query, now: datetime) -> Statement:
     for summary in query.summaries:
         text = _summed(summary, text)
     if query.order:
-        text += f"\nORDER BY {', '.join(map(_ordered, query.order))}"
+        text += f"\nORDER BY {', '.join(map(_ordered, [*query.order, *_ties(query)]))}"
     if query.limit is not None:
         text += f"\nLIMIT {query.limit:d}"
     return Statement(text, tuple(parameters))
@@ -174,6 +174,14 @@ def _total(total: Total) -> str:
 
 def _ordered(name: str) -> str:
     """As KQL does: the null ones are the least."""
-    return (
-        f"{quoted(name[1:])} DESC NULLS LAST" if name.startswith("-") else f"{quoted(name)} ASC NULLS FIRST"
-    )
+    one = name.lstrip("-")
+    column = one if one.endswith(")") else quoted(one)
+    return f"{column} {'DESC NULLS LAST' if name.startswith('-') else 'ASC NULLS FIRST'}"
+
+
+def _ties(query: Query) -> tuple[str, ...]:
+    """Records of one instant as they were written: the numbers in their ids are hexadecimal."""
+    if query.summaries or query.order[0].lstrip("-") != "timestamp":
+        return ()
+    falls = "-" if query.order[0].startswith("-") else ""
+    return (f"{falls}length(record_id)", f"{falls}record_id")

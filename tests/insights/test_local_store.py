@@ -1,0 +1,275 @@
+"""The local store: whatever the directories hold, also while it is written; and old runs compacted."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("duckdb")
+
+from amllog.errors import UsageError
+from amllog.insights import Questions, connect, files, index
+from amllog.insights.compaction import compact
+from amllog.insights.engine import decoded
+from amllog.insights.query import Query
+from amllog.insights.stores import Store
+
+from .conftest import RUN, failure, log, step, write  # isort: skip
+
+OTHER = "20261123T100000-node-2-fedcba.jsonl"
+NOW = timedelta(0)
+
+
+def messages(questions: Questions, **narrow: Any) -> list[str]:
+    """What the logs say."""
+    return [row["message"] for row in questions.logs(**narrow)]
+
+
+def test_torn_lines_are_counted_and_left_out(journal: Callable[..., Path]) -> None:
+    """Torn, glued, not UTF-8, no envelope: the others are read, and the answer says how many were not."""
+    path = journal(log("one"), '{"time":"2026-11-22T10:00:00Z","da', log("glued"), "[]\n", log("two"))
+    with path.open("ab") as file:
+        file.write(b'\xff\xfe\n\n{"time":')
+    found = connect(path.parent).logs()
+    assert [row["message"] for row in found] == ["one", "two"]
+    assert found.notes == (
+        "4 lines could not be read and left out (torn by a kill, or being written right now)",
+    )
+
+
+def test_a_line_beyond_all_limits_leaves_the_other_files_readable(journal: Callable[..., Path]) -> None:
+    """Seventeen megabytes in one line make one file unreadable, not all."""
+    path = journal(log("fine"))
+    journal('{"time":"' + "x" * 17_000_000 + '"}\n' * 2, name=OTHER)
+    assert messages(connect(path.parent)) == ["fine"]
+
+
+def test_a_file_that_grows_is_read_again(journal: Callable[..., Path]) -> None:
+    """Between two questions; the half line at its end is there once it is whole."""
+    path = journal(log("one"))
+    questions = connect(path.parent)
+    assert messages(questions) == ["one"]
+    second = json.dumps(log("two")) + "\n"
+    for part, expected in ((second[:50], ["one"]), (second[50:], ["one", "two"])):
+        with path.open("a") as file:
+            file.write(part)
+        assert messages(questions) == expected
+    journal(log("three"), name=OTHER)
+    assert messages(questions) == ["one", "two", "three"]
+
+
+def test_a_record_counts_once(journal: Callable[..., Path], tmp_path: Path) -> None:
+    """Sent twice, in two files; and a file that was downloaded twice, once before it was complete."""
+    twice, alone = log("twice"), log("alone")
+    path = journal(twice, alone, twice)
+    journal(twice, name=OTHER)
+    copy = tmp_path / "j" / "download" / "logs" / "amllog" / path.name
+    write(copy, twice)
+    foreign = {
+        "time": "2026-11-22T11:00:00Z",
+        "data": {"baseType": "MessageData", "baseData": {"message": "stock"}},
+    }
+    journal(foreign, foreign, name="20261124T100000-node-1-aaaaaa.jsonl")
+    assert messages(connect(tmp_path / "j")) == ["twice", "alone", "stock", "stock"]
+
+
+def test_a_question_about_a_run_reads_its_files_only(journal: Callable[..., Path]) -> None:
+    """What cannot be read in another run's file is none of its business; neither is the file."""
+    path = journal(log("mine"))
+    other = journal(log("theirs", 3, parent_run_id="other"), "torn\n", name=OTHER)
+    questions = connect(path.parent)
+    assert (messages(questions, parent_run_id=RUN), questions.logs(RUN).notes) == (["mine"], ())
+    assert len(questions.logs("other").notes) == 1
+    known = index.Index(questions.store._engine).entries(files.find([path.parent]))  # type: ignore[attr-defined]  # a local store
+    assert {part.parent_run_id for part in known[other].parts} == {"other"}
+
+
+def test_the_index_is_only_a_cache(journal: Callable[..., Path]) -> None:
+    """Missing, torn, of another version, wrong about a file: it is made anew."""
+    path = journal(log("one"))
+    cache = path.parent / index.NAME
+    assert messages(connect(path.parent)) == ["one"]
+    entry = json.loads(cache.read_text())
+    for text in (
+        "",
+        "{",
+        "[]",
+        '{"version":0,"files":{}}',
+        '{"version":1,"files":{"x":[1]}}',
+        json.dumps(entry),
+    ):
+        cache.write_text(text)
+        path.write_text(json.dumps(log("another text")) + "\n")
+        assert messages(connect(path.parent), parent_run_id=RUN) == ["another text"]
+
+
+def test_a_folder_that_cannot_be_written_is_read(journal: Callable[..., Path]) -> None:
+    """The index is then made each time: here a folder stands where the file should."""
+    path = journal(log("one"))
+    (path.parent / index.NAME).mkdir()
+    assert messages(connect(path.parent)) == ["one"]
+
+
+def test_no_files_is_no_error(tmp_path: Path) -> None:
+    """An empty directory has no rows; a missing one is an error that names it."""
+    assert len(connect(tmp_path).timeline()) == 0
+    assert len(connect(tmp_path).store.query("traces | count")) == 1
+    with pytest.raises(UsageError, match=r"no such directory or file: .*nowhere"):
+        connect(tmp_path / "nowhere")
+    with pytest.raises(UsageError, match="AMLLOG_DIR"):
+        connect(environ={})
+
+
+def test_where_setup_puts_journals_is_found(journal: Callable[..., Path], tmp_path: Path) -> None:
+    """AMLLOG_DIR first, then the usual folders below the working directory; a single file will do too."""
+    path = journal(log("one"))
+    assert messages(connect(environ={"AMLLOG_DIR": str(path.parent)})) == ["one"]
+    write(tmp_path / "logs" / "amllog" / OTHER, log("in a job"))
+    assert messages(connect(environ={})) == ["in a job"]
+    assert messages(connect(path)) == ["one"]
+
+
+def test_the_first_lines_are_those_of_the_whole(journal: Callable[..., Path]) -> None:
+    """With a limit, only the stretch of time is read in which they must lie: the same rows, from either end."""
+    for number in range(6):
+        times = [f"2026-11-22T1{number}:00:{second:02d}Z" for second in range(10)]
+        lines = [log(f"{number}.{second}", second % 4, time) for second, time in enumerate(times)]
+        journal(*lines, name=f"20261122T1{number}0000-node-{number}-abcdef.jsonl")
+    questions = connect(journal(name="20261122T170000-node-1-abcdef.jsonl").parent)
+    everything = messages(questions)
+    for limit in (1, 15, 59, 60, 100):
+        assert messages(questions, limit=limit) == everything[:limit]
+        assert messages(questions, limit=limit, newest_first=True) == everything[::-1][:limit]
+    errors = messages(questions, level="ERROR")
+    assert len(errors) == 12 and messages(questions, level="ERROR", limit=5) == errors[:5]
+    assert messages(questions, limit=3, since="2026-11-22T11:00:05Z") == ["1.5", "1.6", "1.7"]
+    assert messages(questions, limit=3, until="2026-11-22T10:00:02Z") == ["0.0", "0.1"]
+
+
+def test_free_kql(journal: Callable[..., Path]) -> None:
+    """Microsoft's own queries, over both names of the tables; what is wrong is said."""
+    pytest.importorskip("duckdb_kql")
+    path = journal(log("a"), log("b\x85c", 3), failure("no"), step("train"), "torn\n")
+    store: Store = connect(path.parent).store
+    found = store.query("traces | summarize n = count() by severityLevel | order by severityLevel asc")
+    assert (found.to_dicts(), len(found.notes)) == (
+        [{"severityLevel": 1, "n": 1}, {"severityLevel": 3, "n": 1}],
+        1,
+    )
+    assert store.query('AppTraces | where Message == "b\\u0085c" | count').value == 1
+    assert store.query("union * | count").value == 4
+    unsupported = "traces | evaluate bag_unpack(customDimensions)"
+    for wrong in ("traces | wherex", "nothing | take 1", "traces | where nothing == 1", unsupported):
+        with pytest.raises(UsageError, match="cannot answer this KQL"):
+            store.query(wrong)
+
+
+@pytest.mark.parametrize(
+    ("kql", "expected"),
+    [
+        (r'"\u0041\\u0041"', r'"A\\u0041"'),
+        (r'@"\u0041"', r'@"\u0041"'),
+        (r"'\u0041' // \u0041", r"'A' // \u0041"),
+    ],
+)
+def test_escapes_are_decoded_in_plain_literals_only(kql: str, expected: str) -> None:
+    """Not in verbatim ones, nor in comments, nor behind a backslash."""
+    assert decoded(kql) == expected
+
+
+def answers(path: Path) -> list[object]:
+    """Every question's answer."""
+    questions = connect(path)
+    names = ("runs", "steps", "logs", "errors", "exceptions", "timeline")
+    return [getattr(questions, name)() for name in names] + [messages(questions, parent_run_id="a b/c%é")]
+
+
+def test_compacted_runs_answer_the_same(journal: Callable[..., Path]) -> None:
+    """With the journal files and without; a run id with odd characters, and records of no run."""
+    path = journal(
+        log("plain", fold="1"),
+        failure("no", "2026-11-22T10:00:01Z"),
+        step("train", time="2026-11-22T10:00:02Z"),
+    )
+    journal(log("odd", 2, "2026-11-22T10:00:03Z", parent_run_id="a b/c%é"), name=OTHER)
+    stock = {"message": "stock", "properties": None}
+    journal(
+        {"time": "2026-11-22T10:00:04Z", "data": {"baseType": "MessageData", "baseData": stock}},
+        name="x.jsonl",
+    )
+    before = answers(path.parent)
+    done = compact(path.parent, idle=NOW)
+    assert (done.sources, done.outputs, done.left) == (3, 3, 0)
+    assert answers(path.parent) == before
+    for file in path.parent.glob("*.jsonl"):
+        file.unlink()
+    assert answers(path.parent) == before
+    names = {file.parent.name for file in (path.parent / files.COMPACTED).rglob("*.parquet")}
+    assert names == {
+        f"parent_run_id={RUN}",
+        "parent_run_id=a%20b%2Fc%25%C3%A9",
+        "parent_run_id=__HIVE_DEFAULT_PARTITION__",
+    }
+
+
+def test_what_comes_after_compaction_counts_too(journal: Callable[..., Path]) -> None:
+    """A file that grew is read itself, what it had before counts once; then it is compacted anew."""
+    path = journal(log("one"))
+    compact(path.parent, idle=NOW)
+    with path.open("a") as file:
+        file.write(json.dumps(log("two")) + "\n")
+    assert messages(connect(path.parent)) == ["one", "two"]
+    assert compact(path.parent, idle=NOW).sources == 1
+    assert messages(connect(path.parent)) == ["one", "two"]
+    assert compact(path.parent, idle=NOW).sources == 0
+
+
+def test_what_is_being_written_is_left_alone(journal: Callable[..., Path]) -> None:
+    """A file that its writer holds, and one that was written to a moment ago."""
+    fcntl = pytest.importorskip("fcntl")
+    path = journal(log("one"))
+    assert compact(path.parent) == (0, 0, 0, 0, 1)
+    with path.open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        assert compact(path.parent, idle=NOW).left == 1
+    told: list[tuple[int, int]] = []
+    assert compact(path.parent, idle=NOW, progress=lambda done, all_: told.append((done, all_))).sources == 1
+    assert told == [(path.stat().st_size, path.stat().st_size)]
+
+
+def test_compacted_files_are_plain_parquet(journal: Callable[..., Path]) -> None:
+    """Another reader finds the run as a partition, dimensions as JSON text, times as times."""
+    parquet = pytest.importorskip("pyarrow.parquet")
+    path = journal(log("one", fold="1"))
+    compact(path.parent, idle=NOW)
+    (row,) = parquet.read_table(path.parent / files.COMPACTED, partitioning="hive").to_pylist()
+    assert (row["message"], row["parent_run_id"], json.loads(row["customDimensions"])["fold"]) == (
+        "one",
+        RUN,
+        "1",
+    )
+    assert row["timestamp"].isoformat() == "2026-11-22T10:00:00"
+
+
+def test_a_manifest_that_is_torn_loses_nothing(journal: Callable[..., Path]) -> None:
+    """The journal files are then read, as if nothing had been compacted; also where a compacted file is gone."""
+    path = journal(log("one"))
+    compact(path.parent, idle=NOW)
+    folder = path.parent / files.COMPACTED
+    (folder / "_manifest.json").write_text("{")
+    assert messages(connect(path.parent)) == ["one"]
+    compact(path.parent, idle=NOW)
+    for one in folder.glob("*/"):
+        shutil.rmtree(one)
+    assert messages(connect(path.parent)) == ["one"]
+
+
+def test_questions_are_kept_whole() -> None:
+    """A query is a value: it can be a key, and cannot be changed."""
+    assert len({Query(("traces",), ("message",)), Query(("traces",), ("message",))}) == 1
