@@ -14,7 +14,8 @@ from amllog.calls import Place
 from amllog.redaction import Redactor
 from amllog.stamp import Stamp
 
-K, V = TypeVar("K"), TypeVar("V")
+K = TypeVar("K")
+V = TypeVar("V")
 MAX_FORMS = 4_096  # of each part: then they begin anew, as a script may have any number of spans and loggers
 
 # baseType → what stands between the envelope's tags and the fields of its data
