@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -72,6 +73,19 @@ def arrived(azure: AzureOnThisMachine) -> Arrived:
 def insights(azure: AzureOnThisMachine) -> dict[str, str]:
     """The environment of a script that has nothing but a connection string."""
     return {"APPLICATIONINSIGHTS_CONNECTION_STRING": azure.connection_string}
+
+
+@pytest.fixture
+def forking() -> dict[str, str]:
+    """The environment of a script that forks, and whose stderr is to be empty.
+
+    Python 3.13.0 counts the threads only when our thread is back, and warns of it (CPython's issue 137109).
+    """
+    late = sys.version_info[:2] == (3, 13)
+    return {
+        "AMLLOG_DRIVER_LEVEL": "ERROR",
+        **({"PYTHONWARNINGS": "ignore::DeprecationWarning"} if late else {}),
+    }
 
 
 class Kept:

@@ -98,17 +98,16 @@ if pid == 0:
     time.sleep(60)
 print(pid, flush=True)
 print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
-{parent}
 """
 
 
 @pytest.fixture
-def sending(child: Any, insights: Any, azure: AzureOnThisMachine) -> Any:
+def sending(child: Any, insights: Any, forking: Any, azure: AzureOnThisMachine) -> Any:
     """Starts a script whose worker's batch has arrived, but not yet its answer: the process, the worker's id."""
 
-    def start(worker: str = "", parent: str = "") -> tuple[Any, int]:
+    def start(worker: str = "") -> tuple[Any, int]:
         azure.faults.put(Fault(drops=0.02, times=1))
-        process = child.start(SENDING.format(worker=worker, parent=parent), env={**insights, **QUIET})
+        process = child.start(SENDING.format(worker=worker), env={**insights, **forking})
         pid = int(process.stdout.readline())
         until(lambda: azure.envelopes)
         return process, pid
