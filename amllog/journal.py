@@ -122,6 +122,10 @@ class Journal:
             self._room = max(self._room, wanted)
             return True
 
+    def expect_room(self) -> None:
+        """Look again with the next record: something was just delivered."""
+        self._look_again = 0.0
+
     def _dig(self, line: bytes) -> bool:
         """Take from the reserve of a full journal, if it is for such a line."""
         if not is_last_word(line) or len(line) > self._reserve:

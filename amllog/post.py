@@ -82,6 +82,8 @@ class Post:
         """Deliver what waits, for at most `seconds`."""
         if self._courier is not None and self.outlets:
             self._courier.drain(seconds, with_leftovers=with_leftovers)
+            if self._journal is not None:
+                self._journal.expect_room()
 
     def status(self) -> Account:
         """The account of this process's records."""

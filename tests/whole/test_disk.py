@@ -160,8 +160,8 @@ import amllog, time
 log = amllog.setup(journal_max_bytes="1 MiB")
 for i in range(5000):
     log.info("%d %s", i, "x" * 300)
-    if i % 500 == 499: amllog.flush(10)
-account = amllog.flush(10)
+    if i % 500 == 499: amllog.flush(60)
+account = amllog.flush(60)
 print(account.accepted, account.outlets["app_insights"].delivered, account.outlets["app_insights"].refused)
 """
     ran = child(code, env={**insights, "AMLLOG_DRIVER_LEVEL": "ERROR"})
@@ -170,7 +170,7 @@ print(account.accepted, account.outlets["app_insights"].delivered, account.outle
     assert [int(one.split()[0]) for one in arrived().messages] == list(range(5000))
     azure.stop()
     ran = child(
-        code.replace("10)", "0)"), env={**insights, "AMLLOG_DRIVER_LEVEL": "ERROR", "AMLLOG_DIR": "full"}
+        code.replace("60)", "0)"), env={**insights, "AMLLOG_DRIVER_LEVEL": "ERROR", "AMLLOG_DIR": "full"}
     )
     accepted, delivered, refused = ran.stdout.split(maxsplit=2)
     assert (accepted, delivered) == ("5000", "0")
