@@ -51,14 +51,18 @@ def clean_environment(home: Path) -> dict[str, str]:
 
 
 # What starts many processes or real clients: on the oldest and the newest Python only (docs/decisions/0011-gates.md).
-SLOW = ("local", "outlets", "present", "test_docs", "test_examples", "test_notebook", "test_pipeline_example")
+SLOW = (
+    "insights", "local", "outlets", "present", "test_docs", "test_examples", "test_notebook", "test_pipeline_example",
+    "whole/test_disk", "whole/test_inputs", "whole/test_secrets", "whole/test_soak", "whole/test_users_pains",
+)  # fmt: skip
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what is slow by where it stands."""
     here = Path(__file__).parent
     for item in items:
-        if item.path.relative_to(here).parts[0].removesuffix(".py") in SLOW:
+        place = item.path.relative_to(here).with_suffix("")
+        if not {place.as_posix(), place.parts[0]}.isdisjoint(SLOW):
             item.add_marker(pytest.mark.slow)
 
 
