@@ -42,7 +42,7 @@ _SHAPES = re.compile(
       (?P<keep>
           (?i:\bbearer\s+)(?=[A-Za-z0-9._~+/=-]{8})
         | (?i:\bbasic\s+)(?=[A-Za-z0-9+/]{8})(?=[^\sa-z]*[a-z][^\sA-Z0-9]*[A-Z0-9])
-        | (?i:[?&;\s"']sig=|^sig=)
+        | (?i:[?&;\s"']sig=|^sig=|%(?:3f|26)sig%3d)
         | (?i:(?:(?:account|access|api|shared|private|storage|subscription|primary|secondary|signing
                |encryption|instrumentation|client)[-_ ]?(?:access[-_ ]?)?(?:key|secret)
              |password|passwd|passphrase|\bpwd|secret|token|authorization|credential)
@@ -64,7 +64,7 @@ _QUOTE = re.compile(r"""\\*["']""")
 
 # A text that has none of these cannot match above; looking for them first keeps ordinary lines cheap.
 _HINTS = (
-    "key", "secret", "pass", "pwd", "token", "credential", "authorization", "sig=", "bearer ", "basic ",
+    "key", "secret", "pass", "pwd", "token", "credential", "authorization", "sig=", "sig%3d", "bearer ", "basic ",
     "eyj", "hf_", "gh", "sk-", "xox", "glpat-", "@",
 )  # fmt: skip
 

@@ -36,6 +36,7 @@ SHAPES: dict[str, tuple[Any, str]] = {  # what the secret is made of, and the te
     "SAS": (base64ish, "https://x.blob.invalid/c/b?sv=2020-08-04&se=2026&sr=b&sp=r&sig={}"),
     "SAS in quotes": (base64ish, "url 'https://x.blob.invalid/c/b?sig={}' failed"),
     "escaped SAS": (token, "?sig={}%3D&se=2026"),
+    "SAS in an encoded address": (token, "next=https%3A%2F%2Fx.blob.invalid%2Fc%2Fb%3Fsv%3D2020-08-04%26sig%3D{}"),
     "bearer": (token, "Authorization: Bearer {}"),
     "bearer in a dict": (token, "headers={{'Authorization': 'Bearer {}', 'Accept': '*/*'}}"),
     "bare bearer": (token, "sent Bearer {} to the service"),

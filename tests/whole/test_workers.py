@@ -176,3 +176,17 @@ while True:
     process = child.start(code, env={**insights, **QUIET})
     until(lambda: azure.envelopes)
     assert process.poll() is None
+
+
+def test_the_courier_imports_nothing(child: Any, azure: AzureOnThisMachine) -> None:
+    """What delivery needs is loaded by setup(): a fork in the middle of the courier's import would stop the child."""
+    code = """
+import sys, amllog
+log = amllog.setup()
+log.info("first")
+before = set(sys.modules)
+amllog.flush(20)
+print(sorted(set(sys.modules) - before))
+"""
+    ran = child(code, env={**QUIET, "APPLICATIONINSIGHTS_CONNECTION_STRING": azure.connection_string})
+    assert (ran.stdout, ran.stderr) == ("[]\n", "")
