@@ -23,7 +23,6 @@ from amllog.insights.index import Entry, Index, overlap
 from amllog.insights.sql import literal
 
 BATCH_BYTES = 128 * 1024 * 1024
-NO_RUN = "__HIVE_DEFAULT_PARTITION__"
 
 
 class Compacted(NamedTuple):
@@ -91,7 +90,7 @@ def _write(engine: Engine, batch: Sequence[Path], entries: dict[Path, Entry], fo
     engine.run(f"CREATE OR REPLACE TEMP TABLE batch AS {rows} FROM ({relation.records(batch, once=once)})")
     written = {}
     for (run,) in engine.run("SELECT DISTINCT parent_run_id FROM batch ORDER BY 1").rows:
-        part = folder / f"parent_run_id={quote(run, safe='') or NO_RUN}"
+        part = folder / f"parent_run_id={quote(run, safe='') or relation.NO_RUN}"
         part.mkdir(parents=True, exist_ok=True)
         path = part / f"{uuid.uuid4().hex}.parquet"
         engine.run(

@@ -48,11 +48,13 @@ class LocalStore:
         return Table.of(columns, found.rows, notes=_notes(selection), kql=kql)
 
     def _run(self, asked: sql.Statement, selection: Selection) -> Answer:
-        return self._engine.run(f"WITH records AS ({_records(selection)})\n{asked.text}", asked.parameters)
+        return self._engine.run(
+            f"WITH records AS ({_records(selection, asked.text)})\n{asked.text}", asked.parameters
+        )
 
 
-def _records(selection: Selection) -> str:
-    return relation.records(selection.journals, selection.compacted, once=selection.once)
+def _records(selection: Selection, asked: str = "") -> str:
+    return relation.records(selection.journals, selection.compacted, once=selection.once, asked=asked)
 
 
 def _notes(selection: Selection) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ none have no row.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -17,16 +18,11 @@ from amllog.insights.sql import literal, quoted
 _TEXTS = ("message", "severityLevel", "problemId", "name", "id", "duration", "success", "responseCode", "resultCode",
           "url", "source", "type", "target", "data", "runLocation")  # fmt: skip
 _JSON = ("properties", "measurements", "exceptions", "metrics")
-_BASE = ", ".join([*(f"{name} VARCHAR" for name in _TEXTS), *(f"{name} JSON" for name in _JSON)])
-# Texts where another SDK may have a number or a name: what does not fit its type would be lost without a word.
-READ = {
-    "time": "VARCHAR", "iKey": "VARCHAR", "sampleRate": "VARCHAR", "tags": "JSON",
-    "data": f"STRUCT(baseType VARCHAR, baseData STRUCT({_BASE}))",
-}  # fmt: skip
 BRIEFLY = {  # what tells whose a record is, of when and how bad
     "time": "VARCHAR",
     "data": "STRUCT(baseType VARCHAR, baseData STRUCT(severityLevel VARCHAR, success VARCHAR, properties JSON))",
 }
+NO_RUN = "__HIVE_DEFAULT_PARTITION__"  # what Hive, Spark and the others call a partition without a value
 AS_JSON = ("customDimensions", "customMeasurements", "details")  # columns of `records`
 MAX_LINE_BYTES = 16 * 1024 * 1024  # longer ones make the whole file unreadable for DuckDB
 
@@ -48,7 +44,7 @@ _BUCKETS = ((250, "<250ms"), (500, "250ms-500ms"), (1_000, "500ms-1sec"), (3_000
 _OUTER, _INNERMOST = "$[0]", "$[#-1]"
 
 
-def read(files: Iterable[Path], columns: Mapping[str, str] = READ) -> str:
+def read(files: Iterable[Path], columns: Mapping[str, str]) -> str:
     """The lines of the files as DuckDB reads them; a line that is no envelope is a row of NULLs."""
     names = ", ".join(literal(str(path)) for path in files)
     types = ", ".join(f"{quoted(name)}: {literal(kind)}" for name, kind in columns.items())
@@ -58,11 +54,19 @@ def read(files: Iterable[Path], columns: Mapping[str, str] = READ) -> str:
     )
 
 
-def records(files: Sequence[Path], compacted: Sequence[Path] = (), *, once: bool = False) -> str:
-    """The SELECT over journal files and compacted ones; `once`: a record that stands in several counts once."""
+def records(
+    files: Sequence[Path], compacted: Sequence[Path] = (), *, once: bool = False, asked: str = ""
+) -> str:
+    """The SELECT over journal files and compacted ones.
+
+    `once`: a record that stands in several counts once. `asked`: the SQL that is to read it, so that no member of the
+    envelopes is taken out of the lines that it has no use for; "" takes all.
+    """
+    words = {*re.findall(r"\w+", asked), "timestamp", "record_id"}
+    columns = {name: sql for name, sql in _columns().items() if not asked or name in words}
     parts = []
     if files or not compacted:
-        parts.append(_selected(read(files) if files else _nothing()))
+        parts.append(_selected(files, columns))
     if compacted:
         parts.append(_read_back(compacted))
     text = "\nUNION ALL BY NAME\n".join(parts)
@@ -75,11 +79,6 @@ def records(files: Sequence[Path], compacted: Sequence[Path] = (), *, once: bool
 def column(name: str) -> str:
     """One column of `records`, as SQL over the lines, where `b` is `data.baseData`."""
     return _columns()[name]
-
-
-def names() -> tuple[str, ...]:
-    """The columns of `records`."""
-    return tuple(_columns())
 
 
 def view(table: ServiceTable, records: str, *, workspace: bool) -> str:
@@ -100,21 +99,29 @@ def _as(table: ServiceTable, field: str, *, workspace: bool) -> str:
     return field
 
 
-def _selected(lines: str) -> str:
-    selected = ",\n  ".join(f"{sql} AS {quoted(name)}" for name, sql in _columns().items())
+def _selected(files: Sequence[Path], columns: Mapping[str, str]) -> str:
+    """Columns taken out of lines. Texts where another SDK may have a number or a name: what does not fit its type
+    would be lost without a word."""
+    selected = ",\n  ".join(f"{sql} AS {quoted(name)}" for name, sql in columns.items())
+    base = [f"{name} VARCHAR" for name in _TEXTS if re.search(rf"\bb\.{name}\b", selected)]
+    base += [f"{name} JSON" for name in _JSON if re.search(rf"\bb\.{name}\b", selected)]
+    tags = [f"{quoted('ai.' + tag)} VARCHAR" for tag in _TAGS.values() if quoted("ai." + tag) in selected]
+    members = {"time": "VARCHAR", "data": f"STRUCT(baseType VARCHAR, baseData STRUCT({', '.join(base)}))"}
+    if tags:
+        members["tags"] = f"STRUCT({', '.join(tags)})"
+    members.update({name: "VARCHAR" for name in ("iKey", "sampleRate") if name in selected})
+    lines = read(files, members)
+    if not files:
+        empty = ", ".join(f"CAST(NULL AS {kind}) AS {quoted(name)}" for name, kind in members.items())
+        lines = f"(SELECT {empty} WHERE false)"
     return f"SELECT {selected}\nFROM (SELECT *, data.baseData AS b FROM {lines})\nWHERE {IS_RECORD}"
-
-
-def _nothing() -> str:
-    """Lines where there are no files."""
-    empty = ", ".join(f"CAST(NULL AS {kind}) AS {quoted(name)}" for name, kind in READ.items())
-    return f"(SELECT {empty} WHERE false)"
 
 
 def _read_back(files: Iterable[Path]) -> str:
     """What `compaction` has written; JSON stands there as text, which every reader of Parquet knows."""
     paths = ", ".join(literal(str(path)) for path in files)
     back = ", ".join(f"CAST({name} AS JSON) AS {name}" for name in AS_JSON)
+    back += f", nullif(parent_run_id, {literal(NO_RUN)}) AS parent_run_id"  # DuckDB before 2.0 takes it for a name
     types = "{'parent_run_id': 'VARCHAR'}"
     return f"SELECT * REPLACE ({back}) FROM read_parquet([{paths}], hive_partitioning = true, hive_types = {types})"
 
@@ -203,7 +210,7 @@ def _case(texts: Mapping[str, str]) -> str:
 
 
 def _tag(tag: str) -> str:
-    return f"json_extract_string(tags, '/ai.{tag}')"
+    return f"tags.{quoted('ai.' + tag)}"
 
 
 def _point(member: str) -> str:
@@ -234,10 +241,14 @@ TIME = (  # a cast to TIMESTAMP would drop an offset without a word
     "ELSE TRY_CAST(time AS TIMESTAMPTZ) AT TIME ZONE 'UTC' END"
 )
 _NUMBER = "TRY_CAST(b.severityLevel AS INTEGER)"
+_NUMBERS = " ".join(
+    f"WHEN '{number}' THEN {number}" for number in (1, 3, 2, 0, 4)
+)  # first what is most frequent
 _NAMES = " ".join(
     f"WHEN '{name}' THEN {number}"
     for number, name in enumerate(("verbose", "information", *map(str.lower, SEVERITIES[2:])))
 )
-SEVERITY = f"CASE lower(b.severityLevel) {_NAMES} ELSE CASE WHEN {_NUMBER} > 4 THEN 4 ELSE {_NUMBER} END END"
+_ODD = f"CASE lower(b.severityLevel) {_NAMES} ELSE CASE WHEN {_NUMBER} > 4 THEN 4 ELSE {_NUMBER} END END"
+SEVERITY = f"CASE b.severityLevel {_NUMBERS} ELSE {_ODD} END"
 _KNOWN = ", ".join(literal(table.base_type) for table in TABLES.values())
 IS_RECORD = f"data.baseType IN ({_KNOWN}) AND {TIME} IS NOT NULL"

@@ -119,7 +119,6 @@ def test_a_folder_that_cannot_be_written_is_read(journal: Callable[..., Path]) -
 def test_no_files_is_no_error(tmp_path: Path) -> None:
     """An empty directory has no rows; a missing one is an error that names it."""
     assert len(connect(tmp_path).timeline()) == 0
-    assert len(connect(tmp_path).store.query("traces | count")) == 1
     with pytest.raises(UsageError, match=r"no such directory or file: .*nowhere"):
         connect(tmp_path / "nowhere")
     with pytest.raises(UsageError, match="AMLLOG_DIR"):
@@ -265,7 +264,7 @@ def test_a_manifest_that_is_torn_loses_nothing(journal: Callable[..., Path]) -> 
     (folder / "_manifest.json").write_text("{")
     assert messages(connect(path.parent)) == ["one"]
     compact(path.parent, idle=NOW)
-    for one in folder.glob("*/"):
+    for one in filter(Path.is_dir, list(folder.iterdir())):
         shutil.rmtree(one)
     assert messages(connect(path.parent)) == ["one"]
 
