@@ -105,8 +105,10 @@ def test_the_index_is_only_a_cache(journal: Callable[..., Path]) -> None:
         json.dumps(entry),
     ):
         cache.write_text(text)
-        path.write_text(json.dumps(log("another text")) + "\n")
-        assert messages(connect(path.parent), parent_run_id=RUN) == ["another text"]
+        path.write_text(json.dumps(log("of another run", parent_run_id="new")) + "\n")
+        assert messages(connect(path.parent), parent_run_id="new") == ["of another run"]
+        path.write_text(json.dumps(log("one")) + "\n")
+        assert messages(connect(path.parent), parent_run_id="new") == []
 
 
 def test_a_folder_that_cannot_be_written_is_read(journal: Callable[..., Path]) -> None:
