@@ -238,7 +238,9 @@ class Session:
         """Write the step's one request: only the process that called setup() speaks for the step."""
         if self._owner == os.getpid() and multiprocessing.parent_process() is None:
             ended = self._capture.failure if self._capture is not None else ""
-            self.gate.end_step(self._began, time.perf_counter() - self._ticks, result or ended or self._failure)
+            self.gate.end_step(
+                self._began, time.perf_counter() - self._ticks, result or ended or self._failure
+            )
 
     def _at_exit(self) -> None:
         """Deliver within the grace; the journal stays open for what other exit handlers still log."""

@@ -355,7 +355,9 @@ import errno, fcntl
 def flock(fd, operation): raise OSError(errno.{error}, "no locks here")
 fcntl.flock = flock
 """
-    stay = LEAVE.replace("os._exit(0)", "import threading; print('said', flush=True); threading.Event().wait()")
+    stay = LEAVE.replace(
+        "os._exit(0)", "import threading; print('said', flush=True); threading.Event().wait()"
+    )
     env = {"APPLICATIONINSIGHTS_CONNECTION_STRING": NOWHERE, "AMLLOG_DRIVER_LEVEL": "ERROR"}
     alive = child.start(without + stay, "alive", "3", env=env)
     assert alive.stdout.readline() == "said\n"
