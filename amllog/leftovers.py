@@ -85,7 +85,9 @@ class Delivery:
                     segment.close()
                     if segment.unnoted:  # what was sent of it is known here alone, and sent no second time
                         self._settled.add(segment.path.name)
-                        self._unnoted = f"what was sent cannot be noted ({segment.unnoted}), and may come twice"
+                        self._unnoted = (
+                            f"what was sent cannot be noted ({segment.unnoted}), and may come twice"
+                        )
         return settled
 
     def _may(self, route: Route) -> bool:
