@@ -4,6 +4,7 @@ AmllogError (Exception)
  ├── ConfigError          settings are wrong; raised by setup() with every problem in it
  ├── MetricError          a metric that is no number, or a name that cannot be one (also a TypeError/ValueError)
  ├── MissingExtraError    an optional package is needed; says the install line
+ ├── ServiceError         the query service gave no answer: throttled, too slow, out of reach; asking later may help
  └── UsageError           a command or a question cannot be answered as it was asked
 
 AmllogWarning (UserWarning)  said once through `warnings`, for the developer of the script
@@ -53,6 +54,10 @@ class MissingExtraError(AmllogError, ImportError):
     def __init__(self, package: str, extra: str) -> None:
         self.package, self.extra = package, extra
         super().__init__(f"{package} is not installed: pip install 'amllog[{extra}]'")
+
+
+class ServiceError(AmllogError):
+    """The query service gave no answer to a question that is right; the text says what to do."""
 
 
 class UsageError(AmllogError, ValueError):

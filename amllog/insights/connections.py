@@ -9,19 +9,76 @@ import os
 from collections.abc import Iterable, Mapping
 from os import PathLike
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from amllog.errors import UsageError
+from amllog.insights.asking import SERVER_TIMEOUT_SECONDS, Asking
 from amllog.insights.local_store import LocalStore
 from amllog.insights.questions import Questions
+from amllog.insights.scope import VARIABLES, Scope, scope
+from amllog.insights.service_store import ServiceStore
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 
-def connect(*paths: str | PathLike[str], environ: Mapping[str, str] | None = None) -> Questions:
-    """The questions, over journals: in and below `paths`, else AMLLOG_DIR, else where `setup()` puts them.
+class Service(TypedDict, total=False):
+    """What `connect()` takes for the service. One of `resource_id` (of an Application Insights resource, or of a
+    workspace), `workspace_id` and `app_id`; else AMLLOG_RESOURCE_ID, AMLLOG_WORKSPACE_ID or AMLLOG_APP_ID.
 
-    A path may be a journal directory, a folder of downloaded runs (`logs/amllog` somewhere in it), or one file.
-    `environ` stands in for the process's environment. UsageError if there is no such place.
+    `credential`: any of azure-identity's (default: DefaultAzureCredential, made at the first question; none for a
+    service on this machine). `endpoint`: of another cloud, or of `amllog.local` (default: AMLLOG_QUERY_ENDPOINT, else
+    the public cloud's). `dialect`: "classic" (traces) or "workspace" (AppTraces), where the service does not take the
+    usual one. `server_timeout_seconds`: how long it may work on a query, 1 to 600 (default 180).
     """
-    return Questions(LocalStore(places(paths, os.environ if environ is None else environ)))
+
+    resource_id: str
+    workspace_id: str
+    app_id: str
+    credential: Any
+    endpoint: str
+    dialect: str
+    server_timeout_seconds: int
+
+
+def connect(
+    *paths: str | PathLike[str], environ: Mapping[str, str] | None = None, **service: Unpack[Service]
+) -> Questions:
+    """The questions, over journals or over the service.
+
+    Journals: in and below `paths`. The service: `Service` says what it takes. With neither: the id that an environment
+    variable names, else the journals of AMLLOG_DIR, else where `setup()` puts them.
+    A path may be a journal directory, a folder of downloaded runs (`logs/amllog` somewhere in it), or one file.
+    `environ` stands in for the process's environment. UsageError if there is no such place, or for an id that is none.
+    """
+    variables = os.environ if environ is None else environ
+    asked = scope_of(service, variables if not paths else {})
+    if asked is None:
+        return Questions(LocalStore(places(paths, variables)))
+    if paths:
+        raise UsageError(f"{asked} and {', '.join(map(str, paths))}: journals or the service, not both")
+    seconds = service.get("server_timeout_seconds", SERVER_TIMEOUT_SECONDS)
+    return Questions(ServiceStore(Asking(asked, service.get("credential"), server_timeout_seconds=seconds)))
+
+
+def scope_of(service: Service, environ: Mapping[str, str]) -> Scope | None:
+    """Whom to ask, by the arguments, else by the environment; None where neither names anybody."""
+    unknown = sorted(service.keys() - Service.__annotations__.keys())
+    if unknown:
+        raise UsageError(f"{', '.join(unknown)}: connect() takes {', '.join(Service.__annotations__)}")
+    named = {name: str(service.get(name) or "") for name in VARIABLES}
+    if not any(named.values()):
+        named = {name: environ.get(variable, "").strip() for name, variable in VARIABLES.items()}
+    given = {name: value for name, value in named.items() if value}
+    if len(given) > 1:
+        both = ", ".join(f"{name} ({VARIABLES[name]})" for name in given)
+        raise UsageError(f"{both}: give one of them")
+    endpoint = service.get("endpoint") or environ.get("AMLLOG_QUERY_ENDPOINT", "")
+    for name, value in given.items():
+        return scope(name, value, endpoint=endpoint, dialect=service.get("dialect", ""))
+    if service:
+        raise UsageError(f"{', '.join(service)}: for the service; give one of {', '.join(VARIABLES)} with it")
+    return None
 
 
 def places(paths: Iterable[str | PathLike[str]], environ: Mapping[str, str]) -> list[Path]:

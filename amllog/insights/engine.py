@@ -25,10 +25,11 @@ _ESCAPED = re.compile(r"\\(?:u([0-9A-Fa-f]{4})|.)")
 
 
 class Answer(NamedTuple):
-    """Rows and the names of their columns."""
+    """Rows and the names of their columns; of KQL also DuckDB's names for their types."""
 
     names: tuple[str, ...]
     rows: list[tuple[Any, ...]]
+    types: tuple[str, ...] = ()
 
 
 class Engine:
@@ -52,8 +53,11 @@ class Engine:
         except self._duckdb.Error as error:
             raise UsageError(f"the journals cannot be read: {error}") from error
 
-    def run_kql(self, kql: str, records: str) -> Answer:
-        """The rows of a KQL query over the service's tables, made from the SELECT `records`."""
+    def run_kql(self, kql: str, records: str, *, dialects: Sequence[bool] = (False, True)) -> Answer:
+        """The rows of a KQL query over the service's tables, made from the SELECT `records`.
+
+        `dialects`: which tables there are, by the names of a resource (False), of a workspace (True), or of both.
+        """
         try:
             import duckdb_kql
         except ImportError:
@@ -61,19 +65,19 @@ class Engine:
                 "free KQL runs on local journals through duckdb-kql, which is not installed "
                 "(or this Python is older than 3.11): pip install 'amllog[insights]'"
             ) from None
-        self._show(kql, records)
+        self._show(kql, records, dialects)
         try:
             relation = duckdb_kql.kql(self._connection, decoded(kql))
-            return Answer(tuple(relation.columns), relation.fetchall())
+            return Answer(tuple(relation.columns), relation.fetchall(), tuple(map(str, relation.types)))
         except (duckdb_kql.KqlError, self._duckdb.Error) as error:
             raise UsageError(f"the local engine cannot answer this KQL: {error}") from error
 
-    def _show(self, kql: str, records: str) -> None:
+    def _show(self, kql: str, records: str, dialects: Sequence[bool]) -> None:
         """The views that the query names: each takes a while to make. `*` is every table of a resource."""
         names = {name: (table, name != table.classic) for table in TABLES.values() for name in table[:2]}
         every = "*" in kql and not any(name in kql for name, (_, workspace) in names.items() if workspace)
         for name, (table, workspace) in names.items():
-            if name in kql or (every and not workspace):
+            if workspace in dialects and (name in kql or (every and not workspace)):
                 select = view(table, f"({records}) AS records", workspace=workspace)
                 self._connection.execute(f"CREATE OR REPLACE VIEW {name} AS {select}")
             else:

@@ -13,16 +13,17 @@ from types import TracebackType
 from typing import Any, NamedTuple, final
 from urllib.request import getproxies
 
-import orjson
-
-from amllog.local import certificate, job
+from amllog.local import certificate, job, query_service
 from amllog.local.artifact_service import ArtifactService
 from amllog.local.artifacts import Artifact, Artifacts
-from amllog.local.faults import Fault, Faults
+from amllog.local.fault_service import FaultService
+from amllog.local.faults import Faults
 from amllog.local.files import Lines, read_lines, stamped_name
-from amllog.local.ingestion import Envelope, track
+from amllog.local.ingestion import Envelope, time_and_key_first, track
 from amllog.local.message import Answer, Refusal, Request
 from amllog.local.metrics import Metric, Metrics
+from amllog.local.query_answer import ROWS_MAX, Limits
+from amllog.local.query_service import QueryService
 from amllog.local.routes import Names, Route, dispatch
 from amllog.local.run_history import RunHistory
 from amllog.local.runs import Run, Runs
@@ -47,12 +48,16 @@ class Served(NamedTuple):
 
 @final
 class AzureOnThisMachine:
-    """Application Insights' ingestion, and Azure ML's run history, metrics and artifacts, over loopback HTTP.
+    """Application Insights' ingestion and queries, Azure ML's run history, metrics and artifacts, over loopback HTTP.
 
     A context manager; `start()` and `stop()` do the same by hand, and may be repeated: the port stays, and what
     is in the directory is read again. `strict` keeps the services' limits. `authorities` is a file of the
-    certificate authorities that jobs trust besides ours (default: those of requests).
+    certificate authorities that jobs trust besides ours (default: those of requests). An answer to a query has at most
+    `query_rows_max` rows. Queries may be about `resource_id`, `workspace_id` or `app_id`, which are always the same.
     """
+
+    resource_id, workspace_id = query_service.RESOURCE_ID, query_service.WORKSPACE_ID
+    app_id = query_service.APP_ID
 
     def __init__(
         self,
@@ -62,11 +67,13 @@ class AzureOnThisMachine:
         faults: Faults | None = None,
         strict: bool = True,
         authorities: Path | None = None,
+        query_rows_max: int = ROWS_MAX,
     ) -> None:
         self.directory = Path(directory).absolute()
         self.faults = faults or Faults()
         self.requests_log: deque[Served] = deque(maxlen=REQUESTS_KEPT)
         self._port, self._strict, self._authorities = port, strict, authorities
+        self._limits = Limits(query_rows_max)
         self._side = Side(self._answer, self.faults, _service_of, self._served)
         self._tokens = job.Tokens()
         self._lock = threading.Lock()
@@ -84,10 +91,10 @@ class AzureOnThisMachine:
         self._metrics = Metrics(self.directory, strict=self._strict)
         self._routes = [
             *(Route("POST", path, self._track) for path in _TRACKS),
-            Route("GET", "/faults", self._list_faults),
-            Route("PUT", "/faults", self._put_faults),
+            *FaultService(self.faults).routes(),
             *RunHistory(self._runs, self._metrics, self._tokens).routes(),
             *ArtifactService(self._artifacts, lambda: self.url, self._upload_url).routes(),
+            *QueryService(received, strict=self._strict, limits=self._limits).routes(),
         ]
         self._server.start()
         return self
@@ -121,6 +128,8 @@ class AzureOnThisMachine:
         if self._server is None:
             raise RuntimeError("not started: use start() or a with statement")
         return f"http://127.0.0.1:{self._server.port}"
+
+    query_endpoint = url  # the query service's address, as `endpoint=` or AMLLOG_QUERY_ENDPOINT take it
 
     @property
     def connection_string(self) -> str:
@@ -229,29 +238,13 @@ class AzureOnThisMachine:
         verdict = request.fault.verdict if request.fault else None
         content_type = request.headers.get("content-type", "application/json")
         result = track(request.body, content_type, now, strict=self._strict, fault=verdict)
-        self._received.append(_time_and_key_first(envelope) for envelope in result.accepted)
+        self._received.append(time_and_key_first(envelope) for envelope in result.accepted)
         return Answer.of(result.reply, result.status)
-
-    def _list_faults(self, request: Request, names: Names) -> Answer:
-        return Answer(200, orjson.dumps(self.faults.active, default=str))
-
-    def _put_faults(self, request: Request, names: Names) -> Answer:
-        values = request.json()
-        try:
-            faults = [Fault.from_json(value) for value in (values if isinstance(values, list) else [values])]
-        except ValueError as error:
-            raise Refusal(400, str(error)) from error
-        self.faults.clear()
-        self.faults.put(*faults)
-        return self._list_faults(request, names)
 
 
 def _service_of(path: str) -> str:
     if path == "/faults":
         return "faults"
-    return "ingestion" if path in _TRACKS else "run_history"
-
-
-def _time_and_key_first(envelope: Envelope) -> Envelope:
-    """As lines of a journal begin."""
-    return {**{name: envelope[name] for name in ("time", "iKey") if name in envelope}, **envelope}
+    if path in _TRACKS:
+        return "ingestion"
+    return "query" if query_service.is_query(path) else "run_history"

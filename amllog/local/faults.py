@@ -15,7 +15,7 @@ import orjson
 
 from amllog.local.envelopes import ItemError
 
-SERVICES = ("ingestion", "run_history")
+SERVICES = ("ingestion", "run_history", "query")
 HANGS = ("", "before headers", "after headers")
 FOREVER_SECONDS = 3600.0
 
@@ -26,11 +26,12 @@ ItemMatch = Union[str, Callable[[Mapping[str, Any]], bool]]
 class Fault:
     """One thing that goes wrong, for the next `times` requests (None: until cleared).
 
-    service: `ingestion` or `run_history` (run history, metrics, artifacts and blobs).
+    service: `ingestion`, `run_history` (run history, metrics, artifacts and blobs) or `query`.
     seconds: waits so long before anything else.
     status, headers, body: answered instead of the right answer (`body` alone: an unreadable 200).
     item: a regular expression over an item's JSON, or a function of the item: `status` and `message` are then the
-        answer for these items only (envelopes; metrics of a batch), the others are taken.
+        answer for these items only (envelopes; metrics of a batch), the others are taken. Of a query's answer, these
+        rows are left out, and it is a partial one.
     hang: `before headers` or `after headers`: no more comes until the fault is cleared.
     close: the connection breaks in the middle of the answer.
     drops: the answer comes byte by byte, with so many seconds between them.

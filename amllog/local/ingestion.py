@@ -111,3 +111,8 @@ def _first_status(errors: list[dict[str, Any]]) -> int:
 def _whole(status: int, message: str) -> Track:
     error: Mapping[str, object] = {"index": 0, "statusCode": status, "message": message}
     return Track(status, {"itemsReceived": 0, "itemsAccepted": 0, "errors": [error]}, [])
+
+
+def time_and_key_first(envelope: Envelope) -> Envelope:
+    """As lines of a journal begin."""
+    return {**{name: envelope[name] for name in ("time", "iKey") if name in envelope}, **envelope}

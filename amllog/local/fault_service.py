@@ -1,0 +1,36 @@
+"""Faults over HTTP: `GET /faults` lists what is switched on, `PUT /faults` puts others in its place.
+
+In: requests. Out: the faults that are on, as JSON.
+"""
+
+from __future__ import annotations
+
+import orjson
+
+from amllog.local.faults import Fault, Faults
+from amllog.local.message import Answer, Refusal, Request
+from amllog.local.routes import Names, Route
+
+
+class FaultService:
+    """Speaks for `faults`."""
+
+    def __init__(self, faults: Faults) -> None:
+        self._faults = faults
+
+    def routes(self) -> list[Route]:
+        """Its operations."""
+        return [Route("GET", "/faults", self._list), Route("PUT", "/faults", self._put)]
+
+    def _list(self, request: Request, names: Names) -> Answer:
+        return Answer(200, orjson.dumps(self._faults.active, default=str))
+
+    def _put(self, request: Request, names: Names) -> Answer:
+        values = request.json()
+        try:
+            faults = [Fault.from_json(value) for value in (values if isinstance(values, list) else [values])]
+        except ValueError as error:
+            raise Refusal(400, str(error)) from error
+        self._faults.clear()
+        self._faults.put(*faults)
+        return self._list(request, names)

@@ -1,0 +1,158 @@
+"""The query service of Application Insights and Log Analytics on this machine: it runs the KQL that it receives.
+
+In: POST to `/v1/workspaces/{id}/query`, `/v1/{resource id}/query`, `/v1/apps/{id}/query`; the folder of envelopes that
+ingestion keeps. Out: rows in the service's JSON. It takes DuckDB and duckdb-kql, which needs Python 3.11.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import threading
+from collections.abc import Mapping
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from amllog.errors import UsageError
+from amllog.local import query_answer
+from amllog.local.message import Answer, Refusal, Request
+from amllog.local.query_answer import Limits
+from amllog.local.routes import Names, Route
+
+if TYPE_CHECKING:
+    from amllog.insights.engine import Engine
+
+WORKSPACE_ID = "00000000-0000-0000-0000-00000000a11a"
+APP_ID = "00000000-0000-0000-0000-00000000a991"
+RESOURCE_ID = (
+    "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/local/"
+    "providers/microsoft.insights/components/this-machine"
+)
+_PATHS = (
+    "/v1/{scope*}/query",
+    "/workspaces/{workspace}/query",
+    "/apps/{app}/query",
+)  # clients of 1.x name no version
+_NEEDED = ("duckdb", "duckdb_kql")
+_DURATION = re.compile(r"P(?:([\d.]+)D)?(?:T(?:([\d.]+)H)?(?:([\d.]+)M)?(?:([\d.]+)S)?)?")
+_BEGIN = datetime(1970, 1, 1, tzinfo=timezone.utc)
+
+
+class Span(NamedTuple):
+    """A time range, both ends included."""
+
+    since: datetime
+    until: datetime
+
+
+class QueryService:
+    """Answers queries over `*.jsonl` in a folder."""
+
+    def __init__(self, received: Path, *, strict: bool, limits: Limits) -> None:
+        self._received, self._strict, self._limits = received, strict, limits
+        self._lock = threading.Lock()
+        self._engine: Engine | None = None
+
+    def routes(self) -> list[Route]:
+        """Its operations."""
+        return [Route("POST", path, self._query) for path in _PATHS]
+
+    def _query(self, request: Request, names: Names) -> Answer:
+        if self._strict and not request.headers.get("authorization", "").startswith("Bearer "):
+            raise Refusal(401, "A token is needed", "InvalidTokenError")
+        dialect = _dialect(request.path)
+        missing = [name for name in _NEEDED if importlib.util.find_spec(name) is None]
+        if missing:
+            told = (
+                f"pip install 'amllog[insights]' on Python 3.11 or later: {', '.join(missing)} runs the KQL"
+            )
+            raise Refusal(501, told, "NotImplemented")
+        body = request.json()
+        text = body.get("query") if isinstance(body, dict) else None
+        if not isinstance(text, str) or not text.strip():
+            return Answer.of(query_answer.bad_argument("SYN0001", "The query is empty"), 400)
+        try:
+            span = read_span(body.get("timespan"), datetime.now(timezone.utc))
+        except ValueError as error:
+            return Answer.of(query_answer.bad_argument("SEM0001", f"timespan: {error}"), 400)
+        return self._answer(text, span, request, workspace=dialect)
+
+    def _answer(self, kql: str, span: Span | None, request: Request, *, workspace: bool) -> Answer:
+        from amllog.insights.engine import Engine
+
+        with self._lock:
+            self._engine = self._engine or Engine()
+            try:
+                names, rows, types = self._engine.run_kql(kql, self._records(span), dialects=(workspace,))
+            except UsageError as error:
+                status, refusal = query_answer.refusal(str(error))
+                return Answer.of(refusal, status)
+        kept, told = rows, ""
+        if request.fault and request.fault.item is not None:
+            verdicts = [request.fault.verdict(_as_item(names, row)) for row in rows]
+            kept = [row for row, verdict in zip(rows, verdicts) if verdict is None]
+            told = next((verdict.message for verdict in verdicts if verdict), "")
+        found = query_answer.answer(names, types, kept, self._limits)
+        return Answer.of(query_answer.with_error(found, told, "80DA0001") if told else found)
+
+    def _records(self, span: Span | None) -> str:
+        from amllog.insights import relation
+
+        files = sorted(path for path in self._received.glob("*.jsonl") if path.stat().st_size)
+        records = relation.records(files)
+        if span is None:
+            return records
+        since, until = (f"TIMESTAMP '{time.astimezone(timezone.utc):%Y-%m-%d %H:%M:%S.%f}'" for time in span)
+        return f"SELECT * FROM ({records}) WHERE timestamp >= {since} AND timestamp <= {until}"
+
+
+def is_query(path: str) -> bool:
+    """Whether a path is one of this service's."""
+    return path.lower().endswith("/query") and path.lower().startswith(("/v1/", "/workspaces/", "/apps/"))
+
+
+def read_span(value: object, now: datetime) -> Span | None:
+    """`PT3600S`, `start/end`, `start/PT1H`; None is all time. ValueError for anything else."""
+    if value is None or value == "":
+        return None
+    first, slash, second = str(value).partition("/")
+    if not slash:
+        return Span(now - _duration(first), now)
+    if first.startswith("P"):
+        end = _instant(second)
+        return Span(end - _duration(first), end)
+    begin = _instant(first)
+    return Span(begin, begin + _duration(second) if second.startswith("P") else _instant(second))
+
+
+def _dialect(path: str) -> bool:
+    """Whether the tables have a workspace's names; a `Refusal` for ids that are not ours."""
+    scope = re.sub(r"^/v1(?=/)", "", path, flags=re.IGNORECASE).rpartition("/")[0].lower()
+    known = {f"/workspaces/{WORKSPACE_ID}": True, f"/apps/{APP_ID}": False, RESOURCE_ID.lower(): False}
+    if scope not in known:
+        kind = {"workspaces": "Workspace", "apps": "Application"}.get(scope.split("/")[1], "Resource")
+        raise Refusal(404, f"The {kind.lower()} could not be found", f"{kind}NotFoundError")
+    return known[scope]
+
+
+def _duration(text: str) -> timedelta:
+    match = _DURATION.fullmatch(text)
+    if not match or not any(match.groups()):
+        raise ValueError(f"{text!r} is no ISO 8601 duration")
+    days, hours, minutes, seconds = (float(one or 0) for one in match.groups())
+    return timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
+
+
+def _instant(text: str) -> datetime:
+    from amllog.insights import cells
+
+    found = cells.time(text)
+    if found is None:
+        raise ValueError(f"{text!r} is no ISO 8601 time")
+    return found
+
+
+def _as_item(names: tuple[str, ...], row: tuple[Any, ...]) -> Mapping[str, Any]:
+    """A row as faults see it."""
+    return {name: str(value) for name, value in zip(names, row)}
