@@ -1,7 +1,7 @@
 """Logging for Azure Machine Learning: run metrics, driver log and Application Insights behind one logger."""
 
 from amllog.account import Account
-from amllog.api import flush, get_logger, identity, setup, shutdown, status
+from amllog.api import carry, flush, get_logger, identity, setup, shutdown, status, trace_environment
 from amllog.context import bound
 from amllog.errors import AmllogError, AmllogWarning, ConfigError, MetricError, MissingExtraError
 from amllog.identities import Identity
@@ -19,10 +19,12 @@ __all__ = [
     "MissingExtraError",
     "__version__",
     "bound",
+    "carry",
     "flush",
     "get_logger",
     "identity",
     "setup",
     "shutdown",
     "status",
+    "trace_environment",
 ]

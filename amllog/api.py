@@ -10,7 +10,8 @@ import contextlib
 import os
 import sys
 import threading
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from amllog.logger import Logger, Voice
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from amllog.identities import Identity
     from amllog.session import Session
 
+F = TypeVar("F", bound=Callable[..., Any])
 _LOCK = threading.RLock()
 _SESSION: list[Session] = []  # the one global; filled once, so that no caller can hold an older one
 
@@ -40,7 +42,13 @@ def voice(name: str) -> Voice:
 
 
 def unpickled(name: str) -> Voice:
-    """The voice of a logger that was pickled: a worker process sets up as its parent did, unless it has already."""
+    """The voice of a logger that was pickled."""
+    ready()
+    return voice(name)
+
+
+def ready() -> None:
+    """A worker process sets up as its parent did, unless it has already."""
     if session().identity is None:
         from amllog import inheritance
         from amllog.errors import ConfigError
@@ -50,7 +58,6 @@ def unpickled(name: str) -> Voice:
         if arguments is not None:
             with contextlib.suppress(ConfigError):  # left by another amllog, or the environment has changed
                 session().setup(arguments)
-    return voice(name)
 
 
 def setup(**settings: Any) -> Logger:
@@ -82,6 +89,28 @@ def shutdown(timeout: float | None = None) -> Account:
 def status() -> Account:
     """The account: what was accepted in this process, and what of it is delivered, waiting or refused."""
     return session().status()
+
+
+def carry(function: F) -> F:
+    """`function`, to be called in another thread or in a worker process with what is bound and the span that is open
+    here: `pool.submit(amllog.carry(work), …)`, `threading.Thread(target=amllog.carry(work))`.
+
+    Each call runs in a copy of this context. It can be pickled where `function` can.
+    """
+    from amllog.carried import Carried
+
+    return cast("F", Carried(function, session().gate.parent(), ready))
+
+
+def trace_environment() -> dict[str, str]:
+    """The environment for one child process started here, under the innermost span (W3C `TRACEPARENT`):
+    `subprocess.run(command, env=amllog.trace_environment())`. Before setup() it is the process's own."""
+    from amllog import traceparent
+
+    operation, span = session().gate.parent()
+    found = session().identity
+    step = found.step_id if found is not None else ""
+    return {**os.environ, **(traceparent.for_child(operation, span, step) if operation and span else {})}
 
 
 def identity() -> Identity:

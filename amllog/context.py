@@ -16,6 +16,7 @@ _LEFT = "__amllog_context__"
 _NOTHING: Mapping[str, object] = MappingProxyType({})
 _bound: ContextVar[Mapping[str, object]] = ContextVar("amllog.bound", default=_NOTHING)
 _span: ContextVar[str] = ContextVar("amllog.span", default="")
+_operation: ContextVar[str] = ContextVar("amllog.operation", default="")
 
 
 @contextmanager
@@ -44,6 +45,17 @@ def inside(span_id: str) -> Generator[None, None, None]:
     finally:
         with suppress(ValueError):  # as above
             _span.reset(token)
+
+
+@contextmanager
+def under(operation_id: str, span_id: str) -> Generator[None, None, None]:
+    """Go on under a span of another thread or process, which may be of another operation than the run's."""
+    token = _operation.set(operation_id)
+    try:
+        with inside(span_id):
+            yield
+    finally:
+        _operation.reset(token)
 
 
 def where_raised(error: BaseException) -> tuple[Mapping[str, object], str]:
@@ -88,3 +100,8 @@ def logged_span(extra: Mapping[str, object]) -> tuple[str, str] | None:
 def span_id() -> str:
     """The innermost span of ours, or nothing."""
     return _span.get()
+
+
+def operation_id() -> str:
+    """The operation that this context was carried over from, or nothing: the run's."""
+    return _operation.get()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import math
+import os
 import secrets
 import sys
 import time
@@ -108,6 +109,7 @@ class Gate(RunGate):
     def end_step(self, began: float, seconds: float, result: str) -> None:
         """Write the step's one request, once, and only for the first rank; `result` "" is success.
 
+        A child process of the step, started under one of its spans, ends as a span below that one.
         `seconds`: how long the step took, whatever was done to the clock meanwhile.
         """
         if self._forms is None or self._ended or self._forms.stamp.identity.rank not in (None, 0):
@@ -117,9 +119,9 @@ class Gate(RunGate):
         under = (who.operation_id, who.parent_span_id)
         self.guarded(
             lambda: self.timed(
-                "RequestData",
+                "RemoteDependencyData" if who.is_child else "RequestData",
                 "amllog",
-                who.step_name,
+                os.path.basename(sys.argv[0]) if who.is_child else who.step_name,
                 who.span_id,
                 began,
                 seconds,
@@ -129,7 +131,7 @@ class Gate(RunGate):
                 under,
             )
         )
-        if self.ends_run:
+        if self.ends_run and not who.is_child:
             self.run_record("call", "run.end", {"status": "FAILED" if result else "FINISHED"}, run_id=None)
 
     def _scalar(

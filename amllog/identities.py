@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from amllog import surroundings
+from amllog import surroundings, traceparent
 from amllog.surroundings import first, mapping_in
 
 if TYPE_CHECKING:
@@ -76,6 +76,11 @@ class Identity:
     span_id: str
     parent_span_id: str
 
+    @property
+    def is_child(self) -> bool:
+        """Whether another process of the same step started this one, and speaks for the step."""
+        return self.span_id != span_of(self.step_id)
+
     def dimensions(self) -> dict[str, str]:
         """The dimensions that stand on every record: the guide's five, then the others where known."""
         found = {
@@ -116,8 +121,12 @@ def discover(environ: Mapping[str, str], host: Host, settings: Settings, facts: 
         parent = facts.parent_run_id or root
     else:
         run_id, parent, root = _local(environ, host)
-    operation_id = operation_of(root)
-    span_id = span_of(run_id)
+    span_id = traceparent.own_span(environ, run_id) or span_of(run_id)
+    above = traceparent.found(environ)
+    operation_id = above[0] if above else operation_of(root)
+    parent_span_id = span_of(parent) if parent != run_id else ""
+    if above and above[1] != span_id:  # else: started by this very step
+        parent_span_id = above[1]
     build_url, build_version = surroundings.build(environ, facts.properties)
     return Identity(
         step_id=run_id,
@@ -141,7 +150,7 @@ def discover(environ: Mapping[str, str], host: Host, settings: Settings, facts: 
         in_job=is_job(environ),
         operation_id=operation_id,
         span_id=span_id,
-        parent_span_id=span_of(parent) if parent != run_id else "",
+        parent_span_id=parent_span_id,
     )
 
 

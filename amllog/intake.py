@@ -206,9 +206,9 @@ class Intake:
         if found is not None:
             return found
         if self._forms is None:
-            return "", context.span_id()
+            return context.operation_id(), context.span_id()
         identity = self._forms.stamp.identity
-        return identity.operation_id, context.span_id() or identity.span_id
+        return context.operation_id() or identity.operation_id, context.span_id() or identity.span_id
 
     def _keep(self, draft: Draft) -> None:
         """Make the line, and append it to the journal."""
