@@ -56,10 +56,8 @@ if __name__ == "__main__":
 @pytest.mark.parametrize("flush", [False, True])
 @pytest.mark.parametrize("end", ["os._exit(0)", "sys.exit(0)"])
 def test_fork(child: Any, arrived: Any, insights: Any, forking: Any, end: str, flush: bool) -> None:
-    """Forked children keep journals of their own, and at the parent's end everything has arrived once.
-
-    Python's warning of forks beside threads (since 3.12) is for threads of the script's own: ours is away.
-    """
+    """Forked children keep journals of their own, and at the parent's end everything has arrived once."""
+    # Python's warning of forks beside threads (since 3.12) is for threads of the script's own: ours is away.
     ran = child(FORK.format(end=end, flush=flush), env={**insights, **forking})
     found = arrived()
     assert (ran.returncode, ran.stderr) == (0, "")
