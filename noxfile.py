@@ -76,7 +76,9 @@ def types(session: nox.Session) -> None:
 @nox.session(python=PYTHONS)
 def tests(session: nox.Session) -> None:
     """The tests against the installed wheel, never the source tree; coverage with child processes where all run."""
-    session.install("--reinstall-package", "amllog", f"{wheel(session)}[insights,local,notebook]", *group("test"))
+    session.install(
+        "--reinstall-package", "amllog", f"{wheel(session)}[insights,local,notebook]", *group("test")
+    )
     pytest = (f"{session.bin}/pytest", "-n", "2", "--durations=5")
     if session.python not in FULL:  # quick ones: neither slow tests nor the cost of measuring
         session.run(*pytest, *(session.posargs or ["-m", "not slow"]))
