@@ -104,7 +104,9 @@ class Asking:
                 connection_timeout=_CONNECT_SECONDS,
                 read_timeout=self._server_timeout_seconds + _GRACE_SECONDS,
             )
-            return answer.status_code, dict(answer.headers), answer.text("utf-8")
+            if not _is_short(answer):
+                return answer.status_code, dict(answer.headers), answer.text("utf-8")
+            return replies.BROKE_OFF, {}, ""
         except ClientAuthenticationError as error:
             raise UsageError(
                 f"no token for {self.scope}: az login, or give connect() a credential= ({_first(error)})"
@@ -115,8 +117,10 @@ class Asking:
                 "AMLLOG_QUERY_ENDPOINT"
             ) from error
         except DecodeError as error:  # a page of a proxy, said to be JSON; or half of an answer
-            whole = error.response if "Incomplete" not in type(error).__name__ else None
-            return (whole.status_code, dict(whole.headers), "") if whole else (replies.BROKE_OFF, {}, "")
+            answer = error.response
+            if answer is None or "Incomplete" in type(error).__name__ or _is_short(answer):
+                return replies.BROKE_OFF, {}, ""
+            return answer.status_code, dict(answer.headers), ""
         except AzureError as error:
             if "timeout" in f"{type(error).__name__} {error}".lower() or "timed out" in str(error):
                 return 504, {}, ""
@@ -146,6 +150,13 @@ def _usual() -> Any:
     except ImportError:
         raise MissingExtraError("azure-identity", "insights") from None
     return DefaultAzureCredential()
+
+
+def _is_short(answer: Any) -> bool:
+    """Whether bytes are missing; urllib3 before 2 does not say so."""
+    announced = answer.headers.get("Content-Length", "")
+    is_plain = not answer.headers.get("Content-Encoding")
+    return is_plain and announced.isdigit() and len(answer.content) < int(announced)
 
 
 def _first(error: BaseException) -> str:

@@ -104,12 +104,12 @@ def no_table(scope: Scope, name: str) -> UsageError:
 
 
 def _other_name(name: str, dialects: tuple[str, ...]) -> str:
-    """What to say first where the table has another name in these dialects."""
+    """What to say first where the table may have another name there."""
     for table in TABLES.values():
-        if dialects == (WORKSPACE,) and name == table.classic:
-            return f"a workspace calls it {table.workspace}; "
-        if dialects == (CLASSIC,) and name == table.workspace:
-            return f"an Application Insights resource calls it {table.classic}; "
+        if name == table.classic and WORKSPACE in dialects:
+            return f"it may be {table.workspace} there; "
+        if name == table.workspace and CLASSIC in dialects:
+            return f"it may be {table.classic} there; "
     return ""
 
 

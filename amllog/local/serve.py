@@ -46,6 +46,8 @@ def serve(
                 f"# connection string: {azure.connection_string}",
                 f"# in the shell of your script, to be run {run}:",
                 *(f"export {name}={shlex.quote(value)}" for name, value in sorted(environment.items())),
+                "# to ask insights what arrived, in another shell:",
+                f"# export AMLLOG_QUERY_ENDPOINT={azure.query_endpoint} AMLLOG_RESOURCE_ID={azure.resource_id}",
                 "# stop with Ctrl-C",
             ]
             out.write("\n".join(lines) + "\n")

@@ -439,7 +439,8 @@ def test_free_kql(far_side: Callable[..., AzureOnThisMachine]) -> None:
         {"Name": "train", "Success": True}
     ]
     for store, text, said in (
-        (workspace, "traces | take 1", "has no table traces: a workspace calls it AppTraces"),
+        (workspace, "traces | take 1", "has no table traces: it may be AppTraces there"),
+        (resource, "AppTraces | take 1", "has no table AppTraces: it may be traces there"),
         (resource, "nothing | take 1", "cannot answer this KQL: Failed to resolve table .* 'nothing'"),
         (resource, "traces | where colour == 1", "scalar expression named 'colour'"),
         (resource, "traces | where (", "could not be parsed at"),
@@ -550,6 +551,10 @@ def test_the_credential_is_asked_at_the_first_question(far_side: Callable[..., A
     with pytest.raises(UsageError, match="no permission"):
         questions.logs()
     assert credential.scopes == [f"{azure.query_endpoint}/.default"]
+    renamed = scope("app_id", azure.app_id, endpoint=azure.query_endpoint)._replace(audience="https://old.io")
+    with pytest.raises(UsageError, match="no permission"):
+        ServiceStore(Asking(renamed, credential)).query("traces")
+    assert credential.scopes[1:] == ["https://old.io/.default"]
 
 
 def test_who_we_are_is_not_known(child: Any) -> None:
