@@ -1,22 +1,25 @@
 """`connect()`: which store to ask, from arguments and the environment.
 
-In: directories, or ids of the service, or neither. Out: `Questions` over that store.
+In: directories, or ids of the service, or neither. Out: `Insights` over that store.
 """
 
 from __future__ import annotations
 
+import importlib.util
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from amllog.errors import UsageError
 from amllog.insights.asking import SERVER_TIMEOUT_SECONDS, Asking
+from amllog.insights.correlation import Insights
 from amllog.insights.local_store import LocalStore
-from amllog.insights.questions import Questions
+from amllog.insights.plain_store import PlainStore
 from amllog.insights.scope import VARIABLES, Scope, scope
 from amllog.insights.service_store import ServiceStore
+from amllog.insights.stores import Store
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -43,7 +46,7 @@ class Service(TypedDict, total=False):
 
 def connect(
     *paths: str | PathLike[str], environ: Mapping[str, str] | None = None, **service: Unpack[Service]
-) -> Questions:
+) -> Insights:
     """The questions, over journals or over the service.
 
     Journals: in and below `paths`. The service: `Service` says what it takes. With neither: the id that an environment
@@ -54,11 +57,16 @@ def connect(
     variables = os.environ if environ is None else environ
     asked = scope_of(service, variables if not paths else {})
     if asked is None:
-        return Questions(LocalStore(places(paths, variables)))
+        return Insights(local_store(places(paths, variables)))
     if paths:
         raise UsageError(f"{asked} and {', '.join(map(str, paths))}: journals or the service, not both")
     seconds = service.get("server_timeout_seconds", SERVER_TIMEOUT_SECONDS)
-    return Questions(ServiceStore(Asking(asked, service.get("credential"), server_timeout_seconds=seconds)))
+    return Insights(ServiceStore(Asking(asked, service.get("credential"), server_timeout_seconds=seconds)))
+
+
+def local_store(places: Sequence[Path]) -> Store:
+    """The store over journals: DuckDB's where it is installed, else the one that needs nothing."""
+    return LocalStore(places) if importlib.util.find_spec("duckdb") else PlainStore(places)
 
 
 def scope_of(service: Service, environ: Mapping[str, str]) -> Scope | None:

@@ -1,0 +1,191 @@
+"""The local store without DuckDB: journals read line by line, questions answered in Python.
+
+In: directories with journals. Out: the same tables as the local store gives. Reads everything for each question: for
+journals of up to some ten thousand records, where only the base is installed.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from amllog import record
+from amllog.errors import UsageError
+from amllog.insights import envelopes, files
+from amllog.insights.columns import UNSAID
+from amllog.insights.query import (
+    AtLeast,
+    Condition,
+    Contains,
+    Dimension,
+    Equals,
+    Holds,
+    Query,
+    State,
+    Summary,
+    Total,
+    name_of,
+)
+from amllog.insights.stores import answered, columns_of
+from amllog.insights.table import Table
+
+_COMPARED: dict[str, Callable[[Any, Any], bool]] = {">": operator.gt, "<": operator.lt}
+KQL_NEEDS = (
+    "free KQL on journals needs DuckDB and duckdb-kql: pip install 'amllog[insights]' (Python 3.11 or newer)"
+)
+_LEAST = datetime.min.replace(tzinfo=timezone.utc)
+Row = dict[str, Any]
+
+
+class Held(NamedTuple):
+    """What the files hold: each record as `envelopes.Record`, and how many lines are none."""
+
+    records: list[envelopes.Record]
+    torn: int
+
+
+class PlainStore:
+    """Reads files, and `*.jsonl` in and below directories; those that appear later too."""
+
+    def __init__(self, places: Sequence[Path]) -> None:
+        self._places = tuple(places)
+        self._read: dict[files.File, Held] = {}
+
+    def answer(self, query: Query) -> Table:
+        """The query's rows."""
+        now = datetime.now(timezone.utc)
+        held = self._held()
+        since = now - query.since if isinstance(query.since, timedelta) else query.since
+        kept = [
+            one
+            for one in held.records
+            if one.table in query.tables
+            and (since is None or one.time >= since)
+            and (query.until is None or one.time < query.until)
+            and all(_holds(one, condition) for condition in query.conditions)
+        ]
+        if not query.summaries:
+            _sort_records(kept, query.order)
+        rows = [{name_of(column): _value(one, column) for column in query.columns} for one in kept]
+        for summary in query.summaries:
+            rows = _summed(summary, rows)
+        if query.summaries or query.order not in (("timestamp",), ("-timestamp",)):
+            for name in reversed(query.order):
+                _sort(rows, name)
+        names = [column.name for column in columns_of(query)]
+        told = [[row[name] for name in names] for row in rows[: query.limit]]
+        return answered(query, told, notes=_notes(held.torn))
+
+    def query(self, kql: str) -> Table:
+        """UsageError: what runs KQL on journals is not installed."""
+        raise UsageError(KQL_NEEDS)
+
+    def _held(self) -> Held:
+        """What all files hold; a file is read again when it has changed. A record in two files counts once."""
+        there = files.find(self._places)
+        self._read = {file: self._read.get(file) or _read(file.path) for file in there}
+        records: dict[object, envelopes.Record] = {}
+        for file in there:
+            for one in self._read[file].records:
+                records.setdefault(one.values["record_id"] or (file.path, len(records)), one)
+        return Held(list(records.values()), sum(self._read[file].torn for file in there))
+
+
+def _read(path: Path) -> Held:
+    found, torn = [], 0
+    journal = bool(envelopes.JOURNAL.fullmatch(path.name))
+    with path.open("rb") as file:
+        for line in filter(bytes.strip, file):
+            one = envelopes.record_of(record.decode(line))
+            torn += one is None
+            found += [one] if one else []
+    return Held(found, torn if found or journal else 0)
+
+
+def _notes(torn: int) -> tuple[str, ...]:
+    lines = "1 line" if torn == 1 else f"{torn} lines"
+    return (
+        (f"{lines} could not be read and left out (torn by a kill, or being written right now)",)
+        if torn
+        else ()
+    )
+
+
+def _value(one: envelopes.Record, column: str | Dimension) -> Any:
+    if isinstance(column, Dimension):
+        return one.dimensions.get(column.key, "")
+    return one.values[column]
+
+
+def _holds(one: envelopes.Record, condition: Condition) -> bool:
+    if isinstance(condition, Equals):
+        return any((_value(one, of) in condition.values) != condition.negated for of in condition.of)
+    if isinstance(condition, Holds):
+        return bool(one.values[condition.column])
+    if isinstance(condition, AtLeast):
+        severity = UNSAID.get(one.table) if one.severity is None else one.severity
+        return one.table in UNSAID and severity is not None and severity >= condition.severity
+    assert isinstance(condition, Contains)
+    return any(condition.text.lower() in text.lower() for text in one.searched)
+
+
+def _sort_records(records: list[envelopes.Record], order: Sequence[str]) -> None:
+    """By time; records of one instant as they were written: the numbers in their ids are hexadecimal."""
+    if order in (("timestamp",), ("-timestamp",)):
+        records.sort(
+            key=lambda one: (one.time, len(one.values["record_id"]), one.values["record_id"]),
+            reverse=order == ("-timestamp",),
+        )
+
+
+def _sort(rows: list[Row], name: str) -> None:
+    column = name.lstrip("-")
+    rows.sort(
+        key=lambda row: (row[column] is not None, row[column] or _least(row[column])), reverse=name[0] == "-"
+    )
+
+
+def _least(value: Any) -> Any:
+    return "" if isinstance(value, str) else _LEAST if isinstance(value, datetime) else 0
+
+
+def _summed(summary: Summary, rows: Iterable[Row]) -> list[Row]:
+    by = [name_of(column) for column in summary.by]
+    groups: dict[tuple[Any, ...], list[Row]] = {} if by else {(): []}
+    for row in rows:
+        groups.setdefault(tuple(row[name] for name in by), []).append(row)
+    found = []
+    for key, own in groups.items():
+        made = {**dict(zip(by, key)), **{total.name: _total(total, own) for total in summary.totals}}
+        found.append({**made, **{state.name: _state(state, made) for state in summary.states}})
+    return found
+
+
+def _total(total: Total, rows: Sequence[Row]) -> Any:
+    if total.function == "count":
+        return len(rows)
+    if total.function == "countif":
+        return sum(_true(total.of, row) for row in rows)
+    if total.function == "last":
+        latest = [row for row in rows if row[total.of] is not None]
+        return max(latest, key=lambda row: row["timestamp"])[total.of] if latest else None
+    values = [row[total.of] for row in rows if row[total.of] is not None]
+    if not values:
+        return None
+    return sum(values) if total.function == "sum" else (min if total.function == "min" else max)(values)
+
+
+def _state(state: State, row: Mapping[str, Any]) -> str:
+    return next((text for test, text in state.cases if _true(test, row)), state.otherwise)
+
+
+def _true(test: str, row: Mapping[str, Any]) -> bool:
+    """A bool column, or a comparison such as `failed > 0` or `ended < steps`."""
+    name, _, rest = test.partition(" ")
+    if not rest:
+        return bool(row[name])
+    sign, other = rest.split()
+    return _COMPARED[sign](row[name], int(other) if other.isdigit() else row[other])

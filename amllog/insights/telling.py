@@ -1,0 +1,141 @@
+"""Gathers what the story of a run tells: the failure, what is around it, what is missing, what to look at next.
+
+In: the questions over any store, a run's or step's whole id. Out: a `Story`.
+"""
+
+from __future__ import annotations
+
+import shlex
+from datetime import datetime, timedelta, timezone
+
+from amllog.errors import UsageError
+from amllog.insights import wording
+from amllog.insights.records import Records
+from amllog.insights.story import Story, name_of
+from amllog.insights.table import Column, Row, Table
+
+BEFORE, AFTER, ELSEWHERE = 8, 3, 6  # records around the failure: before it, after it, of other steps
+UNCAUGHT = "amllog.uncaught"  # the logger of exceptions that nobody caught
+_LOOKED_AT = 100  # errors of the failed step, the latest first
+_TICK = timedelta(microseconds=1)
+
+
+def tell(questions: Records, run: str) -> Story:
+    """The story of one run, or of one step; `run` is a whole id. UsageError if nothing is known of it."""
+    steps = questions.steps(run)
+    if not run or not steps:
+        raise UsageError(f"nothing is known of {run}" if run else "a story is of one run: name it")
+    failure, moment = _failure(questions, run, steps)
+    lost = next((row for row in steps if row["state"] == "open"), None)
+    if failure is None and lost is not None:
+        moment = lost["last_seen"]
+    told = failure or lost
+    around = (
+        _around(questions, run, told["step_id"], moment) if told and moment else questions.logs(run, limit=1)
+    )
+    ends = [_end(row) for row in steps]
+    began, state = steps[0]["began"], _state(steps)
+    seconds = (max(ends) - began).total_seconds()
+    parent = steps[0]["parent_run_id"]
+    return Story(
+        run, state, steps[0]["experiment_name"], began, seconds, steps, failure,
+        _span(questions, run, failure), _marked(around, told), questions.last_metrics(run),
+        tuple(_missing(questions, steps, around)), tuple(_next(questions, run, parent, steps, failure, around)),
+        sum(row["errors"] for row in steps),
+    )  # fmt: skip
+
+
+def _failure(questions: Records, run: str, steps: Table) -> tuple[Row | None, datetime | None]:
+    """The row that tells why, and when it happened: what ended the first failed step, else the first error."""
+    failed = sorted((row for row in steps if row["state"] == "failed"), key=_end)
+    for step in failed[:1]:
+        latest = questions.errors(step_id=step["step_id"], limit=_LOOKED_AT, newest_first=True)
+        said = [row for row in latest if row["itemType"] != "request"]
+        thrown = [row for row in said if row["itemType"] == "exception"]
+        uncaught = [row for row in thrown if row["logger"] == UNCAUGHT]
+        for row in (uncaught or thrown or said)[:1]:
+            return row, row["timestamp"]
+        return next((row for row in latest if row["itemType"] == "request"), None), _end(step)
+    said = [row for row in questions.errors(run, limit=_LOOKED_AT) if row["itemType"] != "request"]
+    return (said[0], said[0]["timestamp"]) if said else (None, None)
+
+
+def _around(questions: Records, run: str, step_id: str, moment: datetime) -> Table:
+    """Logs of that step before and after the moment, and warnings of other steps before it, in time order."""
+    until = moment + _TICK
+    before = questions.logs(run, step_id=step_id, until=until, limit=BEFORE + 1, newest_first=True)
+    after = questions.logs(run, step_id=step_id, since=until, limit=AFTER)
+    warned = questions.logs(run, level="WARNING", until=until, limit=100, newest_first=True)
+    others = [row for row in warned if row["step_id"] != step_id][:ELSEWHERE]
+    rows = sorted((*reversed(before.rows), *after.rows, *others), key=lambda row: row["timestamp"])
+    return Table(before.columns, tuple(rows), before.notes)
+
+
+def _marked(around: Table, told: Row | None) -> Table:
+    """The same with a column that says which rows are of other steps; nothing where there is nothing to tell."""
+    own = told["step_id"] if told else ""
+    rows = tuple({**row, "elsewhere": row["step_id"] != own} for row in around) if told else ()
+    return Table((*around.columns, Column("elsewhere", "bool")), rows, around.notes)
+
+
+def _span(questions: Records, run: str, failure: Row | None) -> Row | None:
+    """The span in which the failure lies, or which failed just before it."""
+    if failure is None or failure["itemType"] == "request":
+        return None
+    spans = questions.spans(run, step_id=failure["step_id"], until=failure["timestamp"] + _TICK)
+    exact = [row for row in spans if row["id"] == failure["operation_ParentId"]]
+    failed = [row for row in spans if row["success"] is False]
+    found = (exact or failed)[-1:]
+    return {**found[0], "message": found[0]["name"], "itemType": "dependency"} if found else None
+
+
+def _missing(questions: Records, steps: Table, around: Table) -> list[str]:
+    found = []
+    now = datetime.now(timezone.utc)
+    for row in steps:
+        if row["state"] != "open":
+            continue
+        name, last = name_of(row), row["last_seen"]
+        latest = questions.records(step_id=row["step_id"], since=last).rows[-1:]
+        words = f': "{wording.said(latest[0]).splitlines()[0]}"' if latest else ""
+        ago = wording.span(max(0.0, (now - last).total_seconds()))
+        found.append(
+            f"step {name} began at {wording.clock(row['began'])} and has not ended: it was killed, or is still "
+            f"running. It last spoke at {wording.clock(last)}, {ago} ago{words}"
+        )
+    notes = dict.fromkeys((*steps.notes, *around.notes))
+    return [*found, *(note for note in notes if not note.startswith(("the limit of", "no time was given")))]
+
+
+def _next(
+    questions: Records, run: str, parent: str, steps: Table, failure: Row | None, around: Table
+) -> list[str]:
+    """Commands with their reasons, and the run's page."""
+    found = []
+    if failure is not None:
+        found.append(
+            f"amllog logs {run} --step-name {shlex.quote(failure['step_name'])}   every line of the step that failed"
+        )
+    found.append(f"amllog timeline {run}   what lies within what")
+    experiment = steps[0]["experiment_name"]
+    before = questions.runs(experiment_name=experiment, until=steps[0]["began"]) if experiment else ()
+    others = [row for row in before if row["parent_run_id"] != parent]
+    good = [row for row in others if row["state"] == "done"] or others
+    if good:
+        found.append(
+            f"amllog compare {good[-1]['parent_run_id']} {parent}   with the run before it ({good[-1]['state']})"
+        )
+    urls = [row["dimensions"].get("run_url", "") for row in ([failure] if failure else []) + list(around)]
+    return found + [url for url in dict.fromkeys(urls) if url.startswith("http")][:1]
+
+
+def _state(steps: Table) -> str:
+    states = {row["state"] for row in steps}
+    return next((state for state in ("failed", "open") if state in states), "done")
+
+
+def _end(step: Row) -> datetime:
+    """When a step ended, or when it was last heard of."""
+    seconds = timedelta(seconds=step["duration_seconds"] or 0)
+    last: datetime = max(step["last_seen"], step["began"] + seconds)
+    return last

@@ -1,0 +1,125 @@
+"""How rows read: one line each, as plain text, in which nothing passes for another line.
+
+In: rows of any question. Out: text. Control characters are written out, further lines of a message are indented.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any
+
+from amllog.insights.columns import OWN
+from amllog.insights.journals import EVERYWHERE
+
+Paint = Callable[[str, str], str]  # a text, and what it is: "time", "step", or a level's name
+
+KINDS = {
+    "trace": "log", "exception": "exception", "customMetric": "metric", "customEvent": "event",
+    "request": "step", "dependency": "span",
+}  # fmt: skip
+_NOT_OWN = EVERYWHERE.union(OWN, ("message", "step", "value", "root_run_id"))
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+
+
+def visible(text: str) -> str:
+    """`text` on one line, with control characters written out."""
+    return _CONTROL.sub(lambda match: _escaped(match.group()), text)
+
+
+def block(text: str, indent: str = "    ") -> str:
+    """Lines of a stack or a long message, each indented."""
+    return "\n".join(indent + visible(line) for line in text.splitlines())
+
+
+def clock(time: datetime | None) -> str:
+    """A time to the millisecond, in UTC."""
+    return "" if time is None else time.strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
+
+
+def span(seconds: float | None) -> str:
+    """A duration as a person says it."""
+    if seconds is None:
+        return "?"
+    if seconds < 60:
+        return f"{seconds:.3f} s" if seconds < 1 else f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s"
+
+
+def count(number: int, noun: str) -> str:
+    """`1 line`, `2 lines`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def number(value: float | None) -> str:
+    """A number as far as it tells."""
+    return "" if value is None else f"{value:.6g}"
+
+
+def own(dimensions: Mapping[str, str]) -> dict[str, str]:
+    """The dimensions of the call itself: without those that tell where and by whom it was made."""
+    return {key: value for key, value in dimensions.items() if key not in _NOT_OWN}
+
+
+def pairs(dimensions: Mapping[str, str]) -> str:
+    """Its own dimensions, `key=value` each."""
+    return "".join(f"  {visible(key)}={_quoted(value)}" for key, value in own(dimensions).items())
+
+
+def said(row: Mapping[str, Any]) -> str:
+    """What a row says, in one line and without its stack; further lines of its message below."""
+    first, *more = row["message"].splitlines() or [""]
+    text, kind = visible(first), KINDS.get(row["itemType"], row["itemType"])
+    if kind == "event" and "run_metric_data" in row["dimensions"] and row.get("value") is not None:
+        kind = "metric"  # one for which JSON has no number
+    if kind == "exception":
+        text = _named(text, row)
+    elif kind == "metric":
+        text += f" = {number(row.get('value'))}"
+        text += "" if row.get("step") is None else f"  step={row['step']}"
+    elif kind == "event":
+        text = f"event: {text}"
+    elif kind in ("step", "span"):
+        text = f"{kind} {text}: {_outcome(row)}"
+    rest = "\n" + block("\n".join(more)) if more else ""
+    return f"{text}{pairs(row['dimensions'])}{rest}"
+
+
+def line(row: Mapping[str, Any], paint: Paint = lambda text, _what: text) -> str:
+    """A row as a line of a log, its stack below."""
+    level = row.get("level", "")
+    head = f"{paint(clock(row['timestamp']), 'time')} {paint(f'{level:<8}', level)} "
+    text = f"{head}{paint(visible(row['step_name']) + ':', 'step')} {said(row)}"
+    return f"{text}\n{block(row['stack'])}" if row.get("stack") else text
+
+
+def _named(text: str, row: Mapping[str, Any]) -> str:
+    """The error's own words, where the message has them not: as its stack ends."""
+    kind = row.get("type", "")
+    lines = [line for line in (row.get("stack") or "").splitlines() if kind and line.startswith(kind)]
+    told = visible(lines[-1]) if lines else kind
+    return text if not told or told in text else f"{text}: {told}" if text else told
+
+
+def _outcome(row: Mapping[str, Any]) -> str:
+    seconds = row.get("duration_seconds")
+    after = "" if seconds is None else f" after {span(seconds)}"
+    if row.get("success") is False or (row.get("success") is None and row.get("level") == "ERROR"):
+        code = visible(row.get("resultCode") or "")
+        return f"failed{f' ({code})' if code else ''}{after}"
+    return f"done{after}"
+
+
+def _quoted(value: str) -> str:
+    if value and not any(character in value for character in " \t\n\r\"'="):
+        return visible(value)
+    return visible(json.dumps(value, ensure_ascii=False))
+
+
+def _escaped(character: str) -> str:
+    code = ord(character)
+    return f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}"

@@ -1,0 +1,120 @@
+"""Two runs side by side, and the patterns of messages."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from hypothesis import given, strategies as st
+
+from amllog.insights.compare import Comparison
+from amllog.insights.correlation import Insights
+from amllog.insights.patterns import pattern
+from amllog.insights.plain_store import PlainStore
+
+from .conftest import envelope, failure, log, step  # isort: skip
+
+WORDS = st.lists(
+    st.sampled_from(["batch", "of", "epoch:", "loss", "done,", "(in)", "at/", "file_", "näch"]), min_size=1
+)
+
+
+@given(WORDS, st.sampled_from(["ints", "floats", "uuids", "hex", "quoted"]), st.data())
+def test_messages_that_differ_in_values_alone_have_one_pattern(
+    words: list[str], kind: str, data: Any
+) -> None:
+    """Numbers, ids, hexadecimal and quoted texts, wherever in the message."""
+    drawn = {
+        "ints": st.integers(0, 10**12).map(str),
+        "floats": st.floats(0.001, 1e9).map(lambda number: f"{number:.3f}"),
+        "uuids": st.uuids().map(str),
+        "hex": st.binary(min_size=4, max_size=20).map(lambda one: f"0x{one.hex()}"),
+        "quoted": st.text('abc 01"', max_size=5).map(lambda text: f"'{text}'"),
+    }[kind]
+    at = data.draw(st.integers(0, len(words)))
+    one, other = (" ".join([*words[:at], data.draw(drawn), *words[at:]]) for _ in range(2))
+    assert pattern(one) == pattern(other)
+    assert pattern(" ".join([*words, "more"])) != pattern(one)
+
+
+@given(st.text())
+def test_no_number_is_left_in_a_pattern(message: str) -> None:
+    """Of any text; and it is one line."""
+    found = pattern(message)
+    assert not re.search(r"\d", found)
+    assert len(found.splitlines()) <= 1
+
+
+def test_patterns() -> None:
+    """Some of every day."""
+    assert pattern("batch 17 of 'a.csv'") == pattern("batch 18 of 'b.csv'") == "batch # of '…'"
+    assert pattern("took -3.5e-7 s at 10:11:12.5 for run 7f9c24e8") == "took # s at # for run #"
+    assert pattern("can't read, won't read") == "can't read, won't read"
+    assert pattern("decade\nand more") == "decade"
+
+
+def metric(name: str, value: float, second: int = 0, **own: Any) -> Any:
+    """A metric's value."""
+    point = {"metrics": [{"name": name, "value": value, "count": 1}]}
+    return envelope("MetricData", point, f"2026-11-22T10:00:{second:02d}Z", **own)
+
+
+def compared(journal: Callable[..., Path]) -> Comparison:
+    """A run of three steps, and one day later one that stopped in the second."""
+    first: dict[str, Any] = {"parent_run_id": "r1"}
+    second: dict[str, Any] = {"parent_run_id": "r2", "time": "2026-11-23T10:00:00Z"}
+    path = journal(
+        step("train", seconds=5, step_id="a1", **first), log("batch 17", step_id="a1", **first),
+        log("only then", 2, step_id="a1", **first), metric("loss", 0.9, step_id="a1", **first),
+        metric("loss", 0.5, 5, step_id="a1", **first), metric("acc", 0.7, step_id="a1", **first),
+        step("score", step_name="score", step_id="a2", **first),
+        step("train", seconds=8, step_id="b1", **second), log("batch 18", step_id="b1", **second),
+        log("batch 19", step_id="b1", **second), failure("it broke in 3", step_id="b1", **second),
+        failure("it broke in 4", step_id="b1", **second),
+        metric("loss", 0.25, 5, step_id="b1", parent_run_id="r2"),
+    )  # fmt: skip
+    return Insights(PlainStore([path])).compare("last~1", "last")
+
+
+def test_two_runs(journal: Callable[..., Path]) -> None:
+    """Seconds, last values, messages and levels; what one of them has not is None."""
+    found = compared(journal)
+    assert (found.first, found.second) == ("r1", "r2")
+    names = ("step_name", "first_state", "second_state", "first", "second", "difference")
+    assert [tuple(row[name] for name in names) for row in found.steps] == [
+        ("train", "done", "done", 5.0, 8.0, 3.0), ("score", "done", "", 5.0, None, None),
+    ]  # fmt: skip
+    assert [tuple(row.values()) for row in found.metrics] == [
+        ("train", "acc", 0.7, None, None), ("train", "loss", 0.5, 0.25, -0.25),
+    ]  # fmt: skip
+    assert [tuple(row.values())[:5] for row in found.messages] == [
+        ("new", "ERROR", "train", "ValueError: it broke in #", 2), ("gone", "WARNING", "train", "only then", 1),
+    ]  # fmt: skip
+    assert [tuple(row.values()) for row in found.levels] == [
+        ("ERROR", 0, 2, 2), ("WARNING", 1, 0, -1), ("INFO", 1, 2, 1),
+    ]  # fmt: skip
+
+
+def test_it_reads_well(journal: Callable[..., Path]) -> None:
+    """As text, as HTML and as JSON."""
+    found = compared(journal)
+    text = repr(found)
+    assert "train  done  done  5  8  +3 (+60%)" in re.sub(r" {3,}", "  ", text)
+    assert "messages only in the second: 1\n  2 × ERROR    train: ValueError: it broke in #" in text
+    assert "<h4>messages</h4><table>" in found._repr_html_()
+    whole = json.loads(found.to_json())
+    assert (whole["first"], whole["levels"][0]["second"]) == ("r1", 2)
+    assert [len(whole[name]) for name in ("steps", "metrics", "messages")] == [2, 2, 2]
+
+
+def test_what_is_left_out_of_the_text_is_told(journal: Callable[..., Path]) -> None:
+    """Forty messages are listed, the others counted."""
+    words = ["".join(letters) for letters in zip("abcdefghijklmnopqrstuvwxyz" * 2, "a" * 26 + "b" * 26)]
+    path = journal(log("x", parent_run_id="r1"), *(log(word, parent_run_id="r2") for word in words))
+    found = Insights(PlainStore([path])).compare("r1", "r2")
+    assert len(found.messages) == 53
+    assert "… and 12 more: .messages has all" in found.text
+    assert "messages only in the first: 1" in found.text

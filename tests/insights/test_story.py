@@ -1,0 +1,159 @@
+"""The story of a run: real processes, one that failed, one that was killed; and records as others leave them."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from amllog.errors import UsageError
+from amllog.insights import connect
+from amllog.insights.correlation import Insights
+from amllog.insights.plain_store import PlainStore
+
+from .conftest import RUN, envelope, failure, log, step  # isort: skip
+
+STEP = """
+import sys, time, amllog
+log = amllog.setup(step_name="{name}", experiment_name="digits", metrics="none")
+log.info("began", rows=17)
+with log.span("work", part=3):
+    log.metric("loss", 0.5)
+    log.warning("slow {name}")
+    {then}
+log.info("ended")
+"""
+KILLED = "print('ready', flush=True); time.sleep(60)"
+
+
+def run_of(child: Any, directory: Path, name: str, then: str = "pass") -> Any:
+    """Starts one step of the pipeline run r1."""
+    env = {"AMLLOG_DIR": str(directory / name), "AZUREML_RUN_ID": f"r1_{name}", "AZUREML_ROOT_RUN_ID": "r1",
+           "AMLLOG_PARENT_RUN_ID": None}  # fmt: skip
+    return child.start(STEP.format(name=name, then=then), env=env)
+
+
+@pytest.fixture
+def pipeline(child: Any, tmp_path: Path) -> Callable[[str], Insights]:
+    """Runs prepare, train (which ends as it is told) and publish, each a process of its own."""
+
+    def run(then: str) -> Insights:
+        assert run_of(child, tmp_path, "prepare").wait(60) == 0
+        process = run_of(child, tmp_path, "train", then)
+        if then == KILLED:
+            while "ready" not in process.stdout.readline():
+                assert process.poll() is None
+            process.kill()
+        process.wait(60)
+        assert run_of(child, tmp_path, "publish").wait(60) == 0
+        return connect(tmp_path)
+
+    return run
+
+
+def test_a_step_that_failed(pipeline: Callable[[str], Insights]) -> None:
+    """Steps in order, the exception with its stack, its span, what was before it there and elsewhere."""
+    story = pipeline("raise ValueError('really bad batch')").story()
+    assert (story.run, story.state, story.experiment_name) == ("r1", "failed", "digits")
+    assert [(row["step_name"], row["state"]) for row in story.steps] == [
+        ("prepare", "done"), ("train", "failed"), ("publish", "done"),
+    ]  # fmt: skip
+    assert story.failure is not None and story.span is not None
+    assert story.failure["stack"].endswith("ValueError: really bad batch")
+    assert (story.span["name"], story.span["dimensions"]["part"]) == ("work", "3")
+    assert [(row["message"], row["elsewhere"]) for row in story.around] == [
+        ("slow prepare", True), ("began", False), ("slow train", False), ("Uncaught exception", False),
+    ]  # fmt: skip
+    assert [(row["step_name"], row["last_value"]) for row in story.metrics] == [
+        ("prepare", 0.5), ("publish", 0.5), ("train", 0.5),
+    ]  # fmt: skip
+    assert story.missing == ()
+    assert "amllog logs r1 --step-name train" in story.next[0]
+    text = repr(story)
+    assert re.search(r"train +failed .*, 2 errors, 1 warning\n", text)
+    assert "Uncaught exception: ValueError: really bad batch" in text
+    assert re.search(r"→ .*Uncaught exception", text) and re.search(r"\* .*\[prepare\] slow prepare", text)
+    found = json.loads(story.to_json())
+    assert (found["failure"]["type"], found["span"]["name"]) == ("ValueError", "work")
+    assert [len(found[name]) for name in ("steps", "around", "metrics")] == [3, 4, 3]
+    assert story._repr_html_().startswith("<pre>run r1 of digits\n")
+
+
+def test_a_step_that_was_killed(pipeline: Callable[[str], Insights]) -> None:
+    """It never ended: the story says so, when it last spoke and what it said; its tree has what lay in it."""
+    insights = pipeline(KILLED)
+    story = insights.story("r1")
+    assert (story.state, story.failure) == ("open", None)
+    assert [row["state"] for row in story.steps] == ["done", "open", "done"]
+    (said,) = story.missing
+    assert re.match(r"step train began at \S+ and has not ended: it was killed, or is still running\.", said)
+    assert said.endswith('ago: "slow train"')
+    assert [(row["message"], row["elsewhere"]) for row in story.around][-1] == ("slow train", False)
+    assert "its last lines" in story.text and "no end" in story.text
+    tree = insights.tree("r1").text
+    assert "in step train: something that has not ended, or not arrived" in tree
+    assert tree.count("step p") == 2
+
+
+def test_no_exception(journal: Callable[..., Path]) -> None:
+    """A step that failed without a word is itself the failure; an error that ended nothing is one too."""
+    path = journal(step("train", success=False), log("before"))
+    story = Insights(PlainStore([path])).story()
+    assert story.failure is not None
+    assert (story.failure["itemType"], story.errors, story.span) == ("request", 1, None)
+    assert "what failed, in step train\n" in story.text
+    path = journal(
+        step("train"), log("bad", 3, time="2026-11-22T10:00:01Z"), name="20261122T100001-n-1-ab.jsonl"
+    )
+    story = Insights(PlainStore([path])).story()
+    assert story.failure is not None
+    assert (story.state, story.failure["message"]) == ("done", "bad")
+
+
+def test_what_ended_the_step_is_told_not_what_came_before(journal: Callable[..., Path]) -> None:
+    """An exception that was caught is not why the step failed, if another was not caught."""
+    at = "2026-11-22T10:00:0{}Z"
+    path = journal(
+        step("train", success=False, time=at.format(0)), failure("caught", at.format(1)),
+        failure("deadly", at.format(2), logger="amllog.uncaught"), failure("at exit", at.format(3)),
+        log("in another", 3, at.format(0), step_id="s0"),
+    )  # fmt: skip
+    story = Insights(PlainStore([path])).story()
+    assert story.failure is not None
+    assert story.failure["message"] == "deadly"
+    assert [row["message"] for row in story.around] == ["in another", "caught", "deadly", "at exit"]
+
+
+def test_torn_lines_are_told(journal: Callable[..., Path]) -> None:
+    """What could not be read is missing from the story, and it says so."""
+    story = Insights(PlainStore([journal(step("train"), log("x"), '{"torn\n')])).story(RUN)
+    assert story.missing == (
+        "1 line could not be read and left out (torn by a kill, or being written right now)",
+    )
+
+
+def test_a_run_that_went_well(journal: Callable[..., Path]) -> None:
+    """Short: steps and metrics; names it with the run before it to compare with."""
+    earlier = {"parent_run_id": "r0", "experiment_name": "e", "time": "2026-11-21T10:00:00Z"}
+    point = {"metrics": [{"name": "loss", "value": float(number)} for number in (1,)]}
+    many = [envelope("MetricData", {"metrics": [{"name": f"m{n:02}", "value": n}]}) for n in range(14)]
+    path = journal(
+        step("train", experiment_name="e"),
+        envelope("MetricData", point),
+        *many,
+        step("t", step_id="s0", **earlier),
+    )
+    story = Insights(PlainStore([path])).story()
+    assert (story.state, story.failure, len(story.around)) == ("done", None, 0)
+    assert "what failed" not in story.text and " and 3 more" in story.text
+    assert f"amllog compare r0 {RUN}   with the run before it (done)" in story.text
+
+
+def test_a_story_is_of_one_run(journal: Callable[..., Path]) -> None:
+    """Not of all."""
+    with pytest.raises(UsageError, match="name it"):
+        Insights(PlainStore([journal(log("x"))])).story("all")
