@@ -131,6 +131,26 @@ def test_every_question_has_the_same_rows(
     assert comparable(service.logs(level="ERROR")) == comparable(local.logs(level="ERROR")) != []
 
 
+@runs_kql
+@pytest.mark.parametrize("kind", ["resource_id", "workspace_id"])
+def test_stories_are_the_same(
+    far_side: Callable[..., AzureOnThisMachine], journal: Callable[..., Path], kind: str
+) -> None:
+    """What is told from several questions, and runs that are named by a prefix or as the last one."""
+    lines = everything()
+    local, service = connect(journal(*lines).parent), asked(far_side(*lines), kind)
+    for name, runs in (
+        ("story", [RUN]),
+        ("story", [RUN[:5]]),
+        ("story", ["last"]),
+        ("compare", [RUN, "other"]),
+        ("tree", [RUN]),
+    ):
+        ours, theirs = (str(getattr(one, name)(*runs)) for one in (local, service))
+        assert theirs.replace(f"\n({UNBOUNDED})", "") == ours
+        assert len(ours) > 100
+
+
 @pytest.fixture(scope="module")
 def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Questions, Questions, Questions]]:
     """Journals, a resource and a workspace with the same records, whose dimensions are hard to read."""
