@@ -122,9 +122,8 @@ class Session:
         self.gate.online = metrics != "none" and assembly.writes_run_metrics(settings, identity)
         self.gate.ends_run = self.gate.online and metrics == "mlflow"
         redactor = Redactor(settings.redact, config.secrets(os.environ))
-        driver = DriverLog(
-            settings.driver_format, settings.driver_level, texts(identity.dimensions(), redactor)
-        )
+        common = texts(identity.dimensions(), redactor)
+        driver = DriverLog(settings.driver_format, settings.driver_level, common)
         driver.go_on_from(self.gate.driver)
         self._post.address(
             settings.connection_string.instrumentation_key if settings.connection_string else ""
@@ -238,9 +237,8 @@ class Session:
         """Write the step's one request: only the process that called setup() speaks for the step."""
         if self._owner == os.getpid() and multiprocessing.parent_process() is None:
             ended = self._capture.failure if self._capture is not None else ""
-            self.gate.end_step(
-                self._began, time.perf_counter() - self._ticks, result or ended or self._failure
-            )
+            result = result or ended or self._failure
+            self.gate.end_step(self._began, time.perf_counter() - self._ticks, result)
 
     def _at_exit(self) -> None:
         """Deliver within the grace; the journal stays open for what other exit handlers still log."""

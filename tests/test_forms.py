@@ -62,13 +62,12 @@ def told(line: bytes) -> Any:
 @given(drafts, texts, texts)
 def test_both_ways(draft: Draft, operation: str, parent: str) -> None:
     """Whatever a record holds, the form that is filled in is the envelope that the long way makes."""
-    own = {**draft.own, "record_id": "r-1"}
-    short = made().line(draft, own, (operation, parent))
+    short = made().line(draft, "r-1", (operation, parent))
     twice = {
         "logger": draft.logger,
-        **own,
-    }  # a name that stands on the form already: only the long way takes it
-    long = made().line(draft, twice, (operation, parent))
+        **draft.own,
+    }  # a name that stands on the form: only the long way takes it
+    long = made().line(draft._replace(own=twice), "r-1", (operation, parent))
     assert short.endswith(b"}\n") and short.count(b"\n") == 1
     assert told(short) == told(long)
     assert record.is_whole(short) and record.time_of(short) == told(short)["time"]

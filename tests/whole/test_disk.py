@@ -329,7 +329,8 @@ sys.argv[1:] = ["deliver", ".amllog", "--timeout", "120"]
 try:
     cli.main()
 finally:
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, file=sys.stderr)
+    # Not getrusage: a process begins with the greatest size of the one that started it.
+    print(open("/proc/self/status").read().split("VmHWM:")[1].split()[0], file=sys.stderr)
 """
     ran = child(bounded + command, env=insights, timeout=200)
     found = arrived()
