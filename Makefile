@@ -63,4 +63,5 @@ clean:
 .venv/.installed: .venv/.tools pyproject.toml
 	@echo "installing amllog and what its demo, tests and gates need into .venv"
 	@$(AS_PIP); $(BIN)/uv pip install --quiet --python $(BIN)/python --editable . --group dev
+	@$(BIN)/python tests/insights/language.py
 	@touch $@

@@ -79,6 +79,7 @@ def tests(session: nox.Session) -> None:
     session.install(
         "--reinstall-package", "amllog", f"{wheel(session)}[insights,local,notebook]", *group("test")
     )
+    session.run("python", "tests/insights/language.py")
     pytest = (f"{session.bin}/pytest", "-n", "2", "--durations=5")
     if session.python not in FULL:  # quick ones: neither slow tests nor the cost of measuring
         session.run(*pytest, *(session.posargs or ["-m", "not slow"]))

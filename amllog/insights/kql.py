@@ -25,7 +25,6 @@ from amllog.insights.query import (
 )
 from amllog.insights.schema import TABLES
 
-_PLAIN = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 _ESCAPES = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\r": "\\r", "\t": "\\t"}
 # Names of columns in an expression of the catalogue: not what stands in quotes, nor a key after a dot.
 _WORD = re.compile(r'"[^"]*"|(?<![.\w])[A-Za-z_]\w*', re.ASCII)
@@ -68,9 +67,11 @@ class _Writer:
     def __init__(self, *, workspace: bool) -> None:
         self._workspace = workspace
         self._tables: tuple[str, ...] = ()
+        self._given: set[str] = set()  # names of columns that are a user's keys
 
     def written(self, query: Query) -> str:
         self._tables = query.tables
+        self._given = {one.key for one in query.columns if isinstance(one, Dimension)}
         names = [TABLES[table].workspace if self._workspace else table for table in query.tables]
         lines = [names[0] if len(names) == 1 else f"union {', '.join(names)}"]
         lines += [
@@ -80,7 +81,7 @@ class _Writer:
         for summary in query.summaries:
             lines += self._summary(summary, is_last=summary is query.summaries[-1])
         if query.order:
-            lines.append(f"| order by {', '.join(map(_ordered, query.order))}")
+            lines.append(f"| order by {', '.join(map(self._ordered, query.order))}")
         if query.limit is not None:
             lines.append(f"| take {query.limit}")
         return "\n".join(lines)
@@ -145,13 +146,12 @@ class _Writer:
 
     def _projected(self, column: str | Dimension) -> str:
         name, value = name_of(column), self._value(column)
-        return value if name == value else f"{quoted(name)} = {value}"
+        return value if name == value else f"{self._named(name)} = {value}"
 
     def _value(self, column: str | Dimension) -> str:
         if isinstance(column, Dimension):
             bag = self._own("customDimensions", self._tables[0])
-            key = f".{column.key}" if _PLAIN.fullmatch(column.key) else f"[{literal(column.key)}]"
-            return f"tostring({bag}{key})"
+            return f"tostring({bag}[{literal(column.key)}])"
         if column == "itemType":
             return self._item_type()
         if column == LEVEL:
@@ -198,7 +198,7 @@ class _Writer:
         return _WORD.sub(lambda match: names.get(match.group(), match.group()), template)
 
     def _summary(self, summary: Summary, *, is_last: bool) -> list[str]:
-        by = [quoted(name_of(column)) for column in summary.by]
+        by = [self._named(name_of(column)) for column in summary.by]
         latest = [total.of for total in summary.totals if total.function == "last"]
         totals = [_total(total) for total in summary.totals if total.function != "last"]
         if latest:
@@ -214,10 +214,13 @@ class _Writer:
             lines.append(f"| project {', '.join([*by, *states, *names])}")
         return lines
 
+    def _named(self, name: str) -> str:
+        """A column's name; a user's in brackets: more than 150 words are keywords there (kind, last, set, title)."""
+        return f"[{literal(name)}]" if name in self._given else name
 
-def quoted(name: str) -> str:
-    """A name as KQL takes it for a column."""
-    return name if _PLAIN.fullmatch(name) else f"[{literal(name)}]"
+    def _ordered(self, name: str) -> str:
+        is_last = name.startswith("-") and name not in self._given
+        return f"{self._named(name[1:])} desc" if is_last else f"{self._named(name)} asc"
 
 
 def _printable(character: str) -> str:
@@ -240,7 +243,3 @@ def _total(total: Total) -> str:
 
 def _renamed(total: Total) -> str:
     return total.name if total.function != "last" or total.name == total.of else f"{total.name} = {total.of}"
-
-
-def _ordered(name: str) -> str:
-    return f"{quoted(name[1:])} desc" if name.startswith("-") else f"{quoted(name)} asc"

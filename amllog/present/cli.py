@@ -82,6 +82,12 @@ def _doctor(chosen: Namespace) -> int:
     return doctor.doctor(chosen, os.environ)
 
 
+def _rules(chosen: Namespace) -> int:
+    from amllog.present import rules
+
+    return rules.write(chosen, os.environ)
+
+
 def _demo(chosen: Namespace) -> int:
     from amllog.present import demo
 
@@ -91,4 +97,5 @@ def _demo(chosen: Namespace) -> int:
 COMMANDS = {
     "runs": _read, "logs": _read, "errors": _read, "metrics": _read, "timeline": _read, "tail": _read,
     "query": _query, "status": _status, "deliver": _deliver, "serve": _serve, "doctor": _doctor, "demo": _demo,
+    "alert": _rules, "workbook": _rules,
 }  # fmt: skip

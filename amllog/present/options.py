@@ -10,6 +10,7 @@ from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
 
+from amllog.present import rules
 from amllog.version import __version__
 
 _RUN = "a run's or step's id, the beginning of one, `last` (the default) or `all`"
@@ -41,6 +42,7 @@ def parser() -> ArgumentParser:
     _add_running(commands)
     _add_reading(commands)
     _add_delivery(commands)
+    rules.add(commands, _command)
     return top
 
 

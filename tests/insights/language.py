@@ -1,0 +1,115 @@
+"""Microsoft's own language service for KQL, @kusto/language-service-next, over Node: what it says of a query.
+
+`python tests/insights/language.py` installs it, with npm, where npm is found. In: (dialect, KQL) pairs. Out: for each
+the faults that it has, and the columns that come out.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+PACKAGE = "@kusto/language-service-next@12.4.1"
+FOLDER = Path(__file__).parents[2] / ".nox" / "kusto"
+CHECK = Path(__file__).parent / "kusto" / "check.js"
+_INSTALLED = FOLDER / "node_modules" / "@kusto" / "language-service-next" / "package.json"
+# What a workspace's tables have and an Application Insights resource's do not.
+ONLY_WORKSPACE = (
+    "TenantId:string, SourceSystem:string, _ResourceId:string, _SubscriptionId:string, _BilledSize:real, "
+    "_IsBillable:string"
+)
+
+
+class Said(NamedTuple):
+    """Of one query: (code, message, the text it is about) of each fault, and (name, type) of each column."""
+
+    faults: list[list[str]]
+    columns: list[list[str]]
+
+
+def missing() -> str:
+    """Why the language service cannot be asked, or nothing."""
+    if not shutil.which("node"):
+        return "node is not installed"
+    if not _INSTALLED.exists() or json.loads(_INSTALLED.read_text())["version"] != PACKAGE.rpartition("@")[2]:
+        return f"{PACKAGE} is not installed: python tests/insights/language.py (needs npm)"
+    return ""
+
+
+def schemas() -> dict[str, dict[str, str]]:
+    """The published tables, by dialect, as KQL declares a table."""
+    from amllog.insights.schema import TABLES
+
+    classic = {
+        table.classic: ", ".join(f"{one.classic}:{one.type}" for one in table.fields)
+        for table in TABLES.values()
+    }
+    workspace = {}
+    for table in TABLES.values():
+        named = {one.workspace: one.workspace_type or one.type for one in table.fields if one.workspace}
+        workspace[table.workspace] = ", ".join(
+            [*(f"{name}:{kind}" for name, kind in named.items()), ONLY_WORKSPACE]
+        )
+    both = {"classic": classic, "workspace": workspace}
+    return {name: {table: f"({text})" for table, text in tables.items()} for name, tables in both.items()}
+
+
+class Service:
+    """The language service in a process of its own, until the end of the `with` block."""
+
+    def __enter__(self) -> Service:  # noqa: PYI034  Self comes with 3.11
+        pipe = subprocess.PIPE
+        self._process = subprocess.Popen(
+            ["node", str(CHECK), str(FOLDER)], stdin=pipe, stdout=pipe, encoding="utf-8"
+        )
+        self._write(schemas())
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.communicate()
+
+    def __call__(self, queries: Sequence[tuple[str, str]]) -> list[Said]:
+        """What it says of each query."""
+        assert self._process.stdout is not None
+        self._write(list(queries))
+        return [Said(**one) for one in json.loads(self._process.stdout.readline())]
+
+    def _write(self, value: object) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps(value) + "\n")
+        self._process.stdin.flush()
+
+
+def install() -> int:
+    """Install it; without npm, and where the network is away outside CI, say so and go on."""
+    if not missing():
+        return 0
+    npm = shutil.which("npm")
+    if not npm or not shutil.which("node"):
+        print("KQL is not checked with Microsoft's language service: npm and node are not installed")
+        return 0
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    quiet = (
+        "--no-save",
+        "--no-package-lock",
+        "--no-audit",
+        "--no-fund",
+        "--ignore-scripts",
+        "--loglevel=error",
+    )
+    code = subprocess.run([npm, "install", "--prefix", str(FOLDER), *quiet, PACKAGE], check=False).returncode
+    if code:
+        print(
+            f"KQL is not checked with Microsoft's language service: npm install {PACKAGE} ended with {code}"
+        )
+    return code if os.environ.get("CI") else 0
+
+
+if __name__ == "__main__":
+    sys.exit(install())
