@@ -56,7 +56,7 @@ def deployed(template: dict[str, Any]) -> dict[str, Any]:
     return put(resource)
 
 
-_TEXT = r"'(?P<{}>(?:[^'\\\n]|\\['\\nrt$])*)'"
+_TEXT = r"'(?P<{}>(?:[^'\\\n$]|\$(?!{{)|\\['\\nrt$])*)'"  # a bare ${ would begin an expression
 _TOKEN = re.compile(
     rf"(?P<nothing>\s+|//[^\n]*|@description\({_TEXT.format('about')}\)|@allowed\(\[[^\]]*\]\))"
     rf"|'''\n(?P<block>.*?)'''|{_TEXT.format('text')}|(?P<number>-?\d+)"
