@@ -25,6 +25,9 @@ sys.path.insert(0, str(ONLY_LOOPBACK))
 sys.modules.pop("sitecustomize", None)
 import sitecustomize  # noqa: E402, F401  from here on, this process and its forks stay on this machine
 
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell starts what runs in its background
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # children begin with what is the system's
+
 HOUSE = Path(amllog.__file__).parent
 CHECKOUT = (
     [] if HOUSE.parent.name == "site-packages" else [str(HOUSE.parent)]
