@@ -156,16 +156,23 @@ def _told(title: str, table: Table) -> list[str]:
     """A table's rows; numbers that differ by a tenth or more are marked with their factor."""
     if not table:
         return []
-    lines = []
-    for row in table:
-        names = [name for name in table.names if name not in (*_SIDES, "difference")]
-        about = "  ".join(wording.visible(str(row[name])) for name in names if row[name] != "")
-        lines.append((about, *(_number(row[side]) for side in _SIDES), _change(row)))
-    widths = [max(map(len, column)) for column in zip(*lines)]
-    text = [
-        f"  {about:<{widths[0]}}  {one:>{widths[1]}}  {other:>{widths[2]}}  {change}".rstrip()
-        for about, one, other, change in lines
+    names = [name for name in table.names if name not in (*_SIDES, "difference")]
+    lines = [
+        (
+            *(wording.visible(str(row[name])) for name in names),
+            *(_number(row[side]) for side in _SIDES),
+            _change(row),
+        )
+        for row in table
     ]
+    widths = [max(map(len, column)) for column in zip(*lines)]
+    left = len(names)
+    text = [
+        "  " + "  ".join(f"{cell:<{width}}" if at < left else f"{cell:>{width}}" for at, (cell, width) in
+                         enumerate(zip(line[:-1], widths))) + f"  {line[-1]}"
+        for line in lines
+    ]  # fmt: skip
+    text = [line.rstrip() for line in text]
     return ["", title, *text]
 
 

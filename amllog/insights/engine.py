@@ -52,6 +52,10 @@ class Engine:
             return Answer(tuple(one[0] for one in cursor.description or ()), cursor.fetchall())
         except self._duckdb.Error as error:
             raise UsageError(f"the journals cannot be read: {error}") from error
+        except RuntimeError as error:
+            if "interrupted" not in str(error):
+                raise
+            raise KeyboardInterrupt from error  # so DuckDB tells of Ctrl-C
 
     def run_kql(self, kql: str, records: str, *, dialects: Sequence[bool] = (False, True)) -> Answer:
         """The rows of a KQL query over the service's tables, made from the SELECT `records`.

@@ -11,7 +11,7 @@ from argparse import Namespace
 from collections.abc import Sequence
 
 from amllog.errors import AmllogError
-from amllog.present import options, show
+from amllog.present import options
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -45,17 +45,7 @@ def _run(chosen: Namespace) -> int:
 def _read(chosen: Namespace) -> int:
     from amllog.present import reading
 
-    commands = {
-        "runs": reading.runs, "logs": reading.logs, "errors": reading.errors, "metrics": reading.metrics,
-        "timeline": reading.timeline, "tail": reading.tail,
-    }  # fmt: skip
-    return commands[chosen.command](chosen, reading.directories(chosen.dir, os.environ))
-
-
-def _query(chosen: Namespace) -> int:
-    show.notice("query comes with the reading side (amllog.insights), which this version has only in part.")
-    show.notice("Until then: amllog logs, errors, metrics and timeline, with --json for other tools.")
-    return 2
+    return reading.read(chosen, os.environ)
 
 
 def _status(chosen: Namespace) -> int:
@@ -95,7 +85,8 @@ def _demo(chosen: Namespace) -> int:
 
 
 COMMANDS = {
-    "runs": _read, "logs": _read, "errors": _read, "metrics": _read, "timeline": _read, "tail": _read,
-    "query": _query, "status": _status, "deliver": _deliver, "serve": _serve, "doctor": _doctor, "demo": _demo,
-    "alert": _rules, "workbook": _rules,
+    "runs": _read, "steps": _read, "logs": _read, "errors": _read, "exceptions": _read, "metrics": _read,
+    "timeline": _read, "story": _read, "compare": _read, "query": _read, "tail": _read,
+    "status": _status, "deliver": _deliver, "serve": _serve, "doctor": _doctor, "demo": _demo, "alert": _rules,
+    "workbook": _rules,
 }  # fmt: skip

@@ -10,22 +10,16 @@ from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
 
-from amllog.present import rules
+from amllog.present import asking, rules
 from amllog.version import __version__
-
-_RUN = "a run's or step's id, the beginning of one, `last` (the default) or `all`"
-_WHERE = (
-    "where the journals are, with all folders below; may be given several times (default: AMLLOG_DIR, else \
-./.amllog and ./logs/amllog)"
-)
-LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
 ABOUT = """\
 Logging for Azure Machine Learning: what was logged, whether it arrived, and what went wrong."""
 AFTER = """\
 a first look:
   amllog run train.py       run a script under amllog, without a line changed
-  amllog errors             what went wrong in the last run, with stacks
+  amllog story              what happened in the last run, in words
+  amllog errors             what went wrong in it, with stacks
   amllog status             whether everything has arrived
   amllog doctor             whether this machine is set up well
 
@@ -40,7 +34,7 @@ def parser() -> ArgumentParser:
     top.add_argument("--version", action="version", version=f"amllog {__version__}")
     commands = top.add_subparsers(dest="command", metavar="COMMAND", title="commands", required=True)
     _add_running(commands)
-    _add_reading(commands)
+    asking.add(commands, _command)
     _add_delivery(commands)
     rules.add(commands, _command)
     return top
@@ -94,42 +88,6 @@ def _add_running(commands: Any) -> None:
     serve.add_argument("--lenient", action="store_true", help="take also what the services would refuse")
 
 
-def _add_reading(commands: Any) -> None:
-    _reader(commands, "runs", "list the runs that the journals know, the latest last", with_run=False)
-    logs = _reader(
-        commands, "logs", "show logs and exceptions of a run in time order",
-        examples="  amllog logs\n  amllog logs 93102 --level WARNING --contains 'out of memory'\n"
-        "  amllog logs --json | jq '.[].dimensions.epoch'",
-    )  # fmt: skip
-    logs.add_argument("--level", type=str.upper, choices=LEVELS, default="DEBUG", metavar="LEVEL",
-                      help=f"from this level on ({', '.join(LEVELS)})")  # fmt: skip
-    _add_filters(logs)
-    _add_filters(_reader(
-        commands, "errors", "show what went wrong in a run: exceptions with stacks, errors, failed steps",
-        more="Exit code 1 if there is anything.",
-        examples="  amllog errors\n  amllog errors all --step train.py\n  amllog errors --dir downloaded/logs",
-    ))  # fmt: skip
-    metrics = _reader(
-        commands, "metrics", "show the metrics of a run",
-        examples="  amllog metrics\n  amllog metrics last --name loss --values",
-    )  # fmt: skip
-    metrics.add_argument("--name", metavar="METRIC", help="only this metric")
-    metrics.add_argument("--values", action="store_true", help="every value, instead of a line per metric")
-    _add_step(metrics)
-    _add_step(
-        _reader(
-            commands, "timeline", "show steps, spans, events, warnings and errors of a run as they happened"
-        )
-    )
-    tail = _reader(commands, "tail", "show the last lines of a run, and follow it",
-                   examples="  amllog tail -f\n  amllog tail -n 100 93102")  # fmt: skip
-    tail.add_argument("-n", "--lines", type=_count, default=10, metavar="N", help="how many (default: 10)")
-    tail.add_argument("-f", "--follow", action="store_true", help="go on with what is logged, until Ctrl-C")
-    _add_filters(tail)
-    query = _command(commands, "query", "ask in KQL (not in this version)")
-    query.add_argument("kql", nargs="*", metavar="KQL", help="the query")
-
-
 def _add_delivery(commands: Any) -> None:
     status = _command(
         commands, "status", "say what was accepted, and what of it is delivered, waiting or refused",
@@ -161,26 +119,6 @@ def _add_delivery(commands: Any) -> None:
     _add_json(doctor)
 
 
-def _reader(
-    commands: Any, name: str, sentence: str, *, more: str = "", examples: str = "", with_run: bool = True
-) -> ArgumentParser:
-    found = _command(commands, name, sentence, more, examples)
-    if with_run:
-        found.add_argument("run", nargs="?", default="last", metavar="RUN", help=_RUN)
-    found.add_argument("--dir", action="append", type=Path, default=[], metavar="DIR", help=_WHERE)
-    _add_json(found)
-    return found
-
-
-def _add_filters(command: ArgumentParser) -> None:
-    _add_step(command)
-    command.add_argument("--contains", default="", metavar="TEXT", help="with this text in message or stack")
-
-
-def _add_step(command: ArgumentParser) -> None:
-    command.add_argument("--step", default="", metavar="STEP", help="only this step, by name or id")
-
-
 def _add_directory(command: ArgumentParser) -> None:
     command.add_argument("directory", nargs="?", type=Path, metavar="DIR",
                          help="the journal directory (default: AMLLOG_DIR, ./.amllog or ./logs/amllog)")  # fmt: skip
@@ -194,12 +132,6 @@ def _add_json(command: ArgumentParser) -> None:
 def _port(text: str) -> int:
     if not text.isdigit() or int(text) > 65535:
         raise argparse.ArgumentTypeError(f"{text!r} is no port: a number from 0 (any free one) to 65535")
-    return int(text)
-
-
-def _count(text: str) -> int:
-    if not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of lines")
     return int(text)
 
 

@@ -1,171 +1,243 @@
-"""The commands that read: runs, logs, errors, metrics, timeline, tail.
+"""The commands that read: runs, steps, logs, errors, exceptions, metrics, timeline, story, compare, query, tail.
 
-In: parsed options. Out: the answer on stdout, and the exit code: 1 where errors were found.
+In: parsed options. Out: the answer on stdout, and the exit code: 1 where `errors` found some.
 """
 
 from __future__ import annotations
 
-import time
 from argparse import Namespace
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from datetime import datetime, timezone
 from typing import Any
 
 from amllog.errors import UsageError
-from amllog.insights import journals
-from amllog.insights.journals import Reading, Row
-from amllog.present import show
+from amllog.insights import connections, narrow, run_names, tree
+from amllog.insights.correlation import Insights
+from amllog.insights.stores import Unasked
+from amllog.insights.table import Column, Row, Table
+from amllog.present import paging, show
 
-FOLLOW_SECONDS = 0.5
-_RUN_COLUMNS = ("run", "experiment_name", "began", "state", "steps", "records", "errors")
-_METRIC_COLUMNS = ("step_name", "name", "count", "first", "last", "min", "max")
-_VALUE_COLUMNS = ("time", "step_name", "name", "step", "value")
+FIRST = 200  # lines that are asked for at first, so that they are there at once; then four times as many each time
+_TIMES = ("last", "since", "until")
+_NARROW = (*_TIMES, "step_name", "step_id", "experiment_name", "run_type", "level", "contains")
+_IDS = ("resource_id", "workspace_id", "app_id")
+_TABLES = {  # a table's command: its columns on a terminal; --json and --csv have all
+    "runs": ("parent_run_id", "state", "experiment_name", "began", "steps", "records", "errors", "warnings"),
+    "steps": ("step_name", "state", "began", "duration_seconds", "records", "errors", "warnings", "step_id"),
+    "exceptions": ("records", "type", "message", "step_name", "first_seen", "last_seen", "problemId"),
+}
+_VALUES = ("timestamp", "step_name", "name", "step", "value")
 
 
-def directories(given: Sequence[Path], environ: Mapping[str, str]) -> list[Path]:
-    """Where the journals are: as given, else AMLLOG_DIR, else where setup() puts them."""
-    if given:
-        missing = [str(path) for path in given if not path.is_dir()]
-        if missing:
-            raise UsageError(f"no such directory: {', '.join(missing)}")
-        return list(given)
-    named = environ.get("AMLLOG_DIR", "").strip()
-    usual = [Path(named)] if named else [Path(".amllog"), Path("logs", "amllog")]
-    found = [path for path in usual if path.is_dir()]
-    if not found:
-        looked = " and ".join(str(path) for path in usual)
-        raise UsageError(f"no journal here (looked for {looked}): set AMLLOG_DIR, or give --dir DIRECTORY")
+def store_of(options: Namespace, environ: Mapping[str, str]) -> Insights:
+    """Whom to ask: the service where an id is given, else journals; both also by the environment."""
+    service = {name: getattr(options, name) for name in _IDS if getattr(options, name)}
+    if service and options.dialect:
+        service["dialect"] = options.dialect
+    found = connections.connect(*options.dir, environ=environ, **service)
+    return Insights(paging.Patient(found.store))
+
+
+def read(options: Namespace, environ: Mapping[str, str]) -> int:
+    """Answer one command."""
+    if getattr(options, "kql_only", False):
+        return _kql(options, environ)
+    insights = store_of(options, environ)
+    if options.command == "tail":
+        return _tail(options, insights)
+    with paging.paged():
+        return _COMMANDS[options.command](options, insights)
+
+
+def _kql(options: Namespace, environ: Mapping[str, str]) -> int:
+    """The question's KQL, which is not asked; only for `last` must the runs be asked for."""
+    run = options.run if "run" in options else ""
+    if run and run.startswith(run_names.LAST):
+        run = _named(options, store_of(options, environ))
+    found = _ask(options, Insights(Unasked()), "" if run == run_names.ALL else run or "")
+    show.answer(found.kql_workspace if options.dialect == "workspace" else found.kql)
+    return 0
+
+
+def _ask(options: Namespace, insights: Insights, run: str, **more: Any) -> Table:
+    """The question of a command's name."""
+    arguments = {**_narrow(options), **more}
+    if options.command == "runs":
+        return insights.runs(**arguments)
+    if options.command == "metrics" and options.name:
+        arguments["name"] = options.name
+    found: Table = getattr(insights, options.command)(run, **arguments)
     return found
 
 
-def runs(options: Namespace, where: Sequence[Path]) -> int:
-    """Which runs the journals know, the latest last."""
-    _table(options, journals.runs(_read(where).rows), _RUN_COLUMNS, "the journal has no records yet")
+def _table(options: Namespace, insights: Insights) -> int:
+    found = _ask(options, insights, "" if options.command == "runs" else _named(options, insights))
+    _show(options, found, _TABLES[options.command])
     return 0
 
 
-def logs(options: Namespace, where: Sequence[Path]) -> int:
-    """Logs and exceptions of a run in time order."""
-    rows = _rows(options, where)
-    kinds = ("log", "exception")
-    asked = {"level": journals.LEVELS[options.level], "step": options.step, "contains": options.contains}
-    _lines(options, journals.where(rows, kinds=kinds, **asked), "no such lines")
+def _logs(options: Namespace, insights: Insights) -> int:
+    run = _named(options, insights)
+    if options.limit or options.json or options.csv:
+        more = {"limit": options.limit} if options.limit else {}
+        _lines(options, _ask(options, insights, run, **more))
+        return 0
+    told: dict[str, None] = {}
+    shown = False
+    for table in _pages(options, insights, run):
+        for row in table:
+            show.answer(show.line(row))
+        told.update(dict.fromkeys(table.notes))
+        shown = shown or bool(table)
+    _note(shown, tuple(told))
     return 0
 
 
-def errors(options: Namespace, where: Sequence[Path]) -> int:
-    """Exceptions, logs at ERROR or above, and steps that failed; 1 if there are any."""
-    rows = journals.where(_rows(options, where), step=options.step, contains=options.contains)
-    found = list(filter(journals.is_error, rows))
-    found.sort(
-        key=lambda row: bool(row["kind"] == "step")
-    )  # its failure is told at its end, not where it began
-    _lines(options, found, "no errors")
+def _pages(options: Namespace, insights: Insights, run: str) -> Iterator[Table]:
+    """All lines in time order, the first ones at once."""
+    size, skip, asked = FIRST, 0, _narrow(options)
+    if "last" in asked:  # it would move on with the clock
+        asked["since"] = datetime.now(timezone.utc) - narrow.span(asked.pop("last"))
+    while True:
+        found = insights.logs(run, limit=size, **asked)
+        notes = tuple(note for note in found.notes if not note.startswith("the limit of"))
+        yield replace(found, rows=found.rows[skip:], notes=notes)
+        if len(found) < size:
+            return
+        last = found[-1]["timestamp"]
+        skip = sum(row["timestamp"] == last for row in found)  # those of the last instant come first again
+        asked["since"], size = last, size * 4
+
+
+def _errors(options: Namespace, insights: Insights) -> int:
+    more = {"limit": options.limit} if options.limit else {}
+    found = _ask(options, insights, _named(options, insights), **more)
+    # A step's failure is told at its end, not where it began.
+    rows = tuple(sorted(found.rows, key=lambda row: bool(row["itemType"] == "request")))
+    _lines(options, replace(found, rows=rows), "no errors")
     return int(bool(found))
 
 
-def metrics(options: Namespace, where: Sequence[Path]) -> int:
-    """Metrics of a run: a line for each, or every value."""
-    rows = journals.where(_rows(options, where), kinds=("metric",), step=options.step)
-    if options.name:
-        rows = [row for row in rows if row["name"] == options.name]
+def _metrics(options: Namespace, insights: Insights) -> int:
+    found = _ask(options, insights, _named(options, insights))
     if options.values:
-        _table(
-            options,
-            [{name: row[name] for name in _VALUE_COLUMNS} for row in rows],
-            _VALUE_COLUMNS,
-            "no metrics",
-        )
+        _show(options, found, _VALUES)
     else:
-        _table(options, journals.metrics(rows), _METRIC_COLUMNS, "no metrics")
+        series = _series(found)
+        _show(options, series, series.names)
     return 0
 
 
-def timeline(options: Namespace, where: Sequence[Path]) -> int:
-    """Steps, spans, events, warnings and errors of a run in time order, with what lies within what."""
-    rows = journals.where(_rows(options, where), step=options.step)
-    warning = journals.LEVELS["WARNING"]
-    kept = [
-        row for row in rows if "success" in row or row["kind"] == "event" or journals.level_of(row) >= warning
-    ]
-    if options.json:
-        show.answer(show.as_json(kept))
-        return 0
-    depth = _depths(kept)
-    for row in kept:
-        indent = "  " * depth(row)
-        level = f"{row['level']} " if row.get("level") else ""
-        show.answer(f"{show.paint(show.clock(row['time']), show.GREY)}  {indent}{level}{show.said(row)}")
-    _said_nothing(kept, "nothing to show")
-    return 0
+def _series(found: Table) -> Table:
+    """A row per metric of a step: how many values, the first, the last, and between which they lie."""
+    values: dict[tuple[str, str], list[float]] = {}
+    for row in found:
+        if row["value"] is not None:
+            values.setdefault((row["step_name"], row["name"]), []).append(row["value"])
+    names = ("step_name", "name", "values", "first", "last", "min", "max")
+    kinds = ("text", "text", "int", "real", "real", "real", "real")
+    rows = [(*key, len(one), one[0], one[-1], min(one), max(one)) for key, one in values.items()]
+    return Table.of([Column(*pair) for pair in zip(names, kinds)], rows, notes=found.notes)
 
 
-def tail(options: Namespace, where: Sequence[Path]) -> int:
-    """The last lines of a run, and with `--follow` those to come, until Ctrl-C."""
-    seen: set[tuple[str, str]] = set()
-    first = True
-    while first or options.follow:
-        rows = journals.where(_rows(options, where, quiet=not first), kinds=("log", "exception"))
-        new = [row for row in rows if (row["record_id"], row["time"]) not in seen]
-        for row in new[-options.lines :] if first else new:
-            show.answer(show.as_json_line(row) if options.json else show.line(row))
-        seen.update((row["record_id"], row["time"]) for row in new)
-        first = False
-        if options.follow:
-            time.sleep(FOLLOW_SECONDS)
-    return 0
-
-
-def _read(where: Sequence[Path], *, quiet: bool = False) -> Reading:
-    found = journals.read(where)
-    if found.torn and not quiet:
-        lines = show.count(found.torn, "line")
-        show.notice(f"{lines} could not be read and left out (torn by a kill, or being written right now)")
-    if not found.files and not quiet:
-        show.notice(f"no journal files in {', '.join(map(str, where))}")
-    return found
-
-
-def _rows(options: Namespace, where: Sequence[Path], *, quiet: bool = False) -> list[Row]:
-    name, rows = journals.find(_read(where, quiet=quiet).rows, options.run)
-    if not quiet and options.run != name:
-        show.notice(f"run {name}")
-    return rows
-
-
-def _table(
-    options: Namespace, rows: Sequence[Mapping[str, Any]], columns: Sequence[str], nothing: str
-) -> None:
-    if options.json:
-        show.answer(show.as_json(list(rows)))
-    elif rows:
-        show.answer(show.table(rows, columns))
-    _said_nothing(rows, nothing)
-
-
-def _lines(options: Namespace, rows: Sequence[Row], nothing: str) -> None:
-    if options.json:
-        show.answer(show.as_json(list(rows)))
+def _timeline(options: Namespace, insights: Insights) -> int:
+    found = _ask(options, insights, _named(options, insights))
+    if options.json or options.csv:
+        _show(options, found, found.names)
     else:
-        for row in rows:
-            show.answer(show.line(row))
-    _said_nothing(rows, nothing)
+        if found:
+            show.answer(tree.of(replace(found, notes=())).text)
+        _note(bool(found), found.notes)
+    return 0
 
 
-def _said_nothing(rows: Sequence[object], nothing: str) -> None:
-    if not rows:
-        show.notice(nothing)
+def _story(options: Namespace, insights: Insights) -> int:
+    found = insights.story(_named(options, insights))
+    show.answer(found.to_json(indent=2) if options.json else found.text)
+    return 0
 
 
-def _depths(rows: Sequence[Row]) -> Callable[[Row], int]:
-    """How deep a row lies in the steps and spans among `rows`."""
-    parents = {row["span_id"]: row["parent_id"] for row in rows if row.get("span_id")}
+def _compare(options: Namespace, insights: Insights) -> int:
+    found = insights.compare(options.first, options.second)
+    show.answer(found.to_json(indent=2) if options.json else found.text)
+    return 0
 
-    def depth(row: Row) -> int:
-        above, at = {row.get("span_id")}, row["parent_id"]
-        while at in parents and at not in above:
-            above.add(at)
-            at = parents[at]
-        return len(above) - 1
 
-    return depth
+def _query(options: Namespace, insights: Insights) -> int:
+    text = " ".join(options.kql).strip()
+    if not text:
+        raise UsageError("no query: amllog query 'traces | take 10'")
+    found = insights.store.query(text)
+    _show(options, found, found.names)
+    return 0
+
+
+def _tail(options: Namespace, insights: Insights) -> int:
+    run, asked = _named(options, insights), _narrow(options)
+    if options.follow:
+        rows = insights.watch(run or run_names.ALL, seconds=options.every, lines=options.lines, **asked)
+    else:
+        found = insights.logs(run, limit=options.lines, newest_first=True, **asked)
+        rows = reversed(found.rows)
+    for row in rows:
+        show.answer(_json_line(row) if options.json else show.line(row))
+    return 0
+
+
+def _named(options: Namespace, insights: Insights) -> str:
+    """The run that is meant; told where it was not given in full."""
+    asked = _narrow(options)
+    run = insights.named(
+        options.run or run_names.LAST, **{name: asked[name] for name in _TIMES if name in asked}
+    )
+    if run and run != options.run:
+        show.notice(f"run {run}")
+    return run
+
+
+def _narrow(options: Namespace) -> dict[str, Any]:
+    found = {name: getattr(options, name) for name in _NARROW if getattr(options, name, None)}
+    where = dict(_pair(text) for text in getattr(options, "where", None) or ())
+    return {**found, "where": where} if where else found
+
+
+def _pair(text: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    if not equals or not key:
+        raise UsageError(f"--where {text!r}: KEY=VALUE, such as epoch=3")
+    return key, value
+
+
+def _show(options: Namespace, found: Table, columns: tuple[str, ...]) -> None:
+    if options.json:
+        show.answer(found.to_json(indent=2))
+    elif options.csv:
+        show.answer(show.as_csv(found))
+    elif found:
+        show.answer(show.table(found.rows, columns))
+    _note(bool(found), found.notes)
+
+
+def _lines(options: Namespace, found: Table, nothing: str = "nothing found") -> None:
+    if options.json or options.csv:
+        _show(options, found, found.names)
+        return
+    for row in found:
+        show.answer(show.line(row))
+    _note(bool(found), found.notes, nothing)
+
+
+def _note(found: bool, notes: tuple[str, ...], nothing: str = "nothing found") -> None:
+    for note in notes if found else (*notes, nothing):
+        show.notice(note)
+
+
+def _json_line(row: Row) -> str:
+    return Table(tuple(map(Column, row)), (row,)).to_json()[1:-1]
+
+
+_COMMANDS: dict[str, Callable[[Namespace, Insights], int]] = {
+    "runs": _table, "steps": _table, "exceptions": _table, "logs": _logs, "errors": _errors, "metrics": _metrics,
+    "timeline": _timeline, "story": _story, "compare": _compare, "query": _query,
+}  # fmt: skip

@@ -6,19 +6,25 @@ move a terminal's cursor or pass for a line of its own.
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import math
 import os
-import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Any, TextIO
 
-from amllog.insights.journals import EVERYWHERE
+from amllog.insights import wording
+from amllog.insights.table import Table
+from amllog.insights.wording import block, clock, count, span, visible
+
+__all__ = ["answer", "as_csv", "as_json", "block", "cell", "clock", "colours", "count", "line", "notice", "paint",
+           "span", "table", "visible"]  # fmt: skip
 
 GREY, BLUE, GREEN, YELLOW, RED, BOLD = "90", "34", "32", "33", "31", "1"
 _LEVELS = {"DEBUG": BLUE, "INFO": GREEN, "WARNING": YELLOW, "ERROR": RED, "CRITICAL": "1;31"}
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 
 
 def colours(stream: TextIO) -> bool:
@@ -47,9 +53,16 @@ def as_json(value: object) -> str:
     return json.dumps(_strict(value), ensure_ascii=False, indent=2, default=str)
 
 
-def as_json_line(value: object) -> str:
-    """The same on one line."""
-    return json.dumps(_strict(value), ensure_ascii=False, default=str)
+def as_csv(found: Table) -> str:
+    """A table as CSV with a head: times as ISO 8601, dimensions as JSON."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(found.names)
+    for row in json.loads(found.to_json()):
+        writer.writerow(
+            [json.dumps(one, ensure_ascii=False) if isinstance(one, dict) else one for one in row.values()]
+        )
+    return text.getvalue().rstrip("\n")
 
 
 def table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> str:
@@ -65,78 +78,20 @@ def cell(value: object) -> str:
     """A value as a table shows it."""
     if value is None:
         return ""
+    if isinstance(value, datetime):
+        return wording.clock(value)
+    if isinstance(value, Mapping):
+        return wording.pairs(value).strip()
     if isinstance(value, float):
         return f"{value:.6g}"
     return visible(str(value))
 
 
-def visible(text: str) -> str:
-    """`text` on one line, with control characters written out."""
-    return _CONTROL.sub(lambda match: _escaped(match.group()), text)
-
-
-def block(text: str, indent: str = "    ") -> str:
-    """Lines of a stack or a long message, each indented."""
-    return "\n".join(indent + visible(line) for line in text.splitlines())
-
-
-def clock(time: str) -> str:
-    """A record's time to the millisecond."""
-    return visible(f"{time[:23]}Z" if time.endswith("Z") and len(time) > 23 else time)
-
-
-def span(seconds: float) -> str:
-    """A duration as a person says it."""
-    if seconds < 60:
-        return f"{seconds:.3f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s"
-
-
-def said(row: Mapping[str, Any]) -> str:
-    """What a row says, in one line and without its stack."""
-    kind = row["kind"]
-    if kind in ("log", "exception"):
-        first, *more = row["message"].splitlines() or [""]
-        rest = "\n" + block("\n".join(more)) if more else ""
-        return f"{visible(first)}{_pairs(row['dimensions'])}{rest}"
-    if kind == "metric":
-        at = "" if row["step"] is None else f"  step={row['step']}"
-        return f"{visible(row['name'])} = {row['value']:.6g}{at}{_pairs(row['dimensions'])}"
-    if kind == "event":
-        return f"event: {visible(row['name'])}{_pairs(row['dimensions'])}"
-    outcome = "done" if row["success"] else f"failed ({visible(row['result'])})"
-    return f"{kind} {visible(row['name'])}: {outcome} after {span(row['duration_seconds'])}{_pairs(row['dimensions'])}"
-
-
 def line(row: Mapping[str, Any]) -> str:
-    """A row as a line of a log, its stack below."""
-    level = row.get("level", "") or ("" if row.get("success", True) else "ERROR")
-    head = f"{paint(clock(row['time']), GREY)} {paint(f'{level:<8}', _LEVELS.get(level, ''))} "
-    text = f"{head}{paint(visible(row['step_name']) + ':', GREY)} {said(row)}"
-    return f"{text}\n{block(row['stack'])}" if row.get("stack") else text
-
-
-def count(number: int, noun: str) -> str:
-    """`1 line`, `2 lines`."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
-
-
-def _pairs(dimensions: Mapping[str, str]) -> str:
-    own = ((key, value) for key, value in dimensions.items() if key not in EVERYWHERE)
-    return "".join(f"  {visible(key)}={_quoted(value)}" for key, value in own)
-
-
-def _quoted(value: str) -> str:
-    if value and not any(character in value for character in " \t\n\r\"'="):
-        return visible(value)
-    return visible(json.dumps(value, ensure_ascii=False))
-
-
-def _escaped(character: str) -> str:
-    number = ord(character)
-    return f"\\x{number:02x}" if number < 256 else f"\\u{number:04x}"
+    """A row of logs as a line, its stack below; in colour on a terminal."""
+    return wording.line(
+        row, lambda text, what: paint(text, _LEVELS.get(what, "" if what == "INFO" else GREY))
+    )
 
 
 def _aligned(cells: Iterable[str], widths: Sequence[int], right: Sequence[bool]) -> str:

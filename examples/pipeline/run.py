@@ -173,6 +173,7 @@ def tell_more(run):
     beside = Path(sys.executable).with_name("amllog")
     amllog = "amllog" if shutil.which("amllog") or not beside.exists() else os.path.relpath(beside)
     say("\nsee more", "1")
+    print(f"  {amllog} story {run}       all of this and more, from what arrived")
     print(f"  {amllog} errors {run}      the error with its whole stack")
     print(f"  {amllog} logs {run}        every line of the three steps, in order")
     print(f"  {amllog} timeline {run}    steps, spans, warnings and errors, one within the other")

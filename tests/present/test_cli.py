@@ -48,7 +48,11 @@ def test_the_first_look(cli: Any) -> None:
         (("serve", "--port", "70000"), "'70000' is no port"),
         (("deliver", "--timeout", "soon"), "'soon': a number of seconds"),
         (("status", "nowhere"), "no journal in nowhere"),
-        (("query", "traces"), "comes with the reading side"),
+        (("logs", "--where", "epoch", "--dir", "."), "KEY=VALUE"),
+        (("tail", "--every", "0"), "'0': a number of seconds"),
+        (("errors", "--json", "--csv"), "not allowed with"),
+        (("query", "--dir", "."), "no query"),
+        (("runs", "--app-id", "a", "--workspace-id", "b"), "give one of them"),
     ],
 )
 def test_wrong_usage(cli: Any, arguments: tuple[str, ...], said: str) -> None:

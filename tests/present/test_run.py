@@ -16,7 +16,7 @@ print(sys.argv, __name__, __file__, sys.path[0])
 
 def step(asked: Any) -> dict[str, Any]:
     """The step's request, as the journal has it."""
-    (found,) = (row for row in asked("timeline") if row["kind"] == "step")
+    (found,) = (row for row in asked("timeline") if row["itemType"] == "request")
     return found
 
 
@@ -54,9 +54,9 @@ def test_exit_codes_are_kept_and_told(cli: Any, asked: Any, end: str, code: int,
     """The code is the script's own, and one that is not 0 makes the step unsuccessful."""
     Path("train.py").write_text(f"import sys\nprint('began')\n{end}\n")
     assert cli("run", "train.py").returncode == code
-    assert (step(asked)["name"], step(asked)["result"], step(asked)["success"]) == (
+    assert (step(asked)["message"], step(asked)["resultCode"], step(asked)["success"]) == (
         "train.py",
-        result,
+        result or "0",
         not result,
     )
 

@@ -25,7 +25,7 @@ def test_serve_and_read(child: Any, cli: Any, asked: Any) -> None:
     process.send_signal(signal.SIGINT)
     assert process.wait(10) == 0
     (row,) = asked("logs", "run_1", "--dir", "far/received")
-    assert (row["message"], row["step_name"], row["run"]) == ("hello", "train", "run_1")
+    assert (row["message"], row["step_name"], row["parent_run_id"]) == ("hello", "train", "run_1")
 
 
 def test_a_port_that_is_taken(cli: Any, azure: Any) -> None:
