@@ -6,7 +6,7 @@ In: a query, the present time. Out: the statement and its parameters: what a use
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from datetime import datetime, timedelta, timezone
 from typing import Any, NamedTuple
 
@@ -43,7 +43,8 @@ def statement(query: Query, now: datetime) -> Statement:
     for summary in query.summaries:
         text = _summed(summary, text)
     if query.order:
-        text += f"\nORDER BY {', '.join(map(_ordered, [*query.order, *_ties(query)]))}"
+        given = {one.key for one in query.columns if isinstance(one, Dimension)}
+        text += f"\nORDER BY {', '.join(_ordered(one, given) for one in [*query.order, *_ties(query)])}"
     if query.limit is not None:
         text += f"\nLIMIT {query.limit:d}"
     return Statement(text, tuple(parameters))
@@ -172,8 +173,10 @@ def _total(total: Total) -> str:
     return f"{expression} AS {quoted(total.name)}"
 
 
-def _ordered(name: str) -> str:
-    """As KQL does: the null ones are the least."""
+def _ordered(name: str, given: Set[str]) -> str:
+    """As KQL does: the null ones are the least. `given` are a user's names, which may look like anything."""
+    if name in given:
+        return f"{quoted(name)} ASC NULLS FIRST"
     one = name.lstrip("-")
     column = one if one.endswith(")") else quoted(one)
     return f"{column} {'DESC NULLS LAST' if name.startswith('-') else 'ASC NULLS FIRST'}"

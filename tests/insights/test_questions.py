@@ -149,6 +149,13 @@ def test_count(questions: Questions) -> None:
     assert of(questions.count(RUN, by=["fold"]), "fold", "records") == [("", 3), ("3", 1)]
 
 
+@pytest.mark.parametrize("key", ["-x", "f)", "-", "last", "timestamp desc"])
+def test_count_by_a_name_that_looks_like_an_order(journal: Callable[..., Path], key: str) -> None:
+    """A dimension may be called like anything: it is neither a direction nor an expression."""
+    lines = [log("m", **{key: value}) for value in ("b", "a")]
+    assert of(connect(journal(*lines)).count(by=key), key, "records") == [("a", 1), ("b", 1)]
+
+
 def test_timeline(questions: Questions) -> None:
     """Everything but plain lines and metrics."""
     kinds = ["request", "trace", "exception", "customEvent", "dependency", "request", "trace"]

@@ -204,7 +204,7 @@ def test_child_processes_of_a_job(
     (tmp_path / "child.py").write_text(CHILD)
     job = azure.job_environment(run_id="step-1", step_name="train", parent_run_id="pipeline-1")
     ran = child(CHILDREN, env={**job, **QUIET})
-    assert (ran.returncode, ran.stderr) == (0, "")
+    assert ran.returncode == 0, ran.stderr  # azureml itself may warn there
     found = arrived()
     tree = Tree(found)
     assert tree.records["one"] == tree.records["two"] == "?/train/outer/child.py"
