@@ -22,10 +22,12 @@ from pathlib import Path
 from typing import Any
 
 from amllog import api
-from amllog.insights import journals
+from amllog.insights import wording
+from amllog.insights.plain_store import PlainStore
+from amllog.insights.records import Records
+from amllog.insights.table import Row
 
 _PREFIX = "AMLLOG_"
-_COLUMNS = ("step_id", "step_name", "experiment_name")
 
 
 @dataclass(frozen=True)
@@ -46,8 +48,7 @@ class Record:
     @property
     def own(self) -> dict[str, str]:
         """The dimensions of the call itself, of `bind`, `bound` and setup(): without those on every record."""
-        everywhere = journals.EVERYWHERE.union(_COLUMNS, ("parent_run_id",))
-        return {key: value for key, value in self.dimensions.items() if key not in everywhere}
+        return wording.own(self.dimensions, self.kind)
 
 
 class Captured:
@@ -62,7 +63,8 @@ class Captured:
         """All records in time order; a span stands where it began, once it has ended."""
         if self._final is not None:
             return list(self._final)
-        return [_record(row) for row in journals.read([self._directory]).rows if row["kind"] != "step"]
+        rows = Records(PlainStore([self._directory])).records()
+        return [_record(row) for row in rows if row["itemType"] != "request"]
 
     @property
     def messages(self) -> list[str]:
@@ -120,10 +122,13 @@ def _take_environment() -> dict[str, str]:
     return {name: os.environ.pop(name) for name in list(os.environ) if name.startswith(_PREFIX)}
 
 
-def _record(row: journals.Row) -> Record:
-    told: dict[str, Any] = {name: row[name] for name in ("kind", "logger")}
-    for name in ("message", "name", "level", "value", "step", "success", "stack"):
-        if name in row:
-            told[name] = row[name]
-    dimensions = {**row["dimensions"], **{name: row[name] for name in _COLUMNS}, "parent_run_id": row["run"]}
-    return Record(**told, dimensions=dimensions)
+def _record(row: Row) -> Record:
+    kind = wording.kind_of(row)
+    told: dict[str, Any] = {"kind": kind, "logger": row["logger"], "dimensions": row["dimensions"]}
+    names = {
+        "log": ("message", "level"),
+        "exception": ("message", "level", "stack"),
+        "metric": ("value", "step"),
+    }
+    told.update((name, row[name]) for name in names.get(kind, ("success",)))
+    return Record(**told, name="" if kind in ("log", "exception") else row["message"])

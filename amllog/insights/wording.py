@@ -12,7 +12,6 @@ from datetime import datetime
 from typing import Any
 
 from amllog.insights.columns import OWN
-from amllog.insights.journals import EVERYWHERE
 
 Paint = Callable[[str, str], str]  # a text, and what it is: "time", "step", or a level's name
 
@@ -20,7 +19,13 @@ KINDS = {
     "trace": "log", "exception": "exception", "customMetric": "metric", "customEvent": "event",
     "request": "step", "dependency": "span",
 }  # fmt: skip
-_NOT_OWN = EVERYWHERE.union(OWN, ("message", "step", "value", "root_run_id"))
+# Dimensions that tell where and by whom a record was written, not what its call said.
+EVERYWHERE = frozenset((
+    *OWN, "process", "module", "fileName", "lineNumber", "level", "node", "rank", "run_url", "root_run_id", "build_url",
+    "build_version", "run_metric", "run_metric_data", "run_id",
+))  # fmt: skip
+# In records of some kinds, what stands in a column of its own.
+_TOLD = {"exception": ("message",), "metric": ("step", "value")}
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 
 
@@ -60,22 +65,27 @@ def number(value: float | None) -> str:
     return "" if value is None else f"{value:.6g}"
 
 
-def own(dimensions: Mapping[str, str]) -> dict[str, str]:
+def kind_of(row: Mapping[str, Any]) -> str:
+    """log, exception, metric, event, step or span; a metric for which JSON has no number is an event at the service."""
+    kind = KINDS.get(row["itemType"], row["itemType"])
+    return "metric" if kind == "event" and row["dimensions"].keys() >= {"run_metric_data", "value"} else kind
+
+
+def own(dimensions: Mapping[str, str], kind: str = "log") -> dict[str, str]:
     """The dimensions of the call itself: without those that tell where and by whom it was made."""
-    return {key: value for key, value in dimensions.items() if key not in _NOT_OWN}
+    told = _TOLD.get(kind, ())
+    return {key: value for key, value in dimensions.items() if key not in EVERYWHERE and key not in told}
 
 
-def pairs(dimensions: Mapping[str, str]) -> str:
+def pairs(dimensions: Mapping[str, str], kind: str = "log") -> str:
     """Its own dimensions, `key=value` each."""
-    return "".join(f"  {visible(key)}={_quoted(value)}" for key, value in own(dimensions).items())
+    return "".join(f"  {visible(key)}={_quoted(value)}" for key, value in own(dimensions, kind).items())
 
 
 def said(row: Mapping[str, Any]) -> str:
     """What a row says, in one line and without its stack; further lines of its message below."""
     first, *more = row["message"].splitlines() or [""]
-    text, kind = visible(first), KINDS.get(row["itemType"], row["itemType"])
-    if kind == "event" and "run_metric_data" in row["dimensions"] and row.get("value") is not None:
-        kind = "metric"  # one for which JSON has no number
+    text, kind = visible(first), kind_of(row)
     if kind == "exception":
         text = _named(text, row)
     elif kind == "metric":
@@ -86,7 +96,7 @@ def said(row: Mapping[str, Any]) -> str:
     elif kind in ("step", "span"):
         text = f"{kind} {text}: {_outcome(row)}"
     rest = "\n" + block("\n".join(more)) if more else ""
-    return f"{text}{pairs(row['dimensions'])}{rest}"
+    return f"{text}{pairs(row['dimensions'], kind)}{rest}"
 
 
 def line(row: Mapping[str, Any], paint: Paint = lambda text, _what: text) -> str:
