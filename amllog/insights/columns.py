@@ -66,6 +66,23 @@ _RAW = Source("tostring(details[0].rawStack)", "coalesce(details->>'$[0].rawStac
 _FRAMES = Source("tostring(details[0].parsedStack)", "coalesce(details->>'$[0].parsedStack', '')")
 _STOCK_PARENT = r"^\|[0-9a-f]{32}\.([0-9a-f]{16})\.$"  # as OpenCensus writes it; others write the bare id
 _VALUE = dimension("value")
+_HAS_VALUE = Source(f"isnotempty({_VALUE.kql})", f"{_VALUE.sql} <> ''")
+_FOLDED = Source(
+    """tostring(customDimensions.run_metric_data) startswith_cs '{"columns":'""",
+    f"""starts_with({dimension("run_metric_data").sql}, '{{"columns":')""",
+)
+
+
+def _one_of(*tests: Source) -> Source:
+    """Whether an event has what only run metrics have, and one of these."""
+    has_data = Source(
+        "isnotempty(tostring(customDimensions.run_metric_data))", f"{dimension('run_metric_data').sql} <> ''"
+    )
+    return Source(
+        f"{has_data.kql} and ({' or '.join(one.kql for one in tests)})",
+        f"({has_data.sql} AND ({' OR '.join(one.sql for one in tests)}))",
+    )
+
 
 CATALOGUE: dict[str, Answered] = {
     "timestamp": Answered("time", {}, Source("timestamp", "timestamp")),
@@ -156,15 +173,10 @@ CATALOGUE: dict[str, Answered] = {
         _FALSE,
     ),
     "is_metric": Answered(  # JSON has no number for NaN: such a metric is an event
-        "bool",
-        {
-            METRIC: Source("true", "true"),
-            EVENT: Source(
-                f"isnotempty(tostring(customDimensions.run_metric_data)) and isnotempty({_VALUE.kql})",
-                f"(coalesce(customDimensions->>'run_metric_data', '') <> '' AND {_VALUE.sql} <> '')",
-            ),
-        },
-        _FALSE,
+        "bool", {METRIC: Source("true", "true"), EVENT: _one_of(_HAS_VALUE)}, _FALSE
+    ),
+    "has_metrics": Answered(  # those too that are folded together in one event (see `unfolding`)
+        "bool", {METRIC: Source("true", "true"), EVENT: _one_of(_HAS_VALUE, _FOLDED)}, _FALSE
     ),
     "has_ended": Answered("bool", {REQUEST: Source("true", "true")}, _FALSE),
     "has_failed": Answered("bool", {REQUEST: _FAILED}, _FALSE),

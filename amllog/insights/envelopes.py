@@ -82,6 +82,8 @@ def _record(
         "is_notable": table in (EXCEPTION, REQUEST, DEPENDENCY) or (table == TRACE and (severity or 0) >= 2)
         or (table == EVENT and not data),
         "is_metric": table == METRIC or (table == EVENT and bool(data and dimensions.get("value"))),
+        "has_metrics": table == METRIC
+        or (table == EVENT and bool(data and (dimensions.get("value") or data.startswith('{"columns":')))),
         "has_ended": table == REQUEST, "has_failed": table == REQUEST and failed, "is_bad": is_bad,
         "level": SEVERITIES[severity] if severity is not None else "ERROR" if is_bad else "INFO",
         **{key: dimensions.get(key, "") for key in (*OWN, "run_url", "node", "rank")},

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from amllog.errors import UsageError
-from amllog.insights import columns
+from amllog.insights import columns, unfolding
 from amllog.insights.columns import DEPENDENCY, EVENT, EVERY, EXCEPTION, METRIC, REQUEST, TRACE
 from amllog.insights.narrow import Narrow, narrowed, texts
 from amllog.insights.query import AtLeast, Condition, Dimension, Equals, Holds, Query, State, Summary, Total
@@ -105,10 +105,14 @@ class Questions:
     ) -> Table:
         """Every value of every metric in time order: the columns `METRICS`. NaN and infinite ones too.
 
+        Lists, rows and tables of `log.run` are unfolded after the query, whose KQL finds their records: a row per
+        number, a table's named `<metric>.<column>` (see `unfolding`).
         `pivot`: one row per value of this column ("step", "step_name", "timestamp"), one column per metric.
         """
+        names = texts("name", name) if name else ()
         found = self._ask(run, narrow, (METRIC, EVENT), METRICS, order=("timestamp",),
-                          conditions=(Holds("is_metric"), *_named(name)))  # fmt: skip
+                          conditions=(Holds("has_metrics"), *_named(unfolding.asked(names))))  # fmt: skip
+        found = unfolding.unfolded(found, names)
         if pivot and pivot not in METRICS:
             raise UsageError(f"pivot={pivot!r}: one of {', '.join(METRICS)}")
         return found.pivot(pivot, "name", "value") if pivot else found

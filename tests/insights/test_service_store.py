@@ -30,6 +30,7 @@ from amllog.local import AzureOnThisMachine, Fault
 
 from .conftest import RUN, log, step  # isort: skip
 from .test_questions import NAMES, TEXTS, comparable, everything  # isort: skip
+from .test_unfolding import folded  # isort: skip
 
 runs_kql = pytest.mark.skipif(
     importlib.util.find_spec("duckdb_kql") is None,
@@ -111,7 +112,7 @@ def test_every_question_has_the_same_rows(
     far_side: Callable[..., AzureOnThisMachine], journal: Callable[..., Path], kind: str
 ) -> None:
     """As from journals, value for value and type for type, in both dialects, however it is narrowed."""
-    lines = everything()
+    lines = [*everything(), *folded()]
     local, service = connect(journal(*lines).parent), asked(far_side(*lines), kind)
     narrows: list[dict[str, Any]] = [
         {},
