@@ -12,7 +12,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 from amllog.errors import UsageError
-from amllog.insights import connections, narrow, run_names, tree
+from amllog.insights import connections, links, narrow, run_names, tree
 from amllog.insights.correlation import Insights
 from amllog.insights.stores import Unasked
 from amllog.insights.table import Column, Row, Table
@@ -56,7 +56,11 @@ def _kql(options: Namespace, environ: Mapping[str, str]) -> int:
     if run and run.startswith(run_names.LAST):
         run = _named(options, store_of(options, environ))
     found = _ask(options, Insights(Unasked()), "" if run == run_names.ALL else run or "")
-    show.answer(found.kql_workspace if options.dialect == "workspace" else found.kql)
+    text = found.kql_workspace if options.dialect == "workspace" else found.kql
+    show.answer(text)
+    resource = options.resource_id or environ.get("AMLLOG_RESOURCE_ID", "")
+    if resource:
+        show.notice(f"in the portal: {links.logs(resource, text)}")
     return 0
 
 

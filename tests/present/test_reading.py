@@ -201,6 +201,8 @@ def test_kql_is_printed_and_not_asked(cli: Any) -> None:
     assert "parent_run_id ==" not in ran.stdout
     shown = cli("logs", "no such", "--kql", "--dialect", "workspace", "--level", "ERROR").stdout
     assert shown.startswith("union AppTraces, AppExceptions\n") and '"no such"' in shown
+    component = "/subscriptions/s/resourceGroups/g/providers/microsoft.insights/components/ai"
+    assert "https://portal.azure.com/" in cli("errors", "--kql", "--resource-id", component).stderr
     assert '"local_' in cli("metrics", "last", "--kql").stdout
 
 
