@@ -26,13 +26,17 @@ BATCH_BYTES = 128 * 1024 * 1024
 
 
 class Compacted(NamedTuple):
-    """What was done: so many journal files of so many bytes, in so many Parquet files; so many were left alone."""
+    """What was done: so many journal files of so many bytes, in so many Parquet files. And how many were left alone:
+    `written` to not long ago or held by their writer, compacted
+    `before`, or `empty` of records."""
 
     sources: int
     source_bytes: int
     outputs: int
     output_bytes: int
-    left: int
+    written: int
+    before: int
+    empty: int
 
 
 def compact(
@@ -51,7 +55,8 @@ def compact(
     folder, engine = directory / files.COMPACTED, Engine()
     done = {(one.name, one.entry.size) for batch in Batch.read(folder) for one in batch.sources}
     latest = datetime.now(timezone.utc) - idle
-    found = [one for one in files.find([directory]) if (_name(one, directory), one.size) not in done]
+    there = files.find([directory])
+    found = [one for one in there if (_name(one, directory), one.size) not in done]
     ready = [one for one in found if _changed(one) <= latest and not files.is_open(one.path)]
     entries = {path: entry for path, entry in Index(engine).entries(ready).items() if entry.parts}
     total, sizes = sum(entry.size for entry in entries.values()), [0]
@@ -64,7 +69,13 @@ def compact(
         if progress:
             progress(sizes[-1], total)
     return Compacted(
-        len(entries), total, len(outputs), sum(one.stat().st_size for one in outputs), len(found) - len(ready)
+        sources=len(entries),
+        source_bytes=total,
+        outputs=len(outputs),
+        output_bytes=sum(one.stat().st_size for one in outputs),
+        written=len(found) - len(ready),
+        before=len(there) - len(found),
+        empty=len(ready) - len(entries),
     )
 
 

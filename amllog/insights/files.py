@@ -6,6 +6,7 @@ In: directories and files. Out: `File` values: a file that was downloaded twice 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -18,6 +19,7 @@ except ImportError:  # Windows has none
 
 COMPACTED = "compacted"  # the folder in a journal directory for compacted runs
 _HEAD_BYTES = 4096
+_COPIED_BYTES = 1024 * 1024
 
 
 class File(NamedTuple):
@@ -58,6 +60,33 @@ def is_open(path: Path) -> bool:
         except OSError:
             pass  # a file system without locks
     return False
+
+
+def seal(path: Path, size: int) -> str:
+    """A digest of how the first `size` bytes begin and end; "" where they do not end with a line, or are not there.
+
+    Who finds it again reads on from there: a journal is only appended to.
+    """
+    try:
+        with path.open("rb") as file:
+            begin = file.read(min(_HEAD_BYTES, size))
+            file.seek(max(0, size - _HEAD_BYTES))
+            end = file.read(min(_HEAD_BYTES, size))
+    except OSError:
+        return ""
+    whole = len(begin) == len(end) == min(_HEAD_BYTES, size) and end.endswith(b"\n")
+    return hashlib.blake2b(begin + end, digest_size=8).hexdigest() if whole else ""
+
+
+def copy(file: File, begin: int, target: Path) -> None:
+    """The bytes from `begin` to where the file ended when it was looked at. OSError where they cannot be had."""
+    with file.path.open("rb") as source, target.open("wb") as copied:
+        source.seek(begin)
+        left = file.size - begin
+        while left and (part := source.read(min(left, _COPIED_BYTES))):
+            left -= copied.write(part)
+        if left:
+            raise OSError(f"{file.path} is shorter than it was")
 
 
 def _once(files: Iterable[File]) -> list[File]:

@@ -76,6 +76,7 @@ class Holdings:
         found = {file.path: file for file in files.find(self.places)}
         chosen: list[Path] = []
         held: list[Entry] = []
+        torn = 0
         for folder in files.folders(self.places):
             for batch in Batch.read(folder):
                 outputs = {folder / name: run for name, run in batch.outputs.items()}
@@ -83,6 +84,7 @@ class Holdings:
                 if whole and all(path.is_file() for path in outputs):
                     for one in batch.sources:
                         found.pop(folder.parent / one.name, None)
+                        torn += one.entry.torn if _about(one.entry, query, now) else 0
                 # A source that has grown since is read itself, and what it had before counts once.
                 entries = [one.entry for one in batch.sources]
                 if any(_about(entry, query, now) for entry in entries):
@@ -93,7 +95,7 @@ class Holdings:
         entries_of = self._index.entries(list(found.values()))
         journals = [path for path, entry in entries_of.items() if _about(entry, query, now)]
         held += [entries_of[path] for path in journals]
-        torn = sum(entry.torn for path, entry in entries_of.items() if _tells_torn(path, entry, query, now))
+        torn += sum(entry.torn for path, entry in entries_of.items() if _tells_torn(path, entry, query, now))
         parts = [part for entry in held for part in entry.parts if query is None or _asked(part, query, now)]
         return Selection(journals, chosen, overlap(held), torn, parts)
 

@@ -2,7 +2,8 @@
 
 In: files. Out: an `Entry` per file: which runs and steps, of which kind, of when, how severe; how many lines could not
 be read; which record numbers. Kept beside the journals in `.amllog-index.json`, which is a cache and nothing more: what
-does not fit the files is made anew, and where it cannot be written it is made each time.
+does not fit the files is made anew, and where it cannot be written it is made each time. Of a file that has grown, only
+what was added is read.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,10 +19,10 @@ from typing import Any, NamedTuple
 from amllog.errors import UsageError
 from amllog.insights import relation
 from amllog.insights.engine import Engine
-from amllog.insights.files import File
+from amllog.insights.files import File, copy, seal
 
 NAME = ".amllog-index.json"
-VERSION = 1
+VERSION = 2
 
 
 class Part(NamedTuple):
@@ -47,13 +49,14 @@ class Series(NamedTuple):
 
 
 class Entry(NamedTuple):
-    """What one file holds, as of this size and time."""
+    """What one file holds, as of this size and time. `seal` tells the bytes that were read; "": not to be read on."""
 
     size: int
     changed: int
     torn: int
     parts: tuple[Part, ...]
     series: tuple[Series, ...]
+    seal: str
 
 
 class Index:
@@ -71,17 +74,39 @@ class Index:
             self._known.update(_load(folder))
         stale = [file for file in files if not _fits(self._known.get(file.path), file)]
         if stale:
-            self._known.update(self._made(stale))
+            grown = self._grown([file for file in stale if _is_longer(self._known.get(file.path), file)])
+            self._known.update({**self._made([file for file in stale if file.path not in grown]), **grown})
             for folder in {file.path.parent for file in stale}:
                 _save(folder, {path: one for path, one in self._known.items() if path.parent == folder})
         return {file.path: self._known[file.path] for file in files}
 
+    def _grown(self, files: Sequence[File]) -> dict[Path, Entry]:
+        """Entries from what was known and what was added; without those for which all must be read."""
+        found: dict[Path, Entry] = {}
+        if not files:
+            return found
+        with tempfile.TemporaryDirectory(prefix="amllog-") as folder:
+            added = {}
+            for number, file in enumerate(files):
+                with contextlib.suppress(OSError):
+                    target = Path(folder, f"{number}.jsonl")
+                    copy(file, self._known[file.path].size, target)
+                    added[file] = target
+            rest = self._made([File(path, file.size, file.changed) for file, path in added.items()])
+            for file, path in added.items():
+                entry = _joined(self._known[file.path], rest[path], seal(file.path, file.size))
+                if entry is not None:
+                    found[file.path] = entry
+        return found
+
     def _made(self, files: Sequence[File]) -> dict[Path, Entry]:
+        if not files:
+            return {}
         try:
             return self._scanned(files)
         except UsageError:  # one of them is beyond DuckDB: a line of more than 16 MB, say
             if len(files) == 1:
-                return {files[0].path: Entry(files[0].size, files[0].changed, 1, (), ())}
+                return {files[0].path: Entry(files[0].size, files[0].changed, 1, (), (), "")}
             middle = len(files) // 2
             return {**self._made(files[:middle]), **self._made(files[middle:])}
 
@@ -91,7 +116,9 @@ class Index:
             _file, torn, parts, series = found[row[0]]
             _add(row[1:], torn, parts, series)
         return {
-            file.path: Entry(file.size, file.changed, torn[0], tuple(parts.values()), tuple(series.values()))
+            file.path: Entry(
+                file.size, file.changed, torn[0], tuple(parts.values()), tuple(series.values()), _seal(file)
+            )
             for file, torn, parts, series in found.values()
         }
 
@@ -133,19 +160,55 @@ def _add(row: Sequence[Any], torn: list[int], parts: dict[Any, Part], series: di
     part = Part(
         *key, lines, first.isoformat(), last.isoformat(), -1 if severity is None else severity, errors
     )
-    known = parts.get(key)
-    if known:
-        part = Part(*key, known.records + lines, min(known.first, part.first), max(known.last, part.last),
-                    max(known.severity, part.severity), known.errors + errors)  # fmt: skip
-    parts[key] = part
+    parts[key] = _both(parts[key], part) if key in parts else part
     if name is not None:
-        had = series.get(name)
-        one = Series(name, low, high, lines, distinct)
-        if had:
-            one = Series(
-                name, min(low, had.low), max(high, had.high), lines + had.records, distinct + had.distinct
-            )
-        series[name] = one
+        one, had = Series(name, low, high, lines, distinct), series.get(name)
+        series[name] = _all(had, one) if had else one
+
+
+def _both(one: Part, other: Part) -> Part:
+    return Part(*one[:3], one.records + other.records, min(one.first, other.first), max(one.last, other.last),
+                max(one.severity, other.severity), one.errors + other.errors)  # fmt: skip
+
+
+def _all(one: Series, other: Series) -> Series:
+    return Series(one.series, min(one.low, other.low), max(one.high, other.high), one.records + other.records,
+                  one.distinct + other.distinct)  # fmt: skip
+
+
+def _joined(known: Entry, rest: Entry, seal: str) -> Entry | None:
+    """A file's entry from those of its two parts; None where a record may stand in both, or the second is no lines."""
+    if rest.torn and not rest.parts:
+        return None
+    parts = {part[:3]: part for part in known.parts}
+    series = {one.series: one for one in known.series}
+    for part in rest.parts:
+        parts[part[:3]] = _both(parts[part[:3]], part) if part[:3] in parts else part
+    for one in rest.series:
+        had = series.get(one.series)
+        if had and had.low <= one.high and one.low <= had.high:
+            return None
+        series[one.series] = _all(had, one) if had else one
+    torn = known.torn + rest.torn
+    return Entry(rest.size, rest.changed, torn, tuple(parts.values()), tuple(series.values()), seal)
+
+
+def _is_longer(entry: Entry | None, file: File) -> bool:
+    """Whether the file still begins with what was read, and only has more now."""
+    return (
+        entry is not None
+        and entry.size < file.size
+        and entry.seal != ""
+        and entry.seal == seal(file.path, entry.size)
+    )
+
+
+def _seal(file: File) -> str:
+    """The seal of what was just read; "" where somebody has written since, of which a part may have been read."""
+    with contextlib.suppress(OSError):
+        if file.path.stat().st_size == file.size:
+            return seal(file.path, file.size)
+    return ""
 
 
 def _fits(entry: Entry | None, file: File) -> bool:
@@ -173,7 +236,7 @@ def _save(folder: Path, entries: Mapping[Path, Entry]) -> None:
 
 def as_entry(values: Sequence[Any]) -> Entry:
     """An entry from its JSON."""
-    size, changed, torn, parts, series = values
+    size, changed, torn, parts, series, seal = values
     return Entry(
-        size, changed, torn, tuple(Part(*one) for one in parts), tuple(Series(*one) for one in series)
+        size, changed, torn, tuple(Part(*one) for one in parts), tuple(Series(*one) for one in series), seal
     )

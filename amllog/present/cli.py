@@ -72,6 +72,12 @@ def _doctor(chosen: Namespace) -> int:
     return doctor.doctor(chosen, os.environ)
 
 
+def _compact(chosen: Namespace) -> int:
+    from amllog.present import compacting
+
+    return compacting.compact(chosen, os.environ)
+
+
 def _rules(chosen: Namespace) -> int:
     from amllog.present import rules
 
@@ -87,6 +93,6 @@ def _demo(chosen: Namespace) -> int:
 COMMANDS = {
     "runs": _read, "steps": _read, "logs": _read, "errors": _read, "exceptions": _read, "metrics": _read,
     "timeline": _read, "story": _read, "compare": _read, "query": _read, "tail": _read,
-    "status": _status, "deliver": _deliver, "serve": _serve, "doctor": _doctor, "demo": _demo, "alert": _rules,
-    "workbook": _rules,
+    "status": _status, "deliver": _deliver, "serve": _serve, "doctor": _doctor, "demo": _demo,
+    "compact": _compact, "alert": _rules, "workbook": _rules,
 }  # fmt: skip

@@ -10,7 +10,7 @@ from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
 
-from amllog.present import asking, rules
+from amllog.present import asking, compacting, rules
 from amllog.version import __version__
 
 ABOUT = """\
@@ -36,6 +36,7 @@ def parser() -> ArgumentParser:
     _add_running(commands)
     asking.add(commands, _command)
     _add_delivery(commands)
+    compacting.add(commands, _command)
     rules.add(commands, _command)
     return top
 

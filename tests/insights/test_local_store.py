@@ -101,7 +101,7 @@ def test_the_index_is_only_a_cache(journal: Callable[..., Path]) -> None:
         "{",
         "[]",
         '{"version":0,"files":{}}',
-        '{"version":1,"files":{"x":[1]}}',
+        f'{{"version":{index.VERSION},"files":{{"x":[1]}}}}',
         json.dumps(entry),
     ):
         cache.write_text(text)
@@ -109,6 +109,74 @@ def test_the_index_is_only_a_cache(journal: Callable[..., Path]) -> None:
         assert messages(connect(path.parent), parent_run_id="new") == ["of another run"]
         path.write_text(json.dumps(log("one")) + "\n")
         assert messages(connect(path.parent), parent_run_id="new") == []
+
+
+def runs_known(path: Path) -> dict[str, int]:
+    """How many records of which run the index says that a file has, after a question."""
+    connect(path.parent).logs()
+    parts = json.loads((path.parent / index.NAME).read_text())["files"][path.name][3]
+    return {part[0]: part[3] for part in parts}
+
+
+def crafted(path: Path, **seal: str) -> None:
+    """Let the index say that what it has read of a file is of another run."""
+    cache = path.parent / index.NAME
+    found = json.loads(cache.read_text())
+    entry = found["files"][path.name]
+    entry[3][0][0], entry[5] = "crafted", seal.get("seal", entry[5])
+    cache.write_text(json.dumps(found))
+
+
+def append(path: Path, *lines: Any) -> None:
+    """More at the end of a file."""
+    with path.open("a") as file:
+        file.writelines(json.dumps(line) + "\n" for line in lines)
+
+
+def test_of_a_file_that_grows_only_what_is_new_is_read(journal: Callable[..., Path]) -> None:
+    """What the index knows of its beginning is taken from it, as long as the file begins as it did."""
+    path = journal(log("one"), log("two", parent_run_id="other"))
+    assert runs_known(path) == {RUN: 1, "other": 1}
+    crafted(path)
+    append(path, log("three"), log("four"))
+    assert runs_known(path).get("crafted") == 1
+    assert sum(runs_known(path).values()) == 4
+    crafted(path, seal="00")
+    append(path, log("five"))
+    assert runs_known(path) == {RUN: 4, "other": 1}
+    assert messages(connect(path.parent), parent_run_id=RUN) == ["one", "three", "four", "five"]
+
+
+def test_a_file_that_begins_otherwise_is_read_anew(journal: Callable[..., Path]) -> None:
+    """Longer than it was, but not what it was; and one whose last line was torn."""
+    path = journal(log("one", parent_run_id="first"))
+    assert runs_known(path) == {"first": 1}
+    write(path, log("two", parent_run_id="other"), log("three", parent_run_id="other"))
+    assert runs_known(path) == {"other": 2}
+    with path.open("a") as file:
+        file.write('{"time":')
+    assert runs_known(path) == {"other": 2}
+    append(path, log("glued"))
+    append(path, log("four"))
+    assert runs_known(path) == {"other": 2, RUN: 1}
+    assert "1 line could not" in connect(path.parent).logs().notes[0]
+
+
+def test_a_record_that_comes_again_counts_once(journal: Callable[..., Path]) -> None:
+    """Also at the end of a file that the index knew before; a line that is too long does what it does without an
+    index."""
+    line = log("one")
+    path = journal(line)
+    assert messages(connect(path.parent)) == ["one"]
+    append(path, line, log("two"))
+    assert messages(connect(path.parent)) == ["one", "two"]
+    journal(log("of another file"), name=OTHER)
+    assert len(connect(path.parent).logs()) == 3
+    append(path, *[{"time": "x" * 17_000_000}] * 2)
+    read_on = messages(connect(path.parent))
+    (path.parent / index.NAME).unlink()
+    assert read_on == messages(connect(path.parent))
+    assert "of another file" in read_on
 
 
 def test_a_folder_that_cannot_be_written_is_read(journal: Callable[..., Path]) -> None:
@@ -197,6 +265,7 @@ def test_compacted_runs_answer_the_same(journal: Callable[..., Path]) -> None:
         log("plain", fold="1"),
         failure("no", "2026-11-22T10:00:01Z"),
         step("train", time="2026-11-22T10:00:02Z"),
+        "torn\n",
     )
     journal(log("odd", 2, "2026-11-22T10:00:03Z", parent_run_id="a b/c%é"), name=OTHER)
     stock = {"message": "stock", "properties": None}
@@ -206,7 +275,7 @@ def test_compacted_runs_answer_the_same(journal: Callable[..., Path]) -> None:
     )
     before = answers(path.parent)
     done = compact(path.parent, idle=NOW)
-    assert (done.sources, done.outputs, done.left) == (3, 3, 0)
+    assert (done.sources, done.outputs, done.written) == (3, 3, 0)
     assert answers(path.parent) == before
     for file in path.parent.glob("*.jsonl"):
         file.unlink()
@@ -235,10 +304,10 @@ def test_what_is_being_written_is_left_alone(journal: Callable[..., Path]) -> No
     """A file that its writer holds, and one that was written to a moment ago."""
     fcntl = pytest.importorskip("fcntl")
     path = journal(log("one"))
-    assert compact(path.parent) == (0, 0, 0, 0, 1)
+    assert compact(path.parent) == (0, 0, 0, 0, 1, 0, 0)
     with path.open("a") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
-        assert compact(path.parent, idle=NOW).left == 1
+        assert compact(path.parent, idle=NOW).written == 1
     told: list[tuple[int, int]] = []
     assert compact(path.parent, idle=NOW, progress=lambda done, all_: told.append((done, all_))).sources == 1
     assert told == [(path.stat().st_size, path.stat().st_size)]

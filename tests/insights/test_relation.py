@@ -6,6 +6,7 @@ import importlib.util
 import json
 import sys
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,8 @@ pytest.importorskip("duckdb")
 
 from amllog.insights import connect, relation
 from amllog.insights.engine import Engine
+from amllog.insights.plain_store import PlainStore
+from amllog.insights.questions import Questions
 
 if TYPE_CHECKING:
     from amllog.local import AzureOnThisMachine
@@ -209,6 +212,47 @@ def test_the_stock_handler_of_opencensus(azure: AzureOnThisMachine, child: Any) 
     assert [row["name"] for row in questions.events()] == ["model registered"]
     (span,) = questions.spans()
     assert (span["name"], span["success"], span["operation_ParentId"]) == ("load data", True, "")
+
+
+STOCK_METRICS = """
+from opencensus.ext.azure import metrics_exporter
+from opencensus.stats import aggregation, measure, stats, view
+from opencensus.tags import tag_key, tag_map, tag_value
+
+recorder, views = stats.stats.stats_recorder, stats.stats.view_manager
+loss, rows = measure.MeasureFloat("loss", "", "1"), measure.MeasureInt("rows", "", "1")
+step = tag_key.TagKey("step_name")
+views.register_view(view.View("loss", "", [step], loss, aggregation.LastValueAggregation()))
+views.register_view(view.View("rows", "", [], rows, aggregation.SumAggregation()))
+tags = tag_map.TagMap()
+tags.insert(step, tag_value.TagValue("train"))
+for value in (0.5, 0.25):
+    measured = recorder.new_measurement_map()
+    measured.measure_float_put(loss, value)
+    measured.measure_int_put(rows, 3)
+    measured.record(tags)
+exporter = metrics_exporter.new_metrics_exporter(export_interval=600)
+exporter.export_metrics(stats.stats.get_metrics())
+"""
+
+
+def test_the_metrics_exporter_of_opencensus(azure: AzureOnThisMachine, child: Any) -> None:
+    """Its values under their names, its tags as dimensions, its times (without a zone) as UTC; its counters of the
+    process are metrics like all others. The store without DuckDB reads the same."""
+    pytest.importorskip("opencensus.ext.azure.metrics_exporter")
+    ran = child(STOCK_METRICS, env=_stock(azure))
+    assert ran.returncode == 0, ran.stderr
+    received = azure.directory / "received"
+    found = connect(received).metrics(name=["loss", "rows"])
+    told = {(row["name"], row["value"], row["step_name"], row["step"]) for row in found}
+    assert told == {("loss", 0.25, "train", None), ("rows", 6.0, "", None)}
+    sent = {envelope["time"] for envelope in azure.envelopes}
+    assert {row["timestamp"].replace(tzinfo=None).isoformat() for row in found} <= sent
+    assert all(row["timestamp"].utcoffset() == timedelta(0) for row in found)
+    names = {row["name"] for row in connect(received).metrics()}
+    assert {"\\Memory\\Available Bytes", "loss"} <= names
+    plain = Questions(PlainStore([received])).metrics()
+    assert sorted(map(str, plain)) == sorted(map(str, connect(received).metrics()))
 
 
 @pytest.mark.skipif(
