@@ -42,9 +42,10 @@ def unfolded(found: Table, names: Sequence[str] = ()) -> Table:
 def _rows(row: Row, counted: dict[tuple[str, ...], int]) -> Iterator[tuple[str, Row]]:
     """A row as it is, or what is folded in it; each with the name of its record."""
     name, data = row["name"], _data(row["dimensions"])
-    if row["value"] is not None:
+    if row["value"] is not None or DATA not in row["dimensions"]:
         yield name, row
-    if row["value"] is not None or data is None:
+        return
+    if data is None:
         return
     plain = {key: text for key, text in row["dimensions"].items() if key != DATA}
     step = row["step"] if row["step"] is not None else cells.integer(data.get("step"))
