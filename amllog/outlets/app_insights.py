@@ -28,8 +28,8 @@ class AppInsights:
 
     name = "app_insights"
     # The service takes 64,000 items (its limits page). A batch costs a round trip whatever its size, and memory.
-    max_records = 16_000
-    max_bytes = 12 * 1024 * 1024
+    max_records = 8_000
+    max_bytes = 7 * 1024 * 1024
 
     def __init__(
         self, target: ConnectionString, *, credential: Any = None, since: float | None = None
