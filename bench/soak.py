@@ -189,7 +189,8 @@ def _of_account(account: dict[str, Any], ids: Counter[str]) -> list[Check]:
     twice = sum(ids.values()) - len(ids)
     return [
         Check("calls = accepted = delivered + waiting + refused", told, calls == account["accepted"] == total),
-        Check("each delivered record is there", f"{len(ids):,} of {arrived:,}", len(ids) == arrived),
+        # More, where an answer was lost and the record, sent again, met a fault that refused it.
+        Check("each delivered record is there", f"{len(ids):,} of {arrived:,}", arrived <= len(ids) <= arrived + refused),
         Check("twice only where an answer was lost, with the same id", f"{twice:,} times", twice < len(ids) / 5),
     ]  # fmt: skip
 

@@ -81,6 +81,7 @@ run = Run.get_context(allow_offline=False)
 run.log("scalar_value", 0.95)
 for step in (1, 2):
     run.log("loss", 1 / step, step=step)
+    run.flush()  # its threads send side by side: else either may arrive first
 run.log_list("list", [1, 2, 3])
 run.log_row("row", x=1, y=2.5)
 run.log_table("table", {"a": [1, 2], "b": ["x", "y"]})
