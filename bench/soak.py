@@ -187,10 +187,11 @@ def _of_account(account: dict[str, Any], ids: Counter[str]) -> list[Check]:
     told = f"{calls:,} calls = {account['delivered']:,} + {account['waiting']:,} + {refused:,} ({reasons})"
     arrived = account["delivered"] + account["waiting"] + after
     twice = sum(ids.values()) - len(ids)
+    there = arrived <= len(ids) <= arrived + refused
     return [
         Check("calls = accepted = delivered + waiting + refused", told, calls == account["accepted"] == total),
         # More, where an answer was lost and the record, sent again, met a fault that refused it.
-        Check("each delivered record is there", f"{len(ids):,} of {arrived:,}", arrived <= len(ids) <= arrived + refused),
+        Check("each delivered record is there", f"{len(ids):,} of {arrived:,}", there),
         Check("twice only where an answer was lost, with the same id", f"{twice:,} times", twice < len(ids) / 5),
     ]  # fmt: skip
 
