@@ -56,8 +56,11 @@ def clean_environment(home: Path) -> dict[str, str]:
 # What starts many processes or real clients: on the oldest and the newest Python only (docs/decisions/0011-gates.md).
 SLOW = (
     "insights", "local", "outlets", "present", "test_docs", "test_examples", "test_notebook", "test_pipeline_example",
-    "whole/test_disk", "whole/test_inputs", "whole/test_secrets", "whole/test_soak", "whole/test_users_pains",
+    "whole/test_consoles", "whole/test_disk", "whole/test_inputs", "whole/test_logging_configuration",
+    "whole/test_secrets", "whole/test_soak", "whole/test_tree", "whole/test_users_pains", "whole/test_worker_libraries",
 )  # fmt: skip
+# What takes longest and asks least of the Python that runs it: on the newest only.
+ONCE = ("present", "test_docs", "test_examples", "whole/test_secrets", "whole/test_soak", "whole/test_users_pains")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -65,8 +68,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     here = Path(__file__).parent
     for item in items:
         place = item.path.relative_to(here).with_suffix("")
-        if not {place.as_posix(), place.parts[0]}.isdisjoint(SLOW):
+        names = {place.as_posix(), place.parts[0]}
+        if not names.isdisjoint(SLOW):
             item.add_marker(pytest.mark.slow)
+        if not names.isdisjoint(ONCE):
+            item.add_marker(pytest.mark.once)
 
 
 @pytest.fixture(autouse=True)

@@ -336,6 +336,7 @@ UNITS = (
 
 
 @pytest.mark.slow
+@pytest.mark.once
 def test_no_text_keeps_the_search_busy(child: Any) -> None:
     """Texts made to keep a search busy are searched through like any other: ten seconds each would be hours here."""
     ran = child(f"STARTS, UNITS = {STARTS!r}, {UNITS!r}\n{SEARCHED}", timeout=400)
