@@ -60,7 +60,14 @@ SLOW = (
     "whole/test_secrets", "whole/test_soak", "whole/test_tree", "whole/test_users_pains", "whole/test_worker_libraries",
 )  # fmt: skip
 # What takes longest and asks least of the Python that runs it: on the newest only.
-ONCE = ("present", "test_docs", "test_examples", "whole/test_secrets", "whole/test_soak", "whole/test_users_pains")
+ONCE = (
+    "present",
+    "test_docs",
+    "test_examples",
+    "whole/test_secrets",
+    "whole/test_soak",
+    "whole/test_users_pains",
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
