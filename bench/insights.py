@@ -1,17 +1,22 @@
 """What reading costs: questions over one large run, beside a bare DuckDB scan of the same files.
 
 In: how many records (default 1,000,000: 20 steps, 200 files, about 1 GB), a folder for them (default: a temporary one).
-Out: a table on stdout: the best of several rounds, in seconds of wall clock and of processor, and the peak memory.
+Out: a table; each figure is the median of interleaved rounds. Exit code 1 if a row is not reached.
 
-    python bench/insights.py 1000000 --folder /data/bench
+    python bench/insights.py 1000000 --folder /data/bench --markdown insights.md
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
+import pty
 import random
 import resource
+import statistics
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -19,11 +24,16 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
+import duckdb
+from rows import Row, page
+
 from amllog.insights import connect
 from amllog.insights.compaction import compact
 
 RUN = "93102f5a-5b0c-4c3e-9e62-2f2f6a6a6d11"
-STEPS, FILES, ROUNDS = 20, 200, 3
+SMALL = "0e5f3e0c-0d1f-4b53-8a43-6a2f6a6a6d12"  # another run, of one file, in the same folder
+STEPS, FILES, ROUNDS = 20, 200, 5
+MEGABYTE = 1_000_000
 BEGAN = datetime(2026, 11, 22, 10, tzinfo=timezone.utc)
 BARE = """
 SELECT time, data.baseData.message FROM read_json(?, format = 'newline_delimited', ignore_errors = true, columns = {
@@ -33,55 +43,129 @@ SELECT time, data.baseData.message FROM read_json(?, format = 'newline_delimited
 """
 
 
-def main() -> None:
+def main() -> int:
     """Make the records where they are missing, measure, print."""
-    parser = argparse.ArgumentParser()
+    parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("records", nargs="?", type=int, default=1_000_000)
     parser.add_argument("--folder", type=Path)
+    parser.add_argument("--markdown", type=Path, help="keep the table in this file")
     options = parser.parse_args()
+    rows = []
     with tempfile.TemporaryDirectory() as temporary:
         folder = options.folder or Path(temporary)
         if not any(folder.glob("*.jsonl")):
             make(folder, options.records)
-        measure(folder)
+        for row in measure(folder):
+            rows.append(row)
+            print(row, flush=True)
+    text = page(rows)
+    print(f"\n{text}")
+    if options.markdown:
+        options.markdown.write_text(text, encoding="utf-8")
+    return 0 if all(row.reached for row in rows) else 1
 
 
-def measure(folder: Path) -> None:
-    """Each question, before and after compaction; the first round of all makes the index."""
-    import duckdb
+def measure(folder: Path) -> Iterator[Row]:
+    """Before compaction, then after it; the very first question makes the index."""
+    for cache in (folder / ".amllog-index.json", *(folder / "compacted").glob("_manifest.json")):
+        cache.unlink(missing_ok=True)
+    paths = sorted(folder.glob("*.jsonl"))
+    run = [str(path) for path in paths if SMALL[:8] not in path.name]
+    size = sum(path.stat().st_size for path in paths)
 
-    paths = [str(path) for path in folder.glob("*.jsonl")]
-    (folder / ".amllog-index.json").unlink(missing_ok=True)
-    print(f"{len(paths)} files, {sum(Path(one).stat().st_size for one in paths) / 1e6:.0f} MB")
-    print(f"{'':32}{'wall s':>8}{'cpu s':>8}{'rows':>9}")
-    bare = duckdb.connect()
-    row("bare DuckDB scan", lambda: bare.execute(BARE, [paths, RUN]).fetchall())
-    bare.close()
-    row("errors, with making the index", lambda: connect(folder).errors(parent_run_id=RUN), rounds=1)
-    questions(folder, "")
-    row("compact", lambda: compact(folder, idle=timedelta(0)), rounds=1)
-    questions(folder, ", compacted")
-    print(f"peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MB")
+    def bare() -> list[Any]:
+        with duckdb.connect() as database:
+            return database.execute(BARE, [run, RUN]).fetchall()
 
-
-def questions(folder: Path, state: str) -> None:
-    """The questions that people ask first."""
+    bare()  # the files are in the machine's cache from here on
+    first, _ = timed(lambda: connect(folder).errors(parent_run_id=RUN))
     asked = connect(folder)
-    row(f"errors{state}", lambda: asked.errors(parent_run_id=RUN))
-    row(f"first 50 of logs{state}", lambda: asked.logs(RUN, limit=50))
-    row(f"last 50 of logs{state}", lambda: asked.logs(RUN, limit=50, newest_first=True))
-    row(f"steps{state}", lambda: asked.steps(RUN))
-    row(f"errors of one step{state}", lambda: asked.errors(step_name="step 07"))
+    ask = {"bare": bare, **questions(asked)}
+    before, found = medians(ask)
+    scan = before["bare"]
+
+    def beside(what: str, seconds: float, bar: float | None = None, detail: str = "") -> Row:
+        return Row(
+            f"{what} / the bare scan", seconds / scan, bar, detail=f"{seconds:.2f} s to {scan:.2f} s{detail}"
+        )
+
+    told = f"; {found['errors']:,} rows of {len(run)} files, {size / MEGABYTE:,.0f} MB"
+    yield beside("`errors(parent_run_id=…)`", before["errors"], 1.3, told)
+    yield beside("the same, the first time: makes the index", first)
+    yield beside("the same, after one file grew", grown(folder, paths[0]))
+    for name in list(ask)[2:]:
+        yield beside(name, before[name], detail=f"; {found[name]:,} rows")
+    yield Row("`amllog logs RUN` on a terminal: s to its 50th line", to_line(50, folder), None,
+              detail=f"`amllog --version`: {to_line(1, folder, '--version'):.2f} s")  # fmt: skip
+    seconds, _ = timed(lambda: compact(folder, idle=timedelta(0)))
+    packed = sum(path.stat().st_size for path in (folder / "compacted").rglob("*.parquet"))
+    yield beside(
+        "`compact`", seconds, detail=f"; {size / MEGABYTE:,.0f} MB become {packed / MEGABYTE:,.0f} MB"
+    )
+    after, again = medians(questions(connect(folder)))
+    assert again == {name: found[name] for name in again}, (found, again)
+    for name, seconds in after.items():
+        yield Row(f"{name}: times faster when compacted", before[name] / seconds, 5 if name == "errors" else None, True,
+                  detail=f"{seconds:.2f} s from {before[name]:.2f} s")  # fmt: skip
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / MEGABYTE
+    yield Row("peak memory of all this in one process, MB", peak, 1024)
 
 
-def row(name: str, ask: Callable[[], Any], rounds: int = ROUNDS) -> None:
-    """One line: the best of the rounds."""
-    best = (float("inf"), float("inf"))
-    for _ in range(rounds):
-        wall, cpu = time.perf_counter(), time.process_time()
-        found = ask()
-        best = min(best, (time.perf_counter() - wall, time.process_time() - cpu))
-    print(f"{name:32}{best[0]:8.2f}{best[1]:8.2f}{len(found):9}", flush=True)
+def questions(asked: Any) -> dict[str, Callable[[], Any]]:
+    """What people ask first."""
+    return {
+        "errors": lambda: asked.errors(parent_run_id=RUN),
+        "first 50 of `logs`": lambda: asked.logs(RUN, limit=50),
+        "last 50 of `logs`": lambda: asked.logs(RUN, limit=50, newest_first=True),
+        "`steps`": lambda: asked.steps(RUN),
+        "`errors` of one step": lambda: asked.errors(step_name="step 07"),
+        "`metrics`, one name": lambda: asked.metrics(RUN, name="loss"),
+        "`logs` of a run of one file": lambda: asked.logs(SMALL),
+    }
+
+
+def timed(ask: Callable[[], Any]) -> tuple[float, int]:
+    """Seconds, and how many rows."""
+    began = time.perf_counter()
+    found = ask()
+    return time.perf_counter() - began, len(found)
+
+
+def medians(ask: dict[str, Callable[[], Any]]) -> tuple[dict[str, float], dict[str, int]]:
+    """All in turn, several times: the median seconds of each, and its rows."""
+    seconds: dict[str, list[float]] = {name: [] for name in ask}
+    rows = {}
+    for _ in range(ROUNDS):
+        for name, one in ask.items():
+            took, rows[name] = timed(one)
+            seconds[name].append(took)
+    return {name: statistics.median(many) for name, many in seconds.items()}, rows
+
+
+def grown(folder: Path, path: Path) -> float:
+    """The seconds of a question in a process that finds a file longer than its index says."""
+    with path.open("a", encoding="utf-8") as file:
+        file.writelines(lines(int(time.time()), 0, 1, random.Random(2)))
+    return timed(lambda: connect(folder).errors(parent_run_id=RUN))[0]
+
+
+def to_line(number: int, folder: Path, *arguments: str) -> float:
+    """The seconds from the start of the command to its line of that number, on a terminal."""
+    command = [sys.executable, "-m", "amllog", *(arguments or ("logs", RUN))]
+    terminal, far_end = pty.openpty()
+    began = time.perf_counter()
+    environment = {**os.environ, "PAGER": "cat", "AMLLOG_DIR": str(folder)}
+    with subprocess.Popen(
+        command, stdin=far_end, stdout=far_end, stderr=subprocess.DEVNULL, env=environment
+    ) as child:
+        os.close(far_end)
+        seen = 0
+        while seen < number:
+            seen += os.read(terminal, 4096).count(b"\n")
+        took = time.perf_counter() - began
+        child.kill()
+    os.close(terminal)
+    return took
 
 
 def make(folder: Path, records: int) -> None:
@@ -93,6 +177,8 @@ def make(folder: Path, records: int) -> None:
         name = f"20261122T{10 + step // 60:02d}{step % 60:02d}{number % 60:02d}-node-{1000 + number}-{number:06x}.jsonl"
         with (folder / name).open("w", encoding="utf-8") as file:
             file.writelines(lines(number, step, records // FILES, chance))
+    with (folder / f"20261122T100000-node-1-{SMALL[:8]}.jsonl").open("w", encoding="utf-8") as file:
+        file.writelines(one.replace(RUN, SMALL) for one in lines(FILES, 0, 1000, chance))
 
 
 def lines(number: int, step: int, count: int, chance: random.Random) -> Iterator[str]:
@@ -161,4 +247,4 @@ def content(index: int, count: int, step: int, chance: float) -> tuple[str, dict
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

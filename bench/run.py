@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import datetime
 import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -19,23 +17,11 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
+
+from rows import Row, page
 
 HERE = Path(__file__).parent
-
-
-class Row(NamedTuple):
-    """One line of the table."""
-
-    what: str
-    ratio: float
-    bar: float
-    more_is_better: bool = False
-    detail: str = ""
-
-    @property
-    def reached(self) -> bool:
-        return self.ratio >= self.bar if self.more_is_better else self.ratio <= self.bar
 
 
 def measure(name: str, *arguments: str) -> dict[str, float]:
@@ -165,15 +151,6 @@ def imports(rounds: int) -> Iterator[Row]:
               detail=f"{(ours - nothing) * 1e3:.0f} ms to {(structlog - nothing) * 1e3:.0f} ms")  # fmt: skip
 
 
-def table(rows: list[Row]) -> str:
-    lines = ["| what | measured | must reach | | |", "|---|---|---|---|---|"]
-    for row in rows:
-        sign = "≥" if row.more_is_better else "≤"
-        verdict = "yes" if row.reached else "**no**"
-        lines.append(f"| {row.what} | {row.ratio:.3g} | {sign} {row.bar:g} | {verdict} | {row.detail} |")
-    return "\n".join(lines)
-
-
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="fewer rounds, no burst of a million")
@@ -189,14 +166,8 @@ def main() -> int:
     for part in parts:
         for row in part:
             rows.append(row)
-            print(
-                f"{'' if row.reached else 'NOT REACHED: '}{row.what}: {row.ratio:.3g} ({row.detail})",
-                flush=True,
-            )
-    day = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d")
-    machine = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"
-    head = f"Measured on {day}: {machine}, Python {platform.python_version()}."
-    text = f"{head}\n\n{table(rows)}\n"
+            print(row, flush=True)
+    text = page(rows)
     print(f"\n{text}")
     if options.markdown:
         options.markdown.write_text(text, encoding="utf-8")

@@ -132,9 +132,8 @@ def _asked(part: Part, query: Query, now: datetime) -> bool:
 
 
 def _passes(part: Part, condition: object) -> bool:
-    if isinstance(condition, Equals) and {*condition.of} <= {"parent_run_id", "step_id"}:
-        ids = {"parent_run_id": part.parent_run_id, "step_id": part.step_id}
-        return any((ids[str(one)] in condition.values) != condition.negated for one in condition.of)
+    if isinstance(condition, Equals) and {*condition.of} <= {"parent_run_id", "step_id", "step_name"}:
+        return any((getattr(part, str(one)) in condition.values) != condition.negated for one in condition.of)
     if isinstance(condition, Holds) and condition.column == "is_error":
         return part.errors > 0
     if isinstance(condition, AtLeast):

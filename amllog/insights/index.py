@@ -22,20 +22,26 @@ from amllog.insights.engine import Engine
 from amllog.insights.files import File, copy, seal
 
 NAME = ".amllog-index.json"
-VERSION = 2
+VERSION = 3
 
 
 class Part(NamedTuple):
-    """Records of one step and one kind in one file. `first` and `last` are ISO 8601 UTC."""
+    """Records of one step (its id and name) and one kind in one file. `first` and `last` are ISO 8601 UTC."""
 
     parent_run_id: str
     step_id: str
+    step_name: str
     item_type: str
     records: int
     first: str
     last: str
     severity: int
     errors: int
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """What tells a part from the others of its file."""
+        return self[:4]
 
 
 class Series(NamedTuple):
@@ -138,10 +144,11 @@ def _statement(paths: Iterable[Path]) -> str:
     # Where the id is another SDK's: any number that tells it apart.
     number = f"coalesce({number}, CAST(hash({identity}) >> 1 AS BIGINT))"
     return f"""
-SELECT filename, run, step, kind, series, count(*), min(time), max(time), max(severity),
+SELECT filename, run, step, name, kind, series, count(*), min(time), max(time), max(severity),
   count(*) FILTER (WHERE is_error), min(number), max(number), count(DISTINCT number)
 FROM (
   SELECT filename, b.properties->>'parent_run_id' AS run, b.properties->>'step_id' AS step,
+    b.properties->>'step_name' AS name,
     CASE WHEN {relation.IS_RECORD} THEN {relation.column("itemType")} END AS kind,
     split_part({identity}, '-', 1) AS series, {relation.TIME} AS time, {relation.SEVERITY} AS severity,
     {relation.column("is_error")} AS is_error, {number} AS number
@@ -152,11 +159,11 @@ GROUP BY ALL"""
 
 def _add(row: Sequence[Any], torn: list[int], parts: dict[Any, Part], series: dict[Any, Series]) -> None:
     """One group of records into what is known of its file."""
-    run, step, kind, name, lines, first, last, severity, errors, low, high, distinct = row
+    run, step, step_name, kind, name, lines, first, last, severity, errors, low, high, distinct = row
     if kind is None:
         torn[0] += lines
         return
-    key = (run or "", step or "", kind)
+    key = (run or "", step or "", step_name or "", kind)
     part = Part(
         *key, lines, first.isoformat(), last.isoformat(), -1 if severity is None else severity, errors
     )
@@ -167,8 +174,10 @@ def _add(row: Sequence[Any], torn: list[int], parts: dict[Any, Part], series: di
 
 
 def _both(one: Part, other: Part) -> Part:
-    return Part(*one[:3], one.records + other.records, min(one.first, other.first), max(one.last, other.last),
-                max(one.severity, other.severity), one.errors + other.errors)  # fmt: skip
+    return one._replace(
+        records=one.records + other.records, first=min(one.first, other.first), last=max(one.last, other.last),
+        severity=max(one.severity, other.severity), errors=one.errors + other.errors,
+    )  # fmt: skip
 
 
 def _all(one: Series, other: Series) -> Series:
@@ -180,10 +189,10 @@ def _joined(known: Entry, rest: Entry, seal: str) -> Entry | None:
     """A file's entry from those of its two parts; None where a record may stand in both, or the second is no lines."""
     if rest.torn and not rest.parts:
         return None
-    parts = {part[:3]: part for part in known.parts}
+    parts = {part.key: part for part in known.parts}
     series = {one.series: one for one in known.series}
     for part in rest.parts:
-        parts[part[:3]] = _both(parts[part[:3]], part) if part[:3] in parts else part
+        parts[part.key] = _both(parts[part.key], part) if part.key in parts else part
     for one in rest.series:
         had = series.get(one.series)
         if had and had.low <= one.high and one.low <= had.high:

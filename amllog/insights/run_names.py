@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from amllog.errors import UsageError
 from amllog.insights import wording
+from amllog.insights.columns import EVERY
+from amllog.insights.narrow import narrowed
+from amllog.insights.query import Query, Summary, Total
 from amllog.insights.questions import Questions
 from amllog.insights.table import Table
 
@@ -31,27 +34,31 @@ def whole(questions: Questions, name: str, **narrow: Unpack[Narrow]) -> str:
     """
     if name in ("", ALL):
         return ""
-    runs = questions.runs(**narrow)
+    known = _known(questions, **narrow)
+    runs = list(dict.fromkeys(run for run, _step in known if run))  # in the order in which they began
     match = _LAST.fullmatch(name)
     if match:
-        return _from_the_end(questions, runs, name, int(match[1] or 0))
-    found = _matches(name, [str(row["parent_run_id"]) for row in runs])
-    if not found:
-        steps = questions.steps(**narrow)
-        found = _matches(name, list(dict.fromkeys(str(row["step_id"]) for row in steps)))
+        back = int(match[1] or 0)
+        if back < len(runs):
+            return runs[-1 - back]
+        if not runs and not back and int(questions.count()):
+            return ""  # of no run that is known: what other handlers wrote, say
+        raise UsageError(f"{name}: {_there_is(questions.runs(**narrow))}")
+    found = _matches(name, runs) or _matches(name, list(dict.fromkeys(step for _run, step in known if step)))
     if len(found) > 1:
         raise UsageError(f"{name} may be any of {_listed(found)}: give more of the id")
     if not found:
-        raise UsageError(f"no run or step begins with {name}; {_there_is(runs)}")
+        raise UsageError(f"no run or step begins with {name}; {_there_is(questions.runs(**narrow))}")
     return found[0]
 
 
-def _from_the_end(questions: Questions, runs: Table, name: str, back: int) -> str:
-    if back < len(runs):
-        return str(runs[len(runs) - 1 - back]["parent_run_id"])
-    if not runs and not back and int(questions.count()):
-        return ""  # of no run that is known: what other handlers wrote, say
-    raise UsageError(f"{name}: {_there_is(runs)}")
+def _known(questions: Questions, **narrow: Unpack[Narrow]) -> list[tuple[str, str]]:
+    """The runs and steps of which there are records, by their first; a store may know them without reading these."""
+    since, until, conditions = narrowed("", narrow)
+    ids = ("parent_run_id", "step_id")
+    began = Summary(ids, (Total("began", "min", "timestamp"),))
+    asked = Query(EVERY, ("timestamp", *ids), since, until, conditions, (began,), ("began", *ids))
+    return [(str(row["parent_run_id"]), str(row["step_id"])) for row in questions.store.answer(asked)]
 
 
 def _matches(name: str, ids: list[str]) -> list[str]:

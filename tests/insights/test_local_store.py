@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from datetime import timedelta
@@ -16,7 +17,10 @@ pytest.importorskip("duckdb")
 from amllog.errors import UsageError
 from amllog.insights import Questions, connect, files, index
 from amllog.insights.compaction import compact
+from amllog.insights.correlation import Insights
 from amllog.insights.engine import decoded
+from amllog.insights.local_store import LocalStore
+from amllog.insights.plain_store import PlainStore
 from amllog.insights.query import Query
 from amllog.insights.stores import Store
 
@@ -90,6 +94,16 @@ def test_a_question_about_a_run_reads_its_files_only(journal: Callable[..., Path
     assert {part.parent_run_id for part in known[other].parts} == {"other"}
 
 
+@pytest.mark.parametrize("by", ["step_id", "step_name"])
+def test_a_question_about_a_step_reads_its_files_only(journal: Callable[..., Path], by: str) -> None:
+    """A torn line in the file of another step of the same run is not told of."""
+    path = journal(log("mine", **{by: "mine"}))
+    journal(log("theirs", **{by: "theirs"}), "torn\n", name=OTHER)
+    questions = connect(path.parent)
+    assert [len(questions.logs(RUN, **{by: step}).notes) for step in ("mine", "theirs")] == [0, 1]
+    assert messages(questions, **{by: "mine"}) == ["mine"]
+
+
 def test_the_index_is_only_a_cache(journal: Callable[..., Path]) -> None:
     """Missing, torn, of another version, wrong about a file: it is made anew."""
     path = journal(log("one"))
@@ -115,7 +129,8 @@ def runs_known(path: Path) -> dict[str, int]:
     """How many records of which run the index says that a file has, after a question."""
     connect(path.parent).logs()
     parts = json.loads((path.parent / index.NAME).read_text())["files"][path.name][3]
-    return {part[0]: part[3] for part in parts}
+    known = [index.Part(*part) for part in parts]
+    return {part.parent_run_id: part.records for part in known}
 
 
 def crafted(path: Path, **seal: str) -> None:
@@ -343,3 +358,47 @@ def test_a_manifest_that_is_torn_loses_nothing(journal: Callable[..., Path]) -> 
 def test_questions_are_kept_whole() -> None:
     """A query is a value: it can be a key, and cannot be changed."""
     assert len({Query(("traces",), ("message",)), Query(("traces",), ("message",))}) == 1
+
+
+@pytest.mark.parametrize(
+    "narrow",
+    [
+        {}, {"since": "2026-11-22T10:00:01Z"}, {"until": "2026-11-22T10:00:02Z"}, {"until": "2026-11-22T10:00:01Z"},
+        {"step_name": "b"}, {"parent_run_id": "r2"}, {"since": "2026-11-22T10:00:03Z"}, {"level": "ERROR"},
+        {"where": {"k": "v"}}, {"since": "2026-11-22T10:00:01Z", "until": "2026-11-22T10:00:03Z", "step_id": "s1"},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_names_are_known_from_the_index(journal: Callable[..., Path], narrow: dict[str, Any]) -> None:
+    """`last` is the same run whether the index tells it, or a record's time or level had to be read."""
+    runs = [("r2", "a"), ("r1", "b"), ("r2", "a"), ("r1", "a"), ("", "b")]
+    lines = [
+        log(f"{n}", 3 if n == 2 else 1, f"2026-11-22T10:00:0{n}Z", parent_run_id=run, step_id=f"s{n % 2}",
+            step_name=name, **({"k": "v"} if n == 1 else {}))
+        for n, (run, name) in enumerate(runs)
+    ]  # fmt: skip
+    path = journal(*lines)
+    both = [Insights(store([path.parent])) for store in (LocalStore, PlainStore)]
+    names = ("last", "last~1", "r", "s0", "all")
+    told, plain = ([outcome(one, name, narrow) for name in names] for one in both)
+    assert told == plain
+
+
+def outcome(insights: Insights, name: str, narrow: dict[str, Any]) -> str:
+    """The run's id, or what is said in its place."""
+    try:
+        return insights.named(name, **narrow)
+    except UsageError as error:
+        return str(error)
+
+
+def test_a_name_reads_no_record(journal: Callable[..., Path]) -> None:
+    """Where the index knows the files, only what is asked of the run is read: here its lines are gone, of one size."""
+    path = journal(log("x"), log("y", parent_run_id="other", time="2026-11-23T10:00:00Z"))
+    insights = connect(path.parent)
+    assert insights.named("last") == "other"
+    status = path.stat()
+    path.write_bytes(b" " * status.st_size)
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert connect(path.parent).named(RUN[:3]) == RUN
+    assert len(insights.logs("other")) == 0

@@ -1,0 +1,46 @@
+"""The table that the benchmarks print: a line for each figure, with what it must reach.
+
+In: figures. Out: text; a Markdown table with the machine and the day above it.
+"""
+
+from __future__ import annotations
+
+import datetime
+import os
+import platform
+from typing import NamedTuple
+
+
+class Row(NamedTuple):
+    """One line of the table; without a `bar` it is told and not judged."""
+
+    what: str
+    ratio: float
+    bar: float | None
+    more_is_better: bool = False
+    detail: str = ""
+
+    @property
+    def reached(self) -> bool:
+        if self.bar is None:
+            return True
+        return self.ratio >= self.bar if self.more_is_better else self.ratio <= self.bar
+
+    def __str__(self) -> str:
+        return f"{'' if self.reached else 'NOT REACHED: '}{self.what}: {self.ratio:.3g} ({self.detail})"
+
+
+def page(rows: list[Row]) -> str:
+    """The table, and where and when it was measured."""
+    day = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d")
+    machine = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"
+    return f"Measured on {day}: {machine}, Python {platform.python_version()}.\n\n{_table(rows)}\n"
+
+
+def _table(rows: list[Row]) -> str:
+    lines = ["| what | measured | must reach | | |", "|---|---|---|---|---|"]
+    for row in rows:
+        bar = f"{'≥' if row.more_is_better else '≤'} {row.bar:g}" if row.bar is not None else ""
+        verdict = ("yes" if row.reached else "**no**") if bar else ""
+        lines.append(f"| {row.what} | {row.ratio:.3g} | {bar} | {verdict} | {row.detail} |")
+    return "\n".join(lines)
