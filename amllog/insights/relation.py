@@ -198,6 +198,7 @@ def _calls() -> dict[str, str]:
         "target": "b.target",
         "data": "b.data",
         "location": "b.runLocation",
+        "size": "CAST(NULL AS DOUBLE)",  # the service's own
         "success": f"CASE WHEN data.baseType IN {_CALLS} THEN {_FAILED_OR_NOT} END",
         "resultCode": "CASE data.baseType WHEN 'RequestData' THEN b.responseCode ELSE b.resultCode END",
         "duration": milliseconds,

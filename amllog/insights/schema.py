@@ -89,6 +89,6 @@ _ALL = (
                  (*_FIRST, *_same("id", "name", "url"), _DURATION, *_BUCKET, *_USUAL)),
     ServiceTable("availabilityResults", "AppAvailabilityResults", "availabilityResult", "AvailabilityData",
                  (*_FIRST, *_same("id", "name", "location"), _SUCCESS, *_same("message"), _DURATION, *_BUCKET,
-                  *_USUAL)),
+                  *_same("size", type="real"), *_USUAL)),
 )  # fmt: skip
 TABLES = {table.classic: table for table in _ALL}

@@ -11,7 +11,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,11 +19,6 @@ PACKAGE = "@kusto/language-service-next@12.4.1"
 FOLDER = Path(__file__).parents[2] / ".nox" / "kusto"
 CHECK = Path(__file__).parent / "kusto" / "check.js"
 _INSTALLED = FOLDER / "node_modules" / "@kusto" / "language-service-next" / "package.json"
-# What a workspace's tables have and an Application Insights resource's do not.
-ONLY_WORKSPACE = (
-    "TenantId:string, SourceSystem:string, _ResourceId:string, _SubscriptionId:string, _BilledSize:real, "
-    "_IsBillable:string"
-)
 
 
 class Said(NamedTuple):
@@ -43,21 +38,18 @@ def missing() -> str:
 
 
 def schemas() -> dict[str, dict[str, str]]:
-    """The published tables, by dialect, as KQL declares a table."""
-    from amllog.insights.schema import TABLES
+    """The published tables, by dialect, as KQL declares a table; nothing of it is from our own code."""
+    from .published_schemas import CLASSIC, WORKSPACE
 
-    classic = {
-        table.classic: ", ".join(f"{one.classic}:{one.type}" for one in table.fields)
-        for table in TABLES.values()
+    both = {"classic": CLASSIC, "workspace": WORKSPACE}
+    return {
+        name: {table: _declared(columns) for table, columns in tables.items()}
+        for name, tables in both.items()
     }
-    workspace = {}
-    for table in TABLES.values():
-        named = {one.workspace: one.workspace_type or one.type for one in table.fields if one.workspace}
-        workspace[table.workspace] = ", ".join(
-            [*(f"{name}:{kind}" for name, kind in named.items()), ONLY_WORKSPACE]
-        )
-    both = {"classic": classic, "workspace": workspace}
-    return {name: {table: f"({text})" for table, text in tables.items()} for name, tables in both.items()}
+
+
+def _declared(columns: Mapping[str, str]) -> str:
+    return f"({', '.join(f'{name}:{kind}' for name, kind in columns.items())})"
 
 
 class Service:
