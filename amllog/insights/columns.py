@@ -17,6 +17,7 @@ SEVERITIES = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
 # Dimensions that `records` has as columns of its own, so that they are read without parsing all dimensions.
 OWN = ("parent_run_id", "step_id", "step_name", "experiment_name", "run_type", "logger", "record_id")
+WHOLE = r"\s*([+-]?[0-9]+|0[xX][0-9a-fA-F]+)\s*"  # texts that are whole numbers
 
 
 class Source(NamedTuple):
@@ -66,6 +67,9 @@ _RAW = Source("tostring(details[0].rawStack)", "coalesce(details->>'$[0].rawStac
 _FRAMES = Source("tostring(details[0].parsedStack)", "coalesce(details->>'$[0].parsedStack', '')")
 _STOCK_PARENT = r"^\|[0-9a-f]{32}\.([0-9a-f]{16})\.$"  # as OpenCensus writes it; others write the bare id
 _VALUE = dimension("value")
+_STEP = "customDimensions->>'step'"
+# As KQL has it: not what a cast would round, nor what has an exponent.
+_WHOLE = rf"CASE WHEN regexp_full_match({_STEP}, '{WHOLE}') THEN TRY_CAST({_STEP} AS BIGINT) END"
 _HAS_VALUE = Source(f"isnotempty({_VALUE.kql})", f"{_VALUE.sql} <> ''")
 _FOLDED = Source(
     """tostring(customDimensions.run_metric_data) startswith_cs '{"columns":'""",
@@ -102,6 +106,7 @@ CATALOGUE: dict[str, Answered] = {
     "name": Answered("text", _NAMED, _NO_TEXT, only=True),
     "type": Answered("text", {EXCEPTION: _both("type"), DEPENDENCY: _both("type")}, _NO_TEXT, only=True),
     "problemId": Answered("text", {EXCEPTION: _both("problemId")}, _NO_TEXT, only=True),
+    "outerMessage": Answered("text", {EXCEPTION: _both("outerMessage")}, _NO_TEXT, only=True),
     "stack": Answered(
         "stack",
         {
@@ -124,7 +129,7 @@ CATALOGUE: dict[str, Answered] = {
     "step": Answered(
         "int",
         {},
-        Source("tolong(tostring(customDimensions.step))", "TRY_CAST(customDimensions->>'step' AS BIGINT)"),
+        Source("tolong(tostring(customDimensions.step))", _WHOLE),
     ),
     "duration_seconds": Answered("real", {REQUEST: _TIMED, DEPENDENCY: _TIMED}, _NO_NUMBER, only=True),
     "step_seconds": Answered("real", {REQUEST: _TIMED}, _NO_NUMBER),

@@ -22,6 +22,7 @@ PARTS = ("steps", "metrics", "messages", "levels")
 _SIDES = ("first", "second")
 _MORE = 0.1  # of a step's or metric's first value: from here on it is told in the text
 _LISTED = 40
+Patterns = dict[tuple[str, str, str], list[Row]]  # by level, step name and pattern
 
 
 @dataclass(frozen=True, repr=False)
@@ -48,7 +49,7 @@ class Comparison:
         lines += _told("steps, seconds", self.steps)
         lines += _told("metrics, last values", self.metrics)
         lines += _told("logs and exceptions by level", self.levels)
-        lines += _messages(self.messages)
+        lines += _messages(self.messages, self.steps)
         return "\n".join(lines)
 
     def to_json(self, *, indent: int | None = None) -> str:
@@ -69,14 +70,18 @@ class Comparison:
 
 def compare(questions: Records, first: str, second: str) -> Comparison:
     """The two runs; both are whole ids of runs or steps."""
-    ids = (first, second)
-    counted = [questions.count(one, by=("level", "step_name", "type", "message")) for one in ids]
+    runs = (first, second)
+    counted = [
+        questions.count(run, by=("level", "step_name", "type", "message", "outerMessage")) for run in runs
+    ]
+    steps = [questions.steps(run) for run in runs]
+    ids = {str(row[name]) for table in steps for row in table for name in ("parent_run_id", "step_id")}
     return Comparison(
         first,
         second,
-        _steps(*(questions.steps(one) for one in ids)),
-        _metrics(*(questions.last_metrics(one) for one in ids)),
-        _new_and_gone(*counted),
+        _steps(*steps),
+        _metrics(*(questions.last_metrics(run) for run in runs)),
+        _new_and_gone(*(_by_pattern(table, ids) for table in counted)),
         _levels(*counted),
     )
 
@@ -102,26 +107,34 @@ def _metrics(first: Table, second: Table) -> Table:
     return Table.of([Column(*pair) for pair in zip(columns, kinds)], rows)
 
 
-def _new_and_gone(first: Table, second: Table) -> Table:
-    sides = [_by_pattern(table) for table in (first, second)]
+def _new_and_gone(first: Patterns, second: Patterns) -> Table:
     columns = ("change", "level", "step_name", "pattern", "records", "message")
     kinds = ("text", "text", "text", "text", "int", "text")
     rows = []
-    for change, own, other in (("new", sides[1], sides[0]), ("gone", sides[0], sides[1])):
+    for change, own, other in (("new", second, first), ("gone", first, second)):
         found = [(key, rows_) for key, rows_ in own.items() if key not in other]
         found.sort(key=lambda item: (-SEVERITIES.index(item[0][0]), item[0]))
         for (level, step, folded), rows_ in found:
             number = sum(row["records"] for row in rows_)
-            rows.append((change, level, step, folded, number, rows_[0]["message"]))
+            rows.append((change, level, step, folded, number, _said(rows_[0])))
     return Table.of([Column(*pair) for pair in zip(columns, kinds)], rows)
 
 
-def _by_pattern(counted: Table) -> dict[tuple[str, str, str], list[Row]]:
-    found: dict[tuple[str, str, str], list[Row]] = {}
+def _by_pattern(counted: Table, ids: Iterable[str]) -> Patterns:
+    found: Patterns = {}
     for row in counted:
-        folded = pattern(f"{row['type']}: {row['message']}" if row["type"] else row["message"])
+        folded = pattern(_said(row), ids)
         found.setdefault((row["level"], row["step_name"], folded), []).append(row)
     return found
+
+
+def _said(row: Row) -> str:
+    """The message; an exception's own words with it, which tell one failure from another."""
+    if not row["type"]:
+        return str(row["message"])
+    first = next(iter(row["message"].splitlines()), "")
+    told = wording.thrown(row)
+    return told if not first or told.endswith(first) else f"{first}: {told}"
 
 
 def _levels(first: Table, second: Table) -> Table:
@@ -189,16 +202,26 @@ def _change(row: Row) -> str:
     return sign + share
 
 
-def _messages(messages: Table) -> list[str]:
+def _messages(messages: Table, steps: Table) -> list[str]:
+    """Those of one run only; of a step that the other run has not, only warnings and errors."""
     lines = []
-    for change, title in (("new", "only in the second"), ("gone", "only in the first")):
+    for change, title, other in (("new", "only in the second", 0), ("gone", "only in the first", 1)):
         rows = [row for row in messages if row["change"] == change]
+        there = {row["step_name"] for row in steps if row[f"{_SIDES[other]}_state"]}
+        told = [row for row in rows if row["step_name"] in there or row["level"] not in ("INFO", "DEBUG")]
         lines += ["", f"messages {title}: {len(rows) or 'none'}"]
-        for row in rows[:_LISTED]:
+        for row in told[:_LISTED]:
             times = f"{row['records']} × " if row["records"] > 1 else ""
             lines.append(
                 f"  {times}{row['level']:<8} {wording.visible(row['step_name'])}: {wording.visible(row['pattern'])}"
             )
-        if len(rows) > _LISTED:
-            lines.append(f"  … and {len(rows) - _LISTED} more: .messages has all")
+        if len(told) > _LISTED:
+            lines.append(f"  … and {len(told) - _LISTED} more: .messages has all")
+        if len(rows) > len(told):
+            absent = ", ".join(
+                dict.fromkeys(
+                    wording.visible(row["step_name"]) for row in rows if row["step_name"] not in there
+                )
+            )
+            lines.append(f"  {len(rows) - len(told)} of steps that the {_SIDES[other]} run has not: {absent}")
     return lines

@@ -70,7 +70,7 @@ def _record(
         "timestamp": time, "itemType": item_type, "message": message, "name": name,
         "type": cells.text({EXCEPTION: thrown.get("typeName"), DEPENDENCY: base.get("type")}.get(table)),
         "problemId": _problem(base, thrown) if table == EXCEPTION else "",
-        "stack": thrown.get("stack") or thrown.get("parsedStack") or "",
+        "outerMessage": outer, "stack": thrown.get("stack") or thrown.get("parsedStack") or "",
         "value": _number(table, base, dimensions), "step": cells.integer(dimensions.get("step")),
         "duration_seconds": duration, "step_seconds": duration if table == REQUEST else None,
         "success": not failed if table in (REQUEST, DEPENDENCY) else None,
@@ -85,7 +85,7 @@ def _record(
         "has_metrics": table == METRIC
         or (table == EVENT and bool(data and (dimensions.get("value") or data.startswith('{"columns":')))),
         "has_ended": table == REQUEST, "has_failed": table == REQUEST and failed, "is_bad": is_bad,
-        "level": SEVERITIES[severity] if severity is not None else "ERROR" if is_bad else "INFO",
+        "level": SEVERITIES[severity] if severity is not None and severity >= 0 else "ERROR" if is_bad else "INFO",
         **{key: dimensions.get(key, "") for key in (*OWN, "run_url", "node", "rank")},
     }  # fmt: skip
     last = _last(base.get("exceptions")) if table == EXCEPTION else {}

@@ -6,21 +6,30 @@ In: a message. Out: its pattern: "batch 17 of 'a.csv'" and "batch 18 of 'b.csv'"
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
-NUMBER, QUOTED = "#", "'…'"
+NUMBER, QUOTED, FOLDER = "#", "'…'", "…/"
 _HEX = "[0-9a-fA-F]"
+_LEAST = 6  # characters of an id that is looked for: "r1" may be part of any word
 _FOLDED = (
     (re.compile(r"""(?<!\w)'[^'\n]*'(?!\w)|"[^"\n]*"|`[^`\n]*`"""), QUOTED),
     (re.compile(rf"{_HEX}{{8}}-{_HEX}{{4}}-{_HEX}{{4}}-{_HEX}{{4}}-{_HEX}{{12}}"), NUMBER),
-    (re.compile(rf"\b0[xX]{_HEX}+\b|\b(?=\d*[a-fA-F])(?=[a-fA-F]*\d){_HEX}{{8,}}\b"), NUMBER),
+    # The folders of a whole path: a job's working directory is another one each time. Not those of an address.
+    (re.compile(r"""(?<![\w/\\:.])(?:[A-Za-z]:[\\/]|~?/)(?:[^\s\\/'"`,;:()<>|=]+[\\/])+"""), FOLDER),
+    (re.compile(r"(?<![0-9A-Za-z])tmp[a-z0-9_]{8}(?![0-9A-Za-z_])"), f"tmp{NUMBER}"),  # as tempfile names them
+    (re.compile(rf"\b0[xX]{_HEX}+\b|(?<![0-9A-Za-z])(?=\d*[a-fA-F])(?=[a-fA-F]*\d){_HEX}{{8,}}(?![0-9A-Za-z])"),
+     NUMBER),
     (re.compile(r"(?:(?<![\w.])[-+])?\d+(?:[.,:]\d+)*(?:[eE][-+]?\d+)?"), NUMBER),
     (re.compile(r"\s+"), " "),
-)
+)  # fmt: skip
 
 
-def pattern(message: str) -> str:
-    """The first line of a message without its numbers, ids and quoted texts."""
+def pattern(message: str, ids: Iterable[str] = ()) -> str:
+    """The first line of a message without its numbers, ids (`ids` are more of these), folders and quoted texts."""
     text = next(iter(message.strip().splitlines()), "")
+    for one in sorted(ids, key=len, reverse=True):
+        if len(one) >= _LEAST and one in text:
+            text = re.sub(rf"(?<![0-9A-Za-z]){re.escape(one)}(?![0-9A-Za-z])", NUMBER, text)
     for expression, instead in _FOLDED:
         text = expression.sub(instead, text)
     return text

@@ -28,8 +28,8 @@ SPANS = ("timestamp", "step_name", "name", "duration_seconds", "success", "resul
          "parent_run_id", "operation_Id", "operation_ParentId", "dimensions")  # fmt: skip
 EVENTS = ("timestamp", "step_name", "name", "step_id", "parent_run_id", "operation_Id", "operation_ParentId",
           "dimensions")  # fmt: skip
-TIMELINE = ("timestamp", "itemType", "level", "step_name", "message", "type", "duration_seconds", "success",
-            "resultCode", "id", "step_id", "parent_run_id", "operation_Id", "operation_ParentId",
+TIMELINE = ("timestamp", "itemType", "level", "step_name", "message", "type", "outerMessage", "duration_seconds",
+            "success", "resultCode", "id", "step_id", "parent_run_id", "operation_Id", "operation_ParentId",
             "dimensions")  # fmt: skip
 
 _SEEN = (Total("began", "min", "timestamp"), Total("last_seen", "max", "timestamp"))

@@ -111,8 +111,16 @@ def _named(text: str, row: Mapping[str, Any]) -> str:
     """The error's own words, where the message has them not: as its stack ends."""
     kind = row.get("type", "")
     lines = [line for line in (row.get("stack") or "").splitlines() if kind and line.startswith(kind)]
-    told = visible(lines[-1]) if lines else kind
+    told = visible(lines[-1] if lines else thrown(row))
     return text if not told or told in text else f"{text}: {told}" if text else told
+
+
+def thrown(row: Mapping[str, Any]) -> str:
+    """An exception's type and its own first line, where `outerMessage` has more than what the call said."""
+    said, outer = row["message"], row.get("outerMessage") or ""
+    words = outer[len(said) :].lstrip(": ") if said and outer.startswith(said) else outer
+    first = next(iter(words.splitlines()), "")
+    return ": ".join(one for one in (row.get("type", ""), first) if one)
 
 
 def _outcome(row: Mapping[str, Any]) -> str:

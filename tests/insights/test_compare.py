@@ -54,6 +54,22 @@ def test_patterns() -> None:
     assert pattern("took -3.5e-7 s at 10:11:12.5 for run 7f9c24e8") == "took # s at # for run #"
     assert pattern("can't read, won't read") == "can't read, won't read"
     assert pattern("decade\nand more") == "decade"
+    assert (
+        pattern("wrote /mnt/cr/j/0a1b2c/exe/wd/out.csv")
+        == pattern("wrote /mnt/x/out.csv")
+        == "wrote …/out.csv"
+    )
+    assert pattern(r"wrote C:\Temp\a\out.csv") == pattern("wrote ~/b/out.csv")
+    assert pattern("in /tmp/tmp0k_x9ab1") == pattern("in /tmp/tmpabcdefgh") == "in …/tmp#"
+    assert pattern("train/loss of https://host/a/b, 5/s") == "train/loss of https://host/a/b, #/s"
+    assert pattern("run dd63b0e7_train") == pattern("run 4ff6058f_train") == "run #_train"
+
+
+def test_ids_of_the_runs_are_folded() -> None:
+    """Whatever they look like; but not where they are part of a word, nor where any word may be one."""
+    ids = ["sharp_heart", "sharp_heart_x8kd", "r1"]
+    assert pattern("run sharp_heart_x8kd of sharp_heart", ids) == "run # of #"
+    assert pattern("sharp_hearts or1 r", ids) == "sharp_hearts or# r"
 
 
 def metric(name: str, value: float, second: int = 0, **own: Any) -> Any:
@@ -91,11 +107,44 @@ def test_two_runs(journal: Callable[..., Path]) -> None:
         ("train", "acc", 0.7, None, None), ("train", "loss", 0.5, 0.25, -0.25),
     ]  # fmt: skip
     assert [tuple(row.values())[:5] for row in found.messages] == [
-        ("new", "ERROR", "train", "ValueError: it broke in #", 2), ("gone", "WARNING", "train", "only then", 1),
+        ("new", "ERROR", "train", "it broke in #: ValueError: no", 2), ("gone", "WARNING", "train", "only then", 1),
     ]  # fmt: skip
     assert [tuple(row.values()) for row in found.levels] == [
         ("ERROR", 0, 2, 2), ("WARNING", 1, 0, -1), ("INFO", 1, 2, 1),
     ]  # fmt: skip
+
+
+def test_exceptions_are_told_apart_by_their_own_words(journal: Callable[..., Path]) -> None:
+    """The message of one that nobody caught is always the same: what it said is what is new."""
+
+    def uncaught(words: str, run: str) -> Any:
+        one = failure("Uncaught exception", parent_run_id=run, step_id=f"{run}-train")
+        one["data"]["baseData"]["exceptions"][0]["message"] = f"Uncaught exception: {words}\nmore"
+        return one
+
+    path = journal(uncaught("out of memory", "r1"), uncaught("no such file /a/b.csv", "r2"))
+    found = Insights(PlainStore([path])).compare("r1", "r2")
+    assert [(row["change"], row["pattern"]) for row in found.messages] == [
+        ("new", "Uncaught exception: ValueError: no such file …/b.csv"),
+        ("gone", "Uncaught exception: ValueError: out of memory"),
+    ]
+
+
+def test_what_a_step_said_that_did_not_run_is_not_listed(journal: Callable[..., Path]) -> None:
+    """In the text; its warnings are, and the table has all."""
+    train: dict[str, Any] = {"step_id": "train"}
+    score: dict[str, Any] = {"step_name": "score", "step_id": "score", "parent_run_id": "r1"}
+    path = journal(
+        log("gone", parent_run_id="r1", **train), log("scored", **score), log("odd", 2, **score),
+        log("x", parent_run_id="r2", **train),
+    )  # fmt: skip
+    found = Insights(PlainStore([path])).compare("r1", "r2")
+    assert [row["message"] for row in found.messages if row["change"] == "gone"] == ["odd", "scored", "gone"]
+    text = found.text.partition("only in the first")[2]
+    assert (
+        text
+        == ": 3\n  WARNING  score: odd\n  INFO     train: gone\n  1 of steps that the second run has not: score"
+    )
 
 
 def test_it_reads_well(journal: Callable[..., Path]) -> None:
@@ -103,7 +152,7 @@ def test_it_reads_well(journal: Callable[..., Path]) -> None:
     found = compared(journal)
     text = repr(found)
     assert "train  done  done  5  8  +3 (+60%)" in re.sub(r" {3,}", "  ", text)
-    assert "messages only in the second: 1\n  2 × ERROR    train: ValueError: it broke in #" in text
+    assert "messages only in the second: 1\n  2 × ERROR    train: it broke in #: ValueError: no" in text
     assert "<h4>messages</h4><table>" in found._repr_html_()
     whole = json.loads(found.to_json())
     assert (whole["first"], whole["levels"][0]["second"]) == ("r1", 2)

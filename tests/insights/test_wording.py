@@ -31,7 +31,7 @@ def test_each_kind(journal: Callable[..., Path]) -> None:
     )  # fmt: skip
     assert said(path) == [
         'at  step=3  value="x y"', "loss = 0.5  step=3", "acc = nan", "event: saved  value=1",
-        "it failed: ValueError", "span load: failed (KeyError) after 1 min 01 s", "step train: done after 5.0 s",
+        "it failed: ValueError: no", "span load: failed (KeyError) after 1 min 01 s", "step train: done after 5.0 s",
     ]  # fmt: skip
 
 
