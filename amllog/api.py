@@ -82,7 +82,10 @@ def flush(timeout: float = 10.0) -> Account:
 
 
 def shutdown(timeout: float | None = None) -> Account:
-    """End amllog in this process within `timeout` seconds (default: grace_seconds); what waits stays on disk."""
+    """End amllog in this process within `timeout` seconds (default: grace_seconds); what waits stays on disk.
+
+    An exception that is on its way here (in a `finally` or `except`) is why the step ended.
+    """
     return session().shutdown(timeout)
 
 

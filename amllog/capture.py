@@ -15,7 +15,8 @@ from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Any, TextIO
 
-from amllog import calls, text
+from amllog import calls, endings, text
+from amllog.endings import Exits
 from amllog.gate import Gate
 from amllog.hooks import Hook
 from amllog.prints import Tee
@@ -33,12 +34,18 @@ class Capture:
         self._hooks: list[Hook] = []
         self._loggers = Loggers(gate, meet)
         self.take = self._loggers.take
-        self.failure = ""  # how the main thread ended, if not well
+        self._failure = ""  # how the main thread ended, where an exception tells
+        self._exits = Exits()
 
     @property
     def handler(self) -> logging.Handler | None:
         """The one on the root logger, if logging is captured."""
         return self._loggers.handler
+
+    @property
+    def failure(self) -> str:
+        """How the main thread ended, if not well."""
+        return self._failure or self._exits.result()
 
     def install(self, what: Sequence[str], handler: logging.Handler) -> None:
         """Begin to take what is listed: logging, warnings, exceptions, prints."""
@@ -55,6 +62,7 @@ class Capture:
         """Give everything back."""
         while self._hooks:
             self._hooks.pop().remove()
+        self._exits.remove()
         self._loggers.remove()
 
     def _take_warnings(self) -> None:
@@ -77,9 +85,9 @@ class Capture:
 
     def _take_exceptions(self) -> None:
         def uncaught(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-            self.failure = "interrupted (KeyboardInterrupt)"
+            self._failure = "interrupted (KeyboardInterrupt)"
             if not issubclass(kind, KeyboardInterrupt):
-                self.failure = "uncaught exception"
+                self._failure = "uncaught exception"
                 self._gate.failure("Uncaught exception", error, UNCAUGHT)
             main.before(kind, error, trace)
 
@@ -89,16 +97,10 @@ class Capture:
                 self._gate.failure(f"Uncaught exception in thread {name}", args.exc_value, UNCAUGHT)
             thread.before(args)
 
-        def leave(status: object = None) -> None:
-            if threading.current_thread() is threading.main_thread():
-                code = status if isinstance(status, int) else int(status is not None)
-                self.failure = f"exit code {code}" if code else ""
-            leaving.before(status)
-
-        leaving = Hook(sys, "exit", leave)
         main = Hook(sys, "excepthook", uncaught)
         thread = Hook(threading, "excepthook", uncaught_in_thread)
-        self._hooks += [leaving, main, thread]
+        self._hooks += [main, thread]
+        self._exits.watch()
         self._take_unraisable()
         self._take_cells()
 
@@ -128,7 +130,9 @@ class Capture:
 
         def cell_ended(result: Any) -> None:
             error = result.error_before_exec or result.error_in_exec
-            if error is not None and not isinstance(error, KeyboardInterrupt):
+            stopped = isinstance(error, KeyboardInterrupt)
+            stopped = stopped or (isinstance(error, SystemExit) and not endings.exit_code(error.code))
+            if error is not None and not stopped:
                 self._gate.failure("Uncaught exception in a cell", error, UNCAUGHT)
 
         shell.events.register("post_run_cell", cell_ended)

@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from amllog import identities, inheritance, settings as config
+from amllog import endings, identities, inheritance, settings as config
 from amllog.account import Account
 from amllog.capture import Capture
 from amllog.delivery import Outlet
@@ -208,7 +208,7 @@ class Session:
         with self._lock:
             if self.identity is None:
                 return self.status()
-            self._end_step("")
+            self._end_step(endings.in_flight())
             if self._adoption is not None:
                 self._adoption.drain()
                 self._adoption.undo()

@@ -15,7 +15,7 @@ from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from types import TracebackType
 
-from amllog import api
+from amllog import api, endings
 from amllog.errors import UsageError
 
 _OWN = (__file__, runpy.__file__)
@@ -34,7 +34,7 @@ def run(target: str, arguments: Sequence[str], *, is_module: bool) -> None:
         else:
             _run_script(os.path.abspath(target))
     except SystemExit as stop:
-        code = stop.code if isinstance(stop.code, int) else int(stop.code is not None)
+        code = endings.exit_code(stop.code)
         if code:
             api.session().fail(f"exit code {code}")
         raise

@@ -200,9 +200,18 @@ def _more_than_prints(script: Script) -> Iterator[Check]:
         yield script.warn(prints[0], "only prints: they reach the driver log and nothing else", advice)
 
 
+def _ends_are_told(script: Script) -> Iterator[Check]:
+    """`raise SystemExit(3)` calls nothing, so that amllog cannot see the code."""
+    raised = (node.exc for node in ast.walk(script.tree) if isinstance(node, ast.Raise))
+    for call in raised if "amllog" in script.imported() else ():
+        if isinstance(call, ast.Call) and _name(call.func) == "SystemExit" and call.args:
+            said = f"{ast.unparse(call)} is raised: the step counts as done, whatever the exit code"
+            yield script.warn(call, said, f"sys.exit({ast.unparse(call.args[0])}), which amllog sees")
+
+
 RULES: tuple[Rule, ...] = (
     _folder_is_made, _packages_are_there, _step_is_reused, _own_folders, _not_mounted, _no_workspace_in_a_job,
-    _parallel_run, _logging_is_sound, _more_than_prints,
+    _parallel_run, _logging_is_sound, _more_than_prints, _ends_are_told,
 )  # fmt: skip
 
 

@@ -32,6 +32,7 @@ TROUBLES = {
     "azureml's name": ("logging.getLogger('azureml.mine').info('x')", "a logger named azureml.*"),
     "no setup": ("import amllog\nlog = amllog.get_logger('x')", "never set up here"),
     "prints": ("print('loss', 1)", "only prints"),
+    "an exit": ("import amllog\namllog.setup()\nraise SystemExit(main())", "whatever the exit code"),
 }
 FINE = """
 import argparse, logging, os
@@ -46,6 +47,8 @@ os.makedirs(args.output_dir, exist_ok=True)
 with open(os.path.join(args.output_dir, "x"), "w") as file:
     file.write("1")
 print("done")
+if not rows:
+    raise SystemExit
 step = Step(source_directory="one", arguments=["--epochs", 3], outputs=[output.as_upload()])
 other = Step(source_directory="two", allow_reuse=True)
 """
