@@ -17,7 +17,7 @@ HEAD = """# Command line
 Made from `amllog/present/options.py` by `make docs`; do not edit.
 
 `python -m amllog` is the same command. The answer goes to stdout, notices to stderr; colour only on a terminal, and
-not where `NO_COLOR` is set.
+not where `NO_COLOR` is set or `CLICOLOR=0`; elsewhere too where `FORCE_COLOR` or `CLICOLOR_FORCE` asks for it.
 """
 
 

@@ -68,7 +68,7 @@ class Story:
 
 def _parts(story: Story) -> list[list[str]]:
     head = [
-        f"run {story.run}"
+        f"run {wording.visible(story.run)}"
         + (f" of {wording.visible(story.experiment_name)}" if story.experiment_name else ""),
         f"{story.state}; began {wording.clock(story.began)}, {wording.span(story.seconds)}"
         + (f", {wording.count(story.errors, 'error')}" if story.errors else ""),
@@ -117,7 +117,8 @@ def _metric_lines(metrics: Table) -> list[str]:
         return []
     by_step: dict[str, list[str]] = {}
     for row in metrics:
-        told = f"{wording.visible(row['name'])}={wording.number(row['last_value'])}"
+        last = wording.number(row["last_value"]) or wording.quoted(row["last_text"])
+        told = f"{wording.visible(row['name'])}={last}"
         by_step.setdefault(name_of(row), []).append(told)
     lines = ["", "metrics, their last values"]
     for step, values in by_step.items():
@@ -127,7 +128,7 @@ def _metric_lines(metrics: Table) -> list[str]:
 
 
 def _listed(title: str, lines: tuple[str, ...]) -> list[str]:
-    return ["", title, *(f"  {line}" for line in lines)] if lines else []
+    return ["", title, *(f"  {wording.visible(line)}" for line in lines)] if lines else []
 
 
 def name_of(row: Row) -> str:

@@ -11,25 +11,25 @@ from argparse import Namespace
 from collections.abc import Sequence
 
 from amllog.errors import AmllogError
-from amllog.present import options
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The whole command; returns its exit code."""
-    parser = options.parser()
-    chosen = parser.parse_args(arguments)
+    chosen, code = Namespace(command=""), 0
     try:
+        from amllog.present import options, show  # here, for Ctrl-C while they are imported
+
+        options.parser().parse_args(arguments, chosen)
         if chosen.command == "run":  # the script's own streams and errors
             return _run(chosen)
         sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # a real stream here
         code = COMMANDS[chosen.command](chosen)
         sys.stdout.flush()
     except AmllogError as error:
-        print(f"amllog {chosen.command}: {error}", file=sys.stderr)
+        show.notice(str(error), f"amllog {chosen.command}")
         return 2
     except BrokenPipeError:  # `amllog logs | head`: the reader has enough; nothing more at exit either
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        show.silence()
     except KeyboardInterrupt:
         return 0 if chosen.command == "tail" else 130  # which has no other end
     return code

@@ -23,7 +23,8 @@ a first look:
   amllog status             whether everything has arrived
   amllog doctor             whether this machine is set up well
 
-exit codes: 0 fine; 1 the answer is bad news (errors found, records refused, a check failed); 2 wrong usage"""
+exit codes: 0 fine; 1 the answer is bad news (errors found, records refused, a check failed); 2 wrong usage,
+or nobody answers; 130 Ctrl-C"""
 
 
 def parser() -> ArgumentParser:

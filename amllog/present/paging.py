@@ -1,7 +1,7 @@
 """What a person at a terminal gets besides the answer: a pager, and a word when reading takes long.
 
 In: an answer that is printed, a store. Out: the same through $PAGER, where stdout is a terminal; how long it has been
-reading on stderr, where that is one. Elsewhere nothing.
+reading on stderr, where that is one and no pager is on it. Elsewhere nothing.
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ import shlex
 import shutil
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TextIO
 
 from amllog.attempt import Attempt
 from amllog.insights.query import Query
@@ -43,50 +44,101 @@ class Patient:
         return found
 
 
-class _Page(io.TextIOWrapper):
-    """The way into a pager, which shows what it gets on a terminal."""
+class _Way(io.RawIOBase):
+    """The way into a pager, which is started by the first bytes: until then the terminal is ours."""
+
+    def __init__(self, command: Sequence[str]) -> None:
+        self._command = command
+        self.process: subprocess.Popen[bytes] | None = None
 
     def isatty(self) -> bool:
+        return True  # where the pager shows it
+
+    def fileno(self) -> int:
+        if self.process is None or self.process.stdin is None:
+            raise io.UnsupportedOperation("no pager yet")
+        return self.process.stdin.fileno()
+
+    def writable(self) -> bool:
         return True
+
+    def write(self, data: Any) -> int:
+        if self.process is None:
+            environment = {"LESS": "FRX", **os.environ}
+            self.process = subprocess.Popen(self._command, stdin=subprocess.PIPE, env=environment)
+        assert self.process.stdin is not None
+        self.process.stdin.write(data)
+        self.process.stdin.flush()
+        return len(data)
+
+    def leave(self) -> None:
+        """Nothing more comes; wait until the reader has enough too."""
+        if self.process is None:
+            return
+        assert self.process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):
+            self.process.stdin.close()
+        while self.process.poll() is None:
+            with contextlib.suppress(KeyboardInterrupt):  # it is the pager's, which stays
+                self.process.wait()
+
+
+class _Beside(io.StringIO):
+    """stderr beside a pager: what would be written over its page is kept until it has ended."""
+
+    def __init__(self, stream: TextIO, way: _Way) -> None:
+        super().__init__()
+        self._stream, self._way = stream, way
+
+    def isatty(self) -> bool:
+        return self._way.process is None and self._stream.isatty()
+
+    def write(self, text: str) -> int:
+        return self._stream.write(text) if self._way.process is None else super().write(text)
+
+    def flush(self) -> None:
+        self._stream.flush()
 
 
 @contextlib.contextmanager
 def paged() -> Iterator[None]:
     """While it lasts, what is printed goes through $PAGER (less, unless that is set); by itself without a terminal,
-    with PAGER=cat or an empty one. A reader who has enough ends it."""
+    with PAGER=cat or an empty one. BrokenPipeError where the reader has enough before all is told."""
     command = shlex.split(os.environ.get("PAGER", "less"))
     if not sys.stdout.isatty() or not command or command == ["cat"] or not shutil.which(command[0]):
         yield
         return
-    environment = {"LESS": "FRX", **os.environ}
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, env=environment)
-    assert process.stdin is not None
-    page = _Page(process.stdin, encoding="utf-8", errors="backslashreplace", line_buffering=True)
+    way = _Way(command)
+    page = io.TextIOWrapper(io.BufferedWriter(way), "utf-8", "backslashreplace", line_buffering=True)
+    beside = _Beside(sys.stderr, way)
     try:
-        with contextlib.suppress(BrokenPipeError), contextlib.redirect_stdout(page):
+        with contextlib.redirect_stdout(page), contextlib.redirect_stderr(beside):
             yield
+            page.flush()
     finally:
-        with contextlib.suppress(BrokenPipeError):
-            page.close()
-        while process.poll() is None:
-            with contextlib.suppress(KeyboardInterrupt):  # it is the pager's, which stays
-                process.wait()
+        way.leave()
+        sys.stderr.write(beside.getvalue())
 
 
 def _told(ask: Callable[[], Any]) -> Any:
+    """The work stays in this thread: only there does Ctrl-C end it, also in the middle of DuckDB."""
     if not sys.stderr.isatty():
         return ask()
-    began, shown, attempt = time.monotonic(), False, Attempt(ask)
+    stream, done = sys.stderr, threading.Event()
+    teller = Attempt(lambda: _tell(stream, done))
     try:
-        while True:
-            with contextlib.suppress(TimeoutError):
-                return attempt.result(PATIENCE_SECONDS)
-            if attempt.over:
-                return attempt.result(0)
-            shown = True
-            sys.stderr.write(f"{_CLEARED}amllog: reading, {time.monotonic() - began:.0f} s")
-            sys.stderr.flush()
+        return ask()
     finally:
-        if shown:
-            sys.stderr.write(_CLEARED)
-            sys.stderr.flush()
+        done.set()
+        with contextlib.suppress(TimeoutError):  # a terminal that takes nothing
+            teller.result(PATIENCE_SECONDS)
+
+
+def _tell(stream: TextIO, done: threading.Event) -> None:
+    began, shown = time.monotonic(), ""
+    while not done.wait(PATIENCE_SECONDS):
+        shown = _CLEARED
+        stream.write(f"{_CLEARED}amllog: reading, {time.monotonic() - began:.0f} s")
+        stream.flush()
+    stream.write(shown)
+    stream.flush()

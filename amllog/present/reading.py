@@ -5,6 +5,7 @@ In: parsed options. Out: the answer on stdout, and the exit code: 1 where `error
 
 from __future__ import annotations
 
+import math
 from argparse import Namespace
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
@@ -27,6 +28,7 @@ _TABLES = {  # a table's command: its columns on a terminal; --json and --csv ha
     "steps": ("step_name", "state", "began", "duration_seconds", "records", "errors", "warnings", "step_id"),
     "exceptions": ("records", "type", "message", "step_name", "first_seen", "last_seen", "problemId"),
 }
+_OF_SERIES = ("first", "last", "min", "max")
 _VALUES = ("timestamp", "step_name", "name", "step", "value")
 
 
@@ -36,7 +38,7 @@ def store_of(options: Namespace, environ: Mapping[str, str]) -> Insights:
     if service and options.dialect:
         service["dialect"] = options.dialect
     found = connections.connect(*options.dir, environ=environ, **service)
-    return Insights(paging.Patient(found.store))
+    return found.over(paging.Patient(found.store))
 
 
 def read(options: Namespace, environ: Mapping[str, str]) -> int:
@@ -64,9 +66,11 @@ def _kql(options: Namespace, environ: Mapping[str, str]) -> int:
     return 0
 
 
-def _ask(options: Namespace, insights: Insights, run: str, **more: Any) -> Table:
+def _ask(options: Namespace, insights: Insights, run: str) -> Table:
     """The question of a command's name."""
-    arguments = {**_narrow(options), **more}
+    arguments = _narrow(options)
+    if getattr(options, "limit", None):
+        arguments["limit"] = options.limit
     if options.command == "runs":
         return insights.runs(**arguments)
     if options.command == "metrics" and options.name:
@@ -84,11 +88,9 @@ def _table(options: Namespace, insights: Insights) -> int:
 def _logs(options: Namespace, insights: Insights) -> int:
     run = _named(options, insights)
     if options.limit or options.json or options.csv:
-        more = {"limit": options.limit} if options.limit else {}
-        _lines(options, _ask(options, insights, run, **more))
+        _lines(options, _ask(options, insights, run))
         return 0
-    told: dict[str, None] = {}
-    shown = False
+    told, shown = dict[str, None](), False
     for table in _pages(options, insights, run):
         for row in table:
             show.answer(show.line(row))
@@ -105,8 +107,7 @@ def _pages(options: Namespace, insights: Insights, run: str) -> Iterator[Table]:
         asked["since"] = datetime.now(timezone.utc) - narrow.span(asked.pop("last"))
     while True:
         found = insights.logs(run, limit=size, **asked)
-        notes = tuple(note for note in found.notes if not note.startswith("the limit of"))
-        yield replace(found, rows=found.rows[skip:], notes=notes)
+        yield replace(found, rows=found.rows[skip:], notes=_without_limit(found))
         if len(found) < size:
             return
         last = found[-1]["timestamp"]
@@ -115,11 +116,13 @@ def _pages(options: Namespace, insights: Insights, run: str) -> Iterator[Table]:
 
 
 def _errors(options: Namespace, insights: Insights) -> int:
-    more = {"limit": options.limit} if options.limit else {}
-    found = _ask(options, insights, _named(options, insights), **more)
+    found = _ask(options, insights, _named(options, insights))
     # A step's failure is told at its end, not where it began.
     rows = tuple(sorted(found.rows, key=lambda row: bool(row["itemType"] == "request")))
-    _lines(options, replace(found, rows=rows), "no errors")
+    try:
+        _lines(options, replace(found, rows=rows), "no errors")
+    except BrokenPipeError:  # `amllog errors | head -1`: the reader has enough, and the news is as bad
+        show.silence()
     return int(bool(found))
 
 
@@ -139,10 +142,15 @@ def _series(found: Table) -> Table:
     for row in found:
         if row["value"] is not None:
             values.setdefault((row["step_name"], row["name"]), []).append(row["value"])
-    names = ("step_name", "name", "values", "first", "last", "min", "max")
-    kinds = ("text", "text", "int", "real", "real", "real", "real")
-    rows = [(*key, len(one), one[0], one[-1], min(one), max(one)) for key, one in values.items()]
-    return Table.of([Column(*pair) for pair in zip(names, kinds)], rows, notes=found.notes)
+    kinds = {"step_name": "text", "name": "text", "values": "int", **dict.fromkeys(_OF_SERIES, "real")}
+    rows = [(*key, len(one), one[0], one[-1], *_bounds(one)) for key, one in values.items()]
+    return Table.of([Column(*pair) for pair in kinds.items()], rows, notes=found.notes)
+
+
+def _bounds(values: list[float]) -> tuple[float, float]:
+    """The least and the greatest number; NaN, beside which nothing is less or greater, only where there is no other."""
+    numbers = [value for value in values if not math.isnan(value)] or values
+    return min(numbers), max(numbers)
 
 
 def _timeline(options: Namespace, insights: Insights) -> int:
@@ -156,14 +164,12 @@ def _timeline(options: Namespace, insights: Insights) -> int:
     return 0
 
 
-def _story(options: Namespace, insights: Insights) -> int:
-    found = insights.story(_named(options, insights))
-    show.answer(found.to_json(indent=2) if options.json else found.text)
-    return 0
-
-
-def _compare(options: Namespace, insights: Insights) -> int:
-    found = insights.compare(options.first, options.second)
+def _told(options: Namespace, insights: Insights) -> int:
+    found: Any
+    if options.command == "story":
+        found = insights.story(_named(options, insights))
+    else:
+        found = insights.compare(options.first, options.second)
     show.answer(found.to_json(indent=2) if options.json else found.text)
     return 0
 
@@ -186,6 +192,8 @@ def _tail(options: Namespace, insights: Insights) -> int:
         rows = reversed(found.rows)
     for row in rows:
         show.answer(_json_line(row) if options.json else show.line(row))
+    if not options.follow:
+        _note(bool(found), _without_limit(found))
     return 0
 
 
@@ -208,7 +216,7 @@ def _narrow(options: Namespace) -> dict[str, Any]:
 
 def _pair(text: str) -> tuple[str, str]:
     key, equals, value = text.partition("=")
-    if not equals or not key:
+    if not (key and equals):
         raise UsageError(f"--where {text!r}: KEY=VALUE, such as epoch=3")
     return key, value
 
@@ -237,11 +245,16 @@ def _note(found: bool, notes: tuple[str, ...], nothing: str = "nothing found") -
         show.notice(note)
 
 
+def _without_limit(found: Table) -> tuple[str, ...]:
+    """Its notes where the limit is one of our own making."""
+    return tuple(note for note in found.notes if not note.startswith("the limit of"))
+
+
 def _json_line(row: Row) -> str:
     return Table(tuple(map(Column, row)), (row,)).to_json()[1:-1]
 
 
 _COMMANDS: dict[str, Callable[[Namespace, Insights], int]] = {
     "runs": _table, "steps": _table, "exceptions": _table, "logs": _logs, "errors": _errors, "metrics": _metrics,
-    "timeline": _timeline, "story": _story, "compare": _compare, "query": _query,
+    "timeline": _timeline, "story": _told, "compare": _told, "query": _query,
 }  # fmt: skip

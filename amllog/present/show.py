@@ -28,9 +28,14 @@ _LEVELS = {"DEBUG": BLUE, "INFO": GREEN, "WARNING": YELLOW, "ERROR": RED, "CRITI
 
 
 def colours(stream: TextIO) -> bool:
-    """Whether `stream` is a terminal that shows colour, and nobody said NO_COLOR."""
-    plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
-    return stream.isatty() and not plain
+    """Whether `stream` is a terminal that shows colour, unless NO_COLOR or CLICOLOR=0, FORCE_COLOR or CLICOLOR_FORCE
+    say otherwise: the first of these that is there."""
+    said = os.environ.get
+    if said("NO_COLOR"):
+        return False
+    if any(said(name, "") not in ("", "0") for name in ("FORCE_COLOR", "CLICOLOR_FORCE")):
+        return True
+    return stream.isatty() and said("TERM") != "dumb" and said("CLICOLOR") != "0"
 
 
 def paint(text: str, code: str) -> str:
@@ -38,9 +43,14 @@ def paint(text: str, code: str) -> str:
     return f"\x1b[{code}m{text}\x1b[0m" if code and colours(sys.stdout) else text
 
 
-def notice(text: str) -> None:
-    """Something beside the answer."""
-    print(f"amllog: {text}", file=sys.stderr)
+def notice(text: str, who: str = "amllog") -> None:
+    """Something beside the answer: ids and messages of others may be in it."""
+    print(f"{who}: {block(text, '  ').lstrip()}", file=sys.stderr)
+
+
+def silence() -> None:
+    """The reader has enough: what is still printed, also by Python at its end, goes nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def answer(text: str) -> None:

@@ -6,6 +6,7 @@ import contextlib
 import importlib.util
 import os
 import pty
+import signal
 import subprocess
 import sys
 import time
@@ -264,6 +265,96 @@ def test_a_terminal_gets_colour_and_a_pager(tmp_path: Path) -> None:
     assert b"through the pager" in shown and b"\x1b[1;31mCRITICAL\x1b[0m" in shown
     shown = on_a_terminal(command, env={"PAGER": "cat", "NO_COLOR": "1", "TERM": "xterm"})
     assert b"through the pager" not in shown and b"\x1b[" not in shown and b"slow fold" in shown
+
+
+@pytest.mark.usefixtures("failed_run")
+def test_colour_where_it_is_asked_for(cli: Any) -> None:
+    """Not in a pipe by itself; FORCE_COLOR and CLICOLOR_FORCE ask for it, and NO_COLOR has the last word."""
+    told = {
+        "": {},
+        "FORCE_COLOR": {"FORCE_COLOR": "1"},
+        "CLICOLOR_FORCE": {"CLICOLOR_FORCE": "1"},
+        "0": {"FORCE_COLOR": "0"},
+        "NO_COLOR": {"FORCE_COLOR": "1", "NO_COLOR": "1"},
+    }
+    coloured = {name for name, env in told.items() if "\x1b[" in cli("logs", env=env).stdout}
+    assert coloured == {"FORCE_COLOR", "CLICOLOR_FORCE"}
+    shown = on_a_terminal([sys.executable, "-m", "amllog", "logs"], env={"PAGER": "", "CLICOLOR": "0"})
+    assert b"slow fold" in shown and b"\x1b[" not in shown
+
+
+@pytest.mark.usefixtures("failed_run")
+def test_nothing_is_written_over_a_pager(tmp_path: Path, journal: Path) -> None:
+    """Notices wait until it has ended. A reader who has enough ends the command, and the news stays bad."""
+    torn = next(journal.glob("*.jsonl"))
+    torn.write_bytes(torn.read_bytes() + b'{"time":')
+    pager = tmp_path / "pager"
+    pager.write_text("#!/bin/sh\nhead -n 1\nsleep 0.2\necho the pager ends\n")
+    pager.chmod(0o755)
+    command = [
+        sys.executable,
+        "-c",
+        "import sys; from amllog.present import cli; print('exit', cli.main(['errors']))",
+    ]
+    shown = on_a_terminal(command, env={"PAGER": str(pager), "TERM": "xterm"})
+    assert (
+        shown.index(b"amllog: run ")
+        < shown.index(b"the pager ends")
+        < shown.index(b"1 line could not be read")
+    )
+    assert shown.endswith(b"exit 1\r\n")
+
+
+@pytest.mark.usefixtures("failed_run")
+def test_bad_news_stay_bad_news_for_a_reader_that_has_enough() -> None:
+    """`amllog errors | true`: the pipe is broken, the exit code is that of errors."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(
+        [sys.executable, "-m", "amllog", "errors"], stdout=writer, stderr=subprocess.PIPE, check=False
+    )
+    os.close(writer)
+    assert (done.returncode, done.stderr.count(b"Traceback")) == (1, 0)
+
+
+def test_no_id_reaches_the_terminal_as_it_is(cli: Any, child: Any) -> None:
+    """Ids of runs and steps are texts of records like all others: in answers, in notices, in errors."""
+    code = "import amllog\namllog.setup(step_name='a\x1b[2Jb', dimensions={'parent_run_id': 'run\x1b[2J'})\n"
+    assert child(code + "1 / 0", env={"AMLLOG_DRIVER_LOG_LEVEL": "CRITICAL"}).returncode == 1
+    for command in (("story",), ("logs",), ("steps",), ("runs",), ("logs", "nosuch"), ("compare",)):
+        done = cli(*command)
+        assert "\x1b" not in done.stdout + done.stderr and "\\x1b[2J" in done.stdout + done.stderr
+
+
+def test_ctrl_c_while_journals_are_read() -> None:
+    """On a terminal too it ends the reading, in the middle of DuckDB: 130, and nobody aborts."""
+    code = (
+        "import sys\nfrom amllog.insights.engine import Engine\nfrom amllog.present import cli, paging\n"
+        "class Long:\n    def query(self, kql):\n"
+        "        return Engine().run('SELECT sum(a.range + b.range) FROM range(10000000) a, range(10000000) b')\n"
+        "paging.PATIENCE_SECONDS = 0.05\n"
+        "cli.COMMANDS['query'] = lambda options: paging.Patient(Long()).query('')\n"
+        "sys.exit(cli.main(['query', 'x']))\n"
+    )
+    master, slave = pty.openpty()
+    process = subprocess.Popen([sys.executable, "-c", code], stdin=slave, stdout=slave, stderr=slave)
+    os.close(slave)
+    found = b""
+    with contextlib.suppress(OSError):  # the terminal's end
+        while piece := os.read(master, 65536):
+            if b"reading" in piece and b"reading" not in found:
+                process.send_signal(signal.SIGINT)
+            found += piece
+    os.close(master)
+    assert process.wait(60) == 130, found
+
+
+def test_a_metric_that_was_nan_once(asked: Any, child: Any) -> None:
+    """Its least and greatest values are those of its numbers, in whichever order they came."""
+    code = "import amllog\nlog = amllog.setup()\nfor value in (float('nan'), 3, 1):\n    log.metric('loss', value)\n"
+    assert child(code).returncode == 0
+    (row,) = asked("metrics")
+    assert (row["values"], row["first"], row["last"], row["min"], row["max"]) == (3, "NaN", 1, 1, 3)
 
 
 def test_long_reading_is_told_on_a_terminal() -> None:
