@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Callable, Mapping
 from datetime import datetime, timezone
 from typing import Any
+
+_WHOLE = re.compile(r"\s*(?:([+-]?\d+)|(0[xX][0-9a-fA-F]+))\s*", re.ASCII)
 
 
 def time(value: Any) -> datetime | None:
@@ -36,11 +39,16 @@ def text(value: Any) -> str:
 
 
 def integer(value: Any) -> int | None:
-    """A whole number."""
+    """A whole number of 64 bits; a text is one only if it is nothing but digits and a sign, or 0x and such digits."""
     try:
-        return None if value is None else int(value)
+        if isinstance(value, str):
+            match = _WHOLE.fullmatch(value)
+            found = int(match[0], 16 if match[2] else 10) if match else None
+        else:
+            found = None if value is None else int(value)
     except (ValueError, TypeError, OverflowError):
         return None
+    return found if found is not None and -(2**63) <= found < 2**63 else None
 
 
 def real(value: Any) -> float | None:

@@ -43,6 +43,8 @@ class Engine:
         self._duckdb = duckdb
         self._connection = duckdb.connect(":memory:")
         self._connection.execute(_SETTINGS)
+        self._held: object = None
+        self._shown: dict[str, str] = {}
         self._connection.execute("SET temp_directory = ?", [f"{tempfile.gettempdir()}/amllog-{os.getpid()}"])
 
     def run(self, sql: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> Answer:
@@ -76,6 +78,15 @@ class Engine:
         except (duckdb_kql.KqlError, self._duckdb.Error) as error:
             raise UsageError(f"the local engine cannot answer this KQL: {error}") from error
 
+    def hold(self, records: str, key: object) -> str:
+        """The rows of the SELECT `records`, read once for all queries until `key` is another; gives the SELECT over
+        them. In a database of its own, where KQL does not see it as a table."""
+        if key != self._held:
+            self._connection.execute("ATTACH IF NOT EXISTS ':memory:' AS held")
+            self._connection.execute(f"CREATE OR REPLACE TABLE held.records AS {records}")
+            self._held = key
+        return "SELECT * FROM held.records"
+
     def _show(self, kql: str, records: str, dialects: Sequence[bool]) -> None:
         """The views that the query names: each takes a while to make. `*` is every table of a resource."""
         names = {name: (table, name != table.classic) for table in TABLES.values() for name in table[:2]}
@@ -83,9 +94,11 @@ class Engine:
         for name, (table, workspace) in names.items():
             if workspace in dialects and (name in kql or (every and not workspace)):
                 select = view(table, f"({records}) AS records", workspace=workspace)
-                self._connection.execute(f"CREATE OR REPLACE VIEW {name} AS {select}")
-            else:
-                self._connection.execute(f"DROP VIEW IF EXISTS {name}")
+                if self._shown.get(name) != select:
+                    self._connection.execute(f"CREATE OR REPLACE VIEW {name} AS {select}")
+                    self._shown[name] = select
+            elif self._shown.pop(name, ""):
+                self._connection.execute(f"DROP VIEW {name}")
 
 
 def decoded(kql: str) -> str:

@@ -26,6 +26,8 @@ from amllog.insights.query import (
 from amllog.insights.schema import TABLES
 
 _ESCAPES = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\r": "\\r", "\t": "\\t"}
+_UNITS = {"d": timedelta(1), "h": timedelta(0, 3600), "m": timedelta(0, 60), "s": timedelta(0, 1),
+          "ms": timedelta(0, 0, 1000)}  # fmt: skip
 # Names of columns in an expression of the catalogue: not what stands in quotes, nor a key after a dot.
 _WORD = re.compile(r'"[^"]*"|(?<![.\w])[A-Za-z_]\w*', re.ASCII)
 
@@ -47,18 +49,17 @@ def literal(text: str) -> str:
 
 def instant(time: datetime) -> str:
     """A datetime literal, in UTC."""
-    return f"datetime({time.astimezone(timezone.utc):%Y-%m-%dT%H:%M:%S.%f}Z)"
+    naive = time.astimezone(timezone.utc).replace(tzinfo=None)
+    return f"datetime({naive.isoformat(timespec='microseconds')}Z)"
 
 
 def ago(span: timedelta) -> str:
     """`ago(7d)`, in the greatest unit that fits."""
-    seconds = span / timedelta(seconds=1)
-    for unit, size in (("d", 86_400), ("h", 3_600), ("m", 60)):
-        if seconds >= size and seconds % size == 0:
-            return f"ago({seconds // size:.0f}{unit})"
-    return (
-        f"ago({seconds:g}s)" if seconds == int(seconds) else f"ago({span / timedelta(milliseconds=1):.0f}ms)"
-    )
+    for unit, size in _UNITS.items():
+        if span >= size and not span % size:
+            return f"ago({span // size}{unit})"
+    seconds, rest = divmod(span, timedelta(seconds=1))
+    return f"ago({seconds}.{rest.microseconds:06d}s)"
 
 
 class _Writer:
@@ -81,7 +82,7 @@ class _Writer:
         for summary in query.summaries:
             lines += self._summary(summary, is_last=summary is query.summaries[-1])
         if query.order:
-            lines.append(f"| order by {', '.join(map(self._ordered, query.order))}")
+            lines.append(f"| order by {', '.join([*map(self._ordered, query.order), *_ties(query)])}")
         if query.limit is not None:
             lines.append(f"| take {query.limit}")
         return "\n".join(lines)
@@ -138,7 +139,12 @@ class _Writer:
 
     def _contains(self, table: str, condition: Contains) -> str:
         texts = [self._own(source.kql, table) for source in SEARCHED[table]]
-        return " or ".join(f"{text} contains {literal(condition.text)}" for text in texts)
+        wanted = literal(condition.text)
+        if (
+            not condition.text.isascii()
+        ):  # of other letters, `contains` does not know which are the same in capitals
+            texts, wanted = [f"tolower({text})" for text in texts], f"tolower({wanted})"
+        return " or ".join(f"{text} contains {wanted}" for text in texts)
 
     def _is(self, table: str) -> str:
         one = TABLES[table]
@@ -228,6 +234,15 @@ def _printable(character: str) -> str:
     if character.isprintable() or ord(character) > 0xFFFF:
         return character
     return f"\\u{ord(character):04x}"
+
+
+def _ties(query: Query) -> tuple[str, ...]:
+    """Records of one instant as they were written, as in SQL: the numbers in their ids are hexadecimal."""
+    if query.summaries or query.order[0].lstrip("-") != "timestamp" or "dimensions" not in query.columns:
+        return ()
+    falls = "desc" if query.order[0].startswith("-") else "asc"
+    written = "tostring(dimensions.record_id)"
+    return (f"strlen({written}) {falls}", f"{written} {falls}")
 
 
 def _severe(table: str, severity: int) -> str:

@@ -98,7 +98,10 @@ def instant(name: str, value: object) -> datetime | None:
         found = datetime.combine(value, time())
     if not isinstance(found, datetime):
         raise UsageError(f"{name}={value!r}: a datetime, or text such as 2026-11-22T10:00:00Z")
-    return found.replace(tzinfo=timezone.utc) if found.tzinfo is None else found
+    try:
+        return found.replace(tzinfo=timezone.utc) if found.tzinfo is None else found.astimezone(timezone.utc)
+    except OverflowError:
+        raise UsageError(f"{name}={value!r}: a time of the years 1 to 9999 in UTC") from None
 
 
 def severity(level: object) -> int:

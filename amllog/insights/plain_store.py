@@ -73,8 +73,10 @@ class PlainStore:
         for summary in query.summaries:
             rows = _summed(summary, rows)
         if query.summaries or query.order not in (("timestamp",), ("-timestamp",)):
+            keys = {one.key for one in query.columns if isinstance(one, Dimension)}
             for name in reversed(query.order):
-                _sort(rows, name)
+                falls = name.startswith("-") and name not in keys  # a user's key may begin like that
+                _sort(rows, name[falls:], falls=falls)
         names = [column.name for column in columns_of(query)]
         told = [[row[name] for name in names] for row in rows[: query.limit]]
         return answered(query, told, notes=_notes(held.torn))
@@ -141,11 +143,8 @@ def _sort_records(records: list[envelopes.Record], order: Sequence[str]) -> None
         )
 
 
-def _sort(rows: list[Row], name: str) -> None:
-    column = name.lstrip("-")
-    rows.sort(
-        key=lambda row: (row[column] is not None, row[column] or _least(row[column])), reverse=name[0] == "-"
-    )
+def _sort(rows: list[Row], column: str, *, falls: bool) -> None:
+    rows.sort(key=lambda row: (row[column] is not None, row[column] or _least(row[column])), reverse=falls)
 
 
 def _least(value: Any) -> Any:

@@ -175,4 +175,8 @@ def _named(name: str | Sequence[str]) -> tuple[Condition, ...]:
 
 
 def _column(name: str) -> str | Dimension:
-    return name if name in columns.CATALOGUE else Dimension(name)
+    """A column of answers, or a dimension: also one that is called like a test of ours (`is_error`)."""
+    if name in ("dimensions", "stack", "records"):
+        raise UsageError(f"by={name!r}: a dimension, or a column such as step_name, level, message or type")
+    known = columns.CATALOGUE.get(name)
+    return name if known and (known.type != "bool" or known.only) else Dimension(name)

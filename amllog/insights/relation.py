@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from amllog.insights.columns import OWN, SEVERITIES
-from amllog.insights.schema import TABLES, ServiceTable
+from amllog.insights.schema import TABLES, Field, ServiceTable
 from amllog.insights.sql import literal, quoted
 
 _TEXTS = ("message", "severityLevel", "problemId", "name", "id", "duration", "success", "responseCode", "resultCode",
@@ -87,16 +87,16 @@ def view(table: ServiceTable, records: str, *, workspace: bool) -> str:
     for field in table.fields:
         name = field.workspace if workspace else field.classic
         if name:
-            selected.append(f"{_as(table, field.classic, workspace=workspace)} AS {quoted(name)}")
+            selected.append(f"{_as(table, field, workspace=workspace)} AS {quoted(name)}")
     return f"SELECT {', '.join(selected)} FROM {records} WHERE itemType = {literal(table.item_type)}"
 
 
-def _as(table: ServiceTable, field: str, *, workspace: bool) -> str:
-    if workspace and field == "itemType":
+def _as(table: ServiceTable, field: Field, *, workspace: bool) -> str:
+    if workspace and field.classic == "itemType":
         return literal(table.workspace)
-    if workspace and field == "success":
+    if workspace and field.classic == "success":
         return "CAST(success AS BOOLEAN)"
-    return field
+    return f"coalesce({field.classic}, '')" if field.type == "string" else field.classic  # no text is null in KQL
 
 
 def _selected(files: Sequence[Path], columns: Mapping[str, str]) -> str:

@@ -34,6 +34,7 @@ _PATHS = (
     "/workspaces/{workspace}/query",
     "/apps/{app}/query",
 )  # clients of 1.x name no version
+_HELD_BYTES = 32_000_000  # of received envelopes, that many are read once and not again for each query
 _NEEDED = ("duckdb", "duckdb_kql")
 _DURATION = re.compile(r"P(?:([\d.]+)D)?(?:T(?:([\d.]+)H)?(?:([\d.]+)M)?(?:([\d.]+)S)?)?")
 _BEGIN = datetime(1970, 1, 1, tzinfo=timezone.utc)
@@ -82,9 +83,10 @@ class QueryService:
         from amllog.insights.engine import Engine
 
         with self._lock:
-            self._engine = self._engine or Engine()
+            engine = self._engine = self._engine or Engine()
             try:
-                names, rows, types = self._engine.run_kql(kql, self._records(span), dialects=(workspace,))
+                records = self._records(engine, span)
+                names, rows, types = engine.run_kql(kql, records, dialects=(workspace,))
             except UsageError as error:
                 status, refusal = query_answer.refusal(str(error))
                 return Answer.of(refusal, status)
@@ -96,11 +98,13 @@ class QueryService:
         found = query_answer.answer(names, types, kept, self._limits)
         return Answer.of(query_answer.with_error(found, told, "80DA0001") if told else found)
 
-    def _records(self, span: Span | None) -> str:
+    def _records(self, engine: Engine, span: Span | None) -> str:
         from amllog.insights import relation
 
-        files = sorted(path for path in self._received.glob("*.jsonl") if path.stat().st_size)
-        records = relation.records(files)
+        files = {path: path.stat().st_size for path in sorted(self._received.glob("*.jsonl"))}
+        records = relation.records([path for path, size in files.items() if size])
+        if sum(files.values()) <= _HELD_BYTES:
+            records = engine.hold(records, files)  # they only grow
         if span is None:
             return records
         since, until = (f"TIMESTAMP '{time.astimezone(timezone.utc):%Y-%m-%d %H:%M:%S.%f}'" for time in span)

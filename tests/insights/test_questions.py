@@ -215,6 +215,10 @@ def test_times_ago(journal: Callable[..., Path]) -> None:
         ({"last": "7d", "since": "2026-01-01"}, "give one of them"),
         ({"since": "yesterday"}, "since='yesterday': a datetime"),
         ({"until": 5}, "until=5"),
+        (
+            {"since": "0001-01-01T00:00:00+09:00"},
+            "since='0001-01-01T00:00:00+09:00': a time of the years 1 to",
+        ),
         ({"level": "LOUD"}, "level='LOUD': one of DEBUG"),
         ({"where": "x"}, "where='x': a mapping"),
         ({"step_id": []}, "step_id=[]: at least one"),
@@ -266,11 +270,29 @@ def test_string_literals(text: str, written: str) -> None:
 
 @pytest.mark.parametrize(
     ("span", "written"),
-    [("7d", "7d"), ("2w", "14d"), ("36h", "36h"), ("90m", "90m"), ("90s", "90s"), ("0.5s", "500ms")],
+    [
+        ("7d", "7d"),
+        ("2w", "14d"),
+        ("36h", "36h"),
+        ("90m", "90m"),
+        ("90s", "90s"),
+        ("0.5s", "500ms"),
+        ("12345678s", "12345678s"),
+        (timedelta(days=20_000, seconds=1), "1728000001s"),
+        (timedelta(hours=1, milliseconds=5), "3600005ms"),
+        (timedelta(microseconds=7), "0.000007s"),
+    ],
 )
-def test_spans_of_time(span: str, written: str) -> None:
-    """In the greatest unit that fits."""
+def test_spans_of_time(span: str | timedelta, written: str) -> None:
+    """In the greatest unit that fits, to the last digit: an exponent would be no KQL."""
     assert kql.ago(narrow.span(span)) == f"ago({written})"
+
+
+def test_years_have_four_digits() -> None:
+    """Also early ones; and every time is in UTC."""
+    assert "timestamp >= datetime(0999-12-31T15:00:00.000000Z)" in (
+        Questions(Unasked()).logs(since="1000-01-01T00:00:00+09:00").kql
+    )
 
 
 # Where our SQL is compared with what duckdb-kql makes of our KQL.

@@ -189,6 +189,18 @@ def test_whatever_is_asked_for(both: tuple[Questions, Questions, Questions], tex
         assert theirs == [ours, ours]
 
 
+@runs_kql
+def test_what_has_just_arrived(far_side: Callable[..., AzureOnThisMachine]) -> None:
+    """The far side keeps what it has read, until there is more."""
+    azure = far_side(log("first"))
+    workspace, resource = asked(azure, "workspace_id"), asked(azure)
+    for number in range(1, 4):
+        assert [len(one.logs(since="2026-11-22")) for one in (workspace, resource)] == [number] * 2
+        send(azure, [log(f"more {number}")])
+    (row,) = resource.store.query("union * | summarize n = count()")
+    assert row["n"] == 4
+
+
 # Pages.
 
 
