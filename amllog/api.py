@@ -121,8 +121,6 @@ def identity() -> Identity:
     found = session().identity
     if found is not None:
         return found
-    from amllog.identities import RunFacts, discover
     from amllog.settings import resolve
-    from amllog.whereabouts import host
 
-    return discover(os.environ, host(), resolve({}, os.environ), RunFacts())
+    return session().whereabouts.guess(resolve({}, os.environ))

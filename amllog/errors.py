@@ -12,6 +12,8 @@ AmllogWarning (UserWarning)  said once through `warnings`, for the developer of 
 
 from __future__ import annotations
 
+import sys
+import warnings
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -55,6 +57,9 @@ class MissingExtraError(AmllogError, ImportError):
         self.package, self.extra = package, extra
         super().__init__(f"{package} is not installed: pip install 'amllog[{extra}]'")
 
+    def __reduce__(self) -> tuple[type[MissingExtraError], tuple[str, str]]:
+        return type(self), (self.package, self.extra)  # it comes back whole from a worker process
+
 
 class ServiceError(AmllogError):
     """The query service gave no answer to a question that is right; the text says what to do."""
@@ -66,3 +71,11 @@ class UsageError(AmllogError, ValueError):
 
 class AmllogWarning(UserWarning):
     """Something that the developer of a script should know, said once."""
+
+
+def warn(told: str) -> None:
+    """An AmllogWarning at the line of the script that led here, however deep inside amllog that was seen."""
+    frame, level = sys._getframe(1), 2
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "amllog":
+        frame, level = frame.f_back, level + 1
+    warnings.warn(told, AmllogWarning, stacklevel=level)

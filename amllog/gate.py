@@ -56,6 +56,8 @@ class Gate(RunGate):
         frame: FrameType,
     ) -> None:
         """Numbers under names, checked all before any is written."""
+        if not isinstance(values, Mapping):
+            raise MetricError(f"metrics takes a dict of names and numbers, got {type(values).__name__}")
         at = cells.step_number(step)
         checked = [(cells.metric_name(name), _number(name, value)) for name, value in values.items()]
         place = calls.place(frame)

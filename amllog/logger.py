@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from structlog import BoundLoggerBase
 
 from amllog import text
-from amllog.redaction import Redactor
+from amllog.redaction import Redactor, brief
 
 if TYPE_CHECKING:
     from amllog.run import Run
@@ -130,8 +130,10 @@ class Logger(BoundLoggerBase):
             voice.gate.log(ERROR, voice.name, event, args, dimensions, self._context, sys._getframe(1))
 
     def log(self, level: int, event: object = "", /, *args: object, **dimensions: Any) -> None:
-        """Log at any level number."""
+        """Log at any level number; TypeError if it is none."""
         voice = self._logger
+        if not isinstance(level, int):
+            raise TypeError(f"a level is a number such as logging.INFO, got {brief(level)}")
         if voice.gate.threshold <= level:
             voice.gate.log(level, voice.name, event, args, dimensions, self._context, sys._getframe(1))
 

@@ -202,14 +202,24 @@ def brief(value: object) -> str:
     return repr(_BY_SHAPE.masked(_BY_SHAPE.text_of(value), 80))
 
 
-def only_keys(value: object, separator: str) -> str:
-    """What may be a secret as a whole, `key=value` pairs or a mapping, with `***` for each value."""
+def only_keys(value: object, separator: str, *, bare: bool = False) -> str:
+    """What may be a secret as a whole, `key=value` pairs or a mapping, with `***` for each value.
+
+    `bare`: a text's first part is shown where it has no `=`: that is what is wrong with it. (A later one may be the
+    rest of a value.)
+    """
     if isinstance(value, Mapping):
-        keys = [text.of(key) for key in value]
+        shown = [f"{_BY_SHAPE.mask(text.of(key))}={MASK}" for key in value]
     else:
-        parts = [part.partition("=") for part in text.of(value).split(separator) if part.strip()]
-        keys = [key.strip() if equals else "" for key, equals, _ in parts]
-    return text.cut(separator.join(f"{_BY_SHAPE.mask(key)}={MASK}" if key else MASK for key in keys), 200)
+        bare = bare and isinstance(value, str)
+        parts = [part.strip().partition("=") for part in text.of(value).split(separator) if part.strip()]
+        shown = [
+            _BY_SHAPE.mask(key) + (f"={MASK}" if equals else "")
+            if key and (equals or (bare and not n))
+            else MASK
+            for n, (key, equals, _) in enumerate(parts)
+        ]
+    return text.cut(separator.join(shown), 200)
 
 
 def _replace(match: re.Match[str]) -> str:

@@ -60,7 +60,7 @@ class Session:
         self._began = self._ticks = 0.0
         self._credential: Any = None
         self._stands_in = StandIn(self._notice, self._stand_in)
-        self._run = Whereabouts(os.environ, self._notice)
+        self.whereabouts = Whereabouts(os.environ, self._notice)
         self._directory = Path()
         self._owner = os.getpid()  # the process that speaks for the step
         self._failure = ""  # why the step failed, where no exception tells
@@ -91,14 +91,14 @@ class Session:
         default = Path("logs", "amllog") if identities.is_job(os.environ) else Path(".amllog")
         self._directory = (self.settings.directory or default).absolute()
         kind = assembly.metrics_of(self.settings, os.environ)
-        found = self._run.identity(self.settings, kind, self._directory.as_uri())
-        self.gate.real_run = self._run.real
+        found = self.whereabouts.identity(self.settings, kind, self._directory.as_uri())
+        self.gate.real_run = self.whereabouts.real
         if not found.in_job:
             os.environ.setdefault(identities.LOCAL_RUN, identities.local_mark(found))
         return found
 
     def _reach_run(self, seconds: float) -> Any:
-        self.gate.real_run = self._run.reach(seconds)
+        self.gate.real_run = self.whereabouts.reach(seconds)
         return self.gate.real_run
 
     def _compose(self) -> None:

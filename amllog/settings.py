@@ -121,8 +121,10 @@ def _unknown(name: str, value: object) -> Problem:
 
 def _shown(value: object, name: str = "") -> object:
     """A wrong value as the error shows it: short, and without a secret in it."""
-    if name in ("connection_string", "dimensions"):
-        return only_keys(value, ";" if name == "connection_string" else ",")
+    if name == "connection_string":
+        return only_keys(value, ";")
+    if name == "dimensions":
+        return only_keys(value, ",", bare=True)
     if isinstance(value, (int, float, type(None))):
         return value
     return Redactor().masked(Redactor().text_of(value), 200)

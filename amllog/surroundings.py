@@ -15,7 +15,9 @@ def build(environ: Mapping[str, str], properties: Mapping[str, str]) -> tuple[st
     """(build_url, build_version) from Azure DevOps, GitHub Actions, or git as the submitter saw it."""
     server, project = environ.get("SYSTEM_TEAMFOUNDATIONCOLLECTIONURI"), environ.get("SYSTEM_TEAMPROJECT")
     if environ.get("BUILD_BUILDID") and server and project:
-        url = f"{server.rstrip('/')}/{project}/_build/results?buildId={environ['BUILD_BUILDID']}"
+        from urllib.parse import quote  # here: `import amllog` must stay light
+
+        url = f"{server.rstrip('/')}/{quote(project)}/_build/results?buildId={environ['BUILD_BUILDID']}"
         return url, environ.get("BUILD_BUILDNUMBER") or environ["BUILD_BUILDID"]
     repository, run = environ.get("GITHUB_REPOSITORY"), environ.get("GITHUB_RUN_ID")
     if repository and run:

@@ -51,8 +51,8 @@ def connection_string(value: object) -> ConnectionString:
     endpoint = parts.get("ingestionendpoint") or _suffixed(parts) or _DEFAULT_ENDPOINT
     if not _GUID.fullmatch(key) or parts.get("authorization", "ikey").lower() != "ikey":
         raise ValueError("no instrumentation key")
-    if not endpoint.lower().startswith(("https://", "http://")):
-        raise ValueError("endpoint without https://")
+    if not re.match(r"https?://[^/?#]", endpoint, re.IGNORECASE):
+        raise ValueError("endpoint without https:// and a host")
     return ConnectionString(key, endpoint.rstrip("/"), parts.get("applicationid", ""))
 
 
@@ -95,7 +95,7 @@ def text(value: Any) -> str:
 
 def path(value: Any) -> Path:
     """A path, `~` expanded."""
-    if not isinstance(value, (str, Path)) or "\0" in str(value):
+    if not isinstance(value, (str, Path)) or not str(value).strip() or "\0" in str(value):
         raise TypeError("not a path")
     return Path(value).expanduser()
 

@@ -39,6 +39,11 @@ class Whereabouts:
         self._known = identities.discover(self._environ, host(self._known, url), settings, facts)
         return self._known
 
+    def guess(self, settings: Settings) -> Identity:
+        """The identity as the environment alone tells it, before setup(); a local run's id stays what it is here."""
+        self._known = identities.discover(self._environ, host(self._known), settings, RunFacts())
+        return self._known
+
     def reach(self, seconds: float) -> Any:
         """azureml's run, if run history answers within `seconds`; without it the environment's identity is used."""
         from amllog.outlets.run_metrics import azureml

@@ -254,7 +254,7 @@ def test_reprs() -> None:
         connection_string(given["connection_string"]), resolve(given, {}), Redactor((), [secret]), log, bound,
         session, session.gate, session.settings, session.identity, session._post, session._post.outlets,
         session.gate.redactor, session.gate.driver, amllog.status(), log.run, logging.getLogger().handlers,
-        session._capture, session._run, session._stands_in,
+        session._capture, session.whereabouts, session._stands_in,
     )  # fmt: skip
     for one in ours:
         assert secret not in repr(one) + str(one) and key not in repr(one) + str(one), type(one)
@@ -341,6 +341,12 @@ def test_no_text_keeps_the_search_busy(child: Any) -> None:
     """Texts made to keep a search busy are searched through like any other: ten seconds each would be hours here."""
     ran = child(f"STARTS, UNITS = {STARTS!r}, {UNITS!r}\n{SEARCHED}", timeout=400)
     assert ran.returncode == 0, ran.stderr
+
+
+def test_a_wrong_dimension_is_shown() -> None:
+    """A text that is no `key=value` at all holds no value to hide: it is what went wrong."""
+    with pytest.raises(amllog.ConfigError, match=r"'team:nlp,owner=\*\*\*'"):
+        amllog.setup(dimensions="team:nlp,owner=me")
 
 
 def test_wrong_settings() -> None:

@@ -46,6 +46,14 @@ def test_later_connection_string(azure: AzureOnThisMachine) -> None:
     assert [one["data"]["baseData"]["message"] for one in azure.envelopes] == ["first", "second"]
 
 
+def test_the_identity_before_setup_stays(tmp_path: Path) -> None:
+    """A script may read the id of its local run first, and name its outputs by it."""
+    first = amllog.identity()
+    assert amllog.identity() == first
+    amllog.setup(directory=tmp_path)
+    assert (amllog.identity().step_id, amllog.identity().operation_id) == (first.step_id, first.operation_id)
+
+
 def test_identity_stays() -> None:
     """A process outside Azure ML keeps its run id over several setups; the next life gets a new one."""
     before = amllog.setup() and amllog.identity().step_id

@@ -51,7 +51,7 @@ WRONG: dict[str, list[Any]] = {
     "driver_level": ["LOUD"],
     "insights_level": ["Level 5", {}],
     "driver_format": ["xml", 0],
-    "directory": ["a\0b", 7, "~nobody-of-this-name/x", b"x"],
+    "directory": ["a\0b", "", 7, "~nobody-of-this-name/x", b"x"],
     "run_type": [7, ["a"], b"x"],
     "build_url": [7], "build_version": [1.0], "step_name": [object()], "experiment_name": [()],
     "dimensions": ["team", "=x", ",=", {7: 1}, {"": 1}, 7, ["a=b"]],

@@ -32,6 +32,13 @@ def test_connection_string(given_as: str, endpoint: str) -> None:
     assert values.connection_string(found) is found
 
 
+@pytest.mark.parametrize("endpoint", ["nohost", "https://", "https:///v2", "ftp://host"])
+def test_an_endpoint_names_a_host(endpoint: str) -> None:
+    """An address that nothing could be sent to is told at setup(), not by records that wait for ever."""
+    with pytest.raises(ValueError, match="endpoint"):
+        values.connection_string(f"InstrumentationKey={KEY};IngestionEndpoint={endpoint}")
+
+
 @given(st.text())
 def test_any_connection_string(given_as: str) -> None:
     """Anything else is a ValueError."""

@@ -15,13 +15,12 @@ import hashlib
 import io
 import json
 import math
-import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from types import GeneratorType
 from typing import Any, NamedTuple, Union
 
 from amllog import stacks, text
-from amllog.errors import AmllogWarning, MetricError
+from amllog.errors import MetricError, warn
 from amllog.redaction import Redactor, brief
 
 MAX_NAME = 50
@@ -54,7 +53,7 @@ def metric_name(name: object) -> str:
         # Told, not raised: a long name at the end of a training must not cost its result.
         short = short_name(_BY_SHAPE.key(stripped)[0])
         told = f"run history takes {MAX_NAME} characters of a metric's name: {brief(stripped)} is {brief(short)} there"
-        warnings.warn(told, AmllogWarning, stacklevel=4)
+        warn(told)
     return text.cut(stripped, MAX_LONG_NAME)
 
 
@@ -132,10 +131,12 @@ def records(cells: Cells) -> Iterator[dict[str, Any]]:
 
 def labels(values: Mapping[Any, object]) -> Iterator[dict[str, str | None]]:
     """Tags or properties within the limits, in groups that fit a record; None stays: a tag without a value."""
+    if not isinstance(values, Mapping):
+        raise MetricError(f"tags and properties are a dict, got {type(values).__name__}")
     group: dict[str, str | None] = {}
     for key, value in values.items():
         name = text.printable(text.of(key))
-        if not name or len(name) > MAX_TAG_KEY:
+        if key is None or not name or len(name) > MAX_TAG_KEY:
             raise MetricError(
                 f"a tag's or property's key has 1 to {MAX_TAG_KEY} characters, got {brief(name)}"
             )

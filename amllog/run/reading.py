@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import os
 import shutil
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from amllog.errors import AmllogWarning
+from amllog.errors import warn
 from amllog.run.gate import Gate
 from amllog.run.memory import Memory
 
@@ -188,9 +187,7 @@ class Reads:
         if real is not None:
             return getattr(real, name)
         if name in ONLINE_ONLY:
-            return lambda *_, **__: warnings.warn(
-                f"{name} needs Azure ML: skipped", AmllogWarning, stacklevel=2
-            )
+            return lambda *_, **__: warn(f"{name} needs Azure ML: skipped")
         raise AttributeError(f"neither amllog's nor azureml's Run has {name!r}")
 
     def _real(self) -> Any:
@@ -213,8 +210,7 @@ class Reads:
         try:
             return question(real)
         except Exception as error:  # the service, or azureml itself: the step goes on, and is told
-            told = f"run history did not answer ({type(error).__name__}); this is what this process knows"
-            warnings.warn(told, AmllogWarning, stacklevel=4)
+            warn(f"run history did not answer ({type(error).__name__}); this is what this process knows")
             return otherwise
 
     def _copy(self, name: str, target: Path) -> None:
