@@ -349,6 +349,11 @@ def test_a_manifest_that_is_torn_loses_nothing(journal: Callable[..., Path]) -> 
     folder = path.parent / files.COMPACTED
     (folder / "_manifest.json").write_text("{")
     assert messages(connect(path.parent)) == ["one"]
+    with pytest.raises(
+        UsageError, match=r"_manifest\.json cannot be read"
+    ):  # it may stand for journals that are gone
+        compact(path.parent, idle=NOW)
+    (folder / "_manifest.json").unlink()
     compact(path.parent, idle=NOW)
     for one in filter(Path.is_dir, list(folder.iterdir())):
         shutil.rmtree(one)
@@ -402,3 +407,28 @@ def test_a_name_reads_no_record(journal: Callable[..., Path]) -> None:
     os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
     assert connect(path.parent).named(RUN[:3]) == RUN
     assert len(insights.logs("other")) == 0
+
+
+def test_one_compaction_at_a_time(journal: Callable[..., Path]) -> None:
+    """What another one left unfinished is removed; while it goes on, nobody else compacts."""
+    path = journal(log("one"))
+    folder = path.parent / files.COMPACTED
+    (folder / "parent_run_id=x").mkdir(parents=True)
+    (folder / "parent_run_id=x" / "_0.parquet").write_bytes(b"half")
+
+    def again(_done: int, _all: int) -> None:
+        with pytest.raises(UsageError, match="somebody else is compacting"):
+            compact(path.parent, idle=NOW)
+
+    assert compact(path.parent, idle=NOW, progress=again).outputs == 1
+    assert sorted(one.name for one in folder.rglob("_*")) == ["_lock", "_manifest.json"]
+    assert messages(connect(path.parent)) == ["one"]
+
+
+def test_what_cannot_be_written_is_told(journal: Callable[..., Path]) -> None:
+    """A run whose id is too long for a folder's name, say: nothing is left behind, and the journals are read."""
+    path = journal(log("one", parent_run_id="x" * 300))
+    with pytest.raises(UsageError, match=r"cannot be compacted: .*File name too long"):
+        compact(path.parent, idle=NOW)
+    assert not list(path.parent.rglob("*.parquet"))
+    assert messages(connect(path.parent)) == ["one"]
