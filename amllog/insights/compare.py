@@ -20,6 +20,7 @@ from amllog.insights.table import Column, Row, Table
 
 PARTS = ("steps", "metrics", "messages", "levels")
 _SIDES = ("first", "second")
+_TEXTS = ("first_text", "second_text")
 _MORE = 0.1  # of a step's or metric's first value: from here on it is told in the text
 _LISTED = 40
 Patterns = dict[tuple[str, str, str], list[Row]]  # by level, step name and pattern
@@ -30,7 +31,8 @@ class Comparison:
     """`first` and `second` are ids.
 
     `steps`: step_name, first_state, second_state, first, second (seconds; None: no such step, or without an end),
-    difference. `metrics`: step_name, name, first, second (last values), difference. `messages`: those of one run only:
+    difference. `metrics`: step_name, name, first, second (last values), difference, first_text, second_text (where a
+    metric is no number). `messages`: those of one run only:
     change (new: only in the second; gone: only in the first), level, step_name, pattern, records, message (one of
     them). `levels`: level, first, second (how many logs and exceptions), difference.
     """
@@ -80,7 +82,7 @@ def compare(questions: Records, first: str, second: str) -> Comparison:
         first,
         second,
         _steps(*steps),
-        _metrics(*(questions.last_metrics(run) for run in runs)),
+        _metrics(*(questions.last_values(run) for run in runs)),
         _new_and_gone(*(_by_pattern(table, ids) for table in counted)),
         _levels(*counted),
     )
@@ -98,12 +100,13 @@ def _steps(first: Table, second: Table) -> Table:
 
 
 def _metrics(first: Table, second: Table) -> Table:
-    columns = ("step_name", "name", *_SIDES, "difference")
-    kinds = ("text", "text", "real", "real", "real")
+    columns = ("step_name", "name", *_SIDES, "difference", *_TEXTS)
+    kinds = ("text", "text", "real", "real", "real", "text", "text")
     rows = []
     for (key, _nth), one, other in _paired(first, second, lambda row: (row["step_name"], row["name"])):
         values = [None if row is None else row["last_value"] for row in (one, other)]
-        rows.append((*key, *values, _difference(*values)))
+        texts = ["" if row is None else row["last_text"] for row in (one, other)]
+        rows.append((*key, *values, _difference(*values), *texts))
     return Table.of([Column(*pair) for pair in zip(columns, kinds)], rows)
 
 
@@ -169,11 +172,11 @@ def _told(title: str, table: Table) -> list[str]:
     """A table's rows; numbers that differ by a tenth or more are marked with their factor."""
     if not table:
         return []
-    names = [name for name in table.names if name not in (*_SIDES, "difference")]
+    names = [name for name in table.names if name not in (*_SIDES, *_TEXTS, "difference")]
     lines = [
         (
             *(wording.visible(str(row[name])) for name in names),
-            *(_number(row[side]) for side in _SIDES),
+            *(wording.visible(row.get(text, "")) or _number(row[side]) for side, text in zip(_SIDES, _TEXTS)),
             _change(row),
         )
         for row in table

@@ -15,14 +15,16 @@ from typing import TYPE_CHECKING, Any, TypedDict
 from amllog.errors import UsageError
 from amllog.insights.asking import SERVER_TIMEOUT_SECONDS, Asking
 from amllog.insights.correlation import Insights
+from amllog.insights.links import Portal
 from amllog.insights.local_store import LocalStore
 from amllog.insights.plain_store import PlainStore
 from amllog.insights.scope import VARIABLES, Scope, scope
 from amllog.insights.service_store import ServiceStore
-from amllog.insights.stores import Store
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
+
+ENDPOINT = "AMLLOG_QUERY_ENDPOINT"
 
 
 class Service(TypedDict, total=False):
@@ -57,14 +59,25 @@ def connect(
     variables = os.environ if environ is None else environ
     asked = scope_of(service, variables if not paths else {})
     if asked is None:
-        return Insights(local_store(places(paths, variables)))
+        store = local_store(places(paths, variables))
+        return Insights(
+            store, portal_of(variables.get(VARIABLES["resource_id"], ""), variables), store.journals
+        )
     if paths:
         raise UsageError(f"{asked} and {', '.join(map(str, paths))}: journals or the service, not both")
     seconds = service.get("server_timeout_seconds", SERVER_TIMEOUT_SECONDS)
-    return Insights(ServiceStore(Asking(asked, service.get("credential"), server_timeout_seconds=seconds)))
+    portal = portal_of(asked.id if asked.argument == "resource_id" else "", {ENDPOINT: asked.endpoint})
+    return Insights(
+        ServiceStore(Asking(asked, service.get("credential"), server_timeout_seconds=seconds)), portal
+    )
 
 
-def local_store(places: Sequence[Path]) -> Store:
+def portal_of(resource_id: str, environ: Mapping[str, str]) -> Portal | None:
+    """Where links into the portal lead; None where no resource is known. UsageError for an id that is none."""
+    return Portal.of(resource_id, environ.get(ENDPOINT, "")) if resource_id.strip() else None
+
+
+def local_store(places: Sequence[Path]) -> LocalStore | PlainStore:
     """The store over journals: DuckDB's where it is installed, else the one that needs nothing."""
     return LocalStore(places) if importlib.util.find_spec("duckdb") else PlainStore(places)
 
@@ -81,7 +94,7 @@ def scope_of(service: Service, environ: Mapping[str, str]) -> Scope | None:
     if len(given) > 1:
         both = ", ".join(f"{name} ({VARIABLES[name]})" for name in given)
         raise UsageError(f"{both}: give one of them")
-    endpoint = service.get("endpoint") or environ.get("AMLLOG_QUERY_ENDPOINT", "")
+    endpoint = service.get("endpoint") or environ.get(ENDPOINT, "")
     for name, value in given.items():
         return scope(name, value, endpoint=endpoint, dialect=service.get("dialect", ""))
     if service:

@@ -14,7 +14,6 @@ from amllog.insights import cells
 from amllog.insights.columns import DEPENDENCY, EVENT, EXCEPTION, METRIC, OWN, REQUEST, SEVERITIES, TRACE
 from amllog.insights.schema import TABLES
 
-JOURNAL = re.compile(r"\d{8}T\d{6}.*\.jsonl")
 _TABLES = {table.base_type: table for table in TABLES.values()}
 _NAMES = {
     name: number for number, name in enumerate(("verbose", "information", *map(str.lower, SEVERITIES[2:])))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
@@ -17,6 +18,7 @@ try:
 except ImportError:  # Windows has none
     fcntl = None  # type: ignore[assignment]  # the module or None
 
+JOURNAL = re.compile(r"\d{8}T\d{6}.*\.jsonl")  # as a journal's files are named
 COMPACTED = "compacted"  # the folder in a journal directory for compacted runs
 _HEAD_BYTES = 4096
 _COPIED_BYTES = 1024 * 1024

@@ -7,7 +7,6 @@ stand in them twice.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -22,7 +21,6 @@ from amllog.insights.sql import naive
 
 MANIFEST = "_manifest.json"  # readers of Parquet pass by what begins with _
 BATCHES = "batches"
-_JOURNAL = re.compile(r"\d{8}T\d{6}.*\.jsonl")
 
 
 class Selection(NamedTuple):
@@ -102,7 +100,7 @@ class Holdings:
 
 def _tells_torn(path: Path, entry: Entry, query: Query | None, now: datetime) -> bool:
     """Whether its torn lines concern the question. A file of others, with no record in it, has none."""
-    return _about(entry, query, now) if entry.parts else bool(_JOURNAL.fullmatch(path.name))
+    return _about(entry, query, now) if entry.parts else bool(files.JOURNAL.fullmatch(path.name))
 
 
 def _is_same(file: files.File | None, entry: Entry) -> bool:

@@ -28,6 +28,7 @@ TABLES = (
     "customEvents",
 )  # those that the view can begin with
 
+_KEPT = timedelta(days=90)  # how long Application Insights keeps records, unless it is told otherwise
 _RESOURCE = re.compile(
     r"/subscriptions/(?P<subscription>[\w-]+)/resourceGroups/(?P<group>[\w.() -]+)/providers/"
     r"(?P<type>Microsoft\.Insights/components|Microsoft\.OperationalInsights/workspaces)/(?P<name>[\w.() -]+)",
@@ -64,6 +65,33 @@ def resource(resource_id: str) -> Resource:
         )
     is_workspace = match["type"].lower().endswith("workspaces")
     return Resource(match[0], match["subscription"], match["group"], match["name"], is_workspace)
+
+
+class Portal(NamedTuple):
+    """A resource whose portal is known: of Application Insights, or of a workspace."""
+
+    resource: Resource
+    host: str = PORTAL
+
+    @classmethod
+    def of(cls, resource_id: str, endpoint: str = "") -> Portal:
+        """By the resource's id and the address at which it is asked: each cloud has a portal of its own."""
+        domain = (urlsplit(endpoint).hostname or "").rpartition(".")[2]
+        return cls(resource(resource_id), PORTALS[{"us": "government", "cn": "china"}.get(domain, "public")])
+
+    def logs(self, kql: str, since: datetime | timedelta | None = None, until: datetime | None = None) -> str:
+        """The Logs blade with a query that says its own time; without any, over the last 90 days."""
+        last = since if isinstance(since, timedelta) else _KEPT
+        begin = since if isinstance(since, datetime) else None
+        return logs(self.resource.id, kql, last=last, since=begin, until=until, portal=self.host)
+
+    def transaction(self, item_id: str, timestamp: datetime, table: str) -> str:
+        """The end-to-end transaction that begins with one item."""
+        return transaction(self.resource.id, item_id, timestamp, table=table, portal=self.host)
+
+    def operation(self, operation_id: str) -> str:
+        """All that is known of one operation, in Logs."""
+        return operation(self.resource.id, operation_id, portal=self.host)
 
 
 def logs(
@@ -132,7 +160,7 @@ def operation(resource_id: str, operation_id: str, *, tenant: str = "", portal: 
     else:
         tables, column, time = ", ".join(TABLES), "operation_Id", "timestamp"
     text = f"union {tables}\n| where {column} == {kql.literal(operation_id)}\n| order by {time} asc"
-    return logs(resource_id, text, last=timedelta(days=90), tenant=tenant, portal=portal)
+    return logs(resource_id, text, last=_KEPT, tenant=tenant, portal=portal)
 
 
 def run(row: Mapping[str, object], *, step_id: str = "") -> str:

@@ -14,9 +14,10 @@ from itertools import accumulate
 from pathlib import Path
 
 from amllog.insights import outline, relation, sql
+from amllog.insights.columns import EVERY
 from amllog.insights.engine import Answer, Engine
 from amllog.insights.holdings import Holdings, Selection
-from amllog.insights.query import Query
+from amllog.insights.query import Equals, Query
 from amllog.insights.stores import answered
 from amllog.insights.table import Column, Table
 
@@ -42,6 +43,11 @@ class LocalStore:
         if found is None or len(found.rows) < (query.limit or 0):
             found = self._run(asked, selection)
         return answered(query, found.rows, notes=_notes(selection), sql=asked.text)
+
+    def journals(self, run: str) -> list[Path]:
+        """The journal files that hold records of a run or step."""
+        about = Query(EVERY, ("timestamp",), conditions=(Equals(("parent_run_id", "step_id"), (run,)),))
+        return self._holdings.select(about, datetime.now(timezone.utc)).journals
 
     def query(self, kql: str) -> Table:
         """The rows of free KQL over everything; UsageError if the local engine cannot run it."""

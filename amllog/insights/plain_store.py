@@ -16,6 +16,7 @@ from amllog import record
 from amllog.errors import UsageError
 from amllog.insights import envelopes, files
 from amllog.insights.columns import UNSAID
+from amllog.insights.holdings import Batch
 from amllog.insights.query import (
     AtLeast,
     Condition,
@@ -41,10 +42,12 @@ Row = dict[str, Any]
 
 
 class Held(NamedTuple):
-    """What the files hold: each record as `envelopes.Record`, and how many lines are none."""
+    """What the files hold: each record as `envelopes.Record`, how many lines are none, and why a file could not be
+    read at all."""
 
     records: list[envelopes.Record]
     torn: int
+    unread: tuple[str, ...] = ()
 
 
 class PlainStore:
@@ -79,7 +82,14 @@ class PlainStore:
                 _sort(rows, name[falls:], falls=falls)
         names = [column.name for column in columns_of(query)]
         told = [[row[name] for name in names] for row in rows[: query.limit]]
-        return answered(query, told, notes=_notes(held.torn))
+        return answered(query, told, notes=_notes(held, self._only_compacted()))
+
+    def journals(self, run: str) -> list[Path]:
+        """The journal files that hold records of a run or step."""
+        self._held()
+        names = ("parent_run_id", "step_id")
+        return [file.path for file, held in self._read.items()
+                if any(one.values[name] == run for one in held.records for name in names)]  # fmt: skip
 
     def query(self, kql: str) -> Table:
         """UsageError: what runs KQL on journals is not installed."""
@@ -88,32 +98,52 @@ class PlainStore:
     def _held(self) -> Held:
         """What all files hold; a file is read again when it has changed. A record in two files counts once."""
         there = files.find(self._places)
-        self._read = {file: self._read.get(file) or _read(file.path) for file in there}
+        known = {file: held for file, held in self._read.items() if not held.unread}
+        self._read = {file: known.get(file) or _read(file.path) for file in there}
         records: dict[object, envelopes.Record] = {}
         for file in there:
             for one in self._read[file].records:
                 records.setdefault(one.values["record_id"] or (file.path, len(records)), one)
-        return Held(list(records.values()), sum(self._read[file].torn for file in there))
+        unread = tuple(reason for file in there for reason in self._read[file].unread)
+        return Held(list(records.values()), sum(self._read[file].torn for file in there), unread)
+
+    def _only_compacted(self) -> int:
+        """How many records stand in compacted runs whose journal files are gone: Parquet is not for this store."""
+        sources = (
+            (folder.parent / one.name, one.entry)
+            for folder in files.folders(self._places)
+            for batch in Batch.read(folder)
+            for one in batch.sources
+        )
+        gone = {path: entry for path, entry in sources if not path.exists()}
+        return sum(part.records for entry in gone.values() for part in entry.parts)
 
 
 def _read(path: Path) -> Held:
     found, torn = [], 0
-    journal = bool(envelopes.JOURNAL.fullmatch(path.name))
-    with path.open("rb") as file:
-        for line in filter(bytes.strip, file):
-            one = envelopes.record_of(record.decode(line))
-            torn += one is None
-            found += [one] if one else []
+    journal = bool(files.JOURNAL.fullmatch(path.name))
+    try:
+        with path.open("rb") as file:
+            for line in filter(bytes.strip, file):
+                one = envelopes.record_of(record.decode(line))
+                torn += one is None
+                found += [one] if one else []
+    except OSError as error:
+        return Held([], 0, (str(error),))
     return Held(found, torn if found or journal else 0)
 
 
-def _notes(torn: int) -> tuple[str, ...]:
-    lines = "1 line" if torn == 1 else f"{torn} lines"
-    return (
-        (f"{lines} could not be read and left out (torn by a kill, or being written right now)",)
-        if torn
-        else ()
-    )
+def _notes(held: Held, compacted: int) -> tuple[str, ...]:
+    notes = [f"not read: {reason}" for reason in held.unread]
+    if held.torn:
+        lines = "1 line" if held.torn == 1 else f"{held.torn} lines"
+        notes.append(f"{lines} could not be read and left out (torn by a kill, or being written right now)")
+    if compacted:
+        records = "1 record" if compacted == 1 else f"{compacted} records"
+        notes.append(
+            f"{records} of compacted runs left out, which only DuckDB reads: pip install 'amllog[insights]'"
+        )
+    return tuple(notes)
 
 
 def _value(one: envelopes.Record, column: str | Dimension) -> Any:
@@ -143,7 +173,10 @@ def _sort_records(records: list[envelopes.Record], order: Sequence[str]) -> None
         )
 
 
-def _sort(rows: list[Row], column: str, *, falls: bool) -> None:
+def _sort(rows: list[Row], name: str) -> None:
+    """`-` before a name: falling; unless the column is a dimension that is called so."""
+    falls = name[0] == "-" and not any(name in row for row in rows[:1])
+    column = name[1:] if falls else name
     rows.sort(key=lambda row: (row[column] is not None, row[column] or _least(row[column])), reverse=falls)
 
 

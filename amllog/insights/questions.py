@@ -6,19 +6,22 @@ takes what `narrow.Narrow` says; `run`, where it is the first argument, is the i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from amllog.errors import UsageError
 from amllog.insights import columns, unfolding
 from amllog.insights.columns import DEPENDENCY, EVENT, EVERY, EXCEPTION, METRIC, REQUEST, TRACE
+from amllog.insights.links import Portal
 from amllog.insights.narrow import Narrow, narrowed, texts
 from amllog.insights.query import AtLeast, Condition, Dimension, Equals, Holds, Query, State, Summary, Total
 from amllog.insights.stores import Store
 from amllog.insights.table import Table
 
 if TYPE_CHECKING:
-    from typing_extensions import Unpack
+    from typing_extensions import Self, Unpack
 
 LOG = ("timestamp", "level", "step_name", "message", "itemType", "type", "stack", "logger", "step_id",
        "parent_run_id", "operation_Id", "operation_ParentId", "dimensions")  # fmt: skip
@@ -60,8 +63,20 @@ _SUMMED = ("timestamp", "parent_run_id", "step_id", "step_name", "experiment_nam
 class Questions:
     """Every question, over any store."""
 
-    def __init__(self, store: Store) -> None:
-        self.store = store
+    def __init__(
+        self, store: Store, portal: Portal | None = None, journals: Callable[[str], list[Path]] | None = None
+    ) -> None:
+        """`portal`: where the same can be asked; `journals`: the journal files that hold records of a run or step."""
+        self.store, self.portal, self.journals = store, portal, journals
+
+    def over(self, store: Store) -> Self:
+        """The same, answered by another store."""
+        return type(self)(store, self.portal, self.journals)
+
+    def query(self, kql: str) -> Table:
+        """The rows of free KQL: sent as it is to the service, run by duckdb-kql over journals."""
+        found = self.store.query(kql)
+        return replace(found, portal_link=self.portal.logs(kql)) if self.portal else found
 
     def runs(self, **narrow: Unpack[Narrow]) -> Table:
         """One row per pipeline run, the earliest first: parent_run_id, state (failed; open: a step began and has not
@@ -159,7 +174,11 @@ class Questions:
         limit = rest.get("limit")
         if limit is not None and (not isinstance(limit, int) or limit < 1):
             raise UsageError(f"limit={limit!r}: a whole number, at least 1")
-        return self.store.answer(Query(tables, asked, since, until, (*conditions, *own), **rest))
+        found = self.store.answer(Query(tables, asked, since, until, (*conditions, *own), **rest))
+        if self.portal is None:
+            return found
+        text = found.kql_workspace if self.portal.resource.is_workspace else found.kql
+        return replace(found, portal_link=self.portal.logs(text, since, until))
 
 
 def _in_time(newest_first: bool) -> tuple[str, ...]:

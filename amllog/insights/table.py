@@ -40,7 +40,8 @@ class Table:
     """Rows as dicts in the order that was asked for; `notes` tell what the rows alone do not.
 
     `kql` and `kql_workspace` are the question in KQL, for the table names of an Application Insights resource and of
-    a Log Analytics workspace; `sql` is the question for DuckDB. Each is "" where there is none.
+    a Log Analytics workspace; `sql` is the question for DuckDB. Each is "" where there is none. `portal_link` opens the
+    portal's Logs with that KQL; None where no resource is known (AMLLOG_RESOURCE_ID, or `connect(resource_id=…)`).
     """
 
     columns: tuple[Column, ...]
@@ -49,6 +50,7 @@ class Table:
     kql: str = field(default="", compare=False)
     kql_workspace: str = field(default="", compare=False)
     sql: str = field(default="", compare=False)
+    portal_link: str | None = field(default=None, compare=False)
 
     @classmethod
     def of(cls, columns: Sequence[Column], rows: Iterable[Sequence[Any]], **said: Any) -> Table:

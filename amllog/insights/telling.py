@@ -5,16 +5,18 @@ In: the questions over any store, a run's or step's whole id. Out: a `Story`.
 
 from __future__ import annotations
 
-import shlex
+from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 
 from amllog.errors import UsageError
-from amllog.insights import wording
+from amllog.insights import leads, unsent, wording
 from amllog.insights.records import Records
 from amllog.insights.story import Story, name_of
 from amllog.insights.table import Column, Row, Table
 
 BEFORE, AFTER, ELSEWHERE = 8, 3, 6  # records around the failure: before it, after it, of other steps
+LAST_WORDS = 3  # of a step that never ended
 UNCAUGHT = "amllog.uncaught"  # the logger of exceptions that nobody caught
 _LOOKED_AT = 100  # errors of the failed step, the latest first
 _TICK = timedelta(microseconds=1)
@@ -26,21 +28,24 @@ def tell(questions: Records, run: str) -> Story:
     if not run or not steps:
         raise UsageError(f"nothing is known of {run}" if run else "a story is of one run: name it")
     failure, moment = _failure(questions, run, steps)
-    lost = next((row for row in steps if row["state"] == "open"), None)
-    if failure is None and lost is not None:
-        moment = lost["last_seen"]
-    told = failure or lost
+    lost = [row for row in steps if row["state"] == "open"]
+    if failure is None and lost:
+        moment = lost[0]["last_seen"]
+    told = failure or next(iter(lost), None)
     around = (
-        _around(questions, run, told["step_id"], moment) if told and moment else questions.logs(run, limit=1)
+        _around(questions, run, told["step_id"], moment, lost)
+        if told and moment
+        else questions.logs(run, limit=1)
     )
     ends = [_end(row) for row in steps]
     began, state = steps[0]["began"], _state(steps)
     seconds = (max(ends) - began).total_seconds()
-    parent = steps[0]["parent_run_id"]
+    before = _before(questions, steps)
     return Story(
         run, state, steps[0]["experiment_name"], began, seconds, steps, failure,
-        _span(questions, run, failure), _marked(around, told), questions.last_metrics(run),
-        tuple(_missing(questions, steps, around)), tuple(_next(questions, run, parent, steps, failure, around)),
+        _span(questions, run, failure), _marked(around, told), _in_order(questions.last_values(run), steps),
+        tuple(_missing(questions, run, steps, around, before)),
+        tuple(leads.lines(questions, run, steps, told, before, around)),
         sum(row["errors"] for row in steps),
     )  # fmt: skip
 
@@ -60,13 +65,18 @@ def _failure(questions: Records, run: str, steps: Table) -> tuple[Row | None, da
     return (said[0], said[0]["timestamp"]) if said else (None, None)
 
 
-def _around(questions: Records, run: str, step_id: str, moment: datetime) -> Table:
-    """Logs of that step before and after the moment, and warnings of other steps before it, in time order."""
+def _around(questions: Records, run: str, step_id: str, moment: datetime, lost: list[Row]) -> Table:
+    """Logs of that step before and after the moment, and of others before it their warnings and, of those that never
+    ended, their last words; in time order."""
     until = moment + _TICK
     before = questions.logs(run, step_id=step_id, until=until, limit=BEFORE + 1, newest_first=True)
     after = questions.logs(run, step_id=step_id, since=until, limit=AFTER)
     warned = questions.logs(run, level="WARNING", until=until, limit=100, newest_first=True)
     others = [row for row in warned if row["step_id"] != step_id][:ELSEWHERE]
+    for step in lost:
+        if step["step_id"] != step_id and step["began"] < moment:
+            last = questions.logs(step_id=step["step_id"], until=until, limit=LAST_WORDS, newest_first=True)
+            others += [row for row in last if row not in others]
     rows = sorted((*reversed(before.rows), *after.rows, *others), key=lambda row: row["timestamp"])
     return Table(before.columns, tuple(rows), before.notes)
 
@@ -89,44 +99,55 @@ def _span(questions: Records, run: str, failure: Row | None) -> Row | None:
     return {**found[0], "message": found[0]["name"], "itemType": "dependency"} if found else None
 
 
-def _missing(questions: Records, steps: Table, around: Table) -> list[str]:
-    found = []
-    now = datetime.now(timezone.utc)
+def _missing(questions: Records, run: str, steps: Table, around: Table, before: Row | None) -> Iterator[str]:
+    """Steps that never ended, steps that did not begin though they did before, records that are not all there."""
     for row in steps:
-        if row["state"] != "open":
-            continue
-        name, last = name_of(row), row["last_seen"]
-        latest = questions.records(step_id=row["step_id"], since=last).rows[-1:]
-        words = f': "{wording.said(latest[0]).splitlines()[0]}"' if latest else ""
-        ago = wording.span(max(0.0, (now - last).total_seconds()))
-        found.append(
-            f"step {name} began at {wording.clock(row['began'])} and has not ended: it was killed, or is still "
-            f"running. It last spoke at {wording.clock(last)}, {ago} ago{words}"
-        )
+        if row["state"] == "open":
+            yield _lost(questions, row, steps)
+    if before is not None and run == steps[0]["parent_run_id"] and _state(steps) != "done":
+        known = {row["step_name"] for row in steps}
+        earlier = questions.steps(before["parent_run_id"])
+        absent = dict.fromkeys(name_of(row) for row in earlier if row["step_name"] not in known)
+        if absent:
+            run_before = before["parent_run_id"]
+            yield f"steps of the run before it ({run_before}) that have not begun here: {', '.join(absent)}"
+    if questions.journals is not None:
+        yield from unsent.told(questions.journals(run))
     notes = dict.fromkeys((*steps.notes, *around.notes))
-    return [*found, *(note for note in notes if not note.startswith(("the limit of", "no time was given")))]
+    yield from (note for note in notes if not note.startswith(("the limit of", "no time was given")))
 
 
-def _next(
-    questions: Records, run: str, parent: str, steps: Table, failure: Row | None, around: Table
-) -> list[str]:
-    """Commands with their reasons, and the run's page."""
-    found = []
-    if failure is not None:
-        found.append(
-            f"amllog logs {run} --step-name {shlex.quote(failure['step_name'])}   every line of the step that failed"
-        )
-    found.append(f"amllog timeline {run}   what lies within what")
+def _lost(questions: Records, row: Row, steps: Table) -> str:
+    last = row["last_seen"]
+    latest = questions.records(step_id=row["step_id"], since=last).rows[-1:]
+    words = f': "{wording.said(latest[0]).splitlines()[0]}"' if latest else ""
+    ago = wording.span(max(0.0, (datetime.now(timezone.utc) - last).total_seconds()))
+    found = f"step {name_of(row)} began at {wording.clock(row['began'])} and has not ended: "
+    found += (
+        "it was killed, or is still running"
+        if questions.journals is None
+        else unsent.writer(questions.journals(row["step_id"]))
+    )
+    found += f". It last spoke at {wording.clock(last)}, {ago} ago{words}"
+    after = [f"{name_of(one)} ({one['state']})" for one in steps if one["began"] >= last]
+    return f"{found}. After that began: {', '.join(after)}" if after else found
+
+
+def _in_order(metrics: Table, steps: Table) -> Table:
+    """Those of the first step first."""
+    order = {row["step_id"]: at for at, row in enumerate(steps)}
+    return replace(
+        metrics, rows=tuple(sorted(metrics, key=lambda row: order.get(row["step_id"], len(order))))
+    )
+
+
+def _before(questions: Records, steps: Table) -> Row | None:
+    """The run of the same experiment before this one: the last that was good, else the last."""
     experiment = steps[0]["experiment_name"]
-    before = questions.runs(experiment_name=experiment, until=steps[0]["began"]) if experiment else ()
-    others = [row for row in before if row["parent_run_id"] != parent]
+    found = questions.runs(experiment_name=experiment, until=steps[0]["began"]) if experiment else ()
+    others = [row for row in found if row["parent_run_id"] != steps[0]["parent_run_id"]]
     good = [row for row in others if row["state"] == "done"] or others
-    if good:
-        found.append(
-            f"amllog compare {good[-1]['parent_run_id']} {parent}   with the run before it ({good[-1]['state']})"
-        )
-    urls = [row["dimensions"].get("run_url", "") for row in ([failure] if failure else []) + list(around)]
-    return found + [url for url in dict.fromkeys(urls) if url.startswith("http")][:1]
+    return good[-1] if good else None
 
 
 def _state(steps: Table) -> str:

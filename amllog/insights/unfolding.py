@@ -39,6 +39,13 @@ def unfolded(found: Table, names: Sequence[str] = ()) -> Table:
     return replace(found, rows=kept)
 
 
+def text(row: Row) -> str:
+    """The last text in a record in which no number is; "" where there is none."""
+    data = _data(row["dimensions"])
+    found = [cell for values in data["rows"] for cell in values if isinstance(cell, str)] if data else []
+    return found[-1] if found else ""
+
+
 def _rows(row: Row, counted: dict[tuple[str, ...], int]) -> Iterator[tuple[str, Row]]:
     """A row as it is, or what is folded in it; each with the name of its record."""
     name, data = row["name"], _data(row["dimensions"])

@@ -49,7 +49,7 @@ def span(seconds: float | None) -> str:
     if seconds is None:
         return "?"
     if seconds < 60:
-        return f"{seconds:.3f} s" if seconds < 1 else f"{seconds:.1f} s"
+        return f"{seconds:.1f} s" if seconds >= 1 else f"{seconds:.3f} s" if seconds >= 0.001 else "<1 ms"
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s"
@@ -79,7 +79,7 @@ def own(dimensions: Mapping[str, str], kind: str = "log") -> dict[str, str]:
 
 def pairs(dimensions: Mapping[str, str], kind: str = "log") -> str:
     """Its own dimensions, `key=value` each."""
-    return "".join(f"  {visible(key)}={_quoted(value)}" for key, value in own(dimensions, kind).items())
+    return "".join(f"  {visible(key)}={quoted(value)}" for key, value in own(dimensions, kind).items())
 
 
 def said(row: Mapping[str, Any]) -> str:
@@ -132,7 +132,8 @@ def _outcome(row: Mapping[str, Any]) -> str:
     return f"done{after}"
 
 
-def _quoted(value: str) -> str:
+def quoted(value: str) -> str:
+    """A text as it stands after `key=`: in quotes where it would not end where it ends."""
     if value and not any(character in value for character in " \t\n\r\"'="):
         return visible(value)
     return visible(json.dumps(value, ensure_ascii=False))

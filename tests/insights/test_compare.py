@@ -104,7 +104,7 @@ def test_two_runs(journal: Callable[..., Path]) -> None:
         ("train", "done", "done", 5.0, 8.0, 3.0), ("score", "done", "", 5.0, None, None),
     ]  # fmt: skip
     assert [tuple(row.values()) for row in found.metrics] == [
-        ("train", "acc", 0.7, None, None), ("train", "loss", 0.5, 0.25, -0.25),
+        ("train", "acc", 0.7, None, None, "", ""), ("train", "loss", 0.5, 0.25, -0.25, "", ""),
     ]  # fmt: skip
     assert [tuple(row.values())[:5] for row in found.messages] == [
         ("new", "ERROR", "train", "it broke in #: ValueError: no", 2), ("gone", "WARNING", "train", "only then", 1),
@@ -145,6 +145,40 @@ def test_what_a_step_said_that_did_not_run_is_not_listed(journal: Callable[..., 
         text
         == ": 3\n  WARNING  score: odd\n  INFO     train: gone\n  1 of steps that the second run has not: score"
     )
+
+
+def folded(name: str, columns: str, rows: str, time: str = "2026-11-22T10:00:00Z", **own: Any) -> Any:
+    """A list, a row or a table of `log.run`."""
+    data = f'{{"columns": {columns}, "rows": {rows}}}'
+    return envelope("EventData", {"name": name}, time, run_metric="row", run_metric_data=data, **own)
+
+
+def test_metrics_of_several_numbers_and_of_none(journal: Callable[..., Path]) -> None:
+    """Of a list and of each column of a row the last number, however often it was logged; of a text the text."""
+    later = "2026-11-22T11:00:00Z"
+    first: dict[str, Any] = {"parent_run_id": "r1", "step_id": "a"}
+    second: dict[str, Any] = {"parent_run_id": "r2", "step_id": "b", "time": "2026-11-23T10:00:00Z"}
+    path = journal(
+        folded("folds", '{"folds": "double"}', "[[0.1], [0.3]]", **first),
+        folded("eval", '{"f1": "double", "of": "string"}', '[[0.5, "x"]]', later, **first),
+        folded("eval", '{"f1": "double", "of": "string"}', '[[0.4, "x"]]', **first),
+        folded("best", '{"best": "string"}', '[["adam w"]]', **first),
+        folded("folds", '{"folds": "double"}', "[[0.2], [0.4]]", **second),
+        folded("best", '{"best": "string"}', '[["sgd"]]', **second),
+    )  # fmt: skip
+    insights = Insights(PlainStore([path]))
+    values = {
+        row["name"]: (row["records"], row["last_value"], row["last_text"])
+        for row in insights.last_values("r1")
+    }
+    assert values == {"folds": (2, 0.3, ""), "eval.f1": (2, 0.5, ""), "best": (1, None, "adam w")}
+    found = insights.compare("r1", "r2")
+    assert [tuple(row.values())[1:] for row in found.metrics] == [
+        ("best", None, None, None, "adam w", "sgd"), ("eval.f1", 0.5, None, None, "", ""),
+        ("folds", 0.3, 0.4, 0.4 - 0.3, "", ""),
+    ]  # fmt: skip
+    assert re.search(r"best +adam w +sgd\n", found.text)
+    assert 'best="adam w", eval.f1=0.5, folds=0.3' in insights.story("r1").text
 
 
 def test_it_reads_well(journal: Callable[..., Path]) -> None:

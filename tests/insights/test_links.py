@@ -5,13 +5,19 @@ from __future__ import annotations
 import base64
 import gzip
 import json
+from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
+from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import pytest
 
 from amllog.errors import UsageError
-from amllog.insights import links
+from amllog.insights import connect, links
+from amllog.insights.questions import Questions
+from amllog.insights.stores import Unasked
+
+from .conftest import log  # isort: skip
 
 ID = "/subscriptions/5ad0/resourceGroups/my rg/providers/microsoft.insights/components/my-ai"
 WORKSPACE = "/subscriptions/5ad0/resourceGroups/rg/providers/Microsoft.OperationalInsights/workspaces/w"
@@ -120,3 +126,34 @@ def test_what_is_no_link(ask, said: str) -> None:
     with pytest.raises(UsageError) as caught:
         ask()
     assert said in str(caught.value)
+
+
+def test_every_answer_has_its_link() -> None:
+    """Its KQL in the resource's own names, over the time that it asks for; none without a resource."""
+    assert Questions(Unasked()).errors().portal_link is None
+    for resource, name in ((ID, "kql"), (WORKSPACE, "kql_workspace")):
+        questions = Questions(Unasked(), links.Portal.of(resource))
+        table = questions.errors(last="2d", run_type="training")
+        assert table.portal_link is not None and questions.errors().portal_link is not None
+        assert query(table.portal_link) == getattr(table, name)
+        assert parts(table.portal_link)["timespan"] == "P2D"
+        assert parts(questions.errors().portal_link)["timespan"] == "P90D"
+    since = questions.logs(since=NOON, until=NOON + timedelta(hours=1))
+    assert since.portal_link is not None
+    assert parts(since.portal_link)["timespan"] == "2026-11-22T12:00:00.123Z/2026-11-22T13:00:00.123Z"
+
+
+def test_each_cloud_has_its_portal() -> None:
+    """By the address at which it is asked; an id that is none is told."""
+    for endpoint, host in (("", "azure.com"), ("https://api.loganalytics.us", "azure.us"),
+                           ("https://api.loganalytics.azure.cn", "azure.cn")):  # fmt: skip
+        assert links.Portal.of(ID, endpoint).logs("traces").startswith(f"https://portal.{host}/#/blade/")
+    with pytest.raises(UsageError, match="resource_id='x'"):
+        links.Portal.of("x")
+
+
+def test_free_kql_has_its_link(journal: Callable[..., Path]) -> None:
+    """As it was given."""
+    asked = pytest.importorskip("duckdb_kql") and "traces | count"
+    found = connect(journal(log("x")), environ={"AMLLOG_RESOURCE_ID": ID}).query(asked)
+    assert len(found) == 1 and found.portal_link is not None and query(found.portal_link) == asked

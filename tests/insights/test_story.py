@@ -69,7 +69,7 @@ def test_a_step_that_failed(pipeline: Callable[[str], Insights]) -> None:
         ("slow prepare", True), ("began", False), ("slow train", False), ("Uncaught exception", False),
     ]  # fmt: skip
     assert [(row["step_name"], row["last_value"]) for row in story.metrics] == [
-        ("prepare", 0.5), ("publish", 0.5), ("train", 0.5),
+        ("prepare", 0.5), ("train", 0.5), ("publish", 0.5),
     ]  # fmt: skip
     assert story.missing == ()
     assert "amllog logs r1 --step-name train" in story.next[0]
@@ -90,8 +90,8 @@ def test_a_step_that_was_killed(pipeline: Callable[[str], Insights]) -> None:
     assert (story.state, story.failure) == ("open", None)
     assert [row["state"] for row in story.steps] == ["done", "open", "done"]
     (said,) = story.missing
-    assert re.match(r"step train began at \S+ and has not ended: it was killed, or is still running\.", said)
-    assert said.endswith('ago: "slow train"')
+    assert re.match(r"step train began at \S+ and has not ended: it was killed \(no process", said)
+    assert said.endswith('ago: "slow train". After that began: publish (done)')
     assert [(row["message"], row["elsewhere"]) for row in story.around][-1] == ("slow train", False)
     assert "its last lines" in story.text and "no end" in story.text
     tree = insights.tree("r1").text
@@ -157,3 +157,66 @@ def test_a_story_is_of_one_run(journal: Callable[..., Path]) -> None:
     """Not of all."""
     with pytest.raises(UsageError, match="name it"):
         Insights(PlainStore([journal(log("x"))])).story("all")
+
+
+def test_what_has_not_been_sent(child: Any, tmp_path: Path) -> None:
+    """Nobody answered: what waits is told with the command that sends it."""
+    to = "InstrumentationKey=00000000-0000-0000-0000-0000000010ca;IngestionEndpoint=https://127.0.0.1:9/"
+    env = {"AMLLOG_DIR": str(tmp_path / "j"), "APPLICATIONINSIGHTS_CONNECTION_STRING": to}
+    ran = child("import amllog; amllog.setup(metrics='none', grace_seconds=0.1).info('kept')", env=env)
+    assert ran.returncode == 0, ran.stderr
+    story = connect(tmp_path).story()
+    where = tmp_path / "j"
+    assert story.missing == (
+        f"not sent yet: 2 records for app_insights, in {where} (amllog deliver {where})",
+    )
+
+
+def test_a_step_that_is_still_running(child: Any, tmp_path: Path) -> None:
+    """Its journal is held by a living process: it was not killed."""
+    process = run_of(child, tmp_path, "train", KILLED)
+    while "ready" not in process.stdout.readline():
+        assert process.poll() is None
+    assert "has not ended: it is still running (a process" in connect(tmp_path).story().missing[0]
+    process.kill()
+    process.wait(60)
+
+
+def test_what_followed_from_a_step_that_was_killed(journal: Callable[..., Path]) -> None:
+    """The next one failed: the last words of the killed one stand before that, and what did not begin is told."""
+    before: dict[str, Any] = {"parent_run_id": "r0", "experiment_name": "e", "time": "2026-11-21T10:00:00Z"}
+    now: dict[str, Any] = {"experiment_name": "e"}
+    at = "2026-11-22T10:00:{:02}Z"
+    path = journal(
+        *(step(name, step_id=f"r0-{name}", step_name=name, **before) for name in ("train", "score", "publish")),
+        *(log(f"epoch {number}", 1, at.format(number), step_id="s1", **now) for number in range(6)),
+        step("score", success=False, time=at.format(20), step_id="s2", step_name="score", **now),
+        failure("no model", at.format(21), step_id="s2", step_name="score", **now),
+    )  # fmt: skip
+    story = Insights(PlainStore([path])).story(RUN)
+    assert story.state == "failed" and story.failure is not None and story.failure["message"] == "no model"
+    assert [row["message"] for row in story.around] == ["epoch 3", "epoch 4", "epoch 5", "no model"]
+    assert story.missing[0].endswith('"epoch 5". After that began: score (failed)')
+    assert story.missing[1] == "steps of the run before it (r0) that have not begun here: publish"
+
+
+def test_what_was_refused(journal: Callable[..., Path]) -> None:
+    """By the files beside the journal; where they say that all has arrived, nothing is missing."""
+    path = journal(step("train"), log("x"))
+    entry = {"outlet": "app_insights", "to": path.stat().st_size, "delivered": 1, "refused": {"too old": 1}}
+    path.with_suffix(".ack").write_text(json.dumps(entry) + "\n", encoding="utf-8")
+    insights = connect(path.parent)
+    assert insights.story().missing == ("refused by app_insights: 1 record: too old",)
+    path.with_suffix(".ack").write_text(json.dumps({**entry, "refused": {}}) + "\n", encoding="utf-8")
+    assert insights.story().missing == ()
+
+
+def test_links_into_the_portal(journal: Callable[..., Path]) -> None:
+    """Where a resource is known: the lines of the step that failed, and all of its operation."""
+    path = journal(step("train", success=False), failure("no"))
+    component = "/subscriptions/s/resourceGroups/g/providers/microsoft.insights/components/ai"
+    assert not any("portal" in line for line in connect(path, environ={}).story().next)
+    insights = connect(path, environ={"AMLLOG_RESOURCE_ID": component})
+    lines, operation = (line for line in insights.story().next if "portal" in line)
+    assert lines.startswith("every line of that step, in the portal: https://portal.azure.com/#/blade/")
+    assert operation.startswith("all of its operation, in the portal: https://portal.azure.com/#/blade/")
