@@ -173,10 +173,7 @@ def _sort_records(records: list[envelopes.Record], order: Sequence[str]) -> None
         )
 
 
-def _sort(rows: list[Row], name: str) -> None:
-    """`-` before a name: falling; unless the column is a dimension that is called so."""
-    falls = name[0] == "-" and not any(name in row for row in rows[:1])
-    column = name[1:] if falls else name
+def _sort(rows: list[Row], column: str, *, falls: bool) -> None:
     rows.sort(key=lambda row: (row[column] is not None, row[column] or _least(row[column])), reverse=falls)
 
 

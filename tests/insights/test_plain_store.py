@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -107,3 +109,31 @@ def test_free_kql_says_what_to_install(tmp_path: Path) -> None:
     """There is no KQL in Python."""
     with pytest.raises(UsageError, match=r"pip install 'amllog\[insights\]'"):
         PlainStore([tmp_path]).query("traces")
+
+
+def test_what_it_cannot_read_is_told(journal: Callable[..., Path]) -> None:
+    """Compacted runs whose journals are gone are counted, and so is a file that is not for us; later it is read."""
+    pytest.importorskip("duckdb")
+    from amllog.insights.compaction import compact
+
+    path = journal(log("one"), log("two"))
+    compact(path.parent, idle=timedelta(0))
+    asked = plain(path.parent)
+    assert (asked.count().notes, int(asked.count())) == ((), 2)
+    path.rename(path.parent / "elsewhere")
+    told = "2 records of compacted runs left out, which only DuckDB reads: pip install 'amllog[insights]'"
+    assert (asked.count().notes, int(asked.count())) == ((told,), 0)
+    (path.parent / "elsewhere").rename(path)
+    lone = Path(path.parent, "20261123T100000-node-9-abcdef.jsonl")
+    (lone / "folder").mkdir(parents=True)  # reading it fails, whoever asks
+    (note,) = asked.count().notes
+    assert note.startswith("not read: ") and lone.name in note
+    shutil.rmtree(lone)
+    lone.write_text(json.dumps(log("three")) + "\n")
+    assert (asked.count().notes, int(asked.count())) == ((), 3)
+
+
+def test_dimensions_that_look_like_a_direction(journal: Callable[..., Path]) -> None:
+    """`-fold` is a dimension's name where it is one: it does not fall, nor is it looked for without its sign."""
+    asked = plain(journal(*(log("one", **{"-fold": fold}) for fold in "213")))
+    assert [row["-fold"] for row in asked.count(by="-fold")] == ["1", "2", "3"]
