@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 LOG = ("timestamp", "level", "step_name", "message", "itemType", "type", "stack", "logger", "step_id",
        "parent_run_id", "operation_Id", "operation_ParentId", "dimensions")  # fmt: skip
+ERRORS = (*LOG, "duration_seconds", "resultCode")
 METRICS = ("timestamp", "step_name", "name", "value", "step", "step_id", "parent_run_id", "operation_Id",
            "operation_ParentId", "dimensions")  # fmt: skip
 SPANS = ("timestamp", "step_name", "name", "duration_seconds", "success", "resultCode", "type", "id", "step_id",
@@ -101,8 +102,9 @@ class Questions:
     def errors(
         self, run: str = "", *, limit: int | None = None, newest_first: bool = False, **narrow: Unpack[Narrow]
     ) -> Table:
-        """What failed: exceptions, logs at ERROR or above, and steps that ended without success; the columns `LOG`."""
-        return self._ask(run, narrow, (TRACE, EXCEPTION, REQUEST), LOG, order=_in_time(newest_first), limit=limit,
+        """What failed: exceptions, logs at ERROR or above, and steps that ended without success (by when they began);
+        the columns `LOG`, and of steps duration_seconds and resultCode."""
+        return self._ask(run, narrow, (TRACE, EXCEPTION, REQUEST), ERRORS, order=_in_time(newest_first), limit=limit,
                          conditions=(Holds("is_error"),))  # fmt: skip
 
     def exceptions(self, run: str = "", **narrow: Unpack[Narrow]) -> Table:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from amllog.insights.columns import OWN
@@ -99,6 +99,12 @@ def said(row: Mapping[str, Any]) -> str:
     return f"{text}{pairs(row['dimensions'], kind)}{rest}"
 
 
+def ended(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row at the time at which it was known: a step's end, which its `timestamp` is not."""
+    seconds = row.get("duration_seconds") if row["itemType"] in ("request", "dependency") else None
+    return {**row, "timestamp": row["timestamp"] + timedelta(seconds=seconds or 0)}
+
+
 def line(row: Mapping[str, Any], paint: Paint = lambda text, _what: text) -> str:
     """A row as a line of a log, its stack below."""
     level = row.get("level", "")
@@ -113,6 +119,11 @@ def _named(text: str, row: Mapping[str, Any]) -> str:
     lines = [line for line in (row.get("stack") or "").splitlines() if kind and line.startswith(kind)]
     told = visible(lines[-1] if lines else thrown(row))
     return text if not told or told in text else f"{text}: {told}" if text else told
+
+
+def error(row: Mapping[str, Any]) -> str:
+    """What an exception's row says, in one line."""
+    return _named(visible(next(iter(row["message"].splitlines()), "")), row)
 
 
 def thrown(row: Mapping[str, Any]) -> str:

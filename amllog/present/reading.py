@@ -5,7 +5,6 @@ In: parsed options. Out: the answer on stdout, and the exit code: 1 where `error
 
 from __future__ import annotations
 
-import math
 from argparse import Namespace
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
@@ -13,11 +12,11 @@ from datetime import datetime, timezone
 from typing import Any
 
 from amllog.errors import UsageError
-from amllog.insights import connections, links, narrow, run_names, tree
+from amllog.insights import connections, narrow, run_names, tree, wording
 from amllog.insights.correlation import Insights
 from amllog.insights.stores import Unasked
 from amllog.insights.table import Column, Row, Table
-from amllog.present import paging, show
+from amllog.present import paging, series, show
 
 FIRST = 200  # lines that are asked for at first, so that they are there at once; then four times as many each time
 _TIMES = ("last", "since", "until")
@@ -28,7 +27,7 @@ _TABLES = {  # a table's command: its columns on a terminal; --json and --csv ha
     "steps": ("step_name", "state", "began", "duration_seconds", "records", "errors", "warnings", "step_id"),
     "exceptions": ("records", "type", "message", "step_name", "first_seen", "last_seen", "problemId"),
 }
-_OF_SERIES = ("first", "last", "min", "max")
+_WHOLE = 32  # characters from which on an id is taken for whole
 _VALUES = ("timestamp", "step_name", "name", "step", "value")
 
 
@@ -53,16 +52,24 @@ def read(options: Namespace, environ: Mapping[str, str]) -> int:
 
 
 def _kql(options: Namespace, environ: Mapping[str, str]) -> int:
-    """The question's KQL, which is not asked; only for `last` must the runs be asked for."""
-    run = options.run if "run" in options else ""
-    if run and run.startswith(run_names.LAST):
-        run = _named(options, store_of(options, environ))
-    found = _ask(options, Insights(Unasked()), "" if run == run_names.ALL else run or "")
-    text = found.kql_workspace if options.dialect == "workspace" else found.kql
-    show.answer(text)
-    resource = options.resource_id or environ.get("AMLLOG_RESOURCE_ID", "")
-    if resource:
-        show.notice(f"in the portal: {links.logs(resource, text)}")
+    """The question's KQL, which is not asked; only for `last`, and in journals for other short
+    names, must the runs be asked for."""
+    run = (options.run if "run" in options else "") or ""
+    if run and len(run) < _WHOLE:
+        try:
+            insights = store_of(options, environ)
+            if insights.journals is not None or run.startswith(
+                run_names.LAST
+            ):  # a service is not asked for more
+                run = _named(options, insights)
+        except UsageError:  # nothing to ask, or not known there: an id as it was given
+            if run.startswith(run_names.LAST):
+                raise
+    portal = connections.portal_of(options.resource_id or environ.get("AMLLOG_RESOURCE_ID", ""), environ)
+    found = _ask(options, Insights(Unasked(), portal), "" if run == run_names.ALL else run)
+    show.answer(found.kql_workspace if options.dialect == "workspace" else found.kql)
+    if found.portal_link:
+        show.notice(f"in the portal: {found.portal_link}")
     return 0
 
 
@@ -81,6 +88,8 @@ def _ask(options: Namespace, insights: Insights, run: str) -> Table:
 
 def _table(options: Namespace, insights: Insights) -> int:
     found = _ask(options, insights, "" if options.command == "runs" else _named(options, insights))
+    if options.command == "exceptions" and not (options.json or options.csv):  # with the error's own words
+        found = replace(found, rows=tuple({**row, "message": wording.error(row)} for row in found))
     _show(options, found, _TABLES[options.command])
     return 0
 
@@ -117,10 +126,12 @@ def _pages(options: Namespace, insights: Insights, run: str) -> Iterator[Table]:
 
 def _errors(options: Namespace, insights: Insights) -> int:
     found = _ask(options, insights, _named(options, insights))
-    # A step's failure is told at its end, not where it began.
-    rows = tuple(sorted(found.rows, key=lambda row: bool(row["itemType"] == "request")))
+    # A step's failure is told when it ended, not when it began.
+    rows = sorted(found.rows, key=lambda row: wording.ended(row)["timestamp"])
+    plain = options.json or options.csv
+    found = replace(found, rows=tuple(rows if plain else map(wording.ended, rows)))
     try:
-        _lines(options, replace(found, rows=rows), "no errors")
+        _lines(options, found, "no errors")
     except BrokenPipeError:  # `amllog errors | head -1`: the reader has enough, and the news is as bad
         show.silence()
     return int(bool(found))
@@ -131,26 +142,9 @@ def _metrics(options: Namespace, insights: Insights) -> int:
     if options.values:
         _show(options, found, _VALUES)
     else:
-        series = _series(found)
-        _show(options, series, series.names)
+        summed = series.of(found)
+        _show(options, summed, summed.names)
     return 0
-
-
-def _series(found: Table) -> Table:
-    """A row per metric of a step: how many values, the first, the last, and between which they lie."""
-    values: dict[tuple[str, str], list[float]] = {}
-    for row in found:
-        if row["value"] is not None:
-            values.setdefault((row["step_name"], row["name"]), []).append(row["value"])
-    kinds = {"step_name": "text", "name": "text", "values": "int", **dict.fromkeys(_OF_SERIES, "real")}
-    rows = [(*key, len(one), one[0], one[-1], *_bounds(one)) for key, one in values.items()]
-    return Table.of([Column(*pair) for pair in kinds.items()], rows, notes=found.notes)
-
-
-def _bounds(values: list[float]) -> tuple[float, float]:
-    """The least and the greatest number; NaN, beside which nothing is less or greater, only where there is no other."""
-    numbers = [value for value in values if not math.isnan(value)] or values
-    return min(numbers), max(numbers)
 
 
 def _timeline(options: Namespace, insights: Insights) -> int:

@@ -6,6 +6,7 @@ import contextlib
 import importlib.util
 import os
 import pty
+import re
 import signal
 import subprocess
 import sys
@@ -48,7 +49,10 @@ def test_errors_are_bad_news(cli: Any, asked: Any) -> None:
     """The exception with its stack, and the step that failed, which comes last."""
     assert cli("errors").returncode == 1
     assert [row["itemType"] for row in asked("errors")] == ["exception", "request"]
-    assert cli("errors").stdout.splitlines()[-1].endswith("ERROR    train: step train: failed")
+    lines = [line.partition(" ") for line in cli("errors").stdout.splitlines() if line.startswith("20")]
+    assert re.fullmatch(r"ERROR    train: step train: failed \(uncaught exception\) after .* s", lines[-1][2])
+    assert lines[0][0] <= lines[-1][0]  # at its end, though it began before
+    assert "Uncaught exception: ValueError: really bad batch" in cli("exceptions").stdout
     (one,) = asked("exceptions")
     assert (one["records"], one["type"]) == (1, "ValueError")
 
@@ -205,6 +209,8 @@ def test_kql_is_printed_and_not_asked(cli: Any) -> None:
     component = "/subscriptions/s/resourceGroups/g/providers/microsoft.insights/components/ai"
     assert "https://portal.azure.com/" in cli("errors", "--kql", "--resource-id", component).stderr
     assert '"local_' in cli("metrics", "last", "--kql").stdout
+    assert cli("metrics", "local_", "--kql").stdout == cli("metrics", "last", "--kql").stdout
+    assert '"local_"' in cli("metrics", "local_", "--kql", "--resource-id", component).stdout
 
 
 @pytest.mark.usefixtures("good_run")
