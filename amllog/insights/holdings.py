@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from amllog.insights import files
 from amllog.insights.engine import Engine
-from amllog.insights.index import Entry, Index, Part, as_entry, overlap
+from amllog.insights.index import UNREAD, Entry, Index, Part, as_entry, overlap
 from amllog.insights.query import AtLeast, Equals, Holds, Query
 from amllog.insights.schema import TABLES
 from amllog.insights.sql import naive
@@ -31,6 +31,7 @@ class Selection(NamedTuple):
     once: bool
     torn: int
     parts: list[Part]
+    unread: list[Path]
 
 
 class Source(NamedTuple):
@@ -95,7 +96,8 @@ class Holdings:
         held += [entries_of[path] for path in journals]
         torn += sum(entry.torn for path, entry in entries_of.items() if _tells_torn(path, entry, query, now))
         parts = [part for entry in held for part in entry.parts if query is None or _asked(part, query, now)]
-        return Selection(journals, chosen, overlap(held), torn, parts)
+        unread = [path for path, entry in entries_of.items() if entry.changed == UNREAD]
+        return Selection(journals, chosen, overlap(held), torn, parts, unread)
 
 
 def _tells_torn(path: Path, entry: Entry, query: Query | None, now: datetime) -> bool:

@@ -22,7 +22,8 @@ from amllog.insights.engine import Engine
 from amllog.insights.files import File, copy, seal
 
 NAME = ".amllog-index.json"
-VERSION = 3
+VERSION = 4
+UNREAD = -1  # in place of the time of a file that could not be read: it is tried again each time
 
 
 class Part(NamedTuple):
@@ -110,9 +111,9 @@ class Index:
             return {}
         try:
             return self._scanned(files)
-        except UsageError:  # one of them is beyond DuckDB: a line of more than 16 MB, say
+        except UsageError:  # one of them is not for us, or beyond DuckDB: a line of more than 16 MB, say
             if len(files) == 1:
-                return {files[0].path: Entry(files[0].size, files[0].changed, 1, (), (), "")}
+                return {files[0].path: Entry(files[0].size, UNREAD, 0, (), (), "")}
             middle = len(files) // 2
             return {**self._made(files[:middle]), **self._made(files[middle:])}
 
@@ -187,7 +188,7 @@ def _all(one: Series, other: Series) -> Series:
 
 def _joined(known: Entry, rest: Entry, seal: str) -> Entry | None:
     """A file's entry from those of its two parts; None where a record may stand in both, or the second is no lines."""
-    if rest.torn and not rest.parts:
+    if rest.changed == UNREAD or (rest.torn and not rest.parts):
         return None
     parts = {part.key: part for part in known.parts}
     series = {one.series: one for one in known.series}

@@ -18,7 +18,7 @@ from amllog.insights.columns import EVERY
 from amllog.insights.engine import Answer, Engine
 from amllog.insights.holdings import Holdings, Selection
 from amllog.insights.query import Equals, Query
-from amllog.insights.stores import answered
+from amllog.insights.stores import answered, left_out
 from amllog.insights.table import Column, Table
 
 
@@ -36,13 +36,13 @@ class LocalStore:
         found, asked = None, sql.statement(query, now)
         known = outline.rows(query, selection.parts, now)
         if known is not None:
-            return answered(query, known, notes=_notes(selection), sql=asked.text)
+            return answered(query, known, notes=left_out(selection.torn, selection.unread), sql=asked.text)
         window = _window(query, selection)
         if window is not None:
             found = self._run(sql.statement(window, now), self._holdings.select(window, now))
         if found is None or len(found.rows) < (query.limit or 0):
             found = self._run(asked, selection)
-        return answered(query, found.rows, notes=_notes(selection), sql=asked.text)
+        return answered(query, found.rows, notes=left_out(selection.torn, selection.unread), sql=asked.text)
 
     def journals(self, run: str) -> list[Path]:
         """The journal files that hold records of a run or step."""
@@ -54,7 +54,7 @@ class LocalStore:
         selection = self._holdings.select(None, datetime.now(timezone.utc))
         found = self._engine.run_kql(kql, _records(selection))
         columns = [Column(name) for name in found.names]
-        return Table.of(columns, found.rows, notes=_notes(selection), kql=kql)
+        return Table.of(columns, found.rows, notes=left_out(selection.torn, selection.unread), kql=kql)
 
     def _run(self, asked: sql.Statement, selection: Selection) -> Answer:
         return self._engine.run(
@@ -64,13 +64,6 @@ class LocalStore:
 
 def _records(selection: Selection, asked: str = "") -> str:
     return relation.records(selection.journals, selection.compacted, once=selection.once, asked=asked)
-
-
-def _notes(selection: Selection) -> tuple[str, ...]:
-    if not selection.torn:
-        return ()
-    lines = "1 line" if selection.torn == 1 else f"{selection.torn} lines"
-    return (f"{lines} could not be read and left out (torn by a kill, or being written right now)",)
 
 
 def _window(query: Query, selection: Selection) -> Query | None:

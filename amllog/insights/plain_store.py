@@ -30,7 +30,7 @@ from amllog.insights.query import (
     Total,
     name_of,
 )
-from amllog.insights.stores import answered, columns_of
+from amllog.insights.stores import answered, columns_of, left_out
 from amllog.insights.table import Table
 
 _COMPARED: dict[str, Callable[[Any, Any], bool]] = {">": operator.gt, "<": operator.lt}
@@ -134,16 +134,14 @@ def _read(path: Path) -> Held:
 
 
 def _notes(held: Held, compacted: int) -> tuple[str, ...]:
-    notes = [f"not read: {reason}" for reason in held.unread]
-    if held.torn:
-        lines = "1 line" if held.torn == 1 else f"{held.torn} lines"
-        notes.append(f"{lines} could not be read and left out (torn by a kill, or being written right now)")
-    if compacted:
-        records = "1 record" if compacted == 1 else f"{compacted} records"
-        notes.append(
-            f"{records} of compacted runs left out, which only DuckDB reads: pip install 'amllog[insights]'"
-        )
-    return tuple(notes)
+    notes = left_out(held.torn, held.unread)
+    if not compacted:
+        return notes
+    records = "1 record" if compacted == 1 else f"{compacted} records"
+    return (
+        *notes,
+        f"{records} of compacted runs left out, which only DuckDB reads: pip install 'amllog[insights]'",
+    )
 
 
 def _value(one: envelopes.Record, column: str | Dimension) -> Any:

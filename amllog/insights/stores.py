@@ -54,6 +54,13 @@ def columns_of(query: Query) -> tuple[Column, ...]:
     return tuple(Column(name, kind) for name, kind in found.items())
 
 
+def left_out(torn: int, unread: Iterable[object]) -> tuple[str, ...]:
+    """The notes on lines of journals, and on whole files, that are not in an answer."""
+    lines = "1 line" if torn == 1 else f"{torn} lines"
+    told = f"{lines} could not be read and left out (torn by a kill, or being written right now)"
+    return (*(f"not read: {one}" for one in unread), *((told,) if torn else ()))
+
+
 def answered(
     query: Query, rows: Iterable[Sequence[Any]], *, notes: tuple[str, ...] = (), sql: str = ""
 ) -> Table:

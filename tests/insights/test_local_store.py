@@ -54,6 +54,24 @@ def test_a_line_beyond_all_limits_leaves_the_other_files_readable(journal: Calla
     assert messages(connect(path.parent)) == ["fine"]
 
 
+def test_a_file_that_cannot_be_read_is_tried_again(journal: Callable[..., Path]) -> None:
+    """It is named, and read as soon as it can be, though neither its size nor its time has changed."""
+    path = journal(log("fine"))
+    other = journal(log("later"), name=OTHER)
+    about = other.stat()
+    entry = index.Entry(about.st_size, index.UNREAD, 0, (), (), "")
+    (path.parent / index.NAME).write_text(
+        json.dumps({"version": index.VERSION, "files": {other.name: entry}})
+    )
+    assert messages(connect(path.parent)) == ["fine", "later"]
+    (path.parent / "20261123T100000-node-3-fedcbb.jsonl" / "folder").mkdir(
+        parents=True
+    )  # fails, whoever asks
+    found = connect(path.parent).logs()
+    assert ([row["message"] for row in found], len(found.notes)) == (["fine", "later"], 1)
+    assert "node-3-fedcbb" in found.notes[0]
+
+
 def test_a_file_that_grows_is_read_again(journal: Callable[..., Path]) -> None:
     """Between two questions; the half line at its end is there once it is whole."""
     path = journal(log("one"))
