@@ -16,7 +16,10 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from amllog.logger import Logger, Voice
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack  # known to type checkers, wherever they run
+
     from amllog.account import Account
+    from amllog.arguments import Arguments
     from amllog.identities import Identity
     from amllog.session import Session
 
@@ -60,13 +63,13 @@ def ready() -> None:
                 session().setup(arguments)
 
 
-def setup(**settings: Any) -> Logger:
+def setup(**settings: Unpack[Arguments]) -> Logger:
     """Put run metrics, the driver log and Application Insights behind one logger, and return it.
 
     Everything comes from the environment where it is not given here; docs/settings.md lists all settings. Calling it
     again reconfigures and never doubles. Raises ConfigError with every problem; nothing else for what the services do.
     """
-    session().setup(settings)
+    session().setup({**settings})
     caller = sys._getframe(1).f_globals.get("__name__", "__main__")
     return get_logger(caller)
 

@@ -83,7 +83,8 @@ class Happenings(Intake):
         outcome = f"failed ({result})" if result else "done"
         draft = Draft(began, logging.CRITICAL, logger, kind, data, own, place, parent)
         self._keep(draft)
-        self._show(draft, logging.DEBUG, f"{data['name']}: {outcome} after {seconds:.3f} s")
+        ended = draft._replace(seconds=began + seconds)  # when this line is written, as for all lines
+        self._show(ended, logging.DEBUG, f"{data['name']}: {outcome} after {seconds:.3f} s")
 
     def _show(self, draft: Draft, level: int, says: str) -> None:
         """A line on the driver log for a record that no level holds back."""

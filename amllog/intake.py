@@ -96,6 +96,8 @@ class Intake:
             message, extra = calls.message(event, args)
             if "extra" in values:  # as scripts write it that had a stdlib logger
                 values = {**calls.extra(values.pop("extra")), **values}
+            if values.get("stack_info") is True:  # logging's keyword; with any other value, a dimension
+                values = {**values, "stack_info": stacks.of_place(frame)}
             own = self._own(context.dimensions(), bound, extra, values)
             self._say(level, logger, message, own, calls.place(frame), error, shown)
         except Exception as fault:  # the one guard of this entry: counted, told by status()
@@ -198,6 +200,9 @@ class Intake:
         if shown:
             self.driver.seen_elsewhere()
         elif level >= self.driver.level:
+            if not stack and own.get("stack_info", "").startswith(stacks.HERE):
+                own, stack = {**own}, own["stack_info"]
+                del own["stack_info"]
             self.driver.write(Line(draft.seconds, level, name, logger, message, own, stack))
 
     def parent(self) -> tuple[str, str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable, Iterator
+from types import FrameType
 from typing import Any
 
 from amllog import text
@@ -16,6 +17,7 @@ from amllog.redaction import Redactor
 MAX_EXCEPTIONS = 10
 MAX_FRAMES = 50  # of the first; of those that led to it, half as many each
 MAX_STACK = 16_384
+HERE = "Stack (most recent call last):"  # how logging begins the stack of a place without an exception
 _MAX_TEXT = 8_192
 
 
@@ -55,6 +57,11 @@ def stack_of(error: BaseException, redactor: Redactor, limit: int = MAX_STACK) -
     except Exception as failure:  # a broken __str__, __cause__ or __notes__ must not cost the record
         lines = [f"{type_name(error)} ({type(failure).__name__} while formatting its traceback)"]
     return redactor.masked_middle("".join(lines).rstrip(), limit)
+
+
+def of_place(frame: FrameType) -> str:
+    """The stack of a place, as logging's `stack_info=True` writes it."""
+    return "".join([HERE, "\n", *traceback.format_stack(frame)]).rstrip()
 
 
 def problem_id(error: BaseException) -> str:

@@ -7,6 +7,7 @@ import json
 import logging
 import sys
 import threading
+import time
 import warnings
 from pathlib import Path
 from typing import Any
@@ -142,3 +143,34 @@ def test_stdout_stays_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     sys.stdout.flush()
     assert sys.stdout.encoding and not sys.stdout.closed and not sys.stdout.isatty()
     assert [one for one in capsys.readouterr().out.splitlines() if len(one) < 4] == ["abc", "d", "e"]
+
+
+def test_the_stack_of_a_place(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`stack_info=True` is a dimension, and below its line on the driver log; anything else under it is a value."""
+
+    def here() -> None:
+        amllog.get_logger("l").info("ours", stack_info=True)
+        logging.getLogger("s").warning("theirs", stack_info=True)
+
+    amllog.setup(directory=tmp_path, exporter="none", driver_format="plain")
+    here()
+    amllog.get_logger("l").info("mine", stack_info="a text")
+    (file,) = tmp_path.glob("*.jsonl")
+    lines = [json.loads(line)["data"]["baseData"]["properties"] for line in file.read_bytes().splitlines()]
+    for stack in (lines[0]["stack_info"], lines[1]["stack_info"]):
+        assert stack.startswith("Stack (most recent call last):\n")
+        assert stack.split("\n")[-2].endswith("in here")
+    assert lines[2]["stack_info"] == "a text"
+    shown = capsys.readouterr().out
+    assert shown.count("\n    Stack (most recent call last):\n      File ") == 2
+    assert shown.endswith('mine  stack_info="a text"\n')
+
+
+def test_an_end_is_told_when_it_happens(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The driver log's lines are in the order of their times, also where a record's own time is its beginning."""
+    log = amllog.setup(directory=tmp_path, exporter="none", driver_format="plain", driver_level="DEBUG")
+    with log.span("work"):
+        time.sleep(0.005)
+        log.info("within")
+    times = [line[:24] for line in capsys.readouterr().out.splitlines()]
+    assert len(times) == 2 and times == sorted(times) and times[0][-1] == "Z"

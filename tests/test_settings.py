@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 import logging
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 import amllog
+from amllog.arguments import Arguments
 from amllog.errors import ConfigError
 from amllog.settings import BY_NAME, SETTINGS, Settings, resolve, secrets
 from amllog.values import ConnectionString
@@ -60,6 +62,12 @@ WRONG: dict[str, list[Any]] = {
     "grace_seconds": ["soon", -1, 3601, "nan", "inf", True, [], "1e400", 10**400],
     "journal_max_bytes": ["big", "1 KB", -5, "5 XB", True, "9" * 400, "9" * 400 + " TB", 1000, [2**30], float("nan")],
 }  # fmt: skip
+
+
+def test_type_checkers_know_every_setting() -> None:
+    """A keyword that setup() takes is one that an editor offers, and the other way round."""
+    assert list(Arguments.__annotations__) == list(BY_NAME)
+    assert inspect.signature(amllog.setup).parameters["settings"].annotation == "Unpack[Arguments]"
 
 
 @pytest.mark.parametrize("name", GOOD)

@@ -1,0 +1,36 @@
+"""The arguments of `setup()`, as type checkers and editors read them; settings.py says what each takes.
+
+In: nothing. Out: names and types. Nothing of it runs: an unknown keyword is a ConfigError that tells of all problems.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TypedDict, Union
+
+Level = Union[int, str, None]
+
+
+class Arguments(TypedDict, total=False):
+    """One key for each setting; None is as if it was not given."""
+
+    connection_string: str | None
+    exporter: str | None
+    metrics: str | None
+    metrics_ranks: int | str | None
+    level: Level
+    driver_level: Level
+    insights_level: Level
+    driver_format: str | None
+    directory: str | Path | None
+    run_type: str | None
+    build_url: str | None
+    build_version: str | None
+    step_name: str | None
+    experiment_name: str | None
+    dimensions: Mapping[str, object] | str | None
+    capture: Iterable[str] | str | None
+    redact: Iterable[str] | str | None
+    grace_seconds: float | str | None
+    journal_max_bytes: float | str | None
