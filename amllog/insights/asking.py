@@ -49,12 +49,13 @@ class Asking:
         *,
         server_timeout_seconds: int = SERVER_TIMEOUT_SECONDS,
         patience_seconds: float = PATIENCE_SECONDS,
-        pace: Pace = SHARED,
+        pace: Pace | None = None,
     ) -> None:
         if not 1 <= server_timeout_seconds <= LONGEST_SECONDS:
             raise UsageError(f"server_timeout_seconds={server_timeout_seconds!r}: 1 to {LONGEST_SECONDS}")
         self.scope = scope
-        self._credential, self._pace = credential, pace
+        # Azure counts by user, for all of a process's stores; a service on this machine counts nobody.
+        self._credential, self._pace = credential, pace or (Pace() if scope.on_this_machine else SHARED)
         self._server_timeout_seconds, self._patience_seconds = server_timeout_seconds, patience_seconds
         self._lock = threading.Lock()
         self._client: Any = None
