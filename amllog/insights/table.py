@@ -24,6 +24,11 @@ if TYPE_CHECKING:
 Row = dict[str, Any]
 
 SHOWN = 40  # rows in repr and HTML: the rest is told as a number
+_EMPTY: dict[str, type] = {
+    "text": str,
+    "stack": str,
+    "bool": bool,
+}  # what pandas sees in rows, and not in none
 WIDTH = 60  # characters of a cell in repr and HTML; the rest is marked
 
 
@@ -114,6 +119,10 @@ class Table:
                 )
             elif column.type == "int":
                 frame[column.name] = frame[column.name].astype("Int64")
+            elif column.type == "real":
+                frame[column.name] = frame[column.name].astype(float)
+            elif not self.rows and column.type in _EMPTY:
+                frame[column.name] = frame[column.name].astype(_EMPTY[column.type])
         return frame
 
     def to_arrow(self) -> pyarrow.Table:

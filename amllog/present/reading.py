@@ -161,10 +161,10 @@ def _timeline(options: Namespace, insights: Insights) -> int:
 def _told(options: Namespace, insights: Insights) -> int:
     found: Any
     if options.command == "story":
-        found = insights.story(_named(options, insights))
+        found = insights.story(options.run or run_names.LAST)  # which tells its run itself
     else:
         found = insights.compare(options.first, options.second)
-    show.answer(found.to_json(indent=2) if options.json else found.text)
+    show.answer(show.harmless(found.to_json(indent=2)) if options.json else found.text)
     return 0
 
 
@@ -217,7 +217,7 @@ def _pair(text: str) -> tuple[str, str]:
 
 def _show(options: Namespace, found: Table, columns: tuple[str, ...]) -> None:
     if options.json:
-        show.answer(found.to_json(indent=2))
+        show.answer(show.harmless(found.to_json(indent=2)))
     elif options.csv:
         show.answer(show.as_csv(found))
     elif found:
@@ -245,7 +245,7 @@ def _without_limit(found: Table) -> tuple[str, ...]:
 
 
 def _json_line(row: Row) -> str:
-    return Table(tuple(map(Column, row)), (row,)).to_json()[1:-1]
+    return show.harmless(Table(tuple(map(Column, row)), (row,)).to_json()[1:-1])
 
 
 _COMMANDS: dict[str, Callable[[Namespace, Insights], int]] = {

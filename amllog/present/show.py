@@ -11,6 +11,7 @@ import io
 import json
 import math
 import os
+import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
@@ -20,10 +21,11 @@ from amllog.insights import wording
 from amllog.insights.table import Table
 from amllog.insights.wording import block, clock, count, span, visible
 
-__all__ = ["answer", "as_csv", "as_json", "block", "cell", "clock", "colours", "count", "line", "notice", "paint",
-           "span", "table", "visible"]  # fmt: skip
+__all__ = ["answer", "as_csv", "as_json", "block", "cell", "clock", "colours", "count", "harmless", "line", "notice",
+           "paint", "silence", "span", "table", "visible"]  # fmt: skip
 
 GREY, BLUE, GREEN, YELLOW, RED, BOLD = "90", "34", "32", "33", "31", "1"
+_ACTING = re.compile(r"[\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")  # json.dumps escapes those below
 _LEVELS = {"DEBUG": BLUE, "INFO": GREEN, "WARNING": YELLOW, "ERROR": RED, "CRITICAL": "1;31"}
 
 
@@ -60,19 +62,19 @@ def answer(text: str) -> None:
 
 def as_json(value: object) -> str:
     """Strict JSON: a number that JSON cannot write becomes its name."""
-    return json.dumps(_strict(value), ensure_ascii=False, indent=2, default=str)
+    return harmless(json.dumps(_strict(value), ensure_ascii=False, indent=2, default=str))
+
+
+def harmless(text: str) -> str:
+    """JSON in which nothing that a terminal would act upon stands as it is; whoever parses it gets the same."""
+    return _ACTING.sub(lambda match: f"\\u{ord(match.group()):04x}", text)
 
 
 def as_csv(found: Table) -> str:
-    """A table as CSV with a head: times as ISO 8601, dimensions as JSON."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(found.names)
-    for row in json.loads(found.to_json()):
-        writer.writerow(
-            [json.dumps(one, ensure_ascii=False) if isinstance(one, dict) else one for one in row.values()]
-        )
-    return text.getvalue().rstrip("\n")
+    """A table as CSV with a head: times as ISO 8601, dimensions as JSON; as it is, but for a terminal."""
+    rows = ([_in_cell(one) for one in row.values()] for row in json.loads(found.to_json()))
+    text = "\n".join(map(_csv_line, (found.names, *rows)))
+    return block(text, "") if sys.stdout.isatty() else text
 
 
 def table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> str:
@@ -102,6 +104,17 @@ def line(row: Mapping[str, Any]) -> str:
     return wording.line(
         row, lambda text, what: paint(text, _LEVELS.get(what, "" if what == "INFO" else GREY))
     )
+
+
+def _in_cell(value: object) -> object:
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, dict) else value
+
+
+def _csv_line(values: Iterable[object]) -> str:
+    """With the line end that CSV prescribes: without it, Python before 3.13 does not quote a lone carriage return."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\r\n").writerow(values)
+    return text.getvalue()[:-2]
 
 
 def _aligned(cells: Iterable[str], widths: Sequence[int], right: Sequence[bool]) -> str:

@@ -109,3 +109,13 @@ def test_pivot() -> None:
     wide = series.pivot("step", "name", "value")
     assert wide.to_dicts() == [{"step": 1, "loss": 0.5, "acc": 0.8}, {"step": 2, "loss": 0.4, "acc": None}]
     assert [column.type for column in wide.columns] == ["int", "real", "real"]
+
+
+def test_an_empty_table_keeps_its_types() -> None:
+    """In pandas too, where rows would show them: frames of several runs go together whatever came."""
+    pytest.importorskip("pandas")
+    columns = [Column("message", "text"), Column("value", "real"), Column("fine", "bool"), Column("n", "int")]
+    none, some = (Table.of(columns, rows).to_pandas() for rows in ((), [("a", 1.5, True, 3)]))
+    assert list(none.dtypes) == list(some.dtypes)
+    unknown = Table.of(columns, [("a", None, True, None)]).to_pandas()
+    assert list(unknown.dtypes) == list(some.dtypes)

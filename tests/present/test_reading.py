@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import csv
 import importlib.util
+import io
+import json
 import os
 import pty
 import re
@@ -353,6 +356,21 @@ def test_ctrl_c_while_journals_are_read() -> None:
             found += piece
     os.close(master)
     assert process.wait(60) == 130, found
+
+
+def test_answers_for_programs(cli: Any, child: Any) -> None:
+    """CSV and JSON give back every character, and neither acts on a terminal."""
+    said = 'one\rtwo\nthree, "four" \x1b[2J \x9b2J \u202e \x7f'
+    assert child(f"import amllog\namllog.setup().info({said!r})\n").returncode == 0
+    done = subprocess.run(
+        [sys.executable, "-m", "amllog", "logs", "--csv"], stdout=subprocess.PIPE, check=True
+    )
+    (row,) = csv.DictReader(io.StringIO(done.stdout.decode(), newline=""))
+    assert row["message"] == said
+    assert json.loads(cli("logs", "--json").stdout)[0]["message"] == said
+    for form in ("--csv", "--json"):
+        shown = on_a_terminal([sys.executable, "-m", "amllog", "logs", form], env={"PAGER": "cat"}).decode()
+        assert "three" in shown and not set("\x1b\x9b\u202e\x7f") & set(shown)
 
 
 def test_a_metric_that_was_nan_once(asked: Any, child: Any) -> None:
