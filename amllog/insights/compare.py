@@ -48,9 +48,9 @@ class Comparison:
     def text(self) -> str:
         """All of it as text; messages beyond the first are told as a number."""
         lines = [f"first   {self.first}", f"second  {self.second}"]
-        lines += _told("steps, seconds", self.steps)
-        lines += _told("metrics, last values", self.metrics)
-        lines += _told("logs and exceptions by level", self.levels)
+        lines += _told("steps: seconds in the first, in the second, difference", self.steps)
+        lines += _told("metrics: last values in the first, in the second, difference", self.metrics)
+        lines += _told("logs and exceptions by level: in the first, in the second, difference", self.levels)
         lines += _messages(self.messages, self.steps)
         return "\n".join(lines)
 

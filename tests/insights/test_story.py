@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -160,13 +161,16 @@ def test_a_story_is_of_one_run(journal: Callable[..., Path]) -> None:
 
 
 def test_what_has_not_been_sent(child: Any, tmp_path: Path) -> None:
-    """Nobody answered: what waits is told with the command that sends it."""
+    """Nobody answered: what waits is told with the command that sends it. What `amllog.local` got waits for nobody."""
     to = "InstrumentationKey=00000000-0000-0000-0000-0000000010ca;IngestionEndpoint=https://127.0.0.1:9/"
     env = {"AMLLOG_DIR": str(tmp_path / "j"), "APPLICATIONINSIGHTS_CONNECTION_STRING": to}
     ran = child("import amllog; amllog.setup(metrics='none', grace_seconds=0.1).info('kept')", env=env)
     assert ran.returncode == 0, ran.stderr
+    where, there = tmp_path / "j", tmp_path / "received"
+    there.mkdir()
+    (written,) = where.glob("*.jsonl")
+    shutil.copy(written, there / "20261122T100000-local-1-abcd.jsonl")
     story = connect(tmp_path).story()
-    where = tmp_path / "j"
     assert story.missing == (
         f"not sent yet: 2 records for app_insights, in {where} (amllog deliver {where})",
     )
