@@ -71,7 +71,8 @@ def _found(argument: str, value: str) -> tuple[str, tuple[str, ...], str]:
         if not match:
             raise UsageError(
                 f"resource_id={value!r}: /subscriptions/…/resourceGroups/…/providers/microsoft.insights/components/… "
-                "(portal: the Application Insights resource, Properties, Resource ID), or that of a workspace"
+                "(portal: the Application Insights resource, Properties, Resource ID), or that of a workspace; "
+                f"as an argument or in {VARIABLES[argument]}"
             )
         is_component = match["type"].lower().endswith("components")
         return quote(match[0], safe="/()"), DIALECTS if is_component else (WORKSPACE,), LOG_ANALYTICS
@@ -82,7 +83,8 @@ def _found(argument: str, value: str) -> tuple[str, tuple[str, ...], str]:
     kind, dialects, usual, place = kinds[argument]
     if not _GUID.fullmatch(value):
         raise UsageError(
-            f"{argument}={value!r}: an id such as 01234567-89ab-cdef-0123-456789abcdef (portal: {place})"
+            f"{argument}={value!r}: an id such as 01234567-89ab-cdef-0123-456789abcdef (portal: {place}); "
+            f"as an argument or in {VARIABLES[argument]}"
         )
     return f"/{kind}/{value}", dialects, usual
 

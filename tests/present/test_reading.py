@@ -160,6 +160,9 @@ def test_no_journal_is_wrong_usage(cli: Any, tmp_path: Path) -> None:
         ran = cli(*arguments)
         assert (ran.returncode, ran.stdout) == (2, "")
         assert said in ran.stderr
+    ran = cli("logs", env={"AMLLOG_APP_ID": "ikey"})
+    assert (ran.returncode, ran.stdout) == (2, "")
+    assert "app_id='ikey'" in ran.stderr and "AMLLOG_APP_ID" in ran.stderr
     (tmp_path / ".amllog").mkdir()
     ran = cli("logs")
     assert (ran.returncode, "no records of any run yet" in ran.stderr) == (2, True)
