@@ -34,6 +34,8 @@ def add(commands: Any, command: Callable[..., ArgumentParser]) -> None:
     alert.add_argument(
         "--threshold", type=int, default=0, metavar="N", help="with more errors than this (default: 0)"
     )
+    alert.add_argument("--of", choices=("everything", "logs", "exceptions", "steps"), default="everything",
+                       help="which errors; one kind is one table, as --every 1m needs (default: everything)")  # fmt: skip
     alert.add_argument("--action-group", action="append", default=[], metavar="ID",
                        help="whom to tell: an action group's resource id; may be given several times")  # fmt: skip
     workbook = command(
@@ -68,7 +70,7 @@ def write(chosen: Namespace, environ: Mapping[str, str]) -> int:
     if chosen.command == "alert":
         template = rules.alert(
             resource_id, name=chosen.name, severity=chosen.severity, window=chosen.window, every=chosen.every,
-            threshold=chosen.threshold, action_groups=chosen.action_group, **narrow,
+            threshold=chosen.threshold, action_groups=chosen.action_group, of=chosen.of, **narrow,
         )  # fmt: skip
     else:
         template = rules.workbook(resource_id, name=chosen.name, **narrow)

@@ -186,6 +186,12 @@ def test_alert_and_workbook(understood: Understood) -> None:
             found += [(dialect, text) for text in (criterion["query"], *queries)]
         return found
 
+    each = [rules.errors(of, run_type="x", step_name="s", contains="é") for of in rules.OF]
+    single = [("classic", kql.classic(one)) for one in each] + [
+        ("workspace", kql.workspace(one)) for one in each
+    ]
+    for one in understood(single):
+        assert {"timestamp", *rules.BY} <= {name for name, _ in one.columns}
     said = understood(drawn(ask, 4))
     names = {name for name, _ in said[0].columns}
     assert {"timestamp", *rules.BY} <= names  # what the rule splits by must come out

@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 
+from amllog.errors import UsageError
 from amllog.insights import rules, templates
+from amllog.insights.schema import TABLES
 
 ID = "/subscriptions/s/resourceGroups/g/providers/microsoft.insights/components/c"
 WORKSPACE = "/subscriptions/s/resourceGroups/g/providers/Microsoft.OperationalInsights/workspaces/w"
@@ -229,6 +231,23 @@ def test_files_by_their_ending(cli: Any, tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize("of", ["logs", "exceptions", "steps"])
+def test_a_rule_of_one_table(of: str) -> None:
+    """Azure runs no `union` every minute: a rule of one kind of error reads one table, and may."""
+    for resource_id in (ID, WORKSPACE):
+        made = json.loads(templates.arm(rules.alert(resource_id, of=of, every="1m", run_type="training")))
+        properties = deployed(made)["properties"]
+        (criterion,) = properties["criteria"]["allOf"]
+        assert properties["evaluationFrequency"] == "PT1M"
+        table = TABLES[rules.OF[of][0]]
+        assert criterion["query"].startswith(
+            f"{(table.workspace if resource_id == WORKSPACE else table.classic)}\n| "
+        )
+        assert not re.search(r"\b(union|search|take)\b", criterion["query"])
+    with pytest.raises(UsageError, match="of='spans': one of everything, logs"):
+        rules.alert(ID, of="spans")
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -236,6 +255,7 @@ def test_files_by_their_ending(cli: Any, tmp_path: Path) -> None:
         (("--resource-id", "x"), "resource_id='x'"),
         (("--resource-id", ID, "--window", "7m"), "window='7m': one of 1, 5, 10"),
         (("--resource-id", ID, "--every", "1h"), "every='1h': at most the window"),
+        (("--resource-id", ID, "--every", "1m"), "every='1m': at least 5m, or of= logs, exceptions or steps"),
         (("--resource-id", ID, "--threshold", "-1"), "threshold=-1"),
         (("--resource-id", ID, "--severity", "7"), "invalid choice"),
         (("--resource-id", ID, "--name", "a/b"), "name='a/b'"),
