@@ -51,7 +51,8 @@ def tell(questions: Records, run: str) -> Story:
 
 
 def _failure(questions: Records, run: str, steps: Table) -> tuple[Row | None, datetime | None]:
-    """The row that tells why, and when it happened: what ended the first failed step, else the first error."""
+    """The row that tells why, and when it happened: what ended the first failed step; else the last error of a step
+    that never ended (those of others did not keep them from ending); else the first error."""
     failed = sorted((row for row in steps if row["state"] == "failed"), key=_end)
     for step in failed[:1]:
         latest = questions.errors(step_id=step["step_id"], limit=_LOOKED_AT, newest_first=True)
@@ -61,6 +62,10 @@ def _failure(questions: Records, run: str, steps: Table) -> tuple[Row | None, da
         for row in (uncaught or thrown or said)[:1]:
             return row, row["timestamp"]
         return next((row for row in latest if row["itemType"] == "request"), None), _end(step)
+    lost = [row["step_id"] for row in steps if row["state"] == "open"]
+    if lost:
+        last = questions.errors(step_id=lost, limit=1, newest_first=True)
+        return (last[0], last[0]["timestamp"]) if last else (None, None)
     said = [row for row in questions.errors(run, limit=_LOOKED_AT) if row["itemType"] != "request"]
     return (said[0], said[0]["timestamp"]) if said else (None, None)
 

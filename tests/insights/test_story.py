@@ -204,6 +204,23 @@ def test_what_followed_from_a_step_that_was_killed(journal: Callable[..., Path])
     assert story.missing[1] == "steps of the run before it (r0) that have not begun here: publish"
 
 
+def test_an_error_of_another_step_is_not_why_one_was_killed(journal: Callable[..., Path]) -> None:
+    """It stands among the lines around the last words; an error of the killed step itself is told as what failed."""
+    lines = [
+        step("prepare", step_id="s0", step_name="prepare"), log("handled", 3, step_id="s0", step_name="prepare"),
+        log("epoch 1", 1, "2026-11-22T10:00:09Z"),
+    ]  # fmt: skip
+    story = Insights(PlainStore([journal(*lines)])).story(RUN)
+    assert story.failure is None
+    assert [(row["message"], row["elsewhere"]) for row in story.around] == [
+        ("handled", True),
+        ("epoch 1", False),
+    ]
+    lines.append(log("out of memory", 3, "2026-11-22T10:00:10Z"))
+    story = Insights(PlainStore([journal(*lines)])).story(RUN)
+    assert story.failure is not None and story.failure["message"] == "out of memory"
+
+
 def test_what_was_refused(journal: Callable[..., Path]) -> None:
     """By the files beside the journal; where they say that all has arrived, nothing is missing."""
     path = journal(step("train"), log("x"))
