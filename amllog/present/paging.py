@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TextIO
 
 from amllog.attempt import Attempt
+from amllog.errors import UsageError
 from amllog.insights.query import Query
 from amllog.insights.stores import Store
 from amllog.insights.table import Table
@@ -104,12 +105,18 @@ class _Beside(io.StringIO):
 def paged() -> Iterator[None]:
     """While it lasts, what is printed goes through $PAGER (less, unless that is set); by itself without a terminal,
     with PAGER=cat or an empty one. BrokenPipeError where the reader has enough before all is told."""
-    command = shlex.split(os.environ.get("PAGER", "less"))
+    named = os.environ.get("PAGER", "less")
+    try:
+        command = shlex.split(named)
+    except ValueError as error:
+        raise UsageError(f"PAGER={named!r}: a command such as less, or empty for none ({error})") from error
     if not sys.stdout.isatty() or not command or command == ["cat"] or not shutil.which(command[0]):
         yield
         return
     way = _Way(command)
-    page = io.TextIOWrapper(io.BufferedWriter(way), "utf-8", "backslashreplace", line_buffering=True)
+    page = io.TextIOWrapper(
+        io.BufferedWriter(way), sys.stdout.encoding, "backslashreplace", line_buffering=True
+    )
     beside = _Beside(sys.stderr, way)
     try:
         with contextlib.redirect_stdout(page), contextlib.redirect_stderr(beside):

@@ -277,6 +277,7 @@ def test_a_terminal_gets_colour_and_a_pager(tmp_path: Path) -> None:
     assert b"through the pager" in shown and b"\x1b[1;31mCRITICAL\x1b[0m" in shown
     shown = on_a_terminal(command, env={"PAGER": "cat", "NO_COLOR": "1", "TERM": "xterm"})
     assert b"through the pager" not in shown and b"\x1b[" not in shown and b"slow fold" in shown
+    assert b"PAGER='\"': a command such as less" in on_a_terminal(command, env={"PAGER": '"'})
 
 
 @pytest.mark.usefixtures("failed_run")
