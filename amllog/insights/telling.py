@@ -128,11 +128,7 @@ def _lost(questions: Records, row: Row, steps: Table) -> str:
     words = f': "{wording.said(latest[0]).splitlines()[0]}"' if latest else ""
     ago = wording.span(max(0.0, (datetime.now(timezone.utc) - last).total_seconds()))
     found = f"step {name_of(row)} began at {wording.clock(row['began'])} and has not ended: "
-    found += (
-        "it was killed, or is still running"
-        if questions.journals is None
-        else unsent.writer(questions.journals(row["step_id"]))
-    )
+    found += unsent.writer(questions.journals(row["step_id"]) if questions.journals else ())
     found += f". It last spoke at {wording.clock(last)}, {ago} ago{words}"
     after = [f"{name_of(one)} ({one['state']})" for one in steps if one["began"] >= last]
     return f"{found}. After that began: {', '.join(after)}" if after else found

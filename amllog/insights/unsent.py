@@ -15,6 +15,7 @@ from amllog.record import is_run_metric, key_of
 from amllog.segment import Segment, look
 
 LOOKED_AT = 20_000  # lines that may wait, over all files
+UNKNOWN = "it was killed, or is still running"  # where there is no journal of its own to look at
 ARRIVED = "received"  # the folder in which `amllog.local` keeps what it was sent
 _WANTS: Mapping[str, Callable[[bytes], bool]] = {
     "app_insights": lambda line: bool(key_of(line)),
@@ -24,7 +25,10 @@ _WANTS: Mapping[str, Callable[[bytes], bool]] = {
 
 def writer(paths: Iterable[Path]) -> str:
     """What became of the process that wrote these files, as far as it can be seen from here."""
-    if any(map(files.is_open, _journals(paths))):
+    journals = _journals(paths)
+    if not journals:
+        return UNKNOWN
+    if any(map(files.is_open, journals)):
         return "it is still running (a process on this machine writes its journal)"
     return "it was killed (no process on this machine writes its journal any more)"
 

@@ -204,6 +204,13 @@ def test_what_followed_from_a_step_that_was_killed(journal: Callable[..., Path])
     assert story.missing[1] == "steps of the run before it (r0) that have not begun here: publish"
 
 
+def test_whether_it_was_killed_cannot_be_seen_everywhere(journal: Callable[..., Path]) -> None:
+    """Files that no process of amllog writes do not tell: neither another SDK's, nor what `amllog.local` received."""
+    other = journal(log("x"), name="envelopes.jsonl")
+    (said,) = connect(other.parent).story().missing
+    assert "has not ended: it was killed, or is still running. It last spoke" in said
+
+
 def test_an_error_of_another_step_is_not_why_one_was_killed(journal: Callable[..., Path]) -> None:
     """It stands among the lines around the last words; an error of the killed step itself is told as what failed."""
     lines = [
