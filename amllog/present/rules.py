@@ -35,7 +35,7 @@ def add(commands: Any, command: Callable[..., ArgumentParser]) -> None:
         "--threshold", type=int, default=0, metavar="N", help="with more errors than this (default: 0)"
     )
     alert.add_argument("--of", choices=("everything", "logs", "exceptions", "steps"), default="everything",
-                       help="which errors; one kind is one table, as --every 1m needs (default: everything)")  # fmt: skip
+                       help="which errors; one kind is one table, as --every 1m needs (default: all)")  # fmt: skip
     alert.add_argument("--action-group", action="append", default=[], metavar="ID",
                        help="whom to tell: an action group's resource id; may be given several times")  # fmt: skip
     workbook = command(
