@@ -72,8 +72,6 @@ def _transaction(questions: Questions, portal: Portal, told: Row | None) -> str:
     ))  # fmt: skip
     try:
         items = [str(row["itemId"]) for row in questions.store.query(text)]
-    except (
-        AmllogError
-    ):  # a service that knows the workspace's names only: the story is told without this link
+    except AmllogError:  # a service that knows the workspace's names only: the story goes without this link
         return ""
     return portal.transaction(items[0], at, table) if items and items[0] else ""
