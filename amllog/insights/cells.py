@@ -35,7 +35,7 @@ def time(value: Any) -> datetime | None:
 
 def text(value: Any) -> str:
     """A text; None is "", as in KQL, where texts are never null."""
-    return "" if value is None else str(value)
+    return _text_of(value) if value is None or isinstance(value, (dict, list, bool)) else str(value)
 
 
 def integer(value: Any) -> int | None:

@@ -75,7 +75,7 @@ def _compacted(
     folder = directory / files.COMPACTED
     done = {(one.name, one.entry.size) for batch in Batch.read(folder) for one in batch.sources}
     latest = datetime.now(timezone.utc) - idle
-    there = files.find([directory])
+    there = files.find([directory], own=True)
     found = [one for one in there if (_name(one, directory), one.size) not in done]
     ready = [one for one in found if _changed(one) <= latest and not files.is_open(one.path)]
     entries = {path: entry for path, entry in Index(engine).entries(ready).items() if entry.parts}

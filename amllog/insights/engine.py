@@ -6,12 +6,12 @@ In: SQL and parameters, KQL. Out: rows as sequences, with the names of their col
 from __future__ import annotations
 
 import os
-import re
 import tempfile
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from amllog.errors import MissingExtraError, UsageError
+from amllog.insights import free_kql
 from amllog.insights.relation import view
 from amllog.insights.schema import TABLES
 
@@ -20,8 +20,6 @@ _SETTINGS = f"""
 SET memory_limit = '{MEMORY}'; SET preserve_insertion_order = false; SET TimeZone = 'UTC';
 SET autoinstall_known_extensions = false; SET autoload_known_extensions = false;
 """
-_LITERAL = re.compile(r"""//[^\n]*|@"[^"]*"|@'[^']*'|"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'""")
-_ESCAPED = re.compile(r"\\(?:u([0-9A-Fa-f]{4})|.)")
 
 
 class Answer(NamedTuple):
@@ -73,10 +71,14 @@ class Engine:
             ) from None
         self._show(kql, records, dialects)
         try:
-            relation = duckdb_kql.kql(self._connection, decoded(kql))
-            return Answer(tuple(relation.columns), relation.fetchall(), tuple(map(str, relation.types)))
+            relation = duckdb_kql.kql(self._connection, free_kql.readable(kql))
+            types = tuple(map(str, relation.types))
+            rows = [tuple(map(free_kql.plain, row, types)) for row in relation.fetchall()]
+            return Answer(tuple(relation.columns), rows, types)
         except (duckdb_kql.KqlError, self._duckdb.Error) as error:
-            raise UsageError(f"the local engine cannot answer this KQL: {error}") from error
+            raise UsageError(
+                f"the local engine cannot answer this KQL: {free_kql.refusal(str(error))}"
+            ) from error
 
     def hold(self, records: str, key: object) -> str:
         """The rows of the SELECT `records`, read once for all queries until `key` is another; gives the SELECT over
@@ -99,15 +101,3 @@ class Engine:
                     self._shown[name] = select
             elif self._shown.pop(name, ""):
                 self._connection.execute(f"DROP VIEW {name}")
-
-
-def decoded(kql: str) -> str:
-    r"""KQL whose `\u0085` stand as the characters themselves, which duckdb-kql reads and the escapes it does not."""
-    return _LITERAL.sub(
-        lambda match: match.group() if match.group()[0] in "@/" else _ESCAPED.sub(_character, match.group()),
-        kql,
-    )
-
-
-def _character(match: re.Match[str]) -> str:
-    return chr(int(match[1], 16)) if match[1] else match.group()

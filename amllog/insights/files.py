@@ -13,6 +13,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
+from amllog.insights import unpacked
+
 try:
     import fcntl
 except ImportError:  # Windows has none
@@ -32,17 +34,38 @@ class File(NamedTuple):
     changed: int  # st_mtime_ns
 
 
-def find(places: Iterable[Path]) -> list[File]:
-    """Files that are named, and every `*.jsonl` in and below directories, by name: for journals that is by time."""
+def find(places: Iterable[Path], *, own: bool = False) -> list[File]:
+    """Files that are named, and every `*.jsonl` in and below directories, by name: for journals that is by time.
+
+    Where other programs' envelopes stand under other names, packed or in arrays, the files of lines that `unpacked`
+    makes of them. `own`: no file but `*.jsonl` as they are.
+    """
     found: dict[Path, File] = {}
     for place in places:
-        for path in place.rglob("*.jsonl") if place.is_dir() else [place]:
-            with contextlib.suppress(OSError):  # gone, or not for us: as if it had not been there
-                whole = path.resolve()
-                about = whole.stat()
-                if about.st_size:
-                    found[whole] = File(whole, about.st_size, about.st_mtime_ns)
+        for path in _in(place) if place.is_dir() else [place]:
+            with contextlib.suppress(OSError, EOFError):  # gone, or not for us: as if it had not been there
+                about = _looked_at(path.resolve())
+                is_lines = path.suffix == ".jsonl"
+                if about.size and not JOURNAL.fullmatch(path.name) and not (own and is_lines):
+                    lines = None if own else unpacked.lines(*about)
+                    if lines is None and place.is_dir() and not is_lines:
+                        continue
+                    about = about if lines is None or lines == about.path else _looked_at(lines)
+                if about.size:
+                    found[about.path] = about
     return sorted(_once(found.values()), key=lambda file: (file.path.name, str(file.path)))
+
+
+def _in(folder: Path) -> list[Path]:
+    every = folder.rglob("*.*")
+    return [
+        path for path in every if path.suffix == ".jsonl" or (unpacked.is_candidate(path) and path.is_file())
+    ]
+
+
+def _looked_at(path: Path) -> File:
+    about = path.stat()
+    return File(path, about.st_size, about.st_mtime_ns)
 
 
 def folders(places: Iterable[Path]) -> list[Path]:

@@ -88,6 +88,8 @@ def view(table: ServiceTable, records: str, *, workspace: bool) -> str:
         name = field.workspace if workspace else field.classic
         if name:
             selected.append(f"{_as(table, field, workspace=workspace)} AS {quoted(name)}")
+    if workspace:
+        selected.append("'' AS _ResourceId")  # which many of Microsoft's own queries group by
     return f"SELECT {', '.join(selected)} FROM {records} WHERE itemType = {literal(table.item_type)}"
 
 
@@ -96,7 +98,9 @@ def _as(table: ServiceTable, field: Field, *, workspace: bool) -> str:
         return literal(table.workspace)
     if workspace and field.classic == "success":
         return "CAST(success AS BOOLEAN)"
-    return f"coalesce({field.classic}, '')" if field.type == "string" else field.classic  # no text is null in KQL
+    return (
+        f"coalesce({field.classic}, '')" if field.type == "string" else field.classic
+    )  # no text is null in KQL
 
 
 def _selected(files: Sequence[Path], columns: Mapping[str, str]) -> str:
@@ -252,4 +256,4 @@ _NAMES = " ".join(
 _ODD = f"CASE lower(b.severityLevel) {_NAMES} ELSE CASE WHEN {_NUMBER} > 4 THEN 4 ELSE {_NUMBER} END END"
 SEVERITY = f"CASE b.severityLevel {_NUMBERS} ELSE {_ODD} END"
 _KNOWN = ", ".join(literal(table.base_type) for table in TABLES.values())
-IS_RECORD = f"data.baseType IN ({_KNOWN}) AND {TIME} IS NOT NULL"
+IS_RECORD = f"data.baseType IN ({_KNOWN}) AND data.baseData IS NOT NULL AND {TIME} IS NOT NULL"

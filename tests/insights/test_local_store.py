@@ -18,7 +18,7 @@ from amllog.errors import UsageError
 from amllog.insights import Questions, connect, files, index
 from amllog.insights.compaction import compact
 from amllog.insights.correlation import Insights
-from amllog.insights.engine import decoded
+from amllog.insights.free_kql import readable
 from amllog.insights.local_store import LocalStore
 from amllog.insights.plain_store import PlainStore
 from amllog.insights.query import Query
@@ -282,7 +282,7 @@ def test_free_kql(journal: Callable[..., Path]) -> None:
 )
 def test_escapes_are_decoded_in_plain_literals_only(kql: str, expected: str) -> None:
     """Not in verbatim ones, nor in comments, nor behind a backslash."""
-    assert decoded(kql) == expected
+    assert readable(kql) == expected
 
 
 def answers(path: Path) -> list[object]:

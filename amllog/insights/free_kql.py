@@ -1,0 +1,55 @@
+"""KQL as people write it → KQL that duckdb-kql reads; what it refuses, in words that are of use.
+
+In: the text of a query; the text of an error. Out: texts. What stands in literals and comments is left alone.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+_LITERAL = re.compile(r"""//[^\n]*|@"[^"]*"|@'[^']*'|"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'""")
+_ESCAPED = re.compile(r"\\(?:u([0-9A-Fa-f]{4})|.)")
+_OLD_NAMES = re.compile(r"\b(notempty|notnull)(?=\s*\()")
+_PERCENTILES = re.compile(r"(?<!= )(?<!=)\bpercentiles\s*\(\s*(\w+)\s*,([\s\d.,]+)\)")
+_INNER = re.compile(r" \(no DuckDB mapping[^)]*\)|not implemented in this wave; ")
+_NOT_HERE = "unsupported KQL construct"
+_ASK = "; the service knows it: ask there (connect(resource_id=…), or AMLLOG_RESOURCE_ID for the command)"
+
+
+def readable(kql: str) -> str:
+    r"""Escapes such as `\u0085` as the characters themselves; `percentiles` one by one; names of old as of now."""
+    literals: list[str] = []
+
+    def out(match: re.Match[str]) -> str:
+        literals.append(
+            match.group() if match.group()[0] in "@/" else _ESCAPED.sub(_character, match.group())
+        )
+        return f"\0{len(literals) - 1}\0"
+
+    bare = _OLD_NAMES.sub(r"is\1", _PERCENTILES.sub(_one_by_one, _LITERAL.sub(out, kql)))
+    return re.sub("\0(\\d+)\0", lambda match: literals[int(match[1])], bare)
+
+
+def refusal(told: str) -> str:
+    """What duckdb-kql or DuckDB says of a query, without what only their authors can use."""
+    first = told.partition("\n")[0]
+    bindings = re.search(r"Candidate bindings: .*", told)
+    text = _INNER.sub("", first if bindings is None or bindings[0] in first else f"{first} {bindings[0]}")
+    return text + _ASK if _NOT_HERE in text else text
+
+
+def plain(value: Any, kind: str) -> Any:
+    """A dynamic value that is a text, as the service gives it: without the quotes of JSON."""
+    if kind == "JSON" and isinstance(value, str) and value.startswith('"'):
+        return json.loads(value)
+    return value
+
+
+def _one_by_one(match: re.Match[str]) -> str:
+    return ", ".join(f"percentile({match[1]}, {one.strip()})" for one in match[2].split(","))
+
+
+def _character(match: re.Match[str]) -> str:
+    return chr(int(match[1], 16)) if match[1] else match.group()

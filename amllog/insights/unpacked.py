@@ -1,0 +1,99 @@
+"""Envelopes that do not stand one a line in a `*.jsonl`: other names, gzip, arrays, indented JSON → files of lines.
+
+In: files of other programs, such as the `.blob` files of an exporter or a body as it was posted. Out: files of lines,
+in a temporary folder that goes with the process. A file whose beginning shows no envelope is nobody's business here.
+"""
+
+from __future__ import annotations
+
+import codecs
+import gzip
+import json
+import tempfile
+from collections.abc import Iterator
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, BinaryIO
+
+SUFFIXES = (
+    ".json",
+    ".ndjson",
+    ".log",
+    ".txt",
+    ".gz",
+    ".blob",
+    ".lock",
+)  # .lock: of an exporter that is at work
+_MOVED = (".blob", ".lock")  # renamed and removed while they are read
+_GZIP = b"\x1f\x8b"
+_HEAD_BYTES = 64 * 1024  # the service takes no longer envelope
+
+
+def is_candidate(path: Path) -> bool:
+    """Whether a file in a folder may hold envelopes, by its name."""
+    return path.suffix in SUFFIXES and not path.name.startswith(".")
+
+
+@lru_cache(maxsize=4096)
+def lines(path: Path, size: int, changed: int) -> Path | None:
+    """The file that holds the same envelopes one a line: itself where they stand so; None where it shows none.
+
+    `size` and `changed` tell one state of the file from the next. OSError where it cannot be read.
+    """
+    del size, changed
+    with _opened(path) as file:
+        head = file.read(_HEAD_BYTES)
+        text = head.removeprefix(codecs.BOM_UTF8)
+        if text.lstrip()[:1] not in (b"{", b"[") or b'"baseType"' not in text:
+            return None
+        is_lines = _is_object(text.lstrip().partition(b"\n")[0])
+        if (
+            is_lines
+            and len(text) == len(head)
+            and not isinstance(file, gzip.GzipFile)
+            and path.suffix not in _MOVED
+        ):
+            return path
+        data = head + file.read()
+    with tempfile.NamedTemporaryFile(
+        dir=_folder().name, prefix=f"{path.name}-", suffix=".jsonl", delete=False
+    ) as made:
+        if is_lines:
+            made.write(data.removeprefix(codecs.BOM_UTF8))
+        else:
+            made.writelines(_values(data.decode("utf-8-sig", "replace")))
+    return Path(made.name)
+
+
+def _opened(path: Path) -> BinaryIO | gzip.GzipFile:
+    with path.open("rb") as file:
+        packed = file.read(len(_GZIP)) == _GZIP
+    return gzip.GzipFile(path) if packed else path.open("rb")
+
+
+def _is_object(line: bytes) -> bool:
+    try:
+        return isinstance(json.loads(line), dict)
+    except ValueError:
+        return False
+
+
+def _values(text: str) -> Iterator[bytes]:
+    """Every value of a text of JSON as a line, those in arrays too; what cannot be read is one line as it stands."""
+    decoder, at = json.JSONDecoder(), 0
+    while at < len(text):
+        if text[at] in " \t\r\n,":
+            at += 1
+            continue
+        try:
+            value, at = decoder.raw_decode(text, at)
+        except ValueError:
+            yield " ".join(text[at:].split()).encode() + b"\n"
+            return
+        found: list[Any] = value if isinstance(value, list) else [value]
+        yield from (json.dumps(one, ensure_ascii=False).encode("utf-8", "replace") + b"\n" for one in found)
+
+
+@lru_cache(maxsize=1)
+def _folder() -> tempfile.TemporaryDirectory[str]:
+    return tempfile.TemporaryDirectory(prefix="amllog-lines-")

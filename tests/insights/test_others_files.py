@@ -1,0 +1,139 @@
+"""Envelopes of other SDKs, however they came into the folder; and KQL as Microsoft's pages have it."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from amllog.errors import UsageError
+from amllog.insights.compaction import compact
+from amllog.insights.correlation import Insights
+from amllog.insights.local_store import LocalStore
+from amllog.insights.plain_store import PlainStore
+
+Write = Callable[[Sequence[Any]], bytes]
+
+
+def _sent(kind: str, base: dict[str, Any]) -> dict[str, Any]:
+    """As the .NET SDK writes it."""
+    tags = {"ai.operation.id": "0af7651916cd43dd8448eb211c80319c", "ai.cloud.role": "web"}
+    name = f"Microsoft.ApplicationInsights.0123456789abcdef.{kind}"
+    data = {"baseType": kind, "baseData": {"ver": 2, **base}}
+    return {"name": name, "time": "2026-11-22T10:00:00.1234567Z", "iKey": "", "tags": tags, "data": data}
+
+
+SENT = [
+    _sent("MessageData", {"message": "net err", "severityLevel": "Error", "properties": {"My": "v"}}),
+    _sent("MessageData", {"message": {"a": True}, "severityLevel": 1}),
+    _sent("RequestData", {"id": "r", "name": "GET /", "duration": "00:00:01.5", "success": True}),
+    _sent("RequestData", {"id": "r2", "name": "POST /", "duration": "1.00:00:00", "success": False}),
+    _sent("EventData", {"name": "clicked", "measurements": {"n": 3}}),
+    _sent("PageViewData", {"name": "Home", "duration": "00:00:02"}),
+]
+
+
+def _lines(sent: Sequence[Any]) -> bytes:
+    return "".join(json.dumps(one) + "\n" for one in sent).encode()
+
+
+FORMS: dict[str, Write] = {
+    "lines.jsonl": _lines,
+    "2026-11-22T100000.000000-0011aabb.blob": _lines,
+    "2026-11-22T100000.000000-0011aabb.blob@2026-11-22T100100.000000.lock": _lines,
+    "app.log": _lines,
+    "marked.jsonl": lambda sent: b"\xef\xbb\xbf" + _lines(sent),
+    "array.json": lambda sent: json.dumps(sent).encode(),
+    "array.jsonl": lambda sent: json.dumps(sent).encode(),
+    "indented.json": lambda sent: json.dumps(sent, indent=2).encode(),
+    "posted.gz": lambda sent: gzip.compress(json.dumps(sent).encode()),
+    "lines.jsonl.gz": lambda sent: gzip.compress(_lines(sent)),
+}
+
+
+@pytest.mark.parametrize("store", [LocalStore, PlainStore])
+@pytest.mark.parametrize("name", FORMS)
+def test_envelopes_are_found_in_whatever_form(name: str, store: Any, tmp_path: Path) -> None:
+    """Arrays, gzip, indented JSON and an exporter's own files are read as lines are, in a folder and by name."""
+    path = tmp_path / name
+    path.write_bytes(FORMS[name](SENT))
+    for place in (tmp_path, path):
+        found = Insights(store([place])).logs()
+        assert sorted(row["message"] for row in found) == ["net err", '{"a":true}']
+        assert not found.notes
+
+
+@pytest.mark.parametrize("store", [LocalStore, PlainStore])
+def test_what_shows_no_envelope_is_left_alone(store: Any, tmp_path: Path) -> None:
+    """A driver log, a configuration and an archive beside the journals are neither records nor torn lines."""
+    (tmp_path / "std_log.txt").write_text("hello\n", encoding="utf-8")
+    (tmp_path / "config.json").write_text('{"a": 1}', encoding="utf-8")
+    (tmp_path / "broken.gz").write_bytes(b"\x1f\x8bnonsense")
+    (tmp_path / "sent.jsonl").write_bytes(_lines(SENT))
+    found = Insights(store([tmp_path])).logs()
+    assert (len(found), found.notes) == (2, ())
+
+
+@pytest.mark.parametrize("store", [LocalStore, PlainStore])
+def test_an_envelope_without_its_data_is_told_as_no_record(store: Any, tmp_path: Path) -> None:
+    """Both stores count it among the lines that could not be read."""
+    empty = {"time": "2026-11-22T10:00:00Z", "data": {"baseType": "MessageData"}}
+    (tmp_path / "sent.jsonl").write_bytes(_lines([*SENT, empty]))
+    found = Insights(store([tmp_path])).logs()
+    assert len(found) == 2
+    assert found.notes[0].startswith("1 line ")
+
+
+def test_compaction_takes_only_journals(tmp_path: Path) -> None:
+    """Files of other programs stay where and as they are."""
+    path = tmp_path / "array.json"
+    path.write_bytes(FORMS["array.json"](SENT))
+    compact(tmp_path)
+    assert path.exists()
+    assert len(Insights(LocalStore([tmp_path])).logs()) == 2
+
+
+QUERIES = {
+    "requests | summarize percentiles(duration, 50, 95) by operation_Name": [("", 1500.0, 86400000.0)],
+    "requests | where notempty(name) and notnull(duration) | count": [(2,)],
+    "requests | where success == false | project name, duration": [("POST /", 86400000.0)],
+    'traces | where message has "err" | project customDimensions["My"], customDimensions.My': [("v", "v")],
+    'traces | where message == "net err" | project "percentiles(a, 1)"': [("percentiles(a, 1)",)],
+    "AppRequests | summarize sum(ItemCount) by _ResourceId": [("", 2)],
+    'AppTraces | where Properties.My == "v" | project Message, SeverityLevel': [("net err", 3)],
+    'customEvents | extend n = todouble(customMeasurements["n"]) | summarize sum(n) by name': [("clicked", 3.0)],
+    "pageViews | summarize avg(duration) by name, performanceBucket": [("Home", "1sec-3sec", 2000.0)],
+    "requests | join kind=inner (traces | where severityLevel == 3) on operation_Id | summarize count() by name"
+    " | order by name asc": [("GET /", 1), ("POST /", 1)],
+    "union traces, requests, pageViews | summarize count() by itemType | order by itemType asc": [
+        ("pageView", 1), ("request", 2), ("trace", 2)
+    ],
+    "let bad = traces | where severityLevel >= 3; bad | summarize count() by cloud_RoleName": [("web", 1)],
+    "requests | summarize avg(duration) by name, bin(timestamp, 1h) | top 1 by avg_duration | project name"
+    " | render timechart": [("POST /",)],
+    'traces | where cloud_RoleName in~ ("WEB") and message has_any ("err", "x") | count': [(1,)],
+}  # fmt: skip
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="duckdb-kql needs Python 3.11")
+@pytest.mark.parametrize("kql", QUERIES)
+def test_queries_of_microsofts_pages_have_their_rows(kql: str, tmp_path: Path) -> None:
+    """What is copied from a page into `amllog query` answers as the service would."""
+    (tmp_path / "sent.jsonl").write_bytes(_lines(SENT))
+    assert [tuple(row.values()) for row in LocalStore([tmp_path]).query(kql)] == QUERIES[kql]
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="duckdb-kql needs Python 3.11")
+def test_what_only_the_service_knows_is_sent_there(tmp_path: Path) -> None:
+    """The refusal names what is not translated and where to ask; nothing of the inside of a library."""
+    (tmp_path / "sent.jsonl").write_bytes(_lines(SENT))
+    with pytest.raises(UsageError) as caught:
+        LocalStore([tmp_path]).query('search "err"')
+    assert "SearchOperator" in str(caught.value)
+    assert "AMLLOG_RESOURCE_ID" in str(caught.value)
+    assert "wave" not in str(caught.value)
