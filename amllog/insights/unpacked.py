@@ -9,24 +9,19 @@ from __future__ import annotations
 import codecs
 import gzip
 import json
+import shutil
 import tempfile
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import IO, Any, BinaryIO
 
-SUFFIXES = (
-    ".json",
-    ".ndjson",
-    ".log",
-    ".txt",
-    ".gz",
-    ".blob",
-    ".lock",
-)  # .lock: of an exporter that is at work
+# .lock: of an exporter that is at work
+SUFFIXES = frozenset({".json", ".ndjson", ".log", ".txt", ".gz", ".blob", ".lock"})
 _MOVED = (".blob", ".lock")  # renamed and removed while they are read
 _GZIP = b"\x1f\x8b"
 _HEAD_BYTES = 64 * 1024  # the service takes no longer envelope
+_UNREADABLE = (ValueError, RecursionError)  # no JSON, or nested too deep
 
 
 def is_candidate(path: Path) -> bool:
@@ -47,22 +42,20 @@ def lines(path: Path, size: int, changed: int) -> Path | None:
         if text.lstrip()[:1] not in (b"{", b"[") or b'"baseType"' not in text:
             return None
         is_lines = _is_object(text.lstrip().partition(b"\n")[0])
-        if (
-            is_lines
-            and len(text) == len(head)
-            and not isinstance(file, gzip.GzipFile)
-            and path.suffix not in _MOVED
-        ):
+        as_it_is = len(text) == len(head) and not isinstance(file, gzip.GzipFile)
+        if is_lines and as_it_is and path.suffix not in _MOVED:
             return path
-        data = head + file.read()
-    with tempfile.NamedTemporaryFile(
-        dir=_folder().name, prefix=f"{path.name}-", suffix=".jsonl", delete=False
-    ) as made:
-        if is_lines:
-            made.write(data.removeprefix(codecs.BOM_UTF8))
-        else:
-            made.writelines(_values(data.decode("utf-8-sig", "replace")))
+        with _new_file(path.name) as made:
+            if is_lines:
+                made.write(text)
+                shutil.copyfileobj(file, made)
+            else:
+                made.writelines(_values((text + file.read()).decode("utf-8", "replace")))
     return Path(made.name)
+
+
+def _new_file(name: str) -> IO[bytes]:
+    return tempfile.NamedTemporaryFile(dir=_folder().name, prefix=f"{name}-", suffix=".jsonl", delete=False)
 
 
 def _opened(path: Path) -> BinaryIO | gzip.GzipFile:
@@ -74,7 +67,7 @@ def _opened(path: Path) -> BinaryIO | gzip.GzipFile:
 def _is_object(line: bytes) -> bool:
     try:
         return isinstance(json.loads(line), dict)
-    except ValueError:
+    except _UNREADABLE:
         return False
 
 
@@ -87,7 +80,7 @@ def _values(text: str) -> Iterator[bytes]:
             continue
         try:
             value, at = decoder.raw_decode(text, at)
-        except ValueError:
+        except _UNREADABLE:
             yield " ".join(text[at:].split()).encode() + b"\n"
             return
         found: list[Any] = value if isinstance(value, list) else [value]

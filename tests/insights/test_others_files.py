@@ -17,6 +17,8 @@ from amllog.insights.correlation import Insights
 from amllog.insights.local_store import LocalStore
 from amllog.insights.plain_store import PlainStore
 
+from .conftest import log  # isort: skip
+
 Write = Callable[[Sequence[Any]], bytes]
 
 
@@ -54,6 +56,19 @@ FORMS: dict[str, Write] = {
     "posted.gz": lambda sent: gzip.compress(json.dumps(sent).encode()),
     "lines.jsonl.gz": lambda sent: gzip.compress(_lines(sent)),
 }
+
+
+@pytest.mark.parametrize("store", [LocalStore, PlainStore])
+@pytest.mark.parametrize(
+    "written", [b'{"a":' * 9_000 + b'"baseType"', b'[{"baseType":' + b"[" * 50_000], ids=["object", "array"]
+)
+def test_nested_deeper_than_python_reads(
+    store: type[LocalStore], written: bytes, journal: Callable[..., Path]
+) -> None:
+    """Such a file is passed by, and the others are read."""
+    path = journal(log("mine"))
+    (path.parent / "other.json").write_bytes(written)
+    assert [row["message"] for row in Insights(store([path.parent])).logs()] == ["mine"]
 
 
 @pytest.mark.parametrize("store", [LocalStore, PlainStore])
