@@ -127,4 +127,22 @@ BASE_TYPES: Mapping[str, tuple[Field, ...]] = {
         Field("type", limit=1024),
         Field("target", limit=1024),
     ),
+    # Of browsers and availability tests: their requiredness as in the OpenTelemetry exporter's generated models.
+    "PageViewData": (
+        _VER,
+        Field("name", required=True, limit=1024),
+        Field("id", limit=512),
+        Field("duration", "duration"),
+        Field("url", limit=2048),
+        Field("referredUri", limit=2048),
+    ),
+    "AvailabilityData": (
+        _VER,
+        Field("id", required=True, limit=512),
+        Field("name", required=True, limit=1024),
+        Field("duration", "duration", required=True),
+        Field("success", "bool", required=True),
+        Field("runLocation", limit=1024),
+        Field("message", limit=8192),
+    ),
 }

@@ -26,6 +26,8 @@ BODIES: dict[str, dict[str, Any]] = {
     "MetricData": {"metrics": [{"name": "m", "value": 1.5, "kind": 0}]},
     "RequestData": {"id": "1", "duration": "0.00:00:01.000", "responseCode": "0", "success": True},
     "RemoteDependencyData": {"name": "d", "duration": "00:00:01.000"},
+    "PageViewData": {"name": "home"},
+    "AvailabilityData": {"id": "1", "name": "a", "duration": "00:00:01.000", "success": True},
 }
 LONG = "x" * 40_000
 REMOVE = object()
