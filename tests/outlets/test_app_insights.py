@@ -217,7 +217,7 @@ def test_drops(azure: AzureOnThisMachine, outlet: Any, where: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "endpoint", ["http://nowhere.invalid", "https://127.0.0.1:9", "http://[::bad", "http://"]
+    "endpoint", ["http://nowhere.invalid", "https://127.0.0.1:9", "http://[::bad"]
 )
 def test_bad_endpoints(endpoint: str) -> None:
     """A host that does not exist, or an address that is none, leaves records waiting with a short reason."""
