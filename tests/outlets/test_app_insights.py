@@ -216,9 +216,7 @@ def test_drops(azure: AzureOnThisMachine, outlet: Any, where: str) -> None:
     assert states(outlet.offer(lines(3), 10), 3) == ["delivered"] * 3
 
 
-@pytest.mark.parametrize(
-    "endpoint", ["http://nowhere.invalid", "https://127.0.0.1:9", "http://[::bad"]
-)
+@pytest.mark.parametrize("endpoint", ["http://nowhere.invalid", "https://127.0.0.1:9", "http://[::bad"])
 def test_bad_endpoints(endpoint: str) -> None:
     """A host that does not exist, or an address that is none, leaves records waiting with a short reason."""
     target = connection_string(f"InstrumentationKey={INSTRUMENTATION_KEY};IngestionEndpoint={endpoint}")
