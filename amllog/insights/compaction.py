@@ -2,26 +2,30 @@
 
 In: a journal directory. Out: files `compacted/parent_run_id=…/*.parquet`, each with the columns of `records`, and a
 manifest that says which journal files they stand for. The journal files stay; whoever removes them loses no record.
-A compaction that is killed leaves files whose names begin with `_`, which nobody reads and the next one removes.
+A file that has grown is compacted with all that was compacted together with it, and the new files replace the old.
+
+The manifest names a file before it gets its name that others read, and until it is removed: a kill at any moment
+leaves the answers right, and the next compaction knows what to remove.
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
 import os
+import tempfile
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote
 
 from amllog.errors import UsageError
-from amllog.insights import files, relation
+from amllog.insights import batching, files, relation
+from amllog.insights.batching import Work
 from amllog.insights.engine import Engine
-from amllog.insights.holdings import BATCHES, MANIFEST, Batch, Source
-from amllog.insights.index import Entry, Index, overlap
+from amllog.insights.holdings import MANIFEST, Batch, Manifest, Source
+from amllog.insights.index import Index, Part, overlap
 from amllog.insights.sql import literal
 
 try:
@@ -31,13 +35,13 @@ except ImportError:  # Windows has none
 
 LOCK = "_lock"
 UNFINISHED = "_"  # what a file's name begins with until its batch is whole: readers of Parquet pass it by
-BATCH_BYTES = 128 * 1024 * 1024
+NAME_BYTES = 255  # of a folder's name, where the system does not say
 
 
 class Compacted(NamedTuple):
     """What was done: so many journal files of so many bytes, in so many Parquet files. And how many were left alone:
-    `written` to not long ago or held by their writer, compacted
-    `before`, or `empty` of records."""
+    `written` to not long ago or held by their writer, compacted `before`, `empty` of records, or with a run whose id
+    is `too_long` for a folder's name. `unknown`: Parquet files in the folders of runs that are no compaction's."""
 
     sources: int
     source_bytes: int
@@ -46,6 +50,8 @@ class Compacted(NamedTuple):
     written: int
     before: int
     empty: int
+    too_long: int
+    unknown: int
 
 
 def compact(
@@ -63,39 +69,49 @@ def compact(
         raise UsageError(f"no such directory: {directory}")
     directory, engine = directory.resolve(), Engine()
     try:
-        with _alone(directory / files.COMPACTED):
-            return _compacted(engine, directory, idle, progress)
+        folder = directory / files.COMPACTED
+        with _alone(folder), tempfile.TemporaryDirectory(prefix="amllog-") as scratch:
+            return _compacted(engine, directory, idle, progress, Path(scratch))
     except OSError as error:
         raise UsageError(f"{directory} cannot be compacted: {error}") from error
 
 
 def _compacted(
-    engine: Engine, directory: Path, idle: timedelta, progress: Callable[[int, int], None] | None
+    engine: Engine,
+    directory: Path,
+    idle: timedelta,
+    progress: Callable[[int, int], None] | None,
+    scratch: Path,
 ) -> Compacted:
     folder = directory / files.COMPACTED
-    done = {(one.name, one.entry.size) for batch in Batch.read(folder) for one in batch.sources}
+    batches = Batch.read(folder)
+    done = {(one.name, one.entry.size) for batch in batches if batch.stands(folder) for one in batch.sources}
     latest = datetime.now(timezone.utc) - idle
-    there = files.find([directory], own=True)
-    found = [one for one in there if (_name(one, directory), one.size) not in done]
-    ready = [one for one in found if _changed(one) <= latest and not files.is_open(one.path)]
-    entries = {path: entry for path, entry in Index(engine).entries(ready).items() if entry.parts}
+    there = {_below(one.path, directory): one for one in files.find([directory], own=True)}
+    found = {name: one for name, one in there.items() if (name, one.size) not in done}
+    ready = [one for one in found.values() if _changed(one) <= latest and not files.is_open(one.path)]
+    held = {_below(path, directory): one for path, one in Index(engine).entries(ready).items() if one.parts}
+    longest = _longest(folder)
+    entries = {name: one for name, one in held.items() if all(_named(part, longest) for part in one.parts)}
     total, sizes = sum(entry.size for entry in entries.values()), [0]
-    outputs: list[Path] = []
-    for batch in _batches(entries):
-        written = _write(engine, batch, entries, folder)
-        _note(folder, Batch(tuple(Source(_below(path, directory), entries[path]) for path in batch), written))
-        outputs += [folder / name for name in written]
-        sizes.append(sizes[-1] + sum(entries[path].size for path in batch))
+    outputs: set[str] = set()
+    for work in batching.works(batches, entries, directory, scratch):
+        outputs -= {name for batch in work.replaced for name in batch.outputs}
+        outputs |= set(_settle(engine, work, folder))
+        sizes.append(sizes[-1] + work.size)
         if progress:
             progress(sizes[-1], total)
+    known = {name for batch in Batch.read(folder) for name in batch.outputs}
     return Compacted(
         sources=len(entries),
         source_bytes=total,
         outputs=len(outputs),
-        output_bytes=sum(one.stat().st_size for one in outputs),
+        output_bytes=sum((folder / name).stat().st_size for name in outputs),
         written=len(found) - len(ready),
         before=len(there) - len(found),
-        empty=len(ready) - len(entries),
+        empty=len(ready) - len(held),
+        too_long=len(held) - len(entries),
+        unknown=sum(_below(path, folder) not in known for path in folder.glob("parent_run_id=*/*.parquet")),
     )
 
 
@@ -111,7 +127,7 @@ def _alone(folder: Path) -> Iterator[None]:
             raise UsageError(f"{folder}: somebody else is compacting it now") from None
         except OSError:
             pass  # a file system without locks
-        if (folder / MANIFEST).exists() and not Batch.read(folder):
+        if (folder / MANIFEST).exists() and Manifest.read(folder) is None:
             raise UsageError(
                 f"{folder / MANIFEST} cannot be read (damaged, or of another version of amllog): where its journal "
                 "files are still there, remove the folder; else move it away"
@@ -124,60 +140,85 @@ def _alone(folder: Path) -> Iterator[None]:
 
 
 def _tidy(folder: Path) -> None:
-    """Remove what a compaction left that did not come to its end."""
+    """Remove what is no batch's: begun by a compaction that did not come to its end, or replaced."""
     for path in folder.glob(f"*/{UNFINISHED}*.parquet"):
         path.unlink()
+    found = Manifest.read(folder)
+    if found is None or not found.leftovers:
+        return
+    known = {name for batch in found.batches for name in batch.outputs}
+    for name in set(found.leftovers) - known:
+        path = folder / name
+        if path.resolve().parent.parent == folder:  # whatever a manifest from elsewhere says
+            with contextlib.suppress(OSError):  # not there, or open on Windows: the next one removes it
+                path.unlink()
+    _note(folder, found.batches, [name for name in found.leftovers if (folder / name).exists()])
 
 
-def _batches(entries: dict[Path, Entry]) -> Iterator[list[Path]]:
-    """Files of one run together, as many as DuckDB sorts in memory."""
-    batch: list[Path] = []
-    size = 0
-    for path in sorted(entries, key=lambda one: (entries[one].parts[0].parent_run_id, one.name)):
-        if batch and size + entries[path].size > BATCH_BYTES:
-            yield batch
-            batch, size = [], 0
-        batch.append(path)
-        size += entries[path].size
-    if batch:
-        yield batch
+def _settle(engine: Engine, work: Work, folder: Path) -> dict[str, str]:
+    """Write a batch, let it take the place of those that it replaces, and remove these; gives its files."""
+    outputs = _write(engine, work, folder)
+    batches = Batch.read(folder)
+    _note(folder, batches, list(outputs))
+    for name in outputs:
+        path = folder / name
+        path.with_name(UNFINISHED + path.name).rename(path)
+    batch = Batch(tuple(Source(*one) for one in work.sources.items()), outputs)
+    replaced = [name for one in work.replaced for name in one.outputs]
+    _note(folder, [*(one for one in batches if one not in work.replaced), batch], replaced)
+    _tidy(folder)
+    return outputs
 
 
-def _write(engine: Engine, batch: Sequence[Path], entries: dict[Path, Entry], folder: Path) -> dict[str, str]:
-    """One file per run: errors first, so that most questions find them without reading the rest; then by time."""
-    once = overlap(entries[path] for path in batch)
+def _write(engine: Engine, work: Work, folder: Path) -> dict[str, str]:
+    """One file per run, under a name that nobody reads yet: errors first, so that most questions find them without
+    reading the rest; then by time. Gives the names that they are to have."""
+    before = [folder / name for batch in work.replaced for name in batch.outputs]
+    once = bool(before) or overlap(work.sources.values())  # who replaces may meet a line again
     as_text = ", ".join(f"CAST({name} AS VARCHAR) AS {name}" for name in relation.AS_JSON)
     rows = f"SELECT * REPLACE ({as_text}, coalesce(parent_run_id, '') AS parent_run_id)"
-    engine.run(f"CREATE OR REPLACE TEMP TABLE batch AS {rows} FROM ({relation.records(batch, once=once)})")
-    written: dict[Path, tuple[Path, str]] = {}
+    records = relation.records(work.lines, [one for one in before if one.is_file()], once=once)
+    engine.run(f"CREATE OR REPLACE TEMP TABLE batch AS {rows} FROM ({records})")
+    outputs: dict[str, str] = {}
     for (run,) in engine.run("SELECT DISTINCT parent_run_id FROM batch ORDER BY 1").rows:
-        part = folder / f"parent_run_id={quote(run, safe='') or relation.NO_RUN}"
-        part.mkdir(parents=True, exist_ok=True)
-        name = f"{uuid.uuid4().hex}.parquet"
-        unfinished = part / f"{UNFINISHED}{name}"
+        name = f"{_part(run)}/{uuid.uuid4().hex}.parquet"
+        unfinished = folder / name.replace("/", f"/{UNFINISHED}")
+        unfinished.parent.mkdir(parents=True, exist_ok=True)
         engine.run(
             f"COPY (SELECT * EXCLUDE (parent_run_id) FROM batch WHERE parent_run_id = {literal(run)} "
             f"ORDER BY is_error DESC, timestamp) TO {literal(str(unfinished))} "
             "(FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 20480)"
         )
-        written[unfinished] = part / name, run
+        with unfinished.open("r+b") as file:
+            os.fsync(file.fileno())  # what it replaces will be gone
+        outputs[name] = run
     engine.run("DROP TABLE batch")
-    for unfinished, (path, _run) in written.items():
-        unfinished.rename(path)
-    return {str(path.relative_to(folder)): run for path, run in written.values()}
+    return outputs
 
 
-def _note(folder: Path, batch: Batch) -> None:
-    """Add a batch to the manifest, at once or not at all."""
-    batches = [*Batch.read(folder), batch]
-    text = json.dumps({BATCHES: [{"sources": one.sources, "outputs": one.outputs} for one in batches]})
+def _note(folder: Path, batches: list[Batch], leftovers: list[str]) -> None:
+    """Write the manifest, at once or not at all."""
     fresh = folder / f"{MANIFEST}.{os.getpid()}"
-    fresh.write_text(text, encoding="utf-8")
+    with fresh.open("w", encoding="utf-8") as file:
+        file.write(Manifest(batches, leftovers).text)
+        file.flush()
+        os.fsync(file.fileno())
     fresh.replace(folder / MANIFEST)
 
 
-def _name(file: files.File, directory: Path) -> str:
-    return _below(file.path, directory)
+def _part(run: str) -> str:
+    return f"parent_run_id={quote(run, safe='') or relation.NO_RUN}"
+
+
+def _named(part: Part, longest: int) -> bool:
+    return len(_part(part.parent_run_id)) <= longest
+
+
+def _longest(folder: Path) -> int:
+    """How many bytes a file's name may have there."""
+    with contextlib.suppress(AttributeError, OSError, ValueError):  # Windows does not say
+        return os.pathconf(folder, "PC_NAME_MAX")
+    return NAME_BYTES
 
 
 def _below(path: Path, directory: Path) -> str:

@@ -21,6 +21,7 @@ from amllog.insights.sql import naive
 
 MANIFEST = "_manifest.json"  # readers of Parquet pass by what begins with _
 BATCHES = "batches"
+LEFTOVERS = "leftovers"
 
 
 class Selection(NamedTuple):
@@ -50,17 +51,46 @@ class Batch(NamedTuple):
     @classmethod
     def read(cls, path: Path) -> list[Batch]:
         """The batches of a folder `compacted`; none where its manifest is missing or no such thing."""
+        found = Manifest.read(path)
+        while found is not None and not all(batch.stands(path) for batch in found.batches):
+            again = Manifest.read(path)  # was that a compaction that has replaced files just now?
+            if again == found:
+                break
+            found = again
+        return found.batches if found else []
+
+    def stands(self, path: Path) -> bool:
+        """Whether all its files are in the folder `compacted`."""
+        return all((path / name).is_file() for name in self.outputs)
+
+
+class Manifest(NamedTuple):
+    """What a folder `compacted` says of itself. `leftovers`: files that may be there and are no batch's."""
+
+    batches: list[Batch]
+    leftovers: list[str]
+
+    @classmethod
+    def read(cls, path: Path) -> Manifest | None:
+        """The manifest of a folder; None where it is missing or no such thing."""
         try:
-            found = json.loads((path / MANIFEST).read_text(encoding="utf-8"))[BATCHES]
-            return [
-                cls(
+            found = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
+            batches = [
+                Batch(
                     tuple(Source(name, as_entry(entry)) for name, entry in one["sources"]),
                     dict(one["outputs"]),
                 )
-                for one in found
+                for one in found[BATCHES]
             ]
+            return cls(batches, [str(name) for name in found.get(LEFTOVERS, ())])
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
-            return []
+            return None
+
+    @property
+    def text(self) -> str:
+        """It as JSON, as `read` takes it."""
+        batches = [{"sources": one.sources, "outputs": one.outputs} for one in self.batches]
+        return json.dumps({BATCHES: batches, LEFTOVERS: self.leftovers})
 
 
 class Holdings:
@@ -79,11 +109,14 @@ class Holdings:
         for folder in files.folders(self.places):
             for batch in Batch.read(folder):
                 outputs = {folder / name: run for name, run in batch.outputs.items()}
-                whole = all(_is_same(found.get(folder.parent / one.name), one.entry) for one in batch.sources)
-                if whole and all(path.is_file() for path in outputs):
-                    for one in batch.sources:
-                        found.pop(folder.parent / one.name, None)
-                        torn += one.entry.torn if _about(one.entry, query, now) else 0
+                there = [found.get(folder.parent / one.name) for one in batch.sources]
+                if _is_in_journals(batch, there):
+                    continue
+                if all(path.is_file() for path in outputs):
+                    for one, file in zip(batch.sources, there):
+                        if _is_same(file, one.entry):
+                            found.pop(folder.parent / one.name, None)
+                            torn += one.entry.torn if _about(one.entry, query, now) else 0
                 # A source that has grown since is read itself, and what it had before counts once.
                 entries = [one.entry for one in batch.sources]
                 if any(_about(entry, query, now) for entry in entries):
@@ -103,6 +136,21 @@ class Holdings:
 def _tells_torn(path: Path, entry: Entry, query: Query | None, now: datetime) -> bool:
     """Whether its torn lines concern the question. A file of others, with no record in it, has none."""
     return _about(entry, query, now) if entry.parts else bool(files.JOURNAL.fullmatch(path.name))
+
+
+def _is_in_journals(batch: Batch, there: Sequence[files.File | None]) -> bool:
+    """Whether its journal files are all there, and some has grown whose records have no ids to tell what is new."""
+    pairs = list(zip(there, (one.entry for one in batch.sources)))
+    grown = [(file, entry) for file, entry in pairs if file is not None and file.size > entry.size]
+    return (
+        not all(_has_ids(entry) for _file, entry in grown)
+        and all(file is not None and file.size >= entry.size for file, entry in pairs)
+        and all(entry.seal and entry.seal == files.seal(file.path, entry.size) for file, entry in grown)
+    )
+
+
+def _has_ids(entry: Entry) -> bool:
+    return sum(one.records for one in entry.series) == sum(part.records for part in entry.parts)
 
 
 def _is_same(file: files.File | None, entry: Entry) -> bool:

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta, timezone
 from itertools import accumulate
 from pathlib import Path
 
+from amllog.errors import UsageError
 from amllog.insights import outline, relation, sql
 from amllog.insights.columns import EVERY
 from amllog.insights.engine import Answer, Engine
@@ -39,9 +40,9 @@ class LocalStore:
             return answered(query, known, notes=left_out(selection.torn, selection.unread), sql=asked.text)
         window = _window(query, selection)
         if window is not None:
-            found = self._run(sql.statement(window, now), self._holdings.select(window, now))
+            found = self._run(window, now, self._holdings.select(window, now))
         if found is None or len(found.rows) < (query.limit or 0):
-            found = self._run(asked, selection)
+            found = self._run(query, now, selection)
         return answered(query, found.rows, notes=left_out(selection.torn, selection.unread), sql=asked.text)
 
     def journals(self, run: str) -> list[Path]:
@@ -52,14 +53,29 @@ class LocalStore:
     def query(self, kql: str) -> Table:
         """The rows of free KQL over everything; UsageError if the local engine cannot run it."""
         selection = self._holdings.select(None, datetime.now(timezone.utc))
-        found = self._engine.run_kql(kql, _records(selection))
+        try:
+            found = self._engine.run_kql(kql, _records(selection))
+        except UsageError:
+            if _is_there(selection):
+                raise
+            return self.query(kql)
         columns = [Column(name) for name in found.names]
         return Table.of(columns, found.rows, notes=left_out(selection.torn, selection.unread), kql=kql)
 
-    def _run(self, asked: sql.Statement, selection: Selection) -> Answer:
-        return self._engine.run(
-            f"WITH records AS ({_records(selection, asked.text)})\n{asked.text}", asked.parameters
-        )
+    def _run(self, query: Query, now: datetime, selection: Selection) -> Answer:
+        asked = sql.statement(query, now)
+        text = f"WITH records AS ({_records(selection, asked.text)})\n{asked.text}"
+        try:
+            return self._engine.run(text, asked.parameters)
+        except UsageError:
+            if _is_there(selection):
+                raise
+            return self._run(query, now, self._holdings.select(query, now))
+
+
+def _is_there(selection: Selection) -> bool:
+    """Whether no compaction has replaced, meanwhile, a file that was to be read."""
+    return all(path.is_file() for path in selection.compacted)
 
 
 def _records(selection: Selection, asked: str = "") -> str:

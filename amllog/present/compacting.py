@@ -55,10 +55,16 @@ def compact(options: Namespace, environ: Mapping[str, str]) -> int:
         (done.written, "written to not long ago (--idle), or still being written"),
         (done.before, "compacted before"),
         (done.empty, "without a record in it"),
+        (done.too_long, "with a run whose id is too long for a folder's name"),
     )
     for number, reason in reasons:
         if number:
             show.answer(f"left:   {show.count(number, 'file')}, {reason}")
+    if done.unknown:
+        show.notice(
+            f"{show.count(done.unknown, 'Parquet file')} there that no compaction of this folder knows: "
+            "amllog passes them by, other readers count them"
+        )
     if done.sources:
         show.notice("the journal files stay; `amllog status` tells whether they still wait to be delivered")
     return 0
