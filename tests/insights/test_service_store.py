@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import http.client
 import importlib.util
 import json
@@ -30,6 +31,7 @@ from amllog.insights.service_store import UNBOUNDED, ServiceStore, timespan
 from amllog.local import AzureOnThisMachine, Fault
 
 from .conftest import RUN, failure, log, step  # isort: skip
+from .test_others_files import QUERIES, SENT  # isort: skip
 from .test_questions import NAMES, TEXTS, comparable, everything  # isort: skip
 from .test_unfolding import folded  # isort: skip
 
@@ -699,3 +701,18 @@ def test_scopes_are_values() -> None:
     """A scope says which argument it came from."""
     assert str(scope("resource_id", COMPONENT)) == f"resource_id='{COMPONENT}'"
     assert isinstance(scope("resource_id", COMPONENT), Scope)
+
+
+@runs_kql
+def test_queries_of_microsofts_pages_have_their_rows(far_side: Callable[..., AzureOnThisMachine]) -> None:
+    """What is copied from a page is answered over HTTP as over journals, by the names of a resource or a workspace."""
+    sent = copy.deepcopy(SENT)
+    for one in sent:
+        one["time"] = f"{datetime.now(timezone.utc):%Y-%m-%dT%H:%M:%S.1234567Z}"
+        one["iKey"] = "00000000-0000-0000-0000-0000000010ca"
+        if one["data"]["baseType"] == "RequestData":
+            one["data"]["baseData"]["responseCode"] = "200"
+    azure = far_side(*sent)
+    for kql, rows in QUERIES.items():
+        store = asked(azure, "workspace_id" if kql.startswith("App") else "resource_id").store
+        assert [tuple(row.values()) for row in store.query(kql)] == rows, kql
