@@ -61,6 +61,7 @@ SLOW = (
 )  # fmt: skip
 # What takes longest and asks least of the Python that runs it: on the newest only.
 ONCE = (
+    "insights/test_in_a_notebook",
     "present",
     "test_docs",
     "test_examples",

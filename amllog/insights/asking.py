@@ -76,8 +76,9 @@ class Asking:
             self._pace.sleep(pause)
         told = "connections break off" if status == replies.BROKE_OFF else f"HTTP {status}"
         told += f"; it asks to wait {asked:g} s" if asked is not None else ""
+        times = f"{turn + 1} times" if turn else "once"
         raise ServiceError(
-            f"the query service does not answer now ({told}; asked {turn + 1} times): ask again later. "
+            f"the query service does not answer now ({told}; asked {times}): ask again later. "
             "It takes 5 queries at once and 200 in 30 s from each user"
         )
 
