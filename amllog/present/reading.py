@@ -5,6 +5,7 @@ In: parsed options. Out: the answer on stdout, and the exit code: 1 where `error
 
 from __future__ import annotations
 
+import logging
 from argparse import Namespace
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
@@ -44,6 +45,8 @@ def read(options: Namespace, environ: Mapping[str, str]) -> int:
     """Answer one command."""
     if getattr(options, "kql_only", False):
         return _kql(options, environ)
+    # What its client logs of a failure is in our sentence, and without a handler Python would show it above that.
+    logging.getLogger("azure").addHandler(logging.NullHandler())
     insights = store_of(options, environ)
     if options.command == "tail":
         return _tail(options, insights)
