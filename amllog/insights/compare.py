@@ -20,6 +20,7 @@ from amllog.insights.table import Column, Row, Table
 
 PARTS = ("steps", "metrics", "messages", "levels")
 _SIDES = ("first", "second")
+_FIGURES = (*_SIDES, "difference")
 _TEXTS = ("first_text", "second_text")
 _MORE = 0.1  # of a step's or metric's first value: from here on it is told in the text
 _LISTED = 40
@@ -53,6 +54,24 @@ class Comparison:
         lines += _told("logs and exceptions by level: in the first, in the second, difference", self.levels)
         lines += _messages(self.messages, self.steps)
         return "\n".join(lines)
+
+    @property
+    def table(self) -> Table:
+        """All of it in one table, a row for each figure and message: part (step: seconds; metric: last values; level:
+        how many; message: how often), step_name, name, first, second, difference, first_text, second_text (states of
+        a step, a metric that is no number)."""
+        rows: list[tuple[Any, ...]] = [
+            ("step", row["step_name"], "", *map(row.get, _FIGURES), row["first_state"], row["second_state"])
+            for row in self.steps
+        ]
+        rows += [("metric", *row.values()) for row in self.metrics]
+        rows += [("level", "", row["level"], *map(row.get, _FIGURES), "", "") for row in self.levels]
+        for row in self.messages:
+            counts = (0, row["records"]) if row["change"] == "new" else (row["records"], 0)
+            rows.append(("message", row["step_name"], row["message"], *counts, counts[1] - counts[0], "", ""))
+        kinds = ("text", "text", "text", "real", "real", "real", "text", "text")
+        names = ("part", "step_name", "name", *_FIGURES, *_TEXTS)
+        return Table.of([Column(*pair) for pair in zip(names, kinds)], rows)
 
     def to_json(self, *, indent: int | None = None) -> str:
         """The ids and the tables as one object."""

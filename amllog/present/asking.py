@@ -83,7 +83,7 @@ def _add_together(commands: Any, command: Adder) -> None:
     story = command(commands, "story", "tell what happened in a run, in words",
                     "Steps, what failed and what is around it, what is missing, and where to look next.",
                     "  amllog story\n  amllog story 93102")  # fmt: skip
-    _stored(_run(story)).add_argument("--json", action="store_true", help="the answer as JSON")
+    _formats(_stored(_run(story)), "its steps as CSV")
     compare = command(commands, "compare", "set two runs side by side",
                       "Seconds per step, last values of metrics, messages that are new or gone, counts by level.",
                       "  amllog compare\n  amllog compare 4c0de 93102")  # fmt: skip
@@ -93,7 +93,7 @@ def _add_together(commands: Any, command: Adder) -> None:
     compare.add_argument(
         "second", nargs="?", default="last", metavar="SECOND", help="the other (default: last)"
     )
-    _stored(compare).add_argument("--json", action="store_true", help="the answer as JSON")
+    _formats(_stored(compare), "a line of CSV for each figure and message")
     query = command(commands, "query", "ask in KQL", "\n\nThe service runs it as it is. On journals it needs\n"
                     "pip install 'amllog[insights]' and Python 3.11 or newer.",
                     "  amllog query 'traces | where severityLevel >= 3 | summarize count() by message'")  # fmt: skip
@@ -115,8 +115,7 @@ def _asked(command: ArgumentParser, *, tables: bool = True) -> ArgumentParser:
                          help="with this dimension; several may be given, all must hold")  # fmt: skip
     _stored(command)
     if not tables:
-        command.add_argument("--json", action="store_true", help="a line of JSON each")
-        return command
+        return _formats(command, "a line of CSV each", "a line of JSON each")
     command.add_argument(
         "--kql", dest="kql_only", action="store_true", help="print the question in KQL, and do not ask"
     )
@@ -132,10 +131,12 @@ def _stored(command: ArgumentParser) -> ArgumentParser:
     return command
 
 
-def _formats(command: ArgumentParser) -> ArgumentParser:
+def _formats(
+    command: ArgumentParser, csv: str = "the answer as CSV", json: str = "the answer as JSON"
+) -> ArgumentParser:
     either = command.add_mutually_exclusive_group()
-    either.add_argument("--json", action="store_true", help="the answer as JSON")
-    either.add_argument("--csv", action="store_true", help="the answer as CSV")
+    either.add_argument("--json", action="store_true", help=json)
+    either.add_argument("--csv", action="store_true", help=csv)
     return command
 
 

@@ -16,8 +16,8 @@ from amllog.errors import UsageError
 from amllog.insights import connections, narrow, run_names, tree, wording
 from amllog.insights.correlation import Insights
 from amllog.insights.stores import Unasked
-from amllog.insights.table import Column, Row, Table
-from amllog.present import paging, series, show
+from amllog.insights.table import Table
+from amllog.present import answers, paging, series, show
 
 FIRST = 200  # lines that are asked for at first, so that they are there at once; then four times as many each time
 _TIMES = ("last", "since", "until")
@@ -93,14 +93,14 @@ def _table(options: Namespace, insights: Insights) -> int:
     found = _ask(options, insights, "" if options.command == "runs" else _named(options, insights))
     if options.command == "exceptions" and not (options.json or options.csv):  # with the error's own words
         found = replace(found, rows=tuple({**row, "message": wording.error(row)} for row in found))
-    _show(options, found, _TABLES[options.command])
+    answers.put(options, found, _TABLES[options.command])
     return 0
 
 
 def _logs(options: Namespace, insights: Insights) -> int:
     run = _named(options, insights)
     if options.limit or options.json or options.csv:
-        _lines(options, _ask(options, insights, run))
+        answers.lines(options, _ask(options, insights, run))
         return 0
     told, shown = dict[str, None](), False
     for table in _pages(options, insights, run):
@@ -108,7 +108,7 @@ def _logs(options: Namespace, insights: Insights) -> int:
             show.answer(show.line(row))
         told.update(dict.fromkeys(table.notes))
         shown = shown or bool(table)
-    _note(shown, tuple(told))
+    answers.notes(shown, tuple(told))
     return 0
 
 
@@ -119,7 +119,7 @@ def _pages(options: Namespace, insights: Insights, run: str) -> Iterator[Table]:
         asked["since"] = datetime.now(timezone.utc) - narrow.span(asked.pop("last"))
     while True:
         found = insights.logs(run, limit=size, **asked)
-        yield replace(found, rows=found.rows[skip:], notes=_without_limit(found))
+        yield replace(found, rows=found.rows[skip:], notes=answers.without_limit(found))
         if len(found) < size:
             return
         last = found[-1]["timestamp"]
@@ -134,7 +134,7 @@ def _errors(options: Namespace, insights: Insights) -> int:
     plain = options.json or options.csv
     found = replace(found, rows=tuple(rows if plain else map(wording.ended, rows)))
     try:
-        _lines(options, found, "no errors")
+        answers.lines(options, found, "no errors")
     except BrokenPipeError:  # `amllog errors | head -1`: the reader has enough, and the news is as bad
         show.silence()
     return int(bool(found))
@@ -143,21 +143,21 @@ def _errors(options: Namespace, insights: Insights) -> int:
 def _metrics(options: Namespace, insights: Insights) -> int:
     found = _ask(options, insights, _named(options, insights))
     if options.values:
-        _show(options, found, _VALUES)
+        answers.put(options, found, _VALUES)
     else:
         summed = series.of(found)
-        _show(options, summed, summed.names)
+        answers.put(options, summed, summed.names)
     return 0
 
 
 def _timeline(options: Namespace, insights: Insights) -> int:
     found = _ask(options, insights, _named(options, insights))
     if options.json or options.csv:
-        _show(options, found, found.names)
+        answers.put(options, found, found.names)
     else:
         if found:
             show.answer(tree.of(replace(found, notes=())).text)
-        _note(bool(found), found.notes)
+        answers.notes(bool(found), found.notes)
     return 0
 
 
@@ -167,7 +167,10 @@ def _told(options: Namespace, insights: Insights) -> int:
         found = insights.story(options.run or run_names.LAST)  # which tells its run itself
     else:
         found = insights.compare(options.first, options.second)
-    show.answer(show.harmless(found.to_json(indent=2)) if options.json else found.text)
+    if options.csv:
+        show.answer(show.as_csv(found.steps if options.command == "story" else found.table))
+    else:
+        show.answer(show.harmless(found.to_json(indent=2)) if options.json else found.text)
     return 0
 
 
@@ -176,7 +179,7 @@ def _query(options: Namespace, insights: Insights) -> int:
     if not text:
         raise UsageError("no query: amllog query 'traces | take 10'")
     found = insights.store.query(text)
-    _show(options, found, found.names)
+    answers.put(options, found, found.names)
     return 0
 
 
@@ -187,10 +190,12 @@ def _tail(options: Namespace, insights: Insights) -> int:
     else:
         found = insights.logs(run, limit=options.lines, newest_first=True, **asked)
         rows = reversed(found.rows)
+    if options.csv:
+        show.answer(show.as_csv(Insights(Unasked()).logs()))
     for row in rows:
-        show.answer(_json_line(row) if options.json else show.line(row))
+        answers.one(options, row)
     if not options.follow:
-        _note(bool(found), _without_limit(found))
+        answers.notes(bool(found), answers.without_limit(found))
     return 0
 
 
@@ -216,39 +221,6 @@ def _pair(text: str) -> tuple[str, str]:
     if not (key and equals):
         raise UsageError(f"--where {text!r}: KEY=VALUE, such as epoch=3")
     return key, value
-
-
-def _show(options: Namespace, found: Table, columns: tuple[str, ...]) -> None:
-    if options.json:
-        show.answer(show.harmless(found.to_json(indent=2)))
-    elif options.csv:
-        show.answer(show.as_csv(found))
-    elif found:
-        show.answer(show.table(found.rows, columns))
-    _note(bool(found), found.notes)
-
-
-def _lines(options: Namespace, found: Table, nothing: str = "nothing found") -> None:
-    if options.json or options.csv:
-        _show(options, found, found.names)
-        return
-    for row in found:
-        show.answer(show.line(row))
-    _note(bool(found), found.notes, nothing)
-
-
-def _note(found: bool, notes: tuple[str, ...], nothing: str = "nothing found") -> None:
-    for note in notes if found else (*notes, nothing):
-        show.notice(note)
-
-
-def _without_limit(found: Table) -> tuple[str, ...]:
-    """Its notes where the limit is one of our own making."""
-    return tuple(note for note in found.notes if not note.startswith("the limit of"))
-
-
-def _json_line(row: Row) -> str:
-    return show.harmless(Table(tuple(map(Column, row)), (row,)).to_json()[1:-1])
 
 
 _COMMANDS: dict[str, Callable[[Namespace, Insights], int]] = {

@@ -70,10 +70,11 @@ def harmless(text: str) -> str:
     return _ACTING.sub(lambda match: f"\\u{ord(match.group()):04x}", text)
 
 
-def as_csv(found: Table) -> str:
-    """A table as CSV with a head: times as ISO 8601, dimensions as JSON; as it is, but for a terminal."""
+def as_csv(found: Table, *, head: bool = True) -> str:
+    """A table as CSV, with a head unless it had one: times as ISO 8601, dimensions as JSON; as it is, but for a
+    terminal."""
     rows = ([_in_cell(one) for one in row.values()] for row in json.loads(found.to_json()))
-    text = "\n".join(map(_csv_line, (found.names, *rows)))
+    text = "\n".join(map(_csv_line, (found.names, *rows) if head else rows))
     return block(text, "") if sys.stdout.isatty() else text
 
 

@@ -60,6 +60,30 @@ def test_errors_are_bad_news(cli: Any, asked: Any) -> None:
     assert (one["records"], one["type"]) == (1, "ValueError")
 
 
+@pytest.mark.usefixtures("good_run", "failed_run")
+def test_what_is_told_in_words_is_csv_too(cli: Any) -> None:
+    """A story's steps, a line for each figure and message of a comparison, the last lines of a run."""
+
+    def read(*arguments: str) -> list[dict[str, str]]:
+        return list(csv.DictReader(io.StringIO(cli(*arguments, "--csv").stdout, newline="")))
+
+    assert [(row["step_name"], row["state"], row["errors"]) for row in read("story")] == [
+        ("train", "failed", "2")
+    ]
+    assert [row["message"] for row in read("tail", "-n", "2")] == ["slow fold", "Uncaught exception"]
+    rows = read("compare")
+    assert {row["part"] for row in rows} == {"step", "metric", "level", "message"}
+    (loss,) = [row for row in rows if row["name"] == "loss"]
+    assert (loss["step_name"], loss["first"], loss["second"], loss["difference"]) == (
+        "train",
+        "0.25",
+        "0.25",
+        "0.0",
+    )
+    (new,) = [row for row in rows if row["part"] == "message"]
+    assert (new["first"], new["second"]) == ("0.0", "1.0")
+
+
 @pytest.mark.usefixtures("good_run")
 def test_no_errors_are_good_news(cli: Any, asked: Any) -> None:
     """Nothing on stdout, a word on stderr, and 0."""
@@ -173,7 +197,7 @@ def test_no_journal_is_wrong_usage(cli: Any, tmp_path: Path) -> None:
 def test_tail_follows(cli: Any, child: Any) -> None:
     """The last lines, then those to come, until Ctrl-C."""
     assert cli("tail", "-n", "1").stdout.count("\n") == 1
-    process = child.start([sys.executable, "-u", "-m", "amllog", "tail", "--follow", "all", "--every", "0.1"])
+    process = child.start([sys.executable, "-m", "amllog", "tail", "--follow", "all", "--every", "0.1"])
     assert "loaded" in process.stdout.readline()
     child("import amllog; amllog.setup().info('newer')")
     deadline = time.monotonic() + 20
