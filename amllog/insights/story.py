@@ -5,14 +5,13 @@ In: its parts as tables and rows, which `telling` gathers. Out: text, HTML, JSON
 
 from __future__ import annotations
 
-import html
 import json
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from amllog.insights import wording
-from amllog.insights.table import Column, Row, Table
+from amllog.insights.table import Column, Row, Table, preformatted
 
 _LAST_VALUES = 12  # metrics in the text; all are in the table
 
@@ -63,7 +62,7 @@ class Story:
 
     def _repr_html_(self) -> str:
         """What notebooks show."""
-        return f"<pre>{html.escape(self.text)}</pre>"
+        return preformatted(self.text)
 
 
 def _parts(story: Story) -> list[list[str]]:

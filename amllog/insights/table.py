@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 Row = dict[str, Any]
 
 SHOWN = 40  # rows in repr and HTML: the rest is told as a number
+SHOWN_LINES = 1000  # of a text in a notebook
 _EMPTY: dict[str, type] = {
     "text": str,
     "stack": str,
@@ -173,6 +174,18 @@ class Table:
         count = "1 row" if len(self.rows) == 1 else f"{len(self.rows)} rows"
         shown = count if len(self.rows) <= SHOWN else f"{count}, the first {SHOWN} shown"
         return [shown, *self.notes]
+
+
+def preformatted(text: str) -> str:
+    """Lines of text as notebooks show them; of very many the first, and how many there are."""
+    lines = text.split("\n")
+    shown = html.escape("\n".join(lines[:SHOWN_LINES]))
+    more = (
+        f"<p>{len(lines)} lines, the first {SHOWN_LINES} shown: .text has all</p>"
+        if len(lines) > SHOWN_LINES
+        else ""
+    )
+    return f"<pre>{shown}</pre>{more}"
 
 
 def _html(texts: Iterable[str], tag: str) -> str:

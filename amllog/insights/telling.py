@@ -26,7 +26,9 @@ def tell(questions: Records, run: str) -> Story:
     """The story of one run, or of one step; `run` is a whole id. UsageError if nothing is known of it."""
     steps = questions.steps(run)
     if not run or not steps:
-        raise UsageError(f"nothing is known of {run}" if run else "a story is of one run: name it")
+        if run:
+            raise UsageError(f"nothing is known of {run}")
+        raise UsageError("a story is of one run: name it, where there are any (amllog runs)")
     failure, moment = _failure(questions, run, steps)
     lost = [row for row in steps if row["state"] == "open"]
     if failure is None and lost:

@@ -6,14 +6,13 @@ said. What lies in something that has not arrived (yet) is shown below a node th
 
 from __future__ import annotations
 
-import html
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from amllog.insights import wording
-from amllog.insights.table import Row, Table
+from amllog.insights.table import Row, Table, preformatted
 
 STEPS_AND_SPANS = ("request", "dependency")
 
@@ -61,7 +60,7 @@ class Tree:
 
     def _repr_html_(self) -> str:
         """What notebooks show."""
-        return f"<pre>{html.escape(self.text)}</pre>"
+        return preformatted(self.text)
 
 
 def of(table: Table) -> Tree:

@@ -94,6 +94,10 @@ def _table(options: Namespace, insights: Insights) -> int:
     if options.command == "exceptions" and not (options.json or options.csv):  # with the error's own words
         found = replace(found, rows=tuple({**row, "message": wording.error(row)} for row in found))
     answers.put(options, found, _TABLES[options.command])
+    others = 0 if found or options.command == "exceptions" else int(insights.count(**_narrow(options)))
+    if others:  # what other SDKs wrote, say
+        which = options.command.rstrip("s")
+        show.notice(f"{wording.count(others, 'log line')} without a {which}'s id: see `amllog logs all`")
     return 0
 
 

@@ -100,3 +100,13 @@ def test_every_record_stands_there_once(rows: list[tuple[str, str, str, int]]) -
         above = node.row["id"] if node.row else node.children[0].row["operation_ParentId"]
         assert {child.row["operation_ParentId"] for child in node.children} <= {above}
     assert found.text and json.loads(found.to_json()) is not None
+
+
+def test_a_long_tree_in_a_notebook() -> None:
+    """A browser gets the first thousand lines and how many there are; `text` has all."""
+    found = of(*(row("trace", message=f"<{number}>", second=1) for number in range(1200)))
+    shown = found._repr_html_()
+    assert shown.count("\n") == 999
+    assert "&lt;999&gt;" in shown
+    assert shown.endswith("<p>1201 lines, the first 1000 shown: .text has all</p>")
+    assert found.text.count("\n") == 1200

@@ -84,6 +84,18 @@ def test_what_is_told_in_words_is_csv_too(cli: Any) -> None:
     assert (new["first"], new["second"]) == ("0.0", "1.0")
 
 
+def test_records_of_no_run(cli: Any, journal: Path) -> None:
+    """What other SDKs wrote is no run: that it is there is said where runs are asked for, and it can be read."""
+    journal.mkdir()
+    data = {"baseType": "MessageData", "baseData": {"ver": 2, "message": "by others", "severityLevel": 3}}
+    envelope = {"time": "2026-11-22T10:00:00Z", "iKey": "", "tags": {}, "data": data}
+    (journal / "sent.jsonl").write_text(json.dumps(envelope) + "\n", encoding="utf-8")
+    said = "amllog: nothing found\namllog: 1 log line without a {}'s id: see `amllog logs all`\n"
+    assert (cli("runs").stderr, cli("steps").stderr) == (said.format("run"), said.format("step"))
+    assert "by others" in cli("logs", "all").stdout
+    assert "name it, where there are any (amllog runs)" in cli("story").stderr
+
+
 @pytest.mark.usefixtures("good_run")
 def test_no_errors_are_good_news(cli: Any, asked: Any) -> None:
     """Nothing on stdout, a word on stderr, and 0."""
