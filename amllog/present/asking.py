@@ -74,7 +74,7 @@ def add(commands: Any, command: Adder) -> None:
     tail.add_argument("-f", "--follow", action="store_true",
                       help="go on with what is logged, until all steps have ended, or Ctrl-C")  # fmt: skip
     tail.add_argument(
-        "--every", type=_pause, default=1.0, metavar="SECONDS", help="how often to look (default: 1)"
+        "--every", type=seconds, default=1.0, metavar="SECONDS", help="how often to look (default: 1)"
     )
     _levelled(_asked(_run(tail), tables=False))
 
@@ -159,7 +159,8 @@ def _count(text: str) -> int:
     return int(text)
 
 
-def _pause(text: str) -> float:
+def seconds(text: str) -> float:
+    """An option that takes seconds; argparse tells the error."""
     try:
         found = float(text)
     except ValueError:

@@ -106,7 +106,7 @@ def _add_delivery(commands: Any) -> None:
     )  # fmt: skip
     _add_directory(deliver)
     deliver.add_argument(
-        "--timeout", type=_seconds, default=60.0, metavar="SECONDS", help="at most (default: 60)"
+        "--timeout", type=asking.seconds, default=60.0, metavar="SECONDS", help="at most (default: 60)"
     )
     deliver.add_argument("--resend-old", action="store_true",
                          help="send records older than 48 hours, which Application Insights refuses, with the present "
@@ -135,13 +135,3 @@ def _port(text: str) -> int:
     if not text.isdigit() or int(text) > 65535:
         raise argparse.ArgumentTypeError(f"{text!r} is no port: a number from 0 (any free one) to 65535")
     return int(text)
-
-
-def _seconds(text: str) -> float:
-    try:
-        found = float(text)
-    except ValueError:
-        found = -1.0
-    if not 0 < found <= 86_400:
-        raise argparse.ArgumentTypeError(f"{text!r}: a number of seconds, more than 0 and at most 86400")
-    return found
