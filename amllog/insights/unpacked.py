@@ -9,12 +9,13 @@ from __future__ import annotations
 import codecs
 import gzip
 import json
-import shutil
 import tempfile
+import zlib
 from collections.abc import Iterator
 from functools import lru_cache
+from itertools import chain
 from pathlib import Path
-from typing import IO, Any, BinaryIO
+from typing import IO, BinaryIO
 
 # .lock: of an exporter that is at work
 SUFFIXES = frozenset({".json", ".ndjson", ".log", ".txt", ".gz", ".blob", ".lock"})
@@ -37,7 +38,12 @@ def lines(path: Path, size: int, changed: int) -> Path | None:
     """
     del size, changed
     with _opened(path) as file:
-        head = file.read(_HEAD_BYTES)
+        pieces = _pieces(file)
+        head = b""
+        for piece in pieces:
+            head += piece
+            if len(head) >= _HEAD_BYTES:
+                break
         text = head.removeprefix(codecs.BOM_UTF8)
         if text.lstrip()[:1] not in (b"{", b"[") or b'"baseType"' not in text:
             return None
@@ -47,11 +53,20 @@ def lines(path: Path, size: int, changed: int) -> Path | None:
             return path
         with _new_file(path.name) as made:
             if is_lines:
-                made.write(text)
-                shutil.copyfileobj(file, made)
+                made.writelines(chain([text], pieces))
             else:
-                made.writelines(_values((text + file.read()).decode("utf-8", "replace")))
+                made.writelines(_values(b"".join(chain([text], pieces)).decode("utf-8", "replace")))
     return Path(made.name)
+
+
+def _pieces(file: BinaryIO | gzip.GzipFile) -> Iterator[bytes]:
+    """What can be read. Where the rest cannot (a gzip file that is torn), a line says so that is no envelope: it is
+    counted with those that could not be read."""
+    try:
+        while piece := file.read1(_HEAD_BYTES):  # type: ignore[union-attr]  # a buffered reader, or gzip's
+            yield piece
+    except (OSError, EOFError, zlib.error):
+        yield b"\n{cut\n"
 
 
 def _new_file(name: str) -> IO[bytes]:
@@ -72,10 +87,11 @@ def _is_object(line: bytes) -> bool:
 
 
 def _values(text: str) -> Iterator[bytes]:
-    """Every value of a text of JSON as a line, those in arrays too; what cannot be read is one line as it stands."""
+    """Every object of a text of JSON as a line, those in arrays by themselves: an array may lack its end. What cannot
+    be read is one line as it stands."""
     decoder, at = json.JSONDecoder(), 0
     while at < len(text):
-        if text[at] in " \t\r\n,":
+        if text[at] in " \t\r\n,[]":
             at += 1
             continue
         try:
@@ -83,8 +99,7 @@ def _values(text: str) -> Iterator[bytes]:
         except _UNREADABLE:
             yield " ".join(text[at:].split()).encode() + b"\n"
             return
-        found: list[Any] = value if isinstance(value, list) else [value]
-        yield from (json.dumps(one, ensure_ascii=False).encode("utf-8", "replace") + b"\n" for one in found)
+        yield json.dumps(value, ensure_ascii=False).encode("utf-8", "replace") + b"\n"
 
 
 @lru_cache(maxsize=1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import random
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -69,6 +70,27 @@ def test_nested_deeper_than_python_reads(
     path = journal(log("mine"))
     (path.parent / "other.json").write_bytes(written)
     assert [row["message"] for row in Insights(store([path.parent])).logs()] == ["mine"]
+
+
+@pytest.mark.parametrize("store", [LocalStore, PlainStore])
+@pytest.mark.parametrize("harm", ["cut", "damaged"])
+@pytest.mark.parametrize("write", [_lines, lambda sent: json.dumps(sent).encode()], ids=["lines", "array"])
+def test_a_torn_gzip_file_gives_its_beginning(
+    store: type[LocalStore], harm: str, write: Write, tmp_path: Path
+) -> None:
+    """What can be unpacked is read, and that there was more is told."""
+    chance = random.Random(1)
+    sent = [
+        _sent("MessageData", {"message": f"{n} {chance.random()}", "severityLevel": 1}) for n in range(5000)
+    ]
+    packed = gzip.compress(write(sent))
+    half = len(packed) // 2
+    (tmp_path / "sent.gz").write_bytes(
+        packed[:half] if harm == "cut" else packed[:half] + b"\xff" * (len(packed) - half)
+    )
+    found = Insights(store([tmp_path])).logs()
+    assert 500 < len(found) < 5000
+    assert len(found.notes) == 1
 
 
 @pytest.mark.parametrize("store", [LocalStore, PlainStore])
