@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
-from rows import Row, page
+from rows import Row, report
 
 from amllog.insights import connect
 from amllog.insights.compaction import compact
@@ -50,19 +50,11 @@ def main() -> int:
     parser.add_argument("--folder", type=Path)
     parser.add_argument("--markdown", type=Path, help="keep the table in this file")
     options = parser.parse_args()
-    rows = []
     with tempfile.TemporaryDirectory() as temporary:
         folder = options.folder or Path(temporary)
         if not any(folder.glob("*.jsonl")):
             make(folder, options.records)
-        for row in measure(folder):
-            rows.append(row)
-            print(row, flush=True)
-    text = page(rows)
-    print(f"\n{text}")
-    if options.markdown:
-        options.markdown.write_text(text, encoding="utf-8")
-    return 0 if all(row.reached for row in rows) else 1
+        return report(measure(folder), options.markdown)
 
 
 def measure(folder: Path) -> Iterator[Row]:

@@ -8,6 +8,8 @@ from __future__ import annotations
 import datetime
 import os
 import platform
+from collections.abc import Iterable
+from pathlib import Path
 from typing import NamedTuple
 
 
@@ -30,7 +32,21 @@ class Row(NamedTuple):
         return f"{'' if self.reached else 'NOT REACHED: '}{self.what}: {self.ratio:.3g} ({self.detail})"
 
 
-def page(rows: list[Row]) -> str:
+def report(found: Iterable[Row], markdown: Path | None) -> int:
+    """Print each row as it is measured, then the table, which is kept in a file where one is named. Gives the exit
+    code: 1 if a row is not reached."""
+    rows = []
+    for row in found:
+        rows.append(row)
+        print(row, flush=True)
+    text = _page(rows)
+    print(f"\n{text}")
+    if markdown:
+        markdown.write_text(text, encoding="utf-8")
+    return 0 if all(row.reached for row in rows) else 1
+
+
+def _page(rows: list[Row]) -> str:
     """The table, and where and when it was measured."""
     day = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d")
     machine = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"

@@ -16,10 +16,10 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
-from typing import Any
 
-from rows import Row, page
+from rows import Row, report
 
 HERE = Path(__file__).parent
 
@@ -157,21 +157,11 @@ def main() -> int:
     parser.add_argument("--markdown", type=Path, help="keep the table in this file")
     options = parser.parse_args()
     rounds = 3 if options.quick else 5
-    rows: list[Row] = []
     drained = 20_000 if options.quick else 100_000
-    parts: list[Any] = [imports(rounds), calls(rounds), burst(50_000, 30), delivery(drained)]
-    parts.append(beginning_and_end(rounds))
+    parts = [imports(rounds), calls(rounds), burst(50_000, 30), delivery(drained), beginning_and_end(rounds)]
     if not options.quick:
         parts.insert(3, burst(1_000_000, 30))
-    for part in parts:
-        for row in part:
-            rows.append(row)
-            print(row, flush=True)
-    text = page(rows)
-    print(f"\n{text}")
-    if options.markdown:
-        options.markdown.write_text(text, encoding="utf-8")
-    return 0 if all(row.reached for row in rows) else 1
+    return report(chain.from_iterable(parts), options.markdown)
 
 
 if __name__ == "__main__":
