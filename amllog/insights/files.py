@@ -43,17 +43,24 @@ def find(places: Iterable[Path], *, own: bool = False) -> list[File]:
     found: dict[Path, File] = {}
     for place in places:
         for path in _in(place) if place.is_dir() else [place]:
-            with contextlib.suppress(OSError, EOFError):  # gone, or not for us: as if it had not been there
+            with contextlib.suppress(OSError):  # gone: as if it had not been there
                 about = _looked_at(path.resolve())
                 is_lines = path.suffix == ".jsonl"
                 if about.size and not JOURNAL.fullmatch(path.name) and not (own and is_lines):
-                    lines = None if own else unpacked.lines(*about)
+                    lines = None if own else _unpacked(about)
                     if lines is None and place.is_dir() and not is_lines:
                         continue
                     about = about if lines is None or lines == about.path else _looked_at(lines)
                 if about.size:
                     found[about.path] = about
     return sorted(_once(found.values()), key=lambda file: (file.path.name, str(file.path)))
+
+
+def _unpacked(file: File) -> Path | None:
+    try:
+        return unpacked.lines(*file)
+    except OSError:  # not for us, or no room for what is in it: who reads it tells
+        return file.path
 
 
 def _in(folder: Path) -> list[Path]:
