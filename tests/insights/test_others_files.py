@@ -6,6 +6,7 @@ import gzip
 import json
 import random
 import sys
+import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -174,3 +175,39 @@ def test_what_only_the_service_knows_is_sent_there(tmp_path: Path) -> None:
     assert "SearchOperator" in str(caught.value)
     assert "AMLLOG_RESOURCE_ID" in str(caught.value)
     assert "wave" not in str(caught.value)
+
+
+UNREADABLE = """
+import os
+import amllog.insights.sql
+from pathlib import Path
+from amllog.insights.correlation import Insights
+from amllog.insights.local_store import LocalStore
+from amllog.insights.plain_store import PlainStore
+stores = [LocalStore([Path.cwd()]), PlainStore([Path.cwd()])]
+os.chmod("kept.json", 0)
+if os.geteuid() == 0:  # whom no mode stops
+    os.setuid(65534)
+if not os.path.exists(os.path.abspath("open.json")):
+    print("closed")
+for store in stores:
+    found = Insights(store).logs()
+    print(len(found), *found.notes)
+"""
+
+
+def test_a_file_that_cannot_be_read_is_told(child: Any) -> None:
+    """By name, whichever store; and the others are read."""
+    with tempfile.TemporaryDirectory() as folder:  # outside pytest's own, which are closed to other users
+        Path(folder).chmod(0o755)
+        for name in ("kept.json", "open.json"):
+            path = Path(folder, name)
+            path.write_bytes(FORMS["array.json"](SENT))
+            path.chmod(0o644)
+        ran = child(UNREADABLE, cwd=folder)
+    if "closed" in ran.stdout:
+        pytest.skip("the temporary folder is closed to other users")
+    told = [
+        line for line in ran.stdout.splitlines() if line.startswith("2 not read: ") and "kept.json" in line
+    ]
+    assert len(told) == 2, ran.stdout + ran.stderr
