@@ -23,6 +23,7 @@ from amllog.segment import Segment, claim, file_node, journal_files, lock
 
 SEGMENT_BYTES = 64 * 1024 * 1024
 PARTS = 8
+TRIES = 100  # at a new file that nobody else has taken before it is locked
 RESERVE_BYTES = 1024 * 1024  # of a full journal, at most a sixteenth: for exceptions and how the step ended
 _CREATE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | getattr(os, "O_BINARY", 0)
 
@@ -88,9 +89,7 @@ class Journal:
 
     def _open(self) -> None:
         self.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-        path = self.directory / name_for(self._node)
-        self._fd = os.open(path, _CREATE, 0o600)
-        lock(self._fd)
+        path, self._fd = _new_file(self.directory, self._node)
         self.segments.append(Segment(path, self._fd))
         self._size, self._torn = 0, False
         # A part of the bound at most: only files that are not written to any more can make room.
@@ -182,6 +181,19 @@ def spare_directory() -> Path:
     if hasattr(os, "getuid") and path.parent.stat().st_uid != user:
         raise PermissionError(errno.EPERM, "it belongs to another user")
     return path
+
+
+def _new_file(directory: Path, node: str) -> tuple[Path, int]:
+    """A new segment, open and locked: between the two, others may take it for one whose writer is gone."""
+    for _ in range(TRIES):
+        path = directory / name_for(node)
+        fd = os.open(path, _CREATE, 0o600)
+        if lock(fd) and path.exists():  # nobody looks into it now, and nobody has removed it
+            return path, fd
+        os.close(fd)
+        with contextlib.suppress(OSError):
+            path.unlink()
+    raise OSError(errno.EAGAIN, "others hold the lock of every new file", str(directory))
 
 
 def name_for(node: str) -> str:

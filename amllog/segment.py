@@ -164,13 +164,13 @@ def leftovers(
     Each is locked by us while it is yielded; the caller closes it. `settled` keeps the names of those in which nothing
     waits: without a writer they stay so, and need not be opened again.
     """
-    known: set[str] = set() if settled is None else settled
+    known = set() if settled is None else settled
     for path in journal_files(directory):
-        segment = None if path.name in known else claim(path, node)
-        if segment is None:
+        if path.name in known or not (segment := claim(path, node)):
             continue
         if segment.settled(outlets):
-            known.add(path.name)
+            if segment.size:  # what is empty may be about to get its writer
+                known.add(path.name)
             segment.close()
         else:
             yield segment

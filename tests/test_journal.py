@@ -241,6 +241,44 @@ def test_settled_files_are_not_opened_again(journal: Journal) -> None:
     assert list(leftovers(journal.directory, "n", ["a"], known)) == []
 
 
+LOOKING = """
+import os, sys
+from pathlib import Path
+from amllog.segment import leftovers
+directory, settled = Path(sys.argv[1]), set()
+print(flush=True)
+os.set_blocking(0, False)
+while sys.stdin.buffer.read(1) is None:
+    for one in leftovers(directory, "n", ["a"], settled):
+        one.close()
+print(*settled)
+"""
+
+
+def test_new_file_beside_a_looking_process(tmp_path: Path) -> None:
+    """A file never counts as left behind, also not in the instant between its creation and its lock."""
+    looking = subprocess.Popen(
+        [sys.executable, "-c", LOOKING, str(tmp_path)],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert looking.stdout is not None and looking.stdout.readline() == "\n"
+    names, unlocked = set(), 0
+    for number in range(20_000):  # some fall into that instant
+        journal = Journal(tmp_path, max_bytes=1024**2, node="n", outlets=["a"])
+        assert journal.append(line(number))
+        path = journal.segments[-1].path
+        taken = claim(path, "n")
+        if taken is not None:
+            unlocked += 1
+            taken.close()
+        names.add(path.name)
+        journal.close()
+        path.unlink()
+    told, _ = looking.communicate("")
+    assert unlocked == 0
+    assert not names & set(told.split())
+
+
 def test_tidy(journal: Journal) -> None:
     """Settled files go before the bound is reached, and stay in the count."""
     for number in range(700):
