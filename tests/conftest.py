@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 import amllog
 
@@ -32,6 +33,10 @@ HOUSE = Path(amllog.__file__).parent
 CHECKOUT = (
     [] if HOUSE.parent.name == "site-packages" else [str(HOUSE.parent)]
 )  # for who runs it without installing
+
+# On a loaded machine an example, or making it, takes long at times: that is no fault of what is tested.
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
 
 # What a process needs from the machine; the rest of the environment is not for tests.
 KEPT = ("PATH", "LANG", "LC_ALL", "TZ", "TMPDIR", "SYSTEMROOT", "LD_LIBRARY_PATH", "VIRTUAL_ENV", "TERM")
@@ -164,7 +169,7 @@ class Child:
         *args: str,
         env: Mapping[str, str | None] | None = None,
         cwd: Path | None = None,
-        timeout: float = 60,
+        timeout: float = 180,
         flags: Sequence[str] = (),
     ) -> Ran:
         """Run it to its end: a script (Path), code (str) or a whole command line (a sequence).
@@ -177,7 +182,7 @@ class Child:
         except subprocess.TimeoutExpired:
             _tell_stacks(process)
             _kill(process)
-            stdout, stderr = process.communicate(timeout=10)
+            stdout, stderr = process.communicate(timeout=60)
             pytest.fail(f"still running after {timeout} s\n--- stdout\n{stdout}\n--- stderr\n{stderr}")
         return Ran(process.returncode, stdout, stderr)
 
@@ -214,7 +219,7 @@ class Child:
         """No child outlives its test."""
         for process in self.running:
             _kill(process)
-            process.communicate(timeout=10)
+            process.communicate(timeout=60)
 
 
 @pytest.fixture

@@ -60,7 +60,7 @@ def test_threads(journal: Journal) -> None:
     assert len(journal.segments) > 1
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.lists(st.integers(0, 3000), max_size=20), st.integers(1, 5000))
 def test_reading(tmp_path_factory: pytest.TempPathFactory, sizes: list[int], chunk: int) -> None:
     """Read in chunks of any size, lines are whole, and their lengths lead from one to the next."""

@@ -8,7 +8,6 @@ import importlib.util
 import json
 import re
 import threading
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta, timezone
@@ -412,13 +411,14 @@ def test_the_pace_that_the_service_allows() -> None:
 def test_so_many_at_once() -> None:
     """A sixth request waits until one of five has its answer."""
     pace, lock, seen, inside = Pace(at_once=5), threading.Lock(), [0], [0]
+    five = threading.Barrier(5)  # nobody has an answer before five have asked
 
     def ask() -> None:
         with pace.turn():
             with lock:
                 inside[0] += 1
                 seen[0] = max(seen[0], inside[0])
-            time.sleep(0.02)
+            five.wait(60)
             with lock:
                 inside[0] -= 1
 

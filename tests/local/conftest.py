@@ -33,7 +33,7 @@ class Client:
     """One connection to a far side."""
 
     def __init__(self, azure: AzureOnThisMachine) -> None:
-        self.connection = http.client.HTTPConnection(azure.url.partition("//")[2], timeout=10)
+        self.connection = http.client.HTTPConnection(azure.url.partition("//")[2], timeout=60)
 
     def __call__(self, method: str, path: str, body: object = None, **headers: str) -> Reply:
         """Send a request (bytes as they are, anything else as JSON) with a run token."""

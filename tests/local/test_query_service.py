@@ -30,10 +30,10 @@ def path_of(azure: AzureOnThisMachine, kind: str) -> str:
 
 
 def send(client: Client, *messages: str) -> None:
-    """Have ingestion take log lines of now, a minute apart, the latest first."""
+    """Have ingestion take log lines of now, hours apart, the latest first."""
     lines = []
     for index, message in enumerate(messages):
-        at = datetime.now(timezone.utc) - timedelta(minutes=index)
+        at = datetime.now(timezone.utc) - timedelta(hours=index)
         data = {"ver": 2, "message": message, "properties": {"n": str(index)}}
         lines.append(
             {
@@ -67,7 +67,7 @@ def test_the_real_client(azure: AzureOnThisMachine, client: Client) -> None:
         assert found.tables[0].columns_types == ["datetime", "string", "dynamic"]
         assert found.tables[0].rows[0]["TimeGenerated"].tzinfo is not None
     text = "traces | project message"
-    recent = real.query_resource(azure.resource_id, text, timespan=timedelta(seconds=30), enforce_https=False)
+    recent = real.query_resource(azure.resource_id, text, timespan=timedelta(minutes=30), enforce_https=False)
     assert [row["message"] for row in recent.tables[0].rows] == ["now"]
     azure.faults.put(Fault(service="query", item="before", status=500, message="half", times=1))
     partial = real.query_resource(azure.resource_id, text, timespan=None, enforce_https=False)

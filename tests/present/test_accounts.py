@@ -79,14 +79,14 @@ def test_deliver_is_bounded(cli: Any) -> None:
     began = time.monotonic()
     ran = cli("deliver", "--timeout", "3", env={VARIABLE: DEAD})
     assert (ran.returncode, "connection refused" in ran.stderr) == (1, True)
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 60
 
 
 def test_living_writers_are_left_alone(child: Any, cli: Any, asked: Any, azure: Any) -> None:
     """What a living process has is its own to deliver."""
     code = "import amllog; amllog.setup().info('mine'); print('ready', flush=True); input()"
     writer = child.start(
-        [sys.executable, "-c", f"import os, time\n{code.replace('input()', 'time.sleep(60)')}"]
+        [sys.executable, "-c", f"import os, time\n{code.replace('input()', 'time.sleep(600)')}"]
     )
     while "ready" not in writer.stdout.readline():
         pass

@@ -13,7 +13,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -212,11 +211,10 @@ def test_tail_follows(cli: Any, child: Any) -> None:
     process = child.start([sys.executable, "-m", "amllog", "tail", "--follow", "all", "--every", "0.1"])
     assert "loaded" in process.stdout.readline()
     child("import amllog; amllog.setup().info('newer')")
-    deadline = time.monotonic() + 20
-    while "newer" not in process.stdout.readline():
-        assert time.monotonic() < deadline
+    while "newer" not in (line := process.stdout.readline()):
+        assert line  # it has not ended
     process.send_signal(2)
-    assert process.wait(10) == 0
+    assert process.wait(60) == 0
 
 
 @pytest.mark.usefixtures("good_run")
@@ -424,12 +422,15 @@ def test_a_metric_that_was_nan_once(asked: Any, child: Any) -> None:
 def test_long_reading_is_told_on_a_terminal() -> None:
     """A word on stderr while it takes, wiped away at the end; the answer and its errors come as they are."""
     code = (
-        "import time\nfrom amllog.insights.stores import Unasked\nfrom amllog.present import paging\n"
+        "import sys, threading\nfrom amllog.insights.stores import Unasked\nfrom amllog.present import paging\n"
         "from amllog.insights.questions import Questions\npaging.PATIENCE_SECONDS = 0.05\n"
-        "class Slow(Unasked):\n    def answer(self, query):\n        time.sleep(0.3); return super().answer(query)\n"
+        "told, write = threading.Event(), sys.stderr.write\n"
+        "sys.stderr.write = lambda text: (write(text), 'reading' in text and told.set())\n"
+        "class Slow(Unasked):\n    def answer(self, query):\n        told.wait(60)\n"
+        "        paging.PATIENCE_SECONDS = 60\n        return super().answer(query)\n"
         "asked = Questions(paging.Patient(Slow()))\nprint(len(asked.logs()))\n"
         "try:\n    asked.store.query('x')\nexcept Exception as error:\n    print(error)\n"
     )
     shown = on_a_terminal([sys.executable, "-c", code])
-    assert b"amllog: reading, 0 s" in shown
+    assert b"amllog: reading, " in shown
     assert b"\r\x1b[K0\r\nfree KQL needs a store" in shown

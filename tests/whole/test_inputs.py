@@ -413,7 +413,7 @@ NUMBERS = (
         [sys.float_info.max, -sys.float_info.max, 2**1023, 2**1024 - 2**970, 2**1024, -(2**63), 2**63]
     )
 )
-ready = settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+ready = settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 @ready
