@@ -15,6 +15,8 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from amllog import acknowledgements
+from amllog.acknowledgements import Progress
 from amllog.record import key_of
 
 try:
@@ -27,18 +29,6 @@ _LINE_BYTES = 64 * 1024  # the most that a line has
 _NAME = re.compile(r"^\d{8}T\d{6}-(?P<node>.*)-(?P<pid>\d+)-[0-9a-f]{4,8}\.jsonl$")
 
 
-class Progress:
-    """What one outlet has settled of one segment: all before `to`, but for the lines at the offsets in `again`."""
-
-    __slots__ = ("again", "delivered", "refused", "to")
-
-    def __init__(self) -> None:
-        self.to = 0
-        self.again: list[int] = []
-        self.delivered = 0
-        self.refused: Counter[str] = Counter()
-
-
 class Segment:
     """One journal file as its readers see it; whoever holds its lock may acknowledge."""
 
@@ -47,7 +37,7 @@ class Segment:
         self._fd = fd
         self._acks = path.with_suffix(".ack")
         self._ack_fd: int | None = None
-        self._progress = _read_acks(self._acks)
+        self._progress = acknowledgements.read(self._acks)
         self._counted = (0, 0)  # lines in the first so many bytes
         self.unnoted = ""  # why an acknowledgement could not be written, if one could not
         self._keyless = 0  # bytes without any instrumentation key
@@ -71,11 +61,9 @@ class Segment:
 
     def lines(self, start: int, max_bytes: int = _CHUNK_BYTES) -> list[bytes]:
         """Whole lines from `start` on, newline included, about `max_bytes` of them; [] at the end."""
-        if self._fd < 0:
-            return []
-        data = _pread(self._fd, max_bytes, start)
+        data = self._read(max_bytes, start)
         while data and b"\n" not in data:
-            more = _pread(self._fd, max(max_bytes, len(data)), start + len(data))
+            more = self._read(max(max_bytes, len(data)), start + len(data))
             if not more:
                 return []  # torn, or half written: no line yet
             data += more
@@ -84,11 +72,12 @@ class Segment:
     def key(self) -> bytes:
         """The instrumentation key that the lines are addressed to; b"" while none has any. A file has one."""
         while not self._key:
-            lines = self.lines(self._keyless)
+            start = self._keyless
+            lines = self.lines(start)
             if not lines:
                 break
             self._key = next((key for key in map(key_of, lines) if key), b"")
-            self._keyless += sum(map(len, lines))
+            self._keyless = start + sum(map(len, lines))  # no `+=`: flush() asks beside the courier
         return self._key
 
     def line(self, offset: int) -> bytes:
@@ -109,7 +98,7 @@ class Segment:
         """How many lines the file has; remembers what it has counted."""
         lines, end = self._counted
         while True:
-            data = _pread(self._fd, _CHUNK_BYTES, end) if self._fd >= 0 else b""
+            data = self._read(_CHUNK_BYTES, end)
             whole = data.rfind(b"\n") + 1
             if not whole:
                 return lines
@@ -120,24 +109,28 @@ class Segment:
         self, outlet: str, to: int, delivered: int, refused: Counter[str], again: Sequence[int]
     ) -> None:
         """Write down a batch's verdicts. A kill before this line sends the batch again, with the same ids."""
-        progress = self.progress(outlet)
-        progress.to, progress.again = to, list(again)
-        progress.delivered += delivered
-        progress.refused += refused
         entry = {"outlet": outlet, "to": to, "delivered": delivered}
         if refused:
             entry["refused"] = dict(refused)
         if again:
             entry["again"] = list(again)
+        said = json.dumps(entry).encode() + b"\n"
         try:
-            if self._ack_fd is None:
-                self._ack_fd = os.open(self._acks, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
-                size = os.fstat(self._ack_fd).st_size
-                if size and _pread(self._ack_fd, 1, size - 1) != b"\n":  # a kill has torn its last line
-                    os.write(self._ack_fd, b"\n")
-            os.write(self._ack_fd, json.dumps(entry).encode() + b"\n")
+            fd = self._ack_fd
+            if fd is None:
+                fd = self._ack_fd = os.open(self._acks, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+                size = os.fstat(fd).st_size
+                if size and _pread(fd, 1, size - 1) != b"\n":  # a kill has torn its last line
+                    os.write(fd, b"\n")
+            os.write(fd, said)
         except OSError as error:  # no folder, a full disk: known here, and sent again by the next
             self.unnoted = error.strerror or type(error).__name__
+        # Only now, and `to` last: who waits for it ends the process then, or removes the file.
+        progress = self.progress(outlet)
+        progress.delivered += delivered
+        progress.refused += refused
+        progress.again = list(again)
+        progress.to = to
 
     def remove(self) -> None:
         """Delete the file; what it held and what was settled of it stays known."""
@@ -149,11 +142,22 @@ class Segment:
 
     def close(self) -> None:
         """Let go of the file and its lock."""
-        for fd in (self._fd, self._ack_fd):
+        fds = self._fd, self._ack_fd
+        self._fd, self._ack_fd = -1, None  # first: others may open files under these numbers
+        for fd in fds:
             if fd is not None and fd >= 0:
                 with contextlib.suppress(OSError):
                     os.close(fd)
-        self._fd, self._ack_fd = -1, None
+
+    def _read(self, count: int, start: int) -> bytes:
+        """Bytes from `start` on; none at the end, and none once the file is closed, also by another thread."""
+        fd = self._fd
+        try:
+            return _pread(fd, count, start) if fd >= 0 else b""
+        except OSError:
+            if self._fd < 0:
+                return b""
+            raise
 
 
 def leftovers(
@@ -187,7 +191,8 @@ def claim(path: Path, node: str) -> Segment | None:
         fd = os.open(path, os.O_RDWR if os.access(path, os.W_OK) else os.O_RDONLY)
     except OSError:
         return None
-    if stat.S_ISREG(os.fstat(fd).st_mode) and lock(fd, path, node):
+    # Between the two, who held it may have removed the file, and what was noted of it.
+    if stat.S_ISREG(os.fstat(fd).st_mode) and lock(fd, path, node) and path.exists():
         return Segment(path, fd)
     os.close(fd)
     return None
@@ -196,9 +201,13 @@ def claim(path: Path, node: str) -> Segment | None:
 def look(path: Path) -> Segment | None:
     """The segment at `path` for reading only, whoever holds it; None if it is gone."""
     try:
-        return Segment(path, os.open(path, os.O_RDONLY))
+        segment = Segment(path, os.open(path, os.O_RDONLY))
     except OSError:
         return None
+    if path.exists():
+        return segment
+    segment.close()  # removed meanwhile, perhaps before what was noted of it was read
+    return None
 
 
 def lock(fd: int, path: Path | None = None, node: str = "") -> bool:
@@ -230,24 +239,6 @@ def _writer_is_gone(name: str, node: str) -> bool:
     except OSError:
         return False
     return False
-
-
-def _read_acks(path: Path) -> dict[str, Progress]:
-    found: dict[str, Progress] = {}
-    try:
-        lines = path.read_bytes().splitlines()
-    except OSError:  # none yet
-        return found
-    for line in lines:
-        try:
-            entry = json.loads(line)
-            progress = found.setdefault(str(entry["outlet"]), Progress())
-            progress.to, progress.again = int(entry["to"]), [int(offset) for offset in entry.get("again", ())]
-            progress.delivered += int(entry["delivered"])
-            progress.refused.update(entry.get("refused", {}))
-        except (ValueError, KeyError, TypeError, AttributeError):
-            continue  # torn by a kill: that batch is offered again, with the same record ids
-    return found
 
 
 if hasattr(os, "pread"):
