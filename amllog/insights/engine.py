@@ -5,9 +5,11 @@ In: SQL and parameters, KQL. Out: rows as sequences, with the names of their col
 
 from __future__ import annotations
 
+import contextlib
 import os
 import tempfile
-from collections.abc import Mapping, Sequence
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from amllog.errors import MissingExtraError, UsageError
@@ -43,19 +45,18 @@ class Engine:
         self._connection.execute(_SETTINGS)
         self._held: object = None
         self._shown: dict[str, str] = {}
-        self._connection.execute("SET temp_directory = ?", [f"{tempfile.gettempdir()}/amllog-{os.getpid()}"])
+        # Made when it is needed. Each its own: DuckDB before 2.0 breaks off where two write into one.
+        spilled = f"{tempfile.gettempdir()}/amllog-{os.getpid()}-{uuid.uuid4().hex}"
+        self._connection.execute("SET temp_directory = ?", [spilled])
 
     def run(self, sql: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> Answer:
         """The rows of a statement of ours. UsageError where the files do not let DuckDB answer it."""
         try:
-            cursor = self._connection.execute(sql, parameters or None)
-            return Answer(tuple(one[0] for one in cursor.description or ()), cursor.fetchall())
+            with _ctrl_c():
+                cursor = self._connection.execute(sql, parameters or None)
+                return Answer(tuple(one[0] for one in cursor.description or ()), cursor.fetchall())
         except self._duckdb.Error as error:
             raise UsageError(f"the journals cannot be read: {error}") from error
-        except RuntimeError as error:
-            if "interrupted" not in str(error):
-                raise
-            raise KeyboardInterrupt from error  # so DuckDB tells of Ctrl-C
 
     def run_kql(self, kql: str, records: str, *, dialects: Sequence[bool] = (False, True)) -> Answer:
         """The rows of a KQL query over the service's tables, made from the SELECT `records`.
@@ -71,10 +72,11 @@ class Engine:
             ) from None
         self._show(kql, records, dialects)
         try:
-            relation = duckdb_kql.kql(self._connection, free_kql.readable(kql))
-            types = tuple(map(str, relation.types))
-            rows = [tuple(map(free_kql.plain, row, types)) for row in relation.fetchall()]
-            return Answer(tuple(relation.columns), rows, types)
+            with _ctrl_c():
+                relation = duckdb_kql.kql(self._connection, free_kql.readable(kql))
+                types = tuple(map(str, relation.types))
+                rows = [tuple(map(free_kql.plain, row, types)) for row in relation.fetchall()]
+                return Answer(tuple(relation.columns), rows, types)
         except (duckdb_kql.KqlError, self._duckdb.Error) as error:
             raise UsageError(
                 f"the local engine cannot answer this KQL: {free_kql.refusal(str(error))}"
@@ -101,3 +103,14 @@ class Engine:
                     self._shown[name] = select
             elif self._shown.pop(name, ""):
                 self._connection.execute(f"DROP VIEW {name}")
+
+
+@contextlib.contextmanager
+def _ctrl_c() -> Iterator[None]:
+    """KeyboardInterrupt for what DuckDB makes of it."""
+    try:
+        yield
+    except RuntimeError as error:
+        if "interrupted" not in str(error):
+            raise
+        raise KeyboardInterrupt from error

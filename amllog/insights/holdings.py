@@ -106,8 +106,9 @@ class Holdings:
         chosen: list[Path] = []
         held: list[Entry] = []
         torn = 0
-        for folder in files.folders(self.places):
-            for batch in Batch.read(folder):
+        batches = {folder: Batch.read(folder) for folder in files.folders(self.places)}
+        for folder, own in batches.items():
+            for batch in own:
                 outputs = {folder / name: run for name, run in batch.outputs.items()}
                 there = [found.get(folder.parent / one.name) for one in batch.sources]
                 if _is_in_journals(batch, there):
@@ -129,8 +130,15 @@ class Holdings:
         held += [entries_of[path] for path in journals]
         torn += sum(entry.torn for path, entry in entries_of.items() if _tells_torn(path, entry, query, now))
         parts = [part for entry in held for part in entry.parts if query is None or _asked(part, query, now)]
-        unread = [path for path, entry in entries_of.items() if entry.changed == UNREAD]
+        unread = [path for path, entry in entries_of.items() if entry.changed == UNREAD and path.exists()]
+        if any(_are_replaced(folder, own) for folder, own in batches.items()):
+            return self.select(query, now)
         return Selection(journals, chosen, overlap(held), torn, parts, unread)
+
+
+def _are_replaced(folder: Path, batches: list[Batch]) -> bool:
+    """Whether a compaction has put others in the place of some of them, whose files are gone."""
+    return not all(batch.stands(folder) for batch in batches) and Batch.read(folder) != batches
 
 
 def _tells_torn(path: Path, entry: Entry, query: Query | None, now: datetime) -> bool:

@@ -6,6 +6,7 @@ counted in the table's notes.
 
 from __future__ import annotations
 
+import threading
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import replace
@@ -24,15 +25,22 @@ from amllog.insights.table import Column, Table
 
 
 class LocalStore:
-    """Reads files, and `*.jsonl` and compacted runs in and below directories; those that appear later too."""
+    """Reads files, and `*.jsonl` and compacted runs in and below directories; those that appear later too.
+
+    Threads may share it: they take turns, for DuckDB gives the rows of the connection's latest statement.
+    """
 
     def __init__(self, places: Sequence[Path]) -> None:
         self._engine = Engine()
         self._holdings = Holdings(places, self._engine)
+        self._turn = threading.RLock()
 
     def answer(self, query: Query) -> Table:
         """The query's rows."""
-        now = datetime.now(timezone.utc)
+        with self._turn:
+            return self._answer(query, datetime.now(timezone.utc))
+
+    def _answer(self, query: Query, now: datetime) -> Table:
         selection = self._holdings.select(query, now)
         found, asked = None, sql.statement(query, now)
         known = outline.rows(query, selection.parts, now)
@@ -48,17 +56,22 @@ class LocalStore:
     def journals(self, run: str) -> list[Path]:
         """The journal files that hold records of a run or step."""
         about = Query(EVERY, ("timestamp",), conditions=(Equals(("parent_run_id", "step_id"), (run,)),))
-        return self._holdings.select(about, datetime.now(timezone.utc)).journals
+        with self._turn:
+            return self._holdings.select(about, datetime.now(timezone.utc)).journals
 
     def query(self, kql: str) -> Table:
         """The rows of free KQL over everything; UsageError if the local engine cannot run it."""
+        with self._turn:
+            return self._kql(kql)
+
+    def _kql(self, kql: str) -> Table:
         selection = self._holdings.select(None, datetime.now(timezone.utc))
         try:
             found = self._engine.run_kql(kql, _records(selection))
         except UsageError:
             if _is_there(selection):
                 raise
-            return self.query(kql)
+            return self._kql(kql)
         columns = [Column(name) for name in found.names]
         return Table.of(columns, found.rows, notes=left_out(selection.torn, selection.unread), kql=kql)
 
@@ -74,8 +87,9 @@ class LocalStore:
 
 
 def _is_there(selection: Selection) -> bool:
-    """Whether no compaction has replaced, meanwhile, a file that was to be read."""
-    return all(path.is_file() for path in selection.compacted)
+    """Whether nobody has removed, meanwhile, a file that was to be read: a compaction that has replaced it, a writer
+    whose journal is full."""
+    return all(path.is_file() for path in (*selection.journals, *selection.compacted))
 
 
 def _records(selection: Selection, asked: str = "") -> str:

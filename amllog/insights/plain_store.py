@@ -87,8 +87,8 @@ class PlainStore:
     def journals(self, run: str) -> list[Path]:
         """The journal files that hold records of a run or step."""
         self._held()
-        names = ("parent_run_id", "step_id")
-        return [file.path for file, held in self._read.items()
+        names, known = ("parent_run_id", "step_id"), self._read
+        return [file.path for file, held in known.items()
                 if any(one.values[name] == run for one in held.records for name in names)]  # fmt: skip
 
     def query(self, kql: str) -> Table:
@@ -99,13 +99,13 @@ class PlainStore:
         """What all files hold; a file is read again when it has changed. A record in two files counts once."""
         there = files.find(self._places)
         known = {file: held for file, held in self._read.items() if not held.unread}
-        self._read = {file: known.get(file) or _read(file.path) for file in there}
+        found = self._read = {file: known.get(file) or _read(file.path) for file in there}
         records: dict[object, envelopes.Record] = {}
-        for file in there:
-            for one in self._read[file].records:
+        for file, held in found.items():
+            for one in held.records:
                 records.setdefault(one.values["record_id"] or (file.path, len(records)), one)
-        unread = tuple(reason for file in there for reason in self._read[file].unread)
-        return Held(list(records.values()), sum(self._read[file].torn for file in there), unread)
+        unread = tuple(reason for held in found.values() for reason in held.unread)
+        return Held(list(records.values()), sum(held.torn for held in found.values()), unread)
 
     def _only_compacted(self) -> int:
         """How many records stand in compacted runs whose journal files are gone: Parquet is not for this store."""

@@ -373,13 +373,26 @@ def test_no_id_reaches_the_terminal_as_it_is(cli: Any, child: Any) -> None:
         assert "\x1b" not in done.stdout + done.stderr and "\\x1b[2J" in done.stdout + done.stderr
 
 
-def test_ctrl_c_while_journals_are_read() -> None:
+@pytest.mark.parametrize(
+    "asked",
+    [
+        "run('SELECT sum(a.range + b.range) FROM range(10000000) a, range(10000000) b')",
+        pytest.param(
+            "run_kql('range a from 1 to 200000 step 1 | extend k = 1 | join kind=inner "
+            "(range b from 1 to 200000 step 1 | extend k = 1) on k | summarize sum(a + b)', '', dialects=())",
+            marks=pytest.mark.skipif(not importlib.util.find_spec("duckdb_kql"), reason="needs Python 3.11"),
+        ),
+    ],
+)
+def test_ctrl_c_while_journals_are_read(asked: str) -> None:
     """On a terminal too it ends the reading, in the middle of DuckDB: 130, and nobody aborts."""
     code = (
-        "import sys\nfrom amllog.insights.engine import Engine\nfrom amllog.present import cli, paging\n"
-        "class Long:\n    def query(self, kql):\n"
-        "        return Engine().run('SELECT sum(a.range + b.range) FROM range(10000000) a, range(10000000) b')\n"
-        "paging.PATIENCE_SECONDS = 0.05\n"
+        "import contextlib, sys\nfrom amllog.insights.engine import Engine\n"
+        "from amllog.present import cli, paging\nclass Long:\n    def query(self, kql):\n"
+        f"        return engine.{asked}\n"
+        "engine = Engine()\n"
+        "with contextlib.suppress(ImportError):\n    import duckdb_kql\n"  # what is interrupted is the reading
+        "paging.PATIENCE_SECONDS = 0.3\n"
         "cli.COMMANDS['query'] = lambda options: paging.Patient(Long()).query('')\n"
         "sys.exit(cli.main(['query', 'x']))\n"
     )
