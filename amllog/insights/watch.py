@@ -61,7 +61,7 @@ class Watch:
         here: Counter[object] = Counter()
         found = []
         for row in table:
-            key = _key(row)
+            key = key_of(row)
             here[key] += 1
             if here[key] > self._given[key]:
                 self._given[key] += 1
@@ -97,7 +97,8 @@ def watch(
         return
 
 
-def _key(row: Row) -> object:
+def key_of(row: Row) -> object:
+    """What tells a row of logs from the others: its record's id, or all that it says."""
     own = row["dimensions"].get("record_id")
     return own or (
         row["timestamp"],

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 from argparse import Namespace
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime, timezone
@@ -16,7 +17,8 @@ from amllog.errors import UsageError
 from amllog.insights import connections, narrow, run_names, tree, wording
 from amllog.insights.correlation import Insights
 from amllog.insights.stores import Unasked
-from amllog.insights.table import Table
+from amllog.insights.table import Row, Table
+from amllog.insights.watch import key_of
 from amllog.present import answers, paging, series, show
 
 FIRST = 200  # lines that are asked for at first, so that they are there at once; then four times as many each time
@@ -118,16 +120,24 @@ def _logs(options: Namespace, insights: Insights) -> int:
 
 def _pages(options: Namespace, insights: Insights, run: str) -> Iterator[Table]:
     """All lines in time order, the first ones at once."""
-    size, skip, asked = FIRST, 0, _narrow(options)
+    size, asked = FIRST, _narrow(options)
+    given: Counter[object] = Counter()  # rows of the last instant, which come again, in whatever order
     if "last" in asked:  # it would move on with the clock
         asked["since"] = datetime.now(timezone.utc) - narrow.span(asked.pop("last"))
     while True:
         found = insights.logs(run, limit=size, **asked)
-        yield replace(found, rows=found.rows[skip:], notes=answers.without_limit(found))
+        left, rows = given.copy(), list[Row]()
+        for row in found:
+            if left[key_of(row)] > 0:
+                left[key_of(row)] -= 1
+            else:
+                rows.append(row)
+        yield replace(found, rows=tuple(rows), notes=answers.without_limit(found))
         if len(found) < size:
             return
         last = found[-1]["timestamp"]
-        skip = sum(row["timestamp"] == last for row in found)  # those of the last instant come first again
+        again = given if asked.get("since") == last else Counter()
+        given = again + Counter(key_of(row) for row in rows if row["timestamp"] == last)
         asked["since"], size = last, size * 4
 
 

@@ -204,6 +204,19 @@ def test_no_journal_is_wrong_usage(cli: Any, tmp_path: Path) -> None:
     assert cli("runs").returncode == 0
 
 
+def test_lines_of_one_instant_come_once(cli: Any, tmp_path: Path) -> None:
+    """More than are asked for at once, without ids that would order them, some of them the same; of several files."""
+    for number in range(4):
+        said = [f"line-{number}-{index % 400}" for index in range(500)]
+        data = [{"baseType": "MessageData", "baseData": {"message": one}} for one in said]
+        lines = [json.dumps({"time": "2026-11-22T10:00:00Z", "data": one}) + "\n" for one in data]
+        (tmp_path / f"{number}.jsonl").write_text("".join(lines))
+    shown = re.findall(r"line-\d+-\d+", cli("logs", "all", "--dir", tmp_path).stdout)
+    assert sorted(shown) == sorted(
+        f"line-{number}-{index % 400}" for number in range(4) for index in range(500)
+    )
+
+
 @pytest.mark.usefixtures("good_run")
 def test_tail_follows(cli: Any, child: Any) -> None:
     """The last lines, then those to come, until Ctrl-C."""
