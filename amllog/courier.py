@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import os
 import threading
 import time
@@ -53,8 +54,9 @@ class Courier:
         self._rounds = 0
         self._waited_in = -1  # the round that a fork has waited for in vain
         self._look = 0.0  # when to look at the journal again, unless woken
-        self._deadline: float | None = None  # of a drain that somebody waits for
+        self._deadlines: list[float] = []  # of drains that somebody waits for
         self._leftovers_due = 0.0
+        self._leftovers_asked = 0  # how often they were asked for at once
         self._settled: set[str] = set()  # files of processes that are gone in which nothing waits
 
     @property
@@ -66,8 +68,8 @@ class Courier:
         """Deliver to `outlets` from now on; each begins where its acknowledgements say."""
         self.journal.outlets = tuple(outlet.name for outlet in outlets)
         self.routes = [Route(outlet) for outlet in outlets]
-        self._leftovers_due = 0.0
         self._settled = set()
+        self._ask_for_leftovers()
 
     def start(self) -> None:
         """Start the thread if it does not run; harmless while the interpreter shuts down."""
@@ -102,7 +104,7 @@ class Courier:
         with self._guard:
             parked, self._parked = self._parked, False
             if parked:
-                if self._deadline is not None:  # somebody waits, and the fork has taken the wake-up
+                if self._deadlines:  # somebody waits, and the fork has taken the wake-up
                     self._look = time.monotonic()
                 self.start()
 
@@ -122,12 +124,14 @@ class Courier:
         for route in self.routes:
             route.failures, route.due = 0, 0.0
         self.start()
-        self._deadline = deadline
-        self._wait(deadline, lambda: any(self._owes(route, targets, deadline) for route in self.routes))
-        if with_leftovers and all(route.failures == 0 for route in self.routes):
-            self._leftovers_due = 0.0
-            self._wait(deadline, lambda: self._leftovers_due == 0.0 and self._alive())
-        self._deadline = None
+        self._deadlines.append(deadline)
+        try:
+            self._wait(deadline, lambda: any(self._owes(route, targets, deadline) for route in self.routes))
+            if with_leftovers and all(route.failures == 0 for route in self.routes):
+                self._ask_for_leftovers()
+                self._wait(deadline, lambda: self._leftovers_due == 0.0 and self._alive())
+        finally:  # also where somebody interrupts a flush()
+            self._deadlines.remove(deadline)
 
     def stop(self, seconds: float) -> None:
         """End the thread, waiting at most `seconds` for the offer it is in."""
@@ -146,8 +150,15 @@ class Courier:
                 self._idle.wait(min(0.1, max(0.0, deadline - time.monotonic())))
 
     def _alive(self) -> bool:
+        """Whether the thread runs, or will: after a fork, or as soon as the one who starts it has done so."""
         thread = self._thread
-        return self._parked or (thread is not None and thread.is_alive())
+        begun = thread is not None and thread.ident is not None
+        return thread.is_alive() if thread is not None and begun else not self._stopping
+
+    def _ask_for_leftovers(self) -> None:
+        with self._guard:
+            self._leftovers_asked += 1
+            self._leftovers_due = 0.0
 
     def _owes(self, route: Route, targets: Sequence[tuple[Segment, int]], deadline: float) -> bool:
         if not self._alive() or route.failures >= TRIES_AT_EXIT or route.due > deadline:
@@ -192,11 +203,14 @@ class Courier:
             with self._offering(route):
                 busy |= route.advance(list(self.journal.segments), self._seconds())
         if not busy and time.monotonic() >= self._leftovers_due:
+            asked = self._leftovers_asked
             self._deliver_leftovers()
             if self._parked:
                 return True  # after the fork
             self.journal.tidy()
-            self._leftovers_due = time.monotonic() + LEFTOVERS_SECONDS
+            with self._guard:
+                if asked == self._leftovers_asked:  # else once more: it may have begun before they were there
+                    self._leftovers_due = time.monotonic() + LEFTOVERS_SECONDS
         with self._idle:
             self._idle.notify_all()
         return busy
@@ -206,10 +220,8 @@ class Courier:
         return self._deferral if route.failures == 0 else contextlib.nullcontext()
 
     def _seconds(self) -> float:
-        deadline = self._deadline
-        return (
-            OFFER_SECONDS if deadline is None else min(OFFER_SECONDS, max(0.1, deadline - time.monotonic()))
-        )
+        latest = max([*self._deadlines], default=math.inf)
+        return min(OFFER_SECONDS, max(0.1, latest - time.monotonic()))
 
     def _deliver_leftovers(self) -> None:
         """Send what processes that are gone left in the directory, as long as the outlets take it."""

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import platform
+import signal
 import threading
 import time
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 import amllog
+from amllog import record
+from amllog.journal import Journal
 from amllog.local import AzureOnThisMachine
 from amllog.local.faults import Fault
 
@@ -138,3 +145,102 @@ print(amllog.flush(0.5).outlets["app_insights"].refused)
     assert ran.stdout.count("WARNING  amllog: records are refused: journal: EBADF") == 1
     assert "last trouble: the journal cannot be read: Bad file descriptor" in ran.stdout
     assert "{'journal: EBADF': 2}" in ran.stdout
+
+
+def test_left_behind_while_the_courier_looks(azure: AzureOnThisMachine) -> None:
+    """What a process leaves while the courier is busy with another's leftover is delivered at the end as well."""
+    os.environ["RANK"] = "1"  # it writes no request at its end, for which the courier would begin anew
+    earlier = Journal(Path(".amllog"), max_bytes=1024**2, node=platform.node())
+    earlier.append(addressed(azure, "earlier"))
+    earlier.close()
+    azure.faults.put(Fault(seconds=1.0, times=1))
+    amllog.setup(connection_string=azure.connection_string, driver_level="ERROR")
+    until(lambda: not azure.faults.active)  # the courier waits for the answer
+    meanwhile = Journal(Path(".amllog"), max_bytes=1024**2, node=platform.node())
+    meanwhile.append(addressed(azure, "meanwhile"))
+    meanwhile.close()
+    amllog.shutdown(30)
+    assert "meanwhile" in [one["data"]["baseData"]["message"] for one in azure.envelopes]
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs a signal at a time")
+def test_interrupted_flush(azure: AzureOnThisMachine) -> None:
+    """A flush() that somebody interrupts leaves offers the time that they have without it."""
+    azure.faults.put(Fault(seconds=0.5))
+    log = amllog.setup(connection_string=azure.connection_string, driver_level="ERROR")
+    log.info("m")
+    before = signal.signal(signal.SIGALRM, signal.default_int_handler)
+
+    def flush() -> None:
+        signal.setitimer(signal.ITIMER_REAL, 0.1)
+        amllog.flush(0.4)
+        signal.pause()  # where the machine is so busy that the signal comes late
+
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            flush()
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    until(lambda: amllog.status().outlets["app_insights"].delivered == 1)
+
+
+FORKING_THREAD = """
+import os, sys, threading, time
+parked, begun = threading.Event(), threading.Event()
+
+def wait_for_the_flush():  # called after amllog's own
+    parked.set()
+    begun.wait()
+    time.sleep(0.2)
+
+os.register_at_fork(before=wait_for_the_flush)
+import amllog
+from amllog import record
+log = amllog.setup()
+log.info("before")
+amllog.flush(30)
+
+def dawdle(frame, event, argument):
+    if event == "call" and frame.f_code is threading.Thread.start.__code__:
+        time.sleep(0.4)
+
+def fork():
+    sys.setprofile(dawdle)
+    if os.fork() == 0:
+        os._exit(0)
+
+forking = threading.Thread(target=fork)
+forking.start()
+parked.wait()
+log.info("m")
+begun.set()
+print(amllog.flush(30).outlets["app_insights"].waiting)
+forking.join()
+os.wait()
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs forks")
+def test_flush_beside_a_fork(azure: AzureOnThisMachine, child: Any) -> None:
+    """A flush() waits on while another thread forks, and the courier is away for as long."""
+    environment = {
+        "APPLICATIONINSIGHTS_CONNECTION_STRING": azure.connection_string,
+        "AMLLOG_DRIVER_LEVEL": "ERROR",
+    }
+    ran = child(FORKING_THREAD, env=environment, flags=["-W", "ignore"])
+    assert (ran.stdout, ran.stderr) == ("0\n", "")
+
+
+def addressed(azure: AzureOnThisMachine, message: str) -> bytes:
+    """A line as another process left it."""
+    key = azure.connection_string.partition("InstrumentationKey=")[2].partition(";")[0]
+    data = {"message": message, "severityLevel": 1, "properties": {"record_id": message}}
+    return record.line(record.envelope(time.time(), key, {}, "MessageData", {"ver": 2, **data}))
+
+
+def until(what: Callable[[], bool]) -> None:
+    """Wait for it."""
+    deadline = time.monotonic() + 30
+    while not what():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
