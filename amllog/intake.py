@@ -68,10 +68,7 @@ class Intake:
         self._append, self.driver, self.redactor = append, driver, redactor
         self._forms = Forms(stamp, redactor)
         self.threshold = min(driver.level, stamp.insights_level)
-        while self._early:
-            draft = self._early.popleft()
-            own = dimensions.again(draft.own, redactor)  # setup() knows of more secrets than there were then
-            self._keep(draft._replace(own=own, data=redactor.hidden(draft.data)))
+        self._keep_early()
 
     def process(self, processors: Callable[[dict[str, Any]], bool]) -> None:
         """Pass every envelope through the script's telemetry processors from now on."""
@@ -215,11 +212,23 @@ class Intake:
         identity = self._forms.stamp.identity
         return context.operation_id() or identity.operation_id, context.span_id() or identity.span_id
 
+    def _keep_early(self) -> None:
+        while self._early and self._forms is not None and self._append is not None:
+            try:
+                draft = self._early.popleft()
+            except IndexError:  # another thread had the last one
+                return
+            own = dimensions.again(
+                draft.own, self.redactor
+            )  # setup() knows of more secrets than there were then
+            self._keep(draft._replace(own=own, data=self.redactor.hidden(draft.data)))
+
     def _keep(self, draft: Draft) -> None:
         """Make the line, and append it to the journal."""
         forms, append = self._forms, self._append
         if forms is None or append is None:
             self._early.append(draft._replace(operation=draft.operation or self.parent()))
+            self._keep_early()  # in another thread, setup() may have come meanwhile
             return
         operation, parent = draft.operation or self.parent()
         identity = forms.stamp.identity

@@ -80,24 +80,25 @@ class Post:
 
     def drain(self, seconds: float, *, with_leftovers: bool = False) -> None:
         """Deliver what waits, for at most `seconds`."""
-        if self._courier is not None and self.outlets:
-            self._courier.drain(seconds, with_leftovers=with_leftovers)
-            if self._journal is not None:
-                self._journal.expect_room()
+        courier = self._courier  # once: another thread may be closing
+        if courier is not None and self.outlets:
+            courier.drain(seconds, with_leftovers=with_leftovers)
+            courier.journal.expect_room()
 
     def status(self) -> Account:
         """The account of this process's records."""
-        journal = self._journal
+        journal, courier = self._journal, self._courier
         found = account.tally(
             journal.segments if journal else (),
             {outlet.name: outlet.wants for outlet in self.outlets},
             self.refused + journal.unwritten if journal else self.refused,
             str(self.directory) if journal else "",
         )
-        if self._courier is not None:
-            for route in self._courier.routes:
-                found.outlets[route.outlet.name].trouble = route.trouble
-            found.leftovers_delivered = self._courier.leftovers_delivered
+        if courier is not None:
+            for route in courier.routes:
+                if route.outlet.name in found.outlets:  # else setup() has come meanwhile, in another thread
+                    found.outlets[route.outlet.name].trouble = route.trouble
+            found.leftovers_delivered = courier.leftovers_delivered
         return found
 
     def close(self, seconds: float) -> Account:

@@ -134,8 +134,6 @@ class Session:
         self._post.serve(outlets)
 
     def _install_capture(self, exporter: str) -> None:
-        if self._capture is not None:
-            self._capture.remove()
         capture = Capture(self.gate, meet=self._meet)
         handler: logging.Handler
         target = self.settings.connection_string
@@ -149,8 +147,10 @@ class Session:
             self.gate.process(processors)
         else:
             handler = PlainHandler(capture.take)
-        capture.install(self.settings.capture, handler)
+        if self._capture is not None:  # only now: what other threads log meanwhile would be nobody's
+            self._capture.remove()
         self._capture = capture
+        capture.install(self.settings.capture, handler)
 
     def _adopt_script_metrics(self, metrics: str) -> None:
         if self._adoption is not None:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
 from pathlib import Path
+from types import FrameType
+from typing import Any
 
 import pytest
 
 import amllog
+from amllog.intake import Intake
 from amllog.local import AzureOnThisMachine
 from amllog.local.faults import Fault
 
@@ -122,3 +126,49 @@ def test_missing_extra() -> None:
         assert not Path(".amllog").exists()
     else:
         pytest.skip("it is installed here")
+
+
+def test_setup_while_another_thread_logs() -> None:
+    """A record that a thread is about to keep for setup() is in the journal also if setup() comes just then."""
+    keeping, over = threading.Event(), threading.Event()
+
+    def wait_there(frame: FrameType, event: str, argument: object) -> None:
+        if event == "call" and frame.f_code is Intake.parent.__code__:
+            keeping.set()
+            over.wait(30)
+
+    def log() -> None:
+        sys.setprofile(wait_there)
+        amllog.get_logger().info("just then")
+
+    thread = threading.Thread(target=log)
+    thread.start()
+    assert keeping.wait(30)
+    amllog.setup()
+    over.set()
+    thread.join()
+    assert sum(path.read_bytes().count(b'"just then"') for path in Path(".amllog").glob("*.jsonl")) == 1
+
+
+def test_second_setup_while_others_log(child: Any) -> None:
+    """What libraries log while a second setup() still loads what it needs is taken."""
+    code = """
+import logging, sys
+from pathlib import Path
+from types import FrameType
+from typing import Any
+import amllog
+from amllog.intake import Intake
+
+class Meanwhile:
+    def find_spec(self, name, path, target=None):
+        if name == "opencensus.ext.azure.log_exporter":
+            logging.getLogger("library").warning("just then")
+
+amllog.setup()
+sys.meta_path.insert(0, Meanwhile())
+string = "InstrumentationKey=00000000-0000-0000-0000-0000000010ca;IngestionEndpoint=http://127.0.0.1:9"
+amllog.setup(connection_string=string, grace_seconds=0)
+print(sum(path.read_bytes().count(b'"just then"') for path in Path(".amllog").glob("*.jsonl")))
+"""
+    assert child(code, env={"AMLLOG_DRIVER_LEVEL": "ERROR"}).stdout == "1\n"
