@@ -13,6 +13,10 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timezone
 from typing import Any
 
+EARLIEST, END = (
+    "0001-01-02",
+    "9999-12-31",
+)  # a day from what Python can tell, for offsets and for reckoning with it
 _WHOLE = re.compile(r"\s*(?:([+-]?\d+)|(0[xX][0-9a-fA-F]+))\s*", re.ASCII)
 
 
@@ -30,7 +34,10 @@ def time(value: Any) -> datetime | None:
             return None
     if not isinstance(value, datetime):
         return None
-    return value.replace(tzinfo=timezone.utc) if value.tzinfo is None else value.astimezone(timezone.utc)
+    try:
+        return value.replace(tzinfo=timezone.utc) if value.tzinfo is None else value.astimezone(timezone.utc)
+    except OverflowError:  # before the year 1 or after 9999 in UTC
+        return None
 
 
 def text(value: Any) -> str:

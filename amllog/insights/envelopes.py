@@ -39,7 +39,8 @@ def record_of(envelope: Mapping[str, Any] | None) -> Record | None:
     try:
         data, tags = (envelope or {})["data"], (envelope or {}).get("tags") or {}
         base, table = data["baseData"], _TABLES[data["baseType"]]
-        time = cells.time((envelope or {})["time"])
+        said = (envelope or {})["time"]
+        time = cells.time(said) if cells.EARLIEST <= said < cells.END else None
         if time is None or not isinstance(base, Mapping):
             return None
         return _record(table.classic, table.item_type, time, base, tags)

@@ -22,7 +22,7 @@ from amllog.insights.engine import Engine
 from amllog.insights.files import File, copy, seal
 
 NAME = ".amllog-index.json"
-VERSION = 4
+VERSION = 5
 UNREAD = -1  # in place of the time of a file that could not be read: it is tried again each time
 
 

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from amllog.insights.cells import EARLIEST, END
 from amllog.insights.columns import OWN, SEVERITIES
 from amllog.insights.schema import TABLES, Field, ServiceTable
 from amllog.insights.sql import literal, quoted
@@ -241,14 +242,14 @@ def _milliseconds(duration: str) -> str:
     return f"CASE WHEN {duration} IS NOT NULL THEN {' + '.join(parts)} END"
 
 
-TIME = (  # a cast to TIMESTAMP would drop an offset without a word
-    "CASE WHEN time[-1] = 'Z' THEN TRY_CAST(time AS TIMESTAMP) "
+TIME = (  # a cast to TIMESTAMP would drop an offset without a word, and knows the year 290000, infinity and epoch
+    f"CASE WHEN time < '{EARLIEST}' OR time >= '{END}' OR time[5] <> '-' THEN NULL "
+    "WHEN time[-1] = 'Z' THEN TRY_CAST(time AS TIMESTAMP) "
     "ELSE TRY_CAST(time AS TIMESTAMPTZ) AT TIME ZONE 'UTC' END"
 )
 _NUMBER = "TRY_CAST(b.severityLevel AS INTEGER)"
-_NUMBERS = " ".join(
-    f"WHEN '{number}' THEN {number}" for number in (1, 3, 2, 0, 4)
-)  # first what is most frequent
+# First what is most frequent.
+_NUMBERS = " ".join(f"WHEN '{number}' THEN {number}" for number in (1, 3, 2, 0, 4))
 _NAMES = " ".join(
     f"WHEN '{name}' THEN {number}"
     for number, name in enumerate(("verbose", "information", *map(str.lower, SEVERITIES[2:])))

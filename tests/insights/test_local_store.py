@@ -23,6 +23,7 @@ from amllog.insights.local_store import LocalStore
 from amllog.insights.plain_store import PlainStore
 from amllog.insights.query import Query
 from amllog.insights.stores import Store
+from amllog.insights.watch import Watch
 
 from .conftest import RUN, failure, log, step, write  # isort: skip
 
@@ -45,6 +46,24 @@ def test_torn_lines_are_counted_and_left_out(journal: Callable[..., Path]) -> No
     assert found.notes == (
         "4 lines could not be read and left out (torn by a kill, or being written right now)",
     )
+
+
+@pytest.mark.parametrize("store", [LocalStore, PlainStore])
+def test_times_that_no_calendar_has(store: Callable[..., Any], journal: Callable[..., Path]) -> None:
+    """One such line, of a clock or an SDK gone wrong, is left out and counted; it does not end every question."""
+    times = ("12026-01-01T00:00:00Z", "0000-01-01T00:00:00Z", "-0005-01-01T00:00:00Z", "infinity", "-infinity",
+             "9999-12-31T23:59:59-05:00", "0001-01-01T00:00:00+09:00", "0001-01-01T00:00:00Z", "epoch", "")  # fmt: skip
+    near = (
+        log("near", time="0001-01-02T00:00:00+14:00"),
+        log("far", time="9999-12-30T23:59:59.999999-14:00"),
+    )
+    insights = Insights(
+        store([journal(*(log("odd", time=time) for time in times), log("one"), *near).parent])
+    )
+    assert messages(insights) == ["near", "one", "far"]
+    assert insights.logs().notes[0].startswith(f"{len(times)} lines could not be read")
+    watch = Watch(insights, RUN, None, {})
+    assert (len(watch.look()), watch.look(), insights.story(RUN).state) == (3, [], "open")
 
 
 def test_a_line_beyond_all_limits_leaves_the_other_files_readable(journal: Callable[..., Path]) -> None:
