@@ -22,8 +22,8 @@ class Attempt:
 
     @property
     def over(self) -> bool:
-        """Whether the work has ended."""
-        return bool(self._outcome)
+        """Whether the work has ended, also because this is a forked child, and the thread its parent's."""
+        return bool(self._outcome) or not self._thread.is_alive()
 
     def result(self, seconds: float) -> Any:
         """What the work returned; raises what it raised, or TimeoutError if it goes on after `seconds`."""

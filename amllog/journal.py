@@ -43,6 +43,7 @@ class Journal:
         self._look_again = 0.0
         self._room = self._size = 0
         self._torn = False
+        self._former: tuple[bytes, Segment] | None = None  # the key of before, and the file of its lines
         self._node = file_node(node)
         self._fd = -1
         self._open()
@@ -53,9 +54,12 @@ class Journal:
             if self._size + len(line) > self._room and not self._make_room(line):
                 self.unwritten["journal is full (journal_max_bytes)"] += 1
                 return False
+            fd, former = self._fd, self._former
+            if former is not None and key_of(line) == former[0]:
+                fd = former[1].fd  # it was on its way in another thread
             if self._torn:
                 line = b"\n" + line
-            written = os.write(self._fd, line)
+            written = os.write(fd, line)
         except OSError as error:
             self.unwritten[f"journal: {errno.errorcode.get(error.errno or 0, 'OSError')}"] += 1
             return False
@@ -67,10 +71,12 @@ class Journal:
         self._torn = False
         return True
 
-    def turn(self) -> None:
-        """Begin a new file, for records to another address than those before."""
+    def turn(self, former: str = "") -> None:
+        """Begin a new file, for records to another key than `former`: a file has one."""
         with self._lock:
             if self._size:
+                # Before other threads see the new file.
+                self._former = (former.encode(), self.segments[-1]) if former else None
                 self._open()
 
     def tidy(self) -> None:
@@ -83,7 +89,7 @@ class Journal:
     def close(self) -> None:
         """Let go of all files; what waits in them is a leftover for the next process."""
         # A thread that still logs must not write into a file that others open under this number.
-        self._fd = -1
+        self._fd, self._former = -1, None
         for segment in self.segments:
             segment.close()
 

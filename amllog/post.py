@@ -55,7 +55,7 @@ class Post:
     def address(self, key: str) -> None:
         """Say to which instrumentation key the next lines go: a file has one, and its lines wait for it."""
         if self._key and key != self._key and self._journal is not None:
-            self._journal.turn()
+            self._journal.turn(self._key)
         self._key = key
 
     def serve(self, outlets: Sequence[Outlet]) -> None:

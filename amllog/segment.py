@@ -44,6 +44,11 @@ class Segment:
         self._key = b""
 
     @property
+    def fd(self) -> int:
+        """The file's descriptor; -1 once it is removed or closed."""
+        return self._fd
+
+    @property
     def size(self) -> int:
         """Bytes in the file now; 0 once it is removed or closed, also by others."""
         with contextlib.suppress(OSError):

@@ -222,6 +222,16 @@ def test_done_with(tmp_path: Path, line: bytes, age_hours: int, outlets: list[st
     assert is_done_with(segment, outlets)
 
 
+def test_turn_while_others_append(journal: Journal) -> None:
+    """A line to the key of before that comes after the turn goes where such lines are: a file has one key."""
+    journal.append(envelope("old"))
+    journal.turn("old")
+    for key in ("old", "new", None):
+        assert journal.append(envelope(key))
+    assert [segment.key() for segment in journal.segments] == [b"old", b"new"]
+    assert [segment.count() for segment in journal.segments] == [2, 2]
+
+
 def test_settled_files_are_not_opened_again(journal: Journal) -> None:
     """Who looks for leftovers again and again opens only those that may have something."""
     for number in range(3):

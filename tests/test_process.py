@@ -79,3 +79,20 @@ def test_setup_in_a_thread() -> None:
     thread.join()
     assert failed == [] and signal.getsignal(signal.SIGTERM) is before
     assert amllog.status().accepted == 1
+
+
+def test_fork_during_an_attempt(child: Any) -> None:
+    """In a forked child, what its parent's thread still works at is over: the child may try by itself."""
+    code = """
+import os, threading
+from amllog.attempt import Attempt
+may_end = threading.Event()
+attempt = Attempt(may_end.wait)
+print(attempt.over, flush=True)
+if os.fork() == 0:
+    print(attempt.over, flush=True)
+    os._exit(0)
+os.wait()
+may_end.set()
+"""
+    assert child(code, flags=["-W", "ignore"]).stdout == "False\nTrue\n"
