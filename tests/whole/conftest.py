@@ -71,8 +71,14 @@ def arrived(azure: AzureOnThisMachine) -> Arrived:
 
 @pytest.fixture
 def insights(azure: AzureOnThisMachine) -> dict[str, str]:
-    """The environment of a script that has nothing but a connection string."""
-    return {"APPLICATIONINSIGHTS_CONNECTION_STRING": azure.connection_string}
+    """The environment of a script that has nothing but a connection string, and all the time a loaded machine takes.
+
+    Within the 5 s of the default not everything arrives there: the rest waits on disk, as promised.
+    """
+    return {
+        "APPLICATIONINSIGHTS_CONNECTION_STRING": azure.connection_string,
+        "AMLLOG_GRACE_SECONDS": "60",
+    }
 
 
 @pytest.fixture

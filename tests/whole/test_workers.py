@@ -59,7 +59,7 @@ if __name__ == "__main__":
 
 def until(what: Any) -> None:
     """Wait for it; the test fails if it does not come."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while not what():
         assert time.monotonic() < deadline
         time.sleep(0.01)
