@@ -29,8 +29,8 @@ def test_serve(child: Any, tmp_path: Path) -> None:
         if line.startswith("# stop"):
             break
     script = "".join(lines) + f'"{sys.executable}" -c "{JOB}"\n'
-    ran = subprocess.run(["/bin/sh", "-c", script], capture_output=True, text=True, timeout=60)
+    ran = subprocess.run(["/bin/sh", "-c", script], capture_output=True, text=True, timeout=180)
     assert (ran.returncode, ran.stdout) == (0, "train\n"), ran.stderr
     process.send_signal(signal.SIGTERM)
-    assert process.wait(10) == 0
+    assert process.wait(60) == 0
     assert '"name":"m"' in (tmp_path / "azure" / "metrics.jsonl").read_text()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -183,7 +184,7 @@ def test_trouble_never_holds_the_script(
 
     def answer(path: str, body: Any) -> tuple[int, Any] | None:
         if fault == "hang":
-            time.sleep(30)
+            time.sleep(90)
         return answers.get(fault)
 
     tracking.fault = answer
@@ -198,8 +199,8 @@ print(amllog.shutdown(timeout=3).outlets["run_metrics"].waiting, time.monotonic(
     began = time.monotonic()
     ran = child(script, env={**environment, **gone})
     waiting, took = ran.stdout.splitlines()[-1].split()
-    assert int(waiting) == 2 and float(took) < 4, ran
-    assert time.monotonic() - began < 12
+    assert int(waiting) == 2 and float(took) < 25, ran
+    assert time.monotonic() - began < 80
     tracking.fault = lambda path, body: None
     child(
         "import amllog\nlog = amllog.setup(step_name='next')\nlog.metric('x', 1)\namllog.shutdown()",
@@ -212,9 +213,11 @@ print(amllog.shutdown(timeout=3).outlets["run_metrics"].waiting, time.monotonic(
 def test_a_late_answer_is_not_lost(child: Any, tracking: Any, environment: dict[str, str]) -> None:
     """A batch whose answer comes after its offer was given up is settled by it, and not sent again."""
 
+    late = threading.Event()
+
     def slow(path: str, body: Any) -> None:
         if path == "runs/log-batch":
-            time.sleep(3)
+            late.wait(120)
 
     tracking.fault = slow
     script = """
@@ -226,19 +229,21 @@ properties = {"run_metric": "scalar", "step_id": "s1", "record_id": "r1", "exper
 data = {"metrics": [{"name": "loss", "value": 1}], "properties": properties}
 line = record.encode(time.time(), "", {}, "MetricData", data)
 import mlflow
-began = time.monotonic()
-print(outlet.offer([line], 1.5).odd[0].reason, round(time.monotonic() - began))
+print(outlet.offer([line], 1.5).odd[0].reason, flush=True)
 while True:
     answer = outlet.offer([line], 0.5)
     verdict = answer.odd.get(0, answer.default)
-    print(verdict.reason or verdict.state)
+    print(verdict.reason or verdict.state, flush=True)
     if verdict.state == "delivered":
         break
 """
-    ran = child(script, env=environment)
-    said = ran.stdout.splitlines()
-    assert said[0] == "mlflow: no answer in time 2", ran
-    assert set(said[1:-1]) == {"mlflow: no answer yet"} and said[-1] == "delivered"
+    process = child.start(script, env=environment)
+    said = [process.stdout.readline(), process.stdout.readline()]  # the answer is still to come
+    late.set()
+    rest, stderr = process.communicate(timeout=120)
+    assert said == ["mlflow: no answer in time\n", "mlflow: no answer yet\n"], stderr
+    *more, last = rest.splitlines()
+    assert set(more) <= {"mlflow: no answer yet"} and last == "delivered"
     assert tracking.named("s")["metrics"] == [("loss", 1, 0)]
     assert tracking.requests.count("runs/log-batch") == 1
 
