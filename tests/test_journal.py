@@ -273,7 +273,7 @@ def test_new_file_beside_a_looking_process(tmp_path: Path) -> None:
     )  # fmt: skip
     assert looking.stdout is not None and looking.stdout.readline() == "\n"
     names, unlocked = set(), 0
-    for number in range(20_000):  # some fall into that instant
+    for number in range(8_000):  # some fall into that instant
         journal = Journal(tmp_path, max_bytes=1024**2, node="n", outlets=["a"])
         assert journal.append(line(number))
         path = journal.segments[-1].path
