@@ -17,7 +17,8 @@ class Attempt:
     def __init__(self, work: Callable[[], Any]) -> None:
         self._work = work
         self._outcome: list[tuple[bool, Any]] = []
-        self._thread = threading.Thread(target=self._run, name="amllog setup", daemon=True)
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="amllog attempt", daemon=True)
         self._thread.start()
 
     @property
@@ -27,7 +28,9 @@ class Attempt:
 
     def result(self, seconds: float) -> Any:
         """What the work returned; raises what it raised, or TimeoutError if it goes on after `seconds`."""
-        self._thread.join(seconds)
+        if not self.over:
+            # Not join(): interrupted by Ctrl-C, that takes the thread for dead before Python 3.13.
+            self._ended.wait(seconds)
         if not self._outcome:
             raise TimeoutError(f"no answer within {seconds:g} s")
         fine, result = self._outcome[0]
@@ -40,3 +43,5 @@ class Attempt:
             self._outcome.append((True, self._work()))
         except Exception as error:  # handed to whoever asks for the result
             self._outcome.append((False, error))
+        finally:
+            self._ended.set()

@@ -8,10 +8,12 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
+import threading
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from amllog.attempt import Attempt
 from amllog.errors import MissingExtraError, UsageError
 from amllog.insights import free_kql
 from amllog.insights.relation import view
@@ -51,10 +53,13 @@ class Engine:
 
     def run(self, sql: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> Answer:
         """The rows of a statement of ours. UsageError where the files do not let DuckDB answer it."""
+
+        def ask() -> Answer:
+            cursor = self._connection.execute(sql, parameters or None)
+            return Answer(tuple(one[0] for one in cursor.description or ()), cursor.fetchall())
+
         try:
-            with _ctrl_c():
-                cursor = self._connection.execute(sql, parameters or None)
-                return Answer(tuple(one[0] for one in cursor.description or ()), cursor.fetchall())
+            return self._interruptible(ask)
         except self._duckdb.Error as error:
             raise UsageError(f"the journals cannot be read: {error}") from error
 
@@ -71,12 +76,15 @@ class Engine:
                 "(or this Python is older than 3.11): pip install 'amllog[insights]'"
             ) from None
         self._show(kql, records, dialects)
+
+        def ask() -> Answer:
+            relation = duckdb_kql.kql(self._connection, free_kql.readable(kql))
+            types = tuple(map(str, relation.types))
+            rows = [tuple(map(free_kql.plain, row, types)) for row in relation.fetchall()]
+            return Answer(tuple(relation.columns), rows, types)
+
         try:
-            with _ctrl_c():
-                relation = duckdb_kql.kql(self._connection, free_kql.readable(kql))
-                types = tuple(map(str, relation.types))
-                rows = [tuple(map(free_kql.plain, row, types)) for row in relation.fetchall()]
-                return Answer(tuple(relation.columns), rows, types)
+            return self._interruptible(ask)
         except (duckdb_kql.KqlError, self._duckdb.Error) as error:
             raise UsageError(
                 f"the local engine cannot answer this KQL: {free_kql.refusal(str(error))}"
@@ -104,13 +112,18 @@ class Engine:
             elif self._shown.pop(name, ""):
                 self._connection.execute(f"DROP VIEW {name}")
 
-
-@contextlib.contextmanager
-def _ctrl_c() -> Iterator[None]:
-    """KeyboardInterrupt for what DuckDB makes of it."""
-    try:
-        yield
-    except RuntimeError as error:
-        if "interrupted" not in str(error):
+    def _interruptible(self, ask: Callable[[], Answer]) -> Answer:
+        """What it answers; KeyboardInterrupt as soon as Ctrl-C comes. Beside the thread that gets signals: in that one
+        DuckDB looks for them between its tasks only, and a join of millions with millions is one of many minutes."""
+        if threading.current_thread() is not threading.main_thread():
+            return ask()
+        attempt = Attempt(ask)
+        try:
+            answer: Answer = attempt.result(threading.TIMEOUT_MAX)
+        except KeyboardInterrupt:
+            while not attempt.over:  # again and again: what has not begun yet does not hear it
+                with contextlib.suppress(Exception, KeyboardInterrupt):  # also where it is pressed twice
+                    self._connection.interrupt()
+                    attempt.result(0.05)
             raise
-        raise KeyboardInterrupt from error
+        return answer

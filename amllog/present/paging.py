@@ -128,7 +128,7 @@ def paged() -> Iterator[None]:
 
 
 def _told(ask: Callable[[], Any]) -> Any:
-    """The work stays in this thread: only there does Ctrl-C end it, also in the middle of DuckDB."""
+    """The work stays in this thread: only here does Ctrl-C end it."""
     if not sys.stderr.isatty():
         return ask()
     stream, done = sys.stderr, threading.Event()

@@ -13,6 +13,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -391,15 +392,15 @@ def test_no_id_reaches_the_terminal_as_it_is(cli: Any, child: Any) -> None:
     [
         "run('SELECT sum(a.range + b.range) FROM range(10000000) a, range(10000000) b')",
         pytest.param(
-            "run_kql('range a from 1 to 200000 step 1 | extend k = 1 | join kind=inner "
-            "(range b from 1 to 200000 step 1 | extend k = 1) on k | summarize sum(a + b)', '', dialects=())",
+            "run_kql('range a from 1 to 10000000 step 1 | extend k = 1 | join kind=inner "
+            "(range b from 1 to 10000000 step 1 | extend k = 1) on k | summarize sum(a + b)', '', dialects=())",
             marks=pytest.mark.skipif(not importlib.util.find_spec("duckdb_kql"), reason="needs Python 3.11"),
         ),
     ],
 )
 def test_ctrl_c_while_journals_are_read(asked: str) -> None:
-    """On a terminal too it ends the reading, in the middle of DuckDB: 130, and nobody aborts."""
-    code = (
+    """On a terminal too it ends the reading, in the middle of a join of DuckDB's: 130, and nobody aborts."""
+    script = (
         "import contextlib, sys\nfrom amllog.insights.engine import Engine\n"
         "from amllog.present import cli, paging\nclass Long:\n    def query(self, kql):\n"
         f"        return engine.{asked}\n"
@@ -410,16 +411,21 @@ def test_ctrl_c_while_journals_are_read(asked: str) -> None:
         "sys.exit(cli.main(['query', 'x']))\n"
     )
     master, slave = pty.openpty()
-    process = subprocess.Popen([sys.executable, "-c", code], stdin=slave, stdout=slave, stderr=slave)
+    process = subprocess.Popen([sys.executable, "-c", script], stdin=slave, stdout=slave, stderr=slave)
     os.close(slave)
+    hanging = threading.Timer(60, process.kill)
+    hanging.start()
     found = b""
     with contextlib.suppress(OSError):  # the terminal's end
         while piece := os.read(master, 65536):
             if b"reading" in piece and b"reading" not in found:
                 process.send_signal(signal.SIGINT)
+                process.send_signal(signal.SIGINT)  # somebody in a hurry
             found += piece
     os.close(master)
-    assert process.wait(60) == 130, found
+    code = process.wait(60)
+    hanging.cancel()
+    assert code == 130, found
 
 
 def test_answers_for_programs(cli: Any, child: Any) -> None:
