@@ -26,11 +26,15 @@ class Attempt:
         """Whether the work has ended, also because this is a forked child, and the thread its parent's."""
         return bool(self._outcome) or not self._thread.is_alive()
 
-    def result(self, seconds: float) -> Any:
-        """What the work returned; raises what it raised, or TimeoutError if it goes on after `seconds`."""
+    def wait(self, seconds: float) -> None:
+        """Come back when the work has ended, or after `seconds`."""
         if not self.over:
             # Not join(): interrupted by Ctrl-C, that takes the thread for dead before Python 3.13.
             self._ended.wait(seconds)
+
+    def result(self, seconds: float) -> Any:
+        """What the work returned; raises what it raised, or TimeoutError if it goes on after `seconds`."""
+        self.wait(seconds)
         if not self._outcome:
             raise TimeoutError(f"no answer within {seconds:g} s")
         fine, result = self._outcome[0]

@@ -122,8 +122,8 @@ class Engine:
             answer: Answer = attempt.result(threading.TIMEOUT_MAX)
         except KeyboardInterrupt:
             while not attempt.over:  # again and again: what has not begun yet does not hear it
-                with contextlib.suppress(Exception, KeyboardInterrupt):  # also where it is pressed twice
+                with contextlib.suppress(KeyboardInterrupt):  # pressed twice
                     self._connection.interrupt()
-                    attempt.result(0.05)
+                    attempt.wait(0.05)
             raise
         return answer
