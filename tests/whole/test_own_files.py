@@ -1,0 +1,337 @@
+"""A journal directory that others use as well: their files and descriptors stay as they are, and no record is lost."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import amllog
+from amllog.local import AzureOnThisMachine
+
+NOWHERE = "InstrumentationKey=00000000-0000-0000-0000-0000000010ca;IngestionEndpoint=http://127.0.0.1:9"
+QUIET = {"AMLLOG_DRIVER_LEVEL": "ERROR"}
+LEAVE = """
+import sys, os, amllog
+log = amllog.setup(driver_level="ERROR")
+for i in range(int(sys.argv[2])):
+    log.info("%s %d", sys.argv[1], i)
+os._exit(0)
+"""
+DELIVER = [sys.executable, "-m", "amllog", "deliver"]
+
+
+def leave(child: Any, name: str, count: int = 5, directory: str = ".amllog") -> Path:
+    """A process that leaves records behind; its segment."""
+    before = set(Path(directory).glob("*.jsonl"))
+    env = {"APPLICATIONINSIGHTS_CONNECTION_STRING": NOWHERE, "AMLLOG_DIR": directory}
+    ran = child(LEAVE, name, str(count), env=env)
+    assert ran.returncode == 0, ran.stderr
+    (segment,) = set(Path(directory).glob("*.jsonl")) - before
+    return segment
+
+
+def test_making_room(child: Any, arrived: Any, insights: Any, tmp_path: Path) -> None:
+    """Making room deletes no file of the user, and the user's files do not count against the limit."""
+    outputs = tmp_path / "outputs"
+    outputs.mkdir()
+    mine = {
+        "train.jsonl": b'{"text": "a"}\n' * 1000,
+        "predictions.jsonl": b'{"time":"2026-01-01T00:00:00.000000Z","y":1}\n' * 100,
+        "model.bin": bytes(3 * 1024 * 1024),
+        "20260101T000000-node-1-0a0b0c.jsonl": b'{"text": "named as a segment"}\n',
+        "20260101T000000-node-1-0a0b0c.ack": b"named as a checkpoint\n",
+        "train.ack": b"mine\n",
+        "empty.jsonl": b"",
+    }
+    for name, content in mine.items():
+        (outputs / name).write_bytes(content)
+    code = """
+import amllog
+log = amllog.setup(journal_max_bytes="1 MiB")
+for i in range(3000):
+    log.info("%d %s", i, "x" * 500)
+    if i % 300 == 299: amllog.flush(60)
+account = amllog.flush(60)
+print(account.accepted, account.waiting, account.refused)
+"""
+    ran = child(code, env={**insights, **QUIET, "AMLLOG_DIR": "./outputs"})
+    assert (ran.returncode, ran.stderr, ran.stdout) == (0, "", "3000 0 0\n")
+    assert {name: (outputs / name).read_bytes() for name in mine} == mine
+    assert [int(one.split()[0]) for one in arrived().messages] == list(range(3000))
+    assert child([*DELIVER, "./outputs"], env=insights).returncode == 0
+    assert {name: (outputs / name).read_bytes() for name in mine} == mine
+
+
+DESCRIPTORS = """
+import os, socket, sys, amllog
+log = amllog.setup(driver_level="ERROR")
+for i in range(10): log.info("before %d", i)
+amllog.flush(30)
+way = sys.argv[1]
+ours = sorted(int(fd) for fd in os.listdir("/proc/self/fd") if int(fd) > 2)
+ours = [fd for fd in ours if os.path.exists(f"/proc/self/fd/{fd}") or way == "closerange"]
+highest = ours[-1] + 1
+if way == "closerange":
+    os.closerange(3, highest)
+    files = [open(f"mine{n}", "w+b", buffering=0) for n in range(3, highest)]
+else:
+    files = []
+    for fd in ours:
+        if "/.amllog/" in os.readlink(f"/proc/self/fd/{fd}"):
+            mine = os.open(f"mine{fd}", os.O_RDWR | os.O_CREAT)
+            os.dup2(mine, fd)
+            os.close(mine)
+            files.append(open(fd, "r+b", buffering=0, closefd=False))
+assert files
+for file in files: file.write(b"mine\\n")
+for i in range(50): log.info("after %d", i)
+account = amllog.flush(60)
+print(account.accepted, account.waiting, account.refused)
+amllog.shutdown()
+for file in files:
+    file.write(b"still mine\\n")
+    file.seek(0)
+    assert file.read() == b"mine\\nstill mine\\n"
+"""
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="needs /proc")
+@pytest.mark.parametrize("way", ["closerange", "dup2"])
+def test_descriptors(child: Any, arrived: Any, insights: Any, way: str) -> None:
+    """A script that closes or replaces our descriptors finds nothing of ours in its files, and no record is lost."""
+    ran = child(DESCRIPTORS, way, env=insights)
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout.splitlines()[-1] == "60 0 0"
+    assert ran.stdout.count("has closed or reused the descriptor") == 1
+    assert arrived().messages == [*(f"before {i}" for i in range(10)), *(f"after {i}" for i in range(50))]
+    assert arrived().twice == []
+
+
+def test_standard_streams(child: Any, kept: Any) -> None:
+    """A journal file never gets the number of a closed standard stream, which child processes write to."""
+    code = """
+import os, amllog
+for fd in (0, 1, 2): os.close(fd)
+log = amllog.setup()
+log.info("m")
+os.system("echo from a child process")
+places = [f"/proc/self/fd/{fd}" for fd in (0, 1, 2)]
+open("fds", "w").write(" ".join(os.readlink(place) for place in places if os.path.lexists(place)))
+"""
+    child(code)
+    assert ".amllog" not in Path("fds").read_text()
+    assert kept().messages == ["m"]
+
+
+def test_truncated(child: Any, arrived: Any, insights: Any) -> None:
+    """Records that another program truncates away are counted, and those after it arrive."""
+    code = """
+import glob, os, amllog
+log = amllog.setup(driver_level="ERROR")
+for i in range(10): log.info("before %d", i)
+amllog.flush(60)
+log.info("lost 1"); log.info("lost 2")
+(journal,) = glob.glob(".amllog/*.jsonl")
+os.truncate(journal, 0)
+for i in range(5): log.info("after %d", i)
+account = amllog.flush(60)
+print(account.accepted, account.outlets["app_insights"])
+"""
+    # What was logged right before may have been sent: an endpoint that answers late keeps it from being so.
+    ran = child(code, env=insights)
+    assert ran.returncode == 0, ran.stderr
+    told = ran.stdout.splitlines()[-1]
+    found = arrived().messages
+    sent = [one for one in found if one.startswith("lost")]
+    assert [one for one in found if not one.startswith("lost")] == [
+        *(f"before {i}" for i in range(10)), *(f"after {i}" for i in range(5))
+    ]  # fmt: skip
+    lost = 2 - len(sent)
+    assert told.startswith(f"17 {17 - lost} delivered, 0 waiting, {lost} refused")
+    assert ("has truncated or deleted the file" in told) == bool(lost)
+
+
+def plant(folder: Path, target: Path) -> list[Path]:
+    """Links, FIFOs and directories where segments and checkpoints are expected."""
+    names = [f"20260101T00000{n}-gone-999999-0a0b0{n}" for n in range(6)]
+    made = [folder / f"{names[0]}.jsonl", folder / f"{names[1]}.ack", folder / f"{names[5]}.jsonl"]
+    for link in made:
+        link.symlink_to(target)
+    os.mkfifo(folder / f"{names[2]}.jsonl")
+    os.mkfifo(folder / f"{names[3]}.ack")
+    (folder / f"{names[4]}.jsonl").mkdir()
+    return made
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs FIFOs")
+def test_links_and_fifos(child: Any, arrived: Any, insights: Any, tmp_path: Path) -> None:
+    """Links in a journal directory are not followed, FIFOs block nobody, and each file that is skipped is reported."""
+    segment = leave(child, "left")
+    lines = segment.read_bytes()
+    for number in (1, 3):  # segments whose checkpoint is a link, or a FIFO
+        (segment.parent / f"20260101T00000{number}-gone-999999-0a0b0{number}.jsonl").write_bytes(
+            lines.replace(b"left", b"skipped")
+        )
+    target = tmp_path / "target"
+    target.write_bytes(lines.replace(b"left", b"followed"))
+    before = target.read_bytes()
+    planted = plant(segment.parent, target)
+    ran = child([*DELIVER, ".amllog", "--timeout", "20"], env=insights, timeout=120)
+    assert arrived().messages == [f"left {i}" for i in range(5)], ran.stderr
+    assert ran.stderr.count("is not sent") == 6
+    for word in ("is a symbolic link", "is not a regular file"):
+        assert word in ran.stderr
+    env = {**insights, **QUIET, "AMLLOG_JOURNAL_MAX_BYTES": "1 MiB"}
+    code = "import amllog; log = amllog.setup(); [log.info('x' * 500) for _ in range(3000)]; amllog.flush(30)"
+    assert child(code, env=env, timeout=120).returncode == 0
+    assert child(
+        [sys.executable, "-m", "amllog", "status", ".amllog"], env=insights, timeout=120
+    ).returncode in (0, 1)
+    assert target.read_bytes() == before
+    assert all(link.is_symlink() for link in planted)
+
+
+def test_private_fallback(child: Any, insights: Any, arrived: Any, tmp_path: Path) -> None:
+    """The fallback directory is never one that somebody else has put there: not through a link, not a foreign one."""
+    (tmp_path / ".amllog").write_text("in the way")
+    spare, elsewhere = tmp_path / "spare", tmp_path / "elsewhere"
+    spare.mkdir()
+    elsewhere.mkdir()
+    (spare / f"amllog-{os.getuid()}").symlink_to(elsewhere)
+    code = "import amllog; amllog.setup().info('m'); print(amllog.flush(30))"
+    ran = child(code, env={**insights, "TMPDIR": str(spare)})
+    assert (ran.returncode, arrived().messages) == (0, ["m"]), ran.stderr
+    assert list(elsewhere.iterdir()) == []
+    (kept,) = [path for path in spare.rglob("*.jsonl") if not path.is_symlink()]
+    assert stat.S_IMODE(kept.parent.stat().st_mode) == 0o700
+
+
+HOSTILE = [
+    b'{"outlet":"app_insights","to":1e999,"delivered":1}\n',
+    b'{"outlet":"app_insights","to":' + b"9" * 5000 + b',"delivered":1}\n',
+    b'{"outlet":"app_insights","to":' + b"[" * 100_000 + b"]" * 100_000 + b',"delivered":1}\n',
+    b'{"outlet":"app_insights","to":0,"delivered":0,"again":[-5,1e400,"x"]}\n',
+    b'{"outlet":"app_insights","to":0,"delivered":-1,"refused":{"x":{"y":[]}}}\n',
+    b'{"outlet":{"a":[]},"to":5,"delivered":true}\n',
+]
+
+
+@pytest.mark.parametrize("content", HOSTILE)
+def test_hostile_checkpoints(child: Any, azure: AzureOnThisMachine, arrived: Any, content: bytes) -> None:
+    """No content of a checkpoint ends the worker: the entry is skipped, and its segment and the others are sent."""
+    segment = leave(child, "first")
+    segment.with_suffix(".ack").write_bytes(content)
+    leave(child, "second")
+    amllog.setup(connection_string=azure.connection_string, driver_level="ERROR").info("own")
+    account = amllog.shutdown(60)
+    said = [f"{name} {i}" for name in ("first", "second") for i in range(5)]
+    assert sorted(arrived().messages) == sorted(["own", *said])
+    assert account.waiting == 0
+
+
+def test_hostile_segments(child: Any, insights: Any, arrived: Any, tmp_path: Path) -> None:
+    """Sparse files and lines without an end cost a limited amount of memory, and nothing but themselves."""
+    segment = leave(child, "left")
+    lines = segment.read_bytes()
+    for number, size in ((1, 8 * 1024**3), (2, 900 * 1024**2)):
+        path = segment.parent / f"20260101T00000{number}-gone-999999-0a0b0{number}.jsonl"
+        path.write_bytes(lines.replace(b"left", b"sparse"))
+        os.truncate(path, size)
+    with open(segment.parent / "20260101T000003-gone-999999-0a0b03.jsonl", "wb") as file:
+        file.write(lines.replace(b"left", b"long") + b'{"time":"' + b"x" * 50_000_000 + b'"}\n')
+        file.write(lines.replace(b"left", b"behind"))
+    code = """
+import sys
+from amllog.present import cli
+sys.argv[1:] = ["deliver", ".amllog", "--timeout", "120"]
+try:
+    cli.main()
+finally:
+    print(open("/proc/self/status").read().split("VmHWM:")[1].split()[0], file=sys.stderr)
+"""
+    ran = child(code, env=insights, timeout=300)
+    expected = [f"{name} {i}" for name in ("behind", "left", "long", "sparse") for i in range(5)]
+    assert sorted(arrived().messages) == expected, ran.stderr
+    assert "is not sent: has more than" in ran.stderr
+    assert int(ran.stderr.split()[-1]) < 400_000  # kB; Python and its packages alone take a quarter of it
+
+
+CANNOT_BE_NOTED = """
+import os, pathlib, sys, amllog
+log = amllog.setup(driver_level="ERROR")
+for i in range(20): log.info("m %d", i)
+way = sys.argv[1]
+if way == "renamed":
+    os.rename(".amllog", "moved")
+elif way == "user":
+    os.setgroups([]); os.setgid(65534); os.setuid(65534)
+elif way == "directory":
+    (journal,) = pathlib.Path(".amllog").glob("*.jsonl")
+    journal.with_suffix(".ack").unlink(missing_ok=True)
+    journal.with_suffix(".ack").mkdir()
+account = amllog.flush(60)
+print(account.outlets["app_insights"], flush=True)
+os._exit(0)
+"""
+
+
+@pytest.mark.parametrize("way", ["renamed", "user"])
+def test_checkpoints_that_cannot_be_written(
+    child: Any, insights: Any, arrived: Any, way: str, tmp_path: Path
+) -> None:
+    """A checkpoint whose directory is renamed, or whose process changes its user, is written all the same."""
+    if way == "user" and os.getuid():
+        pytest.skip("only root can become another user")
+    env = {**insights, "TMPDIR": str(tmp_path)}
+    ran = child(CANNOT_BE_NOTED, way, env=env)
+    assert ran.stdout.splitlines()[-1] == "20 delivered, 0 waiting, 0 refused", ran.stderr
+    directory = "moved" if way == "renamed" else ".amllog"
+    child([*DELIVER, directory], env=env)
+    assert len(arrived().messages) == 20
+    assert arrived().twice == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs a small file system")
+def test_checkpoints_on_a_full_disk(child: Any, insights: Any, arrived: Any, tmp_path: Path) -> None:
+    """What is delivered while the disk is full is not sent again, also after a kill before there is room."""
+    disk, spare = tmp_path / "disk", tmp_path / "spare"
+    disk.mkdir()
+    spare.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=300k", "tmpfs", str(disk)]
+    done = subprocess.run(mount, capture_output=True, text=True, check=False)
+    if done.returncode:
+        pytest.skip(f"no small disk: mount is not permitted here ({done.stderr.strip()})")
+    code = """
+import os, sys, amllog
+log = amllog.setup(driver_level="ERROR")
+for i in range(20): log.info("m %d", i)
+try:
+    with open(sys.argv[1], "wb", buffering=0) as file:
+        while file.write(b"x" * 512): pass
+except OSError: pass
+print(amllog.flush(60).outlets["app_insights"], flush=True)
+os._exit(0)
+"""
+    env = {**insights, "AMLLOG_DIR": str(disk / "journal"), "TMPDIR": str(spare)}
+    try:
+        ran = child(code, str(disk / "filler"), env=env)
+        assert ran.stdout.splitlines()[-1] == "20 delivered, 0 waiting, 0 refused", ran.stderr
+        for _ in range(2):
+            child([*DELIVER, str(disk / "journal")], env=env)
+            (disk / "filler").unlink(missing_ok=True)
+            child("import amllog; amllog.setup(driver_level='ERROR')", env=env)
+        assert len(arrived().messages) == 20
+        assert arrived().twice == []
+        assert list(spare.rglob("*.ack")) == []  # copied to its place once there was room
+        (segment,) = [path for path in (disk / "journal").glob("*.jsonl") if b'"m 0"' in path.read_bytes()]
+        entries = [json.loads(line) for line in segment.with_suffix(".ack").read_bytes().splitlines()]
+        assert sum(one["delivered"] for one in entries if one["outlet"] == "app_insights") == 20
+    finally:
+        subprocess.run(["umount", "-l", str(disk)], check=True)
