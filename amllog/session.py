@@ -108,7 +108,8 @@ class Session:
         exporter, metrics = assembly.exporter_of(settings), assembly.metrics_of(settings, os.environ)
         outlets: list[Outlet] = []
         if exporter != "none":
-            outlets.append(assembly.insights_outlet(settings, exporter, self._began, self._credential))
+            made = assembly.insights_outlet(settings, exporter, self._began, self._credential, self._notice)
+            outlets.append(made)
         elif settings.exporter != "none":
             self._notice("no connection string (APPLICATIONINSIGHTS_CONNECTION_STRING): records stay in the journal,"
                          f" {self._post.directory}")  # fmt: skip
