@@ -104,7 +104,9 @@ class Loggers:
             if own not in logger.root.handlers:  # somebody's logging configuration has removed it
                 logger.root.addHandler(own)
             way, state = _handlers(logger), self._way
-            alone = len(way) == 1 and way[0] is own and state.taken is None  # nobody else hears it: the usual way
+            alone = (
+                len(way) == 1 and way[0] is own and state.taken is None
+            )  # nobody else hears it: the usual way
             if alone and entry.process == os.getpid() and not _CARRIED:
                 state.entry = entry
                 try:

@@ -94,5 +94,8 @@ def metrics_outlet(
 def _installed(package: str) -> bool:
     try:
         return importlib.util.find_spec(package) is not None
-    except ModuleNotFoundError:  # not even its parent
+    except (
+        ModuleNotFoundError,
+        ValueError,
+    ):  # not even its parent; a stand-in that a script put in sys.modules
         return False

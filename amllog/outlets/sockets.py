@@ -19,14 +19,17 @@ import socket
 import ssl
 import time
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 LOST = "the script closed or replaced the descriptor of a connection"
 _FIRST = 3  # lower numbers are standard streams, also where the script has closed them
 _NOTHING = (-1, -1)  # the identity of a closed descriptor
 
+# Not a base when it runs: a TLS socket could not become one of ours then (`verified`).
+_Socket = socket.socket if TYPE_CHECKING else object
 
-class _Verified(socket.socket):
+
+class _Verified(_Socket):
     """The methods that both kinds of sockets share. `__slots__`: see `verified`."""
 
     __slots__ = ()
@@ -103,7 +106,7 @@ class _Verified(socket.socket):
             waiting.poll()
 
 
-class VerifiedSocket(_Verified):
+class VerifiedSocket(_Verified, socket.socket):
     """A TCP socket."""
 
     __slots__ = ("identity", "seconds")
@@ -161,10 +164,10 @@ def verified(found: Any) -> Any:
     TLS sockets are made inside `ssl`. So the class is replaced: it adds no field of its own (`__slots__`).
     """
     if type(found) is ssl.SSLSocket:
-        seconds = found.gettimeout()
+        made: Any = found
+        made.identity, made.seconds = _identity_of(found.fileno()), found.gettimeout()
         found.setblocking(False)
-        found.__class__ = VerifiedTLSSocket
-        found.identity, found.seconds = _identity_of(found.fileno()), seconds
+        made.__class__ = VerifiedTLSSocket
     return found
 
 
@@ -180,7 +183,9 @@ def connect(
 ) -> Any:
     """Open a verified TCP connection, `seconds` at most per address; raises OSError (socket.gaierror, socket.timeout)."""
     failure = OSError("getaddrinfo returned no address")
-    for family, kind, protocol, _, address in socket.getaddrinfo(host.strip("[]"), port, 0, socket.SOCK_STREAM):
+    for family, kind, protocol, _, address in socket.getaddrinfo(
+        host.strip("[]"), port, 0, socket.SOCK_STREAM
+    ):
         try:
             made = _opened(family, kind, protocol)
         except OSError as error:  # an address family that this machine does not have

@@ -138,7 +138,10 @@ def test_between_requests(azure: AzureOnThisMachine, outlet: Any, script: Script
     before = our_sockets()
     made.offer([line(1)], 30)
     for fd in sorted(our_sockets() - before)[:1]:  # the client's: the server accepts later
-        assert socket.socket(fileno=os.dup(fd)).getpeername()[1] in (azure._port, azure._tls_server and azure._tls_server.port)
+        assert socket.socket(fileno=os.dup(fd)).getpeername()[1] in (
+            azure._port,
+            azure._tls_server and azure._tls_server.port,
+        )
         TAKEN[taken](script, fd)
     answer = made.offer([line(2)], 30)
     assert answer.default.state == "delivered", answer

@@ -154,7 +154,9 @@ if __name__ == "__main__":
 """
 
 
-@pytest.mark.parametrize(("start", "begin"), [("fork", ""), ("fork", "setup"), ("spawn", "setup"), ("spawn", "")])
+@pytest.mark.parametrize(
+    ("start", "begin"), [("fork", ""), ("fork", "setup"), ("spawn", "setup"), ("spawn", "")]
+)
 def test_from_workers(child: Any, kept: Any, tmp_path: Any, start: str, begin: str) -> None:
     """A line that a worker has recorded is not recorded again by the process that collects; every other line is."""
     script = tmp_path / "script.py"
