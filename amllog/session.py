@@ -88,8 +88,7 @@ class Session:
             inheritance.leave(os.environ, arguments, self._directory)
 
     def _find_identity(self) -> Identity:
-        default = "logs/amllog" if identities.is_job(os.environ) else ".amllog"
-        self._directory = surroundings.absolute(self.settings.directory or default)
+        self._directory = surroundings.absolute(self.settings.directory or identities.directory(os.environ))
         kind = assembly.metrics_of(self.settings, os.environ)
         found = self.whereabouts.identity(self.settings, kind, surroundings.uri(self._directory))
         self.gate.real_run = self.whereabouts.real

@@ -81,8 +81,9 @@ class _Connection:
 
     def _new_conn(self: Any) -> Any:
         """Connect as urllib3 does, with its errors."""
-        from amllog.outlets import sockets
         from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
+
+        from amllog.outlets import sockets
 
         try:
             return sockets.connect(

@@ -181,7 +181,10 @@ def is_intact(found: Any) -> bool:
 def connect(
     host: str, port: int, seconds: float | None, source: Any = None, options: Iterable[Any] | None = None
 ) -> Any:
-    """Open a verified TCP connection, `seconds` at most per address; raises OSError (socket.gaierror, socket.timeout)."""
+    """Open a verified TCP connection, in at most `seconds` per address.
+
+    Raises OSError, also as socket.gaierror and socket.timeout.
+    """
     failure = OSError("getaddrinfo returned no address")
     for family, kind, protocol, _, address in socket.getaddrinfo(
         host.strip("[]"), port, 0, socket.SOCK_STREAM

@@ -79,7 +79,7 @@ log.handlers[0].flush()
     "a log server in this process": """
 class Server(socketserver.StreamRequestHandler):
     def handle(self):
-        while len(size := self.connection.recv(4)) == 4:
+        while len(size := self.rfile.read(4)) == 4:
             found = self.rfile.read(struct.unpack(">L", size)[0])
             record = logging.makeLogRecord(pickle.loads(found))
             logging.getLogger("server").handle(record)

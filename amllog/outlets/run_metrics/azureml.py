@@ -189,9 +189,9 @@ class Blobs(NamedTuple):
 def blobs() -> Blobs | None:
     """The storage client that azureml uploads with; None if it has changed."""
     try:
+        from azure.core.pipeline.transport import RequestsTransport
         from azureml._file_utils.upload import get_block_blob_service_credentials
         from azureml._vendor.azure_storage.blob import BlobServiceClient, ContentSettings
-        from azure.core.pipeline.transport import RequestsTransport
     except ImportError:
         return None
     return Blobs(get_block_blob_service_credentials, BlobServiceClient, ContentSettings, RequestsTransport)
