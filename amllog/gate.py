@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import logging
 import math
-import os
 import secrets
 import sys
 import time
@@ -18,7 +17,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any, TypeVar
 
-from amllog import calls, context, stacks, text
+from amllog import calls, context, stacks, surroundings, text
 from amllog.calls import Place
 from amllog.errors import MetricError
 from amllog.redaction import brief
@@ -123,7 +122,7 @@ class Gate(RunGate):
             lambda: self.timed(
                 "RemoteDependencyData" if who.is_child else "RequestData",
                 "amllog",
-                os.path.basename(sys.argv[0]) if who.is_child else who.step_name,
+                surroundings.script_name() if who.is_child else who.step_name,
                 who.span_id,
                 began,
                 seconds,

@@ -106,6 +106,11 @@ def is_job(environ: Mapping[str, str]) -> bool:
     return bool(_run_id(environ, mapping_in(environ, "AZUREML_CR_AZUREML_CONTEXT")))
 
 
+def directory(environ: Mapping[str, str]) -> str:
+    """The default directory of the journal: below `logs` in a job, which the service uploads."""
+    return "logs/amllog" if is_job(environ) else ".amllog"
+
+
 def may_be_online(environ: Mapping[str, str]) -> bool:
     """Whether azureml's `Run.get_context()` would go online: it needs all of its seven variables."""
     return all(environ.get(name) for name in _ONLINE)

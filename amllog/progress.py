@@ -21,8 +21,14 @@ def someone_watches() -> bool:
     """Whether stderr is a terminal, or this is a notebook."""
     if type(sys.stdout).__module__.startswith("ipykernel"):
         return True
-    isatty = getattr(sys.stderr, "isatty", None)
-    return isatty is not None and not getattr(sys.stderr, "closed", False) and bool(isatty())
+    try:
+        return bool(sys.stderr.isatty())
+    except (
+        AttributeError,
+        OSError,
+        ValueError,
+    ):  # none, closed, or an object of the script's that is no file
+        return False
 
 
 def bar(items: Iterable[T], description: str, total: int | None) -> Iterable[T]:

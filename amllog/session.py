@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from amllog import endings, identities, inheritance, settings as config
+from amllog import endings, identities, inheritance, settings as config, surroundings
 from amllog.account import Account
 from amllog.capture import Capture
 from amllog.delivery import Outlet
@@ -88,10 +88,9 @@ class Session:
             inheritance.leave(os.environ, arguments, self._directory)
 
     def _find_identity(self) -> Identity:
-        default = Path("logs", "amllog") if identities.is_job(os.environ) else Path(".amllog")
-        self._directory = (self.settings.directory or default).absolute()
+        self._directory = surroundings.absolute(self.settings.directory or identities.directory(os.environ))
         kind = assembly.metrics_of(self.settings, os.environ)
-        found = self.whereabouts.identity(self.settings, kind, self._directory.as_uri())
+        found = self.whereabouts.identity(self.settings, kind, surroundings.uri(self._directory))
         self.gate.real_run = self.whereabouts.real
         if not found.in_job:
             os.environ.setdefault(identities.LOCAL_RUN, identities.local_mark(found))
@@ -108,7 +107,8 @@ class Session:
         exporter, metrics = assembly.exporter_of(settings), assembly.metrics_of(settings, os.environ)
         outlets: list[Outlet] = []
         if exporter != "none":
-            outlets.append(assembly.insights_outlet(settings, exporter, self._began, self._credential))
+            about = self._began, self._credential, self._notice
+            outlets.append(assembly.insights_outlet(settings, exporter, *about))
         elif settings.exporter != "none":
             self._notice("no connection string (APPLICATIONINSIGHTS_CONNECTION_STRING): records stay in the journal,"
                          f" {self._post.directory}")  # fmt: skip

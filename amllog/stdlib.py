@@ -7,6 +7,7 @@ console handler shows it already.
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import threading
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from typing import Any
 
 from amllog.gate import Gate
 from amllog.hooks import AfterReload, Hook
+from amllog.returned import Carried, OtherJournals, is_carrier
 
 # Loggers whose chatter below WARNING is about transport, often our own: nobody asked for it in a run's records.
 QUIET = ("opencensus", "urllib3", "requests", "azure.core", "azure.identity", "msrest", "msal", "azureml")
@@ -24,9 +26,13 @@ THREADS = "amllog "  # how the names of our own threads begin, whose records are
 CONSOLES = ("RichHandler", "MlflowLoggingStream")
 
 
+_CARRIED, _OTHERS = Carried(), OtherJournals()  # also of records that were on their way at a second setup()
+
+
 class _Way(threading.local):
     """Of the record that this thread is dispatching: the handlers on its way, and whether ours has taken it."""
 
+    entry: logging.LogRecord | None = None
     handlers: tuple[logging.Handler, ...] = ()
     taken: logging.LogRecord | None = None
 
@@ -69,6 +75,8 @@ class Loggers:
             return
         if way.taken is entry:  # `library.handlers = root.handlers`: ours is on its way twice
             return
+        if way.entry is not entry and self._is_recorded(entry):  # a QueueListener that calls our handler
+            return
         way.taken = entry
         self._gate.take(entry, shown=bool(way.handlers) and self._is_shown(entry))
 
@@ -96,7 +104,11 @@ class Loggers:
             if own not in logger.root.handlers:  # somebody's logging configuration has removed it
                 logger.root.addHandler(own)
             way, state = _handlers(logger), self._way
-            if len(way) == 1 and way[0] is own and state.taken is None:  # nobody else hears it: the usual way
+            alone = (
+                len(way) == 1 and way[0] is own and state.taken is None
+            )  # nobody else hears it: the usual way
+            if alone and entry.process == os.getpid() and not _CARRIED:
+                state.entry = entry
                 try:
                     if not unhooked:
                         dispatch(logger, entry)
@@ -104,22 +116,40 @@ class Loggers:
                         own.handle(entry)
                     return None
                 finally:
-                    state.taken = None
+                    state.entry = state.taken = None
             for one in way:
                 if one is not own:
                     self._meet(one)
             if self.handler is not own:  # what was met has changed the session: once more, with the new hooks
                 return logger.callHandlers(entry)
-            before = state.handlers, state.taken
-            state.handlers, state.taken = way, None
+            before = state.entry, state.handlers, state.taken
+            recorded = not _is_new() and self._is_recorded(entry)
+            state.entry, state.handlers, state.taken = entry, way, entry if recorded else None
             try:
-                if own not in way and entry.levelno >= own.level and _is_heard(entry, way):
-                    own.handle(entry)
+                if not recorded:
+                    self._take_first(entry, way, own)
                 dispatch(logger, entry)
             finally:
-                state.handlers, state.taken = before
+                state.entry, state.handlers, state.taken = before
 
         return dispatch_with_ours
+
+    def _take_first(
+        self, entry: logging.LogRecord, way: tuple[logging.Handler, ...], own: logging.Handler
+    ) -> None:
+        """Record the line before another handler changes it or sends it to where it comes back from."""
+        if any(is_carrier(one) for one in way if one is not own):
+            _CARRIED.add(entry)
+        # A filter on our handler, which may count, is asked once: where the record reaches the handler.
+        is_first = own not in way or not own.filters
+        if is_first and entry.levelno >= own.level and _is_heard(entry, way):
+            own.handle(entry)
+
+    def _is_recorded(self, entry: logging.LogRecord) -> bool:
+        """Whether this process, or another one of the run, has recorded the line already."""
+        if entry.process in (None, os.getpid()):
+            return entry in _CARRIED
+        return _OTHERS.have(self._gate.directory, entry)
 
     def _configure_over(self, configure: Callable[..., None]) -> Callable[..., None]:
         def configure_beside_ours(**options: Any) -> None:
@@ -166,6 +196,18 @@ class PlainHandler(logging.Handler):
 
     def close(self) -> None:
         """Nothing to close: dictConfig of other libraries calls this, and records go on."""
+
+
+def _is_new() -> bool:
+    """Whether the record that is dispatched comes from a log call, and not from `logger.handle(record)`."""
+    frame = sys._getframe(2)  # `handle`, or another library's hook over ours
+    for _ in range(3):
+        if frame.f_code.co_name == "_log":
+            return True
+        if frame.f_back is None:
+            return False
+        frame = frame.f_back
+    return False
 
 
 def _logger_classes() -> list[type[logging.Logger]]:

@@ -6,9 +6,38 @@ In: the environment as a mapping. Out: plain values, empty where nothing is know
 from __future__ import annotations
 
 import json
+import os
 import re
+import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
+
+
+def script_name() -> str:
+    """The file name of the script; "" if `sys.argv` does not have one."""
+    arguments = getattr(sys, "argv", None)
+    first_one = arguments[0] if isinstance(arguments, (list, tuple)) and arguments else ""
+    name = os.fsdecode(first_one) if isinstance(first_one, (str, bytes, os.PathLike)) else ""
+    return os.path.basename(name)
+
+
+def working_directory() -> Path | None:
+    """The working directory; None if it has been deleted or may not be read."""
+    try:
+        return Path.cwd()
+    except OSError:
+        return None
+
+
+def absolute(path: str | Path) -> Path:
+    """The path, absolute if there is a working directory. Without one it stays as it is, and opening it fails."""
+    return (working_directory() or Path()) / path
+
+
+def uri(path: Path) -> str:
+    """The path as a `file:` URI; "" for a relative path."""
+    return path.as_uri() if path.is_absolute() else ""
 
 
 def build(environ: Mapping[str, str], properties: Mapping[str, str]) -> tuple[str, str]:

@@ -6,13 +6,11 @@ In: the process and its environment. Out: the identity, and azureml's own run wh
 from __future__ import annotations
 
 import multiprocessing
-import os
 import platform
-import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from amllog import identities
+from amllog import identities, surroundings
 from amllog.attempt import Attempt
 from amllog.identities import Host, Identity, RunFacts
 from amllog.settings import Settings
@@ -77,10 +75,10 @@ def is_worker() -> bool:
 
 def host(known: Identity | None = None, url: str = "") -> Host:
     """What this process knows of itself; a run's local id stays what it was."""
-    script = os.path.basename(sys.argv[0] if sys.argv else "") or "python"
+    script, here = surroundings.script_name() or "python", surroundings.working_directory()
     return Host(
         script="notebook" if "ipykernel" in script else script,
-        folder=os.path.basename(os.getcwd()) or "/",
+        folder=(here.name if here is not None else "") or "/",
         node=platform.node(),
         is_worker=is_worker(),
         url=url,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from amllog.delivery import Answer, Verdict, refused, waiting
@@ -20,6 +20,7 @@ from amllog.values import ConnectionString
 
 MAX_REDIRECTS = 5
 CONNECT_SECONDS = 5.0
+Notice = Callable[[str], object]
 SCOPE = "https://monitor.azure.com//.default"  # the double slash is the service's
 
 
@@ -32,14 +33,23 @@ class AppInsights:
     max_bytes = 7 * 1024 * 1024
 
     def __init__(
-        self, target: ConnectionString, *, credential: Any = None, since: float | None = None
+        self,
+        target: ConnectionString,
+        *,
+        credential: Any = None,
+        since: float | None = None,
+        notice: Notice | None = None,
     ) -> None:
-        """`since`: lines from this time on that were written before any key was known belong to us as well."""
+        """`since`: lines from this time on that were written before any key was known belong to us as well.
+
+        `notice`: prints a text once, in the driver log.
+        """
         self._key = target.instrumentation_key.encode("ascii")
         self._mark = b'"iKey":"' + self._key + b'"'
         self._endpoint = target.endpoint
         self._credential = credential
         self._since = None if since is None else timestamp(since)
+        self._notice = notice
         self._session: Any = None
         self._pid = 0
         # requests imports it with its first request. A fork while the courier imports would leave the child waiting.
@@ -127,7 +137,7 @@ class AppInsights:
             import requests
 
             self._pid = os.getpid()
-            self._session = bound_answers(requests.Session())
+            self._session = bound_answers(requests.Session(), self._notice)
         return self._session
 
     def _authorization(self) -> dict[str, str]:
@@ -148,6 +158,7 @@ def _reason(error: Exception) -> str:
         ("CERTIFICATE", "TLS certificate not accepted"),
         ("SSL", "TLS failure"),
         ("reset", "connection reset"),
+        ("descriptor", "the script closed the connection's descriptor"),
         ("RemoteDisconnected", "connection closed by the far side"),
         ("IncompleteRead", "answer cut off"),
     ):

@@ -47,16 +47,27 @@ def writes_run_metrics(settings: Settings, identity: Identity) -> bool:
     return settings.metrics_ranks == "all" or identity.rank in (None, 0)
 
 
-def insights_outlet(settings: Settings, exporter: str, since: float, credential: Any = None) -> Outlet:
-    """The outlet of Application Insights; `credential`: of azure.identity, where the resource wants a token."""
+def insights_outlet(
+    settings: Settings,
+    exporter: str,
+    since: float,
+    credential: Any = None,
+    notice: Callable[[str], object] | None = None,
+) -> Outlet:
+    """The outlet of Application Insights; `credential`: of azure.identity, where the resource wants a token.
+
+    `notice`: prints a text once, in the driver log.
+    """
     assert settings.connection_string is not None
     if exporter == "opentelemetry":
         from amllog.outlets.opentelemetry import OpenTelemetryOutlet
 
-        return OpenTelemetryOutlet(settings.connection_string, credential=credential, since=since)
+        return OpenTelemetryOutlet(
+            settings.connection_string, credential=credential, since=since, notice=notice
+        )
     from amllog.outlets.app_insights import AppInsights
 
-    return AppInsights(settings.connection_string, credential=credential, since=since)
+    return AppInsights(settings.connection_string, credential=credential, since=since, notice=notice)
 
 
 def metrics_outlet(
@@ -83,5 +94,8 @@ def metrics_outlet(
 def _installed(package: str) -> bool:
     try:
         return importlib.util.find_spec(package) is not None
-    except ModuleNotFoundError:  # not even its parent
+    except (
+        ModuleNotFoundError,
+        ValueError,
+    ):  # not even its parent; a stand-in that a script put in sys.modules
         return False

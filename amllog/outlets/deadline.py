@@ -1,16 +1,23 @@
-"""Whole answers in bounded time: an answer that comes in drops ends when its offer's time does.
+"""HTTP connections of our own: bounded in time, and safe from scripts that close our descriptors.
 
-In: a requests session. Out: the same session, whose read timeout bounds an answer from its first byte to its last.
-By itself it bounds each read alone, so that a far side that sends a byte now and then holds the courier for ever.
+In: a requests session. Out: the same session. Its read timeout bounds an answer from its first byte to its last: by
+itself it bounds each read alone, so that a server that sends a byte now and then would hold the courier for ever.
+Its kept connections verify that their descriptor is still theirs (`sockets`), and are replaced where it is not.
 """
 
 from __future__ import annotations
 
 import http.client
 import io
+import select
 import socket
 import time
+from collections.abc import Callable
 from typing import Any
+
+# Windows has no poll, and a socket's number is no descriptor there; gevent and eventlet have sockets of their own.
+VERIFIABLE = hasattr(select, "poll") and socket.socket.__module__ == "socket"
+_IDLE = "Idle"  # http.client's state of a connection without a request on its way
 
 
 class _Answer(http.client.HTTPResponse):
@@ -45,18 +52,100 @@ class _Reader(io.RawIOBase):
         self._raw.close()
 
 
-def bound_answers(session: Any) -> Any:
-    """The session, a requests.Session: from now on its read timeout is of whole answers. Harmless a second time."""
+class _Connection:
+    """What verified connections add to those of urllib3."""
+
+    notice: Callable[[str], object] | None
+    _found: Any = None
+
+    @property
+    def sock(self) -> Any:
+        """The socket; None where there is none, or where the script has taken the descriptor between two requests."""
+        from amllog.outlets import sockets
+
+        found = self._found
+        if found is not None and not sockets.is_intact(found):
+            self._found = None
+            found.close()
+            if self.notice is not None:
+                self.notice(f"{sockets.LOST}; a new connection is used")
+            if getattr(self, "_HTTPConnection__state", _IDLE) != _IDLE:
+                raise ConnectionAbortedError(sockets.LOST)
+        return self._found
+
+    @sock.setter
+    def sock(self, found: Any) -> None:
+        from amllog.outlets import sockets
+
+        self._found = sockets.verified(found)
+
+    def _new_conn(self: Any) -> Any:
+        """Connect as urllib3 does, with its errors."""
+        from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
+
+        from amllog.outlets import sockets
+
+        try:
+            return sockets.connect(
+                self._dns_host, self.port, _seconds(self.timeout), self.source_address, self.socket_options
+            )
+        except socket.timeout as error:
+            raise ConnectTimeoutError(self, f"Connection to {self.host} timed out") from error
+        except OSError as error:
+            raise NewConnectionError(self, f"Failed to establish a new connection: {error}") from error
+
+
+def bound_answers(session: Any, notice: Callable[[str], object] | None = None) -> Any:
+    """The session, a requests.Session: from now on its read timeout is of whole answers. Harmless a second time.
+
+    `notice`: called with a text when the script has taken the descriptor of a kept connection.
+    """
+    return _changed(session, {"response_class": _Answer, "notice": notice and staticmethod(notice)})
+
+
+def verify_sockets(session: Any) -> Any:
+    """The session, whose connections verify their descriptors; nothing else about it changes."""
+    return _changed(session, {"notice": None})
+
+
+def _changed(session: Any, members: dict[str, Any]) -> Any:
     for adapter in session.adapters.values():
-        manager = adapter.poolmanager
-        manager.pool_classes_by_scheme = {
-            scheme: _bounded(pool) for scheme, pool in manager.pool_classes_by_scheme.items()
-        }
+        _change(adapter.poolmanager, members)
+        make = adapter.proxy_manager_for
+        if getattr(make, "amllog_members", None) is None:
+            adapter.proxy_manager_for = _Proxies(make, members)
     return session
 
 
-def _bounded(pool: Any) -> Any:
-    if getattr(pool.ConnectionCls, "response_class", None) is _Answer:
+class _Proxies:
+    """An adapter's `proxy_manager_for`, whose connections are changed as those without a proxy."""
+
+    def __init__(self, make: Callable[..., Any], members: dict[str, Any]) -> None:
+        self._make, self.amllog_members = make, members
+
+    def __call__(self, proxy: str, **options: Any) -> Any:
+        manager = self._make(proxy, **options)
+        _change(manager, self.amllog_members)
+        return manager
+
+
+def _change(manager: Any, members: dict[str, Any]) -> None:
+    manager.pool_classes_by_scheme = {
+        scheme: _pool(pool, members) for scheme, pool in manager.pool_classes_by_scheme.items()
+    }
+
+
+def _pool(pool: Any, members: dict[str, Any]) -> Any:
+    kind = pool.ConnectionCls
+    if "notice" in vars(kind) or getattr(kind, "response_class", None) is _Answer:
         return pool
-    connection = type(pool.ConnectionCls.__name__, (pool.ConnectionCls,), {"response_class": _Answer})
+    if kind.__module__ != "urllib3.connection":  # SOCKS: its sockets speak with the proxy first
+        members = {**members, "_new_conn": kind._new_conn}
+    bases = (_Connection, kind) if VERIFIABLE else (kind,)
+    connection = type(kind.__name__, bases, members)
     return type(pool.__name__, (pool,), {"ConnectionCls": connection})
+
+
+def _seconds(timeout: Any) -> float | None:
+    """A connection's timeout; urllib3 has an object of its own for the default."""
+    return timeout if isinstance(timeout, (int, float)) else socket.getdefaulttimeout()

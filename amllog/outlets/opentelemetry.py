@@ -16,7 +16,8 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from amllog.errors import AmllogError
-from amllog.outlets.app_insights import SCOPE, AppInsights
+from amllog.outlets.app_insights import SCOPE, AppInsights, Notice
+from amllog.outlets.deadline import bound_answers
 from amllog.values import ConnectionString
 
 PACKAGE = "azure-monitor-opentelemetry-exporter"
@@ -29,18 +30,24 @@ class OpenTelemetryOutlet(AppInsights):
     """
 
     def __init__(
-        self, target: ConnectionString, *, credential: Any = None, since: float | None = None
+        self,
+        target: ConnectionString,
+        *,
+        credential: Any = None,
+        since: float | None = None,
+        notice: Notice | None = None,
     ) -> None:
-        super().__init__(target, since=since)  # no credential: the pipeline authorizes, not our own headers
+        # No credential: the pipeline authorizes, not our own headers.
+        super().__init__(target, since=since, notice=notice)
         self._target, self._identity = target, credential
-        self._session: Any = _Pipeline(_client(target, credential))
+        self._session: Any = _Pipeline(_client(target, credential, notice))
         self._pid = os.getpid()
 
     def connection(self) -> Any:
         """The exporter's pipeline; opened anew after `close()`, and in a forked child."""
         if self._session is None or self._pid != os.getpid():
             self._pid = os.getpid()
-            self._session = _Pipeline(_client(self._target, self._identity))
+            self._session = _Pipeline(_client(self._target, self._identity, self._notice))
         return self._session
 
 
@@ -92,14 +99,18 @@ class _Pipeline:
         self._client.close()
 
 
-def _client(target: ConnectionString, credential: Any) -> Any:
+def _client(target: ConnectionString, credential: Any, notice: Notice | None) -> Any:
     """The exporter's own client, without the exporter around it.
 
     The exporter's constructor reads the environment's connection string whatever it is given, and fails on the
     trailing `;` that the portal gives; and it starts threads that report on it and ask for remote settings.
     """
     from azure.core.pipeline.policies import BearerTokenCredentialPolicy, SansIOHTTPPolicy
+    from azure.core.pipeline.transport import RequestsTransport
 
+    transport = RequestsTransport()
+    transport.open()
+    bound_answers(transport.session, notice)
     authorization = credential and BearerTokenCredentialPolicy(credential, SCOPE)
     try:
         from azure.monitor.opentelemetry.exporter._generated.exporter import AzureMonitorClient
@@ -111,6 +122,7 @@ def _client(target: ConnectionString, credential: Any) -> Any:
         ) from error
     return AzureMonitorClient(
         host=target.endpoint,
+        transport=transport,
         retry_total=0,
         permit_redirects=False,
         authentication_policy=authorization or SansIOHTTPPolicy(),

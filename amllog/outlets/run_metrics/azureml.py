@@ -14,13 +14,12 @@ import contextlib
 import copy
 import importlib
 import logging
-import os
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from amllog.outlets.deadline import bound_answers
 from amllog.outlets.run_metrics import conversion
+from amllog.outlets.run_metrics.addresses import cache_addresses
 
 CONNECT_SECONDS = 5.0
 
@@ -56,7 +55,7 @@ def context() -> tuple[Any, Facts]:
     with _quiet_root():
         from azureml.core import Run
 
-        _cache_addresses()
+        cache_addresses()
         run = Run.get_context(allow_offline=False)
     return run, facts(run)
 
@@ -184,16 +183,18 @@ class Blobs(NamedTuple):
     parts_of: Callable[[str], tuple[str, str, str, str, str]]  # of an address
     client: Any
     settings: Any
+    transport: Any
 
 
 def blobs() -> Blobs | None:
     """The storage client that azureml uploads with; None if it has changed."""
     try:
+        from azure.core.pipeline.transport import RequestsTransport
         from azureml._file_utils.upload import get_block_blob_service_credentials
         from azureml._vendor.azure_storage.blob import BlobServiceClient, ContentSettings
     except ImportError:
         return None
-    return Blobs(get_block_blob_service_credentials, BlobServiceClient, ContentSettings)
+    return Blobs(get_block_blob_service_credentials, BlobServiceClient, ContentSettings, RequestsTransport)
 
 
 class MetricsInside(NamedTuple):
@@ -235,18 +236,6 @@ def _dto(post: conversion.Post) -> Any:
     properties = MetricProperties(ux_metric_type=post.type)
     values = [MetricV2Value(**value) for value in post.values()]
     return MetricV2Dto(name=post.name, columns=post.columns, value=values, properties=properties)
-
-
-def _cache_addresses() -> None:
-    """azureml asks for the services' addresses ten times over where it cannot write them below HOME."""
-    from azureml._base_sdk_common.service_discovery import CachedServiceDiscovery
-
-    (path,) = getattr(CachedServiceDiscovery.__init__, "__defaults__", None) or ("",)
-    folder = os.path.dirname(path)
-    above = folder if os.path.exists(folder) else os.path.dirname(folder)
-    if path and not (os.path.isdir(above) and os.access(above, os.W_OK)):
-        elsewhere = os.path.join(tempfile.mkdtemp(prefix="amllog-"), ".discovery")
-        CachedServiceDiscovery.__init__.__defaults__ = (elsewhere,)
 
 
 @contextlib.contextmanager

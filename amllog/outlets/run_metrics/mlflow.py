@@ -75,7 +75,8 @@ class MLflowOutlet:
         return Answer(odd={index: one for index, one in verdicts.items() if one is not DELIVERED})
 
     def close(self) -> None:
-        """Nothing is held open: mlflow keeps its connections itself."""
+        """Remove the hook from mlflow, which keeps its connections itself."""
+        self._runs.close()
 
     def _is_over(self, seconds: float) -> bool:
         """Whether no work goes on any more, after at most so many seconds."""

@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from amllog import record
+from amllog.hooks import Hook
+from amllog.outlets.deadline import verify_sockets
 from amllog.outlets.run_metrics import mlflow_conversion as conversion
 from amllog.outlets.run_metrics.conversion import Call, Post
 
@@ -31,13 +33,22 @@ class Runs:
         self._made: set[str] = set()  # MLflow's ids of runs that amllog made, and so ends
         self._next: dict[tuple[str | None, str], int] = {}  # the next row of a list or table without steps
         self._firsts: dict[str, int] = {}  # by record that is on its way: the step of its first row
+        self._sessions: Hook | None = None
 
     @property
     def _client(self) -> Any:
         """A client of the store that MLflow is set to now: a script may change its mind."""
         from mlflow import MlflowClient
 
+        if self._sessions is None:
+            self._sessions = _verified_sessions()
         return MlflowClient()
+
+    def close(self) -> None:
+        """Remove the hook from mlflow."""
+        if self._sessions is not None:
+            self._sessions.remove()
+            self._sessions = None
 
     def log(self, line: bytes, posts: Sequence[Post]) -> None:
         """Log posts of one run: their numbers and tags together, then their documents."""
@@ -182,6 +193,19 @@ class Runs:
         self._tags(run_id, {f"amllog.{key}": value for key, value in error.items() if value})
         if run_id in self._made or call.run_id not in (None, self._step_id):
             self._client.set_terminated(run_id, STATUSES[call.method])
+
+
+def _verified_sessions() -> Hook | None:
+    """Verify the connections that mlflow keeps: it has one session for the script's requests and for ours."""
+    from mlflow.utils import request_utils
+
+    def session(*args: Any, **options: Any) -> Any:
+        return verify_sockets(hook.before(*args, **options))
+
+    if not hasattr(request_utils, "_get_request_session"):  # mlflow has changed
+        return None
+    hook = Hook(request_utils, "_get_request_session", session)
+    return hook
 
 
 def _begun_by_script() -> str | None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from amllog.outlets.deadline import bound_answers
 from amllog.outlets.run_metrics import azureml
 from amllog.outlets.run_metrics.conversion import content_type
 
@@ -33,12 +34,13 @@ def upload(
     address = addresses.get(key) or _address(run, name, datastore)
     addresses[key] = address
     token, account, suffix, container, blob = blobs.parts_of(address)
+    transport = blobs.transport(
+        connection_timeout=min(azureml.CONNECT_SECONDS, seconds), read_timeout=seconds
+    )
+    transport.open()
+    bound_answers(transport.session)
     client = blobs.client(
-        account_url=f"https://{account}.blob.{suffix}",
-        credential=token,
-        retry_total=0,
-        connection_timeout=min(azureml.CONNECT_SECONDS, seconds),
-        read_timeout=seconds,
+        account_url=f"https://{account}.blob.{suffix}", credential=token, retry_total=0, transport=transport
     )
     with client, file.open("rb") as stream:
         kind = content_type(stream.read(12))
