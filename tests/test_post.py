@@ -38,7 +38,7 @@ class Slow:
 def test_other_outlets_while_somebody_counts(tmp_path: Path) -> None:
     """The account that a thread asks for is of the outlets there were, if setup() changes them meanwhile."""
     post, one, other = Post(lambda message, level: None), Slow("one"), Slow("other")
-    post.open(tmp_path, "n", 1024**2, 0.0)
+    post.open(tmp_path, "n", 1024**2)
     post.serve([one])
     post.append(b'{"time":"1"}\n')
     found: list[Account] = []
