@@ -39,7 +39,10 @@ class ForkHooks(threading.local):
         self._forks = forks
         self._mask: set[signal.Signals] | set[int] | None = None  # of the thread, before the fork
         self._caught: list[tuple[int, BaseException]] = []  # with the process that it belongs to
-        self._prepare()
+        self.deliver: Callable[[], object] = int  # does nothing
+        self.before = self._suspended(self._before)
+        self.in_parent = self._suspended(self._in_parent)
+        self.in_child = self._suspended(self._in_child)
 
     def register(self) -> None:
         """Have Python call the hooks from now on; it offers no way to end that."""
@@ -50,19 +53,17 @@ class ForkHooks(threading.local):
             after_in_parent=_of_this_thread(self, "in_parent"),
             after_in_child=_of_this_thread(self, "in_child"),
         )
-
-    def _prepare(self) -> None:
-        """Suspend a new generator for each hook: each runs once."""
-        self.before = self._suspended(self._before)
-        self.in_parent = self._suspended(self._in_parent)
-        self.in_child = self._suspended(self._in_child)
+        deliver = _of_this_thread(self, "deliver")
+        os.register_at_fork(after_in_parent=deliver, after_in_child=deliver)
 
     def _suspended(self, work: Callable[[], None]) -> Callable[[], None]:
-        generator = self._run(work)
+        suspended: list[bool] = []
+        generator = self._run(work, suspended)
         next(generator)
+        suspended.append(True)
         return functools.partial(next, generator, None)
 
-    def _run(self, work: Callable[[], None]) -> Generator[None, None, None]:
+    def _run(self, work: Callable[[], None], suspended: list[bool]) -> Generator[None, None, None]:
         """Do `work` when continued, and repeat it if a signal handler interrupts it."""
         try:
             try:
@@ -71,9 +72,13 @@ class ForkHooks(threading.local):
             except GeneratorExit:  # the thread is over
                 return
             except BaseException as error:
+                if not suspended:  # the generator was not complete yet: the caller makes another one
+                    raise
                 self._keep(error)
                 work()
         except BaseException as error:  # a second signal
+            if not suspended:
+                raise
             self._keep(error)
             work()
 
@@ -83,20 +88,21 @@ class ForkHooks(threading.local):
         self._caught.append((os.getpid(), error))
 
     def _before(self) -> None:
-        self._prepare()
+        self.before = self._suspended(self._before)  # for the next fork: each runs once
+        self.deliver = int
         if self._mask is None:
             self._mask = signal.pthread_sigmask(signal.SIG_BLOCK, ())  # only reads it
         signal.pthread_sigmask(signal.SIG_BLOCK, _blockable())
         self._forks.before()
 
     def _in_parent(self) -> None:
-        self._prepare()
+        self.in_parent = self._suspended(self._in_parent)
         self._unblock()  # first: threads inherit the mask of the thread that starts them
         self._forks.in_parent()
         self._hand_over()
 
     def _in_child(self) -> None:
-        self._prepare()
+        self.in_child = self._suspended(self._in_child)
         self._forks.in_child()
         self._unblock()
         self._hand_over()
@@ -111,7 +117,7 @@ class ForkHooks(threading.local):
         while caught:
             process, error = caught[0]
             if process == here:
-                interrupts.raise_later(error)
+                self.deliver = interrupts.raise_after_fork(error)
             del caught[0]
 
 

@@ -12,12 +12,14 @@ import _thread
 import signal
 import sys
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from types import FrameType
 from typing import TypeVar
 
 T = TypeVar("T")
+_SOON_SECONDS = 0.001
 _REPEATS = 3  # how often `finish` repeats work that signals interrupt
 
 
@@ -62,7 +64,7 @@ class _Later:
     """Exceptions that the main thread raises as soon as it is back in the code of the script.
 
     A handler for SIGINT takes the place of the script's for that time. `interrupt_main` makes Python call it, without a
-    signal of the system. It calls itself again for as long as the call that discards exceptions still runs.
+    signal of the system. While the call that discards exceptions still runs, another thread has it called again.
     """
 
     def __init__(self) -> None:
@@ -83,11 +85,10 @@ class _Later:
         if handler != self._handle:
             self._script_handler = handler
             signal.signal(signal.SIGINT, self._handle)
-        _thread.interrupt_main()
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if self._is_inside(frame):
-            _thread.interrupt_main()
+            self.call_soon()
             return
         try:
             signal.signal(signal.SIGINT, self._script_handler)  # type: ignore[arg-type]  # what getsignal() returned
@@ -95,12 +96,20 @@ class _Later:
             if not is_from_signal(another):
                 raise
             self._errors.append(another)
-            _thread.interrupt_main()
+            self.call_soon()
+            return
+        if not self._errors:  # a second call for the same exception
             return
         error, self._place = self._errors.popleft(), None
         if self._errors:
             self.add(self._errors[0])
+            self.call_soon()
         raise error
+
+    @staticmethod
+    def call_soon() -> None:
+        """Have the handler called in a moment. From here, Python would call it within this very function."""
+        _thread.start_new_thread(_call_handler, ())
 
     def _is_inside(self, frame: FrameType | None) -> bool:
         """Return whether the instruction that discards exceptions still runs."""
@@ -112,15 +121,36 @@ class _Later:
         return frame is place
 
 
+def _call_handler() -> None:
+    time.sleep(_SOON_SECONDS)
+    _thread.interrupt_main()
+
+
 _LATER = _Later()
+
+
+def raise_after_fork(error: BaseException) -> Callable[[], object]:
+    """Return what the last fork hook is to call to raise `error` in the script's code after the fork.
+
+    It has no instructions of Python's own, at which Python would raise the exception too early.
+    Raises `error` at once if no signal handler raised it.
+    """
+    _check(error)
+    _LATER.add(error)
+    return _thread.interrupt_main
 
 
 def raise_later(error: BaseException) -> None:
     """Raise `error` in the script's code once the present instruction of it is over; only in the main thread.
 
-    For exceptions of signal handlers in code whose exceptions Python discards: fork hooks, `sys.unraisablehook`.
+    For exceptions of signal handlers in code whose exceptions Python discards, such as `sys.unraisablehook`.
     Raises `error` at once if no signal handler raised it.
     """
+    _check(error)
+    _LATER.add(error)
+    _LATER.call_soon()
+
+
+def _check(error: BaseException) -> None:
     if not is_from_signal(error) or threading.current_thread() is not threading.main_thread():
         raise error
-    _LATER.add(error)
