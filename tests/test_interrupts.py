@@ -38,30 +38,35 @@ class Stopper:
 
 @pytest.mark.parametrize(
     "handler",
-    [stop, lambda *_: stop(*_), Stopper(), Stopper().stop, functools.partial(stop), signal.default_int_handler],
+    [
+        stop,
+        lambda *_: stop(*_),
+        Stopper(),
+        Stopper().stop,
+        functools.partial(stop),
+        signal.default_int_handler,
+    ],
 )
 def test_recognised(handler: Callable[[int, FrameType | None], object]) -> None:
     """What any kind of handler raises is recognised, also where the handler was replaced since."""
     before = signal.signal(signal.SIGINT, handler)
     try:
-        signal.raise_signal(signal.SIGINT)
-    except BaseException as error:
+        with pytest.raises((Stop, KeyboardInterrupt)) as raised:
+            signal.raise_signal(signal.SIGINT)
+    finally:
         signal.signal(signal.SIGINT, before)
-        assert interrupts.is_from_signal(error)
-    else:
-        pytest.fail("nothing was raised")
+    assert interrupts.is_from_signal(raised.value)
 
 
 def test_faults_of_others_are_not_taken_for_signals() -> None:
     """An exception of an object's own method is no signal's, also where that method was called with a frame."""
 
     def fail(frame: FrameType) -> None:
-        raise ValueError
+        raise ValueError("own")
 
-    try:
+    with pytest.raises(ValueError, match="own") as raised:
         fail(sys._getframe(1))
-    except ValueError as error:
-        assert not interrupts.is_from_signal(error)
+    assert not interrupts.is_from_signal(raised.value)
 
 
 class Interrupting:
@@ -108,9 +113,9 @@ def test_finish_raises_faults_at_once() -> None:
 
     def work() -> None:
         calls.append(1)
-        raise ValueError
+        raise ValueError("own")
 
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match="own"):
         interrupts.finish(work)
     assert calls == [1]
 
