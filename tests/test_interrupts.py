@@ -40,7 +40,7 @@ class Stopper:
     "handler",
     [
         stop,
-        lambda number, frame, *_: stop(number, frame),  # noqa: PLW0108  # a lambda is a kind of its own
+        lambda number, frame, *_: stop(number, frame),  # a lambda is a kind of its own
         Stopper(),
         Stopper().stop,
         functools.partial(stop),
