@@ -7,12 +7,14 @@ made of are loaded with the first call.
 from __future__ import annotations
 
 import contextlib
+import importlib
 import os
 import sys
 import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
+from amllog.errors import AmllogError
 from amllog.logger import Logger, Voice
 
 if TYPE_CHECKING:
@@ -33,10 +35,22 @@ def session() -> Session:
     if not _SESSION:
         with _LOCK:
             if not _SESSION:
+                _check_interpreter()
                 from amllog.session import Session
 
                 _SESSION.append(Session())
     return _SESSION[0]
+
+
+def _check_interpreter() -> None:
+    """Raise AmllogError in a sub-interpreter: it has no signals, no forks and no daemon threads."""
+    for name in ("_interpreters", "_xxsubinterpreters"):  # since Python 3.13, before
+        try:
+            interpreters = importlib.import_module(name)
+        except ImportError:
+            continue
+        if interpreters.get_current() != interpreters.get_main():
+            raise AmllogError("amllog works in the main interpreter only, and this is a sub-interpreter")
 
 
 def voice(name: str) -> Voice:

@@ -13,6 +13,7 @@ from types import FrameType
 from typing import Any, NamedTuple
 
 from amllog import text
+from amllog.interrupts import is_from_signal
 
 MAX_PLACES = 10_000  # that are remembered
 
@@ -65,7 +66,9 @@ def _percent(said: str, args: Any) -> str:
     """`said % args`; if they do not fit, both are kept: logging would lose the line."""
     try:
         return str(said % args)
-    except Exception:  # wrong number or type of arguments, or an argument's own __str__ fails
+    except Exception as error:  # wrong number or type of arguments, or an argument's own __str__ fails
+        if is_from_signal(error):
+            raise
         if isinstance(args, Mapping) and "%(" not in said:  # "100% sure", with a dict of dimensions
             return said
         return f"{said} {text.of(args)}"

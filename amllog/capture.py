@@ -6,19 +6,20 @@ In: Python's own hooks. Out: records at the gate. Each hook calls what was there
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sys
 import threading
 import traceback
 import warnings
 from collections.abc import Callable, Sequence
-from types import TracebackType
+from types import FrameType, TracebackType
 from typing import Any, TextIO
 
-from amllog import calls, endings, text
+from amllog import calls, endings, interrupts, text
 from amllog.endings import Exits
 from amllog.gate import Gate
-from amllog.hooks import Hook
+from amllog.hooks import Hook, Hooks
 from amllog.prints import Tee
 from amllog.stdlib import Loggers
 
@@ -31,7 +32,7 @@ class Capture:
     def __init__(self, gate: Gate, *, meet: Callable[[logging.Handler], bool]) -> None:
         """`meet`: called for every handler on a stdlib record's way."""
         self._gate = gate
-        self._hooks: list[Hook] = []
+        self._hooks = Hooks()
         self._loggers = Loggers(gate, meet)
         self.take = self._loggers.take
         self._failure = ""  # how the main thread ended, where an exception tells
@@ -48,20 +49,23 @@ class Capture:
         return self._failure or self._exits.result()
 
     def install(self, what: Sequence[str], handler: logging.Handler) -> None:
-        """Begin to take what is listed: logging, warnings, exceptions, prints."""
+        """Take what is listed (logging, warnings, exceptions, prints) and nothing else. May be called again."""
         if "logging" in what:
             self._loggers.install(handler)
+        else:
+            self._loggers.remove()
+        self._hooks.remove()
+        self._exits.remove()
         if "warnings" in what:
             self._take_warnings()
         if "exceptions" in what:
             self._take_exceptions()
         if "prints" in what and sys.stdout is not None:  # pythonw, a daemon: print() does nothing there
-            self._hooks.append(Hook(sys, "stdout", Tee(sys.stdout, self._gate)))
+            self._hooks.put(Hook(sys, "stdout", Tee(sys.stdout, self._gate)))
 
     def remove(self) -> None:
         """Give everything back."""
-        while self._hooks:
-            self._hooks.pop().remove()
+        self._hooks.remove()
         self._exits.remove()
         self._loggers.remove()
 
@@ -81,7 +85,7 @@ class Capture:
             hook.before(message, category, filename, lineno, file, line)
 
         hook = Hook(warnings, "showwarning", show)
-        self._hooks.append(hook)
+        self._hooks.put(hook)
 
     def _take_exceptions(self) -> None:
         def uncaught(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
@@ -99,7 +103,8 @@ class Capture:
 
         main = Hook(sys, "excepthook", uncaught)
         thread = Hook(threading, "excepthook", uncaught_in_thread)
-        self._hooks += [main, thread]
+        self._hooks.put(main)
+        self._hooks.put(thread)
         self._exits.watch()
         self._take_unraisable()
         self._take_cells()
@@ -108,18 +113,24 @@ class Capture:
         """Exceptions that Python can raise to nobody, in `__del__` and the like: it says so, and goes on."""
 
         def unraisable(args: Any) -> None:
-            error = args.exc_value
-            if isinstance(error, Exception):
-                frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
-                # By its name, not its repr: it may be half gone, and its address would keep equal failures apart.
-                what = getattr(args.object, "__qualname__", type(args.object).__qualname__)
-                said = f"{args.err_msg or 'Exception ignored in'}: {text.of(what)}"
-                place = frames[-1] if frames else sys._getframe(1)
-                self._gate.log(logging.ERROR, UNCAUGHT, said, (), {"exc_info": error}, {}, place, shown=True)
+            try:
+                if isinstance(args.exc_value, Exception):
+                    self._record_unraisable(args, sys._getframe(1))
+            except BaseException as interruption:  # Python discards what this hook raises
+                interrupts.raise_later(interruption)
             hook.before(args)
 
         hook = Hook(sys, "unraisablehook", unraisable)
-        self._hooks.append(hook)
+        self._hooks.put(hook)
+
+    def _record_unraisable(self, args: Any, caller: FrameType) -> None:
+        error = args.exc_value
+        frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+        # By its name, not its repr: it may be half gone, and its address would keep equal failures apart.
+        what = getattr(args.object, "__qualname__", type(args.object).__qualname__)
+        said = f"{args.err_msg or 'Exception ignored in'}: {text.of(what)}"
+        place = frames[-1] if frames else caller
+        self._gate.log(logging.ERROR, UNCAUGHT, said, (), {"exc_info": error}, {}, place, shown=True)
 
     def _take_cells(self) -> None:
         """In a notebook, no excepthook runs: IPython tells of a cell's end instead."""
@@ -132,11 +143,13 @@ class Capture:
             error = result.error_before_exec or result.error_in_exec
             stopped = isinstance(error, KeyboardInterrupt)
             stopped = stopped or (isinstance(error, SystemExit) and not endings.exit_code(error.code))
-            if error is not None and not stopped:
-                self._gate.failure("Uncaught exception in a cell", error, UNCAUGHT)
+            try:
+                if error is not None and not stopped:
+                    self._gate.failure("Uncaught exception in a cell", error, UNCAUGHT)
+            except BaseException as interruption:  # IPython discards what this callback raises
+                interrupts.raise_later(interruption)
 
-        shell.events.register("post_run_cell", cell_ended)
-        self._hooks.append(_Callback(shell, cell_ended))
+        self._hooks.put(_Callback(shell, cell_ended))
 
 
 class _Callback(Hook):
@@ -144,10 +157,19 @@ class _Callback(Hook):
 
     def __init__(self, shell: Any, callback: Callable[..., None]) -> None:
         self._shell, self._callback = shell, callback
+        self._registered = False
+
+    def put(self) -> None:
+        """Register it."""
+        self._registered = True
+        self._shell.events.register("post_run_cell", self._callback)
 
     def remove(self) -> None:
-        """Take it back."""
-        self._shell.events.unregister("post_run_cell", self._callback)
+        """Unregister it."""
+        if self._registered:
+            with contextlib.suppress(ValueError):  # a signal came before it was registered
+                self._shell.events.unregister("post_run_cell", self._callback)
+        self._registered = False
 
 
 def _is_of_logging(show: Any) -> bool:

@@ -2,6 +2,9 @@
 
 In: calls of `sys.exit`, `exit` and `quit`; the state of the script's first frame. Out: one short text, "" for a good
 end. `raise SystemExit(3)` calls nothing, and its code is gone before anything of ours runs: it cannot be told.
+
+The first frame is found from the main thread itself, when it calls `sys.exit`. `sys._current_frames()` would find it
+from any thread, but it can freeze the process while threads start (CPython's issue 106883).
 """
 
 from __future__ import annotations
@@ -12,7 +15,7 @@ import threading
 from types import FrameType
 
 from amllog import stacks
-from amllog.hooks import Hook
+from amllog.hooks import Hook, Hooks
 
 _OUTERMOST = ("<module>", "_run_module_as_main")  # a script's own frame, or runpy's above it
 
@@ -22,8 +25,8 @@ class Exits:
 
     def __init__(self) -> None:
         self._code = 0
-        self._first = _first_frame()
-        self._hooks: list[Hook] = []
+        self._first: FrameType | None = None  # the main thread's, once it has called sys.exit
+        self._hooks = Hooks()
 
     def watch(self) -> None:
         """Begin: `sys.exit`, and what the site module puts beside it."""
@@ -33,7 +36,7 @@ class Exits:
             leaving.before(status)
 
         leaving = Hook(sys, "exit", leave)
-        self._hooks.append(leaving)
+        self._hooks.put(leaving)
         site = sys.modules.get("_sitebuiltins")
         if site is not None:  # without -S: `exit` and `quit`, which look as they did
 
@@ -42,12 +45,11 @@ class Exits:
                 quitting.before(quitter, code)
 
             quitting = Hook(site.Quitter, "__call__", quit_by)
-            self._hooks.append(quitting)
+            self._hooks.put(quitting)
 
     def remove(self) -> None:
         """Give everything back."""
-        while self._hooks:
-            self._hooks.pop().remove()
+        self._hooks.remove()
         self._first = None
 
     def result(self) -> str:
@@ -65,6 +67,7 @@ class Exits:
     def _note(self, status: object) -> None:
         if threading.current_thread() is threading.main_thread():
             self._code = exit_code(status)
+            self._first = _first_frame() if self._code else None
 
 
 def exit_code(status: object) -> int:
@@ -86,8 +89,8 @@ def _told(code: int) -> str:
 
 
 def _first_frame() -> FrameType | None:
-    """The frame that the main thread began with; None where it is no script's (a greenlet, an embedded Python)."""
-    frame = sys._current_frames().get(threading.main_thread().ident or 0)
+    """The frame that the calling thread began with; None where it is no script's (a greenlet, an embedded Python)."""
+    frame: FrameType | None = sys._getframe()
     while frame is not None and frame.f_back is not None:
         frame = frame.f_back
     return frame if frame is not None and frame.f_code.co_name in _OUTERMOST else None

@@ -118,20 +118,17 @@ class Gate(RunGate):
         self._ended = True
         who = self._forms.stamp.identity
         under = (who.operation_id, who.parent_span_id)
-        self.guarded(
-            lambda: self.timed(
-                "RemoteDependencyData" if who.is_child else "RequestData",
-                "amllog",
-                surroundings.script_name() if who.is_child else who.step_name,
-                who.span_id,
-                began,
-                seconds,
-                result,
-                {},
-                NOWHERE,
-                under,
+        kind = "RemoteDependencyData" if who.is_child else "RequestData"
+        name = surroundings.script_name() if who.is_child else who.step_name
+        try:
+            self.guarded(
+                lambda: self.timed(
+                    kind, "amllog", name, who.span_id, began, seconds, result, {}, NOWHERE, under
+                )
             )
-        )
+        except BaseException:  # of a signal handler: the step has not ended
+            self._ended = False
+            raise
         if self.ends_run and not who.is_child:
             self.run_record("call", "run.end", {"status": "FAILED" if result else "FINISHED"}, run_id=None)
 

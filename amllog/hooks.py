@@ -15,17 +15,43 @@ from typing import Any
 
 
 class Hook:
-    """One replaced attribute: put, and given back if it is still ours."""
+    """One replaced attribute. `put()` replaces it; `remove()` restores it unless somebody has replaced ours."""
 
     def __init__(self, owner: Any, name: str, replacement: Any) -> None:
         self._owner, self._name, self._ours = owner, name, replacement
         self.before = getattr(owner, name)
-        setattr(owner, name, replacement)
+
+    @property
+    def is_on_top(self) -> bool:
+        """Whether the attribute is our replacement."""
+        return getattr(self._owner, self._name) is self._ours
+
+    def put(self) -> None:
+        """Replace the attribute."""
+        setattr(self._owner, self._name, self._ours)
 
     def remove(self) -> None:
-        """Give it back."""
-        if getattr(self._owner, self._name) is self._ours:
+        """Restore the attribute."""
+        if self.is_on_top:
             setattr(self._owner, self._name, self.before)
+
+
+class Hooks:
+    """Hooks that are put and removed together, in any state that a signal leaves them in."""
+
+    def __init__(self) -> None:
+        self._hooks: list[Hook | AfterReload] = []
+
+    def put(self, hook: Hook | AfterReload) -> None:
+        """Remember a hook, then put it: whatever is put can be removed."""
+        self._hooks.append(hook)
+        hook.put()
+
+    def remove(self) -> None:
+        """Remove all of them, the last one first."""
+        while self._hooks:
+            self._hooks[-1].remove()
+            self._hooks.pop()
 
 
 class AfterReload:
@@ -36,6 +62,9 @@ class AfterReload:
 
     def __init__(self, name: str, then: Callable[[], None]) -> None:
         self._name, self._then = name, then
+
+    def put(self) -> None:
+        """Begin."""
         sys.meta_path.insert(0, self)
 
     def remove(self) -> None:

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import itertools
 import logging
+import os
 import secrets
 import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Mapping
 from types import FrameType
 from typing import Any
@@ -19,11 +20,15 @@ from typing import Any
 from amllog import calls, context, dimensions, record, stacks, text
 from amllog.calls import Place
 from amllog.forms import Draft, Forms
+from amllog.interrupts import is_from_signal
 from amllog.outlets.driver_log import DriverLog, Line
 from amllog.redaction import Redactor
+from amllog.refusals import Refusals
 from amllog.stamp import Stamp
 
 MAX_EARLY = 1_000  # records made before setup() that are kept for it
+_TOO_EARLY = f"more than {MAX_EARLY:,} records before setup()"
+_getpid = os.getpid
 _BLANK = logging.LogRecord("", 0, "", 0, "", (), None).__dict__
 _BARE = len(_BLANK)
 _STANDARD = {
@@ -41,9 +46,12 @@ _STANDARD = {
 class Intake:
     """The gate behind every logger. Before `setup()` it writes the driver log and keeps the first records."""
 
-    def __init__(self) -> None:
+    def __init__(self, faults: Refusals | None = None, in_child: Callable[[], None] | None = None) -> None:
+        """`in_child`: called before the first record of a child process that was forked without Python's hooks."""
         self.strict = False  # in tests: a fault of ours is raised instead of counted
-        self.faults: Counter[str] = Counter()
+        self.faults = faults or Refusals()
+        self._in_child = in_child or self.renew
+        self._early: deque[Draft] = deque()  # one for the process: threads may add to it during a reset()
         self.reset()
 
     def reset(self) -> None:
@@ -53,13 +61,15 @@ class Intake:
         self.redactor = Redactor()
         self._append: Callable[[bytes], bool] | None = None
         self._forms: Forms | None = None
-        self._early: deque[Draft] = deque(maxlen=MAX_EARLY)
         self.renew()
 
     def renew(self) -> None:
         """A new series of record ids: in a new process, also a forked one."""
-        self._series = secrets.token_hex(4)
-        self._numbers = itertools.count()
+        self._process = _getpid()
+        self._ids = (
+            secrets.token_hex(4),
+            itertools.count(),
+        )  # together: no id of one series with a number of the other
 
     def open(
         self, stamp: Stamp, append: Callable[[bytes], bool], driver: DriverLog, redactor: Redactor
@@ -69,6 +79,14 @@ class Intake:
         self._forms = Forms(stamp, redactor)
         self.threshold = min(driver.level, stamp.insights_level)
         self._keep_early()
+
+    def close(self) -> None:
+        """Keep no records any more: those that come wait for the next setup()."""
+        self._append = self._forms = None
+
+    def forget_early(self) -> None:
+        """Drop the records that wait for setup()."""
+        self._early.clear()
 
     def process(self, processors: Callable[[dict[str, Any]], bool]) -> None:
         """Pass every envelope through the script's telemetry processors from now on."""
@@ -207,9 +225,10 @@ class Intake:
         found = context.foreign_span()
         if found is not None:
             return found
-        if self._forms is None:
+        forms = self._forms  # once: another thread may be closing
+        if forms is None:
             return context.operation_id(), context.span_id()
-        identity = self._forms.stamp.identity
+        identity = forms.stamp.identity
         return context.operation_id() or identity.operation_id, context.span_id() or identity.span_id
 
     def _keep_early(self) -> None:
@@ -225,22 +244,37 @@ class Intake:
 
     def _keep(self, draft: Draft) -> None:
         """Make the line, and append it to the journal."""
+        if _getpid() != self._process:  # forked in C, where Python calls no hook
+            self._in_child()
         forms, append = self._forms, self._append
         if forms is None or append is None:
-            self._early.append(draft._replace(operation=draft.operation or self.parent()))
-            self._keep_early()  # in another thread, setup() may have come meanwhile
+            self._keep_for_setup(draft, None)
             return
         operation, parent = draft.operation or self.parent()
         identity = forms.stamp.identity
         if not parent and draft.kind != "RequestData":  # which is the step itself
             parent = identity.span_id
-        record_id = f"{self._series}-{next(self._numbers):x}"
-        append(forms.line(draft, record_id, (operation or identity.operation_id, parent)))
+        series, numbers = self._ids
+        record_id = f"{series}-{next(numbers):x}"
+        if append(forms.line(draft, record_id, (operation or identity.operation_id, parent))) is False:
+            self._keep_for_setup(draft, forms)  # shutdown() came meanwhile, in another thread
+
+    def _keep_for_setup(self, draft: Draft, forms: Forms | None) -> None:
+        """Keep a record for the next setup(); of too many, the oldest is dropped and counted."""
+        self._early.append(draft._replace(operation=draft.operation or self.parent()))
+        if len(self._early) > MAX_EARLY:
+            try:
+                self._early.popleft()
+                self.faults.add(_TOO_EARLY)
+            except IndexError:  # another thread had the last one
+                return
+        if self._forms is not forms:  # in another thread, setup() has come meanwhile
+            self._keep_early()
 
     def _fault(self, fault: Exception) -> None:
-        if self.strict:
+        if self.strict or is_from_signal(fault):
             raise fault
-        self.faults[f"amllog: {type(fault).__name__}"] += 1
+        self.faults.add(f"amllog: {type(fault).__name__}")
 
 
 def _joined(message: str, error: str) -> str:

@@ -1,7 +1,7 @@
-"""The journal and the courier of this process, opened, drained and closed together.
+"""The journal and the worker of this process, opened, drained and closed together.
 
 In: lines to keep, outlets to serve. Out: kept lines, delivered lines, the account. A forked child opens its own with
-its first record, and its parent's are left to the parent.
+its first record, and leaves its parent's to the parent.
 """
 
 from __future__ import annotations
@@ -9,28 +9,32 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from amllog import account
+from amllog import account, interrupts
 from amllog.account import Account
 from amllog.courier import Courier
 from amllog.delivery import Outlet
 from amllog.directory import spare_directory
 from amllog.journal import Journal
+from amllog.refusals import Refusals
 from amllog.whereabouts import is_worker
 
 Notice = Callable[[str, int], None]
+REOPEN_SECONDS = 0.2  # until the next attempt to open a journal that could not be opened
+MAX_PENDING = 1_000  # lines that wait for such an attempt
+NO_JOURNAL = "the journal cannot be written"
 
 
 class Post:
     """Keeps lines and has them delivered."""
 
-    def __init__(self, notice: Notice) -> None:
+    def __init__(self, notice: Notice, refused: Refusals | None = None) -> None:
         self.directory = Path()
         self.outlets: Sequence[Outlet] = ()
-        self.refused: Counter[str] = Counter()  # records that no journal took
+        self.refused = refused or Refusals()
         self._notice = notice
         self._journal: Journal | None = None
         self._courier: Courier | None = None
@@ -38,23 +42,31 @@ class Post:
         self._node = ""
         self._max_bytes = 0
         self._key = ""
-        self._forked = self._worker = False
+        self._worker = False  # whether this is a forked child
+        self._closed = True
+        self._final: Account | None = None
+        self._pending: deque[bytes] = deque()  # lines that wait for a journal that cannot be opened now
+        self._reopen_at = 0.0
+        # Held while a line is written and while a journal is opened or closed: what a closed journal holds is
+        # counted once nobody writes to it any more. Re-entrant: a signal handler may log.
         self._lock = threading.RLock()
 
-    def open(self, directory: Path, node: str, max_bytes: int, grace_seconds: float) -> None:
-        """Open a journal in `directory`, or in a temporary one with a notice; one that is open there goes on."""
-        if self._journal is not None:
-            if self._wanted == directory:
-                return
-            self.close(grace_seconds)
-        self._wanted, self._node, self._max_bytes = directory, node, max_bytes
-        self._journal = self._try(lambda: directory) or self._try(spare_directory)
-        if self._journal is not None:
-            self.directory = self._journal.directory
-            self._courier = Courier(self._journal, node, self._notice, worker=self._worker or is_worker())
+    def leave(self, directory: Path, grace_seconds: float) -> None:
+        """Deliver what waits in a directory that is not the next one, for at most `grace_seconds`."""
+        if self._journal is not None and self._wanted != directory:
+            self.drain(grace_seconds, with_leftovers=True)
+
+    def open(self, directory: Path, node: str, max_bytes: int) -> None:
+        """Open a journal in `directory`, or in a temporary one with a notice; one that is open there stays open."""
+        with self._lock:
+            if self._wanted != directory:
+                self._release()
+            self._wanted, self._node, self._max_bytes = directory, node, max_bytes
+            self._closed = False
+            self._open()
 
     def address(self, key: str) -> None:
-        """Say to which instrumentation key the next lines go: a file has one, and its lines wait for it."""
+        """Set the instrumentation key of the next lines: a file has one, and its lines wait for it."""
         if self._key and key != self._key and self._journal is not None:
             self._journal.turn(self._key)
         self._key = key
@@ -68,19 +80,24 @@ class Post:
                 self._courier.start()
 
     def append(self, line: bytes) -> bool:
-        """Keep a line; False if no file took it, which is counted."""
-        journal, courier = self._journal, self._courier
-        if journal is None or courier is None:
-            return self._append_first(line)
-        kept = journal.append(line)
-        if not kept and journal.unwritten:
-            self._notice(f"records are refused: {' and '.join(journal.unwritten.copy())}", logging.WARNING)
-        if not courier.started and self.outlets:
+        """Keep a line, or count why no file took it. False: the session has ended, and the line is neither."""
+        with self._lock:
+            journal, courier = self._journal, self._courier
+            if journal is None or courier is None:
+                return self._append_without(line)
+            if not journal.append(line) and journal.unwritten:
+                self._notice(
+                    f"records are refused: {' and '.join(journal.unwritten.copy())}", logging.WARNING
+                )
+        if courier.thread.due and self.outlets:
             courier.start()
-        return kept
+        return True
 
     def drain(self, seconds: float, *, with_leftovers: bool = False) -> None:
         """Deliver what waits, for at most `seconds`."""
+        if self._pending:
+            with self._lock:
+                self._open()
         courier = self._courier  # once: another thread may be closing
         if courier is not None and self.outlets:
             courier.drain(seconds, with_leftovers=with_leftovers)
@@ -89,10 +106,11 @@ class Post:
     def status(self) -> Account:
         """The account of this process's records."""
         journal, courier = self._journal, self._courier
+        refused = self.refused.counts() + Counter({NO_JOURNAL: len(self._pending)})
         found = account.tally(
             journal.segments if journal else (),
             {outlet.name: outlet.wants for outlet in self.outlets},
-            self.refused + journal.unwritten if journal else self.refused,
+            refused + journal.unwritten if journal else refused,
             str(self.directory) if journal else "",
         )
         if courier is not None:
@@ -103,47 +121,93 @@ class Post:
         return found
 
     def close(self, seconds: float) -> Account:
-        """Deliver what can be within `seconds`, and let go of everything; what waits is there for the next."""
+        """Deliver what can be within `seconds`, and end."""
         deadline = time.monotonic() + seconds
         self.drain(seconds, with_leftovers=True)
-        found = self.status()
+        return self.end(deadline - time.monotonic())
+
+    def end(self, seconds: float) -> Account:
+        """Close everything, waiting at most `seconds` for an offer in progress; return the final account.
+
+        What waits is there for the next process. Lines that come afterwards are not taken. Safe to repeat.
+        """
+        with self._lock:  # nobody writes now, and nobody will
+            self._closed = True
         if self._courier is not None:
-            self._courier.stop(max(0.0, deadline - time.monotonic()))
-        if self._journal is not None:
-            self._journal.close()
-        self._journal = self._courier = None
-        return found
+            self._courier.stop(seconds)
+        with self._lock:
+            if self._final is None:
+                counts = self.refused.counts()
+                self._final = self.status()
+                self.refused.reported(counts)
+            self._pending.clear()
+            self._release()
+            return self._final
 
     def before_fork(self) -> None:
-        """Nothing of ours is under way while the process is copied, unless it takes too long to wait for."""
+        """No thread of ours runs while the process is copied, unless it takes too long to wait for."""
         if self._courier is not None:
             self._courier.park()
 
     def after_fork(self) -> None:
-        """In the parent: go on."""
+        """In the parent: continue."""
         if self._courier is not None:
             self._courier.resume()
 
     def forked(self) -> None:
         """In a forked child: the parent's files and thread are not ours."""
         self._lock = threading.RLock()
+        self.refused.forked()
+        self._pending.clear()
+        courier, journal = self._courier, self._journal
+        self._journal = self._courier = None
+        if courier is not None:
+            courier.forked()
+        if journal is not None:
+            journal.close()
+        self._worker = True
+        self._reopen_at = 0.0
+
+    def _append_without(self, line: bytes) -> bool:
+        """Open the journal of a forked child, or one that could not be opened before; until then lines wait here."""
+        if self._closed:
+            return False
+        if time.monotonic() >= self._reopen_at:
+            self._open()
+        if self._journal is not None:
+            if not self._journal.append(line) and self._journal.unwritten:
+                self._notice(
+                    f"records are refused: {' and '.join(self._journal.unwritten.copy())}", logging.WARNING
+                )
+        elif len(self._pending) < MAX_PENDING:
+            self._pending.append(line)
+        else:
+            self.refused.add(NO_JOURNAL)
+        return True
+
+    def _open(self) -> None:
+        """Try to open a journal, and write to it what waits for one; have it delivered."""
+        if self._journal is not None or self._closed:
+            return
+        self._reopen_at = time.monotonic() + REOPEN_SECONDS
+        journal = self._try(lambda: self._wanted) or self._try(spare_directory)
+        if journal is None:
+            return
+        self.directory = journal.directory
+        self._courier = Courier(journal, self._node, self._notice, worker=self._worker or is_worker())
+        self._journal = journal
+        while self._pending:
+            journal.append(self._pending[0])
+            self._pending.popleft()
+        self.serve(self.outlets)
+
+    def _release(self) -> None:
+        """Stop the worker and close the files."""
         if self._courier is not None:
-            self._courier.forked()
+            self._courier.stop(0.0)
         if self._journal is not None:
             self._journal.close()
         self._journal = self._courier = None
-        self._forked = self._worker = True
-
-    def _append_first(self, line: bytes) -> bool:
-        with self._lock:
-            if self._forked:
-                self._forked = False
-                self.open(self._wanted, self._node, self._max_bytes, 0.0)
-                self.serve(self.outlets)
-        if self._journal is None:
-            self.refused["the journal cannot be written"] += 1
-            return False
-        return self._journal.append(line)
 
     def _try(self, find: Callable[[], Path]) -> Journal | None:
         try:
@@ -154,6 +218,8 @@ class Post:
                 notice=lambda text: self._notice(text, logging.WARNING),
             )  # fmt: skip
         except OSError as error:
+            if interrupts.is_from_signal(error):
+                raise
             where = error.filename or "a temporary directory"
             self._notice(f"no journal in {where}: {error.strerror or error}", logging.WARNING)
             return None

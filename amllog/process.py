@@ -1,7 +1,7 @@
 """What happens to the process: its end, a signal that ends it, a fork.
 
 In: callbacks. Out: their calls, once each; signals that the script handles itself are left to it. A forked child has
-no handler of ours from its first moment on.
+no SIGTERM handler of ours once its fork hooks have run; signals that come before are delivered after them.
 """
 
 from __future__ import annotations
@@ -14,15 +14,9 @@ import threading
 from collections.abc import Callable
 from multiprocessing import util
 from types import FrameType
-from typing import NamedTuple
 
-
-class Forks(NamedTuple):
-    """What is called around each fork, in the thread that forks."""
-
-    before: Callable[[], object]
-    in_parent: Callable[[], object]
-    in_child: Callable[[], object]
+from amllog import interrupts
+from amllog.forks import ForkHooks, Forks
 
 
 class ProcessEvents:
@@ -31,15 +25,11 @@ class ProcessEvents:
     def __init__(self, at_exit: Callable[[], object], at_term: Callable[[], object], forks: Forks) -> None:
         self._at_exit = at_exit
         self._at_term = at_term
-        self._forks = forks
+        self._in_child = forks.in_child
         self._pid = os.getpid()
         self._watched = False
-        self._forking = threading.local()
         atexit.register(at_exit)
-        if hasattr(os, "register_at_fork"):
-            os.register_at_fork(
-                before=self._before_fork, after_in_parent=self._in_parent, after_in_child=self._in_child
-            )
+        ForkHooks(forks._replace(in_child=self._forked)).register()
         self._watch_workers()
 
     def _watch_workers(self) -> None:
@@ -66,7 +56,7 @@ class ProcessEvents:
             return
         if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
             signal.signal(signal.SIGTERM, self._terminated)
-            self._watched = True
+        self._watched = signal.getsignal(signal.SIGTERM) == self._terminated
 
     def unwatch_sigterm(self) -> None:
         """Take the handler back, unless the script has put its own meanwhile."""
@@ -77,30 +67,20 @@ class ProcessEvents:
 
     def _terminated(self, number: int, frame: FrameType | None) -> None:
         try:
-            self._at_term()
+            if os.getpid() == self._pid:  # else a child that was forked in C
+                self._at_term()
         finally:
-            signal.signal(number, signal.SIG_DFL)
-            os.kill(os.getpid(), number)
+            interrupts.finish(lambda: self._end_by(number))
 
-    def _before_fork(self) -> None:
-        # A child begins with its parent's handlers, and Python forgets what came before it has begun.
-        self._forking.mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
-        self._forks.before()
+    @staticmethod
+    def _end_by(number: int) -> None:
+        signal.signal(number, signal.SIG_DFL)
+        os.kill(os.getpid(), number)
 
-    def _in_parent(self) -> None:
-        try:
-            self._forks.in_parent()
-        finally:
-            self._unmask()
-
-    def _in_child(self) -> None:
-        try:
-            self._forks.in_child()
-            if self._watched and signal.getsignal(signal.SIGTERM) == self._terminated:
-                signal.signal(signal.SIGTERM, signal.SIG_DFL)
-            self._watched = False
-        finally:
-            self._unmask()
-
-    def _unmask(self) -> None:
-        signal.pthread_sigmask(signal.SIG_SETMASK, self._forking.mask)
+    def _forked(self) -> None:
+        """In a forked child: give SIGTERM back. Python starts a child with its parent's handlers."""
+        self._in_child()
+        main = threading.current_thread() is threading.main_thread()
+        if main and self._watched and signal.getsignal(signal.SIGTERM) == self._terminated:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        self._watched = False

@@ -20,6 +20,7 @@ from amllog import text
 from amllog.calls import Place
 from amllog.happenings import Happenings
 from amllog.identities import Identity
+from amllog.refusals import Refusals
 from amllog.run import Source
 
 Number = Union[int, float]
@@ -30,8 +31,13 @@ NOWHERE = Place("", "", 0)
 class RunGate(Happenings):
     """The intake, as `log.run` speaks to it."""
 
-    def __init__(self, flush: Callable[[float], object]) -> None:
-        super().__init__()
+    def __init__(
+        self,
+        flush: Callable[[float], object],
+        faults: Refusals | None = None,
+        in_child: Callable[[], None] | None = None,
+    ) -> None:
+        super().__init__(faults, in_child)
         self._flush = flush
 
     def reset(self) -> None:
@@ -63,13 +69,13 @@ class RunGate(Happenings):
         self, kind: str, name: str, data: Mapping[str, Any], run_id: str | None, step: int | None
     ) -> bool:
         """A metric that the script logged through azureml's own Run; False if it was not journaled."""
-        faults = sum(self.faults.values())
+        faults = self.faults.total()
         value = _only_number(kind, data)
         if value is None:
             self.run_record(kind, name, data if step is None else {**data, "step": step}, run_id=run_id)
         else:
             self.metric(name, value, step, run_id)
-        return sum(self.faults.values()) == faults
+        return self.faults.total() == faults
 
     def spool(self, source: Source, name: str) -> str:
         """Keep a copy of a file for the courier; its name below the journal directory."""

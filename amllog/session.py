@@ -14,18 +14,21 @@ import time
 from pathlib import Path
 from typing import Any
 
-from amllog import endings, identities, inheritance, settings as config, surroundings
+from amllog import endings, identities, inheritance, interrupts, settings as config, surroundings
 from amllog.account import Account
 from amllog.capture import Capture
 from amllog.delivery import Outlet
 from amllog.dimensions import texts
+from amllog.forks import Forks
 from amllog.gate import Gate
 from amllog.identities import Identity
+from amllog.notices import Notices
 from amllog.outlets import assembly
-from amllog.outlets.driver_log import DriverLog, Line
+from amllog.outlets.driver_log import DriverLog
 from amllog.post import Post
-from amllog.process import Forks, ProcessEvents
+from amllog.process import ProcessEvents
 from amllog.redaction import Redactor
+from amllog.refusals import Refusals
 from amllog.settings import Settings
 from amllog.stamp import stamp_of
 from amllog.stand_in import StandIn
@@ -41,9 +44,13 @@ class Session:
 
     def __init__(self) -> None:
         self._events: ProcessEvents | None = None
-        self._said: set[str] = set()
         self._lock = threading.RLock()
-        self.gate = Gate(self.flush)
+        self._process = os.getpid()
+        self._setting_up = False
+        self._refused = Refusals()
+        self.settings = Settings()
+        self._notice = Notices(lambda: self.settings).print
+        self.gate = Gate(self.flush, self._refused, self._in_child)
         self.pinned: dict[str, object] = {}  # settings that no setup() changes (amllog.testing)
         self._forget()
 
@@ -53,8 +60,7 @@ class Session:
         self.settings = Settings()
         self.arguments: dict[str, object] = {}  # of the last setup()
         self.identity: Identity | None = None
-        self._post = Post(self._notice)
-        self.gate.faults = self._post.refused
+        self._post = Post(self._notice, self._refused)
         self._capture: Capture | None = None
         self._adoption: Any = None
         self._began = self._ticks = 0.0
@@ -68,33 +74,45 @@ class Session:
     # -- setup ---------------------------------------------------------------------------------------------------
 
     def setup(self, arguments: dict[str, object]) -> None:
-        """Configure, or configure anew; raises ConfigError before anything is changed."""
+        """Configure, or reconfigure; raises ConfigError before anything is changed.
+
+        A signal that interrupts it either comes before anything is changed or is raised after everything is.
+        """
+        self._check_process()
         with self._lock:
             settings = config.resolve({**arguments, **self.pinned}, os.environ)
             assembly.check(settings)
             # No telemetry about telemetry, here and in handlers that the script makes itself. Our own sending does
             # not go through the code that loses records under this switch (docs/decisions/0004).
             os.environ.setdefault("APPLICATIONINSIGHTS_STATSBEAT_DISABLED_ALL", "true")
-            if not self._began:
-                self._began, self._ticks = time.time(), time.perf_counter()
-            self.settings, self.arguments = settings, arguments
-            self.identity = self._find_identity()
-            self._post.open(
-                self._directory, self.identity.node, settings.journal_max_bytes, settings.grace_seconds
-            )
-            self.gate.directory = self._post.directory
-            self._compose()
-            self._watch_process()
-            inheritance.leave(os.environ, arguments, self._directory)
+            began, ticks = time.time(), time.perf_counter()
+            identity, directory = self._find_identity(settings)
+            self._post.leave(directory, settings.grace_seconds)
 
-    def _find_identity(self) -> Identity:
-        self._directory = surroundings.absolute(self.settings.directory or identities.directory(os.environ))
-        kind = assembly.metrics_of(self.settings, os.environ)
-        found = self.whereabouts.identity(self.settings, kind, surroundings.uri(self._directory))
+            def apply() -> None:
+                self._setting_up = True
+                if not self._began:
+                    self._began, self._ticks = began, ticks
+                self.settings, self.arguments, self.identity = settings, arguments, identity
+                self._directory = directory
+                self._post.open(directory, identity.node, settings.journal_max_bytes)
+                self.gate.directory = self._post.directory
+                self._compose()
+                self._watch_process()
+                inheritance.leave(os.environ, arguments, directory)
+                self._setting_up = False
+
+            interrupts.finish(apply)
+
+    def _find_identity(self, settings: Settings) -> tuple[Identity, Path]:
+        """The identity and the journal directory under `settings`; takes as long as run history takes to answer."""
+        directory = surroundings.absolute(settings.directory or identities.directory(os.environ))
+        kind = assembly.metrics_of(settings, os.environ)
+        found = self.whereabouts.identity(settings, kind, surroundings.uri(directory))
         self.gate.real_run = self.whereabouts.real
         if not found.in_job:
             os.environ.setdefault(identities.LOCAL_RUN, identities.local_mark(found))
-        return found
+        return found, directory
 
     def _reach_run(self, seconds: float) -> Any:
         self.gate.real_run = self.whereabouts.reach(seconds)
@@ -134,7 +152,8 @@ class Session:
         self._post.serve(outlets)
 
     def _install_capture(self, exporter: str) -> None:
-        capture = Capture(self.gate, meet=self._meet)
+        # The one that is installed stays: what other threads log meanwhile would be lost.
+        capture = self._capture = self._capture or Capture(self.gate, meet=self._meet)
         handler: logging.Handler
         target = self.settings.connection_string
         if exporter == "opencensus" and target is not None:
@@ -147,9 +166,6 @@ class Session:
             self.gate.process(processors)
         else:
             handler = PlainHandler(capture.take)
-        if self._capture is not None:  # only now: what other threads log meanwhile would be nobody's
-            self._capture.remove()
-        self._capture = capture
         capture.install(self.settings.capture, handler)
 
     def _adopt_script_metrics(self, metrics: str) -> None:
@@ -184,46 +200,57 @@ class Session:
                 self.settings = config.with_connection(self.settings, target)
             self._compose()
 
-    def _notice(self, message: str, level: int = logging.INFO) -> None:
-        """Tell the person who reads the driver log, once; it is no record of the run."""
-        if message not in self._said and level >= self.settings.driver_level:
-            self._said.add(message)
-            name = logging.getLevelName(level)
-            driver = DriverLog(self.settings.driver_format, self.settings.driver_level, {})
-            driver.write(Line(time.time(), level, name, "amllog", message, {}))
-
     # -- the end -------------------------------------------------------------------------------------------------
 
     def flush(self, timeout: float) -> Account:
         """Deliver what waits, at most `timeout` seconds; what still waits is in the account."""
+        self._check_process()
         self._post.drain(timeout)
         return self.status()
 
     def status(self) -> Account:
         """The account of this process."""
+        self._check_process()
         return self._complete(self._post.status())
 
     def shutdown(self, timeout: float | None) -> Account:
-        """End the session: the step's request, what waits, hooks given back."""
+        """End the session: the step's request, what waits, hooks given back.
+
+        A signal that interrupts the delivery leaves the session as it is: shutdown() may be called again.
+        """
+        self._check_process()
         with self._lock:
             if self.identity is None:
                 return self.status()
+            deadline = time.monotonic() + (self.settings.grace_seconds if timeout is None else timeout)
             self._end_step(endings.in_flight())
             if self._adoption is not None:
                 self._adoption.drain()
-                self._adoption.undo()
-            if self._capture is not None:
-                self._capture.remove()
-            if self._events is not None:
-                self._events.unwatch_sigterm()
-            self._stands_in.end()
-            found = self._post.close(self.settings.grace_seconds if timeout is None else timeout)
-            if os.environ.get(identities.LOCAL_RUN) == identities.local_mark(self.identity):
-                del os.environ[identities.LOCAL_RUN]
-            inheritance.take_back(os.environ)
-            found = self._complete(found)
-            self._forget()
-            return found
+            self._post.drain(deadline - time.monotonic(), with_leftovers=True)
+            final: list[Account] = []
+
+            def end() -> Account:
+                if not final:
+                    self._release()
+                    final.append(self._complete(self._post.end(deadline - time.monotonic())))
+                self._forget()
+                return final[0]
+
+            return interrupts.finish(end)
+
+    def _release(self) -> None:
+        """Give back every hook and variable."""
+        if self._adoption is not None:
+            self._adoption.undo()
+        if self._capture is not None:
+            self._capture.remove()
+        if self._events is not None:
+            self._events.unwatch_sigterm()
+        self._stands_in.end()
+        self.gate.close()
+        if self.identity and os.environ.get(identities.LOCAL_RUN) == identities.local_mark(self.identity):
+            del os.environ[identities.LOCAL_RUN]
+        inheritance.take_back(os.environ)
 
     def _complete(self, found: Account) -> Account:
         found.outlets[DriverLog.name] = self.gate.driver.account()
@@ -242,6 +269,7 @@ class Session:
 
     def _at_exit(self) -> None:
         """Deliver within the grace; the journal stays open for what other exit handlers still log."""
+        self._check_process()
         if self.identity is not None:
             self._end_step("")
             if self._adoption is not None:
@@ -252,9 +280,16 @@ class Session:
         self._end_step(TERM_EXIT)
         self._post.drain(self.settings.grace_seconds)
 
+    def _check_process(self) -> None:
+        """Notice a fork that was made in C: Python has called no hook."""
+        if os.getpid() != self._process:
+            self._in_child()
+
     def _in_child(self) -> None:
-        """In a forked child: nothing of the parent's twice."""
-        if self.identity is not None:
-            self._lock = threading.RLock()
-            self._post.forked()
-            self.gate.renew()
+        """In a forked child: drop the parent's journal, worker and record ids. Safe to repeat."""
+        self._process = os.getpid()
+        self._lock = threading.RLock()  # another thread of the parent may have had it
+        self._post.forked()
+        self.gate.renew()
+        if self._setting_up:  # by a thread that this process does not have
+            self._setting_up, self.identity = False, None

@@ -12,6 +12,7 @@ from types import FrameType
 from typing import Any
 
 from amllog import text
+from amllog.interrupts import is_from_signal
 from amllog.redaction import Redactor
 
 MAX_EXCEPTIONS = 10
@@ -55,6 +56,8 @@ def stack_of(error: BaseException, redactor: Redactor, limit: int = MAX_STACK) -
     try:
         lines = traceback.format_exception(type(error), error, error.__traceback__)
     except Exception as failure:  # a broken __str__, __cause__ or __notes__ must not cost the record
+        if is_from_signal(failure):
+            raise
         lines = [f"{type_name(error)} ({type(failure).__name__} while formatting its traceback)"]
     return redactor.masked_middle("".join(lines).rstrip(), limit)
 
@@ -103,6 +106,8 @@ def _asked(ask: Callable[[], Any]) -> Any:
     try:
         return ask()
     except Exception as failure:
+        if is_from_signal(failure):
+            raise
         return f"<{type(failure).__name__} in its own methods>"
 
 

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 from amllog.gate import Gate
-from amllog.hooks import AfterReload, Hook
+from amllog.hooks import AfterReload, Hook, Hooks
 from amllog.returned import Carried, OtherJournals, is_carrier
 
 # Loggers whose chatter below WARNING is about transport, often our own: nobody asked for it in a run's records.
@@ -44,27 +44,52 @@ class Loggers:
         """`meet`: called for every handler on a record's way."""
         self._gate = gate
         self._meet = meet
-        self._hooks: list[Hook | AfterReload] = []
+        self._hooks = Hooks()
+        self._dispatchers: list[Hook] = []  # those of them over `callHandlers`
         self._levels: list[tuple[logging.Logger, int]] = []  # root loggers, and their levels before
+        self._former: list[logging.Handler] = []  # handlers of ours that the root loggers may still have
         self._way = _Way()
         self.handler: logging.Handler | None = None
 
     def install(self, handler: logging.Handler) -> None:
-        """Begin to hear; `handler` hands records to `take`."""
+        """Begin to hear, or continue with another handler; `handler` hands records to `take`.
+
+        The hooks stay where they are: other threads may log meanwhile.
+        """
+        if self.handler is not None and not (
+            self._dispatchers and all(hook.is_on_top for hook in self._dispatchers)
+        ):
+            self.remove()  # somebody has put hooks over ours: ours go on top again
+        if self.handler is not None:
+            self._former.append(self.handler)
         self.handler = handler
-        self._hooks.append(AfterReload("logging", self._hear))
-        self._hear()
+        if not self._levels:
+            self._hooks.put(AfterReload("logging", self._hear))
+            self._hear()
+        else:
+            for root, level in self._levels:
+                root.addHandler(handler)
+                root.setLevel(min(level, self._gate.threshold))
+        self._remove_former()
 
     def remove(self) -> None:
         """Give everything back."""
-        while self._hooks:
-            self._hooks.pop().remove()
-        own, self.handler = self.handler, None
+        self._hooks.remove()
+        self._dispatchers.clear()
+        if self.handler is not None:
+            self._former.append(self.handler)
+        self.handler = None
+        self._remove_former()
         while self._levels:
-            root, level = self._levels.pop()
-            if own is not None:
-                root.removeHandler(own)
+            root, level = self._levels[-1]
             root.setLevel(level)
+            self._levels.pop()
+
+    def _remove_former(self) -> None:
+        while self._former:
+            for root, _ in self._levels:
+                root.removeHandler(self._former[-1])
+            self._former.pop()
 
     def take(self, entry: logging.LogRecord) -> None:
         """A record that our handler was given."""
@@ -90,8 +115,10 @@ class Loggers:
             self._levels.append((root, root.level))
             root.setLevel(min(root.level, self._gate.threshold))
             root.addHandler(self.handler)
-            self._hooks.append(Hook(kind, "callHandlers", self._dispatch_over(kind.callHandlers)))
-        self._hooks.append(Hook(logging, "basicConfig", self._configure_over(logging.basicConfig)))
+            dispatcher = Hook(kind, "callHandlers", self._dispatch_over(kind.callHandlers))
+            self._dispatchers.append(dispatcher)
+            self._hooks.put(dispatcher)
+        self._hooks.put(Hook(logging, "basicConfig", self._configure_over(logging.basicConfig)))
 
     def _dispatch_over(self, dispatch: Callable[..., None]) -> Callable[..., None]:
         unhooked = dispatch.__module__ == "logging"  # so that we know what it does

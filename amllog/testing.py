@@ -105,7 +105,7 @@ def capture(**settings: object) -> Generator[Captured, None, None]:
         session.pinned = {"directory": name, "exporter": "none", "metrics": "none"}
         session.gate.strict = True
         try:
-            session.gate.reset()  # records from before are not the test's
+            session.gate.forget_early()  # records from before are not the test's
             session.setup(dict(settings))
             yield captured
         finally:

@@ -14,6 +14,8 @@ import os
 from collections.abc import Callable, Iterable, Mapping, Set
 from typing import Any, cast
 
+from amllog.interrupts import is_from_signal
+
 MAX_NODES = 1_000
 MAX_CHARACTERS = 32_768  # of the texts inside a container; a text of its own is cut by who knows its limit
 MAX_DEPTH = 8
@@ -49,6 +51,8 @@ def of(value: object) -> str:
     try:
         return convert(value) if convert else _other(value)
     except Exception as error:  # any object's own methods may fail: the record tells it and lives
+        if is_from_signal(error):
+            raise
         return f"<{_type_name(value)}: {type(error).__name__} while turning it into text>"
 
 
@@ -80,7 +84,9 @@ def number(value: object) -> float | int | None:
             return float(cast(Any, value))
     except OverflowError:  # of a Fraction, say
         return math.inf if cast(Any, value) > 0 else -math.inf
-    except Exception:  # an array of many, a complex, a broken __float__: no number
+    except Exception as error:  # an array of many, a complex, a broken __float__: no number
+        if is_from_signal(error):
+            raise
         return None
     return None
 
@@ -174,6 +180,8 @@ class _Plain:
                 return self._short(of(value))
             return "… [too deep]" if depth >= MAX_DEPTH else self._container(value, depth)
         except Exception as error:  # a container's own methods may fail, its neighbours must not
+            if is_from_signal(error):
+                raise
             return f"<{_type_name(value)}: {type(error).__name__} while turning it into text>"
 
     def _short(self, value: str) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 from amllog import identities, surroundings
 from amllog.attempt import Attempt
 from amllog.identities import Host, Identity, RunFacts
+from amllog.interrupts import is_from_signal
 from amllog.settings import Settings
 
 CONTEXT_SECONDS = 5.0
@@ -52,6 +53,8 @@ class Whereabouts:
             self._attempt = self._attempt or Attempt(azureml.context)
             self.real, facts = self._attempt.result(seconds)
         except Exception as error:  # said once; the courier tries again while metrics wait
+            if is_from_signal(error):
+                raise
             if self._attempt is not None and self._attempt.over:
                 self._attempt = None
             self._notice(f"run history does not answer ({type(error).__name__}): metrics wait in the journal")

@@ -63,3 +63,10 @@ def test_shutdown_on_the_way_out(child: Any) -> None:
         "import amllog\namllog.setup(driver_level='DEBUG')\ntry: 1 / 0\nfinally: amllog.shutdown()\n",
     )
     assert "failed (ZeroDivisionError) after" in ran.stdout
+
+
+def test_setup_while_threads_start(child: Any) -> None:
+    """Nobody asks for the frames of other threads: on CPython 3.11, that freezes a process in which threads start."""
+    code = "import sys\ndef frozen():\n    raise SystemExit('frozen')\nsys._current_frames = frozen\n"
+    ran = child(code + AT_EXIT + "sys.exit(3)")
+    assert (ran.returncode, ran.stdout) == (3, "|exit code 3"), ran.stderr

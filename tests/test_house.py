@@ -28,7 +28,11 @@ ROOMS = {  # from the first to the last: which third-party packages each may tou
 }
 DOORS = {"amllog.__init__", "amllog.__main__"}
 MAX_MODULE, MEDIAN_MODULE, MAX_BODY, P95_BODY = 260, 140, 50, 30
-LARGER = {"amllog.settings": (285, "a third of it is the one table of settings")}
+LARGER = {
+    "amllog.settings": (285, "a third of it is the one table of settings"),
+    "amllog.session": (300, "setup() and shutdown() as transactions over everything that it composes"),
+    "amllog.intake": (285, "the one way into the journal, with the records that wait for setup()"),
+}
 GUARDS = {  # where an except may take everything: how many, and whom it guards against
     "text": (3, "a value's own methods"),
     "stacks": (2, "an exception's own methods"),
@@ -38,15 +42,20 @@ GUARDS = {  # where an except may take everything: how many, and whom it guards 
     "run": (1, "azureml, when something is read from it"),
     "attempt": (1, "azureml at setup(): carried to the thread that waits"),
     "delivery": (1, "an outlet: what it was offered waits"),
+    "courier": (3, "any fault of the delivery thread: it is reported, and the thread continues"),
+    "interrupts": (2, "exceptions of signal handlers: they are raised again"),
+    "forks": (2, "exceptions of signal handlers: they are raised again"),
+    "capture": (2, "exceptions of signal handlers: they are raised again"),
+    "worker_thread": (1, "a system that has no thread left: it is asked again"),
     "present": (1, "a package's own import, in doctor: the check says what it raised"),
     "outlets": (5, "stdout, a telemetry processor, azureml, mlflow: the verdict says what failed"),
 }
 ANSWERS = {"amllog.text.number"}  # nothing is lost: that the value is no number is the answer
 POWERS = {  # what only these rooms may do
-    r"\bThread\(|\bTimer\(|Executor\(|start_new_thread": {"attempt", "courier", "local"},
+    r"\bThread\(|\bTimer\(|Executor\(|start_new_thread": {"attempt", "interrupts", "worker_thread", "local"},
     r"\bos\.(environ|getenv|putenv)\b": {"api", "session", "present", "testing", "insights"},
-    r"\batexit\.|\bregister_at_fork\b|\bsys\.(unraisable)?excepthook = ": {"process", "intake"},
-    r"\bsignal\.signal\b": {"process", "local"},
+    r"\batexit\.|\bregister_at_fork\b|\bsys\.(unraisable)?excepthook = ": {"process", "forks", "intake"},
+    r"\bsignal\.signal\b": {"process", "interrupts", "local"},
     r"\bsubprocess\b": {"present"},
 }
 Function = (ast.FunctionDef, ast.AsyncFunctionDef)

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import threading
+import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from amllog.account import Account
 from amllog.delivery import Answer, waiting
@@ -38,7 +43,7 @@ class Slow:
 def test_other_outlets_while_somebody_counts(tmp_path: Path) -> None:
     """The account that a thread asks for is of the outlets there were, if setup() changes them meanwhile."""
     post, one, other = Post(lambda message, level: None), Slow("one"), Slow("other")
-    post.open(tmp_path, "n", 1024**2, 0.0)
+    post.open(tmp_path, "n", 1024**2)
     post.serve([one])
     post.append(b'{"time":"1"}\n')
     found: list[Account] = []
@@ -51,3 +56,88 @@ def test_other_outlets_while_somebody_counts(tmp_path: Path) -> None:
     other.may_answer.set()
     post.close(0.0)
     assert [list(account.outlets) for account in found] == [["one"]]
+
+
+LINE = b'{"time":"1","iKey":""}\n'
+
+
+def test_shutdown_beside_threads(tmp_path: Path) -> None:
+    """Each line that was taken is in the final account, whatever other threads do while it is made."""
+    for number in range(10):
+        post = Post(lambda message, level: None)
+        post.open(tmp_path / str(number), "n", 1024**2)
+        taken: list[int] = []
+
+        def write(post: Post = post, taken: list[int] = taken) -> None:
+            while post.append(LINE):
+                taken.append(1)
+
+        threads = [threading.Thread(target=write) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        account = post.close(0.0)
+        for thread in threads:
+            thread.join()
+        assert account.accepted == len(taken)
+
+
+NO_FILES = """
+import os, resource, sys, time
+from pathlib import Path
+from amllog.post import Post
+post = Post(lambda message, level: None)
+limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+resource.setrlimit(resource.RLIMIT_NOFILE, (3, limits[1]))
+post.open(Path("journal").absolute(), "n", 1024**2)
+line = b'{"time":"1","iKey":""}\\n'
+print(post.append(line), post.append(line), post.status().directory == "")
+resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+time.sleep(0.3)
+print(post.append(line), post.status().accepted, dict(post.refused.counts()))
+print(len(next(Path("journal").glob("*.jsonl")).read_bytes().splitlines()))
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs limits of the system")
+def test_a_journal_that_cannot_be_opened_at_first(child: Any) -> None:
+    """Lines wait in memory while no file can be opened, and are written once one can."""
+    ran = child(NO_FILES)
+    assert (ran.stdout.splitlines(), ran.stderr) == (["True True True", "True 3 {}", "3"], "")
+
+
+class Faulty:
+    """An outlet with a fault in its own code, at first."""
+
+    name, max_records, max_bytes = "faulty", 10, 1024
+
+    def __init__(self, *faults: BaseException) -> None:
+        self.faults = list(faults)
+
+    def concerns(self, segment: Segment) -> bool:
+        if self.faults:
+            raise self.faults.pop()
+        return True
+
+    def wants(self, line: bytes) -> bool:
+        return True
+
+    def offer(self, lines: Sequence[bytes], seconds: float) -> Answer:
+        return Answer()
+
+    def close(self) -> None:
+        """Nothing."""
+
+
+@pytest.mark.parametrize("fault", [RecursionError(), MemoryError(), SystemExit(1)])
+def test_a_fault_does_not_end_the_worker(tmp_path: Path, fault: BaseException) -> None:
+    """An unexpected exception in the delivery thread is reported once, and delivery continues."""
+    notices: list[str] = []
+    post = Post(lambda message, level: notices.append(message))
+    post.open(tmp_path, "n", 1024**2)
+    post.append(LINE)
+    post.serve([Faulty(fault)])
+    deadline = time.monotonic() + 60
+    while post.status().outlets["faulty"].delivered < 1 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert post.close(10).outlets["faulty"].delivered == 1
+    assert [type(fault).__name__ in notice for notice in notices] == [True]

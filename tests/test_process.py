@@ -96,3 +96,21 @@ os.wait()
 may_end.set()
 """
     assert child(code, flags=["-W", "ignore"]).stdout == "False\nTrue\n"
+
+
+SUB_INTERPRETER = """
+try:
+    import _interpreters as interpreters
+except ImportError:
+    import _xxsubinterpreters as interpreters
+code = "import amllog\\ntry: amllog.setup()\\nexcept Exception as error: print(type(error).__name__, error, flush=True)"
+interpreters.run_string(interpreters.create(), code)
+"""
+
+
+def test_sub_interpreter(child: Any) -> None:
+    """In a sub-interpreter, amllog can be imported, and its use raises an error that says so."""
+    ran = child(SUB_INTERPRETER)
+    assert (
+        ran.stdout == "AmllogError amllog works in the main interpreter only, and this is a sub-interpreter\n"
+    )

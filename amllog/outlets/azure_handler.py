@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 from amllog import text
+from amllog.interrupts import is_from_signal
 from amllog.values import ConnectionString
 
 
@@ -104,6 +105,8 @@ class Processors:
         try:
             return processor(envelope) is not False
         except Exception as error:  # said through logging, as by the stock handler; the record goes on
+            if is_from_signal(error):
+                raise
             if processor not in self._failed:  # once: what is said passes through the processors as well
                 self._failed.append(processor)
                 logger = logging.getLogger("opencensus.ext.azure")

@@ -16,6 +16,7 @@ from functools import partial
 from typing import Any, NamedTuple, TextIO
 
 from amllog.account import OutletAccount
+from amllog.interrupts import is_from_signal
 from amllog.record import timestamp
 
 _GREY, _BLUE, _GREEN, _YELLOW, _RED, _BOLD_RED, _OFF = (
@@ -69,6 +70,8 @@ class DriverLog:
                 return
             _put(stream, form(line) + "\n")
         except Exception as error:  # closed, full, replaced by something odd: the record is in the journal
+            if is_from_signal(error):
+                raise
             self._refused[f"stdout: {type(error).__name__}"] += 1
         else:
             next(self._delivered)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from amllog.errors import warn
+from amllog.interrupts import is_from_signal
 from amllog.run.gate import Gate
 from amllog.run.memory import Memory
 
@@ -210,6 +211,8 @@ class Reads:
         try:
             return question(real)
         except Exception as error:  # the service, or azureml itself: the step goes on, and is told
+            if is_from_signal(error):
+                raise
             warn(f"run history did not answer ({type(error).__name__}); this is what this process knows")
             return otherwise
 

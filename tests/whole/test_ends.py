@@ -271,3 +271,26 @@ def test_refused_at_exit_is_told(child: Any, azure: AzureOnThisMachine, insights
     code = SAY + "account = amllog.flush(30)\nprint(account.outlets['app_insights'].refused, account.waiting)"
     ran = child(code, env={**insights, "AMLLOG_DRIVER_LEVEL": "ERROR"})
     assert ran.stdout == "{'400: 111: bad thing': 11} 0\n"
+
+
+ENDLESS = """
+def chatter():
+    while True:
+        log.info("chatter")
+        time.sleep(0.005)
+
+threading.Thread(target=chatter, daemon=True).start()
+time.sleep(0.1)
+began = time.monotonic()
+"""
+
+
+def test_an_endless_thread_does_not_hold_up_the_end(
+    child: Any, azure: AzureOnThisMachine, insights: Any
+) -> None:
+    """The end waits for what was there when it began, not for what a daemon thread goes on to log."""
+    azure.faults.put(Fault(seconds=0.05))
+    register = "import atexit, time\natexit.register(lambda: print('took', time.monotonic() - began))\n"
+    environment = {**insights, "AMLLOG_GRACE_SECONDS": "120", "AMLLOG_DRIVER_LEVEL": "ERROR"}
+    ran = child(register + SAY + ENDLESS, env=environment)
+    assert ran.returncode == 0 and float(ran.stdout.split("took ")[1]) < 100

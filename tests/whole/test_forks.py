@@ -126,3 +126,25 @@ def test_subprocess_of_a_local_run(child: Any, arrived: Any, insights: Any) -> N
     assert inside["parent_run_id"] == outside["step_id"] != inside["step_id"]
     assert len({one["tags"]["ai.operation.id"] for one in found.envelopes}) == 1
     assert len(found.of("Request")) == 2
+
+
+FORK_IN_C = """
+import ctypes, os
+import amllog
+log = amllog.setup()
+log.info("before")
+pid = ctypes.PyDLL(None).fork()  # Python calls no hook
+if pid == 0:
+    log.info("child")
+    os._exit(0)
+os.waitpid(pid, 0)
+log.info("parent")
+"""
+
+
+def test_fork_in_c(child: Any, arrived: Any, insights: Any) -> None:
+    """A child that was forked in C has a journal and record ids of its own, and everything arrives once."""
+    ran = child(FORK_IN_C, env={**insights, **QUIET})
+    found = arrived()
+    assert (ran.returncode, sorted(found.messages)) == (0, ["before", "child", "parent"]), ran.stderr
+    assert found.twice == [] and len(set(found.ids_of("Message"))) == 3

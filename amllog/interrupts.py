@@ -1,0 +1,156 @@
+"""Exceptions that Python signal handlers raise inside amllog: recognise them, and hand them to the script.
+
+Python runs a signal handler in the main thread, between any two instructions, and therefore also inside amllog.
+Whatever the handler raises (KeyboardInterrupt at Ctrl-C, a timeout of the script at SIGALRM) belongs to the script.
+`is_from_signal` tells it apart from a fault of ours. `finish` completes a change of state before it raises it.
+`raise_later` is for places where Python discards exceptions, such as fork hooks.
+"""
+
+from __future__ import annotations
+
+import _thread
+import signal
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from types import FrameType
+from typing import TypeVar
+
+T = TypeVar("T")
+_SOON_SECONDS = 0.001
+_REPEATS = 3  # how often `finish` repeats work that signals interrupt
+
+
+def is_from_signal(error: BaseException) -> bool:
+    """Return whether a signal handler raised `error`.
+
+    Python calls a handler with the frame that it interrupts. That frame is the handler's caller in the traceback.
+    """
+    if isinstance(error, KeyboardInterrupt):
+        return True
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        interrupted, trace = trace.tb_frame, trace.tb_next
+        for value in trace.tb_frame.f_locals.values():
+            if value is interrupted:
+                return True
+            if type(value) is tuple and len(value) == 2 and value[1] is interrupted:  # def handler(*args)
+                return True
+    return False
+
+
+def finish(work: Callable[[], T]) -> T:
+    """Call `work` until one call completes; then raise the first exception of a signal handler, if there was one.
+
+    `work` must be safe to repeat. Its own exceptions are raised at once.
+    """
+    interruptions: list[BaseException] = []
+    for _ in range(_REPEATS):
+        try:
+            result = work()
+            break
+        except BaseException as error:
+            if not is_from_signal(error):
+                raise interruptions[0] if interruptions else error
+            interruptions.append(error)
+    if interruptions:
+        raise interruptions[0]
+    return result
+
+
+class _Later:
+    """Exceptions that the main thread raises as soon as it is back in the code of the script.
+
+    A handler for SIGINT takes the place of the script's for that time. `interrupt_main` makes Python call it, without a
+    signal of the system. While the call that discards exceptions still runs, another thread has it called again.
+    """
+
+    def __init__(self) -> None:
+        self._errors: deque[BaseException] = deque()
+        self._place: FrameType | None = None  # the script's frame, and the instruction that it was at
+        self._instruction = -1
+        self._script_handler: object = None
+
+    def add(self, error: BaseException) -> None:
+        """Raise `error` in the script's frame, after the instruction that it is at."""
+        frame: FrameType | None = sys._getframe(1)
+        while frame is not None and str(frame.f_globals.get("__name__", "")).startswith("amllog."):
+            frame = frame.f_back
+        self._place, self._instruction = frame, frame.f_lasti if frame is not None else -1
+        if not any(known is error for known in self._errors):
+            self._errors.append(error)
+        handler = signal.getsignal(signal.SIGINT)
+        if handler != self._handle:
+            self._script_handler = handler
+            signal.signal(signal.SIGINT, self._handle)
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        if self._is_inside(frame):
+            self.call_soon()
+            return
+        try:
+            signal.signal(signal.SIGINT, self._script_handler)  # type: ignore[arg-type]  # what getsignal() returned
+        except BaseException as another:
+            if not is_from_signal(another):
+                raise
+            self._errors.append(another)
+            self.call_soon()
+            return
+        if not self._errors:  # a second call for the same exception
+            return
+        error, self._place = self._errors.popleft(), None
+        if self._errors:
+            self.add(self._errors[0])
+            self.call_soon()
+        raise error
+
+    @staticmethod
+    def call_soon() -> None:
+        """Have the handler called in a moment. From here, Python would call it within this very function."""
+        _thread.start_new_thread(_call_handler, ())
+
+    def _is_inside(self, frame: FrameType | None) -> bool:
+        """Return whether the instruction that discards exceptions still runs."""
+        place = self._place
+        if place is None or frame is place or place.f_lasti != self._instruction:
+            return False
+        while frame is not None and frame is not place:
+            frame = frame.f_back
+        return frame is place
+
+
+def _call_handler() -> None:
+    time.sleep(_SOON_SECONDS)
+    _thread.interrupt_main()
+
+
+_LATER = _Later()
+
+
+def raise_after_fork(error: BaseException) -> Callable[[], object]:
+    """Return what the last fork hook is to call to raise `error` in the script's code after the fork.
+
+    It has no instructions of Python's own, at which Python would raise the exception too early.
+    Raises `error` at once if no signal handler raised it.
+    """
+    _check(error)
+    _LATER.add(error)
+    return _thread.interrupt_main
+
+
+def raise_later(error: BaseException) -> None:
+    """Raise `error` in the script's code once the present instruction of it is over; only in the main thread.
+
+    For exceptions of signal handlers in code whose exceptions Python discards, such as `sys.unraisablehook`.
+    Raises `error` at once if no signal handler raised it.
+    """
+    _check(error)
+    _LATER.add(error)
+    _LATER.call_soon()
+
+
+def _check(error: BaseException) -> None:
+    if not is_from_signal(error) or threading.current_thread() is not threading.main_thread():
+        raise error
