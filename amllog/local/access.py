@@ -67,14 +67,14 @@ class Access:
 
     def _owners(self, request: Request) -> list[Need]:
         given = request.token.encode()
-        return [
-            need for need, token in self._in_path.items() if hmac.compare_digest(token.encode(), given)
-        ]
+        return [need for need, token in self._in_path.items() if hmac.compare_digest(token.encode(), given)]
 
     def _check_path(self, need: Need, request: Request) -> None:
         owners = self._owners(request)
         if not owners:
-            raise unauthorized(401, need.value, "The path of the address must begin with this service's token")
+            raise unauthorized(
+                401, need.value, "The path of the address must begin with this service's token"
+            )
         if need not in owners:
             raise unauthorized(403, need.value, "This token is for another service")
 

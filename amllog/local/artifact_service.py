@@ -38,8 +38,15 @@ class ArtifactService:
         """Every operation, the more particular paths first."""
         return [
             Route("POST", f"{ARTIFACT}/batch/metadata/{{origin}}/{{container}}", Need.RUN, self._create),
-            Route("GET", f"{ARTIFACT}/contentinfo/{{origin}}/{{container}}/{{path*}}", Need.RUN, self._content),
-            Route("GET", f"{ARTIFACT}/prefix/contentinfo/{{origin}}/{{container}}/{{path*}}", Need.RUN, self._contents),
+            Route(
+                "GET", f"{ARTIFACT}/contentinfo/{{origin}}/{{container}}/{{path*}}", Need.RUN, self._content
+            ),
+            Route(
+                "GET",
+                f"{ARTIFACT}/prefix/contentinfo/{{origin}}/{{container}}/{{path*}}",
+                Need.RUN,
+                self._contents,
+            ),
             Route("GET", f"{ARTIFACT}/{{origin}}/{{container}}", Need.RUN, self._list),
             Route("GET", "/blobs/{key}", Need.READ_ADDRESS, self._get_blob),
             Route("HEAD", "/blobs/{key}", Need.WRITE_ADDRESS, self._head_blob),

@@ -143,7 +143,7 @@ class AzureOnThisMachine:
 
     @property
     def faults_url(self) -> str:
-        """The address, with its token, where GET lists the faults and PUT replaces them. No job's environment has it."""
+        """The address, with its token, where GET lists the faults and PUT replaces them. No job has it."""
         return f"{self._address(Need.FAULTS)}/faults"
 
     @property

@@ -7,9 +7,9 @@ link, a FIFO or another user's file in the place of one of them is an OSError, o
 
 from __future__ import annotations
 
-import hashlib
 import contextlib
 import errno
+import hashlib
 import os
 import secrets
 import stat

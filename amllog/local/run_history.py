@@ -54,14 +54,22 @@ class RunHistory:
             ),
             *(Route("GET", f"{HISTORY}/{e}/{{experiment}}", Need.RUN, self._experiment) for e in both),
             *(Route("POST", f"{HISTORY}/{e}/{{experiment}}/runs:query", Need.RUN, self._query) for e in both),
-            *(Route("PATCH", f"{HISTORY}/{e}/{{experiment}}/batch/runs", Need.RUN, self._patch_many) for e in both),
-            *(Route("POST", f"{HISTORY}/{e}/{{experiment}}/batch/events", Need.RUN, self._events) for e in both),
+            *(
+                Route("PATCH", f"{HISTORY}/{e}/{{experiment}}/batch/runs", Need.RUN, self._patch_many)
+                for e in both
+            ),
+            *(
+                Route("POST", f"{HISTORY}/{e}/{{experiment}}/batch/events", Need.RUN, self._events)
+                for e in both
+            ),
             Route("POST", f"{HISTORY}/runs:query", Need.RUN, self._query),
             Route("GET", f"{HISTORY}/runs/{{run}}", Need.RUN, self._get),
             Route("POST", f"{METRIC}/runs/{{run}}/batch", Need.RUN, self._post_metrics),
             Route("POST", f"{METRIC}/runs/{{run}}/list", Need.RUN, self._list_metrics),
             Route("POST", f"{METRIC}/runs/{{run}}/full", Need.RUN, self._full_metric),
-            Route("GET", f"/pipelines/v1.0{WORKSPACE}/DataTypes", Need.RUN, lambda request, names: Answer.of([])),
+            Route(
+                "GET", f"/pipelines/v1.0{WORKSPACE}/DataTypes", Need.RUN, lambda request, names: Answer.of([])
+            ),
         ]
 
     def _discover(self, request: Request, names: Names) -> Answer:
