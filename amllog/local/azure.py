@@ -18,7 +18,7 @@ from amllog.local.artifact_service import ArtifactService
 from amllog.local.artifacts import Artifact, Artifacts
 from amllog.local.fault_service import FaultService
 from amllog.local.faults import Faults
-from amllog.local.files import Lines, make_private, read_lines, stamped_name
+from amllog.local.files import Lines, make_private, prepare, read_lines, stamped_name
 from amllog.local.gateway import TRACKS, Gateway, service_of
 from amllog.local.ingestion import Envelope, time_and_key_first, track
 from amllog.local.message import Answer, Request
@@ -76,14 +76,13 @@ class AzureOnThisMachine:
     def start(self) -> AzureOnThisMachine:
         """Open the directory and begin to answer."""
         received = self.directory / "received"
-        if not self.directory.is_dir():
-            self.directory.mkdir(0o700, parents=True)
+        prepare(self.directory)
         make_private(received)
-        self._server = LoopbackServer(self._port, self._side)
-        self._port = self._server.port
         self._received = Lines(received / f"{stamped_name()}.jsonl")
         self._runs, self._artifacts = Runs(self.directory), Artifacts(self.directory)
         self._metrics = Metrics(self.directory, strict=self._strict)
+        self._server = LoopbackServer(self._port, self._side)
+        self._port = self._server.port
         routes = [
             Route("GET", "/", Need.NOTHING, lambda request, names: Answer(200, _WHAT, {}, "text/plain")),
             *(Route("POST", path, Need.INGESTION, self._track) for path in TRACKS),

@@ -48,6 +48,18 @@ def is_own(path: Path) -> bool:
         return False
 
 
+def prepare(directory: Path) -> None:
+    """Create the server's directory for this user only, or accept one of this user's or root's (else OSError).
+
+    Root may use any directory: in containers it works in directories of other users.
+    """
+    if not directory.is_dir():
+        directory.mkdir(0o700, parents=True)
+    user = os.geteuid() if hasattr(os, "geteuid") else 0
+    if user and directory.stat().st_uid not in (user, 0):
+        raise PermissionError(errno.EPERM, "a directory of another user", str(directory))
+
+
 def make_private(directory: Path) -> None:
     """Create a directory for this user only; one that exists must be this user's and no link (else OSError)."""
     with contextlib.suppress(FileExistsError):
