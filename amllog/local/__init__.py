@@ -8,8 +8,9 @@ In: a directory. Out: a connection string and job environments with which the re
         print(azure.values("run_1"), azure.envelopes)
 """
 
-from amllog.local.azure import AzureOnThisMachine, Served
+from amllog.local.azure import AzureOnThisMachine
 from amllog.local.faults import Fault, Faults
+from amllog.local.gateway import Served
 from amllog.local.serve import serve
 
 __all__ = ["AzureOnThisMachine", "Fault", "Faults", "Served", "serve"]

@@ -16,9 +16,10 @@ from collections.abc import Callable
 from email.utils import formatdate
 from typing import Any
 
+from amllog.local.access import Access
 from amllog.local.artifacts import Artifacts
 from amllog.local.message import Answer, Refusal, Request
-from amllog.local.routes import WORKSPACE, Names, Route
+from amllog.local.routes import WORKSPACE, Names, Need, Route
 
 ARTIFACT = f"/artifact/v2.0{WORKSPACE}/artifacts"
 BATCH_MAX = 50
@@ -28,19 +29,28 @@ _BLOCK = re.compile(r"<(?:Latest|Uncommitted|Committed)>([^<]+)<")
 class ArtifactService:
     """The operations on artifacts and on their bytes; addresses are made from the URLs of the two servers."""
 
-    def __init__(self, artifacts: Artifacts, url: Callable[[], str], upload_url: Callable[[], str]) -> None:
-        self._artifacts, self._url, self._upload_url = artifacts, url, upload_url
+    def __init__(
+        self, artifacts: Artifacts, access: Access, url: Callable[[], str], upload_url: Callable[[], str]
+    ) -> None:
+        self._artifacts, self._access, self._url, self._upload_url = artifacts, access, url, upload_url
 
     def routes(self) -> list[Route]:
         """Every operation, the more particular paths first."""
         return [
-            Route("POST", f"{ARTIFACT}/batch/metadata/{{origin}}/{{container}}", self._create),
-            Route("GET", f"{ARTIFACT}/contentinfo/{{origin}}/{{container}}/{{path*}}", self._content),
-            Route("GET", f"{ARTIFACT}/prefix/contentinfo/{{origin}}/{{container}}/{{path*}}", self._contents),
-            Route("GET", f"{ARTIFACT}/{{origin}}/{{container}}", self._list),
-            Route("GET", "/blobs/{key}", self._get_blob),
-            Route("HEAD", "/blobs/{key}", self._head_blob),
-            Route("PUT", "/blobs/{key}", self._put_blob),
+            Route("POST", f"{ARTIFACT}/batch/metadata/{{origin}}/{{container}}", Need.RUN, self._create),
+            Route(
+                "GET", f"{ARTIFACT}/contentinfo/{{origin}}/{{container}}/{{path*}}", Need.RUN, self._content
+            ),
+            Route(
+                "GET",
+                f"{ARTIFACT}/prefix/contentinfo/{{origin}}/{{container}}/{{path*}}",
+                Need.RUN,
+                self._contents,
+            ),
+            Route("GET", f"{ARTIFACT}/{{origin}}/{{container}}", Need.RUN, self._list),
+            Route("GET", "/blobs/{key}", Need.READ_ADDRESS, self._get_blob),
+            Route("HEAD", "/blobs/{key}", Need.WRITE_ADDRESS, self._head_blob),
+            Route("PUT", "/blobs/{key}", Need.WRITE_ADDRESS, self._put_blob),
         ]
 
     def _create(self, request: Request, names: Names) -> Answer:
@@ -57,7 +67,7 @@ class ArtifactService:
                 made["errors"][path] = {"error": {"code": refusal.code, "message": refusal.message}}
                 continue
             made["artifacts"][path] = {"artifactId": f"{origin}/{container}/{path}", **name}
-            uri = f"{self._upload_url()}/blobs/{key}?{self._artifacts.sign(key, 'w')}"
+            uri = f"{self._upload_url()}/blobs/{key}?{self._access.sign(key, 'w')}"
             made["artifactContentInformation"][path] = {"contentUri": uri, **name}
         return Answer.of(made)
 
@@ -82,17 +92,15 @@ class ArtifactService:
         return Answer.of({"value": value, "continuationToken": None})
 
     def _read_uri(self, key: str) -> str:
-        return f"{self._url()}/blobs/{key}?{self._artifacts.sign(key, 'r')}"
+        return f"{self._url()}/blobs/{key}?{self._access.sign(key, 'r')}"
 
     def _get_blob(self, request: Request, names: Names) -> Answer:
-        self._check(request, names["key"], "r")
         body = self._artifacts.get(names["key"])
         return Answer(
             200, body, {"content-sha256": hashlib.sha256(body).hexdigest()}, "application/octet-stream"
         )
 
     def _head_blob(self, request: Request, names: Names) -> Answer:
-        self._check(request, names["key"], "w")
         size = self._artifacts.size(names["key"])
         if size < 0:
             return Answer(404, headers={"x-ms-error-code": "BlobNotFound"})
@@ -102,7 +110,6 @@ class ArtifactService:
 
     def _put_blob(self, request: Request, names: Names) -> Answer:
         key, part = names["key"], request.query.get("comp", "")
-        self._check(request, key, "w")
         if part == "block":
             self._artifacts.put_block(key, request.query.get("blockid", ""), request.body)
         elif request.headers.get("if-none-match") == "*" and self._artifacts.size(key) >= 0:
@@ -115,10 +122,6 @@ class ArtifactService:
         return Answer(
             201, b"", {**_blob_headers(), "Content-MD5": md5, "x-ms-request-server-encrypted": "false"}
         )
-
-    def _check(self, request: Request, key: str, purpose: str) -> None:
-        if not self._artifacts.allowed(key, purpose, request.query.get("sig", "")):
-            raise Refusal(403, "The signature of this address is wrong", "AuthenticationFailed")
 
 
 def names_of(names: Names) -> dict[str, str]:

@@ -1,15 +1,13 @@
-"""The artifacts of runs: their names, their bytes, and the addresses where clients put and get the bytes.
+"""The artifacts of runs: their names and their bytes.
 
-In: names as clients choose them, bytes. Out: artifacts by run, signed addresses, `artifacts.jsonl`.
+In: names as clients choose them, bytes. Out: artifacts by run, `artifacts.jsonl`.
 The bytes lie in `artifacts/` under the hash of the artifact's name; addresses carry this hash, never the name.
 """
 
 from __future__ import annotations
 
 import hashlib
-import hmac
 import re
-import secrets
 import threading
 from pathlib import Path
 from typing import NamedTuple
@@ -41,7 +39,6 @@ class Artifacts:
 
     def __init__(self, directory: Path) -> None:
         self._lock = threading.Lock()
-        self._secret = secrets.token_bytes(32)
         self._blobs = Blobs(directory / "artifacts")
         self._known: dict[str, tuple[str, str, str]] = {}
         for line in read_lines(directory.glob("artifacts.jsonl")):
@@ -85,17 +82,6 @@ class Artifacts:
             for key, name in known
             if name[:2] == (origin, container) and name[2].startswith(prefix)
         ]
-
-    def sign(self, key: str, purpose: str) -> str:
-        """The query of an address with which the bytes can be put (`w`) or got (`r`)."""
-        signature = hmac.new(self._secret, f"{purpose}\n{key}".encode(), "sha256").hexdigest()
-        return f"sp={purpose}&sig={signature}"
-
-    def allowed(self, key: str, purpose: str, signature: str) -> bool:
-        """Whether an address was made by `sign` for a known artifact."""
-        with self._lock:
-            known = key in self._known
-        return known and hmac.compare_digest(self.sign(key, purpose).rpartition("sig=")[2], signature)
 
     def put(self, key: str, body: bytes) -> None:
         """Keep an artifact's bytes."""

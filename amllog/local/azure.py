@@ -6,44 +6,32 @@ In: a directory, a port. Out: addresses, environments for jobs, and everything t
 from __future__ import annotations
 
 import threading
-from collections import deque
 from datetime import datetime, timezone
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NamedTuple, final
+from typing import Any, final
 from urllib.request import getproxies
 
 from amllog.local import certificate, job, query_service
+from amllog.local.access import Access
 from amllog.local.artifact_service import ArtifactService
 from amllog.local.artifacts import Artifact, Artifacts
 from amllog.local.fault_service import FaultService
 from amllog.local.faults import Faults
-from amllog.local.files import Lines, read_lines, stamped_name
+from amllog.local.files import Lines, make_private, prepare, read_lines, stamped_name
+from amllog.local.gateway import TRACKS, Gateway, service_of
 from amllog.local.ingestion import Envelope, time_and_key_first, track
-from amllog.local.message import Answer, Refusal, Request
+from amllog.local.message import Answer, Request
 from amllog.local.metrics import Metric, Metrics
 from amllog.local.query_answer import ROWS_MAX, Limits
 from amllog.local.query_service import QueryService
-from amllog.local.routes import Names, Route, dispatch
+from amllog.local.routes import Names, Need, Route
 from amllog.local.run_history import RunHistory
 from amllog.local.runs import Run, Runs
 from amllog.local.wire import LoopbackServer, Side
 
 INSTRUMENTATION_KEY = "00000000-0000-0000-0000-0000000010ca"
-REQUESTS_KEPT = 10_000
-_TRACKS = ("/v2/track", "/v2.1/track")
-_AZURE_ML = ("/history/", "/metric/", "/artifact/")
-
-
-class Served(NamedTuple):
-    """One request that was answered."""
-
-    time: datetime
-    service: str
-    method: str
-    path: str
-    status: int
-    seconds: float
+_WHAT = b"amllog serve: Azure on this machine. Every request needs the token that it printed at its start.\n"
 
 
 @final
@@ -54,6 +42,10 @@ class AzureOnThisMachine:
     is in the directory is read again. `strict` keeps the services' limits. `authorities` is a file of the
     certificate authorities that jobs trust besides ours (default: those of requests). An answer to a query has at most
     `query_rows_max` rows. Queries may be about `resource_id`, `workspace_id` or `app_id`, which are always the same.
+
+    Each object makes its own tokens, one for each service, and rejects every request without the right one. They are
+    in `connection_string`, `query_endpoint`, `faults_url` and `job_environment()`, and stay the same when it is
+    stopped and started again. No file contains them.
     """
 
     resource_id, workspace_id = query_service.RESOURCE_ID, query_service.WORKSPACE_ID
@@ -71,11 +63,12 @@ class AzureOnThisMachine:
     ) -> None:
         self.directory = Path(directory).absolute()
         self.faults = faults or Faults()
-        self.requests_log: deque[Served] = deque(maxlen=REQUESTS_KEPT)
         self._port, self._strict, self._authorities = port, strict, authorities
         self._limits = Limits(query_rows_max)
-        self._side = Side(self._answer, self.faults, _service_of, self._served)
-        self._tokens = job.Tokens()
+        self._access = Access()
+        self._gateway = Gateway(self._access)
+        self.requests_log = self._gateway.requests_log
+        self._side = Side(self._gateway.admit, self.faults, service_of, self._gateway.served)
         self._lock = threading.Lock()
         self._server: LoopbackServer | None = None
         self._tls_server: LoopbackServer | None = None
@@ -83,19 +76,22 @@ class AzureOnThisMachine:
     def start(self) -> AzureOnThisMachine:
         """Open the directory and begin to answer."""
         received = self.directory / "received"
-        received.mkdir(parents=True, exist_ok=True)
-        self._server = LoopbackServer(self._port, self._side)
-        self._port = self._server.port
+        prepare(self.directory)
+        make_private(received)
         self._received = Lines(received / f"{stamped_name()}.jsonl")
         self._runs, self._artifacts = Runs(self.directory), Artifacts(self.directory)
         self._metrics = Metrics(self.directory, strict=self._strict)
-        self._routes = [
-            *(Route("POST", path, self._track) for path in _TRACKS),
+        self._server = LoopbackServer(self._port, self._side)
+        self._port = self._server.port
+        routes = [
+            Route("GET", "/", Need.NOTHING, lambda request, names: Answer(200, _WHAT, {}, "text/plain")),
+            *(Route("POST", path, Need.INGESTION, self._track) for path in TRACKS),
             *FaultService(self.faults).routes(),
-            *RunHistory(self._runs, self._metrics, self._tokens).routes(),
-            *ArtifactService(self._artifacts, lambda: self.url, self._upload_url).routes(),
+            *RunHistory(self._runs, self._metrics, self._access.run_tokens, self.url).routes(),
+            *ArtifactService(self._artifacts, self._access, lambda: self.url, self._upload_url).routes(),
             *QueryService(received, strict=self._strict, limits=self._limits).routes(),
         ]
+        self._gateway.open(routes, self._runs)
         self._server.start()
         return self
 
@@ -129,14 +125,35 @@ class AzureOnThisMachine:
             raise RuntimeError("not started: use start() or a with statement")
         return f"http://127.0.0.1:{self._server.port}"
 
-    query_endpoint = url  # the query service's address, as `endpoint=` or AMLLOG_QUERY_ENDPOINT take it
+    @property
+    def routes(self) -> list[Route]:
+        """Every operation of every service, with the token that it requires; empty before the first start."""
+        return list(self._gateway.routes)
+
+    @property
+    def ingestion_endpoint(self) -> str:
+        """The address of ingestion, with its token: `<address>/v2.1/track` takes envelopes."""
+        return self._address(Need.INGESTION)
+
+    @property
+    def query_endpoint(self) -> str:
+        """The address of the query service, with its token, as `endpoint=` or AMLLOG_QUERY_ENDPOINT take it."""
+        return self._address(Need.QUERY)
+
+    @property
+    def faults_url(self) -> str:
+        """The address, with its token, where GET lists the faults and PUT replaces them. No job has it."""
+        return f"{self._address(Need.FAULTS)}/faults"
 
     @property
     def connection_string(self) -> str:
-        """The connection string of its Application Insights."""
-        return (
-            f"InstrumentationKey={INSTRUMENTATION_KEY};IngestionEndpoint={self.url}/;LiveEndpoint={self.url}/"
-        )
+        """The connection string of its Application Insights; the path of the addresses is ingestion's token."""
+        address = f"{self.ingestion_endpoint}/"
+        return f"InstrumentationKey={INSTRUMENTATION_KEY};IngestionEndpoint={address};LiveEndpoint={address}"
+
+    def run_token(self, run_id: str, seconds: float = job.TOKEN_SECONDS) -> str:
+        """A run token that expires after `seconds`, for requests to run history, metrics and artifacts."""
+        return self._access.run_tokens.issue(run_id, seconds)[0]
 
     def job_environment(
         self,
@@ -171,7 +188,9 @@ class AzureOnThisMachine:
         )
         self._upload_url()
         return {
-            **job.variables(self._runs.get(run_id), self.url, self._tokens),
+            **job.variables(
+                self._runs.get(run_id), self.url, self._address(Need.DISCOVERY), self._access.run_tokens
+            ),
             **job.no_proxy(getproxies()),
             "APPLICATIONINSIGHTS_CONNECTION_STRING": self.connection_string,
             "APPLICATIONINSIGHTS_STATSBEAT_DISABLED_ALL": "true",
@@ -213,6 +232,9 @@ class AzureOnThisMachine:
         rows = (self._metrics.full(run_id, name) or {"value": []})["value"]
         return [row["data"][name] if list(row["data"]) == [name] else row["data"] for row in rows]
 
+    def _address(self, need: Need) -> str:
+        return self.url + self._access.path(need)
+
     def _upload_url(self) -> str:
         """The address of the TLS port, opened on first use."""
         with self._lock:
@@ -223,16 +245,6 @@ class AzureOnThisMachine:
                 self._tls_server.start()
         return f"https://this-machine.blob.local@127.0.0.1:{self._tls_server.port}"
 
-    def _answer(self, request: Request) -> Answer:
-        has_token = request.headers.get("authorization", "").startswith("Bearer ")
-        if self._strict and request.path.startswith(_AZURE_ML) and not has_token:
-            raise Refusal(401, "A run token is needed", "InvalidOrExpiredToken")
-        return dispatch(self._routes, request)
-
-    def _served(self, request: Request, status: int, seconds: float) -> None:
-        now, service = datetime.now(timezone.utc), _service_of(request.path)
-        self.requests_log.append(Served(now, service, request.method, request.path, status, seconds))
-
     def _track(self, request: Request, names: Names) -> Answer:
         now = datetime.now(timezone.utc)
         verdict = request.fault.verdict if request.fault else None
@@ -240,11 +252,3 @@ class AzureOnThisMachine:
         result = track(request.body, content_type, now, strict=self._strict, fault=verdict)
         self._received.append(time_and_key_first(envelope) for envelope in result.accepted)
         return Answer.of(result.reply, result.status)
-
-
-def _service_of(path: str) -> str:
-    if path == "/faults":
-        return "faults"
-    if path in _TRACKS:
-        return "ingestion"
-    return "query" if query_service.is_query(path) else "run_history"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import secrets
 import ssl
 import tempfile
 from datetime import datetime, timedelta, timezone
@@ -23,9 +24,8 @@ def make(bundle: Path, authorities: Path | None = None) -> ssl.SSLContext:
     """Make key and certificate; write the bundle (with these authorities, or requests' own); the server's context."""
     certificate, key = _key_and_certificate()
     usual = (authorities or Path(_usual_authorities())).read_bytes()
-    fresh = bundle.with_name(f".{bundle.name}-{os.getpid()}")
-    fresh.unlink(missing_ok=True)
-    with create(fresh) as file:
+    fresh = bundle.with_name(f".{bundle.name}-{secrets.token_hex(8)}")
+    with create(fresh, exclusive=True) as file:
         file.write(usual + b"\n# amllog.local\n" + certificate)
     os.replace(fresh, bundle)
     return _context(certificate, key)

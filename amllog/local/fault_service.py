@@ -1,4 +1,4 @@
-"""Faults over HTTP: `GET /faults` lists what is switched on, `PUT /faults` puts others in its place.
+"""Faults over HTTP: `GET …/faults` lists what is switched on, `PUT …/faults` puts others in its place.
 
 In: requests. Out: the faults that are on, as JSON.
 """
@@ -9,7 +9,7 @@ import orjson
 
 from amllog.local.faults import Fault, Faults
 from amllog.local.message import Answer, Refusal, Request
-from amllog.local.routes import Names, Route
+from amllog.local.routes import Names, Need, Route
 
 
 class FaultService:
@@ -20,7 +20,10 @@ class FaultService:
 
     def routes(self) -> list[Route]:
         """Its operations."""
-        return [Route("GET", "/faults", self._list), Route("PUT", "/faults", self._put)]
+        return [
+            Route("GET", "/faults", Need.FAULTS, self._list),
+            Route("PUT", "/faults", Need.FAULTS, self._put),
+        ]
 
     def _list(self, request: Request, names: Names) -> Answer:
         return Answer(200, orjson.dumps(self._faults.active, default=str))

@@ -1,6 +1,6 @@
 """Faults of the far side, switched on and off while it runs.
 
-In: `Fault` values, put by a test or through `PUT /faults`. Out: for a request the fault that hits it, if any.
+In: `Fault` values, put by a test or through `PUT …/faults`. Out: for a request the fault that hits it, if any.
 """
 
 from __future__ import annotations

@@ -1,16 +1,20 @@
 """The only writer of files of the far side: append-only lines, and blobs under hashed names.
 
 In: names and values as clients send them. Out: files directly in the far side's directory, and nowhere else:
-no name that a client sends ever becomes part of a path.
+no name that a client sends ever becomes part of a path. Directories and files are for this user only. A symbolic
+link, a FIFO or another user's file in the place of one of them is an OSError, or is left out when it is read.
 """
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import hashlib
 import os
 import secrets
+import stat
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -24,10 +28,61 @@ def stamped_name() -> str:
     return f"{stamp}-local-{os.getpid()}-{secrets.token_hex(2)}"
 
 
-def create(path: Path, mode: int = 0o600) -> BinaryIO:
-    """Open a file for appending, made if it is not there; a symbolic link in its place is refused."""
-    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0)
-    return os.fdopen(os.open(path, flags, mode), "ab", buffering=0)
+def create(path: Path, *, exclusive: bool = False) -> BinaryIO:
+    """Open a file of this user's for appending; it is created if needed, or must be new if `exclusive`."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | (os.O_EXCL if exclusive else 0)
+    return os.fdopen(_open(path, flags), "ab", buffering=0)
+
+
+def read(path: Path) -> bytes:
+    """The bytes of a file of this user's; OSError if it is anything else."""
+    with os.fdopen(_open(path, os.O_RDONLY), "rb") as file:
+        return file.read()
+
+
+def is_own(path: Path) -> bool:
+    """Whether it is a regular file of this user's, and no link."""
+    try:
+        return _is_own(os.lstat(path), stat.S_ISREG)
+    except OSError:
+        return False
+
+
+def prepare(directory: Path) -> None:
+    """Create the server's directory for this user only, or accept one of this user's or root's (else OSError).
+
+    Root may use any directory: in containers it works in directories of other users.
+    """
+    if not directory.is_dir():
+        directory.mkdir(0o700, parents=True)
+    user = os.geteuid() if hasattr(os, "geteuid") else 0
+    if user and directory.stat().st_uid not in (user, 0):
+        raise PermissionError(errno.EPERM, "a directory of another user", str(directory))
+
+
+def make_private(directory: Path) -> None:
+    """Create a directory for this user only; one that exists must be this user's and no link (else OSError)."""
+    with contextlib.suppress(FileExistsError):
+        directory.mkdir(0o700)
+    if not _is_own(os.lstat(directory), stat.S_ISDIR):
+        raise PermissionError(errno.EPERM, "not a directory of this user's", str(directory))
+    os.chmod(directory, 0o700)
+
+
+def _open(path: Path, flags: int) -> int:
+    """A descriptor; what is behind it is checked after opening."""
+    for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC"):  # Windows has none of them
+        flags |= getattr(os, name, 0)
+    descriptor = os.open(path, flags, 0o600)
+    if not _is_own(os.fstat(descriptor), stat.S_ISREG):
+        os.close(descriptor)
+        raise PermissionError(errno.EPERM, "not a regular file of this user's", str(path))
+    return descriptor
+
+
+def _is_own(found: os.stat_result, is_kind: Callable[[int], bool]) -> bool:
+    user = os.geteuid() if hasattr(os, "geteuid") else found.st_uid
+    return is_kind(found.st_mode) and found.st_uid == user
 
 
 class Lines:
@@ -54,8 +109,8 @@ class Lines:
 
 def read_lines(paths: Iterable[Path]) -> Iterator[dict[str, Any]]:
     """The objects in files of JSON lines, oldest file first; a torn line is left out."""
-    for path in sorted(paths):
-        for line in path.read_bytes().splitlines():
+    for path in filter(is_own, sorted(paths)):
+        for line in read(path).splitlines():
             try:
                 value = orjson.loads(line)
             except ValueError:
@@ -69,7 +124,7 @@ class Blobs:
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
-        directory.mkdir(parents=True, exist_ok=True)
+        make_private(directory)
 
     def path(self, name: str) -> Path:
         """Where a blob of this name is kept."""
@@ -79,7 +134,7 @@ class Blobs:
         """Keep these bytes, in place of what was there, all or nothing."""
         path = self.path(name)
         fresh = path.with_name(f".{secrets.token_hex(8)}")
-        with create(fresh) as file:
+        with create(fresh, exclusive=True) as file:
             file.write(body)
         os.replace(fresh, path)
         return path
@@ -87,9 +142,9 @@ class Blobs:
     def read(self, name: str) -> bytes:
         """The bytes, or nothing if there are none."""
         path = self.path(name)
-        return path.read_bytes() if path.is_file() and not path.is_symlink() else b""
+        return read(path) if is_own(path) else b""
 
     def size(self, name: str) -> int:
         """How many bytes there are; -1 if the name was never written."""
         path = self.path(name)
-        return path.stat().st_size if path.is_file() and not path.is_symlink() else -1
+        return path.stat().st_size if is_own(path) else -1

@@ -60,14 +60,24 @@ def split(body: bytes, content_type: str, *, strict: bool = True) -> list[Item]:
         return [_line(line, strict) for line in body.splitlines() if line.strip()]
     value = _loads(body, strict)
     values = value if isinstance(value, list) else [value]
-    return [Item(one, len(orjson.dumps(one))) for one in values]
+    return [Item(one, _size(one)) for one in values]
 
 
 def _line(line: bytes, strict: bool) -> Item:
     try:
-        return Item(_loads(line, strict), len(line))
+        value = _loads(line, strict)
+        _size(value)
+        return Item(value, len(line))
     except ValueError as error:
         return Item(None, len(line), ItemError(400, f"Invalid JSON: {error}"))
+
+
+def _size(value: object) -> int:
+    """The bytes of its JSON; ValueError if it is nested too deeply to be written."""
+    try:
+        return len(orjson.dumps(value))
+    except TypeError as error:
+        raise ValueError(str(error)) from error
 
 
 def _loads(text: bytes, strict: bool) -> object:

@@ -26,21 +26,34 @@ class Tokens:
     def __init__(self) -> None:
         self._secret = secrets.token_bytes(32)
 
-    def issue(self, run_id: str) -> tuple[str, int]:
+    def issue(self, run_id: str, seconds: float = TOKEN_SECONDS) -> tuple[str, int]:
         """A fresh token for this run, and when it expires (seconds of Unix time)."""
-        expiry = int(time.time()) + TOKEN_SECONDS
+        expiry = int(time.time() + seconds)
         claims = {"iss": "amllog.local", "aud": "azureml", "runid": run_id, "exp": expiry}
         signed = ".".join(
             _base64(json.dumps(part).encode()) for part in ({"alg": "HS256", "typ": "JWT"}, claims)
         )
-        signature = hmac.new(self._secret, signed.encode(), hashlib.sha256).digest()
-        return f"{signed}.{_base64(signature)}", expiry
+        return f"{signed}.{self._signature(signed)}", expiry
+
+    def verify(self, token: str) -> str | None:
+        """The run that an unexpired token of ours is for; None for any other text."""
+        signed, _, signature = token.rpartition(".")
+        right = self._signature(signed).encode()
+        if not hmac.compare_digest(right, signature.encode("utf-8", "replace")):
+            return None
+        body = signed.rpartition(".")[2]
+        claims = json.loads(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)))
+        return str(claims["runid"]) if claims["exp"] > time.time() else None
+
+    def _signature(self, signed: str) -> str:
+        text = signed.encode("utf-8", "replace")
+        return _base64(hmac.new(self._secret, text, hashlib.sha256).digest())
 
 
-def variables(run: Mapping[str, Any], url: str, tokens: Tokens) -> dict[str, str]:
+def variables(run: Mapping[str, Any], url: str, discovery_url: str, tokens: Tokens) -> dict[str, str]:
     """Everything that tells a process which run it is."""
     token, expiry = tokens.issue(run["runId"])
-    discovery = f"{url}/discovery/workspaces/{WORKSPACE}"
+    discovery = f"{discovery_url}/discovery/workspaces/{WORKSPACE}"
     workspace_id = hashlib.sha256(url.encode()).hexdigest()[:32]
     context = {
         "subscription_id": SUBSCRIPTION,

@@ -5,11 +5,11 @@ In: header texts and bytes as they came. Out: `Request`, `Answer`, or a `Refusal
 
 from __future__ import annotations
 
+import re
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urlsplit
 
 import orjson
 
@@ -19,25 +19,33 @@ BODY_MAX_BYTES = 128 * 1024 * 1024
 UNZIPPED_MAX_BYTES = 256 * 1024 * 1024
 GZIP_MAX_MEMBERS = 1000
 _OWN_NAMES = ("127.0.0.1", "localhost", "[::1]")
+_TOKEN = re.compile(r"/+([\w-]{43})(/.*)", re.ASCII)  # as `secrets.token_urlsafe(32)` writes it
 
 
 @dataclass(frozen=True)
 class Request:
-    """One request, its body read and unzipped; `path` is still percent-encoded; header names are lower case."""
+    """One request, its body read and unzipped; `path` is still percent-encoded; header names are lower case.
+
+    `token` is what stood before the path, `run_id` the run whose token was verified.
+    """
 
     method: str
     path: str
-    query: Mapping[str, str] = field(default_factory=dict)
-    headers: Mapping[str, str] = field(default_factory=dict)
-    body: bytes = b""
+    query: Mapping[str, str] = field(default_factory=dict, repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    body: bytes = field(default=b"", repr=False)
     fault: Fault | None = None
+    token: str = field(default="", repr=False)
+    run_id: str = ""
 
     def json(self) -> Any:
-        """The body as JSON; a `Refusal` if it is none."""
+        """The body as JSON; a `Refusal` if it is invalid or nested too deeply to be written again."""
         try:
-            return orjson.loads(self.body)
-        except ValueError as error:
+            value = orjson.loads(self.body)
+            orjson.dumps(value)
+        except (ValueError, TypeError) as error:
             raise Refusal(400, f"Invalid JSON: {error}") from error
+        return value
 
 
 @dataclass(frozen=True)
@@ -56,28 +64,42 @@ class Answer:
 
 
 class Refusal(Exception):
-    """The answer is an error: status and message, in the shape of Azure ML's services."""
+    """The answer is an error: status and message, in the shape of Azure ML's services, or with a `body` of its own."""
 
-    def __init__(self, status: int, message: str, code: str = "UserError") -> None:
+    def __init__(
+        self, status: int, message: str, code: str = "UserError", body: Mapping[str, Any] | None = None
+    ) -> None:
         super().__init__(message)
-        self.status, self.message, self.code = status, message, code
+        self.status, self.message, self.code, self.body = status, message, code, body
 
     def answer(self) -> Answer:
         """This refusal as it goes over the wire."""
-        return Answer.of({"error": {"code": self.code, "message": self.message}}, self.status)
+        return Answer.of(self.body or {"error": {"code": self.code, "message": self.message}}, self.status)
 
 
-def refuse_strangers(host: str, origin: str | None) -> None:
-    """DNS rebinding and other people's web pages: only loopback names pass, as Host and as Origin."""
-    if not _is_own(host):
+def unauthorized(status: int, service: str, message: str) -> Refusal:
+    """The answer to a missing or wrong token, in the service's own shape."""
+    if service == "ingestion":
+        error = {"index": 0, "statusCode": status, "message": message}
+        return Refusal(status, message, body={"itemsReceived": 0, "itemsAccepted": 0, "errors": [error]})
+    code = "InvalidTokenError" if status == 401 else "InsufficientAccessError"
+    return Refusal(status, message, code)
+
+
+def split_token(path: str) -> tuple[str, str]:
+    """The token at the beginning of a path ("" if there is none), and the path without it."""
+    found = _TOKEN.fullmatch(path)
+    token, rest = (found[1], found[2]) if found else ("", path)
+    return token, "/" + rest.lstrip("/")  # some SDKs send `//v2.1/track`
+
+
+def check_source(hosts: Sequence[str], headers: Mapping[str, str], port: int) -> None:
+    """Reject what a web page can send: another Host (DNS rebinding), any Origin, a request from another site."""
+    own = {f"{name}:{port}" for name in _OWN_NAMES} | (set(_OWN_NAMES) if port == 80 else set())
+    if len(hosts) != 1 or hosts[0].strip().lower() not in own:
         raise Refusal(403, "This server answers to its loopback address only", "Forbidden")
-    if origin is not None and not _is_own(urlsplit(origin).netloc):
-        raise Refusal(403, "This server answers no web page of another origin", "Forbidden")
-
-
-def _is_own(host: str) -> bool:
-    name = host.rpartition(":")[0] if not host.endswith("]") and ":" in host else host
-    return name.lower() in _OWN_NAMES
+    if "origin" in headers or headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
+        raise Refusal(403, "This server answers no web page", "Forbidden")
 
 
 def body_size(text: str, base: int = 10, already: int = 0) -> int:

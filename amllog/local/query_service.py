@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from amllog.errors import UsageError
 from amllog.local import query_answer
+from amllog.local.files import is_own
 from amllog.local.message import Answer, Refusal, Request
 from amllog.local.query_answer import Limits
-from amllog.local.routes import Names, Route
+from amllog.local.routes import Names, Need, Route
 
 if TYPE_CHECKING:
     from amllog.insights.engine import Engine
@@ -57,11 +58,11 @@ class QueryService:
 
     def routes(self) -> list[Route]:
         """Its operations."""
-        return [Route("POST", path, self._query) for path in _PATHS]
+        return [Route("POST", path, Need.QUERY, self._query) for path in _PATHS]
 
     def _query(self, request: Request, names: Names) -> Answer:
         if self._strict and not request.headers.get("authorization", "").startswith("Bearer "):
-            raise Refusal(401, "A token is needed", "InvalidTokenError")
+            raise Refusal(401, "A bearer token is required", "InvalidTokenError")
         dialect = _dialect(request.path)
         missing = [name for name in _NEEDED if importlib.util.find_spec(name) is None]
         if missing:
@@ -101,7 +102,7 @@ class QueryService:
     def _records(self, engine: Engine, span: Span | None) -> str:
         from amllog.insights import relation
 
-        files = {path: path.stat().st_size for path in sorted(self._received.glob("*.jsonl"))}
+        files = {path: path.stat().st_size for path in sorted(self._received.glob("*.jsonl")) if is_own(path)}
         records = relation.records([path for path, size in files.items() if size])
         if sum(files.values()) <= _HELD_BYTES:
             records = engine.hold(records, files)  # they only grow

@@ -1,6 +1,6 @@
 """From a path to the function that answers it.
 
-In: `Route`s (method, pattern, function) and a request. Out: the function's answer, or a 404 / 405.
+In: `Route`s (method, pattern, required token, function) and a request. Out: the route that fits, or a 404 / 405.
 A pattern has `{name}` for one segment and `{name*}` for the rest; values come percent-decoded and checked.
 """
 
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from enum import Enum
 from functools import cache
 from typing import NamedTuple
 from urllib.parse import unquote
@@ -20,16 +21,30 @@ WORKSPACE = "/subscriptions/{_s}/resourceGroups/{_r}/providers/{_p}/workspaces/{
 Names = Mapping[str, str]
 
 
+class Need(Enum):
+    """What a request must carry for a route."""
+
+    INGESTION = "ingestion"  # this service's token at the beginning of the path
+    QUERY = "query"  # the same
+    FAULTS = "faults"  # the same
+    DISCOVERY = "discovery"  # the same
+    RUN = "run"  # a run token, as bearer
+    READ_ADDRESS = "read"  # a signed address
+    WRITE_ADDRESS = "write"  # the same
+    NOTHING = "nothing"
+
+
 class Route(NamedTuple):
-    """One operation of a service."""
+    """One operation of a service. `needs` has no default: no route can be open by mistake."""
 
     method: str
     pattern: str
+    needs: Need
     handle: Callable[[Request, Names], Answer]
 
 
-def dispatch(routes: Sequence[Route], request: Request) -> Answer:
-    """Answer by the first route that fits."""
+def find(routes: Sequence[Route], request: Request) -> tuple[Route, Names]:
+    """The first route that fits, and the names in the path."""
     fitting = [
         (route, found)
         for route in routes
@@ -38,7 +53,7 @@ def dispatch(routes: Sequence[Route], request: Request) -> Answer:
     ]
     for route, found in fitting:
         if route.method == request.method:
-            return route.handle(request, {name: _decoded(value) for name, value in found.groupdict().items()})
+            return route, {name: _decoded(value) for name, value in found.groupdict().items()}
     if fitting:
         raise Refusal(405, f"{request.method} is not for {request.path[:200]}")
     raise Refusal(404, f"Nothing answers {request.method} {request.path[:200]} on this machine")

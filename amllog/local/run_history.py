@@ -10,10 +10,11 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timezone
 from typing import Any
 
+from amllog.local.access import check_created, check_related
 from amllog.local.job import Tokens
 from amllog.local.message import Answer, Refusal, Request
 from amllog.local.metrics import BATCH_MAX, Metrics
-from amllog.local.routes import WORKSPACE, Names, Route
+from amllog.local.routes import WORKSPACE, Names, Need, Route
 from amllog.local.runs import Run, Runs
 
 HISTORY = f"/history/v1.0{WORKSPACE}"
@@ -26,8 +27,8 @@ _CLAUSE = re.compile(
 class RunHistory:
     """The operations of run history and the metric service."""
 
-    def __init__(self, runs: Runs, metrics: Metrics, tokens: Tokens) -> None:
-        self._runs, self._metrics, self._tokens = runs, metrics, tokens
+    def __init__(self, runs: Runs, metrics: Metrics, tokens: Tokens, url: str) -> None:
+        self._runs, self._metrics, self._tokens, self._url = runs, metrics, tokens, url
 
     def routes(self) -> list[Route]:
         """Every operation, with both forms of the path (by experiment name, by experiment id)."""
@@ -45,22 +46,30 @@ class RunHistory:
         )
         both = ("experiments", "experimentids")
         return [
-            Route("GET", "/discovery/workspaces/{_w}", self._discover),
+            Route("GET", "/discovery/workspaces/{_w}", Need.DISCOVERY, self._discover),
             *(
-                Route(m, f"{HISTORY}/{e}/{{experiment}}/runs/{{run}}{end}", do)
+                Route(m, f"{HISTORY}/{e}/{{experiment}}/runs/{{run}}{end}", Need.RUN, do)
                 for m, end, do in of_run
                 for e in both
             ),
-            *(Route("GET", f"{HISTORY}/{e}/{{experiment}}", self._experiment) for e in both),
-            *(Route("POST", f"{HISTORY}/{e}/{{experiment}}/runs:query", self._query) for e in both),
-            *(Route("PATCH", f"{HISTORY}/{e}/{{experiment}}/batch/runs", self._patch_many) for e in both),
-            *(Route("POST", f"{HISTORY}/{e}/{{experiment}}/batch/events", self._events) for e in both),
-            Route("POST", f"{HISTORY}/runs:query", self._query),
-            Route("GET", f"{HISTORY}/runs/{{run}}", self._get),
-            Route("POST", f"{METRIC}/runs/{{run}}/batch", self._post_metrics),
-            Route("POST", f"{METRIC}/runs/{{run}}/list", self._list_metrics),
-            Route("POST", f"{METRIC}/runs/{{run}}/full", self._full_metric),
-            Route("GET", f"/pipelines/v1.0{WORKSPACE}/DataTypes", lambda request, names: Answer.of([])),
+            *(Route("GET", f"{HISTORY}/{e}/{{experiment}}", Need.RUN, self._experiment) for e in both),
+            *(Route("POST", f"{HISTORY}/{e}/{{experiment}}/runs:query", Need.RUN, self._query) for e in both),
+            *(
+                Route("PATCH", f"{HISTORY}/{e}/{{experiment}}/batch/runs", Need.RUN, self._patch_many)
+                for e in both
+            ),
+            *(
+                Route("POST", f"{HISTORY}/{e}/{{experiment}}/batch/events", Need.RUN, self._events)
+                for e in both
+            ),
+            Route("POST", f"{HISTORY}/runs:query", Need.RUN, self._query),
+            Route("GET", f"{HISTORY}/runs/{{run}}", Need.RUN, self._get),
+            Route("POST", f"{METRIC}/runs/{{run}}/batch", Need.RUN, self._post_metrics),
+            Route("POST", f"{METRIC}/runs/{{run}}/list", Need.RUN, self._list_metrics),
+            Route("POST", f"{METRIC}/runs/{{run}}/full", Need.RUN, self._full_metric),
+            Route(
+                "GET", f"/pipelines/v1.0{WORKSPACE}/DataTypes", Need.RUN, lambda request, names: Answer.of([])
+            ),
         ]
 
     def _discover(self, request: Request, names: Names) -> Answer:
@@ -74,19 +83,21 @@ class RunHistory:
             "api",
             "studio",
         )
-        return Answer.of(dict.fromkeys(services, f"http://{request.headers.get('host', '')}"))
+        return Answer.of(dict.fromkeys(services, self._url))
 
     def _get(self, request: Request, names: Names) -> Answer:
         return Answer.of(self._runs.get(names["run"]))
 
     def _patch(self, request: Request, names: Names) -> Answer:
-        return Answer.of(
-            self._runs.patch(names["run"], self._experiment_name(names), _object(request.json()))
-        )
+        change = _object(request.json())
+        check_created(self._runs, request.run_id, names["run"], change)
+        return Answer.of(self._runs.patch(names["run"], self._experiment_name(names), change))
 
     def _patch_many(self, request: Request, names: Names) -> Answer:
         changes = _objects(_object(request.json()).get("runs"))
         experiment = self._experiment_name(names)
+        for one in changes:
+            check_created(self._runs, request.run_id, str(one.get("runId")), one)
         runs = {
             str(one.get("runId")): self._runs.patch(str(one.get("runId")), experiment, one) for one in changes
         }
@@ -123,8 +134,12 @@ class RunHistory:
         return Answer()
 
     def _events(self, request: Request, names: Names) -> Answer:
-        for event in _objects(_object(request.json()).get("events")):
-            self._apply(str(_object(event.get("data")).get("RunId")), event)
+        events = _objects(_object(request.json()).get("events"))
+        about = [str(_object(event.get("data")).get("RunId")) for event in events]
+        for run_id in about:
+            check_related(self._runs, request.run_id, run_id)
+        for run_id, event in zip(about, events):
+            self._apply(run_id, event)
         return Answer.of({"errors": []})
 
     def _apply(self, run_id: str, event: Mapping[str, Any]) -> None:
@@ -135,7 +150,8 @@ class RunHistory:
         return Answer()
 
     def _experiment(self, request: Request, names: Names) -> Answer:
-        run = next((run for run in self._runs.all() if names["experiment"] in _experiment(run)), None)
+        runs = self._runs.related_to(request.run_id)
+        run = next((run for run in runs if names["experiment"] in _experiment(run)), None)
         if run is None:
             raise Refusal(404, f"Experiment {names['experiment']} was not found")
         return Answer.of({"experimentId": run["experimentId"], "name": run["experimentName"], "tags": {}})
@@ -143,7 +159,8 @@ class RunHistory:
     def _query(self, request: Request, names: Names) -> Answer:
         clauses = _clauses(str(_object(request.json()).get("filter") or ""))
         wanted = names.get("experiment")
-        runs = [run for run in self._runs.all() if wanted is None or wanted in _experiment(run)]
+        related = self._runs.related_to(request.run_id)
+        runs = [run for run in related if wanted is None or wanted in _experiment(run)]
         return _page([run for run in reversed(runs) if all(_fits(run, *clause) for clause in clauses)])
 
     def _post_metrics(self, request: Request, names: Names) -> Answer:

@@ -75,6 +75,16 @@ class Runs:
         with self._lock:
             return run_id in self._runs
 
+    def related(self, run_id: str, other: str) -> bool:
+        """Whether both runs are known and have the same root run."""
+        with self._lock:
+            roots = [self._runs[one]["rootRunId"] for one in (run_id, other) if one in self._runs]
+        return len(roots) == 2 and roots[0] == roots[1]
+
+    def related_to(self, run_id: str) -> list[Run]:
+        """The runs with the same root run as this one, in the order in which they were made."""
+        return [run for run in self.all() if self.related(run_id, run["runId"])]
+
     def add(self, run_id: str, experiment: str, **fields: Any) -> Run:
         """Make a run, or set fields of the run that is there."""
         with self._lock:

@@ -1,17 +1,18 @@
 """HTTP on loopback: sockets and bytes → `Request` → a handler → `Answer` → bytes.
 
-In: a handler function, the faults. Out: a running server (plain or TLS) that knows nothing of Azure.
-It listens on 127.0.0.1 only, refuses what a web page could send it, and caps what it reads.
+In: a function that admits requests, the faults. Out: a running server (plain or TLS) that knows nothing of Azure.
+It listens on 127.0.0.1 only, rejects what a web page could send, and caps what it reads and how long that takes.
+A request is admitted by its head: without the right token no fault is counted, and its body is not kept.
 """
 
 from __future__ import annotations
 
-import contextlib
 import socket
 import ssl
 import sys
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from time import monotonic
 from typing import Any, NamedTuple
@@ -19,16 +20,27 @@ from urllib.parse import parse_qsl, urlsplit
 
 import orjson
 
+from amllog.local.connections import BODY_SECONDS, IDLE_SECONDS, Connections
 from amllog.local.faults import FOREVER_SECONDS, Fault, Faults
-from amllog.local.message import Answer, Refusal, Request, body_size, refuse_strangers, unzip
+from amllog.local.message import (
+    Answer,
+    Refusal,
+    Request,
+    body_size,
+    check_source,
+    split_token,
+    unzip,
+)
 
-IDLE_SECONDS = 120.0
+DISCARD_MAX_BYTES, DISCARD_SECONDS = 8 * 1024 * 1024, 10.0
+Handle = Callable[[Request], Answer]
 
 
 class Side(NamedTuple):
-    """What a server serves: who answers, the faults, which service a path belongs to, who hears of each request."""
+    """What a server serves: who admits requests and answers them (a `Refusal` rejects one), the faults, which service
+    a path belongs to, who hears of each request."""
 
-    answer: Callable[[Request], Answer]
+    admit: Callable[[Request], tuple[Request, Handle]]
     faults: Faults
     service_of: Callable[[str], str]
     served: Callable[[Request, int, float], None]
@@ -43,8 +55,7 @@ class LoopbackServer(ThreadingHTTPServer):
 
     def __init__(self, port: int, side: Side, tls: ssl.SSLContext | None = None) -> None:
         self.side, self._tls = side, tls
-        self._open: set[socket.socket] = set()
-        self._lock = threading.Lock()
+        self.connections = Connections()
         super().__init__(("127.0.0.1", port), _Connection)
         self._thread = threading.Thread(
             target=self.serve_forever, args=(0.05,), name="amllog-local", daemon=True
@@ -63,11 +74,12 @@ class LoopbackServer(ThreadingHTTPServer):
         """Stop listening and break off every connection."""
         self.shutdown()
         self.server_close()
-        with self._lock:
-            for connection in self._open:
-                with contextlib.suppress(OSError):  # the client was faster
-                    connection.shutdown(socket.SHUT_RDWR)
+        self.connections.close_all()
         self._thread.join()
+
+    def service_actions(self) -> None:
+        """Several times a second: close connections that are too slow."""
+        self.connections.close_slow()
 
     def server_bind(self) -> None:
         """Bind without asking the name service who 127.0.0.1 is."""
@@ -81,14 +93,12 @@ class LoopbackServer(ThreadingHTTPServer):
         connection, address = super().get_request()
         if self._tls:
             connection = self._tls.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
-        with self._lock:
-            self._open.add(connection)
+        self.connections.add(connection)
         return connection, address
 
     def shutdown_request(self, request: Any) -> None:
         """The connection is over."""
-        with self._lock:
-            self._open.discard(request)
+        self.connections.discard(request)
         super().shutdown_request(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
@@ -129,51 +139,71 @@ class _Connection(BaseHTTPRequestHandler):
         """Quiet: the far side keeps its own list of requests."""
 
     def _serve(self) -> None:
-        begin = monotonic()
+        begin, side = monotonic(), self.server.side
         request = self._request()
-        answer = self._read_and_answer(request)
-        self.server.side.served(request, answer.status, monotonic() - begin)
+        try:
+            check_source(self.headers.get_all("host") or [], request.headers, self.server.port)
+            request, handle = side.admit(request)
+        except Refusal as refusal:
+            answer = self._reject(refusal)
+        else:
+            self.server.connections.admit(self.connection)
+            request = replace(request, fault=side.faults.take(side.service_of(request.path), request.path))
+            answer = self._read_and_answer(request, handle)
+        side.served(request, answer.status, monotonic() - begin)
         self._send(answer, request.fault or Fault())
+        self.server.connections.allow(self.connection, IDLE_SECONDS)
 
     do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = _serve  # noqa: N815 - http.server's names
 
     def _request(self) -> Request:
-        """The request as far as its head tells, with one leading slash: some SDKs send `//v2.1/track`."""
+        """The request as far as its head tells."""
         target = urlsplit("/" + self.requestline.split()[1].lstrip("/"))
-        side = self.server.side
-        fault = side.faults.take(side.service_of(target.path), target.path)
+        token, path = split_token(target.path)
         headers = {name.lower(): value for name, value in self.headers.items()}
         query = dict(parse_qsl(target.query, keep_blank_values=True))
-        return Request(self.command, target.path, query, headers, b"", fault)
+        return Request(self.command, path, query, headers, token=token)
 
-    def _read_and_answer(self, request: Request) -> Answer:
+    def _reject(self, refusal: Refusal) -> Answer:
+        """Read a short body without keeping it: the client then gets the answer and not a broken connection."""
+        self.close_connection = True
+        self.server.connections.allow(self.connection, DISCARD_SECONDS)
+        length = self.headers.get("content-length", "")
+        left = int(length) if length.isdigit() and len(length) < 8 else 0
+        while 0 < left <= DISCARD_MAX_BYTES:
+            read = self.rfile.read1(min(left, 65536))  # type: ignore[attr-defined]  # a BufferedReader
+            left = left - len(read) if read else 0
+        return refusal.answer()
+
+    def _read_and_answer(self, request: Request, handle: Handle) -> Answer:
+        self.server.connections.allow(self.connection, BODY_SECONDS)
         try:
-            refuse_strangers(request.headers.get("host", ""), request.headers.get("origin"))
             body = self._body(request)
         except Refusal as refusal:
             self.close_connection = True  # what is left of the body must not be taken for the next request
             return refusal.answer()
-        whole = Request(request.method, request.path, request.query, request.headers, body, request.fault)
-        return self._answer(whole, request.fault or Fault())
+        self.server.connections.allow(self.connection, FOREVER_SECONDS)
+        return self._answer(replace(request, body=body), request.fault or Fault(), handle)
 
     def _body(self, request: Request) -> bytes:
-        if "chunked" in request.headers.get("transfer-encoding", "").lower():
+        lengths, coding = self.headers.get_all("content-length") or ["0"], "transfer-encoding"
+        if len(lengths) > 1 or ("content-length" in request.headers and coding in request.headers):
+            raise Refusal(400, "The body's length is given twice")
+        if "chunked" in request.headers.get(coding, "").lower():
             body = self._chunks()
         else:
-            body = self._read(body_size(request.headers.get("content-length", "0")))
+            body = self._read(body_size(lengths[0]))
         return unzip(body) if "gzip" in request.headers.get("content-encoding", "").lower() else body
 
     def _chunks(self) -> bytes:
-        chunks = []
-        total = 0
+        chunks = bytearray()  # no list: a chunk may be one byte
         while True:
             announced = self.rfile.readline(100).partition(b";")[0].decode("ascii", "replace")
-            size = body_size(announced, 16, total)
-            chunks.append(self._read(size))
-            total += size
+            size = body_size(announced, 16, len(chunks))
+            chunks += self._read(size)
             self.rfile.readline(100)
             if size == 0:
-                return b"".join(chunks)
+                return bytes(chunks)
 
     def _read(self, size: int) -> bytes:
         body = self.rfile.read(size)
@@ -181,11 +211,11 @@ class _Connection(BaseHTTPRequestHandler):
             raise Refusal(400, "The body is shorter than announced")
         return body
 
-    def _answer(self, request: Request, fault: Fault) -> Answer:
+    def _answer(self, request: Request, fault: Fault, handle: Handle) -> Answer:
         if fault.seconds:
             self.server.side.faults.wait(fault.seconds)
         if fault.takes_effect:
-            answer = self._ask(request)
+            answer = self._ask(request, handle)
         if fault.replaces:
             right = orjson.dumps({"error": {"message": fault.message}})
             return Answer(
@@ -193,9 +223,9 @@ class _Connection(BaseHTTPRequestHandler):
             )
         return answer if fault.takes_effect else Answer()
 
-    def _ask(self, request: Request) -> Answer:
+    def _ask(self, request: Request, handle: Handle) -> Answer:
         try:
-            return self.server.side.answer(request)
+            return handle(request)
         except Refusal as refusal:
             return refusal.answer()
 

@@ -73,7 +73,8 @@ def _add_running(commands: Any) -> None:
     serve = _command(
         commands, "serve", "be Azure on this machine, until Ctrl-C",
         "\n\nAnswers as Application Insights and as Azure ML's run history do, on loopback only, and writes down\n"
-        "what arrives. Prints the lines to export in the shell of a script, which is then a job of it.",
+        "what arrives. Prints the lines to export in the shell of a script, which is then a job of it. They contain\n"
+        "tokens, new at each start, without which every request is rejected: keep them private.",
         "  amllog serve --directory azure --run-id my_run --step-name train > job.env &\n"
         "  source job.env && python train.py && amllog logs --dir azure/received",
     )  # fmt: skip

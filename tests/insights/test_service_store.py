@@ -46,7 +46,8 @@ NOW = datetime(2026, 11, 23, tzinfo=timezone.utc)
 def send(azure: AzureOnThisMachine, lines: list[Any]) -> None:
     """Have ingestion take the envelopes, as an SDK does."""
     connection = http.client.HTTPConnection(azure.url.partition("//")[2], timeout=30)
-    connection.request("POST", "/v2.1/track", json.dumps(lines), {"Content-Type": "application/json"})
+    path = f"{azure.ingestion_endpoint[len(azure.url) :]}/v2.1/track"
+    connection.request("POST", path, json.dumps(lines), {"Content-Type": "application/json"})
     answer = json.loads(connection.getresponse().read())
     connection.close()
     assert answer["itemsAccepted"] == len(lines), answer

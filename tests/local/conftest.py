@@ -11,10 +11,23 @@ import pytest
 from amllog.local import AzureOnThisMachine
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
 WORKSPACE = "/subscriptions/s/resourceGroups/r/providers/Microsoft.MachineLearningServices/workspaces/w"
+
+
+NONE: Mapping[str, str] = {}
+
+
+def token_of(azure: AzureOnThisMachine, path: str) -> str:
+    """What stands before this path in the addresses that clients are given: a slash and a token, or nothing."""
+    places = {"/v2": azure.ingestion_endpoint, "/v1/": azure.query_endpoint, "/faults": azure.faults_url[:-7]}
+    places.update({"/workspaces/": azure.query_endpoint, "/apps/": azure.query_endpoint})
+    address = next(
+        (address for begin, address in places.items() if path.lstrip("/").startswith(begin[1:])), ""
+    )
+    return address[len(azure.url) :]
 
 
 class Reply(NamedTuple):
@@ -33,13 +46,21 @@ class Client:
     """One connection to a far side."""
 
     def __init__(self, azure: AzureOnThisMachine) -> None:
+        self.azure = azure
         self.connection = http.client.HTTPConnection(azure.url.partition("//")[2], timeout=60)
 
     def __call__(self, method: str, path: str, body: object = None, **headers: str) -> Reply:
-        """Send a request (bytes as they are, anything else as JSON) with a run token."""
-        sent = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
+        """Send a request (bytes as they are, anything else as JSON) with the tokens that clients of this path have."""
         named = {name.replace("_", "-"): value for name, value in headers.items()}
-        self.connection.request(method, path, sent, {"Authorization": "Bearer x", **named})
+        token = self.azure.run_token(next(reversed(self.azure.runs), "run_1"))
+        return self.bare(
+            method, token_of(self.azure, path) + path, body, {"Authorization": f"Bearer {token}", **named}
+        )
+
+    def bare(self, method: str, path: str, body: object = None, headers: Mapping[str, str] = NONE) -> Reply:
+        """Send a request with these headers and no tokens."""
+        sent = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
+        self.connection.request(method, path, sent, dict(headers))
         reply = self.connection.getresponse()
         return Reply(reply.status, dict(reply.headers), reply.read())
 

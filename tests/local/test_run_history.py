@@ -101,10 +101,11 @@ def test_limits_of_a_run(azure: AzureOnThisMachine, client: Client, run: str, ch
 
 
 @pytest.mark.parametrize("run_id", ["x" * 257, "a%2Fb", "a%0Ab"])
-def test_strange_run_ids(azure: AzureOnThisMachine, client: Client, run_id: str) -> None:
+def test_strange_run_ids(azure: AzureOnThisMachine, client: Client, run: str, run_id: str) -> None:
     """A run id is printable, short and no path."""
-    assert client.history("PATCH", f"experiments/local/runs/{run_id}", {}).status == 400
-    assert azure.runs == {}
+    child = {"parentRunId": run}
+    assert client.history("PATCH", f"experiments/local/runs/{run_id}", child).status == 400
+    assert list(azure.runs) == [run]
 
 
 def test_events(azure: AzureOnThisMachine, client: Client, run: str) -> None:
@@ -235,6 +236,9 @@ NASTY += [
     {"values": [{"name": "m", "columns": {"m": 1}, "value": [{"createdUtc": 5, "data": {}}]}]},
     {"cells": 5},
 ]
+DEEP = (
+    b'{"name":"x.Error","data":{"ErrorResponse":' + b"[" * 400 + b"]" * 400 + b"}}"
+)  # not to be written again
 PLACES = [
     "PATCH history experiments/local/runs/run_1",
     "PATCH history experiments/local/batch/runs",
@@ -256,7 +260,9 @@ PLACES = [
 def test_a_body_of_any_shape_gets_an_answer(client: Client, run: str, place: str) -> None:
     """No body makes the far side stumble: the answer is a right one or a 4xx."""
     method, service, path = place.split()
-    bodies = itertools.chain((json.dumps(one).encode() for one in NASTY), [b"", b"{", b"\xff", b"[" * 5000])
+    bodies = itertools.chain(
+        (json.dumps(one).encode() for one in NASTY), [b"", b"{", b"\xff", b"[" * 5000, DEEP]
+    )
     for body in bodies:
         call = {
             "history": lambda body=body: client.history(method, path, body),

@@ -20,6 +20,17 @@ if TYPE_CHECKING:
     from amllog.local import AzureOnThisMachine
 
 
+def path_of(azure: AzureOnThisMachine) -> str:
+    """The path of the faults, with its token."""
+    return azure.faults_url[len(azure.url) :]
+
+
+def head_of(azure: AzureOnThisMachine, method: str, path: str, *more: str) -> bytes:
+    """The head of a request with these lines."""
+    own = azure.url.partition("//")[2]
+    return "\r\n".join((f"{method} {path} HTTP/1.1", f"Host: {own}", *more, "", "")).encode()
+
+
 def raw(azure: AzureOnThisMachine, text: bytes) -> bytes:
     """Send bytes, read to the end of the connection."""
     port = int(azure.url.rpartition(":")[2])
@@ -45,18 +56,37 @@ def test_a_strange_host_is_refused(client: Client, host: str) -> None:
     assert client("GET", "/faults", Host=host).status == 403
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "localhost:1", "[::1]:80", "LOCALHOST"])
-def test_its_own_names_pass(client: Client, host: str) -> None:
-    """Loopback by any of its names."""
-    assert client("GET", "/faults", Host=host).status == 200
+@pytest.mark.parametrize("name", ["127.0.0.1", "localhost", "[::1]", "LOCALHOST"])
+def test_its_own_names_pass(azure: AzureOnThisMachine, client: Client, name: str) -> None:
+    """Loopback by any of its names, with this server's port and no other."""
+    port = azure.url.rpartition(":")[2]
+    assert client("GET", "/faults", Host=f"{name}:{port}").status == 200
+    assert client("GET", "/faults", Host=f"{name}:1").status == 403
+    assert client("GET", "/faults", Host=name).status == 403
 
 
 @pytest.mark.parametrize(
-    ("origin", "status"), [("http://evil.example", 403), ("null", 403), ("http://localhost:8888", 200)]
+    "headers",
+    [
+        {"Origin": "http://evil.example"},
+        {"Origin": "null"},
+        {"Origin": "http://localhost:8888"},
+        {"Sec_Fetch_Site": "cross-site"},
+        {"Sec_Fetch_Site": "same-site"},
+    ],
 )
-def test_a_page_of_another_origin_is_refused(client: Client, origin: str, status: int) -> None:
-    """A browser that sends a form from somewhere else is not answered."""
-    assert client("GET", "/faults", Origin=origin).status == status
+def test_a_web_page_is_rejected(client: Client, headers: dict[str, str]) -> None:
+    """A browser that sends a form from another page is rejected, whatever token it has."""
+    reply = client("PUT", "/faults", b"[]", Content_Type="text/plain", **headers)
+    assert reply.status == 403
+    assert [name for name in reply.headers if name.lower().startswith("access-control")] == []
+
+
+def test_a_host_given_twice(azure: AzureOnThisMachine) -> None:
+    """Two Host headers are rejected, though one of them is right."""
+    own = azure.url.partition("//")[2]
+    head = f"GET {path_of(azure)} HTTP/1.1\r\nHost: evil.example\r\nHost: {own}\r\nConnection: close\r\n\r\n"
+    assert b" 403 " in raw(azure, head.encode())
 
 
 def test_no_host_at_all(azure: AzureOnThisMachine) -> None:
@@ -78,15 +108,19 @@ def test_the_connection_is_kept(client: Client) -> None:
 )
 def test_lengths_that_lie(azure: AzureOnThisMachine, length: str, status: bytes) -> None:
     """A body that is announced wrongly is not waited for, nor read without end."""
-    head = f"POST /v2.1/track HTTP/1.1\r\nHost: localhost\r\nContent-Length: {length}\r\n\r\n[]"
-    assert status in raw(azure, head.encode())
+    path = f"{azure.ingestion_endpoint[len(azure.url) :]}/v2.1/track"
+    assert status in raw(azure, head_of(azure, "POST", path, f"Content-Length: {length}") + b"[]")
+
+
+@pytest.mark.parametrize("second", ["Content-Length: 3", "Transfer-Encoding: chunked"])
+def test_a_length_given_twice(azure: AzureOnThisMachine, second: str) -> None:
+    """Two lengths of one body are rejected: client and server might not agree where it ends."""
+    assert b" 400 " in raw(azure, head_of(azure, "PUT", path_of(azure), "Content-Length: 2", second) + b"[]")
 
 
 def test_chunks(azure: AzureOnThisMachine) -> None:
     """A body in chunks is read; chunks without an end or of a strange size are refused."""
-    head = (
-        b"PUT /faults HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
-    )
+    head = head_of(azure, "PUT", path_of(azure), "Connection: close", "Transfer-Encoding: chunked")
     assert b" 200 " in raw(azure, head + b"1;x=y\r\n[\r\n1\r\n]\r\n0\r\n\r\n")
     assert b" 400 " in raw(azure, head + b"5\r\n[")
     assert b" 400 " in raw(azure, head + b"zz\r\n[")
@@ -117,7 +151,7 @@ def test_a_bomb_of_many_members() -> None:
 def test_many_at_once(azure: AzureOnThisMachine) -> None:
     """A burst of connections is answered completely."""
     answers: list[bytes] = []
-    request = b"GET /faults HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+    request = head_of(azure, "GET", path_of(azure), "Connection: close")
     threads = [threading.Thread(target=lambda: answers.append(raw(azure, request))) for _ in range(100)]
     for thread in threads:
         thread.start()
@@ -135,7 +169,7 @@ def test_a_stop_breaks_off_kept_connections(azure: AzureOnThisMachine, client: C
 
 
 def test_requests_are_remembered(azure: AzureOnThisMachine, client: Client) -> None:
-    """Each request with its service, path and status."""
+    """Each request with its service, path and status; the path is without tokens."""
     client("POST", "/v2.1/track", [])
     client("GET", "/nothing")
     assert [(one.service, one.method, one.path, one.status) for one in azure.requests_log] == [
@@ -151,7 +185,8 @@ def test_other_methods(client: Client) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/history/%00", "/history/%ff", "/" + "x" * 60_000, "/%2e%2e/%2e%2e/etc/passwd"]
+    "path",
+    ["/history/%00", "/history/%ff", "/" + "x" * 60_000, "/%2e%2e/%2e%2e/etc/passwd", "/../../etc/passwd"],
 )
 def test_strange_paths(client: Client, path: str) -> None:
     """No path leads anywhere that is not a route."""
@@ -170,11 +205,11 @@ def test_a_mistake_of_ours_is_shown(capfd: pytest.CaptureFixture[str]) -> None:
     def mistaken(request: Request) -> Answer:
         raise KeyError("mistake")
 
-    side = Side(mistaken, Faults(), lambda path: "ingestion", lambda *served: None)
+    side = Side(lambda head: (head, mistaken), Faults(), lambda path: "ingestion", lambda *served: None)
     server = LoopbackServer(0, side)
     server.start()
     with socket.create_connection(("127.0.0.1", server.port), timeout=60) as connection:
-        connection.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        connection.sendall(f"GET / HTTP/1.1\r\nHost: localhost:{server.port}\r\n\r\n".encode())
         assert connection.recv(100) == b""
     server.stop()
     assert "KeyError: 'mistake'" in capfd.readouterr().err

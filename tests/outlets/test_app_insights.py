@@ -169,15 +169,15 @@ def test_odd_indexes(azure: AzureOnThisMachine, outlet: Any, index: object) -> N
 
 def test_redirects(azure: AzureOnThisMachine, outlet: Any, tmp_path: Any) -> None:
     """A redirect within the host is followed; one to a foreign host gets no data, nor does an endless one."""
-    azure.faults.put(Fault(status=307, headers={"Location": f"{azure.url}/v2/track"}, times=1))
+    azure.faults.put(Fault(status=307, headers={"Location": f"{azure.ingestion_endpoint}/v2/track"}, times=1))
     assert states(outlet.offer(lines(3), 10), 3) == ["delivered"] * 3
     with AzureOnThisMachine(tmp_path / "foreign") as foreign:
-        there = foreign.url.replace("127.0.0.1", "localhost")
+        there = foreign.ingestion_endpoint.replace("127.0.0.1", "localhost")
         azure.faults.put(Fault(status=308, headers={"Location": f"{there}/v2.1/track"}, times=1))
         answer = outlet.offer(lines(3), 10)
         assert states(answer, 3) == ["waiting"] * 3 and answer.pause_seconds > 0
         assert len(foreign.requests_log) == 0
-    azure.faults.put(Fault(status=307, headers={"Location": f"{azure.url}/v2.1/track"}))
+    azure.faults.put(Fault(status=307, headers={"Location": f"{azure.ingestion_endpoint}/v2.1/track"}))
     assert states(outlet.offer(lines(3), 10), 3) == ["waiting"] * 3
     assert len(azure.requests_log) < 12
 

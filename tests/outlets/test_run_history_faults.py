@@ -20,7 +20,7 @@ import amllog
 log = amllog.setup()
 fault = json.loads(sys.argv[1])
 if fault is not None:
-    address = os.environ["AZUREML_SERVICE_ENDPOINT"] + "/faults"
+    address = os.environ["FAULTS_URL"]
     data = json.dumps([{"service": "run_history", **fault}]).encode()
     urllib.request.urlopen(urllib.request.Request(address, data=data, method="PUT")).read()
 began = time.monotonic()
@@ -34,10 +34,15 @@ print("calls took", time.monotonic() - began, flush=True)
 
 @pytest.fixture
 def job(azure: AzureOnThisMachine) -> dict[str, str]:
-    """The environment of a step's job, without Application Insights."""
+    """The environment of a step's job, without Application Insights, which may change the faults."""
     found = azure.job_environment(run_id="run_1", step_name="train", parent_run_id="pipe_1")
     found = {name: value for name, value in found.items() if not name.startswith("APPLICATIONINSIGHTS")}
-    return {**found, "AMLLOG_GRACE_SECONDS": str(GRACE), "AMLLOG_DRIVER_LEVEL": "WARNING"}
+    return {
+        **found,
+        "FAULTS_URL": azure.faults_url,
+        "AMLLOG_GRACE_SECONDS": str(GRACE),
+        "AMLLOG_DRIVER_LEVEL": "WARNING",
+    }
 
 
 def step(child: Any, job: dict[str, str], fault: str = "null") -> None:

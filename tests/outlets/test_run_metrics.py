@@ -40,7 +40,7 @@ def call(method, run_id=None, **data):
 
 def faults(*some):
     data = json.dumps([{"service": "run_history", **one} for one in some]).encode()
-    address = os.environ["AZUREML_SERVICE_ENDPOINT"] + "/faults"
+    address = os.environ["FAULTS_URL"]
     urllib.request.urlopen(urllib.request.Request(address, data=data, method="PUT")).read()
 
 def offer(*lines, seconds=5.0):
@@ -54,8 +54,9 @@ def offer(*lines, seconds=5.0):
 
 @pytest.fixture
 def job(azure: AzureOnThisMachine) -> dict[str, str]:
-    """The environment of a step's job."""
-    return azure.job_environment(run_id="run_1", step_name="train", parent_run_id="pipe_1")
+    """The environment of a step's job, which may change the faults."""
+    found = azure.job_environment(run_id="run_1", step_name="train", parent_run_id="pipe_1")
+    return {**found, "FAULTS_URL": azure.faults_url}
 
 
 @pytest.fixture

@@ -236,9 +236,9 @@ def test_portal_strings(child: Any, arrived: Any, azure: AzureOnThisMachine) -> 
     """Connection strings as the portal gives them work: a trailing `;`, other case, spaces, an upper-case key."""
     key = "00000000-0000-0000-0000-0000000010CA"
     for number, string in enumerate((
-        f"InstrumentationKey={key};IngestionEndpoint={azure.url}/;",
-        f"instrumentationkey = {key} ; ingestionendpoint = {azure.url} ; ApplicationId=a=b=c ;",
-        f"INSTRUMENTATIONKEY={key.lower()};INGESTIONENDPOINT={azure.url};LiveEndpoint=https://x.invalid/",
+        f"InstrumentationKey={key};IngestionEndpoint={azure.ingestion_endpoint}/;",
+        f"instrumentationkey = {key} ; ingestionendpoint = {azure.ingestion_endpoint} ; ApplicationId=a=b=c ;",
+        f"INSTRUMENTATIONKEY={key.lower()};INGESTIONENDPOINT={azure.ingestion_endpoint};LiveEndpoint=https://x.invalid/",
     )):  # fmt: skip
         code = f"import amllog; amllog.setup(connection_string={string!r}).info('{number}')"
         assert child(code).returncode == 0
