@@ -28,9 +28,7 @@ _HEADERS = (
 )
 _OPTIONS = r"password|passwd|passphrase|passcode|pwd|pass|secret|token|(?:api|access|account|client|storage|shared|subscription)-?(?:key|secret)|credentials?"
 # Letters of both cases and a digit without separators: no word, no number, no hexadecimal digest.
-_RANDOM = (
-    r"(?=\\*[\"']?(?=[A-Za-z+/]{0,40}[0-9])(?=[a-z0-9+/]{0,40}[A-Z])(?=[A-Z0-9+/]{0,40}[a-z])[A-Za-z0-9+/=]{20})"
-)
+_RANDOM = r"(?=\\*[\"']?(?=[A-Za-z+/]{0,40}[0-9])(?=[a-z0-9+/]{0,40}[A-Z])(?=[A-Z0-9+/]{0,40}[a-z])[A-Za-z0-9+/=]{20})"
 
 _NAMED = re.compile(
     rf"""

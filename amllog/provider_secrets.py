@@ -34,7 +34,9 @@ _ADDRESSES = "|".join(pattern for _, _, pattern in ADDRESSES)
 _SIGNS = "|".join(f"(?<={first})(?:{rest})" for first, rest in FIXED_PART_SIGNS)
 # A search skips to the characters of the first set at the speed of C; ordinary text has few of them.
 _SEPARATORS = re.compile(f"[_.~$=:|!/-](?:{_separated()}|(?<=/)(?:{_ADDRESSES}))")
-_SIGN = re.compile(f"[_.~$=:|!/ABEFGIJLNQSVZ-](?:{_separated()}|(?<=[A-Z=-])(?:{_SIGNS})|(?<=/)(?:{_ADDRESSES}))")
+_SIGN = re.compile(
+    f"[_.~$=:|!/ABEFGIJLNQSVZ-](?:{_separated()}|(?<=[A-Z=-])(?:{_SIGNS})|(?<=/)(?:{_ADDRESSES}))"
+)
 _FIXED = tuple((part, re.compile(pattern)) for _, _, part, pattern in FIXED_PARTS)
 
 

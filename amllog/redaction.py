@@ -33,7 +33,6 @@ _SECRET_PAIRS = {
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 
 
-
 def _may_name_a_secret(lowered: str) -> bool:
     """Whether a text in lower case has a word without which no name of a secret is in it."""
     return (
@@ -50,7 +49,15 @@ def _may_name_a_secret(lowered: str) -> bool:
         or "login" in lowered
         or "curl " in lowered
         or "@" in lowered
-        or ("=" in lowered and ("sig=" in lowered or (("?" in lowered or "&" in lowered) and "code=" in lowered)))
+        or ("-" in lowered and "mysql" in lowered)
+        or (
+            "=" in lowered
+            and (
+                "_pat=" in lowered
+                or "sig=" in lowered
+                or (("?" in lowered or "&" in lowered) and "code=" in lowered)
+            )
+        )
         or ("%" in lowered and "sig%3d" in lowered)
     )
 
