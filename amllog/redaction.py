@@ -11,11 +11,9 @@ import re
 from collections.abc import Iterable, Mapping, Set
 from typing import Any
 
-from amllog import text
+from amllog import named_secrets, provider_secrets, text
+from amllog.provider_secrets import MASK
 
-MASK = "***"
-SHORT = 120  # characters: below every limit, so that nothing is cut
-MAX_CLEAN = 2_000
 SHORT = 120  # characters: below every limit, so that nothing is cut
 MAX_CLEAN = 2_000
 # What is left out before the place where a long text was cut: there, the half of a secret has no shape any more.
@@ -34,39 +32,34 @@ _SECRET_PAIRS = {
 }  # fmt: skip
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 
-# One alternation, each branch keeping what tells the reader which secret stood there. Sources: the shapes
-# of Azure's own credentials (SAS `sig=`, `AccountKey=`, `SharedAccessKey=`, JWT run tokens), HTTP
-# Authorization headers, URL user info, PEM blocks, and the prefixes of the usual hubs' tokens.
-_SHAPES = re.compile(
-    r"""
-      (?P<keep>
-          (?i:\bbearer\s+)(?=[A-Za-z0-9._~+/=-]{8})
-        | (?i:\bbasic\s+)(?=[A-Za-z0-9+/]{8})(?=[^\sa-z]*[a-z][^\sA-Z0-9]*[A-Z0-9])
-        | (?i:[?&;\s"']sig=|^sig=|%(?:3f|26)sig%3d)
-        | (?i:(?:(?:account|access|api|shared|private|storage|subscription|primary|secondary|signing
-               |encryption|instrumentation|client)[-_ ]?(?:access[-_ ]?)?(?:key|secret)
-             |password|passwd|passphrase|\bpwd|secret|token|authorization|credential)
-             \\*["']?\s*(?:=>|[=:])\s*(?:(?:bearer|basic|token|sharedkey(?:lite)?)\s+)?)
-        | ://(?=[^/\s:@]{16,}(?::[^/\s@]*)?@)
-        | ://[^/\s:@]*:(?=[^/\s@]+@)
-      )
-      (?P<value>\\+"[^"\n]*"|"(?:[^"\\\n]|\\.)*"?|\\+'[^'\n]*'|'(?:[^'\\\n]|\\.)*'?
-        |[^\s"'<>;,&(){}\[\]@]+(?=@)|[^\s"'<>;,&(){}\[\]]+)
-    | (?P<jwt>\beyJ[A-Za-z0-9_-]{6,1024}\.[A-Za-z0-9_-]{4,}(?:\.[A-Za-z0-9_-]*)?)
-    | (?P<pem>-----BEGIN\ [A-Z ]*PRIVATE\ KEY-----.*?(?:-----END\ [A-Z ]*PRIVATE\ KEY-----|\Z))
-    | (?P<hub>\b(?:gh[oprsu]_|github_pat_|hf_|xox[abeoprs]-|glpat-
-          |sk-(?=[A-Za-z0-9]{20}|(?=[a-z0-9_-]{0,99}[A-Z])[A-Za-z_-]{0,99}[0-9]))[A-Za-z0-9_-]{16,})
-    """,
-    re.VERBOSE | re.DOTALL,
-)
 
-_QUOTE = re.compile(r"""\\*["']""")
-
-# A text that has none of these cannot match above; looking for them first keeps ordinary lines cheap.
-_HINTS = (
-    "key", "secret", "pass", "pwd", "token", "credential", "authorization", "sig=", "sig%3d", "bearer ", "basic ",
-    "eyj", "hf_", "gh", "sk-", "xox", "glpat-", "@",
-)  # fmt: skip
+def _may_name_a_secret(lowered: str) -> bool:
+    """Whether a text in lower case has a word without which no name of a secret is in it."""
+    return (
+        "key" in lowered
+        or "pass" in lowered
+        or "token" in lowered
+        or "secret" in lowered
+        or "auth" in lowered
+        or "cred" in lowered
+        or "pwd" in lowered
+        or "cookie" in lowered
+        or "bearer " in lowered
+        or "basic " in lowered
+        or "login" in lowered
+        or "curl " in lowered
+        or "@" in lowered
+        or ("-" in lowered and "mysql" in lowered)
+        or (
+            "=" in lowered
+            and (
+                "_pat=" in lowered
+                or "sig=" in lowered
+                or (("?" in lowered or "&" in lowered) and "code=" in lowered)
+            )
+        )
+        or ("%" in lowered and "sig%3d" in lowered)
+    )
 
 
 class Redactor:
@@ -103,14 +96,12 @@ class Redactor:
         for value in self._known:
             if value in said:
                 said = said.replace(value, MASK)
-        lowered = said.lower()
-        for hint in _HINTS:
-            if hint in lowered:
-                return _SHAPES.sub(_replace, said)
-        return said
+        if _may_name_a_secret(said.lower()):
+            said = named_secrets.mask(said)
+        return provider_secrets.mask(said)
 
     def _mask_short(self, said: str) -> str:
-        if said.isalnum() and not self._known:  # no shape has letters and digits only
+        if said.isalnum() and len(said) < 16 and not self._known:  # a single word
             return said
         masked = self.mask(said)
         if masked == said:
@@ -186,7 +177,7 @@ class Redactor:
             return said
         for value in self._known:
             said = said.replace(value, MASK)
-        return _SHAPES.sub(_replace_in_name, said)
+        return provider_secrets.mask(named_secrets.mask_in_name(said))
 
     def _judge(self, key: str) -> bool:
         words = [word.lower() for word in _WORD.findall(key)]
@@ -220,23 +211,6 @@ def only_keys(value: object, separator: str, *, bare: bool = False) -> str:
             for n, (key, equals, _) in enumerate(parts)
         ]
     return text.cut(separator.join(shown), 200)
-
-
-def _replace(match: re.Match[str]) -> str:
-    keep, value = match.group("keep"), match.group("value")
-    if keep is None:
-        return MASK
-    quoted = _QUOTE.match(value)
-    quote = quoted.group() if quoted else ""
-    return f"{keep}{quote}{MASK}{quote}"
-
-
-def _replace_in_name(match: re.Match[str]) -> str:
-    """As `_replace`, but a word behind a colon belongs to the name: `f1 per token: macro`."""
-    keep = match.group("keep") or ""
-    if keep.rstrip().endswith(":") and not keep.startswith("://") and match.group("value").isalpha():
-        return match.group()
-    return _replace(match)
 
 
 _BY_SHAPE = Redactor()

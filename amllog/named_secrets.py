@@ -1,0 +1,133 @@
+"""Masks values that are secret because of the name, the header or the option that stands before them.
+
+In: a text. Out: the same text with `***` in place of each value; the name stays visible.
+"""
+
+from __future__ import annotations
+
+import re
+
+from amllog.provider_secrets import MASK
+
+# Names whose value is a secret, in lower case. `key` alone is not one: it needs one of the words before it.
+_QUALIFIED_KEY = (
+    r"(?:account|access|api|shared|private|storage|subscription|primary|secondary|signing|encryption"
+    r"|instrumentation|client|functions?|host|master|auth|service|app|consumer|admin|deploy|db|database)"
+    r"[-_ ]?(?:access[-_ ]?)?(?:key|secret)(?:[-_]?data)?"
+)
+_NAMES = (
+    rf"{_QUALIFIED_KEY}|passwords?|passwd|passphrase|passcode|(?<![a-z])pwd|(?<=[_'\"-])pass|secret|token"
+    r"|authorization|credentials?|creds|_auth|(?<=_)pat"
+)
+_QUOTE = r"(?:\\*[\"']|&(?:quot|apos|\#3[49]|\#x2[27]);|%2[27])"
+_EQUALS = r"\s*(?:=>|:=|={1,3}|:|%3[ad]|\\+u003[ad])\s*"
+_SCHEME = r"(?:(?:bearer|basic|token|sharedkey(?:lite)?|apikey|bot|ntlm|negotiate)\s+)?"
+_HEADERS = (
+    r"authorization|proxy-authorization|x-api-key|api-key|apikey|(?:set-)?cookie|ocp-apim-subscription-key"
+    r"|x-functions-key|x-[a-z-]{1,30}-(?:key|token)|password|passwd|token"
+)
+_OPTIONS = r"password|passwd|passphrase|passcode|pwd|pass|secret|token|(?:api|access|account|client|storage|shared|subscription)-?(?:key|secret)|credentials?"
+# Letters of both cases and a digit without separators: no word, no number, no hexadecimal digest.
+_RANDOM = r"(?=\\*[\"']?(?=[A-Za-z+/]{0,40}[0-9])(?=[a-z0-9+/]{0,40}[A-Z])(?=[A-Z0-9+/]{0,40}[a-z])[A-Za-z0-9+/=]{20})"
+
+_NAMED = re.compile(
+    rf"""
+      (?P<keep>
+          (?i:\bbearer\s+)(?=[A-Za-z0-9._~+/=-]{{8}})
+        | (?i:\bbasic\s+)(?=[A-Za-z0-9+/]{{8}})(?=[^\sa-z]*[a-z][^\sA-Z0-9]*[A-Z0-9])
+        | (?i:[?&;\s"']sig=|^sig=|%(?:3f|26)sig%3d|(?:[?&]|x-(?:amz|goog)-)signature=)
+        | (?i:[?&]code=)(?=[^\s&"']{{8}})(?![0-9]+(?![^\s&])|[a-z_]+(?![^\s&]))
+        | [?&]key=(?=[A-Za-z0-9_-]{{16}})
+        | (?i:(?:{_NAMES}){_QUOTE}?\]?(?::\s*(?:str|bytes|string)\s*)?{_EQUALS}{_SCHEME})
+        | (?i:<[\w:.-]{{0,40}}(?:{_OPTIONS})>)
+        | (?i:(?<![A-Za-z0-9])--?[\w-]{{0,30}}(?:{_OPTIONS})(?:["']\s*,\s*|\s+))(?=[^\s,-])(?!["']?[0-9.]+["']?(?![^\s,\]]))
+        | (?i:\(\s*b?["'](?:{_HEADERS})["']\s*,\s*)
+        | (?i:(?:{_OPTIONS}){_QUOTE}\s*,?\s*{_QUOTE}?value{_QUOTE}?\s*[:=]\s*)
+        | (?i:\blogin\s+\S{{1,64}}\s+password\s+)
+        | (?i:\b(?:login|sshpass|mysql\w{{0,9}}|mongo\w{{0,9}}|sqlcmd|bcp)\b[^\n|;]{{0,200}}?[\s"']-p["']?[,=]?\s*)(?=[^\s-])
+        | (?i:\bcurl\b[^\n|]{{0,200}}?[\s"'](?:-u|--user|--proxy-user)["']?[,=\s]\s*["']?)[^\s:"']{{0,64}}:
+        | (?i:\b(?:login|log_in|auth\w{{0,20}}|connect|configure|\w{{0,20}}(?:client|credential))\([^()\n]{{0,120}}?\bkey\s*=\s*)
+          (?=["'][^"']{{6}}|[A-Za-z_]*[0-9][^\s,)]{{5}})
+        | (?i:\bkey["']?\s*[=:]\s*){_RANDOM}
+        | (?i:\b(?:aws|secret)[\w.:-]{{0,24}}[\s=:'"]{{1,3}})(?=[A-Za-z0-9/+]{{0,39}}[0-9])(?=[A-Za-z0-9/+]{{40}}(?![A-Za-z0-9/+=]))
+        | (?i:\btoken\s+)(?=[a-z2-7]{{52}}(?![a-z0-9]))
+        | (?i:["']auth["']\s*:\s*)(?=["'][A-Za-z0-9+/=]{{8}})
+        | (?i:\bauth\s*=\s*)(?=\()
+        | ://(?=[^/\s:@]{{16,}}(?::[^/\s@]*)?@)
+        | ://[^/\s:@]*:(?=[^/\s@]+@)
+      )
+      (?P<value>
+          (?:[bBrRuUfF]{{1,2}}(?=\\*["']))?(?:[A-Za-z_][\w.]{{0,40}}\(b?(?=["']))?
+          (?:\\+"[^"\n]*"|"(?:[^"\\\n]|\\.)*"?|\\+'[^'\n]*'|'(?:[^'\\\n]|\\.)*'?)
+        | &(?:quot|apos|\#3[49]|\#x2[27]);[^&\n]*
+        | (?<==)\s*\{{(?:[^}}\n]|\}}\}})*\}}?
+        | \[[^\]\n]*\]?|\([^)\n]*\)?
+        | (?:[|>][+-]?\s*\n\s+)\S+
+        | (?<=://)[^\s/"'<>]+(?=@) | (?<=:)[^\s/"'<>]+(?=@)
+        | [^\s"'<>;,&(){{}}\[\]]+(?:[;,&(){{}}](?![\w.\ -]{{0,40}}[=:])[^\s"'<>;,&(){{}}\[\]]+)*
+      )
+    | (?P<pem>-{{4,5}}\ ?BEGIN\ [A-Z0-9 ]{{0,40}}PRIVATE\ KEY(?:\ BLOCK)?\ ?-{{4,5}}
+          .*?(?:-{{4,5}}\ ?END\ [A-Z0-9 ]{{0,40}}PRIVATE\ KEY(?:\ BLOCK)?\ ?-{{4,5}}|\Z))
+    | (?P<putty>PuTTY-User-Key-File-[0-9].*?(?:Private-MAC:\ ?\w*|\Z))
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+_COOKIES = re.compile(
+    r"""(?i:(?P<keep>\b(?:set-)?cookies?\\*["']?\s*[:=]\s*b?|<cookie\s))
+    (?P<value>\\*"[^"\n]+"?|\\*'[^'\n]+'?|\{[^}\n]*\}?|[^\s"'=]{1,200}=[^\n"'>]*)""",
+    re.VERBOSE,
+)
+_OPENING = re.compile(r"[bBrRuUfF]{0,2}\\*[\"']|[\[({]|&[a-z0-9#]+;")
+# Not a secret: a number under `token` is a count, `<pad>` is a token of a vocabulary, `str` is a type.
+_COUNT = re.compile(r"[\"']?(?:[0-9][0-9_.,e+-]*|[\[<][^\]>]{0,20}[\]>]|'?#{0,2}\w?'?)[\"']?")
+_STATE = re.compile(
+    r"(?:None|null|nil|[Tt]rue|[Ff]alse|str|bytes|string|int|Optional|required|missing|invalid|expired|failed"
+    r"|denied|\w{0,40}Credentials?|\*{3,})"
+)
+
+
+def mask(said: str) -> str:
+    """`said` with every value masked that stands behind a name of a secret."""
+    if "ookie" in said or "OOKIE" in said:
+        said = _COOKIES.sub(_replaced, said)
+    return _NAMED.sub(_replaced, said)
+
+
+def mask_in_name(said: str) -> str:
+    """As `mask`, but a word behind a colon belongs to the name: `f1 per token: macro`."""
+    return _NAMED.sub(_replaced_in_name, said)
+
+
+def _replaced(match: re.Match[str]) -> str:
+    keep, value = match.group("keep"), match.group("value")
+    if keep is None:
+        return MASK
+    if _is_harmless(keep.lower(), value, match):
+        return match.group()
+    opening = _OPENING.match(value)
+    start = opening.group() if opening else ""
+    end = {"[": "]", "(": ")", "{": "}"}.get(start, start.lstrip("bBrRuUfF"))
+    return f"{keep}{start}{MASK}{end}"
+
+
+def _is_harmless(keep: str, value: str, match: re.Match[str]) -> bool:
+    if keep.endswith("://") or (keep.startswith("://") and keep.endswith(":")):
+        return False
+    name = keep.rstrip(" \t=:>\"'")
+    if _STATE.fullmatch(value):
+        return True
+    if name.endswith("token"):
+        before = match.string[max(0, match.start() - 4) : match.start()]
+        return bool(_COUNT.fullmatch(value)) or (before == "per " and value.isalpha())
+    if name.endswith("pwd"):
+        return value.startswith("/") and match.group("keep").startswith("PWD=")
+    if name.endswith("key") and name.startswith(("primary", "secondary", "host", "master", "service", "app")):
+        return value.strip("\"'").isidentifier() and not any(one.isdigit() for one in value)
+    return name.endswith("pass") and value.strip("\"'").isalnum() and not any(one.isalpha() for one in value)
+
+
+def _replaced_in_name(match: re.Match[str]) -> str:
+    keep = match.group("keep") or ""
+    if keep.rstrip().endswith(":") and not keep.startswith("://") and match.group("value").isalpha():
+        return match.group()
+    return _replaced(match)
