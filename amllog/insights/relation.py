@@ -7,6 +7,7 @@ none have no row.
 
 from __future__ import annotations
 
+import glob
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -45,9 +46,14 @@ _BUCKETS = ((250, "<250ms"), (500, "250ms-500ms"), (1_000, "500ms-1sec"), (3_000
 _OUTER, _INNERMOST = "$[0]", "$[#-1]"
 
 
+def pattern(path: Path) -> str:
+    """The path as DuckDB takes it: without this, `[`, `*` and `?` in it would stand for other files."""
+    return glob.escape(str(path))
+
+
 def read(files: Iterable[Path], columns: Mapping[str, str]) -> str:
     """The lines of the files as DuckDB reads them; a line that is no envelope is a row of NULLs."""
-    names = ", ".join(literal(str(path)) for path in files)
+    names = ", ".join(literal(pattern(path)) for path in files)
     types = ", ".join(f"{quoted(name)}: {literal(kind)}" for name, kind in columns.items())
     return (
         f"read_json([{names}], format = 'newline_delimited', columns = {{{types}}}, ignore_errors = true, "
@@ -124,7 +130,7 @@ def _selected(files: Sequence[Path], columns: Mapping[str, str]) -> str:
 
 def _read_back(files: Iterable[Path]) -> str:
     """What `compaction` has written; JSON stands there as text, which every reader of Parquet knows."""
-    paths = ", ".join(literal(str(path)) for path in files)
+    paths = ", ".join(literal(pattern(path)) for path in files)
     back = ", ".join(f"CAST({name} AS JSON) AS {name}" for name in AS_JSON)
     back += f", nullif(parent_run_id, {literal(NO_RUN)}) AS parent_run_id"  # DuckDB before 2.0 takes it for a name
     types = "{'parent_run_id': 'VARCHAR'}"
