@@ -9,6 +9,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
+from amllog.acknowledgements import TRUNCATED
+
 if TYPE_CHECKING:
     from amllog.segment import Segment
 
@@ -99,17 +101,21 @@ def tally(
     sums = {name: OutletAccount(0, 0, unwritten) for name in wants}
     for segment in segments:  # once through: of many files, one is open at a time
         try:
-            accepted += segment.count()
-            for name, test in wants.items():
-                _add(sums[name], segment, name, test)
+            counts = [_add(sums[name], segment, name, test) for name, test in wants.items()]
+            # A truncated file has fewer lines than were accepted.
+            accepted += max(segment.count(), segment.lines_written(), *counts)
         except OSError as error:  # what it holds is not known now: said, and left out
             for outlet in sums.values():
                 outlet.trouble = f"{UNREADABLE}: {error.strerror or type(error).__name__}"
     return Account(accepted, sums, directory)
 
 
-def _add(outlet: OutletAccount, segment: Segment, name: str, wants: Wants) -> None:
+def _add(outlet: OutletAccount, segment: Segment, name: str, wants: Wants) -> int:
+    """Add what one segment has for an outlet; how many records that are."""
+    before = outlet.accepted
     progress = segment.progress(name)
     outlet.delivered += progress.delivered
-    outlet.refused = dict(Counter(outlet.refused) + progress.refused)
+    lost = Counter({TRUNCATED: segment.lost(name)})
+    outlet.refused = dict(Counter(outlet.refused) + progress.refused + lost)
     outlet.waiting += len(progress.again) + sum(map(wants, segment.rest(progress.to)))
+    return outlet.accepted - before

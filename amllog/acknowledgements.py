@@ -1,41 +1,100 @@
-"""What is noted beside a journal file: how far each outlet has settled its lines.
+"""The entries of a checkpoint: how far each outlet has processed a segment.
 
-In: the path of an `.ack` file. Out: a `Progress` per outlet. The format stands in docs/map.md.
+A checkpoint has one JSON line for each processed batch:
+`{"outlet": "app_insights", "to": 8192, "delivered": 100, "refused": {"400 …": 1}, "again": [4096]}`. All bytes
+before `to` are processed, except the lines that begin at the offsets in `again`. The counts of all lines are added up.
+`to` and `again` are those of the outlet's last line.
+
+Input is limited: a line with a number, a text or a list that amllog does not write is no valid entry.
 """
 
 from __future__ import annotations
 
 import json
 from collections import Counter
-from pathlib import Path
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from amllog import record
+
+TRUNCATED = "journal: another program has truncated or deleted the file"
+MAX_LINE_BYTES = 4 * 1024 * 1024
+MAX_NUMBER = 2**53
+MAX_TEXT = 1_000
+MAX_MEMBERS = 100_000
 
 
 class Progress:
-    """What one outlet has settled of one segment: all before `to`, but for the lines at the offsets in `again`."""
+    """How much of a segment one outlet has processed: all before `to`, except the lines at the offsets in `again`.
 
-    __slots__ = ("again", "delivered", "refused", "to")
+    `passed` is the number of lines before `to`, as far as this process has passed them itself.
+    """
+
+    __slots__ = ("again", "delivered", "passed", "refused", "to")
 
     def __init__(self) -> None:
         self.to = 0
         self.again: list[int] = []
         self.delivered = 0
         self.refused: Counter[str] = Counter()
+        self.passed = 0
 
 
-def read(path: Path) -> dict[str, Progress]:
-    """By outlet, what the file says; nothing where there is none."""
+class Entry(NamedTuple):
+    """One line of a checkpoint."""
+
+    outlet: str
+    to: int
+    delivered: int
+    refused: dict[str, int]
+    again: list[int]
+
+    @property
+    def line(self) -> bytes:
+        """The entry as it is written."""
+        members: dict[str, object] = {"outlet": self.outlet, "to": self.to, "delivered": self.delivered}
+        if self.refused:
+            members["refused"] = self.refused
+        if self.again:
+            members["again"] = self.again
+        return json.dumps(members).encode() + b"\n"
+
+
+def parse(line: bytes) -> Entry | None:
+    """The entry of a line; None if the line is torn or no valid entry."""
+    value = record.decode(line) if len(line) <= MAX_LINE_BYTES else None
+    if value is None:
+        return None
+    outlet, to, delivered = value.get("outlet"), value.get("to"), value.get("delivered")
+    refused, again = value.get("refused", {}), value.get("again", [])
+    valid = (
+        isinstance(outlet, str)
+        and len(outlet) <= MAX_TEXT
+        and _is_count(to)
+        and _is_count(delivered)
+        and isinstance(refused, dict)
+        and isinstance(again, list)
+        and max(len(refused), len(again)) <= MAX_MEMBERS
+        and all(len(reason) <= MAX_TEXT and _is_number(count) for reason, count in refused.items())
+        and all(_is_count(offset) and offset < to for offset in again)
+    )
+    return Entry(outlet, to, delivered, refused, again) if valid else None
+
+
+def _is_number(value: object) -> bool:
+    return type(value) is int and -MAX_NUMBER <= value <= MAX_NUMBER
+
+
+def _is_count(value: object) -> bool:
+    return type(value) is int and 0 <= value <= MAX_NUMBER
+
+
+def progress_of(entries: Iterable[Entry]) -> dict[str, Progress]:
+    """What entries add up to, for each outlet."""
     found: dict[str, Progress] = {}
-    try:
-        lines = path.read_bytes().splitlines()
-    except OSError:  # none yet
-        return found
-    for line in lines:
-        try:
-            entry = json.loads(line)
-            progress = found.setdefault(str(entry["outlet"]), Progress())
-            progress.to, progress.again = int(entry["to"]), [int(offset) for offset in entry.get("again", ())]
-            progress.delivered += int(entry["delivered"])
-            progress.refused.update(entry.get("refused", {}))
-        except (ValueError, KeyError, TypeError, AttributeError):
-            continue  # torn by a kill: that batch is offered again, with the same record ids
+    for entry in entries:
+        progress = found.setdefault(entry.outlet, Progress())
+        progress.to, progress.again = entry.to, entry.again
+        progress.delivered += entry.delivered
+        progress.refused.update(entry.refused)
     return found

@@ -17,8 +17,9 @@ from queue import Empty, SimpleQueue
 from amllog.account import UNREADABLE
 from amllog.deferral import Deferral
 from amllog.delivery import Outlet, Route
+from amllog.directory import leftovers
 from amllog.journal import Journal
-from amllog.segment import Segment, leftovers
+from amllog.segment import Segment
 
 LINGER_SECONDS = 0.5  # how long a record may lie in the journal before the courier looks
 LEFTOVERS_SECONDS = 30.0  # how often the courier looks for files of processes that are gone
@@ -225,7 +226,11 @@ class Courier:
 
     def _deliver_leftovers(self) -> None:
         """Send what processes that are gone left in the directory, as long as the outlets take it."""
-        for segment in leftovers(self.journal.directory, self._node, self.journal.outlets, self._settled):
+        found = leftovers(
+            self.journal.directory, self._node, self.journal.outlets, self._settled,
+            lambda text: self._notice(text, logging.WARNING),
+        )  # fmt: skip
+        for segment in found:
             self._claimed = segment
             before = self._delivered(segment)
             for route in self.routes:

@@ -70,6 +70,7 @@ class _Batch(NamedTuple):
     lines: list[bytes]
     offsets: list[int]
     to: int
+    passed: int  # lines before `to`, from where the outlet was
 
 
 class Route:
@@ -103,14 +104,16 @@ class Route:
                 settled = True
                 refused = Counter(verdict.reason for verdict in verdicts if verdict.state == "refused")
                 delivered = len(verdicts) - len(wait) - sum(refused.values())
-                segment.acknowledge(self.outlet.name, batch.to, delivered, refused, wait)
+                segment.acknowledge(self.outlet.name, batch.to, delivered, refused, wait, passed=batch.passed)
         self._note(settled, trouble, answer.pause_seconds)
         return settled and not again
 
     def behind(self, segment: Segment, target: int) -> bool:
         """Whether something before `target` is not settled."""
         progress = segment.progress(self.outlet.name)
-        return (progress.to < target or bool(progress.again)) and self.outlet.concerns(segment)
+        return (
+            segment.held and (progress.to < target or bool(progress.again)) and self.outlet.concerns(segment)
+        )
 
     def _offer(self, lines: Sequence[bytes], seconds: float) -> Answer:
         try:
@@ -132,7 +135,7 @@ class Route:
         outlet, parts, skipped = self.outlet, list[tuple[Segment, _Batch]](), False
         records, size = outlet.max_records, outlet.max_bytes
         for segment in segments:
-            if not outlet.concerns(segment):
+            if not segment.held or not outlet.concerns(segment):
                 continue
             again = segment.progress(outlet.name).again
             if parts and (len(again) >= records or size <= 0):
@@ -144,27 +147,29 @@ class Route:
                 parts.append((segment, batch))
                 records, size = records - len(batch.lines), size - sum(map(len, batch.lines))
             else:
-                segment.acknowledge(outlet.name, batch.to, 0, Counter(), again)
+                segment.acknowledge(outlet.name, batch.to, 0, Counter(), [], passed=batch.passed)
                 skipped = True
         return parts, skipped
 
     def _batch(self, segment: Segment, max_records: int, max_bytes: int) -> _Batch | None:
         """Lines to offer: those that wait from before, then new ones; None if there are none of either."""
         outlet, progress = self.outlet, segment.progress(self.outlet.name)
-        lines, offsets, position, size = [], [], progress.to, 0
+        lines, offsets, position, size, passed = [], [], progress.to, 0, 0
         for offset in progress.again:
             line = segment.line(offset)
-            if line:
+            if is_whole(line):  # else the checkpoint is wrong, or the file was truncated
                 lines.append(line)
                 offsets.append(offset)
         for line in segment.lines(progress.to, max_bytes):
-            if len(lines) >= max_records or size + len(line) > max_bytes:
+            whole = is_whole(line)
+            if whole and (len(lines) >= max_records or size + len(line) > max_bytes):
                 break
-            if outlet.wants(line) and is_whole(line):
+            if whole and outlet.wants(line):
                 lines.append(line)
                 offsets.append(position)
                 size += len(line)
             position += len(line)
-        if not lines and position == progress.to:
+            passed += line.endswith(b"}\n")
+        if not lines and position == progress.to and not progress.again:
             return None
-        return _Batch(lines, offsets, position)
+        return _Batch(lines, offsets, position, passed)

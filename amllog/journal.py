@@ -1,155 +1,224 @@
-"""What was accepted: append-only files, one line per record.
+"""The write-ahead log of this process: append-only files, one line per record.
 
 In: lines, appended with one `write` each, so that a killed process loses none that its calls returned from.
-Out: True for a line that the operating system has; files within a bound of bytes. The format stands in docs/map.md.
+Out: True for a line that the operating system has; files within a limit of bytes. The format is in docs/map.md.
+
+Before each write, one `fstat` shows that the descriptor still stands for the segment and that nobody has truncated the
+file. Otherwise the record goes to a new segment.
 """
 
 from __future__ import annotations
 
-import contextlib
 import errno
-import hashlib
 import os
-import secrets
-import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from amllog.directory import Known, claim, journal_files, new_segment, own_bytes
+from amllog.lock import file_node
 from amllog.record import MAX_AGE_SECONDS, is_last_word, is_run_metric, key_of
-from amllog.segment import Segment, claim, file_node, journal_files, lock
+from amllog.segment import Segment
 
 SEGMENT_BYTES = 64 * 1024 * 1024
 PARTS = 8
-TRIES = 100  # at a new file that nobody else has taken before it is locked
 RESERVE_BYTES = 1024 * 1024  # of a full journal, at most a sixteenth: for exceptions and how the step ended
-_CREATE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | getattr(os, "O_BINARY", 0)
+_FULL = "journal is full (journal_max_bytes)"
+_REPLACED = (
+    "another part of this process has closed or reused the descriptor of the journal file:"
+    " a new journal file was started, and no record is lost"
+)
+_TRUNCATED = (
+    "another program has truncated the journal file {}: a new one was started, and lost records are counted"
+)
 
 
 class Journal:
     """The files of this process: one that grows, and those before it that may still be read from."""
 
-    def __init__(self, directory: Path, *, max_bytes: int, node: str, outlets: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        max_bytes: int,
+        node: str,
+        outlets: Sequence[str] = (),
+        notice: Callable[[str], object] = lambda text: None,
+    ) -> None:
+        """`notice` gets one sentence when the journal has to go on in a new file."""
         self.directory = directory
-        self.outlets = tuple(outlets)
         self.segments: list[Segment] = []
         self.unwritten: Counter[str] = Counter()  # what could not be written, by reason
+        self._outlets = tuple(outlets)
+        self._notice = notice
         self._max_bytes = max_bytes
         self._reserve = min(RESERVE_BYTES, max_bytes // (2 * PARTS))
         self._bound = max_bytes - self._reserve
         self._lock = threading.RLock()  # re-entrant: a signal handler may log in the middle of making room
         self._look_again = 0.0
-        self._room = self._size = 0
-        self._torn = False
+        self._room = 0
+        self._closed = False
         self._former: tuple[bytes, Segment] | None = None  # the key of before, and the file of its lines
         self._node = file_node(node)
-        self._fd = -1
+        self._known: Known = {}
         self._open()
+
+    @property
+    def outlets(self) -> tuple[str, ...]:
+        """The outlets whose progress decides when a file may be deleted."""
+        return self._outlets
+
+    @outlets.setter
+    def outlets(self, names: Sequence[str]) -> None:
+        self._outlets = tuple(names)
+        if self._outlets:
+            for segment in self.segments:
+                segment.open_checkpoint()
 
     def append(self, line: bytes) -> bool:
         """Keep a line; True means that the operating system has it. False: counted in `unwritten`."""
+        segment, former = self._segment, self._former
+        if former is not None and key_of(line) == former[0]:
+            segment = former[1]  # it was on its way in another thread
         try:
-            if self._size + len(line) > self._room and not self._make_room(line):
-                self.unwritten["journal is full (journal_max_bytes)"] += 1
-                return False
-            fd, former = self._fd, self._former
-            if former is not None and key_of(line) == former[0]:
-                fd = former[1].fd  # it was on its way in another thread
-            if self._torn:
+            try:
+                found = os.fstat(segment.fd)
+                size = found.st_size
+                intact = segment.is_file_of(found) and size >= segment.known_bytes
+            except OSError:
+                intact = False
+            if not intact:
+                segment = self._intact(segment)
+                size = segment.size
+            if size + len(line) > self._room and segment is self._segment:
+                if not self._make_room(line, size):
+                    self.unwritten[_FULL] += 1
+                    return False
+                segment = self._segment
+            if segment.torn:
                 line = b"\n" + line
-            written = os.write(fd, line)
+            written = os.write(segment.fd, line)
         except OSError as error:
             self.unwritten[f"journal: {errno.errorcode.get(error.errno or 0, 'OSError')}"] += 1
             return False
-        self._size += written
         if written < len(line):  # the disk took only a part: end that line before the next one
-            self._torn = True
+            segment.torn = True
             self.unwritten["journal: ENOSPC"] += 1
             return False
-        self._torn = False
+        segment.torn = False
+        segment.known_bytes = size + written
+        next(segment.written)
         return True
 
     def turn(self, former: str = "") -> None:
         """Begin a new file, for records to another key than `former`: a file has one."""
         with self._lock:
-            if self._size:
+            if self._segment.size:
                 # Before other threads see the new file.
-                self._former = (former.encode(), self.segments[-1]) if former else None
+                self._former = (former.encode(), self._segment) if former else None
                 self._open()
 
     def tidy(self) -> None:
-        """Let go of own segments that every outlet has settled, so that a long life does not fill the disk."""
-        if len(self.segments) > 1 and directory_bytes(self.directory) > self._max_bytes // 2:
+        """Delete own segments that every outlet has processed, so that a long life does not fill the disk."""
+        if len(self.segments) > 1 and own_bytes(self.directory, self._known) > self._max_bytes // 2:
             for segment in self.segments[:-1]:
-                if segment.size and is_done_with(segment, self.outlets):
+                if segment.size and is_done_with(segment, self._outlets):
                     segment.remove()
 
     def close(self) -> None:
-        """Let go of all files; what waits in them is a leftover for the next process."""
-        # A thread that still logs must not write into a file that others open under this number.
-        self._fd, self._former = -1, None
+        """Close all files; what waits in them is an orphan for the next process."""
+        self._closed, self._former = True, None
         for segment in self.segments:
             segment.close()
 
     def _open(self) -> None:
-        self.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-        path, self._fd = _new_file(self.directory, self._node)
-        self.segments.append(Segment(path, self._fd))
-        self._size, self._torn = 0, False
-        # A part of the bound at most: only files that are not written to any more can make room.
+        segment = new_segment(self.directory, self._node)
+        if self._outlets:
+            segment.open_checkpoint()
+        # A part of the limit at most: only files that are not written to any more can make room.
         self._room = min(
-            SEGMENT_BYTES, self._max_bytes // PARTS, self._bound - directory_bytes(self.directory)
+            SEGMENT_BYTES, self._max_bytes // PARTS, self._bound - own_bytes(self.directory, self._known)
         )
+        self._segment = segment
+        self.segments.append(segment)
 
-    def _make_room(self, line: bytes) -> bool:
-        """A new segment, after removing the oldest settled files if the directory is at its bound.
+    def _intact(self, segment: Segment) -> Segment:
+        """The segment to write to, where a descriptor is not what it was, or a file is shorter than it was."""
+        with self._lock:
+            if self._closed:
+                raise OSError(errno.EBADF, "the journal is closed")
+            if segment is not self._segment:
+                return self._segment  # another thread was first; or a former one, whose key waits no longer
+            known = segment.known_bytes  # before the size: other threads write meanwhile
+            try:
+                found = os.fstat(segment.fd)
+                replaced = not segment.is_file_of(found)
+                if not replaced and found.st_size >= known:
+                    return segment
+            except OSError:
+                replaced = True
+            self._open()
+            self._notice(_REPLACED if replaced else _TRUNCATED.format(segment.path))
+            return self._segment
+
+    def _make_room(self, line: bytes, size: int) -> bool:
+        """A new segment, after deleting the oldest processed files if the directory is at its limit.
 
         Raises OSError if there can be none.
         """
         wanted = len(line)
         with self._lock:
-            if self._size + wanted <= self._room:
+            if self._segment.size + wanted <= self._room:
                 return True  # another thread made it
             began = time.monotonic()
             if began < self._look_again:
-                return self._dig(line)
-            used = directory_bytes(self.directory)
+                return self._dig(line, size)
+            used = own_bytes(self.directory, self._known)
             if used + wanted > self._bound:
                 used -= self._remove_settled(used + wanted - self._bound)
             if used + wanted > self._bound:
                 # With thousands of files a look takes its time, and it is the caller's.
                 self._look_again = time.monotonic() + max(1.0, 50 * (time.monotonic() - began))
-                return self._dig(line)
-            if self._size:
-                self._open()
+                return self._dig(line, size)
+            if size:
+                self._open_or_stay(wanted)
             self._room = max(self._room, wanted)
             return True
+
+    def _open_or_stay(self, wanted: int) -> None:
+        """Begin a new file; where that is not possible any more, go on with the present one."""
+        try:
+            self._open()
+        except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            self._room = self._segment.size + max(wanted, self._max_bytes // PARTS)
 
     def expect_room(self) -> None:
         """Look again with the next record: something was just delivered."""
         self._look_again = 0.0
 
-    def _dig(self, line: bytes) -> bool:
+    def _dig(self, line: bytes, size: int) -> bool:
         """Take from the reserve of a full journal, if it is for such a line."""
         if not is_last_word(line) or len(line) > self._reserve:
             return False
         self._reserve -= len(line)
-        self._room = self._size + len(line)
+        self._room = size + len(line)
         return True
 
     def _remove_settled(self, excess: int) -> int:
-        """Remove the oldest files that nobody wants any more, until `excess` bytes are free; how many are."""
+        """Delete the oldest files that nobody wants any more, until `excess` bytes are free; how many are."""
         own = {segment.path: segment for segment in self.segments}
         freed = 0
         for path in journal_files(self.directory):
             if freed >= excess:
                 break
             segment = own.get(path) or claim(path, self._node)
-            if segment is None or segment is self.segments[-1]:
+            if segment is None or segment is self._segment:
                 continue
-            if is_done_with(segment, self.outlets):
+            if segment.size and is_done_with(segment, self._outlets):
                 freed += segment.size
                 segment.remove()
             elif path not in own:
@@ -171,48 +240,4 @@ def is_done_with(segment: Segment, outlets: Sequence[str]) -> bool:
     metrics = segment.rest(sent.get("run_metrics", segment.size))
     if keys - {None, b""} or any(map(is_run_metric, metrics)):
         return False
-    return b"" not in keys or time.time() - segment.path.stat().st_mtime > MAX_AGE_SECONDS
-
-
-def spare_directory() -> Path:
-    """Where the journal goes when the directory meant for it cannot be written: one per user and folder.
-
-    Raises OSError if there is none that is the user's own.
-    """
-    here = hashlib.sha256(os.getcwd().encode("utf-8", "surrogateescape")).hexdigest()[:12]
-    user = getattr(os, "getuid", lambda: 0)()
-    path = Path(tempfile.gettempdir(), f"amllog-{user}", here)
-    path.parent.mkdir(exist_ok=True, mode=0o700)  # before it: as a parent it would have the umask's mode
-    path.mkdir(exist_ok=True, mode=0o700)
-    if hasattr(os, "getuid") and path.parent.stat().st_uid != user:
-        raise PermissionError(errno.EPERM, "it belongs to another user")
-    return path
-
-
-def _new_file(directory: Path, node: str) -> tuple[Path, int]:
-    """A new segment, open and locked: between the two, others may take it for one whose writer is gone."""
-    for _ in range(TRIES):
-        path = directory / name_for(node)
-        fd = os.open(path, _CREATE, 0o600)
-        if lock(fd) and path.exists():  # nobody looks into it now, and nobody has removed it
-            return path, fd
-        os.close(fd)
-        with contextlib.suppress(OSError):
-            path.unlink()
-    raise OSError(errno.EAGAIN, "others hold the lock of every new file", str(directory))
-
-
-def name_for(node: str) -> str:
-    """A new segment's file name: sorts by time, tells node and process."""
-    stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime())
-    return f"{stamp}-{node}-{os.getpid()}-{secrets.token_hex(3)}.jsonl"
-
-
-def directory_bytes(directory: Path) -> int:
-    """Bytes of the journal files in `directory`."""
-    total = 0
-    with contextlib.suppress(OSError), os.scandir(directory) as entries:
-        for entry in entries:
-            with contextlib.suppress(OSError):  # removed meanwhile: takes no room
-                total += entry.stat().st_size if entry.is_file(follow_symlinks=False) else 0
-    return total
+    return b"" not in keys or time.time() - segment.modified > MAX_AGE_SECONDS

@@ -7,17 +7,16 @@ are sent with the present time, if that is asked for.
 from __future__ import annotations
 
 import itertools
-import json
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 from amllog import record
 from amllog.delivery import Outlet, Route
+from amllog.directory import claim, journal_files, leftovers
 from amllog.outlets.ingestion import TOO_OLD
-from amllog.segment import Segment, claim, journal_files, leftovers
+from amllog.segment import Segment
 
 OFFER_SECONDS = 10.0
 TRIES = 4  # of an outlet that fails, before the rest is left to wait
@@ -35,14 +34,14 @@ class Delivery:
         self._names = [outlet.name for outlet in outlets]
         self._deadline = time.monotonic() + seconds
         self._settled: set[str] = set()
-        self._unnoted = ""
+        self._reports: list[str] = []  # of files that cannot be sent, or not be noted
 
     def deliver(self, tell: Callable[[str], None]) -> None:
         """Offer everything that waits, again where an outlet fails; `tell` hears what the trouble is."""
         told: set[str] = set()
         while self._pass() or self._pauses():
             troubles = [f"{route.outlet.name}: {route.trouble}" for route in self._routes if route.trouble]
-            for trouble in [*troubles, *filter(None, [self._unnoted])]:
+            for trouble in [*troubles, *self._reports]:
                 if trouble not in told:
                     told.add(trouble)
                     tell(trouble)
@@ -74,7 +73,7 @@ class Delivery:
     def _pass(self) -> bool:
         """Once through all leftovers; True if anything was settled."""
         settled = False
-        found = leftovers(self._directory, self._node, self._names, self._settled)
+        found = leftovers(self._directory, self._node, self._names, self._settled, self._reports.append)
         while together := list(itertools.islice(found, TOGETHER)):
             try:
                 for route in self._routes:
@@ -85,7 +84,7 @@ class Delivery:
                     segment.close()
                     if segment.unnoted:  # what was sent of it is known here alone, and sent no second time
                         self._settled.add(segment.path.name)
-                        self._unnoted = (
+                        self._reports.append(
                             f"what was sent cannot be noted ({segment.unnoted}), and may come twice"
                         )
         return settled
@@ -126,14 +125,14 @@ def refused_for_age(segment: Segment, outlet: Outlet) -> list[bytes]:
     """
     lines: list[bytes] = []
     resent, start, again = 0, 0, list[int]()
-    for entry in _acknowledged(segment, outlet.name):
-        count = int(entry.get("refused", {}).get(TOO_OLD, 0))
+    for entry in segment.entries(outlet.name):
+        count = entry.refused.get(TOO_OLD, 0)
         if count > 0:
-            offered = [segment.line(offset) for offset in again]
-            offered += [line for line in _between(segment, start, int(entry["to"])) if outlet.wants(line)]
+            offered = [line for line in map(segment.line, again) if record.is_whole(line)]
+            offered += [line for line in _between(segment, start, entry.to) if outlet.wants(line)]
             lines += sorted(offered, key=record.time_of)[:count]
         resent -= min(0, count)
-        start, again = int(entry["to"]), [int(offset) for offset in entry.get("again", ())]
+        start, again = entry.to, entry.again
     return lines[resent:]
 
 
@@ -153,18 +152,7 @@ def _between(segment: Segment, start: int, end: int) -> list[bytes]:
     for line in segment.rest(start):
         if start >= end:
             break
-        found.append(line)
+        if record.is_whole(line):
+            found.append(line)
         start += len(line)
     return found
-
-
-def _acknowledged(segment: Segment, outlet: str) -> list[dict[str, Any]]:
-    entries = []
-    for line in segment.path.with_suffix(".ack").read_bytes().splitlines():
-        try:
-            entry = json.loads(line)
-            if entry["outlet"] == outlet and isinstance(entry["to"], int):
-                entries.append(entry)
-        except (ValueError, KeyError, TypeError):
-            continue  # torn: the segment reads them the same way
-    return entries

@@ -17,7 +17,8 @@ from amllog import account
 from amllog.account import Account
 from amllog.courier import Courier
 from amllog.delivery import Outlet
-from amllog.journal import Journal, spare_directory
+from amllog.directory import spare_directory
+from amllog.journal import Journal
 from amllog.whereabouts import is_worker
 
 Notice = Callable[[str, int], None]
@@ -148,7 +149,10 @@ class Post:
         try:
             directory = find()
             names = [outlet.name for outlet in self.outlets]
-            return Journal(directory, max_bytes=self._max_bytes, node=self._node, outlets=names)
+            return Journal(
+                directory, max_bytes=self._max_bytes, node=self._node, outlets=names,
+                notice=lambda text: self._notice(text, logging.WARNING),
+            )  # fmt: skip
         except OSError as error:
             where = error.filename or "a temporary directory"
             self._notice(f"no journal in {where}: {error.strerror or error}", logging.WARNING)

@@ -1,59 +1,84 @@
-"""One journal file as its readers see it: lines from any position, acknowledgements, its lock.
+"""One journal segment as its readers see it: lines from any position, its checkpoint, its lock.
 
-In: a path. Out: whole lines, how far each outlet has settled them, and whether the writer is gone. The format stands
-in docs/map.md.
+In: a path and an open file. Out: whole lines, and how far each outlet has processed them.
+The format is in docs/map.md. Each read checks that the descriptor still stands for the same file.
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
+import itertools
 import os
-import re
-import stat
+import threading
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from amllog import acknowledgements
-from amllog.acknowledgements import Progress
+from amllog import own_files
+from amllog.acknowledgements import TRUNCATED, Entry, Progress, progress_of
+from amllog.checkpoint import Checkpoint
+from amllog.lock import lock
 from amllog.record import key_of
 
-try:
-    import fcntl
-except ImportError:  # Windows has none: there, a leftover is told by its process alone
-    fcntl = None  # type: ignore[assignment]  # the module or None
-
+MAX_LINE_BYTES = 1024 * 1024  # of one line; the journal writes at most 64 KiB
 _CHUNK_BYTES = 2 * 1024 * 1024
-_LINE_BYTES = 64 * 1024  # the most that a line has
-_NAME = re.compile(r"^\d{8}T\d{6}-(?P<node>.*)-(?P<pid>\d+)-[0-9a-f]{4,8}\.jsonl$")
+_LINE_BYTES = 64 * 1024
 
 
 class Segment:
-    """One journal file as its readers see it; whoever holds its lock may acknowledge."""
+    """One journal segment as its readers see it; only the holder of its lock writes its checkpoint."""
 
     def __init__(self, path: Path, fd: int) -> None:
         self.path = path
+        self.device, self.inode = own_files.identity_of(fd)
+        self.held = True  # whether this process has the lock, where it had it at first
+        self.torn = False  # whether the last write took only a part of its line
+        self.known_bytes = 0  # the file has at least so many, by what this process has written
+        self.written = itertools.count()  # lines written by this process; `next` is one step for all threads
+        self._written_reads = 0
         self._fd = fd
-        self._acks = path.with_suffix(".ack")
-        self._ack_fd: int | None = None
-        self._progress = acknowledgements.read(self._acks)
+        self._vanished = False  # the descriptor was replaced, and the path no longer stands for the file
+        self._reattaching = threading.Lock()
+        self._checkpoint = Checkpoint(path)
+        self._progress = progress_of(self._checkpoint.entries())
         self._counted = (0, 0)  # lines in the first so many bytes
-        self.unnoted = ""  # why an acknowledgement could not be written, if one could not
         self._keyless = 0  # bytes without any instrumentation key
         self._key = b""
+        self._fit_progress(self.size)
 
     @property
     def fd(self) -> int:
-        """The file's descriptor; -1 once it is removed or closed."""
+        """The file's descriptor; -1 once it is deleted or closed."""
         return self._fd
 
     @property
+    def fault(self) -> str:
+        """Why nothing of the segment can be sent, or an empty text."""
+        return self._checkpoint.unreadable
+
+    @property
+    def unnoted(self) -> str:
+        """Why an entry of the checkpoint could be written nowhere, or an empty text."""
+        return self._checkpoint.unwritable
+
+    @property
+    def invalid_entries(self) -> int:
+        """How many lines of the checkpoint are no valid entries; their batches are sent again."""
+        return self._checkpoint.invalid
+
+    @property
     def size(self) -> int:
-        """Bytes in the file now; 0 once it is removed or closed, also by others."""
+        """Bytes in the file now; 0 once it is deleted or closed, also by others."""
         with contextlib.suppress(OSError):
-            return os.fstat(self._fd).st_size if self._fd >= 0 else 0
+            return os.fstat(self._fd).st_size if self._is_attached() else 0
         return 0
+
+    @property
+    def modified(self) -> float:
+        """When the file was last written to, in seconds since the epoch; 0.0 once it is deleted or closed."""
+        with contextlib.suppress(OSError):
+            return os.fstat(self._fd).st_mtime if self._is_attached() else 0.0
+        return 0.0
 
     def progress(self, outlet: str) -> Progress:
         """How far `outlet` is."""
@@ -65,12 +90,17 @@ class Segment:
         return not any(p.again or self.lines(p.to, _LINE_BYTES) for p in progresses)
 
     def lines(self, start: int, max_bytes: int = _CHUNK_BYTES) -> list[bytes]:
-        """Whole lines from `start` on, newline included, about `max_bytes` of them; [] at the end."""
+        """Whole lines from `start` on, newline included, about `max_bytes` of them; [] at the end.
+
+        A line of more than `MAX_LINE_BYTES` is not ours. It comes in parts without a newline, which no outlet takes.
+        """
         data = self._read(max_bytes, start)
         while data and b"\n" not in data:
-            more = self._read(max(max_bytes, len(data)), start + len(data))
+            if len(data) >= MAX_LINE_BYTES:
+                return [data]
+            more = self._read(min(MAX_LINE_BYTES, max(max_bytes, len(data))), start + len(data))
             if not more:
-                return []  # torn, or half written: no line yet
+                return []  # torn, or written in part: no line yet
             data += more
         return data[: data.rfind(b"\n") + 1].splitlines(keepends=True)
 
@@ -102,148 +132,132 @@ class Segment:
     def count(self) -> int:
         """How many lines the file has; remembers what it has counted."""
         lines, end = self._counted
+        if self._fd >= 0 and self.size < end:  # truncated: what is left is counted anew
+            lines, end = 0, 0
         while True:
             data = self._read(_CHUNK_BYTES, end)
             whole = data.rfind(b"\n") + 1
+            if not whole and len(data) >= MAX_LINE_BYTES:
+                whole = len(data)  # a part of a line that is not ours
             if not whole:
                 return lines
             lines, end = lines + data.count(b"}\n", 0, whole), end + whole  # a torn line was not accepted
             self._counted = lines, end
 
+    def lost(self, outlet: str) -> int:
+        """How many lines this process wrote that are gone from the file before `outlet` has processed them."""
+        truncated = self._fd >= 0 and self.size < self.known_bytes
+        if not truncated and not self._vanished:
+            return 0
+        return max(0, self.lines_written() - max(self.progress(outlet).passed, self.count()))
+
+    def lines_written(self) -> int:
+        """How many lines this process has appended."""
+        with self._reattaching:
+            found = next(self.written) - self._written_reads
+            self._written_reads += 1
+        return found
+
     def acknowledge(
-        self, outlet: str, to: int, delivered: int, refused: Counter[str], again: Sequence[int]
+        self,
+        outlet: str,
+        to: int,
+        delivered: int,
+        refused: Counter[str],
+        again: Sequence[int],
+        *,
+        passed: int = 0,
     ) -> None:
-        """Write down a batch's verdicts. A kill before this line sends the batch again, with the same ids."""
-        entry = {"outlet": outlet, "to": to, "delivered": delivered}
-        if refused:
-            entry["refused"] = dict(refused)
-        if again:
-            entry["again"] = list(again)
-        said = json.dumps(entry).encode() + b"\n"
-        try:
-            fd = self._ack_fd
-            if fd is None:
-                fd = self._ack_fd = os.open(self._acks, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
-                size = os.fstat(fd).st_size
-                if size and _pread(fd, 1, size - 1) != b"\n":  # a kill has torn its last line
-                    os.write(fd, b"\n")
-            os.write(fd, said)
-        except OSError as error:  # no folder, a full disk: known here, and sent again by the next
-            self.unnoted = error.strerror or type(error).__name__
+        """Write down a batch's verdicts; `passed` is the number of lines between the former `to` and this one.
+
+        A kill before this line sends the batch again, with the same record ids.
+        """
+        self._checkpoint.append(Entry(outlet, to, delivered, dict(refused), list(again)))
         # Only now, and `to` last: who waits for it ends the process then, or removes the file.
         progress = self.progress(outlet)
         progress.delivered += delivered
         progress.refused += refused
         progress.again = list(again)
+        progress.passed += passed
         progress.to = to
+
+    def entries(self, outlet: str) -> list[Entry]:
+        """The checkpoint's entries of one outlet, the oldest first."""
+        return [entry for entry in self._checkpoint.entries() if entry.outlet == outlet]
+
+    def open_checkpoint(self) -> None:
+        """Open the checkpoint for entries now: later its directory may be renamed, or the user changed."""
+        self._checkpoint.open()
+
+    def is_file_of(self, found: os.stat_result) -> bool:
+        """Whether the `fstat` of a descriptor is that of this segment's file."""
+        return found.st_ino == self.inode and found.st_dev == self.device
+
+    def is_in_place(self) -> bool:
+        """Whether the path still stands for this file."""
+        try:
+            return self.is_file_of(os.stat(self.path, follow_symlinks=False))
+        except OSError:
+            return False
 
     def remove(self) -> None:
         """Delete the file; what it held and what was settled of it stays known."""
         self.count()
-        for file in (self.path, self._acks):
-            with contextlib.suppress(OSError):
-                file.unlink()
+        own_files.delete_same(self.path, (self.device, self.inode))
+        self._checkpoint.delete()
         self.close()
 
     def close(self) -> None:
-        """Let go of the file and its lock."""
-        fds = self._fd, self._ack_fd
-        self._fd, self._ack_fd = -1, None  # first: others may open files under these numbers
-        for fd in fds:
-            if fd is not None and fd >= 0:
-                with contextlib.suppress(OSError):
-                    os.close(fd)
+        """Close the file, which releases its lock."""
+        fd, self._fd = self._fd, -1  # first: others may open files under this number
+        own_files.close_same(fd, (self.device, self.inode))
+        self._checkpoint.close()
 
     def _read(self, count: int, start: int) -> bytes:
         """Bytes from `start` on; none at the end, and none once the file is closed, also by another thread."""
-        fd = self._fd
         try:
-            return _pread(fd, count, start) if fd >= 0 else b""
+            return _pread(self._fd, count, start) if self._is_attached() else b""
         except OSError:
             if self._fd < 0:
                 return b""
             raise
 
+    def _is_attached(self) -> bool:
+        """Whether the descriptor stands for the file; opens it again where the script has closed or replaced it."""
+        fd = self._fd
+        return fd >= 0 and (own_files.is_same(fd, (self.device, self.inode)) or self._reattach(fd))
 
-def leftovers(
-    directory: Path, node: str, outlets: Sequence[str], settled: set[str] | None = None
-) -> Iterator[Segment]:
-    """The files in `directory` whose writers are gone and in which something waits for `outlets`, oldest first.
-
-    Each is locked by us while it is yielded; the caller closes it. `settled` keeps the names of those in which nothing
-    waits: without a writer they stay so, and need not be opened again.
-    """
-    known = set() if settled is None else settled
-    for path in journal_files(directory):
-        if path.name in known or not (segment := claim(path, node)):
-            continue
-        if segment.settled(outlets):
-            if segment.size:  # what is empty may be about to get its writer
-                known.add(path.name)
-            segment.close()
-        else:
-            yield segment
-
-
-def journal_files(directory: Path) -> list[Path]:
-    """The journal files of a directory, by name: that is by the time at which they began."""
-    return sorted(directory.glob("*.jsonl"))
-
-
-def claim(path: Path, node: str) -> Segment | None:
-    """The segment at `path`, locked; None while another process holds it or if it is gone."""
-    try:  # for reading; but over NFS only who could write gets the lock
-        fd = os.open(path, os.O_RDWR if os.access(path, os.W_OK) else os.O_RDONLY)
-    except OSError:
-        return None
-    # Between the two, who held it may have removed the file, and what was noted of it.
-    if stat.S_ISREG(os.fstat(fd).st_mode) and lock(fd, path, node) and path.exists():
-        return Segment(path, fd)
-    os.close(fd)
-    return None
-
-
-def look(path: Path) -> Segment | None:
-    """The segment at `path` for reading only, whoever holds it; None if it is gone."""
-    try:
-        segment = Segment(path, os.open(path, os.O_RDONLY))
-    except OSError:
-        return None
-    if path.exists():
-        return segment
-    segment.close()  # removed meanwhile, perhaps before what was noted of it was read
-    return None
-
-
-def lock(fd: int, path: Path | None = None, node: str = "") -> bool:
-    """Take the file's lock. Without locks (Windows, some network file systems) a live writer is told by its name."""
-    if fcntl is not None:
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    def _reattach(self, lost: int) -> bool:
+        with self._reattaching:
+            if self._fd != lost:  # closed, or another thread was first
+                return self._fd >= 0
+            fd = self._opened_again()
+            if fd < 0:
+                self._fd, self._vanished, self._counted = -1, True, (0, 0)
+                return False
+            self.held = self.held and lock(fd)
+            self._fd = fd
+            if not self.held:  # another process holds it now, and delivers it
+                self._progress = progress_of(self._checkpoint.entries())
             return True
-        except BlockingIOError:
-            return False
-        except OSError:
-            pass  # this file system has no locks: judge by the name below
-    return path is None or _writer_is_gone(path.name, node)
 
+    def _opened_again(self) -> int:
+        """A new descriptor of the file; -1 where the path stands for it no longer."""
+        with contextlib.suppress(OSError):
+            fd = own_files.open_regular(self.path, os.O_RDWR)
+            if self.is_file_of(os.fstat(fd)):
+                return fd
+            os.close(fd)
+        return -1
 
-def file_node(node: str) -> str:
-    """A node's name as it stands in file names."""
-    return re.sub(r"[^A-Za-z0-9_.]+", "_", node)[:60] or "node"
-
-
-def _writer_is_gone(name: str, node: str) -> bool:
-    match = _NAME.match(name)
-    if match is None or match["node"] != file_node(node):
-        return False
-    try:
-        os.kill(int(match["pid"]), 0)
-    except ProcessLookupError:
-        return True
-    except OSError:
-        return False
-    return False
+    def _fit_progress(self, size: int) -> None:
+        """A file that is shorter than its checkpoint says was truncated: nothing after its end can be sent."""
+        for progress in self._progress.values():
+            gone = [offset for offset in progress.again if offset >= size]
+            if gone:
+                progress.again = [offset for offset in progress.again if offset < size]
+                progress.refused[TRUNCATED] += len(gone)
+            progress.to = min(progress.to, size)
 
 
 if hasattr(os, "pread"):

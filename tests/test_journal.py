@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
+from amllog.directory import claim, leftovers, look
 from amllog.journal import Journal, is_done_with
-from amllog.segment import claim, leftovers, look
 
 OUTLETS = ("a", "b")
 
@@ -254,7 +254,7 @@ def test_settled_files_are_not_opened_again(journal: Journal) -> None:
 LOOKING = """
 import os, sys
 from pathlib import Path
-from amllog.segment import leftovers
+from amllog.directory import leftovers
 directory, settled = Path(sys.argv[1]), set()
 print(flush=True)
 os.set_blocking(0, False)
@@ -313,14 +313,14 @@ def test_closed(journal: Journal) -> None:
 
 def test_without_locks(tmp_path: Path) -> None:
     """Where a file system has no locks, a living writer on this node is told by its name."""
-    from amllog.segment import _writer_is_gone
+    from amllog.lock import writer_is_gone
 
     process = subprocess.Popen([sys.executable, "-c", "pass"])
     process.wait()
-    assert _writer_is_gone(f"20260101T000000-n-{process.pid}-0a0a0a.jsonl", "n")
-    assert not _writer_is_gone(f"20260101T000000-n-{os.getpid()}-0a0a0a.jsonl", "n")
-    assert not _writer_is_gone(f"20260101T000000-other-{process.pid}-0a0a0a.jsonl", "n")
-    assert not _writer_is_gone("foreign.jsonl", "n")
+    assert writer_is_gone(f"20260101T000000-n-{process.pid}-0a0a0a.jsonl", "n")
+    assert not writer_is_gone(f"20260101T000000-n-{os.getpid()}-0a0a0a.jsonl", "n")
+    assert not writer_is_gone(f"20260101T000000-other-{process.pid}-0a0a0a.jsonl", "n")
+    assert not writer_is_gone("foreign.jsonl", "n")
 
 
 def test_names(journal: Journal) -> None:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 from amllog import record
 from amllog.delivery import Answer, refused, waiting
+from amllog.directory import claim
 from amllog.leftovers import ORIGINAL_TIME, Delivery, refused_for_age, renewed
 from amllog.outlets.ingestion import TOO_OLD
-from amllog.segment import claim
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -21,7 +21,7 @@ KEYED = LINE.replace(b'"x"', b'"iKey":"abc","x"')
 CLAIM = """
 import fcntl, os, signal, threading
 from pathlib import Path
-from amllog.segment import claim
+from amllog.directory import claim
 signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGIO})
 path = Path("x.jsonl").absolute()
 path.write_bytes(b'{"time":"1"}\\n')

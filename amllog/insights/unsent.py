@@ -10,9 +10,10 @@ from collections.abc import Callable, Iterable, Mapping
 from itertools import islice
 from pathlib import Path
 
+from amllog.directory import look
 from amllog.insights import files, wording
 from amllog.record import is_run_metric, key_of
-from amllog.segment import Segment, look
+from amllog.segment import Segment
 
 LOOKED_AT = 20_000  # lines that may wait, over all files
 UNKNOWN = "it was killed, or is still running"  # where there is no journal of its own to look at

@@ -14,13 +14,14 @@ from typing import Any
 from amllog import account, identities, settings as config
 from amllog.account import Account, Wants
 from amllog.delivery import Outlet
+from amllog.directory import claim, journal_files, look
 from amllog.errors import UsageError
 from amllog.identities import RunFacts
 from amllog.leftovers import Delivery
 from amllog.outlets import assembly
 from amllog.present import show
 from amllog.record import is_run_metric, key_of
-from amllog.segment import Segment, claim, journal_files, look
+from amllog.segment import Segment
 from amllog.settings import Settings
 from amllog.whereabouts import Whereabouts, host
 

@@ -1,0 +1,224 @@
+"""The journal directory: names, lists, opens and claims its segments, and chooses the fallback directory.
+
+In: a directory that other programs may use as well. Out: segments that are ours by name and by first bytes. Everything
+else there is neither counted nor opened for writing, locked, moved or deleted.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import os
+import secrets
+import stat
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from amllog import own_files
+from amllog.lock import file_node, lock
+from amllog.own_files import SEGMENT_NAME
+from amllog.segment import Segment
+
+MAX_SEGMENT_BYTES = 1024 * 1024 * 1024  # the journal writes at most 64 MiB into one
+TRIES = 100  # at a new file that nobody else has taken before it is locked
+_CREATE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND
+_NOT_OURS = "is not a journal file of amllog"
+
+Known = dict[str, tuple[own_files.Identity, bool]]  # by name: the file, and whether it is ours
+
+
+def leftovers(
+    directory: Path,
+    node: str,
+    outlets: Sequence[str],
+    settled: set[str] | None = None,
+    report: Callable[[str], object] = lambda text: None,
+) -> Iterator[Segment]:
+    """The segments in `directory` whose writers have ended and in which something waits for `outlets`, oldest first.
+
+    Each is locked by us while it is yielded; the caller closes it. `settled` keeps the names of those that need not be
+    opened again: without a writer nothing is added to them. `report` gets a sentence for each file that is not sent.
+    """
+    known = set() if settled is None else settled
+    for path in journal_files(directory):
+        if path.name in known:
+            continue
+        try:
+            segment = _claimed(path, node)
+        except (OSError, ValueError, MemoryError) as error:
+            known.add(path.name)
+            if not isinstance(error, FileNotFoundError):
+                report(f"{path} is not sent: {_reason(error)}")
+            continue
+        if segment is None:
+            continue
+        if segment.invalid_entries:
+            report(
+                f"{path.with_suffix('.ack')} has {segment.invalid_entries} invalid lines: records may come twice"
+            )
+        if not segment.settled(outlets):
+            yield segment
+            continue
+        if segment.size:  # what is empty may be about to get its writer
+            known.add(path.name)
+        segment.close()
+
+
+def journal_files(directory: Path) -> list[Path]:
+    """The files of a directory that are named as segments, by name: that is by the time at which they began."""
+    try:
+        with os.scandir(directory) as entries:
+            names = [entry.name for entry in entries if SEGMENT_NAME.match(entry.name)]
+    except OSError:  # no such directory
+        return []
+    return [directory / name for name in sorted(names)]
+
+
+def claim(path: Path, node: str) -> Segment | None:
+    """The segment at `path`, locked; None while another process holds it, if it is gone, or if it is not ours."""
+    try:
+        return _claimed(path, node)
+    except OSError:
+        return None
+
+
+def look(path: Path) -> Segment | None:
+    """The segment at `path` for reading only, whoever holds it; None if it is gone, or not ours."""
+    try:
+        segment = Segment(path, open_segment(path))
+    except OSError:
+        return None
+    if segment.is_in_place():
+        return segment
+    segment.close()  # removed meanwhile, perhaps before what was noted of it was read
+    return None
+
+
+def open_segment(path: Path, flags: int = os.O_RDONLY) -> int:
+    """The descriptor of the segment at `path`. Raises OSError with the reason if the file is not ours."""
+    fd = own_files.open_regular(path, flags)
+    try:
+        if not own_files.is_segment(path.name, own_files.head_of(fd)):
+            raise OSError(errno.EINVAL, _NOT_OURS, str(path))
+        if os.fstat(fd).st_size > MAX_SEGMENT_BYTES:
+            raise OSError(errno.EFBIG, f"has more than {MAX_SEGMENT_BYTES:,} bytes", str(path))
+    except BaseException:
+        os.close(fd)
+        raise
+    return fd
+
+
+def new_segment(directory: Path, node: str) -> Segment:
+    """A new segment, open and locked: between the two, others may take it for one whose writer has ended.
+
+    Raises OSError.
+    """
+    _make(directory)
+    for _ in range(TRIES):
+        path = directory / name_for(node)
+        with own_files.opened_directory(directory) as at:
+            fd = own_files.open_regular(path if at is None else path.name, _CREATE, directory=at)
+        segment = Segment(path, fd)
+        if lock(fd) and segment.is_in_place():  # nobody looks into it now, and nobody has removed it
+            return segment
+        own_files.delete_same(path, (segment.device, segment.inode))
+        segment.close()
+    raise OSError(errno.EAGAIN, "others hold the lock of every new file", str(directory))
+
+
+def name_for(node: str) -> str:
+    """A new segment's file name: sorts by time, and has the node and the process."""
+    stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime())
+    return f"{stamp}-{file_node(node)}-{os.getpid()}-{secrets.token_hex(3)}.jsonl"
+
+
+def own_bytes(directory: Path, known: Known) -> int:
+    """Bytes of the segments and checkpoints in `directory`; `known` keeps which files were recognised before."""
+    total = 0
+    with contextlib.suppress(OSError), os.scandir(directory) as entries:
+        for entry in entries:
+            stem, _, suffix = entry.name.rpartition(".")
+            if suffix in ("jsonl", "ack") and SEGMENT_NAME.match(f"{stem}.jsonl"):
+                with contextlib.suppress(OSError):  # removed meanwhile: takes no room
+                    total += _own_size(entry, known)
+    return total
+
+
+def spare_directory() -> Path:
+    """Where the journal goes when the directory meant for it cannot be written: one per user and working directory.
+
+    Where somebody else has taken its name, a new one. Raises OSError if there is none that is the user's own.
+    """
+    try:
+        here = os.fsencode(os.getcwd())
+    except OSError:  # it was deleted
+        here = b""
+    user = getattr(os, "geteuid", lambda: 0)()
+    above = Path(tempfile.gettempdir(), f"amllog-{user}")
+    path = above / hashlib.sha256(here).hexdigest()[:12]
+    try:
+        own_files.make_private(above)
+        own_files.make_private(path)
+    except OSError:
+        return Path(tempfile.mkdtemp(prefix=f"amllog-{user}-"))
+    return path
+
+
+def _claimed(path: Path, node: str) -> Segment | None:
+    """The segment, locked; None while another process holds it. Raises OSError if it is gone or not ours."""
+    try:  # for reading; but over NFS only who could write gets the lock
+        fd = open_segment(path, os.O_RDWR)
+    except PermissionError:
+        fd = open_segment(path)
+    except OSError as error:
+        if error.errno != errno.EROFS:
+            raise
+        fd = open_segment(path)
+    if not lock(fd, path, node):
+        os.close(fd)
+        return None
+    segment = Segment(path, fd)
+    # Between the two, who held it may have removed the file, and what was noted of it.
+    if not segment.is_in_place() or segment.fault:
+        segment.close()
+        raise (
+            OSError(errno.EINVAL, segment.fault)
+            if segment.fault
+            else FileNotFoundError(errno.ENOENT, str(path))
+        )
+    return segment
+
+
+def _own_size(entry: os.DirEntry[str], known: Known) -> int:
+    """The size of a file in the directory if it is ours, else 0; opens it if it is not known yet."""
+    found = entry.stat(follow_symlinks=False)
+    if not stat.S_ISREG(found.st_mode):
+        return 0
+    identity = found.st_dev, found.st_ino
+    before, ours = known.get(entry.name, (None, False))
+    if before != identity:
+        fd = own_files.open_regular(entry.path)
+        try:
+            head = own_files.head_of(fd)
+        finally:
+            own_files.close_same(fd, identity)
+        is_segment = entry.name.endswith(".jsonl")
+        ours = own_files.is_segment(entry.name, head) if is_segment else own_files.is_checkpoint(head)
+        if head:  # an empty one may become anything
+            known[entry.name] = identity, ours
+    return found.st_size if ours else 0
+
+
+def _make(directory: Path) -> None:
+    """Create the directory. Raises OSError if its name is a link that another user has put there."""
+    directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+    found = os.stat(directory, follow_symlinks=False)
+    if stat.S_ISLNK(found.st_mode) and hasattr(os, "geteuid") and found.st_uid not in (0, os.geteuid()):
+        raise OSError(errno.ELOOP, "is a symbolic link of another user", str(directory))
+
+
+def _reason(error: BaseException) -> str:
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__

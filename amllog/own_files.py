@@ -1,0 +1,201 @@
+"""Opens, recognises and deletes our own files in directories that other programs can write to.
+
+A journal directory may be the script's `./outputs`, or a directory in `/tmp`. So a name alone proves nothing: the entry
+may be a symbolic link to another file, a FIFO that blocks who opens it, or a file of the user. Three rules follow:
+
+* A file is opened without following a link and without waiting. After that, `fstat` shows that it is a regular file of
+  an accepted owner.
+* A file is ours if its name has our form and its first bytes have our format.
+* A descriptor is ours as long as `fstat` shows the same file. Scripts close and reuse descriptor numbers that they did
+  not open (`os.closerange`, `os.dup2`, python-daemon).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import re
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+SEGMENT_NAME = re.compile(r"^\d{8}T\d{6}-(?P<node>.*)-(?P<pid>\d+)-[0-9a-f]{4,8}\.jsonl$")
+SEGMENT_HEAD = b'{"time":"'
+HEAD_BYTES = 64
+_CHECKPOINT_HEAD = b'{"outlet":"'
+_FIRST_FREE = 3  # 0, 1 and 2 are the standard streams, also while they are closed
+_SAFE = (
+    getattr(os, "O_NOFOLLOW", 0)
+    | getattr(os, "O_NONBLOCK", 0)
+    | getattr(os, "O_CLOEXEC", 0)
+    | getattr(os, "O_NOCTTY", 0)
+    | getattr(os, "O_BINARY", 0)
+)
+_HAS_DIRECTORY_DESCRIPTORS = os.open in os.supports_dir_fd and os.unlink in os.supports_dir_fd
+
+Identity = tuple[int, int]  # device and inode
+
+
+def open_regular(path: str | Path, flags: int = os.O_RDONLY, *, directory: int | None = None) -> int:
+    """Open a regular file and return its descriptor, which is 3 or higher.
+
+    `directory`: the descriptor of the directory that a relative `path` starts at. A new file gets the mode 0600.
+    Raises OSError if the path is a symbolic link, no regular file, or the file of another user.
+    """
+    if not flags & os.O_EXCL:
+        with contextlib.suppress(FileNotFoundError):
+            _require_regular(os.stat(path, dir_fd=directory, follow_symlinks=False), path)
+    fd = _above_standard_streams(os.open(path, flags | _SAFE, 0o600, dir_fd=directory))
+    try:
+        found = os.fstat(fd)
+        _require_regular(found, path)
+        if not flags & os.O_EXCL:
+            _require_owner(found, path, directory)
+    except BaseException:
+        os.close(fd)
+        raise
+    return fd
+
+
+def read_bounded(path: str | Path, max_bytes: int, *, directory: int | None = None) -> bytes:
+    """The content of a regular file. Raises OSError as `open_regular`, and EFBIG if it has more than `max_bytes`."""
+    fd = open_regular(path, directory=directory)
+    with open(fd, "rb", buffering=0) as file:
+        size = os.fstat(fd).st_size
+        data = file.read(max_bytes + 1) if size <= max_bytes else None
+        while data is not None and len(data) <= max_bytes and (more := file.read(max_bytes + 1 - len(data))):
+            data += more
+    if data is None or len(data) > max_bytes:
+        raise OSError(errno.EFBIG, f"has more than {max_bytes:,} bytes", str(path))
+    return data
+
+
+def is_segment(name: str, head: bytes) -> bool:
+    """Whether a file is a journal segment: by its name, and by its first bytes (`HEAD_BYTES` of them or fewer).
+
+    An empty file counts as one, and so does a first line that was written in part.
+    """
+    first = head.partition(b"\n")[0]
+    torn = len(first) < len(SEGMENT_HEAD) and SEGMENT_HEAD.startswith(first)
+    return bool(SEGMENT_NAME.match(name)) and (torn or head.startswith(SEGMENT_HEAD))
+
+
+def is_checkpoint(head: bytes) -> bool:
+    """Whether a file beside a segment is its checkpoint, by its first bytes; an empty or torn one is."""
+    first = head.partition(b"\n")[0].replace(b" ", b"", 1)
+    return first.startswith(_CHECKPOINT_HEAD) or _CHECKPOINT_HEAD.startswith(first)
+
+
+def head_of(fd: int) -> bytes:
+    """The first bytes of an open file."""
+    if hasattr(os, "pread"):
+        return os.pread(fd, HEAD_BYTES, 0)
+    os.lseek(fd, 0, os.SEEK_SET)  # Windows
+    return os.read(fd, HEAD_BYTES)
+
+
+def identity_of(fd: int) -> Identity:
+    """The file behind a descriptor."""
+    found = os.fstat(fd)
+    return found.st_dev, found.st_ino
+
+
+def is_same(fd: int, identity: Identity) -> bool:
+    """Whether a descriptor still stands for this file."""
+    if fd < 0:
+        return False
+    try:
+        found = os.fstat(fd)
+    except OSError:
+        return False
+    return (found.st_dev, found.st_ino) == identity
+
+
+def close_same(fd: int, identity: Identity) -> None:
+    """Close a descriptor if it still stands for this file. A number that the script uses for its own stays open."""
+    if is_same(fd, identity):
+        with contextlib.suppress(OSError):
+            os.close(fd)
+
+
+def delete_same(path: Path, identity: Identity) -> bool:
+    """Delete a file if the path still stands for it; whether it was deleted."""
+    with contextlib.suppress(OSError), opened_directory(path.parent) as directory:
+        name = path if directory is None else path.name
+        found = os.stat(name, dir_fd=directory, follow_symlinks=False)
+        if (found.st_dev, found.st_ino) == identity:
+            os.unlink(name, dir_fd=directory)
+            return True
+    return False
+
+
+@contextlib.contextmanager
+def opened_directory(path: Path) -> Iterator[int | None]:
+    """The descriptor of a directory, for paths relative to it; None where the system has no such descriptors."""
+    if not _HAS_DIRECTORY_DESCRIPTORS:
+        yield None
+        return
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    identity = identity_of(fd)
+    try:
+        yield fd
+    finally:
+        close_same(fd, identity)
+
+
+def make_private(path: Path) -> None:
+    """Create a directory for this user alone, or check that it is one. Raises OSError if it is not.
+
+    A directory of ours that others may read gets the mode 0700.
+    """
+    with contextlib.suppress(FileExistsError):
+        os.mkdir(path, 0o700)
+    found = os.stat(path, follow_symlinks=False)
+    if not stat.S_ISDIR(found.st_mode):
+        raise NotADirectoryError(errno.ENOTDIR, "is not a directory", str(path))
+    if hasattr(os, "geteuid"):
+        if found.st_uid != os.geteuid():
+            raise PermissionError(errno.EPERM, "belongs to another user", str(path))
+        if stat.S_IMODE(found.st_mode) & 0o077:
+            os.chmod(path, 0o700)
+
+
+def is_private(path: Path) -> bool:
+    """Whether there is a directory of this user at the path, in which nobody else can write."""
+    try:
+        found = os.stat(path, follow_symlinks=False)
+    except OSError:
+        return False
+    own = not hasattr(os, "geteuid") or found.st_uid == os.geteuid()
+    return stat.S_ISDIR(found.st_mode) and own and not stat.S_IMODE(found.st_mode) & 0o022
+
+
+def _require_regular(found: os.stat_result, path: str | Path) -> None:
+    if stat.S_ISLNK(found.st_mode):
+        raise OSError(errno.ELOOP, "is a symbolic link", str(path))
+    if not stat.S_ISREG(found.st_mode):
+        raise OSError(errno.EINVAL, "is not a regular file", str(path))
+
+
+def _require_owner(found: os.stat_result, path: str | Path, directory: int | None) -> None:
+    """Accept this user, and the owner of the directory: some network mounts show one owner for all files."""
+    if not hasattr(os, "geteuid") or found.st_uid == os.geteuid():
+        return
+    around = os.fstat(directory) if directory is not None else os.stat(os.path.dirname(path) or ".")
+    if found.st_uid != around.st_uid:
+        raise PermissionError(errno.EPERM, "belongs to another user", str(path))
+
+
+def _above_standard_streams(fd: int) -> int:
+    """The same file under a number that no standard stream has: a child process would write its output into it."""
+    if fd >= _FIRST_FREE:
+        return fd
+    try:
+        import fcntl
+
+        return fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, _FIRST_FREE)
+    except ImportError:  # Windows
+        return os.dup(fd)
+    finally:
+        os.close(fd)
