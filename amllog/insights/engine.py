@@ -129,9 +129,7 @@ class Sandbox:
 
     def _parsed(self, sql: str) -> str:
         """The statement's syntax tree as JSON. DuckDB gives one for SELECT statements only."""
-        return str(
-            self._database.connection.execute("SELECT json_serialize_sql(?)", [sql]).fetchall()[0][0]
-        )
+        return str(self._database.connection.execute("SELECT json_serialize_sql(?)", [sql]).fetchall()[0][0])
 
     def _show(self, kql: str, records: str, dialects: Sequence[bool]) -> None:
         """Create the views that the query names, because each takes a while. `*` is every table of a resource."""

@@ -11,18 +11,23 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import secrets
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from amllog import own_files, record
 from amllog.errors import UsageError
 from amllog.insights import relation
 from amllog.insights.engine import Engine
-from amllog.insights.files import File, copy, seal
+from amllog.insights.files import File, copy, has_long_line, seal
 
 NAME = ".amllog-index.json"
 VERSION = 5
+MAX_BYTES = 64 * 1024 * 1024  # of the cache, and of a manifest
+_BEGIN = b'{"version": '
 UNREAD = -1  # in place of the time of a file that could not be read: it is tried again each time
 
 
@@ -97,6 +102,8 @@ class Index:
             for number, file in enumerate(files):
                 with contextlib.suppress(OSError):
                     target = Path(folder, f"{number}.jsonl")
+                    if has_long_line(file.path, self._known[file.path].size, file.size):
+                        continue  # `_made` reports it
                     copy(file, self._known[file.path].size, target)
                     added[file] = target
             rest = self._made([File(path, file.size, file.changed) for file, path in added.items()])
@@ -107,15 +114,18 @@ class Index:
         return found
 
     def _made(self, files: Sequence[File]) -> dict[Path, Entry]:
+        long = [file for file in files if _is_beyond(file)]
+        unread = {file.path: Entry(file.size, UNREAD, 0, (), (), "") for file in long}
+        files = [file for file in files if file.path not in unread]
         if not files:
-            return {}
+            return unread
         try:
-            return self._scanned(files)
+            return {**unread, **self._scanned(files)}
         except UsageError:  # one of them is not for us, or beyond DuckDB: a line of more than 16 MB, say
             if len(files) == 1:
-                return {files[0].path: Entry(files[0].size, UNREAD, 0, (), (), "")}
+                return {**unread, files[0].path: Entry(files[0].size, UNREAD, 0, (), (), "")}
             middle = len(files) // 2
-            return {**self._made(files[:middle]), **self._made(files[middle:])}
+            return {**unread, **self._made(files[:middle]), **self._made(files[middle:])}
 
     def _scanned(self, files: Sequence[File]) -> dict[Path, Entry]:
         found = {str(file.path): (file, [0], dict[Any, Part](), dict[Any, Series]()) for file in files}
@@ -128,6 +138,15 @@ class Index:
             )
             for file, torn, parts, series in found.values()
         }
+
+
+def _is_beyond(file: File) -> bool:
+    """Whether DuckDB must not read the file: for a line beyond the limit it would take as much memory."""
+    try:
+        str(file.path).encode()  # a name that is not UTF-8 cannot be part of SQL
+        return has_long_line(file.path, 0, file.size)
+    except (OSError, UnicodeEncodeError):
+        return True
 
 
 def overlap(entries: Iterable[Entry]) -> bool:
@@ -226,9 +245,9 @@ def _fits(entry: Entry | None, file: File) -> bool:
 
 
 def _load(folder: Path) -> Mapping[Path, Entry]:
-    """What the cache says; nothing where it is missing, torn or of another version."""
+    """What the cache says; nothing where it is missing, torn, hostile or of another version."""
     try:
-        found = json.loads((folder / NAME).read_text(encoding="utf-8"))
+        found = record.decode(own_files.read_bounded(folder / NAME, MAX_BYTES)) or {}
         if found["version"] != VERSION:
             return {}
         return {folder / name: as_entry(one) for name, one in found["files"].items()}
@@ -238,15 +257,59 @@ def _load(folder: Path) -> Mapping[Path, Entry]:
 
 def _save(folder: Path, entries: Mapping[Path, Entry]) -> None:
     text = json.dumps({"version": VERSION, "files": {path.name: one for path, one in entries.items()}})
-    fresh = folder / f"{NAME}.{os.getpid()}"
     with contextlib.suppress(OSError):  # read-only, or full: it is made again next time
-        fresh.write_text(text, encoding="utf-8")
-        fresh.replace(folder / NAME)
+        if is_replaceable(folder / NAME, _BEGIN):
+            write_new(folder / NAME, text.encode("utf-8", "surrogateescape"))
+
+
+def is_replaceable(path: Path, begin: bytes) -> bool:
+    """Whether there is no file, or one of ours: a regular file of this user that begins with `begin`, or is empty."""
+    try:
+        fd = own_files.open_regular(path)
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+    with open(fd, "rb") as file:
+        return begin.startswith(file.read(len(begin)))
+
+
+def write_new(path: Path, data: bytes) -> None:
+    """Write a file under a name that nobody can predict, and rename it. OSError if it cannot be written."""
+    fresh = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
+    fd = own_files.open_regular(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
+    try:
+        with open(fd, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(fresh, path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            fresh.unlink()
+        raise
 
 
 def as_entry(values: Sequence[Any]) -> Entry:
     """An entry from its JSON."""
     size, changed, torn, parts, series, seal = values
-    return Entry(
+    found = Entry(
         size, changed, torn, tuple(Part(*one) for one in parts), tuple(Series(*one) for one in series), seal
     )
+    fits = (
+        _are(int, size, changed, torn)
+        and _are(str, seal)
+        and all(_are(str, *one[:4], one.first, one.last) for one in found.parts)
+        and all(_are(int, one.records, one.severity, one.errors) for one in found.parts)
+        and all(_are(str, one.series) and _are(int, *one[1:]) for one in found.series)
+    )
+    if not fits:
+        raise ValueError("values of wrong types")
+    for part in found.parts:
+        if datetime.fromisoformat(part.first).tzinfo or datetime.fromisoformat(part.last).tzinfo:
+            raise ValueError("times with an offset")
+    return found
+
+
+def _are(kind: type, *values: object) -> bool:
+    return all(type(value) is kind for value in values)

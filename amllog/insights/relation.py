@@ -25,8 +25,8 @@ BRIEFLY = {  # what tells whose a record is, of when and how bad
     "data": "STRUCT(baseType VARCHAR, baseData STRUCT(severityLevel VARCHAR, success VARCHAR, properties JSON))",
 }
 NO_RUN = "__HIVE_DEFAULT_PARTITION__"  # what Hive, Spark and the others call a partition without a value
+MAX_LINE_BYTES = 16 * 1024 * 1024  # a file with a longer line is left out
 AS_JSON = ("customDimensions", "customMeasurements", "details")  # columns of `records`
-MAX_LINE_BYTES = 16 * 1024 * 1024  # longer ones make the whole file unreadable for DuckDB
 
 _TAGS = {
     "operation_Name": "operation.name", "operation_Id": "operation.id", "operation_ParentId": "operation.parentId",

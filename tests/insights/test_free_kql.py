@@ -57,7 +57,9 @@ def test_a_query_reads_no_table_of_the_engine(journal: Path) -> None:
     """DuckDB's own tables, other databases and Python's variables are unknown tables; the error names the tables."""
     store = connect(str(journal)).store
     for name in ("sqlite_master", "duckdb_views", "pg_class", "pragma_database_list", "records", "os"):
-        with pytest.raises(UsageError, match=f"Table with name {name} does not exist; the tables are traces, "):
+        with pytest.raises(
+            UsageError, match=f"Table with name {name} does not exist; the tables are traces, "
+        ):
             store.query(name)
     for query in (
         "database('held').records",
