@@ -24,10 +24,11 @@ from urllib.parse import quote
 from amllog import own_files
 from amllog.errors import UsageError
 from amllog.insights import batching, files, relation
+from amllog.insights.atomic import write_new
 from amllog.insights.batching import Work
 from amllog.insights.engine import Engine
 from amllog.insights.holdings import MAGIC, MANIFEST, Batch, Manifest, Source, is_output
-from amllog.insights.index import Index, Part, overlap, write_new
+from amllog.insights.index import Index, Part, overlap
 from amllog.insights.sql import literal
 
 try:

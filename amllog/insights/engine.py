@@ -15,8 +15,9 @@ from typing import Any, NamedTuple
 from amllog.attempt import Attempt
 from amllog.errors import MissingExtraError, UsageError
 from amllog.insights import free_kql, scratch, statement_check
-from amllog.insights.relation import pattern, view
+from amllog.insights.relation import view
 from amllog.insights.schema import TABLES
+from amllog.insights.sql import pattern
 
 MEMORY = "700MB"
 _SETTINGS = f"""

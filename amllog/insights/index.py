@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
-import secrets
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
@@ -21,6 +19,7 @@ from typing import Any, NamedTuple
 from amllog import own_files, record
 from amllog.errors import UsageError
 from amllog.insights import relation
+from amllog.insights.atomic import is_replaceable, write_new
 from amllog.insights.engine import Engine
 from amllog.insights.files import File, copy, has_long_line, seal
 
@@ -260,34 +259,6 @@ def _save(folder: Path, entries: Mapping[Path, Entry]) -> None:
     with contextlib.suppress(OSError):  # read-only, or full: it is made again next time
         if is_replaceable(folder / NAME, _BEGIN):
             write_new(folder / NAME, text.encode("utf-8", "surrogateescape"))
-
-
-def is_replaceable(path: Path, begin: bytes) -> bool:
-    """Whether there is no file, or one of ours: a regular file of this user that begins with `begin`, or is empty."""
-    try:
-        fd = own_files.open_regular(path)
-    except FileNotFoundError:
-        return True
-    except OSError:
-        return False
-    with open(fd, "rb") as file:
-        return begin.startswith(file.read(len(begin)))
-
-
-def write_new(path: Path, data: bytes) -> None:
-    """Write a file under a name that nobody can predict, and rename it. OSError if it cannot be written."""
-    fresh = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
-    fd = own_files.open_regular(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
-    try:
-        with open(fd, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(fresh, path)
-    except OSError:
-        with contextlib.suppress(OSError):
-            fresh.unlink()
-        raise
 
 
 def as_entry(values: Sequence[Any]) -> Entry:

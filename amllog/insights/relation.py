@@ -7,7 +7,6 @@ none have no row.
 
 from __future__ import annotations
 
-import glob
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -15,7 +14,7 @@ from pathlib import Path
 from amllog.insights.cells import EARLIEST, END
 from amllog.insights.columns import OWN, SEVERITIES
 from amllog.insights.schema import TABLES, Field, ServiceTable
-from amllog.insights.sql import literal, quoted
+from amllog.insights.sql import literal, pattern, quoted
 
 _TEXTS = ("message", "severityLevel", "problemId", "name", "id", "duration", "success", "responseCode", "resultCode",
           "url", "source", "type", "target", "data", "runLocation")  # fmt: skip
@@ -44,11 +43,6 @@ _BUCKETS = ((250, "<250ms"), (500, "250ms-500ms"), (1_000, "500ms-1sec"), (3_000
             (15_000, "7sec-15sec"), (30_000, "15sec-30sec"), (60_000, "30sec-1min"), (120_000, "1min-2min"),
             (300_000, "2min-5min"))  # fmt: skip
 _OUTER, _INNERMOST = "$[0]", "$[#-1]"
-
-
-def pattern(path: Path) -> str:
-    """The path as DuckDB takes it: without this, `[`, `*` and `?` in it would stand for other files."""
-    return glob.escape(str(path))
 
 
 def read(files: Iterable[Path], columns: Mapping[str, str]) -> str:
