@@ -27,8 +27,9 @@ from amllog.insights import batching, files, relation
 from amllog.insights.atomic import write_new
 from amllog.insights.batching import Work
 from amllog.insights.engine import Engine
+from amllog.insights.entries import Part
 from amllog.insights.holdings import MAGIC, MANIFEST, Batch, Manifest, Source, is_output
-from amllog.insights.index import Index, Part, overlap
+from amllog.insights.index import Index, overlap
 from amllog.insights.sql import literal
 
 try:

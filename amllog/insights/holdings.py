@@ -15,7 +15,8 @@ from typing import NamedTuple
 from amllog import own_files, record
 from amllog.insights import files
 from amllog.insights.engine import Engine
-from amllog.insights.index import MAX_BYTES, UNREAD, Entry, Index, Part, as_entry, overlap
+from amllog.insights.entries import UNREAD, Entry, Part, as_entry
+from amllog.insights.index import MAX_BYTES, Index, overlap
 from amllog.insights.query import AtLeast, Equals, Holds, Query
 from amllog.insights.schema import TABLES
 from amllog.insights.sql import naive

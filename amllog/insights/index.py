@@ -12,62 +12,21 @@ import contextlib
 import json
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from amllog import own_files, record
 from amllog.errors import UsageError
 from amllog.insights import relation
 from amllog.insights.atomic import is_replaceable, write_new
 from amllog.insights.engine import Engine
+from amllog.insights.entries import UNREAD, Entry, Part, Series, as_entry
 from amllog.insights.files import File, copy, has_long_line, seal
 
 NAME = ".amllog-index.json"
 VERSION = 5
 MAX_BYTES = 64 * 1024 * 1024  # of the cache, and of a manifest
 _BEGIN = b'{"version": '
-UNREAD = -1  # in place of the time of a file that could not be read: it is tried again each time
-
-
-class Part(NamedTuple):
-    """Records of one step (its id and name) and one kind in one file. `first` and `last` are ISO 8601 UTC."""
-
-    parent_run_id: str
-    step_id: str
-    step_name: str
-    item_type: str
-    records: int
-    first: str
-    last: str
-    severity: int
-    errors: int
-
-    @property
-    def key(self) -> tuple[str, ...]:
-        """What tells a part from the others of its file."""
-        return self[:4]
-
-
-class Series(NamedTuple):
-    """Record ids of one process (`<series>-<hex number>`) in one file: their range, and how many differ."""
-
-    series: str
-    low: int
-    high: int
-    records: int
-    distinct: int
-
-
-class Entry(NamedTuple):
-    """What one file holds, as of this size and time. `seal` tells the bytes that were read; "": not to be read on."""
-
-    size: int
-    changed: int
-    torn: int
-    parts: tuple[Part, ...]
-    series: tuple[Series, ...]
-    seal: str
 
 
 class Index:
@@ -259,28 +218,3 @@ def _save(folder: Path, entries: Mapping[Path, Entry]) -> None:
     with contextlib.suppress(OSError):  # read-only, or full: it is made again next time
         if is_replaceable(folder / NAME, _BEGIN):
             write_new(folder / NAME, text.encode("utf-8", "surrogateescape"))
-
-
-def as_entry(values: Sequence[Any]) -> Entry:
-    """An entry from its JSON."""
-    size, changed, torn, parts, series, seal = values
-    found = Entry(
-        size, changed, torn, tuple(Part(*one) for one in parts), tuple(Series(*one) for one in series), seal
-    )
-    fits = (
-        _are(int, size, changed, torn)
-        and _are(str, seal)
-        and all(_are(str, *one[:4], one.first, one.last) for one in found.parts)
-        and all(_are(int, one.records, one.severity, one.errors) for one in found.parts)
-        and all(_are(str, one.series) and _are(int, *one[1:]) for one in found.series)
-    )
-    if not fits:
-        raise ValueError("values of wrong types")
-    for part in found.parts:
-        if datetime.fromisoformat(part.first).tzinfo or datetime.fromisoformat(part.last).tzinfo:
-            raise ValueError("times with an offset")
-    return found
-
-
-def _are(kind: type, *values: object) -> bool:
-    return all(type(value) is kind for value in values)
