@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from amllog.insights import files
+from amllog.insights.entries import Entry
 from amllog.insights.holdings import Batch
-from amllog.insights.index import Entry
 
 BATCH_BYTES = 128 * 1024 * 1024
 

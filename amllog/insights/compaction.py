@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import tempfile
 import uuid
 from collections.abc import Callable, Iterator
@@ -20,12 +21,15 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote
 
+from amllog import own_files
 from amllog.errors import UsageError
 from amllog.insights import batching, files, relation
+from amllog.insights.atomic import write_new
 from amllog.insights.batching import Work
 from amllog.insights.engine import Engine
-from amllog.insights.holdings import MANIFEST, Batch, Manifest, Source
-from amllog.insights.index import Index, Part, overlap
+from amllog.insights.entries import Part
+from amllog.insights.holdings import MAGIC, MANIFEST, Batch, Manifest, Source, is_output
+from amllog.insights.index import Index, overlap
 from amllog.insights.sql import literal
 
 try:
@@ -35,6 +39,7 @@ except ImportError:  # Windows has none
 
 LOCK = "_lock"
 UNFINISHED = "_"  # what a file's name begins with until its batch is whole: readers of Parquet pass it by
+_MADE = re.compile(rf"{UNFINISHED}?[0-9a-f]{{32}}\.parquet")
 NAME_BYTES = 255  # of a folder's name, where the system does not say
 
 
@@ -119,7 +124,12 @@ def _compacted(
 def _alone(folder: Path) -> Iterator[None]:
     """Two at once would write the same records twice, and each its manifest over the other's."""
     folder.mkdir(exist_ok=True)
-    with (folder / LOCK).open("wb") as file:
+    if folder.is_symlink():
+        raise UsageError(f"{folder} is a symbolic link")
+    fd = own_files.open_regular(folder / LOCK, os.O_RDWR | os.O_CREAT)
+    with open(fd, "rb") as file:
+        if file.read(1):
+            raise UsageError(f"{folder / LOCK} is not a lock file of amllog: it is not empty")
         try:
             if fcntl is not None:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -141,18 +151,26 @@ def _alone(folder: Path) -> Iterator[None]:
 
 def _tidy(folder: Path) -> None:
     """Remove what is no batch's: begun by a compaction that did not come to its end, or replaced."""
-    for path in folder.glob(f"*/{UNFINISHED}*.parquet"):
-        path.unlink()
+    for path in folder.glob(f"parent_run_id=*/{UNFINISHED}*.parquet"):
+        _remove(folder, path)
     found = Manifest.read(folder)
     if found is None or not found.leftovers:
         return
     known = {name for batch in found.batches for name in batch.outputs}
     for name in set(found.leftovers) - known:
-        path = folder / name
-        if path.resolve().parent.parent == folder:  # whatever a manifest from elsewhere says
-            with contextlib.suppress(OSError):  # not there, or open on Windows: the next one removes it
-                path.unlink()
+        _remove(folder, folder / name)
     _note(folder, found.batches, [name for name in found.leftovers if (folder / name).exists()])
+
+
+def _remove(folder: Path, path: Path) -> None:
+    """Delete a Parquet file that a compaction made: by its name, its place, its owner and its first bytes."""
+    if not _MADE.fullmatch(path.name) or path.parent.is_symlink() or path.resolve().parent.parent != folder:
+        return
+    with contextlib.suppress(OSError):  # not there, or open on Windows: the next compaction deletes it
+        fd = own_files.open_regular(path)
+        with open(fd, "rb") as file:
+            if MAGIC.startswith(file.read(len(MAGIC))):  # an empty one was begun
+                own_files.delete_same(path, own_files.identity_of(fd))
 
 
 def _settle(engine: Engine, work: Work, folder: Path) -> dict[str, str]:
@@ -177,20 +195,22 @@ def _write(engine: Engine, work: Work, folder: Path) -> dict[str, str]:
     once = bool(before) or overlap(work.sources.values())  # who replaces may meet a line again
     as_text = ", ".join(f"CAST({name} AS VARCHAR) AS {name}" for name in relation.AS_JSON)
     rows = f"SELECT * REPLACE ({as_text}, coalesce(parent_run_id, '') AS parent_run_id)"
-    records = relation.records(work.lines, [one for one in before if one.is_file()], once=once)
+    records = relation.records(work.lines, [one for one in before if is_output(one)], once=once)
     engine.run(f"CREATE OR REPLACE TEMP TABLE batch AS {rows} FROM ({records})")
     outputs: dict[str, str] = {}
     for (run,) in engine.run("SELECT DISTINCT parent_run_id FROM batch ORDER BY 1").rows:
         name = f"{_part(run)}/{uuid.uuid4().hex}.parquet"
         unfinished = folder / name.replace("/", f"/{UNFINISHED}")
-        unfinished.parent.mkdir(parents=True, exist_ok=True)
+        unfinished.parent.mkdir(exist_ok=True)
+        if unfinished.parent.is_symlink():
+            raise UsageError(f"{unfinished.parent} is a symbolic link")
         engine.run(
             f"COPY (SELECT * EXCLUDE (parent_run_id) FROM batch WHERE parent_run_id = {literal(run)} "
             f"ORDER BY is_error DESC, timestamp) TO {literal(str(unfinished))} "
             "(FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 20480)"
         )
-        with unfinished.open("r+b") as file:
-            os.fsync(file.fileno())  # what it replaces will be gone
+        with open(own_files.open_regular(unfinished, os.O_RDWR), "r+b") as file:
+            os.fsync(file.fileno())  # the files that it replaces will be deleted
         outputs[name] = run
     engine.run("DROP TABLE batch")
     return outputs
@@ -198,12 +218,7 @@ def _write(engine: Engine, work: Work, folder: Path) -> dict[str, str]:
 
 def _note(folder: Path, batches: list[Batch], leftovers: list[str]) -> None:
     """Write the manifest, at once or not at all."""
-    fresh = folder / f"{MANIFEST}.{os.getpid()}"
-    with fresh.open("w", encoding="utf-8") as file:
-        file.write(Manifest(batches, leftovers).text)
-        file.flush()
-        os.fsync(file.fileno())
-    fresh.replace(folder / MANIFEST)
+    write_new(folder / MANIFEST, Manifest(batches, leftovers).text.encode())
 
 
 def _part(run: str) -> str:

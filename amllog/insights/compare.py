@@ -48,7 +48,7 @@ class Comparison:
     @property
     def text(self) -> str:
         """All of it as text; messages beyond the first are told as a number."""
-        lines = [f"first   {self.first}", f"second  {self.second}"]
+        lines = [f"first   {wording.visible(self.first)}", f"second  {wording.visible(self.second)}"]
         lines += _told("steps: seconds in the first, in the second, difference", self.steps)
         lines += _told("metrics: last values in the first, in the second, difference", self.metrics)
         lines += _told("logs and exceptions by level: in the first, in the second, difference", self.levels)

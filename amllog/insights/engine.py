@@ -1,4 +1,4 @@
-"""DuckDB as the local store uses it: one connection in memory, bounded, and free KQL through duckdb-kql.
+"""DuckDB as the local store uses it: one database in memory for our own SQL, and one without access for free KQL.
 
 In: SQL and parameters, KQL. Out: rows as sequences, with the names of their columns.
 """
@@ -6,24 +6,27 @@ In: SQL and parameters, KQL. Out: rows as sequences, with the names of their col
 from __future__ import annotations
 
 import contextlib
-import os
-import tempfile
 import threading
 import uuid
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from amllog.attempt import Attempt
 from amllog.errors import MissingExtraError, UsageError
-from amllog.insights import free_kql
+from amllog.insights import free_kql, scratch, statement_check
 from amllog.insights.relation import view
 from amllog.insights.schema import TABLES
+from amllog.insights.sql import pattern
 
 MEMORY = "700MB"
 _SETTINGS = f"""
 SET memory_limit = '{MEMORY}'; SET preserve_insertion_order = false; SET TimeZone = 'UTC';
 SET autoinstall_known_extensions = false; SET autoload_known_extensions = false;
+SET python_enable_replacements = false;
 """
+# The order matters: the last statement makes every earlier one final.
+_LOCKED = "SET allow_community_extensions = false; SET enable_external_access = false; SET lock_configuration = true"
 
 
 class Answer(NamedTuple):
@@ -34,96 +37,165 @@ class Answer(NamedTuple):
     types: tuple[str, ...] = ()
 
 
-class Engine:
-    """A DuckDB in memory; it never writes but where it is told to."""
+class Database:
+    """One DuckDB in memory with our settings."""
 
     def __init__(self) -> None:
         try:
             import duckdb
         except ImportError:
             raise MissingExtraError("duckdb", "insights") from None
-        self._duckdb = duckdb
-        self._connection = duckdb.connect(":memory:")
-        self._connection.execute(_SETTINGS)
-        self._held: object = None
-        self._shown: dict[str, str] = {}
-        # Made when it is needed. Each its own: DuckDB before 2.0 breaks off where two write into one.
-        spilled = f"{tempfile.gettempdir()}/amllog-{os.getpid()}-{uuid.uuid4().hex}"
-        self._connection.execute("SET temp_directory = ?", [spilled])
+        self.error: type[Exception] = duckdb.Error
+        self.connection = duckdb.connect(":memory:")
+        self.connection.execute(_SETTINGS)
+        # DuckDB creates it when it is needed. Each has its own: DuckDB before 2.0 fails if two write into one.
+        self.connection.execute("SET temp_directory = ?", [f"{scratch.folder()}/{uuid.uuid4().hex}"])
 
-    def run(self, sql: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> Answer:
-        """The rows of a statement of ours. UsageError where the files do not let DuckDB answer it."""
+    def interruptible(self, ask: Callable[[], Answer]) -> Answer:
+        """Return its answer; raise KeyboardInterrupt as soon as Ctrl-C comes.
 
-        def ask() -> Answer:
-            cursor = self._connection.execute(sql, parameters or None)
-            return Answer(tuple(one[0] for one in cursor.description or ()), cursor.fetchall())
-
-        try:
-            return self._interruptible(ask)
-        except self._duckdb.Error as error:
-            raise UsageError(f"the journals cannot be read: {error}") from error
-
-    def run_kql(self, kql: str, records: str, *, dialects: Sequence[bool] = (False, True)) -> Answer:
-        """The rows of a KQL query over the service's tables, made from the SELECT `records`.
-
-        `dialects`: which tables there are, by the names of a resource (False), of a workspace (True), or of both.
+        The work runs in another thread. In the main thread, DuckDB checks for signals between its tasks only, and a
+        join of millions with millions is one task of many minutes.
         """
-        try:
-            import duckdb_kql
-        except ImportError:
-            raise UsageError(
-                "free KQL runs on local journals through duckdb-kql, which is not installed "
-                "(or this Python is older than 3.11): pip install 'amllog[insights]'"
-            ) from None
-        self._show(kql, records, dialects)
-
-        def ask() -> Answer:
-            relation = duckdb_kql.kql(self._connection, free_kql.readable(kql))
-            types = tuple(map(str, relation.types))
-            rows = [tuple(map(free_kql.plain, row, types)) for row in relation.fetchall()]
-            return Answer(tuple(relation.columns), rows, types)
-
-        try:
-            return self._interruptible(ask)
-        except (duckdb_kql.KqlError, self._duckdb.Error) as error:
-            raise UsageError(
-                f"the local engine cannot answer this KQL: {free_kql.refusal(str(error))}"
-            ) from error
-
-    def hold(self, records: str, key: object) -> str:
-        """The rows of the SELECT `records`, read once for all queries until `key` is another; gives the SELECT over
-        them. In a database of its own, where KQL does not see it as a table."""
-        if key != self._held:
-            self._connection.execute("ATTACH IF NOT EXISTS ':memory:' AS held")
-            self._connection.execute(f"CREATE OR REPLACE TABLE held.records AS {records}")
-            self._held = key
-        return "SELECT * FROM held.records"
-
-    def _show(self, kql: str, records: str, dialects: Sequence[bool]) -> None:
-        """The views that the query names: each takes a while to make. `*` is every table of a resource."""
-        names = {name: (table, name != table.classic) for table in TABLES.values() for name in table[:2]}
-        every = "*" in kql and not any(name in kql for name, (_, workspace) in names.items() if workspace)
-        for name, (table, workspace) in names.items():
-            if workspace in dialects and (name in kql or (every and not workspace)):
-                select = view(table, f"({records}) AS records", workspace=workspace)
-                if self._shown.get(name) != select:
-                    self._connection.execute(f"CREATE OR REPLACE VIEW {name} AS {select}")
-                    self._shown[name] = select
-            elif self._shown.pop(name, ""):
-                self._connection.execute(f"DROP VIEW {name}")
-
-    def _interruptible(self, ask: Callable[[], Answer]) -> Answer:
-        """What it answers; KeyboardInterrupt as soon as Ctrl-C comes. Beside the thread that gets signals: in that one
-        DuckDB looks for them between its tasks only, and a join of millions with millions is one of many minutes."""
         if threading.current_thread() is not threading.main_thread():
             return ask()
         attempt = Attempt(ask)
         try:
             answer: Answer = attempt.result(threading.TIMEOUT_MAX)
         except KeyboardInterrupt:
-            while not attempt.over:  # again and again: what has not begun yet does not hear it
+            while not attempt.over:  # repeated: work that has not begun yet ignores an interrupt
                 with contextlib.suppress(KeyboardInterrupt):  # pressed twice
-                    self._connection.interrupt()
+                    self.connection.interrupt()
                     attempt.wait(0.05)
             raise
         return answer
+
+
+class Sandbox:
+    """A DuckDB that runs the user's KQL. It reads `files` and nothing else, and its configuration is locked.
+
+    `held`: a SELECT that is read into memory before the lock, in a database of its own.
+    """
+
+    def __init__(self, files: Sequence[Path] = (), held: str = "") -> None:
+        self._database = Database()
+        self._shown: dict[str, str] = {}
+        self.files = tuple(files)
+        connection = self._database.connection
+        if held:
+            connection.execute("ATTACH ':memory:' AS held")
+            connection.execute(f"CREATE TABLE held.records AS {held}")
+        paths = [text for path in files for text in {str(path), pattern(path)}]
+        connection.execute("SET allowed_paths = ?", [paths])
+        connection.execute(_LOCKED)
+
+    def run(self, kql: str, records: str, dialects: Sequence[bool]) -> Answer:
+        """Return the rows of the query. UsageError if it cannot be run, or names a table that is not of the service."""
+        import duckdb_kql
+
+        connection = self._database.connection
+
+        def ask() -> Answer:
+            text = free_kql.readable(kql)
+            translated = duckdb_kql.to_sql(text, schema=self._columns(), allow_write=False)
+            if translated.unbound:
+                raise UsageError(f"query parameter without a value: {', '.join(translated.unbound)}")
+            statement_check.check(self._parsed(str(translated)), self._shown, _names(dialects))
+            bound = {"params": translated.parameters} if translated.parameters else {}
+            relation = connection.sql(str(translated), **bound)
+            types = tuple(map(str, relation.types))
+            rows = [tuple(map(free_kql.plain, row, types)) for row in relation.fetchall()]
+            return Answer(tuple(relation.columns), rows, types)
+
+        try:
+            self._show(kql, records, dialects)
+            return self._database.interruptible(ask)
+        except RecursionError:
+            raise UsageError("the local engine cannot answer this KQL: it is nested too deeply") from None
+        except (duckdb_kql.KqlError, self._database.error) as error:
+            raise UsageError(
+                f"the local engine cannot answer this KQL: {free_kql.refusal(str(error))}"
+            ) from error
+
+    def _columns(self) -> dict[str, list[str]]:
+        """The columns of each view, which joins need."""
+        found: dict[str, list[str]] = {}
+        asked = (
+            "SELECT table_name, column_name FROM information_schema.columns "
+            "WHERE table_catalog = 'memory' ORDER BY ordinal_position"
+        )
+        for table, column in self._database.connection.execute(asked).fetchall():
+            found.setdefault(table, []).append(column)
+        return found
+
+    def _parsed(self, sql: str) -> str:
+        """The statement's syntax tree as JSON. DuckDB gives one for SELECT statements only."""
+        return str(self._database.connection.execute("SELECT json_serialize_sql(?)", [sql]).fetchall()[0][0])
+
+    def _show(self, kql: str, records: str, dialects: Sequence[bool]) -> None:
+        """Create the views that the query names, because each takes a while. `*` is every table of a resource."""
+        names = {name: (table, name != table.classic) for table in TABLES.values() for name in table[:2]}
+        every = "*" in kql and not any(name in kql for name, (_, workspace) in names.items() if workspace)
+        for name, (table, workspace) in names.items():
+            if workspace in dialects and (name in kql or (every and not workspace)):
+                select = view(table, f"({records}) AS records", workspace=workspace)
+                if self._shown.get(name) != select:
+                    self._database.connection.execute(f"CREATE OR REPLACE VIEW {name} AS {select}")
+                    self._shown[name] = select
+            elif self._shown.pop(name, ""):
+                self._database.connection.execute(f"DROP VIEW {name}")
+
+
+class Engine:
+    """A DuckDB in memory for our own SQL, which may read and write files, and a `Sandbox` for the user's KQL."""
+
+    def __init__(self) -> None:
+        self._database = Database()
+        self._sandbox: Sandbox | None = None
+        self._held: object = None
+
+    def run(self, sql: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> Answer:
+        """Return the rows of a statement of ours. UsageError if DuckDB cannot read the files."""
+
+        def ask() -> Answer:
+            cursor = self._database.connection.execute(sql, parameters or None)
+            return Answer(tuple(one[0] for one in cursor.description or ()), cursor.fetchall())
+
+        try:
+            return self._database.interruptible(ask)
+        except self._database.error as error:
+            raise UsageError(f"the journals cannot be read: {error}") from error
+
+    def run_kql(
+        self, kql: str, records: str, *, dialects: Sequence[bool] = (False, True), files: Sequence[Path] = ()
+    ) -> Answer:
+        """Return the rows of a KQL query over the service's tables, made from the SELECT `records`.
+
+        `dialects`: which tables there are, by the names of a resource (False), of a workspace (True), or of both.
+        `files`: the files that `records` reads. The query can reach no other file.
+        """
+        free_kql.check(kql)
+        try:
+            import duckdb_kql  # noqa: F401  the sandbox needs it
+        except ImportError:
+            raise UsageError(
+                "free KQL runs on local journals through duckdb-kql, which is not installed "
+                "(or this Python is older than 3.11): pip install 'amllog[insights]'"
+            ) from None
+        sandbox = self._sandbox
+        if sandbox is None or (files and sandbox.files != tuple(files)):
+            sandbox, self._held = Sandbox(files), None
+        self._sandbox = sandbox
+        return sandbox.run(kql, records, dialects)
+
+    def hold(self, records: str, key: object) -> str:
+        """Read the rows of the SELECT `records` once for all queries until `key` changes; return the SELECT over them.
+
+        They stand in a database of their own, which KQL cannot name."""
+        if self._sandbox is None or key != self._held:
+            self._sandbox, self._held = Sandbox(held=records), key
+        return "SELECT * FROM held.records"
+
+
+def _names(dialects: Sequence[bool]) -> list[str]:
+    return [table[place] for table in TABLES.values() for place in (0, 1) if bool(place) in dialects]

@@ -5,15 +5,18 @@ In: directories and files. Out: `File` values: a file that was downloaded twice 
 
 from __future__ import annotations
 
-import contextlib
+import errno
 import hashlib
 import os
 import re
-from collections.abc import Iterable
+import stat
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 from amllog.insights import unpacked
+from amllog.insights.relation import MAX_LINE_BYTES
+from amllog.insights.unpacked import opened
 
 try:
     import fcntl
@@ -24,6 +27,8 @@ JOURNAL = re.compile(r"\d{8}T\d{6}.*\.jsonl")  # as a journal's files are named
 COMPACTED = "compacted"  # the folder in a journal directory for compacted runs
 _HEAD_BYTES = 4096
 _COPIED_BYTES = 1024 * 1024
+MAX_DEPTH = 40  # folders within folders
+MAX_ENTRIES = 1_000_000  # files and folders that are looked at
 
 
 class File(NamedTuple):
@@ -34,16 +39,18 @@ class File(NamedTuple):
     changed: int  # st_mtime_ns
 
 
-def find(places: Iterable[Path], *, own: bool = False) -> list[File]:
+def find(places: Iterable[Path], *, own: bool = False, left_out: list[str] | None = None) -> list[File]:
     """Files that are named, and every `*.jsonl` in and below directories, by name: for journals that is by time.
 
     Where other programs' envelopes stand under other names, packed or in arrays, the files of lines that `unpacked`
-    makes of them. `own`: no file but `*.jsonl` as they are.
+    makes of them. `own`: no file but `*.jsonl` as they are. `left_out` gets a text for each file that is not read: a
+    link inside a directory, what is not a regular file, and what is beyond the limits.
     """
     found: dict[Path, File] = {}
+    notes = left_out if left_out is not None else []
     for place in places:
-        for path in _in(place) if place.is_dir() else [place]:
-            with contextlib.suppress(OSError):  # gone: as if it had not been there
+        for path in _in(place, notes) if place.is_dir() else [place]:
+            try:
                 about = _looked_at(path.resolve())
                 is_lines = path.suffix == ".jsonl"
                 if about.size and not JOURNAL.fullmatch(path.name) and not (own and is_lines):
@@ -53,39 +60,110 @@ def find(places: Iterable[Path], *, own: bool = False) -> list[File]:
                     about = about if lines is None or lines == about.path else _looked_at(lines)
                 if about.size:
                     found[about.path] = about
+            except FileNotFoundError:
+                pass  # deleted meanwhile
+            except (OSError, RuntimeError) as error:  # RuntimeError: a loop of links, before Python 3.13
+                notes.append(f"{path}: {getattr(error, 'strerror', None) or error}")
     return sorted(_once(found.values()), key=lambda file: (file.path.name, str(file.path)))
 
 
 def _unpacked(file: File) -> Path | None:
     try:
-        return unpacked.lines(*file)
-    except OSError:  # not for us, or no room for what is in it: who reads it tells
+        found = unpacked.lines(*file)
+    except OSError:  # the store that reads it reports the error
         return file.path
+    if isinstance(found, str):
+        raise OSError(errno.EFBIG, found, str(file.path))
+    return found
 
 
-def _in(folder: Path) -> list[Path]:
-    every = folder.rglob("*.*")
-    return [
-        path for path in every if path.suffix == ".jsonl" or (unpacked.is_candidate(path) and path.is_file())
-    ]
+def _in(folder: Path, notes: list[str]) -> list[Path]:
+    found = []
+    for entry in _walk(folder, notes):
+        path = Path(entry.path)
+        if entry.is_file(follow_symlinks=False):
+            if path.suffix == ".jsonl" or unpacked.is_candidate(path):
+                found.append(path)
+        elif path.suffix == ".jsonl" and not entry.is_dir(follow_symlinks=False):
+            notes.append(f"{path}: is {'a symbolic link' if entry.is_symlink() else 'not a regular file'}")
+    return found
+
+
+def _walk(folder: Path, notes: list[str]) -> Iterator[os.DirEntry[str]]:
+    """Everything in and below a folder. Links are not followed; depth and number are bounded."""
+    waiting, number = [(str(folder), 0)], 0
+    while waiting:
+        place, depth = waiting.pop()
+        try:
+            with os.scandir(place) as entries:
+                for entry in entries:
+                    number += 1
+                    if number > MAX_ENTRIES:
+                        notes.append(f"{folder}: has more than {MAX_ENTRIES:,} files; the others")
+                        return
+                    yield entry
+                    if entry.is_dir(follow_symlinks=False):
+                        waiting.append((entry.path, depth + 1))
+        except OSError:
+            continue  # deleted meanwhile, or not for this user
+        if depth >= MAX_DEPTH:
+            kept = [one for one in waiting if one[1] <= depth]
+            if len(kept) < len(waiting):
+                notes.append(f"{place}: folders more than {MAX_DEPTH} deep")
+            waiting = kept
+
+
+def has_long_line(path: Path, begin: int, end: int) -> bool:
+    """Whether more than MAX_LINE_BYTES stand without a line end somewhere between the two positions.
+
+    Reads the end of each stretch of that length only, if there is a line end. OSError if the file cannot be read.
+    """
+    if end - begin <= MAX_LINE_BYTES:
+        return False
+    with opened(path) as file:
+        while end - begin > MAX_LINE_BYTES:
+            after = _after_last_line(file, begin, begin + MAX_LINE_BYTES)
+            if after is None:
+                return True
+            begin = after
+    return False
+
+
+def _after_last_line(file: BinaryIO, begin: int, end: int) -> int | None:
+    while end > begin:
+        start = max(begin, end - _HEAD_BYTES * 16)
+        file.seek(start)
+        at = file.read(end - start).rfind(b"\n")
+        if at >= 0:
+            return start + at + 1
+        end = start
+    return None
 
 
 def _looked_at(path: Path) -> File:
-    about = path.stat()
+    about = os.stat(path, follow_symlinks=False)
+    if not stat.S_ISREG(about.st_mode):
+        raise OSError(errno.EINVAL, "is not a regular file", str(path))
     return File(path, about.st_size, about.st_mtime_ns)
 
 
 def folders(places: Iterable[Path]) -> list[Path]:
     """Every folder with compacted runs in or below the directories."""
-    named = (path for place in places if place.is_dir() for path in place.rglob(COMPACTED))
-    return sorted({path.resolve() for path in named if path.is_dir()})
+    named = (entry for place in places if place.is_dir() for entry in _walk(place, []))
+    return sorted(
+        {
+            Path(one.path).resolve()
+            for one in named
+            if one.name == COMPACTED and one.is_dir(follow_symlinks=False)
+        }
+    )
 
 
 def is_open(path: Path) -> bool:
     """Whether the process that writes it still holds it. Without locks nobody is seen to."""
     if fcntl is not None:
         try:
-            with path.open("rb") as file:
+            with opened(path) as file:
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
             return True
@@ -100,7 +178,7 @@ def seal(path: Path, size: int) -> str:
     Who finds it again reads on from there: a journal is only appended to.
     """
     try:
-        with path.open("rb") as file:
+        with opened(path) as file:
             begin = file.read(min(_HEAD_BYTES, size))
             file.seek(max(0, size - _HEAD_BYTES))
             end = file.read(min(_HEAD_BYTES, size))
@@ -112,7 +190,7 @@ def seal(path: Path, size: int) -> str:
 
 def copy(file: File, begin: int, target: Path) -> None:
     """The bytes from `begin` to where the file ended when it was looked at. OSError where they cannot be had."""
-    with file.path.open("rb") as source, target.open("wb") as copied:
+    with opened(file.path) as source, target.open("wb") as copied:
         source.seek(begin)
         left = file.size - begin
         while left and (part := source.read(min(left, _COPIED_BYTES))):
@@ -137,7 +215,7 @@ def _once(files: Iterable[File]) -> list[File]:
 
 def _head(path: Path, size: int) -> bytes:
     try:
-        with path.open("rb") as file:
+        with opened(path) as file:
             return file.read(min(_HEAD_BYTES, size))
     except OSError:
         return os.urandom(16)  # cannot be compared: like no other

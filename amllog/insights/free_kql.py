@@ -9,6 +9,9 @@ import json
 import re
 from typing import Any
 
+from amllog.errors import UsageError
+
+_COMMAND = re.compile(r"(?:\s|//[^\n]*(?:\n|$))*\.")
 _LITERAL = re.compile(r"""//[^\n]*|@"[^"]*"|@'[^']*'|"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'""")
 _ESCAPED = re.compile(r"\\(?:u([0-9A-Fa-f]{4})|.)")
 _OLD_NAMES = re.compile(r"\b(notempty|notnull)(?=\s*\()")
@@ -16,6 +19,16 @@ _PERCENTILES = re.compile(r"(?<!= )(?<!=)\bpercentiles\s*\(\s*(\w+)\s*,([\s\d.,]
 _INNER = re.compile(r" \(no DuckDB mapping[^)]*\)|not implemented in this wave; ")
 _NOT_HERE = "unsupported KQL construct"
 _ASK = "; the service knows it: ask there (connect(resource_id=…), or AMLLOG_RESOURCE_ID for the command)"
+
+
+def check(kql: str) -> None:
+    """Raise UsageError for what is not a query: control commands, such as `.create database`, and a NUL character."""
+    if _COMMAND.match(kql):
+        raise UsageError(
+            f"{kql.strip()[:40]!r}: control commands are not supported; a query begins with a table, such as traces"
+        )
+    if "\0" in kql:
+        raise UsageError("the query contains a NUL character")
 
 
 def readable(kql: str) -> str:

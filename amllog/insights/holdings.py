@@ -12,14 +12,18 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
 
+from amllog import own_files, record
 from amllog.insights import files
 from amllog.insights.engine import Engine
-from amllog.insights.index import UNREAD, Entry, Index, Part, as_entry, overlap
+from amllog.insights.entries import UNREAD, Entry, Part, as_entry
+from amllog.insights.index import MAX_BYTES, Index, overlap
 from amllog.insights.query import AtLeast, Equals, Holds, Query
 from amllog.insights.schema import TABLES
 from amllog.insights.sql import naive
+from amllog.insights.unpacked import opened
 
 MANIFEST = "_manifest.json"  # readers of Parquet pass by what begins with _
+MAGIC = b"PAR1"
 BATCHES = "batches"
 LEFTOVERS = "leftovers"
 
@@ -32,7 +36,7 @@ class Selection(NamedTuple):
     once: bool
     torn: int
     parts: list[Part]
-    unread: list[Path]
+    unread: list[Path | str]
 
 
 class Source(NamedTuple):
@@ -61,7 +65,18 @@ class Batch(NamedTuple):
 
     def stands(self, path: Path) -> bool:
         """Whether all its files are in the folder `compacted`."""
-        return all((path / name).is_file() for name in self.outputs)
+        return all(is_output(path / name) for name in self.outputs)
+
+
+def is_output(path: Path) -> bool:
+    """Whether it is a Parquet file, neither itself nor its folder a link."""
+    try:
+        if path.parent.is_symlink():
+            return False
+        with opened(path) as file:
+            return file.read(len(MAGIC)) == MAGIC
+    except OSError:
+        return False
 
 
 class Manifest(NamedTuple):
@@ -74,11 +89,11 @@ class Manifest(NamedTuple):
     def read(cls, path: Path) -> Manifest | None:
         """The manifest of a folder; None where it is missing or no such thing."""
         try:
-            found = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
+            found = record.decode(own_files.read_bounded(path / MANIFEST, MAX_BYTES)) or {}
             batches = [
                 Batch(
-                    tuple(Source(name, as_entry(entry)) for name, entry in one["sources"]),
-                    dict(one["outputs"]),
+                    tuple(Source(_inside(name), as_entry(entry)) for name, entry in one["sources"]),
+                    {_inside(name): str(run) for name, run in one["outputs"].items()},
                 )
                 for one in found[BATCHES]
             ]
@@ -93,6 +108,13 @@ class Manifest(NamedTuple):
         return json.dumps({BATCHES: batches, LEFTOVERS: self.leftovers})
 
 
+def _inside(name: str) -> str:
+    """The name of a file below a folder. ValueError if it leads out of it."""
+    if not isinstance(name, str) or name.startswith("/") or ".." in name.split("/"):
+        raise ValueError("a name outside of the folder")
+    return name
+
+
 class Holdings:
     """Everything below the places, looked at anew for each question."""
 
@@ -102,7 +124,8 @@ class Holdings:
 
     def select(self, query: Query | None, now: datetime) -> Selection:
         """What the query is about; everything for None."""
-        found = {file.path: file for file in files.find(self.places)}
+        left: list[str] = []
+        found = {file.path: file for file in files.find(self.places, left_out=left)}
         chosen: list[Path] = []
         held: list[Entry] = []
         torn = 0
@@ -113,7 +136,7 @@ class Holdings:
                 there = [found.get(folder.parent / one.name) for one in batch.sources]
                 if _is_in_journals(batch, there):
                     continue
-                if all(path.is_file() for path in outputs):
+                if all(map(is_output, outputs)):
                     for one, file in zip(batch.sources, there):
                         if _is_same(file, one.entry):
                             found.pop(folder.parent / one.name, None)
@@ -123,14 +146,19 @@ class Holdings:
                 if any(_about(entry, query, now) for entry in entries):
                     held += entries
                     chosen += [
-                        path for path, run in outputs.items() if path.is_file() and _of_run(run, query)
+                        path for path, run in outputs.items() if is_output(path) and _of_run(run, query)
                     ]
         entries_of = self._index.entries(list(found.values()))
-        journals = [path for path, entry in entries_of.items() if _about(entry, query, now)]
+        journals = [
+            path
+            for path, entry in entries_of.items()
+            if entry.changed != UNREAD and _about(entry, query, now)
+        ]
         held += [entries_of[path] for path in journals]
         torn += sum(entry.torn for path, entry in entries_of.items() if _tells_torn(path, entry, query, now))
         parts = [part for entry in held for part in entry.parts if query is None or _asked(part, query, now)]
-        unread = [path for path, entry in entries_of.items() if entry.changed == UNREAD and path.exists()]
+        unread: list[Path | str] = [*left]
+        unread += [path for path, entry in entries_of.items() if entry.changed == UNREAD and path.exists()]
         if any(_are_replaced(folder, own) for folder, own in batches.items()):
             return self.select(query, now)
         return Selection(journals, chosen, overlap(held), torn, parts, unread)

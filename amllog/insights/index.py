@@ -10,60 +10,23 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
+from amllog import own_files, record
 from amllog.errors import UsageError
 from amllog.insights import relation
+from amllog.insights.atomic import is_replaceable, write_new
 from amllog.insights.engine import Engine
-from amllog.insights.files import File, copy, seal
+from amllog.insights.entries import UNREAD, Entry, Part, Series, as_entry
+from amllog.insights.files import File, copy, has_long_line, seal
 
 NAME = ".amllog-index.json"
 VERSION = 5
-UNREAD = -1  # in place of the time of a file that could not be read: it is tried again each time
-
-
-class Part(NamedTuple):
-    """Records of one step (its id and name) and one kind in one file. `first` and `last` are ISO 8601 UTC."""
-
-    parent_run_id: str
-    step_id: str
-    step_name: str
-    item_type: str
-    records: int
-    first: str
-    last: str
-    severity: int
-    errors: int
-
-    @property
-    def key(self) -> tuple[str, ...]:
-        """What tells a part from the others of its file."""
-        return self[:4]
-
-
-class Series(NamedTuple):
-    """Record ids of one process (`<series>-<hex number>`) in one file: their range, and how many differ."""
-
-    series: str
-    low: int
-    high: int
-    records: int
-    distinct: int
-
-
-class Entry(NamedTuple):
-    """What one file holds, as of this size and time. `seal` tells the bytes that were read; "": not to be read on."""
-
-    size: int
-    changed: int
-    torn: int
-    parts: tuple[Part, ...]
-    series: tuple[Series, ...]
-    seal: str
+MAX_BYTES = 64 * 1024 * 1024  # of the cache, and of a manifest
+_BEGIN = b'{"version": '
 
 
 class Index:
@@ -97,6 +60,8 @@ class Index:
             for number, file in enumerate(files):
                 with contextlib.suppress(OSError):
                     target = Path(folder, f"{number}.jsonl")
+                    if has_long_line(file.path, self._known[file.path].size, file.size):
+                        continue  # `_made` reports it
                     copy(file, self._known[file.path].size, target)
                     added[file] = target
             rest = self._made([File(path, file.size, file.changed) for file, path in added.items()])
@@ -107,15 +72,18 @@ class Index:
         return found
 
     def _made(self, files: Sequence[File]) -> dict[Path, Entry]:
+        long = [file for file in files if _is_beyond(file)]
+        unread = {file.path: Entry(file.size, UNREAD, 0, (), (), "") for file in long}
+        files = [file for file in files if file.path not in unread]
         if not files:
-            return {}
+            return unread
         try:
-            return self._scanned(files)
+            return {**unread, **self._scanned(files)}
         except UsageError:  # one of them is not for us, or beyond DuckDB: a line of more than 16 MB, say
             if len(files) == 1:
-                return {files[0].path: Entry(files[0].size, UNREAD, 0, (), (), "")}
+                return {**unread, files[0].path: Entry(files[0].size, UNREAD, 0, (), (), "")}
             middle = len(files) // 2
-            return {**self._made(files[:middle]), **self._made(files[middle:])}
+            return {**unread, **self._made(files[:middle]), **self._made(files[middle:])}
 
     def _scanned(self, files: Sequence[File]) -> dict[Path, Entry]:
         found = {str(file.path): (file, [0], dict[Any, Part](), dict[Any, Series]()) for file in files}
@@ -128,6 +96,15 @@ class Index:
             )
             for file, torn, parts, series in found.values()
         }
+
+
+def _is_beyond(file: File) -> bool:
+    """Whether DuckDB must not read the file: for a line beyond the limit it would take as much memory."""
+    try:
+        str(file.path).encode()  # a name that is not UTF-8 cannot be part of SQL
+        return has_long_line(file.path, 0, file.size)
+    except (OSError, UnicodeEncodeError):
+        return True
 
 
 def overlap(entries: Iterable[Entry]) -> bool:
@@ -226,9 +203,9 @@ def _fits(entry: Entry | None, file: File) -> bool:
 
 
 def _load(folder: Path) -> Mapping[Path, Entry]:
-    """What the cache says; nothing where it is missing, torn or of another version."""
+    """What the cache says; nothing where it is missing, torn, hostile or of another version."""
     try:
-        found = json.loads((folder / NAME).read_text(encoding="utf-8"))
+        found = record.decode(own_files.read_bounded(folder / NAME, MAX_BYTES)) or {}
         if found["version"] != VERSION:
             return {}
         return {folder / name: as_entry(one) for name, one in found["files"].items()}
@@ -238,15 +215,6 @@ def _load(folder: Path) -> Mapping[Path, Entry]:
 
 def _save(folder: Path, entries: Mapping[Path, Entry]) -> None:
     text = json.dumps({"version": VERSION, "files": {path.name: one for path, one in entries.items()}})
-    fresh = folder / f"{NAME}.{os.getpid()}"
     with contextlib.suppress(OSError):  # read-only, or full: it is made again next time
-        fresh.write_text(text, encoding="utf-8")
-        fresh.replace(folder / NAME)
-
-
-def as_entry(values: Sequence[Any]) -> Entry:
-    """An entry from its JSON."""
-    size, changed, torn, parts, series, seal = values
-    return Entry(
-        size, changed, torn, tuple(Part(*one) for one in parts), tuple(Series(*one) for one in series), seal
-    )
+        if is_replaceable(folder / NAME, _BEGIN):
+            write_new(folder / NAME, text.encode("utf-8", "surrogateescape"))

@@ -67,7 +67,9 @@ class LocalStore:
     def _kql(self, kql: str) -> Table:
         selection = self._holdings.select(None, datetime.now(timezone.utc))
         try:
-            found = self._engine.run_kql(kql, _records(selection))
+            found = self._engine.run_kql(
+                kql, _records(selection), files=(*selection.journals, *selection.compacted)
+            )
         except UsageError:
             if _is_there(selection):
                 raise

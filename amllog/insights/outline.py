@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from amllog.insights.index import Part
+from amllog.insights.entries import Part
 from amllog.insights.query import Equals, Query, Summary
 from amllog.insights.sql import naive
 

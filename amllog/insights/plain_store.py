@@ -97,14 +97,15 @@ class PlainStore:
 
     def _held(self) -> Held:
         """What all files hold; a file is read again when it has changed. A record in two files counts once."""
-        there = files.find(self._places)
+        left: list[str] = []
+        there = files.find(self._places, left_out=left)
         known = {file: held for file, held in self._read.items() if not held.unread}
         found = self._read = {file: known.get(file) or _read(file.path) for file in there}
         records: dict[object, envelopes.Record] = {}
         for file, held in found.items():
             for one in held.records:
                 records.setdefault(one.values["record_id"] or (file.path, len(records)), one)
-        unread = tuple(reason for held in found.values() for reason in held.unread)
+        unread = (*left, *(reason for held in found.values() for reason in held.unread))
         return Held(list(records.values()), sum(held.torn for held in found.values()), unread)
 
     def _only_compacted(self) -> int:
@@ -123,8 +124,12 @@ def _read(path: Path) -> Held:
     found, torn = [], 0
     journal = bool(files.JOURNAL.fullmatch(path.name))
     try:
-        with path.open("rb") as file:
-            for line in filter(bytes.strip, file):
+        with files.opened(path) as file:
+            while line := file.readline(files.MAX_LINE_BYTES + 1):
+                if len(line) > files.MAX_LINE_BYTES:
+                    return Held([], 0, (f"{path}: has a line of more than {files.MAX_LINE_BYTES:,} bytes",))
+                if not line.strip():
+                    continue
                 one = envelopes.record_of(record.decode(line))
                 torn += one is None
                 found += [one] if one else []

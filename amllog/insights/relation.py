@@ -14,7 +14,7 @@ from pathlib import Path
 from amllog.insights.cells import EARLIEST, END
 from amllog.insights.columns import OWN, SEVERITIES
 from amllog.insights.schema import TABLES, Field, ServiceTable
-from amllog.insights.sql import literal, quoted
+from amllog.insights.sql import literal, pattern, quoted
 
 _TEXTS = ("message", "severityLevel", "problemId", "name", "id", "duration", "success", "responseCode", "resultCode",
           "url", "source", "type", "target", "data", "runLocation")  # fmt: skip
@@ -24,8 +24,8 @@ BRIEFLY = {  # what tells whose a record is, of when and how bad
     "data": "STRUCT(baseType VARCHAR, baseData STRUCT(severityLevel VARCHAR, success VARCHAR, properties JSON))",
 }
 NO_RUN = "__HIVE_DEFAULT_PARTITION__"  # what Hive, Spark and the others call a partition without a value
+MAX_LINE_BYTES = 16 * 1024 * 1024  # a file with a longer line is left out
 AS_JSON = ("customDimensions", "customMeasurements", "details")  # columns of `records`
-MAX_LINE_BYTES = 16 * 1024 * 1024  # longer ones make the whole file unreadable for DuckDB
 
 _TAGS = {
     "operation_Name": "operation.name", "operation_Id": "operation.id", "operation_ParentId": "operation.parentId",
@@ -47,7 +47,7 @@ _OUTER, _INNERMOST = "$[0]", "$[#-1]"
 
 def read(files: Iterable[Path], columns: Mapping[str, str]) -> str:
     """The lines of the files as DuckDB reads them; a line that is no envelope is a row of NULLs."""
-    names = ", ".join(literal(str(path)) for path in files)
+    names = ", ".join(literal(pattern(path)) for path in files)
     types = ", ".join(f"{quoted(name)}: {literal(kind)}" for name, kind in columns.items())
     return (
         f"read_json([{names}], format = 'newline_delimited', columns = {{{types}}}, ignore_errors = true, "
@@ -124,7 +124,7 @@ def _selected(files: Sequence[Path], columns: Mapping[str, str]) -> str:
 
 def _read_back(files: Iterable[Path]) -> str:
     """What `compaction` has written; JSON stands there as text, which every reader of Parquet knows."""
-    paths = ", ".join(literal(str(path)) for path in files)
+    paths = ", ".join(literal(pattern(path)) for path in files)
     back = ", ".join(f"CAST({name} AS JSON) AS {name}" for name in AS_JSON)
     back += f", nullif(parent_run_id, {literal(NO_RUN)}) AS parent_run_id"  # DuckDB before 2.0 takes it for a name
     types = "{'parent_run_id': 'VARCHAR'}"

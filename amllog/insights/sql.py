@@ -6,8 +6,10 @@ In: a query, the present time. Out: the statement and its parameters: what a use
 
 from __future__ import annotations
 
+import glob
 from collections.abc import Callable, Set
 from datetime import datetime, timedelta, timezone
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from amllog.insights.columns import CATALOGUE, LEVEL, OWN, SEARCHED, SEVERITIES, UNSAID
@@ -53,6 +55,11 @@ def statement(query: Query, now: datetime) -> Statement:
 def quoted(name: str) -> str:
     """A name as SQL takes it for a column."""
     return '"' + name.replace('"', '""') + '"'
+
+
+def pattern(path: Path) -> str:
+    """The path as DuckDB takes it: without this, `[`, `*` and `?` in it would stand for other files."""
+    return glob.escape(str(path))
 
 
 def literal(text: str) -> str:

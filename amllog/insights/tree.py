@@ -112,7 +112,9 @@ def _absent(row: Row) -> str:
     """What is known of a step or span that has not arrived: a step's request and a span come when they end."""
     step = wording.visible(row["step_name"] or row["step_id"])
     inside = f"in step {step}: " if step else ""
-    return f"{inside}something that has not ended, or not arrived ({row['operation_ParentId']})"
+    return (
+        f"{inside}something that has not ended, or not arrived ({wording.visible(row['operation_ParentId'])})"
+    )
 
 
 def _lines(tree: Tree) -> Iterator[str]:

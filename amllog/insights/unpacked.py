@@ -7,8 +7,11 @@ in a temporary folder that goes with the process. A file whose beginning shows n
 from __future__ import annotations
 
 import codecs
+import errno
 import gzip
 import json
+import os
+import stat
 import tempfile
 import zlib
 from collections.abc import Iterator
@@ -17,11 +20,17 @@ from itertools import chain
 from pathlib import Path
 from typing import IO, BinaryIO
 
+from amllog.insights import scratch
+
 # .lock: of an exporter that is at work
 SUFFIXES = frozenset({".json", ".ndjson", ".log", ".txt", ".gz", ".blob", ".lock"})
 _MOVED = (".blob", ".lock")  # renamed and removed while they are read
 _GZIP = b"\x1f\x8b"
 _HEAD_BYTES = 64 * 1024  # the service takes no longer envelope
+MAX_UNPACKED_BYTES = 1024 * 1024 * 1024  # of one file
+MAX_RATIO = 200  # unpacked to packed bytes; logs have 10 to 50
+MAX_WHOLE_BYTES = 64 * 1024 * 1024  # of an array or indented JSON, which is read as a whole
+_FREE_BYTES = 16 * 1024 * 1024  # up to here any ratio is accepted
 _UNREADABLE = (ValueError, RecursionError)  # no JSON, or nested too deep
 
 
@@ -31,13 +40,15 @@ def is_candidate(path: Path) -> bool:
 
 
 @lru_cache(maxsize=4096)
-def lines(path: Path, size: int, changed: int) -> Path | None:
-    """The file that holds the same envelopes one a line: itself where they stand so; None where it shows none.
+def lines(path: Path, size: int, changed: int) -> Path | str | None:
+    """The file that holds the same envelopes one a line: itself where they stand so; None where it shows none; a text
+    that says why where it is beyond the limits.
 
     `size` and `changed` tell one state of the file from the next. OSError where it cannot be read.
     """
-    del size, changed
+    del changed
     with _opened(path) as file:
+        most = min(MAX_UNPACKED_BYTES, max(_FREE_BYTES, size * MAX_RATIO))
         pieces = _pieces(file)
         head = b""
         for piece in pieces:
@@ -52,11 +63,44 @@ def lines(path: Path, size: int, changed: int) -> Path | None:
         if is_lines and as_it_is and path.suffix not in _MOVED:
             return path
         with _new_file(path.name) as made:
-            if is_lines:
-                made.writelines(chain([text], pieces))
-            else:
-                made.writelines(_values(b"".join(chain([text], pieces)).decode("utf-8", "replace")))
+            try:
+                if is_lines:
+                    made.writelines(_bounded(chain([text], pieces), most))
+                else:
+                    whole = b"".join(_bounded(chain([text], pieces), min(most, MAX_WHOLE_BYTES)))
+                    made.writelines(_values(whole.decode("utf-8", "replace")))
+            except _TooLarge as error:
+                os.unlink(made.name)
+                return str(error)
     return Path(made.name)
+
+
+class _TooLarge(Exception):
+    """The content of a file is beyond the limits."""
+
+
+def _bounded(pieces: Iterator[bytes], most: int) -> Iterator[bytes]:
+    total = 0
+    for piece in pieces:
+        total += len(piece)
+        if total > most:
+            raise _TooLarge(f"has more than {most:,} bytes unpacked or in one array")
+        yield piece
+
+
+def opened(path: Path) -> BinaryIO:
+    """Open a regular file for reading. Does not follow a link in its place, and does not wait for a FIFO's writer.
+
+    OSError if it is not a regular file.
+    """
+    flags = os.O_RDONLY | getattr(os, "O_BINARY", 0)
+    for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC", "O_NOCTTY"):
+        flags |= getattr(os, name, 0)
+    fd = os.open(path, flags)
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
+        raise OSError(errno.EINVAL, "is not a regular file", str(path))
+    return os.fdopen(fd, "rb")
 
 
 def _pieces(file: BinaryIO | gzip.GzipFile) -> Iterator[bytes]:
@@ -70,13 +114,16 @@ def _pieces(file: BinaryIO | gzip.GzipFile) -> Iterator[bytes]:
 
 
 def _new_file(name: str) -> IO[bytes]:
-    return tempfile.NamedTemporaryFile(dir=_folder().name, prefix=f"{name}-", suffix=".jsonl", delete=False)
+    return tempfile.NamedTemporaryFile(
+        dir=scratch.folder(), prefix=f"{name[:100]}-", suffix=".jsonl", delete=False
+    )
 
 
 def _opened(path: Path) -> BinaryIO | gzip.GzipFile:
-    with path.open("rb") as file:
-        packed = file.read(len(_GZIP)) == _GZIP
-    return gzip.GzipFile(path) if packed else path.open("rb")
+    file = opened(path)
+    packed = file.read(len(_GZIP)) == _GZIP
+    file.seek(0)
+    return gzip.GzipFile(fileobj=file) if packed else file
 
 
 def _is_object(line: bytes) -> bool:
@@ -100,8 +147,3 @@ def _values(text: str) -> Iterator[bytes]:
             yield " ".join(text[at:].split()).encode() + b"\n"
             return
         yield json.dumps(value, ensure_ascii=False).encode("utf-8", "replace") + b"\n"
-
-
-@lru_cache(maxsize=1)
-def _folder() -> tempfile.TemporaryDirectory[str]:
-    return tempfile.TemporaryDirectory(prefix="amllog-lines-")

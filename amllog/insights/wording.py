@@ -26,12 +26,24 @@ EVERYWHERE = frozenset((
 ))  # fmt: skip
 # In records of some kinds, what stands in a column of its own.
 _TOLD = {"exception": ("message",), "metric": ("step", "value")}
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+# Beside the C0 and C1 controls: line separators, direction marks, characters of no width, surrogates, tags. They move a
+# terminal's cursor, start a line, or change how the text around them reads.
+CONTROLS = (
+    "\\x00-\\x1f\\x7f-\\x9f\\u061c\\u200b\\u200e\\u200f\\u2028-\\u202e\\u2060-\\u206f\\ud800-\\udfff\\ufeff"
+    "\\ufff9-\\ufffb\\U000e0000-\\U000e007f"
+)
+_CONTROL = re.compile(f"[{CONTROLS}]")
+_SEVERAL_LINES = re.compile(f"(?!\n)[{CONTROLS}]")
 
 
 def visible(text: str) -> str:
     """`text` on one line, with control characters written out."""
     return _CONTROL.sub(lambda match: _escaped(match.group()), text)
+
+
+def printable(text: str) -> str:
+    """`text` with control characters written out, except for its line feeds."""
+    return _SEVERAL_LINES.sub(lambda match: _escaped(match.group()), text)
 
 
 def block(text: str, indent: str = "    ") -> str:
@@ -67,7 +79,7 @@ def number(value: float | None) -> str:
 
 def kind_of(row: Mapping[str, Any]) -> str:
     """log, exception, metric, event, step or span; a metric for which JSON has no number is an event at the service."""
-    kind = KINDS.get(row["itemType"], row["itemType"])
+    kind = KINDS.get(row["itemType"], visible(row["itemType"]))
     return "metric" if kind == "event" and row["dimensions"].keys() >= {"run_metric_data", "value"} else kind
 
 
@@ -107,7 +119,7 @@ def ended(row: Mapping[str, Any]) -> dict[str, Any]:
 
 def line(row: Mapping[str, Any], paint: Paint = lambda text, _what: text) -> str:
     """A row as a line of a log, its stack below."""
-    level = row.get("level", "")
+    level = visible(row.get("level", ""))
     head = f"{paint(clock(row['timestamp']), 'time')} {paint(f'{level:<8}', level)} "
     text = f"{head}{paint(visible(row['step_name']) + ':', 'step')} {said(row)}"
     return f"{text}\n{block(row['stack'])}" if row.get("stack") else text
@@ -152,4 +164,4 @@ def quoted(value: str) -> str:
 
 def _escaped(character: str) -> str:
     code = ord(character)
-    return f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}"
+    return f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"

@@ -86,8 +86,8 @@ class QueryService:
         with self._lock:
             engine = self._engine = self._engine or Engine()
             try:
-                records = self._records(engine, span)
-                names, rows, types = engine.run_kql(kql, records, dialects=(workspace,))
+                records, files = self._records(engine, span)
+                names, rows, types = engine.run_kql(kql, records, dialects=(workspace,), files=files)
             except UsageError as error:
                 status, refusal = query_answer.refusal(str(error))
                 return Answer.of(refusal, status)
@@ -99,17 +99,19 @@ class QueryService:
         found = query_answer.answer(names, types, kept, self._limits)
         return Answer.of(query_answer.with_error(found, told, "80DA0001") if told else found)
 
-    def _records(self, engine: Engine, span: Span | None) -> str:
+    def _records(self, engine: Engine, span: Span | None) -> tuple[str, list[Path]]:
+        """The SELECT over what has been received, and the files that it reads."""
         from amllog.insights import relation
 
         files = {path: path.stat().st_size for path in sorted(self._received.glob("*.jsonl")) if is_own(path)}
-        records = relation.records([path for path, size in files.items() if size])
+        read = [path for path, size in files.items() if size]
+        records = relation.records(read)
         if sum(files.values()) <= _HELD_BYTES:
-            records = engine.hold(records, files)  # they only grow
+            records, read = engine.hold(records, files), []  # they only grow
         if span is None:
-            return records
+            return records, read
         since, until = (f"TIMESTAMP '{time.astimezone(timezone.utc):%Y-%m-%d %H:%M:%S.%f}'" for time in span)
-        return f"SELECT * FROM ({records}) WHERE timestamp >= {since} AND timestamp <= {until}"
+        return f"SELECT * FROM ({records}) WHERE timestamp >= {since} AND timestamp <= {until}", read
 
 
 def is_query(path: str) -> bool:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from amllog import account, identities, settings as config
-from amllog.account import Account, Wants
+from amllog.account import Account, OutletAccount, Wants
 from amllog.delivery import Outlet
 from amllog.directory import claim, journal_files, look
 from amllog.errors import UsageError
@@ -50,7 +50,7 @@ def deliver(options: Namespace, environ: Mapping[str, str]) -> int:
     wants: Wanting = {outlet.name: outlet.wants for outlet in outlets}
     before = _account(directory, wants)
     if not options.json:
-        show.answer(f"before: {before}")
+        show.answer(f"before: {_text(before)}")
     delivery = Delivery(directory, _node(environ), outlets, options.timeout)
     try:
         delivery.deliver(show.notice)
@@ -66,7 +66,7 @@ def deliver(options: Namespace, environ: Mapping[str, str]) -> int:
     if options.json:
         show.answer(show.as_json({"before": before.as_dict(), "after": after.as_dict()}))
     else:
-        show.answer(f"after:  {after}")
+        show.answer(f"after:  {_text(after)}")
     return int(after.waiting + after.refused > 0)
 
 
@@ -94,6 +94,20 @@ def _outlets(directory: Path, environ: Mapping[str, str]) -> list[Outlet]:
             "nowhere to deliver to: set APPLICATIONINSIGHTS_CONNECTION_STRING, or run it in the job for run metrics"
         )
     return found
+
+
+def _text(found: Account) -> str:
+    """The account, in which a reason from a file or the directory's name cannot start a line."""
+    outlets = {
+        name: OutletAccount(
+            one.delivered,
+            one.waiting,
+            {show.visible(reason): count for reason, count in one.refused.items()},
+            show.visible(one.trouble),
+        )
+        for name, one in found.outlets.items()
+    }
+    return str(Account(found.accepted, outlets, show.visible(found.directory)))
 
 
 def _account(directory: Path, wants: Wanting) -> Account:
@@ -151,7 +165,7 @@ def _file(path: Path, node: str) -> dict[str, Any]:
 
 
 def _tell(report: Mapping[str, Any], found: Account) -> None:
-    show.answer(str(found))
+    show.answer(_text(found))
     files = report["files"]
     alive = sum(file["writer"] == "alive" for file in files)
     show.answer(f"{show.count(len(files), 'file')}, {alive} of them being written by a living process")

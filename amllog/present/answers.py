@@ -17,7 +17,7 @@ def put(options: Namespace, found: Table, columns: tuple[str, ...]) -> None:
     if options.json:
         show.answer(show.harmless(found.to_json(indent=2)))
     elif options.csv:
-        show.answer(show.as_csv(found))
+        show.put_csv(show.as_csv(found))
     elif found:
         show.answer(show.table(found.rows, columns))
     notes(bool(found), found.notes)
@@ -39,7 +39,7 @@ def one(options: Namespace, row: Row) -> None:
     if options.json:
         show.answer(show.harmless(alone.to_json()[1:-1]))
     elif options.csv:
-        show.answer(show.as_csv(alone, head=False))
+        show.put_csv(show.as_csv(alone, head=False))
     else:
         show.answer(show.line(row))
     sys.stdout.flush()  # into a pipe too

@@ -49,6 +49,6 @@ def tell(checks: Sequence[Check], *, as_json: bool) -> int:
         state = show.paint(f"{check.state:<4}", _COLOURS[check.state])
         show.answer(f"{state}  {check.about:<{width}}  {show.visible(check.found)}")
         if check.advice:
-            show.answer(f"{'':<{width + 6}}  → {check.advice}")
+            show.answer(f"{'':<{width + 6}}  → {show.visible(check.advice)}")
     show.answer(f"{show.count(len(checks), 'check')}: {failed} failed, {show.count(warned, 'warning')}")
     return int(failed > 0)

@@ -48,7 +48,7 @@ def compact(options: Namespace, environ: Mapping[str, str]) -> int:
     if done.sources:
         before = f"{show.count(done.sources, 'journal file')}, {_size(done.source_bytes)}"
         after = f"{show.count(done.outputs, 'Parquet file')}, {_size(done.output_bytes)}"
-        show.answer(f"before: {before}\nafter:  {after}, below {directory / 'compacted'}")
+        show.answer(f"before: {before}\nafter:  {after}, below {show.visible(str(directory / 'compacted'))}")
     else:
         show.answer("nothing to compact")
     reasons = (

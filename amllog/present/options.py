@@ -6,11 +6,12 @@ In: nothing. Out: an ArgumentParser; docs/cli.md is made from it.
 from __future__ import annotations
 
 import argparse
+import sys
 from argparse import ArgumentParser
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
-from amllog.present import asking, compacting, rules
+from amllog.present import asking, compacting, rules, show
 from amllog.version import __version__
 
 ABOUT = """\
@@ -27,9 +28,21 @@ exit codes: 0 fine; 1 the answer is bad news (errors found, records refused, a c
 or nobody answers; 130 Ctrl-C"""
 
 
+class Parser(ArgumentParser):
+    """An ArgumentParser whose messages contain no control character of the arguments."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print the usage and the error, and exit with 2."""
+        super().error(show.visible(message))
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        if message:
+            show.message(message, file or sys.stderr)
+
+
 def parser() -> ArgumentParser:
     """The parser of the whole command line."""
-    top = ArgumentParser(
+    top = Parser(
         prog="amllog", description=ABOUT, epilog=AFTER, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     top.add_argument("--version", action="version", version=f"amllog {__version__}")

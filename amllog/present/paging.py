@@ -23,9 +23,9 @@ from amllog.errors import UsageError
 from amllog.insights.query import Query
 from amllog.insights.stores import Store
 from amllog.insights.table import Table
+from amllog.present import show
 
 PATIENCE_SECONDS = 1.0  # reading that takes longer is told
-_CLEARED = "\r\x1b[K"
 
 
 class Patient:
@@ -142,10 +142,9 @@ def _told(ask: Callable[[], Any]) -> Any:
 
 
 def _tell(stream: TextIO, done: threading.Event) -> None:
-    began, shown = time.monotonic(), ""
+    began, shown = time.monotonic(), False
     while not done.wait(PATIENCE_SECONDS):
-        shown = _CLEARED
-        stream.write(f"{_CLEARED}amllog: reading, {time.monotonic() - began:.0f} s")
-        stream.flush()
-    stream.write(shown)
-    stream.flush()
+        shown = True
+        show.overwrite(f"amllog: reading, {time.monotonic() - began:.0f} s", stream)
+    if shown:
+        show.overwrite("", stream)

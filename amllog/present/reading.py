@@ -182,7 +182,7 @@ def _told(options: Namespace, insights: Insights) -> int:
     else:
         found = insights.compare(options.first, options.second)
     if options.csv:
-        show.answer(show.as_csv(found.steps if options.command == "story" else found.table))
+        show.put_csv(show.as_csv(found.steps if options.command == "story" else found.table))
     else:
         show.answer(show.harmless(found.to_json(indent=2)) if options.json else found.text)
     return 0
@@ -205,7 +205,7 @@ def _tail(options: Namespace, insights: Insights) -> int:
         found = insights.logs(run, limit=options.lines, newest_first=True, **asked)
         rows = reversed(found.rows)
     if options.csv:
-        show.answer(show.as_csv(Insights(Unasked()).logs()))
+        show.put_csv(show.as_csv(Insights(Unasked()).logs()))
     for row in rows:
         answers.one(options, row)
     if not options.follow:

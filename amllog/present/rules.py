@@ -5,13 +5,13 @@ In: parsed options. Out: a template on stdout or in a file, ARM JSON or Bicep; e
 
 from __future__ import annotations
 
-import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from amllog.errors import UsageError
+from amllog.present import show
 
 VARIABLE = "AMLLOG_RESOURCE_ID"
 _KEPT = ("run_type", "experiment_name", "step_name")
@@ -77,7 +77,7 @@ def write(chosen: Namespace, environ: Mapping[str, str]) -> int:
     is_bicep = (chosen.format or str(chosen.output or "").rpartition(".")[2]) == "bicep"
     text = templates.bicep(template) if is_bicep else templates.arm(template)
     if chosen.output is None:
-        sys.stdout.write(text)
+        show.answer(text.rstrip("\n"))
         return 0
     try:
         chosen.output.write_text(text, encoding="utf-8")

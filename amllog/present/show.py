@@ -1,7 +1,8 @@
 """How answers look: tables, lines of a log, JSON; colour only where a person watches.
 
-In: rows as dicts, an account. Out: text on stdout (the answer) or stderr (notices), in which no text of a record can
-move a terminal's cursor or pass for a line of its own.
+In: rows as dicts, an account. Out: text on stdout (the answer) or stderr (notices). All output of the commands leaves
+through `_written`: it writes control characters out, whatever they come from, and knows our colours by a mark that
+no record can contain.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import json
 import math
 import os
 import re
+import secrets
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
@@ -21,11 +23,14 @@ from amllog.insights import wording
 from amllog.insights.table import Table
 from amllog.insights.wording import block, clock, count, span, visible
 
-__all__ = ["answer", "as_csv", "as_json", "block", "cell", "clock", "colours", "count", "harmless", "line", "notice",
-           "paint", "silence", "span", "table", "visible"]  # fmt: skip
+__all__ = ["answer", "as_csv", "as_json", "block", "cell", "clock", "colours", "count", "harmless", "line", "message",
+           "notice", "overwrite", "paint", "printed", "put_csv", "silence", "span", "table", "visible"]  # fmt: skip
 
 GREY, BLUE, GREEN, YELLOW, RED, BOLD = "90", "34", "32", "33", "31", "1"
-_ACTING = re.compile(r"[\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")  # json.dumps escapes those below
+_ACTING = re.compile(f"(?![\\x00-\\x1f])[{wording.CONTROLS}]")  # json.dumps escapes those below
+_MARK = f"\x1b{secrets.token_hex(8)}["  # stands for the beginning of a colour until the text is written
+_COLOUR = re.compile(re.escape(_MARK) + r"([\d;]+)m")
+_CLEARED = "\r\x1b[K"
 _LEVELS = {"DEBUG": BLUE, "INFO": GREEN, "WARNING": YELLOW, "ERROR": RED, "CRITICAL": "1;31"}
 
 
@@ -42,12 +47,24 @@ def colours(stream: TextIO) -> bool:
 
 def paint(text: str, code: str) -> str:
     """`text` in a colour, on a terminal."""
-    return f"\x1b[{code}m{text}\x1b[0m" if code and colours(sys.stdout) else text
+    return f"{_MARK}{code}m{text}{_MARK}0m" if code and colours(sys.stdout) else text
 
 
 def notice(text: str, who: str = "amllog") -> None:
     """Something beside the answer: ids and messages of others may be in it."""
-    print(f"{who}: {block(text, '  ').lstrip()}", file=sys.stderr)
+    _written(sys.stderr, f"{visible(who)}: {block(text, '  ').lstrip()}\n")
+
+
+def message(text: str, stream: TextIO) -> None:
+    """A message of the argument parser: usage, help, an error."""
+    _written(stream, text)
+
+
+def overwrite(text: str, stream: TextIO) -> None:
+    """Replace the terminal's last line, as progress does; "" clears it."""
+    stream.write(_CLEARED)
+    _written(stream, text)
+    stream.flush()
 
 
 def silence() -> None:
@@ -57,7 +74,17 @@ def silence() -> None:
 
 def answer(text: str) -> None:
     """The answer, or a part of it."""
-    print(text)
+    _written(sys.stdout, f"{text}\n")
+
+
+def printed(text: str) -> str:
+    """`text` as it is written: control characters written out, our own colours as a terminal knows them."""
+    parts = _COLOUR.split(text)  # texts and codes in turns
+    return "".join(f"\x1b[{one}m" if at % 2 else wording.printable(one) for at, one in enumerate(parts))
+
+
+def _written(stream: TextIO, text: str) -> None:
+    stream.write(printed(text))
 
 
 def as_json(value: object) -> str:
@@ -67,15 +94,20 @@ def as_json(value: object) -> str:
 
 def harmless(text: str) -> str:
     """JSON in which nothing that a terminal would act upon stands as it is; whoever parses it gets the same."""
-    return _ACTING.sub(lambda match: f"\\u{ord(match.group()):04x}", text)
+    return _ACTING.sub(lambda match: json.dumps(match.group())[1:-1], text)
 
 
 def as_csv(found: Table, *, head: bool = True) -> str:
     """A table as CSV, with a head unless it had one: times as ISO 8601, dimensions as JSON; as it is, but for a
-    terminal."""
+    terminal, where control characters are written out."""
     rows = ([_in_cell(one) for one in row.values()] for row in json.loads(found.to_json()))
     text = "\n".join(map(_csv_line, (found.names, *rows) if head else rows))
     return block(text, "") if sys.stdout.isatty() else text
+
+
+def put_csv(text: str) -> None:
+    """What `as_csv` made: a program that reads it gets every character."""
+    sys.stdout.write(f"{text}\n")
 
 
 def table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> str:
