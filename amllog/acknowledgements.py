@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from amllog import record
 
@@ -62,7 +62,7 @@ class Entry(NamedTuple):
 
 def parse(line: bytes) -> Entry | None:
     """The entry of a line; None if the line is torn or no valid entry."""
-    value = record.decode(line) if len(line) <= MAX_LINE_BYTES else None
+    value: Any = record.decode(line) if len(line) <= MAX_LINE_BYTES else None
     if value is None:
         return None
     outlet, to, delivered = value.get("outlet"), value.get("to"), value.get("delivered")

@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from amllog import record, text
-from amllog.redaction import MASK, Redactor
+from amllog.provider_secrets import MASK
+from amllog.redaction import Redactor
 
 _PLAIN = (int, float, bool, type(None))  # their texts hold no secret
 

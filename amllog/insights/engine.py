@@ -198,4 +198,9 @@ class Engine:
 
 
 def _names(dialects: Sequence[bool]) -> list[str]:
-    return [table[place] for table in TABLES.values() for place in (0, 1) if bool(place) in dialects]
+    return [
+        table.workspace if workspace else table.classic
+        for table in TABLES.values()
+        for workspace in (False, True)
+        if workspace in dialects
+    ]

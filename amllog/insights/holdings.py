@@ -108,7 +108,7 @@ class Manifest(NamedTuple):
         return json.dumps({BATCHES: batches, LEFTOVERS: self.leftovers})
 
 
-def _inside(name: str) -> str:
+def _inside(name: object) -> str:
     """The name of a file below a folder. ValueError if it leads out of it."""
     if not isinstance(name, str) or name.startswith("/") or ".." in name.split("/"):
         raise ValueError("a name outside of the folder")

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from amllog import record
 from amllog.errors import UsageError
-from amllog.insights import envelopes, files
+from amllog.insights import envelopes, files, unpacked
 from amllog.insights.columns import UNSAID
 from amllog.insights.holdings import Batch
 from amllog.insights.query import (
@@ -30,6 +30,7 @@ from amllog.insights.query import (
     Total,
     name_of,
 )
+from amllog.insights.relation import MAX_LINE_BYTES
 from amllog.insights.stores import answered, columns_of, left_out
 from amllog.insights.table import Table
 
@@ -124,10 +125,10 @@ def _read(path: Path) -> Held:
     found, torn = [], 0
     journal = bool(files.JOURNAL.fullmatch(path.name))
     try:
-        with files.opened(path) as file:
-            while line := file.readline(files.MAX_LINE_BYTES + 1):
-                if len(line) > files.MAX_LINE_BYTES:
-                    return Held([], 0, (f"{path}: has a line of more than {files.MAX_LINE_BYTES:,} bytes",))
+        with unpacked.opened(path) as file:
+            while line := file.readline(MAX_LINE_BYTES + 1):
+                if len(line) > MAX_LINE_BYTES:
+                    return Held([], 0, (f"{path}: has a line of more than {MAX_LINE_BYTES:,} bytes",))
                 if not line.strip():
                     continue
                 one = envelopes.record_of(record.decode(line))

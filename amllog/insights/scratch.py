@@ -42,8 +42,6 @@ def folder() -> Path:
 
 def _remove_left() -> None:
     """Remove the directories of processes that have ended: those of this user whose lock nobody holds."""
-    if fcntl is None:
-        return
     with contextlib.suppress(OSError):
         for path in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
             with contextlib.suppress(OSError):
@@ -55,12 +53,11 @@ def _remove_left() -> None:
 
 
 def _lock(fd: int) -> bool:
-    if fcntl is None:
-        return False
-    with contextlib.suppress(OSError):
+    try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        return True
-    return False
+    except (OSError, AttributeError):  # no such locks here
+        return False
+    return True
 
 
 def _remove(process: int, path: Path) -> None:

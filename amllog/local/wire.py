@@ -171,7 +171,7 @@ class _Connection(BaseHTTPRequestHandler):
         length = self.headers.get("content-length", "")
         left = int(length) if length.isdigit() and len(length) < 8 else 0
         while 0 < left <= DISCARD_MAX_BYTES:
-            read = self.rfile.read1(min(left, 65536))  # type: ignore[attr-defined]  # a BufferedReader
+            read = self.rfile.read1(min(left, 65536))
             left = left - len(read) if read else 0
         return refusal.answer()
 

@@ -26,7 +26,10 @@ _FIRST = 3  # lower numbers are standard streams, also where the script has clos
 _NOTHING = (-1, -1)  # the identity of a closed descriptor
 
 # Not a base when it runs: a TLS socket could not become one of ours then (`verified`).
-_Socket = socket.socket if TYPE_CHECKING else object
+if TYPE_CHECKING:
+    _Socket = socket.socket
+else:
+    _Socket = object
 
 
 class _Verified(_Socket):
@@ -48,7 +51,7 @@ class _Verified(_Socket):
 
     def settimeout(self, value: float | None) -> None:
         """Set how long an operation may wait; the descriptor itself stays non-blocking."""
-        self.seconds = value
+        self.seconds = value  # type: ignore[misc]  # a subclass has the slot
 
     def gettimeout(self) -> float | None:
         return self.seconds
@@ -67,7 +70,7 @@ class _Verified(_Socket):
     def _real_close(self, *args: Any) -> None:
         if not self.is_intact():
             self.detach()
-        super()._real_close(*args)  # type: ignore[misc]  # of the standard library's Python part
+        super()._real_close(*args)
 
     def __del__(self) -> None:
         self._real_close()

@@ -50,14 +50,14 @@ def records(folder: Path) -> None:
             HOSTILE: HOSTILE,
         }
         tags = {"ai.operation.id": HOSTILE, "ai.operation.parentId": HOSTILE}
-        data = {**data, "properties": own}
+        whole = {**data, "properties": own}
         lines.append(
             json.dumps(
                 {
                     "time": f"2026-11-22T20:52:3{number}.123456Z",
                     "iKey": "k",
                     "tags": tags,
-                    "data": {"baseType": kind, "baseData": data},
+                    "data": {"baseType": kind, "baseData": whole},
                 }
             )
         )
