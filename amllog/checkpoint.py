@@ -154,17 +154,10 @@ class Checkpoint:
 def _append_line(fd: int, line: bytes) -> None:
     """Append a line; first end a line before it that a kill or a full disk has torn. Raises OSError."""
     size = os.fstat(fd).st_size
-    if size and _last_byte(fd, size) != b"\n":
+    if size and own_files.read_at(fd, 1, size - 1) != b"\n":
         line = b"\n" + line
     if os.write(fd, line) < len(line):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-
-def _last_byte(fd: int, size: int) -> bytes:
-    if hasattr(os, "pread"):
-        return os.pread(fd, 1, size - 1)
-    os.lseek(fd, size - 1, os.SEEK_SET)  # Windows
-    return os.read(fd, 1)
 
 
 def _spare_path(segment: Path) -> Path | None:

@@ -89,10 +89,15 @@ def is_checkpoint(head: bytes) -> bool:
 
 def head_of(fd: int) -> bytes:
     """The first bytes of an open file."""
+    return read_at(fd, HEAD_BYTES, 0)
+
+
+def read_at(fd: int, count: int, offset: int) -> bytes:
+    """At most `count` bytes of an open file from `offset` on. Raises OSError."""
     if hasattr(os, "pread"):
-        return os.pread(fd, HEAD_BYTES, 0)
-    os.lseek(fd, 0, os.SEEK_SET)  # Windows
-    return os.read(fd, HEAD_BYTES)
+        return os.pread(fd, count, offset)
+    os.lseek(fd, offset, os.SEEK_SET)  # Windows
+    return os.read(fd, count)
 
 
 def identity_of(fd: int) -> Identity:

@@ -216,7 +216,7 @@ class Segment:
     def _read(self, count: int, start: int) -> bytes:
         """Bytes from `start` on; none at the end, and none once the file is closed, also by another thread."""
         try:
-            return _pread(self._fd, count, start) if self._is_attached() else b""
+            return own_files.read_at(self._fd, count, start) if self._is_attached() else b""
         except OSError:
             if self._fd < 0:
                 return b""
@@ -258,13 +258,3 @@ class Segment:
                 progress.again = [offset for offset in progress.again if offset < size]
                 progress.refused[TRUNCATED] += len(gone)
             progress.to = min(progress.to, size)
-
-
-if hasattr(os, "pread"):
-    _pread = os.pread
-else:  # Windows
-
-    def _pread(fd: int, count: int, offset: int) -> bytes:
-        with open(fd, "rb", closefd=False, buffering=0) as file:
-            file.seek(offset)
-            return file.read(count)

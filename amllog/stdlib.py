@@ -8,23 +8,19 @@ from __future__ import annotations
 
 import logging
 import os
-import sys
 import threading
 from collections.abc import Callable
 from typing import Any
 
 from amllog.gate import Gate
 from amllog.hooks import AfterReload, Hook, Hooks
+from amllog.logging_tree import handlers, is_console, is_heard, is_new, logger_classes
 from amllog.returned import Carried, OtherJournals, is_carrier
 
 # Loggers whose chatter below WARNING is about transport, often our own: nobody asked for it in a run's records.
 QUIET = ("opencensus", "urllib3", "requests", "azure.core", "azure.identity", "msrest", "msal", "azureml")
 
 THREADS = "amllog "  # how the names of our own threads begin, whose records are never taken
-
-# Handlers and streams that are the console and do not say so.
-CONSOLES = ("RichHandler", "MlflowLoggingStream")
-
 
 _CARRIED, _OTHERS = Carried(), OtherJournals()  # also of records that were on their way at a second setup()
 
@@ -108,7 +104,7 @@ class Loggers:
     def _hear(self) -> None:
         """Put handler and hooks on what has none yet: everything, or what a reload of logging has made."""
         assert self.handler is not None
-        for kind in _logger_classes():
+        for kind in logger_classes():
             root = kind.root
             if any(root is one for one, _ in self._levels):
                 continue
@@ -130,7 +126,7 @@ class Loggers:
                 return dispatch(logger, entry)
             if own not in logger.root.handlers:  # somebody's logging configuration has removed it
                 logger.root.addHandler(own)
-            way, state = _handlers(logger), self._way
+            way, state = handlers(logger), self._way
             alone = (
                 len(way) == 1 and way[0] is own and state.taken is None
             )  # nobody else hears it: the usual way
@@ -150,7 +146,7 @@ class Loggers:
             if self.handler is not own:  # what was met has changed the session: once more, with the new hooks
                 return logger.callHandlers(entry)
             before = state.entry, state.handlers, state.taken
-            recorded = not _is_new() and self._is_recorded(entry)
+            recorded = not is_new() and self._is_recorded(entry)
             state.entry, state.handlers, state.taken = entry, way, entry if recorded else None
             try:
                 if not recorded:
@@ -169,7 +165,7 @@ class Loggers:
             _CARRIED.add(entry)
         # A filter on our handler, which may count, is asked once: where the record reaches the handler.
         is_first = own not in way or not own.filters
-        if is_first and entry.levelno >= own.level and _is_heard(entry, way):
+        if is_first and entry.levelno >= own.level and is_heard(entry, way):
             own.handle(entry)
 
     def _is_recorded(self, entry: logging.LogRecord) -> bool:
@@ -196,7 +192,7 @@ class Loggers:
     def _is_shown(self, entry: logging.LogRecord) -> bool:
         """Whether another handler puts this record on stdout or stderr, which both are the driver log."""
         for handler in self._way.handlers:
-            if handler is self.handler or entry.levelno < handler.level or not _is_console(handler):
+            if handler is self.handler or entry.levelno < handler.level or not is_console(handler):
                 continue
             if not handler.filters or handler.filter(entry):
                 return True
@@ -223,51 +219,3 @@ class PlainHandler(logging.Handler):
 
     def close(self) -> None:
         """Nothing to close: dictConfig of other libraries calls this, and records go on."""
-
-
-def _is_new() -> bool:
-    """Whether the record that is dispatched comes from a log call, and not from `logger.handle(record)`."""
-    frame = sys._getframe(2)  # `handle`, or another library's hook over ours
-    for _ in range(3):
-        if frame.f_code.co_name == "_log":
-            return True
-        if frame.f_back is None:
-            return False
-        frame = frame.f_back
-    return False
-
-
-def _logger_classes() -> list[type[logging.Logger]]:
-    """logging.Logger, and those of before a reload: loggers made before it are of them, under a root of their own."""
-    filterers = [kind for kind in object.__subclasses__() if _is_of_logging(kind, "Filterer")]
-    found: list[Any] = [kind for base in filterers for kind in base.__subclasses__()]
-    return [kind for kind in found if _is_of_logging(kind, "Logger")]
-
-
-def _is_of_logging(kind: type, name: str) -> bool:
-    return kind.__name__ == name and kind.__module__ == "logging"
-
-
-def _handlers(logger: logging.Logger) -> tuple[logging.Handler, ...]:
-    """The handlers on a record's way, from its logger up."""
-    found: list[logging.Handler] = []
-    current: logging.Logger | None = logger
-    while current is not None:
-        if current.handlers:
-            found += current.handlers
-        current = current.parent if current.propagate else None
-    if not found and logging.lastResort is not None:
-        found.append(logging.lastResort)
-    return tuple(found)
-
-
-def _is_heard(entry: logging.LogRecord, way: tuple[logging.Handler, ...]) -> bool:
-    """Whether a handler takes the record: what ends at none, or at a NullHandler, was silenced on purpose."""
-    return any(entry.levelno >= one.level and type(one).__name__ != "NullHandler" for one in way)
-
-
-def _is_console(handler: logging.Handler) -> bool:
-    stream = getattr(handler, "stream", None)
-    if type(handler).__name__ in CONSOLES or type(stream).__name__ in CONSOLES:
-        return True
-    return stream is not None and stream in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__)

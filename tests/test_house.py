@@ -54,7 +54,12 @@ ANSWERS = {"amllog.text.number"}  # nothing is lost: that the value is no number
 POWERS = {  # what only these rooms may do
     r"\bThread\(|\bTimer\(|Executor\(|start_new_thread": {"attempt", "interrupts", "worker_thread", "local"},
     r"\bos\.(environ|getenv|putenv)\b": {"api", "session", "present", "testing", "insights"},
-    r"\batexit\.|\bregister_at_fork\b|\bsys\.(unraisable)?excepthook = ": {"process", "forks", "intake"},
+    r"\batexit\.|\bregister_at_fork\b|\bsys\.(unraisable)?excepthook = ": {
+        "process",
+        "forks",
+        "intake",
+        "insights",
+    },
     r"\bsignal\.signal\b": {"process", "interrupts", "local"},
     r"\bsubprocess\b": {"present"},
 }

@@ -121,6 +121,7 @@ class VerifiedSocket(_Verified, socket.socket):
         self.identity = _identity_of(socket.socket.fileno(self))
 
     def connect(self, address: Any) -> None:
+        """Connect within the time that an operation may wait. Raises OSError, also as socket.timeout."""
         self._verify()
         failed = super().connect_ex(address)
         if failed in (errno.EINPROGRESS, errno.EWOULDBLOCK):
@@ -132,18 +133,22 @@ class VerifiedSocket(_Verified, socket.socket):
             raise OSError(failed, os.strerror(failed))
 
     def recv(self, *args: Any) -> bytes:
+        """Receive bytes, once the descriptor was verified."""
         found: bytes = self._repeat(super().recv, select.POLLIN, *args)
         return found
 
     def recv_into(self, *args: Any) -> int:
+        """Receive bytes into a buffer, once the descriptor was verified; return how many."""
         count: int = self._repeat(super().recv_into, select.POLLIN, *args)
         return count
 
     def send(self, *args: Any) -> int:
+        """Send bytes, once the descriptor was verified; return how many were taken."""
         count: int = self._repeat(super().send, select.POLLOUT, *args)
         return count
 
     def sendall(self, data: Any, *args: Any) -> None:
+        """Send all bytes; the descriptor is verified before each part."""
         with memoryview(data) as view, view.cast("B") as left:
             sent = 0
             while sent < len(left):
@@ -154,9 +159,11 @@ class VerifiedTLSSocket(_Verified, ssl.SSLSocket):
     """A TLS socket: `read` and `send` are what its other methods call."""
 
     def read(self, *args: Any) -> Any:
+        """Read decrypted bytes, once the descriptor was verified."""
         return self._repeat(super().read, select.POLLIN, *args)
 
     def send(self, *args: Any) -> int:
+        """Send bytes, once the descriptor was verified; return how many were taken."""
         count: int = self._repeat(super().send, select.POLLOUT, *args)
         return count
 

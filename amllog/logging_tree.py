@@ -1,0 +1,62 @@
+"""What the objects of stdlib logging say about a record: the handlers that it reaches, and which of them are consoles.
+
+In: loggers, handlers, records. Out: answers. Nothing here changes anything.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import Any
+
+# Handlers and streams that are the console and do not say so.
+CONSOLES = ("RichHandler", "MlflowLoggingStream")
+
+
+def is_new() -> bool:
+    """Whether the record that is dispatched comes from a log call, and not from `logger.handle(record)`."""
+    frame = sys._getframe(2)  # `handle`, or another library's hook over ours
+    for _ in range(3):
+        if frame.f_code.co_name == "_log":
+            return True
+        if frame.f_back is None:
+            return False
+        frame = frame.f_back
+    return False
+
+
+def logger_classes() -> list[type[logging.Logger]]:
+    """logging.Logger, and those of before a reload: loggers made before it are of them, under a root of their own."""
+    filterers = [kind for kind in object.__subclasses__() if _is_of_logging(kind, "Filterer")]
+    found: list[Any] = [kind for base in filterers for kind in base.__subclasses__()]
+    return [kind for kind in found if _is_of_logging(kind, "Logger")]
+
+
+def _is_of_logging(kind: type, name: str) -> bool:
+    return kind.__name__ == name and kind.__module__ == "logging"
+
+
+def handlers(logger: logging.Logger) -> tuple[logging.Handler, ...]:
+    """The handlers on a record's way, from its logger up."""
+    found: list[logging.Handler] = []
+    current: logging.Logger | None = logger
+    while current is not None:
+        if current.handlers:
+            found += current.handlers
+        current = current.parent if current.propagate else None
+    if not found and logging.lastResort is not None:
+        found.append(logging.lastResort)
+    return tuple(found)
+
+
+def is_heard(entry: logging.LogRecord, way: tuple[logging.Handler, ...]) -> bool:
+    """Whether a handler takes the record: what ends at none, or at a NullHandler, was silenced on purpose."""
+    return any(entry.levelno >= one.level and type(one).__name__ != "NullHandler" for one in way)
+
+
+def is_console(handler: logging.Handler) -> bool:
+    """Whether a handler writes to the driver log: to stdout or stderr, directly or through a known wrapper."""
+    stream = getattr(handler, "stream", None)
+    if type(handler).__name__ in CONSOLES or type(stream).__name__ in CONSOLES:
+        return True
+    return stream is not None and stream in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__)
