@@ -71,7 +71,7 @@ print(account.accepted, account.waiting, account.refused)
 
 DESCRIPTORS = """
 import os, socket, sys, amllog
-log = amllog.setup(driver_level="ERROR")
+log = amllog.setup(driver_level="WARNING")
 for i in range(10): log.info("before %d", i)
 amllog.flush(30)
 way = sys.argv[1]
