@@ -228,7 +228,8 @@ def test_bad_endpoints(endpoint: str) -> None:
 
 def test_tls_failure(azure: AzureOnThisMachine) -> None:
     """A certificate that nobody vouches for gets no data."""
-    https = azure._upload_url().replace("this-machine.blob.local@", "")
+    token = azure.ingestion_endpoint[len(azure.url) :]
+    https = azure._upload_url().replace("this-machine.blob.local@", "") + token
     outlet = AppInsights(
         connection_string(f"InstrumentationKey={INSTRUMENTATION_KEY};IngestionEndpoint={https}")
     )

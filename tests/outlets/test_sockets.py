@@ -106,7 +106,8 @@ def target(request: Any, azure: AzureOnThisMachine, monkeypatch: pytest.MonkeyPa
     """Where records are sent, with and without TLS."""
     if request.param == "plain":
         return connection_string(azure.connection_string)
-    https = azure._upload_url().replace("this-machine.blob.local@", "")
+    token = azure.ingestion_endpoint[len(azure.url) :]
+    https = azure._upload_url().replace("this-machine.blob.local@", "") + token
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(azure._bundle))
     return connection_string(f"InstrumentationKey={INSTRUMENTATION_KEY};IngestionEndpoint={https}")
 
