@@ -51,7 +51,7 @@ class _Verified(_Socket):
 
     def settimeout(self, value: float | None) -> None:
         """Set how long an operation may wait; the descriptor itself stays non-blocking."""
-        self.seconds = value  # type: ignore[misc]  # a subclass has the slot
+        self.seconds = value
 
     def gettimeout(self) -> float | None:
         return self.seconds
@@ -70,7 +70,7 @@ class _Verified(_Socket):
     def _real_close(self, *args: Any) -> None:
         if not self.is_intact():
             self.detach()
-        super()._real_close(*args)
+        super()._real_close(*args)  # type: ignore[misc]  # of the standard library's Python part
 
     def __del__(self) -> None:
         self._real_close()
