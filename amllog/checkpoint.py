@@ -15,7 +15,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from amllog import own_files
+from amllog import interrupts, own_files
 from amllog.acknowledgements import Entry, parse
 
 MAX_BYTES = 64 * 1024 * 1024
@@ -43,11 +43,13 @@ class Checkpoint:
         except (FileNotFoundError, NotADirectoryError):
             found = []
         except OSError as error:
+            if interrupts.is_from_signal(error):
+                raise
             self.unreadable = f"{self.path.name} {error.strerror or type(error).__name__}"
             return []
         more: list[Entry] = []
         if self._spare is not None and _is_private(self._spare):
-            with contextlib.suppress(OSError):
+            with interrupts.suppress(OSError):
                 # A kill between the copy into the file and the deletion of the spare leaves an entry in both.
                 more = [
                     one
@@ -65,6 +67,8 @@ class Checkpoint:
         try:
             fd = self._opened()
         except OSError as error:
+            if interrupts.is_from_signal(error):
+                raise
             self.unwritable = error.strerror or type(error).__name__
             return False
         self._fd, self._identity = fd, own_files.identity_of(fd)
@@ -77,6 +81,8 @@ class Checkpoint:
             try:
                 self._write_pending()
             except OSError as error:
+                if interrupts.is_from_signal(error):
+                    raise
                 self.unwritable = error.strerror or type(error).__name__
         if not self._pending or self._write_spare(entry.line):
             self.unwritable = ""
@@ -84,14 +90,14 @@ class Checkpoint:
     def close(self) -> None:
         """Write what is still pending, and close the file."""
         if self._pending and self.open():
-            with contextlib.suppress(OSError):
+            with interrupts.suppress(OSError):
                 self._write_pending()
         fd, self._fd = self._fd, -1  # first: another thread may open a file under this number
         own_files.close_same(fd, self._identity)
 
     def delete(self) -> None:
         """Delete the file, if it is a checkpoint, and the spare."""
-        with contextlib.suppress(OSError):
+        with interrupts.suppress(OSError):
             fd = own_files.open_regular(self.path)
             identity, head = own_files.identity_of(fd), own_files.head_of(fd)
             own_files.close_same(fd, identity)
@@ -141,13 +147,15 @@ class Checkpoint:
                 _append_line(fd, line)
             finally:
                 own_files.close_same(fd, identity)
-        except OSError:
+        except OSError as error:
+            if interrupts.is_from_signal(error):
+                raise
             return False
         return True
 
     def _delete_spare(self) -> None:
         if self._spare is not None and _is_private(self._spare):
-            with contextlib.suppress(OSError):
+            with interrupts.suppress(OSError):
                 os.unlink(self._spare)
 
 
@@ -169,7 +177,9 @@ def _spare_path(segment: Path) -> Path | None:
     try:
         place = hashlib.sha256(os.fsencode(segment.absolute().parent)).hexdigest()[:12]
         return Path(tempfile.gettempdir(), f"amllog-{user}", "checkpoints", f"{place}-{segment.stem}.ack")
-    except OSError:
+    except OSError as error:
+        if interrupts.is_from_signal(error):
+            raise
         return None
 
 

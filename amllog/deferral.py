@@ -10,14 +10,38 @@ faulthandler's handler runs where the signal comes, in C, needs no lock, and may
 
 from __future__ import annotations
 
-import contextlib
 import faulthandler
 import os
 import re
 import signal
 from pathlib import Path
 
+from amllog.own_files import close_same, identity_of, is_same
+
 _OWN_STATUS = Path("/proc/self/status")
+
+
+class _Pipe:
+    """A pipe whose ends are read and closed only while their numbers still stand for it.
+
+    A script that daemonizes closes all descriptors, and opens files of its own under their numbers.
+    """
+
+    def __init__(self) -> None:
+        self._reader, self.writer = os.pipe()
+        self._identity = identity_of(self._reader)  # both ends have it
+        for end in (self._reader, self.writer):
+            os.set_blocking(end, False)
+
+    def holds_anything(self) -> bool:
+        try:
+            return is_same(self._reader, self._identity) and bool(os.read(self._reader, 1))
+        except BlockingIOError:  # it is empty
+            return False
+
+    def close(self) -> None:
+        for end in (self._reader, self.writer):
+            close_same(end, self._identity)
 
 
 class Deferral:
@@ -26,49 +50,34 @@ class Deferral:
     def __init__(self, *, wanted: bool) -> None:
         """`wanted`: whether this process is a worker, whose batches others would send again."""
         self._wanted = wanted and hasattr(faulthandler, "register")
-        self._ends: tuple[int, int] | None = None  # of the pipe that a signal leaves its mark in
+        self._pipe: _Pipe | None = None  # in which a signal leaves its mark
 
     def __enter__(self) -> None:
         if self._wanted and _is_default():
-            self._ends = os.pipe()
-            for end in self._ends:
-                os.set_blocking(end, False)
-            faulthandler.register(signal.SIGTERM, file=self._ends[1], all_threads=False)
+            self._pipe = _Pipe()
+            faulthandler.register(signal.SIGTERM, file=self._pipe.writer, all_threads=False)
 
     def __exit__(self, *_: object) -> None:
-        ends, self._ends = self._ends, None
-        if ends is not None:
+        pipe, self._pipe = self._pipe, None
+        if pipe is not None:
             _restore()
-            came = _holds_anything(ends[0])
-            _close(ends)
+            came = pipe.holds_anything()
+            pipe.close()
             if came:
                 os.kill(os.getpid(), signal.SIGTERM)
 
     def forked(self) -> None:
         """In a forked child: the offer is the parent's, and so is what the pipe holds."""
-        ends, self._ends = self._ends, None
-        if ends is not None:
+        pipe, self._pipe = self._pipe, None
+        if pipe is not None:
             _restore()
-            _close(ends)
+            pipe.close()
 
 
 def _restore() -> None:
     # A handler that the script has set meanwhile stands in ours' place already.
     if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
         faulthandler.unregister(signal.SIGTERM)
-
-
-def _holds_anything(end: int) -> bool:
-    try:
-        return bool(os.read(end, 1))
-    except OSError:  # empty; or a script that daemonizes has closed what it found
-        return False
-
-
-def _close(ends: tuple[int, int]) -> None:
-    for end in ends:
-        with contextlib.suppress(OSError):
-            os.close(end)
 
 
 def _is_default() -> bool:

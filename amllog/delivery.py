@@ -111,9 +111,8 @@ class Route:
     def behind(self, segment: Segment, target: int) -> bool:
         """Whether something before `target` is not settled."""
         progress = segment.progress(self.outlet.name)
-        return (
-            segment.held and (progress.to < target or bool(progress.again)) and self.outlet.concerns(segment)
-        )
+        waits = progress.to < target or any(offset < target for offset in progress.again)
+        return waits and segment.held and self.outlet.concerns(segment)
 
     def _offer(self, lines: Sequence[bytes], seconds: float) -> Answer:
         try:

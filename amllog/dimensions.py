@@ -36,7 +36,8 @@ def fill(own: dict[str, str], layer: Mapping[Any, object], redactor: Redactor) -
         elif kind is str:
             own[shown] = redactor.masked(value, record.MAX_VALUE)  # type: ignore[arg-type]  # just seen
         elif kind in _PLAIN:
-            own[shown] = text.cut(text.of(value), record.MAX_VALUE)
+            said = text.of(value)
+            own[shown] = said if len(said) <= record.MAX_VALUE else text.cut(said, record.MAX_VALUE)
         else:
             own[shown] = redactor.masked(redactor.text_of(value), record.MAX_VALUE)
 

@@ -6,7 +6,6 @@ else there is neither counted nor opened for writing, locked, moved or deleted.
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import hashlib
 import os
@@ -17,7 +16,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from amllog import own_files
+from amllog import interrupts, own_files
 from amllog.lock import file_node, lock
 from amllog.own_files import SEGMENT_NAME
 from amllog.segment import Segment
@@ -69,27 +68,26 @@ def leftovers(
 
 def journal_files(directory: Path) -> list[Path]:
     """The files of a directory that are named as segments, by name: that is by the time at which they began."""
-    try:
-        with os.scandir(directory) as entries:
-            names = [entry.name for entry in entries if SEGMENT_NAME.match(entry.name)]
-    except OSError:  # no such directory
-        return []
+    names: list[str] = []
+    with interrupts.suppress(OSError), os.scandir(directory) as entries:  # there may be no such directory
+        names = [entry.name for entry in entries if SEGMENT_NAME.match(entry.name)]
     return [directory / name for name in sorted(names)]
 
 
 def claim(path: Path, node: str) -> Segment | None:
     """The segment at `path`, locked; None while another process holds it, if it is gone, or if it is not ours."""
-    try:
+    with interrupts.suppress(OSError):
         return _claimed(path, node)
-    except OSError:
-        return None
+    return None
 
 
 def look(path: Path) -> Segment | None:
     """The segment at `path` for reading only, whoever holds it; None if it is gone, or not ours."""
     try:
         segment = Segment(path, open_segment(path))
-    except OSError:
+    except OSError as error:
+        if interrupts.is_from_signal(error):
+            raise
         return None
     if segment.is_in_place():
         return segment
@@ -138,11 +136,11 @@ def name_for(node: str) -> str:
 def own_bytes(directory: Path, known: Known) -> int:
     """Bytes of the segments and checkpoints in `directory`; `known` keeps which files were recognised before."""
     total = 0
-    with contextlib.suppress(OSError), os.scandir(directory) as entries:
+    with interrupts.suppress(OSError), os.scandir(directory) as entries:
         for entry in entries:
             stem, _, suffix = entry.name.rpartition(".")
             if suffix in ("jsonl", "ack") and SEGMENT_NAME.match(f"{stem}.jsonl"):
-                with contextlib.suppress(OSError):  # removed meanwhile: takes no room
+                with interrupts.suppress(OSError):  # removed meanwhile: takes no room
                     total += _own_size(entry, known)
     return total
 
@@ -154,7 +152,9 @@ def spare_directory() -> Path:
     """
     try:
         here = os.fsencode(os.getcwd())
-    except OSError:  # it was deleted
+    except OSError as error:  # it was deleted
+        if interrupts.is_from_signal(error):
+            raise
         here = b""
     user = getattr(os, "geteuid", lambda: 0)()
     above = Path(tempfile.gettempdir(), f"amllog-{user}")
@@ -162,7 +162,9 @@ def spare_directory() -> Path:
     try:
         own_files.make_private(above)
         own_files.make_private(path)
-    except OSError:
+    except OSError as error:
+        if interrupts.is_from_signal(error):
+            raise
         return Path(tempfile.mkdtemp(prefix=f"amllog-{user}-"))
     return path
 
@@ -174,6 +176,8 @@ def _claimed(path: Path, node: str) -> Segment | None:
     except PermissionError:
         fd = open_segment(path)
     except OSError as error:
+        if interrupts.is_from_signal(error):
+            raise
         if error.errno != errno.EROFS:
             raise
         fd = open_segment(path)

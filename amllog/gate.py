@@ -55,7 +55,7 @@ class Gate(RunGate):
         frame: FrameType,
     ) -> None:
         """Numbers under names, checked all before any is written."""
-        if not isinstance(values, Mapping):
+        if type(values) is not dict and not isinstance(values, Mapping):
             raise MetricError(f"metrics takes a dict of names and numbers, got {type(values).__name__}")
         at = cells.step_number(step)
         checked = [(cells.metric_name(name), _number(name, value)) for name, value in values.items()]
@@ -173,6 +173,8 @@ class Gate(RunGate):
 
 
 def _number(name: str, value: object) -> Number:
+    if type(value) is float:
+        return value
     found = text.number(value)
     if found is None:
         raise MetricError(f"{name}: a metric is a number, got {brief(value)}"

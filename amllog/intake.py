@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import itertools
 import logging
-import os
 import secrets
 import time
 from collections import deque
@@ -17,7 +16,7 @@ from collections.abc import Callable, Mapping
 from types import FrameType
 from typing import Any
 
-from amllog import calls, context, dimensions, record, stacks, text
+from amllog import calls, context, dimensions, fork_mark, record, stacks, text
 from amllog.calls import Place
 from amllog.forms import Draft, Forms
 from amllog.interrupts import is_from_signal
@@ -28,7 +27,6 @@ from amllog.stamp import Stamp
 
 MAX_EARLY = 1_000  # records made before setup() that are kept for it
 _TOO_EARLY = f"more than {MAX_EARLY:,} records before setup()"
-_getpid = os.getpid
 _BLANK = logging.LogRecord("", 0, "", 0, "", (), None).__dict__
 _BARE = len(_BLANK)
 _STANDARD = {
@@ -65,7 +63,7 @@ class Intake:
 
     def renew(self) -> None:
         """A new series of record ids: in a new process, also a forked one."""
-        self._process = _getpid()
+        self._process = fork_mark.page()
         self._ids = (
             secrets.token_hex(4),
             itertools.count(),
@@ -244,7 +242,7 @@ class Intake:
 
     def _keep(self, draft: Draft) -> None:
         """Make the line, and append it to the journal."""
-        if _getpid() != self._process:  # forked in C, where Python calls no hook
+        if not self._process[0]:  # forked in C, where Python calls no hook
             self._in_child()
         forms, append = self._forms, self._append
         if forms is None or append is None:

@@ -41,6 +41,19 @@ def is_from_signal(error: BaseException) -> bool:
     return False
 
 
+class suppress:  # noqa: N801  # the name of the class in contextlib that it stands in for
+    """Like `contextlib.suppress` for exceptions of amllog and the system; those of a signal handler pass."""
+
+    def __init__(self, *kinds: type[BaseException]) -> None:
+        self._kinds = kinds
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
+        return isinstance(error, self._kinds) and not is_from_signal(error)
+
+
 def finish(work: Callable[[], T]) -> T:
     """Call `work` until one call completes; then raise the first exception of a signal handler, if there was one.
 

@@ -3,7 +3,7 @@
 In: lines, appended with one `write` each, so that a killed process loses none that its calls returned from.
 Out: True for a line that the operating system has; files within a limit of bytes. The format is in docs/map.md.
 
-Before each write, one `fstat` shows that the descriptor still stands for the segment and that nobody has truncated the
+Before each write, the segment checks that the descriptor still stands for its file and that nobody has truncated the
 file. Otherwise the record goes to a new segment.
 """
 
@@ -18,8 +18,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from amllog.directory import Known, claim, journal_files, new_segment, own_bytes
+from amllog.interrupts import is_from_signal
 from amllog.lock import file_node
 from amllog.record import MAX_AGE_SECONDS, is_last_word, is_run_metric, key_of
+from amllog.refusals import Refusals
 from amllog.segment import Segment
 
 SEGMENT_BYTES = 64 * 1024 * 1024
@@ -50,7 +52,7 @@ class Journal:
         """`notice` gets one sentence when the journal has to go on in a new file."""
         self.directory = directory
         self.segments: list[Segment] = []
-        self.unwritten: Counter[str] = Counter()  # what could not be written, by reason
+        self._unwritten = Refusals()
         self._outlets = tuple(outlets)
         self._notice = notice
         self._max_bytes = max_bytes
@@ -64,6 +66,11 @@ class Journal:
         self._node = file_node(node)
         self._known: Known = {}
         self._open()
+
+    @property
+    def unwritten(self) -> Counter[str]:
+        """How many lines could not be written, by reason."""
+        return self._unwritten.counts()
 
     @property
     def outlets(self) -> tuple[str, ...]:
@@ -84,30 +91,33 @@ class Journal:
             segment = former[1]  # it was on its way in another thread
         try:
             try:
-                found = os.fstat(segment.fd)
-                size = found.st_size
-                intact = segment.is_file_of(found) and size >= segment.known_bytes
-            except OSError:
-                intact = False
-            if not intact:
+                size = segment.size_to_append()
+            except OSError as error:
+                if is_from_signal(error):
+                    raise
+                size = -1
+            if size < 0:
                 segment = self._intact(segment)
                 size = segment.size
             if size + len(line) > self._room and segment is self._segment:
                 if not self._make_room(line, size):
-                    self.unwritten[_FULL] += 1
+                    self._unwritten.add(_FULL)
                     return False
                 segment = self._segment
             if segment.torn:
                 line = b"\n" + line
             written = os.write(segment.fd, line)
         except OSError as error:
-            self.unwritten[f"journal: {errno.errorcode.get(error.errno or 0, 'OSError')}"] += 1
+            if is_from_signal(error):
+                raise
+            self._unwritten.add(f"journal: {errno.errorcode.get(error.errno or 0, 'OSError')}")
             return False
         if written < len(line):  # the disk took only a part: end that line before the next one
             segment.torn = True
-            self.unwritten["journal: ENOSPC"] += 1
+            self._unwritten.add("journal: ENOSPC")
             return False
-        segment.torn = False
+        if segment.torn:
+            segment.torn = False
         segment.known_bytes = size + written
         next(segment.written)
         return True
@@ -135,6 +145,7 @@ class Journal:
 
     def _open(self) -> None:
         segment = new_segment(self.directory, self._node)
+        segment.mark()
         if self._outlets:
             segment.open_checkpoint()
         # A part of the limit at most: only files that are not written to any more can make room.
@@ -156,8 +167,11 @@ class Journal:
                 found = os.fstat(segment.fd)
                 replaced = not segment.is_file_of(found)
                 if not replaced and found.st_size >= known:
+                    segment.mark()  # its reader has opened the file again
                     return segment
-            except OSError:
+            except OSError as error:
+                if is_from_signal(error):
+                    raise
                 replaced = True
             self._open()
             self._notice(_REPLACED if replaced else _TRUNCATED.format(segment.path))
@@ -192,7 +206,7 @@ class Journal:
         try:
             self._open()
         except OSError as error:
-            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            if error.errno in (errno.ENOSPC, errno.EDQUOT) or is_from_signal(error):
                 raise
             self._room = self._segment.size + max(wanted, self._max_bytes // PARTS)
 

@@ -6,6 +6,7 @@ import os
 import re
 from pathlib import Path
 
+from amllog.interrupts import is_from_signal
 from amllog.own_files import SEGMENT_NAME
 
 try:
@@ -22,8 +23,10 @@ def lock(fd: int, path: Path | None = None, node: str = "") -> bool:
             return True
         except BlockingIOError:
             return False
-        except OSError:
-            pass  # this file system has no locks: judge by the name below
+        except OSError as error:
+            if is_from_signal(error):
+                raise
+            # this file system has no locks: judge by the name below
     return path is None or writer_is_gone(path.name, node)
 
 
@@ -41,6 +44,7 @@ def writer_is_gone(name: str, node: str) -> bool:
         os.kill(int(match["pid"]), 0)
     except ProcessLookupError:
         return True
-    except (OSError, OverflowError):
-        return False
+    except (OSError, OverflowError) as error:
+        if is_from_signal(error):
+            raise
     return False

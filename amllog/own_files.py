@@ -20,6 +20,8 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
+from amllog import interrupts
+
 SEGMENT_NAME = re.compile(r"^\d{8}T\d{6}-(?P<node>.*)-(?P<pid>\d+)-[0-9a-f]{4,8}\.jsonl$")
 SEGMENT_HEAD = b'{"time":"'
 HEAD_BYTES = 64
@@ -112,7 +114,9 @@ def is_same(fd: int, identity: Identity) -> bool:
         return False
     try:
         found = os.fstat(fd)
-    except OSError:
+    except OSError as error:
+        if interrupts.is_from_signal(error):
+            raise
         return False
     return (found.st_dev, found.st_ino) == identity
 
@@ -120,13 +124,13 @@ def is_same(fd: int, identity: Identity) -> bool:
 def close_same(fd: int, identity: Identity) -> None:
     """Close a descriptor if it still stands for this file. A number that the script uses for its own stays open."""
     if is_same(fd, identity):
-        with contextlib.suppress(OSError):
+        with interrupts.suppress(OSError):
             os.close(fd)
 
 
 def delete_same(path: Path, identity: Identity) -> bool:
     """Delete a file if the path still stands for it; whether it was deleted."""
-    with contextlib.suppress(OSError), opened_directory(path.parent) as directory:
+    with interrupts.suppress(OSError), opened_directory(path.parent) as directory:
         name = path if directory is None else path.name
         found = os.stat(name, dir_fd=directory, follow_symlinks=False)
         if (found.st_dev, found.st_ino) == identity:
@@ -170,7 +174,9 @@ def is_private(path: Path) -> bool:
     """Whether there is a directory of this user at the path, in which nobody else can write."""
     try:
         found = os.stat(path, follow_symlinks=False)
-    except OSError:
+    except OSError as error:
+        if interrupts.is_from_signal(error):
+            raise
         return False
     own = not hasattr(os, "geteuid") or found.st_uid == os.geteuid()
     return stat.S_ISDIR(found.st_mode) and own and not stat.S_IMODE(found.st_mode) & 0o022

@@ -85,11 +85,9 @@ class Post:
             journal, courier = self._journal, self._courier
             if journal is None or courier is None:
                 return self._append_without(line)
-            if not journal.append(line) and journal.unwritten:
-                self._notice(
-                    f"records are refused: {' and '.join(journal.unwritten.copy())}", logging.WARNING
-                )
-        if courier.thread.due and self.outlets:
+            if not journal.append(line):
+                self._report_unwritten(journal)
+        if self.outlets and courier.thread.due:
             courier.start()
         return True
 
@@ -175,15 +173,18 @@ class Post:
         if time.monotonic() >= self._reopen_at:
             self._open()
         if self._journal is not None:
-            if not self._journal.append(line) and self._journal.unwritten:
-                self._notice(
-                    f"records are refused: {' and '.join(self._journal.unwritten.copy())}", logging.WARNING
-                )
+            if not self._journal.append(line):
+                self._report_unwritten(self._journal)
         elif len(self._pending) < MAX_PENDING:
             self._pending.append(line)
         else:
             self.refused.add(NO_JOURNAL)
         return True
+
+    def _report_unwritten(self, journal: Journal) -> None:
+        reasons = journal.unwritten
+        if reasons:
+            self._notice(f"records are refused: {' and '.join(reasons)}", logging.WARNING)
 
     def _open(self) -> None:
         """Try to open a journal, and write to it what waits for one; have it delivered."""

@@ -69,7 +69,9 @@ def span_tags(operation_id: str, parent_id: str) -> dict[str, str]:
 
 def severity(level: int) -> int:
     """logging's level number as severityLevel 0–4 (Verbose, Information, Warning, Error, Critical)."""
-    return 0 if level <= 10 else min(4, (level - 1) // 10)
+    if level > 40:
+        return 4
+    return (level - 1) // 10 if level > 10 else 0
 
 
 def duration(seconds: float) -> str:

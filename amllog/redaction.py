@@ -33,35 +33,6 @@ _SECRET_PAIRS = {
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 
 
-def _may_name_a_secret(lowered: str) -> bool:
-    """Whether a text in lower case has a word without which no name of a secret is in it."""
-    return (
-        "key" in lowered
-        or "pass" in lowered
-        or "token" in lowered
-        or "secret" in lowered
-        or "auth" in lowered
-        or "cred" in lowered
-        or "pwd" in lowered
-        or "cookie" in lowered
-        or "bearer " in lowered
-        or "basic " in lowered
-        or "login" in lowered
-        or "curl " in lowered
-        or "@" in lowered
-        or ("-" in lowered and "mysql" in lowered)
-        or (
-            "=" in lowered
-            and (
-                "_pat=" in lowered
-                or "sig=" in lowered
-                or (("?" in lowered or "&" in lowered) and "code=" in lowered)
-            )
-        )
-        or ("%" in lowered and "sig%3d" in lowered)
-    )
-
-
 class Redactor:
     """Masks secrets; knows extra key patterns and values that are secret whatever their shape."""
 
@@ -96,9 +67,7 @@ class Redactor:
         for value in self._known:
             if value in said:
                 said = said.replace(value, MASK)
-        if _may_name_a_secret(said.lower()):
-            said = named_secrets.mask(said)
-        return provider_secrets.mask(said)
+        return provider_secrets.mask(named_secrets.mask(said))
 
     def _mask_short(self, said: str) -> str:
         if said.isalnum() and len(said) < 16 and not self._known:  # a single word

@@ -43,21 +43,18 @@ class Carried:
     """Recorded records that other handlers may bring back. Threads need no lock: each step is one operation."""
 
     def __init__(self) -> None:
-        self._new: dict[object, None] = {}
+        self.recent: dict[object, None] = {}
         self._old: dict[object, None] = {}
-
-    def __bool__(self) -> bool:
-        return bool(self._new)
 
     def add(self, entry: logging.LogRecord) -> None:
         """Remember a record."""
-        if len(self._new) >= MAX_CARRIED:
-            self._old, self._new = self._new, {}
-        self._new[_key(entry)] = None
+        if len(self.recent) >= MAX_CARRIED:
+            self._old, self.recent = self.recent, {}
+        self.recent[_key(entry)] = None
 
     def __contains__(self, entry: logging.LogRecord) -> bool:
         key = _key(entry)
-        return key in self._new or key in self._old
+        return key in self.recent or key in self._old
 
 
 def _key(entry: logging.LogRecord) -> object:

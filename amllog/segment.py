@@ -6,7 +6,6 @@ The format is in docs/map.md. Each read checks that the descriptor still stands 
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import os
 import threading
@@ -14,9 +13,10 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from amllog import own_files
+from amllog import interrupts, own_files
 from amllog.acknowledgements import TRUNCATED, Entry, Progress, progress_of
 from amllog.checkpoint import Checkpoint
+from amllog.descriptor_marks import F_GETSIG, fcntl, marked
 from amllog.lock import lock
 from amllog.record import key_of
 
@@ -36,20 +36,16 @@ class Segment:
         self.known_bytes = 0  # the file has at least so many, by what this process has written
         self.written = itertools.count()  # lines written by this process; `next` is one step for all threads
         self._written_reads = 0
-        self._fd = fd
+        self.fd = fd  # -1 once the file is deleted or closed
+        self._mark = 0  # of the descriptor that the journal writes to
         self._vanished = False  # the descriptor was replaced, and the path no longer stands for the file
-        self._reattaching = threading.Lock()
+        self._reattaching = threading.RLock()  # re-entrant: a signal handler may ask for the account
         self._checkpoint = Checkpoint(path)
         self._progress = progress_of(self._checkpoint.entries())
         self._counted = (0, 0)  # lines in the first so many bytes
         self._keyless = 0  # bytes without any instrumentation key
         self._key = b""
         self._fit_progress(self.size)
-
-    @property
-    def fd(self) -> int:
-        """The file's descriptor; -1 once it is deleted or closed."""
-        return self._fd
 
     @property
     def fault(self) -> str:
@@ -69,15 +65,15 @@ class Segment:
     @property
     def size(self) -> int:
         """Bytes in the file now; 0 once it is deleted or closed, also by others."""
-        with contextlib.suppress(OSError):
-            return os.fstat(self._fd).st_size if self._is_attached() else 0
+        with interrupts.suppress(OSError):
+            return os.fstat(self.fd).st_size if self._is_attached() else 0
         return 0
 
     @property
     def modified(self) -> float:
         """When the file was last written to, in seconds since the epoch; 0.0 once it is deleted or closed."""
-        with contextlib.suppress(OSError):
-            return os.fstat(self._fd).st_mtime if self._is_attached() else 0.0
+        with interrupts.suppress(OSError):
+            return os.fstat(self.fd).st_mtime if self._is_attached() else 0.0
         return 0.0
 
     def progress(self, outlet: str) -> Progress:
@@ -132,7 +128,7 @@ class Segment:
     def count(self) -> int:
         """How many lines the file has; remembers what it has counted."""
         lines, end = self._counted
-        if self._fd >= 0 and self.size < end:  # truncated: what is left is counted anew
+        if self.fd >= 0 and self.size < end:  # truncated: what is left is counted anew
             lines, end = 0, 0
         while True:
             data = self._read(_CHUNK_BYTES, end)
@@ -146,7 +142,7 @@ class Segment:
 
     def lost(self, outlet: str) -> int:
         """How many lines this process wrote that are gone from the file before `outlet` has processed them."""
-        truncated = self._fd >= 0 and self.size < self.known_bytes
+        truncated = self.fd >= 0 and self.size < self.known_bytes
         if not truncated and not self._vanished:
             return 0
         return max(0, self.lines_written() - max(self.progress(outlet).passed, self.count()))
@@ -189,16 +185,33 @@ class Segment:
         """Open the checkpoint for entries now: later its directory may be renamed, or the user changed."""
         self._checkpoint.open()
 
+    def size_to_append(self) -> int:
+        """The file's size; -1 if the descriptor stands for another file, or if somebody has truncated the file.
+
+        Raises OSError if the descriptor is closed.
+        """
+        if self._mark:
+            if fcntl(self.fd, F_GETSIG) != self._mark:
+                return -1
+            size = os.lseek(self.fd, 0, os.SEEK_END)
+        else:
+            found = os.fstat(self.fd)
+            size = found.st_size if self.is_file_of(found) else -1
+        return size if size >= self.known_bytes else -1
+
+    def mark(self) -> None:
+        """Mark the descriptor for `size_to_append`."""
+        self._mark = marked(self.fd)
+
     def is_file_of(self, found: os.stat_result) -> bool:
         """Whether the `fstat` of a descriptor is that of this segment's file."""
         return found.st_ino == self.inode and found.st_dev == self.device
 
     def is_in_place(self) -> bool:
         """Whether the path still stands for this file."""
-        try:
+        with interrupts.suppress(OSError):
             return self.is_file_of(os.stat(self.path, follow_symlinks=False))
-        except OSError:
-            return False
+        return False
 
     def remove(self) -> None:
         """Delete the file; what it held and what was settled of it stays known."""
@@ -209,42 +222,42 @@ class Segment:
 
     def close(self) -> None:
         """Close the file, which releases its lock."""
-        fd, self._fd = self._fd, -1  # first: others may open files under this number
+        fd, self.fd = self.fd, -1  # first: others may open files under this number
         own_files.close_same(fd, (self.device, self.inode))
         self._checkpoint.close()
 
     def _read(self, count: int, start: int) -> bytes:
         """Bytes from `start` on; none at the end, and none once the file is closed, also by another thread."""
         try:
-            return own_files.read_at(self._fd, count, start) if self._is_attached() else b""
-        except OSError:
-            if self._fd < 0:
+            return own_files.read_at(self.fd, count, start) if self._is_attached() else b""
+        except OSError as error:
+            if self.fd < 0 and not interrupts.is_from_signal(error):
                 return b""
             raise
 
     def _is_attached(self) -> bool:
         """Whether the descriptor stands for the file; opens it again where the script has closed or replaced it."""
-        fd = self._fd
+        fd = self.fd
         return fd >= 0 and (own_files.is_same(fd, (self.device, self.inode)) or self._reattach(fd))
 
     def _reattach(self, lost: int) -> bool:
         with self._reattaching:
-            if self._fd != lost:  # closed, or another thread was first
-                return self._fd >= 0
+            if self.fd != lost:  # closed, or another thread was first
+                return self.fd >= 0
             fd = self._opened_again()
             if fd < 0:
-                self._fd, self._vanished, self._counted = -1, True, (0, 0)
+                self.fd, self._vanished, self._counted = -1, True, (0, 0)
                 return False
             self.held = self.held and lock(fd)
-            self._fd = fd
+            self.fd = fd
             if not self.held:  # another process holds it now, and delivers it
                 self._progress = progress_of(self._checkpoint.entries())
             return True
 
     def _opened_again(self) -> int:
         """A new descriptor of the file; -1 where the path stands for it no longer."""
-        with contextlib.suppress(OSError):
-            fd = own_files.open_regular(self.path, os.O_RDWR)
+        with interrupts.suppress(OSError):
+            fd = own_files.open_regular(self.path, os.O_RDWR | os.O_APPEND)  # the journal may go on with it
             if self.is_file_of(os.fstat(fd)):
                 return fd
             os.close(fd)

@@ -25,12 +25,22 @@ THREADS = "amllog "  # how the names of our own threads begin, whose records are
 _CARRIED, _OTHERS = Carried(), OtherJournals()  # also of records that were on their way at a second setup()
 
 
-class _Way(threading.local):
-    """Of the record that this thread is dispatching: the handlers on its way, and whether ours has taken it."""
+class _Dispatch:
+    """The record that a thread is dispatching: the handlers on its way, and whether ours has taken it."""
 
-    entry: logging.LogRecord | None = None
-    handlers: tuple[logging.Handler, ...] = ()
-    taken: logging.LogRecord | None = None
+    __slots__ = ("entry", "handlers", "taken")
+
+    def __init__(self) -> None:
+        self.entry: logging.LogRecord | None = None
+        self.handlers: tuple[logging.Handler, ...] = ()
+        self.taken: logging.LogRecord | None = None
+
+
+class _Threads(threading.local):
+    """The dispatch of each thread: one slow look at a thread's own for all of its parts."""
+
+    def __init__(self) -> None:
+        self.dispatch = _Dispatch()
 
 
 class Loggers:
@@ -44,7 +54,8 @@ class Loggers:
         self._dispatchers: list[Hook] = []  # those of them over `callHandlers`
         self._levels: list[tuple[logging.Logger, int]] = []  # root loggers, and their levels before
         self._former: list[logging.Handler] = []  # handlers of ours that the root loggers may still have
-        self._way = _Way()
+        self._threads = _Threads()
+        self._process = os.getpid()
         self.handler: logging.Handler | None = None
 
     def install(self, handler: logging.Handler) -> None:
@@ -89,7 +100,7 @@ class Loggers:
 
     def take(self, entry: logging.LogRecord) -> None:
         """A record that our handler was given."""
-        level, thread, way = entry.levelno, entry.threadName, self._way
+        level, thread, way = entry.levelno, entry.threadName, self._threads.dispatch
         if level < self._gate.threshold or (thread is not None and thread.startswith(THREADS)):
             return
         if level < logging.WARNING and entry.name.startswith(QUIET):
@@ -126,11 +137,11 @@ class Loggers:
                 return dispatch(logger, entry)
             if own not in logger.root.handlers:  # somebody's logging configuration has removed it
                 logger.root.addHandler(own)
-            way, state = handlers(logger), self._way
+            way, state = handlers(logger), self._threads.dispatch
             alone = (
                 len(way) == 1 and way[0] is own and state.taken is None
-            )  # nobody else hears it: the usual way
-            if alone and entry.process == os.getpid() and not _CARRIED:
+            )  # the usual way: nobody else hears it
+            if alone and entry.process == self._process and not _CARRIED.recent:
                 state.entry = entry
                 try:
                     if not unhooked:
@@ -140,6 +151,7 @@ class Loggers:
                     return None
                 finally:
                     state.entry = state.taken = None
+            self._process = os.getpid()  # in a forked child another one
             for one in way:
                 if one is not own:
                     self._meet(one)
@@ -191,7 +203,7 @@ class Loggers:
 
     def _is_shown(self, entry: logging.LogRecord) -> bool:
         """Whether another handler puts this record on stdout or stderr, which both are the driver log."""
-        for handler in self._way.handlers:
+        for handler in self._threads.dispatch.handlers:
             if handler is self.handler or entry.levelno < handler.level or not is_console(handler):
                 continue
             if not handler.filters or handler.filter(entry):

@@ -47,6 +47,7 @@ def test_no_busy_loop(azure: AzureOnThisMachine, fault: Fault) -> None:
     log = amllog.setup(connection_string=azure.connection_string, driver_level="ERROR")
     for number in range(100):
         log.info("%d", number)
+    until(lambda: bool(amllog.status().outlets["app_insights"].trouble))
     time.sleep(2.5)
     assert 1 <= len(azure.requests_log) <= 4
     account = amllog.status().outlets["app_insights"]
@@ -63,6 +64,7 @@ def test_retry_after_is_kept(azure: AzureOnThisMachine) -> None:
     """A far side that says when to come again is not asked before."""
     azure.faults.put(Fault(status=429, headers={"Retry-After": "600"}))
     amllog.setup(connection_string=azure.connection_string).info("m")
+    until(lambda: bool(amllog.status().outlets["app_insights"].trouble))
     time.sleep(2.5)
     assert len(azure.requests_log) == 1
 
