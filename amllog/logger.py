@@ -13,10 +13,11 @@ from contextlib import AbstractContextManager
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from structlog import BoundLoggerBase
-
-from amllog import text
+from amllog import broken_stdout, text
 from amllog.redaction import Redactor, brief
+
+with broken_stdout.hidden():  # structlog asks stdout whether it is a terminal
+    from structlog import BoundLoggerBase
 
 if TYPE_CHECKING:
     from amllog.run import Run

@@ -12,15 +12,16 @@ from amllog.provider_secrets import MASK
 # Names whose value is a secret, in lower case. `key` alone is not one: it needs one of the words before it.
 _QUALIFIED_KEY = (
     r"(?:account|access|api|shared|private|storage|subscription|primary|secondary|signing|encryption"
-    r"|instrumentation|client|functions?|host|master|auth|service|app|consumer|admin|deploy|db|database)"
-    r"[-_ ]?(?:access[-_ ]?)?(?:key|secret)(?:[-_]?data)?"
+    r"|instrumentation|client|secret|hmac|functions?|host|master|auth|service|app|consumer|admin|deploy|db|database)"
+    r"[-_ ]{0,2}(?:access[-_ ]?)?(?:key|secret)(?:[-_]?data)?"
+    r"|\b(?:cl(?:ou(?:d|dant)?)?|softlayer|sl|ibm|iam|cos)[-_]*(?:(?:cloud|iam|api|cos|hmac|secret)[-_]*){0,3}(?:key|pwd?|pass|token)"
 )
 _NAMES = (
     rf"{_QUALIFIED_KEY}|passwords?|passwd|passphrase|passcode|(?<![a-z])pwd|(?<=[_'\"-])pass|secret|token"
     r"|authorization|credentials?|creds|_auth|(?<=_)pat"
 )
 _QUOTE = r"(?:\\*[\"']|&(?:quot|apos|\#3[49]|\#x2[27]);|%2[27])"
-_EQUALS = r"\s*(?:=>|:=|={1,3}|:|%3[ad]|\\+u003[ad])\s*"
+_EQUALS = r"\s*(?:=>|:=|::|={1,3}|:|%3[ad]|\\+u003[ad])\s*"
 _SCHEME = r"(?:(?:bearer|basic|token|sharedkey(?:lite)?|apikey|bot|ntlm|negotiate)\s+)?"
 _HEADERS = (
     r"authorization|proxy-authorization|x-api-key|api-key|apikey|(?:set-)?cookie|ocp-apim-subscription-key"
@@ -50,6 +51,7 @@ _NAMED = re.compile(
           (?=["'][^"']{{6}}|[A-Za-z_]*[0-9][^\s,)]{{5}})
         | (?i:\bkey["']?\s*[=:]\s*){_RANDOM}
         | (?i:\b(?:aws|secret)[\w.:-]{{0,24}}[\s=:'"]{{1,3}})(?=[A-Za-z0-9/+]{{0,39}}[0-9])(?=[A-Za-z0-9/+]{{40}}(?![A-Za-z0-9/+=]))
+        | (?i:\baws[^\n]{{0,20}}?(?:key|pwd?|pass|token)[^\n]{{0,26}}?["'])(?=[A-Za-z0-9/+]{{40}}["'])
         | (?i:\btoken\s+)(?=[a-z2-7]{{52}}(?![a-z0-9]))
         | (?i:["']auth["']\s*:\s*)(?=["'][A-Za-z0-9+/=]{{8}})
         | (?i:\bauth\s*=\s*)(?=\()
@@ -75,7 +77,7 @@ _NAMED = re.compile(
 # What a text in lower case must have before the expressions above and below are tried: they cost ten times as much.
 _COMMANDS = ("login", "mysql", "mongo", "sqlcmd", "bcp")
 _CORE = (
-    r"(?:(?:key|secret)[-_]?(?:data)?|passwords?|passwd|passphrase|passcode|pwd|pass|token|authorization"
+    r"(?:(?:key|secret)[-_]?(?:data)?|passwords?|passwd|passphrase|passcode|pwd?|pass|token|authorization"
     r"|credentials?|creds|auth|pat|cookies?)"
 )
 _LIKELY = re.compile(
@@ -84,7 +86,8 @@ _LIKELY = re.compile(
     | (?:bearer|basic)\s | sig(?:nature)?(?:=|%3d) | [?&]code= | ://[^/\s@]*@ | <cookie\s
     | (?:{"|".join(_COMMANDS)})[^\n|;]{{0,200}}?[\s"']-p | login\s+\S{{1,64}}\s+password\s
     | curl\b[^\n|]{{0,200}}?[\s"'](?:-u|--user|--proxy-user)
-    | (?:aws|secret)[\w.:-]{{0,24}}[\s=:'"]{{1,3}}[a-z0-9/+]{{40}} | token\s+[a-z2-7]{{52}}
+    | (?:aws|secret)[\w.:-]{{0,24}}[\s=:'"]{{1,3}}[a-z0-9/+]{{40}}
+    | aws[^\n]{{0,20}}?(?:key|pwd?|pass|token)[^\n]{{0,26}}?["'][a-z0-9/+]{{40}}["'] | token\s+[a-z2-7]{{52}}
     | begin\ [a-z0-9\ ]{{0,40}}private\ key | putty-user-key-file-
     """,
     re.VERBOSE,
@@ -122,7 +125,7 @@ def _has_a_word(lowered: str) -> bool:
         or "secret" in lowered
         or "auth" in lowered
         or "cred" in lowered
-        or "pwd" in lowered
+        or "pw" in lowered
         or "cookie" in lowered
         or "bearer" in lowered
         or "basic" in lowered

@@ -176,7 +176,7 @@ SEPARATED: tuple[tuple[str, str, str], ...] = (
 ADDRESSES: tuple[tuple[str, str, str], ...] = (
     ("Google refresh token", "developers.google.com: OAuth 2.0", r"(?<=(?<![A-Za-z0-9])1//)0[A-Za-z0-9_-]{30,}"),
     ("Slack webhook", "api.slack.com: incoming webhooks",
-     r"(?<=slack\.com/)(?:services|workflows|triggers)/[A-Za-z0-9_/+-]{8,}"),
+     r"(?<=slack\.com/)(?:services|workflows|triggers)/[A-Za-z0-9_/+-]{6,}"),
     ("Teams webhook", "learn.microsoft.com: incoming webhooks", r"(?<=(?:ffice|ce365)\.com/)webhook[^\s\"'<>]{8,}"),
     ("Discord webhook", "discord.com/developers: webhooks",
      r"(?<=(?:scord|rdapp)\.com/)api/(?:v[0-9]{1,2}/)?webhooks/[A-Za-z0-9_/-]{8,}"),

@@ -169,7 +169,7 @@ class Child:
         *args: str,
         env: Mapping[str, str | None] | None = None,
         cwd: Path | None = None,
-        timeout: float = 180,
+        timeout: float = 600,
         flags: Sequence[str] = (),
     ) -> Ran:
         """Run it to its end: a script (Path), code (str) or a whole command line (a sequence).
@@ -182,7 +182,7 @@ class Child:
         except subprocess.TimeoutExpired:
             _tell_stacks(process)
             _kill(process)
-            stdout, stderr = process.communicate(timeout=60)
+            stdout, stderr = process.communicate(timeout=600)
             pytest.fail(f"still running after {timeout} s\n--- stdout\n{stdout}\n--- stderr\n{stderr}")
         return Ran(process.returncode, stdout, stderr)
 
@@ -219,7 +219,7 @@ class Child:
         """No child outlives its test."""
         for process in self.running:
             _kill(process)
-            process.communicate(timeout=60)
+            process.communicate(timeout=600)
 
 
 @pytest.fixture

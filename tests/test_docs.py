@@ -72,7 +72,7 @@ def test_code_blocks_run(document: Path, child, tmp_path: Path) -> None:
         command = (
             block.code if block.kind == "python" else ["bash", "-euo", "pipefail", "-c", commands(block)]
         )
-        ran = child(command, env={"PATH": path}, timeout=180)
+        ran = child(command, env={"PATH": path}, timeout=900)
         expected = int(block.reason) if block.rule == "exit" else 0
         assert ran.returncode == expected, f"{document.name}:{block.line}\n{ran.stdout}\n{ran.stderr}"
 

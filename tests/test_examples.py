@@ -23,7 +23,7 @@ def test_example_runs(example: Path, azure, child, tmp_path: Path) -> None:
     shutil.copytree(EXAMPLES, copy, ignore=shutil.ignore_patterns("__pycache__", ".amllog", "logs"))
     script = copy / example.relative_to(EXAMPLES)
     if example.name == "run.py":  # brings its own far side
-        ran = child(script, timeout=300)
+        ran = child(script, timeout=900)
         assert ran.returncode == 0, ran.stdout + ran.stderr
         return
     job = azure.job_environment(run_id="example_1", step_name=example.stem, parent_run_id="examples")
@@ -41,7 +41,7 @@ def run_notebook(path: Path, job: dict[str, str]) -> None:
     notebook = nbformat.read(path, as_version=4)
     os.environ.update(job)
     where = {"metadata": {"path": str(path.parent)}}
-    nbclient.NotebookClient(notebook, timeout=120, kernel_name="python3", resources=where).execute()
+    nbclient.NotebookClient(notebook, timeout=900, kernel_name="python3", resources=where).execute()
 
 
 def test_guide_is_drop_in(azure, child) -> None:
@@ -86,7 +86,7 @@ score.init()
 for request in ('{"images": [[0, 1], [1, 0]]}', "no JSON"):
     print(json.dumps(score.run(request)))
 import amllog
-print(amllog.flush(timeout=20))
+print(amllog.flush(200))
 """
 MODEL = """
 import joblib

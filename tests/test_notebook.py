@@ -26,7 +26,7 @@ class Notebook:
         self.folder = folder
         self.notebook = nbformat.v4.new_notebook()
         self.client = nbclient.NotebookClient(
-            self.notebook, timeout=60, kernel_name="python3", resources={"metadata": {"path": str(folder)}}
+            self.notebook, timeout=900, kernel_name="python3", resources={"metadata": {"path": str(folder)}}
         )
 
     def run(self, *sources: str) -> list[list[Any]]:
@@ -124,7 +124,7 @@ def test_in_a_job_metrics_reach_run_history(tmp_path: Path, azure) -> None:
     job = azure.job_environment(run_id="nb_1", step_name="explore")
     notebook = Notebook(tmp_path, **job)
     *_, outputs = notebook.run(
-        SETUP, "log.metric('loss', 0.25)\nlog.info('hello')", "print(amllog.flush(timeout=20))"
+        SETUP, "log.metric('loss', 0.25)\nlog.info('hello')", "print(amllog.flush(200))"
     )
     assert " 0 waiting, 0 refused" in text(outputs)
     assert azure.values("nb_1") == {"loss": [0.25]}

@@ -34,7 +34,7 @@ def demo(child, tmp_path_factory) -> Demo:
     pytest.importorskip("sklearn")
     if "demo" not in RAN:
         here = tmp_path_factory.mktemp("demo")
-        ran = child(RUN, cwd=here, timeout=240)
+        ran = child(RUN, cwd=here, timeout=900)
         [folder] = (here / ".amllog" / "demo").iterdir()
         RAN["demo"] = Demo(ran.returncode, ran.stdout + ran.stderr, folder)
     return RAN["demo"]

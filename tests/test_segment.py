@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 from collections import Counter
@@ -12,6 +13,7 @@ import pytest
 
 from amllog.directory import claim
 from amllog.journal import Journal
+from amllog.segment import Segment
 
 LINE = b'{"time":"2026-11-22T20:52:35.123456Z","x":1}\n'
 KEYED = LINE.replace(b'"x"', b'"iKey":"abc","x"')
@@ -88,3 +90,41 @@ def test_key_asked_by_threads(tmp_path: Path) -> None:
             journal.close()
     finally:
         sys.setswitchinterval(before)
+
+
+def test_written_to_after_its_reader_has_opened_it_again(journal: Journal) -> None:
+    """A descriptor that the courier has opened again is at the file's beginning: lines are appended all the same."""
+    journal.append(LINE)
+    (segment,) = journal.segments
+    os.close(segment.fd)
+    assert segment.size == len(LINE)  # opens it again
+    journal.append(KEYED)
+    assert segment.path.read_bytes() == LINE + KEYED
+
+
+def test_the_descriptor_of_another_file_has_no_mark(journal: Journal, tmp_path: Path) -> None:
+    """A file of the script under the segment's number is recognised, also where it has the segment's size."""
+    journal.append(LINE)
+    (segment,) = journal.segments
+    other = tmp_path / "model.bin"
+    other.write_bytes(b"x" * len(LINE))
+    theirs = os.open(other, os.O_RDWR)
+    os.dup2(theirs, segment.fd)
+    assert segment.size_to_append() == -1
+    journal.append(LINE)
+    assert other.read_bytes() == b"x" * len(LINE)
+    assert [len(one.path.read_bytes()) for one in journal.segments] == [len(LINE)] * 2
+
+
+def test_without_marks_the_file_is_compared(journal: Journal, tmp_path: Path) -> None:
+    """On a system without marks, `fstat` tells the segment from a file of the script."""
+    journal.append(LINE)
+    (segment,) = journal.segments
+    unmarked = Segment(segment.path, os.open(segment.path, os.O_RDWR))
+    assert unmarked.size_to_append() == len(LINE)
+    theirs = os.open(tmp_path / "theirs", os.O_RDWR | os.O_CREAT)
+    os.dup2(theirs, unmarked.fd)
+    assert unmarked.size_to_append() == -1
+    os.close(unmarked.fd)
+    with pytest.raises(OSError, match="descriptor"):
+        unmarked.size_to_append()

@@ -23,13 +23,13 @@ def test_account(azure: AzureOnThisMachine, tmp_path: Path) -> None:
     log = amllog.setup(connection_string=azure.connection_string)
     log.info("fine")
     log.info("poison")
-    account = amllog.flush(10)
+    account = amllog.flush(200)
     one = account.outlets["app_insights"]
     assert (account.accepted, one.delivered, one.waiting, one.refused) == (2, 1, 0, {"400: bad": 1})
     assert account.outlets["driver_log"].delivered == 2
     assert "2 accepted" in str(account) and "1 refused (1 × 400: bad)" in str(account)
     assert account.directory == str(tmp_path / ".amllog")
-    assert amllog.shutdown(10).accepted == 3  # and the step's request
+    assert amllog.shutdown(200).accepted == 3  # and the step's request
     assert amllog.status().accepted == 0
 
 
@@ -37,7 +37,7 @@ def test_another_directory(azure: AzureOnThisMachine) -> None:
     """A second setup() with another directory delivers what waits in the first."""
     amllog.setup(connection_string=azure.connection_string, directory="one").info("first")
     amllog.setup(connection_string=azure.connection_string, directory="two").info("second")
-    amllog.flush(10)
+    amllog.flush(200)
     assert sorted(one["data"]["baseData"]["message"] for one in azure.envelopes) == ["first", "second"]
     assert Path("one").is_dir() and Path("two").is_dir()
 
@@ -46,7 +46,7 @@ def test_later_connection_string(azure: AzureOnThisMachine) -> None:
     """What was said before the connection string was known is sent once it is."""
     amllog.setup().info("first")
     amllog.setup(connection_string=azure.connection_string).info("second")
-    amllog.flush(10)
+    amllog.flush(200)
     assert [one["data"]["baseData"]["message"] for one in azure.envelopes] == ["first", "second"]
 
 
@@ -82,7 +82,7 @@ def test_concurrent_setup(azure: AzureOnThisMachine) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert amllog.flush(20).waiting == 0
+    assert amllog.flush(200).waiting == 0
     ids = [one["data"]["baseData"]["properties"]["record_id"] for one in azure.envelopes]
     assert len(ids) == len(set(ids)) == 160
 
@@ -135,7 +135,7 @@ def test_setup_while_another_thread_logs() -> None:
     def wait_there(frame: FrameType, event: str, argument: object) -> None:
         if event == "call" and frame.f_code is Intake.parent.__code__:
             keeping.set()
-            over.wait(30)
+            over.wait(600)
 
     def log() -> None:
         sys.setprofile(wait_there)
@@ -143,7 +143,7 @@ def test_setup_while_another_thread_logs() -> None:
 
     thread = threading.Thread(target=log)
     thread.start()
-    assert keeping.wait(30)
+    assert keeping.wait(600)
     amllog.setup()
     over.set()
     thread.join()

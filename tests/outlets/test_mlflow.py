@@ -43,7 +43,7 @@ def account(stdout: str) -> dict[str, Any]:
 
 
 END = """
-found = amllog.shutdown(timeout=20).outlets["run_metrics"]
+found = amllog.shutdown(200).outlets["run_metrics"]
 import json
 print(json.dumps({"delivered": found.delivered, "waiting": found.waiting, "refused": found.refused}))
 """
@@ -116,7 +116,7 @@ def test_whose_run_it_is(child: Any, tracking: Any, environment: dict[str, str],
     ]
     inside = {"variable": "log.metric('loss', 1)"}.get(how) or (
         "import mlflow\nwith mlflow.start_run(run_name='mine'): log.metric('loss', 1)"
-        + ("; amllog.flush(20)" if how == "active" else "")
+        + ("; amllog.flush(200)" if how == "active" else "")
     )
     settings = {"MLFLOW_RUN_ID": given} if how == "variable" else {}
     ran = child(f"import amllog\nlog = amllog.setup()\n{inside}\n{END}", env={**environment, **settings})
@@ -133,7 +133,7 @@ def test_a_run_of_our_own_ends_with_the_step(
 ) -> None:
     """A run that amllog made is finished or failed as the step is; one whose process was killed still runs."""
     child(
-        f"import amllog, os\nlog = amllog.setup()\nlog.metric('loss', 1); amllog.flush(20)\n{end}",
+        f"import amllog, os\nlog = amllog.setup()\nlog.metric('loss', 1); amllog.flush(200)\n{end}",
         env=environment,
     )
     assert tracking.named("train")["info"]["status"] == status
@@ -142,7 +142,7 @@ def test_a_run_of_our_own_ends_with_the_step(
 @needs_mlflow
 def test_leftovers_go_to_the_same_run(child: Any, tracking: Any, environment: dict[str, str]) -> None:
     """What a killed process left is sent by the next one, to the run that was made for the first."""
-    first = "import amllog, os\nlog = amllog.setup()\nlog.metric('loss', 1, step=1); amllog.flush(20)\n"
+    first = "import amllog, os\nlog = amllog.setup()\nlog.metric('loss', 1, step=1); amllog.flush(200)\n"
     child(first + "log.metric('loss', 2, step=2); os._exit(1)", env=environment)
     child(
         "import amllog\nlog = amllog.setup(step_name='next')\nlog.metric('x', 1)\namllog.shutdown()",
@@ -184,7 +184,7 @@ def test_trouble_never_holds_the_script(
 
     def answer(path: str, body: Any) -> tuple[int, Any] | None:
         if fault == "hang":
-            time.sleep(90)
+            time.sleep(600)
         return answers.get(fault)
 
     tracking.fault = answer
@@ -199,8 +199,8 @@ print(amllog.shutdown(timeout=3).outlets["run_metrics"].waiting, time.monotonic(
     began = time.monotonic()
     ran = child(script, env={**environment, **gone})
     waiting, took = ran.stdout.splitlines()[-1].split()
-    assert int(waiting) == 2 and float(took) < 25, ran
-    assert time.monotonic() - began < 80
+    assert int(waiting) == 2 and float(took) < 200, ran
+    assert time.monotonic() - began < 500
     tracking.fault = lambda path, body: None
     child(
         "import amllog\nlog = amllog.setup(step_name='next')\nlog.metric('x', 1)\namllog.shutdown()",
@@ -217,7 +217,7 @@ def test_a_late_answer_is_not_lost(child: Any, tracking: Any, environment: dict[
 
     def slow(path: str, body: Any) -> None:
         if path == "runs/log-batch":
-            late.wait(120)
+            late.wait(600)
 
     tracking.fault = slow
     script = """
@@ -240,7 +240,7 @@ while True:
     process = child.start(script, env=environment)
     said = [process.stdout.readline(), process.stdout.readline()]  # the answer is still to come
     late.set()
-    rest, stderr = process.communicate(timeout=120)
+    rest, stderr = process.communicate(timeout=600)
     assert said == ["mlflow: no answer in time\n", "mlflow: no answer yet\n"], stderr
     *more, last = rest.splitlines()
     assert set(more) <= {"mlflow: no answer yet"} and last == "delivered"
@@ -256,7 +256,7 @@ import amllog, logging, sys, time
 log = amllog.setup(connection_string="00000000-0000-0000-0000-0000000010ca", exporter="none")
 logging.getLogger("mine").info("before")
 assert "mlflow" not in sys.modules
-log.metric("loss", 1); amllog.flush(20)
+log.metric("loss", 1); amllog.flush(200)
 assert "mlflow" in sys.modules
 logging.getLogger("mine").info("after"); log.info("ours")
 amllog.shutdown()

@@ -12,7 +12,7 @@ from amllog.local import AzureOnThisMachine
 from amllog.local.faults import Fault
 
 GRACE = 2.0
-SLACK = 60.0  # of a busy machine: azureml alone takes seconds to import
+SLACK = 400.0  # of a busy machine: azureml alone takes seconds to import
 CALLS_SECONDS = 9.0  # of 200 calls, which take some milliseconds; one request would hang for 10
 STEP = """
 import json, os, sys, time, urllib.request

@@ -228,7 +228,7 @@ def test_tail_follows(cli: Any, child: Any) -> None:
     while "newer" not in (line := process.stdout.readline()):
         assert line  # it has not ended
     process.send_signal(2)
-    assert process.wait(60) == 0
+    assert process.wait(600) == 0
 
 
 @pytest.mark.usefixtures("good_run")
@@ -309,7 +309,7 @@ def on_a_terminal(command: list[str], keys: bytes = b"", env: dict[str, str] | N
     with contextlib.suppress(OSError):  # the terminal's end
         while piece := os.read(master, 65536):
             found += piece
-    process.wait(20)
+    process.wait(600)
     os.close(master)
     return found
 
@@ -423,7 +423,7 @@ def test_ctrl_c_while_journals_are_read(asked: str) -> None:
                 process.send_signal(signal.SIGINT)  # somebody in a hurry
             found += piece
     os.close(master)
-    code = process.wait(60)
+    code = process.wait(600)
     hanging.cancel()
     assert code == 130, found
 
@@ -458,7 +458,7 @@ def test_long_reading_is_told_on_a_terminal() -> None:
         "from amllog.insights.questions import Questions\npaging.PATIENCE_SECONDS = 0.05\n"
         "told, write = threading.Event(), sys.stderr.write\n"
         "sys.stderr.write = lambda text: (write(text), 'reading' in text and told.set())\n"
-        "class Slow(Unasked):\n    def answer(self, query):\n        told.wait(60)\n"
+        "class Slow(Unasked):\n    def answer(self, query):\n        told.wait(600)\n"
         "        paging.PATIENCE_SECONDS = 60\n        return super().answer(query)\n"
         "asked = Questions(paging.Patient(Slow()))\nprint(len(asked.logs()))\n"
         "try:\n    asked.store.query('x')\nexcept Exception as error:\n    print(error)\n"

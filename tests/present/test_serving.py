@@ -23,7 +23,7 @@ def test_serve_and_read(child: Any, cli: Any, asked: Any) -> None:
             break
     assert child(JOB, env=environment).returncode == 0
     process.send_signal(signal.SIGINT)
-    assert process.wait(10) == 0
+    assert process.wait(600) == 0
     (row,) = asked("logs", "run_1", "--dir", "far/received")
     assert (row["message"], row["step_name"], row["parent_run_id"]) == ("hello", "train", "run_1")
 

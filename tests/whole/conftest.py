@@ -77,7 +77,7 @@ def insights(azure: AzureOnThisMachine) -> dict[str, str]:
     """
     return {
         "APPLICATIONINSIGHTS_CONNECTION_STRING": azure.connection_string,
-        "AMLLOG_GRACE_SECONDS": "60",
+        "AMLLOG_GRACE_SECONDS": "300",
     }
 
 

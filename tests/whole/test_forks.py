@@ -14,7 +14,7 @@ log = amllog.setup()
 for i in range(50):
     log.info("parent %d", i)
 if {flush}:
-    amllog.flush(10)
+    amllog.flush(200)
 pids = []
 for number in range(3):
     pid = os.fork()

@@ -190,7 +190,7 @@ def broken(envelope):
 {handler}.add_telemetry_processor(processor)
 {handler}.add_telemetry_processor(broken)
 logger.info("five"); logger.info("secret six"); log.info("seven")
-amllog.flush(10); log.info("message of a kind"); log.event("event without a message")
+amllog.flush(200); log.info("message of a kind"); log.event("event without a message")
 """
 
 

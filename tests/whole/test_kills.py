@@ -66,7 +66,7 @@ def test_kill(
     assert len(accepted) <= len(in_journal) <= len(accepted) + 3 * KILLS
 
     amllog.setup(connection_string=azure.connection_string)
-    account = amllog.shutdown(timeout=60)
+    account = amllog.shutdown(200)
     found = arrived()
     ids = found.ids_of("Message")
     assert set(found.messages) == set(in_journal), account
@@ -105,6 +105,6 @@ def test_another_key_in_one_process(tmp_path: Path) -> None:
             )
         amllog.shutdown(5)
         amllog.setup(connection_string=azure.connection_string, directory="journal", driver_level="ERROR")
-        assert amllog.shutdown(10).leftovers_delivered >= 1
+        assert amllog.shutdown(200).leftovers_delivered >= 1
         kinds = [one["iKey"][-4:] for one in azure.envelopes if one["data"]["baseType"] == "MessageData"]
     assert sorted(kinds) == ["10ca", "beef"]

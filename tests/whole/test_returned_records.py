@@ -144,7 +144,7 @@ def main():
             seen.append(sorted(record.__dict__))
     listening = logging.getLogger("listening"); listening.addHandler(Seen())
     for _ in range(int(sys.argv[3])):
-        listening.handle(lines.get(timeout=60))
+        listening.handle(lines.get(timeout=600))
     for worker in workers:
         worker.join()
     print({tuple(set(keys) - set(logging.makeLogRecord({}).__dict__)) for keys in seen}, len(seen))

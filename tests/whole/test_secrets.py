@@ -110,7 +110,7 @@ for text in said:
     session = api.session()
     for one in (log.bind(password="bare0aB1", x=text), session.settings, session.identity, session.gate.redactor):
         log.info("%r", one)
-print(amllog.flush(30), file=sys.stderr)
+print(amllog.flush(200), file=sys.stderr)
 """
 
 SHOWN_BY_PYTHON = """
@@ -123,7 +123,7 @@ for text in json.loads(sys.argv[1]):
     thread = threading.Thread(target=lambda: exec("raise ValueError(text)", {"text": text}), name=text)
     thread.start()
     thread.join()
-amllog.flush(30)
+amllog.flush(200)
 raise RuntimeError(" ".join(json.loads(sys.argv[1])))
 """
 
@@ -170,7 +170,7 @@ def test_nowhere(child: Any, azure: AzureOnThisMachine, job: Any, tmp_path: Path
     by the command line."""
     said = [text for text in SECRETS.values() if text]
     env = {**job, "AMLLOG_DRIVER_FORMAT": form}
-    ran = child(SAYS, json.dumps(said), env=env, timeout=120)
+    ran = child(SAYS, json.dumps(said), env=env, timeout=900)
     assert ran.returncode == 0, ran.stderr[-3000:]
     told = {
         command: child([sys.executable, "-m", "amllog", *command.split()], env=env)
@@ -210,7 +210,7 @@ def test_private_files(child: Any, azure: AzureOnThisMachine, job: Any, tmp_path
     temporary.mkdir()
     for directory in ("fresh", "wide", "taken"):
         env = {**job, "AMLLOG_DIR": str(tmp_path / directory), "TMPDIR": str(temporary)}
-        assert child(code + "\namllog.flush(20)", env=env).returncode == 0
+        assert child(code + "\namllog.flush(200)", env=env).returncode == 0
     fresh = tmp_path / "fresh"
     files = [path for folder in (fresh, wide, temporary) for path in folder.rglob("*") if path.is_file()]
     suffixes = {path.suffix for path in files}

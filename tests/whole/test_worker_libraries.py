@@ -79,7 +79,7 @@ if __name__ == "__main__":
     os.chdir("elsewhere")
     with concurrent.futures.ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
         print(*pool.submit(work, log).result(), sep="\\n")
-    amllog.shutdown(10)
+    amllog.shutdown(200)
     print("AMLLOG_WORKERS" in os.environ)
 """
     script = tmp_path / "train.py"

@@ -1,0 +1,73 @@
+"""An odd environment costs no record and raises nothing: all that a script says arrives, once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+SAY = """
+import logging
+import amllog
+log = amllog.setup()
+log.info("said")
+logging.getLogger("train").warning("caf\\u00e9 \\u2603")
+log.metric("loss", 0.5)
+with log.span("work"):
+    pass
+account = amllog.shutdown()
+assert account.waiting == 0, account
+"""
+RAISING = """
+import sys
+class Stream:
+    closed, encoding = False, None
+    def flush(self):
+        pass
+    def __getattr__(self, name):
+        raise RuntimeError("a broken stream")
+sys.stdout = sys.stderr = Stream()
+"""
+ODD = {
+    "deleted working directory": "import os, tempfile; os.chdir(tempfile.mkdtemp()); os.rmdir(os.getcwd())",
+    "stdout is None": "import sys; sys.stdout = None",
+    "stdout and stderr are None": "import sys; sys.stdout = sys.stderr = None; sys.__stdout__ = sys.__stderr__ = None",
+    "stdout is closed": "import sys; sys.stdout.close()",
+    "stdout and stderr are closed": "import sys; sys.stdout.close(); sys.stderr.close()",
+    "stdout has no reader": "import os; end = os.pipe(); os.dup2(end[1], 1); os.close(end[0]); os.close(end[1])",
+    "stdout raises": RAISING,
+    "no standard descriptors": "import os; os.close(0); os.close(1); os.close(2)",
+    "no argv": "import sys; del sys.argv",
+    "argv is empty": "import sys; sys.argv = []",
+    "argv is None": "import sys; sys.argv = None",
+    "argv of bytes": "import sys; sys.argv = [b'\\xff/train.py']",
+    "argv of objects": "import sys; sys.argv = [None, object()]",
+    "argv with a surrogate": "import sys; sys.argv = ['\\udcff.py']",
+    "no executable": "import sys; sys.executable = None",
+    "an empty executable": "import sys; sys.executable = ''",
+    "no main module": "import sys; del sys.modules['__main__']",
+    "undecodable variables": "import os; os.environb[b'BUILD_BUILDNUMBER'] = os.environb[b'RANK'] = b'\\xff\\xfe'",
+    "no variables": "import os\nkept = dict(os.environ)\nfor name in kept:\n"
+    "    if not name.startswith(('APPLICATIONINSIGHTS', 'AMLLOG')): del os.environ[name]",
+}
+VARIABLES: dict[str, dict[str, str | None]] = {
+    "no home": {"HOME": None, "USERPROFILE": None, "USER": None, "LOGNAME": None},
+    "a home that does not exist": {"HOME": "/nonexistent/home"},
+    "no locale": {"LANG": None, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
+    "an unknown locale": {"LC_ALL": "xx_YY.ISO-0", "LANG": "xx_YY"},
+    "ASCII streams": {"PYTHONIOENCODING": "ascii:strict"},
+    "an unknown time zone": {"TZ": "Nowhere/At_All"},
+    "no path": {"PATH": None},
+    "a temporary directory that does not exist": {"TMPDIR": "/nonexistent/tmp"},
+}
+FLAGS = {"without docstrings": ["-OO"], "isolated": ["-I"], "in UTF-8 mode": ["-X", "utf8"]}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("oddity", [*ODD, *VARIABLES, *FLAGS])
+def test_an_odd_environment(child: Any, arrived: Any, insights: Any, oddity: str) -> None:
+    """The script ends well, and everything that it said arrives, once."""
+    code = f"{ODD.get(oddity, '')}\n{SAY}"
+    ran = child(code, env={**insights, **VARIABLES.get(oddity, {})}, flags=FLAGS.get(oddity, []))
+    found = arrived()
+    assert (ran.returncode, sorted(found.messages), found.twice) == (0, ["caf\u00e9 \u2603", "said"], []), ran
