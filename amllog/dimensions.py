@@ -13,6 +13,7 @@ from amllog import record, text
 from amllog.provider_secrets import MASK
 from amllog.redaction import Redactor
 
+_KEYS = frozenset(("key", "Key", "KEY"))  # the name alone says nothing: a value that looks random is a secret
 _PLAIN = (int, float, bool, type(None))  # their texts hold no secret
 
 
@@ -31,7 +32,7 @@ def fill(own: dict[str, str], layer: Mapping[Any, object], redactor: Redactor) -
             key = redactor.masked(key, record.MAX_KEY) or record.EMPTY
         shown, secret = redactor.key(key)
         kind = type(value)
-        if secret and redactor.is_secret(key, value):
+        if (secret or key in _KEYS) and redactor.is_secret(key, value):
             own[shown] = MASK
         elif kind is str:
             own[shown] = redactor.masked(value, record.MAX_VALUE)  # type: ignore[arg-type]  # just seen

@@ -31,19 +31,21 @@ _OPTIONS = r"password|passwd|passphrase|passcode|pwd|pass|secret|token|(?:api|ac
 # Letters of both cases and a digit without separators: no word, no number, no hexadecimal digest.
 _RANDOM = r"(?=\\*[\"']?(?=[A-Za-z+/]{0,40}[0-9])(?=[a-z0-9+/]{0,40}[A-Z])(?=[A-Z0-9+/]{0,40}[a-z])[A-Za-z0-9+/=]{20})"
 
+_RANDOM_TEXT = re.compile(_RANDOM)
+
 _NAMED = re.compile(
     rf"""
       (?P<keep>
-          (?i:\bbearer\s+)(?=[A-Za-z0-9._~+/=-]{{8}})
+          (?i:\bbearer\s+)(?=[A-Za-z0-9._~+/=-]{{8}})(?![a-z]{{8,19}}(?![A-Za-z0-9._~+/=-]))
         | (?i:\bbasic\s+)(?=[A-Za-z0-9+/]{{8}})(?=[^\sa-z]*[a-z][^\sA-Z0-9]*[A-Z0-9])
-        | (?i:[?&;\s"']sig=|^sig=|%(?:3f|26)sig%3d|(?:[?&]|x-(?:amz|goog)-)signature=)
+        | (?i:[?&;\s"']sig=(?!\d[\d.]{{0,7}}(?![^\s&,;)]))|^sig=(?!\d[\d.]{{0,7}}(?![^\s&,;)]))|%(?:3f|26)sig%3d|(?:[?&]|x-(?:amz|goog)-)signature=)
         | (?i:[?&]code=)(?=[^\s&"']{{8}})(?![0-9]+(?![^\s&])|[a-z_]+(?![^\s&]))
         | [?&]key=(?=[A-Za-z0-9_-]{{16}})
-        | (?i:(?:{_NAMES}){_QUOTE}?\]?(?::\s*(?:str|bytes|string)\s*)?{_EQUALS}{_SCHEME})
+        | (?i:(?:{_NAMES}){_QUOTE}?\]?(?::\s{{0,9}}(?:str|bytes|string)\s{{0,9}})?{_EQUALS}{_SCHEME})
         | (?i:<[\w:.-]{{0,40}}(?:{_OPTIONS})>)
         | (?i:(?<![A-Za-z0-9])--?[\w-]{{0,30}}(?:{_OPTIONS})(?:["']\s*,\s*|\s+))(?=[^\s,-])(?!["']?[0-9.]+["']?(?![^\s,\]]))
         | (?i:\(\s*b?["'](?:{_HEADERS})["']\s*,\s*)
-        | (?i:(?:{_OPTIONS}){_QUOTE}\s*,?\s*{_QUOTE}?value{_QUOTE}?\s*[:=]\s*)
+        | (?i:(?:{_OPTIONS}){_QUOTE}\s{{0,9}},?\s{{0,9}}{_QUOTE}?value{_QUOTE}?\s*[:=]\s*)
         | (?i:\blogin\s+\S{{1,64}}\s+password\s+)
         | (?i:\b(?:login|sshpass|mysql\w{{0,9}}|mongo\w{{0,9}}|sqlcmd|bcp)\b[^\n|;]{{0,200}}?[\s"']-p["']?[,=]?\s*)(?=[^\s-])
         | (?i:\bcurl\b[^\n|]{{0,200}}?[\s"'](?:-u|--user|--proxy-user)["']?[,=\s]\s*["']?)[^\s:"']{{0,64}}:
@@ -81,7 +83,7 @@ _CORE = (
     r"|credentials?|creds|auth|pat|cookies?)"
 )
 _LIKELY = re.compile(
-    rf"""{_CORE}(?:{_QUOTE}?\]?{_EQUALS}|{_QUOTE}?\]?\s*:\s*(?:str|bytes)|{_QUOTE}\s*,?\s*{_QUOTE}?value|{_QUOTE}\s*,|>)
+    rf"""{_CORE}(?:{_QUOTE}?\]?{_EQUALS}|{_QUOTE}?\]?\s*:\s*(?:str|bytes)|{_QUOTE}\s{{0,9}},?\s{{0,9}}{_QUOTE}?value|{_QUOTE}\s*,|>)
     | -[\w-]{{0,30}}{_CORE}(?:["']\s*,|\s)
     | (?:bearer|basic)\s | sig(?:nature)?(?:=|%3d) | [?&]code= | ://[^/\s@]*@ | <cookie\s
     | (?:{"|".join(_COMMANDS)})[^\n|;]{{0,200}}?[\s"']-p | login\s+\S{{1,64}}\s+password\s
@@ -114,6 +116,11 @@ def mask(said: str) -> str:
     if "cookie" in lowered:
         said = _COOKIES.sub(_replaced, said)
     return _NAMED.sub(_replaced, said)
+
+
+def is_random(value: str) -> bool:
+    """Whether a text begins with 20 characters as a generator of keys makes them."""
+    return _RANDOM_TEXT.match(value) is not None
 
 
 def _has_a_word(lowered: str) -> bool:
@@ -166,7 +173,7 @@ def _is_harmless(keep: str, value: str, match: re.Match[str]) -> bool:
         before = match.string[max(0, match.start() - 4) : match.start()]
         return bool(_COUNT.fullmatch(value)) or (before == "per " and value.isalpha())
     if name.endswith("pwd"):
-        return value.startswith("/") and match.group("keep").startswith("PWD=")
+        return value.startswith("/") and (match.group("keep").startswith("PWD=") or "/" in value[1:])
     if name.endswith("key") and name.startswith(("primary", "secondary", "host", "master", "service", "app")):
         return value.strip("\"'").isidentifier() and not any(one.isdigit() for one in value)
     return name.endswith("pass") and value.strip("\"'").isalnum() and not any(one.isalpha() for one in value)

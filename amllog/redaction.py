@@ -60,7 +60,7 @@ class Redactor:
         secret = self.key(key)[1]
         if secret and isinstance(value, (int, float)) and key.lower().endswith("token"):
             return False
-        return secret
+        return secret or (key.lower() == "key" and isinstance(value, str) and named_secrets.is_random(value))
 
     def mask(self, said: str) -> str:
         """`said` with every secret replaced by `***`."""
@@ -114,13 +114,25 @@ class Redactor:
         if isinstance(value, str):
             return self.mask(value)
         if isinstance(value, list):
-            return [self.hidden(item) for item in value]
+            return self._hidden_list(value)
         if not isinstance(value, dict):
             return value
+        named = next((value[name] for name in ("name", "Name", "key", "Key") if name in value), None)
+        if isinstance(named, str) and self.key(named)[1]:  # a pair, as in {"name": "password", "value": "…"}
+            value = {key: MASK if key in ("value", "Value") and item else item for key, item in value.items()}
         return {
             self.key(key)[0]: MASK if self.is_secret(key, item) and item is not None else self.hidden(item)
             for key, item in value.items()
         }
+
+    def _hidden_list(self, items: list[Any]) -> list[Any]:
+        """The items of a list; what follows an option for a secret (`--password`) is one."""
+        found: list[Any] = []
+        for before, item in zip([None, *items], items):
+            follows = isinstance(before, str) and before.startswith("-") and self.key(before)[1]
+            is_value = isinstance(item, str) and not item.startswith("-")
+            found.append(MASK if follows and is_value else self.hidden(item))
+        return found
 
     def hidden_cells(self, data: Mapping[str, Any]) -> dict[str, Any]:
         """A metric's columns and rows, with every secret text masked, by its column's name as by its shape."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from amllog import named_secrets, provider_secrets
 from amllog.redaction import Redactor
 
 RANDOM = "aB3dE5fG7hJ9kL1mN3pQ5rS7tU9vW1xY3zA5bC7dE9fG1hJ3kL5mN7pQ9rS1tU3vW5xY7z" * 4
@@ -162,6 +163,133 @@ HARMLESS = [
     "token count 17",
     "auth: enabled",
     "n_tokens=12, token=0",
+    "Epoch 3/10 - loss: 0.2513 - accuracy: 0.9132 - val_loss: 0.3012",
+    "2026-11-28 22:17:27,123 INFO azureml.core.run - Submitting run jolly_heart_0p2z1ypdns",
+    "RunId: HD_5b1e7d8a-3c0e-4a8e-9d0b-0e3c0d7f1a2b_0",
+    (
+        "azureml://subscriptions/3f2a9c44-1111-2222-3333-444455556666/resourcegroups/rg-ml/workspac"
+        "es/ws-prod/datastores/workspaceblobstore/paths/data/train.parquet"
+    ),
+    (
+        "https://ml.azure.com/runs/jolly_heart_0p2z1ypdns?wsid=/subscriptions/3f2a9c44-1111-2222-33"
+        "33-444455556666/resourcegroups/rg/workspaces/ws&tid=3f2a9c44-1111-2222-3333-444455556666"
+    ),
+    (
+        "/mnt/azureml/cr/j/0a1b2c3d4e5f60718293a4b5c6d7e8f9/cap/data-capability/wd/INPUT_data/part-"
+        "00000-of-00128.parquet"
+    ),
+    "Downloading model.safetensors: 100%|##########| 2.20G/2.20G [00:31<00:00, 70.1MB/s]",
+    "loading weights from models/bert-base-uncased/pytorch_model.bin",
+    "tokenizer_config.json: {'model_max_length': 512, 'pad_token': '[PAD]'}",
+    "num_tokens=1234567, tokens/s=8123.4",
+    "special_tokens_map.json",
+    "token_type_ids: tensor([[0, 0, 0, 1]])",
+    "attention key shape: (8, 512, 64)",
+    "query, key, value = qkv.chunk(3, dim=-1)",
+    "KeyError: 'target_column'",
+    "for key, value in batch.items():",
+    "dict_keys(['input_ids', 'attention_mask'])",
+    "state_dict keys do not match: missing keys: ['lm_head.weight']",
+    'Missing key(s) in state_dict: "encoder.layer.0.weight"',
+    "primary_key: customer_id",
+    "foreign key: order_id",
+    "sort key: (date, id)",
+    "partition key = 2026/11/28",
+    "cache key miss: features/v3/2026-11-28",
+    "hotkey: ctrl+c",
+    "monkey patching urllib3",
+    "keyword arguments: {'n_estimators': 100}",
+    "keyboard interrupt",
+    "turkey: 3, donkey: 4",
+    "the password policy requires 12 characters",
+    "password reset page",
+    "no password needed",
+    "forgot password?",
+    "secret sauce of boosting",
+    "secretary: 3",
+    "credentials loaded from environment",
+    "using DefaultAzureCredential",
+    "ManagedIdentityCredential failed, trying AzureCliCredential",
+    "authentication succeeded in 0.3 s",
+    "author: Jane Doe",
+    "authority: https://login.microsoftonline.com/common",
+    "Authorization failed for user",
+    "unauthorized: 401",
+    "cookiecutter template rendered",
+    "cookie jar is empty",
+    "basic statistics: mean 0.1",
+    "basic auth is not supported",
+    "bearer authentication is required",
+    "sig=0.05",
+    "sigma=0.1",
+    "signature: (x: int) -> str",
+    "sigmoid(x)",
+    "design=2",
+    "code=0",
+    "exit code=137 (killed)",
+    "status code: 503",
+    "error code=AuthorizationFailed",
+    "?page=2&code=200",
+    "GET /metrics?name=loss&step=3 HTTP/1.1 200",
+    "http://localhost:5000/#/experiments/1/runs/0a1b2c3d4e5f60718293a4b5c6d7e8f9",
+    "git+https://github.com/org/repo@main#egg=pkg",
+    "mailto:team@example.com",
+    "user@host:~/project",
+    "scp model.bin me@host:/data",
+    "pip install torch==2.13.0 --index-url x",
+    "python train.py --epochs 3 --lr 1e-3 --seed 42",
+    "python -m pip install -p x",
+    "docker run --rm -p 8888:8888 image",
+    "conda env create -f env.yml -p ./env",
+    "mysql is not installed",
+    "bcp is a tool",
+    "sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+    "commit d84101a4c7d659a2feaa0c55ad015a3bf4f1b2b0 on main",
+    "md5 = 9e107d9d372bb6826bd81d3542a419d6",
+    "etag: 0x8DC1F2E3D4C5B6A",
+    "np.float64(0.25)",
+    "array([0.1, 0.2], dtype=float32)",
+    "tensor(0.25, device='cuda:0', grad_fn=<NllLossBackward0>)",
+    "CUDA_VISIBLE_DEVICES=0,1,2,3",
+    "OMP_NUM_THREADS=8",
+    "MASTER_ADDR=10.0.0.4 MASTER_PORT=6105",
+    "AZ_BATCH_NODE_ID=tvmps_0a1b2c3d_d",
+    "/mnt/batch/tasks/shared/LS_root/jobs/ws/azureml/x/wd/azureml/x/user_logs/std_log.txt",
+    "Standard_NC24ads_A100_v4",
+    "mcr.microsoft.com/azureml/openmpi4.1.0-cuda11.8-cudnn8-ubuntu22.04:20261101.v1",
+    "scikit-learn_1.5.2_py311",
+    "sklearn_pipeline_v2_2026_11_28",
+    "xgboost-2.1.3-py3-none-manylinux_2_28_x86_64.whl",
+    "feature_importance_top_20_columns",
+    "npm_lifecycle_event",
+    "hf_transfer is enabled",
+    "SELECT pass_count, fail_count FROM results",
+    "pass@1: 0.62",
+    "passed 12 of 12",
+    "bypass cache",
+    "passenger_count mean 1.5",
+    "compass heading: 270",
+    "pwd: /mnt/azureml/cr/j",
+    "OLDPWD=/root",
+    "session restored in 3 s",
+    "SessionId not found",
+    "x-ms-request-id: 3f2a9c44-1111-2222-3333-444455556666",
+    "traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+    "InvalidKeyError",
+    (
+        'Traceback (most recent call last):\n  File "train.py", line 3, in <module>\n    value = conf'
+        "ig[\"key\"]\nKeyError: 'key'"
+    ),
+    "base64 of an image: iVBORw0KGgo",
+    "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAUAAAAFCAYAAACNbyblAAAAHElEQVQI12P4",
+    "job_7f3a2b",
+    "AC power",
+    "SKU: Standard",
+    "AP score 0.91",
+    "APPINSIGHTS is set",
+    "mAP50-95: 0.512",
+    "EAA is an airport",
+    "ASIA/Tokyo",
 ]
 
 
@@ -179,3 +307,42 @@ def test_kind_is_masked(kind: str) -> None:
 def test_harmless_text_stays(said: str) -> None:
     """A text without a secret stays as it is."""
     assert Redactor().mask(said) == said
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        ["run.py", "--password", "hunter22", "--epochs", "3"],
+        ["az", "login", "--client-secret", "hunter22"],
+        {"name": "password", "value": "hunter22"},
+        {"Name": "API_KEY", "Value": "hunter22"},
+        [{"name": "loss", "value": 0.5}, {"key": "db-password", "value": "hunter22"}],
+        {"connection": {"user": "me", "password": "hunter22"}},
+    ],
+)
+def test_secrets_in_containers(value: object) -> None:
+    """An option's value, a pair's value and a key's value are masked; what stands beside them stays."""
+    masked = Redactor().text_of(value)
+    assert "hunter22" not in masked
+    assert "***" in masked
+    for said in ("run.py", "--epochs", "3", "loss", "0.5", "user"):
+        assert (said in masked) == (said in str(value))
+
+
+def test_a_key_with_a_random_value() -> None:
+    """What stands under `key` is a secret if it looks random: ordinary keys stay."""
+    assert Redactor().is_secret("key", RANDOM[:32])
+    assert not any(
+        Redactor().is_secret("key", value) for value in ("loss", "train/epoch", "model_v2_final", 3, HEX[:32])
+    )
+
+
+@pytest.mark.parametrize("said", [*HARMLESS, *(around.format(secret) for secret, around in KINDS.values())])
+def test_the_cheap_look_passes_nothing_over(said: str) -> None:
+    """A text that the cheap look calls clean has nothing that the patterns would mask."""
+    masked = named_secrets._COOKIES.sub(named_secrets._replaced, said)
+    masked = named_secrets._NAMED.sub(named_secrets._replaced, masked)
+    for _, pattern in provider_secrets._FIXED:
+        masked = pattern.sub("***", masked)
+    masked = provider_secrets._SEPARATORS.sub(lambda match: match.group()[0] + "***", masked)
+    assert Redactor().mask(said) == masked
