@@ -13,7 +13,7 @@ import threading
 import traceback
 import warnings
 from collections.abc import Callable, Sequence
-from types import FrameType, TracebackType
+from types import TracebackType
 from typing import Any, TextIO
 
 from amllog import calls, endings, interrupts, text
@@ -115,21 +115,22 @@ class Capture:
         def unraisable(args: Any) -> None:
             try:
                 if isinstance(args.exc_value, Exception):
-                    self._record_unraisable(args, sys._getframe(1))
+                    self._record_unraisable(args)
             except BaseException as interruption:  # Python discards what this hook raises
                 interrupts.raise_later(interruption)
-            hook.before(args)
+            finally:
+                hook.before(args)
 
         hook = Hook(sys, "unraisablehook", unraisable)
         self._hooks.put(hook)
 
-    def _record_unraisable(self, args: Any, caller: FrameType) -> None:
+    def _record_unraisable(self, args: Any) -> None:
         error = args.exc_value
         frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
         # By its name, not its repr: it may be half gone, and its address would keep equal failures apart.
         what = getattr(args.object, "__qualname__", type(args.object).__qualname__)
         said = f"{args.err_msg or 'Exception ignored in'}: {text.of(what)}"
-        place = frames[-1] if frames else caller
+        place = frames[-1] if frames else sys._getframe(2)  # the very end of Python has no such frame
         self._gate.log(logging.ERROR, UNCAUGHT, said, (), {"exc_info": error}, {}, place, shown=True)
 
     def _take_cells(self) -> None:

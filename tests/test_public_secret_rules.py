@@ -26,7 +26,8 @@ LEFT_OUT = {
 }
 LOOSE = re.compile(
     r"api0|\\"  # dots and backslashes that the rule should have escaped: `api.softlayer.com`
-    r"|^.?AKC.{0,12}.?$"  # an Artifactory key has 73 characters, as its documentation says
+    r"|^.?A(?:KC|P).{0,12}.?$"  # an Artifactory key has 73 characters, as its documentation says
+    r"|^\W*[-_]*[kK][eE][yY]"  # `key` alone says nothing: test_secret_kinds has what looks random
     r"|services/T[^/]?/"  # no identifier of a workspace is so short
 )
 # Rules by name, which also take `password  "word"`, as prose has it: here only with a sign of assignment.
