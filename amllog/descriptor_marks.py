@@ -8,14 +8,15 @@ output (F_SETSIG, `man 2 fcntl`). amllog never asks for that signal. A closed or
 from __future__ import annotations
 
 import itertools
+import sys
 
-try:
+if sys.platform == "linux":
     from fcntl import F_GETSIG, F_SETSIG, fcntl
-except ImportError:  # macOS, Windows: there is `fstat`
+else:
     F_GETSIG = F_SETSIG = 0
 
-    def fcntl(fd: int, request: int) -> int:  # type: ignore[misc]  # never called: nothing has a mark
-        """Return 0: the file has no mark."""
+    def fcntl(fd: int, request: int, argument: int = 0, /) -> int:
+        """Return 0: elsewhere no file has a mark, and `fstat` is used."""
         return 0
 
 

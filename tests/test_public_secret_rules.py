@@ -20,14 +20,17 @@ SHORTEST = 16  # of a random value: no provider documents a shorter one
 LEFT_OUT = {
     "IPPublicDetector": "an address is no secret",
     "PrivateKeyDetector": "the rule is the first line of a key, which holds nothing of it",
+    "JwtTokenDetector": "it accepts valid tokens only, which no pattern makes; test_redaction has them",
     "KeywordDetector": "a list of names for source code; test_secret_kinds has ours",
     "Base64HighEntropyString": "by entropy alone, hashes and run ids are secrets",
     "HexHighEntropyString": "by entropy alone, hashes and run ids are secrets",
 }
 LOOSE = re.compile(
-    r"api0|\\"  # dots and backslashes that the rule should have escaped: `api.softlayer.com`
+    r"\\"  # a backslash, which a rule takes by mistake
     r"|^.?A(?:KC|P).{0,12}.?$"  # an Artifactory key has 73 characters, as its documentation says
     r"|^\W*[-_]*[kK][eE][yY]"  # `key` alone says nothing: test_secret_kinds has what looks random
+    r"|^.?AP[A-Za-z]*.?$"  # an encrypted password without a digit is a word
+    r"|^xox.-.{0,15}$"  # no token of Slack is so short
     r"|services/T[^/]?/"  # no identifier of a workspace is so short
 )
 # Rules by name, which also take `password  "word"`, as prose has it: here only with a sign of assignment.
@@ -41,7 +44,10 @@ def rules() -> Iterator[Any]:
         if name not in LEFT_OUT:
             for number, pattern in enumerate(kind.denylist):
                 flags = pattern.flags & ~re.IGNORECASE
-                yield pytest.param(kind(), re.compile(pattern.pattern, flags), id=f"{name}-{number}")
+                strict = pattern.pattern.replace(
+                    "api.softlayer.com", r"api\.softlayer\.com"
+                )  # as it is meant
+                yield pytest.param(kind(), re.compile(strict, flags), id=f"{name}-{number}")
 
 
 def test_every_detector_is_a_pattern_or_left_out() -> None:
@@ -58,8 +64,9 @@ def test_what_a_rule_finds_is_masked(detector: Any, pattern: re.Pattern[str]) ->
     @settings(max_examples=30, deadline=None, derandomize=True, phases=[Phase.generate], **UNHURRIED)
     @given(st.from_regex(pattern, fullmatch=True, alphabet=ASCII))
     def check(said: str) -> None:
-        found = [value for value in detector.analyze_string(said) if value]
-        assume(found and len(max(found, key=len)) >= SHORTEST and not LOOSE.search(said))
+        found = list(detector.analyze_string(said))
+        assume(found and not LOOSE.search(said))
+        found = [value for value in found if len(value) >= SHORTEST] or [said]  # some report the prefix only
         assume(name not in PROSE or "=" in said or ":" in said)
         checked.append(said)
         masked = mask(said)

@@ -15,6 +15,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from amllog.outlets import sockets
+
 # Windows has no poll, and a socket's number is no descriptor there; gevent and eventlet have sockets of their own.
 VERIFIABLE = hasattr(select, "poll") and socket.socket.__module__ == "socket"
 _IDLE = "Idle"  # http.client's state of a connection without a request on its way
@@ -61,8 +63,6 @@ class _Connection:
     @property
     def sock(self) -> Any:
         """The socket; None where there is none, or where the script has taken the descriptor between two requests."""
-        from amllog.outlets import sockets
-
         found = self._found
         if found is not None and not sockets.is_intact(found):
             self._found = None
@@ -75,15 +75,11 @@ class _Connection:
 
     @sock.setter
     def sock(self, found: Any) -> None:
-        from amllog.outlets import sockets
-
         self._found = sockets.verified(found)
 
     def _new_conn(self: Any) -> Any:
         """Connect as urllib3 does, with its errors."""
         from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
-
-        from amllog.outlets import sockets
 
         try:
             return sockets.connect(

@@ -1,0 +1,35 @@
+"""A process that ends leaves nothing on the machine but its journal."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from amllog.local import AzureOnThisMachine
+
+STEP = """
+import amllog
+log = amllog.setup()
+log.info("said")
+log.metric("loss", 0.5)
+account = amllog.shutdown(200)
+assert account.waiting == 0, account
+"""
+
+
+@pytest.mark.parametrize("home", ["home", "file/home"])
+def test_a_job_leaves_no_temporary_directory(
+    child: Any, azure: AzureOnThisMachine, tmp_path: Path, home: str
+) -> None:
+    """With a home directory and without one, metrics arrive, and the temporary directory is as empty as before."""
+    (tmp_path / "home").mkdir()
+    (tmp_path / "file").write_text("no directory can be made here")
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    job = azure.job_environment(run_id="run_1", step_name="train", parent_run_id="pipe_1")
+    ran = child(STEP, env={**job, "TMPDIR": str(temporary), "HOME": str(tmp_path / home)})
+    assert ran.returncode == 0, ran.stderr
+    assert azure.values("run_1") == {"loss": [0.5]}
+    assert list(temporary.iterdir()) == []
