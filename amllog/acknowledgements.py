@@ -39,6 +39,14 @@ class Progress:
         self.refused: Counter[str] = Counter()
         self.passed = 0
 
+    def fit(self, size: int) -> None:
+        """Adapt to a file of `size` bytes. One that is shorter was truncated: nothing after its end can be sent."""
+        gone = [offset for offset in self.again if offset >= size]
+        if gone:
+            self.again = [offset for offset in self.again if offset < size]
+            self.refused[TRUNCATED] += len(gone)
+        self.to = min(self.to, size)
+
 
 class Entry(NamedTuple):
     """One line of a checkpoint."""
@@ -89,12 +97,14 @@ def _is_count(value: object) -> bool:
     return type(value) is int and 0 <= value <= MAX_NUMBER
 
 
-def progress_of(entries: Iterable[Entry]) -> dict[str, Progress]:
-    """What entries add up to, for each outlet."""
+def progress_of(entries: Iterable[Entry], size: int) -> dict[str, Progress]:
+    """What entries add up to, for each outlet, in a segment of `size` bytes."""
     found: dict[str, Progress] = {}
     for entry in entries:
         progress = found.setdefault(entry.outlet, Progress())
         progress.to, progress.again = entry.to, entry.again
         progress.delivered += entry.delivered
         progress.refused.update(entry.refused)
+    for progress in found.values():
+        progress.fit(size)
     return found

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from amllog import interrupts, own_files
-from amllog.acknowledgements import TRUNCATED, Entry, Progress, progress_of
+from amllog.acknowledgements import Entry, Progress, progress_of
 from amllog.checkpoint import Checkpoint
 from amllog.descriptor_marks import F_GETSIG, fcntl, marked
 from amllog.lock import lock
@@ -41,11 +41,10 @@ class Segment:
         self._vanished = False  # the descriptor was replaced, and the path no longer stands for the file
         self._reattaching = threading.RLock()  # re-entrant: a signal handler may ask for the account
         self._checkpoint = Checkpoint(path)
-        self._progress = progress_of(self._checkpoint.entries())
+        self._progress = progress_of(self._checkpoint.entries(), self.size)
         self._counted = (0, 0)  # lines in the first so many bytes
         self._keyless = 0  # bytes without any instrumentation key
         self._key = b""
-        self._fit_progress(self.size)
 
     @property
     def fault(self) -> str:
@@ -186,14 +185,9 @@ class Segment:
         self._checkpoint.open()
 
     def size_to_append(self) -> int:
-        """The file's size; -1 if the descriptor stands for another file, or if somebody has truncated the file.
-
-        Raises OSError if the descriptor is closed.
-        """
+        """The file's size; -1 if the descriptor stands for another file, or the file was truncated. Raises OSError."""
         if self._mark:
-            if fcntl(self.fd, F_GETSIG) != self._mark:
-                return -1
-            size = os.lseek(self.fd, 0, os.SEEK_END)
+            size = os.lseek(self.fd, 0, os.SEEK_END) if fcntl(self.fd, F_GETSIG) == self._mark else -1
         else:
             found = os.fstat(self.fd)
             size = found.st_size if self.is_file_of(found) else -1
@@ -251,7 +245,7 @@ class Segment:
             self.held = self.held and lock(fd)
             self.fd = fd
             if not self.held:  # another process holds it now, and delivers it
-                self._progress = progress_of(self._checkpoint.entries())
+                self._progress = progress_of(self._checkpoint.entries(), self.size)
             return True
 
     def _opened_again(self) -> int:
@@ -262,12 +256,3 @@ class Segment:
                 return fd
             os.close(fd)
         return -1
-
-    def _fit_progress(self, size: int) -> None:
-        """A file that is shorter than its checkpoint says was truncated: nothing after its end can be sent."""
-        for progress in self._progress.values():
-            gone = [offset for offset in progress.again if offset >= size]
-            if gone:
-                progress.again = [offset for offset in progress.again if offset < size]
-                progress.refused[TRUNCATED] += len(gone)
-            progress.to = min(progress.to, size)
