@@ -13,10 +13,10 @@ from contextlib import AbstractContextManager
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from amllog import broken_stdout, text
+from amllog import importing, text
 from amllog.redaction import Redactor, brief
 
-with broken_stdout.hidden():  # structlog asks stdout whether it is a terminal
+with importing.ordinary_process():
     from structlog import BoundLoggerBase
 
 if TYPE_CHECKING:

@@ -42,7 +42,7 @@ GUARDS = {  # where an except may take everything: how many, and whom it guards 
     "run": (1, "azureml, when something is read from it"),
     "attempt": (1, "azureml at setup(): carried to the thread that waits"),
     "delivery": (1, "an outlet: what it was offered waits"),
-    "broken_stdout": (1, "a stdout that raises"),
+    "importing": (1, "a stdout that raises"),
     "courier": (3, "any fault of the delivery thread: it is reported, and the thread continues"),
     "interrupts": (2, "exceptions of signal handlers: they are raised again"),
     "forks": (2, "exceptions of signal handlers: they are raised again"),

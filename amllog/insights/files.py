@@ -74,6 +74,9 @@ def _unpacked(file: File) -> Path | None:
         return file.path
     if isinstance(found, str):
         raise OSError(errno.EFBIG, found, str(file.path))
+    if found is not None and found != file.path and has_long_line(found, 0, found.stat().st_size):
+        # Here, where the file still has its own name: the copy's says nothing to a reader.
+        raise OSError(errno.EFBIG, f"has a line of more than {MAX_LINE_BYTES:,} bytes", str(file.path))
     return found
 
 

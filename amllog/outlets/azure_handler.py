@@ -12,7 +12,7 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
-from amllog import text
+from amllog import importing, text
 from amllog.interrupts import is_from_signal
 from amllog.values import ConnectionString
 
@@ -27,7 +27,7 @@ def make_handler(
     Its options, filters, level and telemetry processors are those of the stock one; it has no queue, thread or
     storage of its own, and outlives `close()`, which other libraries' `dictConfig` calls.
     """
-    with warnings.catch_warnings():
+    with importing.ordinary_process(), warnings.catch_warnings():
         # What these packages deprecate is not the script's to hear, or to fail at.
         warnings.simplefilter("ignore")
         from opencensus.ext.azure.common import Options

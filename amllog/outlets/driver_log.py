@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 import re
 import sys
 from collections import Counter
@@ -15,6 +16,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, NamedTuple, TextIO
 
+from amllog import interrupts
 from amllog.account import OutletAccount
 from amllog.interrupts import is_from_signal
 from amllog.record import timestamp
@@ -73,6 +75,7 @@ class DriverLog:
             if is_from_signal(error):
                 raise
             self._refused[f"stdout: {type(error).__name__}"] += 1
+            _discard(stream, error)
         else:
             next(self._delivered)
 
@@ -94,6 +97,22 @@ class DriverLog:
             form = _console
         self._seen = stdout, stream, form
         return stream, form
+
+
+def _discard(stream: Any, error: Exception) -> None:
+    """Drop what a pipe without a reader did not take: Python would try again at its end, and exit with status 120."""
+    if not isinstance(error, BrokenPipeError):
+        return
+    with interrupts.suppress(OSError, ValueError, AttributeError):
+        number = stream.fileno()
+        kept, null = os.dup(number), os.open(os.devnull, os.O_WRONLY)
+        try:
+            os.dup2(null, number)
+            stream.flush()
+        finally:
+            os.dup2(kept, number)
+            os.close(kept)
+            os.close(null)
 
 
 def _put(stream: TextIO, text: str) -> None:

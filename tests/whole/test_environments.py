@@ -16,7 +16,7 @@ log.metric("loss", 0.5)
 with log.span("work"):
     pass
 account = amllog.shutdown()
-assert account.waiting == 0, account
+assert not any(one.waiting for one in account.outlets.values()), account
 """
 RAISING = """
 import sys
@@ -70,4 +70,7 @@ def test_an_odd_environment(child: Any, arrived: Any, insights: Any, oddity: str
     code = f"{ODD.get(oddity, '')}\n{SAY}"
     ran = child(code, env={**insights, **VARIABLES.get(oddity, {})}, flags=FLAGS.get(oddity, []))
     found = arrived()
+    if oddity == "no standard descriptors":  # Python's own flush at its end fails
+        assert ran.returncode in (0, 120)
+        ran = ran._replace(returncode=0)
     assert (ran.returncode, sorted(found.messages), found.twice) == (0, ["caf\u00e9 \u2603", "said"], []), ran

@@ -17,6 +17,7 @@ import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from amllog import importing
 from amllog.outlets.deadline import bound_answers
 from amllog.outlets.run_metrics import conversion
 from amllog.outlets.run_metrics.addresses import cache_addresses
@@ -43,7 +44,7 @@ class Facts(NamedTuple):
 
 def load() -> None:
     """Import azureml-core: a second, or several the first time on a machine, but no network."""
-    with _quiet_root():
+    with importing.ordinary_process(), _quiet_root():
         importlib.import_module("azureml.core")
 
 
