@@ -25,7 +25,7 @@ MAX_MEMBERS = 100_000
 
 
 class Progress:
-    """How much of a segment one outlet has processed: all before `to`, except the lines at the offsets in `again`.
+    """The progress of one outlet in a segment: it has processed all before `to`, except the lines at `again`.
 
     `passed` is the number of lines before `to`, as far as this process has passed them itself.
     """
@@ -98,7 +98,7 @@ def _is_count(value: object) -> bool:
 
 
 def progress_of(entries: Iterable[Entry], size: int) -> dict[str, Progress]:
-    """What entries add up to, for each outlet, in a segment of `size` bytes."""
+    """Return the progress of each outlet after these entries, in a segment of `size` bytes."""
     found: dict[str, Progress] = {}
     for entry in entries:
         progress = found.setdefault(entry.outlet, Progress())

@@ -1,4 +1,4 @@
-"""What is taken besides amllog's own calls: stdlib logging, warnings, exceptions that nobody caught, prints.
+"""Takes records besides amllog's own calls: stdlib logging, warnings, exceptions that nobody caught, prints.
 
 In: Python's own hooks. Out: records at the gate. Each hook calls what was there before; each is taken back by
 `remove()`, unless somebody has put another over it meanwhile.

@@ -16,7 +16,7 @@ from amllog.segment import Segment
 
 
 class Verdict(NamedTuple):
-    """What became of one line: `delivered`, `waiting` (offer it again) or `refused` (for good)."""
+    """The result for one line: `delivered`, `waiting` (offer it again) or `refused` (for good)."""
 
     state: str
     reason: str = ""
@@ -130,7 +130,7 @@ class Route:
         self.due = time.monotonic() + max(pause, backoff)
 
     def _parts(self, segments: Sequence[Segment]) -> tuple[list[tuple[Segment, _Batch]], bool]:
-        """What a batch is made of; and whether anything was passed over that is not the outlet's."""
+        """Return the parts of the next batch, and whether lines of other outlets were passed over."""
         outlet, parts, skipped = self.outlet, list[tuple[Segment, _Batch]](), False
         records, size = outlet.max_records, outlet.max_bytes
         for segment in segments:

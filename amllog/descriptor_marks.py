@@ -11,7 +11,13 @@ import itertools
 import sys
 
 if sys.platform == "linux":
-    from fcntl import F_GETSIG, F_SETSIG, fcntl
+    import fcntl as system
+    from fcntl import fcntl
+
+    F_GETSIG, F_SETSIG = (
+        getattr(system, "F_GETSIG", 0),
+        getattr(system, "F_SETSIG", 0),
+    )  # not in every C library
 else:
     F_GETSIG = F_SETSIG = 0
 

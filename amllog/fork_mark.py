@@ -15,7 +15,7 @@ _MADV_WIPEONFORK = 18
 
 
 class Page(Protocol):
-    """What `page` returns."""
+    """A page of memory, or an object that stands in for it."""
 
     def __getitem__(self, index: int, /) -> int:
         """Item 0: 1 in the process that made the page, 0 in a child."""

@@ -276,6 +276,6 @@ class Intake:
 
 
 def _joined(message: str, error: str) -> str:
-    """What the exceptions table shows as the message: ours and the exception's."""
+    """Return the message for the exceptions table: ours and the exception's."""
     joined = f"{message}: {error}" if message and message != error else error
     return text.cut(joined, record.MAX_MESSAGE)

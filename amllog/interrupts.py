@@ -42,7 +42,7 @@ def is_from_signal(error: BaseException) -> bool:
 
 
 class suppress:  # noqa: N801  # the name of the class in contextlib that it stands in for
-    """Like `contextlib.suppress` for exceptions of amllog and the system; those of a signal handler pass."""
+    """Like `contextlib.suppress`, but exceptions of a signal handler pass."""
 
     def __init__(self, *kinds: type[BaseException]) -> None:
         self._kinds = kinds

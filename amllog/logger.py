@@ -28,7 +28,7 @@ _REDACTOR = Redactor()  # for a logger's own repr
 
 
 class Gate(Protocol):
-    """What loggers hand their calls to."""
+    """The receiver of the calls of all loggers."""
 
     threshold: int
 

@@ -18,7 +18,7 @@ _TOKEN = r"[A-Za-z0-9_\-]{16,}(?:[.+/~=%]+[A-Za-z0-9_-]{2,})*={0,3}"
 
 
 def _separated() -> str:
-    """What may stand at a separator: lookbehinds for every prefix, those of one length together, then the token."""
+    """Return the pattern at a separator: lookbehinds for every prefix, grouped by length, then the token."""
     by_width: defaultdict[int, set[str]] = defaultdict(set)
     for _, _, row in PREFIXES:
         for prefix in row.split():

@@ -126,7 +126,7 @@ class Redactor:
         }
 
     def _hidden_list(self, items: list[Any]) -> list[Any]:
-        """The items of a list; what follows an option for a secret (`--password`) is one."""
+        """Return the items of a list, masked. The item after an option such as `--password` is a secret."""
         found: list[Any] = []
         for before, item in zip([None, *items], items):
             follows = isinstance(before, str) and before.startswith("-") and self.key(before)[1]

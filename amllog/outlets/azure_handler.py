@@ -35,7 +35,7 @@ def make_handler(
         from opencensus.ext.azure.log_exporter import AzureLogHandler
 
     class JournalingAzureLogHandler(AzureLogHandler):  # type: ignore[misc]  # OpenCensus has no types
-        """Hands each record to amllog's intake; amllog's courier does the sending."""
+        """Hands each record to amllog's intake. The courier sends it."""
 
         def __init__(self) -> None:
             logging.Handler.__init__(self)

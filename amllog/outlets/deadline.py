@@ -55,7 +55,7 @@ class _Reader(io.RawIOBase):
 
 
 class _Connection:
-    """What verified connections add to those of urllib3."""
+    """The methods that verified connections add to those of urllib3."""
 
     notice: Callable[[str], object] | None
     _found: Any = None

@@ -29,7 +29,7 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\x80-\x9f]")
 
 
 class Line(NamedTuple):
-    """What one line of the driver log tells."""
+    """The content of one line of the driver log."""
 
     seconds: float
     level: int
@@ -84,7 +84,7 @@ class DriverLog:
         next(self._delivered)
 
     def account(self) -> OutletAccount:
-        """What became of the lines."""
+        """The counts of delivered and refused lines."""
         return OutletAccount(int(repr(self._delivered)[6:-1]), 0, self._refused)
 
     def _look(self, stdout: Any) -> tuple[Any, Callable[[Line], str]]:
@@ -100,19 +100,25 @@ class DriverLog:
 
 
 def _discard(stream: Any, error: Exception) -> None:
-    """Drop what a pipe without a reader did not take: Python would try again at its end, and exit with status 120."""
+    """Drop the text that a pipe without a reader did not take.
+
+    Otherwise Python tries to write it again when it ends, and exits with status 120. Only the standard streams are
+    handled: no other descriptor of the script is replaced, even for a moment.
+    """
     if not isinstance(error, BrokenPipeError):
         return
     with interrupts.suppress(OSError, ValueError, AttributeError):
         number = stream.fileno()
-        kept, null = os.dup(number), os.open(os.devnull, os.O_WRONLY)
-        try:
-            os.dup2(null, number)
-            stream.flush()
-        finally:
-            os.dup2(kept, number)
-            os.close(kept)
-            os.close(null)
+        if number not in (1, 2):
+            return
+        with open(os.devnull, "wb") as null:
+            kept = os.dup(number)
+            try:
+                os.dup2(null.fileno(), number)
+                stream.flush()
+            finally:
+                os.dup2(kept, number)
+                os.close(kept)
 
 
 def _put(stream: TextIO, text: str) -> None:
