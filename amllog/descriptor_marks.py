@@ -39,5 +39,5 @@ def marked(fd: int) -> int:
     try:
         fcntl(fd, F_SETSIG, mark)
         return mark if fcntl(fd, F_GETSIG) == mark else 0
-    except OSError:  # an emulation of Linux, or the descriptor is closed: the next write finds that out
-        return 0
+    except (OSError, ValueError):
+        return 0  # an emulation of Linux, or the file is closed: the next write finds that out

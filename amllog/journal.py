@@ -92,7 +92,7 @@ class Journal:
         try:
             try:
                 size = segment.size_to_append()
-            except OSError as error:
+            except (OSError, ValueError) as error:  # ValueError: the file is closed, and its number -1
                 if is_from_signal(error):
                     raise
                 size = -1

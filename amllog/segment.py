@@ -185,7 +185,7 @@ class Segment:
         self._checkpoint.open()
 
     def size_to_append(self) -> int:
-        """Return the file's size; -1 if the file was truncated or the descriptor is of another. Raises OSError."""
+        """Return the file's size, or -1 if it was truncated or replaced. Raises OSError; ValueError once closed."""
         if self._mark:
             size = os.lseek(self.fd, 0, os.SEEK_END) if fcntl(self.fd, F_GETSIG) == self._mark else -1
         else:

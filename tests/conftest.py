@@ -38,6 +38,33 @@ CHECKOUT = (
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
 
+GATE_ENDS = float(os.environ.get("GATE_ENDS", "inf"))  # seconds since 1970; only .ci/run sets it
+
+
+def share_of_a_core(seconds: float = 1.0) -> float:
+    """The part of one processor core that this machine gives to a busy process, as 0 to 1.
+
+    It is the time that the work takes at its fastest, divided by the time that it took.
+    """
+    began = last = time.perf_counter()
+    fastest, pieces = float("inf"), 0
+    while last - began < seconds:
+        sum(range(20_000))
+        now = time.perf_counter()
+        fastest, pieces, last = min(fastest, now - last), pieces + 1, now
+    return pieces * fastest / (last - began)
+
+
+# The time limits of the product are seconds: 5 for run history at setup(), 10 for an offer. Where a core is shared by
+# more than five busy processes, a service and a script on this machine do not reach each other within them.
+LEAST_SHARE = 0.2
+# A test with one of these fixtures starts a process or a service.
+STARTING = {"azure", "child", "far_side", "notebook", "tracking"}
+SHARE = float(os.environ.get("TESTS_SHARE_OF_A_CORE") or share_of_a_core())
+# For the workers of xdist: one measurement, before they start.
+os.environ["TESTS_SHARE_OF_A_CORE"] = str(SHARE)
+
+
 # What a process needs from the machine; the rest of the environment is not for tests.
 KEPT = ("PATH", "LANG", "LC_ALL", "TZ", "TMPDIR", "SYSTEMROOT", "LD_LIBRARY_PATH", "VIRTUAL_ENV", "TERM")
 KEPT_BEGINNINGS = ("COVERAGE_", "PYTEST_")
@@ -77,7 +104,7 @@ ONCE = (
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what is slow by where it stands."""
+    """Mark what is slow by where it stands, and put it last: what fails fast fails first."""
     here = Path(__file__).parent
     for item in items:
         place = item.path.relative_to(here).with_suffix("")
@@ -86,6 +113,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.slow)
         if not names.isdisjoint(ONCE):
             item.add_marker(pytest.mark.once)
+    items.sort(key=lambda item: [item.get_closest_marker(name) is not None for name in ("once", "slow")])
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip what a starved machine cannot run (docs/decisions/0011-gates.md); the reason is in pytest's summary."""
+    if time.time() > GATE_ENDS:
+        pytest.skip("not run: GATE_ENDS, the end of this run's time, came before this test")
+    if SHARE < LEAST_SHARE and not STARTING.isdisjoint(getattr(item, "fixturenames", ())):
+        pytest.skip(f"not run: it starts processes, and this machine gives {SHARE:.2f} of a core")
 
 
 @pytest.fixture(autouse=True)
@@ -241,9 +278,13 @@ def azure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AzureOnThisMachi
         yield azure
 
 
-def pytest_report_header() -> str:
-    """Which amllog is under test: the installed wheel, or a checkout."""
-    return f"amllog: {HOUSE}"
+def pytest_report_header() -> list[str]:
+    """Which amllog is under test, the installed wheel or a checkout; and what the machine gives."""
+    starved = f", less than {LEAST_SHARE}: tests that start processes are skipped"
+    return [
+        f"amllog: {HOUSE}",
+        f"machine: {SHARE:.2f} of a core{starved if SHARE < LEAST_SHARE else ''}",
+    ]
 
 
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
