@@ -87,9 +87,8 @@ def tests(session: nox.Session) -> None:
         "--reinstall-package", "amllog", f"{wheel(session)}[insights,local,notebook]", *group("test")
     )
     session.run("python", "tests/insights/language.py")
-    # More than there are processors: many tests wait for a process that they started.
     # A failure is printed at once: CI may stop the run before pytest's summary.
-    pytest = (f"{session.bin}/pytest", "-n", "4", "--instafail", "--durations=10")
+    pytest = (f"{session.bin}/pytest", "-n", "auto", "--instafail", "--durations=10")
     if session.python != FOUND[-1]:
         left_out = "once" if session.python == FOUND[0] else "slow"
         session.run(*pytest, *(session.posargs or ["-m", f"not {left_out}"]))

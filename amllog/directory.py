@@ -54,16 +54,23 @@ def leftovers(
             continue
         if segment is None:
             continue
-        if segment.invalid_entries:
-            report(
-                f"{path.with_suffix('.ack')} has {segment.invalid_entries} invalid lines: records may come twice"
-            )
+        for defect in defects(segment):
+            report(defect)
         if not segment.settled(outlets):
             yield segment
             continue
         if segment.size:  # what is empty may be about to get its writer
             known.add(path.name)
         segment.close()
+
+
+def defects(segment: Segment) -> list[str]:
+    """A sentence for each defect of the segment's checkpoint."""
+    found = [f"{segment.path} is not sent: {segment.fault}"] if segment.fault else []
+    if segment.invalid_entries:
+        checkpoint = segment.path.with_suffix(".ack")
+        found.append(f"{checkpoint} has {segment.invalid_entries} invalid lines: records may come twice")
+    return found
 
 
 def journal_files(directory: Path) -> list[Path]:
@@ -81,13 +88,18 @@ def claim(path: Path, node: str) -> Segment | None:
     return None
 
 
-def look(path: Path) -> Segment | None:
-    """The segment at `path` for reading only, whoever holds it; None if it is gone, or not ours."""
+def look(path: Path, report: Callable[[str], object] = lambda text: None) -> Segment | None:
+    """The segment at `path` for reading only, whoever holds it; None if it is gone, or not ours.
+
+    `report` gets a sentence about a file that is there and cannot be read.
+    """
     try:
         segment = Segment(path, open_segment(path))
     except OSError as error:
         if interrupts.is_from_signal(error):
             raise
+        if not isinstance(error, FileNotFoundError):
+            report(f"{path} is not read: {_reason(error)}")
         return None
     if segment.is_in_place():
         return segment

@@ -278,6 +278,15 @@ def azure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AzureOnThisMachi
         yield azure
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Workers for `-n auto`: more than there are processors, since many tests wait for a process that they started.
+
+    Each worker collects all tests, which is most of the work where the machine is starved.
+    """
+    return 4 if SHARE >= LEAST_SHARE else 2
+
+
 def pytest_report_header() -> list[str]:
     """Which amllog is under test, the installed wheel or a checkout; and what the machine gives."""
     starved = f", less than {LEAST_SHARE}: tests that start processes are skipped"

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from argparse import Namespace
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from amllog import account, identities, settings as config
 from amllog.account import Account, OutletAccount, Wants
 from amllog.delivery import Outlet
-from amllog.directory import claim, journal_files, look
+from amllog.directory import claim, defects, journal_files, look
 from amllog.errors import UsageError
 from amllog.identities import RunFacts
 from amllog.leftovers import Delivery
@@ -115,16 +115,18 @@ def _account(directory: Path, wants: Wanting) -> Account:
 
 
 def report(directory: Path, environ: Mapping[str, str]) -> dict[str, Any]:
-    """The account of a directory in terms of JSON, with what each file holds."""
+    """The account of a directory in terms of JSON, with what each file holds, and notes on what could not be read."""
     found = _account(directory, _WANTS)
     node = _node(environ)
-    files = [_file(path, node) for path in journal_files(directory)]
+    notes: list[str] = []
+    files = [file for path in journal_files(directory) if (file := _file(path, node, notes.append))]
     return {
         **found.as_dict(),
         "waiting": found.waiting,
         "refused": found.refused,
         "unaddressed": sum(file.pop("unaddressed") for file in files),
         "files": files,
+        "notes": notes,
     }
 
 
@@ -141,19 +143,14 @@ def _node(environ: Mapping[str, str]) -> str:
     return identities.discover(environ, host(), Settings(), RunFacts()).node
 
 
-def _file(path: Path, node: str) -> dict[str, Any]:
-    """What one file holds, and whether its writer lives."""
+def _file(path: Path, node: str, note: Callable[[str], None]) -> dict[str, Any]:
+    """What one file holds, and whether its writer lives; empty if it is gone or cannot be read."""
     claimed = claim(path, node)
-    segment = claimed or look(path)
-    if segment is None:  # gone meanwhile
-        return {
-            "file": path.name,
-            "writer": "gone",
-            "records": 0,
-            "waiting": 0,
-            "refused": 0,
-            "unaddressed": 0,
-        }
+    segment = claimed or look(path, note)
+    if segment is None:
+        return {}
+    for defect in defects(segment):
+        note(defect)
     found = account.tally([segment], _WANTS, Counter(), "")
     rest = segment.rest(segment.progress(INSIGHTS).to)
     unaddressed = sum(key_of(line) == b"" for line in rest)
@@ -166,6 +163,8 @@ def _file(path: Path, node: str) -> dict[str, Any]:
 
 def _tell(report: Mapping[str, Any], found: Account) -> None:
     show.answer(_text(found))
+    for note in report["notes"]:
+        show.notice(note)
     files = report["files"]
     alive = sum(file["writer"] == "alive" for file in files)
     show.answer(f"{show.count(len(files), 'file')}, {alive} of them being written by a living process")

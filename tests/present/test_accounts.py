@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 
 from amllog import record
 from amllog.local.azure import INSTRUMENTATION_KEY as KEY
+from amllog.present import accounts
 
 DEAD = f"InstrumentationKey={KEY};IngestionEndpoint=http://127.0.0.1:9/"
 VARIABLE = "APPLICATIONINSIGHTS_CONNECTION_STRING"
@@ -131,3 +133,17 @@ def test_status_where_settings_are_wrong(cli: Any, journal: Path) -> None:
     write_old(journal, [1])
     assert cli("status", journal, env={"AMLLOG_LEVEL": "loud"}).returncode == 0
     assert cli("deliver", env={"AMLLOG_LEVEL": "loud"}).returncode == 2
+
+
+def test_status_names_what_it_cannot_read(journal: Path) -> None:
+    """A file that is no journal file, and a checkpoint with invalid lines, are in the notes; the rest is counted."""
+    good = write_old(journal, [1, 2])
+    good.with_suffix(".ack").write_text('{"outlet": "app_insights"}\nnonsense\n')
+    for number, make in enumerate((lambda path: path.write_text("hello\n"), os.mkfifo, os.mkdir)):
+        make(journal / f"20260101T00000{number}-other-1-abcd.jsonl")
+    (journal / "20260101T000009-other-1-abcd.jsonl").symlink_to(good)
+    found = accounts.report(journal, {})
+    assert [row["file"] for row in found["files"]] == [good.name]
+    assert found["files"][0]["records"] == 2
+    assert len(found["notes"]) == 5, found["notes"]
+    assert all("is not read: " in note or "invalid lines" in note for note in found["notes"])
