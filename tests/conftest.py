@@ -88,8 +88,9 @@ def clean_environment(home: Path) -> dict[str, str]:
 # What starts many processes or real clients: on the oldest and the newest Python only (docs/decisions/0011-gates.md).
 SLOW = (
     "insights", "local", "outlets", "present", "test_docs", "test_examples", "test_notebook", "test_pipeline_example",
-    "whole/test_consoles", "whole/test_disk", "whole/test_inputs", "whole/test_logging_configuration",
-    "whole/test_secrets", "whole/test_soak", "whole/test_tree", "whole/test_users_pains", "whole/test_worker_libraries",
+    "test_public_secret_rules", "whole/test_consoles", "whole/test_disk", "whole/test_inputs",
+    "whole/test_logging_configuration", "whole/test_secrets", "whole/test_soak", "whole/test_tree",
+    "whole/test_users_pains", "whole/test_worker_libraries",
 )  # fmt: skip
 # What takes longest and asks least of the Python that runs it: on the newest only.
 ONCE = (
@@ -97,6 +98,7 @@ ONCE = (
     "present",
     "test_docs",
     "test_examples",
+    "test_public_secret_rules",
     "whole/test_secrets",
     "whole/test_soak",
     "whole/test_users_pains",
