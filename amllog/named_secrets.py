@@ -124,24 +124,21 @@ def is_random(value: str) -> bool:
 
 
 def _has_a_word(lowered: str) -> bool:
-    """Return whether a text in lower case has one of the words that `_LIKELY` needs. Plain searches are the fastest."""
+    """Return whether a text in lower case has one of the words that `_LIKELY` needs. Plain searches are the fastest.
+
+    Before two or more words, a rarer letter of all of them.
+    """
     return (
-        "key" in lowered
+        ("k" in lowered and ("key" in lowered or "token" in lowered or "cookie" in lowered))
+        or ("w" in lowered and ("pw" in lowered or "aws" in lowered))
+        or ("b" in lowered and ("bearer" in lowered or "basic" in lowered))
+        or ("c" in lowered and ("secret" in lowered or "cred" in lowered or "curl" in lowered))
         or "pass" in lowered
-        or "token" in lowered
-        or "secret" in lowered
         or "auth" in lowered
-        or "cred" in lowered
-        or "pw" in lowered
-        or "cookie" in lowered
-        or "bearer" in lowered
-        or "basic" in lowered
-        or "curl" in lowered
-        or "aws" in lowered
         or "_pat" in lowered
         or ("@" in lowered and "://" in lowered)
         or ("=" in lowered and ("sig" in lowered or "code=" in lowered))
-        or "sig%3d" in lowered
+        or ("%" in lowered and "sig%3d" in lowered)
         or (" -p" in lowered and any(command in lowered for command in _COMMANDS))
     )
 

@@ -9,6 +9,7 @@ import re
 from collections import defaultdict
 
 from amllog.secret_patterns import ADDRESSES, FIXED_PART_SIGNS, FIXED_PARTS, PREFIXES, SEPARATED
+from amllog.secret_signs import RUN
 
 MASK = "***"
 
@@ -40,16 +41,9 @@ _SIGN = re.compile(
 _FIXED = tuple((part, re.compile(pattern)) for _, _, part, pattern in FIXED_PARTS)
 
 
-# Nearly every credential has 16 such characters in a row. A search for one fixed run is a tenth of a pattern's cost.
-_RUN = b"x" * 16
-_TO_RUNS = bytes(
-    ord("x") if (chr(byte).isalnum() and byte < 128) or byte in b"_-" else byte for byte in range(256)
-)
-
-
-def mask(said: str) -> str:
-    """`said` with every credential of a known format masked."""
-    if _RUN not in said.encode("utf-8", "replace").translate(_TO_RUNS) and not _has_a_short_part(said):
+def mask(said: str, marks: bytes) -> str:
+    """`said` with every credential of a known format masked; `marks` are those of the text (`secret_signs`)."""
+    if RUN not in marks and not _has_a_short_part(said):
         return said
     if _SIGN.search(said) is None and "dapi" not in said and "dose" not in said:
         return said

@@ -13,6 +13,7 @@ from typing import Any
 
 from amllog import named_secrets, provider_secrets, text
 from amllog.provider_secrets import MASK
+from amllog.secret_signs import marks_of
 
 SHORT = 120  # characters: below every limit, so that nothing is cut
 MAX_CLEAN = 2_000
@@ -67,7 +68,8 @@ class Redactor:
         for value in self._known:
             if value in said:
                 said = said.replace(value, MASK)
-        return provider_secrets.mask(named_secrets.mask(said))
+        marks = marks_of(said)
+        return provider_secrets.mask(named_secrets.mask(said), marks) if marks else said
 
     def _mask_short(self, said: str) -> str:
         if said.isalnum() and len(said) < 16 and not self._known:  # a single word
@@ -158,7 +160,7 @@ class Redactor:
             return said
         for value in self._known:
             said = said.replace(value, MASK)
-        return provider_secrets.mask(named_secrets.mask_in_name(said))
+        return provider_secrets.mask(named_secrets.mask_in_name(said), marks_of(said))
 
     def _judge(self, key: str) -> bool:
         words = [word.lower() for word in _WORD.findall(key)]
