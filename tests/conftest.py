@@ -59,7 +59,7 @@ def share_of_a_core(seconds: float = 1.0) -> float:
 # more than five busy processes, a service and a script on this machine do not reach each other within them.
 LEAST_SHARE = 0.2
 # A test with one of these fixtures starts a process or a service.
-STARTING = {"azure", "child", "far_side", "notebook", "tracking"}
+STARTING = {"azure", "child", "far_side", "notebook", "service", "tracking"}
 SHARE = float(os.environ.get("TESTS_SHARE_OF_A_CORE") or share_of_a_core())
 # For the workers of xdist: one measurement, before they start.
 os.environ["TESTS_SHARE_OF_A_CORE"] = str(SHARE)
