@@ -87,7 +87,9 @@ def _in(folder: Path, notes: list[str]) -> list[Path]:
         if entry.is_file(follow_symlinks=False):
             if path.suffix == ".jsonl" or unpacked.is_candidate(path):
                 found.append(path)
-        elif path.suffix == ".jsonl" and not entry.is_dir(follow_symlinks=False):
+        elif JOURNAL.fullmatch(path.name) or (
+            path.suffix == ".jsonl" and not entry.is_dir(follow_symlinks=False)
+        ):  # Spark's folders have the names of files, journals have not
             notes.append(f"{path}: is {'a symbolic link' if entry.is_symlink() else 'not a regular file'}")
     return found
 
