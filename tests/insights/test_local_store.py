@@ -451,7 +451,7 @@ def test_one_compaction_at_a_time(journal: Callable[..., Path]) -> None:
     path = journal(log("one"))
     folder = path.parent / files.COMPACTED
     (folder / "parent_run_id=x").mkdir(parents=True)
-    (folder / "parent_run_id=x" / "_0.parquet").write_bytes(b"half")
+    (folder / "parent_run_id=x" / f"_{0:032x}.parquet").write_bytes(b"PAR1, and no end")
 
     def again(_done: int, _all: int) -> None:
         with pytest.raises(UsageError, match="somebody else is compacting"):
