@@ -104,7 +104,7 @@ FIXED_PARTS: tuple[tuple[str, str, str, str], ...] = (
     ("Firebase server key", "firebase.google.com: Cloud Messaging", "AAAA", r"AAAA[A-Za-z0-9_-]{7}:[A-Za-z0-9_-]{100,}"),
     ("Artifactory key", "jfrog.com: API keys", "AKC", r"(?<![A-Za-z0-9])AKC[a-zA-Z0-9]{10,}"),
     ("Artifactory password", "jfrog.com: encrypted passwords", "AP",
-     r"(?<![A-Za-z0-9])AP(?=[A-F0-9][A-Za-z0-9]{0,40}[0-9])[A-F0-9][A-Za-z0-9]{8,}"),
+     r"(?<![A-Za-z0-9])AP(?:(?=[A-F0-9][A-Za-z0-9]{0,40}[0-9])[A-F0-9][A-Za-z0-9]{8,}|[0-9][A-Za-z0-9]{13,})"),
     ("Atlassian", "support.atlassian.com: API tokens", "AT", r"AT(?:ATT3|BB|CTT3)[A-Za-z0-9_=-]{20,}"),
     ("Twilio", "twilio.com: account SIDs, API keys", "", r"(?<![A-Za-z0-9])(?:AC|SK)[a-z0-9]{32}(?![A-Za-z0-9])"),
     ("Alibaba", "alibabacloud.com: AccessKey", "LTAI", r"(?<![A-Za-z0-9])LTAI[A-Za-z0-9]{12,20}"),
