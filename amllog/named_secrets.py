@@ -126,7 +126,7 @@ def is_random(value: str) -> bool:
 def _has_a_word(lowered: str) -> bool:
     """Return whether a text in lower case has one of the words that `_LIKELY` needs. Plain searches are the fastest.
 
-    Before two or more words, a rarer letter of all of them.
+    Words that share a rare letter are searched only in a text that has this letter.
     """
     return (
         ("k" in lowered and ("key" in lowered or "token" in lowered or "cookie" in lowered))

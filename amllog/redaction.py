@@ -177,7 +177,7 @@ def brief(value: object) -> str:
 
 
 def only_keys(value: object, separator: str, *, bare: bool = False) -> str:
-    """What may be a secret as a whole, `key=value` pairs or a mapping, with `***` for each value.
+    """Return `key=value` pairs or a mapping as text, with `***` in place of each value.
 
     `bare`: a text's first part is shown where it has no `=`: that is what is wrong with it. (A later one may be the
     rest of a value.)

@@ -1,6 +1,7 @@
-"""Looks at a text once and cheaply, for what every secret needs: a sign, a run of characters, or one of three words.
+"""Decides by one cheap look whether a text can hold a secret.
 
-In: a text. Out: its marks, or nothing for most texts, for which no expression that finds secrets is tried.
+In: a text. Out: its marks, or nothing. Every secret needs a sign such as `=`, a dash, a run of 16 characters, or one
+of three words. Most texts have none of these, and the expressions that find secrets are not tried.
 """
 
 from __future__ import annotations

@@ -89,7 +89,7 @@ def _in(folder: Path, notes: list[str]) -> list[Path]:
                 found.append(path)
         elif JOURNAL.fullmatch(path.name) or (
             path.suffix == ".jsonl" and not entry.is_dir(follow_symlinks=False)
-        ):  # Spark's folders have the names of files, journals have not
+        ):  # a folder may be named as a file, as Spark's are, but not as a journal's file
             notes.append(f"{path}: is {'a symbolic link' if entry.is_symlink() else 'not a regular file'}")
     return found
 

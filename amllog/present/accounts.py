@@ -144,19 +144,21 @@ def _node(environ: Mapping[str, str]) -> str:
 
 
 def _file(path: Path, node: str, note: Callable[[str], None]) -> dict[str, Any]:
-    """What one file holds, and whether its writer lives; empty if it is gone or cannot be read."""
+    """Return the account of one file and the state of its writer. A file that is gone or cannot be read gives {}."""
     claimed = claim(path, node)
     segment = claimed or look(path, note)
     if segment is None:
         return {}
     for defect in defects(segment):
         note(defect)
+    # A segment with a fault is not claimed: nobody knows whether another process holds it.
+    writer = "gone" if claimed else "unknown" if segment.fault else "alive"
     found = account.tally([segment], _WANTS, Counter(), "")
     rest = segment.rest(segment.progress(INSIGHTS).to)
     unaddressed = sum(key_of(line) == b"" for line in rest)
     segment.close()
     return {
-        "file": path.name, "writer": "gone" if claimed else "alive", "records": found.accepted,
+        "file": path.name, "writer": writer, "records": found.accepted,
         "waiting": found.waiting, "refused": found.refused, "unaddressed": unaddressed,
     }  # fmt: skip
 
