@@ -8,8 +8,9 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -36,7 +37,7 @@ CHECKOUT = (
 
 # On a loaded machine an example, or making it, takes long at times: that is no fault of what is tested.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("patient")
+settings.register_profile("starved", settings.get_profile("patient"), max_examples=20)
 
 GATE_ENDS = float(os.environ.get("GATE_ENDS", "inf"))  # seconds since 1970; only .ci/run sets it
 
@@ -66,6 +67,8 @@ SHARE = (
 )
 # For the workers of xdist: one measurement, before they start.
 os.environ["TESTS_SHARE_OF_A_CORE"] = str(SHARE)
+settings.load_profile("patient" if SHARE >= LEAST_SHARE else "starved")
+NOT_RUN = pytest.StashKey[list[str]]()  # the tests that GATE_ENDS came before
 
 
 # What a process needs from the machine; the rest of the environment is not for tests.
@@ -122,12 +125,44 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.hookimpl(tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> bool | None:
+    """Pass over a test after GATE_ENDS at once: a report for each of thousands takes minutes where it matters."""
+    if time.time() <= GATE_ENDS:
+        return None
+    item.config.stash.setdefault(NOT_RUN, []).append(item.nodeid)
+    return True
+
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip what a starved machine cannot run (docs/decisions/0011-gates.md); the reason is in pytest's summary."""
-    if time.time() > GATE_ENDS:
-        pytest.skip("not run: GATE_ENDS, the end of this run's time, came before this test")
     if SHARE < LEAST_SHARE and not STARTING.isdisjoint(getattr(item, "fixturenames", ())):
         pytest.skip(f"not run: it starts processes, and this machine gives {SHARE:.2f} of a core")
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Hand the tests that were not run from a worker of xdist to its controller."""
+    output = getattr(session.config, "workeroutput", None)
+    if output is not None:
+        output["not_run"] = session.config.stash.get(NOT_RUN, [])
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Collect the tests that a worker of xdist did not run."""
+    node.config.stash.setdefault(NOT_RUN, []).extend(getattr(node, "workeroutput", {}).get("not_run", ()))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """List the tests that were not run, by file."""
+    not_run = config.stash.get(NOT_RUN, [])
+    if not not_run:
+        return
+    terminalreporter.section(
+        f"{len(not_run)} tests not run: GATE_ENDS, the end of this run's time, came first"
+    )
+    for file, count in sorted(Counter(nodeid.partition("::")[0] for nodeid in not_run).items()):
+        terminalreporter.write_line(f"{file}: {count}")
 
 
 @pytest.fixture(autouse=True)
