@@ -58,7 +58,8 @@ def formatted(entry: logging.LogRecord) -> str:
     if not args:
         return text.of(entry.msg)
     if type(args) is tuple and type(args[0]) in _USUAL:
-        return _percent(text.of(entry.msg), args)
+        said = entry.msg if type(entry.msg) is str else text.of(entry.msg)
+        return _percent(said, args)
     return message(entry.msg, args if isinstance(args, tuple) else (args,))[0]
 
 
@@ -87,7 +88,7 @@ def exception(given: object) -> BaseException | None:
 def logged_at(entry: logging.LogRecord) -> Place:
     """Where a stdlib record says that it was made."""
     if type(entry.pathname) is str and type(entry.lineno) is int:
-        found = place_of(entry.pathname, entry.lineno)
+        found = _places.get((entry.pathname, entry.lineno)) or place_of(entry.pathname, entry.lineno)
         if found.module == entry.module:
             return found
     return Place(entry.module, entry.pathname, entry.lineno)

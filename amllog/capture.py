@@ -115,7 +115,7 @@ class Capture:
         def unraisable(args: Any) -> None:
             try:
                 if isinstance(args.exc_value, Exception):
-                    self._record_unraisable(args)
+                    self._gate.guarded(lambda: self._record_unraisable(args))
             except BaseException as interruption:  # Python discards what this hook raises
                 interrupts.raise_later(interruption)
             finally:
@@ -126,12 +126,16 @@ class Capture:
 
     def _record_unraisable(self, args: Any) -> None:
         error = args.exc_value
-        frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+        frame = sys._getframe()
+        while frame.f_back is not None and frame.f_globals.get("__package__") == __package__:
+            frame = frame.f_back
+        if frame.f_globals.get("__package__") == __package__:
+            return  # the very end of Python: no code of the script runs any more
+        frames = [frame, *(frame for frame, _ in traceback.walk_tb(error.__traceback__))]
         # By its name, not its repr: it may be half gone, and its address would keep equal failures apart.
         what = getattr(args.object, "__qualname__", type(args.object).__qualname__)
         said = f"{args.err_msg or 'Exception ignored in'}: {text.of(what)}"
-        place = frames[-1] if frames else sys._getframe(2)  # the very end of Python has no such frame
-        self._gate.log(logging.ERROR, UNCAUGHT, said, (), {"exc_info": error}, {}, place, shown=True)
+        self._gate.log(logging.ERROR, UNCAUGHT, said, (), {"exc_info": error}, {}, frames[-1], shown=True)
 
     def _take_cells(self) -> None:
         """In a notebook, no excepthook runs: IPython tells of a cell's end instead."""

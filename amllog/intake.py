@@ -27,6 +27,9 @@ from amllog.stamp import Stamp
 
 MAX_EARLY = 1_000  # records made before setup() that are kept for it
 _TOO_EARLY = f"more than {MAX_EARLY:,} records before setup()"
+_new = (
+    tuple.__new__
+)  # makes a named tuple from all of its members, without the call in Python of its own `__new__`
 _BLANK = logging.LogRecord("", 0, "", 0, "", (), None).__dict__
 _BARE = len(_BLANK)
 _STANDARD = {
@@ -137,8 +140,9 @@ class Intake:
             place = calls.logged_at(entry)
             error = calls.exception(entry.exc_info) if entry.exc_info else None
             operation = context.logged_span(extra) if "traceId" in extra else None
+            name = entry.name if type(entry.name) is str else text.of(entry.name)
             self._say(
-                entry.levelno, text.of(entry.name), calls.formatted(entry), own, place, error, shown,
+                entry.levelno, name, calls.formatted(entry), own, place, error, shown,
                 seconds=entry.created, level_name=entry.levelname, operation=operation,
             )  # fmt: skip
         except Exception as fault:  # the one guard of this entry
@@ -208,15 +212,15 @@ class Intake:
             kind = "ExceptionData"
         name = level_name or logging.getLevelName(level)
         said = {"message": message[: record.MAX_VALUE], **own} if error is not None else own
-        draft = Draft(seconds or time.time(), level, logger, kind, data, said, place, operation, name)
-        self._keep(draft)
+        seconds = seconds or time.time()
+        self._keep(_new(Draft, (seconds, level, logger, kind, data, said, place, operation, name)))
         if shown:
             self.driver.seen_elsewhere()
         elif level >= self.driver.level:
             if not stack and own.get("stack_info", "").startswith(stacks.HERE):
                 own, stack = {**own}, own["stack_info"]
                 del own["stack_info"]
-            self.driver.write(Line(draft.seconds, level, name, logger, message, own, stack))
+            self.driver.write(_new(Line, (seconds, level, name, logger, message, own, stack)))
 
     def parent(self) -> tuple[str, str]:
         """(operation id, span id) that a record made here belongs under."""

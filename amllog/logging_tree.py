@@ -49,6 +49,19 @@ def handlers(logger: logging.Logger) -> tuple[logging.Handler, ...]:
     return tuple(found)
 
 
+def is_alone(handler: logging.Handler, logger: logging.Logger) -> bool:
+    """Return whether a handler is the only one that this logger's records reach."""
+    found = False
+    current: logging.Logger | None = logger
+    while current is not None:
+        if current.handlers:
+            if found or len(current.handlers) > 1 or current.handlers[0] is not handler:
+                return False
+            found = True
+        current = current.parent if current.propagate else None
+    return found
+
+
 def is_heard(entry: logging.LogRecord, way: tuple[logging.Handler, ...]) -> bool:
     """Whether a handler takes the record: what ends at none, or at a NullHandler, was silenced on purpose."""
     return any(entry.levelno >= one.level and type(one).__name__ != "NullHandler" for one in way)

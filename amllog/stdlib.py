@@ -14,7 +14,7 @@ from typing import Any
 
 from amllog.gate import Gate
 from amllog.hooks import AfterReload, Hook, Hooks
-from amllog.logging_tree import handlers, is_console, is_heard, is_new, logger_classes
+from amllog.logging_tree import handlers, is_alone, is_console, is_heard, is_new, logger_classes
 from amllog.returned import Carried, OtherJournals, is_carrier
 
 # Loggers whose chatter below WARNING is about transport, often our own: nobody asked for it in a run's records.
@@ -135,13 +135,9 @@ class Loggers:
             own = self.handler
             if own is None:  # after remove(), where another hook over this one calls it still
                 return dispatch(logger, entry)
-            if own not in logger.root.handlers:  # somebody's logging configuration has removed it
-                logger.root.addHandler(own)
-            way, state = handlers(logger), self._threads.dispatch
-            alone = (
-                len(way) == 1 and way[0] is own and state.taken is None
-            )  # the usual way: nobody else hears it
-            if alone and entry.process == self._process and not _CARRIED.recent:
+            state = self._threads.dispatch
+            usual = state.taken is None and not _CARRIED.recent and entry.process == self._process
+            if usual and is_alone(own, logger):  # nobody else hears it
                 state.entry = entry
                 try:
                     if not unhooked:
@@ -152,6 +148,9 @@ class Loggers:
                 finally:
                     state.entry = state.taken = None
             self._process = os.getpid()  # in a forked child another one
+            if own not in logger.root.handlers:  # somebody's logging configuration has removed it
+                logger.root.addHandler(own)
+            way = handlers(logger)
             for one in way:
                 if one is not own:
                     self._meet(one)

@@ -181,6 +181,15 @@ def test_unraisable_at_the_very_end(child: Any, kept: Any, insights: Any) -> Non
     assert kept().of("Exception") == []
 
 
+def test_unraisable_at_the_very_end_of_a_daemon(child: Any, insights: Any) -> None:
+    """A file whose number a daemon has closed fails when Python ends: Python reports it, and amllog adds nothing."""
+    daemon = "file = open('mine.txt', 'w')\nif os.fork(): os._exit(0)\nos.close(file.fileno())\n"
+    flags = ["-X", "dev", "-W", "ignore"]  # Python before 3.13 reports it in development mode only
+    ran = child(SAY + daemon, env=insights, flags=flags)
+    assert ran.stderr.count("Bad file descriptor") == 1, ran.stderr
+    assert "unraisablehook" not in ran.stderr and "amllog" not in ran.stderr
+
+
 @pytest.mark.parametrize("end", ["os._exit(0)", "os.kill(os.getpid(), signal.SIGKILL)"])
 def test_no_time_to_deliver(
     child: Any, arrived: Any, kept: Any, azure: AzureOnThisMachine, insights: Any, end: str
