@@ -47,10 +47,11 @@ def leftovers(
             continue
         try:
             segment = _claimed(path, node)
+        except FileNotFoundError:  # removed meanwhile
+            continue
         except (OSError, ValueError, MemoryError) as error:
             known.add(path.name)
-            if not isinstance(error, FileNotFoundError):
-                report(f"{path} is not sent: {_reason(error)}")
+            report(f"{path} is not sent: {_reason(error)}")
             continue
         if segment is None:
             continue

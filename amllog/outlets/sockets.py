@@ -24,6 +24,8 @@ from typing import TYPE_CHECKING, Any
 LOST = "the script closed or replaced the descriptor of a connection"
 _FIRST = 3  # lower numbers are standard streams, also where the script has closed them
 _NOTHING = (-1, -1)  # the identity of a closed descriptor
+# gevent may replace these names of the standard library later; the classes below stay what they are.
+_fileno, _TLSSocket = socket.socket.fileno, ssl.SSLSocket
 
 # Not a base when it runs: a TLS socket could not become one of ours then (`verified`).
 if TYPE_CHECKING:
@@ -41,7 +43,7 @@ class _Verified(_Socket):
 
     def is_intact(self) -> bool:
         """Return whether the descriptor is still this socket's."""
-        fd = socket.socket.fileno(self)
+        fd = _fileno(self)
         return fd >= 0 and _identity_of(fd) == self.identity
 
     def abandon(self) -> None:
@@ -57,7 +59,7 @@ class _Verified(_Socket):
         return self.seconds
 
     def fileno(self) -> int:
-        return socket.socket.fileno(self) if self.is_intact() else -1
+        return _fileno(self) if self.is_intact() else -1
 
     def shutdown(self, how: int) -> None:
         self._verify()
@@ -76,7 +78,7 @@ class _Verified(_Socket):
         self._real_close()
 
     def _verify(self) -> int:
-        fd = socket.socket.fileno(self)
+        fd = _fileno(self)
         if fd < 0:
             raise OSError(errno.EBADF, os.strerror(errno.EBADF))
         if not self.is_intact():
@@ -118,7 +120,7 @@ class VerifiedSocket(_Verified, socket.socket):
         self.identity, self.seconds = _NOTHING, None
         super().__init__(family, kind, protocol, fd)
         super().setblocking(False)
-        self.identity = _identity_of(socket.socket.fileno(self))
+        self.identity = _identity_of(_fileno(self))
 
     def connect(self, address: Any) -> None:
         """Connect within the time that an operation may wait. Raises OSError, also as socket.timeout."""
@@ -173,7 +175,7 @@ def verified(found: Any) -> Any:
 
     TLS sockets are made inside `ssl`. So the class is replaced: it adds no field of its own (`__slots__`).
     """
-    if type(found) is ssl.SSLSocket:
+    if type(found) is _TLSSocket:
         made: Any = found
         made.identity, made.seconds = _identity_of(found.fileno()), found.gettimeout()
         found.setblocking(False)
@@ -222,7 +224,7 @@ def _opened(family: int, kind: int, protocol: int) -> VerifiedSocket:
     made = VerifiedSocket(family, kind, protocol)
     spares = []
     try:
-        while socket.socket.fileno(made) < _FIRST:  # what somebody prints would go into the connection
+        while _fileno(made) < _FIRST:  # what somebody prints would go into the connection
             spares.append(made)
             made = VerifiedSocket(family, kind, protocol)
     finally:

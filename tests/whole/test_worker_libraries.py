@@ -187,3 +187,25 @@ def test_metrics_of_forked_children(child: Any, azure: AzureOnThisMachine, fork:
         "ours of a child": [4],
         "theirs after": [5],
     }
+
+
+@pytest.mark.parametrize("fork", [False, True])
+def test_gevent_after_setup(child: Any, arrived: Any, insights: Any, fork: bool) -> None:
+    """A server with gevent workers patches `socket` and `ssl` after setup(): records arrive once, without noise."""
+    code = f"""
+import os, sys
+import amllog
+log = amllog.setup()
+log.info("before")
+assert amllog.flush(300)
+if {fork} and os.fork():
+    sys.exit(os.waitstatus_to_exitcode(os.wait()[1]))
+from gevent import monkey
+monkey.patch_all()
+log.info("after")
+assert amllog.flush(300)
+"""
+    ran = child(code, env={**insights, **QUIET}, flags=("-W", "ignore"))
+    found = arrived()
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert (sorted(found.messages), found.twice) == (["after", "before"], [])
