@@ -1,4 +1,4 @@
-"""What a log call said: its message, its exception, and the place it was made.
+"""Reads a log call: its message, its exception, and the place where it was made.
 
 In: a call's arguments, a stdlib record, a frame. Out: text, an exception object, a `Place`; nothing here raises.
 """
@@ -58,8 +58,7 @@ def formatted(entry: logging.LogRecord) -> str:
     if not args:
         return text.of(entry.msg)
     if type(args) is tuple and type(args[0]) in _USUAL:
-        said = entry.msg if type(entry.msg) is str else text.of(entry.msg)
-        return _percent(said, args)
+        return _percent(text.of(entry.msg), args)
     return message(entry.msg, args if isinstance(args, tuple) else (args,))[0]
 
 

@@ -1,6 +1,6 @@
-"""What the objects of stdlib logging say about a record: the handlers that it reaches, and which of them are consoles.
+"""Finds the handlers that a record of stdlib logging reaches, and which of them are consoles.
 
-In: loggers, handlers, records. Out: answers. Nothing here changes anything.
+In: loggers, handlers, records. Out: handlers, or whether something is true of them. It changes none of them.
 """
 
 from __future__ import annotations
