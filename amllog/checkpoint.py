@@ -27,7 +27,9 @@ class Checkpoint:
 
     def __init__(self, segment: Path) -> None:
         self.path = segment.with_suffix(".ack")
-        self.unreadable = ""  # why the file cannot be used, which leaves unknown what was sent
+        self.unreadable: OSError | None = (
+            None  # why the files cannot be used, which leaves unknown what was sent
+        )
         self.unwritable = ""  # why an entry could be written nowhere
         self.invalid = 0  # complete lines that are no valid entries
         self._fd = -1
@@ -38,24 +40,12 @@ class Checkpoint:
     def entries(self) -> list[Entry]:
         """The valid entries of the file and of its spare; none where there is no file. Sets `unreadable`, `invalid`."""
         self.invalid = 0
-        try:
-            found = list(self._valid(own_files.read_bounded(self.path, MAX_BYTES)))
-        except (FileNotFoundError, NotADirectoryError):
-            found = []
-        except OSError as error:
-            if interrupts.is_from_signal(error):
-                raise
-            self.unreadable = f"{self.path.name} {error.strerror or type(error).__name__}"
+        found = self._read(self.path)
+        # A kill between the copy into the file and the deletion of the spare leaves an entry in both.
+        spare = self._read(self._spare) if self._spare is not None and _is_private(self._spare) else []
+        more = [entry for entry in spare if entry not in found]
+        if self.unreadable:
             return []
-        more: list[Entry] = []
-        if self._spare is not None and _is_private(self._spare):
-            with interrupts.suppress(OSError):
-                # A kill between the copy into the file and the deletion of the spare leaves an entry in both.
-                more = [
-                    one
-                    for one in self._valid(own_files.read_bounded(self._spare, MAX_BYTES))
-                    if one not in found
-                ]
         self._pending = [entry.line for entry in more]
         return found + more
 
@@ -106,6 +96,19 @@ class Checkpoint:
         self._delete_spare()
         self._pending.clear()
         self.close()
+
+    def _read(self, path: Path) -> list[Entry]:
+        """The valid entries of one file; none where there is no file. Sets `unreadable`."""
+        try:
+            return list(self._valid(own_files.read_bounded(path, MAX_BYTES)))
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        except OSError as error:
+            if interrupts.is_from_signal(error):
+                raise
+            reason = error.strerror or type(error).__name__
+            self.unreadable = OSError(error.errno, f"{path.name} {reason}")
+            return []
 
     def _valid(self, data: bytes) -> Iterator[Entry]:
         for line in data.splitlines():

@@ -24,6 +24,8 @@ from amllog.segment import Segment
 MAX_SEGMENT_BYTES = 1024 * 1024 * 1024  # the journal writes at most 64 MiB into one
 TRIES = 100  # at a new file that nobody else has taken before it is locked
 _CREATE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND
+# Of descriptors, memory or locks; or a network file system does not answer.
+_PASSING = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOLCK, errno.EIO, errno.ESTALE, errno.ETIMEDOUT}
 _NOT_OURS = "is not a journal file of amllog"
 
 Known = dict[str, tuple[own_files.Identity, bool]]  # by name: the file, and whether it is ours
@@ -50,7 +52,8 @@ def leftovers(
         except FileNotFoundError:  # removed meanwhile
             continue
         except (OSError, ValueError, MemoryError) as error:
-            known.add(path.name)
+            if not _is_passing(error):
+                known.add(path.name)
             report(f"{path} is not sent: {_reason(error)}")
             continue
         if segment is None:
@@ -67,7 +70,7 @@ def leftovers(
 
 def defects(segment: Segment) -> list[str]:
     """A sentence for each defect of the segment's checkpoint."""
-    found = [f"{segment.path} is not sent: {segment.fault}"] if segment.fault else []
+    found = [f"{segment.path} is not sent: {segment.fault.strerror}"] if segment.fault else []
     if segment.invalid_entries:
         checkpoint = segment.path.with_suffix(".ack")
         found.append(f"{checkpoint} has {segment.invalid_entries} invalid lines: records may come twice")
@@ -95,7 +98,7 @@ def look(path: Path, report: Callable[[str], object] = lambda text: None) -> Seg
     `report` gets a sentence about a file that is there and cannot be read.
     """
     try:
-        segment = Segment(path, open_segment(path))
+        segment = _segment(path, open_segment(path))
     except OSError as error:
         if interrupts.is_from_signal(error):
             raise
@@ -132,7 +135,7 @@ def new_segment(directory: Path, node: str) -> Segment:
         path = directory / name_for(node)
         with own_files.opened_directory(directory) as at:
             fd = own_files.open_regular(path if at is None else path.name, _CREATE, directory=at)
-        segment = Segment(path, fd)
+        segment = _segment(path, fd)
         if lock(fd) and segment.is_in_place():  # nobody looks into it now, and nobody has removed it
             return segment
         own_files.delete_same(path, (segment.device, segment.inode))
@@ -197,16 +200,21 @@ def _claimed(path: Path, node: str) -> Segment | None:
     if not lock(fd, path, node):
         os.close(fd)
         return None
-    segment = Segment(path, fd)
+    segment = _segment(path, fd)
     # Between the two, who held it may have removed the file, and what was noted of it.
     if not segment.is_in_place() or segment.fault:
         segment.close()
-        raise (
-            OSError(errno.EINVAL, segment.fault)
-            if segment.fault
-            else FileNotFoundError(errno.ENOENT, str(path))
-        )
+        raise segment.fault or FileNotFoundError(errno.ENOENT, str(path))
     return segment
+
+
+def _segment(path: Path, fd: int) -> Segment:
+    """The segment behind a descriptor, which is closed if that fails."""
+    try:
+        return Segment(path, fd)
+    except BaseException:
+        os.close(fd)
+        raise
 
 
 def _own_size(entry: os.DirEntry[str], known: Known) -> int:
@@ -235,6 +243,11 @@ def _make(directory: Path) -> None:
     found = os.stat(directory, follow_symlinks=False)
     if stat.S_ISLNK(found.st_mode) and hasattr(os, "geteuid") and found.st_uid not in (0, os.geteuid()):
         raise OSError(errno.ELOOP, "is a symbolic link of another user", str(directory))
+
+
+def _is_passing(error: BaseException) -> bool:
+    """Whether another attempt may succeed: the machine or the process has too little of something now."""
+    return isinstance(error, MemoryError) or getattr(error, "errno", None) in _PASSING
 
 
 def _reason(error: BaseException) -> str:

@@ -46,8 +46,11 @@ def open_regular(path: str | Path, flags: int = os.O_RDONLY, *, directory: int |
     Raises OSError if the path is a symbolic link, no regular file, or the file of another user.
     """
     if not flags & os.O_EXCL:
-        with contextlib.suppress(FileNotFoundError):
+        try:
             _require_regular(os.stat(path, dir_fd=directory, follow_symlinks=False), path)
+        except FileNotFoundError:
+            if not flags & os.O_CREAT:  # where no descriptor is free, `os.open` does not look for the file
+                raise
     fd = _above_standard_streams(os.open(path, flags | _SAFE, 0o600, dir_fd=directory))
     try:
         found = os.fstat(fd)

@@ -47,8 +47,8 @@ class Segment:
         self._key = b""
 
     @property
-    def fault(self) -> str:
-        """Why nothing of the segment can be sent, or an empty text."""
+    def fault(self) -> OSError | None:
+        """Why nothing of the segment can be sent, with a `strerror` for the user; None if it can."""
         return self._checkpoint.unreadable
 
     @property

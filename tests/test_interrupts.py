@@ -120,6 +120,11 @@ def use_a_journal(directory: Path) -> None:
         claimed.remove()
 
 
+def open_descriptors() -> set[int]:
+    """The descriptors of this process."""
+    return {int(name) for name in os.listdir("/dev/fd")}
+
+
 def test_code_for_files_takes_no_timeout(tmp_path: Path) -> None:
     """A handler's TimeoutError is no error of a file: at every line that handles our files, it reaches the script."""
     names = "journal", "segment", "directory", "own_files", "checkpoint", "acknowledgements", "lock"
@@ -152,10 +157,14 @@ def test_code_for_files_takes_no_timeout(tmp_path: Path) -> None:
     try:
         run("first")
         taken = []
+        already_open = open_descriptors()
         for number, target in enumerate(list(lines)):
             with contextlib.suppress(TimeoutError):
                 run(str(number))
                 taken.append(target)
+            for fd in open_descriptors() - already_open:  # of the journal that was left as it was
+                with contextlib.suppress(OSError):
+                    os.close(fd)
     finally:
         signal.signal(signal.SIGINT, before)
     assert len(lines) > 200

@@ -5,7 +5,9 @@ from __future__ import annotations
 import time
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import pytest
 
 from amllog import record
 from amllog.delivery import Answer, refused, waiting
@@ -71,7 +73,7 @@ def opened(path: Path) -> Segment:
     return segment
 
 
-def deliver(folder: Path, outlet: Outlet, seconds: float = 10) -> list[str]:
+def deliver(folder: Path, outlet: Outlet, seconds: float = 600) -> list[str]:
     """Deliver a folder's leftovers; the troubles that were told."""
     told: list[str] = []
     Delivery(folder, "gone", [outlet], seconds).deliver(told.append)
@@ -138,7 +140,7 @@ def test_a_resend_moves_the_account(tmp_path: Path) -> None:
     segment.acknowledge("shelf", segment.size, 0, Counter({TOO_OLD: 4}), [])
     segment.close()
     shelf = Shelf(Answer(odd={1: refused("400 bad"), 2: waiting("busy")}))
-    assert Delivery(tmp_path, "gone", [shelf], 5).resend_old(shelf) == 1
+    assert Delivery(tmp_path, "gone", [shelf], 600).resend_old(shelf) == 1
     segment = opened(path)
     progress = segment.progress("shelf")
     assert (progress.delivered, dict(progress.refused)) == (1, {TOO_OLD: 2, "400 bad": 1})
@@ -155,3 +157,53 @@ def test_a_renewed_line_keeps_its_own_time(tmp_path: Path) -> None:
     assert record.time_of(new) > record.time_of(old)
     assert record.key_of(new) == KEY.encode()
     assert renewed(b"torn") == b"torn"
+
+
+ALMOST_OUT_OF_DESCRIPTORS = """
+import os, resource, sys
+from collections import Counter
+from pathlib import Path
+from amllog import own_files
+from amllog.directory import claim, leftovers
+
+path, place = Path(sys.argv[1]), sys.argv[2]
+segment = claim(path, "gone")
+if place == "spare":
+    os.mkdir(path.with_suffix(".ack"))  # which no entry can be written to
+segment.acknowledge("shelf", segment.size, 1, Counter(), [], passed=1)
+assert segment.unnoted == ""
+segment.close()
+if place == "spare":
+    os.rmdir(path.with_suffix(".ack"))
+with open(path, "ab") as file:
+    file.write(path.read_bytes())
+
+def found():
+    return [segment.progress("shelf").delivered for segment in leftovers(path.parent, "gone", ["shelf"], known, print)]
+
+known = set()
+free = os.dup(0)
+os.close(free)
+limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+resource.setrlimit(resource.RLIMIT_NOFILE, (free + 1, limits[1]))
+print(found())
+last = os.dup(0)
+try:
+    own_files.open_regular(path.parent / "missing")
+except FileNotFoundError:
+    print("missing")
+os.close(last)
+resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+print(found())
+"""
+
+
+@pytest.mark.parametrize("place", ["file", "spare"])
+def test_a_checkpoint_is_read_once_there_is_a_descriptor(tmp_path: Path, child: Any, place: str) -> None:
+    """Without a free descriptor nothing of the file is sent; later the rest is, and nothing twice."""
+    path = write(tmp_path, line("a"))
+    ran = child(ALMOST_OUT_OF_DESCRIPTORS, str(path), place, env={"TMPDIR": str(tmp_path)})
+    assert ran.stderr == ""
+    report, *rest = ran.stdout.splitlines()
+    assert report.startswith(f"{path} is not sent: ") and report.endswith(".ack Too many open files")
+    assert rest == ["[]", "missing", "[1]"]
