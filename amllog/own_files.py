@@ -79,11 +79,12 @@ def read_bounded(path: str | Path, max_bytes: int, *, directory: int | None = No
 def is_segment(name: str, head: bytes) -> bool:
     """Whether a file is a journal segment: by its name, and by its first bytes (`HEAD_BYTES` of them or fewer).
 
-    An empty file counts as one, and so does a first line that was written in part.
+    An empty file counts as one, and so does a first line that was written in part. JSON libraries put a space after
+    the colon, so a file that another program has written in the format of the journal may have one.
     """
-    first = head.partition(b"\n")[0]
+    first = head.partition(b"\n")[0].replace(b" ", b"", 1)
     torn = len(first) < len(SEGMENT_HEAD) and SEGMENT_HEAD.startswith(first)
-    return bool(SEGMENT_NAME.match(name)) and (torn or head.startswith(SEGMENT_HEAD))
+    return bool(SEGMENT_NAME.match(name)) and (torn or first.startswith(SEGMENT_HEAD))
 
 
 def is_checkpoint(head: bytes) -> bool:
