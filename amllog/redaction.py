@@ -23,13 +23,13 @@ MARGIN = 4_096
 _SECRET_WORDS = {
     "password", "passwd", "passphrase", "pwd", "secret", "secrets", "credential", "credentials",
     "authorization", "sas", "jwt", "apikey", "accountkey", "accesskey", "sharedkey", "privatekey", "secretkey",
-    "storagekey", "instrumentationkey", "clientsecret", "connectionstring", "cookie",
+    "storagekey", "instrumentationkey", "clientsecret", "connectionstring", "cookie", "apipass", "apipwd",
 }  # fmt: skip
 _SECRET_PAIRS = {
     ("api", "key"), ("account", "key"), ("access", "key"), ("shared", "key"), ("private", "key"),
     ("storage", "key"), ("subscription", "key"), ("primary", "key"), ("secondary", "key"),
     ("signing", "key"), ("encryption", "key"), ("connection", "string"), ("sas", "url"),
-    ("instrumentation", "key"), ("insights", "key"), ("azureml", "context"),
+    ("instrumentation", "key"), ("insights", "key"), ("azureml", "context"), ("api", "pass"),
 }  # fmt: skip
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 

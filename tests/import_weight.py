@@ -32,7 +32,7 @@ STANDARD |= {
     "uuid",
     "warnings",
 }
-STANDARD |= {"fnmatch", "glob", "ipaddress", "ntpath", "urllib"}  # pathlib's own
+STANDARD |= {"fnmatch", "glob", "grp", "ipaddress", "ntpath", "pwd", "urllib"}  # pathlib's own
 
 before, at_exit, done = set(sys.modules), atexit._ncallbacks(), []
 

@@ -41,7 +41,9 @@ def run_notebook(path: Path, job: dict[str, str]) -> None:
     notebook = nbformat.read(path, as_version=4)
     os.environ.update(job)
     where = {"metadata": {"path": str(path.parent)}}
-    nbclient.NotebookClient(notebook, timeout=900, kernel_name="python3", resources=where).execute()
+    nbclient.NotebookClient(
+        notebook, timeout=900, startup_timeout=600, kernel_name="python3", resources=where
+    ).execute()
 
 
 def test_guide_is_drop_in(azure, child) -> None:

@@ -26,7 +26,11 @@ class Notebook:
         self.folder = folder
         self.notebook = nbformat.v4.new_notebook()
         self.client = nbclient.NotebookClient(
-            self.notebook, timeout=900, kernel_name="python3", resources={"metadata": {"path": str(folder)}}
+            self.notebook,
+            timeout=900,
+            startup_timeout=600,
+            kernel_name="python3",
+            resources={"metadata": {"path": str(folder)}},
         )
 
     def run(self, *sources: str) -> list[list[Any]]:

@@ -48,6 +48,8 @@ KINDS = {
     "curl": ("hunter22", "curl -u me:{} https://x"),
     "login": ("0aB1cD2eF3", "login(key='{}')"),
     "wandb": (HEX[:40], "wandb.login(key='{}')"),
+    "api pass": (RANDOM[:40], "apipass = {}"),
+    "api pwd": (RANDOM[:40], "API_PWD={}"),
     "bytes": ("hunter22", "{{'password': b'{}'}}"),
     "SecretStr": ("hunter22", "Config(password=Secret('{}'))"),
     "json2": ("hunter22", '"{{\\"password\\": \\"{}\\"}}"'),
@@ -106,6 +108,7 @@ KINDS = {
 HARMLESS = [
     "f1 per token: macro",
     "tokens: 512",
+    "api passed: 3, api passes = 4",
     "max_tokens=256",
     "max_token=256",
     "token_count",

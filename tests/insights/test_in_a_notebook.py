@@ -28,7 +28,7 @@ def test_answers_are_shown(journal: Callable[..., Path]) -> None:
     )
     setup = f"from amllog import insights\nq = insights.connect({str(path.parent)!r})"
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(one) for one in (setup, *CELLS)])
-    nbclient.NotebookClient(notebook, timeout=900, kernel_name="python3").execute()
+    nbclient.NotebookClient(notebook, timeout=900, startup_timeout=600, kernel_name="python3").execute()
     shown = [cell.outputs[0].data for cell in notebook.cells[1:]]
     for data in shown:
         assert "&lt;script&gt;" in data["text/html"]

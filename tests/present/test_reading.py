@@ -413,7 +413,7 @@ def test_ctrl_c_while_journals_are_read(asked: str) -> None:
     master, slave = pty.openpty()
     process = subprocess.Popen([sys.executable, "-c", script], stdin=slave, stdout=slave, stderr=slave)
     os.close(slave)
-    hanging = threading.Timer(60, process.kill)
+    hanging = threading.Timer(600, process.kill)
     hanging.start()
     found = b""
     with contextlib.suppress(OSError):  # the terminal's end
