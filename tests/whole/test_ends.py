@@ -31,7 +31,7 @@ SLACK = 300.0  # of a busy machine, beside what is promised
         ("sys.exit(3)", 3, False),
         ("raise ValueError('boom')", 1, False),
         ("raise KeyboardInterrupt", -signal.SIGINT, False),
-        ("os.kill(os.getpid(), signal.SIGTERM); time.sleep(60)", -signal.SIGTERM, False),
+        ("os.kill(os.getpid(), signal.SIGTERM); time.sleep(600)", -signal.SIGTERM, False),
         ("threading.Thread(target=lambda: [log.info('late'), time.sleep(.2)]).start()", 0, True),
     ],
 )
@@ -77,7 +77,7 @@ def test_interrupt(
     child: Any, arrived: Any, insights: Any, during: str, returncode: int, result: str
 ) -> None:
     """SIGINT ends a step as without amllog; its request says so, it is no exception, and everything arrives."""
-    wait = "print('READY', flush=True); time.sleep(60)"
+    wait = "print('READY', flush=True); time.sleep(600)"
     running = child.start(SAY + during.replace("WAIT", wait), env=insights)
     for line in running.stdout:
         if line == "READY\n":
@@ -210,7 +210,7 @@ def test_sigterm_of_the_script(child: Any, insights: Any, arrived: Any) -> None:
     handler = "signal.signal(signal.SIGTERM, lambda *_: [print('mine', flush=True), sys.exit(5)])\n"
     for before, after in ((handler, ""), ("", handler)):
         ran = child("import signal, sys\n" + before + SAY + after
-                    + "os.kill(os.getpid(), signal.SIGTERM); time.sleep(60)", env=insights)  # fmt: skip
+                    + "os.kill(os.getpid(), signal.SIGTERM); time.sleep(600)", env=insights)  # fmt: skip
         assert (ran.returncode, "mine\n" in ran.stdout) == (5, True)
     assert sorted(arrived().messages) == sorted(LINES * 2)
 

@@ -78,7 +78,7 @@ def test_v06_os_exit_and_sigterm(child: Any, arrived: Any, kept: Any, insights: 
     """Stock: both lose the line. Here: after SIGTERM it has arrived; after os._exit it waits on disk, and is
     delivered by the next process."""
     ran = child(
-        SETUP + "logger.info('terminated')\nos.kill(os.getpid(), signal.SIGTERM); time.sleep(60)",
+        SETUP + "logger.info('terminated')\nos.kill(os.getpid(), signal.SIGTERM); time.sleep(600)",
         env=insights,
     )
     assert (ran.returncode, arrived().messages) == (-signal.SIGTERM, ["terminated"])

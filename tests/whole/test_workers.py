@@ -95,7 +95,7 @@ pid = os.fork()
 if pid == 0:
     log.info("worker")
     {worker}
-    time.sleep(60)
+    time.sleep(600)
 print(pid, flush=True)
 print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
 """
@@ -146,7 +146,7 @@ def test_fork_while_sending(sending: Any, arrived: Any, azure: AzureOnThisMachin
     inner = os.fork()
     if inner == 0:
         log.info("worker's worker")
-        time.sleep(60)
+        time.sleep(600)
     os.kill(inner, signal.SIGTERM)
     os.write(1, b"inner %d\\n" % os.waitstatus_to_exitcode(os.waitpid(inner, 0)[1]))
     """
