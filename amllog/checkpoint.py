@@ -27,9 +27,8 @@ class Checkpoint:
 
     def __init__(self, segment: Path) -> None:
         self.path = segment.with_suffix(".ack")
-        self.unreadable: OSError | None = (
-            None  # why the files cannot be used, which leaves unknown what was sent
-        )
+        # Why the files cannot be used, which leaves unknown what was sent.
+        self.unreadable: OSError | None = None
         self.unwritable = ""  # why an entry could be written nowhere
         self.invalid = 0  # complete lines that are no valid entries
         self._fd = -1

@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from amllog.account import UNREADABLE
 from amllog.deferral import Deferral
 from amllog.delivery import Outlet, Route
-from amllog.directory import leftovers
+from amllog.directory import is_passing, leftovers
 from amllog.journal import Journal
 from amllog.segment import Segment
 from amllog.worker_thread import WorkerThread
@@ -223,7 +223,8 @@ class Courier:
             try:
                 self._deliver_leftover(segment)
             except Exception as error:  # this file is skipped, the others are not
-                self._settled.add(segment.path.name)
+                if not is_passing(error):
+                    self._settled.add(segment.path.name)
                 self._report(f"{UNREADABLE}: {type(error).__name__} in {segment.path.name}", self.routes)
             finally:
                 self._claimed = None

@@ -24,7 +24,7 @@ from amllog.segment import Segment
 MAX_SEGMENT_BYTES = 1024 * 1024 * 1024  # the journal writes at most 64 MiB into one
 TRIES = 100  # at a new file that nobody else has taken before it is locked
 _CREATE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND
-# Of descriptors, memory or locks; or a network file system does not answer.
+# The machine or the process has too few descriptors, locks or memory, or a network file system does not answer.
 _PASSING = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOLCK, errno.EIO, errno.ESTALE, errno.ETIMEDOUT}
 _NOT_OURS = "is not a journal file of amllog"
 
@@ -52,7 +52,7 @@ def leftovers(
         except FileNotFoundError:  # removed meanwhile
             continue
         except (OSError, ValueError, MemoryError) as error:
-            if not _is_passing(error):
+            if not is_passing(error):
                 known.add(path.name)
             report(f"{path} is not sent: {_reason(error)}")
             continue
@@ -66,6 +66,11 @@ def leftovers(
         if segment.size:  # what is empty may be about to get its writer
             known.add(path.name)
         segment.close()
+
+
+def is_passing(error: BaseException) -> bool:
+    """Whether another attempt to read the same file may succeed."""
+    return isinstance(error, MemoryError) or getattr(error, "errno", None) in _PASSING
 
 
 def defects(segment: Segment) -> list[str]:
@@ -243,11 +248,6 @@ def _make(directory: Path) -> None:
     found = os.stat(directory, follow_symlinks=False)
     if stat.S_ISLNK(found.st_mode) and hasattr(os, "geteuid") and found.st_uid not in (0, os.geteuid()):
         raise OSError(errno.ELOOP, "is a symbolic link of another user", str(directory))
-
-
-def _is_passing(error: BaseException) -> bool:
-    """Whether another attempt may succeed: the machine or the process has too little of something now."""
-    return isinstance(error, MemoryError) or getattr(error, "errno", None) in _PASSING
 
 
 def _reason(error: BaseException) -> str:

@@ -17,7 +17,7 @@ _QUALIFIED_KEY = (
     r"|\b(?:cl(?:ou(?:d|dant)?)?|softlayer|sl|ibm|iam|cos)[-_]*(?:(?:cloud|iam|api|cos|hmac|secret)[-_]*){0,3}(?:key|pwd?|pass|token)"
 )
 _NAMES = (
-    rf"{_QUALIFIED_KEY}|passwords?|passwd|passphrase|passcode|(?<![a-z])(?:api[-_]?)?pwd|(?<![a-z])api[-_]?pass|(?<=[_'\"-])pass|secret|token"
+    rf"{_QUALIFIED_KEY}|passwords?|passwd|passphrase|passcode|(?<![a-z])(?:api)?pwd|(?<![a-z])apipass|(?<=[_'\"-])pass|secret|token"
     r"|authorization|credentials?|creds|_auth|(?<=_)pat"
 )
 _QUOTE = r"(?:\\*[\"']|&(?:quot|apos|\#3[49]|\#x2[27]);|%2[27])"

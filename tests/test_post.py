@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 import time
@@ -141,3 +142,27 @@ def test_a_fault_does_not_end_the_worker(tmp_path: Path, fault: BaseException) -
         time.sleep(0.05)
     assert post.close(200).outlets["faulty"].delivered == 1
     assert [type(fault).__name__ in notice for notice in notices] == [True]
+
+
+class FaultyForLeftovers(Faulty):
+    """The same for files of processes that have ended only."""
+
+    def concerns(self, segment: Segment) -> bool:
+        return "-999999-" not in segment.path.name or super().concerns(segment)
+
+
+@pytest.mark.parametrize(
+    ("fault", "delivered"), [(OSError(errno.EMFILE, "no descriptor"), 1), (RecursionError(), 0)]
+)
+def test_a_leftover_that_fails(tmp_path: Path, fault: BaseException, delivered: int) -> None:
+    """It is sent later where the machine lacked something, and else left to another process."""
+    (tmp_path / "20260101T000000-gone-999999-abcd.jsonl").write_bytes(LINE)
+    notices: list[str] = []
+    post = Post(lambda message, level: notices.append(message))
+    post.open(tmp_path, "gone", 1024**2)
+    post.serve([FaultyForLeftovers(fault)])
+    for _ in range(3):
+        post.drain(600, with_leftovers=True)
+    assert post.status().leftovers_delivered == delivered
+    assert [type(fault).__name__ in notice for notice in notices] == [True]
+    post.close(200)
