@@ -59,8 +59,9 @@ def share_of_a_core(seconds: float = 1.0) -> float:
 # The time limits of the product are seconds: 5 for run history at setup(), 10 for an offer. Where a core is shared by
 # more than five busy processes, a service and a script on this machine do not reach each other within them.
 LEAST_SHARE = 0.2
-# A test with one of these fixtures starts a process or a service.
-STARTING = {"azure", "child", "far_side", "notebook", "service", "tracking"}
+# A test with one of these fixtures, or that uses one of these names itself, starts a process or a service.
+STARTING = {"azure", "child", "far_side", "notebook", "service", "stores", "tracking"}
+STARTING_NAMES = {"AzureOnThisMachine", "subprocess"}
 # Measured only where the time is limited: a run by hand skips nothing.
 SHARE = (
     float(os.environ.get("TESTS_SHARE_OF_A_CORE") or share_of_a_core()) if "GATE_ENDS" in os.environ else 1.0
@@ -133,10 +134,18 @@ def pytest_runtest_protocol(item: pytest.Item) -> bool | None:
     return True
 
 
+def _is_starting(item: pytest.Item) -> bool:
+    """Whether a test starts a process or a service."""
+    function = getattr(item, "function", None)
+    function = getattr(getattr(function, "hypothesis", None), "inner_test", function)  # as @given keeps it
+    names = getattr(getattr(function, "__code__", None), "co_names", ())
+    return not (STARTING.isdisjoint(getattr(item, "fixturenames", ())) and STARTING_NAMES.isdisjoint(names))
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip what a starved machine cannot run (docs/decisions/0011-gates.md); the reason is in pytest's summary."""
-    if SHARE < LEAST_SHARE and not STARTING.isdisjoint(getattr(item, "fixturenames", ())):
+    if SHARE < LEAST_SHARE and _is_starting(item):
         pytest.skip(f"not run: it starts processes, and this machine gives {SHARE:.2f} of a core")
 
 

@@ -235,7 +235,7 @@ def addressed(azure: AzureOnThisMachine, message: str) -> bytes:
 
 def until(what: Callable[[], bool]) -> None:
     """Wait for it."""
-    deadline = time.monotonic() + 300
+    deadline = time.monotonic() + 600
     while not what():
         assert time.monotonic() < deadline
         time.sleep(0.02)

@@ -41,8 +41,8 @@ def test_parked_and_resumed() -> None:
     thread = WorkerThread("amllog test", worked.set)
     thread.start()
     until(worked.is_set)
-    assert thread.park(30) and not thread.running
-    other = threading.Thread(target=thread.park, args=(30,))
+    assert thread.park(600) and not thread.running
+    other = threading.Thread(target=thread.park, args=(600,))
     other.start()
     other.join()
     thread.resume()
@@ -50,7 +50,7 @@ def test_parked_and_resumed() -> None:
     thread._forking.clear()
     thread.start()
     until(lambda: thread.running)
-    thread.stop(30)
+    thread.stop(600)
     assert not thread.running
 
 
@@ -67,18 +67,18 @@ def test_never_waited_for_before_it_starts() -> None:
     starting.start()
     try:
         for _ in range(20):
-            thread.park(10)
+            thread.park(600)
             thread.resume()
     finally:
         go_on = False
         starting.join()
-        thread.stop(10)
+        thread.stop(600)
     assert not thread.running
 
 
 def until(what: Callable[[], bool]) -> None:
     """Wait for it."""
-    deadline = time.monotonic() + 300
+    deadline = time.monotonic() + 600
     while not what():
         assert time.monotonic() < deadline
         time.sleep(0.02)

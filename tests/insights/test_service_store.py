@@ -195,9 +195,9 @@ def told(text: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Questions, Questions, Questions]]:
+def stores(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Questions, Questions, Questions]]:
     """Journals, a resource and a workspace with the same records, whose dimensions are hard to read."""
-    folder = tmp_path_factory.mktemp("both")
+    folder = tmp_path_factory.mktemp("stores")
     hard = ['a"b', "back\\slash", "new\nline", "' or 1=1", "%_*", "{{x}}", "//", "é😀", "\x85\u2028", ""]
     lines = [
         log(text, key=text, step_name=text, time=f"2026-11-22T10:00:{n:02d}Z") for n, text in enumerate(hard)
@@ -220,7 +220,7 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Questions, 
     text=st.one_of(TEXTS, st.sampled_from(['a"b', "back\\slash", "new\nline", "{{x}}"])),
     place=st.sampled_from(["contains", "where", "step_name", "by"]),
 )
-def test_whatever_is_asked_for(both: tuple[Questions, Questions, Questions], text: str, place: str) -> None:
+def test_whatever_is_asked_for(stores: tuple[Questions, Questions, Questions], text: str, place: str) -> None:
     """Arguments full of quotes, backslashes and KQL find the same rows by every way, and nothing breaks out."""
     if place == "by" and set(text) & {"\\", '"'}:  # such keys duckdb-kql 1.1.2 does not find
         place = "where"
@@ -230,7 +230,7 @@ def test_whatever_is_asked_for(both: tuple[Questions, Questions, Questions], tex
         "step_name": {"step_name": [text, "//"]},
         "by": {"by": f"k{text}"},
     }[place]
-    ours, *theirs = (comparable((one.count if place == "by" else one.logs)(**narrow)) for one in both)
+    ours, *theirs = (comparable((one.count if place == "by" else one.logs)(**narrow)) for one in stores)
     assert theirs == [ours, ours]
 
 

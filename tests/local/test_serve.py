@@ -29,7 +29,7 @@ def test_serve(child: Any, tmp_path: Path) -> None:
         if line.startswith("# stop"):
             break
     script = "".join(lines) + f'"{sys.executable}" -c "{JOB}"\n'
-    ran = subprocess.run(["/bin/sh", "-c", script], capture_output=True, text=True, timeout=180)
+    ran = subprocess.run(["/bin/sh", "-c", script], capture_output=True, text=True, timeout=600)
     assert (ran.returncode, ran.stdout) == (0, "train\n"), ran.stderr
     process.send_signal(signal.SIGTERM)
     assert process.wait(600) == 0
