@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
-from amllog.acknowledgements import TRUNCATED
+from amllog.refusals import TRUNCATED
 
 if TYPE_CHECKING:
     from amllog.segment import Segment

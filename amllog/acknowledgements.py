@@ -16,8 +16,8 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from amllog import record
+from amllog.refusals import TRUNCATED
 
-TRUNCATED = "journal: another program has truncated or deleted the file"
 MAX_LINE_BYTES = 4 * 1024 * 1024
 MAX_NUMBER = 2**53
 MAX_TEXT = 1_000

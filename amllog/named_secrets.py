@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 
+from amllog.lazy_pattern import LazyPattern
 from amllog.provider_secrets import MASK
 
 # Names whose value is a secret, in lower case. `key` alone is not one: it needs one of the words before it.
@@ -31,9 +32,9 @@ _OPTIONS = r"password|passwd|passphrase|passcode|pwd|pass|secret|token|(?:api|ac
 # Letters of both cases and a digit without separators: no word, no number, no hexadecimal digest.
 _RANDOM = r"(?=\\*[\"']?(?=[A-Za-z+/]{0,40}[0-9])(?=[a-z0-9+/]{0,40}[A-Z])(?=[A-Z0-9+/]{0,40}[a-z])[A-Za-z0-9+/=]{20})"
 
-_RANDOM_TEXT = re.compile(_RANDOM)
+_RANDOM_TEXT = LazyPattern(_RANDOM)
 
-_NAMED = re.compile(
+_NAMED = LazyPattern(
     rf"""
       (?P<keep>
           (?i:\bbearer\s+)(?=[A-Za-z0-9._~+/=-]{{8}})(?![a-z]{{8,19}}(?![A-Za-z0-9._~+/=-]))
@@ -82,7 +83,7 @@ _CORE = (
     r"|credentials?|creds|auth|pat|cookies?)"
 )
 # A text in lower case must match this before the expressions above and below are tried. They cost ten times as much.
-_LIKELY = re.compile(
+_LIKELY = LazyPattern(
     rf"""{_CORE}(?:{_QUOTE}?\]?{_EQUALS}|{_QUOTE}?\]?\s*:\s*(?:str|bytes)|{_QUOTE}\s{{0,9}},?\s{{0,9}}{_QUOTE}?value|{_QUOTE}\s*,|>)
     | -[\w-]{{0,30}}{_CORE}(?:["']\s*,|\s)
     | (?:bearer|basic)\s | sig(?:nature)?(?:=|%3d) | [?&]code= | ://[^/\s@]*@ | <cookie\s
@@ -94,15 +95,15 @@ _LIKELY = re.compile(
     """,
     re.VERBOSE,
 )
-_COOKIES = re.compile(
+_COOKIES = LazyPattern(
     r"""(?i:(?P<keep>\b(?:set-)?cookies?\\*["']?\s*[:=]\s*b?|<cookie\s))
     (?P<value>\\*"[^"\n]+"?|\\*'[^'\n]+'?|\{[^}\n]*\}?|[^\s"'=]{1,200}=[^\n"'>]*)""",
     re.VERBOSE,
 )
-_OPENING = re.compile(r"[bBrRuUfF]{0,2}\\*[\"']|[\[({]|&[a-z0-9#]+;")
+_OPENING = LazyPattern(r"[bBrRuUfF]{0,2}\\*[\"']|[\[({]|&[a-z0-9#]+;")
 # Not a secret: a number under `token` is a count, `<pad>` is a token of a vocabulary, `str` is a type.
-_COUNT = re.compile(r"[\"']?(?:[0-9][0-9_.,e+-]*|[\[<][^\]>]{0,20}[\]>]|'?#{0,2}\w?'?)[\"']?")
-_STATE = re.compile(
+_COUNT = LazyPattern(r"[\"']?(?:[0-9][0-9_.,e+-]*|[\[<][^\]>]{0,20}[\]>]|'?#{0,2}\w?'?)[\"']?")
+_STATE = LazyPattern(
     r"(?:None|null|nil|[Tt]rue|[Ff]alse|str|bytes|string|int|Optional|required|missing|invalid|expired|failed"
     r"|denied|\w{0,40}Credentials?|\*{3,})"
 )

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 
+from amllog.lazy_pattern import LazyPattern
 from amllog.secret_patterns import ADDRESSES, FIXED_PART_SIGNS, FIXED_PARTS, PREFIXES, SEPARATED
 from amllog.secret_signs import RUN
 
@@ -18,27 +19,36 @@ _NAME = r"(?:[A-Z]?[a-z]+[0-9]{0,4}[_-])+[A-Z]?[a-z]*[0-9]{0,4}(?![A-Za-z0-9_-])
 _TOKEN = r"[A-Za-z0-9_\-]{16,}(?:[.+/~=%]+[A-Za-z0-9_-]{2,})*={0,3}"
 
 
+_EVERY_PREFIX = [prefix for _, _, row in PREFIXES for prefix in row.split()]
+_OTHER = "|".join(pattern for _, _, pattern in SEPARATED)
+
+
 def _separated() -> str:
-    """Return the pattern at a separator: lookbehinds for every prefix, grouped by length, then the token."""
+    """Return the pattern at a separator: every prefix before it, and the token behind it."""
+    return f"(?=[A-Za-z0-9_-]{{16}})(?<![0-9]-)(?:(?:{_behind(100)})(?!{_NAME}){_TOKEN}|{_OTHER})"
+
+
+def _behind(width: int) -> str:
+    """Return lookbehinds for the last `width` characters of every prefix."""
     by_width: defaultdict[int, set[str]] = defaultdict(set)
-    for _, _, row in PREFIXES:
-        for prefix in row.split():
-            by_width[len(prefix)].add(re.escape(prefix))
-    before = "|".join(
-        f"(?<=(?<![A-Za-z0-9])(?:{'|'.join(sorted(same))}))" for _, same in sorted(by_width.items())
+    for prefix in _EVERY_PREFIX:
+        by_width[min(width, len(prefix))].add(re.escape(prefix[-width:]))
+    return "|".join(
+        f"(?<={'' if length == width else '(?<![A-Za-z0-9])'}(?:{'|'.join(sorted(same))}))"
+        for length, same in sorted(by_width.items())
     )
-    other = "|".join(pattern for _, _, pattern in SEPARATED)
-    return f"(?=[A-Za-z0-9_-]{{16}})(?<![0-9]-)(?:(?:{before})(?!{_NAME}){_TOKEN}|{other})"
 
 
 _ADDRESSES = "|".join(pattern for _, _, pattern in ADDRESSES)
 _SIGNS = "|".join(f"(?<={first})(?:{rest})" for first, rest in FIXED_PART_SIGNS)
 # A search skips to the characters of the first set at the speed of C; ordinary text has few of them.
-_SEPARATORS = re.compile(f"[_.~$=:|!/-](?:{_separated()}|(?<=/)(?:{_ADDRESSES}))")
-_SIGN = re.compile(
-    f"[_.~$=:|!/ABEFGIJLNQSVZ-](?:{_separated()}|(?<=[A-Z=-])(?:{_SIGNS})|(?<=/)(?:{_ADDRESSES}))"
+_SEPARATORS = LazyPattern(f"[_.~$=:|!/-](?:{_separated()}|(?<=/)(?:{_ADDRESSES}))")
+# What matches here is searched with the exact expressions. With whole prefixes it takes longer to compile.
+_SIGN = LazyPattern(
+    f"[_.~$=:|!/ABEFGIJLNQSVZ-](?:(?=[A-Za-z0-9_-]{{16}})(?:{_behind(7)}|{_OTHER})"
+    f"|(?<=[A-Z=-])(?:{_SIGNS})|(?<=/)(?:{_ADDRESSES}))"
 )
-_FIXED = tuple((part, re.compile(pattern)) for _, _, part, pattern in FIXED_PARTS)
+_FIXED = tuple((part, LazyPattern(pattern)) for _, _, part, pattern in FIXED_PARTS)
 
 
 def mask(said: str, marks: bytes) -> str:

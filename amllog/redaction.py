@@ -51,7 +51,7 @@ class Redactor:
         """A key or a name as it may be shown, and whether what stands under it is secret."""
         found = self._keys.get(key)
         if found is None:
-            found = self._name(key), self._judge(key)
+            found = self._name(key), self.is_secret_name(key)
             if len(self._keys) < 10_000:
                 self._keys[key] = found
         return found
@@ -162,7 +162,8 @@ class Redactor:
             said = said.replace(value, MASK)
         return provider_secrets.mask(named_secrets.mask_in_name(said), marks_of(said))
 
-    def _judge(self, key: str) -> bool:
+    def is_secret_name(self, key: str) -> bool:
+        """Whether the value of this name is a secret. Unlike `key`, it remembers nothing and masks nothing."""
         words = [word.lower() for word in _WORD.findall(key)]
         if any(pattern.search(key) for pattern in self._patterns):
             return True

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import Counter, deque
 
+TRUNCATED = "journal: another program has truncated or deleted the file"
 _MAX_UNCOUNTED = 1_000
 
 

@@ -89,7 +89,7 @@ def with_connection(settings: Settings, target: ConnectionString) -> Settings:
 
 def secrets(environ: Mapping[str, str]) -> list[str]:
     """Values of the environment that nobody may read in a log, whatever their shape."""
-    judge = Redactor().is_secret
+    judge = Redactor().is_secret_name
     # Names first: other threads change the environment meanwhile.
     now = [(name, environ.get(name, "")) for name in list(environ)]
     return [

@@ -10,8 +10,10 @@ import os
 import re
 import sys
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def script_name() -> str:
@@ -24,6 +26,8 @@ def script_name() -> str:
 
 def working_directory() -> Path | None:
     """The working directory; None if it has been deleted or may not be read."""
+    from pathlib import Path  # here: `import amllog` must stay light
+
     try:
         return Path.cwd()
     except OSError:
@@ -32,6 +36,8 @@ def working_directory() -> Path | None:
 
 def absolute(path: str | Path) -> Path:
     """The path, absolute if there is a working directory. Without one it stays as it is, and opening it fails."""
+    from pathlib import Path  # as above
+
     return (working_directory() or Path()) / path
 
 

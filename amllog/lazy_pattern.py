@@ -1,0 +1,31 @@
+"""Regular expressions that are compiled when they are first used.
+
+Compiling all expressions that find secrets takes as long as a third of `import amllog`. Many steps need few of them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+
+class LazyPattern:
+    """A regular expression with the methods of `re.Pattern` that amllog uses."""
+
+    # Set by the first use. A method of the compiled expression is as fast as without this class.
+    search: Callable[[str], re.Match[str] | None]
+    match: Callable[[str], re.Match[str] | None]
+    fullmatch: Callable[[str], re.Match[str] | None]
+    sub: Callable[[str | Callable[[re.Match[str]], str], str], str]
+
+    def __init__(self, text: str, flags: int = 0) -> None:
+        self._text, self._flags = text, flags
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in ("search", "match", "fullmatch", "sub"):
+            raise AttributeError(name)
+        compiled = re.compile(self._text, self._flags)
+        self.search, self.match = compiled.search, compiled.match
+        self.fullmatch, self.sub = compiled.fullmatch, compiled.sub
+        return getattr(compiled, name)
