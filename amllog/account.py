@@ -19,7 +19,7 @@ UNREADABLE = "the journal cannot be read"
 
 
 class OutletAccount:
-    """What became of the records addressed to one outlet."""
+    """The records addressed to one outlet, counted by their outcome."""
 
     def __init__(self, delivered: int, waiting: int, refused: Mapping[str, int], trouble: str = "") -> None:
         self.delivered = delivered

@@ -17,15 +17,14 @@ MASK = "***"
 # Not a token but a name: words with separators between them, such as `npm_config_cache_directory`.
 _NAME = r"(?:[A-Z]?[a-z]+[0-9]{0,4}[_-])+[A-Z]?[a-z]*[0-9]{0,4}(?![A-Za-z0-9_-])"
 _TOKEN = r"[A-Za-z0-9_\-]{16,}(?:[.+/~=%]+[A-Za-z0-9_-]{2,})*={0,3}"
-
-
 _EVERY_PREFIX = [prefix for _, _, row in PREFIXES for prefix in row.split()]
+_WHOLE = 100  # characters: more than any prefix has
 _OTHER = "|".join(pattern for _, _, pattern in SEPARATED)
 
 
 def _separated() -> str:
     """Return the pattern at a separator: every prefix before it, and the token behind it."""
-    return f"(?=[A-Za-z0-9_-]{{16}})(?<![0-9]-)(?:(?:{_behind(100)})(?!{_NAME}){_TOKEN}|{_OTHER})"
+    return f"(?=[A-Za-z0-9_-]{{16}})(?<![0-9]-)(?:(?:{_behind(_WHOLE)})(?!{_NAME}){_TOKEN}|{_OTHER})"
 
 
 def _behind(width: int) -> str:
@@ -43,7 +42,8 @@ _ADDRESSES = "|".join(pattern for _, _, pattern in ADDRESSES)
 _SIGNS = "|".join(f"(?<={first})(?:{rest})" for first, rest in FIXED_PART_SIGNS)
 # A search skips to the characters of the first set at the speed of C; ordinary text has few of them.
 _SEPARATORS = LazyPattern(f"[_.~$=:|!/-](?:{_separated()}|(?<=/)(?:{_ADDRESSES}))")
-# What matches here is searched with the exact expressions. With whole prefixes it takes longer to compile.
+# A text without a match has no credential. Seven characters of a prefix are enough for that: they compile faster
+# than whole prefixes, and amllog's own `local_…` ids do not match.
 _SIGN = LazyPattern(
     f"[_.~$=:|!/ABEFGIJLNQSVZ-](?:(?=[A-Za-z0-9_-]{{16}})(?:{_behind(7)}|{_OTHER})"
     f"|(?<=[A-Z=-])(?:{_SIGNS})|(?<=/)(?:{_ADDRESSES}))"

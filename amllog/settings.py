@@ -22,7 +22,7 @@ from amllog.values import ConnectionString
 
 @dataclass(frozen=True)
 class Settings:
-    """What setup() was told, complete and checked."""
+    """The checked settings of a session: arguments, environment and defaults."""
 
     connection_string: ConnectionString | None = None
     exporter: str = "auto"

@@ -1,4 +1,4 @@
-"""What the environment tells of the build and of the process's place among others.
+"""Reads the script, the working directory, the build and the rank from the process and its environment.
 
 In: the environment as a mapping. Out: plain values, empty where nothing is known.
 """
@@ -36,7 +36,7 @@ def working_directory() -> Path | None:
 
 def absolute(path: str | Path) -> Path:
     """The path, absolute if there is a working directory. Without one it stays as it is, and opening it fails."""
-    from pathlib import Path  # as above
+    from pathlib import Path  # here: `import amllog` must stay light
 
     return (working_directory() or Path()) / path
 

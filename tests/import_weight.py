@@ -22,7 +22,6 @@ STANDARD = {
 }
 STANDARD |= {
     "math",
-    "pathlib",
     "platform",
     "re",
     "signal",
@@ -32,7 +31,6 @@ STANDARD |= {
     "uuid",
     "warnings",
 }
-STANDARD |= {"fnmatch", "glob", "grp", "ipaddress", "ntpath", "pwd", "urllib"}  # pathlib's own
 
 before, at_exit, done = set(sys.modules), atexit._ncallbacks(), []
 
