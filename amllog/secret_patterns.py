@@ -187,3 +187,9 @@ ADDRESSES: tuple[tuple[str, str, str], ...] = (
     ("PagerDuty", "developer.pagerduty.com: events", r"(?<=rduty\.com/)integration/[a-z0-9]{16,}"),
     ("Mattermost webhook", "developers.mattermost.com: webhooks", r"(?<=/hooks/)[a-z0-9]{26}(?![A-Za-z0-9_-])"),
 )  # fmt: skip
+
+# A text with an address of ADDRESSES has one of these parts.
+ADDRESS_PARTS = (
+    "1//0", "slack.com/", "ffice.com/", "ce365.com/", "scord.com/", "rdapp.com/", "apier.com/", "ifttt.com/",
+    "egram.org/", "layer.com/", "rduty.com/", "/hooks/",
+)  # fmt: skip

@@ -154,19 +154,17 @@ class Session:
     def _install_capture(self, exporter: str) -> None:
         # The one that is installed stays: what other threads log meanwhile would be lost.
         capture = self._capture = self._capture or Capture(self.gate, meet=self._meet)
-        handler: logging.Handler
+        handler: logging.Handler | None = None
         target = self.settings.connection_string
         if exporter == "opencensus" and target is not None:
             from amllog.outlets import azure_handler
 
-            handler = azure_handler.make_handler(capture.take, self.flush, target)
+            handler = azure_handler.make_handler(capture.take, self.flush, target, self._notice)
             processors = azure_handler.Processors()
-            for one in (handler, *self._stands_in.muted):
+            for one in filter(None, (handler, *self._stands_in.muted)):
                 processors.follow(one)
             self.gate.process(processors)
-        else:
-            handler = PlainHandler(capture.take)
-        capture.install(self.settings.capture, handler)
+        capture.install(self.settings.capture, handler or PlainHandler(capture.take))
 
     def _adopt_script_metrics(self, metrics: str) -> None:
         if self._adoption is not None:

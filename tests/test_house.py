@@ -49,7 +49,10 @@ GUARDS = {  # where an except may take everything: how many, and whom it guards 
     "capture": (2, "exceptions of signal handlers: they are raised again"),
     "worker_thread": (1, "a system that has no thread left: it is asked again"),
     "present": (1, "a package's own import, in doctor: the check says what it raised"),
-    "outlets": (5, "stdout, a telemetry processor, azureml, mlflow: the verdict says what failed"),
+    "outlets": (
+        6,
+        "stdout, a telemetry processor, OpenCensus, azureml, mlflow: the verdict says what failed",
+    ),
 }
 ANSWERS = {"amllog.text.number"}  # nothing is lost: that the value is no number is the answer
 POWERS = {  # what only these rooms may do

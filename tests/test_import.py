@@ -46,3 +46,21 @@ def test_import_compiles_few_expressions(child) -> None:
     """`import amllog` compiles none of the expressions that find secrets: they take a third of its time."""
     answer = child(EXPRESSIONS, env=NOT_MEASURED)
     assert 0 < int(answer.stdout) < 10, answer
+
+
+FIRST_TEXTS = """
+import amllog
+from amllog import provider_secrets
+log = amllog.setup(capture=())
+print("search" in vars(provider_secrets._SIGN))
+for number in range(provider_secrets.FIRST_TEXTS + 1):
+    log.info(f"read azureml_datastore_{number}")
+print("search" in vars(provider_secrets._SIGN))
+"""
+
+
+def test_setup_does_not_compile_the_largest_expression(child) -> None:
+    """The expression for all formats of credentials takes milliseconds: the script's own texts pay for it."""
+    answer = child(FIRST_TEXTS, env={**NOT_MEASURED, "AMLLOG_DRIVER_LOG": "none"})
+    answers = [line for line in answer.stdout.splitlines() if line in ("True", "False")]
+    assert answers == ["False", "True"], answer

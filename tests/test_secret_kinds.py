@@ -306,6 +306,15 @@ def test_kind_is_masked(kind: str) -> None:
     assert secret not in mask(f"it was {said} today")
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_first_texts_are_looked_through_as_well(kind: str) -> None:
+    """Before the expression for all formats is compiled, each text that it finds is suspicious."""
+    secret, around = KINDS[kind]
+    for said in (around.format(secret), f"it was {secret} today"):
+        found = provider_secrets._SIGN.search(said) is not None
+        assert provider_secrets.is_suspicious(said) or not found
+
+
 @pytest.mark.parametrize("said", HARMLESS)
 def test_harmless_text_stays(said: str) -> None:
     """A text without a secret stays as it is."""

@@ -70,8 +70,12 @@ def find(places: Iterable[Path], *, own: bool = False, left_out: list[str] | Non
 def _unpacked(file: File) -> Path | None:
     try:
         found = unpacked.lines(*file)
-    except OSError:  # the store that reads it reports the error
-        return file.path
+    except OSError:
+        try:
+            opened(file.path).close()
+        except OSError:  # the store that reads it reports the error
+            return file.path
+        raise  # the copy could not be written
     if isinstance(found, str):
         raise OSError(errno.EFBIG, found, str(file.path))
     if found is not None and found != file.path and has_long_line(found, 0, found.stat().st_size):

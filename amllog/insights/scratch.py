@@ -26,9 +26,12 @@ _made: dict[int, tuple[Path, int]] = {}  # process id → its directory, and the
 
 
 def folder() -> Path:
-    """The directory of this process, which is created at the first call. A forked child gets its own."""
+    """The directory of this process, which is created at the first call.
+
+    A forked child gets its own, and so does a process that has become another user.
+    """
     known = _made.get(os.getpid())
-    if known is not None and known[0].is_dir():
+    if known is not None and own_files.is_private(known[0]):
         return known[0]
     _made.clear()
     _remove_left()

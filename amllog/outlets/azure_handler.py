@@ -21,18 +21,19 @@ def make_handler(
     take: Callable[[logging.LogRecord], None],
     flush: Callable[[float], object],
     target: ConnectionString,
-) -> logging.Handler:
+    notice: Callable[[str], None],
+) -> logging.Handler | None:
     """The one handler for the root logger: an AzureLogHandler by type, whose queue is the journal.
 
     Its options, filters, level and telemetry processors are those of the stock one; it has no queue, thread or
-    storage of its own, and outlives `close()`, which other libraries' `dictConfig` calls.
+    storage of its own, and outlives `close()`, which other libraries' `dictConfig` calls. Returns None, after a
+    notice, where OpenCensus cannot be imported.
     """
-    with importing.ordinary_process(), warnings.catch_warnings():
-        # What these packages deprecate is not the script's to hear, or to fail at.
-        warnings.simplefilter("ignore")
-        from opencensus.ext.azure.common import Options
-        from opencensus.ext.azure.common.protocol import BaseObject
-        from opencensus.ext.azure.log_exporter import AzureLogHandler
+    if not _is_importable(notice):
+        return None
+    from opencensus.ext.azure.common import Options
+    from opencensus.ext.azure.common.protocol import BaseObject
+    from opencensus.ext.azure.log_exporter import AzureLogHandler
 
     class JournalingAzureLogHandler(AzureLogHandler):  # type: ignore[misc]  # OpenCensus has no types
         """Hands each record to amllog's intake. The courier sends it."""
@@ -69,6 +70,24 @@ def make_handler(
             return "<JournalingAzureLogHandler of amllog>"
 
     return JournalingAzureLogHandler()
+
+
+def _is_importable(notice: Callable[[str], None]) -> bool:
+    """Import OpenCensus. Return False, after a notice, if that raises an error."""
+    try:
+        with importing.ordinary_process(), warnings.catch_warnings():
+            # What these packages deprecate is not the script's to hear, or to fail at.
+            warnings.simplefilter("ignore")
+            import opencensus.ext.azure.log_exporter  # noqa: F401  # for its errors
+    except Exception as error:  # versions that do not fit together, or an odd process, raise anything
+        if is_from_signal(error):
+            raise
+        reason = f"{type(error).__name__}: {text.of(error)}"
+        notice(
+            f"OpenCensus cannot be imported ({reason}): no AzureLogHandler is made, records are sent all the same"
+        )
+        return False
+    return True
 
 
 class Processors:

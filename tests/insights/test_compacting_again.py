@@ -36,7 +36,9 @@ import duckdb
 def kill_at(number):
     left = [number]
     def watch(event, arguments):
-        if event in ("os.rename", "os.remove") and "compacted" in str(arguments[0]):
+        if event not in ("os.rename", "os.remove"):
+            return
+        if "compacted" in str(arguments[0]) or arguments[0].endswith(".parquet"):  # whole, or within its folder
             left[0] -= 1
             if not left[0]:
                 os.kill(os.getpid(), signal.SIGKILL)

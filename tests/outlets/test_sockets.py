@@ -6,6 +6,7 @@ import contextlib
 import gc
 import os
 import socket
+import stat
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -37,8 +38,11 @@ def connections(target: Any) -> list[int]:
     """The descriptors of this process that are connected to the target: the server's own are not."""
     port, found = urlsplit(target.endpoint).port, []
     for name in os.listdir("/proc/self/fd"):
-        with contextlib.suppress(OSError), socket.socket(fileno=os.dup(int(name))) as made:
-            found += [int(name)] if made.getpeername()[1] == port else []
+        with contextlib.suppress(OSError):  # closed meanwhile, or not connected
+            if not stat.S_ISSOCK(os.stat(int(name)).st_mode):
+                continue
+            with socket.socket(fileno=os.dup(int(name))) as made:
+                found += [int(name)] if made.getpeername()[1] == port else []
     return found
 
 

@@ -28,6 +28,14 @@ class Stream:
         raise RuntimeError("a broken stream")
 sys.stdout = sys.stderr = Stream()
 """
+BROKEN_LIBRARY = """
+import sys
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        if name == "azure.identity":
+            raise SystemError("error return without exception set")
+sys.meta_path.insert(0, Finder())
+"""
 ODD = {
     "deleted working directory": "import os, tempfile; os.chdir(tempfile.mkdtemp()); os.rmdir(os.getcwd())",
     "stdout is None": "import sys; sys.stdout = None",
@@ -47,6 +55,7 @@ ODD = {
     "an empty executable": "import sys; sys.executable = ''",
     "no main module": "import sys; del sys.modules['__main__']",
     "undecodable variables": "import os; os.environb[b'BUILD_BUILDNUMBER'] = os.environb[b'RANK'] = b'\\xff\\xfe'",
+    "a library that cannot be imported": BROKEN_LIBRARY,
     "no variables": "import os\nkept = dict(os.environ)\nfor name in kept:\n"
     "    if not name.startswith(('APPLICATIONINSIGHTS', 'AMLLOG')): del os.environ[name]",
 }
