@@ -14,6 +14,7 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
+from amllog import text
 from amllog.errors import AmllogError
 from amllog.logger import Logger, Voice
 
@@ -53,9 +54,10 @@ def _check_interpreter() -> None:
             raise AmllogError("amllog works in the main interpreter only, and this is a sub-interpreter")
 
 
-def voice(name: str) -> Voice:
-    """The voice of a logger's name."""
-    return Voice(name, session().gate, unpickled)
+def voice(name: object) -> Voice:
+    """The voice of a logger's name. As in `logging`, None is the root logger; any other object is named by its text."""
+    shown = "root" if name is None else text.of(name)
+    return Voice(shown, session().gate, unpickled)
 
 
 def unpickled(name: str) -> Voice:

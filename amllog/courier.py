@@ -112,8 +112,10 @@ class Courier:
     def stop(self, seconds: float) -> None:
         """End the thread, waiting at most `seconds` for the offer it is in."""
         self.thread.stop(max(0.0, seconds))
-        for route in self.routes:
-            route.outlet.close()
+
+    def release(self) -> None:
+        """Close the outlets and the journal, once an offer in progress is completed: else it would be made again."""
+        self.thread.end_with([self.journal.close, *(route.outlet.close for route in self.routes)])
 
     def _wait(self, deadline: float, unfinished: Callable[[], bool]) -> None:
         """Wait while `unfinished()`, until `deadline` at most."""
@@ -151,9 +153,7 @@ class Courier:
         try:
             self._busy = self._round()
             self._faults = 0
-        except (
-            BaseException
-        ) as error:  # a fault of ours, no memory, SystemExit of a library: the thread must continue
+        except BaseException as error:  # a fault of ours, no memory, SystemExit of a library
             self._faults += 1
             pause = _backoff(self._faults)
             self._report(_reason(error), self.routes)

@@ -121,6 +121,8 @@ class Intake:
     def take(self, entry: logging.LogRecord, *, shown: bool) -> None:
         """One stdlib record, with `extra`, `custom_dimensions`, and the dict that the old guide passes as args."""
         try:
+            if self.driver.writing and self.driver.is_writing(calls.formatted(entry)):
+                return  # of a stdout that logs what is written to it
             extra, bound = entry.__dict__, context.dimensions()
             layers: list[Mapping[Any, object]] = [bound] if bound else []
             if len(extra) > _BARE:  # only then there may be keys of the script's own

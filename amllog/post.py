@@ -43,6 +43,7 @@ class Post:
         self._max_bytes = 0
         self._key = ""
         self._worker = False  # whether this is a forked child
+        self._forked_in_c = False
         self._closed = True
         self._final: Account | None = None
         self._pending: deque[bytes] = deque()  # lines that wait for a journal that cannot be opened now
@@ -152,8 +153,12 @@ class Post:
         if self._courier is not None:
             self._courier.resume()
 
-    def forked(self) -> None:
-        """In a forked child: the parent's files and thread are not ours."""
+    def forked(self, *, in_c: bool = False) -> None:
+        """In a forked child: the parent's files and thread are not ours.
+
+        `in_c`: C code has forked the process. CPython cannot start a thread there, so what it keeps waits for others.
+        """
+        self._forked_in_c = in_c
         self._lock = threading.RLock()
         self.refused.forked()
         self._pending.clear()
@@ -197,6 +202,11 @@ class Post:
         self.directory = journal.directory
         self._courier = Courier(journal, self._node, self._notice, worker=self._worker or is_worker())
         self._journal = journal
+        if self._forked_in_c:
+            self._courier.stop(0.0)
+            self._notice(
+                "this process was forked by C code: its records wait in the journal", logging.WARNING
+            )
         while self._pending:
             journal.append(self._pending[0])
             self._pending.popleft()
@@ -205,8 +215,8 @@ class Post:
     def _release(self) -> None:
         """Stop the worker and close the files."""
         if self._courier is not None:
-            self._courier.stop(0.0)
-        if self._journal is not None:
+            self._courier.release()
+        elif self._journal is not None:
             self._journal.close()
         self._journal = self._courier = None
 

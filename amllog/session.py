@@ -50,7 +50,7 @@ class Session:
         self._refused = Refusals()
         self.settings = Settings()
         self._notice = Notices(lambda: self.settings).print
-        self.gate = Gate(self.flush, self._refused, self._in_child)
+        self.gate = Gate(self.flush, self._refused, lambda: self._in_child(in_c=True))
         self.pinned: dict[str, object] = {}  # settings that no setup() changes (amllog.testing)
         self._forget()
 
@@ -281,13 +281,13 @@ class Session:
     def _check_process(self) -> None:
         """Notice a fork that was made in C: Python has called no hook."""
         if os.getpid() != self._process:
-            self._in_child()
+            self._in_child(in_c=True)
 
-    def _in_child(self) -> None:
+    def _in_child(self, *, in_c: bool = False) -> None:
         """In a forked child: drop the parent's journal, worker and record ids. Safe to repeat."""
         self._process = os.getpid()
         self._lock = threading.RLock()  # another thread of the parent may have had it
-        self._post.forked()
+        self._post.forked(in_c=in_c)
         self.gate.renew()
         if self._setting_up:  # by a thread that this process does not have
             self._setting_up, self.identity = False, None

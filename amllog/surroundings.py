@@ -12,6 +12,8 @@ import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from amllog import text
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -20,7 +22,9 @@ def script_name() -> str:
     """The file name of the script; "" if `sys.argv` does not have one."""
     arguments = getattr(sys, "argv", None)
     first_one = arguments[0] if isinstance(arguments, (list, tuple)) and arguments else ""
-    name = os.fsdecode(first_one) if isinstance(first_one, (str, bytes, os.PathLike)) else ""
+    name = os.fsdecode(first_one) if isinstance(first_one, (str, bytes)) else ""
+    if isinstance(first_one, os.PathLike):  # its own methods may fail
+        name = text.of(first_one)
     return os.path.basename(name)
 
 

@@ -10,7 +10,7 @@ import os
 import queue
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from amllog import interrupts
 
@@ -47,6 +47,7 @@ class WorkerThread:
 
     def __init__(self, name: str, work: Callable[[], None]) -> None:
         self._name, self._work = name, work
+        self._last_calls: list[Callable[[], object]] = []  # when the thread has ended for good
         self._guard = threading.RLock()  # re-entrant: a signal handler may log
         self._life: Life | None = None
         self._wakes: queue.SimpleQueue[None] = queue.SimpleQueue()
@@ -136,6 +137,18 @@ class WorkerThread:
         if life is not None and life.thread is not threading.current_thread():
             life.wait(seconds)
 
+    def end_with(self, calls: Iterable[Callable[[], object]]) -> None:
+        """End the thread for good without waiting, and call these as soon as it has ended."""
+        self._last_calls += calls
+        self.stop(0.0)
+        if not self.running:
+            self._call_last()
+
+    def _call_last(self) -> None:
+        while self._last_calls:
+            with interrupts.suppress(IndexError):  # the thread and its owner may both come here
+                self._last_calls.pop()()
+
     def _live(self, life: Life) -> None:
         with self._guard:
             life.begun = self._life is life
@@ -144,6 +157,7 @@ class WorkerThread:
                 self._work()
         finally:
             life.end()
+            self._call_last()
 
     def _leave(self, life: Life) -> bool:
         """Return whether the thread ends now; from here on another one may be started."""

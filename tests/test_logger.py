@@ -116,6 +116,15 @@ def test_names() -> None:
     assert (amllog.get_logger().name, amllog.get_logger("a.b").name) == ("__main__", "a.b")
 
 
+@pytest.mark.parametrize(("name", "shown"), [(None, "root"), (5, "5"), (b"x", "x"), (len, str(len))])
+def test_a_name_that_is_no_text(name: Any, shown: str, said: Any) -> None:
+    """None is the root logger, as in `logging`. The text of any other object is the name."""
+    log = amllog.get_logger(name)
+    log.info("hello")
+    assert log.name == shown
+    assert [one[1] for one in said()] == ["hello"]
+
+
 def test_metrics(said: Any) -> None:
     """Metrics take every kind of number, and nothing else, at once."""
     numpy = pytest.importorskip("numpy")

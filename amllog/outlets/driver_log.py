@@ -11,6 +11,7 @@ import json
 import os
 import re
 import sys
+import threading
 from collections import Counter
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -26,6 +27,10 @@ _GREY, _BLUE, _GREEN, _YELLOW, _RED, _BOLD_RED, _OFF = (
 )  # fmt: skip
 _ENDS = re.compile(r"[ \t\n\r\"'=]")
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\x80-\x9f]")
+
+MAX_NESTED = (
+    2  # lines that one thread writes at once: a signal handler may log, and a stdout may log without end
+)
 
 
 class Line(NamedTuple):
@@ -51,6 +56,7 @@ class DriverLog:
         self._common = dict(common)  # stands on every record: only the JSON form repeats it on every line
         self._delivered = itertools.count()  # next() is atomic: threads need no lock to count
         self._refused: Counter[str] = Counter()
+        self.writing: dict[int, list[str]] = {}  # the texts that each thread is writing now
         self._seen: tuple[Any, Any, Callable[[Line], str]] = (
             None,
             None,
@@ -70,7 +76,7 @@ class DriverLog:
             if stream is None:  # pythonw, a detached daemon
                 self._refused["no stdout"] += 1
                 return
-            _put(stream, form(line) + "\n")
+            self._put(stream, form(line) + "\n")
         except Exception as error:  # closed, full, replaced by something odd: the record is in the journal
             if is_from_signal(error):
                 raise
@@ -78,6 +84,25 @@ class DriverLog:
             _discard(stream, error)
         else:
             next(self._delivered)
+
+    def _put(self, stream: Any, said: str) -> None:
+        own = self.writing.setdefault(threading.get_ident(), [])
+        if len(own) >= MAX_NESTED:
+            raise RecursionError("stdout logs what is written to it")
+        own.append(said)
+        try:
+            _put(stream, said)
+        finally:
+            own.pop()
+            if not own:
+                self.writing.pop(threading.get_ident(), None)
+
+    def is_writing(self, message: str) -> bool:
+        """Return whether this thread is writing a line with this message: a stdout that logs brings it back."""
+        said = message.strip()
+        return any(
+            said in line or line.strip() in said for line in self.writing.get(threading.get_ident(), ())
+        )
 
     def seen_elsewhere(self) -> None:
         """Count a line that another handler, or Python itself, has put on the driver log."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -305,3 +306,35 @@ def test_an_endless_thread_does_not_hold_up_the_end(
     environment = {**insights, "AMLLOG_GRACE_SECONDS": "120", "AMLLOG_DRIVER_LEVEL": "ERROR"}
     ran = child(register + SAY + ENDLESS, env=environment)
     assert ran.returncode == 0 and float(ran.stdout.split("took ")[1]) < 100
+
+
+SHUT_DOWN_DURING_AN_OFFER = """
+import os, time
+import amllog
+log = amllog.setup()
+for number in range(10):
+    log.info(f"m{number}")
+print("said", flush=True)
+while not os.path.exists("arrived"):
+    time.sleep(0.01)
+amllog.shutdown(0.05)
+amllog.setup().info("after")
+amllog.flush(300)
+amllog.shutdown(300)
+"""
+
+
+def test_a_shutdown_during_an_offer(
+    child: Any, azure: Any, arrived: Any, insights: Any, tmp_path: Path
+) -> None:
+    """An offer that takes longer than `shutdown(timeout)` is completed: the next session sends nothing twice."""
+    azure.faults.put(Fault(drops=0.01, times=1))  # taken at once; the answer needs seconds
+    process = child.start(SHUT_DOWN_DURING_AN_OFFER, env={**insights, "AMLLOG_DRIVER_LEVEL": "ERROR"})
+    assert process.stdout.readline() == "said\n"
+    while not azure.envelopes:
+        time.sleep(0.01)
+    (tmp_path / "arrived").touch()
+    process.communicate(timeout=600)
+    found = arrived()
+    assert (process.returncode, found.twice) == (0, [])
+    assert sorted(found.messages) == ["after", *(f"m{number}" for number in range(10))]

@@ -49,6 +49,13 @@ ODD = {
     "argv is empty": "import sys; sys.argv = []",
     "argv is None": "import sys; sys.argv = None",
     "argv of bytes": "import sys; sys.argv = [b'\\xff/train.py']",
+    "argv of a broken path": """
+import os, sys
+class Broken(os.PathLike):
+    def __fspath__(self):
+        raise RuntimeError("a broken path")
+sys.argv = [Broken()]
+""",
     "argv of objects": "import sys; sys.argv = [None, object()]",
     "argv with a surrogate": "import sys; sys.argv = ['\\udcff.py']",
     "no executable": "import sys; sys.executable = None",

@@ -148,3 +148,34 @@ def test_fork_in_c(child: Any, arrived: Any, insights: Any) -> None:
     found = arrived()
     assert (ran.returncode, sorted(found.messages)) == (0, ["before", "child", "parent"]), ran.stderr
     assert found.twice == [] and len(set(found.ids_of("Message"))) == 3
+
+
+FORK_IN_C_BESIDE_THREADS = """
+import ctypes, os, threading
+import amllog
+log = amllog.setup()
+log.info("before")
+amllog.flush(300)
+for _ in range(2):
+    threading.Thread(target=threading.Event().wait, daemon=True).start()
+pids = []
+for number in range(10):
+    pid = ctypes.PyDLL(None).fork()
+    if pid == 0:
+        log.info(f"child {number}")
+        account = amllog.flush(300)
+        sum(range(10_000))
+        os._exit(0 if account.outlets["app_insights"].waiting == 1 else 3)
+    pids.append(pid)
+print([os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in pids])
+"""
+
+
+def test_fork_in_c_beside_threads(child: Any, arrived: Any, insights: Any) -> None:
+    """Python cannot start a thread in a child that C code forked: what it says waits for the parent, after a notice."""
+    ran = child(FORK_IN_C_BESIDE_THREADS, env=insights)
+    found = arrived()
+    assert str([0] * 10) in ran.stdout, ran
+    assert sorted(found.messages) == ["before", *(f"child {number}" for number in range(10))]
+    assert found.twice == []
+    assert "forked by C code" in ran.stdout + ran.stderr

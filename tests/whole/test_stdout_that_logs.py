@@ -1,0 +1,53 @@
+"""A stdout that is a logger: a line of the driver log that it brings back is no record, and nothing runs in circles."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+LOGGING_STDOUT = """
+import logging, sys
+import amllog
+{configured}
+class Stream:
+    def write(self, said):
+        for line in said.rstrip().splitlines():
+            logging.getLogger("STDOUT").info({logged})
+        return len(said)
+    def flush(self):
+        pass
+{order}
+print("printed")
+logging.getLogger("lib").info("of a library")
+log.info("of the script")
+try:
+    1 / 0
+except ZeroDivisionError:
+    log.exception("failed")
+amllog.shutdown()
+"""
+FILE = 'logging.basicConfig(filename="out.log", level=logging.INFO)'
+BEFORE = "sys.stdout = Stream(); log = amllog.setup(driver_format={form!r})"
+AFTER = "log = amllog.setup(driver_format={form!r}); sys.stdout = Stream()"
+
+
+@pytest.mark.parametrize("form", ["plain", "json", "console"])
+@pytest.mark.parametrize("order", [BEFORE, AFTER], ids=["before setup", "after setup"])
+@pytest.mark.parametrize("configured", [FILE, ""], ids=["a file", "no handler"])
+def test_a_stdout_that_logs(child: Any, kept: Any, form: str, order: str, configured: str) -> None:
+    """The recipe that turns each line of stdout into a record: each record is recorded once, and written once."""
+    ran = child(LOGGING_STDOUT.format(configured=configured, logged="line", order=order.format(form=form)))
+    assert ran.returncode == 0, ran.stderr
+    assert sorted(kept().messages) == ["of a library", "of the script", "printed"]
+    assert len(kept().of("Exception")) == 1
+
+
+@pytest.mark.parametrize("logged", ["line[::-1]", "f'{len(line)}'"])
+def test_a_stdout_that_logs_something_else(child: Any, kept: Any, logged: str) -> None:
+    """A stdout that changes what it logs ends as well: each record brings a bounded number of others."""
+    ran = child(LOGGING_STDOUT.format(configured=FILE, logged=logged, order=AFTER.format(form="plain")))
+    assert ran.returncode == 0, ran.stderr
+    messages = kept().messages
+    assert {"of a library", "of the script"} <= set(messages)
+    assert len(messages) < 60
