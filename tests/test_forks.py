@@ -10,7 +10,7 @@ import pytest
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs forks")
 
 HOOKS = """
-import os, signal, sys
+import os, signal, sys, time
 from amllog.forks import ForkHooks, Forks
 
 class Stop(Exception): pass
@@ -30,6 +30,11 @@ def interrupting(name):
 signal.signal(signal.SIGALRM, stop)
 ForkHooks(Forks(*(interrupting(name) for name in ("before", "in_parent", "in_child")))).register()
 
+def wait(expected):
+    # The exception comes soon, but not within a number of instructions. A busy loop: sleep() would not be ended by it.
+    until = time.monotonic() + 60
+    while expected() and time.monotonic() < until: pass
+
 def blocked():
     return signal.pthread_sigmask(signal.SIG_BLOCK, ())
 """
@@ -42,7 +47,7 @@ for where in ("before", "in_parent"):
     try:
         if os.fork() == 0:
             os._exit(0)
-        for _ in range(100): pass
+        wait(lambda: True)
         print("lost")
     except Stop:
         os.wait()
@@ -56,7 +61,7 @@ IN_THE_CHILD = (
 where = "in_child"
 try:
     if os.fork() == 0:
-        for _ in range(100): pass
+        wait(lambda: True)
         os._exit(7)
 except Stop:
     os._exit(0 if not blocked() and calls.count("in_child") >= 1 else 8)
@@ -87,7 +92,7 @@ while left <= 0:
         if os.fork() == 0:
             os._exit(0)
         sys.settrace(None)
-        for _ in range(100): pass
+        wait(lambda: left <= 0)  # else no line has raised
     except Stop:  # in the child, too: it inherits the trace
         if os.getpid() != parent:
             os._exit(0)
