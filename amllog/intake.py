@@ -118,11 +118,11 @@ class Intake:
         except Exception as fault:  # the one guard of this entry: counted, told by status()
             self._fault(fault)
 
-    def take(self, entry: logging.LogRecord, *, shown: bool) -> None:
-        """One stdlib record, with `extra`, `custom_dimensions`, and the dict that the old guide passes as args."""
+    def take(self, entry: logging.LogRecord, *, shown: bool) -> str | None:
+        """Keep one stdlib record, with what is in `extra` or a dict as args; return its message, None at a fault."""
         try:
             if self.driver.writing and self.driver.is_writing(calls.formatted(entry)):
-                return  # of a stdout that logs what is written to it
+                return None  # of a stdout that logs what is written to it
             extra, bound = entry.__dict__, context.dimensions()
             layers: list[Mapping[Any, object]] = [bound] if bound else []
             if len(extra) > _BARE:  # only then there may be keys of the script's own
@@ -142,11 +142,13 @@ class Intake:
             error = calls.exception(entry.exc_info) if entry.exc_info else None
             operation = context.logged_span(extra) if "traceId" in extra else None
             self._say(
-                entry.levelno, text.of(entry.name), calls.formatted(entry), own, place, error, shown,
+                entry.levelno, text.of(entry.name), message := calls.formatted(entry), own, place, error, shown,
                 seconds=entry.created, level_name=entry.levelname, operation=operation,
             )  # fmt: skip
+            return message
         except Exception as fault:  # the one guard of this entry
             self._fault(fault)
+            return None
 
     def failure(self, message: str, error: BaseException, logger: str) -> None:
         """An exception that nobody caught; Python itself shows it on the driver log."""

@@ -1,23 +1,28 @@
 """Records that come back: a QueueHandler's listener, a MemoryHandler or a log server hands them to a logger again.
 
-In: stdlib records. Out: whether amllog has recorded the line already, in this process or in another one of the run.
+In: stdlib records. Out: whether this process has recorded the line already. A record counts as recorded only where that
+is certain: a wrong answer loses a record, and in the other case a line is there twice.
 
 Nothing is written to the record: an attribute would appear in the output of every formatter that prints unknown
-attributes (docs/decisions/0030-records-that-come-back.md).
+attributes (docs/decisions/0034-records-that-come-back-by-content.md).
 """
 
 from __future__ import annotations
 
-import contextlib
 import logging
-import os
 import re
-import time
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any
 
+from amllog import calls, record
+from amllog.interrupts import is_from_signal
+
 MAX_CARRIED = 50_000  # records that may be on their way back; twice as many are remembered at most
-_CLOCK_SECONDS = 0.05  # how far the clock of a file system may be behind the process's
+MAX_LIKE = 20  # messages of one place that a returned one is compared with word by word
+UNCHANGED, CHANGED, MADE = 1, 2, 3  # how a record may come back; MADE: it comes from no log call
+LONGER = "longer"
+LIKE_CHARACTERS = 200  # of each of them
+_MAX_CUTS = 200  # places in a message where a traceback may begin
 # Handlers of the standard library that a record ends at.
 _ENDS = frozenset(
     (
@@ -30,7 +35,7 @@ _ENDS = frozenset(
         "WatchedFileHandler",
     )
 )
-_FILE = re.compile(r"\d{8}T\d{6}-.*-(\d+)-[0-9a-f]+\.jsonl")
+_WORD = re.compile(r"\w+")
 
 
 def is_carrier(handler: logging.Handler) -> bool:
@@ -39,67 +44,124 @@ def is_carrier(handler: logging.Handler) -> bool:
     return kind.__name__ not in _ENDS or kind.__module__ not in ("logging", "logging.handlers")
 
 
-class Carried:
-    """Recorded records that other handlers may bring back. Threads need no lock: each step is one operation."""
+def carriage(way: tuple[logging.Handler, ...], own: logging.Handler) -> int:
+    """Return whether handlers on a record's way may bring it back: 0, UNCHANGED, or CHANGED by a format or filter."""
+    found = 0
+    for one in way:
+        if one is not own and is_carrier(one):
+            if getattr(one, "formatter", None) is not None or getattr(one, "filters", None):
+                return CHANGED
+            found = UNCHANGED
+    return found
+
+
+def message_of(entry: logging.LogRecord) -> str:
+    """A record's message as the handlers of the standard library send it; never raises."""
+    if type(entry.msg) is str:
+        return calls.formatted(entry)
+    message = calls.message("%s", (entry.msg,))[0]
+    if not entry.args:
+        return message
+    return calls.message(message, entry.args if isinstance(entry.args, tuple) else (entry.args,))[0]
+
+
+def says_all_of(returned: str, recorded: str) -> bool:
+    """Whether a message has the words of a recorded one, of which `LIKE_CHARACTERS` are enough, one after another."""
+    words = _WORD.findall(recorded[:LIKE_CHARACTERS])
+    if len(recorded) >= LIKE_CHARACTERS:
+        words = words[:-1]  # it may be cut
+    return bool(words) and f" {' '.join(words)} " in f" {' '.join(_WORD.findall(returned))} "
+
+
+class Recorded:
+    """Messages by their place: of which record they are. Threads need no lock: each step is one operation.
+
+    The keys are hashes of 64 bits: a tuple for each record would take several times the memory.
+    """
 
     def __init__(self) -> None:
-        self.recent: dict[object, None] = {}
-        self._old: dict[object, None] = {}
+        self.recent: dict[int, Any] = {}
+        self._old: dict[int, Any] = {}
 
-    def add(self, entry: logging.LogRecord) -> None:
-        """Remember a record."""
+    def add(self, place: tuple[object, ...], message: str, *, longer: bool) -> None:
+        """Remember a message; `longer`: it may come back with a traceback behind it."""
         if len(self.recent) >= MAX_CARRIED:
-            self._old, self.recent = self.recent, {}
-        self.recent[_key(entry)] = None
+            self.renew()
+        self.recent[hash((*place, message))] = None
+        if longer:
+            self.recent[hash((*place, message, LONGER))] = None
 
-    def __contains__(self, entry: logging.LogRecord) -> bool:
-        key = _key(entry)
+    def renew(self) -> None:
+        """Forget the older half."""
+        self._old, self.recent = self.recent, {}
+
+    def has(self, place: tuple[object, ...], message: str) -> bool:
+        """Return whether the message was remembered for this place."""
+        if self._knows(hash((*place, message))):
+            return True
+        return any(self._knows(hash((*place, message[:end], LONGER))) for end in _cuts(message))
+
+    def put(self, key: tuple[object, ...], value: object) -> None:
+        """Remember something else."""
+        self.recent[hash(key)] = value
+
+    def get(self, key: tuple[object, ...]) -> Any:
+        """What `put` was given last; None if there is nothing."""
+        return self.recent.get(hash(key)) or self._old.get(hash(key))
+
+    def _knows(self, key: int) -> bool:
         return key in self.recent or key in self._old
 
 
-def _key(entry: logging.LogRecord) -> object:
-    """What a copy has in common with its original: not its message, which a QueueHandler formats."""
-    return entry.created, entry.thread, entry.lineno
+def _cuts(message: str) -> Iterator[int]:
+    """Where the message of before may end."""
+    end = message.find("\n")
+    for _ in range(_MAX_CUTS):
+        if not 0 <= end < record.MAX_VALUE:
+            break
+        yield end
+        end = message.find("\n", end + 1)
+    if len(message) > record.MAX_VALUE:
+        yield record.MAX_VALUE  # as a line about an exception has it
 
 
-class OtherJournals:
-    """The journals that other processes keep in our directory."""
+class Carried(Recorded):
+    """Recorded records of this process that other handlers may bring back."""
 
-    def __init__(self) -> None:
-        self._scanned: dict[Path, int] = {}  # directories, and their modification time at the last scan
-        self._files: dict[tuple[Path, int], list[str]] = {}  # by directory and process
+    def take(self, entry: logging.LogRecord, message: str, how: int) -> None:
+        """Remember a record; `how`: as `carriage` says, or MADE.
 
-    def have(self, directory: Path, entry: Any) -> bool:
-        """Return whether the record's process has written to a journal since it made the record.
-
-        amllog takes a record before other handlers send it, so the journal is there when the record arrives.
+        Different log calls have different times, or different messages. What a script makes from the lines of a file
+        may have whole seconds and one line number: there, the time at which the object was made counts as well.
         """
-        key = directory, entry.process
-        return self._written_since(key, entry.created) or (
-            self._scan(directory) and self._written_since(key, entry.created)
-        )
-
-    def _written_since(self, key: tuple[Path, int], created: float) -> bool:
-        for name in self._files.get(key, ()):
-            with contextlib.suppress(OSError):
-                if os.stat(os.path.join(key[0], name)).st_mtime >= created - _CLOCK_SECONDS:
-                    return True
-        return False
-
-    def _scan(self, directory: Path) -> bool:
-        """List the directory if it has changed; return whether it was listed."""
+        made = entry.relativeCreated if how == MADE else None
+        if len(self.recent) >= MAX_CARRIED:
+            self.renew()
         try:
-            changed = os.stat(directory).st_mtime_ns
-            if self._scanned.get(directory) == changed:
-                return False
-            names = os.listdir(directory)
-        except OSError:
+            key = (
+                entry.created, entry.thread, entry.process, entry.name, entry.lineno, entry.levelno, made, message
+            )  # fmt: skip
+            self.recent[hash(key)] = None
+            if how == CHANGED:
+                like = self.get(key[:6]) or []
+                if len(like) < MAX_LIKE:
+                    self.put(key[:6], [*like, message[:LIKE_CHARACTERS]])
+            if entry.exc_info or entry.exc_text or entry.stack_info:
+                self.recent[hash((*key, LONGER))] = None
+        except TypeError as error:  # parts that cannot be compared: nothing of it is recognised
+            if is_from_signal(error):
+                raise
+
+    def __contains__(self, entry: logging.LogRecord) -> bool:
+        message = message_of(entry)
+        place = entry.created, entry.thread, entry.process, entry.name, entry.lineno, entry.levelno
+        try:
+            return (
+                self.has((*place, None), message)
+                or self.has((*place, entry.relativeCreated), message)
+                or any(says_all_of(message, one) for one in self.get(place) or ())
+            )
+        except TypeError as error:
+            if is_from_signal(error):
+                raise
             return False
-        found: dict[tuple[Path, int], list[str]] = {}
-        for match in filter(None, map(_FILE.fullmatch, names)):
-            found.setdefault((directory, int(match[1])), []).append(match[0])
-        self._files.update(found)
-        # A file made within the same tick of the clock would not change the time again.
-        if time.time() - changed / 1e9 > _CLOCK_SECONDS:
-            self._scanned[directory] = changed
-        return True

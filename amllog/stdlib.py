@@ -15,7 +15,8 @@ from typing import Any
 from amllog.gate import Gate
 from amllog.hooks import AfterReload, Hook, Hooks
 from amllog.logging_tree import handlers, is_alone, is_console, is_heard, is_new, logger_classes
-from amllog.returned import Carried, OtherJournals, is_carrier
+from amllog.other_journals import OtherJournals
+from amllog.returned import MADE, Carried, carriage, message_of
 
 # Loggers whose chatter below WARNING is about transport, often our own: nobody asked for it in a run's records.
 QUIET = ("opencensus", "urllib3", "requests", "azure.core", "azure.identity", "msrest", "msal", "azureml")
@@ -28,9 +29,10 @@ _CARRIED, _OTHERS = Carried(), OtherJournals()  # also of records that were on t
 class _Dispatch:
     """The record that a thread is dispatching: the handlers on its way, and whether ours has taken it."""
 
-    __slots__ = ("entry", "handlers", "taken")
+    __slots__ = ("carriage", "entry", "handlers", "taken")
 
     def __init__(self) -> None:
+        self.carriage = 0  # how handlers may bring the record back
         self.entry: logging.LogRecord | None = None
         self.handlers: tuple[logging.Handler, ...] = ()
         self.taken: logging.LogRecord | None = None
@@ -110,7 +112,9 @@ class Loggers:
         if way.entry is not entry and self._is_recorded(entry):  # a QueueListener that calls our handler
             return
         way.taken = entry
-        self._gate.take(entry, shown=bool(way.handlers) and self._is_shown(entry))
+        message = self._gate.take(entry, shown=bool(way.handlers) and self._is_shown(entry))
+        if way.carriage and way.entry is entry and message is not None:
+            _CARRIED.take(entry, message if type(entry.msg) is str else message_of(entry), way.carriage)
 
     def _hear(self) -> None:
         """Put handler and hooks on what has none yet: everything, or what a reload of logging has made."""
@@ -156,15 +160,18 @@ class Loggers:
                     self._meet(one)
             if self.handler is not own:  # what was met has changed the session: once more, with the new hooks
                 return logger.callHandlers(entry)
-            before = state.entry, state.handlers, state.taken
-            recorded = not is_new() and self._is_recorded(entry)
+            before = state.entry, state.handlers, state.taken, state.carriage
+            new = is_new()
+            recorded = not new and self._is_recorded(entry)
             state.entry, state.handlers, state.taken = entry, way, entry if recorded else None
+            how = carriage(way, own)
+            state.carriage = how if new or not how else MADE
             try:
                 if not recorded:
                     self._take_first(entry, way, own)
                 dispatch(logger, entry)
             finally:
-                state.entry, state.handlers, state.taken = before
+                state.entry, state.handlers, state.taken, state.carriage = before
 
         return dispatch_with_ours
 
@@ -172,18 +179,23 @@ class Loggers:
         self, entry: logging.LogRecord, way: tuple[logging.Handler, ...], own: logging.Handler
     ) -> None:
         """Record the line before another handler changes it or sends it to where it comes back from."""
-        if any(is_carrier(one) for one in way if one is not own):
-            _CARRIED.add(entry)
+        if entry.levelno < own.level:
+            return
         # A filter on our handler, which may count, is asked once: where the record reaches the handler.
-        is_first = own not in way or not own.filters
-        if is_first and entry.levelno >= own.level and is_heard(entry, way):
+        if own in way and own.filters:
+            how = self._threads.dispatch.carriage
+            if how:  # it may be back by then
+                _CARRIED.take(entry, message_of(entry), how)
+        elif is_heard(entry, way):
             own.handle(entry)
 
     def _is_recorded(self, entry: logging.LogRecord) -> bool:
         """Whether this process, or another one of the run, has recorded the line already."""
+        if entry in _CARRIED:
+            return True
         if entry.process in (None, os.getpid()):
-            return entry in _CARRIED
-        return _OTHERS.have(self._gate.directory, entry)
+            return False
+        return _OTHERS.have(self._gate.directory, entry, self._gate.redactor.masked)
 
     def _configure_over(self, configure: Callable[..., None]) -> Callable[..., None]:
         def configure_beside_ours(**options: Any) -> None:

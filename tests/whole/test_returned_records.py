@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from typing import Any
 
 import pytest
 
 SETUP = """
-import logging, logging.handlers, multiprocessing, os, pickle, queue, socketserver, struct, sys, threading, time
+import json, logging, logging.handlers, multiprocessing, os, pickle, queue, socketserver, struct, sys, threading, time
 import amllog
 root = logging.getLogger()
 log = logging.getLogger("script")
@@ -100,6 +101,76 @@ for n in range(5):
     log.handle(record)
     log.handle(record)
 """,
+    "a queue with a format of its own": """
+amllog.setup()
+lines = queue.Queue()
+log.addHandler(logging.handlers.QueueHandler(lines)); log.propagate = False
+log.handlers[0].setFormatter(logging.Formatter("%(asctime)s [%(levelname)s] %(message)s."))
+for n in range(5):
+    log.info("line %d", n)
+while not lines.empty():
+    logging.getLogger("listener").handle(lines.get())
+""",
+    "a queue with a filter that adds to the message": """
+def mark(record):
+    record.msg = f"[request 7] {record.msg}"
+    return True
+amllog.setup()
+lines = queue.Queue()
+log.addHandler(logging.handlers.QueueHandler(lines)); log.propagate = False
+log.handlers[0].addFilter(mark)
+for n in range(5):
+    log.info("line %d", n)
+while not lines.empty():
+    logging.getLogger("listener").handle(lines.get())
+""",
+    "a round trip through JSON, in part and as a whole": """
+amllog.setup()
+lines = queue.Queue()
+class Json(logging.handlers.QueueHandler):
+    def prepare(self, record):
+        found = super().prepare(record).__dict__
+        some = ("name", "msg", "created", "thread", "process", "lineno", "levelno", "levelname")
+        return json.dumps(found if "4" in found["msg"] else {name: found[name] for name in some})
+log.addHandler(Json(lines)); log.propagate = False
+for n in range(5):
+    log.info("line %d", n)
+while not lines.empty():
+    logging.getLogger("listener").handle(logging.makeLogRecord(json.loads(lines.get())))
+""",
+    "messages that are no texts": """
+class Said:
+    def __init__(self, n): self.n = n
+    def __str__(self): return f"line {self.n}"
+amllog.setup()
+lines = queue.Queue()
+log.addHandler(logging.handlers.QueueHandler(lines)); log.propagate = False
+for n in range(5):
+    log.info(Said(n))
+while not lines.empty():
+    logging.getLogger("listener").handle(lines.get())
+""",
+    "records of a log server, behind a queue of its own": """
+amllog.setup()
+lines = queue.Queue()
+server = logging.getLogger("server")
+server.addHandler(logging.handlers.QueueHandler(lines)); server.propagate = False
+for n in range(5):
+    server.handle(logging.makeLogRecord({"name": "remote", "msg": f"line {n}", "levelno": 20, "process": 1 + n % 2}))
+while not lines.empty():
+    logging.getLogger("listener").handle(lines.get())
+""",
+    "a filter on our own handler": """
+amllog.setup()
+lines = queue.Queue()
+root.handlers[0].addFilter(lambda record: record.levelno < 40)
+log.addHandler(logging.handlers.QueueHandler(lines))
+for n in range(5):
+    log.info("line %d", n)
+    log.error("not wanted")
+while not lines.empty():
+    logging.getLogger("listener").handle(lines.get())
+""",
     "equal lines at one frozen moment are several": """
 amllog.setup()
 log.addHandler(logging.handlers.QueueHandler(queue.Queue()))
@@ -116,6 +187,105 @@ def test_in_one_process(child: Any, kept: Any, how: str) -> None:
     ran = child(SETUP + IN_PROCESS[how] + "print('END')")
     assert ran.returncode == 0, ran.stderr
     assert Counter(kept().messages) == Counter(f"line {n}" for n in range(5)), ran.stderr
+
+
+EXCEPTIONS = """
+amllog.setup()
+lines = queue.Queue()
+log.addHandler(logging.handlers.QueueHandler(lines)); log.propagate = False
+for n in range(5):
+    try:
+        raise ValueError(f"error\\n{n}")
+    except ValueError as error:
+        log.exception("failed\\n%d", n)
+        log.error(error)
+        log.warning("line %d", n, stack_info=True)
+while not lines.empty():
+    logging.getLogger("listener").handle(lines.get())
+print("END")
+"""
+
+
+def test_exceptions_in_one_process(child: Any, kept: Any) -> None:
+    """A QueueHandler puts the traceback into the message: such a record is recorded once, too."""
+    ran = child(SETUP + EXCEPTIONS)
+    assert ran.returncode == 0, ran.stderr
+    found = kept()
+    assert len(found.of("Exception")) == 5
+    expected = [f"line {n}" for n in range(5)] + [f"ValueError: error\n{n}" for n in range(5)]
+    assert Counter(found.messages) == Counter(expected), ran.stderr
+
+
+# What is no record that came back: each has to be in the journal.
+OTHERS = {
+    "lines of a replayed file, with whole seconds": """
+log.addHandler(logging.handlers.QueueHandler(queue.Queue()))
+for n in range(50):
+    log.handle(logging.makeLogRecord({"name": "old", "msg": f"line {n}", "levelno": 20, "lineno": 7,
+                                      "created": float(1_700_000_000 + n // 10)}))
+""",
+    "the same beside a handler of one's own": """
+class Own(logging.Handler):
+    def emit(self, record): pass
+root.addHandler(Own())
+for n in range(50):
+    log.handle(logging.makeLogRecord({"name": "old", "msg": "line %d", "args": (n,), "levelno": 20, "lineno": 7,
+                                      "created": float(1_700_000_000 + n // 10)}))
+""",
+    "the same beside a handler with a format": """
+log.addHandler(logging.handlers.QueueHandler(queue.Queue()))
+log.handlers[0].setFormatter(logging.Formatter("%(message)s"))
+for n in range(50):
+    log.handle(logging.makeLogRecord({"name": "old", "msg": f"line {n}", "levelno": 20, "lineno": 7,
+                                      "created": float(1_700_000_000)}))
+""",
+    "equal lines of a replayed file": """
+log.addHandler(logging.handlers.QueueHandler(queue.Queue()))
+for n in range(50):
+    log.handle(logging.makeLogRecord({"name": "old", "msg": f"line {n % 2}", "levelno": 20, "lineno": 7,
+                                      "created": float(1_700_000_000)}))
+""",
+    "one object with a new message each time": """
+log.addHandler(logging.handlers.QueueHandler(queue.Queue()))
+record = logging.makeLogRecord({"name": "old", "levelno": 20})
+for n in range(50):
+    record.msg = f"line {n}"
+    log.handle(record)
+""",
+    "the lines of a message, each as a record": """
+import copy
+class Split(logging.Handler):
+    def emit(self, record):
+        for line in record.getMessage().splitlines():
+            one = copy.copy(record)
+            one.msg, one.args = line, None
+            logging.getLogger("lines").handle(one)
+log.addHandler(Split()); log.propagate = False
+log.info("%s", "\\n".join(f"line {n}" for n in range(49)))
+""",
+    "what was silenced before": """
+class Own(logging.Handler):
+    def emit(self, record): pass
+silent = logging.getLogger("silent"); silent.propagate = False; silent.addHandler(Own(logging.ERROR))
+for n in range(50):
+    record = logging.makeLogRecord({"name": "old", "msg": f"line {n}", "levelno": 20})
+    silent.handle(record)
+    log.handle(record)
+""",
+    "parts that cannot be compared": """
+log.addHandler(logging.handlers.QueueHandler(queue.Queue()))
+for n in range(50):
+    log.handle(logging.makeLogRecord({"name": "old", "msg": f"line {n}", "levelno": 20, "thread": [7]}))
+""",
+}
+
+
+@pytest.mark.parametrize("what", OTHERS)
+def test_other_records(child: Any, kept: Any, what: str) -> None:
+    """A record that only resembles a recorded one is recorded."""
+    ran = child(SETUP + "amllog.setup()\n" + OTHERS[what] + "print('END')")
+    assert ran.returncode == 0, ran.stderr
+    assert len(kept().messages) == 50, ran.stderr
 
 
 WORKERS = """
@@ -183,3 +353,148 @@ def test_nothing_is_written_to_records(child: Any, tmp_path: Any) -> None:
     ran = child(script, "fork", "setup", "6", env={"AMLLOG_DRIVER_LEVEL": "ERROR"})
     assert ran.returncode == 0, ran.stderr
     assert "amllog" not in ran.stdout
+
+
+# A worker as `work(lines)`, and what the journals must have of it in the end, whoever recorded it.
+PARTLY = {
+    "sets up later": """
+        send(lines)
+        for n in range(10): log.info("line %d", n)
+        amllog.setup()
+        for n in range(10, 20): log.info("line %d", n)
+    """,
+    "has another level": """
+        amllog.setup(level="WARNING"); send(lines)
+        for n in range(20): log.log(20 + n % 2 * 10, "line %d", n)
+    """,
+    "has a filter": """
+        amllog.setup(); send(lines)
+        next(one for one in root.handlers if "QueueHandler" not in repr(one)).addFilter(lambda r: r.args[0] % 2)
+        for n in range(20): log.info("line %d", n)
+    """,
+    "has a frozen clock and another level": """
+        amllog.setup(level="WARNING"); send(lines)
+        time.time = lambda: 1_700_000_000.25; time.time_ns = lambda: 1_700_000_000_250_000_000
+        for n in range(20): log.log(20 + n % 2 * 10, "line %d", n)
+    """,
+    "has a queue with a format of its own": """
+        amllog.setup(); send(lines)
+        root.handlers[-1].setFormatter(logging.Formatter("%(asctime)s {%(levelname)s} %(message)s"))
+        for n in range(20): log.info("line %d", n)
+    """,
+    "logs exceptions": """
+        amllog.setup(); send(lines)
+        for n in range(0, 20, 2):
+            try:
+                raise ValueError(f"line {n + 1}")
+            except ValueError as error:
+                log.exception("line %d", n)
+                log.error(error)
+    """,
+    "logs what is no text": """
+        amllog.setup(); send(lines)
+        for n in range(20): log.info({"line": n})
+    """,
+    "logs secrets": """
+        amllog.setup(); send(lines)
+        for n in range(20): log.info("line %d password=hunter2hunter2", n)
+    """,
+    "writes several files": """
+        amllog.setup(); send(lines)
+        for n in range(20):
+            log.info("line %d", n)
+            if n % 5 == 0: amllog.setup(directory="elsewhere"); amllog.setup()
+    """,
+    "ends before": """
+        amllog.setup(); send(lines)
+        for n in range(10): log.info("line %d", n)
+        amllog.shutdown()
+        for n in range(10, 20): log.warning("line %d", n)
+    """,
+}
+PARTLY_SCRIPT = """
+def send(lines):
+    root.addHandler(logging.handlers.QueueHandler(lines)); root.setLevel(logging.INFO)
+
+def work(lines):
+    if True:WORK
+
+def main():
+    amllog.setup()
+    context = multiprocessing.get_context("spawn")
+    lines = context.Queue()
+    worker = context.Process(target=work, args=(lines,))
+    worker.start()
+    sent = [lines.get(timeout=60) for _ in range(20)]
+    worker.join()
+    for record in sent:
+        logging.getLogger(record.name).handle(record)
+
+if __name__ == "__main__":
+    main()
+"""
+
+
+@pytest.mark.parametrize("how", PARTLY)
+def test_a_worker_that_records_a_part(child: Any, kept: Any, tmp_path: Any, how: str) -> None:
+    """What a worker has recorded is not recorded again, and everything else that it sends is."""
+    script = tmp_path / "script.py"
+    script.write_text(SETUP + PARTLY_SCRIPT.replace("WORK", PARTLY[how]))
+    ran = child(script)
+    assert ran.returncode == 0, ran.stderr
+    found = kept()
+    said = [*found.messages, *(data["properties"]["message"] for data in found.of("Exception"))]
+    assert Counter(re.findall(r"line\W+(\d+)", " ".join(said))) == Counter(map(str, range(20))), said
+
+
+SAME_NUMBER = """
+amllog.setup()
+kid = "import amllog, logging; amllog.setup(); [logging.info('line %d', n) for n in range(100)]; print(os.getpid())"
+number = int(subprocess.run([sys.executable, "-c", "import os; " + kid], stdout=-1).stdout.split()[-1])
+for n in range(20):
+    made = {"name": "remote", "msg": "line %d", "args": (n,), "levelno": 20, "levelname": "INFO", "process": number,
+            "created": time.time() - 30 * (n % 2), "thread": 1, "lineno": n}
+    logging.getLogger("remote").handle(logging.makeLogRecord(made))
+"""
+
+
+def test_another_process_of_the_same_number(child: Any, kept: Any) -> None:
+    """A record of another node is recorded, although a process of its number has a journal here."""
+    ran = child("import subprocess\n" + SETUP + SAME_NUMBER)
+    assert ran.returncode == 0, ran.stderr
+    assert Counter(kept().messages) == Counter(f"line {n}" for n in [*range(100), *range(20)]), ran.stderr
+
+
+HOSTILE = """
+amllog.setup(driver_level="ERROR")
+journals = os.path.abspath(os.environ.get("AMLLOG_DIR", ".amllog"))
+moment = time.time()
+made = {"name": "remote", "msg": "line", "levelno": 20, "process": 7, "created": moment, "pathname": "a.py"}
+def put(number, data, size=0):
+    path = os.path.join(journals, f"20260101T000000-other-7-0a0b{number:02d}.jsonl")
+    with open(path, "wb") as file:
+        file.write(data)
+        file.truncate(max(size, len(data)))
+head = b'{"time":"' + time.strftime("%Y-%m-%dT%H:%M:%S.000000Z").encode() + b'"'
+put(1, head + b"," * 3_000_000)
+put(2, (head + b',"data":[]}\\n' + head + b',"data":{"baseData":{"properties":{"message":[]}}}}\\n') * 1_000)
+put(3, (head + b"[" * 10_000 + b"}\\n") * 10)
+put(4, head + b"}\\n", 900_000_000)
+put(5, b"my notes\\n")
+os.mkfifo(os.path.join(journals, "20260101T000000-other-7-0a0b06.jsonl"))
+os.symlink("/etc/passwd", os.path.join(journals, "20260101T000000-other-7-0a0b07.jsonl"))
+for n in range(50):
+    logging.getLogger("remote").handle(logging.makeLogRecord({**made, "lineno": n}))
+logging.getLogger("remote").handle(logging.makeLogRecord({**made, "process": "7"}))
+logging.getLogger("remote").handle(logging.makeLogRecord({**made, "process": [7]}))
+print("END")
+"""
+
+
+def test_files_that_are_no_journals(child: Any, kept: Any, tmp_path: Any) -> None:
+    """Files of others with the names of journals stop no record, whatever they contain."""
+    ran = child(SETUP + HOSTILE)
+    assert ran.returncode == 0, ran.stderr
+    for path in tmp_path.rglob("*-other-7-*"):
+        path.unlink()
+    assert kept().messages == ["line"] * 52, ran.stderr
