@@ -2,12 +2,15 @@
 
 Linux keeps a number with each open file that files of the script do not have: the signal for asynchronous input and
 output (F_SETSIG, `man 2 fcntl`). amllog never asks for that signal. A closed or reused descriptor has no such number.
+Programs that do ask for it use a real-time signal or SIGIO. So the marks are signals that report a fault of the program.
 `fstat` is as certain but slower: since Linux 6.13 each write after it changes the time stamps of the file once more.
 """
 
 from __future__ import annotations
 
 import itertools
+import os
+import signal
 import sys
 
 if sys.platform == "linux":
@@ -27,15 +30,16 @@ else:
 
 
 __all__ = ["F_GETSIG", "fcntl", "marked"]
-_FIRST, _LAST = 34, 64  # the real-time signals
-_numbers = itertools.count()
+_NAMES = "SIGILL", "SIGTRAP", "SIGABRT", "SIGBUS", "SIGFPE", "SIGSEGV", "SIGSYS"
+_MARKS = [int(getattr(signal, name)) for name in _NAMES if hasattr(signal, name)]
+_numbers = itertools.count(os.getpid())  # not the same mark first in each process
 
 
 def marked(fd: int) -> int:
     """Mark the open file of a descriptor; return the mark, or 0 where the system has no marks."""
     if not F_SETSIG:
         return 0
-    mark = _FIRST + next(_numbers) % (_LAST - _FIRST + 1)
+    mark = _MARKS[next(_numbers) % len(_MARKS)]
     try:
         fcntl(fd, F_SETSIG, mark)
         return mark if fcntl(fd, F_GETSIG) == mark else 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import threading
 from collections import Counter
@@ -15,8 +16,8 @@ from amllog.directory import claim
 from amllog.journal import Journal
 from amllog.segment import Segment
 
-LINE = b'{"time":"2026-11-22T20:52:35.123456Z","x":1}\n'
-KEYED = LINE.replace(b'"x"', b'"iKey":"abc","x"')
+LINE = b'{"time":"2026-11-22T20:52:35.123456Z","ver":1,"name":"Microsoft.ApplicationInsights.Message"}\n'
+KEYED = LINE.replace(b'"ver"', b'"iKey":"abc","ver"')
 
 
 @pytest.fixture
@@ -114,6 +115,23 @@ def test_the_descriptor_of_another_file_has_no_mark(journal: Journal, tmp_path: 
     journal.append(LINE)
     assert other.read_bytes() == b"x" * len(LINE)
     assert [len(one.path.read_bytes()) for one in journal.segments] == [len(LINE)] * 2
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has marks")
+def test_a_signal_that_the_script_asks_for_is_no_mark(journal: Journal, tmp_path: Path) -> None:
+    """A file of the script that has a signal for input and output of its own is not taken for the segment."""
+    import fcntl
+
+    journal.append(LINE)
+    (segment,) = journal.segments
+    other = tmp_path / "model.bin"
+    other.write_bytes(b"x" * 100_000)
+    theirs = os.open(other, os.O_RDWR)
+    os.dup2(theirs, segment.fd)
+    for number in (signal.SIGIO, signal.SIGUSR1, *range(34, signal.SIGRTMAX + 1)):
+        fcntl.fcntl(theirs, 10, number)  # F_SETSIG, which Python has since 3.11
+        assert segment.size_to_append() == -1
+    os.close(theirs)
 
 
 def test_without_marks_the_file_is_compared(journal: Journal, tmp_path: Path) -> None:
