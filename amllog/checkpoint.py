@@ -3,6 +3,9 @@
 A batch whose entry is missing is sent a second time by the next process. So an entry that the file does not take (a
 full disk, another user, a file that is not ours) is written to a spare checkpoint in a private temporary directory, and
 again to the file as soon as the file takes it.
+
+A file is a checkpoint if its first line is an entry. Any other file of that name, and one with several hard links, is
+neither written to nor deleted; what was sent of its segment is unknown then, so nothing of it is sent.
 """
 
 from __future__ import annotations
@@ -15,10 +18,12 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from amllog import interrupts, own_files
-from amllog.acknowledgements import Entry, parse
+from amllog import interrupts, own_files, record
+from amllog.acknowledgements import MAX_LINE_BYTES, Entry, parse
 
 MAX_BYTES = 64 * 1024 * 1024
+_BEGINNING = b'{"outlet":'
+_PART_BYTES = 64 * 1024
 _APPEND = os.O_RDWR | os.O_APPEND
 
 
@@ -33,6 +38,7 @@ class Checkpoint:
         self.invalid = 0  # complete lines that are no valid entries
         self._fd = -1
         self._identity = (0, 0)
+        self._created = False  # by this process
         self._pending: list[bytes] = []  # entries that the file has not taken yet
         self._spare = _spare_path(segment)
 
@@ -88,9 +94,13 @@ class Checkpoint:
         """Delete the file, if it is a checkpoint, and the spare."""
         with interrupts.suppress(OSError):
             fd = own_files.open_regular(self.path)
-            identity, head = own_files.identity_of(fd), own_files.head_of(fd)
-            own_files.close_same(fd, identity)
-            if own_files.is_checkpoint(head):
+            identity = own_files.identity_of(fd)
+            try:
+                created = self._created and identity == self._identity and not os.fstat(fd).st_size
+                deletable = not own_files.is_linked(fd) and (created or is_checkpoint(fd))
+            finally:
+                own_files.close_same(fd, identity)
+            if deletable:
                 own_files.delete_same(self.path, identity)
         self._delete_spare()
         self._pending.clear()
@@ -99,6 +109,8 @@ class Checkpoint:
     def _read(self, path: Path) -> list[Entry]:
         """The valid entries of one file; none where there is no file. Sets `unreadable`."""
         try:
+            if path == self.path:
+                self._verify()
             return list(self._valid(own_files.read_bounded(path, MAX_BYTES)))
         except (FileNotFoundError, NotADirectoryError):
             return []
@@ -117,15 +129,28 @@ class Checkpoint:
             elif line.endswith(b"}"):  # else a kill has torn it
                 self.invalid += 1
 
+    def _verify(self) -> None:
+        """Raise OSError if there is a file in which no entries may be written."""
+        fd = own_files.open_regular(self.path)
+        identity = own_files.identity_of(fd)
+        try:
+            _require_usable(fd)
+        finally:
+            own_files.close_same(fd, identity)
+
     def _opened(self) -> int:
         with contextlib.suppress(FileExistsError), own_files.opened_directory(self.path.parent) as directory:
             name = self.path if directory is None else self.path.name
-            return own_files.open_regular(name, _APPEND | os.O_CREAT | os.O_EXCL, directory=directory)
-        fd = own_files.open_regular(self.path, _APPEND)
-        if own_files.is_checkpoint(own_files.head_of(fd)):
+            fd = own_files.open_regular(name, _APPEND | os.O_CREAT | os.O_EXCL, directory=directory)
+            self._created = True
             return fd
-        os.close(fd)
-        raise OSError(errno.EEXIST, "the file beside the segment is not a checkpoint of amllog")
+        fd = own_files.open_regular(self.path, _APPEND)
+        try:
+            _require_usable(fd)
+        except BaseException:
+            os.close(fd)
+            raise
+        return fd
 
     def _write_pending(self) -> None:
         while self._pending:
@@ -159,6 +184,43 @@ class Checkpoint:
         if self._spare is not None and _is_private(self._spare):
             with interrupts.suppress(OSError):
                 os.unlink(self._spare)
+
+
+def is_checkpoint(fd: int) -> bool:
+    """Whether an open file begins with an entry of a checkpoint; a torn one may precede it."""
+    return any(map(_is_entry, _first_lines(fd)[:-1]))
+
+
+def _require_usable(fd: int) -> None:
+    """Raise OSError unless entries may be written to the file: a checkpoint, or one that is empty or torn."""
+    if own_files.is_linked(fd):
+        raise OSError(errno.EMLINK, "has several hard links")
+    if os.fstat(fd).st_size and not is_checkpoint(fd):
+        lines = _first_lines(fd)
+        if len(lines) != 1 or len(lines[0]) > MAX_LINE_BYTES:  # one line is no torn entry
+            raise OSError(errno.EEXIST, "is not a checkpoint of amllog")
+
+
+def _first_lines(fd: int) -> list[bytes]:
+    """The first two whole lines, and what follows; [] if the file does not begin as a checkpoint."""
+    data = own_files.head_of(fd)
+    if not _is_begun(data):
+        return []
+    while data.count(b"\n") < 2 and len(data) <= 2 * MAX_LINE_BYTES:
+        more = own_files.read_at(fd, max(_PART_BYTES, len(data)), len(data))
+        if not more:
+            break
+        data += more
+    return data.split(b"\n", 2)
+
+
+def _is_entry(line: bytes) -> bool:
+    """Whether a line is an entry, with the members that amllog writes and no others."""
+    return parse(line) is not None and set(record.decode(line) or ()) <= set(Entry._fields)
+
+
+def _is_begun(line: bytes) -> bool:
+    return line.replace(b" ", b"", 1).startswith(_BEGINNING)
 
 
 def _append_line(fd: int, line: bytes) -> None:

@@ -2,7 +2,7 @@
 
 Linux keeps a number with each open file that files of the script do not have: the signal for asynchronous input and
 output (F_SETSIG, `man 2 fcntl`). amllog never asks for that signal. A closed or reused descriptor has no such number.
-Programs that do ask for it use a real-time signal or SIGIO. So the marks are signals that report a fault of the program.
+Programs that do ask for it use a real-time signal or SIGIO. So the marks are signals that report faults of a program.
 `fstat` is as certain but slower: since Linux 6.13 each write after it changes the time stamps of the file once more.
 """
 

@@ -1,7 +1,7 @@
 """The journal directory: names, lists, opens and claims its segments, and chooses the fallback directory.
 
 In: a directory that other programs may use as well. Out: segments that are ours by name and by first bytes. Everything
-else there is neither counted nor opened for writing, locked, moved or deleted.
+else there is neither opened for writing nor locked.
 """
 
 from __future__ import annotations
@@ -18,17 +18,18 @@ from pathlib import Path
 
 from amllog import interrupts, own_files
 from amllog.lock import file_node, lock
-from amllog.own_files import SEGMENT_NAME
 from amllog.segment import Segment
+from amllog.signatures import SEGMENT_NAME, is_segment
 
-MAX_SEGMENT_BYTES = 1024 * 1024 * 1024  # the journal writes at most 64 MiB into one
+MAX_SEGMENT_BYTES = (
+    256 * 1024 * 1024
+)  # the journal writes 64 MiB into one, and more only where it can begin no other
+MAX_HOLE_BYTES = 16 * 1024 * 1024  # of a file that another program has made longer: they are read for nothing
 TRIES = 100  # at a new file that nobody else has taken before it is locked
 _CREATE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND
 # The machine or the process has too few descriptors, locks or memory, or a network file system does not answer.
 _PASSING = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOLCK, errno.EIO, errno.ESTALE, errno.ETIMEDOUT}
 _NOT_OURS = "is not a journal file of amllog"
-
-Known = dict[str, tuple[own_files.Identity, bool]]  # by name: the file, and whether it is ours
 
 
 def leftovers(
@@ -120,10 +121,12 @@ def open_segment(path: Path, flags: int = os.O_RDONLY) -> int:
     """The descriptor of the segment at `path`. Raises OSError with the reason if the file is not ours."""
     fd = own_files.open_regular(path, flags)
     try:
-        if not own_files.is_segment(path.name, own_files.head_of(fd)):
+        if not is_segment(path.name, own_files.head_of(fd)):
             raise OSError(errno.EINVAL, _NOT_OURS, str(path))
         if os.fstat(fd).st_size > MAX_SEGMENT_BYTES:
             raise OSError(errno.EFBIG, f"has more than {MAX_SEGMENT_BYTES:,} bytes", str(path))
+        if _is_sparse(fd):
+            raise OSError(errno.EFBIG, "is sparse: another program has changed its size", str(path))
     except BaseException:
         os.close(fd)
         raise
@@ -152,18 +155,6 @@ def name_for(node: str) -> str:
     """A new segment's file name: sorts by time, and has the node and the process."""
     stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime())
     return f"{stamp}-{file_node(node)}-{os.getpid()}-{secrets.token_hex(3)}.jsonl"
-
-
-def own_bytes(directory: Path, known: Known) -> int:
-    """Bytes of the segments and checkpoints in `directory`; `known` keeps which files were recognised before."""
-    total = 0
-    with interrupts.suppress(OSError), os.scandir(directory) as entries:
-        for entry in entries:
-            stem, _, suffix = entry.name.rpartition(".")
-            if suffix in ("jsonl", "ack") and SEGMENT_NAME.match(f"{stem}.jsonl"):
-                with interrupts.suppress(OSError):  # removed meanwhile: takes no room
-                    total += _own_size(entry, known)
-    return total
 
 
 def spare_directory() -> Path:
@@ -222,24 +213,12 @@ def _segment(path: Path, fd: int) -> Segment:
         raise
 
 
-def _own_size(entry: os.DirEntry[str], known: Known) -> int:
-    """The size of a file in the directory if it is ours, else 0; opens it if it is not known yet."""
-    found = entry.stat(follow_symlinks=False)
-    if not stat.S_ISREG(found.st_mode):
-        return 0
-    identity = found.st_dev, found.st_ino
-    before, ours = known.get(entry.name, (None, False))
-    if before != identity:
-        fd = own_files.open_regular(entry.path)
-        try:
-            head = own_files.head_of(fd)
-        finally:
-            own_files.close_same(fd, identity)
-        is_segment = entry.name.endswith(".jsonl")
-        ours = own_files.is_segment(entry.name, head) if is_segment else own_files.is_checkpoint(head)
-        if head:  # an empty one may become anything
-            known[entry.name] = identity, ours
-    return found.st_size if ours else 0
+def _is_sparse(fd: int) -> bool:
+    """Whether much of the file's size is a hole. A file system that compresses stores less than the size as well."""
+    found = os.fstat(fd)
+    if found.st_size - own_files.stored_bytes(found) <= MAX_HOLE_BYTES or not hasattr(os, "SEEK_HOLE"):
+        return False
+    return os.lseek(fd, 0, os.SEEK_HOLE) < found.st_size
 
 
 def _make(directory: Path) -> None:

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, TypeVar
 from amllog import dimensions, record, text
 from amllog.calls import Place
 from amllog.redaction import Redactor
+from amllog.signatures import KEY, TIME
 from amllog.stamp import Stamp
 
 K = TypeVar("K")
@@ -92,8 +93,17 @@ class Forms:
     def _processed(
         self, process: Callable[[dict[str, Any]], bool], envelope: dict[str, Any]
     ) -> dict[str, Any]:
-        """The record after the script's telemetry processors; one that they filter out stays in the journal only."""
+        """The record after the script's telemetry processors; one that they filter out stays in the journal only.
+
+        How each line of a journal file begins is left to none of them: by that the file is recognised.
+        """
+        before = envelope.copy()
         wanted = process(envelope)
+        envelope.update(ver=before["ver"], name=before["name"])
+        for name, form in (("time", TIME), ("iKey", KEY)):
+            value = envelope.get(name, "")
+            if name in before and not (isinstance(value, str) and form.fullmatch(value)):
+                envelope[name] = before[name]
         properties = envelope["data"]["baseData"].get("properties") or {}
         envelope["data"]["baseData"]["properties"] = dimensions.texts(properties, self._redactor)
         envelope["tags"] = {text.of(name): text.of(tag) for name, tag in envelope["tags"].items()}

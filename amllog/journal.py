@@ -17,11 +17,12 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from amllog.directory import Known, claim, journal_files, new_segment, own_bytes
+from amllog.directory import MAX_SEGMENT_BYTES, new_segment
 from amllog.interrupts import is_from_signal
 from amllog.lock import file_node
-from amllog.record import MAX_AGE_SECONDS, is_last_word, is_run_metric, key_of
+from amllog.record import is_last_word, key_of
 from amllog.refusals import Refusals
+from amllog.room import Known, delete_done, is_done_with, own_bytes
 from amllog.segment import Segment
 
 SEGMENT_BYTES = 64 * 1024 * 1024
@@ -191,7 +192,8 @@ class Journal:
                 return self._dig(line, size)
             used = own_bytes(self.directory, self._known)
             if used + wanted > self._bound:
-                used -= self._remove_settled(used + wanted - self._bound)
+                excess = used + wanted - self._bound
+                used -= delete_done(self.directory, excess, self.segments, self._node, self._outlets)
             if used + wanted > self._bound:
                 # With thousands of files a look takes its time, and it is the caller's.
                 self._look_again = time.monotonic() + max(1.0, 50 * (time.monotonic() - began))
@@ -206,7 +208,10 @@ class Journal:
         try:
             self._open()
         except OSError as error:
-            if error.errno in (errno.ENOSPC, errno.EDQUOT) or is_from_signal(error):
+            full = (
+                self._segment.size + wanted > MAX_SEGMENT_BYTES
+            )  # readers take no larger file for one of ours
+            if full or error.errno in (errno.ENOSPC, errno.EDQUOT) or is_from_signal(error):
                 raise
             self._room = self._segment.size + max(wanted, self._max_bytes // PARTS)
 
@@ -221,37 +226,3 @@ class Journal:
         self._reserve -= len(line)
         self._room = size + len(line)
         return True
-
-    def _remove_settled(self, excess: int) -> int:
-        """Delete the oldest files that nobody wants any more, until `excess` bytes are free; how many are."""
-        own = {segment.path: segment for segment in self.segments}
-        freed = 0
-        for path in journal_files(self.directory):
-            if freed >= excess:
-                break
-            segment = own.get(path) or claim(path, self._node)
-            if segment is None or segment is self._segment:
-                continue
-            if segment.size and is_done_with(segment, self._outlets):
-                freed += segment.size
-                segment.remove()
-            elif path not in own:
-                segment.close()
-        return freed
-
-
-def is_done_with(segment: Segment, outlets: Sequence[str]) -> bool:
-    """Whether nothing in the file is wanted any more: by these outlets, or by those that another process may have.
-
-    What is addressed to no resource yet is wanted for as long as the service would take it.
-    """
-    if outlets and not segment.settled(outlets):
-        return False
-    sent = {
-        name: segment.progress(name).to for name in ("app_insights", "run_metrics") if name not in outlets
-    }
-    keys = {key_of(line) for line in segment.rest(sent.get("app_insights", segment.size))}
-    metrics = segment.rest(sent.get("run_metrics", segment.size))
-    if keys - {None, b""} or any(map(is_run_metric, metrics)):
-        return False
-    return b"" not in keys or time.time() - segment.modified > MAX_AGE_SECONDS

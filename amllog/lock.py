@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 from amllog.interrupts import is_from_signal
-from amllog.own_files import SEGMENT_NAME
+from amllog.signatures import SEGMENT_NAME
 
 try:
     import fcntl

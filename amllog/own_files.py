@@ -5,7 +5,7 @@ may be a symbolic link to another file, a FIFO that blocks who opens it, or a fi
 
 * A file is opened without following a link and without waiting. After that, `fstat` shows that it is a regular file of
   an accepted owner.
-* A file is ours if its name has our form and its first bytes have our format.
+* A file is ours if its name has our form and its first bytes have our format (`signatures`, `checkpoint`).
 * A descriptor is ours as long as `fstat` shows the same file. Scripts close and reuse descriptor numbers that they did
   not open (`os.closerange`, `os.dup2`, python-daemon).
 """
@@ -15,17 +15,15 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import re
 import stat
 from collections.abc import Iterator
 from pathlib import Path
 
 from amllog import interrupts
+from amllog.signatures import has_records
 
-SEGMENT_NAME = re.compile(r"^\d{8}T\d{6}-(?P<node>.*)-(?P<pid>\d+)-[0-9a-f]{4,8}\.jsonl$")
-SEGMENT_HEAD = b'{"time":"'
-HEAD_BYTES = 64
-_CHECKPOINT_HEAD = b'{"outlet":"'
+HEAD_BYTES = 512
+_BLOCK_BYTES = 512  # the unit of st_blocks, whatever the file system's is
 _FIRST_FREE = 3  # 0, 1 and 2 are the standard streams, also while they are closed
 _SAFE = (
     getattr(os, "O_NOFOLLOW", 0)
@@ -76,23 +74,6 @@ def read_bounded(path: str | Path, max_bytes: int, *, directory: int | None = No
     return data
 
 
-def is_segment(name: str, head: bytes) -> bool:
-    """Whether a file is a journal segment: by its name, and by its first bytes (`HEAD_BYTES` of them or fewer).
-
-    An empty file counts as one, and so does a first line that was written in part. JSON libraries put a space after
-    the colon, so a file that another program has written in the format of the journal may have one.
-    """
-    first = head.partition(b"\n")[0].replace(b" ", b"", 1)
-    torn = len(first) < len(SEGMENT_HEAD) and SEGMENT_HEAD.startswith(first)
-    return bool(SEGMENT_NAME.match(name)) and (torn or first.startswith(SEGMENT_HEAD))
-
-
-def is_checkpoint(head: bytes) -> bool:
-    """Whether a file beside a segment is its checkpoint, by its first bytes; an empty or torn one is."""
-    first = head.partition(b"\n")[0].replace(b" ", b"", 1)
-    return first.startswith(_CHECKPOINT_HEAD) or _CHECKPOINT_HEAD.startswith(first)
-
-
 def head_of(fd: int) -> bytes:
     """The first bytes of an open file."""
     return read_at(fd, HEAD_BYTES, 0)
@@ -106,10 +87,22 @@ def read_at(fd: int, count: int, offset: int) -> bytes:
     return os.read(fd, count)
 
 
+def stored_bytes(found: os.stat_result) -> int:
+    """How many bytes of a file the disk has: a sparse file takes less room than its size says."""
+    # Some file systems have no such number, and some report 0.
+    blocks: int = getattr(found, "st_blocks", 0)
+    return min(found.st_size, blocks * _BLOCK_BYTES) if blocks else found.st_size
+
+
 def identity_of(fd: int) -> Identity:
     """The file behind a descriptor."""
     found = os.fstat(fd)
     return found.st_dev, found.st_ino
+
+
+def is_linked(fd: int) -> bool:
+    """Whether an open file has several names (hard links): the other may be that of a file of the user."""
+    return os.fstat(fd).st_nlink > 1  # some file systems report 0
 
 
 def is_same(fd: int, identity: Identity) -> bool:
@@ -140,6 +133,26 @@ def delete_same(path: Path, identity: Identity) -> bool:
         if (found.st_dev, found.st_ino) == identity:
             os.unlink(name, dir_fd=directory)
             return True
+    return False
+
+
+def is_deletable(path: Path, fd: int) -> bool:
+    """Whether an open file is recognised as a segment now, by its first line, and has no other name than `path`."""
+    with interrupts.suppress(OSError):
+        return has_records(path.name, head_of(fd)) and not is_linked(fd)
+    return False
+
+
+def delete_segment(path: Path, fd: int) -> bool:
+    """Delete the segment behind an open file, if that is recognised as one now; whether there is no such file now."""
+    try:
+        if is_deletable(path, fd):
+            delete_same(path, identity_of(fd))
+        os.stat(path, follow_symlinks=False)
+    except OSError as error:
+        if interrupts.is_from_signal(error):
+            raise
+        return isinstance(error, FileNotFoundError)
     return False
 
 

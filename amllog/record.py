@@ -137,7 +137,7 @@ def envelope(
 
 def ordered(found: dict[str, Any]) -> dict[str, Any]:
     """An envelope that others have changed, with its first members in their places again."""
-    first: dict[str, Any] = {key: found.pop(key) for key in ("time", "iKey") if key in found}
+    first: dict[str, Any] = {key: found.pop(key) for key in ("time", "iKey", "ver", "name") if key in found}
     return {**first, **found}
 
 

@@ -207,12 +207,14 @@ class Segment:
             return self.is_file_of(os.stat(self.path, follow_symlinks=False))
         return False
 
-    def remove(self) -> None:
-        """Delete the file; what it held and what was settled of it stays known."""
+    def remove(self) -> bool:
+        """Delete the file if it is recognised as ours now; whether it is gone. What it held stays known."""
         self.count()
-        own_files.delete_same(self.path, (self.device, self.inode))
-        self._checkpoint.delete()
+        gone = own_files.delete_segment(self.path, self.fd)
+        if gone:
+            self._checkpoint.delete()
         self.close()
+        return gone
 
     def close(self) -> None:
         """Close the file, which releases its lock."""

@@ -12,8 +12,10 @@ from amllog import forms, record
 from amllog.calls import Place
 from amllog.forms import Draft, Forms
 from amllog.identities import Identity
+from amllog.own_files import HEAD_BYTES
 from amllog.record import Sender
 from amllog.redaction import Redactor
+from amllog.signatures import has_records
 from amllog.stamp import Stamp
 
 KEY = "00000000-0000-0000-0000-0000000010ca"
@@ -99,3 +101,35 @@ def test_many_spans() -> None:
         line = found.line(draft, "r", ("op", str(number)))
         assert f'"ai.operation.parentId":"{number}"'.encode() in line
     assert len(found._spans) <= forms.MAX_FORMS
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"name": "my name"},
+        {"ver": 2},
+        {"time": 1.8e9},
+        {"time": "2026-01-01"},
+        {"iKey": None},
+        {"iKey": 'with "quotes"'},
+        {"iKey": "other"},
+        {},
+    ],
+)
+def test_processors_leave_how_a_line_begins(changed: dict[str, Any]) -> None:
+    """Whatever a telemetry processor does to an envelope, its line is recognised as one of a journal."""
+
+    def process(envelope: dict[str, Any]) -> bool:
+        if not changed:
+            for name in ("time", "ver", "name"):
+                del envelope[name]
+        envelope.update(changed)
+        return True
+
+    form = made()
+    form.processors = process
+    draft = Draft(1.8e9, 20, "l", "MessageData", {"message": "m"}, {}, Place("", "", 0), None, "")
+    line = form.line(draft, "r", ("0" * 32, "1" * 16))
+    assert has_records("20260101T000000-n-1-0a0b0c.jsonl", line[:HEAD_BYTES])
+    assert record.is_whole(line)
+    assert record.key_of(line) == (b"other" if changed.get("iKey") == "other" else KEY.encode())

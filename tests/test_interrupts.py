@@ -96,17 +96,20 @@ def test_no_guard_takes_a_signal(handler: Any) -> None:
         signal.signal(signal.SIGINT, before)
 
 
+LINE = b'{"time":"2026-11-22T20:52:35.123456Z","ver":1,"name":"Microsoft.ApplicationInsights.Message"}\n'
+
+
 def use_a_journal(directory: Path) -> None:
     """Write, read, note, rotate, lose a descriptor, make room and delete, as a session does."""
     journal = Journal(directory, max_bytes=4_000, node="n", outlets=("app_insights",))
     for _ in range(30):
-        journal.append(b'{"time":"%s"}\n' % (b"x" * 100))
+        journal.append(LINE)
         segment = journal.segments[-1]
         segment.acknowledge("app_insights", segment.size, 1, Counter(), [], passed=1)
     os.close(segment.fd)
-    journal.append(b'{"time":"1"}\n')
+    journal.append(LINE)
     os.truncate(journal.segments[-1].path, 0)
-    journal.append(b'{"time":"1"}\n')
+    journal.append(LINE)
     os.close(journal.segments[-1].fd)
     assert journal.segments[-1].size
     journal.tidy()

@@ -13,15 +13,17 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
-from amllog.directory import claim, leftovers, look
-from amllog.journal import Journal, is_done_with
+from amllog.directory import MAX_SEGMENT_BYTES, claim, leftovers, look
+from amllog.journal import Journal
+from amllog.room import is_done_with
 
 OUTLETS = ("a", "b")
+HEAD = b'{"time":"2026-11-22T20:52:35.123456Z","ver":1,"name":"Microsoft.ApplicationInsights.Message","x":"'
 
 
 def line(number: int, size: int = 0) -> bytes:
-    """A line as short as a line can be, or longer."""
-    return b'{"time":"%d%s"}\n' % (number, b"x" * size)
+    """A line that begins as all lines of a journal, and is short or longer."""
+    return HEAD + b'%d%s"}\n' % (number, b"x" * size)
 
 
 @pytest.fixture
@@ -98,7 +100,14 @@ def test_acknowledge(journal: Journal) -> None:
 
 
 @pytest.mark.parametrize(
-    "torn", [b"", b"{", b'{"outlet":"a","to":5', b"\xff\xff", b"[]\n", b'{"outlet":"a"}\n', b"7\nnull\n"]
+    "torn",
+    [
+        b"",
+        b'{"outlet":',
+        b'{"outlet": "a", "to": 5',
+        b'{"outlet":"a","to":0,"delivered":0}\n\xff\xff',
+        b'{"outlet":"a","to":0,"delivered":0}\n[]\n7\nnull\n',
+    ],
 )
 def test_torn_acknowledgements(journal: Journal, torn: bytes) -> None:
     """What a kill left of an acknowledgement is passed over, and does not spoil the next."""
@@ -171,7 +180,7 @@ def test_reserve(journal: Journal) -> None:
         ("MetricData", False),
         ("RequestData", True),
     ):
-        last = b'{"time":"1","data":{"baseType":"%s","x":"%s"}}\n' % (kind.encode(), b"x" * 1000)
+        last = HEAD + b'","data":{"baseType":"%s","x":"%s"}}\n' % (kind.encode(), b"x" * 1000)
         assert journal.append(last) == kept
         assert not journal.append(line(2, 1000))
     before = len(journal.segments)
@@ -191,7 +200,8 @@ def envelope(key: str | None, metric: bool = False) -> bytes:
     """A line addressed to a resource ("": to none yet, None: to none ever), or to run history."""
     address = "" if key is None else f'"iKey":"{key}",'
     labels = '"run_metric":"scalar",' if metric else ""
-    return f'{{"time":"2026-11-22T20:52:35.123456Z",{address}{labels}"x":1}}\n'.encode()
+    name = '"ver":1,"name":"Microsoft.ApplicationInsights.Message"'
+    return f'{{"time":"2026-11-22T20:52:35.123456Z",{address}{name},{labels}"x":1}}\n'.encode()
 
 
 @pytest.mark.parametrize(
@@ -288,6 +298,23 @@ def test_new_file_beside_a_looking_process(tmp_path: Path) -> None:
     told, _ = looking.communicate("")
     assert unlocked == 0
     assert not names & set(told.split())
+
+
+def test_no_file_grows_beyond_what_is_read(tmp_path: Path) -> None:
+    """Where no other file can be begun, a file grows as far as readers accept it; then records are refused."""
+    resource = pytest.importorskip("resource")
+    journal = Journal(tmp_path, max_bytes=1024**3, node="n")
+    journal.append(line(1))
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    for size, taken in ((MAX_SEGMENT_BYTES // 2, True), (MAX_SEGMENT_BYTES, False)):
+        os.truncate(journal.segments[0].path, size)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (3, limits[1]))
+        try:
+            assert journal.append(line(2)) == taken
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    assert journal.unwritten == {"journal: EMFILE": 1}
+    journal.close()
 
 
 def test_tidy(journal: Journal) -> None:

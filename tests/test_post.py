@@ -59,7 +59,7 @@ def test_other_outlets_while_somebody_counts(tmp_path: Path) -> None:
     assert [list(account.outlets) for account in found] == [["one"]]
 
 
-LINE = b'{"time":"1","iKey":""}\n'
+LINE = b'{"time":"2026-11-22T20:52:35.123456Z","iKey":"","ver":1,"name":"Microsoft.ApplicationInsights.Message"}\n'
 
 
 def test_shutdown_beside_threads(tmp_path: Path) -> None:

@@ -230,7 +230,9 @@ def test_an_error_of_another_step_is_not_why_one_was_killed(journal: Callable[..
 
 def test_what_was_refused(journal: Callable[..., Path]) -> None:
     """By the files beside the journal; where they say that all has arrived, nothing is missing."""
-    path = journal(step("train"), log("x"))
+    time = "2026-11-22T10:00:00.000000Z"
+    own = {"time": time, "iKey": "", "ver": 1, "name": "Microsoft.ApplicationInsights.Request"}
+    path = journal({**own, **step("train", time=time)}, log("x"))
     entry = {"outlet": "app_insights", "to": path.stat().st_size, "delivered": 1, "refused": {"too old": 1}}
     path.with_suffix(".ack").write_text(json.dumps(entry) + "\n", encoding="utf-8")
     insights = connect(path.parent)

@@ -138,7 +138,8 @@ def test_status_where_settings_are_wrong(cli: Any, journal: Path) -> None:
 def test_status_names_what_it_cannot_read(journal: Path) -> None:
     """A file that is no journal file, and a checkpoint with invalid lines, are in the notes; the rest is counted."""
     good = write_old(journal, [1, 2])
-    good.with_suffix(".ack").write_text('{"outlet": "app_insights"}\nnonsense\n')
+    entry = '{"outlet": "app_insights", "to": 0, "delivered": 0}\n'
+    good.with_suffix(".ack").write_text(entry + '{"outlet": "app_insights"}\nnonsense\n')
     for number, make in enumerate((lambda path: path.write_text("hello\n"), os.mkfifo, os.mkdir)):
         make(journal / f"20260101T00000{number}-other-1-abcd.jsonl")
     (journal / "20260101T000009-other-1-abcd.jsonl").symlink_to(good)

@@ -56,6 +56,8 @@ def records(folder: Path) -> None:
                 {
                     "time": f"2026-11-22T20:52:3{number}.123456Z",
                     "iKey": "k",
+                    "ver": 1,
+                    "name": "Microsoft.ApplicationInsights.Message",
                     "tags": tags,
                     "data": {"baseType": kind, "baseData": whole},
                 }

@@ -1,0 +1,107 @@
+"""How much room our files take in a journal directory, and which of them may be deleted.
+
+In: a directory that other programs may use as well. Out: bytes of our files, and fewer files. A file is deleted only if
+nothing in it is wanted any more, and if it is recognised as ours at that moment: by its name, by its first line and by
+the beginning of each other line.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import time
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from amllog import own_files
+from amllog.checkpoint import MAX_BYTES, is_checkpoint
+from amllog.directory import MAX_SEGMENT_BYTES, claim, journal_files
+from amllog.interrupts import suppress
+from amllog.record import MAX_AGE_SECONDS, is_run_metric, key_of
+from amllog.segment import Segment
+from amllog.signatures import SEGMENT_NAME, is_line, is_segment
+
+Known = dict[str, tuple[own_files.Identity, bool]]  # by name: the file, and whether it is ours
+
+
+def own_bytes(directory: Path, known: Known) -> int:
+    """Bytes of the segments and checkpoints in `directory`; `known` keeps which files were recognised before."""
+    total = 0
+    with suppress(OSError), os.scandir(directory) as entries:
+        for entry in entries:
+            stem, _, suffix = entry.name.rpartition(".")
+            if suffix in ("jsonl", "ack") and SEGMENT_NAME.match(f"{stem}.jsonl"):
+                with suppress(OSError):  # removed meanwhile: takes no room
+                    total += _own_size(entry, known)
+    return total
+
+
+def delete_done(
+    directory: Path, excess: int, own: Iterable[Segment], node: str, outlets: Sequence[str]
+) -> int:
+    """Delete the oldest files that nobody wants any more, until `excess` bytes are free; return how many are.
+
+    `own` are the files of this process, which are not claimed. The last of them is written to, and stays.
+    """
+    segments = list(own)
+    by_path = {segment.path: segment for segment in segments}
+    freed = 0
+    for path in journal_files(directory):
+        if freed >= excess:
+            break
+        segment = by_path.get(path) or claim(path, node)
+        if segment is None or segment is segments[-1]:
+            continue
+        if segment.size and own_files.is_deletable(path, segment.fd) and is_done_with(segment, outlets):
+            freed += _remove(segment)
+        elif path not in by_path:
+            segment.close()
+    return freed
+
+
+def is_done_with(segment: Segment, outlets: Sequence[str]) -> bool:
+    """Whether nothing in the file is wanted any more: by these outlets, or by those that another process may have.
+
+    What is addressed to no resource yet is wanted for as long as the service would take it. A line that is no record
+    is somebody else's.
+    """
+    if outlets and not segment.settled(outlets):
+        return False
+    sent = {
+        name: segment.progress(name).to for name in ("app_insights", "run_metrics") if name not in outlets
+    }
+    keys = {key_of(line) for line in segment.rest(sent.get("app_insights", segment.size))}
+    metrics = segment.rest(sent.get("run_metrics", segment.size))
+    if keys - {None, b""} or any(map(is_run_metric, metrics)) or not all(map(is_line, segment.rest(0))):
+        return False
+    return b"" not in keys or time.time() - segment.modified > MAX_AGE_SECONDS
+
+
+def _remove(segment: Segment) -> int:
+    """Delete a file; return how much of the disk it took."""
+    with suppress(OSError):
+        size = own_files.stored_bytes(os.stat(segment.path, follow_symlinks=False))
+        return size if segment.remove() else 0
+    return 0
+
+
+def _own_size(entry: os.DirEntry[str], known: Known) -> int:
+    """How much of the disk a file in the directory takes if it is ours, else 0; opens it if it is not known yet."""
+    found = entry.stat(follow_symlinks=False)
+    may_be_segment = entry.name.endswith(".jsonl")
+    if not stat.S_ISREG(found.st_mode) or found.st_size > (
+        MAX_SEGMENT_BYTES if may_be_segment else MAX_BYTES
+    ):
+        return 0
+    identity = found.st_dev, found.st_ino
+    before, ours = known.get(entry.name, (None, False))
+    if before != identity:
+        fd = own_files.open_regular(entry.path)
+        try:
+            head = own_files.head_of(fd)
+            ours = is_segment(entry.name, head) if may_be_segment else is_checkpoint(fd)
+        finally:
+            own_files.close_same(fd, identity)
+        if head:  # an empty one may become anything
+            known[entry.name] = identity, ours
+    return own_files.stored_bytes(found) if ours else 0
