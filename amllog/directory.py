@@ -30,6 +30,7 @@ _CREATE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND
 # The machine or the process has too few descriptors, locks or memory, or a network file system does not answer.
 _PASSING = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOLCK, errno.EIO, errno.ESTALE, errno.ETIMEDOUT}
 _NOT_OURS = "is not a journal file of amllog"
+_MAX_LINKS = 40  # that a path leads through, as for Linux
 
 
 def leftovers(
@@ -222,11 +223,35 @@ def _is_sparse(fd: int) -> bool:
 
 
 def _make(directory: Path) -> None:
-    """Create the directory. Raises OSError if its name is a link that another user has put there."""
+    """Create the directory. Raises OSError if its path leads through a link that another user has put there."""
+    _require_own_links(directory)
     directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-    found = os.stat(directory, follow_symlinks=False)
-    if stat.S_ISLNK(found.st_mode) and hasattr(os, "geteuid") and found.st_uid not in (0, os.geteuid()):
-        raise OSError(errno.ELOOP, "is a symbolic link of another user", str(directory))
+    _require_own_links(directory)  # others may have been faster
+
+
+def _require_own_links(directory: Path) -> None:
+    """Raise OSError if the path leads through a symbolic link that another user has made.
+
+    As for Linux (protected_symlinks), the owner of the directory that a link is in may have made it.
+    """
+    if not hasattr(os, "geteuid"):
+        return
+    here, rest, links = "", directory.parts[::-1], 0
+    while rest:
+        path, rest = os.path.join(here, rest[-1]), rest[:-1]
+        try:
+            found = os.lstat(path)
+        except FileNotFoundError:
+            return
+        if not stat.S_ISLNK(found.st_mode):
+            here = path
+            continue
+        links += 1
+        if links > _MAX_LINKS:
+            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), path)
+        if found.st_uid not in (0, os.geteuid(), os.stat(here or ".").st_uid):
+            raise OSError(errno.ELOOP, "is a symbolic link of another user", path)
+        rest += Path(os.readlink(path)).parts[::-1]
 
 
 def _reason(error: BaseException) -> str:

@@ -120,6 +120,41 @@ print(account.waiting, account.refused)
     assert sorted(found) == sorted([*said, *(f"own {i}" for i in range(40))])
 
 
+@pytest.mark.parametrize("place", ["link", "link/logs", "outer/logs"])
+def test_links_of_another_user(child: Any, arrived: Any, insights: Any, tmp_path: Path, place: str) -> None:
+    """No link of another user is followed on the way to the journal directory, and nothing is lost."""
+    if not hasattr(os, "getuid") or os.getuid():
+        pytest.skip("only root can make a link of another user")
+    spare, elsewhere = tmp_path / "spare", tmp_path / "elsewhere"
+    spare.mkdir()
+    elsewhere.mkdir()
+    (tmp_path / "link").symlink_to(elsewhere)
+    (tmp_path / "outer").symlink_to("link")
+    os.chown(tmp_path / "link", 65534, 65534, follow_symlinks=False)
+    code = "import amllog; amllog.setup().info('m'); print(amllog.flush(200))"
+    ran = child(code, env={**insights, "TMPDIR": str(spare), "AMLLOG_DIR": place})
+    assert (ran.returncode, arrived().messages) == (0, ["m"]), ran.stderr
+    assert "is a symbolic link of another user" in ran.stdout
+    assert list(elsewhere.iterdir()) == []
+
+
+@pytest.mark.skipif(not hasattr(os, "getuid"), reason="needs users")
+def test_links_that_are_followed(child: Any, arrived: Any, insights: Any, tmp_path: Path) -> None:
+    """Links of this user, and those of the owner of the directory that they are in, lead to the journal."""
+    folder = tmp_path / "theirs"
+    folder.mkdir()
+    (tmp_path / "target").mkdir()
+    (tmp_path / "own").symlink_to("theirs/link")
+    (folder / "link").symlink_to(tmp_path / "target")
+    if os.getuid() == 0:
+        os.chown(folder, 65534, 65534)
+        os.chown(folder / "link", 65534, 65534, follow_symlinks=False)
+    code = "import amllog; amllog.setup().info('m'); print(amllog.flush(200))"
+    ran = child(code, env={**insights, "AMLLOG_DIR": "own/logs"})
+    assert (ran.returncode, arrived().messages) == (0, ["m"]), ran.stderr
+    assert len(list((tmp_path / "target" / "logs").glob("*.jsonl"))) == 1
+
+
 DESCRIPTORS = """
 import os, socket, sys, amllog
 log = amllog.setup(driver_level="WARNING")
