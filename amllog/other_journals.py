@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from amllog import calls, interrupts, own_files, record, text
 from amllog.directory import open_segment
 from amllog.returned import LIKE_CHARACTERS, Recorded, says_all_of
+from amllog.signatures import SEGMENT_NAME
 
 _CLOCK_SECONDS = 0.05  # how far the clock of a file system may be behind the process's
 _OLD_SECONDS = 60.0  # a file that was last written so long before a record does not have it
@@ -146,7 +147,7 @@ class OtherJournals:
                 return False
             names = os.listdir(directory)
             found: dict[int, list[str]] = {}
-            for match in filter(None, map(own_files.SEGMENT_NAME.match, names)):
+            for match in filter(None, map(SEGMENT_NAME.match, names)):
                 found.setdefault(int(match["pid"]), []).append(match[0])
             self._files[directory] = found
             # A file made within the same tick of the clock would not change the time again.
