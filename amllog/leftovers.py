@@ -39,14 +39,15 @@ class Delivery:
     def deliver(self, tell: Callable[[str], None]) -> None:
         """Offer everything that waits, again where an outlet fails; `tell` hears what the trouble is."""
         told: set[str] = set()
-        while self._pass() or self._pauses():
+        while True:
+            settled = self._pass()
             troubles = [f"{route.outlet.name}: {route.trouble}" for route in self._routes if route.trouble]
             for trouble in [*troubles, *self._reports]:
                 if trouble not in told:
                     told.add(trouble)
                     tell(trouble)
             pauses = self._pauses()
-            if self._left() <= 0 or (pauses and min(pauses) > self._left()):
+            if not (settled or pauses) or self._left() <= 0 or (pauses and min(pauses) > self._left()):
                 return
             if pauses:
                 time.sleep(min(pauses))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections import Counter
 from pathlib import Path
@@ -110,6 +111,23 @@ def test_an_outlet_that_goes_on_failing_is_given_up(tmp_path: Path) -> None:
     shelf = Shelf()
     deliver(tmp_path, shelf)
     assert said(shelf.taken) == ["a"]
+
+
+@pytest.mark.parametrize("kind", ["fifo", "directory", "link"])
+def test_what_is_not_sent_is_reported(tmp_path: Path, kind: str) -> None:
+    """Also where it is the only leftover, so that nothing is settled."""
+    path = write(tmp_path, line("a"))
+    checkpoint = path.with_suffix(".ack")
+    if kind == "fifo":
+        if not hasattr(os, "mkfifo"):
+            pytest.skip("needs FIFOs")
+        os.mkfifo(checkpoint)
+    elif kind == "directory":
+        checkpoint.mkdir()
+    else:
+        checkpoint.symlink_to(tmp_path / "elsewhere")
+    (told,) = deliver(tmp_path, Shelf())
+    assert told.startswith(f"{path} is not sent: {checkpoint.name} is ")
 
 
 def test_what_was_refused_for_its_age_is_found(tmp_path: Path) -> None:
