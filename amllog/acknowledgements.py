@@ -5,23 +5,35 @@ A checkpoint has one JSON line for each processed batch:
 before `to` are processed, except the lines that begin at the offsets in `again`. The counts of all lines are added up.
 `to` and `again` are those of the outlet's last line.
 
-Input is limited: a line with a number, a text or a list that amllog does not write is no valid entry.
+Empty lines mean nothing.
+
+Input is limited: a line with a number, a text or a list that amllog does not write is no valid entry. A file is read in
+pieces, and only the sums are kept.
 """
 
 from __future__ import annotations
 
+import errno
 import json
+import operator
+import os
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from amllog import record
+from amllog import own_files, record, text
 from amllog.refusals import TRUNCATED
 
-MAX_LINE_BYTES = 4 * 1024 * 1024
+MAX_BYTES = 8 * 1024 * 1024  # read in a second; amllog begins a new file at half of it
+MAX_LINE_BYTES = 1024 * 1024
 MAX_NUMBER = 2**53
-MAX_TEXT = 1_000
-MAX_MEMBERS = 100_000
+MAX_TEXT = 300
+MAX_OUTLETS = 8  # amllog has two
+MAX_AGAIN = 10_000  # no outlet is offered more lines at once
+MAX_REASONS = 200  # of one outlet; refusals for further reasons are counted together
+OTHER_REASONS = "other reasons"
+_PIECE_BYTES = 256 * 1024
+_HEAD = b'{"outlet":'
 
 
 class Progress:
@@ -38,6 +50,19 @@ class Progress:
         self.delivered = 0
         self.refused: Counter[str] = Counter()
         self.passed = 0
+
+    def add(self, entry: Entry) -> None:
+        """Add one more entry."""
+        self.to, self.again = entry.to, entry.again
+        self.delivered += entry.delivered
+        _count(self.refused, entry.refused)
+
+    def copy(self) -> Progress:
+        """The same, independent of this one."""
+        found = Progress()
+        found.to, found.again, found.delivered = self.to, self.again, self.delivered
+        found.refused = self.refused.copy()
+        return found
 
     def fit(self, size: int) -> None:
         """Adapt to a file of `size` bytes. One that is shorter was truncated: nothing after its end can be sent."""
@@ -62,15 +87,35 @@ class Entry(NamedTuple):
         """The entry as it is written."""
         members: dict[str, object] = {"outlet": self.outlet, "to": self.to, "delivered": self.delivered}
         if self.refused:
-            members["refused"] = self.refused
+            refused = Counter[str]()
+            _count(refused, self.refused)
+            members["refused"] = refused
         if self.again:
             members["again"] = self.again
         return json.dumps(members).encode() + b"\n"
 
 
+def lines_of(fd: int) -> Iterator[bytes]:
+    """The lines of an open checkpoint. Of a line with more than `MAX_LINE_BYTES` only so much that it is too long.
+
+    Raises OSError, EFBIG if the file has more than `MAX_BYTES`.
+    """
+    position, rest = 0, b""
+    while piece := own_files.read_at(fd, _PIECE_BYTES, position):
+        position += len(piece)
+        if max(position, os.fstat(fd).st_size) > MAX_BYTES:
+            raise OSError(errno.EFBIG, f"has more than {MAX_BYTES:,} bytes")
+        *lines, rest = (rest + piece).split(b"\n")
+        rest = rest[: MAX_LINE_BYTES + 1]
+        yield from filter(None, lines)
+    if rest:
+        yield rest
+
+
 def parse(line: bytes) -> Entry | None:
     """The entry of a line; None if the line is torn or no valid entry."""
-    value: Any = record.decode(line) if len(line) <= MAX_LINE_BYTES else None
+    possible = line.startswith(_HEAD) and len(line) <= MAX_LINE_BYTES
+    value: Any = record.decode(line) if possible else None
     if value is None:
         return None
     outlet, to, delivered = value.get("outlet"), value.get("to"), value.get("delivered")
@@ -81,12 +126,19 @@ def parse(line: bytes) -> Entry | None:
         and _is_count(to)
         and _is_count(delivered)
         and isinstance(refused, dict)
-        and isinstance(again, list)
-        and max(len(refused), len(again)) <= MAX_MEMBERS
+        and len(refused) <= MAX_REASONS + 1
         and all(len(reason) <= MAX_TEXT and _is_number(count) for reason, count in refused.items())
-        and all(_is_count(offset) and offset < to for offset in again)
+        and isinstance(again, list)
+        and len(again) <= MAX_AGAIN
+        and all(map(_is_count, again))
+        and all(map(operator.lt, again, [*again[1:], to]))
     )
     return Entry(outlet, to, delivered, refused, again) if valid else None
+
+
+def is_damaged(line: bytes) -> bool:
+    """Whether a line that is no valid entry is complete; else a kill or a full disk has torn it."""
+    return len(line) > MAX_LINE_BYTES or line.rstrip().endswith(b"}")
 
 
 def _is_number(value: object) -> bool:
@@ -97,14 +149,37 @@ def _is_count(value: object) -> bool:
     return type(value) is int and 0 <= value <= MAX_NUMBER
 
 
-def progress_of(entries: Iterable[Entry], size: int) -> dict[str, Progress]:
-    """Return the progress of each outlet after these entries, in a segment of `size` bytes."""
-    found: dict[str, Progress] = {}
+def _count(sums: Counter[str], refused: Mapping[str, int]) -> None:
+    """Add refusals to `sums`, which keeps texts and a number of reasons that `parse` accepts."""
+    for long, count in refused.items():
+        reason = text.cut(long, MAX_TEXT)
+        full = reason not in sums and len(sums) >= MAX_REASONS
+        sums[OTHER_REASONS if full else reason] += count
+
+
+def sums_of(entries: Iterable[Entry]) -> tuple[dict[str, Progress], int]:
+    """The progress of each outlet after these entries, and the number of entries of too many outlets."""
+    found, excess = dict[str, Progress](), 0
     for entry in entries:
-        progress = found.setdefault(entry.outlet, Progress())
-        progress.to, progress.again = entry.to, entry.again
-        progress.delivered += entry.delivered
-        progress.refused.update(entry.refused)
-    for progress in found.values():
-        progress.fit(size)
+        progress = found.get(entry.outlet)
+        if progress is None:
+            if len(found) >= MAX_OUTLETS:
+                excess += 1
+                continue
+            progress = found[entry.outlet] = Progress()
+        progress.add(entry)
+    return found, excess
+
+
+def lacking(noted: Mapping[str, Progress], there: Mapping[str, Progress]) -> list[Entry]:
+    """The entries that bring a file with the progress `there` to what was `noted`."""
+    found = []
+    for outlet, progress in noted.items():
+        before = there.get(outlet) or Progress()
+        refused = progress.refused.copy()
+        refused.subtract(before.refused)
+        change = {reason: count for reason, count in refused.items() if count}
+        delivered = max(0, progress.delivered - before.delivered)
+        if delivered or change or (progress.to, progress.again) != (before.to, before.again):
+            found.append(Entry(outlet, progress.to, delivered, change, progress.again))
     return found

@@ -1,61 +1,90 @@
-"""The checkpoint file beside a journal segment, and its spare.
+"""The checkpoint file beside a journal segment.
 
-A batch whose entry is missing is sent a second time by the next process. So an entry that the file does not take (a
-full disk, another user, a file that is not ours) is written to a spare checkpoint in a private temporary directory, and
-again to the file as soon as the file takes it.
+A batch whose entry is missing is sent a second time by the next process. Four rules follow:
 
-A file is a checkpoint if its first line is an entry. Any other file of that name, and one with several hard links, is
-neither written to nor deleted; what was sent of its segment is unknown then, so nothing of it is sent.
+* An entry that the file does not take (a full disk, another user, a file that is not ours) is written to a spare
+  checkpoint, and again to the file as soon as the file takes it.
+* A file that others have deleted, moved, replaced or truncated is written again at its place, with all that was noted.
+* Only a file that is recognised as a checkpoint is written to or deleted (`checkpoint_file`).
+* A new file gets an entry without progress at once: the disk then has a block for it, in which the next entries fit.
 """
 
 from __future__ import annotations
 
 import contextlib
-import errno
-import hashlib
 import os
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from amllog import interrupts, own_files, record
-from amllog.acknowledgements import MAX_LINE_BYTES, Entry, parse
+from amllog import interrupts, own_files
+from amllog.acknowledgements import MAX_BYTES, Entry, Progress, is_damaged, lacking, lines_of, parse, sums_of
+from amllog.checkpoint_file import is_checkpoint, require_usable
+from amllog.spare_checkpoint import SpareCheckpoint, append_line, opened
 
-MAX_BYTES = 64 * 1024 * 1024
-_BEGINNING = b'{"outlet":'
-_PART_BYTES = 64 * 1024
 _APPEND = os.O_RDWR | os.O_APPEND
+_NO_FILE = (0, 0)
 
 
 class Checkpoint:
     """The checkpoint file of one segment."""
 
-    def __init__(self, segment: Path) -> None:
+    def __init__(self, segment: Path, identity: own_files.Identity) -> None:
+        """`identity`: of the segment's file."""
         self.path = segment.with_suffix(".ack")
         # Why the files cannot be used, which leaves unknown what was sent.
         self.unreadable: OSError | None = None
         self.unwritable = ""  # why an entry could be written nowhere
         self.invalid = 0  # complete lines that are no valid entries
+        self._segment, self._segment_identity = segment, identity
         self._fd = -1
-        self._identity = (0, 0)
-        self._created = False  # by this process
+        self._identity = _NO_FILE  # of the file at the path that has all that was noted but `_pending`
+        self._size = 0  # it has at least so many bytes
+        self._noted: dict[str, Progress] = {}
         self._pending: list[bytes] = []  # entries that the file has not taken yet
-        self._spare = _spare_path(segment)
+        self._spared = 0  # so many of them are in the spare
+        self._created = False  # the file, by this process
+        self._used = False  # whether this process writes to the file
+        self._reason = ""  # why the file has not taken them
+        self._spare = SpareCheckpoint(segment)
+        self._process = os.getpid()
 
-    def entries(self) -> list[Entry]:
-        """The valid entries of the file and of its spare; none where there is no file. Sets `unreadable`, `invalid`."""
-        self.invalid = 0
-        found = self._read(self.path)
-        # A kill between the copy into the file and the deletion of the spare leaves an entry in both.
-        spare = self._read(self._spare) if self._spare is not None and _is_private(self._spare) else []
-        more = [entry for entry in spare if entry not in found]
-        if self.unreadable:
-            return []
-        self._pending = [entry.line for entry in more]
-        return found + more
+    @property
+    def doubt(self) -> str:
+        """A sentence if what was sent may be sent again, as the file does not say so; else an empty text."""
+        if self.unwritable:
+            return f"{self.path}: what was sent cannot be noted ({self.unwritable}), and may come twice"
+        if self._pending:
+            return (
+                f"{self.path}: what was sent is noted in {self._spare.path} only ({self._reason}), and may come twice "
+                "if a process does not find this file"
+            )
+        return ""
+
+    def progress(self, size: int) -> dict[str, Progress]:
+        """The progress of each outlet in a segment of `size` bytes, read anew. Sets `unreadable`, `invalid`."""
+        own_files.close_same(self._fd, self._identity)
+        self._fd, self._identity, self.invalid = -1, _NO_FILE, 0
+        self._noted, excess = sums_of(self._entries())
+        self.invalid += excess
+        found = {outlet: noted.copy() for outlet, noted in self._noted.items()}
+        for progress in found.values():
+            progress.fit(size)
+        return found
+
+    def entries(self, outlet: str) -> Iterator[Entry]:
+        """The entries of one outlet, read anew, the oldest first. Raises OSError if they cannot be read now."""
+        reader = Checkpoint(self._segment, self._segment_identity)
+        yield from (entry for entry in reader._entries() if entry.outlet == outlet)
+        if reader.unreadable:
+            raise reader.unreadable
 
     def open(self) -> bool:
         """Open the file for entries before anything is sent, so that a later entry does not depend on its path."""
+        self._used = True
+        if self._is_lost():
+            self._start_again()
+        elif self._size > MAX_BYTES // 2 and not self._pending:
+            self._shorten()
         if own_files.is_same(self._fd, self._identity):
             return True
         self._fd = -1
@@ -64,29 +93,36 @@ class Checkpoint:
         except OSError as error:
             if interrupts.is_from_signal(error):
                 raise
-            self.unwritable = error.strerror or type(error).__name__
+            self._reason = error.strerror or type(error).__name__
             return False
-        self._fd, self._identity = fd, own_files.identity_of(fd)
+        self._fd, self._identity, self._size = fd, own_files.identity_of(fd), os.fstat(fd).st_size
         return True
+
+    def reserve(self, outlet: str) -> None:
+        """Open the file; write an entry without progress to a new one, while the disk has room.
+
+        Later its directory may be renamed, the user changed or the disk full.
+        """
+        if self.open() and not self._size:
+            with interrupts.suppress(OSError):
+                self._append(Entry(outlet, 0, 0, {}, []).line)
 
     def append(self, entry: Entry) -> None:
         """Write an entry. Raises nothing: `unwritable` says why an entry could be written nowhere."""
+        opened = self.open()  # before the entry is among what was noted
+        self._noted.setdefault(entry.outlet, Progress()).add(entry)
         self._pending.append(entry.line)
-        if self.open():
-            try:
-                self._write_pending()
-            except OSError as error:
-                if interrupts.is_from_signal(error):
-                    raise
-                self.unwritable = error.strerror or type(error).__name__
-        if not self._pending or self._write_spare(entry.line):
-            self.unwritable = ""
+        self._note(opened)
+
+    def note_again(self) -> None:
+        """Write what the file has not taken yet."""
+        if self._pending and self._process == os.getpid():  # else it is the parent's
+            self._note(self.open())
 
     def close(self) -> None:
-        """Write what is still pending, and close the file."""
-        if self._pending and self.open():
-            with interrupts.suppress(OSError):
-                self._write_pending()
+        """Write what is still pending, unless the file was only read; close it."""
+        if self._used:
+            self.note_again()
         fd, self._fd = self._fd, -1  # first: another thread may open a file under this number
         own_files.close_same(fd, self._identity)
 
@@ -102,41 +138,68 @@ class Checkpoint:
                 own_files.close_same(fd, identity)
             if deletable:
                 own_files.delete_same(self.path, identity)
-        self._delete_spare()
+        self._spare.delete()
         self._pending.clear()
         self.close()
 
-    def _read(self, path: Path) -> list[Entry]:
-        """The valid entries of one file; none where there is no file. Sets `unreadable`."""
+    def _entries(self) -> Iterator[Entry]:
+        """The valid entries of the file and of its spare; none where there is no file. Sets `unreadable`."""
         try:
-            if path == self.path:
-                self._verify()
-            return list(self._valid(own_files.read_bounded(path, MAX_BYTES)))
-        except (FileNotFoundError, NotADirectoryError):
-            return []
+            # A kill between the copy into the file and the deletion of the spare leaves a line in both.
+            more = dict.fromkeys(self._spare.lines())
+            with contextlib.suppress(FileNotFoundError, NotADirectoryError), opened(self.path) as fd:
+                require_usable(fd)
+                for line in lines_of(fd):
+                    more.pop(line, None)
+                    yield from self._valid(line)
+                self._identity, self._size = own_files.identity_of(fd), os.fstat(fd).st_size
         except OSError as error:
             if interrupts.is_from_signal(error):
                 raise
             reason = error.strerror or type(error).__name__
-            self.unreadable = OSError(error.errno, f"{path.name} {reason}")
-            return []
+            self.unreadable = OSError(error.errno, f"{self.path.name} {reason}")
+            return
+        self._pending = [entry.line for line in more for entry in self._valid(line)]
+        self._spared = len(self._pending)
+        yield from filter(None, map(parse, self._pending))
 
-    def _valid(self, data: bytes) -> Iterator[Entry]:
-        for line in data.splitlines():
-            entry = parse(line)
-            if entry is not None:
-                yield entry
-            elif line.endswith(b"}"):  # else a kill has torn it
-                self.invalid += 1
+    def _valid(self, line: bytes) -> Iterator[Entry]:
+        entry = parse(line)
+        if entry is not None:
+            yield entry
+        elif is_damaged(line):
+            self.invalid += 1
 
-    def _verify(self) -> None:
-        """Raise OSError if there is a file in which no entries may be written."""
-        fd = own_files.open_regular(self.path)
-        identity = own_files.identity_of(fd)
-        try:
-            _require_usable(fd)
-        finally:
-            own_files.close_same(fd, identity)
+    def _is_lost(self) -> bool:
+        """Whether others have deleted, moved, replaced or truncated the file, but not the segment beside it."""
+        if self._identity == _NO_FILE or not _is_at(self._segment, self._segment_identity):
+            return False
+        if not _is_at(self.path, self._identity):
+            return True
+        return own_files.is_same(self._fd, self._identity) and os.fstat(self._fd).st_size < self._size
+
+    def _start_again(self) -> None:
+        """What was noted and is not in the file that is now at the path becomes pending."""
+        there: dict[str, Progress] = {}
+        with interrupts.suppress(OSError), opened(self.path) as fd:
+            there, _ = sums_of(filter(None, map(parse, lines_of(fd))))
+        self._pending = [entry.line for entry in lacking(self._noted, there)]
+        self._spare.delete()
+        self._spared = 0
+        own_files.close_same(self._fd, self._identity)
+        self._fd, self._identity, self._size = -1, _NO_FILE, 0
+
+    def _shorten(self) -> None:
+        """Begin a new file with the sums. They are in the spare until the new file has them."""
+        sums = [entry.line for entry in lacking(self._noted, {})]
+        if not self._spare.write(sums):
+            return
+        if own_files.delete_same(self.path, self._identity):
+            own_files.close_same(self._fd, self._identity)
+            self._fd, self._identity, self._size = -1, _NO_FILE, 0
+            self._pending, self._spared = sums, len(sums)
+        else:
+            self._spare.delete()
 
     def _opened(self) -> int:
         with contextlib.suppress(FileExistsError), own_files.opened_directory(self.path.parent) as directory:
@@ -146,107 +209,50 @@ class Checkpoint:
             return fd
         fd = own_files.open_regular(self.path, _APPEND)
         try:
-            _require_usable(fd)
+            require_usable(fd)
         except BaseException:
             os.close(fd)
             raise
         return fd
 
+    def _note(self, opened: bool) -> None:
+        """Write what is pending to the file, else to the spare."""
+        if opened:
+            try:
+                self._write_pending()
+                self.unwritable = ""
+                return
+            except OSError as error:
+                if interrupts.is_from_signal(error):
+                    raise
+                self._reason = error.strerror or type(error).__name__
+        new = self._pending[self._spared :]
+        if not new or self._spare.write(new):
+            self._spared, self.unwritable = len(self._pending), ""
+        else:
+            self.unwritable = self._reason
+
     def _write_pending(self) -> None:
         while self._pending:
-            _append_line(self._fd, self._pending[0])
+            self._append(self._pending[0])
             del self._pending[0]
-        self._delete_spare()
+            self._spared = max(0, self._spared - 1)
+        if self._spare.path is not None:
+            self._spare.delete()
 
-    def _write_spare(self, line: bytes) -> bool:
-        """Write one entry to the spare checkpoint; whether that was possible."""
-        if self._spare is None:
-            return False
-        try:
-            own_files.make_private(self._spare.parent.parent)
-            own_files.make_private(self._spare.parent)
-            try:
-                fd = own_files.open_regular(self._spare, _APPEND | os.O_CREAT | os.O_EXCL)
-            except FileExistsError:
-                fd = own_files.open_regular(self._spare, _APPEND)
-            identity = own_files.identity_of(fd)
-            try:
-                _append_line(fd, line)
-            finally:
-                own_files.close_same(fd, identity)
-        except OSError as error:
-            if interrupts.is_from_signal(error):
-                raise
-            return False
-        return True
-
-    def _delete_spare(self) -> None:
-        if self._spare is not None and _is_private(self._spare):
-            with interrupts.suppress(OSError):
-                os.unlink(self._spare)
+    def _append(self, line: bytes) -> None:
+        append_line(self._fd, line)
+        self._size += len(line)
 
 
-def is_checkpoint(fd: int) -> bool:
-    """Whether an open file begins with an entry of a checkpoint; a torn one may precede it."""
-    return any(map(_is_entry, _first_lines(fd)[:-1]))
-
-
-def _require_usable(fd: int) -> None:
-    """Raise OSError unless entries may be written to the file: a checkpoint, or one that is empty or torn."""
-    if own_files.is_linked(fd):
-        raise OSError(errno.EMLINK, "has several hard links")
-    if os.fstat(fd).st_size and not is_checkpoint(fd):
-        lines = _first_lines(fd)
-        if len(lines) != 1 or len(lines[0]) > MAX_LINE_BYTES:  # one line is no torn entry
-            raise OSError(errno.EEXIST, "is not a checkpoint of amllog")
-
-
-def _first_lines(fd: int) -> list[bytes]:
-    """The first two whole lines, and what follows; [] if the file does not begin as a checkpoint."""
-    data = own_files.head_of(fd)
-    if not _is_begun(data):
-        return []
-    while data.count(b"\n") < 2 and len(data) <= 2 * MAX_LINE_BYTES:
-        more = own_files.read_at(fd, max(_PART_BYTES, len(data)), len(data))
-        if not more:
-            break
-        data += more
-    return data.split(b"\n", 2)
-
-
-def _is_entry(line: bytes) -> bool:
-    """Whether a line is an entry, with the members that amllog writes and no others."""
-    return parse(line) is not None and set(record.decode(line) or ()) <= set(Entry._fields)
-
-
-def _is_begun(line: bytes) -> bool:
-    return line.replace(b" ", b"", 1).startswith(_BEGINNING)
-
-
-def _append_line(fd: int, line: bytes) -> None:
-    """Append a line; first end a line before it that a kill or a full disk has torn. Raises OSError."""
-    size = os.fstat(fd).st_size
-    if size and own_files.read_at(fd, 1, size - 1) != b"\n":
-        line = b"\n" + line
-    if os.write(fd, line) < len(line):
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-
-def _spare_path(segment: Path) -> Path | None:
-    """Where the spare checkpoint of a segment is: one directory for each user, one name for each segment's path.
-
-    None where there is no temporary directory, or the working directory of a relative path was deleted.
-    """
-    user = getattr(os, "geteuid", lambda: 0)()
+def _is_at(path: Path, identity: own_files.Identity) -> bool:
+    """Whether the path stands for this file; also where that cannot be found out."""
     try:
-        place = hashlib.sha256(os.fsencode(segment.absolute().parent)).hexdigest()[:12]
-        return Path(tempfile.gettempdir(), f"amllog-{user}", "checkpoints", f"{place}-{segment.stem}.ack")
+        found = os.stat(path, follow_symlinks=False)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
     except OSError as error:
         if interrupts.is_from_signal(error):
             raise
-        return None
-
-
-def _is_private(spare: Path) -> bool:
-    """Whether the directory of the spare exists, and nobody else could have written there."""
-    return own_files.is_private(spare.parent.parent) and own_files.is_private(spare.parent)
+        return True
+    return (found.st_dev, found.st_ino) == identity

@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 
 from amllog.account import UNREADABLE
 from amllog.deferral import Deferral
-from amllog.delivery import Outlet, Route
+from amllog.delivery import Outlet, Route, note_again
 from amllog.directory import is_passing, leftovers
 from amllog.journal import Journal
 from amllog.segment import Segment
@@ -185,6 +185,7 @@ class Courier:
         try:
             for route in self.routes:
                 busy |= self._advance(route)
+            note_again(self.journal.segments, self._notice)
             # A drain asks for leftovers once its own records are settled: new records do not hold it up.
             if (not busy or self._leftovers_done < self._leftovers_asked) and self._leftovers_are_due():
                 asked = self._leftovers_asked
@@ -240,6 +241,7 @@ class Courier:
         self.leftovers_delivered += self._delivered(segment) - before
         if segment.unnoted:  # sent, but no other process will know: at least this one does not send it again
             self._settled.add(segment.path.name)
+        note_again([segment], self._notice)
 
     def _step(self, route: Route, segment: Segment) -> bool:
         if self.thread.should_end() or time.monotonic() < route.due:

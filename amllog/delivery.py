@@ -5,10 +5,11 @@ An outlet is offered batches of journal lines and answers with a verdict per lin
 
 from __future__ import annotations
 
+import logging
 import random
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from amllog.record import is_whole
@@ -66,11 +67,20 @@ class Outlet(Protocol):
 MAX_BACKOFF_SECONDS = 60.0
 
 
+def note_again(segments: Iterable[Segment], notice: Callable[[str, int], None]) -> None:
+    """Note once more what could not be noted, and give notice of each file where it still cannot."""
+    for checkpoint in [segment.checkpoint for segment in segments]:
+        checkpoint.note_again()
+        if checkpoint.doubt:
+            notice(checkpoint.doubt, logging.WARNING)
+
+
 class _Batch(NamedTuple):
     lines: list[bytes]
     offsets: list[int]
     to: int
     passed: int  # lines before `to`, from where the outlet was
+    left: list[int]  # offsets of lines that wait from before, for which there was no room
 
 
 class Route:
@@ -104,6 +114,7 @@ class Route:
                 settled = True
                 refused = Counter(verdict.reason for verdict in verdicts if verdict.state == "refused")
                 delivered = len(verdicts) - len(wait) - sum(refused.values())
+                wait += batch.left
                 segment.acknowledge(self.outlet.name, batch.to, delivered, refused, wait, passed=batch.passed)
         self._note(settled, trouble, answer.pause_seconds)
         return settled and not again
@@ -136,8 +147,7 @@ class Route:
         for segment in segments:
             if not segment.held or not outlet.concerns(segment):
                 continue
-            again = segment.progress(outlet.name).again
-            if parts and (len(again) >= records or size <= 0):
+            if parts and (records <= 0 or size <= 0):
                 break
             batch = self._batch(segment, records, size)
             if batch is None:
@@ -146,7 +156,7 @@ class Route:
                 parts.append((segment, batch))
                 records, size = records - len(batch.lines), size - sum(map(len, batch.lines))
             else:
-                segment.acknowledge(outlet.name, batch.to, 0, Counter(), [], passed=batch.passed)
+                segment.acknowledge(outlet.name, batch.to, 0, Counter(), batch.left, passed=batch.passed)
                 skipped = True
         return parts, skipped
 
@@ -154,12 +164,18 @@ class Route:
         """Lines to offer: those that wait from before, then new ones; None if there are none of either."""
         outlet, progress = self.outlet, segment.progress(self.outlet.name)
         lines, offsets, position, size, passed = [], [], progress.to, 0, 0
+        tried = 0
         for offset in progress.again:
             line = segment.line(offset)
             if is_whole(line):  # else the checkpoint is wrong, or the file was truncated
+                if len(lines) >= max_records or size + len(line) > max_bytes:
+                    break
                 lines.append(line)
                 offsets.append(offset)
-        for line in segment.lines(progress.to, max_bytes):
+                size += len(line)
+            tried += 1
+        left = progress.again[tried:]
+        for line in [] if left else segment.lines(progress.to, max_bytes):
             whole = is_whole(line)
             if whole and (len(lines) >= max_records or size + len(line) > max_bytes):
                 break
@@ -169,6 +185,6 @@ class Route:
                 size += len(line)
             position += len(line)
             passed += line.endswith(b"}\n")
-        if not lines and position == progress.to and not progress.again:
+        if not lines and position == progress.to and left == progress.again:
             return None
-        return _Batch(lines, offsets, position, passed)
+        return _Batch(lines, offsets, position, passed, left)

@@ -202,6 +202,7 @@ def _claimed(path: Path, node: str) -> Segment | None:
     if not segment.is_in_place() or segment.fault:
         segment.close()
         raise segment.fault or FileNotFoundError(errno.ENOENT, str(path))
+    segment.checkpoint.note_again()  # what is in the spare only
     return segment
 
 

@@ -83,7 +83,7 @@ class Journal:
         self._outlets = tuple(names)
         if self._outlets:
             for segment in self.segments:
-                segment.open_checkpoint()
+                segment.checkpoint.reserve(self._outlets[0])
 
     def append(self, line: bytes) -> bool:
         """Keep a line; True means that the operating system has it. False: counted in `unwritten`."""
@@ -148,7 +148,7 @@ class Journal:
         segment = new_segment(self.directory, self._node)
         segment.mark()
         if self._outlets:
-            segment.open_checkpoint()
+            segment.checkpoint.reserve(self._outlets[0])
         # A part of the limit at most: only files that are not written to any more can make room.
         self._room = min(
             SEGMENT_BYTES, self._max_bytes // PARTS, self._bound - own_bytes(self.directory, self._known)

@@ -52,8 +52,11 @@ class Delivery:
             if pauses:
                 time.sleep(min(pauses))
 
-    def resend_old(self, outlet: Outlet) -> int:
-        """Send what was refused for its age with the present time; how many were taken."""
+    def resend_old(self, outlet: Outlet, tell: Callable[[str], None]) -> int:
+        """Send what was refused for its age with the present time; how many were taken.
+
+        `tell` hears what was not sent for which reason, and what cannot be noted.
+        """
         count = 0
         for path in journal_files(self._directory):
             segment = claim(path, self._node)
@@ -61,8 +64,12 @@ class Delivery:
                 continue
             try:
                 count += self._resend(segment, outlet)
+            except OSError as error:
+                tell(f"{path} is not sent with the present time: {error.strerror}")
             finally:
                 segment.close()
+            if segment.checkpoint.doubt:
+                tell(segment.checkpoint.doubt)
         return count
 
     def _left(self) -> float:
@@ -85,9 +92,8 @@ class Delivery:
                     segment.close()
                     if segment.unnoted:  # what was sent of it is known here alone, and sent no second time
                         self._settled.add(segment.path.name)
-                        self._reports.append(
-                            f"what was sent cannot be noted ({segment.unnoted}), and may come twice"
-                        )
+                    if segment.checkpoint.doubt:
+                        self._reports.append(segment.checkpoint.doubt)
         return settled
 
     def _may(self, route: Route) -> bool:
@@ -126,7 +132,7 @@ def refused_for_age(segment: Segment, outlet: Outlet) -> list[bytes]:
     """
     lines: list[bytes] = []
     resent, start, again = 0, 0, list[int]()
-    for entry in segment.entries(outlet.name):
+    for entry in segment.checkpoint.entries(outlet.name):
         count = entry.refused.get(TOO_OLD, 0)
         if count > 0:
             offered = [line for line in map(segment.line, again) if record.is_whole(line)]

@@ -14,7 +14,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from amllog import own_files
-from amllog.checkpoint import MAX_BYTES, is_checkpoint
+from amllog.acknowledgements import MAX_BYTES
+from amllog.checkpoint_file import is_checkpoint
 from amllog.directory import MAX_SEGMENT_BYTES, claim, journal_files
 from amllog.interrupts import suppress
 from amllog.record import MAX_AGE_SECONDS, is_run_metric, key_of

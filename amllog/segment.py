@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from amllog import interrupts, own_files
-from amllog.acknowledgements import Entry, Progress, progress_of
+from amllog.acknowledgements import Entry, Progress
 from amllog.checkpoint import Checkpoint
 from amllog.descriptor_marks import F_GETSIG, fcntl, marked
 from amllog.lock import lock
@@ -40,8 +40,8 @@ class Segment:
         self._mark = 0  # of the descriptor that the journal writes to
         self._vanished = False  # the descriptor was replaced, and the path no longer stands for the file
         self._reattaching = threading.RLock()  # re-entrant: a signal handler may ask for the account
-        self._checkpoint = Checkpoint(path)
-        self._progress = progress_of(self._checkpoint.entries(), self.size)
+        self.checkpoint = Checkpoint(path, (self.device, self.inode))
+        self._progress = self.checkpoint.progress(self.size)
         self._counted = (0, 0)  # lines in the first so many bytes
         self._keyless = 0  # bytes without any instrumentation key
         self._key = b""
@@ -49,17 +49,17 @@ class Segment:
     @property
     def fault(self) -> OSError | None:
         """Why nothing of the segment can be sent, with a `strerror` for the user; None if it can."""
-        return self._checkpoint.unreadable
+        return self.checkpoint.unreadable
 
     @property
     def unnoted(self) -> str:
         """Why an entry of the checkpoint could be written nowhere, or an empty text."""
-        return self._checkpoint.unwritable
+        return self.checkpoint.unwritable
 
     @property
     def invalid_entries(self) -> int:
         """How many lines of the checkpoint are no valid entries; their batches are sent again."""
-        return self._checkpoint.invalid
+        return self.checkpoint.invalid
 
     @property
     def size(self) -> int:
@@ -167,7 +167,7 @@ class Segment:
 
         A kill before this line sends the batch again, with the same record ids.
         """
-        self._checkpoint.append(Entry(outlet, to, delivered, dict(refused), list(again)))
+        self.checkpoint.append(Entry(outlet, to, delivered, dict(refused), list(again)))
         # Only now, and `to` last: who waits for it ends the process then, or removes the file.
         progress = self.progress(outlet)
         progress.delivered += delivered
@@ -175,14 +175,6 @@ class Segment:
         progress.again = list(again)
         progress.passed += passed
         progress.to = to
-
-    def entries(self, outlet: str) -> list[Entry]:
-        """The checkpoint's entries of one outlet, the oldest first."""
-        return [entry for entry in self._checkpoint.entries() if entry.outlet == outlet]
-
-    def open_checkpoint(self) -> None:
-        """Open the checkpoint for entries now: later its directory may be renamed, or the user changed."""
-        self._checkpoint.open()
 
     def size_to_append(self) -> int:
         """Return the file's size, or -1 if it was truncated or replaced. Raises OSError; ValueError once closed."""
@@ -212,7 +204,7 @@ class Segment:
         self.count()
         gone = own_files.delete_segment(self.path, self.fd)
         if gone:
-            self._checkpoint.delete()
+            self.checkpoint.delete()
         self.close()
         return gone
 
@@ -220,7 +212,7 @@ class Segment:
         """Close the file, which releases its lock."""
         fd, self.fd = self.fd, -1  # first: others may open files under this number
         own_files.close_same(fd, (self.device, self.inode))
-        self._checkpoint.close()
+        self.checkpoint.close()
 
     def _read(self, count: int, start: int) -> bytes:
         """Bytes from `start` on; none at the end, and none once the file is closed, also by another thread."""
@@ -247,7 +239,7 @@ class Segment:
             self.held = self.held and lock(fd)
             self.fd = fd
             if not self.held:  # another process holds it now, and delivers it
-                self._progress = progress_of(self._checkpoint.entries(), self.size)
+                self._progress = self.checkpoint.progress(self.size)
             return True
 
     def _opened_again(self) -> int:

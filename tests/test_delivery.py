@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -105,6 +106,36 @@ def test_some_wait(journal: Journal) -> None:
     first, second = outlet.offers
     assert second[0] == first[3] and len(second) == 10
     assert journal.segments[0].progress("stubborn").again == []
+
+
+def test_what_waits_is_offered_within_bounds(journal: Journal) -> None:
+    """Lines that wait from before are offered in batches as well, in order and each once; none is forgotten."""
+    (segment,) = journal.segments
+    lines = segment.lines(0)
+    again = [sum(map(len, lines[:number])) for number in range(25)]
+    for bounds in ((10, 10_000), (100, 40)):
+        outlet = Stubborn(Answer())
+        outlet.name, outlet.max_records, outlet.max_bytes = f"of {bounds}", *bounds
+        segment.acknowledge(outlet.name, segment.size, 0, Counter(), again)
+        route = Route(outlet)
+        while route.step(journal.segments, 1):
+            pass
+        assert [one for batch in outlet.offers for one in batch] == lines
+        assert max(map(len, outlet.offers)) <= bounds[0]
+        assert max(sum(map(len, batch)) for batch in outlet.offers) <= bounds[1]
+        assert segment.settled([outlet.name]) and segment.progress(outlet.name).delivered == 25
+
+
+def test_what_waits_and_cannot_be_sent_now(journal: Journal) -> None:
+    """Of lines that wait from before, those that are refused again and those without room wait on."""
+    (segment,) = journal.segments
+    lines = segment.lines(0)
+    again = [sum(map(len, lines[:number])) for number in range(25)]
+    segment.acknowledge("stubborn", segment.size, 0, Counter(), again)
+    route = Route(Stubborn(Answer(odd={0: waiting("no"), 3: refused("bad")})))
+    route.step(journal.segments, 1)
+    assert segment.progress("stubborn").again == [again[0], *again[10:]]
+    assert segment.progress("stubborn").delivered == 8
 
 
 def test_several_files_at_once(tmp_path: Path) -> None:

@@ -158,7 +158,7 @@ def test_a_resend_moves_the_account(tmp_path: Path) -> None:
     segment.acknowledge("shelf", segment.size, 0, Counter({TOO_OLD: 4}), [])
     segment.close()
     shelf = Shelf(Answer(odd={1: refused("400 bad"), 2: waiting("busy")}))
-    assert Delivery(tmp_path, "gone", [shelf], 600).resend_old(shelf) == 1
+    assert Delivery(tmp_path, "gone", [shelf], 600).resend_old(shelf, pytest.fail) == 1
     segment = opened(path)
     progress = segment.progress("shelf")
     assert (progress.delivered, dict(progress.refused)) == (1, {TOO_OLD: 2, "400 bad": 1})

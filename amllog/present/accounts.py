@@ -56,9 +56,8 @@ def deliver(options: Namespace, environ: Mapping[str, str]) -> int:
         delivery.deliver(show.notice)
         for outlet in outlets:
             if options.resend_old and outlet.name == INSIGHTS:
-                show.notice(
-                    f"{show.count(delivery.resend_old(outlet), 'old record')} sent with the present time"
-                )
+                count = delivery.resend_old(outlet, show.notice)
+                show.notice(f"{show.count(count, 'old record')} sent with the present time")
     finally:
         for outlet in outlets:
             outlet.close()

@@ -308,6 +308,7 @@ HOSTILE = [
     b'{"outlet":"app_insights","to":0,"delivered":0,"again":[-5,1e400,"x"]}\n',
     b'{"outlet":"app_insights","to":0,"delivered":-1,"refused":{"x":{"y":[]}}}\n',
     b'{"outlet":{"a":[]},"to":5,"delivered":true}\n',
+    b'{"outlet":"app_insights","to":5000,"delivered":0,"again":[' + b"0," * 1000 + b"0]}\n",
 ]
 
 
@@ -389,12 +390,81 @@ def test_checkpoints_that_cannot_be_written(
     assert arrived().twice == []
 
 
+NOT_AT_FIRST = """
+import os, pathlib, resource, time, amllog
+log = amllog.setup()
+for i in range(20): log.info("m %d", i)
+limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+resource.setrlimit(resource.RLIMIT_FSIZE, (0, limits[1]))
+print(amllog.flush(200).outlets["app_insights"], flush=True)
+resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+(checkpoint,) = pathlib.Path(".amllog").glob("*.ack")
+deadline = time.monotonic() + 200
+while '"delivered": 20' not in checkpoint.read_text() and time.monotonic() < deadline: time.sleep(0.05)
+os._exit(0)
+"""
+DELIVER_WITHOUT_ROOM = """
+import resource, sys
+from amllog.present import cli
+limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+resource.setrlimit(resource.RLIMIT_FSIZE, (0, limits[1]))
+sys.argv[1:] = ["deliver", ".amllog", "--timeout", "200"]
+cli.main()
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs limits")
+def test_what_cannot_be_noted(child: Any, insights: Any, arrived: Any) -> None:
+    """Where no file takes an entry, the process that sent says so, and notes it as soon as there is room."""
+    ran = child(NOT_AT_FIRST, env=insights)
+    assert "20 delivered, 0 waiting, 0 refused" in ran.stdout, ran.stderr
+    assert ran.stdout.count("what was sent cannot be noted (File too large), and may come twice") == 1
+    assert child([*DELIVER, ".amllog"], env=insights).returncode == 0
+    assert len(arrived().messages) == 20
+    segment = leave(child, "left")
+    ran = child(DELIVER_WITHOUT_ROOM, env=insights)
+    sentence = "what was sent cannot be noted (File too large), and may come twice"
+    assert ran.stderr.count(f"{segment.with_suffix('.ack')}: {sentence}") == 1
+
+
+HARMED = """
+import os, pathlib, sys, amllog
+log = amllog.setup(driver_level="ERROR")
+for i in range(20): log.info("m %d", i)
+amllog.flush(200)
+(checkpoint,) = pathlib.Path(".amllog").glob("*.ack")
+if sys.argv[1] == "deleted":
+    checkpoint.unlink()
+elif sys.argv[1] == "moved":
+    checkpoint.rename("elsewhere")
+else:
+    os.truncate(checkpoint, 0)
+for i in range(20, 40): log.info("m %d", i)
+print(amllog.flush(200).outlets["app_insights"], flush=True)
+os._exit(0)
+"""
+
+
+@pytest.mark.parametrize("way", ["deleted", "moved", "truncated"])
+def test_checkpoints_that_others_delete(child: Any, insights: Any, arrived: Any, way: str) -> None:
+    """A checkpoint that is deleted, moved or truncated while the process runs is written again in full."""
+    ran = child(HARMED, way, env=insights)
+    assert ran.stdout.splitlines()[-1] == "40 delivered, 0 waiting, 0 refused", ran.stderr
+    ran = child([*DELIVER, ".amllog"], env=insights)
+    assert "after:  40 accepted" in ran.stdout and "40 delivered" in ran.stdout
+    assert len(arrived().messages) == 40
+    assert arrived().twice == []
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="needs a small file system")
-def test_checkpoints_on_a_full_disk(child: Any, insights: Any, arrived: Any, tmp_path: Path) -> None:
-    """What is delivered while the disk is full is not sent again, also after a kill before there is room."""
-    disk, spare = tmp_path / "disk", tmp_path / "spare"
+@pytest.mark.parametrize("place", ["elsewhere", "on the same disk", "another one later"])
+def test_checkpoints_on_a_full_disk(
+    child: Any, insights: Any, arrived: Any, tmp_path: Path, place: str
+) -> None:
+    """What is delivered while the disk is full is not sent again, also after a kill before there is room, wherever
+    the temporary directory is."""
+    disk = tmp_path / "disk"
     disk.mkdir()
-    spare.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=300k", "tmpfs", str(disk)]
     done = subprocess.run(mount, capture_output=True, text=True, check=False)
     if done.returncode:
@@ -410,10 +480,15 @@ except OSError: pass
 print(amllog.flush(200).outlets["app_insights"], flush=True)
 os._exit(0)
 """
+    spare = disk / "spare" if place == "on the same disk" else tmp_path / "spare"
+    spare.mkdir()
     env = {**insights, "AMLLOG_DIR": str(disk / "journal"), "TMPDIR": str(spare)}
     try:
         ran = child(code, str(disk / "filler"), env=env)
         assert ran.stdout.splitlines()[-1] == "20 delivered, 0 waiting, 0 refused", ran.stderr
+        if place == "another one later":
+            (tmp_path / "another").mkdir()
+            env["TMPDIR"] = str(tmp_path / "another")
         for _ in range(2):
             child([*DELIVER, str(disk / "journal")], env=env)
             (disk / "filler").unlink(missing_ok=True)

@@ -1,0 +1,54 @@
+"""Recognises a checkpoint file by its first line, which is an entry with the members that amllog writes.
+
+In: an open file. Out: whether it is a checkpoint, and an OSError if no entries may be written to it. Any other file of
+that name, and one with several hard links, is neither written to nor deleted. What was sent of its segment is unknown
+then, so nothing of it is sent.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+
+from amllog import own_files, record
+from amllog.acknowledgements import MAX_LINE_BYTES, Entry, parse
+
+_BEGINNING = b'{"outlet":'
+_PART_BYTES = 64 * 1024
+
+
+def is_checkpoint(fd: int) -> bool:
+    """Whether an open file begins with an entry of a checkpoint; a torn one may precede it."""
+    return any(map(_is_entry, _first_lines(fd)[:-1]))
+
+
+def require_usable(fd: int) -> None:
+    """Raise OSError unless entries may be written to the file: a checkpoint, or one that is empty or torn."""
+    if own_files.is_linked(fd):
+        raise OSError(errno.EMLINK, "has several hard links")
+    if os.fstat(fd).st_size and not is_checkpoint(fd):
+        lines = _first_lines(fd)
+        if len(lines) != 1 or len(lines[0]) > MAX_LINE_BYTES:  # one line is no torn entry
+            raise OSError(errno.EEXIST, "is not a checkpoint of amllog")
+
+
+def _first_lines(fd: int) -> list[bytes]:
+    """The first two whole lines, and what follows; [] if the file does not begin as a checkpoint."""
+    data = own_files.head_of(fd)
+    if not _is_begun(data):
+        return []
+    while data.count(b"\n") < 2 and len(data) <= 2 * MAX_LINE_BYTES:
+        more = own_files.read_at(fd, max(_PART_BYTES, len(data)), len(data))
+        if not more:
+            break
+        data += more
+    return data.split(b"\n", 2)
+
+
+def _is_entry(line: bytes) -> bool:
+    """Whether a line is an entry, with the members that amllog writes and no others."""
+    return parse(line) is not None and set(record.decode(line) or ()) <= set(Entry._fields)
+
+
+def _is_begun(line: bytes) -> bool:
+    return line.replace(b" ", b"", 1).startswith(_BEGINNING)
