@@ -163,8 +163,8 @@ class Route:
     def _batch(self, segment: Segment, max_records: int, max_bytes: int) -> _Batch | None:
         """Lines to offer: those that wait from before, then new ones; None if there are none of either."""
         outlet, progress = self.outlet, segment.progress(self.outlet.name)
-        lines, offsets, position, size, passed = [], [], progress.to, 0, 0
-        tried = 0
+        lines, offsets = list[bytes](), list[int]()
+        position, size, passed, tried = progress.to, 0, 0, 0
         for offset in progress.again:
             line = segment.line(offset)
             if is_whole(line):  # else the checkpoint is wrong, or the file was truncated

@@ -5,6 +5,7 @@ In: the directory, the environment. Out: the account, per outlet and per file; 1
 
 from __future__ import annotations
 
+import os
 from argparse import Namespace
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -62,6 +63,8 @@ def deliver(options: Namespace, environ: Mapping[str, str]) -> int:
         for outlet in outlets:
             outlet.close()
     after = _account(directory, wants)
+    if after.waiting:
+        _tell_of_writers(directory, _node(environ), wants)
     if options.json:
         show.answer(show.as_json({"before": before.as_dict(), "after": after.as_dict()}))
     else:
@@ -77,6 +80,10 @@ def directory_of(options: Namespace, environ: Mapping[str, str]) -> Path:
     if found is None:
         looked = " or ".join(map(str, usual))
         raise UsageError(f"no journal in {looked}: name its directory, or set AMLLOG_DIR")
+    try:
+        os.scandir(found).close()
+    except OSError as error:
+        raise UsageError(f"{found} cannot be read: {error.strerror}") from error
     return found
 
 
@@ -160,6 +167,17 @@ def _file(path: Path, node: str, note: Callable[[str], None]) -> dict[str, Any]:
         "file": path.name, "writer": writer, "records": found.accepted,
         "waiting": found.waiting, "refused": found.refused, "unaddressed": unaddressed,
     }  # fmt: skip
+
+
+def _tell_of_writers(directory: Path, node: str, wants: Wanting) -> None:
+    """Say which files were not sent because their writers send them."""
+    for path in journal_files(directory):
+        claimed = claim(path, node)
+        segment = claimed or look(path)
+        if segment is not None:
+            if not claimed and not segment.fault and account.tally([segment], wants, Counter(), "").waiting:
+                show.notice(f"{path} is not sent: another process has its lock, and sends it")
+            segment.close()
 
 
 def _tell(report: Mapping[str, Any], found: Account) -> None:

@@ -92,7 +92,8 @@ def test_living_writers_are_left_alone(child: Any, cli: Any, asked: Any, azure: 
     )
     while "ready" not in writer.stdout.readline():
         pass
-    assert cli("deliver", env={VARIABLE: azure.connection_string}).returncode == 1
+    ran = cli("deliver", env={VARIABLE: azure.connection_string})
+    assert (ran.returncode, ran.stderr.count("is not sent: another process has its lock")) == (1, 1)
     assert azure.envelopes == []
     assert asked("status")["files"][0]["writer"] == "alive"
     assert "1 of them being written" in cli("status").stdout
@@ -148,3 +149,16 @@ def test_status_names_what_it_cannot_read(journal: Path) -> None:
     assert found["files"][0]["records"] == 2
     assert len(found["notes"]) == 5, found["notes"]
     assert all("is not read: " in note or "invalid lines" in note for note in found["notes"])
+
+
+@pytest.mark.skipif(not hasattr(os, "getuid") or os.getuid() == 0, reason="root may read everything")
+def test_a_directory_that_cannot_be_read(cli: Any, tmp_path: Path) -> None:
+    """It is no empty journal: both commands say so, and end with 2."""
+    write_old(tmp_path / "journal", [0])
+    (tmp_path / "journal").chmod(0)
+    try:
+        for command in ("status", "deliver"):
+            ran = cli(command, str(tmp_path / "journal"), env={VARIABLE: DEAD})
+            assert (ran.returncode, "cannot be read: Permission denied" in ran.stderr) == (2, True)
+    finally:
+        (tmp_path / "journal").chmod(0o700)
