@@ -81,7 +81,7 @@ def append_line(fd: int, line: bytes) -> None:
         raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
     if os.write(fd, line) < len(line):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-    left = _BLOCK_BYTES - (size + len(line)) % _BLOCK_BYTES
+    left = -(size + len(line)) % _BLOCK_BYTES
     if left < _AHEAD_BYTES:
         with interrupts.suppress(OSError):
             os.write(fd, b"\n" * (left + 1))

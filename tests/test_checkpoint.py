@@ -22,7 +22,7 @@ from amllog.acknowledgements import (
     Entry,
     parse,
 )
-from amllog.directory import claim, look
+from amllog.directory import claim, look, new_segment
 from amllog.outlets.app_insights import AppInsights
 from amllog.outlets.run_metrics.mlflow import MLflowOutlet
 from amllog.outlets.run_metrics.outlet import AzureMLOutlet
@@ -262,3 +262,20 @@ def test_a_forked_child_writes_nothing(segment: Segment, child: Any) -> None:
     acks = segment.path.with_suffix(".ack")
     assert doubt == f"{acks}: what was sent cannot be noted (File too large), and may come twice"
     assert (size, entry) == ("0", '{"outlet": "a", "to": 10, "delivered": 1}')
+
+
+def test_room_for_the_next_entries(tmp_path: Path) -> None:
+    """From its first moment on, a checkpoint has a kilobyte of the disk for the next entries, and is read as before."""
+    segment = new_segment(tmp_path, "n")
+    acks = segment.path.with_suffix(".ack")
+    segment.checkpoint.reserve("a")
+    for number in range(500):
+        room = -acks.stat().st_size % 4096
+        assert room >= 1024
+        segment.acknowledge("a", 0, 1, Counter({"x" * (number % 200): 1}), [])
+    segment.close()
+    later = look(segment.path)
+    assert later is not None
+    assert (later.progress("a").delivered, later.invalid_entries) == (500, 0)
+    assert sum(later.progress("a").refused.values()) == 500
+    later.close()

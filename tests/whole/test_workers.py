@@ -132,7 +132,7 @@ def test_handler_set_while_sending(sending: Any, arrived: Any, azure: AzureOnThi
     process, pid = sending(worker=handler)
     time.sleep(1.5)
     azure.faults.clear()
-    until(lambda: "delivered" in "".join(p.read_text() for p in Path(".amllog").glob(f"*-{pid}-*.ack")))
+    until(lambda: '"delivered": 1' in "".join(p.read_text() for p in Path(".amllog").glob(f"*-{pid}-*.ack")))
     os.kill(pid, signal.SIGTERM)
     stdout, stderr = process.communicate(timeout=600)
     assert (process.returncode, stdout, stderr) == (0, "7\n", "")
