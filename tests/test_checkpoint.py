@@ -29,7 +29,7 @@ from amllog.outlets.run_metrics.outlet import AzureMLOutlet
 from amllog.segment import Segment
 
 NAME = "20260101T000000-gone-999999-abcd.jsonl"
-LINE = b'{"time":"2026-11-22T20:52:35.123456Z","x":1}\n'
+LINE = b'{"time":"2026-11-22T20:52:35.123456Z","ver":1,"name":"Microsoft.ApplicationInsights.Message"}\n'
 
 
 @pytest.fixture
