@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
-from amllog.refusals import TRUNCATED
+from amllog.record import is_whole
 
 if TYPE_CHECKING:
     from amllog.segment import Segment
@@ -101,21 +101,51 @@ def tally(
     sums = {name: OutletAccount(0, 0, unwritten) for name in wants}
     for segment in segments:  # once through: of many files, one is open at a time
         try:
-            counts = [_add(sums[name], segment, name, test) for name, test in wants.items()]
-            # A truncated file has fewer lines than were accepted.
-            accepted += max(segment.count(), segment.lines_written(), *counts)
+            written = segment.lines_written()  # first: others write and deliver meanwhile
+            counts = _add(sums, segment, wants, written)
+            # A file that another program has changed has fewer lines than were accepted, or more.
+            accepted += max([written or segment.count(), *counts])
         except OSError as error:  # what it holds is not known now: said, and left out
             for outlet in sums.values():
                 outlet.trouble = f"{UNREADABLE}: {error.strerror or type(error).__name__}"
     return Account(accepted, sums, directory)
 
 
-def _add(outlet: OutletAccount, segment: Segment, name: str, wants: Wants) -> int:
-    """Add what one segment has for an outlet; how many records that are."""
-    before = outlet.accepted
-    progress = segment.progress(name)
-    outlet.delivered += progress.delivered
-    lost = Counter({TRUNCATED: segment.lost(name)})
-    outlet.refused = dict(Counter(outlet.refused) + progress.refused + lost)
-    outlet.waiting += len(progress.again) + sum(map(wants, segment.rest(progress.to)))
-    return outlet.accepted - before
+def _add(
+    sums: Mapping[str, OutletAccount], segment: Segment, wants: Mapping[str, Wants], written: int
+) -> list[int]:
+    """Add what one segment has for each outlet; how many records that are. `written`: lines of this process in it."""
+    # What was settled is read before what is left: a batch that is settled meanwhile is not counted twice.
+    settled = {
+        name: (one.delivered, one.refused.copy(), one.again)
+        for name, one in ((name, segment.progress(name)) for name in wants)
+    }
+    left = _left(segment, wants)
+    end, held = segment.size, segment.held
+    counts = []
+    for name, (delivered, refused, again) in settled.items():
+        records, waiting = left[name]
+        waiting += sum(offset < end for offset in again)
+        if held:  # else another process holds it, and counts what is gone from it
+            refused[segment.damage] += sum(offset >= end for offset in again)
+            refused[segment.damage] += max(0, written - records - segment.progress(name).passed)
+        one = sums[name]
+        one.delivered += delivered
+        one.waiting += waiting
+        one.refused = dict(Counter(one.refused) + refused)
+        counts.append(delivered + waiting + sum(refused.values()))
+    return counts
+
+
+def _left(segment: Segment, wants: Mapping[str, Wants]) -> dict[str, tuple[int, int]]:
+    """For each outlet, how many records it has not passed yet, and how many of them are addressed to it."""
+    left = {name: [segment.progress(name).to, 0, 0] for name in wants}
+    position = min((to for to, _, _ in left.values()), default=segment.size)
+    for line in segment.rest(position):
+        if is_whole(line):
+            for name, counts in left.items():
+                if counts[0] <= position:
+                    counts[1] += 1
+                    counts[2] += wants[name](line)
+        position += len(line)
+    return {name: (records, wanted) for name, (_, records, wanted) in left.items()}

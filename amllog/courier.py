@@ -16,8 +16,8 @@ from collections.abc import Callable, Sequence
 from amllog.account import UNREADABLE
 from amllog.deferral import Deferral
 from amllog.delivery import Outlet, Route, note_again
-from amllog.directory import is_passing, leftovers
 from amllog.journal import Journal
+from amllog.orphans import Orphans
 from amllog.segment import Segment
 from amllog.worker_thread import WorkerThread
 
@@ -39,20 +39,21 @@ class Courier:
         self._notice = notice
         self.journal = journal
         self.routes: list[Route] = []
-        self.leftovers_delivered = 0
         self.thread = WorkerThread("amllog courier", self._work)
-        self._node = node
         # A queue for each caller that waits. A signal handler may wait while its own thread is waiting.
         self._waiting: list[queue.SimpleQueue[None]] = []
         self._deferral = Deferral(wanted=worker)
-        self._claimed: Segment | None = None  # of a process that has ended
+        self._orphans = Orphans(
+            journal, node, self._offer_orphan,
+            lambda text: self._report(text, self.routes), lambda text: notice(text, logging.WARNING),
+        )  # fmt: skip
         self._rounds = 0
         self._waited_in = -1  # the round that a fork has waited for in vain
         self._look = 0.0  # when to look at the journal again, unless woken
         self._deadlines: list[float] = []  # of drains that somebody waits for
         self._leftovers_due = 0.0
-        self._leftovers_asked = self._leftovers_done = 0  # requests to look for them at once
-        self._settled: set[str] = set()  # files of processes that have ended in which nothing waits
+        # Requests to look for them at once: the last one, the last when the pass began, the last that is complete.
+        self._leftovers_asked = self._leftovers_begun = self._leftovers_done = 0
         self._busy = False
         self._faults = 0  # rounds in succession that failed
 
@@ -60,8 +61,13 @@ class Courier:
         """Deliver to `outlets` from now on; each begins where its acknowledgements say."""
         self.journal.outlets = tuple(outlet.name for outlet in outlets)
         self.routes = [Route(outlet) for outlet in outlets]
-        self._settled = set()
+        self._orphans.reconsider()
         self._ask_for_leftovers()
+
+    @property
+    def leftovers_delivered(self) -> int:
+        """Records of processes that have ended which this one has delivered."""
+        return self._orphans.delivered
 
     def start(self) -> None:
         """Start the thread if it does not run."""
@@ -87,8 +93,7 @@ class Courier:
     def forked(self) -> None:
         """In a forked child: the thread is the parent's, and so is the file that it delivers."""
         self._deferral.forked()
-        if self._claimed is not None:
-            self._claimed.close()
+        self._orphans.leave()
 
     def drain(self, seconds: float, *, with_leftovers: bool = False) -> None:
         """Wait until what is in the journal now is settled, at most `seconds`; gives up on an outlet that fails.
@@ -114,8 +119,9 @@ class Courier:
         self.thread.stop(max(0.0, seconds))
 
     def release(self) -> None:
-        """Close the outlets and the journal, once an offer in progress is completed: else it would be made again."""
-        self.thread.end_with([self.journal.close, *(route.outlet.close for route in self.routes)])
+        """Close the outlets and the files, once an offer in progress is completed: else it would be made again."""
+        calls = [self.journal.close, *(route.outlet.close for route in self.routes)]
+        self.thread.end_with([self._orphans.leave, *calls])
 
     def _wait(self, deadline: float, unfinished: Callable[[], bool]) -> None:
         """Wait while `unfinished()`, until `deadline` at most."""
@@ -159,6 +165,8 @@ class Courier:
             self._report(_reason(error), self.routes)
         finally:
             self._look = time.monotonic() + pause
+            if self.thread.should_end():
+                self._orphans.leave()
 
     def _advance(self, route: Route) -> bool:
         """Offer a batch to one outlet; True if there may be more to do at once. Its errors do not stop the others."""
@@ -188,14 +196,7 @@ class Courier:
             note_again(self.journal.segments, self._notice)
             # A drain asks for leftovers once its own records are settled: new records do not hold it up.
             if (not busy or self._leftovers_done < self._leftovers_asked) and self._leftovers_are_due():
-                asked = self._leftovers_asked
-                self._deliver_leftovers()
-                if self.thread.should_end():
-                    return True  # after the fork
-                self.journal.tidy()
-                self._leftovers_done = asked
-                if asked == self._leftovers_asked:  # else once more: it may have begun before they were there
-                    self._leftovers_due = time.monotonic() + LEFTOVERS_SECONDS
+                busy |= self._deliver_leftovers()
         finally:
             for done in list(self._waiting):
                 done.put(None)
@@ -213,44 +214,25 @@ class Courier:
         latest = max([deadline for deadline in list(self._deadlines) if deadline > now], default=math.inf)
         return min(OFFER_SECONDS, max(0.1, latest - now))
 
-    def _deliver_leftovers(self) -> None:
-        """Send what processes that have ended left in the directory, as long as the outlets take it."""
-        found = leftovers(
-            self.journal.directory, self._node, self.journal.outlets, self._settled,
-            lambda text: self._notice(text, logging.WARNING),
-        )  # fmt: skip
-        for segment in found:
-            self._claimed = segment
-            try:
-                self._deliver_leftover(segment)
-            except Exception as error:  # this file is skipped, the others are not
-                if not is_passing(error):
-                    self._settled.add(segment.path.name)
-                self._report(f"{UNREADABLE}: {type(error).__name__} in {segment.path.name}", self.routes)
-            finally:
-                self._claimed = None
-                segment.close()
-            if self.thread.should_end() or all(route.due > time.monotonic() for route in self.routes):
-                return
+    def _deliver_leftovers(self) -> bool:
+        """One batch per outlet of what processes that have ended left in the directory; True if there may be more."""
+        if not self._orphans.in_progress:
+            self._leftovers_begun = self._leftovers_asked
+        if self._orphans.step(self.routes) or self.thread.should_end():
+            return True  # at once, or after the fork
+        self.journal.tidy()
+        self._leftovers_done = self._leftovers_begun
+        if (
+            self._leftovers_done == self._leftovers_asked
+        ):  # else once more: it may have begun before they were there
+            self._leftovers_due = time.monotonic() + LEFTOVERS_SECONDS
+        return False
 
-    def _deliver_leftover(self, segment: Segment) -> None:
-        before = self._delivered(segment)
-        for route in self.routes:
-            while self._step(route, segment):
-                pass
-        self.leftovers_delivered += self._delivered(segment) - before
-        if segment.unnoted:  # sent, but no other process will know: at least this one does not send it again
-            self._settled.add(segment.path.name)
-        note_again([segment], self._notice)
-
-    def _step(self, route: Route, segment: Segment) -> bool:
+    def _offer_orphan(self, route: Route, segment: Segment) -> bool:
         if self.thread.should_end() or time.monotonic() < route.due:
             return False
         with self._offering(route):
             return route.step([segment], self._seconds())
-
-    def _delivered(self, segment: Segment) -> int:
-        return sum(segment.progress(route.outlet.name).delivered for route in self.routes)
 
 
 def _reason(error: BaseException) -> str:

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
+from amllog import interrupts
 from amllog.record import is_whole
 from amllog.segment import Segment
 
@@ -79,8 +80,9 @@ class _Batch(NamedTuple):
     lines: list[bytes]
     offsets: list[int]
     to: int
-    passed: int  # lines before `to`, from where the outlet was
+    passed: int  # records before `to`, from where the outlet was
     left: list[int]  # offsets of lines that wait from before, for which there was no room
+    gone: Counter[str]  # records that waited and are not in the file any more, by reason
 
 
 class Route:
@@ -115,15 +117,19 @@ class Route:
                 refused = Counter(verdict.reason for verdict in verdicts if verdict.state == "refused")
                 delivered = len(verdicts) - len(wait) - sum(refused.values())
                 wait += batch.left
+                refused += batch.gone
                 segment.acknowledge(self.outlet.name, batch.to, delivered, refused, wait, passed=batch.passed)
         self._note(settled, trouble, answer.pause_seconds)
         return settled and not again
 
     def behind(self, segment: Segment, target: int) -> bool:
-        """Whether something before `target` is not settled."""
+        """Whether something before `target` is not settled. A torn line is nothing that can be."""
         progress = segment.progress(self.outlet.name)
-        waits = progress.to < target or any(offset < target for offset in progress.again)
-        return waits and segment.held and self.outlet.concerns(segment)
+        with interrupts.suppress(OSError):  # it cannot be read at the moment
+            waits = any(offset < target for offset in progress.again)
+            waits = waits or (progress.to < target and bool(segment.lines(progress.to)))
+            return waits and segment.held and self.outlet.concerns(segment)
+        return True
 
     def _offer(self, lines: Sequence[bytes], seconds: float) -> Answer:
         try:
@@ -156,7 +162,7 @@ class Route:
                 parts.append((segment, batch))
                 records, size = records - len(batch.lines), size - sum(map(len, batch.lines))
             else:
-                segment.acknowledge(outlet.name, batch.to, 0, Counter(), batch.left, passed=batch.passed)
+                segment.acknowledge(outlet.name, batch.to, 0, batch.gone, batch.left, passed=batch.passed)
                 skipped = True
         return parts, skipped
 
@@ -167,7 +173,7 @@ class Route:
         position, size, passed, tried = progress.to, 0, 0, 0
         for offset in progress.again:
             line = segment.line(offset)
-            if is_whole(line):  # else the checkpoint is wrong, or the file was truncated
+            if is_whole(line):
                 if len(lines) >= max_records or size + len(line) > max_bytes:
                     break
                 lines.append(line)
@@ -175,6 +181,8 @@ class Route:
                 size += len(line)
             tried += 1
         left = progress.again[tried:]
+        # The checkpoint is wrong, or the file was changed. A file that this process has closed has no lines either.
+        gone = Counter({segment.damage: tried - len(lines)}) if segment.held else Counter[str]()
         for line in [] if left else segment.lines(progress.to, max_bytes):
             whole = is_whole(line)
             if whole and (len(lines) >= max_records or size + len(line) > max_bytes):
@@ -184,7 +192,7 @@ class Route:
                 offsets.append(position)
                 size += len(line)
             position += len(line)
-            passed += line.endswith(b"}\n")
-        if not lines and position == progress.to and left == progress.again:
+            passed += whole
+        if not segment.held or (not lines and position == progress.to and left == progress.again):
             return None
-        return _Batch(lines, offsets, position, passed, left)
+        return _Batch(lines, offsets, position, passed, left, +gone)

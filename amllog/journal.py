@@ -3,8 +3,8 @@
 In: lines, appended with one `write` each, so that a killed process loses none that its calls returned from.
 Out: True for a line that the operating system has; files within a limit of bytes. The format is in docs/map.md.
 
-Before each write, the segment checks that the descriptor still stands for its file and that nobody has truncated the
-file. Otherwise the record goes to a new segment.
+Before each write, the segment checks that the descriptor still stands for its file and that the file has the size that
+it had after the last write. Otherwise the record goes to a new segment, in the spare directory if need be.
 """
 
 from __future__ import annotations
@@ -17,9 +17,11 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from amllog.damage import damage_of
 from amllog.directory import MAX_SEGMENT_BYTES, new_segment
 from amllog.interrupts import is_from_signal
 from amllog.lock import file_node
+from amllog.places import NoFile, Place, segment_in
 from amllog.record import is_last_word, key_of
 from amllog.refusals import Refusals
 from amllog.room import Known, delete_done, is_done_with, own_bytes
@@ -29,13 +31,6 @@ SEGMENT_BYTES = 64 * 1024 * 1024
 PARTS = 8
 RESERVE_BYTES = 1024 * 1024  # of a full journal, at most a sixteenth: for exceptions and how the step ended
 _FULL = "journal is full (journal_max_bytes)"
-_REPLACED = (
-    "another part of this process has closed or reused the descriptor of the journal file:"
-    " a new journal file was started, and no record is lost"
-)
-_TRUNCATED = (
-    "another program has truncated the journal file {}: a new one was started, and lost records are counted"
-)
 
 
 class Journal:
@@ -49,13 +44,18 @@ class Journal:
         node: str,
         outlets: Sequence[str] = (),
         notice: Callable[[str], object] = lambda text: None,
+        spare: Sequence[Place] = (),
     ) -> None:
-        """`notice` gets one sentence when the journal has to go on in a new file."""
+        """`notice` gets one sentence when the journal has to go on in a new file, or in a directory of `spare`.
+
+        Raises NoFile.
+        """
         self.directory = directory
         self.segments: list[Segment] = []
         self._unwritten = Refusals()
         self._outlets = tuple(outlets)
         self._notice = notice
+        self._spare = spare
         self._max_bytes = max_bytes
         self._reserve = min(RESERVE_BYTES, max_bytes // (2 * PARTS))
         self._bound = max_bytes - self._reserve
@@ -66,7 +66,7 @@ class Journal:
         self._former: tuple[bytes, Segment] | None = None  # the key of before, and the file of its lines
         self._node = file_node(node)
         self._known: Known = {}
-        self._open()
+        self._open_somewhere()
 
     @property
     def unwritten(self) -> Counter[str]:
@@ -86,7 +86,10 @@ class Journal:
                 segment.checkpoint.reserve(self._outlets[0])
 
     def append(self, line: bytes) -> bool:
-        """Keep a line; True means that the operating system has it. False: counted in `unwritten`."""
+        """Keep a line; True means that the operating system has it. False: counted in `unwritten`.
+
+        Raises NoFile where the file was lost and there can be no other one at the moment.
+        """
         segment, former = self._segment, self._former
         if former is not None and key_of(line) == former[0]:
             segment = former[1]  # it was on its way in another thread
@@ -109,12 +112,13 @@ class Journal:
                 line = b"\n" + line
             written = os.write(segment.fd, line)
         except OSError as error:
-            if is_from_signal(error):
+            if isinstance(error, NoFile) or is_from_signal(error):
                 raise
             self._unwritten.add(f"journal: {errno.errorcode.get(error.errno or 0, 'OSError')}")
             return False
         if written < len(line):  # the disk took only a part: end that line before the next one
             segment.torn = True
+            segment.known_bytes = size + written
             self._unwritten.add("journal: ENOSPC")
             return False
         if segment.torn:
@@ -129,7 +133,7 @@ class Journal:
             if self._segment.size:
                 # Before other threads see the new file.
                 self._former = (former.encode(), self._segment) if former else None
-                self._open()
+                self._open_somewhere()
 
     def tidy(self) -> None:
         """Delete own segments that every outlet has processed, so that a long life does not fill the disk."""
@@ -144,38 +148,36 @@ class Journal:
         for segment in self.segments:
             segment.close()
 
-    def _open(self) -> None:
-        segment = new_segment(self.directory, self._node)
+    def _open_somewhere(self) -> None:
+        """Begin a new file, in the spare directory where that is not possible in the present one. Raises NoFile."""
+        places = [lambda: self.directory, *self._spare]
+        self._use(segment_in(places, self._node, self._notice))
+
+    def _use(self, segment: Segment) -> None:
+        """Write to this new file from now on."""
         segment.mark()
         if self._outlets:
             segment.checkpoint.reserve(self._outlets[0])
+        self.directory = segment.path.parent
         # A part of the limit at most: only files that are not written to any more can make room.
-        self._room = min(
-            SEGMENT_BYTES, self._max_bytes // PARTS, self._bound - own_bytes(self.directory, self._known)
-        )
+        free = self._bound - own_bytes(self.directory, self._known)
+        self._room = min(SEGMENT_BYTES, self._max_bytes // PARTS, free)
         self._segment = segment
         self.segments.append(segment)
 
     def _intact(self, segment: Segment) -> Segment:
-        """The segment to write to, where a descriptor is not what it was, or a file is shorter than it was."""
+        """The segment to write to, where a file or its descriptor may not be what it was. Raises NoFile."""
         with self._lock:
             if self._closed:
                 raise OSError(errno.EBADF, "the journal is closed")
-            if segment is not self._segment:
-                return self._segment  # another thread was first; or a former one, whose key waits no longer
-            known = segment.known_bytes  # before the size: other threads write meanwhile
-            try:
-                found = os.fstat(segment.fd)
-                replaced = not segment.is_file_of(found)
-                if not replaced and found.st_size >= known:
-                    segment.mark()  # its reader has opened the file again
-                    return segment
-            except OSError as error:
-                if is_from_signal(error):
-                    raise
-                replaced = True
-            self._open()
-            self._notice(_REPLACED if replaced else _TRUNCATED.format(segment.path))
+            damage = damage_of(segment)
+            if not damage:
+                return segment
+            if (
+                segment is self._segment
+            ):  # else another thread was first; or a former one, whose key waits no longer
+                self._open_somewhere()
+                self._notice(damage)
             return self._segment
 
     def _make_room(self, line: bytes, size: int) -> bool:
@@ -206,7 +208,7 @@ class Journal:
     def _open_or_stay(self, wanted: int) -> None:
         """Begin a new file; where that is not possible any more, go on with the present one."""
         try:
-            self._open()
+            self._use(new_segment(self.directory, self._node))
         except OSError as error:
             full = (
                 self._segment.size + wanted > MAX_SEGMENT_BYTES

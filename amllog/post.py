@@ -13,12 +13,13 @@ from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from amllog import account, interrupts
+from amllog import account
 from amllog.account import Account
 from amllog.courier import Courier
 from amllog.delivery import Outlet
 from amllog.directory import spare_directory
 from amllog.journal import Journal
+from amllog.places import NoFile
 from amllog.refusals import Refusals
 from amllog.whereabouts import is_worker
 
@@ -84,10 +85,14 @@ class Post:
         """Keep a line, or count why no file took it. False: the session has ended, and the line is neither."""
         with self._lock:
             journal, courier = self._journal, self._courier
-            if journal is None or courier is None:
-                return self._append_without(line)
-            if not journal.append(line):
-                self._report_unwritten(journal)
+            if journal is None or courier is None or self._pending:
+                return self._append_later(line)
+            try:
+                if not journal.append(line):
+                    self._report_unwritten(journal)
+            except NoFile:
+                self._pending.append(line)
+                self._reopen_at = time.monotonic() + REOPEN_SECONDS
         if self.outlets and courier.thread.due:
             courier.start()
         return True
@@ -110,7 +115,7 @@ class Post:
             journal.segments if journal else (),
             {outlet.name: outlet.wants for outlet in self.outlets},
             refused + journal.unwritten if journal else refused,
-            str(self.directory) if journal else "",
+            str(journal.directory) if journal else "",
         )
         if courier is not None:
             for route in courier.routes:
@@ -171,19 +176,27 @@ class Post:
         self._worker = True
         self._reopen_at = 0.0
 
-    def _append_without(self, line: bytes) -> bool:
-        """Open the journal of a forked child, or one that could not be opened before; until then lines wait here."""
-        if self._closed:
+    def _append_later(self, line: bytes) -> bool:
+        """Open the journal of a forked child, or a file that could not be opened before; until then lines wait here."""
+        if self._closed and self._journal is None:
             return False
         if time.monotonic() >= self._reopen_at:
             self._open()
-        if self._journal is not None:
-            if not self._journal.append(line):
-                self._report_unwritten(self._journal)
-        elif len(self._pending) < MAX_PENDING:
+        if not self._pending and self._journal is not None and self._write(self._journal, line):
+            return True
+        if len(self._pending) < MAX_PENDING:
             self._pending.append(line)
         else:
             self.refused.add(NO_JOURNAL)
+        return True
+
+    def _write(self, journal: Journal, line: bytes) -> bool:
+        """Write a line, or count why not; False where the journal has no file for it now."""
+        try:
+            if not journal.append(line):
+                self._report_unwritten(journal)
+        except NoFile:
+            return False
         return True
 
     def _report_unwritten(self, journal: Journal) -> None:
@@ -193,24 +206,26 @@ class Post:
 
     def _open(self) -> None:
         """Try to open a journal, and write to it what waits for one; have it delivered."""
-        if self._journal is not None or self._closed:
+        if self._closed:
             return
         self._reopen_at = time.monotonic() + REOPEN_SECONDS
-        journal = self._try(lambda: self._wanted) or self._try(spare_directory)
+        fresh = self._journal is None
+        journal = self._journal or self._opened()
         if journal is None:
             return
-        self.directory = journal.directory
-        self._courier = Courier(journal, self._node, self._notice, worker=self._worker or is_worker())
-        self._journal = journal
-        if self._forked_in_c:
-            self._courier.stop(0.0)
-            self._notice(
-                "this process was forked by C code: its records wait in the journal", logging.WARNING
-            )
-        while self._pending:
-            journal.append(self._pending[0])
+        if fresh:
+            self._courier = Courier(journal, self._node, self._notice, worker=self._worker or is_worker())
+            self._journal = journal
+            if self._forked_in_c:
+                self._courier.stop(0.0)
+                self._notice(
+                    "this process was forked by C code: its records wait in the journal", logging.WARNING
+                )
+        while self._pending and self._write(journal, self._pending[0]):
             self._pending.popleft()
-        self.serve(self.outlets)
+        self.directory = journal.directory
+        if fresh:
+            self.serve(self.outlets)
 
     def _release(self) -> None:
         """Stop the worker and close the files."""
@@ -220,17 +235,12 @@ class Post:
             self._journal.close()
         self._journal = self._courier = None
 
-    def _try(self, find: Callable[[], Path]) -> Journal | None:
+    def _opened(self) -> Journal | None:
         try:
-            directory = find()
-            names = [outlet.name for outlet in self.outlets]
             return Journal(
-                directory, max_bytes=self._max_bytes, node=self._node, outlets=names,
+                self._wanted, max_bytes=self._max_bytes, node=self._node,
+                outlets=[outlet.name for outlet in self.outlets], spare=[spare_directory],
                 notice=lambda text: self._notice(text, logging.WARNING),
             )  # fmt: skip
-        except OSError as error:
-            if interrupts.is_from_signal(error):
-                raise
-            where = error.filename or "a temporary directory"
-            self._notice(f"no journal in {where}: {error.strerror or error}", logging.WARNING)
+        except NoFile:
             return None

@@ -6,6 +6,7 @@ import threading
 from collections import Counter, deque
 
 TRUNCATED = "journal: another program has truncated or deleted the file"
+OVERWRITTEN = "journal: another program has overwritten the record in the file"
 _MAX_UNCOUNTED = 1_000
 
 

@@ -6,6 +6,7 @@ The format is in docs/map.md. Each read checks that the descriptor still stands 
 
 from __future__ import annotations
 
+import errno
 import itertools
 import os
 import threading
@@ -13,14 +14,14 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from amllog import interrupts, own_files
+from amllog import interrupts, own_files, pieces
 from amllog.acknowledgements import Entry, Progress
 from amllog.checkpoint import Checkpoint
 from amllog.descriptor_marks import F_GETSIG, fcntl, marked
 from amllog.lock import lock
-from amllog.record import key_of
+from amllog.record import is_whole, key_of
+from amllog.refusals import OVERWRITTEN, TRUNCATED
 
-MAX_LINE_BYTES = 1024 * 1024  # of one line; the journal writes at most 64 KiB
 _CHUNK_BYTES = 2 * 1024 * 1024
 _LINE_BYTES = 64 * 1024
 
@@ -31,20 +32,20 @@ class Segment:
     def __init__(self, path: Path, fd: int) -> None:
         self.path = path
         self.device, self.inode = own_files.identity_of(fd)
-        self.held = True  # whether this process has the lock, where it had it at first
+        self.held = (
+            True  # whether this process has the lock, where it had it at first; False once it is closed
+        )
         self.torn = False  # whether the last write took only a part of its line
-        self.known_bytes = 0  # the file has at least so many, by what this process has written
+        self.known_bytes = 0  # what the file has by what this process has written
         self.written = itertools.count()  # lines written by this process; `next` is one step for all threads
         self._written_reads = 0
         self.fd = fd  # -1 once the file is deleted or closed
         self._mark = 0  # of the descriptor that the journal writes to
-        self._vanished = False  # the descriptor was replaced, and the path no longer stands for the file
         self._reattaching = threading.RLock()  # re-entrant: a signal handler may ask for the account
         self.checkpoint = Checkpoint(path, (self.device, self.inode))
         self._progress = self.checkpoint.progress(self.size)
         self._counted = (0, 0)  # lines in the first so many bytes
-        self._keyless = 0  # bytes without any instrumentation key
-        self._key = b""
+        self._keyless, self._key = 0, b""  # bytes without any instrumentation key, and the key
 
     @property
     def fault(self) -> OSError | None:
@@ -87,17 +88,10 @@ class Segment:
     def lines(self, start: int, max_bytes: int = _CHUNK_BYTES) -> list[bytes]:
         """Whole lines from `start` on, newline included, about `max_bytes` of them; [] at the end.
 
-        A line of more than `MAX_LINE_BYTES` is not ours. It comes in parts without a newline, which no outlet takes.
+        Lines that are no records may come together, and one that is too long to be ours in parts without a newline:
+        no outlet takes those.
         """
-        data = self._read(max_bytes, start)
-        while data and b"\n" not in data:
-            if len(data) >= MAX_LINE_BYTES:
-                return [data]
-            more = self._read(min(MAX_LINE_BYTES, max(max_bytes, len(data))), start + len(data))
-            if not more:
-                return []  # torn, or written in part: no line yet
-            data += more
-        return data[: data.rfind(b"\n") + 1].splitlines(keepends=True)
+        return pieces.split(pieces.whole(self._read, self.fd, start, max_bytes))
 
     def key(self) -> bytes:
         """The instrumentation key that the lines are addressed to; b"" while none has any. A file has one."""
@@ -112,8 +106,7 @@ class Segment:
 
     def line(self, offset: int) -> bytes:
         """The line that begins at `offset`; empty if there is none."""
-        found = self.lines(offset, _LINE_BYTES)
-        return found[0] if found else b""
+        return next(iter(self.lines(offset, _LINE_BYTES)), b"")
 
     def rest(self, start: int) -> Iterator[bytes]:
         """Every whole line from `start` to the end."""
@@ -125,26 +118,18 @@ class Segment:
             start += sum(map(len, lines))
 
     def count(self) -> int:
-        """How many lines the file has; remembers what it has counted."""
-        lines, end = self._counted
-        if self.fd >= 0 and self.size < end:  # truncated: what is left is counted anew
-            lines, end = 0, 0
-        while True:
-            data = self._read(_CHUNK_BYTES, end)
-            whole = data.rfind(b"\n") + 1
-            if not whole and len(data) >= MAX_LINE_BYTES:
-                whole = len(data)  # a part of a line that is not ours
-            if not whole:
-                return lines
-            lines, end = lines + data.count(b"}\n", 0, whole), end + whole  # a torn line was not accepted
+        """How many records the file has; remembers what it has counted."""
+        truncated = self.fd >= 0 and self.size < self._counted[1]
+        lines, end = (0, 0) if truncated else self._counted
+        while found := self.lines(end):
+            lines, end = lines + sum(map(is_whole, found)), end + sum(map(len, found))
             self._counted = lines, end
+        return lines
 
-    def lost(self, outlet: str) -> int:
-        """How many lines this process wrote that are gone from the file before `outlet` has processed them."""
-        truncated = self.fd >= 0 and self.size < self.known_bytes
-        if not truncated and not self._vanished:
-            return 0
-        return max(0, self.lines_written() - max(self.progress(outlet).passed, self.count()))
+    @property
+    def damage(self) -> str:
+        """Why a record is not in the file any more."""
+        return TRUNCATED if self.size < self.known_bytes else OVERWRITTEN
 
     def lines_written(self) -> int:
         """How many lines this process has appended."""
@@ -177,17 +162,22 @@ class Segment:
         progress.to = to
 
     def size_to_append(self) -> int:
-        """Return the file's size, or -1 if it was truncated or replaced. Raises OSError; ValueError once closed."""
+        """Return the file's size, or -1 if it was changed or replaced. Raises OSError; ValueError once closed."""
         if self._mark:
             size = os.lseek(self.fd, 0, os.SEEK_END) if fcntl(self.fd, F_GETSIG) == self._mark else -1
         else:
             found = os.fstat(self.fd)
             size = found.st_size if self.is_file_of(found) else -1
-        return size if size >= self.known_bytes else -1
+        return size if size == self.known_bytes else -1
 
     def mark(self) -> None:
         """Mark the descriptor for `size_to_append`."""
         self._mark = marked(self.fd)
+
+    def open_again(self) -> bool:
+        """Open the file again if the script has opened it under this number; whether the journal may go on with it."""
+        fd = self.fd
+        return self._is_own(fd) or (self.is_in_place() and self._reattach(fd) and self.held)
 
     def is_file_of(self, found: os.stat_result) -> bool:
         """Whether the `fstat` of a descriptor is that of this segment's file."""
@@ -210,8 +200,10 @@ class Segment:
 
     def close(self) -> None:
         """Close the file, which releases its lock."""
+        self.held = False  # first: who reads nothing from now on can tell that nothing is lost
         fd, self.fd = self.fd, -1  # first: others may open files under this number
-        own_files.close_same(fd, (self.device, self.inode))
+        if self._is_own(fd):
+            own_files.close_same(fd, (self.device, self.inode))
         self.checkpoint.close()
 
     def _read(self, count: int, start: int) -> bytes:
@@ -226,27 +218,37 @@ class Segment:
     def _is_attached(self) -> bool:
         """Whether the descriptor stands for the file; opens it again where the script has closed or replaced it."""
         fd = self.fd
-        return fd >= 0 and (own_files.is_same(fd, (self.device, self.inode)) or self._reattach(fd))
+        return fd >= 0 and (self._is_own(fd) or self._reattach(fd))
+
+    def _is_own(self, fd: int) -> bool:
+        """Whether this segment has opened the descriptor. Another file may have the inode of one that was deleted."""
+        with interrupts.suppress(OSError):
+            is_same = own_files.is_same(fd, (self.device, self.inode))
+            return is_same and (not self._mark or fcntl(fd, F_GETSIG) == self._mark)
+        return False
 
     def _reattach(self, lost: int) -> bool:
         with self._reattaching:
             if self.fd != lost:  # closed, or another thread was first
                 return self.fd >= 0
-            fd = self._opened_again()
-            if fd < 0:
-                self.fd, self._vanished, self._counted = -1, True, (0, 0)
+            if (fd := self._opened_again()) < 0:
+                self.fd, self._counted = -1, (0, 0)
                 return False
             self.held = self.held and lock(fd)
+            self._mark = marked(fd) if self._mark else 0
             self.fd = fd
             if not self.held:  # another process holds it now, and delivers it
                 self._progress = self.checkpoint.progress(self.size)
             return True
 
     def _opened_again(self) -> int:
-        """A new descriptor of the file; -1 where the path stands for it no longer."""
-        with interrupts.suppress(OSError):
+        """A new descriptor of the file; -1 where the path stands for it no longer. Raises OSError if none is free."""
+        try:
             fd = own_files.open_regular(self.path, os.O_RDWR | os.O_APPEND)  # the journal may go on with it
             if self.is_file_of(os.fstat(fd)):
                 return fd
             os.close(fd)
+        except OSError as error:
+            if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOMEM) or interrupts.is_from_signal(error):
+                raise
         return -1

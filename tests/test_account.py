@@ -70,7 +70,7 @@ def test_says(tmp_path: Path) -> None:
     journal = Journal(tmp_path / "j", max_bytes=1024**2, node="n")
     for number in range(3):
         journal.append(b'{"time":"%d"}\n' % number)
-    journal.segments[0].acknowledge("a", 14, 1, Counter(), [])
+    journal.segments[0].acknowledge("a", 13, 1, Counter(), [], passed=1)
     found = account.tally(journal.segments, {"a": lambda line: True}, Counter({"disk": 2}), "/somewhere")
     found.outlets["a"].trouble = "connection refused"
     assert str(found) == (

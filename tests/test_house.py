@@ -43,6 +43,7 @@ GUARDS = {  # where an except may take everything: how many, and whom it guards 
     "attempt": (1, "azureml at setup(): carried to the thread that waits"),
     "delivery": (1, "an outlet: what it was offered waits"),
     "importing": (1, "a stdout that raises"),
+    "orphans": (1, "a file of another process: it is reported, and the others are sent"),
     "courier": (3, "any fault of the delivery thread: it is reported, and the thread continues"),
     "interrupts": (2, "exceptions of signal handlers: they are raised again"),
     "forks": (2, "exceptions of signal handlers: they are raised again"),

@@ -144,6 +144,71 @@ def test_a_fault_does_not_end_the_worker(tmp_path: Path, fault: BaseException) -
     assert [type(fault).__name__ in notice for notice in notices] == [True]
 
 
+class Watched(Faulty):
+    """An outlet that takes its first batch once it may."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.offers: list[list[bytes]] = []
+        self.asked, self.may_answer = threading.Event(), threading.Event()
+
+    def offer(self, lines: Sequence[bytes], seconds: float) -> Answer:
+        self.offers.append(list(lines))
+        self.asked.set()
+        self.may_answer.wait(600)
+        return Answer()
+
+
+def test_own_lines_between_the_batches_of_a_leftover(tmp_path: Path) -> None:
+    """A long file of another process holds up no line of this one, and is sent to its end all the same."""
+    left = [b'{"time":"%d","iKey":""}\n' % number for number in range(2, 502)]
+    (tmp_path / "20260101T000000-gone-999999-abcd.jsonl").write_bytes(b"".join(left))
+    post, outlet = Post(lambda message, level: None), Watched()
+    post.open(tmp_path, "gone", 1024**2)
+    post.serve([outlet])
+    post.drain(0.0)  # wakes the worker
+    assert outlet.asked.wait(600)
+    post.append(LINE)
+    outlet.may_answer.set()
+    post.drain(600)
+    assert [LINE] in outlet.offers[:4]
+    post.drain(600, with_leftovers=True)
+    assert [line for batch in outlet.offers for line in batch if line != LINE] == left
+    assert post.status().leftovers_delivered == 500
+    post.close(200)
+
+
+NO_FILES_ANY_MORE = """
+import os, resource, time
+from pathlib import Path
+from amllog.post import Post
+notices = []
+post = Post(lambda message, level: notices.append(message))
+post.open(Path("journal").absolute(), "n", 1024**2)
+line = b'{"time":"1","iKey":""}\\n'
+post.append(line)
+limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+os.closerange(3, 64)
+resource.setrlimit(resource.RLIMIT_NOFILE, (3, limits[1]))
+for _ in range(1_001): assert post.append(line)
+print(dict(post.status().outlets), dict(post.refused.counts()))
+resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+post.drain(1)
+print(post.append(line), post.status().accepted, dict(post.refused.counts()))
+print(sum(path.read_bytes().count(line) for path in Path("journal").glob("*.jsonl")))
+print(sum("no journal in" in notice for notice in notices) < 10)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs limits of the system")
+def test_a_file_that_cannot_be_opened_after_the_descriptor_was_closed(child: Any) -> None:
+    """1,000 lines wait in memory while no other file can be opened; only what is more is refused."""
+    ran = child(NO_FILES_ANY_MORE)
+    refused = {"the journal cannot be written": 1}
+    assert ran.stderr == ""
+    assert ran.stdout.splitlines() == [f"{{}} {refused}", f"True 1003 {refused}", "1002", "True"]
+
+
 class FaultyForLeftovers(Faulty):
     """The same for files of processes that have ended only."""
 

@@ -139,6 +139,7 @@ def test_without_marks_the_file_is_compared(journal: Journal, tmp_path: Path) ->
     journal.append(LINE)
     (segment,) = journal.segments
     unmarked = Segment(segment.path, os.open(segment.path, os.O_RDWR))
+    unmarked.known_bytes = len(LINE)
     assert unmarked.size_to_append() == len(LINE)
     theirs = os.open(tmp_path / "theirs", os.O_RDWR | os.O_CREAT)
     os.dup2(theirs, unmarked.fd)
@@ -146,3 +147,66 @@ def test_without_marks_the_file_is_compared(journal: Journal, tmp_path: Path) ->
     os.close(unmarked.fd)
     with pytest.raises(OSError, match="descriptor"):
         unmarked.size_to_append()
+
+
+def test_blank_lines_come_in_pieces(tmp_path: Path) -> None:
+    """Lines that are no records come together, however many they are, and each record comes alone."""
+    journal = Journal(tmp_path / "j", max_bytes=1024**2, node="n")
+    (segment,) = journal.segments
+    for blank in (b"\n", b"\r\n", b"\r", b"{}\n", b"\0\n"):
+        segment.path.write_bytes(LINE + blank * 300_000 + b"\n" + LINE + KEYED + b"torn")
+        found = list(segment.rest(0))
+        assert [one for one in found if one in (LINE, KEYED)] == [LINE, LINE, KEYED]
+        assert b"".join(found) == segment.path.read_bytes()[:-4]
+        assert len(found) < 10
+        assert claimed_count(segment.path) == 3
+    journal.close()
+
+
+def claimed_count(path: Path) -> int:
+    """How many records a reader that has not seen the file before counts."""
+    return Segment(path, os.open(path, os.O_RDONLY)).count()
+
+
+@pytest.mark.skipif(not hasattr(os, "SEEK_DATA"), reason="needs sparse files")
+def test_the_hole_at_the_end_of_a_sparse_file_is_not_read(journal: Journal) -> None:
+    """A file that another program has made longer without writing to it ends where its data ends."""
+    journal.append(LINE)
+    (segment,) = journal.segments
+    os.truncate(segment.path, 4 * 1024**4)
+    assert next(segment.rest(0)) == LINE
+    segment.acknowledge("a", len(LINE), 1, Counter(), [], passed=1)
+    while lines := segment.lines(segment.progress("a").to):
+        segment.acknowledge("a", segment.progress("a").to + sum(map(len, lines)), 0, Counter(), [])
+    assert segment.settled(["a"])
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs marks")
+@pytest.mark.parametrize("flags", [os.O_RDWR, os.O_RDONLY, os.O_WRONLY | os.O_APPEND])
+def test_the_journal_opened_by_the_script(journal: Journal, flags: int) -> None:
+    """The script's own opening of the journal under the segment's number stays the script's; nothing is overwritten."""
+    journal.append(LINE)
+    (segment,) = journal.segments
+    number = segment.fd
+    theirs = os.open(segment.path, flags)
+    os.dup2(theirs, number)
+    assert journal.append(KEYED)
+    assert segment.path.read_bytes() == LINE + KEYED
+    assert list(segment.rest(0)) == [LINE, KEYED]
+    assert claim(segment.path, "n") is None  # the lock is the journal's again
+    journal.close()
+    assert os.fstat(number).st_ino == os.fstat(theirs).st_ino
+    os.close(number)
+    os.close(theirs)
+
+
+def test_a_new_file_with_the_inode_of_a_deleted_one(journal: Journal) -> None:
+    """What a deleted file held is not looked for in the file that has got its number and its inode."""
+    journal.append(LINE)
+    (former,) = journal.segments
+    former.path.unlink()
+    os.close(former.fd)
+    for _ in range(3):
+        assert journal.append(KEYED)
+    assert list(former.rest(0)) == []
+    assert [list(one.rest(0)) for one in journal.segments[1:]] == [[KEYED] * 3]

@@ -36,11 +36,12 @@ _WANTS: Wanting = {INSIGHTS: lambda line: bool(key_of(line)), RUN_METRICS: is_ru
 def status(options: Namespace, environ: Mapping[str, str]) -> int:
     """The account of a directory; 1 if anything was refused."""
     directory = directory_of(options, environ)
-    found = report(directory, environ)
+    total = _account(directory, _WANTS)
+    found = report(directory, environ, total)
     if options.json:
         show.answer(show.as_json(found))
     else:
-        _tell(found, _account(directory, _WANTS))
+        _tell(found, total)
     return int(found["refused"] > 0)
 
 
@@ -120,9 +121,12 @@ def _account(directory: Path, wants: Wanting) -> Account:
     return account.tally(_segments(directory), wants, Counter(), str(directory))
 
 
-def report(directory: Path, environ: Mapping[str, str]) -> dict[str, Any]:
-    """The account of a directory in terms of JSON, with what each file holds, and notes on what could not be read."""
-    found = _account(directory, _WANTS)
+def report(directory: Path, environ: Mapping[str, str], total: Account | None = None) -> dict[str, Any]:
+    """The account of a directory in terms of JSON, with what each file holds, and notes on what could not be read.
+
+    `total`: the account, where the caller has it.
+    """
+    found = total or _account(directory, _WANTS)
     node = _node(environ)
     notes: list[str] = []
     files = [file for path in journal_files(directory) if (file := _file(path, node, notes.append))]

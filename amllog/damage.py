@@ -1,0 +1,52 @@
+"""What keeps the journal from appending to its file: it was replaced, truncated or overwritten.
+
+In: the segment that the journal writes to. Out: one sentence for the user. What can be repaired is repaired.
+"""
+
+from __future__ import annotations
+
+import os
+
+from amllog import own_files
+from amllog.interrupts import is_from_signal
+from amllog.own_files import SEGMENT_HEAD
+from amllog.segment import Segment
+
+_REPLACED = (
+    "another part of this process has closed or reused the descriptor of the journal file:"
+    " a new journal file was started, and {}"
+)
+_KEPT, _GONE = "no record is lost", "what waited in the former one is counted as refused"
+_CHANGED = "another program has {} the journal file {}: a new one was started, and lost records are counted"
+_LONGEST_LINE = 64 * 1024
+
+
+def damage_of(segment: Segment) -> str:
+    """Why nothing can be appended to the file, or an empty text. Call it where the quick check has failed."""
+    try:
+        if not segment.is_file_of(os.fstat(segment.fd)) or not segment.open_again():
+            return _replaced(segment)
+        known = segment.known_bytes  # before the size: other threads write meanwhile
+        size = os.fstat(segment.fd).st_size
+        if size < known:
+            return _CHANGED.format("truncated", segment.path)
+        if size > known:
+            if not _has_record_at(segment.fd, known):
+                return _CHANGED.format("overwritten", segment.path)
+            segment.known_bytes = size  # a signal handler has logged during a write
+    except (OSError, ValueError) as error:  # ValueError: the file is closed, and its number -1
+        if is_from_signal(error):
+            raise
+        return _replaced(segment)
+    return ""
+
+
+def _replaced(segment: Segment) -> str:
+    return _REPLACED.format(_KEPT if segment.is_in_place() else _GONE)
+
+
+def _has_record_at(fd: int, position: int) -> bool:
+    """Whether the line at `position` begins as a record does."""
+    start = max(0, position - _LONGEST_LINE)
+    data = own_files.read_at(fd, position - start + len(SEGMENT_HEAD), start)
+    return data.startswith(SEGMENT_HEAD, data.rfind(b"\n", 0, position - start) + 1)

@@ -1,0 +1,35 @@
+"""Opens a new segment in the first directory where that is possible."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from amllog.directory import new_segment
+from amllog.interrupts import is_from_signal
+from amllog.segment import Segment
+
+Place = Callable[[], Path]  # finds a directory; raises OSError
+
+
+class NoFile(OSError):
+    """No new file can be opened for records now."""
+
+
+def segment_in(places: Sequence[Place], node: str, notice: Callable[[str], object]) -> Segment:
+    """A new segment in the first of `places` that takes one; `notice` gets a sentence for each that does not.
+
+    Raises NoFile.
+    """
+    trouble = OSError()
+    for find in places:
+        directory: Path | str = "a temporary directory"
+        try:
+            directory = find()
+            return new_segment(directory, node)
+        except OSError as error:
+            if is_from_signal(error):
+                raise
+            trouble = error
+            notice(f"no journal in {directory}: {error.strerror or error}")
+    raise NoFile(trouble.errno, trouble.strerror, trouble.filename)
