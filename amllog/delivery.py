@@ -66,6 +66,7 @@ class Outlet(Protocol):
 
 
 MAX_BACKOFF_SECONDS = 60.0
+_LOOK_BYTES = 64 * 1024
 
 
 def note_again(segments: Iterable[Segment], notice: Callable[[str, int], None]) -> None:
@@ -127,7 +128,7 @@ class Route:
         progress = segment.progress(self.outlet.name)
         with interrupts.suppress(OSError):  # it cannot be read at the moment
             waits = any(offset < target for offset in progress.again)
-            waits = waits or (progress.to < target and bool(segment.lines(progress.to)))
+            waits = waits or (progress.to < target and bool(segment.lines(progress.to, _LOOK_BYTES)))
             return waits and segment.held and self.outlet.concerns(segment)
         return True
 

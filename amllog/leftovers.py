@@ -94,6 +94,8 @@ class Delivery:
                         self._settled.add(segment.path.name)
                     if segment.checkpoint.doubt:
                         self._reports.append(segment.checkpoint.doubt)
+            if self._left() <= 0:
+                break
         return settled
 
     def _may(self, route: Route) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -9,8 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from amllog import account
 from amllog.delivery import DELIVERED, MAX_BACKOFF_SECONDS, Answer, Route, refused, waiting
 from amllog.journal import Journal
+from amllog.refusals import OVERWRITTEN, TRUNCATED
 from amllog.segment import Segment
 
 
@@ -178,3 +181,40 @@ def test_what_waits_is_never_forgotten(tmp_path: Path) -> None:
         assert route.step(journal.segments, 1)
     assert max(map(len, outlet.offers)) <= 10
     assert sum(segment.progress("stubborn").delivered for segment in journal.segments) == 40
+
+
+@pytest.mark.parametrize(("left", "reason"), [(25, OVERWRITTEN), (3, TRUNCATED)])
+def test_what_waited_is_gone(journal: Journal, left: int, reason: str) -> None:
+    """A line that waits and is no record any more is refused with the reason; the sum holds before and after."""
+    outlet = Stubborn(Answer(DELIVERED, {index: waiting("no") for index in (0, 4, 9)}))
+    route, (segment,) = Route(outlet), journal.segments
+    size = segment.size
+    route.step([segment], 1)
+    with open(segment.path, "r+b") as file:
+        file.seek(4 * 13)
+        file.write(b"#" * 13)
+        file.seek(9 * 13)
+        file.write(b"#" * 13)
+        file.truncate(size if left == 25 else left * 13)
+    outlet.answer = Answer()
+    for _ in range(2):
+        found = account.tally([segment], {"stubborn": outlet.wants}, Counter(), "")
+        assert found.accepted == 25 == found.outlets["stubborn"].accepted
+        route.due = 0.0
+        while route.step([segment], 1):
+            pass
+    one = found.outlets["stubborn"]
+    gone = 25 - 7 - 1 - max(0, left - 10)
+    assert (one.delivered, one.waiting, one.refused) == (25 - gone, 0, {reason: gone})
+    assert not route.behind(segment, 10_000)
+
+
+def test_a_torn_line_is_not_waited_for(journal: Journal) -> None:
+    """Nothing is behind once every whole line is settled."""
+    outlet = Stubborn(Answer())
+    route, (segment,) = Route(outlet), journal.segments
+    os.truncate(segment.path, segment.size - 4)
+    assert route.behind(segment, segment.size)
+    while route.step([segment], 1):
+        pass
+    assert not route.behind(segment, segment.size)
