@@ -9,8 +9,8 @@ import os
 
 from amllog import own_files
 from amllog.interrupts import is_from_signal
-from amllog.own_files import SEGMENT_HEAD
 from amllog.segment import Segment
+from amllog.signatures import LINE_HEAD
 
 _REPLACED = (
     "another part of this process has closed or reused the descriptor of the journal file:"
@@ -48,5 +48,5 @@ def _replaced(segment: Segment) -> str:
 def _has_record_at(fd: int, position: int) -> bool:
     """Whether the line at `position` begins as a record does."""
     start = max(0, position - _LONGEST_LINE)
-    data = own_files.read_at(fd, position - start + len(SEGMENT_HEAD), start)
-    return data.startswith(SEGMENT_HEAD, data.rfind(b"\n", 0, position - start) + 1)
+    data = own_files.read_at(fd, position - start + len(LINE_HEAD), start)
+    return data.startswith(LINE_HEAD, data.rfind(b"\n", 0, position - start) + 1)

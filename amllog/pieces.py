@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable, Iterator
 
 from amllog import interrupts
-from amllog.own_files import SEGMENT_HEAD
+from amllog.signatures import LINE_HEAD
 
 MAX_LINE_BYTES = 1024 * 1024  # of one line; the journal writes at most 64 KiB
 _SHORT_LINE_BYTES = 64  # a record has more; so where lines have less on average, many are no records
@@ -54,12 +54,12 @@ def _has_data_after(fd: int, position: int) -> bool:
 
 
 def _records_and_rest(data: bytes) -> Iterator[bytes]:
-    start, next_record = 0, b"\n" + SEGMENT_HEAD
+    start, next_record = 0, b"\n" + LINE_HEAD
     while start < len(data):
-        if data.startswith(SEGMENT_HEAD, start):
+        if data.startswith(LINE_HEAD, start):
             end = data.find(b"\n", start) + 1
         else:  # the first search is fast, also over blank lines
-            end = data.find(SEGMENT_HEAD, start) + 1 and data.find(next_record, start) + 1
+            end = data.find(LINE_HEAD, start) + 1 and data.find(next_record, start) + 1
         end = end or len(data)
         yield data[start:end]
         start = end

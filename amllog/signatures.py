@@ -13,6 +13,7 @@ SEGMENT_NAME = re.compile(
 )
 TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z")
 KEY = re.compile(r'[^"\\\n]{0,200}')
+LINE_HEAD = b'{"time":"'
 # JSON libraries put a space after each colon and comma: a copy that another program has written may have them.
 _BEGINNING = re.compile(
     (
@@ -45,7 +46,7 @@ def has_records(name: str, head: bytes) -> bool:
 
 def is_line(line: bytes) -> bool:
     """Whether a line of a segment is a record, or what is left of one that was written in part."""
-    return line.startswith(b'{"time":"') or (line != b"\n" and _is_torn(line.rstrip(b"\n")))
+    return line.startswith(LINE_HEAD) or (line != b"\n" and _is_torn(line.rstrip(b"\n")))
 
 
 def _is_torn(line: bytes) -> bool:
