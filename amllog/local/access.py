@@ -46,8 +46,6 @@ class Access:
 
     def caller(self, need: Need, request: Request) -> str:
         """The run whose token came with the request ("" for other tokens); a `Refusal` unless the token is right."""
-        if need is Need.NOTHING:
-            return ""
         if need is Need.RUN:
             return self._run(request)
         if need in _PURPOSES:

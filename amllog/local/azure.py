@@ -31,7 +31,6 @@ from amllog.local.runs import Run, Runs
 from amllog.local.wire import LoopbackServer, Side
 
 INSTRUMENTATION_KEY = "00000000-0000-0000-0000-0000000010ca"
-_WHAT = b"amllog serve: Azure on this machine. Every request needs the token that it printed at its start.\n"
 
 
 @final
@@ -84,7 +83,6 @@ class AzureOnThisMachine:
         self._server = LoopbackServer(self._port, self._side)
         self._port = self._server.port
         routes = [
-            Route("GET", "/", Need.NOTHING, lambda request, names: Answer(200, _WHAT, {}, "text/plain")),
             *(Route("POST", path, Need.INGESTION, self._track) for path in TRACKS),
             *FaultService(self.faults).routes(),
             *RunHistory(self._runs, self._metrics, self._access.run_tokens, self.url).routes(),

@@ -18,6 +18,13 @@ from amllog.local.envelopes import ItemError
 SERVICES = ("ingestion", "run_history", "query")
 HANGS = ("", "before headers", "after headers")
 FOREVER_SECONDS = 3600.0
+_RANGES = {
+    "status": (200, 599),
+    "seconds": (0, FOREVER_SECONDS),
+    "drops": (0, FOREVER_SECONDS),
+    "times": (1, 2**31),
+}
+_NAME = re.compile(r"[\w!#$%&'*+.^`|~-]+", re.ASCII)  # of a header
 
 ItemMatch = Union[str, Callable[[Mapping[str, Any]], bool]]
 
@@ -63,8 +70,12 @@ class Fault:
         if self.item is not None and self.status is None:
             raise ValueError("a fault on items needs the status that these items get")
         for name, value in self.headers.items():
-            if not f"{name}{value}".isprintable():
-                raise ValueError(f"headers: {name!r} = {value!r} is no text of one line")
+            if not (_NAME.fullmatch(name) and str(value).isascii() and str(value).isprintable()):
+                raise ValueError(f"headers: {name!r} = {value!r} is no name, or no ASCII text of one line")
+        for field_name, (least, most) in _RANGES.items():
+            value = getattr(self, field_name)
+            if value is not None and not least <= value <= most:  # NaN is in no range
+                raise ValueError(f"{field_name} = {value!r}: allowed are {least} to {most}")
         try:
             re.compile(self.item if isinstance(self.item, str) else "")
         except re.error as error:
@@ -96,7 +107,8 @@ class Fault:
         if not isinstance(value, dict) or not set(value) <= set(_JSON_TYPES):
             raise ValueError(f"a fault is a JSON object with {', '.join(_JSON_TYPES)}")
         for name, one in value.items():
-            if not isinstance(one, _JSON_TYPES[name]):
+            kinds = _JSON_TYPES[name]
+            if not isinstance(one, kinds) or (isinstance(one, bool) and bool not in kinds):
                 raise ValueError(f"{name} = {one!r}: expected {_JSON_TYPES[name]}")
         return cls(**value)
 

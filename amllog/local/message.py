@@ -19,6 +19,7 @@ BODY_MAX_BYTES = 128 * 1024 * 1024
 UNZIPPED_MAX_BYTES = 256 * 1024 * 1024
 GZIP_MAX_MEMBERS = 1000
 _OWN_NAMES = ("127.0.0.1", "localhost", "[::1]")
+_SIZE = re.compile(r"-?[0-9A-Fa-f]+")
 _TOKEN = re.compile(r"/+([\w-]{43})(/.*)", re.ASCII)  # as `secrets.token_urlsafe(32)` writes it
 
 
@@ -104,8 +105,11 @@ def check_source(hosts: Sequence[str], headers: Mapping[str, str], port: int) ->
 
 def body_size(text: str, base: int = 10, already: int = 0) -> int:
     """The announced length of a body or chunk; a `Refusal` if it is unreadable or too large."""
+    digits = text.strip()
+    if not _SIZE.fullmatch(digits):  # int() takes more: 1_0, 0x10, digits of other scripts
+        raise Refusal(400, "The body's length is unreadable")
     try:
-        size = int(text.strip(), base)
+        size = int(digits, base)
     except ValueError as error:
         raise Refusal(400, "The body's length is unreadable") from error
     if size < 0 or size + already > BODY_MAX_BYTES:

@@ -37,7 +37,7 @@ _PATHS = (
 )  # clients of 1.x name no version
 _HELD_BYTES = 32_000_000  # of received envelopes, that many are read once and not again for each query
 _NEEDED = ("duckdb", "duckdb_kql")
-_DURATION = re.compile(r"P(?:([\d.]+)D)?(?:T(?:([\d.]+)H)?(?:([\d.]+)M)?(?:([\d.]+)S)?)?")
+_DURATION = re.compile(r"P(?:([\d.]+)D)?(?:T(?:([\d.]+)H)?(?:([\d.]+)M)?(?:([\d.]+)S)?)?", re.ASCII)
 _BEGIN = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 
@@ -110,7 +110,7 @@ class QueryService:
             records, read = engine.hold(records, files), []  # they only grow
         if span is None:
             return records, read
-        since, until = (f"TIMESTAMP '{time.astimezone(timezone.utc):%Y-%m-%d %H:%M:%S.%f}'" for time in span)
+        since, until = (f"TIMESTAMP '{time.replace(tzinfo=None).isoformat(' ')}'" for time in span)
         return f"SELECT * FROM ({records}) WHERE timestamp >= {since} AND timestamp <= {until}", read
 
 
@@ -123,7 +123,14 @@ def read_span(value: object, now: datetime) -> Span | None:
     """`PT3600S`, `start/end`, `start/PT1H`; None is all time. ValueError for anything else."""
     if value is None or value == "":
         return None
-    first, slash, second = str(value).partition("/")
+    try:
+        return Span(*(time.astimezone(timezone.utc) for time in _span(str(value), now)))
+    except OverflowError as error:
+        raise ValueError(f"{str(value)[:100]!r} goes beyond the years 1 to 9999") from error
+
+
+def _span(text: str, now: datetime) -> Span:
+    first, slash, second = text.partition("/")
     if not slash:
         return Span(now - _duration(first), now)
     if first.startswith("P"):
@@ -146,7 +153,7 @@ def _dialect(path: str) -> bool:
 def _duration(text: str) -> timedelta:
     match = _DURATION.fullmatch(text)
     if not match or not any(match.groups()):
-        raise ValueError(f"{text!r} is no ISO 8601 duration")
+        raise ValueError(f"{text[:100]!r} is no ISO 8601 duration")
     days, hours, minutes, seconds = (float(one or 0) for one in match.groups())
     return timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
 
@@ -156,7 +163,7 @@ def _instant(text: str) -> datetime:
 
     found = cells.time(text)
     if found is None:
-        raise ValueError(f"{text!r} is no ISO 8601 time")
+        raise ValueError(f"{text[:100]!r} is no ISO 8601 time")
     return found
 
 

@@ -31,7 +31,6 @@ class Need(Enum):
     RUN = "run"  # a run token, as bearer
     READ_ADDRESS = "read"  # a signed address
     WRITE_ADDRESS = "write"  # the same
-    NOTHING = "nothing"
 
 
 class Route(NamedTuple):

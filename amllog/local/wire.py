@@ -169,7 +169,7 @@ class _Connection(BaseHTTPRequestHandler):
         self.close_connection = True
         self.server.connections.allow(self.connection, DISCARD_SECONDS)
         length = self.headers.get("content-length", "")
-        left = int(length) if length.isdigit() and len(length) < 8 else 0
+        left = int(length) if length.isascii() and length.isdigit() and len(length) < 8 else 0
         while 0 < left <= DISCARD_MAX_BYTES:
             read = self.rfile.read1(min(left, 65536))
             left = left - len(read) if read else 0

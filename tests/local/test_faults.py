@@ -175,6 +175,15 @@ def test_from_another_process(azure: AzureOnThisMachine, client: Client, make_cl
         ({"item": "x"}, "needs the status"),
         ({"item": "(", "status": 500}, "("),
         ({"headers": {"A": "b\r\nC: d"}}, "headers"),
+        ({"headers": {"A": "\u2192"}}, "headers"),
+        ({"headers": {"A B": "c"}}, "headers"),
+        ({"seconds": 1e308}, "seconds = 1e+308: allowed are 0 to 3600"),
+        ({"seconds": -1}, "seconds = -1: allowed are 0"),
+        ({"seconds": True}, "seconds = True"),
+        ({"drops": -1}, "drops = -1: allowed are 0"),
+        ({"status": 99999}, "status = 99999: allowed are 200 to 599"),
+        ({"status": 101}, "status = 101: allowed are 200"),
+        ({"times": 0}, "times = 0: allowed are 1"),
     ],
 )
 def test_wrong_faults_are_told(client: Client, fault: object, told: str) -> None:

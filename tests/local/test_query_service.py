@@ -135,6 +135,11 @@ def test_without_a_token(azure: AzureOnThisMachine, client: Client) -> None:
         ({"query": " "}, "SYN0001"),
         ({"query": "traces", "timespan": "yesterday"}, "SEM0001"),
         ({"query": "traces", "timespan": "PT"}, "SEM0001"),
+        ({"query": "traces", "timespan": f"PT{'9' * 400}S"}, "SEM0001"),
+        ({"query": "traces", "timespan": "P800000D"}, "SEM0001"),
+        ({"query": "traces", "timespan": "P1D/0001-01-01"}, "SEM0001"),
+        ({"query": "traces", "timespan": "9999-12-31/P2D"}, "SEM0001"),
+        ({"query": "traces", "timespan": ["P1D"]}, "SEM0001"),
     ],
 )
 def test_bodies_that_ask_nothing(azure: AzureOnThisMachine, client: Client, body: object, code: str) -> None:

@@ -28,7 +28,7 @@ def path_of(azure: AzureOnThisMachine) -> str:
 def head_of(azure: AzureOnThisMachine, method: str, path: str, *more: str) -> bytes:
     """The head of a request with these lines."""
     own = azure.url.partition("//")[2]
-    return "\r\n".join((f"{method} {path} HTTP/1.1", f"Host: {own}", *more, "", "")).encode()
+    return "\r\n".join((f"{method} {path} HTTP/1.1", f"Host: {own}", *more, "", "")).encode("latin-1")
 
 
 def raw(azure: AzureOnThisMachine, text: bytes) -> bytes:
@@ -104,7 +104,14 @@ def test_the_connection_is_kept(client: Client) -> None:
 
 @pytest.mark.parametrize(
     ("length", "status"),
-    [("many", b" 400 "), ("-1", b" 413 "), ("99999999999999", b" 413 "), ("10", b" 400 ")],
+    [
+        ("many", b" 400 "),
+        ("-1", b" 413 "),
+        ("99999999999999", b" 413 "),
+        ("10", b" 400 "),
+        ("1_0", b" 400 "),
+        ("\xb2", b" 400 "),
+    ],
 )
 def test_lengths_that_lie(azure: AzureOnThisMachine, length: str, status: bytes) -> None:
     """A body that is announced wrongly is not waited for, nor read without end."""
@@ -213,3 +220,9 @@ def test_a_mistake_of_ours_is_shown(capfd: pytest.CaptureFixture[str]) -> None:
         assert connection.recv(100) == b""
     server.stop()
     assert "KeyError: 'mistake'" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("length", ["\xb2", "1\xb3", "-", "1_0", "0x1"])
+def test_an_unreadable_length_without_a_token(azure: AzureOnThisMachine, length: str) -> None:
+    """It is answered like every request without a token, and is no mistake of ours."""
+    assert b" 401 " in raw(azure, head_of(azure, "POST", "/v2.1/track", f"Content-Length: {length}"))
