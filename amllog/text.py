@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import datetime
 import enum
+import functools
 import json
 import math
 import os
+import re
 from collections.abc import Callable, Iterable, Mapping, Set
 from typing import Any, cast
 
@@ -20,6 +22,14 @@ MAX_NODES = 1_000
 MAX_CHARACTERS = 32_768  # of the texts inside a container; a text of its own is cut by who knows its limit
 MAX_DEPTH = 8
 MAX_BYTES = 131_072  # that are decoded: more than any text of a record has
+
+# What acts on a terminal, for the class of a regular expression: C0 and C1 controls, line separators, direction marks
+# and isolates, characters of no width, surrogates, annotations, tags. They move its cursor, start a line, or change how
+# the text around them reads. The joiner U+200D and variation selectors are not among them: emoji are made with them.
+CONTROLS = (
+    "\\x00-\\x1f\\x7f-\\x9f\\u061c\\u200b\\u200e\\u200f\\u2028-\\u202e\\u2060-\\u206f\\ud800-\\udfff\\ufeff"
+    "\\ufff9-\\ufffb\\U000e0000-\\U000e007f"
+)
 
 _SCALARS = (str, bool, int, float, type(None))
 
@@ -65,6 +75,17 @@ def printable(text: str) -> str:
     return text
 
 
+def escaped(character: str) -> str:
+    """A character as its number: `\\x9b`, `\\u202e`, `\\U000e0041`."""
+    code = ord(character)
+    return f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+def harmless(text: str) -> str:
+    """JSON text without characters that act on a terminal, line feeds between values excepted; its values stay."""
+    return _acting().sub(lambda match: json.dumps(match.group())[1:-1], text)
+
+
 def plain(value: object) -> object:
     """`value` in terms of JSON (str, bool, int, finite float, None, list, dict), bounded in size."""
     return _Plain().of(value, 0)
@@ -89,6 +110,11 @@ def number(value: object) -> float | int | None:
             raise
         return None
     return None
+
+
+@functools.cache
+def _acting() -> re.Pattern[str]:
+    return re.compile(f"(?![\\x00-\\x1f])[{CONTROLS}]")  # json.dumps escapes those below
 
 
 def _float(value: Any) -> str:

@@ -234,9 +234,8 @@ def _messages(messages: Table, steps: Table) -> list[str]:
         lines += ["", f"messages {title}: {len(rows) or 'none'}"]
         for row in told[:_LISTED]:
             times = f"{row['records']} × " if row["records"] > 1 else ""
-            lines.append(
-                f"  {times}{row['level']:<8} {wording.visible(row['step_name'])}: {wording.visible(row['pattern'])}"
-            )
+            level, step, pattern = (wording.visible(row[name]) for name in ("level", "step_name", "pattern"))
+            lines.append(f"  {times}{level:<8} {step}: {pattern}")
         if len(told) > _LISTED:
             lines.append(f"  … and {len(told) - _LISTED} more: .messages has all")
         if len(rows) > len(told):

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from amllog.insights.columns import OWN
+from amllog.text import CONTROLS, escaped
 
 Paint = Callable[[str, str], str]  # a text, and what it is: "time", "step", or a level's name
 
@@ -26,24 +27,18 @@ EVERYWHERE = frozenset((
 ))  # fmt: skip
 # In records of some kinds, what stands in a column of its own.
 _TOLD = {"exception": ("message",), "metric": ("step", "value")}
-# Beside the C0 and C1 controls: line separators, direction marks, characters of no width, surrogates, tags. They move a
-# terminal's cursor, start a line, or change how the text around them reads.
-CONTROLS = (
-    "\\x00-\\x1f\\x7f-\\x9f\\u061c\\u200b\\u200e\\u200f\\u2028-\\u202e\\u2060-\\u206f\\ud800-\\udfff\\ufeff"
-    "\\ufff9-\\ufffb\\U000e0000-\\U000e007f"
-)
 _CONTROL = re.compile(f"[{CONTROLS}]")
 _SEVERAL_LINES = re.compile(f"(?!\n)[{CONTROLS}]")
 
 
 def visible(text: str) -> str:
     """`text` on one line, with control characters written out."""
-    return _CONTROL.sub(lambda match: _escaped(match.group()), text)
+    return _CONTROL.sub(lambda match: escaped(match.group()), text)
 
 
 def printable(text: str) -> str:
     """`text` with control characters written out, except for its line feeds."""
-    return _SEVERAL_LINES.sub(lambda match: _escaped(match.group()), text)
+    return _SEVERAL_LINES.sub(lambda match: escaped(match.group()), text)
 
 
 def block(text: str, indent: str = "    ") -> str:
@@ -160,8 +155,3 @@ def quoted(value: str) -> str:
     if value and not any(character in value for character in " \t\n\r\"'="):
         return visible(value)
     return visible(json.dumps(value, ensure_ascii=False))
-
-
-def _escaped(character: str) -> str:
-    code = ord(character)
-    return f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"

@@ -20,13 +20,15 @@ from typing import Any, NamedTuple, TextIO
 from amllog import interrupts
 from amllog.account import OutletAccount
 from amllog.interrupts import is_from_signal
+from amllog.lazy_pattern import LazyPattern
 from amllog.record import timestamp
+from amllog.text import CONTROLS, escaped, harmless
 
 _GREY, _BLUE, _GREEN, _YELLOW, _RED, _BOLD_RED, _OFF = (
     "\x1b[90m", "\x1b[34m", "\x1b[32m", "\x1b[33m", "\x1b[31m", "\x1b[1;31m", "\x1b[0m",
 )  # fmt: skip
 _ENDS = re.compile(r"[ \t\n\r\"'=]")
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\x80-\x9f]")
+_CONTROL = LazyPattern(f"(?![\t\n])[{CONTROLS}]")
 
 MAX_NESTED = (
     2  # lines that one thread writes at once: a signal handler may log, and a stdout may log without end
@@ -195,7 +197,9 @@ def _json(line: Line, common: Mapping[str, str], *, ascii_only: bool) -> str:
         said["stack"] = line.stack
     stamped = {**common, **line.dimensions}
     rest = {f"{key}_" if key in said else key: value for key, value in stamped.items()}
-    return json.dumps({**said, **rest}, ensure_ascii=ascii_only)
+    text = json.dumps({**said, **rest}, ensure_ascii=ascii_only)
+    fine = "\x7f" not in text if text.isascii() else text.isprintable()  # json.dumps escapes those below 32
+    return text if fine else harmless(text)
 
 
 def _speaks_unicode(stream: TextIO) -> bool:
@@ -221,7 +225,7 @@ def _visible(text: str) -> str:
     pass for a record of its own or move a terminal's cursor."""
     if text.isprintable():
         return text
-    shown = _CONTROL.sub(lambda match: f"\\x{ord(match.group()):02x}", text.replace("\r\n", "\n"))
+    shown = _CONTROL.sub(lambda match: escaped(match.group()), text.replace("\r\n", "\n"))
     return shown.replace("\n", "\n    ")
 
 

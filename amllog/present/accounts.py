@@ -106,7 +106,7 @@ def _outlets(directory: Path, environ: Mapping[str, str]) -> list[Outlet]:
 def _text(found: Account) -> str:
     """The account, in which a reason from a file or the directory's name cannot start a line."""
     outlets = {
-        name: OutletAccount(
+        show.visible(name): OutletAccount(
             one.delivered,
             one.waiting,
             {show.visible(reason): count for reason, count in one.refused.items()},

@@ -44,10 +44,11 @@ def tell(checks: Sequence[Check], *, as_json: bool) -> int:
     if as_json:
         show.answer(show.as_json([check._asdict() for check in checks]))
         return int(failed > 0)
-    width = max((len(check.about) for check in checks), default=0)
-    for check in checks:
+    abouts = [show.visible(check.about) for check in checks]  # of a script, the name of its file
+    width = max(map(len, abouts), default=0)
+    for about, check in zip(abouts, checks):
         state = show.paint(f"{check.state:<4}", _COLOURS[check.state])
-        show.answer(f"{state}  {check.about:<{width}}  {show.visible(check.found)}")
+        show.answer(f"{state}  {about:<{width}}  {show.visible(check.found)}")
         if check.advice:
             show.answer(f"{'':<{width + 6}}  → {show.visible(check.advice)}")
     show.answer(f"{show.count(len(checks), 'check')}: {failed} failed, {show.count(warned, 'warning')}")

@@ -17,12 +17,15 @@ from types import TracebackType
 
 from amllog import api, endings
 from amllog.errors import UsageError
+from amllog.present import show
 
 _OWN = (__file__, runpy.__file__)
 
 
 def run(target: str, arguments: Sequence[str], *, is_module: bool) -> None:
     """Run it to its end; leaves by SystemExit where the script does, or after an uncaught exception."""
+    if is_module and show.visible(target) != target:  # Python would print it as it is
+        raise UsageError(f"there is no module {target}")
     if not is_module and not Path(target).is_file():
         raise UsageError(f"there is no script {target} in {Path.cwd()}; for a module: amllog run -m {target}")
     sys.argv = [target, *arguments]

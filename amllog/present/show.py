@@ -22,12 +22,12 @@ from typing import Any, TextIO
 from amllog.insights import wording
 from amllog.insights.table import Table
 from amllog.insights.wording import block, clock, count, span, visible
+from amllog.text import harmless
 
 __all__ = ["answer", "as_csv", "as_json", "block", "cell", "clock", "colours", "count", "harmless", "line", "message",
            "notice", "overwrite", "paint", "printed", "put_csv", "silence", "span", "table", "visible"]  # fmt: skip
 
 GREY, BLUE, GREEN, YELLOW, RED, BOLD = "90", "34", "32", "33", "31", "1"
-_ACTING = re.compile(f"(?![\\x00-\\x1f])[{wording.CONTROLS}]")  # json.dumps escapes those below
 _MARK = f"\x1b{secrets.token_hex(8)}["  # stands for the beginning of a colour until the text is written
 _COLOUR = re.compile(re.escape(_MARK) + r"([\d;]+)m")
 _CLEARED = "\r\x1b[K"
@@ -92,17 +92,14 @@ def as_json(value: object) -> str:
     return harmless(json.dumps(_strict(value), ensure_ascii=False, indent=2, default=str))
 
 
-def harmless(text: str) -> str:
-    """JSON in which nothing that a terminal would act upon stands as it is; whoever parses it gets the same."""
-    return _ACTING.sub(lambda match: json.dumps(match.group())[1:-1], text)
-
-
 def as_csv(found: Table, *, head: bool = True) -> str:
     """A table as CSV, with a head unless it had one: times as ISO 8601, dimensions as JSON; as it is, but for a
-    terminal, where control characters are written out."""
+    terminal, where control characters and line feeds within a cell are written out."""
     rows = ([_in_cell(one) for one in row.values()] for row in json.loads(found.to_json()))
-    text = "\n".join(map(_csv_line, (found.names, *rows) if head else rows))
-    return block(text, "") if sys.stdout.isatty() else text
+    lines = (found.names, *rows) if head else rows
+    if sys.stdout.isatty():
+        lines = ([visible(one) if isinstance(one, str) else one for one in line] for line in lines)
+    return "\n".join(map(_csv_line, lines))
 
 
 def put_csv(text: str) -> None:
@@ -113,9 +110,10 @@ def put_csv(text: str) -> None:
 def table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> str:
     """Rows under the names of their columns; numbers to the right, nothing cut."""
     cells = [[cell(row.get(name)) for name in columns] for row in rows]
-    widths = [max(map(len, column)) for column in zip(columns, *cells)]
+    heads = [visible(name) for name in columns]
+    widths = [max(map(len, column)) for column in zip(heads, *cells)]
     right = [all(_is_number(row.get(name)) for row in rows) for name in columns]
-    head = _aligned(columns, widths, right)
+    head = _aligned(heads, widths, right)
     return "\n".join([paint(head, GREY), *(_aligned(line, widths, right) for line in cells)])
 
 

@@ -89,6 +89,29 @@ def test_any_text(message: str, logger: str, dimensions: dict[str, str], stack: 
     assert json.loads(written("json", one))["message"] == message
 
 
+ACTING = [*range(0x1F + 1), *range(0x7F, 0xA0), 0x61C, 0x200B, 0x200E, 0x200F, *range(0x2028, 0x202F),
+          *range(0x2060, 0x2070), 0xFEFF, *range(0xFFF9, 0xFFFC), 0xE0001, *range(0xE0020, 0xE0080)]  # fmt: skip
+
+
+@pytest.mark.parametrize("form", ["plain", "console", "json"])
+def test_no_character_acts_on_a_terminal(form: str) -> None:
+    """Controls, direction marks, line separators, characters of no width and tags are written out everywhere."""
+    for number in ACTING:
+        one = f"a{chr(number)}b"
+        text = written(form, Line(1.5, 20, one, one, one, {one: one}, one))
+        inside = text.replace("\x1b[", "") if form == "console" else text
+        assert chr(number) in "\t\n" or chr(number) not in inside, ascii(text)
+        if form == "json":
+            assert json.loads(text)["message"] == one and json.loads(text)[one] == one
+
+
+@pytest.mark.parametrize("form", ["plain", "console", "json"])
+def test_emoji_stay(form: str) -> None:
+    """Joiners and variation selectors make emoji of several characters, and stay as they are."""
+    said = "\U0001f468\u200d\U0001f469\u200d\U0001f467 \u2764\ufe0f \U0001f44d\U0001f3fd"
+    assert said in written(form, line(said))
+
+
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8", "utf-16", "cp1252"])
 @pytest.mark.parametrize("form", ["plain", "console", "json"])
 def test_encodings(encoding: str, form: str) -> None:

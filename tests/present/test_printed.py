@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import ast
+import csv
+import io
 import json
 import os
+import pty
 import subprocess
 import sys
 from pathlib import Path
@@ -96,12 +99,66 @@ def test_no_argument_acts_on_a_terminal(cli: Any) -> None:
         ["compact", odd],
         ["logs", "--limit", odd],
         ["query", odd],
+        ["query", "print ['a\\nforged']=1, y='a\\nforged'"],
+        ["doctor", odd],
+        ["run", odd],
+        ["run", "-m", odd],
     ):
         done = cli(*arguments)
         text = done.stdout + done.stderr
         assert "\x1b" not in text and not any(line.startswith("forged") for line in text.splitlines()), (
             arguments
         )
+
+
+def on_a_terminal(*arguments: str, env: dict[str, str]) -> str:
+    """What `amllog …` prints there."""
+    master, slave = pty.openpty()
+    command, env = [sys.executable, "-m", "amllog", *arguments], {**os.environ, "PAGER": "cat", **env}
+    with subprocess.Popen(command, stdin=slave, stdout=slave, stderr=slave, env=env) as process:
+        os.close(slave)
+        said = b""
+        while True:
+            try:
+                read = os.read(master, 65536)
+            except OSError:  # Linux: nobody has the other end any more
+                break
+            if not read:
+                break
+            said += read
+    os.close(master)
+    assert process.returncode in (0, 1), said
+    return said.decode().replace("\r\n", "\n")
+
+
+@pytest.mark.parametrize("command", ["runs", "steps", "logs", "errors", "exceptions", "metrics", "timeline", "tail",
+                                     "story", "compare"])  # fmt: skip
+def test_csv_on_a_terminal(tmp_path: Path, command: str) -> None:
+    """There, control characters and line feeds within a cell are written out; a program gets them as they are."""
+    records(tmp_path / "j")
+    env = {"AMLLOG_DIR": str(tmp_path / "j")}
+    where = ["all"] if command in ("logs", "errors", "exceptions", "metrics", "timeline") else []
+    where = ["last", "last"] if command == "compare" else where
+    said = on_a_terminal(command, *where, "--csv", env=env)
+    assert not ACTING & set(said), ascii(said)
+    assert not any(line.lstrip('"').startswith("ERROR forged") for line in said.splitlines()), said
+    piped = [sys.executable, "-m", "amllog", command, *where, "--csv"]
+    done = subprocess.run(piped, env={**os.environ, **env}, capture_output=True, check=False)
+    rows = list(csv.reader(io.StringIO(done.stdout.decode(), newline="")))
+    assert {len(row) for row in rows} == {len(rows[0])}
+    assert command == "story" or any("\nERROR forged" in cell for row in rows for cell in row)
+
+
+def test_the_name_of_a_script_stays_in_its_line(tmp_path: Path, cli: Any) -> None:
+    """A line feed in it begins no line of `amllog doctor`'s, and a module's name is not printed by Python itself."""
+    script = tmp_path / "x\nforged: all is well.py"
+    script.write_text("import logging\n")
+    done = cli("doctor", script)
+    assert "x\\nforged" in done.stdout or "x\\x0aforged" in done.stdout
+    assert not any(line.startswith("forged") for line in done.stdout.splitlines())
+    done = cli("run", "-m", "x\x1b[2J\u202e\x9b")
+    assert done.returncode == 2 and "there is no module" in done.stderr
+    assert not {"\x1b", "\u202e", "\x9b"} & set(done.stderr)
 
 
 def test_an_output_without_unicode_gets_escapes(tmp_path: Path) -> None:
