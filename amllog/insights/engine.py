@@ -9,17 +9,24 @@ import contextlib
 import threading
 import uuid
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
+from time import monotonic
 from typing import Any, NamedTuple
 
 from amllog.attempt import Attempt
 from amllog.errors import MissingExtraError, UsageError
-from amllog.insights import free_kql, scratch, statement_check
+from amllog.insights import free_kql, limits, scratch, statement_check
+from amllog.insights.limits import Limits
 from amllog.insights.relation import view
 from amllog.insights.schema import TABLES
 from amllog.insights.sql import pattern
 
 MEMORY = "700MB"
+END_SECONDS = (
+    5.0  # that an interrupt is given: a function at work on one large value does not hear it before its end
+)
+_LOOK_SECONDS = 0.2
 _SETTINGS = f"""
 SET memory_limit = '{MEMORY}'; SET preserve_insertion_order = false; SET TimeZone = 'UTC';
 SET autoinstall_known_extensions = false; SET autoload_known_extensions = false;
@@ -30,11 +37,12 @@ _LOCKED = "SET allow_community_extensions = false; SET enable_external_access = 
 
 
 class Answer(NamedTuple):
-    """Rows and the names of their columns; of KQL also DuckDB's names for their types."""
+    """Rows and the names of their columns; of KQL also DuckDB's names for their types, and the limit that cut it."""
 
     names: tuple[str, ...]
     rows: list[tuple[Any, ...]]
     types: tuple[str, ...] = ()
+    reached: str = ""
 
 
 class Database:
@@ -50,6 +58,7 @@ class Database:
         self.connection.execute(_SETTINGS)
         # DuckDB creates it when it is needed. Each has its own: DuckDB before 2.0 fails if two write into one.
         self.connection.execute("SET temp_directory = ?", [f"{scratch.folder()}/{uuid.uuid4().hex}"])
+        self.is_lost = False  # a statement goes on that nothing could end
 
     def interruptible(self, ask: Callable[[], Answer]) -> Answer:
         """Return its answer; raise KeyboardInterrupt as soon as Ctrl-C comes.
@@ -63,12 +72,34 @@ class Database:
         try:
             answer: Answer = attempt.result(threading.TIMEOUT_MAX)
         except KeyboardInterrupt:
-            while not attempt.over:  # repeated: work that has not begun yet ignores an interrupt
-                with contextlib.suppress(KeyboardInterrupt):  # pressed twice
-                    self.connection.interrupt()
-                    attempt.wait(0.05)
+            self._end(attempt)
             raise
         return answer
+
+    def limited(self, ask: Callable[[], Answer], most: Limits, stop: Callable[[], None]) -> Answer:
+        """Like `interruptible`, and at most for its seconds, and as long as it is wanted. `stop` ends what is not
+        DuckDB's work."""
+        attempt, until = Attempt(ask), monotonic() + most.seconds
+        try:
+            while not attempt.over:
+                if monotonic() > until or most.is_unwanted():
+                    raise limits.TooSlow(most.seconds)
+                attempt.wait(max(0.0, min(until - monotonic(), _LOOK_SECONDS)))
+        except (KeyboardInterrupt, limits.TooSlow):
+            stop()
+            self._end(attempt)
+            raise
+        answer: Answer = attempt.result(0.0)
+        return answer
+
+    def _end(self, attempt: Attempt) -> None:
+        """Interrupt a statement until it has ended; where it does not end, this database is lost."""
+        until = monotonic() + END_SECONDS
+        while not attempt.over and monotonic() < until:  # repeated: work that has not begun yet ignores it
+            with contextlib.suppress(KeyboardInterrupt):  # pressed twice
+                self.connection.interrupt()
+                attempt.wait(0.05)
+        self.is_lost = not attempt.over
 
 
 class Sandbox:
@@ -86,32 +117,44 @@ class Sandbox:
             connection.execute("ATTACH ':memory:' AS held")
             connection.execute(f"CREATE TABLE held.records AS {held}")
         paths = [text for path in files for text in {str(path), pattern(path)}]
+        connection.execute(limits.MACROS)
         connection.execute("SET allowed_paths = ?", [paths])
         connection.execute(_LOCKED)
 
-    def run(self, kql: str, records: str, dialects: Sequence[bool]) -> Answer:
+    @property
+    def is_lost(self) -> bool:
+        """Whether a query goes on in it that nothing could end."""
+        return self._database.is_lost
+
+    def run(self, kql: str, records: str, dialects: Sequence[bool], most: Limits) -> Answer:
         """Return the rows of the query. UsageError if it cannot be run, or names a table that is not of the service."""
         import duckdb_kql
 
-        connection = self._database.connection
+        connection, translation = self._database.connection, limits.Translation(kql)
 
         def ask() -> Answer:
             text = free_kql.readable(kql)
-            translated = duckdb_kql.to_sql(text, schema=self._columns(), allow_write=False)
+            translate = partial(duckdb_kql.to_sql, text, schema=self._columns(), allow_write=False)
+            translated = translation.run(translate)
             if translated.unbound:
                 raise UsageError(f"query parameter without a value: {', '.join(translated.unbound)}")
-            statement_check.check(self._parsed(str(translated)), self._shown, _names(dialects))
-            bound = {"params": translated.parameters} if translated.parameters else {}
-            relation = connection.sql(str(translated), **bound)
-            types = tuple(map(str, relation.types))
-            rows = [tuple(map(free_kql.plain, row, types)) for row in relation.fetchall()]
-            return Answer(tuple(relation.columns), rows, types)
+            sql, bound = str(translated), translated.parameters or None
+            free_kql.check_ranges(sql)
+            statement_check.check(self._parsed(sql), self._shown, _names(dialects))
+            cursor = connection.execute(sql, bound)  # rows are made as they are fetched
+            names, types = (tuple(str(column[at]) for column in cursor.description) for at in (0, 1))
+            rows, reached = limits.fetched(cursor, lambda row: tuple(map(free_kql.plain, row, types)), most)
+            if reached:
+                connection.execute("SELECT 1")  # ends it
+            return Answer(names, rows, types, reached)
 
         try:
             self._show(kql, records, dialects)
-            return self._database.interruptible(ask)
+            return self._database.limited(ask, most, translation.stop)
         except RecursionError:
             raise UsageError("the local engine cannot answer this KQL: it is nested too deeply") from None
+        except MemoryError:
+            raise UsageError("the local engine cannot answer this KQL: there is too little memory") from None
         except (duckdb_kql.KqlError, self._database.error) as error:
             raise UsageError(
                 f"the local engine cannot answer this KQL: {free_kql.refusal(str(error))}"
@@ -163,18 +206,25 @@ class Engine:
 
         try:
             return self._database.interruptible(ask)
-        except self._database.error as error:
-            raise UsageError(f"the journals cannot be read: {error}") from error
+        except (self._database.error, MemoryError) as error:
+            raise UsageError(f"the journals cannot be read: {error or 'too little memory'}") from error
 
     def run_kql(
-        self, kql: str, records: str, *, dialects: Sequence[bool] = (False, True), files: Sequence[Path] = ()
+        self,
+        kql: str,
+        records: str,
+        *,
+        dialects: Sequence[bool] = (False, True),
+        files: Sequence[Path] = (),
+        most: Limits | None = None,
     ) -> Answer:
         """Return the rows of a KQL query over the service's tables, made from the SELECT `records`.
 
         `dialects`: which tables there are, by the names of a resource (False), of a workspace (True), or of both.
-        `files`: the files that `records` reads. The query can reach no other file.
+        `files`: the files that `records` reads. The query can reach no other file. `most`: how much it may take.
         """
         free_kql.check(kql)
+        limits.check_length(kql)
         try:
             import duckdb_kql  # noqa: F401  the sandbox needs it
         except ImportError:
@@ -186,7 +236,11 @@ class Engine:
         if sandbox is None or (files and sandbox.files != tuple(files)):
             sandbox, self._held = Sandbox(files), None
         self._sandbox = sandbox
-        return sandbox.run(kql, records, dialects)
+        try:
+            return sandbox.run(kql, records, dialects, most or Limits())
+        finally:
+            if sandbox.is_lost:
+                self._sandbox = self._held = None
 
     def hold(self, records: str, key: object) -> str:
         """Read the rows of the SELECT `records` once for all queries until `key` changes; return the SELECT over them.

@@ -12,7 +12,11 @@ from typing import Any
 from amllog.errors import UsageError
 
 _COMMAND = re.compile(r"(?:\s|//[^\n]*(?:\n|$))*\.")
-_LITERAL = re.compile(r"""//[^\n]*|@"[^"]*"|@'[^']*'|"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'""")
+_LITERAL = re.compile(
+    r"""```[\s\S]*?```|~~~[\s\S]*?~~~|\b[hH](?=@?["'])"""
+    r"""|//[^\n]*|@"[^"]*"|@'[^']*'|"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'"""
+)
+_RANGE, _WHOLE_END = re.compile(r"UNNEST\(generate_series\((?=CAST\()"), " AS BIGINT))"
 _ESCAPED = re.compile(r"\\(?:u([0-9A-Fa-f]{4})|.)")
 _OLD_NAMES = re.compile(r"\b(notempty|notnull)(?=\s*\()")
 _PERCENTILES = re.compile(r"(?<!= )(?<!=)\bpercentiles\s*\(\s*(\w+)\s*,([\s\d.,]+)\)")
@@ -32,17 +36,33 @@ def check(kql: str) -> None:
 
 
 def readable(kql: str) -> str:
-    r"""Escapes such as `\u0085` as the characters themselves; `percentiles` one by one; names of old as of now."""
+    r"""Escapes such as `\u0085` as the characters themselves; texts of several lines and hidden ones (`h"…"`) as other
+    texts; `percentiles` one by one; names of old as of now."""
     literals: list[str] = []
 
     def out(match: re.Match[str]) -> str:
-        literals.append(
-            match.group() if match.group()[0] in "@/" else _ESCAPED.sub(_character, match.group())
-        )
+        literal = match.group()
+        if literal in "hH":
+            return ""
+        if literal[:3] in ("```", "~~~"):
+            literals.append(_one_line(literal[3:-3]))
+        else:
+            literals.append(literal if literal[0] in "@/" else _ESCAPED.sub(_character, literal))
         return f"\0{len(literals) - 1}\0"
 
     bare = _OLD_NAMES.sub(r"is\1", _PERCENTILES.sub(_one_by_one, _LITERAL.sub(out, kql)))
     return re.sub("\0(\\d+)\0", lambda match: literals[int(match[1])], bare)
+
+
+def check_ranges(sql: str) -> None:
+    """Raise UsageError for a range of real numbers, which duckdb-kql takes for whole ones."""
+    for match in _RANGE.finditer(sql):
+        depth, end = 1, match.end()
+        while depth and end < len(sql):
+            depth += {"(": 1, ")": -1}.get(sql[end], 0)
+            end += 1
+        if " AS DOUBLE)" in sql[match.end() : end] and sql[match.end() : end].endswith(_WHOLE_END):
+            raise UsageError("the local engine cannot answer this KQL: a range of real numbers" + _ASK)
 
 
 def refusal(told: str) -> str:
@@ -57,11 +77,19 @@ def plain(value: Any, kind: str) -> Any:
     """A dynamic value that is a text, as the service gives it: without the quotes of JSON."""
     if kind == "JSON" and isinstance(value, str) and value.startswith('"'):
         return json.loads(value)
+    if kind == "JSON[]" and isinstance(value, list):
+        return [json.loads(one) if isinstance(one, str) else one for one in value]
     return value
 
 
 def _one_by_one(match: re.Match[str]) -> str:
     return ", ".join(f"percentile({match[1]}, {one.strip()})" for one in match[2].split(","))
+
+
+def _one_line(text: str) -> str:
+    for character, written in (("\\", r"\\"), ('"', r"\""), ("\r", r"\r"), ("\n", r"\n")):
+        text = text.replace(character, written)
+    return f'"{text}"'
 
 
 def _character(match: re.Match[str]) -> str:

@@ -15,7 +15,7 @@ from itertools import accumulate
 from pathlib import Path
 
 from amllog.errors import UsageError
-from amllog.insights import outline, relation, sql
+from amllog.insights import limits, outline, relation, sql
 from amllog.insights.columns import EVERY
 from amllog.insights.engine import Answer, Engine
 from amllog.insights.holdings import Holdings, Selection
@@ -75,7 +75,9 @@ class LocalStore:
                 raise
             return self._kql(kql)
         columns = [Column(name) for name in found.names]
-        return Table.of(columns, found.rows, notes=left_out(selection.torn, selection.unread), kql=kql)
+        notes = left_out(selection.torn, selection.unread)
+        notes += (limits.incomplete(found.reached),) if found.reached else ()
+        return Table.of(columns, found.rows, notes=notes, kql=kql)
 
     def _run(self, query: Query, now: datetime, selection: Selection) -> Answer:
         asked = sql.statement(query, now)

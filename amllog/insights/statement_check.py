@@ -8,16 +8,23 @@ out DuckDB's own tables and functions that return tables.
 from __future__ import annotations
 
 import json
-from collections.abc import Container, Iterable
+from collections.abc import Collection, Container, Iterable
 from typing import Any
 
 from amllog.errors import UsageError
+from amllog.insights.limits import TABLES_MAX
 
 _PURE = frozenset({"unnest", "range", "generate_series", "json_each", "json_tree"})  # table functions
 
 
-def check(parsed: str, tables: Container[str], known: Iterable[str]) -> None:
-    """Raise UsageError if the statement reads anything but `tables`. `known`: the tables that the message names."""
+def check(parsed: str, tables: Collection[str], known: Iterable[str]) -> None:
+    """Raise UsageError if the statement reads anything but `tables`, or them too often. `known`: the tables that the
+    message names."""
+    times = sum(parsed.count(f'"table_name":"{name}"') for name in tables)
+    if times > TABLES_MAX:
+        raise UsageError(
+            f"the query reads tables {times} times, and the local engine {TABLES_MAX} times at most"
+        )
     tree = json.loads(parsed)
     if tree.get("error") or len(tree.get("statements", ())) != 1:
         said = tree.get("error_message", "it is not a single query")

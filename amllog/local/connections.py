@@ -6,6 +6,7 @@ In: connections as they come and go. Out: those that are too slow, or too many w
 from __future__ import annotations
 
 import contextlib
+import selectors
 import socket
 import threading
 from time import monotonic
@@ -69,6 +70,18 @@ class Connections:
         with self._lock:
             for connection in self._until:
                 _close(connection)
+
+
+def is_gone(connection: socket.socket) -> bool:
+    """Whether the client has closed its end: there is something to read, and that is the end."""
+    try:
+        with selectors.DefaultSelector() as selector:
+            selector.register(connection, selectors.EVENT_READ)
+            if not selector.select(0):
+                return False
+        return not socket.socket.recv(connection, 1, socket.MSG_PEEK)  # beneath TLS, whose state is not ours
+    except (OSError, ValueError):  # broken, or closed by us
+        return True
 
 
 def _close(connection: socket.socket) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,7 +27,8 @@ _TOKEN = re.compile(r"/+([\w-]{43})(/.*)", re.ASCII)  # as `secrets.token_urlsaf
 class Request:
     """One request, its body read and unzipped; `path` is still percent-encoded; header names are lower case.
 
-    `token` is what stood before the path, `run_id` the run whose token was verified.
+    `token` is what stood before the path, `run_id` the run whose token was verified. `is_gone` says whether its client
+    has left without waiting for the answer.
     """
 
     method: str
@@ -38,6 +39,7 @@ class Request:
     fault: Fault | None = None
     token: str = field(default="", repr=False)
     run_id: str = ""
+    is_gone: Callable[[], bool] = field(default=lambda: False, repr=False, compare=False)
 
     def json(self) -> Any:
         """The body as JSON; a `Refusal` if it is invalid or nested too deeply to be written again."""

@@ -38,12 +38,17 @@ class Limits(NamedTuple):
 
 
 def answer(
-    names: Sequence[str], types: Sequence[str], rows: Sequence[Sequence[Any]], limits: Limits
+    names: Sequence[str],
+    types: Sequence[str],
+    rows: Sequence[Sequence[Any]],
+    limits: Limits,
+    reached: str = "",
 ) -> dict[str, Any]:
-    """The rows as the service gives them; what is beyond the limits is left out, and the error says so."""
+    """The rows as the service gives them; what is beyond the limits is left out, and the error says so. `reached`: the
+    limit that has cut them already."""
     kinds = [_type(one) for one in types]
     made = [[_cell(value, kind) for value, kind in zip(row, kinds)] for row in rows[: limits.rows]]
-    over = f"{limits.rows} records" if len(rows) > limits.rows else ""
+    over = f"{limits.rows} records" if len(rows) > limits.rows else reached
     total = 0
     for index, row in enumerate(made):
         total += len(orjson.dumps(row))

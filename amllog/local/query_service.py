@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import importlib.util
 import re
-import threading
 from collections.abc import Mapping
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
+from queue import Empty, LifoQueue
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+import orjson
 
 from amllog.errors import UsageError
 from amllog.local import query_answer
@@ -22,7 +24,7 @@ from amllog.local.query_answer import Limits
 from amllog.local.routes import Names, Need, Route
 
 if TYPE_CHECKING:
-    from amllog.insights.engine import Engine
+    from amllog.insights.engine import Answer as Rows, Engine
 
 WORKSPACE_ID = "00000000-0000-0000-0000-00000000a11a"
 APP_ID = "00000000-0000-0000-0000-00000000a991"
@@ -36,6 +38,8 @@ _PATHS = (
     "/apps/{app}/query",
 )  # clients of 1.x name no version
 _HELD_BYTES = 32_000_000  # of received envelopes, that many are read once and not again for each query
+AT_ONCE, QUEUE_SECONDS = 3, 30.0  # queries; the others wait so long for their turn
+_WAIT = re.compile(r"\bwait=(\d{1,6})\b", re.ASCII)  # in the header Prefer
 _NEEDED = ("duckdb", "duckdb_kql")
 _DURATION = re.compile(r"P(?:([\d.]+)D)?(?:T(?:([\d.]+)H)?(?:([\d.]+)M)?(?:([\d.]+)S)?)?", re.ASCII)
 _BEGIN = datetime(1970, 1, 1, tzinfo=timezone.utc)
@@ -53,8 +57,9 @@ class QueryService:
 
     def __init__(self, received: Path, *, strict: bool, limits: Limits) -> None:
         self._received, self._strict, self._limits = received, strict, limits
-        self._lock = threading.Lock()
-        self._engine: Engine | None = None
+        self._free: LifoQueue[Engine | None] = LifoQueue()  # None: may be made
+        for _ in range(AT_ONCE):
+            self._free.put(None)
 
     def routes(self) -> list[Route]:
         """Its operations."""
@@ -81,23 +86,38 @@ class QueryService:
         return self._answer(text, span, request, workspace=dialect)
 
     def _answer(self, kql: str, span: Span | None, request: Request, *, workspace: bool) -> Answer:
+        from amllog.insights import limits
         from amllog.insights.engine import Engine
 
-        with self._lock:
-            engine = self._engine = self._engine or Engine()
-            try:
-                records, files = self._records(engine, span)
-                names, rows, types = engine.run_kql(kql, records, dialects=(workspace,), files=files)
-            except UsageError as error:
-                status, refusal = query_answer.refusal(str(error))
-                return Answer.of(refusal, status)
+        try:
+            engine = self._free.get(timeout=QUEUE_SECONDS)
+        except Empty:
+            error = {"code": "ThrottledError", "message": f"{AT_ONCE} queries are running: ask again later"}
+            return Answer(429, orjson.dumps({"error": error}), {"Retry-After": "5"})
+        most = limits.Limits(*self._limits, _seconds(request), request.is_gone)
+        try:
+            engine = engine or Engine()
+            records, files = self._records(engine, span)
+            found = engine.run_kql(kql, records, dialects=(workspace,), files=files, most=most)
+        except limits.TooSlow as error:
+            return Answer.of({"error": {"code": "GatewayTimeout", "message": str(error)}}, 504)
+        except UsageError as error:
+            status, refusal = query_answer.refusal(str(error))
+            return Answer.of(refusal, status)
+        finally:
+            self._free.put(engine)
+        return self._told(found, request)
+
+    def _told(self, found: Rows, request: Request) -> Answer:
+        """The rows as JSON, without those that a fault hits."""
+        names, rows, types, reached = found
         kept, told = rows, ""
         if request.fault and request.fault.item is not None:
             verdicts = [request.fault.verdict(_as_item(names, row)) for row in rows]
             kept = [row for row, verdict in zip(rows, verdicts) if verdict is None]
             told = next((verdict.message for verdict in verdicts if verdict), "")
-        found = query_answer.answer(names, types, kept, self._limits)
-        return Answer.of(query_answer.with_error(found, told, "80DA0001") if told else found)
+        body = query_answer.answer(names, types, kept, self._limits, reached)
+        return Answer.of(query_answer.with_error(body, told, "80DA0001") if told else body)
 
     def _records(self, engine: Engine, span: Span | None) -> tuple[str, list[Path]]:
         """The SELECT over what has been received, and the files that it reads."""
@@ -138,6 +158,14 @@ def _span(text: str, now: datetime) -> Span:
         return Span(end - _duration(first), end)
     begin = _instant(first)
     return Span(begin, begin + _duration(second) if second.startswith("P") else _instant(second))
+
+
+def _seconds(request: Request) -> float:
+    """How long a query may take, by the header Prefer: as long as the service takes at most."""
+    from amllog.insights import limits
+
+    asked = _WAIT.search(request.headers.get("prefer", ""))
+    return min(max(1.0, float(asked[1])), limits.LONGEST_SECONDS) if asked else limits.SECONDS
 
 
 def _dialect(path: str) -> bool:

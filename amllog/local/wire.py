@@ -13,6 +13,7 @@ import sys
 import threading
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from time import monotonic
 from typing import Any, NamedTuple
@@ -20,7 +21,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import orjson
 
-from amllog.local.connections import BODY_SECONDS, IDLE_SECONDS, Connections
+from amllog.local.connections import BODY_SECONDS, IDLE_SECONDS, Connections, is_gone
 from amllog.local.faults import FOREVER_SECONDS, Fault, Faults
 from amllog.local.message import (
     Answer,
@@ -162,7 +163,8 @@ class _Connection(BaseHTTPRequestHandler):
         token, path = split_token(target.path)
         headers = {name.lower(): value for name, value in self.headers.items()}
         query = dict(parse_qsl(target.query, keep_blank_values=True))
-        return Request(self.command, path, query, headers, token=token)
+        gone = partial(is_gone, self.connection)
+        return Request(self.command, path, query, headers, token=token, is_gone=gone)
 
     def _reject(self, refusal: Refusal) -> Answer:
         """Read a short body without keeping it: the client then gets the answer and not a broken connection."""

@@ -28,6 +28,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except AmllogError as error:
         show.notice(str(error), f"amllog {chosen.command}")
         return 2
+    except MemoryError:
+        show.notice("the answer needs more memory than there is: ask for less", f"amllog {chosen.command}")
+        return 2
     except BrokenPipeError:  # `amllog logs | head`: the reader has enough; nothing more at exit either
         show.silence()
     except KeyboardInterrupt:

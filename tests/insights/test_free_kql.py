@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 import sys
+import threading
+import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from amllog.errors import UsageError
 from amllog.insights import connect
 from amllog.insights.engine import Engine
+from amllog.insights.limits import QUERY_MAX, Limits, TooSlow
 
 pytestmark = pytest.mark.skipif(sys.version_info < (3, 11), reason="duckdb-kql needs Python 3.11")
 RECORD = {
@@ -116,3 +120,125 @@ def test_a_file_name_with_wildcards_is_that_file(tmp_path: Path) -> None:
     store = connect(str(folder)).store
     found = store.query("traces | project message | order by message asc")
     assert [row["message"] for row in found] == ["hello", "other"]
+
+
+MILLIONS = (
+    "range x from 1 to 100000 step 1 | extend k=1 "
+    "| join kind=inner (range y from 1 to 100000 step 1 | extend k=1) on k | where x + y < 0 | count"
+)
+NOTHING = "SELECT 1 AS x"
+
+
+@pytest.mark.parametrize(
+    ("query", "told"),
+    [
+        ("range x from 1 to 100000000 step 1", "a range of more than"),
+        ("range x from 100000000 to 1 step -1 | count", "a range of more than"),
+        ("range t from datetime(1000-01-01) to datetime(9999-01-01) step 1s | count", "a range of more than"),
+        ("print x = hash_sha256(strrep('a', 900000000))", "a text of more than"),
+        ("print x = split(strrep('a,', 10000000), ',')", "a text of more than"),
+        ("print x = replace_string(strrep('a', 1000000), 'a', strrep('b', 1000000))", "a text of more than"),
+        ("union " + ", ".join(["traces"] * 2000) + " | count", "reads tables 2000 times"),
+        (f"traces | where message == '{'a' * QUERY_MAX}'", "characters, and the local engine takes"),
+        ("let f = (x: string) { strcat(x, x) }; print x = " + "f(" * 25 + "'a'" + ")" * 25, "too complex"),
+        ("".join(f"let s{i + 1} = strcat(s{i}, s{i}); " for i in range(25)).join(["let s0 = 'ab'; ", "print s25"]),
+         "too complex"),
+        ("print x = " + "hash_sha256(" * 8 + "'a'" + ")" * 8, "too complex"),
+    ],
+)  # fmt: skip
+def test_a_query_that_needs_too_much_is_rejected(journal: Path, query: str, told: str) -> None:
+    """Before it takes gigabytes: its text, its SQL, the tables that it reads, and what its functions make."""
+    with pytest.raises(UsageError, match=told):
+        connect(str(journal)).store.query(query)
+
+
+def test_functions_within_the_limits_work(journal: Path) -> None:
+    """What stands in front of DuckDB's own functions changes none of their results."""
+    store = connect(str(journal)).store
+    (found,) = store.query(
+        "print a = strrep('ab', 3), b = strrep('', 5), c = replace_string('a-b', '-', '+')"
+    )
+    assert tuple(found.values()) == ("ababab", "", "a+b")
+    for query, count in (
+        ("range x from 1 to 5 step 2", 3),
+        ("range x from 5 to 1 step -2", 3),
+        ("range t from datetime(2026-01-01) to datetime(2026-01-03) step 1d", 3),
+        ("let n = toscalar(traces | count); range x from 1 to n step 1", 1),
+        ("range x from 1 to 3000000 step 1 | count", 1),
+    ):
+        assert len(store.query(query)) == count, query
+
+
+@pytest.mark.parametrize(("limits", "rows"), [(Limits(rows=3), 3), (Limits(bytes=100), 12)])
+def test_a_long_answer_is_cut_and_says_so(limits: Limits, rows: int) -> None:
+    """Rows are made as they are fetched, up to the limit of rows and of bytes; the next query is a whole one."""
+    engine = Engine()
+    found = engine.run_kql("range x from 1 to 5000000 step 1", NOTHING, most=limits)
+    assert len(found.rows) == rows and found.reached
+    found = engine.run_kql("range x from 1 to 3 step 1 | order by x desc", NOTHING, most=limits)
+    assert (found.rows, found.reached) == ([(3,), (2,), (1,)], "")
+
+
+def test_the_table_of_a_long_answer_has_a_note(journal: Path) -> None:
+    """A store gives as many rows as the service at most, and the note says that there are more."""
+    found = connect(str(journal)).store.query("range x from 1 to 500001 step 1")
+    assert len(found) == 500_000
+    assert found.notes[-1].startswith("the answer is not complete: it has more than 500000 records")
+
+
+def test_a_query_ends_at_its_time_limit() -> None:
+    """An error, at once; the database goes on to answer."""
+    engine, began = Engine(), time.monotonic()
+    with pytest.raises(TooSlow, match=r"within 0\.5 s"):
+        engine.run_kql(MILLIONS, NOTHING, most=Limits(seconds=0.5))
+    assert time.monotonic() - began < 60
+    assert engine.run_kql("print x = 1", NOTHING).rows == [(1,)]
+
+
+def test_a_query_ends_when_nobody_wants_it() -> None:
+    """Long before its time limit."""
+    engine, gone = Engine(), threading.Event()
+    threading.Timer(0.5, gone.set).start()
+    with pytest.raises(TooSlow):
+        engine.run_kql(MILLIONS, NOTHING, most=Limits(seconds=600, is_unwanted=gone.is_set))
+    assert gone.is_set()
+
+
+def test_too_little_memory_is_an_error(journal: Path, child: Any) -> None:
+    """Where the process may have no more, the command says so, without a traceback."""
+    code = f"""
+import resource, sys
+from amllog.insights import connect
+from amllog.present.cli import main
+connect({str(journal)!r}).store.query("print x = 1")
+size = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (size + 300_000_000,) * 2)
+sys.exit(main(["query", "--dir", {str(journal)!r},
+    "range x from 1 to 500000 step 1 | extend y = strrep('a', 60), z = strcat('b', x), w = strcat(x, 'c')"]))
+"""
+    ran = child(code)
+    assert (ran.returncode, "Traceback" in ran.stderr) == (2, False), ran.stderr[-2000:]
+    assert "memory" in ran.stderr.lower()
+
+
+def test_texts_of_several_lines_and_hidden_ones(journal: Path) -> None:
+    """They are texts like others."""
+    query = 'print a = ```one\n"two" \\n```, b = h\'abc\', c = H@"d\\e", d = ~~~x```y~~~, e = \'h"f"\' // ```'
+    (found,) = connect(str(journal)).store.query(query)
+    assert tuple(found.values()) == ('one\n"two" \\n', "abc", "d\\e", "x```y", 'h"f"')
+
+
+def test_a_range_of_real_numbers_is_rejected(journal: Path) -> None:
+    """duckdb-kql takes them for whole numbers, and a step of 0.5 for none; elsewhere a query may convert them."""
+    store = connect(str(journal)).store
+    for query in ("range x from 1.0 to 1.0e18 step 1.0e-9 | take 1", "range x from 0 to todouble(2) step 1"):
+        with pytest.raises(UsageError, match="a range of real numbers"):
+            store.query(query)
+    assert len(store.query("range x from 1 to 3 step 1 | extend y = tolong(todouble(x) * 1.5)")) == 3
+    assert len(store.query("range t from bin(ago(2h), 1h) to bin(now(), 1h) step 1h * 2")) == 2
+
+
+def test_lists_of_dynamic_values(journal: Path) -> None:
+    """Texts in them have no quotes of JSON."""
+    query = "traces | summarize a = make_list(message) | mv-expand a | summarize b = make_list(a)"
+    assert connect(str(journal)).store.query(query)[0]["b"] == ["hello"]

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import http.client
 import importlib.util
+import json
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import pytest
 
 from amllog.local import AzureOnThisMachine, Fault
 from amllog.local.query_answer import Limits, answer, refusal
-from amllog.local.query_service import Span, read_span
+from amllog.local.query_service import AT_ONCE, Span, read_span
 
 if TYPE_CHECKING:
     from .conftest import Client
@@ -105,6 +108,40 @@ def test_more_than_the_limit(tmp_path: Path, make_client: Callable[[AzureOnThisM
         found = client("POST", path_of(azure, "app_id"), {"query": "traces | project message"}).json
     assert len(found["tables"][0]["rows"]) == 2
     assert "E_QUERY_RESULT_SET_TOO_LARGE" in found["error"]["details"][0]["innererror"]["message"]
+
+
+SLOW = (
+    "range x from 1 to 100000 step 1 | extend k=1 "
+    "| join kind=inner (range y from 1 to 100000 step 1 | extend k=1) on k | where x + y < 0 | count"
+)
+
+
+@runs_kql
+def test_a_query_ends_at_the_time_that_its_client_gives_it(azure: AzureOnThisMachine, client: Client) -> None:
+    """504, as the service answers, and the next query is answered."""
+    reply = client("POST", path_of(azure, "app_id"), {"query": SLOW}, Prefer="wait=1")
+    assert (reply.status, reply.json["error"]["code"]) == (504, "GatewayTimeout")
+    assert client("POST", path_of(azure, "app_id"), {"query": "print 1"}).status == 200
+
+
+@runs_kql
+def test_long_queries_hold_up_nobody(
+    azure: AzureOnThisMachine, make_client: Callable[[AzureOnThisMachine], Client]
+) -> None:
+    """Others are answered meanwhile, and a query ends when its client has gone."""
+    address = urlsplit(azure.query_endpoint)
+    path, body = f"{address.path}{path_of(azure, 'app_id')}", json.dumps({"query": SLOW})
+    head = {"Authorization": "Bearer x", "Prefer": "wait=600"}
+    long = [http.client.HTTPConnection(address.netloc, timeout=300) for _ in range(AT_ONCE)]
+    for connection in long[1:]:
+        connection.request("POST", path, body, head)
+    ask = make_client(azure)
+    for _ in range(3):
+        assert ask("POST", path_of(azure, "app_id"), {"query": "print 1"}).status == 200
+    long[0].request("POST", path, body, head)
+    for connection in long:
+        connection.close()
+    assert ask("POST", path_of(azure, "app_id"), {"query": "print 1"}).status == 200
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,160 @@
+"""How much one free query may take: of text, of SQL, of values, of rows and bytes, of time.
+
+In: KQL, what translates it, a statement that runs. Out: SQL and rows within the limits. What is beyond them is a
+`UsageError`, or is left out of the answer, which then says so.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from time import monotonic
+from types import FrameType
+from typing import Any, NamedTuple
+
+from amllog.errors import UsageError
+
+QUERY_MAX = 100_000  # characters; the service takes more, and has more memory
+SQL_MAX, TRANSLATED_MAX = (
+    250_000,
+    30_000_000,
+)  # characters of the SQL, and of everything it was put together from
+TRANSLATION_SECONDS, CHARACTERS_PER_SECOND = 5.0, 4_000  # on a slow machine with other work
+ROWS_MAX, BYTES_MAX = 500_000, 64_000_000  # of an answer, as the service has them
+SECONDS, LONGEST_SECONDS = 180.0, 600.0  # the service's own default and maximum
+TABLES_MAX = 100  # that one query reads
+TEXT_MAX_BYTES = 1_048_576  # that strrep() makes: the service's limit of a text
+VALUES_MAX = 5_000_000  # of one range
+_PIECE = 1_000  # rows
+_NARROWER = "ask for less time, fewer rows, or a sum"
+
+
+def _guard(argument: str, size: str, most: int, of: str) -> str:
+    """An argument of a function in SQL, which is an error where the function would make more than `most`."""
+    return f"CASE WHEN {size} > {most} THEN error('{of.format(most)}') ELSE {argument} END"
+
+
+def _number(name: str) -> str:
+    """A number, a time or a span of time in SQL, as a number."""
+    text = f"CAST({name} AS VARCHAR)"
+    times = (f"epoch(TRY_CAST({text} AS {kind}))" for kind in ("TIMESTAMP", "INTERVAL"))
+    return f"coalesce(TRY_CAST({text} AS DOUBLE), {', '.join(times)})"
+
+
+_TEXT, _VALUES = "a text of more than {} bytes", "a range of more than {} values"
+_REPEATED = _guard("n", "strlen(s) * n", TEXT_MAX_BYTES, _TEXT)
+_PUT_IN = _guard("t", "strlen(s) // greatest(strlen(f), 1) * strlen(t)", 16 * TEXT_MAX_BYTES, _TEXT)
+_UP_TO = _guard("b", "b - a", VALUES_MAX, _VALUES)
+_STEPS = f"({_number('b')} - {_number('a')}) / nullif({_number('c')}, 0)"
+_IN_STEPS = _guard("c", _STEPS, VALUES_MAX, _VALUES)
+# DuckDB's memory limit knows nothing of what a function puts into one value. These stand in front of its own functions.
+MACROS = f"""
+CREATE MACRO repeat(s, n) AS system.main.repeat(s, {_REPEATED});
+CREATE MACRO "replace"(s, f, t) AS system.main."replace"(s, f, {_PUT_IN});
+CREATE MACRO generate_series(a, b) AS system.main.generate_series(a, {_UP_TO}),
+    (a, b, c) AS system.main.generate_series(a, b, {_IN_STEPS});
+"""
+
+
+def _wanted() -> bool:
+    return False
+
+
+class Limits(NamedTuple):
+    """The limits of one answer; `is_unwanted` says that nobody waits for it any more."""
+
+    rows: int = ROWS_MAX
+    bytes: int = BYTES_MAX
+    seconds: float = SECONDS
+    is_unwanted: Callable[[], bool] = _wanted
+
+
+class TooSlow(UsageError):
+    """A query that took longer than it may."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"the local engine has not answered within {seconds:g} s: {_NARROWER}")
+
+
+class Translation:
+    """The translation of one query, which ends where it takes too much, or when `stop` was called."""
+
+    def __init__(self, kql: str) -> None:
+        self._seconds = TRANSLATION_SECONDS + len(kql) / CHARACTERS_PER_SECOND
+        self._stopped = False
+        self._made = 0
+        self._until = 0.0
+
+    def stop(self) -> None:
+        """End it, from another thread."""
+        self._stopped = True
+
+    def run(self, translate: Callable[[], Any]) -> Any:
+        """What `translate` returns; UsageError where it makes too much of the query.
+
+        A small query can become gigabytes of SQL: each definition is put where it is named, and many functions are
+        translated to expressions that contain their argument ten times. So every text that is made on the way counts.
+        """
+        before, self._until = sys.getprofile(), monotonic() + self._seconds
+        sys.setprofile(self._look)
+        try:
+            return translate()
+        except _TooMuchError as error:
+            raise UsageError(
+                f"the local engine cannot answer this KQL: it is too complex ({error})"
+            ) from None
+        finally:
+            sys.setprofile(before)
+
+    def _look(self, frame: FrameType, event: str, value: Any) -> None:
+        if event != "return":
+            return
+        if value.__class__ is str:
+            self._made += len(value)
+            if self._made > TRANSLATED_MAX or len(value) > SQL_MAX:
+                raise _TooMuchError(f"more than {SQL_MAX} characters of SQL")
+        if self._stopped or monotonic() > self._until:
+            raise _TooMuchError(f"more than {self._seconds:.0f} s to translate it")
+
+
+class _TooMuchError(Exception):
+    """Ends a translation."""
+
+
+def check_length(kql: str) -> None:
+    """Raise UsageError for a query that is too long."""
+    if len(kql) > QUERY_MAX:
+        raise UsageError(
+            f"the query has {len(kql)} characters, and the local engine takes {QUERY_MAX} at most: "
+            "name fewer values in it, or ask the service"
+        )
+
+
+def fetched(
+    cursor: Any, convert: Callable[[Sequence[Any]], tuple[Any, ...]], limits: Limits
+) -> tuple[list[tuple[Any, ...]], str]:
+    """The rows of a statement, and which limit they reached ("" for none)."""
+    rows: list[tuple[Any, ...]] = []
+    size = 0
+    while piece := cursor.fetchmany(_PIECE):
+        for row in piece:
+            size += sum(map(_size, row))
+            if size > limits.bytes:
+                return rows, f"{limits.bytes} bytes"
+            if len(rows) >= limits.rows:
+                return rows, f"{limits.rows} records"
+            rows.append(convert(row))
+    return rows, ""
+
+
+def incomplete(reached: str) -> str:
+    """The note on an answer that reached a limit."""
+    return f"the answer is not complete: it has more than {reached}; {_NARROWER}"
+
+
+def _size(value: Any) -> int:
+    if isinstance(value, (str, bytes)):
+        return len(value)
+    if isinstance(value, (list, tuple)):
+        return 8 + sum(map(_size, value))
+    return 8 + sum(map(_size, value.values())) if isinstance(value, dict) else 8
