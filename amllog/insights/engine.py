@@ -207,7 +207,7 @@ class Engine:
         try:
             return self._database.interruptible(ask)
         except (self._database.error, MemoryError) as error:
-            raise UsageError(f"the journals cannot be read: {error or 'too little memory'}") from error
+            raise UsageError(f"the journals cannot be read: {str(error) or 'too little memory'}") from error
 
     def run_kql(
         self,
