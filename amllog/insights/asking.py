@@ -7,10 +7,12 @@ before the first query.
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
 from datetime import datetime, timezone
 from itertools import count
 from typing import Any, NamedTuple
 
+from amllog import answer_body
 from amllog.errors import MissingExtraError, ServiceError, UsageError
 from amllog.insights import replies
 from amllog.insights.pace import SHARED, Pace
@@ -21,6 +23,8 @@ PATIENCE_SECONDS = 120.0
 SERVER_TIMEOUT_SECONDS, LONGEST_SECONDS = 180, 600  # the service's own default and maximum
 _CONNECT_SECONDS, _GRACE_SECONDS = 20, 30
 _TURNS = 6
+# The service's own limit of an answer is 64 MB of compressed rows and 100 MB in all.
+MAX_ANSWER_BYTES = 128 * 1024 * 1024
 _HOURS = 3600
 
 
@@ -88,7 +92,6 @@ class Asking:
         from azure.core.exceptions import (
             AzureError,
             ClientAuthenticationError,
-            DecodeError,
             ServiceRequestError,
         )
         from azure.core.rest import HttpRequest
@@ -97,18 +100,22 @@ class Asking:
             "POST",
             f"{self.scope.path}/query",
             json=body,
-            headers={"Prefer": f"wait={self._server_timeout_seconds}", "Accept": "application/json"},
+            headers={
+                "Prefer": f"wait={self._server_timeout_seconds}",
+                "Accept": "application/json",
+                "Accept-Encoding": answer_body.ACCEPTED,
+            },
         )
         try:
             answer = client.send_request(
                 request,
+                stream=True,  # read below, up to a limit
                 enforce_https=not self.scope.on_this_machine,
                 connection_timeout=_CONNECT_SECONDS,
                 read_timeout=self._server_timeout_seconds + _GRACE_SECONDS,
             )
-            if not _is_short(answer):
-                return answer.status_code, dict(answer.headers), answer.text("utf-8")
-            return replies.BROKE_OFF, {}, ""
+            with answer:
+                return answer.status_code, dict(answer.headers), _text(answer)
         except ClientAuthenticationError as error:
             raise UsageError(
                 f"no token for {self.scope}: az login, or give connect() a credential= ({_first(error)})"
@@ -118,11 +125,6 @@ class Asking:
                 f"{self.scope.endpoint} is not reached ({_first(error)}): check the network and "
                 "AMLLOG_QUERY_ENDPOINT"
             ) from error
-        except DecodeError as error:  # a page of a proxy, said to be JSON; or half of an answer
-            answer = error.response
-            if answer is None or "Incomplete" in type(error).__name__ or _is_short(answer):
-                return replies.BROKE_OFF, {}, ""
-            return answer.status_code, dict(answer.headers), ""
         except AzureError as error:
             if "timeout" in f"{type(error).__name__} {error}".lower() or "timed out" in str(error):
                 return 504, {}, ""
@@ -154,11 +156,30 @@ def _usual() -> Any:
     return DefaultAzureCredential()
 
 
-def _is_short(answer: Any) -> bool:
-    """Whether bytes are missing; urllib3 before 2 does not say so."""
-    announced = answer.headers.get("Content-Length", "")
-    is_plain = not answer.headers.get("Content-Encoding")
-    return is_plain and announced.isdigit() and len(answer.content) < int(announced)
+def _text(answer: Any) -> str:
+    """The body of an answer that was not read yet. IncompleteReadError if bytes are missing, ServiceError beyond the
+    limit."""
+    from azure.core.exceptions import IncompleteReadError
+
+    headers, arrived, ended = answer.headers, 0, False
+
+    def pieces() -> Iterator[bytes]:
+        nonlocal arrived, ended
+        for piece in answer.iter_raw():
+            arrived += len(piece)
+            yield piece
+        ended = True
+
+    body = answer_body.whole(pieces(), headers.get("Content-Encoding", ""), MAX_ANSWER_BYTES)
+    announced = headers.get("Content-Length", "")
+    if ended and announced.isdigit() and arrived < int(announced):  # urllib3 before 2 does not say so
+        raise IncompleteReadError("the answer is cut off")
+    if body is None:
+        raise ServiceError(
+            f"the answer of the query service has more than {MAX_ANSWER_BYTES:,} bytes, or an encoding that was not"
+            " asked for: ask for less at once"
+        )
+    return body.decode("utf-8", "replace")
 
 
 def _first(error: BaseException) -> str:

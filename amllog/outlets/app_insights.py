@@ -137,7 +137,7 @@ class AppInsights:
             import requests
 
             self._pid = os.getpid()
-            self._session = bound_answers(requests.Session(), self._notice)
+            self._session = bound_answers(requests.Session(), self._notice, ingestion.MAX_ANSWER_BYTES)
         return self._session
 
     def _authorization(self) -> dict[str, str]:

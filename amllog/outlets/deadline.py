@@ -1,8 +1,10 @@
-"""HTTP connections of our own: bounded in time, and safe from scripts that close our descriptors.
+"""HTTP connections of our own: bounded in time and memory, and safe from scripts that close our descriptors.
 
 In: a requests session. Out: the same session. Its read timeout bounds an answer from its first byte to its last: by
 itself it bounds each read alone, so that a server that sends a byte now and then would hold the courier for ever.
-Its kept connections verify that their descriptor is still theirs (`sockets`), and are replaced where it is not.
+An answer is read and decoded as a whole, up to a limit; in the place of what is beyond stands a text that no client
+takes for an answer. Its kept connections verify that their descriptor is still theirs (`sockets`), and are replaced
+where it is not.
 """
 
 from __future__ import annotations
@@ -13,23 +15,50 @@ import select
 import socket
 import time
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
+from amllog import answer_body
 from amllog.outlets import sockets
 
 # Windows has no poll, and a socket's number is no descriptor there; gevent and eventlet have sockets of their own.
 VERIFIABLE = hasattr(select, "poll") and socket.socket.__module__ == "socket"
+MAX_BYTES = (
+    64 * 1024 * 1024
+)  # of an answer where the caller gives no limit: one page of run history has far less
+UNREADABLE = b"(amllog: the answer is beyond the limit, or its encoding is not accepted)"  # no JSON
 _IDLE = "Idle"  # http.client's state of a connection without a request on its way
 
 
 class _Answer(http.client.HTTPResponse):
-    """An answer read from a socket that knows when its time is over."""
+    """An answer that is read whole with its headers, from a socket that knows when its time is over."""
+
+    max_bytes = MAX_BYTES
 
     def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
         super().__init__(sock, *args, **kwargs)
         seconds = sock.gettimeout()
         if seconds is not None:
             self.fp = io.BufferedReader(_Reader(self.fp.detach(), sock, time.monotonic() + seconds))
+
+    def begin(self) -> None:
+        """Read the headers and the body; who asks for the body finds it decoded."""
+        super().begin()
+        if self.fp is None or self.length == 0:  # there is no body
+            return
+        encoding = ", ".join(self.headers.get_all("Content-Encoding", []))
+        pieces = iter(lambda: self.read(answer_body.PIECE_BYTES), b"")
+        body = answer_body.whole(pieces, encoding, self.max_bytes)
+        if body is None:
+            self._close_conn()
+            self.will_close = True  # what is still on its way is no answer to the next request
+        elif self.length and not self.chunked:
+            raise http.client.IncompleteRead(body, self.length)
+        for name in ("Transfer-Encoding", "Content-Encoding", "Content-Length"):
+            del self.headers[name]
+        self.chunked = False
+        found = UNREADABLE if body is None else body
+        self.fp, self.length = io.BufferedReader(io.BytesIO(found)), len(found)
 
 
 class _Reader(io.RawIOBase):
@@ -91,12 +120,22 @@ class _Connection:
             raise NewConnectionError(self, f"Failed to establish a new connection: {error}") from error
 
 
-def bound_answers(session: Any, notice: Callable[[str], object] | None = None) -> Any:
+def bound_answers(
+    session: Any, notice: Callable[[str], object] | None = None, max_bytes: int = MAX_BYTES
+) -> Any:
     """The session, a requests.Session: from now on its read timeout is of whole answers. Harmless a second time.
 
-    `notice`: called with a text when the script has taken the descriptor of a kept connection.
+    `notice`: called with a text when the script has taken the descriptor of a kept connection. `max_bytes`: of an
+    answer, as it arrives and decoded; a longer one has the body `UNREADABLE`, and its connection is closed.
     """
-    return _changed(session, {"response_class": _Answer, "notice": notice and staticmethod(notice)})
+    session.headers["Accept-Encoding"] = answer_body.ACCEPTED
+    members = {"response_class": _answer_class(max_bytes), "notice": notice and staticmethod(notice)}
+    return _changed(session, members)
+
+
+@lru_cache
+def _answer_class(max_bytes: int) -> type[_Answer]:
+    return type(_Answer.__name__, (_Answer,), {"max_bytes": max_bytes})
 
 
 def verify_sockets(session: Any) -> Any:
@@ -133,7 +172,7 @@ def _change(manager: Any, members: dict[str, Any]) -> None:
 
 def _pool(pool: Any, members: dict[str, Any]) -> Any:
     kind = pool.ConnectionCls
-    if "notice" in vars(kind) or getattr(kind, "response_class", None) is _Answer:
+    if "notice" in vars(kind):
         return pool
     if kind.__module__ != "urllib3.connection":  # SOCKS: its sockets speak with the proxy first
         members = {**members, "_new_conn": kind._new_conn}

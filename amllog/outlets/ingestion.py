@@ -16,6 +16,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import urlsplit
 
+from amllog.answer_body import ACCEPTED
 from amllog.delivery import DELIVERED, Answer, Verdict, refused, waiting
 
 PATH = "/v2.1/track"
@@ -23,7 +24,10 @@ HEADERS = {
     "Accept": "application/json",
     "Content-Type": "application/json; charset=utf-8",
     "Content-Encoding": "gzip",
+    "Accept-Encoding": ACCEPTED,
 }
+# An answer names each record that was not taken, in some 150 bytes; a batch has at most 8,000.
+MAX_ANSWER_BYTES = 2 * 1024 * 1024
 # Redirects go only within one host, or between hosts of Azure Monitor's own ingestion (the Azure exporter's list).
 AZURE_SUFFIXES = (".applicationinsights.azure.com", ".applicationinsights.azure.cn",
                   ".applicationinsights.azure.us", ".visualstudio.com")  # fmt: skip

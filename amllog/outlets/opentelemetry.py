@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from amllog.errors import AmllogError
+from amllog.outlets import ingestion
 from amllog.outlets.app_insights import SCOPE, AppInsights, Notice
 from amllog.outlets.deadline import bound_answers
 from amllog.values import ConnectionString
@@ -110,7 +111,7 @@ def _client(target: ConnectionString, credential: Any, notice: Notice | None) ->
 
     transport = RequestsTransport()
     transport.open()
-    bound_answers(transport.session, notice)
+    bound_answers(transport.session, notice, ingestion.MAX_ANSWER_BYTES)
     authorization = credential and BearerTokenCredentialPolicy(credential, SCOPE)
     try:
         from azure.monitor.opentelemetry.exporter._generated.exporter import AzureMonitorClient
