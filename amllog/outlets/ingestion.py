@@ -33,6 +33,8 @@ AZURE_SUFFIXES = (".applicationinsights.azure.com", ".applicationinsights.azure.
                   ".applicationinsights.azure.us", ".visualstudio.com")  # fmt: skip
 MAX_PAUSE_SECONDS = 3600.0
 _SPEED = 3  # of gzip: records repeat themselves so much that higher levels cost more than they save (bench/)
+# Brackets in an answer: each item has an object, and messages may quote values.
+_BRACKETS, _BRACKETS_PER_ITEM = 1_000, 16
 
 _SLICE = 2_500  # lines that are compressed at a time: each time, a busy script may keep us waiting for 5 ms
 _KEYLESS = b'"iKey":""'
@@ -131,6 +133,8 @@ def _client_error(status: int, payload: bytes, count: int) -> Answer | str:
 
 def _items(payload: bytes, count: int) -> dict[int, Verdict] | None:
     """Verdicts of the items that the body names; None if it cannot be read."""
+    if payload.count(b"[") + payload.count(b"{") > _BRACKETS + _BRACKETS_PER_ITEM * count:
+        return None  # each empty list takes 20 times its text
     try:
         errors = json.loads(payload)["errors"]
         found = [

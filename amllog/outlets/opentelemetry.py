@@ -83,7 +83,13 @@ class _Pipeline:
         request = HttpRequest("POST", url, headers=dict(headers), content=data)
         connect, read = timeout
         try:
-            answer = self._client.send_request(request, connection_timeout=connect, read_timeout=read)
+            answer = self._client.send_request(
+                request,
+                stream=True,  # else the pipeline parses it, whatever it holds
+                connection_timeout=connect,
+                read_timeout=read,
+            )
+            answer.read()
         except HttpResponseError as error:
             if isinstance(error, ClientAuthenticationError) and error.response is None:
                 return _Answer(401, {}, b"")  # the credential gave no token: the service was not even asked
