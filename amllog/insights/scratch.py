@@ -1,7 +1,8 @@
 """The temporary directory of the reading side: one for each process, for this user alone.
 
 In: nothing. Out: its path. It is removed when the process ends. A process that was killed leaves it behind; the next
-process that needs one removes it.
+process that needs one removes it. A directory is ours if its lock file has our line in it, and only files of the kinds
+that the reading side makes are deleted.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import os
-import shutil
+import re
 import tempfile
 from pathlib import Path
 
@@ -22,6 +23,11 @@ except ImportError:  # Windows has none
 
 PREFIX = "amllog-read-"
 LOCK = "lock"
+MARK = b"temporary directory of amllog's reading commands\n"  # what the lock file holds
+# The files of lines, the index of what they hold, and that index while it is written.
+_FILE = re.compile(r".+-\w{8}\.jsonl|\.amllog-index\.json(\.[0-9a-f]{16})?", re.DOTALL)
+_DATABASE = re.compile(r"[0-9a-f]{32}")  # a directory where DuckDB puts what its memory does not hold
+_SPILLED = re.compile(r"duckdb_temp_[\w.-]+")
 _made: dict[int, tuple[Path, int]] = {}  # process id → its directory, and the descriptor that holds its lock
 
 
@@ -38,6 +44,7 @@ def folder() -> Path:
     path = Path(tempfile.mkdtemp(prefix=PREFIX))
     fd = own_files.open_regular(path / LOCK, os.O_RDWR | os.O_CREAT | os.O_EXCL)
     _lock(fd)
+    os.write(fd, MARK)
     _made[os.getpid()] = path, fd
     atexit.register(_remove, os.getpid(), path)
     return path
@@ -50,9 +57,34 @@ def _remove_left() -> None:
             with contextlib.suppress(OSError):
                 if own_files.is_private(path):
                     fd = own_files.open_regular(path / LOCK, os.O_RDWR)
-                    if _lock(fd):
-                        shutil.rmtree(path, ignore_errors=True)
-                    os.close(fd)
+                    try:
+                        if _lock(fd):
+                            _delete(path)
+                    finally:
+                        os.close(fd)
+
+
+def _delete(path: Path) -> None:
+    """Delete what amllog made in a directory of its own, and the directory if nothing else is in it."""
+    if own_files.read_bounded(path / LOCK, len(MARK)) != MARK:
+        return
+    with os.scandir(path) as entries:
+        for entry in entries:
+            if _FILE.fullmatch(entry.name) and entry.is_file(follow_symlinks=False):
+                os.unlink(entry.path)
+            elif _DATABASE.fullmatch(entry.name) and entry.is_dir(follow_symlinks=False):
+                _delete_spilled(Path(entry.path))
+    if os.listdir(path) == [LOCK]:
+        os.unlink(path / LOCK)
+        os.rmdir(path)
+
+
+def _delete_spilled(path: Path) -> None:
+    for name in os.listdir(path):
+        if _SPILLED.fullmatch(name):
+            os.unlink(path / name)
+    with contextlib.suppress(OSError):  # something else is in it
+        os.rmdir(path)
 
 
 def _lock(fd: int) -> bool:
@@ -65,4 +97,5 @@ def _lock(fd: int) -> bool:
 
 def _remove(process: int, path: Path) -> None:
     if os.getpid() == process:  # not in a forked child, which inherits the exit function
-        shutil.rmtree(path, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            _delete(path)
