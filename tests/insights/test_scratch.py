@@ -26,7 +26,7 @@ KILLED = READ + "import os, signal; os.kill(os.getpid(), signal.SIGKILL)\n"
 
 @pytest.fixture
 def read(journal: Callable[..., Path], child: Any, tmp_path: Path) -> Callable[..., Any]:
-    """Reads a journal directory with an exporter's file, in a process whose temporary directory is `tmp_path / "tmp"`."""
+    """Reads a journal directory with an exporter's file in it, in a process with a temporary directory of its own."""
     path = journal(log("one"))
     (path.parent / "stored.blob").write_bytes(path.read_bytes().replace(b"one", b"two"))
     (tmp_path / "tmp").mkdir()
