@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from amllog.insights import files
 from amllog.insights.entries import Entry
-from amllog.insights.holdings import Batch
+from amllog.insights.manifest import Batch
 
 BATCH_BYTES = 128 * 1024 * 1024
 
@@ -39,14 +39,7 @@ def _renewals(
     batches: Sequence[Batch], entries: Mapping[str, Entry], directory: Path, scratch: Path
 ) -> Iterator[Work]:
     """The batches of files that have changed since, to be written anew from what they hold and what was added."""
-    groups: list[tuple[set[str], list[Batch]]] = []
-    for batch in batches:
-        names, joined = {one.name for one in batch.sources}, [batch]
-        for group in [one for one in groups if not names.isdisjoint(one[0])]:
-            groups.remove(group)
-            names, joined = names | group[0], group[1] + joined
-        groups.append((names, joined))
-    for number, (names, joined) in enumerate(groups):
+    for number, (names, joined) in enumerate(_groups(batches)):
         changed = {name: entry for name, entry in entries.items() if name in names}
         if changed:
             known = {one.name: one.entry for batch in joined for one in batch.sources}
@@ -58,6 +51,23 @@ def _renewals(
                 for place, (name, entry) in enumerate(changed.items())
             ]
             yield Work(lines, joined, {**known, **changed}, sum(entry.size for entry in changed.values()))
+
+
+def _groups(batches: Sequence[Batch]) -> list[tuple[set[str], list[Batch]]]:
+    """Batches that share a source, directly or by others; with the names of all their sources."""
+    group_of: dict[str, tuple[set[str], list[Batch]]] = {}
+    for batch in batches:
+        names = {one.name for one in batch.sources}
+        met = {id(group): group for name in names if (group := group_of.get(name))}
+        largest = max(met.values(), key=lambda group: len(group[0]), default=(set(), []))
+        for group in met.values():
+            if group is not largest:  # the smaller ones move, so that many batches take little time
+                names |= group[0]
+                largest[1].extend(group[1])
+        largest[1].append(batch)
+        largest[0].update(names)
+        group_of.update(dict.fromkeys(names, largest))
+    return [*{id(group): group for group in group_of.values()}.values()]
 
 
 def _added(path: Path, known: Entry, entry: Entry, target: Path) -> Path:

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import tempfile
 import uuid
 from collections.abc import Callable, Iterator
@@ -24,13 +23,13 @@ from urllib.parse import quote
 from amllog import own_files
 from amllog.errors import UsageError
 from amllog.insights import batching, files, relation
-from amllog.insights.atomic import write_new
 from amllog.insights.batching import Work
 from amllog.insights.engine import Engine
 from amllog.insights.entries import Part
-from amllog.insights.holdings import MAGIC, MANIFEST, Batch, Manifest, Source, is_output
 from amllog.insights.index import Index, overlap
+from amllog.insights.manifest import MANIFEST, Batch, Manifest, Source, is_output
 from amllog.insights.sql import literal
+from amllog.insights.tidying import UNFINISHED, begin, note, tidy
 
 try:
     import fcntl
@@ -38,8 +37,6 @@ except ImportError:  # Windows has none
     fcntl = None  # type: ignore[assignment]  # the module or None
 
 LOCK = "_lock"
-UNFINISHED = "_"  # what a file's name begins with until its batch is whole: readers of Parquet pass it by
-_MADE = re.compile(rf"{UNFINISHED}?[0-9a-f]{{32}}\.parquet")
 NAME_BYTES = 255  # of a folder's name, where the system does not say
 
 
@@ -75,7 +72,7 @@ def compact(
     directory, engine = directory.resolve(), Engine()
     try:
         folder = directory / files.COMPACTED
-        with _alone(folder), tempfile.TemporaryDirectory(prefix="amllog-") as scratch:
+        with _alone(engine, folder), tempfile.TemporaryDirectory(prefix="amllog-") as scratch:
             return _compacted(engine, directory, idle, progress, Path(scratch))
     except OSError as error:
         raise UsageError(f"{directory} cannot be compacted: {error}") from error
@@ -121,7 +118,7 @@ def _compacted(
 
 
 @contextlib.contextmanager
-def _alone(folder: Path) -> Iterator[None]:
+def _alone(engine: Engine, folder: Path) -> Iterator[None]:
     """Two at once would write the same records twice, and each its manifest over the other's."""
     folder.mkdir(exist_ok=True)
     if folder.is_symlink():
@@ -137,54 +134,31 @@ def _alone(folder: Path) -> Iterator[None]:
             raise UsageError(f"{folder}: somebody else is compacting it now") from None
         except OSError:
             pass  # a file system without locks
-        if (folder / MANIFEST).exists() and Manifest.read(folder) is None:
+        if os.path.lexists(folder / MANIFEST) and Manifest.read(folder) is None:
             raise UsageError(
-                f"{folder / MANIFEST} cannot be read (damaged, or of another version of amllog): where its journal "
-                "files are still there, remove the folder; else move it away"
+                f"{folder / MANIFEST} cannot be read (damaged, of another version of amllog, or of another program): "
+                "where its journal files are still there, remove the folder; else move it away"
             )
-        _tidy(folder)
+        tidy(engine, folder)
         try:
             yield
         finally:
-            _tidy(folder)
-
-
-def _tidy(folder: Path) -> None:
-    """Remove what is no batch's: begun by a compaction that did not come to its end, or replaced."""
-    for path in folder.glob(f"parent_run_id=*/{UNFINISHED}*.parquet"):
-        _remove(folder, path)
-    found = Manifest.read(folder)
-    if found is None or not found.leftovers:
-        return
-    known = {name for batch in found.batches for name in batch.outputs}
-    for name in set(found.leftovers) - known:
-        _remove(folder, folder / name)
-    _note(folder, found.batches, [name for name in found.leftovers if (folder / name).exists()])
-
-
-def _remove(folder: Path, path: Path) -> None:
-    """Delete a Parquet file that a compaction made: by its name, its place, its owner and its first bytes."""
-    if not _MADE.fullmatch(path.name) or path.parent.is_symlink() or path.resolve().parent.parent != folder:
-        return
-    with contextlib.suppress(OSError):  # not there, or open on Windows: the next compaction deletes it
-        fd = own_files.open_regular(path)
-        with open(fd, "rb") as file:
-            if MAGIC.startswith(file.read(len(MAGIC))):  # an empty one was begun
-                own_files.delete_same(path, own_files.identity_of(fd))
+            tidy(engine, folder)
 
 
 def _settle(engine: Engine, work: Work, folder: Path) -> dict[str, str]:
     """Write a batch, let it take the place of those that it replaces, and remove these; gives its files."""
     outputs = _write(engine, work, folder)
     batches = Batch.read(folder)
-    _note(folder, batches, list(outputs))
+    note(folder, batches, list(outputs))
     for name in outputs:
         path = folder / name
         path.with_name(UNFINISHED + path.name).rename(path)
     batch = Batch(tuple(Source(*one) for one in work.sources.items()), outputs)
     replaced = [name for one in work.replaced for name in one.outputs]
-    _note(folder, [*(one for one in batches if one not in work.replaced), batch], replaced)
-    _tidy(folder)
+    gone = {*replaced}
+    note(folder, [*(one for one in batches if gone.isdisjoint(one.outputs)), batch], replaced)
+    tidy(engine, folder)
     return outputs
 
 
@@ -204,6 +178,7 @@ def _write(engine: Engine, work: Work, folder: Path) -> dict[str, str]:
         unfinished.parent.mkdir(exist_ok=True)
         if unfinished.parent.is_symlink():
             raise UsageError(f"{unfinished.parent} is a symbolic link")
+        begin(unfinished)
         engine.run(
             f"COPY (SELECT * EXCLUDE (parent_run_id) FROM batch WHERE parent_run_id = {literal(run)} "
             f"ORDER BY is_error DESC, timestamp) TO {literal(str(unfinished))} "
@@ -214,11 +189,6 @@ def _write(engine: Engine, work: Work, folder: Path) -> dict[str, str]:
         outputs[name] = run
     engine.run("DROP TABLE batch")
     return outputs
-
-
-def _note(folder: Path, batches: list[Batch], leftovers: list[str]) -> None:
-    """Write the manifest, at once or not at all."""
-    write_new(folder / MANIFEST, Manifest(batches, leftovers).text.encode())
 
 
 def _part(run: str) -> str:

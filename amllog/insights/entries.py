@@ -55,6 +55,8 @@ class Entry(NamedTuple):
 def as_entry(values: Sequence[Any]) -> Entry:
     """An entry from its JSON."""
     size, changed, torn, parts, series, seal = values
+    if not _are(list, values, parts, series, *parts, *series):
+        raise ValueError("values of wrong types")
     found = Entry(
         size, changed, torn, tuple(Part(*one) for one in parts), tuple(Series(*one) for one in series), seal
     )

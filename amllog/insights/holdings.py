@@ -6,26 +6,19 @@ stand in them twice.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
 
-from amllog import own_files, record
 from amllog.insights import files
 from amllog.insights.engine import Engine
-from amllog.insights.entries import UNREAD, Entry, Part, as_entry
-from amllog.insights.index import MAX_BYTES, Index, overlap
+from amllog.insights.entries import UNREAD, Entry, Part
+from amllog.insights.index import Index, overlap
+from amllog.insights.manifest import MANIFEST, Batch, Manifest, is_output
 from amllog.insights.query import AtLeast, Equals, Holds, Query
 from amllog.insights.schema import TABLES
 from amllog.insights.sql import naive
-from amllog.insights.unpacked import opened
-
-MANIFEST = "_manifest.json"  # readers of Parquet pass by what begins with _
-MAGIC = b"PAR1"
-BATCHES = "batches"
-LEFTOVERS = "leftovers"
 
 
 class Selection(NamedTuple):
@@ -37,82 +30,6 @@ class Selection(NamedTuple):
     torn: int
     parts: list[Part]
     unread: list[Path | str]
-
-
-class Source(NamedTuple):
-    """A journal file as it went into a batch: its name below the folder that was compacted, and what it held."""
-
-    name: str
-    entry: Entry
-
-
-class Batch(NamedTuple):
-    """Journal files that were compacted together, and what came of them."""
-
-    sources: tuple[Source, ...]
-    outputs: dict[str, str]  # file below the folder `compacted` → its parent_run_id
-
-    @classmethod
-    def read(cls, path: Path) -> list[Batch]:
-        """The batches of a folder `compacted`; none where its manifest is missing or no such thing."""
-        found = Manifest.read(path)
-        while found is not None and not all(batch.stands(path) for batch in found.batches):
-            again = Manifest.read(path)  # was that a compaction that has replaced files just now?
-            if again == found:
-                break
-            found = again
-        return found.batches if found else []
-
-    def stands(self, path: Path) -> bool:
-        """Whether all its files are in the folder `compacted`."""
-        return all(is_output(path / name) for name in self.outputs)
-
-
-def is_output(path: Path) -> bool:
-    """Whether it is a Parquet file, neither itself nor its folder a link."""
-    try:
-        if path.parent.is_symlink():
-            return False
-        with opened(path) as file:
-            return file.read(len(MAGIC)) == MAGIC
-    except OSError:
-        return False
-
-
-class Manifest(NamedTuple):
-    """What a folder `compacted` says of itself. `leftovers`: files that may be there and are no batch's."""
-
-    batches: list[Batch]
-    leftovers: list[str]
-
-    @classmethod
-    def read(cls, path: Path) -> Manifest | None:
-        """The manifest of a folder; None where it is missing or no such thing."""
-        try:
-            found = record.decode(own_files.read_bounded(path / MANIFEST, MAX_BYTES)) or {}
-            batches = [
-                Batch(
-                    tuple(Source(_inside(name), as_entry(entry)) for name, entry in one["sources"]),
-                    {_inside(name): str(run) for name, run in one["outputs"].items()},
-                )
-                for one in found[BATCHES]
-            ]
-            return cls(batches, [str(name) for name in found.get(LEFTOVERS, ())])
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
-            return None
-
-    @property
-    def text(self) -> str:
-        """It as JSON, as `read` takes it."""
-        batches = [{"sources": one.sources, "outputs": one.outputs} for one in self.batches]
-        return json.dumps({BATCHES: batches, LEFTOVERS: self.leftovers})
-
-
-def _inside(name: object) -> str:
-    """The name of a file below a folder. ValueError if it leads out of it."""
-    if not isinstance(name, str) or name.startswith("/") or ".." in name.split("/"):
-        raise ValueError("a name outside of the folder")
-    return name
 
 
 class Holdings:
@@ -157,11 +74,20 @@ class Holdings:
         held += [entries_of[path] for path in journals]
         torn += sum(entry.torn for path, entry in entries_of.items() if _tells_torn(path, entry, query, now))
         parts = [part for entry in held for part in entry.parts if query is None or _asked(part, query, now)]
-        unread: list[Path | str] = [*left]
+        unread: list[Path | str] = [*left, *self._foreign(batches)]
         unread += [path for path, entry in entries_of.items() if entry.changed == UNREAD and path.exists()]
         if any(_are_replaced(folder, own) for folder, own in batches.items()):
             return self.select(query, now)
         return Selection(journals, chosen, overlap(held), torn, parts, unread)
+
+    def _foreign(self, batches: Mapping[Path, list[Batch]]) -> list[str]:
+        """What is in the place of an index or a manifest, and was not written by amllog."""
+        manifests = [folder / MANIFEST for folder, own in batches.items() if not own]
+        others = [path for path in manifests if path.exists() and Manifest.read(path.parent) is None]
+        return [
+            f"{path}: was not written by this version of amllog, and stays"
+            for path in (*self._index.foreign, *others)
+        ]
 
 
 def _are_replaced(folder: Path, batches: list[Batch]) -> bool:

@@ -2,22 +2,25 @@
 
 In: files. Out: an `Entry` per file: which runs and steps, of which kind, of when, how severe; how many lines could not
 be read; which record numbers. Kept beside the journals in `.amllog-index.json`, which is a cache and nothing more: what
-does not fit the files is made anew, and where it cannot be written it is made each time. Of a file that has grown, only
+does not fit the files is made anew, and where it cannot be written it is made each time. A file in its place that
+amllog has not written stays. Of a file that has grown, only
 what was added is read.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
+import os
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from amllog import own_files, record
+from amllog import own_files
 from amllog.errors import UsageError
-from amllog.insights import relation
+from amllog.insights import own_json, relation
 from amllog.insights.atomic import is_replaceable, write_new
 from amllog.insights.engine import Engine
 from amllog.insights.entries import UNREAD, Entry, Part, Series, as_entry
@@ -25,7 +28,6 @@ from amllog.insights.files import File, copy, has_long_line, seal
 
 NAME = ".amllog-index.json"
 VERSION = 5
-MAX_BYTES = 64 * 1024 * 1024  # of the cache, and of a manifest
 _BEGIN = b'{"version": '
 
 
@@ -36,17 +38,21 @@ class Index:
         self._engine = engine
         self._known: dict[Path, Entry] = {}
         self._loaded: set[Path] = set()
+        self.foreign: list[Path] = []  # files in the place of a cache that amllog has not written: they stay
 
     def entries(self, files: Sequence[File]) -> dict[Path, Entry]:
         """One entry per file, true for the file as it is now."""
         for folder in {file.path.parent for file in files} - self._loaded:
             self._loaded.add(folder)
-            self._known.update(_load(folder))
+            known = _load(folder)
+            if known is None:
+                self.foreign.append(folder / NAME)
+            self._known.update(known or {})
         stale = [file for file in files if not _fits(self._known.get(file.path), file)]
         if stale:
             grown = self._grown([file for file in stale if _is_longer(self._known.get(file.path), file)])
             self._known.update({**self._made([file for file in stale if file.path not in grown]), **grown})
-            for folder in {file.path.parent for file in stale}:
+            for folder in {file.path.parent for file in stale if file.path.parent / NAME not in self.foreign}:
                 _save(folder, {path: one for path, one in self._known.items() if path.parent == folder})
         return {file.path: self._known[file.path] for file in files}
 
@@ -202,19 +208,44 @@ def _fits(entry: Entry | None, file: File) -> bool:
     return entry is not None and (entry.size, entry.changed) == (file.size, file.changed)
 
 
-def _load(folder: Path) -> Mapping[Path, Entry]:
-    """What the cache says; nothing where it is missing, torn, hostile or of another version."""
+def _load(folder: Path) -> dict[Path, Entry] | None:
+    """What the cache says of files that are there; None where the file is not our cache.
+
+    Nothing where it is missing, empty, or of an earlier version.
+    """
     try:
-        found = record.decode(own_files.read_bounded(folder / NAME, MAX_BYTES)) or {}
-        if found["version"] != VERSION:
-            return {}
-        return {folder / name: as_entry(one) for name, one in found["files"].items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return {}
+        data = own_files.read_bounded(folder / NAME, own_json.MAX_BYTES)
+        return _read(data, folder) if data else {}
+    except (ValueError, TypeError):
+        return None
+    except OSError as error:
+        return None if error.errno == errno.EFBIG else {}  # another reason: it cannot be replaced either
+
+
+def _read(data: bytes, folder: Path) -> dict[Path, Entry]:
+    """The entries of a cache. ValueError or TypeError if amllog has not written it."""
+    there, found = {*os.listdir(folder)}, dict[Path, Entry]()
+    text = own_json.Text(data)
+    text.need(_BEGIN.decode())
+    version = next(
+        number for number in (*range(VERSION, 0, -1), None) if number is None or text.take(str(number))
+    )
+    text.need(', "files": {')
+    for _ in text.items("}"):
+        name = text.string()
+        text.need(": ")
+        entry = text.value()
+        if version == VERSION and (known := as_entry(entry)) and name in there:
+            found[folder / name] = known
+    text.need("}")
+    text.end()
+    return found
 
 
 def _save(folder: Path, entries: Mapping[Path, Entry]) -> None:
-    text = json.dumps({"version": VERSION, "files": {path.name: one for path, one in entries.items()}})
+    texts = {path.name: json.dumps(one) for path, one in entries.items()}
+    kept = [f"{json.dumps(name)}: {one}" for name, one in texts.items() if len(one) < own_json.MAX_VALUE]
+    data = f'{_BEGIN.decode()}{VERSION}, "files": {{{", ".join(kept)}}}}}'.encode()
     with contextlib.suppress(OSError):  # read-only, or full: it is made again next time
-        if is_replaceable(folder / NAME, _BEGIN):
-            write_new(folder / NAME, text.encode("utf-8", "surrogateescape"))
+        if len(data) <= own_json.MAX_BYTES and is_replaceable(folder / NAME, _BEGIN):
+            write_new(folder / NAME, data)

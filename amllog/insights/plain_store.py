@@ -16,7 +16,7 @@ from amllog import record
 from amllog.errors import UsageError
 from amllog.insights import envelopes, files, unpacked
 from amllog.insights.columns import UNSAID
-from amllog.insights.holdings import Batch
+from amllog.insights.manifest import Batch
 from amllog.insights.query import (
     AtLeast,
     Condition,

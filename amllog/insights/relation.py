@@ -24,7 +24,7 @@ BRIEFLY = {  # what tells whose a record is, of when and how bad
     "data": "STRUCT(baseType VARCHAR, baseData STRUCT(severityLevel VARCHAR, success VARCHAR, properties JSON))",
 }
 NO_RUN = "__HIVE_DEFAULT_PARTITION__"  # what Hive, Spark and the others call a partition without a value
-MAX_LINE_BYTES = 16 * 1024 * 1024  # a file with a longer line is left out
+MAX_LINE_BYTES = 4 * 64 * 1024  # a file with a longer line is left out; the service takes 64 KiB
 AS_JSON = ("customDimensions", "customMeasurements", "details")  # columns of `records`
 
 _TAGS = {

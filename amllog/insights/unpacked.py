@@ -11,6 +11,7 @@ import errno
 import gzip
 import json
 import os
+import re
 import stat
 import tempfile
 import zlib
@@ -21,6 +22,7 @@ from pathlib import Path
 from typing import IO, BinaryIO
 
 from amllog.insights import scratch
+from amllog.insights.relation import MAX_LINE_BYTES
 
 # .lock: of an exporter that is at work
 SUFFIXES = frozenset({".json", ".ndjson", ".log", ".txt", ".gz", ".blob", ".lock"})
@@ -29,8 +31,10 @@ _GZIP = b"\x1f\x8b"
 _HEAD_BYTES = 64 * 1024  # the service takes no longer envelope
 MAX_UNPACKED_BYTES = 1024 * 1024 * 1024  # of one file
 MAX_RATIO = 200  # unpacked to packed bytes; logs have 10 to 50
-MAX_WHOLE_BYTES = 64 * 1024 * 1024  # of an array or indented JSON, which is read as a whole
 _FREE_BYTES = 16 * 1024 * 1024  # up to here any ratio is accepted
+_BETWEEN = re.compile(r"[ \t\r\n,\[\]]*")
+_LONGEST_WORD = len("-Infinity, ")
+_SHOWN = 200  # characters of what cannot be read: no envelope, however it goes on
 _UNREADABLE = (ValueError, RecursionError)  # no JSON, or nested too deep
 
 
@@ -67,8 +71,7 @@ def lines(path: Path, size: int, changed: int) -> Path | str | None:
                 if is_lines:
                     made.writelines(_bounded(chain([text], pieces), most))
                 else:
-                    whole = b"".join(_bounded(chain([text], pieces), min(most, MAX_WHOLE_BYTES)))
-                    made.writelines(_values(whole.decode("utf-8", "replace")))
+                    made.writelines(_values(_bounded(chain([text], pieces), most)))
             except _TooLarge as error:
                 os.unlink(made.name)
                 return str(error)
@@ -84,7 +87,7 @@ def _bounded(pieces: Iterator[bytes], most: int) -> Iterator[bytes]:
     for piece in pieces:
         total += len(piece)
         if total > most:
-            raise _TooLarge(f"has more than {most:,} bytes unpacked or in one array")
+            raise _TooLarge(f"has more than {most:,} bytes unpacked")
         yield piece
 
 
@@ -133,17 +136,48 @@ def _is_object(line: bytes) -> bool:
         return False
 
 
-def _values(text: str) -> Iterator[bytes]:
+def _values(pieces: Iterator[bytes]) -> Iterator[bytes]:
     """Every object of a text of JSON as a line, those in arrays by themselves: an array may lack its end. What cannot
-    be read is one line as it stands."""
-    decoder, at = json.JSONDecoder(), 0
-    while at < len(text):
-        if text[at] in " \t\r\n,[]":
-            at += 1
+    be read is one line, and the last.
+
+    Holds one value at a time. _TooLarge where one is longer than a line may be.
+    """
+    decoder, more = json.JSONDecoder(), codecs.getincrementaldecoder("utf-8")("replace")
+    text, needed = "", 0
+    for piece in chain(pieces, [b""]):
+        text += more.decode(piece, final=not piece)
+        if piece and len(text) < needed:
             continue
-        try:
-            value, at = decoder.raw_decode(text, at)
-        except _UNREADABLE:
-            yield " ".join(text[at:].split()).encode() + b"\n"
-            return
-        yield json.dumps(value, ensure_ascii=False).encode("utf-8", "replace") + b"\n"
+        at = _next(text, 0)
+        while at < len(text):
+            try:
+                value, end = decoder.raw_decode(text, at)
+            except _UNREADABLE as error:
+                if piece and _is_begun(error, len(text)):
+                    break
+                yield " ".join(text[at : at + _SHOWN].split()).encode() + b"\n"
+                return
+            if piece and end == len(text):  # a number may go on
+                break
+            yield (
+                json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
+                + b"\n"
+            )
+            at = _next(text, end)
+        text = text[at:]
+        needed = 2 * len(text)  # so that a long value is not tried with each piece
+        if len(text) > MAX_LINE_BYTES:
+            raise _TooLarge(f"has a value of more than {MAX_LINE_BYTES:,} characters")
+
+
+def _next(text: str, at: int) -> int:
+    """Where the next value begins."""
+    found = _BETWEEN.match(text, at)
+    return found.end() if found else at
+
+
+def _is_begun(error: Exception, size: int) -> bool:
+    """Whether a value is not invalid but goes on after a text of this size."""
+    if not isinstance(error, json.JSONDecodeError):
+        return False
+    return error.pos > size - _LONGEST_WORD or error.msg.startswith("Unterminated string")

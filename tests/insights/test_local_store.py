@@ -23,6 +23,7 @@ from amllog.insights.local_store import LocalStore
 from amllog.insights.plain_store import PlainStore
 from amllog.insights.query import Query
 from amllog.insights.stores import Store
+from amllog.insights.tidying import begin
 from amllog.insights.watch import Watch
 
 from .conftest import RUN, failure, log, step, write  # isort: skip
@@ -447,11 +448,13 @@ def test_a_name_reads_no_record(journal: Callable[..., Path]) -> None:
 
 
 def test_one_compaction_at_a_time(journal: Callable[..., Path]) -> None:
-    """What another one left unfinished is removed; while it goes on, nobody else compacts."""
+    """What another one left unfinished is removed, also where it is torn; while it goes on, nobody else compacts."""
     path = journal(log("one"))
     folder = path.parent / files.COMPACTED
     (folder / "parent_run_id=x").mkdir(parents=True)
-    (folder / "parent_run_id=x" / f"_{0:032x}.parquet").write_bytes(b"PAR1, and no end")
+    torn = folder / "parent_run_id=x" / f"_{0:032x}.parquet"
+    torn.write_bytes(b"PAR1, and no end")
+    begin(torn)
 
     def again(_done: int, _all: int) -> None:
         with pytest.raises(UsageError, match="somebody else is compacting"):

@@ -19,7 +19,8 @@ from amllog.insights import connect, files
 from amllog.insights.compaction import compact
 from amllog.insights.correlation import Insights
 from amllog.insights.engine import Engine
-from amllog.insights.holdings import Batch, Holdings
+from amllog.insights.holdings import Holdings
+from amllog.insights.manifest import Batch
 from amllog.insights.plain_store import PlainStore
 
 from .conftest import log, write  # isort: skip

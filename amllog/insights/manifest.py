@@ -1,0 +1,136 @@
+"""The manifest of a folder `compacted`: which journal files its Parquet files stand for.
+
+In: the folder. Out: its batches; None where the file in the manifest's place is not exactly what amllog writes.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from functools import lru_cache
+from pathlib import Path
+from typing import NamedTuple
+
+from amllog import own_files
+from amllog.insights import own_json
+from amllog.insights.entries import Entry, as_entry
+from amllog.insights.unpacked import opened
+
+MANIFEST = "_manifest.json"  # readers of Parquet pass by what begins with _
+MAGIC = b"PAR1"
+BATCHES = "batches"
+LEFTOVERS = "leftovers"
+_OUTPUT = re.compile(r"parent_run_id=[^/]+/[0-9a-f]{32}\.parquet")
+
+
+class Source(NamedTuple):
+    """A journal file as it went into a batch: its name below the folder that was compacted, and what it held."""
+
+    name: str
+    entry: Entry
+
+
+class Batch(NamedTuple):
+    """Journal files that were compacted together, and what came of them."""
+
+    sources: tuple[Source, ...]
+    outputs: dict[str, str]  # file below the folder `compacted` → its parent_run_id
+
+    @classmethod
+    def read(cls, path: Path) -> list[Batch]:
+        """The batches of a folder `compacted`; none where its manifest is missing or no such thing."""
+        found = Manifest.read(path)
+        while found is not None and not all(batch.stands(path) for batch in found.batches):
+            again = Manifest.read(path)  # was that a compaction that has replaced files just now?
+            if again == found:
+                break
+            found = again
+        return found.batches if found else []
+
+    def stands(self, path: Path) -> bool:
+        """Whether all its files are in the folder `compacted`."""
+        return all(is_output(path / name) for name in self.outputs)
+
+
+def is_output(path: Path) -> bool:
+    """Whether it is a Parquet file, neither itself nor its folder a link."""
+    try:
+        if path.parent.is_symlink():
+            return False
+        with opened(path) as file:
+            return file.read(len(MAGIC)) == MAGIC
+    except OSError:
+        return False
+
+
+class Manifest(NamedTuple):
+    """What a folder `compacted` says of itself. `leftovers`: files that may be there and are no batch's."""
+
+    batches: list[Batch]
+    leftovers: list[str]
+
+    @classmethod
+    def read(cls, path: Path) -> Manifest | None:
+        """The manifest of a folder; None where it is missing or not exactly what amllog writes."""
+        try:
+            return _manifest(own_files.read_bounded(path / MANIFEST, own_json.MAX_BYTES))
+        except (OSError, ValueError, TypeError):
+            return None
+
+    @property
+    def text(self) -> str:
+        """It as JSON, as `read` takes it."""
+        batches = [{"sources": one.sources, "outputs": one.outputs} for one in self.batches]
+        return json.dumps({BATCHES: batches, LEFTOVERS: self.leftovers})
+
+
+@lru_cache(maxsize=1)  # a question reads it several times
+def _manifest(data: bytes) -> Manifest:
+    """A manifest. ValueError or TypeError if amllog has not written it."""
+    text = own_json.Text(data)
+    text.need(f'{{"{BATCHES}": [')
+    batches = [_batch(text) for _ in text.items("]")]
+    leftovers = []
+    if text.take(f', "{LEFTOVERS}": ['):  # before batches were replaced there were none
+        leftovers = [_output(text.string()) for _ in text.items("]")]
+    text.need("}")
+    text.end()
+    outputs = [name for one in batches for name in one.outputs]
+    if len({*outputs}) < len(outputs):
+        raise ValueError("a file of two batches")
+    return Manifest(batches, leftovers)
+
+
+def _batch(text: own_json.Text) -> Batch:
+    """One batch of a manifest. ValueError or TypeError if amllog has not written it."""
+    sources, outputs = [], {}
+    text.need('{"sources": [')
+    for _ in text.items("]"):
+        text.need("[")
+        name = _inside(text.string())
+        text.need(", ")
+        sources.append(Source(name, as_entry(text.value())))
+        text.need("]")
+    text.need(', "outputs": {')
+    for _ in text.items("}"):
+        name = _output(text.string())
+        text.need(": ")
+        outputs[name] = text.string()
+    text.need("}")
+    if not sources or not all(one.entry.parts for one in sources):
+        raise ValueError("a batch of nothing")
+    return Batch(tuple(sources), outputs)
+
+
+def _inside(name: str) -> str:
+    """The name of a file below a folder. ValueError if it leads out of it."""
+    if name.startswith("/") or ".." in name.split("/"):
+        raise ValueError("a name outside of the folder")
+    return name
+
+
+def _output(name: str) -> str:
+    """The name of a file of a batch. ValueError if no compaction gives such names."""
+    if not _OUTPUT.fullmatch(name):
+        raise ValueError("no name of a compacted file")
+    return name
