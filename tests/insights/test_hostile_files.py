@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,9 @@ from typing import Any
 import pytest
 
 from amllog.errors import UsageError
+from amllog.insights import index
 from amllog.insights.compaction import LOCK, compact
+from amllog.insights.engine import Engine
 from amllog.insights.local_store import LocalStore
 from amllog.insights.manifest import BATCHES, LEFTOVERS, MANIFEST
 from amllog.insights.plain_store import PlainStore
@@ -118,3 +121,166 @@ def test_a_hostile_manifest_is_reported(tmp_path: Path, content: str) -> None:
     with pytest.raises(UsageError, match=MANIFEST):
         compact(tmp_path, idle=timedelta(0))
     assert (tmp_path / "compacted" / MANIFEST).read_text() == content
+
+
+FOREIGN_INDEXES = {
+    "another version": '{"version": 7, "files": {}}',
+    "another member": '{"version": 5, "files": {}, "mine": 1}',
+    "another program": '{"version": 7, "mine": "index of the user"}',
+    "a list": "[]",
+    "other spaces": '{"version":5,"files":{}}',
+    "other types": '{"version": 5, "files": {"a": [1, 1, 0, {}, [], ""]}}',
+    "torn": '{"version": 5, "files": {"a": [1, 1, 0',
+    "nested": '{"version": 5, "files": {"a": ' + "[" * 100_000,
+}
+
+
+@pytest.mark.parametrize("content", FOREIGN_INDEXES.values(), ids=FOREIGN_INDEXES)
+def test_an_index_of_others_stays(tmp_path: Path, content: str) -> None:
+    """A file in the place of the index that amllog has not written is reported; it is neither replaced nor used."""
+    (tmp_path / "20261122T205235-n-1-abcd.jsonl").write_text(json.dumps(RECORD) + "\n")
+    (tmp_path / index.NAME).write_text(content)
+    for _ in range(2):
+        found = Questions(LocalStore([tmp_path])).logs("r1")
+        assert [row["message"] for row in found] == ["hello"]
+        [note] = found.notes
+        assert index.NAME in note
+    assert (tmp_path / index.NAME).read_text() == content
+
+
+@pytest.mark.parametrize("version", range(1, index.VERSION))
+def test_an_index_of_an_earlier_version_is_replaced(tmp_path: Path, version: int) -> None:
+    """What an earlier amllog has written is made anew."""
+    name = "20261122T205235-n-1-abcd.jsonl"
+    (tmp_path / name).write_text(json.dumps(RECORD) + "\n")
+    (tmp_path / index.NAME).write_text(f'{{"version": {version}, "files": {{"{name}": [1, 2, []]}}}}')
+    assert not Questions(LocalStore([tmp_path])).logs("r1").notes
+    assert json.loads((tmp_path / index.NAME).read_text())["version"] == index.VERSION
+
+
+def test_an_index_does_not_keep_files_that_are_gone(tmp_path: Path) -> None:
+    """The index says nothing of a file that was deleted, so that it does not grow for ever."""
+    for number in range(2):
+        (tmp_path / f"20261122T20523{number}-n-1-abcd.jsonl").write_text(json.dumps(RECORD) + "\n")
+    Questions(LocalStore([tmp_path])).logs("r1")
+    (tmp_path / "20261122T205230-n-1-abcd.jsonl").unlink()
+    (tmp_path / "20261122T205232-n-1-abcd.jsonl").write_text(json.dumps(RECORD) + "\n")
+    Questions(LocalStore([tmp_path])).logs("r1")
+    known = json.loads((tmp_path / index.NAME).read_text())["files"]
+    assert sorted(known) == ["20261122T205231-n-1-abcd.jsonl", "20261122T205232-n-1-abcd.jsonl"]
+
+
+def test_a_manifest_of_others_stays(tmp_path: Path) -> None:
+    """A file of others in the place of the manifest is an error of `compact` and a note of answers; it stays."""
+    (tmp_path / "20261122T205235-n-1-abcd.jsonl").write_text(json.dumps(RECORD) + "\n")
+    (tmp_path / "compacted").mkdir()
+    content = '{"batches": [], "mine": "a manifest of the user"}'
+    (tmp_path / "compacted" / MANIFEST).write_text(content)
+    with pytest.raises(UsageError, match=MANIFEST):
+        compact(tmp_path, idle=timedelta(0))
+    found = Questions(LocalStore([tmp_path])).logs("r1")
+    assert [row["message"] for row in found] == ["hello"]
+    assert [MANIFEST in note for note in found.notes] == [True]
+    assert (tmp_path / "compacted" / MANIFEST).read_text() == content
+
+
+@pytest.mark.parametrize("content", ["magic", "whole"])
+def test_a_manifest_deletes_no_parquet_of_others(tmp_path: Path, content: str) -> None:
+    """Parquet files with names of ours but other columns stay, also if the manifest says that they are left over."""
+    (tmp_path / "20261122T205235-n-1-abcd.jsonl").write_text(json.dumps(RECORD) + "\n")
+    folder = tmp_path / "compacted" / "parent_run_id=y"
+    folder.mkdir(parents=True)
+    theirs = [folder / f"{'e' * 32}.parquet", folder / f"_{'e' * 32}.parquet"]
+    for path in theirs:
+        path.write_bytes(b"PAR1 of the user PAR1")
+        if content == "whole":
+            Engine().run(f"COPY (SELECT 1 AS timestamp, 2 AS message) TO '{path}' (FORMAT parquet)")
+    before = [path.read_bytes() for path in theirs]
+    leftovers = [f"parent_run_id=y/{theirs[0].name}"]
+    (tmp_path / "compacted" / MANIFEST).write_text(json.dumps({BATCHES: [], LEFTOVERS: leftovers}))
+    done = compact(tmp_path, idle=timedelta(0))
+    assert [path.read_bytes() for path in theirs] == before
+    assert done.unknown == 2
+
+
+def test_whole_files_that_a_compaction_left_are_deleted(tmp_path: Path) -> None:
+    """A file with our columns is one of ours, also if an earlier amllog left it without a mark beside it."""
+    (tmp_path / "20261122T205235-n-1-abcd.jsonl").write_text(json.dumps(RECORD) + "\n")
+    compact(tmp_path, idle=timedelta(0))
+    [made] = (tmp_path / "compacted").glob("*/*.parquet")
+    left = made.with_name(f"_{'e' * 32}.parquet")
+    left.write_bytes(made.read_bytes())
+    compact(tmp_path, idle=timedelta(0))
+    assert [*(tmp_path / "compacted").glob("*/*")] == [made]
+
+
+WITHIN = """
+import resource, sys
+from datetime import timedelta
+from pathlib import Path
+from amllog.errors import UsageError
+from amllog.insights import connect
+from amllog.insights.compaction import compact
+warm, place = map(Path, sys.argv[1:3])
+print([row["message"] for row in connect(warm).logs()])
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+print([row["message"] for row in connect(place).logs()])
+if sys.argv[3] == "compact":
+    try:
+        compact(place, idle=timedelta(0))
+    except UsageError:
+        print("error")
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+"""
+BEGIN = json.dumps([RECORD])[:-2] + ', "x": '
+LISTS = "[" + "[]," * 5_000_000 + "[]]"  # 15 MB, of which Python makes 400
+CROWDED: dict[str, tuple[str, Callable[[], str]]] = {
+    "index": (index.NAME, lambda: '{"version": 5, "files": {"a": ' + LISTS + "}}"),
+    "manifest": (f"compacted/{MANIFEST}", lambda: '{"batches": ' + LISTS + ', "leftovers": []}'),
+    "manifest of nothing": (
+        f"compacted/{MANIFEST}",
+        lambda: (
+            '{"batches": [' + ", ".join(['{"sources": [], "outputs": {}}'] * 400_000) + '], "leftovers": []}'
+        ),
+    ),
+    "array": ("a.json", lambda: BEGIN + LISTS + "}]"),
+    "long text": ("a.json", lambda: BEGIN + '"\U0001f600' + "a" * 50_000_000 + '"}]'),
+    "long lines": ("20261122T205236-n-1-abcd.jsonl", lambda: (BEGIN[1:] + LISTS + "}\n") * 4),
+}
+
+
+@pytest.mark.parametrize("name", CROWDED)
+def test_reading_and_compacting_take_bounded_memory(tmp_path: Path, child: Any, name: str) -> None:
+    """Files that become twenty times as large when they are parsed take less than 200 MB, and all commands end."""
+    path, content = CROWDED[name]
+    for folder in ("warm", "place"):
+        (tmp_path / folder / "compacted").mkdir(parents=True)
+        (tmp_path / folder / "20261122T205235-n-1-abcd.jsonl").write_text(json.dumps(RECORD) + "\n")
+    (tmp_path / "place" / path).write_text(content(), encoding="utf-8")
+    ran = child(WITHIN, str(tmp_path / "warm"), str(tmp_path / "place"), "compact")
+    assert ran.stdout.splitlines()[:2] == ["['hello']"] * 2, ran
+    assert int(ran.stdout.splitlines()[-1]) < 200 * 1024
+
+
+def test_a_large_array_is_read(tmp_path: Path) -> None:
+    """An array with many records, some of which go from one piece to the next, gives each of them once."""
+    sent = [
+        {
+            **RECORD,
+            "data": {
+                "baseType": "MessageData",
+                "baseData": {"message": f"{n} é\U0001f600" + "x" * (n % 997)},
+            },
+        }
+        for n in range(3_000)
+    ]
+    for indent in (None, 2):
+        (tmp_path / "sent.json").write_text(
+            json.dumps(sent, indent=indent, ensure_ascii=False), encoding="utf-8"
+        )
+        for store in (LocalStore, PlainStore):
+            found = Questions(store([tmp_path])).logs()
+            assert sorted(row["message"] for row in found) == sorted(
+                one["data"]["baseData"]["message"] for one in sent
+            )
+            assert not found.notes
