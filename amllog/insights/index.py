@@ -85,7 +85,7 @@ class Index:
             return unread
         try:
             return {**unread, **self._scanned(files)}
-        except UsageError:  # one of them is not for us, or beyond DuckDB: a line of more than 16 MB, say
+        except UsageError:  # one of them is not for us, or beyond DuckDB: a line beyond the limit, say
             if len(files) == 1:
                 return {**unread, files[0].path: Entry(files[0].size, UNREAD, 0, (), (), "")}
             middle = len(files) // 2
@@ -235,7 +235,8 @@ def _read(data: bytes, folder: Path) -> dict[Path, Entry]:
         name = text.string()
         text.need(": ")
         entry = text.value()
-        if version == VERSION and (known := as_entry(entry)) and name in there:
+        known = as_entry(entry) if version == VERSION else None
+        if known is not None and name in there:
             found[folder / name] = known
     text.need("}")
     text.end()

@@ -54,7 +54,8 @@ class Text:
     def string(self) -> str:
         """The string that comes next."""
         self.need('"')
-        found, self._at = json.decoder.scanstring(self._text, self._at)
+        found: str
+        found, self._at = json.decoder.scanstring(self._text, self._at)  # type: ignore[attr-defined]  # it is there
         return found
 
     def items(self, end: str) -> Iterator[None]:

@@ -44,13 +44,14 @@ class _Answer(http.client.HTTPResponse):
     def begin(self) -> None:
         """Read the headers and the body; who asks for the body finds it decoded."""
         super().begin()
-        if self.fp is None or self.length == 0:  # there is no body
+        if self.isclosed() or self.length == 0:  # there is no body
             return
         encoding = ", ".join(self.headers.get_all("Content-Encoding", []))
         pieces = iter(lambda: self.read(answer_body.PIECE_BYTES), b"")
         body = answer_body.whole(pieces, encoding, self.max_bytes)
         if body is None:
-            self._close_conn()
+            if not self.isclosed():
+                self.fp.close()
             self.will_close = True  # what is still on its way is no answer to the next request
         elif self.length and not self.chunked:
             raise http.client.IncompleteRead(body, self.length)
