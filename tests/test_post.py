@@ -161,7 +161,7 @@ class Watched(Faulty):
 
 def test_own_lines_between_the_batches_of_a_leftover(tmp_path: Path) -> None:
     """A long file of another process holds up no line of this one, and is sent to its end all the same."""
-    left = [b'{"time":"%d","iKey":""}\n' % number for number in range(2, 502)]
+    left = [LINE.replace(b"123456", b"%06d" % number) for number in range(500)]
     (tmp_path / "20260101T000000-gone-999999-abcd.jsonl").write_bytes(b"".join(left))
     post, outlet = Post(lambda message, level: None), Watched()
     post.open(tmp_path, "gone", 1024**2)
