@@ -7,112 +7,33 @@ from __future__ import annotations
 
 import re
 
+from amllog import secret_names
 from amllog.lazy_pattern import LazyPattern
+from amllog.named_patterns import COMMANDS, COOKIES as _COOKIES, LIKELY, NAMED as _NAMED, RANDOM
 from amllog.provider_secrets import MASK
 
-# Names whose value is a secret, in lower case. `key` alone is not one: it needs one of the words before it.
-_QUALIFIED_KEY = (
-    r"(?:account|access|api|shared|private|storage|subscription|primary|secondary|signing|encryption"
-    r"|instrumentation|client|secret|hmac|functions?|host|master|auth|service|app|consumer|admin|deploy|db|database)"
-    r"[-_ ]{0,2}(?:access[-_ ]?)?(?:key|secret)(?:[-_]?data)?"
-    r"|\b(?:cl(?:ou(?:d|dant)?)?|softlayer|sl|ibm|iam|cos)[-_]*(?:(?:cloud|iam|api|cos|hmac|secret)[-_]*){0,3}(?:key|pwd?|pass|token)"
-)
-_NAMES = (
-    rf"{_QUALIFIED_KEY}|passwords?|passwd|passphrase|passcode|(?<![a-z])(?:api)?pwd|(?<![a-z])apipass|(?<=[_'\"-])pass|secret|token"
-    r"|authorization|credentials?|creds|_auth|(?<=_)pat"
-)
-_QUOTE = r"(?:\\*[\"']|&(?:quot|apos|\#3[49]|\#x2[27]);|%2[27])"
-_EQUALS = r"\s*(?:=>|:=|::|={1,3}|:|%3[ad]|\\+u003[ad])\s*"
-_SCHEME = r"(?:(?:bearer|basic|token|sharedkey(?:lite)?|apikey|bot|ntlm|negotiate)\s+)?"
-_HEADERS = (
-    r"authorization|proxy-authorization|x-api-key|api-key|apikey|(?:set-)?cookie|ocp-apim-subscription-key"
-    r"|x-functions-key|x-[a-z-]{1,30}-(?:key|token)|password|passwd|token"
-)
-_OPTIONS = r"password|passwd|passphrase|passcode|pwd|pass|secret|token|(?:api|access|account|client|storage|shared|subscription)-?(?:key|secret)|credentials?"
-# Letters of both cases and a digit without separators: no word, no number, no hexadecimal digest.
-_RANDOM = r"(?=\\*[\"']?(?=[A-Za-z+/]{0,40}[0-9])(?=[a-z0-9+/]{0,40}[A-Z])(?=[A-Z0-9+/]{0,40}[a-z])[A-Za-z0-9+/=]{20})"
-
-_RANDOM_TEXT = LazyPattern(_RANDOM)
-
-_NAMED = LazyPattern(
-    rf"""
-      (?P<keep>
-          (?i:\bbearer\s+)(?=[A-Za-z0-9._~+/=-]{{8}})(?![a-z]{{8,19}}(?![A-Za-z0-9._~+/=-]))
-        | (?i:\bbasic\s+)(?=[A-Za-z0-9+/]{{8}})(?=[^\sa-z]*[a-z][^\sA-Z0-9]*[A-Z0-9])
-        | (?i:[?&;\s"']sig=(?!\d[\d.]{{0,7}}(?![^\s&,;)]))|^sig=(?!\d[\d.]{{0,7}}(?![^\s&,;)]))|%(?:3f|26)sig%3d|(?:[?&]|x-(?:amz|goog)-)signature=)
-        | (?i:[?&]code=)(?=[^\s&"']{{8}})(?![0-9]+(?![^\s&])|[a-z_]+(?![^\s&]))
-        | [?&]key=(?=[A-Za-z0-9_-]{{16}})
-        | (?i:(?:{_NAMES}){_QUOTE}?\]?(?::\s{{0,9}}(?:str|bytes|string)\s{{0,9}})?{_EQUALS}{_SCHEME})
-        | (?i:<[\w:.-]{{0,40}}(?:{_OPTIONS})>)
-        | (?i:(?<![A-Za-z0-9])--?[\w-]{{0,30}}(?:{_OPTIONS})(?:["']\s*,\s*|\s+))(?=[^\s,:=-])(?!["']?[0-9.]+["']?(?![^\s,\]]))
-        | (?i:\(\s*b?["'](?:{_HEADERS})["']\s*,\s*)
-        | (?i:(?:{_OPTIONS}){_QUOTE}\s{{0,9}},?\s{{0,9}}{_QUOTE}?value{_QUOTE}?\s*[:=]\s*)
-        | (?i:\blogin\s+\S{{1,64}}\s+password\s+)
-        | (?i:\b(?:login|sshpass|mysql\w{{0,9}}|mongo\w{{0,9}}|sqlcmd|bcp)\b[^\n|;]{{0,200}}?[\s"']-p["']?[,=]?\s*)(?=[^\s-])
-        | (?i:\bcurl\b[^\n|]{{0,200}}?[\s"'](?:-u|--user|--proxy-user)["']?[,=\s]\s*["']?)[^\s:"']{{0,64}}:
-        | (?i:\b(?:login|log_in|auth\w{{0,20}}|connect|configure|\w{{0,20}}(?:client|credential))\([^()\n]{{0,120}}?\bkey\s*=\s*)
-          (?=["'][^"']{{6}}|[A-Za-z_]*[0-9][^\s,)]{{5}})
-        | (?i:(?<![a-z])key["']?\]?\s*(?:::|[=:])\s*){_RANDOM}
-        | (?i:\b(?:aws|secret)[\w.:-]{{0,24}}[\s=:'"]{{1,3}})(?=[A-Za-z0-9/+]{{0,39}}[0-9])(?=[A-Za-z0-9/+]{{40}}(?![A-Za-z0-9/+=]))
-        | (?i:\baws[^\n]{{0,20}}?(?:key|pwd?|pass|token)[^\n]{{0,26}}?["'])(?=[A-Za-z0-9/+]{{40}}["'])
-        | (?i:\btoken\s+)(?=[a-z2-7]{{52}}(?![a-z0-9]))
-        | (?i:["']auth["']\s*:\s*)(?=["'][A-Za-z0-9+/=]{{8}})
-        | (?i:\bauth\s*=\s*)(?=\()
-        | ://(?=[^/\s:@]{{16,}}(?::[^/\s@]*)?@)
-        | ://[^/\s:@]*:(?=[^/\s@]+@)
-      )
-      (?P<value>
-          (?:[bBrRuUfF]{{1,2}}(?=\\*["']))?(?:[A-Za-z_][\w.]{{0,40}}\(b?(?=["']))?
-          (?:\\+"[^"\n]*"|"(?:[^"\\\n]|\\.)*"?|\\+'[^'\n]*'|'(?:[^'\\\n]|\\.)*'?)
-        | &(?:quot|apos|\#3[49]|\#x2[27]);[^&\n]*
-        | (?<==)\s*\{{(?:[^}}\n]|\}}\}})*\}}?
-        | \[[^\]\n]*\]?|\([^)\n]*\)?
-        | (?:[|>][+-]?\s*\n\s+)\S+
-        | (?<=[:/])[^\s/@]+(?:@[^\s/"'<>@]+)*(?=@)
-        | [^\s"'<>;,&(){{}}\[\]]+(?:[;,&(){{}}](?![\w.\ -]{{0,40}}[=:])[^\s"'<>;,&(){{}}\[\]]+)*
-      )
-    | (?P<pem>-{{4,5}}\ ?BEGIN\ [A-Z0-9 ]{{0,40}}PRIVATE\ KEY(?:\ BLOCK)?\ ?-{{4,5}}
-          .*?(?:-{{4,5}}\ ?END\ [A-Z0-9 ]{{0,40}}PRIVATE\ KEY(?:\ BLOCK)?\ ?-{{4,5}}|\Z))
-    | (?P<putty>PuTTY-User-Key-File-[0-9].*?(?:Private-MAC:\ ?\w*|\Z))
-    """,
-    re.VERBOSE | re.DOTALL,
-)
-_COMMANDS = ("login", "mysql", "mongo", "sqlcmd", "bcp")
-_CORE = (
-    r"(?:(?:key|secret)[-_]?(?:data)?|passwords?|passwd|passphrase|passcode|pwd?|pass|token|authorization"
-    r"|credentials?|creds|auth|pat|cookies?)"
-)
-# A text in lower case must match this before the expressions above and below are tried. They cost ten times as much.
-_LIKELY = LazyPattern(
-    rf"""{_CORE}(?:{_QUOTE}?\]?{_EQUALS}|{_QUOTE}?\]?\s*:\s*(?:str|bytes)|{_QUOTE}\s{{0,9}},?\s{{0,9}}{_QUOTE}?value|{_QUOTE}\s*,|>)
-    | -[\w-]{{0,30}}{_CORE}(?:["']\s*,|\s)
-    | (?:bearer|basic)\s | sig(?:nature)?(?:=|%3d) | [?&]code= | ://[^/\s@]*@ | <cookie\s
-    | (?:{"|".join(_COMMANDS)})[^\n|;]{{0,200}}?[\s"']-p | login\s+\S{{1,64}}\s+password\s
-    | curl\b[^\n|]{{0,200}}?[\s"'](?:-u|--user|--proxy-user)
-    | (?:aws|secret)[\w.:-]{{0,24}}[\s=:'"]{{1,3}}[a-z0-9/+]{{40}}
-    | aws[^\n]{{0,20}}?(?:key|pwd?|pass|token)[^\n]{{0,26}}?["'][a-z0-9/+]{{40}}["'] | token\s+[a-z2-7]{{52}}
-    | begin\ [a-z0-9\ ]{{0,40}}private\ key | putty-user-key-file-
-    """,
-    re.VERBOSE,
-)
-_COOKIES = LazyPattern(
-    r"""(?i:(?P<keep>\b(?:set-)?cookies?\\*["']?\s*[:=]\s*b?|<cookie\s))
-    (?P<value>\\*"[^"\n]+"?|\\*'[^'\n]+'?|\{[^}\n]*\}?|[^\s"'=]{1,200}=[^\n"'>]*)""",
-    re.VERBOSE,
-)
+_RANDOM_TEXT = LazyPattern(RANDOM)
 _OPENING = LazyPattern(r"[bBrRuUfF]{0,2}\\*[\"']|[\[({]|&[a-z0-9#]+;")
 # Not a secret: a number under `token` is a count, `<pad>` is a token of a vocabulary, `str` is a type.
-_COUNT = LazyPattern(r"[\"']?(?:[0-9][0-9_.,e+-]*|[\[<][^\]>]{0,20}[\]>]|'?#{0,2}\w?'?)[\"']?")
+_COUNT = LazyPattern(r"[\"']?(?:[0-9][0-9_.,e+-]{0,15}|[\[<][^\]>]{0,20}[\]>]|'?#{0,2}\w?'?)[\"']?")
+_SHORT = LazyPattern(
+    r"[\"'](?:\W{0,3}[A-Za-z]{0,5}|\\[nrt])[\"']"
+)  # a word of a text, or a sign of a program
 _STATE = LazyPattern(
-    r"(?:None|null|nil|[Tt]rue|[Ff]alse|str|bytes|string|int|Optional|required|missing|invalid|expired|failed"
-    r"|denied|\w{0,40}Credentials?|\*{3,})"
+    r"\(?[A-Za-z]{2,12}\)?|[bru]?[\"']?(?:\*{3,}|\.{3})[\"']?|[bru]?(?:\"\"|'')|(?:Optional|Union)\[.*"
 )
+_CREDENTIAL = LazyPattern(r"\w{0,40}Credentials?")
+_MEASURE = LazyPattern(r"[\"']?[0-9][0-9.,:/-]*\s?(?:[A-Za-z%]{0,4})[\"']?")
+_ALGORITHM = LazyPattern(r"[\"']?(?:[RHEP]S(?:256|384|512)|(?:AES|RSA|SHA)-?[0-9]{0,4}|Ed25519|EdDSA)[\"']?")
+_COUNTS = LazyPattern(r"\{(?:\s*[\"']?\w+[\"']?\s*:\s*[0-9.]+\s*,?)*\}?")
+_NESTED = LazyPattern(r"\{(?!.{0,200}[\"']type[\"']).*[\"']\s*:\s*[\"'][^\"']", re.DOTALL)
+_BEFORE = LazyPattern(r"([A-Za-z]+)[-_ .]?\Z")
 
 
 def mask(said: str) -> str:
     """`said` with every value masked that stands behind a name of a secret."""
     lowered = said.lower()
-    if not _has_a_word(lowered) or _LIKELY.search(lowered) is None:
+    if not _has_a_word(lowered) or LIKELY.search(lowered) is None:
         return said
     if "cookie" in lowered:
         said = _COOKIES.sub(_replaced, said)
@@ -125,22 +46,57 @@ def is_random(value: str) -> bool:
 
 
 def _has_a_word(lowered: str) -> bool:
-    """Return whether a text in lower case has one of the words that `_LIKELY` needs. Plain searches are the fastest.
+    """Return whether a text in lower case has one of the words that `LIKELY` needs. Plain searches are the fastest.
 
     Words that share a rare letter are searched only in a text that has this letter.
     """
     return (
-        ("k" in lowered and ("key" in lowered or "token" in lowered or "cookie" in lowered))
-        or ("w" in lowered and ("pw" in lowered or "aws" in lowered))
-        or ("b" in lowered and ("bearer" in lowered or "basic" in lowered))
-        or ("c" in lowered and ("secret" in lowered or "cred" in lowered or "curl" in lowered))
+        (
+            "k" in lowered
+            and (("ke" in lowered and _has_a_key(lowered)) or "cookie" in lowered or "kty" in lowered)
+        )
+        or (
+            "w" in lowered
+            and ("pw" in lowered or "wandb" in lowered or ("ws" in lowered and _has_a_cloud(lowered)))
+        )
+        or ("b" in lowered and ("bearer" in lowered or "basic" in lowered or "fied by" in lowered))
+        or ("c" in lowered and (("cre" in lowered and _has_a_secret(lowered)) or "curl" in lowered))
         or "pass" in lowered
         or "auth" in lowered
         or "_pat" in lowered
-        or ("@" in lowered and "://" in lowered)
-        or ("=" in lowered and ("sig" in lowered or "code=" in lowered))
+        or ("@" in lowered and _has_an_address(lowered))
+        or (
+            "=" in lowered
+            and ("sig" in lowered or "code=" in lowered or ("id=" in lowered and _has_an_id(lowered)))
+        )
         or ("%" in lowered and "sig%3d" in lowered)
-        or (" -p" in lowered and any(command in lowered for command in _COMMANDS))
+        or ("(" in lowered and ("login(" in lowered or "client(" in lowered or "(subsc" in lowered))
+        or ("-p" in lowered and any(command in lowered for command in COMMANDS))
+    )
+
+
+def _has_a_key(lowered: str) -> bool:
+    return "key" in lowered or "token" in lowered
+
+
+def _has_a_secret(lowered: str) -> bool:
+    return "secret" in lowered or "cred" in lowered
+
+
+def _has_a_cloud(lowered: str) -> bool:
+    return "aws" in lowered or "windows.net" in lowered
+
+
+def _has_an_address(lowered: str) -> bool:
+    return "://" in lowered or "prox" in lowered or "oracle" in lowered or "sqlplus" in lowered
+
+
+def _has_an_id(lowered: str) -> bool:
+    return (
+        "phpsessid=" in lowered
+        or "jsessionid=" in lowered
+        or "appid=" in lowered
+        or "net_sessionid=" in lowered
     )
 
 
@@ -164,17 +120,61 @@ def _replaced(match: re.Match[str]) -> str:
 def _is_harmless(keep: str, value: str, match: re.Match[str]) -> bool:
     if keep.endswith("://") or (keep.startswith("://") and keep.endswith(":")):
         return False
-    name = keep.rstrip(" \t=:>\"'")
-    if _STATE.fullmatch(value):
+    if _is_state(value):
         return True
+    name = keep.rstrip(" \t=:>\"'")
+    if name.endswith(("cookie", "cookies")):
+        return _COUNTS.fullmatch(value) is not None
+    if value.startswith("{") and name.endswith("token") and _word_before(match) in secret_names.VOCABULARY:
+        return True
+    if value.startswith("{"):
+        return keep.rstrip().endswith(":") and not (name != keep.rstrip(" \t:") and _NESTED.match(value))
+    bare = value.strip("\"'")
     if name.endswith("token"):
-        before = match.string[max(0, match.start() - 4) : match.start()]
-        return bool(_COUNT.fullmatch(value)) or (before == "per " and value.isalpha())
+        return _is_vocabulary(name, keep, value, match)
+    if name.endswith("pass"):
+        before = _word_before(match)
+        return before in secret_names.PASSES or _MEASURE.fullmatch(value) is not None
     if name.endswith("pwd"):
         return value.startswith("/") and (match.group("keep").startswith("PWD=") or "/" in value[1:])
-    if name.endswith("key") and name.startswith(("primary", "secondary", "host", "master", "service", "app")):
-        return value.strip("\"'").isidentifier() and not any(one.isdigit() for one in value)
-    return name.endswith("pass") and value.strip("\"'").isalnum() and not any(one.isalpha() for one in value)
+    if name.endswith(("credential", "credentials", "creds")):
+        return _CREDENTIAL.fullmatch(value) is not None
+    if name.endswith("key"):
+        return _is_key_open(name, bare)
+    return False
+
+
+def _is_state(value: str) -> bool:
+    """Whether a value says what became of a secret, or stands for one."""
+    if not _STATE.fullmatch(value):
+        return False
+    bare = value.strip("()").lower()
+    return not bare.isalpha() or bare in secret_names.STATES
+
+
+def _is_key_open(name: str, bare: str) -> bool:
+    if name.startswith(secret_names.COLUMN_KEYS):
+        return secret_names.is_word(bare)
+    if name.startswith(secret_names.GENERATED_KEYS):
+        return not secret_names.looks_generated(bare)
+    return _ALGORITHM.fullmatch(bare) is not None
+
+
+def _is_vocabulary(name: str, keep: str, value: str, match: re.Match[str]) -> bool:
+    """Whether a value under `token` is one of a tokenizer or a parser: a count, a word, a sign."""
+    if _COUNT.fullmatch(value):
+        return True
+    before = _word_before(match)
+    if before in secret_names.VOCABULARY:
+        return (before != "per" or value.isalpha()) and not secret_names.looks_generated(value.strip("\"'"))
+    is_named_so = match.string[: match.start()][-1:] in ("", " ", "\n", "\t", "(", ",")
+    return name == "token" and is_named_so and keep[5:6] in "=: " and _SHORT.fullmatch(value) is not None
+
+
+def _word_before(match: re.Match[str]) -> str:
+    """The word right before the name, in lower case."""
+    found = _BEFORE.search(match.string[max(0, match.start() - 24) : match.start()])
+    return found.group(1).lower() if found else ""
 
 
 def _replaced_in_name(match: re.Match[str]) -> str:

@@ -22,8 +22,9 @@ from amllog.secret_signs import RUN
 MASK = "***"
 
 # Not a token but a name: words with separators between them, such as `npm_config_cache_directory`.
-_NAME = r"(?:[A-Z]?[a-z]+[0-9]{0,4}[_-])+[A-Z]?[a-z]*[0-9]{0,4}(?![A-Za-z0-9_-])"
-_TOKEN = r"[A-Za-z0-9_\-]{16,}(?:[.+/~=%]+[A-Za-z0-9_-]{2,})*={0,3}"
+_WORD = r"(?:[A-Z]?[a-z]+[0-9]{0,4}|[A-Z]+|[0-9]{1,4})"
+_NAME = rf"(?:{_WORD}[_-]){{1,30}}{_WORD}?(?![A-Za-z0-9_-])"
+_TOKEN = r"[A-Za-z0-9_\-]{16,}(?:[.+/~=%$]+[A-Za-z0-9_-]{2,})*={0,3}"
 _EVERY_PREFIX = [prefix for _, _, row in PREFIXES for prefix in row.split()]
 _WHOLE = 100  # characters: more than any prefix has
 _OTHER = "|".join(pattern for _, _, pattern in SEPARATED)
@@ -69,7 +70,7 @@ def mask(said: str, marks: bytes) -> str:
     """`said` with every credential of a known format masked; `marks` are those of the text (`secret_signs`)."""
     if RUN not in marks and not _has_a_short_part(said):
         return said
-    if not _has_sign(said) and "dapi" not in said and "dose" not in said:
+    if not _has_sign(said) and "dapi" not in said and "dose" not in said and "oy2" not in said:
         return said
     for part, pattern in _FIXED:
         if part in said:

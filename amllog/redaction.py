@@ -11,27 +11,15 @@ import re
 from collections.abc import Iterable, Mapping, Set
 from typing import Any
 
-from amllog import named_secrets, provider_secrets, text
+from amllog import named_secrets, provider_secrets, secret_names, text
 from amllog.provider_secrets import MASK
 from amllog.secret_signs import marks_of
 
 SHORT = 120  # characters: below every limit, so that nothing is cut
 MAX_CLEAN = 2_000
+MAX_WORDS = 200  # of a list that may be a command line
 # What is left out before the place where a long text was cut: there, the half of a secret has no shape any more.
 MARGIN = 4_096
-
-_SECRET_WORDS = {
-    "password", "passwd", "passphrase", "pwd", "secret", "secrets", "credential", "credentials",
-    "authorization", "sas", "jwt", "apikey", "accountkey", "accesskey", "sharedkey", "privatekey", "secretkey",
-    "storagekey", "instrumentationkey", "clientsecret", "connectionstring", "cookie", "apipass", "apipwd",
-}  # fmt: skip
-_SECRET_PAIRS = {
-    ("api", "key"), ("account", "key"), ("access", "key"), ("shared", "key"), ("private", "key"),
-    ("storage", "key"), ("subscription", "key"), ("primary", "key"), ("secondary", "key"),
-    ("signing", "key"), ("encryption", "key"), ("connection", "string"), ("sas", "url"),
-    ("instrumentation", "key"), ("insights", "key"), ("azureml", "context"), ("api", "pass"),
-}  # fmt: skip
-_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 
 
 class Redactor:
@@ -42,6 +30,7 @@ class Redactor:
         self._known = tuple(sorted((value for value in set(known) if len(value) >= 8), key=len, reverse=True))
         self._margin = max([MARGIN, *map(len, self._known)])
         self._keys: dict[str, tuple[str, bool]] = {}
+        self._kinds: dict[str, str] = {}  # of those keys whose value may be a secret
         self._clean: set[str] = set()  # short texts in which nothing was found: scripts repeat themselves
 
     def __repr__(self) -> str:
@@ -51,17 +40,26 @@ class Redactor:
         """A key or a name as it may be shown, and whether what stands under it is secret."""
         found = self._keys.get(key)
         if found is None:
-            found = self._name(key), self.is_secret_name(key)
+            kind = self._kind(key)
+            found = self._name(key), bool(kind)
             if len(self._keys) < 10_000:
                 self._keys[key] = found
+                if kind:
+                    self._kinds[key] = kind
         return found
 
     def is_secret(self, key: str, value: object = "") -> bool:
         """Whether what stands under `key` must not be read. A number under `token` is a count, not a secret."""
-        secret = self.key(key)[1]
-        if secret and isinstance(value, (int, float)) and key.lower().endswith("token"):
-            return False
-        return secret or (key.lower() == "key" and isinstance(value, str) and named_secrets.is_random(value))
+        if not self.key(key)[1]:
+            return key.lower() == "key" and isinstance(value, str) and named_secrets.is_random(value)
+        kind = self._kinds.get(key) or self._kind(key)
+        return kind == "own" or not secret_names.is_open(kind, value)
+
+    def _kind(self, key: str) -> str:
+        """The kind of a secret's name; "own" for the script's own patterns."""
+        if any(pattern.search(key) for pattern in self._patterns):
+            return "own"
+        return secret_names.kind_of(key)
 
     def mask(self, said: str) -> str:
         """`said` with every secret replaced by `***`."""
@@ -121,39 +119,61 @@ class Redactor:
             return value
         named = next((value[name] for name in ("name", "Name", "key", "Key") if name in value), None)
         if isinstance(named, str) and self.key(named)[1]:  # a pair, as in {"name": "password", "value": "…"}
-            value = {key: MASK if key in ("value", "Value") and item else item for key, item in value.items()}
+            hides = {
+                key for key in ("value", "Value") if value.get(key) and self.is_secret(named, value[key])
+            }
+            value = {key: MASK if key in hides else item for key, item in value.items()}
         return {
             self.key(key)[0]: MASK if self.is_secret(key, item) and item is not None else self.hidden(item)
             for key, item in value.items()
         }
 
     def _hidden_list(self, items: list[Any]) -> list[Any]:
-        """Return the items of a list, masked. The item after an option such as `--password` is a secret."""
+        """Return the items of a list, masked, also as a command line, as a pair, and as options with values."""
+        if 1 < len(items) <= MAX_WORDS and all(isinstance(item, str) for item in items):
+            items = self._hidden_words(items)
         found: list[Any] = []
         for before, item in zip([None, *items], items):
-            follows = isinstance(before, str) and before.startswith("-") and self.key(before)[1]
-            is_value = isinstance(item, str) and not item.startswith("-")
-            found.append(MASK if follows and is_value else self.hidden(item))
+            is_value = isinstance(before, str) and isinstance(item, str) and not item.startswith("-")
+            secret = is_value and before.startswith("-") and self.is_secret(before, item)
+            found.append(MASK if secret else self.hidden(item))
         return found
+
+    def _hidden_words(self, words: list[str]) -> list[str]:
+        """Texts of a list, masked as the text of the list is: `["docker", "login", "-p", "***"]`."""
+        name, value = words[0], words[1]
+        if len(words) == 2 and not value.isalpha() and name.isascii() and self.is_secret(name, value):
+            return [name, MASK]  # ("password", "x1"), and no two columns ("token", "label")
+        said = json.dumps(words, ensure_ascii=False)
+        masked = self.mask(said)
+        if masked == said:
+            return words
+        try:
+            again = json.loads(masked)
+        except ValueError:  # a mask that took a quotation mark: then each text is masked on its own
+            return words
+        return again if len(again) == len(words) else words
 
     def hidden_cells(self, data: Mapping[str, Any]) -> dict[str, Any]:
         """A metric's columns and rows, with every secret text masked, by its column's name as by its shape."""
         columns: dict[str, str] = {}
-        texts: list[tuple[bool, bool]] = []  # of each column: whether its cells are texts, and secret
+        texts: list[
+            tuple[bool, str]
+        ] = []  # of each column: whether its cells are texts; its name if a secret's
         for name, kind in data["columns"].items():
             shown, secret = self.key(name)
             columns[shown if shown not in columns else f"{shown}~{len(columns)}"] = kind
-            texts.append((kind == "string", secret))
+            texts.append((kind == "string", name if secret else ""))
         rows = data["rows"]
-        if (True, True) in texts or (True, False) in texts:
+        if any(is_text for is_text, _ in texts):
             rows = [[self._cell(*pair) for pair in zip(row, texts)] for row in rows]
         return {**data, "columns": columns, "rows": rows}
 
-    def _cell(self, cell: Any, column: tuple[bool, bool]) -> Any:
-        is_text, secret = column
+    def _cell(self, cell: Any, column: tuple[bool, str]) -> Any:
+        is_text, name = column
         if not is_text or not isinstance(cell, str):
             return cell
-        return MASK if secret else self.mask(cell)
+        return MASK if name and self.is_secret(name, cell) else self.mask(cell)
 
     def _name(self, said: str) -> str:
         if self.mask(said) == said:
@@ -161,15 +181,6 @@ class Redactor:
         for value in self._known:
             said = said.replace(value, MASK)
         return provider_secrets.mask(named_secrets.mask_in_name(said), marks_of(said))
-
-    def is_secret_name(self, key: str) -> bool:
-        """Whether the value of this name is a secret. Unlike `key`, it remembers nothing and masks nothing."""
-        words = [word.lower() for word in _WORD.findall(key)]
-        if any(pattern.search(key) for pattern in self._patterns):
-            return True
-        if words and (words[-1].endswith("token") or not _SECRET_WORDS.isdisjoint(words)):
-            return True
-        return not _SECRET_PAIRS.isdisjoint(zip(words, words[1:]))
 
 
 def brief(value: object) -> str:

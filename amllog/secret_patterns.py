@@ -14,6 +14,7 @@ PREFIXES: tuple[tuple[str, str, str], ...] = (
      "glpat- gldt- glrt- glcbt- glptt- glft- glimt- glagent- gloas- glsoat- glffct- glrtr- glwt- _gitlab_session="),
     ("npm", "docs.npmjs.com: access tokens", "npm_"),
     ("PyPI", "docs.pypi.org: API tokens", "pypi-"),
+    ("Adafruit IO", "io.adafruit.com: API keys", "aio_"),
     ("RubyGems", "guides.rubygems.org: API key", "rubygems_"),
     ("Clojars", "github.com/clojars: deploy tokens", "CLOJARS_"),
     ("OpenAI", "platform.openai.com: API keys", "sk-proj- sk-svcacct- sk-admin- sk-None-"),
@@ -140,6 +141,12 @@ FIXED_PARTS: tuple[tuple[str, str, str, str], ...] = (
     ("1Password service account", "developer.1password.com: service accounts", "ops_eyJ", r"ops_eyJ[A-Za-z0-9+/=_-]{100,}"),
     ("JSON Web Token in base64", "RFC 7519", "ZXlK", r"(?<![A-Za-z0-9+/])ZXlK[A-Za-z0-9+/=]{60,}"),
     ("Databricks", "docs.databricks.com: personal access tokens", "dapi", r"(?<![A-Za-z0-9])dapi[a-f0-9]{32}(?:-[0-9])?"),
+    ("HubSpot", "developers.hubspot.com: private apps", "pat-",
+     r"(?<![A-Za-z0-9])pat-(?:na|eu|ap)[0-9]-[a-f0-9]{8}-[a-f0-9-]{27}(?![A-Za-z0-9-])"),
+    ("Cloudflare Origin CA", "developers.cloudflare.com: Origin CA keys", "v1.0-", r"v1\.0-[a-f0-9]{24}-[a-f0-9]{146}"),
+    ("Google Cloud HMAC", "cloud.google.com: HMAC keys", "GOOG1", r"(?<![A-Za-z0-9])GOOG1[A-Z0-9]{20,60}"),
+    ("Yandex Cloud", "yandex.cloud: API keys", "AQVN", r"(?<![A-Za-z0-9_-])AQVN[A-Za-z0-9_-]{35,38}(?![A-Za-z0-9_-])"),
+    ("NuGet", "learn.microsoft.com: NuGet API keys", "oy2", r"(?<![A-Za-z0-9])oy2[a-z0-9]{43}(?![A-Za-z0-9])"),
     ("Databricks client secret", "docs.databricks.com: OAuth", "dose", r"(?<![A-Za-z0-9])dose[a-f0-9]{32}"),
     ("Artifactory reference token", "jfrog.com: access tokens", "cmVmd", r"(?<![A-Za-z0-9])cmVmd[A-Za-z0-9]{50,}"),
     ("New Relic license", "docs.newrelic.com: license keys", "NRAL", r"(?<![A-Za-z0-9])[a-z0-9]{36}NRAL"),
@@ -149,10 +156,10 @@ FIXED_PARTS: tuple[tuple[str, str, str, str], ...] = (
 
 # What a text must have before any of FIXED_PARTS is looked for: its first character, and what follows that.
 FIXED_PART_SIGNS: tuple[tuple[str, str], ...] = (
-    ("A", r"3T|BIA|CCA|KIA|SIA|BSK|Iza|AAA|KC|P[A-F0-9]|TATT|TBB|TCTT|C[a-z0-9]{32}|3-|ZDO|zFu|zSe|CR|zCa|Sb|Eh|Rm|IoT|ZEG"),
-    ("B", "BDC"), ("E", "AA[A-Z]|Z[AT]K"), ("F", "woG"), ("G", "R1348"), ("I", "QoJ"), ("J", "(?<=eyJ)|QQJ9"),
+    ("A", r"3T|BIA|CCA|KIA|SIA|BSK|Iza|AAA|KC|P[A-F0-9]|TATT|TBB|QVN|TCTT|C[a-z0-9]{32}|3-|ZDO|zFu|zSe|CR|zCa|Sb|Eh|Rm|IoT|ZEG"),
+    ("B", "BDC"), ("E", "AA[A-Z]|Z[AT]K"), ("F", "woG"), ("G", "R1348|OOG1[A-Z0-9]"), ("I", "QoJ"), ("J", "(?<=eyJ)|QQJ9"),
     ("L", "TAI|S0t"), ("N", "RAL"), ("Q", "~"), ("S", "K[a-z0-9]{32}"), ("V", "(?<=cmV)md"), ("Z", "XlK"),
-    ("=", "(?<=[A-Za-z0-9+/]{20}=)="), ("-", "us[0-9]|(?<=[a-f0-9]{32}-)[a-f0-9]{8}-|(?<=key-)[0-9a-z]{32}"),
+    ("=", "(?<=[A-Za-z0-9+/]{20}=)="), ("-", "us[0-9]|(?<=[a-f0-9]{32}-)[a-f0-9]{8}-|(?<=key-)[0-9a-z]{32}|(?<=pat-)(?:na|eu|ap)[0-9]-|(?<=v1\\.0-)[a-f0-9]{24}-"),
 )  # fmt: skip
 
 # Formats around a separator, each anchored at it: what stands before the separator stays visible.
@@ -169,6 +176,12 @@ SEPARATED: tuple[tuple[str, str, str], ...] = (
     ("Entra refresh token", "learn.microsoft.com: refresh tokens", r"(?<=(?<![A-Za-z0-9.])[01]\.)A[A-Za-z0-9._-]{80,}"),
     ("MaxMind", "support.maxmind.com: license keys", r"(?<=(?<![A-Za-z0-9])[A-Za-z0-9]{6}_)[A-Za-z0-9]{29}_mmk"),
     ("Salesforce", "developer.salesforce.com: session ids", r"(?<=00D[A-Za-z0-9]{12}!)[A-Za-z0-9_.]{24,}"),
+    ("Yandex Cloud IAM", "yandex.cloud: IAM tokens",
+     r"(?<=(?<![A-Za-z0-9_.])t1\.)[A-Za-z0-9_-]{16,}={0,2}\.[A-Za-z0-9_-]{86}={0,2}"),
+    ("Asana", "developers.asana.com: personal access tokens", r"(?<=[0-9]/[0-9]{16}/[0-9]{16}:)[a-f0-9]{32}"),
+    ("LaunchDarkly", "launchdarkly.com: SDK keys",
+     r"(?<=(?<![A-Za-z0-9_-])(?:sdk|mob)-)[a-f0-9]{8}-[a-f0-9]{4}-4[a-f0-9]{3}-[89ab][a-f0-9]{3}-[a-f0-9]{12}"),
+    ("Lob", "docs.lob.com: API keys", r"(?<=(?<![A-Za-z0-9_])live_)[a-f0-9]{35}(?![A-Za-z0-9_])"),
     ("Facebook", "developers.facebook.com: app access tokens", r"(?<=[0-9]{15}\|)[A-Za-z0-9_-]{24,40}"),
 )  # fmt: skip
 

@@ -139,7 +139,7 @@ class Session:
             )
         self.gate.online = metrics != "none" and assembly.writes_run_metrics(settings, identity)
         self.gate.ends_run = self.gate.online and metrics == "mlflow"
-        redactor = Redactor(settings.redact, config.secrets(os.environ))
+        redactor = Redactor(settings.redact, config.secrets(os.environ, settings.connection_string))
         common = texts(identity.dimensions(), redactor)
         driver = DriverLog(settings.driver_format, settings.driver_level, common)
         driver.go_on_from(self.gate.driver)

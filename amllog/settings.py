@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from amllog import values
+from amllog import secret_names, values
 from amllog.errors import ConfigError, Problem
 from amllog.redaction import Redactor, only_keys
 from amllog.values import ConnectionString
@@ -87,19 +87,13 @@ def with_connection(settings: Settings, target: ConnectionString) -> Settings:
     return replace(settings, connection_string=target)
 
 
-def secrets(environ: Mapping[str, str]) -> list[str]:
-    """Values of the environment that nobody may read in a log, whatever their shape."""
-    judge = Redactor().is_secret_name
+def secrets(environ: Mapping[str, str], target: ConnectionString | None = None) -> list[str]:
+    """Values of the environment that nobody may read in a log, whatever their shape, and the tokens of addresses."""
     # Names first: other threads change the environment meanwhile.
     now = [(name, environ.get(name, "")) for name in list(environ)]
-    return [
-        value
-        for name, value in now
-        if len(value) >= 8
-        and judge(name)
-        and not name.upper().endswith(("PWD", "FILE", "PATH", "DIR"))
-        and not value.isdigit()
-    ]
+    addresses = [value for _, value in now] + ([target.endpoint] if target else [])
+    tokens = [token for address in addresses for token in secret_names.path_tokens(address)]
+    return [value for name, value in now if secret_names.is_secret_variable(name, value)] + tokens
 
 
 def _given(

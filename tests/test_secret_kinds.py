@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from amllog import named_secrets, provider_secrets
+from amllog import named_secrets, provider_secrets, secret_names
 from amllog.redaction import Redactor
 
 RANDOM = "aB3dE5fG7hJ9kL1mN3pQ5rS7tU9vW1xY3zA5bC7dE9fG1hJ3kL5mN7pQ9rS1tU3vW5xY7z" * 4
@@ -104,6 +104,84 @@ KINDS = {
     "jwt": ("eyJ" + RANDOM[:20] + "." + RANDOM[:30] + "." + RANDOM[:20], "{}"),
     "fm2": ("fm2_" + RANDOM[:110], "{}"),
     "figd": ("figd_" + RANDOM[:40], "{}"),
+    "sshpass": ("hunter22", "sshpass -p {} ssh me@h"),
+    "sshpass in quotes": ("hunter22", "sshpass -p '{}' ssh me@h"),
+    "sshpass glued": ("hunter22", "sshpass -p{} ssh me@h"),
+    "mysql argv": ("hunter22", "['mysql', '-p{}']"),
+    "docker argv": ("hunter22", '["docker", "login", "-u", "me", "-p", "{}"]'),
+    "docker argv in JSON": ("hunter22", '[\\"docker\\", \\"login\\", \\"-p\\", \\"{}\\"]'),
+    "header list": ("hunter22aa", '[["x-api-key", "{}"]]'),
+    "mount": ("hunter22", "mount -o user=me,pass={}"),
+    "optional": ("hunter22", "password: Optional[str] = '{}'"),
+    "union": ("hunter22", "api_key: str | None = '{}'"),
+    "SecretBytes": ("hunter22", "SecretBytes(b'{}')"),
+    "odbc_connect": ("hunter22", "mssql+pyodbc:///?odbc_connect=UID%3Dme%3BPWD%3D{}%3B"),
+    "nested": ("hunter22", '{{"password": {{"value": "{}"}}}}'),
+    "nested twice": ("hunter22", "{{'db_password': {{'secret': {{'v': '{}'}}}}}}"),
+    "k8s yaml": ("hunter22", "- name: DB_PASSWORD\n  value: {}"),
+    "yaml tag": ("hunter22", "password: !!str {}"),
+    "yaml anchor": ("hunter22", "password: &pw {}"),
+    "cdata": ("hunter22", "<password><![CDATA[{}]]></password>"),
+    "xml attribute": ("hunter22", '<wsse:Password Type="x">{}</wsse:Password>'),
+    "identified by": ("hunter22", "CREATE USER me IDENTIFIED BY '{}'"),
+    "identified with": ("hunter22", "ALTER USER 'me' IDENTIFIED WITH mysql_native_password BY '{}'"),
+    "with password": ("hunter22", "CREATE USER me WITH PASSWORD '{}'"),
+    "define": ("hunter22", "define('DB_PASSWORD', '{}')"),
+    "ENV": ("hunter22", "Step 3/8 : ENV DB_PASSWORD {}"),
+    "angles": ("9secret", "password=ab<cd>{}"),
+    "brackets": ("9secret", "password=ab[cd]{}"),
+    "braintree": ("$" + HEX[:32], "access_token$production$0erzxz7shq2ac8tw{}"),
+    "event grid": (RANDOM[:43] + "%3d", "aeg-sas-token: r=https%3a%2f%2fx&e=1%2f1%2f2025&s={}"),
+    "wsgi cookie": ("ab12cd34ef", "'HTTP_COOKIE': 'sessionid={}'"),
+    "curl cookie": ("ab12cd34ef", "curl -b 'session={}' https://x"),
+    "curl --cookie": ("ab12cd34ef", "curl --cookie sessionid={} https://x"),
+    "php session": (RANDOM[:26].lower(), "PHPSESSID={}"),
+    "java session": (RANDOM[:32], "GET https://x/y;jsessionid={}"),
+    "okta": ("00" + RANDOM[:40], "Authorization: SSWS {}"),
+    "digest": (HEX[:32], 'Authorization: Digest username="me", response="{}"'),
+    "sigv4": (HEX[:64], "Authorization: AWS4-HMAC-SHA256 Credential=x, SignedHeaders=host, Signature={}"),
+    "curl -u glued": ("hunter22", "curl -ume:{} https://x"),
+    "httpie": ("hunter22", "http --auth me:{} https://x"),
+    "HTTPBasicAuth": ("hunter22", "HTTPBasicAuth('me', '{}')"),
+    "smtp login": ("hunter22", "server.login('me', '{}')"),
+    "smtp plain": ("AGJvYgBodW50ZXIyaHVudGVy", "AUTH PLAIN {}"),
+    "oracle": ("hunter22", "jdbc:oracle:thin:me/{}@h:1521:orcl"),
+    "sqlplus": ("hunter22", "sqlplus me/{}@//h:1521/orcl"),
+    "proxy": ("hunter22", "Cannot connect to proxy 'me:{}@proxy:8080'"),
+    "spark key": (RANDOM[:60], "--conf spark.hadoop.fs.azure.account.key.acct.dfs.core.windows.net={}"),
+    "spark sas": (RANDOM[:60], "fs.azure.sas.c.acct.blob.core.windows.net={}"),
+    "speech": (HEX[:32], 'SpeechConfig(subscription="{}", region="westeurope")'),
+    "wandb login": (HEX[:40], "wandb login {}"),
+    "wandb relogin": (HEX[:40], "wandb login --relogin {}"),
+    "kaggle": (HEX[:32], '{{"username":"me","key":"{}"}}'),
+    "kaggle env": (HEX[:32], "KAGGLE_KEY={}"),
+    "cohere": (RANDOM[:40], 'cohere.Client("{}")'),
+    "datadog": (HEX[:40], "DD-APPLICATION-KEY: {}"),
+    "appid": (HEX[:32], "https://x/y?q=x&appid={}"),
+    "?auth": (RANDOM[:32], "GET https://x/y?auth={}"),
+    "rails": (HEX[:128], "secret_key_base: {}"),
+    "salt": (RANDOM[:32], "PASSWORD_SALT={}"),
+    "jwk": (RANDOM[:86], '{{"kty":"RSA","d":"{}"}}'),
+    "jwk oct": (RANDOM[:43], '{{"kty":"oct","k":"{}"}}'),
+    "pem tail": (RANDOM[:64], "MIIE\n{}\n-----END RSA PRIVATE KEY-----"),
+    "long number": ("12345678901234567890", "token={}"),
+    "hubspot": ("pat-na1-4ea38b7b-f563-4709-8bae-87aea0a1b2c3", "{}"),
+    "launchdarkly": ("4ea38b7b-f563-4709-8bae-87aea0a1b2c3", "LD sdk-{}"),
+    "nuget": ("oy2" + HEX[:43], "nuget {}"),
+    "setapikey": (HEX[:36], "nuget setapikey {}"),
+    "asana": (HEX[:32], "2/8159013962459571/1777741215472803:{}"),
+    "adafruit": ("aio_" + RANDOM[:28], "{}"),
+    "cloudflare origin": ("v1.0-" + HEX[:24] + "-" + (HEX * 2)[:146], "{}"),
+    "google hmac": ("GOOG1E" + RANDOM[:55].upper(), "{}"),
+    "yandex": ("AQVN" + RANDOM[:38], "{}"),
+    "yandex iam": (RANDOM[:60] + "." + RANDOM[:86], "t1.{}"),
+    "lob": ("live_" + HEX[:35], "{}"),
+    "ngrok": ("2" + RANDOM[:26] + "_" + RANDOM[:21], "ngrok config add-authtoken {}"),
+    "unseal": (RANDOM[:43] + "=", "Unseal Key 1: {}"),
+    "twilio client": (HEX[:32], "Client('AC0', '{}')"),
+    "vendor key": (RANDOM[:32], "OPENAI_KEY={}"),
+    "db pass": ("hunter22", "dbpass={}"),
+    "numbered": ("hunter22", "password2={}"),
 }
 HARMLESS = [
     "f1 per token: macro",
@@ -292,6 +370,71 @@ HARMLESS = [
     "APPINSIGHTS is set",
     "mAP50-95: 0.512",
     "EAA is an airport",
+    "pad_token = tokenizer.eos_token",
+    "SyntaxError: unexpected token: ')'",
+    "next token: 'the' (p=0.12)",
+    "token='the' logprob=-0.31",
+    'first token: "Paris"',
+    'stop_token: "\\n"',
+    "special token: eos",
+    "last_token=hello",
+    "Got token: yes",
+    '{"pad_token": {"content": "[PAD]", "lstrip": false}}',
+    "backward_pass=45ms",
+    "low-pass: 30Hz",
+    "high_pass=0.5Hz",
+    "band_pass: 0.5-40Hz",
+    "low_pass=butterworth",
+    "single-pass=on",
+    "multi-pass: enabled",
+    "mysql --port 3306 -p db",
+    "mongodump --port 27017 -pretty",
+    "login -prod environment",
+    "login -p is not an option",
+    "mlflow login page -port 80",
+    "bcp queryout started -packet size 4096",
+    "login bob password reset requested",
+    "machine learning login page password field",
+    "basic Training2 done",
+    "basic configuration12 loaded",
+    "bearer authentication1",
+    "https://host/api?code=SUCCESS_OK",
+    "Server cookies: {'count': 3}",
+    "aws: 9fceb02d0ae598e95dc970b74767f19372d61af8 deployed",
+    "aws-sha=9fceb02d0ae598e95dc970b74767f19372d61af8",
+    "secret 9fceb02d0ae598e95dc970b74767f19372d61af8 rotated",
+    "pul-requests-2024-november",
+    "API-MANAGEMENT-GATEWAY",
+    "sk_test_results_2024_11_22_final",
+    "nvapi-version-550-compatibility",
+    "database key: customer_id",
+    "db key: id",
+    "signing key: RS256",
+    "function key: x",
+    "credentials: found in ~/.aws/credentials",
+    "api key: not set",
+    "api key: (none)",
+    "password: not provided",
+    "token: refreshed",
+    "token: cached",
+    "token: ok",
+    "token: expired at 2024-11-22",
+    "authorization: granted",
+    "encryption key: enabled",
+    "_auth: none",
+    "client key: none",
+    "creds: loaded",
+    'api_key="..."',
+    "password='**********'",
+    "search_key=customer",
+    "redis_key=user:1000",
+    "image: repo:tag@sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b",
+    "password: {{ vault.db }}",
+    '{"api_key": {"type": "string"}}',
+    "signature=(x: int, y: int) -> int",
+    "http://x/?sessionid=12",
+    "curl -b cookies.txt https://x",
+    "Client('westeurope')",
     "ASIA/Tokyo",
 ]
 
@@ -330,6 +473,15 @@ def test_harmless_text_stays(said: str) -> None:
         {"Name": "API_KEY", "Value": "hunter22"},
         [{"name": "loss", "value": 0.5}, {"key": "db-password", "value": "hunter22"}],
         {"connection": {"user": "me", "password": "hunter22"}},
+        {"argv": ["mysql", "-phunter22"]},
+        {"argv": ["docker", "login", "-u", "someone", "-p", "hunter22"]},
+        ["sshpass", "-p", "hunter22", "ssh", "h"],
+        ["curl", "-u", "someone:hunter22"],
+        {"headers": [("x-api-key", "hunter22"), ("Authorization", "hunter22")]},
+        [("password", "hunter22")],
+        {"auth": ("someone", "hunter22")},
+        {"passwords": ["hunter22"]},
+        {"auths": {"r.io": {"auth": "dXNlcjpwYXNzhunter22ABC="}}},
     ],
 )
 def test_secrets_in_containers(value: object) -> None:
@@ -339,6 +491,66 @@ def test_secrets_in_containers(value: object) -> None:
     assert "***" in masked
     for said in ("run.py", "--epochs", "3", "loss", "0.5", "user"):
         assert (said in masked) == (said in str(value))
+
+
+@pytest.mark.parametrize(
+    "value",
+    [["token", "label"], ["run.py", "-p", "params.yaml"], {"primary_key": "customer_id"}, {"pad_token": "[PAD]"},
+     {"name": "eos_token", "value": "</s>"}, ["login", "-prod"], {"auth": {"kind": "managed"}}],
+)  # fmt: skip
+def test_harmless_containers(value: object) -> None:
+    """Columns, options and words of a vocabulary in a container stay."""
+    assert "***" not in Redactor().text_of(value)
+
+
+NAMES = secret_names.words_of("""
+db_pass DB_PASS smtp_pass github_pat AZURE_DEVOPS_EXT_PAT creds basic_auth _auth npm_auth passcode master_key
+client_key function_key host_key x-functions-key hmac_key app_key service_key admin_key auth_key database_key db_key
+consumer_key deploy_key passwords db_passwords userpassword dbpassword PGPASSWORD RABBITMQPASSWORD mysecret
+awssecretaccesskey X-Auth-Key keystore_pass proxyauthorization sharedaccesskey dbpass shared_access_signature
+fernet_key Fastly-Key DD-APPLICATION-KEY openai_key OPENAI_KEY search_key redis_key cosmos_key speech_key
+workspace_key license_key password api_key access_token client_secret account_key1 password2 secret_key_base
+password_salt cloud_key clientSecret dbPassword storageKey
+""")
+KEYS_ONLY = secret_names.words_of("""
+sig pass pw db_pw PAT auth bearer conn_str connectionString webhook_url privatekeypem sas sas_url jwt cookie secrets
+password_hash passwordHash secretValue aws_access_key_id api_keys saskey AZUREML_CR_AZUREML_CONTEXT
+""")
+HARMLESS_NAMES = secret_names.words_of("""
+password_length password_changed has_password secrets_found api_key_count api_key_present cookie_count jwt_count
+private_key_count primary_key primary_key_column secret_name secret_scope credential_type sas_model pad_token
+eos_token next_token mask_token nextToken last_token stop_token backward_pass low_pass bypass compass keyword
+search_keyword keyboard monkey token_type tokens password_policy auth author partition_key foreign_key key_dim
+""")
+
+
+@pytest.mark.parametrize("name", sorted(NAMES))
+def test_a_name_is_a_secret_as_text_and_as_key(name: str) -> None:
+    """What is masked as `name=value` in a text is masked under this key as well: there is one list."""
+    value = "Zq9xK7vB2mW4"
+    assert Redactor().is_secret(name, value)
+    assert value not in Redactor().mask(f"it has {name}={value}")
+
+
+@pytest.mark.parametrize("name", sorted(KEYS_ONLY))
+def test_names_that_are_secrets_as_keys_only(name: str) -> None:
+    """Names that are words of prose in a text are those of secrets under a key."""
+    assert Redactor().is_secret(name, "Zq9xK7vB2mW4")
+
+
+@pytest.mark.parametrize("name", sorted(HARMLESS_NAMES))
+def test_names_that_tell_of_a_secret(name: str) -> None:
+    """A length, a count, a column and a word of a vocabulary stay, as text, number and truth."""
+    redactor = Redactor()
+    assert [value for value in ("cat", 5, 0.5, True, None) if redactor.is_secret(name, value)] == []
+
+
+@pytest.mark.parametrize("name", ["SAS", "pwd", "token", "credential", "cookie", "db_key", "pass"])
+def test_a_number_is_no_secret_where_the_name_is_not_certain(name: str) -> None:
+    """Numbers and truths are masked under names such as `password` only, and truths not even there."""
+    redactor = Redactor()
+    assert not redactor.is_secret(name, 5) and not redactor.is_secret(name, True)
+    assert redactor.is_secret("password", 12345678) and not redactor.is_secret("password", False)
 
 
 def test_a_key_with_a_random_value() -> None:

@@ -1,0 +1,137 @@
+"""The expressions that find a value by what stands before it: a name, a header, an option, a command, a statement.
+
+Data only; `named_secrets` applies them. Each is compiled when it is first used.
+"""
+
+from __future__ import annotations
+
+import re
+
+from amllog.lazy_pattern import LazyPattern
+from amllog.secret_names import IN_TEXT
+
+_QUOTE = r"(?:\\*[\"']|&(?:quot|apos|\#3[49]|\#x2[27]);|%2[27])"
+_EQUALS = r"\s*(?:=>|:=|::|={1,3}|:|%3[ad]|\\+u003[ad])\s*"
+# What may stand between a name and its value: a type, a scheme, a tag or an anchor of YAML.
+_TYPE = r"(?::\s{0,9}(?:str|bytes|string)\s{0,9})?"
+_OPTIONAL = r":\s{0,9}(?:optional\[\w{1,40}\]|\w{1,40}\s{0,9}\|\s{0,9}none)\s{0,9}=\s{0,9}"
+_SCHEME = (
+    r"(?:(?:bearer|basic|token|sharedkey(?:lite)?|apikey|bot|ntlm|negotiate|ssws|dpop|splunk)\s+"
+    r"|!!?[a-z]{1,12}\s+|&[a-z]\w{0,20}\s+)?"
+)
+_SURE_HEADERS = (
+    r"authorization|proxy-authorization|x-api-key|api-key|apikey|(?:set-)?cookie|ocp-apim-subscription-key"
+    r"|x-functions-key|x-[a-z-]{1,30}-(?:key|token)"
+)
+_HEADERS = rf"{_SURE_HEADERS}|password|passwd|token"
+_OPTIONS = r"password|passwd|passphrase|passcode|pwd|pass|secret|token|(?:api|access|account|client|storage|shared|subscription)-?(?:key|secret)|credentials?"
+# The same as it ends a variable: `DB_PASSWORD`.
+_VARIABLE = r"[\w-]{0,60}(?:password|passwd|passphrase|secret|token|(?:api|access|account|client|storage|shared)[_-]?key)"
+# Letters of both cases and a digit without separators: no word, no number, no hexadecimal digest.
+RANDOM = r"(?=\\*[\"']?(?=[A-Za-z+/]{0,40}[0-9])(?=[a-z0-9+/]{0,40}[A-Z])(?=[A-Z0-9+/]{0,40}[a-z])[A-Za-z0-9+/=]{20})"
+_WORD = r"[A-Z]?[a-z]+[0-9]{0,4}"
+
+NAMED = LazyPattern(
+    rf"""
+      (?P<keep>
+          (?i:\bbearer\s+)(?=[A-Za-z0-9._~+/=-]{{8}})(?![A-Z]?[a-z]{{7,19}}[0-9]{{0,4}}(?![A-Za-z0-9._~+/=-]))
+        | (?i:\bbasic\s+)(?=[A-Za-z0-9+/]{{8}})(?=[^\sa-z]*[a-z][^\sA-Z0-9]*[A-Z0-9])(?!{_WORD}(?![A-Za-z0-9+/=]))
+        | (?i:[?&;\s"']sig=(?!\d[\d.]{{0,7}}(?![^\s&,;)]))|^sig=(?!\d[\d.]{{0,7}}(?![^\s&,;)]))|%(?:3f|26)sig%3d|(?:[?&]|x-(?:amz|goog)-)signature=)
+        | (?i:\b(?:signature|response)=)(?=["']?[a-f0-9]{{32}})
+        | (?i:[?&]code=)(?=[^\s&"']{{8}})(?![0-9]+(?![^\s&])|[A-Za-z_]+(?![^\s&]))
+        | (?i:[?&](?:appid|auth)=)(?=[A-Za-z0-9._-]{{0,40}}[0-9])(?=[A-Za-z0-9._-]{{16}})
+        | &s=(?=[A-Za-z0-9+/%]{{40}})
+        | [?&]key=(?=[A-Za-z0-9_-]{{16}})
+        | (?i:(?:{IN_TEXT}){_OPTIONAL})(?=[bBrRuU]?["'])
+        | (?i:(?:{IN_TEXT}){_QUOTE}?\]?{_TYPE}{_EQUALS}{_SCHEME})
+        | (?i:\bsecret(?:str|bytes)\()(?=b?["'])
+        | (?i:<[\w:.-]{{0,40}}(?:(?:{_OPTIONS})|(?:password|passwd|secret)\s[\w:.-]{{1,40}}=["'][^<>\n]{{0,200}})>(?:<!\[CDATA\[)?)
+        | (?i:(?<![A-Za-z0-9])--?[\w-]{{0,30}}(?:{_OPTIONS})(?:["']\s*,\s*|\s+))(?=[^\s,:=-])(?!["']?[0-9.]+["']?(?![^\s,\]]))
+        | (?i:\(\s*b?["'](?:{_HEADERS})["']\s*,\s*)
+        | (?i:\[\s*b?["'](?:{_SURE_HEADERS})["']\s*,\s*)(?=b?["'][^"'\n]*["']\s*\])
+        | (?i:(?:{_OPTIONS}){_QUOTE}\s{{0,9}},?\s{{0,9}}{_QUOTE}?value{_QUOTE}?\s*[:=]\s*)
+        | (?i:\bname:\ {{0,4}}["']?{_VARIABLE}["']?[ \t]{{0,9}}\r?\n\s{{0,40}}value:\ {{0,4}})
+        | (?i:\bdefine\(\s*["']{_VARIABLE}["']\s*,\s*)(?=["'])
+        | \bENV\ +(?i:{_VARIABLE})[ \t]+(?=[^\s=])
+        | (?i:\b(?:identified\s+(?:with\s+\S{{1,64}}\s+)?by|(?:with|set)\s+password)\s+)(?=["'])
+        | (?i:\bmachine\s+\w[\w-]{{0,64}}\.\S{{1,255}}\s+login\s+\S{{1,64}}\s+password\s+)
+        | (?i:\blogin\s+\S{{1,64}}\s+password\s+)(?=[^\s]*[^a-z\s.,:;])
+        | (?i:\b(?:login|sshpass|mongo\w{{0,9}}|sqlcmd|bcp)\b[^\n|;]{{0,200}}?[\s"']-p(?:\\*["']?[,=]\s*|\s+))(?=[^\s-])(?!(?:is|flag|option)\b)
+        | (?i:\b(?:login|mongo\w{{0,9}}|sqlcmd|bcp)\b[^\n|;]{{0,200}}?[\s"']-p)(?=[a-z]*[^a-z\s"',=-])
+        | (?i:\b(?:mysql\w{{0,9}}|mariadb|sshpass)\b[^\n|;]{{0,200}}?)[\s"']-p(?=[^\s"',=-])(?!(?:ort|rotocol|ager|ipe|lugin-dir)\b)
+        | (?i:\bcurl\b[^\n|]{{0,200}}?[\s"'](?:-u|--user|--proxy-user)["']?[,=\s]?\s*["']?)[^\s:"']{{0,64}}:
+        | (?i:\bcurl\b[^\n|]{{0,200}}?\s(?:-b|--cookie)[\s=]+)(?=["']?[^\s"'=]{{1,64}}=)
+        | (?i:\bhttps?(?=\s)[^\n|]{{0,200}}?\s--auth[\s=]["']?)[^\s:"'/]{{1,64}}:
+        | (?i:\bwandb\s+login\s+(?:--?[a-z-]{{1,20}}\s+){{0,4}})(?=[a-f0-9]{{40}})
+        | (?i:\badd-authtoken\s+|\bsetapikey\s+)(?=[^\s]*[0-9])
+        | (?i:\bauth\s+plain\s+)(?=[A-Za-z0-9+/]*[A-Z0-9][A-Za-z0-9+/]{{7}})
+        | (?i:\bunseal\s+key\s+[0-9]{{1,2}}:\s*)
+        | (?i:\b(?:login|log_in|auth\w{{0,20}}|connect|configure|\w{{0,20}}(?:client|credential))\([^()\n]{{0,120}}?\bkey\s*=\s*)
+          (?=["'][^"']{{6}}|[A-Za-z_]*[0-9][^\s,)]{{5}})
+        | (?i:\b(?:http(?:basic|digest|proxy)auth|(?:basic|digest|plain)auth|pscredential|login)\(\s*[bru]?["'][^"'\n]{{0,64}}["']\s*,\s*)(?=[bru]?["'])
+        | (?i:\bclient\(\s*["'][^"'\n]{{1,64}}["']\s*,\s*)(?=["'][a-f0-9]{{32}}["'])
+        | (?i:\bclient\(\s*)(?=["'][A-Za-z]{{0,40}}[0-9])(?=["'][A-Za-z0-9]{{36,64}}["'])
+        | (?i:\bsubscription["']?\s*[=:]\s*)(?=["'](?:[a-f0-9]{{32}}|[A-Za-z0-9]{{84}})["'])
+        | (?i:(?<![a-z])key["']?\]?\s*(?:::|[=:])\s*){RANDOM}
+        | (?i:["']username["']\s*:\s*["'][^"'\n]{{0,64}}["']\s*,\s*["']key["']\s*:\s*)(?=["'][a-f0-9]{{32}})
+        | ["'][dk]["']\s*:\s*{RANDOM}
+        | (?i:\bfs\.azure\.(?:account\.key|sas)\.[\w.-]{{1,150}}?\.windows\.net["']?\s*[=,:\s]\s*)
+        | (?i:\b(?:aws|secret)[\w.:-]{{0,24}}[\s=:'"]{{1,3}})(?=[A-Za-z0-9/+]{{0,39}}[0-9])(?=[A-Za-z0-9/+]{{40}}(?![A-Za-z0-9/+=]))(?![a-f0-9]{{40}})
+        | (?i:\baws[^\n]{{0,20}}?(?:key|pwd?|pass|token)[^\n]{{0,26}}?["'])(?=[A-Za-z0-9/+]{{40}}["'])
+        | (?i:\btoken\s+)(?=[a-z2-7]{{52}}(?![a-z0-9]))
+        | (?i:["']auth["']\s*:\s*)(?=["'][A-Za-z0-9+/=]{{8}})
+        | (?i:\bauth\s*=\s*)(?=\()
+        | (?i:\b(?:phpsessid|jsessionid|asp\.net_sessionid)=)
+        | ://(?=[^/\s:@]{{16,}}(?::[^/\s@]*)?@)
+        | ://[^/\s:@]*:(?=[^/\s@]+@)
+        | (?i:\bjdbc:oracle:\w{{1,9}}:|\bsqlplus\s+(?:-\w{{1,9}}\s+){{0,3}})[^\s/:@]{{1,64}}/(?=[^\s/@]+@)
+        | (?i:\bprox(?:y|ies)\w{{0,10}}["']?[\s=:]{{1,3}}["']?)[^\s:/@"']{{1,64}}:(?=[^\s/@"']+@)
+      )
+      (?P<value>
+          (?:[bBrRuUfF]{{1,2}}(?=\\*["']))?(?:[A-Za-z_][\w.]{{0,40}}\(b?(?=["']))?
+          (?:\\+"[^"\n]*"|"(?:[^"\\\n]|\\.)*"?|\\+'[^'\n]*'|'(?:[^'\\\n]|\\.)*'?)
+        | &(?:quot|apos|\#3[49]|\#x2[27]);[^&\n]*
+        | (?<==)\s*\{{(?:[^}}\n]|\}}\}})*\}}?
+        | \{{(?=\s{{0,99}}["'])[^{{}}]{{0,2000}}(?:\{{[^{{}}]{{0,2000}}\}}[^{{}}]{{0,2000}}){{0,4}}\}}?
+        | \[[^\]\n]*\]?|\([^)\n]*\)?
+        | (?:[|>][+-]?\s*\n\s+)\S+
+        | (?<=[:/])[^\s/@]+(?:@[^\s/"'<>@]+)*(?=@)
+        | [^\s"'<>;,&(){{}}\[\]]+(?:(?:[;,&(){{}}](?![\w.\ -]{{0,40}}[=:])|<(?=\w{{1,40}}>)|[>\[\]](?=\w)(?!\w{{0,40}}[=:]))[^\s"'<>;,&(){{}}\[\]]+)*
+      )
+    | (?P<pem>-{{4,5}}\ ?BEGIN\ [A-Z0-9 ]{{0,40}}PRIVATE\ KEY(?:\ BLOCK)?\ ?-{{4,5}}
+          .*?(?:-{{4,5}}\ ?END\ [A-Z0-9 ]{{0,40}}PRIVATE\ KEY(?:\ BLOCK)?\ ?-{{4,5}}|\Z))
+    | (?P<tail>(?<![A-Za-z0-9+/=])(?:[A-Za-z0-9+/=]{{16,80}}(?:\s|\\+[nr]){{1,4}}){{1,60}}
+          -{{4,5}}\ ?END\ [A-Z0-9 ]{{0,40}}PRIVATE\ KEY)
+    | (?P<putty>PuTTY-User-Key-File-[0-9].*?(?:Private-MAC:\ ?\w*|\Z))
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+COMMANDS = ("login", "mysql", "mariadb", "mongo", "sqlcmd", "bcp", "sshpass")
+_CORE = (
+    r"(?:(?:key|secret)[-_]?(?:data|base)?|passwords?(?:[-_]?(?:salt|hash))?|passwd|passphrase|passcode|pwd?|pass|token"
+    r"|authorization|credentials?|creds|auth|pat|cookies?|access[-_]?signature)(?:[-_]?[0-9]{1,2})?"
+)
+# A text in lower case must match this before the expressions above and below are tried. They cost ten times as much.
+LIKELY = LazyPattern(
+    rf"""(?=[a-z?&:<"-])(?:  # none begins with a digit, a space or a full stop
+      {_CORE}(?:{_QUOTE}?\]?{_EQUALS}|{_QUOTE}?\]?\s*:\s*(?:str|bytes|optional)|{_QUOTE}\s{{0,9}},?\s{{0,9}}{_QUOTE}?value|{_QUOTE}\s*,|>
+            |["']?[ \t]{{0,9}}\r?\n\s{{0,40}}value:)
+    | -[\w-]{{0,30}}{_CORE}(?:["']\s*,|\s)
+    | (?:bearer|basic)\s | sig(?:nature)?(?:=|%3d) | response= | [?&](?:code|appid)= | ://[^/\s@]*@ | <cookie\s | &s=
+    | (?:{"|".join(COMMANDS)})[^\n|;]{{0,200}}?[\s"']-p | login\s+\S{{1,64}}\s+password\s
+    | curl\b[^\n|]{{0,200}}?[\s"'](?:-u|--user|--proxy-user|-b|--cookie) | https?(?=\s)[^\n|]{{0,200}}?\s--auth
+    | (?:aws|secret)[\w.:-]{{0,24}}[\s=:'"]{{1,3}}[a-z0-9/+]{{40}}
+    | aws[^\n]{{0,20}}?(?:key|pwd?|pass|token)[^\n]{{0,26}}?["'][a-z0-9/+]{{40}}["'] | token\s+[a-z2-7]{{52}}
+    | begin\ [a-z0-9\ ]{{0,40}}private\ key | end\ [a-z0-9\ ]{{0,40}}private\ key | putty-user-key-file-
+    | auth\( | pscredential\( | login\( | client\( | secretstr\( | secretbytes\( | subscription["']?\s*[=:] | "kty"
+    | fs\.azure\. | wandb\s+login\s | auth\s+plain\s | unseal\s+key\s | identified\s | with\s+password\s | set\s+password\s
+    | authtoken\s | setapikey\s | <[\w:.-]{{0,40}}(?:password|passwd|secret)\s
+    | env\ [\w-]{{0,60}}{_CORE}\s | sessid= | sessionid= | oracle: | sqlplus\s | prox[^\n@]{{0,100}}@
+    )""",
+    re.VERBOSE,
+)
+COOKIES = LazyPattern(
+    r"""(?i:(?P<keep>(?<![a-z])(?:set-)?cookies?\\*["']?\s*[:=]\s*b?|<cookie\s))
+    (?P<value>\\*"[^"\n]+"?|\\*'[^'\n]+'?|\{[^}\n]*\}?|[^\s"'=]{1,200}=[^\n"'>]*)""",
+    re.VERBOSE,
+)
