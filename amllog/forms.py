@@ -127,7 +127,7 @@ class Forms:
         if place.file:
             shared["module"], shared["fileName"] = place.module, place.file
             shared["lineNumber"] = str(place.line)
-        shared["logger"] = text.cut(logger, 256)
+        shared["logger"] = self._redactor.masked_name(logger, 256)
         if level_name:
             shared["level"] = level_name
         try:

@@ -89,8 +89,8 @@ class Happenings(Intake):
     def _show(self, draft: Draft, level: int, says: str) -> None:
         """A line on the driver log for a record that no level holds back."""
         if level >= self.driver.level:
-            name = logging.getLevelName(level)
-            self.driver.write(Line(draft.seconds, level, name, draft.logger, says, _without_marks(draft.own)))
+            name, logger = logging.getLevelName(level), self.redactor.key(draft.logger)[0]
+            self.driver.write(Line(draft.seconds, level, name, logger, says, _without_marks(draft.own)))
 
 
 def _without_marks(own: dict[str, str]) -> dict[str, str]:

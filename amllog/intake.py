@@ -222,7 +222,8 @@ class Intake:
             if not stack and own.get("stack_info", "").startswith(stacks.HERE):
                 own, stack = {**own}, own["stack_info"]
                 del own["stack_info"]
-            self.driver.write(_new(Line, (seconds, level, name, logger, message, own, stack)))
+            shown_as = self.redactor.key(logger)[0]
+            self.driver.write(_new(Line, (seconds, level, name, shown_as, message, own, stack)))
 
     def parent(self) -> tuple[str, str]:
         """(operation id, span id) that a record made here belongs under."""

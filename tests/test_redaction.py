@@ -17,6 +17,7 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 
 import amllog
 from amllog.redaction import MARGIN, Redactor
+from amllog.settings import secrets as secrets_of
 
 LETTERS = string.ascii_letters + string.digits
 token = st.text(LETTERS, min_size=20, max_size=60).map(lambda said: "q9" + said)  # no word of our own code
@@ -195,6 +196,63 @@ def test_known_values(child: Any, tmp_path: Path) -> None:
     ran = child(code, env={"MY_PASSWORD": "correct horse"})
     written = ran.stdout + "".join(file.read_text() for file in tmp_path.rglob("*.jsonl"))
     assert "it is ***" in written and "correct horse" not in written
+
+
+def test_tokens_of_addresses(child: Any, tmp_path: Path) -> None:
+    """A token in the path of an address that a job or setup() was given is masked alone as well, as `amllog serve`
+    has them: in the discovery variable and in the connection string."""
+    first, second = (
+        "YLCUSDmAM7094Ne091OWtdHt31KCT99HWxBPgOHJZco",
+        "Ov6dv69rj-uHK2YIsa1Q6uT8sqa1bDY_E4VEQG6IQnQ",
+    )
+    target = f"InstrumentationKey=00000000-0000-0000-0000-0000000010ca;IngestionEndpoint=http://127.0.0.1:9/{second}/;"
+    code = f"""
+import amllog, os
+log = amllog.setup(connection_string={target!r}, exporter="none", metrics="none")
+log.info("it is {second} of url: /{second}/v2.1/track", x=["{first}"])
+log.info("all", env=dict(os.environ))
+"""
+    discovery = f"http://127.0.0.1:9/{first}/discovery/workspaces/local"
+    ran = child(code, env={"AZUREML_DISCOVERY_SERVICE_ENDPOINT": discovery})
+    written = ran.stdout + "".join(file.read_text() for file in tmp_path.rglob("*.jsonl"))
+    assert ran.returncode == 0 and "it is *** of url: /***/v2.1/track" in written, ran.stderr
+    assert first not in written and second not in written and "discovery/workspaces/local" in written
+
+
+def test_parts_of_addresses_stay() -> None:
+    """What stands in an address and is no token is not masked elsewhere."""
+    given = {
+        "MLFLOW_TRACKING_URI": "azureml://westeurope.api.azureml.ms/mlflow/v1.0/subscriptions/"
+        "3f2a9c44-1111-2222-3333-444455556666/resourceGroups/rg-ML/providers/Microsoft.MachineLearningServices/x",
+        "URL": "https://host/" + "a" * 43 + "/" + "A-b-" * 10 + "Abc",
+    }
+    assert secrets_of(given) == []
+
+
+def test_variables_that_are_no_secrets() -> None:
+    """A variable that only tells of a secret, or says its state, is not masked wherever its value stands."""
+    given = {"PRIMARY_KEY": "customer_id", "SECRET_NAME": "my-database", "AUTHORIZATION": "required"}
+    assert secrets_of({**given, "DB_PASS": "hunter2hunter"}) == ["hunter2hunter"]
+
+
+@pytest.mark.parametrize("form", ["plain", "json", "console"])
+def test_names_of_loggers(child: Any, tmp_path: Path, form: str) -> None:
+    """A secret in the name of a logger is masked in the journal and on the driver log, for every kind of record."""
+    code = """
+import amllog, logging
+amllog.setup(level="DEBUG")
+log = amllog.get_logger("x.password=hunter22")
+log.info("m")
+log.event("e")
+log.metric("loss", 1.0)
+with log.span("s"):
+    pass
+logging.getLogger("y.password=hunter22").warning("m")
+"""
+    ran = child(code, env={"AMLLOG_DRIVER_FORMAT": form})
+    written = ran.stdout + "".join(file.read_text() for file in tmp_path.rglob("*.jsonl"))
+    assert ran.returncode == 0 and "x.password=***" in written and "y.password=***" in written, ran.stderr
+    assert "hunter22" not in written + ran.stderr
 
 
 def test_local_variables(kept: Kept) -> None:
