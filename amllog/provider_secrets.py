@@ -16,6 +16,7 @@ from amllog.secret_patterns import (
     FIXED_PARTS,
     PREFIXES,
     SEPARATED,
+    SEPARATED_WITH_PARTS,
 )
 from amllog.secret_signs import RUN
 
@@ -27,7 +28,8 @@ _NAME = rf"(?:{_WORD}[_-]){{1,30}}{_WORD}?(?![A-Za-z0-9_-])"
 _TOKEN = r"[A-Za-z0-9_\-]{16,}(?:[.+/~=%$]+[A-Za-z0-9_-]{2,})*={0,3}"
 _EVERY_PREFIX = [prefix for _, _, row in PREFIXES for prefix in row.split()]
 _WHOLE = 100  # characters: more than any prefix has
-_OTHER = "|".join(pattern for _, _, pattern in SEPARATED)
+_SHORT = "|".join(pattern for _, _, pattern in SEPARATED)
+_OTHER = "|".join([_SHORT, *(pattern for _, _, _, pattern in SEPARATED_WITH_PARTS)])
 
 
 def _separated() -> str:
@@ -57,9 +59,15 @@ _SIGN = LazyPattern(
     f"|(?<=[A-Z=-])(?:{_SIGNS})|(?<=/)(?:{_ADDRESSES}))"
 )
 # The same for the first texts of a process: slower, but compiled in a third of the time, which setup() has to wait.
-_PARTS = tuple({*(prefix[-7:] for prefix in _EVERY_PREFIX), *ADDRESS_PARTS})
+_PARTS = tuple(
+    {
+        *(prefix[-7:] for prefix in _EVERY_PREFIX),
+        *ADDRESS_PARTS,
+        *(part for _, _, part, _ in SEPARATED_WITH_PARTS),
+    }
+)
 _OTHER_SIGN = LazyPattern(
-    f"[_.~$=:|!/ABEFGIJLNQSVZ-](?:(?=[A-Za-z0-9_-]{{16}})(?:{_OTHER})|(?<=[A-Z=-])(?:{_SIGNS}))"
+    f"[_.~$=:|!/ABEFGIJLNQSVZ-](?:(?=[A-Za-z0-9_-]{{16}})(?:{_SHORT})|(?<=[A-Z=-])(?:{_SIGNS}))"
 )
 FIRST_TEXTS = 32
 _first_texts = iter(range(FIRST_TEXTS))

@@ -176,13 +176,16 @@ SEPARATED: tuple[tuple[str, str, str], ...] = (
     ("Entra refresh token", "learn.microsoft.com: refresh tokens", r"(?<=(?<![A-Za-z0-9.])[01]\.)A[A-Za-z0-9._-]{80,}"),
     ("MaxMind", "support.maxmind.com: license keys", r"(?<=(?<![A-Za-z0-9])[A-Za-z0-9]{6}_)[A-Za-z0-9]{29}_mmk"),
     ("Salesforce", "developer.salesforce.com: session ids", r"(?<=00D[A-Za-z0-9]{12}!)[A-Za-z0-9_.]{24,}"),
-    ("Yandex Cloud IAM", "yandex.cloud: IAM tokens",
-     r"(?<=(?<![A-Za-z0-9_.])t1\.)[A-Za-z0-9_-]{16,}={0,2}\.[A-Za-z0-9_-]{86}={0,2}"),
-    ("Asana", "developers.asana.com: personal access tokens", r"(?<=[0-9]/[0-9]{16}/[0-9]{16}:)[a-f0-9]{32}"),
-    ("LaunchDarkly", "launchdarkly.com: SDK keys",
-     r"(?<=(?<![A-Za-z0-9_-])(?:sdk|mob)-)[a-f0-9]{8}-[a-f0-9]{4}-4[a-f0-9]{3}-[89ab][a-f0-9]{3}-[a-f0-9]{12}"),
-    ("Lob", "docs.lob.com: API keys", r"(?<=(?<![A-Za-z0-9_])live_)[a-f0-9]{35}(?![A-Za-z0-9_])"),
     ("Facebook", "developers.facebook.com: app access tokens", r"(?<=[0-9]{15}\|)[A-Za-z0-9_-]{24,40}"),
+)  # fmt: skip
+
+# The same with a fixed part before the separator, which the first texts of a process are searched for.
+SEPARATED_WITH_PARTS: tuple[tuple[str, str, str, str], ...] = (
+    ("Yandex Cloud IAM", "yandex.cloud: IAM tokens", "t1.",
+     r"(?<=(?<![A-Za-z0-9_.])t1\.)[A-Za-z0-9_-]{16,}={0,2}\.[A-Za-z0-9_-]{86}={0,2}"),
+    ("LaunchDarkly", "launchdarkly.com: SDK keys", "sdk-",
+     r"(?<=(?<![A-Za-z0-9_-])sdk-)[a-f0-9]{8}-[a-f0-9]{4}-4[a-f0-9]{3}-[89ab][a-f0-9]{3}-[a-f0-9]{12}"),
+    ("Lob", "docs.lob.com: API keys", "live_", r"(?<=(?<![A-Za-z0-9_])live_)[a-f0-9]{35}(?![A-Za-z0-9_])"),
 )  # fmt: skip
 
 # Addresses that are themselves a credential, each anchored at a slash.

@@ -169,7 +169,6 @@ KINDS = {
     "launchdarkly": ("4ea38b7b-f563-4709-8bae-87aea0a1b2c3", "LD sdk-{}"),
     "nuget": ("oy2" + HEX[:43], "nuget {}"),
     "setapikey": (HEX[:36], "nuget setapikey {}"),
-    "asana": (HEX[:32], "2/8159013962459571/1777741215472803:{}"),
     "adafruit": ("aio_" + RANDOM[:28], "{}"),
     "cloudflare origin": ("v1.0-" + HEX[:24] + "-" + (HEX * 2)[:146], "{}"),
     "google hmac": ("GOOG1E" + RANDOM[:55].upper(), "{}"),
