@@ -112,7 +112,7 @@ _CORE = (
 )
 # A text in lower case must match this before the expressions above and below are tried. They cost ten times as much.
 LIKELY = LazyPattern(
-    rf"""(?=[a-z?&:<"-])(?:  # none begins with a digit, a space or a full stop
+    rf"""(?=[abcefhiklmoprstuw?&:<"-])(?:  # the first characters of all
       {_CORE}(?:{_QUOTE}?\]?{_EQUALS}|{_QUOTE}?\]?\s*:\s*(?:str|bytes|optional)|{_QUOTE}\s{{0,9}},?\s{{0,9}}{_QUOTE}?value|{_QUOTE}\s*,|>
             |["']?[ \t]{{0,9}}\r?\n\s{{0,40}}value:)
     | -[\w-]{{0,30}}{_CORE}(?:["']\s*,|\s)
@@ -122,10 +122,10 @@ LIKELY = LazyPattern(
     | (?:aws|secret)[\w.:-]{{0,24}}[\s=:'"]{{1,3}}[a-z0-9/+]{{40}}
     | aws[^\n]{{0,20}}?(?:key|pwd?|pass|token)[^\n]{{0,26}}?["'][a-z0-9/+]{{40}}["'] | token\s+[a-z2-7]{{52}}
     | begin\ [a-z0-9\ ]{{0,40}}private\ key | end\ [a-z0-9\ ]{{0,40}}private\ key | putty-user-key-file-
-    | auth\( | pscredential\( | login\( | client\( | secretstr\( | secretbytes\( | subscription["']?\s*[=:] | "kty"
-    | fs\.azure\. | wandb\s+login\s | auth\s+plain\s | unseal\s+key\s | identified\s | with\s+password\s | set\s+password\s
-    | authtoken\s | setapikey\s | <[\w:.-]{{0,40}}(?:password|passwd|secret)\s
-    | env\ [\w-]{{0,60}}{_CORE}\s | sessid= | sessionid= | oracle: | sqlplus\s | prox[^\n@]{{0,100}}@
+    | a(?:uth\( | uth\s+plain\s | uthtoken\s) | p(?:scredential\( | rox[^\n@]{{0,100}}@) | login\( | client\(
+    | s(?:ecretstr\( | ecretbytes\( | ubscription["']?\s*[=:] | et\s+password\s | etapikey\s | essid= | essionid= | qlplus\s)
+    | w(?:andb\s+login\s | ith\s+password\s) | "kty" | fs\.azure\. | unseal\s+key\s | identified\s | oracle:
+    | <[\w:.-]{{0,40}}(?:password|passwd|secret)\s | env\ [\w-]{{0,60}}{_CORE}\s
     )""",
     re.VERBOSE,
 )
