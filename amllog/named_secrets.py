@@ -16,14 +16,12 @@ _RANDOM_TEXT = LazyPattern(RANDOM)
 _OPENING = LazyPattern(r"[bBrRuUfF]{0,2}\\*[\"']|[\[({]|&[a-z0-9#]+;")
 # Not a secret: a number under `token` is a count, `<pad>` is a token of a vocabulary, `str` is a type.
 _COUNT = LazyPattern(r"[\"']?(?:[0-9][0-9_.,e+-]{0,15}|[\[<][^\]>]{0,20}[\]>]|'?#{0,2}\w?'?)[\"']?")
-_SHORT = LazyPattern(
-    r"[\"'](?:\W{0,3}[A-Za-z]{0,5}|\\[nrt])[\"']"
-)  # a word of a text, or a sign of a program
+_SHORT = LazyPattern(r"[\"'](?:\W{0,3}[A-Za-z]{0,5}|\\[nrt])[\"']")  # a word of a text, a sign of a program
 _STATE = LazyPattern(
     r"\(?[A-Za-z]{2,12}\)?|[bru]?[\"']?(?:\*{3,}|\.{3})[\"']?|[bru]?(?:\"\"|'')|(?:Optional|Union)\[.*"
 )
 _CREDENTIAL = LazyPattern(r"\w{0,40}Credentials?")
-_MEASURE = LazyPattern(r"[\"']?[0-9][0-9.,:/-]*\s?(?:[A-Za-z%]{0,4})[\"']?")
+_MEASURE = LazyPattern(r"(?i:[\"']?[0-9][0-9.,:/-]*(?:[munk]?s|m|min|h|[kmg]?hz|db|px|[kmg]b|x|%)?[\"']?)")
 _ALGORITHM = LazyPattern(r"[\"']?(?:[RHEP]S(?:256|384|512)|(?:AES|RSA|SHA)-?[0-9]{0,4}|Ed25519|EdDSA)[\"']?")
 _COUNTS = LazyPattern(r"\{(?:\s*[\"']?\w+[\"']?\s*:\s*[0-9.]+\s*,?)*\}?")
 _NESTED = LazyPattern(r"\{(?!.{0,200}[\"']type[\"']).*[\"']\s*:\s*[\"'][^\"']", re.DOTALL)
@@ -110,7 +108,7 @@ def _replaced(match: re.Match[str]) -> str:
     if keep is None:
         return MASK
     if _is_harmless(keep.lower(), value, match):
-        return match.group()
+        return keep + _NAMED.sub(_replaced, value) if "=" in value or ":" in value else match.group()
     opening = _OPENING.match(value)
     start = opening.group() if opening else ""
     end = {"[": "]", "(": ")", "{": "}"}.get(start, start.lstrip("bBrRuUfF"))

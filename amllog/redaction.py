@@ -144,6 +144,8 @@ class Redactor:
         name, value = words[0], words[1]
         if len(words) == 2 and not value.isalpha() and name.isascii() and self.is_secret(name, value):
             return [name, MASK]  # ("password", "x1"), and no two columns ("token", "label")
+        if len(words) > 2 and not any(word.startswith("-") for word in words):
+            return words
         said = json.dumps(words, ensure_ascii=False)
         masked = self.mask(said)
         if masked == said:

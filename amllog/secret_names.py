@@ -51,15 +51,14 @@ _PAIRS = {
 _COMPOUNDS = ("connectionstring", "connstr", "accesssignature", "apipass", "apipwd")
 # What stands before `token` in a vocabulary, a parser or a page of results.
 VOCABULARY = words_of(
-    "additional audio begin bos class cls current decoder each end eod eos eot expected first forced generated"
-    " image input invalid last mask max min n new next num number output pad padding per predicted prefix prev"
-    " previous sampled sentence sep separator special start stop suffix target tokenizer top total unexpected unk"
-    " unknown video vocab vocabulary word"
+    "additional audio begin bos class cls decoder each end eod eos eot first forced generated image last mask max min"
+    " n next num number output pad padding per predicted prefix prev previous sampled sentence sep separator special"
+    " start stop suffix target tokenizer top total unexpected unk video vocab vocabulary word"
 )
 # What stands before `pass` where it is a filter, or one run through the data.
 PASSES = words_of(
-    "all backward band boarding by did e eval final first forward high last low lower max min multi multiple n next"
-    " num one per post pre second single skip test third train training two upper val validation"
+    "all backward band boarding by final first forward high last low lower multi multiple next one per second single"
+    " third two upper"
 )
 # `dbpass`, and no `bypass` or `compass`.
 PASS_OWNERS = (

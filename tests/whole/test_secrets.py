@@ -25,13 +25,15 @@ SECRETS = {
     "user0aB1cD2eF3gH4": "https://user0aB1cD2eF3gH4@git.invalid/a",
     "ghp_0aB1cD2eF3gH4iJ5kL6mN7": "cloned with ghp_0aB1cD2eF3gH4iJ5kL6mN7",
     "pem0aB1": "-----BEGIN PRIVATE KEY-----\npem0aB1\n-----END PRIVATE KEY-----",
+    "sshpass0aB1": "it ran sshpass -p sshpass0aB1 ssh h;",
+    "nested0aB1": "{'password': {'value': 'nested0aB1'}}",
     "correct0horse0battery": "the environment's correct0horse0battery",
     "bare0aB1": "",  # has no shape of its own: secret by the key that it stands under
     "Ada0Lovelace": "",  # the same, by the script's own pattern
 }
 
 SAYS = """
-import json, logging, sys, warnings
+import json, logging, os, sys, warnings
 import amllog
 from amllog import api
 
@@ -49,6 +51,9 @@ log = amllog.setup(
 library = logging.getLogger("library")
 hidden = {"password": "bare0aB1", "patient_name": "Ada0Lovelace", "in": [{"api_key": "bare0aB1"}]}
 log.info("hidden", hidden)
+hidden.update({"db_pass": "bare0aB1", "argv": ["mysql", "-pbare0aB1"], "headers": [("x-api-key", "bare0aB1")]})
+log.info("hidden", environment=dict(os.environ))
+log.info("url: /%s/v2.1/track", os.environ["AZUREML_DISCOVERY_SERVICE_ENDPOINT"].split("/")[3])
 log.info("hidden", nested=hidden, cookie="bare0aB1", patient=["Ada0Lovelace"])
 library.info("hidden", extra={"custom_dimensions": hidden, "sas": "bare0aB1"})
 log.event("hidden", **hidden)
@@ -183,7 +188,8 @@ def test_nowhere(child: Any, azure: AzureOnThisMachine, job: Any, tmp_path: Path
     )
     places = {**written(tmp_path), **at_the_far_side(azure), "stdout": ran.stdout, "stderr": ran.stderr}
     places.update((command, one.stdout + one.stderr) for command, one in told.items())
-    assert leaks(places, job["AZUREML_RUN_TOKEN"]) == []
+    discovery = job["AZUREML_DISCOVERY_SERVICE_ENDPOINT"].split("/")[3]
+    assert leaks(places, job["AZUREML_RUN_TOKEN"], discovery) == [] and len(discovery) == 43
     assert "build.invalid" in places["stdout"] or form != "json"
 
 
