@@ -389,7 +389,9 @@ UNITS = (
     "a", "aB1", "\\", '"', "'", '\\"', "\\'", "key=", "password=", "secret ", "token:", "://", "://a", "://a:", "@",
     "a:b@", "eyJ", "eyJ-", "eyJaaaaaa", "-----BEGIN PRIVATE KEY-----", "-----BEGIN A", "PRIVATE KEY", "-----END A ",
     "bearer ", "basic ", "basic aaaaaaaa ", "sk-", "sk-a", "hf_", "ghp_", "?sig=", "account key", "account-", " ",
-    "=", "pwd", "\n", "curl -u ", "login('a', ", "a<b>", "ab[cd]", "{'a': '", "proxy ", "AAAABBBBCCCCDDDD12\n", 'secret="', "secret='\\", "password=\\",
+    "=", "pwd", "\n",
+    "curl -u ", "login('a', ", "a<b>", "ab[cd]", "{'a': '", "proxy ", "AAAABBBBCCCCDDDD12\n",
+    'secret="', "secret='\\", "password=\\",
 )  # fmt: skip
 
 
