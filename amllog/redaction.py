@@ -129,22 +129,31 @@ class Redactor:
         }
 
     def _hidden_list(self, items: list[Any]) -> list[Any]:
-        """Return the items of a list, masked, also as a command line, as a pair, and as options with values."""
-        if 1 < len(items) <= MAX_WORDS and all(isinstance(item, str) for item in items):
-            items = self._hidden_words(items)
+        """Return the items of a list, masked, also as a pair, as options with values, and as a command line."""
+        if len(items) == 2 and self._is_pair(*items):
+            return [items[0], MASK]
         found: list[Any] = []
-        for before, item in zip([None, *items], items):
-            is_value = isinstance(before, str) and isinstance(item, str) and not item.startswith("-")
-            secret = is_value and before.startswith("-") and self.is_secret(before, item)
-            found.append(MASK if secret else self.hidden(item))
-        return found
+        before, has_options = None, False
+        for item in items:
+            if isinstance(item, str) and item.startswith("-"):
+                has_options = True
+                found.append(self.mask(item))
+            elif isinstance(item, str) and isinstance(before, str) and before.startswith("-"):
+                found.append(MASK if self.is_secret(before, item) else self.mask(item))
+            else:
+                found.append(self.hidden(item))
+            before = item
+        return self._hidden_words(found) if has_options else found
 
-    def _hidden_words(self, words: list[str]) -> list[str]:
+    def _is_pair(self, name: Any, value: Any) -> bool:
+        """Whether a list is ("password", "x1"), and no two columns ("token", "label")."""
+        if not isinstance(name, str) or not isinstance(value, str) or value.isalpha():
+            return False
+        return self.is_secret(name, value)
+
+    def _hidden_words(self, words: list[Any]) -> list[Any]:
         """Texts of a list, masked as the text of the list is: `["docker", "login", "-p", "***"]`."""
-        name, value = words[0], words[1]
-        if len(words) == 2 and not value.isalpha() and name.isascii() and self.is_secret(name, value):
-            return [name, MASK]  # ("password", "x1"), and no two columns ("token", "label")
-        if len(words) > 2 and not any(word.startswith("-") for word in words):
+        if len(words) > MAX_WORDS or not all(isinstance(word, str) for word in words):
             return words
         said = json.dumps(words, ensure_ascii=False)
         masked = self.mask(said)
