@@ -83,8 +83,7 @@ class ForkHooks(threading.local):
             work()
 
     def _keep(self, error: BaseException) -> None:
-        if not interrupts.is_from_signal(error):
-            raise error
+        # Whoever raised it: Python discards what a hook raises, and not every handler is recognised by its exception.
         self._caught.append((os.getpid(), error))
 
     def _before(self) -> None:

@@ -9,6 +9,7 @@ Whatever the handler raises (KeyboardInterrupt at Ctrl-C, a timeout of the scrip
 from __future__ import annotations
 
 import _thread
+import functools
 import signal
 import sys
 import threading
@@ -18,27 +19,13 @@ from collections.abc import Callable
 from types import FrameType
 from typing import TypeVar
 
+from amllog.signal_origin import is_from_signal, origin
+
+__all__ = ["finish", "is_from_signal", "origin", "raise_after_fork", "raise_later", "suppress"]
+
 T = TypeVar("T")
 _SOON_SECONDS = 0.001
 _REPEATS = 3  # how often `finish` repeats work that signals interrupt
-
-
-def is_from_signal(error: BaseException) -> bool:
-    """Return whether a signal handler raised `error`.
-
-    Python calls a handler with the frame that it interrupts. That frame is the handler's caller in the traceback.
-    """
-    if isinstance(error, KeyboardInterrupt):
-        return True
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        interrupted, trace = trace.tb_frame, trace.tb_next
-        for value in trace.tb_frame.f_locals.values():
-            if value is interrupted:
-                return True
-            if type(value) is tuple and len(value) == 2 and value[1] is interrupted:  # def handler(*args)
-                return True
-    return False
 
 
 class suppress:  # noqa: N801  # the name of the class in contextlib that it stands in for
@@ -65,9 +52,10 @@ def finish(work: Callable[[], T]) -> T:
             result = work()
             break
         except BaseException as error:
-            if not is_from_signal(error):
+            interruption = origin(error)
+            if interruption is None:
                 raise interruptions[0] if interruptions else error
-            interruptions.append(error)
+            interruptions.append(interruption)
     if interruptions:
         raise interruptions[0]
     return result
@@ -106,9 +94,10 @@ class _Later:
         try:
             signal.signal(signal.SIGINT, self._script_handler)  # type: ignore[arg-type]  # what getsignal() returned
         except BaseException as another:
-            if not is_from_signal(another):
+            interruption = origin(another)
+            if interruption is None:
                 raise
-            self._errors.append(another)
+            self._errors.append(interruption)
             self.call_soon()
             return
         if not self._errors:  # a second call for the same exception
@@ -143,14 +132,19 @@ _LATER = _Later()
 
 
 def raise_after_fork(error: BaseException) -> Callable[[], object]:
-    """Return what the last fork hook is to call to raise `error` in the script's code after the fork.
+    """Return what the last fork hook is to call, so that `error` is raised in the script's code after the fork.
 
-    It has no instructions of Python's own, at which Python would raise the exception too early.
-    Raises `error` at once if no signal handler raised it.
+    It has no instructions of Python's own, at which Python would raise the exception too early. Only the main thread
+    can raise `error` in the script; in others, what this returns raises it at once.
     """
-    _check(error)
-    _LATER.add(error)
+    if threading.current_thread() is not threading.main_thread():
+        return functools.partial(_raise, error)
+    _LATER.add(origin(error) or error)
     return _thread.interrupt_main
+
+
+def _raise(error: BaseException) -> None:
+    raise error
 
 
 def raise_later(error: BaseException) -> None:
@@ -159,11 +153,8 @@ def raise_later(error: BaseException) -> None:
     For exceptions of signal handlers in code whose exceptions Python discards, such as `sys.unraisablehook`.
     Raises `error` at once if no signal handler raised it.
     """
-    _check(error)
-    _LATER.add(error)
-    _LATER.call_soon()
-
-
-def _check(error: BaseException) -> None:
-    if not is_from_signal(error) or threading.current_thread() is not threading.main_thread():
+    interruption = origin(error)
+    if interruption is None or threading.current_thread() is not threading.main_thread():
         raise error
+    _LATER.add(interruption)
+    _LATER.call_soon()
