@@ -22,6 +22,7 @@ from amllog.dimensions import texts
 from amllog.forks import Forks
 from amllog.gate import Gate
 from amllog.identities import Identity
+from amllog.logging_lock import call_releasing
 from amllog.notices import Notices
 from amllog.outlets import assembly
 from amllog.outlets.driver_log import DriverLog
@@ -102,7 +103,7 @@ class Session:
                 inheritance.leave(os.environ, arguments, directory)
                 self._setting_up = False
 
-            interrupts.finish(apply)
+            interrupts.finish(lambda: call_releasing(apply))
 
     def _find_identity(self, settings: Settings) -> tuple[Identity, Path]:
         """The identity and the journal directory under `settings`; takes as long as run history takes to answer."""
@@ -196,7 +197,7 @@ class Session:
             self._credential = credential or self._credential
             if self.settings.connection_string is None:
                 self.settings = config.with_connection(self.settings, target)
-            self._compose()
+            call_releasing(self._compose)
 
     # -- the end -------------------------------------------------------------------------------------------------
 
@@ -234,7 +235,7 @@ class Session:
                 self._forget()
                 return final[0]
 
-            return interrupts.finish(end)
+            return interrupts.finish(lambda: call_releasing(end))
 
     def _release(self) -> None:
         """Give back every hook and variable."""

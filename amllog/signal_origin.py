@@ -75,7 +75,7 @@ def _traces(error: BaseException) -> Iterator[TracebackType]:
 
 def _is_of_handler(error: BaseException) -> bool:
     kind = type(error)
-    if not issubclass(kind, Exception) and not issubclass(kind, GeneratorExit):  # KeyboardInterrupt, SystemExit
+    if not issubclass(kind, (Exception, GeneratorExit)):  # KeyboardInterrupt, SystemExit
         return True
     traces = list(_traces(error))
     called = [(trace.tb_frame, after.tb_frame) for trace, after in zip(traces, traces[1:])]
@@ -131,7 +131,7 @@ def _code_of(handler: Any) -> CodeType | None:
         elif handler is None:
             return None
         else:
-            handler = next((one.__dict__["__call__"] for one in kind.__mro__ if "__call__" in one.__dict__), None)
+            handler = next((vars(one)["__call__"] for one in kind.__mro__ if "__call__" in vars(one)), None)
     return None
 
 

@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+from amllog import logging_lock
 from amllog.gate import Gate
 from amllog.hooks import AfterReload, Hook, Hooks
 from amllog.logging_tree import handlers, is_alone, is_console, is_heard, is_new, logger_classes
@@ -73,7 +74,7 @@ class Loggers:
             self._former.append(self.handler)
         self.handler = handler
         if not self._levels:
-            self._hooks.put(AfterReload("logging", self._hear))
+            self._hooks.put(AfterReload("logging", lambda: logging_lock.call_releasing(self._hear)))
             self._hear()
         else:
             for root, level in self._levels:
@@ -153,7 +154,7 @@ class Loggers:
                     state.entry = state.taken = None
             self._process = os.getpid()  # in a forked child another one
             if own not in logger.root.handlers:  # somebody's logging configuration has removed it
-                logger.root.addHandler(own)
+                logging_lock.call_releasing(logger.root.addHandler, own)
             way = handlers(logger)
             for one in way:
                 if one is not own:
@@ -202,13 +203,13 @@ class Loggers:
             """basicConfig does nothing where the root logger has a handler: the script's own must still work."""
             own, root = self.handler, logging.getLogger()
             if own is not None:
-                root.removeHandler(own)
+                logging_lock.call_releasing(root.removeHandler, own)
             try:
                 configure(**options)
             finally:
                 if own is not None:
-                    root.addHandler(own)
-                    root.setLevel(min(root.level, self._gate.threshold))
+                    logging_lock.call_releasing(root.addHandler, own)
+                    logging_lock.call_releasing(root.setLevel, min(root.level, self._gate.threshold))
 
         return configure_beside_ours
 
@@ -227,7 +228,12 @@ class PlainHandler(logging.Handler):
 
     def __init__(self, take: Callable[[logging.LogRecord], None]) -> None:
         super().__init__()
+        logging_lock.unlist(self)
         self._take = take
+
+    def createLock(self) -> None:  # noqa: N802  # a method of logging's
+        """Have no lock: nothing of ours needs one, and its end would call Python code as a listed handler's does."""
+        self.lock = None
 
     def handle(self, record: logging.LogRecord) -> bool:
         """Without a lock: the intake needs none, and a forked child could inherit it locked."""

@@ -165,13 +165,13 @@ def test_a_group() -> None:
 
 
 @pytest.mark.parametrize(("room", "expected"), [("amllog.journal", True), ("amllog.text", False)])
-def test_without_a_frame(room: str, expected: bool) -> None:  # noqa: FBT001  # a parameter of pytest's
+def test_without_a_frame(room: str, expected: bool) -> None:
     """A foreign class that C code raises is a signal's where we call nobody else, and a value's where we do."""
     loop = asyncio.new_event_loop()
     failed = loop.create_future()
     failed.set_exception(Stop())
     scope: dict[str, Any] = {"__name__": room}
-    exec("def call(work): work()", scope)  # noqa: S102  # for a frame of that name
+    exec("def call(work): work()", scope)
     with pytest.raises(Stop) as raised:
         scope["call"](failed.result)
     loop.close()

@@ -12,7 +12,7 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
-from amllog import importing, text
+from amllog import importing, logging_lock, text
 from amllog.interrupts import is_from_signal
 from amllog.values import ConnectionString
 
@@ -40,6 +40,7 @@ def make_handler(
 
         def __init__(self) -> None:
             logging.Handler.__init__(self)
+            logging_lock.unlist(self)
             # Not Options(…): its own parser refuses strings that the portal gives, and reads the environment.
             self.options = Options.__new__(Options)
             BaseObject.__init__(
@@ -47,6 +48,9 @@ def make_handler(
             )
             self.storage = None
             self._telemetry_processors: list[Callable[[Any], object]] = []
+
+        def createLock(self) -> None:  # noqa: N802  # a method of logging's
+            self.lock = None  # as of our plain handler
 
         def handle(self, record: logging.LogRecord) -> Any:
             """Without the handler's lock: the intake needs none, and the stock one has none since Python 3.13."""

@@ -1,0 +1,51 @@
+"""The lock of stdlib logging, and its list of handlers, where a signal handler's exception interrupts them.
+
+Until Python 3.13, logging acquires its lock before the `try` whose `finally` releases it. An exception in between
+leaves it acquired: then no other thread can log.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from amllog import interrupts
+
+T = TypeVar("T")
+
+
+def call_releasing(work: Callable[..., T], *arguments: object) -> T:
+    """Call a function of logging's, or one that calls them; if it raises, release what it has left acquired."""
+    lock: Any = getattr(logging, "_lock", None)
+    before = _depth(lock)
+    try:
+        return work(*arguments)
+    except BaseException:
+        interrupts.finish(lambda: _release(lock, before))
+        raise
+
+
+def unlist(handler: logging.Handler) -> None:
+    """Take a new handler out of the list of those that logging closes at the end of the process.
+
+    At the end of a listed handler, Python calls logging from the garbage collection, and discards what is raised there.
+    """
+    listed: list[Any] = getattr(logging, "_handlerList", [])
+    for reference in reversed(listed[:]):
+        if reference() is handler:
+            listed.remove(reference)
+
+
+def _release(lock: Any, before: int) -> None:
+    while _depth(lock) > before:
+        lock.release()
+
+
+def _depth(lock: Any) -> int:
+    """Return how often this thread has acquired the lock. Only its text has the number on every Python."""
+    if lock is None or not lock._is_owned():
+        return 0
+    count = re.search(r"count=(\d+)", repr(lock))
+    return int(count[1]) if count else 0
