@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
+from amllog import interrupts
 from amllog.record import is_whole
 
 if TYPE_CHECKING:
@@ -106,6 +107,7 @@ def tally(
             # A file that another program has changed has fewer lines than were accepted, or more.
             accepted += max([written or segment.count(), *counts])
         except OSError as error:  # what it holds is not known now: said, and left out
+            interrupts.pass_on(error)
             for outlet in sums.values():
                 outlet.trouble = f"{UNREADABLE}: {error.strerror or type(error).__name__}"
     return Account(accepted, sums, directory)

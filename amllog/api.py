@@ -6,7 +6,6 @@ made of are loaded with the first call.
 
 from __future__ import annotations
 
-import contextlib
 import importlib
 import os
 import sys
@@ -69,13 +68,13 @@ def unpickled(name: str) -> Voice:
 def ready() -> None:
     """A worker process sets up as its parent did, unless it has already."""
     if session().identity is None:
-        from amllog import inheritance
+        from amllog import inheritance, interrupts
         from amllog.errors import ConfigError
         from amllog.whereabouts import is_worker
 
         arguments = inheritance.found(os.environ) if is_worker() else None
         if arguments is not None:
-            with contextlib.suppress(ConfigError):  # left by another amllog, or the environment has changed
+            with interrupts.suppress(ConfigError):  # left by another amllog, or the environment has changed
                 session().setup(arguments)
 
 

@@ -6,7 +6,6 @@ In: Python's own hooks. Out: records at the gate. Each hook calls what was there
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import sys
 import threading
@@ -114,12 +113,13 @@ class Capture:
 
         def unraisable(args: Any) -> None:
             try:
-                if isinstance(args.exc_value, Exception):
-                    self._gate.guarded(lambda: self._record_unraisable(args))
+                try:
+                    if isinstance(args.exc_value, Exception):
+                        self._gate.guarded(lambda: self._record_unraisable(args))
+                finally:
+                    hook.before(args)
             except BaseException as interruption:  # Python discards what this hook raises
                 interrupts.raise_later(interruption)
-            finally:
-                hook.before(args)
 
         hook = Hook(sys, "unraisablehook", unraisable)
         self._hooks.put(hook)
@@ -172,7 +172,7 @@ class _Callback(Hook):
     def remove(self) -> None:
         """Unregister it."""
         if self._registered:
-            with contextlib.suppress(ValueError):  # a signal came before it was registered
+            with interrupts.suppress(ValueError):  # a signal came before it was registered
                 self._shell.events.unregister("post_run_cell", self._callback)
         self._registered = False
 

@@ -202,7 +202,7 @@ class Checkpoint:
             self._spare.delete()
 
     def _opened(self) -> int:
-        with contextlib.suppress(FileExistsError), own_files.opened_directory(self.path.parent) as directory:
+        with interrupts.suppress(FileExistsError), own_files.opened_directory(self.path.parent) as directory:
             name = self.path if directory is None else self.path.name
             fd = own_files.open_regular(name, _APPEND | os.O_CREAT | os.O_EXCL, directory=directory)
             self._created = True

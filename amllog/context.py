@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Generator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from contextvars import ContextVar
 from types import MappingProxyType
+
+from amllog.interrupts import suppress
 
 _LEFT = "__amllog_context__"
 _NOTHING: Mapping[str, object] = MappingProxyType({})

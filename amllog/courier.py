@@ -13,6 +13,7 @@ import random
 import time
 from collections.abc import Callable, Sequence
 
+from amllog import interrupts
 from amllog.account import UNREADABLE
 from amllog.deferral import Deferral
 from amllog.delivery import Outlet, Route, note_again
@@ -111,7 +112,7 @@ class Courier:
                 asked = self._ask_for_leftovers()
                 self._wait(deadline, lambda: self._leftovers_done < asked and self.thread.expected)
         finally:  # also where a signal interrupts a flush()
-            with contextlib.suppress(ValueError):
+            with interrupts.suppress(ValueError):
                 self._deadlines.remove(deadline)
 
     def stop(self, seconds: float) -> None:
@@ -131,7 +132,7 @@ class Courier:
             self.thread.wake()
             while time.monotonic() < deadline and unfinished():
                 self.start()  # also where it could not be started before
-                with contextlib.suppress(queue.Empty):
+                with interrupts.suppress(queue.Empty):
                     done.get(timeout=min(0.1, max(0.0, deadline - time.monotonic())))
         finally:
             if done in self._waiting:

@@ -13,6 +13,8 @@ import os
 import signal
 import sys
 
+from amllog import interrupts
+
 if sys.platform == "linux":
     import fcntl as system
     from fcntl import fcntl
@@ -43,5 +45,6 @@ def marked(fd: int) -> int:
     try:
         fcntl(fd, F_SETSIG, mark)
         return mark if fcntl(fd, F_GETSIG) == mark else 0
-    except (OSError, ValueError):
+    except (OSError, ValueError) as error:
+        interrupts.pass_on(error)
         return 0  # an emulation of Linux, or the file is closed: the next write finds that out

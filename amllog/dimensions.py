@@ -9,7 +9,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from amllog import record, text
+from amllog import interrupts, record, text
 from amllog.provider_secrets import MASK
 from amllog.redaction import Redactor
 
@@ -56,7 +56,8 @@ def _reread(value: str, redactor: Redactor) -> str:
         return value
     try:
         data = json.loads(value)
-    except (ValueError, RecursionError):  # a text that only begins like JSON, or was cut
+    except (ValueError, RecursionError) as error:  # a text that only begins like JSON, or was cut
+        interrupts.pass_on(error)
         return value
     cells = isinstance(data, dict) and "columns" in data and "rows" in data
     return json.dumps(redactor.hidden_cells(data) if cells else redactor.hidden(data), ensure_ascii=False)

@@ -54,6 +54,7 @@ def leftovers(
         except FileNotFoundError:  # removed meanwhile
             continue
         except (OSError, ValueError, MemoryError) as error:
+            interrupts.pass_on(error)
             if not is_passing(error):
                 known.add(path.name)
             report(f"{path} is not sent: {_reason(error)}")

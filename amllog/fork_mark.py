@@ -11,6 +11,8 @@ import os
 import sys
 from typing import Protocol
 
+from amllog import interrupts
+
 _MADV_WIPEONFORK = 18
 
 
@@ -36,7 +38,8 @@ def page() -> Page:
     found = mmap.mmap(-1, mmap.PAGESIZE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     try:
         found.madvise(_MADV_WIPEONFORK)
-    except OSError:
+    except OSError as error:
+        interrupts.pass_on(error)
         found.close()
         return _ProcessId()
     found[0] = 1

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeVar
 
-from amllog import dimensions, record, text
+from amllog import dimensions, interrupts, record, text
 from amllog.calls import Place
 from amllog.redaction import Redactor
 from amllog.signatures import KEY, TIME
@@ -75,7 +75,8 @@ class Forms:
             tags = self._spans.get(span) or self._print_span(span)
             data = self._dumps(draft.data)[1:-1]
             own = self._dumps(draft.own)[1:-1] + b"," if draft.own else b""
-        except TypeError:
+        except TypeError as error:
+            interrupts.pass_on(error)
             return b""
         time = record.timestamp(draft.seconds).encode()
         return b"".join((b'{"time":"', time, head, tags, _DATA[draft.kind], data, b',"properties":{', shared,
@@ -132,7 +133,8 @@ class Forms:
             shared["level"] = level_name
         try:
             encoded = self._dumps(shared)[1:-1] + b","
-        except TypeError:  # a lone surrogate: the long way for all of them
+        except TypeError as error:  # a lone surrogate: the long way for all of them
+            interrupts.pass_on(error)
             encoded = b""
         return _remembered(self._places, key, Printed(shared, encoded, frozenset((*shared, "record_id"))))
 

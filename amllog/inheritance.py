@@ -10,6 +10,7 @@ import json
 from collections.abc import Mapping, MutableMapping
 from pathlib import Path
 
+from amllog import interrupts
 from amllog.redaction import Redactor
 
 VARIABLE = "AMLLOG_WORKERS"
@@ -30,7 +31,8 @@ def found(environ: Mapping[str, str]) -> dict[str, object] | None:
     """The arguments that the parent left; None if there are none."""
     try:
         arguments = json.loads(environ.get(VARIABLE, ""))
-    except ValueError:
+    except ValueError as error:
+        interrupts.pass_on(error)
         return None
     return arguments if isinstance(arguments, dict) else None
 
@@ -39,6 +41,7 @@ def _is_plain(value: object) -> bool:
     """Whether JSON has it as it is, and nothing in it looks like a secret."""
     try:
         written = json.dumps(value)
-    except (TypeError, ValueError, RecursionError):
+    except (TypeError, ValueError, RecursionError) as error:
+        interrupts.pass_on(error)
         return False
     return value is not None and Redactor().mask(written) == written

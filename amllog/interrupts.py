@@ -21,11 +21,18 @@ from typing import TypeVar
 
 from amllog.signal_origin import is_from_signal, origin
 
-__all__ = ["finish", "is_from_signal", "origin", "raise_after_fork", "raise_later", "suppress"]
+__all__ = ["finish", "is_from_signal", "origin", "pass_on", "raise_after_fork", "raise_later", "suppress"]
 
 T = TypeVar("T")
 _SOON_SECONDS = 0.001
 _REPEATS = 3  # how often `finish` repeats work that signals interrupt
+
+
+def pass_on(error: BaseException) -> None:
+    """Raise the exception of a signal handler that `error` is or stands for; do nothing if it is none."""
+    interruption = origin(error)
+    if interruption is not None:
+        raise interruption
 
 
 class suppress:  # noqa: N801  # the name of the class in contextlib that it stands in for

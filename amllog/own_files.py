@@ -175,7 +175,7 @@ def make_private(path: Path) -> None:
 
     A directory of ours that others may read gets the mode 0700.
     """
-    with contextlib.suppress(FileExistsError):
+    with interrupts.suppress(FileExistsError):
         os.mkdir(path, 0o700)
     found = os.stat(path, follow_symlinks=False)
     if not stat.S_ISDIR(found.st_mode):

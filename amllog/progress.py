@@ -11,6 +11,8 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
 
+from amllog import interrupts
+
 T = TypeVar("T")
 EVERY_SECONDS = 10.0
 
@@ -23,11 +25,8 @@ def someone_watches() -> bool:
         return True
     try:
         return bool(sys.stderr.isatty())
-    except (
-        AttributeError,
-        OSError,
-        ValueError,
-    ):  # none, closed, or an object of the script's that is no file
+    except (AttributeError, OSError, ValueError) as error:  # none, closed, or an object that is no file
+        interrupts.pass_on(error)
         return False
 
 
@@ -72,5 +71,6 @@ def _sentence(description: str, done: int, count: int | None, seconds: float) ->
 def _length(items: object) -> int | None:
     try:
         return len(items)  # type: ignore[arg-type]  # that it may have none is what the guard is for
-    except TypeError:
+    except TypeError as error:
+        interrupts.pass_on(error)
         return None

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from amllog import text
+from amllog import interrupts, text
 
 MAX_MESSAGE = 32_768
 MAX_KEY = 150
@@ -157,9 +157,9 @@ def line(found: dict[str, Any]) -> bytes:
 
     try:
         encoded = dumps(found, option=OPT_APPEND_NEWLINE)
-    except TypeError:  # a lone surrogate somewhere
-        found = _printable(found)
-        encoded = dumps(found, option=OPT_APPEND_NEWLINE)
+    except TypeError as error:  # a lone surrogate somewhere
+        interrupts.pass_on(error)
+        encoded = dumps(found := _printable(found), option=OPT_APPEND_NEWLINE)
     while len(encoded) > MAX_ITEM_BYTES:
         _shrink(found, len(encoded) - MAX_ITEM_BYTES)
         encoded = dumps(found, option=OPT_APPEND_NEWLINE)

@@ -14,8 +14,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from amllog import calls, record
-from amllog.interrupts import is_from_signal
+from amllog import calls, interrupts, record
 
 MAX_CARRIED = 50_000  # records that may be on their way back; twice as many are remembered at most
 MAX_LIKE = 20  # messages of one place that a returned one is compared with word by word
@@ -149,8 +148,7 @@ class Carried(Recorded):
             if entry.exc_info or entry.exc_text or entry.stack_info:
                 self.recent[hash((*key, LONGER))] = None
         except TypeError as error:  # parts that cannot be compared: nothing of it is recognised
-            if is_from_signal(error):
-                raise
+            interrupts.pass_on(error)
 
     def __contains__(self, entry: logging.LogRecord) -> bool:
         message = message_of(entry)
@@ -162,6 +160,5 @@ class Carried(Recorded):
                 or any(says_all_of(message, one) for one in self.get(place) or ())
             )
         except TypeError as error:
-            if is_from_signal(error):
-                raise
+            interrupts.pass_on(error)
             return False

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from amllog import secret_names, values
+from amllog import interrupts, secret_names, values
 from amllog.errors import ConfigError, Problem
 from amllog.redaction import Redactor, only_keys
 from amllog.values import ConnectionString
@@ -70,6 +70,7 @@ def resolve(arguments: Mapping[str, object], environ: Mapping[str, str]) -> Sett
         try:
             found[setting.name] = setting.parse(value)
         except (ValueError, TypeError, ArithmeticError, RuntimeError, re.error) as error:
+            interrupts.pass_on(error)
             reason = f" ({error})" if isinstance(error, re.error) else ""
             problems.append(
                 Problem(source, _shown(value, setting.name), f"allowed is {setting.allowed}{reason}")

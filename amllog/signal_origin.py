@@ -6,6 +6,7 @@ thread. An exception's traceback has the frames that it passed, and each of them
 
 from __future__ import annotations
 
+import _signal
 import functools
 import inspect
 import opcode
@@ -83,7 +84,7 @@ def _is_of_handler(error: BaseException) -> bool:
         return True
     if any(_is_between_calls(trace) for trace in traces):
         return True
-    handlers = _codes_of_handlers()
+    handlers = _codes_of_handlers() if called else []
     if any(frame.f_code is code for _, frame in called for code in handlers):
         return True
     return bool(traces) and _is_closed(traces[-1].tb_frame) and _is_foreign(kind)
@@ -111,11 +112,14 @@ def _is_between_calls(trace: TracebackType) -> bool:
 
 def _codes_of_handlers() -> list[CodeType]:
     """Return the code of each handler that is registered now."""
-    found = (_code_of(signal.getsignal(number)) for number in signal.valid_signals())
+    # Not signal.getsignal: that makes enumerations of what it finds, which takes 1 ms for all signals.
+    found = (_code_of(_signal.getsignal(number)) for number in range(1, signal.NSIG))
     return [code for code in found if code is not None]
 
 
 def _code_of(handler: Any) -> CodeType | None:
+    if handler is None or type(handler) is int:  # none of Python's own
+        return None
     for _ in range(_MAX_WRAPPERS):
         kind = type(handler)
         if kind is FunctionType:
@@ -128,8 +132,6 @@ def _code_of(handler: Any) -> CodeType | None:
             return getattr(handler.__self__, "gi_code", None)
         elif issubclass(kind, type):
             handler = handler.__init__
-        elif handler is None:
-            return None
         else:
             handler = next((vars(one)["__call__"] for one in kind.__mro__ if "__call__" in vars(one)), None)
     return None

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from amllog import text
+from amllog import interrupts, text
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,7 +34,8 @@ def working_directory() -> Path | None:
 
     try:
         return Path.cwd()
-    except OSError:
+    except OSError as error:
+        interrupts.pass_on(error)
         return None
 
 
@@ -114,7 +115,8 @@ def mapping_in(environ: Mapping[str, str], name: str) -> Mapping[str, Any]:
     """The JSON object that a variable holds; empty if it holds none."""
     try:
         found = json.loads(environ.get(name) or "{}")
-    except ValueError:  # not ours to judge: the other variables tell enough
+    except ValueError as error:  # not ours to judge: the other variables tell enough
+        interrupts.pass_on(error)
         return {}
     return found if isinstance(found, dict) else {}
 

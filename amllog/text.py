@@ -16,7 +16,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Set
 from typing import Any, cast
 
-from amllog.interrupts import is_from_signal
+from amllog.interrupts import is_from_signal, pass_on
 
 MAX_NODES = 1_000
 MAX_CHARACTERS = 32_768  # of the texts inside a container; a text of its own is cut by who knows its limit
@@ -126,7 +126,8 @@ def _float(value: Any) -> str:
 def _int(value: Any) -> str:
     try:
         return str(int(value))
-    except ValueError:  # beyond sys.get_int_max_str_digits
+    except ValueError as error:  # beyond sys.get_int_max_str_digits
+        pass_on(error)
         return hex(value)
 
 

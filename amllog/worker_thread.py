@@ -34,11 +34,9 @@ class Life:
         """Wait for the end, at most `seconds`; return whether it has come."""
         deadline = time.monotonic() + seconds
         while not self.over and (left := deadline - time.monotonic()) > 0:
-            try:
+            with interrupts.suppress(queue.Empty):
                 self._ended.get(timeout=min(0.1, left))
                 self._ended.put(None)  # for others who wait
-            except queue.Empty:
-                continue
         return self.over
 
 
@@ -103,10 +101,8 @@ class WorkerThread:
 
     def sleep(self, seconds: float) -> None:
         """In the thread: wait until somebody wakes it, at most `seconds`."""
-        try:
+        with interrupts.suppress(queue.Empty):
             self._wakes.get(timeout=max(0.0, seconds))
-        except queue.Empty:
-            return
 
     def should_end(self) -> bool:
         """Whether the thread is to end: for good, or for the time of a fork."""

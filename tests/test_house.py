@@ -68,6 +68,19 @@ POWERS = {  # what only these rooms may do
     r"\bsignal\.signal\b": {"process", "interrupts", "local"},
     r"\bsubprocess\b": {"present"},
 }
+# Where an except or suppress may take an exception of a signal handler: code that the main thread does not run, or
+# runs in commands of ours only.
+OTHER_THREADS = {
+    "attempt", "courier", "deferral", "delivery", "insights", "leftovers", "local", "outlets.app_insights",
+    "outlets.deadline", "outlets.ingestion", "outlets.opentelemetry", "outlets.run_metrics", "outlets.sockets",
+    "present",
+}  # fmt: skip
+# Kinds that no handler raises to tell the script something: what is excepted is that one operation of the `try`.
+NARROW = {
+    "BlockingIOError", "FileExistsError", "FileNotFoundError", "GeneratorExit", "ImportError", "IndexError",
+    "JSONDecodeError", "ModuleNotFoundError", "NotADirectoryError", "OverflowError", "PermissionError",
+    "ProcessLookupError", "UnicodeEncodeError",
+}  # fmt: skip
 Function = (ast.FunctionDef, ast.AsyncFunctionDef)
 
 
@@ -207,6 +220,28 @@ def test_broad_excepts_are_guards_and_never_silent() -> None:
     }
     assert silent - ANSWERS == set()
     assert [m.name for m in ALL if re.search(r"suppress\((Base)?Exception", m.text)] == []
+
+
+def test_no_except_takes_a_signal() -> None:
+    """In the script's threads, what a signal handler raises passes every except and every suppress."""
+    rooms = [m for m in ALL if not any(f"{m.name}.".startswith(f"amllog.{one}.") for one in OTHER_THREADS)]
+    excepts = [(m, node) for m in rooms for node in m.nodes if isinstance(node, ast.ExceptHandler)]
+    taking = [
+        f"{m.name}:{node.lineno}"
+        for m, node in excepts
+        if node.type is None or set(re.findall(r"\w+", ast.unparse(node.type))) - NARROW
+        if not re.search(
+            r"is_from_signal|pass_on|origin\(|raise_later|self\._(fault|keep)\(", ast.unparse(node.body)
+        )
+        if ast.unparse(node.body[-1]) != "raise"
+    ]
+    assert taking == []
+    assert [m.name for m in ALL if re.search("contextlib import .*suppress", m.text)] == []
+    allowed = {m.name for m in ALL if m not in rooms} - {
+        "amllog.courier",
+        "amllog.outlets.run_metrics.adoption",
+    }
+    assert [m.name for m in ALL if "contextlib.suppress(" in m.text and m.name not in allowed] == []
 
 
 def test_ignore_comments_have_a_code_and_a_reason() -> None:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from amllog import interrupts
 from amllog.delivery import Outlet
 from amllog.errors import MissingExtraError
 from amllog.identities import Identity, may_be_online
@@ -94,8 +95,6 @@ def metrics_outlet(
 def _installed(package: str) -> bool:
     try:
         return importlib.util.find_spec(package) is not None
-    except (
-        ModuleNotFoundError,
-        ValueError,
-    ):  # not even its parent; a stand-in that a script put in sys.modules
+    except (ModuleNotFoundError, ValueError) as error:  # not even its parent; a stand-in in sys.modules
+        interrupts.pass_on(error)
         return False

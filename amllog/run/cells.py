@@ -19,7 +19,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from types import GeneratorType
 from typing import Any, NamedTuple, Union
 
-from amllog import stacks, text
+from amllog import interrupts, stacks, text
 from amllog.errors import MetricError, warn
 from amllog.redaction import Redactor, brief
 
@@ -155,6 +155,7 @@ def document(name: str, value: object) -> bytes:
         try:
             value = json.loads(value)
         except ValueError as error:
+            interrupts.pass_on(error)
             raise MetricError(f"{name}: the text is no JSON: {error}") from error
     if not isinstance(value, Mapping):
         raise MetricError(f"{name}: takes a dict or its JSON text, got {type(value).__name__}")
@@ -254,7 +255,6 @@ def _strict(value: Any) -> object:
         return {text.of(key): _strict(item) for key, item in value.items()}
     if isinstance(value, (list, tuple, Set)):
         return [_strict(item) for item in value]
-    number = text.number(value)
-    if number is not None:
+    if (number := text.number(value)) is not None:
         return number if math.isfinite(number) else None
     return None if value is None else text.of(value)

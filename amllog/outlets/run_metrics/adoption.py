@@ -6,11 +6,11 @@ queue in its place that hands every metric to `accept` at once; azureml's own wa
 
 from __future__ import annotations
 
-import contextlib
 import queue
 from collections.abc import Callable
 from typing import Any, Optional
 
+from amllog import interrupts
 from amllog.outlets.run_metrics import azureml, conversion
 
 # kind, name, data, run id, step → whether it is journaled. Called in the script's thread; must not raise.
@@ -108,7 +108,7 @@ def _drain(accept: Accept, client: Any) -> int:
     items = getattr(vars(client).get("_task_queue_v2_internal"), "_items", None)
     taken = 0
     while items is not None and not items.empty():
-        with contextlib.suppress(queue.Empty):  # its thread was faster
+        with interrupts.suppress(queue.Empty):  # its thread was faster
             item = items.get_nowait()
             if not _journal(accept, item, client._run_id):
                 items.put(item)

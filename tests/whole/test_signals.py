@@ -1,0 +1,160 @@
+"""Signal handlers that raise, at any moment of a script: each exception reaches it, and nothing stays locked."""
+
+from __future__ import annotations
+
+import signal
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from amllog.local import Fault
+
+if TYPE_CHECKING:
+    from amllog.local import AzureOnThisMachine
+
+pytestmark = pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs signals")
+
+BEGINNING = """
+import functools, logging, os, queue, random, signal, sys, threading, time
+import amllog
+
+class Stop(Exception): pass
+kind, handler, rounds, within = Stop, "star", 60, 0.004
+fired = reached = 0
+
+def stop():
+    global fired
+    fired += 1
+    raise kind("of the script")
+
+def star(number, *_):
+    stop()
+
+def deleting(number, frame):
+    del number, frame
+    stop()
+
+class Handler:
+    def any(*args):
+        stop()
+
+def is_free(lock):
+    found = []
+    def ask():
+        found.append(lock.acquire(timeout=60))
+        lock.release()
+    thread = threading.Thread(target=ask, daemon=True)
+    thread.start()
+    thread.join()
+    return found == [True]
+
+random.seed(1)
+log = amllog.setup()
+"""
+
+ROUNDS = """
+signal.signal(signal.SIGALRM, {"star": star, "deleting": deleting, "any": Handler().any}[handler])
+for _ in range(rounds):
+    before = fired
+    try:
+        signal.setitimer(signal.ITIMER_REAL, random.random() * within + 1e-5)
+        while fired == before:
+            work()
+        time.sleep(60)
+    except kind:
+        reached += 1
+    if fired != reached:
+        break
+    if not is_free(logging._lock) or signal.pthread_sigmask(signal.SIG_BLOCK, ()):
+        print("locked")
+        break
+signal.signal(signal.SIGALRM, signal.SIG_DFL)
+log.info("the end")
+print(fired, reached, amllog.status().outlets["driver_log"].refused)
+"""
+
+LOG = """
+library = logging.getLogger("library")
+library.info("theirs")  # from here on, it takes no lock of logging's own
+
+def work():
+    log.info("ours")
+    library.info("theirs")
+    log.metric("loss", 1.0)
+"""
+
+FORK = """
+def work():
+    pid = os.fork()
+    if pid == 0:
+        os._exit(0)
+    os.waitpid(pid, 0)
+"""
+
+SETUP = """
+work = amllog.setup
+"""
+
+
+@pytest.mark.parametrize("handler", ["star", "deleting", "any"])
+@pytest.mark.parametrize("work", [LOG, FORK, SETUP], ids=["log", "fork", "setup"])
+def test_every_exception_reaches_the_script(child: Any, handler: str, work: str) -> None:
+    """Whatever the handler's arguments: log calls, forks and setup() swallow no exception and keep no lock."""
+    if work == FORK and handler == "deleting":
+        pytest.skip("the others show it")
+    environment = {"AMLLOG_EXPORTER": "none", "AMLLOG_DRIVER_LEVEL": "CRITICAL"}
+    ran = child(BEGINNING + f"handler = {handler!r}\n" + work + ROUNDS, env=environment)
+    assert (ran.returncode, ran.stdout) == (0, "60 60 {}\n"), ran.stderr
+
+
+FLUSH = """
+kind, rounds, within = queue.Empty, 10, 0.2
+
+def work():
+    amllog.flush(600)
+"""
+
+
+def test_flush_passes_what_its_own_queues_raise(child: Any, azure: AzureOnThisMachine) -> None:
+    """A handler that raises `queue.Empty` ends a flush() that waits at a queue."""
+    azure.faults.put(Fault(hang="before headers"))
+    environment = {
+        "APPLICATIONINSIGHTS_CONNECTION_STRING": azure.connection_string,
+        "AMLLOG_DRIVER_LEVEL": "CRITICAL",
+        "AMLLOG_GRACE_SECONDS": "0",
+    }
+    ran = child(BEGINNING + "log.info('waits')\n" + FLUSH + ROUNDS, env=environment)
+    azure.faults.clear()
+    assert ran.stdout == "10 10 {}\n", ran.stderr
+
+
+UNRAISABLE = """
+import signal, sys, time
+import amllog
+
+class Stop(Exception): pass
+
+def stop(number, frame):
+    raise Stop
+
+class Failing:
+    def __del__(self):
+        raise ValueError("own")
+
+signal.signal(signal.SIGALRM, stop)
+sys.unraisablehook = lambda _: signal.raise_signal(signal.SIGALRM)
+amllog.setup()
+try:
+    value = Failing()
+    del value
+    time.sleep(60)
+    print("lost")
+except Stop:
+    print("reached")
+"""
+
+
+def test_in_the_scripts_unraisable_hook(child: Any) -> None:
+    """A signal in the hook that the script had for unraisable exceptions: its exception reaches the script."""
+    ran = child(UNRAISABLE, env={"AMLLOG_EXPORTER": "none"})
+    assert ran.stdout.splitlines()[-1] == "reached"
