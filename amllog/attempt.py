@@ -9,6 +9,8 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+from amllog import interrupts
+
 
 class Attempt:
     """Work in a thread of its own, which a caller waits for as long as it wants to: nothing can stop a library that
@@ -43,6 +45,7 @@ class Attempt:
         raise result
 
     def _run(self) -> None:
+        interrupts.leave_to_others()
         try:
             self._outcome.append((True, self._work()))
         except Exception as error:  # handed to whoever asks for the result

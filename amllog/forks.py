@@ -20,9 +20,6 @@ from typing import NamedTuple
 
 from amllog import interrupts
 
-# Signals that report a fault in the instruction that runs. A blocked one would end the process without its handler.
-_FAULTS = ("SIGSEGV", "SIGBUS", "SIGFPE", "SIGILL", "SIGABRT", "SIGTRAP", "SIGSYS")
-
 
 class Forks(NamedTuple):
     """The calls around a fork. Each must be safe to repeat: a signal may interrupt it."""
@@ -91,7 +88,7 @@ class ForkHooks(threading.local):
         self.deliver = int
         if self._mask is None:
             self._mask = signal.pthread_sigmask(signal.SIG_BLOCK, ())  # only reads it
-        signal.pthread_sigmask(signal.SIG_BLOCK, _blockable())
+        signal.pthread_sigmask(signal.SIG_BLOCK, interrupts.blockable())
         self._forks.before()
 
     def _in_parent(self) -> None:
@@ -123,10 +120,3 @@ class ForkHooks(threading.local):
 def _of_this_thread(hooks: ForkHooks, name: str) -> Callable[[], object]:
     """Return a callable without instructions of Python's own that calls `name` of the calling thread's hooks."""
     return functools.partial(operator.methodcaller(name), hooks)
-
-
-@functools.cache
-def _blockable() -> frozenset[int]:
-    return frozenset(
-        number for number in signal.valid_signals() if getattr(number, "name", "") not in _FAULTS
-    )

@@ -19,7 +19,7 @@ from typing import Any
 from amllog import calls, context, dimensions, fork_mark, record, stacks, text
 from amllog.calls import Place
 from amllog.forms import Draft, Forms
-from amllog.interrupts import is_from_signal
+from amllog.interrupts import pass_on
 from amllog.outlets.driver_log import DriverLog, Line
 from amllog.redaction import Redactor
 from amllog.refusals import Refusals
@@ -277,7 +277,8 @@ class Intake:
             self._keep_early()
 
     def _fault(self, fault: Exception) -> None:
-        if self.strict or is_from_signal(fault):
+        pass_on(fault)
+        if self.strict:
             raise fault
         self.faults.add(f"amllog: {type(fault).__name__}")
 

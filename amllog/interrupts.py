@@ -21,10 +21,15 @@ from typing import TypeVar
 
 from amllog.signal_origin import is_from_signal, origin
 
-__all__ = ["finish", "is_from_signal", "origin", "pass_on", "raise_after_fork", "raise_later", "suppress"]
+__all__ = [
+    "blockable", "finish", "is_from_signal", "leave_to_others", "origin", "pass_on", "raise_after_fork", "raise_later",
+    "suppress",
+]  # fmt: skip
 
 T = TypeVar("T")
 _SOON_SECONDS = 0.001
+# Signals that report a fault in the instruction that runs. A blocked one would end the process without its handler.
+_FAULTS = ("SIGSEGV", "SIGBUS", "SIGFPE", "SIGILL", "SIGABRT", "SIGTRAP", "SIGSYS")
 _REPEATS = 3  # how often `finish` repeats work that signals interrupt
 
 
@@ -66,6 +71,23 @@ def finish(work: Callable[[], T]) -> T:
     if interruptions:
         raise interruptions[0]
     return result
+
+
+@functools.cache
+def blockable() -> frozenset[int]:
+    """Return the signals that may be blocked: all but those that report a fault in the instruction that runs."""
+    return frozenset(
+        number for number in signal.valid_signals() if getattr(number, "name", "") not in _FAULTS
+    )
+
+
+def leave_to_others() -> None:
+    """In a thread of ours: leave all signals to the script's threads.
+
+    While the main thread has them blocked for a fork, Python would run its handlers for a signal that comes here.
+    """
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_BLOCK, blockable())
 
 
 class _Later:
@@ -131,6 +153,7 @@ class _Later:
 
 
 def _call_handler() -> None:
+    leave_to_others()
     time.sleep(_SOON_SECONDS)
     _thread.interrupt_main()
 

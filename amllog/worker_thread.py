@@ -89,9 +89,8 @@ class WorkerThread:
             except BaseException as error:
                 if not life.begun and self._life is life:
                     self._life = None  # a thread that begins later ends at once
-                if not isinstance(error, (RuntimeError, OSError, MemoryError)) or interrupts.is_from_signal(
-                    error
-                ):
+                interrupts.pass_on(error)  # also where Thread.start() raised another one in its place
+                if not isinstance(error, (RuntimeError, OSError, MemoryError)):
                     raise
                 self._retry_at = time.monotonic() + RETRY_SECONDS
 
@@ -146,6 +145,7 @@ class WorkerThread:
                 self._last_calls.pop()()
 
     def _live(self, life: Life) -> None:
+        interrupts.leave_to_others()
         with self._guard:
             life.begun = self._life is life
         try:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import queue
+import signal
 import threading
 import time
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
+from amllog.attempt import Attempt
 from amllog.worker_thread import WorkerThread
 
 NO_THREADS = """
@@ -74,6 +79,68 @@ def test_never_waited_for_before_it_starts() -> None:
         starting.join()
         thread.stop(600)
     assert not thread.running
+
+
+@pytest.mark.skipif(not hasattr(signal, "pthread_sigmask"), reason="needs masks of signals")
+def test_signals_are_left_to_other_threads() -> None:
+    """The thread takes no signal that Python handles; those that report a fault in it still reach their handlers."""
+    found: queue.SimpleQueue[set[signal.Signals]] = queue.SimpleQueue()
+
+    def work() -> None:
+        found.put(signal.pthread_sigmask(signal.SIG_BLOCK, ()))
+        time.sleep(0.01)
+
+    thread = WorkerThread("amllog test", work)
+    thread.start()
+    blocked = found.get(timeout=600)
+    thread.stop(600)
+    attempted = Attempt(lambda: signal.pthread_sigmask(signal.SIG_BLOCK, ())).result(600)
+    for mask in (blocked, attempted):
+        assert {signal.SIGALRM, signal.SIGTERM, signal.SIGINT, signal.SIGUSR1} <= mask
+        assert not {signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL} & mask
+    assert signal.SIGALRM not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
+
+
+INTERRUPTED_START = """
+import signal, sys, threading, time
+from amllog.worker_thread import WorkerThread
+
+class Stop(Exception): pass
+
+def stop(number, frame):
+    raise Stop
+
+name = "_start_joinable_thread" if hasattr(threading, "_start_joinable_thread") else "_start_new_thread"
+real = getattr(threading, name)
+
+def start(*arguments, **options):
+    try:
+        return real(*arguments, **options)
+    finally:
+        while threading._limbo:  # the thread has not begun
+            time.sleep(0.01)
+        if not interrupted:
+            interrupted.append(True)
+            signal.raise_signal(signal.SIGALRM)
+
+interrupted = []
+signal.signal(signal.SIGALRM, stop)
+setattr(threading, name, start)
+thread = WorkerThread("amllog test", lambda: time.sleep(0.01))
+try:
+    thread.start()
+    print("lost")
+except Stop:
+    thread.start()
+    print("reached", thread.running)
+thread.stop(60)
+print(thread.running)
+"""
+
+
+def test_interrupted_between_a_start_and_its_end(child: Any) -> None:
+    """`Thread.start()` raises a KeyError in place of a handler's exception: the script gets the handler's."""
+    assert child(INTERRUPTED_START).stdout == "reached True\nFalse\n"
 
 
 def until(what: Callable[[], bool]) -> None:
