@@ -6,7 +6,7 @@ thread. An exception's traceback has the frames that it passed, and each of them
 
 from __future__ import annotations
 
-import _signal
+import _signal  # type: ignore[import-not-found]  # the part of `signal` in C
 import functools
 import inspect
 import opcode
