@@ -23,22 +23,23 @@ def call_releasing(work: Callable[..., T], *arguments: object) -> T:
     try:
         return work(*arguments)
     except BaseException:
-        interrupts.finish(lambda: _release(lock, before))
+        interrupts.finish(lambda: _restore(lock, before))
         raise
 
 
-def unlist(handler: logging.Handler) -> None:
-    """Take a new handler out of the list of those that logging closes at the end of the process.
+def unlist_ours() -> None:
+    """Take our handlers out of the list of those that logging closes at the end of the process.
 
     At the end of a listed handler, Python calls logging from the garbage collection, and discards what is raised there.
     """
     listed: list[Any] = getattr(logging, "_handlerList", [])
     for reference in reversed(listed[:]):
-        if reference() is handler:
+        if type(reference()).__module__.startswith("amllog."):
             listed.remove(reference)
 
 
-def _release(lock: Any, before: int) -> None:
+def _restore(lock: Any, before: int) -> None:
+    unlist_ours()  # also one whose making was interrupted
     while _depth(lock) > before:
         lock.release()
 

@@ -10,10 +10,10 @@ import _signal  # type: ignore[import-not-found]  # the part of `signal` in C
 import functools
 import inspect
 import opcode
+import os
 import signal
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 from types import BuiltinMethodType, CodeType, FrameType, FunctionType, MethodType, TracebackType
 from typing import Any
 
@@ -29,7 +29,7 @@ _CLOSED = {
     "segment", "session", "stdlib", "worker_thread",
 }  # fmt: skip
 _OWN_KINDS = {"amllog", "builtins", "orjson", *sys.builtin_module_names}
-_STDLIB = str(Path(inspect.__file__).parent)
+_STDLIB = os.path.dirname(inspect.__file__)
 _MAX_WRAPPERS = 20  # of a handler, one in another
 
 

@@ -228,7 +228,7 @@ class PlainHandler(logging.Handler):
 
     def __init__(self, take: Callable[[logging.LogRecord], None]) -> None:
         super().__init__()
-        logging_lock.unlist(self)
+        logging_lock.unlist_ours()
         self._take = take
 
     def createLock(self) -> None:  # noqa: N802  # a method of logging's

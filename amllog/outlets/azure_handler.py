@@ -40,7 +40,7 @@ def make_handler(
 
         def __init__(self) -> None:
             logging.Handler.__init__(self)
-            logging_lock.unlist(self)
+            logging_lock.unlist_ours()
             # Not Options(…): its own parser refuses strings that the portal gives, and reads the environment.
             self.options = Options.__new__(Options)
             BaseObject.__init__(

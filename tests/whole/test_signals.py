@@ -74,12 +74,8 @@ print(fired, reached, amllog.status().outlets["driver_log"].refused)
 """
 
 LOG = """
-library = logging.getLogger("library")
-library.info("theirs")  # from here on, it takes no lock of logging's own
-
 def work():
     log.info("ours")
-    library.info("theirs")
     log.metric("loss", 1.0)
 """
 
