@@ -53,13 +53,16 @@ log = amllog.setup()
 """
 
 ROUNDS = """
+def work_on(before):  # CPython 3.13.0 leaves a `try` before the last instruction of a loop in it
+    while fired == before:
+        work()
+
 signal.signal(signal.SIGALRM, {"star": star, "deleting": deleting, "any": Handler().any}[handler])
 for _ in range(rounds):
     before = fired
     try:
         signal.setitimer(signal.ITIMER_REAL, random.random() * within + 1e-5)
-        while fired == before:
-            work()
+        work_on(before)
         time.sleep(60)
     except kind:
         reached += 1
