@@ -11,7 +11,6 @@ A batch whose entry is missing is sent a second time by the next process. Four r
 
 from __future__ import annotations
 
-import contextlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -147,7 +146,7 @@ class Checkpoint:
         try:
             # A kill between the copy into the file and the deletion of the spare leaves a line in both.
             more = dict.fromkeys(self._spare.lines())
-            with contextlib.suppress(FileNotFoundError, NotADirectoryError), opened(self.path) as fd:
+            with interrupts.suppress(FileNotFoundError, NotADirectoryError), opened(self.path) as fd:
                 require_usable(fd)
                 for line in lines_of(fd):
                     more.pop(line, None)

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Mapping, Set
 from typing import Any
 
-from amllog import named_secrets, provider_secrets, secret_names, text
+from amllog import interrupts, named_secrets, provider_secrets, secret_names, text
 from amllog.provider_secrets import MASK
 from amllog.secret_signs import marks_of
 
@@ -161,7 +161,8 @@ class Redactor:
             return words
         try:
             again = json.loads(masked)
-        except ValueError:  # a mask that took a quotation mark: then each text is masked on its own
+        except ValueError as error:  # a mask that took a quotation mark: then each text is masked on its own
+            interrupts.pass_on(error)
             return words
         return again if len(again) == len(words) else words
 

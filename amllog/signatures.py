@@ -46,7 +46,8 @@ def has_records(name: str, head: bytes) -> bool:
 
 def is_line(line: bytes) -> bool:
     """Whether a line of a segment is a record, or what is left of one that was written in part."""
-    return line.startswith(LINE_HEAD) or (line != b"\n" and _is_torn(line.rstrip(b"\n")))
+    torn = line.rstrip(b"\n")
+    return line.startswith(LINE_HEAD) or (torn != b"" and _is_torn(torn))
 
 
 def _is_torn(line: bytes) -> bool:

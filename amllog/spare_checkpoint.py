@@ -32,7 +32,7 @@ class SpareCheckpoint:
         """The lines of all spares, each once. Raises OSError if there is one that cannot be read."""
         found = dict[bytes, None]()
         for path in filter(_is_private, self._paths):
-            with contextlib.suppress(FileNotFoundError), opened(path) as fd:
+            with interrupts.suppress(FileNotFoundError), opened(path) as fd:
                 found.update(dict.fromkeys(lines_of(fd)))
                 self.path = path
         return list(found)

@@ -71,14 +71,14 @@ POWERS = {  # what only these rooms may do
 # Where an except or suppress may take an exception of a signal handler: code that the main thread does not run, or
 # runs in commands of ours only.
 OTHER_THREADS = {
-    "attempt", "courier", "deferral", "delivery", "insights", "leftovers", "local", "outlets.app_insights",
-    "outlets.deadline", "outlets.ingestion", "outlets.opentelemetry", "outlets.run_metrics", "outlets.sockets",
-    "present",
+    "answer_body", "attempt", "courier", "deferral", "delivery", "insights", "leftovers", "local", "orphans",
+    "outlets.app_insights", "outlets.deadline", "outlets.ingestion", "outlets.opentelemetry", "outlets.run_metrics",
+    "outlets.sockets", "present",
 }  # fmt: skip
 # Kinds that no handler raises to tell the script something: what is excepted is that one operation of the `try`.
 NARROW = {
     "BlockingIOError", "FileExistsError", "FileNotFoundError", "GeneratorExit", "ImportError", "IndexError",
-    "JSONDecodeError", "ModuleNotFoundError", "NotADirectoryError", "OverflowError", "PermissionError",
+    "JSONDecodeError", "ModuleNotFoundError", "NoFile", "NotADirectoryError", "OverflowError", "PermissionError",
     "ProcessLookupError", "UnicodeEncodeError",
 }  # fmt: skip
 Function = (ast.FunctionDef, ast.AsyncFunctionDef)

@@ -308,6 +308,7 @@ def test_no_file_grows_beyond_what_is_read(tmp_path: Path) -> None:
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
     for size, taken in ((MAX_SEGMENT_BYTES // 2, True), (MAX_SEGMENT_BYTES, False)):
         os.truncate(journal.segments[0].path, size)
+        journal.segments[0].known_bytes = size  # as if this process had written so much
         resource.setrlimit(resource.RLIMIT_NOFILE, (3, limits[1]))
         try:
             assert journal.append(line(2)) == taken

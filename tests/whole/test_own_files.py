@@ -195,7 +195,8 @@ def test_descriptors(child: Any, arrived: Any, insights: Any, way: str) -> None:
     ran = child(DESCRIPTORS, way, env=insights)
     assert ran.returncode == 0, ran.stderr
     assert ran.stdout.splitlines()[-1] == "60 0 0"
-    assert ran.stdout.count("has closed or reused the descriptor") == 1
+    # None where the delivery thread was first, and has opened the file again.
+    assert ran.stdout.count("has closed or reused the descriptor") <= 1
     assert arrived().messages == [*(f"before {i}" for i in range(10)), *(f"after {i}" for i in range(50))]
     assert arrived().twice == []
 
