@@ -69,7 +69,7 @@ MAX_BACKOFF_SECONDS = 60.0
 _LOOK_BYTES = 64 * 1024
 
 
-def note_again(segments: Iterable[Segment], notice: Callable[[str, int], None]) -> None:
+def note_again(segments: Iterable[Segment], notice: Callable[[str, int], object]) -> None:
     """Note once more what could not be noted, and give notice of each file where it still cannot."""
     for checkpoint in [segment.checkpoint for segment in segments]:
         checkpoint.note_again()
