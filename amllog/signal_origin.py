@@ -30,6 +30,7 @@ _CLOSED = {
 }  # fmt: skip
 _OWN_KINDS = {"amllog", "builtins", "orjson", *sys.builtin_module_names}
 _STDLIB = os.path.dirname(inspect.__file__)
+_C_CODE_BYTES = 6  # of `PyCode_NewEmpty`; empty before Python 3.11
 _MAX_WRAPPERS = 20  # of a handler, one in another
 
 
@@ -106,6 +107,8 @@ def _is_between_calls(trace: TracebackType) -> bool:
     """Return whether the frame was at an instruction that itself raises nothing."""
     code = trace.tb_frame.f_code
     if code.co_flags & _GENERATORS:  # `throw()` raises where it was suspended
+        return False
+    if len(code.co_code) <= _C_CODE_BYTES and not code.co_consts:  # of C code, such as Cython's: no instructions
         return False
     return trace.tb_lasti < 0 or opcode.opname[code.co_code[trace.tb_lasti]] in _RAISING_NOTHING
 
