@@ -23,7 +23,7 @@ from amllog.signal_origin import is_from_signal, origin
 
 __all__ = [
     "blockable", "finish", "is_from_signal", "leave_to_others", "origin", "pass_on", "raise_after_fork", "raise_later",
-    "suppress",
+    "start_thread", "suppress",
 ]  # fmt: skip
 
 T = TypeVar("T")
@@ -79,6 +79,19 @@ def blockable() -> frozenset[int]:
     return frozenset(
         number for number in signal.valid_signals() if getattr(number, "name", "") not in _FAULTS
     )
+
+
+def start_thread(start: Callable[[], object]) -> None:
+    """Call `start`, which starts a thread of ours, so that no signal comes to the thread before it blocks them."""
+    if not hasattr(signal, "pthread_sigmask"):
+        start()
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ())  # only reads it
+    try:
+        signal.pthread_sigmask(signal.SIG_BLOCK, blockable())
+        start()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def leave_to_others() -> None:

@@ -85,7 +85,7 @@ class WorkerThread:
             try:
                 life.thread = threading.Thread(target=self._live, args=(life,), name=self._name, daemon=True)
                 self._life = life
-                life.thread.start()
+                interrupts.start_thread(life.thread.start)
             except BaseException as error:
                 if not life.begun and self._life is life:
                     self._life = None  # a thread that begins later ends at once

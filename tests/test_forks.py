@@ -74,8 +74,8 @@ EACH_LINE = (
     + """
 def trace(frame, event, argument):
     global left
-    if frame.f_globals.get("__name__") != "amllog.forks":
-        return None
+    if frame.f_globals.get("__name__") != "amllog.forks" or os.getpid() != parent:
+        return None  # in a child, Python also ends what other threads had, and prints what that raises
     if event == "line":
         left -= 1
         if left == 0:
