@@ -108,7 +108,9 @@ def _is_between_calls(trace: TracebackType) -> bool:
     code = trace.tb_frame.f_code
     if code.co_flags & _GENERATORS:  # `throw()` raises where it was suspended
         return False
-    if len(code.co_code) <= _C_CODE_BYTES and not code.co_consts:  # of C code, such as Cython's: no instructions
+    if (
+        len(code.co_code) <= _C_CODE_BYTES and not code.co_consts
+    ):  # of C code, such as Cython's: no instructions
         return False
     return trace.tb_lasti < 0 or opcode.opname[code.co_code[trace.tb_lasti]] in _RAISING_NOTHING
 

@@ -6,6 +6,7 @@ plain text, colour, or JSON; where it could not be written it is counted, and th
 
 from __future__ import annotations
 
+import io
 import itertools
 import json
 import os
@@ -59,6 +60,7 @@ class DriverLog:
         self._delivered = itertools.count()  # next() is atomic: threads need no lock to count
         self._refused: Counter[str] = Counter()
         self.writing: dict[int, list[str]] = {}  # the texts that each thread is writing now
+        self._is_plain = False  # whether the stream cannot log what is written to it
         self._seen: tuple[Any, Any, Callable[[Line], str]] = (
             None,
             None,
@@ -78,7 +80,10 @@ class DriverLog:
             if stream is None:  # pythonw, a detached daemon
                 self._refused["no stdout"] += 1
                 return
-            self._put(stream, form(line) + "\n")
+            if self._is_plain:
+                _put(stream, form(line) + "\n")
+            else:
+                self._put(stream, form(line) + "\n")
         except Exception as error:  # closed, full, replaced by something odd: the record is in the journal
             if is_from_signal(error):
                 raise
@@ -122,6 +127,7 @@ class DriverLog:
             form = partial(_json, common=self._common, ascii_only=not _speaks_unicode(stream))
         elif self._form == "console" or (self._form == "auto" and _shows_colour(stream)):
             form = _console
+        self._is_plain = _is_of_a_file(stream)
         self._seen = stdout, stream, form
         return stream, form
 
@@ -155,6 +161,12 @@ def _put(stream: TextIO, text: str) -> None:
         encoding = getattr(stream, "encoding", None) or "ascii"
         stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
     stream.flush()
+
+
+def _is_of_a_file(stream: Any) -> bool:
+    """Return whether a stream is Python's own, on a file, a pipe or a terminal."""
+    buffer = getattr(stream, "buffer", None) if type(stream) is io.TextIOWrapper else None
+    return type(buffer) is io.BufferedWriter and type(buffer.raw) is io.FileIO
 
 
 def _shows_colour(stream: TextIO) -> bool:
