@@ -136,20 +136,18 @@ def open_segment(path: Path, flags: int = os.O_RDONLY) -> int:
 
 
 def new_segment(directory: Path, node: str) -> Segment:
-    """A new segment, open and locked: between the two, others may take it for one whose writer has ended.
-
-    Raises OSError.
-    """
+    """Open and lock a new segment; in between, others may take its writer for ended. Raises OSError."""
     _make(directory)
     for _ in range(TRIES):
         path = directory / name_for(node)
         with own_files.opened_directory(directory) as at:
             fd = own_files.open_regular(path if at is None else path.name, _CREATE, directory=at)
-        segment = _segment(path, fd)
-        if lock(fd) and segment.is_in_place():  # nobody looks into it now, and nobody has removed it
+        identity = own_files.identity_of(fd)
+        segment = _segment(path, fd) if lock(fd) else None  # nobody looks into it now
+        if segment is not None and segment.is_in_place():  # and nobody has removed it
             return segment
-        own_files.delete_same(path, (segment.device, segment.inode))
-        segment.close()
+        own_files.delete_same(path, identity)
+        own_files.close_same(fd, identity)
     raise OSError(errno.EAGAIN, "others hold the lock of every new file", str(directory))
 
 
