@@ -92,10 +92,10 @@ def far_side() -> Iterator[Callable[..., str]]:
                     self.send_header("Content-Encoding", encoding)
                 self.send_header("Content-Type", "application/json")
                 self.send_header("Content-Length", str(len(body)))
+                self.send_header("Connection", "close")
                 self.end_headers()
                 with contextlib.suppress(OSError):  # the client has enough
                     self.wfile.write(body)
-                self.close_connection = True
 
             def log_message(self, *args: Any) -> None:
                 """Print nothing."""
