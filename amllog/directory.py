@@ -143,7 +143,7 @@ def new_segment(directory: Path, node: str) -> Segment:
         with own_files.opened_directory(directory) as at:
             fd = own_files.open_regular(path if at is None else path.name, _CREATE, directory=at)
         identity = own_files.identity_of(fd)
-        segment = _segment(path, fd) if lock(fd) else None  # nobody looks into it now
+        segment = _segment(path, fd, new=True) if lock(fd) else None  # nobody looks into it now
         if segment is not None and segment.is_in_place():  # and nobody has removed it
             return segment
         own_files.delete_same(path, identity)
@@ -205,10 +205,10 @@ def _claimed(path: Path, node: str) -> Segment | None:
     return segment
 
 
-def _segment(path: Path, fd: int) -> Segment:
+def _segment(path: Path, fd: int, *, new: bool = False) -> Segment:
     """The segment behind a descriptor, which is closed if that fails."""
     try:
-        return Segment(path, fd)
+        return Segment(path, fd, new=new)
     except BaseException:
         os.close(fd)
         raise

@@ -222,7 +222,7 @@ class Intake:
             if not stack and own.get("stack_info", "").startswith(stacks.HERE):
                 own, stack = {**own}, own["stack_info"]
                 del own["stack_info"]
-            shown_as = self.redactor.key(logger)[0]
+            shown_as = (self.redactor.keys.get(logger) or self.redactor.key(logger))[0]
             self.driver.write(_new(Line, (seconds, level, name, shown_as, message, own, stack)))
 
     def parent(self) -> tuple[str, str]:

@@ -29,7 +29,7 @@ class Redactor:
         self._patterns = tuple(re.compile(pattern, re.IGNORECASE) for pattern in patterns)
         self._known = tuple(sorted((value for value in set(known) if len(value) >= 8), key=len, reverse=True))
         self._margin = max([MARGIN, *map(len, self._known)])
-        self._keys: dict[str, tuple[str, bool]] = {}
+        self.keys: dict[str, tuple[str, bool]] = {}
         self._kinds: dict[str, str] = {}  # of those keys whose value may be a secret
         self._clean: set[str] = set()  # short texts in which nothing was found: scripts repeat themselves
 
@@ -38,12 +38,12 @@ class Redactor:
 
     def key(self, key: str) -> tuple[str, bool]:
         """A key or a name as it may be shown, and whether what stands under it is secret."""
-        found = self._keys.get(key)
+        found = self.keys.get(key)
         if found is None:
             kind = self._kind(key)
             found = self._name(key), bool(kind)
-            if len(self._keys) < 10_000:
-                self._keys[key] = found
+            if len(self.keys) < 10_000:
+                self.keys[key] = found
                 if kind:
                     self._kinds[key] = kind
         return found

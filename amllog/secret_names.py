@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 
 
 def words_of(said: str) -> frozenset[str]:
@@ -103,6 +104,7 @@ IN_TEXT = (
 )
 
 
+@lru_cache(maxsize=1_000)
 def kind_of(key: str) -> str:
     """What kind of a secret's name a key is: certain, count, column, directory, generated, auth; "" if it is none."""
     words = [word.lower() for word in _WORD.findall(key)]

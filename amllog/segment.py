@@ -29,7 +29,8 @@ _LINE_BYTES = 64 * 1024
 class Segment:
     """One journal segment as its readers see it; only the holder of its lock writes its checkpoint."""
 
-    def __init__(self, path: Path, fd: int) -> None:
+    def __init__(self, path: Path, fd: int, *, new: bool = False) -> None:
+        """`new`: this process has just created the file, so that there is no checkpoint to read."""
         self.path = path
         self.device, self.inode = own_files.identity_of(fd)
         self.held = (
@@ -43,7 +44,7 @@ class Segment:
         self._mark = 0  # of the descriptor that the journal writes to
         self._reattaching = threading.RLock()  # re-entrant: a signal handler may ask for the account
         self.checkpoint = Checkpoint(path, (self.device, self.inode))
-        self._progress = self.checkpoint.progress(self.size)
+        self._progress = {} if new else self.checkpoint.progress(self.size)
         self._counted = (0, 0)  # lines in the first so many bytes
         self._keyless, self._key = 0, b""  # bytes without any instrumentation key, and the key
 

@@ -459,6 +459,8 @@ def test_first_texts_are_looked_through_as_well(kind: str) -> None:
     for said in (around.format(secret), f"it was {secret} today"):
         found = provider_secrets._SIGN.search(said) is not None
         assert provider_secrets.is_suspicious(said) or not found
+        other = provider_secrets._OTHER_SIGN.search(said) is not None
+        assert provider_secrets.may_be_other(said) or not other
 
 
 @pytest.mark.parametrize("said", HARMLESS)
