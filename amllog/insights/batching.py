@@ -54,7 +54,7 @@ def _renewals(
 
 
 def _groups(batches: Sequence[Batch]) -> list[tuple[set[str], list[Batch]]]:
-    """Batches that share a source, directly or by others; with the names of all their sources."""
+    """Groups of batches that share a source, directly or through others, with the names of all their sources."""
     group_of: dict[str, tuple[set[str], list[Batch]]] = {}
     for batch in batches:
         names = {one.name for one in batch.sources}

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import tempfile
 import uuid
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta, timezone
@@ -22,7 +21,7 @@ from urllib.parse import quote
 
 from amllog import own_files
 from amllog.errors import UsageError
-from amllog.insights import batching, files, relation
+from amllog.insights import batching, files, relation, scratch
 from amllog.insights.batching import Work
 from amllog.insights.engine import Engine
 from amllog.insights.entries import Part
@@ -72,8 +71,8 @@ def compact(
     directory, engine = directory.resolve(), Engine()
     try:
         folder = directory / files.COMPACTED
-        with _alone(engine, folder), tempfile.TemporaryDirectory(prefix="amllog-") as scratch:
-            return _compacted(engine, directory, idle, progress, Path(scratch))
+        with _alone(engine, folder), scratch.directory() as place:
+            return _compacted(engine, directory, idle, progress, place)
     except OSError as error:
         raise UsageError(f"{directory} cannot be compacted: {error}") from error
 
@@ -83,7 +82,7 @@ def _compacted(
     directory: Path,
     idle: timedelta,
     progress: Callable[[int, int], None] | None,
-    scratch: Path,
+    place: Path,
 ) -> Compacted:
     folder = directory / files.COMPACTED
     batches = Batch.read(folder)
@@ -97,7 +96,7 @@ def _compacted(
     entries = {name: one for name, one in held.items() if all(_named(part, longest) for part in one.parts)}
     total, sizes = sum(entry.size for entry in entries.values()), [0]
     outputs: set[str] = set()
-    for work in batching.works(batches, entries, directory, scratch):
+    for work in batching.works(batches, entries, directory, place):
         outputs -= {name for batch in work.replaced for name in batch.outputs}
         outputs |= set(_settle(engine, work, folder))
         sizes.append(sizes[-1] + work.size)

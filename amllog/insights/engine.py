@@ -37,7 +37,7 @@ _LOCKED = "SET allow_community_extensions = false; SET enable_external_access = 
 
 
 class Answer(NamedTuple):
-    """Rows and the names of their columns; of KQL also DuckDB's names for their types, and the limit that cut it."""
+    """Rows and the names of their columns. For KQL also DuckDB's names of their types, and the limit that cut it."""
 
     names: tuple[str, ...]
     rows: list[tuple[Any, ...]]
@@ -93,7 +93,7 @@ class Database:
         return answer
 
     def _end(self, attempt: Attempt) -> None:
-        """Interrupt a statement until it has ended; where it does not end, this database is lost."""
+        """Interrupt a statement until it has ended. If it does not end, this database is not used any more."""
         until = monotonic() + END_SECONDS
         while not attempt.over and monotonic() < until:  # repeated: work that has not begun yet ignores it
             with contextlib.suppress(KeyboardInterrupt):  # pressed twice

@@ -81,7 +81,7 @@ class Holdings:
         return Selection(journals, chosen, overlap(held), torn, parts, unread)
 
     def _foreign(self, batches: Mapping[Path, list[Batch]]) -> list[str]:
-        """What is in the place of an index or a manifest, and was not written by amllog."""
+        """Notes on files in the place of an index or a manifest that amllog has not written."""
         manifests = [folder / MANIFEST for folder, own in batches.items() if not own]
         others = [path for path in manifests if path.exists() and Manifest.read(path.parent) is None]
         return [

@@ -13,14 +13,13 @@ import contextlib
 import errno
 import json
 import os
-import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from amllog import own_files
 from amllog.errors import UsageError
-from amllog.insights import own_json, relation
+from amllog.insights import own_json, relation, scratch
 from amllog.insights.atomic import is_replaceable, write_new
 from amllog.insights.engine import Engine
 from amllog.insights.entries import UNREAD, Entry, Part, Series, as_entry
@@ -61,11 +60,11 @@ class Index:
         found: dict[Path, Entry] = {}
         if not files:
             return found
-        with tempfile.TemporaryDirectory(prefix="amllog-") as folder:
+        with scratch.directory() as folder:
             added = {}
             for number, file in enumerate(files):
                 with contextlib.suppress(OSError):
-                    target = Path(folder, f"{number}.jsonl")
+                    target = folder / f"{number}.jsonl"
                     if has_long_line(file.path, self._known[file.path].size, file.size):
                         continue  # `_made` reports it
                     copy(file, self._known[file.path].size, target)
@@ -209,7 +208,7 @@ def _fits(entry: Entry | None, file: File) -> bool:
 
 
 def _load(folder: Path) -> dict[Path, Entry] | None:
-    """What the cache says of files that are there; None where the file is not our cache.
+    """The entries of the cache for files that exist. None if the file is not our cache.
 
     Nothing where it is missing, empty, or of an earlier version.
     """

@@ -1,7 +1,7 @@
-"""How much one free query may take: of text, of SQL, of values, of rows and bytes, of time.
+"""Limits of one free query: characters of KQL and SQL, values, rows, bytes and time.
 
-In: KQL, what translates it, a statement that runs. Out: SQL and rows within the limits. What is beyond them is a
-`UsageError`, or is left out of the answer, which then says so.
+In: KQL, what translates it, a statement that runs. Out: SQL and rows within the limits. Anything beyond them
+is a `UsageError`, or is left out of the answer, which then has a note.
 """
 
 from __future__ import annotations
@@ -15,10 +15,8 @@ from typing import Any, NamedTuple
 from amllog.errors import UsageError
 
 QUERY_MAX = 100_000  # characters; the service takes more, and has more memory
-SQL_MAX, TRANSLATED_MAX = (
-    250_000,
-    30_000_000,
-)  # characters of the SQL, and of everything it was put together from
+SQL_MAX = 250_000  # characters
+TRANSLATED_MAX = 30_000_000  # characters of everything that the SQL was put together from
 TRANSLATION_SECONDS, CHARACTERS_PER_SECOND = 10.0, 4_000  # of the processor's time
 ROWS_MAX, BYTES_MAX = 500_000, 64_000_000  # of an answer, as the service has them
 SECONDS, LONGEST_SECONDS = 180.0, 600.0  # the service's own default and maximum
@@ -61,7 +59,7 @@ def _wanted() -> bool:
 
 
 class Limits(NamedTuple):
-    """The limits of one answer; `is_unwanted` says that nobody waits for it any more."""
+    """The limits of one answer. `is_unwanted` returns whether nobody waits for it any more."""
 
     rows: int = ROWS_MAX
     bytes: int = BYTES_MAX
@@ -90,7 +88,7 @@ class Translation:
         self._stopped = True
 
     def run(self, translate: Callable[[], Any]) -> Any:
-        """What `translate` returns; UsageError where it makes too much of the query.
+        """The result of `translate`. Raises UsageError if it makes too much SQL of the query.
 
         A small query can become gigabytes of SQL: each definition is put where it is named, and many functions are
         translated to expressions that contain their argument ten times. So every text that is made on the way counts.

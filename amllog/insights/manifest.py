@@ -1,6 +1,6 @@
-"""The manifest of a folder `compacted`: which journal files its Parquet files stand for.
+"""The manifest of a folder `compacted`: the journal files that its Parquet files stand for.
 
-In: the folder. Out: its batches; None where the file in the manifest's place is not exactly what amllog writes.
+In: the folder. Out: its batches, or None if the file in its place has not exactly the form that amllog writes.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class Manifest(NamedTuple):
 
     @classmethod
     def read(cls, path: Path) -> Manifest | None:
-        """The manifest of a folder; None where it is missing or not exactly what amllog writes."""
+        """The manifest of a folder. None if it is missing or has not exactly the form that amllog writes."""
         try:
             return _manifest(own_files.read_bounded(path / MANIFEST, own_json.MAX_BYTES))
         except (OSError, ValueError, TypeError):

@@ -1,7 +1,7 @@
 """The JSON of the index and of a manifest, read piece by piece in the one form in which amllog writes it.
 
-In: bytes of a file that any program can have written. Out: strings and small values, one at a time; ValueError at the
-first character that amllog would not have written. No more than one value of a limited length is decoded at once, so
+In: bytes of a file that any program can have written. Out: strings and small values, one at a time. Raises ValueError
+at the first character that amllog would not have written. At most one value of a limited length is decoded at once, so
 that a file of nothing but brackets does not take twenty times its size.
 """
 
@@ -24,7 +24,7 @@ class Text:
         self._text, self._at = data.decode("ascii"), 0  # json.dumps writes nothing else
 
     def take(self, literal: str) -> bool:
-        """Whether this comes next; if so, it is passed."""
+        """Pass this text if it comes next. Return whether it did."""
         found = self._text.startswith(literal, self._at)
         self._at += len(literal) * found
         return found

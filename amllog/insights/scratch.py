@@ -12,6 +12,8 @@ import contextlib
 import os
 import re
 import tempfile
+import uuid
+from collections.abc import Iterator
 from pathlib import Path
 
 from amllog import own_files
@@ -26,8 +28,9 @@ LOCK = "lock"
 MARK = b"temporary directory of amllog's reading commands\n"  # what the lock file holds
 # The files of lines, the index of what they hold, and that index while it is written.
 _FILE = re.compile(r".+-\w{8}\.jsonl|\.amllog-index\.json(\.[0-9a-f]{16})?", re.DOTALL)
-_DATABASE = re.compile(r"[0-9a-f]{32}")  # a directory where DuckDB puts what its memory does not hold
-_SPILLED = re.compile(r"duckdb_temp_[\w.-]+")
+# Directories for what the memory of DuckDB does not hold, and for files of lines that are read once.
+_DIRECTORY = re.compile(r"[0-9a-f]{32}")
+_FILE_IN_IT = re.compile(r"duckdb_temp_[\w.-]+|[0-9]+(-[0-9]+)?\.jsonl")
 _made: dict[int, tuple[Path, int]] = {}  # process id → its directory, and the descriptor that holds its lock
 
 
@@ -48,6 +51,17 @@ def folder() -> Path:
     _made[os.getpid()] = path, fd
     atexit.register(_remove, os.getpid(), path)
     return path
+
+
+@contextlib.contextmanager
+def directory() -> Iterator[Path]:
+    """A new directory in that of this process, for files named by numbers. It is deleted at the end of the block."""
+    path = folder() / uuid.uuid4().hex
+    path.mkdir(mode=0o700)
+    try:
+        yield path
+    finally:
+        _delete_in(path)
 
 
 def _remove_left() -> None:
@@ -72,16 +86,16 @@ def _delete(path: Path) -> None:
         for entry in entries:
             if _FILE.fullmatch(entry.name) and entry.is_file(follow_symlinks=False):
                 os.unlink(entry.path)
-            elif _DATABASE.fullmatch(entry.name) and entry.is_dir(follow_symlinks=False):
-                _delete_spilled(Path(entry.path))
+            elif _DIRECTORY.fullmatch(entry.name) and entry.is_dir(follow_symlinks=False):
+                _delete_in(Path(entry.path))
     if os.listdir(path) == [LOCK]:
         os.unlink(path / LOCK)
         os.rmdir(path)
 
 
-def _delete_spilled(path: Path) -> None:
+def _delete_in(path: Path) -> None:
     for name in os.listdir(path):
-        if _SPILLED.fullmatch(name):
+        if _FILE_IN_IT.fullmatch(name):
             os.unlink(path / name)
     with contextlib.suppress(OSError):  # something else is in it
         os.rmdir(path)

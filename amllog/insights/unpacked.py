@@ -171,7 +171,7 @@ def _values(pieces: Iterator[bytes]) -> Iterator[bytes]:
 
 
 def _next(text: str, at: int) -> int:
-    """Where the next value begins."""
+    """The position at which the next value begins."""
     found = _BETWEEN.match(text, at)
     return found.end() if found else at
 

@@ -64,3 +64,30 @@ def test_only_what_amllog_made_is_deleted(read: Callable[..., Any], tmp_path: Pa
     (left / "thesis.txt").unlink()
     assert read().stdout.startswith("1\n")
     assert [*(tmp_path / "tmp").iterdir()] == []
+
+
+KILLED_IN_A_COMPACTION = """
+import os, signal, sys
+from datetime import timedelta
+from pathlib import Path
+from amllog.insights import connect
+from amllog.insights.compaction import compact
+directory = Path(sys.argv[1])
+compact(directory, idle=timedelta(0))
+journal = next(directory.glob("*T*.jsonl"))
+journal.write_bytes(journal.read_bytes() + journal.read_bytes().replace(b"one", b"three"))
+def watch(event, arguments):
+    if event == "os.rename" and str(arguments[1]).endswith(".parquet"):
+        os.kill(os.getpid(), signal.SIGKILL)
+sys.addaudithook(watch)
+compact(directory, idle=timedelta(0))
+"""
+
+
+def test_a_killed_compaction_leaves_nothing_for_long(read: Callable[..., Any], tmp_path: Path) -> None:
+    """The files that a killed compaction has read from go with the next command that reads."""
+    assert read(KILLED_IN_A_COMPACTION).returncode == -signal.SIGKILL
+    left = [path for path in (tmp_path / "tmp").rglob("*.jsonl") if path.stem.replace("-", "").isdigit()]
+    assert len(left) == 1, left
+    assert read().returncode == 0
+    assert list((tmp_path / "tmp").iterdir()) == []
