@@ -116,7 +116,10 @@ def tally(
 def _add(
     sums: Mapping[str, OutletAccount], segment: Segment, wants: Mapping[str, Wants], written: int
 ) -> list[int]:
-    """Add what one segment has for each outlet; how many records that are. `written`: lines of this process in it."""
+    """Add the records of one segment to the sums of each outlet. Return how many it has for each.
+
+    `written`: lines that this process has appended to it.
+    """
     # What was settled is read before what is left: a batch that is settled meanwhile is not counted twice.
     settled = {
         name: (one.delivered, one.refused.copy(), one.again)

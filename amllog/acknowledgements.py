@@ -137,7 +137,7 @@ def parse(line: bytes) -> Entry | None:
 
 
 def is_damaged(line: bytes) -> bool:
-    """Whether a line that is no valid entry is complete; else a kill or a full disk has torn it."""
+    """Whether an invalid line is complete. An incomplete one was torn by a kill or a full disk."""
     return len(line) > MAX_LINE_BYTES or line.rstrip().endswith(b"}")
 
 

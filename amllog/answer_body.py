@@ -1,7 +1,7 @@
 """The body of an HTTP answer, up to a limit: no far side decides how much memory the process takes.
 
-In: the bytes as they arrive, piece by piece, and the answer's Content-Encoding. Out: the decoded bytes; None where
-they are beyond the limit or cannot be decoded. The limit is of the bytes on their way and of the decoded ones: 2 MB
+In: the bytes as they arrive, piece by piece, and the answer's Content-Encoding. Out: the decoded bytes, or None
+if they are beyond the limit or cannot be decoded. The limit is of the bytes on their way and of the decoded ones: 2 MB
 of gzip can stand for 2 GB.
 """
 

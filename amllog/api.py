@@ -63,7 +63,7 @@ def _check_interpreter() -> None:
 
 
 def voice(name: object) -> Voice:
-    """The voice of a logger's name. As in `logging`, None is the root logger; any other object is named by its text."""
+    """The voice of a logger's name. As in `logging`, None is the root logger. Any other object is named by its text."""
     shown = "root" if name is None else text.of(name)
     return Voice(shown, session().gate, unpickled)
 

@@ -49,7 +49,7 @@ class Checkpoint:
 
     @property
     def doubt(self) -> str:
-        """A sentence if what was sent may be sent again, as the file does not say so; else an empty text."""
+        """A sentence if records may be sent again because the file does not say that they were sent. Otherwise ""."""
         if self.unwritable:
             return f"{self.path}: what was sent cannot be noted ({self.unwritable}), and may come twice"
         if self._pending:
@@ -98,7 +98,7 @@ class Checkpoint:
         return True
 
     def reserve(self, outlet: str) -> None:
-        """Open the file; write an entry without progress to a new one, while the disk has room.
+        """Open the file, and write an entry without progress to a new one while the disk has room.
 
         Later its directory may be renamed, the user changed or the disk full.
         """
@@ -119,7 +119,7 @@ class Checkpoint:
             self._note(self.open())
 
     def close(self) -> None:
-        """Write what is still pending, unless the file was only read; close it."""
+        """Write the pending entries, unless the file was only read, and close it."""
         if self._used:
             self.note_again()
         fd, self._fd = self._fd, -1  # first: another thread may open a file under this number
@@ -142,7 +142,7 @@ class Checkpoint:
         self.close()
 
     def _entries(self) -> Iterator[Entry]:
-        """The valid entries of the file and of its spare; none where there is no file. Sets `unreadable`."""
+        """The valid entries of the file and of its spare. Sets `unreadable` if they cannot be read."""
         try:
             # A kill between the copy into the file and the deletion of the spare leaves a line in both.
             more = dict.fromkeys(self._spare.lines())
@@ -178,7 +178,7 @@ class Checkpoint:
         return own_files.is_same(self._fd, self._identity) and os.fstat(self._fd).st_size < self._size
 
     def _start_again(self) -> None:
-        """What was noted and is not in the file that is now at the path becomes pending."""
+        """Make pending again all notes that are not in the file that is now at the path."""
         there: dict[str, Progress] = {}
         with interrupts.suppress(OSError), opened(self.path) as fd:
             there, _ = sums_of(filter(None, map(parse, lines_of(fd))))
@@ -245,7 +245,7 @@ class Checkpoint:
 
 
 def _is_at(path: Path, identity: own_files.Identity) -> bool:
-    """Whether the path stands for this file; also where that cannot be found out."""
+    """Whether the path stands for this file. True also where that cannot be found out."""
     try:
         found = os.stat(path, follow_symlinks=False)
     except (FileNotFoundError, NotADirectoryError):

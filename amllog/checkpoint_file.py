@@ -18,7 +18,7 @@ _PART_BYTES = 64 * 1024
 
 
 def is_checkpoint(fd: int) -> bool:
-    """Whether an open file begins with an entry of a checkpoint; a torn one may precede it."""
+    """Whether an open file begins with an entry of a checkpoint. A torn one may precede it."""
     return any(map(_is_entry, _first_lines(fd)[:-1]))
 
 
@@ -33,7 +33,7 @@ def require_usable(fd: int) -> None:
 
 
 def _first_lines(fd: int) -> list[bytes]:
-    """The first two whole lines, and what follows; [] if the file does not begin as a checkpoint."""
+    """The first two whole lines, and the bytes after them. [] if the file does not begin as a checkpoint."""
     data = own_files.head_of(fd)
     if not _is_begun(data):
         return []

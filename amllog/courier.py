@@ -216,16 +216,15 @@ class Courier:
         return min(OFFER_SECONDS, max(0.1, latest - now))
 
     def _deliver_leftovers(self) -> bool:
-        """One batch per outlet of what processes that have ended left in the directory; True if there may be more."""
+        """Offer each outlet one batch from the files of ended processes. Return whether there may be more."""
         if not self._orphans.in_progress:
             self._leftovers_begun = self._leftovers_asked
         if self._orphans.step(self.routes) or self.thread.should_end():
             return True  # at once, or after the fork
         self.journal.tidy()
         self._leftovers_done = self._leftovers_begun
-        if (
-            self._leftovers_done == self._leftovers_asked
-        ):  # else once more: it may have begun before they were there
+        # Else once more: it may have begun before they were there.
+        if self._leftovers_done == self._leftovers_asked:
             self._leftovers_due = time.monotonic() + LEFTOVERS_SECONDS
         return False
 

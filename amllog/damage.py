@@ -1,6 +1,6 @@
-"""What keeps the journal from appending to its file: it was replaced, truncated or overwritten.
+"""Finds out why the journal cannot append to its file: it was replaced, truncated or overwritten.
 
-In: the segment that the journal writes to. Out: one sentence for the user. What can be repaired is repaired.
+In: the segment that the journal writes to. Out: one sentence for the user. Repairs the segment where that is possible.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _LONGEST_LINE = 64 * 1024
 
 
 def damage_of(segment: Segment) -> str:
-    """Why nothing can be appended to the file, or an empty text. Call it where the quick check has failed."""
+    """The reason why nothing can be appended, or "". For a segment that has failed the quick check."""
     try:
         if not segment.is_file_of(os.fstat(segment.fd)) or not segment.open_again():
             return _replaced(segment)

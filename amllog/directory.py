@@ -21,9 +21,8 @@ from amllog.lock import file_node, lock
 from amllog.segment import Segment
 from amllog.signatures import SEGMENT_NAME, is_segment
 
-MAX_SEGMENT_BYTES = (
-    256 * 1024 * 1024
-)  # the journal writes 64 MiB into one, and more only where it can begin no other
+# The journal writes 64 MiB into one, and more only where it can begin no other.
+MAX_SEGMENT_BYTES = 256 * 1024 * 1024
 MAX_HOLE_BYTES = 16 * 1024 * 1024  # of a file that another program has made longer: they are read for nothing
 TRIES = 100  # at a new file that nobody else has taken before it is locked
 _CREATE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND
@@ -136,7 +135,7 @@ def open_segment(path: Path, flags: int = os.O_RDONLY) -> int:
 
 
 def new_segment(directory: Path, node: str) -> Segment:
-    """Open and lock a new segment; in between, others may take its writer for ended. Raises OSError."""
+    """Open and lock a new segment. In between, others may assume that its writer has ended. Raises OSError."""
     _make(directory)
     for _ in range(TRIES):
         path = directory / name_for(node)

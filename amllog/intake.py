@@ -119,7 +119,7 @@ class Intake:
             self._fault(fault)
 
     def take(self, entry: logging.LogRecord, *, shown: bool) -> str | None:
-        """Keep one stdlib record, with what is in `extra` or a dict as args; return its message, None at a fault."""
+        """Keep one stdlib record with its `extra` and a dict as args. Return its message, or None at a fault."""
         try:
             if self.driver.writing and self.driver.is_writing(calls.formatted(entry)):
                 return None  # of a stdout that logs what is written to it

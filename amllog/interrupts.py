@@ -34,7 +34,7 @@ _REPEATS = 3  # how often `finish` repeats work that signals interrupt
 
 
 def pass_on(error: BaseException) -> None:
-    """Raise the exception of a signal handler that `error` is or stands for; do nothing if it is none."""
+    """Raise the exception of a signal handler that `error` is or stands for, if there is one."""
     interruption = origin(error)
     if interruption is not None:
         raise interruption
@@ -175,10 +175,10 @@ _LATER = _Later()
 
 
 def raise_after_fork(error: BaseException) -> Callable[[], object]:
-    """Return what the last fork hook is to call, so that `error` is raised in the script's code after the fork.
+    """Return the function for the last fork hook that raises `error` in the script's code after the fork.
 
     It has no instructions of Python's own, at which Python would raise the exception too early. Only the main thread
-    can raise `error` in the script; in others, what this returns raises it at once.
+    can raise `error` in the script. In others, the returned function raises it at once.
     """
     if threading.current_thread() is not threading.main_thread():
         return functools.partial(_raise, error)

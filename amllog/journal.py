@@ -210,9 +210,8 @@ class Journal:
         try:
             self._use(new_segment(self.directory, self._node))
         except OSError as error:
-            full = (
-                self._segment.size + wanted > MAX_SEGMENT_BYTES
-            )  # readers take no larger file for one of ours
+            # Readers take no larger file for one of ours.
+            full = self._segment.size + wanted > MAX_SEGMENT_BYTES
             if full or error.errno in (errno.ENOSPC, errno.EDQUOT) or is_from_signal(error):
                 raise
             self._room = self._segment.size + max(wanted, self._max_bytes // PARTS)

@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 
 def call_releasing(work: Callable[..., T], *arguments: object) -> T:
-    """Call a function of logging's, or one that calls them; if it raises, release what it has left acquired."""
+    """Call a function that calls functions of logging. If it raises, release the lock that they left acquired."""
     lock: Any = getattr(logging, "_lock", None)
     before = _depth(lock)
     try:

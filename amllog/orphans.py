@@ -26,7 +26,7 @@ class Orphans:
         report: Callable[[str], object],
         notice: Callable[[str], object],
     ) -> None:
-        """`offer` offers a batch of a file; True if there may be more. `report` gets what keeps a file waiting."""
+        """`offer` offers a batch of a file. It returns whether there may be more. `report` gets why a file waits."""
         self.delivered = 0
         self.in_progress = False  # whether a pass has begun and is not complete
         self._journal, self._node = journal, node
@@ -40,7 +40,7 @@ class Orphans:
         self._settled = set()
 
     def step(self, routes: Sequence[Route]) -> bool:
-        """Offer the next batch to each outlet; False at the end of a pass."""
+        """Offer the next batch to each outlet. Return False at the end of a pass."""
         if not self.in_progress:
             self._found = leftovers(
                 self._journal.directory, self._node, self._journal.outlets, self._settled, self._notice
@@ -60,7 +60,7 @@ class Orphans:
         self._close()
 
     def _deliver(self, segment: Segment, routes: Sequence[Route]) -> bool:
-        """Offer a batch of one file to each outlet; False once there is no more, and the file is closed."""
+        """Offer a batch of one file to each outlet. Return False once there is no more and the file is closed."""
         before, more = self._count(segment, routes), False
         try:
             for route in routes:
@@ -78,9 +78,7 @@ class Orphans:
     def _close(self) -> None:
         segment, self._claimed = self._claimed, None
         if segment is not None:
-            if (
-                segment.unnoted
-            ):  # sent, but no other process will know: at least this one does not send it again
+            if segment.unnoted:  # no other process will know: at least this one does not send it again
                 self._settled.add(segment.path.name)
             note_again([segment], lambda text, _: self._notice(text))
             segment.close()

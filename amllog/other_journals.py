@@ -44,7 +44,7 @@ class OtherJournals:
         self._read: dict[str, int] = {}  # bytes that were read
 
     def have(self, directory: Path, entry: Any, mask: Callable[[str, int], str]) -> bool:
-        """Return whether the line of a record is in a journal of its process; `mask` hides secrets in texts.
+        """Return whether the line of a record is in a journal of its process. `mask` hides secrets in texts.
 
         amllog takes a record before other handlers send it, so the line is there when the record arrives.
         """
@@ -120,7 +120,7 @@ class OtherJournals:
             own_files.close_same(fd, identity)
 
     def _add(self, process: int, source: tuple[str, int], line: bytes) -> None:
-        """Remember a message or an exception that the process has recorded; `source`: where the line is."""
+        """Remember a message or an exception that the process has recorded. `source`: file and offset of the line."""
         if not record.is_whole(line):
             return
         with interrupts.suppress(KeyError, TypeError, AttributeError):  # not a line of ours

@@ -88,7 +88,7 @@ def read_at(fd: int, count: int, offset: int) -> bytes:
 
 
 def stored_bytes(found: os.stat_result) -> int:
-    """How many bytes of a file the disk has: a sparse file takes less room than its size says."""
+    """The bytes that a file takes on the disk. A sparse file takes less room than its size says."""
     # Some file systems have no such number, and some report 0.
     blocks: int = getattr(found, "st_blocks", 0)
     return min(found.st_size, blocks * _BLOCK_BYTES) if blocks else found.st_size
@@ -144,7 +144,7 @@ def is_deletable(path: Path, fd: int) -> bool:
 
 
 def delete_segment(path: Path, fd: int) -> bool:
-    """Delete the segment behind an open file, if that is recognised as one now; whether there is no such file now."""
+    """Delete the segment behind an open file, if it is recognised as one now. Return whether it is gone."""
     try:
         if is_deletable(path, fd):
             delete_same(path, identity_of(fd))

@@ -1,7 +1,6 @@
 """Reads and splits the bytes of a journal file into lines, in limited time and memory whatever the bytes are.
 
-In: a file. Out: each record as one piece; what is between two records is one piece as well,
-however many blank or foreign lines it has.
+In: a file. Out: each record as one piece. All blank or foreign lines between two records are one piece as well.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ _SHORT_LINE_BYTES = 64  # a record has more; so where lines have less on average
 
 
 def whole(read: Callable[[int, int], bytes], fd: int, start: int, max_bytes: int) -> bytes:
-    """Bytes from `start` to the end of a line, about `max_bytes` of them; empty at the end.
+    """About `max_bytes` from `start` to the end of a line. Empty at the end of the file.
 
     Of a line of more than `MAX_LINE_BYTES`, which is not ours, a part. `read` takes a count and an offset.
     """
@@ -34,7 +33,7 @@ def whole(read: Callable[[int, int], bytes], fd: int, start: int, max_bytes: int
 
 
 def split(data: bytes) -> list[bytes]:
-    """The lines of `data`, newline included, in order; many lines that are no records may come as one piece."""
+    """The lines of `data` in order, newline included. Many lines that are no records may come as one piece."""
     if b"\r" in data or data.count(b"\n") * _SHORT_LINE_BYTES > len(data):
         return list(_records_and_rest(data))
     return data.splitlines(keepends=True)

@@ -17,7 +17,7 @@ class NoFile(OSError):
 
 
 def segment_in(places: Sequence[Place], node: str, notice: Callable[[str], object]) -> Segment:
-    """A new segment in the first of `places` that takes one; `notice` gets a sentence for each that does not.
+    """A new segment in the first of `places` where that is possible. `notice` gets a sentence for each other one.
 
     Raises NoFile.
     """

@@ -177,7 +177,7 @@ class Post:
         self._reopen_at = 0.0
 
     def _append_later(self, line: bytes) -> bool:
-        """Open the journal of a forked child, or a file that could not be opened before; until then lines wait here."""
+        """Open the journal of a forked child, or a file that could not be opened before. Until then lines wait here."""
         if self._closed and self._journal is None:
             return False
         if time.monotonic() >= self._reopen_at:
@@ -191,7 +191,7 @@ class Post:
         return True
 
     def _write(self, journal: Journal, line: bytes) -> bool:
-        """Write a line, or count why not; False where the journal has no file for it now."""
+        """Write a line, or count the reason why not. Return False if the journal has no file for it now."""
         try:
             if not journal.append(line):
                 self._report_unwritten(journal)

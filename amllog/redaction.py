@@ -56,7 +56,7 @@ class Redactor:
         return kind == "own" or not secret_names.is_open(kind, value)
 
     def _kind(self, key: str) -> str:
-        """The kind of a secret's name; "own" for the script's own patterns."""
+        """The kind of a secret's name, or "own" for the script's own patterns."""
         if any(pattern.search(key) for pattern in self._patterns):
             return "own"
         return secret_names.kind_of(key)

@@ -55,7 +55,7 @@ def carriage(way: tuple[logging.Handler, ...], own: logging.Handler) -> int:
 
 
 def message_of(entry: logging.LogRecord) -> str:
-    """A record's message as the handlers of the standard library send it; never raises."""
+    """A record's message as the handlers of the standard library send it. Never raises."""
     if type(entry.msg) is str:
         return calls.formatted(entry)
     message = calls.message("%s", (entry.msg,))[0]
@@ -83,7 +83,7 @@ class Recorded:
         self._old: dict[int, Any] = {}
 
     def add(self, place: tuple[object, ...], message: str, *, longer: bool) -> None:
-        """Remember a message; `longer`: it may come back with a traceback behind it."""
+        """Remember a message. `longer`: it may come back with a traceback behind it."""
         if len(self.recent) >= MAX_CARRIED:
             self.renew()
         self.recent[hash((*place, message))] = None
@@ -105,7 +105,7 @@ class Recorded:
         self.recent[hash(key)] = value
 
     def get(self, key: tuple[object, ...]) -> Any:
-        """What `put` was given last; None if there is nothing."""
+        """The last value for this key, or None."""
         return self.recent.get(hash(key)) or self._old.get(hash(key))
 
     def _knows(self, key: int) -> bool:
@@ -113,7 +113,7 @@ class Recorded:
 
 
 def _cuts(message: str) -> Iterator[int]:
-    """Where the message of before may end."""
+    """The positions at which the original message may end."""
     end = message.find("\n")
     for _ in range(_MAX_CUTS):
         if not 0 <= end < record.MAX_VALUE:
@@ -128,7 +128,7 @@ class Carried(Recorded):
     """Recorded records of this process that other handlers may bring back."""
 
     def take(self, entry: logging.LogRecord, message: str, how: int) -> None:
-        """Remember a record; `how`: as `carriage` says, or MADE.
+        """Remember a record. `how`: the result of `carriage`, or MADE.
 
         Different log calls have different times, or different messages. What a script makes from the lines of a file
         may have whole seconds and one line number: there, the time at which the object was made counts as well.

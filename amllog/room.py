@@ -1,4 +1,4 @@
-"""How much room our files take in a journal directory, and which of them may be deleted.
+"""Measures the room that our files take in a journal directory, and deletes those that may be deleted.
 
 In: a directory that other programs may use as well. Out: bytes of our files, and fewer files. A file is deleted only if
 nothing in it is wanted any more, and if it is recognised as ours at that moment: by its name, by its first line and by
@@ -40,7 +40,7 @@ def own_bytes(directory: Path, known: Known) -> int:
 def delete_done(
     directory: Path, excess: int, own: Iterable[Segment], node: str, outlets: Sequence[str]
 ) -> int:
-    """Delete the oldest files that nobody wants any more, until `excess` bytes are free; return how many are.
+    """Delete the oldest files that nobody wants any more, until `excess` bytes are free. Return the bytes freed.
 
     `own` are the files of this process, which are not claimed. The last of them is written to, and stays.
     """
@@ -79,7 +79,7 @@ def is_done_with(segment: Segment, outlets: Sequence[str]) -> bool:
 
 
 def _remove(segment: Segment) -> int:
-    """Delete a file; return how much of the disk it took."""
+    """Delete a file. Return how much of the disk it took."""
     with suppress(OSError):
         size = own_files.stored_bytes(os.stat(segment.path, follow_symlinks=False))
         return size if segment.remove() else 0
@@ -87,7 +87,7 @@ def _remove(segment: Segment) -> int:
 
 
 def _own_size(entry: os.DirEntry[str], known: Known) -> int:
-    """How much of the disk a file in the directory takes if it is ours, else 0; opens it if it is not known yet."""
+    """The bytes on the disk of a file in the directory if it is ours, else 0. Opens it if it is not known yet."""
     found = entry.stat(follow_symlinks=False)
     may_be_segment = entry.name.endswith(".jsonl")
     if not stat.S_ISREG(found.st_mode) or found.st_size > (

@@ -106,7 +106,7 @@ IN_TEXT = (
 
 @lru_cache(maxsize=1_000)
 def kind_of(key: str) -> str:
-    """What kind of a secret's name a key is: certain, count, column, directory, generated, auth; "" if it is none."""
+    """The kind of a secret's name: certain, count, column, directory, generated or auth. "" for other names."""
     words = [word.lower() for word in _WORD.findall(key)]
     if not words or words[-1] in _TAILS or (len(words) > 1 and words[0] in _HEADS):
         return ""

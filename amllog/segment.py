@@ -33,9 +33,8 @@ class Segment:
         """`new`: this process has just created the file, so that there is no checkpoint to read."""
         self.path = path
         self.device, self.inode = own_files.identity_of(fd)
-        self.held = (
-            True  # whether this process has the lock, where it had it at first; False once it is closed
-        )
+        # Whether this process has the lock, if it had it at first. False once it is closed.
+        self.held = True
         self.torn = False  # whether the last write took only a part of its line
         self.known_bytes = 0  # what the file has by what this process has written
         self.written = itertools.count()  # lines written by this process; `next` is one step for all threads
@@ -119,7 +118,7 @@ class Segment:
             start += sum(map(len, lines))
 
     def count(self) -> int:
-        """How many records the file has; remembers what it has counted."""
+        """The number of records in the file. Remembers those that it has counted."""
         truncated = self.fd >= 0 and self.size < self._counted[1]
         lines, end = (0, 0) if truncated else self._counted
         while found := self.lines(end):
@@ -129,7 +128,7 @@ class Segment:
 
     @property
     def damage(self) -> str:
-        """Why a record is not in the file any more."""
+        """The reason for which a record is not in the file any more."""
         return TRUNCATED if self.size < self.known_bytes else OVERWRITTEN
 
     def lines_written(self) -> int:
@@ -163,7 +162,7 @@ class Segment:
         progress.to = to
 
     def size_to_append(self) -> int:
-        """Return the file's size, or -1 if it was changed or replaced. Raises OSError; ValueError once closed."""
+        """Return the file's size, or -1 if it was changed or replaced. Raises OSError, and ValueError once closed."""
         if self._mark:
             size = os.lseek(self.fd, 0, os.SEEK_END) if fcntl(self.fd, F_GETSIG) == self._mark else -1
         else:
@@ -176,7 +175,7 @@ class Segment:
         self._mark = marked(self.fd)
 
     def open_again(self) -> bool:
-        """Open the file again if the script has opened it under this number; whether the journal may go on with it."""
+        """Open the file again if the script has opened it under this number. Return whether the journal may use it."""
         fd = self.fd
         return self._is_own(fd) or (self.is_in_place() and self._reattach(fd) and self.held)
 
@@ -191,7 +190,7 @@ class Segment:
         return False
 
     def remove(self) -> bool:
-        """Delete the file if it is recognised as ours now; whether it is gone. What it held stays known."""
+        """Delete the file if it is recognised as ours now. Return whether it is gone. Its counts stay known."""
         self.count()
         gone = own_files.delete_segment(self.path, self.fd)
         if gone:
@@ -243,7 +242,7 @@ class Segment:
             return True
 
     def _opened_again(self) -> int:
-        """A new descriptor of the file; -1 where the path stands for it no longer. Raises OSError if none is free."""
+        """A new descriptor of the file, or -1 if the path no longer stands for it. Raises OSError if none is free."""
         try:
             fd = own_files.open_regular(self.path, os.O_RDWR | os.O_APPEND)  # the journal may go on with it
             if self.is_file_of(os.fstat(fd)):

@@ -38,7 +38,7 @@ def is_segment(name: str, head: bytes) -> bool:
 
 
 def has_records(name: str, head: bytes) -> bool:
-    """Whether a segment has at least one line that begins as all of ours; torn ones may precede it."""
+    """Whether a segment has at least one line that begins as all of ours. Torn ones may precede it."""
     lines = head.split(b"\n")
     begun = next((number for number, line in enumerate(lines) if _BEGINNING.match(line)), -1)
     return bool(SEGMENT_NAME.match(name) and begun >= 0 and lines[0]) and all(map(_is_torn, lines[:begun]))

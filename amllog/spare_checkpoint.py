@@ -38,7 +38,7 @@ class SpareCheckpoint:
         return list(found)
 
     def write(self, lines: Sequence[bytes]) -> bool:
-        """Append lines in the first directory that takes them; whether there was one."""
+        """Append lines in the first directory where that is possible. Return whether there was one."""
         for path in self._paths:
             try:
                 _append(path, lines)
@@ -103,7 +103,7 @@ def _append(path: Path, lines: Sequence[bytes]) -> None:
 
 
 def _paths(segment: Path) -> list[Path]:
-    """Where the spare of a segment may be: one directory for each user, one name for each segment's path.
+    """The possible paths of a segment's spare: one directory for each user, one name for each segment's path.
 
     Empty where the working directory of a relative path was deleted.
     """

@@ -82,7 +82,7 @@ def escaped(character: str) -> str:
 
 
 def harmless(text: str) -> str:
-    """JSON text without characters that act on a terminal, line feeds between values excepted; its values stay."""
+    """JSON text without characters that act on a terminal, except line feeds between values. Its values stay."""
     return _acting().sub(lambda match: json.dumps(match.group())[1:-1], text)
 
 

@@ -161,7 +161,7 @@ def _span(text: str, now: datetime) -> Span:
 
 
 def _seconds(request: Request) -> float:
-    """How long a query may take, by the header Prefer: as long as the service takes at most."""
+    """The time limit of a query in seconds, from the header Prefer. At most that of the service."""
     from amllog.insights import limits
 
     asked = _WAIT.search(request.headers.get("prefer", ""))

@@ -2,8 +2,8 @@
 
 In: a requests session. Out: the same session. Its read timeout bounds an answer from its first byte to its last: by
 itself it bounds each read alone, so that a server that sends a byte now and then would hold the courier for ever.
-An answer is read and decoded as a whole, up to a limit; in the place of what is beyond stands a text that no client
-takes for an answer. Its kept connections verify that their descriptor is still theirs (`sockets`), and are replaced
+An answer is read and decoded as a whole, up to a limit. A longer one is replaced by a text that no client takes for
+an answer. Its kept connections verify that their descriptor is still theirs (`sockets`), and are replaced
 where it is not.
 """
 
@@ -23,9 +23,8 @@ from amllog.outlets import sockets
 
 # Windows has no poll, and a socket's number is no descriptor there; gevent and eventlet have sockets of their own.
 VERIFIABLE = hasattr(select, "poll") and socket.socket.__module__ == "socket"
-MAX_BYTES = (
-    64 * 1024 * 1024
-)  # of an answer where the caller gives no limit: one page of run history has far less
+# Of an answer where the caller gives no limit: one page of run history has far less.
+MAX_BYTES = 64 * 1024 * 1024
 UNREADABLE = b"(amllog: the answer is beyond the limit, or its encoding is not accepted)"  # no JSON
 _IDLE = "Idle"  # http.client's state of a connection without a request on its way
 
@@ -42,7 +41,7 @@ class _Answer(http.client.HTTPResponse):
             self.fp = io.BufferedReader(_Reader(self.fp.detach(), sock, time.monotonic() + seconds))
 
     def begin(self) -> None:
-        """Read the headers and the body; who asks for the body finds it decoded."""
+        """Read the headers and the body. The body that clients read is decoded."""
         super().begin()
         if self.isclosed() or self.length == 0:  # there is no body
             return

@@ -31,9 +31,8 @@ _GREY, _BLUE, _GREEN, _YELLOW, _RED, _BOLD_RED, _OFF = (
 _ENDS = re.compile(r"[ \t\n\r\"'=]")
 _CONTROL = LazyPattern(f"(?![\t\n])[{CONTROLS}]")
 
-MAX_NESTED = (
-    2  # lines that one thread writes at once: a signal handler may log, and a stdout may log without end
-)
+# Lines that one thread writes at once: a signal handler may log, and a stdout may log without end.
+MAX_NESTED = 2
 
 
 class Line(NamedTuple):
