@@ -106,8 +106,9 @@ def leave_to_others() -> None:
 class _Later:
     """Exceptions that the main thread raises as soon as it is back in the code of the script.
 
-    A handler for SIGINT takes the place of the script's for that time. `interrupt_main` makes Python call it, without a
-    signal of the system. While the call that discards exceptions still runs, another thread has it called again.
+    A handler for SIGINT takes the place of the script's for that time. While the call that discards exceptions still
+    runs, another thread has it called again. That thread sends a real signal, because only a real one ends the wait of
+    a main thread that has entered a system call meanwhile. Where SIGINT is blocked, `interrupt_main` stands in for it.
     """
 
     def __init__(self) -> None:
@@ -150,10 +151,20 @@ class _Later:
             self.call_soon()
         raise error
 
-    @staticmethod
-    def call_soon() -> None:
+    def call_soon(self) -> None:
         """Have the handler called in a moment. From here, Python would call it within this very function."""
-        _thread.start_new_thread(_call_handler, ())
+        can_send = hasattr(signal, "pthread_kill") and signal.SIGINT not in signal.pthread_sigmask(
+            signal.SIG_BLOCK, ()
+        )
+        _thread.start_new_thread(self._call_handler, (can_send,))
+
+    def _call_handler(self, can_send: bool) -> None:
+        leave_to_others()
+        time.sleep(_SOON_SECONDS)
+        if can_send and signal.getsignal(signal.SIGINT) == self._handle:
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+        else:
+            _thread.interrupt_main()
 
     def _is_inside(self, frame: FrameType | None) -> bool:
         """Return whether the instruction that discards exceptions still runs."""
@@ -163,12 +174,6 @@ class _Later:
         while frame is not None and frame is not place:
             frame = frame.f_back
         return frame is place
-
-
-def _call_handler() -> None:
-    leave_to_others()
-    time.sleep(_SOON_SECONDS)
-    _thread.interrupt_main()
 
 
 _LATER = _Later()

@@ -392,8 +392,8 @@ def test_no_id_reaches_the_terminal_as_it_is(cli: Any, child: Any) -> None:
     [
         "run('SELECT sum(a.range + b.range) FROM range(10000000) a, range(10000000) b')",
         pytest.param(
-            "run_kql('range a from 1 to 10000000 step 1 | extend k = 1 | join kind=inner "
-            "(range b from 1 to 10000000 step 1 | extend k = 1) on k | summarize sum(a + b)', '', dialects=())",
+            "run_kql('range a from 1 to 5000000 step 1 | extend k = 1 | join kind=inner "
+            "(range b from 1 to 5000000 step 1 | extend k = 1) on k | summarize sum(a + b)', '', dialects=())",
             marks=pytest.mark.skipif(not importlib.util.find_spec("duckdb_kql"), reason="needs Python 3.11"),
         ),
     ],
