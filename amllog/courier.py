@@ -24,7 +24,7 @@ from amllog.worker_thread import WorkerThread
 
 LINGER_SECONDS = 0.5  # how long a record may lie in the journal before the worker looks
 LEFTOVERS_SECONDS = 30.0  # how often the worker looks for files of processes that have ended
-OFFER_SECONDS = 10.0  # an offer's bound in ordinary life; at exit it is what is left of the grace
+OFFER_SECONDS = 10.0  # the limit of an offer; at the end of the process, what is left of the grace
 FORK_SECONDS = 0.2  # how long a fork may wait for an offer in progress
 TRIES_AT_EXIT = 2  # of an outlet that fails, before the rest is left to wait on disk
 MAX_PAUSE_SECONDS = 60.0  # between rounds that fail with an unexpected error
@@ -52,6 +52,7 @@ class Courier:
         self._waited_in = -1  # the round that a fork has waited for in vain
         self._look = 0.0  # when to look at the journal again, unless woken
         self._deadlines: list[float] = []  # of drains that somebody waits for
+        self._end = math.inf  # when the process ends at the latest
         self._leftovers_due = 0.0
         # Requests to look for them at once: the last one, the last when the pass began, the last that is complete.
         self._leftovers_asked = self._leftovers_begun = self._leftovers_done = 0
@@ -96,13 +97,19 @@ class Courier:
         self._deferral.forked()
         self._orphans.leave()
 
-    def drain(self, seconds: float, *, with_leftovers: bool = False) -> None:
+    def drain(self, seconds: float, *, with_leftovers: bool = False, last: bool = False) -> None:
         """Wait until what is in the journal now is settled, at most `seconds`; gives up on an outlet that fails.
 
         `with_leftovers`: also what child processes that have ended left in the directory.
+        `last`: the process ends after it. The thread then makes no more offers, except for a further drain: the end of
+        the process would interrupt an offer, and the next process would make it again.
         """
         targets = [(segment, segment.size) for segment in self.journal.segments]
         deadline = time.monotonic() + seconds
+        last = last or self._end < math.inf
+        if last:
+            self._end = deadline
+            self.thread.resume()
         for route in self.routes:
             route.failures, route.due = 0, 0.0
         try:
@@ -114,6 +121,8 @@ class Courier:
         finally:  # also where a signal interrupts a flush()
             with interrupts.suppress(ValueError):
                 self._deadlines.remove(deadline)
+            if last:
+                self.thread.park(max(0.0, deadline - time.monotonic()))
 
     def stop(self, seconds: float) -> None:
         """End the thread, waiting at most `seconds` for the offer it is in."""
@@ -211,9 +220,8 @@ class Courier:
         return self._deferral if route.failures == 0 else contextlib.nullcontext()
 
     def _seconds(self) -> float:
-        now = time.monotonic()
-        latest = max([deadline for deadline in list(self._deadlines) if deadline > now], default=math.inf)
-        return min(OFFER_SECONDS, max(0.1, latest - now))
+        # Not limited by a flush(): the service may have taken what is not answered yet, and would get it again.
+        return min(OFFER_SECONDS, max(0.1, self._end - time.monotonic()))
 
     def _deliver_leftovers(self) -> bool:
         """Offer each outlet one batch from the files of ended processes. Return whether there may be more."""

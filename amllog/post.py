@@ -97,14 +97,14 @@ class Post:
             courier.start()
         return True
 
-    def drain(self, seconds: float, *, with_leftovers: bool = False) -> None:
-        """Deliver what waits, for at most `seconds`."""
+    def drain(self, seconds: float, *, with_leftovers: bool = False, last: bool = False) -> None:
+        """Deliver what waits, for at most `seconds`. `last`: the process ends after it."""
         if self._pending:
             with self._lock:
                 self._open()
         courier = self._courier  # once: another thread may be closing
         if courier is not None and self.outlets:
-            courier.drain(seconds, with_leftovers=with_leftovers)
+            courier.drain(seconds, with_leftovers=with_leftovers, last=last)
             courier.journal.expect_room()
 
     def status(self) -> Account:

@@ -273,11 +273,11 @@ class Session:
             self._end_step("")
             if self._adoption is not None:
                 self._adoption.drain()
-            self._post.drain(self.settings.grace_seconds, with_leftovers=True)
+            self._post.drain(self.settings.grace_seconds, with_leftovers=True, last=True)
 
     def _at_term(self) -> None:
         self._end_step(TERM_EXIT)
-        self._post.drain(self.settings.grace_seconds)
+        self._post.drain(self.settings.grace_seconds, last=True)
 
     def _check_process(self) -> None:
         """Notice a fork that was made in C: Python has called no hook."""

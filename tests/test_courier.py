@@ -179,6 +179,18 @@ def test_interrupted_flush(azure: AzureOnThisMachine) -> None:
     until(lambda: amllog.status().outlets["app_insights"].delivered == 1)
 
 
+def test_a_short_flush_repeats_no_offer(azure: AzureOnThisMachine) -> None:
+    """A flush() that ends before the answer leaves the offer its time: nothing is sent twice."""
+    azure.faults.put(Fault(seconds=0.3))
+    log = amllog.setup(connection_string=azure.connection_string, driver_level="ERROR")
+    for number in range(5):
+        log.info("%d", number)
+        amllog.flush(0.05)
+    assert amllog.flush(200).waiting == 0
+    messages = [one["data"]["baseData"]["message"] for one in azure.envelopes]
+    assert messages == [str(number) for number in range(5)]
+
+
 FORKING_THREAD = """
 import os, sys, threading, time
 parked, begun = threading.Event(), threading.Event()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -306,6 +307,21 @@ def test_an_endless_thread_does_not_hold_up_the_end(
     environment = {**insights, "AMLLOG_GRACE_SECONDS": "120", "AMLLOG_DRIVER_LEVEL": "ERROR"}
     ran = child(register + SAY + ENDLESS, env=environment)
     assert ran.returncode == 0 and float(ran.stdout.split("took ")[1]) < 100
+
+
+@pytest.mark.parametrize("end", ["", "os.kill(os.getpid(), 15); time.sleep(600)"], ids=["exit", "SIGTERM"])
+def test_an_endless_thread_has_nothing_sent_twice(
+    child: Any, azure: AzureOnThisMachine, arrived: Any, insights: Any, end: str
+) -> None:
+    """The end interrupts no offer of what a daemon thread goes on to log: the next process sends nothing twice."""
+    azure.faults.put(Fault(seconds=0.3))
+    environment = {**insights, "AMLLOG_GRACE_SECONDS": "120", "AMLLOG_DRIVER_LEVEL": "ERROR"}
+    ran = child(SAY + ENDLESS + end, env=environment)
+    assert ran.returncode == (-15 if end else 0), ran.stderr
+    azure.faults.clear()
+    deliver = [sys.executable, "-m", "amllog", "deliver", ".amllog", "--timeout", "300"]
+    assert child(deliver, env=insights).returncode == 0
+    assert arrived().twice == []
 
 
 SHUT_DOWN_DURING_AN_OFFER = """
