@@ -132,8 +132,13 @@ def _add(
         records, waiting = left[name]
         waiting += sum(offset < end for offset in again)
         if held:  # else another process holds it, and counts what is gone from it
-            refused[segment.damage] += sum(offset >= end for offset in again)
-            refused[segment.damage] += max(0, written - records - segment.progress(name).passed)
+            gone = sum(offset >= end for offset in again)
+            gone += max(0, written - records - segment.progress(name).passed)
+            if segment.lost:
+                gone, waiting = gone + waiting, 0
+            if gone and segment.is_out_of_reach():  # it is still there, for processes outside
+                gone, waiting = 0, waiting + gone
+            refused[segment.damage] += gone
         one = sums[name]
         one.delivered += delivered
         one.waiting += waiting

@@ -4,7 +4,7 @@ A batch whose entry is missing is sent a second time by the next process. Four r
 
 * An entry that the file does not take (a full disk, another user, a file that is not ours) is written to a spare
   checkpoint, and again to the file as soon as the file takes it.
-* A file that others have deleted, moved, replaced or truncated is written again at its place, with all that was noted.
+* A file that others have deleted, moved, replaced or changed is written again at its place, with all that was noted.
 * Only a file that is recognised as a checkpoint is written to or deleted (`checkpoint_file`).
 * A new file gets an entry without progress at once: the disk then has a block for it, in which the next entries fit.
 """
@@ -17,10 +17,9 @@ from pathlib import Path
 
 from amllog import interrupts, own_files
 from amllog.acknowledgements import MAX_BYTES, Entry, Progress, is_damaged, lacking, lines_of, parse, sums_of
-from amllog.checkpoint_file import is_checkpoint, require_usable
+from amllog.checkpoint_file import is_checkpoint, is_usable, open_to_append, require_usable
 from amllog.spare_checkpoint import SpareCheckpoint, append_line, opened
 
-_APPEND = os.O_RDWR | os.O_APPEND
 _NO_FILE = (0, 0)
 
 
@@ -77,6 +76,25 @@ class Checkpoint:
         if reader.unreadable:
             raise reader.unreadable
 
+    def is_at(self, path: Path) -> bool:
+        """Whether the file is at this path."""
+        return self._identity != _NO_FILE and own_files.is_at(path, self._identity)
+
+    def move(self, segment: Path, identity: own_files.Identity) -> None:
+        """Continue beside another segment, or another path of this one, with all that was noted."""
+        path, file, spare = self.path, self._identity, self._spare
+        self.path, self._segment, self._segment_identity = segment.with_suffix(".ack"), segment, identity
+        self._spare, self._spared = SpareCheckpoint(segment), 0
+        if self._identity == _NO_FILE and not self._noted:
+            return
+        if not self.is_at(self.path):
+            self._start_again()
+        self._note(self.open())
+        if not self.unwritable and path != self.path:
+            spare.delete()
+            if own_files.is_at(path, file):
+                self._delete_file(path)
+
     def open(self) -> bool:
         """Open the file for entries before anything is sent, so that a later entry does not depend on its path."""
         self._used = True
@@ -88,12 +106,13 @@ class Checkpoint:
             return True
         self._fd = -1
         try:
-            fd = self._opened()
+            fd, created = open_to_append(self.path)
         except OSError as error:
             if interrupts.is_from_signal(error):
                 raise
             self._reason = error.strerror or type(error).__name__
             return False
+        self._created = self._created or created
         self._fd, self._identity, self._size = fd, own_files.identity_of(fd), os.fstat(fd).st_size
         return True
 
@@ -127,8 +146,14 @@ class Checkpoint:
 
     def delete(self) -> None:
         """Delete the file, if it is a checkpoint, and the spare."""
+        self._delete_file(self.path)
+        self._spare.delete()
+        self._pending.clear()
+        self.close()
+
+    def _delete_file(self, path: Path) -> None:
         with interrupts.suppress(OSError):
-            fd = own_files.open_regular(self.path)
+            fd = own_files.open_regular(path)
             identity = own_files.identity_of(fd)
             try:
                 created = self._created and identity == self._identity and not os.fstat(fd).st_size
@@ -136,10 +161,7 @@ class Checkpoint:
             finally:
                 own_files.close_same(fd, identity)
             if deletable:
-                own_files.delete_same(self.path, identity)
-        self._spare.delete()
-        self._pending.clear()
-        self.close()
+                own_files.delete_same(path, identity)
 
     def _entries(self) -> Iterator[Entry]:
         """The valid entries of the file and of its spare. Sets `unreadable` if they cannot be read."""
@@ -170,18 +192,21 @@ class Checkpoint:
             self.invalid += 1
 
     def _is_lost(self) -> bool:
-        """Whether others have deleted, moved, replaced or truncated the file, but not the segment beside it."""
-        if self._identity == _NO_FILE or not _is_at(self._segment, self._segment_identity):
+        """Whether others have deleted, moved, replaced or changed the file, but not the segment beside it."""
+        if self._identity == _NO_FILE or not own_files.is_at(self._segment, self._segment_identity):
             return False
-        if not _is_at(self.path, self._identity):
+        if not own_files.is_at(self.path, self._identity):
             return True
-        return own_files.is_same(self._fd, self._identity) and os.fstat(self._fd).st_size < self._size
+        fd = self._fd
+        return own_files.is_same(fd, self._identity) and (
+            os.fstat(fd).st_size < self._size or not is_usable(fd)
+        )
 
     def _start_again(self) -> None:
         """Make pending again all notes that are not in the file that is now at the path."""
         there: dict[str, Progress] = {}
         with interrupts.suppress(OSError), opened(self.path) as fd:
-            there, _ = sums_of(filter(None, map(parse, lines_of(fd))))
+            there, _ = sums_of(filter(None, map(parse, lines_of(fd) if is_checkpoint(fd) else ())))
         self._pending = [entry.line for entry in lacking(self._noted, there)]
         self._spare.delete()
         self._spared = 0
@@ -199,20 +224,6 @@ class Checkpoint:
             self._pending, self._spared = sums, len(sums)
         else:
             self._spare.delete()
-
-    def _opened(self) -> int:
-        with interrupts.suppress(FileExistsError), own_files.opened_directory(self.path.parent) as directory:
-            name = self.path if directory is None else self.path.name
-            fd = own_files.open_regular(name, _APPEND | os.O_CREAT | os.O_EXCL, directory=directory)
-            self._created = True
-            return fd
-        fd = own_files.open_regular(self.path, _APPEND)
-        try:
-            require_usable(fd)
-        except BaseException:
-            os.close(fd)
-            raise
-        return fd
 
     def _note(self, opened: bool) -> None:
         """Write what is pending to the file, else to the spare."""
@@ -242,16 +253,3 @@ class Checkpoint:
     def _append(self, line: bytes) -> None:
         append_line(self._fd, line)
         self._size += len(line)
-
-
-def _is_at(path: Path, identity: own_files.Identity) -> bool:
-    """Whether the path stands for this file. True also where that cannot be found out."""
-    try:
-        found = os.stat(path, follow_symlinks=False)
-    except (FileNotFoundError, NotADirectoryError):
-        return False
-    except OSError as error:
-        if interrupts.is_from_signal(error):
-            raise
-        return True
-    return (found.st_dev, found.st_ino) == identity

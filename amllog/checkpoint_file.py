@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import errno
 import os
+from pathlib import Path
 
-from amllog import own_files, record
+from amllog import interrupts, own_files, record
 from amllog.acknowledgements import MAX_LINE_BYTES, Entry, parse
 
 _BEGINNING = b'{"outlet":'
 _PART_BYTES = 64 * 1024
+_APPEND = os.O_RDWR | os.O_APPEND
 
 
 def is_checkpoint(fd: int) -> bool:
@@ -30,6 +32,28 @@ def require_usable(fd: int) -> None:
         lines = _first_lines(fd)
         if len(lines) != 1 or len(lines[0]) > MAX_LINE_BYTES:  # one line is no torn entry
             raise OSError(errno.EEXIST, "is not a checkpoint of amllog")
+
+
+def is_usable(fd: int) -> bool:
+    """Whether entries may be written to an open file."""
+    with interrupts.suppress(OSError):
+        require_usable(fd)
+        return True
+    return False
+
+
+def open_to_append(path: Path) -> tuple[int, bool]:
+    """The descriptor of the checkpoint at the path, for entries, and whether it is a new file. Raises OSError."""
+    with interrupts.suppress(FileExistsError), own_files.opened_directory(path.parent) as directory:
+        name = path if directory is None else path.name
+        return own_files.open_regular(name, _APPEND | os.O_CREAT | os.O_EXCL, directory=directory), True
+    fd = own_files.open_regular(path, _APPEND)
+    try:
+        require_usable(fd)
+    except BaseException:
+        os.close(fd)
+        raise
+    return fd, False
 
 
 def _first_lines(fd: int) -> list[bytes]:

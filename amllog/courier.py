@@ -10,6 +10,7 @@ import logging
 import math
 import queue
 import random
+import threading
 import time
 from collections.abc import Callable, Sequence
 
@@ -17,6 +18,7 @@ from amllog import interrupts
 from amllog.account import UNREADABLE
 from amllog.deferral import Deferral
 from amllog.delivery import Outlet, Route, note_again
+from amllog.displacement import Displacement
 from amllog.journal import Journal
 from amllog.orphans import Orphans
 from amllog.segment import Segment
@@ -34,10 +36,17 @@ class Courier:
     """Delivers in the background. Starts with setup() if there are outlets, in a forked child with its first record."""
 
     def __init__(
-        self, journal: Journal, node: str, notice: Callable[[str, int], None], *, worker: bool
+        self,
+        journal: Journal,
+        node: str,
+        notice: Callable[[str, int], None],
+        lock: threading.RLock,
+        *,
+        worker: bool,
     ) -> None:
-        """`worker`: whether SIGTERM ends this process without asking (deferral)."""
+        """`lock`: held by who appends. `worker`: whether SIGTERM ends this process without asking (deferral)."""
         self._notice = notice
+        self.displacement = Displacement(journal, lock)
         self.journal = journal
         self.routes: list[Route] = []
         self.thread = WorkerThread("amllog courier", self._work)
@@ -104,12 +113,15 @@ class Courier:
         `last`: the process ends after it. The thread then makes no more offers, except for a further drain: the end of
         the process would interrupt an offer, and the next process would make it again.
         """
-        targets = [(segment, segment.size) for segment in self.journal.segments]
         deadline = time.monotonic() + seconds
         last = last or self._end < math.inf
         if last:
             self._end = deadline
             self.thread.resume()
+        if self.displacement.found():  # what waits in them goes to other files
+            looks = self.displacement.looks
+            self._wait(deadline, lambda: self.displacement.looks == looks and self.thread.expected)
+        targets = [(segment, segment.size) for segment in self.journal.segments]
         for route in self.routes:
             route.failures, route.due = 0, 0.0
         try:
@@ -204,6 +216,7 @@ class Courier:
             for route in self.routes:
                 busy |= self._advance(route)
             note_again(self.journal.segments, self._notice)
+            self.displacement.look()
             # A drain asks for leftovers once its own records are settled: new records do not hold it up.
             if (not busy or self._leftovers_done < self._leftovers_asked) and self._leftovers_are_due():
                 busy |= self._deliver_leftovers()

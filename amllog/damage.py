@@ -23,6 +23,8 @@ _LONGEST_LINE = 64 * 1024
 
 def damage_of(segment: Segment) -> str:
     """The reason why nothing can be appended, or "". For a segment that has failed the quick check."""
+    if segment.displaced:
+        return segment.displaced
     try:
         if not segment.is_file_of(os.fstat(segment.fd)) or not segment.open_again():
             return _replaced(segment)

@@ -10,7 +10,6 @@ import errno
 import hashlib
 import os
 import secrets
-import stat
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -18,6 +17,7 @@ from pathlib import Path
 
 from amllog import interrupts, own_files
 from amllog.lock import file_node, lock
+from amllog.own_directories import make_directory
 from amllog.segment import Segment
 from amllog.signatures import SEGMENT_NAME, is_segment
 
@@ -29,7 +29,6 @@ _CREATE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND
 # The machine or the process has too few descriptors, locks or memory, or a network file system does not answer.
 _PASSING = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOLCK, errno.EIO, errno.ESTALE, errno.ETIMEDOUT}
 _NOT_OURS = "is not a journal file of amllog"
-_MAX_LINKS = 40  # that a path leads through, as for Linux
 
 
 def leftovers(
@@ -136,7 +135,7 @@ def open_segment(path: Path, flags: int = os.O_RDONLY) -> int:
 
 def new_segment(directory: Path, node: str) -> Segment:
     """Open and lock a new segment. In between, others may assume that its writer has ended. Raises OSError."""
-    _make(directory)
+    make_directory(directory)
     for _ in range(TRIES):
         path = directory / name_for(node)
         with own_files.opened_directory(directory) as at:
@@ -176,7 +175,9 @@ def spare_directory() -> Path:
     except OSError as error:
         if interrupts.is_from_signal(error):
             raise
-        return Path(tempfile.mkdtemp(prefix=f"amllog-{user}-"))
+        made = tempfile.mkdtemp(prefix=f"amllog-{user}-")
+        own_files.grant_to_owner(made)
+        return Path(made)
     return path
 
 
@@ -219,38 +220,6 @@ def _is_sparse(fd: int) -> bool:
     if found.st_size - own_files.stored_bytes(found) <= MAX_HOLE_BYTES or not hasattr(os, "SEEK_HOLE"):
         return False
     return os.lseek(fd, 0, os.SEEK_HOLE) < found.st_size
-
-
-def _make(directory: Path) -> None:
-    """Create the directory. Raises OSError if its path leads through a link that another user has put there."""
-    _require_own_links(directory)
-    directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-    _require_own_links(directory)  # others may have been faster
-
-
-def _require_own_links(directory: Path) -> None:
-    """Raise OSError if the path leads through a symbolic link that another user has made.
-
-    As for Linux (protected_symlinks), the owner of the directory that a link is in may have made it.
-    """
-    if not hasattr(os, "geteuid"):
-        return
-    here, rest, links = "", directory.parts[::-1], 0
-    while rest:
-        path, rest = os.path.join(here, rest[-1]), rest[:-1]
-        try:
-            found = os.lstat(path)
-        except FileNotFoundError:
-            return
-        if not stat.S_ISLNK(found.st_mode):
-            here = path
-            continue
-        links += 1
-        if links > _MAX_LINKS:
-            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), path)
-        if found.st_uid not in (0, os.geteuid(), os.stat(here or ".").st_uid):
-            raise OSError(errno.ELOOP, "is a symbolic link of another user", path)
-        rest += Path(os.readlink(path)).parts[::-1]
 
 
 def _reason(error: BaseException) -> str:

@@ -60,11 +60,12 @@ class Journal:
         self._reserve = min(RESERVE_BYTES, max_bytes // (2 * PARTS))
         self._bound = max_bytes - self._reserve
         self._lock = threading.RLock()  # re-entrant: a signal handler may log in the middle of making room
+        self._told: set[str] = set()  # kinds of damage
         self._look_again = 0.0
         self._room = 0
         self._closed = False
         self._former: tuple[bytes, Segment] | None = None  # the key of before, and the file of its lines
-        self._node = file_node(node)
+        self.node = file_node(node)
         self._known: Known = {}
         self._open_somewhere()
 
@@ -142,6 +143,19 @@ class Journal:
                 if segment.size and is_done_with(segment, self._outlets):
                     segment.remove()
 
+    def new_file(self) -> Segment:
+        """A new file for records of another one. Raises NoFile."""
+        segment = segment_in([lambda: self.directory, *self._spare], self.node, self._notice)
+        segment.mark()
+        return segment
+
+    def tell(self, damage: str, segment: Segment) -> None:
+        """Give notice of a kind of damage once."""
+        kind = damage.replace(str(segment.path), "")
+        if kind not in self._told:
+            self._told.add(kind)
+            self._notice(damage)
+
     def close(self) -> None:
         """Close all files; what waits in them is an orphan for the next process."""
         self._closed, self._former = True, None
@@ -151,7 +165,7 @@ class Journal:
     def _open_somewhere(self) -> None:
         """Begin a new file, in the spare directory where that is not possible in the present one. Raises NoFile."""
         places = [lambda: self.directory, *self._spare]
-        self._use(segment_in(places, self._node, self._notice))
+        self._use(segment_in(places, self.node, self._notice))
 
     def _use(self, segment: Segment) -> None:
         """Write to this new file from now on."""
@@ -177,7 +191,7 @@ class Journal:
                 segment is self._segment
             ):  # else another thread was first; or a former one, whose key waits no longer
                 self._open_somewhere()
-                self._notice(damage)
+                self.tell(damage, segment)
             return self._segment
 
     def _make_room(self, line: bytes, size: int) -> bool:
@@ -195,7 +209,7 @@ class Journal:
             used = own_bytes(self.directory, self._known)
             if used + wanted > self._bound:
                 excess = used + wanted - self._bound
-                used -= delete_done(self.directory, excess, self.segments, self._node, self._outlets)
+                used -= delete_done(self.directory, excess, self.segments, self.node, self._outlets)
             if used + wanted > self._bound:
                 # With thousands of files a look takes its time, and it is the caller's.
                 self._look_again = time.monotonic() + max(1.0, 50 * (time.monotonic() - began))
@@ -208,7 +222,7 @@ class Journal:
     def _open_or_stay(self, wanted: int) -> None:
         """Begin a new file; where that is not possible any more, go on with the present one."""
         try:
-            self._use(new_segment(self.directory, self._node))
+            self._use(new_segment(self.directory, self.node))
         except OSError as error:
             # Readers take no larger file for one of ours.
             full = self._segment.size + wanted > MAX_SEGMENT_BYTES

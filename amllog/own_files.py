@@ -55,6 +55,8 @@ def open_regular(path: str | Path, flags: int = os.O_RDONLY, *, directory: int |
         _require_regular(found, path)
         if not flags & os.O_EXCL:
             _require_owner(found, path, directory)
+        elif found.st_mode & 0o600 != 0o600:  # the umask has taken what other processes of this user need
+            os.chmod(fd if os.chmod in os.supports_fd else path, 0o600)
     except BaseException:
         os.close(fd)
         raise
@@ -115,6 +117,19 @@ def is_same(fd: int, identity: Identity) -> bool:
         if interrupts.is_from_signal(error):
             raise
         return False
+    return (found.st_dev, found.st_ino) == identity
+
+
+def is_at(path: Path, identity: Identity) -> bool:
+    """Whether the path stands for this file. True also where that cannot be found out."""
+    try:
+        found = os.stat(path, follow_symlinks=False)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as error:
+        if interrupts.is_from_signal(error):
+            raise
+        return True
     return (found.st_dev, found.st_ino) == identity
 
 
@@ -183,8 +198,15 @@ def make_private(path: Path) -> None:
     if hasattr(os, "geteuid"):
         if found.st_uid != os.geteuid():
             raise PermissionError(errno.EPERM, "belongs to another user", str(path))
-        if stat.S_IMODE(found.st_mode) & 0o077:
+        if stat.S_IMODE(found.st_mode) != 0o700:
             os.chmod(path, 0o700)
+
+
+def grant_to_owner(path: str | Path) -> None:
+    """Give this user all rights to a directory that it has just created: the umask may have taken them."""
+    mode = stat.S_IMODE(os.stat(path, follow_symlinks=False).st_mode)
+    if mode & 0o700 != 0o700:
+        os.chmod(path, mode | 0o700)
 
 
 def is_private(path: Path) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from amllog.directory import new_segment
-from amllog.interrupts import is_from_signal
+from amllog.interrupts import is_from_signal, suppress
 from amllog.segment import Segment
 
 Place = Callable[[], Path]  # finds a directory; raises OSError
@@ -22,7 +22,7 @@ def segment_in(places: Sequence[Place], node: str, notice: Callable[[str], objec
     Raises NoFile.
     """
     trouble = OSError()
-    for find in places:
+    for number, find in enumerate(places):
         directory: Path | str = "a temporary directory"
         try:
             directory = find()
@@ -31,5 +31,8 @@ def segment_in(places: Sequence[Place], node: str, notice: Callable[[str], objec
             if is_from_signal(error):
                 raise
             trouble = error
+            if number and isinstance(directory, Path):  # ours, and of no use
+                with suppress(OSError):
+                    directory.rmdir()  # if it is empty
             notice(f"no journal in {directory}: {error.strerror or error}")
     raise NoFile(trouble.errno, trouble.strerror, trouble.filename)

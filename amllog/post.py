@@ -106,6 +106,8 @@ class Post:
         if courier is not None and self.outlets:
             courier.drain(seconds, with_leftovers=with_leftovers, last=last)
             courier.journal.expect_room()
+        elif courier is not None:
+            courier.displacement.look()
 
     def status(self) -> Account:
         """The account of this process's records."""
@@ -141,6 +143,8 @@ class Post:
             self._courier.stop(seconds)
         with self._lock:
             if self._final is None:
+                if self._courier is not None:
+                    self._courier.displacement.look(last=True)
                 counts = self.refused.counts()
                 self._final = self.status()
                 self.refused.reported(counts)
@@ -214,7 +218,9 @@ class Post:
         if journal is None:
             return
         if fresh:
-            self._courier = Courier(journal, self._node, self._notice, worker=self._worker or is_worker())
+            self._courier = Courier(
+                journal, self._node, self._notice, self._lock, worker=self._worker or is_worker()
+            )
             self._journal = journal
             if self._forked_in_c:
                 self._courier.stop(0.0)

@@ -201,6 +201,22 @@ def test_written_again_after_a_directory(segment: Segment) -> None:
     segment.close()
 
 
+def test_overwritten_by_another_program(segment: Segment) -> None:
+    """Text that another program writes over a checkpoint stays as it is; what was noted is in the spare."""
+    acks, size = segment.path.with_suffix(".ack"), len(LINE)
+    segment.acknowledge("a", 4 * size, 4, Counter(), [])
+    theirs = b"my own notes\n" * 300
+    with acks.open("r+b") as file:
+        file.write(theirs)
+    segment.acknowledge("a", 6 * size, 2, Counter(), [])
+    assert acks.read_bytes() == theirs
+    assert segment.unnoted == "" and "is not a checkpoint of amllog" in segment.checkpoint.doubt
+    acks.rename(acks.with_name("notes"))
+    segment.close()
+    assert noted(segment.path) == {"to": 6 * size, "again": [], "delivered": 6}
+    assert acks.with_name("notes").read_bytes() == theirs
+
+
 def test_a_reader_writes_nothing(segment: Segment) -> None:
     """Who only looks at a segment does not copy the spare of the process that holds it."""
     acks = segment.path.with_suffix(".ack")

@@ -101,6 +101,35 @@ def test_deleted(child: Any) -> None:
     assert ran.stdout.splitlines() == [f"25 0 5 {{'journal: {GONE}': 20}}"] * 2
 
 
+OUT_OF_REACH = """
+import encodings.idna, netrc
+os.mkdir("jail")
+os.chroot("jail")
+os.chdir("/")
+os.closerange(3, 64)
+for i in range(5): log.info("after %d", i)
+one = amllog.shutdown(1).outlets["app_insights"]
+print(one.delivered, one.waiting, one.refused)
+"""
+
+
+def test_out_of_reach(child: Any, insights: Any, arrived: Any, tmp_path: Path) -> None:
+    """What waits in a file outside a new root directory waits, and is delivered from outside once."""
+    if sys.platform == "win32" or os.getuid():
+        pytest.skip("only root can change the root directory")
+    key = insights["APPLICATIONINSIGHTS_CONNECTION_STRING"].partition(";")[0]
+    dead = f"{key};IngestionEndpoint=http://127.0.0.1:9"
+    ran = child(
+        BEGIN + OUT_OF_REACH, "", env={"APPLICATIONINSIGHTS_CONNECTION_STRING": dead, "RANK": "1", **QUIET}
+    )
+    assert ran.stdout.splitlines() == ["0 25 {}"], ran.stderr
+    for directory in {path.parent for path in tmp_path.rglob("*.jsonl")}:
+        deliver = [sys.executable, "-m", "amllog", "deliver", "--timeout", "300", str(directory)]
+        assert child(deliver, env=insights).returncode == 0
+    assert len(arrived().messages) == 25
+    assert arrived().twice == []
+
+
 LOST_DESCRIPTOR = """
 amllog.flush(200)
 files = resource.getrlimit(resource.RLIMIT_NOFILE)

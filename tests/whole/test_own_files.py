@@ -7,6 +7,7 @@ import os
 import stat
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -502,3 +503,63 @@ os._exit(0)
         assert sum(one["delivered"] for one in entries if one["outlet"] == "app_insights") == 20
     finally:
         subprocess.run(["umount", "-l", str(disk)], check=True)
+
+
+UMASK = """
+import os, sys, amllog
+amllog.setup(directory="first", driver_level="ERROR").info("imports everything")
+amllog.shutdown(1)
+if os.getuid() == 0:
+    os.setgroups([]); os.setgid(65534); os.setuid(65534)
+os.umask(int(sys.argv[1], 8))
+log = amllog.setup(directory=sys.argv[2], driver_level="ERROR")
+for i in range(3): log.info("m %d", i)
+account = amllog.shutdown(0)
+print(account.directory, account.accepted, account.refused)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a umask")
+@pytest.mark.parametrize("umask", ["0277", "0377", "0777"])
+def test_umask(child: Any, insights: Any, arrived: Any, umask: str) -> None:
+    """A umask that takes rights from the user itself does not keep the journal from being written and delivered."""
+    with tempfile.TemporaryDirectory() as above:  # another user does not reach what is in `tmp_path`
+        os.chmod(above, 0o1777)
+        key = insights["APPLICATIONINSIGHTS_CONNECTION_STRING"].partition(";")[0]
+        dead = f"{key};IngestionEndpoint=http://127.0.0.1:9"
+        env = {"APPLICATIONINSIGHTS_CONNECTION_STRING": dead, "RANK": "1", "TMPDIR": above}
+        for directory in (f"{above}/one/two", "/dev/null"):
+            ran = child(UMASK, umask, directory, env=env, cwd=Path(above), flags=["-B"])
+            assert ran.returncode == 0, ran.stderr
+            place, accepted, refused = ran.stdout.split()[-3:]
+            assert (accepted, refused) == ("3", "0")
+            files = [*Path(place).glob("*.jsonl"), *Path(place).glob("*.ack")]
+            assert files and {file.stat().st_mode & 0o777 for file in files} == {0o600}
+            assert Path(place).stat().st_mode & 0o777 == 0o700
+            assert child([*DELIVER, place], env={**insights, "TMPDIR": above}).returncode == 0
+        assert len(list(Path(above).iterdir())) == 3
+    assert sorted(arrived().messages) == sorted(2 * ["m 0", "m 1", "m 2"])
+
+
+NO_FILE = """
+import resource, tempfile
+from pathlib import Path
+from amllog.places import NoFile, segment_in
+
+limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+resource.setrlimit(resource.RLIMIT_NOFILE, (3, limits[1]))
+try:
+    segment_in([lambda: Path("named"), lambda: Path(tempfile.mkdtemp(dir="."))], "n", lambda text: None)
+except NoFile:
+    resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    print(sorted(path.name for path in Path().iterdir()))
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs limits")
+def test_no_empty_temporary_directory(child: Any, tmp_path: Path) -> None:
+    """A temporary directory in which no file can be made is deleted again."""
+    folder = tmp_path / "empty"
+    folder.mkdir()
+    ran = child(NO_FILE, cwd=folder)
+    assert ran.stdout == "['named']\n", ran.stderr

@@ -1,0 +1,89 @@
+"""Notices that others have renamed, deleted or replaced files of the journal, and has them recovered.
+
+In: the journal. Out: the same journal without such files. It looks at the paths, not before each record: until it has
+looked, records go to the file as before.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from pathlib import Path
+
+from amllog import interrupts, own_files
+from amllog.journal import Journal
+from amllog.recovery import is_readable, recover
+from amllog.segment import Segment
+
+LOCK_SECONDS = 0.5  # how long a look waits for a record that is being written
+LAST_LOOK_SECONDS = 5.0  # how long the last look waits for one in another thread
+_NOTICE = "another program has {} the journal file {}: a new one is started, and no record is lost"
+
+
+class Displacement:
+    """The looks at one journal."""
+
+    def __init__(self, journal: Journal, lock: threading.RLock) -> None:
+        """`lock`: held by who appends a record."""
+        self.looks = 0  # that are complete
+        self._journal, self._lock = journal, lock
+        self._looking = threading.Lock()
+
+    def found(self) -> list[Segment]:
+        """The files that are no longer at their paths."""
+        own = [segment for segment in self._journal.segments if segment.held and segment.fd >= 0]
+        return [one for one in own if not own_files.is_at(one.path, (one.device, one.inode))]
+
+    def look(self, *, last: bool = False) -> None:
+        """Have the files that are not at their paths recovered. `last`: the files are closed next."""
+        if not self._looking.acquire(timeout=LAST_LOOK_SECONDS if last else 0.0):
+            return
+        try:
+            for segment in self.found():
+                if segment.size and not segment.is_out_of_reach():  # not also closed by the script
+                    try:
+                        self._recover(segment)
+                    except (OSError, ValueError, MemoryError) as error:  # there can be no new file now
+                        interrupts.pass_on(error)
+                        segment.lost = last
+            self.looks += 1
+        finally:
+            self._looking.release()
+
+    def _recover(self, segment: Segment) -> None:
+        journal, path = self._journal, path_of(segment.fd, segment.path.parent)
+        # With its directory, as a rule: the journal goes on with it.
+        moved_along = (
+            path is not None and is_readable(path) and segment.checkpoint.is_at(path.with_suffix(".ack"))
+        )
+        if not moved_along:
+            change = "renamed" if path else "replaced" if os.path.lexists(segment.path) else "deleted"
+            notice = _NOTICE.format(change, segment.path)
+            if not self._lock.acquire(timeout=LOCK_SECONDS):
+                return  # until the next look
+            try:
+                segment.displace(notice)  # nobody appends to it now, and nobody will
+            finally:
+                self._lock.release()
+            journal.tell(notice, segment)
+        segments = recover(segment, path, journal.new_file, journal.outlets, journal.node)
+        for one in segments if journal.outlets else ():
+            if one.held:
+                one.checkpoint.reserve(journal.outlets[0])
+        place = journal.segments.index(segment)
+        journal.segments[place : place + 1] = segments
+
+
+def path_of(fd: int, near: Path) -> Path | None:
+    """The path that an open file has now, as Linux knows it, or in the directory `near`; None if it has none there."""
+    identity, paths = own_files.identity_of(fd), list[str]()
+    with interrupts.suppress(OSError):
+        paths.append(os.readlink(f"/proc/self/fd/{fd}"))
+    with interrupts.suppress(OSError), os.scandir(near) as entries:
+        paths += [os.path.abspath(entry.path) for entry in entries if entry.inode() == identity[1]]
+    for path in map(Path, paths):
+        with interrupts.suppress(OSError):
+            found = os.stat(path, follow_symlinks=False)
+            if (found.st_dev, found.st_ino) == identity:
+                return path
+    return None
