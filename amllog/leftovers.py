@@ -16,6 +16,7 @@ from amllog import record
 from amllog.delivery import Outlet, Route
 from amllog.directory import claim, journal_files, leftovers
 from amllog.outlets.ingestion import TOO_OLD
+from amllog.room import delete_unused_copies
 from amllog.segment import Segment
 
 OFFER_SECONDS = 10.0
@@ -48,6 +49,7 @@ class Delivery:
                     tell(trouble)
             pauses = self._pauses()
             if not (settled or pauses) or self._left() <= 0 or (pauses and min(pauses) > self._left()):
+                delete_unused_copies(self._directory)
                 return
             if pauses:
                 time.sleep(min(pauses))

@@ -53,6 +53,10 @@ class Post:
         # counted once nobody writes to it any more. Re-entrant: a signal handler may log.
         self._lock = threading.RLock()
 
+    def open_journal(self) -> Journal | None:
+        """The journal, while one is open."""
+        return self._journal
+
     def leave(self, directory: Path, grace_seconds: float) -> None:
         """Deliver what waits in a directory that is not the next one, for at most `grace_seconds`."""
         if self._journal is not None and self._wanted != directory:

@@ -10,24 +10,25 @@ from __future__ import annotations
 import os
 import stat
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from amllog import own_files
+from amllog import copies, own_files
 from amllog.acknowledgements import MAX_BYTES
 from amllog.checkpoint_file import is_checkpoint
-from amllog.directory import MAX_SEGMENT_BYTES, claim, journal_files
-from amllog.interrupts import suppress
+from amllog.directory import MAX_SEGMENT_BYTES, claim, is_passing, journal_files, open_segment
+from amllog.interrupts import pass_on, suppress
 from amllog.record import MAX_AGE_SECONDS, is_run_metric, key_of
 from amllog.segment import Segment
 from amllog.signatures import SEGMENT_NAME, is_line, is_segment
 
+UNUSED_SECONDS = 24 * 3600.0  # a younger copy may be one whose line is still to come
 Known = dict[str, tuple[own_files.Identity, bool]]  # by name: the file, and whether it is ours
 
 
 def own_bytes(directory: Path, known: Known) -> int:
-    """Bytes of the segments and checkpoints in `directory`; `known` keeps which files were recognised before."""
-    total = 0
+    """Bytes of our files in `directory`, with the copies; `known` keeps which files were recognised before."""
+    total = copied_bytes(directory)
     with suppress(OSError), os.scandir(directory) as entries:
         for entry in entries:
             stem, _, suffix = entry.name.rpartition(".")
@@ -35,6 +36,34 @@ def own_bytes(directory: Path, known: Known) -> int:
                 with suppress(OSError):  # removed meanwhile: takes no room
                     total += _own_size(entry, known)
     return total
+
+
+def copied_bytes(directory: Path) -> int:
+    """Bytes of the copies of files that wait for run history."""
+    with suppress(OSError), copies.opened_folder(directory) as folder:
+        return sum(own_files.stored_bytes(found) for _, found in folder.entries())
+    return 0  # there are none, or the directory is not ours
+
+
+def delete_unused_copies(directory: Path) -> int:
+    """Delete the copies that no line of a journal names: of killed processes, for instance. Return the bytes freed.
+
+    Only old ones, that this user alone may read, as all that amllog makes: a file of the user may have such a name.
+    """
+    freed, latest, user = 0, time.time() - UNUSED_SECONDS, getattr(os, "geteuid", lambda: 0)()
+    with suppress(OSError), copies.opened_folder(directory) as folder:
+        unused = {
+            entry: found
+            for entry, found in folder.entries()
+            if found.st_mtime < latest
+            if stat.S_IMODE(found.st_mode) == 0o600 and found.st_uid == user and found.st_nlink == 1
+        }
+        for name in _named(directory) if unused else ():
+            unused.pop(name, None)
+        for entry, found in unused.items():
+            if folder.delete(entry, (found.st_dev, found.st_ino)):
+                freed += own_files.stored_bytes(found)
+    return freed
 
 
 def delete_done(
@@ -46,7 +75,7 @@ def delete_done(
     """
     segments = list(own)
     by_path = {segment.path: segment for segment in segments}
-    freed = 0
+    freed = delete_unused_copies(directory)
     for path in journal_files(directory):
         if freed >= excess:
             break
@@ -76,6 +105,28 @@ def is_done_with(segment: Segment, outlets: Sequence[str]) -> bool:
     if keys - {None, b""} or any(map(is_run_metric, metrics)) or not all(map(is_line, segment.rest(0))):
         return False
     return b"" not in keys or time.time() - segment.modified > MAX_AGE_SECONDS
+
+
+def _named(directory: Path) -> Iterator[str]:
+    """The copies that lines of the journal files name. Raises OSError if a file cannot be read at the moment."""
+    for path in journal_files(directory):
+        try:
+            fd = open_segment(path)
+        except OSError as error:
+            pass_on(error)
+            if is_passing(error):
+                raise
+            continue  # it is gone, or not ours
+        try:
+            segment = Segment(path, fd)
+        except BaseException:
+            os.close(fd)
+            raise
+        try:
+            for line in segment.rest(0):
+                yield from copies.entries_in(line)
+        finally:
+            segment.close()
 
 
 def _remove(segment: Segment) -> int:

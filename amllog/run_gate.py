@@ -8,23 +8,20 @@ from __future__ import annotations
 
 import json
 import logging
-import os
-import re
-import secrets
-import shutil
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Union
 
-from amllog import text
+from amllog import copies, interrupts, text
 from amllog.calls import Place
+from amllog.copying import Copying
 from amllog.happenings import Happenings
 from amllog.identities import Identity
 from amllog.refusals import Refusals
 from amllog.run import Source
 
 Number = Union[int, float]
-ARTIFACTS = "artifacts"  # below the journal directory: copies of files on their way to run history
 NOWHERE = Place("", "", 0)
 
 
@@ -36,15 +33,18 @@ class RunGate(Happenings):
         flush: Callable[[float], object],
         faults: Refusals | None = None,
         in_child: Callable[[], None] | None = None,
+        notice: Callable[[str, int], object] = lambda text, level: None,
     ) -> None:
+        """`notice`: prints a text once, in the driver log."""
         super().__init__(faults, in_child)
-        self._flush = flush
+        self._flush, self._notice = flush, notice
 
     def reset(self) -> None:
         """Back to the state before setup()."""
         super().reset()
         self.online = False  # whether this process's metrics are meant for run history
         self.directory = Path()
+        self.copying: Copying | None = None  # only after setup()
         self.real_run: Any = None
 
     @property
@@ -77,23 +77,24 @@ class RunGate(Happenings):
             self.metric(name, value, step, run_id)
         return self.faults.total() == faults
 
-    def spool(self, source: Source, name: str) -> str:
-        """Keep a copy of a file for the courier; its name below the journal directory."""
-        shown = self.redactor.mask(name)
-        safe = re.sub(r"[^A-Za-z0-9_.-]+", "_", os.path.basename(shown))[-100:] or "file"
-        relative = f"{ARTIFACTS}/{secrets.token_hex(6)}-{safe}"
-        target = self.directory / relative
-        target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with open(descriptor, "wb") as copy:
-            if isinstance(source, bytes):
-                copy.write(source)
-            elif isinstance(source, (str, os.PathLike)):
-                with open(source, "rb") as original:
-                    shutil.copyfileobj(original, copy)
-            else:
-                shutil.copyfileobj(source, copy)
-        return relative
+    def spool(self, source: Source, name: str) -> str | None:
+        """Keep a copy of a file for the courier; its name below the journal directory. None: refused and counted.
+
+        Raises what reading the source raises.
+        """
+        try:
+            if self.copying is None:
+                raise copies.NotKept("copy of a file: there is no journal before setup()")
+            return self.copying.copy(source, self.redactor.mask(name))
+        except copies.NotKept as error:
+            interrupts.pass_on(error)
+            self.faults.add(str(error))
+            self._notice(f"files are refused: {error}", logging.WARNING)
+            return None
+
+    def copied(self, name: str) -> AbstractContextManager[copies.Copy]:
+        """The open copy of this name. Raises FileNotFoundError, also once it has been delivered."""
+        return copies.opened(self.copying.directories() if self.copying else (), name)
 
     def azure_run(self) -> Any | None:
         """The real online run, if there is one."""

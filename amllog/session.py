@@ -17,6 +17,7 @@ from typing import Any
 from amllog import endings, identities, inheritance, interrupts, settings as config, surroundings
 from amllog.account import Account
 from amllog.capture import Capture
+from amllog.copying import Copying
 from amllog.delivery import Outlet
 from amllog.dimensions import texts
 from amllog.forks import Forks
@@ -51,7 +52,7 @@ class Session:
         self._refused = Refusals()
         self.settings = Settings()
         self._notice = Notices(lambda: self.settings).print
-        self.gate = Gate(self.flush, self._refused, lambda: self._in_child(in_c=True))
+        self.gate = Gate(self.flush, self._refused, lambda: self._in_child(in_c=True), self._notice)
         self.pinned: dict[str, object] = {}  # settings that no setup() changes (amllog.testing)
         self._forget()
 
@@ -98,6 +99,8 @@ class Session:
                 self._directory = directory
                 self._post.open(directory, identity.node, settings.journal_max_bytes)
                 self.gate.directory = self._post.directory
+                of_journal = self._post.open_journal, self._post.directory, settings.journal_max_bytes
+                self.gate.copying = Copying(*of_journal, identity.node)
                 self._compose()
                 self._watch_process()
                 inheritance.leave(os.environ, arguments, directory)
@@ -132,11 +135,11 @@ class Session:
             self._notice("no connection string (APPLICATIONINSIGHTS_CONNECTION_STRING): records stay in the journal,"
                          f" {self._post.directory}")  # fmt: skip
         if metrics != "none":
-            run = self.gate.real_run
+            run, copying = self.gate.real_run, self.gate.copying
+            places = copying.directories if copying is not None else None
+            who = identity.step_id, os.environ
             outlets.append(
-                assembly.metrics_outlet(
-                    metrics, self._post.directory, run, self._reach_run, identity.step_id, os.environ
-                )
+                assembly.metrics_outlet(metrics, self._post.directory, run, self._reach_run, *who, places)
             )
         self.gate.online = metrics != "none" and assembly.writes_run_metrics(settings, identity)
         self.gate.ends_run = self.gate.online and metrics == "mlflow"
@@ -205,6 +208,8 @@ class Session:
         """Deliver what waits, at most `timeout` seconds; what still waits is in the account."""
         self._check_process()
         self._post.drain(timeout)
+        if self.gate.copying is not None:
+            self.gate.copying.expect_room()
         return self.status()
 
     def status(self) -> Account:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import inspect
 import json
@@ -12,6 +13,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -63,6 +65,12 @@ class Journal:
         else:
             shutil.copyfile(source, target)
         return target.name
+
+    @contextlib.contextmanager
+    def copied(self, name: str) -> Iterator[Any]:
+        """Open a copy."""
+        with Path(self.directory, name).open("rb") as stream:
+            yield SimpleNamespace(stream=stream)
 
     def azure_run(self) -> None:
         """No service."""

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from amllog import interrupts
+from amllog.copies import Directories
 from amllog.delivery import Outlet
 from amllog.errors import MissingExtraError
 from amllog.identities import Identity, may_be_online
@@ -78,18 +79,20 @@ def metrics_outlet(
     connect: Callable[[float], Any],
     step_id: str = "",
     environ: Mapping[str, str] | None = None,
+    directories: Directories | None = None,
 ) -> Outlet:
     """The outlet of run metrics. `connect` reaches for azureml's run later, where it is not known yet.
 
     `step_id`, `environ`: of the process whose metrics go to the MLflow run that its environment names.
+    `directories`: where copies of files may be, if the journal may move to another directory than `directory`.
     """
     if kind == "mlflow":
         from amllog.outlets.run_metrics.mlflow import MLflowOutlet
 
-        return MLflowOutlet(directory, step_id=step_id, environ=environ)
+        return MLflowOutlet(directory, step_id=step_id, environ=environ, directories=directories)
     from amllog.outlets.run_metrics.outlet import AzureMLOutlet
 
-    return AzureMLOutlet(directory, run, connect)
+    return AzureMLOutlet(directory, run, connect, directories)
 
 
 def _installed(package: str) -> bool:

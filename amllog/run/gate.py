@@ -7,10 +7,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from typing import Any, BinaryIO, Protocol, Union
 
 # What `Gate.spool` takes: the bytes themselves, a path, or an open binary stream.
 Source = Union[bytes, str, "os.PathLike[str]", BinaryIO]
+
+
+class Copy(Protocol):
+    """An open copy of a file."""
+
+    stream: BinaryIO
 
 
 class Who(Protocol):
@@ -40,16 +47,13 @@ class Gate(Protocol):
         kind "scalar", "list", "row", "table": data = {"columns": {name: type}, "rows": [[cell, ...], ...]} and,
         for a scalar with a step, "step". kind "call": `name` is "run.<method>", data its arguments.
         The text of `data` is at most 8,000 characters, plain JSON without NaN.
-    `spool`: copies a file into the journal directory, for the courier; its name there, relative to the directory.
+    `spool`: copies a file into the journal directory, for the courier; its name there, None if it is refused.
+    `copied`: opens such a copy. Raises FileNotFoundError, also once it has been delivered.
     `azure_run`: the real online run, or None: offline, not reachable, or not known yet.
     """
 
     @property
     def identity(self) -> Who: ...
-
-    @property
-    def directory(self) -> str | os.PathLike[str]:
-        """The journal directory, which the names that `spool` gives are relative to."""
 
     @property
     def online(self) -> bool:
@@ -59,7 +63,9 @@ class Gate(Protocol):
 
     def run_record(self, kind: str, name: str, data: Mapping[str, Any], *, run_id: str | None) -> None: ...
 
-    def spool(self, source: Source, name: str) -> str: ...
+    def spool(self, source: Source, name: str) -> str | None: ...
+
+    def copied(self, name: str) -> AbstractContextManager[Copy]: ...
 
     def azure_run(self) -> Any | None: ...
 

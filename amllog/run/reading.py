@@ -220,4 +220,5 @@ class Reads:
         if name not in self.memory.files:
             raise FileNotFoundError(f"the run has no file {name!r}")
         target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(Path(self._gate.directory, self.memory.files[name]), target)
+        with self._gate.copied(self.memory.files[name]) as copy, target.open("wb") as file:
+            shutil.copyfileobj(copy.stream, file)

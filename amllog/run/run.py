@@ -242,9 +242,9 @@ class Run(Reads):
     def _artifact(
         self, method: str, name: str, artifact: str, source: Source, datastore: str | None = None
     ) -> None:
-        file = self._gate.spool(source, artifact)
-        self.memory.files[artifact] = file
-        self._call(method, name=name, artifact=artifact, file=file, datastore_name=datastore)
+        if (file := self._gate.spool(source, artifact)) is not None:  # else it is refused, and counted
+            self.memory.files[artifact] = file
+            self._call(method, name=name, artifact=artifact, file=file, datastore_name=datastore)
 
     def _begun(self, child_id: str, name: str, outputs: str | None) -> Run:
         child = Run(self._gate, child_id, name)

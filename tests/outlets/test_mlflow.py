@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import sys
 import threading
 import time
 from pathlib import Path
@@ -105,6 +106,47 @@ log.run.log_confusion_matrix("matrix", {"schema_type": "confusion_matrix", "data
         path for path in tmp_path.rglob("*") if path.is_file() and {".amllog", "artifacts"} <= {*path.parts}
     ]
     assert spooled == []
+
+
+@needs_mlflow
+def test_hostile_lines_cost_no_file(child: Any, tmp_path: Path) -> None:
+    """Lines that name a file of the user, a FIFO or a link are refused; the file stays, and the others arrive once."""
+    first = """
+import amllog, json, os, pathlib
+log = amllog.setup()
+log.run.upload_file("good.txt", "given.txt")
+log.metric("loss", 0.5)
+[journal] = pathlib.Path(".amllog").glob("*.jsonl")
+[good] = [line for line in journal.read_text().splitlines() if "upload_file" in line]
+copies = pathlib.Path(".amllog/artifacts")
+os.mkfifo(copies / "000000000001-fifo")
+os.symlink("../../given.txt", copies / "000000000002-link")
+names = ["../given.txt", os.path.abspath("given.txt"), ""]
+names += [f"artifacts/{path.name}" for path in copies.glob("00000000000*")]
+def changed(number, **data):
+    envelope = json.loads(good)
+    properties = envelope["data"]["baseData"]["properties"]
+    properties["record_id"] = f"bad-{number}"
+    old = json.loads(properties["run_metric_data"])
+    properties["run_metric_data"] = json.dumps(old | data if data else -1)
+    return json.dumps(envelope, separators=(",", ":")) + "\\n"
+bad = [changed(number, file=name, artifact="stolen.txt") for number, name in enumerate(names)] + [changed(9)]
+journal.with_name("20260101T000000-gone-999999-0a0b0c.jsonl").write_text("".join(bad))
+os._exit(0)
+"""
+    Path("given.txt").write_text("mine")
+    env = {**STEP, **QUIET, "MLFLOW_TRACKING_URI": (tmp_path / "mlruns").as_uri()}
+    assert child(first, env=env).returncode == 0
+    for _ in range(2):
+        ran = child([sys.executable, "-m", "amllog", "deliver", "--json", "--timeout", "500"], env=env)
+        account = json.loads(ran.stdout)["after"]["outlets"]["run_metrics"]
+        assert (account["delivered"], account["waiting"]) == (2, 0), ran
+        assert sum(account["refused"].values()) == 6
+    assert Path("given.txt").read_text() == "mine"
+    uploaded = [path for path in (tmp_path / "mlruns").rglob("*.txt") if path.is_file()]
+    assert [(path.name, path.read_text()) for path in uploaded] == [("good.txt", "mine")]
+    left = sorted(path.name for path in Path(".amllog/artifacts").iterdir())
+    assert left == ["000000000001-fifo", "000000000002-link"]
 
 
 @needs_mlflow

@@ -38,6 +38,13 @@ def event(kind, name, data, **labels):
 def call(method, run_id=None, **data):
     return event("call", "run." + method, data, **({} if run_id is None else {"run_id": run_id}))
 
+FILE = "artifacts/0123456789ab-file"
+
+def copy(content):
+    os.makedirs("artifacts", exist_ok=True)
+    with open(FILE, "wb") as file:
+        file.write(content)
+
 def faults(*some):
     data = json.dumps([{"service": "run_history", **one} for one in some]).encode()
     address = os.environ["FAULTS_URL"]
@@ -228,12 +235,13 @@ offer(*[scalar("loss", i / 2, step=str(i)) for i in range(100)], scalar("n", 3),
 def test_faults(offers: Any, fault: dict[str, Any], state: str, reason: str) -> None:
     """Metrics, tags and uploads wait or are refused as the answer says, within the seconds given; then it works."""
     code = f"""
-open("file", "wb").write(b"content")
-upload = lambda: call("upload_file", name="f", artifact=f"f{{count}}", file="file")
+copy(b"content")
+upload = lambda: call("upload_file", name="f", artifact=f"f{{count}}", file=FILE)
 for lines in ([scalar("x", 1.0), scalar("y", 2.0)], [call("set_tags", tags={{"a": "1"}})], [upload()]):
     faults({fault!r})
     offer(*lines, seconds=1.0)
 faults()
+copy(b"content")  # with a refusal, it was deleted
 offer(scalar("x", 1.0), call("set_tags", tags={{"a": "1"}}), upload())
 """
     *failed, worked = offers(code)
@@ -250,16 +258,159 @@ def test_no_way_to_the_run(offers: Any, status: int) -> None:
     """Where the run itself is forbidden or not found, what is for it waits; a file, or another run's metric, is refused
     for itself."""
     code = f"""
-open("file", "wb").write(b"content")
+copy(b"content")
 faults({{"status": {status}}})
 offer(scalar("x", 1.0), call("set_tags", tags={{"a": "1"}}))
-offer(call("upload_file", name="f", artifact="f", file="file"))
+offer(call("upload_file", name="f", artifact="f", file=FILE))
 offer(scalar("x", 1.0, run_id="another"))
 """
     [(own, reasons, *_), (file, *_), (other, *_)] = offers(code)
     assert own == ["waiting"] * 2 and reasons[0] == f"run history: {status}"
     assert file == ["refused"]
     assert other == ["waiting" if status == 403 else "refused"]
+
+
+BAD_CALLS = {
+    "-1", "null", "[]", "DEEP", '{"tags": [1]}', '{"tags": {"a": {}}}', '{"tags": {"a": "1"}, "file": "FILE"}',
+    '{"tags": {"a": "1"}, "file": "mine"}', "{", '{"tags": {"a": "\\ud800"}}',
+}  # fmt: skip
+BAD_UPLOADS = [
+    None, 5, [1], {"a": 1}, "", ".", "..", "artifacts", "x" * 5_000, "\0", "/dev/tty", "mine", "/etc/hostname",
+    "artifacts/../mine", "./artifacts/0123456789ab-file", "artifacts/000000000000-missing",
+    "artifacts/000000000001-fifo", "artifacts/000000000002-link", "artifacts/000000000003-hard",
+    "artifacts/000000000004-folder",
+]  # fmt: skip
+BAD_LISTS = [
+    {"columns": ["a", "a"], "rows": [[1], [2]]}, {"columns": {"l": 1}, "rows": [[1]]}, {"columns": {"l": "int"}},
+    {"columns": {"l": "int"}, "rows": "9" * 400}, {"columns": {"l": "int"}, "rows": [1]},
+    {"columns": {"l": "int"}, "rows": [[{}]]}, {"columns": {"l": "int"}, "rows": [[1, 2]]},
+    {"columns": {"l": "int"}, "rows": [[1]] * 5_000}, {"columns": {"l": "int"}, "rows": [[1]], "step": {}},
+    {"columns": {"l": "int"}, "rows": [[1]], "step": "9" * 5_000},
+    {"columns": {"l": "int"}, "rows": [[1]], "step": 2**70}, {"columns": {"l": "int"}, "rows": [[1]], "type": 5},
+]  # fmt: skip
+BAD_LABELS = [{"run_id": 5}, {"run_id": {}}, {"record_id": [1]}, {"step": "x"}, {"step_id": ["a"]}]
+PLANT = """
+copy(b"content")
+open("mine", "w").write("secret")
+os.mkfifo("artifacts/000000000001-fifo")
+os.symlink("../mine", "artifacts/000000000002-link")
+os.link("mine", "artifacts/000000000003-hard")
+os.mkdir("artifacts/000000000004-folder")
+"""
+STILL = """
+assert open("mine").read() == "secret", "it was changed"
+assert sorted(os.listdir("artifacts"))[:4] == [os.path.basename(one) for one in
+    ("000000000001-fifo", "000000000002-link", "000000000003-hard", "000000000004-folder")]
+"""
+
+
+def test_invalid_lines_are_refused_alone(offers: Any, azure: AzureOnThisMachine) -> None:
+    """Lines that others have changed are refused, each with its reason; the lines between them arrive once."""
+    code = f"""
+{PLANT}
+good = iter(range(1000))
+lines = []
+def add(bad):
+    lines.extend([bad, scalar("good", next(good))])
+for text in {sorted(BAD_CALLS)!r}:
+    text = text.replace("FILE", FILE).replace("DEEP", "[" * 100_000)
+    add(line("call", {{"baseType": "EventData", "name": "run.set_tags"}}, {{"run_metric_data": text}}))
+for name in {BAD_UPLOADS!r}:
+    add(call("upload_file", name="f", artifact=f"bad{{len(lines)}}", file=name))
+for method in ("log_image", "log_predictions", "upload_file"):
+    add(call(method, name="f", artifact=5, file=FILE))
+    add(call(method, name="f", artifact="f"))
+for data in {BAD_LISTS!r}:
+    add(event("list", "l", data))
+add(event("list", "inf", {{"columns": {{"inf": "int"}}, "rows": [[1]], "step": float("inf")}}))
+for labels in {BAD_LABELS!r}:
+    add(scalar("bad", 1, **labels))
+add(scalar("bad", "text"))
+add(scalar(7, 1))
+add(scalar("bad", 1).replace(b'"time":"20', b'"time":"xx', 1))
+lines += [call("set_tags", tags={{"after": "all"}}), call("upload_file", name="f", artifact="good", file=FILE)]
+offer(*lines, seconds=60.0)
+offer(*lines[::2][:-1], seconds=60.0)
+{STILL}
+"""
+    (states, reasons, _, _), (again, *_) = offers(code)
+    count = len(states) // 2 - 1
+    assert states == ["refused", "delivered"] * count + ["delivered"] * 2
+    assert again == ["refused"] * count
+    assert set(filter(None, reasons)) == {
+        "not readable as a run metric",
+        "run history: NoCopy: copy of a file: it is missing",
+        "run history: NoCopy: copy of a file: is not a regular file",
+        "run history: NoCopy: copy of a file: is a symbolic link",
+        "run history: NoCopy: copy of a file: has several hard links",
+    }
+    assert azure.values("run_1") == {"good": list(range(count))}
+    assert azure.tags("run_1") == {"after": "all"}
+    assert {name: one.file.read_bytes() for name, one in azure.artifacts("run_1").items()} == {
+        "good": b"content"
+    }
+
+
+def test_what_msrest_rejects(offers: Any, azure: AzureOnThisMachine) -> None:
+    """A metric that azureml's own client rejects before it is sent is refused alone, and does not wait."""
+    code = """
+bad = scalar("bad", 1).replace(b'"time":"2027-01-15', b'"time":"2027-99-99', 1)
+offer(*[scalar("good", i) for i in range(10)], bad, *[scalar("good", i) for i in range(10, 20)])
+"""
+    [(states, reasons, _, _)] = offers(code)
+    assert states == ["delivered"] * 10 + ["refused"] + ["delivered"] * 10
+    assert "Error: " in reasons[10]
+    assert azure.values("run_1") == {"good": list(range(20))}
+
+
+def test_a_copy_that_cannot_be_opened_now(offers: Any, azure: AzureOnThisMachine) -> None:
+    """An upload for which no descriptor is free waits alone, and its copy is kept; other calls go on."""
+    code = """
+import resource
+copy(b"content")
+offer(call("set_tags", tags={"a": "1"}))
+once = call("upload_file", name="f", artifact="f", file=FILE)
+soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+held = os.open(".", os.O_RDONLY)
+os.close(held)
+resource.setrlimit(resource.RLIMIT_NOFILE, (held, hard))
+offer(once, call("set_tags", tags={"b": "2"}))
+resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+offer(once)
+"""
+    _, (states, reasons, *_), (later, *_) = offers(code)
+    assert (states, later) == (["waiting", "delivered"], ["delivered"])
+    assert reasons[0].startswith("copy of a file: not usable now: Too many open files")
+    assert azure.tags("run_1") == {"a": "1", "b": "2"}
+
+
+DATA = st.recursive(CELL, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=10)
+MEMBERS = st.sampled_from(
+    ["columns", "rows", "step", "type", "file", "tags", "artifact", "name", "value", "child"]
+)
+METHODS = st.sampled_from(["upload_file", "set_tags", "child_run", "fail", "display_name", "surprise", ""])
+
+
+@given(
+    kind=st.sampled_from(["call", "list", "scalar"]) | DATA,
+    method=METHODS,
+    data=DATA | st.dictionaries(MEMBERS, DATA),
+    labels=st.dictionaries(st.sampled_from(["run_id", "step_id", "record_id", "step"]), DATA),
+)
+def test_any_line_is_decoded_or_rejected(kind: Any, method: str, data: Any, labels: dict[str, Any]) -> None:
+    """No line raises, whatever its data are; what is decoded has the types that the outlets rely on."""
+    properties = {"run_metric": kind, "run_metric_data": json.dumps(data), **labels}
+    envelope = {
+        "time": "2026-01-01T00:00:00.000000Z",
+        "data": {"baseData": {"name": f"run.{method}", "properties": properties}},
+    }
+    found = conversion.decode(json.dumps(envelope).encode())
+    if isinstance(found, conversion.Post):
+        assert all(len(row) == len(found.columns) for row in found.rows)
+        assert len(found.values()) == len(found.rows)
+    elif found is not None:
+        assert isinstance(found.data, dict)
+        assert (found.file is not None) == (method == "upload_file")
 
 
 def test_one_bad_metric(offers: Any, azure: AzureOnThisMachine) -> None:
@@ -275,16 +426,18 @@ offer(*[scalar("good", i) for i in range(10)], scalar("bad", 1), *[scalar("good"
 
 
 def test_an_upload_goes_on_where_it_stopped(offers: Any, azure: AzureOnThisMachine) -> None:
-    """When the storage fails, a second try uses the name that the first has taken; the copy is then deleted."""
+    """When the storage fails, a second try uses the name that the first has taken. Then the copy is deleted."""
     code = """
-open("file", "wb").write(b"\\x89PNG content")
-once = call("log_image", name="pic", artifact="pics/a.png", file="file")
+copy(b"\\x89PNG content")
+once = call("log_image", name="pic", artifact="pics/a.png", file=FILE)
 faults({"path": "/blobs/", "status": 500})
 offer(once)
 faults()
 offer(once)
-assert not os.path.exists("file")
+assert not os.path.exists(FILE)
+copy(b"again")
 offer(once)
+assert not os.path.exists(FILE)
 """
     first, second, third = offers(code)
     assert (first[0], second[0]) == (["waiting"], ["delivered"])
@@ -297,11 +450,11 @@ offer(once)
 def test_every_call(offers: Any, azure: AzureOnThisMachine) -> None:
     """Tags, properties, names, documents, child runs and their ends reach the run they are for."""
     code = """
-open("file", "wb").write(b"{}")
+copy(b"{}")
 kid, other = "11111111-2222-3333-4444-555555555555", "11111111-2222-3333-4444-666666666666"
 offer(call("set_tags", tags={"a": "1", "b": None, "c": "3"}), call("remove_tags", tags=["a"]),
       call("add_properties", properties={"p": "1"}), call("display_name", value="shown"),
-      call("description", value="why"), call("log_confusion_matrix", name="cm", artifact="cm", file="file"),
+      call("description", value="why"), call("log_confusion_matrix", name="cm", artifact="cm", file=FILE),
       call("child_run", child=kid, name="kid"), scalar("of kid", 1.0, run_id=kid),
       call("set_tags", kid, tags={"k": "v"}), call("complete", kid),
       call("child_run", child=other, name=None), call("fail", other, error_details="bad", error_code="E1"),

@@ -255,6 +255,30 @@ print(account.accepted, insights.delivered + insights.waiting + sum(insights.ref
     ]
 
 
+def test_files_on_a_full_disk(child: Any, azure: AzureOnThisMachine, small_disk: Path) -> None:
+    """A file that the disk does not take is refused and counted, and leaves nothing; the script goes on."""
+    code = """
+import amllog
+log = amllog.setup(driver_level="WARNING")
+log.run.upload_file("small.txt", "small.txt")
+for number in range(3):
+    log.run.upload_file(f"f{number}.txt", "f.txt")
+log.run.log_confusion_matrix("cm", {"data": {"text": "x" * 400_000}})
+print(amllog.status().outlets["run_metrics"].refused)
+print(amllog.shutdown(500).waiting)
+"""
+    Path("f.txt").write_bytes(b"x" * 400_000)
+    Path("small.txt").write_bytes(b"small")
+    job = azure.job_environment(run_id="run_1", step_name="train", parent_run_id="pipe_1")
+    ran = child(code, env={**job, "AMLLOG_DIR": str(small_disk / "journal")})
+    *said, refused, waiting = ran.stdout.splitlines()
+    assert (ran.returncode, waiting) == (0, "0"), ran
+    assert len([line for line in said if "files are refused: copy of a file: ENOSPC" in line]) == 1
+    assert azure.artifacts("run_1").keys() == {"small.txt"}
+    assert refused == "{'copy of a file: ENOSPC': 4}"
+    assert list((small_disk / "journal" / "artifacts").iterdir()) == []
+
+
 def test_read_only_file_system(
     child: Any, arrived: Any, insights: Any, small_disk: Path, tmp_path: Path
 ) -> None:

@@ -7,17 +7,15 @@ raise is for the outlet to judge. A call may come a second time if its answer wa
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
+from amllog import copies
+from amllog.outlets.run_metrics import shapes
 from amllog.outlets.run_metrics.conversion import Call, Post
 from amllog.outlets.run_metrics.uploading import ORIGIN, upload
 
 IMAGE = "azureml.v2.image"
-DOCUMENTS = {
-    f"log_{kind}": f"azureml.v2.{kind}"
-    for kind in ("confusion_matrix", "accuracy_table", "residuals", "predictions")
-}
+DOCUMENTS = {method: method.replace("log_", "azureml.v2.") for method in shapes.DOCUMENTS}
 
 
 class Target(NamedTuple):
@@ -25,7 +23,7 @@ class Target(NamedTuple):
 
     run: Any  # azureml's
     is_own: bool  # whether it is the process's own run, whose status is not ours to set
-    directory: Path  # of the spooled files
+    directories: copies.Directories  # that may have the copies of files
     addresses: dict[str, str]  # of uploads that are under way
     seconds: float  # of patience
     find: Callable[[str], Any]  # azureml's run of an id
@@ -34,12 +32,15 @@ class Target(NamedTuple):
 
 def perform(target: Target, call: Call) -> None:
     """Do what the call asks; LookupError for a method that nobody knows. Its file is then not needed any more."""
-    if call.method not in _METHODS:
+    if call.method in _UPLOADS:
+        with copies.opened(target.directories(), call.file) as copy:
+            _UPLOADS[call.method](target, call, copy.stream)
+            target.addresses.pop(call.record_id, None)
+            copy.delete()
+    elif call.method in _METHODS:
+        _METHODS[call.method](target, call)
+    else:
         raise LookupError(f"run.{call.method} is no call that can be sent")
-    _METHODS[call.method](target, call)
-    if "file" in call.data:
-        target.addresses.pop(call.record_id, None)
-        (target.directory / call.data["file"]).unlink(missing_ok=True)
 
 
 def _set_tags(target: Target, call: Call) -> None:
@@ -62,14 +63,15 @@ def _description(target: Target, call: Call) -> None:
     target.run.description = call.data["value"]
 
 
-def _upload_file(target: Target, call: Call) -> None:
-    _upload(target, target.run, call)
+def _upload_file(target: Target, call: Call, stream: BinaryIO) -> None:
+    artifact, datastore = call.data["artifact"], call.data.get("datastore_name")
+    upload(target.run, stream, artifact, datastore, target.addresses, call.record_id, target.seconds)
 
 
-def _log_artifact(target: Target, call: Call) -> None:
+def _log_artifact(target: Target, call: Call, stream: BinaryIO) -> None:
     """The file, then the metric that points to it, as azureml's own log_image and the like do."""
     run, name = target.run, call.data["name"]
-    _upload(target, run, call)
+    _upload_file(target, call, stream)
     location = f"aml://artifactId/{ORIGIN}/{run._container}/{call.data['artifact']}"
     shape = DOCUMENTS.get(call.method, IMAGE)
     columns = {name: "Artifact"}
@@ -102,22 +104,19 @@ def _cancel(target: Target, call: Call) -> None:
     target.run._client.run.post_event_canceled()
 
 
-def _upload(target: Target, run: Any, call: Call) -> None:
-    file, datastore = target.directory / call.data["file"], call.data.get("datastore_name")
-    upload(run, file, call.data["artifact"], datastore, target.addresses, call.record_id, target.seconds)
-
-
 _METHODS: Mapping[str, Callable[[Target, Call], None]] = {
     "set_tags": _set_tags,
     "remove_tags": _remove_tags,
     "add_properties": _add_properties,
     "display_name": _display_name,
     "description": _description,
-    "upload_file": _upload_file,
-    "log_image": _log_artifact,
-    **dict.fromkeys(DOCUMENTS, _log_artifact),
     "child_run": _child_run,
     "complete": _complete,
     "fail": _fail,
     "cancel": _cancel,
+}
+_UPLOADS: Mapping[str, Callable[[Target, Call, BinaryIO], None]] = {
+    "upload_file": _upload_file,
+    "log_image": _log_artifact,
+    **dict.fromkeys(DOCUMENTS, _log_artifact),
 }

@@ -6,7 +6,6 @@ Out: `Post` and `Call` values; data of records; what an answer means for each li
 
 from __future__ import annotations
 
-import json
 import math
 import re
 import uuid
@@ -15,7 +14,9 @@ from typing import Any, NamedTuple
 
 from amllog import record, text
 from amllog.outlets import ingestion
+from amllog.outlets.run_metrics import shapes
 from amllog.run import cells
+from amllog.signatures import TIME
 
 PREFIX = "azureml.v1."  # of the service's names for scalar, list and table
 RETRIED = {401, 408, 425, 429, 500, 502, 503, 504, 530}  # 530: Azure ML's own "node not ready"
@@ -67,22 +68,32 @@ class Call(NamedTuple):
     created: str
     record_id: str
 
+    @property
+    def file(self) -> str | None:
+        """The copy that the call is to upload."""
+        return self.data.get("file")
+
 
 def decode(line: bytes) -> Post | Call | None:
-    """What a line asks of run history; None if it cannot be read."""
+    """What a line asks of run history; None if its shape is not that of its method."""
     envelope = record.decode(line) or {}
     try:
         base = envelope["data"]["baseData"]
         labels = base["properties"]
         kind, run_id = labels["run_metric"], labels.get("run_id") or labels.get("step_id")
         record_id = labels.get("record_id") or uuid.uuid5(_SPACE, line.decode("utf-8", "replace")).hex
-        created, step = envelope["time"], labels.get("step")
+        created = envelope["time"]
         name, data = _content(base)
+        if not _are_labels(labels, created, record_id):
+            return None
         if kind == "call":
-            return Call(run_id, name.partition(".")[2], data, created, record_id)
+            method = name.partition(".")[2]
+            return Call(run_id, method, data, created, record_id) if shapes.is_call(method, data) else None
         shape = data.get("type") or PREFIX + {"row": "table"}.get(kind, kind)
-        at = None if (step := data.get("step", step)) is None else int(step)
-        return Post(run_id, shape, name, data["columns"], data["rows"], created, at, record_id)
+        columns, rows, at = data["columns"], data["rows"], shapes.step(data.get("step", labels.get("step")))
+        if not shapes.is_metric(name, shape, columns, rows):
+            return None
+        return Post(run_id, shape, name, columns, rows, created, at, record_id)
     except (KeyError, TypeError, ValueError, IndexError, AttributeError):
         return None
 
@@ -96,10 +107,22 @@ def within_limits(post: Post) -> Post:
     return post._replace(name=name, columns=columns)
 
 
+def _are_labels(labels: Mapping[str, object], created: object, record_id: object) -> bool:
+    """Whether what a line says of its record and its run are texts, and its time is one of ours."""
+    names = ("run_metric", "run_id", "step_id", "step_name", "experiment_name")
+    texts = all(shapes.is_text_or_none(labels.get(name)) for name in names)
+    return texts and isinstance(created, str) and bool(TIME.fullmatch(created)) and shapes.is_text(record_id)
+
+
 def _content(base: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
     if "metrics" not in base:
-        return base["name"], json.loads(base["properties"]["run_metric_data"])
+        data = record.decode(base["properties"]["run_metric_data"].encode())  # strict, and not deeply nested
+        if data is None:
+            raise ValueError("no object of JSON")
+        return base["name"], data
     name, value = base["metrics"][0]["name"], base["metrics"][0]["value"]
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise ValueError("no number")
     return name, {"columns": {name: "double" if isinstance(value, float) else "int"}, "rows": [[value]]}
 
 
@@ -137,9 +160,10 @@ def refusals(posts: Sequence[Post], errors: Sequence[Any]) -> dict[int, str]:
     """
     refused: dict[int, str] = {}
     owners = {value["metric_id"]: index for index, post in enumerate(posts) for value in post.values()}
-    for error in errors:
-        metric = error.get("metric") or {}
-        ids = [value.get("metricId") for value in metric.get("value") or []]
+    for error in map(_members, errors):
+        metric = _members(error.get("metric"))
+        values = metric.get("value")
+        ids = [str(_members(value).get("metricId")) for value in (values if isinstance(values, list) else [])]
         named = [index for index, post in enumerate(posts) if post.name == metric.get("name")]
         odd_first = sorted(named, key=lambda index: _all_numbers(posts[index]))
         candidates = [owners[one] for one in ids if one in owners] or odd_first
@@ -167,6 +191,11 @@ def content_type(head: bytes) -> str | None:
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
         return "image/webp"
     return next((kind for magic, kind in _IMAGES if head.startswith(magic)), None)
+
+
+def _members(value: Any) -> dict[str, Any]:
+    """The members of an object of JSON; none of anything else."""
+    return value if isinstance(value, dict) else {}
 
 
 def _plain(value: Any) -> cells.Cell:

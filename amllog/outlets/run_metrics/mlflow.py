@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from amllog import record
+from amllog import copies, record
 from amllog.attempt import Attempt
 from amllog.delivery import DELIVERED, Answer, Verdict, refused, waiting
 from amllog.outlets.run_metrics import conversion, mlflow_conversion
@@ -30,7 +30,8 @@ Line = bytes
 class MLflowOutlet:
     """The outlet `run_metrics`, by way of MLflow.
 
-    `directory`: where the files that lines speak of were spooled. `step_id`: of this process's own run, whose lines
+    `directory`: of the journal, which has copies of the files that lines name; `directories`, if the journal may move.
+    `step_id`: of this process's own run, whose lines
     go to MLFLOW_RUN_ID of `environ`, else to the run that the script began; other lines go to the MLflow run of
     their id, or to one that amllog makes for that id, once.
     """
@@ -40,9 +41,15 @@ class MLflowOutlet:
     max_bytes = 4 * 1024 * 1024
 
     def __init__(
-        self, directory: str | Path, *, step_id: str = "", environ: Mapping[str, str] | None = None
+        self,
+        directory: str | Path,
+        *,
+        step_id: str = "",
+        environ: Mapping[str, str] | None = None,
+        directories: copies.Directories | None = None,
     ) -> None:
-        self._runs = Runs(Path(directory), step_id, {} if environ is None else environ)
+        self._directories = directories or (lambda: [Path(directory)])
+        self._runs = Runs(self._directories, step_id, {} if environ is None else environ)
         self._settled: dict[Line, Verdict] = {}  # by work that nobody waited for any more
         self._trouble = ""
         self._attempt: Attempt | None = None
@@ -90,17 +97,20 @@ class MLflowOutlet:
 
     def _work(self, lines: Sequence[Line], deadline: float) -> None:
         """Settle what can be settled, and say why the rest waits."""
-        sending = _Sending(self._runs, self._settled, deadline)
+        sending = _Sending(self._runs, self._settled, self._directories, deadline)
         sending.send(lines)
-        self._trouble = sending.trouble
+        self._trouble = sending.trouble or sending.busy
 
 
 class _Sending:
     """One batch on its way: metrics together, calls between them in their order."""
 
-    def __init__(self, runs: Runs, settled: dict[Line, Verdict], deadline: float) -> None:
-        self.runs, self.settled, self.deadline = runs, settled, deadline
+    def __init__(
+        self, runs: Runs, settled: dict[Line, Verdict], directories: copies.Directories, deadline: float
+    ) -> None:
+        self.runs, self.settled, self.directories, self.deadline = runs, settled, directories, deadline
         self.trouble = ""  # of the store as a whole: nothing more is tried
+        self.busy = ""  # why a file waits that others do not wait for
         self.pending: dict[str | None, list[tuple[Line, Post]]] = {}
 
     def send(self, lines: Sequence[Line]) -> None:
@@ -117,7 +127,9 @@ class _Sending:
         self._flush()
 
     def _call(self, line: Line, call: Call) -> None:
-        self._settle([line], lambda: self.runs.perform(line, call))
+        found = self._settle([line], lambda: self.runs.perform(line, call))
+        if found is not None and found.state == "refused" and call.file:
+            copies.delete(self.directories(), call.file)
 
     def _flush(self) -> None:
         pending, self.pending = self.pending, {}
@@ -147,7 +159,10 @@ class _Sending:
         else:
             verdict = DELIVERED
         if verdict.state == "waiting":
-            self.trouble = verdict.reason
+            if verdict.reason.startswith(copies.BUSY):
+                self.busy = verdict.reason
+            else:
+                self.trouble = verdict.reason
         elif verdict is DELIVERED or whole:
             self.settled.update(dict.fromkeys(lines, verdict))
         return verdict

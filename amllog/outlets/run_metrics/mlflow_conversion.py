@@ -14,6 +14,7 @@ from datetime import datetime, timezone
 from typing import Any, NamedTuple
 
 from amllog import text
+from amllog.copies import Busy
 from amllog.delivery import Verdict, refused, waiting
 from amllog.outlets.run_metrics.conversion import PREFIX, Post
 
@@ -107,7 +108,11 @@ def verdict(error: BaseException) -> Verdict:
     """What an error of mlflow's, or of the work on a line, means for the line."""
     kind, code = type(error).__name__, code_of(error)
     if code is None:
-        own = isinstance(error, (FileNotFoundError, LookupError, TypeError, ValueError))
+        if isinstance(error, Busy):
+            return waiting(str(error))
+        own = isinstance(
+            error, (FileNotFoundError, LookupError, AttributeError, ArithmeticError, TypeError, ValueError)
+        )
         ours = own and not kind.endswith(
             "DecodeError"
         )  # a proxy's page instead of JSON is a ValueError, alas

@@ -6,19 +6,17 @@ raises. Everything here may be done a second time, if the answer to the first wa
 
 from __future__ import annotations
 
-import os
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
-from amllog import record
+from amllog import copies, record
 from amllog.hooks import Hook
 from amllog.outlets.deadline import verify_sockets
 from amllog.outlets.run_metrics import mlflow_conversion as conversion
 from amllog.outlets.run_metrics.conversion import Call, Post
+from amllog.outlets.run_metrics.naming import under_name
+from amllog.outlets.run_metrics.shapes import UPLOADS
 
 STATUSES = {"complete": "FINISHED", "fail": "FAILED", "cancel": "KILLED"}
 PARENT_TAG, NAME_TAG, NOTE_TAG = "mlflow.parentRunId", "mlflow.runName", "mlflow.note.content"
@@ -27,8 +25,8 @@ PARENT_TAG, NAME_TAG, NOTE_TAG = "mlflow.parentRunId", "mlflow.runName", "mlflow
 class Runs:
     """The runs of this process and of those before it whose lines are still on their way."""
 
-    def __init__(self, directory: Path, step_id: str, environ: Mapping[str, str]) -> None:
-        self._directory, self._step_id, self._environ = directory, step_id, environ
+    def __init__(self, directories: copies.Directories, step_id: str, environ: Mapping[str, str]) -> None:
+        self._directories, self._step_id, self._environ = directories, step_id, environ
         self._found: dict[str, str] = {}  # the journal's run id → MLflow's
         self._made: set[str] = set()  # MLflow's ids of runs that amllog made, and so ends
         self._next: dict[tuple[str | None, str], int] = {}  # the next row of a list or table without steps
@@ -178,14 +176,14 @@ class Runs:
             self._found[child] = self._known(child, line) or self._make(child, line, tags)
 
     def _upload(self, run_id: str, line: bytes, call: Call) -> None:
-        """The spooled file under its own name: mlflow takes the name from the file."""
-        spooled, path = self._directory / call.data["file"], conversion.artifact_path(call.data["artifact"])
+        """The copy under its artifact's name: mlflow takes the name from the file."""
+        path = conversion.artifact_path(call.data["artifact"])
         is_document = call.method not in ("upload_file", "log_image") and not path.endswith(".json")
         folder, _, name = (path + ".json" if is_document else path).rpartition("/")
-        with tempfile.TemporaryDirectory(dir=spooled.parent) as place:
-            _link(spooled, Path(place, name))
-            self._client.log_artifact(run_id, os.path.join(place, name), folder or None)
-        spooled.unlink()
+        with copies.opened(self._directories(), call.file) as copy:
+            with under_name(copy, name) as file:
+                self._client.log_artifact(run_id, file, folder or None)
+            copy.delete()
 
     def _end(self, run_id: str, call: Call) -> None:
         """The error, and the status, where no one else is to set it."""
@@ -229,15 +227,6 @@ def _properties(line: bytes) -> dict[str, str]:
     return found
 
 
-def _link(source: Path, target: Path) -> None:
-    try:
-        os.link(source, target)
-    except FileNotFoundError:
-        raise
-    except OSError:  # a file system without links
-        shutil.copyfile(source, target)
-
-
 _METHODS: Mapping[str, Callable[[Runs, str, bytes, Call], None]] = {
     "set_tags": Runs._set_tags,
     "add_properties": Runs._set_tags,
@@ -245,15 +234,5 @@ _METHODS: Mapping[str, Callable[[Runs, str, bytes, Call], None]] = {
     "display_name": Runs._rename,
     "description": Runs._describe,
     "child_run": Runs._child_run,
-    **dict.fromkeys(
-        (
-            "upload_file",
-            "log_image",
-            "log_confusion_matrix",
-            "log_accuracy_table",
-            "log_residuals",
-            "log_predictions",
-        ),
-        Runs._upload,
-    ),
+    **dict.fromkeys(UPLOADS, Runs._upload),
 }

@@ -13,19 +13,17 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from amllog import record
+from amllog import copies, record
 from amllog.delivery import DELIVERED, Answer, Verdict, refused, waiting
 from amllog.outlets.run_metrics import azureml, conversion
 from amllog.outlets.run_metrics.calls import Target, perform
+from amllog.outlets.run_metrics.causes import response_of, without_answer
 from amllog.outlets.run_metrics.conversion import Call, Post
 from amllog.segment import Segment
 
 BATCH = 45  # metrics of one request: the service's 50, less azureml's own cushion
 CONNECT_SECONDS = 5.0
 PAUSE_SECONDS = 5.0  # while there is no run to send to
-# What a line itself is to blame for: a file that is gone, a method that nobody knows, arguments that do not fit.
-OURS = (FileNotFoundError, LookupError, AttributeError, TypeError, ValueError)
-AZUREMLS_USER_ERRORS = {"UserErrorException", "AzureMLAggregatedException"}
 
 
 class Known(NamedTuple):
@@ -38,8 +36,9 @@ class Known(NamedTuple):
 class AzureMLOutlet:
     """The outlet `run_metrics`: what the journal holds for run history, sent through a run's own clients.
 
-    `directory`: where the files that lines speak of were spooled. `run`: azureml's online run, or None while there
-    is none: `connect` is then asked for it (with the seconds it may take), as long as records wait.
+    `directory`: of the journal, which has copies of the files that lines name; `directories`, if the journal may move.
+    `run`: azureml's online run, or None while there is none: `connect` is then asked for it (with the seconds it may
+    take), as long as records wait.
     """
 
     name = "run_metrics"
@@ -47,9 +46,13 @@ class AzureMLOutlet:
     max_bytes = 4 * 1024 * 1024
 
     def __init__(
-        self, directory: str | Path, run: Any = None, connect: Callable[[float], Any] | None = None
+        self,
+        directory: str | Path,
+        run: Any = None,
+        connect: Callable[[float], Any] | None = None,
+        directories: copies.Directories | None = None,
     ) -> None:
-        self._directory = Path(directory)
+        self._directories = directories or (lambda: [Path(directory)])
         self._run: Any = None
         self._post: azureml.Post | None = None
         self._known = Known({}, {})
@@ -79,7 +82,7 @@ class AzureMLOutlet:
                 self.attach(run)
         if self._run is None:
             return Answer(waiting("run history was not reached yet"), pause_seconds=PAUSE_SECONDS)
-        return _Offer(self._run, self._post, self._known, self._directory, deadline).of(lines)
+        return _Offer(self._run, self._post, self._known, self._directories, deadline).of(lines)
 
     def close(self) -> None:
         """Let go of connections."""
@@ -91,10 +94,15 @@ class _Offer:
     """One batch of lines on its way: what became of each, and whether to go on."""
 
     def __init__(
-        self, run: Any, post: azureml.Post | None, known: Known, directory: Path, deadline: float
+        self,
+        run: Any,
+        post: azureml.Post | None,
+        known: Known,
+        directories: copies.Directories,
+        deadline: float,
     ) -> None:
         self.run, self.post, self.known = run, post, known
-        self.directory, self.deadline = directory, deadline
+        self.directories, self.deadline = directories, deadline
         self.verdicts: dict[int, Verdict] = {}
         self.pause_seconds = 0.0
         self.trouble: Verdict | None = None  # of the service as a whole: nothing more is tried
@@ -143,7 +151,9 @@ class _Offer:
 
     def _failed(self, run_id: str, numbered: list[tuple[int, Post]], error: Exception) -> None:
         verdict, status = self._verdict(error, run_id)
-        if status in conversion.SPLIT and len(numbered) > 1:
+        # Refused before it was sent: by msrest, for instance. Public methods may have logged a part.
+        unsent = status is None and verdict.state == "refused" and self.post is not None
+        if (unsent or status in conversion.SPLIT) and len(numbered) > 1:
             self._post(run_id, numbered[: len(numbered) // 2])
             self._post(run_id, numbered[len(numbered) // 2 :])
             return
@@ -172,12 +182,15 @@ class _Offer:
         addresses = self.known.addresses
         try:
             run = self._find(run_id)
-            is_own = run is self.run
-            perform(Target(run, is_own, self.directory, addresses, seconds, self._find, self._post_one), call)
+            find, post = self._find, self._post_one
+            perform(Target(run, run is self.run, self.directories, addresses, seconds, find, post), call)
         except Exception as error:  # as above
             # A file's own 403 and 404 are the storage's, and final: its address is given once.
-            verdict, _ = self._verdict(error, "" if "file" in call.data else run_id)
-            if verdict.state == "waiting":
+            verdict, _ = self._verdict(error, "" if call.file else run_id)
+            if verdict.state == "refused" and call.file:
+                addresses.pop(call.record_id, None)
+                copies.delete(self.directories(), call.file)
+            elif verdict.state == "waiting" and not isinstance(error, copies.Busy):
                 self.calls_held = verdict
                 self.held.add(str(call.data.get("child")))
             return verdict
@@ -199,9 +212,9 @@ class _Offer:
         """What an error means for what was sent to `run_id`, and the answer's status if there was one."""
         if isinstance(error, _Refused):
             return refused(str(error)), None
-        response = _response_of(error)
+        response = response_of(error)
         if response is None:
-            return self._without_answer(error), None
+            return without_answer(error), None
         status = int(response.status_code)
         # Whoever may write to the own run may do so again: a network rule, a gateway, a role that is being changed.
         outage = (status == 403 and run_id) or (status == 404 and run_id == self.run.id)
@@ -214,36 +227,6 @@ class _Offer:
         except (ValueError, AttributeError):
             body = None
         return refused(conversion.reason(body, status)), status
-
-    def _without_answer(self, error: Exception) -> Verdict:
-        """The line's own fault, or the network's."""
-        kind = type(getattr(error, "inner_exception", None) or error).__name__
-        unreadable = kind.endswith(
-            ("DecodeError", "DeserializationError")
-        )  # a proxy's page: ValueErrors, alas
-        if (isinstance(error, OURS) or kind in AZUREMLS_USER_ERRORS) and not unreadable:
-            return refused(conversion.reason({"error": {"message": f"{kind}: {_told(error)}"}}))
-        return waiting(f"run history: {kind}")
-
-
-def _response_of(error: BaseException) -> Any:
-    """The service's answer behind an error of azureml's or msrest's, if there was one."""
-    seen: list[BaseException] = []
-    at: Any = error
-    while at is not None and at not in seen:
-        response = getattr(at, "response", None)
-        if getattr(response, "status_code", None) is not None:
-            return response
-        seen.append(at)
-        at = getattr(at, "inner_exception", None) or at.__cause__
-    return None
-
-
-def _told(error: Exception) -> str:
-    try:
-        return " ".join(str(getattr(error, "message", None) or error).split())
-    except TypeError:  # azureml's own errors fail to become text where an answer had no body
-        return ""
 
 
 class _Refused(Exception):

@@ -1,14 +1,13 @@
 """A file on its way into a run's artifacts, in a time that is bounded.
 
-In: azureml's run, a spooled file. Out: the artifact. azureml's own upload is the same two steps, but retries for a
+In: azureml's run, an open file. Out: the artifact. azureml's own upload is the same two steps, but retries for a
 minute and a half when the storage fails (measured: 86 s), and cannot go on where it stopped: the service takes a
 name once, so a second try would be a conflict. Here the address of a name once taken is kept for the next try.
 """
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from amllog.outlets.deadline import bound_answers
 from amllog.outlets.run_metrics import azureml
@@ -19,7 +18,7 @@ ORIGIN = "ExperimentRun"
 
 def upload(
     run: Any,
-    file: Path,
+    stream: BinaryIO,
     name: str,
     datastore: str | None,
     addresses: dict[str, str],
@@ -29,7 +28,7 @@ def upload(
     """Upload the file as artifact `name`; `addresses` keeps under `key` where to, for another try."""
     blobs = azureml.blobs()
     if blobs is None:  # azureml has changed: its own way, with its own patience
-        run.upload_file(name, str(file), datastore_name=datastore)
+        run.upload_file(name, stream, datastore_name=datastore)
         return
     address = addresses.get(key) or _address(run, name, datastore)
     addresses[key] = address
@@ -42,7 +41,7 @@ def upload(
     client = blobs.client(
         account_url=f"https://{account}.blob.{suffix}", credential=token, retry_total=0, transport=transport
     )
-    with client, file.open("rb") as stream:
+    with client:
         kind = content_type(stream.read(12))
         stream.seek(0)
         settings = blobs.settings(content_type=kind)
