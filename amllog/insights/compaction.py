@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote
 
-from amllog import own_files
+from amllog import named_path, own_files
 from amllog.errors import UsageError
 from amllog.insights import batching, files, relation, scratch
 from amllog.insights.batching import Work
@@ -66,10 +66,11 @@ def compact(
 
     `progress` is told, after each batch, how many bytes of how many are done.
     """
-    if not directory.is_dir():
+    if not named_path.is_directory(named_path.expanded(directory)):
         raise UsageError(f"no such directory: {directory}")
-    directory, engine = directory.resolve(), Engine()
+    engine = Engine()
     try:
+        directory = named_path.expanded(directory).resolve()
         folder = directory / files.COMPACTED
         with _alone(engine, folder), scratch.directory() as place:
             return _compacted(engine, directory, idle, progress, place)

@@ -12,6 +12,7 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
 
+from amllog import named_path
 from amllog.errors import UsageError
 from amllog.insights.asking import SERVER_TIMEOUT_SECONDS, Asking
 from amllog.insights.correlation import Insights
@@ -104,15 +105,15 @@ def scope_of(service: Service, environ: Mapping[str, str]) -> Scope | None:
 
 def places(paths: Iterable[str | PathLike[str]], environ: Mapping[str, str]) -> list[Path]:
     """The directories and files to read; UsageError names what is missing."""
-    given = [Path(path) for path in paths]
-    missing = [str(path) for path in given if not path.exists()]
+    given = [named_path.expanded(path) for path in paths]
+    missing = [str(path) for path in given if not named_path.exists(path)]
     if missing:
         raise UsageError(f"no such directory or file: {', '.join(missing)}")
     if given:
         return given
     named = environ.get("AMLLOG_DIR", "").strip()
-    usual = [Path(named)] if named else [Path(".amllog"), Path("logs", "amllog")]
-    found = [path for path in usual if path.is_dir()]
+    usual = [named_path.expanded(named)] if named else [Path(".amllog"), Path("logs", "amllog")]
+    found = [path for path in usual if named_path.is_directory(path)]
     if not found:
         looked = " and ".join(map(str, usual))
         raise UsageError(f"no journal here (looked for {looked}): set AMLLOG_DIR, or name a directory")

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
+from amllog import named_path
 from amllog.insights import unpacked
 from amllog.insights.relation import MAX_LINE_BYTES
 from amllog.insights.unpacked import opened
@@ -49,13 +50,13 @@ def find(places: Iterable[Path], *, own: bool = False, left_out: list[str] | Non
     found: dict[Path, File] = {}
     notes = left_out if left_out is not None else []
     for place in places:
-        for path in _in(place, notes) if place.is_dir() else [place]:
+        for path in _in(place, notes) if named_path.is_directory(place) else [place]:
             try:
                 about = _looked_at(path.resolve())
                 is_lines = path.suffix == ".jsonl"
                 if about.size and not JOURNAL.fullmatch(path.name) and not (own and is_lines):
                     lines = None if own else _unpacked(about)
-                    if lines is None and place.is_dir() and not is_lines:
+                    if lines is None and named_path.is_directory(place) and not is_lines:
                         continue
                     about = about if lines is None or lines == about.path else _looked_at(lines)
                 if about.size:
@@ -158,7 +159,7 @@ def _looked_at(path: Path) -> File:
 
 def folders(places: Iterable[Path]) -> list[Path]:
     """Every folder with compacted runs in or below the directories."""
-    named = (entry for place in places if place.is_dir() for entry in _walk(place, []))
+    named = (entry for place in places if named_path.is_directory(place) for entry in _walk(place, []))
     return sorted(
         {
             Path(one.path).resolve()

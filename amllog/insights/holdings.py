@@ -6,6 +6,7 @@ stand in them twice.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -75,7 +76,9 @@ class Holdings:
         torn += sum(entry.torn for path, entry in entries_of.items() if _tells_torn(path, entry, query, now))
         parts = [part for entry in held for part in entry.parts if query is None or _asked(part, query, now)]
         unread: list[Path | str] = [*left, *self._foreign(batches)]
-        unread += [path for path, entry in entries_of.items() if entry.changed == UNREAD and path.exists()]
+        unread += [
+            path for path, entry in entries_of.items() if entry.changed == UNREAD and os.path.exists(path)
+        ]
         if any(_are_replaced(folder, own) for folder, own in batches.items()):
             return self.select(query, now)
         return Selection(journals, chosen, overlap(held), torn, parts, unread)
@@ -83,7 +86,7 @@ class Holdings:
     def _foreign(self, batches: Mapping[Path, list[Batch]]) -> list[str]:
         """Notes on files in the place of an index or a manifest that amllog has not written."""
         manifests = [folder / MANIFEST for folder, own in batches.items() if not own]
-        others = [path for path in manifests if path.exists() and Manifest.read(path.parent) is None]
+        others = [path for path in manifests if os.path.exists(path) and Manifest.read(path.parent) is None]
         return [
             f"{path}: was not written by this version of amllog, and stays"
             for path in (*self._index.foreign, *others)

@@ -7,6 +7,7 @@ journals of up to some ten thousand records, where only the base is installed.
 from __future__ import annotations
 
 import operator
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -117,7 +118,7 @@ class PlainStore:
             for batch in Batch.read(folder)
             for one in batch.sources
         )
-        gone = {path: entry for path, entry in sources if not path.exists()}
+        gone = {path: entry for path, entry in sources if not os.path.exists(path)}
         return sum(part.records for entry in gone.values() for part in entry.parts)
 
 

@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from amllog import own_files
+from amllog.errors import UsageError
 
 try:
     import fcntl
@@ -37,20 +38,38 @@ _made: dict[int, tuple[Path, int]] = {}  # process id → its directory, and the
 def folder() -> Path:
     """The directory of this process, which is created at the first call.
 
-    A forked child gets its own, and so does a process that has become another user.
+    A forked child gets its own, and so does a process that has become another user. UsageError if there can be none.
     """
     known = _made.get(os.getpid())
     if known is not None and own_files.is_private(known[0]):
         return known[0]
     _made.clear()
     _remove_left()
-    path = Path(tempfile.mkdtemp(prefix=PREFIX))
-    fd = own_files.open_regular(path / LOCK, os.O_RDWR | os.O_CREAT | os.O_EXCL)
-    _lock(fd)
-    os.write(fd, MARK)
+    try:
+        path, fd = _new()
+    except OSError as error:
+        raise UsageError(
+            f"no temporary directory can be used ({error.strerror or error}): set TMPDIR to a directory with free space"
+        ) from error
     _made[os.getpid()] = path, fd
     atexit.register(_remove, os.getpid(), path)
     return path
+
+
+def _new() -> tuple[Path, int]:
+    """A new directory, and the descriptor that holds its lock."""
+    path, fd = Path(tempfile.mkdtemp(prefix=PREFIX)), -1
+    try:
+        fd = own_files.open_regular(path / LOCK, os.O_RDWR | os.O_CREAT | os.O_EXCL)
+        _lock(fd)
+        os.write(fd, MARK)
+    except BaseException:  # the disk is full: nobody would recognise it as ours
+        if fd >= 0:
+            os.close(fd)
+            os.unlink(path / LOCK)
+        os.rmdir(path)
+        raise
+    return path, fd
 
 
 @contextlib.contextmanager

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from amllog import account, identities, settings as config
+from amllog import account, identities, named_path, settings as config
 from amllog.account import Account, OutletAccount, Wants
 from amllog.delivery import Outlet
 from amllog.directory import claim, defects, journal_files, look
@@ -76,8 +76,8 @@ def deliver(options: Namespace, environ: Mapping[str, str]) -> int:
 def directory_of(options: Namespace, environ: Mapping[str, str]) -> Path:
     """The journal directory that is meant. Raises UsageError if there is none."""
     named = options.directory or environ.get("AMLLOG_DIR", "").strip()
-    usual = [Path(named)] if named else [Path(".amllog"), Path("logs", "amllog")]
-    found = next((path for path in usual if path.is_dir()), None)
+    usual = [named_path.expanded(named)] if named else [Path(".amllog"), Path("logs", "amllog")]
+    found = next((path for path in usual if named_path.is_directory(path)), None)
     if found is None:
         looked = " or ".join(map(str, usual))
         raise UsageError(f"no journal in {looked}: name its directory, or set AMLLOG_DIR")

@@ -33,6 +33,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     except BrokenPipeError:  # `amllog logs | head`: the reader has enough; nothing more at exit either
         show.silence()
+    except OSError as error:  # the disk is full, say, or a directory has lost a right meanwhile
+        show.notice(str(error), f"amllog {chosen.command}")
+        return 2
     except KeyboardInterrupt:
         return 0 if chosen.command == "tail" else 130  # which has no other end
     return code

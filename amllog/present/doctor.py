@@ -16,9 +16,9 @@ from argparse import Namespace
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from amllog import api, identities, inheritance, record, settings as config
+from amllog import api, identities, inheritance, named_path, record, settings as config
 from amllog.delivery import Verdict
-from amllog.errors import ConfigError
+from amllog.errors import ConfigError, UsageError
 from amllog.outlets import assembly
 from amllog.present import accounts, checks, packages, script_checks, show
 from amllog.present.checks import Check, fail, ok, warn
@@ -88,12 +88,16 @@ def _connection(settings: Settings) -> Check:
 def _journal(settings: Settings, environ: Mapping[str, str]) -> Iterator[Check]:
     default = Path("logs", "amllog") if identities.is_job(environ) else Path(".amllog")
     directory = (settings.directory or default).absolute()
-    place = next(path for path in (directory, *directory.parents) if path.is_dir())
     try:
+        place = next(path for path in (directory, *directory.parents) if named_path.is_directory(path))
         with tempfile.TemporaryFile(dir=place):
             yield ok("journal", f"{directory} can be written")
     except OSError as error:
         yield fail("journal", f"{directory} cannot be written ({error.strerror})",
+                   "set AMLLOG_DIR to a directory of your own; until then a temporary one is used")  # fmt: skip
+        return
+    except UsageError as error:
+        yield fail("journal", str(error),
                    "set AMLLOG_DIR to a directory of your own; until then a temporary one is used")  # fmt: skip
         return
     yield _file_system(place)
@@ -101,7 +105,7 @@ def _journal(settings: Settings, environ: Mapping[str, str]) -> Iterator[Check]:
     if free < settings.journal_max_bytes:
         yield warn("journal", f"{free >> 20} MiB are free, less than journal_max_bytes",
                    "make room: with a full disk, new records are refused (and counted)")  # fmt: skip
-    if directory.is_dir():
+    if place == directory:
         yield _waiting(directory, environ)
 
 

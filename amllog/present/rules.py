@@ -81,6 +81,7 @@ def write(chosen: Namespace, environ: Mapping[str, str]) -> int:
         return 0
     try:
         chosen.output.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise UsageError(f"--output {chosen.output}: {error.strerror}") from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise UsageError(f"--output {chosen.output}: {reason}") from None
     return 0

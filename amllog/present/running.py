@@ -15,7 +15,7 @@ from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from types import TracebackType
 
-from amllog import api, endings
+from amllog import api, endings, named_path
 from amllog.errors import UsageError
 from amllog.present import show
 
@@ -26,7 +26,7 @@ def run(target: str, arguments: Sequence[str], *, is_module: bool) -> None:
     """Run it to its end; leaves by SystemExit where the script does, or after an uncaught exception."""
     if is_module and show.visible(target) != target:  # Python would print it as it is
         raise UsageError(f"there is no module {target}")
-    if not is_module and not Path(target).is_file():
+    if not is_module and not named_path.is_file(Path(target)):
         raise UsageError(f"there is no script {target} in {Path.cwd()}; for a module: amllog run -m {target}")
     sys.argv = [target, *arguments]
     _put_first(str(Path.cwd() if is_module else Path(target).resolve().parent))

@@ -26,6 +26,6 @@ def serve(options: Namespace) -> int:
             step_name=options.step_name,
             experiment_name=options.experiment_name,
         )
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise UsageError(f"cannot serve on port {options.port} into {options.directory}: {error}") from error
     return 0
