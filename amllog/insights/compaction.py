@@ -21,7 +21,7 @@ from urllib.parse import quote
 
 from amllog import named_path, own_files
 from amllog.errors import UsageError
-from amllog.insights import batching, files, relation, scratch
+from amllog.insights import batching, files, held, ownership, relation, scratch
 from amllog.insights.batching import Work
 from amllog.insights.engine import Engine
 from amllog.insights.entries import Part
@@ -92,9 +92,11 @@ def _compacted(
     there = {_below(one.path, directory): one for one in files.find([directory], own=True)}
     found = {name: one for name, one in there.items() if (name, one.size) not in done}
     ready = [one for one in found.values() if _changed(one) <= latest and not files.is_open(one.path)]
-    held = {_below(path, directory): one for path, one in Index(engine).entries(ready).items() if one.parts}
+    index = Index(engine)
+    index.tidy(one.path.parent for one in there.values())
+    full = {_below(path, directory): one for path, one in index.entries(ready).items() if one.parts}
     longest = _longest(folder)
-    entries = {name: one for name, one in held.items() if all(_named(part, longest) for part in one.parts)}
+    entries = {name: one for name, one in full.items() if all(_named(part, longest) for part in one.parts)}
     total, sizes = sum(entry.size for entry in entries.values()), [0]
     outputs: set[str] = set()
     for work in batching.works(batches, entries, directory, place):
@@ -111,8 +113,8 @@ def _compacted(
         output_bytes=sum((folder / name).stat().st_size for name in outputs),
         written=len(found) - len(ready),
         before=len(there) - len(found),
-        empty=len(ready) - len(held),
-        too_long=len(held) - len(entries),
+        empty=len(ready) - len(full),
+        too_long=len(full) - len(entries),
         unknown=sum(_below(path, folder) not in known for path in folder.glob("parent_run_id=*/*.parquet")),
     )
 
@@ -120,9 +122,7 @@ def _compacted(
 @contextlib.contextmanager
 def _alone(engine: Engine, folder: Path) -> Iterator[None]:
     """Two at once would write the same records twice, and each its manifest over the other's."""
-    folder.mkdir(exist_ok=True)
-    if folder.is_symlink():
-        raise UsageError(f"{folder} is a symbolic link")
+    ownership.make_own(folder)
     fd = own_files.open_regular(folder / LOCK, os.O_RDWR | os.O_CREAT)
     with open(fd, "rb") as file:
         if file.read(1):
@@ -169,26 +169,42 @@ def _write(engine: Engine, work: Work, folder: Path) -> dict[str, str]:
     once = bool(before) or overlap(work.sources.values())  # who replaces may meet a line again
     as_text = ", ".join(f"CAST({name} AS VARCHAR) AS {name}" for name in relation.AS_JSON)
     rows = f"SELECT * REPLACE ({as_text}, coalesce(parent_run_id, '') AS parent_run_id)"
-    records = relation.records(work.lines, [one for one in before if is_output(one)], once=once)
-    engine.run(f"CREATE OR REPLACE TEMP TABLE batch AS {rows} FROM ({records})")
+    with held.held(work.lines, [one for one in before if is_output(one)]) as there:
+        for error in there.unread.values():
+            raise error
+        lines = [there.names[path] for path in work.lines]
+        records = relation.records(
+            lines, [there.names[one] for one in before if one in there.names], once=once
+        )
+        engine.run(f"CREATE OR REPLACE TEMP TABLE batch AS {rows} FROM ({records})")
     outputs: dict[str, str] = {}
     for (run,) in engine.run("SELECT DISTINCT parent_run_id FROM batch ORDER BY 1").rows:
         name = f"{_part(run)}/{uuid.uuid4().hex}.parquet"
         unfinished = folder / name.replace("/", f"/{UNFINISHED}")
-        unfinished.parent.mkdir(exist_ok=True)
-        if unfinished.parent.is_symlink():
-            raise UsageError(f"{unfinished.parent} is a symbolic link")
+        ownership.make_own(unfinished.parent)
         begin(unfinished)
-        engine.run(
-            f"COPY (SELECT * EXCLUDE (parent_run_id) FROM batch WHERE parent_run_id = {literal(run)} "
-            f"ORDER BY is_error DESC, timestamp) TO {literal(str(unfinished))} "
-            "(FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 20480)"
+        _copy(
+            engine,
+            unfinished,
+            f"SELECT * EXCLUDE (parent_run_id) FROM batch WHERE parent_run_id = {literal(run)} "
+            "ORDER BY is_error DESC, timestamp",
         )
-        with open(own_files.open_regular(unfinished, os.O_RDWR), "r+b") as file:
-            os.fsync(file.fileno())  # the files that it replaces will be deleted
         outputs[name] = run
     engine.run("DROP TABLE batch")
     return outputs
+
+
+def _copy(engine: Engine, path: Path, select: str) -> None:
+    """Write the rows of a SELECT into a new Parquet file that nobody but this user can ever read."""
+    fd = own_files.open_regular(path, os.O_RDWR | os.O_CREAT | os.O_EXCL)
+    with open(fd, "r+b") as file:
+        name = literal(held.name_of(fd) or str(path))
+        # Without USE_TMP_FILE = false, DuckDB replaces the file by one of its own, with a mode by the umask.
+        engine.run(
+            f"COPY ({select}) TO {name} "
+            "(FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 20480, USE_TMP_FILE false)"
+        )
+        os.fsync(file.fileno())  # the files that it replaces will be deleted
 
 
 def _part(run: str) -> str:

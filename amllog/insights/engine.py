@@ -206,7 +206,7 @@ class Engine:
 
         try:
             return self._database.interruptible(ask)
-        except (self._database.error, MemoryError) as error:
+        except (self._database.error, MemoryError, UnicodeEncodeError) as error:
             raise UsageError(f"the journals cannot be read: {str(error) or 'too little memory'}") from error
 
     def run_kql(

@@ -44,6 +44,7 @@ class Holdings:
         """What the query is about; everything for None."""
         left: list[str] = []
         found = {file.path: file for file in files.find(self.places, left_out=left)}
+        self._index.tidy(path.parent for path in found)
         chosen: list[Path] = []
         held: list[Entry] = []
         torn = 0

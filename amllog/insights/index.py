@@ -3,8 +3,7 @@
 In: files. Out: an `Entry` per file: which runs and steps, of which kind, of when, how severe; how many lines could not
 be read; which record numbers. Kept beside the journals in `.amllog-index.json`, which is a cache and nothing more: what
 does not fit the files is made anew, and where it cannot be written it is made each time. A file in its place that
-amllog has not written stays. Of a file that has grown, only
-what was added is read.
+amllog has not written stays. Of a file that has grown, only what was added is read.
 """
 
 from __future__ import annotations
@@ -19,8 +18,8 @@ from typing import Any
 
 from amllog import own_files
 from amllog.errors import UsageError
-from amllog.insights import own_json, relation, scratch
-from amllog.insights.atomic import is_replaceable, write_new
+from amllog.insights import held, own_json, relation, scratch
+from amllog.insights.atomic import delete_left, is_replaceable, write_new
 from amllog.insights.engine import Engine
 from amllog.insights.entries import UNREAD, Entry, Part, Series, as_entry
 from amllog.insights.files import File, copy, has_long_line, seal
@@ -37,6 +36,7 @@ class Index:
         self._engine = engine
         self._known: dict[Path, Entry] = {}
         self._loaded: set[Path] = set()
+        self._tidied: set[Path] = set()
         self.foreign: list[Path] = []  # files in the place of a cache that amllog has not written: they stay
 
     def entries(self, files: Sequence[File]) -> dict[Path, Entry]:
@@ -54,6 +54,12 @@ class Index:
             for folder in {file.path.parent for file in stale if file.path.parent / NAME not in self.foreign}:
                 _save(folder, {path: one for path, one in self._known.items() if path.parent == folder})
         return {file.path: self._known[file.path] for file in files}
+
+    def tidy(self, folders: Iterable[Path]) -> None:
+        """Delete from folders, once each, what killed processes have left of new caches."""
+        for folder in {*folders} - self._tidied:
+            self._tidied.add(folder)
+            delete_left(folder / NAME, _BEGIN)
 
     def _grown(self, files: Sequence[File]) -> dict[Path, Entry]:
         """Entries from what was known and what was added; without those for which all must be read."""
@@ -91,24 +97,27 @@ class Index:
             return {**unread, **self._made(files[:middle]), **self._made(files[middle:])}
 
     def _scanned(self, files: Sequence[File]) -> dict[Path, Entry]:
-        found = {str(file.path): (file, [0], dict[Any, Part](), dict[Any, Series]()) for file in files}
-        for row in self._engine.run(_statement(file.path for file in files)).rows:
-            _file, torn, parts, series = found[row[0]]
-            _add(row[1:], torn, parts, series)
-        return {
-            file.path: Entry(
-                file.size, file.changed, torn[0], tuple(parts.values()), tuple(series.values()), _seal(file)
-            )
-            for file, torn, parts, series in found.values()
-        }
+        entries, most = dict[Path, Entry](), max(1, held.most_open())
+        for start in range(0, len(files), most):
+            some = {file.path: file for file in files[start : start + most]}
+            with held.held(some) as there:
+                found = {str(name): (some[path], [0], dict[Any, Part](), dict[Any, Series]())
+                         for path, name in there.names.items()}  # fmt: skip
+                for row in self._engine.run(_statement(there.names.values())).rows if found else ():
+                    _file, torn, parts, series = found[row[0]]
+                    _add(row[1:], torn, parts, series)
+            for file, torn, parts, series in found.values():
+                own = tuple(parts.values()), tuple(series.values())
+                entries[file.path] = Entry(file.size, file.changed, torn[0], *own, _seal(file))
+            entries |= {path: Entry(some[path].size, UNREAD, 0, (), (), "") for path in there.unread}
+        return entries
 
 
 def _is_beyond(file: File) -> bool:
     """Whether DuckDB must not read the file: for a line beyond the limit it would take as much memory."""
     try:
-        str(file.path).encode()  # a name that is not UTF-8 cannot be part of SQL
         return has_long_line(file.path, 0, file.size)
-    except (OSError, UnicodeEncodeError):
+    except OSError:
         return True
 
 

@@ -6,22 +6,26 @@ counted in the table's notes.
 
 from __future__ import annotations
 
+import contextlib
 import threading
+import uuid
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from itertools import accumulate
 from pathlib import Path
 
 from amllog.errors import UsageError
-from amllog.insights import limits, outline, relation, sql
+from amllog.insights import held, limits, outline, relation, sql
 from amllog.insights.columns import EVERY
 from amllog.insights.engine import Answer, Engine
 from amllog.insights.holdings import Holdings, Selection
 from amllog.insights.query import Equals, Query
 from amllog.insights.stores import answered, left_out
 from amllog.insights.table import Column, Table
+
+TRIES = 5  # at files that others delete meanwhile
 
 
 class LocalStore:
@@ -34,6 +38,7 @@ class LocalStore:
         self._engine = Engine()
         self._holdings = Holdings(places, self._engine)
         self._turn = threading.RLock()
+        self._key = uuid.uuid4().hex
 
     def answer(self, query: Query) -> Table:
         """The query's rows."""
@@ -45,13 +50,14 @@ class LocalStore:
         found, asked = None, sql.statement(query, now)
         known = outline.rows(query, selection.parts, now)
         if known is not None:
-            return answered(query, known, notes=left_out(selection.torn, selection.unread), sql=asked.text)
+            return answered(query, known, notes=_notes(selection), sql=asked.text)
         window = _window(query, selection)
+        unread: list[str] = []
         if window is not None:
-            found = self._run(window, now, self._holdings.select(window, now))
+            found, unread = self._run(window, now, self._holdings.select(window, now))
         if found is None or len(found.rows) < (query.limit or 0):
-            found = self._run(query, now, selection)
-        return answered(query, found.rows, notes=left_out(selection.torn, selection.unread), sql=asked.text)
+            found, unread = self._run(query, now, selection)
+        return answered(query, found.rows, notes=_notes(selection, unread), sql=asked.text)
 
     def journals(self, run: str) -> list[Path]:
         """The journal files that hold records of a run or step."""
@@ -65,39 +71,54 @@ class LocalStore:
             return self._kql(kql)
 
     def _kql(self, kql: str) -> Table:
-        selection = self._holdings.select(None, datetime.now(timezone.utc))
-        try:
-            found = self._engine.run_kql(
-                kql, _records(selection), files=(*selection.journals, *selection.compacted)
-            )
-        except UsageError:
-            if _is_there(selection):
-                raise
-            return self._kql(kql)
+        now = datetime.now(timezone.utc)
+        selection = self._holdings.select(None, now)
+        with self._held(None, now, selection) as (selection, there):
+            names, records = tuple(there.names.values()), _records(selection, there)
+            found = self._engine.run_kql(kql, records, files=names)
         columns = [Column(name) for name in found.names]
-        notes = left_out(selection.torn, selection.unread)
+        notes = _notes(selection, there.notes)
         notes += (limits.incomplete(found.reached),) if found.reached else ()
         return Table.of(columns, found.rows, notes=notes, kql=kql)
 
-    def _run(self, query: Query, now: datetime, selection: Selection) -> Answer:
+    def _run(self, query: Query, now: datetime, selection: Selection) -> tuple[Answer, list[str]]:
+        """The rows, and notes on files that could be selected but not read."""
         asked = sql.statement(query, now)
-        text = f"WITH records AS ({_records(selection, asked.text)})\n{asked.text}"
-        try:
-            return self._engine.run(text, asked.parameters)
-        except UsageError:
-            if _is_there(selection):
-                raise
-            return self._run(query, now, self._holdings.select(query, now))
+        with self._held(query, now, selection) as (there_now, there):
+            text = f"WITH records AS ({_records(there_now, there, asked.text)})\n{asked.text}"
+            return self._engine.run(text, asked.parameters), there.notes
+
+    @contextlib.contextmanager
+    def _held(
+        self, query: Query | None, now: datetime, selection: Selection
+    ) -> Iterator[tuple[Selection, held.Held]]:
+        """The selection with its files open. It is made anew where others have deleted some meanwhile: a compaction
+        that has replaced them, a writer whose journal is full."""
+        for left in reversed(range(TRIES)):
+            key = self._key if query is None else ""  # so that free KQL finds the same names again
+            with held.held(selection.journals, selection.compacted, key=key) as there:
+                if not (left and there.gone):
+                    try:
+                        yield selection, there
+                    except UsageError as error:
+                        told = there.told(str(error))
+                        if told == str(error):
+                            raise
+                        raise UsageError(told) from error
+                    return
+            selection = self._holdings.select(query, now)
 
 
-def _is_there(selection: Selection) -> bool:
-    """Whether nobody has removed, meanwhile, a file that was to be read: a compaction that has replaced it, a writer
-    whose journal is full."""
-    return all(path.is_file() for path in (*selection.journals, *selection.compacted))
+def _records(selection: Selection, there: held.Held, asked: str = "") -> str:
+    journals, compacted = (
+        [there.names[path] for path in paths if path in there.names]
+        for paths in (selection.journals, selection.compacted)
+    )
+    return relation.records(journals, compacted, once=selection.once, asked=asked)
 
 
-def _records(selection: Selection, asked: str = "") -> str:
-    return relation.records(selection.journals, selection.compacted, once=selection.once, asked=asked)
+def _notes(selection: Selection, unread: Sequence[str] = ()) -> tuple[str, ...]:
+    return left_out(selection.torn, [*selection.unread, *unread])
 
 
 def _window(query: Query, selection: Selection) -> Query | None:

@@ -20,6 +20,7 @@ MANIFEST = "_manifest.json"  # readers of Parquet pass by what begins with _
 MAGIC = b"PAR1"
 BATCHES = "batches"
 LEFTOVERS = "leftovers"
+BEGIN = f'{{"{BATCHES}": ['  # of its text
 _OUTPUT = re.compile(r"parent_run_id=[^/]+/[0-9a-f]{32}\.parquet")
 
 
@@ -88,7 +89,7 @@ class Manifest(NamedTuple):
 def _manifest(data: bytes) -> Manifest:
     """A manifest. ValueError or TypeError if amllog has not written it."""
     text = own_json.Text(data)
-    text.need(f'{{"{BATCHES}": [')
+    text.need(BEGIN)
     batches = [_batch(text) for _ in text.items("]")]
     leftovers = []
     if text.take(f', "{LEFTOVERS}": ['):  # before batches were replaced there were none

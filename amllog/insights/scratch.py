@@ -31,7 +31,8 @@ MARK = b"temporary directory of amllog's reading commands\n"  # what the lock fi
 _FILE = re.compile(r".+-\w{8}\.jsonl|\.amllog-index\.json(\.[0-9a-f]{16})?", re.DOTALL)
 # Directories for what the memory of DuckDB does not hold, and for files of lines that are read once.
 _DIRECTORY = re.compile(r"[0-9a-f]{32}")
-_FILE_IN_IT = re.compile(r"duckdb_temp_[\w.-]+|[0-9]+(-[0-9]+)?\.jsonl")
+_FILE_IN_IT = re.compile(r"duckdb_temp_[\w.-]+|[0-9a-f]+(-[0-9]+)?\.jsonl|[0-9a-f]+\.parquet")
+_RUN_IN_IT = re.compile(r"parent_run_id=.+", re.DOTALL)  # a directory for names of compacted files
 _made: dict[int, tuple[Path, int]] = {}  # process id → its directory, and the descriptor that holds its lock
 
 
@@ -46,7 +47,10 @@ def folder() -> Path:
     _made.clear()
     _remove_left()
     try:
+        tempfile.gettempdir().encode()  # else it could be no part of SQL
         path, fd = _new()
+    except UnicodeEncodeError:
+        raise UsageError("the name of the temporary directory is not UTF-8: set TMPDIR") from None
     except OSError as error:
         raise UsageError(
             f"no temporary directory can be used ({error.strerror or error}): set TMPDIR to a directory with free space"
@@ -73,10 +77,16 @@ def _new() -> tuple[Path, int]:
 
 
 @contextlib.contextmanager
-def directory() -> Iterator[Path]:
-    """A new directory in that of this process, for files named by numbers. It is deleted at the end of the block."""
-    path = folder() / uuid.uuid4().hex
-    path.mkdir(mode=0o700)
+def directory(name: str = "") -> Iterator[Path]:
+    """A new directory in that of this process, for files named by numbers. It is deleted at the end of the block.
+
+    `name`: 32 hexadecimal digits. UsageError if it cannot be created.
+    """
+    path = folder() / (name or uuid.uuid4().hex)
+    try:
+        path.mkdir(mode=0o700)
+    except OSError as error:
+        raise UsageError(f"{path} cannot be created: {error.strerror}") from error
     try:
         yield path
     finally:
@@ -116,6 +126,8 @@ def _delete_in(path: Path) -> None:
     for name in os.listdir(path):
         if _FILE_IN_IT.fullmatch(name):
             os.unlink(path / name)
+        elif _RUN_IN_IT.fullmatch(name) and not (path / name).is_symlink():
+            _delete_in(path / name)
     with contextlib.suppress(OSError):  # something else is in it
         os.rmdir(path)
 

@@ -14,11 +14,11 @@ from pathlib import Path
 
 from amllog import own_files
 from amllog.errors import UsageError
-from amllog.insights import own_json, relation
-from amllog.insights.atomic import write_new
+from amllog.insights import held, own_json, relation
+from amllog.insights.atomic import delete_left, write_new
 from amllog.insights.columns import OWN
 from amllog.insights.engine import Engine
-from amllog.insights.manifest import MANIFEST, Batch, Manifest, is_output
+from amllog.insights.manifest import BEGIN, MANIFEST, Batch, Manifest, is_output
 from amllog.insights.sql import literal, pattern
 
 UNFINISHED = "_"  # what a file's name begins with until its batch is whole: readers of Parquet pass it by
@@ -32,12 +32,17 @@ _MADE = re.compile(rf"{UNFINISHED}?[0-9a-f]{{32}}\.parquet")
 def begin(path: Path) -> None:
     """Say that a file is going to be written whose name begins with `UNFINISHED`."""
     fd = own_files.open_regular(path.with_suffix(BEGUN), os.O_WRONLY | os.O_CREAT | os.O_EXCL)
-    with open(fd, "wb") as file:
-        file.write(MARK)
+    try:
+        with open(fd, "wb") as file:
+            file.write(MARK)
+    except BaseException:  # the disk is full, say
+        path.with_suffix(BEGUN).unlink()
+        raise
 
 
 def tidy(engine: Engine, folder: Path) -> None:
     """Remove what is no batch's: begun by a compaction that did not come to its end, or replaced."""
+    delete_left(folder / MANIFEST, BEGIN.encode())
     for mark in folder.glob(f"parent_run_id=*/{UNFINISHED}*{BEGUN}"):
         _remove_begun(folder, mark)
     for path in folder.glob(f"parent_run_id=*/{UNFINISHED}*.parquet"):
@@ -52,11 +57,16 @@ def tidy(engine: Engine, folder: Path) -> None:
 
 
 def _remove_begun(folder: Path, mark: Path) -> None:
-    """Delete a file that a compaction was writing, and the mark beside it that says so."""
+    """Delete a file that a compaction was writing, and the mark beside it that says so.
+
+    Beside a torn mark there is no such file yet: the mark is written first.
+    """
     path = mark.with_suffix(".parquet")
     with contextlib.suppress(OSError):
-        if _is_within(folder, path) and own_files.read_bounded(mark, len(MARK)) == MARK:
+        text = own_files.read_bounded(mark, len(MARK)) if _is_within(folder, path) else b"other"
+        if text == MARK:
             _delete(path)
+        if MARK.startswith(text):
             _delete(mark)
 
 
@@ -64,7 +74,9 @@ def _remove(engine: Engine, folder: Path, path: Path) -> None:
     """Delete a Parquet file that a compaction made: by its name, its place, its owner and its columns."""
     with contextlib.suppress(OSError, UsageError):  # not there, torn, or open on Windows
         if _is_within(folder, path) and is_output(path):
-            columns = engine.run(f"SELECT name FROM parquet_schema({literal(pattern(path))})").rows
+            with held.held([], [path]) as there:
+                names = [literal(pattern(name)) for name in there.names.values()]
+                columns = engine.run(f"SELECT name FROM parquet_schema([{', '.join(names)}])").rows
             if {name for (name,) in columns} >= _COLUMNS:
                 _delete(path)
 

@@ -7,7 +7,6 @@ The certificate is for 127.0.0.1, signs no other, and its key is on disk only wh
 from __future__ import annotations
 
 import ipaddress
-import os
 import secrets
 import ssl
 import tempfile
@@ -15,7 +14,7 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 from amllog.errors import MissingExtraError
-from amllog.local.files import create
+from amllog.local.files import create, put
 
 _VALID = timedelta(days=30)
 
@@ -25,9 +24,7 @@ def make(bundle: Path, authorities: Path | None = None) -> ssl.SSLContext:
     certificate, key = _key_and_certificate()
     usual = (authorities or Path(_usual_authorities())).read_bytes()
     fresh = bundle.with_name(f".{bundle.name}-{secrets.token_hex(8)}")
-    with create(fresh, exclusive=True) as file:
-        file.write(usual + b"\n# amllog.local\n" + certificate)
-    os.replace(fresh, bundle)
+    put(bundle, fresh, usual + b"\n# amllog.local\n" + certificate)
     return _context(certificate, key)
 
 

@@ -40,6 +40,19 @@ def read(path: Path) -> bytes:
         return file.read()
 
 
+def put(path: Path, fresh: Path, data: bytes) -> None:
+    """Write a file under a fresh name and rename it; where that fails, on a full disk say, nothing is left."""
+    with create(fresh, exclusive=True) as file:
+        try:
+            left = memoryview(data)
+            while left:  # a write without a buffer may take a part
+                left = left[file.write(left) :]
+            os.replace(fresh, path)
+        except BaseException:  # Ctrl-C too
+            fresh.unlink()
+            raise
+
+
 def is_own(path: Path) -> bool:
     """Whether it is a regular file of this user's, and no link."""
     try:
@@ -133,10 +146,7 @@ class Blobs:
     def write(self, name: str, body: bytes) -> Path:
         """Keep these bytes, in place of what was there, all or nothing."""
         path = self.path(name)
-        fresh = path.with_name(f".{secrets.token_hex(8)}")
-        with create(fresh, exclusive=True) as file:
-            file.write(body)
-        os.replace(fresh, path)
+        put(path, path.with_name(f".{secrets.token_hex(8)}"), body)
         return path
 
     def read(self, name: str) -> bytes:

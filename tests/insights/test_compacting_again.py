@@ -36,7 +36,7 @@ import duckdb
 def kill_at(number):
     left = [number]
     def watch(event, arguments):
-        if event not in ("os.rename", "os.remove"):
+        if event not in ("os.rename", "os.remove") or "amllog-read-" in str(arguments[0]):
             return
         if "compacted" in str(arguments[0]) or arguments[0].endswith(".parquet"):  # whole, or within its folder
             left[0] -= 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -53,3 +53,21 @@ def test_after_a_close_nothing_is_taken(tmp_path: Path) -> None:
     lines.close()
     with pytest.raises(BrokenPipeError):
         lines.append([1])
+
+
+FULL = """
+import os, resource
+from pathlib import Path
+from amllog.local.files import Blobs
+blobs = Blobs(Path("blobs"))
+resource.setrlimit(resource.RLIMIT_FSIZE, (9, 9))
+try:
+    blobs.write("x", b"more than nine bytes")
+except OSError as error:
+    print(error.errno, os.listdir("blobs"))
+"""
+
+
+def test_a_blob_that_does_not_fit_on_the_disk(child: Any) -> None:
+    """Writing it raises the error, and nothing of it is left."""
+    assert child(FULL).stdout == "27 []\n"

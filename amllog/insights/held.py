@@ -1,0 +1,133 @@
+"""Names by which DuckDB opens the files that were opened and checked here, whatever happens to their paths meanwhile.
+
+In: paths in directories that other programs write to. Out: for the length of a block, names in the temporary directory
+of the process. Between a look at a path and DuckDB's own opening, somebody can put a FIFO there, for whose writer
+DuckDB would wait without end. So a name is a link to our descriptor in /proc. Where there is no /proc, and where there
+are more files than a process may open, it is a copy, up to a limit; beyond that it is the path.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+from amllog.insights import scratch
+from amllog.insights.unpacked import opened
+
+try:
+    import resource
+except ImportError:  # Windows has none
+    resource = None  # type: ignore[assignment]  # the module or None
+
+MOST_OPEN = 1000
+MOST_COPIED_BYTES = 256 * 1024 * 1024
+_PIECE_BYTES = 1024 * 1024
+_LINK = "/proc/self/fd/{}"
+
+
+class Held(NamedTuple):
+    """`names` of the files, and of those without a name the reason in `unread`."""
+
+    names: dict[Path, Path]
+    unread: dict[Path, OSError]
+
+    @property
+    def gone(self) -> list[Path]:
+        """The files that were deleted meanwhile."""
+        return [path for path, error in self.unread.items() if isinstance(error, FileNotFoundError)]
+
+    @property
+    def notes(self) -> list[str]:
+        """A sentence for each file that cannot be read."""
+        return [f"{path}: {error.strerror or error}" for path, error in self.unread.items()]
+
+    def told(self, text: str) -> str:
+        """A text of DuckDB's with the paths of the files in place of the names."""
+        for path, name in self.names.items():
+            text = text.replace(str(name), str(path))
+        return text
+
+
+@contextlib.contextmanager
+def held(journals: Iterable[Path], compacted: Iterable[Path] = (), *, key: str = "") -> Iterator[Held]:
+    """The files, open to the end of the block. The name of a compacted one has the folder of its run, whose name DuckDB
+    reads. Blocks with the same `key` (32 hexadecimal digits) give a file the same name: one after the other only."""
+    paths = {**dict.fromkeys(journals, ""), **{path: path.parent.name for path in compacted}}
+    if not paths or not hasattr(os, "mkfifo"):
+        yield Held({path: path for path in paths}, {})
+        return
+    with scratch.directory(key) as folder, contextlib.ExitStack() as stack:
+        found, most, left = Held({}, {}), most_open(), MOST_COPIED_BYTES
+        for number, path in enumerate(_largest_first(paths) if len(paths) > most else paths):
+            try:
+                file = opened(path)
+                about = os.fstat(file.fileno())
+                found.names[path] = name = _name(folder, path, about, paths[path])
+                most = most if number or name_of(file.fileno()) else 0
+                if number < most:
+                    os.symlink(_LINK.format(stack.enter_context(file).fileno()), name)
+                    continue
+                with file:
+                    if about.st_size <= left:
+                        left -= _copy(file, about.st_size, name)
+                    else:
+                        found.names[path] = path
+            except OSError as error:
+                found.names.pop(path, None)
+                found.unread[path] = error
+        yield found
+
+
+def _name(folder: Path, path: Path, about: os.stat_result, run: str) -> Path:
+    """The same for the same file at the same path, so that nobody takes it for another that was read before."""
+    key = f"{path}\0{about.st_dev}\0{about.st_ino}".encode("utf-8", "surrogateescape")
+    name = hashlib.blake2b(key, digest_size=16).hexdigest()
+    if not run:
+        return folder / f"{name}.jsonl"
+    (folder / run).mkdir(mode=0o700, exist_ok=True)
+    return folder / run / f"{name}.parquet"
+
+
+def most_open() -> int:
+    """How many files are open at once: at most a third of those that the process may open."""
+    if resource is not None:
+        limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+        if limit >= 0:  # negative: there is none
+            return min(MOST_OPEN, limit // 3)
+    return MOST_OPEN
+
+
+def name_of(fd: int) -> str:
+    """A name by which this process opens the file of a descriptor again; "" where there is none."""
+    name = _LINK.format(fd)
+    try:
+        again = os.open(name, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
+        try:
+            return name if os.path.sameopenfile(fd, again) else ""
+        finally:
+            os.close(again)
+    except OSError:
+        return ""
+
+
+def _largest_first(paths: Iterable[Path]) -> list[Path]:
+    """The paths, so that the small files are those that are copied."""
+    sizes = {}
+    for path in paths:
+        try:
+            sizes[path] = os.lstat(path).st_size
+        except OSError:  # deleted meanwhile
+            sizes[path] = 0
+    return sorted(sizes, key=lambda path: -sizes[path])
+
+
+def _copy(file: BinaryIO, size: int, target: Path) -> int:
+    """The first `size` bytes of an open file: a journal may grow meanwhile. Return how many there were."""
+    with target.open("xb") as copied:
+        while copied.tell() < size and (part := file.read(min(size - copied.tell(), _PIECE_BYTES))):
+            copied.write(part)
+        return copied.tell()
