@@ -121,3 +121,16 @@ def test_in_python(name: str) -> None:
         compact(Path(name))
     with pytest.raises(UsageError):
         named_path.is_directory(named_path.expanded(name))
+
+
+def test_a_name_that_is_not_utf_8(child: Any, tmp_path: Path) -> None:
+    """A journal below such a directory is written, read, counted and compacted."""
+    name = os.fsdecode(bytes(tmp_path) + b"/j\xff")
+    env = {"AMLLOG_DIR": name}
+    assert child("import amllog; amllog.setup().info('hello')", env=env).returncode == 0
+    for command in (["logs"], ["status"], ["query", "traces | count"], ["compact", "--idle", "0s"], ["logs"]):
+        if command[0] == "query" and sys.version_info < (3, 11):
+            continue
+        ran = child([sys.executable, "-m", "amllog", *command], env=env)
+        assert (ran.returncode, "not read" in ran.stderr) == (0, False), ran
+        assert "hello" in ran.stdout or command[0] != "logs", ran

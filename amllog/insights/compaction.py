@@ -41,8 +41,9 @@ NAME_BYTES = 255  # of a folder's name, where the system does not say
 
 class Compacted(NamedTuple):
     """What was done: so many journal files of so many bytes, in so many Parquet files. And how many were left alone:
-    `written` to not long ago or held by their writer, compacted `before`, `empty` of records, or with a run whose id
-    is `too_long` for a folder's name. `unknown`: Parquet files in the folders of runs that are no compaction's."""
+    `written` to not long ago or held by their writer, compacted `before`, `empty` of records, with a run whose id is
+    `too_long` for a folder's name, or of `others`: other users. `unknown`: Parquet files in the folders of runs that
+    are no compaction's."""
 
     sources: int
     source_bytes: int
@@ -52,6 +53,7 @@ class Compacted(NamedTuple):
     before: int
     empty: int
     too_long: int
+    others: int
     unknown: int
 
 
@@ -89,7 +91,9 @@ def _compacted(
     batches = Batch.read(folder)
     done = {(one.name, one.entry.size) for batch in batches if batch.stands(folder) for one in batch.sources}
     latest = datetime.now(timezone.utc) - idle
-    there = {_below(one.path, directory): one for one in files.find([directory], own=True)}
+    seen = files.find([directory], own=True)
+    # In a Parquet file of this user, a record of another user could not be told from one of this user's.
+    there = {_below(one.path, directory): one for one in seen if one.rank != ownership.FOREIGN}
     found = {name: one for name, one in there.items() if (name, one.size) not in done}
     ready = [one for one in found.values() if _changed(one) <= latest and not files.is_open(one.path)]
     index = Index(engine)
@@ -115,6 +119,7 @@ def _compacted(
         before=len(there) - len(found),
         empty=len(ready) - len(full),
         too_long=len(full) - len(entries),
+        others=len(seen) - len(there),
         unknown=sum(_below(path, folder) not in known for path in folder.glob("parent_run_id=*/*.parquet")),
     )
 

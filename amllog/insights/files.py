@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from amllog import named_path
-from amllog.insights import unpacked
+from amllog.insights import ownership, unpacked
 from amllog.insights.relation import MAX_LINE_BYTES
 from amllog.insights.unpacked import opened
 
@@ -38,6 +38,7 @@ class File(NamedTuple):
     path: Path
     size: int
     changed: int  # st_mtime_ns
+    rank: int = ownership.OWN  # whose it is
 
 
 def find(places: Iterable[Path], *, own: bool = False, left_out: list[str] | None = None) -> list[File]:
@@ -50,15 +51,20 @@ def find(places: Iterable[Path], *, own: bool = False, left_out: list[str] | Non
     found: dict[Path, File] = {}
     notes = left_out if left_out is not None else []
     for place in places:
+        owner = ownership.owner_of(place)
         for path in _in(place, notes) if named_path.is_directory(place) else [place]:
             try:
-                about = _looked_at(path.resolve())
+                about = _looked_at(path.resolve(), owner)
                 is_lines = path.suffix == ".jsonl"
                 if about.size and not JOURNAL.fullmatch(path.name) and not (own and is_lines):
                     lines = None if own else _unpacked(about)
                     if lines is None and named_path.is_directory(place) and not is_lines:
                         continue
-                    about = about if lines is None or lines == about.path else _looked_at(lines)
+                    about = (
+                        about
+                        if lines is None or lines == about.path
+                        else _looked_at(lines, owner, about.rank)
+                    )
                 if about.size:
                     found[about.path] = about
             except FileNotFoundError:
@@ -70,7 +76,7 @@ def find(places: Iterable[Path], *, own: bool = False, left_out: list[str] | Non
 
 def _unpacked(file: File) -> Path | None:
     try:
-        found = unpacked.lines(*file)
+        found = unpacked.lines(file.path, file.size, file.changed)
     except OSError:
         try:
             opened(file.path).close()
@@ -150,23 +156,27 @@ def _after_last_line(file: BinaryIO, begin: int, end: int) -> int | None:
     return None
 
 
-def _looked_at(path: Path) -> File:
+def _looked_at(path: Path, owner: int, rank: int | None = None) -> File:
+    """A file as it is now. OSError if it must not be read. `rank`: of the file that it was made from."""
     about = os.stat(path, follow_symlinks=False)
     if not stat.S_ISREG(about.st_mode):
         raise OSError(errno.EINVAL, "is not a regular file", str(path))
-    return File(path, about.st_size, about.st_mtime_ns)
+    whose = ownership.rank(about, owner) if rank is None else rank
+    if whose == ownership.FOREIGN and ownership.is_open_to_all(about):
+        raise PermissionError(
+            errno.EPERM, "belongs to another user, and everybody can write to it", str(path)
+        )
+    return File(path, about.st_size, about.st_mtime_ns, whose)
 
 
-def folders(places: Iterable[Path]) -> list[Path]:
-    """Every folder with compacted runs in or below the directories."""
-    named = (entry for place in places if named_path.is_directory(place) for entry in _walk(place, []))
-    return sorted(
-        {
-            Path(one.path).resolve()
-            for one in named
-            if one.name == COMPACTED and one.is_dir(follow_symlinks=False)
-        }
-    )
+def folders(places: Iterable[Path]) -> dict[Path, int]:
+    """Every folder with compacted runs in or below the directories, by name, and the owner of the directory."""
+    found: dict[Path, int] = {}
+    for place in places:
+        for one in _walk(place, []) if named_path.is_directory(place) else ():
+            if one.name == COMPACTED and one.is_dir(follow_symlinks=False):
+                found[Path(one.path).resolve()] = ownership.owner_of(place)
+    return dict(sorted(found.items()))
 
 
 def is_open(path: Path) -> bool:
@@ -210,14 +220,18 @@ def copy(file: File, begin: int, target: Path) -> None:
 
 
 def _once(files: Iterable[File]) -> list[File]:
-    """Of files with one name and one beginning, the longest: the others are copies from when it was shorter."""
+    """Of files with one name and one beginning, the longest: the others are copies from when it was shorter.
+
+    A file of another user never stands for one of this user.
+    """
     kept: dict[object, File] = {}
     by_name: dict[str, list[File]] = {}
     for file in files:
         by_name.setdefault(file.path.name, []).append(file)
     for same in by_name.values():
         for file in same:
-            key = (file.path.name, _head(file.path, min(one.size for one in same)) if len(same) > 1 else b"")
+            head = _head(file.path, min(one.size for one in same)) if len(same) > 1 else b""
+            key = (file.path.name, file.rank, head)
             if key not in kept or kept[key].size < file.size:
                 kept[key] = file
     return list(kept.values())

@@ -6,13 +6,14 @@ stand in them twice.
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
 
-from amllog.insights import files
+from amllog.insights import files, ownership
 from amllog.insights.engine import Engine
 from amllog.insights.entries import UNREAD, Entry, Part
 from amllog.insights.index import Index, overlap
@@ -31,6 +32,17 @@ class Selection(NamedTuple):
     torn: int
     parts: list[Part]
     unread: list[Path | str]
+    ranks: dict[Path, int]  # whose each file is
+
+    @property
+    def is_mixed(self) -> bool:
+        """Whether some files are of another user than others: then a record may be a forged copy of another."""
+        return len({*self.ranks.values()}) > 1
+
+    @property
+    def foreign(self) -> list[Path]:
+        """The files of other users."""
+        return [path for path, rank in self.ranks.items() if rank == ownership.FOREIGN]
 
 
 class Holdings:
@@ -48,22 +60,28 @@ class Holdings:
         chosen: list[Path] = []
         held: list[Entry] = []
         torn = 0
-        batches = {folder: Batch.read(folder) for folder in files.folders(self.places)}
+        owners = files.folders(self.places)
+        batches = {folder: Batch.read(folder) for folder in owners}
+        ranks = {path: file.rank for path, file in found.items()}
         for folder, own in batches.items():
             for batch in own:
                 outputs = {folder / name: run for name, run in batch.outputs.items()}
                 there = [found.get(folder.parent / one.name) for one in batch.sources]
                 if _is_in_journals(batch, there):
                     continue
-                if all(map(is_output, outputs)):
+                whose = _ranks(outputs, owners[folder], left)
+                outputs = {path: run for path, run in outputs.items() if path in whose}
+                if outputs and len(outputs) == len(batch.outputs) and all(map(is_output, outputs)):
                     for one, file in zip(batch.sources, there):
-                        if _is_same(file, one.entry):
+                        # A file of another user stands for none of this user's.
+                        if _is_same(file, one.entry) and (file is None or max(whose.values()) <= file.rank):
                             found.pop(folder.parent / one.name, None)
                             torn += one.entry.torn if _about(one.entry, query, now) else 0
                 # A source that has grown since is read itself, and what it had before counts once.
                 entries = [one.entry for one in batch.sources]
                 if any(_about(entry, query, now) for entry in entries):
                     held += entries
+                    ranks.update(whose)
                     chosen += [
                         path for path, run in outputs.items() if is_output(path) and _of_run(run, query)
                     ]
@@ -76,13 +94,15 @@ class Holdings:
         held += [entries_of[path] for path in journals]
         torn += sum(entry.torn for path, entry in entries_of.items() if _tells_torn(path, entry, query, now))
         parts = [part for entry in held for part in entry.parts if query is None or _asked(part, query, now)]
-        unread: list[Path | str] = [*left, *self._foreign(batches)]
-        unread += [
-            path for path, entry in entries_of.items() if entry.changed == UNREAD and os.path.exists(path)
-        ]
+        closed = (path for path, entry in entries_of.items() if entry.changed == UNREAD)
+        unread: list[Path | str] = [*left, *self._foreign(batches), *filter(os.path.exists, closed)]
         if any(_are_replaced(folder, own) for folder, own in batches.items()):
             return self.select(query, now)
-        return Selection(journals, chosen, overlap(held), torn, parts, unread)
+        ranks = {path: ranks[path] for path in (*journals, *chosen)}
+        mixed = (
+            len({*ranks.values()}) > 1
+        )  # what an index or a manifest of others says of the records proves nothing
+        return Selection(journals, chosen, mixed or overlap(held), torn, parts, unread, ranks)
 
     def _foreign(self, batches: Mapping[Path, list[Batch]]) -> list[str]:
         """Notes on files in the place of an index or a manifest that amllog has not written."""
@@ -92,6 +112,19 @@ class Holdings:
             f"{path}: was not written by this version of amllog, and stays"
             for path in (*self._index.foreign, *others)
         ]
+
+
+def _ranks(outputs: Iterable[Path], owner: int, left_out: list[str]) -> dict[Path, int]:
+    """Whose each compacted file is, without those that are gone and those of others that everybody can write to."""
+    found: dict[Path, int] = {}
+    for path in outputs:
+        with contextlib.suppress(OSError):
+            rank = ownership.rank_of_output(path, owner)
+            if rank == ownership.FOREIGN and ownership.is_open_to_all(os.lstat(path)):
+                left_out.append(f"{path}: belongs to another user, and everybody can write to it")
+            else:
+                found[path] = rank
+    return found
 
 
 def _are_replaced(folder: Path, batches: list[Batch]) -> bool:

@@ -48,7 +48,7 @@ class LocalStore:
     def _answer(self, query: Query, now: datetime) -> Table:
         selection = self._holdings.select(query, now)
         found, asked = None, sql.statement(query, now)
-        known = outline.rows(query, selection.parts, now)
+        known = None if selection.is_mixed else outline.rows(query, selection.parts, now)
         if known is not None:
             return answered(query, known, notes=_notes(selection), sql=asked.text)
         window = _window(query, selection)
@@ -114,11 +114,12 @@ def _records(selection: Selection, there: held.Held, asked: str = "") -> str:
         [there.names[path] for path in paths if path in there.names]
         for paths in (selection.journals, selection.compacted)
     )
-    return relation.records(journals, compacted, once=selection.once, asked=asked)
+    ranks = {there.names[path]: rank for path, rank in selection.ranks.items() if path in there.names}
+    return relation.records(journals, compacted, once=selection.once, asked=asked, ranks=ranks)
 
 
 def _notes(selection: Selection, unread: Sequence[str] = ()) -> tuple[str, ...]:
-    return left_out(selection.torn, [*selection.unread, *unread])
+    return left_out(selection.torn, [*selection.unread, *unread], selection.foreign)
 
 
 def _window(query: Query, selection: Selection) -> Query | None:

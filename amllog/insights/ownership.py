@@ -32,6 +32,11 @@ def owner_of(place: Path) -> int:
         return -1
 
 
+def rank_of_output(path: Path, owner: int) -> int:
+    """Whose a compacted file is: that of whoever owns it, or the folders that it is in. OSError if it is gone."""
+    return max(rank(os.lstat(one), owner) for one in (path, path.parent, path.parent.parent))
+
+
 def is_open_to_all(found: os.stat_result) -> bool:
     """Whether everybody can write to it."""
     return bool(stat.S_IMODE(found.st_mode) & stat.S_IWOTH)

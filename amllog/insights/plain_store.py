@@ -18,6 +18,7 @@ from amllog.errors import UsageError
 from amllog.insights import envelopes, files, unpacked
 from amllog.insights.columns import UNSAID
 from amllog.insights.manifest import Batch
+from amllog.insights.ownership import FOREIGN
 from amllog.insights.query import (
     AtLeast,
     Condition,
@@ -44,12 +45,13 @@ Row = dict[str, Any]
 
 
 class Held(NamedTuple):
-    """What the files hold: each record as `envelopes.Record`, how many lines are none, and why a file could not be
-    read at all."""
+    """What the files hold: each record as `envelopes.Record`, how many lines are none, why a file could not be read at
+    all, and which files are of other users."""
 
     records: list[envelopes.Record]
     torn: int
     unread: tuple[str, ...] = ()
+    foreign: tuple[Path, ...] = ()
 
 
 class PlainStore:
@@ -104,11 +106,12 @@ class PlainStore:
         known = {file: held for file, held in self._read.items() if not held.unread}
         found = self._read = {file: known.get(file) or _read(file.path) for file in there}
         records: dict[object, envelopes.Record] = {}
-        for file, held in found.items():
+        for file, held in sorted(found.items(), key=lambda item: item[0].rank):  # this user's come first
             for one in held.records:
                 records.setdefault(one.values["record_id"] or (file.path, len(records)), one)
         unread = (*left, *(reason for held in found.values() for reason in held.unread))
-        return Held(list(records.values()), sum(held.torn for held in found.values()), unread)
+        foreign = tuple(file.path for file, held in found.items() if file.rank == FOREIGN and held.records)
+        return Held(list(records.values()), sum(held.torn for held in found.values()), unread, foreign)
 
     def _only_compacted(self) -> int:
         """How many records stand in compacted runs whose journal files are gone: Parquet is not for this store."""
@@ -141,7 +144,7 @@ def _read(path: Path) -> Held:
 
 
 def _notes(held: Held, compacted: int) -> tuple[str, ...]:
-    notes = left_out(held.torn, held.unread)
+    notes = left_out(held.torn, held.unread, held.foreign)
     if not compacted:
         return notes
     records = "1 record" if compacted == 1 else f"{compacted} records"

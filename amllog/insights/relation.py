@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 from amllog.insights.cells import EARLIEST, END
 from amllog.insights.columns import OWN, SEVERITIES
@@ -42,6 +43,7 @@ _FAILED_OR_NOT = "CASE lower(b.success) WHEN 'false' THEN 'False' ELSE 'True' EN
 _BUCKETS = ((250, "<250ms"), (500, "250ms-500ms"), (1_000, "500ms-1sec"), (3_000, "1sec-3sec"), (7_000, "3sec-7sec"),
             (15_000, "7sec-15sec"), (30_000, "15sec-30sec"), (60_000, "30sec-1min"), (120_000, "1min-2min"),
             (300_000, "2min-5min"))  # fmt: skip
+_RANK = "amllog_rank"  # whose file a record stands in, as a column within the SELECT
 _OUTER, _INNERMOST = "$[0]", "$[#-1]"
 
 
@@ -56,24 +58,26 @@ def read(files: Iterable[Path], columns: Mapping[str, str]) -> str:
 
 
 def records(
-    files: Sequence[Path], compacted: Sequence[Path] = (), *, once: bool = False, asked: str = ""
-) -> str:
+    files: Sequence[Path], compacted: Sequence[Path] = (), *, once: bool = False, asked: str = "",
+    ranks: Mapping[Path, int] = MappingProxyType({}),
+) -> str:  # fmt: skip
     """The SELECT over journal files and compacted ones.
 
-    `once`: a record that stands in several counts once. `asked`: the SQL that is to read it, so that no member of the
-    envelopes is taken out of the lines that it has no use for; "" takes all.
+    `once`: a record that stands in several counts once, as it is in the file with the lowest of `ranks`. `asked`: the
+    SQL that is to read it, so that no member of the lines is taken out that it has no use for; "" takes all.
     """
     words = {*re.findall(r"\w+", asked), "timestamp", "record_id"}
     columns = {name: sql for name, sql in _columns().items() if not asked or name in words}
     parts = []
-    if files or not compacted:
-        parts.append(_selected(files, columns))
-    if compacted:
-        parts.append(_read_back(compacted))
+    for rank in sorted({ranks.get(path, 0) for path in (*files, *compacted)} or {0}):
+        own, back = ([path for path in paths if ranks.get(path, 0) == rank] for paths in (files, compacted))
+        ranked = {**columns, _RANK: str(rank)} if once else columns
+        parts += [_selected(own, ranked)] if own or not back else []
+        parts += [_read_back(back, f", {rank} AS {_RANK}" * once)] if back else []
     text = "\nUNION ALL BY NAME\n".join(parts)
     if once:
-        first = "row_number() OVER (PARTITION BY record_id ORDER BY timestamp) = 1"
-        text = f"SELECT * FROM ({text})\nQUALIFY record_id IS NULL OR {first}"
+        first = f"row_number() OVER (PARTITION BY record_id ORDER BY {_RANK}, timestamp) = 1"
+        text = f"SELECT * EXCLUDE ({_RANK}) FROM ({text})\nQUALIFY record_id IS NULL OR {first}"
     return text
 
 
@@ -122,13 +126,14 @@ def _selected(files: Sequence[Path], columns: Mapping[str, str]) -> str:
     return f"SELECT {selected}\nFROM (SELECT *, data.baseData AS b FROM {lines})\nWHERE {IS_RECORD}"
 
 
-def _read_back(files: Iterable[Path]) -> str:
+def _read_back(files: Iterable[Path], more: str) -> str:
     """What `compaction` has written; JSON stands there as text, which every reader of Parquet knows."""
     paths = ", ".join(literal(pattern(path)) for path in files)
     back = ", ".join(f"CAST({name} AS JSON) AS {name}" for name in AS_JSON)
     back += f", nullif(parent_run_id, {literal(NO_RUN)}) AS parent_run_id"  # DuckDB before 2.0 takes it for a name
     types = "{'parent_run_id': 'VARCHAR'}"
-    return f"SELECT * REPLACE ({back}) FROM read_parquet([{paths}], hive_partitioning = true, hive_types = {types})"
+    options = f"hive_partitioning = true, hive_types = {types}"
+    return f"SELECT * REPLACE ({back}){more} FROM read_parquet([{paths}], {options})"
 
 
 def _columns() -> dict[str, str]:
@@ -183,9 +188,8 @@ def _exceptions() -> dict[str, str]:
         found[f"{name}Message"] = _exception(which, "message")
         found[f"{name}Method"] = _exception(which, "parsedStack[0].method")
         found[f"{name}Assembly"] = _exception(which, "parsedStack[0].assembly")
-    built = (
-        f"concat_ws(' at ', {found['type']}, {found['method']})"  # as the service does where a SDK sends none
-    )
+    # As the service does where a SDK sends none.
+    built = f"concat_ws(' at ', {found['type']}, {found['method']})"
     found["problemId"] = f"coalesce(b.problemId, CASE data.baseType WHEN 'ExceptionData' THEN {built} END)"
     # The service's names. Inside a text a quote is escaped, so that nothing but a member's name looks like one.
     renamed = """replace(replace(CAST(b.exceptions AS VARCHAR), '"typeName":', '"type":'), '"stack":', '"rawStack":')"""
@@ -229,12 +233,8 @@ def _exception(which: str, path: str) -> str:
 
 def _milliseconds(duration: str) -> str:
     """`D.HH:MM:SS.fffffff` or `HH:MM:SS` as milliseconds."""
-    seconds = [
-        (r"^(\d+)\.\d+:", 86_400),
-        (r"^(?:\d+\.)?(\d+):", 3_600),
-        (r":(\d+):", 60),
-        (r":(\d+(?:\.\d+)?)$", 1),
-    ]
+    seconds = [(r"^(\d+)\.\d+:", 86_400), (r"^(?:\d+\.)?(\d+):", 3_600), (r":(\d+):", 60),
+               (r":(\d+(?:\.\d+)?)$", 1)]  # fmt: skip
     parts = [
         f"coalesce(TRY_CAST(regexp_extract({duration}, '{one}', 1) AS DOUBLE), 0) * {size * 1000}"
         for one, size in seconds

@@ -54,11 +54,17 @@ def columns_of(query: Query) -> tuple[Column, ...]:
     return tuple(Column(name, kind) for name, kind in found.items())
 
 
-def left_out(torn: int, unread: Iterable[object]) -> tuple[str, ...]:
-    """The notes on lines of journals, and on whole files, that are not in an answer."""
+def left_out(torn: int, unread: Iterable[object], foreign: Sequence[object] = ()) -> tuple[str, ...]:
+    """The notes on lines of journals, and on whole files, that are not in an answer; and on `foreign` ones that are."""
     lines = "1 line" if torn == 1 else f"{torn} lines"
     told = f"{lines} could not be read and left out (torn by a kill, or being written right now)"
-    return (*(f"not read: {one}" for one in unread), *((told,) if torn else ()))
+    notes = [f"not read: {one}" for one in unread] + [told] * bool(torn)
+    if foreign:
+        files = "1 file of another user" if len(foreign) == 1 else f"{len(foreign)} files of other users"
+        notes.append(
+            f"{files} read, such as {foreign[0]}: a record of your own with the same id counts, not theirs"
+        )
+    return tuple(notes)
 
 
 def answered(

@@ -56,6 +56,7 @@ def compact(options: Namespace, environ: Mapping[str, str]) -> int:
         (done.before, "compacted before"),
         (done.empty, "without a record in it"),
         (done.too_long, "with a run whose id is too long for a folder's name"),
+        (done.others, "of another user than you, root and the owner of the directory"),
     )
     for number, reason in reasons:
         if number:
