@@ -78,10 +78,12 @@ class AttachedFile:
         return False
 
     def _exchange(self, fd: int) -> None:
-        """Use a copy of the file under the number of its descriptor."""
+        """Use the open file `fd`, a copy of the file, in its place."""
+        former, identity, is_own = self.fd, (self.device, self.inode), self._is_own(self.fd)
         self._mark = marked(fd) if self._mark else 0
-        self.device, self.inode = own_files.identity_of(fd)
-        os.dup2(fd, self.fd, inheritable=False)
+        self.fd, (self.device, self.inode) = fd, own_files.identity_of(fd)
+        if is_own:  # else it is the script's by now
+            own_files.close_same(former, identity)
 
     def _reopened(self) -> None:
         """Called once the file was opened again: `held` may have become False."""

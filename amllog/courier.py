@@ -60,7 +60,6 @@ class Courier:
         self._rounds = 0
         self._waited_in = -1  # the round that a fork has waited for in vain
         self._look = 0.0  # when to look at the journal again, unless woken
-        self._deadlines: list[float] = []  # of drains that somebody waits for
         self._end = math.inf  # when the process ends at the latest
         self._leftovers_due = 0.0
         # Requests to look for them at once: the last one, the last when the pass began, the last that is complete.
@@ -97,7 +96,7 @@ class Courier:
 
     def resume(self) -> None:
         """In the parent, after a fork: continue."""
-        if self._deadlines:  # somebody waits, and the fork has taken the wake-up
+        if self._waiting:  # somebody waits, and the fork has taken the wake-up
             self._look = time.monotonic()
         self.thread.resume()
 
@@ -125,14 +124,11 @@ class Courier:
         for route in self.routes:
             route.failures, route.due = 0, 0.0
         try:
-            self._deadlines.append(deadline)
             self._wait(deadline, lambda: any(self._owes(route, targets, deadline) for route in self.routes))
             if with_leftovers and all(route.failures == 0 for route in self.routes):
                 asked = self._ask_for_leftovers()
                 self._wait(deadline, lambda: self._leftovers_done < asked and self.thread.expected)
-        finally:  # also where a signal interrupts a flush()
-            with interrupts.suppress(ValueError):
-                self._deadlines.remove(deadline)
+        finally:  # also where a signal interrupts it
             if last:
                 self.thread.park(max(0.0, deadline - time.monotonic()))
 

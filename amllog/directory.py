@@ -37,15 +37,17 @@ def leftovers(
     outlets: Sequence[str],
     settled: set[str] | None = None,
     report: Callable[[str], object] = lambda text: None,
+    is_own: Callable[[Path], bool] = lambda path: False,
 ) -> Iterator[Segment]:
     """The segments in `directory` whose writers have ended and in which something waits for `outlets`, oldest first.
 
     Each is locked by us while it is yielded; the caller closes it. `settled` keeps the names of those that need not be
     opened again: without a writer nothing is added to them. `report` gets a sentence for each file that is not sent.
+    `is_own`: whether this process writes the file. It may have lost the lock, because the script closes descriptors.
     """
     known = set() if settled is None else settled
     for path in journal_files(directory):
-        if path.name in known:
+        if path.name in known or is_own(path):
             continue
         try:
             segment = _claimed(path, node)

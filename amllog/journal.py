@@ -86,7 +86,7 @@ class Journal:
             for segment in self.segments:
                 segment.checkpoint.reserve(self._outlets[0])
 
-    def append(self, line: bytes) -> bool:
+    def append(self, line: bytes, tries: int = 3) -> bool:
         """Keep a line; True means that the operating system has it. False: counted in `unwritten`.
 
         Raises NoFile where the file was lost and there can be no other one at the moment.
@@ -109,15 +109,16 @@ class Journal:
                     self._unwritten.add(_FULL)
                     return False
                 segment = self._segment
-            if segment.torn:
-                line = b"\n" + line
-            written = os.write(segment.fd, line)
+            data = b"\n" + line if segment.torn else line
+            written = os.write(segment.fd, data)
         except OSError as error:
             if isinstance(error, NoFile) or is_from_signal(error):
                 raise
+            if error.errno == errno.EBADF and tries > 1:  # another thread has closed the descriptor just now
+                return self.append(line, tries - 1)
             self._unwritten.add(f"journal: {errno.errorcode.get(error.errno or 0, 'OSError')}")
             return False
-        if written < len(line):  # the disk took only a part: end that line before the next one
+        if written < len(data):  # the disk took only a part: end that line before the next one
             segment.torn = True
             segment.known_bytes = size + written
             self._unwritten.add("journal: ENOSPC")
@@ -142,6 +143,10 @@ class Journal:
             for segment in self.segments[:-1]:
                 if segment.size and is_done_with(segment, self._outlets):
                     segment.remove()
+
+    def is_own(self, path: Path) -> bool:
+        """Whether this process writes or delivers the segment at this path as its own."""
+        return any(segment.path == path and segment.held for segment in self.segments)
 
     def new_file(self) -> Segment:
         """A new file for records of another one. Raises NoFile."""

@@ -42,9 +42,9 @@ class Orphans:
     def step(self, routes: Sequence[Route]) -> bool:
         """Offer the next batch to each outlet. Return False at the end of a pass."""
         if not self.in_progress:
-            self._found = leftovers(
-                self._journal.directory, self._node, self._journal.outlets, self._settled, self._notice
-            )
+            journal = self._journal
+            about = self._settled, self._notice, journal.is_own
+            self._found = leftovers(journal.directory, self._node, journal.outlets, *about)
         self.in_progress = False  # if this raises
         segment = self._claimed = self._claimed or next(self._found, None)
         if segment is None:

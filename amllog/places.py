@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from amllog.interrupts import is_from_signal, suppress
 from amllog.segment import Segment
 
 Place = Callable[[], Path]  # finds a directory; raises OSError
+_TRIES = 3
 
 
 class NoFile(OSError):
@@ -26,7 +28,7 @@ def segment_in(places: Sequence[Place], node: str, notice: Callable[[str], objec
         directory: Path | str = "a temporary directory"
         try:
             directory = find()
-            return new_segment(directory, node)
+            return _new_segment(directory, node)
         except OSError as error:
             if is_from_signal(error):
                 raise
@@ -36,3 +38,14 @@ def segment_in(places: Sequence[Place], node: str, notice: Callable[[str], objec
                     directory.rmdir()  # if it is empty
             notice(f"no journal in {directory}: {error.strerror or error}")
     raise NoFile(trouble.errno, trouble.strerror, trouble.filename)
+
+
+def _new_segment(directory: Path, node: str) -> Segment:
+    """A new segment, also while another thread of the script closes descriptors that it did not open."""
+    for _ in range(_TRIES - 1):
+        try:
+            return new_segment(directory, node)
+        except OSError as error:
+            if error.errno != errno.EBADF or is_from_signal(error):
+                raise
+    return new_segment(directory, node)

@@ -78,7 +78,6 @@ def _copy(segment: Segment, path: Path | None, new: Callable[[], Segment]) -> No
             _write_all(copy.fd, piece)
             position += len(piece)
         segment.move(copy.path, copy.fd)
-    own_files.close_same(copy.fd, (segment.device, segment.inode))
     if path is not None:  # the file may get its name back, and nothing of it is sent then
         mark = Checkpoint(former, identity)
         for outlet in {*OUTLETS, *segment.outlets}:

@@ -156,7 +156,7 @@ class Segment(AttachedFile):
         self.displaced, self.known_bytes = notice, -1
 
     def move(self, path: Path, fd: int = -1) -> None:
-        """Continue under another path: of the same file, or of its copy `fd`, which gets the descriptor's number."""
+        """Continue under another path: of the same file, or of its copy, the open file `fd`."""
         with self._reattaching:
             self.path = path
             if fd >= 0:

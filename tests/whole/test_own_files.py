@@ -563,3 +563,34 @@ def test_no_empty_temporary_directory(child: Any, tmp_path: Path) -> None:
     folder.mkdir()
     ran = child(NO_FILE, cwd=folder)
     assert ran.stdout == "['named']\n", ran.stderr
+
+
+CLOSING = """
+import os, threading, time
+import amllog
+log = amllog.setup()
+counts, done = [0] * 4, []
+
+def work(thread):
+    while not done:
+        log.info("%d %d", thread, counts[thread])
+        counts[thread] += 1
+
+threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
+for thread in threads: thread.start()
+for _ in range(300):
+    os.closerange(3, 64)
+    time.sleep(0.01)
+done.append(True)
+for thread in threads: thread.join()
+log.info("the end")
+print(sum(counts) + 1)
+"""
+
+
+def test_descriptors_closed_beside_threads_that_log(child: Any) -> None:
+    """Descriptors are closed at any moment of a log call: no record is lost, and the journal stays in its directory."""
+    ran = child(CLOSING, env={"AMLLOG_EXPORTER": "none", **QUIET})
+    assert (ran.returncode, "no journal in" in ran.stderr) == (0, False), ran.stderr
+    kept = sum(path.read_bytes().count(b".Message\"") for path in Path(".amllog").glob("*.jsonl"))
+    assert kept == int(ran.stdout)
