@@ -89,8 +89,10 @@ def test_only_a_regular_file_is_opened(tmp_path: Path, make: Callable[[Path, Pat
 
 
 def test_the_open_file_is_read_and_deleted(tmp_path: Path) -> None:
-    """What replaces an open copy is neither read nor deleted; the copy itself is."""
+    """What replaces an open copy is neither read nor deleted; the copy itself is for the user alone, and deleted."""
+    before = os.umask(0)
     copies.keep(tmp_path, NAME, [b"con", b"tent"])
+    os.umask(before)
     assert (tmp_path / "artifacts").stat().st_mode & 0o777 == 0o700
     assert (tmp_path / NAME).stat().st_mode & 0o777 == 0o600
     with copies.opened([tmp_path / "gone", tmp_path], NAME) as copy:
