@@ -27,8 +27,8 @@ Known = dict[str, tuple[own_files.Identity, bool]]  # by name: the file, and whe
 
 
 def own_bytes(directory: Path, known: Known) -> int:
-    """Bytes of our files in `directory`, with the copies; `known` keeps which files were recognised before."""
-    total = copied_bytes(directory)
+    """Bytes of our files in `directory`, without copies; `known` keeps which files were recognised before."""
+    total = 0
     with suppress(OSError), os.scandir(directory) as entries:
         for entry in entries:
             stem, _, suffix = entry.name.rpartition(".")
@@ -75,7 +75,7 @@ def delete_done(
     """
     segments = list(own)
     by_path = {segment.path: segment for segment in segments}
-    freed = delete_unused_copies(directory)
+    freed = 0
     for path in journal_files(directory):
         if freed >= excess:
             break

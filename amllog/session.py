@@ -100,7 +100,7 @@ class Session:
                 self._post.open(directory, identity.node, settings.journal_max_bytes)
                 self.gate.directory = self._post.directory
                 of_journal = self._post.open_journal, self._post.directory, settings.journal_max_bytes
-                self.gate.copying = Copying(*of_journal, identity.node)
+                self.gate.copying = Copying(*of_journal)
                 self._compose()
                 self._watch_process()
                 inheritance.leave(os.environ, arguments, directory)

@@ -271,8 +271,8 @@ SETTINGS = (
         ("AMLLOG_JOURNAL_MAX_BYTES",),
         "1 GiB",
         "a size of at least 1 MiB, in bytes or with a unit (500 MB, 2 GiB)",
-        "The bound of the journal directory; delivered files make room, then new records are refused. Copies of files"
-        " that are uploaded to the run take at most half of it.",
+        "The bound of the journal directory; delivered files make room, then new records are refused. Files"
+        " for the run are copied while the copies that wait take less than half of it.",
         values.size,
     ),
 )

@@ -592,5 +592,5 @@ def test_descriptors_closed_beside_threads_that_log(child: Any) -> None:
     """Descriptors are closed at any moment of a log call: no record is lost, and the journal stays in its directory."""
     ran = child(CLOSING, env={"AMLLOG_EXPORTER": "none", **QUIET})
     assert (ran.returncode, "no journal in" in ran.stderr) == (0, False), ran.stderr
-    kept = sum(path.read_bytes().count(b".Message\"") for path in Path(".amllog").glob("*.jsonl"))
+    kept = sum(path.read_bytes().count(b'.Message"') for path in Path(".amllog").glob("*.jsonl"))
     assert kept == int(ran.stdout)
