@@ -50,7 +50,7 @@ class Intake:
         """`in_child`: called before the first record of a child process that was forked without Python's hooks."""
         self.strict = False  # in tests: a fault of ours is raised instead of counted
         self.faults = faults or Refusals()
-        self._in_child = in_child or self.renew
+        self._in_child = in_child or self.forked
         self._early: deque[Draft] = deque()  # one for the process: threads may add to it during a reset()
         self.reset()
 
@@ -63,13 +63,16 @@ class Intake:
         self._forms: Forms | None = None
         self.renew()
 
+    def forked(self) -> None:
+        """In a forked child: what waits for setup() is the parent's, which has it too. Safe to repeat."""
+        self.renew()
+        self._early.clear()
+
     def renew(self) -> None:
         """A new series of record ids: in a new process, also a forked one."""
         self._process = fork_mark.page()
-        self._ids = (
-            secrets.token_hex(4),
-            itertools.count(),
-        )  # together: no id of one series with a number of the other
+        # Together: no id of one series with a number of the other.
+        self._ids = secrets.token_hex(4), itertools.count()
 
     def open(
         self, stamp: Stamp, append: Callable[[bytes], bool], driver: DriverLog, redactor: Redactor
@@ -129,12 +132,9 @@ class Intake:
                 layers.append({key: extra[key] for key in extra.keys() - _STANDARD})
                 if isinstance(extra.get("custom_dimensions"), Mapping):
                     layers.append(extra["custom_dimensions"])
-            if (
-                type(entry.args) is not tuple
-                and isinstance(entry.args, Mapping)
-                and "%(" not in text.of(entry.msg)
-            ):
-                layers.append(entry.args)
+            args = entry.args
+            if type(args) is not tuple and isinstance(args, Mapping) and "%(" not in text.of(entry.msg):
+                layers.append(args)
             own = self._own(*layers) if layers else {}
             if entry.stack_info:
                 own["stack_info"] = self.redactor.masked(text.of(entry.stack_info), record.MAX_VALUE)

@@ -1,4 +1,4 @@
-"""What happens to the process: its end, a signal that ends it, a fork.
+"""What happens to the process: its end, and a signal that ends it.
 
 In: callbacks. Out: their calls, once each; signals that the script handles itself are left to it. A forked child has
 no SIGTERM handler of ours once its fork hooks have run; signals that come before are delivered after them.
@@ -16,20 +16,17 @@ from multiprocessing import util
 from types import FrameType
 
 from amllog import interrupts
-from amllog.forks import ForkHooks, Forks
 
 
 class ProcessEvents:
-    """Calls back at exit, at SIGTERM and around a fork."""
+    """Calls back at exit and at SIGTERM."""
 
-    def __init__(self, at_exit: Callable[[], object], at_term: Callable[[], object], forks: Forks) -> None:
+    def __init__(self, at_exit: Callable[[], object], at_term: Callable[[], object]) -> None:
         self._at_exit = at_exit
         self._at_term = at_term
-        self._in_child = forks.in_child
         self._pid = os.getpid()
         self._watched = False
         atexit.register(at_exit)
-        ForkHooks(forks._replace(in_child=self._forked)).register()
         self._watch_workers()
 
     def _watch_workers(self) -> None:
@@ -77,9 +74,8 @@ class ProcessEvents:
         signal.signal(number, signal.SIG_DFL)
         os.kill(os.getpid(), number)
 
-    def _forked(self) -> None:
-        """In a forked child: give SIGTERM back. Python starts a child with its parent's handlers."""
-        self._in_child()
+    def forked(self) -> None:
+        """In a forked child: give SIGTERM back. Python starts a child with its parent's handlers. Safe to repeat."""
         main = threading.current_thread() is threading.main_thread()
         if main and self._watched and signal.getsignal(signal.SIGTERM) == self._terminated:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)

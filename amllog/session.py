@@ -20,7 +20,7 @@ from amllog.capture import Capture
 from amllog.copying import Copying
 from amllog.delivery import Outlet
 from amllog.dimensions import texts
-from amllog.forks import Forks
+from amllog.forks import ForkHooks, Forks
 from amllog.gate import Gate
 from amllog.identities import Identity
 from amllog.logging_lock import call_releasing
@@ -55,6 +55,14 @@ class Session:
         self.gate = Gate(self.flush, self._refused, lambda: self._in_child(in_c=True), self._notice)
         self.pinned: dict[str, object] = {}  # settings that no setup() changes (amllog.testing)
         self._forget()
+        # From now on, not from setup() on: a fork without a call of these hooks is taken for one that was made in C.
+        ForkHooks(
+            Forks(
+                lambda: self._post.before_fork(),  # noqa: PLW0108  # shutdown() makes another post
+                lambda: self._post.after_fork(),  # noqa: PLW0108  # the same
+                self._in_child,
+            )
+        ).register()
 
     def _forget(self) -> None:
         self.gate.reset()
@@ -181,12 +189,7 @@ class Session:
 
     def _watch_process(self) -> None:
         if self._events is None:
-            forks = Forks(
-                lambda: self._post.before_fork(),  # noqa: PLW0108  # shutdown() makes another post
-                lambda: self._post.after_fork(),  # noqa: PLW0108  # the same
-                self._in_child,
-            )
-            self._events = ProcessEvents(self._at_exit, self._at_term, forks)
+            self._events = ProcessEvents(self._at_exit, self._at_term)
         if not is_worker():
             self._events.watch_sigterm()
 
@@ -294,6 +297,8 @@ class Session:
         self._process = os.getpid()
         self._lock = threading.RLock()  # another thread of the parent may have had it
         self._post.forked(in_c=in_c)
-        self.gate.renew()
+        self.gate.forked()
+        if self._events is not None and not in_c:
+            self._events.forked()
         if self._setting_up:  # by a thread that this process does not have
             self._setting_up, self.identity = False, None

@@ -12,11 +12,13 @@ import amllog
 
 WATCH = """
 import os, signal, sys, threading
-from amllog.process import Forks, ProcessEvents
+from amllog.forks import ForkHooks, Forks
+from amllog.process import ProcessEvents
 def say(what):
     return lambda: os.write(1, f"{what} {os.getpid() == first}\\n".encode())
 first = os.getpid()
-events = ProcessEvents(say("exit"), say("term"), Forks(say("before"), say("parent"), say("child")))
+events = ProcessEvents(say("exit"), say("term"))
+ForkHooks(Forks(say("before"), say("parent"), lambda: (say("child")(), events.forked()))).register()
 events.watch_sigterm()
 """
 

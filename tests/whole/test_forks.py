@@ -179,3 +179,110 @@ def test_fork_in_c_beside_threads(child: Any, arrived: Any, insights: Any) -> No
     assert sorted(found.messages) == ["before", *(f"child {number}" for number in range(10))]
     assert found.twice == []
     assert "forked by C code" in ran.stdout + ran.stderr
+
+
+BEFORE_SETUP = """
+import os
+import amllog
+log = amllog.get_logger("x")
+log.info("early")
+for number in range(2):
+    if os.fork() == 0:
+        if {early}:
+            log.info("early in child %d", number)
+        amllog.setup()
+        log.info("child %d", number)
+        account = amllog.flush(300)
+        os._exit(account.outlets["app_insights"].waiting)
+    if os.waitstatus_to_exitcode(os.wait()[1]) != 0:
+        raise SystemExit("records of the child wait")
+"""
+AFTER_SHUTDOWN = """
+amllog.setup()
+amllog.shutdown()
+log.info("between")
+if os.fork() == 0:
+    amllog.setup()
+    log.info("child 2")
+    os._exit(amllog.shutdown().outlets["app_insights"].waiting)
+os.wait()
+amllog.setup()
+amllog.shutdown()
+"""
+
+
+@pytest.mark.parametrize("early", [False, True])
+def test_fork_before_setup(child: Any, arrived: Any, insights: Any, early: bool) -> None:
+    """Children forked before setup() or after shutdown() deliver their records; the parent's arrive once."""
+    ran = child(BEFORE_SETUP.format(early=early) + AFTER_SHUTDOWN, env={**insights, **QUIET})
+    expected = ["early", "between", "child 0", "child 1", "child 2"]
+    expected += ["early in child 0", "early in child 1"] * early
+    assert (ran.returncode, ran.stderr) == (0, ""), ran.stdout
+    assert sorted(arrived().messages) == sorted(expected)
+
+
+def test_fork_of_a_process_that_never_sets_up(child: Any, arrived: Any, insights: Any) -> None:
+    """Records that a parent makes and never calls setup() for are on its driver log, and no child sends them."""
+    ran = child(BEFORE_SETUP.format(early=False), env=insights)
+    assert (ran.returncode, ran.stdout.count("early"), "forked by C" in ran.stdout) == (0, 1, False)
+    assert sorted(arrived().messages) == ["child 0", "child 1"]
+
+
+POOL_BEFORE_SETUP = """
+import multiprocessing
+import amllog
+log = amllog.get_logger("x")
+log.info("module loaded")
+
+def work(number):
+    log.info("worker %d", number)
+
+if __name__ == "__main__":
+    with multiprocessing.get_context("fork").Pool(2, initializer=amllog.setup) as pool:
+        pool.map(work, range(10))
+        pool.close()
+        pool.join()
+    amllog.setup()
+"""
+
+
+def test_pool_before_setup(child: Any, arrived: Any, insights: Any, tmp_path: Any) -> None:
+    """In a Pool made before setup(), workers that call it deliver themselves, and the module's records arrive once."""
+    script = tmp_path / "train.py"
+    script.write_text(POOL_BEFORE_SETUP)
+    ran = child(script, env={**insights, **QUIET})
+    assert (ran.returncode, ran.stderr) == (0, ""), ran.stdout
+    assert sorted(arrived().messages) == sorted(
+        ["module loaded", *(f"worker {number}" for number in range(10))]
+    )
+
+
+FORKS_IN_TURN = """
+import ctypes, os, sys
+import amllog
+log = amllog.get_logger("x")
+log.info("early")
+pid = os.fork()
+if pid == 0:
+    if {first}:
+        log.info("first")
+    inner = ctypes.PyDLL(None).fork()  # Python calls no hook
+    if inner == 0:
+        log.info("in C")
+        amllog.setup()
+        os._exit(amllog.flush(300).outlets["app_insights"].waiting)
+    waits = os.waitstatus_to_exitcode(os.waitpid(inner, 0)[1])
+    amllog.setup()
+    amllog.shutdown()
+    os._exit(waits)
+print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+amllog.setup()
+"""
+
+
+@pytest.mark.parametrize("first", [False, True])
+def test_fork_in_c_after_a_fork(child: Any, arrived: Any, insights: Any, first: bool) -> None:
+    """A fork in C is recognised as such also in a child of Python's fork, whatever that child did before."""
+    ran = child(FORKS_IN_TURN.format(first=first), env=insights)
+    assert "\n1\n" in ran.stdout and "forked by C code" in ran.stdout + ran.stderr
+    assert sorted(arrived().messages) == sorted(["early", "in C", *["first"] * first])
