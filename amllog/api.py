@@ -14,7 +14,7 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from amllog import interrupts, text
+from amllog import interrupts, released_locks, text
 from amllog.errors import AmllogError
 from amllog.logger import Logger, Voice
 
@@ -35,13 +35,17 @@ _SESSION: list[Session] = []  # the one global; filled once, so that no caller c
 def session() -> Session:
     """The session of this process."""
     if not _SESSION:
-        with _LOCK:
-            if not _SESSION:
-                _check_interpreter()
-                from amllog.session import Session
-
-                _SESSION.append(Session())
+        released_locks.call_releasing(_LOCK, _begin)
     return _SESSION[0]
+
+
+def _begin() -> None:
+    with _LOCK:
+        if not _SESSION:
+            _check_interpreter()
+            from amllog.session import Session
+
+            _SESSION.append(Session())
 
 
 def _check_interpreter() -> None:

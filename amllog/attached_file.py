@@ -14,6 +14,7 @@ from pathlib import Path
 from amllog import interrupts, own_files
 from amllog.descriptor_marks import F_GETSIG, fcntl, marked
 from amllog.lock import lock
+from amllog.released_locks import releasing
 
 
 class AttachedFile:
@@ -100,6 +101,7 @@ class AttachedFile:
             return is_same and (not self._mark or fcntl(fd, F_GETSIG) == self._mark)
         return False
 
+    @releasing("_reattaching")
     def _reattach(self, lost: int) -> bool:
         with self._reattaching:
             if self.fd != lost or self._is_own(lost):  # closed, or another thread was first

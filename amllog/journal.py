@@ -24,6 +24,7 @@ from amllog.lock import file_node
 from amllog.places import NoFile, Place, segment_in
 from amllog.record import is_last_word, key_of
 from amllog.refusals import Refusals
+from amllog.released_locks import releasing
 from amllog.room import Known, delete_done, is_done_with, own_bytes
 from amllog.segment import Segment
 
@@ -129,6 +130,7 @@ class Journal:
         next(segment.written)
         return True
 
+    @releasing("_lock")
     def turn(self, former: str = "") -> None:
         """Begin a new file, for records to another key than `former`: a file has one."""
         with self._lock:
@@ -184,6 +186,7 @@ class Journal:
         self._segment = segment
         self.segments.append(segment)
 
+    @releasing("_lock")
     def _intact(self, segment: Segment) -> Segment:
         """The segment to write to, where a file or its descriptor may not be what it was. Raises NoFile."""
         with self._lock:
@@ -199,6 +202,7 @@ class Journal:
                 self.tell(damage, segment)
             return self._segment
 
+    @releasing("_lock")
     def _make_room(self, line: bytes, size: int) -> bool:
         """A new segment, after deleting the oldest processed files if the directory is at its limit.
 

@@ -7,11 +7,10 @@ leaves it acquired: then no other thread can log.
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from amllog import interrupts
+from amllog import interrupts, released_locks
 
 T = TypeVar("T")
 
@@ -19,7 +18,7 @@ T = TypeVar("T")
 def call_releasing(work: Callable[..., T], *arguments: object) -> T:
     """Call a function that calls functions of logging. If it raises, release the lock that they left acquired."""
     lock: Any = getattr(logging, "_lock", None)
-    before = _depth(lock)
+    before = released_locks.depth(lock)
     try:
         return work(*arguments)
     except BaseException:
@@ -40,13 +39,4 @@ def unlist_ours() -> None:
 
 def _restore(lock: Any, before: int) -> None:
     unlist_ours()  # also one whose making was interrupted
-    while _depth(lock) > before:
-        lock.release()
-
-
-def _depth(lock: Any) -> int:
-    """Return how often this thread has acquired the lock. Only its text has the number on every Python."""
-    if lock is None or not lock._is_owned():
-        return 0
-    count = re.search(r"count=(\d+)", repr(lock))
-    return int(count[1]) if count else 0
+    released_locks.restore(lock, before)

@@ -21,6 +21,7 @@ from amllog.directory import spare_directory
 from amllog.journal import Journal
 from amllog.places import NoFile
 from amllog.refusals import Refusals
+from amllog.released_locks import releasing
 from amllog.whereabouts import is_worker
 
 Notice = Callable[[str, int], None]
@@ -62,6 +63,7 @@ class Post:
         if self._journal is not None and self._wanted != directory:
             self.drain(grace_seconds, with_leftovers=True)
 
+    @releasing("_lock")
     def open(self, directory: Path, node: str, max_bytes: int) -> None:
         """Open a journal in `directory`, or in a temporary one with a notice; one that is open there stays open."""
         with self._lock:
@@ -85,6 +87,7 @@ class Post:
             if outlets:
                 self._courier.start()
 
+    @releasing("_lock")
     def append(self, line: bytes) -> bool:
         """Keep a line, or count why no file took it. False: the session has ended, and the line is neither."""
         with self._lock:
@@ -101,6 +104,7 @@ class Post:
             courier.start()
         return True
 
+    @releasing("_lock")
     def drain(self, seconds: float, *, with_leftovers: bool = False, last: bool = False) -> None:
         """Deliver what waits, for at most `seconds`. `last`: the process ends after it."""
         if self._pending:
@@ -136,6 +140,7 @@ class Post:
         self.drain(seconds, with_leftovers=True)
         return self.end(deadline - time.monotonic())
 
+    @releasing("_lock")
     def end(self, seconds: float) -> Account:
         """Close everything, waiting at most `seconds` for an offer in progress; return the final account.
 

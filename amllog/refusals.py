@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 from collections import Counter, deque
 
+from amllog.released_locks import releasing
+
 TRUNCATED = "journal: another program has truncated or deleted the file"
 OVERWRITTEN = "journal: another program has overwritten the record in the file"
 _MAX_UNCOUNTED = 1_000
@@ -28,6 +30,7 @@ class Refusals:
         if len(self._new) > _MAX_UNCOUNTED:
             self.counts()
 
+    @releasing("_lock")
     def counts(self) -> Counter[str]:
         """Return the counts now."""
         with self._lock:
@@ -45,6 +48,7 @@ class Refusals:
         """Return the sum of the counts."""
         return sum(self.counts().values())
 
+    @releasing("_lock")
     def reported(self, counts: Counter[str]) -> None:
         """Subtract what a final account has reported. What was added since is left for the next one."""
         with self._lock:

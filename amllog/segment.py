@@ -17,6 +17,7 @@ from amllog.attached_file import AttachedFile
 from amllog.checkpoint import Checkpoint
 from amllog.record import is_whole, key_of
 from amllog.refusals import OVERWRITTEN, TRUNCATED
+from amllog.released_locks import releasing
 
 _CHUNK_BYTES = 2 * 1024 * 1024
 _LINE_BYTES = 64 * 1024
@@ -119,6 +120,7 @@ class Segment(AttachedFile):
         """The reason for which a record is not in the file any more."""
         return TRUNCATED if self.size < self.known_bytes or self.displaced else OVERWRITTEN
 
+    @releasing("_reattaching")
     def lines_written(self) -> int:
         """How many lines this process has appended."""
         with self._reattaching:

@@ -31,6 +31,7 @@ from amllog.post import Post
 from amllog.process import ProcessEvents
 from amllog.redaction import Redactor
 from amllog.refusals import Refusals
+from amllog.released_locks import releasing
 from amllog.settings import Settings
 from amllog.stamp import stamp_of
 from amllog.stand_in import StandIn
@@ -83,6 +84,7 @@ class Session:
 
     # -- setup ---------------------------------------------------------------------------------------------------
 
+    @releasing("_lock")
     def setup(self, arguments: dict[str, object]) -> None:
         """Configure, or reconfigure; raises ConfigError before anything is changed.
 
@@ -143,12 +145,9 @@ class Session:
             self._notice("no connection string (APPLICATIONINSIGHTS_CONNECTION_STRING): records stay in the journal,"
                          f" {self._post.directory}")  # fmt: skip
         if metrics != "none":
-            run, copying = self.gate.real_run, self.gate.copying
-            places = copying.directories if copying is not None else None
-            who = identity.step_id, os.environ
-            outlets.append(
-                assembly.metrics_outlet(metrics, self._post.directory, run, self._reach_run, *who, places)
-            )
+            run = self.gate.real_run, self._reach_run, identity.step_id, os.environ
+            places = self.gate.copying.directories if self.gate.copying is not None else None
+            outlets.append(assembly.metrics_outlet(metrics, self._post.directory, *run, places))
         self.gate.online = metrics != "none" and assembly.writes_run_metrics(settings, identity)
         self.gate.ends_run = self.gate.online and metrics == "mlflow"
         redactor = Redactor(settings.redact, config.secrets(os.environ, settings.connection_string))
@@ -197,6 +196,7 @@ class Session:
         own = self._capture.handler if self._capture is not None else None
         return self._stands_in.meet(handler, own, self.settings)
 
+    @releasing("_lock")
     def _stand_in(self, target: ConnectionString, credential: Any) -> None:
         """Send to where a script's own handler would have sent."""
         with self._lock:
@@ -220,6 +220,7 @@ class Session:
         self._check_process()
         return self._complete(self._post.status())
 
+    @releasing("_lock")
     def shutdown(self, timeout: float | None) -> Account:
         """End the session: the step's request, what waits, hooks given back.
 

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterable
 
 from amllog import interrupts
+from amllog.released_locks import releasing
 
 RETRY_SECONDS = 0.5  # until the next attempt, after a thread could not be started
 
@@ -76,6 +77,7 @@ class WorkerThread:
         life = self._life
         return life is not None and life.thread is threading.current_thread()
 
+    @releasing("_guard")
     def start(self) -> None:
         """Start the thread unless it runs. A system that has no thread left is asked again later."""
         with self._guard:

@@ -75,6 +75,9 @@ OTHER_THREADS = {
     "outlets.app_insights", "outlets.deadline", "outlets.ingestion", "outlets.opentelemetry", "outlets.run_metrics",
     "outlets.sockets", "present",
 }  # fmt: skip
+# Functions with `with` on a lock that the main thread does not run, that `call_releasing` calls, or whose lock is the
+# standard library's own Python code.
+UNDECORATED = {"api._begin", "insights.pace.turn", "worker_thread._leave", "worker_thread._live"}
 # Kinds that no handler raises to tell the script something: what is excepted is that one operation of the `try`.
 NARROW = {
     "BlockingIOError", "FileExistsError", "FileNotFoundError", "GeneratorExit", "ImportError", "IndexError",
@@ -242,6 +245,21 @@ def test_no_except_takes_a_signal() -> None:
         "amllog.outlets.run_metrics.adoption",
     }
     assert [m.name for m in ALL if "contextlib.suppress(" in m.text and m.name not in allowed] == []
+
+
+def test_locks_are_released_on_every_python() -> None:
+    """Each function of the script's threads with `with` on a lock of ours is decorated, or called by call_releasing."""
+    form = re.compile(r"(?:self\.)?(\w+) = threading\.(?:R?Lock|Condition|(?:Bounded)?Semaphore)\(")
+    locks = {m: set(form.findall(m.text)) for m in ALL}
+    bare = set()
+    for module, function in ((m, f) for m in ALL for f in m.functions):
+        items = [one for node in ast.walk(function) if isinstance(node, ast.With) for one in node.items]
+        held = {ast.unparse(one.context_expr).removeprefix("self.") for one in items} & locks[module]
+        decorated = {ast.unparse(one) for one in function.decorator_list}
+        if any(f"releasing({name!r})" not in decorated for name in held):
+            bare.add(f"{module.name.removeprefix('amllog.')}.{function.name}")
+    assert {name for name in bare if not name.startswith("local.")} == UNDECORATED
+    assert [m.name for m in ALL if ".acquire(" in m.code()] == []
 
 
 def test_ignore_comments_have_a_code_and_a_reason() -> None:

@@ -18,6 +18,7 @@ from amllog.insights import replies
 from amllog.insights.pace import SHARED, Pace
 from amllog.insights.replies import Reply
 from amllog.insights.scope import Scope
+from amllog.released_locks import releasing
 
 PATIENCE_SECONDS = 120.0
 SERVER_TIMEOUT_SECONDS, LONGEST_SECONDS = 180, 600  # the service's own default and maximum
@@ -61,7 +62,7 @@ class Asking:
         # Azure counts by user, for all of a process's stores; a service on this machine counts nobody.
         self._credential, self._pace = credential, pace or (Pace() if scope.on_this_machine else SHARED)
         self._server_timeout_seconds, self._patience_seconds = server_timeout_seconds, patience_seconds
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._client: Any = None
 
     def ask(self, kql: str, timespan: str | None) -> Reply:
@@ -130,6 +131,7 @@ class Asking:
                 return 504, {}, ""
             return replies.BROKE_OFF, {}, ""
 
+    @releasing("_lock")
     def _connected(self) -> Any:
         """The client, made once."""
         with self._lock:

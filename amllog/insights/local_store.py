@@ -24,6 +24,7 @@ from amllog.insights.holdings import Holdings, Selection
 from amllog.insights.query import Equals, Query
 from amllog.insights.stores import answered, left_out
 from amllog.insights.table import Column, Table
+from amllog.released_locks import releasing
 
 TRIES = 5  # at files that others delete meanwhile
 
@@ -40,6 +41,7 @@ class LocalStore:
         self._turn = threading.RLock()
         self._key = uuid.uuid4().hex
 
+    @releasing("_turn")
     def answer(self, query: Query) -> Table:
         """The query's rows."""
         with self._turn:
@@ -59,12 +61,14 @@ class LocalStore:
             found, unread = self._run(query, now, selection)
         return answered(query, found.rows, notes=_notes(selection, unread), sql=asked.text)
 
+    @releasing("_turn")
     def journals(self, run: str) -> list[Path]:
         """The journal files that hold records of a run or step."""
         about = Query(EVERY, ("timestamp",), conditions=(Equals(("parent_run_id", "step_id"), (run,)),))
         with self._turn:
             return self._holdings.select(about, datetime.now(timezone.utc)).journals
 
+    @releasing("_turn")
     def query(self, kql: str) -> Table:
         """The rows of free KQL over everything; UsageError if the local engine cannot run it."""
         with self._turn:

@@ -12,6 +12,8 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from amllog.released_locks import releasing
+
 AT_ONCE, REQUESTS, WINDOW_SECONDS = 5, 200, 30.0
 
 
@@ -28,7 +30,7 @@ class Pace:
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._at_once = threading.Semaphore(at_once)
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._begun: deque[float] = deque(maxlen=requests)  # when the latest requests begin or will begin
         self._window_seconds, self._clock, self.sleep = window_seconds, clock, sleep
 
@@ -39,6 +41,7 @@ class Pace:
             self.sleep(self._reserved())
             yield
 
+    @releasing("_lock")
     def _reserved(self) -> float:
         """Take the next free moment, and say how many seconds it is away."""
         with self._lock:
