@@ -7,11 +7,12 @@ threads that were started with a copy of the context.
 from __future__ import annotations
 
 import sys
-from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from contextvars import ContextVar
+from functools import partial
 from types import MappingProxyType
 
+from amllog.blocks import Block, Change
 from amllog.interrupts import suppress
 
 _LEFT = "__amllog_context__"
@@ -21,43 +22,30 @@ _span: ContextVar[str] = ContextVar("amllog.span", default="")
 _operation: ContextVar[str] = ContextVar("amllog.operation", default="")
 
 
-@contextmanager
-def bound(**dimensions: object) -> Generator[None, None, None]:
+def bound(**dimensions: object) -> Block:
     """Dimensions for every record made inside the `with` block, in this context."""
-    token = _bound.set({**_bound.get(), **dimensions})
-    try:
-        yield
-    except BaseException as error:
-        _remember(error)
-        raise
-    finally:
-        with suppress(ValueError):  # a generator may end in another context, where there is nothing to undo
-            _bound.reset(token)
+    return Block(partial(_binding, dimensions))
 
 
-@contextmanager
-def inside(span_id: str) -> Generator[None, None, None]:
+def _binding(dimensions: Mapping[str, object]) -> Change:
+    ours = {**_bound.get(), **dimensions}
+    return (_bound,), (ours,), partial(_left, ours, None)
+
+
+def inside(span_id: str) -> Block:
     """Make `span_id` the innermost span of this context."""
-    token = _span.set(span_id)
-    try:
-        yield
-    except BaseException as error:
-        _remember(error)
-        raise
-    finally:
-        with suppress(ValueError):  # as above
-            _span.reset(token)
+    return Block(partial(entering, span_id))
 
 
-@contextmanager
-def under(operation_id: str, span_id: str) -> Generator[None, None, None]:
+def entering(span_id: str) -> Change:
+    """The change of `inside`, for blocks that do more."""
+    return (_span,), (span_id,), partial(_left, None, span_id)
+
+
+def under(operation_id: str, span_id: str) -> Block:
     """Go on under a span of another thread or process, which may be of another operation than the run's."""
-    token = _operation.set(operation_id)
-    try:
-        with inside(span_id):
-            yield
-    finally:
-        _operation.reset(token)
+    left = partial(_left, None, span_id)
+    return Block(lambda: ((_span, _operation), (span_id, operation_id), left))
 
 
 def where_raised(error: BaseException) -> tuple[Mapping[str, object], str]:
@@ -66,11 +54,21 @@ def where_raised(error: BaseException) -> tuple[Mapping[str, object], str]:
     return found
 
 
-def _remember(error: BaseException) -> None:
+def _left(
+    dimensions: Mapping[str, object] | None,
+    span_id: str | None,
+    _: object,
+    error: BaseException | None,
+    *__: object,
+) -> None:
     """Keep what stood around an exception: who reports it when nobody caught it comes too late to see it."""
-    if not hasattr(error, _LEFT):
+    if error is not None and not hasattr(error, _LEFT):
+        found = (
+            _bound.get() if dimensions is None else dimensions,
+            _span.get() if span_id is None else span_id,
+        )
         with suppress(AttributeError, TypeError):  # an exception without a dictionary of its own
-            setattr(error, _LEFT, (_bound.get(), _span.get()))
+            setattr(error, _LEFT, found)
 
 
 def dimensions() -> Mapping[str, object]:

@@ -12,12 +12,13 @@ import math
 import secrets
 import sys
 import time
-from collections.abc import Generator, Iterable, Mapping
-from contextlib import contextmanager
-from types import FrameType
+from collections.abc import Iterable, Mapping
+from functools import partial
+from types import FrameType, TracebackType
 from typing import Any, TypeVar
 
 from amllog import calls, context, stacks, surroundings, text
+from amllog.blocks import Block, Change
 from amllog.calls import Place
 from amllog.errors import MetricError
 from amllog.redaction import brief
@@ -71,27 +72,30 @@ class Gate(RunGate):
         """Something that happened."""
         self.guarded(lambda: self.happen(logger, text.of(name), dimensions, {}, calls.place(frame)))
 
-    @contextmanager
-    def span(
-        self, logger: str, name: str, dimensions: Mapping[str, object], frame: FrameType
-    ) -> Generator[None, None, None]:
+    def span(self, logger: str, name: str, dimensions: Mapping[str, object], frame: FrameType) -> Block:
         """A piece of work: its duration and success are written at its end, under the span around it."""
+        return Block(partial(self._begin_span, logger, name, dimensions, frame))
+
+    def _begin_span(
+        self, logger: str, name: str, dimensions: Mapping[str, object], frame: FrameType
+    ) -> Change:
         span_id, began, start = secrets.token_hex(8), time.time(), time.perf_counter()
-        place, parent, result = calls.place(frame), self.parent(), ""
-        try:
-            with context.inside(span_id):
-                yield
-        except BaseException as error:
-            result = stacks.type_name(error)
-            raise
-        finally:
-            seconds = time.perf_counter() - start
-            kind = "RemoteDependencyData"
+        place, parent = calls.place(frame), self.parent()
+        variables, values, leave = context.entering(span_id)
+
+        def left(
+            kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        ) -> None:
+            seconds, result = time.perf_counter() - start, "" if error is None else stacks.type_name(error)
+            leave(kind, error, trace)
             self.guarded(
                 lambda: self.timed(
-                    kind, logger, text.of(name), span_id, began, seconds, result, dimensions, place, parent
+                    "RemoteDependencyData", logger, text.of(name), span_id, began, seconds, result, dimensions,
+                    place, parent,
                 )
-            )
+            )  # fmt: skip
+
+        return variables, values, left
 
     def progress(
         self, logger: str, items: Iterable[T], description: str, total: int | None, frame: FrameType
