@@ -17,6 +17,8 @@ import warnings
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from amllog.text import visible
+
 
 class Problem(NamedTuple):
     """One wrong setting: what was set, to which value, and what is allowed."""
@@ -61,11 +63,18 @@ class MissingExtraError(AmllogError, ImportError):
         return type(self), (self.package, self.extra)  # it comes back whole from a worker process
 
 
-class ServiceError(AmllogError):
+class _VisibleError(AmllogError):
+    """An error whose text may quote records: control characters are written out, and it is one line."""
+
+    def __init__(self, told: str) -> None:
+        super().__init__(visible(told))
+
+
+class ServiceError(_VisibleError):
     """The query service gave no answer to a question that is right; the text says what to do."""
 
 
-class UsageError(AmllogError, ValueError):
+class UsageError(_VisibleError, ValueError):
     """A command or a question cannot be answered as it was asked; the text says what to do."""
 
 

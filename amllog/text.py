@@ -81,6 +81,11 @@ def escaped(character: str) -> str:
     return f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
+def visible(text: str) -> str:
+    """`text` on one line, with control characters written out."""
+    return _controls().sub(lambda match: escaped(match.group()), text)
+
+
 def harmless(text: str) -> str:
     """JSON text without characters that act on a terminal, except line feeds between values. Its values stay."""
     return _acting().sub(lambda match: json.dumps(match.group())[1:-1], text)
@@ -110,6 +115,11 @@ def number(value: object) -> float | int | None:
             raise
         return None
     return None
+
+
+@functools.cache
+def _controls() -> re.Pattern[str]:
+    return re.compile(f"[{CONTROLS}]")
 
 
 @functools.cache

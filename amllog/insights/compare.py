@@ -84,7 +84,7 @@ class Comparison:
 
     def _repr_html_(self) -> str:
         """What notebooks show."""
-        head = html.escape(f"{self.first} (first) and {self.second} (second)")
+        head = html.escape(wording.visible(f"{self.first} (first) and {self.second} (second)"))
         parts = (f"<h4>{name}</h4>{getattr(self, name)._repr_html_()}" for name in PARTS)
         return f"<p>{head}</p>{''.join(parts)}"
 

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from amllog.attempt import Attempt
 from amllog.errors import MissingExtraError, UsageError
-from amllog.insights import free_kql, limits, scratch, statement_check
+from amllog.insights import free_kql, guards, limits, scratch, statement_check
 from amllog.insights.limits import Limits
 from amllog.insights.relation import view
 from amllog.insights.schema import TABLES
@@ -117,7 +117,7 @@ class Sandbox:
             connection.execute("ATTACH ':memory:' AS held")
             connection.execute(f"CREATE TABLE held.records AS {held}")
         paths = [text for path in files for text in {str(path), pattern(path)}]
-        connection.execute(limits.MACROS)
+        self._guards = guards.Guards(connection)
         connection.execute("SET allowed_paths = ?", [paths])
         connection.execute(_LOCKED)
 
@@ -140,9 +140,9 @@ class Sandbox:
                 raise UsageError(f"query parameter without a value: {', '.join(translated.unbound)}")
             sql, bound = str(translated), translated.parameters or None
             free_kql.check_ranges(sql)
-            statement_check.check(self._parsed(sql), self._shown, _names(dialects))
+            self._guards.begin(statement_check.check(self._parsed(sql), self._shown, _names(dialects)))
             cursor = connection.execute(sql, bound)  # rows are made as they are fetched
-            names, types = (tuple(str(column[at]) for column in cursor.description) for at in (0, 1))
+            names, types = (tuple(str(one[at]) for one in cursor.description) for at in (0, 1))
             rows, reached = limits.fetched(cursor, lambda row: tuple(map(free_kql.plain, row, types)), most)
             if reached:
                 connection.execute("SELECT 1")  # ends it
@@ -150,7 +150,8 @@ class Sandbox:
 
         try:
             self._show(kql, records, dialects)
-            return self._database.limited(ask, most, translation.stop)
+            with limits.PROCESS.limited():
+                return self._database.limited(ask, most, translation.stop)
         except RecursionError:
             raise UsageError("the local engine cannot answer this KQL: it is nested too deeply") from None
         except MemoryError:
@@ -221,8 +222,7 @@ class Engine:
         """Return the rows of a KQL query over the service's tables, made from the SELECT `records`.
 
         `dialects`: which tables there are, by the names of a resource (False), of a workspace (True), or of both.
-        `files`: the files that `records` reads. The query can reach no other file. `most`: how much it may take.
-        """
+        `files`: what `records` reads. The query can reach no other file. `most`: how much it may take."""
         free_kql.check(kql)
         limits.check_length(kql)
         try:

@@ -21,7 +21,9 @@ _ESCAPED = re.compile(r"\\(?:u([0-9A-Fa-f]{4})|.)")
 _OLD_NAMES = re.compile(r"\b(notempty|notnull)(?=\s*\()")
 _PERCENTILES = re.compile(r"(?<!= )(?<!=)\bpercentiles\s*\(\s*(\w+)\s*,([\s\d.,]+)\)")
 _INNER = re.compile(
-    r" \(no DuckDB mapping[^)]*\)|not implemented in this wave; |^Invalid Input Error: (?=a (range|text) of more than)"
+    r" \(no DuckDB mapping[^)]*\)|not implemented in this wave; "
+    r"|^Invalid Input Error: (?=a range of more than)"
+    r"|^Invalid Input Error: Python exception occurred while executing the UDF: UsageError: "
 )
 _NOT_HERE = "unsupported KQL construct"
 _ASK = "; the service knows it: ask there (connect(resource_id=…), or AMLLOG_RESOURCE_ID for the command)"

@@ -1,4 +1,4 @@
-"""Limits of one free query: characters of KQL and SQL, values, rows, bytes and time.
+"""Limits of one free query: characters of KQL and SQL, rows, bytes, time, and the memory of a process of our own.
 
 In: KQL, what translates it, a statement that runs. Out: SQL and rows within the limits. Anything beyond them
 is a `UsageError`, or is left out of the answer, which then has a note.
@@ -6,8 +6,12 @@ is a `UsageError`, or is left out of the answer, which then has a note.
 
 from __future__ import annotations
 
+import contextlib
+import re
 import sys
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from time import thread_time
 from types import FrameType
 from typing import Any, NamedTuple
@@ -21,37 +25,9 @@ TRANSLATION_SECONDS, CHARACTERS_PER_SECOND = 10.0, 4_000  # of the processor's t
 ROWS_MAX, BYTES_MAX = 500_000, 64_000_000  # of an answer, as the service has them
 SECONDS, LONGEST_SECONDS = 180.0, 600.0  # the service's own default and maximum
 TABLES_MAX = 100  # that one query reads
-TEXT_MAX_BYTES = 1_048_576  # that strrep() makes: the service's limit of a text
-VALUES_MAX = 5_000_000  # of one range
-_PIECE = 1_000  # rows
+PROCESS_BYTES = 2_147_483_648  # that a process of our own may grow by while it runs free queries
+_PIECE = 64  # rows, which are in memory together whatever their size
 _NARROWER = "ask for less time, fewer rows, or a sum"
-
-
-def _guard(argument: str, size: str, most: int, of: str) -> str:
-    """An argument of a function in SQL, which is an error where the function would make more than `most`."""
-    return f"CASE WHEN {size} > {most} THEN error('{of.format(most)}') ELSE {argument} END"
-
-
-def _number(name: str) -> str:
-    """A number, a time or a span of time in SQL, as a number."""
-    text = f"CAST({name} AS VARCHAR)"
-    times = (f"epoch(TRY_CAST({text} AS {kind}))" for kind in ("TIMESTAMP", "INTERVAL"))
-    return f"coalesce(TRY_CAST({text} AS DOUBLE), {', '.join(times)})"
-
-
-_TEXT, _VALUES = "a text of more than {} bytes", "a range of more than {} values"
-_REPEATED = _guard("n", "strlen(s) * n", TEXT_MAX_BYTES, _TEXT)
-_PUT_IN = _guard("t", "strlen(s) // greatest(strlen(f), 1) * strlen(t)", 16 * TEXT_MAX_BYTES, _TEXT)
-_UP_TO = _guard("b", "b - a", VALUES_MAX, _VALUES)
-_STEPS = f"({_number('b')} - {_number('a')}) / nullif({_number('c')}, 0)"
-_IN_STEPS = _guard("c", _STEPS, VALUES_MAX, _VALUES)
-# DuckDB's memory limit knows nothing of what a function puts into one value. These stand in front of its own functions.
-MACROS = f"""
-CREATE MACRO repeat(s, n) AS system.main.repeat(s, {_REPEATED});
-CREATE MACRO "replace"(s, f, t) AS system.main."replace"(s, f, {_PUT_IN});
-CREATE MACRO generate_series(a, b) AS system.main.generate_series(a, {_UP_TO}),
-    (a, b, c) AS system.main.generate_series(a, b, {_IN_STEPS});
-"""
 
 
 def _wanted() -> bool:
@@ -65,6 +41,58 @@ class Limits(NamedTuple):
     bytes: int = BYTES_MAX
     seconds: float = SECONDS
     is_unwanted: Callable[[], bool] = _wanted
+
+
+class ProcessMemory:
+    """The memory of the whole process while free queries run: the last limit, for what no other one knows.
+
+    Only where the process is ours (`claim`): a script's own memory is not limited. It needs Linux.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._is_ours = False
+        self._running = 0
+        self._before = (0, 0)
+
+    def claim(self) -> None:
+        """From now on: this process is a command of amllog."""
+        self._is_ours = True
+
+    @contextlib.contextmanager
+    def limited(self) -> Iterator[None]:
+        """Within the block, allocations fail if the process has grown by more than PROCESS_BYTES."""
+        if not self._is_ours or not sys.platform.startswith("linux"):
+            yield
+            return
+        with self._lock:
+            self._running += 1
+            if self._running == 1:
+                self._begin()
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._running -= 1
+                if not self._running:
+                    self._end()
+
+    def _begin(self) -> None:
+        import resource
+
+        found = re.search(r"VmData:\s+(\d+) kB", Path("/proc/self/status").read_text("utf-8", "replace"))
+        self._before = resource.getrlimit(resource.RLIMIT_DATA)
+        most = int(found[1]) * 1024 + PROCESS_BYTES if found else resource.RLIM_INFINITY
+        if found and all(most < limit or limit == resource.RLIM_INFINITY for limit in self._before):
+            resource.setrlimit(resource.RLIMIT_DATA, (most, self._before[1]))
+
+    def _end(self) -> None:
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_DATA, self._before)
+
+
+PROCESS = ProcessMemory()
 
 
 class TooSlow(UsageError):

@@ -44,7 +44,7 @@ _BUCKETS = ((250, "<250ms"), (500, "250ms-500ms"), (1_000, "500ms-1sec"), (3_000
             (15_000, "7sec-15sec"), (30_000, "15sec-30sec"), (60_000, "30sec-1min"), (120_000, "1min-2min"),
             (300_000, "2min-5min"))  # fmt: skip
 _RANK = "amllog_rank"  # whose file a record stands in, as a column within the SELECT
-_OUTER, _INNERMOST = "$[0]", "$[#-1]"
+_OUTER, _INNERMOST, _RUN_IN_PATH = "$[0]", "$[#-1]", ".*/parent_run_id=([^/]*)"
 
 
 def read(files: Iterable[Path], columns: Mapping[str, str]) -> str:
@@ -53,7 +53,7 @@ def read(files: Iterable[Path], columns: Mapping[str, str]) -> str:
     types = ", ".join(f"{quoted(name)}: {literal(kind)}" for name, kind in columns.items())
     return (
         f"read_json([{names}], format = 'newline_delimited', columns = {{{types}}}, ignore_errors = true, "
-        f"filename = true, maximum_object_size = {MAX_LINE_BYTES})"
+        f"filename = true, hive_partitioning = false, maximum_object_size = {MAX_LINE_BYTES})"
     )
 
 
@@ -127,13 +127,12 @@ def _selected(files: Sequence[Path], columns: Mapping[str, str]) -> str:
 
 
 def _read_back(files: Iterable[Path], more: str) -> str:
-    """What `compaction` has written; JSON stands there as text, which every reader of Parquet knows."""
+    """What `compaction` has written; JSON is text there. DuckDB itself would take each `a=b` of a path for a column."""
     paths = ", ".join(literal(pattern(path)) for path in files)
     back = ", ".join(f"CAST({name} AS JSON) AS {name}" for name in AS_JSON)
-    back += f", nullif(parent_run_id, {literal(NO_RUN)}) AS parent_run_id"  # DuckDB before 2.0 takes it for a name
-    types = "{'parent_run_id': 'VARCHAR'}"
-    options = f"hive_partitioning = true, hive_types = {types}"
-    return f"SELECT * REPLACE ({back}){more} FROM read_parquet([{paths}], {options})"
+    run = f"nullif(url_decode(regexp_extract(filename, '{_RUN_IN_PATH}', 1)), {literal(NO_RUN)}) AS parent_run_id"
+    read = f"read_parquet([{paths}], hive_partitioning = false, filename = true)"
+    return f"SELECT * EXCLUDE (filename) REPLACE ({back}), {run}{more} FROM {read}"
 
 
 def _columns() -> dict[str, str]:

@@ -12,14 +12,16 @@ from collections.abc import Collection, Container, Iterable
 from typing import Any
 
 from amllog.errors import UsageError
+from amllog.insights.guards import COPIES, NESTED, VARIADIC
 from amllog.insights.limits import TABLES_MAX
 
+NODES_MAX = 1_000_000  # of the syntax tree, after the macros were put in
 _PURE = frozenset({"unnest", "range", "generate_series", "json_each", "json_tree"})  # table functions
 
 
-def check(parsed: str, tables: Collection[str], known: Iterable[str]) -> None:
+def check(parsed: str, tables: Collection[str], known: Iterable[str]) -> dict[str, set[int]]:
     """Raise UsageError if the statement reads anything but `tables`, or them too often. `known`: the tables that the
-    message names."""
+    message names. Return the functions that it calls, each with its numbers of arguments."""
     times = sum(parsed.count(f'"table_name":"{name}"') for name in tables)
     if times > TABLES_MAX:
         raise UsageError(
@@ -30,6 +32,45 @@ def check(parsed: str, tables: Collection[str], known: Iterable[str]) -> None:
         said = tree.get("error_message", "it is not a single query")
         raise UsageError(f"the local engine cannot answer this KQL: {said}")
     _look(tree["statements"][0], frozenset(), tables, known)
+    return _calls(tree)
+
+
+def _calls(tree: Any) -> dict[str, set[int]]:
+    """`NESTED` is among them where one function of VARIADIC has the result of another.
+
+    Raise UsageError if the macros would make too much of it: what they do several times with an argument, and with its
+    own arguments in turn.
+    """
+    found: dict[str, set[int]] = {}
+    size, todo = 0, [(tree, 1, False)]
+    while todo:
+        node, times, within = todo.pop()
+        size += times
+        if size > NODES_MAX:
+            raise UsageError(
+                "the local engine cannot answer this KQL: it is too complex (too many nested functions)"
+            )
+        if isinstance(node, list):
+            todo += ((one, times, within) for one in node)
+        elif isinstance(node, dict) and node.get("class") == "FUNCTION":
+            name, arguments = str(node.get("function_name")), _arguments(node)
+            found.setdefault(name, set()).add(len(arguments))
+            first, others = COPIES.get(name, (1, 1))
+            if within and name in VARIADIC:
+                found[NESTED] = set()
+            within = within or name in VARIADIC
+            todo += (
+                (one, times * (others if index else first), within) for index, one in enumerate(arguments)
+            )
+            todo.append((node.get("filter"), times, within))
+        elif isinstance(node, dict):
+            todo += ((one, times, within) for one in node.values() if isinstance(one, (dict, list)))
+    return found
+
+
+def _arguments(node: dict[str, Any]) -> list[Any]:
+    given = node.get("arguments") or node.get("children") or []
+    return given if isinstance(given, list) else []
 
 
 def _look(node: Any, bound: frozenset[str], tables: Container[str], known: Iterable[str]) -> None:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from amllog.errors import MissingExtraError
 from amllog.insights import cells
+from amllog.text import visible
 
 if TYPE_CHECKING:
     import pandas
@@ -154,17 +155,18 @@ class Table:
         return replace(self, columns=head, rows=tuple(found.values()))
 
     def __repr__(self) -> str:
+        names = tuple(map(visible, self.names))
         lines = [[_cell(row[name]) for name in self.names] for row in self.rows[:SHOWN]]
-        widths = [max(map(len, column)) for column in zip(self.names, *lines)]
+        widths = [max(map(len, column)) for column in zip(names, *lines)]
         text = [
             "  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip()
-            for line in (self.names, *lines)
+            for line in (names, *lines)
         ]
         return "\n".join([*text, *(f"({note})" for note in self._told())])
 
     def _repr_html_(self) -> str:
         """What notebooks show."""
-        rows = [_html(self.names, "th")]
+        rows = [_html(map(visible, self.names), "th")]
         rows += [_html([_cell(row[name]) for name in self.names], "td") for row in self.rows[:SHOWN]]
         notes = "".join(f"<p>{html.escape(note)}</p>" for note in self._told())
         return f"<table>{''.join(rows)}</table>{notes}"
@@ -173,7 +175,7 @@ class Table:
         """The notes, and how many rows there are."""
         count = "1 row" if len(self.rows) == 1 else f"{len(self.rows)} rows"
         shown = count if len(self.rows) <= SHOWN else f"{count}, the first {SHOWN} shown"
-        return [shown, *self.notes]
+        return [shown, *map(visible, self.notes)]
 
 
 def preformatted(text: str) -> str:

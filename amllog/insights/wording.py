@@ -12,7 +12,11 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from amllog.insights.columns import OWN
-from amllog.text import CONTROLS, escaped
+from amllog.text import (
+    CONTROLS,
+    escaped,
+    visible as visible,  # noqa: PLC0414  it is a name of this module too
+)
 
 Paint = Callable[[str, str], str]  # a text, and what it is: "time", "step", or a level's name
 
@@ -27,13 +31,7 @@ EVERYWHERE = frozenset((
 ))  # fmt: skip
 # In records of some kinds, what stands in a column of its own.
 _TOLD = {"exception": ("message",), "metric": ("step", "value")}
-_CONTROL = re.compile(f"[{CONTROLS}]")
 _SEVERAL_LINES = re.compile(f"(?!\n)[{CONTROLS}]")
-
-
-def visible(text: str) -> str:
-    """`text` on one line, with control characters written out."""
-    return _CONTROL.sub(lambda match: escaped(match.group()), text)
 
 
 def printable(text: str) -> str:

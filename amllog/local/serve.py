@@ -33,6 +33,9 @@ def serve(
 
     The lines contain the tokens. If `out` is a new file that others may read, it is made readable for this user only.
     """
+    from amllog.insights import limits
+
+    limits.PROCESS.claim()
     stopped = threading.Event()
     out = out or sys.stdout
 

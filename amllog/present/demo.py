@@ -17,8 +17,10 @@ from amllog.present.packages import is_there
 CLONE = Path(__file__).resolve().parents[2] / "examples" / "pipeline" / "run.py"
 INSTALLED = "share/amllog/demo/run.py"
 NEEDED = {"sklearn": "scikit-learn", "cryptography": "'amllog[local]'"}
-NOWHERE = """the example pipeline is not installed here (a wheel of amllog brings it).
-In a clone of the repository: make demo"""
+NOWHERE = (
+    "the example pipeline is not installed here (a wheel of amllog brings it); "
+    "in a clone of the repository: make demo"
+)
 
 
 def demo() -> int:

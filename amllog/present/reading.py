@@ -14,7 +14,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 from amllog.errors import UsageError
-from amllog.insights import connections, narrow, run_names, tree, wording
+from amllog.insights import connections, limits, narrow, run_names, tree, wording
 from amllog.insights.correlation import Insights
 from amllog.insights.stores import Unasked
 from amllog.insights.table import Row, Table
@@ -192,6 +192,7 @@ def _query(options: Namespace, insights: Insights) -> int:
     text = " ".join(options.kql).strip()
     if not text:
         raise UsageError("no query: amllog query 'traces | take 10'")
+    limits.PROCESS.claim()
     found = insights.store.query(text)
     answers.put(options, found, found.names)
     return 0

@@ -138,6 +138,23 @@ NOTHING = "SELECT 1 AS x"
         ("print x = hash_sha256(strrep('a', 900000000))", "a text of more than"),
         ("print x = split(strrep('a,', 10000000), ',')", "a text of more than"),
         ("print x = replace_string(strrep('a', 1000000), 'a', strrep('b', 1000000))", "a text of more than"),
+        ("print x = strlen(replace_regex(strrep('a', 1000000), 'a', strrep('b', 400)))", "texts? of more than"),
+        ("print x = strlen(replace_regex(strrep('a', 1000), 'a+', strrep(@'\\0', 2000)))", "texts? of more than"),
+        ("print x = strrep('a', 100000) | extend y = strcat(" + ", ".join("x" * 64) + ")", "texts? of more than"),
+        ("print x = strrep('a', 100000) | extend y = strcat_delim('-', " + ", ".join("x" * 64) + ")",
+         "texts? of more than"),
+        ("print x = strrep('a', 1000000) | extend y = strcat_array(pack_array(x, x), '-')", "texts? of more than"),
+        ("print x = base64_encode_tostring(strrep('a', 1000000))", "texts? of more than"),
+        ("print x = strrep('a', 1000000) | extend y = pack_array(" + ", ".join("x" * 64) + ")", "texts? of more than"),
+        ("print x = strrep('a', 1000000) | extend y = bag_pack("
+         + ", ".join(f"'{number}', x" for number in range(64)) + ")", "texts? of more than"),
+        ("print x = pack_array(strrep('a', 1000000)) | extend y = array_concat("
+         + ", ".join("x" * 40) + ")", "texts? of more than"),
+        ("range i from 1 to 3000 step 1 | extend x = strrep(tostring(i), 200000) | summarize sum(strlen(x))",
+         "texts of more than 268435456 bytes at once"),
+        ("print x = zip(split(strrep('a,', 100000), ','), split(strrep('a,', 100000), ','))", "texts of more than"),
+        ("print x = 1 | extend y = strcat(" + ", ".join("x" * 129) + ")", "more than 128 arguments"),
+        ("print x = 'a', y = 'b' | project " + "strrep(x, strlen(" * 9 + "y" + "))" * 9, "too complex"),
         ("union " + ", ".join(["traces"] * 2000) + " | count", "reads tables 2000 times"),
         (f"traces | where message == '{'a' * QUERY_MAX}'", "characters, and the local engine takes"),
         ("let f = (x: string) { strcat(x, x) }; print x = " + "f(" * 25 + "'a'" + ")" * 25, "too complex"),
@@ -152,6 +169,28 @@ def test_a_query_that_needs_too_much_is_rejected(journal: Path, query: str, told
         connect(str(journal)).store.query(query)
 
 
+FUNCTIONS = [
+    ("print replace_regex('a1b22', '[0-9]+', @'<\\0>'), replace_regex('aaa', 'b', 'c')", "a<1>b<22>", "aaa"),
+    ("print replace_regex(tostring(dynamic(null)), 'a', 'b'), trim(' ', '  a  ')", "", " a "),
+    ("traces | project strcat(strcat(strcat(message, 'b'), 'c'), strcat('d', 1))", "hellobcd1"),
+    ("traces | project bag_pack('a', bag_pack('b', pack_array(message, strcat(message, 1))))",
+     '{"a":{"b":["hello","hello1"]}}'),
+    ("print strcat('a', 1, true, dynamic([1, 2])), strcat_delim('-', 'a', 'b', 3)", "a1True[1,2]", "a-b-3"),
+    ("print strcat_array(dynamic(['a', 'b', 3]), '-'), base64_encode_tostring('abc')", "a-b-3", "YWJj"),
+    ("print split('a,b,,c', ','), extract_all(@'(\\d)', 'a1b2')", ["a", "b", "", "c"], '["1","2"]'),
+    ("print bag_pack('a', 1, 'b', 'x', 'c', true), countof('aXbX', 'X', 'regex')", '{"a":1,"b":"x","c":true}', 2),
+    ("print array_concat(dynamic([1]), dynamic([2, 'x']), dynamic([3])), pack_array(1, 'a', 2.5)",
+     '[1, 2, "x", 3]', '[1,"a",2.5]'),
+    ("traces | project pack_array(message, strlen(message), 3), strcat_array(pack_array(message, 'b'), ' ')",
+     '["hello",5,3]', "hello b"),
+    ("print x = 'v' | project array_length(pack_array(" + ", ".join("x" * 100) + "))", 100),
+    ("traces | where message in (" + ", ".join(f"'{one}'" for one in range(300)) + ", 'hello') "
+     "| project strcat(" + ", ".join(["message"] * 30) + ")", "hello" * 30),
+    ("traces | where message has_any (" + ", ".join(f"'{one}'" for one in range(300)) + ", 'hello') "
+     "| project pack_array(message, 1)", '["hello",1]'),
+]  # fmt: skip
+
+
 def test_functions_within_the_limits_work(journal: Path) -> None:
     """What stands in front of DuckDB's own functions changes none of their results."""
     store = connect(str(journal)).store
@@ -159,6 +198,8 @@ def test_functions_within_the_limits_work(journal: Path) -> None:
         "print a = strrep('ab', 3), b = strrep('', 5), c = replace_string('a-b', '-', '+')"
     )
     assert tuple(found.values()) == ("ababab", "", "a+b")
+    for query, *right in FUNCTIONS:
+        assert [list(row.values()) for row in store.query(query)] == [right], query
     for query, count in (
         ("range x from 1 to 5 step 2", 3),
         ("range x from 5 to 1 step -2", 3),
@@ -215,6 +256,24 @@ size = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (size + 300_000_000,) * 2)
 sys.exit(main(["query", "--dir", {str(journal)!r},
     "range x from 1 to 500000 step 1 | extend y = strrep('a', 60), z = strcat('b', x), w = strcat(x, 'c')"]))
+"""
+    ran = child(code)
+    assert (ran.returncode, "Traceback" in ran.stderr) == (2, False), ran.stderr[-2000:]
+    assert "memory" in ran.stderr.lower()
+
+
+def test_a_command_limits_the_memory_of_its_process(journal: Path, child: Any) -> None:
+    """What no other limit knows of a query: the command ends with an error, and the process grows by 2 GB at most."""
+    columns = ", ".join(f"c{number} = strrep('a', 1000000)" for number in range(4))
+    code = f"""
+import resource, sys
+from amllog.present.cli import main
+before = resource.getrlimit(resource.RLIMIT_DATA)
+code = main(["query", "--dir", {str(journal)!r}, "range i from 1 to 3000 step 1 | extend {columns}"])
+assert resource.getrlimit(resource.RLIMIT_DATA) == before
+(most,) = [int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmHWM")]
+assert most < 3_000_000, most
+sys.exit(code)
 """
     ran = child(code)
     assert (ran.returncode, "Traceback" in ran.stderr) == (2, False), ran.stderr[-2000:]

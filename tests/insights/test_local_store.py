@@ -482,3 +482,23 @@ def test_what_cannot_be_written_is_told(journal: Callable[..., Path]) -> None:
     with pytest.raises(UsageError, match=r"parent_run_id=.* is not a directory"):
         compact(path.parent, idle=NOW)
     assert messages(connect(path.parent)) == ["one"]
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["filename=1", "year=2026", "a=b", "time=1", "data=1", "b=x", "parent_run_id=zz", "message=x/timestamp=1", "=",
+     "[x]", "[a-z]", "*", "**", "?", "a b", "o'k", 'a"b', "a\nb", "a{b,c}", "a%20b"],
+)  # fmt: skip
+def test_directories_of_any_name(tmp_path: Path, name: str) -> None:
+    """A journal is read, compacted and read again, whatever its directory is called."""
+    folder = tmp_path / name
+    write(folder / "20261122T100000-node-1-abcdef.jsonl", log("hello"), log("other", parent_run_id="r/2 %=ü"))
+    for _ in range(2):
+        found = connect(str(folder)).logs()
+        assert [(row["message"], row["parent_run_id"]) for row in found] == [
+            ("hello", RUN),
+            ("other", "r/2 %=ü"),
+        ]
+        assert found.notes == ()
+        compact(folder, idle=timedelta(0))
+    assert list((folder / "compacted").rglob("*.parquet"))
