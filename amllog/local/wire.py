@@ -32,6 +32,7 @@ from amllog.local.message import (
     split_token,
     unzip,
 )
+from amllog.local.streams import Drops, Head
 
 DISCARD_MAX_BYTES, DISCARD_SECONDS = 8 * 1024 * 1024, 10.0
 Handle = Callable[[Request], Answer]
@@ -108,24 +109,6 @@ class LoopbackServer(ThreadingHTTPServer):
             super().handle_error(request, client_address)
 
 
-class _Drops:
-    """Writes byte by byte, until the faults are cleared."""
-
-    def __init__(self, wfile: Any, seconds: float, faults: Faults) -> None:
-        self._wfile, self._seconds, self._faults = wfile, seconds, faults
-        self.closed = False
-
-    def write(self, data: bytes) -> None:
-        """Each byte after a pause."""
-        for byte in data:
-            if self._seconds and self._faults.wait(self._seconds):
-                self._seconds = 0.0
-            self._wfile.write(bytes([byte]))
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._wfile, name)
-
-
 class _Connection(BaseHTTPRequestHandler):
     """One connection: reads requests, asks the side, writes answers, and does the faults."""
 
@@ -138,6 +121,25 @@ class _Connection(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: object) -> None:
         """Quiet: the far side keeps its own list of requests."""
+
+    def __getattr__(self, name: str) -> Any:
+        """Every method is answered alike: without a token it is rejected."""
+        if not name.startswith("do_"):
+            raise AttributeError(name)
+        return self._serve
+
+    def parse_request(self) -> bool:
+        """Read the head, up to a limit: its sender has shown no token yet."""
+        whole = self.rfile
+        self.rfile = Head(whole)  # type: ignore[assignment]  # all that the parser calls
+        try:
+            return super().parse_request()
+        finally:
+            self.rfile = whole
+
+    def handle_expect_100(self) -> bool:
+        """`100 Continue` is sent once the token is checked."""
+        return True
 
     def _serve(self) -> None:
         begin, side = monotonic(), self.server.side
@@ -155,8 +157,6 @@ class _Connection(BaseHTTPRequestHandler):
         self._send(answer, request.fault or Fault())
         self.server.connections.allow(self.connection, IDLE_SECONDS)
 
-    do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = _serve  # noqa: N815 - http.server's names
-
     def _request(self) -> Request:
         """The request as far as its head tells."""
         target = urlsplit("/" + self.requestline.split()[1].lstrip("/"))
@@ -172,13 +172,16 @@ class _Connection(BaseHTTPRequestHandler):
         self.server.connections.allow(self.connection, DISCARD_SECONDS)
         length = self.headers.get("content-length", "")
         left = int(length) if length.isascii() and length.isdigit() and len(length) < 8 else 0
-        while 0 < left <= DISCARD_MAX_BYTES:
+        while "expect" not in self.headers and 0 < left <= DISCARD_MAX_BYTES:
             read = self.rfile.read1(min(left, 65536))
             left = left - len(read) if read else 0
         return refusal.answer()
 
     def _read_and_answer(self, request: Request, handle: Handle) -> Answer:
         self.server.connections.allow(self.connection, BODY_SECONDS)
+        if request.headers.get("expect", "").lower() == "100-continue" and self.request_version >= "HTTP/1.1":
+            self.send_response_only(100)
+            self.end_headers()
         try:
             body = self._body(request)
         except Refusal as refusal:
@@ -235,7 +238,7 @@ class _Connection(BaseHTTPRequestHandler):
         if fault.hang == "before headers":
             return self._hang()
         if fault.drops:
-            self.wfile = _Drops(self.wfile, fault.drops, self.server.side.faults)  # type: ignore[assignment]  # it writes
+            self.wfile = Drops(self.wfile, fault.drops, self.server.side.faults)  # type: ignore[assignment]  # it writes
             self.close_connection = True
         self.send_response(answer.status)
         announced = len(answer.body) + (1 if fault.close or fault.hang else 0)  # more than will ever come

@@ -226,3 +226,33 @@ def test_a_mistake_of_ours_is_shown(capfd: pytest.CaptureFixture[str]) -> None:
 def test_an_unreadable_length_without_a_token(azure: AzureOnThisMachine, length: str) -> None:
     """It is answered like every request without a token, and is no mistake of ours."""
     assert b" 401 " in raw(azure, head_of(azure, "POST", "/v2.1/track", f"Content-Length: {length}"))
+
+
+def test_a_long_head_is_rejected(azure: AzureOnThisMachine) -> None:
+    """Many long lines are not read without end, though no line is too long and there are not too many."""
+    with socket.create_connection(
+        ("127.0.0.1", int(azure.url.rpartition(":")[2])), timeout=300
+    ) as connection:
+        connection.sendall(b"GET /x HTTP/1.1\r\n" + (b"X: " + b"a" * 30_000 + b"\r\n") * 3)  # and no end
+        assert b" 431 " in connection.recv(65536).partition(b"\r\n")[0]
+
+
+@pytest.mark.parametrize("method", ["TRACE", "CONNECT", "PROPFIND", "<script>", "do_GET"])
+def test_any_method_needs_a_token(azure: AzureOnThisMachine, method: str) -> None:
+    """A method that no service has is rejected like the others: by the token first, then as JSON."""
+    answer = raw(azure, head_of(azure, method, "/v2.1/track"))
+    assert b" 401 " in answer.partition(b"\r\n")[0]
+    assert b"<" not in answer.partition(b"\r\n\r\n")[2]
+    assert (
+        b" 405 "
+        in raw(azure, head_of(azure, method, path_of(azure), "Connection: close")).partition(b"\r\n")[0]
+    )
+
+
+def test_continue_is_sent_to_who_has_a_token(azure: AzureOnThisMachine) -> None:
+    """Without a token the answer comes at once, and no body is asked for."""
+    more = ("Content-Length: 2", "Expect: 100-continue", "Connection: close")
+    assert raw(azure, head_of(azure, "PUT", "/faults", *more)).startswith(b"HTTP/1.1 401 ")
+    right = raw(azure, head_of(azure, "PUT", path_of(azure), *more) + b"[]")
+    assert right.startswith(b"HTTP/1.1 100 ")
+    assert b"HTTP/1.1 200 " in right
