@@ -59,7 +59,9 @@ class Capture:
             self._take_warnings()
         if "exceptions" in what:
             self._take_exceptions()
-        if "prints" in what and sys.stdout is not None:  # pythonw, a daemon: print() does nothing there
+        if (
+            "prints" in what and getattr(sys, "stdout", None) is not None
+        ):  # pythonw, a daemon: print() does nothing there
             self._hooks.put(Hook(sys, "stdout", Tee(sys.stdout, self._gate)))
 
     def remove(self) -> None:

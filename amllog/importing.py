@@ -12,13 +12,16 @@ from amllog.interrupts import is_from_signal
 
 @contextmanager
 def ordinary_process() -> Iterator[None]:
-    """Within the block, a broken stdout is None and an odd `sys.argv` is `[""]`. Both are put back afterwards.
+    """Within the block, a broken or missing stdout is None and an odd `sys.argv` is `[""]`. Both are put back later.
 
     structlog asks stdout whether it is a terminal; opencensus reads `sys.argv[0]`. Where the working directory was
     deleted, namespace packages look for it on `sys.path`: they then find that nothing is there.
     """
+    missing = [name for name in ("stdin", "stdout", "stderr") if not hasattr(sys, name)]
+    for name in missing:
+        setattr(sys, name, None)
     stdout, had_arguments, arguments = sys.stdout, hasattr(sys, "argv"), getattr(sys, "argv", None)
-    is_ordinary = isinstance(arguments, list) and bool(arguments) and isinstance(arguments[0], str)
+    is_ordinary = type(arguments) is list and len(arguments) > 0 and isinstance(arguments[0], str)
     if _is_broken(stdout):
         sys.stdout = None
     if not is_ordinary:
@@ -28,8 +31,11 @@ def ordinary_process() -> Iterator[None]:
     try:
         yield
     finally:
-        if sys.stdout is None:
+        if getattr(sys, "stdout", None) is None:
             sys.stdout = stdout
+        for name in missing:
+            if getattr(sys, name, stdout) is None:
+                delattr(sys, name)
         if not is_ordinary:
             sys.argv = arguments  # type: ignore[assignment]  # whatever the script has put there
             if not had_arguments:

@@ -72,4 +72,5 @@ def is_console(handler: logging.Handler) -> bool:
     stream = getattr(handler, "stream", None)
     if type(handler).__name__ in CONSOLES or type(stream).__name__ in CONSOLES:
         return True
-    return stream is not None and stream in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__)
+    names = ("stdout", "stderr", "__stdout__", "__stderr__")  # a script may have deleted some
+    return stream is not None and any(stream is getattr(sys, name, None) for name in names)

@@ -21,7 +21,7 @@ Say = Callable[[str, "dict[str, Any]"], None]
 
 def someone_watches() -> bool:
     """Whether stderr is a terminal, or this is a notebook."""
-    if type(sys.stdout).__module__.startswith("ipykernel"):
+    if type(getattr(sys, "stdout", None)).__module__.startswith("ipykernel"):
         return True
     try:
         return bool(sys.stderr.isatty())

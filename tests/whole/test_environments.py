@@ -45,6 +45,8 @@ ODD = {
     "stdout has no reader": "import os; end = os.pipe(); os.dup2(end[1], 1); os.close(end[0]); os.close(end[1])",
     "stdout raises": RAISING,
     "no standard descriptors": "import os; os.close(0); os.close(1); os.close(2)",
+    "no stdout": "import sys; del sys.stdout",
+    "no stdin and no stdout": "import sys; del sys.stdin, sys.stdout",
     "no argv": "import sys; del sys.argv",
     "argv is empty": "import sys; sys.argv = []",
     "argv is None": "import sys; sys.argv = None",
