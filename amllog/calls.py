@@ -12,8 +12,10 @@ from collections.abc import Mapping
 from types import FrameType
 from typing import Any, NamedTuple
 
-from amllog import text
+from amllog import secret_names, text
 from amllog.interrupts import is_from_signal
+from amllog.lazy_pattern import LazyPattern
+from amllog.provider_secrets import MASK
 
 MAX_PLACES = 10_000  # that are remembered
 
@@ -25,6 +27,9 @@ class Place(NamedTuple):
     file: str
     line: int
 
+
+_PLACE = LazyPattern(r"%[-#0+ ]*[0-9.*]*[a-zA-Z]")  # of an argument
+_NAME = LazyPattern(r"([\w.-]{1,80})[\"'\]]?[\s:=]{0,4}[\"']?\Z")
 
 _places: dict[tuple[str, int], Place] = {}
 _USUAL = frozenset(
@@ -71,7 +76,20 @@ def _percent(said: str, args: Any) -> str:
             raise
         if isinstance(args, Mapping) and "%(" not in said:  # "100% sure", with a dict of dimensions
             return said
-        return f"{said} {text.of(args)}"
+        return f"{said} {text.of(_hidden(said, args) if isinstance(args, tuple) else args)}"
+
+
+def _hidden(said: str, args: tuple[object, ...]) -> list[object]:
+    """Arguments that do not fit, masked where the text before their place ends with the name of a secret."""
+    parts = _PLACE.split(said)
+    parts += [parts[-1] if len(parts) == 1 else ""] * (len(args) - len(parts))
+    return [MASK if _is_secret(before, value) else value for before, value in zip(parts, args)]
+
+
+def _is_secret(before: str, value: object) -> bool:
+    words = _NAME.search(before)
+    kind = secret_names.kind_of(words.group(1)) if words else ""
+    return bool(kind) and not secret_names.is_open(kind, value)
 
 
 def exception(given: object) -> BaseException | None:

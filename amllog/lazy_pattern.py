@@ -18,15 +18,16 @@ class LazyPattern:
     search: Callable[[str], re.Match[str] | None]
     match: Callable[[str], re.Match[str] | None]
     fullmatch: Callable[[str], re.Match[str] | None]
+    split: Callable[[str], list[str]]
     sub: Callable[[str | Callable[[re.Match[str]], str], str], str]
 
     def __init__(self, text: str, flags: int = 0) -> None:
         self._text, self._flags = text, flags
 
     def __getattr__(self, name: str) -> Any:
-        if name not in ("search", "match", "fullmatch", "sub"):
+        if name not in ("search", "match", "fullmatch", "split", "sub"):
             raise AttributeError(name)
         compiled = re.compile(self._text, self._flags)
         self.search, self.match = compiled.search, compiled.match
-        self.fullmatch, self.sub = compiled.fullmatch, compiled.sub
+        self.fullmatch, self.split, self.sub = compiled.fullmatch, compiled.split, compiled.sub
         return getattr(compiled, name)

@@ -11,7 +11,7 @@ from amllog.lazy_pattern import LazyPattern
 from amllog.secret_names import IN_TEXT
 
 _QUOTE = r"(?:\\*[\"']|&(?:quot|apos|\#3[49]|\#x2[27]);|%2[27])"
-_EQUALS = r"\s*(?:=>|:=|::|={1,3}|:|%3[ad]|\\+u003[ad])\s*"
+_EQUALS = r"\s*(?:=>|:=|::|!?={1,3}|:|%3[ad]|\\+u003[ad])\s*"
 # What may stand between a name and its value: a type, a scheme, a tag or an anchor of YAML.
 _TYPE = r"(?::\s{0,9}(?:str|bytes|string)\s{0,9})?"
 _OPTIONAL = r":\s{0,9}(?:optional\[\w{1,40}\]|\w{1,40}\s{0,9}\|\s{0,9}none)\s{0,9}=\s{0,9}"
@@ -34,28 +34,45 @@ _WORD = r"[A-Z]?[a-z]+[0-9]{0,4}"
 NAMED = LazyPattern(
     rf"""
       (?P<keep>
-          (?i:\bbearer\s+)(?=[A-Za-z0-9._~+/=-]{{8}})(?![A-Z]?[a-z]{{7,19}}[0-9]{{0,4}}(?![A-Za-z0-9._~+/=-]))
+          (?i:\bbearer(?::\s*|\s+))(?=[A-Za-z0-9._~+/=-]{{8}})(?![A-Z]?[a-z]{{3,19}}[0-9]{{0,4}}(?![A-Za-z0-9._~+/=-]))
         | (?i:\bbasic\s+)(?=[A-Za-z0-9+/]{{8}})(?=[^\sa-z]*[a-z][^\sA-Z0-9]*[A-Z0-9])(?!{_WORD}(?![A-Za-z0-9+/=]))
         | (?i:[?&;\s"']sig=(?!\d[\d.]{{0,7}}(?![^\s&,;)]))|^sig=(?!\d[\d.]{{0,7}}(?![^\s&,;)]))|%(?:3f|26)sig%3d|(?:[?&]|x-(?:amz|goog)-)signature=)
         | (?i:\b(?:signature|response)=)(?=["']?[a-f0-9]{{32}})
-        | (?i:[?&]code=)(?=[^\s&"']{{8}})(?![0-9]+(?![^\s&])|[A-Za-z_]+(?![^\s&]))
+        | (?i:[?&]code=)(?=[^\s&"']{{12}})(?![0-9]+(?![^\s&])|[A-Za-z_]+(?![^\s&]))
         | (?i:[?&](?:appid|auth)=)(?=[A-Za-z0-9._-]{{0,40}}[0-9])(?=[A-Za-z0-9._-]{{16}})
+        | (?i:[?&](?:jwt|(?:client_)?assertion|samlresponse|ticket)=)(?=[A-Za-z_.-]{{0,40}}[0-9])(?=[^\s&"']{{16}})
         | &s=(?=[A-Za-z0-9+/%]{{40}})
         | [?&]key=(?=[A-Za-z0-9_-]{{16}})
         | (?i:(?:{IN_TEXT})(?:{_OPTIONAL}(?=[bru]?["'])|{_QUOTE}?\]?{_TYPE}{_EQUALS}{_SCHEME}))
         | (?i:\bsecret(?:str|bytes)\()(?=b?["'])
-        | (?i:<[\w:.-]{{0,40}}(?:(?:{_OPTIONS})|(?:password|passwd|secret)\s[\w:.-]{{1,40}}=["'][^<>\n]{{0,200}})>(?:<!\[CDATA\[)?)
-        | (?i:(?<![A-Za-z0-9])--?[\w-]{{0,30}}(?:{_OPTIONS})(?:["']\s*,\s*|\s+))(?=[^\s,:=-])(?!["']?[0-9.]+["']?(?![^\s,\]]))
+        | (?i:<[\w:.-]{{0,40}}(?:(?:{_OPTIONS})|(?:password|passwd|secret)\s[\w:.-]{{1,40}}=["'][^<>\n]{{0,200}})>\s{{0,40}}(?:<!\[CDATA\[)?)
+        | (?i:(?<![A-Za-z0-9])--?[\w-]{{0,30}}(?:{_OPTIONS})(?:["']\s*,\s*(?=b?\\*["'])|\s+))(?=[^\s,:=-])(?!["']?[0-9.]+["']?(?![^\s,\]]))
         | (?i:\(\s*b?["'](?:{_HEADERS})["']\s*,\s*)
         | (?i:\[\s*b?["'](?:{_SURE_HEADERS})["']\s*,\s*)(?=b?["'][^"'\n]*["']\s*\])
         | (?i:(?:{_OPTIONS}){_QUOTE}\s{{0,9}},?\s{{0,9}}{_QUOTE}?value{_QUOTE}?\s*[:=]\s*)
         | (?i:\bname:\ {{0,4}}["']?{_VARIABLE}["']?[ \t]{{0,9}}\r?\n\s{{0,40}}value:\ {{0,4}})
+        | (?i:\bname=\\*["']{_VARIABLE}\\*["'](?:\r?\n|(?:\\+r)?\\+n){{2}})
+        | (?i:(?:{_OPTIONS})\r?\n\s{{1,9}}[^\n]{{0,300}}?\binput_value=)(?=["'])
         | (?i:\bdefine\(\s*["']{_VARIABLE}["']\s*,\s*)(?=["'])
-        | \bENV\ +(?i:{_VARIABLE})[ \t]+(?=[^\s=])
-        | (?i:\b(?:identified\s+(?:with\s+\S{{1,64}}\s+)?by|(?:with|set)\s+password)\s+)(?=["'])
+        | \b(?:ENV|setenv)\ +(?i:{_VARIABLE})[ \t]+(?=[^\s=])
+        | (?i:\b(?:identified\s+(?:with\s+\S{{1,64}}\s+)?by|(?:with|set|encrypted|(?:role|user|login)\s+\S{{1,64}})\s+password)\s+)(?=N?["'])
+        | (?i:\bpassword\s+)(?=["'][^"'\s]{{0,40}}[^a-z"'\s][^"'\s]{{0,40}}["'])
+        | (?i:\b(?:password|passwd|passphrase|passcode)\s+(?:is|was)\s+)
+          (?=["'`]?(?=[^\s0-9]{{0,40}}[0-9])(?=[0-9]{{0,40}}[^\s0-9])[^\s"'`]{{6}})
+        | (?i:\b(?:api[-_ ]?key|access[-_ ]key|secret[-_ ]key|token)\s+(?:(?:is|was)\s+|provided:\s+)|\busing\s+(?:api[-_ ]?key|access[-_ ]token|token)\s+)
+          (?=["'`]?(?=[A-Za-z_-]{{0,60}}[0-9])(?=[0-9_-]{{0,60}}[A-Za-z])[A-Za-z0-9_-]{{16}}[^\s]*)
+        | (?i:\b(?:user(?:name)?|login|uid|usr)["']?[\s:=]{{1,3}}[^\s,;/]{{1,64}}[\s,;/]{{1,3}}pass["']?\s*[:=]\s*)
+        | (?i:\bbindpw\s+)
+        | (?i:-pass(?:in|out)?["']?[\s,]+["']?pass:)
+        | (?i:\bhtpasswd\s+-\w{{0,6}}b\w{{0,6}}\s+\S{{1,200}}\s+\S{{1,64}}\s+)
+        | (?i:\bvault\s+login\s+)(?=[\w.-]{{0,200}}[0-9])(?!\w+=)
+        | (?i:\bconfigure\s+set\s+\w{{0,30}}(?:secret|token|password)\w{{0,30}}\s+)
+        | (?i:\bredis-cli\b[^\n|;]{{0,200}}?\s)-a\s+(?=[^\s-])
+        | (?i:\bldap\w{{0,12}}\b[^\n|;]{{0,200}}?\s)-w\s+(?=[^\s-])
+        | (?i:\b(?:un)?zip\b[^\n|;]{{0,200}}?\s)-P\s*(?=[^\s-])
         | (?i:\bmachine\s+\w[\w-]{{0,64}}\.\S{{1,255}}\s+login\s+\S{{1,64}}\s+password\s+)
         | (?i:\blogin\s+\S{{1,64}}\s+password\s+)(?=[^\s]*[^a-z\s.,:;])
-        | (?i:\b(?:login|sshpass|mongo\w{{0,9}}|sqlcmd|bcp)\b[^\n|;]{{0,200}}?[\s"']-p(?:\\*["']?[,=]\s*|\s+))(?=[^\s-])(?!(?:is|flag|option)\b)
+        | (?i:\b(?:login|sshpass|mongo\w{{0,9}}|sqlcmd|bcp)\b[^\n|;]{{0,200}}?[\s"']-p(?:\\*["']?[,=]\s*|\s+))(?=[^\s-])(?!(?:is|flag|option)\b|[0-9]{{1,5}}(?![^\s"',\]]))
         | (?i:\b(?:login|mongo\w{{0,9}}|sqlcmd|bcp)\b[^\n|;]{{0,200}}?[\s"']-p)(?=[a-z]*[^a-z\s"',=-])
         | (?i:\b(?:mysql\w{{0,9}}|mariadb|sshpass)\b[^\n|;]{{0,200}}?)[\s"']-p(?=[^\s"',=-])(?!(?:ort|rotocol|ager|ipe|lugin-dir)\b)
         | (?i:\bcurl\b[^\n|]{{0,200}}?[\s"'](?:-u|--user|--proxy-user)["']?[,=\s]?\s*["']?)[^\s:"']{{0,64}}:
@@ -74,7 +91,8 @@ NAMED = LazyPattern(
         | (?i:(?<![a-z])key["']?\]?\s*(?:::|[=:])\s*){RANDOM}
         | (?i:["']username["']\s*:\s*["'][^"'\n]{{0,64}}["']\s*,\s*["']key["']\s*:\s*)(?=["'][a-f0-9]{{32}})
         | ["'][dk]["']\s*:\s*{RANDOM}
-        | (?i:\bfs\.azure\.(?:account\.key|sas)\.[\w.-]{{1,150}}?\.windows\.net["']?\s*[=,:\s]\s*)
+        | (?i:\bfs\.azure\.(?:account\.key|sas|account\.oauth2\.client\.secret)\.[\w.-]{{1,150}}?\.windows\.net["']?\s*[=,:\s]\s*)
+        | (?i:\bfs\.(?:azure\.account\.oauth2\.client\.secret|s3[an]?\.(?:secret\.key|session\.token))["']?\s*[=,:\s]\s*)
         | (?i:\b(?:aws|secret)[\w.:-]{{0,24}}[\s=:'"]{{1,3}})(?=[A-Za-z0-9/+]{{0,39}}[0-9])(?=[A-Za-z0-9/+]{{40}}(?![A-Za-z0-9/+=]))(?![a-f0-9]{{40}})
         | (?i:\baws[^\n]{{0,20}}?(?:key|pwd?|pass|token)[^\n]{{0,26}}?["'])(?=[A-Za-z0-9/+]{{40}}["'])
         | (?i:\btoken\s+)(?=[a-z2-7]{{52}}(?![a-z0-9]))
@@ -85,9 +103,14 @@ NAMED = LazyPattern(
         | ://[^/\s:@]*:(?=[^/\s@]+@)
         | (?i:\bjdbc:oracle:\w{{1,9}}:|\bsqlplus\s+(?:-\w{{1,9}}\s+){{0,3}})[^\s/:@]{{1,64}}/(?=[^\s/@]+@)
         | (?i:\bprox(?:y|ies)\w{{0,10}}["']?[\s=:]{{1,3}}["']?)[^\s:/@"']{{1,64}}:(?=[^\s/@"']+@)
+        | (?i:\bnetloc=["'])[^\s:/@"']{{0,64}}:(?=[^\s/@"']+@)
+        | (?i:%3a%2f%2f[^\s%/@]{{0,64}}%3a)(?=(?:[^\s%]|%25[0-9A-Fa-f]{{2}}){{1,200}}%40)
       )
       (?P<value>
-          (?:[bBrRuUfF]{{1,2}}(?=\\*["']))?(?:[A-Za-z_][\w.]{{0,40}}\(b?(?=["']))?
+          (?<=%3[aA])(?:[^\s%]|%25[0-9A-Fa-f]{{2}})+(?=%40)
+        | [bBrRuUfF]{{0,2}}(?:"{{3}}(?:[^"]|"{{1,2}}(?!"))+"{{0,3}}|'{{3}}(?:[^']|'{{1,2}}(?!'))+'{{0,3}})
+        | [A-Za-z_][\w.]{{0,40}}\(\s*(?:"[A-Z][A-Z0-9_]{{0,80}}"|'[A-Z][A-Z0-9_]{{0,80}}')\s*,\s*[bru]?(?:"[^"\n]*"?|'[^'\n]*'?)
+        | (?:[bBrRuUfFnN]{{1,2}}(?=\\*["']))?(?:[A-Za-z_][\w.]{{0,40}}\((?:default\s*=\s*)?b?(?=["']))?
           (?:\\+"[^"\n]*"|"(?:[^"\\\n]|\\.)*"?|\\+'[^'\n]*'|'(?:[^'\\\n]|\\.)*'?)
         | &(?:quot|apos|\#3[49]|\#x2[27]);[^&\n]*
         | (?<==)\s*\{{(?:[^}}\n]|\}}\}})*\}}?
@@ -105,27 +128,36 @@ NAMED = LazyPattern(
     """,
     re.VERBOSE | re.DOTALL,
 )
-COMMANDS = ("login", "mysql", "mariadb", "mongo", "sqlcmd", "bcp", "sshpass")
+COMMANDS = ("login", "mysql", "mariadb", "mongo", "sqlcmd", "bcp", "sshpass", "zip")
 _CORE = (
-    r"(?:(?:key|secret)[-_]?(?:data|base)?|passwords?(?:[-_]?(?:salt|hash))?|passwd|passphrase|passcode|pwd?|pass|token"
-    r"|authorization|credentials?|creds|auth|pat|cookies?|access[-_]?signature)(?:[-_]?[0-9]{1,2})?"
+    r"(?:key(?:[-_]?(?:data|base))?|secret(?:[-_]?(?:data|base))?|token|identity[-_]header"
+    r"|p(?:ass(?:words?(?:[-_]?(?:salt|hash))?|wd|phrase|code)?|wd?|at)"
+    r"|a(?:uth(?:orization)?|ccess[-_]?signature)|c(?:red(?:ential)?s?|ookies?))(?:[-_]?[0-9]{1,2})?"
 )
 # A text in lower case must match this before the expressions above and below are tried. They cost ten times as much.
+# Each alternative begins with a letter or a set of them: a search passes over the others at once.
 LIKELY = LazyPattern(
     rf"""(?=[abcefhiklmoprstuw?&:<"-])(?:  # the first characters of all
       {_CORE}(?:{_QUOTE}?\]?{_EQUALS}|{_QUOTE}?\]?\s*:\s*(?:str|bytes|optional)|{_QUOTE}\s{{0,9}},?\s{{0,9}}{_QUOTE}?value|{_QUOTE}\s*,|>
-            |["']?[ \t]{{0,9}}\r?\n\s{{0,40}}value:)
+            |["']?[ \t]{{0,9}}\r?\n\s{{0,40}}value:|\r?\n[^\n]{{0,320}}input_value=
+            |\s{{1,9}}(?:is\s|was\s|provided:|n?["']|[a-z0-9_-]{{16}})|\\*["'](?:\r?\n|(?:\\+r)?\\+n){{2}})
     | -[\w-]{{0,30}}{_CORE}(?:["']\s*,|\s)
-    | (?:bearer|basic)\s | sig(?:nature)?(?:=|%3d) | response= | [?&](?:code|appid)= | ://[^/\s@]*@ | <cookie\s | &s=
-    | (?:{"|".join(COMMANDS)})[^\n|;]{{0,200}}?[\s"']-p | login\s+\S{{1,64}}\s+password\s
-    | curl\b[^\n|]{{0,200}}?[\s"'](?:-u|--user|--proxy-user|-b|--cookie) | https?(?=\s)[^\n|]{{0,200}}?\s--auth
-    | (?:aws|secret)[\w.:-]{{0,24}}[\s=:'"]{{1,3}}[a-z0-9/+]{{40}}
-    | aws[^\n]{{0,20}}?(?:key|pwd?|pass|token)[^\n]{{0,26}}?["'][a-z0-9/+]{{40}}["'] | token\s+[a-z2-7]{{52}}
-    | begin\ [a-z0-9\ ]{{0,40}}private\ key | end\ [a-z0-9\ ]{{0,40}}private\ key | putty-user-key-file-
-    | a(?:uth\( | uth\s+plain\s | uthtoken\s) | p(?:scredential\( | rox[^\n@]{{0,100}}@) | login\( | client\(
-    | s(?:ecretstr\( | ecretbytes\( | ubscription["']?\s*[=:] | et\s+password\s | etapikey\s | essid= | essionid= | qlplus\s)
-    | w(?:andb\s+login\s | ith\s+password\s) | "kty" | fs\.azure\. | unseal\s+key\s | identified\s | oracle:
-    | <[\w:.-]{{0,40}}(?:password|passwd|secret)\s | env\ [\w-]{{0,60}}{_CORE}\s
+    | a(?:uth\( | uth\s+plain\s | uthtoken\s | ult\s+login\s | %2f%2f[^%\s]{{0,64}}%3a
+       | ws[^\n]{{0,20}}?(?:key|pwd?|pass|token)[^\n]{{0,26}}?["'][a-z0-9/+]{{40}}["'])
+    | b(?:earer:?\s | asic\s | egin\ [a-z0-9\ ]{{0,40}}private\ key | indpw\s)
+    | c(?:lient\( | url\b[^\n|]{{0,200}}?[\s"'](?:-u|--user|--proxy-user|-b|--cookie) | onfigure\s+set\s | li\b[^\n|;]{{0,200}}?\s-a\s)
+    | e(?:nd\ [a-z0-9\ ]{{0,40}}private\ key | nv\ [\w-]{{0,60}}{_CORE}\s)
+    | fs\.(?:azure|s3)
+    | h(?:ttps?(?=\s)[^\n|]{{0,200}}?\s--auth | tpasswd\s+-)
+    | i(?:dentified\s | p\b[^\n|;]{{0,200}}?\s-p)
+    | l(?:ogin(?:\( | \s+\S{{1,64}}\s+password\s) | oc=["'][^"'@]{{0,99}}@ | dap\w{{0,12}}\b[^\n|;]{{0,200}}?\s-w\s)
+    | oracle: | p(?:scredential\( | rox[^\n@]{{0,100}}@ | utty-user-key-file-) | response=
+    | s(?:ig(?:nature)?(?:=|%3d) | ecretstr\( | ecretbytes\( | ubscription["']?\s*[=:] | et\s+password\s | etapikey\s | essid= | essionid= | qlplus\s)
+    | token\s+[a-z2-7]{{52}} | unseal\s+key\s | w(?:andb\s+login\s | ith\s+password\s)
+    | [as](?:ws|ecret)[\w.:-]{{0,24}}[\s=:'"]{{1,3}}[a-z0-9/+]{{40}}
+    | [blms](?:cp|ogin|ysql|ariadb|ongo|qlcmd|shpass)[^\n|;]{{0,200}}?[\s"']-p  # those of COMMANDS
+    | [?&](?:code|appid|jwt|assertion|client_assertion|samlresponse|ticket)= | &s= | ://[^/\s@]*@ | "kty"
+    | <(?:cookie\s | [\w:.-]{{0,40}}(?:password|passwd|secret)\s)
     )""",
     re.VERBOSE,
 )

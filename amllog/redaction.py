@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Mapping, Set
 from typing import Any
 
-from amllog import interrupts, named_secrets, provider_secrets, secret_names, text
+from amllog import interrupts, named_secrets, provider_secrets, secret_names, secret_values, text
 from amllog.provider_secrets import MASK
 from amllog.secret_signs import marks_of
 
@@ -51,7 +51,7 @@ class Redactor:
     def is_secret(self, key: str, value: object = "") -> bool:
         """Whether what stands under `key` must not be read. A number under `token` is a count, not a secret."""
         if not self.key(key)[1]:
-            return key.lower() == "key" and isinstance(value, str) and named_secrets.is_random(value)
+            return key.lower() == "key" and isinstance(value, str) and secret_values.is_random(value)
         kind = self._kinds.get(key) or self._kind(key)
         return kind == "own" or not secret_names.is_open(kind, value)
 
@@ -123,10 +123,31 @@ class Redactor:
                 key for key in ("value", "Value") if value.get(key) and self.is_secret(named, value[key])
             }
             value = {key: MASK if key in hides else item for key, item in value.items()}
+        value = self._hidden_columns(value)
         return {
             self.key(key)[0]: MASK if self.is_secret(key, item) and item is not None else self.hidden(item)
             for key, item in value.items()
         }
+
+    def _hidden_columns(self, table: dict[str, Any]) -> dict[str, Any]:
+        """`{"columns": [...], "data": [[...], ...]}`, as pandas and drivers of databases make it."""
+        names = table.get("columns")
+        rows = next((name for name in ("data", "rows") if isinstance(table.get(name), list)), "")
+        if not rows or not isinstance(names, list):
+            return table
+        secret = {n: name for n, name in enumerate(names) if isinstance(name, str) and self.key(name)[1]}
+        if not secret:
+            return table
+        hidden = [
+            [
+                MASK if n in secret and cell is not None and self.is_secret(secret[n], cell) else cell
+                for n, cell in enumerate(row)
+            ]
+            if isinstance(row, list)
+            else row
+            for row in table[rows]
+        ]
+        return {**table, rows: hidden}
 
     def _hidden_list(self, items: list[Any]) -> list[Any]:
         """Return the items of a list, masked, also as a pair, as options with values, and as a command line."""

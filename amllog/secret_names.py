@@ -47,7 +47,7 @@ WORDS = ("authorization", "credential", "credentials", "creds")
 KEYS_ONLY = ("sas", "jwt", "cookie", "cookies", "secrets", "bearer", "sig")
 _PAIRS = {
     ("connection", "string"), ("conn", "str"), ("access", "signature"), ("sas", "url"), ("azureml", "context"),
-    ("webhook", "url"), ("api", "pass"), ("api", "pwd"),
+    ("webhook", "url"), ("api", "pass"), ("api", "pwd"), ("identity", "header"),
 }  # fmt: skip
 _COMPOUNDS = ("connectionstring", "connstr", "accesssignature", "apipass", "apipwd")
 # What stands before `token` in a vocabulary, a parser or a page of results.
@@ -80,7 +80,7 @@ STATES = words_of(
     "none null nil true false str bytes string int optional required missing invalid expired failed denied found"
     " loaded set unset changed valid ok yes no not granted passed enabled disabled configured rotated refreshed"
     " cached acquired obtained received renewed revoked present absent unavailable available provided given accepted"
-    " rejected created updated deleted removed verified unverified supplied specified"
+    " rejected created updated deleted removed verified unverified supplied specified expected"
 )
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 _ENDS_OF_PARTS = str.maketrans("?#;,'\" ", "/" * 7)
@@ -100,6 +100,7 @@ IN_TEXT = (
     r"(?:key|pwd?|pass|token)"
     r"|(?:passwords?|passwd)(?:[-_]?(?:[0-9]{1,2}|salt|hash))?|passphrase|passcode"
     rf"|(?:(?<![a-z])|(?<=%3b))(?:api)?pwd|(?:(?<=[_'\"-])|(?<=[,;&?]))pass|(?<![a-z])(?:{_any(PASS_OWNERS)})pass"
+    r"|(?:(?<![a-z0-9])|(?<=bind))pw|identity[-_]header"
     rf"|secret|token|{_any(WORDS[:1])}|credentials?|creds|_auth|(?<=_)pat|shared[-_]?access[-_]?signature"
 )
 
@@ -174,7 +175,7 @@ def _kind_of_last(before: str, word: str) -> str:
     if word.endswith("pass"):
         owner = word[:-4]
         return "count" if owner in PASS_OWNERS or (not owner and before not in PASSES) else ""
-    if word == "pw":
+    if word in ("pw", "bindpw"):
         return "count"
     if word == "pat":
         return "count" if before else "generated"

@@ -93,6 +93,9 @@ PREFIXES: tuple[tuple[str, str, str], ...] = (
     ("PASETO", "github.com/paseto-standard", "v1.local. v2.local. v3.local. v4.local. v2.public. v4.public."),
     ("Snowflake", "docs.snowflake.com: programmatic access tokens", "snow_pat_"),
     ("Neon", "neon.tech: API keys", "napi_ npg_"),
+    ("Buildkite", "github.com/buildkite/cli: bk configure", "bkua_"),
+    ("E2B", "github.com/e2b-dev/dashboard: support form", "e2b_"),
+    ("RunPod", "betterleaks: runpod-api-key", "rpa_"),
 )  # fmt: skip
 
 # Formats with a fixed part: what must stand in the text, and the expression.
@@ -165,7 +168,7 @@ FIXED_PART_SIGNS: tuple[tuple[str, str], ...] = (
 # Formats around a separator, each anchored at it: what stands before the separator stays visible.
 SEPARATED: tuple[tuple[str, str, str], ...] = (
     ("OpenAI, DeepSeek, Stability", "platform.openai.com: API keys",
-     r"(?<=(?<![A-Za-z0-9])sk-)(?=[A-Za-z0-9]{20}|(?=[a-z0-9_-]{0,99}[A-Z])[A-Za-z_-]{0,99}[0-9])[A-Za-z0-9_-]{16,}"),
+     r"(?<=(?<![A-Za-z0-9])sk-)(?!learn[-_])(?=[A-Za-z0-9]{20}|(?=[a-z0-9_-]{0,99}[A-Z])[A-Za-z_-]{0,99}[0-9])[A-Za-z0-9_-]{16,}"),
     ("Telegram", "core.telegram.org/bots/api: authorizing your bot", r"(?<=[0-9]{8}:)[A-Za-z0-9_-]{35}"),
     ("Discord", "discord.com/developers: reference, authentication",
      r"(?<=[A-Za-z0-9_-]{24}\.[A-Za-z0-9_-]{6}\.)[A-Za-z0-9_-]{27,}"),
@@ -185,6 +188,7 @@ SEPARATED_WITH_PARTS: tuple[tuple[str, str, str, str], ...] = (
      r"(?<=(?<![A-Za-z0-9_.])t1\.)[A-Za-z0-9_-]{16,}={0,2}\.[A-Za-z0-9_-]{86}={0,2}"),
     ("LaunchDarkly", "launchdarkly.com: SDK keys", "sdk-",
      r"(?<=(?<![A-Za-z0-9_-])sdk-)[a-f0-9]{8}-[a-f0-9]{4}-4[a-f0-9]{3}-[89ab][a-f0-9]{3}-[a-f0-9]{12}"),
+    ("ElevenLabs", "elevenlabs.io: API keys", "sk_", r"(?<=(?<![A-Za-z0-9_])sk_)[a-f0-9]{48}(?![A-Za-z0-9_])"),
     ("Lob", "docs.lob.com: API keys", "live_", r"(?<=(?<![A-Za-z0-9_])live_)[a-f0-9]{35}(?![A-Za-z0-9_])"),
 )  # fmt: skip
 

@@ -38,6 +38,6 @@ def marks_of(said: str) -> bytes:
     if SIGN in marks or RUN in marks or "-" in said:  # options begin with a dash, and the first line of a key
         return marks
     lowered = said.lower()
-    if "bearer" in lowered or "basic" in lowered or "login" in lowered:
+    if "bearer" in lowered or "basic" in lowered or "passw" in lowered:
         return marks
     return b""

@@ -174,6 +174,12 @@ def _other(value: Any) -> str:
     return str(value) if item is value else of(item)
 
 
+def _is_named(kind: type) -> bool:
+    """Whether a class of tuples names its values, as `collections.namedtuple` and `typing.NamedTuple` do."""
+    fields = getattr(kind, "_fields", None)
+    return kind is not tuple and isinstance(fields, tuple) and all(isinstance(one, str) for one in fields)
+
+
 def _type_name(value: object) -> str:
     return type(value).__name__
 
@@ -236,6 +242,10 @@ class _Plain:
         return value
 
     def _container(self, value: Any, depth: int) -> object:
+        if isinstance(value, tuple) and _is_named(
+            type(value)
+        ):  # its names tell which of its values are secret
+            value = dict(zip(type(value)._fields, value))  # type: ignore[attr-defined]  # just seen
         if not isinstance(value, Mapping):
             items = [self.of(item, depth + 1) for item in self._bounded(value)]
             return [*items, "… [more left out]"] if len(items) < len(value) else items

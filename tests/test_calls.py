@@ -45,6 +45,24 @@ def test_failing_arguments() -> None:
     assert said.startswith("m %s") and "Failing" in said
 
 
+@pytest.mark.parametrize(
+    ("event", "args", "message"),
+    [
+        ("password=%d", ("hunter22",), 'password=%d ["***"]'),
+        ("token %s", ("hunter22", "extra"), 'token %s ["***", "extra"]'),
+        ("password", ("hunter22",), 'password ["***"]'),
+        ("user %s has password '%d'", ("me", "hunter22"), 'user %s has password \'%d\' ["me", "***"]'),
+        ("step %d of %d", ("one",), 'step %d of %d ["one"]'),
+        ("%s tokens, max_tokens=%d", (3, "many"), '%s tokens, max_tokens=%d [3, "many"]'),
+        ("password=%s %s", (None,), "password=%s %s [null]"),
+        ("loss", (0.5, "a"), 'loss [0.5, "a"]'),
+    ],
+)
+def test_secrets_among_arguments_that_do_not_fit(event: str, args: Any, message: str) -> None:
+    """An argument whose place follows the name of a secret is masked where the arguments do not fit."""
+    assert calls.message(event, args) == (message, {})
+
+
 def test_exceptions() -> None:
     """exc_info is taken in each of its forms."""
     error = ValueError("x")

@@ -373,16 +373,23 @@ def test_middle_of_a_huge_text() -> None:
     assert "ssss" not in redactor.masked_middle("password=" + "s" * 10_000_000, 16_384)
 
 
+@pytest.mark.parametrize("unit", ["next_token=a:", "pad_token:a:", "key=Abcdefgh1aaaaaaaaaaaaa:"])
+def test_names_in_the_values_of_names(unit: str) -> None:
+    """Names inside of harmless values are looked at, however many there are; what is too deep is masked."""
+    masked = Redactor().mask(unit * 2_000 + " password=hunter22")
+    assert masked.startswith(unit.partition("a:")[0][:8]) and "hunter22" not in masked
+    assert "hunter22" not in Redactor().mask("next_token=a:" * 50 + "password=hunter22")
+
+
 SEARCHED = """
 import sys
 from amllog.redaction import MARGIN, Redactor
 redactor = Redactor(["x"], ["correct horse"])
 for start in STARTS:
     for unit in UNITS:
-        for end in ("", '"@'):
-            said = start + unit * (100_000 // len(unit)) + end
-            redactor.masked(said, 32_768)
-            redactor.masked_middle(said, 16_384)
+        said = start + unit * (100_000 // len(unit)) + '"@'
+        redactor.masked(said, 32_768)  # the first 70,000 characters: without the end
+        redactor.masked_middle(said, 16_384)
 """
 STARTS = ("key ", "password=", 'password="', "basic ", "bearer ", "eyJ", "://", "-----BEGIN ")
 UNITS = (
@@ -392,6 +399,10 @@ UNITS = (
     "=", "pwd", "\n",
     "curl -u ", "login('a', ", "a<b>", "ab[cd]", "{'a': '", "proxy ", "AAAABBBBCCCCDDDD12\n",
     'secret="', "secret='\\", "password=\\",
+    "Credential('a', ", "Credential(a, ", "set_secret(a, ", "login('", "setenv('a_", "getenv('",
+    "argument('--password', default", "password is ", "user=a pass", "htpasswd -b a b ", "redis-cli a -a", "ldap ",
+    "zip ", "netloc='", "%3a%2f%2f", "%3aa%40", "next_token=a:", "key=Abcd1",
+    'name="password"\n', "password\n", "<password>\n ", '"""', 'password="""a"', "password=a(b",
 )  # fmt: skip
 
 

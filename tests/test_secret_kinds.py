@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import pytest
 
-from amllog import named_secrets, provider_secrets, secret_names
+from amllog import named_secrets, provider_secrets, secret_calls, secret_names
 from amllog.redaction import Redactor
 
 RANDOM = "aB3dE5fG7hJ9kL1mN3pQ5rS7tU9vW1xY3zA5bC7dE9fG1hJ3kL5mN7pQ9rS1tU3vW5xY7z" * 4
@@ -185,6 +187,75 @@ KINDS = {
     "vendor key": (RANDOM[:32], "OPENAI_KEY={}"),
     "db pass": ("hunter22", "dbpass={}"),
     "numbered": ("hunter22", "password2={}"),
+    "spark oauth": ("hunter22", "fs.azure.account.oauth2.client.secret.acct.dfs.core.windows.net={}"),
+    "spark oauth alone": ("hunter22", "--conf spark.hadoop.fs.azure.account.oauth2.client.secret={}"),
+    "spark oauth of JSON": (
+        "hunter22",
+        '"fs.azure.account.oauth2.client.secret.a.dfs.core.windows.net": "{}"',
+    ),
+    "s3a": ("hunter22", "fs.s3a.secret.key', '{}'"),
+    "identity header": (RANDOM[:20], "IDENTITY_HEADER={}"),
+    "identity header in a dict": (RANDOM[:20], "'IDENTITY_HEADER': '{}'"),
+    "identity header of a request": (RANDOM[:20], "X-IDENTITY-HEADER: {}"),
+    "pw": ("hunter22", "pw={}"),
+    "pw in a repr": ("hunter22", "Cred(user='u', pw='{}')"),
+    "DB_PW": ("hunter", "DB_PW={}"),
+    "ldap_bind_pw": ("hunter22", "ldap_bind_pw={}"),
+    "bindpw=": ("hunter22", "bindpw={}"),
+    "ldap.conf": ("hunter22", "pam: bindpw {}"),
+    "user and pass": ("hunter22", "user=admin pass={}"),
+    "user: and pass:": ("hunter22", "user: admin, pass: {}"),
+    "login / pass": ("hunter22", "login admin / pass: {}"),
+    "alter role": ("hunter22", "ALTER ROLE x PASSWORD '{}'"),
+    "encrypted password": ("hunter22", "ALTER ROLE x ENCRYPTED PASSWORD '{}'"),
+    "national text": ("hunter22", "CREATE LOGIN x WITH PASSWORD = N'{}'"),
+    "password in prose": ("hunter22", "error: the password is {}"),
+    "password in quotes": ("hunter22", "login failed: password '{}' was rejected"),
+    "openai's error": (RANDOM[:40], "Incorrect API key provided: {}. You can find your API key at"),
+    "using a key": (RANDOM[:32], "using API key {}"),
+    "using a token": (HEX[:40], "using token {}"),
+    "token is": (RANDOM[:40], "your token is {}"),
+    "getenv default": ("hunter22", "password = os.environ.get('DB_PASSWORD', '{}')"),
+    "Field default": ("hunter22", "password: str = Field(default='{}')"),
+    "comparison": ("hunter22", "if password != '{}':"),
+    "three quotation marks": ("hunter22", 'password = """{}"""'),
+    "three quotes, lines": ("hunter22", "token = '''\n{}\n'''"),
+    "vault login": (RANDOM[:20], "vault login {}"),
+    "aws configure": (RANDOM[:40], "aws configure set aws_secret_access_key {}"),
+    "redis-cli": ("hunter22", "redis-cli -a {} ping"),
+    "unzip": ("hunter22", "unzip -P {} a.zip"),
+    "ldapsearch": ("hunter22", "ldapsearch -x -w {}"),
+    "openssl": ("hunter22", "openssl rsa -passin pass:{} -in x"),
+    "htpasswd": ("hunter22", "htpasswd -b file me {}"),
+    "setenv": (RANDOM[:20], "setenv API_TOKEN {}"),
+    "ParseResult": ("hunter22", "ParseResult(scheme='https', netloc='me:{}@host', path='/x')"),
+    "address in an address": ("hunter22", "next=https%3A%2F%2Fme%3A{}%40host%2Fx"),
+    "pydantic": (
+        "hunter22",
+        "1 validation error for M\npassword\n  Input should be a valid integer [type=int_type, input_value='{}']",
+    ),
+    "xml with lines": ("hunter22", "<ns:password>\n  {}\n</ns:password>"),
+    "multipart": ("hunter22", 'Content-Disposition: form-data; name="password"\r\n\r\n{}\r\n--b--'),
+    "?jwt": (RANDOM[:20], "GET https://x/y?jwt={}"),
+    "?client_assertion": (RANDOM[:20], "POST https://x/y?a=1&client_assertion={}"),
+    "?assertion": (RANDOM[:20], "https://x/y?assertion={}"),
+    "?SAMLResponse": (RANDOM[:20], "https://x/y?SAMLResponse={}"),
+    "&ticket": ("ST-1-" + RANDOM[:20], "https://x/y?a=b&ticket={}"),
+    "Bearer:": (RANDOM[:20], "Bearer: {}"),
+    "basic without a user": ("OmFiY2RlZmdoaWprbDEy", "sent Basic {}"),
+    "basic alone": ("bWU6aHVudGVyMjJodW50ZXI=", "sent Basic {}"),
+    "buildkite": ("bkua_" + HEX[:40], "{}"),
+    "e2b": ("e2b_" + HEX[:40], "{}"),
+    "runpod": ("rpa_" + RANDOM[:46].upper(), "{}"),
+    "elevenlabs": (HEX[:48], "sk_{}"),
+    "default of a placeholder": ("hunter22", "password=${{DB_PASSWORD:-{}}}"),
+    "like a call": ("Sommer(2024)", "password={}"),
+    "like an index": ("abc[def]", "password={}"),
+    "plain word": ("sunshine", "password={} host=x"),
+    "plain word under pwd": ("sunshine", "Server=x;Pwd={};"),
+    "word under a certain token": ("sunshine", "access_token=sunshine".replace("sunshine", "{}")),
+    "word under an option": ("sunshine", "--token {}"),
+    "word in an address": ("sunshine", "https://x/y?token={}"),
 }
 HARMLESS = [
     "f1 per token: macro",
@@ -439,7 +510,103 @@ HARMLESS = [
     "curl -b cookies.txt https://x",
     "Client('westeurope')",
     "ASIA/Tokyo",
+    "basic ResNet50V2 backbone",
+    "using basic EfficientNetB0 backbone",
+    "basic LinearRegression model",
+    "Basic AutoML2026 run started",
+    "basic MobileNetV3Small backbone",
+    "using basic ConvNeXtTiny22k config",
+    "Basic BLEU4Score metric computed",
+    "basic Operation2 done",
+    "bearer Channel01",
+    "    token = tokenizer.decode(ids)",
+    "    self.token = token",
+    "    token = get_token()",
+    "    password=args.password,",
+    "    connect(host=host, password=password)",
+    "    api_key = config.api_key",
+    "token = doc[0]",
+    "password = getpass.getpass()",
+    "token: os.environ['TOKEN']",
+    "    self._token = self._refresh_token",
+    "    creds = self._copy()",
+    '    api_key=os.getenv("API_KEY"),',
+    "    self.password = password",
+    "    if password != other:",
+    "    next_page_token = base64.b64encode(cursor.encode()).decode()",
+    "    username, password = get_auth_from_url(proxies[scheme])",
+    "    w, pw = self.size.split('x')",
+    "pw: pairwise",
+    "pw = 0.35",
+    '    body["secret"] = self.secret',
+    "    token = match.group(0)",
+    "usage: train.py [-h] [--token TOKEN] [--password PASSWORD] [--lr LR]",
+    "  --token TOKEN   the access token",
+    "--api-key KEY  your key",
+    "train.py: error: argument --token: expected one argument",
+    "token=Paris lemma=Paris pos=PROPN",
+    "masked token: transformers",
+    "current token: walking",
+    "token='unbelievable' pos=ADJ",
+    "token='\u0120hello'",
+    "token: \u2581the",
+    "token: running -> lemma: run",
+    "token = 'walking'",
+    "bad token: '\\u200b'",
+    "generated token: 'international'",
+    "secret: db-conn",
+    "secret: model-endpoint",
+    "authorization: rbac",
+    "authorization: admin",
+    "account_key: customer",
+    "error?code=ENOENT12",
+    "http://x/y?lang=en&code=abc123def",
+    "https://x/y?ticket=PROJ-1234",
+    "sk-learn-pipeline-20261129T100000Z",
+    "docker login succeeded -p 8080",
+    "key=modelV2TrainSplit2026Fold3Seed42",
+    "key: resnet50Imagenet2012Baseline",
+    "key: Conv2dBatchNorm3ReluBlock17Out",
+    "sha512 of the file: 18yweYA/PgxYo7BWcqcYOqIi0KuUCvni4Fb3AD1XvfWOw2XrwPK5uwWo9f3nBfElnF93OlhZhaAouQJxqgcbwg==",
+    "api_key: ${API_KEY}",
+    "password: $DB_PASSWORD",
+    "api_key={{ secrets.KEY }}",
+    "password={password}",
+    "password=[REDACTED]",
+    "password=%s",
+    "token=xxxxx",
+    "password=$(cat /run/secrets/pw)",
+    "password: <your-password>",
+    'api_key = "<your-key>"',
+    "postgresql://user:password@host:port/db",
+    "password = vault.get_secret('db-password')",
+    'password = config.get("password")',
+    "the password is required",
+    "the password is incorrect",
+    "password is sha256 hashed",
+    "the token is 128001",
+    "token is invalid",
+    "using API key from the environment",
+    "the api key is present",
+    "pass: 12/100",
+    "pass=true",
+    "the test pass: test_foo",
+    "num_pass=3 pass_rate: 0.95",
+    "password\n  Field required [type=missing, input_value={'port': 'x'}, input_type=dict]",
+    "gzip -p x",
+    "unzip -p a.zip",
+    "redis-cli -h is an option of redis-cli -port",
+    "bkua_build_queue_names_of_2026",
+    "e2b_sandbox_template_python_311",
+    "rpa_robot_process_automation_2026",
 ]
+
+
+class Login(NamedTuple):
+    """A tuple that names its values."""
+
+    name: str
+    password: str
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -487,6 +654,9 @@ def test_harmless_text_stays(said: str) -> None:
         {"auth": ("someone", "hunter22")},
         {"passwords": ["hunter22"]},
         {"auths": {"r.io": {"auth": "dXNlcjpwYXNzhunter22ABC="}}},
+        {"columns": ["name", "password"], "data": [["me", "hunter22"]]},
+        {"columns": ["x", "token"], "rows": [["me", "hunter22"], None]},
+        [Login("me", "hunter22")],
     ],
 )
 def test_secrets_in_containers(value: object) -> None:
@@ -501,6 +671,7 @@ def test_secrets_in_containers(value: object) -> None:
 @pytest.mark.parametrize(
     "value",
     [["token", "label"], ["run.py", "-p", "params.yaml"], {"primary_key": "customer_id"}, {"pad_token": "[PAD]"},
+     {"columns": ["token", "n"], "data": [[5, 3], [7, 2]]}, {"columns": ["a"], "data": ["x"]},
      {"name": "eos_token", "value": "</s>"}, ["login", "-prod"], {"auth": {"kind": "managed"}}],
 )  # fmt: skip
 def test_harmless_containers(value: object) -> None:
@@ -569,9 +740,9 @@ def test_a_key_with_a_random_value() -> None:
 @pytest.mark.parametrize("said", [*HARMLESS, *(around.format(secret) for secret, around in KINDS.values())])
 def test_the_cheap_look_passes_nothing_over(said: str) -> None:
     """A text that the cheap look calls clean has nothing that the patterns would mask."""
-    masked = named_secrets._COOKIES.sub(named_secrets._replaced, said)
+    masked = named_secrets._COOKIES.sub(named_secrets._replaced, secret_calls.mask(said))
     masked = named_secrets._NAMED.sub(named_secrets._replaced, masked)
     for _, pattern in provider_secrets._FIXED:
-        masked = pattern.sub("***", masked)
+        masked = pattern.sub(provider_secrets._masked, masked)
     masked = provider_secrets._SEPARATORS.sub(lambda match: match.group()[0] + "***", masked)
     assert Redactor().mask(said) == masked

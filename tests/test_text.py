@@ -7,8 +7,9 @@ import decimal
 import enum
 import json
 import math
+import time
 from pathlib import PurePosixPath
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy
 import pytest
@@ -114,6 +115,18 @@ nested = st.recursive(
 def test_plain(value: object) -> None:
     """Containers become strict JSON."""
     json.dumps(text.plain(value), allow_nan=False).encode()
+
+
+def test_named_tuples() -> None:
+    """A tuple that names its values becomes an object: the names tell which of them are secret."""
+
+    class Point(NamedTuple):
+        x: int
+        y: tuple[int, int]
+
+    assert text.of(Point(1, (2, 3))) == '{"x": 1, "y": [2, 3]}'
+    assert text.of([Point(1, (2, 3))]) == '[{"x": 1, "y": [2, 3]}]'
+    assert text.of(time.gmtime(0)).startswith("[1970, 1, 1,")
 
 
 def test_plain_is_bounded() -> None:
