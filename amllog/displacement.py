@@ -13,10 +13,9 @@ from pathlib import Path
 from amllog import interrupts, own_files
 from amllog.journal import Journal
 from amllog.recovery import is_readable, recover
+from amllog.released_locks import releasing
 from amllog.segment import Segment
 
-LOCK_SECONDS = 0.5  # how long a look waits for a record that is being written
-LAST_LOOK_SECONDS = 5.0  # how long the last look waits for one in another thread
 _NOTICE = "another program has {} the journal file {}: a new one is started, and no record is lost"
 
 
@@ -27,18 +26,17 @@ class Displacement:
         """`lock`: held by who appends a record."""
         self.looks = 0  # that are complete
         self._journal, self._lock = journal, lock
-        self._looking = threading.Lock()
+        self._looking = threading.RLock()  # acquired before the other one, never after it
 
     def found(self) -> list[Segment]:
         """The files that are no longer at their paths."""
         own = [segment for segment in self._journal.segments if segment.held and segment.fd >= 0]
         return [one for one in own if not own_files.is_at(one.path, (one.device, one.inode))]
 
+    @releasing("_looking")
     def look(self, *, last: bool = False) -> None:
         """Have the files that are not at their paths recovered. `last`: the files are closed next."""
-        if not self._looking.acquire(timeout=LAST_LOOK_SECONDS if last else 0.0):
-            return
-        try:
+        with self._looking:
             for segment in self.found():
                 if segment.size and not segment.is_out_of_reach():  # not also closed by the script
                     try:
@@ -47,9 +45,8 @@ class Displacement:
                         interrupts.pass_on(error)
                         segment.lost = last
             self.looks += 1
-        finally:
-            self._looking.release()
 
+    @releasing("_lock")
     def _recover(self, segment: Segment) -> None:
         journal, path = self._journal, path_of(segment.fd, segment.path.parent)
         # With its directory, as a rule: the journal goes on with it.
@@ -59,12 +56,8 @@ class Displacement:
         if not moved_along:
             change = "renamed" if path else "replaced" if os.path.lexists(segment.path) else "deleted"
             notice = _NOTICE.format(change, segment.path)
-            if not self._lock.acquire(timeout=LOCK_SECONDS):
-                return  # until the next look
-            try:
+            with self._lock:
                 segment.displace(notice)  # nobody appends to it now, and nobody will
-            finally:
-                self._lock.release()
             journal.tell(notice, segment)
         segments = recover(segment, path, journal.new_file, journal.outlets, journal.node)
         for one in segments if journal.outlets else ():

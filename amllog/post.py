@@ -148,12 +148,12 @@ class Post:
         """
         with self._lock:  # nobody writes now, and nobody will
             self._closed = True
-        if self._courier is not None:
-            self._courier.stop(seconds)
+        courier = self._courier
+        if courier is not None:
+            courier.stop(seconds)
+            courier.displacement.look(last=True)
         with self._lock:
             if self._final is None:
-                if self._courier is not None:
-                    self._courier.displacement.look(last=True)
                 counts = self.refused.counts()
                 self._final = self.status()
                 self.refused.reported(counts)
@@ -227,9 +227,8 @@ class Post:
         if journal is None:
             return
         if fresh:
-            self._courier = Courier(
-                journal, self._node, self._notice, self._lock, worker=self._worker or is_worker()
-            )
+            worker = self._worker or is_worker()
+            self._courier = Courier(journal, self._node, self._notice, self._lock, worker=worker)
             self._journal = journal
             if self._forked_in_c:
                 self._courier.stop(0.0)

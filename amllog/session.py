@@ -57,13 +57,12 @@ class Session:
         self.pinned: dict[str, object] = {}  # settings that no setup() changes (amllog.testing)
         self._forget()
         # From now on, not from setup() on: a fork without a call of these hooks is taken for one that was made in C.
-        ForkHooks(
-            Forks(
-                lambda: self._post.before_fork(),  # noqa: PLW0108  # shutdown() makes another post
-                lambda: self._post.after_fork(),  # noqa: PLW0108  # the same
-                self._in_child,
-            )
-        ).register()
+        forks = Forks(
+            lambda: self._post.before_fork(),  # noqa: PLW0108  # shutdown() makes another post
+            lambda: self._post.after_fork(),  # noqa: PLW0108  # the same
+            self._in_child,
+        )
+        ForkHooks(forks).register()
 
     def _forget(self) -> None:
         self.gate.reset()
@@ -109,8 +108,9 @@ class Session:
                 self._directory = directory
                 self._post.open(directory, identity.node, settings.journal_max_bytes)
                 self.gate.directory = self._post.directory
-                of_journal = self._post.open_journal, self._post.directory, settings.journal_max_bytes
-                self.gate.copying = Copying(*of_journal)
+                self.gate.copying = Copying(
+                    self._post.open_journal, self._post.directory, settings.journal_max_bytes
+                )
                 self._compose()
                 self._watch_process()
                 inheritance.leave(os.environ, arguments, directory)

@@ -242,9 +242,7 @@ class _Plain:
         return value
 
     def _container(self, value: Any, depth: int) -> object:
-        if isinstance(value, tuple) and _is_named(
-            type(value)
-        ):  # its names tell which of its values are secret
+        if isinstance(value, tuple) and _is_named(type(value)):  # its names show which values are secret
             value = dict(zip(type(value)._fields, value))  # type: ignore[attr-defined]  # just seen
         if not isinstance(value, Mapping):
             items = [self.of(item, depth + 1) for item in self._bounded(value)]

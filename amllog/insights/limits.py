@@ -17,6 +17,7 @@ from types import FrameType
 from typing import Any, NamedTuple
 
 from amllog.errors import UsageError
+from amllog.released_locks import releasing
 
 QUERY_MAX = 100_000  # characters; the service takes more, and has more memory
 SQL_MAX = 250_000  # characters
@@ -50,7 +51,7 @@ class ProcessMemory:
     """
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._is_ours = False
         self._running = 0
         self._before = (0, 0)
@@ -65,19 +66,27 @@ class ProcessMemory:
         if not self._is_ours or not sys.platform.startswith("linux"):
             yield
             return
-        with self._lock:
-            self._running += 1
-            if self._running == 1:
-                self._begin()
+        self._begin()
         try:
             yield
         finally:
-            with self._lock:
-                self._running -= 1
-                if not self._running:
-                    self._end()
+            self._end()
 
+    @releasing("_lock")
     def _begin(self) -> None:
+        with self._lock:
+            self._running += 1
+            if self._running == 1:
+                self._set()
+
+    @releasing("_lock")
+    def _end(self) -> None:
+        with self._lock:
+            self._running -= 1
+            if not self._running:
+                self._reset()
+
+    def _set(self) -> None:
         import resource
 
         found = re.search(r"VmData:\s+(\d+) kB", Path("/proc/self/status").read_text("utf-8", "replace"))
@@ -86,7 +95,7 @@ class ProcessMemory:
         if found and all(most < limit or limit == resource.RLIM_INFINITY for limit in self._before):
             resource.setrlimit(resource.RLIMIT_DATA, (most, self._before[1]))
 
-    def _end(self) -> None:
+    def _reset(self) -> None:
         import resource
 
         resource.setrlimit(resource.RLIMIT_DATA, self._before)
