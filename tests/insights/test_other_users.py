@@ -83,7 +83,7 @@ def test_a_longer_copy_with_the_same_name(shared: Path, store: Any) -> None:
         log("added", record_id="5e71e5-ff"),
     )
     path = shared / "theirs" / OWN
-    path.write_text(path.read_text().replace("mine 3", "forged 3"))
+    path.write_text(path.read_text().replace("mine 39", "forged 39"))
     give(path.parent, 0o755), give(path)
     found = sorted(row["message"] for row in Insights(store([shared])).logs())
     assert found == sorted([*(f"mine {number}" for number in range(40)), "added"])
