@@ -23,14 +23,14 @@ from amllog.insights.schema import TABLES
 from amllog.insights.sql import pattern
 
 MEMORY = "700MB"
-END_SECONDS = (
-    5.0  # that an interrupt is given: a function at work on one large value does not hear it before its end
-)
+# That an interrupt is given: a function at work on one large value does not hear it before its end.
+END_SECONDS = 5.0
 _LOOK_SECONDS = 0.2
+# The cache goes by names, and the name of a descriptor stands for another file each time.
 _SETTINGS = f"""
 SET memory_limit = '{MEMORY}'; SET preserve_insertion_order = false; SET TimeZone = 'UTC';
 SET autoinstall_known_extensions = false; SET autoload_known_extensions = false;
-SET python_enable_replacements = false;
+SET python_enable_replacements = false; SET enable_external_file_cache = false;
 """
 # The order matters: the last statement makes every earlier one final.
 _LOCKED = "SET allow_community_extensions = false; SET enable_external_access = false; SET lock_configuration = true"

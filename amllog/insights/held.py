@@ -1,9 +1,9 @@
 """Names by which DuckDB opens the files that were opened and checked here, whatever happens to their paths meanwhile.
 
-In: paths in directories that other programs write to. Out: for the length of a block, names in the temporary directory
-of the process. Between a look at a path and DuckDB's own opening, somebody can put a FIFO there, for whose writer
-DuckDB would wait without end. So a name is a link to our descriptor in /proc. Where there is no /proc, and where there
-are more files than a process may open, it is a copy, up to a limit; beyond that it is the path.
+In: paths in directories that other programs write to. Out: for the length of a block, their names. Between a look at a
+path and DuckDB's own opening, somebody can put a FIFO there, for whose writer DuckDB would wait without end. So a name
+is that of our descriptor in /proc. Where there is no /proc, and where there are more files than a process may open, it
+is a copy, up to a limit; beyond that it is the path.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ try:
 except ImportError:  # Windows has none
     resource = None  # type: ignore[assignment]  # the module or None
 
-MOST_OPEN = 1000
+MOST_OPEN = 10_000
 MOST_COPIED_BYTES = 256 * 1024 * 1024
 _PIECE_BYTES = 1024 * 1024
 _LINK = "/proc/self/fd/{}"
@@ -47,7 +47,9 @@ class Held(NamedTuple):
 
     def told(self, text: str) -> str:
         """A text of DuckDB's with the paths of the files in place of the names."""
-        for path, name in self.names.items():
+        for path, name in sorted(
+            self.names.items(), key=lambda item: -len(str(item[1]))
+        ):  # fd/10 before fd/1
             text = text.replace(str(name), str(path))
         return text
 
@@ -60,22 +62,26 @@ def held(journals: Iterable[Path], compacted: Iterable[Path] = (), *, key: str =
     if not paths or not hasattr(os, "mkfifo"):
         yield Held({path: path for path in paths}, {})
         return
-    with scratch.directory(key) as folder, contextlib.ExitStack() as stack:
-        found, most, left = Held({}, {}), most_open(), MOST_COPIED_BYTES
+    with contextlib.ExitStack() as stack:
+        found, most, left, folder = Held({}, {}), most_open(), MOST_COPIED_BYTES, None
         for number, path in enumerate(_largest_first(paths) if len(paths) > most else paths):
             try:
                 file = opened(path)
-                about = os.fstat(file.fileno())
-                found.names[path] = name = _name(folder, path, about, paths[path])
                 most = most if number or name_of(file.fileno()) else 0
                 if number < most:
-                    os.symlink(_LINK.format(stack.enter_context(file).fileno()), name)
+                    link = found.names[path] = Path(_LINK.format(stack.enter_context(file).fileno()))
+                    if paths[path]:
+                        folder = folder or stack.enter_context(scratch.directory(key))
+                        found.names[path] = name = _name(folder, path, os.fstat(file.fileno()), paths[path])
+                        os.symlink(link, name)
                     continue
                 with file:
+                    about = os.fstat(file.fileno())
+                    found.names[path] = path
                     if about.st_size <= left:
+                        folder = folder or stack.enter_context(scratch.directory(key))
+                        found.names[path] = name = _name(folder, path, about, paths[path])
                         left -= _copy(file, about.st_size, name)
-                    else:
-                        found.names[path] = path
             except OSError as error:
                 found.names.pop(path, None)
                 found.unread[path] = error
@@ -83,7 +89,7 @@ def held(journals: Iterable[Path], compacted: Iterable[Path] = (), *, key: str =
 
 
 def _name(folder: Path, path: Path, about: os.stat_result, run: str) -> Path:
-    """The same for the same file at the same path, so that nobody takes it for another that was read before."""
+    """The same for the same file at the same path, so that free KQL finds the same names again."""
     key = f"{path}\0{about.st_dev}\0{about.st_ino}".encode("utf-8", "surrogateescape")
     name = hashlib.blake2b(key, digest_size=16).hexdigest()
     if not run:
@@ -93,11 +99,11 @@ def _name(folder: Path, path: Path, about: os.stat_result, run: str) -> Path:
 
 
 def most_open() -> int:
-    """How many files are open at once: at most a third of those that the process may open."""
+    """How many files are open at once: at most half of those that the process may open."""
     if resource is not None:
         limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
         if limit >= 0:  # negative: there is none
-            return min(MOST_OPEN, limit // 3)
+            return min(MOST_OPEN, limit // 2)
     return MOST_OPEN
 
 
