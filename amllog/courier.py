@@ -24,6 +24,7 @@ from amllog.orphans import Orphans
 from amllog.segment import Segment
 from amllog.worker_thread import WorkerThread
 
+Notice = Callable[[str, int], None]
 LINGER_SECONDS = 0.5  # how long a record may lie in the journal before the worker looks
 LEFTOVERS_SECONDS = 30.0  # how often the worker looks for files of processes that have ended
 OFFER_SECONDS = 10.0  # the limit of an offer; at the end of the process, what is left of the grace
@@ -36,13 +37,7 @@ class Courier:
     """Delivers in the background. Starts with setup() if there are outlets, in a forked child with its first record."""
 
     def __init__(
-        self,
-        journal: Journal,
-        node: str,
-        notice: Callable[[str, int], None],
-        lock: threading.RLock,
-        *,
-        worker: bool,
+        self, journal: Journal, node: str, notice: Notice, lock: threading.RLock, *, worker: bool
     ) -> None:
         """`lock`: held by who appends. `worker`: whether SIGTERM ends this process without asking (deferral)."""
         self._notice = notice
@@ -61,6 +56,7 @@ class Courier:
         self._waited_in = -1  # the round that a fork has waited for in vain
         self._look = 0.0  # when to look at the journal again, unless woken
         self._end = math.inf  # when the process ends at the latest
+        self._in_round = self._paused = False
         self._leftovers_due = 0.0
         # Requests to look for them at once: the last one, the last when the pass began, the last that is complete.
         self._leftovers_asked = self._leftovers_begun = self._leftovers_done = 0
@@ -109,14 +105,12 @@ class Courier:
         """Wait until what is in the journal now is settled, at most `seconds`; gives up on an outlet that fails.
 
         `with_leftovers`: also what child processes that have ended left in the directory.
-        `last`: the process ends after it. The thread then makes no more offers, except for a further drain: the end of
-        the process would interrupt an offer, and the next process would make it again.
+        `last`: the process ends after it. The thread makes no offer until the next drain: the end would interrupt it.
         """
         deadline = time.monotonic() + seconds
         last = last or self._end < math.inf
         if last:
-            self._end = deadline
-            self.thread.resume()
+            self._end, self._paused = deadline, False
         if self.displacement.found():  # what waits in them goes to other files
             looks = self.displacement.looks
             self._wait(deadline, lambda: self.displacement.looks == looks and self.thread.expected)
@@ -129,8 +123,11 @@ class Courier:
                 asked = self._ask_for_leftovers()
                 self._wait(deadline, lambda: self._leftovers_done < asked and self.thread.expected)
         finally:  # also where a signal interrupts it
-            if last:
-                self.thread.park(max(0.0, deadline - time.monotonic()))
+            if (
+                last
+            ):  # first this, then the look whether there is a round: the thread does it in the other order
+                self._paused = True
+                self._wait(deadline, lambda: self._in_round)
 
     def stop(self, seconds: float) -> None:
         """End the thread, waiting at most `seconds` for the offer it is in."""
@@ -175,14 +172,18 @@ class Courier:
         self._busy = False
         pause = LINGER_SECONDS
         try:
-            self._busy = self._round()
+            self._in_round = True
+            self._busy = not self._paused and self._round()
             self._faults = 0
         except BaseException as error:  # a fault of ours, no memory, SystemExit of a library
             self._faults += 1
             pause = _backoff(self._faults)
             self._report(_reason(error), self.routes)
         finally:
+            self._in_round = False
             self._look = time.monotonic() + pause
+            for done in list(self._waiting):
+                done.put(None)
             if self.thread.should_end():
                 self._orphans.leave()
 
@@ -208,17 +209,13 @@ class Courier:
         """One batch per outlet; True if there may be more to do at once."""
         self._rounds += 1
         busy = False
-        try:
-            for route in self.routes:
-                busy |= self._advance(route)
-            note_again(self.journal.segments, self._notice)
-            self.displacement.look()
-            # A drain asks for leftovers once its own records are settled: new records do not hold it up.
-            if (not busy or self._leftovers_done < self._leftovers_asked) and self._leftovers_are_due():
-                busy |= self._deliver_leftovers()
-        finally:
-            for done in list(self._waiting):
-                done.put(None)
+        for route in self.routes:
+            busy |= self._advance(route)
+        note_again(self.journal.segments, self._notice)
+        self.displacement.look()
+        # A drain asks for leftovers once its own records are settled: new records do not hold it up.
+        if (not busy or self._leftovers_done < self._leftovers_asked) and self._leftovers_are_due():
+            busy |= self._deliver_leftovers()
         return busy
 
     def _leftovers_are_due(self) -> bool:

@@ -47,14 +47,14 @@ def _require_own_links(directory: Path) -> None:
         rest += Path(os.readlink(path)).parts[::-1]
 
 
-def _make(path: Path, mode: int) -> None:
+def _make(path: Path, mode: int, *, with_parents: bool = True) -> None:
     try:
         os.mkdir(path, mode)
     except FileNotFoundError:
-        if path.parent == path:
+        if path.parent == path or not with_parents:  # as in a working directory that was deleted
             raise
         _make(path.parent, 0o777)
-        _make(path, mode)
+        _make(path, mode, with_parents=False)
     except FileExistsError:
         if not path.is_dir():
             raise

@@ -16,6 +16,7 @@ from amllog import interrupts
 from amllog.released_locks import releasing
 
 RETRY_SECONDS = 0.5  # until the next attempt, after a thread could not be started
+SYSTEM_THREAD_SECONDS = 0.2  # at most, until the system has ended a thread that has no work any more
 
 
 class Life:
@@ -131,8 +132,8 @@ class WorkerThread:
         self._stopped = True
         self.wake()
         life = self._life
-        if life is not None and life.thread is not threading.current_thread():
-            life.wait(seconds)
+        if life is not None and life.thread is not threading.current_thread() and life.wait(seconds):
+            _await_system_thread(life.thread, min(seconds, SYSTEM_THREAD_SECONDS))  # the script may fork next
 
     def end_with(self, calls: Iterable[Callable[[], object]]) -> None:
         """End the thread for good without waiting, and call these as soon as it has ended."""
