@@ -28,8 +28,9 @@ class Place(NamedTuple):
     line: int
 
 
-_PLACE = LazyPattern(r"%[-#0+ ]*[0-9.*]*[a-zA-Z]")  # of an argument
+_PLACE = LazyPattern(r"%[-#0+ ]{0,5}[0-9.*]{0,20}[a-zA-Z]")  # of an argument
 _NAME = LazyPattern(r"([\w.-]{1,80})[\"'\]]?[\s:=]{0,4}[\"']?\Z")
+_NAME_CHARACTERS = 100  # more than a match can have: the search takes time at each character
 
 _places: dict[tuple[str, int], Place] = {}
 _USUAL = frozenset(
@@ -87,7 +88,7 @@ def _hidden(said: str, args: tuple[object, ...]) -> list[object]:
 
 
 def _is_secret(before: str, value: object) -> bool:
-    words = _NAME.search(before)
+    words = _NAME.search(before[-_NAME_CHARACTERS:])
     kind = secret_names.kind_of(words.group(1)) if words else ""
     return bool(kind) and not secret_names.is_open(kind, value)
 

@@ -204,6 +204,7 @@ ODD: list[Callable[[], object]] = [
     *[(lambda one=one: one) for one in containers()],  # type: ignore[misc]  # a default as a closure
     lambda: "x" * 10_000_000,
     lambda: "password=" + "s" * 10_000_000,
+    lambda: "%" + "0" * 10_000_000,
     lambda: "eyJ-" * 20_000,
     lambda: "\udc80" * 40_000,
     lambda: "\U0001f600" * 40_000,
@@ -311,7 +312,7 @@ def test_odd_objects(log: Any, make: Callable[[], object]) -> None:
     logger.event(odd, value=odd)  # type: ignore[arg-type]  # what no checker stopped
     with logger.span(odd, value=odd):  # type: ignore[arg-type]  # what no checker stopped
         pass
-    assert time.thread_time() - began < 300
+    assert time.thread_time() - began < 60
     envelopes = check(log, 9)
     assert [one["data"]["baseData"]["properties"].get("other") for one in envelopes[2:5]] == ["kept"] * 3
 
