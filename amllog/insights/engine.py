@@ -5,33 +5,19 @@ In: SQL and parameters, KQL. Out: rows as sequences, with the names of their col
 
 from __future__ import annotations
 
-import contextlib
-import threading
-import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from time import monotonic
 from typing import Any, NamedTuple
 
-from amllog.attempt import Attempt
-from amllog.errors import MissingExtraError, UsageError
-from amllog.insights import free_kql, guards, limits, scratch, statement_check
+from amllog.errors import UsageError
+from amllog.insights import free_kql, guards, limits, statement_check
+from amllog.insights.database import Database
 from amllog.insights.limits import Limits
 from amllog.insights.relation import view
 from amllog.insights.schema import TABLES
 from amllog.insights.sql import pattern
 
-MEMORY = "700MB"
-# That an interrupt is given: a function at work on one large value does not hear it before its end.
-END_SECONDS = 5.0
-_LOOK_SECONDS = 0.2
-# The cache goes by names, and the name of a descriptor stands for another file each time.
-_SETTINGS = f"""
-SET memory_limit = '{MEMORY}'; SET preserve_insertion_order = false; SET TimeZone = 'UTC';
-SET autoinstall_known_extensions = false; SET autoload_known_extensions = false;
-SET python_enable_replacements = false; SET enable_external_file_cache = false;
-"""
 # The order matters: the last statement makes every earlier one final.
 _LOCKED = "SET allow_community_extensions = false; SET enable_external_access = false; SET lock_configuration = true"
 
@@ -45,63 +31,6 @@ class Answer(NamedTuple):
     reached: str = ""
 
 
-class Database:
-    """One DuckDB in memory with our settings."""
-
-    def __init__(self) -> None:
-        try:
-            import duckdb
-        except ImportError:
-            raise MissingExtraError("duckdb", "insights") from None
-        self.error: type[Exception] = duckdb.Error
-        self.connection = duckdb.connect(":memory:")
-        self.connection.execute(_SETTINGS)
-        # DuckDB creates it when it is needed. Each has its own: DuckDB before 2.0 fails if two write into one.
-        self.connection.execute("SET temp_directory = ?", [f"{scratch.folder()}/{uuid.uuid4().hex}"])
-        self.is_lost = False  # a statement goes on that nothing could end
-
-    def interruptible(self, ask: Callable[[], Answer]) -> Answer:
-        """Return its answer; raise KeyboardInterrupt as soon as Ctrl-C comes.
-
-        The work runs in another thread. In the main thread, DuckDB checks for signals between its tasks only, and a
-        join of millions with millions is one task of many minutes.
-        """
-        if threading.current_thread() is not threading.main_thread():
-            return ask()
-        attempt = Attempt(ask)
-        try:
-            answer: Answer = attempt.result(threading.TIMEOUT_MAX)
-        except KeyboardInterrupt:
-            self._end(attempt)
-            raise
-        return answer
-
-    def limited(self, ask: Callable[[], Answer], most: Limits, stop: Callable[[], None]) -> Answer:
-        """Like `interruptible`, and at most for its seconds, and as long as it is wanted. `stop` ends what is not
-        DuckDB's work."""
-        attempt, until = Attempt(ask), monotonic() + most.seconds
-        try:
-            while not attempt.over:
-                if monotonic() > until or most.is_unwanted():
-                    raise limits.TooSlow(most.seconds)
-                attempt.wait(max(0.0, min(until - monotonic(), _LOOK_SECONDS)))
-        except (KeyboardInterrupt, limits.TooSlow):
-            stop()
-            self._end(attempt)
-            raise
-        answer: Answer = attempt.result(0.0)
-        return answer
-
-    def _end(self, attempt: Attempt) -> None:
-        """Interrupt a statement until it has ended. If it does not end, this database is not used any more."""
-        until = monotonic() + END_SECONDS
-        while not attempt.over and monotonic() < until:  # repeated: work that has not begun yet ignores it
-            with contextlib.suppress(KeyboardInterrupt):  # pressed twice
-                self.connection.interrupt()
-                attempt.wait(0.05)
-        self.is_lost = not attempt.over
-
-
 class Sandbox:
     """A DuckDB that runs the user's KQL. It reads `files` and nothing else, and its configuration is locked.
 
@@ -112,14 +41,19 @@ class Sandbox:
         self._database = Database()
         self._shown: dict[str, str] = {}
         self.files = tuple(files)
+        self._guards = self._database.interruptible(lambda: self._prepared(held))
+
+    def _prepared(self, held: str) -> guards.Guards:
+        """Read what is to be held, then lock the database."""
         connection = self._database.connection
         if held:
             connection.execute("ATTACH ':memory:' AS held")
             connection.execute(f"CREATE TABLE held.records AS {held}")
-        paths = [text for path in files for text in {str(path), pattern(path)}]
-        self._guards = guards.Guards(connection)
+        paths = [text for path in self.files for text in {str(path), pattern(path)}]
+        prepared = guards.Guards(connection)
         connection.execute("SET allowed_paths = ?", [paths])
         connection.execute(_LOCKED)
+        return prepared
 
     @property
     def is_lost(self) -> bool:
@@ -133,6 +67,7 @@ class Sandbox:
         connection, translation = self._database.connection, limits.Translation(kql)
 
         def ask() -> Answer:
+            self._show(kql, records, dialects)
             text = free_kql.readable(kql)
             translate = partial(duckdb_kql.to_sql, text, schema=self._columns(), allow_write=False)
             translated = translation.run(translate)
@@ -149,7 +84,6 @@ class Sandbox:
             return Answer(names, rows, types, reached)
 
         try:
-            self._show(kql, records, dialects)
             with limits.PROCESS.limited():
                 return self._database.limited(ask, most, translation.stop)
         except RecursionError:

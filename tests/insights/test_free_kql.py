@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
 import threading
 import time
@@ -301,3 +302,39 @@ def test_lists_of_dynamic_values(journal: Path) -> None:
     """Texts in them have no quotes of JSON."""
     query = "traces | summarize a = make_list(message) | mv-expand a | summarize b = make_list(a)"
     assert connect(str(journal)).store.query(query)[0]["b"] == ["hello"]
+
+
+INTERRUPTED = """
+import random, signal
+from amllog.insights.engine import Engine
+class Stop(Exception): pass
+fired = reached = 0
+
+def stop(number, frame):
+    global fired
+    fired += 1
+    raise Stop
+
+def work(before):
+    while fired == before:
+        Engine().run_kql("print 1", "SELECT 1")
+
+signal.signal(signal.SIGALRM, stop)
+random.seed(1)
+Engine().run_kql("print 1", "SELECT 1")
+for _ in range(60):
+    before = fired
+    try:
+        signal.setitimer(signal.ITIMER_REAL, random.random() * 0.05 + 1e-5)
+        work(before)
+    except Stop:
+        reached += 1
+print(fired, reached)
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs signals")
+def test_what_a_signal_handler_raises_reaches_the_caller(child: Any) -> None:
+    """A signal at any moment of a query, also while its database is made: the caller gets what the handler raised."""
+    pytest.importorskip("duckdb_kql", reason="needs Python 3.11")
+    assert child(INTERRUPTED).stdout == "60 60\n"
