@@ -12,7 +12,7 @@ import threading
 from pathlib import Path
 
 from amllog import interrupts, own_files
-from amllog.descriptor_marks import F_GETSIG, fcntl, marked
+from amllog.descriptor_marks import F_GETSIG, fcntl, marked, unmark
 from amllog.lock import lock
 from amllog.released_locks import releasing
 
@@ -57,7 +57,15 @@ class AttachedFile:
 
     def mark(self) -> None:
         """Mark the descriptor for `size_to_append`."""
-        self._mark = marked(self.fd)
+        self._mark = self._marked(self.fd)
+
+    def _marked(self, fd: int) -> int:
+        """Mark a descriptor of the file. Return 0 if that is not possible, or if another thread has replaced it."""
+        mark = marked(fd)
+        if mark and not own_files.is_same(fd, (self.device, self.inode)):
+            unmark(fd, mark)
+            return 0
+        return mark
 
     def open_again(self) -> bool:
         """Open the file again if the script has opened it under this number. Return whether the journal may use it."""
@@ -78,11 +86,11 @@ class AttachedFile:
             return self.is_file_of(os.stat(self.path, follow_symlinks=False))
         return False
 
-    def _exchange(self, fd: int) -> None:
-        """Use the open file `fd`, a copy of the file, in its place."""
+    def _exchange(self, fd: int, copied: own_files.Identity) -> None:
+        """Use a copy of the file in its place: its descriptor and its identity."""
         former, identity, is_own = self.fd, (self.device, self.inode), self._is_own(self.fd)
-        self._mark = marked(fd) if self._mark else 0
-        self.fd, (self.device, self.inode) = fd, own_files.identity_of(fd)
+        self.fd, (self.device, self.inode) = fd, copied
+        self._mark = self._marked(fd) if self._mark else 0
         if is_own:  # else it is the script's by now
             own_files.close_same(former, identity)
 
@@ -110,7 +118,7 @@ class AttachedFile:
                 self.fd, self._counted = -1, (0, 0)
                 return False
             self.held = self.held and lock(fd)
-            self._mark = marked(fd) if self._mark else 0
+            self._mark = self._marked(fd) if self._mark else 0
             self.fd = fd
             self._reopened()
             return True

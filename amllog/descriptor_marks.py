@@ -31,7 +31,7 @@ else:
         return 0
 
 
-__all__ = ["F_GETSIG", "fcntl", "marked"]
+__all__ = ["F_GETSIG", "fcntl", "marked", "unmark"]
 _NAMES = "SIGILL", "SIGTRAP", "SIGABRT", "SIGBUS", "SIGFPE", "SIGSEGV", "SIGSYS"
 _MARKS = [int(getattr(signal, name)) for name in _NAMES if hasattr(signal, name)]
 _numbers = itertools.count(os.getpid())  # not the same mark first in each process
@@ -48,3 +48,10 @@ def marked(fd: int) -> int:
     except (OSError, ValueError) as error:
         interrupts.pass_on(error)
         return 0  # an emulation of Linux, or the file is closed: the next write finds that out
+
+
+def unmark(fd: int, mark: int) -> None:
+    """Delete a mark from an open file that is not ours: another thread has put it in the place of ours."""
+    with interrupts.suppress(OSError, ValueError):
+        if fcntl(fd, F_GETSIG) == mark:
+            fcntl(fd, F_SETSIG, 0)

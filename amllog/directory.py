@@ -142,8 +142,10 @@ def new_segment(directory: Path, node: str) -> Segment:
         path = directory / name_for(node)
         with own_files.opened_directory(directory) as at:
             fd = own_files.open_regular(path if at is None else path.name, _CREATE, directory=at)
-        identity = own_files.identity_of(fd)
-        segment = _segment(path, fd, new=True) if lock(fd) else None  # nobody looks into it now
+        # Of the path: another thread may have put a file of the script in the place of the descriptor.
+        identity = own_files.identity_at(path) or own_files.identity_of(fd)
+        is_ours = own_files.is_same(fd, identity) and lock(fd)
+        segment = _segment(path, fd, new=True) if is_ours else None  # nobody looks into it now
         if segment is not None and segment.is_in_place():  # and nobody has removed it
             return segment
         own_files.delete_same(path, identity)

@@ -102,6 +102,15 @@ def identity_of(fd: int) -> Identity:
     return found.st_dev, found.st_ino
 
 
+def identity_at(path: Path) -> Identity | None:
+    """The file at a path; None if there is none. Raises OSError if that cannot be found out."""
+    try:
+        found = os.stat(path, follow_symlinks=False)
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino
+
+
 def is_linked(fd: int) -> bool:
     """Whether an open file has several names (hard links): the other may be that of a file of the user."""
     return os.fstat(fd).st_nlink > 1  # some file systems report 0

@@ -77,7 +77,7 @@ def _copy(segment: Segment, path: Path | None, new: Callable[[], Segment]) -> No
         while piece := own_files.read_at(segment.fd, _PIECE_BYTES, position):
             _write_all(copy.fd, piece)
             position += len(piece)
-        segment.move(copy.path, copy.fd)
+        segment.move(copy.path, copy)
     if path is not None:  # the file may get its name back, and nothing of it is sent then
         mark = Checkpoint(former, identity)
         for outlet in {*OUTLETS, *segment.outlets}:

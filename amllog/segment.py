@@ -157,12 +157,12 @@ class Segment(AttachedFile):
         """Append nothing any more: the next record goes to a new file, with this notice."""
         self.displaced, self.known_bytes = notice, -1
 
-    def move(self, path: Path, fd: int = -1) -> None:
-        """Continue under another path: of the same file, or of its copy, the open file `fd`."""
+    def move(self, path: Path, copy: Segment | None = None) -> None:
+        """Continue under another path: of the same file, or of its `copy`, which is not used by anybody else."""
         with self._reattaching:
             self.path = path
-            if fd >= 0:
-                self._exchange(fd)
+            if copy is not None:
+                self._exchange(copy.fd, (copy.device, copy.inode))
             self.checkpoint.move(path, (self.device, self.inode))
 
     def remove(self) -> bool:

@@ -594,3 +594,23 @@ def test_descriptors_closed_beside_threads_that_log(child: Any) -> None:
     assert (ran.returncode, "no journal in" in ran.stderr) == (0, False), ran.stderr
     kept = sum(path.read_bytes().count(b'.Message"') for path in Path(".amllog").glob("*.jsonl"))
     assert kept == int(ran.stdout)
+
+
+REPLACED_WHILE_MARKED = """
+import os
+from amllog.descriptor_marks import F_GETSIG, fcntl
+from amllog.directory import new_segment
+from pathlib import Path
+
+segment = new_segment(Path(".amllog"), "n")
+mine = os.open("mine", os.O_CREAT | os.O_RDWR | os.O_APPEND)
+os.dup2(mine, segment.fd)  # as another thread may do, just before the segment is marked
+segment.mark()
+print(fcntl(mine, F_GETSIG), segment.size_to_append())
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="marks are Linux's")
+def test_no_file_of_the_script_is_marked(child: Any) -> None:
+    """A file that the script puts in the place of a new segment before it is marked is not taken for the segment."""
+    assert child(REPLACED_WHILE_MARKED).stdout == "0 -1\n"
