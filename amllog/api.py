@@ -92,10 +92,11 @@ def ready() -> None:
 
 
 def setup(**settings: Unpack[Arguments]) -> Logger:
-    """Put run metrics, the driver log and Application Insights behind one logger, and return it.
+    """Return a logger that writes to run metrics, the driver log and Application Insights.
 
-    Everything comes from the environment where it is not given here; docs/settings.md lists all settings. Calling it
-    again reconfigures and never doubles. Raises ConfigError with every problem; nothing else for what the services do.
+    The environment has the settings that are not given here. docs/settings.md lists all settings. A further call
+    changes the settings and records nothing twice. Raises ConfigError with every problem of the settings. Problems of
+    the services raise nothing.
     """
     session().setup({**settings})
     caller = sys._getframe(1).f_globals.get("__name__", "__main__")
@@ -103,17 +104,17 @@ def setup(**settings: Unpack[Arguments]) -> Logger:
 
 
 def get_logger(name: str = "__main__", **dimensions: object) -> Logger:
-    """A logger, also before setup(); `dimensions` are bound to it."""
+    """Return a logger, also before setup(). `dimensions` are bound to it."""
     return Logger(voice(name), (), dict(dimensions))
 
 
 def flush(timeout: float = 10.0) -> Account:
-    """Deliver what waits, for at most `timeout` seconds; the account says what still waits."""
+    """Deliver the records that wait, for at most `timeout` seconds. Return the account, with those that still wait."""
     return session().flush(timeout)
 
 
 def shutdown(timeout: float | None = None) -> Account:
-    """End amllog in this process within `timeout` seconds (default: grace_seconds); what waits stays on disk.
+    """End amllog in this process within `timeout` seconds (default: grace_seconds). Records that wait stay on disk.
 
     An exception that is on its way here (in a `finally` or `except`) is why the step ended.
     """

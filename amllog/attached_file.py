@@ -34,14 +34,14 @@ class AttachedFile:
 
     @property
     def size(self) -> int:
-        """Bytes in the file now; 0 once it is deleted or closed, also by others."""
+        """The number of bytes in the file now. 0 once it is deleted or closed, also by others."""
         with interrupts.suppress(OSError):
             return os.fstat(self.fd).st_size if self._is_attached() else 0
         return 0
 
     @property
     def modified(self) -> float:
-        """When the file was last written to, in seconds since the epoch; 0.0 once it is deleted or closed."""
+        """The time of the last write, in seconds since the epoch. 0.0 once the file is deleted or closed."""
         with interrupts.suppress(OSError):
             return os.fstat(self.fd).st_mtime if self._is_attached() else 0.0
         return 0.0
@@ -98,7 +98,7 @@ class AttachedFile:
         """Called once the file was opened again: `held` may have become False."""
 
     def _is_attached(self) -> bool:
-        """Whether the descriptor stands for the file; opens it again where the script has closed or replaced it."""
+        """Return whether there is a descriptor of the file. Open it again if the script has closed or replaced it."""
         fd = self.fd
         return fd >= 0 and (self._is_own(fd) or self._reattach(fd))
 

@@ -29,7 +29,10 @@ Change = tuple[tuple[ContextVar[Any], ...], tuple[object, ...], Left]
 def _changed(
     variables: tuple[ContextVar[Any], ...], values: tuple[object, ...], left: Left
 ) -> Generator[Any, None, None]:
-    """Continued once by `__enter__` and once by `__exit__`; closed if an interrupted `with` has dropped it."""
+    """Make the change and undo it. `__enter__` and `__exit__` each continue this generator once.
+
+    If an interrupted `with` has dropped the generator, Python closes it.
+    """
     tokens: list[Token[Any]] = []
     # Each is consumed by one call of C code, in which no handler runs.
     do = map(ContextVar.set, variables, values)
@@ -58,7 +61,7 @@ def _changed(
 
 
 class _Exit:
-    """What `with` calls at its end: it undoes the change, and gets from that what to call with the arguments."""
+    """The `__exit__` of a block. `step` undoes the change and returns the function for the arguments of `__exit__`."""
 
     __slots__ = ("step",)
     __call__: Any = property(operator.methodcaller("step"))
@@ -75,7 +78,7 @@ class _Part(property):
 
 
 class Block:
-    """A context manager, which can be used several times and as a decorator; `begin` is called before each block."""
+    """A context manager for any number of blocks, and a decorator. It calls `begin` before each block."""
 
     __slots__ = ("_begin", "_enter", "_exit")
 

@@ -1,4 +1,4 @@
-"""What follows a call around: bound dimensions and the innermost span, by contextvars.
+"""Keeps the bound dimensions and the innermost span of the present context, in context variables.
 
 In: `with bound(...)`, `with log.span(...)`. Out: what stands on records made inside, also in asyncio tasks and in
 threads that were started with a copy of the context.
@@ -61,7 +61,7 @@ def _left(
     error: BaseException | None,
     *__: object,
 ) -> None:
-    """Keep what stood around an exception: who reports it when nobody caught it comes too late to see it."""
+    """Keep the dimensions and the span in an exception. The report of an uncaught exception comes after the block."""
     if error is not None and not hasattr(error, _LEFT):
         found = (
             _bound.get() if dimensions is None else dimensions,
@@ -72,7 +72,7 @@ def _left(
 
 
 def dimensions() -> Mapping[str, object]:
-    """What is bound here."""
+    """Return the dimensions that are bound in this context."""
     return _bound.get()
 
 
@@ -92,7 +92,7 @@ def foreign_span() -> tuple[str, str] | None:
 
 
 def logged_span(extra: Mapping[str, object]) -> tuple[str, str] | None:
-    """What OpenCensus' logging integration put on a record: its trace and span, where there is one."""
+    """Return the trace and span that OpenCensus' logging integration put on a record, or None."""
     trace, span = str(extra["traceId"])[:128], str(extra.get("spanId", ""))[:128]
     return (trace, span) if trace.strip("0") and span.strip("0") else None
 

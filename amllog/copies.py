@@ -48,7 +48,7 @@ class NotKept(OSError):
 
 
 class Folder(NamedTuple):
-    """An open directory of copies; `fd` is None where the system has no such descriptors."""
+    """An open directory of copies. `fd` is None where the system has no descriptors of directories."""
 
     path: Path
     fd: int | None
@@ -62,7 +62,7 @@ class Folder(NamedTuple):
         return own_files.open_regular(self._at(entry), flags, directory=self.fd)
 
     def delete(self, entry: str, identity: own_files.Identity) -> bool:
-        """Delete a file if its name still stands for it; whether it was deleted."""
+        """Delete a file if its name still stands for it. Return whether it was deleted."""
         with interrupts.suppress(OSError):
             found = self.stat(entry)
             if (found.st_dev, found.st_ino) == identity:
@@ -113,7 +113,7 @@ def entries_in(line: bytes) -> list[str]:
 
 
 def keep(directory: Path, name: str, chunks: Iterable[bytes]) -> None:
-    """Write a new copy. Raises NotKept, and what `chunks` raises; nothing of the copy is left then."""
+    """Write a new copy. Raises NotKept and the errors of `chunks`. Then nothing of the copy is left."""
     with contextlib.ExitStack() as stack:
         try:
             folder = stack.enter_context(opened_folder(directory, create=True))
@@ -188,7 +188,7 @@ def not_kept(error: OSError) -> NotKept:
 
 
 def unusable(error: OSError) -> OSError:
-    """What an error at a copy means for its line: another attempt may succeed, or none will."""
+    """Return Busy if another attempt to open the copy may succeed, else NoCopy."""
     told = error.strerror or type(error).__name__
     if is_passing(error) or error.errno in (errno.ENOSPC, errno.EDQUOT, None):
         return Busy(f"{BUSY}: {told}")

@@ -1,7 +1,7 @@
 """Makes the copies of this process beside its journal, as many as its limit admits.
 
 In: a file that the script hands to `log.run`, as bytes, path or stream. Out: the name of its copy. Errors of the source
-are raised; what the journal prevents is NotKept, which the gate counts.
+are raised. NotKept is raised if the journal prevents the copy, and the gate counts it.
 """
 
 from __future__ import annotations
@@ -41,13 +41,13 @@ class Copying:
         self._look_again = 0.0
 
     def directories(self) -> list[Path]:
-        """Where the journal has files, and so copies: the present directory first."""
+        """Return the directories in which the journal has files, and so copies. The present one is the first."""
         journal = self._journal()
         found = [journal.directory, *(segment.path.parent for segment in journal.segments)] if journal else []
         return list(dict.fromkeys([*found, self._directory]))
 
     def copy(self, source: Source, file: str) -> str:
-        """Copy a file; the name of the copy. Raises NotKept, and what reading the source raises."""
+        """Copy a file and return the name of the copy. Raises NotKept and the errors of the source."""
         with _opened(source) as stream:  # first: its errors are raised whatever the journal does
             name, directory = copies.name_for(file), self.directories()[0]
             if self._free <= 0 and not self._make_room(directory):
@@ -65,7 +65,7 @@ class Copying:
             yield chunk
 
     def _make_room(self, directory: Path) -> bool:
-        """Look whether another copy may be made; delete those that nobody wants any more if there are too many."""
+        """Return whether another copy may be made. If there are too many, delete those that no line names."""
         began = time.monotonic()
         if began < self._look_again:
             return False
@@ -76,7 +76,7 @@ class Copying:
         return self._free > 0
 
     def _measured(self, directory: Path) -> int:
-        """How much copies may take before the next look: other processes make copies as well."""
+        """Return how many bytes copies may take before the next look. Other processes make copies as well."""
         free = self._max_bytes // 2 - copied_bytes(directory)
         self._free = min(free, self._max_bytes // PARTS)
         return self._free

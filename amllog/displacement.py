@@ -68,7 +68,7 @@ class Displacement:
 
 
 def path_of(fd: int, near: Path) -> Path | None:
-    """The path that an open file has now, as Linux knows it, or in the directory `near`; None if it has none there."""
+    """Return the present path of an open file: from Linux, or from the directory `near`. None if it has none there."""
     identity, paths = own_files.identity_of(fd), list[str]()
     with interrupts.suppress(OSError):
         paths.append(os.readlink(f"/proc/self/fd/{fd}"))

@@ -1,4 +1,4 @@
-"""Every error and warning of amllog.
+"""Defines every error and warning of amllog.
 
 AmllogError (Exception)
  ├── ConfigError          settings are wrong; raised by setup() with every problem in it

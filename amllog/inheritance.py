@@ -1,4 +1,4 @@
-"""What setup() leaves in the environment for worker processes that never call it.
+"""Leaves setup()'s arguments in the environment, for worker processes that never call setup().
 
 In: setup()'s arguments. Out: those that a worker can do with, without secrets: what it cannot send it leaves in the
 journal, and its parent, which knows where to, delivers it.

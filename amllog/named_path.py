@@ -40,7 +40,7 @@ def exists(path: Path) -> bool:
 
 
 def _mode(path: Path) -> int:
-    """The mode of what is there; 0 if nothing is."""
+    """Return the mode of the file at the path, or 0 if there is none."""
     try:
         return os.stat(path).st_mode
     except (FileNotFoundError, NotADirectoryError):

@@ -103,7 +103,7 @@ def identity_of(fd: int) -> Identity:
 
 
 def identity_at(path: Path) -> Identity | None:
-    """The file at a path; None if there is none. Raises OSError if that cannot be found out."""
+    """Return the identity of the file at a path, or None if there is none. Raises OSError if it cannot be read."""
     try:
         found = os.stat(path, follow_symlinks=False)
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""What happens to the process: its end, and a signal that ends it.
+"""Notices the end of the process, and a signal that ends it.
 
 In: callbacks. Out: their calls, once each; signals that the script handles itself are left to it. A forked child has
 no SIGTERM handler of ours once its fork hooks have run; signals that come before are delivered after them.

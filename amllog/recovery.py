@@ -59,7 +59,7 @@ def recover(
 
 
 def _at(path: Path, node: str) -> Segment | None:
-    """The segment at the path, if it has records; locked unless another process holds it."""
+    """Return the segment at the path if it has records. It is locked unless another process holds it."""
     segment = claim(path, node)
     if segment is None and (segment := look(path)):
         segment.held = False
@@ -180,7 +180,7 @@ def _records(segment: Segment) -> Iterator[tuple[int, bytes]]:
 
 
 def _id(line: bytes) -> str | bytes:
-    """What identifies a record also where another program has changed its text."""
+    """Return the record's id, which stays where another program has changed its text."""
     value: Any = decode(line)
     for name in ("data", "baseData", "properties", "record_id"):
         value = value.get(name) if isinstance(value, dict) else None

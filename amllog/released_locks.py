@@ -42,7 +42,7 @@ def releasing(name: str) -> Callable[[F], F]:
 
 
 def call_releasing(lock: Any, work: Callable[..., T], *arguments: object) -> T:
-    """Call a function that acquires `lock`. If it raises, release what it has left acquired; on every Python."""
+    """Call a function that acquires `lock`. If it raises, release the lock as often as it is left acquired."""
     before = depth(lock)
     try:
         return work(*arguments)

@@ -27,7 +27,7 @@ Known = dict[str, tuple[own_files.Identity, bool]]  # by name: the file, and whe
 
 
 def own_bytes(directory: Path, known: Known) -> int:
-    """Bytes of our files in `directory`, without copies; `known` keeps which files were recognised before."""
+    """Return the bytes of our files in `directory`, without copies. `known` keeps the files that were recognised."""
     total = 0
     with suppress(OSError), os.scandir(directory) as entries:
         for entry in entries:

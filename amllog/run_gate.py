@@ -78,9 +78,9 @@ class RunGate(Happenings):
         return self.faults.total() == faults
 
     def spool(self, source: Source, name: str) -> str | None:
-        """Keep a copy of a file for the courier; its name below the journal directory. None: refused and counted.
+        """Keep a copy of a file for the courier. Return its name, or None if it was refused and counted.
 
-        Raises what reading the source raises.
+        The name is relative to the journal directory. Raises the errors of the source.
         """
         try:
             if self.copying is None:

@@ -61,7 +61,7 @@ def is_random(value: str) -> bool:
 
 
 def is_harmless(keep: str, value: str, match: re.Match[str]) -> bool:
-    """Whether a value is no secret; `keep` is what stands before it, in lower case."""
+    """Return whether a value is no secret. `keep` is the text before it, in lower case."""
     if keep.endswith("://") or (keep.startswith("://") and keep.endswith(":")):
         return keep in ("://user:", "://username:") and value in ("password", "pass", "pwd")
     if keep.rstrip() == "basic":

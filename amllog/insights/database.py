@@ -49,7 +49,7 @@ class Database:
         self.connection.execute("SET temp_directory = ?", [f"{scratch.folder()}/{uuid.uuid4().hex}"])
 
     def interruptible(self, ask: Callable[[], T]) -> T:
-        """Return its answer; raise KeyboardInterrupt as soon as Ctrl-C comes.
+        """Return the answer of `ask`. Raise KeyboardInterrupt as soon as Ctrl-C comes.
 
         The work runs in another thread. In the main thread, DuckDB checks for signals between its tasks only, and a
         join of millions with millions is one task of many minutes. It also raises RuntimeError in place of what the

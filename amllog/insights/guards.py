@@ -39,7 +39,7 @@ COPIES = {
 
 
 class Room:
-    """How much the last calls of functions have made: the texts of one piece of rows are in memory together."""
+    """Counts the bytes that the last calls of functions have made. The texts of one piece of rows share the memory."""
 
     def __init__(self) -> None:
         self._recent: deque[float] = deque(maxlen=_PIECE_ROWS)
@@ -94,7 +94,7 @@ def _all(name: str) -> str:
 
 
 def _joined(function: str, count: int, between: str, most: int, *, is_nested: bool) -> str:
-    """A function of `count` texts; `between`: what it puts between them, its first parameter."""
+    """The macro of a function of `count` texts. `between`: its first parameter, the text between them."""
     names = [f"a{number}" for number in range(count)]
     here = {name: f"_x.{name}" if is_nested else name for name in (*names, "d")}
     size = " + ".join(_length(here[name]) for name in names)
@@ -113,8 +113,8 @@ def _joined(function: str, count: int, between: str, most: int, *, is_nested: bo
 def _counted(replace: str, ceiling: str, size: str) -> str:
     """A size that depends on a number of matches, `{}` in `size`.
 
-    They are counted by replacing each with one character and with none; but where `ceiling`, the largest number that
-    is possible, leads to little, that is taken.
+    Each match is replaced by one character and by none, and the lengths are compared. `ceiling` is the largest number
+    that is possible. If the size is small even then, nothing is counted.
     """
     matches = f"(strlen({replace.format(chr(39) + 'x' + chr(39))}) - strlen({replace.format(chr(39) * 2)}))"
     most = size.format(ceiling)
@@ -179,7 +179,7 @@ class Variadic:
         self._is_nested = False
 
     def statements(self, used: Mapping[str, Collection[int]]) -> str:
-        """What creates the macros that a query needs. UsageError for more arguments than the limit.
+        """Return the statements that create the macros of a query. UsageError for more arguments than the limit.
 
         `used`: with how many arguments it calls each function.
         """

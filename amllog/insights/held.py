@@ -1,4 +1,4 @@
-"""Names by which DuckDB opens the files that were opened and checked here, whatever happens to their paths meanwhile.
+"""Opens and checks files, and gives DuckDB names that stand for the open files, whatever happens to their paths.
 
 In: paths in directories that other programs write to. Out: for the length of a block, their names. Between a look at a
 path and DuckDB's own opening, somebody can put a FIFO there, for whose writer DuckDB would wait without end. So a name
@@ -99,7 +99,7 @@ def _name(folder: Path, path: Path, about: os.stat_result, run: str) -> Path:
 
 
 def most_open() -> int:
-    """How many files are open at once: at most half of those that the process may open."""
+    """Return how many files may be open at once: at most half of those that the process may open."""
     if resource is not None:
         limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
         if limit >= 0:  # negative: there is none
@@ -108,7 +108,7 @@ def most_open() -> int:
 
 
 def name_of(fd: int) -> str:
-    """A name by which this process opens the file of a descriptor again; "" where there is none."""
+    """Return a name by which this process can open the file of a descriptor again, or "" if there is none."""
     name = _LINK.format(fd)
     try:
         again = os.open(name, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))

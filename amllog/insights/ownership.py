@@ -1,7 +1,7 @@
-"""Whose the files are that are read, and who else can write where compactions are kept.
+"""Ranks files by their owners, and checks who else can write where compactions are kept.
 
 In: what `os.lstat` says. Out: a rank. In a directory that several people use, a file may be a copy of another with
-changed texts: what is of this user comes before what is of others. Root, and the owner of the place that was named,
+changed texts. So the files of this user rank before those of others. Root, and the owner of the place that was named,
 can replace every file there anyway; some network mounts show one owner for all files.
 """
 
@@ -25,7 +25,7 @@ def rank(found: os.stat_result, owner: int) -> int:
 
 
 def owner_of(place: Path) -> int:
-    """The owner of a place; -1 if it cannot be looked at."""
+    """The user id of the owner of a place. -1 if it cannot be looked at."""
     try:
         return os.stat(place).st_uid
     except OSError:

@@ -45,8 +45,8 @@ Row = dict[str, Any]
 
 
 class Held(NamedTuple):
-    """What the files hold: each record as `envelopes.Record`, how many lines are none, why a file could not be read at
-    all, and which files are of other users."""
+    """The content of the files: records, the number of lines that are no record, why files could not be read, and the
+    files of other users."""
 
     records: list[envelopes.Record]
     torn: int

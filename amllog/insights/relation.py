@@ -127,7 +127,7 @@ def _selected(files: Sequence[Path], columns: Mapping[str, str]) -> str:
 
 
 def _read_back(files: Iterable[Path], more: str) -> str:
-    """What `compaction` has written; JSON is text there. DuckDB itself would take each `a=b` of a path for a column."""
+    """The SELECT over Parquet files, where JSON is text. By default DuckDB takes each `a=b` of a path for a column."""
     paths = ", ".join(literal(pattern(path)) for path in files)
     back = ", ".join(f"CAST({name} AS JSON) AS {name}" for name in AS_JSON)
     run = f"nullif(url_decode(regexp_extract(filename, '{_RUN_IN_PATH}', 1)), {literal(NO_RUN)}) AS parent_run_id"

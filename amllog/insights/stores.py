@@ -55,7 +55,7 @@ def columns_of(query: Query) -> tuple[Column, ...]:
 
 
 def left_out(torn: int, unread: Iterable[object], foreign: Sequence[object] = ()) -> tuple[str, ...]:
-    """The notes on lines of journals, and on whole files, that are not in an answer; and on `foreign` ones that are."""
+    """Return notes on lines and files that are not in an answer, and on files of other users that are in it."""
     lines = "1 line" if torn == 1 else f"{torn} lines"
     told = f"{lines} could not be read and left out (torn by a kill, or being written right now)"
     notes = [f"not read: {one}" for one in unread] + [told] * bool(torn)

@@ -41,7 +41,7 @@ def read(path: Path) -> bytes:
 
 
 def put(path: Path, fresh: Path, data: bytes) -> None:
-    """Write a file under a fresh name and rename it; where that fails, on a full disk say, nothing is left."""
+    """Write a file under a fresh name and rename it. If that fails, as on a full disk, nothing is left."""
     with create(fresh, exclusive=True) as file:
         try:
             left = memoryview(data)

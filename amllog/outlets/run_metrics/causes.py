@@ -1,4 +1,4 @@
-"""What an error of azureml's or msrest's comes from: an answer of the service, the network, or the line itself.
+"""Finds the cause of an error of azureml or msrest: an answer of the service, the network, or the line itself.
 
 In: the error. Out: the answer behind it, or a verdict where there was none.
 """
@@ -15,7 +15,7 @@ from amllog.outlets.run_metrics import conversion
 _OURS = (FileNotFoundError, LookupError, AttributeError, ArithmeticError, TypeError, ValueError)
 # Errors of azureml, and those with which msrest rejects a request before it sends it.
 _USER_ERRORS = {"UserErrorException", "AzureMLAggregatedException", "ValidationError", "SerializationError"}
-_UNREADABLE = ("DecodeError", "DeserializationError")  # a proxy's page: ValueErrors, alas
+_UNREADABLE = ("DecodeError", "DeserializationError")  # for the page of a proxy; both are ValueErrors
 
 
 def without_answer(error: Exception) -> Verdict:

@@ -75,7 +75,7 @@ class Call(NamedTuple):
 
 
 def decode(line: bytes) -> Post | Call | None:
-    """What a line asks of run history; None if its shape is not that of its method."""
+    """Return the request of a line to run history, or None if its shape is invalid for its method."""
     envelope = record.decode(line) or {}
     try:
         base = envelope["data"]["baseData"]
@@ -194,7 +194,7 @@ def content_type(head: bytes) -> str | None:
 
 
 def _members(value: Any) -> dict[str, Any]:
-    """The members of an object of JSON; none of anything else."""
+    """Return the members of a JSON object, or none for any other value."""
     return value if isinstance(value, dict) else {}
 
 

@@ -115,7 +115,7 @@ def verdict(error: BaseException) -> Verdict:
         )
         ours = own and not kind.endswith(
             "DecodeError"
-        )  # a proxy's page instead of JSON is a ValueError, alas
+        )  # the page of a proxy instead of JSON is a ValueError, too
         return refused(f"mlflow: {kind}: {text.cut(str(error), 60)}") if ours else waiting(f"mlflow: {kind}")
     if code in REFUSALS:
         return refused(f"mlflow: {code}")

@@ -1,4 +1,4 @@
-"""What the data of a line must be for its method: another program may have changed the line, or forged it.
+"""Checks the data of a line for its method. Another program may have changed the line, or forged it.
 
 In: decoded JSON. Out: whether it has the types and members that the outlets rely on.
 """
