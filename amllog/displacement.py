@@ -25,6 +25,7 @@ class Displacement:
     def __init__(self, journal: Journal, lock: threading.RLock) -> None:
         """`lock`: held by who appends a record."""
         self.looks = 0  # that are complete
+        self.in_look = False  # whether a thread looks now, so that another one would wait for it
         self._journal, self._lock = journal, lock
         self._looking = threading.RLock()  # acquired before the other one, never after it
 
@@ -37,14 +38,21 @@ class Displacement:
     def look(self, *, last: bool = False) -> None:
         """Have the files that are not at their paths recovered. `last`: the files are closed next."""
         with self._looking:
-            for segment in self.found():
-                if segment.size and not segment.is_out_of_reach():  # not also closed by the script
-                    try:
-                        self._recover(segment)
-                    except (OSError, ValueError, MemoryError) as error:  # there can be no new file now
-                        interrupts.pass_on(error)
-                        segment.lost = last
-            self.looks += 1
+            self.in_look = True
+            try:
+                for segment in self.found():
+                    if segment.size and not segment.is_out_of_reach():  # not also closed by the script
+                        self._recover_if_possible(segment, last=last)
+                self.looks += 1
+            finally:
+                self.in_look = False
+
+    def _recover_if_possible(self, segment: Segment, *, last: bool) -> None:
+        try:
+            self._recover(segment)
+        except (OSError, ValueError, MemoryError) as error:  # there can be no new file now
+            interrupts.pass_on(error)
+            segment.lost = last
 
     @releasing("_lock")
     def _recover(self, segment: Segment) -> None:

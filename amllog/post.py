@@ -151,7 +151,8 @@ class Post:
         courier = self._courier
         if courier is not None:
             courier.stop(seconds)
-            courier.displacement.look(last=True)
+            if not courier.displacement.in_look:  # else a file system holds up the thread
+                courier.displacement.look(last=True)
         with self._lock:
             if self._final is None:
                 counts = self.refused.counts()
@@ -232,9 +233,8 @@ class Post:
             self._journal = journal
             if self._forked_in_c:
                 self._courier.stop(0.0)
-                self._notice(
-                    "this process was forked by C code: its records wait in the journal", logging.WARNING
-                )
+                waits = "this process was forked by C code: its records wait in the journal"
+                self._notice(waits, logging.WARNING)
         while self._pending and self._write(journal, self._pending[0]):
             self._pending.popleft()
         self.directory = journal.directory
