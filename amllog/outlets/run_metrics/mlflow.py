@@ -30,10 +30,9 @@ Line = bytes
 class MLflowOutlet:
     """The outlet `run_metrics`, by way of MLflow.
 
-    `directory`: of the journal, which has copies of the files that lines name; `directories`, if the journal may move.
-    `step_id`: of this process's own run, whose lines
-    go to MLFLOW_RUN_ID of `environ`, else to the run that the script began; other lines go to the MLflow run of
-    their id, or to one that amllog makes for that id, once.
+    `directory`: of the journal, which has copies of the files that lines name. `directories`: if the journal may move.
+    `step_id`: of this process's own run. Its lines go to MLFLOW_RUN_ID of `environ`, else to the run that the script
+    began. Other lines go to the MLflow run of their id, or to one that amllog makes for that id, once.
     """
 
     name = "run_metrics"

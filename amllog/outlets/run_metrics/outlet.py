@@ -34,11 +34,11 @@ class Known(NamedTuple):
 
 
 class AzureMLOutlet:
-    """The outlet `run_metrics`: what the journal holds for run history, sent through a run's own clients.
+    """The outlet `run_metrics`, by way of azureml. It sends records for run history through a run's own clients.
 
-    `directory`: of the journal, which has copies of the files that lines name; `directories`, if the journal may move.
-    `run`: azureml's online run, or None while there is none: `connect` is then asked for it (with the seconds it may
-    take), as long as records wait.
+    `directory`: of the journal, which has copies of the files that lines name. `directories`: if the journal may move.
+    `run`: azureml's online run, or None. Without one, `connect` is called as long as records wait, with the seconds
+    that it may take.
     """
 
     name = "run_metrics"
