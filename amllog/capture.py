@@ -59,9 +59,8 @@ class Capture:
             self._take_warnings()
         if "exceptions" in what:
             self._take_exceptions()
-        if (
-            "prints" in what and getattr(sys, "stdout", None) is not None
-        ):  # pythonw, a daemon: print() does nothing there
+        # Without a stdout, as in pythonw or a daemon, print() does nothing.
+        if "prints" in what and getattr(sys, "stdout", None) is not None:
             self._hooks.put(Hook(sys, "stdout", Tee(sys.stdout, self._gate)))
 
     def remove(self) -> None:

@@ -25,9 +25,8 @@ from amllog.own_stream import OwnStream
 DIRECTORY = "artifacts"
 _ENTRY = "[0-9a-f]{12}-[A-Za-z0-9_.-]{1,100}"
 _NAME = re.compile(f"{DIRECTORY}/{_ENTRY}")
-_IN_LINE = re.compile(
-    rf"{DIRECTORY}\\*/({_ENTRY})".encode()
-)  # other programs may write a backslash before it
+# Other programs may write a backslash before the slash.
+_IN_LINE = re.compile(rf"{DIRECTORY}\\*/({_ENTRY})".encode())
 
 Directories = Callable[[], Sequence[Path]]  # where the journal has files, and so copies
 

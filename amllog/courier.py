@@ -123,10 +123,10 @@ class Courier:
                 asked = self._ask_for_leftovers()
                 self._wait(deadline, lambda: self._leftovers_done < asked and self.thread.expected)
         finally:  # also where a signal interrupts it
-            if (
-                last
-            ):  # first this, then the look whether there is a round: the thread does it in the other order
-                self._paused = True
+            if last:
+                self._paused = (
+                    True  # before the wait: a round begins with `_in_round`, and reads this one after it
+                )
                 self._wait(deadline, lambda: self._in_round)
 
     def stop(self, seconds: float) -> None:

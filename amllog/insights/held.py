@@ -47,9 +47,8 @@ class Held(NamedTuple):
 
     def told(self, text: str) -> str:
         """A text of DuckDB's with the paths of the files in place of the names."""
-        for path, name in sorted(
-            self.names.items(), key=lambda item: -len(str(item[1]))
-        ):  # fd/10 before fd/1
+        # The longest names first: fd/10 before fd/1.
+        for path, name in sorted(self.names.items(), key=lambda item: -len(str(item[1]))):
             text = text.replace(str(name), str(path))
         return text
 

@@ -99,10 +99,9 @@ class Holdings:
         if any(_are_replaced(folder, own) for folder, own in batches.items()):
             return self.select(query, now)
         ranks = {path: ranks[path] for path in (*journals, *chosen)}
-        mixed = (
-            len({*ranks.values()}) > 1
-        )  # what an index or a manifest of others says of the records proves nothing
-        return Selection(journals, chosen, mixed or overlap(held), torn, parts, unread, ranks)
+        # An index or a manifest of another user proves nothing about the records.
+        once = len({*ranks.values()}) > 1 or overlap(held)
+        return Selection(journals, chosen, once, torn, parts, unread, ranks)
 
     def _foreign(self, batches: Mapping[Path, list[Batch]]) -> list[str]:
         """Notes on files in the place of an index or a manifest that amllog has not written."""
