@@ -124,9 +124,8 @@ class Courier:
                 self._wait(deadline, lambda: self._leftovers_done < asked and self.thread.expected)
         finally:  # also where a signal interrupts it
             if last:
-                self._paused = (
-                    True  # before the wait: a round begins with `_in_round`, and reads this one after it
-                )
+                # Before the wait: a round sets `_in_round` first, and then reads this.
+                self._paused = True
                 self._wait(deadline, lambda: self._in_round)
 
     def stop(self, seconds: float) -> None:

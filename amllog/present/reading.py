@@ -63,9 +63,8 @@ def _kql(options: Namespace, environ: Mapping[str, str]) -> int:
     if run and len(run) < _WHOLE:
         try:
             insights = store_of(options, environ)
-            if insights.journals is not None or run.startswith(
-                run_names.LAST
-            ):  # a service is not asked for more
+            # A service is not asked for more.
+            if insights.journals is not None or run.startswith(run_names.LAST):
                 run = _named(options, insights)
         except UsageError:  # nothing to ask, or not known there: an id as it was given
             if run.startswith(run_names.LAST):
