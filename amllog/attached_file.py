@@ -26,6 +26,7 @@ class AttachedFile:
         # Whether this process has the lock, if it had it at first. False once it is closed.
         self.held = True
         self.known_bytes = 0  # what the file has by what this process has written
+        self.last_line = b""  # that this process has written
         self.fd = fd  # -1 once the file is deleted or closed
         self._root = _root()
         self._mark = 0  # of the descriptor that the journal writes to
@@ -50,6 +51,10 @@ class AttachedFile:
         """Return the file's size, or -1 if it was changed or replaced. Raises OSError, and ValueError once closed."""
         if self._mark:
             size = os.lseek(self.fd, 0, os.SEEK_END) if fcntl(self.fd, F_GETSIG) == self._mark else -1
+            # Another thread may have replaced the descriptor meanwhile. Almost no file of a script is non-blocking,
+            # as ours is, and CPython runs no other thread while it asks for that.
+            if os.get_blocking(self.fd):
+                return -1
         else:
             found = os.fstat(self.fd)
             size = found.st_size if self.is_file_of(found) else -1
@@ -61,7 +66,7 @@ class AttachedFile:
 
     def _marked(self, fd: int) -> int:
         """Mark a descriptor of the file. Return 0 if that is not possible, or if another thread has replaced it."""
-        mark = marked(fd)
+        mark = 0 if os.get_blocking(fd) else marked(fd)
         if mark and not own_files.is_same(fd, (self.device, self.inode)):
             unmark(fd, mark)
             return 0
@@ -71,6 +76,15 @@ class AttachedFile:
         """Open the file again if the script has opened it under this number. Return whether the journal may use it."""
         fd = self.fd
         return self._is_own(fd) or (self.is_in_place() and self._reattach(fd) and self.held)
+
+    def write_last_again(self) -> None:
+        """Append the last line again if it is all that the file lacks: it went to what had just replaced the file.
+
+        Does nothing otherwise, and where the file cannot be opened or locked.
+        """
+        with interrupts.suppress(OSError):
+            if self.is_in_place() and self.size + len(self.last_line) == self.known_bytes and self.held:
+                os.write(self.fd, self.last_line)
 
     def is_out_of_reach(self) -> bool:
         """Whether the process has another root directory than when the file was opened (chroot)."""

@@ -40,7 +40,7 @@ _USUAL = frozenset(
 
 def message(event: object, args: tuple[object, ...]) -> tuple[str, Mapping[Any, object]]:
     """(message, dimensions from args): `%` arguments as in logging, or the one dict that the old guide passes."""
-    said = text.of(event)
+    said = event if type(event) is str else text.of(event)
     if not args:
         return said, {}
     first: Any = args[0]
@@ -114,7 +114,8 @@ def logged_at(entry: logging.LogRecord) -> Place:
 
 def place(frame: FrameType) -> Place:
     """Where a frame stands."""
-    return place_of(frame.f_code.co_filename, frame.f_lineno)
+    file, line = frame.f_code.co_filename, frame.f_lineno
+    return _places.get((file, line)) or place_of(file, line)
 
 
 def place_of(file: str, line: int) -> Place:

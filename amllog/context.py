@@ -7,7 +7,7 @@ threads that were started with a copy of the context.
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from functools import partial
 from types import MappingProxyType
@@ -20,6 +20,14 @@ _NOTHING: Mapping[str, object] = MappingProxyType({})
 _bound: ContextVar[Mapping[str, object]] = ContextVar("amllog.bound", default=_NOTHING)
 _span: ContextVar[str] = ContextVar("amllog.span", default="")
 _operation: ContextVar[str] = ContextVar("amllog.operation", default="")
+
+# Each record asks for these three. As methods of the variables they take half the time of functions around them.
+# The dimensions that are bound in this context.
+dimensions: Callable[[], Mapping[str, object]] = _bound.get
+# The innermost span of ours; "" if there is none.
+span_id: Callable[[], str] = _span.get
+# The operation that this context was carried over from; "" for the run's.
+operation_id: Callable[[], str] = _operation.get
 
 
 def bound(**dimensions: object) -> Block:
@@ -71,11 +79,6 @@ def _left(
             setattr(error, _LEFT, found)
 
 
-def dimensions() -> Mapping[str, object]:
-    """Return the dimensions that are bound in this context."""
-    return _bound.get()
-
-
 def foreign_span() -> tuple[str, str] | None:
     """(operation id, span id) of a current OpenTelemetry or OpenCensus span; None if neither has one here."""
     trace = sys.modules.get("opentelemetry.trace")
@@ -95,13 +98,3 @@ def logged_span(extra: Mapping[str, object]) -> tuple[str, str] | None:
     """Return the trace and span that OpenCensus' logging integration put on a record, or None."""
     trace, span = str(extra["traceId"])[:128], str(extra.get("spanId", ""))[:128]
     return (trace, span) if trace.strip("0") and span.strip("0") else None
-
-
-def span_id() -> str:
-    """The innermost span of ours, or nothing."""
-    return _span.get()
-
-
-def operation_id() -> str:
-    """The operation that this context was carried over from, or nothing: the run's."""
-    return _operation.get()

@@ -15,6 +15,9 @@ from amllog.redaction import Redactor
 
 _KEYS = frozenset(("key", "Key", "KEY"))  # the name alone says nothing: a value that looks random is a secret
 _PLAIN = (int, float, bool, type(None))  # their texts hold no secret
+_MAX_SHORT = (
+    10**18
+)  # below: an integer whose text fits and cannot fail. Counts and steps are the usual dimensions
 
 
 def texts(values: Mapping[Any, object], redactor: Redactor) -> dict[str, str]:
@@ -36,6 +39,8 @@ def fill(own: dict[str, str], layer: Mapping[Any, object], redactor: Redactor) -
             own[shown] = MASK
         elif kind is str:
             own[shown] = redactor.masked(value, record.MAX_VALUE)  # type: ignore[arg-type]  # just seen
+        elif kind is int and -_MAX_SHORT < value < _MAX_SHORT:  # type: ignore[operator]  # just seen
+            own[shown] = str(value)
         elif kind in _PLAIN:
             said = text.of(value)
             own[shown] = said if len(said) <= record.MAX_VALUE else text.cut(said, record.MAX_VALUE)

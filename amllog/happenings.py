@@ -16,6 +16,8 @@ from amllog.forms import Draft
 from amllog.intake import Intake
 from amllog.outlets.driver_log import Line
 
+_new = tuple.__new__  # makes a named tuple from all of its members, as in `intake`
+
 
 class Happenings(Intake):
     """The intake, for what is no message."""
@@ -33,7 +35,7 @@ class Happenings(Intake):
         own = {**self._own(context.dimensions(), dimensions), **marks}
         name = text.cut(self.redactor.key(name)[0], record.MAX_KEY)
         data = {"metrics": [{"name": name, "value": value, "count": 1}]}
-        draft = Draft(time.time(), logging.CRITICAL, logger, "MetricData", data, own, place)
+        draft = _new(Draft, (time.time(), logging.CRITICAL, logger, "MetricData", data, own, place, None, ""))
         self._keep(draft)
         if self.driver.level <= logging.DEBUG:
             self._show(draft, logging.DEBUG, f"{name} = {text.of(value)}")

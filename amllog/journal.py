@@ -110,6 +110,7 @@ class Journal:
                     self._unwritten.add(_FULL)
                     return False
                 segment = self._segment
+                size = segment.size
             data = b"\n" + line if segment.torn else line
             written = os.write(segment.fd, data)
         except OSError as error:
@@ -127,6 +128,7 @@ class Journal:
         if segment.torn:
             segment.torn = False
         segment.known_bytes = size + written
+        segment.last_line = data
         next(segment.written)
         return True
 
@@ -199,6 +201,7 @@ class Journal:
                 segment is self._segment
             ):  # else another thread was first; or a former one, whose key waits no longer
                 self._open_somewhere()
+                segment.write_last_again()
                 self.tell(damage, segment)
             return self._segment
 

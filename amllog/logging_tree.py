@@ -27,13 +27,14 @@ def is_new() -> bool:
 
 def logger_classes() -> list[type[logging.Logger]]:
     """logging.Logger, and those of before a reload: loggers made before it are of them, under a root of their own."""
-    filterers = [kind for kind in object.__subclasses__() if _is_of_logging(kind, "Filterer")]
+    # Compared here and not in a function: a process has hundreds of classes.
+    filterers = [
+        kind
+        for kind in object.__subclasses__()
+        if kind.__name__ == "Filterer" and kind.__module__ == "logging"
+    ]
     found: list[Any] = [kind for base in filterers for kind in base.__subclasses__()]
-    return [kind for kind in found if _is_of_logging(kind, "Logger")]
-
-
-def _is_of_logging(kind: type, name: str) -> bool:
-    return kind.__name__ == name and kind.__module__ == "logging"
+    return [kind for kind in found if kind.__name__ == "Logger" and kind.__module__ == "logging"]
 
 
 def handlers(logger: logging.Logger) -> tuple[logging.Handler, ...]:

@@ -17,9 +17,11 @@ def make_directory(directory: Path) -> None:
 
     Raises OSError if its path leads through a link that another user has put there.
     """
+    if not directory.is_dir():
+        _require_own_links(directory)
+        _make(directory, 0o700)
+    # Of a directory that is there, and once more of a new one: others may have been faster.
     _require_own_links(directory)
-    _make(directory, 0o700)
-    _require_own_links(directory)  # others may have been faster
 
 
 def _require_own_links(directory: Path) -> None:

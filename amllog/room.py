@@ -145,6 +145,8 @@ def _own_size(entry: os.DirEntry[str], known: Known) -> int:
         MAX_SEGMENT_BYTES if may_be_segment else MAX_BYTES
     ):
         return 0
+    if not found.st_size:  # it takes no room, and may become anything
+        return 0
     identity = found.st_dev, found.st_ino
     before, ours = known.get(entry.name, (None, False))
     if before != identity:
@@ -154,6 +156,6 @@ def _own_size(entry: os.DirEntry[str], known: Known) -> int:
             ours = is_segment(entry.name, head) if may_be_segment else is_checkpoint(fd)
         finally:
             own_files.close_same(fd, identity)
-        if head:  # an empty one may become anything
+        if head:  # others have emptied it meanwhile
             known[entry.name] = identity, ours
     return own_files.stored_bytes(found) if ours else 0

@@ -93,7 +93,9 @@ def secrets(environ: Mapping[str, str], target: ConnectionString | None = None) 
     # Names first: other threads change the environment meanwhile.
     now = [(name, environ.get(name, "")) for name in list(environ)]
     addresses = [value for _, value in now] + ([target.endpoint] if target else [])
-    tokens = [token for address in addresses for token in secret_names.path_tokens(address)]
+    tokens = [
+        token for address in addresses if "://" in address for token in secret_names.path_tokens(address)
+    ]
     return [value for name, value in now if secret_names.is_secret_variable(name, value)] + tokens
 
 

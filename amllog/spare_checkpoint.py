@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import functools
 import hashlib
 import os
 import tempfile
@@ -25,8 +26,14 @@ class SpareCheckpoint:
     """The spare of one segment, in whichever of the temporary directories it was possible to write it."""
 
     def __init__(self, segment: Path) -> None:
-        self._paths = _paths(segment)
+        with interrupts.suppress(OSError):  # the working directory was deleted
+            segment = segment.absolute()
+        self._segment = segment
         self.path: Path | None = None  # where the last entries were written to
+
+    @functools.cached_property
+    def _paths(self) -> list[Path]:
+        return _paths(self._segment)
 
     def lines(self) -> list[bytes]:
         """The lines of all spares, each once. Raises OSError if there is one that cannot be read."""

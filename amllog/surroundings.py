@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -108,7 +107,7 @@ def _tensorflow_rank(config: Mapping[str, Any]) -> int | None:
 def _number(value: object) -> int | None:
     """The number that a variable holds, if it is one that a rank could be."""
     digits = str(value)
-    return int(digits) if re.fullmatch("[0-9]{1,9}", digits) else None
+    return int(digits) if len(digits) <= 9 and digits.isascii() and digits.isdigit() else None
 
 
 def mapping_in(environ: Mapping[str, str], name: str) -> Mapping[str, Any]:

@@ -170,6 +170,18 @@ def test_bound(journal: Journal) -> None:
     assert sum(segment.count() for segment in journal.segments) == kept + 1
 
 
+def test_no_new_file_is_taken_for_a_damaged_one(tmp_path: Path) -> None:
+    """A file that follows a full one is written to until it is full as well, and nothing is reported."""
+    said: list[str] = []
+    journal = Journal(tmp_path, max_bytes=1024**2, node="n", notice=said.append)
+    for number in range(2_000):
+        assert journal.append(line(number, 200))
+    sizes = [segment.size for segment in journal.segments]
+    assert len(sizes) > 3
+    assert min(sizes[:-1]) > max(sizes) - 400
+    assert said == []
+
+
 def test_reserve(journal: Journal) -> None:
     """A full journal still takes exceptions and how the step ended, as long as its reserve lasts, within the bound."""
     while journal.append(line(1, 1000)):

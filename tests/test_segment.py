@@ -118,6 +118,37 @@ def test_the_descriptor_of_another_file_has_no_mark(journal: Journal, tmp_path: 
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux has marks")
+def test_a_descriptor_that_is_replaced_during_the_check(journal: Journal, tmp_path: Path) -> None:
+    """A file of the script that takes the segment's number after the mark was compared gets no line."""
+    journal.append(LINE)
+    (segment,) = journal.segments
+    theirs = os.open(tmp_path / "theirs", os.O_RDWR | os.O_CREAT)
+
+    def between_calls(frame: object, event: str, called: object) -> None:
+        if event == "c_return" and called is os.lseek:
+            sys.setprofile(None)
+            os.dup2(theirs, segment.fd)
+
+    sys.setprofile(between_calls)
+    journal.append(KEYED)
+    assert sys.getprofile() is None
+    assert (tmp_path / "theirs").read_bytes() == b""
+    assert [one.path.read_bytes() for one in journal.segments] == [LINE, KEYED]
+
+
+def test_a_line_that_went_elsewhere_is_written_again(journal: Journal, tmp_path: Path) -> None:
+    """A line that went to the file that had just taken the segment's number is in the segment all the same."""
+    journal.append(LINE)
+    journal.append(KEYED)
+    (segment,) = journal.segments
+    os.truncate(segment.path, len(LINE))  # as if the last line had gone elsewhere
+    os.dup2(os.open(tmp_path / "theirs", os.O_RDWR | os.O_CREAT), segment.fd)
+    journal.append(LINE)
+    assert [one.path.read_bytes() for one in journal.segments] == [LINE + KEYED, LINE]
+    assert segment.lines_written() == segment.count() == 2
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has marks")
 def test_a_signal_that_the_script_asks_for_is_no_mark(journal: Journal, tmp_path: Path) -> None:
     """A file of the script that has a signal for input and output of its own is not taken for the segment."""
     import fcntl

@@ -46,9 +46,9 @@ class Cells(NamedTuple):
 
 def metric_name(name: object) -> str:
     """A metric's name without surrounding blanks, on which azureml's own reader breaks."""
-    if not isinstance(name, str) or not name.strip():
+    stripped = text.printable(name.strip()) if isinstance(name, str) else ""
+    if not stripped:
         raise MetricError(f"a metric needs a name, got {brief(name)}")
-    stripped = text.printable(name.strip())
     if len(stripped) > MAX_NAME:
         # Told, not raised: a long name at the end of a training must not cost its result.
         short = short_name(_BY_SHAPE.key(stripped)[0])
