@@ -72,6 +72,14 @@ class AttachedFile:
             return 0
         return mark
 
+    def holds(self) -> bool:
+        """Whether this process has the lock, once the file is opened again where the script has closed it.
+
+        Raises OSError if that is not possible now.
+        """
+        self._is_attached()
+        return self.held
+
     def open_again(self) -> bool:
         """Open the file again if the script has opened it under this number. Return whether the journal may use it."""
         fd = self.fd
@@ -109,7 +117,7 @@ class AttachedFile:
             own_files.close_same(former, identity)
 
     def _reopened(self) -> None:
-        """Called once the file was opened again: `held` may have become False."""
+        """Called once the file was opened again: `held` may have become False, and others may have delivered it."""
 
     def _is_attached(self) -> bool:
         """Return whether there is a descriptor of the file. Open it again if the script has closed or replaced it."""

@@ -152,7 +152,7 @@ class Route:
         outlet, parts, skipped = self.outlet, list[tuple[Segment, _Batch]](), False
         records, size = outlet.max_records, outlet.max_bytes
         for segment in segments:
-            if not segment.held or not outlet.concerns(segment):
+            if not segment.holds() or not outlet.concerns(segment):
                 continue
             if parts and (records <= 0 or size <= 0):
                 break

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from amllog import interrupts, own_files, pieces
@@ -194,3 +194,31 @@ class Segment(AttachedFile):
     def _reopened(self) -> None:
         if not self.held:  # another process holds it now, and delivers it
             self._progress = self.checkpoint.progress(self.size)
+            return
+        # Nobody had the lock in between, so another process may have delivered something.
+        self.checkpoint.note_again()
+        checkpoint = Checkpoint(self.path, (self.device, self.inode))
+        found = checkpoint.progress(self.size)
+        if checkpoint.unreadable or self.checkpoint.unwritable or not self._is_behind(found):
+            return
+        for progress in found.values():
+            progress.passed = self._records_before(progress.to)
+        self.checkpoint.close()
+        self.checkpoint, self._progress = checkpoint, found
+
+    def _is_behind(self, found: Mapping[str, Progress]) -> bool:
+        """Whether others have noted more than this process."""
+        return any(
+            one.to > self.progress(outlet).to
+            or (one.to == self.progress(outlet).to and one.again != self.progress(outlet).again)
+            for outlet, one in found.items()
+        )
+
+    def _records_before(self, end: int) -> int:
+        """The number of records that begin before `end`."""
+        count, position = 0, 0
+        for line in self.rest(0):
+            if position >= end:
+                break
+            count, position = count + is_whole(line), position + len(line)
+        return count

@@ -12,9 +12,12 @@ import pytest
 
 from amllog import account
 from amllog.delivery import DELIVERED, MAX_BACKOFF_SECONDS, Answer, Route, refused, waiting
+from amllog.directory import claim
 from amllog.journal import Journal
 from amllog.refusals import OVERWRITTEN, TRUNCATED
 from amllog.segment import Segment
+
+LINE = b'{"time":"2026-11-22T20:52:35.123456Z","ver":1,"name":"Microsoft.ApplicationInsights.Message"}\n'
 
 
 class Stubborn:
@@ -97,6 +100,28 @@ def test_a_failing_outlet(journal: Journal) -> None:
     route.step(journal.segments, 1)
     assert route.trouble == "stubborn: RuntimeError: broken"
     assert route.behind(journal.segments[0], journal.segments[0].size)
+
+
+@pytest.mark.parametrize("count", [25, 10])
+def test_another_process_delivers_while_the_descriptor_is_closed(tmp_path: Path, count: int) -> None:
+    """What another process has sent while nobody had the lock of the file is not sent again, and is counted once."""
+    journal = Journal(tmp_path / "j", max_bytes=1024**2, node="n")
+    for _ in range(25):
+        journal.append(LINE)
+    (segment,) = journal.segments
+    os.close(segment.fd)  # by the script: the lock is released
+    other = claim(segment.path, "n")
+    assert other is not None
+    other.acknowledge("stubborn", count * len(LINE), count, Counter(), [])
+    other.close()
+    outlet = Stubborn(Answer())
+    route = Route(outlet)
+    while route.step(journal.segments, 1):
+        pass
+    assert sum(map(len, outlet.offers)) == 25 - count
+    found = account.tally([segment], {"stubborn": outlet.wants}, Counter(), "")
+    assert str(found.outlets["stubborn"]) == "25 delivered, 0 waiting, 0 refused"
+    assert found.accepted == 25
 
 
 def test_some_wait(journal: Journal) -> None:
