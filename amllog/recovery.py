@@ -53,7 +53,7 @@ def recover(
     elif path is None:
         segment.remove()
     else:  # it may get its name back: the checkpoint stays
-        segment.count()
+        segment.finish()
         segment.close()
     return [segment]
 

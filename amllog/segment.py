@@ -165,9 +165,19 @@ class Segment(AttachedFile):
                 self._exchange(copy.fd, (copy.device, copy.inode))
             self.checkpoint.move(path, (self.device, self.inode))
 
+    def finish(self) -> None:
+        """Count what only the open file shows: its records, and those of this process that it has not any more."""
+        self.count()
+        written = self.lines_written() if self.held else 0  # else another process counts what is gone
+        for progress in self._progress.values():
+            gone = written - progress.passed - sum(map(is_whole, self.rest(progress.to)))
+            if gone > 0:
+                progress.refused[self.damage] += gone
+                progress.passed += gone
+
     def remove(self) -> bool:
         """Delete the file if it is recognised as ours now. Return whether it is gone. Its counts stay known."""
-        self.count()
+        self.finish()
         gone = own_files.delete_segment(self.path, self.fd)
         if gone:
             self.checkpoint.delete()

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from amllog import directory, room
+from amllog import account, directory, room
 from amllog.directory import claim, leftovers, look
 from amllog.journal import Journal
+from amllog.refusals import TRUNCATED
 from amllog.signatures import SEGMENT_NAME
 
 HEAD = b'{"time":"2026-01-01T20:52:35.123456Z","ver":1,"name":"Microsoft.ApplicationInsights.Message",'
@@ -190,3 +191,19 @@ def test_new_names_are_counted(tmp_path: Path) -> None:
     assert SEGMENT_NAME.match(journal.segments[0].path.name)
     assert room.own_bytes(tmp_path, {}) == sum(path.stat().st_size for path in tmp_path.iterdir()) > len(LINE)
     journal.close()
+
+
+def test_what_a_deleted_segment_has_lost_stays_counted(tmp_path: Path) -> None:
+    """Records that another program has truncated away stay refused after the rest has made room."""
+    journal = Journal(tmp_path, max_bytes=1024**2, node="n", outlets=["a"])
+    for _ in range(20):
+        journal.append(LINE)
+    (segment,) = journal.segments
+    os.truncate(segment.path, 10 * len(LINE))
+    segment.acknowledge("a", 10 * len(LINE), 10, Counter(), [], passed=10)
+    journal.append(LINE)
+    assert room.delete_done(tmp_path, 1024**3, journal.segments, "n", ["a"]) > 0
+    assert not segment.path.exists()
+    found = account.tally([segment], {"a": lambda line: True}, Counter(), "")
+    assert found.accepted == 20
+    assert str(found.outlets["a"]) == f"10 delivered, 0 waiting, 10 refused (10 × {TRUNCATED})"
