@@ -102,6 +102,7 @@ def tally(
     sums = {name: OutletAccount(0, 0, unwritten) for name in wants}
     for segment in segments:  # once through: of many files, one is open at a time
         try:
+            segment.follow()
             written = segment.lines_written()  # first: others write and deliver meanwhile
             counts = _add(sums, segment, wants, written)
             # A file that another program has changed has fewer lines than were accepted, or more.

@@ -140,6 +140,9 @@ class AttachedFile:
                 self.fd, self._counted = -1, (0, 0)
                 return False
             self.held = self.held and lock(fd)
+            if not self.held:
+                # Nothing is appended to it: its holder may delete it once it has sent all of it.
+                self.known_bytes = -1
             self._mark = self._marked(fd) if self._mark else 0
             self.fd = fd
             self._reopened()

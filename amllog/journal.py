@@ -145,7 +145,7 @@ class Journal:
         """Delete own segments that every outlet has processed, so that a long life does not fill the disk."""
         if len(self.segments) > 1 and own_bytes(self.directory, self._known) > self._max_bytes // 2:
             for segment in self.segments[:-1]:
-                if segment.size and is_done_with(segment, self._outlets):
+                if segment.size and segment.held and is_done_with(segment, self._outlets):
                     segment.remove()
 
     def is_own(self, path: Path) -> bool:

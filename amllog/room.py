@@ -79,12 +79,20 @@ def delete_done(
     for path in journal_files(directory):
         if freed >= excess:
             break
-        segment = by_path.get(path) or claim(path, node)
-        if segment is None or segment is segments[-1]:
+        mine = by_path.get(path)
+        if mine is segments[-1]:
+            continue
+        # The size first: it opens a file again that the script has closed. Another process may have its lock by then.
+        segment = mine if mine is not None and mine.size and mine.held else claim(path, node)
+        if segment is None:
             continue
         if segment.size and own_files.is_deletable(path, segment.fd) and is_done_with(segment, outlets):
+            if mine is not None:
+                mine.follow()  # before the checkpoint is deleted
             freed += _remove(segment)
-        elif path not in by_path:
+            if mine is not None:
+                mine.close()
+        elif segment is not mine:
             segment.close()
     return freed
 

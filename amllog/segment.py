@@ -175,6 +175,13 @@ class Segment(AttachedFile):
                 progress.refused[self.damage] += gone
                 progress.passed += gone
 
+    def follow(self) -> None:
+        """Read anew what was noted, where another process has taken the lock of this file."""
+        if not self.held and self.fd >= 0:
+            found = self.checkpoint.progress(self.size)
+            if not self.checkpoint.unreadable:
+                self._progress = found
+
     def remove(self) -> bool:
         """Delete the file if it is recognised as ours now. Return whether it is gone. Its counts stay known."""
         self.finish()

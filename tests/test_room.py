@@ -17,6 +17,7 @@ from amllog.signatures import SEGMENT_NAME
 HEAD = b'{"time":"2026-01-01T20:52:35.123456Z","ver":1,"name":"Microsoft.ApplicationInsights.Message",'
 LINE = HEAD + b'"x":1}\n'
 ENTRY = b'{"outlet":"a","to":%d,"delivered":1}\n' % len(LINE)
+DELIVERED = "20 delivered, 0 waiting, 0 refused"
 FOREIGN = [
     b'{\n  "my": "JSON of several lines"\n}\n' * 50,
     b"\nmy notes, first line empty\n" * 50,
@@ -207,3 +208,25 @@ def test_what_a_deleted_segment_has_lost_stays_counted(tmp_path: Path) -> None:
     found = account.tally([segment], {"a": lambda line: True}, Counter(), "")
     assert found.accepted == 20
     assert str(found.outlets["a"]) == f"10 delivered, 0 waiting, 10 refused (10 × {TRUNCATED})"
+
+
+def test_what_another_process_has_delivered_makes_room(tmp_path: Path) -> None:
+    """A segment whose lock another process has taken is followed, and is deleted once that process has sent it."""
+    journal = Journal(tmp_path, max_bytes=1024**2, node="n", outlets=["a"])
+    for _ in range(20):
+        journal.append(LINE)
+    (segment,) = journal.segments
+    os.close(segment.fd)  # by the script: the lock is released
+    other = claim(segment.path, "n")
+    assert other is not None
+    assert not segment.holds()
+    journal.append(LINE)
+    assert len(journal.segments) == 2  # nothing is appended to a file that another process delivers
+    other.acknowledge("a", 20 * len(LINE), 20, Counter(), [])
+    other.close()
+    wants = {"a": lambda line: True}
+    assert str(account.tally([segment], wants, Counter(), "").outlets["a"]) == DELIVERED
+    assert room.delete_done(tmp_path, 1024**3, journal.segments, "n", ["a"]) > 0
+    assert not segment.path.exists()
+    assert segment.fd == -1
+    assert str(account.tally([segment], wants, Counter(), "").outlets["a"]) == DELIVERED
