@@ -32,7 +32,8 @@ class Displacement:
     def found(self) -> list[Segment]:
         """The files that are no longer at their paths."""
         own = [segment for segment in self._journal.segments if segment.held and segment.fd >= 0]
-        return [one for one in own if not own_files.is_at(one.path, (one.device, one.inode))]
+        gone = [one for one in own if not own_files.is_at(one.path, (one.device, one.inode))]
+        return [one for one in gone if one.held]  # not deleted by this process meanwhile
 
     @releasing("_looking")
     def look(self, *, last: bool = False) -> None:

@@ -202,7 +202,9 @@ class Journal:
             ):  # else another thread was first; or a former one, whose key waits no longer
                 self._open_somewhere()
                 segment.write_last_again()
-                self.tell(damage, segment)
+                # Else the notice was given, and the segment may have another path by now.
+                if not segment.displaced:
+                    self.tell(damage, segment)
             return self._segment
 
     @releasing("_lock")

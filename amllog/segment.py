@@ -185,6 +185,7 @@ class Segment(AttachedFile):
     def remove(self) -> bool:
         """Delete the file if it is recognised as ours now. Return whether it is gone. Its counts stay known."""
         self.finish()
+        self.held = False  # before the path is gone: no look takes the file for one that others have deleted
         gone = own_files.delete_segment(self.path, self.fd)
         if gone:
             self.checkpoint.delete()

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
 from amllog.directory import MAX_SEGMENT_BYTES, claim, leftovers, look
+from amllog.displacement import Displacement
 from amllog.journal import Journal
 from amllog.room import is_done_with
 
@@ -328,6 +329,20 @@ def test_no_file_grows_beyond_what_is_read(tmp_path: Path) -> None:
             resource.setrlimit(resource.RLIMIT_NOFILE, limits)
     assert journal.unwritten == {"journal: EMFILE": 1}
     journal.close()
+
+
+def test_one_notice_of_each_kind_of_damage(tmp_path: Path) -> None:
+    """A file that is renamed again and again, as by logrotate, has one notice, though its records move elsewhere."""
+    notices: list[str] = []
+    journal = Journal(tmp_path, max_bytes=1024**2, node="n", outlets=["a"], notice=notices.append)
+    looks = Displacement(journal, threading.RLock())
+    for number in range(5):
+        journal.append(line(number, 1000))
+        journal.segments[-1].path.rename(tmp_path / f"{number}.bak")
+        looks.look()
+    journal.append(line(5, 1000))
+    assert len(notices) == 1
+    assert sum(segment.count() for segment in journal.segments) == 6
 
 
 def test_tidy(journal: Journal) -> None:

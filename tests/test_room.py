@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections import Counter
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 
 from amllog import account, directory, room
 from amllog.directory import claim, leftovers, look
+from amllog.displacement import Displacement
 from amllog.journal import Journal
 from amllog.refusals import TRUNCATED
 from amllog.signatures import SEGMENT_NAME
@@ -230,3 +232,24 @@ def test_what_another_process_has_delivered_makes_room(tmp_path: Path) -> None:
     assert not segment.path.exists()
     assert segment.fd == -1
     assert str(account.tally([segment], wants, Counter(), "").outlets["a"]) == DELIVERED
+
+
+def test_a_segment_that_is_being_deleted_is_not_displaced(tmp_path: Path) -> None:
+    """A look beside a deletion by the same process does not take it for one by another program."""
+    wrong: list[object] = []
+    for _ in range(200):
+        journal = Journal(tmp_path, max_bytes=1024**2, node="n", outlets=["a"])
+        journal.append(LINE)
+        looks, deleted = Displacement(journal, threading.RLock()), threading.Event()
+
+        def look(looks: Displacement = looks, deleted: threading.Event = deleted) -> None:
+            while not deleted.is_set():
+                wrong.extend(looks.found())
+
+        thread = threading.Thread(target=look)
+        thread.start()
+        journal.segments[0].remove()
+        deleted.set()
+        thread.join()
+        journal.close()
+    assert wrong == []
