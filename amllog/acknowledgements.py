@@ -3,7 +3,8 @@
 A checkpoint has one JSON line for each processed batch:
 `{"outlet": "app_insights", "to": 8192, "delivered": 100, "refused": {"400 …": 1}, "again": [4096]}`. All bytes
 before `to` are processed, except the lines that begin at the offsets in `again`. The counts of all lines are added up.
-`to` and `again` are those of the outlet's last line.
+`to` and `again` are those of the outlet's last line. A line that changes only counts has a random `mark`, so that no
+two lines are equal.
 
 Empty lines mean nothing.
 
@@ -81,6 +82,7 @@ class Entry(NamedTuple):
     delivered: int
     refused: dict[str, int]
     again: list[int]
+    mark: str = ""
 
     @property
     def line(self) -> bytes:
@@ -92,6 +94,8 @@ class Entry(NamedTuple):
             members["refused"] = refused
         if self.again:
             members["again"] = self.again
+        if self.mark:
+            members["mark"] = self.mark
         return json.dumps(members).encode() + b"\n"
 
 
@@ -119,7 +123,7 @@ def parse(line: bytes) -> Entry | None:
     if value is None:
         return None
     outlet, to, delivered = value.get("outlet"), value.get("to"), value.get("delivered")
-    refused, again = value.get("refused", {}), value.get("again", [])
+    refused, again, mark = value.get("refused", {}), value.get("again", []), value.get("mark", "")
     valid = (
         isinstance(outlet, str)
         and len(outlet) <= MAX_TEXT
@@ -132,8 +136,10 @@ def parse(line: bytes) -> Entry | None:
         and len(again) <= MAX_AGAIN
         and all(map(_is_count, again))
         and all(map(operator.lt, again, [*again[1:], to]))
+        and isinstance(mark, str)
+        and len(mark) <= MAX_TEXT
     )
-    return Entry(outlet, to, delivered, refused, again) if valid else None
+    return Entry(outlet, to, delivered, refused, again, mark) if valid else None
 
 
 def is_damaged(line: bytes) -> bool:

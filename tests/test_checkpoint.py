@@ -201,6 +201,22 @@ def test_written_again_after_a_directory(segment: Segment) -> None:
     segment.close()
 
 
+def test_equal_changes_of_counts_all_count(segment: Segment) -> None:
+    """Batches that are sent again for their age change counts only: each of them counts, also in the spare."""
+    acks, size, old = segment.path.with_suffix(".ack"), 10 * len(LINE), "too old"
+    segment.acknowledge("a", size, 0, Counter({old: 10}), [])
+    segment.acknowledge("a", size, 2, Counter({old: -2}), [])
+    acks.rename(acks.with_name("notes"))
+    acks.mkdir()
+    for _ in range(3):
+        segment.acknowledge("a", size, 2, Counter({old: -2}), [])
+    assert "is noted in" in segment.checkpoint.doubt
+    acks.rmdir()
+    assert noted(segment.path) == {"to": size, "again": [], "delivered": 8, old: 2}
+    segment.close()
+    assert noted(segment.path) == {"to": size, "again": [], "delivered": 8, old: 2}
+
+
 def test_overwritten_by_another_program(segment: Segment) -> None:
     """Text that another program writes over a checkpoint stays as it is; what was noted is in the spare."""
     acks, size = segment.path.with_suffix(".ack"), len(LINE)
