@@ -30,6 +30,8 @@ from amllog.segment import Segment
 
 SEGMENT_BYTES = 64 * 1024 * 1024
 PARTS = 8
+STEPS = 64  # in which the limit is used: the directory is measured after each, as others write there
+LEAST_STEP_BYTES = 64 * 1024
 RESERVE_BYTES = 1024 * 1024  # of a full journal, at most a sixteenth: for exceptions and how the step ended
 _FULL = "journal is full (journal_max_bytes)"
 
@@ -60,6 +62,9 @@ class Journal:
         self._max_bytes = max_bytes
         self._reserve = min(RESERVE_BYTES, max_bytes // (2 * PARTS))
         self._bound = max_bytes - self._reserve
+        # Of one file, a part of the limit: only files that are not written to any more can make room.
+        self._file_bytes = min(SEGMENT_BYTES, max_bytes // PARTS)
+        self._step = min(self._file_bytes, max(LEAST_STEP_BYTES, max_bytes // STEPS))
         self._lock = threading.RLock()  # re-entrant: a signal handler may log in the middle of making room
         self._told: set[str] = set()  # kinds of damage
         self._look_again = 0.0
@@ -106,7 +111,7 @@ class Journal:
                 segment = self._intact(segment)
                 size = segment.size
             if size + len(line) > self._room and segment is self._segment:
-                if not self._make_room(line, size):
+                if not self._make_room(line):
                     self._unwritten.add(_FULL)
                     return False
                 segment = self._segment
@@ -182,9 +187,7 @@ class Journal:
         if self._outlets:
             segment.checkpoint.reserve(self._outlets[0])
         self.directory = segment.path.parent
-        # A part of the limit at most: only files that are not written to any more can make room.
-        free = self._bound - own_bytes(self.directory, self._known)
-        self._room = min(SEGMENT_BYTES, self._max_bytes // PARTS, free)
+        self._room = min(self._step, self._bound - own_bytes(self.directory, self._known))
         self._segment = segment
         self.segments.append(segment)
 
@@ -197,9 +200,8 @@ class Journal:
             damage = damage_of(segment)
             if not damage:
                 return segment
-            if (
-                segment is self._segment
-            ):  # else another thread was first; or a former one, whose key waits no longer
+            # Else another thread was first; or it is a former one, whose key waits no longer.
+            if segment is self._segment:
                 self._open_somewhere()
                 segment.write_last_again()
                 # Else the notice was given, and the segment may have another path by now.
@@ -208,14 +210,12 @@ class Journal:
             return self._segment
 
     @releasing("_lock")
-    def _make_room(self, line: bytes, size: int) -> bool:
-        """A new segment, after deleting the oldest processed files if the directory is at its limit.
-
-        Raises OSError if there can be none.
-        """
+    def _make_room(self, line: bytes) -> bool:
+        """Make room, if need be in a new segment or by deleting the oldest processed files. Raises OSError."""
         wanted = len(line)
         with self._lock:
-            if self._segment.size + wanted <= self._room:
+            size = self._segment.size
+            if size + wanted <= self._room:
                 return True  # another thread made it
             began = time.monotonic()
             if began < self._look_again:
@@ -228,9 +228,12 @@ class Journal:
                 # With thousands of files a look takes its time, and it is the caller's.
                 self._look_again = time.monotonic() + max(1.0, 50 * (time.monotonic() - began))
                 return self._dig(line, size)
-            if size:
+            if size and size + wanted > self._file_bytes:
                 self._open_or_stay(wanted)
-            self._room = max(self._room, wanted)
+                self._room = max(self._room, wanted)
+            else:
+                step = min(self._step, self._file_bytes - size, self._bound - used)
+                self._room = size + max(wanted, step)
             return True
 
     def _open_or_stay(self, wanted: int) -> None:
@@ -242,7 +245,7 @@ class Journal:
             full = self._segment.size + wanted > MAX_SEGMENT_BYTES
             if full or error.errno in (errno.ENOSPC, errno.EDQUOT) or is_from_signal(error):
                 raise
-            self._room = self._segment.size + max(wanted, self._max_bytes // PARTS)
+            self._room = self._segment.size + max(wanted, self._file_bytes)
 
     def expect_room(self) -> None:
         """Look again with the next record: something was just delivered."""

@@ -331,6 +331,16 @@ def test_no_file_grows_beyond_what_is_read(tmp_path: Path) -> None:
     journal.close()
 
 
+def test_many_journals_share_one_limit(tmp_path: Path) -> None:
+    """Each journal measures the directory often enough that many of them together stay near the limit."""
+    limit = 8 * 1024**2
+    journals = [Journal(tmp_path, max_bytes=limit, node="n", outlets=["a"]) for _ in range(24)]
+    number = 0
+    while sum(journal.append(line(number, 8_000)) for journal in journals):
+        number += 1
+    assert 0.9 * limit < sum(path.stat().st_size for path in tmp_path.glob("*.jsonl")) < 1.3 * limit
+
+
 def test_one_notice_of_each_kind_of_damage(tmp_path: Path) -> None:
     """A file that is renamed again and again, as by logrotate, has one notice, though its records move elsewhere."""
     notices: list[str] = []
