@@ -1,4 +1,4 @@
-"""Hooks in Python itself: an attribute replaced and given back, a reload of a module noticed.
+"""Hooks in Python itself: an attribute or a level replaced and given back, a reload of a module noticed.
 
 In: an owner and a replacement; a module's name and what to do after its reload. Out: the same Python as before, once
 `remove()` is called, unless somebody has put another hook over ours meanwhile.
@@ -6,6 +6,7 @@ In: an owner and a replacement; a module's name and what to do after its reload.
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Callable, Sequence
 from importlib.abc import Loader
@@ -94,3 +95,30 @@ class _Loader(Loader):
         module.__loader__ = module.__spec__.loader = self._real
         self._real.exec_module(module)
         self._then()
+
+
+class LoweredLevel(int):
+    """The level of a logger that amllog has lowered: the number alone would not show whether the script has set it."""
+
+    before: int
+
+
+def is_lowered(logger: logging.Logger) -> bool:
+    """Whether nobody has set the logger's level since amllog has lowered it."""
+    return type(logger.level) is LoweredLevel
+
+
+def lower(logger: logging.Logger, threshold: int) -> None:
+    """Lower a logger's level to `threshold`, unless it is lower. Safe to repeat."""
+    level = logger.level
+    before = level.before if type(level) is LoweredLevel else level
+    lowered = LoweredLevel(min(before, threshold))
+    lowered.before = before
+    logger.setLevel(lowered)
+
+
+def restore(logger: logging.Logger) -> None:
+    """Give a logger the level that it had before, unless the script has set another since."""
+    level = logger.level
+    if type(level) is LoweredLevel:
+        logger.setLevel(level.before)

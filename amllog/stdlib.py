@@ -14,7 +14,7 @@ from typing import Any
 
 from amllog import logging_lock
 from amllog.gate import Gate
-from amllog.hooks import AfterReload, Hook, Hooks
+from amllog.hooks import AfterReload, Hook, Hooks, is_lowered, lower, restore
 from amllog.logging_tree import handlers, is_alone, is_console, is_heard, is_new, logger_classes
 from amllog.other_journals import OtherJournals
 from amllog.returned import MADE, Carried, carriage, message_of
@@ -55,7 +55,8 @@ class Loggers:
         self._meet = meet
         self._hooks = Hooks()
         self._dispatchers: list[Hook] = []  # those of them over `callHandlers`
-        self._levels: list[tuple[logging.Logger, int]] = []  # root loggers, and their levels before
+        self._roots: list[logging.Logger] = []  # that have our handler
+        self._lowered_to = logging.NOTSET  # the threshold for which their levels were lowered
         self._former: list[logging.Handler] = []  # handlers of ours that the root loggers may still have
         self._threads = _Threads()
         self._process = os.getpid()
@@ -73,13 +74,16 @@ class Loggers:
         if self.handler is not None:
             self._former.append(self.handler)
         self.handler = handler
-        if not self._levels:
+        if not self._roots:
             self._hooks.put(AfterReload("logging", lambda: logging_lock.call_releasing(self._hear)))
             self._hear()
         else:
-            for root, level in self._levels:
+            for root in self._roots:
                 root.addHandler(handler)
-                root.setLevel(min(level, self._gate.threshold))
+                # What the script has set since is its will, until setup() asks for other records.
+                if is_lowered(root) or self._lowered_to != self._gate.threshold:
+                    lower(root, self._gate.threshold)
+        self._lowered_to = self._gate.threshold
         self._remove_former()
 
     def remove(self) -> None:
@@ -90,14 +94,13 @@ class Loggers:
             self._former.append(self.handler)
         self.handler = None
         self._remove_former()
-        while self._levels:
-            root, level = self._levels[-1]
-            root.setLevel(level)
-            self._levels.pop()
+        while self._roots:
+            restore(self._roots[-1])
+            self._roots.pop()
 
     def _remove_former(self) -> None:
         while self._former:
-            for root, _ in self._levels:
+            for root in self._roots:
                 root.removeHandler(self._former[-1])
             self._former.pop()
 
@@ -122,10 +125,10 @@ class Loggers:
         assert self.handler is not None
         for kind in logger_classes():
             root = kind.root
-            if any(root is one for one, _ in self._levels):
+            if any(root is one for one in self._roots):
                 continue
-            self._levels.append((root, root.level))
-            root.setLevel(min(root.level, self._gate.threshold))
+            self._roots.append(root)
+            lower(root, self._gate.threshold)
             root.addHandler(self.handler)
             dispatcher = Hook(kind, "callHandlers", self._dispatch_over(kind.callHandlers))
             self._dispatchers.append(dispatcher)
@@ -209,7 +212,7 @@ class Loggers:
             finally:
                 if own is not None:
                     logging_lock.call_releasing(root.addHandler, own)
-                    logging_lock.call_releasing(root.setLevel, min(root.level, self._gate.threshold))
+                    logging_lock.call_releasing(lower, root, self._gate.threshold)
 
         return configure_beside_ours
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -240,6 +241,48 @@ def test_import_of_mlflow(child: Any, arrived: Any, insights: Any) -> None:
     said = ["before", "after", "ours", "theirs"]
     assert arrived().messages == said
     assert {message: shown(message, ran) for message in said} == dict.fromkeys(said, 1)
+
+
+OWN_HANDLER = """
+import os
+log = amllog.setup()
+root = logging.getLogger()
+root.addHandler(logging.FileHandler("own.log"))
+root.setLevel("DEBUG")
+"""
+
+STOCK_HANDLER = """
+from opencensus.ext.azure.log_exporter import AzureLogHandler
+root.addHandler(AzureLogHandler(connection_string=os.environ["APPLICATIONINSIGHTS_CONNECTION_STRING"]))
+logging.debug("meet")
+"""
+
+
+@pytest.mark.parametrize(
+    "then",
+    [
+        "amllog.setup()",
+        "amllog.shutdown()",
+        "amllog.setup(); amllog.shutdown()",
+        STOCK_HANDLER,
+    ],
+)
+def test_the_level_of_the_script_stays(child: Any, insights: Any, tmp_path: Path, then: str) -> None:
+    """A level that the script gives the root logger is not taken back: its own handlers get all that they took."""
+    code = SETUP + OWN_HANDLER + then + "\nlogging.debug('first'); logging.debug('second'); print(root.level)"
+    ran = child(code, env=insights)
+    assert ran.stdout.splitlines()[-1] == "10", ran.stderr
+    lines = (tmp_path / "own.log").read_text().splitlines()
+    assert [line for line in lines if line in ("first", "second")] == ["first", "second"]
+
+
+@pytest.mark.parametrize("level", ["INFO", "ERROR"])
+def test_shutdown_restores_the_last_level_of_the_script(child: Any, insights: Any, level: str) -> None:
+    """After shutdown() the root logger has the level that the script gave it last, also by basicConfig."""
+    for set_level in (f"logging.basicConfig(level='{level}')", f"logging.getLogger().setLevel('{level}')"):
+        code = SETUP + f"amllog.setup()\n{set_level}\namllog.shutdown()\nprint(logging.getLogger().level)"
+        ran = child(code, env=insights)
+        assert ran.stdout.splitlines()[-1] == {"INFO": "20", "ERROR": "40"}[level], ran.stderr
 
 
 REMOVED = {
