@@ -1,4 +1,4 @@
-"""Finds the handlers that a record of stdlib logging reaches, and which of them are consoles.
+"""Finds the handlers that a record of stdlib logging reaches, which of them are consoles, and which loggers transport.
 
 In: loggers, handlers, records. Out: handlers, or whether something is true of them. It changes none of them.
 """
@@ -8,6 +8,12 @@ from __future__ import annotations
 import logging
 import sys
 from typing import Any
+
+# Loggers whose chatter below WARNING is about transport, often our own: nobody asked for it in a run's records.
+QUIET = (
+    "opencensus", "urllib3", "requests", "requests_oauthlib", "azure.core", "azure.identity", "msrest", "msrestazure",
+    "msal", "msal_extensions", "azureml",
+)  # fmt: skip
 
 # Handlers and streams that are the console and do not say so.
 CONSOLES = ("RichHandler", "MlflowLoggingStream")
@@ -75,3 +81,8 @@ def is_console(handler: logging.Handler) -> bool:
         return True
     names = ("stdout", "stderr", "__stdout__", "__stderr__")  # a script may have deleted some
     return stream is not None and any(stream is getattr(sys, name, None) for name in names)
+
+
+def is_transport(name: str) -> bool:
+    """Whether a logger is one of `QUIET` or below it."""
+    return any(name == one or name.startswith(f"{one}.") for one in QUIET)

@@ -15,12 +15,18 @@ from typing import Any
 from amllog import logging_lock
 from amllog.gate import Gate
 from amllog.hooks import AfterReload, Hook, Hooks, is_lowered, lower, restore
-from amllog.logging_tree import handlers, is_alone, is_console, is_heard, is_new, logger_classes
+from amllog.logging_tree import (
+    QUIET,
+    handlers,
+    is_alone,
+    is_console,
+    is_heard,
+    is_new,
+    is_transport,
+    logger_classes,
+)  # fmt: skip
 from amllog.other_journals import OtherJournals
 from amllog.returned import MADE, Carried, carriage, message_of
-
-# Loggers whose chatter below WARNING is about transport, often our own: nobody asked for it in a run's records.
-QUIET = ("opencensus", "urllib3", "requests", "azure.core", "azure.identity", "msrest", "msal", "azureml")
 
 THREADS = "amllog "  # how the names of our own threads begin, whose records are never taken
 
@@ -109,7 +115,8 @@ class Loggers:
         level, thread, way = entry.levelno, entry.threadName, self._threads.dispatch
         if level < self._gate.threshold or (thread is not None and thread.startswith(THREADS)):
             return
-        if level < logging.WARNING and entry.name.startswith(QUIET):
+        # The first look rules out almost all; a module of the script may be called `requests_client`.
+        if level < logging.WARNING and entry.name.startswith(QUIET) and is_transport(entry.name):
             return
         if way.taken is entry:  # `library.handlers = root.handlers`: ours is on its way twice
             return

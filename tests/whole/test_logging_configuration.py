@@ -217,6 +217,23 @@ logging.getLogger("urllib3").info("chatter"); logging.getLogger("urllib3").error
     assert arrived().messages == ["mine", "pool is full"]
 
 
+def test_a_name_that_begins_like_a_library(child: Any, arrived: Any, insights: Any) -> None:
+    """The script's own loggers are recorded at each level, also where their names begin as those of transport do."""
+    names = (
+        "azureml_steps",
+        "requests_client",
+        "msal2.x",
+        "azureml-train",
+        "azureml",
+        "azureml.core",
+        "msrestazure",
+    )
+    code = SETUP + "log = amllog.setup()\n"
+    code += "".join(f"logging.getLogger({name!r}).info({name!r})\n" for name in names)
+    child(code, env=insights)
+    assert arrived().messages == list(names[:4])
+
+
 def test_configuration_of_mlflow(child: Any, arrived: Any, insights: Any) -> None:
     """The dictConfig that mlflow 2.22 calls at import: records before and after it, also mlflow's own, once."""
     code = (
