@@ -24,7 +24,7 @@ from amllog.logging_tree import (
     is_new,
     is_transport,
     logger_classes,
-)  # fmt: skip
+)
 from amllog.other_journals import OtherJournals
 from amllog.returned import MADE, Carried, carriage, message_of
 
@@ -116,7 +116,7 @@ class Loggers:
         if level < self._gate.threshold or (thread is not None and thread.startswith(THREADS)):
             return
         # The first look rules out almost all; a module of the script may be called `requests_client`.
-        if level < logging.WARNING and entry.name.startswith(QUIET) and is_transport(entry.name):
+        if level < logging.WARNING and str(entry.name).startswith(QUIET) and is_transport(entry.name):
             return
         if way.taken is entry:  # `library.handlers = root.handlers`: ours is on its way twice
             return

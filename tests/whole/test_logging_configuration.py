@@ -234,6 +234,16 @@ def test_a_name_that_begins_like_a_library(child: Any, arrived: Any, insights: A
     assert arrived().messages == list(names[:4])
 
 
+def test_a_record_without_a_name(child: Any, arrived: Any, insights: Any) -> None:
+    """A record that a script makes without a logger's name is recorded, and nothing is raised."""
+    code = (
+        SETUP
+        + "amllog.setup()\nlogging.getLogger().handle(logging.makeLogRecord({'msg': 'm', 'levelno': 20}))"
+    )
+    ran = child(code, env=insights)
+    assert arrived().messages == ["m"], ran.stderr
+
+
 def test_configuration_of_mlflow(child: Any, arrived: Any, insights: Any) -> None:
     """The dictConfig that mlflow 2.22 calls at import: records before and after it, also mlflow's own, once."""
     code = (
