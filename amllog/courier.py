@@ -56,7 +56,7 @@ class Courier:
         self._waited_in = -1  # the round that a fork has waited for in vain
         self._look = 0.0  # when to look at the journal again, unless woken
         self._end = math.inf  # when the process ends at the latest
-        self._in_round = self._paused = False
+        self._in_round = self._paused = self._ending = False
         self._leftovers_due = 0.0
         # Requests to look for them at once: the last one, the last when the pass began, the last that is complete.
         self._leftovers_asked = self._leftovers_begun = self._leftovers_done = 0
@@ -64,7 +64,8 @@ class Courier:
         self._faults = 0  # rounds in succession that failed
 
     def serve(self, outlets: Sequence[Outlet]) -> None:
-        """Deliver to `outlets` from now on; each begins where its acknowledgements say."""
+        """Deliver to `outlets` from now on; each begins where its acknowledgements say. The process goes on."""
+        self._end, self._paused = math.inf, False
         self.journal.outlets = tuple(outlet.name for outlet in outlets)
         self.routes = [Route(outlet) for outlet in outlets]
         self._orphans.reconsider()
@@ -108,8 +109,10 @@ class Courier:
         `last`: the process ends after it. The thread makes no offer until the next drain: the end would interrupt it.
         """
         deadline = time.monotonic() + seconds
-        last = last or self._end < math.inf
-        if last:
+        if self._ending:  # SIGTERM during the exit, or once more: the grace does not begin anew
+            deadline = min(deadline, self._end)
+        ends, outer = last or self._end < math.inf, self._ending
+        if ends:
             self._end, self._paused = deadline, False
         if self.displacement.found():  # what waits in them goes to other files
             looks = self.displacement.looks
@@ -118,12 +121,14 @@ class Courier:
         for route in self.routes:
             route.failures, route.due = 0, 0.0
         try:
+            self._ending |= last
             self._wait(deadline, lambda: any(self._owes(route, targets, deadline) for route in self.routes))
             if with_leftovers and all(route.failures == 0 for route in self.routes):
                 asked = self._ask_for_leftovers()
                 self._wait(deadline, lambda: self._leftovers_done < asked and self.thread.expected)
         finally:  # also where a signal interrupts it
-            if last:
+            self._ending &= outer or not last
+            if last or (ends and not outer):
                 # Before the wait: a round sets `_in_round` first, and then reads this.
                 self._paused = True
                 self._wait(deadline, lambda: self._in_round)
@@ -213,12 +218,10 @@ class Courier:
         note_again(self.journal.segments, self._notice)
         self.displacement.look()
         # A drain asks for leftovers once its own records are settled: new records do not hold it up.
-        if (not busy or self._leftovers_done < self._leftovers_asked) and self._leftovers_are_due():
+        is_due = time.monotonic() >= self._leftovers_due
+        if is_due and (not busy or self._leftovers_done < self._leftovers_asked):
             busy |= self._deliver_leftovers()
         return busy
-
-    def _leftovers_are_due(self) -> bool:
-        return time.monotonic() >= self._leftovers_due
 
     def _offering(self, route: Route) -> contextlib.AbstractContextManager[None]:
         # An outlet that fails takes its time and settles nothing: no reason to keep a terminated worker.

@@ -21,9 +21,11 @@ from amllog import interrupts
 class ProcessEvents:
     """Calls back at exit and at SIGTERM."""
 
-    def __init__(self, at_exit: Callable[[], object], at_term: Callable[[], object]) -> None:
-        self._at_exit = at_exit
-        self._at_term = at_term
+    def __init__(
+        self, at_exit: Callable[[], object], at_term: Callable[[], object], go_on: Callable[[], object] = int
+    ) -> None:
+        """`go_on` is called where the process lives on after SIGTERM."""
+        self._at_exit, self._at_term, self._go_on = at_exit, at_term, go_on
         self._pid = os.getpid()
         self._watched = False
         atexit.register(at_exit)
@@ -69,10 +71,11 @@ class ProcessEvents:
         finally:
             interrupts.finish(lambda: self._end_by(number))
 
-    @staticmethod
-    def _end_by(number: int) -> None:
+    def _end_by(self, number: int) -> None:
         signal.signal(number, signal.SIG_DFL)
         os.kill(os.getpid(), number)
+        # Linux ignores it for the first process of a container, whose SIGTERM has no effect without amllog either.
+        self._go_on()
 
     def forked(self) -> None:
         """In a forked child: give SIGTERM back. Python starts a child with its parent's handlers. Safe to repeat."""

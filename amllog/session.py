@@ -39,8 +39,6 @@ from amllog.stdlib import PlainHandler
 from amllog.values import ConnectionString
 from amllog.whereabouts import Whereabouts, is_worker
 
-TERM_EXIT = "terminated (SIGTERM)"
-
 
 class Session:
     """What lives between setup() and the end of the process."""
@@ -93,8 +91,7 @@ class Session:
         with self._lock:
             settings = config.resolve({**arguments, **self.pinned}, os.environ)
             assembly.check(settings)
-            # No telemetry about telemetry, here and in handlers that the script makes itself. Our own sending does
-            # not go through the code that loses records under this switch (docs/decisions/0004).
+            # No telemetry about telemetry, also in handlers that the script makes itself (docs/decisions/0004).
             os.environ.setdefault("APPLICATIONINSIGHTS_STATSBEAT_DISABLED_ALL", "true")
             began, ticks = time.time(), time.perf_counter()
             identity, directory = self._find_identity(settings)
@@ -188,7 +185,9 @@ class Session:
 
     def _watch_process(self) -> None:
         if self._events is None:
-            self._events = ProcessEvents(self._at_exit, self._at_term)
+            self._events = ProcessEvents(
+                self._at_exit, self._at_term, lambda: self._post.serve(self._post.outlets)
+            )
         if not is_worker():
             self._events.watch_sigterm()
 
@@ -285,7 +284,7 @@ class Session:
             self._post.drain(self.settings.grace_seconds, with_leftovers=True, last=True)
 
     def _at_term(self) -> None:
-        self._end_step(TERM_EXIT)
+        self._end_step("terminated (SIGTERM)")
         self._post.drain(self.settings.grace_seconds, last=True)
 
     def _check_process(self) -> None:

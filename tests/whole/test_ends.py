@@ -93,6 +93,44 @@ def test_interrupt(
     assert found.of("Exception") == []
 
 
+def test_repeated_sigterm(child: Any, azure: AzureOnThisMachine, insights: Any) -> None:
+    """Further SIGTERM signals, as a supervisor sends them until the process has ended, do not prolong its end."""
+    azure.faults.put(Fault(hang="before headers"))
+    ran = child(
+        """
+import amllog, os, signal, threading, time
+log = amllog.setup(); log.info("one")
+def supervise():
+    for _ in range(60):
+        os.kill(os.getpid(), signal.SIGTERM); time.sleep(0.5)
+    os._exit(9)
+threading.Thread(target=supervise, daemon=True).start()
+time.sleep(600)
+""",
+        env={**insights, "AMLLOG_GRACE_SECONDS": "1"},
+    )
+    assert ran.returncode == -signal.SIGTERM, ran.stderr
+
+
+def test_a_process_that_survives_sigterm(child: Any, arrived: Any, insights: Any) -> None:
+    """Where SIGTERM does not end the process, as in the first one of a container, delivery continues."""
+    ran = child(
+        SAY
+        + """
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+signal.getsignal(signal.SIGTERM)(signal.SIGTERM, None)
+log.info("after")
+for _ in range(600):
+    if not amllog.status().waiting: os._exit(0)
+    time.sleep(0.1)
+os._exit(9)
+""",
+        env=insights,
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert arrived().messages == [*LINES, "after"]
+
+
 def test_exit_in_thread(child: Any, arrived: Any, insights: Any) -> None:
     """sys.exit in a thread ends that thread and nothing else: the step goes on, and succeeds."""
     ran = child(
