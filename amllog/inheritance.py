@@ -14,12 +14,20 @@ from amllog import interrupts
 from amllog.redaction import Redactor
 
 VARIABLE = "AMLLOG_WORKERS"
+# Of all arguments. Linux starts no process with a variable of more than 128 KiB ("Argument list too long").
+MAX_CHARACTERS = 32 * 1024
 _SECRET = "connection_string"  # always has a key: a search for it would compile expressions for 10 ms
 
 
 def leave(environ: MutableMapping[str, str], arguments: Mapping[str, object], directory: Path) -> None:
-    """Tell workers to set up as this process did, with `directory` for their journals."""
+    """Tell workers to set up as this process did, with `directory` for their journals.
+
+    Where the arguments are too long for the environment, the longest are left out.
+    """
     plain = {name: value for name, value in arguments.items() if name != _SECRET and _is_plain(value)}
+    shortest_first = sorted(plain, key=lambda name: len(json.dumps(plain[name])))
+    while len(json.dumps(plain)) > MAX_CHARACTERS:
+        del plain[shortest_first.pop()]
     environ[VARIABLE] = json.dumps({**plain, "directory": str(directory)})
 
 

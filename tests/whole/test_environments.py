@@ -92,3 +92,21 @@ def test_an_odd_environment(child: Any, arrived: Any, insights: Any, oddity: str
         assert ran.returncode in (0, 120)
         ran = ran._replace(returncode=0)
     assert (ran.returncode, sorted(found.messages), found.twice) == (0, ["caf\u00e9 \u2603", "said"], []), ran
+
+
+def test_long_dimensions_leave_room_for_processes(child: Any, arrived: Any, insights: Any) -> None:
+    """A script with dimensions longer than an environment variable may be starts processes, and workers of its own."""
+    code = """
+import multiprocessing, operator, subprocess, sys
+import amllog
+log = amllog.setup(dimensions={"team": "nlp", "text": "x" * 300_000}, run_type="training")
+subprocess.run([sys.executable, "-c", ""], check=True)
+work = operator.methodcaller("info", "in a worker")
+worker = multiprocessing.get_context("spawn").Process(target=work, args=(log,))
+worker.start(); worker.join()
+log.info("said")
+"""
+    ran = child(code, env=insights)
+    found = arrived()
+    assert (ran.returncode, sorted(found.messages)) == (0, ["in a worker", "said"]), ran.stderr
+    assert found.properties("in a worker")["run_type"] == "training"
