@@ -18,11 +18,12 @@ from typing import Any, TextIO
 from amllog import calls, endings, interrupts, text
 from amllog.endings import Exits
 from amllog.gate import Gate
-from amllog.hooks import Hook, Hooks
+from amllog.hooks import Chain, Hook, Hooks
 from amllog.prints import Tee
 from amllog.stdlib import Loggers
 
 UNCAUGHT = "amllog.uncaught"  # the logger of exceptions that nobody caught
+_CHAIN = Chain()  # also of hooks that are left from before a shutdown(), under one of the script
 
 
 class Capture:
@@ -78,28 +79,34 @@ class Capture:
             file: TextIO | None = None,
             line: str | None = None,
         ) -> None:
-            if file is None and not _is_of_logging(hook.before):
-                place = calls.place_of(filename, lineno)
-                warning = message if isinstance(message, Warning) else category(message)
-                self._gate.tell(logging.WARNING, "py.warnings", text.of(warning), place)
-            hook.before(message, category, filename, lineno, file, line)
+            def record() -> None:
+                if file is None and not _is_of_logging(hook.before):
+                    place = calls.place_of(filename, lineno)
+                    warning = message if isinstance(message, Warning) else category(message)
+                    self._gate.tell(logging.WARNING, "py.warnings", text.of(warning), place)
+
+            _CHAIN.run(message, record, lambda: hook.before(message, category, filename, lineno, file, line))
 
         hook = Hook(warnings, "showwarning", show)
         self._hooks.put(hook)
 
     def _take_exceptions(self) -> None:
         def uncaught(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-            self._failure = "interrupted (KeyboardInterrupt)"
-            if not issubclass(kind, KeyboardInterrupt):
-                self._failure = "uncaught exception"
-                self._gate.failure("Uncaught exception", error, UNCAUGHT)
-            main.before(kind, error, trace)
+            def record() -> None:
+                self._failure = "interrupted (KeyboardInterrupt)"
+                if not issubclass(kind, KeyboardInterrupt):
+                    self._failure = "uncaught exception"
+                    self._gate.failure("Uncaught exception", error, UNCAUGHT)
+
+            _CHAIN.run(error, record, lambda: main.before(kind, error, trace))
 
         def uncaught_in_thread(args: Any) -> None:
-            if args.exc_value is not None and not issubclass(args.exc_type, SystemExit):
-                name = args.thread.name if args.thread is not None else "?"
-                self._gate.failure(f"Uncaught exception in thread {name}", args.exc_value, UNCAUGHT)
-            thread.before(args)
+            def record() -> None:
+                if args.exc_value is not None and not issubclass(args.exc_type, SystemExit):
+                    name = args.thread.name if args.thread is not None else "?"
+                    self._gate.failure(f"Uncaught exception in thread {name}", args.exc_value, UNCAUGHT)
+
+            _CHAIN.run(args.exc_value, record, lambda: thread.before(args))
 
         main = Hook(sys, "excepthook", uncaught)
         thread = Hook(threading, "excepthook", uncaught_in_thread)
@@ -113,12 +120,12 @@ class Capture:
         """Exceptions that Python can raise to nobody, in `__del__` and the like: it says so, and goes on."""
 
         def unraisable(args: Any) -> None:
+            def record() -> None:
+                if isinstance(args.exc_value, Exception):
+                    self._gate.guarded(lambda: self._record_unraisable(args))
+
             try:
-                try:
-                    if isinstance(args.exc_value, Exception):
-                        self._gate.guarded(lambda: self._record_unraisable(args))
-                finally:
-                    hook.before(args)
+                _CHAIN.run(args.exc_value, record, lambda: hook.before(args))
             except BaseException as interruption:  # Python discards what this hook raises
                 interrupts.raise_later(interruption)
 

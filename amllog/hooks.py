@@ -55,6 +55,31 @@ class Hooks:
             self._hooks.pop()
 
 
+class Chain:
+    """Calls of our hooks that pass on an event now, in all threads.
+
+    A script may wrap a hook of ours, and have a later one of ours put over its own: an event then passes both.
+    """
+
+    def __init__(self) -> None:
+        self._events: list[object] = []
+
+    def run(self, event: object, record: Callable[[], object], pass_on: Callable[[], object]) -> None:
+        """Call `record`, unless a hook of ours passes this event on already; then `pass_on`, whatever happened."""
+        is_first = not any(one is event for one in self._events)
+        if is_first:
+            self._events.append(event)
+        try:
+            if is_first:
+                record()
+        finally:
+            try:
+                pass_on()
+            finally:
+                if is_first:
+                    self._events[:] = [one for one in self._events if one is not event]
+
+
 class AfterReload:
     """Calls `then` after each `importlib.reload` of one module, by whatever name the script holds that function.
 

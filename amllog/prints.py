@@ -18,6 +18,8 @@ from amllog.gate import Gate
 _KEY_BEGINS = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----")
 _KEY_ENDS = re.compile(r"-----END [A-Z ]*PRIVATE KEY-----")
 
+_WRITING = threading.local()  # `outer`: the outermost stream of ours that writes in this thread
+
 
 class Tee:
     """stdout that also makes a record of every whole line; everything else is the real stream's."""
@@ -29,11 +31,19 @@ class Tee:
 
     def write(self, said: str) -> int:
         """Write through, and keep whole lines."""
-        count: int = self._stream.write(said)
+        outer = getattr(_WRITING, "outer", None)
+        _WRITING.outer = outer or self
+        try:
+            count: int = self._stream.write(said)
+        finally:
+            _WRITING.outer = outer
+        # The script has put its own stream over this one, and setup() another of these over that.
+        if outer is not None and outer is not self:  # else a signal handler prints
+            return count
         *whole, rest = (getattr(self._started, "text", "") + said).split("\n")
         self._started.text = rest[-100_000:]
         for line in whole:
-            if self._is_of_a_key(line):
+            if self._is_of_a_key(line) or self._gate.driver.is_writing(line):
                 continue
             if line.strip() and not _is_a_handlers(sys._getframe(1)):
                 self._gate.tell(logging.INFO, "print", line, calls.place(sys._getframe(1)))

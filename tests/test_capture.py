@@ -48,6 +48,37 @@ def test_given_back(tmp_path: Path) -> None:
     assert ([getattr(owner, name) for owner, name in HOOKS], root.level, root.handlers) == before
 
 
+@pytest.mark.parametrize("again", [False, True])
+def test_hooks_between_two_of_ours(child: Any, tmp_path: Path, said: Any, again: bool) -> None:
+    """Hooks that the script puts over ours, and ours over them with another setup(): each event is recorded once."""
+    code = """
+import sys, threading, warnings
+import amllog
+def setup():
+    return amllog.setup(directory="j", capture="warnings,exceptions,prints")
+class Stream:
+    def write(self, text): return stdout.write(text)
+    def flush(self): stdout.flush()
+class Failing:
+    def __del__(self): raise ValueError("unraisable")
+setup()
+stdout, sys.stdout = sys.stdout, Stream()
+main, sys.excepthook = sys.excepthook, lambda *args: main(*args)
+thread, threading.excepthook = threading.excepthook, lambda args: thread(args)
+unraisable, sys.unraisablehook = sys.unraisablehook, lambda args: unraisable(args)
+warn, warnings.showwarning = warnings.showwarning, lambda *args: warn(*args)
+AGAIN
+log = setup()
+print("printed"); log.info("logged"); warnings.warn("warned"); Failing()
+failing = threading.Thread(target=exec, args=("raise ValueError('threaded')",)); failing.start(); failing.join()
+raise ValueError("uncaught")
+"""
+    child(code.replace("AGAIN", "amllog.shutdown()" if again else ""))
+    words = [word for _, text in said() for word in text.replace(":", " ").split()]
+    events = ["printed", "logged", "warned", "unraisable", "threaded", "uncaught"]
+    assert {word: words.count(word) for word in events} == dict.fromkeys(events, 1)
+
+
 def test_hooks_of_others_stay(tmp_path: Path) -> None:
     """A hook that somebody put over ours is not taken away."""
     amllog.setup(directory=tmp_path / "j")
