@@ -13,13 +13,14 @@ import secrets
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
+from functools import partial
 from types import FrameType
 from typing import Any
 
 from amllog import calls, context, dimensions, fork_mark, record, stacks, text
 from amllog.calls import Place
 from amllog.forms import Draft, Forms
-from amllog.interrupts import pass_on
+from amllog.interrupts import pass_on, suppress
 from amllog.outlets.driver_log import DriverLog, Line
 from amllog.redaction import Redactor
 from amllog.refusals import Refusals
@@ -32,15 +33,8 @@ _new = tuple.__new__
 _BLANK = logging.LogRecord("", 0, "", 0, "", (), None).__dict__
 _BARE = len(_BLANK)
 _STANDARD = {
-    *_BLANK,
-    "message",
-    "asctime",
-    "taskName",
-    "custom_dimensions",
-    "traceId",
-    "spanId",
-    "traceSampled",
-}
+    *_BLANK, "message", "asctime", "taskName", "custom_dimensions", "traceId", "spanId", "traceSampled",
+}  # fmt: skip
 
 
 class Intake:
@@ -238,14 +232,17 @@ class Intake:
 
     def _keep_early(self) -> None:
         while self._early and self._forms is not None and self._append is not None:
+            taken: list[Draft] = []
             try:
-                draft = self._early.popleft()
-            except IndexError:  # another thread had the last one
-                return
-            own = dimensions.again(
-                draft.own, self.redactor
-            )  # setup() knows of more secrets than there were then
-            self._keep(draft._replace(own=own, data=self.redactor.hidden(draft.data)))
+                with suppress(IndexError):  # another thread had the last one
+                    taken.extend(map(deque.popleft, (self._early,)))  # in C, where no signal handler runs
+                for draft in taken:
+                    # setup() knows of more secrets than there were then.
+                    own, data = dimensions.again(draft.own, self.redactor), self.redactor.hidden(draft.data)
+                    self.guarded(partial(self._keep, draft._replace(own=own, data=data)))
+                taken.clear()
+            finally:
+                self._early.extendleft(taken)  # what a signal handler has interrupted
 
     def _keep(self, draft: Draft) -> None:
         """Make the line, and append it to the journal."""

@@ -20,7 +20,12 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 
 import amllog
 from amllog import api
+from amllog.intake import Intake
 from amllog.local.envelopes import judge
+from amllog.outlets.driver_log import DriverLog
+from amllog.redaction import Redactor
+from amllog.settings import Settings
+from amllog.stamp import stamp_of
 
 
 class Hostile:
@@ -449,3 +454,30 @@ def test_extra_of_ours(log: Any) -> None:
     properties = first["data"]["baseData"]["properties"]
     assert {key: properties.get(key) for key in "abc"} == {"a": "1", "b": "2", "c": "3"}
     assert second["data"]["baseData"]["properties"]["extra"] == "text"
+
+
+def test_a_signal_while_early_records_are_kept() -> None:
+    """A signal handler that raises while setup() keeps the records that were made before: none is lost or doubled."""
+    kept: list[bytes] = []
+    interrupted: list[int] = []
+
+    def append(line: bytes) -> bool:
+        if len(interrupted) < 2:
+            interrupted.append(1)
+            raise KeyboardInterrupt
+        kept.append(line)
+        return True
+
+    amllog.shutdown(0)
+    logger = amllog.get_logger("early")
+    for number in range(3):
+        logger.info("early %d", number)
+    gate, redactor = Intake(), Redactor()
+    gate._early = api.session().gate._early
+    stamp, driver = stamp_of(amllog.identity(), Settings(), redactor), DriverLog("plain", logging.INFO, {})
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            gate.open(stamp, append, driver, redactor)
+    gate.open(stamp, append, driver, redactor)
+    messages = [json.loads(line)["data"]["baseData"]["message"] for line in kept]
+    assert messages == ["early 0", "early 1", "early 2"]
