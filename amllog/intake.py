@@ -61,6 +61,7 @@ class Intake:
         """In a forked child: what waits for setup() is the parent's, which has it too. Safe to repeat."""
         self.renew()
         self._early.clear()
+        self.driver.forked()
 
     def renew(self) -> None:
         """A new series of record ids: in a new process, also a forked one."""

@@ -70,6 +70,11 @@ class DriverLog:
         """Take over the counts of the one before."""
         self._delivered, self._refused = before._delivered, before._refused
 
+    def forked(self) -> None:
+        """In a forked child: the lines are its parent's, also those that other threads were writing."""
+        self._delivered, self._refused = itertools.count(), Counter()
+        self.writing = {}
+
     def write(self, line: Line) -> None:
         """Write and flush one line; a failure is counted with its reason."""
         stdout, stream, form = self._seen

@@ -66,6 +66,24 @@ def test_fork(child: Any, arrived: Any, insights: Any, forking: Any, end: str, f
     assert len(found.of("Request")) == 1  # one step, one request
 
 
+def test_the_account_of_a_child(child: Any) -> None:
+    """A forked child counts its own records only, on the driver log as well."""
+    code = """
+import os
+import amllog
+log = amllog.setup()
+for i in range(5):
+    log.info("parent %d", i)
+if os.fork() == 0:
+    log.info("child")
+    account = amllog.status()
+    print("COUNTS", account.accepted, account.outlets["driver_log"].delivered, flush=True)
+    os._exit(0)
+os.wait()
+"""
+    assert "COUNTS 1 1" in child(code).stdout.splitlines()
+
+
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
 def test_pool(child: Any, arrived: Any, insights: Any, tmp_path: Any, method: str) -> None:
     """In a Pool, loggers are pickled with what is bound to them, and all workers belong to the same step."""
