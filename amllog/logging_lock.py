@@ -6,6 +6,7 @@ leaves it acquired: then no other thread can log.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -24,6 +25,17 @@ def call_releasing(work: Callable[..., T], *arguments: object) -> T:
     except BaseException:
         interrupts.finish(lambda: _restore(lock, before))
         raise
+
+
+def call_locked(work: Callable[..., T], *arguments: object) -> T:
+    """Call a function while no other thread can add or remove handlers. Release the lock if it raises."""
+    lock: Any = getattr(logging, "_lock", None) or contextlib.nullcontext()
+
+    def call() -> T:
+        with lock:
+            return work(*arguments)
+
+    return call_releasing(call)
 
 
 def unlist_ours() -> None:

@@ -27,6 +27,7 @@ from amllog.logging_lock import call_releasing
 from amllog.notices import Notices
 from amllog.outlets import assembly
 from amllog.outlets.driver_log import DriverLog
+from amllog.plain_handler import PlainHandler
 from amllog.post import Post
 from amllog.process import ProcessEvents
 from amllog.redaction import Redactor
@@ -35,7 +36,6 @@ from amllog.released_locks import releasing
 from amllog.settings import Settings
 from amllog.stamp import stamp_of
 from amllog.stand_in import StandIn
-from amllog.stdlib import PlainHandler
 from amllog.values import ConnectionString
 from amllog.whereabouts import Whereabouts, is_worker
 

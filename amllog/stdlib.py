@@ -211,17 +211,21 @@ class Loggers:
     def _configure_over(self, configure: Callable[..., None]) -> Callable[..., None]:
         def configure_beside_ours(**options: Any) -> None:
             """basicConfig does nothing where the root logger has a handler: the script's own must still work."""
-            own, root = self.handler, logging.getLogger()
-            if own is not None:
-                logging_lock.call_releasing(root.removeHandler, own)
-            try:
-                configure(**options)
-            finally:
-                if own is not None:
-                    logging_lock.call_releasing(root.addHandler, own)
-                    logging_lock.call_releasing(lower, root, self._gate.threshold)
+            logging_lock.call_locked(self._configure, configure, options)
 
         return configure_beside_ours
+
+    def _configure(self, configure: Callable[..., None], options: dict[str, Any]) -> None:
+        """Call basicConfig without our handler. Another thread that logs would put it back meanwhile."""
+        own, root = self.handler, logging.getLogger()
+        if own is not None:
+            root.removeHandler(own)
+        try:
+            configure(**options)
+        finally:
+            if own is not None:
+                root.addHandler(own)
+                lower(root, self._gate.threshold)
 
     def _is_shown(self, entry: logging.LogRecord) -> bool:
         """Whether another handler puts this record on stdout or stderr, which both are the driver log."""
@@ -231,30 +235,3 @@ class Loggers:
             if not handler.filters or handler.filter(entry):
                 return True
         return False
-
-
-class PlainHandler(logging.Handler):
-    """The handler on the root logger where nothing is sent to Application Insights by OpenCensus."""
-
-    def __init__(self, take: Callable[[logging.LogRecord], None]) -> None:
-        super().__init__()
-        logging_lock.unlist_ours()
-        self._take = take
-
-    def createLock(self) -> None:  # noqa: N802  # a method of logging's
-        """Have no lock: nothing of ours needs one, and its end would call Python code as a listed handler's does."""
-        self.lock = None
-
-    def handle(self, record: logging.LogRecord) -> bool:
-        """Without a lock: the intake needs none, and a forked child could inherit it locked."""
-        passed = not self.filters or bool(self.filter(record))
-        if passed:
-            self._take(record)
-        return passed
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Hand the record on."""
-        self._take(record)
-
-    def close(self) -> None:
-        """Nothing to close: dictConfig of other libraries calls this, and records go on."""

@@ -244,6 +244,28 @@ def test_a_record_without_a_name(child: Any, arrived: Any, insights: Any) -> Non
     assert arrived().messages == ["m"], ran.stderr
 
 
+def test_basic_config_beside_a_thread_that_logs(child: Any, insights: Any) -> None:
+    """basicConfig has its effect also where another thread logs while it is called."""
+    code = (
+        SETUP
+        + """
+amllog.setup()
+thread = threading.Thread(target=logging.getLogger("x").info, args=("beside",))
+def trace(frame, event, argument):
+    if frame.f_code.co_name == "basicConfig":
+        sys.settrace(None)
+        thread.start(); thread.join(1)
+sys.settrace(trace)
+logging.basicConfig(filename="own.log", format="%(message)s")
+thread.join()
+logging.error("own")
+print(open("own.log").read())
+"""
+    )
+    ran = child(code, env=insights)
+    assert ran.stdout.splitlines().count("own") == 1, ran.stderr
+
+
 def test_configuration_of_mlflow(child: Any, arrived: Any, insights: Any) -> None:
     """The dictConfig that mlflow 2.22 calls at import: records before and after it, also mlflow's own, once."""
     code = (
