@@ -127,6 +127,10 @@ class LoweredLevel(int):
 
     before: int
 
+    def __reduce__(self) -> tuple[type[int], tuple[int]]:
+        """A copy, also one that is sent to another process, is a number."""
+        return int, (int(self),)
+
 
 def is_lowered(logger: logging.Logger) -> bool:
     """Whether nobody has set the logger's level since amllog has lowered it."""

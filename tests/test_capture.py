@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import json
 import logging
+import pickle
 import sys
 import threading
 import time
@@ -46,6 +48,16 @@ def test_given_back(tmp_path: Path) -> None:
     assert [getattr(owner, name) for owner, name in HOOKS] != before[0]
     amllog.shutdown(0)
     assert ([getattr(owner, name) for owner, name in HOOKS], root.level, root.handlers) == before
+
+
+def test_a_copy_of_the_level_is_a_number(tmp_path: Path) -> None:
+    """What a script reads as the root logger's level can be written, copied and sent to other processes."""
+    amllog.setup(directory=tmp_path / "j")
+    level = logging.getLogger().level
+    assert (repr(level), f"{level:d}", json.dumps(level), level == 20) == ("20", "20", "20", True)
+    assert {type(copy.copy(level)), type(copy.deepcopy(level)), type(pickle.loads(pickle.dumps(level)))} == {
+        int
+    }
 
 
 @pytest.mark.parametrize("again", [False, True])
