@@ -107,7 +107,7 @@ def supervise():
 threading.Thread(target=supervise, daemon=True).start()
 time.sleep(600)
 """,
-        env={**insights, "AMLLOG_GRACE_SECONDS": "1"},
+        env={**insights, "AMLLOG_GRACE_SECONDS": "4"},
     )
     assert ran.returncode == -signal.SIGTERM, ran.stderr
 
