@@ -62,13 +62,12 @@ class Chain:
     """
 
     def __init__(self) -> None:
-        self._events: list[object] = []
+        self._events: dict[int, object] = {}  # by identity: an exception may compare as it likes
 
     def run(self, event: object, record: Callable[[], object], pass_on: Callable[[], object]) -> None:
         """Call `record`, unless a hook of ours passes this event on already; then `pass_on`, whatever happened."""
-        is_first = not any(one is event for one in self._events)
-        if is_first:
-            self._events.append(event)
+        call = object()
+        is_first = self._events.setdefault(id(event), call) is call  # one step for all threads
         try:
             if is_first:
                 record()
@@ -77,7 +76,7 @@ class Chain:
                 pass_on()
             finally:
                 if is_first:
-                    self._events[:] = [one for one in self._events if one is not event]
+                    self._events.pop(id(event), None)
 
 
 class AfterReload:
