@@ -89,7 +89,7 @@ class Journal:
     def outlets(self, names: Sequence[str]) -> None:
         self._outlets = tuple(names)
         if self._outlets:
-            for segment in self.segments:
+            for segment in [one for one in self.segments if one.held]:  # the others are deleted
                 segment.checkpoint.reserve(self._outlets[0])
 
     def append(self, line: bytes, tries: int = 3) -> bool:

@@ -367,6 +367,19 @@ def test_tidy(journal: Journal) -> None:
     assert sum(segment.count() for segment in journal.segments) == 700
 
 
+def test_no_checkpoint_of_a_deleted_file(journal: Journal) -> None:
+    """Another setup(), which sets the outlets again, opens no checkpoint of a file that is deleted."""
+    for number in range(700):
+        journal.append(line(number, 1000))
+    for segment in journal.segments:
+        for outlet in OUTLETS:
+            segment.acknowledge(outlet, segment.size, 1, Counter(), [])
+    journal.tidy()
+    journal.outlets = OUTLETS
+    (path,) = journal.directory.glob("*.jsonl")
+    assert list(journal.directory.glob("*.ack")) == [path.with_suffix(".ack")]
+
+
 def test_closed(journal: Journal) -> None:
     """After close, lines are refused and counted; no other file of the process gets them."""
     journal.append(line(1))
