@@ -195,6 +195,7 @@ class Segment(AttachedFile):
     def close(self) -> None:
         """Close the file, which releases its lock."""
         self.held = False  # first: who reads nothing from now on can tell that nothing is lost
+        self.last_line = b""
         fd, self.fd = self.fd, -1  # first: others may open files under this number
         if self._is_own(fd):
             own_files.close_same(fd, (self.device, self.inode))

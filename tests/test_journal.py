@@ -367,6 +367,20 @@ def test_tidy(journal: Journal) -> None:
     assert sum(segment.count() for segment in journal.segments) == 700
 
 
+def test_a_deleted_file_keeps_no_line(journal: Journal) -> None:
+    """The counts of a deleted file stay in memory, its last line of up to 64 KiB does not."""
+    for number in range(10):
+        assert journal.append(line(number, 60_000))
+    first = journal.segments[0]
+    assert len(journal.segments) > 2 and first.last_line
+    for segment in journal.segments:
+        for outlet in OUTLETS:
+            segment.acknowledge(outlet, segment.size, 1, Counter(), [])
+    journal.tidy()
+    assert first.fd == -1 and first.count() == 2
+    assert not first.last_line
+
+
 def test_no_checkpoint_of_a_deleted_file(journal: Journal) -> None:
     """Another setup(), which sets the outlets again, opens no checkpoint of a file that is deleted."""
     for number in range(700):
