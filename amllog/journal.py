@@ -19,7 +19,7 @@ from pathlib import Path
 
 from amllog.damage import damage_of
 from amllog.directory import MAX_SEGMENT_BYTES, new_segment
-from amllog.interrupts import is_from_signal
+from amllog.interrupts import is_from_signal, suppress
 from amllog.lock import file_node
 from amllog.places import NoFile, Place, segment_in
 from amllog.record import is_last_word, key_of
@@ -49,10 +49,7 @@ class Journal:
         notice: Callable[[str], object] = lambda text: None,
         spare: Sequence[Place] = (),
     ) -> None:
-        """`notice` gets one sentence when the journal has to go on in a new file, or in a directory of `spare`.
-
-        Raises NoFile.
-        """
+        """`notice` gets a sentence when the journal goes on in a new file, or in a place of `spare`. Raises NoFile."""
         self.directory = directory
         self.segments: list[Segment] = []
         self._unwritten = Refusals()
@@ -73,7 +70,7 @@ class Journal:
         self._former: tuple[bytes, Segment] | None = None  # the key of before, and the file of its lines
         self.node = file_node(node)
         self._known: Known = {}
-        self._open_somewhere()
+        self._use(self.new_file())
 
     @property
     def unwritten(self) -> Counter[str]:
@@ -130,8 +127,7 @@ class Journal:
             segment.known_bytes = size + written
             self._unwritten.add("journal: ENOSPC")
             return False
-        if segment.torn:
-            segment.torn = False
+        segment.torn = False
         segment.known_bytes = size + written
         segment.last_line = data
         next(segment.written)
@@ -144,7 +140,7 @@ class Journal:
             if self._segment.size:
                 # Before other threads see the new file.
                 self._former = (former.encode(), self._segment) if former else None
-                self._open_somewhere()
+                self._use(self.new_file())
 
     def tidy(self) -> None:
         """Delete own segments that every outlet has processed, so that a long life does not fill the disk."""
@@ -153,12 +149,18 @@ class Journal:
                 if segment.size and segment.held and is_done_with(segment, self._outlets):
                     segment.remove()
 
+    def leave(self, segment: Segment, size: int) -> None:
+        """Begin a new file in place of this one, which can be deleted then, unless its size has changed."""
+        with suppress(OSError):
+            if size and segment is self._segment and segment.size == size:
+                self._use(new_segment(self.directory, self.node))
+
     def is_own(self, path: Path) -> bool:
         """Whether this process writes or delivers the segment at this path as its own."""
         return any(segment.path == path and segment.held for segment in self.segments)
 
     def new_file(self) -> Segment:
-        """A new file for records of another one. Raises NoFile."""
+        """A new file, in the spare directory where that is not possible in the present one. Raises NoFile."""
         segment = segment_in([lambda: self.directory, *self._spare], self.node, self._notice)
         segment.mark()
         return segment
@@ -175,11 +177,6 @@ class Journal:
         self._closed, self._former = True, None
         for segment in self.segments:
             segment.close()
-
-    def _open_somewhere(self) -> None:
-        """Begin a new file, in the spare directory where that is not possible in the present one. Raises NoFile."""
-        places = [lambda: self.directory, *self._spare]
-        self._use(segment_in(places, self.node, self._notice))
 
     def _use(self, segment: Segment) -> None:
         """Write to this new file from now on."""
@@ -200,9 +197,8 @@ class Journal:
             damage = damage_of(segment)
             if not damage:
                 return segment
-            # Else another thread was first; or it is a former one, whose key waits no longer.
-            if segment is self._segment:
-                self._open_somewhere()
+            if segment is self._segment:  # else another thread was first, or its key waits no longer
+                self._use(self.new_file())
                 segment.write_last_again()
                 # Else the notice was given, and the segment may have another path by now.
                 if not segment.displaced:
@@ -214,20 +210,22 @@ class Journal:
         """Make room, if need be in a new segment or by deleting the oldest processed files. Raises OSError."""
         wanted = len(line)
         with self._lock:
-            size = self._segment.size
-            if size + wanted <= self._room:
+            if self._segment.size + wanted <= self._room:
                 return True  # another thread made it
             began = time.monotonic()
             if began < self._look_again:
-                return self._dig(line, size)
+                return self._dig(line)
             used = own_bytes(self.directory, self._known)
             if used + wanted > self._bound:
+                if is_done_with(self._segment, self._outlets):
+                    self.leave(self._segment, self._segment.size)
                 excess = used + wanted - self._bound
                 used -= delete_done(self.directory, excess, self.segments, self.node, self._outlets)
             if used + wanted > self._bound:
                 # With thousands of files a look takes its time, and it is the caller's.
                 self._look_again = time.monotonic() + max(1.0, 50 * (time.monotonic() - began))
-                return self._dig(line, size)
+                return self._dig(line)
+            size = self._segment.size
             if size and size + wanted > self._file_bytes:
                 self._open_or_stay(wanted)
                 self._room = max(self._room, wanted)
@@ -251,10 +249,10 @@ class Journal:
         """Look again with the next record: something was just delivered."""
         self._look_again = 0.0
 
-    def _dig(self, line: bytes, size: int) -> bool:
+    def _dig(self, line: bytes) -> bool:
         """Take from the reserve of a full journal, if it is for such a line."""
         if not is_last_word(line) or len(line) > self._reserve:
             return False
         self._reserve -= len(line)
-        self._room = size + len(line)
+        self._room = self._segment.size + len(line)
         return True

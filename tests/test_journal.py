@@ -341,6 +341,19 @@ def test_many_journals_share_one_limit(tmp_path: Path) -> None:
     assert 0.9 * limit < sum(path.stat().st_size for path in tmp_path.glob("*.jsonl")) < 1.3 * limit
 
 
+def test_delivered_files_that_are_written_to_make_room(tmp_path: Path) -> None:
+    """Where the files that many processes write to fill the limit, each continues once its own is delivered."""
+    journals = [Journal(tmp_path, max_bytes=4 * 1024**2, node="n", outlets=["a"]) for _ in range(10)]
+    number = 0
+    while sum(journal.append(line(number, 8_000)) for journal in journals):
+        number += 1
+    for journal in journals:
+        for segment in journal.segments:
+            segment.acknowledge("a", segment.size, 1, Counter(), [])
+        journal.expect_room()
+    assert [journal.append(line(number, 8_000)) for journal in journals] == [True] * 10
+
+
 def test_one_notice_of_each_kind_of_damage(tmp_path: Path) -> None:
     """A file that is renamed again and again, as by logrotate, has one notice, though its records move elsewhere."""
     notices: list[str] = []
