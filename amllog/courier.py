@@ -21,6 +21,7 @@ from amllog.delivery import Outlet, Route, note_again
 from amllog.displacement import Displacement
 from amllog.journal import Journal
 from amllog.orphans import Orphans
+from amllog.processed import Processed
 from amllog.segment import Segment
 from amllog.worker_thread import WorkerThread
 
@@ -42,6 +43,7 @@ class Courier:
         """`lock`: held by who appends. `worker`: whether SIGTERM ends this process without asking (deferral)."""
         self._notice = notice
         self.displacement = Displacement(journal, lock)
+        self._processed = Processed(journal, lock)
         self.journal = journal
         self.routes: list[Route] = []
         self.thread = WorkerThread("amllog courier", self._work)
@@ -237,7 +239,7 @@ class Courier:
             self._leftovers_begun = self._leftovers_asked
         if self._orphans.step(self.routes) or self.thread.should_end():
             return True  # at once, or after the fork
-        self.journal.tidy()
+        self._processed.delete()
         self._leftovers_done = self._leftovers_begun
         # Else once more: it may have begun before they were there.
         if self._leftovers_done == self._leftovers_asked:

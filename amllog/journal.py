@@ -56,7 +56,7 @@ class Journal:
         self._outlets = tuple(outlets)
         self._notice = notice
         self._spare = spare
-        self._max_bytes = max_bytes
+        self.max_bytes = max_bytes
         self._reserve = min(RESERVE_BYTES, max_bytes // (2 * PARTS))
         self._bound = max_bytes - self._reserve
         # Of one file, a part of the limit: only files that are not written to any more can make room.
@@ -141,13 +141,6 @@ class Journal:
                 # Before other threads see the new file.
                 self._former = (former.encode(), self._segment) if former else None
                 self._use(self.new_file())
-
-    def tidy(self) -> None:
-        """Delete own segments that every outlet has processed, so that a long life does not fill the disk."""
-        if len(self.segments) > 1 and own_bytes(self.directory, self._known) > self._max_bytes // 2:
-            for segment in self.segments[:-1]:
-                if segment.size and segment.held and is_done_with(segment, self._outlets):
-                    segment.remove()
 
     def leave(self, segment: Segment, size: int) -> None:
         """Begin a new file in place of this one, which can be deleted then, unless its size has changed."""

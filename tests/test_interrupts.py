@@ -21,6 +21,7 @@ import amllog
 from amllog import interrupts, text
 from amllog.directory import claim, look
 from amllog.journal import Journal
+from amllog.processed import Processed
 
 pytestmark = pytest.mark.skipif(not hasattr(signal, "raise_signal"), reason="needs signals")
 
@@ -112,7 +113,7 @@ def use_a_journal(directory: Path) -> None:
     journal.append(LINE)
     os.close(journal.segments[-1].fd)
     assert journal.segments[-1].size
-    journal.tidy()
+    Processed(journal, threading.RLock()).delete()
     journal.close()
     for path in sorted(directory.glob("*.jsonl")):
         seen = look(path)

@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 from amllog.directory import MAX_SEGMENT_BYTES, claim, leftovers, look
 from amllog.displacement import Displacement
 from amllog.journal import Journal
+from amllog.processed import Processed
 from amllog.room import is_done_with
 
 OUTLETS = ("a", "b")
@@ -354,6 +355,23 @@ def test_delivered_files_that_are_written_to_make_room(tmp_path: Path) -> None:
     assert [journal.append(line(number, 8_000)) for journal in journals] == [True] * 10
 
 
+def test_the_worker_leaves_room_to_other_processes(tmp_path: Path) -> None:
+    """A delivered file that is still written to is left and deleted where little room is left, not one that waits."""
+    waits, done = (Journal(tmp_path, max_bytes=1024**2, node="n", outlets=["a"]) for _ in range(2))
+    number = 0
+    while waits.append(line(number, 8_000)) and done.append(line(number, 8_000)):
+        number += 1
+    for segment in done.segments:
+        segment.acknowledge("a", segment.size, 1, Counter(), [])
+    before = [segment.path for segment in waits.segments]
+    for journal in (waits, done):
+        Processed(journal, threading.RLock()).delete()
+    assert [segment.path for segment in waits.segments if segment.path.exists()] == before
+    assert [segment.size for segment in done.segments] == [0] * len(done.segments)
+    waits.expect_room()
+    assert waits.append(line(number, 8_000))
+
+
 def test_one_notice_of_each_kind_of_damage(tmp_path: Path) -> None:
     """A file that is renamed again and again, as by logrotate, has one notice, though its records move elsewhere."""
     notices: list[str] = []
@@ -375,7 +393,7 @@ def test_tidy(journal: Journal) -> None:
     for segment in journal.segments:
         for outlet in OUTLETS:
             segment.acknowledge(outlet, segment.size, 1, Counter(), [])
-    journal.tidy()
+    Processed(journal, threading.RLock()).delete()
     assert len(list(journal.directory.glob("*.jsonl"))) == 1
     assert sum(segment.count() for segment in journal.segments) == 700
 
@@ -389,7 +407,7 @@ def test_a_deleted_file_keeps_no_line(journal: Journal) -> None:
     for segment in journal.segments:
         for outlet in OUTLETS:
             segment.acknowledge(outlet, segment.size, 1, Counter(), [])
-    journal.tidy()
+    Processed(journal, threading.RLock()).delete()
     assert first.fd == -1 and first.count() == 2
     assert not first.last_line
 
@@ -401,7 +419,7 @@ def test_no_checkpoint_of_a_deleted_file(journal: Journal) -> None:
     for segment in journal.segments:
         for outlet in OUTLETS:
             segment.acknowledge(outlet, segment.size, 1, Counter(), [])
-    journal.tidy()
+    Processed(journal, threading.RLock()).delete()
     journal.outlets = OUTLETS
     (path,) = journal.directory.glob("*.jsonl")
     assert list(journal.directory.glob("*.ack")) == [path.with_suffix(".ack")]
