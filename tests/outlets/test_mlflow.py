@@ -109,6 +109,32 @@ log.run.log_confusion_matrix("matrix", {"schema_type": "confusion_matrix", "data
 
 
 @needs_mlflow
+def test_artifacts_that_cannot_be_stored(child: Any, tmp_path: Path) -> None:
+    """A store of artifacts that takes nothing holds up no metric, and has no number logged twice."""
+    Path("given.txt").write_text("in the way of a directory")
+    script = """
+import mlflow
+experiment = mlflow.create_experiment("e", artifact_location="file://" + os.path.abspath("given.txt") + "/x")
+os.environ["MLFLOW_EXPERIMENT_ID"] = experiment
+import amllog
+log = amllog.setup()
+log.run.log_table("table", {"n": [1, 2], "text": ["a", "b"]})
+log.run.upload_file("outputs/model.txt", "given.txt")
+log.metric("loss", 0.5)
+for _ in range(3):
+    amllog.flush(60)
+client = mlflow.MlflowClient()
+[run] = client.search_runs([experiment])
+found = {name: len(client.get_metric_history(run.info.run_id, name)) for name in ("loss", "table.n")}
+print(json.dumps([found, amllog.status().outlets["run_metrics"].waiting]), flush=True)
+os._exit(0)
+"""
+    environ = {**STEP, **QUIET, "MLFLOW_TRACKING_URI": (tmp_path / "mlruns").as_uri()}
+    ran = child("import json, os\n" + script, env=environ)
+    assert json.loads(ran.stdout.splitlines()[-1]) == [{"loss": 1, "table.n": 2}, 2], ran
+
+
+@needs_mlflow
 def test_hostile_lines_cost_no_file(child: Any, tmp_path: Path) -> None:
     """Lines that name a file of the user, a FIFO or a link are refused; the file stays, and the others arrive once."""
     first = """

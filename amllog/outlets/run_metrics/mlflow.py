@@ -98,7 +98,7 @@ class MLflowOutlet:
         """Settle what can be settled, and say why the rest waits."""
         sending = _Sending(self._runs, self._settled, self._directories, deadline)
         sending.send(lines)
-        self._trouble = sending.trouble or sending.busy
+        self._trouble = sending.trouble or sending.held or sending.busy
 
 
 class _Sending:
@@ -109,6 +109,7 @@ class _Sending:
     ) -> None:
         self.runs, self.settled, self.directories, self.deadline = runs, settled, directories, deadline
         self.trouble = ""  # of the store as a whole: nothing more is tried
+        self.held = ""  # of the store of artifacts: no further file or document is tried, metrics are
         self.busy = ""  # why a file waits that others do not wait for
         self.pending: dict[str | None, list[tuple[Line, Post]]] = {}
 
@@ -126,30 +127,44 @@ class _Sending:
         self._flush()
 
     def _call(self, line: Line, call: Call) -> None:
-        found = self._settle([line], lambda: self.runs.perform(line, call))
+        found = self._settle([line], lambda: self.runs.perform(line, call), artifact=call.file is not None)
         if found is not None and found.state == "refused" and call.file:
             copies.delete(self.directories(), call.file)
 
     def _flush(self) -> None:
         pending, self.pending = self.pending, {}
+        documents: list[tuple[Line, Post]] = []
         for posts in pending.values():
-            self._post(posts)
+            for _, post in posts:
+                self.runs.first(post)  # in the order of their lines
+            documents += [one for one in posts if mlflow_conversion.has_document(one[1])]
+            self._post([one for one in posts if not mlflow_conversion.has_document(one[1])])
+        for one in documents:
+            self._post([one], artifact=True)
 
-    def _post(self, posts: list[tuple[Line, Post]]) -> None:
+    def _post(self, posts: list[tuple[Line, Post]], *, artifact: bool = False) -> None:
         """Log metrics of one run; in halves where the store refuses the whole, so that a bad one goes alone."""
-        lines = [line for line, _ in posts]
-        found = self._settle(lines, lambda: self.runs.log(lines[0], [post for _, post in posts]), whole=False)
+        if not posts:
+            return
+        lines, values = [line for line, _ in posts], [post for _, post in posts]
+        found = self._settle(lines, lambda: self.runs.log(lines[0], values), whole=False, artifact=artifact)
         if found is None or found.state != "refused":
             return
         if len(posts) == 1 or mlflow_conversion.ABSENT in found.reason:
             self.settled.update(dict.fromkeys(lines, found))
+            self.runs.forget(values)
             return
         for half in (posts[: len(posts) // 2], posts[len(posts) // 2 :]):
             self._post(half)
 
-    def _settle(self, lines: list[Line], work: Callable[[], object], whole: bool = True) -> Verdict | None:
-        """Do the work, and give the lines its verdict; `whole`: also if they are refused."""
-        if self.trouble or time.monotonic() >= self.deadline:
+    def _settle(
+        self, lines: list[Line], work: Callable[[], object], *, whole: bool = True, artifact: bool = False
+    ) -> Verdict | None:
+        """Do the work, and give the lines its verdict; `whole`: also if they are refused.
+
+        `artifact`: it needs the store of artifacts, which is another one than that of metrics.
+        """
+        if self.trouble or (artifact and self.held) or time.monotonic() >= self.deadline:
             return None
         try:
             work()
@@ -160,6 +175,8 @@ class _Sending:
         if verdict.state == "waiting":
             if verdict.reason.startswith(copies.BUSY):
                 self.busy = verdict.reason
+            elif artifact:
+                self.held = verdict.reason
             else:
                 self.trouble = verdict.reason
         elif verdict is DELIVERED or whole:

@@ -34,6 +34,7 @@ REFUSALS = {
     "UserError",
 }
 ABSENT = "RESOURCE_DOES_NOT_EXIST"
+_NUMERIC = ("int", "double", "bool")  # types of columns
 _SIGNS = {
     "Connection refused": "connection refused",
     "timed out": "timeout",
@@ -82,12 +83,19 @@ def millis(created: str) -> int:
     return int(when.timestamp() * 1000)
 
 
+def has_document(post: Post) -> bool:
+    """Whether a post needs a JSON document, which only the store of artifacts takes."""
+    return not _is_numeric(post) and not (
+        post.columns.keys() == {post.name} and post.type == PREFIX + "scalar"
+    )
+
+
 def wish(post: Post, first: int) -> Wish:
     """Numbers under `name` or `name.column`, a text scalar as a tag, a table with texts as a document besides.
 
     `first`: the step of the first row where the post has none.
     """
-    numeric = [at for at, kind in enumerate(post.columns.values()) if kind in ("int", "double", "bool")]
+    numeric = [at for at, kind in enumerate(post.columns.values()) if kind in _NUMERIC]
     single = len(post.columns) == 1 and post.name in post.columns
     names = [post.name if single else f"{post.name}.{column}" for column in post.columns]
     start = first if post.step is None else post.step
@@ -96,9 +104,9 @@ def wish(post: Post, first: int) -> Wish:
         for index, row in enumerate(post.rows)
         for at in numeric
     ]
-    if len(numeric) == len(post.columns):
+    if _is_numeric(post):
         return Wish(numbers, {}, None)
-    if single and post.type == PREFIX + "scalar":
+    if not has_document(post):
         return Wish(numbers, {key(post.name): tag(post.rows[-1][0])}, None)
     content = {"name": post.name, "type": post.type, "columns": post.columns, "rows": post.rows}
     return Wish(numbers, {}, (f"{artifact_path(key(post.name))}/{post.record_id}.json", content))
@@ -130,6 +138,10 @@ def code_of(error: BaseException) -> str | None:
     azures = inner.get("code") if isinstance(inner, Mapping) else None
     code = azures or getattr(error, "error_code", None)
     return None if code is None else str(code)
+
+
+def _is_numeric(post: Post) -> bool:
+    return all(kind in _NUMERIC for kind in post.columns.values())
 
 
 def _number(cell: Any) -> float:

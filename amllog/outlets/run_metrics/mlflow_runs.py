@@ -31,6 +31,7 @@ class Runs:
         self._made: set[str] = set()  # MLflow's ids of runs that amllog made, and so ends
         self._next: dict[tuple[str | None, str], int] = {}  # the next row of a list or table without steps
         self._firsts: dict[str, int] = {}  # by record that is on its way: the step of its first row
+        self._taken: dict[str, int] = {}  # by record that is on its way: how many numbers the store has taken
         self._sessions: Hook | None = None
 
     @property
@@ -49,25 +50,35 @@ class Runs:
             self._sessions = None
 
     def log(self, line: bytes, posts: Sequence[Post]) -> None:
-        """Log posts of one run: their numbers and tags together, then their documents."""
+        """Log posts of one run: their numbers and tags together, then their documents.
+
+        A number that is sent twice is there twice. So a repetition sends only those that were not taken.
+        """
         from mlflow.entities import Metric, RunTag
 
         run_id = self._run_of(posts[0].run_id, line)
-        wishes = [conversion.wish(post, self._first(post)) for post in posts]
-        metrics = iter(
-            Metric(number.key, number.value, conversion.millis(post.created), number.step)
+        wishes = [conversion.wish(post, self.first(post)) for post in posts]
+        metrics = (
+            (post.record_id, Metric(number.key, number.value, conversion.millis(post.created), number.step))
             for post, wish in zip(posts, wishes)
-            for number in wish.numbers
+            for number in wish.numbers[self._taken.get(post.record_id, 0) :]
         )
         tags = iter(RunTag(key, value) for wish in wishes for key, value in wish.tags.items())
         while batch := list(islice(metrics, conversion.MAX_METRICS)):
-            self._client.log_batch(run_id, metrics=batch)
-        while batch := list(islice(tags, conversion.MAX_TAGS)):
-            self._client.log_batch(run_id, tags=batch)
+            self._client.log_batch(run_id, metrics=[metric for _, metric in batch])
+            for record_id, _ in batch:
+                self._taken[record_id] = self._taken.get(record_id, 0) + 1
+        while labels := list(islice(tags, conversion.MAX_TAGS)):
+            self._client.log_batch(run_id, tags=labels)
         for path, content in (wish.document for wish in wishes if wish.document):
             self._client.log_dict(run_id, content, path)
+        self.forget(posts)
+
+    def forget(self, posts: Sequence[Post]) -> None:
+        """Forget what was known of posts on their way: they are settled."""
         for post in posts:
             self._firsts.pop(post.record_id, None)
+            self._taken.pop(post.record_id, None)
 
     def perform(self, line: bytes, call: Call) -> None:
         """Do what a call asks; LookupError for a method that nobody knows."""
@@ -133,7 +144,7 @@ class Runs:
         found = self._client.get_experiment_by_name(name)
         return str(found.experiment_id if found else self._client.create_experiment(name))
 
-    def _first(self, post: Post) -> int:
+    def first(self, post: Post) -> int:
         """The step of a post's first row: rows of one name are counted on, scalars without a step are at 0."""
         if post.type.endswith(".scalar") or post.step is not None:
             return 0
