@@ -67,6 +67,8 @@ class Outlet(Protocol):
 
 MAX_BACKOFF_SECONDS = 60.0
 _LOOK_BYTES = 64 * 1024
+# Shares of an offer's time: nearly all, and so little that twice as many lines would fit.
+_ALL, _LITTLE = 0.9, 0.25
 
 
 def note_again(segments: Iterable[Segment], notice: Callable[[str, int], object]) -> None:
@@ -94,6 +96,7 @@ class Route:
         self.failures = 0
         self.trouble = ""
         self.due = 0.0
+        self._most = outlet.max_records  # of one batch
 
     def advance(self, segments: Sequence[Segment], seconds: float) -> bool:
         """Offer one batch if it is time; True if there may be more to do at once."""
@@ -104,7 +107,9 @@ class Route:
         parts, skipped = self._parts(segments)
         if not parts:
             return skipped
+        began = time.monotonic()
         answer = self._offer([line for _, batch in parts for line in batch.lines], seconds)
+        spent = time.monotonic() - began
         start, settled, again, trouble = 0, False, False, ""
         for segment, batch in parts:
             indexes = range(start, start + len(batch.lines))
@@ -121,6 +126,7 @@ class Route:
                 refused += batch.gone
                 segment.acknowledge(self.outlet.name, batch.to, delivered, refused, wait, passed=batch.passed)
         self._note(settled, trouble, answer.pause_seconds)
+        self._resize(start, settled, spent / max(seconds, 0.001))
         return settled and not again
 
     def behind(self, segment: Segment, target: int) -> bool:
@@ -147,10 +153,21 @@ class Route:
         backoff = min(MAX_BACKOFF_SECONDS, 0.5 * 2.0**self.failures) * random.uniform(0.8, 1.2)
         self.due = time.monotonic() + max(pause, backoff)
 
+    def _resize(self, count: int, settled: bool, spent: float) -> None:
+        """Offer less at once where `count` lines took the whole time, and more again where it was short.
+
+        `spent`: the share of its time that the offer took. A service that needs longer than an offer may take would
+        get the same batch again and again, and may keep it each time.
+        """
+        if spent >= _ALL and not settled:
+            self._most = max(1, count // 2)
+        elif spent <= _LITTLE and settled:
+            self._most = min(self.outlet.max_records, self._most * 2)
+
     def _parts(self, segments: Sequence[Segment]) -> tuple[list[tuple[Segment, _Batch]], bool]:
         """Return the parts of the next batch, and whether lines of other outlets were passed over."""
         outlet, parts, skipped = self.outlet, list[tuple[Segment, _Batch]](), False
-        records, size = outlet.max_records, outlet.max_bytes
+        records, size = self._most, outlet.max_bytes
         for segment in segments:
             if not segment.holds() or not outlet.concerns(segment):
                 continue

@@ -53,6 +53,33 @@ def journal(tmp_path: Path) -> Journal:
     return journal
 
 
+class Slow(Stubborn):
+    """An outlet that takes at most so many lines within the time of an offer."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__(Answer())
+        self.most = most
+
+    def offer(self, lines: Sequence[bytes], seconds: float) -> Answer:
+        self.offers.append(list(lines))
+        if len(lines) <= self.most:
+            return Answer()
+        time.sleep(seconds)
+        return Answer(waiting("timeout"))
+
+
+@pytest.mark.parametrize("most", [1, 3])
+def test_a_batch_that_takes_too_long_is_offered_in_parts(journal: Journal, most: int) -> None:
+    """A service that needs longer for a batch than an offer may take gets smaller ones, and everything arrives."""
+    outlet = Slow(most)
+    route = Route(outlet)
+    for _ in range(200):
+        route.step(journal.segments, 0.05)
+    assert [len(batch) for batch in outlet.offers][:3] == [10, 5, 2]
+    taken = [line for batch in outlet.offers if len(batch) <= most for line in batch]
+    assert taken == [b'{"time":"%d"}\n' % number for number in range(25)]
+
+
 def test_batches(journal: Journal) -> None:
     """Lines are offered in order, in batches within the outlet's bounds, each once."""
     outlet = Stubborn(Answer())
