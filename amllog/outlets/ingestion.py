@@ -17,7 +17,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from amllog.answer_body import ACCEPTED
-from amllog.delivery import DELIVERED, Answer, Verdict, refused, waiting
+from amllog.delivery import Answer, Verdict, refused, waiting
 
 PATH = "/v2.1/track"
 HEADERS = {
@@ -79,7 +79,7 @@ def judge(status: int, headers: Mapping[str, str], payload: bytes, count: int) -
     if status == 200:
         return Answer(odd=_items(payload, count) or {})
     if status == 206:
-        items = _items(payload, count)
+        items = _items(payload, count, partial=True)
         # Unreadable: what was stored is unknown. Sent again with the same record_id, it can be told apart.
         if items is None:
             return Answer(waiting("206 with an unreadable answer"))
@@ -98,7 +98,7 @@ def retry_after(headers: Mapping[str, str], now: datetime | None = None) -> floa
         return min(MAX_PAUSE_SECONDS, float(value))
     try:
         when = parsedate_to_datetime(value)
-    except (TypeError, ValueError):  # absent, or no date
+    except (TypeError, ValueError, OverflowError):  # absent, or no date
         return 0.0
     if when.tzinfo is None:
         when = when.replace(tzinfo=timezone.utc)
@@ -131,24 +131,32 @@ def _client_error(status: int, payload: bytes, count: int) -> Answer | str:
     return Answer(refused(f"{status} {'too large' if status == 413 else 'invalid'}"))
 
 
-def _items(payload: bytes, count: int) -> dict[int, Verdict] | None:
-    """Verdicts of the items that the body names; None if it cannot be read."""
+def _items(payload: bytes, count: int, *, partial: bool = False) -> dict[int, Verdict] | None:
+    """Verdicts of the items that the body names; None if it cannot be read.
+
+    `partial`: the rest was taken only if the body names each item that was not. If it does not, None.
+    """
     if payload.count(b"[") + payload.count(b"{") > _BRACKETS + _BRACKETS_PER_ITEM * count:
         return None  # each empty list takes 20 times its text
     try:
-        errors = json.loads(payload)["errors"]
+        told = json.loads(payload)
+        accepted = int(told.get("itemsAccepted", 0))
         found = [
-            (int(error["index"]), int(error["statusCode"]), str(error.get("message"))) for error in errors
+            (int(error["index"]), int(error["statusCode"]), str(error.get("message")))
+            for error in told["errors"]
         ]
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
         return None
-    verdicts = {index: _item(status, message) for index, status, message in found if 0 <= index < count}
-    return {index: verdict for index, verdict in verdicts.items() if verdict is not DELIVERED}
+    verdicts = {
+        index: _item(status, message)
+        for index, status, message in found
+        if 0 <= index < count and status != 200
+    }
+    missing = count - accepted if "itemsAccepted" in told else 0
+    return None if partial and len(verdicts) < missing else verdicts
 
 
 def _item(status: int, message: Any) -> Verdict:
-    if status == 200:
-        return DELIVERED
     if "sampled out" in message.lower():
         return refused(SAMPLED)
     if status in _WAITS:

@@ -75,6 +75,36 @@ def test_any_items(status: int, errors: list[dict[str, Any]]) -> None:
     assert set(answer.odd) <= named
 
 
+ONE = {"index": 0, "statusCode": 500, "message": "x"}
+
+
+@pytest.mark.parametrize(
+    ("accepted", "errors"),
+    [
+        (0, []),
+        (1, []),
+        (1, [ONE]),
+        (1, [ONE, ONE]),
+        (2, [{**ONE, "index": 7}]),
+        (2, [{**ONE, "statusCode": 200}]),
+        (float("inf"), [ONE]),
+        (2, [{**ONE, "index": float("inf")}]),
+    ],
+)
+def test_a_partial_answer_that_does_not_name_the_rest(accepted: object, errors: list[Any]) -> None:
+    """A 206 that took less than it names the errors of leaves the whole batch waiting: nothing counts as delivered."""
+    told = {"itemsReceived": 3, "itemsAccepted": accepted, "errors": errors}
+    answer = ingestion.judge(206, {}, json.dumps(told).encode(), 3)
+    assert isinstance(answer, Answer) and answer.default.state == "waiting", answer
+
+
+@pytest.mark.parametrize("errors", ["[" * 100_000 + "]" * 100_000, '[{"index": Infinity}]', "[{}]"])
+def test_a_whole_answer_that_cannot_be_read(errors: str) -> None:
+    """A 200 means that all was taken, whatever its body is: sent again, each record would be there twice."""
+    answer = ingestion.judge(200, {}, b'{"errors":%s}' % errors.encode(), 8_000)
+    assert answer == Answer()
+
+
 @pytest.mark.parametrize(
     ("value", "seconds"),
     [
