@@ -36,3 +36,10 @@ class PlainHandler(logging.Handler):
 
     def close(self) -> None:
         """Nothing to close: dictConfig of other libraries calls this, and records go on."""
+
+
+def plain_handler(
+    before: logging.Handler | None, take: Callable[[logging.LogRecord], None]
+) -> logging.Handler:
+    """A plain handler; that of an earlier setup(), if it was one, with the filters of the script."""
+    return before if isinstance(before, PlainHandler) else PlainHandler(take)

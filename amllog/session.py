@@ -27,7 +27,7 @@ from amllog.logging_lock import call_releasing
 from amllog.notices import Notices
 from amllog.outlets import assembly
 from amllog.outlets.driver_log import DriverLog
-from amllog.plain_handler import PlainHandler
+from amllog.plain_handler import plain_handler
 from amllog.post import Post
 from amllog.process import ProcessEvents
 from amllog.redaction import Redactor
@@ -167,12 +167,12 @@ class Session:
         if exporter == "opencensus" and target is not None:
             from amllog.outlets import azure_handler
 
-            handler = azure_handler.make_handler(capture.take, self.flush, target, self._notice)
+            handler = azure_handler.handler_for(capture, self.flush, target, self._notice)
             processors = azure_handler.Processors()
             for one in filter(None, (handler, *self._stands_in.muted)):
                 processors.follow(one)
             self.gate.process(processors)
-        capture.install(self.settings.capture, handler or PlainHandler(capture.take))
+        capture.install(self.settings.capture, handler or plain_handler(capture.handler, capture.take))
 
     def _adopt_script_metrics(self, metrics: str) -> None:
         if self._adoption is not None:

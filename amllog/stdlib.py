@@ -77,7 +77,7 @@ class Loggers:
             self._dispatchers and all(hook.is_on_top for hook in self._dispatchers)
         ):
             self.remove()  # somebody has put hooks over ours: ours go on top again
-        if self.handler is not None:
+        if self.handler is not None and self.handler is not handler:
             self._former.append(self.handler)
         self.handler = handler
         if not self._roots:

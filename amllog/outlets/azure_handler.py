@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import sys
+import threading
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -15,6 +16,20 @@ from typing import Any
 from amllog import importing, logging_lock, text
 from amllog.interrupts import is_from_signal
 from amllog.values import ConnectionString
+
+
+def handler_for(
+    capture: Any, flush: Callable[[float], object], target: ConnectionString, notice: Callable[[str], None]
+) -> logging.Handler | None:
+    """The handler of an earlier setup(), with its processors and filters, or a new one; None as in `make_handler`.
+
+    `capture`: has the present `handler`, and takes records.
+    """
+    found: logging.Handler | None = capture.handler
+    if not hasattr(found, "amllog_address"):
+        return make_handler(capture.take, flush, target, notice)
+    capture.handler.amllog_address(target)
+    return found
 
 
 def make_handler(
@@ -41,13 +56,17 @@ def make_handler(
         def __init__(self) -> None:
             logging.Handler.__init__(self)
             logging_lock.unlist_ours()
+            self.amllog_address(target)
+            self.storage = None
+            self._telemetry_processors: list[Callable[[Any], object]] = []
+
+        def amllog_address(self, target: ConnectionString) -> None:
+            """Say in the options where records are sent to."""
             # Not Options(…): its own parser refuses strings that the portal gives, and reads the environment.
             self.options = Options.__new__(Options)
             BaseObject.__init__(
                 self.options, instrumentation_key=target.instrumentation_key, endpoint=target.endpoint
             )
-            self.storage = None
-            self._telemetry_processors: list[Callable[[Any], object]] = []
 
         def createLock(self) -> None:  # noqa: N802  # a method of logging's
             self.lock = None  # as of our plain handler
@@ -103,7 +122,8 @@ class Processors:
 
     def __init__(self) -> None:
         self._lists: list[list[Callable[[Any], object]]] = []
-        self._failed: list[Callable[[Any], object]] = []
+        self._failed: list[tuple[Callable[[Any], object], str]] = []
+        self._running = threading.local()
 
     def __bool__(self) -> bool:
         return any(self._lists)
@@ -115,13 +135,26 @@ class Processors:
             self._lists.append(found)
 
     def __call__(self, envelope: dict[str, Any]) -> bool:
-        """Run all over an envelope, in place; False if one of them wants it not to be sent."""
+        """Run all over an envelope, in place; False if one of them wants it not to be sent.
+
+        False as well for what a processor logs itself: it would be passed to the processor without end.
+        """
+        if getattr(self._running, "is_so", False):
+            return False
         from opencensus.ext.azure.common.protocol import BaseObject
 
-        wrapped = _wrap(BaseObject, envelope)
-        wanted = all(self._passes(processor, wrapped) for found in self._lists for processor in found)
+        wrapped, known = _wrap(BaseObject, envelope), len(self._failed)
+        self._running.is_so = True
+        try:
+            wanted = all(self._passes(processor, wrapped) for found in self._lists for processor in found)
+        finally:
+            self._running.is_so = False
         envelope.clear()
         envelope.update(wrapped)
+        # Now, and once for each: what is said passes through the processors as well.
+        for _, reason in self._failed[known:]:
+            logger = logging.getLogger("opencensus.ext.azure")
+            logger.warning("Telemetry processor failed with: %s.", reason)
         return wanted
 
     def _passes(self, processor: Callable[[Any], object], envelope: Any) -> bool:
@@ -130,10 +163,8 @@ class Processors:
         except Exception as error:  # said through logging, as by the stock handler; the record goes on
             if is_from_signal(error):
                 raise
-            if processor not in self._failed:  # once: what is said passes through the processors as well
-                self._failed.append(processor)
-                logger = logging.getLogger("opencensus.ext.azure")
-                logger.warning("Telemetry processor failed with: %s.", text.of(error))
+            if all(processor is not known for known, _ in self._failed):
+                self._failed.append((processor, text.of(error)))
             return True
 
 

@@ -215,6 +215,42 @@ def test_telemetry_processors(child: Any, arrived: Any, insights: Any, kept: Any
     assert found.twice == []
 
 
+def test_a_processor_that_logs(child: Any, arrived: Any, insights: Any) -> None:
+    """What a telemetry processor logs is not passed to it again, nor sent: with the stock handler, it is not either."""
+    code = """
+import logging, amllog
+log = amllog.setup()
+def processor(envelope):
+    logging.getLogger("processor").info("processing")
+    envelope.data.baseData.properties["seen"] = "yes"
+logging.getLogger().handlers[0].add_telemetry_processor(processor)
+log.info("one"); logging.info("two")
+found = amllog.flush(200).outlets["app_insights"]
+assert not found.refused, found
+"""
+    ran = child(code, env=insights)
+    assert (ran.returncode, arrived().messages) == (0, ["one", "two"]), ran.stderr
+    assert arrived().properties("one")["seen"] == "yes"
+
+
+def test_a_second_setup_keeps_what_the_script_gave_the_handler(
+    child: Any, arrived: Any, insights: Any
+) -> None:
+    """Processors, filters and the level that a script sets on our handler hold after a second setup()."""
+    code = """
+import logging, amllog
+amllog.setup()
+(handler,) = logging.getLogger().handlers
+handler.add_telemetry_processor(lambda envelope: "private" not in getattr(envelope.data.baseData, "message", ""))
+handler.addFilter(lambda entry: "filtered" not in entry.msg)
+log = amllog.setup(run_type="again")
+log.info("private"); logging.info("private"); logging.info("filtered"); log.info("open")
+assert logging.getLogger().handlers == [handler]
+"""
+    ran = child(code, env=insights)
+    assert (ran.returncode, arrived().messages) == (0, ["open"]), ran.stderr
+
+
 def test_filters_of_the_handler(child: Any, arrived: Any, insights: Any) -> None:
     """A filter or a level on our handler holds back stdlib records, as on any handler."""
     code = """
