@@ -52,8 +52,6 @@ class AppInsights:
         self._notice = notice
         self._session: Any = None
         self._pid = 0
-        # requests imports it with its first request. A fork while the courier imports would leave the child waiting.
-        import netrc  # noqa: F401  # for requests
 
     def concerns(self, segment: Segment) -> bool:
         """Whether the segment is addressed to our resource, or to none yet and of our own time."""

@@ -127,10 +127,17 @@ def bound_answers(
 
     `notice`: called with a text when the script has taken the descriptor of a kept connection. `max_bytes`: of an
     answer, as it arrives and decoded; a longer one has the body `UNREADABLE`, and its connection is closed.
+    The session adds no password of the user's `.netrc`: its `default` would go to any host, in place of a token.
     """
     session.headers["Accept-Encoding"] = answer_body.ACCEPTED
+    session.auth = session.auth or _as_it_is
     members = {"response_class": _answer_class(max_bytes), "notice": notice and staticmethod(notice)}
     return _changed(session, members)
+
+
+def _as_it_is(request: Any) -> Any:
+    """The request without any authorization but that of its own headers."""
+    return request
 
 
 @lru_cache

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections import Counter
 from datetime import datetime, timedelta, timezone
 from email.utils import format_datetime
-from typing import Any
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any, ClassVar
 
 import pytest
 
@@ -154,6 +157,50 @@ def test_unreadable(azure: AzureOnThisMachine, outlet: Any, body: str) -> None:
     azure.faults.clear()
     azure.faults.put(Fault(status=206, body=body))
     assert states(outlet.offer(lines(3), 10), 3) == ["waiting"] * 3
+
+
+class Listening(BaseHTTPRequestHandler):
+    """Takes everything, and remembers the authorization of each request."""
+
+    heard: ClassVar[list[str | None]] = []
+
+    def do_POST(self) -> None:
+        """Answer."""
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.heard.append(self.headers["Authorization"])
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Nothing."""
+
+
+class Credential:
+    """A credential of azure.identity, in short."""
+
+    token = "of the credential"
+
+    def get_token(self, *_: str) -> Credential:
+        """A token."""
+        return self
+
+
+@pytest.mark.parametrize("credential", [None, Credential()])
+def test_no_password_of_the_user(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, credential: Credential | None
+) -> None:
+    """A `default` in the user's .netrc goes nowhere, and takes the place of no token."""
+    (tmp_path / "netrc").write_text("default login me password hunter22\n")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    Listening.heard.clear()
+    with ThreadingHTTPServer(("127.0.0.1", 0), Listening) as server:
+        threading.Thread(target=server.serve_forever).start()
+        string = f"InstrumentationKey={INSTRUMENTATION_KEY};IngestionEndpoint=http://127.0.0.1:{server.server_port}"
+        outlet = AppInsights(connection_string(string), credential=credential)
+        assert states(outlet.offer(lines(1), 10), 1) == ["delivered"]
+        outlet.close()
+        server.shutdown()
+    assert Listening.heard == [credential and "Bearer of the credential"]
 
 
 @pytest.mark.parametrize("index", [-1, 3, 10**30, "1", None, 1.5])
