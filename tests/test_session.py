@@ -50,6 +50,17 @@ def test_later_connection_string(azure: AzureOnThisMachine) -> None:
     assert [one["data"]["baseData"]["message"] for one in azure.envelopes] == ["first", "second"]
 
 
+def test_another_resource(azure: AzureOnThisMachine) -> None:
+    """Records that wait for the resource of an earlier setup() stay in the account: accepted is the sum."""
+    nobody = "InstrumentationKey=00000000-0000-0000-0000-00000000beef;IngestionEndpoint=http://127.0.0.1:9"
+    amllog.setup(connection_string=nobody).info("first")
+    amllog.setup(connection_string=azure.connection_string).info("second")
+    account = amllog.flush(200)
+    one = account.outlets["app_insights"]
+    assert (account.accepted, one.delivered, one.waiting, one.refused) == (2, 1, 1, {})
+    assert [entry["data"]["baseData"]["message"] for entry in azure.envelopes] == ["second"]
+
+
 def test_the_identity_before_setup_stays(tmp_path: Path) -> None:
     """A script may read the id of its local run first, and name its outputs by it."""
     first = amllog.identity()

@@ -64,6 +64,10 @@ class AppInsights:
             return True
         return key_of(line) == b"" and self._since is not None and time_of(line) >= self._since
 
+    def counts(self, line: bytes) -> bool:
+        """Whether the line counts in the account: also one for another resource, for which it waits."""
+        return key_of(line) is not None
+
     def offer(self, lines: Sequence[bytes], seconds: float) -> Answer:
         """Send the lines; those that the service would refuse for their age are not sent at all."""
         oldest = timestamp(time.time() - MAX_AGE_SECONDS).encode()
