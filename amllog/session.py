@@ -71,7 +71,7 @@ class Session:
         self._post = Post(self._notice, self._refused)
         self._capture: Capture | None = None
         self._adoption: Any = None
-        self._began = self._ticks = 0.0
+        self._began, self._ticks, self._since = 0.0, 0.0, time.time()
         self._credential: Any = None
         self._stands_in = StandIn(self._notice, self._stand_in)
         self.whereabouts = Whereabouts(os.environ, self._notice)
@@ -136,7 +136,7 @@ class Session:
         exporter, metrics = assembly.exporter_of(settings), assembly.metrics_of(settings, os.environ)
         outlets: list[Outlet] = []
         if exporter != "none":
-            about = self._began, self._credential, self._notice
+            about = self._since, self._credential, self._notice  # records before setup() are ours, too
             outlets.append(assembly.insights_outlet(settings, exporter, *about))
         elif settings.exporter != "none":
             self._notice("no connection string (APPLICATIONINSIGHTS_CONNECTION_STRING): records stay in the journal,"

@@ -61,6 +61,16 @@ def test_another_resource(azure: AzureOnThisMachine) -> None:
     assert [entry["data"]["baseData"]["message"] for entry in azure.envelopes] == ["second"]
 
 
+def test_early_records_and_a_later_connection_string(azure: AzureOnThisMachine) -> None:
+    """What was said before the first setup() is sent as well once a later one has the connection string."""
+    amllog.get_logger("early").info("zero")
+    amllog.setup().info("first")
+    amllog.setup(connection_string=azure.connection_string).info("second")
+    one = amllog.flush(200).outlets["app_insights"]
+    assert [entry["data"]["baseData"]["message"] for entry in azure.envelopes] == ["zero", "first", "second"]
+    assert (one.delivered, one.waiting, one.refused) == (3, 0, {})
+
+
 def test_the_identity_before_setup_stays(tmp_path: Path) -> None:
     """A script may read the id of its local run first, and name its outputs by it."""
     first = amllog.identity()
