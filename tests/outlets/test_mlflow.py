@@ -317,6 +317,37 @@ while True:
 
 
 @needs_mlflow
+def test_connections_of_mlflow(child: Any, tracking: Any, environment: dict[str, str]) -> None:
+    """A file that the script puts over the descriptor of a kept connection of mlflow is neither written nor closed."""
+    script = """
+import os, stat
+import amllog
+log = amllog.setup()
+import mlflow
+from mlflow.utils import request_utils
+given = request_utils._get_request_session
+log.metric("loss", 1); amllog.flush(200)
+amllog.setup()
+log.metric("loss", 2); amllog.flush(200)
+file = os.open("mine", os.O_RDWR | os.O_CREAT)
+sockets = [int(name) for name in os.listdir("/proc/self/fd") if os.path.exists("/proc/self/fd/" + name)
+           and stat.S_ISSOCK(os.stat(int(name)).st_mode)]
+assert sockets
+for number in sockets:
+    os.dup2(file, number)
+log.metric("loss", 3); found = amllog.flush(200).outlets["run_metrics"]
+assert found.waiting == 0, found
+amllog.shutdown(200)
+assert request_utils._get_request_session is given
+assert os.stat("mine").st_size == 0
+assert all(os.path.sameopenfile(file, number) for number in sockets)
+"""
+    ran = child(script, env=environment)
+    assert ran.returncode == 0, ran.stderr
+    assert [value for _, value, _ in tracking.named("train")["metrics"]] == [1, 2, 3]
+
+
+@needs_mlflow
 def test_logging_survives_the_import(child: Any, environment: dict[str, str]) -> None:
     """mlflow sets up logging anew when it is imported, here in the midst of things: each line is still taken once."""
     script = """

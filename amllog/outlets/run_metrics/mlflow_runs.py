@@ -22,6 +22,9 @@ STATUSES = {"complete": "FINISHED", "fail": "FAILED", "cancel": "KILLED"}
 PARENT_TAG, NAME_TAG, NOTE_TAG = "mlflow.parentRunId", "mlflow.runName", "mlflow.note.content"
 
 
+_SESSIONS: list[Hook] = []  # over mlflow's own: one for all outlets, as a second setup() makes another outlet
+
+
 class Runs:
     """The runs of this process and of those before it whose lines are still on their way."""
 
@@ -32,22 +35,20 @@ class Runs:
         self._next: dict[tuple[str | None, str], int] = {}  # the next row of a list or table without steps
         self._firsts: dict[str, int] = {}  # by record that is on its way: the step of its first row
         self._taken: dict[str, int] = {}  # by record that is on its way: how many numbers the store has taken
-        self._sessions: Hook | None = None
 
     @property
     def _client(self) -> Any:
         """A client of the store that MLflow is set to now: a script may change its mind."""
         from mlflow import MlflowClient
 
-        if self._sessions is None:
-            self._sessions = _verified_sessions()
+        if not _SESSIONS:
+            _verify_sessions()
         return MlflowClient()
 
     def close(self) -> None:
         """Remove the hook from mlflow."""
-        if self._sessions is not None:
-            self._sessions.remove()
-            self._sessions = None
+        while _SESSIONS:
+            _SESSIONS.pop().remove()
 
     def log(self, line: bytes, posts: Sequence[Post]) -> None:
         """Log posts of one run: their numbers and tags together, then their documents.
@@ -204,7 +205,7 @@ class Runs:
             self._client.set_terminated(run_id, STATUSES[call.method])
 
 
-def _verified_sessions() -> Hook | None:
+def _verify_sessions() -> None:
     """Verify the connections that mlflow keeps: it has one session for the script's requests and for ours."""
     from mlflow.utils import request_utils
 
@@ -212,9 +213,10 @@ def _verified_sessions() -> Hook | None:
         return verify_sockets(hook.before(*args, **options))
 
     if not hasattr(request_utils, "_get_request_session"):  # mlflow has changed
-        return None
+        return
     hook = Hook(request_utils, "_get_request_session", session)
-    return hook
+    _SESSIONS.append(hook)
+    hook.put()
 
 
 def _begun_by_script() -> str | None:
