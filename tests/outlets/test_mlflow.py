@@ -317,6 +317,41 @@ while True:
 
 
 @needs_mlflow
+def test_a_late_answer_after_a_second_setup(child: Any, tracking: Any, environment: dict[str, str]) -> None:
+    """A second setup() while a batch waits for its answer does not send the batch again."""
+    late = threading.Event()
+
+    def slow(path: str, body: Any) -> None:
+        if path == "runs/log-batch":
+            late.wait(600)
+
+    tracking.fault = slow
+    script = """
+import time
+from amllog import record
+from amllog.outlets.run_metrics.mlflow import MLflowOutlet
+properties = {"run_metric": "scalar", "step_id": "s1", "record_id": "r1", "experiment_name": "digits", "step_name": "s"}
+data = {"metrics": [{"name": "loss", "value": 1}], "properties": properties}
+line = record.encode(time.time(), "", {}, "MetricData", data)
+import mlflow
+def offered(seconds):
+    answer = MLflowOutlet(".", step_id="s1").offer([line], seconds)
+    return answer.odd.get(0, answer.default)
+found = [offered(1.5).reason for _ in range(4)]
+print(found[-1], flush=True)
+while offered(0.5).state != "delivered":
+    pass
+"""
+    process = child.start(script, env=environment)
+    said = process.stdout.readline()
+    late.set()
+    _, stderr = process.communicate(timeout=600)
+    assert (said, process.returncode) == ("mlflow: no answer yet\n", 0), stderr
+    assert tracking.named("s")["metrics"] == [("loss", 1, 0)]
+    assert tracking.requests.count("runs/log-batch") == 1
+
+
+@needs_mlflow
 def test_connections_of_mlflow(child: Any, tracking: Any, environment: dict[str, str]) -> None:
     """A file that the script puts over the descriptor of a kept connection of mlflow is neither written nor closed."""
     script = """

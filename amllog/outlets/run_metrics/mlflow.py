@@ -27,6 +27,19 @@ BUSY_SECONDS = 5.0  # how long an offer waits for the work of an earlier one: ot
 Line = bytes
 
 
+class _Work:
+    """The work of this process, whichever outlet began it: a second setup() makes another one while it goes on."""
+
+    def __init__(self) -> None:
+        self.settled: dict[Line, Verdict] = {}  # by work that nobody waited for any more
+        self.trouble = ""
+        self.attempt: Attempt | None = None
+        self.process = os.getpid()
+
+
+_WORK = _Work()
+
+
 class MLflowOutlet:
     """The outlet `run_metrics`, by way of MLflow.
 
@@ -49,10 +62,6 @@ class MLflowOutlet:
     ) -> None:
         self._directories = directories or (lambda: [Path(directory)])
         self._runs = Runs(self._directories, step_id, {} if environ is None else environ)
-        self._settled: dict[Line, Verdict] = {}  # by work that nobody waited for any more
-        self._trouble = ""
-        self._attempt: Attempt | None = None
-        self._process = os.getpid()
 
     def concerns(self, segment: Segment) -> bool:
         """Every segment: run metrics carry their run's id."""
@@ -65,19 +74,19 @@ class MLflowOutlet:
     def offer(self, lines: Sequence[bytes], seconds: float) -> Answer:
         """Have the lines sent; what is not settled in time waits, and is asked for again."""
         started = time.monotonic()
-        if self._process != os.getpid():  # forked: the thread at work stayed with the parent
-            self._attempt, self._process = None, os.getpid()
+        if _WORK.process != os.getpid():  # forked: the thread at work stayed with the parent
+            _WORK.attempt, _WORK.process = None, os.getpid()
         if not self._is_over(min(seconds, BUSY_SECONDS)):
             return Answer(waiting("mlflow: no answer yet"))
-        new = [line for line in lines if line not in self._settled]
+        new = [line for line in lines if line not in _WORK.settled]
         left = max(0.1, seconds - (time.monotonic() - started))
         if new:
             deadline = time.monotonic() + left
-            self._attempt = Attempt(lambda: self._work(new, deadline))
+            _WORK.attempt = Attempt(lambda: self._work(new, deadline))
             if not self._is_over(left):
-                self._trouble = "mlflow: no answer in time"
-        unsettled = waiting(self._trouble or "mlflow: no time left")
-        verdicts = {index: self._settled.pop(line, unsettled) for index, line in enumerate(lines)}
+                _WORK.trouble = "mlflow: no answer in time"
+        unsettled = waiting(_WORK.trouble or "mlflow: no time left")
+        verdicts = {index: _WORK.settled.pop(line, unsettled) for index, line in enumerate(lines)}
         return Answer(odd={index: one for index, one in verdicts.items() if one is not DELIVERED})
 
     def close(self) -> None:
@@ -86,19 +95,19 @@ class MLflowOutlet:
 
     def _is_over(self, seconds: float) -> bool:
         """Whether no work goes on any more, after at most so many seconds."""
-        if self._attempt is not None:
+        if _WORK.attempt is not None:
             try:
-                self._attempt.result(seconds)
+                _WORK.attempt.result(seconds)
             except TimeoutError:
                 return False
-            self._attempt = None
+            _WORK.attempt = None
         return True
 
     def _work(self, lines: Sequence[Line], deadline: float) -> None:
         """Settle what can be settled, and say why the rest waits."""
-        sending = _Sending(self._runs, self._settled, self._directories, deadline)
+        sending = _Sending(self._runs, _WORK.settled, self._directories, deadline)
         sending.send(lines)
-        self._trouble = sending.trouble or sending.held or sending.busy
+        _WORK.trouble = sending.trouble or sending.held or sending.busy
 
 
 class _Sending:
