@@ -104,14 +104,16 @@ class AppInsights:
     def _post(self, lines: Sequence[bytes], deadline: float) -> Answer | str:
         import requests  # already loaded by the handler's own package
 
-        left = deadline - time.monotonic()
-        if left <= 0:
+        if time.monotonic() >= deadline:
             return Answer(waiting("no time left"))
         url = self._endpoint + ingestion.PATH
         data = ingestion.body(lines, self._key)
         try:
             headers = {**ingestion.HEADERS, **self._authorization()}
             for _ in range(MAX_REDIRECTS):
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    return Answer(waiting("no time left"))
                 response = self.connection().post(
                     url,
                     data=data,
@@ -119,14 +121,14 @@ class AppInsights:
                     timeout=(min(CONNECT_SECONDS, left), max(0.1, left)),
                     allow_redirects=False,
                 )
-                location = response.headers.get("location", "")
                 if response.status_code not in (307, 308):
                     return ingestion.judge(
                         response.status_code, response.headers, response.content, len(lines)
                     )
-                if not ingestion.may_follow(url, location):
+                there = ingestion.redirected(url, response.headers.get("location", ""))
+                if there is None:
                     return Answer(waiting("redirect to another host, not followed"), pause_seconds=60.0)
-                url = location
+                url = there
             return Answer(waiting("too many redirects"), pause_seconds=60.0)
         except requests.Timeout:
             return Answer(waiting("timeout"))

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 from amllog.answer_body import ACCEPTED
 from amllog.delivery import Answer, Verdict, refused, waiting
@@ -104,6 +104,15 @@ def retry_after(headers: Mapping[str, str], now: datetime | None = None) -> floa
         when = when.replace(tzinfo=timezone.utc)
     seconds = (when - (now or datetime.now(timezone.utc))).total_seconds()
     return min(MAX_PAUSE_SECONDS, max(0.0, seconds))
+
+
+def redirected(origin: str, location: str) -> str | None:
+    """Where a redirect leads, which may be a path only; None if no data may go there."""
+    try:
+        there = urljoin(origin, location)
+        return there if location and may_follow(origin, there) else None
+    except ValueError:  # no address
+        return None
 
 
 def may_follow(origin: str, location: str) -> bool:

@@ -11,6 +11,7 @@ from email.utils import format_datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, ClassVar
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -157,6 +158,21 @@ def test_unreadable(azure: AzureOnThisMachine, outlet: Any, body: str) -> None:
     azure.faults.clear()
     azure.faults.put(Fault(status=206, body=body))
     assert states(outlet.offer(lines(3), 10), 3) == ["waiting"] * 3
+
+
+def test_a_redirect_to_a_path(azure: AzureOnThisMachine, outlet: Any) -> None:
+    """A redirect that names a path only leads to the same host."""
+    path = urlsplit(azure.ingestion_endpoint).path + "/v2/track"
+    azure.faults.put(Fault(status=308, headers={"Location": path}, times=1))
+    assert states(outlet.offer(lines(3), 10), 3) == ["delivered"] * 3
+
+
+def test_slow_redirects(azure: AzureOnThisMachine, outlet: Any) -> None:
+    """All requests of an offer share its time: the second of two slow redirects is the last."""
+    there = {"Location": f"{azure.ingestion_endpoint}/v2.1/track"}
+    azure.faults.put(Fault(status=307, headers=there, seconds=1.0))
+    assert states(outlet.offer(lines(3), 1.5), 3) == ["waiting"] * 3
+    assert len(azure.requests_log) <= 2
 
 
 class Listening(BaseHTTPRequestHandler):
