@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 from amllog.redaction import Redactor
 
@@ -51,9 +52,20 @@ def connection_string(value: object) -> ConnectionString:
     endpoint = parts.get("ingestionendpoint") or _suffixed(parts) or _DEFAULT_ENDPOINT
     if not _GUID.fullmatch(key) or parts.get("authorization", "ikey").lower() != "ikey":
         raise ValueError("no instrumentation key")
-    if not re.match(r"https?://[^/?#]", endpoint, re.IGNORECASE):
-        raise ValueError("endpoint without https:// and a host")
+    _check_endpoint(endpoint)
     return ConnectionString(key, endpoint.rstrip("/"), parts.get("applicationid", ""))
+
+
+def _check_endpoint(endpoint: str) -> None:
+    """Raise ValueError if no request can be sent there: no host, an odd port, a query, a blank."""
+    parts = urlsplit(endpoint)
+    labels = (parts.hostname or "").removesuffix(".").split(".")
+    # `port` raises ValueError where it is no number of a port.
+    is_host = all(0 < len(label) <= 63 for label in labels) and parts.port != 0
+    if parts.scheme.lower() not in ("http", "https") or not is_host:
+        raise ValueError("endpoint without https:// and a host")
+    if "?" in endpoint or "#" in endpoint or re.search(r"[\x00-\x20\x7f]", endpoint):
+        raise ValueError("endpoint with more than a host and a path")
 
 
 def _suffixed(parts: Mapping[str, str]) -> str:
@@ -135,6 +147,8 @@ def patterns(value: Any) -> tuple[str, ...]:
     """A list of regular expressions."""
     patterns = items(value)
     for pattern in patterns:
+        if not pattern:  # it would mask every key
+            raise ValueError("an empty expression")
         re.compile(pattern)
     return patterns
 

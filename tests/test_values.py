@@ -39,6 +39,32 @@ def test_an_endpoint_names_a_host(endpoint: str) -> None:
         values.connection_string(f"InstrumentationKey={KEY};IngestionEndpoint={endpoint}")
 
 
+@pytest.mark.parametrize(
+    "endpoint",
+    ["https://:80", "https://h:99999", "https://h:abc", "https://h:0", "https://[::1", "https://h/?x=1", "https://h#f",
+     "https://h o", "https://h\n.org", "https://h\0", f"https://{'a' * 64}.org", "https://h..org"],
+)  # fmt: skip
+def test_an_endpoint_that_no_request_can_have(endpoint: str) -> None:
+    """An odd port, a query, a blank or a name that no host has is told at setup() as well."""
+    with pytest.raises(ValueError):
+        values.connection_string(f"InstrumentationKey={KEY};IngestionEndpoint={endpoint}")
+
+
+@pytest.mark.parametrize(
+    "endpoint", ["https://host.", "http://[::1]:8080/a/b", "https://münchen.example", "HTTP://h:1"]
+)
+def test_an_endpoint_of_any_host(endpoint: str) -> None:
+    """Any host, port and path is taken as it is given."""
+    found = values.connection_string(f"InstrumentationKey={KEY};IngestionEndpoint={endpoint}")
+    assert found.endpoint == endpoint
+
+
+def test_an_empty_expression() -> None:
+    """An empty expression among those for keys would mask every value: it is rejected."""
+    with pytest.raises(ValueError):
+        values.patterns(["team", ""])
+
+
 @given(st.text())
 def test_any_connection_string(given_as: str) -> None:
     """Anything else is a ValueError."""

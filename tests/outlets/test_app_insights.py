@@ -21,7 +21,7 @@ from amllog.local.azure import INSTRUMENTATION_KEY
 from amllog.local.faults import Fault
 from amllog.outlets.app_insights import AppInsights
 from amllog.outlets.ingestion import TOO_OLD
-from amllog.values import connection_string
+from amllog.values import ConnectionString, connection_string
 
 SLACK = 90.0  # of a busy machine; the answers above take twice as long
 
@@ -282,7 +282,7 @@ def test_drops(azure: AzureOnThisMachine, outlet: Any, where: str) -> None:
 @pytest.mark.parametrize("endpoint", ["http://nowhere.invalid", "https://127.0.0.1:9", "http://[::bad"])
 def test_bad_endpoints(endpoint: str) -> None:
     """A host that does not exist, or an address that is none, leaves records waiting with a short reason."""
-    target = connection_string(f"InstrumentationKey={INSTRUMENTATION_KEY};IngestionEndpoint={endpoint}")
+    target = ConnectionString(INSTRUMENTATION_KEY, endpoint)
     outlet = AppInsights(target)
     answer = outlet.offer([line(1, key=target.instrumentation_key)], 5)
     assert states(answer, 1) == ["waiting"]
