@@ -1,7 +1,7 @@
 """What was written to a run in this process, for reads where the service cannot answer.
 
 In: the data of the records as they are journaled. Out: the shapes that azureml's reads give. Bounded: the last
-10,000 rows of a metric, 1,000 names.
+10,000 rows of a metric, 1,000 names, and 100,000 rows in all.
 """
 
 from __future__ import annotations
@@ -10,11 +10,13 @@ from collections import deque
 from collections.abc import Mapping
 from typing import Any
 
-from amllog import text
+from amllog import interrupts, text
 from amllog.run.cells import Cell
 
 MAX_ROWS = 10_000
 MAX_NAMES = 1_000
+MAX_TOTAL = 100_000  # rows of all metrics, which take some 30 MB
+_LOOK = MAX_TOTAL // 10  # new rows until they are counted
 
 
 class Memory:
@@ -28,6 +30,7 @@ class Memory:
         self.status = "Running"
         self.description = ""
         self._rows: dict[str, tuple[str, deque[dict[str, Cell]]]] = {}
+        self._new = 0  # rows since they were counted
 
     def keep(self, kind: str, name: str, data: Mapping[str, Any]) -> None:
         """Remember a record's rows; `kind` as in the journal."""
@@ -38,14 +41,30 @@ class Memory:
         rows.extend(
             {key: _read(columns[key], cell) for key, cell in zip(columns, row)} for row in data["rows"]
         )
+        self._bound(len(data["rows"]))
 
     def keep_scalar(self, name: str, value: float) -> None:
         """Remember one number."""
         number = value if type(value) is float else float(text.of(value))  # a huge integer is infinite
         if name in self._rows:
             self._rows[name][1].append({name: number})
+            self._bound(1)
         else:
             self.keep("scalar", name, {"columns": {name: "double"}, "rows": [[number]]})
+
+    def _bound(self, count: int) -> None:
+        """After `count` new rows: of too many rows, each metric keeps its last ones, and all together half of them."""
+        self._new += count
+        if self._new < _LOOK:
+            return
+        self._new = 0
+        metrics = [rows for _, rows in list(self._rows.values())]
+        if sum(map(len, metrics)) > MAX_TOTAL:
+            most = MAX_TOTAL // 2 // len(metrics)
+            for rows in metrics:
+                with interrupts.suppress(IndexError):  # another thread does the same
+                    for _ in range(len(rows) - most):
+                        rows.popleft()
 
     def metrics(self, name: str | None = None) -> dict[str, Any]:
         """Every metric, or the one called `name`, in the shape that azureml's get_metrics gives."""
