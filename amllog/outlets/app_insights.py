@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from amllog.attempt import Attempt
 from amllog.delivery import Answer, Verdict, refused, waiting
 from amllog.outlets import ingestion
 from amllog.outlets.deadline import bound_answers
@@ -48,6 +49,7 @@ class AppInsights:
         self._mark = b'"iKey":"' + self._key + b'"'
         self._endpoint = target.endpoint
         self._credential = credential
+        self._asked: Attempt | None = None  # for a token
         self._since = None if since is None else timestamp(since)
         self._notice = notice
         self._session: Any = None
@@ -109,7 +111,7 @@ class AppInsights:
         url = self._endpoint + ingestion.PATH
         data = ingestion.body(lines, self._key)
         try:
-            headers = {**ingestion.HEADERS, **self._authorization()}
+            headers = {**ingestion.HEADERS, **self._authorization(deadline - time.monotonic())}
             for _ in range(MAX_REDIRECTS):
                 left = deadline - time.monotonic()
                 if left <= 0:
@@ -130,6 +132,8 @@ class AppInsights:
                     return Answer(waiting("redirect to another host, not followed"), pause_seconds=60.0)
                 url = there
             return Answer(waiting("too many redirects"), pause_seconds=60.0)
+        except TimeoutError:  # of the credential: a request's is one of requests
+            return Answer(waiting("the credential gives no token in time"))
         except requests.Timeout:
             return Answer(waiting("timeout"))
         except requests.RequestException as error:
@@ -144,10 +148,16 @@ class AppInsights:
             self._session = bound_answers(requests.Session(), self._notice, ingestion.MAX_ANSWER_BYTES)
         return self._session
 
-    def _authorization(self) -> dict[str, str]:
+    def _authorization(self, seconds: float) -> dict[str, str]:
+        """The header with a token. Raises what the credential raises, or TimeoutError if it takes longer."""
         if self._credential is None:
             return {}
-        return {"Authorization": f"Bearer {self._credential.get_token(SCOPE).token}"}
+        asked = self._asked = self._asked or Attempt(lambda: self._credential.get_token(SCOPE).token)
+        try:
+            return {"Authorization": f"Bearer {asked.result(seconds)}"}
+        finally:
+            if asked.over:  # else it goes on, and the next offer waits for it
+                self._asked = None
 
 
 def _reason(error: Exception) -> str:

@@ -219,6 +219,33 @@ def test_no_password_of_the_user(
     assert Listening.heard == [credential and "Bearer of the credential"]
 
 
+class SlowCredential(Credential):
+    """A credential that gives its token when it is told to."""
+
+    def __init__(self) -> None:
+        self.ready, self.asked = threading.Event(), 0
+
+    def get_token(self, *_: str) -> Credential:
+        """A token, at last."""
+        self.asked += 1
+        assert self.ready.wait(SLACK)
+        return self
+
+
+def test_a_credential_that_hangs(azure: AzureOnThisMachine) -> None:
+    """A credential that gives no token holds up an offer no longer than its time; its late token is used."""
+    credential = SlowCredential()
+    outlet = AppInsights(connection_string(azure.connection_string), credential=credential)
+    said = set[str]()
+    while "the credential gives no token in time" not in said or not credential.asked:
+        said |= set(reasons(outlet.offer(lines(3), 0.2), 3))
+    assert said <= {"the credential gives no token in time", "no time left"}  # of a busy machine
+    credential.ready.set()
+    assert states(outlet.offer(lines(3), SLACK), 3) == ["delivered"] * 3
+    assert credential.asked == 1
+    outlet.close()
+
+
 @pytest.mark.parametrize("index", [-1, 3, 10**30, "1", None, 1.5])
 def test_odd_indexes(azure: AzureOnThisMachine, outlet: Any, index: object) -> None:
     """An error that points outside of the batch hits nobody else."""
