@@ -59,9 +59,11 @@ def integer(value: Any) -> int | None:
 
 
 def real(value: Any) -> float | None:
-    """A number; NaN and the infinities also by name."""
+    """A number; NaN and the infinities also by name. A whole number beyond all others is infinite, as in DuckDB."""
     try:
         return None if value is None else float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
     except (ValueError, TypeError):
         return None
 
@@ -75,7 +77,7 @@ def boolean(value: Any) -> bool | None:
 
 def dimensions(value: Any) -> dict[str, str]:
     """customDimensions as text by key; the service and DuckDB give them as JSON text."""
-    found = _loaded(value)
+    found = loaded(value)
     if not isinstance(found, Mapping):
         return {}
     return {str(key): item if isinstance(item, str) else _text_of(item) for key, item in found.items()}
@@ -83,7 +85,7 @@ def dimensions(value: Any) -> dict[str, str]:
 
 def stack(value: Any) -> str:
     """A stack as text; from a list of frames where the record has no text of its own."""
-    frames = _loaded(value) if str(value or "").lstrip().startswith("[") else None
+    frames = loaded(value) if str(value or "").lstrip().startswith("[") else None
     if not isinstance(frames, list):
         return text(value)
     return "\n".join(_frame(frame) for frame in reversed(frames) if isinstance(frame, Mapping))
@@ -105,12 +107,13 @@ KINDS: dict[str, Callable[[Any], Any]] = {
 }  # fmt: skip
 
 
-def _loaded(value: Any) -> Any:
+def loaded(value: Any) -> Any:
+    """A value that may be the text of JSON. None if that text is invalid or nested too deeply."""
     if not isinstance(value, str):
         return value
     try:
         return json.loads(value)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
 
 

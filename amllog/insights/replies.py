@@ -159,6 +159,6 @@ def _chain(error: object) -> Iterator[tuple[str, str]]:
 def _loaded(body: str) -> dict[str, Any]:
     try:
         found = json.loads(body) if body else {}
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}

@@ -108,7 +108,7 @@ def _failure_lines(story: Story) -> list[str]:
 def _around_line(row: Row, failure: Row | None) -> str:
     mark = "→" if failure is not None and _is(row, failure) else "*" if row["elsewhere"] else " "
     step = f" [{name_of(row)}]" if row["elsewhere"] else ""
-    return f"{mark} {wording.clock(row['timestamp'])[11:]} {row['level']:<8}{step} {wording.said(row).splitlines()[0]}"
+    return f"{mark} {wording.clock(row['timestamp'])[11:]} {row['level']:<8}{step} {wording.first_line(row)}"
 
 
 def _metric_lines(metrics: Table) -> list[str]:

@@ -127,7 +127,7 @@ def _missing(questions: Records, run: str, steps: Table, around: Table, before: 
 def _lost(questions: Records, row: Row, steps: Table) -> str:
     last = row["last_seen"]
     latest = questions.records(step_id=row["step_id"], since=last).rows[-1:]
-    words = f': "{wording.said(latest[0]).splitlines()[0]}"' if latest else ""
+    words = f': "{wording.first_line(latest[0])}"' if latest else ""
     ago = wording.span(max(0.0, (datetime.now(timezone.utc) - last).total_seconds()))
     found = f"step {name_of(row)} began at {wording.clock(row['began'])} and has not ended: "
     found += unsent.writer(questions.journals(row["step_id"]) if questions.journals else ())
@@ -160,6 +160,5 @@ def _state(steps: Table) -> str:
 
 def _end(step: Row) -> datetime:
     """When a step ended, or when it was last heard of."""
-    seconds = timedelta(seconds=step["duration_seconds"] or 0)
-    last: datetime = max(step["last_seen"], step["began"] + seconds)
+    last: datetime = max(step["last_seen"], wording.after(step["began"], step["duration_seconds"]))
     return last

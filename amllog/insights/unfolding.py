@@ -6,7 +6,6 @@ that each gives the same rows; the query only finds the records.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -73,11 +72,11 @@ def _is_scalar(name: str, data: Mapping[str, Any]) -> bool:
 
 def _data(dimensions: Mapping[str, str]) -> Mapping[str, Any] | None:
     """What a record of several numbers holds; None for any other record, and where it cannot be read."""
+    data = cells.loaded(dimensions.get(DATA, ""))
     try:
-        data = json.loads(dimensions.get(DATA, ""))
         fits = all(isinstance(one, list) and len(one) == len(data["columns"]) for one in data["rows"])
         return data if fits and isinstance(data["columns"], Mapping) else None
-    except (ValueError, KeyError, TypeError):
+    except (KeyError, TypeError):
         return None
 
 

@@ -6,6 +6,7 @@ In: rows of any question. Out: text. Control characters are written out, further
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
@@ -53,6 +54,8 @@ def span(seconds: float | None) -> str:
     """A duration as a person says it."""
     if seconds is None:
         return "?"
+    if not math.isfinite(seconds):
+        return f"{seconds} s"
     if seconds < 60:
         return f"{seconds:.1f} s" if seconds >= 1 else f"{seconds:.3f} s" if seconds >= 0.001 else "<1 ms"
     minutes, rest = divmod(round(seconds), 60)
@@ -104,10 +107,23 @@ def said(row: Mapping[str, Any]) -> str:
     return f"{text}{pairs(row['dimensions'], kind)}{rest}"
 
 
+def first_line(row: Mapping[str, Any]) -> str:
+    """The first line of what a row says; "" for an empty message."""
+    return next(iter(said(row).splitlines()), "")
+
+
 def ended(row: Mapping[str, Any]) -> dict[str, Any]:
     """A row at the time at which it was known: a step's end, which its `timestamp` is not."""
     seconds = row.get("duration_seconds") if row["itemType"] in ("request", "dependency") else None
-    return {**row, "timestamp": row["timestamp"] + timedelta(seconds=seconds or 0)}
+    return {**row, "timestamp": after(row["timestamp"], seconds)}
+
+
+def after(time: datetime, seconds: float | None) -> datetime:
+    """The time after a duration; the same time where it would be in no calendar."""
+    try:
+        return time + timedelta(seconds=seconds or 0)
+    except (OverflowError, ValueError):
+        return time
 
 
 def line(row: Mapping[str, Any], paint: Paint = lambda text, _what: text) -> str:
