@@ -46,7 +46,7 @@ def find(places: Iterable[Path], *, own: bool = False, left_out: list[str] | Non
 
     Where other programs' envelopes stand under other names, packed or in arrays, the files of lines that `unpacked`
     makes of them. `own`: no file but `*.jsonl` as they are. `left_out` gets a text for each file that is not read: a
-    link inside a directory, what is not a regular file, and what is beyond the limits.
+    link inside a directory, what is not a regular file, and what is beyond the limits; also for a directory.
     """
     found: dict[Path, File] = {}
     notes = left_out if left_out is not None else []
@@ -120,8 +120,11 @@ def _walk(folder: Path, notes: list[str]) -> Iterator[os.DirEntry[str]]:
                     yield entry
                     if entry.is_dir(follow_symlinks=False):
                         waiting.append((entry.path, depth + 1))
-        except OSError:
-            continue  # deleted meanwhile, or not for this user
+        except (FileNotFoundError, NotADirectoryError):
+            continue  # deleted or replaced meanwhile
+        except OSError as error:  # not for this user, say: what is in it is missing in the answer
+            notes.append(f"{place}: {error.strerror}")
+            continue
         if depth >= MAX_DEPTH:
             kept = [one for one in waiting if one[1] <= depth]
             if len(kept) < len(waiting):

@@ -284,3 +284,28 @@ def test_a_large_array_is_read(tmp_path: Path) -> None:
                 one["data"]["baseData"]["message"] for one in sent
             )
             assert not found.notes
+
+
+@pytest.mark.parametrize("store", [LocalStore, PlainStore])
+def test_a_directory_that_cannot_be_read_is_reported(tmp_path: Path, store: Any) -> None:
+    """A directory below the journal's that cannot be listed is a note of each answer, also of an empty one."""
+    (tmp_path / "a").mkdir()
+    folder = os.open(tmp_path / "a", os.O_RDONLY)
+    for _ in range(20):  # a path that is longer than any call takes
+        os.mkdir("d" * 250, dir_fd=folder)
+        below = os.open("d" * 250, os.O_RDONLY, dir_fd=folder)
+        os.close(folder)
+        folder = below
+    os.close(folder)
+    found = Questions(store([tmp_path])).errors()
+    assert not found
+    assert [note for note in found.notes if note.startswith("not read: ") and "too long" in note]
+
+
+@pytest.mark.skipif(not hasattr(os, "getuid") or os.getuid() == 0, reason="root may read everything")
+@pytest.mark.parametrize("store", [LocalStore, PlainStore])
+def test_a_directory_of_others_is_reported(tmp_path: Path, store: Any) -> None:
+    """A directory that this user may not list is a note of each answer, also where it is the one that was named."""
+    (tmp_path / "a").mkdir(mode=0)
+    for place in (tmp_path, tmp_path / "a"):
+        assert Questions(store([place])).errors().notes == (f"not read: {tmp_path / 'a'}: Permission denied",)
