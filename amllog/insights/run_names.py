@@ -66,10 +66,12 @@ def _matches(name: str, ids: list[str]) -> list[str]:
 
 
 def _there_is(runs: Table) -> str:
+    # The run may be in what could not be read.
+    notes = f" ({_listed([*runs.notes])})" if runs.notes else ""
     if not runs:
-        return "there are no records of any run yet"
+        return f"there are no records of any run yet{notes}"
     latest: list[Any] = [f"{row['parent_run_id']} ({row['state']})" for row in reversed(runs.rows)]
-    return f"there {'is' if len(runs) == 1 else 'are'} {wording.count(len(runs), 'run')}: {_listed(latest)}"
+    return f"there {'is' if len(runs) == 1 else 'are'} {wording.count(len(runs), 'run')}: {_listed(latest)}{notes}"
 
 
 def _listed(ids: list[str]) -> str:

@@ -9,6 +9,7 @@ import pytest
 
 from amllog.errors import UsageError
 from amllog.insights.correlation import Insights
+from amllog.insights.local_store import LocalStore
 from amllog.insights.plain_store import PlainStore
 
 from .conftest import log  # isort: skip
@@ -78,3 +79,13 @@ def test_many_candidates_are_counted(journal: Callable[..., Path]) -> None:
     lines = [log("x", parent_run_id=f"run_{number}", step_id=f"step_{number}") for number in range(13)]
     with pytest.raises(UsageError, match="and 3 more: give more"):
         Insights(PlainStore([journal(*lines)])).named("run_")
+
+
+@pytest.mark.parametrize("name", ["last", "last~3", "run_9"])
+def test_what_cannot_be_read_is_named(journal: Callable[..., Path], tmp_path: Path, name: str) -> None:
+    """An error that a run is not known names the files that could not be read: the run may be in them."""
+    path = journal("hello\n")
+    (path.parent / "20261122T110000-node-1-abcdef.jsonl").symlink_to(tmp_path)
+    for store in (LocalStore, PlainStore):
+        with pytest.raises(UsageError, match=r"not read: .*is a symbolic link, 1 line could not be read"):
+            Insights(store([path.parent])).named(name)
