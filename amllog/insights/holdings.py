@@ -17,7 +17,7 @@ from amllog.insights import files, ownership
 from amllog.insights.engine import Engine
 from amllog.insights.entries import UNREAD, Entry, Part
 from amllog.insights.index import Index, overlap
-from amllog.insights.manifest import MANIFEST, Batch, Manifest, is_output
+from amllog.insights.manifest import Batch, fault, is_output
 from amllog.insights.query import AtLeast, Equals, Holds, Query
 from amllog.insights.schema import TABLES
 from amllog.insights.sql import naive
@@ -81,6 +81,7 @@ class Holdings:
                 entries = [one.entry for one in batch.sources]
                 if any(_about(entry, query, now) for entry in entries):
                     held += entries
+                    left += _lost(folder, batch, there, query, now)
                     ranks.update(whose)
                     chosen += [
                         path for path, run in outputs.items() if is_output(path) and _of_run(run, query)
@@ -104,13 +105,11 @@ class Holdings:
         return Selection(journals, chosen, once, torn, parts, unread, ranks)
 
     def _foreign(self, batches: Mapping[Path, list[Batch]]) -> list[str]:
-        """Notes on files in the place of an index or a manifest that amllog has not written."""
-        manifests = [folder / MANIFEST for folder, own in batches.items() if not own]
-        others = [path for path in manifests if os.path.exists(path) and Manifest.read(path.parent) is None]
-        return [
-            f"{path}: was not written by this version of amllog, and stays"
-            for path in (*self._index.foreign, *others)
+        """Notes on files in the place of an index or a manifest that amllog has not written, or which are missing."""
+        others = [
+            f"{path}: was not written by this version of amllog, and stays" for path in self._index.foreign
         ]
+        return [*others, *filter(None, (fault(folder) for folder, own in batches.items() if not own))]
 
 
 def _ranks(outputs: Iterable[Path], owner: int, left_out: list[str]) -> dict[Path, int]:
@@ -124,6 +123,18 @@ def _ranks(outputs: Iterable[Path], owner: int, left_out: list[str]) -> dict[Pat
             else:
                 found[path] = rank
     return found
+
+
+def _lost(
+    folder: Path, batch: Batch, there: Sequence[files.File | None], query: Query | None, now: datetime
+) -> list[str]:
+    """Notes on compacted files that are gone or damaged, and whose journal files are not there either."""
+    if all(file and file.size >= one.entry.size for one, file in zip(batch.sources, there)):
+        return []
+    parts = (part for one in batch.sources for part in one.entry.parts)
+    runs = {part.parent_run_id for part in parts if query is None or _asked(part, query, now)}
+    asked = (folder / name for name, run in batch.outputs.items() if run in runs)
+    return [f"{path}: is missing, or no whole Parquet file" for path in asked if not is_output(path)]
 
 
 def _are_replaced(folder: Path, batches: list[Batch]) -> bool:

@@ -6,6 +6,7 @@ In: the folder. Out: its batches, or None if the file in its place has not exact
 from __future__ import annotations
 
 import json
+import os
 import re
 from functools import lru_cache
 from pathlib import Path
@@ -54,14 +55,26 @@ class Batch(NamedTuple):
 
 
 def is_output(path: Path) -> bool:
-    """Whether it is a Parquet file, neither itself nor its folder a link."""
+    """Whether it is a whole Parquet file, neither itself nor its folder a link."""
     try:
         if path.parent.is_symlink():
             return False
         with opened(path) as file:
-            return file.read(len(MAGIC)) == MAGIC
+            begin = file.read(len(MAGIC))
+            file.seek(-len(MAGIC), os.SEEK_END)
+            return begin == MAGIC == file.read()
     except OSError:
         return False
+
+
+def fault(path: Path) -> str:
+    """Why nothing of a folder `compacted` can be read. "" if it has a manifest, or no file of a compaction."""
+    manifest = path / MANIFEST
+    if os.path.lexists(manifest):
+        readable = Manifest.read(path) is not None
+        return "" if readable else f"{manifest}: was not written by this version of amllog, and stays"
+    made = (one.relative_to(path).as_posix() for one in path.glob("parent_run_id=*/*.parquet"))
+    return f"{manifest}: is missing beside Parquet files" if any(map(_OUTPUT.fullmatch, made)) else ""
 
 
 class Manifest(NamedTuple):

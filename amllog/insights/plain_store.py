@@ -17,7 +17,7 @@ from amllog import record
 from amllog.errors import UsageError
 from amllog.insights import envelopes, files, unpacked
 from amllog.insights.columns import UNSAID
-from amllog.insights.manifest import Batch
+from amllog.insights.manifest import Batch, fault
 from amllog.insights.ownership import FOREIGN
 from amllog.insights.query import (
     AtLeast,
@@ -109,6 +109,7 @@ class PlainStore:
         for file, held in sorted(found.items(), key=lambda item: item[0].rank):  # this user's come first
             for one in held.records:
                 records.setdefault(one.values["record_id"] or (file.path, len(records)), one)
+        left += filter(None, map(fault, files.folders(self._places)))
         unread = (*left, *(reason for held in found.values() for reason in held.unread))
         foreign = tuple(file.path for file, held in found.items() if file.rank == FOREIGN and held.records)
         return Held(list(records.values()), sum(held.torn for held in found.values()), unread, foreign)
