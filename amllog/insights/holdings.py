@@ -9,11 +9,13 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
 
 from amllog.insights import files, ownership
+from amllog.insights.columns import EVERY
 from amllog.insights.engine import Engine
 from amllog.insights.entries import UNREAD, Entry, Part
 from amllog.insights.index import Index, overlap
@@ -21,6 +23,12 @@ from amllog.insights.manifest import Batch, fault, is_output
 from amllog.insights.query import AtLeast, Equals, Holds, Query
 from amllog.insights.schema import TABLES
 from amllog.insights.sql import naive
+
+_IDS = {
+    "parent_run_id",
+    "step_id",
+    "step_name",
+}  # conditions on these hold for all lines of a process, or none
 
 
 class Selection(NamedTuple):
@@ -76,7 +84,7 @@ class Holdings:
                         # A file of another user stands for none of this user's.
                         if _is_same(file, one.entry) and (file is None or max(whose.values()) <= file.rank):
                             found.pop(folder.parent / one.name, None)
-                            torn += one.entry.torn if _about(one.entry, query, now) else 0
+                            torn += one.entry.torn * _tells_torn(folder, one.entry, query, now)
                 # A source that has grown since is read itself, and what it had before counts once.
                 entries = [one.entry for one in batch.sources]
                 if any(_about(entry, query, now) for entry in entries):
@@ -143,8 +151,16 @@ def _are_replaced(folder: Path, batches: list[Batch]) -> bool:
 
 
 def _tells_torn(path: Path, entry: Entry, query: Query | None, now: datetime) -> bool:
-    """Whether its torn lines concern the question. A file of others, with no record in it, has none."""
-    return _about(entry, query, now) if entry.parts else bool(files.JOURNAL.fullmatch(path.name))
+    """Whether its torn lines concern the question. A file of others, with no record in it, has none.
+
+    Nobody knows which kind and level a torn line had: `errors` concerns it wherever other records of its run do.
+    """
+    if not entry.parts:
+        return bool(files.JOURNAL.fullmatch(path.name))
+    if query is not None:
+        ids = (one for one in query.conditions if isinstance(one, Equals) and {*one.of} <= _IDS)
+        query = replace(query, tables=EVERY, conditions=tuple(ids))
+    return _about(entry, query, now)
 
 
 def _is_in_journals(batch: Batch, there: Sequence[files.File | None]) -> bool:
@@ -189,7 +205,7 @@ def _asked(part: Part, query: Query, now: datetime) -> bool:
 
 
 def _passes(part: Part, condition: object) -> bool:
-    if isinstance(condition, Equals) and {*condition.of} <= {"parent_run_id", "step_id", "step_name"}:
+    if isinstance(condition, Equals) and {*condition.of} <= _IDS:
         return any((getattr(part, str(one)) in condition.values) != condition.negated for one in condition.of)
     if isinstance(condition, Holds) and condition.column == "is_error":
         return part.errors > 0

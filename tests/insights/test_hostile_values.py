@@ -79,3 +79,13 @@ def test_no_value_ends_an_answer(journal: Callable[..., Path], store: Any, kind:
     for told in (insights.story(RUN), insights.compare(RUN, RUN), insights.tree(RUN)):
         assert told.text
     assert all(json.loads(table.to_json()) is not None for table in found)
+
+
+@pytest.mark.parametrize("store", [LocalStore, PlainStore])
+@pytest.mark.parametrize("name", ["errors", "exceptions", "metrics", "logs"])
+def test_a_torn_line_may_be_anything(journal: Callable[..., Path], store: Any, name: str) -> None:
+    """An answer without a row says that a line of the run could not be read: it may have been an error."""
+    kept = store([journal(log("good"), '{"time":"2026-11-22T10:00:01Z","iK').parent])
+    insights = Insights(kept, None, kept.journals)
+    for found in (getattr(insights, name)(), getattr(insights, name)(RUN)):
+        assert [note.partition(" ")[0] for note in found.notes] == ["1"], found.notes
