@@ -74,6 +74,11 @@ def find(places: Iterable[Path], *, own: bool = False, left_out: list[str] | Non
     return sorted(_once(found.values()), key=lambda file: (file.path.name, str(file.path)))
 
 
+def are_ours(path: Path, places: Iterable[Path]) -> bool:
+    """Whether a file without a record was to have some: a journal's, or one that is itself among the places."""
+    return JOURNAL.fullmatch(path.name) is not None or any(path == place.resolve() for place in places)
+
+
 def _unpacked(file: File) -> Path | None:
     try:
         found = unpacked.lines(file.path, file.size, file.changed)

@@ -84,7 +84,7 @@ class Holdings:
                         # A file of another user stands for none of this user's.
                         if _is_same(file, one.entry) and (file is None or max(whose.values()) <= file.rank):
                             found.pop(folder.parent / one.name, None)
-                            torn += one.entry.torn * _tells_torn(folder, one.entry, query, now)
+                            torn += one.entry.torn * _tells_torn(one.entry, query, now)
                 # A source that has grown since is read itself, and what it had before counts once.
                 entries = [one.entry for one in batch.sources]
                 if any(_about(entry, query, now) for entry in entries):
@@ -101,7 +101,7 @@ class Holdings:
             if entry.changed != UNREAD and _about(entry, query, now)
         ]
         held += [entries_of[path] for path in journals]
-        torn += sum(entry.torn for path, entry in entries_of.items() if _tells_torn(path, entry, query, now))
+        torn += sum(entry.torn for path, entry in entries_of.items() if self._tells(path, entry, query, now))
         parts = [part for entry in held for part in entry.parts if query is None or _asked(part, query, now)]
         closed = (path for path, entry in entries_of.items() if entry.changed == UNREAD)
         unread: list[Path | str] = [*left, *self._foreign(batches), *filter(os.path.exists, closed)]
@@ -111,6 +111,10 @@ class Holdings:
         # An index or a manifest of another user proves nothing about the records.
         once = len({*ranks.values()}) > 1 or overlap(held)
         return Selection(journals, chosen, once, torn, parts, unread, ranks)
+
+    def _tells(self, path: Path, entry: Entry, query: Query | None, now: datetime) -> bool:
+        """Whether the torn lines of a file concern the question. A file of others, with no record in it, has none."""
+        return _tells_torn(entry, query, now) if entry.parts else files.are_ours(path, self.places)
 
     def _foreign(self, batches: Mapping[Path, list[Batch]]) -> list[str]:
         """Notes on files in the place of an index or a manifest that amllog has not written, or which are missing."""
@@ -150,13 +154,11 @@ def _are_replaced(folder: Path, batches: list[Batch]) -> bool:
     return not all(batch.stands(folder) for batch in batches) and Batch.read(folder) != batches
 
 
-def _tells_torn(path: Path, entry: Entry, query: Query | None, now: datetime) -> bool:
-    """Whether its torn lines concern the question. A file of others, with no record in it, has none.
+def _tells_torn(entry: Entry, query: Query | None, now: datetime) -> bool:
+    """Whether the torn lines of a file with records concern the question.
 
     Nobody knows which kind and level a torn line had: `errors` concerns it wherever other records of its run do.
     """
-    if not entry.parts:
-        return bool(files.JOURNAL.fullmatch(path.name))
     if query is not None:
         ids = (one for one in query.conditions if isinstance(one, Equals) and {*one.of} <= _IDS)
         query = replace(query, tables=EVERY, conditions=tuple(ids))

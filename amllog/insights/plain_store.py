@@ -104,7 +104,7 @@ class PlainStore:
         left: list[str] = []
         there = files.find(self._places, left_out=left)
         known = {file: held for file, held in self._read.items() if not held.unread}
-        found = self._read = {file: known.get(file) or _read(file.path) for file in there}
+        found = self._read = {file: known.get(file) or _read(file.path, self._places) for file in there}
         records: dict[object, envelopes.Record] = {}
         for file, held in sorted(found.items(), key=lambda item: item[0].rank):  # this user's come first
             for one in held.records:
@@ -126,9 +126,8 @@ class PlainStore:
         return sum(part.records for entry in gone.values() for part in entry.parts)
 
 
-def _read(path: Path) -> Held:
+def _read(path: Path, places: Iterable[Path]) -> Held:
     found, torn = [], 0
-    journal = bool(files.JOURNAL.fullmatch(path.name))
     try:
         with unpacked.opened(path) as file:
             while line := file.readline(MAX_LINE_BYTES + 1):
@@ -141,7 +140,7 @@ def _read(path: Path) -> Held:
                 found += [one] if one else []
     except OSError as error:
         return Held([], 0, (str(error),))
-    return Held(found, torn if found or journal else 0)
+    return Held(found, torn if found or files.are_ours(path, places) else 0)
 
 
 def _notes(held: Held, compacted: int) -> tuple[str, ...]:

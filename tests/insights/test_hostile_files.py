@@ -309,3 +309,16 @@ def test_a_directory_of_others_is_reported(tmp_path: Path, store: Any) -> None:
     (tmp_path / "a").mkdir(mode=0)
     for place in (tmp_path, tmp_path / "a"):
         assert Questions(store([place])).errors().notes == (f"not read: {tmp_path / 'a'}: Permission denied",)
+
+
+@pytest.mark.parametrize("store", [LocalStore, PlainStore])
+@pytest.mark.parametrize("name", ["train.jsonl", "app.jsonl.bz2", "app.json.gz", "app.txt"])
+def test_a_named_file_without_a_record_is_reported(tmp_path: Path, store: Any, name: str) -> None:
+    """A file that is named itself and has nothing readable is a note; below a directory it is of another program."""
+    path = tmp_path / name
+    path.write_bytes(
+        gzip.compress(json.dumps(RECORD).encode())[:40] if name.endswith(".gz") else b"BZh9 hello\n"
+    )
+    (note,) = Questions(store([path])).errors().notes
+    assert "could not be read" in note
+    assert not Questions(store([tmp_path])).errors().notes
