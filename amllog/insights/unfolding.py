@@ -14,6 +14,7 @@ from amllog.insights import cells
 from amllog.insights.table import Row, Table
 
 DATA = "run_metric_data"
+_BEGIN = '{"columns":'  # of the data of several numbers; calls such as tags have other data
 
 
 def asked(names: Sequence[str]) -> tuple[str, ...]:
@@ -35,7 +36,12 @@ def unfolded(found: Table, names: Sequence[str] = ()) -> Table:
     rows = tuple(one for row in found for one in _rows(row, counted))
     wanted = frozenset(names)
     kept = tuple(new for old, new in rows if not wanted or {old, new["name"]} & wanted)
-    return replace(found, rows=kept)
+    damaged = sum(map(_is_damaged, found))
+    answer = replace(found, rows=kept)
+    if not damaged:
+        return answer
+    metrics = "1 run metric" if damaged == 1 else f"{damaged} run metrics"
+    return answer.noting(f"{metrics} left out: the data cannot be read")
 
 
 def text(row: Row) -> str:
@@ -63,6 +69,13 @@ def _rows(row: Row, counted: dict[tuple[str, ...], int]) -> Iterator[tuple[str, 
             own = name if column == name else f"{name}.{column}"
             new = {"name": own, "value": value, "step": at if step is None else step, "dimensions": plain}
             yield name, {**row, **new}
+
+
+def _is_damaged(row: Row) -> bool:
+    """Whether a row is one of several numbers, and they cannot be read."""
+    dimensions = row["dimensions"]
+    is_folded = row["value"] is None and dimensions.get(DATA, "").startswith(_BEGIN)
+    return is_folded and _data(dimensions) is None
 
 
 def _is_scalar(name: str, data: Mapping[str, Any]) -> bool:

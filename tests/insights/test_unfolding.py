@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from amllog.insights import connect, unfolding
+from amllog.insights.local_store import LocalStore
 from amllog.insights.plain_store import PlainStore
 from amllog.insights.questions import Questions
 from amllog.insights.table import Table
@@ -120,3 +121,13 @@ def test_names(journal: Callable[..., Path], name: Any, expected: list[str]) -> 
     """A metric's name finds all its columns, a column's only that one."""
     questions = connect(journal(*folded()).parent)
     assert [row["name"] for row in questions.metrics(name=name)] == expected
+
+
+def test_what_cannot_be_unfolded_is_counted(journal: Callable[..., Path]) -> None:
+    """Run metrics whose data are torn or do not fit are a note of the answer, in every store; calls are none."""
+    path = journal(*folded())
+    for store in (LocalStore, PlainStore):
+        assert Questions(store([path])).metrics().notes == (
+            "2 run metrics left out: the data cannot be read",
+        )
+        assert not Questions(store([path])).metrics(name="l").notes
