@@ -44,13 +44,18 @@ def put(path: Path, fresh: Path, data: bytes) -> None:
     """Write a file under a fresh name and rename it. If that fails, as on a full disk, nothing is left."""
     with create(fresh, exclusive=True) as file:
         try:
-            left = memoryview(data)
-            while left:  # a write without a buffer may take a part
-                left = left[file.write(left) :]
+            _write(file, data)
             os.replace(fresh, path)
         except BaseException:  # Ctrl-C too
             fresh.unlink()
             raise
+
+
+def _write(file: BinaryIO, data: bytes) -> None:
+    """Write everything: a write without a buffer may take a part."""
+    left = memoryview(data)
+    while left:
+        left = left[file.write(left) :]
 
 
 def is_own(path: Path) -> bool:
@@ -105,14 +110,22 @@ class Lines:
         self.path = path
         self._lock = threading.Lock()
         self._file = create(path)
+        if not (read(path) or b"\n").endswith(b"\n"):  # of a process that was killed
+            self._file.write(b"\n")
 
     def append(self, values: Iterable[object]) -> None:
-        """Write each value as one line."""
+        """Write each value as one line: all of them, or none with an OSError."""
         text = b"".join(orjson.dumps(value, option=orjson.OPT_APPEND_NEWLINE) for value in values)
         with self._lock:
             if self._file.closed:
                 raise BrokenPipeError(f"{self.path.name} is closed: the far side has stopped")
-            self._file.write(text)
+            begin = os.fstat(self._file.fileno()).st_size
+            try:
+                _write(self._file, text)
+            except BaseException:  # Ctrl-C too
+                # Who gets an error sends the whole batch again, and the next line must not follow a torn one.
+                self._file.truncate(begin)
+                raise
 
     def close(self) -> None:
         """No more lines."""

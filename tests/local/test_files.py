@@ -45,6 +45,8 @@ def test_a_torn_line_is_left_out(tmp_path: Path) -> None:
     path = tmp_path / "lines"
     path.write_bytes(b'{"a":1}\n5\n{"b"')
     assert list(read_lines([path])) == [{"a": 1}]
+    Lines(path).append([{"c": 1}])
+    assert list(read_lines([path])) == [{"a": 1}, {"c": 1}]
 
 
 def test_after_a_close_nothing_is_taken(tmp_path: Path) -> None:
@@ -71,3 +73,25 @@ except OSError as error:
 def test_a_blob_that_does_not_fit_on_the_disk(child: Any) -> None:
     """Writing it raises the error, and nothing of it is left."""
     assert child(FULL).stdout == "27 []\n"
+
+
+FULL_LINES = """
+import resource
+from pathlib import Path
+from amllog.local.files import Lines
+lines = Lines(Path("lines"))
+lines.append([1])
+resource.setrlimit(resource.RLIMIT_FSIZE, (9, resource.RLIM_INFINITY))
+try:
+    lines.append(["of more than", "nine bytes"])
+except OSError as error:
+    print(error.errno, Path("lines").read_text().split())
+resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+lines.append([2])
+print(Path("lines").read_text().split())
+"""
+
+
+def test_lines_that_do_not_fit_on_the_disk(child: Any) -> None:
+    """A batch of which a part fits is an error and leaves nothing; later batches are whole."""
+    assert child(FULL_LINES).stdout == "27 ['1']\n['1', '2']\n"
