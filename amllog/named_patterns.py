@@ -28,7 +28,7 @@ _OPTIONS = r"password|passwd|passphrase|passcode|pwd|pass|secret|token|(?:api|ac
 # The same as it ends a variable: `DB_PASSWORD`.
 _VARIABLE = r"[\w-]{0,60}(?:password|passwd|passphrase|secret|token|(?:api|access|account|client|storage|shared)[_-]?key)"
 # Letters of both cases and a digit without separators: no word, no number, no hexadecimal digest.
-RANDOM = r"(?=\\*[\"']?(?=[A-Za-z+/]{0,40}[0-9])(?=[a-z0-9+/]{0,40}[A-Z])(?=[A-Z0-9+/]{0,40}[a-z])[A-Za-z0-9+/=]{20})"
+RANDOM = r"(?=b?\\*[\"']?(?=[A-Za-z+/]{0,40}[0-9])(?=[a-z0-9+/]{0,40}[A-Z])(?=[A-Z0-9+/]{0,40}[a-z])[A-Za-z0-9+/=]{20})"
 _WORD = r"[A-Z]?[a-z]+[0-9]{0,4}"
 
 NAMED = LazyPattern(
@@ -59,7 +59,7 @@ NAMED = LazyPattern(
         | (?i:\bpassword\s+)(?=["'][^"'\s]{{0,40}}[^a-z"'\s][^"'\s]{{0,40}}["'])
         | (?i:\b(?:password|passwd|passphrase|passcode)\s+(?:is|was)\s+)
           (?=["'`]?(?=[^\s0-9]{{0,40}}[0-9])(?=[0-9]{{0,40}}[^\s0-9])[^\s"'`]{{6}})
-        | (?i:\b(?:api[-_ ]?key|access[-_ ]key|secret[-_ ]key|token)\s+(?:(?:is|was)\s+|provided:\s+)|\busing\s+(?:api[-_ ]?key|access[-_ ]token|token)\s+)
+        | (?i:\b(?:api[-_ ]?key|access[-_ ]key|secret[-_ ]key|token)\s+(?:(?:is|was)\s+|provided:\s+)|\b(?:api|access|secret)[-_ ]?key\s+(?=[A-Za-z0-9]{{20}})|\busing\s+(?:api[-_ ]?key|access[-_ ]token|token)\s+)
           (?=["'`]?(?=[A-Za-z_-]{{0,60}}[0-9])(?=[0-9_-]{{0,60}}[A-Za-z])[A-Za-z0-9_-]{{16}}[^\s]*)
         | (?i:\b(?:user(?:name)?|login|uid|usr)["']?[\s:=]{{1,3}}[^\s,;/]{{1,64}}[\s,;/]{{1,3}}pass["']?\s*[:=]\s*)
         | (?i:\bbindpw\s+)
@@ -72,7 +72,7 @@ NAMED = LazyPattern(
         | (?i:\b(?:un)?zip\b[^\n|;]{{0,200}}?\s)-P\s*(?=[^\s-])
         | (?i:\bmachine\s+\w[\w-]{{0,64}}\.\S{{1,255}}\s+login\s+\S{{1,64}}\s+password\s+)
         | (?i:\blogin\s+\S{{1,64}}\s+password\s+)(?=[^\s]*[^a-z\s.,:;])
-        | (?i:\b(?:login|sshpass|mongo\w{{0,9}}|sqlcmd|bcp)\b[^\n|;]{{0,200}}?[\s"']-p(?:\\*["']?[,=]\s*|\s+))(?=[^\s-])(?!(?:is|flag|option)\b|[0-9]{{1,5}}(?![^\s"',\]]))
+        | (?i:\b(?:login|sshpass|mongo\w{{0,9}}|sqlcmd|bcp|twine|beeline)\b[^\n|;]{{0,200}}?[\s"']-p(?:\\*["']?[,=]\s*|\s+))(?=[^\s-])(?!(?:is|flag|option)\b|[0-9]{{1,5}}(?![^\s"',\]]))
         | (?i:\b(?:login|mongo\w{{0,9}}|sqlcmd|bcp)\b[^\n|;]{{0,200}}?[\s"']-p)(?=[a-z]*[^a-z\s"',=-])
         | (?i:\b(?:mysql\w{{0,9}}|mariadb|sshpass)\b[^\n|;]{{0,200}}?)[\s"']-p(?=[^\s"',=-])(?!(?:ort|rotocol|ager|ipe|lugin-dir)\b)
         | (?i:\bcurl\b[^\n|]{{0,200}}?[\s"'](?:-u|--user|--proxy-user)["']?[,=\s]?\s*["']?)[^\s:"']{{0,64}}:
@@ -128,10 +128,10 @@ NAMED = LazyPattern(
     """,
     re.VERBOSE | re.DOTALL,
 )
-COMMANDS = ("login", "mysql", "mariadb", "mongo", "sqlcmd", "bcp", "sshpass", "zip")
+COMMANDS = ("login", "mysql", "mariadb", "mongo", "sqlcmd", "bcp", "sshpass", "zip", "twine", "beeline")
 _CORE = (
-    r"(?:key(?:[-_]?(?:data|base))?|secret(?:[-_]?(?:data|base))?|token|identity[-_]header"
-    r"|p(?:ass(?:words?(?:[-_]?(?:salt|hash))?|wd|phrase|code)?|wd?|at)"
+    r"(?:key(?:[-_]?(?:data|base))?|secret(?:[-_]?(?:data|base|value))?|token|identity[-_]header"
+    r"|p(?:ass(?:words?(?:[-_]?(?:salt|hash|value))?|wd|phrase|code)?|wd?|at)"
     r"|a(?:uth(?:orization)?|ccess[-_]?signature)|c(?:red(?:ential)?s?|ookies?))(?:[-_]?[0-9]{1,2})?"
 )
 # A text in lower case must match this before the expressions above and below are tried. They cost ten times as much.
@@ -155,7 +155,7 @@ LIKELY = LazyPattern(
     | s(?:ig(?:nature)?(?:=|%3d) | ecretstr\( | ecretbytes\( | ubscription["']?\s*[=:] | et\s+password\s | etapikey\s | essid= | essionid= | qlplus\s)
     | token\s+[a-z2-7]{{52}} | unseal\s+key\s | w(?:andb\s+login\s | ith\s+password\s)
     | [as](?:ws|ecret)[\w.:-]{{0,24}}[\s=:'"]{{1,3}}[a-z0-9/+]{{40}}
-    | [blms](?:cp|ogin|ysql|ariadb|ongo|qlcmd|shpass)[^\n|;]{{0,200}}?[\s"']-p  # those of COMMANDS
+    | [blmst](?:cp|ogin|ysql|ariadb|ongo|qlcmd|shpass|wine|eeline)[^\n|;]{{0,200}}?[\s"']-p  # those of COMMANDS
     | [?&](?:code|appid|jwt|assertion|client_assertion|samlresponse|ticket)= | &s= | ://[^/\s@]*@ | "kty"
     | <(?:cookie\s | [\w:.-]{{0,40}}(?:password|passwd|secret)\s)
     )""",

@@ -63,7 +63,14 @@ def _has_a_word(lowered: str) -> bool:
             )
         )
         or ("%" in lowered and "%3" in lowered and ("sig%3d" in lowered or "%40" in lowered))
-        or ("(" in lowered and ("login(" in lowered or "client(" in lowered or "(subsc" in lowered))
+        or (
+            "(" in lowered
+            and (
+                "login(" in lowered
+                or "(subsc" in lowered
+                or ("t(" in lowered and ("client(" in lowered or "fernet(" in lowered))
+            )
+        )
         or ("-p" in lowered and any(command in lowered for command in COMMANDS))
         or (" -" in lowered and ("-cli" in lowered or "ldap" in lowered))
         or ("v" in lowered and "vault login" in lowered)

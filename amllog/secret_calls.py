@@ -20,7 +20,7 @@ _NAME = (
 _SIGNS = (
     "credential(", "credentials(", "authentication(", "serviceclient(", "cosmosclient(", "secret(", "password(",
     "secrets.put(", "login(", "setdefault(", "putenv(", "setenv(", "getenv(", ".get(", "conf.set(", "setattr(",
-    "argument(", "api_key(", "apikey(",
+    "argument(", "api_key(", "apikey(", "fernet(",
 )  # fmt: skip
 _CALLS = LazyPattern(
     rf"""
@@ -29,7 +29,7 @@ _CALLS = LazyPattern(
         | \b\w{{0,40}}(?:ServiceClient|CosmosClient)\(\s*{_ARGUMENT}
         | (?i:\b(?:set_?secret|secrets\.put)\(\s*(?:{_ARGUMENT}){{1,3}}|\bset_?password\(\s*(?:{_ARGUMENT}){{0,3}})
         | (?i:\blogin\(\s*)(?=\\*["'](?=[A-Za-z_-]{{0,60}}[0-9])[A-Za-z0-9_-]{{16,200}}\\*["'])
-        | (?i:\bauth\.api_key\(\s*|\b\w{{0,20}}ApiKey\(\s*)
+        | (?i:\bauth\.api_key\(\s*|\b\w{{0,20}}ApiKey\(\s*|\bFernet\(\s*)
         | (?i:(?:\bset_?default|\b(?:put|set|get)_?env|environ\.get|conf\.set|\bsetattr\(\s*[\w.]{{1,80}}\s*,)\(?\s*
             \\*["'](?P<name>{_NAME})\\*["']\s*,\s*)
         | (?i:\bget_?env\(\s*\\*["']{_NAME}\\*["']\s*\)\s*->\s*)

@@ -98,10 +98,10 @@ IN_TEXT = (
     rf"|\b(?:{_any(GENERATED_KEYS)})[-_]?key|(?<=[_-])(?:{_any(GENERATED_KEYS)})[-_]?key"
     r"|\b(?:cl(?:ou(?:d|dant)?)?|softlayer|sl|ibm|iam|cos)[-_]*(?:(?:cloud|iam|api|cos|hmac|secret)[-_]*){0,3}"
     r"(?:key|pwd?|pass|token)"
-    r"|(?:passwords?|passwd)(?:[-_]?(?:[0-9]{1,2}|salt|hash))?|passphrase|passcode"
-    rf"|(?:(?<![a-z])|(?<=%3b))(?:api)?pwd|(?:(?<=[_'\"-])|(?<=[,;&?]))pass|(?<![a-z])(?:{_any(PASS_OWNERS)})pass"
+    r"|(?:passwords?|passwd)(?:[-_]?(?:[0-9]{1,2}|salt|hash|value))?|passphrase|passcode"
+    rf"|(?:(?<![a-z])|(?<=%3b))(?:api)?pwd|(?:(?<=[_'\"-])|(?<=[,;&?]))pass|(?<![a-z])(?:{_any(PASS_OWNERS)})p(?:ass|wd)"
     r"|(?:(?<![a-z0-9])|(?<=bind))pw|identity[-_]header"
-    rf"|secret|token|{_any(WORDS[:1])}|credentials?|creds|_auth|(?<=_)pat|shared[-_]?access[-_]?signature"
+    rf"|secret(?:[-_]?value)?|token|{_any(WORDS[:1])}|credentials?|creds|_auth|(?<=_)pat|shared[-_]?access[-_]?signature"
 )
 
 

@@ -205,11 +205,13 @@ ADDRESSES: tuple[tuple[str, str, str], ...] = (
     ("Telegram address", "core.telegram.org/bots/api", r"(?<=egram\.org/)(?:file/)?bot[0-9]{5,}:[A-Za-z0-9_-]{20,}"),
     ("SoftLayer", "sldn.softlayer.com: SOAP", r"(?<=layer\.com/)soap/v3(?:\.1)?/[A-Za-z0-9]{32,}"),
     ("PagerDuty", "developer.pagerduty.com: events", r"(?<=rduty\.com/)integration/[a-z0-9]{16,}"),
+    ("Anaconda", "anaconda.com: channel tokens",
+     r"(?:(?<=nda\.org/t/)|(?<=nda\.cloud/t/))[A-Za-z0-9-]{16,}|(?<=/t/)tk-[a-f0-9]{8}-[a-f0-9-]{27,}"),
     ("Mattermost webhook", "developers.mattermost.com: webhooks", r"(?<=/hooks/)[a-z0-9]{26}(?![A-Za-z0-9_-])"),
 )  # fmt: skip
 
 # A text with an address of ADDRESSES has one of these parts.
 ADDRESS_PARTS = (
     "1//0", "slack.com/", "ffice.com/", "ce365.com/", "scord.com/", "rdapp.com/", "apier.com/", "ifttt.com/",
-    "egram.org/", "layer.com/", "rduty.com/", "/hooks/",
+    "egram.org/", "layer.com/", "rduty.com/", "/hooks/", "/t/",
 )  # fmt: skip
