@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
+from amllog import secret_names
 from amllog.redaction import Redactor
 
 CAPTURES = ("logging", "warnings", "exceptions", "prints")
@@ -28,7 +29,9 @@ class ConnectionString(NamedTuple):
     application_id: str = ""
 
     def __repr__(self) -> str:
-        return f"<ConnectionString: {Redactor().mask(self.endpoint)}>"
+        # The endpoint of `amllog serve` contains its token.
+        tokens = secret_names.path_tokens(self.endpoint)
+        return f"<ConnectionString: {Redactor(known=tokens).mask(self.endpoint)}>"
 
 
 def connection_string(value: object) -> ConnectionString:

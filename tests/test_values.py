@@ -88,3 +88,12 @@ def test_size(given_as: object, count: int) -> None:
 def test_level(given_as: object, level: int) -> None:
     """Levels are names in any case, or numbers."""
     assert values.level(given_as) == level
+
+
+def test_a_connection_string_shows_no_token() -> None:
+    """The token in the endpoint of `amllog serve` is masked where the setting is shown."""
+    token = "YLCUSDmAM7094Ne091OWtdHt31KCT99HWxBPgOHJZco"
+    found = values.connection_string(
+        f"InstrumentationKey={KEY};IngestionEndpoint=http://127.0.0.1:9/{token}/"
+    )
+    assert repr(found) == "<ConnectionString: http://127.0.0.1:9/***>"
