@@ -200,6 +200,8 @@ def _query(options: Namespace, insights: Insights) -> int:
 def _tail(options: Namespace, insights: Insights) -> int:
     run, asked = _named(options, insights), _narrow(options)
     if options.follow:
+        # It may wait for lines of a file that cannot be read.
+        answers.notes(True, answers.without_limit(insights.logs(run, limit=1, **asked)))
         rows = insights.watch(run or run_names.ALL, seconds=options.every, lines=options.lines, **asked)
     else:
         found = insights.logs(run, limit=options.lines, newest_first=True, **asked)

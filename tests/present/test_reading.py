@@ -231,6 +231,27 @@ def test_tail_follows(cli: Any, child: Any) -> None:
     assert process.wait(600) == 0
 
 
+def test_tail_names_what_it_cannot_read(child: Any, tmp_path: Path) -> None:
+    """Also where it follows: it may wait for the lines of a file that it cannot read."""
+    (tmp_path / "20261122T100000-node-1-abcdef.jsonl").symlink_to("/etc/passwd")
+    command = [
+        sys.executable,
+        "-m",
+        "amllog",
+        "tail",
+        "--follow",
+        "all",
+        "--every",
+        "0.1",
+        "--dir",
+        str(tmp_path),
+    ]
+    process = child.start(command)
+    assert "is a symbolic link" in process.stderr.readline()
+    process.send_signal(2)
+    assert process.wait(600) == 0
+
+
 @pytest.mark.usefixtures("good_run")
 def test_a_reader_that_has_enough_is_no_error() -> None:
     """`amllog logs | head -1` ends without a traceback."""
