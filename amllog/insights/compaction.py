@@ -24,7 +24,7 @@ from amllog.errors import UsageError
 from amllog.insights import batching, files, held, ownership, relation, scratch
 from amllog.insights.batching import Work
 from amllog.insights.engine import Engine
-from amllog.insights.entries import Part
+from amllog.insights.entries import UNREAD, Part
 from amllog.insights.index import Index, overlap
 from amllog.insights.manifest import MANIFEST, Batch, Manifest, Source, is_output
 from amllog.insights.sql import literal
@@ -42,8 +42,8 @@ NAME_BYTES = 255  # of a folder's name, where the system does not say
 class Compacted(NamedTuple):
     """What was done: so many journal files of so many bytes, in so many Parquet files. And how many were left alone:
     `written` to not long ago or held by their writer, compacted `before`, `empty` of records, with a run whose id is
-    `too_long` for a folder's name, or of `others`: other users. `unknown`: Parquet files in the folders of runs that
-    are no compaction's."""
+    `too_long` for a folder's name, or of `others`: other users. `unread`: what could not be read. `unknown`: Parquet
+    files in the folders of runs that are no compaction's."""
 
     sources: int
     source_bytes: int
@@ -54,6 +54,7 @@ class Compacted(NamedTuple):
     empty: int
     too_long: int
     others: int
+    unread: tuple[str, ...]
     unknown: int
 
 
@@ -91,14 +92,17 @@ def _compacted(
     batches = Batch.read(folder)
     done = {(one.name, one.entry.size) for batch in batches if batch.stands(folder) for one in batch.sources}
     latest = datetime.now(timezone.utc) - idle
-    seen = files.find([directory], own=True)
+    left: list[str] = []
+    seen = files.find([directory], own=True, left_out=left)
     # In a Parquet file of this user, a record of another user could not be told from one of this user's.
     there = {_below(one.path, directory): one for one in seen if one.rank != ownership.FOREIGN}
     found = {name: one for name, one in there.items() if (name, one.size) not in done}
     ready = [one for one in found.values() if _changed(one) <= latest and not files.is_open(one.path)]
     index = Index(engine)
     index.tidy(one.path.parent for one in there.values())
-    full = {_below(path, directory): one for path, one in index.entries(ready).items() if one.parts}
+    known_of = index.entries(ready)
+    left += [str(path) for path, one in known_of.items() if one.changed == UNREAD]
+    full = {_below(path, directory): one for path, one in known_of.items() if one.parts}
     longest = _longest(folder)
     entries = {name: one for name, one in full.items() if all(_named(part, longest) for part in one.parts)}
     total, sizes = sum(entry.size for entry in entries.values()), [0]
@@ -117,9 +121,10 @@ def _compacted(
         output_bytes=sum((folder / name).stat().st_size for name in outputs),
         written=len(found) - len(ready),
         before=len(there) - len(found),
-        empty=len(ready) - len(full),
+        empty=sum(one.changed != UNREAD and not one.parts for one in known_of.values()),
         too_long=len(full) - len(entries),
         others=len(seen) - len(there),
+        unread=tuple(left),
         unknown=sum(_below(path, folder) not in known for path in folder.glob("parent_run_id=*/*.parquet")),
     )
 

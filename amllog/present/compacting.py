@@ -61,6 +61,8 @@ def compact(options: Namespace, environ: Mapping[str, str]) -> int:
     for number, reason in reasons:
         if number:
             show.answer(f"left:   {show.count(number, 'file')}, {reason}")
+    for one in done.unread:
+        show.notice(f"not read: {one}")
     if done.unknown:
         show.notice(
             f"{show.count(done.unknown, 'Parquet file')} there that no compaction of this folder knows: "

@@ -51,6 +51,19 @@ def test_what_is_left_has_a_reason(good_run: None, cli: Any, journal: Path) -> N
     ]
 
 
+@pytest.mark.usefixtures("good_run")
+def test_what_cannot_be_read_is_named(cli: Any, journal: Path) -> None:
+    """A file that cannot be read is not one without a record: it is named, also in JSON."""
+    long, link = (journal / f"20261122T1{number}0000-node-1-abcdef.jsonl" for number in range(2))
+    long.write_text("x" * 300_000 + "\n", encoding="utf-8")
+    link.symlink_to(long)
+    ran = cli("compact", "--idle", "0s")
+    assert "without a record" not in ran.stdout
+    assert f"not read: {long.resolve()}" in ran.stderr and "is a symbolic link" in ran.stderr
+    told = json.loads(cli("compact", "--idle", "0s", "--json").stdout)
+    assert (told["empty"], len(told["unread"])) == (0, 2)
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
