@@ -17,6 +17,7 @@ from amllog.insights.table import Column, Row, Table
 
 BEFORE, AFTER, ELSEWHERE = 8, 3, 6  # records around the failure: before it, after it, of other steps
 LAST_WORDS = 3  # of a step that never ended
+LOST = 20  # steps that never ended, each of which takes several queries; the others are counted
 UNCAUGHT = "amllog.uncaught"  # the logger of exceptions that nobody caught
 _LOOKED_AT = 100  # errors of the failed step, the latest first
 _TICK = timedelta(microseconds=1)
@@ -30,7 +31,7 @@ def tell(questions: Records, run: str) -> Story:
             raise UsageError(f"nothing is known of {run}")
         raise UsageError("a story is of one run: name it, where there are any (amllog runs)")
     failure, moment = _failure(questions, run, steps)
-    lost = [row for row in steps if row["state"] == "open"]
+    lost = _open(steps)[:LOST]
     if failure is None and lost:
         moment = lost[0]["last_seen"]
     told = failure or next(iter(lost), None)
@@ -108,9 +109,10 @@ def _span(questions: Records, run: str, failure: Row | None) -> Row | None:
 
 def _missing(questions: Records, run: str, steps: Table, around: Table, before: Row | None) -> Iterator[str]:
     """Steps that never ended, steps that did not begin though they did before, records that are not all there."""
-    for row in steps:
-        if row["state"] == "open":
-            yield _lost(questions, row, steps)
+    lost = _open(steps)
+    yield from (_lost(questions, row, steps) for row in lost[:LOST])
+    if len(lost) > LOST:
+        yield f"{wording.count(len(lost) - LOST, 'more step')} began and did not end"
     if before is not None and run == steps[0]["parent_run_id"] and _state(steps) != "done":
         known = {row["step_name"] for row in steps}
         earlier = questions.steps(before["parent_run_id"])
@@ -124,6 +126,11 @@ def _missing(questions: Records, run: str, steps: Table, around: Table, before: 
     yield from (note for note in notes if not note.startswith(("the limit of", "no time was given")))
 
 
+def _open(steps: Table) -> list[Row]:
+    """The steps that never ended."""
+    return [row for row in steps if row["state"] == "open"]
+
+
 def _lost(questions: Records, row: Row, steps: Table) -> str:
     last = row["last_seen"]
     latest = questions.records(step_id=row["step_id"], since=last).rows[-1:]
@@ -133,7 +140,8 @@ def _lost(questions: Records, row: Row, steps: Table) -> str:
     found += unsent.writer(questions.journals(row["step_id"]) if questions.journals else ())
     found += f". It last spoke at {wording.clock(last)}, {ago} ago{words}"
     after = [f"{name_of(one)} ({one['state']})" for one in steps if one["began"] >= last]
-    return f"{found}. After that began: {', '.join(after)}" if after else found
+    more = f" and {len(after) - LOST} more" if len(after) > LOST else ""
+    return f"{found}. After that began: {', '.join(after[:LOST])}{more}" if after else found
 
 
 def _in_order(metrics: Table, steps: Table) -> Table:

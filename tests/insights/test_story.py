@@ -250,3 +250,12 @@ def test_links_into_the_portal(journal: Callable[..., Path]) -> None:
     lines, operation = (line for line in insights.story().next if "portal" in line)
     assert lines.startswith("every line of that step, in the portal: https://portal.azure.com/#/blade/")
     assert operation.startswith("all of its operation, in the portal: https://portal.azure.com/#/blade/")
+
+
+def test_many_steps_that_never_ended(journal: Callable[..., Path]) -> None:
+    """Twenty of them are told, and as many names behind each; the others are counted."""
+    lines = [log("x", step_id=f"s{number:03}", step_name=f"n{number:03}") for number in range(100)]
+    found = connect(journal(*lines).parent).story(RUN)
+    told = [one for one in found.missing if one.startswith("step ")]
+    assert len(told) == 20 and "80 more steps began and did not end" in found.missing
+    assert "and 80 more" in told[0] and len(found.text) < 20_000
