@@ -14,7 +14,7 @@ from typing import Any
 
 from amllog.insights import wording
 from amllog.insights.columns import SEVERITIES
-from amllog.insights.patterns import pattern
+from amllog.insights.patterns import Ids, pattern
 from amllog.insights.records import Records
 from amllog.insights.table import Column, Row, Table
 
@@ -102,7 +102,7 @@ def compare(questions: Records, first: str, second: str) -> Comparison:
         second,
         _steps(*steps),
         _metrics(*(questions.last_values(run) for run in runs)),
-        _new_and_gone(*(_by_pattern(table, ids) for table in counted)),
+        _new_and_gone(*(_by_pattern(table, Ids(ids)) for table in counted)),
         _levels(*counted),
     )
 
@@ -142,7 +142,7 @@ def _new_and_gone(first: Patterns, second: Patterns) -> Table:
     return Table.of([Column(*pair) for pair in zip(columns, kinds)], rows)
 
 
-def _by_pattern(counted: Table, ids: Iterable[str]) -> Patterns:
+def _by_pattern(counted: Table, ids: Ids) -> Patterns:
     found: Patterns = {}
     for row in counted:
         folded = pattern(_said(row), ids)

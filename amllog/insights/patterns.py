@@ -6,10 +6,12 @@ In: a message. Out: its pattern: "batch 17 of 'a.csv'" and "batch 18 of 'b.csv'"
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Iterable
 
 NUMBER, QUOTED, FOLDER = "#", "'…'", "…/"
 _HEX = "[0-9a-fA-F]"
+_WORD = re.compile(r"[0-9A-Za-z]+")
 _LEAST = 6  # characters of an id that is looked for: "r1" may be part of any word
 _FOLDED = (
     (re.compile(r"""(?<!\w)'[^'\n]*'(?!\w)|"[^"\n]*"|`[^`\n]*`"""), QUOTED),
@@ -24,12 +26,28 @@ _FOLDED = (
 )  # fmt: skip
 
 
-def pattern(message: str, ids: Iterable[str] = ()) -> str:
+class Ids:
+    """Ids to look for in many messages, each by its longest word: a message without this word has no such id."""
+
+    def __init__(self, ids: Iterable[str]) -> None:
+        self._by_word: defaultdict[str, list[str]] = defaultdict(list)
+        for one in ids:
+            if len(one) >= _LEAST:
+                words = _WORD.findall(one)[::-1]  # the last one differs most often
+                self._by_word[max(words, key=len, default="")].append(one)
+
+    def within(self, text: str) -> list[str]:
+        """Those in a text, the longest first."""
+        words = {"", *_WORD.findall(text)}
+        found = (one for word in words for one in self._by_word.get(word, ()) if one in text)
+        return sorted(found, key=len, reverse=True)
+
+
+def pattern(message: str, ids: Iterable[str] | Ids = ()) -> str:
     """The first line of a message without its numbers, ids (`ids` are more of these), folders and quoted texts."""
     text = next(iter(message.strip().splitlines()), "")
-    for one in sorted(ids, key=len, reverse=True):
-        if len(one) >= _LEAST and one in text:
-            text = re.sub(rf"(?<![0-9A-Za-z]){re.escape(one)}(?![0-9A-Za-z])", NUMBER, text)
+    for one in (ids if isinstance(ids, Ids) else Ids(ids)).within(text):
+        text = re.sub(rf"(?<![0-9A-Za-z]){re.escape(one)}(?![0-9A-Za-z])", NUMBER, text)
     for expression, instead in _FOLDED:
         text = expression.sub(instead, text)
     return text

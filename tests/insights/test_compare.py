@@ -12,7 +12,7 @@ from hypothesis import given, strategies as st
 
 from amllog.insights.compare import Comparison
 from amllog.insights.correlation import Insights
-from amllog.insights.patterns import pattern
+from amllog.insights.patterns import Ids, pattern
 from amllog.insights.plain_store import PlainStore
 
 from .conftest import envelope, failure, log, step  # isort: skip
@@ -201,3 +201,13 @@ def test_what_is_left_out_of_the_text_is_told(journal: Callable[..., Path]) -> N
     assert len(found.messages) == 53
     assert "… and 12 more: .messages has all" in found.text
     assert "messages only in the first: 1" in found.text
+
+
+def test_only_ids_whose_longest_word_is_in_a_message_are_looked_for() -> None:
+    """Of a hundred thousand ids, a message is compared with the few that it may contain: runs have many steps."""
+    ids = Ids([*(f"run_{number:06}" for number in range(100_000)), "ab-cdef", "x.y_zz", "..++..++"])
+    assert ids.within("step run_000017 of ab-cdef, x.y_zz") == ["run_000017", "ab-cdef", "x.y_zz"]
+    assert ids.within("..++..++") == ["..++..++"]
+    assert sum(map(len, ids._by_word.values())) == 100_003
+    assert max(map(len, ids._by_word.values())) == 1
+    assert pattern("step run_000017 ended", ids) == pattern("step run_000018 ended", ids)
