@@ -15,6 +15,7 @@ from amllog.insights import wording
 from amllog.insights.table import Row, Table, preformatted
 
 STEPS_AND_SPANS = ("request", "dependency")
+MAX_INDENT = 100  # levels that are indented
 
 
 @dataclass
@@ -136,13 +137,18 @@ def _lines(tree: Tree) -> Iterator[str]:
         yield _metrics(deep, metrics)
 
 
+def _indent(depth: int) -> str:
+    """The spaces before a node. Of deeper ones the text would grow with the square of their number."""
+    return "  " * min(depth, MAX_INDENT)
+
+
 def _metrics(depth: int, told: Sequence[str]) -> str:
-    return f"{' ' * 24}  {'  ' * depth}metrics: {', '.join(told)}"
+    return f"{' ' * 24}  {_indent(depth)}metrics: {', '.join(told)}"
 
 
 def _line(depth: int, node: Node) -> str:
     time = wording.clock(node.row["timestamp"] if node.row else None)
-    return f"{time:<24}  {'  ' * depth}{_said(node)}"
+    return f"{time:<24}  {_indent(depth)}{_said(node)}"
 
 
 def _said(node: Node) -> str:

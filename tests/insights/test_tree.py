@@ -110,3 +110,12 @@ def test_a_long_tree_in_a_notebook() -> None:
     assert "&lt;999&gt;" in shown
     assert shown.endswith("<p>1201 lines, the first 1000 shown: .text has all</p>")
     assert found.text.count("\n") == 1200
+
+
+def test_the_text_of_a_deep_tree_is_limited() -> None:
+    """Each line is indented by a hundred levels at most: the text grows with the number of spans, not its square."""
+    found = of(*(row("dependency", f"s{one}", f"s{one - 1}") for one in range(3_000)))
+    assert max(map(len, found.text.splitlines())) < 300
+    assert [depth for depth, _ in shape(found)] == [
+        *range(3_001)
+    ]  # the first lies in one that has not arrived
