@@ -214,9 +214,7 @@ class Courier:
     def _round(self) -> bool:
         """One batch per outlet; True if there may be more to do at once."""
         self._rounds += 1
-        busy = False
-        for route in self.routes:
-            busy |= self._advance(route)
+        busy = True in [self._advance(route) for route in self.routes]
         note_again(self.journal.segments, self._notice)
         self.displacement.look()
         # A drain asks for leftovers once its own records are settled: new records do not hold it up.
