@@ -15,6 +15,8 @@ from types import MappingProxyType
 from amllog.blocks import Block, Change
 from amllog.interrupts import suppress
 
+# The modules of other tracers: without them there is no foreign span.
+OPENTELEMETRY, OPENCENSUS = "opentelemetry.trace", "opencensus.trace.tracer"
 _LEFT = "__amllog_context__"
 _NOTHING: Mapping[str, object] = MappingProxyType({})
 _bound: ContextVar[Mapping[str, object]] = ContextVar("amllog.bound", default=_NOTHING)
@@ -81,12 +83,12 @@ def _left(
 
 def foreign_span() -> tuple[str, str] | None:
     """(operation id, span id) of a current OpenTelemetry or OpenCensus span; None if neither has one here."""
-    trace = sys.modules.get("opentelemetry.trace")
+    trace = sys.modules.get(OPENTELEMETRY)
     if trace is not None:
         current = trace.get_current_span().get_span_context()
         if current.is_valid:
             return f"{current.trace_id:032x}", f"{current.span_id:016x}"
-    if "opencensus.trace.tracer" in sys.modules:
+    if OPENCENSUS in sys.modules:
         execution = sys.modules["opencensus.trace.execution_context"]
         span = execution.get_current_span()
         if span is not None:

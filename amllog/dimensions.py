@@ -29,11 +29,12 @@ def texts(values: Mapping[Any, object], redactor: Redactor) -> dict[str, str]:
 
 def fill(own: dict[str, str], layer: Mapping[Any, object], redactor: Redactor) -> None:
     """Add a layer's dimensions to `own`."""
+    known = redactor.keys
     for name, value in layer.items():
         key = name if type(name) is str else text.of(name)
         if not 0 < len(key) <= record.MAX_KEY:
             key = redactor.masked(key, record.MAX_KEY) or record.EMPTY
-        shown, secret = redactor.key(key)
+        shown, secret = known.get(key) or redactor.key(key)
         kind = type(value)
         if (secret or key in _KEYS) and redactor.is_secret(key, value):
             own[shown] = MASK

@@ -62,25 +62,21 @@ class Forms:
         key = draft.place, draft.logger, draft.level_name
         printed = self._places.get(key) or self._print_place(key)
         if not self.processors and printed.encoded and printed.names.isdisjoint(draft.own):
-            line = self._filled_in(draft, printed.encoded, record_id, span)
-            if line and len(line) <= record.MAX_ITEM_BYTES:
-                return line
+            form = draft.kind, draft.level >= self.stamp.insights_level
+            head = self._heads.get(form) or self._print_head(*form)
+            try:
+                tags = self._spans.get(span) or self._print_span(span)
+                data = self._dumps(draft.data)[1:-1]
+                own = self._dumps(draft.own)[1:-1] + b"," if draft.own else b""
+            except TypeError as error:  # a lone surrogate in a text of its own
+                interrupts.pass_on(error)
+            else:
+                time = record.timestamp(draft.seconds).encode()
+                line = b"".join((b'{"time":"', time, head, tags, _DATA[draft.kind], data, b',"properties":{',
+                                 printed.encoded, own, b'"record_id":"', record_id.encode(), b'"}}}}\n'))  # fmt: skip
+                if len(line) <= record.MAX_ITEM_BYTES:
+                    return line
         return self._whole(draft, {**printed.shared, **draft.own, "record_id": record_id}, span)
-
-    def _filled_in(self, draft: Draft, shared: bytes, record_id: str, span: tuple[str, str]) -> bytes:
-        """The form with the record's own parts; b"" if a text of its own has a lone surrogate."""
-        form = draft.kind, draft.level >= self.stamp.insights_level
-        head = self._heads.get(form) or self._print_head(*form)
-        try:
-            tags = self._spans.get(span) or self._print_span(span)
-            data = self._dumps(draft.data)[1:-1]
-            own = self._dumps(draft.own)[1:-1] + b"," if draft.own else b""
-        except TypeError as error:
-            interrupts.pass_on(error)
-            return b""
-        time = record.timestamp(draft.seconds).encode()
-        return b"".join((b'{"time":"', time, head, tags, _DATA[draft.kind], data, b',"properties":{', shared,
-                         own, b'"record_id":"', record_id.encode(), b'"}}}}\n'))  # fmt: skip
 
     def _whole(self, draft: Draft, properties: dict[str, str], span: tuple[str, str]) -> bytes:
         sender = self.stamp.sender

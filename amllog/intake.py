@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 import logging
 import secrets
+import sys
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -222,9 +223,11 @@ class Intake:
 
     def parent(self) -> tuple[str, str]:
         """(operation id, span id) that a record made here belongs under."""
-        found = context.foreign_span()
-        if found is not None:
-            return found
+        modules = sys.modules
+        if context.OPENTELEMETRY in modules or context.OPENCENSUS in modules:
+            found = context.foreign_span()
+            if found is not None:
+                return found
         forms = self._forms  # once: another thread may be closing
         if forms is None:
             return context.operation_id(), context.span_id()

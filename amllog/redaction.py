@@ -70,8 +70,6 @@ class Redactor:
         return provider_secrets.mask(named_secrets.mask(said), marks) if marks else said
 
     def _mask_short(self, said: str) -> str:
-        if said.isalnum() and len(said) < 16 and not self._known:  # a single word
-            return said
         masked = self.mask(said)
         if masked == said:
             if len(self._clean) >= MAX_CLEAN:
@@ -82,7 +80,10 @@ class Redactor:
     def masked(self, said: str, limit: int) -> str:
         """`said`, masked, in at most `limit` characters; of a huge one, only what may remain is looked through."""
         if len(said) <= SHORT:
-            return said if said in self._clean else self._mask_short(said)
+            # The second for single words, which are not kept: there may be any number of them.
+            if said in self._clean or (len(said) < 16 and said.isalnum() and not self._known):
+                return said
+            return self._mask_short(said)
         look = 2 * limit + self._margin
         if len(said) <= look:
             return text.cut(self.mask(said), limit)

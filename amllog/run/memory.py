@@ -41,22 +41,23 @@ class Memory:
         rows.extend(
             {key: _read(columns[key], cell) for key, cell in zip(columns, row)} for row in data["rows"]
         )
-        self._bound(len(data["rows"]))
+        self._new += len(data["rows"])
+        if self._new >= _LOOK:
+            self._bound()
 
     def keep_scalar(self, name: str, value: float) -> None:
         """Remember one number."""
         number = value if type(value) is float else float(text.of(value))  # a huge integer is infinite
         if name in self._rows:
             self._rows[name][1].append({name: number})
-            self._bound(1)
+            self._new += 1
+            if self._new >= _LOOK:
+                self._bound()
         else:
             self.keep("scalar", name, {"columns": {name: "double"}, "rows": [[number]]})
 
-    def _bound(self, count: int) -> None:
-        """After `count` new rows: of too many rows, each metric keeps its last ones, and all together half of them."""
-        self._new += count
-        if self._new < _LOOK:
-            return
+    def _bound(self) -> None:
+        """Of too many rows, keep the last ones of each metric: half of the limit together."""
         self._new = 0
         metrics = [rows for _, rows in list(self._rows.values())]
         if sum(map(len, metrics)) > MAX_TOTAL:
