@@ -21,7 +21,7 @@ class Attempt:
         self._outcome: list[tuple[bool, Any]] = []
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="amllog attempt", daemon=True)
-        interrupts.start_thread(self._thread.start)
+        interrupts.call_blocked(self._thread.start)
 
     @property
     def over(self) -> bool:

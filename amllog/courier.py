@@ -9,7 +9,6 @@ import contextlib
 import logging
 import math
 import queue
-import random
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -17,7 +16,7 @@ from collections.abc import Callable, Sequence
 from amllog import interrupts
 from amllog.account import UNREADABLE
 from amllog.deferral import Deferral
-from amllog.delivery import Outlet, Route, note_again
+from amllog.delivery import Outlet, Route, backoff, note_again
 from amllog.displacement import Displacement
 from amllog.journal import Journal
 from amllog.orphans import Orphans
@@ -31,7 +30,6 @@ LEFTOVERS_SECONDS = 30.0  # how often the worker looks for files of processes th
 OFFER_SECONDS = 10.0  # the limit of an offer; at the end of the process, what is left of the grace
 FORK_SECONDS = 0.2  # how long a fork may wait for an offer in progress
 TRIES_AT_EXIT = 2  # of an outlet that fails, before the rest is left to wait on disk
-MAX_PAUSE_SECONDS = 60.0  # between rounds that fail with an unexpected error
 
 
 class Courier:
@@ -113,7 +111,7 @@ class Courier:
         deadline = time.monotonic() + seconds
         if self._ending:  # SIGTERM during the exit, or once more: the grace does not begin anew
             deadline = min(deadline, self._end)
-        ends, outer = last or self._end < math.inf, self._ending
+        ends, outer = last or self._end < math.inf or self.thread.cannot_start, self._ending
         if ends:
             self._end, self._paused = deadline, False
         if self.displacement.found():  # what waits in them goes to other files
@@ -152,8 +150,10 @@ class Courier:
             self.thread.wake()
             while time.monotonic() < deadline and unfinished():
                 self.start()  # also where it could not be started before
-                with interrupts.suppress(queue.Empty):
-                    done.get(timeout=min(0.1, max(0.0, deadline - time.monotonic())))
+                # Elsewhere it can be started later, and a flush() ends in time whatever an offer takes.
+                if self._end == math.inf or not self.thread.work_here():
+                    with interrupts.suppress(queue.Empty):
+                        done.get(timeout=min(0.1, max(0.0, deadline - time.monotonic())))
         finally:
             if done in self._waiting:
                 self._waiting.remove(done)
@@ -183,7 +183,7 @@ class Courier:
             self._faults = 0
         except BaseException as error:  # a fault of ours, no memory, SystemExit of a library
             self._faults += 1
-            pause = _backoff(self._faults)
+            pause = backoff(self._faults)
             self._report(_reason(error), self.routes)
         finally:
             self._in_round = False
@@ -202,7 +202,7 @@ class Courier:
             self._report(f"{UNREADABLE}: {error.strerror or type(error).__name__}", [route])
         except BaseException as error:  # as in _work
             route.failures += 1
-            route.due = time.monotonic() + _backoff(route.failures)
+            route.due = time.monotonic() + backoff(route.failures)
             self._report(_reason(error), [route])
         return False
 
@@ -252,8 +252,6 @@ class Courier:
 
 
 def _reason(error: BaseException) -> str:
+    if threading.current_thread() is threading.main_thread():  # at its end; see WorkerThread.work_here
+        interrupts.pass_on(error)
     return f"{UNREADABLE}: {type(error).__name__} in the delivery thread"
-
-
-def _backoff(failures: int) -> float:
-    return min(MAX_PAUSE_SECONDS, LINGER_SECONDS * 2.0 ** min(failures, 10)) * random.uniform(0.8, 1.2)

@@ -16,6 +16,8 @@ from amllog import interrupts
 from amllog.record import is_whole
 from amllog.segment import Segment
 
+FAULT_SECONDS, MAX_FAULT_SECONDS = 0.5, 60.0  # between attempts that fail with an unexpected error
+
 
 class Verdict(NamedTuple):
     """The result for one line: `delivered`, `waiting` (offer it again) or `refused` (for good)."""
@@ -214,3 +216,8 @@ class Route:
         if not segment.held or (not lines and position == progress.to and left == progress.again):
             return None
         return _Batch(lines, offsets, position, passed, left, +gone)
+
+
+def backoff(failures: int) -> float:
+    """Return the pause after so many unexpected errors in succession, in seconds."""
+    return min(MAX_FAULT_SECONDS, FAULT_SECONDS * 2.0 ** min(failures, 10)) * random.uniform(0.8, 1.2)

@@ -22,8 +22,8 @@ from typing import TypeVar
 from amllog.signal_origin import is_from_signal, origin
 
 __all__ = [
-    "blockable", "finish", "is_from_signal", "leave_to_others", "origin", "pass_on", "raise_after_fork", "raise_later",
-    "start_thread", "suppress",
+    "blockable", "call_blocked", "finish", "is_from_signal", "leave_to_others", "origin", "pass_on", "raise_after_fork",
+    "raise_later", "suppress",
 ]  # fmt: skip
 
 T = TypeVar("T")
@@ -81,15 +81,15 @@ def blockable() -> frozenset[int]:
     )
 
 
-def start_thread(start: Callable[[], object]) -> None:
-    """Call `start`, which starts a thread of ours, so that no signal comes to the thread before it blocks them."""
+def call_blocked(work: Callable[[], object]) -> None:
+    """Call `work` while the calling thread has signals blocked, and with it a thread that `work` starts."""
     if not hasattr(signal, "pthread_sigmask"):
-        start()
+        work()
         return
     before = signal.pthread_sigmask(signal.SIG_BLOCK, ())  # only reads it
     try:
         signal.pthread_sigmask(signal.SIG_BLOCK, blockable())
-        start()
+        work()
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 

@@ -16,6 +16,7 @@ from amllog import interrupts
 from amllog.released_locks import releasing
 
 RETRY_SECONDS = 0.5  # until the next attempt, after a thread could not be started
+STEP_SECONDS = 0.01  # between steps of the work in a thread of the script
 SYSTEM_THREAD_SECONDS = 0.2  # at most, until the system has ended a thread that has no work any more
 
 
@@ -54,6 +55,7 @@ class WorkerThread:
         self._forking: set[int] = set()  # threads that are about to fork
         self._stopped = False
         self._retry_at = 0.0
+        self._failed = False  # the last attempt to start the thread
 
     @property
     def running(self) -> bool:
@@ -73,6 +75,11 @@ class WorkerThread:
         """Whether the thread runs, or can be expected to: after a fork, or at the next attempt to start it."""
         return not self._stopped
 
+    @property
+    def cannot_start(self) -> bool:
+        """Whether no thread can be started any more: the main thread has ended, and the last attempt has failed."""
+        return self._failed and not (self.running or threading.main_thread().is_alive())
+
     def is_current(self) -> bool:
         """Return whether the caller runs in the thread."""
         life = self._life
@@ -88,14 +95,45 @@ class WorkerThread:
             try:
                 life.thread = threading.Thread(target=self._live, args=(life,), name=self._name, daemon=True)
                 self._life = life
-                interrupts.start_thread(life.thread.start)
+                interrupts.call_blocked(life.thread.start)  # until it blocks signals itself
+                self._failed = False
             except BaseException as error:
                 if not life.begun and self._life is life:
                     self._life = None  # a thread that begins later ends at once
                 interrupts.pass_on(error)  # also where Thread.start() raised another one in its place
                 if not isinstance(error, (RuntimeError, OSError, MemoryError)):
                     raise
-                self._retry_at = time.monotonic() + RETRY_SECONDS
+                self._failed, self._retry_at = True, time.monotonic() + RETRY_SECONDS
+
+    def work_here(self) -> bool:
+        """Do one step of the work in the calling thread if no thread runs or can be started; return whether it did.
+
+        CPython 3.12 starts no thread once the main thread has come to its end, also while others still run.
+        Signals wait until the step is over.
+        """
+        done: list[bool] = []
+        if self._life is None and not self.due:
+            interrupts.call_blocked(lambda: done.append(self._step_here()))
+        if True in done:
+            time.sleep(STEP_SECONDS)
+        return True in done
+
+    @releasing("_guard")
+    def _step_here(self) -> bool:
+        life = Life()
+        with self._guard:
+            if self._life is not None or self.should_end():
+                return False
+            life.thread, life.begun, self._life = threading.current_thread(), True, life
+        try:
+            self.wake()  # the step begins with a wait
+            self._work()
+        finally:
+            with self._guard:
+                if self._life is life:
+                    self._life = None
+            life.end()
+        return True
 
     def wake(self) -> None:
         """End the thread's `sleep()`, or its next one."""

@@ -47,6 +47,50 @@ def test_ends(child: Any, arrived: Any, insights: Any, end: str, returncode: int
     assert found.twice == []
 
 
+NO_MORE_THREADS = """
+def refuse(*_, **__):
+    raise RuntimeError("can't start new thread")
+for name in "_start_new_thread", "_start_joinable_thread":  # the second from Python 3.13 on
+    if hasattr(threading, name):
+        setattr(threading, name, refuse)
+"""
+
+
+def test_no_thread_can_be_started(child: Any, arrived: Any, insights: Any) -> None:
+    """The end delivers everything in the script's thread where the system starts no thread of ours."""
+    ran = child(SAY.replace("log = amllog.setup()", NO_MORE_THREADS + "log = amllog.setup()"), env=insights)
+    assert (ran.returncode, ran.stderr) == (0, "")
+    found = arrived()
+    assert (found.messages, found.twice) == (LINES, [])
+    assert len(found.of("Request")) == 1
+
+
+LATE = """
+import atexit, os, sys, threading
+import amllog
+def late():
+    if threading.current_thread() is not threading.main_thread():
+        threading.main_thread().join()
+    log = amllog.setup()
+    for i in range(100):
+        log.info("line %d", i)
+    print(amllog.{end}(300).outlets["app_insights"].delivered)
+"""
+
+
+@pytest.mark.parametrize("start", ["threading.Thread(target=late).start()", "atexit.register(late)"])
+@pytest.mark.parametrize(("end", "delivered"), [("flush", 100), ("shutdown", 101)])
+def test_setup_after_the_end_of_the_main_thread(
+    child: Any, arrived: Any, insights: Any, start: str, end: str, delivered: int
+) -> None:
+    """Records arrive that a thread or an exit handler makes when CPython 3.12 starts no thread any more."""
+    code = LATE.replace("{end}", end) + start
+    ran = child(code, env={**insights, "AMLLOG_DRIVER_LEVEL": "ERROR"})
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, f"{delivered}\n", "")
+    found = arrived()
+    assert (found.messages, found.twice) == (LINES, [])
+
+
 def test_uncaught_exception(child: Any, arrived: Any, insights: Any) -> None:
     """An exception that nobody caught arrives with its stack, and Python prints it once as ever."""
     ran = child(SAY + "def train():\n    raise ValueError('boom')\ntrain()", env=insights)
