@@ -112,7 +112,7 @@ class Courier:
         if self._ending:  # SIGTERM during the exit, or once more: the grace does not begin anew
             deadline = min(deadline, self._end)
         ends, outer = last or self._end < math.inf or self.thread.cannot_start, self._ending
-        if ends:
+        if ends and not outer:  # else a flush() in another thread would end the grace of all
             self._end, self._paused = deadline, False
         if self.displacement.found():  # what waits in them goes to other files
             looks = self.displacement.looks

@@ -156,6 +156,30 @@ time.sleep(600)
     assert ran.returncode == -signal.SIGTERM, ran.stderr
 
 
+def test_short_flushes_during_the_exit(
+    child: Any, azure: AzureOnThisMachine, arrived: Any, insights: Any
+) -> None:
+    """A thread that calls flush() with little time while the process ends does not shorten the grace."""
+    azure.faults.put(Fault(seconds=1))
+    ran = child(
+        """
+import amllog, threading, time
+log = amllog.setup(driver_level="ERROR")
+for i in range(9_000):
+    log.info("%d", i)
+def flush():
+    threading.main_thread().join()
+    while True:
+        amllog.flush(0.01)
+        time.sleep(0.2)
+threading.Thread(target=flush, daemon=True).start()
+""",
+        env=insights,
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert arrived().messages == [str(i) for i in range(9_000)]
+
+
 def test_a_process_that_survives_sigterm(child: Any, arrived: Any, insights: Any) -> None:
     """Where SIGTERM does not end the process, as in the first one of a container, delivery continues."""
     ran = child(
