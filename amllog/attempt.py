@@ -16,12 +16,22 @@ class Attempt:
     """Work in a thread of its own, which a caller waits for as long as it wants to: nothing can stop a library that
     waits without bound, but nobody has to wait with it."""
 
-    def __init__(self, work: Callable[[], Any]) -> None:
+    def __init__(self, work: Callable[[], Any], *, or_here: bool = False) -> None:
+        """`or_here`: do the work in the caller's thread where no other one can be started. Else raises RuntimeError.
+
+        CPython 3.12.0 and 3.12.1 start no thread once the process ends.
+        """
         self._work = work
         self._outcome: list[tuple[bool, Any]] = []
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="amllog attempt", daemon=True)
-        interrupts.call_blocked(self._thread.start)
+        try:
+            interrupts.call_blocked(self._thread.start)
+        except RuntimeError as error:
+            interrupts.pass_on(error)
+            if not or_here:
+                raise
+            self._do()
 
     @property
     def over(self) -> bool:
@@ -46,9 +56,14 @@ class Attempt:
 
     def _run(self) -> None:
         interrupts.leave_to_others()
+        self._do()
+
+    def _do(self) -> None:
         try:
             self._outcome.append((True, self._work()))
         except Exception as error:  # handed to whoever asks for the result
+            if threading.current_thread() is threading.main_thread():  # where signal handlers run
+                interrupts.pass_on(error)
             self._outcome.append((False, error))
         finally:
             self._ended.set()

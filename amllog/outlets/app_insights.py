@@ -152,7 +152,9 @@ class AppInsights:
         """The header with a token. Raises what the credential raises, or TimeoutError if it takes longer."""
         if self._credential is None:
             return {}
-        asked = self._asked = self._asked or Attempt(lambda: self._credential.get_token(SCOPE).token)
+        asked = self._asked = self._asked or Attempt(
+            lambda: self._credential.get_token(SCOPE).token, or_here=True
+        )
         try:
             return {"Authorization": f"Bearer {asked.result(seconds)}"}
         finally:

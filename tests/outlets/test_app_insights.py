@@ -8,7 +8,7 @@ import time
 from collections import Counter
 from datetime import datetime, timedelta, timezone
 from email.utils import format_datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler, HTTPServer, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
@@ -244,6 +244,24 @@ def test_a_credential_that_hangs(azure: AzureOnThisMachine) -> None:
     assert states(outlet.offer(lines(3), SLACK), 3) == ["delivered"] * 3
     assert credential.asked == 1
     outlet.close()
+
+
+def test_a_credential_where_no_thread_starts() -> None:
+    """Where Python starts no thread any more, as 3.12.1 at the exit, the token is asked for all the same."""
+    Listening.heard.clear()
+    with HTTPServer(("127.0.0.1", 0), Listening) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        string = f"InstrumentationKey={INSTRUMENTATION_KEY};IngestionEndpoint=http://127.0.0.1:{server.server_port}"
+        outlet = AppInsights(connection_string(string), credential=Credential())
+        before = threading.stack_size(2**46)  # no system has so much room for a thread
+        try:
+            answer = outlet.offer(lines(1), SLACK)
+        finally:
+            threading.stack_size(before)
+        outlet.close()
+        server.shutdown()
+    assert states(answer, 1) == ["delivered"]
+    assert Listening.heard == ["Bearer of the credential"]
 
 
 @pytest.mark.parametrize("index", [-1, 3, 10**30, "1", None, 1.5])

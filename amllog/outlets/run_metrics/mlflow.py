@@ -82,7 +82,7 @@ class MLflowOutlet:
         left = max(0.1, seconds - (time.monotonic() - started))
         if new:
             deadline = time.monotonic() + left
-            _WORK.attempt = Attempt(lambda: self._work(new, deadline))
+            _WORK.attempt = Attempt(lambda: self._work(new, deadline), or_here=True)
             if not self._is_over(left):
                 _WORK.trouble = "mlflow: no answer in time"
         unsettled = waiting(_WORK.trouble or "mlflow: no time left")
