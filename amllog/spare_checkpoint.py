@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import functools
 import hashlib
 import os
 import tempfile
@@ -30,10 +29,14 @@ class SpareCheckpoint:
             segment = segment.absolute()
         self._segment = segment
         self.path: Path | None = None  # where the last entries were written to
+        self._found: list[Path] | None = None
 
-    @functools.cached_property
+    @property
     def _paths(self) -> list[Path]:
-        return _paths(self._segment)
+        # Not `functools.cached_property`: before Python 3.12 it has a lock, which a fork may leave locked in the child.
+        if self._found is None:
+            self._found = _paths(self._segment)
+        return self._found
 
     def lines(self) -> list[bytes]:
         """The lines of all spares, each once. Raises OSError if there is one that cannot be read."""

@@ -311,3 +311,40 @@ def test_room_for_the_next_entries(tmp_path: Path) -> None:
     assert (later.progress("a").delivered, later.invalid_entries) == (500, 0)
     assert sum(later.progress("a").refused.values()) == 500
     later.close()
+
+
+FORK_IN_A_LOOK = """
+import os, signal, sys, threading
+from pathlib import Path
+from amllog import spare_checkpoint
+from amllog.spare_checkpoint import SpareCheckpoint
+looking, forked = threading.Event(), threading.Event()
+
+def stop(frame, event, argument):
+    if event == "call" and frame.f_code is spare_checkpoint._paths.__code__:
+        looking.set()
+        forked.wait()
+
+def look():
+    sys.setprofile(stop)
+    SpareCheckpoint(Path("one.jsonl")).lines()
+
+thread = threading.Thread(target=look)
+thread.start()
+looking.wait()
+pid = os.fork()
+if pid == 0:
+    signal.alarm(60)
+    SpareCheckpoint(Path("two.jsonl")).lines()
+    os._exit(0)
+forked.set()
+thread.join()
+print(os.waitpid(pid, 0)[1])
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs forks")
+def test_fork_while_another_thread_looks_for_a_spare(child: Any) -> None:
+    """A fork while another thread looks for a spare checkpoint leaves no lock in the child, which looks as well."""
+    ran = child(FORK_IN_A_LOOK)
+    assert ran.stdout == "0\n", ran.stderr
