@@ -66,7 +66,10 @@ class AttachedFile:
 
     def _marked(self, fd: int) -> int:
         """Mark a descriptor of the file. Return 0 if that is not possible, or if another thread has replaced it."""
-        mark = 0 if os.get_blocking(fd) else marked(fd)
+        mark = 0
+        with interrupts.suppress(OSError):  # the file is closed: the next write finds that out
+            # Where the system has no marks, it may have no `get_blocking` either.
+            mark = 0 if not F_GETSIG or os.get_blocking(fd) else marked(fd)
         if mark and not own_files.is_same(fd, (self.device, self.inode)):
             unmark(fd, mark)
             return 0

@@ -103,6 +103,15 @@ def test_written_to_after_its_reader_has_opened_it_again(journal: Journal) -> No
     assert segment.path.read_bytes() == LINE + KEYED
 
 
+def test_closed_before_it_is_marked(journal: Journal) -> None:
+    """A descriptor that another thread closes before it is marked raises nothing: the next line goes to a new file."""
+    segment = journal.segments[-1]
+    os.close(segment.fd)
+    segment.mark()
+    assert journal.append(LINE)
+    assert journal.segments[-1].size == len(LINE)
+
+
 def test_the_descriptor_of_another_file_has_no_mark(journal: Journal, tmp_path: Path) -> None:
     """A file of the script under the segment's number is recognised, also where it has the segment's size."""
     journal.append(LINE)
