@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from importlib.abc import Loader
 from importlib.machinery import ModuleSpec, PathFinder
@@ -56,18 +57,19 @@ class Hooks:
 
 
 class Chain:
-    """Calls of our hooks that pass on an event now, in all threads.
+    """Calls of our hooks that pass on an event now, by thread.
 
     A script may wrap a hook of ours, and have a later one of ours put over its own: an event then passes both.
     """
 
     def __init__(self) -> None:
-        self._events: dict[int, object] = {}  # by identity: an exception may compare as it likes
+        # By thread, and by identity: an exception may compare as it likes.
+        self._events: dict[tuple[int, int], object] = {}
 
     def run(self, event: object, record: Callable[[], object], pass_on: Callable[[], object]) -> None:
         """Call `record`, unless a hook of ours passes this event on already; then `pass_on`, whatever happened."""
-        call = object()
-        is_first = self._events.setdefault(id(event), call) is call  # one step for all threads
+        key, call = (threading.get_ident(), id(event)), object()
+        is_first = self._events.setdefault(key, call) is call
         try:
             if is_first:
                 record()
@@ -76,7 +78,7 @@ class Chain:
                 pass_on()
             finally:
                 if is_first:
-                    self._events.pop(id(event), None)
+                    self._events.pop(key, None)
 
 
 class AfterReload:
