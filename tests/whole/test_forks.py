@@ -146,7 +146,11 @@ def test_subprocess_of_a_local_run(child: Any, arrived: Any, insights: Any) -> N
     assert len(found.of("Request")) == 2
 
 
-FORK_IN_C = """
+# CPython hangs in a child that C code forks while another thread asks for the interpreter, also without amllog. So no
+# thread asks for it here: each waits until it is free.
+NO_SWITCH = "import sys; sys.setswitchinterval(60)"
+FORK_IN_C = f"""
+{NO_SWITCH}
 import ctypes, os
 import amllog
 log = amllog.setup()
@@ -168,7 +172,9 @@ def test_fork_in_c(child: Any, arrived: Any, insights: Any) -> None:
     assert found.twice == [] and len(set(found.ids_of("Message"))) == 3
 
 
-FORK_IN_C_BESIDE_THREADS = """
+FORK_IN_C_BESIDE_THREADS = (
+    NO_SWITCH
+    + """
 import ctypes, os, threading
 import amllog
 log = amllog.setup()
@@ -187,6 +193,7 @@ for number in range(10):
     pids.append(pid)
 print([os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in pids])
 """
+)
 
 
 def test_fork_in_c_beside_threads(child: Any, arrived: Any, insights: Any) -> None:
