@@ -60,6 +60,9 @@ class Outlet(Protocol):
     def wants(self, line: bytes) -> bool:
         """Whether the line is addressed to this outlet."""
 
+    def counts(self, line: bytes) -> bool:
+        """Whether the account has the line among those of this outlet: what it wants, or what waits for its like."""
+
     def offer(self, lines: Sequence[bytes], seconds: float) -> Answer:
         """Send the lines in at most about `seconds`; never raises for what the far side does."""
 

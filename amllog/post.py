@@ -123,7 +123,7 @@ class Post:
         refused = self.refused.counts() + Counter({NO_JOURNAL: len(self._pending)})
         found = account.tally(
             journal.segments if journal else (),
-            {outlet.name: getattr(outlet, "counts", outlet.wants) for outlet in self.outlets},
+            {outlet.name: outlet.counts for outlet in self.outlets},
             refused + journal.unwritten if journal else refused,
             str(journal.directory) if journal else "",
         )

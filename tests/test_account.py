@@ -30,6 +30,8 @@ class Scripted:
     def wants(self, line: bytes) -> bool:
         return b"no" not in line
 
+    counts = wants
+
     def offer(self, lines: list[bytes], seconds: float) -> Answer:
         assert 0 < len(lines) <= 7
         verdicts = [VERDICTS[self.script.pop(0)] if self.script else DELIVERED for _ in lines]

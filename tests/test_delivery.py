@@ -34,6 +34,8 @@ class Stubborn:
     def wants(self, line: bytes) -> bool:
         return True
 
+    counts = wants
+
     def offer(self, lines: Sequence[bytes], seconds: float) -> Answer:
         self.offers.append(list(lines))
         if isinstance(self.answer, Exception):

@@ -43,6 +43,8 @@ class Shelf:
     def wants(self, line: bytes) -> bool:
         return b"not mine" not in line
 
+    counts = wants
+
     def offer(self, lines: Sequence[bytes], seconds: float) -> Answer:
         answer = self.answers.pop(0) if self.answers else Answer()
         verdicts = [answer.odd.get(index, answer.default) for index in range(len(lines))]

@@ -34,6 +34,8 @@ class Slow:
         self.asked.set()
         return self.may_answer.wait(600)
 
+    counts = wants
+
     def offer(self, lines: Sequence[bytes], seconds: float) -> Answer:
         return Answer(waiting("no"))
 
@@ -121,6 +123,8 @@ class Faulty:
 
     def wants(self, line: bytes) -> bool:
         return True
+
+    counts = wants
 
     def offer(self, lines: Sequence[bytes], seconds: float) -> Answer:
         return Answer()

@@ -71,6 +71,8 @@ class MLflowOutlet:
         """Whether the line is meant for run history."""
         return record.is_run_metric(line)
 
+    counts = wants
+
     def offer(self, lines: Sequence[bytes], seconds: float) -> Answer:
         """Have the lines sent; what is not settled in time waits, and is asked for again."""
         started = time.monotonic()

@@ -73,6 +73,8 @@ class AzureMLOutlet:
         """Whether the line is meant for run history."""
         return record.is_run_metric(line)
 
+    counts = wants
+
     def offer(self, lines: Sequence[bytes], seconds: float) -> Answer:
         """Post the metrics, 45 at a time, and perform the calls, in their order."""
         deadline = time.monotonic() + seconds
