@@ -16,7 +16,7 @@ from amllog import interrupts
 from amllog.record import is_whole
 from amllog.segment import Segment
 
-FAULT_SECONDS, MAX_FAULT_SECONDS = 0.5, 60.0  # between attempts that fail with an unexpected error
+BACKOFF_SECONDS, MAX_BACKOFF_SECONDS = 0.5, 60.0  # between attempts that fail
 
 
 class Verdict(NamedTuple):
@@ -70,7 +70,6 @@ class Outlet(Protocol):
         """Let go of connections."""
 
 
-MAX_BACKOFF_SECONDS = 60.0
 _LOOK_BYTES = 64 * 1024
 # Shares of an offer's time: nearly all, and so little that twice as many lines would fit.
 _ALL, _LITTLE = 0.9, 0.25
@@ -155,8 +154,7 @@ class Route:
             self.failures, self.due = 0, 0.0
             return
         self.failures = 1 if settled else self.failures + 1
-        backoff = min(MAX_BACKOFF_SECONDS, 0.5 * 2.0**self.failures) * random.uniform(0.8, 1.2)
-        self.due = time.monotonic() + max(pause, backoff)
+        self.due = time.monotonic() + max(pause, backoff(self.failures))
 
     def _resize(self, count: int, settled: bool, spent: float) -> None:
         """Offer less at once where `count` lines took the whole time, and more again where it was short.
@@ -222,5 +220,6 @@ class Route:
 
 
 def backoff(failures: int) -> float:
-    """Return the pause after so many unexpected errors in succession, in seconds."""
-    return min(MAX_FAULT_SECONDS, FAULT_SECONDS * 2.0 ** min(failures, 10)) * random.uniform(0.8, 1.2)
+    """Return the pause after so many failures in succession, in seconds."""
+    # Bounded first: after 1,024 failures, 17 hours, the power is too large for a float.
+    return min(MAX_BACKOFF_SECONDS, BACKOFF_SECONDS * 2.0 ** min(failures, 10)) * random.uniform(0.8, 1.2)

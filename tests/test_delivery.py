@@ -113,6 +113,9 @@ def test_backoff(journal: Journal) -> None:
     assert 0.5 < pauses[0] < 1.5 and pauses[3] > 5 and max(pauses) <= MAX_BACKOFF_SECONDS * 1.2
     assert not route.advance(journal.segments, 1) and len(outlet.offers) == 12  # not before its time
     assert route.trouble == "no"
+    route.failures, route.due = 2_000, 0.0  # an outage of more than a day
+    route.step(journal.segments, 1)
+    assert 40 < route.due - time.monotonic() <= MAX_BACKOFF_SECONDS * 1.2
     outlet.answer = Answer(waiting("slow"), pause_seconds=500)
     route.due = 0.0
     route.step(journal.segments, 1)
