@@ -7,7 +7,7 @@ journal, and its parent, which knows where to, delivers it.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping
 from pathlib import Path
 
 from amllog import interrupts
@@ -19,15 +19,23 @@ MAX_CHARACTERS = 32 * 1024
 _SECRET = "connection_string"  # always has a key: a search for it would compile expressions for 10 ms
 
 
-def leave(environ: MutableMapping[str, str], arguments: Mapping[str, object], directory: Path) -> None:
-    """Tell workers to set up as this process did, with `directory` for their journals.
+def leave(
+    environ: MutableMapping[str, str],
+    arguments: Mapping[str, object],
+    directory: Path,
+    notice: Callable[[str], object],
+) -> None:
+    """Have workers set up as this process did, with `directory` for their journals.
 
-    Where the arguments are too long for the environment, the longest are left out.
+    Where the arguments are too long for the environment, the longest are left out. `notice` gets a sentence for each.
     """
     plain = {name: value for name, value in arguments.items() if name != _SECRET and _is_plain(value)}
-    shortest_first = sorted(plain, key=lambda name: len(json.dumps(plain[name])))
     while len(json.dumps(plain)) > MAX_CHARACTERS:
-        del plain[shortest_first.pop()]
+        longest = max(plain, key=lambda name: len(json.dumps(plain[name])))
+        del plain[longest]
+        notice(
+            f"setup({longest}=…) is too long for the environment: workers that do not call setup() do not have it"
+        )
     environ[VARIABLE] = json.dumps({**plain, "directory": str(directory)})
 
 

@@ -110,7 +110,7 @@ class Session:
                 )
                 self._compose()
                 self._watch_process()
-                inheritance.leave(os.environ, arguments, directory)
+                inheritance.leave(os.environ, arguments, directory, self._notice)
                 self._setting_up = False
 
             interrupts.finish(lambda: call_releasing(apply))

@@ -110,3 +110,4 @@ log.info("said")
     found = arrived()
     assert (ran.returncode, sorted(found.messages)) == (0, ["in a worker", "said"]), ran.stderr
     assert found.properties("in a worker")["run_type"] == "training"
+    assert ran.stdout.count("setup(dimensions=…) is too long for the environment") == 1
