@@ -51,6 +51,15 @@ def put(path: Path, fresh: Path, data: bytes) -> None:
             raise
 
 
+def _is_torn(path: Path) -> bool:
+    """Whether the last line of a file does not end."""
+    with os.fdopen(_open(path, os.O_RDONLY), "rb") as file:
+        if not file.seek(0, os.SEEK_END):
+            return False
+        file.seek(-1, os.SEEK_END)
+        return file.read() != b"\n"
+
+
 def _write(file: BinaryIO, data: bytes) -> None:
     """Write everything: a write without a buffer may take a part."""
     left = memoryview(data)
@@ -110,7 +119,7 @@ class Lines:
         self.path = path
         self._lock = threading.Lock()
         self._file = create(path)
-        if not (read(path) or b"\n").endswith(b"\n"):  # of a process that was killed
+        if _is_torn(path):  # by the kill of the process before
             self._file.write(b"\n")
 
     def append(self, values: Iterable[object]) -> None:
