@@ -89,9 +89,9 @@ class AttachedFile:
         return self._is_own(fd) or (self.is_in_place() and self._reattach(fd) and self.held)
 
     def write_last_again(self) -> None:
-        """Append the last line again if it is all that the file lacks: it went to what had just replaced the file.
+        """Append the last line again if the file lacks this line and nothing else: another file has received it.
 
-        Does nothing otherwise, and where the file cannot be opened or locked.
+        Do nothing otherwise, and if the file cannot be opened or locked.
         """
         with interrupts.suppress(OSError):
             if self.is_in_place() and self.size + len(self.last_line) == self.known_bytes and self.held:

@@ -45,7 +45,7 @@ class Attempt:
             self._ended.wait(seconds)
 
     def result(self, seconds: float) -> Any:
-        """What the work returned; raises what it raised, or TimeoutError if it goes on after `seconds`."""
+        """Return the result of the work. Raise its exception, or TimeoutError if it takes more than `seconds`."""
         self.wait(seconds)
         if not self._outcome:
             raise TimeoutError(f"no answer within {seconds:g} s")

@@ -64,7 +64,7 @@ class Courier:
         self._faults = 0  # rounds in succession that failed
 
     def serve(self, outlets: Sequence[Outlet]) -> None:
-        """Deliver to `outlets` from now on; each begins where its acknowledgements say. The process goes on."""
+        """Deliver to `outlets` from now on, each from its acknowledgements. The process goes on, also after SIGTERM."""
         self._end, self._paused = math.inf, False
         self.journal.outlets = tuple(outlet.name for outlet in outlets)
         self.routes = [Route(outlet) for outlet in outlets]

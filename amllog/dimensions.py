@@ -15,9 +15,8 @@ from amllog.redaction import Redactor
 
 _KEYS = frozenset(("key", "Key", "KEY"))  # the name alone says nothing: a value that looks random is a secret
 _PLAIN = (int, float, bool, type(None))  # their texts hold no secret
-_MAX_SHORT = (
-    10**18
-)  # below: an integer whose text fits and cannot fail. Counts and steps are the usual dimensions
+# The text of an integer below it fits and cannot fail. Counts and steps are the usual dimensions.
+_MAX_SHORT = 10**18
 
 
 def texts(values: Mapping[Any, object], redactor: Redactor) -> dict[str, str]:

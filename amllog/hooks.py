@@ -1,4 +1,4 @@
-"""Hooks in Python itself: an attribute or a level replaced and given back, a reload of a module noticed.
+"""Replaces and restores attributes of Python and levels of loggers, and notices the reload of a module.
 
 In: an owner and a replacement; a module's name and what to do after its reload. Out: the same Python as before, once
 `remove()` is called, unless somebody has put another hook over ours meanwhile.
@@ -67,7 +67,10 @@ class Chain:
         self._events: dict[tuple[int, int], object] = {}
 
     def run(self, event: object, record: Callable[[], object], pass_on: Callable[[], object]) -> None:
-        """Call `record`, unless a hook of ours passes this event on already; then `pass_on`, whatever happened."""
+        """Call `record` and `pass_on`. Only `pass_on` if another hook of ours passes this event on already.
+
+        `pass_on` is called also if `record` raises.
+        """
         key, call = (threading.get_ident(), id(event)), object()
         is_first = self._events.setdefault(key, call) is call
         try:
@@ -124,7 +127,7 @@ class _Loader(Loader):
 
 
 class LoweredLevel(int):
-    """The level of a logger that amllog has lowered: the number alone would not show whether the script has set it."""
+    """The level of a logger that amllog has lowered. By its class it differs from an equal level of the script."""
 
     before: int
 

@@ -1,6 +1,6 @@
-"""The handler on the root logger where none of OpenCensus is: it hands records on.
+"""The handler on the root logger for sessions without an AzureLogHandler.
 
-In: records of stdlib logging. Out: the same, to `take`.
+In: records of stdlib logging. Out: calls of `take` with them.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from amllog import logging_lock
 
 
 class PlainHandler(logging.Handler):
-    """The handler on the root logger where nothing is sent to Application Insights by OpenCensus."""
+    """Passes each record to `take`."""
 
     def __init__(self, take: Callable[[logging.LogRecord], None]) -> None:
         super().__init__()
@@ -41,5 +41,5 @@ class PlainHandler(logging.Handler):
 def plain_handler(
     before: logging.Handler | None, take: Callable[[logging.LogRecord], None]
 ) -> logging.Handler:
-    """A plain handler; that of an earlier setup(), if it was one, with the filters of the script."""
+    """Return `before`, which has the filters of the script, if it is a plain handler. Otherwise return a new one."""
     return before if isinstance(before, PlainHandler) else PlainHandler(take)

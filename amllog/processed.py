@@ -1,7 +1,7 @@
 """Deletes the files of the journal that every outlet has processed, while its process continues.
 
-In: the journal. Out: less room in its directory, which other processes write to as well. The file that is written to is
-left for a new one first.
+In: the journal. Out: a journal directory with fewer files. If the file that the journal writes to is processed as well,
+the journal begins a new one first.
 """
 
 from __future__ import annotations

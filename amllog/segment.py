@@ -166,7 +166,7 @@ class Segment(AttachedFile):
             self.checkpoint.move(path, (self.device, self.inode))
 
     def finish(self) -> None:
-        """Count what only the open file shows: its records, and those of this process that it has not any more."""
+        """Count the records in the file, and as refused those that this process has written and that are gone."""
         self.count()
         written = self.lines_written() if self.held else 0  # else another process counts what is gone
         for progress in self._progress.values():
@@ -176,7 +176,7 @@ class Segment(AttachedFile):
                 progress.passed += gone
 
     def follow(self) -> None:
-        """Read anew what was noted, where another process has taken the lock of this file."""
+        """Read the checkpoint again if another process has the lock of this file, and so delivers it."""
         if not self.held and self.fd >= 0:
             found = self.checkpoint.progress(self.size)
             if not self.checkpoint.unreadable:

@@ -106,7 +106,7 @@ class WorkerThread:
                 self._failed, self._retry_at = True, time.monotonic() + RETRY_SECONDS
 
     def work_here(self) -> bool:
-        """Do one step of the work in the calling thread if no thread runs or can be started; return whether it did.
+        """Do one step of the work in the calling thread if no thread runs or can be started. Return whether it did.
 
         CPython 3.12 starts no thread once the main thread has come to its end, also while others still run.
         Signals wait until the step is over.

@@ -59,7 +59,10 @@ def integer(value: Any) -> int | None:
 
 
 def real(value: Any) -> float | None:
-    """A number; NaN and the infinities also by name. A whole number beyond all others is infinite, as in DuckDB."""
+    """A number, or None. The names of NaN and of the infinities are accepted.
+
+    A whole number that is too large for a float is infinite, as in DuckDB.
+    """
     try:
         return None if value is None else float(value)
     except OverflowError:

@@ -45,8 +45,8 @@ def find(places: Iterable[Path], *, own: bool = False, left_out: list[str] | Non
     """Files that are named, and every `*.jsonl` in and below directories, by name: for journals that is by time.
 
     Where other programs' envelopes stand under other names, packed or in arrays, the files of lines that `unpacked`
-    makes of them. `own`: no file but `*.jsonl` as they are. `left_out` gets a text for each file that is not read: a
-    link inside a directory, what is not a regular file, and what is beyond the limits; also for a directory.
+    makes of them. `own`: no file but `*.jsonl` as they are. `left_out` gets a text for each file or directory
+    that is not read: a link inside a directory, no regular file, one beyond the limits, one that cannot be opened.
     """
     found: dict[Path, File] = {}
     notes = left_out if left_out is not None else []
@@ -75,7 +75,7 @@ def find(places: Iterable[Path], *, own: bool = False, left_out: list[str] | Non
 
 
 def are_ours(path: Path, places: Iterable[Path]) -> bool:
-    """Whether a file without a record was to have some: a journal's, or one that is itself among the places."""
+    """Whether a file without a record is to be reported: one of a journal, or one that is itself among the places."""
     return JOURNAL.fullmatch(path.name) is not None or any(path == place.resolve() for place in places)
 
 

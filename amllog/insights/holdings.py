@@ -24,11 +24,8 @@ from amllog.insights.query import AtLeast, Equals, Holds, Query
 from amllog.insights.schema import TABLES
 from amllog.insights.sql import naive
 
-_IDS = {
-    "parent_run_id",
-    "step_id",
-    "step_name",
-}  # conditions on these hold for all lines of a process, or none
+# Conditions on these hold for all lines of a process, or for none.
+_IDS = {"parent_run_id", "step_id", "step_name"}
 
 
 class Selection(NamedTuple):
@@ -140,7 +137,7 @@ def _ranks(outputs: Iterable[Path], owner: int, left_out: list[str]) -> dict[Pat
 def _lost(
     folder: Path, batch: Batch, there: Sequence[files.File | None], query: Query | None, now: datetime
 ) -> list[str]:
-    """Notes on compacted files that are gone or damaged, and whose journal files are not there either."""
+    """Return notes on compacted files that are missing or damaged. None if the journal files are still there."""
     if all(file and file.size >= one.entry.size for one, file in zip(batch.sources, there)):
         return []
     parts = (part for one in batch.sources for part in one.entry.parts)

@@ -68,7 +68,7 @@ def is_output(path: Path) -> bool:
 
 
 def fault(path: Path) -> str:
-    """Why nothing of a folder `compacted` can be read. "" if it has a manifest, or no file of a compaction."""
+    """Return a sentence if a folder `compacted` cannot be read. "" if it has a manifest, or no compacted file."""
     manifest = path / MANIFEST
     if os.path.lexists(manifest):
         readable = Manifest.read(path) is not None

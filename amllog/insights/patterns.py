@@ -27,7 +27,7 @@ _FOLDED = (
 
 
 class Ids:
-    """Ids to look for in many messages, each by its longest word: a message without this word has no such id."""
+    """Ids to look for in many messages. Each is found by its longest word, which a message with the id contains."""
 
     def __init__(self, ids: Iterable[str]) -> None:
         self._by_word: defaultdict[str, list[str]] = defaultdict(list)
@@ -37,7 +37,7 @@ class Ids:
                 self._by_word[max(words, key=len, default="")].append(one)
 
     def within(self, text: str) -> list[str]:
-        """Those in a text, the longest first."""
+        """Return the ids in a text, the longest first."""
         words = {"", *_WORD.findall(text)}
         found = (one for word in words for one in self._by_word.get(word, ()) if one in text)
         return sorted(found, key=len, reverse=True)

@@ -138,7 +138,7 @@ def _lines(tree: Tree) -> Iterator[str]:
 
 
 def _indent(depth: int) -> str:
-    """The spaces before a node. Of deeper ones the text would grow with the square of their number."""
+    """The spaces before a node. Without a limit, the text of deep trees grows with the square of their depth."""
     return "  " * min(depth, MAX_INDENT)
 
 

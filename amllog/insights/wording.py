@@ -108,7 +108,7 @@ def said(row: Mapping[str, Any]) -> str:
 
 
 def first_line(row: Mapping[str, Any]) -> str:
-    """The first line of what a row says; "" for an empty message."""
+    """The first line of the text of a row, or "" for an empty message."""
     return next(iter(said(row).splitlines()), "")
 
 
@@ -119,7 +119,7 @@ def ended(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def after(time: datetime, seconds: float | None) -> datetime:
-    """The time after a duration; the same time where it would be in no calendar."""
+    """The time after a duration in seconds. The same time if the result is beyond the calendar of `datetime`."""
     try:
         return time + timedelta(seconds=seconds or 0)
     except (OverflowError, ValueError):

@@ -107,7 +107,7 @@ def retry_after(headers: Mapping[str, str], now: datetime | None = None) -> floa
 
 
 def redirected(origin: str, location: str) -> str | None:
-    """Where a redirect leads, which may be a path only; None if no data may go there."""
+    """Return the address of a redirect, or None if no data may go there. `location` may be a path only."""
     try:
         there = urljoin(origin, location)
         return there if location and may_follow(origin, there) else None
@@ -141,9 +141,9 @@ def _client_error(status: int, payload: bytes, count: int) -> Answer | str:
 
 
 def _items(payload: bytes, count: int, *, partial: bool = False) -> dict[int, Verdict] | None:
-    """Verdicts of the items that the body names; None if it cannot be read.
+    """Return the verdicts of the items that the body names, or None if it cannot be read.
 
-    `partial`: the rest was taken only if the body names each item that was not. If it does not, None.
+    `partial`: the answer to a batch of which only a part was taken. None if the body does not name each of the others.
     """
     if payload.count(b"[") + payload.count(b"{") > _BRACKETS + _BRACKETS_PER_ITEM * count:
         return None  # each empty list takes 20 times its text
