@@ -39,6 +39,14 @@ def all_lines(journal: Journal) -> list[bytes]:
     return [one for segment in journal.segments for one in segment.rest(0)]
 
 
+def delete_all(journal: Journal) -> None:
+    """Settle every line, and delete the files that are processed then."""
+    for segment in journal.segments:
+        for outlet in OUTLETS:
+            segment.acknowledge(outlet, segment.size, 1, Counter(), [])
+    Processed(journal, threading.RLock()).delete()
+
+
 def test_append(journal: Journal) -> None:
     """Lines are in the file, as they are and in order, when append returns."""
     for number in range(1000):
@@ -390,10 +398,7 @@ def test_tidy(journal: Journal) -> None:
     """Settled files go before the bound is reached, and stay in the count."""
     for number in range(700):
         journal.append(line(number, 1000))
-    for segment in journal.segments:
-        for outlet in OUTLETS:
-            segment.acknowledge(outlet, segment.size, 1, Counter(), [])
-    Processed(journal, threading.RLock()).delete()
+    delete_all(journal)
     assert len(list(journal.directory.glob("*.jsonl"))) == 1
     assert sum(segment.count() for segment in journal.segments) == 700
 
@@ -404,10 +409,7 @@ def test_a_deleted_file_keeps_no_line(journal: Journal) -> None:
         assert journal.append(line(number, 60_000))
     first = journal.segments[0]
     assert len(journal.segments) > 2 and first.last_line
-    for segment in journal.segments:
-        for outlet in OUTLETS:
-            segment.acknowledge(outlet, segment.size, 1, Counter(), [])
-    Processed(journal, threading.RLock()).delete()
+    delete_all(journal)
     assert first.fd == -1 and first.count() == 2
     assert not first.last_line
 
@@ -416,10 +418,7 @@ def test_no_checkpoint_of_a_deleted_file(journal: Journal) -> None:
     """Another setup(), which sets the outlets again, opens no checkpoint of a file that is deleted."""
     for number in range(700):
         journal.append(line(number, 1000))
-    for segment in journal.segments:
-        for outlet in OUTLETS:
-            segment.acknowledge(outlet, segment.size, 1, Counter(), [])
-    Processed(journal, threading.RLock()).delete()
+    delete_all(journal)
     journal.outlets = OUTLETS
     (path,) = journal.directory.glob("*.jsonl")
     assert list(journal.directory.glob("*.ack")) == [path.with_suffix(".ack")]

@@ -277,10 +277,8 @@ print(amllog.shutdown(timeout=3).outlets["run_metrics"].waiting, time.monotonic(
     assert tracking.named("train")["metrics"] == [("loss", 1, 0)]
 
 
-@needs_mlflow
-def test_a_late_answer_is_not_lost(child: Any, tracking: Any, environment: dict[str, str]) -> None:
-    """A batch whose answer comes after its offer was given up is settled by it, and not sent again."""
-
+def held_answers(tracking: Any) -> threading.Event:
+    """An event that the answers to batches of metrics wait for."""
     late = threading.Event()
 
     def slow(path: str, body: Any) -> None:
@@ -288,6 +286,13 @@ def test_a_late_answer_is_not_lost(child: Any, tracking: Any, environment: dict[
             late.wait(600)
 
     tracking.fault = slow
+    return late
+
+
+@needs_mlflow
+def test_a_late_answer_is_not_lost(child: Any, tracking: Any, environment: dict[str, str]) -> None:
+    """A batch whose answer comes after its offer was given up is settled by it, and not sent again."""
+    late = held_answers(tracking)
     script = """
 import time
 from amllog import record
@@ -319,13 +324,7 @@ while True:
 @needs_mlflow
 def test_a_late_answer_after_a_second_setup(child: Any, tracking: Any, environment: dict[str, str]) -> None:
     """A second setup() while a batch waits for its answer does not send the batch again."""
-    late = threading.Event()
-
-    def slow(path: str, body: Any) -> None:
-        if path == "runs/log-batch":
-            late.wait(600)
-
-    tracking.fault = slow
+    late = held_answers(tracking)
     script = """
 import time
 from amllog import record
