@@ -12,11 +12,9 @@ from typing import Any
 
 from amllog import context, record, text
 from amllog.calls import Place
-from amllog.forms import Draft
+from amllog.forms import Draft, make
 from amllog.intake import Intake
 from amllog.outlets.driver_log import Line
-
-_new = tuple.__new__  # makes a named tuple from all of its members, as in `intake`
 
 
 class Happenings(Intake):
@@ -35,7 +33,7 @@ class Happenings(Intake):
         own = {**self._own(context.dimensions(), dimensions), **marks}
         name = text.cut(self.redactor.key(name)[0], record.MAX_KEY)
         data = {"metrics": [{"name": name, "value": value, "count": 1}]}
-        draft = _new(Draft, (time.time(), logging.CRITICAL, logger, "MetricData", data, own, place, None, ""))
+        draft = make(Draft, (time.time(), logging.CRITICAL, logger, "MetricData", data, own, place, None, ""))
         self._keep(draft)
         if self.driver.level <= logging.DEBUG:
             self._show(draft, logging.DEBUG, f"{name} = {text.of(value)}")
