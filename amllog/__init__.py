@@ -1,12 +1,12 @@
 """Logging for Azure Machine Learning: run metrics, driver log and Application Insights behind one logger."""
 
-from amllog.account import Account
-from amllog.api import carry, flush, get_logger, identity, setup, shutdown, status, trace_environment
-from amllog.context import bound
+from amllog.__version__ import __version__
+from amllog.context.current import bound
+from amllog.context.identity import Identity
+from amllog.delivery.account import Account
 from amllog.errors import AmllogError, AmllogWarning, ConfigError, MetricError, MissingExtraError
-from amllog.identities import Identity
-from amllog.logger import Logger
-from amllog.version import __version__
+from amllog.session.api import carry, flush, get_logger, identity, setup, shutdown, status, trace_environment
+from amllog.sources.logger import Logger
 
 __all__ = [
     "Account",

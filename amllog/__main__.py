@@ -1,6 +1,6 @@
 """`python -m amllog`: the command line."""
 
-from amllog.present.cli import main
+from amllog.cli.main import main
 
 if __name__ == "__main__":
     raise SystemExit(main())

@@ -17,7 +17,7 @@ import warnings
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from amllog.text import visible
+from amllog.record.text import visible
 
 
 class Problem(NamedTuple):

@@ -21,11 +21,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from amllog import api
-from amllog.insights import wording
-from amllog.insights.plain_store import PlainStore
-from amllog.insights.records import Records
-from amllog.insights.table import Row
+from amllog.insights.query.result import Row
+from amllog.insights.reports import rendering
+from amllog.insights.run_questions import Records
+from amllog.insights.stores.local.python_store import PlainStore
+from amllog.session import api
 
 _PREFIX = "AMLLOG_"
 
@@ -48,7 +48,7 @@ class Record:
     @property
     def own(self) -> dict[str, str]:
         """The dimensions of the call itself, of `bind`, `bound` and setup(): without those on every record."""
-        return wording.own(self.dimensions, self.kind)
+        return rendering.own(self.dimensions, self.kind)
 
 
 class Captured:
@@ -123,7 +123,7 @@ def _take_environment() -> dict[str, str]:
 
 
 def _record(row: Row) -> Record:
-    kind = wording.kind_of(row)
+    kind = rendering.kind_of(row)
     told: dict[str, Any] = {"kind": kind, "logger": row["logger"], "dimensions": row["dimensions"]}
     names = {
         "log": ("message", "level"),

@@ -200,7 +200,7 @@ def stock_deliver(port: str, count: str) -> dict[str, float]:
 
 def setup_local() -> dict[str, float]:
     import amllog
-    import amllog.session  # what setup() itself costs, not what loading the package does
+    import amllog.session.session  # what setup() itself costs, not what loading the package does
 
     began = time.perf_counter()
     amllog.setup(directory=tempfile.mkdtemp())

@@ -28,7 +28,7 @@ import duckdb
 from rows import Row, report
 
 from amllog.insights import connect
-from amllog.insights.compaction import compact
+from amllog.insights.stores.local.compaction import compact
 
 RUN = "93102f5a-5b0c-4c3e-9e62-2f2f6a6a6d11"
 SMALL = "0e5f3e0c-0d1f-4b53-8a43-6a2f6a6a6d12"  # another run, of one file, in the same folder

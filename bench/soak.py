@@ -23,9 +23,9 @@ from typing import Any, NamedTuple
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
+from amllog.exporters.app_insights.http_exporter import AppInsights
 from amllog.local import AzureOnThisMachine
 from amllog.local.faults import Fault
-from amllog.outlets.app_insights import AppInsights
 
 GRACE_SECONDS = 5.0
 SLACK_SECONDS = 5.0  # of a busy machine, beside the grace

@@ -1,4 +1,4 @@
-"""Writes docs/cli.md from the command line's own parser: `make docs`; tests/present/test_cli.py compares.
+"""Writes docs/cli.md from the command line's own parser: `make docs`; tests/cli/test_main.py compares.
 
 Not from the text of --help, whose form changes from one Python to the next.
 """
@@ -9,12 +9,12 @@ import argparse
 import textwrap
 from pathlib import Path
 
-from amllog.present.options import AFTER, parser
+from amllog.cli.parser import AFTER, parser
 
 PAGE = Path(__file__).with_name("cli.md")
 HEAD = """# Command line
 
-Made from `amllog/present/options.py` by `make docs`; do not edit.
+Made from `amllog/cli/parser.py` by `make docs`; do not edit.
 
 `python -m amllog` is the same command. The answer goes to stdout, notices to stderr; colour only on a terminal, and
 not where `NO_COLOR` is set or `CLICOLOR=0`; elsewhere too where `FORCE_COLOR` or `CLICOLOR_FORCE` asks for it.

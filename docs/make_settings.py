@@ -1,15 +1,15 @@
-"""Writes docs/settings.md from the table in amllog/settings.py: `make docs`; tests/test_docs.py compares."""
+"""Writes docs/settings.md from the table in amllog/config/settings.py: `make docs`; tests/test_docs.py compares."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from amllog.settings import SETTINGS
+from amllog.config.settings import SETTINGS
 
 PAGE = Path(__file__).with_name("settings.md")
 HEAD = """# Settings
 
-Made from `amllog/settings.py` by `make docs`; do not edit.
+Made from `amllog/config/settings.py` by `make docs`; do not edit.
 
 An argument of `amllog.setup()` wins over its environment variable, which wins over the default. Where a setting has
 several variables, the first that is set counts; an empty one counts as not set. An unknown argument or a value that

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     from amllog.local import AzureOnThisMachine
 
-ONLY_LOOPBACK = Path(__file__).with_name("only_loopback")
-sys.path.insert(0, str(ONLY_LOOPBACK))
+NETWORK_GUARD = Path(__file__).with_name("network_guard")
+sys.path.insert(0, str(NETWORK_GUARD))
 sys.modules.pop("sitecustomize", None)
 import sitecustomize  # noqa: E402, F401  from here on, this process and its forks stay on this machine
 
@@ -85,7 +85,7 @@ def clean_environment(home: Path) -> dict[str, str]:
     return {
         **kept,
         "HOME": str(home),
-        "PYTHONPATH": os.pathsep.join([str(ONLY_LOOPBACK), *CHECKOUT]),
+        "PYTHONPATH": os.pathsep.join([str(NETWORK_GUARD), *CHECKOUT]),
         "PYTHONFAULTHANDLER": "1",
         "APPLICATIONINSIGHTS_STATSBEAT_DISABLED_ALL": "true",  # OpenCensus' own telemetry, also in stock clients
         "REACHED_FILE": str(home / "reached"),
@@ -94,21 +94,23 @@ def clean_environment(home: Path) -> dict[str, str]:
 
 # What starts many processes or real clients: on the oldest and the newest Python only (docs/decisions/0011-gates.md).
 SLOW = (
-    "insights", "local", "outlets", "present", "test_docs", "test_examples", "test_notebook", "test_pipeline_example",
-    "test_public_secret_rules", "whole/test_consoles", "whole/test_disk", "whole/test_inputs",
-    "whole/test_logging_configuration", "whole/test_secrets", "whole/test_soak", "whole/test_tree",
-    "whole/test_users_pains", "whole/test_worker_libraries",
+    "cli", "end_to_end/reading", "end_to_end/test_consoles", "end_to_end/test_disk", "end_to_end/test_any_object",
+    "end_to_end/test_known_problems", "end_to_end/test_logging_configuration", "end_to_end/test_notebook",
+    "end_to_end/test_operation_tree", "end_to_end/test_pipeline_example", "end_to_end/test_public_secret_rules",
+    "end_to_end/test_real_clients", "end_to_end/test_response_sizes", "end_to_end/test_run_history_faults",
+    "end_to_end/test_secrets", "end_to_end/test_soak", "end_to_end/test_worker_libraries", "exporters", "insights",
+    "local", "sources/capture/test_azureml_metrics", "test_docs", "test_examples",
 )  # fmt: skip
 # What takes longest and asks least of the Python that runs it: on the newest only.
 ONCE = (
-    "insights/test_in_a_notebook",
-    "present",
+    "cli",
+    "end_to_end/reading/test_notebook_answers",
+    "end_to_end/test_known_problems",
+    "end_to_end/test_public_secret_rules",
+    "end_to_end/test_secrets",
+    "end_to_end/test_soak",
     "test_docs",
     "test_examples",
-    "test_public_secret_rules",
-    "whole/test_secrets",
-    "whole/test_soak",
-    "whole/test_users_pains",
 )
 
 
@@ -117,7 +119,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     here = Path(__file__).parent
     for item in items:
         place = item.path.relative_to(here).with_suffix("")
-        names = {place.as_posix(), place.parts[0]}
+        names = {place.as_posix(), *(parent.as_posix() for parent in place.parents)}
         if not names.isdisjoint(SLOW):
             item.add_marker(pytest.mark.slow)
         if not names.isdisjoint(ONCE):

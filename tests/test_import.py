@@ -50,7 +50,7 @@ def test_import_compiles_few_expressions(child) -> None:
 
 FIRST_TEXTS = """
 import amllog
-from amllog import provider_secrets
+from amllog.record.secrets import provider_secrets
 log = amllog.setup(capture=())
 print("search" in vars(provider_secrets._SIGN))
 for number in range(provider_secrets.FIRST_TEXTS + 1):

@@ -108,7 +108,7 @@ def test_faults_of_ours_are_raised(child: Any) -> None:
     ran = child("""
 import amllog
 from amllog.testing import capture
-from amllog.api import session
+from amllog.session.api import session
 
 with capture():
     session().gate.redactor = None

@@ -4,9 +4,9 @@
 returns, and so are `story`, `compare`, `tree` and `watch`.
 """
 
-from amllog.insights.connections import connect
-from amllog.insights.correlation import Insights
+from amllog.insights.connection import connect
+from amllog.insights.insights import Insights
+from amllog.insights.query.result import Table
 from amllog.insights.questions import Questions
-from amllog.insights.table import Table
 
 __all__ = ["Insights", "Questions", "Table", "connect"]

@@ -149,7 +149,7 @@ def transaction(
 
 def operation(resource_id: str, operation_id: str, *, tenant: str = "", portal: str = PORTAL) -> str:
     """All that is known of one operation, in time order, in Logs: where no `itemId` is at hand."""
-    from amllog.insights import kql
+    from amllog.insights.query import kql
 
     if resource(resource_id).is_workspace:
         tables, column, time = (

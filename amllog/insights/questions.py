@@ -12,13 +12,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from amllog.errors import UsageError
-from amllog.insights import columns, unfolding
-from amllog.insights.columns import DEPENDENCY, EVENT, EVERY, EXCEPTION, METRIC, REQUEST, TRACE
+from amllog.insights import metric_rows
 from amllog.insights.links import Portal
-from amllog.insights.narrow import Narrow, narrowed, texts
-from amllog.insights.query import AtLeast, Condition, Dimension, Equals, Holds, Query, State, Summary, Total
-from amllog.insights.stores import Store
-from amllog.insights.table import Table
+from amllog.insights.query import columns
+from amllog.insights.query.columns import DEPENDENCY, EVENT, EVERY, EXCEPTION, METRIC, REQUEST, TRACE
+from amllog.insights.query.filters import Narrow, narrowed, texts
+from amllog.insights.query.query import (
+    AtLeast,
+    Condition,
+    Dimension,
+    Equals,
+    Holds,
+    Query,
+    State,
+    Summary,
+    Total,
+)
+from amllog.insights.query.result import Table
+from amllog.insights.stores.store import Store
 
 if TYPE_CHECKING:
     from typing_extensions import Self, Unpack
@@ -128,8 +139,8 @@ class Questions:
         """
         names = texts("name", name) if name else ()
         found = self._ask(run, narrow, (METRIC, EVENT), METRICS, order=("timestamp",),
-                          conditions=(Holds("has_metrics"), *_named(unfolding.asked(names))))  # fmt: skip
-        found = unfolding.unfolded(found, names)
+                          conditions=(Holds("has_metrics"), *_named(metric_rows.asked(names))))  # fmt: skip
+        found = metric_rows.unfolded(found, names)
         if pivot and pivot not in METRICS:
             raise UsageError(f"pivot={pivot!r}: one of {', '.join(METRICS)}")
         return found.pivot(pivot, "name", "value") if pivot else found

@@ -10,7 +10,7 @@ In: a directory. Out: a connection string and job environments with which the re
 
 from amllog.local.azure import AzureOnThisMachine
 from amllog.local.faults import Fault, Faults
-from amllog.local.gateway import Served
-from amllog.local.serve import serve
+from amllog.local.http.gateway import Served
+from amllog.local.serving import serve
 
 __all__ = ["AzureOnThisMachine", "Fault", "Faults", "Served", "serve"]

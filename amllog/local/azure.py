@@ -12,23 +12,25 @@ from types import TracebackType
 from typing import Any, final
 from urllib.request import getproxies
 
-from amllog.local import certificate, job, query_service
-from amllog.local.access import Access
-from amllog.local.artifact_service import ArtifactService
-from amllog.local.artifacts import Artifact, Artifacts
+from amllog.local.app_insights import query_service
+from amllog.local.app_insights.ingestion import Envelope, time_and_key_first, track
+from amllog.local.app_insights.query_response import ROWS_MAX, Limits
+from amllog.local.app_insights.query_service import QueryService
+from amllog.local.azureml import job_environment as job
+from amllog.local.azureml.artifact_service import ArtifactService
+from amllog.local.azureml.artifacts import Artifact, Artifacts
+from amllog.local.azureml.metrics import Metric, Metrics
+from amllog.local.azureml.run_history import RunHistory
+from amllog.local.azureml.runs import Run, Runs
 from amllog.local.fault_service import FaultService
 from amllog.local.faults import Faults
-from amllog.local.files import Lines, make_private, prepare, read_lines, stamped_name
-from amllog.local.gateway import TRACKS, Gateway, service_of
-from amllog.local.ingestion import Envelope, time_and_key_first, track
-from amllog.local.message import Answer, Request
-from amllog.local.metrics import Metric, Metrics
-from amllog.local.query_answer import ROWS_MAX, Limits
-from amllog.local.query_service import QueryService
-from amllog.local.routes import Names, Need, Route
-from amllog.local.run_history import RunHistory
-from amllog.local.runs import Run, Runs
-from amllog.local.wire import LoopbackServer, Side
+from amllog.local.http import certificate
+from amllog.local.http.access import Access
+from amllog.local.http.gateway import TRACKS, Gateway, service_of
+from amllog.local.http.request import Answer, Request
+from amllog.local.http.routes import Names, Need, Route
+from amllog.local.http.server import LoopbackServer, Side
+from amllog.local.storage import Lines, make_private, prepare, read_lines, stamped_name
 
 INSTRUMENTATION_KEY = "00000000-0000-0000-0000-0000000010ca"
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 import orjson
 
 from amllog.local.faults import Fault, Faults
-from amllog.local.message import Answer, Refusal, Request
-from amllog.local.routes import Names, Need, Route
+from amllog.local.http.request import Answer, Refusal, Request
+from amllog.local.http.routes import Names, Need, Route
 
 
 class FaultService:

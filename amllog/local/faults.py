@@ -13,7 +13,7 @@ from typing import Any, Union
 
 import orjson
 
-from amllog.local.envelopes import ItemError
+from amllog.local.app_insights.validation import ItemError
 
 SERVICES = ("ingestion", "run_history", "query")
 HANGS = ("", "before headers", "after headers")

@@ -15,7 +15,7 @@ import pytest
 from amllog.errors import UsageError
 from amllog.insights import connect, links
 from amllog.insights.questions import Questions
-from amllog.insights.stores import Unasked
+from amllog.insights.stores.store import Unasked
 
 from .conftest import log  # isort: skip
 

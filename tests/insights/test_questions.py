@@ -14,11 +14,13 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 pytest.importorskip("duckdb")
 
 from amllog.errors import UsageError
-from amllog.insights import connect, kql, narrow, relation
-from amllog.insights.engine import Engine
+from amllog.insights import connect
+from amllog.insights.query import filters, kql
+from amllog.insights.query.result import Table
 from amllog.insights.questions import Questions
-from amllog.insights.stores import Unasked
-from amllog.insights.table import Table
+from amllog.insights.stores.local import duckdb_views
+from amllog.insights.stores.local.duckdb_engine import Engine
+from amllog.insights.stores.store import Unasked
 
 from .conftest import RUN, envelope, failure, log, step  # isort: skip
 
@@ -285,7 +287,7 @@ def test_string_literals(text: str, written: str) -> None:
 )
 def test_spans_of_time(span: str | timedelta, written: str) -> None:
     """In the greatest unit that fits, to the last digit: an exponent would be no KQL."""
-    assert kql.ago(narrow.span(span)) == f"ago({written})"
+    assert kql.ago(filters.span(span)) == f"ago({written})"
 
 
 def test_years_have_four_digits() -> None:
@@ -385,7 +387,7 @@ def test_no_text_breaks_out(journal: Callable[..., Path]) -> None:
     ]
     path = journal(*lines, log("plain", parent_run_id="other"))
     questions, engine = connect(path), Engine()
-    records = engine.hold(relation.records([path]), path)  # read once for all KQL
+    records = engine.hold(duckdb_views.records([path]), path)  # read once for all KQL
     for number, value, key in texts:
         narrow: Any = {
             "where": {key: [value, "no such"], "number": [number, "no such"]},

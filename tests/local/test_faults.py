@@ -15,7 +15,7 @@ from amllog.local import AzureOnThisMachine, Fault
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from conftest import Client
+    from .conftest import Client
 
     MakeClient = Callable[[AzureOnThisMachine], Client]
 

@@ -1,0 +1,284 @@
+"""The only reader of configuration: one table of settings, resolved once at setup().
+
+In: keyword arguments and the environment as a mapping. Out: a frozen `Settings`, or one `ConfigError` that lists
+every problem. Precedence: argument > environment > default; an empty variable counts as not set.
+"""
+
+from __future__ import annotations
+
+import difflib
+import logging
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from amllog.config import parsers
+from amllog.config.parsers import ConnectionString
+from amllog.errors import ConfigError, Problem
+from amllog.process import interrupts
+from amllog.record.redaction import Redactor, only_keys
+from amllog.record.secrets import secret_names
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The checked settings of a session: arguments, environment and defaults."""
+
+    connection_string: ConnectionString | None = None
+    exporter: str = "auto"
+    metrics: str = "auto"
+    metrics_ranks: str = "0"
+    level: int = logging.INFO
+    driver_level: int = logging.INFO
+    insights_level: int = logging.INFO
+    driver_format: str = "auto"
+    directory: Path | None = None
+    run_type: str = ""
+    build_url: str = field(default="", repr=False)  # may hold a secret, as dimensions may
+    build_version: str = ""
+    step_name: str = ""
+    experiment_name: str = ""
+    dimensions: Mapping[str, object] = field(default_factory=dict, repr=False)
+    capture: tuple[str, ...] = ("logging", "warnings", "exceptions")
+    redact: tuple[str, ...] = ()
+    grace_seconds: float = 10.0
+    journal_max_bytes: int = 1024**3
+
+
+class Setting(NamedTuple):
+    """One row of the table: what a setting is called, what it takes and what it does."""
+
+    name: str
+    variables: tuple[str, ...]
+    default: str
+    allowed: str
+    sentence: str
+    parse: Callable[[Any], Any]
+
+
+def resolve(arguments: Mapping[str, object], environ: Mapping[str, str]) -> Settings:
+    """Settings from `arguments` and `environ`.
+
+    Raises ConfigError with all problems: unknown keywords, and every value that is not allowed.
+    """
+    problems = [_unknown(name, value) for name, value in arguments.items() if name not in BY_NAME]
+    found: dict[str, Any] = {}
+    for setting in SETTINGS:
+        source, value = _given(setting, arguments, environ)
+        if value is None:
+            continue
+        try:
+            found[setting.name] = setting.parse(value)
+        except (ValueError, TypeError, ArithmeticError, RuntimeError, re.error) as error:
+            interrupts.pass_on(error)
+            reason = f" ({error})" if isinstance(error, re.error) else ""
+            problems.append(
+                Problem(source, _shown(value, setting.name), f"allowed is {setting.allowed}{reason}")
+            )
+    if problems:
+        raise ConfigError(problems)
+    level = found.setdefault("level", logging.INFO)
+    for sink in ("driver_level", "insights_level"):
+        found.setdefault(sink, level)
+    return Settings(**found)
+
+
+def with_connection(settings: Settings, target: ConnectionString) -> Settings:
+    """The same settings, sending to `target`."""
+    return replace(settings, connection_string=target)
+
+
+def secrets(environ: Mapping[str, str], target: ConnectionString | None = None) -> list[str]:
+    """Values of the environment that nobody may read in a log, whatever their shape, and the tokens of addresses."""
+    # Names first: other threads change the environment meanwhile.
+    now = [(name, environ.get(name, "")) for name in list(environ)]
+    addresses = [value for _, value in now] + ([target.endpoint] if target else [])
+    tokens = [
+        token for address in addresses if "://" in address for token in secret_names.path_tokens(address)
+    ]
+    return [value for name, value in now if secret_names.is_secret_variable(name, value)] + tokens
+
+
+def _given(
+    setting: Setting, arguments: Mapping[str, object], environ: Mapping[str, str]
+) -> tuple[str, object | None]:
+    if arguments.get(setting.name) is not None:
+        return f"setup({setting.name}=…)", arguments[setting.name]
+    for variable in setting.variables:
+        if environ.get(variable, "").strip():
+            return variable, environ[variable].strip()
+    return "", None
+
+
+def _unknown(name: str, value: object) -> Problem:
+    near = difflib.get_close_matches(name, BY_NAME, n=1)
+    hint = f"; did you mean {near[0]}?" if near else f"; there are {', '.join(BY_NAME)}"
+    return Problem(f"setup({name}=…)", _shown(value), f"unknown setting{hint}")
+
+
+def _shown(value: object, name: str = "") -> object:
+    """A wrong value as the error shows it: short, and without a secret in it."""
+    if name == "connection_string":
+        return only_keys(value, ";")
+    if name == "dimensions":
+        return only_keys(value, ",", bare=True)
+    if isinstance(value, (int, float, type(None))):
+        return value
+    return Redactor().masked(Redactor().text_of(value), 200)
+
+
+_LEVELS = "a level name (DEBUG, INFO, WARNING, ERROR, CRITICAL) or a number >= 0"
+
+SETTINGS = (
+    Setting(
+        "connection_string",
+        ("APPLICATIONINSIGHTS_CONNECTION_STRING", "APPINSIGHTS_INSTRUMENTATIONKEY", "AML_APP_INSIGHTS_KEY"),
+        "none",
+        "a connection string as the Azure portal shows it (InstrumentationKey=<GUID>;IngestionEndpoint=https://…)"
+        " or a bare instrumentation key",
+        "The Application Insights resource; without it, the journal and the driver log only.",
+        parsers.connection_string,
+    ),
+    Setting(
+        "exporter",
+        ("AMLLOG_EXPORTER",),
+        "auto",
+        "auto, opencensus, opentelemetry or none",
+        "What carries records to Application Insights; auto is opencensus where a connection string is set.",
+        parsers.one_of("auto", "opencensus", "opentelemetry", "none"),
+    ),
+    Setting(
+        "metrics",
+        ("AMLLOG_METRICS",),
+        "auto",
+        "auto, azureml, mlflow or none",
+        "What carries run metrics; auto is azureml's own Run inside a job.",
+        parsers.one_of("auto", "azureml", "mlflow", "none"),
+    ),
+    Setting(
+        "metrics_ranks",
+        ("AMLLOG_METRICS_RANKS",),
+        "0",
+        "0 or all",
+        "Which ranks of a distributed step write run metrics; all ranks write to Application Insights.",
+        parsers.one_of("0", "all"),
+    ),
+    Setting("level", ("AMLLOG_LEVEL",), "INFO", _LEVELS, "Records below it are not taken.", parsers.level),
+    Setting(
+        "driver_level",
+        ("AMLLOG_DRIVER_LEVEL",),
+        "level",
+        _LEVELS,
+        "The same for the driver log alone.",
+        parsers.level,
+    ),
+    Setting(
+        "insights_level",
+        ("AMLLOG_INSIGHTS_LEVEL",),
+        "level",
+        _LEVELS,
+        "The same for Application Insights alone.",
+        parsers.level,
+    ),
+    Setting(
+        "driver_format",
+        ("AMLLOG_DRIVER_FORMAT",),
+        "auto",
+        "auto, console, plain or json",
+        "How a line on stdout looks; auto is colour on a terminal or in a notebook, plain elsewhere.",
+        parsers.one_of("auto", "console", "plain", "json"),
+    ),
+    Setting(
+        "directory",
+        ("AMLLOG_DIR",),
+        "./logs/amllog in an Azure ML job, else ./.amllog",
+        "a path",
+        "Where the journal is kept; one that cannot be written is replaced by a temporary one, with a notice.",
+        parsers.path,
+    ),
+    Setting(
+        "run_type",
+        ("AMLLOG_RUN_TYPE",),
+        "none",
+        "a text",
+        "A dimension on every record, such as training or scoring.",
+        parsers.text,
+    ),
+    Setting(
+        "build_url",
+        ("AMLLOG_BUILD_URL",),
+        "from Azure DevOps, GitHub Actions or the run's git properties",
+        "a text",
+        "A dimension on every record: the page of the build that made this code.",
+        parsers.text,
+    ),
+    Setting(
+        "build_version",
+        ("AMLLOG_BUILD_VERSION",),
+        "from Azure DevOps, GitHub Actions or the run's git properties",
+        "a text",
+        "A dimension on every record: the build's number or the commit.",
+        parsers.text,
+    ),
+    Setting(
+        "step_name",
+        ("AMLLOG_STEP_NAME",),
+        "from the run; locally the script's name",
+        "a text",
+        "The dimension step_name.",
+        parsers.text,
+    ),
+    Setting(
+        "experiment_name",
+        ("AMLLOG_EXPERIMENT_NAME",),
+        "from the run; locally the folder's name",
+        "a text",
+        "The dimension experiment_name.",
+        parsers.text,
+    ),
+    Setting(
+        "dimensions",
+        ("AMLLOG_DIMENSIONS",),
+        "none",
+        "key=value pairs with commas between (team=nlp,owner=me), or a dict as argument",
+        "Dimensions on every record.",
+        parsers.dimensions,
+    ),
+    Setting(
+        "capture",
+        ("AMLLOG_CAPTURE",),
+        "logging,warnings,exceptions",
+        "a list of logging, warnings, exceptions and prints, or none",
+        "What is taken besides amllog's own calls: stdlib logging, warnings, uncaught exceptions, prints.",
+        parsers.captures,
+    ),
+    Setting(
+        "redact",
+        ("AMLLOG_REDACT",),
+        "none (the built-in list always holds)",
+        "a list of regular expressions for keys, with commas between",
+        "Keys of dimensions whose values are masked, beside passwords, tokens, keys, SAS and connection strings.",
+        parsers.patterns,
+    ),
+    Setting(
+        "grace_seconds",
+        ("AMLLOG_GRACE_SECONDS",),
+        "10",
+        "a number of seconds from 0 to 3600",
+        "How much longer than the script the process may live to deliver what waits.",
+        parsers.seconds,
+    ),
+    Setting(
+        "journal_max_bytes",
+        ("AMLLOG_JOURNAL_MAX_BYTES",),
+        "1 GiB",
+        "a size of at least 1 MiB, in bytes or with a unit (500 MB, 2 GiB)",
+        "The bound of the journal directory; delivered files make room, then new records are refused. Files"
+        " for the run are copied while the copies that wait take less than half of it.",
+        parsers.size,
+    ),
+)
+
+BY_NAME = {setting.name: setting for setting in SETTINGS}

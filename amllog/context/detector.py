@@ -1,0 +1,89 @@
+"""Finds the run this process belongs to, with at most the one request of `Run.get_context()`, bounded in time.
+
+In: the process and its environment. Out: the identity, and azureml's own run where run history answers.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import platform
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from amllog.config.settings import Settings
+from amllog.context import environment, identity as identities
+from amllog.context.identity import Host, Identity, RunFacts
+from amllog.process.background import Attempt
+from amllog.process.interrupts import is_from_signal
+
+CONTEXT_SECONDS = 5.0
+
+
+class Whereabouts:
+    """What was found of the run, kept for the life of the process."""
+
+    def __init__(self, environ: Mapping[str, str], notice: Callable[[str], None]) -> None:
+        self._environ = environ
+        self.real: Any = None  # azureml's online run
+        self._notice = notice
+        self._facts: RunFacts | None = None
+        self._known: Identity | None = None
+        self._attempt: Attempt | None = None
+
+    def identity(self, settings: Settings, metrics: str, url: str) -> Identity:
+        """The identity under `settings`; `url` is where a local run's records can be seen."""
+        if self._facts is None and metrics == "azureml" and identities.may_be_online(self._environ):
+            self.reach(CONTEXT_SECONDS)
+        facts = self._facts or RunFacts()
+        self._known = identities.discover(self._environ, host(self._known, url), settings, facts)
+        return self._known
+
+    def guess(self, settings: Settings) -> Identity:
+        """The identity as the environment alone tells it, before setup(); a local run's id stays what it is here."""
+        self._known = identities.discover(self._environ, host(self._known), settings, RunFacts())
+        return self._known
+
+    def reach(self, seconds: float) -> Any:
+        """azureml's run, if run history answers within `seconds`; without it the environment's identity is used."""
+        from amllog.exporters.run_metrics import azureml_sdk
+
+        try:
+            azureml_sdk.load()  # before the clock starts: it bounds the service, not a cold disk
+            # One attempt at a time: azureml asks without a timeout, and may never come back.
+            self._attempt = self._attempt or Attempt(azureml_sdk.context)
+            self.real, facts = self._attempt.result(seconds)
+        except Exception as error:  # said once; the courier tries again while metrics wait
+            if is_from_signal(error):
+                raise
+            if self._attempt is not None and self._attempt.over:
+                self._attempt = None
+            self._notice(f"run history does not answer ({type(error).__name__}): metrics wait in the journal")
+            return None
+        self._facts = RunFacts(
+            facts.parent_run_id,
+            facts.root_run_id,
+            facts.step_name,
+            facts.experiment_name,
+            facts.run_url,
+            facts.properties,
+        )
+        return self.real
+
+
+def is_worker() -> bool:
+    """Whether multiprocessing started this process; also while a spawned one still imports the main script."""
+    inheriting = getattr(multiprocessing.current_process(), "_inheriting", False)
+    return bool(inheriting) or multiprocessing.parent_process() is not None
+
+
+def host(known: Identity | None = None, url: str = "") -> Host:
+    """What this process knows of itself; a run's local id stays what it was."""
+    script, here = environment.script_name() or "python", environment.working_directory()
+    return Host(
+        script="notebook" if "ipykernel" in script else script,
+        folder=(here.name if here is not None else "") or "/",
+        node=platform.node(),
+        is_worker=is_worker(),
+        url=url,
+        local_run=known.step_id if known is not None and not known.in_job else "",
+    )

@@ -1,0 +1,260 @@
+"""The journal and the worker of this process, opened, drained and closed together.
+
+In: lines to keep, outlets to serve. Out: kept lines, delivered lines, the account. A forked child opens its own with
+its first record, and leaves its parent's to the parent.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from amllog.context.detector import is_worker
+from amllog.delivery import account
+from amllog.delivery.account import Account
+from amllog.delivery.exporter import Outlet
+from amllog.delivery.worker import Courier
+from amllog.journal.directory import spare_directory
+from amllog.journal.new_segment import NoFile
+from amllog.journal.refused_counts import Refusals
+from amllog.journal.writer import Journal
+from amllog.process.released_locks import releasing
+
+Notice = Callable[[str, int], None]
+REOPEN_SECONDS = 0.2  # until the next attempt to open a journal that could not be opened
+MAX_PENDING = 1_000  # lines that wait for such an attempt
+NO_JOURNAL = "the journal cannot be written"
+
+
+class Post:
+    """Keeps lines and has them delivered."""
+
+    def __init__(self, notice: Notice, refused: Refusals | None = None) -> None:
+        self.directory = Path()
+        self.outlets: Sequence[Outlet] = ()
+        self.refused = refused or Refusals()
+        self._notice = notice
+        self._journal: Journal | None = None
+        self._courier: Courier | None = None
+        self._wanted = Path()
+        self._node = ""
+        self._max_bytes = 0
+        self._key = ""
+        self._worker = False  # whether this is a forked child
+        self._forked_in_c = False
+        self._closed = True
+        self._final: Account | None = None
+        self._pending: deque[bytes] = deque()  # lines that wait for a journal that cannot be opened now
+        self._reopen_at = 0.0
+        # Held while a line is written and while a journal is opened or closed: what a closed journal holds is
+        # counted once nobody writes to it any more. Re-entrant: a signal handler may log.
+        self._lock = threading.RLock()
+
+    def open_journal(self) -> Journal | None:
+        """The journal, while one is open."""
+        return self._journal
+
+    def leave(self, directory: Path, grace_seconds: float) -> None:
+        """Deliver what waits in a directory that is not the next one, for at most `grace_seconds`."""
+        if self._journal is not None and self._wanted != directory:
+            self.drain(grace_seconds, with_leftovers=True)
+
+    @releasing("_lock")
+    def open(self, directory: Path, node: str, max_bytes: int) -> None:
+        """Open a journal in `directory`, or in a temporary one with a notice; one that is open there stays open."""
+        with self._lock:
+            if self._wanted != directory:
+                self._release()
+            self._wanted, self._node, self._max_bytes = directory, node, max_bytes
+            self._closed = False
+            self._open()
+
+    def address(self, key: str) -> None:
+        """Set the instrumentation key of the next lines: a file has one, and its lines wait for it."""
+        if self._key and key != self._key and self._journal is not None:
+            self._journal.turn(self._key)
+        self._key = key
+
+    def serve(self, outlets: Sequence[Outlet]) -> None:
+        """Deliver to `outlets` from now on."""
+        self.outlets = outlets
+        if self._courier is not None:
+            self._courier.serve(outlets)
+            if outlets:
+                self._courier.start()
+
+    @releasing("_lock")
+    def append(self, line: bytes) -> bool:
+        """Keep a line, or count why no file took it. False: the session has ended, and the line is neither."""
+        with self._lock:
+            journal, courier = self._journal, self._courier
+            if journal is None or courier is None or self._pending:
+                return self._append_later(line)
+            try:
+                if not journal.append(line):
+                    self._report_unwritten(journal)
+            except NoFile:
+                self._pending.append(line)
+                self._reopen_at = time.monotonic() + REOPEN_SECONDS
+        if self.outlets and courier.thread.due:
+            courier.start()
+        return True
+
+    @releasing("_lock")
+    def drain(self, seconds: float, *, with_leftovers: bool = False, last: bool = False) -> None:
+        """Deliver what waits, for at most `seconds`. `last`: the process ends after it."""
+        if self._pending:
+            with self._lock:
+                self._open()
+        courier = self._courier  # once: another thread may be closing
+        if courier is not None and self.outlets:
+            courier.drain(seconds, with_leftovers=with_leftovers, last=last)
+            courier.journal.expect_room()
+        elif courier is not None:
+            courier.displacement.look()
+
+    def status(self) -> Account:
+        """The account of this process's records."""
+        journal, courier = self._journal, self._courier
+        refused = self.refused.counts() + Counter({NO_JOURNAL: len(self._pending)})
+        found = account.tally(
+            journal.segments if journal else (),
+            {outlet.name: outlet.counts for outlet in self.outlets},
+            refused + journal.unwritten if journal else refused,
+            str(journal.directory) if journal else "",
+        )
+        if courier is not None:
+            for route in courier.routes:
+                if route.outlet.name in found.outlets:  # else setup() has come meanwhile, in another thread
+                    found.outlets[route.outlet.name].trouble = route.trouble
+            found.leftovers_delivered = courier.leftovers_delivered
+        return found
+
+    def close(self, seconds: float) -> Account:
+        """Deliver what can be within `seconds`, and end."""
+        deadline = time.monotonic() + seconds
+        self.drain(seconds, with_leftovers=True)
+        return self.end(deadline - time.monotonic())
+
+    @releasing("_lock")
+    def end(self, seconds: float) -> Account:
+        """Close everything, waiting at most `seconds` for an offer in progress; return the final account.
+
+        What waits is there for the next process. Lines that come afterwards are not taken. Safe to repeat.
+        """
+        with self._lock:  # nobody writes now, and nobody will
+            self._closed = True
+        courier = self._courier
+        if courier is not None:
+            courier.stop(seconds)
+            if not courier.displacement.in_look:  # else a file system holds up the thread
+                courier.displacement.look(last=True)
+        with self._lock:
+            if self._final is None:
+                counts = self.refused.counts()
+                self._final = self.status()
+                self.refused.reported(counts)
+            self._pending.clear()
+            self._release()
+            return self._final
+
+    def before_fork(self) -> None:
+        """No thread of ours runs while the process is copied, unless it takes too long to wait for."""
+        if self._courier is not None:
+            self._courier.park()
+
+    def after_fork(self) -> None:
+        """In the parent: continue."""
+        if self._courier is not None:
+            self._courier.resume()
+
+    def forked(self, *, in_c: bool = False) -> None:
+        """In a forked child: the parent's files and thread are not ours.
+
+        `in_c`: C code has forked the process. CPython cannot start a thread there, so what it keeps waits for others.
+        """
+        self._forked_in_c = in_c
+        self._lock = threading.RLock()
+        self.refused.forked()
+        self._pending.clear()
+        courier, journal = self._courier, self._journal
+        self._journal = self._courier = None
+        if courier is not None:
+            courier.forked()
+        if journal is not None:
+            journal.close()
+        self._worker = True
+        self._reopen_at = 0.0
+
+    def _append_later(self, line: bytes) -> bool:
+        """Open the journal of a forked child, or a file that could not be opened before. Until then lines wait here."""
+        if self._closed and self._journal is None:
+            return False
+        if time.monotonic() >= self._reopen_at:
+            self._open()
+        if not self._pending and self._journal is not None and self._write(self._journal, line):
+            return True
+        if len(self._pending) < MAX_PENDING:
+            self._pending.append(line)
+        else:
+            self.refused.add(NO_JOURNAL)
+        return True
+
+    def _write(self, journal: Journal, line: bytes) -> bool:
+        """Write a line, or count the reason why not. Return False if the journal has no file for it now."""
+        try:
+            if not journal.append(line):
+                self._report_unwritten(journal)
+        except NoFile:
+            return False
+        return True
+
+    def _report_unwritten(self, journal: Journal) -> None:
+        reasons = journal.unwritten
+        if reasons:
+            self._notice(f"records are refused: {' and '.join(reasons)}", logging.WARNING)
+
+    def _open(self) -> None:
+        """Try to open a journal, and write to it what waits for one; have it delivered."""
+        if self._closed:
+            return
+        self._reopen_at = time.monotonic() + REOPEN_SECONDS
+        fresh = self._journal is None
+        journal = self._journal or self._opened()
+        if journal is None:
+            return
+        if fresh:
+            worker = self._worker or is_worker()
+            self._courier = Courier(journal, self._node, self._notice, self._lock, worker=worker)
+            self._journal = journal
+            if self._forked_in_c:
+                self._courier.stop(0.0)
+                waits = "this process was forked by C code: its records wait in the journal"
+                self._notice(waits, logging.WARNING)
+        while self._pending and self._write(journal, self._pending[0]):
+            self._pending.popleft()
+        self.directory = journal.directory
+        if fresh:
+            self.serve(self.outlets)
+
+    def _release(self) -> None:
+        """Stop the worker and close the files."""
+        if self._courier is not None:
+            self._courier.release()
+        elif self._journal is not None:
+            self._journal.close()
+        self._journal = self._courier = None
+
+    def _opened(self) -> Journal | None:
+        try:
+            return Journal(
+                self._wanted, max_bytes=self._max_bytes, node=self._node,
+                outlets=[outlet.name for outlet in self.outlets], spare=[spare_directory],
+                notice=lambda text: self._notice(text, logging.WARNING),
+            )  # fmt: skip
+        except NoFile:
+            return None

@@ -1,0 +1,26 @@
+"""Notices to the reader of the driver log, each printed once. They are not records of the run."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+
+from amllog.config.settings import Settings
+from amllog.exporters.driver_log import DriverLog, Line
+
+
+class Notices:
+    """Prints each message once, in the format of the present settings."""
+
+    def __init__(self, settings: Callable[[], Settings]) -> None:
+        self._settings = settings
+        self._printed: set[str] = set()
+
+    def print(self, message: str, level: int = logging.INFO) -> None:
+        """Print `message` unless it was printed before, or the driver log's level is above `level`."""
+        settings = self._settings()
+        if message not in self._printed and level >= settings.driver_level:
+            self._printed.add(message)
+            driver = DriverLog(settings.driver_format, settings.driver_level, {})
+            driver.write(Line(time.time(), level, logging.getLevelName(level), "amllog", message, {}))

@@ -1,0 +1,122 @@
+"""Calls on a run of azureml's, as the journal holds them: tags, properties, files, child runs, their end.
+
+In: azureml's run, the run id that a call is for, the call. Out: requests through that run's own methods; what they
+raise is for the outlet to judge. A call may come a second time if its answer was lost: it then changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, BinaryIO, NamedTuple
+
+from amllog.exporters.run_metrics import line_validation
+from amllog.exporters.run_metrics.azureml_upload import ORIGIN, upload
+from amllog.exporters.run_metrics.metric_lines import Call, Post
+from amllog.journal import artifact_copies
+
+IMAGE = "azureml.v2.image"
+DOCUMENTS = {method: method.replace("log_", "azureml.v2.") for method in line_validation.DOCUMENTS}
+
+
+class Target(NamedTuple):
+    """The run a call is for, and how to come to others and post a metric."""
+
+    run: Any  # azureml's
+    is_own: bool  # whether it is the process's own run, whose status is not ours to set
+    directories: artifact_copies.Directories  # that may have the copies of files
+    addresses: dict[str, str]  # of uploads that are under way
+    seconds: float  # of patience
+    find: Callable[[str], Any]  # azureml's run of an id
+    post: Callable[[Post], None]
+
+
+def perform(target: Target, call: Call) -> None:
+    """Do what the call asks; LookupError for a method that nobody knows. Its file is then not needed any more."""
+    if call.method in _UPLOADS:
+        with artifact_copies.opened(target.directories(), call.file) as copy:
+            _UPLOADS[call.method](target, call, copy.stream)
+            target.addresses.pop(call.record_id, None)
+            copy.delete()
+    elif call.method in _METHODS:
+        _METHODS[call.method](target, call)
+    else:
+        raise LookupError(f"run.{call.method} is no call that can be sent")
+
+
+def _set_tags(target: Target, call: Call) -> None:
+    target.run.set_tags(call.data["tags"])
+
+
+def _remove_tags(target: Target, call: Call) -> None:
+    target.run.remove_tags(call.data["tags"])
+
+
+def _add_properties(target: Target, call: Call) -> None:
+    target.run.add_properties(call.data["properties"])
+
+
+def _display_name(target: Target, call: Call) -> None:
+    target.run.display_name = call.data["value"]
+
+
+def _description(target: Target, call: Call) -> None:
+    target.run.description = call.data["value"]
+
+
+def _upload_file(target: Target, call: Call, stream: BinaryIO) -> None:
+    artifact, datastore = call.data["artifact"], call.data.get("datastore_name")
+    upload(target.run, stream, artifact, datastore, target.addresses, call.record_id, target.seconds)
+
+
+def _log_artifact(target: Target, call: Call, stream: BinaryIO) -> None:
+    """The file, then the metric that points to it, as azureml's own log_image and the like do."""
+    run, name = target.run, call.data["name"]
+    _upload_file(target, call, stream)
+    location = f"aml://artifactId/{ORIGIN}/{run._container}/{call.data['artifact']}"
+    shape = DOCUMENTS.get(call.method, IMAGE)
+    columns = {name: "Artifact"}
+    target.post(Post(run.id, shape, name, columns, [[location]], call.created, None, call.record_id))
+
+
+def _child_run(target: Target, call: Call) -> None:
+    """Create the child under the id that its records already carry, and start it."""
+    facade, data = target.run._client, call.data
+    facade.create_child_run(
+        facade.run_dto.name, facade.run_dto.target or "sdk", child_name=data.get("name"), run_id=data["child"]
+    )
+    target.find(data["child"])._client.start()
+
+
+def _complete(target: Target, call: Call) -> None:
+    target.run._client.set_completed_status(_set_status=True)
+
+
+def _fail(target: Target, call: Call) -> None:
+    """The error; a job's status is the job's own, a child's is set."""
+    target.run._client.set_failed_status(
+        _set_status=not target.is_own,
+        error_details=call.data.get("error_details"),
+        error_code=call.data.get("error_code"),
+    )
+
+
+def _cancel(target: Target, call: Call) -> None:
+    target.run._client.run.post_event_canceled()
+
+
+_METHODS: Mapping[str, Callable[[Target, Call], None]] = {
+    "set_tags": _set_tags,
+    "remove_tags": _remove_tags,
+    "add_properties": _add_properties,
+    "display_name": _display_name,
+    "description": _description,
+    "child_run": _child_run,
+    "complete": _complete,
+    "fail": _fail,
+    "cancel": _cancel,
+}
+_UPLOADS: Mapping[str, Callable[[Target, Call, BinaryIO], None]] = {
+    "upload_file": _upload_file,
+    "log_image": _log_artifact,
+    **dict.fromkeys(DOCUMENTS, _log_artifact),
+}

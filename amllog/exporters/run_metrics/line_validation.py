@@ -1,0 +1,93 @@
+"""Checks the data of a line for its method. Another program may have changed the line, or forged it.
+
+In: decoded JSON. Out: whether it has the types and members that the outlets rely on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from amllog.journal import artifact_copies
+from amllog.record import metric_values
+
+DOCUMENTS = ("log_confusion_matrix", "log_accuracy_table", "log_residuals", "log_predictions")
+UPLOADS = frozenset(("upload_file", "log_image", *DOCUMENTS))
+MAX_COLUMNS = 1_000
+
+
+def is_call(method: str, data: object) -> bool:
+    """Whether a call has the arguments of its method. Only an upload has a file, and it is a copy of amllog's."""
+    if not isinstance(data, dict) or ("file" in data) != (method in UPLOADS):
+        return False
+    members = _UPLOAD if method in UPLOADS else _MEMBERS.get(method, {})
+    return all(fits(data.get(name)) for name, fits in members.items())
+
+
+def is_metric(name: object, kind: object, columns: object, rows: object) -> bool:
+    """Whether a metric has a name, typed columns, and rows with one cell for each of them."""
+    if not is_text(name) or not is_text(kind) or not isinstance(columns, dict) or not isinstance(rows, list):
+        return False
+    if not 0 < len(columns) <= MAX_COLUMNS or not 0 < len(rows) <= metric_values.MAX_ROWS:
+        return False
+    return all(map(is_text, columns.values())) and all(_is_row(row, len(columns)) for row in rows)
+
+
+def is_text(value: object) -> bool:
+    """Whether it is a text with anything in it."""
+    return isinstance(value, str) and value != ""
+
+
+def is_text_or_none(value: object) -> bool:
+    """Whether it is a text, or left out."""
+    return value is None or isinstance(value, str)
+
+
+def step(value: object) -> int | None:
+    """A step as records have it: a number, or its digits. Raises ValueError for anything else."""
+    if value is None:
+        return None
+    if isinstance(value, str) and len(value) <= 20:
+        value = int(value)
+    if type(value) is not int or not -(2**63) <= value < 2**63:
+        raise ValueError("a step is a whole number of at most 64 bits")
+    return value
+
+
+def _is_row(row: object, length: int) -> bool:
+    return isinstance(row, list) and len(row) == length and all(map(_is_scalar, row))
+
+
+def _is_scalar(value: object) -> bool:
+    return value is None or isinstance(value, (str, int, float))  # a bool is an int
+
+
+def _is_string(value: object) -> bool:
+    return isinstance(value, str)
+
+
+def _is_texts(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(item, str) for item in value)
+
+
+def _is_labels(value: object) -> bool:
+    return isinstance(value, dict) and all(map(is_text_or_none, value.values()))
+
+
+_Members = Mapping[str, Callable[[Any], bool]]
+_UPLOAD: _Members = {
+    "file": artifact_copies.is_name,
+    "artifact": is_text,
+    "name": is_text,
+    "datastore_name": _is_scalar,
+}
+_MEMBERS: Mapping[str, _Members] = {
+    "set_tags": {"tags": _is_labels},
+    "remove_tags": {"tags": _is_texts},
+    "add_properties": {"properties": _is_labels},
+    "display_name": {"value": _is_string},
+    "description": {"value": _is_string},
+    "child_run": {"child": is_text, "name": _is_scalar},
+    "fail": {"error_details": is_text_or_none, "error_code": _is_scalar},
+    "end": {"status": is_text},
+}

@@ -1,0 +1,260 @@
+"""A `Query` as KQL, to be sent, pasted into the portal, or put into an alert rule.
+
+In: a query. Out: its text, for the tables of an Application Insights resource (`traces`, `customDimensions`) or of a
+Log Analytics workspace (`AppTraces`, `Properties`). What a user gave stands only inside string literals.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import datetime, timedelta, timezone
+
+from amllog.insights.query.columns import CATALOGUE, LEVEL, SEARCHED, SEVERITIES, UNSAID
+from amllog.insights.query.query import (
+    AtLeast,
+    Condition,
+    Contains,
+    Dimension,
+    Equals,
+    Holds,
+    Query,
+    Summary,
+    Total,
+    name_of,
+)
+from amllog.insights.query.tables import TABLES
+
+_ESCAPES = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\r": "\\r", "\t": "\\t"}
+_UNITS = {"d": timedelta(1), "h": timedelta(0, 3600), "m": timedelta(0, 60), "s": timedelta(0, 1),
+          "ms": timedelta(0, 0, 1000)}  # fmt: skip
+# Names of columns in an expression of the catalogue: not what stands in quotes, nor a key after a dot.
+_WORD = re.compile(r'"[^"]*"|(?<![.\w])[A-Za-z_]\w*', re.ASCII)
+
+
+def classic(query: Query) -> str:
+    """The query for the tables of an Application Insights resource."""
+    return _Writer(workspace=False).written(query)
+
+
+def workspace(query: Query) -> str:
+    """The query for the tables of a Log Analytics workspace."""
+    return _Writer(workspace=True).written(query)
+
+
+def literal(text: str) -> str:
+    """`text` as a string literal that ends where it ends, whatever is in it."""
+    return '"' + "".join(_ESCAPES.get(one) or _printable(one) for one in text) + '"'
+
+
+def instant(time: datetime) -> str:
+    """A datetime literal, in UTC."""
+    naive = time.astimezone(timezone.utc).replace(tzinfo=None)
+    return f"datetime({naive.isoformat(timespec='microseconds')}Z)"
+
+
+def ago(span: timedelta) -> str:
+    """`ago(7d)`, in the greatest unit that fits."""
+    for unit, size in _UNITS.items():
+        if span >= size and not span % size:
+            return f"ago({span // size}{unit})"
+    seconds, rest = divmod(span, timedelta(seconds=1))
+    return f"ago({seconds}.{rest.microseconds:06d}s)"
+
+
+class _Writer:
+    """Writes one query in one of the dialects."""
+
+    def __init__(self, *, workspace: bool) -> None:
+        self._workspace = workspace
+        self._tables: tuple[str, ...] = ()
+        self._given: set[str] = set()  # names of columns that are a user's keys
+
+    def written(self, query: Query) -> str:
+        self._tables = query.tables
+        self._given = {one.key for one in query.columns if isinstance(one, Dimension)}
+        names = [TABLES[table].workspace if self._workspace else table for table in query.tables]
+        lines = [names[0] if len(names) == 1 else f"union {', '.join(names)}"]
+        lines += [
+            f"| where {one}" for one in (*self._times(query), *map(self._condition, query.conditions)) if one
+        ]
+        lines.append("| project " + ",\n    ".join(map(self._projected, query.columns)))
+        for summary in query.summaries:
+            lines += self._summary(summary, is_last=summary is query.summaries[-1])
+        if query.order:
+            lines.append(f"| order by {', '.join([*map(self._ordered, query.order), *_ties(query)])}")
+        if query.limit is not None:
+            lines.append(f"| take {query.limit}")
+        return "\n".join(lines)
+
+    def _times(self, query: Query) -> list[str]:
+        time = self._own("timestamp", query.tables[0])
+        found = []
+        if isinstance(query.since, timedelta):
+            found.append(f"{time} >= {ago(query.since)}")
+        elif query.since is not None:
+            found.append(f"{time} >= {instant(query.since)}")
+        if query.until is not None:
+            found.append(f"{time} < {instant(query.until)}")
+        return found
+
+    def _condition(self, condition: Condition) -> str:
+        if isinstance(condition, Equals):
+            return " or ".join(self._equals(one, condition) for one in condition.of)
+        if isinstance(condition, Holds):
+            return self._flag(condition.column)
+        if isinstance(condition, AtLeast):
+            return self._any_of(lambda table: self._own(_severe(table, condition.severity), table))
+        return self._any_of(lambda table: self._contains(table, condition))
+
+    def _equals(self, of: str | Dimension, condition: Equals) -> str:
+        literals, value = list(map(literal, condition.values)), self._value(of)
+        if literals == ['""']:
+            return f"{'isnotempty' if condition.negated else 'isempty'}({value})"
+        if len(literals) == 1:
+            return f"{value} {'!=' if condition.negated else '=='} {literals[0]}"
+        return f"{value} {'!in' if condition.negated else 'in'} ({', '.join(literals)})"
+
+    def _any_of(self, test: Callable[[str], str]) -> str:
+        """A test that differs by table, as a chain of `or`; "" if all rows of all tables pass."""
+        tests = {table: test(table) for table in self._tables}
+        if len(set(tests.values())) == 1:
+            only = tests[self._tables[0]]
+            return "" if only == "true" else only
+        chain = []
+        for table, text in tests.items():
+            if text == "true":
+                chain.append(self._is(table))
+            elif text != "false":
+                chain.append(f"{self._is(table)} and {f'({text})' if ' or ' in text else text}")
+        return (
+            chain[0]
+            if len(chain) == 1
+            else " or ".join(f"({one})" if " and " in one else one for one in chain)
+        )
+
+    def _flag(self, column: str) -> str:
+        """A column of type bool as a test."""
+        return self._any_of(lambda table: self._own(CATALOGUE[column].source(table).kql, table))
+
+    def _contains(self, table: str, condition: Contains) -> str:
+        texts = [self._own(source.kql, table) for source in SEARCHED[table]]
+        wanted = literal(condition.text)
+        if (
+            not condition.text.isascii()
+        ):  # of other letters, `contains` does not know which are the same in capitals
+            texts, wanted = [f"tolower({text})" for text in texts], f"tolower({wanted})"
+        return " or ".join(f"{text} contains {wanted}" for text in texts)
+
+    def _is(self, table: str) -> str:
+        one = TABLES[table]
+        return f'Type == "{one.workspace}"' if self._workspace else f'itemType == "{one.item_type}"'
+
+    def _projected(self, column: str | Dimension) -> str:
+        name, value = name_of(column), self._value(column)
+        return value if name == value else f"{self._named(name)} = {value}"
+
+    def _value(self, column: str | Dimension) -> str:
+        if isinstance(column, Dimension):
+            bag = self._own("customDimensions", self._tables[0])
+            return f"tostring({bag}[{literal(column.key)}])"
+        if column == "itemType":
+            return self._item_type()
+        if column == LEVEL:
+            return self._level()
+        known = CATALOGUE[column]
+        if known.type == "bool" and not known.only:
+            return self._flag(column) or "true"
+        tables = [table for table in self._tables if table in known.sources] if known.only else ()
+        return self._case(
+            {table: self._own(known.source(table).kql, table) for table in tables or self._tables}
+        )
+
+    def _level(self) -> str:
+        known = next((table for table in self._tables if table in UNSAID), "")
+        arms = [
+            f'{self._own("severityLevel", known)} == {n}, "{name}"'
+            for n, name in enumerate(SEVERITIES)
+            if known
+        ]
+        bad = self._flag("is_bad")
+        if bad != "false":
+            arms.append(f'{bad or "true"}, "ERROR"')
+        return f'case({", ".join(arms)}, "INFO")' if arms else '"INFO"'
+
+    def _item_type(self) -> str:
+        if not self._workspace:
+            return "itemType"
+        return self._case({table: f'"{TABLES[table].item_type}"' for table in self._tables})
+
+    def _case(self, texts: dict[str, str]) -> str:
+        """One expression for all tables: as it is where they agree, else by the row's table."""
+        last = max(texts, key=lambda table: list(texts.values()).count(texts[table]))
+        arms = [f"{self._is(table)}, {text}" for table, text in texts.items() if text != texts[last]]
+        if not arms:
+            return texts[last]
+        name = "iff" if len(arms) == 1 else "case"
+        return f"{name}({', '.join([*arms, texts[last]])})"
+
+    def _own(self, template: str, table: str) -> str:
+        """A template with the names that the dialect has for the columns."""
+        if not self._workspace:
+            return template
+        names = {field.classic: field.workspace for field in TABLES[table].fields if field.workspace}
+        return _WORD.sub(lambda match: names.get(match.group(), match.group()), template)
+
+    def _summary(self, summary: Summary, *, is_last: bool) -> list[str]:
+        by = [self._named(name_of(column)) for column in summary.by]
+        latest = [total.of for total in summary.totals if total.function == "last"]
+        totals = [_total(total) for total in summary.totals if total.function != "last"]
+        if latest:
+            totals.append(f"arg_max(timestamp, {', '.join(latest)})")
+        tail = f" by {', '.join(by)}" if by else ""
+        lines = [f"| summarize {', '.join(totals)}{tail}"]
+        for state in summary.states if is_last else ():
+            cases = ", ".join(f"{test}, {literal(text)}" for test, text in state.cases)
+            lines.append(f"| extend {state.name} = case({cases}, {literal(state.otherwise)})")
+        states = [state.name for state in summary.states]
+        names = [_renamed(total) for total in summary.totals]
+        if is_last and (latest or states):
+            lines.append(f"| project {', '.join([*by, *states, *names])}")
+        return lines
+
+    def _named(self, name: str) -> str:
+        """A column's name; a user's in brackets: more than 150 words are keywords there (kind, last, set, title)."""
+        return f"[{literal(name)}]" if name in self._given else name
+
+    def _ordered(self, name: str) -> str:
+        is_last = name.startswith("-") and name not in self._given
+        return f"{self._named(name[1:])} desc" if is_last else f"{self._named(name)} asc"
+
+
+def _printable(character: str) -> str:
+    """A character as it is, or escaped where an editor or the language would take it for something else."""
+    if character.isprintable() or ord(character) > 0xFFFF:
+        return character
+    return f"\\u{ord(character):04x}"
+
+
+def _ties(query: Query) -> tuple[str, ...]:
+    """Records of one instant as they were written, as in SQL: the numbers in their ids are hexadecimal."""
+    if query.summaries or query.order[0].lstrip("-") != "timestamp" or "dimensions" not in query.columns:
+        return ()
+    falls = "desc" if query.order[0].startswith("-") else "asc"
+    written = "tostring(dimensions.record_id)"
+    return (f"strlen({written}) {falls}", f"{written} {falls}")
+
+
+def _severe(table: str, severity: int) -> str:
+    if table not in UNSAID:
+        return "false"
+    test = f"severityLevel >= {severity}"
+    return f"isnull(severityLevel) or {test}" if severity <= UNSAID[table] else test
+
+
+def _total(total: Total) -> str:
+    return f"{total.name} = {total.function}({total.of})"
+
+
+def _renamed(total: Total) -> str:
+    return total.name if total.function != "last" or total.name == total.of else f"{total.name} = {total.of}"

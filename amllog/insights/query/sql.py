@@ -1,0 +1,197 @@
+"""A `Query` as SQL for DuckDB, over one relation `records`.
+
+In: a query, the present time. Out: the statement and its parameters: what a user gave is a parameter, never text.
+`records` has one row per record, with the columns that the service has for it (see `relation`).
+"""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Callable, Set
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from amllog.insights.query.columns import CATALOGUE, LEVEL, OWN, SEARCHED, SEVERITIES, UNSAID
+from amllog.insights.query.query import (
+    AtLeast,
+    Condition,
+    Contains,
+    Dimension,
+    Equals,
+    Holds,
+    Query,
+    Summary,
+    Total,
+    name_of,
+)
+from amllog.insights.query.tables import TABLES
+
+
+class Statement(NamedTuple):
+    """SQL and the values of its `?`, in their order."""
+
+    text: str
+    parameters: tuple[Any, ...]
+
+
+def statement(query: Query, now: datetime) -> Statement:
+    """The query over `records`; times ago are counted back from `now`."""
+    parameters: list[Any] = []
+    columns = ",\n  ".join(_projected(column, query.tables, parameters) for column in query.columns)
+    tests = [_items(query.tables), *_times(query, now, parameters)]
+    tests += [_condition(condition, query.tables, parameters) for condition in query.conditions]
+    text = f"SELECT {columns}\nFROM records\nWHERE {' AND '.join(f'({test})' for test in tests)}"
+    for summary in query.summaries:
+        text = _summed(summary, text)
+    if query.order:
+        given = {one.key for one in query.columns if isinstance(one, Dimension)}
+        text += f"\nORDER BY {', '.join(_ordered(one, given) for one in [*query.order, *_ties(query)])}"
+    if query.limit is not None:
+        text += f"\nLIMIT {query.limit:d}"
+    return Statement(text, tuple(parameters))
+
+
+def quoted(name: str) -> str:
+    """A name as SQL takes it for a column."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def pattern(path: Path) -> str:
+    """The path as DuckDB takes it: without this, `[`, `*` and `?` in it would stand for other files."""
+    return glob.escape(str(path))
+
+
+def literal(text: str) -> str:
+    """A text of ours in SQL: a file's name, a constant."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def pointer(key: str) -> str:
+    """A key as a JSON pointer: nothing in it is a wildcard or a path."""
+    return "/" + key.replace("~", "~0").replace("/", "~1")
+
+
+def naive(time: datetime) -> datetime:
+    """An aware time as `records` has it: UTC without saying so."""
+    return time.astimezone(timezone.utc).replace(tzinfo=None)
+
+
+def _items(tables: tuple[str, ...]) -> str:
+    return f"itemType IN ({', '.join(literal(TABLES[table].item_type) for table in tables)})"
+
+
+def _times(query: Query, now: datetime, parameters: list[Any]) -> list[str]:
+    tests = []
+    if query.since is not None:
+        since = now - query.since if isinstance(query.since, timedelta) else query.since
+        parameters.append(naive(since))
+        tests.append("timestamp >= ?")
+    if query.until is not None:
+        parameters.append(naive(query.until))
+        tests.append("timestamp < ?")
+    return tests
+
+
+def _condition(condition: Condition, tables: tuple[str, ...], parameters: list[Any]) -> str:
+    if isinstance(condition, Equals):
+        return " OR ".join(_equals(one, condition, tables, parameters) for one in condition.of)
+    if isinstance(condition, Holds):
+        return _by_table(tables, lambda table: CATALOGUE[condition.column].source(table).sql)
+    if isinstance(condition, AtLeast):
+        return _by_table(tables, lambda table: _severe(table, condition.severity))
+    return _by_table(tables, lambda table: _contains(table, condition, parameters))
+
+
+def _equals(of: str | Dimension, condition: Equals, tables: tuple[str, ...], parameters: list[Any]) -> str:
+    value = _value(of, tables, parameters)
+    parameters.extend(condition.values)
+    return f"{value} {'NOT ' * condition.negated}IN ({', '.join('?' * len(condition.values))})"
+
+
+def _severe(table: str, severity: int) -> str:
+    if table not in UNSAID:
+        return "false"
+    return f"coalesce(severityLevel, {UNSAID[table]}) >= {severity}"
+
+
+def _contains(table: str, condition: Contains, parameters: list[Any]) -> str:
+    pattern = condition.text
+    for special in "\\%_":
+        pattern = pattern.replace(special, "\\" + special)
+    parameters.extend([f"%{pattern}%"] * len(SEARCHED[table]))
+    return " OR ".join(rf"{source.sql} ILIKE ? ESCAPE '\'" for source in SEARCHED[table])
+
+
+def _projected(column: str | Dimension, tables: tuple[str, ...], parameters: list[Any]) -> str:
+    return f"{_value(column, tables, parameters)} AS {quoted(name_of(column))}"
+
+
+def _value(column: str | Dimension, tables: tuple[str, ...], parameters: list[Any]) -> str:
+    if isinstance(column, str):
+        known = CATALOGUE[column]
+        if column == LEVEL:
+            return _level(tables)
+        having = tuple(table for table in tables if table in known.sources) if known.only else ()
+        return _by_table(having or tables, lambda table: known.source(table).sql)
+    if column.key in OWN:
+        return f"coalesce({column.key}, '')"
+    parameters.append(pointer(column.key))
+    return "coalesce(json_extract_string(customDimensions, ?), '')"
+
+
+def _level(tables: tuple[str, ...]) -> str:
+    names = " ".join(f"WHEN {number} THEN {literal(name)}" for number, name in enumerate(SEVERITIES))
+    bad = _by_table(tables, lambda table: CATALOGUE["is_bad"].source(table).sql)
+    return f"CASE severityLevel {names} ELSE CASE WHEN {bad} THEN 'ERROR' ELSE 'INFO' END END"
+
+
+def _by_table(tables: tuple[str, ...], expression: Callable[[str], str]) -> str:
+    """One expression for all tables: as it is where they agree, else by the row's table."""
+    texts = {table: expression(table) for table in tables}
+    if len(set(texts.values())) == 1 and "?" not in texts[tables[0]]:
+        return texts[tables[0]]
+    arms = " ".join(f"WHEN {literal(TABLES[table].item_type)} THEN ({text})" for table, text in texts.items())
+    return f"CASE itemType {arms} END"
+
+
+def _summed(summary: Summary, rows: str) -> str:
+    by = [quoted(name_of(column)) for column in summary.by]
+    states = [
+        f"CASE {' '.join(f'WHEN {test} THEN {literal(text)}' for test, text in state.cases)} "
+        f"ELSE {literal(state.otherwise)} END AS {state.name}"
+        for state in summary.states
+    ]
+    names = [quoted(total.name) for total in summary.totals]
+    inner = f"SELECT {', '.join([*by, *map(_total, summary.totals)])}\nFROM ({rows})"
+    if by:
+        inner += f"\nGROUP BY {', '.join(by)}"
+    return f"SELECT {', '.join([*by, *states, *names])}\nFROM ({inner})" if states else inner
+
+
+def _total(total: Total) -> str:
+    of = quoted(total.of)
+    expression = {
+        "count": "count(*)",
+        "countif": f"count(*) FILTER (WHERE {total.of})",
+        "last": f"arg_max({of}, timestamp)",
+        "sum": f"CAST(sum({of}) AS BIGINT)",
+    }.get(total.function, f"{total.function}({of})")
+    return f"{expression} AS {quoted(total.name)}"
+
+
+def _ordered(name: str, given: Set[str]) -> str:
+    """As KQL does: the null ones are the least. `given` are a user's names, which may look like anything."""
+    if name in given:
+        return f"{quoted(name)} ASC NULLS FIRST"
+    one = name.lstrip("-")
+    column = one if one.endswith(")") else quoted(one)
+    return f"{column} {'DESC NULLS LAST' if name.startswith('-') else 'ASC NULLS FIRST'}"
+
+
+def _ties(query: Query) -> tuple[str, ...]:
+    """Records of one instant as they were written: the numbers in their ids are hexadecimal."""
+    if query.summaries or query.order[0].lstrip("-") != "timestamp":
+        return ()
+    falls = "-" if query.order[0].startswith("-") else ""
+    return (f"{falls}length(record_id)", f"{falls}record_id")

@@ -1,0 +1,145 @@
+"""The story of a run: what happened, in words, from the first step to the line that explains the end.
+
+In: its parts as tables and rows, which `telling` gathers. Out: text, HTML, JSON.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from amllog.insights.query.result import Column, Row, Table, preformatted
+from amllog.insights.reports import rendering
+
+_LAST_VALUES = 12  # metrics in the text; all are in the table
+
+
+@dataclass(frozen=True, repr=False)
+class Story:
+    """What happened in a run.
+
+    `steps`: as `Questions.steps`, in order. `failure`: the row that tells why the run failed (an exception, an error,
+    or the failed step itself), None if nothing did. `span`: the span in which it happened. `around`: logs before and
+    after it, in that step, and warnings in others before it (column `elsewhere`). `metrics`: the last value of each.
+    `missing`: what did not arrive, in sentences. `next`: commands and addresses to look at.
+    """
+
+    run: str
+    state: str
+    experiment_name: str
+    began: datetime | None
+    seconds: float | None
+    steps: Table
+    failure: Row | None
+    span: Row | None
+    around: Table
+    metrics: Table
+    missing: tuple[str, ...]
+    next: tuple[str, ...]
+    errors: int = 0
+
+    @property
+    def text(self) -> str:
+        """All of it as text."""
+        return "\n".join(line for part in _parts(self) for line in part)
+
+    def to_json(self, *, indent: int | None = None) -> str:
+        """All of it as one object: rows as `Table.to_json` has them."""
+        failure = None if self.failure is None else _as_json(self.around, self.failure)
+        span = None if self.span is None else _as_json(self.around, self.span)
+        tables = {name: json.loads(getattr(self, name).to_json()) for name in ("steps", "around", "metrics")}
+        found = {
+            "run": self.run, "state": self.state, "experiment_name": self.experiment_name,
+            "began": rendering.clock(self.began), "seconds": self.seconds, "errors": self.errors,
+            "failure": failure, "span": span, **tables, "missing": self.missing, "next": self.next,
+        }  # fmt: skip
+        return json.dumps(found, ensure_ascii=False, indent=indent)
+
+    def __repr__(self) -> str:
+        return self.text
+
+    def _repr_html_(self) -> str:
+        """What notebooks show."""
+        return preformatted(self.text)
+
+
+def _parts(story: Story) -> list[list[str]]:
+    head = [
+        f"run {rendering.visible(story.run)}"
+        + (f" of {rendering.visible(story.experiment_name)}" if story.experiment_name else ""),
+        f"{story.state}; began {rendering.clock(story.began)}, {rendering.span(story.seconds)}"
+        + (f", {rendering.count(story.errors, 'error')}" if story.errors else ""),
+    ]
+    steps = ["", "steps", *(f"  {line}" for line in _step_lines(story.steps))]
+    return [head, steps, _listed("missing", story.missing), _failure_lines(story), _metric_lines(story.metrics),
+            _listed("next", story.next)]  # fmt: skip
+
+
+def _step_lines(steps: Table) -> list[str]:
+    width = max(len(name_of(row)) for row in steps)
+    return [
+        f"{name_of(row):<{width}}  {row['state']:<6}  {rendering.clock(row['began'])}  "
+        f"{rendering.span(row['duration_seconds']) if row['duration_seconds'] is not None else 'no end':>10}  "
+        + ", ".join(
+            rendering.count(row[what], what[:-1]) for what in ("records", "errors", "warnings") if row[what]
+        )
+        for row in steps
+    ]
+
+
+def _failure_lines(story: Story) -> list[str]:
+    lines = []
+    if story.failure is not None:
+        row = story.failure
+        when = "" if row["itemType"] == "request" else f" at {rendering.clock(row['timestamp'])}"
+        lines += ["", f"what failed, in step {name_of(row)}{when}", f"  {rendering.said(row)}"]
+        if story.span is not None:
+            lines.append(f"  in {rendering.said(story.span)}")
+        if row.get("stack"):
+            lines.append(rendering.block(row["stack"]))
+    if story.around:
+        lines += ["", "around it" if story.failure is not None else "its last lines"]
+        lines += [f"  {_around_line(row, story.failure)}" for row in story.around]
+    return lines
+
+
+def _around_line(row: Row, failure: Row | None) -> str:
+    mark = "→" if failure is not None and _is(row, failure) else "*" if row["elsewhere"] else " "
+    step = f" [{name_of(row)}]" if row["elsewhere"] else ""
+    return (
+        f"{mark} {rendering.clock(row['timestamp'])[11:]} {row['level']:<8}{step} {rendering.first_line(row)}"
+    )
+
+
+def _metric_lines(metrics: Table) -> list[str]:
+    if not metrics:
+        return []
+    by_step: dict[str, list[str]] = {}
+    for row in metrics:
+        last = rendering.number(row["last_value"]) or rendering.quoted(row["last_text"])
+        told = f"{rendering.visible(row['name'])}={last}"
+        by_step.setdefault(name_of(row), []).append(told)
+    lines = ["", "metrics, their last values"]
+    for step, values in by_step.items():
+        more = f" and {len(values) - _LAST_VALUES} more" if len(values) > _LAST_VALUES else ""
+        lines.append(f"  {step}: {', '.join(values[:_LAST_VALUES])}{more}")
+    return lines
+
+
+def _listed(title: str, lines: tuple[str, ...]) -> list[str]:
+    return ["", title, *(f"  {rendering.visible(line)}" for line in lines)] if lines else []
+
+
+def name_of(row: Row) -> str:
+    """A step's name, or its id where it has none."""
+    return rendering.visible(row["step_name"] or row["step_id"])
+
+
+def _is(row: Row, other: Row) -> bool:
+    return all(row[name] == other[name] for name in ("timestamp", "message", "step_id", "dimensions"))
+
+
+def _as_json(table: Table, row: Row) -> Any:
+    return json.loads(Table(tuple(Column(name) for name in row), (row,)).to_json())[0]

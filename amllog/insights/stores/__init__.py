@@ -1,0 +1,5 @@
+"""Where records are read from: `Store`, the protocol of every store, and `Unasked`, which runs no query."""
+
+from amllog.insights.stores.store import Store, Unasked
+
+__all__ = ["Store", "Unasked"]

@@ -1,0 +1,148 @@
+"""Envelopes → the columns of answers, in Python: what `columns` says in KQL and in SQL, a third time.
+
+In: a decoded line. Out: a `Record` with a value for each column of the catalogue; None if it is no record.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from amllog.insights.query import cell_types
+from amllog.insights.query.columns import (
+    DEPENDENCY,
+    EVENT,
+    EXCEPTION,
+    METRIC,
+    OWN,
+    REQUEST,
+    SEVERITIES,
+    TRACE,
+)
+from amllog.insights.query.tables import TABLES
+
+_TABLES = {table.base_type: table for table in TABLES.values()}
+_NAMES = {
+    name: number for number, name in enumerate(("verbose", "information", *map(str.lower, SEVERITIES[2:])))
+}
+_STOCK_PARENT = re.compile(r"\|[0-9a-f]{32}\.([0-9a-f]{16})\.")
+_DURATION = re.compile(r"(?:(\d+)\.)?(\d+):(\d+):(\d+(?:\.\d+)?)")
+
+
+class Record(NamedTuple):
+    """One record: its table, time and severity (None: it says none), its columns, its dimensions, and what
+    `contains` looks at."""
+
+    table: str
+    time: datetime
+    severity: int | None
+    values: dict[str, Any]
+    dimensions: dict[str, str]
+    searched: tuple[str, ...]
+
+
+def record_of(envelope: Mapping[str, Any] | None) -> Record | None:
+    """One envelope, of whatever SDK."""
+    try:
+        data, tags = (envelope or {})["data"], (envelope or {}).get("tags") or {}
+        base, table = data["baseData"], _TABLES[data["baseType"]]
+        said = (envelope or {})["time"]
+        time = cell_types.time(said) if cell_types.EARLIEST <= said < cell_types.END else None
+        if time is None or not isinstance(base, Mapping):
+            return None
+        return _record(table.classic, table.item_type, time, base, tags)
+    except (KeyError, TypeError, AttributeError):
+        return None
+
+
+def _record(
+    table: str, item_type: str, time: datetime, base: Mapping[str, Any], tags: Mapping[str, Any]
+) -> Record:
+    dimensions = cell_types.dimensions(base.get("properties"))
+    severity = _severity(base.get("severityLevel"))
+    thrown = _first(base.get("exceptions")) if table == EXCEPTION else {}
+    failed = table in (REQUEST, DEPENDENCY) and str(base.get("success")).lower() == "false"
+    is_bad = table == EXCEPTION or failed
+    name = "" if table in (TRACE, EXCEPTION) else _name(table, base)
+    parent = cell_types.text(tags.get("ai.operation.parentId"))
+    stock = _STOCK_PARENT.fullmatch(parent)
+    outer = cell_types.text(thrown.get("message"))
+    message = {
+        TRACE: cell_types.text(base.get("message")),
+        EXCEPTION: dimensions.get("message") or outer,
+    }.get(table, name)
+    data = dimensions.get("run_metric_data", "")
+    duration = _seconds(base.get("duration")) if table in (REQUEST, DEPENDENCY) else None
+    bad = table == EXCEPTION or (table == TRACE and (severity or 0) >= 3) or (table == REQUEST and failed)
+    values: dict[str, Any] = {
+        "timestamp": time, "itemType": item_type, "message": message, "name": name,
+        "type": cell_types.text({EXCEPTION: thrown.get("typeName"), DEPENDENCY: base.get("type")}.get(table)),
+        "problemId": _problem(base, thrown) if table == EXCEPTION else "",
+        "outerMessage": outer, "stack": thrown.get("stack") or thrown.get("parsedStack") or "",
+        "value": _number(table, base, dimensions), "step": cell_types.integer(dimensions.get("step")),
+        "duration_seconds": duration, "step_seconds": duration if table == REQUEST else None,
+        "success": not failed if table in (REQUEST, DEPENDENCY) else None,
+        "resultCode": cell_types.text(base.get({REQUEST: "responseCode", DEPENDENCY: "resultCode"}.get(table, ""))),
+        "id": cell_types.text(base.get("id")) if table in (REQUEST, DEPENDENCY) else "",
+        "operation_Id": cell_types.text(tags.get("ai.operation.id")),
+        "operation_ParentId": stock[1] if stock else parent,
+        "dimensions": dimensions, "is_error": bad, "is_warning": table == TRACE and severity == 2,
+        "is_notable": table in (EXCEPTION, REQUEST, DEPENDENCY) or (table == TRACE and (severity or 0) >= 2)
+        or (table == EVENT and not data),
+        "is_metric": table == METRIC or (table == EVENT and bool(data and dimensions.get("value"))),
+        "has_metrics": table == METRIC
+        or (table == EVENT and bool(data and (dimensions.get("value") or data.startswith('{"columns":')))),
+        "has_ended": table == REQUEST, "has_failed": table == REQUEST and failed, "is_bad": is_bad,
+        "level": SEVERITIES[severity] if severity is not None and severity >= 0 else "ERROR" if is_bad else "INFO",
+        **{key: dimensions.get(key, "") for key in (*OWN, "run_url", "node", "rank")},
+    }  # fmt: skip
+    last = _last(base.get("exceptions")) if table == EXCEPTION else {}
+    seen = (
+        message,
+        outer,
+        *(cell_types.text(one) for one in (last.get("message"), thrown.get("typeName"), thrown.get("stack"))),
+    )
+    return Record(table, time, severity, values, dimensions, seen if table == EXCEPTION else (message,))
+
+
+def _severity(value: Any) -> int | None:
+    name = cell_types.text(value).lower()
+    number = _NAMES.get(name, cell_types.integer(value) if name not in ("true", "false") else None)
+    return None if number is None else min(4, number)
+
+
+def _name(table: str, base: Mapping[str, Any]) -> str:
+    return cell_types.text((_first(base.get("metrics")) if table == METRIC else base).get("name"))
+
+
+def _number(table: str, base: Mapping[str, Any], dimensions: Mapping[str, str]) -> float | None:
+    if table == METRIC:
+        return cell_types.real(_first(base.get("metrics")).get("value"))
+    return cell_types.real(dimensions.get("value") or None) if table == EVENT else None
+
+
+def _problem(base: Mapping[str, Any], thrown: Mapping[str, Any]) -> str:
+    if base.get("problemId"):
+        return cell_types.text(base["problemId"])
+    frames = thrown.get("parsedStack")
+    method = _first(frames).get("method") if frames else ""
+    return " at ".join(str(one) for one in (thrown.get("typeName"), method) if one)
+
+
+def _first(items: Any) -> Mapping[str, Any]:
+    found: Any = items[0] if isinstance(items, list) and items else {}
+    return found if isinstance(found, Mapping) else {}
+
+
+def _last(items: Any) -> Mapping[str, Any]:
+    return _first(items[-1:]) if isinstance(items, list) else {}
+
+
+def _seconds(duration: Any) -> float | None:
+    match = _DURATION.fullmatch(cell_types.text(duration))
+    if match is None:
+        return None if duration is None else 0.0
+    days, hours, minutes, seconds = (float(part or 0) for part in match.groups())
+    return ((days * 24 + hours) * 60 + minutes) * 60 + seconds

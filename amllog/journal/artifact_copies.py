@@ -1,0 +1,225 @@
+"""Copies of files on their way to run history, in the directory `artifacts` of a journal directory.
+
+In: the name of a copy as a line has it, or the bytes of a new one. Out: the open file, or why it is not used.
+A line may be invalid or forged, and other programs may replace what is in the directory. So a name has one form, and a
+copy is opened once, below the descriptor of its directory: the open file is checked, uploaded and deleted.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import io
+import os
+import re
+import secrets
+import stat
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+from amllog.journal import own_files
+from amllog.journal.directory import is_passing
+from amllog.journal.own_stream import OwnStream
+from amllog.process import interrupts
+
+DIRECTORY = "artifacts"
+_ENTRY = "[0-9a-f]{12}-[A-Za-z0-9_.-]{1,100}"
+_NAME = re.compile(f"{DIRECTORY}/{_ENTRY}")
+# Other programs may write a backslash before the slash.
+_IN_LINE = re.compile(rf"{DIRECTORY}\\*/({_ENTRY})".encode())
+
+Directories = Callable[[], Sequence[Path]]  # where the journal has files, and so copies
+
+
+BUSY = "copy of a file: not usable now"
+
+
+class NoCopy(FileNotFoundError):
+    """The file of a line cannot be used, now or later."""
+
+
+class Busy(OSError):
+    """A copy cannot be used now: no descriptor is free, the disk is full or does not answer."""
+
+
+class NotKept(OSError):
+    """A copy cannot be made because of the journal: its disk, its directory or its limit."""
+
+
+class Folder(NamedTuple):
+    """An open directory of copies. `fd` is None where the system has no descriptors of directories."""
+
+    path: Path
+    fd: int | None
+
+    def stat(self, entry: str) -> os.stat_result:
+        """The entry itself, also if it is a link. Raises OSError."""
+        return os.stat(self._at(entry), dir_fd=self.fd, follow_symlinks=False)
+
+    def open(self, entry: str, flags: int = os.O_RDONLY) -> int:
+        """Open a regular file. Raises OSError as `own_files.open_regular`."""
+        return own_files.open_regular(self._at(entry), flags, directory=self.fd)
+
+    def delete(self, entry: str, identity: own_files.Identity) -> bool:
+        """Delete a file if its name still stands for it. Return whether it was deleted."""
+        with interrupts.suppress(OSError):
+            found = self.stat(entry)
+            if (found.st_dev, found.st_ino) == identity:
+                os.unlink(self._at(entry), dir_fd=self.fd)
+                return True
+        return False
+
+    def entries(self) -> Iterator[tuple[str, os.stat_result]]:
+        """The regular files that are named as copies."""
+        for entry in os.listdir(self.path if self.fd is None else self.fd):
+            if is_name(f"{DIRECTORY}/{entry}"):
+                with interrupts.suppress(FileNotFoundError):
+                    found = self.stat(entry)
+                    if stat.S_ISREG(found.st_mode):
+                        yield entry, found
+
+    def _at(self, entry: str) -> str | Path:
+        return self.path / entry if self.fd is None else entry
+
+
+class Copy:
+    """An open copy."""
+
+    def __init__(self, folder: Folder, entry: str, file: OwnStream) -> None:
+        self.stream: BinaryIO = io.BufferedReader(file)
+        self.verify = file.verify
+        self._folder, self._entry, self._identity = folder, entry, file.identity
+
+    def delete(self) -> None:
+        """Delete it: its line was delivered or refused."""
+        self._folder.delete(self._entry, self._identity)
+
+
+def name_for(file: str) -> str:
+    """The name of a new copy of a file, relative to the journal directory."""
+    safe = re.sub(r"[^A-Za-z0-9_.-]+", "_", os.path.basename(file))[-100:] or "file"
+    return f"{DIRECTORY}/{secrets.token_hex(6)}-{safe}"
+
+
+def is_name(name: object) -> bool:
+    """Whether a name has the form that `name_for` gives."""
+    return isinstance(name, str) and _NAME.fullmatch(name) is not None
+
+
+def entries_in(line: bytes) -> list[str]:
+    """The copies that a line of a journal names, without their directory."""
+    return [found.decode() for found in _IN_LINE.findall(line)] if DIRECTORY.encode() in line else []
+
+
+def keep(directory: Path, name: str, chunks: Iterable[bytes]) -> None:
+    """Write a new copy. Raises NotKept and the errors of `chunks`. Then nothing of the copy is left."""
+    with contextlib.ExitStack() as stack:
+        try:
+            folder = stack.enter_context(opened_folder(directory, create=True))
+            entry = name.partition("/")[2]
+            fd = folder.open(entry, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
+        except OSError as error:
+            interrupts.pass_on(error)
+            raise not_kept(error) from error
+        identity = own_files.identity_of(fd)
+        try:
+            for chunk in chunks:
+                _write(fd, identity, chunk)
+            _close(fd)
+        except BaseException:
+            folder.delete(entry, identity)
+            own_files.close_same(fd, identity)
+            raise
+
+
+@contextlib.contextmanager
+def opened(directories: Sequence[Path], name: object) -> Iterator[Copy]:
+    """The copy that a line names, in the first of `directories` that has it. Raises NoCopy, Busy."""
+    if not is_name(name):
+        raise NoCopy("copy of a file: not a name that amllog gives")
+    with contextlib.ExitStack() as stack:
+        for directory in directories:
+            try:
+                folder = stack.enter_context(opened_folder(directory))
+                copy = stack.enter_context(_opened(folder, str(name).partition("/")[2]))
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                interrupts.pass_on(error)
+                raise unusable(error) from error
+            yield copy
+            return
+        raise NoCopy("copy of a file: it is missing")
+
+
+def delete(directories: Sequence[Path], name: object) -> None:
+    """Delete the copy of a line that was refused. What is no copy of ours stays."""
+    with interrupts.suppress(NoCopy, Busy), opened(directories, name) as copy:
+        copy.delete()
+
+
+@contextlib.contextmanager
+def opened_folder(directory: Path, *, create: bool = False) -> Iterator[Folder]:
+    """The directory of copies, open. Raises OSError if it is a link, or belongs to another user."""
+    path = directory / DIRECTORY
+    with own_files.opened_directory(directory) as above:
+        if create:
+            with interrupts.suppress(FileExistsError):
+                os.mkdir(path if above is None else DIRECTORY, 0o700, dir_fd=above)
+        if above is None:
+            if not stat.S_ISDIR(os.lstat(path).st_mode):
+                raise NotADirectoryError(errno.ENOTDIR, "is not a directory", str(path))
+            yield Folder(path, None)
+            return
+        fd = os.open(DIRECTORY, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=above)
+        identity = own_files.identity_of(fd)
+        try:
+            if os.fstat(fd).st_uid not in (os.geteuid(), os.fstat(above).st_uid):
+                raise PermissionError(errno.EPERM, "belongs to another user", str(path))
+            yield Folder(path, fd)
+        finally:
+            own_files.close_same(fd, identity)
+
+
+def not_kept(error: OSError) -> NotKept:
+    """The error for a copy that the journal's directory does not take."""
+    return NotKept(f"copy of a file: {errno.errorcode.get(error.errno or 0, type(error).__name__)}")
+
+
+def unusable(error: OSError) -> OSError:
+    """Return Busy if another attempt to open the copy may succeed, else NoCopy."""
+    told = error.strerror or type(error).__name__
+    if is_passing(error) or error.errno in (errno.ENOSPC, errno.EDQUOT, None):
+        return Busy(f"{BUSY}: {told}")
+    return NoCopy(f"copy of a file: {told}")
+
+
+@contextlib.contextmanager
+def _opened(folder: Folder, entry: str) -> Iterator[Copy]:
+    with OwnStream(folder.open(entry)) as file:
+        if own_files.is_linked(file.fileno()):  # the other name may be that of a file of the user
+            raise OSError(errno.EMLINK, "has several hard links", entry)
+        copy = Copy(folder, entry, file)
+        with copy.stream:
+            yield copy
+
+
+def _write(fd: int, identity: own_files.Identity, chunk: bytes) -> None:
+    rest = memoryview(chunk)
+    while rest:
+        try:
+            if not own_files.is_same(fd, identity):  # the script has closed it, and may use the number
+                raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+            rest = rest[os.write(fd, rest) :]
+        except OSError as error:
+            interrupts.pass_on(error)
+            raise not_kept(error) from error
+
+
+def _close(fd: int) -> None:
+    try:
+        os.close(fd)
+    except OSError as error:  # some network file systems report here that they are full
+        interrupts.pass_on(error)
+        raise not_kept(error) from error

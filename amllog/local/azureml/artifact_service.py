@@ -1,0 +1,140 @@
+"""The artifact service and the blob storage behind it, over HTTP.
+
+In: requests of azureml's artifact client and of the Azure storage client. Out: answers in their shapes.
+
+The storage client insists on `https`, and on a host of the form `<account>.blob.<suffix>`. So an upload address is
+`https://this-machine.blob.local@127.0.0.1:<port>/…`: what stands before the @ is user information, by which nobody
+is looked up, and the client lands on our TLS port as it is.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from collections.abc import Callable
+from email.utils import formatdate
+from typing import Any
+
+from amllog.local.azureml.artifacts import Artifacts
+from amllog.local.http.access import Access
+from amllog.local.http.request import Answer, Refusal, Request
+from amllog.local.http.routes import WORKSPACE, Names, Need, Route
+
+ARTIFACT = f"/artifact/v2.0{WORKSPACE}/artifacts"
+BATCH_MAX = 50
+_BLOCK = re.compile(r"<(?:Latest|Uncommitted|Committed)>([^<]+)<")
+
+
+class ArtifactService:
+    """The operations on artifacts and on their bytes; addresses are made from the URLs of the two servers."""
+
+    def __init__(
+        self, artifacts: Artifacts, access: Access, url: Callable[[], str], upload_url: Callable[[], str]
+    ) -> None:
+        self._artifacts, self._access, self._url, self._upload_url = artifacts, access, url, upload_url
+
+    def routes(self) -> list[Route]:
+        """Every operation, the more particular paths first."""
+        return [
+            Route("POST", f"{ARTIFACT}/batch/metadata/{{origin}}/{{container}}", Need.RUN, self._create),
+            Route(
+                "GET", f"{ARTIFACT}/contentinfo/{{origin}}/{{container}}/{{path*}}", Need.RUN, self._content
+            ),
+            Route(
+                "GET",
+                f"{ARTIFACT}/prefix/contentinfo/{{origin}}/{{container}}/{{path*}}",
+                Need.RUN,
+                self._contents,
+            ),
+            Route("GET", f"{ARTIFACT}/{{origin}}/{{container}}", Need.RUN, self._list),
+            Route("GET", "/blobs/{key}", Need.READ_ADDRESS, self._get_blob),
+            Route("HEAD", "/blobs/{key}", Need.WRITE_ADDRESS, self._head_blob),
+            Route("PUT", "/blobs/{key}", Need.WRITE_ADDRESS, self._put_blob),
+        ]
+
+    def _create(self, request: Request, names: Names) -> Answer:
+        origin, container = names["origin"], names["container"]
+        paths = [one.get("path") if isinstance(one, dict) else None for one in _paths(request.json())]
+        if len(paths) > BATCH_MAX:
+            raise Refusal(400, f"Too many artifacts in a batch: expected at most {BATCH_MAX}")
+        made: dict[str, dict[str, Any]] = {"artifacts": {}, "artifactContentInformation": {}, "errors": {}}
+        for path in map(str, paths):
+            name = {"origin": origin, "container": container, "path": path}
+            try:
+                key = self._artifacts.create(origin, container, path)
+            except Refusal as refusal:
+                made["errors"][path] = {"error": {"code": refusal.code, "message": refusal.message}}
+                continue
+            made["artifacts"][path] = {"artifactId": f"{origin}/{container}/{path}", **name}
+            uri = f"{self._upload_url()}/blobs/{key}?{self._access.sign(key, 'w')}"
+            made["artifactContentInformation"][path] = {"contentUri": uri, **name}
+        return Answer.of(made)
+
+    def _content(self, request: Request, names: Names) -> Answer:
+        key = self._artifacts.find(names["origin"], names["container"], names["path"])
+        if key is None:
+            raise Refusal(404, f"Artifact {names['path'][:200]} was not found")
+        return Answer.of({**names_of(names), "contentUri": self._read_uri(key)})
+
+    def _contents(self, request: Request, names: Names) -> Answer:
+        listed = self._artifacts.listed(names["origin"], names["container"], names["path"])
+        keys = [self._artifacts.key(one.origin, one.container, one.path) for one in listed]
+        value = [
+            {**names_of(names), "path": one.path, "contentUri": self._read_uri(key)}
+            for one, key in zip(listed, keys)
+        ]
+        return Answer.of({"value": value, "continuationToken": None})
+
+    def _list(self, request: Request, names: Names) -> Answer:
+        listed = self._artifacts.listed(names["origin"], names["container"])
+        value = [{**names_of(names), "path": one.path, "artifactId": one.artifact_id} for one in listed]
+        return Answer.of({"value": value, "continuationToken": None})
+
+    def _read_uri(self, key: str) -> str:
+        return f"{self._url()}/blobs/{key}?{self._access.sign(key, 'r')}"
+
+    def _get_blob(self, request: Request, names: Names) -> Answer:
+        body = self._artifacts.get(names["key"])
+        return Answer(
+            200, body, {"content-sha256": hashlib.sha256(body).hexdigest()}, "application/octet-stream"
+        )
+
+    def _head_blob(self, request: Request, names: Names) -> Answer:
+        size = self._artifacts.size(names["key"])
+        if size < 0:
+            return Answer(404, headers={"x-ms-error-code": "BlobNotFound"})
+        return Answer(
+            200, b"", {**_blob_headers(), "Content-Length": str(size), "x-ms-blob-type": "BlockBlob"}
+        )
+
+    def _put_blob(self, request: Request, names: Names) -> Answer:
+        key, part = names["key"], request.query.get("comp", "")
+        if part == "block":
+            self._artifacts.put_block(key, request.query.get("blockid", ""), request.body)
+        elif request.headers.get("if-none-match") == "*" and self._artifacts.size(key) >= 0:
+            return Answer(409, headers={"x-ms-error-code": "BlobAlreadyExists"})
+        elif part == "blocklist":
+            self._artifacts.commit(key, _BLOCK.findall(request.body.decode("utf-8", "replace")))
+        else:
+            self._artifacts.put(key, request.body)
+        md5 = base64.b64encode(hashlib.md5(request.body).digest()).decode()  # the storage protocol's checksum
+        return Answer(
+            201, b"", {**_blob_headers(), "Content-MD5": md5, "x-ms-request-server-encrypted": "false"}
+        )
+
+
+def names_of(names: Names) -> dict[str, str]:
+    """An artifact's origin, container and path, of the names in a request's path."""
+    return {name: names[name] for name in ("origin", "container", "path") if name in names}
+
+
+def _blob_headers() -> dict[str, str]:
+    return {"ETag": '"0x1"', "Last-Modified": formatdate(usegmt=True), "x-ms-version": "2021-12-02"}
+
+
+def _paths(body: object) -> list[Any]:
+    paths = body.get("paths") if isinstance(body, dict) else None
+    if not isinstance(paths, list):
+        raise Refusal(400, "Expected a list of paths")
+    return paths

@@ -1,0 +1,246 @@
+"""Run history, experiments and metrics over HTTP: the operations that azureml's online `Run` calls in a job.
+
+In: requests. Out: answers in the services' own shapes; the state is in `Runs` and `Metrics`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timezone
+from typing import Any
+
+from amllog.local.azureml.job_environment import Tokens
+from amllog.local.azureml.metrics import BATCH_MAX, Metrics
+from amllog.local.azureml.runs import Run, Runs
+from amllog.local.http.access import check_created, check_related
+from amllog.local.http.request import Answer, Refusal, Request
+from amllog.local.http.routes import WORKSPACE, Names, Need, Route
+
+HISTORY = f"/history/v1.0{WORKSPACE}"
+METRIC = f"/metric/v2.0{WORKSPACE}"
+_CLAUSE = re.compile(
+    r"(RunId|RootRunId|ParentRunId|Status|RunType|ExperimentId) (eq|ne) '?([^'()]+)'?", re.IGNORECASE
+)
+
+
+class RunHistory:
+    """The operations of run history and the metric service."""
+
+    def __init__(self, runs: Runs, metrics: Metrics, tokens: Tokens, url: str) -> None:
+        self._runs, self._metrics, self._tokens, self._url = runs, metrics, tokens, url
+
+    def routes(self) -> list[Route]:
+        """Every operation, with both forms of the path (by experiment name, by experiment id)."""
+        of_run: Sequence[tuple[str, str, Callable[[Request, Names], Answer]]] = (
+            ("GET", "", self._get),
+            ("PATCH", "", self._patch),
+            ("DELETE", "/tags", self._remove_tags),
+            ("GET", "/details", self._details),
+            ("GET", "/token", self._token),
+            ("GET", "/children", self._children),
+            ("POST", "/events", self._event),
+            ("GET", "/metricsingest/wait", self._wait),
+            ("POST", "/batch/metrics", self._post_old_metrics),
+            ("POST", "/metrics", self._post_old_metric),
+        )
+        both = ("experiments", "experimentids")
+        return [
+            Route("GET", "/discovery/workspaces/{_w}", Need.DISCOVERY, self._discover),
+            *(
+                Route(m, f"{HISTORY}/{e}/{{experiment}}/runs/{{run}}{end}", Need.RUN, do)
+                for m, end, do in of_run
+                for e in both
+            ),
+            *(Route("GET", f"{HISTORY}/{e}/{{experiment}}", Need.RUN, self._experiment) for e in both),
+            *(Route("POST", f"{HISTORY}/{e}/{{experiment}}/runs:query", Need.RUN, self._query) for e in both),
+            *(
+                Route("PATCH", f"{HISTORY}/{e}/{{experiment}}/batch/runs", Need.RUN, self._patch_many)
+                for e in both
+            ),
+            *(
+                Route("POST", f"{HISTORY}/{e}/{{experiment}}/batch/events", Need.RUN, self._events)
+                for e in both
+            ),
+            Route("POST", f"{HISTORY}/runs:query", Need.RUN, self._query),
+            Route("GET", f"{HISTORY}/runs/{{run}}", Need.RUN, self._get),
+            Route("POST", f"{METRIC}/runs/{{run}}/batch", Need.RUN, self._post_metrics),
+            Route("POST", f"{METRIC}/runs/{{run}}/list", Need.RUN, self._list_metrics),
+            Route("POST", f"{METRIC}/runs/{{run}}/full", Need.RUN, self._full_metric),
+            Route(
+                "GET", f"/pipelines/v1.0{WORKSPACE}/DataTypes", Need.RUN, lambda request, names: Answer.of([])
+            ),
+        ]
+
+    def _discover(self, request: Request, names: Names) -> Answer:
+        services = (
+            "history",
+            "experimentation",
+            "hyperdrive",
+            "modelmanagement",
+            "pipelines",
+            "catalog",
+            "api",
+            "studio",
+        )
+        return Answer.of(dict.fromkeys(services, self._url))
+
+    def _get(self, request: Request, names: Names) -> Answer:
+        return Answer.of(self._runs.get(names["run"]))
+
+    def _patch(self, request: Request, names: Names) -> Answer:
+        change = _object(request.json())
+        check_created(self._runs, request.run_id, names["run"], change)
+        return Answer.of(self._runs.patch(names["run"], self._experiment_name(names), change))
+
+    def _patch_many(self, request: Request, names: Names) -> Answer:
+        changes = _objects(_object(request.json()).get("runs"))
+        experiment = self._experiment_name(names)
+        for one in changes:
+            check_created(self._runs, request.run_id, str(one.get("runId")), one)
+        runs = {
+            str(one.get("runId")): self._runs.patch(str(one.get("runId")), experiment, one) for one in changes
+        }
+        return Answer.of({"runs": runs, "errors": {}})
+
+    def _remove_tags(self, request: Request, names: Names) -> Answer:
+        tags = request.json()
+        if not isinstance(tags, list) or not all(isinstance(tag, str) for tag in tags):
+            raise Refusal(400, "Expected a list of tag names")
+        return Answer.of(self._runs.remove_tags(names["run"], tags))
+
+    def _details(self, request: Request, names: Names) -> Answer:
+        run = self._runs.get(names["run"])
+        lists: dict[str, Any] = {
+            "inputDatasets": [],
+            "outputDatasets": [],
+            "logFiles": {},
+            "runDefinition": {},
+        }
+        wanted = ("runId", "target", "status", "startTimeUtc", "endTimeUtc", "error", "properties")
+        return Answer.of({**lists, **{name: run.get(name) for name in wanted}})
+
+    def _token(self, request: Request, names: Names) -> Answer:
+        token, expiry = self._tokens.issue(self._runs.get(names["run"])["runId"])
+        return Answer.of(
+            {"token": token, "expiryTimeUtc": datetime.fromtimestamp(expiry, timezone.utc).isoformat()}
+        )
+
+    def _children(self, request: Request, names: Names) -> Answer:
+        return _page(self._runs.below(names["run"]))
+
+    def _event(self, request: Request, names: Names) -> Answer:
+        self._apply(names["run"], _object(request.json()))
+        return Answer()
+
+    def _events(self, request: Request, names: Names) -> Answer:
+        events = _objects(_object(request.json()).get("events"))
+        about = [str(_object(event.get("data")).get("RunId")) for event in events]
+        for run_id in about:
+            check_related(self._runs, request.run_id, run_id)
+        for run_id, event in zip(about, events):
+            self._apply(run_id, event)
+        return Answer.of({"errors": []})
+
+    def _apply(self, run_id: str, event: Mapping[str, Any]) -> None:
+        self._runs.event(run_id, str(event.get("name")), _object(event.get("data") or {}))
+
+    def _wait(self, request: Request, names: Names) -> Answer:
+        self._runs.get(names["run"])
+        return Answer()
+
+    def _experiment(self, request: Request, names: Names) -> Answer:
+        runs = self._runs.related_to(request.run_id)
+        run = next((run for run in runs if names["experiment"] in _experiment(run)), None)
+        if run is None:
+            raise Refusal(404, f"Experiment {names['experiment']} was not found")
+        return Answer.of({"experimentId": run["experimentId"], "name": run["experimentName"], "tags": {}})
+
+    def _query(self, request: Request, names: Names) -> Answer:
+        clauses = _clauses(str(_object(request.json()).get("filter") or ""))
+        wanted = names.get("experiment")
+        related = self._runs.related_to(request.run_id)
+        runs = [run for run in related if wanted is None or wanted in _experiment(run)]
+        return _page([run for run in reversed(runs) if all(_fits(run, *clause) for clause in clauses)])
+
+    def _post_metrics(self, request: Request, names: Names) -> Answer:
+        return self._post(request, names["run"], _objects(_object(request.json()).get("values")))
+
+    def _post_old_metrics(self, request: Request, names: Names) -> Answer:
+        return self._post(
+            request, names["run"], [_from_old(one) for one in _objects(_object(request.json()).get("values"))]
+        )
+
+    def _post_old_metric(self, request: Request, names: Names) -> Answer:
+        return self._post(request, names["run"], [_from_old(_object(request.json()))])
+
+    def _post(self, request: Request, run_id: str, batch: list[dict[str, Any]]) -> Answer:
+        self._runs.get(run_id)
+        if len(batch) > BATCH_MAX:
+            raise Refusal(400, f"Too many metrics in a batch: expected at most {BATCH_MAX}")
+        return Answer.of(
+            {"errors": self._metrics.post(run_id, batch, request.fault.verdict if request.fault else None)}
+        )
+
+    def _list_metrics(self, request: Request, names: Names) -> Answer:
+        return _page(
+            [
+                {"metricKey": {"name": name}}
+                for name in self._metrics.names(self._runs.get(names["run"])["runId"])
+            ]
+        )
+
+    def _full_metric(self, request: Request, names: Names) -> Answer:
+        metric = self._metrics.full(names["run"], str(_object(request.json()).get("metricName")))
+        if metric is None:
+            raise Refusal(404, "The run has no such metric")
+        return Answer.of(metric)
+
+    def _experiment_name(self, names: Names) -> str:
+        known = (run for run in self._runs.all() if run["experimentId"] == names["experiment"])
+        return str(next(known, {"experimentName": names["experiment"]})["experimentName"])
+
+
+def _experiment(run: Run) -> tuple[str, str]:
+    return run["experimentId"], run["experimentName"]
+
+
+def _page(values: Sequence[object]) -> Answer:
+    return Answer.of({"value": values, "continuationToken": None})
+
+
+def _object(value: object) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise Refusal(400, "Expected a JSON object")
+    return value
+
+
+def _objects(value: object) -> list[dict[str, Any]]:
+    if not isinstance(value, list):
+        raise Refusal(400, "Expected a JSON list")
+    return [_object(one) for one in value]
+
+
+def _clauses(text: str) -> list[tuple[str, str, str]]:
+    parts = [part.strip().strip("()") for part in re.split(r"\s+and\s+", text) if part.strip()]
+    found = [_CLAUSE.fullmatch(part) for part in parts]
+    if not all(found):
+        raise Refusal(400, f"This filter is not understood on this machine: {text[:200]}")
+    return [(one[1], one[2].lower(), one[3].strip()) for one in found if one]
+
+
+def _fits(run: Run, name: str, operator: str, value: str) -> bool:
+    key = name[0].lower() + name[1:]
+    return (run.get(key) == value) == (operator == "eq")
+
+
+def _from_old(metric: Mapping[str, Any]) -> dict[str, Any]:
+    """A metric of the first version of the service, in the shape of the second."""
+    schema = _objects(_object(metric.get("schema") or {}).get("properties") or [])
+    stamp = {"metricId": metric.get("metricId"), "createdUtc": metric.get("createdUtc")}
+    return {
+        "name": metric.get("name"),
+        "columns": {str(one.get("name")): str(one.get("type")) for one in schema},
+        "value": [{**stamp, "data": cell} for cell in _objects(metric.get("cells") or [])],
+        "properties": {"uxMetricType": metric.get("metricType")},
+    }

@@ -1,0 +1,65 @@
+"""Locks of ours, released where the exception of a signal handler leaves them acquired.
+
+Python 3.9 may run a handler after the block of a `with` has ended and before `__exit__` is called: an exception then
+leaves the lock acquired, and every other thread waits for it for ever. Later Pythons run handlers after calls, at
+jumps backwards and at the beginning of functions only. There `with` and a lock in C leave no such place.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+import sys
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+
+from amllog.process import interrupts
+
+T = TypeVar("T")
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def releasing(name: str) -> Callable[[F], F]:
+    """Decorate a method that has a block `with self.<name>`: for Python 3.9 only, later ones do not need it."""
+
+    def decorated(method: F) -> F:
+        if sys.version_info >= (3, 10):
+            return method
+
+        @functools.wraps(method)
+        def call(self: Any, *arguments: Any, **named: Any) -> Any:
+            lock = getattr(self, name)
+            before = lock._is_owned() and depth(lock)  # 0 for most calls
+            try:
+                return method(self, *arguments, **named)
+            except BaseException:
+                interrupts.finish(lambda: restore(lock, before))
+                raise
+
+        return cast("F", call)
+
+    return decorated
+
+
+def call_releasing(lock: Any, work: Callable[..., T], *arguments: object) -> T:
+    """Call a function that acquires `lock`. If it raises, release the lock as often as it is left acquired."""
+    before = depth(lock)
+    try:
+        return work(*arguments)
+    except BaseException:
+        interrupts.finish(lambda: restore(lock, before))
+        raise
+
+
+def restore(lock: Any, before: int) -> None:
+    """Release a lock until this thread has acquired it as often as before. Safe to repeat."""
+    while depth(lock) > before:
+        lock.release()
+
+
+def depth(lock: Any) -> int:
+    """Return how often this thread has acquired a re-entrant lock. Only its text has the number on every Python."""
+    if lock is None or not lock._is_owned():
+        return 0
+    count = re.search(r"count=(\d+)", repr(lock))
+    return int(count[1]) if count else 0

@@ -1,0 +1,103 @@
+"""Settings and identity → the outlets of a session, each of its packages imported on first use.
+
+In: what was configured, and the run as far as it is known. Out: the courier's outlets, in the order they are served.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from amllog.config.settings import Settings
+from amllog.context.identity import Identity, may_be_online
+from amllog.delivery.exporter import Outlet
+from amllog.errors import MissingExtraError
+from amllog.journal.artifact_copies import Directories
+from amllog.process import interrupts
+
+
+def exporter_of(settings: Settings) -> str:
+    """What carries records to Application Insights: `opencensus`, `opentelemetry` or `none`."""
+    if settings.connection_string is None:
+        return "none"
+    return "opencensus" if settings.exporter == "auto" else settings.exporter
+
+
+def check(settings: Settings) -> None:
+    """Raise MissingExtraError if a package is not installed that the settings ask for."""
+    if exporter_of(settings) == "opentelemetry" and not _installed("azure.monitor.opentelemetry.exporter"):
+        raise MissingExtraError("azure-monitor-opentelemetry-exporter", "opentelemetry")
+    if settings.metrics == "mlflow" and not _installed("mlflow"):
+        raise MissingExtraError("mlflow-skinny", "mlflow")
+
+
+def metrics_of(settings: Settings, environ: Mapping[str, str]) -> str:
+    """What carries run metrics: `azureml`, `mlflow` or `none`."""
+    if settings.metrics != "auto":
+        return settings.metrics
+    if may_be_online(environ):
+        return "azureml"
+    if environ.get("MLFLOW_TRACKING_URI") and _installed("mlflow"):
+        return "mlflow"
+    return "none"
+
+
+def writes_run_metrics(settings: Settings, identity: Identity) -> bool:
+    """Whether this rank's metrics are meant for run history."""
+    return settings.metrics_ranks == "all" or identity.rank in (None, 0)
+
+
+def insights_outlet(
+    settings: Settings,
+    exporter: str,
+    since: float,
+    credential: Any = None,
+    notice: Callable[[str], object] | None = None,
+) -> Outlet:
+    """The outlet of Application Insights; `credential`: of azure.identity, where the resource wants a token.
+
+    `notice`: prints a text once, in the driver log.
+    """
+    assert settings.connection_string is not None
+    if exporter == "opentelemetry":
+        from amllog.exporters.app_insights.otel_exporter import OpenTelemetryOutlet
+
+        return OpenTelemetryOutlet(
+            settings.connection_string, credential=credential, since=since, notice=notice
+        )
+    from amllog.exporters.app_insights.http_exporter import AppInsights
+
+    return AppInsights(settings.connection_string, credential=credential, since=since, notice=notice)
+
+
+def metrics_outlet(
+    kind: str,
+    directory: Path,
+    run: Any,
+    connect: Callable[[float], Any],
+    step_id: str = "",
+    environ: Mapping[str, str] | None = None,
+    directories: Directories | None = None,
+) -> Outlet:
+    """The outlet of run metrics. `connect` reaches for azureml's run later, where it is not known yet.
+
+    `step_id`, `environ`: of the process whose metrics go to the MLflow run that its environment names.
+    `directories`: where copies of files may be, if the journal may move to another directory than `directory`.
+    """
+    if kind == "mlflow":
+        from amllog.exporters.run_metrics.mlflow_exporter import MLflowOutlet
+
+        return MLflowOutlet(directory, step_id=step_id, environ=environ, directories=directories)
+    from amllog.exporters.run_metrics.azureml_exporter import AzureMLOutlet
+
+    return AzureMLOutlet(directory, run, connect, directories)
+
+
+def _installed(package: str) -> bool:
+    try:
+        return importlib.util.find_spec(package) is not None
+    except (ModuleNotFoundError, ValueError) as error:  # not even its parent; a stand-in in sys.modules
+        interrupts.pass_on(error)
+        return False

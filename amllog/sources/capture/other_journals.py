@@ -1,0 +1,167 @@
+"""The journals of other processes: whether one of them has the line of a record that its process sent here.
+
+In: a directory, stdlib records of other processes. Out: True where the line is there, with the record's time, place,
+level and message. A process number alone proves nothing: another node or an earlier process may have the same, and
+the process may not record everything. Each file is read once, and only as far as the records are.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from amllog.journal import own_files
+from amllog.journal.directory import open_segment
+from amllog.journal.signature import SEGMENT_NAME
+from amllog.process import interrupts
+from amllog.record import envelope as record, log_call, text
+from amllog.sources.capture.returned_records import LIKE_CHARACTERS, Recorded, says_all_of
+
+_CLOCK_SECONDS = 0.05  # how far the clock of a file system may be behind the process's
+_OLD_SECONDS = 60.0  # a file that was last written so long before a record does not have it
+_AHEAD_SECONDS = 5.0  # how far behind a record's time its line is looked for
+_CHUNK_BYTES = 256 * 1024
+_MAX_CHUNKS = 256  # that are read for one record: as many as a file of ours has
+
+
+class _Wanted(NamedTuple):
+    """A record as a journal would have it."""
+
+    process: int
+    time: str
+    place: tuple[str, str, int]
+    message: str
+
+
+class OtherJournals:
+    """The journals that other processes keep in our directory."""
+
+    def __init__(self) -> None:
+        self._recorded = Recorded()
+        self._scanned: dict[Path, int] = {}  # directories, and their modification time at the last scan
+        self._files: dict[Path, dict[int, list[str]]] = {}  # by directory and process
+        self._read: dict[str, int] = {}  # bytes that were read
+
+    def have(self, directory: Path, entry: Any, mask: Callable[[str, int], str]) -> bool:
+        """Return whether the line of a record is in a journal of its process. `mask` hides secrets in texts.
+
+        amllog takes a record before other handlers send it, so the line is there when the record arrives.
+        """
+        process, created = entry.process, entry.created
+        if not (
+            isinstance(process, int) and isinstance(created, (int, float)) and isinstance(entry.levelno, int)
+        ):
+            return False
+        line = str(entry.lineno) if entry.pathname else ""
+        wanted = _Wanted(
+            process,
+            record.timestamp(created),
+            (line, text.cut(text.of(entry.name), 256), record.severity(entry.levelno)),
+            mask(log_call.formatted(entry), record.MAX_MESSAGE) or record.EMPTY,
+        )
+        return (
+            self._is_known(wanted)
+            or self._find(directory, wanted, created)
+            or (self._scan(directory) and self._find(directory, wanted, created))
+        )
+
+    def _is_known(self, wanted: _Wanted) -> bool:
+        """Whether a line that was read is that of the record."""
+        process, moment, place, message = wanted
+        if self._recorded.has((process, moment, *place), message):
+            return True
+        # A handler's own format, or the repr of what was no text. Only where the clock tells lines apart.
+        only = self._recorded.get((process, moment))
+        if not only or moment.endswith(".000000Z") or only[1] != place:
+            return False
+        return says_all_of(message, only[2]) or _is_of_error(only[2], message)
+
+    def _find(self, directory: Path, wanted: _Wanted, created: float) -> bool:
+        for name in self._files.get(directory, {}).get(wanted.process, ()):
+            path = os.path.join(directory, name)
+            with interrupts.suppress(OSError):
+                found = os.stat(path, follow_symlinks=False)
+                if found.st_size < self._read.get(path, 0):
+                    self._read[path] = 0  # truncated
+                is_new = found.st_size > self._read.get(path, 0)
+                if (
+                    is_new
+                    and found.st_mtime >= created - _OLD_SECONDS
+                    and self._read_on(path, wanted, created)
+                ):
+                    return True
+        return False
+
+    def _read_on(self, path: str, wanted: _Wanted, created: float) -> bool:
+        """Read until the record's line is known, and not much further than to its time. Raises OSError."""
+        until = record.timestamp(created + _AHEAD_SECONDS).encode()
+        fd = open_segment(Path(path))
+        identity = own_files.identity_of(fd)
+        try:
+            for _ in range(_MAX_CHUNKS):
+                start = self._read.get(path, 0)
+                data = own_files.read_at(fd, _CHUNK_BYTES, start)
+                end = data.rfind(b"\n") + 1 or (len(data) if len(data) == _CHUNK_BYTES else 0)
+                if not end:
+                    return False
+                lines = data[:end].splitlines(keepends=True)
+                at = start
+                for line in lines:
+                    self._add(wanted.process, (path, at), line)
+                    at += len(line)
+                self._read[path] = start + end
+                if self._is_known(wanted):
+                    return True
+                if sorted(line[record.TIME_AT] for line in lines)[len(lines) // 2] > until:
+                    return False
+            return False
+        finally:
+            own_files.close_same(fd, identity)
+
+    def _add(self, process: int, source: tuple[str, int], line: bytes) -> None:
+        """Remember a message or an exception that the process has recorded. `source`: file and offset of the line."""
+        if not record.is_whole(line):
+            return
+        with interrupts.suppress(KeyError, TypeError, AttributeError):  # not a line of ours
+            envelope = record.decode(line) or {}
+            data, moment = envelope["data"]["baseData"], envelope["time"]
+            properties, is_error = data["properties"], envelope["data"]["baseType"] == "ExceptionData"
+            message = properties["message"] if is_error else data["message"]
+            place = properties.get("lineNumber", ""), properties["logger"], data["severityLevel"]
+            if not isinstance(message, str):
+                return
+            longer = is_error or "stack_info" in properties
+            self._recorded.add((process, moment, *place), message, longer=longer)
+            key, before = (process, moment), self._recorded.get((process, moment))
+            if before is None or before[0] == source:
+                self._recorded.put(key, (source, place, message[:LIKE_CHARACTERS]))
+            else:
+                self._recorded.put(key, (None, (), ""))  # several lines of one time
+
+    def _scan(self, directory: Path) -> bool:
+        """List the directory if it has changed; return whether it was listed."""
+        with interrupts.suppress(OSError):
+            changed = os.stat(directory).st_mtime_ns
+            if self._scanned.get(directory) == changed:
+                return False
+            names = os.listdir(directory)
+            found: dict[int, list[str]] = {}
+            for match in filter(None, map(SEGMENT_NAME.match, names)):
+                found.setdefault(int(match["pid"]), []).append(match[0])
+            self._files[directory] = found
+            # A file made within the same tick of the clock would not change the time again.
+            if time.time() - changed / 1e9 > _CLOCK_SECONDS:
+                self._scanned[directory] = changed
+            return True
+        return False
+
+
+def _is_of_error(recorded: str, returned: str) -> bool:
+    """Whether an exception was given as the message: amllog writes its type before it, `logging` does not."""
+    kind, _, rest = recorded.partition(": ")
+    is_cut = len(recorded) >= LIKE_CHARACTERS
+    ends = is_cut or returned[len(rest) : len(rest) + 1] in ("", "\n")
+    return bool(rest) and kind.isidentifier() and returned.startswith(rest) and ends

@@ -1,0 +1,76 @@
+"""How far a loop is: a bar where someone watches, plain lines now and then where only a log is read.
+
+In: any iterable. Out: its items, unchanged.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, TypeVar
+
+from amllog.process import interrupts
+
+T = TypeVar("T")
+EVERY_SECONDS = 10.0
+
+Say = Callable[[str, "dict[str, Any]"], None]
+
+
+def someone_watches() -> bool:
+    """Whether stderr is a terminal, or this is a notebook."""
+    if type(getattr(sys, "stdout", None)).__module__.startswith("ipykernel"):
+        return True
+    try:
+        return bool(sys.stderr.isatty())
+    except (AttributeError, OSError, ValueError) as error:  # none, closed, or an object that is no file
+        interrupts.pass_on(error)
+        return False
+
+
+def bar(items: Iterable[T], description: str, total: int | None) -> Iterable[T]:
+    """tqdm's bar: a widget in notebooks that can show one, else text."""
+    found: Iterable[T]
+    if "ipykernel" in sys.modules and importlib.util.find_spec("ipywidgets") is not None:
+        from tqdm.notebook import tqdm as widget
+
+        found = widget(items, desc=description, total=total)
+    else:  # not tqdm.auto, which warns in a notebook without widgets
+        from tqdm import tqdm
+
+        found = tqdm(items, desc=description, total=total)
+    return found
+
+
+def lines(items: Iterable[T], description: str, total: int | None, say: Say) -> Iterator[T]:
+    """A line every ten seconds, and one at the end."""
+    count = total if total is not None else _length(items)
+    began = told = time.monotonic()
+    done = 0
+    try:
+        for item in items:
+            yield item
+            done += 1
+            now = time.monotonic()
+            if now - told >= EVERY_SECONDS:
+                told = now
+                say(_sentence(description, done, count, now - began), {})
+    finally:
+        say(_sentence(description, done, count, time.monotonic() - began), {})
+
+
+def _sentence(description: str, done: int, count: int | None, seconds: float) -> str:
+    far = f"{done}" if count is None else f"{done} of {count} ({done / count:.0%})" if count else "0 of 0"
+    return (
+        f"{description}: {far}, {done / seconds:.3g}/s" if seconds > 0 and done else f"{description}: {far}"
+    )
+
+
+def _length(items: object) -> int | None:
+    try:
+        return len(items)  # type: ignore[arg-type]  # that it may have none is what the guard is for
+    except TypeError as error:
+        interrupts.pass_on(error)
+        return None

@@ -1,0 +1,224 @@
+"""The reading half of a `Run`: what passes through to the service, with this process's memory as the answer else.
+
+In: azureml's read methods and attributes. Out: the service's answer where the real run is reachable; what was
+written in this process where it is not. A service that fails is told once as a warning, never raised.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from amllog.errors import warn
+from amllog.process.interrupts import is_from_signal
+from amllog.sources.run.backend import Gate
+from amllog.sources.run.memory import Memory
+
+# Methods of azureml's Run that need the service and give nothing without it, where its offline class has none.
+ONLINE_ONLY = {
+    *("clean", "get_detailed_status", "get_environment", "get_secret", "get_secrets", "get_snapshot_id"),
+    *("register_model", "restore_snapshot", "start", "submit_child", "take_snapshot"),
+}
+
+
+class Experiment(NamedTuple):
+    """The experiment of a run without a service: the name alone."""
+
+    name: str
+    id: str = ""
+    workspace: Any = None
+
+
+class Reads:
+    """What azureml's `Run` answers. `run_id` is None for the process's own run."""
+
+    def __init__(self, gate: Gate, run_id: str | None = None, name: str = "") -> None:
+        self._gate = gate
+        self._run_id = run_id
+        self._name = name
+        self._parent: Any = None
+        self._outputs: str | None = None
+        self.memory = Memory()
+
+    @property
+    def id(self) -> str:
+        """The run id (a child's: its own)."""
+        return self._run_id or self._gate.identity.step_id
+
+    @property
+    def name(self) -> str:
+        """The display name; of a pipeline step, the step's name."""
+        return self._name or ("" if self._run_id else self._gate.identity.step_name)
+
+    @property
+    def experiment(self) -> Any:
+        """The experiment: azureml's own where the service is reachable, else one with the name alone."""
+        real = self._gate.azure_run()
+        return real.experiment if real is not None else Experiment(self._gate.identity.experiment_name)
+
+    @property
+    def type(self) -> str:
+        """How the run was created, such as azureml.StepRun."""
+        return str(self._ask(lambda real: real.type, self._gate.identity.run_type) or "")
+
+    @property
+    def number(self) -> int:
+        """The number within the experiment; 0 without a service."""
+        return int(self._ask(lambda real: real._run_number, 0) or 0)
+
+    @property
+    def status(self) -> str:
+        """The status as last seen."""
+        return str(self._ask(lambda real: real.status, self.memory.status))
+
+    @property
+    def tags(self) -> dict[str, str | None]:
+        """The tags as last seen, and what this process set."""
+        return {**self._ask(lambda real: real.tags, {}), **self.memory.tags}
+
+    @property
+    def properties(self) -> dict[str, str | None]:
+        """The properties as last seen, and what this process added."""
+        return {**self._ask(lambda real: real.properties, {}), **self.memory.properties}
+
+    @property
+    def input_datasets(self) -> Any:
+        """azureml's dictionary of input datasets; empty without a service."""
+        return self._ask(lambda real: real.input_datasets, {})
+
+    @property
+    def output_datasets(self) -> Any:
+        """azureml's dictionary of output datasets; empty without a service."""
+        return self._ask(lambda real: real.output_datasets, {})
+
+    def get_status(self) -> str:
+        """The status, asked anew."""
+        return str(self._ask(lambda real: real.get_status(), self.memory.status))
+
+    def get_tags(self) -> dict[str, str | None]:
+        """The tags, asked anew, after what this process set has been sent."""
+        return dict(self._after_flush(lambda real: real.get_tags(), self.memory.tags))
+
+    def get_properties(self) -> dict[str, str | None]:
+        """The properties, asked anew, after what this process added has been sent."""
+        return dict(self._after_flush(lambda real: real.get_properties(), self.memory.properties))
+
+    def get_metrics(
+        self, name: str | None = None, recursive: bool = False, run_type: Any = None, populate: bool = False
+    ) -> dict[str, Any]:
+        """The metrics: of the service, or what this process logged; `recursive`: by run id, children included."""
+        mine = self.memory.metrics(name)
+        if recursive:
+            mine = {run.id: run.memory.metrics(name) for run in (self, *self.memory.children)}
+        return dict(
+            self._after_flush(lambda real: real.get_metrics(name, recursive, run_type, populate), mine)
+        )
+
+    def get_file_names(self) -> list[str]:
+        """The names of the run's files."""
+        return list(self._after_flush(lambda real: real.get_file_names(), list(self.memory.files)))
+
+    def get_details(self) -> dict[str, Any]:
+        """Status, properties, log files and the like."""
+        mine = {"runId": self.id, "target": "local", "status": self.status, "properties": self.properties}
+        return dict(self._ask(lambda real: real.get_details(), {**mine, "inputDatasets": [], "logFiles": {}}))
+
+    def get_details_with_logs(self) -> dict[str, Any]:
+        """`get_details`, with the text of the log files."""
+        return dict(self._ask(lambda real: real.get_details_with_logs(), None) or self.get_details())
+
+    def wait_for_completion(
+        self, show_output: bool = False, wait_post_processing: bool = False, raise_on_error: bool = True
+    ) -> dict[str, Any]:
+        """Wait for another run; without a service there is nothing to wait for."""
+        arguments = (show_output, wait_post_processing, raise_on_error)
+        return dict(self._ask(lambda real: real.wait_for_completion(*arguments), None) or self.get_details())
+
+    def get_all_logs(self, destination: str | None = None) -> list[str]:
+        """Download the log files; the paths they were written to."""
+        return list(self._ask(lambda real: real.get_all_logs(destination), []))
+
+    def get_children(self, recursive: bool = False, **filters: Any) -> list[Any]:
+        """The child runs: azureml's own objects, or those that this process began."""
+        return list(
+            self._after_flush(lambda real: real.get_children(recursive, **filters), self.memory.children)
+        )
+
+    def get_portal_url(self) -> str:
+        """The run's page in the studio (no request); "" where there is none."""
+        who = self._gate.identity
+        for known in (who.parent_run_id, who.root_run_id, who.step_id):
+            if known and f"/runs/{known}" in who.run_url:
+                return who.run_url.replace(f"/runs/{known}", f"/runs/{self.id}")
+        return ""
+
+    def download_file(self, name: str, output_file_path: str | None = None, **options: Any) -> None:
+        """Fetch a file of the run; FileNotFoundError if neither the service nor this process has it."""
+        target = output_file_path or os.path.basename(name)
+
+        def fetch(real: Any) -> bool:
+            real.download_file(name, target, **options)
+            return True
+
+        if not self._after_flush(fetch, False):
+            self._copy(name, Path(target, os.path.basename(name)) if os.path.isdir(target) else Path(target))
+
+    def download_files(
+        self, prefix: str | None = None, output_directory: str | None = None, *rest: Any, **options: Any
+    ) -> None:
+        """Fetch all files whose names begin with the folder `prefix`."""
+
+        def fetch(real: Any) -> bool:
+            real.download_files(prefix, output_directory, *rest, **options)
+            return True
+
+        if not self._after_flush(fetch, False):
+            folder = f"{prefix.rstrip('/')}/" if prefix else ""
+            for name in [name for name in self.memory.files if name.startswith(folder)]:
+                self._copy(name, Path(output_directory or ".", name))
+
+    def __getattr__(self, name: str) -> Any:
+        """The rest of azureml's Run: passed through, and nothing (said once) where there is no service."""
+        if name.startswith("_"):
+            raise AttributeError(name)
+        real = self._real()
+        if real is not None:
+            return getattr(real, name)
+        if name in ONLINE_ONLY:
+            return lambda *_, **__: warn(f"{name} needs Azure ML: skipped")
+        raise AttributeError(f"neither amllog's nor azureml's Run has {name!r}")
+
+    def _real(self) -> Any:
+        """azureml's object for this run, or None."""
+        real = self._gate.azure_run()
+        if real is None or self._run_id is None or self._run_id == real.id:
+            return real
+        return self._guarded(lambda run: type(run).get(run.experiment.workspace, self._run_id), real, None)
+
+    def _ask(self, question: Callable[[Any], Any], otherwise: Any) -> Any:
+        real = self._real()
+        return otherwise if real is None else self._guarded(question, real, otherwise)
+
+    def _after_flush(self, question: Callable[[Any], Any], otherwise: Any) -> Any:
+        if self._gate.azure_run() is not None:
+            self._gate.flush(10.0)
+        return self._ask(question, otherwise)
+
+    def _guarded(self, question: Callable[[Any], Any], real: Any, otherwise: Any) -> Any:
+        try:
+            return question(real)
+        except Exception as error:  # the service, or azureml itself: the step goes on, and is told
+            if is_from_signal(error):
+                raise
+            warn(f"run history did not answer ({type(error).__name__}); this is what this process knows")
+            return otherwise
+
+    def _copy(self, name: str, target: Path) -> None:
+        if name not in self.memory.files:
+            raise FileNotFoundError(f"the run has no file {name!r}")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with self._gate.copied(self.memory.files[name]) as copy, target.open("wb") as file:
+            shutil.copyfileobj(copy.stream, file)

@@ -1,0 +1,261 @@
+"""The writing half of a `Run`: every call becomes records in the journal, which the courier performs later.
+
+In: azureml's write methods, positional or by keyword, with the argument names of its online and offline class.
+Out: calls on the gate. Only programming errors raise (MetricError, TypeError, FileNotFoundError), at the call.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from amllog.errors import MetricError
+from amllog.record import metric_values, text
+from amllog.sources.run.backend import Source
+from amllog.sources.run.reads import Reads
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+MAX_CHILDREN = 100
+
+
+class Run(Reads):
+    """azureml's `Run`, safe online and offline: writes go through the journal, reads pass through."""
+
+    def log(self, name: str, value: object, description: str = "", step: object = None) -> None:
+        """Log one value: a number, also numpy's and torch's, or a text, bool or None."""
+        name = metric_values.metric_name(name)
+        values = metric_values.scalar(name, value)
+        number, at = values.rows[0][0], metric_values.step_number(step)
+        data: dict[str, Any] = {"columns": values.columns, "rows": values.rows}
+        if isinstance(number, (int, float)) and not isinstance(number, bool) and math.isfinite(number):
+            self._gate.metric(name, number, at, self._run_id)
+        else:
+            data = data if at is None else {**data, "step": at}
+            self._gate.run_record("scalar", name, data, run_id=self._run_id)
+        self.memory.keep("scalar", name, data)
+
+    def log_list(self, name: str, value: object, description: str = "") -> None:
+        """Log many values of one metric; an empty list is nothing to log."""
+        name = metric_values.metric_name(name)
+        self._cells("list", name, metric_values.of_list(name, value))
+
+    def log_row(self, name: str, description: str | None = None, **kwargs: object) -> None:
+        """Log one row of a table; each further keyword is a column."""
+        self._cells("row", metric_values.metric_name(name), metric_values.row(kwargs))
+
+    def log_table(self, name: str, value: object, description: str = "") -> None:
+        """Log a table: a dict of columns, each a list of equal length or one value."""
+        name = metric_values.metric_name(name)
+        self._cells("table", name, metric_values.of_table(name, value))
+
+    def log_image(self, name: str, path: str | None = None, plot: Any = None, description: str = "") -> None:
+        """Log an image file, or a matplotlib figure or pyplot."""
+        name = metric_values.metric_name(name)
+        if (path is None) == (plot is None):
+            raise MetricError(f"{name}: log_image takes either path or plot")
+        source: Source
+        if path is not None:
+            artifact, source = os.fspath(path).replace(os.sep, "/").lstrip("/"), path
+        else:  # two plots within a second keep apart, which azureml's name does not
+            artifact, source = (
+                f"{name}_{int(time.time())}_{uuid.uuid4().hex[:6]}.png",
+                metric_values.picture(name, plot),
+            )
+        self._artifact("log_image", name, artifact, source)
+
+    def log_confusion_matrix(self, name: str, value: object, description: str | None = None) -> None:
+        """Log a confusion matrix: azureml's dict, or its JSON text."""
+        self._document("log_confusion_matrix", name, value)
+
+    def log_accuracy_table(self, name: str, value: object, description: str | None = None) -> None:
+        """Log an accuracy table: azureml's dict, or its JSON text."""
+        self._document("log_accuracy_table", name, value)
+
+    def log_residuals(self, name: str, value: object, description: str | None = None) -> None:
+        """Log residuals: azureml's dict, or its JSON text."""
+        self._document("log_residuals", name, value)
+
+    def log_predictions(self, name: str, value: object, description: str | None = None) -> None:
+        """Log predictions: azureml's dict, or its JSON text."""
+        self._document("log_predictions", name, value)
+
+    def tag(self, key: str | None = None, value: object = None, *, name: str | None = None) -> None:
+        """Set one tag; without a value it is a mere mark. (`name`: the keyword of azureml's offline class.)"""
+        self.set_tags({key if key is not None else name: value})
+
+    def set_tags(self, tags: Mapping[Any, object]) -> None:
+        """Add or change tags."""
+        for group in metric_values.labels(tags):
+            self.memory.tags.update(group)
+            self._call("set_tags", tags=group)
+
+    def remove_tags(self, tags: Iterable[object] | str) -> None:
+        """Take tags away, by their keys."""
+        keys = list(metric_values.labels(dict.fromkeys([tags] if isinstance(tags, str) else tags)))
+        for group in keys:
+            for key in group:
+                self.memory.tags.pop(key, None)
+            self._call("remove_tags", tags=list(group))
+
+    def add_properties(self, properties: Mapping[Any, object]) -> None:
+        """Add properties, which cannot be changed later."""
+        for group in metric_values.labels(properties):
+            for key, value in group.items():
+                self.memory.properties.setdefault(key, value)
+            self._call("add_properties", properties=group)
+
+    def upload_file(self, name: str, path_or_stream: Source, datastore_name: str | None = None) -> None:
+        """Keep a copy of the file, as it is now, for the run."""
+        self._artifact("upload_file", name, name, path_or_stream, datastore_name)
+
+    def upload_files(
+        self,
+        names: Sequence[str] | None = None,
+        paths: Sequence[str] = (),
+        return_artifacts: bool = False,
+        timeout_seconds: float | None = None,
+        datastore_name: str | None = None,
+        *,
+        name: Sequence[str] | None = None,
+    ) -> None:
+        """`upload_file` for many. (`name`: the keyword of azureml's offline class.)"""
+        wanted = list(names if names is not None else name or ())
+        if len(wanted) != len(paths):
+            raise TypeError(f"upload_files takes as many names as paths, got {len(wanted)} and {len(paths)}")
+        for artifact, path in zip(wanted, paths):
+            self.upload_file(artifact, path, datastore_name)
+
+    def upload_folder(self, name: str, path: str, datastore_name: str | None = None) -> None:
+        """`upload_file` for every file below a folder."""
+        if not os.path.isdir(path):
+            raise NotADirectoryError(f"upload_folder takes a folder, got {path!r}")
+        for file in sorted(file for file in Path(path).rglob("*") if file.is_file()):
+            self.upload_file(f"{name.rstrip('/')}/{file.relative_to(path).as_posix()}", file, datastore_name)
+
+    def child_run(
+        self, name: str | None = None, run_id: str | None = None, outputs: str | None = None
+    ) -> Run:
+        """Begin a child run; its id is known at once, its creation is journaled."""
+        own = uuid.uuid4()
+        child_id = run_id or (str(own) if self._gate.online else f"{self.id}.{name or own}")
+        self._call("child_run", child=child_id, name=name)
+        return self._begun(child_id, name or "", outputs)
+
+    def create_children(
+        self, count: int | None = None, tag_key: str | None = None, tag_values: Sequence[object] | None = None
+    ) -> list[Run]:
+        """Begin many child runs, each with one of `tag_values` under `tag_key`; at most 100."""
+        if (count is None) == (tag_key is None or tag_values is None):
+            raise TypeError("create_children takes either count, or tag_key and tag_values")
+        values: Sequence[object] = range(count or 0) if tag_values is None else tag_values
+        if len(values) > MAX_CHILDREN:
+            raise TypeError(f"create_children begins at most {MAX_CHILDREN} runs, got {len(values)}")
+        children = [self.child_run() for _ in values]
+        for child, value in zip(children, values):
+            child.tag(tag_key or "azureml.batch_child_number", value)
+        return children
+
+    def flush(self, timeout_seconds: float = 300) -> None:
+        """Wait until what was logged has arrived, at most so long; never raises."""
+        self._gate.flush(timeout_seconds)
+
+    def complete(self, **_: object) -> None:
+        """Flush; a child run, and any run outside a job, is then completed. (A job's status is the job's own.)"""
+        self._end("complete", "Completed")
+        self.flush(timeout_seconds=30)
+
+    def fail(self, error_details: object = None, error_code: str | None = None, **_: object) -> None:
+        """Give the run an error; a child run, and any run outside a job, is then failed."""
+        self._end(
+            "fail", "Failed", error_details=metric_values.error_text(error_details), error_code=error_code
+        )
+        self.flush(timeout_seconds=30)
+
+    def cancel(self) -> None:
+        """Cancel a child run; a job cannot cancel itself, as in azureml."""
+        self._end("cancel", "Canceled")
+
+    @property
+    def parent(self) -> Run | None:
+        """The run this one is a step of: it takes metrics and tags too. None online if there is none."""
+        if self._run_id is not None:
+            parent: Run | None = self._parent
+            return parent
+        parent_id = self._gate.identity.parent_run_id
+        if not parent_id or (self._gate.online and parent_id == self.id):
+            return None
+        return Run(self._gate, parent_id)
+
+    @property
+    def display_name(self) -> str:
+        """The name that the studio shows."""
+        return self.name
+
+    @display_name.setter
+    def display_name(self, display_name: str) -> None:
+        self._name = display_name
+        self._call("display_name", value=text.cut(text.of(display_name), 256))
+
+    @property
+    def description(self) -> str:
+        """The description that the studio shows."""
+        return str(self._ask(lambda real: real.description, self.memory.description) or "")
+
+    @description.setter
+    def description(self, description: str) -> None:
+        self.memory.description = text.cut(text.of(description), 5_000)
+        self._call("description", value=self.memory.description)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
+    ) -> None:
+        if error is None:
+            self.complete()
+        else:
+            self.fail(error)
+
+    def __repr__(self) -> str:
+        return f"Run(Experiment: {self._gate.identity.experiment_name}, Id: {self.id})"
+
+    def _cells(self, kind: str, name: str, values: metric_values.Cells) -> None:
+        for data in metric_values.records(values):
+            self._gate.run_record(kind, name, data, run_id=self._run_id)
+            self.memory.keep(kind, name, data)
+
+    def _call(self, method: str, **data: object) -> None:
+        self._gate.run_record("call", f"run.{method}", data, run_id=self._run_id)
+
+    def _document(self, method: str, name: str, value: object) -> None:
+        name = metric_values.metric_name(name)
+        self._artifact(method, name, name, metric_values.document(name, value))
+
+    def _artifact(
+        self, method: str, name: str, artifact: str, source: Source, datastore: str | None = None
+    ) -> None:
+        if (file := self._gate.spool(source, artifact)) is not None:  # else it is refused, and counted
+            self.memory.files[artifact] = file
+            self._call(method, name=name, artifact=artifact, file=file, datastore_name=datastore)
+
+    def _begun(self, child_id: str, name: str, outputs: str | None) -> Run:
+        child = Run(self._gate, child_id, name)
+        child._parent, child._outputs = self, outputs
+        self.memory.children.append(child)
+        return child
+
+    def _end(self, method: str, status: str, **data: object) -> None:
+        self.memory.status = status
+        if self._outputs and os.path.isdir(self._outputs):
+            self.upload_folder(self._outputs, self._outputs)
+        if self._run_id is not None or method == "fail":
+            self._call(method, **data)

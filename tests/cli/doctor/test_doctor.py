@@ -1,0 +1,94 @@
+"""`amllog doctor`: what it finds on machines that are set up well, badly, or not at all."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from amllog.cli.doctor.doctor import file_system_of
+
+VARIABLE = "APPLICATIONINSIGHTS_CONNECTION_STRING"
+
+
+@pytest.fixture
+def states(asked: Any) -> Any:
+    """Runs doctor; what it says about each subject."""
+
+    def run(*arguments: object, **options: Any) -> dict[str, set[str]]:
+        found: dict[str, set[str]] = {}
+        for check in asked("doctor", *arguments, **options):
+            found.setdefault(check["about"], set()).add(check["state"])
+        return found
+
+    return run
+
+
+def test_a_fresh_laptop(cli: Any, states: Any) -> None:
+    """All in order, but for the connection string, which is told and no failure; nothing is made or changed."""
+    found = states()
+    assert found.pop("connection string") == {"warn"}
+    assert found.pop("exporter") <= {"ok", "warn"}
+    assert set().union(*found.values()) <= {"ok"}, found
+    ran = cli("doctor")
+    assert (ran.returncode, "0 failed" in ran.stdout, list(Path().iterdir())) == (0, True, [])
+
+
+def test_a_job(cli: Any, states: Any, azure: Any) -> None:
+    """The run is found where run history answers; without an answer, in the environment."""
+    job = azure.job_environment(run_id="run_1", step_name="train")
+    assert states(env=job)["run"] == {"ok"}
+    assert "run_1, step train" in cli("doctor", env=job).stdout
+    azure.stop()
+    assert states(env=job)["run"] == {"warn"}
+
+
+@pytest.mark.parametrize(
+    ("environment", "said"),
+    [
+        ({"AMLLOG_LEVEL": "loud"}, "AMLLOG_LEVEL = 'loud'"),
+        ({VARIABLE: "InstrumentationKey=secret-key-1"}, "allowed is a connection string"),
+        ({"AMLLOG_DIR": "/proc/nothing"}, "/proc/nothing cannot be written"),
+    ],
+)
+def test_what_will_not_work_fails(cli: Any, environment: dict[str, str], said: str) -> None:
+    """With what to do, exit code 1, and no secret."""
+    ran = cli("doctor", env=environment)
+    assert (ran.returncode, said in ran.stdout, "secret-key-1" in ran.stdout) == (1, True, False)
+
+
+def test_a_mistyped_variable_is_told(cli: Any) -> None:
+    """With the one that was probably meant."""
+    ran = cli("doctor", env={"AMLLOG_LEVL": "DEBUG"})
+    assert "AMLLOG_LEVL is no variable of amllog's" in ran.stdout
+    assert "did you mean AMLLOG_LEVEL?" in ran.stdout
+
+
+def test_a_test_record_is_sent_and_judged(states: Any, azure: Any) -> None:
+    """--send asks the real endpoint; the verdict is the check's."""
+    environment = {VARIABLE: azure.connection_string}
+    assert states("--send", env=environment)["test record"] == {"ok"}
+    assert azure.envelopes[0]["data"]["baseData"]["message"] == "amllog doctor: a test record"
+    azure.stop()
+    assert states("--send", env=environment)["test record"] == {"fail"}
+    assert states("--send")["test record"] == {"fail"}
+
+
+@pytest.mark.usefixtures("good_run")
+def test_what_waits_is_told(child: Any, states: Any) -> None:
+    """Leftovers of processes that are gone are worth a word."""
+    assert states()["leftovers"] == {"ok"}
+    dead = "InstrumentationKey=00000000-0000-0000-0000-000000000001;IngestionEndpoint=http://127.0.0.1:9/"
+    child("import amllog; amllog.setup(grace_seconds=0).info('waits')", env={VARIABLE: dead})
+    assert states()["leftovers"] == {"warn"}
+
+
+def test_the_file_system_is_that_of_the_longest_mount(tmp_path: Path) -> None:
+    """From the text of /proc/mounts, spaces included."""
+    data = tmp_path / "my data" / "logs"
+    data.mkdir(parents=True)
+    escaped = str(data.parent).replace(" ", "\\040")
+    mounts = f"/dev/sda / ext4 rw 0 0\nblobfuse2 {escaped} fuse rw 0 0\n/dev/sdb {tmp_path}/my ext4 rw 0 0\n"
+    assert (file_system_of(data, mounts), file_system_of(tmp_path, mounts)) == ("fuse", "ext4")
+    assert file_system_of(data, "") == ""

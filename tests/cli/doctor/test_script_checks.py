@@ -1,0 +1,94 @@
+"""What doctor reads in scripts: each documented trouble, and nothing where there is none."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from amllog.cli.doctor.script_checks import MAX_SNAPSHOT_FILES, look
+
+OUTPUT = (
+    "import argparse\np = argparse.ArgumentParser()\np.add_argument('--output_dir')\na = p.parse_args()\n"
+)
+TROUBLES = {
+    "no folder": (OUTPUT + "open(a.output_dir + '/x', 'w').write('1')", "output folder that nothing makes"),
+    "not installed": ("import nosuchpackage.part\nfrom nosuchpackage import x", "nosuchpackage is imported"),
+    "no reuse": ("PythonScriptStep(allow_reuse=False)", "allow_reuse=False"),
+    "regenerated": ("experiment.submit(p, regenerate_outputs=True)", "regenerate_outputs=True"),
+    "a clock": ("Step(arguments=['--t', datetime.now()])", "a time in arguments"),
+    "one folder": ("Step(source_directory='src')\nStep(source_directory='src')", "also that of line 1"),
+    "a mount": ("Step(outputs=[output_data.as_mount()])", "an output is mounted"),
+    "a workspace": ("run = Run.get_context()\nws = Workspace.from_config()", "401 in a job"),
+    "no run": ("def init():\n    pass", "init() without run"),
+    "own arguments": (
+        "def init():\n    p.parse_args()\ndef run(mini_batch):\n    pass",
+        "parse_args() with init()",
+    ),
+    "two handlers": ("AzureLogHandler()\nlogger.addHandler(AzureLogHandler())", "a second AzureLogHandler"),
+    "a handler": ("import amllog\namllog.setup()\nAzureLogHandler()", "beside amllog"),
+    "debug": ("AzureLogHandler()\nlogging.basicConfig(level=logging.DEBUG)", "DEBUG with an AzureLogHandler"),
+    "azureml's name": ("logging.getLogger('azureml.mine').info('x')", "a logger named azureml.*"),
+    "no setup": ("import amllog\nlog = amllog.get_logger('x')", "never set up here"),
+    "prints": ("print('loss', 1)", "only prints"),
+    "an exit": ("import amllog\namllog.setup()\nraise SystemExit(main())", "whatever the exit code"),
+}
+FINE = """
+import argparse, logging, os
+import amllog
+import beside
+
+log = amllog.setup()
+parser = argparse.ArgumentParser()
+parser.add_argument("--output_dir")
+args, _ = parser.parse_known_args()
+os.makedirs(args.output_dir, exist_ok=True)
+with open(os.path.join(args.output_dir, "x"), "w") as file:
+    file.write("1")
+print("done")
+if not rows:
+    raise SystemExit
+step = Step(source_directory="one", arguments=["--epochs", 3], outputs=[output.as_upload()])
+other = Step(source_directory="two", allow_reuse=True)
+"""
+
+
+def told(code: str, folder: Path) -> list[Any]:
+    """What doctor says of a script."""
+    path = folder / "script.py"
+    path.write_text(code, encoding="utf-8")
+    return list(look(path))
+
+
+@pytest.mark.parametrize(("code", "said"), TROUBLES.values(), ids=TROUBLES)
+def test_a_trouble_is_found(code: str, said: str, tmp_path: Path) -> None:
+    """Once, with its line and what to do."""
+    (found,) = (check for check in told(code, tmp_path) if said in check.found)
+    assert (found.state, found.about.startswith("script.py:"), bool(found.advice)) == ("warn", True, True)
+
+
+def test_a_good_script_is_left_in_peace(tmp_path: Path) -> None:
+    """No false alarm on a script that does it right."""
+    (tmp_path / "beside.py").touch()
+    assert [(check.state, check.found) for check in told(FINE, tmp_path)] == [("ok", "nothing to say")]
+
+
+def test_a_large_source_directory(tmp_path: Path) -> None:
+    """Every file of it is part of the step's snapshot."""
+    (tmp_path / "src").mkdir()
+    for number in range(MAX_SNAPSHOT_FILES + 1):
+        (tmp_path / "src" / str(number)).touch()
+    assert "more than 2000 files" in told("Step(source_directory='src')", tmp_path)[0].found
+
+
+def test_what_is_no_python_fails(cli: Any, tmp_path: Path) -> None:
+    """Exit code 1, with the reason; a script is never run."""
+    (tmp_path / "bad.py").write_text("def (")
+    (tmp_path / "good.py").write_text("open('ran', 'w')")
+    ran = cli("doctor", "bad.py", "good.py", "missing.py")
+    assert (ran.returncode, ran.stdout.count("cannot be read as Python"), Path("ran").exists()) == (
+        1,
+        2,
+        False,
+    )

@@ -1,0 +1,178 @@
+"""Settings: argument before environment before default, and every wrong one in one error."""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import logging
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, strategies as st
+
+import amllog
+from amllog.config.arguments import Arguments
+from amllog.config.parsers import ConnectionString
+from amllog.config.settings import BY_NAME, SETTINGS, Settings, resolve, secrets
+from amllog.errors import ConfigError
+
+KEY = "00000000-0000-0000-0000-0000000010ca"
+GOOD: dict[str, tuple[str, Any, str, Any]] = {  # name → (environment, what it means, argument, what it means)
+    "connection_string": (KEY, ConnectionString(KEY, "https://dc.services.visualstudio.com"),
+                          f"InstrumentationKey={KEY};IngestionEndpoint=https://x.invalid/;",
+                          ConnectionString(KEY, "https://x.invalid")),
+    "exporter": ("none", "none", "Opencensus", "opencensus"),
+    "metrics": ("AZUREML", "azureml", "none", "none"),
+    "metrics_ranks": ("all", "all", "0", "0"),
+    "level": ("debug", 10, "ERROR", 40),
+    "driver_level": ("15", 15, "WARN", 30),
+    "insights_level": ("critical", 50, "NOTSET", 0),
+    "driver_format": ("JSON", "json", "plain", "plain"),
+    "directory": ("a/b", Path("a/b"), "/c", Path("/c")),
+    "run_type": ("training", "training", "scoring", "scoring"),
+    "build_url": ("https://a.invalid", "https://a.invalid", "b", "b"),
+    "build_version": ("1", "1", "2", "2"),
+    "step_name": ("a", "a", "b", "b"),
+    "experiment_name": ("a", "a", "b", "b"),
+    "dimensions": ("team=nlp, owner = me,", {"team": "nlp", "owner": "me"}, "x=1=2", {"x": "1=2"}),
+    "capture": ("none", (), "Logging, prints", ("logging", "prints")),
+    "redact": ("a.b, c", ("a.b", "c"), "d", ("d",)),
+    "grace_seconds": ("2.5", 2.5, "0", 0.0),
+    "journal_max_bytes": ("500 MB", 500 * 1024**2, "2GiB", 2 * 1024**3),
+}  # fmt: skip
+NEITHER = object()
+WRONG: dict[str, list[Any]] = {
+    "connection_string": ["x", "InstrumentationKey=1", ";", "=", f"InstrumentationKey={KEY};IngestionEndpoint=ftp://x",
+                          f"InstrumentationKey={KEY};Authorization=aad", f"InstrumentationKey={KEY};rest", 7, b"x",
+                          "x" * 5000, KEY[:-1]],
+    "exporter": ["azure", 7, True, NEITHER, ["none"]],
+    "metrics": ["wandb", None.__class__, 1.5],
+    "metrics_ranks": ["1", -1, False],
+    "level": ["LOUD", -1, "-5", 1.5, True, [], "٣x"],
+    "driver_level": ["LOUD"],
+    "insights_level": ["Level 5", {}],
+    "driver_format": ["xml", 0],
+    "directory": ["a\0b", "", 7, "~nobody-of-this-name/x", b"x"],
+    "run_type": [7, ["a"], b"x"],
+    "build_url": [7], "build_version": [1.0], "step_name": [object()], "experiment_name": [()],
+    "dimensions": ["team", "=x", ",=", {7: 1}, {"": 1}, 7, ["a=b"]],
+    "capture": ["stdout", "logging,none", 7, {"logging": 1}, b"logging"],
+    "redact": ["(", "a{99999999999999}", [7], "(" * 3000, 7],
+    "grace_seconds": ["soon", -1, 3601, "nan", "inf", True, [], "1e400", 10**400],
+    "journal_max_bytes": ["big", "1 KB", -5, "5 XB", True, "9" * 400, "9" * 400 + " TB", 1000, [2**30], float("nan")],
+}  # fmt: skip
+
+
+def test_type_checkers_know_every_setting() -> None:
+    """A keyword that setup() takes is one that an editor offers, and the other way round."""
+    assert list(Arguments.__annotations__) == list(BY_NAME)
+    assert inspect.signature(amllog.setup).parameters["settings"].annotation == "Unpack[Arguments]"
+
+
+@pytest.mark.parametrize("name", GOOD)
+def test_precedence(name: str) -> None:
+    """An argument wins over the environment, which wins over the default; empty and blank count as not set."""
+    in_environment, from_environment, given, meant = GOOD[name]
+    for variable in BY_NAME[name].variables:
+        environ = {variable: f" {in_environment} "}
+        assert getattr(resolve({}, environ), name) == from_environment
+        assert getattr(resolve({name: given}, environ), name) == meant
+        assert getattr(resolve({name: None}, environ), name) == from_environment
+        assert getattr(resolve({}, {variable: "  "}), name) == getattr(Settings(), name)
+
+
+def test_every_setting_is_tried() -> None:
+    """No setting is without its good and its wrong values here."""
+    assert set(GOOD) == set(WRONG) == set(BY_NAME) == {setting.name for setting in SETTINGS}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [(name, value) for name, values in WRONG.items() for value in values]
+)
+def test_wrong(name: str, value: object) -> None:
+    """A wrong value, of whatever kind, is a ConfigError that names the setting, the value and what is allowed."""
+    with pytest.raises(ConfigError) as found:
+        resolve({name: value}, {})
+    (problem,) = found.value.problems
+    assert problem.variable == f"setup({name}=…)"
+    assert BY_NAME[name].allowed in str(found.value)
+    assert len(str(found.value)) < 2000
+    if isinstance(value, str) and value.strip():
+        with pytest.raises(ConfigError) as found:
+            resolve({}, {BY_NAME[name].variables[0]: value})
+        assert found.value.problems[0].variable == BY_NAME[name].variables[0]
+
+
+def test_all_at_once() -> None:
+    """One error tells every problem, unknown names with the nearest known one among them."""
+    with pytest.raises(ConfigError) as found:
+        resolve(
+            {"levle": "INFO", "xyz": 1, "grace_seconds": -1},
+            {"AMLLOG_LEVEL": "LOUD", "AMLLOG_METRICS": "wandb"},
+        )
+    said = str(found.value)
+    assert len(found.value.problems) == 5 and said.startswith("5 settings are wrong:")
+    for part in ("setup(levle=…)", "did you mean level", "setup(xyz=…)", "there are connection_string", "'LOUD'",
+                 "AMLLOG_METRICS = 'wandb'", "setup(grace_seconds=…) = -1"):  # fmt: skip
+        assert part in said, part
+
+
+def test_no_secret_in_the_error() -> None:
+    """What was wrong is shown without the secret in it."""
+
+    class Hostile:
+        def __repr__(self) -> str:
+            raise RuntimeError("no")
+
+    with pytest.raises(ConfigError) as found:
+        resolve(
+            {"conection_string": f"InstrumentationKey={KEY};x", "unknown": Hostile(), "level": Hostile()},
+            {"APPLICATIONINSIGHTS_CONNECTION_STRING": f"InstrumentationKey={KEY};AccountKey=abcdefgh;y"},
+        )
+    assert KEY not in str(found.value) and "abcdefgh" not in str(found.value)
+
+
+def test_nothing_changes_by_a_wrong_setup(capsys: pytest.CaptureFixture[str]) -> None:
+    """A setup() that raises leaves things as they were."""
+    before = logging.getLogger().handlers[:]
+    with pytest.raises(ConfigError):
+        amllog.setup(level="LOUD")
+    with pytest.raises(ConfigError):
+        amllog.setup(unknown=1)
+    assert logging.getLogger().handlers == before
+    assert not Path(".amllog").exists()
+    assert capsys.readouterr().out == ""
+
+
+def test_levels_follow() -> None:
+    """The sinks' levels are the common one where nothing else is said."""
+    found = resolve({"level": 30}, {"AMLLOG_DRIVER_LEVEL": "DEBUG"})
+    assert (found.level, found.driver_level, found.insights_level) == (30, 10, 30)
+
+
+def test_order_of_variables() -> None:
+    """The modern variable of the connection string wins over the two old ones."""
+    names = BY_NAME["connection_string"].variables
+    keys = [KEY.replace("0", str(number)) for number in range(3)]
+    for first in range(3):
+        found = resolve({}, dict(zip(names[first:], keys[first:]))).connection_string
+        assert found is not None and found.instrumentation_key == keys[first]
+
+
+@given(st.text(), st.sampled_from(sorted(BY_NAME)))
+def test_any_text(text: str, name: str) -> None:
+    """Any text in any variable is accepted or told as a ConfigError, nothing else."""
+    with contextlib.suppress(ConfigError):
+        assert isinstance(resolve({}, {BY_NAME[name].variables[0]: text}), Settings)
+
+
+def test_secrets_of_the_environment() -> None:
+    """Values under names that speak of secrets are known as such; paths, numbers and short ones are not."""
+    environ = {
+        "AZUREML_RUN_TOKEN": "a-run-token", "MY_PASSWORD": "correct horse", "DB_PASSWORD_FILE": "/run/secrets/db",
+        "PWD": "/home/user/project", "API_KEY": "short",
+        "TOKEN_COUNT": "12345678901", "AZUREML_RUN_TOKEN_EXPIRY": "1700000000",
+        "PATH": "/usr/bin:/bin",
+    }  # fmt: skip
+    assert sorted(secrets(environ)) == ["a-run-token", "correct horse"]

@@ -1,0 +1,149 @@
+"""Which run a process is, from the environment of each runtime and from none."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given, strategies as st
+
+from amllog.config.settings import Settings
+from amllog.context import identity
+from amllog.context.identity import Host, RunFacts, discover, operation_of
+
+HOST = Host(script="train.py", folder="digits", node="laptop", url="file:///j")
+WORKSPACE = {
+    "AZUREML_ARM_SUBSCRIPTION": "sub",
+    "AZUREML_ARM_RESOURCEGROUP": "rg",
+    "AZUREML_ARM_WORKSPACE_NAME": "ws",
+}
+CONTEXT = {"run_id": "r", "root_run_id": "root", "experiment_name": "e", "subscription_id": "sub",
+           "resource_group": "rg", "workspace_name": "ws"}  # fmt: skip
+
+
+def found(environ: dict[str, str], facts: RunFacts | None = None, **settings: Any) -> Any:
+    """The identity in an environment."""
+    return discover(environ, HOST, Settings(**settings), facts or RunFacts())
+
+
+def test_in_a_job() -> None:
+    """The old runtime's variables tell run, root, experiment and where to see it."""
+    who = found(
+        {"AZUREML_RUN_ID": "r", "AZUREML_ROOT_RUN_ID": "root", "AZUREML_ARM_PROJECT_NAME": "e", **WORKSPACE}
+    )
+    assert (who.step_id, who.parent_run_id, who.root_run_id, who.experiment_name) == (
+        "r",
+        "root",
+        "root",
+        "e",
+    )
+    assert (
+        who.run_url
+        == "https://ml.azure.com/runs/root?wsid=/subscriptions/sub/resourcegroups/rg/workspaces/ws"
+    )
+    assert who.in_job and who.step_name == "train.py"
+
+
+def test_common_runtime() -> None:
+    """The common runtime's context alone tells the same."""
+    who = found({"AZUREML_CR_AZUREML_CONTEXT": json.dumps(CONTEXT)})
+    assert (who.step_id, who.root_run_id, who.experiment_name, who.in_job) == ("r", "root", "e", True)
+    assert who.run_url.startswith("https://ml.azure.com/runs/root?")
+
+
+def test_who_wins() -> None:
+    """Settings before run history, run history before the environment."""
+    environ = {"AZUREML_RUN_ID": "r", "AZUREML_ROOT_RUN_ID": "root", "AZUREML_ARM_PROJECT_NAME": "e"}
+    facts = RunFacts("parent", "top", "step of facts", "experiment of facts", "https://facts", {})
+    who = found(environ, facts)
+    assert (who.parent_run_id, who.root_run_id, who.step_name, who.run_url) == (
+        "parent", "top", "step of facts", "https://facts",
+    )  # fmt: skip
+    who = found(environ, facts, step_name="mine", experiment_name="also mine")
+    assert (who.step_name, who.experiment_name) == ("mine", "also mine")
+
+
+def test_on_a_laptop() -> None:
+    """Without Azure ML everything has a sensible local value, and a child process belongs to its parent's run."""
+    who = found({})
+    assert who.step_id == who.parent_run_id == who.root_run_id and who.step_id.startswith("local_")
+    assert (who.step_name, who.experiment_name, who.node, who.run_url) == (
+        "train.py",
+        "digits",
+        "laptop",
+        "file:///j",
+    )
+    assert not who.in_job and who.parent_span_id == "" and who.rank is None
+    environ = {identity.LOCAL_RUN: identity.local_mark(who)}
+    step = found(environ)
+    assert (step.parent_run_id, step.root_run_id) == (
+        who.step_id,
+        who.step_id,
+    ) and step.step_id != who.step_id
+    worker = discover(environ, HOST._replace(is_worker=True), Settings(), RunFacts())
+    assert (worker.step_id, worker.operation_id) == (who.step_id, who.operation_id)
+
+
+def test_operation() -> None:
+    """A GUID is its own operation; any other root gives the same one in every process."""
+    assert operation_of("0AF76519-16CD-43DD-8448-EB211C80319C") == "0af7651916cd43dd8448eb211c80319c"
+    assert operation_of("0af7651916cd43dd8448eb211c80319c") == "0af7651916cd43dd8448eb211c80319c"
+    assert operation_of("00000000-0000-0000-0000-000000000000") != "0" * 32
+    assert operation_of("pipeline_1") == operation_of("pipeline_1") != operation_of("pipeline_2")
+
+
+@pytest.mark.parametrize(
+    ("environ", "rank"),
+    [({"RANK": "3"}, 3), ({"OMPI_COMM_WORLD_RANK": "2"}, 2), ({"PMI_RANK": "1"}, 1), ({"AZUREML_CR_NODE_RANK": "0"}, 0),
+     ({"RANK": "x"}, None), ({}, None),
+     ({"TF_CONFIG": '{"cluster": {"chief": ["a"], "worker": ["b", "c"]}, "task": {"type": "worker", "index": 1}}'}, 2),
+     ({"TF_CONFIG": '{"task": {"type": "worker", "index": 1}}'}, None), ({"TF_CONFIG": "no json"}, None),
+     ({"RANK": "1", "OMPI_COMM_WORLD_RANK": "2"}, 1)],
+)  # fmt: skip
+def test_rank(environ: dict[str, str], rank: int | None) -> None:
+    """The rank of PyTorch, MPI, TensorFlow and Azure ML, in this order."""
+    assert found(environ).rank == rank
+
+
+@pytest.mark.parametrize(
+    ("environ", "url", "version"),
+    [
+        ({"BUILD_BUILDID": "7",
+          "SYSTEM_TEAMFOUNDATIONCOLLECTIONURI": "https://dev.azure.com/o/", "SYSTEM_TEAMPROJECT": "p",
+          "BUILD_BUILDNUMBER": "2026.1"}, "https://dev.azure.com/o/p/_build/results?buildId=7", "2026.1"),
+        ({"BUILD_BUILDID": "7", "SYSTEM_TEAMFOUNDATIONCOLLECTIONURI": "https://o.visualstudio.com",
+          "SYSTEM_TEAMPROJECT": "our project"},
+         "https://o.visualstudio.com/our%20project/_build/results?buildId=7", "7"),
+        ({"GITHUB_REPOSITORY": "o/r", "GITHUB_RUN_ID": "8", "GITHUB_SHA": "abc"}, "https://github.com/o/r/actions/runs/8",
+         "abc"),
+        ({"AZUREML_GIT_COMMIT": "def"}, "", "def"),
+        ({}, "", ""),
+    ],
+)  # fmt: skip
+def test_build(environ: dict[str, str], url: str, version: str) -> None:
+    """The build is found where each service says it; settings win."""
+    who = found(environ)
+    assert (who.build_url, who.build_version) == (url, version)
+    who = found(environ, build_url="u", build_version="v")
+    assert (who.build_url, who.build_version) == ("u", "v")
+
+
+NAMES = ["AZUREML_RUN_ID", "AZUREML_ROOT_RUN_ID", "AZUREML_CR_AZUREML_CONTEXT", "AZUREML_CR_COMPUTE_CONTEXT",
+         "TF_CONFIG",
+         "RANK", identity.LOCAL_RUN, "AZUREML_CR_NODE_RANK", "BUILD_BUILDID", "AZ_BATCH_NODE_ID"]  # fmt: skip
+odd = st.text() | st.sampled_from([
+    '{"run_id": 7}', "[]", '{"cluster": 1, "task": {"index": {}}}', '{"node_id": null}', "null", "²", "9" * 5000,
+    '{"cluster": {"chief": 5}, "task": {"type": "worker", "index": 1}}',
+    '{"cluster": {"chief": []}, "task": {"type": "chief", "index": "²"}}',
+])  # fmt: skip
+
+
+@given(st.dictionaries(st.sampled_from(NAMES), odd))
+def test_any_environment(environ: dict[str, str]) -> None:
+    """Whatever the variables hold, there is an identity, with the guide's five dimensions as texts."""
+    who = found(environ)
+    dimensions = who.dimensions()
+    assert set(dimensions) >= {"parent_run_id", "step_id", "step_name", "experiment_name", "run_url"}
+    assert all(isinstance(value, str) for value in dimensions.values())
+    assert who.step_id and len(who.operation_id) == 32 and len(who.span_id) == 16

@@ -1,0 +1,113 @@
+"""Files that others change while they are read, and stores that several threads ask."""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("duckdb")
+
+from amllog.insights import connect
+from amllog.insights.insights import Insights
+from amllog.insights.stores.local import discovery
+from amllog.insights.stores.local.catalog import Holdings
+from amllog.insights.stores.local.compaction import compact
+from amllog.insights.stores.local.duckdb_engine import Engine
+from amllog.insights.stores.local.manifest import Batch
+from amllog.insights.stores.local.python_store import PlainStore
+
+from ...insights.conftest import log, write  # isort: skip
+
+GROWS, GONE = "20261123T100000-node-1-aaaaaa.jsonl", "20261123T100000-node-2-bbbbbb.jsonl"
+NOW = timedelta(0)
+
+
+def said(insights: Insights) -> list[str]:
+    """What the logs say."""
+    return sorted(row["message"] for row in insights.logs())
+
+
+@contextmanager
+def after(function: Any, happens: Callable[[], object]) -> Iterator[None]:
+    """What others do, once, at the moment at which this function of ours has come to its end."""
+    left, before = [happens], sys.gettrace()
+
+    def ended(_frame: Any, event: str, _arg: object) -> Any:
+        if event == "return" and left:
+            left.pop()()
+        return ended
+
+    sys.settrace(lambda frame, _event, _arg: ended if frame.f_code is function.__code__ else None)
+    try:
+        yield
+    finally:
+        sys.settrace(before)
+    assert not left
+
+
+@pytest.mark.parametrize("moment", [discovery.find, Holdings.select])
+def test_a_journal_is_removed(tmp_path: Path, moment: Any) -> None:
+    """By its writer, whose journal is full, say: before it is looked into, or before it is read. As if it had not
+    been there."""
+    path = write(tmp_path / GONE, log("gone"))
+    write(tmp_path / GROWS, log("stays"))
+    insights = connect(tmp_path)
+    with after(moment, path.unlink):
+        found = insights.logs()
+    assert ([row["message"] for row in found], found.notes) == (["stays"], ())
+
+
+def test_files_are_replaced_by_a_compaction(tmp_path: Path) -> None:
+    """After its manifest was read: what is in no journal any more is found in the new files."""
+    write(tmp_path / GROWS, log("one"))
+    write(tmp_path / GONE, log("gone"))
+    compact(tmp_path, idle=NOW)
+    (tmp_path / GONE).unlink()
+    with (tmp_path / GROWS).open("a") as file:
+        file.write(json.dumps(log("two")) + "\n")
+    insights = connect(tmp_path)
+    with after(Batch.read, lambda: compact(tmp_path, idle=NOW)):
+        assert said(insights) == ["gone", "one", "two"]
+
+
+@pytest.mark.parametrize("made", [connect, lambda folder: Insights(PlainStore([folder]))])
+def test_threads_share_a_store(tmp_path: Path, made: Callable[[Path], Insights]) -> None:
+    """Each has the answer to its own question, also while a file grows."""
+    steps = [f"step{number}" for number in range(4)]
+    paths = [
+        write(tmp_path / f"20261122T100000-{one}-1-abcdef.jsonl", log(one, step_id=one)) for one in steps
+    ]
+    insights = made(tmp_path)
+    wrong: list[object] = []
+
+    def ask(step: str, path: Path) -> None:
+        for _ in range(8):
+            with path.open("a") as file:
+                file.write(json.dumps(log(step, step_id=step)) + "\n")
+            try:
+                found = {row["message"] for row in insights.logs(step)}
+            except Exception as error:
+                found = {repr(error)}
+            if found != {step}:
+                wrong.append(found)
+
+    threads = [threading.Thread(target=ask, args=one) for one in zip(steps, paths)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
+
+
+def test_two_stores_do_not_write_into_one_folder() -> None:
+    """What does not fit into memory goes to a folder of its own: DuckDB 1 breaks off where two share one."""
+    asked = "SELECT current_setting('temp_directory')"
+    assert Engine().run(asked).rows != Engine().run(asked).rows

@@ -1,0 +1,324 @@
+"""Files in a journal directory that are not what their names say: they are left out, and reported."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from amllog.errors import UsageError
+from amllog.insights.questions import Questions
+from amllog.insights.stores.local import index
+from amllog.insights.stores.local.compaction import LOCK, compact
+from amllog.insights.stores.local.duckdb_engine import Engine
+from amllog.insights.stores.local.duckdb_store import LocalStore
+from amllog.insights.stores.local.manifest import BATCHES, LEFTOVERS, MANIFEST
+from amllog.insights.stores.local.python_store import PlainStore
+
+OWN = {"parent_run_id": "r1", "step_id": "s1", "step_name": "train", "record_id": "a-1"}
+RECORD = {
+    "time": "2026-11-22T20:52:35.123456Z",
+    "data": {"baseType": "MessageData", "baseData": {"message": "hello", "properties": OWN}},
+}
+
+
+@pytest.fixture
+def hostile(tmp_path: Path) -> Path:
+    """A journal directory with one record, a FIFO, a link, a sparse file and a hostile index."""
+    (tmp_path / "20261122T205235-n-1-abcd.jsonl").write_text(json.dumps(RECORD) + "\n")
+    os.mkfifo(tmp_path / "fifo.jsonl")
+    (tmp_path / "link.jsonl").symlink_to("/etc/passwd")
+    (tmp_path / "dir.jsonl").mkdir()
+    with (tmp_path / "sparse.jsonl").open("wb") as file:
+        file.truncate(8 << 30)
+    (tmp_path / ".amllog-index.json").write_text('{"version": 5, "files": {"a": [1]}}')
+    return tmp_path
+
+
+@pytest.mark.parametrize("store", [LocalStore, PlainStore])
+def test_hostile_files_are_left_out_and_reported(hostile: Path, store: Any) -> None:
+    """A FIFO, a link and a line beyond the limit are notes of the answer; the other files are read."""
+    found = Questions(store([hostile])).logs("r1")
+    assert [row["message"] for row in found] == ["hello"]
+    told = [Path(note.split(": ")[1]).name for note in found.notes]
+    index = [".amllog-index.json"] if store is LocalStore else []
+    assert told == ["fifo.jsonl", "link.jsonl", *index, "sparse.jsonl"]
+
+
+def test_compact_keeps_files_of_others(hostile: Path) -> None:
+    """A Parquet file that no compaction made stays, whatever its name begins with."""
+    theirs = hostile / "compacted" / "x=1" / "_mine.parquet"
+    theirs.parent.mkdir(parents=True)
+    theirs.write_text("PAR1")
+    assert compact(hostile, idle=timedelta(0)).outputs == 1
+    assert theirs.read_text() == "PAR1"
+
+
+@pytest.mark.parametrize("store", [LocalStore, PlainStore])
+def test_files_beyond_the_limits_are_left_out_and_reported(tmp_path: Path, store: Any) -> None:
+    """A gzip bomb and a line beyond the limit are notes of the answer; the other files are read."""
+    line = json.dumps(RECORD) + "\n"
+    (tmp_path / "20261122T205235-n-1-abcd.jsonl").write_text(line)
+    (tmp_path / "bomb.gz").write_bytes(gzip.compress(line.encode() + b" " * (40 << 20)))
+    (tmp_path / "long.jsonl").write_text(line.replace("hello", "h" * (17 << 20)))
+    found = Questions(store([tmp_path])).logs("r1")
+    assert [row["message"] for row in found] == ["hello"]
+    assert sorted(Path(note.split(": ")[1]).name for note in found.notes) == ["bomb.gz", "long.jsonl"]
+
+
+@pytest.mark.parametrize("planted", ["a link", "a file"])
+def test_compact_writes_to_no_planted_lock(tmp_path: Path, planted: str) -> None:
+    """A link to a file of the user, or such a file itself, in place of the lock: it stays, and an error says so."""
+    (tmp_path / "20261122T205235-n-1-abcd.jsonl").write_text(json.dumps(RECORD) + "\n")
+    folder = tmp_path / "compacted"
+    folder.mkdir()
+    theirs = tmp_path / "model.bin" if planted == "a link" else folder / LOCK
+    theirs.write_text("weights")
+    if planted == "a link":
+        (folder / LOCK).symlink_to(theirs)
+    with pytest.raises((UsageError, OSError), match=LOCK):
+        compact(tmp_path, idle=timedelta(0))
+    assert theirs.read_text() == "weights"
+
+
+@pytest.mark.parametrize(
+    "name", ["../../model.parquet", "/etc/passwd", "parent_run_id=r/model.parquet", "../model.parquet"]
+)
+def test_a_manifest_deletes_no_file_of_others(tmp_path: Path, name: str) -> None:
+    """A manifest that names a file which no compaction can have made: an error names it, and the file stays."""
+    journal = tmp_path / "journal"
+    folder = journal / "compacted"
+    (folder / "parent_run_id=r").mkdir(parents=True)
+    theirs = [
+        tmp_path / "model.parquet",
+        journal / "model.parquet",
+        folder / "parent_run_id=r" / "model.parquet",
+    ]
+    for path in theirs:
+        path.write_bytes(b"PAR1 of the user PAR1")
+    (journal / "20261122T205235-n-1-abcd.jsonl").write_text(json.dumps(RECORD) + "\n")
+    (folder / MANIFEST).write_text(json.dumps({BATCHES: [], LEFTOVERS: [name]}))
+    with pytest.raises(UsageError, match=MANIFEST):
+        compact(journal, idle=timedelta(0))
+    assert [path.read_bytes() for path in theirs] == [b"PAR1 of the user PAR1"] * 3
+    assert Path("/etc/passwd").exists()
+
+
+@pytest.mark.parametrize(
+    "content", ["[" * 100_000, '{"batches": 3}', '{"batches": [{"sources": 1e999}]}', "\0" * 50]
+)
+def test_a_hostile_manifest_is_reported(tmp_path: Path, content: str) -> None:
+    """A manifest that is none is an error of `compact` that names it; nothing is written."""
+    (tmp_path / "20261122T205235-n-1-abcd.jsonl").write_text(json.dumps(RECORD) + "\n")
+    (tmp_path / "compacted").mkdir()
+    (tmp_path / "compacted" / MANIFEST).write_text(content)
+    with pytest.raises(UsageError, match=MANIFEST):
+        compact(tmp_path, idle=timedelta(0))
+    assert (tmp_path / "compacted" / MANIFEST).read_text() == content
+
+
+FOREIGN_INDEXES = {
+    "another version": '{"version": 7, "files": {}}',
+    "another member": '{"version": 5, "files": {}, "mine": 1}',
+    "another program": '{"version": 7, "mine": "index of the user"}',
+    "a list": "[]",
+    "other spaces": '{"version":5,"files":{}}',
+    "other types": '{"version": 5, "files": {"a": [1, 1, 0, {}, [], ""]}}',
+    "torn": '{"version": 5, "files": {"a": [1, 1, 0',
+    "nested": '{"version": 5, "files": {"a": ' + "[" * 100_000,
+}
+
+
+@pytest.mark.parametrize("content", FOREIGN_INDEXES.values(), ids=FOREIGN_INDEXES)
+def test_an_index_of_others_stays(tmp_path: Path, content: str) -> None:
+    """A file in the place of the index that amllog has not written is reported; it is neither replaced nor used."""
+    (tmp_path / "20261122T205235-n-1-abcd.jsonl").write_text(json.dumps(RECORD) + "\n")
+    (tmp_path / index.NAME).write_text(content)
+    for _ in range(2):
+        found = Questions(LocalStore([tmp_path])).logs("r1")
+        assert [row["message"] for row in found] == ["hello"]
+        [note] = found.notes
+        assert index.NAME in note
+    assert (tmp_path / index.NAME).read_text() == content
+
+
+@pytest.mark.parametrize("version", range(1, index.VERSION))
+def test_an_index_of_an_earlier_version_is_replaced(tmp_path: Path, version: int) -> None:
+    """What an earlier amllog has written is made anew."""
+    name = "20261122T205235-n-1-abcd.jsonl"
+    (tmp_path / name).write_text(json.dumps(RECORD) + "\n")
+    (tmp_path / index.NAME).write_text(f'{{"version": {version}, "files": {{"{name}": [1, 2, []]}}}}')
+    assert not Questions(LocalStore([tmp_path])).logs("r1").notes
+    assert json.loads((tmp_path / index.NAME).read_text())["version"] == index.VERSION
+
+
+def test_an_index_does_not_keep_files_that_are_gone(tmp_path: Path) -> None:
+    """The index says nothing of a file that was deleted, so that it does not grow for ever."""
+    for number in range(2):
+        (tmp_path / f"20261122T20523{number}-n-1-abcd.jsonl").write_text(json.dumps(RECORD) + "\n")
+    Questions(LocalStore([tmp_path])).logs("r1")
+    (tmp_path / "20261122T205230-n-1-abcd.jsonl").unlink()
+    (tmp_path / "20261122T205232-n-1-abcd.jsonl").write_text(json.dumps(RECORD) + "\n")
+    Questions(LocalStore([tmp_path])).logs("r1")
+    known = json.loads((tmp_path / index.NAME).read_text())["files"]
+    assert sorted(known) == ["20261122T205231-n-1-abcd.jsonl", "20261122T205232-n-1-abcd.jsonl"]
+
+
+def test_a_manifest_of_others_stays(tmp_path: Path) -> None:
+    """A file of others in the place of the manifest is an error of `compact` and a note of answers; it stays."""
+    (tmp_path / "20261122T205235-n-1-abcd.jsonl").write_text(json.dumps(RECORD) + "\n")
+    (tmp_path / "compacted").mkdir()
+    content = '{"batches": [], "mine": "a manifest of the user"}'
+    (tmp_path / "compacted" / MANIFEST).write_text(content)
+    with pytest.raises(UsageError, match=MANIFEST):
+        compact(tmp_path, idle=timedelta(0))
+    found = Questions(LocalStore([tmp_path])).logs("r1")
+    assert [row["message"] for row in found] == ["hello"]
+    assert [MANIFEST in note for note in found.notes] == [True]
+    assert (tmp_path / "compacted" / MANIFEST).read_text() == content
+
+
+@pytest.mark.parametrize("content", ["magic", "whole"])
+def test_a_manifest_deletes_no_parquet_of_others(tmp_path: Path, content: str) -> None:
+    """Parquet files with names of ours but other columns stay, also if the manifest says that they are left over."""
+    (tmp_path / "20261122T205235-n-1-abcd.jsonl").write_text(json.dumps(RECORD) + "\n")
+    folder = tmp_path / "compacted" / "parent_run_id=y"
+    folder.mkdir(parents=True)
+    theirs = [folder / f"{'e' * 32}.parquet", folder / f"_{'e' * 32}.parquet"]
+    for path in theirs:
+        path.write_bytes(b"PAR1 of the user PAR1")
+        if content == "whole":
+            Engine().run(f"COPY (SELECT 1 AS timestamp, 2 AS message) TO '{path}' (FORMAT parquet)")
+    before = [path.read_bytes() for path in theirs]
+    leftovers = [f"parent_run_id=y/{theirs[0].name}"]
+    (tmp_path / "compacted" / MANIFEST).write_text(json.dumps({BATCHES: [], LEFTOVERS: leftovers}))
+    done = compact(tmp_path, idle=timedelta(0))
+    assert [path.read_bytes() for path in theirs] == before
+    assert done.unknown == 2
+
+
+def test_whole_files_that_a_compaction_left_are_deleted(tmp_path: Path) -> None:
+    """A file with our columns is one of ours, also if an earlier amllog left it without a mark beside it."""
+    (tmp_path / "20261122T205235-n-1-abcd.jsonl").write_text(json.dumps(RECORD) + "\n")
+    compact(tmp_path, idle=timedelta(0))
+    [made] = (tmp_path / "compacted").glob("*/*.parquet")
+    left = made.with_name(f"_{'e' * 32}.parquet")
+    left.write_bytes(made.read_bytes())
+    compact(tmp_path, idle=timedelta(0))
+    assert [*(tmp_path / "compacted").glob("*/*")] == [made]
+
+
+WITHIN = """
+import resource, sys
+from datetime import timedelta
+from pathlib import Path
+from amllog.errors import UsageError
+from amllog.insights import connect
+from amllog.insights.stores.local.compaction import compact
+warm, place = map(Path, sys.argv[1:3])
+print([row["message"] for row in connect(warm).logs()])
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+print([row["message"] for row in connect(place).logs()])
+if sys.argv[3] == "compact":
+    try:
+        compact(place, idle=timedelta(0))
+    except UsageError:
+        print("error")
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+"""
+BEGIN = json.dumps([RECORD])[:-2] + ', "x": '
+LISTS = "[" + "[]," * 5_000_000 + "[]]"  # 15 MB, of which Python makes 400
+CROWDED: dict[str, tuple[str, Callable[[], str]]] = {
+    "index": (index.NAME, lambda: '{"version": 5, "files": {"a": ' + LISTS + "}}"),
+    "manifest": (f"compacted/{MANIFEST}", lambda: '{"batches": ' + LISTS + ', "leftovers": []}'),
+    "manifest of nothing": (
+        f"compacted/{MANIFEST}",
+        lambda: (
+            '{"batches": [' + ", ".join(['{"sources": [], "outputs": {}}'] * 400_000) + '], "leftovers": []}'
+        ),
+    ),
+    "array": ("a.json", lambda: BEGIN + LISTS + "}]"),
+    "long text": ("a.json", lambda: BEGIN + '"\U0001f600' + "a" * 50_000_000 + '"}]'),
+    "long lines": ("20261122T205236-n-1-abcd.jsonl", lambda: (BEGIN[1:] + LISTS + "}\n") * 4),
+}
+
+
+@pytest.mark.parametrize("name", CROWDED)
+def test_reading_and_compacting_take_bounded_memory(tmp_path: Path, child: Any, name: str) -> None:
+    """Files that become twenty times as large when they are parsed take less than 200 MB, and all commands end."""
+    path, content = CROWDED[name]
+    for folder in ("warm", "place"):
+        (tmp_path / folder / "compacted").mkdir(parents=True)
+        (tmp_path / folder / "20261122T205235-n-1-abcd.jsonl").write_text(json.dumps(RECORD) + "\n")
+    (tmp_path / "place" / path).write_text(content(), encoding="utf-8")
+    ran = child(WITHIN, str(tmp_path / "warm"), str(tmp_path / "place"), "compact")
+    assert ran.stdout.splitlines()[:2] == ["['hello']"] * 2, ran
+    assert int(ran.stdout.splitlines()[-1]) < 200 * 1024
+
+
+def test_a_large_array_is_read(tmp_path: Path) -> None:
+    """An array with many records, some of which go from one piece to the next, gives each of them once."""
+    sent = [
+        {
+            **RECORD,
+            "data": {
+                "baseType": "MessageData",
+                "baseData": {"message": f"{n} é\U0001f600" + "x" * (n % 997)},
+            },
+        }
+        for n in range(3_000)
+    ]
+    for indent in (None, 2):
+        (tmp_path / "sent.json").write_text(
+            json.dumps(sent, indent=indent, ensure_ascii=False), encoding="utf-8"
+        )
+        for store in (LocalStore, PlainStore):
+            found = Questions(store([tmp_path])).logs()
+            assert sorted(row["message"] for row in found) == sorted(
+                one["data"]["baseData"]["message"] for one in sent
+            )
+            assert not found.notes
+
+
+@pytest.mark.parametrize("store", [LocalStore, PlainStore])
+def test_a_directory_that_cannot_be_read_is_reported(tmp_path: Path, store: Any) -> None:
+    """A directory below the journal's that cannot be listed is a note of each answer, also of an empty one."""
+    (tmp_path / "a").mkdir()
+    folder = os.open(tmp_path / "a", os.O_RDONLY)
+    for _ in range(20):  # a path that is longer than any call takes
+        os.mkdir("d" * 250, dir_fd=folder)
+        below = os.open("d" * 250, os.O_RDONLY, dir_fd=folder)
+        os.close(folder)
+        folder = below
+    os.close(folder)
+    found = Questions(store([tmp_path])).errors()
+    assert not found
+    assert [note for note in found.notes if note.startswith("not read: ") and "too long" in note]
+
+
+@pytest.mark.skipif(not hasattr(os, "getuid") or os.getuid() == 0, reason="root may read everything")
+@pytest.mark.parametrize("store", [LocalStore, PlainStore])
+def test_a_directory_of_others_is_reported(tmp_path: Path, store: Any) -> None:
+    """A directory that this user may not list is a note of each answer, also where it is the one that was named."""
+    (tmp_path / "a").mkdir(mode=0)
+    for place in (tmp_path, tmp_path / "a"):
+        assert Questions(store([place])).errors().notes == (f"not read: {tmp_path / 'a'}: Permission denied",)
+
+
+@pytest.mark.parametrize("store", [LocalStore, PlainStore])
+@pytest.mark.parametrize("name", ["train.jsonl", "app.jsonl.bz2", "app.json.gz", "app.txt"])
+def test_a_named_file_without_a_record_is_reported(tmp_path: Path, store: Any, name: str) -> None:
+    """A file that is named itself and has nothing readable is a note; below a directory it is of another program."""
+    path = tmp_path / name
+    path.write_bytes(
+        gzip.compress(json.dumps(RECORD).encode())[:40] if name.endswith(".gz") else b"BZh9 hello\n"
+    )
+    (note,) = Questions(store([path])).errors().notes
+    assert "could not be read" in note
+    assert not Questions(store([tmp_path])).errors().notes

@@ -1,0 +1,49 @@
+"""How rows read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from amllog.insights.insights import Insights
+from amllog.insights.reports import rendering
+from amllog.insights.stores.local.python_store import PlainStore
+
+from ..conftest import envelope, failure, log, step  # isort: skip
+
+
+def said(path: Path) -> list[str]:
+    """Every record of a journal, in words."""
+    return [rendering.said(row) for row in Insights(PlainStore([path])).records()]
+
+
+def test_each_kind(journal: Callable[..., Path]) -> None:
+    """With its own dimensions: what has a column of its own in one kind is a dimension of the call in another."""
+    point = {"metrics": [{"name": "loss", "value": 0.5}]}
+    span = {"id": "s", "name": "load", "duration": "00:01:01", "success": False, "resultCode": "KeyError"}
+    path = journal(
+        log("at", step="3", value="x y", fileName="a.py"), envelope("MetricData", point, step="3"),
+        envelope("EventData", {"name": "acc"}, value="NaN", run_metric_data="{}"),
+        envelope("EventData", {"name": "saved"}, value="1"), failure("it failed"),
+        envelope("RemoteDependencyData", span), step("train", seconds=5),
+    )  # fmt: skip
+    assert said(path) == [
+        'at  step=3  value="x y"', "loss = 0.5  step=3", "acc = nan", "event: saved  value=1",
+        "it failed: ValueError: no", "span load: failed (KeyError) after 1 min 01 s", "step train: done after 5.0 s",
+    ]  # fmt: skip
+
+
+def test_nothing_passes_for_another_line(journal: Callable[..., Path]) -> None:
+    """Control characters are written out, further lines of a message indented."""
+    assert said(journal(log("a\x1b[2Jb\nforged", k="\r"))) == ['a\\x1b[2Jb  k="\\r"\n    forged']
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(None, "?"), (0.0123, "0.012 s"), (59.94, "59.9 s"), (61, "1 min 01 s"), (7_260, "2 h 01 min")],
+)
+def test_durations(seconds: float | None, text: str) -> None:
+    """As a person says them."""
+    assert rendering.span(seconds) == text

@@ -1,0 +1,203 @@
+"""What the reading side writes: for this user alone, and nothing of it stays where a process was interrupted."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("duckdb")
+
+from amllog.insights import connect
+from amllog.insights.stores.local import atomic_files, index
+from amllog.insights.stores.local.compaction import compact
+from amllog.insights.stores.local.compaction_cleanup import MARK
+from amllog.insights.stores.local.manifest import MANIFEST
+
+from ...conftest import log, write  # isort: skip
+
+NOW = timedelta(0)
+# A process of its own, which gets this signal while its first new file is written to the disk.
+INTERRUPTED = """
+import os, signal, sys
+real, left = os.fsync, [1]
+def fsync(fd):
+    real(fd)
+    if left and "index" in os.readlink(f"/proc/self/fd/{fd}"):
+        left.pop()
+        os.kill(os.getpid(), int(sys.argv[1]))
+        signal.pause() if int(sys.argv[1]) != signal.SIGINT else None
+os.fsync = fsync  # the system's, not ours: the moment of the signal
+from amllog.cli.main import main
+sys.exit(main(sys.argv[2:]))
+"""
+MODES = """
+import os, sys
+from datetime import timedelta
+from pathlib import Path
+os.umask(int(sys.argv[1], 8))
+from amllog.insights import connect
+from amllog.insights.stores.local.compaction import compact
+made = set()
+def watch(event, arguments):  # how each file begins
+    if event == "open" and arguments[2] & os.O_CREAT and "place" in str(arguments[0]):
+        made.add(str(arguments[0]))
+sys.addaudithook(watch)
+compact(Path("place"), idle=timedelta(0))
+print(len(connect("place").logs()))
+"""
+
+
+def modes(folder: Path) -> set[tuple[bool, str]]:
+    """Whether it is a directory, and the mode, of everything in a folder except the journal files."""
+    found = [path for path in folder.rglob("*") if path.suffix != ".jsonl"]
+    return {(path.is_dir(), oct(path.stat().st_mode & 0o777)) for path in found}
+
+
+@pytest.mark.parametrize("umask", ["0", "22", "77"])
+def test_everything_is_private(child: Any, tmp_path: Path, umask: str) -> None:
+    """Whatever the umask is: the directories of a compaction are 0700, its files and the index 0600."""
+    write(
+        tmp_path / "place" / "20261122T100000-node-1-abcdef.jsonl", log("one"), log("two", parent_run_id="r2")
+    )
+    ran = child(MODES, umask)
+    assert ran.stdout == "2\n", ran
+    assert [*(tmp_path / "place").glob("compacted/*/*.parquet")]
+    assert modes(tmp_path / "place") == {(True, "0o700"), (False, "0o600")}
+
+
+def test_a_parquet_file_is_private_from_its_first_byte(tmp_path: Path, journal: Callable[..., Path]) -> None:
+    """While DuckDB writes it, nobody else can open it, also in a folder that others may read."""
+    folder = journal(log("one")).parent
+    compact(folder, idle=NOW)
+    for path in (folder / "compacted", *(folder / "compacted").glob("parent_run_id=*")):
+        path.chmod(0o755)
+    write(folder / "20261122T110000-node-1-abcdef.jsonl", log("two"))
+    seen: list[str] = []
+
+    def watch(frame: Any, event: str, _arg: object) -> Any:
+        if event == "call" and frame.f_code.co_name == "run" and "COPY" in str(frame.f_locals.get("sql", "")):
+            seen.extend(oct(path.stat().st_mode & 0o777) for path in folder.glob("compacted/*/_*.parquet"))
+
+    before = os.umask(0)
+    sys.setprofile(watch)
+    try:
+        compact(folder, idle=NOW)
+    finally:
+        sys.setprofile(None)
+        os.umask(before)
+    assert seen == ["0o600"]
+    assert {oct(path.stat().st_mode & 0o777) for path in folder.glob("compacted/*/*.parquet")} == {"0o600"}
+    assert (
+        oct((folder / "compacted").stat().st_mode & 0o777) == "0o755"
+    )  # its reading rights are the user's affair
+
+
+def test_a_folder_that_others_can_write_to(journal: Callable[..., Path]) -> None:
+    """`compacted` loses that right with the next compaction."""
+    folder = journal(log("one")).parent
+    (folder / "compacted").mkdir()
+    (folder / "compacted").chmod(0o777)
+    compact(folder, idle=NOW)
+    assert oct((folder / "compacted").stat().st_mode & 0o777) == "0o755"
+
+
+@pytest.mark.parametrize("command", [["runs"], ["compact", "--idle", "0s"]], ids=["runs", "compact"])
+def test_ctrl_c_while_the_index_is_written(
+    child: Any, journal: Callable[..., Path], command: list[str]
+) -> None:
+    """The new file is deleted."""
+    folder = journal(log("one")).parent
+    ran = child(INTERRUPTED, str(int(signal.SIGINT)), *command, env={"AMLLOG_DIR": str(folder)})
+    assert ran.returncode == 130, ran
+    assert [path.name for path in folder.iterdir() if ".amllog-index.json." in path.name] == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_a_process_that_was_killed_leaves_nothing_for_long(
+    child: Any, journal: Callable[..., Path], number: signal.Signals
+) -> None:
+    """What it was writing is deleted by the next command, once nobody can be writing it any more."""
+    folder = journal(log("one")).parent
+    ran = child(INTERRUPTED, str(int(number)), "runs", env={"AMLLOG_DIR": str(folder)})
+    assert ran.returncode == -number, ran
+    [left] = folder.glob(".amllog-index.json.*")
+    connect(folder).logs()
+    assert left.exists()  # its writer may be at work
+    _make_old(left)
+    connect(folder).logs()
+    assert not left.exists()
+
+
+def test_only_what_was_left_is_deleted(journal: Callable[..., Path]) -> None:
+    """A file with such a name and another content, a linked one and a link stay; of a manifest the same."""
+    folder = journal(log("one")).parent
+    compact(folder, idle=NOW)
+    beside = {folder / index.NAME: b'{"version": ', folder / "compacted" / MANIFEST: b'{"batches": ['}
+    left, stays = [], []
+    for path, begin in beside.items():
+        for number, text in enumerate([begin + b"5", begin[:4], b""]):
+            left.append(_write(path.with_name(f"{path.name}.{number:016x}"), text))
+        stays += [_write(path.with_name(f"{path.name}.{9:016x}"), b'{"mine": 1}'), path]
+        stays.append(_write(path.with_name(f"{path.name}.backup"), begin))
+        stays.append(_write(path.with_name(f"{path.name}.{10:016x}"), begin))
+        os.link(stays[-1], folder / f"{path.name}-other")
+        path.with_name(f"{path.name}.{11:016x}").symlink_to(path)
+        stays.append(path.with_name(f"{path.name}.{11:016x}"))
+    compact(folder, idle=NOW)
+    connect(folder).logs()
+    assert [path for path in left if path.exists()] == []
+    assert [path for path in stays if not path.is_symlink() and not path.exists()] == []
+
+
+def test_a_torn_mark_is_deleted(journal: Callable[..., Path]) -> None:
+    """A mark that was written in part, on a full disk say, goes with the next compaction; a foreign file stays."""
+    folder = journal(log("one")).parent
+    compact(folder, idle=NOW)
+    [run] = (folder / "compacted").glob("parent_run_id=*")
+    torn = [run / f"_{number:032x}.begun" for number in range(3)]
+    for path, text in zip(torn, (b"", MARK[:9], MARK)):
+        path.write_bytes(text)
+    mine = _write(run / f"_{9:032x}.begun", b"notes")
+    compact(folder, idle=NOW)
+    assert [path.exists() for path in (*torn, mine)] == [False, False, False, True]
+
+
+FULL = """
+import resource, sys, os, tempfile
+from datetime import timedelta
+from pathlib import Path
+import amllog.insights.stores.local.compaction as compaction
+from amllog.errors import UsageError
+from amllog.insights.stores.local import ownership, compaction_cleanup as tidying
+path = Path("place/compacted/parent_run_id=x/_" + "0" * 32 + ".parquet")
+path.parent.mkdir(parents=True)
+resource.setrlimit(resource.RLIMIT_FSIZE, (9, 9))
+try:
+    tidying.begin(path)
+except OSError as error:
+    print(error.errno, os.listdir(path.parent))
+"""
+
+
+def test_a_mark_that_does_not_fit_on_the_disk(child: Any) -> None:
+    """It is deleted at once."""
+    assert child(FULL).stdout == "27 []\n"
+
+
+def _write(path: Path, text: bytes) -> Path:
+    path.write_bytes(text)
+    return _make_old(path)
+
+
+def _make_old(path: Path) -> Path:
+    then = time.time() - 2 * atomic_files.LEFT_SECONDS
+    os.utime(path, (then, then))
+    return path

@@ -1,0 +1,122 @@
+"""Files that are replaced between our look at them and DuckDB's opening."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("duckdb")
+
+from amllog.insights.stores.local import held_files
+from amllog.insights.stores.local.compaction import compact
+
+from ...conftest import log, write  # isort: skip
+
+# A process of its own that reads while, before each statement of DuckDB, the files of the place are replaced by FIFOs.
+SWAPPED = """
+import os, sys
+from datetime import timedelta
+from pathlib import Path
+from amllog.insights import connect
+from amllog.insights.stores.local.compaction import compact
+place, what = Path(sys.argv[1]), sys.argv[2]
+def swap():
+    for path in [*place.rglob("*.jsonl"), *place.rglob("*.parquet")]:
+        if path.name[0] != "_" and path.is_file():
+            path.rename(path.with_suffix(".kept"))
+            os.mkfifo(path)
+def back():
+    for path in place.rglob("*.kept"):
+        for suffix in (".jsonl", ".parquet"):
+            if path.with_suffix(suffix).is_fifo():
+                os.unlink(path.with_suffix(suffix))
+                path.rename(path.with_suffix(suffix))
+def watch(frame, event, _arg):
+    name = frame.f_code.co_filename
+    if name.endswith(("insights/engine.py")) and frame.f_code.co_name in ("run", "run_kql"):
+        if event == "call":
+            swap()
+        elif event == "return":
+            back()
+sys.setprofile(watch)
+found = connect(place)
+if what == "compact":
+    print(compact(place, idle=timedelta(0)).outputs)
+elif what == "kql":
+    print(len(found.query("traces")))
+else:
+    print(len(found.logs(limit=9)), *found.logs().notes)
+"""
+
+
+@pytest.mark.parametrize("what", ["logs", "compact", "kql"])
+@pytest.mark.parametrize("kept", ["journals", "parquet"])
+def test_a_fifo_in_the_place_of_a_file(child: Any, tmp_path: Path, what: str, kept: str) -> None:
+    """Nobody waits for its writer, and the records of the file that was there are read."""
+    if what == "kql" and sys.version_info < (3, 11):
+        pytest.skip("free KQL needs Python 3.11")
+    path = write(tmp_path / "place" / "20261122T100000-node-1-abcdef.jsonl", log("one"), log("two"))
+    if kept == "parquet":
+        compact(tmp_path / "place", idle=timedelta(0))
+        path.unlink() if what != "compact" else write(path, log("one"), log("two"), log("three"))
+    ran = child(SWAPPED, str(tmp_path / "place"), what)
+    assert (ran.returncode, ran.stdout) == (0, "1\n" if what == "compact" else "2\n"), ran
+
+
+def test_more_files_than_may_be_open(child: Any, tmp_path: Path) -> None:
+    """The small ones are copied; every record is there once, and nothing stays in the temporary directory."""
+    for number in range(60):
+        write(tmp_path / "place" / f"20261122T100000-node-{number}-abcdef.jsonl", log(f"m {number}"))
+    compacted = tmp_path / "place" / "old"
+    for number in range(60):
+        write(compacted / f"20261122T110000-node-{number}-abcdef.jsonl", log("c", parent_run_id=f"r{number}"))
+    compact(compacted, idle=timedelta(0))
+    for path in compacted.glob("*.jsonl"):
+        path.unlink()
+    (tmp_path / "tmp").mkdir()
+    code = """
+import resource
+resource.setrlimit(resource.RLIMIT_NOFILE, (60, 60))
+from amllog.insights import connect
+found = connect("place")
+print(len(found.logs()), found.logs().notes)
+"""
+    ran = child(code, env={"TMPDIR": str(tmp_path / "tmp")})
+    assert (ran.stdout, [*(tmp_path / "tmp").iterdir()]) == ("120 ()\n", []), ran
+
+
+def test_the_names_of_open_files(tmp_path: Path, journal: Callable[..., Path]) -> None:
+    """A name stands for the open file, to the end of the block; a file that is gone has none."""
+    path = journal(log("one"))
+    with held_files.held([path, tmp_path / "none"]) as there:
+        assert (there.gone, [*there.names]) == ([tmp_path / "none"], [path])
+        assert there.told(f"in {there.names[path]}") == f"in {path}"
+        path.rename(tmp_path / "moved")
+        assert os.path.samefile(there.names[path], tmp_path / "moved")
+    assert not os.path.lexists(there.names[path])
+
+
+LARGE = """
+import os, resource
+from pathlib import Path
+paths = [Path(f"{number}.jsonl") for number in range(30)]
+for number, path in enumerate(paths):
+    path.touch()
+    os.truncate(path, (300 if number < 25 else 4) << 20)
+resource.setrlimit(resource.RLIMIT_NOFILE, (40, 40))
+from amllog.insights.stores.local import held_files as held
+with held.held(paths) as there:
+    names = [there.names[path] for path in paths]
+    print(sum(name.is_symlink() for name in names), sum(name in paths for name in names))
+"""
+
+
+def test_copies_are_limited(child: Any) -> None:
+    """Of 30 files 20 stay open; of the others as much is copied as the limit allows, which is no large one."""
+    assert child(LARGE).stdout == "20 5\n"

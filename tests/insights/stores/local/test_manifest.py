@@ -1,0 +1,73 @@
+"""Compacted runs that cannot be read, and whose journal files are gone: every answer names them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("duckdb")
+
+from amllog.insights.questions import Questions
+from amllog.insights.stores.local.compaction import compact
+from amllog.insights.stores.local.duckdb_store import LocalStore
+from amllog.insights.stores.local.manifest import MANIFEST
+from amllog.insights.stores.local.python_store import PlainStore
+
+from ...conftest import failure, log  # isort: skip
+
+NAMES = ("20261122T100000-node-1-abcdef.jsonl", "20261122T110000-node-2-abcdef.jsonl")
+
+
+@pytest.fixture
+def compacted(journal: Callable[..., Path]) -> Path:
+    """The folder with two compacted runs, r1 and r2; their journal files are still there."""
+    for number, name in enumerate(NAMES, 1):
+        path = journal(
+            log("hello", parent_run_id=f"r{number}"), failure("no", parent_run_id=f"r{number}"), name=name
+        )
+    compact(path.parent, idle=timedelta(0))
+    return path.parent / "compacted"
+
+
+def lose(folder: Path) -> None:
+    """Delete the journal files, as whoever compacts them may do."""
+    for name in NAMES:
+        (folder.parent / name).unlink()
+
+
+def gone(path: Path) -> None:
+    """Delete a Parquet file."""
+    path.unlink()
+
+
+def torn(path: Path) -> None:
+    """Keep the first half of a Parquet file."""
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+@pytest.mark.parametrize("damage", [gone, torn])
+def test_a_lost_file_is_named(compacted: Path, damage: Callable[[Path], None]) -> None:
+    """A Parquet file that is gone or torn is a note of the answers about its run; the other runs are read."""
+    (path,) = compacted.glob("parent_run_id=r2/*.parquet")
+    damage(path)
+    assert len(Questions(LocalStore([compacted.parent])).errors()) == 2  # the journals have it all
+    assert not Questions(LocalStore([compacted.parent])).errors().notes
+    lose(compacted)
+    questions = Questions(LocalStore([compacted.parent]))
+    note = f"not read: {path}: is missing, or no whole Parquet file"
+    for found, rows in ((questions.errors(), 1), (questions.errors("r2"), 0), (questions.logs(), 2)):
+        assert (len(found), found.notes) == (rows, (note,))
+    assert not questions.errors("r1").notes
+
+
+@pytest.mark.parametrize("store", [LocalStore, PlainStore])
+def test_a_lost_manifest_is_named(compacted: Path, store: Callable[..., LocalStore]) -> None:
+    """Without its manifest a folder of compacted runs is not read, and the answers say so."""
+    (compacted / MANIFEST).unlink()
+    lose(compacted)
+    found = Questions(store([compacted.parent])).errors()
+    assert not found
+    assert found.notes == (f"not read: {compacted / MANIFEST}: is missing beside Parquet files",)

@@ -1,0 +1,213 @@
+"""Envelopes of other SDKs, however they came into the folder; and KQL as Microsoft's pages have it."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import random
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from amllog.errors import UsageError
+from amllog.insights.insights import Insights
+from amllog.insights.stores.local.compaction import compact
+from amllog.insights.stores.local.duckdb_store import LocalStore
+from amllog.insights.stores.local.python_store import PlainStore
+
+from ...conftest import log  # isort: skip
+
+Write = Callable[[Sequence[Any]], bytes]
+
+
+def _sent(kind: str, base: dict[str, Any]) -> dict[str, Any]:
+    """As the .NET SDK writes it."""
+    tags = {"ai.operation.id": "0af7651916cd43dd8448eb211c80319c", "ai.cloud.role": "web"}
+    name = f"Microsoft.ApplicationInsights.0123456789abcdef.{kind}"
+    data = {"baseType": kind, "baseData": {"ver": 2, **base}}
+    return {"name": name, "time": "2026-11-22T10:00:00.1234567Z", "iKey": "", "tags": tags, "data": data}
+
+
+SENT = [
+    _sent("MessageData", {"message": "net err", "severityLevel": "Error", "properties": {"My": "v"}}),
+    _sent("MessageData", {"message": {"a": True}, "severityLevel": 1}),
+    _sent("RequestData", {"id": "r", "name": "GET /", "duration": "00:00:01.5", "success": True}),
+    _sent("RequestData", {"id": "r2", "name": "POST /", "duration": "1.00:00:00", "success": False}),
+    _sent("EventData", {"name": "clicked", "measurements": {"n": 3}}),
+    _sent("PageViewData", {"name": "Home", "duration": "00:00:02"}),
+]
+
+
+def _lines(sent: Sequence[Any]) -> bytes:
+    return "".join(json.dumps(one) + "\n" for one in sent).encode()
+
+
+FORMS: dict[str, Write] = {
+    "lines.jsonl": _lines,
+    "2026-11-22T100000.000000-0011aabb.blob": _lines,
+    "2026-11-22T100000.000000-0011aabb.blob@2026-11-22T100100.000000.lock": _lines,
+    "app.log": _lines,
+    "marked.jsonl": lambda sent: b"\xef\xbb\xbf" + _lines(sent),
+    "array.json": lambda sent: json.dumps(sent).encode(),
+    "array.jsonl": lambda sent: json.dumps(sent).encode(),
+    "indented.json": lambda sent: json.dumps(sent, indent=2).encode(),
+    "posted.gz": lambda sent: gzip.compress(json.dumps(sent).encode()),
+    "lines.jsonl.gz": lambda sent: gzip.compress(_lines(sent)),
+}
+
+
+@pytest.mark.parametrize("store", [LocalStore, PlainStore])
+@pytest.mark.parametrize(
+    "written", [b'{"a":' * 9_000 + b'"baseType"', b'[{"baseType":' + b"[" * 50_000], ids=["object", "array"]
+)
+def test_nested_deeper_than_python_reads(
+    store: type[LocalStore], written: bytes, journal: Callable[..., Path]
+) -> None:
+    """Such a file is passed by, and the others are read."""
+    path = journal(log("mine"))
+    (path.parent / "other.json").write_bytes(written)
+    assert [row["message"] for row in Insights(store([path.parent])).logs()] == ["mine"]
+
+
+@pytest.mark.parametrize("store", [LocalStore, PlainStore])
+@pytest.mark.parametrize("harm", ["cut", "damaged"])
+@pytest.mark.parametrize("write", [_lines, lambda sent: json.dumps(sent).encode()], ids=["lines", "array"])
+def test_a_torn_gzip_file_gives_its_beginning(
+    store: type[LocalStore], harm: str, write: Write, tmp_path: Path
+) -> None:
+    """What can be unpacked is read, and that there was more is told."""
+    chance = random.Random(1)
+    sent = [
+        _sent("MessageData", {"message": f"{n} {chance.random()}", "severityLevel": 1}) for n in range(5000)
+    ]
+    packed = gzip.compress(write(sent))
+    half = len(packed) // 2
+    (tmp_path / "sent.gz").write_bytes(
+        packed[:half] if harm == "cut" else packed[:half] + b"\xff" * (len(packed) - half)
+    )
+    found = Insights(store([tmp_path])).logs()
+    assert 500 < len(found) < 5000
+    assert len(found.notes) == 1
+
+
+@pytest.mark.parametrize("store", [LocalStore, PlainStore])
+@pytest.mark.parametrize("name", FORMS)
+def test_envelopes_are_found_in_whatever_form(name: str, store: Any, tmp_path: Path) -> None:
+    """Arrays, gzip, indented JSON and an exporter's own files are read as lines are, in a folder and by name."""
+    path = tmp_path / name
+    path.write_bytes(FORMS[name](SENT))
+    for place in (tmp_path, path):
+        found = Insights(store([place])).logs()
+        assert sorted(row["message"] for row in found) == ["net err", '{"a":true}']
+        assert not found.notes
+
+
+@pytest.mark.parametrize("store", [LocalStore, PlainStore])
+def test_what_shows_no_envelope_is_left_alone(store: Any, tmp_path: Path) -> None:
+    """A driver log, a configuration and an archive beside the journals are neither records nor torn lines."""
+    (tmp_path / "std_log.txt").write_text("hello\n", encoding="utf-8")
+    (tmp_path / "config.json").write_text('{"a": 1}', encoding="utf-8")
+    (tmp_path / "broken.gz").write_bytes(b"\x1f\x8bnonsense")
+    (tmp_path / "sent.jsonl").write_bytes(_lines(SENT))
+    found = Insights(store([tmp_path])).logs()
+    assert (len(found), found.notes) == (2, ())
+
+
+@pytest.mark.parametrize("store", [LocalStore, PlainStore])
+def test_an_envelope_without_its_data_is_told_as_no_record(store: Any, tmp_path: Path) -> None:
+    """Both stores count it among the lines that could not be read."""
+    empty = {"time": "2026-11-22T10:00:00Z", "data": {"baseType": "MessageData"}}
+    (tmp_path / "sent.jsonl").write_bytes(_lines([*SENT, empty]))
+    found = Insights(store([tmp_path])).logs()
+    assert len(found) == 2
+    assert found.notes[0].startswith("1 line ")
+
+
+def test_compaction_takes_only_journals(tmp_path: Path) -> None:
+    """Files of other programs stay where and as they are."""
+    path = tmp_path / "array.json"
+    path.write_bytes(FORMS["array.json"](SENT))
+    compact(tmp_path)
+    assert path.exists()
+    assert len(Insights(LocalStore([tmp_path])).logs()) == 2
+
+
+QUERIES = {
+    "requests | summarize percentiles(duration, 50, 95) by operation_Name": [("", 1500.0, 86400000.0)],
+    "requests | where notempty(name) and notnull(duration) | count": [(2,)],
+    "requests | where success == false | project name, duration": [("POST /", 86400000.0)],
+    'traces | where message has "err" | project customDimensions["My"], customDimensions.My': [("v", "v")],
+    'traces | where message == "net err" | project "percentiles(a, 1)"': [("percentiles(a, 1)",)],
+    "AppRequests | summarize sum(ItemCount) by _ResourceId": [("", 2)],
+    'AppTraces | where Properties.My == "v" | project Message, SeverityLevel': [("net err", 3)],
+    'customEvents | extend n = todouble(customMeasurements["n"]) | summarize sum(n) by name': [("clicked", 3.0)],
+    "pageViews | summarize avg(duration) by name, performanceBucket": [("Home", "1sec-3sec", 2000.0)],
+    "requests | join kind=inner (traces | where severityLevel == 3) on operation_Id | summarize count() by name"
+    " | order by name asc": [("GET /", 1), ("POST /", 1)],
+    "union traces, requests, pageViews | summarize count() by itemType | order by itemType asc": [
+        ("pageView", 1), ("request", 2), ("trace", 2)
+    ],
+    "let bad = traces | where severityLevel >= 3; bad | summarize count() by cloud_RoleName": [("web", 1)],
+    "requests | summarize avg(duration) by name, bin(timestamp, 1h) | top 1 by avg_duration | project name"
+    " | render timechart": [("POST /",)],
+    'traces | where cloud_RoleName in~ ("WEB") and message has_any ("err", "x") | count': [(1,)],
+}  # fmt: skip
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="duckdb-kql needs Python 3.11")
+@pytest.mark.parametrize("kql", QUERIES)
+def test_queries_of_microsofts_pages_have_their_rows(kql: str, tmp_path: Path) -> None:
+    """What is copied from a page into `amllog query` answers as the service would."""
+    (tmp_path / "sent.jsonl").write_bytes(_lines(SENT))
+    assert [tuple(row.values()) for row in LocalStore([tmp_path]).query(kql)] == QUERIES[kql]
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="duckdb-kql needs Python 3.11")
+def test_what_only_the_service_knows_is_sent_there(tmp_path: Path) -> None:
+    """The refusal names what is not translated and where to ask; nothing of the inside of a library."""
+    (tmp_path / "sent.jsonl").write_bytes(_lines(SENT))
+    with pytest.raises(UsageError) as caught:
+        LocalStore([tmp_path]).query('search "err"')
+    assert "SearchOperator" in str(caught.value)
+    assert "AMLLOG_RESOURCE_ID" in str(caught.value)
+    assert "wave" not in str(caught.value)
+
+
+UNREADABLE = """
+import os
+import amllog.insights.query.sql
+from pathlib import Path
+from amllog.insights.insights import Insights
+from amllog.insights.stores.local.duckdb_store import LocalStore
+from amllog.insights.stores.local.python_store import PlainStore
+stores = [LocalStore([Path.cwd()]), PlainStore([Path.cwd()])]
+os.chmod("kept.json", 0)
+if os.geteuid() == 0:  # whom no mode stops
+    os.setuid(65534)
+if not os.path.exists(os.path.abspath("open.json")):
+    print("closed")
+for store in stores:
+    found = Insights(store).logs()
+    print(len(found), *found.notes)
+"""
+
+
+def test_a_file_that_cannot_be_read_is_told(child: Any) -> None:
+    """By name, whichever store; and the others are read."""
+    with tempfile.TemporaryDirectory() as folder:  # outside pytest's own, which are closed to other users
+        Path(folder).chmod(0o755)
+        for name in ("kept.json", "open.json"):
+            path = Path(folder, name)
+            path.write_bytes(FORMS["array.json"](SENT))
+            path.chmod(0o644)
+        ran = child(UNREADABLE, cwd=folder)
+    if "closed" in ran.stdout:
+        pytest.skip("the temporary folder is closed to other users")
+    told = [
+        line for line in ran.stdout.splitlines() if line.startswith("2 not read: ") and "kept.json" in line
+    ]
+    assert len(told) == 2, ran.stdout + ran.stderr

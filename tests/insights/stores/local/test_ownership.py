@@ -1,0 +1,156 @@
+"""Files of other users in a directory that several people use: they are read, and never take the place of our own."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("duckdb")
+
+from amllog.errors import UsageError
+from amllog.insights import connect
+from amllog.insights.insights import Insights
+from amllog.insights.stores.local.compaction import compact
+from amllog.insights.stores.local.duckdb_store import LocalStore
+from amllog.insights.stores.local.python_store import PlainStore
+
+from ...conftest import log, write  # isort: skip
+
+OTHER, NOW = 65534, timedelta(0)
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files to another user")
+OWN, FORGED = "20261122T100000-node-1-abcdef.jsonl", "20260101T100000-node-2-abcdef.jsonl"
+
+
+@pytest.fixture
+def shared(journal: Callable[..., Path]) -> Path:
+    """A sticky directory with a journal of this user."""
+    path = journal(*(log(f"mine {number}", record_id=f"5e71e5-{number:x}") for number in range(3)), name=OWN)
+    path.parent.chmod(0o1777)
+    return path.parent
+
+
+def forge(path: Path, *changes: tuple[str, str], mode: int = 0o644) -> Path:
+    """A copy of this user's journal with changed texts, of another user."""
+    text = (path.parents[path.parts[::-1].index("j") - 1] / OWN).read_text()
+    for old, new in (("mine", "forged"), *changes):
+        text = text.replace(old, new)
+    return give(write(path, text), mode)
+
+
+def give(path: Path, mode: int = 0o644) -> Path:
+    """A file or a directory for another user."""
+    os.chown(path, OTHER, OTHER)
+    path.chmod(mode)
+    return path
+
+
+STORES = pytest.mark.parametrize("store", [LocalStore, PlainStore])
+
+
+@STORES
+@pytest.mark.parametrize(
+    "changes", [(), (("10:00:00", "09:00:00"),), (("10:00:00", "11:00:00"),)], ids=["same", "before", "after"]
+)
+@pytest.mark.parametrize(
+    "name", [FORGED, OWN.replace("abcdef", "ffffff"), f"theirs/{OWN}", "theirs/any.jsonl"]
+)
+def test_a_forged_copy_does_not_count(shared: Path, store: Any, changes: Any, name: str) -> None:
+    """Whatever its name, place and times: of records with the same id, those of this user count; a note says so."""
+    forge(shared / name, *changes)
+    if (shared / "theirs").exists():
+        give(shared / "theirs", 0o755)
+    found = Insights(store([shared])).logs()
+    assert [row["message"] for row in found] == ["mine 0", "mine 1", "mine 2"]
+    assert [note for note in found.notes if "1 file of another user read" in note], found.notes
+
+
+@STORES
+def test_a_longer_copy_with_the_same_name(shared: Path, store: Any) -> None:
+    """It is not taken for the same file at a later time: what is changed after its beginning does not count."""
+    many = [log(f"mine {number}", record_id=f"5e71e5-{number:x}") for number in range(40)]
+    write(shared / OWN, *many)
+    write(
+        shared / "theirs" / OWN,
+        *many[:20],
+        *({**one} for one in many[20:]),
+        log("added", record_id="5e71e5-ff"),
+    )
+    path = shared / "theirs" / OWN
+    path.write_text(path.read_text().replace("mine 39", "forged 39"))
+    give(path.parent, 0o755), give(path)
+    found = sorted(row["message"] for row in Insights(store([shared])).logs())
+    assert found == sorted([*(f"mine {number}" for number in range(40)), "added"])
+
+
+@STORES
+def test_files_that_everybody_can_write_to(shared: Path, store: Any) -> None:
+    """Such a file of another user is not read, and the note says why; one of this user is read."""
+    forge(shared / FORGED, ("5e71e5", "5e71e6"), mode=0o666)
+    (shared / OWN).chmod(0o666)
+    found = Insights(store([shared])).logs()
+    assert [row["message"] for row in found] == ["mine 0", "mine 1", "mine 2"]
+    assert ["everybody can write to it" in note for note in found.notes] == [True]
+
+
+@STORES
+def test_colleagues_and_the_owner_of_the_directory(shared: Path, store: Any) -> None:
+    """What others log is read: with a note, and without one where the directory is theirs, or the file was named."""
+    path = forge(shared / FORGED, ("5e71e5", "5e71e6"))
+    found = Insights(store([shared])).logs()
+    assert (len(found), len(found.notes)) == (6, 1)
+    assert Insights(store([path])).logs().notes == ()
+    give(shared, 0o755)
+    found = Insights(store([shared])).logs()
+    assert (len(found), found.notes) == (6, ())
+
+
+def test_forged_times_do_not_change_what_a_run_is(shared: Path) -> None:
+    """Also where an answer could come from the index alone."""
+    before = connect(shared).steps().rows
+    forge(shared / FORGED, ("10:00:00", "03:00:00"))
+    found = connect(shared)
+    assert found.steps().rows == before
+    if sys.version_info >= (3, 11):
+        assert [*found.query("traces | summarize by message | sort by message asc").rows[0].values()] == [
+            "mine 0"
+        ]
+
+
+def test_a_compacted_folder_of_another_user(shared: Path, tmp_path: Path) -> None:
+    """Its manifest and its Parquet files do not stand for a journal of this user, and nothing is written into it."""
+    other = tmp_path / "other" / "j"
+    other.mkdir(parents=True)
+    write(other / OWN, (shared / OWN).read_text().replace("mine", "fake"))
+    compact(other, idle=NOW)
+    (other / "compacted").rename(shared / "compacted")
+    for path in [shared / "compacted", *(shared / "compacted").rglob("*")]:
+        give(path, 0o755 if path.is_dir() else 0o644)
+    found = connect(shared).logs()
+    assert [row["message"] for row in found] == ["mine 0", "mine 1", "mine 2"]
+    before = sorted((shared / "compacted").rglob("*"))
+    with pytest.raises(UsageError, match="belongs to another user"):
+        compact(shared, idle=NOW)
+    assert sorted((shared / "compacted").rglob("*")) == before
+    (shared / OWN).unlink()
+    found = connect(shared).logs()
+    assert ([row["message"] for row in found], len(found.notes)) == (["fake 0", "fake 1", "fake 2"], 1)
+    assert "of another user read" in found.notes[0]
+
+
+def test_compact_leaves_files_of_other_users(shared: Path) -> None:
+    """In a Parquet file of this user they would count as this user's; in their own directory they are compacted."""
+    forge(shared / FORGED, ("5e71e5", "5e71e6"))
+    done = compact(shared, idle=NOW)
+    assert (done.sources, done.others) == (1, 1)
+    assert len(connect(shared).logs()) == 6
+    give(shared, 0o755)
+    done = compact(shared, idle=NOW)
+    assert (done.sources, done.others) == (1, 0)
+    assert json.loads(json.dumps(done._asdict()))["before"] == 1

@@ -1,0 +1,133 @@
+"""Lists, rows and tables of run metrics: a row per number, the same by every way."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from amllog.insights import connect, metric_rows
+from amllog.insights.query.result import Table
+from amllog.insights.questions import Questions
+from amllog.insights.stores.local.duckdb_store import LocalStore
+from amllog.insights.stores.local.python_store import PlainStore
+
+from .conftest import RUN, envelope  # isort: skip
+
+LOGGED = """
+import amllog
+run = amllog.setup(step_name="train").run
+run.log("loss", 0.5)
+run.log_list("accuracy", [0.25, 0.5])
+run.log_list("accuracy", [0.75])
+run.log_row("eval", auc=0.5, fold="a", f1=float("inf"))
+run.log_row("eval", auc=0.75, fold="b", f1=1)
+run.log_table("table", {"x": [1, 2], "y": ["a", "b"]})
+run.log("odd", float("-inf"))
+run.log("text", "no number")
+run.tag("columns", "tag")
+"""
+
+
+def metric(name: str, columns: dict[str, str], *rows: list[Any], **own: Any) -> Any:
+    """A run metric that is more than one number, as `log.run` writes it."""
+    data = json.dumps({"columns": columns, "rows": rows, **own.pop("data", {})})
+    return envelope("EventData", {"name": name}, run_metric_data=data, **own)
+
+
+def folded() -> list[Any]:
+    """Metrics of every form, and some that are none."""
+    return [
+        metric("l", {"l": "double"}, [1], [2.5], ["NaN"]),
+        metric("l", {"l": "int"}, [4]),
+        metric("r", {"x": "int", "r": "double", "s": "string"}, [3, 0.5, "7"], data={"step": 9}),
+        metric("o", {"o": "double"}, ["Infinity"], step="5"),
+        metric("t", {"t": "string"}, ["7"]),
+        metric("b", {"b": "bool"}, [True]),
+        metric("short", {"a": "int", "b": "int"}, [1]),
+        envelope("EventData", {"name": "torn"}, run_metric_data='{"columns": {"a": "int"}, "rows": [[1'),
+        envelope("EventData", {"name": "call"}, run_metric_data='{"tags": {"columns": "rows"}}'),
+    ]
+
+
+def told(table: Table) -> list[tuple[Any, ...]]:
+    """Name, value and step of every row."""
+    return [(row["name"], str(row["value"]), row["step"]) for row in table]
+
+
+ROWS = [("l", "1.0", 0), ("l", "2.5", 1), ("l", "nan", 2), ("l", "4.0", 3), ("r.x", "3.0", 9), ("r", "0.5", 9),
+        ("o", "inf", 5)]  # fmt: skip
+
+
+def test_what_a_script_logs(child: Any, tmp_path: Path) -> None:
+    """Everything numeric that `log.run` takes is found, and can be pivoted; texts and tags are not."""
+    assert child(LOGGED).returncode == 0
+    found = connect(tmp_path / ".amllog")
+    assert told(found.metrics()) == [
+        ("loss", "0.5", None),
+        ("accuracy", "0.25", 0),
+        ("accuracy", "0.5", 1),
+        ("accuracy", "0.75", 2),
+        ("eval.auc", "0.5", 0),
+        ("eval.f1", "inf", 0),
+        ("eval.auc", "0.75", 1),
+        ("eval.f1", "1.0", 1),
+        ("table.x", "1.0", 0),
+        ("table.x", "2.0", 1),
+        ("odd", "-inf", None),
+    ]
+    pivoted = found.metrics(name=["accuracy", "eval"], pivot="step")
+    assert [tuple(row.values()) for row in pivoted] == [
+        (0, 0.25, 0.5, float("inf")),
+        (1, 0.5, 0.75, 1.0),
+        (2, 0.75, None, None),
+    ]
+
+
+def test_every_store_agrees(journal: Callable[..., Path]) -> None:
+    """DuckDB's and the one that needs nothing; the record's data stands no longer in the dimensions."""
+    path = journal(*folded()).parent
+    plain, fast = Questions(PlainStore([path])).metrics(RUN), connect(path).metrics(RUN)
+    assert told(plain) == told(fast) == ROWS
+    assert not any(metric_rows.DATA in row["dimensions"] for row in fast)
+
+
+def test_the_kql_finds_the_records(journal: Callable[..., Path]) -> None:
+    """In both dialects; unfolded, its rows are those of the answer."""
+    pytest.importorskip("duckdb_kql")
+    questions = connect(journal(*folded()).parent)
+    found = questions.metrics()
+    for text in (found.kql, found.kql_workspace):
+        free = questions.store.query(text)
+        typed = Table.of(found.columns, [tuple(row.values()) for row in free])
+        assert told(metric_rows.unfolded(typed)) == told(found) == ROWS
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("l", ["l"] * 4),
+        ("r", ["r.x", "r"]),
+        ("r.x", ["r.x"]),
+        (["r.x", "o"], ["r.x", "o"]),
+        ("x", []),
+        ("r.s", []),
+    ],
+)
+def test_names(journal: Callable[..., Path], name: Any, expected: list[str]) -> None:
+    """A metric's name finds all its columns, a column's only that one."""
+    questions = connect(journal(*folded()).parent)
+    assert [row["name"] for row in questions.metrics(name=name)] == expected
+
+
+def test_what_cannot_be_unfolded_is_counted(journal: Callable[..., Path]) -> None:
+    """Run metrics whose data are torn or do not fit are a note of the answer, in every store; calls are none."""
+    path = journal(*folded())
+    for store in (LocalStore, PlainStore):
+        assert Questions(store([path])).metrics().notes == (
+            "2 run metrics left out: the data cannot be read",
+        )
+        assert not Questions(store([path])).metrics(name="l").notes

@@ -1,0 +1,221 @@
+"""Copies of files beside the journal: which names and files are ours, and what is left when copying fails."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, strategies as st
+
+from amllog.journal import artifact_copies, disk_usage
+from amllog.journal.artifact_copies import NoCopy, NotKept
+from amllog.sources.artifact_copying import FULL, Copying
+
+NAME = "artifacts/0123456789ab-model.txt"
+
+
+def line(text: str) -> bytes:
+    """A record of a journal that carries a text."""
+    head = '{"time":"2026-01-01T20:52:35.123456Z","ver":1,"name":"Microsoft.ApplicationInsights.Event"'
+    return f'{head},"x":"{text}"}}\n'.encode()
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    """What is in the directory of copies."""
+    return {path.name: path.read_bytes() for path in (folder / "artifacts").glob("*")}
+
+
+def copying(folder: Path, max_bytes: int = 1024**2) -> Copying:
+    """What makes the copies of a process without a journal of its own."""
+    return Copying(lambda: None, folder, max_bytes)
+
+
+@given(st.text())
+def test_new_names_have_the_form(file: str) -> None:
+    """Whatever a file is called, the name of its copy is recognised, also in a line."""
+    name = artifact_copies.name_for(file)
+    assert artifact_copies.is_name(name)
+    assert artifact_copies.entries_in(line(name)) == [name.partition("/")[2]]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        None, 5, [NAME], "", ".", "..", "artifacts", "artifacts/", NAME + "\n", "/" + NAME, "./" + NAME, "../" + NAME,
+        "artifacts/../0123456789ab-x", "artifacts/0123456789ab-", "artifacts/0123456789AB-x", "/dev/tty", "\0",
+        "artifacts/0123456789ab-" + "x" * 101, "artifacts/0123456789ab-a/b", "artifacts/0123456789ab-\udcff",
+    ],
+)  # fmt: skip
+def test_other_names_are_rejected(tmp_path: Path, name: object) -> None:
+    """No other name is opened or deleted."""
+    with pytest.raises(NoCopy), artifact_copies.opened([tmp_path], name):
+        pytest.fail("it was opened")
+    artifact_copies.delete([tmp_path], name)
+
+
+def _link(path: Path, secret: Path) -> None:
+    path.symlink_to(secret)
+
+
+def _hard_link(path: Path, secret: Path) -> None:
+    os.link(secret, path)
+
+
+def _linked_folder(path: Path, secret: Path) -> None:
+    path.parent.rmdir()
+    secret.rename(secret.parent / path.name)
+    path.parent.symlink_to(secret.parent)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [lambda path, _: os.mkfifo(path), lambda path, _: path.mkdir(), _link, _hard_link, _linked_folder],
+)
+def test_only_a_regular_file_is_opened(tmp_path: Path, make: Callable[[Path, Path], object]) -> None:
+    """A FIFO, a directory and links in the place of a copy are neither opened nor deleted."""
+    (tmp_path / "artifacts").mkdir()
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "secret").write_bytes(b"secret")
+    make(tmp_path / NAME, tmp_path / "mine" / "secret")
+    with pytest.raises(NoCopy), artifact_copies.opened([tmp_path], NAME):
+        pytest.fail("it was opened")
+    artifact_copies.delete([tmp_path], NAME)
+    assert os.path.lexists(tmp_path / NAME)
+    assert [path.read_bytes() for path in (tmp_path / "mine").iterdir()] == [b"secret"]
+
+
+def test_the_open_file_is_read_and_deleted(tmp_path: Path) -> None:
+    """What replaces an open copy is neither read nor deleted; the copy itself is for the user alone, and deleted."""
+    before = os.umask(0)
+    artifact_copies.keep(tmp_path, NAME, [b"con", b"tent"])
+    os.umask(before)
+    assert (tmp_path / "artifacts").stat().st_mode & 0o777 == 0o700
+    assert (tmp_path / NAME).stat().st_mode & 0o777 == 0o600
+    with artifact_copies.opened([tmp_path / "gone", tmp_path], NAME) as copy:
+        os.rename(tmp_path / NAME, tmp_path / "aside")
+        (tmp_path / NAME).write_bytes(b"another")
+        assert copy.stream.read() == b"content"
+        copy.delete()
+    assert files(tmp_path) == {"0123456789ab-model.txt": b"another"}
+    artifact_copies.delete([tmp_path], NAME)
+    assert files(tmp_path) == {}
+
+
+@pytest.mark.parametrize("number_is_used", [False, True])
+def test_a_descriptor_that_the_script_has_closed(tmp_path: Path, number_is_used: bool) -> None:
+    """Where the script closes the descriptor of an open copy, its upload waits, and a file of the script under that
+    number is neither read nor closed."""
+    artifact_copies.keep(tmp_path, NAME, [b"content"])
+    (tmp_path / "mine").write_bytes(b"secret")
+    with artifact_copies.opened([tmp_path], NAME) as copy:
+        number = copy.stream.fileno()
+        mine = os.open(tmp_path / "mine", os.O_RDONLY)
+        if number_is_used:
+            os.dup2(mine, number)
+        else:
+            os.close(number)
+        for use in (copy.stream.read, copy.verify, lambda: copy.stream.seek(3)):
+            with pytest.raises(OSError, match="Bad file descriptor"):
+                use()
+    if number_is_used:
+        assert os.read(number, 10) == b"secret"
+        os.close(number)
+    os.close(mine)
+
+
+def test_nothing_is_written_through_a_link(tmp_path: Path) -> None:
+    """Where the directory of copies is a link or a file, nothing is copied, and the error names no source."""
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "artifacts").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "artifacts").write_text("a file of the user")
+    for name in ("a", "b", "missing"):
+        with pytest.raises(NotKept):
+            copying(tmp_path / name).copy(b"content", "f")
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+
+
+class _Broken(io.RawIOBase):
+    def __init__(self, error: BaseException) -> None:
+        self.error, self.parts = error, [b"x" * 1000]
+
+    def read(self, size: int = -1) -> Any:
+        if not self.parts:
+            raise self.error
+        return self.parts.pop()
+
+
+@pytest.mark.parametrize(
+    ("source", "error"),
+    [
+        ("missing", FileNotFoundError),
+        (".", IsADirectoryError),
+        (_Broken(OSError(5, "the disk of the source")), OSError),
+        (_Broken(KeyboardInterrupt()), KeyboardInterrupt),
+        (io.StringIO("text"), TypeError),
+    ],
+)
+def test_errors_of_the_source_are_raised(tmp_path: Path, source: Any, error: type[BaseException]) -> None:
+    """A source that cannot be read raises its own error, and nothing of the copy is left."""
+    with pytest.raises(error) as raised:
+        copying(tmp_path).copy(source, "f")
+    assert not isinstance(raised.value, NotKept)
+    assert files(tmp_path) == {}
+
+
+def test_copies_are_bounded(tmp_path: Path) -> None:
+    """Copies are made while those that wait take less than half of the journal's limit, and take nothing of its own."""
+    made = copying(tmp_path)
+    source = tmp_path / "source"
+    source.write_bytes(b"x" * 200_000)
+    streams: Iterator[Any] = (io.BytesIO(b"x" * 200_000) for _ in range(60))
+    for one in (source, b"x" * 200_000, next(streams)):
+        made.copy(one, "f")
+    for one in (source, b"x" * 200_000, *streams):
+        with pytest.raises(NotKept, match=r"take half of journal_max_bytes"):
+            made.copy(one, "f")
+    assert (disk_usage.own_bytes(tmp_path, {}), disk_usage.copied_bytes(tmp_path)) == (0, 600_000)
+    for name in list(files(tmp_path)):
+        artifact_copies.delete([tmp_path], f"artifacts/{name}")
+    made.expect_room()
+    made.copy(source, "f")
+    assert str(NotKept(FULL)) == "copies of files that wait take half of journal_max_bytes"
+
+
+def test_one_file_of_any_size(tmp_path: Path) -> None:
+    """A file that is larger than the journal's limit is copied where no other waits."""
+    copying(tmp_path).copy(b"x" * 3_000_000, "model")
+    assert list(map(len, files(tmp_path).values())) == [3_000_000]
+
+
+def test_unused_copies_are_deleted(tmp_path: Path) -> None:
+    """Old copies that no line names are deleted; those of a line, young ones, and files of the user are not."""
+    entries = {
+        key: f"{number:012x}-f" for number, key in enumerate(["named", "young", "mine", "linked", "old"])
+    }
+    for entry in entries.values():
+        artifact_copies.keep(tmp_path, f"artifacts/{entry}", [b"x" * 4096])
+        os.utime(tmp_path / "artifacts" / entry, (0, 0))
+    os.utime(tmp_path / "artifacts" / entries["young"])
+    os.chmod(tmp_path / "artifacts" / entries["mine"], 0o644)
+    os.link(tmp_path / "artifacts" / entries["linked"], tmp_path / "a name of the user")
+    (tmp_path / "artifacts" / "notes").write_text("mine")
+    (tmp_path / "20260101T000000-gone-999999-0a0b01.jsonl").write_bytes(
+        line(r"{\"file\": \"artifacts/" + entries["named"] + r"\"}")
+    )
+    (tmp_path / "20260101T000000-gone-999999-0a0b02.jsonl").symlink_to("/dev/null")
+    assert disk_usage.delete_unused_copies(tmp_path) == 4096
+    assert files(tmp_path).keys() == {*entries.values(), "notes"} - {entries["old"]}
+
+
+def test_unused_copies_make_room(tmp_path: Path) -> None:
+    """What a killed process has left makes room for a copy."""
+    artifact_copies.keep(tmp_path, NAME, [b"x" * 600_000])
+    os.utime(tmp_path / NAME, (0, 0))
+    copying(tmp_path).copy(b"x" * 100_000, "f")
+    assert [len(content) for content in files(tmp_path).values()] == [100_000]

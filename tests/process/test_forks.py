@@ -1,0 +1,128 @@
+"""Fork hooks: whatever a signal handler raises in them reaches the script, and their work is complete."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs forks")
+
+HOOKS = """
+import os, signal, sys, time
+from amllog.process.forks import ForkHooks, Forks
+
+class Stop(Exception): pass
+calls = []
+where, left = "", 0
+
+def stop(number, frame):
+    raise Stop
+
+def interrupting(name):
+    def call():
+        calls.append(name)
+        if name == where and calls.count(name) == 1:
+            signal.raise_signal(signal.SIGALRM)
+    return call
+
+signal.signal(signal.SIGALRM, stop)
+ForkHooks(Forks(*(interrupting(name) for name in ("before", "in_parent", "in_child")))).register()
+
+def wait(expected):
+    # The exception comes soon, but not within a number of instructions. A busy loop: sleep() would not be ended by it.
+    until = time.monotonic() + 60
+    while expected() and time.monotonic() < until: pass
+
+def blocked():
+    return signal.pthread_sigmask(signal.SIG_BLOCK, ())
+"""
+
+EACH_HOOK = (
+    HOOKS
+    + """
+for where in ("before", "in_parent"):
+    calls.clear()
+    try:
+        if os.fork() == 0:
+            os._exit(0)
+        wait(lambda: True)
+        print("lost")
+    except Stop:
+        os.wait()
+        print(where, calls, blocked(), signal.getsignal(signal.SIGINT) is signal.default_int_handler)
+"""
+)
+
+IN_THE_CHILD = (
+    HOOKS
+    + """
+where = "in_child"
+try:
+    if os.fork() == 0:
+        wait(lambda: True)
+        os._exit(7)
+except Stop:
+    os._exit(0 if not blocked() and calls.count("in_child") >= 1 else 8)
+print(os.waitpid(-1, 0)[1])
+"""
+)
+
+EACH_LINE = (
+    HOOKS
+    + """
+def trace(frame, event, argument):
+    global left
+    if frame.f_globals.get("__name__") != "amllog.process.forks" or os.getpid() != parent:
+        return None  # in a child, Python also ends what other threads had, and prints what that raises
+    if event == "line":
+        left -= 1
+        if left == 0:
+            raise Stop
+    return trace
+
+points, lost, parent = 0, 0, os.getpid()
+while left <= 0:
+    points += 1
+    left, stopped = points, False
+    calls.clear()
+    sys.settrace(trace)
+    try:
+        if os.fork() == 0:
+            os._exit(0)
+        sys.settrace(None)
+        wait(lambda: left <= 0)  # else no line has raised
+    except Stop:  # in the child, too: it inherits the trace
+        if os.getpid() != parent:
+            os._exit(0)
+        stopped = True
+    sys.settrace(None)
+    if not stopped and left <= 0 or blocked() or not {"before", "in_parent"} <= set(calls):
+        lost += 1
+    os.waitpid(-1, 0)
+print(points > 20, lost)
+"""
+)
+
+
+def test_each_hook(child: Any) -> None:
+    """A signal in a hook: its exception is raised after the fork, the hook's work is repeated, no signal is blocked."""
+    ran = child(EACH_HOOK)
+    expected = [
+        "before ['before', 'in_parent'] set() True",
+        "in_parent ['before', 'in_parent', 'in_parent'] set() True",
+    ]
+    assert (ran.stdout.splitlines(), ran.stderr) == (expected, "")
+
+
+def test_in_the_child(child: Any) -> None:
+    """A signal in a child's own hook is the child's: it is raised there, after the fork."""
+    ran = child(IN_THE_CHILD)
+    assert (ran.stdout, ran.stderr) == ("0\n", "")
+
+
+def test_each_line_of_the_hooks(child: Any) -> None:
+    """Wherever in the hooks a signal comes, its exception reaches the script and the hooks complete."""
+    ran = child(EACH_LINE)
+    assert (ran.stdout, ran.stderr) == ("True 0\n", "")

@@ -1,0 +1,247 @@
+"""Exceptions of signal handlers: recognised, raised after a change of state is complete, never lost."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+import signal
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import pytest
+
+import amllog
+from amllog.journal.cleanup import Processed
+from amllog.journal.directory import claim, look
+from amllog.journal.writer import Journal
+from amllog.process import interrupts
+from amllog.record import text
+
+pytestmark = pytest.mark.skipif(not hasattr(signal, "raise_signal"), reason="needs signals")
+
+
+class Stop(Exception):
+    """What a script's own signal handler raises."""
+
+
+def stop(number: int, frame: FrameType | None) -> None:
+    """A usual handler."""
+    raise Stop
+
+
+class Stopper:
+    """A handler with a state."""
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        raise Stop
+
+    def stop(self, *_: object) -> None:
+        raise Stop
+
+
+@pytest.mark.parametrize(
+    "handler",
+    [
+        stop,
+        lambda number, frame, *_: stop(number, frame),  # a lambda is a kind of its own
+        Stopper(),
+        Stopper().stop,
+        functools.partial(stop),
+        signal.default_int_handler,
+    ],
+)
+def test_recognised(handler: Callable[[int, FrameType | None], object]) -> None:
+    """What any kind of handler raises is recognised, also where the handler was replaced since."""
+    before = signal.signal(signal.SIGINT, handler)
+    try:
+        with pytest.raises((Stop, KeyboardInterrupt)) as raised:
+            signal.raise_signal(signal.SIGINT)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert interrupts.is_from_signal(raised.value)
+
+
+def test_faults_of_others_are_not_taken_for_signals() -> None:
+    """An exception of an object's own method is no signal's, also where that method was called with a frame."""
+
+    def fail(frame: FrameType) -> None:
+        raise ValueError("own")
+
+    with pytest.raises(ValueError, match="own") as raised:
+        fail(sys._getframe(1))
+    assert not interrupts.is_from_signal(raised.value)
+
+
+class Interrupting:
+    """A value whose text takes so long that a signal comes meanwhile."""
+
+    def __str__(self) -> str:
+        signal.raise_signal(signal.SIGINT)
+        return "not reached"
+
+
+@pytest.mark.parametrize("handler", [stop, signal.default_int_handler])
+def test_no_guard_takes_a_signal(handler: Any) -> None:
+    """A handler's exception passes the guard against faults of a value's own methods."""
+    before = signal.signal(signal.SIGINT, handler)
+    try:
+        with pytest.raises((Stop, KeyboardInterrupt)):
+            text.of(Interrupting())
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+LINE = b'{"time":"2026-11-22T20:52:35.123456Z","ver":1,"name":"Microsoft.ApplicationInsights.Message"}\n'
+
+
+def use_a_journal(directory: Path) -> None:
+    """Write, read, note, rotate, lose a descriptor, make room and delete, as a session does."""
+    journal = Journal(directory, max_bytes=4_000, node="n", outlets=("app_insights",))
+    for _ in range(30):
+        journal.append(LINE)
+        segment = journal.segments[-1]
+        segment.acknowledge("app_insights", segment.size, 1, Counter(), [], passed=1)
+    os.close(segment.fd)
+    journal.append(LINE)
+    os.truncate(journal.segments[-1].path, 0)
+    journal.append(LINE)
+    os.close(journal.segments[-1].fd)
+    assert journal.segments[-1].size
+    Processed(journal, threading.RLock()).delete()
+    journal.close()
+    for path in sorted(directory.glob("*.jsonl")):
+        seen = look(path)
+        claimed = claim(path, "n")
+        assert seen is not None
+        assert claimed is not None
+        seen.close()
+        claimed.remove()
+
+
+def open_descriptors() -> set[int]:
+    """The descriptors of this process."""
+    return {int(name) for name in os.listdir("/dev/fd")}
+
+
+def test_code_for_files_takes_no_timeout(tmp_path: Path) -> None:
+    """A handler's TimeoutError is no error of a file: at every line that handles our files, it reaches the script."""
+    names = (
+        "journal",
+        "segment",
+        "directory",
+        "own_files",
+        "checkpoint",
+        "spare_checkpoint",
+        "acknowledgements",
+        "lock",
+    )
+    rooms = {str(file): file.stem for file in Path(amllog.__file__).parent.glob("*.py") if file.stem in names}
+    lines: dict[tuple[str, int], None] = {}
+    target: tuple[str, int] | None = None
+
+    def trace(frame: FrameType, event: str, argument: object) -> Any:
+        room = rooms.get(frame.f_code.co_filename)
+        if room is None:
+            return None
+        if event == "line":
+            lines[room, frame.f_lineno] = None
+            if target == (room, frame.f_lineno):
+                signal.raise_signal(signal.SIGINT)
+        return trace
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        raise TimeoutError("of the script")
+
+    def run(name: str) -> None:
+        former = sys.gettrace()
+        sys.settrace(trace)
+        try:
+            use_a_journal(tmp_path / name)
+        finally:
+            sys.settrace(former)
+
+    before = signal.signal(signal.SIGINT, handle)
+    try:
+        run("first")
+        taken = []
+        already_open = open_descriptors()
+        for number, target in enumerate(list(lines)):
+            with contextlib.suppress(TimeoutError):
+                run(str(number))
+                taken.append(target)
+            for fd in open_descriptors() - already_open:  # of the journal that was left as it was
+                with contextlib.suppress(OSError):
+                    os.close(fd)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert len(lines) > 200
+    assert taken == []
+
+
+def test_finish_completes_first() -> None:
+    """Work that a signal interrupts is complete when the exception reaches the script."""
+    done: list[int] = []
+
+    def work() -> None:
+        done.append(1)
+        if len(done) == 1:
+            signal.raise_signal(signal.SIGINT)
+        done.append(2)
+
+    before = signal.signal(signal.SIGINT, stop)
+    try:
+        with pytest.raises(Stop):
+            interrupts.finish(work)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert done == [1, 1, 2]
+
+
+def test_finish_raises_faults_at_once() -> None:
+    """An error of the work itself is raised, and the work is not repeated."""
+    calls: list[int] = []
+
+    def work() -> None:
+        calls.append(1)
+        raise ValueError("own")
+
+    with pytest.raises(ValueError, match="own"):
+        interrupts.finish(work)
+    assert calls == [1]
+
+
+def test_raise_later_leaves_the_scripts_handler() -> None:
+    """An exception that Python would discard in `__del__` reaches the script, whose SIGINT handler is as before."""
+
+    class Discarding:
+        def __del__(self) -> None:
+            try:
+                stop(signal.SIGINT, sys._getframe())
+            except Stop as error:
+                interrupts.raise_later(error)
+                self.after = "still in __del__"
+
+    def script() -> None:
+        value: Any = Discarding()
+        del value
+        deadline = time.monotonic() + 600
+        while time.monotonic() < deadline:
+            pass
+
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(Stop):
+        run_in_frames_of_a_script(script)
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def run_in_frames_of_a_script(function: Callable[[], None]) -> None:
+    """Run it in the main thread, where pytest runs tests."""
+    assert threading.current_thread() is threading.main_thread()
+    function()

@@ -1,0 +1,479 @@
+"""A secret in any of its usual shapes, anywhere in a record, never reaches the journal or the driver log."""
+
+from __future__ import annotations
+
+import base64
+import json
+import logging
+import string
+import traceback
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings, strategies as st
+
+import amllog
+from amllog.config.settings import secrets as secrets_of
+from amllog.record.redaction import MARGIN, Redactor
+
+LETTERS = string.ascii_letters + string.digits
+token = st.text(LETTERS, min_size=20, max_size=60).map(lambda said: "q9" + said)  # no word of our own code
+base64ish = st.binary(min_size=32, max_size=64).map(lambda raw: "q9" + base64.b64encode(raw).decode())
+password = st.text(LETTERS + "!#$%*+-./:?^_~", min_size=8, max_size=30).map(lambda said: "p" + said + "w")
+
+
+def jwt(part: str) -> str:
+    """A run token's form."""
+    head = base64.urlsafe_b64encode(b'{"alg":"RS256","typ":"JWT"}').rstrip(b"=").decode()
+    return f"{head}.{part}{part}.{part}"
+
+
+SHAPES: dict[str, tuple[Any, str]] = {  # what the secret is made of, and the text that it stands in
+    "account key": (base64ish, "AccountName=x;AccountKey={};EndpointSuffix=core.windows.net"),
+    "shared access key": (base64ish, "Endpoint=sb://x.invalid/;SharedAccessKeyName=root;SharedAccessKey={}"),
+    "SAS": (base64ish, "https://x.blob.invalid/c/b?sv=2020-08-04&se=2026&sr=b&sp=r&sig={}"),
+    "SAS in quotes": (base64ish, "url 'https://x.blob.invalid/c/b?sig={}' failed"),
+    "escaped SAS": (token, "?sig={}%3D&se=2026"),
+    "SAS in an encoded address": (token, "next=https%3A%2F%2Fx.blob.invalid%2Fc%2Fb%3Fsv%3D2020-08-04%26sig%3D{}"),
+    "bearer": (token, "Authorization: Bearer {}"),
+    "bearer in a dict": (token, "headers={{'Authorization': 'Bearer {}', 'Accept': '*/*'}}"),
+    "bare bearer": (token, "sent Bearer {} to the service"),
+    "basic": (base64ish, "Authorization: Basic {}"),
+    "jwt": (token.map(jwt), "the token was {} and it was refused"),
+    "jwt in JSON": (token.map(jwt), '{{"run": 1, "value": "{}"}}'),
+    "password": (password, "password={}"),
+    "password in JSON": (password, '{{"user": "me", "password": "{}"}}'),
+    "password in a repr": (password, "{{'passwd': '{}'}}"),
+    "pwd": (password, "Server=x;Uid=me;Pwd={};"),
+    "api key": (token, "api_key: {}"),
+    "api-key header": (token, "api-key: {}"),
+    "client secret": (token, "client_secret={}&grant_type=client_credentials"),
+    "environment": (token, "MY_SECRET={}"),
+    "url": (token, "https://user:{}@host.invalid/path"),
+    "git url": (token, "https://{}:x-oauth-basic@github.invalid/a/b"),
+    "user of a url": (token, "cloning https://{}@github.invalid/a/b"),
+    "github": (st.text(LETTERS, min_size=36, max_size=36).map(lambda said: "ghp_" + said), "cloned with {} today"),
+    "hugging face": (st.text(LETTERS, min_size=34, max_size=34).map(lambda said: "hf_" + said), "({})"),
+    "openai": (st.text(LETTERS, min_size=40, max_size=48).map(lambda said: "sk-" + said), "key {}"),
+    "openai project": (st.text(LETTERS + "_-", min_size=40).map(lambda said: "sk-proj-0A" + said), "key {}"),
+    "instrumentation key": (st.uuids().map(str), "InstrumentationKey={};IngestionEndpoint=https://x.invalid/"),
+    "shared key": (base64ish, "Authorization: SharedKey account:{}"),
+    "token header": (token, "'Authorization': 'Token {}'"),
+    "private key": (base64ish, "-----BEGIN RSA PRIVATE KEY-----\n{}\n-----END RSA PRIVATE KEY-----"),
+}  # fmt: skip
+quick = settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+
+
+class Kept:
+    """Everything that was written since the last look: journal and driver log."""
+
+    def __init__(self, directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        self._directory, self._capsys, self._seen = directory, capsys, 0
+
+    def __call__(self) -> str:
+        data = b"".join(file.read_bytes() for file in sorted(self._directory.glob("*.jsonl")))
+        new, self._seen = data[self._seen :], len(data)
+        return new.decode() + "".join(self._capsys.readouterr())
+
+
+@pytest.fixture
+def kept(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Iterator[Kept]:
+    """amllog set up, and what it wrote."""
+    amllog.setup(directory=tmp_path / "journal", level="DEBUG")
+    kept = Kept(tmp_path / "journal", capsys)
+    kept()
+    return kept
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_shapes(shape: str, kept: Kept) -> None:
+    """In a message, an argument, a dimension, a key, a container, an exception, an event, a span: it is masked."""
+    secrets, around = SHAPES[shape]
+
+    @quick
+    @given(secrets)
+    def check(secret: str) -> None:
+        said = around.format(secret)
+        log = amllog.get_logger("x")
+        log.info(said)
+        log.info("%s", said)
+        log.info("m", a=said, b={"in": [said]}, c=ValueError(said), d=said.encode())
+        try:
+            raise RuntimeError(said) from KeyError(said)
+        except RuntimeError as error:
+            if hasattr(error, "add_note"):
+                error.add_note(said)
+            log.exception("failed: %s", said)
+        log.event(said, value=said)
+        log.metric("m", 1, note=said)
+        with log.span(said):
+            pass
+        with amllog.bound(around=said), log.span("s", of={said: 1}):
+            logging.getLogger("plain").info(
+                "%s", said, extra={"x": [said], "custom_dimensions": {said: said}}
+            )
+        with warnings.catch_warnings(record=True) as told:  # of a name that run history would cut
+            warnings.simplefilter("always")
+            log.bind(stays=(said,)).metrics({said: 1}, step=1)
+        log.run.set_tags({"note": said})
+        log.run.log_row("rows", note=said, **{said[:100]: 1})
+        log.run.log("text", said)
+        log.run.upload_file(said, b"")
+        assert secret not in kept() + "".join(str(one.message) for one in told)
+
+    check()
+
+
+@pytest.mark.parametrize(
+    "key",
+    ["password", "PASSWORD", "db_password", "dbPassword", "apiKey", "API_KEY", "api-key", "accountKey", "token",
+     "access_token", "accessToken", "run.token", "client_secret", "Authorization", "sas", "sas_url", "sasUrl",
+     "connection_string", "connectionString", "ConnectionString", "credential", "AZURE_CREDENTIALS", "cookie",
+     "storage_key", "instrumentationKey", "APPINSIGHTS_INSTRUMENTATIONKEY", "private_key", "passphrase", "jwt"],
+)  # fmt: skip
+def test_secret_keys(key: str) -> None:
+    """Whatever stands under a key that speaks of a secret is masked."""
+    assert Redactor().is_secret(key, "x")
+
+
+@pytest.mark.parametrize(
+    "key",
+    ["tokens", "token_count", "max_tokens", "key", "keys", "primary", "author", "monkey", "passed", "compass",
+     "secretary_count", "batch_key", "bypass", "n_tokens_per_second", "keyword", "authors", "sassy"],
+)  # fmt: skip
+def test_innocent_keys(key: str) -> None:
+    """Words of everyday work are not taken for secrets."""
+    assert not Redactor().is_secret(key, "x")
+
+
+@pytest.mark.parametrize(
+    "said",
+    ["loaded 3 tokens", "max_tokens=512", "key error: 'loss'", "passed 10 tests", "basic training", "token count 17",
+     "https://github.com/a/b/commit/0123456789abcdef", "user@example.com", "12:30@noon", "sk-learn 1.4", "a: b",
+     "sk-learn-random-forest-v2.pkl", "sk-learn-Random-Forest-baseline", "xox", "weights: high",
+     "0000000000000000000000000000000000000000", "sigma=0.5", "the secret of success", "tokenizer: bert-base"],
+)  # fmt: skip
+def test_innocent_texts(said: str) -> None:
+    """Everyday texts stay as they are."""
+    assert Redactor().mask(said) == said
+
+
+def test_reader_knows_what_stood_there() -> None:
+    """Only the secret goes: what stands around it tells the reader which one it was."""
+    mask = Redactor().mask
+    assert mask("AccountName=x;AccountKey=abc/d+e==;End=y") == "AccountName=x;AccountKey=***;End=y"
+    assert mask("https://me:pass@host/p?sig=a%2Fb&se=1") == "https://me:***@host/p?sig=***&se=1"
+    assert mask("{'password': 'abc', 'user': 'me'}") == "{'password': '***', 'user': 'me'}"
+    assert mask("Authorization: Bearer abcdefghij") == "Authorization: Bearer ***"
+
+
+def test_numbers_under_token() -> None:
+    """A number under `token` is a count."""
+    redactor = Redactor()
+    assert (redactor.is_secret("token", 3), redactor.is_secret("token", "3")) == (False, True)
+
+
+def test_own_patterns(kept: Kept, tmp_path: Path) -> None:
+    """`redact` adds keys, in any case, beside the built-in ones."""
+    amllog.setup(directory=tmp_path / "journal", redact=["^patient", "iban"])
+    log = amllog.get_logger("x")
+    log.bind(PatientName="Ada").info("m", my_iban="DE00", password="pw-value", other="stays")
+    found = kept()
+    assert ("Ada" in found, "DE00" in found, "pw-value" in found, "stays" in found) == (
+        False,
+        False,
+        False,
+        True,
+    )
+
+
+def test_known_values(child: Any, tmp_path: Path) -> None:
+    """The environment's own secrets are masked wherever they appear, whatever they look like."""
+    code = "import amllog, os; secret = os.environ['MY_PASSWORD']; amllog.setup().info('it is ' + secret, x=[secret])"
+    ran = child(code, env={"MY_PASSWORD": "correct horse"})
+    written = ran.stdout + "".join(file.read_text() for file in tmp_path.rglob("*.jsonl"))
+    assert "it is ***" in written and "correct horse" not in written
+
+
+def test_tokens_of_addresses(child: Any, tmp_path: Path) -> None:
+    """A token in the path of an address that a job or setup() was given is masked alone as well, as `amllog serve`
+    has them: in the discovery variable and in the connection string."""
+    first, second = (
+        "YLCUSDmAM7094Ne091OWtdHt31KCT99HWxBPgOHJZco",
+        "Ov6dv69rj-uHK2YIsa1Q6uT8sqa1bDY_E4VEQG6IQnQ",
+    )
+    target = f"InstrumentationKey=00000000-0000-0000-0000-0000000010ca;IngestionEndpoint=http://127.0.0.1:9/{second}/;"
+    code = f"""
+import amllog, os
+log = amllog.setup(connection_string={target!r}, exporter="none", metrics="none")
+log.info("it is {second} of url: /{second}/v2.1/track", x=["{first}"])
+log.info("all", env=dict(os.environ))
+"""
+    discovery = f"http://127.0.0.1:9/{first}/discovery/workspaces/local"
+    ran = child(code, env={"AZUREML_DISCOVERY_SERVICE_ENDPOINT": discovery})
+    written = ran.stdout + "".join(file.read_text() for file in tmp_path.rglob("*.jsonl"))
+    assert ran.returncode == 0 and "it is *** of url: /***/v2.1/track" in written, ran.stderr
+    assert first not in written and second not in written and "discovery/workspaces/local" in written
+
+
+def test_parts_of_addresses_stay() -> None:
+    """What stands in an address and is no token is not masked elsewhere."""
+    given = {
+        "MLFLOW_TRACKING_URI": "azureml://westeurope.api.azureml.ms/mlflow/v1.0/subscriptions/"
+        "3f2a9c44-1111-2222-3333-444455556666/resourceGroups/rg-ML/providers/Microsoft.MachineLearningServices/x",
+        "URL": "https://host/" + "a" * 43 + "/" + "A-b-" * 10 + "Abc",
+    }
+    assert secrets_of(given) == []
+
+
+def test_variables_that_are_no_secrets() -> None:
+    """A variable that only tells of a secret, or says its state, is not masked wherever its value stands."""
+    given = {"PRIMARY_KEY": "customer_id", "SECRET_NAME": "my-database", "AUTHORIZATION": "required"}
+    assert secrets_of({**given, "DB_PASS": "hunter2hunter"}) == ["hunter2hunter"]
+
+
+@pytest.mark.parametrize("form", ["plain", "json", "console"])
+def test_names_of_loggers(child: Any, tmp_path: Path, form: str) -> None:
+    """A secret in the name of a logger is masked in the journal and on the driver log, for every kind of record."""
+    code = """
+import amllog, logging
+amllog.setup(level="DEBUG")
+log = amllog.get_logger("x.password=hunter22")
+log.info("m")
+log.event("e")
+log.metric("loss", 1.0)
+with log.span("s"):
+    pass
+logging.getLogger("y.password=hunter22").warning("m")
+"""
+    ran = child(code, env={"AMLLOG_DRIVER_FORMAT": form})
+    written = ran.stdout + "".join(file.read_text() for file in tmp_path.rglob("*.jsonl"))
+    assert ran.returncode == 0 and "x.password=***" in written and "y.password=***" in written, ran.stderr
+    assert "hunter22" not in written + ran.stderr
+
+
+def test_local_variables(kept: Kept) -> None:
+    """Local variables of a failing function are in no traceback of ours."""
+
+    def work() -> None:
+        local = "value-of-a-local-variable"
+        raise ValueError(len(local))
+
+    try:
+        work()
+    except ValueError:
+        amllog.get_logger("x").exception("failed")
+    assert "value-of-a-local-variable" not in kept().replace(
+        "".join(line for line in traceback.format_stack() if "local =" in line), ""
+    )
+
+
+def test_cut_secret(kept: Kept) -> None:
+    """A secret that lies across the place where a long text is cut does not show its half."""
+    log = amllog.get_logger("x")
+    for length in (8_150, 8_180, 16_300, 16_370, 32_700, 32_760, 65_500, 65_530):
+        text = "x" * length + " password=" + "SECRET" * 40
+        log.info(text, value=text)
+        log.error("failed", exc_info=ValueError(text))
+        log.error("failed", exc_info=ValueError("y " * 40_000 + text + " z" * length))
+    assert "SECRET" not in kept()
+
+
+def test_identity_and_setup_dimensions(child: Any, tmp_path: Path) -> None:
+    """What stands on every record is masked like everything else."""
+    given = {"password": "hunter22", "u": "https://a:hunter33@b"}
+    code = f"import amllog; amllog.setup(dimensions={given!r}).info('m')"
+    child(
+        code, env={"AMLLOG_BUILD_URL": "https://me:hunter44@build.invalid/1", "AMLLOG_DRIVER_FORMAT": "json"}
+    )
+    written = "".join(file.read_text() for file in tmp_path.rglob("*.jsonl"))
+    assert "hunter" not in written and "build.invalid" in written
+
+
+def test_reprs() -> None:
+    """Objects of ours that know a secret do not show it."""
+    from amllog.config.parsers import connection_string
+    from amllog.config.settings import resolve
+    from amllog.session import api
+
+    key, secret = "00000000-0000-0000-0000-0000000010ca", "hunter22"
+    given = {
+        "connection_string": f"InstrumentationKey={key};IngestionEndpoint=https://me:{secret}@127.0.0.1:9",
+        "dimensions": {"password": secret, "u": f"https://a:{secret}@b"},
+        "build_url": f"https://me:{secret}@build.invalid",
+    }
+    log = amllog.setup(exporter="opencensus", **given)
+    session = api.session()
+    bound = log.bind(password=secret, nested={"api_key": [secret]}, say=f"token={secret}", fold=3)
+    ours = (
+        connection_string(given["connection_string"]), resolve(given, {}), Redactor((), [secret]), log, bound,
+        session, session.gate, session.settings, session.identity, session._post, session._post.outlets,
+        session.gate.redactor, session.gate.driver, amllog.status(), log.run, logging.getLogger().handlers,
+        session._capture, session.whereabouts, session._stands_in,
+    )  # fmt: skip
+    for one in ours:
+        assert secret not in repr(one) + str(one) and key not in repr(one) + str(one), type(one)
+    assert "'fold': 3" in repr(bound)
+
+
+def test_names_keep_their_words() -> None:
+    """In a name, a word behind a colon belongs to it: two metrics do not become one; a secret goes all the same."""
+    key = Redactor((), ["correct horse"]).key
+    assert key("f1 per token: macro") == ("f1 per token: macro", False)
+    assert key("password=hunter22") == ("password=***", True)
+    assert key("https://me:hunter@host")[0] == "https://me:***@host"
+    assert key("a correct horse")[0] == "a ***"
+
+
+def test_keys_inside_containers() -> None:
+    """A suspicious key masks what stands under it in a container as well, also the script's own patterns."""
+    redactor = Redactor(["iban"], ['a "known" secret'])
+    said = redactor.text_of(
+        {"rows": [{"IBAN": "DE00", "cookie": ["a=b"], "n": 3}], "x": ['a "known" secret']}
+    )
+    assert json.loads(said) == {"rows": [{"IBAN": "***", "cookie": "***", "n": 3}], "x": ["***"]}
+
+
+def test_metrics_texts() -> None:
+    """A metric's texts are masked by their column's name and by their shape; its numbers stay."""
+    data = {
+        "columns": {"api_key": "string", "password=a1": "double", "password=b2": "int", "note": "string"},
+        "rows": [["abc", "NaN", 1, "token=xyz"], [None, 0.5, 2, "fine"]],
+    }
+    assert Redactor().hidden_cells(data) == {
+        "columns": {"api_key": "string", "password=***": "double", "password=***~2": "int", "note": "string"},
+        "rows": [["***", "NaN", 1, "token=***"], [None, 0.5, 2, "fine"]],
+    }
+
+
+def test_short_by_masking() -> None:
+    """Where masking makes a long text short, what stands at the place where it was cut does not show: a half of a
+    secret has no shape any more."""
+    token, known = "q9" * 40, "correct horse battery staple " * 300
+    redactor = Redactor((), [known])
+    for limit in (150, 1_024, 8_192):
+        for length in range(0, 90, 7):
+            for secret in (f"https://{token}@host", known):
+                long = 2 * limit + MARGIN - length
+                said = f"password={'s' * (long - 20)} and {secret} {'x ' * 60_000}"
+                for found in (redactor.masked(said, limit), redactor.masked_middle(said, limit)):
+                    assert len(found) <= limit
+                    assert "q9q9" not in found and "correct horse" not in found, (limit, length)
+
+
+def test_middle_of_a_huge_text() -> None:
+    """Of a huge text its head and its end remain, with the length it had; an unending word leaves no end."""
+    redactor = Redactor()
+    found = redactor.masked_middle("head\n" + "line\n" * 100_000 + "the end", 1_000)
+    assert found.startswith("head\n") and found.endswith("the end") and len(found) == 1_000
+    assert "cut from 500012 characters" in found
+    assert "ssss" not in redactor.masked_middle("password=" + "s" * 10_000_000, 16_384)
+
+
+@pytest.mark.parametrize("unit", ["next_token=a:", "pad_token:a:", "key=Abcdefgh1aaaaaaaaaaaaa:"])
+def test_names_in_the_values_of_names(unit: str) -> None:
+    """Names inside of harmless values are looked at, however many there are; what is too deep is masked."""
+    masked = Redactor().mask(unit * 2_000 + " password=hunter22")
+    assert masked.startswith(unit.partition("a:")[0][:8]) and "hunter22" not in masked
+    assert "hunter22" not in Redactor().mask("next_token=a:" * 50 + "password=hunter22")
+
+
+SEARCHED = """
+import sys
+from amllog.record.redaction import MARGIN, Redactor
+redactor = Redactor(["x"], ["correct horse"])
+for start in STARTS:
+    for unit in UNITS:
+        said = start + unit * (100_000 // len(unit)) + '"@'
+        redactor.masked(said, 32_768)  # the first 70,000 characters: without the end
+        redactor.masked_middle(said, 16_384)
+"""
+STARTS = ("key ", "password=", 'password="', "basic ", "bearer ", "eyJ", "://", "-----BEGIN ")
+UNITS = (
+    "a", "aB1", "\\", '"', "'", '\\"', "\\'", "key=", "password=", "secret ", "token:", "://", "://a", "://a:", "@",
+    "a:b@", "eyJ", "eyJ-", "eyJaaaaaa", "-----BEGIN PRIVATE KEY-----", "-----BEGIN A", "PRIVATE KEY", "-----END A ",
+    "bearer ", "basic ", "basic aaaaaaaa ", "sk-", "sk-a", "hf_", "ghp_", "?sig=", "account key", "account-", " ",
+    "=", "pwd", "\n",
+    "curl -u ", "login('a', ", "a<b>", "ab[cd]", "{'a': '", "proxy ", "AAAABBBBCCCCDDDD12\n",
+    'secret="', "secret='\\", "password=\\",
+    "Credential('a', ", "Credential(a, ", "set_secret(a, ", "login('", "setenv('a_", "getenv('",
+    "argument('--password', default", "password is ", "user=a pass", "htpasswd -b a b ", "redis-cli a -a", "ldap ",
+    "zip ", "netloc='", "%3a%2f%2f", "%3aa%40", "next_token=a:", "key=Abcd1",
+    'name="password"\n', "password\n", "<password>\n ", '"""', 'password="""a"', "password=a(b",
+)  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.once
+def test_no_text_keeps_the_search_busy(child: Any) -> None:
+    """Texts made to keep a search busy are searched through like any other: ten seconds each would be hours here."""
+    ran = child(f"STARTS, UNITS = {STARTS!r}, {UNITS!r}\n{SEARCHED}", timeout=900)
+    assert ran.returncode == 0, ran.stderr
+
+
+def test_a_wrong_dimension_is_shown() -> None:
+    """A text that is no `key=value` at all holds no value to hide: it is what went wrong."""
+    with pytest.raises(amllog.ConfigError, match=r"'team:nlp,owner=\*\*\*'"):
+        amllog.setup(dimensions="team:nlp,owner=me")
+
+
+def test_wrong_settings() -> None:
+    """An error of setup() names the variable, and of what may be a secret as a whole only the keys."""
+    with pytest.raises(amllog.ConfigError) as caught:
+        amllog.setup(
+            connection_string="InstrumentationKey=hunter22;IngestionEndpoint=hunter22;hunter22",
+            dimensions="team=hunter22,hunter22",
+            grace_seconds="https://me:hunter22@host",
+            colour={"password": "hunter22"},
+        )
+    said = str(caught.value) + repr(caught.value) + str(caught.value.args)
+    assert "hunter22" not in said
+    for part in (
+        "InstrumentationKey=***;IngestionEndpoint=***;***",
+        "'team=***,***'",
+        "grace_seconds",
+        "colour",
+    ):
+        assert part in said
+
+
+def test_wrong_metrics() -> None:
+    """An error at a metric's call does not show the secret that was given for a number, a name or a step."""
+    log = amllog.get_logger("x")
+    for call in (
+        lambda: log.metric("m", "password=hunter22"),
+        lambda: log.metric(("password=hunter22",), 1),  # type: ignore[arg-type]  # what no checker stopped
+        lambda: log.metric("m", 1, step="token=hunter22"),
+        lambda: log.run.set_tags({"password=hunter22 " * 20: 1}),
+        lambda: log.run.log_table("m", {"password=hunter22 " * 20: [1]}),
+    ):
+        with pytest.raises(amllog.MetricError) as caught:
+            call()
+        assert "hunter22" not in str(caught.value) and "***" in str(caught.value)
+
+
+def test_before_setup(child: Any, tmp_path: Path) -> None:
+    """What was said before setup() is masked by what setup() knows: the environment's own secrets, on the driver log
+    already, and the script's own patterns."""
+    code = """
+import amllog, os
+log, secret = amllog.get_logger("early"), os.environ["MY_PASSWORD"]
+os.environ["LATER_PASSWORD"] = "battery staple"
+log.info("it is " + secret, {secret: [secret], "later": "battery staple"})
+log.event("m " + secret, iban="DE00", rows=[{"iban": "DE00"}], odd="[" * 9_000, brace="{no json")
+log.metric(secret, 1, iban="DE00")
+log.metric(secret, float("nan"))
+log.run.set_tags({"iban": "DE00", "note": secret})
+log.run.log_row("row", iban="DE00", n=1, note=secret)
+amllog.setup(redact=["iban"])
+"""
+    ran = child(code, env={"MY_PASSWORD": "correct horse", "AMLLOG_DRIVER_LEVEL": "DEBUG"})
+    written = "".join(file.read_text() for file in tmp_path.rglob("*.jsonl"))
+    assert ran.returncode == 0 and written.count("\n") >= 7, ran.stderr
+    assert "it is ***" in written and "it is ***" in ran.stdout
+    assert "correct horse" not in written + ran.stdout
+    assert "DE00" not in written and "battery staple" not in written
+    assert '[{\\"iban\\": \\"***\\"}]' in written and "{no json" in written

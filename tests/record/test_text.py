@@ -1,0 +1,161 @@
+"""Any object has a text, of bounded length; what is cut says so."""
+
+from __future__ import annotations
+
+import datetime
+import decimal
+import enum
+import json
+import math
+import time
+from pathlib import PurePosixPath
+from typing import Any, NamedTuple
+
+import numpy
+import pytest
+from hypothesis import given, strategies as st
+
+from amllog.record import text
+
+
+class Level(enum.IntEnum):
+    """An enum of numbers."""
+
+    HIGH = 3
+
+
+class Tensor:
+    """What a torch scalar looks like."""
+
+    ndim = 0
+
+    def __init__(self, value: float, count: int = 1) -> None:
+        self.value, self.count = value, count
+
+    def size(self) -> tuple[int, ...]:
+        return ()
+
+    def numel(self) -> int:
+        return self.count
+
+    def item(self) -> float:
+        return self.value
+
+    def __float__(self) -> float:
+        if self.count > 1:
+            raise ValueError("only one element tensors can be converted to Python scalars")
+        return self.value
+
+
+TEXTS: list[tuple[Any, str]] = [
+    ("a", "a"), (1, "1"), (True, "True"), (None, "None"), (0.1, "0.1"), (1e300, "1e+300"), (math.nan, "NaN"),
+    (math.inf, "Infinity"), (-math.inf, "-Infinity"), (b"a\xff", "a\\xff"), (bytearray(b"b"), "b"),
+    ({"a": 1, "b": [1.5, None]}, '{"a": 1, "b": [1.5, null]}'), ((1, "x"), '[1, "x"]'), ({3}, "[3]"),
+    ({(1, 2): math.nan}, '{"[1, 2]": "NaN"}'), (Level.HIGH, "3"), (PurePosixPath("/a"), "/a"),
+    (datetime.datetime(2026, 1, 2, 3, 4, 5, tzinfo=datetime.timezone.utc), "2026-01-02T03:04:05+00:00"),
+    (datetime.date(2026, 1, 2), "2026-01-02"),
+    (datetime.timedelta(seconds=1.5), "0:00:01.500000"), (decimal.Decimal("1.10"), "1.10"), (1 + 2j, "(1+2j)"),
+    (numpy.float64(0.5), "0.5"), (numpy.float32("nan"), "NaN"), (numpy.int64(7), "7"), (numpy.array([1, 2]), "[1 2]"),
+    (numpy.array(3), "3"), (numpy.bool_(True), "True"), (Tensor(0.25), "0.25"), (ValueError("x"), "ValueError: x"),
+    ({"n": 2**63}, '{"n": "9223372036854775808"}'), ([numpy.float32(0.5)], '["0.5"]'), ("", ""),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("value", "expected"), TEXTS, ids=[str(type(value)) for value, _ in TEXTS])
+def test_texts(value: object, expected: str) -> None:
+    """The text of an object is what a person would write."""
+    assert text.of(value) == expected
+
+
+@pytest.mark.parametrize(
+    ("value", "number"),
+    [(1, 1), (0.5, 0.5), (True, True), (decimal.Decimal("1.5"), 1.5), (numpy.float32(0.5), 0.5), (numpy.int64(7), 7),
+     (numpy.array([3.0]), 3.0), (Tensor(0.25), 0.25), (Level.HIGH, 3.0), ("1", None), (b"1", None), (None, None),
+     ([1], None), ({}, None), (numpy.array([1, 2]), None), (Tensor(1, 2), None), (1j, None), (object(), None)],
+)  # fmt: skip
+def test_numbers(value: object, number: float | None) -> None:
+    """Numbers are those that calculate; texts that look like one are not."""
+    assert text.number(value) == number
+
+
+@given(st.text(), st.integers(40, 200))
+def test_cut(said: str, limit: int) -> None:
+    """A cut text is within its limit, begins as before, and says how long it was."""
+    for cut in (text.cut, text.cut_middle):
+        found = cut(said * 5, limit)
+        assert len(found) <= limit
+        assert (found == said * 5) == (len(said) * 5 <= limit)
+        if len(said) * 5 > limit:
+            assert f"cut from {len(said) * 5} characters" in found
+
+
+def test_cut_middle_keeps_the_end() -> None:
+    """Of a traceback the end explains: a quarter of the head stays, and the tail."""
+    found = text.cut_middle("".join(f"{number:04d}" for number in range(1000)), 200)
+    assert found.startswith("0000") and found.endswith("0999")
+
+
+@given(st.text(st.characters(categories=["Cs", "Ll"])))
+def test_printable(said: str) -> None:
+    """No lone surrogate is left."""
+    assert text.printable(said).encode() is not None
+
+
+nested = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20) | st.binary(max_size=20),
+    lambda inner: (
+        st.lists(inner)
+        | st.dictionaries(st.text(max_size=9) | st.integers() | st.none(), inner)
+        | st.tuples(inner, inner)
+    ),
+)
+
+
+@given(nested)
+def test_plain(value: object) -> None:
+    """Containers become strict JSON."""
+    json.dumps(text.plain(value), allow_nan=False).encode()
+
+
+def test_named_tuples() -> None:
+    """A tuple that names its values becomes an object: the names tell which of them are secret."""
+
+    class Point(NamedTuple):
+        x: int
+        y: tuple[int, int]
+
+    assert text.of(Point(1, (2, 3))) == '{"x": 1, "y": [2, 3]}'
+    assert text.of([Point(1, (2, 3))]) == '[{"x": 1, "y": [2, 3]}]'
+    assert text.of(time.gmtime(0)).startswith("[1970, 1, 1,")
+
+
+def test_plain_is_bounded() -> None:
+    """Depth, number and length of what is inside a container are bounded, and every cut is marked."""
+    deep: Any = "bottom"
+    for _ in range(100):
+        deep = [deep]
+    assert "too deep" in text.of(deep) and "bottom" not in text.of(deep)
+    for wide in (
+        list(range(10_000)),
+        {str(n): n for n in range(10_000)},
+        [(1, 2)] * 10_000,
+        set(range(10_000)),
+    ):
+        assert "more left out" in text.of(wide) and len(text.of(wide)) < 100_000
+    long = text.of(["x" * 1_000_000] * 100)
+    assert "cut from 1000000 characters" in long and len(long) < 100_000
+    assert text.of([1, 2, 3]) == "[1, 2, 3]"
+
+
+def test_neighbours() -> None:
+    """What fails inside a container takes none of its neighbours along."""
+
+    class Bad:
+        def __str__(self) -> str:
+            raise RuntimeError("no")
+
+        __repr__ = __str__
+
+    assert json.loads(text.of({"a": 1, "bad": Bad(), "c": 3})) == {
+        "a": 1, "bad": "<Bad: RuntimeError while turning it into text>", "c": 3,
+    }  # fmt: skip
