@@ -1,7 +1,7 @@
-"""The house rules, checked: who may import whom and touch what, how large things get.
+"""The rules of the architecture: which module imports which, what each may do, how large it gets, how it is written.
 
-The order of rooms and their third-party packages stand in docs/map.md, and nowhere else. Where a figure would make
-a room worse, the room wins: it stands in LARGER with its reason.
+The modules of each folder, their order and their third-party packages are in docs/architecture.md, and nowhere else. A
+module that a size would make worse is in LARGER, with the reason.
 """
 
 from __future__ import annotations
@@ -15,78 +15,104 @@ import statistics
 import sys
 import tokenize
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 HOUSE = Path(importlib.util.find_spec("amllog").origin).parent
 TESTS = Path(__file__).parent
-MAP = (TESTS.parent / "docs" / "map.md").read_text(encoding="utf-8")
-ROOMS = {  # from the first to the last: which third-party packages each may touch
-    "amllog." + name.rstrip("/").replace("/", "."): set(re.findall(r"\w+", packages))
-    for name, packages in re.findall(r"^\| `([\w/]+)` \|[^|]*\|([^|\n]*)\|$", MAP, re.MULTILINE)
+PAGE = (TESTS.parent / "docs" / "architecture.md").read_text(encoding="utf-8")
+# A folder imports only folders before it.
+ORDER = [
+    "__version__", "process", "record", "errors", "config", "journal", "delivery", "exporters", "context", "sources",
+    "session", "insights", "local", "testing", "cli",
+]  # fmt: skip
+ENTRIES = {"__init__", "__main__", "__version__", "errors", "testing"}
+# What the two sides that read may import beside themselves: they work without the writing side.
+WALLS = {
+    "insights": {"__version__", "process", "record", "errors", "config", "journal"},
+    "local": {"__version__", "process", "record", "errors", "insights"},
 }
-DOORS = {"amllog.__init__", "amllog.__main__"}
+ROWS = {  # each module of the page, in its order: the third-party packages that it may import
+    f"amllog.{folder}.{module.replace('/', '.')}": set(re.findall(r"\w+", packages))
+    for folder, table in re.findall(r"^### `(\w+)/`\n(.*?)(?=^#|\Z)", PAGE, re.MULTILINE | re.DOTALL)
+    for module, packages in re.findall(r"^\| `([\w/]+)` \|[^|]*\|([^|\n]*)\|$", table, re.MULTILINE)
+}
+PUBLIC = {"amllog", "amllog.insights", "amllog.insights.stores", "amllog.local"}  # packages that export names
 MAX_MODULE, MEDIAN_MODULE, MAX_BODY, P95_BODY = 260, 140, 50, 30
 LARGER = {
     "amllog.config.settings": (285, "a third of it is the one table of settings"),
     "amllog.session.session": (
-        305,
+        310,
         "setup() and shutdown() as transactions over everything that it composes",
     ),
-    "amllog.sources.emitter": (290, "the one way into the journal, with the records that wait for setup()"),
 }
 GUARDS = {  # where an except may take everything: how many, and whom it guards against
-    "text": (3, "a value's own methods"),
-    "stacks": (2, "an exception's own methods"),
-    "calls": (1, "a message's own arguments"),
-    "intake": (5, "our own faults, at each entry that the step's code calls"),
-    "whereabouts": (1, "azureml, which may not stop setup()"),
-    "run": (1, "azureml, when something is read from it"),
-    "attempt": (1, "azureml at setup(): carried to the thread that waits"),
-    "delivery": (1, "an outlet: what it was offered waits"),
-    "importing": (1, "a stdout that raises"),
-    "orphans": (1, "a file of another process: it is reported, and the others are sent"),
-    "courier": (3, "any fault of the delivery thread: it is reported, and the thread continues"),
-    "interrupts": (2, "exceptions of signal handlers: they are raised again"),
-    "forks": (2, "exceptions of signal handlers: they are raised again"),
-    "capture": (2, "exceptions of signal handlers: they are raised again"),
-    "worker_thread": (1, "a system that has no thread left: it is asked again"),
-    "present": (1, "a package's own import, in doctor: the check says what it raised"),
-    "outlets": (
-        6,
-        "stdout, a telemetry processor, OpenCensus, azureml, mlflow: the verdict says what failed",
-    ),
+    "record.text": (3, "a value's own methods"),
+    "record.stacktrace": (2, "an exception's own methods"),
+    "record.log_call": (1, "a message's own arguments"),
+    "sources.emitter": (5, "our own faults, at each entry that the step's code calls"),
+    "context.detector": (1, "azureml, which may not stop setup()"),
+    "sources.run.reads": (1, "azureml, when something is read from it"),
+    "process.background": (1, "azureml at setup(): carried to the thread that waits"),
+    "delivery.consumer": (1, "an exporter: its records wait"),
+    "process.safe_import": (1, "a stdout that raises"),
+    "delivery.orphans": (1, "a file of another process: it is reported, and the others are sent"),
+    "delivery.worker": (3, "any fault of the delivery thread: it is reported, and the thread continues"),
+    "process.interrupts": (2, "exceptions of signal handlers: they are raised again"),
+    "process.forks": (2, "exceptions of signal handlers: they are raised again"),
+    "sources.capture.capture": (2, "exceptions of signal handlers: they are raised again"),
+    "process.fork_safe_thread": (1, "a system that has no thread left: it is asked again"),
+    "cli.doctor.packages": (1, "a package's own import, in doctor: the check says what it raised"),
+    "exporters.run_metrics.azureml_exporter": (2, "azureml: the verdict reports the error"),
+    "exporters.run_metrics.mlflow_exporter": (1, "MLflow: the verdict reports the error"),
+    "sources.capture.azure_log_handler": (2, "a telemetry processor, OpenCensus: the error is reported"),
+    "exporters.driver_log": (1, "stdout"),
 }
 ANSWERS = {"amllog.record.text.number"}  # nothing is lost: that the value is no number is the answer
-POWERS = {  # what only these rooms may do
-    r"\bThread\(|\bTimer\(|Executor\(|start_new_thread": {"attempt", "interrupts", "worker_thread", "local"},
-    r"\bos\.(environ|getenv|putenv)\b": {"api", "session", "present", "testing", "insights"},
-    r"\batexit\.|\bregister_at_fork\b|\bsys\.(unraisable)?excepthook = ": {
-        "process",
-        "forks",
-        "intake",
-        "insights",
+POWERS = {  # what only these modules or folders may do
+    r"\bThread\(|\bTimer\(|Executor\(|start_new_thread": {
+        "process.background", "process.interrupts", "process.fork_safe_thread", "local",
     },
-    r"\bsignal\.signal\b": {"process", "interrupts", "local"},
-    r"\bsubprocess\b": {"present"},
-}
+    r"\bos\.(environ|getenv|putenv)\b": {"session.api", "session.session", "cli", "testing", "insights"},
+    r"\batexit\.|\bregister_at_fork\b|\bsys\.(unraisable)?excepthook = ": {
+        "process.events", "process.forks", "sources.emitter", "insights",
+    },
+    r"\bsignal\.signal\b": {"process.events", "process.interrupts", "local"},
+    r"\bsubprocess\b": {"cli"},
+}  # fmt: skip
 # Where an except or suppress may take an exception of a signal handler: code that the main thread does not run, or
 # runs in commands of ours only.
 OTHER_THREADS = {
-    "answer_body", "attempt", "courier", "deferral", "delivery", "insights", "leftovers", "local", "orphans",
-    "outlets.app_insights", "outlets.deadline", "outlets.ingestion", "outlets.opentelemetry", "outlets.run_metrics",
-    "outlets.sockets", "present",
+    "cli", "delivery.consumer", "delivery.exporter", "delivery.orphan_delivery", "delivery.orphans", "delivery.worker",
+    "exporters.app_insights", "exporters.http_deadline", "exporters.run_metrics", "exporters.verified_sockets",
+    "insights", "local", "process.background", "process.sigterm", "record.response_body",
+    "sources.capture.azureml_metrics",
 }  # fmt: skip
 # Functions with `with` on a lock that the main thread does not run, that `call_releasing` calls, or whose lock is the
 # standard library's own Python code.
-UNDECORATED = {"api._begin", "insights.pace.turn", "worker_thread._leave", "worker_thread._live"}
+UNDECORATED = {
+    "session.api._begin", "insights.stores.service.rate_limit.turn", "process.fork_safe_thread._leave",
+    "process.fork_safe_thread._live",
+}  # fmt: skip
 # Kinds that no handler raises to tell the script something: what is excepted is that one operation of the `try`.
 NARROW = {
     "BlockingIOError", "FileExistsError", "FileNotFoundError", "GeneratorExit", "ImportError", "IndexError",
     "JSONDecodeError", "ModuleNotFoundError", "NoFile", "NotADirectoryError", "OverflowError", "PermissionError",
     "ProcessLookupError", "UnicodeEncodeError",
 }  # fmt: skip
+DEEP: dict[str, str] = {}
+# Where attributes of objects that are not ours may be assigned: whose they are.
+FOREIGN = {
+    "process.hooks": "Python's modules",
+    "process.safe_import": "sys",
+    "exporters.http_deadline": "sessions of requests, pools of urllib3",
+    "exporters.run_metrics.azureml_sdk": "azureml's clients",
+    "exporters.run_metrics.azureml_addresses": "azureml's cache",
+    "exporters.run_metrics.azureml_calls": "azureml's Run",
+    "sources.capture.azureml_metrics": "azureml's client",
+}
 Function = (ast.FunctionDef, ast.AsyncFunctionDef)
 
 
@@ -97,7 +123,7 @@ def is_declared(node: ast.AST) -> bool:
 
 
 class Module:
-    """One file of the house, read."""
+    """One file of the package, parsed."""
 
     def __init__(self, path: Path) -> None:
         self.name = ".".join((HOUSE.name, *path.relative_to(HOUSE).with_suffix("").parts))
@@ -106,8 +132,9 @@ class Module:
         self.tree = ast.parse(self.text)
         self.nodes = list(ast.walk(self.tree))
         self.functions = [node for node in self.nodes if isinstance(node, Function)]
-        rows = [row for row in ROOMS if f"{self.name}.".startswith(f"{row}.")]
-        self.room = max(rows, key=len, default="")
+        self.path = self.name.partition(".")[2].removesuffix(".__init__")
+        self.folder = self.path.partition(".")[0]
+        self.is_package = path.name == "__init__.py"
 
     def imports(self) -> set[str]:
         """Every module that is imported anywhere in this one: ours by their full name, others by their first."""
@@ -119,7 +146,7 @@ class Module:
 
     @staticmethod
     def ours(name: str) -> str | None:
-        """The module of the house where an imported name stands."""
+        """Return the module of amllog that an imported name is in, or None."""
         tries = (name, f"{name}.__init__", name.rpartition(".")[0], name.rpartition(".")[0] + ".__init__")
         return next((one for one in tries if one in NAMES), None)
 
@@ -158,19 +185,158 @@ def takes_everything(node: ast.AST) -> bool:
     return node.type is None or bool(re.search(r"\b(Base)?Exception\b", ast.unparse(node.type)))
 
 
-def test_every_module_is_on_the_map() -> None:
-    """Each module with anything in it belongs to a room of docs/map.md, and each room exists."""
-    furnished = {m.name: m.room for m in ALL if len(m.tree.body) > 1}
-    assert [name for name, room in furnished.items() if not room and name not in DOORS] == []
-    assert [room for room in ROOMS if room not in furnished.values()] == []
+def is_in(path: str, places: object) -> bool:
+    """Return whether a module is one of these modules, or in one of these folders."""
+    return any(f"{path}.".startswith(f"{place}.") for place in places)
 
 
-def test_imports_go_one_way() -> None:
-    """A room imports rooms above it on the map, never below, and never the front door."""
-    order = [*ROOMS, ""]
-    steps = [(m, NAMES[name]) for m in ALL if m.room for name in m.imports() & NAMES.keys()]
-    down = [(m, n) for m, n in steps if order.index(n.room) > order.index(m.room)]
-    assert [f"{m.name} imports {n.name}" for m, n in down if n.room or n.name in DOORS] == []
+def steps() -> Iterator[tuple[Module, Module]]:
+    """Each import of a module of amllog in another one."""
+    return ((m, NAMES[name]) for m in ALL for name in sorted(m.imports() & NAMES.keys()) if name != m.name)
+
+
+def test_root() -> None:
+    """The root contains the entry points, errors, testing and the folders, and nothing else."""
+    names = {path.stem if path.suffix == ".py" else path.name for path in HOUSE.iterdir()}
+    assert names - {"__pycache__", "py.typed"} == ENTRIES | {name for name in ORDER if name not in ENTRIES}
+
+
+def test_every_module_has_a_row() -> None:
+    """Each module in a folder has a row in docs/architecture.md, and each row has a module."""
+    modules = {m.name for m in ALL if "." in m.path and not m.is_package}
+    assert (modules - ROWS.keys(), ROWS.keys() - modules) == (set(), set())
+
+
+def test_folders_import_only_folders_before_them() -> None:
+    """A module imports its own folder and folders before it; nothing imports the entry points."""
+    up = [
+        f"{m.name} imports {n.name}"
+        for m, n in steps()
+        if m.folder in ORDER and (n.folder not in ORDER or ORDER.index(n.folder) > ORDER.index(m.folder))
+    ]
+    assert up == []
+
+
+def test_walls() -> None:
+    """The reading side and the local Azure work without the writing side."""
+    across = [
+        f"{m.name} imports {n.name}"
+        for m, n in steps()
+        if m.folder in WALLS and n.folder not in {m.folder, *WALLS[m.folder]}
+    ]
+    assert across == []
+
+
+def test_modules_import_only_modules_above_them() -> None:
+    """Inside a folder, a module imports only modules above it in the table of its folder."""
+    order = list(ROWS)
+    inside = [(m, n) for m, n in steps() if m.folder == n.folder and {m.name, n.name} <= ROWS.keys()]
+    up = [f"{m.name} imports {n.name}" for m, n in inside if order.index(n.name) > order.index(m.name)]
+    assert up == []
+
+
+def test_packages_have_no_code() -> None:
+    """An `__init__` is empty or has a docstring, except those of the public packages, which import and list names."""
+    full = [m for m in ALL if m.is_package and len(m.tree.body) > bool(ast.get_docstring(m.tree))]
+    assert {m.name.removesuffix(".__init__") for m in full} == PUBLIC
+    kinds = {type(node) for m in full for node in m.tree.body}
+    assert kinds == {ast.Expr, ast.ImportFrom, ast.Assign}
+    names = {m.path: {node.name for node in m.tree.body if isinstance(node, Function)} for m in ALL}
+    doubled = [
+        f"{m.path}.{alias.name}"
+        for m in full
+        for node in m.tree.body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+        if f"{m.path}.{alias.name}" in names
+    ]
+    assert doubled == []
+
+
+def test_names_are_unique() -> None:
+    """Outside `cli`, no two modules have one name; no two modules define one public class."""
+    modules = Counter(m.name.rpartition(".")[2] for m in ALL if not m.is_package and m.folder != "cli")
+    assert [name for name, count in modules.items() if count > 1] == []
+    owners = [(node.name, m.name) for m in ALL for node in m.tree.body if isinstance(node, ast.ClassDef)]
+    classes = Counter(name for name, _ in owners if name[0] != "_")
+    assert sorted(f"{name} in {owner}" for name, owner in owners if classes[name] > 1) == []
+
+
+def test_inheritance_is_at_most_two_levels_deep() -> None:
+    """A class of ours inherits from a class of ours at most once."""
+    bases = {
+        node.name: {ast.unparse(base).rpartition(".")[2] for base in node.bases}
+        for m in ALL
+        for node in m.nodes
+        if isinstance(node, ast.ClassDef)
+    }
+    deep = [
+        name
+        for name, above in bases.items()
+        if any(bases.get(base, set()) & bases.keys() for base in above & bases.keys())
+    ]
+    assert sorted(set(deep) - DEEP.keys()) == []
+
+
+def owners_made_in(function: ast.AST) -> set[str]:
+    """Names that a function binds to the result of a call: objects that it makes itself."""
+    made = {"self", "cls"}
+    for node in ast.walk(function):
+        if isinstance(node, (ast.Assign, ast.AnnAssign, ast.NamedExpr)) and isinstance(node.value, ast.Call):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            for target in targets:
+                names = target.elts if isinstance(target, ast.Tuple) else [target]
+                made |= {name.id for name in names if isinstance(name, ast.Name)}
+    return made
+
+
+def assigned_attributes(function: ast.AST) -> Iterator[ast.Attribute]:
+    """The attributes that a function assigns."""
+    for node in ast.walk(function):
+        targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+        if isinstance(node, (ast.Assign, ast.AugAssign, ast.AnnAssign)):
+            for target in targets:
+                parts = target.elts if isinstance(target, ast.Tuple) else [target]
+                yield from (part for part in parts if isinstance(part, ast.Attribute))
+
+
+def test_no_attribute_of_another_object_is_assigned() -> None:
+    """Code assigns attributes of `self` and of objects that it makes; others are changed by their own methods."""
+    wrong = []
+    for module in ALL:
+        locals_ = set(re.findall(r"(\w+) = (?:threading\.local|_Threads|_Dispatch)\(", module.text))
+        for function in module.functions:
+            made = owners_made_in(function)
+            for target in assigned_attributes(function):
+                owner = ast.unparse(target.value)
+                if owner not in made and owner.rpartition(".")[2] not in locals_:
+                    wrong.append(f"{module.path}.{function.name}: {ast.unparse(target)}")
+    assert [place for place in wrong if not is_in(place.partition(":")[0], FOREIGN)] == []
+
+
+def test_names_of_variables_are_in_config() -> None:
+    """Every string that is the name of a variable of amllog is in `config`."""
+    named = [
+        f"{m.path}:{node.lineno} {node.value}"
+        for m in ALL
+        if m.folder != "config"
+        for node in m.nodes
+        if isinstance(node, ast.Constant) and re.fullmatch(r"_?AMLLOG_[A-Z_]+", str(node.value))
+    ]
+    assert named == []
+
+
+def test_no_name_is_assigned_twice() -> None:
+    """No module assigns a name of its top level twice."""
+    twice = []
+    for module in ALL:
+        targets = [node for node in module.tree.body if isinstance(node, (ast.Assign, ast.AnnAssign))]
+        names = [
+            name for node in targets for name in getattr(node, "targets", [getattr(node, "target", None)])
+        ]
+        counts = Counter(name.id for name in names if isinstance(name, ast.Name))
+        twice += [f"{module.name}.{name}" for name, count in counts.items() if count > 1]
+    assert twice == []
 
 
 def test_no_cycles() -> None:
@@ -180,18 +346,18 @@ def test_no_cycles() -> None:
 
 
 @pytest.mark.skipif(sys.version_info < (3, 10), reason="the standard library's list of names came with 3.10")
-def test_third_party_packages_stay_in_their_rooms() -> None:
-    """What is not of the standard library is imported in the rooms that the map gives it, and nowhere else."""
+def test_third_party_packages_stay_in_their_modules() -> None:
+    """A third-party package is imported only in the modules whose row has it."""
     known = {"__future__", "typing_extensions", *sys.stdlib_module_names, *NAMES}
     strange = [(m, name) for m in ALL for name in m.imports() - known]
-    assert [f"{m.name} imports {name}" for m, name in strange if name not in ROOMS.get(m.room, ())] == []
+    assert [f"{m.name} imports {name}" for m, name in strange if name not in ROWS.get(m.name, ())] == []
 
 
-def test_powers_stay_in_their_rooms() -> None:
-    """Threads, the environment, hooks of the process: each in the hands of few."""
-    codes = {m.name: m.code() for m in ALL}
+def test_powers_stay_in_their_modules() -> None:
+    """Threads, the environment and hooks of the process are used in few modules."""
+    codes = {m.path: m.code() for m in ALL}
     used = [(name, power) for name, code in codes.items() for power in POWERS if re.search(power, code)]
-    assert [(name, power) for name, power in used if name.split(".")[1] not in POWERS[power]] == []
+    assert [(name, power) for name, power in used if not is_in(name, POWERS[power])] == []
 
 
 def test_sizes() -> None:
@@ -219,8 +385,8 @@ def test_broad_excepts_are_guards_and_never_silent() -> None:
     """An except that takes everything stands in a guard that we know, and says or counts what it caught."""
     inside = {node: f"{m.name}.{f.name}" for m in ALL for f in m.functions for node in ast.walk(f)}
     broad = {node: name for node, name in inside.items() if takes_everything(node)}
-    found = Counter(name.split(".")[1] for name in broad.values())
-    assert {room: count for room, count in found.items() if count > GUARDS.get(room, (0, ""))[0]} == {}
+    counts = Counter(m.path for m in ALL for node in m.nodes if takes_everything(node))
+    assert {path: count for path, count in counts.items() if count > GUARDS.get(path, (0, ""))[0]} == {}
     silent = {
         name for node, name in broad.items() if not any(isinstance(n, ast.Call) for n in ast.walk(node))
     }
@@ -230,8 +396,8 @@ def test_broad_excepts_are_guards_and_never_silent() -> None:
 
 def test_no_except_takes_a_signal() -> None:
     """In the script's threads, what a signal handler raises passes every except and every suppress."""
-    rooms = [m for m in ALL if not any(f"{m.name}.".startswith(f"amllog.{one}.") for one in OTHER_THREADS)]
-    excepts = [(m, node) for m in rooms for node in m.nodes if isinstance(node, ast.ExceptHandler)]
+    modules = [m for m in ALL if not is_in(m.path, OTHER_THREADS)]
+    excepts = [(m, node) for m in modules for node in m.nodes if isinstance(node, ast.ExceptHandler)]
     taking = [
         f"{m.name}:{node.lineno}"
         for m, node in excepts
@@ -243,7 +409,7 @@ def test_no_except_takes_a_signal() -> None:
     ]
     assert taking == []
     assert [m.name for m in ALL if re.search("contextlib import .*suppress", m.text)] == []
-    allowed = {m.name for m in ALL if m not in rooms} - {
+    allowed = {m.name for m in ALL if m not in modules} - {
         "amllog.delivery.worker",
         "amllog.sources.capture.azureml_metrics",
     }

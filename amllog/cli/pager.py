@@ -23,12 +23,12 @@ from amllog.errors import UsageError
 from amllog.insights.query.query import Query
 from amllog.insights.query.result import Table
 from amllog.insights.stores.store import Store
-from amllog.process.background import Attempt
+from amllog.process.background import BackgroundCall
 
 PATIENCE_SECONDS = 1.0  # reading that takes longer is told
 
 
-class Patient:
+class ProgressStore:
     """A store that tells on a terminal how long it has been asking another one."""
 
     def __init__(self, store: Store) -> None:
@@ -132,7 +132,7 @@ def _told(ask: Callable[[], Any]) -> Any:
     if not sys.stderr.isatty():
         return ask()
     stream, done = sys.stderr, threading.Event()
-    teller = Attempt(lambda: _tell(stream, done))
+    teller = BackgroundCall(lambda: _tell(stream, done))
     try:
         return ask()
     finally:

@@ -43,7 +43,7 @@ def store_of(options: Namespace, environ: Mapping[str, str]) -> Insights:
     if service and options.dialect:
         service["dialect"] = options.dialect
     found = connection.connect(*options.dir, environ=environ, **service)
-    return found.over(pager.Patient(found.store))
+    return found.over(pager.ProgressStore(found.store))
 
 
 def read(options: Namespace, environ: Mapping[str, str]) -> int:

@@ -16,12 +16,12 @@ from amllog.cli import rows
 from amllog.config import settings as config, user_path
 from amllog.config.settings import Settings
 from amllog.context import identity
-from amllog.context.detector import Whereabouts, host
+from amllog.context.detector import RunDetector, host
 from amllog.context.identity import RunFacts
 from amllog.delivery import account
 from amllog.delivery.account import Account, OutletAccount, Wants
-from amllog.delivery.exporter import Outlet
-from amllog.delivery.orphan_delivery import Delivery
+from amllog.delivery.exporter import Exporter
+from amllog.delivery.orphan_delivery import OrphanDelivery
 from amllog.errors import UsageError
 from amllog.journal.directory import claim, defects, journal_files, look
 from amllog.journal.segment import Segment
@@ -55,7 +55,7 @@ def deliver(options: Namespace, environ: Mapping[str, str]) -> int:
     before = _account(directory, wants)
     if not options.json:
         rows.answer(f"before: {_text(before)}")
-    delivery = Delivery(directory, _node(environ), outlets, options.timeout)
+    delivery = OrphanDelivery(directory, _node(environ), outlets, options.timeout)
     try:
         delivery.deliver(rows.notice)
         for outlet in outlets:
@@ -90,13 +90,13 @@ def directory_of(options: Namespace, environ: Mapping[str, str]) -> Path:
     return found
 
 
-def _outlets(directory: Path, environ: Mapping[str, str]) -> list[Outlet]:
+def _outlets(directory: Path, environ: Mapping[str, str]) -> list[Exporter]:
     settings = config.resolve({}, environ)
     compose.check(settings)
     exporter, metrics = compose.exporter_of(settings), compose.metrics_of(settings, environ)
     found = [compose.insights_outlet(settings, exporter, 0.0)] if exporter != "none" else []
     if metrics != "none":
-        reach = Whereabouts(environ, rows.notice).reach
+        reach = RunDetector(environ, rows.notice).reach
         found.append(compose.metrics_outlet(metrics, directory, None, reach))
     if not found:
         raise UsageError(

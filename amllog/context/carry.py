@@ -16,7 +16,7 @@ from amllog.record.redaction import Redactor
 _PLAIN = (str, int, float, bool, type(None))
 
 
-class Carried:
+class CarriedFunction:
     """Calls `function` in a copy of the context that stood where this was made.
 
     `under` is the (operation id, span id) of that place: another process knows nothing else of it. `prepare` is called
@@ -34,7 +34,7 @@ class Carried:
         # A copy each time: one context cannot be entered by two threads at once.
         return self._context.copy().run(self._function, *args, **named)
 
-    def __reduce__(self) -> tuple[Callable[..., Carried], tuple[Any, ...]]:
+    def __reduce__(self) -> tuple[Callable[..., CarriedFunction], tuple[Any, ...]]:
         bound = self._context.run(current.dimensions)
         return _arrived, (self._function, _picklable(bound), self._under, self._prepare)
 
@@ -44,11 +44,11 @@ def _arrived(
     dimensions: Mapping[str, object],
     under: tuple[str, str],
     prepare: Callable[[], None],
-) -> Carried:
+) -> CarriedFunction:
     """The same in another process."""
     prepare()
     with current.bound(**dimensions), current.under(*under):
-        return Carried(function, under, prepare)
+        return CarriedFunction(function, under, prepare)
 
 
 def _picklable(dimensions: Mapping[str, object]) -> dict[str, object]:

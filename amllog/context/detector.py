@@ -5,21 +5,21 @@ In: the process and its environment. Out: the identity, and azureml's own run wh
 
 from __future__ import annotations
 
-import multiprocessing
 import platform
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from amllog.config.settings import Settings
 from amllog.context import environment, identity as identities
-from amllog.context.identity import Host, Identity, RunFacts
-from amllog.process.background import Attempt
+from amllog.context.identity import Identity, ProcessInfo, RunFacts
+from amllog.process.background import BackgroundCall
 from amllog.process.interrupts import is_from_signal
+from amllog.process.workers import is_worker
 
 CONTEXT_SECONDS = 5.0
 
 
-class Whereabouts:
+class RunDetector:
     """What was found of the run, kept for the life of the process."""
 
     def __init__(self, environ: Mapping[str, str], notice: Callable[[str], None]) -> None:
@@ -28,7 +28,7 @@ class Whereabouts:
         self._notice = notice
         self._facts: RunFacts | None = None
         self._known: Identity | None = None
-        self._attempt: Attempt | None = None
+        self._attempt: BackgroundCall | None = None
 
     def identity(self, settings: Settings, metrics: str, url: str) -> Identity:
         """The identity under `settings`; `url` is where a local run's records can be seen."""
@@ -50,7 +50,7 @@ class Whereabouts:
         try:
             azureml_sdk.load()  # before the clock starts: it bounds the service, not a cold disk
             # One attempt at a time: azureml asks without a timeout, and may never come back.
-            self._attempt = self._attempt or Attempt(azureml_sdk.context)
+            self._attempt = self._attempt or BackgroundCall(azureml_sdk.context)
             self.real, facts = self._attempt.result(seconds)
         except Exception as error:  # said once; the courier tries again while metrics wait
             if is_from_signal(error):
@@ -70,16 +70,10 @@ class Whereabouts:
         return self.real
 
 
-def is_worker() -> bool:
-    """Whether multiprocessing started this process; also while a spawned one still imports the main script."""
-    inheriting = getattr(multiprocessing.current_process(), "_inheriting", False)
-    return bool(inheriting) or multiprocessing.parent_process() is not None
-
-
-def host(known: Identity | None = None, url: str = "") -> Host:
+def host(known: Identity | None = None, url: str = "") -> ProcessInfo:
     """What this process knows of itself; a run's local id stays what it was."""
     script, here = environment.script_name() or "python", environment.working_directory()
-    return Host(
+    return ProcessInfo(
         script="notebook" if "ipykernel" in script else script,
         folder=(here.name if here is not None else "") or "/",
         node=platform.node(),

@@ -45,7 +45,7 @@ class RunFacts(NamedTuple):
     properties: Mapping[str, str] = {}
 
 
-class Host(NamedTuple):
+class ProcessInfo(NamedTuple):
     """What the process knows of itself: the names that stand in for a run outside Azure ML."""
 
     script: str
@@ -116,7 +116,7 @@ def may_be_online(environ: Mapping[str, str]) -> bool:
     return all(environ.get(name) for name in _ONLINE)
 
 
-def discover(environ: Mapping[str, str], host: Host, settings: Settings, facts: RunFacts) -> Identity:
+def discover(environ: Mapping[str, str], host: ProcessInfo, settings: Settings, facts: RunFacts) -> Identity:
     """The identity: settings first, then run history, then the environment, then the host's own names."""
     context = mapping_in(environ, "AZUREML_CR_AZUREML_CONTEXT")
     run_id = _run_id(environ, context)
@@ -194,7 +194,7 @@ def _run_id(environ: Mapping[str, str], context: Mapping[str, Any]) -> str:
     )
 
 
-def _local(environ: Mapping[str, str], host: Host) -> tuple[str, str, str]:
+def _local(environ: Mapping[str, str], host: ProcessInfo) -> tuple[str, str, str]:
     """(step, parent, root) outside Azure ML: children of a process that called setup() belong to its run."""
     root, _, step = environ.get(LOCAL_RUN, "").partition(" ")
     if root and step and host.is_worker:
@@ -220,6 +220,6 @@ def _portal_url(environ: Mapping[str, str], context: Mapping[str, Any], run_id: 
     return f"https://ml.azure.com/runs/{run_id}?wsid={where}"
 
 
-def _node(environ: Mapping[str, str], host: Host) -> str:
+def _node(environ: Mapping[str, str], host: ProcessInfo) -> str:
     compute = mapping_in(environ, "AZUREML_CR_COMPUTE_CONTEXT")
     return first(environ.get("AZ_BATCH_NODE_ID"), compute.get("node_id"), compute.get("vm_id"), host.node)

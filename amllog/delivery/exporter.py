@@ -39,7 +39,7 @@ def refused(reason: str) -> Verdict:
     return Verdict("refused", reason)
 
 
-class Answer(NamedTuple):
+class ExportResult(NamedTuple):
     """An outlet's answer to a batch: `default` for all lines but those whose index is in `odd`."""
 
     default: Verdict = DELIVERED
@@ -47,7 +47,7 @@ class Answer(NamedTuple):
     pause_seconds: float = 0.0  # how long the far side asked us to wait before the next offer
 
 
-class Outlet(Protocol):
+class Exporter(Protocol):
     """One place that records go to by way of the courier."""
 
     name: str
@@ -63,7 +63,7 @@ class Outlet(Protocol):
     def counts(self, line: bytes) -> bool:
         """Whether the account has the line among those of this outlet: what it wants, or what waits for its like."""
 
-    def offer(self, lines: Sequence[bytes], seconds: float) -> Answer:
+    def offer(self, lines: Sequence[bytes], seconds: float) -> ExportResult:
         """Send the lines in at most about `seconds`; never raises for what the far side does."""
 
     def close(self) -> None:
@@ -92,10 +92,10 @@ class _Batch(NamedTuple):
     gone: Counter[str]  # records that waited and are not in the file any more, by reason
 
 
-class Route:
+class Consumer:
     """One outlet's way through the segments: what to offer next, and when."""
 
-    def __init__(self, outlet: Outlet) -> None:
+    def __init__(self, outlet: Exporter) -> None:
         self.outlet = outlet
         self.failures = 0
         self.trouble = ""
@@ -142,11 +142,11 @@ class Route:
             return waits and segment.held and self.outlet.concerns(segment)
         return True
 
-    def _offer(self, lines: Sequence[bytes], seconds: float) -> Answer:
+    def _offer(self, lines: Sequence[bytes], seconds: float) -> ExportResult:
         try:
             return self.outlet.offer(lines, seconds)
         except Exception as error:  # must not end the courier: the records wait, and status() tells
-            return Answer(waiting(f"{self.outlet.name}: {type(error).__name__}: {error}"))
+            return ExportResult(waiting(f"{self.outlet.name}: {type(error).__name__}: {error}"))
 
     def _note(self, settled: bool, trouble: str, pause: float) -> None:
         self.trouble = trouble

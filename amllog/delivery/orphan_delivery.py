@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from amllog.delivery.exporter import Outlet, Route
+from amllog.delivery.exporter import Consumer, Exporter
 from amllog.exporters.app_insights.ingestion_protocol import TOO_OLD
 from amllog.journal.directory import claim, journal_files, leftovers
 from amllog.journal.disk_usage import delete_unused_copies
@@ -26,12 +26,12 @@ TOGETHER = 100  # files that are open at once: what small ones hold goes in one 
 ORIGINAL_TIME = "original_time"
 
 
-class Delivery:
+class OrphanDelivery:
     """Delivers the leftovers of a directory, for at most so many seconds."""
 
-    def __init__(self, directory: Path, node: str, outlets: Sequence[Outlet], seconds: float) -> None:
+    def __init__(self, directory: Path, node: str, outlets: Sequence[Exporter], seconds: float) -> None:
         self._directory, self._node = directory, node
-        self._routes = [Route(outlet) for outlet in outlets]
+        self._routes = [Consumer(outlet) for outlet in outlets]
         self._names = [outlet.name for outlet in outlets]
         self._deadline = time.monotonic() + seconds
         self._settled: set[str] = set()
@@ -54,7 +54,7 @@ class Delivery:
             if pauses:
                 time.sleep(min(pauses))
 
-    def resend_old(self, outlet: Outlet, tell: Callable[[str], None]) -> int:
+    def resend_old(self, outlet: Exporter, tell: Callable[[str], None]) -> int:
         """Send what was refused for its age with the present time; how many were taken.
 
         `tell` hears what was not sent for which reason, and what cannot be noted.
@@ -100,7 +100,7 @@ class Delivery:
                 break
         return settled
 
-    def _may(self, route: Route) -> bool:
+    def _may(self, route: Consumer) -> bool:
         return self._left() > 0 and route.failures < TRIES and time.monotonic() >= route.due
 
     def _pauses(self) -> list[float]:
@@ -108,7 +108,7 @@ class Delivery:
         now = time.monotonic()
         return [route.due - now for route in self._routes if route.due > now and route.failures < TRIES]
 
-    def _resend(self, segment: Segment, outlet: Outlet) -> int:
+    def _resend(self, segment: Segment, outlet: Exporter) -> int:
         old, count = refused_for_age(segment, outlet), 0
         for start in range(0, len(old), BATCH):
             batch = [renewed(line) for line in old[start : start + BATCH]]
@@ -129,7 +129,7 @@ class Delivery:
         return count
 
 
-def refused_for_age(segment: Segment, outlet: Outlet) -> list[bytes]:
+def refused_for_age(segment: Segment, outlet: Exporter) -> list[bytes]:
     """The lines that an outlet refused as too old, and nobody has sent again since; the oldest first in a batch.
 
     Acknowledgements count refusals by batch: of a batch's lines it was the oldest that were too old.

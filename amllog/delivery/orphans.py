@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 
 from amllog.delivery.account import UNREADABLE
-from amllog.delivery.exporter import Route, note_again
+from amllog.delivery.exporter import Consumer, note_again
 from amllog.journal.directory import is_passing, leftovers
 from amllog.journal.segment import Segment
 from amllog.journal.writer import Journal
@@ -22,7 +22,7 @@ class Orphans:
         self,
         journal: Journal,
         node: str,
-        offer: Callable[[Route, Segment], bool],
+        offer: Callable[[Consumer, Segment], bool],
         report: Callable[[str], object],
         notice: Callable[[str], object],
     ) -> None:
@@ -39,7 +39,7 @@ class Orphans:
         """Look into all files again with the next pass: there are other outlets."""
         self._settled = set()
 
-    def step(self, routes: Sequence[Route]) -> bool:
+    def step(self, routes: Sequence[Consumer]) -> bool:
         """Offer the next batch to each outlet. Return False at the end of a pass."""
         if not self.in_progress:
             journal = self._journal
@@ -59,7 +59,7 @@ class Orphans:
         self.in_progress = False
         self._close()
 
-    def _deliver(self, segment: Segment, routes: Sequence[Route]) -> bool:
+    def _deliver(self, segment: Segment, routes: Sequence[Consumer]) -> bool:
         """Offer a batch of one file to each outlet. Return False once there is no more and the file is closed."""
         before, more = self._count(segment, routes), False
         try:
@@ -84,5 +84,5 @@ class Orphans:
             segment.close()
 
     @staticmethod
-    def _count(segment: Segment, routes: Sequence[Route]) -> int:
+    def _count(segment: Segment, routes: Sequence[Consumer]) -> int:
         return sum(segment.progress(route.outlet.name).delivered for route in routes)

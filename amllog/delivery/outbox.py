@@ -13,16 +13,16 @@ from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from amllog.context.detector import is_worker
 from amllog.delivery import account
 from amllog.delivery.account import Account
-from amllog.delivery.exporter import Outlet
-from amllog.delivery.worker import Courier
+from amllog.delivery.exporter import Exporter
+from amllog.delivery.worker import DeliveryWorker
 from amllog.journal.directory import spare_directory
 from amllog.journal.new_segment import NoFile
-from amllog.journal.refused_counts import Refusals
+from amllog.journal.refused_counts import RefusedCounts
 from amllog.journal.writer import Journal
 from amllog.process.released_locks import releasing
+from amllog.process.workers import is_worker
 
 Notice = Callable[[str, int], None]
 REOPEN_SECONDS = 0.2  # until the next attempt to open a journal that could not be opened
@@ -30,16 +30,16 @@ MAX_PENDING = 1_000  # lines that wait for such an attempt
 NO_JOURNAL = "the journal cannot be written"
 
 
-class Post:
+class Outbox:
     """Keeps lines and has them delivered."""
 
-    def __init__(self, notice: Notice, refused: Refusals | None = None) -> None:
+    def __init__(self, notice: Notice, refused: RefusedCounts | None = None) -> None:
         self.directory = Path()
-        self.outlets: Sequence[Outlet] = ()
-        self.refused = refused or Refusals()
+        self.outlets: Sequence[Exporter] = ()
+        self.refused = refused or RefusedCounts()
         self._notice = notice
         self._journal: Journal | None = None
-        self._courier: Courier | None = None
+        self._courier: DeliveryWorker | None = None
         self._wanted = Path()
         self._node = ""
         self._max_bytes = 0
@@ -79,7 +79,7 @@ class Post:
             self._journal.turn(self._key)
         self._key = key
 
-    def serve(self, outlets: Sequence[Outlet]) -> None:
+    def serve(self, outlets: Sequence[Exporter]) -> None:
         """Deliver to `outlets` from now on."""
         self.outlets = outlets
         if self._courier is not None:
@@ -229,7 +229,7 @@ class Post:
             return
         if fresh:
             worker = self._worker or is_worker()
-            self._courier = Courier(journal, self._node, self._notice, self._lock, worker=worker)
+            self._courier = DeliveryWorker(journal, self._node, self._notice, self._lock, worker=worker)
             self._journal = journal
             if self._forked_in_c:
                 self._courier.stop(0.0)

@@ -14,15 +14,15 @@ import time
 from collections.abc import Callable, Sequence
 
 from amllog.delivery.account import UNREADABLE
-from amllog.delivery.exporter import Outlet, Route, backoff, note_again
+from amllog.delivery.exporter import Consumer, Exporter, backoff, note_again
 from amllog.delivery.orphans import Orphans
-from amllog.journal.cleanup import Processed
+from amllog.journal.cleanup import SegmentCleanup
 from amllog.journal.displacement import Displacement
 from amllog.journal.segment import Segment
 from amllog.journal.writer import Journal
 from amllog.process import interrupts
-from amllog.process.fork_safe_thread import WorkerThread
-from amllog.process.sigterm import Deferral
+from amllog.process.fork_safe_thread import ForkSafeThread
+from amllog.process.sigterm import DeferredSigterm
 
 Notice = Callable[[str, int], None]
 LINGER_SECONDS = 0.5  # how long a record may lie in the journal before the worker looks
@@ -32,7 +32,7 @@ FORK_SECONDS = 0.2  # how long a fork may wait for an offer in progress
 TRIES_AT_EXIT = 2  # of an outlet that fails, before the rest is left to wait on disk
 
 
-class Courier:
+class DeliveryWorker:
     """Delivers in the background. Starts with setup() if there are outlets, in a forked child with its first record."""
 
     def __init__(
@@ -41,13 +41,13 @@ class Courier:
         """`lock`: held by who appends. `worker`: whether SIGTERM ends this process without asking (deferral)."""
         self._notice = notice
         self.displacement = Displacement(journal, lock)
-        self._processed = Processed(journal, lock)
+        self._processed = SegmentCleanup(journal, lock)
         self.journal = journal
-        self.routes: list[Route] = []
-        self.thread = WorkerThread("amllog courier", self._work)
+        self.routes: list[Consumer] = []
+        self.thread = ForkSafeThread("amllog courier", self._work)
         # A queue for each caller that waits. A signal handler may wait while its own thread is waiting.
         self._waiting: list[queue.SimpleQueue[None]] = []
-        self._deferral = Deferral(wanted=worker)
+        self._deferral = DeferredSigterm(wanted=worker)
         self._orphans = Orphans(
             journal, node, self._offer_orphan,
             lambda text: self._report(text, self.routes), lambda text: notice(text, logging.WARNING),
@@ -63,11 +63,11 @@ class Courier:
         self._busy = False
         self._faults = 0  # rounds in succession that failed
 
-    def serve(self, outlets: Sequence[Outlet]) -> None:
+    def serve(self, outlets: Sequence[Exporter]) -> None:
         """Deliver to `outlets` from now on, each from its acknowledgements. The process goes on, also after SIGTERM."""
         self._end, self._paused = math.inf, False
         self.journal.outlets = tuple(outlet.name for outlet in outlets)
-        self.routes = [Route(outlet) for outlet in outlets]
+        self.routes = [Consumer(outlet) for outlet in outlets]
         self._orphans.reconsider()
         self._ask_for_leftovers()
 
@@ -164,7 +164,7 @@ class Courier:
         self._leftovers_due = 0.0
         return self._leftovers_asked
 
-    def _owes(self, route: Route, targets: Sequence[tuple[Segment, int]], deadline: float) -> bool:
+    def _owes(self, route: Consumer, targets: Sequence[tuple[Segment, int]], deadline: float) -> bool:
         if not self.thread.expected or route.failures >= TRIES_AT_EXIT or route.due > deadline:
             return False
         return any(route.behind(segment, size) for segment, size in targets)
@@ -193,7 +193,7 @@ class Courier:
             if self.thread.should_end():
                 self._orphans.leave()
 
-    def _advance(self, route: Route) -> bool:
+    def _advance(self, route: Consumer) -> bool:
         """Offer a batch to one outlet; True if there may be more to do at once. Its errors do not stop the others."""
         try:
             with self._offering(route):
@@ -206,7 +206,7 @@ class Courier:
             self._report(_reason(error), [route])
         return False
 
-    def _report(self, trouble: str, routes: Sequence[Route]) -> None:
+    def _report(self, trouble: str, routes: Sequence[Consumer]) -> None:
         for route in routes:
             route.trouble = trouble
         self._notice(f"{trouble}; what is in it waits", logging.WARNING)
@@ -223,7 +223,7 @@ class Courier:
             busy |= self._deliver_leftovers()
         return busy
 
-    def _offering(self, route: Route) -> contextlib.AbstractContextManager[None]:
+    def _offering(self, route: Consumer) -> contextlib.AbstractContextManager[None]:
         # An outlet that fails takes its time and settles nothing: no reason to keep a terminated worker.
         return self._deferral if route.failures == 0 else contextlib.nullcontext()
 
@@ -244,7 +244,7 @@ class Courier:
             self._leftovers_due = time.monotonic() + LEFTOVERS_SECONDS
         return False
 
-    def _offer_orphan(self, route: Route, segment: Segment) -> bool:
+    def _offer_orphan(self, route: Consumer, segment: Segment) -> bool:
         if self.thread.should_end() or time.monotonic() < route.due:
             return False
         with self._offering(route):

@@ -16,9 +16,9 @@ from amllog.config import user_path
 from amllog.errors import UsageError
 from amllog.insights.insights import Insights
 from amllog.insights.links import Portal
-from amllog.insights.stores.local.duckdb_store import LocalStore
-from amllog.insights.stores.local.python_store import PlainStore
-from amllog.insights.stores.service.client import SERVER_TIMEOUT_SECONDS, Asking
+from amllog.insights.stores.local.duckdb_store import DuckDBStore
+from amllog.insights.stores.local.python_store import PythonStore
+from amllog.insights.stores.service.client import SERVER_TIMEOUT_SECONDS, QueryClient
 from amllog.insights.stores.service.scope import VARIABLES, Scope, scope
 from amllog.insights.stores.service.service_store import ServiceStore
 
@@ -69,7 +69,7 @@ def connect(
     seconds = service.get("server_timeout_seconds", SERVER_TIMEOUT_SECONDS)
     portal = portal_of(asked.id if asked.argument == "resource_id" else "", {ENDPOINT: asked.endpoint})
     return Insights(
-        ServiceStore(Asking(asked, service.get("credential"), server_timeout_seconds=seconds)), portal
+        ServiceStore(QueryClient(asked, service.get("credential"), server_timeout_seconds=seconds)), portal
     )
 
 
@@ -78,9 +78,9 @@ def portal_of(resource_id: str, environ: Mapping[str, str]) -> Portal | None:
     return Portal.of(resource_id, environ.get(ENDPOINT, "")) if resource_id.strip() else None
 
 
-def local_store(places: Sequence[Path]) -> LocalStore | PlainStore:
+def local_store(places: Sequence[Path]) -> DuckDBStore | PythonStore:
     """The store over journals: DuckDB's where it is installed, else the one that needs nothing."""
-    return LocalStore(places) if importlib.util.find_spec("duckdb") else PlainStore(places)
+    return DuckDBStore(places) if importlib.util.find_spec("duckdb") else PythonStore(places)
 
 
 def scope_of(service: Service, environ: Mapping[str, str]) -> Scope | None:

@@ -14,18 +14,18 @@ from amllog.insights.reports import comparison, follow, run_names, story_builder
 from amllog.insights.reports.comparison import Comparison
 from amllog.insights.reports.story import Story
 from amllog.insights.reports.tree import Tree
-from amllog.insights.run_questions import Records
+from amllog.insights.run_questions import RunQuestions
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from amllog.insights.query.filters import Narrow
+    from amllog.insights.query.filters import Filters
 
 
-class Insights(Records):
+class Insights(RunQuestions):
     """Every question, and what puts several of them together."""
 
-    def named(self, name: str = run_names.LAST, **narrow: Unpack[Narrow]) -> str:
+    def named(self, name: str = run_names.LAST, **narrow: Unpack[Filters]) -> str:
         """The whole id of the run or step that `name` means: `last`, `last~1`, or the beginning of an id; "" for
         `all`. UsageError lists the candidates, or what there is."""
         return run_names.whole(self, name, **narrow)
@@ -38,13 +38,13 @@ class Insights(Records):
         """Two runs side by side: seconds per step, last values of metrics, messages that are new or gone, levels."""
         return comparison.compare(self, self.named(first), self.named(second))
 
-    def tree(self, run: str = run_names.LAST, **narrow: Unpack[Narrow]) -> Tree:
+    def tree(self, run: str = run_names.LAST, **narrow: Unpack[Filters]) -> Tree:
         """What lies within what: steps, their spans, and in them what was said and measured."""
         return tree.of(self.records(self.named(run), **narrow))
 
     def watch(
         self, run: str = run_names.LAST, *, seconds: float = 2.0, quiet_seconds: float = 30.0, lines: int | None = None,
-        **narrow: Unpack[Narrow],
+        **narrow: Unpack[Filters],
     ) -> Iterator[Row]:  # fmt: skip
         """Logs and exceptions as they arrive, as rows of `logs`: none twice, none lost.
 

@@ -36,7 +36,7 @@ _RESOURCE = re.compile(
 )
 
 
-class Resource(NamedTuple):
+class AzureResource(NamedTuple):
     """A resource that has logs, by its id."""
 
     id: str
@@ -55,7 +55,7 @@ class Resource(NamedTuple):
         )
 
 
-def resource(resource_id: str) -> Resource:
+def resource(resource_id: str) -> AzureResource:
     """The resource of an id; UsageError if it is not that of Application Insights or of a workspace."""
     match = _RESOURCE.fullmatch("/" + resource_id.strip().strip("/"))
     if match is None:
@@ -64,13 +64,13 @@ def resource(resource_id: str) -> Resource:
             "(portal: the Application Insights resource, Properties, Resource ID), or that of a workspace"
         )
     is_workspace = match["type"].lower().endswith("workspaces")
-    return Resource(match[0], match["subscription"], match["group"], match["name"], is_workspace)
+    return AzureResource(match[0], match["subscription"], match["group"], match["name"], is_workspace)
 
 
 class Portal(NamedTuple):
     """A resource whose portal is known: of Application Insights, or of a workspace."""
 
-    resource: Resource
+    resource: AzureResource
     host: str = PORTAL
 
     @classmethod

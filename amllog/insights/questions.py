@@ -16,7 +16,7 @@ from amllog.insights import metric_rows
 from amllog.insights.links import Portal
 from amllog.insights.query import columns
 from amllog.insights.query.columns import DEPENDENCY, EVENT, EVERY, EXCEPTION, METRIC, REQUEST, TRACE
-from amllog.insights.query.filters import Narrow, narrowed, texts
+from amllog.insights.query.filters import Filters, narrowed, texts
 from amllog.insights.query.query import (
     AtLeast,
     Condition,
@@ -90,14 +90,14 @@ class Questions:
         found = self.store.query(kql)
         return replace(found, portal_link=self.portal.logs(kql)) if self.portal else found
 
-    def runs(self, **narrow: Unpack[Narrow]) -> Table:
+    def runs(self, **narrow: Unpack[Filters]) -> Table:
         """One row per pipeline run, the earliest first: parent_run_id, state (failed; open: a step began and has not
         ended, or was killed; done), experiment_name, run_type, began, last_seen, steps, ended, failed (how many of the
         steps), records, errors, warnings."""
         return self._ask("", narrow, EVERY, _SUMMED, summaries=(STEPS, RUNS), order=("began", "parent_run_id"),
                          conditions=(_is_known("parent_run_id"),))  # fmt: skip
 
-    def steps(self, run: str = "", **narrow: Unpack[Narrow]) -> Table:
+    def steps(self, run: str = "", **narrow: Unpack[Filters]) -> Table:
         """One row per step, the earliest first: parent_run_id, step_id, state (failed; done; open: it has not ended,
         or was killed), step_name, experiment_name, run_type, began, last_seen, duration_seconds (None while open),
         records, errors, warnings, ended, failed (how many of its processes)."""
@@ -105,20 +105,30 @@ class Questions:
                          conditions=(_is_known("step_id"),))  # fmt: skip
 
     def logs(
-        self, run: str = "", *, limit: int | None = None, newest_first: bool = False, **narrow: Unpack[Narrow]
+        self,
+        run: str = "",
+        *,
+        limit: int | None = None,
+        newest_first: bool = False,
+        **narrow: Unpack[Filters],
     ) -> Table:
         """Logs and exceptions together, in time order: the columns `LOG`. At most `limit` of them."""
         return self._ask(run, narrow, (TRACE, EXCEPTION), LOG, order=_in_time(newest_first), limit=limit)
 
     def errors(
-        self, run: str = "", *, limit: int | None = None, newest_first: bool = False, **narrow: Unpack[Narrow]
+        self,
+        run: str = "",
+        *,
+        limit: int | None = None,
+        newest_first: bool = False,
+        **narrow: Unpack[Filters],
     ) -> Table:
         """What failed: exceptions, logs at ERROR or above, and steps that ended without success (by when they began);
         the columns `LOG`, and of steps duration_seconds and resultCode."""
         return self._ask(run, narrow, (TRACE, EXCEPTION, REQUEST), ERRORS, order=_in_time(newest_first), limit=limit,
                          conditions=(Holds("is_error"),))  # fmt: skip
 
-    def exceptions(self, run: str = "", **narrow: Unpack[Narrow]) -> Table:
+    def exceptions(self, run: str = "", **narrow: Unpack[Filters]) -> Table:
         """One row per type and place (problemId), the most frequent first: type, problemId, records (how many),
         first_seen, last_seen, and of the latest: message, step_name, step_id, parent_run_id, stack."""
         latest = ("message", "step_name", "step_id", "parent_run_id", "stack")
@@ -129,7 +139,7 @@ class Questions:
                          order=("-records", "type", "problemId"))  # fmt: skip
 
     def metrics(
-        self, run: str = "", *, name: str | Sequence[str] = "", pivot: str = "", **narrow: Unpack[Narrow]
+        self, run: str = "", *, name: str | Sequence[str] = "", pivot: str = "", **narrow: Unpack[Filters]
     ) -> Table:
         """Every value of every metric in time order: the columns `METRICS`. NaN and infinite ones too.
 
@@ -145,16 +155,16 @@ class Questions:
             raise UsageError(f"pivot={pivot!r}: one of {', '.join(METRICS)}")
         return found.pivot(pivot, "name", "value") if pivot else found
 
-    def spans(self, run: str = "", *, name: str | Sequence[str] = "", **narrow: Unpack[Narrow]) -> Table:
+    def spans(self, run: str = "", *, name: str | Sequence[str] = "", **narrow: Unpack[Filters]) -> Table:
         """Spans by when they began: the columns `SPANS`. `id` is what others have as operation_ParentId."""
         return self._ask(run, narrow, (DEPENDENCY,), SPANS, order=("timestamp",), conditions=_named(name))
 
-    def events(self, run: str = "", *, name: str | Sequence[str] = "", **narrow: Unpack[Narrow]) -> Table:
+    def events(self, run: str = "", *, name: str | Sequence[str] = "", **narrow: Unpack[Filters]) -> Table:
         """Events in time order: the columns `EVENTS`; not those that only carry run metrics."""
         return self._ask(run, narrow, (EVENT,), EVENTS, order=("timestamp",),
                          conditions=(Holds("is_notable"), *_named(name)))  # fmt: skip
 
-    def count(self, run: str = "", *, by: str | Sequence[str] = (), **narrow: Unpack[Narrow]) -> Table:
+    def count(self, run: str = "", *, by: str | Sequence[str] = (), **narrow: Unpack[Filters]) -> Table:
         """How many logs and exceptions: `records`; `int(…)` of the table is the number. `by`: one row per value of
         these columns or dimensions, the greatest number first."""
         keys = tuple(map(_column, (by,) if isinstance(by, str) and by else by))
@@ -166,7 +176,7 @@ class Questions:
             run, narrow, (TRACE, EXCEPTION), keys or ("timestamp",), summaries=(summary,), order=order
         )
 
-    def timeline(self, run: str = "", **narrow: Unpack[Narrow]) -> Table:
+    def timeline(self, run: str = "", **narrow: Unpack[Filters]) -> Table:
         """Steps and spans (by when they began), events, warnings and errors in time order: the columns `TIMELINE`."""
         return self._ask(run, narrow, (TRACE, EXCEPTION, EVENT, REQUEST, DEPENDENCY), TIMELINE, order=("timestamp",),
                          conditions=(Holds("is_notable"),))  # fmt: skip

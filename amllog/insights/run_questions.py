@@ -17,7 +17,7 @@ from amllog.insights.questions import METRICS, TIMELINE, Questions
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from amllog.insights.query.filters import Narrow
+    from amllog.insights.query.filters import Filters
 
 RECORDS = (*TIMELINE, "value", "step", "stack", "logger")
 _BY = ("step_name", "step_id", "name")
@@ -27,20 +27,20 @@ _LAST = Summary(
 )
 
 
-class Records(Questions):
+class RunQuestions(Questions):
     """The questions, and three more."""
 
-    def records(self, run: str = "", **narrow: Unpack[Narrow]) -> Table:
+    def records(self, run: str = "", **narrow: Unpack[Filters]) -> Table:
         """Every record of every kind in time order (steps and spans by when they began): the columns `RECORDS`."""
         return self._ask(run, narrow, EVERY, RECORDS, order=("timestamp",))
 
-    def last_metrics(self, run: str = "", **narrow: Unpack[Narrow]) -> Table:
+    def last_metrics(self, run: str = "", **narrow: Unpack[Filters]) -> Table:
         """One row per metric of a step, by step and name: step_name, step_id, name, records (how many values),
         last_value, last_seen. Single numbers only."""
         return self._ask(run, narrow, (METRIC, EVENT), ("timestamp", "value", *_BY), summaries=(_LAST,),
                           conditions=(Holds("is_metric"),), order=("step_name", "name", "step_id"))  # fmt: skip
 
-    def last_values(self, run: str = "", **narrow: Unpack[Narrow]) -> Table:
+    def last_values(self, run: str = "", **narrow: Unpack[Filters]) -> Table:
         """`last_metrics` and, unfolded as in `metrics`, lists, rows and tables of `log.run`: of each column the last
         number. One more column, last_text: what a metric is that is no number."""
         plain = self.last_metrics(run, **narrow)

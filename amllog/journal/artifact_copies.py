@@ -21,7 +21,7 @@ from typing import BinaryIO, NamedTuple
 from amllog.journal import own_files
 from amllog.journal.directory import is_passing
 from amllog.journal.own_stream import OwnStream
-from amllog.process import interrupts
+from amllog.process import descriptors, interrupts
 
 DIRECTORY = "artifacts"
 _ENTRY = "[0-9a-f]{12}-[A-Za-z0-9_.-]{1,100}"
@@ -61,7 +61,7 @@ class Folder(NamedTuple):
         """Open a regular file. Raises OSError as `own_files.open_regular`."""
         return own_files.open_regular(self._at(entry), flags, directory=self.fd)
 
-    def delete(self, entry: str, identity: own_files.Identity) -> bool:
+    def delete(self, entry: str, identity: descriptors.Identity) -> bool:
         """Delete a file if its name still stands for it. Return whether it was deleted."""
         with interrupts.suppress(OSError):
             found = self.stat(entry)
@@ -122,14 +122,14 @@ def keep(directory: Path, name: str, chunks: Iterable[bytes]) -> None:
         except OSError as error:
             interrupts.pass_on(error)
             raise not_kept(error) from error
-        identity = own_files.identity_of(fd)
+        identity = descriptors.identity_of(fd)
         try:
             for chunk in chunks:
                 _write(fd, identity, chunk)
             _close(fd)
         except BaseException:
             folder.delete(entry, identity)
-            own_files.close_same(fd, identity)
+            descriptors.close_same(fd, identity)
             raise
 
 
@@ -173,13 +173,13 @@ def opened_folder(directory: Path, *, create: bool = False) -> Iterator[Folder]:
             yield Folder(path, None)
             return
         fd = os.open(DIRECTORY, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=above)
-        identity = own_files.identity_of(fd)
+        identity = descriptors.identity_of(fd)
         try:
             if os.fstat(fd).st_uid not in (os.geteuid(), os.fstat(above).st_uid):
                 raise PermissionError(errno.EPERM, "belongs to another user", str(path))
             yield Folder(path, fd)
         finally:
-            own_files.close_same(fd, identity)
+            descriptors.close_same(fd, identity)
 
 
 def not_kept(error: OSError) -> NotKept:
@@ -205,11 +205,11 @@ def _opened(folder: Folder, entry: str) -> Iterator[Copy]:
             yield copy
 
 
-def _write(fd: int, identity: own_files.Identity, chunk: bytes) -> None:
+def _write(fd: int, identity: descriptors.Identity, chunk: bytes) -> None:
     rest = memoryview(chunk)
     while rest:
         try:
-            if not own_files.is_same(fd, identity):  # the script has closed it, and may use the number
+            if not descriptors.is_same(fd, identity):  # the script has closed it, and may use the number
                 raise OSError(errno.EBADF, os.strerror(errno.EBADF))
             rest = rest[os.write(fd, rest) :]
         except OSError as error:

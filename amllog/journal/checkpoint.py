@@ -28,8 +28,8 @@ from amllog.journal.checkpoint_entries import (
     sums_of,
 )
 from amllog.journal.checkpoint_signature import is_checkpoint, is_usable, open_to_append, require_usable
-from amllog.journal.fallback_checkpoint import SpareCheckpoint, append_line, opened
-from amllog.process import interrupts
+from amllog.journal.fallback_checkpoint import FallbackCheckpoint, append_line, opened
+from amllog.process import descriptors, interrupts
 
 _NO_FILE = (0, 0)
 
@@ -37,7 +37,7 @@ _NO_FILE = (0, 0)
 class Checkpoint:
     """The checkpoint file of one segment."""
 
-    def __init__(self, segment: Path, identity: own_files.Identity) -> None:
+    def __init__(self, segment: Path, identity: descriptors.Identity) -> None:
         """`identity`: of the segment's file."""
         self.path = segment.with_suffix(".ack")
         # Why the files cannot be used, which leaves unknown what was sent.
@@ -54,7 +54,7 @@ class Checkpoint:
         self._created = False  # the file, by this process
         self._used = False  # whether this process writes to the file
         self._reason = ""  # why the file has not taken them
-        self._spare = SpareCheckpoint(segment)
+        self._spare = FallbackCheckpoint(segment)
         self._process = os.getpid()
 
     @property
@@ -71,7 +71,7 @@ class Checkpoint:
 
     def progress(self, size: int) -> dict[str, Progress]:
         """The progress of each outlet in a segment of `size` bytes, read anew. Sets `unreadable`, `invalid`."""
-        own_files.close_same(self._fd, self._identity)
+        descriptors.close_same(self._fd, self._identity)
         self._fd, self._identity, self.invalid = -1, _NO_FILE, 0
         self._noted, excess = sums_of(self._entries())
         self.invalid += excess
@@ -91,11 +91,11 @@ class Checkpoint:
         """Whether the file is at this path."""
         return self._identity != _NO_FILE and own_files.is_at(path, self._identity)
 
-    def move(self, segment: Path, identity: own_files.Identity) -> None:
+    def move(self, segment: Path, identity: descriptors.Identity) -> None:
         """Continue beside another segment, or another path of this one, with all that was noted."""
         path, file, spare = self.path, self._identity, self._spare
         self.path, self._segment, self._segment_identity = segment.with_suffix(".ack"), segment, identity
-        self._spare, self._spared = SpareCheckpoint(segment), 0
+        self._spare, self._spared = FallbackCheckpoint(segment), 0
         if self._identity == _NO_FILE and not self._noted:
             return
         if not self.is_at(self.path):
@@ -113,7 +113,7 @@ class Checkpoint:
             self._start_again()
         elif self._size > MAX_BYTES // 2 and not self._pending:
             self._shorten()
-        if own_files.is_same(self._fd, self._identity):
+        if descriptors.is_same(self._fd, self._identity):
             return True
         self._fd = -1
         try:
@@ -124,7 +124,7 @@ class Checkpoint:
             self._reason = error.strerror or type(error).__name__
             return False
         self._created = self._created or created
-        self._fd, self._identity, self._size = fd, own_files.identity_of(fd), os.fstat(fd).st_size
+        self._fd, self._identity, self._size = fd, descriptors.identity_of(fd), os.fstat(fd).st_size
         return True
 
     def reserve(self, outlet: str) -> None:
@@ -156,7 +156,7 @@ class Checkpoint:
         if self._used:
             self.note_again()
         fd, self._fd = self._fd, -1  # first: another thread may open a file under this number
-        own_files.close_same(fd, self._identity)
+        descriptors.close_same(fd, self._identity)
 
     def delete(self) -> None:
         """Delete the file, if it is a checkpoint, and the spare."""
@@ -168,12 +168,12 @@ class Checkpoint:
     def _delete_file(self, path: Path) -> None:
         with interrupts.suppress(OSError):
             fd = own_files.open_regular(path)
-            identity = own_files.identity_of(fd)
+            identity = descriptors.identity_of(fd)
             try:
                 created = self._created and identity == self._identity and not os.fstat(fd).st_size
                 deletable = not own_files.is_linked(fd) and (created or is_checkpoint(fd))
             finally:
-                own_files.close_same(fd, identity)
+                descriptors.close_same(fd, identity)
             if deletable:
                 own_files.delete_same(path, identity)
 
@@ -187,7 +187,7 @@ class Checkpoint:
                 for line in lines_of(fd):
                     more.pop(line, None)
                     yield from self._valid(line)
-                self._identity, self._size = own_files.identity_of(fd), os.fstat(fd).st_size
+                self._identity, self._size = descriptors.identity_of(fd), os.fstat(fd).st_size
         except OSError as error:
             if interrupts.is_from_signal(error):
                 raise
@@ -212,7 +212,7 @@ class Checkpoint:
         if not own_files.is_at(self.path, self._identity):
             return True
         fd = self._fd
-        return own_files.is_same(fd, self._identity) and (
+        return descriptors.is_same(fd, self._identity) and (
             os.fstat(fd).st_size < self._size or not is_usable(fd)
         )
 
@@ -224,7 +224,7 @@ class Checkpoint:
         self._pending = [entry.line for entry in lacking(self._noted, there)]
         self._spare.delete()
         self._spared = 0
-        own_files.close_same(self._fd, self._identity)
+        descriptors.close_same(self._fd, self._identity)
         self._fd, self._identity, self._size = -1, _NO_FILE, 0
 
     def _shorten(self) -> None:
@@ -233,7 +233,7 @@ class Checkpoint:
         if not self._spare.write(sums):
             return
         if own_files.delete_same(self.path, self._identity):
-            own_files.close_same(self._fd, self._identity)
+            descriptors.close_same(self._fd, self._identity)
             self._fd, self._identity, self._size = -1, _NO_FILE, 0
             self._pending, self._spared = sums, len(sums)
         else:

@@ -13,7 +13,7 @@ from amllog.journal.writer import LEAST_STEP_BYTES, Journal
 from amllog.process.released_locks import releasing
 
 
-class Processed:
+class SegmentCleanup:
     """The processed files of one journal."""
 
     def __init__(self, journal: Journal, lock: threading.RLock) -> None:

@@ -20,7 +20,7 @@ from amllog.journal.lock import file_node, lock
 from amllog.journal.own_directories import make_directory
 from amllog.journal.segment import Segment
 from amllog.journal.signature import SEGMENT_NAME, is_segment
-from amllog.process import interrupts
+from amllog.process import descriptors, interrupts
 
 # The journal writes 64 MiB into one, and more only where it can begin no other.
 MAX_SEGMENT_BYTES = 256 * 1024 * 1024
@@ -144,13 +144,13 @@ def new_segment(directory: Path, node: str) -> Segment:
         with own_files.opened_directory(directory) as at:
             fd = own_files.open_regular(path if at is None else path.name, _CREATE, directory=at)
         # Of the path: another thread may have put a file of the script in the place of the descriptor.
-        identity = own_files.identity_at(path) or own_files.identity_of(fd)
-        is_ours = own_files.is_same(fd, identity) and lock(fd)
+        identity = own_files.identity_at(path) or descriptors.identity_of(fd)
+        is_ours = descriptors.is_same(fd, identity) and lock(fd)
         segment = _segment(path, fd, new=True) if is_ours else None  # nobody looks into it now
         if segment is not None and segment.is_in_place():  # and nobody has removed it
             return segment
         own_files.delete_same(path, identity)
-        own_files.close_same(fd, identity)
+        descriptors.close_same(fd, identity)
     raise OSError(errno.EAGAIN, "others hold the lock of every new file", str(directory))
 
 

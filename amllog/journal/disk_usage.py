@@ -19,11 +19,12 @@ from amllog.journal.checkpoint_signature import is_checkpoint
 from amllog.journal.directory import MAX_SEGMENT_BYTES, claim, is_passing, journal_files, open_segment
 from amllog.journal.segment import Segment
 from amllog.journal.signature import SEGMENT_NAME, is_line, is_segment
+from amllog.process import descriptors
 from amllog.process.interrupts import pass_on, suppress
 from amllog.record.envelope import MAX_AGE_SECONDS, is_run_metric, key_of
 
 UNUSED_SECONDS = 24 * 3600.0  # a younger copy may be one whose line is still to come
-Known = dict[str, tuple[own_files.Identity, bool]]  # by name: the file, and whether it is ours
+Known = dict[str, tuple[descriptors.Identity, bool]]  # by name: the file, and whether it is ours
 
 
 def own_bytes(directory: Path, known: Known) -> int:
@@ -163,7 +164,7 @@ def _own_size(entry: os.DirEntry[str], known: Known) -> int:
             head = own_files.head_of(fd)
             ours = is_segment(entry.name, head) if may_be_segment else is_checkpoint(fd)
         finally:
-            own_files.close_same(fd, identity)
+            descriptors.close_same(fd, identity)
         if head:  # others have emptied it meanwhile
             known[entry.name] = identity, ours
     return own_files.stored_bytes(found) if ours else 0

@@ -14,7 +14,7 @@ from amllog.journal import own_files
 from amllog.journal.recovery import is_readable, recover
 from amllog.journal.segment import Segment
 from amllog.journal.writer import Journal
-from amllog.process import interrupts
+from amllog.process import descriptors, interrupts
 from amllog.process.released_locks import releasing
 
 _NOTICE = "another program has {} the journal file {}: a new one is started, and no record is lost"
@@ -79,7 +79,7 @@ class Displacement:
 
 def path_of(fd: int, near: Path) -> Path | None:
     """Return the present path of an open file: from Linux, or from the directory `near`. None if it has none there."""
-    identity, paths = own_files.identity_of(fd), list[str]()
+    identity, paths = descriptors.identity_of(fd), list[str]()
     with interrupts.suppress(OSError):
         paths.append(os.readlink(f"/proc/self/fd/{fd}"))
     with interrupts.suppress(OSError), os.scandir(near) as entries:

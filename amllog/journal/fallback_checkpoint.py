@@ -15,14 +15,14 @@ from pathlib import Path
 
 from amllog.journal import own_files
 from amllog.journal.checkpoint_entries import MAX_BYTES, lines_of
-from amllog.process import interrupts
+from amllog.process import descriptors, interrupts
 
 _APPEND = os.O_RDWR | os.O_APPEND
 _BLOCK_BYTES = 4096  # a file system allocates at least so much
 _AHEAD_BYTES = 1024
 
 
-class SpareCheckpoint:
+class FallbackCheckpoint:
     """The spare of one segment, in whichever of the temporary directories it was possible to write it."""
 
     def __init__(self, segment: Path) -> None:
@@ -73,11 +73,11 @@ class SpareCheckpoint:
 def opened(path: Path) -> Iterator[int]:
     """The descriptor of a regular file, closed at the end. Raises OSError."""
     fd = own_files.open_regular(path)
-    identity = own_files.identity_of(fd)
+    identity = descriptors.identity_of(fd)
     try:
         yield fd
     finally:
-        own_files.close_same(fd, identity)
+        descriptors.close_same(fd, identity)
 
 
 def append_line(fd: int, line: bytes) -> None:
@@ -105,12 +105,12 @@ def _append(path: Path, lines: Sequence[bytes]) -> None:
         fd = own_files.open_regular(path, _APPEND | os.O_CREAT | os.O_EXCL)
     except FileExistsError:
         fd = own_files.open_regular(path, _APPEND)
-    identity = own_files.identity_of(fd)
+    identity = descriptors.identity_of(fd)
     try:
         for line in lines:
             append_line(fd, line)
     finally:
-        own_files.close_same(fd, identity)
+        descriptors.close_same(fd, identity)
 
 
 def _paths(segment: Path) -> list[Path]:

@@ -20,7 +20,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from amllog.journal.signature import has_records
-from amllog.process import interrupts
+from amllog.process import descriptors, interrupts
+from amllog.process.descriptors import Identity
 
 HEAD_BYTES = 512
 _BLOCK_BYTES = 512  # the unit of st_blocks, whatever the file system's is
@@ -33,8 +34,6 @@ _SAFE = (
     | getattr(os, "O_BINARY", 0)
 )
 _HAS_DIRECTORY_DESCRIPTORS = os.open in os.supports_dir_fd and os.unlink in os.supports_dir_fd
-
-Identity = tuple[int, int]  # device and inode
 
 
 def open_regular(path: str | Path, flags: int = os.O_RDONLY, *, directory: int | None = None) -> int:
@@ -96,12 +95,6 @@ def stored_bytes(found: os.stat_result) -> int:
     return min(found.st_size, blocks * _BLOCK_BYTES) if blocks else found.st_size
 
 
-def identity_of(fd: int) -> Identity:
-    """The file behind a descriptor."""
-    found = os.fstat(fd)
-    return found.st_dev, found.st_ino
-
-
 def identity_at(path: Path) -> Identity | None:
     """Return the identity of the file at a path, or None if there is none. Raises OSError if it cannot be read."""
     try:
@@ -116,19 +109,6 @@ def is_linked(fd: int) -> bool:
     return os.fstat(fd).st_nlink > 1  # some file systems report 0
 
 
-def is_same(fd: int, identity: Identity) -> bool:
-    """Whether a descriptor still stands for this file."""
-    if fd < 0:
-        return False
-    try:
-        found = os.fstat(fd)
-    except OSError as error:
-        if interrupts.is_from_signal(error):
-            raise
-        return False
-    return (found.st_dev, found.st_ino) == identity
-
-
 def is_at(path: Path, identity: Identity) -> bool:
     """Whether the path stands for this file. True also where that cannot be found out."""
     try:
@@ -140,13 +120,6 @@ def is_at(path: Path, identity: Identity) -> bool:
             raise
         return True
     return (found.st_dev, found.st_ino) == identity
-
-
-def close_same(fd: int, identity: Identity) -> None:
-    """Close a descriptor if it still stands for this file. A number that the script uses for its own stays open."""
-    if is_same(fd, identity):
-        with interrupts.suppress(OSError):
-            os.close(fd)
 
 
 def delete_same(path: Path, identity: Identity) -> bool:
@@ -171,7 +144,7 @@ def delete_segment(path: Path, fd: int) -> bool:
     """Delete the segment behind an open file, if it is recognised as one now. Return whether it is gone."""
     try:
         if is_deletable(path, fd):
-            delete_same(path, identity_of(fd))
+            delete_same(path, descriptors.identity_of(fd))
         os.stat(path, follow_symlinks=False)
     except OSError as error:
         if interrupts.is_from_signal(error):
@@ -187,11 +160,11 @@ def opened_directory(path: Path) -> Iterator[int | None]:
         yield None
         return
     fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    identity = identity_of(fd)
+    identity = descriptors.identity_of(fd)
     try:
         yield fd
     finally:
-        close_same(fd, identity)
+        descriptors.close_same(fd, identity)
 
 
 def make_private(path: Path) -> None:

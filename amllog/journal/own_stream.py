@@ -11,13 +11,14 @@ import os
 from typing import Any
 
 from amllog.journal import own_files
+from amllog.process import descriptors
 
 
 class OwnStream(io.RawIOBase):
     """Reads an open file as long as its descriptor stands for it: the script may close it, and use the number."""
 
     def __init__(self, fd: int) -> None:
-        self.identity = own_files.identity_of(fd)
+        self.identity = descriptors.identity_of(fd)
         self._fd, self._at = fd, 0
 
     def readable(self) -> bool:
@@ -49,11 +50,11 @@ class OwnStream(io.RawIOBase):
 
     def verify(self) -> None:
         """Raise OSError if the descriptor stands for another file, or for none."""
-        if not own_files.is_same(self._fd, self.identity):
+        if not descriptors.is_same(self._fd, self.identity):
             raise OSError(errno.EBADF, os.strerror(errno.EBADF))
 
     def close(self) -> None:
         """Close the descriptor if it still stands for the file."""
         if not self.closed:
-            own_files.close_same(self._fd, self.identity)
+            descriptors.close_same(self._fd, self.identity)
         super().close()

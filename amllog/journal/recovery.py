@@ -25,6 +25,7 @@ from amllog.journal.directory import claim, look
 from amllog.journal.disk_usage import is_done_with
 from amllog.journal.segment import Segment
 from amllog.journal.signature import SEGMENT_NAME
+from amllog.process import descriptors
 from amllog.record.envelope import decode, is_run_metric, is_whole, key_of
 
 OUTLETS = ("app_insights", "run_metrics")
@@ -94,7 +95,7 @@ def _opened(new: Callable[[], Segment]) -> Iterator[Segment]:
         yield segment
     except BaseException:
         own_files.delete_same(segment.path, identity)
-        own_files.close_same(segment.fd, identity)
+        descriptors.close_same(segment.fd, identity)
         raise
 
 

@@ -12,7 +12,7 @@ OVERWRITTEN = "journal: another program has overwritten the record in the file"
 _MAX_UNCOUNTED = 1_000
 
 
-class Refusals:
+class RefusedCounts:
     """Counts by reason. Threads and signal handlers may add at the same time; no addition is lost.
 
     An addition is one step of a deque. A signal handler that interrupts the counting adds without counting.

@@ -1,7 +1,7 @@
 """One journal segment as its readers see it: lines from any position, its checkpoint, its lock.
 
 In: a path and an open file. Out: whole lines, and how far each outlet has processed them.
-The format is in docs/map.md. Each read checks that the descriptor still stands for the same file.
+The format is in docs/architecture.md. Each read checks that the descriptor still stands for the same file.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from amllog.journal import line_reader, own_files
 from amllog.journal.checkpoint import Checkpoint
 from amllog.journal.checkpoint_entries import Entry, Progress
 from amllog.journal.refused_counts import OVERWRITTEN, TRUNCATED
-from amllog.journal.segment_file import AttachedFile
-from amllog.process import interrupts
+from amllog.journal.segment_file import SegmentFile
+from amllog.process import descriptors, interrupts
 from amllog.process.released_locks import releasing
 from amllog.record.envelope import is_whole, key_of
 
@@ -24,7 +24,7 @@ _CHUNK_BYTES = 2 * 1024 * 1024
 _LINE_BYTES = 64 * 1024
 
 
-class Segment(AttachedFile):
+class Segment(SegmentFile):
     """One journal segment as its readers see it; only the holder of its lock writes its checkpoint."""
 
     def __init__(self, path: Path, fd: int, *, new: bool = False) -> None:
@@ -199,7 +199,7 @@ class Segment(AttachedFile):
         self.last_line = b""
         fd, self.fd = self.fd, -1  # first: others may open files under this number
         if self._is_own(fd):
-            own_files.close_same(fd, (self.device, self.inode))
+            descriptors.close_same(fd, (self.device, self.inode))
         self.checkpoint.close()
 
     def _read(self, count: int, start: int) -> bytes:

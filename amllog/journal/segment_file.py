@@ -13,17 +13,17 @@ from pathlib import Path
 
 from amllog.journal import own_files
 from amllog.journal.lock import lock
-from amllog.process import interrupts
+from amllog.process import descriptors, interrupts
 from amllog.process.descriptors import F_GETSIG, fcntl, marked, unmark
 from amllog.process.released_locks import releasing
 
 
-class AttachedFile:
+class SegmentFile:
     """A path, the file that was there at first, and its descriptor."""
 
     def __init__(self, path: Path, fd: int) -> None:
         self.path = path
-        self.device, self.inode = own_files.identity_of(fd)
+        self.device, self.inode = descriptors.identity_of(fd)
         # Whether this process has the lock, if it had it at first. False once it is closed.
         self.held = True
         self.known_bytes = 0  # what the file has by what this process has written
@@ -71,7 +71,7 @@ class AttachedFile:
         with interrupts.suppress(OSError):  # the file is closed: the next write finds that out
             # Where the system has no marks, it may have no `get_blocking` either.
             mark = 0 if not F_GETSIG or os.get_blocking(fd) else marked(fd)
-        if mark and not own_files.is_same(fd, (self.device, self.inode)):
+        if mark and not descriptors.is_same(fd, (self.device, self.inode)):
             unmark(fd, mark)
             return 0
         return mark
@@ -112,13 +112,13 @@ class AttachedFile:
             return self.is_file_of(os.stat(self.path, follow_symlinks=False))
         return False
 
-    def _exchange(self, fd: int, copied: own_files.Identity) -> None:
+    def _exchange(self, fd: int, copied: descriptors.Identity) -> None:
         """Use a copy of the file in its place: its descriptor and its identity."""
         former, identity, is_own = self.fd, (self.device, self.inode), self._is_own(self.fd)
         self.fd, (self.device, self.inode) = fd, copied
         self._mark = self._marked(fd) if self._mark else 0
         if is_own:  # else it is the script's by now
-            own_files.close_same(former, identity)
+            descriptors.close_same(former, identity)
 
     def _reopened(self) -> None:
         """Called once the file was opened again: `held` may have become False, and others may have delivered it."""
@@ -131,7 +131,7 @@ class AttachedFile:
     def _is_own(self, fd: int) -> bool:
         """Whether this segment has opened the descriptor. Another file may have the inode of one that was deleted."""
         with interrupts.suppress(OSError):
-            is_same = own_files.is_same(fd, (self.device, self.inode))
+            is_same = descriptors.is_same(fd, (self.device, self.inode))
             return is_same and (not self._mark or fcntl(fd, F_GETSIG) == self._mark)
         return False
 
@@ -165,7 +165,7 @@ class AttachedFile:
         return -1
 
 
-def _root() -> own_files.Identity | None:
+def _root() -> descriptors.Identity | None:
     """The root directory of the process."""
     with interrupts.suppress(OSError):
         found = os.stat("/")

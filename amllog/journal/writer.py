@@ -1,7 +1,7 @@
 """The write-ahead log of this process: append-only files, one line per record.
 
 In: lines, appended with one `write` each, so that a killed process loses none that its calls returned from.
-Out: True for a line that the operating system has; files within a limit of bytes. The format is in docs/map.md.
+Out: True for a line that the operating system has; files within a limit of bytes. The format is in docs/architecture.md.
 
 Before each write, the segment checks that the descriptor still stands for its file and that the file has the size that
 it had after the last write. Otherwise the record goes to a new segment, in the spare directory if need be.
@@ -22,7 +22,7 @@ from amllog.journal.directory import MAX_SEGMENT_BYTES, new_segment
 from amllog.journal.disk_usage import Known, delete_done, is_done_with, own_bytes
 from amllog.journal.lock import file_node
 from amllog.journal.new_segment import NoFile, Place, segment_in
-from amllog.journal.refused_counts import Refusals
+from amllog.journal.refused_counts import RefusedCounts
 from amllog.journal.segment import Segment
 from amllog.process.interrupts import is_from_signal, suppress
 from amllog.process.released_locks import releasing
@@ -52,7 +52,7 @@ class Journal:
         """`notice` gets a sentence when the journal goes on in a new file, or in a place of `spare`. Raises NoFile."""
         self.directory = directory
         self.segments: list[Segment] = []
-        self._unwritten = Refusals()
+        self._unwritten = RefusedCounts()
         self._outlets = tuple(outlets)
         self._notice = notice
         self._spare = spare

@@ -27,9 +27,9 @@ from amllog.local.faults import Faults
 from amllog.local.http import certificate
 from amllog.local.http.access import Access
 from amllog.local.http.gateway import TRACKS, Gateway, service_of
-from amllog.local.http.request import Answer, Request
+from amllog.local.http.request import Request, Response
 from amllog.local.http.routes import Names, Need, Route
-from amllog.local.http.server import LoopbackServer, Side
+from amllog.local.http.server import LoopbackServer, Service
 from amllog.local.storage import Lines, make_private, prepare, read_lines, stamped_name
 
 INSTRUMENTATION_KEY = "00000000-0000-0000-0000-0000000010ca"
@@ -69,7 +69,7 @@ class AzureOnThisMachine:
         self._access = Access()
         self._gateway = Gateway(self._access)
         self.requests_log = self._gateway.requests_log
-        self._side = Side(self._gateway.admit, self.faults, service_of, self._gateway.served)
+        self._side = Service(self._gateway.admit, self.faults, service_of, self._gateway.served)
         self._lock = threading.Lock()
         self._server: LoopbackServer | None = None
         self._tls_server: LoopbackServer | None = None
@@ -245,10 +245,10 @@ class AzureOnThisMachine:
                 self._tls_server.start()
         return f"https://this-machine.blob.local@127.0.0.1:{self._tls_server.port}"
 
-    def _track(self, request: Request, names: Names) -> Answer:
+    def _track(self, request: Request, names: Names) -> Response:
         now = datetime.now(timezone.utc)
         verdict = request.fault.verdict if request.fault else None
         content_type = request.headers.get("content-type", "application/json")
         result = track(request.body, content_type, now, strict=self._strict, fault=verdict)
         self._received.append(time_and_key_first(envelope) for envelope in result.accepted)
-        return Answer.of(result.reply, result.status)
+        return Response.of(result.reply, result.status)

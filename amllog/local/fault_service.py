@@ -8,7 +8,7 @@ from __future__ import annotations
 import orjson
 
 from amllog.local.faults import Fault, Faults
-from amllog.local.http.request import Answer, Refusal, Request
+from amllog.local.http.request import Refusal, Request, Response
 from amllog.local.http.routes import Names, Need, Route
 
 
@@ -25,10 +25,10 @@ class FaultService:
             Route("PUT", "/faults", Need.FAULTS, self._put),
         ]
 
-    def _list(self, request: Request, names: Names) -> Answer:
-        return Answer(200, orjson.dumps(self._faults.active, default=str))
+    def _list(self, request: Request, names: Names) -> Response:
+        return Response(200, orjson.dumps(self._faults.active, default=str))
 
-    def _put(self, request: Request, names: Names) -> Answer:
+    def _put(self, request: Request, names: Names) -> Response:
         values = request.json()
         try:
             faults = [Fault.from_json(value) for value in (values if isinstance(values, list) else [values])]

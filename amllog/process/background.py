@@ -12,7 +12,7 @@ from typing import Any
 from amllog.process import interrupts
 
 
-class Attempt:
+class BackgroundCall:
     """Work in a thread of its own, which a caller waits for as long as it wants to: nothing can stop a library that
     waits without bound, but nobody has to wait with it."""
 

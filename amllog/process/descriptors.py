@@ -31,7 +31,9 @@ else:
         return 0
 
 
-__all__ = ["F_GETSIG", "fcntl", "marked", "unmark"]
+__all__ = ["F_GETSIG", "Identity", "close_same", "fcntl", "identity_of", "is_same", "marked", "unmark"]
+
+Identity = tuple[int, int]  # device and inode
 _NAMES = "SIGILL", "SIGTRAP", "SIGABRT", "SIGBUS", "SIGFPE", "SIGSEGV", "SIGSYS"
 _MARKS = [int(getattr(signal, name)) for name in _NAMES if hasattr(signal, name)]
 _numbers = itertools.count(os.getpid())  # not the same mark first in each process
@@ -55,3 +57,29 @@ def unmark(fd: int, mark: int) -> None:
     with interrupts.suppress(OSError, ValueError):
         if fcntl(fd, F_GETSIG) == mark:
             fcntl(fd, F_SETSIG, 0)
+
+
+def identity_of(fd: int) -> Identity:
+    """The file behind a descriptor."""
+    found = os.fstat(fd)
+    return found.st_dev, found.st_ino
+
+
+def is_same(fd: int, identity: Identity) -> bool:
+    """Whether a descriptor still stands for this file."""
+    if fd < 0:
+        return False
+    try:
+        found = os.fstat(fd)
+    except OSError as error:
+        if interrupts.is_from_signal(error):
+            raise
+        return False
+    return (found.st_dev, found.st_ino) == identity
+
+
+def close_same(fd: int, identity: Identity) -> None:
+    """Close a descriptor if it still stands for this file. A number that the script uses for its own stays open."""
+    if is_same(fd, identity):
+        with interrupts.suppress(OSError):
+            os.close(fd)

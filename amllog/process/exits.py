@@ -15,7 +15,6 @@ import threading
 from types import FrameType
 
 from amllog.process.hooks import Hook, Hooks
-from amllog.record import stacktrace
 
 _OUTERMOST = ("<module>", "_run_module_as_main")  # a script's own frame, or runpy's above it
 
@@ -81,7 +80,14 @@ def in_flight() -> str:
     if isinstance(error, SystemExit):
         code = exit_code(error.code)
         return _told(code) if code else ""
-    return stacktrace.type_name(error) if error is not None else ""
+    return type_name(error) if error is not None else ""
+
+
+def type_name(error: BaseException) -> str:
+    """The type as Python prints it: `ValueError`, `azureml.exceptions.UserErrorException`."""
+    kind = type(error)
+    module = kind.__module__
+    return kind.__qualname__ if module in ("builtins", "__main__") else f"{module}.{kind.__qualname__}"
 
 
 def _told(code: int) -> str:

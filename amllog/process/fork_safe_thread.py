@@ -43,7 +43,7 @@ class Life:
         return self.over
 
 
-class WorkerThread:
+class ForkSafeThread:
     """Runs `work` in a thread. `work` returns soon after `should_end()` is true."""
 
     def __init__(self, name: str, work: Callable[[], None]) -> None:

@@ -16,7 +16,7 @@ import re
 import signal
 from pathlib import Path
 
-from amllog.journal.own_files import close_same, identity_of, is_same
+from amllog.process.descriptors import close_same, identity_of, is_same
 
 _OWN_STATUS = Path("/proc/self/status")
 
@@ -44,7 +44,7 @@ class _Pipe:
             close_same(end, self._identity)
 
 
-class Deferral:
+class DeferredSigterm:
     """`with deferral:` around an offer; does nothing where somebody else has a handler for SIGTERM."""
 
     def __init__(self, *, wanted: bool) -> None:

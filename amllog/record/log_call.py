@@ -21,7 +21,7 @@ from amllog.record.secrets.provider_secrets import MASK
 MAX_PLACES = 10_000  # that are remembered
 
 
-class Place(NamedTuple):
+class CallSite(NamedTuple):
     """Where in the script a record was made."""
 
     module: str
@@ -33,7 +33,7 @@ _PLACE = LazyPattern(r"%[-#0+ ]{0,5}[0-9.*]{0,20}[a-zA-Z]")  # of an argument
 _NAME = LazyPattern(r"([\w.-]{1,80})[\"'\]]?[\s:=]{0,4}[\"']?\Z")
 _NAME_CHARACTERS = 100  # more than a match can have: the search takes time at each character
 
-_places: dict[tuple[str, int], Place] = {}
+_places: dict[tuple[str, int], CallSite] = {}
 _USUAL = frozenset(
     (int, float, str)
 )  # the usual arguments: asking an ABC about each takes longer than formatting it
@@ -104,34 +104,34 @@ def exception(given: object) -> BaseException | None:
     return sys.exc_info()[1] if said_so else None
 
 
-def logged_at(entry: logging.LogRecord) -> Place:
+def logged_at(entry: logging.LogRecord) -> CallSite:
     """Where a stdlib record says that it was made."""
     if type(entry.pathname) is str and type(entry.lineno) is int:
         found = _places.get((entry.pathname, entry.lineno)) or place_of(entry.pathname, entry.lineno)
         if found.module == entry.module:
             return found
-    return Place(entry.module, entry.pathname, entry.lineno)
+    return CallSite(entry.module, entry.pathname, entry.lineno)
 
 
-def place(frame: FrameType) -> Place:
+def place(frame: FrameType) -> CallSite:
     """Where a frame stands."""
     file, line = frame.f_code.co_filename, frame.f_lineno
     return _places.get((file, line)) or place_of(file, line)
 
 
-def place_of(file: str, line: int) -> Place:
+def place_of(file: str, line: int) -> CallSite:
     """A line of a file."""
     place = _places.get((file, line))
     if place is None:
-        place = Place(os.path.splitext(os.path.basename(file))[0], file, line)
+        place = CallSite(os.path.splitext(os.path.basename(file))[0], file, line)
         if len(_places) < MAX_PLACES:
             _places[file, line] = place
     return place
 
 
-def raised_at(error: BaseException) -> Place:
+def raised_at(error: BaseException) -> CallSite:
     """Where an exception was raised."""
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
-    return Place("", "", 0) if trace is None else place(trace.tb_frame)
+    return CallSite("", "", 0) if trace is None else place(trace.tb_frame)

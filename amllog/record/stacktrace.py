@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Any
 
+from amllog.process.exits import type_name
 from amllog.process.interrupts import is_from_signal
 from amllog.record import text
 from amllog.record.redaction import Redactor
@@ -39,13 +40,6 @@ def details(error: BaseException, redactor: Redactor) -> list[dict[str, Any]]:
             }
         )
     return found
-
-
-def type_name(error: BaseException) -> str:
-    """The type as Python prints it: `ValueError`, `azureml.exceptions.UserErrorException`."""
-    kind = type(error)
-    module = kind.__module__
-    return kind.__qualname__ if module in ("builtins", "__main__") else f"{module}.{kind.__qualname__}"
 
 
 def stack_of(error: BaseException, redactor: Redactor, limit: int = MAX_STACK) -> str:

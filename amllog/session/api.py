@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from amllog.errors import AmllogError
 from amllog.process import interrupts, released_locks
 from amllog.record import text
-from amllog.sources.logger import Logger, Voice
+from amllog.sources.logger import Logger, WrappedLogger
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack  # known to type checkers, wherever they run
@@ -67,13 +67,13 @@ def _check_interpreter() -> None:
         raise AmllogError("amllog works in the main interpreter only, and this is a sub-interpreter")
 
 
-def voice(name: object) -> Voice:
+def voice(name: object) -> WrappedLogger:
     """The voice of a logger's name. As in `logging`, None is the root logger. Any other object is named by its text."""
     shown = "root" if name is None else text.of(name)
-    return Voice(shown, session().gate, unpickled)
+    return WrappedLogger(shown, session().gate, unpickled)
 
 
-def unpickled(name: str) -> Voice:
+def unpickled(name: str) -> WrappedLogger:
     """The voice of a logger that was pickled."""
     ready()
     return voice(name)
@@ -82,9 +82,9 @@ def unpickled(name: str) -> Voice:
 def ready() -> None:
     """A worker process sets up as its parent did, unless it has already."""
     if session().identity is None:
-        from amllog.context.detector import is_worker
         from amllog.errors import ConfigError
         from amllog.process import interrupts
+        from amllog.process.workers import is_worker
         from amllog.session import worker_settings
 
         arguments = worker_settings.found(os.environ) if is_worker() else None
@@ -134,9 +134,9 @@ def carry(function: F) -> F:
 
     Each call runs in a copy of this context. It can be pickled where `function` can.
     """
-    from amllog.context.carry import Carried
+    from amllog.context.carry import CarriedFunction
 
-    return cast("F", Carried(function, session().gate.parent(), ready))
+    return cast("F", CarriedFunction(function, session().gate.parent(), ready))
 
 
 def trace_environment() -> dict[str, str]:

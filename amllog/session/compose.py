@@ -12,7 +12,7 @@ from typing import Any
 
 from amllog.config.settings import Settings
 from amllog.context.identity import Identity, may_be_online
-from amllog.delivery.exporter import Outlet
+from amllog.delivery.exporter import Exporter
 from amllog.errors import MissingExtraError
 from amllog.journal.artifact_copies import Directories
 from amllog.process import interrupts
@@ -55,21 +55,21 @@ def insights_outlet(
     since: float,
     credential: Any = None,
     notice: Callable[[str], object] | None = None,
-) -> Outlet:
+) -> Exporter:
     """The outlet of Application Insights; `credential`: of azure.identity, where the resource wants a token.
 
     `notice`: prints a text once, in the driver log.
     """
     assert settings.connection_string is not None
     if exporter == "opentelemetry":
-        from amllog.exporters.app_insights.otel_exporter import OpenTelemetryOutlet
+        from amllog.exporters.app_insights.otel_exporter import OpenTelemetryExporter
 
-        return OpenTelemetryOutlet(
+        return OpenTelemetryExporter(
             settings.connection_string, credential=credential, since=since, notice=notice
         )
-    from amllog.exporters.app_insights.http_exporter import AppInsights
+    from amllog.exporters.app_insights.http_exporter import AppInsightsExporter
 
-    return AppInsights(settings.connection_string, credential=credential, since=since, notice=notice)
+    return AppInsightsExporter(settings.connection_string, credential=credential, since=since, notice=notice)
 
 
 def metrics_outlet(
@@ -80,19 +80,19 @@ def metrics_outlet(
     step_id: str = "",
     environ: Mapping[str, str] | None = None,
     directories: Directories | None = None,
-) -> Outlet:
+) -> Exporter:
     """The outlet of run metrics. `connect` reaches for azureml's run later, where it is not known yet.
 
     `step_id`, `environ`: of the process whose metrics go to the MLflow run that its environment names.
     `directories`: where copies of files may be, if the journal may move to another directory than `directory`.
     """
     if kind == "mlflow":
-        from amllog.exporters.run_metrics.mlflow_exporter import MLflowOutlet
+        from amllog.exporters.run_metrics.mlflow_exporter import MLflowExporter
 
-        return MLflowOutlet(directory, step_id=step_id, environ=environ, directories=directories)
-    from amllog.exporters.run_metrics.azureml_exporter import AzureMLOutlet
+        return MLflowExporter(directory, step_id=step_id, environ=environ, directories=directories)
+    from amllog.exporters.run_metrics.azureml_exporter import AzureMLExporter
 
-    return AzureMLOutlet(directory, run, connect, directories)
+    return AzureMLExporter(directory, run, connect, directories)
 
 
 def _installed(package: str) -> bool:

@@ -18,28 +18,29 @@ from amllog.config import settings as config
 from amllog.config.parsers import ConnectionString
 from amllog.config.settings import Settings
 from amllog.context import environment, identity as identities
-from amllog.context.detector import Whereabouts, is_worker
+from amllog.context.detector import RunDetector
 from amllog.context.identity import Identity
 from amllog.delivery.account import Account
-from amllog.delivery.exporter import Outlet
-from amllog.delivery.outbox import Post
+from amllog.delivery.exporter import Exporter
+from amllog.delivery.outbox import Outbox
 from amllog.exporters.driver_log import DriverLog
 from amllog.exporters.notices import Notices
-from amllog.journal.refused_counts import Refusals
+from amllog.journal.refused_counts import RefusedCounts
 from amllog.process import exits, interrupts
 from amllog.process.events import ProcessEvents
 from amllog.process.forks import ForkHooks, Forks
 from amllog.process.released_locks import releasing
+from amllog.process.workers import is_worker
 from amllog.record.dimensions import texts
 from amllog.record.redaction import Redactor
 from amllog.session import compose, worker_settings
 from amllog.sources.artifact_copying import Copying
-from amllog.sources.capture.azure_handler_takeover import StandIn
+from amllog.sources.capture.azure_handler_takeover import HandlerTakeover
 from amllog.sources.capture.capture import Capture
 from amllog.sources.capture.logging_lock import call_releasing
 from amllog.sources.capture.root_handler import plain_handler
 from amllog.sources.recorder import Gate
-from amllog.sources.resource import stamp_of
+from amllog.sources.resource import resource_of
 
 
 class Session:
@@ -50,7 +51,7 @@ class Session:
         self._lock = threading.RLock()
         self._process = os.getpid()
         self._setting_up = False
-        self._refused = Refusals()
+        self._refused = RefusedCounts()
         self.settings = Settings()
         self._notice = Notices(lambda: self.settings).print
         self.gate = Gate(self.flush, self._refused, lambda: self._in_child(in_c=True), self._notice)
@@ -70,13 +71,13 @@ class Session:
         self.settings = Settings()
         self.arguments: dict[str, object] = {}  # of the last setup()
         self.identity: Identity | None = None
-        self._post = Post(self._notice, self._refused)
+        self._post = Outbox(self._notice, self._refused)
         self._capture: Capture | None = None
         self._adoption: Any = None
         self._began, self._ticks, self._since = 0.0, 0.0, time.time()
         self._credential: Any = None
-        self._stands_in = StandIn(self._notice, self._stand_in)
-        self.whereabouts = Whereabouts(os.environ, self._notice)
+        self._stands_in = HandlerTakeover(self._notice, self._stand_in)
+        self.whereabouts = RunDetector(os.environ, self._notice)
         self._directory = Path()
         self._owner = os.getpid()  # the process that speaks for the step
         self._failure = ""  # why the step failed, where no exception tells
@@ -136,7 +137,7 @@ class Session:
         assert self.identity is not None
         settings, identity = self.settings, self.identity
         exporter, metrics = compose.exporter_of(settings), compose.metrics_of(settings, os.environ)
-        outlets: list[Outlet] = []
+        outlets: list[Exporter] = []
         if exporter != "none":
             about = self._since, self._credential, self._notice  # records before setup() are ours, too
             outlets.append(compose.insights_outlet(settings, exporter, *about))
@@ -156,7 +157,7 @@ class Session:
         self._post.address(
             settings.connection_string.instrumentation_key if settings.connection_string else ""
         )
-        self.gate.open(stamp_of(identity, settings, redactor), self._post.append, driver, redactor)
+        self.gate.open(resource_of(identity, settings, redactor), self._post.append, driver, redactor)
         self._install_capture(exporter)
         self._adopt_script_metrics(metrics)
         self._post.serve(outlets)
@@ -181,9 +182,9 @@ class Session:
             self._adoption.undo()
             self._adoption = None
         if metrics == "azureml":
-            from amllog.sources.capture.azureml_metrics import adopt_script_metrics
+            from amllog.sources.capture.azureml_metrics import capture_script_metrics
 
-            self._adoption = adopt_script_metrics(self.gate.adopt, self.flush)
+            self._adoption = capture_script_metrics(self.gate.adopt, self.flush)
 
     def _watch_process(self) -> None:
         if self._events is None:

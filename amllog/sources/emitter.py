@@ -20,14 +20,14 @@ from typing import Any
 
 from amllog.context import current
 from amllog.exporters.driver_log import DriverLog, Line
-from amllog.journal.refused_counts import Refusals
+from amllog.journal.refused_counts import RefusedCounts
 from amllog.process import fork_detection
 from amllog.process.interrupts import pass_on, suppress
 from amllog.record import dimensions, envelope, log_call, stacktrace, text
-from amllog.record.log_call import Place
+from amllog.record.log_call import CallSite
 from amllog.record.redaction import Redactor
-from amllog.sources.encoder import Draft, Forms, make
-from amllog.sources.resource import Stamp
+from amllog.sources.encoder import Draft, Encoder, make
+from amllog.sources.resource import Resource
 
 MAX_EARLY = 1_000  # records made before setup() that are kept for it
 _TOO_EARLY = f"more than {MAX_EARLY:,} records before setup()"
@@ -38,13 +38,15 @@ _STANDARD = {
 }  # fmt: skip
 
 
-class Intake:
+class Emitter:
     """The gate behind every logger. Before `setup()` it writes the driver log and keeps the first records."""
 
-    def __init__(self, faults: Refusals | None = None, in_child: Callable[[], None] | None = None) -> None:
+    def __init__(
+        self, faults: RefusedCounts | None = None, in_child: Callable[[], None] | None = None
+    ) -> None:
         """`in_child`: called before the first record of a child process that was forked without Python's hooks."""
         self.strict = False  # in tests: a fault of ours is raised instead of counted
-        self.faults = faults or Refusals()
+        self.faults = faults or RefusedCounts()
         self._in_child = in_child or self.forked
         self._early: deque[Draft] = deque()  # one for the process: threads may add to it during a reset()
         self.reset()
@@ -55,7 +57,7 @@ class Intake:
         self.driver = DriverLog("auto", logging.INFO, {})
         self.redactor = Redactor()
         self._append: Callable[[bytes], bool] | None = None
-        self._forms: Forms | None = None
+        self._forms: Encoder | None = None
         self.renew()
 
     def forked(self) -> None:
@@ -71,11 +73,11 @@ class Intake:
         self._ids = secrets.token_hex(4), itertools.count()
 
     def open(
-        self, stamp: Stamp, append: Callable[[bytes], bool], driver: DriverLog, redactor: Redactor
+        self, stamp: Resource, append: Callable[[bytes], bool], driver: DriverLog, redactor: Redactor
     ) -> None:
         """Begin to keep records, first those that were made before."""
         self._append, self.driver, self.redactor = append, driver, redactor
-        self._forms = Forms(stamp, redactor)
+        self._forms = Encoder(stamp, redactor)
         self.threshold = min(driver.level, stamp.insights_level)
         self._keep_early()
 
@@ -158,7 +160,7 @@ class Intake:
         except Exception as fault:  # the one guard of this entry
             self._fault(fault)
 
-    def tell(self, level: int, logger: str, message: str, place: Place) -> None:
+    def tell(self, level: int, logger: str, message: str, place: CallSite) -> None:
         """Something that Python itself shows on the driver log: a warning, a print."""
         if level < self.threshold:
             return
@@ -188,7 +190,7 @@ class Intake:
         logger: str,
         message: str,
         own: dict[str, str],
-        place: Place,
+        place: CallSite,
         error: BaseException | None,
         shown: bool,
         *,
@@ -269,7 +271,7 @@ class Intake:
         if append(forms.line(draft, record_id, (operation or identity.operation_id, parent))) is False:
             self._keep_for_setup(draft, forms)  # shutdown() came meanwhile, in another thread
 
-    def _keep_for_setup(self, draft: Draft, forms: Forms | None) -> None:
+    def _keep_for_setup(self, draft: Draft, forms: Encoder | None) -> None:
         """Keep a record for the next setup(); of too many, the oldest is dropped and counted."""
         self._early.append(draft._replace(operation=draft.operation or self.parent()))
         if len(self._early) > MAX_EARLY:

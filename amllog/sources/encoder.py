@@ -12,9 +12,9 @@ from typing import Any, NamedTuple, TypeVar
 from amllog.journal.signature import KEY, TIME
 from amllog.process import interrupts
 from amllog.record import dimensions, envelope as record, text
-from amllog.record.log_call import Place
+from amllog.record.log_call import CallSite
 from amllog.record.redaction import Redactor
-from amllog.sources.resource import Stamp
+from amllog.sources.resource import Resource
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -36,7 +36,7 @@ class Draft(NamedTuple):
     kind: str
     data: dict[str, Any]
     own: dict[str, str]
-    place: Place
+    place: CallSite
     operation: tuple[str, str] | None = None  # (operation id, parent id) where another tracer set them
     level_name: str = ""
 
@@ -49,17 +49,17 @@ class Printed(NamedTuple):
     names: frozenset[str]  # theirs and the record id's
 
 
-class Forms:
+class Encoder:
     """The forms of one stamp."""
 
-    def __init__(self, stamp: Stamp, redactor: Redactor) -> None:
+    def __init__(self, stamp: Resource, redactor: Redactor) -> None:
         self.stamp = stamp
         self.processors: Callable[[dict[str, Any]], bool] | None = None
         self._redactor = redactor
         self._dumps = record.codec()
         self._heads: dict[tuple[str, bool], bytes] = {}
         self._spans: dict[tuple[str, str], bytes] = {}
-        self._places: dict[tuple[Place, str, str], Printed] = {}
+        self._places: dict[tuple[CallSite, str, str], Printed] = {}
 
     def line(self, draft: Draft, record_id: str, span: tuple[str, str]) -> bytes:
         """The line of `draft` under `span`: (operation id, parent id)."""
@@ -122,7 +122,7 @@ class Forms:
     def _print_span(self, span: tuple[str, str]) -> bytes:
         return _remembered(self._spans, span, self._dumps(record.span_tags(*span))[1:])
 
-    def _print_place(self, key: tuple[Place, str, str]) -> Printed:
+    def _print_place(self, key: tuple[CallSite, str, str]) -> Printed:
         place, logger, level_name = key
         shared = self.stamp.dimensions.copy()
         if place.file:

@@ -67,18 +67,18 @@ class Gate(Protocol):
     ) -> Iterable[T]: ...
 
 
-class Voice:
+class WrappedLogger:
     """A logger's name and the gate it speaks through; what structlog calls the wrapped logger."""
 
     __slots__ = ("find", "gate", "name")
 
-    def __init__(self, name: str, gate: Gate, find: Callable[[str], Voice]) -> None:
+    def __init__(self, name: str, gate: Gate, find: Callable[[str], WrappedLogger]) -> None:
         """`find` gives the voice of a name: how a pickled logger finds its gate in another process."""
         self.name = name
         self.gate = gate
         self.find = find
 
-    def __reduce__(self) -> tuple[Callable[[str], Voice], tuple[str]]:
+    def __reduce__(self) -> tuple[Callable[[str], WrappedLogger], tuple[str]]:
         return self.find, (self.name,)
 
     def __repr__(self) -> str:
@@ -91,7 +91,7 @@ class Logger(BoundLoggerBase):
     `bind`, `unbind`, `try_unbind` and `new` are structlog's. Below the level, a call does nothing.
     """
 
-    _logger: Voice
+    _logger: WrappedLogger
     _context: dict[str, Any]
 
     def debug(self, event: object = "", /, *args: object, **dimensions: Any) -> None:

@@ -13,12 +13,12 @@ from typing import Any
 from amllog.context import current
 from amllog.exporters.driver_log import Line
 from amllog.record import envelope, text
-from amllog.record.log_call import Place
-from amllog.sources.emitter import Intake
+from amllog.record.log_call import CallSite
+from amllog.sources.emitter import Emitter
 from amllog.sources.encoder import Draft, make
 
 
-class Happenings(Intake):
+class Measurements(Emitter):
     """The intake, for what is no message."""
 
     def measure(
@@ -28,7 +28,7 @@ class Happenings(Intake):
         value: float,
         dimensions: Mapping[str, object],
         marks: Mapping[str, str],
-        place: Place,
+        place: CallSite,
     ) -> None:
         """One finite number under a name; `marks` (step, run_metric, …) stand beside the dimensions."""
         own = {**self._own(current.dimensions(), dimensions), **marks}
@@ -45,7 +45,7 @@ class Happenings(Intake):
         name: str,
         dimensions: Mapping[str, object],
         marks: Mapping[str, str],
-        place: Place,
+        place: CallSite,
         *,
         level: int = logging.INFO,
         says: str = "",
@@ -67,7 +67,7 @@ class Happenings(Intake):
         seconds: float,
         result: str,
         dimensions: Mapping[str, object],
-        place: Place,
+        place: CallSite,
         parent: tuple[str, str] | None,
     ) -> None:
         """A span (RemoteDependencyData) or the step itself (RequestData) at its end; `result` "" is success."""

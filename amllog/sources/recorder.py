@@ -20,8 +20,10 @@ from typing import Any, TypeVar
 from amllog.context import current, environment
 from amllog.context.blocks import Block, Change
 from amllog.errors import MetricError
-from amllog.record import log_call, metric_values, stacktrace, text
-from amllog.record.log_call import Place
+from amllog.exporters.run_metrics import metric_values
+from amllog.process import exits
+from amllog.record import log_call, text
+from amllog.record.log_call import CallSite
 from amllog.record.redaction import brief
 from amllog.sources.run.run import Run
 from amllog.sources.run_backend import NOWHERE, Number, RunGate
@@ -89,7 +91,7 @@ class Gate(RunGate):
         ) -> None:
             seconds, result = (
                 time.perf_counter() - start,
-                "" if error is None else stacktrace.type_name(error),
+                "" if error is None else exits.type_name(error),
             )
             leave(kind, error, trace)
             self.guarded(
@@ -148,7 +150,7 @@ class Gate(RunGate):
         step: int | None,
         run_id: str | None,
         dimensions: Mapping[str, object],
-        place: Place,
+        place: CallSite,
     ) -> None:
         if -_GREATEST <= value <= _GREATEST:  # what JSON and the service have a number for
             self._written(logger, name, value, step, run_id, dimensions, place)
@@ -164,7 +166,7 @@ class Gate(RunGate):
         value: Number,
         step: int | None,
         dimensions: Mapping[str, object],
-        place: Place,
+        place: CallSite,
     ) -> None:
         """NaN and infinities, for which JSON has no number: an event, with the value as a text."""
         shown = text.of(value)

@@ -17,7 +17,7 @@ from amllog.record.envelope import Sender
 from amllog.record.redaction import Redactor
 
 
-class Stamp(NamedTuple):
+class Resource(NamedTuple):
     """Who speaks, to whom, and with which dimensions."""
 
     identity: Identity
@@ -26,7 +26,7 @@ class Stamp(NamedTuple):
     insights_level: int
 
 
-def stamp_of(identity: Identity, settings: Settings, redactor: Redactor) -> Stamp:
+def resource_of(identity: Identity, settings: Settings, redactor: Redactor) -> Resource:
     """The stamp of this process."""
     target = settings.connection_string
     tags = {
@@ -38,7 +38,7 @@ def stamp_of(identity: Identity, settings: Settings, redactor: Redactor) -> Stam
     if identity.build_version:
         tags["ai.application.ver"] = redactor.masked(identity.build_version, 1024)
     process = {"process": multiprocessing.current_process().name}
-    return Stamp(
+    return Resource(
         identity,
         Sender(target.instrumentation_key if target else "", tags),
         texts({**identity.dimensions(), **process, **settings.dimensions}, redactor),

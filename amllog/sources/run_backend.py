@@ -15,25 +15,25 @@ from typing import Any, Union
 
 from amllog.context.identity import Identity
 from amllog.journal import artifact_copies
-from amllog.journal.refused_counts import Refusals
+from amllog.journal.refused_counts import RefusedCounts
 from amllog.process import interrupts
 from amllog.record import text
-from amllog.record.log_call import Place
+from amllog.record.log_call import CallSite
 from amllog.sources.artifact_copying import Copying
-from amllog.sources.measurements import Happenings
+from amllog.sources.measurements import Measurements
 from amllog.sources.run.backend import Source
 
 Number = Union[int, float]
-NOWHERE = Place("", "", 0)
+NOWHERE = CallSite("", "", 0)
 
 
-class RunGate(Happenings):
+class RunGate(Measurements):
     """The intake, as `log.run` speaks to it."""
 
     def __init__(
         self,
         flush: Callable[[float], object],
-        faults: Refusals | None = None,
+        faults: RefusedCounts | None = None,
         in_child: Callable[[], None] | None = None,
         notice: Callable[[str, int], object] = lambda text, level: None,
     ) -> None:
@@ -121,7 +121,7 @@ class RunGate(Happenings):
         step: int | None,
         run_id: str | None,
         dimensions: Mapping[str, object],
-        place: Place,
+        place: CallSite,
     ) -> None:
         marks = self._marks("scalar", run_id)
         if step is not None:

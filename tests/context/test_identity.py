@@ -10,9 +10,9 @@ from hypothesis import given, strategies as st
 
 from amllog.config.settings import Settings
 from amllog.context import identity
-from amllog.context.identity import Host, RunFacts, discover, operation_of
+from amllog.context.identity import ProcessInfo, RunFacts, discover, operation_of
 
-HOST = Host(script="train.py", folder="digits", node="laptop", url="file:///j")
+HOST = ProcessInfo(script="train.py", folder="digits", node="laptop", url="file:///j")
 WORKSPACE = {
     "AZUREML_ARM_SUBSCRIPTION": "sub",
     "AZUREML_ARM_RESOURCEGROUP": "rg",

@@ -6,7 +6,7 @@ import pytest
 
 from amllog.config.settings import Settings
 from amllog.context import traceparent
-from amllog.context.identity import Host, Identity, RunFacts, discover, operation_of, span_of
+from amllog.context.identity import Identity, ProcessInfo, RunFacts, discover, operation_of, span_of
 
 TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 JOB = {"AZUREML_RUN_ID": "step", "AZUREML_ROOT_RUN_ID": "root"}
@@ -14,7 +14,7 @@ JOB = {"AZUREML_RUN_ID": "step", "AZUREML_ROOT_RUN_ID": "root"}
 
 def who(environ: dict[str, str]) -> Identity:
     """The identity in a job with these variables as well."""
-    return discover({**JOB, **environ}, Host("train.py", "digits", "laptop"), Settings(), RunFacts())
+    return discover({**JOB, **environ}, ProcessInfo("train.py", "digits", "laptop"), Settings(), RunFacts())
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from amllog.delivery import account
-from amllog.delivery.exporter import DELIVERED, Answer, Route, refused, waiting
+from amllog.delivery.exporter import DELIVERED, Consumer, ExportResult, refused, waiting
 from amllog.journal.segment import Segment
 from amllog.journal.writer import Journal
 
@@ -32,12 +32,12 @@ class Scripted:
 
     counts = wants
 
-    def offer(self, lines: list[bytes], seconds: float) -> Answer:
+    def offer(self, lines: list[bytes], seconds: float) -> ExportResult:
         assert 0 < len(lines) <= 7
         verdicts = [VERDICTS[self.script.pop(0)] if self.script else DELIVERED for _ in lines]
         self.taken += [line for line, verdict in zip(lines, verdicts) if verdict is DELIVERED]
         self.offered += 1
-        return Answer(odd=dict(enumerate(verdicts)))
+        return ExportResult(odd=dict(enumerate(verdicts)))
 
     def close(self) -> None:
         """Nothing."""
@@ -49,7 +49,7 @@ def test_sum(tmp_path_factory: pytest.TempPathFactory, script: list[str], wanted
     """Whatever an outlet answers, the sum holds after each offer; in the end nothing waits and nothing came twice."""
     journal = Journal(tmp_path_factory.mktemp("j"), max_bytes=1024**2, node="n")
     outlet = Scripted(script)
-    route = Route(outlet)
+    route = Consumer(outlet)
     for number, want in enumerate(wanted):
         journal.append(b'{"time":"%s%d"}\n' % (b"" if want else b"no ", number))
     ours = sum(wanted)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from amllog.delivery import account
-from amllog.delivery.exporter import DELIVERED, MAX_BACKOFF_SECONDS, Answer, Route, refused, waiting
+from amllog.delivery.exporter import DELIVERED, MAX_BACKOFF_SECONDS, Consumer, ExportResult, refused, waiting
 from amllog.journal.directory import claim
 from amllog.journal.refused_counts import OVERWRITTEN, TRUNCATED
 from amllog.journal.segment import Segment
@@ -25,7 +25,7 @@ class Stubborn:
 
     name, max_records, max_bytes = "stubborn", 10, 10_000
 
-    def __init__(self, answer: Answer | Exception) -> None:
+    def __init__(self, answer: ExportResult | Exception) -> None:
         self.answer, self.offers = answer, []  # type: ignore[var-annotated]  # of batches
 
     def concerns(self, segment: Segment) -> bool:
@@ -36,7 +36,7 @@ class Stubborn:
 
     counts = wants
 
-    def offer(self, lines: Sequence[bytes], seconds: float) -> Answer:
+    def offer(self, lines: Sequence[bytes], seconds: float) -> ExportResult:
         self.offers.append(list(lines))
         if isinstance(self.answer, Exception):
             raise self.answer
@@ -59,22 +59,22 @@ class Slow(Stubborn):
     """An outlet that takes at most so many lines within the time of an offer."""
 
     def __init__(self, most: int) -> None:
-        super().__init__(Answer())
+        super().__init__(ExportResult())
         self.most = most
 
-    def offer(self, lines: Sequence[bytes], seconds: float) -> Answer:
+    def offer(self, lines: Sequence[bytes], seconds: float) -> ExportResult:
         self.offers.append(list(lines))
         if len(lines) <= self.most:
-            return Answer()
+            return ExportResult()
         time.sleep(seconds)
-        return Answer(waiting("timeout"))
+        return ExportResult(waiting("timeout"))
 
 
 @pytest.mark.parametrize("most", [1, 3])
 def test_a_batch_that_takes_too_long_is_offered_in_parts(journal: Journal, most: int) -> None:
     """A service that needs longer for a batch than an offer may take gets smaller ones, and everything arrives."""
     outlet = Slow(most)
-    route = Route(outlet)
+    route = Consumer(outlet)
     for _ in range(200):
         route.step(journal.segments, 0.05)
     assert [len(batch) for batch in outlet.offers][:3] == [10, 5, 2]
@@ -84,17 +84,17 @@ def test_a_batch_that_takes_too_long_is_offered_in_parts(journal: Journal, most:
 
 def test_batches(journal: Journal) -> None:
     """Lines are offered in order, in batches within the outlet's bounds, each once."""
-    outlet = Stubborn(Answer())
-    route = Route(outlet)
+    outlet = Stubborn(ExportResult())
+    route = Consumer(outlet)
     while route.step(journal.segments, 1):
         pass
     assert [len(batch) for batch in outlet.offers] == [10, 10, 5]
     assert (
         b"".join(line for batch in outlet.offers for line in batch) == journal.segments[0].path.read_bytes()
     )
-    outlet = Stubborn(Answer())
+    outlet = Stubborn(ExportResult())
     outlet.max_bytes = 40
-    route = Route(outlet)
+    route = Consumer(outlet)
     outlet.name = "another"
     while route.step(journal.segments, 1):
         pass
@@ -104,8 +104,8 @@ def test_batches(journal: Journal) -> None:
 
 def test_backoff(journal: Journal) -> None:
     """Failures make the pauses longer, up to a minute; a far side that names a time is not asked before."""
-    outlet = Stubborn(Answer(waiting("no")))
-    route, pauses = Route(outlet), []
+    outlet = Stubborn(ExportResult(waiting("no")))
+    route, pauses = Consumer(outlet), []
     for _ in range(12):
         route.due = 0.0
         assert not route.step(journal.segments, 1)
@@ -116,11 +116,11 @@ def test_backoff(journal: Journal) -> None:
     route.failures, route.due = 2_000, 0.0  # an outage of more than a day
     route.step(journal.segments, 1)
     assert 40 < route.due - time.monotonic() <= MAX_BACKOFF_SECONDS * 1.2
-    outlet.answer = Answer(waiting("slow"), pause_seconds=500)
+    outlet.answer = ExportResult(waiting("slow"), pause_seconds=500)
     route.due = 0.0
     route.step(journal.segments, 1)
     assert route.due - time.monotonic() > 490
-    outlet.answer, route.due = Answer(), 0.0
+    outlet.answer, route.due = ExportResult(), 0.0
     assert route.step(journal.segments, 1)
     assert (route.failures, route.due, route.trouble) == (0, 0.0, "")
 
@@ -128,7 +128,7 @@ def test_backoff(journal: Journal) -> None:
 def test_a_failing_outlet(journal: Journal) -> None:
     """An outlet that raises loses nothing: the lines wait, and status tells what it raised."""
     outlet = Stubborn(RuntimeError("broken"))
-    route = Route(outlet)
+    route = Consumer(outlet)
     route.step(journal.segments, 1)
     assert route.trouble == "stubborn: RuntimeError: broken"
     assert route.behind(journal.segments[0], journal.segments[0].size)
@@ -146,8 +146,8 @@ def test_another_process_delivers_while_the_descriptor_is_closed(tmp_path: Path,
     assert other is not None
     other.acknowledge("stubborn", count * len(LINE), count, Counter(), [])
     other.close()
-    outlet = Stubborn(Answer())
-    route = Route(outlet)
+    outlet = Stubborn(ExportResult())
+    route = Consumer(outlet)
     while route.step(journal.segments, 1):
         pass
     assert sum(map(len, outlet.offers)) == 25 - count
@@ -158,10 +158,10 @@ def test_another_process_delivers_while_the_descriptor_is_closed(tmp_path: Path,
 
 def test_some_wait(journal: Journal) -> None:
     """What waits does not hold back what comes after it, and is offered again with it."""
-    outlet = Stubborn(Answer(odd={3: waiting("no")}))
-    route = Route(outlet)
+    outlet = Stubborn(ExportResult(odd={3: waiting("no")}))
+    route = Consumer(outlet)
     route.step(journal.segments, 1)
-    route.due, outlet.answer = 0.0, Answer()
+    route.due, outlet.answer = 0.0, ExportResult()
     route.step(journal.segments, 1)
     first, second = outlet.offers
     assert second[0] == first[3] and len(second) == 10
@@ -174,10 +174,10 @@ def test_what_waits_is_offered_within_bounds(journal: Journal) -> None:
     lines = segment.lines(0)
     again = [sum(map(len, lines[:number])) for number in range(25)]
     for bounds in ((10, 10_000), (100, 40)):
-        outlet = Stubborn(Answer())
+        outlet = Stubborn(ExportResult())
         outlet.name, outlet.max_records, outlet.max_bytes = f"of {bounds}", *bounds
         segment.acknowledge(outlet.name, segment.size, 0, Counter(), again)
-        route = Route(outlet)
+        route = Consumer(outlet)
         while route.step(journal.segments, 1):
             pass
         assert [one for batch in outlet.offers for one in batch] == lines
@@ -192,7 +192,7 @@ def test_what_waits_and_cannot_be_sent_now(journal: Journal) -> None:
     lines = segment.lines(0)
     again = [sum(map(len, lines[:number])) for number in range(25)]
     segment.acknowledge("stubborn", segment.size, 0, Counter(), again)
-    route = Route(Stubborn(Answer(odd={0: waiting("no"), 3: refused("bad")})))
+    route = Consumer(Stubborn(ExportResult(odd={0: waiting("no"), 3: refused("bad")})))
     route.step(journal.segments, 1)
     assert segment.progress("stubborn").again == [again[0], *again[10:]]
     assert segment.progress("stubborn").delivered == 8
@@ -206,8 +206,8 @@ def test_several_files_at_once(tmp_path: Path) -> None:
         journal.append(b'{"time":"%02d"}\n' % number)
         if number % 3 == 2:
             journal.turn()
-    outlet = Stubborn(Answer(odd={4: waiting("no"), 7: refused("bad")}))
-    route = Route(outlet)
+    outlet = Stubborn(ExportResult(odd={4: waiting("no"), 7: refused("bad")}))
+    route = Consumer(outlet)
     assert not route.step(journal.segments, 1)
     assert [len(batch) for batch in outlet.offers] == [10]
     progresses = [segment.progress("stubborn") for segment in journal.segments]
@@ -215,7 +215,7 @@ def test_several_files_at_once(tmp_path: Path) -> None:
     assert [(len(one.again), dict(one.refused)) for one in progresses] == [
         (0, {}), (1, {}), (0, {"bad": 1}), (0, {}), (0, {}),
     ]  # fmt: skip
-    outlet.answer = Answer()
+    outlet.answer = ExportResult()
     assert route.step(journal.segments, 1)
     assert outlet.offers[1] == [outlet.offers[0][4], b'{"time":"10"}\n', b'{"time":"11"}\n']
     assert all(segment.settled(["stubborn"]) for segment in journal.segments)
@@ -229,11 +229,11 @@ def test_what_waits_is_never_forgotten(tmp_path: Path) -> None:
         journal.append(b'{"time":"%02d"}\n' % number)
         if number % 8 == 7:
             journal.turn()
-    outlet = Stubborn(Answer(DELIVERED, {index: waiting("no") for index in range(0, 10, 2)}))
-    route = Route(outlet)
+    outlet = Stubborn(ExportResult(DELIVERED, {index: waiting("no") for index in range(0, 10, 2)}))
+    route = Consumer(outlet)
     for _ in range(30):
         route.step(journal.segments, 1)
-    outlet.answer = Answer()
+    outlet.answer = ExportResult()
     while not all(segment.settled(["stubborn"]) for segment in journal.segments):
         assert route.step(journal.segments, 1)
     assert max(map(len, outlet.offers)) <= 10
@@ -243,8 +243,8 @@ def test_what_waits_is_never_forgotten(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("left", "reason"), [(25, OVERWRITTEN), (3, TRUNCATED)])
 def test_what_waited_is_gone(journal: Journal, left: int, reason: str) -> None:
     """A line that waits and is no record any more is refused with the reason; the sum holds before and after."""
-    outlet = Stubborn(Answer(DELIVERED, {index: waiting("no") for index in (0, 4, 9)}))
-    route, (segment,) = Route(outlet), journal.segments
+    outlet = Stubborn(ExportResult(DELIVERED, {index: waiting("no") for index in (0, 4, 9)}))
+    route, (segment,) = Consumer(outlet), journal.segments
     size = segment.size
     route.step([segment], 1)
     with open(segment.path, "r+b") as file:
@@ -253,7 +253,7 @@ def test_what_waited_is_gone(journal: Journal, left: int, reason: str) -> None:
         file.seek(9 * 13)
         file.write(b"#" * 13)
         file.truncate(size if left == 25 else left * 13)
-    outlet.answer = Answer()
+    outlet.answer = ExportResult()
     for _ in range(2):
         found = account.tally([segment], {"stubborn": outlet.wants}, Counter(), "")
         assert found.accepted == 25 == found.outlets["stubborn"].accepted
@@ -268,8 +268,8 @@ def test_what_waited_is_gone(journal: Journal, left: int, reason: str) -> None:
 
 def test_a_torn_line_is_not_waited_for(journal: Journal) -> None:
     """Nothing is behind once every whole line is settled."""
-    outlet = Stubborn(Answer())
-    route, (segment,) = Route(outlet), journal.segments
+    outlet = Stubborn(ExportResult())
+    route, (segment,) = Consumer(outlet), journal.segments
     os.truncate(segment.path, segment.size - 4)
     assert route.behind(segment, segment.size)
     while route.step([segment], 1):

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from amllog.delivery.exporter import Answer, refused, waiting
-from amllog.delivery.orphan_delivery import ORIGINAL_TIME, Delivery, refused_for_age, renewed
+from amllog.delivery.exporter import ExportResult, refused, waiting
+from amllog.delivery.orphan_delivery import ORIGINAL_TIME, OrphanDelivery, refused_for_age, renewed
 from amllog.exporters.app_insights.ingestion_protocol import TOO_OLD
 from amllog.journal.directory import claim
 from amllog.record import envelope as record
@@ -19,7 +19,7 @@ from amllog.record import envelope as record
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from amllog.delivery.exporter import Outlet
+    from amllog.delivery.exporter import Exporter
     from amllog.journal.segment import Segment
 
 KEY = "00000000-0000-0000-0000-000000000001"
@@ -33,7 +33,7 @@ class Shelf:
     max_records = 3
     max_bytes = 1_000_000
 
-    def __init__(self, *answers: Answer) -> None:
+    def __init__(self, *answers: ExportResult) -> None:
         self.answers = list(answers)
         self.taken: list[bytes] = []
 
@@ -45,8 +45,8 @@ class Shelf:
 
     counts = wants
 
-    def offer(self, lines: Sequence[bytes], seconds: float) -> Answer:
-        answer = self.answers.pop(0) if self.answers else Answer()
+    def offer(self, lines: Sequence[bytes], seconds: float) -> ExportResult:
+        answer = self.answers.pop(0) if self.answers else ExportResult()
         verdicts = [answer.odd.get(index, answer.default) for index in range(len(lines))]
         self.taken += [line for line, verdict in zip(lines, verdicts) if verdict.state == "delivered"]
         return answer
@@ -76,10 +76,10 @@ def opened(path: Path) -> Segment:
     return segment
 
 
-def deliver(folder: Path, outlet: Outlet, seconds: float = 600) -> list[str]:
+def deliver(folder: Path, outlet: Exporter, seconds: float = 600) -> list[str]:
     """Deliver a folder's leftovers; the troubles that were told."""
     told: list[str] = []
-    Delivery(folder, "gone", [outlet], seconds).deliver(told.append)
+    OrphanDelivery(folder, "gone", [outlet], seconds).deliver(told.append)
     return told
 
 
@@ -99,7 +99,7 @@ def test_everything_is_delivered_a_torn_end_left_out(tmp_path: Path) -> None:
 def test_an_outlet_that_fails_is_tried_again(tmp_path: Path) -> None:
     """Its trouble is told once; what waited is delivered with the next try."""
     write(tmp_path, line("a"), line("b"))
-    shelf = Shelf(Answer(waiting("busy")), Answer(odd={0: waiting("busy")}))
+    shelf = Shelf(ExportResult(waiting("busy")), ExportResult(odd={0: waiting("busy")}))
     assert deliver(tmp_path, shelf) == ["shelf: busy"]
     assert sorted(said(shelf.taken)) == ["a", "b"]
 
@@ -108,7 +108,7 @@ def test_an_outlet_that_goes_on_failing_is_given_up(tmp_path: Path) -> None:
     """Within the time, and nothing is lost."""
     write(tmp_path, line("a"))
     began = time.monotonic()
-    deliver(tmp_path, Shelf(*[Answer(waiting("down"))] * 20), seconds=2)
+    deliver(tmp_path, Shelf(*[ExportResult(waiting("down"))] * 20), seconds=2)
     assert time.monotonic() - began < 100
     shelf = Shelf()
     deliver(tmp_path, shelf)
@@ -159,8 +159,8 @@ def test_a_resend_moves_the_account(tmp_path: Path) -> None:
     segment = opened(path)
     segment.acknowledge("shelf", segment.size, 0, Counter({TOO_OLD: 4}), [])
     segment.close()
-    shelf = Shelf(Answer(odd={1: refused("400 bad"), 2: waiting("busy")}))
-    assert Delivery(tmp_path, "gone", [shelf], 600).resend_old(shelf, pytest.fail) == 1
+    shelf = Shelf(ExportResult(odd={1: refused("400 bad"), 2: waiting("busy")}))
+    assert OrphanDelivery(tmp_path, "gone", [shelf], 600).resend_old(shelf, pytest.fail) == 1
     segment = opened(path)
     progress = segment.progress("shelf")
     assert (progress.delivered, dict(progress.refused)) == (1, {TOO_OLD: 2, "400 bad": 1})

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from amllog.delivery.account import Account
-from amllog.delivery.exporter import Answer, waiting
-from amllog.delivery.outbox import Post
+from amllog.delivery.exporter import ExportResult, waiting
+from amllog.delivery.outbox import Outbox
 from amllog.journal.segment import Segment
 
 
@@ -36,8 +36,8 @@ class Slow:
 
     counts = wants
 
-    def offer(self, lines: Sequence[bytes], seconds: float) -> Answer:
-        return Answer(waiting("no"))
+    def offer(self, lines: Sequence[bytes], seconds: float) -> ExportResult:
+        return ExportResult(waiting("no"))
 
     def close(self) -> None:
         """Nothing."""
@@ -45,7 +45,7 @@ class Slow:
 
 def test_other_outlets_while_somebody_counts(tmp_path: Path) -> None:
     """The account that a thread asks for is of the outlets there were, if setup() changes them meanwhile."""
-    post, one, other = Post(lambda message, level: None), Slow("one"), Slow("other")
+    post, one, other = Outbox(lambda message, level: None), Slow("one"), Slow("other")
     post.open(tmp_path, "n", 1024**2)
     post.serve([one])
     post.append(b'{"time":"1"}\n')
@@ -67,11 +67,11 @@ LINE = b'{"time":"2026-11-22T20:52:35.123456Z","iKey":"","ver":1,"name":"Microso
 def test_shutdown_beside_threads(tmp_path: Path) -> None:
     """Each line that was taken is in the final account, whatever other threads do while it is made."""
     for number in range(10):
-        post = Post(lambda message, level: None)
+        post = Outbox(lambda message, level: None)
         post.open(tmp_path / str(number), "n", 1024**2)
         taken: list[int] = []
 
-        def write(post: Post = post, taken: list[int] = taken) -> None:
+        def write(post: Outbox = post, taken: list[int] = taken) -> None:
             while post.append(LINE):
                 taken.append(1)
 
@@ -87,8 +87,8 @@ def test_shutdown_beside_threads(tmp_path: Path) -> None:
 NO_FILES = """
 import os, resource, sys, time
 from pathlib import Path
-from amllog.delivery.outbox import Post
-post = Post(lambda message, level: None)
+from amllog.delivery.outbox import Outbox
+post = Outbox(lambda message, level: None)
 limits = resource.getrlimit(resource.RLIMIT_NOFILE)
 resource.setrlimit(resource.RLIMIT_NOFILE, (3, limits[1]))
 post.open(Path("journal").absolute(), "n", 1024**2)
@@ -126,8 +126,8 @@ class Faulty:
 
     counts = wants
 
-    def offer(self, lines: Sequence[bytes], seconds: float) -> Answer:
-        return Answer()
+    def offer(self, lines: Sequence[bytes], seconds: float) -> ExportResult:
+        return ExportResult()
 
     def close(self) -> None:
         """Nothing."""
@@ -137,7 +137,7 @@ class Faulty:
 def test_a_fault_does_not_end_the_worker(tmp_path: Path, fault: BaseException) -> None:
     """An unexpected exception in the delivery thread is reported once, and delivery continues."""
     notices: list[str] = []
-    post = Post(lambda message, level: notices.append(message))
+    post = Outbox(lambda message, level: notices.append(message))
     post.open(tmp_path, "n", 1024**2)
     post.append(LINE)
     post.serve([Faulty(fault)])
@@ -156,18 +156,18 @@ class Watched(Faulty):
         self.offers: list[list[bytes]] = []
         self.asked, self.may_answer = threading.Event(), threading.Event()
 
-    def offer(self, lines: Sequence[bytes], seconds: float) -> Answer:
+    def offer(self, lines: Sequence[bytes], seconds: float) -> ExportResult:
         self.offers.append(list(lines))
         self.asked.set()
         self.may_answer.wait(600)
-        return Answer()
+        return ExportResult()
 
 
 def test_own_lines_between_the_batches_of_a_leftover(tmp_path: Path) -> None:
     """A long file of another process holds up no line of this one, and is sent to its end all the same."""
     left = [LINE.replace(b"123456", b"%06d" % number) for number in range(500)]
     (tmp_path / "20260101T000000-gone-999999-abcd.jsonl").write_bytes(b"".join(left))
-    post, outlet = Post(lambda message, level: None), Watched()
+    post, outlet = Outbox(lambda message, level: None), Watched()
     post.open(tmp_path, "gone", 1024**2)
     post.serve([outlet])
     post.drain(0.0)  # wakes the worker
@@ -185,9 +185,9 @@ def test_own_lines_between_the_batches_of_a_leftover(tmp_path: Path) -> None:
 NO_FILES_ANY_MORE = """
 import os, resource, time
 from pathlib import Path
-from amllog.delivery.outbox import Post
+from amllog.delivery.outbox import Outbox
 notices = []
-post = Post(lambda message, level: notices.append(message))
+post = Outbox(lambda message, level: notices.append(message))
 post.open(Path("journal").absolute(), "n", 1024**2)
 line = b'{"time":"1","iKey":""}\\n'
 post.append(line)
@@ -227,7 +227,7 @@ def test_a_leftover_that_fails(tmp_path: Path, fault: BaseException, delivered: 
     """It is sent later where the machine lacked something, and else left to another process."""
     (tmp_path / "20260101T000000-gone-999999-abcd.jsonl").write_bytes(LINE)
     notices: list[str] = []
-    post = Post(lambda message, level: notices.append(message))
+    post = Outbox(lambda message, level: notices.append(message))
     post.open(tmp_path, "gone", 1024**2)
     post.serve([FaultyForLeftovers(fault)])
     for _ in range(3):

@@ -38,9 +38,9 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
 ASK = """
 import resource
 from amllog.errors import ServiceError
-from amllog.insights.stores.service.client import Asking
+from amllog.insights.stores.service.client import QueryClient
 from amllog.insights.stores.service.scope import scope
-asking = Asking(scope("workspace_id", "{key}", endpoint="{url}"), patience_seconds=0)
+asking = QueryClient(scope("workspace_id", "{key}", endpoint="{url}"), patience_seconds=0)
 asking._connected()
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 try:
@@ -115,10 +115,10 @@ def far_side() -> Iterator[Callable[..., str]]:
 @pytest.mark.parametrize(
     ("module", "name"),
     [
-        ("app_insights", "AppInsights"),
+        ("app_insights", "AppInsightsExporter"),
         pytest.param(
             "opentelemetry",
-            "OpenTelemetryOutlet",
+            "OpenTelemetryExporter",
             marks=pytest.mark.skipif(not HAS_EXPORTER, reason="it needs Python 3.10"),
         ),
     ],
@@ -140,7 +140,7 @@ def test_a_compressed_answer_is_read(far_side: Callable[..., str], child: Any) -
     """What an answer says in gzip counts as if it were plain."""
     body = {"itemsReceived": 1, "errors": [{"index": 0, "statusCode": 400, "message": "invalid"}]}
     url = far_side(206, "gzip", gzip.compress(json.dumps(body).encode()))
-    ran = child(OFFER.format(module="app_insights", name="AppInsights", key=KEY, url=url))
+    ran = child(OFFER.format(module="app_insights", name="AppInsightsExporter", key=KEY, url=url))
     assert ran.stdout.splitlines()[:2] == ["refused 400: invalid"] * 2, ran
 
 

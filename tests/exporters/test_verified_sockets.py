@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from amllog.config.parsers import connection_string
-from amllog.exporters.app_insights.http_exporter import AppInsights
+from amllog.exporters.app_insights.http_exporter import AppInsightsExporter
 from amllog.local import AzureOnThisMachine
 from amllog.local.azure import INSTRUMENTATION_KEY
 from amllog.record import envelope
@@ -121,13 +121,13 @@ def outlet(request: Any, target: Any) -> Iterator[tuple[Any, list[str]]]:
     """Both outlets of Application Insights, and their notices."""
     told: list[str] = []
     if request.param == "opencensus":
-        made = AppInsights(target, notice=told.append)
+        made = AppInsightsExporter(target, notice=told.append)
     else:
         if sys.version_info < (3, 10):
             pytest.skip("the exporter needs Python 3.10")
-        from amllog.exporters.app_insights.otel_exporter import OpenTelemetryOutlet
+        from amllog.exporters.app_insights.otel_exporter import OpenTelemetryExporter
 
-        made = OpenTelemetryOutlet(target, notice=told.append)
+        made = OpenTelemetryExporter(target, notice=told.append)
     yield made, told
     made.close()
 

@@ -12,8 +12,8 @@ import pytest
 from amllog.insights import connect, metric_rows
 from amllog.insights.query.result import Table
 from amllog.insights.questions import Questions
-from amllog.insights.stores.local.duckdb_store import LocalStore
-from amllog.insights.stores.local.python_store import PlainStore
+from amllog.insights.stores.local.duckdb_store import DuckDBStore
+from amllog.insights.stores.local.python_store import PythonStore
 
 from .conftest import RUN, envelope  # isort: skip
 
@@ -90,7 +90,7 @@ def test_what_a_script_logs(child: Any, tmp_path: Path) -> None:
 def test_every_store_agrees(journal: Callable[..., Path]) -> None:
     """DuckDB's and the one that needs nothing; the record's data stands no longer in the dimensions."""
     path = journal(*folded()).parent
-    plain, fast = Questions(PlainStore([path])).metrics(RUN), connect(path).metrics(RUN)
+    plain, fast = Questions(PythonStore([path])).metrics(RUN), connect(path).metrics(RUN)
     assert told(plain) == told(fast) == ROWS
     assert not any(metric_rows.DATA in row["dimensions"] for row in fast)
 
@@ -126,7 +126,7 @@ def test_names(journal: Callable[..., Path], name: Any, expected: list[str]) -> 
 def test_what_cannot_be_unfolded_is_counted(journal: Callable[..., Path]) -> None:
     """Run metrics whose data are torn or do not fit are a note of the answer, in every store; calls are none."""
     path = journal(*folded())
-    for store in (LocalStore, PlainStore):
+    for store in (DuckDBStore, PythonStore):
         assert Questions(store([path])).metrics().notes == (
             "2 run metrics left out: the data cannot be read",
         )

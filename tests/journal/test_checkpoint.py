@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from amllog.exporters.app_insights.http_exporter import AppInsights
-from amllog.exporters.run_metrics.azureml_exporter import AzureMLOutlet
-from amllog.exporters.run_metrics.mlflow_exporter import MLflowOutlet
+from amllog.exporters.run_metrics.azureml_exporter import AzureMLExporter
+from amllog.exporters.run_metrics.mlflow_exporter import MLflowExporter
 from amllog.journal.checkpoint_entries import (
     MAX_AGAIN,
     MAX_BYTES,
@@ -59,7 +59,7 @@ def test_an_entry_is_read_as_it_was_written() -> None:
     """The longest entry that amllog writes is valid."""
     reasons = {f"{number:03}{'🔥' * (MAX_TEXT - 3)}": 2 for number in range(MAX_REASONS)}
     again = list(
-        range(2**40, 2**40 + max(one.max_records for one in (AppInsights, AzureMLOutlet, MLflowOutlet)))
+        range(2**40, 2**40 + max(one.max_records for one in (AppInsights, AzureMLExporter, MLflowExporter)))
     )
     assert len(again) <= MAX_AGAIN
     entry = Entry("a", 2**41, 5, reasons, again)
@@ -317,7 +317,7 @@ FORK_IN_A_LOOK = """
 import os, signal, sys, threading
 from pathlib import Path
 from amllog.journal import fallback_checkpoint as spare_checkpoint
-from amllog.journal.fallback_checkpoint import SpareCheckpoint
+from amllog.journal.fallback_checkpoint import FallbackCheckpoint
 looking, forked = threading.Event(), threading.Event()
 
 def stop(frame, event, argument):
@@ -327,7 +327,7 @@ def stop(frame, event, argument):
 
 def look():
     sys.setprofile(stop)
-    SpareCheckpoint(Path("one.jsonl")).lines()
+    FallbackCheckpoint(Path("one.jsonl")).lines()
 
 thread = threading.Thread(target=look)
 thread.start()
@@ -335,7 +335,7 @@ looking.wait()
 pid = os.fork()
 if pid == 0:
     signal.alarm(60)
-    SpareCheckpoint(Path("two.jsonl")).lines()
+    FallbackCheckpoint(Path("two.jsonl")).lines()
     os._exit(0)
 forked.set()
 thread.join()

@@ -9,12 +9,12 @@ from types import FrameType
 
 import pytest
 
-from amllog.journal.refused_counts import Refusals
+from amllog.journal.refused_counts import RefusedCounts
 
 
 def test_threads() -> None:
     """Threads that add at the same time lose nothing, also while others ask."""
-    refusals = Refusals()
+    refusals = RefusedCounts()
 
     def add() -> None:
         for number in range(5_000):
@@ -33,7 +33,7 @@ def test_threads() -> None:
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs a timer")
 def test_a_signal_handler_that_adds() -> None:
     """A handler that adds and asks while the main thread does the same loses nothing."""
-    refusals, calls = Refusals(), deque[int]()  # a handler may interrupt itself: one step adds a call
+    refusals, calls = RefusedCounts(), deque[int]()  # a handler may interrupt itself: one step adds a call
 
     def handle(number: int, frame: FrameType | None) -> None:
         calls.append(0)
@@ -56,7 +56,7 @@ def test_a_signal_handler_that_adds() -> None:
 
 def test_reported() -> None:
     """What a final account has reported is subtracted; what came since stays."""
-    refusals = Refusals()
+    refusals = RefusedCounts()
     refusals.add("full")
     counts = refusals.counts()
     refusals.add("full")

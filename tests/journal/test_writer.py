@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
-from amllog.journal.cleanup import Processed
+from amllog.journal.cleanup import SegmentCleanup
 from amllog.journal.directory import MAX_SEGMENT_BYTES, claim, leftovers, look
 from amllog.journal.disk_usage import is_done_with
 from amllog.journal.displacement import Displacement
@@ -44,7 +44,7 @@ def delete_all(journal: Journal) -> None:
     for segment in journal.segments:
         for outlet in OUTLETS:
             segment.acknowledge(outlet, segment.size, 1, Counter(), [])
-    Processed(journal, threading.RLock()).delete()
+    SegmentCleanup(journal, threading.RLock()).delete()
 
 
 def test_append(journal: Journal) -> None:
@@ -373,7 +373,7 @@ def test_the_worker_leaves_room_to_other_processes(tmp_path: Path) -> None:
         segment.acknowledge("a", segment.size, 1, Counter(), [])
     before = [segment.path for segment in waits.segments]
     for journal in (waits, done):
-        Processed(journal, threading.RLock()).delete()
+        SegmentCleanup(journal, threading.RLock()).delete()
     assert [segment.path for segment in waits.segments if segment.path.exists()] == before
     assert [segment.size for segment in done.segments] == [0] * len(done.segments)
     waits.expect_room()

@@ -87,9 +87,9 @@ def test_fork_during_an_attempt(child: Any) -> None:
     """In a forked child, what its parent's thread still works at is over: the child may try by itself."""
     code = """
 import os, threading
-from amllog.process.background import Attempt
+from amllog.process.background import BackgroundCall
 may_end = threading.Event()
-attempt = Attempt(may_end.wait)
+attempt = BackgroundCall(may_end.wait)
 print(attempt.over, flush=True)
 if os.fork() == 0:
     print(attempt.over, flush=True)

@@ -11,15 +11,15 @@ from typing import Any
 
 import pytest
 
-from amllog.process.background import Attempt
-from amllog.process.fork_safe_thread import WorkerThread
+from amllog.process.background import BackgroundCall
+from amllog.process.fork_safe_thread import ForkSafeThread
 
 NO_THREADS = """
 import threading
 import amllog.process.fork_safe_thread
-from amllog.process.fork_safe_thread import WorkerThread
+from amllog.process.fork_safe_thread import ForkSafeThread
 ran = threading.Event()
-thread = WorkerThread("amllog test", ran.set)
+thread = ForkSafeThread("amllog test", ran.set)
 failures = [RuntimeError("can't start new thread")] * 2
 name = "_start_joinable_thread" if hasattr(threading, "_start_joinable_thread") else "_start_new_thread"
 real = getattr(threading, name)
@@ -43,7 +43,7 @@ def test_a_system_without_threads_is_asked_again(child: Any) -> None:
 def test_parked_and_resumed() -> None:
     """The thread is gone while a thread is about to fork, and back when the last one has done so."""
     worked = threading.Event()
-    thread = WorkerThread("amllog test", worked.set)
+    thread = ForkSafeThread("amllog test", worked.set)
     thread.start()
     until(worked.is_set)
     assert thread.park(600) and not thread.running
@@ -61,7 +61,7 @@ def test_parked_and_resumed() -> None:
 
 def test_never_waited_for_before_it_starts() -> None:
     """A fork beside another thread that is about to start the worker raises nothing and does not wait for ever."""
-    thread = WorkerThread("amllog test", lambda: time.sleep(0.01))
+    thread = ForkSafeThread("amllog test", lambda: time.sleep(0.01))
     go_on = True
 
     def restart() -> None:
@@ -90,11 +90,11 @@ def test_signals_are_left_to_other_threads() -> None:
         found.put(signal.pthread_sigmask(signal.SIG_BLOCK, ()))
         time.sleep(0.01)
 
-    thread = WorkerThread("amllog test", work)
+    thread = ForkSafeThread("amllog test", work)
     thread.start()
     blocked = found.get(timeout=600)
     thread.stop(600)
-    attempted = Attempt(lambda: signal.pthread_sigmask(signal.SIG_BLOCK, ())).result(600)
+    attempted = BackgroundCall(lambda: signal.pthread_sigmask(signal.SIG_BLOCK, ())).result(600)
     for mask in (blocked, attempted):
         assert {signal.SIGALRM, signal.SIGTERM, signal.SIGINT, signal.SIGUSR1} <= mask
         assert not {signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL} & mask
@@ -103,7 +103,7 @@ def test_signals_are_left_to_other_threads() -> None:
 
 INTERRUPTED_START = """
 import signal, sys, threading, time
-from amllog.process.fork_safe_thread import WorkerThread
+from amllog.process.fork_safe_thread import ForkSafeThread
 
 class Stop(Exception): pass
 
@@ -126,7 +126,7 @@ def start(*arguments, **options):
 interrupted = []
 signal.signal(signal.SIGALRM, stop)
 setattr(threading, name, start)
-thread = WorkerThread("amllog test", lambda: time.sleep(0.01))
+thread = ForkSafeThread("amllog test", lambda: time.sleep(0.01))
 try:
     thread.start()
     print("lost")

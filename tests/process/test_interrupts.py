@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 import amllog
-from amllog.journal.cleanup import Processed
+from amllog.journal.cleanup import SegmentCleanup
 from amllog.journal.directory import claim, look
 from amllog.journal.writer import Journal
 from amllog.process import interrupts
@@ -114,7 +114,7 @@ def use_a_journal(directory: Path) -> None:
     journal.append(LINE)
     os.close(journal.segments[-1].fd)
     assert journal.segments[-1].size
-    Processed(journal, threading.RLock()).delete()
+    SegmentCleanup(journal, threading.RLock()).delete()
     journal.close()
     for path in sorted(directory.glob("*.jsonl")):
         seen = look(path)

@@ -12,7 +12,7 @@ from amllog.process.released_locks import call_releasing, depth, restore
 
 STORM = """
 import random, signal, threading
-from amllog.journal.refused_counts import Refusals
+from amllog.journal.refused_counts import RefusedCounts
 
 class Stop(Exception): pass
 
@@ -23,7 +23,7 @@ def work():
     while True:
         refusals.counts()
 
-refusals = Refusals()
+refusals = RefusedCounts()
 random.seed(1)
 signal.signal(signal.SIGALRM, stop)
 held = reached = 0

@@ -14,7 +14,7 @@ import pytest
 import amllog
 from amllog.local import AzureOnThisMachine
 from amllog.local.faults import Fault
-from amllog.sources.emitter import Intake
+from amllog.sources.emitter import Emitter
 
 
 def test_account(azure: AzureOnThisMachine, tmp_path: Path) -> None:
@@ -154,7 +154,7 @@ def test_setup_while_another_thread_logs() -> None:
     keeping, over = threading.Event(), threading.Event()
 
     def wait_there(frame: FrameType, event: str, argument: object) -> None:
-        if event == "call" and frame.f_code is Intake.parent.__code__:
+        if event == "call" and frame.f_code is Emitter.parent.__code__:
             keeping.set()
             over.wait(600)
 
@@ -179,7 +179,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 import amllog
-from amllog.sources.emitter import Intake
+from amllog.sources.emitter import Emitter
 
 class Meanwhile:
     def find_spec(self, name, path, target=None):

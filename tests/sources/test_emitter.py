@@ -24,8 +24,8 @@ from amllog.exporters.driver_log import DriverLog
 from amllog.local.app_insights.validation import judge
 from amllog.record.redaction import Redactor
 from amllog.session import api
-from amllog.sources.emitter import Intake
-from amllog.sources.resource import stamp_of
+from amllog.sources.emitter import Emitter
+from amllog.sources.resource import resource_of
 
 
 class Hostile:
@@ -472,9 +472,9 @@ def test_a_signal_while_early_records_are_kept() -> None:
     logger = amllog.get_logger("early")
     for number in range(3):
         logger.info("early %d", number)
-    gate, redactor = Intake(), Redactor()
+    gate, redactor = Emitter(), Redactor()
     gate._early = api.session().gate._early
-    stamp, driver = stamp_of(amllog.identity(), Settings(), redactor), DriverLog("plain", logging.INFO, {})
+    stamp, driver = resource_of(amllog.identity(), Settings(), redactor), DriverLog("plain", logging.INFO, {})
     for _ in range(2):
         with pytest.raises(KeyboardInterrupt):
             gate.open(stamp, append, driver, redactor)

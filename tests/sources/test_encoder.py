@@ -13,11 +13,11 @@ from amllog.journal.own_files import HEAD_BYTES
 from amllog.journal.signature import has_records
 from amllog.record import envelope as record
 from amllog.record.envelope import Sender
-from amllog.record.log_call import Place
+from amllog.record.log_call import CallSite
 from amllog.record.redaction import Redactor
 from amllog.sources import encoder
-from amllog.sources.encoder import Draft, Forms
-from amllog.sources.resource import Stamp
+from amllog.sources.encoder import Draft, Encoder
+from amllog.sources.resource import Resource
 
 KEY = "00000000-0000-0000-0000-0000000010ca"
 WHO = Identity(
@@ -41,15 +41,15 @@ drafts = st.builds(
     texts,
     data_of_kinds,
     st.dictionaries(names, texts, max_size=4),
-    st.builds(Place, texts, texts, st.integers(0, 10**6)),
+    st.builds(CallSite, texts, texts, st.integers(0, 10**6)),
     texts,
 )
 
 
-def made(dimensions: dict[str, str] | None = None) -> Forms:
+def made(dimensions: dict[str, str] | None = None) -> Encoder:
     """The forms of a process."""
-    stamp = Stamp(WHO, Sender(KEY, {"ai.cloud.role": "train"}), dimensions or WHO.dimensions(), 20)
-    return Forms(stamp, Redactor())
+    stamp = Resource(WHO, Sender(KEY, {"ai.cloud.role": "train"}), dimensions or WHO.dimensions(), 20)
+    return Encoder(stamp, Redactor())
 
 
 def told(line: bytes) -> Any:
@@ -81,7 +81,7 @@ def test_both_ways(draft: Draft, operation: str, parent: str) -> None:
 def test_the_long_way(value: str) -> None:
     """What no form can hold is cut or escaped, and still arrives as one line within the limit."""
     own = {"big": value}
-    draft = Draft(1.0, 20, "train", "MessageData", {"message": "said"}, own, Place("m", "m.py", 3))
+    draft = Draft(1.0, 20, "train", "MessageData", {"message": "said"}, own, CallSite("m", "m.py", 3))
     line = made().line(draft, "r-1", ("op", "span"))
     assert len(line) <= record.MAX_ITEM_BYTES
     assert told(line)["data"]["baseData"]["properties"]["record_id"] == "r-1"
@@ -89,7 +89,7 @@ def test_the_long_way(value: str) -> None:
 
 def test_a_stamp_with_lone_surrogates() -> None:
     """Dimensions of the setup that no UTF-8 can hold are escaped on every record."""
-    draft = Draft(1.0, 20, "train", "MessageData", {"message": "said"}, {}, Place("m", "m.py", 3))
+    draft = Draft(1.0, 20, "train", "MessageData", {"message": "said"}, {}, CallSite("m", "m.py", 3))
     line = made({"team": "\udc80"}).line(draft, "r-1", ("op", "span"))
     assert told(line)["data"]["baseData"]["properties"]["team"] == "\\udc80"
 
@@ -97,7 +97,7 @@ def test_a_stamp_with_lone_surrogates() -> None:
 def test_many_spans() -> None:
     """A script with any number of spans does not fill the memory, and each record tells its own."""
     found = made()
-    draft = Draft(1.0, 20, "train", "MessageData", {"message": "said"}, {}, Place("m", "m.py", 3))
+    draft = Draft(1.0, 20, "train", "MessageData", {"message": "said"}, {}, CallSite("m", "m.py", 3))
     for number in range(encoder.MAX_FORMS * 2 + 10):
         line = found.line(draft, "r", ("op", str(number)))
         assert f'"ai.operation.parentId":"{number}"'.encode() in line
@@ -129,7 +129,7 @@ def test_processors_leave_how_a_line_begins(changed: dict[str, Any]) -> None:
 
     form = made()
     form.processors = process
-    draft = Draft(1.8e9, 20, "l", "MessageData", {"message": "m"}, {}, Place("", "", 0), None, "")
+    draft = Draft(1.8e9, 20, "l", "MessageData", {"message": "m"}, {}, CallSite("", "", 0), None, "")
     line = form.line(draft, "r", ("0" * 32, "1" * 16))
     assert has_records("20260101T000000-n-1-0a0b0c.jsonl", line[:HEAD_BYTES])
     assert record.is_whole(line)

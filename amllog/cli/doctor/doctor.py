@@ -22,7 +22,7 @@ from amllog.cli.doctor.checks import Check, fail, ok, warn
 from amllog.config import settings as config, user_path
 from amllog.config.settings import Settings
 from amllog.context import identity as identities
-from amllog.context.detector import Whereabouts
+from amllog.context.detector import RunDetector
 from amllog.delivery.exporter import Verdict
 from amllog.errors import ConfigError, UsageError
 from amllog.record import envelope
@@ -157,7 +157,7 @@ def _run(settings: Settings, environ: Mapping[str, str]) -> Check:
     if not identities.is_job(environ):
         return ok("run", "not in an Azure ML job: a local run, whose id is made by setup()")
     said: list[str] = []
-    whereabouts = Whereabouts(environ, said.append)
+    whereabouts = RunDetector(environ, said.append)
     identity = whereabouts.identity(settings, compose.metrics_of(settings, environ), "")
     name = f"{identity.step_id}, step {identity.step_name} of {identity.parent_run_id}"
     if said:

@@ -12,11 +12,11 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from amllog.config.parsers import ConnectionString
-from amllog.delivery.exporter import Answer, Verdict, refused, waiting
+from amllog.delivery.exporter import ExportResult, Verdict, refused, waiting
 from amllog.exporters.app_insights import ingestion_protocol
 from amllog.exporters.http_deadline import bound_answers
 from amllog.journal.segment import Segment
-from amllog.process.background import Attempt
+from amllog.process.background import BackgroundCall
 from amllog.record.envelope import KEY_AT, MAX_AGE_SECONDS, TIME_AT, key_of, time_of, timestamp
 
 MAX_REDIRECTS = 5
@@ -25,7 +25,7 @@ Notice = Callable[[str], object]
 SCOPE = "https://monitor.azure.com//.default"  # the double slash is the service's
 
 
-class AppInsights:
+class AppInsightsExporter:
     """The outlet: posts journal lines, as they are, to one resource's ingestion endpoint."""
 
     name = "app_insights"
@@ -49,7 +49,7 @@ class AppInsights:
         self._mark = b'"iKey":"' + self._key + b'"'
         self._endpoint = target.endpoint
         self._credential = credential
-        self._asked: Attempt | None = None  # for a token
+        self._asked: BackgroundCall | None = None  # for a token
         self._since = None if since is None else timestamp(since)
         self._notice = notice
         self._session: Any = None
@@ -70,14 +70,14 @@ class AppInsights:
         """Whether the line counts in the account: also one for another resource, for which it waits."""
         return key_of(line) is not None
 
-    def offer(self, lines: Sequence[bytes], seconds: float) -> Answer:
+    def offer(self, lines: Sequence[bytes], seconds: float) -> ExportResult:
         """Send the lines; those that the service would refuse for their age are not sent at all."""
         oldest = timestamp(time.time() - MAX_AGE_SECONDS).encode()
         too_old = [index for index, line in enumerate(lines) if line[TIME_AT] < oldest]
         odd = dict.fromkeys(too_old, refused(ingestion_protocol.TOO_OLD))
         fresh = [index for index in range(len(lines)) if index not in odd]
         pause = self._send(lines, fresh, odd, time.monotonic() + seconds)
-        return Answer(odd=odd, pause_seconds=pause)
+        return ExportResult(odd=odd, pause_seconds=pause)
 
     def close(self) -> None:
         """Close the connection."""
@@ -96,18 +96,18 @@ class AppInsights:
             middle = len(part) // 2
             pauses = [self._send(lines, half, odd, deadline) for half in (part[:middle], part[middle:])]
             return max(pauses)
-        assert isinstance(answer, Answer)
+        assert isinstance(answer, ExportResult)
         for place, index in enumerate(part):
             verdict = answer.odd.get(place, answer.default)
             if verdict.state != "delivered":
                 odd[index] = verdict
         return answer.pause_seconds
 
-    def _post(self, lines: Sequence[bytes], deadline: float) -> Answer | str:
+    def _post(self, lines: Sequence[bytes], deadline: float) -> ExportResult | str:
         import requests  # already loaded by the handler's own package
 
         if time.monotonic() >= deadline:
-            return Answer(waiting("no time left"))
+            return ExportResult(waiting("no time left"))
         url = self._endpoint + ingestion_protocol.PATH
         data = ingestion_protocol.body(lines, self._key)
         try:
@@ -115,7 +115,7 @@ class AppInsights:
             for _ in range(MAX_REDIRECTS):
                 left = deadline - time.monotonic()
                 if left <= 0:
-                    return Answer(waiting("no time left"))
+                    return ExportResult(waiting("no time left"))
                 response = self.connection().post(
                     url,
                     data=data,
@@ -129,15 +129,15 @@ class AppInsights:
                     )
                 there = ingestion_protocol.redirected(url, response.headers.get("location", ""))
                 if there is None:
-                    return Answer(waiting("redirect to another host, not followed"), pause_seconds=60.0)
+                    return ExportResult(waiting("redirect to another host, not followed"), pause_seconds=60.0)
                 url = there
-            return Answer(waiting("too many redirects"), pause_seconds=60.0)
+            return ExportResult(waiting("too many redirects"), pause_seconds=60.0)
         except TimeoutError:  # of the credential: a request's is one of requests
-            return Answer(waiting("the credential gives no token in time"))
+            return ExportResult(waiting("the credential gives no token in time"))
         except requests.Timeout:
-            return Answer(waiting("timeout"))
+            return ExportResult(waiting("timeout"))
         except requests.RequestException as error:
-            return Answer(waiting(_reason(error)))
+            return ExportResult(waiting(_reason(error)))
 
     def connection(self) -> Any:
         """What posts, in the shape of a requests.Session: opened with the first batch, kept until `close()`."""
@@ -154,7 +154,7 @@ class AppInsights:
         """The header with a token. Raises what the credential raises, or TimeoutError if it takes longer."""
         if self._credential is None:
             return {}
-        asked = self._asked = self._asked or Attempt(
+        asked = self._asked = self._asked or BackgroundCall(
             lambda: self._credential.get_token(SCOPE).token, or_here=True
         )
         try:

@@ -16,7 +16,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
-from amllog.delivery.exporter import Answer, Verdict, refused, waiting
+from amllog.delivery.exporter import ExportResult, Verdict, refused, waiting
 from amllog.record.response_body import ACCEPTED
 
 PATH = "/v2.1/track"
@@ -74,21 +74,21 @@ def body(lines: Sequence[bytes], key: bytes) -> bytes:
     return b"".join(parts)
 
 
-def judge(status: int, headers: Mapping[str, str], payload: bytes, count: int) -> Answer | str:
+def judge(status: int, headers: Mapping[str, str], payload: bytes, count: int) -> ExportResult | str:
     """What an answer means for `count` offered lines; SPLIT if smaller batches must tell."""
     if status == 200:
-        return Answer(odd=_items(payload, count) or {})
+        return ExportResult(odd=_items(payload, count) or {})
     if status == 206:
         items = _items(payload, count, partial=True)
         # Unreadable: what was stored is unknown. Sent again with the same record_id, it can be told apart.
         if items is None:
-            return Answer(waiting("206 with an unreadable answer"))
+            return ExportResult(waiting("206 with an unreadable answer"))
         again = any(verdict.state == "waiting" for verdict in items.values())
-        return Answer(odd=items, pause_seconds=retry_after(headers) if again else 0.0)
+        return ExportResult(odd=items, pause_seconds=retry_after(headers) if again else 0.0)
     if status in _SPLITS:
         return _client_error(status, payload, count)
     meaning, pause = _WAITS.get(status, ("unexpected answer", 30.0))
-    return Answer(waiting(f"{status} {meaning}"), pause_seconds=retry_after(headers) or pause)
+    return ExportResult(waiting(f"{status} {meaning}"), pause_seconds=retry_after(headers) or pause)
 
 
 def retry_after(headers: Mapping[str, str], now: datetime | None = None) -> float:
@@ -130,14 +130,14 @@ def _addressed(line: bytes, key: bytes) -> bytes:
     return line[:46] + key + line[46:] if line[38:47] == _KEYLESS else line
 
 
-def _client_error(status: int, payload: bytes, count: int) -> Answer | str:
+def _client_error(status: int, payload: bytes, count: int) -> ExportResult | str:
     """400 and 413: what the body says of each item, else only smaller batches can tell which one it is."""
     items = _items(payload, count)
     if items and len(items) == count:
-        return Answer(odd=items)
+        return ExportResult(odd=items)
     if count > 1:
         return SPLIT
-    return Answer(refused(f"{status} {'too large' if status == 413 else 'invalid'}"))
+    return ExportResult(refused(f"{status} {'too large' if status == 413 else 'invalid'}"))
 
 
 def _items(payload: bytes, count: int, *, partial: bool = False) -> dict[int, Verdict] | None:

@@ -18,13 +18,13 @@ from typing import Any, NamedTuple
 from amllog.config.parsers import ConnectionString
 from amllog.errors import AmllogError
 from amllog.exporters.app_insights import ingestion_protocol
-from amllog.exporters.app_insights.http_exporter import SCOPE, AppInsights, Notice
+from amllog.exporters.app_insights.http_exporter import SCOPE, AppInsightsExporter, Notice
 from amllog.exporters.http_deadline import bound_answers
 
 PACKAGE = "azure-monitor-opentelemetry-exporter"
 
 
-class OpenTelemetryOutlet(AppInsights):
+class OpenTelemetryExporter(AppInsightsExporter):
     """The outlet of Application Insights that posts through the OpenTelemetry exporter's client.
 
     Raises AmllogError if the installed exporter has no client that takes a request.

@@ -11,7 +11,7 @@ from typing import Any, BinaryIO, NamedTuple
 
 from amllog.exporters.run_metrics import line_validation
 from amllog.exporters.run_metrics.azureml_upload import ORIGIN, upload
-from amllog.exporters.run_metrics.metric_lines import Call, Post
+from amllog.exporters.run_metrics.metric_lines import Call, MetricPost
 from amllog.journal import artifact_copies
 
 IMAGE = "azureml.v2.image"
@@ -27,7 +27,7 @@ class Target(NamedTuple):
     addresses: dict[str, str]  # of uploads that are under way
     seconds: float  # of patience
     find: Callable[[str], Any]  # azureml's run of an id
-    post: Callable[[Post], None]
+    post: Callable[[MetricPost], None]
 
 
 def perform(target: Target, call: Call) -> None:
@@ -75,7 +75,7 @@ def _log_artifact(target: Target, call: Call, stream: BinaryIO) -> None:
     location = f"aml://artifactId/{ORIGIN}/{run._container}/{call.data['artifact']}"
     shape = DOCUMENTS.get(call.method, IMAGE)
     columns = {name: "Artifact"}
-    target.post(Post(run.id, shape, name, columns, [[location]], call.created, None, call.record_id))
+    target.post(MetricPost(run.id, shape, name, columns, [[location]], call.created, None, call.record_id))
 
 
 def _child_run(target: Target, call: Call) -> None:

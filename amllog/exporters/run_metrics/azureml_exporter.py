@@ -13,11 +13,11 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from amllog.delivery.exporter import DELIVERED, Answer, Verdict, refused, waiting
+from amllog.delivery.exporter import DELIVERED, ExportResult, Verdict, refused, waiting
 from amllog.exporters.run_metrics import azureml_sdk, metric_lines
 from amllog.exporters.run_metrics.azureml_calls import Target, perform
 from amllog.exporters.run_metrics.azureml_errors import response_of, without_answer
-from amllog.exporters.run_metrics.metric_lines import Call, Post
+from amllog.exporters.run_metrics.metric_lines import Call, MetricPost
 from amllog.journal import artifact_copies
 from amllog.journal.segment import Segment
 from amllog.record import envelope
@@ -34,7 +34,7 @@ class Known(NamedTuple):
     addresses: dict[str, str]  # of uploads that are under way
 
 
-class AzureMLOutlet:
+class AzureMLExporter:
     """The outlet `run_metrics`, by way of azureml. It sends records for run history through a run's own clients.
 
     `directory`: of the journal, which has copies of the files that lines name. `directories`: if the journal may move.
@@ -55,7 +55,7 @@ class AzureMLOutlet:
     ) -> None:
         self._directories = directories or (lambda: [Path(directory)])
         self._run: Any = None
-        self._post: azureml_sdk.Post | None = None
+        self._post: azureml_sdk.MetricPost | None = None
         self._known = Known({}, {})
         self._connect = connect
         if run is not None:
@@ -76,7 +76,7 @@ class AzureMLOutlet:
 
     counts = wants
 
-    def offer(self, lines: Sequence[bytes], seconds: float) -> Answer:
+    def offer(self, lines: Sequence[bytes], seconds: float) -> ExportResult:
         """Post the metrics, 45 at a time, and perform the calls, in their order."""
         deadline = time.monotonic() + seconds
         if self._run is None and self._connect is not None:
@@ -84,7 +84,7 @@ class AzureMLOutlet:
             if run is not None:
                 self.attach(run)
         if self._run is None:
-            return Answer(waiting("run history was not reached yet"), pause_seconds=PAUSE_SECONDS)
+            return ExportResult(waiting("run history was not reached yet"), pause_seconds=PAUSE_SECONDS)
         return _Offer(self._run, self._post, self._known, self._directories, deadline).of(lines)
 
     def close(self) -> None:
@@ -99,7 +99,7 @@ class _Offer:
     def __init__(
         self,
         run: Any,
-        post: azureml_sdk.Post | None,
+        post: azureml_sdk.MetricPost | None,
         known: Known,
         directories: artifact_copies.Directories,
         deadline: float,
@@ -112,13 +112,13 @@ class _Offer:
         self.held: set[str] = set()  # runs that could not be begun yet
         self.calls_held: Verdict | None = None  # calls keep their order
 
-    def of(self, lines: Sequence[bytes]) -> Answer:
-        pending: dict[str, list[tuple[int, Post]]] = {}
+    def of(self, lines: Sequence[bytes]) -> ExportResult:
+        pending: dict[str, list[tuple[int, MetricPost]]] = {}
         for index, line in enumerate(lines):
             wish = metric_lines.decode(line)
             if wish is None:
                 self.verdicts[index] = refused("not readable as a run metric")
-            elif isinstance(wish, Post):
+            elif isinstance(wish, MetricPost):
                 post = metric_lines.within_limits(wish)
                 pending.setdefault(post.run_id or self.run.id, []).append((index, post))
             else:
@@ -127,14 +127,14 @@ class _Offer:
                 self.verdicts[index] = self._call(wish)
         self._post_all(pending)
         odd = {index: verdict for index, verdict in self.verdicts.items() if verdict is not DELIVERED}
-        return Answer(odd=odd, pause_seconds=self.pause_seconds)
+        return ExportResult(odd=odd, pause_seconds=self.pause_seconds)
 
-    def _post_all(self, pending: Mapping[str, list[tuple[int, Post]]]) -> None:
+    def _post_all(self, pending: Mapping[str, list[tuple[int, MetricPost]]]) -> None:
         for run_id, numbered in pending.items():
             for start in range(0, len(numbered), BATCH):
                 self._post(run_id, numbered[start : start + BATCH])
 
-    def _post(self, run_id: str, numbered: list[tuple[int, Post]]) -> None:
+    def _post(self, run_id: str, numbered: list[tuple[int, MetricPost]]) -> None:
         """Post some metrics; halved where the service refuses the whole, so that a bad one goes alone."""
         left = self.deadline - time.monotonic()
         if run_id in self.held or self.trouble or left <= 0:
@@ -152,7 +152,7 @@ class _Offer:
         for position, (index, _) in enumerate(numbered):
             self.verdicts[index] = refused(reasons[position]) if position in reasons else DELIVERED
 
-    def _failed(self, run_id: str, numbered: list[tuple[int, Post]], error: Exception) -> None:
+    def _failed(self, run_id: str, numbered: list[tuple[int, MetricPost]], error: Exception) -> None:
         verdict, status = self._verdict(error, run_id)
         # Refused before it was sent: by msrest, for instance. Public methods may have logged a part.
         unsent = status is None and verdict.state == "refused" and self.post is not None
@@ -164,7 +164,7 @@ class _Offer:
             self.trouble = verdict
         self.verdicts.update((index, verdict) for index, _ in numbered)
 
-    def _send(self, run_id: str, posts: Sequence[Post], seconds: float) -> Sequence[Any]:
+    def _send(self, run_id: str, posts: Sequence[MetricPost], seconds: float) -> Sequence[Any]:
         if self.post is None:
             azureml_sdk.log_publicly(self.run, run_id, posts, seconds)
             return []
@@ -206,7 +206,7 @@ class _Offer:
             self.known.runs[run_id] = azureml_sdk.other(self.run, run_id)
         return self.known.runs[run_id]
 
-    def _post_one(self, post: Post) -> None:
+    def _post_one(self, post: MetricPost) -> None:
         errors = self._send(post.run_id or self.run.id, [post], max(1.0, self.deadline - time.monotonic()))
         if errors:
             raise _Refused(metric_lines.refusals([post], errors).get(0) or "run history: no reason given")

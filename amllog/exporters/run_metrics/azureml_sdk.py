@@ -25,7 +25,7 @@ from amllog.process import safe_import
 CONNECT_SECONDS = 5.0
 
 # Sends posts to a run within so many seconds; the answer as requests gives it.
-Post = Callable[[str, Sequence[metric_lines.Post], float], Any]
+MetricPost = Callable[[str, Sequence[metric_lines.MetricPost], float], Any]
 
 
 class Facts(NamedTuple):
@@ -146,7 +146,7 @@ def close(run: Any) -> None:
             client._client._client.close()
 
 
-def poster(run: Any) -> Post | None:
+def poster(run: Any) -> MetricPost | None:
     """A way to post metrics below azureml's queue and its retries; None if this azureml has no such way."""
     try:
         from azureml._restclient.models.batch_metric_v2_dto import BatchMetricV2Dto
@@ -156,7 +156,7 @@ def poster(run: Any) -> Post | None:
     except (ImportError, AttributeError):
         return None
 
-    def post(run_id: str, posts: Sequence[metric_lines.Post], seconds: float) -> Any:
+    def post(run_id: str, posts: Sequence[metric_lines.MetricPost], seconds: float) -> Any:
         bound(run, seconds)
         batch = BatchMetricV2Dto(values=[_dto(post) for post in posts], report_errors=True)
         return operation(*scope, run_id, batch, raw=True, timeout=_timeout(seconds)).response
@@ -164,7 +164,7 @@ def poster(run: Any) -> Post | None:
     return post
 
 
-def log_publicly(run: Any, run_id: str, posts: Sequence[metric_lines.Post], seconds: float) -> None:
+def log_publicly(run: Any, run_id: str, posts: Sequence[metric_lines.MetricPost], seconds: float) -> None:
     """Log through public methods alone; one flush, bounded by azureml's own timeout."""
     target = run if run_id == run.id else type(run).get(run.experiment.workspace, run_id)
     for post in posts:
@@ -229,7 +229,7 @@ def _timeout(seconds: float) -> tuple[float, float]:
     return min(CONNECT_SECONDS, seconds), seconds
 
 
-def _dto(post: metric_lines.Post) -> Any:
+def _dto(post: metric_lines.MetricPost) -> Any:
     from azureml._restclient.models.metric_properties import MetricProperties
     from azureml._restclient.models.metric_v2_dto import MetricV2Dto
     from azureml._restclient.models.metric_v2_value import MetricV2Value

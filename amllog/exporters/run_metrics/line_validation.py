@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from amllog.exporters.run_metrics import metric_values
 from amllog.journal import artifact_copies
-from amllog.record import metric_values
 
 DOCUMENTS = ("log_confusion_matrix", "log_accuracy_table", "log_residuals", "log_predictions")
 UPLOADS = frozenset(("upload_file", "log_image", *DOCUMENTS))

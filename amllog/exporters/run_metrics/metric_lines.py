@@ -13,9 +13,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from amllog.exporters.app_insights import ingestion_protocol
-from amllog.exporters.run_metrics import line_validation
+from amllog.exporters.run_metrics import line_validation, metric_values
 from amllog.journal.signature import TIME
-from amllog.record import envelope as record, metric_values, text
+from amllog.record import envelope as record, text
 
 PREFIX = "azureml.v1."  # of the service's names for scalar, list and table
 RETRIED = {401, 408, 425, 429, 500, 502, 503, 504, 530}  # 530: Azure ML's own "node not ready"
@@ -33,7 +33,7 @@ _IMAGES = (
 )
 
 
-class Post(NamedTuple):
+class MetricPost(NamedTuple):
     """A metric's values on their way to run `run_id` (None: the outlet's own)."""
 
     run_id: str | None
@@ -73,7 +73,7 @@ class Call(NamedTuple):
         return self.data.get("file")
 
 
-def decode(line: bytes) -> Post | Call | None:
+def decode(line: bytes) -> MetricPost | Call | None:
     """Return the request of a line to run history, or None if its shape is invalid for its method."""
     envelope = record.decode(line) or {}
     try:
@@ -100,12 +100,12 @@ def decode(line: bytes) -> Post | Call | None:
         )
         if not line_validation.is_metric(name, shape, columns, rows):
             return None
-        return Post(run_id, shape, name, columns, rows, created, at, record_id)
+        return MetricPost(run_id, shape, name, columns, rows, created, at, record_id)
     except (KeyError, TypeError, ValueError, IndexError, AttributeError):
         return None
 
 
-def within_limits(post: Post) -> Post:
+def within_limits(post: MetricPost) -> MetricPost:
     """The post under a name that run history takes."""
     name = metric_values.short_name(post.name)
     if name == post.name:
@@ -166,7 +166,7 @@ def number(kind: str, data: Mapping[str, Any]) -> float | int | None:
     return value if isinstance(value, (int, float)) and not isinstance(value, bool) else None
 
 
-def refusals(posts: Sequence[Post], errors: Sequence[Any]) -> dict[int, str]:
+def refusals(posts: Sequence[MetricPost], errors: Sequence[Any]) -> dict[int, str]:
     """Which of the posts a reply's `errors` speak of, and why.
 
     The service names the metric, and its ids where it repeats the values. Of several posts of one name, those with
@@ -223,5 +223,5 @@ def _plain(value: Any) -> metric_values.Cell:
     return text.printable(text.of(value))
 
 
-def _all_numbers(post: Post) -> bool:
+def _all_numbers(post: MetricPost) -> bool:
     return all(isinstance(cell, (int, float)) for row in post.rows for cell in row)

@@ -15,13 +15,13 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from amllog.delivery.exporter import DELIVERED, Answer, Verdict, refused, waiting
+from amllog.delivery.exporter import DELIVERED, ExportResult, Verdict, refused, waiting
 from amllog.exporters.run_metrics import metric_lines, mlflow_values
-from amllog.exporters.run_metrics.metric_lines import Call, Post
+from amllog.exporters.run_metrics.metric_lines import Call, MetricPost
 from amllog.exporters.run_metrics.mlflow_runs import Runs
 from amllog.journal import artifact_copies
 from amllog.journal.segment import Segment
-from amllog.process.background import Attempt
+from amllog.process.background import BackgroundCall
 from amllog.record import envelope
 
 BUSY_SECONDS = 5.0  # how long an offer waits for the work of an earlier one: other outlets wait with it
@@ -34,14 +34,14 @@ class _Work:
     def __init__(self) -> None:
         self.settled: dict[Line, Verdict] = {}  # by work that nobody waited for any more
         self.trouble = ""
-        self.attempt: Attempt | None = None
+        self.attempt: BackgroundCall | None = None
         self.process = os.getpid()
 
 
 _WORK = _Work()
 
 
-class MLflowOutlet:
+class MLflowExporter:
     """The outlet `run_metrics`, by way of MLflow.
 
     `directory`: of the journal, which has copies of the files that lines name. `directories`: if the journal may move.
@@ -74,23 +74,23 @@ class MLflowOutlet:
 
     counts = wants
 
-    def offer(self, lines: Sequence[bytes], seconds: float) -> Answer:
+    def offer(self, lines: Sequence[bytes], seconds: float) -> ExportResult:
         """Have the lines sent; what is not settled in time waits, and is asked for again."""
         started = time.monotonic()
         if _WORK.process != os.getpid():  # forked: the thread at work stayed with the parent
             _WORK.attempt, _WORK.process = None, os.getpid()
         if not self._is_over(min(seconds, BUSY_SECONDS)):
-            return Answer(waiting("mlflow: no answer yet"))
+            return ExportResult(waiting("mlflow: no answer yet"))
         new = [line for line in lines if line not in _WORK.settled]
         left = max(0.1, seconds - (time.monotonic() - started))
         if new:
             deadline = time.monotonic() + left
-            _WORK.attempt = Attempt(lambda: self._work(new, deadline), or_here=True)
+            _WORK.attempt = BackgroundCall(lambda: self._work(new, deadline), or_here=True)
             if not self._is_over(left):
                 _WORK.trouble = "mlflow: no answer in time"
         unsettled = waiting(_WORK.trouble or "mlflow: no time left")
         verdicts = {index: _WORK.settled.pop(line, unsettled) for index, line in enumerate(lines)}
-        return Answer(odd={index: one for index, one in verdicts.items() if one is not DELIVERED})
+        return ExportResult(odd={index: one for index, one in verdicts.items() if one is not DELIVERED})
 
     def close(self) -> None:
         """Remove the hook from mlflow, which keeps its connections itself."""
@@ -127,7 +127,7 @@ class _Sending:
         self.trouble = ""  # of the store as a whole: nothing more is tried
         self.held = ""  # of the store of artifacts: no further file or document is tried, metrics are
         self.busy = ""  # why a file waits that others do not wait for
-        self.pending: dict[str | None, list[tuple[Line, Post]]] = {}
+        self.pending: dict[str | None, list[tuple[Line, MetricPost]]] = {}
 
     def send(self, lines: Sequence[Line]) -> None:
         """Settle line by line, until trouble comes or time is up."""
@@ -135,7 +135,7 @@ class _Sending:
             wish = metric_lines.decode(line)
             if wish is None:
                 self.settled[line] = refused("not readable as a run metric")
-            elif isinstance(wish, Post):
+            elif isinstance(wish, MetricPost):
                 self.pending.setdefault(wish.run_id, []).append((line, wish))
             else:
                 self._flush()
@@ -149,7 +149,7 @@ class _Sending:
 
     def _flush(self) -> None:
         pending, self.pending = self.pending, {}
-        documents: list[tuple[Line, Post]] = []
+        documents: list[tuple[Line, MetricPost]] = []
         for posts in pending.values():
             for _, post in posts:
                 self.runs.first(post)  # in the order of their lines
@@ -158,7 +158,7 @@ class _Sending:
         for one in documents:
             self._post([one], artifact=True)
 
-    def _post(self, posts: list[tuple[Line, Post]], *, artifact: bool = False) -> None:
+    def _post(self, posts: list[tuple[Line, MetricPost]], *, artifact: bool = False) -> None:
         """Log metrics of one run; in halves where the store refuses the whole, so that a bad one goes alone."""
         if not posts:
             return

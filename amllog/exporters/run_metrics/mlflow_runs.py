@@ -13,7 +13,7 @@ from typing import Any
 from amllog.exporters.http_deadline import verify_sockets
 from amllog.exporters.run_metrics import mlflow_values as conversion
 from amllog.exporters.run_metrics.line_validation import UPLOADS
-from amllog.exporters.run_metrics.metric_lines import Call, Post
+from amllog.exporters.run_metrics.metric_lines import Call, MetricPost
 from amllog.exporters.run_metrics.mlflow_artifact_path import under_name
 from amllog.journal import artifact_copies
 from amllog.process.hooks import Hook
@@ -53,7 +53,7 @@ class Runs:
         while _SESSIONS:
             _SESSIONS.pop().remove()
 
-    def log(self, line: bytes, posts: Sequence[Post]) -> None:
+    def log(self, line: bytes, posts: Sequence[MetricPost]) -> None:
         """Log posts of one run: their numbers and tags together, then their documents.
 
         A number that is sent twice is there twice. So a repetition sends only those that were not taken.
@@ -78,7 +78,7 @@ class Runs:
             self._client.log_dict(run_id, content, path)
         self.forget(posts)
 
-    def forget(self, posts: Sequence[Post]) -> None:
+    def forget(self, posts: Sequence[MetricPost]) -> None:
         """Forget what was known of posts on their way: they are settled."""
         for post in posts:
             self._firsts.pop(post.record_id, None)
@@ -148,7 +148,7 @@ class Runs:
         found = self._client.get_experiment_by_name(name)
         return str(found.experiment_id if found else self._client.create_experiment(name))
 
-    def first(self, post: Post) -> int:
+    def first(self, post: MetricPost) -> int:
         """The step of a post's first row: rows of one name are counted on, scalars without a step are at 0."""
         if post.type.endswith(".scalar") or post.step is not None:
             return 0

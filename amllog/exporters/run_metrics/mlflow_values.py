@@ -14,7 +14,7 @@ from datetime import datetime, timezone
 from typing import Any, NamedTuple
 
 from amllog.delivery.exporter import Verdict, refused, waiting
-from amllog.exporters.run_metrics.metric_lines import PREFIX, Post
+from amllog.exporters.run_metrics.metric_lines import PREFIX, MetricPost
 from amllog.journal.artifact_copies import Busy
 from amllog.record import text
 
@@ -83,14 +83,14 @@ def millis(created: str) -> int:
     return int(when.timestamp() * 1000)
 
 
-def has_document(post: Post) -> bool:
+def has_document(post: MetricPost) -> bool:
     """Whether a post needs a JSON document, which only the store of artifacts takes."""
     return not _is_numeric(post) and not (
         post.columns.keys() == {post.name} and post.type == PREFIX + "scalar"
     )
 
 
-def wish(post: Post, first: int) -> Wish:
+def wish(post: MetricPost, first: int) -> Wish:
     """Numbers under `name` or `name.column`, a text scalar as a tag, a table with texts as a document besides.
 
     `first`: the step of the first row where the post has none.
@@ -140,7 +140,7 @@ def code_of(error: BaseException) -> str | None:
     return None if code is None else str(code)
 
 
-def _is_numeric(post: Post) -> bool:
+def _is_numeric(post: MetricPost) -> bool:
     return all(kind in _NUMERIC for kind in post.columns.values())
 
 

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 from amllog.errors import UsageError
 from amllog.insights.alerts.templates import Expression, Parameter, Template, parameter, variable
-from amllog.insights.links import Resource, iso_duration, resource
+from amllog.insights.links import AzureResource, iso_duration, resource
 from amllog.insights.query import kql
 from amllog.insights.query.columns import EXCEPTION, REQUEST, TRACE
-from amllog.insights.query.filters import Narrow, narrowed, span
+from amllog.insights.query.filters import Filters, narrowed, span
 from amllog.insights.query.query import Holds, Query, Summary, Total
 from amllog.insights.questions import Questions
 from amllog.insights.stores.store import Unasked
@@ -38,7 +38,7 @@ _LOCATION = Parameter(
 _NAME = re.compile(r"[^*<>%{}&:\\?/#\x00-\x1f]{0,259}[^*<>%{}&:\\?/#\x00-\x1f .]")
 
 
-def errors(of: str = "everything", **narrow: Unpack[Narrow]) -> Query:
+def errors(of: str = "everything", **narrow: Unpack[Filters]) -> Query:
     """Every error with its run_type and step, for a rule that counts rows; the rule's window is its time.
 
     `of`: a key of `OF`; all but "everything" read one table.
@@ -49,7 +49,7 @@ def errors(of: str = "everything", **narrow: Unpack[Narrow]) -> Query:
     return Query(OF[of], shown, conditions=(Holds("is_error"), *_conditions(narrow)))
 
 
-def errors_by_step(**narrow: Unpack[Narrow]) -> Query:
+def errors_by_step(**narrow: Unpack[Filters]) -> Query:
     """How many errors each step of each run_type had, and when; the most first."""
     totals = (
         Total("errors", "count"),
@@ -72,7 +72,7 @@ def alert(
     threshold: int = 0,
     action_groups: Sequence[str] = (),
     of: str = "everything",
-    **narrow: Unpack[Narrow],
+    **narrow: Unpack[Filters],
 ) -> Template:
     """A rule that fires, for each run_type and step on its own, when there are more than `threshold` errors in
     `window`, looked at `every` so often, and that takes the alert back when there are none any more.
@@ -132,7 +132,7 @@ def alert(
     )
 
 
-def workbook(resource_id: str, *, name: str = "Azure ML errors", **narrow: Unpack[Narrow]) -> Template:
+def workbook(resource_id: str, *, name: str = "Azure ML errors", **narrow: Unpack[Filters]) -> Template:
     """A workbook: errors by run_type and step as a chart and a table, exceptions by type and place, the latest errors,
     the runs. Its time is chosen on the page. `narrow`: as for `alert`."""
     where = _where(resource_id, name)
@@ -183,7 +183,7 @@ def workbook(resource_id: str, *, name: str = "Azure ML errors", **narrow: Unpac
     )
 
 
-def _where(resource_id: str, name: str) -> Resource:
+def _where(resource_id: str, name: str) -> AzureResource:
     if not _NAME.fullmatch(name):
         raise UsageError(
             f"name={name!r}: 1 to 260 characters without *<>%{{}}&:\\?/#, no space or point at its end"
@@ -191,7 +191,7 @@ def _where(resource_id: str, name: str) -> Resource:
     return resource(resource_id)
 
 
-def _scope(where: Resource) -> Parameter:
+def _scope(where: AzureResource) -> Parameter:
     kind = "Log Analytics workspace" if where.is_workspace else "Application Insights resource"
     return Parameter(
         "string", f"The {kind} that has the logs; the queries are for one of this kind.", where.id
@@ -210,7 +210,7 @@ def _time_item() -> dict[str, Any]:
     return {"type": 9, "content": content, "name": "time"}
 
 
-def _query_item(where: Resource, title: str, query: str, shown: str) -> dict[str, Any]:
+def _query_item(where: AzureResource, title: str, query: str, shown: str) -> dict[str, Any]:
     """One query of the page."""
     content = {
         "version": "KqlItem/1.0", "query": query, "size": 0, "title": title, "timeContextFromParameter": "TimeRange",
@@ -227,11 +227,11 @@ def _conditions(narrow: Mapping[str, Any]) -> tuple[Any, ...]:
     return narrowed("", narrow).conditions
 
 
-def _text(where: Resource, query: Query) -> str:
+def _text(where: AzureResource, query: Query) -> str:
     return kql.workspace(query) if where.is_workspace else kql.classic(query)
 
 
-def _asked(where: Resource, table: Any) -> str:
+def _asked(where: AzureResource, table: Any) -> str:
     text: str = table.kql_workspace if where.is_workspace else table.kql
     return text
 

@@ -25,7 +25,7 @@ _NAMED = ("parent_run_id", "step_id", "step_name", "experiment_name", "run_type"
 _FRACTION = re.compile(r"\.(\d+)")
 
 
-class Narrow(TypedDict, total=False):
+class Filters(TypedDict, total=False):
     """The arguments of every question.
 
     `last`: "7d", "24h", "30m", "90s" or a timedelta. `since` (included) and `until` (not included): a datetime, a date
@@ -48,7 +48,7 @@ class Narrow(TypedDict, total=False):
     where: Mapping[str, object]
 
 
-class Narrowed(NamedTuple):
+class AppliedFilters(NamedTuple):
     """The same as parts of a query."""
 
     since: datetime | timedelta | None
@@ -56,18 +56,18 @@ class Narrowed(NamedTuple):
     conditions: tuple[Condition, ...]
 
 
-def narrowed(run: str, asked: Mapping[str, Any]) -> Narrowed:
+def narrowed(run: str, asked: Mapping[str, Any]) -> AppliedFilters:
     """`run` is the id of a pipeline run or of a step; "" is every run."""
-    unknown = sorted(asked.keys() - Narrow.__annotations__.keys())
+    unknown = sorted(asked.keys() - Filters.__annotations__.keys())
     if unknown:
-        allowed = ", ".join(Narrow.__annotations__)
+        allowed = ", ".join(Filters.__annotations__)
         raise UsageError(f"{', '.join(unknown)}: no such argument; a question takes {allowed}")
     given = {name: value for name, value in asked.items() if value is not None and value != ""}
     if "last" in given and "since" in given:
         raise UsageError(f"last={given['last']!r} and since={given['since']!r}: give one of them")
     since = span(given["last"]) if "last" in given else instant("since", given.get("since"))
     until = instant("until", given.get("until"))
-    return Narrowed(since, until, tuple(_conditions(run, given)))
+    return AppliedFilters(since, until, tuple(_conditions(run, given)))
 
 
 def span(value: str | timedelta) -> timedelta:

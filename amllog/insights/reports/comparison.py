@@ -16,7 +16,7 @@ from amllog.insights.query.columns import SEVERITIES
 from amllog.insights.query.result import Column, Row, Table
 from amllog.insights.reports import rendering
 from amllog.insights.reports.message_patterns import Ids, pattern
-from amllog.insights.run_questions import Records
+from amllog.insights.run_questions import RunQuestions
 
 PARTS = ("steps", "metrics", "messages", "levels")
 _SIDES = ("first", "second")
@@ -89,7 +89,7 @@ class Comparison:
         return f"<p>{head}</p>{''.join(parts)}"
 
 
-def compare(questions: Records, first: str, second: str) -> Comparison:
+def compare(questions: RunQuestions, first: str, second: str) -> Comparison:
     """The two runs; both are whole ids of runs or steps."""
     runs = (first, second)
     counted = [

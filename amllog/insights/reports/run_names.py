@@ -19,14 +19,14 @@ from amllog.insights.reports import rendering
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from amllog.insights.query.filters import Narrow
+    from amllog.insights.query.filters import Filters
 
 ALL, LAST = "all", "last"
 LISTED = 10  # candidates in an error
 _LAST = re.compile(r"last(?:~(\d{1,6}))?")
 
 
-def whole(questions: Questions, name: str, **narrow: Unpack[Narrow]) -> str:
+def whole(questions: Questions, name: str, **narrow: Unpack[Filters]) -> str:
     """The id of the run or step that `name` means; "" for `all` (and for "").
 
     `last`: the run that began last, `last~1` the one before it; else an id or the beginning of one, runs first.
@@ -52,7 +52,7 @@ def whole(questions: Questions, name: str, **narrow: Unpack[Narrow]) -> str:
     return found[0]
 
 
-def _known(questions: Questions, **narrow: Unpack[Narrow]) -> list[tuple[str, str]]:
+def _known(questions: Questions, **narrow: Unpack[Filters]) -> list[tuple[str, str]]:
     """The runs and steps of which there are records, by their first; a store may know them without reading these."""
     since, until, conditions = narrowed("", narrow)
     ids = ("parent_run_id", "step_id")

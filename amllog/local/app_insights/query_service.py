@@ -19,12 +19,12 @@ import orjson
 from amllog.errors import UsageError
 from amllog.local.app_insights import query_response
 from amllog.local.app_insights.query_response import Limits
-from amllog.local.http.request import Answer, Refusal, Request
+from amllog.local.http.request import Refusal, Request, Response
 from amllog.local.http.routes import Names, Need, Route
 from amllog.local.storage import is_own
 
 if TYPE_CHECKING:
-    from amllog.insights.stores.local.duckdb_engine import Answer as Rows, Engine
+    from amllog.insights.stores.local.duckdb_engine import Engine, QueryAnswer as Rows
 
 WORKSPACE_ID = "00000000-0000-0000-0000-00000000a11a"
 APP_ID = "00000000-0000-0000-0000-00000000a991"
@@ -65,7 +65,7 @@ class QueryService:
         """Its operations."""
         return [Route("POST", path, Need.QUERY, self._query) for path in _PATHS]
 
-    def _query(self, request: Request, names: Names) -> Answer:
+    def _query(self, request: Request, names: Names) -> Response:
         if self._strict and not request.headers.get("authorization", "").startswith("Bearer "):
             raise Refusal(401, "A bearer token is required", "InvalidTokenError")
         dialect = _dialect(request.path)
@@ -78,14 +78,14 @@ class QueryService:
         body = request.json()
         text = body.get("query") if isinstance(body, dict) else None
         if not isinstance(text, str) or not text.strip():
-            return Answer.of(query_response.bad_argument("SYN0001", "The query is empty"), 400)
+            return Response.of(query_response.bad_argument("SYN0001", "The query is empty"), 400)
         try:
             span = read_span(body.get("timespan"), datetime.now(timezone.utc))
         except ValueError as error:
-            return Answer.of(query_response.bad_argument("SEM0001", f"timespan: {error}"), 400)
+            return Response.of(query_response.bad_argument("SEM0001", f"timespan: {error}"), 400)
         return self._answer(text, span, request, workspace=dialect)
 
-    def _answer(self, kql: str, span: Span | None, request: Request, *, workspace: bool) -> Answer:
+    def _answer(self, kql: str, span: Span | None, request: Request, *, workspace: bool) -> Response:
         from amllog.insights.stores.local import duckdb_limits
         from amllog.insights.stores.local.duckdb_engine import Engine
 
@@ -93,22 +93,22 @@ class QueryService:
             engine = self._free.get(timeout=QUEUE_SECONDS)
         except Empty:
             error = {"code": "ThrottledError", "message": f"{AT_ONCE} queries are running: ask again later"}
-            return Answer(429, orjson.dumps({"error": error}), {"Retry-After": "5"})
+            return Response(429, orjson.dumps({"error": error}), {"Retry-After": "5"})
         most = duckdb_limits.Limits(*self._limits, _seconds(request), request.is_gone)
         try:
             engine = engine or Engine()
             records, files = self._records(engine, span)
             found = engine.run_kql(kql, records, dialects=(workspace,), files=files, most=most)
-        except duckdb_limits.TooSlow as error:
-            return Answer.of({"error": {"code": "GatewayTimeout", "message": str(error)}}, 504)
+        except duckdb_limits.QueryTooSlow as error:
+            return Response.of({"error": {"code": "GatewayTimeout", "message": str(error)}}, 504)
         except UsageError as error:
             status, refusal = query_response.refusal(str(error))
-            return Answer.of(refusal, status)
+            return Response.of(refusal, status)
         finally:
             self._free.put(engine)
         return self._told(found, request)
 
-    def _told(self, found: Rows, request: Request) -> Answer:
+    def _told(self, found: Rows, request: Request) -> Response:
         """The rows as JSON, without those that a fault hits."""
         names, rows, types, reached = found
         kept, told = rows, ""
@@ -117,7 +117,7 @@ class QueryService:
             kept = [row for row, verdict in zip(rows, verdicts) if verdict is None]
             told = next((verdict.message for verdict in verdicts if verdict), "")
         body = query_response.answer(names, types, kept, self._limits, reached)
-        return Answer.of(query_response.with_error(body, told, "80DA0001") if told else body)
+        return Response.of(query_response.with_error(body, told, "80DA0001") if told else body)
 
     def _records(self, engine: Engine, span: Span | None) -> tuple[str, list[Path]]:
         """The SELECT over what has been received, and the files that it reads."""

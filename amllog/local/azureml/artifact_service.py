@@ -18,7 +18,7 @@ from typing import Any
 
 from amllog.local.azureml.artifacts import Artifacts
 from amllog.local.http.access import Access
-from amllog.local.http.request import Answer, Refusal, Request
+from amllog.local.http.request import Refusal, Request, Response
 from amllog.local.http.routes import WORKSPACE, Names, Need, Route
 
 ARTIFACT = f"/artifact/v2.0{WORKSPACE}/artifacts"
@@ -53,7 +53,7 @@ class ArtifactService:
             Route("PUT", "/blobs/{key}", Need.WRITE_ADDRESS, self._put_blob),
         ]
 
-    def _create(self, request: Request, names: Names) -> Answer:
+    def _create(self, request: Request, names: Names) -> Response:
         origin, container = names["origin"], names["container"]
         paths = [one.get("path") if isinstance(one, dict) else None for one in _paths(request.json())]
         if len(paths) > BATCH_MAX:
@@ -69,57 +69,57 @@ class ArtifactService:
             made["artifacts"][path] = {"artifactId": f"{origin}/{container}/{path}", **name}
             uri = f"{self._upload_url()}/blobs/{key}?{self._access.sign(key, 'w')}"
             made["artifactContentInformation"][path] = {"contentUri": uri, **name}
-        return Answer.of(made)
+        return Response.of(made)
 
-    def _content(self, request: Request, names: Names) -> Answer:
+    def _content(self, request: Request, names: Names) -> Response:
         key = self._artifacts.find(names["origin"], names["container"], names["path"])
         if key is None:
             raise Refusal(404, f"Artifact {names['path'][:200]} was not found")
-        return Answer.of({**names_of(names), "contentUri": self._read_uri(key)})
+        return Response.of({**names_of(names), "contentUri": self._read_uri(key)})
 
-    def _contents(self, request: Request, names: Names) -> Answer:
+    def _contents(self, request: Request, names: Names) -> Response:
         listed = self._artifacts.listed(names["origin"], names["container"], names["path"])
         keys = [self._artifacts.key(one.origin, one.container, one.path) for one in listed]
         value = [
             {**names_of(names), "path": one.path, "contentUri": self._read_uri(key)}
             for one, key in zip(listed, keys)
         ]
-        return Answer.of({"value": value, "continuationToken": None})
+        return Response.of({"value": value, "continuationToken": None})
 
-    def _list(self, request: Request, names: Names) -> Answer:
+    def _list(self, request: Request, names: Names) -> Response:
         listed = self._artifacts.listed(names["origin"], names["container"])
         value = [{**names_of(names), "path": one.path, "artifactId": one.artifact_id} for one in listed]
-        return Answer.of({"value": value, "continuationToken": None})
+        return Response.of({"value": value, "continuationToken": None})
 
     def _read_uri(self, key: str) -> str:
         return f"{self._url()}/blobs/{key}?{self._access.sign(key, 'r')}"
 
-    def _get_blob(self, request: Request, names: Names) -> Answer:
+    def _get_blob(self, request: Request, names: Names) -> Response:
         body = self._artifacts.get(names["key"])
-        return Answer(
+        return Response(
             200, body, {"content-sha256": hashlib.sha256(body).hexdigest()}, "application/octet-stream"
         )
 
-    def _head_blob(self, request: Request, names: Names) -> Answer:
+    def _head_blob(self, request: Request, names: Names) -> Response:
         size = self._artifacts.size(names["key"])
         if size < 0:
-            return Answer(404, headers={"x-ms-error-code": "BlobNotFound"})
-        return Answer(
+            return Response(404, headers={"x-ms-error-code": "BlobNotFound"})
+        return Response(
             200, b"", {**_blob_headers(), "Content-Length": str(size), "x-ms-blob-type": "BlockBlob"}
         )
 
-    def _put_blob(self, request: Request, names: Names) -> Answer:
+    def _put_blob(self, request: Request, names: Names) -> Response:
         key, part = names["key"], request.query.get("comp", "")
         if part == "block":
             self._artifacts.put_block(key, request.query.get("blockid", ""), request.body)
         elif request.headers.get("if-none-match") == "*" and self._artifacts.size(key) >= 0:
-            return Answer(409, headers={"x-ms-error-code": "BlobAlreadyExists"})
+            return Response(409, headers={"x-ms-error-code": "BlobAlreadyExists"})
         elif part == "blocklist":
             self._artifacts.commit(key, _BLOCK.findall(request.body.decode("utf-8", "replace")))
         else:
             self._artifacts.put(key, request.body)
         md5 = base64.b64encode(hashlib.md5(request.body).digest()).decode()  # the storage protocol's checksum
-        return Answer(
+        return Response(
             201, b"", {**_blob_headers(), "Content-MD5": md5, "x-ms-request-server-encrypted": "false"}
         )
 

@@ -14,7 +14,7 @@ from amllog.local.azureml.job_environment import Tokens
 from amllog.local.azureml.metrics import BATCH_MAX, Metrics
 from amllog.local.azureml.runs import Run, Runs
 from amllog.local.http.access import check_created, check_related
-from amllog.local.http.request import Answer, Refusal, Request
+from amllog.local.http.request import Refusal, Request, Response
 from amllog.local.http.routes import WORKSPACE, Names, Need, Route
 
 HISTORY = f"/history/v1.0{WORKSPACE}"
@@ -32,7 +32,7 @@ class RunHistory:
 
     def routes(self) -> list[Route]:
         """Every operation, with both forms of the path (by experiment name, by experiment id)."""
-        of_run: Sequence[tuple[str, str, Callable[[Request, Names], Answer]]] = (
+        of_run: Sequence[tuple[str, str, Callable[[Request, Names], Response]]] = (
             ("GET", "", self._get),
             ("PATCH", "", self._patch),
             ("DELETE", "/tags", self._remove_tags),
@@ -68,11 +68,14 @@ class RunHistory:
             Route("POST", f"{METRIC}/runs/{{run}}/list", Need.RUN, self._list_metrics),
             Route("POST", f"{METRIC}/runs/{{run}}/full", Need.RUN, self._full_metric),
             Route(
-                "GET", f"/pipelines/v1.0{WORKSPACE}/DataTypes", Need.RUN, lambda request, names: Answer.of([])
+                "GET",
+                f"/pipelines/v1.0{WORKSPACE}/DataTypes",
+                Need.RUN,
+                lambda request, names: Response.of([]),
             ),
         ]
 
-    def _discover(self, request: Request, names: Names) -> Answer:
+    def _discover(self, request: Request, names: Names) -> Response:
         services = (
             "history",
             "experimentation",
@@ -83,17 +86,17 @@ class RunHistory:
             "api",
             "studio",
         )
-        return Answer.of(dict.fromkeys(services, self._url))
+        return Response.of(dict.fromkeys(services, self._url))
 
-    def _get(self, request: Request, names: Names) -> Answer:
-        return Answer.of(self._runs.get(names["run"]))
+    def _get(self, request: Request, names: Names) -> Response:
+        return Response.of(self._runs.get(names["run"]))
 
-    def _patch(self, request: Request, names: Names) -> Answer:
+    def _patch(self, request: Request, names: Names) -> Response:
         change = _object(request.json())
         check_created(self._runs, request.run_id, names["run"], change)
-        return Answer.of(self._runs.patch(names["run"], self._experiment_name(names), change))
+        return Response.of(self._runs.patch(names["run"], self._experiment_name(names), change))
 
-    def _patch_many(self, request: Request, names: Names) -> Answer:
+    def _patch_many(self, request: Request, names: Names) -> Response:
         changes = _objects(_object(request.json()).get("runs"))
         experiment = self._experiment_name(names)
         for one in changes:
@@ -101,15 +104,15 @@ class RunHistory:
         runs = {
             str(one.get("runId")): self._runs.patch(str(one.get("runId")), experiment, one) for one in changes
         }
-        return Answer.of({"runs": runs, "errors": {}})
+        return Response.of({"runs": runs, "errors": {}})
 
-    def _remove_tags(self, request: Request, names: Names) -> Answer:
+    def _remove_tags(self, request: Request, names: Names) -> Response:
         tags = request.json()
         if not isinstance(tags, list) or not all(isinstance(tag, str) for tag in tags):
             raise Refusal(400, "Expected a list of tag names")
-        return Answer.of(self._runs.remove_tags(names["run"], tags))
+        return Response.of(self._runs.remove_tags(names["run"], tags))
 
-    def _details(self, request: Request, names: Names) -> Answer:
+    def _details(self, request: Request, names: Names) -> Response:
         run = self._runs.get(names["run"])
         lists: dict[str, Any] = {
             "inputDatasets": [],
@@ -118,71 +121,71 @@ class RunHistory:
             "runDefinition": {},
         }
         wanted = ("runId", "target", "status", "startTimeUtc", "endTimeUtc", "error", "properties")
-        return Answer.of({**lists, **{name: run.get(name) for name in wanted}})
+        return Response.of({**lists, **{name: run.get(name) for name in wanted}})
 
-    def _token(self, request: Request, names: Names) -> Answer:
+    def _token(self, request: Request, names: Names) -> Response:
         token, expiry = self._tokens.issue(self._runs.get(names["run"])["runId"])
-        return Answer.of(
+        return Response.of(
             {"token": token, "expiryTimeUtc": datetime.fromtimestamp(expiry, timezone.utc).isoformat()}
         )
 
-    def _children(self, request: Request, names: Names) -> Answer:
+    def _children(self, request: Request, names: Names) -> Response:
         return _page(self._runs.below(names["run"]))
 
-    def _event(self, request: Request, names: Names) -> Answer:
+    def _event(self, request: Request, names: Names) -> Response:
         self._apply(names["run"], _object(request.json()))
-        return Answer()
+        return Response()
 
-    def _events(self, request: Request, names: Names) -> Answer:
+    def _events(self, request: Request, names: Names) -> Response:
         events = _objects(_object(request.json()).get("events"))
         about = [str(_object(event.get("data")).get("RunId")) for event in events]
         for run_id in about:
             check_related(self._runs, request.run_id, run_id)
         for run_id, event in zip(about, events):
             self._apply(run_id, event)
-        return Answer.of({"errors": []})
+        return Response.of({"errors": []})
 
     def _apply(self, run_id: str, event: Mapping[str, Any]) -> None:
         self._runs.event(run_id, str(event.get("name")), _object(event.get("data") or {}))
 
-    def _wait(self, request: Request, names: Names) -> Answer:
+    def _wait(self, request: Request, names: Names) -> Response:
         self._runs.get(names["run"])
-        return Answer()
+        return Response()
 
-    def _experiment(self, request: Request, names: Names) -> Answer:
+    def _experiment(self, request: Request, names: Names) -> Response:
         runs = self._runs.related_to(request.run_id)
         run = next((run for run in runs if names["experiment"] in _experiment(run)), None)
         if run is None:
             raise Refusal(404, f"Experiment {names['experiment']} was not found")
-        return Answer.of({"experimentId": run["experimentId"], "name": run["experimentName"], "tags": {}})
+        return Response.of({"experimentId": run["experimentId"], "name": run["experimentName"], "tags": {}})
 
-    def _query(self, request: Request, names: Names) -> Answer:
+    def _query(self, request: Request, names: Names) -> Response:
         clauses = _clauses(str(_object(request.json()).get("filter") or ""))
         wanted = names.get("experiment")
         related = self._runs.related_to(request.run_id)
         runs = [run for run in related if wanted is None or wanted in _experiment(run)]
         return _page([run for run in reversed(runs) if all(_fits(run, *clause) for clause in clauses)])
 
-    def _post_metrics(self, request: Request, names: Names) -> Answer:
+    def _post_metrics(self, request: Request, names: Names) -> Response:
         return self._post(request, names["run"], _objects(_object(request.json()).get("values")))
 
-    def _post_old_metrics(self, request: Request, names: Names) -> Answer:
+    def _post_old_metrics(self, request: Request, names: Names) -> Response:
         return self._post(
             request, names["run"], [_from_old(one) for one in _objects(_object(request.json()).get("values"))]
         )
 
-    def _post_old_metric(self, request: Request, names: Names) -> Answer:
+    def _post_old_metric(self, request: Request, names: Names) -> Response:
         return self._post(request, names["run"], [_from_old(_object(request.json()))])
 
-    def _post(self, request: Request, run_id: str, batch: list[dict[str, Any]]) -> Answer:
+    def _post(self, request: Request, run_id: str, batch: list[dict[str, Any]]) -> Response:
         self._runs.get(run_id)
         if len(batch) > BATCH_MAX:
             raise Refusal(400, f"Too many metrics in a batch: expected at most {BATCH_MAX}")
-        return Answer.of(
+        return Response.of(
             {"errors": self._metrics.post(run_id, batch, request.fault.verdict if request.fault else None)}
         )
 
-    def _list_metrics(self, request: Request, names: Names) -> Answer:
+    def _list_metrics(self, request: Request, names: Names) -> Response:
         return _page(
             [
                 {"metricKey": {"name": name}}
@@ -190,11 +193,11 @@ class RunHistory:
             ]
         )
 
-    def _full_metric(self, request: Request, names: Names) -> Answer:
+    def _full_metric(self, request: Request, names: Names) -> Response:
         metric = self._metrics.full(names["run"], str(_object(request.json()).get("metricName")))
         if metric is None:
             raise Refusal(404, "The run has no such metric")
-        return Answer.of(metric)
+        return Response.of(metric)
 
     def _experiment_name(self, names: Names) -> str:
         known = (run for run in self._runs.all() if run["experimentId"] == names["experiment"])
@@ -205,8 +208,8 @@ def _experiment(run: Run) -> tuple[str, str]:
     return run["experimentId"], run["experimentName"]
 
 
-def _page(values: Sequence[object]) -> Answer:
-    return Answer.of({"value": values, "continuationToken": None})
+def _page(values: Sequence[object]) -> Response:
+    return Response.of({"value": values, "continuationToken": None})
 
 
 def _object(value: object) -> dict[str, Any]:

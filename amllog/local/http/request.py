@@ -52,7 +52,7 @@ class Request:
 
 
 @dataclass(frozen=True)
-class Answer:
+class Response:
     """One answer."""
 
     status: int = 200
@@ -61,7 +61,7 @@ class Answer:
     content_type: str = "application/json"
 
     @classmethod
-    def of(cls, value: object, status: int = 200) -> Answer:
+    def of(cls, value: object, status: int = 200) -> Response:
         """An answer whose body is this value as JSON."""
         return cls(status, orjson.dumps(value))
 
@@ -75,9 +75,9 @@ class Refusal(Exception):
         super().__init__(message)
         self.status, self.message, self.code, self.body = status, message, code, body
 
-    def answer(self) -> Answer:
+    def answer(self) -> Response:
         """This refusal as it goes over the wire."""
-        return Answer.of(self.body or {"error": {"code": self.code, "message": self.message}}, self.status)
+        return Response.of(self.body or {"error": {"code": self.code, "message": self.message}}, self.status)
 
 
 def unauthorized(status: int, service: str, message: str) -> Refusal:

@@ -13,7 +13,7 @@ from functools import cache
 from typing import NamedTuple
 from urllib.parse import unquote
 
-from amllog.local.http.request import Answer, Refusal, Request
+from amllog.local.http.request import Refusal, Request, Response
 
 NAME_MAX = 5000
 WORKSPACE = "/subscriptions/{_s}/resourceGroups/{_r}/providers/{_p}/workspaces/{_w}"
@@ -39,7 +39,7 @@ class Route(NamedTuple):
     method: str
     pattern: str
     needs: Need
-    handle: Callable[[Request, Names], Answer]
+    handle: Callable[[Request, Names], Response]
 
 
 def find(routes: Sequence[Route], request: Request) -> tuple[Route, Names]:

@@ -24,13 +24,13 @@ import orjson
 from amllog.local.faults import FOREVER_SECONDS, Fault, Faults
 from amllog.local.http.limited_streams import Drops, Head
 from amllog.local.http.open_connections import BODY_SECONDS, IDLE_SECONDS, Connections, is_gone
-from amllog.local.http.request import Answer, Refusal, Request, body_size, check_source, split_token, unzip
+from amllog.local.http.request import Refusal, Request, Response, body_size, check_source, split_token, unzip
 
 DISCARD_MAX_BYTES, DISCARD_SECONDS = 8 * 1024 * 1024, 10.0
-Handle = Callable[[Request], Answer]
+Handle = Callable[[Request], Response]
 
 
-class Side(NamedTuple):
+class Service(NamedTuple):
     """What a server serves: who admits requests and answers them (a `Refusal` rejects one), the faults, which service
     a path belongs to, who hears of each request."""
 
@@ -47,7 +47,7 @@ class LoopbackServer(ThreadingHTTPServer):
     daemon_threads = True
     allow_reuse_address = True
 
-    def __init__(self, port: int, side: Side, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(self, port: int, side: Service, tls: ssl.SSLContext | None = None) -> None:
         self.side, self._tls = side, tls
         self.connections = Connections()
         super().__init__(("127.0.0.1", port), _Connection)
@@ -158,7 +158,7 @@ class _Connection(BaseHTTPRequestHandler):
         gone = partial(is_gone, self.connection)
         return Request(self.command, path, query, headers, token=token, is_gone=gone)
 
-    def _reject(self, refusal: Refusal) -> Answer:
+    def _reject(self, refusal: Refusal) -> Response:
         """Read a short body without keeping it: the client then gets the answer and not a broken connection."""
         self.close_connection = True
         self.server.connections.allow(self.connection, DISCARD_SECONDS)
@@ -169,7 +169,7 @@ class _Connection(BaseHTTPRequestHandler):
             left = left - len(read) if read else 0
         return refusal.answer()
 
-    def _read_and_answer(self, request: Request, handle: Handle) -> Answer:
+    def _read_and_answer(self, request: Request, handle: Handle) -> Response:
         self.server.connections.allow(self.connection, BODY_SECONDS)
         if request.headers.get("expect", "").lower() == "100-continue" and self.request_version >= "HTTP/1.1":
             self.send_response_only(100)
@@ -208,25 +208,25 @@ class _Connection(BaseHTTPRequestHandler):
             raise Refusal(400, "The body is shorter than announced")
         return body
 
-    def _answer(self, request: Request, fault: Fault, handle: Handle) -> Answer:
+    def _answer(self, request: Request, fault: Fault, handle: Handle) -> Response:
         if fault.seconds:
             self.server.side.faults.wait(fault.seconds)
         if fault.takes_effect:
             answer = self._ask(request, handle)
         if fault.replaces:
             right = orjson.dumps({"error": {"message": fault.message}})
-            return Answer(
+            return Response(
                 fault.status or 200, right if fault.body is None else fault.body.encode(), fault.headers
             )
-        return answer if fault.takes_effect else Answer()
+        return answer if fault.takes_effect else Response()
 
-    def _ask(self, request: Request, handle: Handle) -> Answer:
+    def _ask(self, request: Request, handle: Handle) -> Response:
         try:
             return handle(request)
         except Refusal as refusal:
             return refusal.answer()
 
-    def _send(self, answer: Answer, fault: Fault) -> None:
+    def _send(self, answer: Response, fault: Fault) -> None:
         if fault.hang == "before headers":
             return self._hang()
         if fault.drops:

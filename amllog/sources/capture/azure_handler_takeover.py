@@ -15,7 +15,7 @@ from amllog.config.settings import Settings
 from amllog.sources.capture import azure_log_handler
 
 
-class StandIn:
+class HandlerTakeover:
     """Meets handlers; remembers those it stands in for, and those it leaves alone."""
 
     def __init__(

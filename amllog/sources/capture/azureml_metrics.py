@@ -20,7 +20,7 @@ Flush = Callable[[float], object]
 _PROPERTY = "_task_queue_v2"
 
 
-def adopt_script_metrics(accept: Accept, flush: Flush) -> Adoption | None:
+def capture_script_metrics(accept: Accept, flush: Flush) -> AzureMLMetricsCapture | None:
     """Journal from now on what scripts log through azureml; None if this azureml has no such place.
 
     What waits in azureml's queues already is journaled too. A second adoption replaces the first.
@@ -31,13 +31,13 @@ def adopt_script_metrics(accept: Accept, flush: Flush) -> Adoption | None:
         return None
     if isinstance(original, _Adopted):
         original = original.original
-    adoption = Adoption(found, original, accept)
+    adoption = AzureMLMetricsCapture(found, original, accept)
     setattr(found.client, _PROPERTY, _Adopted(found, original, accept, flush))
     adoption.drain()
     return adoption
 
 
-class Adoption:
+class AzureMLMetricsCapture:
     """A replaced queue: `undo` brings azureml's own back, `drain` journals what waits in azureml's own."""
 
     def __init__(self, found: azureml_sdk.MetricsInside, original: property, accept: Accept) -> None:

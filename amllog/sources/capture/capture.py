@@ -19,7 +19,7 @@ from amllog.process import exits, interrupts
 from amllog.process.exits import Exits
 from amllog.process.hooks import Chain, Hook, Hooks
 from amllog.record import log_call, text
-from amllog.sources.capture.stdlib_logging import Loggers
+from amllog.sources.capture.stdlib_logging import LoggingCapture
 from amllog.sources.capture.stdout import Tee
 from amllog.sources.recorder import Gate
 
@@ -34,7 +34,7 @@ class Capture:
         """`meet`: called for every handler on a stdlib record's way."""
         self._gate = gate
         self._hooks = Hooks()
-        self._loggers = Loggers(gate, meet)
+        self._loggers = LoggingCapture(gate, meet)
         self.take = self._loggers.take
         self._failure = ""  # how the main thread ended, where an exception tells
         self._exits = Exits()

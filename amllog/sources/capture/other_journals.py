@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from amllog.journal import own_files
 from amllog.journal.directory import open_segment
 from amllog.journal.signature import SEGMENT_NAME
-from amllog.process import interrupts
+from amllog.process import descriptors, interrupts
 from amllog.record import envelope as record, log_call, text
 from amllog.sources.capture.returned_records import LIKE_CHARACTERS, Recorded, says_all_of
 
@@ -99,7 +99,7 @@ class OtherJournals:
         """Read until the record's line is known, and not much further than to its time. Raises OSError."""
         until = record.timestamp(created + _AHEAD_SECONDS).encode()
         fd = open_segment(Path(path))
-        identity = own_files.identity_of(fd)
+        identity = descriptors.identity_of(fd)
         try:
             for _ in range(_MAX_CHUNKS):
                 start = self._read.get(path, 0)
@@ -119,7 +119,7 @@ class OtherJournals:
                     return False
             return False
         finally:
-            own_files.close_same(fd, identity)
+            descriptors.close_same(fd, identity)
 
     def _add(self, process: int, source: tuple[str, int], line: bytes) -> None:
         """Remember a message or an exception that the process has recorded. `source`: file and offset of the line."""

@@ -125,7 +125,7 @@ def _cuts(message: str) -> Iterator[int]:
         yield envelope.MAX_VALUE  # as a line about an exception has it
 
 
-class Carried(Recorded):
+class CarriedRecords(Recorded):
     """Recorded records of this process that other handlers may bring back."""
 
     def take(self, entry: logging.LogRecord, message: str, how: int) -> None:

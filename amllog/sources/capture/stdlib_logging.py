@@ -25,12 +25,15 @@ from amllog.sources.capture.logging_tree import (
     logger_classes,
 )
 from amllog.sources.capture.other_journals import OtherJournals
-from amllog.sources.capture.returned_records import MADE, Carried, carriage, message_of
+from amllog.sources.capture.returned_records import MADE, CarriedRecords, carriage, message_of
 from amllog.sources.recorder import Gate
 
 THREADS = "amllog "  # how the names of our own threads begin, whose records are never taken
 
-_CARRIED, _OTHERS = Carried(), OtherJournals()  # also of records that were on their way at a second setup()
+_CARRIED, _OTHERS = (
+    CarriedRecords(),
+    OtherJournals(),
+)  # also of records that were on their way at a second setup()
 
 
 class _Dispatch:
@@ -52,7 +55,7 @@ class _Threads(threading.local):
         self.dispatch = _Dispatch()
 
 
-class Loggers:
+class LoggingCapture:
     """All loggers of this process, also those made before logging was reloaded."""
 
     def __init__(self, gate: Gate, meet: Callable[[logging.Handler], bool]) -> None:

@@ -10,9 +10,9 @@ from collections import deque
 from collections.abc import Mapping
 from typing import Any
 
+from amllog.exporters.run_metrics.metric_values import Cell
 from amllog.process import interrupts
 from amllog.record import text
-from amllog.record.metric_values import Cell
 
 MAX_ROWS = 10_000
 MAX_NAMES = 1_000

@@ -16,7 +16,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from amllog.errors import MetricError
-from amllog.record import metric_values, text
+from amllog.exporters.run_metrics import metric_values
+from amllog.record import text
 from amllog.sources.run.backend import Source
 from amllog.sources.run.reads import Reads
 

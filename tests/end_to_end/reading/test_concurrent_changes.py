@@ -18,11 +18,11 @@ pytest.importorskip("duckdb")
 from amllog.insights import connect
 from amllog.insights.insights import Insights
 from amllog.insights.stores.local import discovery
-from amllog.insights.stores.local.catalog import Holdings
+from amllog.insights.stores.local.catalog import Catalog
 from amllog.insights.stores.local.compaction import compact
 from amllog.insights.stores.local.duckdb_engine import Engine
 from amllog.insights.stores.local.manifest import Batch
-from amllog.insights.stores.local.python_store import PlainStore
+from amllog.insights.stores.local.python_store import PythonStore
 
 from ...insights.conftest import log, write  # isort: skip
 
@@ -53,7 +53,7 @@ def after(function: Any, happens: Callable[[], object]) -> Iterator[None]:
     assert not left
 
 
-@pytest.mark.parametrize("moment", [discovery.find, Holdings.select])
+@pytest.mark.parametrize("moment", [discovery.find, Catalog.select])
 def test_a_journal_is_removed(tmp_path: Path, moment: Any) -> None:
     """By its writer, whose journal is full, say: before it is looked into, or before it is read. As if it had not
     been there."""
@@ -78,7 +78,7 @@ def test_files_are_replaced_by_a_compaction(tmp_path: Path) -> None:
         assert said(insights) == ["gone", "one", "two"]
 
 
-@pytest.mark.parametrize("made", [connect, lambda folder: Insights(PlainStore([folder]))])
+@pytest.mark.parametrize("made", [connect, lambda folder: Insights(PythonStore([folder]))])
 def test_threads_share_a_store(tmp_path: Path, made: Callable[[Path], Insights]) -> None:
     """Each has the answer to its own question, also while a file grows."""
     steps = [f"step{number}" for number in range(4)]

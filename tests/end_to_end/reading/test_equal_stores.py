@@ -18,7 +18,7 @@ from amllog.insights.query.result import Table
 from amllog.insights.questions import Questions
 from amllog.insights.stores.local import duckdb_views
 from amllog.insights.stores.local.duckdb_engine import Engine
-from amllog.insights.stores.local.python_store import PlainStore
+from amllog.insights.stores.local.python_store import PythonStore
 
 from ...insights.conftest import RUN, envelope, failure, log, step, write  # isort: skip
 from ...insights.test_questions import NAMES, everything  # isort: skip
@@ -111,7 +111,7 @@ def ways(tmp_path_factory: pytest.TempPathFactory) -> Ways:
     path = write(tmp_path_factory.mktemp("hard") / "20261122T100000-node-1-abcdef.jsonl", *hard())
     engine = Engine()
     return Ways(
-        connect(path), Questions(PlainStore([path])), engine, engine.hold(duckdb_views.records([path]), path)
+        connect(path), Questions(PythonStore([path])), engine, engine.hold(duckdb_views.records([path]), path)
     )
 
 

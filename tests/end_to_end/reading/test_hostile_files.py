@@ -17,9 +17,9 @@ from amllog.insights.questions import Questions
 from amllog.insights.stores.local import index
 from amllog.insights.stores.local.compaction import LOCK, compact
 from amllog.insights.stores.local.duckdb_engine import Engine
-from amllog.insights.stores.local.duckdb_store import LocalStore
+from amllog.insights.stores.local.duckdb_store import DuckDBStore
 from amllog.insights.stores.local.manifest import BATCHES, LEFTOVERS, MANIFEST
-from amllog.insights.stores.local.python_store import PlainStore
+from amllog.insights.stores.local.python_store import PythonStore
 
 OWN = {"parent_run_id": "r1", "step_id": "s1", "step_name": "train", "record_id": "a-1"}
 RECORD = {
@@ -41,13 +41,13 @@ def hostile(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("store", [LocalStore, PlainStore])
+@pytest.mark.parametrize("store", [DuckDBStore, PythonStore])
 def test_hostile_files_are_left_out_and_reported(hostile: Path, store: Any) -> None:
     """A FIFO, a link and a line beyond the limit are notes of the answer; the other files are read."""
     found = Questions(store([hostile])).logs("r1")
     assert [row["message"] for row in found] == ["hello"]
     told = [Path(note.split(": ")[1]).name for note in found.notes]
-    index = [".amllog-index.json"] if store is LocalStore else []
+    index = [".amllog-index.json"] if store is DuckDBStore else []
     assert told == ["fifo.jsonl", "link.jsonl", *index, "sparse.jsonl"]
 
 
@@ -60,7 +60,7 @@ def test_compact_keeps_files_of_others(hostile: Path) -> None:
     assert theirs.read_text() == "PAR1"
 
 
-@pytest.mark.parametrize("store", [LocalStore, PlainStore])
+@pytest.mark.parametrize("store", [DuckDBStore, PythonStore])
 def test_files_beyond_the_limits_are_left_out_and_reported(tmp_path: Path, store: Any) -> None:
     """A gzip bomb and a line beyond the limit are notes of the answer; the other files are read."""
     line = json.dumps(RECORD) + "\n"
@@ -141,7 +141,7 @@ def test_an_index_of_others_stays(tmp_path: Path, content: str) -> None:
     (tmp_path / "20261122T205235-n-1-abcd.jsonl").write_text(json.dumps(RECORD) + "\n")
     (tmp_path / index.NAME).write_text(content)
     for _ in range(2):
-        found = Questions(LocalStore([tmp_path])).logs("r1")
+        found = Questions(DuckDBStore([tmp_path])).logs("r1")
         assert [row["message"] for row in found] == ["hello"]
         [note] = found.notes
         assert index.NAME in note
@@ -154,7 +154,7 @@ def test_an_index_of_an_earlier_version_is_replaced(tmp_path: Path, version: int
     name = "20261122T205235-n-1-abcd.jsonl"
     (tmp_path / name).write_text(json.dumps(RECORD) + "\n")
     (tmp_path / index.NAME).write_text(f'{{"version": {version}, "files": {{"{name}": [1, 2, []]}}}}')
-    assert not Questions(LocalStore([tmp_path])).logs("r1").notes
+    assert not Questions(DuckDBStore([tmp_path])).logs("r1").notes
     assert json.loads((tmp_path / index.NAME).read_text())["version"] == index.VERSION
 
 
@@ -162,10 +162,10 @@ def test_an_index_does_not_keep_files_that_are_gone(tmp_path: Path) -> None:
     """The index says nothing of a file that was deleted, so that it does not grow for ever."""
     for number in range(2):
         (tmp_path / f"20261122T20523{number}-n-1-abcd.jsonl").write_text(json.dumps(RECORD) + "\n")
-    Questions(LocalStore([tmp_path])).logs("r1")
+    Questions(DuckDBStore([tmp_path])).logs("r1")
     (tmp_path / "20261122T205230-n-1-abcd.jsonl").unlink()
     (tmp_path / "20261122T205232-n-1-abcd.jsonl").write_text(json.dumps(RECORD) + "\n")
-    Questions(LocalStore([tmp_path])).logs("r1")
+    Questions(DuckDBStore([tmp_path])).logs("r1")
     known = json.loads((tmp_path / index.NAME).read_text())["files"]
     assert sorted(known) == ["20261122T205231-n-1-abcd.jsonl", "20261122T205232-n-1-abcd.jsonl"]
 
@@ -178,7 +178,7 @@ def test_a_manifest_of_others_stays(tmp_path: Path) -> None:
     (tmp_path / "compacted" / MANIFEST).write_text(content)
     with pytest.raises(UsageError, match=MANIFEST):
         compact(tmp_path, idle=timedelta(0))
-    found = Questions(LocalStore([tmp_path])).logs("r1")
+    found = Questions(DuckDBStore([tmp_path])).logs("r1")
     assert [row["message"] for row in found] == ["hello"]
     assert [MANIFEST in note for note in found.notes] == [True]
     assert (tmp_path / "compacted" / MANIFEST).read_text() == content
@@ -278,7 +278,7 @@ def test_a_large_array_is_read(tmp_path: Path) -> None:
         (tmp_path / "sent.json").write_text(
             json.dumps(sent, indent=indent, ensure_ascii=False), encoding="utf-8"
         )
-        for store in (LocalStore, PlainStore):
+        for store in (DuckDBStore, PythonStore):
             found = Questions(store([tmp_path])).logs()
             assert sorted(row["message"] for row in found) == sorted(
                 one["data"]["baseData"]["message"] for one in sent
@@ -286,7 +286,7 @@ def test_a_large_array_is_read(tmp_path: Path) -> None:
             assert not found.notes
 
 
-@pytest.mark.parametrize("store", [LocalStore, PlainStore])
+@pytest.mark.parametrize("store", [DuckDBStore, PythonStore])
 def test_a_directory_that_cannot_be_read_is_reported(tmp_path: Path, store: Any) -> None:
     """A directory below the journal's that cannot be listed is a note of each answer, also of an empty one."""
     (tmp_path / "a").mkdir()
@@ -303,7 +303,7 @@ def test_a_directory_that_cannot_be_read_is_reported(tmp_path: Path, store: Any)
 
 
 @pytest.mark.skipif(not hasattr(os, "getuid") or os.getuid() == 0, reason="root may read everything")
-@pytest.mark.parametrize("store", [LocalStore, PlainStore])
+@pytest.mark.parametrize("store", [DuckDBStore, PythonStore])
 def test_a_directory_of_others_is_reported(tmp_path: Path, store: Any) -> None:
     """A directory that this user may not list is a note of each answer, also where it is the one that was named."""
     (tmp_path / "a").mkdir(mode=0)
@@ -311,7 +311,7 @@ def test_a_directory_of_others_is_reported(tmp_path: Path, store: Any) -> None:
         assert Questions(store([place])).errors().notes == (f"not read: {tmp_path / 'a'}: Permission denied",)
 
 
-@pytest.mark.parametrize("store", [LocalStore, PlainStore])
+@pytest.mark.parametrize("store", [DuckDBStore, PythonStore])
 @pytest.mark.parametrize("name", ["train.jsonl", "app.jsonl.bz2", "app.json.gz", "app.txt"])
 def test_a_named_file_without_a_record_is_reported(tmp_path: Path, store: Any, name: str) -> None:
     """A file that is named itself and has nothing readable is a note; below a directory it is of another program."""

@@ -10,7 +10,7 @@ import pytest
 
 from amllog.errors import AmllogError, ServiceError, UsageError
 from amllog.insights import Insights, connect
-from amllog.insights.stores.local.python_store import PlainStore
+from amllog.insights.stores.local.python_store import PythonStore
 from amllog.record.text import CONTROLS
 
 from ...insights.conftest import envelope, failure, log, step  # isort: skip
@@ -47,7 +47,7 @@ def insights(request: pytest.FixtureRequest, journal: Callable[..., Path]) -> In
         ]
     folder = journal(*lines).parent
     if request.param == "plain":
-        return Insights(PlainStore([folder]))
+        return Insights(PythonStore([folder]))
     pytest.importorskip("duckdb")
     return connect(str(folder))
 

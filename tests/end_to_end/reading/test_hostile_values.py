@@ -11,8 +11,8 @@ import pytest
 
 from amllog.insights.insights import Insights
 from amllog.insights.query.result import Table
-from amllog.insights.stores.local.duckdb_store import LocalStore
-from amllog.insights.stores.local.python_store import PlainStore
+from amllog.insights.stores.local.duckdb_store import DuckDBStore
+from amllog.insights.stores.local.python_store import PythonStore
 
 from ...insights.conftest import RUN, envelope, log, step  # isort: skip
 
@@ -65,7 +65,7 @@ VALUES = {
 }
 
 
-@pytest.mark.parametrize("store", [LocalStore, PlainStore])
+@pytest.mark.parametrize("store", [DuckDBStore, PythonStore])
 @pytest.mark.parametrize("kind", VALUES)
 def test_no_value_ends_an_answer(journal: Callable[..., Path], store: Any, kind: str) -> None:
     """One hostile value in a journal leaves every question, the story and the tree of the run answered."""
@@ -81,7 +81,7 @@ def test_no_value_ends_an_answer(journal: Callable[..., Path], store: Any, kind:
     assert all(json.loads(table.to_json()) is not None for table in found)
 
 
-@pytest.mark.parametrize("store", [LocalStore, PlainStore])
+@pytest.mark.parametrize("store", [DuckDBStore, PythonStore])
 @pytest.mark.parametrize("name", ["errors", "exceptions", "metrics", "logs"])
 def test_a_torn_line_may_be_anything(journal: Callable[..., Path], store: Any, name: str) -> None:
     """An answer without a row says that a line of the run could not be read: it may have been an error."""

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from amllog.config.parsers import ConnectionString, connection_string
-from amllog.exporters.app_insights.http_exporter import AppInsights
+from amllog.exporters.app_insights.http_exporter import AppInsightsExporter
 from amllog.exporters.app_insights.ingestion_protocol import TOO_OLD
 from amllog.local import AzureOnThisMachine
 from amllog.local.azure import INSTRUMENTATION_KEY
@@ -45,7 +45,7 @@ def arrived(azure: AzureOnThisMachine) -> list[str]:
 @pytest.fixture
 def outlet(azure: AzureOnThisMachine) -> Any:
     """The outlet, pointed at this machine."""
-    outlet = AppInsights(connection_string(azure.connection_string))
+    outlet = AppInsightsExporter(connection_string(azure.connection_string))
     yield outlet
     outlet.close()
 
@@ -212,7 +212,7 @@ def test_no_password_of_the_user(
     with ThreadingHTTPServer(("127.0.0.1", 0), Listening) as server:
         threading.Thread(target=server.serve_forever).start()
         string = f"InstrumentationKey={INSTRUMENTATION_KEY};IngestionEndpoint=http://127.0.0.1:{server.server_port}"
-        outlet = AppInsights(connection_string(string), credential=credential)
+        outlet = AppInsightsExporter(connection_string(string), credential=credential)
         assert states(outlet.offer(lines(1), 10), 1) == ["delivered"]
         outlet.close()
         server.shutdown()
@@ -235,7 +235,7 @@ class SlowCredential(Credential):
 def test_a_credential_that_hangs(azure: AzureOnThisMachine) -> None:
     """A credential that gives no token holds up an offer no longer than its time; its late token is used."""
     credential = SlowCredential()
-    outlet = AppInsights(connection_string(azure.connection_string), credential=credential)
+    outlet = AppInsightsExporter(connection_string(azure.connection_string), credential=credential)
     said = set[str]()
     while "the credential gives no token in time" not in said or not credential.asked:
         said |= set(reasons(outlet.offer(lines(3), 0.2), 3))
@@ -252,7 +252,7 @@ def test_a_credential_where_no_thread_starts() -> None:
     with HTTPServer(("127.0.0.1", 0), Listening) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         string = f"InstrumentationKey={INSTRUMENTATION_KEY};IngestionEndpoint=http://127.0.0.1:{server.server_port}"
-        outlet = AppInsights(connection_string(string), credential=Credential())
+        outlet = AppInsightsExporter(connection_string(string), credential=Credential())
         before = threading.stack_size(2**46)  # no system has so much room for a thread
         try:
             answer = outlet.offer(lines(1), SLACK)
@@ -328,7 +328,7 @@ def test_drops(azure: AzureOnThisMachine, outlet: Any, where: str) -> None:
 def test_bad_endpoints(endpoint: str) -> None:
     """A host that does not exist, or an address that is none, leaves records waiting with a short reason."""
     target = ConnectionString(INSTRUMENTATION_KEY, endpoint)
-    outlet = AppInsights(target)
+    outlet = AppInsightsExporter(target)
     answer = outlet.offer([line(1, key=target.instrumentation_key)], 5)
     assert states(answer, 1) == ["waiting"]
     assert len(next(iter(reasons(answer, 1)))) < 60
@@ -338,7 +338,7 @@ def test_tls_failure(azure: AzureOnThisMachine) -> None:
     """A certificate that nobody vouches for gets no data."""
     token = azure.ingestion_endpoint[len(azure.url) :]
     https = azure._upload_url().replace("this-machine.blob.local@", "") + token
-    outlet = AppInsights(
+    outlet = AppInsightsExporter(
         connection_string(f"InstrumentationKey={INSTRUMENTATION_KEY};IngestionEndpoint={https}")
     )
     assert reasons(outlet.offer(lines(1), 10), 1) == {"TLS certificate not accepted": 1}
@@ -359,7 +359,7 @@ def test_age(azure: AzureOnThisMachine, outlet: Any) -> None:
 def test_whose(azure: AzureOnThisMachine) -> None:
     """Ours are the lines with our key, and from our time on those that had none yet; they get it on the way."""
     now = time.time()
-    outlet = AppInsights(connection_string(azure.connection_string), since=now)
+    outlet = AppInsightsExporter(connection_string(azure.connection_string), since=now)
     assert outlet.wants(line(1)) and outlet.wants(line(1, key="", age=-1))
     assert not outlet.wants(line(1, key="", age=10))
     assert not outlet.wants(line(1, key=None))
@@ -378,7 +378,7 @@ def test_credential(azure: AzureOnThisMachine) -> None:
             type(self).scopes = scopes
             return type("Token", (), {"token": "t"})
 
-    outlet = AppInsights(connection_string(azure.connection_string), credential=Credential())
+    outlet = AppInsightsExporter(connection_string(azure.connection_string), credential=Credential())
     assert states(outlet.offer(lines(1), 10), 1) == ["delivered"]
     assert Credential.scopes == ("https://monitor.azure.com//.default",)
 

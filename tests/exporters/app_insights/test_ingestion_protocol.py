@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import given, strategies as st
 
-from amllog.delivery.exporter import DELIVERED, Answer
+from amllog.delivery.exporter import DELIVERED, ExportResult
 from amllog.exporters.app_insights import ingestion_protocol
 from amllog.record import envelope
 
@@ -47,7 +47,7 @@ def test_large_body(key: str) -> None:
 def test_any_answer(status: int, payload: bytes, count: int) -> None:
     """Whatever is answered, there is a verdict, and only a 200 or a readable 206 says delivered."""
     answer = ingestion_protocol.judge(status, {}, payload, count)
-    if isinstance(answer, Answer):
+    if isinstance(answer, ExportResult):
         delivered = [answer.odd.get(index, answer.default) == DELIVERED for index in range(count)]
         assert not any(delivered) or status == 200
     else:
@@ -67,7 +67,7 @@ items = st.fixed_dictionaries(
 def test_any_items(status: int, errors: list[dict[str, Any]]) -> None:
     """An item that the answer does not name is delivered; one that it names is never taken for another."""
     answer = ingestion_protocol.judge(status, {}, json.dumps({"errors": errors}).encode(), 5)
-    assert isinstance(answer, Answer)
+    assert isinstance(answer, ExportResult)
     named = {error["index"] for error in errors}
     for index in range(5):
         if index not in named:
@@ -95,14 +95,14 @@ def test_a_partial_answer_that_does_not_name_the_rest(accepted: object, errors: 
     """A 206 that took less than it names the errors of leaves the whole batch waiting: nothing counts as delivered."""
     told = {"itemsReceived": 3, "itemsAccepted": accepted, "errors": errors}
     answer = ingestion_protocol.judge(206, {}, json.dumps(told).encode(), 3)
-    assert isinstance(answer, Answer) and answer.default.state == "waiting", answer
+    assert isinstance(answer, ExportResult) and answer.default.state == "waiting", answer
 
 
 @pytest.mark.parametrize("errors", ["[" * 100_000 + "]" * 100_000, '[{"index": Infinity}]', "[{}]"])
 def test_a_whole_answer_that_cannot_be_read(errors: str) -> None:
     """A 200 means that all was taken, whatever its body is: sent again, each record would be there twice."""
     answer = ingestion_protocol.judge(200, {}, b'{"errors":%s}' % errors.encode(), 8_000)
-    assert answer == Answer()
+    assert answer == ExportResult()
 
 
 @pytest.mark.parametrize(
@@ -151,5 +151,5 @@ def test_reasons_are_counted() -> None:
     errors = [{"index": i, "statusCode": 400, "message": f"{said}{i}"}
               for i in range(3)]  # fmt: skip
     answer = ingestion_protocol.judge(206, {}, json.dumps({"errors": errors}).encode(), 4)
-    assert isinstance(answer, Answer)
+    assert isinstance(answer, ExportResult)
     assert {verdict.reason for verdict in answer.odd.values()} == {"400: 101: Field 'x' is too long"}

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from amllog.config.parsers import connection_string
-from amllog.delivery.exporter import Answer
+from amllog.delivery.exporter import ExportResult
 from amllog.exporters.app_insights import ingestion_protocol
 from amllog.local.faults import Fault
 from amllog.record import envelope as record
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from amllog.local import AzureOnThisMachine
 
 exporter = pytest.importorskip("azure.monitor.opentelemetry.exporter", reason="it needs Python 3.10")
-from amllog.exporters.app_insights.otel_exporter import OpenTelemetryOutlet  # noqa: E402  after the skip
+from amllog.exporters.app_insights.otel_exporter import OpenTelemetryExporter  # noqa: E402  after the skip
 
 KEY = "00000000-0000-0000-0000-0000000010ca"
 
@@ -34,38 +34,38 @@ def lines(count: int, key: str = KEY, age: float = 0.0) -> list[bytes]:
     ]
 
 
-def states(answer: Answer, count: int) -> list[str]:
+def states(answer: ExportResult, count: int) -> list[str]:
     """The verdict's state of each line."""
     return [answer.odd.get(index, answer.default).state for index in range(count)]
 
 
-def reasons(answer: Answer) -> set[str]:
+def reasons(answer: ExportResult) -> set[str]:
     """The reasons of all lines that were not delivered."""
     return {verdict.reason for verdict in answer.odd.values()}
 
 
 @pytest.fixture
-def outlet(azure: AzureOnThisMachine) -> Iterator[OpenTelemetryOutlet]:
+def outlet(azure: AzureOnThisMachine) -> Iterator[OpenTelemetryExporter]:
     """An outlet to Azure on this machine, whose environment is as unkind as the portal's copy button."""
     os.environ["APPLICATIONINSIGHTS_CONNECTION_STRING"] = f"InstrumentationKey={KEY.upper()};"
-    outlet = OpenTelemetryOutlet(connection_string(azure.connection_string + ";"))
+    outlet = OpenTelemetryExporter(connection_string(azure.connection_string + ";"))
     yield outlet
     outlet.close()
 
 
-def test_lines_arrive_as_they_are(azure: AzureOnThisMachine, outlet: OpenTelemetryOutlet) -> None:
+def test_lines_arrive_as_they_are(azure: AzureOnThisMachine, outlet: OpenTelemetryExporter) -> None:
     """The service gets the very envelopes that the journal holds, every one once."""
     sent = lines(1000)
-    assert outlet.offer(sent, 10) == Answer()
+    assert outlet.offer(sent, 10) == ExportResult()
     assert [record.decode(line) for line in sent] == [dict(envelope) for envelope in azure.envelopes]
 
 
 def test_a_line_without_a_key_is_addressed(azure: AzureOnThisMachine) -> None:
     """What was written before any key was known goes to our resource; what is for another does not."""
-    outlet = OpenTelemetryOutlet(connection_string(azure.connection_string), since=time.time() - 60)
+    outlet = OpenTelemetryExporter(connection_string(azure.connection_string), since=time.time() - 60)
     unaddressed, other = lines(1, key=""), lines(1, key=KEY.replace("1", "2"))
     assert [outlet.wants(line) for line in (*unaddressed, *other)] == [True, False]
-    assert outlet.offer(unaddressed, 10) == Answer()
+    assert outlet.offer(unaddressed, 10) == ExportResult()
     assert [envelope["iKey"] for envelope in azure.envelopes] == [KEY]
 
 
@@ -76,10 +76,10 @@ def test_nothing_else_is_started(child: Any, azure: AzureOnThisMachine, tmp_path
     script = f"""
 import logging, threading, time
 from amllog.record import envelope as record
-from amllog.exporters.app_insights.otel_exporter import OpenTelemetryOutlet
+from amllog.exporters.app_insights.otel_exporter import OpenTelemetryExporter
 from amllog.config.parsers import connection_string
 logging.basicConfig(level=logging.INFO)
-outlet = OpenTelemetryOutlet(connection_string({azure.connection_string!r}))
+outlet = OpenTelemetryExporter(connection_string({azure.connection_string!r}))
 line = record.encode(time.time(), {KEY!r}, {{}}, "MessageData", {{"message": "m", "properties": {{}}}})
 print(outlet.offer([line], 5).odd[0].reason)
 print([thread.name for thread in threading.enumerate()])
@@ -124,7 +124,7 @@ amllog.setup(exporter="opentelemetry", connection_string="{KEY}")
     ],
 )  # fmt: skip
 def test_answers_mean_what_they_mean_to_the_other_exporter(
-    azure: AzureOnThisMachine, outlet: OpenTelemetryOutlet, fault: Fault, state: str, reason: str | None
+    azure: AzureOnThisMachine, outlet: OpenTelemetryExporter, fault: Fault, state: str, reason: str | None
 ) -> None:
     """One decision table for both: each answer leaves the lines waiting or refused, after one request each."""
     azure.faults.put(fault)
@@ -139,7 +139,7 @@ def test_answers_mean_what_they_mean_to_the_other_exporter(
     assert states(outlet.offer(lines(2), 5), 2) == ["delivered", "delivered"]
 
 
-def test_one_bad_item_is_refused_alone(azure: AzureOnThisMachine, outlet: OpenTelemetryOutlet) -> None:
+def test_one_bad_item_is_refused_alone(azure: AzureOnThisMachine, outlet: OpenTelemetryExporter) -> None:
     """Of a batch that is taken in part, each line gets the verdict of its own item."""
     azure.faults.put(
         Fault(item='"line 1"', status=400, message="103: Field 'x' is bad. Expected: 1, Actual: 2")
@@ -150,7 +150,7 @@ def test_one_bad_item_is_refused_alone(azure: AzureOnThisMachine, outlet: OpenTe
 
 
 @pytest.mark.parametrize("hang", ["before headers", "after headers"])
-def test_a_hang_is_bounded(azure: AzureOnThisMachine, outlet: OpenTelemetryOutlet, hang: str) -> None:
+def test_a_hang_is_bounded(azure: AzureOnThisMachine, outlet: OpenTelemetryExporter, hang: str) -> None:
     """A far side that goes silent holds the courier for the seconds it was given, not for azure-core's 300."""
     azure.faults.put(Fault(hang=hang))
     started = time.monotonic()
@@ -160,7 +160,7 @@ def test_a_hang_is_bounded(azure: AzureOnThisMachine, outlet: OpenTelemetryOutle
     azure.faults.clear()
 
 
-def test_nobody_there(azure: AzureOnThisMachine, outlet: OpenTelemetryOutlet) -> None:
+def test_nobody_there(azure: AzureOnThisMachine, outlet: OpenTelemetryExporter) -> None:
     """A refused connection is one try, a reason without addresses, and everything waits."""
     azure.stop()
     started = time.monotonic()
@@ -168,7 +168,7 @@ def test_nobody_there(azure: AzureOnThisMachine, outlet: OpenTelemetryOutlet) ->
     assert time.monotonic() - started < 200
 
 
-def test_too_old_lines_are_not_sent(azure: AzureOnThisMachine, outlet: OpenTelemetryOutlet) -> None:
+def test_too_old_lines_are_not_sent(azure: AzureOnThisMachine, outlet: OpenTelemetryExporter) -> None:
     """What the service would refuse for its age is refused here."""
     answer = outlet.offer([*lines(1, age=49 * 3600), *lines(1)], 5)
     assert states(answer, 2) == ["refused", "delivered"]
@@ -176,11 +176,11 @@ def test_too_old_lines_are_not_sent(azure: AzureOnThisMachine, outlet: OpenTelem
     assert len(azure.envelopes) == 1
 
 
-def test_close_is_not_the_end(outlet: OpenTelemetryOutlet) -> None:
+def test_close_is_not_the_end(outlet: OpenTelemetryExporter) -> None:
     """After `close()` the next batch opens a connection anew."""
     outlet.close()
     outlet.close()
-    assert outlet.offer(lines(1), 5) == Answer()
+    assert outlet.offer(lines(1), 5) == ExportResult()
 
 
 class Credential:
@@ -199,7 +199,7 @@ class Credential:
 
 def test_no_token_without_tls(azure: AzureOnThisMachine) -> None:
     """A credential goes through the exporter's pipeline, which never sends a token over plain HTTP: lines wait."""
-    outlet = OpenTelemetryOutlet(
+    outlet = OpenTelemetryExporter(
         connection_string(azure.connection_string), credential=Credential(lambda: "t")
     )
     assert states(outlet.offer(lines(1), 5), 1) == ["waiting"]
@@ -215,7 +215,7 @@ def test_no_token_at_all(azure: AzureOnThisMachine) -> None:
     from azure.core import exceptions
 
     there = connection_string(azure.connection_string)._replace(endpoint="https://127.0.0.1:9")
-    answer = OpenTelemetryOutlet(there, credential=Credential(fail)).offer(lines(1), 5)
+    answer = OpenTelemetryExporter(there, credential=Credential(fail)).offer(lines(1), 5)
     assert reasons(answer) == {"401 not authorized"}
 
 

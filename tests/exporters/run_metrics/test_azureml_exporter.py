@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from hypothesis import given, strategies as st
 
-from amllog.exporters.run_metrics import metric_lines
+from amllog.exporters.run_metrics import metric_lines, metric_values
 from amllog.local import AzureOnThisMachine
-from amllog.record import envelope as record, metric_values
+from amllog.record import envelope as record
 
 # What a job does here: reach the run, make lines as the intake does, offer them, print what became of them.
 PREAMBLE = """
@@ -97,7 +97,7 @@ def test_any_metric_is_strict_json_and_comes_back(name: str, columns: dict[str, 
         labels = {"run_metric": kind, "run_metric_data": told}
         encoded = record.encode(1.0, "", {}, "EventData", {"name": name, "properties": labels})
         post = metric_lines.decode(encoded)
-        assert isinstance(post, metric_lines.Post)
+        assert isinstance(post, metric_lines.MetricPost)
         assert (post.columns, post.rows, post.step, post.type) == (
             data["columns"],
             data["rows"],
@@ -110,7 +110,9 @@ def test_a_record_sent_again_has_the_same_ids() -> None:
     """The ids of a metric's values follow from its record, and differ from those of any other record."""
 
     def ids(record_id: str) -> list[str]:
-        post = metric_lines.Post(None, "azureml.v1.list", "x", {"x": "int"}, [[1], [2]], "", None, record_id)
+        post = metric_lines.MetricPost(
+            None, "azureml.v1.list", "x", {"x": "int"}, [[1], [2]], "", None, record_id
+        )
         return [value["metric_id"] for value in post.values()]
 
     assert ids("a") == ids("a")
@@ -128,7 +130,9 @@ def test_unreadable_lines(line: bytes) -> None:
 def test_errors_are_counted_line_by_line() -> None:
     """Errors that name a metric by id, or by its name alone, refuse exactly as many lines as there are errors."""
     posts = [
-        metric_lines.Post(None, "azureml.v1.scalar", name, {name: "double"}, [[value]], "", None, str(index))
+        metric_lines.MetricPost(
+            None, "azureml.v1.scalar", name, {name: "double"}, [[value]], "", None, str(index)
+        )
         for index, (name, value) in enumerate([("a", 1.0), ("b", 2.0), ("a", "NaN"), ("a", 3.0)])
     ]
     said = {"error": {"code": "UserError", "message": 'Metric "a" has 51 names'}}
@@ -404,7 +408,7 @@ def test_any_line_is_decoded_or_rejected(kind: Any, method: str, data: Any, labe
         "data": {"baseData": {"name": f"run.{method}", "properties": properties}},
     }
     found = metric_lines.decode(json.dumps(envelope).encode())
-    if isinstance(found, metric_lines.Post):
+    if isinstance(found, metric_lines.MetricPost):
         assert all(len(row) == len(found.columns) for row in found.rows)
         assert len(found.values()) == len(found.rows)
     elif found is not None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from amllog.exporters.run_metrics import mlflow_values as conversion
-from amllog.exporters.run_metrics.metric_lines import Post
+from amllog.exporters.run_metrics.metric_lines import MetricPost
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -296,8 +296,8 @@ def test_a_late_answer_is_not_lost(child: Any, tracking: Any, environment: dict[
     script = """
 import time
 from amllog.record import envelope as record
-from amllog.exporters.run_metrics.mlflow_exporter import MLflowOutlet
-outlet = MLflowOutlet(".", step_id="s1")
+from amllog.exporters.run_metrics.mlflow_exporter import MLflowExporter
+outlet = MLflowExporter(".", step_id="s1")
 properties = {"run_metric": "scalar", "step_id": "s1", "record_id": "r1", "experiment_name": "digits", "step_name": "s"}
 data = {"metrics": [{"name": "loss", "value": 1}], "properties": properties}
 line = record.encode(time.time(), "", {}, "MetricData", data)
@@ -328,13 +328,13 @@ def test_a_late_answer_after_a_second_setup(child: Any, tracking: Any, environme
     script = """
 import time
 from amllog.record import envelope as record
-from amllog.exporters.run_metrics.mlflow_exporter import MLflowOutlet
+from amllog.exporters.run_metrics.mlflow_exporter import MLflowExporter
 properties = {"run_metric": "scalar", "step_id": "s1", "record_id": "r1", "experiment_name": "digits", "step_name": "s"}
 data = {"metrics": [{"name": "loss", "value": 1}], "properties": properties}
 line = record.encode(time.time(), "", {}, "MetricData", data)
 import mlflow
 def offered(seconds):
-    answer = MLflowOutlet(".", step_id="s1").offer([line], seconds)
+    answer = MLflowExporter(".", step_id="s1").offer([line], seconds)
     return answer.odd.get(0, answer.default)
 found = [offered(1.5).reason for _ in range(4)]
 print(found[-1], flush=True)
@@ -436,7 +436,7 @@ def test_what_errors_mean() -> None:
 
 def test_steps_of_rows() -> None:
     """Rows without a step are counted from where the caller is; a step that was given is the first row's."""
-    post = Post(
+    post = MetricPost(
         "r", "azureml.v1.list", "l", {"l": "int"}, [[1], [2]], "2026-01-01T00:00:00.500000Z", None, "id"
     )
     assert [number.step for number in conversion.wish(post, 7).numbers] == [7, 8]

@@ -13,7 +13,7 @@ from hypothesis import given, strategies as st
 from amllog.insights.insights import Insights
 from amllog.insights.reports.comparison import Comparison
 from amllog.insights.reports.message_patterns import Ids, pattern
-from amllog.insights.stores.local.python_store import PlainStore
+from amllog.insights.stores.local.python_store import PythonStore
 
 from ..conftest import envelope, failure, log, step  # isort: skip
 
@@ -92,7 +92,7 @@ def compared(journal: Callable[..., Path]) -> Comparison:
         failure("it broke in 4", step_id="b1", **second),
         metric("loss", 0.25, 5, step_id="b1", parent_run_id="r2"),
     )  # fmt: skip
-    return Insights(PlainStore([path])).compare("last~1", "last")
+    return Insights(PythonStore([path])).compare("last~1", "last")
 
 
 def test_two_runs(journal: Callable[..., Path]) -> None:
@@ -123,7 +123,7 @@ def test_exceptions_are_told_apart_by_their_own_words(journal: Callable[..., Pat
         return one
 
     path = journal(uncaught("out of memory", "r1"), uncaught("no such file /a/b.csv", "r2"))
-    found = Insights(PlainStore([path])).compare("r1", "r2")
+    found = Insights(PythonStore([path])).compare("r1", "r2")
     assert [(row["change"], row["pattern"]) for row in found.messages] == [
         ("new", "Uncaught exception: ValueError: no such file …/b.csv"),
         ("gone", "Uncaught exception: ValueError: out of memory"),
@@ -138,7 +138,7 @@ def test_what_a_step_said_that_did_not_run_is_not_listed(journal: Callable[..., 
         log("gone", parent_run_id="r1", **train), log("scored", **score), log("odd", 2, **score),
         log("x", parent_run_id="r2", **train),
     )  # fmt: skip
-    found = Insights(PlainStore([path])).compare("r1", "r2")
+    found = Insights(PythonStore([path])).compare("r1", "r2")
     assert [row["message"] for row in found.messages if row["change"] == "gone"] == ["odd", "scored", "gone"]
     text = found.text.partition("only in the first")[2]
     assert (
@@ -166,7 +166,7 @@ def test_metrics_of_several_numbers_and_of_none(journal: Callable[..., Path]) ->
         folded("folds", '{"folds": "double"}', "[[0.2], [0.4]]", **second),
         folded("best", '{"best": "string"}', '[["sgd"]]', **second),
     )  # fmt: skip
-    insights = Insights(PlainStore([path]))
+    insights = Insights(PythonStore([path]))
     values = {
         row["name"]: (row["records"], row["last_value"], row["last_text"])
         for row in insights.last_values("r1")
@@ -197,7 +197,7 @@ def test_what_is_left_out_of_the_text_is_told(journal: Callable[..., Path]) -> N
     """Forty messages are listed, the others counted."""
     words = ["".join(letters) for letters in zip("abcdefghijklmnopqrstuvwxyz" * 2, "a" * 26 + "b" * 26)]
     path = journal(log("x", parent_run_id="r1"), *(log(word, parent_run_id="r2") for word in words))
-    found = Insights(PlainStore([path])).compare("r1", "r2")
+    found = Insights(PythonStore([path])).compare("r1", "r2")
     assert len(found.messages) == 53
     assert "… and 12 more: .messages has all" in found.text
     assert "messages only in the first: 1" in found.text

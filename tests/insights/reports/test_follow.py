@@ -13,7 +13,7 @@ from hypothesis import given, strategies as st
 from amllog.errors import UsageError
 from amllog.insights.insights import Insights
 from amllog.insights.reports.follow import Watch
-from amllog.insights.stores.local.python_store import PlainStore
+from amllog.insights.stores.local.python_store import PythonStore
 
 from ..conftest import RUN, log, step, write  # isort: skip
 
@@ -39,7 +39,7 @@ def bare(message: str, second: int) -> Any:
 def test_a_run_from_its_beginning_to_its_end(journal: Callable[..., Path]) -> None:
     """What is there, then what comes; it ends when every step has ended."""
     path = journal(log("one", time=at(0)))
-    watched = Insights(PlainStore([path])).watch(seconds=0, quiet_seconds=0)
+    watched = Insights(PythonStore([path])).watch(seconds=0, quiet_seconds=0)
     assert next(watched)["message"] == "one"
     append(path, log("two", time=at(1)), log("three", time=at(2)))
     assert [next(watched)["message"], next(watched)["message"]] == ["two", "three"]
@@ -50,7 +50,7 @@ def test_a_run_from_its_beginning_to_its_end(journal: Callable[..., Path]) -> No
 def test_the_last_lines_only(journal: Callable[..., Path]) -> None:
     """What is older does not come later either."""
     path = journal(*(log(str(n), time=at(n)) for n in range(5)), step("train", time=at(0)))
-    insights = Insights(PlainStore([path]))
+    insights = Insights(PythonStore([path]))
     watched = insights.watch(RUN, seconds=0, quiet_seconds=0, lines=2)
     assert [row["message"] for row in watched] == ["3", "4"]
     assert [row["message"] for row in insights.watch(seconds=0, quiet_seconds=0, lines=9)] == list("01234")
@@ -60,7 +60,7 @@ def test_the_last_lines_only(journal: Callable[..., Path]) -> None:
 def test_what_comes_late(journal: Callable[..., Path]) -> None:
     """A record of an hour ago, of another file, is new all the same."""
     path = journal(log("now", time=at(3500)))
-    watch = Watch(Insights(PlainStore([path.parent])), RUN, None, {})
+    watch = Watch(Insights(PythonStore([path.parent])), RUN, None, {})
     assert [row["message"] for row in watch.look()] == ["now"]
     write(
         path.with_name("20261122T090000-other-1-abc.jsonl"),
@@ -74,7 +74,7 @@ def test_what_comes_late(journal: Callable[..., Path]) -> None:
 def test_records_that_are_the_same_in_everything(journal: Callable[..., Path]) -> None:
     """As many as there are, also without ids."""
     path = journal(bare("same", 1), bare("same", 1))
-    watch = Watch(Insights(PlainStore([path])), RUN, None, {})
+    watch = Watch(Insights(PythonStore([path])), RUN, None, {})
     assert len(watch.look()) == 2
     append(path, bare("same", 1))
     assert len(watch.look()) == 1
@@ -93,7 +93,7 @@ def test_none_twice_none_lost(batches: list[list[tuple[int, bool, str]]]) -> Non
 
     with tempfile.TemporaryDirectory() as folder:
         path = write(Path(folder) / "20261122T100000-node-1-abcdef.jsonl", log("first", time=at(300)))
-        watch = Watch(Insights(PlainStore([path])), "", None, {})
+        watch = Watch(Insights(PythonStore([path])), "", None, {})
         given_out = [row["message"] for row in watch.look()]
         for batch in batches:
             append(path, *(log(m, time=at(s)) if own else bare(m, s) for s, own, m in batch))
@@ -104,7 +104,7 @@ def test_none_twice_none_lost(batches: list[list[tuple[int, bool, str]]]) -> Non
 def test_ctrl_c_ends_it(journal: Callable[..., Path]) -> None:
     """Quietly, as a `for` that has come to its end."""
 
-    class Interrupted(PlainStore):
+    class Interrupted(PythonStore):
         looks = 0
 
         def answer(self, query: Any) -> Any:
@@ -120,4 +120,4 @@ def test_ctrl_c_ends_it(journal: Callable[..., Path]) -> None:
 def test_seconds_that_mean_nothing(journal: Callable[..., Path]) -> None:
     """A negative pause is wrong usage."""
     with pytest.raises(UsageError, match="seconds=-1"):
-        next(Insights(PlainStore([journal(log("one"))])).watch(seconds=-1))
+        next(Insights(PythonStore([journal(log("one"))])).watch(seconds=-1))

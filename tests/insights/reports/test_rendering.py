@@ -9,14 +9,14 @@ import pytest
 
 from amllog.insights.insights import Insights
 from amllog.insights.reports import rendering
-from amllog.insights.stores.local.python_store import PlainStore
+from amllog.insights.stores.local.python_store import PythonStore
 
 from ..conftest import envelope, failure, log, step  # isort: skip
 
 
 def said(path: Path) -> list[str]:
     """Every record of a journal, in words."""
-    return [rendering.said(row) for row in Insights(PlainStore([path])).records()]
+    return [rendering.said(row) for row in Insights(PythonStore([path])).records()]
 
 
 def test_each_kind(journal: Callable[..., Path]) -> None:

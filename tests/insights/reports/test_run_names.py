@@ -9,8 +9,8 @@ import pytest
 
 from amllog.errors import UsageError
 from amllog.insights.insights import Insights
-from amllog.insights.stores.local.duckdb_store import LocalStore
-from amllog.insights.stores.local.python_store import PlainStore
+from amllog.insights.stores.local.duckdb_store import DuckDBStore
+from amllog.insights.stores.local.python_store import PythonStore
 
 from ..conftest import log  # isort: skip
 
@@ -23,7 +23,7 @@ def insights(journal: Callable[..., Path]) -> Insights:
         log("x", time=f"2026-11-22T{hour}:00:00Z", parent_run_id=run, step_id=f"s_{run}")
         for run, hour in began.items()
     ]
-    return Insights(PlainStore([journal(*lines).parent]))
+    return Insights(PythonStore([journal(*lines).parent]))
 
 
 @pytest.mark.parametrize(
@@ -65,20 +65,20 @@ def test_what_names_nothing(insights: Insights, name: str, said: str) -> None:
 def test_nothing_there(tmp_path: Path) -> None:
     """Without any record there is no last run."""
     with pytest.raises(UsageError, match="no records of any run yet"):
-        Insights(PlainStore([tmp_path])).named("last")
+        Insights(PythonStore([tmp_path])).named("last")
 
 
 def test_records_of_no_run(journal: Callable[..., Path]) -> None:
     """What other handlers wrote belongs to no run: all of it is the last."""
     path = journal(log("x", parent_run_id="", step_id=""))
-    assert Insights(PlainStore([path])).named() == ""
+    assert Insights(PythonStore([path])).named() == ""
 
 
 def test_many_candidates_are_counted(journal: Callable[..., Path]) -> None:
     """Ten are listed."""
     lines = [log("x", parent_run_id=f"run_{number}", step_id=f"step_{number}") for number in range(13)]
     with pytest.raises(UsageError, match="and 3 more: give more"):
-        Insights(PlainStore([journal(*lines)])).named("run_")
+        Insights(PythonStore([journal(*lines)])).named("run_")
 
 
 @pytest.mark.parametrize("name", ["last", "last~3", "run_9"])
@@ -86,6 +86,6 @@ def test_what_cannot_be_read_is_named(journal: Callable[..., Path], tmp_path: Pa
     """An error that a run is not known names the files that could not be read: the run may be in them."""
     path = journal("hello\n")
     (path.parent / "20261122T110000-node-1-abcdef.jsonl").symlink_to(tmp_path)
-    for store in (LocalStore, PlainStore):
+    for store in (DuckDBStore, PythonStore):
         with pytest.raises(UsageError, match=r"not read: .*is a symbolic link, 1 line could not be read"):
             Insights(store([path.parent])).named(name)

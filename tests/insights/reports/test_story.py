@@ -14,7 +14,7 @@ import pytest
 from amllog.errors import UsageError
 from amllog.insights import connect
 from amllog.insights.insights import Insights
-from amllog.insights.stores.local.python_store import PlainStore
+from amllog.insights.stores.local.python_store import PythonStore
 
 from ..conftest import RUN, envelope, failure, log, step  # isort: skip
 
@@ -103,14 +103,14 @@ def test_a_step_that_was_killed(pipeline: Callable[[str], Insights]) -> None:
 def test_no_exception(journal: Callable[..., Path]) -> None:
     """A step that failed without a word is itself the failure; an error that ended nothing is one too."""
     path = journal(step("train", success=False), log("before"))
-    story = Insights(PlainStore([path])).story()
+    story = Insights(PythonStore([path])).story()
     assert story.failure is not None
     assert (story.failure["itemType"], story.errors, story.span) == ("request", 1, None)
     assert "what failed, in step train\n" in story.text
     path = journal(
         step("train"), log("bad", 3, time="2026-11-22T10:00:01Z"), name="20261122T100001-n-1-ab.jsonl"
     )
-    story = Insights(PlainStore([path])).story()
+    story = Insights(PythonStore([path])).story()
     assert story.failure is not None
     assert (story.state, story.failure["message"]) == ("done", "bad")
 
@@ -123,7 +123,7 @@ def test_what_ended_the_step_is_told_not_what_came_before(journal: Callable[...,
         failure("deadly", at.format(2), logger="amllog.uncaught"), failure("at exit", at.format(3)),
         log("in another", 3, at.format(0), step_id="s0"),
     )  # fmt: skip
-    story = Insights(PlainStore([path])).story()
+    story = Insights(PythonStore([path])).story()
     assert story.failure is not None
     assert story.failure["message"] == "deadly"
     assert [row["message"] for row in story.around] == ["in another", "caught", "deadly", "at exit"]
@@ -131,7 +131,7 @@ def test_what_ended_the_step_is_told_not_what_came_before(journal: Callable[...,
 
 def test_torn_lines_are_told(journal: Callable[..., Path]) -> None:
     """What could not be read is missing from the story, and it says so."""
-    story = Insights(PlainStore([journal(step("train"), log("x"), '{"torn\n')])).story(RUN)
+    story = Insights(PythonStore([journal(step("train"), log("x"), '{"torn\n')])).story(RUN)
     assert story.missing == (
         "1 line could not be read and left out (torn by a kill, or being written right now)",
     )
@@ -148,7 +148,7 @@ def test_a_run_that_went_well(journal: Callable[..., Path]) -> None:
         *many,
         step("t", step_id="s0", **earlier),
     )
-    story = Insights(PlainStore([path])).story()
+    story = Insights(PythonStore([path])).story()
     assert (story.state, story.failure, len(story.around)) == ("done", None, 0)
     assert "what failed" not in story.text and " and 3 more" in story.text
     assert f"amllog compare r0 {RUN}   with the run before it (done)" in story.text
@@ -157,7 +157,7 @@ def test_a_run_that_went_well(journal: Callable[..., Path]) -> None:
 def test_a_story_is_of_one_run(journal: Callable[..., Path]) -> None:
     """Not of all."""
     with pytest.raises(UsageError, match="name it"):
-        Insights(PlainStore([journal(log("x"))])).story("all")
+        Insights(PythonStore([journal(log("x"))])).story("all")
 
 
 def test_what_has_not_been_sent(child: Any, tmp_path: Path) -> None:
@@ -197,7 +197,7 @@ def test_what_followed_from_a_step_that_was_killed(journal: Callable[..., Path])
         step("score", success=False, time=at.format(20), step_id="s2", step_name="score", **now),
         failure("no model", at.format(21), step_id="s2", step_name="score", **now),
     )  # fmt: skip
-    story = Insights(PlainStore([path])).story(RUN)
+    story = Insights(PythonStore([path])).story(RUN)
     assert story.state == "failed" and story.failure is not None and story.failure["message"] == "no model"
     assert [row["message"] for row in story.around] == ["epoch 3", "epoch 4", "epoch 5", "no model"]
     assert story.missing[0].endswith('"epoch 5". After that began: score (failed)')
@@ -217,14 +217,14 @@ def test_an_error_of_another_step_is_not_why_one_was_killed(journal: Callable[..
         step("prepare", step_id="s0", step_name="prepare"), log("handled", 3, step_id="s0", step_name="prepare"),
         log("epoch 1", 1, "2026-11-22T10:00:09Z"),
     ]  # fmt: skip
-    story = Insights(PlainStore([journal(*lines)])).story(RUN)
+    story = Insights(PythonStore([journal(*lines)])).story(RUN)
     assert story.failure is None
     assert [(row["message"], row["elsewhere"]) for row in story.around] == [
         ("handled", True),
         ("epoch 1", False),
     ]
     lines.append(log("out of memory", 3, "2026-11-22T10:00:10Z"))
-    story = Insights(PlainStore([journal(*lines)])).story(RUN)
+    story = Insights(PythonStore([journal(*lines)])).story(RUN)
     assert story.failure is not None and story.failure["message"] == "out of memory"
 
 

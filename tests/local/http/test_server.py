@@ -12,8 +12,8 @@ import pytest
 
 from amllog.local import Faults
 from amllog.local.http import request as message
-from amllog.local.http.request import Answer, Refusal, Request, unzip
-from amllog.local.http.server import LoopbackServer, Side
+from amllog.local.http.request import Refusal, Request, Response, unzip
+from amllog.local.http.server import LoopbackServer, Service
 
 if TYPE_CHECKING:
     from amllog.local import AzureOnThisMachine
@@ -210,10 +210,10 @@ def test_strange_names_in_paths(client: Client, name: str) -> None:
 def test_a_mistake_of_ours_is_shown(capfd: pytest.CaptureFixture[str]) -> None:
     """A handler that fails breaks the connection and leaves its traceback on stderr."""
 
-    def mistaken(request: Request) -> Answer:
+    def mistaken(request: Request) -> Response:
         raise KeyError("mistake")
 
-    side = Side(lambda head: (head, mistaken), Faults(), lambda path: "ingestion", lambda *served: None)
+    side = Service(lambda head: (head, mistaken), Faults(), lambda path: "ingestion", lambda *served: None)
     server = LoopbackServer(0, side)
     server.start()
     with socket.create_connection(("127.0.0.1", server.port), timeout=300) as connection:

@@ -21,7 +21,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from amllog.errors import AmllogWarning, MetricError
-from amllog.record import metric_values
+from amllog.exporters.run_metrics import metric_values
 from amllog.sources.run.backend import Source
 from amllog.sources.run.memory import Memory
 from amllog.sources.run.run import Run

@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 
 from amllog.journal import own_files
+from amllog.process import descriptors
 
 LEFT_SECONDS = 3600.0  # after which nobody writes a file any more that is not renamed yet
 _SUFFIX = re.compile(r"\.[0-9a-f]{16}")
@@ -61,4 +62,4 @@ def _delete_left(path: Path, begin: bytes) -> None:
         found = os.fstat(file.fileno())
         is_left = time.time() - found.st_mtime > LEFT_SECONDS and begin.startswith(file.read(len(begin)))
         if is_left and not own_files.is_linked(file.fileno()):
-            own_files.delete_same(path, own_files.identity_of(file.fileno()))
+            own_files.delete_same(path, descriptors.identity_of(file.fileno()))

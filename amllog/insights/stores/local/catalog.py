@@ -50,7 +50,7 @@ class Selection(NamedTuple):
         return [path for path, rank in self.ranks.items() if rank == ownership.FOREIGN]
 
 
-class Holdings:
+class Catalog:
     """Everything below the places, looked at anew for each question."""
 
     def __init__(self, places: Sequence[Path], engine: Engine) -> None:

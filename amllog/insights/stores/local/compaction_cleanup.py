@@ -20,6 +20,7 @@ from amllog.insights.stores.local.atomic_files import delete_left, write_new
 from amllog.insights.stores.local.duckdb_engine import Engine
 from amllog.insights.stores.local.manifest import BEGIN, MANIFEST, Batch, Manifest, is_output
 from amllog.journal import own_files
+from amllog.process import descriptors
 
 UNFINISHED = "_"  # what a file's name begins with until its batch is whole: readers of Parquet pass it by
 BEGUN = ".begun"  # of a file that stands beside one that is not finished: what is torn cannot be told by its columns
@@ -93,7 +94,7 @@ def _is_within(folder: Path, path: Path) -> bool:
 
 def _delete(path: Path) -> None:
     with contextlib.suppress(FileNotFoundError), open(own_files.open_regular(path), "rb") as file:
-        own_files.delete_same(path, own_files.identity_of(file.fileno()))
+        own_files.delete_same(path, descriptors.identity_of(file.fileno()))
 
 
 def note(folder: Path, batches: list[Batch], leftovers: list[str]) -> None:

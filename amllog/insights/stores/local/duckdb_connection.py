@@ -15,7 +15,7 @@ from typing import TypeVar
 from amllog.errors import MissingExtraError
 from amllog.insights.stores.local import duckdb_limits, temporary_directory
 from amllog.insights.stores.local.duckdb_limits import Limits
-from amllog.process.background import Attempt
+from amllog.process.background import BackgroundCall
 
 T = TypeVar("T")
 MEMORY = "700MB"
@@ -59,7 +59,7 @@ class Database:
         """
         if threading.current_thread() is not threading.main_thread():
             return ask()
-        attempt = Attempt(ask)
+        attempt = BackgroundCall(ask)
         try:
             answer: T = attempt.result(threading.TIMEOUT_MAX)
         except KeyboardInterrupt:
@@ -70,20 +70,20 @@ class Database:
     def limited(self, ask: Callable[[], T], most: Limits, stop: Callable[[], None]) -> T:
         """Like `interruptible`, and at most for its seconds, and as long as it is wanted. `stop` ends what is not
         DuckDB's work."""
-        attempt, until = Attempt(ask), monotonic() + most.seconds
+        attempt, until = BackgroundCall(ask), monotonic() + most.seconds
         try:
             while not attempt.over:
                 if monotonic() > until or most.is_unwanted():
-                    raise duckdb_limits.TooSlow(most.seconds)
+                    raise duckdb_limits.QueryTooSlow(most.seconds)
                 attempt.wait(max(0.0, min(until - monotonic(), _LOOK_SECONDS)))
-        except (KeyboardInterrupt, duckdb_limits.TooSlow):
+        except (KeyboardInterrupt, duckdb_limits.QueryTooSlow):
             stop()
             self._end(attempt)
             raise
         answer: T = attempt.result(0.0)
         return answer
 
-    def _end(self, attempt: Attempt) -> None:
+    def _end(self, attempt: BackgroundCall) -> None:
         """Interrupt a statement until it has ended. If it does not end, this database is not used any more."""
         until = monotonic() + END_SECONDS
         while not attempt.over and monotonic() < until:  # repeated: work that has not begun yet ignores it

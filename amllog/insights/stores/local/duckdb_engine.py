@@ -27,7 +27,7 @@ from amllog.insights.stores.local.duckdb_views import view
 _LOCKED = "SET allow_community_extensions = false; SET enable_external_access = false; SET lock_configuration = true"
 
 
-class Answer(NamedTuple):
+class QueryAnswer(NamedTuple):
     """Rows and the names of their columns. For KQL also DuckDB's names of their types, and the limit that cut it."""
 
     names: tuple[str, ...]
@@ -65,13 +65,13 @@ class Sandbox:
         """Whether a query goes on in it that nothing could end."""
         return self._database.is_lost
 
-    def run(self, kql: str, records: str, dialects: Sequence[bool], most: Limits) -> Answer:
+    def run(self, kql: str, records: str, dialects: Sequence[bool], most: Limits) -> QueryAnswer:
         """Return the rows of the query. UsageError if it cannot be run, or names a table that is not of the service."""
         import duckdb_kql
 
         connection, translation = self._database.connection, duckdb_limits.Translation(kql)
 
-        def ask() -> Answer:
+        def ask() -> QueryAnswer:
             self._show(kql, records, dialects)
             text = free_kql.readable(kql)
             translate = partial(duckdb_kql.to_sql, text, schema=self._columns(), allow_write=False)
@@ -88,7 +88,7 @@ class Sandbox:
             )
             if reached:
                 connection.execute("SELECT 1")  # ends it
-            return Answer(names, rows, types, reached)
+            return QueryAnswer(names, rows, types, reached)
 
         try:
             with duckdb_limits.PROCESS.limited():
@@ -139,12 +139,12 @@ class Engine:
         self._sandbox: Sandbox | None = None
         self._held: object = None
 
-    def run(self, sql: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> Answer:
+    def run(self, sql: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> QueryAnswer:
         """Return the rows of a statement of ours. UsageError if DuckDB cannot read the files."""
 
-        def ask() -> Answer:
+        def ask() -> QueryAnswer:
             cursor = self._database.connection.execute(sql, parameters or None)
-            return Answer(tuple(one[0] for one in cursor.description or ()), cursor.fetchall())
+            return QueryAnswer(tuple(one[0] for one in cursor.description or ()), cursor.fetchall())
 
         try:
             return self._database.interruptible(ask)
@@ -159,7 +159,7 @@ class Engine:
         dialects: Sequence[bool] = (False, True),
         files: Sequence[Path] = (),
         most: Limits | None = None,
-    ) -> Answer:
+    ) -> QueryAnswer:
         """Return the rows of a KQL query over the service's tables, made from the SELECT `records`.
 
         `dialects`: which tables there are, by the names of a resource (False), of a workspace (True), or of both.

@@ -104,7 +104,7 @@ class ProcessMemory:
 PROCESS = ProcessMemory()
 
 
-class TooSlow(UsageError):
+class QueryTooSlow(UsageError):
     """A query that took longer than it may."""
 
     def __init__(self, seconds: float) -> None:

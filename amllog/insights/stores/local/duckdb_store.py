@@ -22,15 +22,15 @@ from amllog.insights.query.columns import EVERY
 from amllog.insights.query.query import Equals, Query
 from amllog.insights.query.result import Column, Table
 from amllog.insights.stores.local import duckdb_limits, duckdb_views, held_files, index_answers
-from amllog.insights.stores.local.catalog import Holdings, Selection
-from amllog.insights.stores.local.duckdb_engine import Answer, Engine
+from amllog.insights.stores.local.catalog import Catalog, Selection
+from amllog.insights.stores.local.duckdb_engine import Engine, QueryAnswer
 from amllog.insights.stores.store import answered, left_out
 from amllog.process.released_locks import releasing
 
 TRIES = 5  # at files that others delete meanwhile
 
 
-class LocalStore:
+class DuckDBStore:
     """Reads files, and `*.jsonl` and compacted runs in and below directories; those that appear later too.
 
     Threads may share it: they take turns, for DuckDB gives the rows of the connection's latest statement.
@@ -38,7 +38,7 @@ class LocalStore:
 
     def __init__(self, places: Sequence[Path]) -> None:
         self._engine = Engine()
-        self._holdings = Holdings(places, self._engine)
+        self._holdings = Catalog(places, self._engine)
         self._turn = threading.RLock()
         self._key = uuid.uuid4().hex
 
@@ -86,7 +86,7 @@ class LocalStore:
         notes += (duckdb_limits.incomplete(found.reached),) if found.reached else ()
         return Table.of(columns, found.rows, notes=notes, kql=kql)
 
-    def _run(self, query: Query, now: datetime, selection: Selection) -> tuple[Answer, list[str]]:
+    def _run(self, query: Query, now: datetime, selection: Selection) -> tuple[QueryAnswer, list[str]]:
         """The rows, and notes on files that could be selected but not read."""
         asked = sql.statement(query, now)
         with self._held(query, now, selection) as (there_now, there):
@@ -96,7 +96,7 @@ class LocalStore:
     @contextlib.contextmanager
     def _held(
         self, query: Query | None, now: datetime, selection: Selection
-    ) -> Iterator[tuple[Selection, held_files.Held]]:
+    ) -> Iterator[tuple[Selection, held_files.HeldFiles]]:
         """The selection with its files open. It is made anew where others have deleted some meanwhile: a compaction
         that has replaced them, a writer whose journal is full."""
         for left in reversed(range(TRIES)):
@@ -114,7 +114,7 @@ class LocalStore:
             selection = self._holdings.select(query, now)
 
 
-def _records(selection: Selection, there: held_files.Held, asked: str = "") -> str:
+def _records(selection: Selection, there: held_files.HeldFiles, asked: str = "") -> str:
     journals, compacted = (
         [there.names[path] for path in paths if path in there.names]
         for paths in (selection.journals, selection.compacted)

@@ -29,7 +29,7 @@ _PIECE_BYTES = 1024 * 1024
 _LINK = "/proc/self/fd/{}"
 
 
-class Held(NamedTuple):
+class HeldFiles(NamedTuple):
     """`names` of the files, and of those without a name the reason in `unread`."""
 
     names: dict[Path, Path]
@@ -54,15 +54,15 @@ class Held(NamedTuple):
 
 
 @contextlib.contextmanager
-def held(journals: Iterable[Path], compacted: Iterable[Path] = (), *, key: str = "") -> Iterator[Held]:
+def held(journals: Iterable[Path], compacted: Iterable[Path] = (), *, key: str = "") -> Iterator[HeldFiles]:
     """The files, open to the end of the block. The name of a compacted one has the folder of its run, whose name DuckDB
     reads. Blocks with the same `key` (32 hexadecimal digits) give a file the same name: one after the other only."""
     paths = {**dict.fromkeys(journals, ""), **{path: path.parent.name for path in compacted}}
     if not paths or not hasattr(os, "mkfifo"):
-        yield Held({path: path for path in paths}, {})
+        yield HeldFiles({path: path for path in paths}, {})
         return
     with contextlib.ExitStack() as stack:
-        found, most, left, folder = Held({}, {}), most_open(), MOST_COPIED_BYTES, None
+        found, most, left, folder = HeldFiles({}, {}), most_open(), MOST_COPIED_BYTES, None
         for number, path in enumerate(_largest_first(paths) if len(paths) > most else paths):
             try:
                 file = opened(path)

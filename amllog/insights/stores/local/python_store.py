@@ -44,7 +44,7 @@ _LEAST = datetime.min.replace(tzinfo=timezone.utc)
 Row = dict[str, Any]
 
 
-class Held(NamedTuple):
+class HeldJournals(NamedTuple):
     """The content of the files: records, the number of lines that are no record, why files could not be read, and the
     files of other users."""
 
@@ -54,12 +54,12 @@ class Held(NamedTuple):
     foreign: tuple[Path, ...] = ()
 
 
-class PlainStore:
+class PythonStore:
     """Reads files, and `*.jsonl` in and below directories; those that appear later too."""
 
     def __init__(self, places: Sequence[Path]) -> None:
         self._places = tuple(places)
-        self._read: dict[discovery.File, Held] = {}
+        self._read: dict[discovery.File, HeldJournals] = {}
 
     def answer(self, query: Query) -> Table:
         """The query's rows."""
@@ -99,7 +99,7 @@ class PlainStore:
         """UsageError: what runs KQL on journals is not installed."""
         raise UsageError(KQL_NEEDS)
 
-    def _held(self) -> Held:
+    def _held(self) -> HeldJournals:
         """What all files hold; a file is read again when it has changed. A record in two files counts once."""
         left: list[str] = []
         there = discovery.find(self._places, left_out=left)
@@ -112,7 +112,9 @@ class PlainStore:
         left += filter(None, map(fault, discovery.folders(self._places)))
         unread = (*left, *(reason for held in found.values() for reason in held.unread))
         foreign = tuple(file.path for file, held in found.items() if file.rank == FOREIGN and held.records)
-        return Held(list(records.values()), sum(held.torn for held in found.values()), unread, foreign)
+        return HeldJournals(
+            list(records.values()), sum(held.torn for held in found.values()), unread, foreign
+        )
 
     def _only_compacted(self) -> int:
         """How many records stand in compacted runs whose journal files are gone: Parquet is not for this store."""
@@ -126,24 +128,24 @@ class PlainStore:
         return sum(part.records for entry in gone.values() for part in entry.parts)
 
 
-def _read(path: Path, places: Iterable[Path]) -> Held:
+def _read(path: Path, places: Iterable[Path]) -> HeldJournals:
     found, torn = [], 0
     try:
         with other_formats.opened(path) as file:
             while line := file.readline(MAX_LINE_BYTES + 1):
                 if len(line) > MAX_LINE_BYTES:
-                    return Held([], 0, (f"{path}: has a line of more than {MAX_LINE_BYTES:,} bytes",))
+                    return HeldJournals([], 0, (f"{path}: has a line of more than {MAX_LINE_BYTES:,} bytes",))
                 if not line.strip():
                     continue
                 one = python_rows.record_of(envelope.decode(line))
                 torn += one is None
                 found += [one] if one else []
     except OSError as error:
-        return Held([], 0, (str(error),))
-    return Held(found, torn if found or discovery.are_ours(path, places) else 0)
+        return HeldJournals([], 0, (str(error),))
+    return HeldJournals(found, torn if found or discovery.are_ours(path, places) else 0)
 
 
-def _notes(held: Held, compacted: int) -> tuple[str, ...]:
+def _notes(held: HeldJournals, compacted: int) -> tuple[str, ...]:
     notes = left_out(held.torn, held.unread, held.foreign)
     if not compacted:
         return notes

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from amllog.errors import MissingExtraError, ServiceError, UsageError
 from amllog.insights.stores.service import responses
-from amllog.insights.stores.service.rate_limit import SHARED, Pace
+from amllog.insights.stores.service.rate_limit import SHARED, RateLimit
 from amllog.insights.stores.service.responses import Reply
 from amllog.insights.stores.service.scope import Scope
 from amllog.process.released_locks import releasing
@@ -44,7 +44,7 @@ class ThisMachine:
         return Token("this-machine", int(datetime.now(timezone.utc).timestamp()) + _HOURS)
 
 
-class Asking:
+class QueryClient:
     """Asks the service. `patience_seconds` is how long one query may wait where the service says "later"."""
 
     def __init__(
@@ -54,13 +54,13 @@ class Asking:
         *,
         server_timeout_seconds: int = SERVER_TIMEOUT_SECONDS,
         patience_seconds: float = PATIENCE_SECONDS,
-        pace: Pace | None = None,
+        pace: RateLimit | None = None,
     ) -> None:
         if not 1 <= server_timeout_seconds <= LONGEST_SECONDS:
             raise UsageError(f"server_timeout_seconds={server_timeout_seconds!r}: 1 to {LONGEST_SECONDS}")
         self.scope = scope
         # Azure counts by user, for all of a process's stores; a service on this machine counts nobody.
-        self._credential, self._pace = credential, pace or (Pace() if scope.on_this_machine else SHARED)
+        self._credential, self._pace = credential, pace or (RateLimit() if scope.on_this_machine else SHARED)
         self._server_timeout_seconds, self._patience_seconds = server_timeout_seconds, patience_seconds
         self._lock = threading.RLock()
         self._client: Any = None

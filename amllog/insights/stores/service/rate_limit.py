@@ -17,7 +17,7 @@ from amllog.process.released_locks import releasing
 AT_ONCE, REQUESTS, WINDOW_SECONDS = 5, 200, 30.0
 
 
-class Pace:
+class RateLimit:
     """Turns for requests. `clock` gives seconds, `sleep` passes them."""
 
     def __init__(
@@ -52,4 +52,4 @@ class Pace:
             return begin - now
 
 
-SHARED = Pace()  # the service counts by user, so all stores of this process keep one pace
+SHARED = RateLimit()  # the service counts by user, so all stores of this process keep one pace

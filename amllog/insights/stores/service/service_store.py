@@ -17,7 +17,7 @@ from amllog.insights.query.query import Query
 from amllog.insights.query.result import Column, Table
 from amllog.insights.query.tables import TABLES
 from amllog.insights.stores.service import responses
-from amllog.insights.stores.service.client import Asking
+from amllog.insights.stores.service.client import QueryClient
 from amllog.insights.stores.service.responses import Reply
 from amllog.insights.stores.service.scope import CLASSIC, WORKSPACE
 from amllog.insights.stores.store import answered
@@ -35,7 +35,7 @@ _EVER = datetime(1970, 1, 1, tzinfo=timezone.utc)
 class ServiceStore:
     """Asks the service through `asking`, at most `page_rows` rows at a time."""
 
-    def __init__(self, asking: Asking, *, page_rows: int = PAGE_ROWS) -> None:
+    def __init__(self, asking: QueryClient, *, page_rows: int = PAGE_ROWS) -> None:
         self._asking, self._page_rows = asking, page_rows
         self._dialects = asking.scope.dialects  # as soon as one was understood, only that one
 

@@ -15,7 +15,7 @@ import pytest
 from amllog.errors import UsageError
 from amllog.insights import connect
 from amllog.insights.stores.local.duckdb_engine import Engine
-from amllog.insights.stores.local.duckdb_limits import QUERY_MAX, Limits, TooSlow
+from amllog.insights.stores.local.duckdb_limits import QUERY_MAX, Limits, QueryTooSlow
 
 pytestmark = pytest.mark.skipif(sys.version_info < (3, 11), reason="duckdb-kql needs Python 3.11")
 RECORD = {
@@ -231,7 +231,7 @@ def test_the_table_of_a_long_answer_has_a_note(journal: Path) -> None:
 def test_a_query_ends_at_its_time_limit() -> None:
     """An error, at once; the database goes on to answer."""
     engine, began = Engine(), time.monotonic()
-    with pytest.raises(TooSlow, match=r"within 0\.5 s"):
+    with pytest.raises(QueryTooSlow, match=r"within 0\.5 s"):
         engine.run_kql(MILLIONS, NOTHING, most=Limits(seconds=0.5))
     assert time.monotonic() - began < 60
     assert engine.run_kql("print x = 1", NOTHING).rows == [(1,)]
@@ -241,7 +241,7 @@ def test_a_query_ends_when_nobody_wants_it() -> None:
     """Long before its time limit."""
     engine, gone = Engine(), threading.Event()
     threading.Timer(0.5, gone.set).start()
-    with pytest.raises(TooSlow):
+    with pytest.raises(QueryTooSlow):
         engine.run_kql(MILLIONS, NOTHING, most=Limits(seconds=600, is_unwanted=gone.is_set))
     assert gone.is_set()
 

@@ -23,8 +23,8 @@ from amllog.insights.stores.local import discovery, index
 from amllog.insights.stores.local.compaction import compact
 from amllog.insights.stores.local.compaction_cleanup import begin
 from amllog.insights.stores.local.duckdb_kql import readable
-from amllog.insights.stores.local.duckdb_store import LocalStore
-from amllog.insights.stores.local.python_store import PlainStore
+from amllog.insights.stores.local.duckdb_store import DuckDBStore
+from amllog.insights.stores.local.python_store import PythonStore
 from amllog.insights.stores.store import Store
 
 from ...conftest import RUN, failure, log, step, write  # isort: skip
@@ -50,7 +50,7 @@ def test_torn_lines_are_counted_and_left_out(journal: Callable[..., Path]) -> No
     )
 
 
-@pytest.mark.parametrize("store", [LocalStore, PlainStore])
+@pytest.mark.parametrize("store", [DuckDBStore, PythonStore])
 def test_times_that_no_calendar_has(store: Callable[..., Any], journal: Callable[..., Path]) -> None:
     """One such line, of a clock or an SDK gone wrong, is left out and counted; it does not end every question."""
     times = ("12026-01-01T00:00:00Z", "0000-01-01T00:00:00Z", "-0005-01-01T00:00:00Z", "infinity", "-infinity",
@@ -422,7 +422,7 @@ def test_names_are_known_from_the_index(journal: Callable[..., Path], narrow: di
         for n, (run, name) in enumerate(runs)
     ]  # fmt: skip
     path = journal(*lines)
-    both = [Insights(store([path.parent])) for store in (LocalStore, PlainStore)]
+    both = [Insights(store([path.parent])) for store in (DuckDBStore, PythonStore)]
     names = ("last", "last~1", "r", "s0", "all")
     told, plain = ([outcome(one, name, narrow) for name in names] for one in both)
     assert told == plain

@@ -18,7 +18,7 @@ from amllog.insights import connect
 from amllog.insights.questions import Questions
 from amllog.insights.stores.local import duckdb_views
 from amllog.insights.stores.local.duckdb_engine import Engine
-from amllog.insights.stores.local.python_store import PlainStore
+from amllog.insights.stores.local.python_store import PythonStore
 
 if TYPE_CHECKING:
     from amllog.local import AzureOnThisMachine
@@ -252,7 +252,7 @@ def test_the_metrics_exporter_of_opencensus(azure: AzureOnThisMachine, child: An
     assert all(row["timestamp"].utcoffset() == timedelta(0) for row in found)
     names = {row["name"] for row in connect(received).metrics()}
     assert {"\\Memory\\Available Bytes", "loss"} <= names
-    plain = Questions(PlainStore([received])).metrics()
+    plain = Questions(PythonStore([received])).metrics()
     assert sorted(map(str, plain)) == sorted(map(str, connect(received).metrics()))
 
 

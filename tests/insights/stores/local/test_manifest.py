@@ -12,9 +12,9 @@ pytest.importorskip("duckdb")
 
 from amllog.insights.questions import Questions
 from amllog.insights.stores.local.compaction import compact
-from amllog.insights.stores.local.duckdb_store import LocalStore
+from amllog.insights.stores.local.duckdb_store import DuckDBStore
 from amllog.insights.stores.local.manifest import MANIFEST
-from amllog.insights.stores.local.python_store import PlainStore
+from amllog.insights.stores.local.python_store import PythonStore
 
 from ...conftest import failure, log  # isort: skip
 
@@ -53,18 +53,18 @@ def test_a_lost_file_is_named(compacted: Path, damage: Callable[[Path], None]) -
     """A Parquet file that is gone or torn is a note of the answers about its run; the other runs are read."""
     (path,) = compacted.glob("parent_run_id=r2/*.parquet")
     damage(path)
-    assert len(Questions(LocalStore([compacted.parent])).errors()) == 2  # the journals have it all
-    assert not Questions(LocalStore([compacted.parent])).errors().notes
+    assert len(Questions(DuckDBStore([compacted.parent])).errors()) == 2  # the journals have it all
+    assert not Questions(DuckDBStore([compacted.parent])).errors().notes
     lose(compacted)
-    questions = Questions(LocalStore([compacted.parent]))
+    questions = Questions(DuckDBStore([compacted.parent]))
     note = f"not read: {path}: is missing, or no whole Parquet file"
     for found, rows in ((questions.errors(), 1), (questions.errors("r2"), 0), (questions.logs(), 2)):
         assert (len(found), found.notes) == (rows, (note,))
     assert not questions.errors("r1").notes
 
 
-@pytest.mark.parametrize("store", [LocalStore, PlainStore])
-def test_a_lost_manifest_is_named(compacted: Path, store: Callable[..., LocalStore]) -> None:
+@pytest.mark.parametrize("store", [DuckDBStore, PythonStore])
+def test_a_lost_manifest_is_named(compacted: Path, store: Callable[..., DuckDBStore]) -> None:
     """Without its manifest a folder of compacted runs is not read, and the answers say so."""
     (compacted / MANIFEST).unlink()
     lose(compacted)

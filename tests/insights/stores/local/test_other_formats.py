@@ -16,8 +16,8 @@ import pytest
 from amllog.errors import UsageError
 from amllog.insights.insights import Insights
 from amllog.insights.stores.local.compaction import compact
-from amllog.insights.stores.local.duckdb_store import LocalStore
-from amllog.insights.stores.local.python_store import PlainStore
+from amllog.insights.stores.local.duckdb_store import DuckDBStore
+from amllog.insights.stores.local.python_store import PythonStore
 
 from ...conftest import log  # isort: skip
 
@@ -60,12 +60,12 @@ FORMS: dict[str, Write] = {
 }
 
 
-@pytest.mark.parametrize("store", [LocalStore, PlainStore])
+@pytest.mark.parametrize("store", [DuckDBStore, PythonStore])
 @pytest.mark.parametrize(
     "written", [b'{"a":' * 9_000 + b'"baseType"', b'[{"baseType":' + b"[" * 50_000], ids=["object", "array"]
 )
 def test_nested_deeper_than_python_reads(
-    store: type[LocalStore], written: bytes, journal: Callable[..., Path]
+    store: type[DuckDBStore], written: bytes, journal: Callable[..., Path]
 ) -> None:
     """Such a file is passed by, and the others are read."""
     path = journal(log("mine"))
@@ -73,11 +73,11 @@ def test_nested_deeper_than_python_reads(
     assert [row["message"] for row in Insights(store([path.parent])).logs()] == ["mine"]
 
 
-@pytest.mark.parametrize("store", [LocalStore, PlainStore])
+@pytest.mark.parametrize("store", [DuckDBStore, PythonStore])
 @pytest.mark.parametrize("harm", ["cut", "damaged"])
 @pytest.mark.parametrize("write", [_lines, lambda sent: json.dumps(sent).encode()], ids=["lines", "array"])
 def test_a_torn_gzip_file_gives_its_beginning(
-    store: type[LocalStore], harm: str, write: Write, tmp_path: Path
+    store: type[DuckDBStore], harm: str, write: Write, tmp_path: Path
 ) -> None:
     """What can be unpacked is read, and that there was more is told."""
     chance = random.Random(1)
@@ -94,7 +94,7 @@ def test_a_torn_gzip_file_gives_its_beginning(
     assert len(found.notes) == 1
 
 
-@pytest.mark.parametrize("store", [LocalStore, PlainStore])
+@pytest.mark.parametrize("store", [DuckDBStore, PythonStore])
 @pytest.mark.parametrize("name", FORMS)
 def test_envelopes_are_found_in_whatever_form(name: str, store: Any, tmp_path: Path) -> None:
     """Arrays, gzip, indented JSON and an exporter's own files are read as lines are, in a folder and by name."""
@@ -106,7 +106,7 @@ def test_envelopes_are_found_in_whatever_form(name: str, store: Any, tmp_path: P
         assert not found.notes
 
 
-@pytest.mark.parametrize("store", [LocalStore, PlainStore])
+@pytest.mark.parametrize("store", [DuckDBStore, PythonStore])
 def test_what_shows_no_envelope_is_left_alone(store: Any, tmp_path: Path) -> None:
     """A driver log, a configuration and an archive beside the journals are neither records nor torn lines."""
     (tmp_path / "std_log.txt").write_text("hello\n", encoding="utf-8")
@@ -117,7 +117,7 @@ def test_what_shows_no_envelope_is_left_alone(store: Any, tmp_path: Path) -> Non
     assert (len(found), found.notes) == (2, ())
 
 
-@pytest.mark.parametrize("store", [LocalStore, PlainStore])
+@pytest.mark.parametrize("store", [DuckDBStore, PythonStore])
 def test_an_envelope_without_its_data_is_told_as_no_record(store: Any, tmp_path: Path) -> None:
     """Both stores count it among the lines that could not be read."""
     empty = {"time": "2026-11-22T10:00:00Z", "data": {"baseType": "MessageData"}}
@@ -133,7 +133,7 @@ def test_compaction_takes_only_journals(tmp_path: Path) -> None:
     path.write_bytes(FORMS["array.json"](SENT))
     compact(tmp_path)
     assert path.exists()
-    assert len(Insights(LocalStore([tmp_path])).logs()) == 2
+    assert len(Insights(DuckDBStore([tmp_path])).logs()) == 2
 
 
 QUERIES = {
@@ -163,7 +163,7 @@ QUERIES = {
 def test_queries_of_microsofts_pages_have_their_rows(kql: str, tmp_path: Path) -> None:
     """What is copied from a page into `amllog query` answers as the service would."""
     (tmp_path / "sent.jsonl").write_bytes(_lines(SENT))
-    assert [tuple(row.values()) for row in LocalStore([tmp_path]).query(kql)] == QUERIES[kql]
+    assert [tuple(row.values()) for row in DuckDBStore([tmp_path]).query(kql)] == QUERIES[kql]
 
 
 @pytest.mark.skipif(sys.version_info < (3, 11), reason="duckdb-kql needs Python 3.11")
@@ -171,7 +171,7 @@ def test_what_only_the_service_knows_is_sent_there(tmp_path: Path) -> None:
     """The refusal names what is not translated and where to ask; nothing of the inside of a library."""
     (tmp_path / "sent.jsonl").write_bytes(_lines(SENT))
     with pytest.raises(UsageError) as caught:
-        LocalStore([tmp_path]).query('search "err"')
+        DuckDBStore([tmp_path]).query('search "err"')
     assert "SearchOperator" in str(caught.value)
     assert "AMLLOG_RESOURCE_ID" in str(caught.value)
     assert "wave" not in str(caught.value)
@@ -182,9 +182,9 @@ import os
 import amllog.insights.query.sql
 from pathlib import Path
 from amllog.insights.insights import Insights
-from amllog.insights.stores.local.duckdb_store import LocalStore
-from amllog.insights.stores.local.python_store import PlainStore
-stores = [LocalStore([Path.cwd()]), PlainStore([Path.cwd()])]
+from amllog.insights.stores.local.duckdb_store import DuckDBStore
+from amllog.insights.stores.local.python_store import PythonStore
+stores = [DuckDBStore([Path.cwd()]), PythonStore([Path.cwd()])]
 os.chmod("kept.json", 0)
 if os.geteuid() == 0:  # whom no mode stops
     os.setuid(65534)

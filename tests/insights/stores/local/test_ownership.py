@@ -18,8 +18,8 @@ from amllog.errors import UsageError
 from amllog.insights import connect
 from amllog.insights.insights import Insights
 from amllog.insights.stores.local.compaction import compact
-from amllog.insights.stores.local.duckdb_store import LocalStore
-from amllog.insights.stores.local.python_store import PlainStore
+from amllog.insights.stores.local.duckdb_store import DuckDBStore
+from amllog.insights.stores.local.python_store import PythonStore
 
 from ...conftest import log, write  # isort: skip
 
@@ -51,7 +51,7 @@ def give(path: Path, mode: int = 0o644) -> Path:
     return path
 
 
-STORES = pytest.mark.parametrize("store", [LocalStore, PlainStore])
+STORES = pytest.mark.parametrize("store", [DuckDBStore, PythonStore])
 
 
 @STORES

@@ -13,7 +13,7 @@ import pytest
 
 from amllog.errors import UsageError
 from amllog.insights.insights import Insights
-from amllog.insights.stores.local.python_store import PlainStore
+from amllog.insights.stores.local.python_store import PythonStore
 
 from ...conftest import RUN, envelope, failure, log, step  # isort: skip
 
@@ -25,7 +25,7 @@ NARROW: list[dict[str, Any]] = [
 
 def plain(path: Path) -> Insights:
     """The questions without DuckDB."""
-    return Insights(PlainStore([path]))
+    return Insights(PythonStore([path]))
 
 
 def told(table: Any) -> list[str]:
@@ -37,7 +37,7 @@ def told(table: Any) -> list[str]:
 def both(journal: Callable[..., Path]) -> tuple[Insights, Insights]:
     """The questions by both stores, over records of ours and of other SDKs."""
     pytest.importorskip("duckdb")
-    from amllog.insights.stores.local.duckdb_store import LocalStore
+    from amllog.insights.stores.local.duckdb_store import DuckDBStore
 
     from ...test_questions import everything
     from .test_duckdb_views import DOTNET_EXCEPTION, JAVASCRIPT_DEPENDENCY
@@ -48,7 +48,7 @@ def both(journal: Callable[..., Path]) -> tuple[Insights, Insights]:
     path = journal(
         *everything(), DOTNET_EXCEPTION, JAVASCRIPT_DEPENDENCY, *odd, bare, failed, "torn\n", "[]\n"
     ).parent
-    return plain(path), Insights(LocalStore([path]))
+    return plain(path), Insights(DuckDBStore([path]))
 
 
 @pytest.mark.parametrize(
@@ -108,7 +108,7 @@ def test_a_record_in_two_files_counts_once_and_what_grows_is_read(
 def test_free_kql_says_what_to_install(tmp_path: Path) -> None:
     """There is no KQL in Python."""
     with pytest.raises(UsageError, match=r"pip install 'amllog\[insights\]'"):
-        PlainStore([tmp_path]).query("traces")
+        PythonStore([tmp_path]).query("traces")
 
 
 def test_what_it_cannot_read_is_told(journal: Callable[..., Path]) -> None:

@@ -24,8 +24,8 @@ from amllog.errors import AmllogError, ServiceError, UsageError
 from amllog.insights import Questions, Table, connect
 from amllog.insights.query import cell_types
 from amllog.insights.query.query import Query
-from amllog.insights.stores.service.client import Asking
-from amllog.insights.stores.service.rate_limit import Pace
+from amllog.insights.stores.service.client import QueryClient
+from amllog.insights.stores.service.rate_limit import RateLimit
 from amllog.insights.stores.service.scope import Scope, scope
 from amllog.insights.stores.service.service_store import UNBOUNDED, ServiceStore, timespan
 from amllog.local import AzureOnThisMachine, Fault
@@ -80,9 +80,9 @@ def paged(
     azure: AzureOnThisMachine, page_rows: int = 50_000, slept: list[float] | None = None, **own: Any
 ) -> Questions:
     """The questions over its resource in small pages; pauses are written down and not made."""
-    pace = Pace(sleep=([] if slept is None else slept).append)
+    pace = RateLimit(sleep=([] if slept is None else slept).append)
     found = scope("resource_id", azure.resource_id, endpoint=azure.query_endpoint)
-    return Questions(ServiceStore(Asking(found, pace=pace, **own), page_rows=page_rows))
+    return Questions(ServiceStore(QueryClient(found, pace=pace, **own), page_rows=page_rows))
 
 
 def queries(azure: AzureOnThisMachine) -> int:
@@ -401,7 +401,7 @@ def test_the_pace_that_the_service_allows() -> None:
     def sleep(seconds: float) -> None:
         now[0] += seconds
 
-    pace = Pace(clock=lambda: now[0], sleep=sleep)
+    pace = RateLimit(clock=lambda: now[0], sleep=sleep)
     for _ in range(650):
         with pace.turn():
             begun.append(now[0])
@@ -412,7 +412,7 @@ def test_the_pace_that_the_service_allows() -> None:
 
 def test_so_many_at_once() -> None:
     """A sixth request waits until one of five has its answer."""
-    pace, lock, seen, inside = Pace(at_once=5), threading.Lock(), [0], [0]
+    pace, lock, seen, inside = RateLimit(at_once=5), threading.Lock(), [0], [0]
     five = threading.Barrier(5)  # nobody has an answer before five have asked
 
     def ask() -> None:
@@ -498,7 +498,7 @@ def test_the_dialect_is_found_out(far_side: Callable[..., AzureOnThisMachine]) -
     """Where the service takes the other names: one question more, once."""
     azure = far_side(log("hello"))
     found = scope("resource_id", azure.resource_id, endpoint=azure.query_endpoint)
-    questions = Questions(ServiceStore(Asking(found._replace(dialects=("workspace", "classic")))))
+    questions = Questions(ServiceStore(QueryClient(found._replace(dialects=("workspace", "classic")))))
     assert [row["message"] for _ in range(2) for row in questions.logs(last="900d")] == ["hello"] * 2
     assert queries(azure) == 3
     with pytest.raises(UsageError, match=r"has no table App(Traces|Exceptions)"):
@@ -637,7 +637,7 @@ def test_the_credential_is_asked_at_the_first_question(far_side: Callable[..., A
     assert credential.scopes == [f"{azure.query_endpoint}/.default"]
     renamed = scope("app_id", azure.app_id, endpoint=azure.query_endpoint)._replace(audience="https://old.io")
     with pytest.raises(UsageError, match="no permission"):
-        ServiceStore(Asking(renamed, credential)).query("traces")
+        ServiceStore(QueryClient(renamed, credential)).query("traces")
     assert credential.scopes[1:] == ["https://old.io/.default"]
 
 
