@@ -16,13 +16,13 @@ from amllog.cli import rows
 from amllog.config import settings as config, user_path
 from amllog.config.settings import Settings
 from amllog.context import identity
-from amllog.context.detector import RunDetector, host
-from amllog.context.identity import RunFacts
+from amllog.context.detector import RunDetector, process_info
 from amllog.delivery import account
 from amllog.delivery.account import Account, OutletAccount, Wants
 from amllog.delivery.exporter import Exporter
 from amllog.delivery.orphan_delivery import OrphanDelivery
 from amllog.errors import UsageError
+from amllog.exporters.run_metrics.run_info import RunInfo
 from amllog.journal.directory import claim, defects, journal_files, look
 from amllog.journal.segment import Segment
 from amllog.record.envelope import is_run_metric, key_of
@@ -96,8 +96,8 @@ def _outlets(directory: Path, environ: Mapping[str, str]) -> list[Exporter]:
     exporter, metrics = compose.exporter_of(settings), compose.metrics_of(settings, environ)
     found = [compose.insights_outlet(settings, exporter, 0.0)] if exporter != "none" else []
     if metrics != "none":
-        reach = RunDetector(environ, rows.notice).reach
-        found.append(compose.metrics_outlet(metrics, directory, None, reach))
+        connect = RunDetector(environ, rows.notice).connect
+        found.append(compose.metrics_outlet(metrics, directory, None, connect))
     if not found:
         raise UsageError(
             "nowhere to deliver to: set APPLICATIONINSIGHTS_CONNECTION_STRING, or run it in the job for run metrics"
@@ -152,7 +152,7 @@ def _segments(directory: Path) -> Iterator[Segment]:
 
 def _node(environ: Mapping[str, str]) -> str:
     """The name of this machine as journal files have it, also where settings are wrong."""
-    return identity.discover(environ, host(), Settings(), RunFacts()).node
+    return identity.resolve_identity(environ, process_info(), Settings(), RunInfo()).node
 
 
 def _file(path: Path, node: str, note: Callable[[str], None]) -> dict[str, Any]:

@@ -47,7 +47,7 @@ def _arrived(
 ) -> CarriedFunction:
     """The same in another process."""
     prepare()
-    with current.bound(**dimensions), current.under(*under):
+    with current.bound(**dimensions), current.remote_parent(*under):
         return CarriedFunction(function, under, prepare)
 
 

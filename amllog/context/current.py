@@ -42,23 +42,23 @@ def _binding(dimensions: Mapping[str, object]) -> Change:
     return (_bound,), (ours,), partial(_left, ours, None)
 
 
-def inside(span_id: str) -> Block:
+def in_span(span_id: str) -> Block:
     """Make `span_id` the innermost span of this context."""
-    return Block(partial(entering, span_id))
+    return Block(partial(span_change, span_id))
 
 
-def entering(span_id: str) -> Change:
-    """The change of `inside`, for blocks that do more."""
+def span_change(span_id: str) -> Change:
+    """The change of `in_span`, for blocks that do more."""
     return (_span,), (span_id,), partial(_left, None, span_id)
 
 
-def under(operation_id: str, span_id: str) -> Block:
+def remote_parent(operation_id: str, span_id: str) -> Block:
     """Go on under a span of another thread or process, which may be of another operation than the run's."""
     left = partial(_left, None, span_id)
     return Block(lambda: ((_span, _operation), (span_id, operation_id), left))
 
 
-def where_raised(error: BaseException) -> tuple[Mapping[str, object], str]:
+def context_of_error(error: BaseException) -> tuple[Mapping[str, object], str]:
     """(dimensions, span id) of the innermost block of ours that `error` has left; else of the present place."""
     found: tuple[Mapping[str, object], str] = getattr(error, _LEFT, (_bound.get(), _span.get()))
     return found

@@ -11,7 +11,8 @@ from typing import Any
 
 from amllog.config.settings import Settings
 from amllog.context import environment, identity as identities
-from amllog.context.identity import Identity, ProcessInfo, RunFacts
+from amllog.context.identity import Identity, ProcessInfo
+from amllog.exporters.run_metrics.run_info import RunInfo
 from amllog.process.background import BackgroundCall
 from amllog.process.interrupts import is_from_signal
 from amllog.process.workers import is_worker
@@ -24,34 +25,38 @@ class RunDetector:
 
     def __init__(self, environ: Mapping[str, str], notice: Callable[[str], None]) -> None:
         self._environ = environ
-        self.real: Any = None  # azureml's online run
+        self.azureml_run: Any = None  # azureml's online run
         self._notice = notice
-        self._facts: RunFacts | None = None
+        self._run_info: RunInfo | None = None
         self._known: Identity | None = None
         self._attempt: BackgroundCall | None = None
 
-    def identity(self, settings: Settings, metrics: str, url: str) -> Identity:
+    def detect(self, settings: Settings, metrics: str, url: str) -> Identity:
         """The identity under `settings`; `url` is where a local run's records can be seen."""
-        if self._facts is None and metrics == "azureml" and identities.may_be_online(self._environ):
-            self.reach(CONTEXT_SECONDS)
-        facts = self._facts or RunFacts()
-        self._known = identities.discover(self._environ, host(self._known, url), settings, facts)
+        if self._run_info is None and metrics == "azureml" and identities.may_be_online(self._environ):
+            self.connect(CONTEXT_SECONDS)
+        run_info = self._run_info or RunInfo()
+        self._known = identities.resolve_identity(
+            self._environ, process_info(self._known, url), settings, run_info
+        )
         return self._known
 
-    def guess(self, settings: Settings) -> Identity:
+    def from_environment(self, settings: Settings) -> Identity:
         """The identity as the environment alone tells it, before setup(); a local run's id stays what it is here."""
-        self._known = identities.discover(self._environ, host(self._known), settings, RunFacts())
+        self._known = identities.resolve_identity(
+            self._environ, process_info(self._known), settings, RunInfo()
+        )
         return self._known
 
-    def reach(self, seconds: float) -> Any:
+    def connect(self, seconds: float) -> Any:
         """azureml's run, if run history answers within `seconds`; without it the environment's identity is used."""
         from amllog.exporters.run_metrics import azureml_sdk
 
         try:
             azureml_sdk.load()  # before the clock starts: it bounds the service, not a cold disk
             # One attempt at a time: azureml asks without a timeout, and may never come back.
-            self._attempt = self._attempt or BackgroundCall(azureml_sdk.context)
-            self.real, facts = self._attempt.result(seconds)
+            self._attempt = self._attempt or BackgroundCall(azureml_sdk.run_context)
+            self.azureml_run, self._run_info = self._attempt.result(seconds)
         except Exception as error:  # said once; the courier tries again while metrics wait
             if is_from_signal(error):
                 raise
@@ -59,18 +64,10 @@ class RunDetector:
                 self._attempt = None
             self._notice(f"run history does not answer ({type(error).__name__}): metrics wait in the journal")
             return None
-        self._facts = RunFacts(
-            facts.parent_run_id,
-            facts.root_run_id,
-            facts.step_name,
-            facts.experiment_name,
-            facts.run_url,
-            facts.properties,
-        )
-        return self.real
+        return self.azureml_run
 
 
-def host(known: Identity | None = None, url: str = "") -> ProcessInfo:
+def process_info(known: Identity | None = None, url: str = "") -> ProcessInfo:
     """What this process knows of itself; a run's local id stays what it was."""
     script, here = environment.script_name() or "python", environment.working_directory()
     return ProcessInfo(

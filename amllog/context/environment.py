@@ -39,19 +39,19 @@ def working_directory() -> Path | None:
         return None
 
 
-def absolute(path: str | Path) -> Path:
+def absolute_path(path: str | Path) -> Path:
     """The path, absolute if there is a working directory. Without one it stays as it is, and opening it fails."""
     from pathlib import Path  # here: `import amllog` must stay light
 
     return (working_directory() or Path()) / path
 
 
-def uri(path: Path) -> str:
+def file_uri(path: Path) -> str:
     """The path as a `file:` URI; "" for a relative path."""
     return path.as_uri() if path.is_absolute() else ""
 
 
-def build(environ: Mapping[str, str], properties: Mapping[str, str]) -> tuple[str, str]:
+def build_info(environ: Mapping[str, str], properties: Mapping[str, str]) -> tuple[str, str]:
     """(build_url, build_version) from Azure DevOps, GitHub Actions, or git as the submitter saw it."""
     server, project = environ.get("SYSTEM_TEAMFOUNDATIONCOLLECTIONURI"), environ.get("SYSTEM_TEAMPROJECT")
     if environ.get("BUILD_BUILDID") and server and project:
@@ -63,8 +63,8 @@ def build(environ: Mapping[str, str], properties: Mapping[str, str]) -> tuple[st
     if repository and run:
         url = f"{environ.get('GITHUB_SERVER_URL', 'https://github.com')}/{repository}/actions/runs/{run}"
         return url, environ.get("GITHUB_SHA", run)
-    url = first(environ.get("AZUREML_GIT_BUILD_URI"), properties.get("azureml.git.build_uri"))
-    version = first(
+    url = first_non_empty(environ.get("AZUREML_GIT_BUILD_URI"), properties.get("azureml.git.build_uri"))
+    version = first_non_empty(
         environ.get("AZUREML_GIT_BUILD_ID"),
         properties.get("azureml.git.build_id"),
         environ.get("AZUREML_GIT_COMMIT"),
@@ -80,7 +80,7 @@ def rank(environ: Mapping[str, str]) -> int | None:
         number = _number(environ.get(name))
         if number is not None:
             return number
-    tensorflow = _tensorflow_rank(mapping_in(environ, "TF_CONFIG"))
+    tensorflow = _tensorflow_rank(json_object(environ, "TF_CONFIG"))
     if tensorflow is not None:
         return tensorflow
     for name in ("AZUREML_CR_NODE_RANK", "AZ_BATCHAI_TASK_INDEX"):
@@ -111,7 +111,7 @@ def _number(value: object) -> int | None:
     return int(digits) if len(digits) <= 9 and digits.isascii() and digits.isdigit() else None
 
 
-def mapping_in(environ: Mapping[str, str], name: str) -> Mapping[str, Any]:
+def json_object(environ: Mapping[str, str], name: str) -> Mapping[str, Any]:
     """The JSON object that a variable holds; empty if it holds none."""
     try:
         found = json.loads(environ.get(name) or "{}")
@@ -121,6 +121,6 @@ def mapping_in(environ: Mapping[str, str], name: str) -> Mapping[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def first(*candidates: object) -> str:
+def first_non_empty(*candidates: object) -> str:
     """The first that is a text with something in it."""
     return next((str(value) for value in candidates if value not in (None, "")), "")

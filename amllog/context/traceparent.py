@@ -16,7 +16,7 @@ CHILD = "AMLLOG_CHILD"  # "<step id> <span id>": what a child process inside a j
 _FORM = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}(-.*)?", re.ASCII)
 
 
-def found(environ: Mapping[str, str]) -> tuple[str, str] | None:
+def read_parent(environ: Mapping[str, str]) -> tuple[str, str] | None:
     """(operation id, span id) that TRACEPARENT names; None if there is none, or one that W3C calls invalid."""
     match = _FORM.fullmatch((environ.get(VARIABLE) or environ.get("traceparent") or "").strip().lower())
     if match is None:
@@ -27,13 +27,13 @@ def found(environ: Mapping[str, str]) -> tuple[str, str] | None:
     return operation, span
 
 
-def own_span(environ: Mapping[str, str], step_id: str) -> str:
+def child_span(environ: Mapping[str, str], step_id: str) -> str:
     """The span id that a process of this step was given by the process of the same step that started it, or nothing."""
     step, _, span = environ.get(CHILD, "").rpartition(" ")
     return span if step == step_id and re.fullmatch("[0-9a-f]{16}", span) else ""
 
 
-def for_child(operation_id: str, span_id: str, step_id: str) -> dict[str, str]:
+def child_variables(operation_id: str, span_id: str, step_id: str) -> dict[str, str]:
     """The variables for one child process that is started under a span."""
     return {
         VARIABLE: f"00-{operation_id}-{span_id}-01",

@@ -66,7 +66,7 @@ class DriverLog:
             _plain,
         )  # stdout, and what to do with it
 
-    def go_on_from(self, before: DriverLog) -> None:
+    def continue_counts(self, before: DriverLog) -> None:
         """Take over the counts of the one before."""
         self._delivered, self._refused = before._delivered, before._refused
 
@@ -115,7 +115,7 @@ class DriverLog:
             said in line or line.strip() in said for line in self.writing.get(threading.get_ident(), ())
         )
 
-    def seen_elsewhere(self) -> None:
+    def count_delivered(self) -> None:
         """Count a line that another handler, or Python itself, has put on the driver log."""
         next(self._delivered)
 

@@ -120,7 +120,7 @@ class _Connection:
             raise NewConnectionError(self, f"Failed to establish a new connection: {error}") from error
 
 
-def bound_answers(
+def bound_responses(
     session: Any, notice: Callable[[str], object] | None = None, max_bytes: int = MAX_BYTES
 ) -> Any:
     """The session, a requests.Session: from now on its read timeout is of whole answers. Harmless a second time.

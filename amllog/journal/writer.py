@@ -1,7 +1,7 @@
 """The write-ahead log of this process: append-only files, one line per record.
 
 In: lines, appended with one `write` each, so that a killed process loses none that its calls returned from.
-Out: True for a line that the operating system has; files within a limit of bytes. The format is in docs/architecture.md.
+Out: True for a line that the operating system has; files within a limit of bytes. Format: docs/architecture.md.
 
 Before each write, the segment checks that the descriptor still stands for its file and that the file has the size that
 it had after the last write. Otherwise the record goes to a new segment, in the spare directory if need be.

@@ -147,7 +147,10 @@ def trace_environment() -> dict[str, str]:
     operation, span = session().gate.parent()
     found = session().identity
     step = found.step_id if found is not None else ""
-    return {**os.environ, **(traceparent.for_child(operation, span, step) if operation and span else {})}
+    return {
+        **os.environ,
+        **(traceparent.child_variables(operation, span, step) if operation and span else {}),
+    }
 
 
 def identity() -> Identity:
@@ -157,4 +160,4 @@ def identity() -> Identity:
         return found
     from amllog.config.settings import resolve
 
-    return session().whereabouts.guess(resolve({}, os.environ))
+    return session().detector.from_environment(resolve({}, os.environ))

@@ -77,7 +77,7 @@ class Session:
         self._began, self._ticks, self._since = 0.0, 0.0, time.time()
         self._credential: Any = None
         self._stands_in = HandlerTakeover(self._notice, self._stand_in)
-        self.whereabouts = RunDetector(os.environ, self._notice)
+        self.detector = RunDetector(os.environ, self._notice)
         self._directory = Path()
         self._owner = os.getpid()  # the process that speaks for the step
         self._failure = ""  # why the step failed, where no exception tells
@@ -120,16 +120,16 @@ class Session:
 
     def _find_identity(self, settings: Settings) -> tuple[Identity, Path]:
         """The identity and the journal directory under `settings`; takes as long as run history takes to answer."""
-        directory = environment.absolute(settings.directory or identities.directory(os.environ))
+        directory = environment.absolute_path(settings.directory or identities.default_directory(os.environ))
         kind = compose.metrics_of(settings, os.environ)
-        found = self.whereabouts.identity(settings, kind, environment.uri(directory))
-        self.gate.real_run = self.whereabouts.real
+        found = self.detector.detect(settings, kind, environment.file_uri(directory))
+        self.gate.real_run = self.detector.azureml_run
         if not found.in_job:
-            os.environ.setdefault(identities.LOCAL_RUN, identities.local_mark(found))
+            os.environ.setdefault(identities.LOCAL_RUN, identities.local_run_value(found))
         return found, directory
 
     def _reach_run(self, seconds: float) -> Any:
-        self.gate.real_run = self.whereabouts.reach(seconds)
+        self.gate.real_run = self.detector.connect(seconds)
         return self.gate.real_run
 
     def _compose(self) -> None:
@@ -153,7 +153,7 @@ class Session:
         redactor = Redactor(settings.redact, config.secrets(os.environ, settings.connection_string))
         common = texts(identity.dimensions(), redactor)
         driver = DriverLog(settings.driver_format, settings.driver_level, common)
-        driver.go_on_from(self.gate.driver)
+        driver.continue_counts(self.gate.driver)
         self._post.address(
             settings.connection_string.instrumentation_key if settings.connection_string else ""
         )
@@ -258,7 +258,9 @@ class Session:
             self._events.unwatch_sigterm()
         self._stands_in.end()
         self.gate.close()
-        if self.identity and os.environ.get(identities.LOCAL_RUN) == identities.local_mark(self.identity):
+        if self.identity and os.environ.get(identities.LOCAL_RUN) == identities.local_run_value(
+            self.identity
+        ):
             del os.environ[identities.LOCAL_RUN]
         worker_settings.take_back(os.environ)
 

@@ -151,7 +151,7 @@ class Emitter:
     def failure(self, message: str, error: BaseException, logger: str) -> None:
         """An exception that nobody caught; Python itself shows it on the driver log."""
         try:
-            around, span = current.where_raised(error)
+            around, span = current.context_of_error(error)
             under = ("", span) if span else None
             place = log_call.raised_at(error)
             self._say(
@@ -219,7 +219,7 @@ class Emitter:
         seconds = seconds or time.time()
         self._keep(make(Draft, (seconds, level, logger, kind, data, said, place, operation, name)))
         if shown:
-            self.driver.seen_elsewhere()
+            self.driver.count_delivered()
         elif level >= self.driver.level:
             if not stack and own.get("stack_info", "").startswith(stacktrace.HERE):
                 own, stack = {**own}, own["stack_info"]

@@ -84,7 +84,7 @@ class Gate(RunGate):
     ) -> Change:
         span_id, began, start = secrets.token_hex(8), time.time(), time.perf_counter()
         place, parent = log_call.place(frame), self.parent()
-        variables, values, leave = current.entering(span_id)
+        variables, values, leave = current.span_change(span_id)
 
         def left(
             kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

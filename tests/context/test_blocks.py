@@ -30,7 +30,7 @@ def is_clean():
     return not (context.dimensions() or context.span_id() or context.operation_id())
 
 def nested():
-    with amllog.bound(a=1), context.under("o", "p"), log.span("s"):
+    with amllog.bound(a=1), context.remote_parent("o", "p"), log.span("s"):
         pass
 
 @amllog.bound(a=1)
@@ -69,13 +69,13 @@ def test_in_an_exit_stack() -> None:
     with pytest.raises(KeyError) as raised:
         _fail_in_an_exit_stack()
     assert (dict(dimensions()), current.span_id(), current.operation_id()) == ({}, "", "")
-    assert current.where_raised(raised.value) == ({"a": 1}, "s")
+    assert current.context_of_error(raised.value) == ({"a": 1}, "s")
 
 
 def _fail_in_an_exit_stack() -> None:
     with contextlib.ExitStack() as stack:
         stack.enter_context(bound(a=1))
-        stack.enter_context(current.under("o", "s"))
+        stack.enter_context(current.remote_parent("o", "s"))
         assert (dict(dimensions()), current.span_id(), current.operation_id()) == ({"a": 1}, "s", "o")
         raise KeyError
 

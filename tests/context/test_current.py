@@ -57,7 +57,7 @@ def test_generators() -> None:
     """A generator that began in one context and ends in another raises nothing."""
 
     def rows() -> object:
-        with bound(a=1), current.inside("s"):
+        with bound(a=1), current.in_span("s"):
             yield dict(dimensions())
 
     running = rows()

@@ -10,7 +10,8 @@ from hypothesis import given, strategies as st
 
 from amllog.config.settings import Settings
 from amllog.context import identity
-from amllog.context.identity import ProcessInfo, RunFacts, discover, operation_of
+from amllog.context.identity import ProcessInfo, operation_id_of, resolve_identity
+from amllog.exporters.run_metrics.run_info import RunInfo
 
 HOST = ProcessInfo(script="train.py", folder="digits", node="laptop", url="file:///j")
 WORKSPACE = {
@@ -22,9 +23,9 @@ CONTEXT = {"run_id": "r", "root_run_id": "root", "experiment_name": "e", "subscr
            "resource_group": "rg", "workspace_name": "ws"}  # fmt: skip
 
 
-def found(environ: dict[str, str], facts: RunFacts | None = None, **settings: Any) -> Any:
+def found(environ: dict[str, str], facts: RunInfo | None = None, **settings: Any) -> Any:
     """The identity in an environment."""
-    return discover(environ, HOST, Settings(**settings), facts or RunFacts())
+    return resolve_identity(environ, HOST, Settings(**settings), facts or RunInfo())
 
 
 def test_in_a_job() -> None:
@@ -55,7 +56,7 @@ def test_common_runtime() -> None:
 def test_who_wins() -> None:
     """Settings before run history, run history before the environment."""
     environ = {"AZUREML_RUN_ID": "r", "AZUREML_ROOT_RUN_ID": "root", "AZUREML_ARM_PROJECT_NAME": "e"}
-    facts = RunFacts("parent", "top", "step of facts", "experiment of facts", "https://facts", {})
+    facts = RunInfo("parent", "top", "step of facts", "experiment of facts", "https://facts", {})
     who = found(environ, facts)
     assert (who.parent_run_id, who.root_run_id, who.step_name, who.run_url) == (
         "parent", "top", "step of facts", "https://facts",
@@ -75,22 +76,22 @@ def test_on_a_laptop() -> None:
         "file:///j",
     )
     assert not who.in_job and who.parent_span_id == "" and who.rank is None
-    environ = {identity.LOCAL_RUN: identity.local_mark(who)}
+    environ = {identity.LOCAL_RUN: identity.local_run_value(who)}
     step = found(environ)
     assert (step.parent_run_id, step.root_run_id) == (
         who.step_id,
         who.step_id,
     ) and step.step_id != who.step_id
-    worker = discover(environ, HOST._replace(is_worker=True), Settings(), RunFacts())
+    worker = resolve_identity(environ, HOST._replace(is_worker=True), Settings(), RunInfo())
     assert (worker.step_id, worker.operation_id) == (who.step_id, who.operation_id)
 
 
 def test_operation() -> None:
     """A GUID is its own operation; any other root gives the same one in every process."""
-    assert operation_of("0AF76519-16CD-43DD-8448-EB211C80319C") == "0af7651916cd43dd8448eb211c80319c"
-    assert operation_of("0af7651916cd43dd8448eb211c80319c") == "0af7651916cd43dd8448eb211c80319c"
-    assert operation_of("00000000-0000-0000-0000-000000000000") != "0" * 32
-    assert operation_of("pipeline_1") == operation_of("pipeline_1") != operation_of("pipeline_2")
+    assert operation_id_of("0AF76519-16CD-43DD-8448-EB211C80319C") == "0af7651916cd43dd8448eb211c80319c"
+    assert operation_id_of("0af7651916cd43dd8448eb211c80319c") == "0af7651916cd43dd8448eb211c80319c"
+    assert operation_id_of("00000000-0000-0000-0000-000000000000") != "0" * 32
+    assert operation_id_of("pipeline_1") == operation_id_of("pipeline_1") != operation_id_of("pipeline_2")
 
 
 @pytest.mark.parametrize(

@@ -312,7 +312,7 @@ def test_reprs() -> None:
         connection_string(given["connection_string"]), resolve(given, {}), Redactor((), [secret]), log, bound,
         session, session.gate, session.settings, session.identity, session._post, session._post.outlets,
         session.gate.redactor, session.gate.driver, amllog.status(), log.run, logging.getLogger().handlers,
-        session._capture, session.whereabouts, session._stands_in,
+        session._capture, session.detector, session._stands_in,
     )  # fmt: skip
     for one in ours:
         assert secret not in repr(one) + str(one) and key not in repr(one) + str(one), type(one)

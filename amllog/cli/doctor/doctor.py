@@ -157,13 +157,13 @@ def _run(settings: Settings, environ: Mapping[str, str]) -> Check:
     if not identities.is_job(environ):
         return ok("run", "not in an Azure ML job: a local run, whose id is made by setup()")
     said: list[str] = []
-    whereabouts = RunDetector(environ, said.append)
-    identity = whereabouts.identity(settings, compose.metrics_of(settings, environ), "")
+    detector = RunDetector(environ, said.append)
+    identity = detector.detect(settings, compose.metrics_of(settings, environ), "")
     name = f"{identity.step_id}, step {identity.step_name} of {identity.parent_run_id}"
     if said:
         return warn("run", f"{name}, from the environment; {said[0]}",
                     "the step goes on without it; is the network open from this compute?")  # fmt: skip
-    where = "run history" if whereabouts.real is not None else "the environment"
+    where = "run history" if detector.azureml_run is not None else "the environment"
     return ok("run", f"{name}, from {where}")
 
 

@@ -14,7 +14,7 @@ from typing import Any
 from amllog.config.parsers import ConnectionString
 from amllog.delivery.exporter import ExportResult, Verdict, refused, waiting
 from amllog.exporters.app_insights import ingestion_protocol
-from amllog.exporters.http_deadline import bound_answers
+from amllog.exporters.http_deadline import bound_responses
 from amllog.journal.segment import Segment
 from amllog.process.background import BackgroundCall
 from amllog.record.envelope import KEY_AT, MAX_AGE_SECONDS, TIME_AT, key_of, time_of, timestamp
@@ -145,7 +145,7 @@ class AppInsightsExporter:
             import requests
 
             self._pid = os.getpid()
-            self._session = bound_answers(
+            self._session = bound_responses(
                 requests.Session(), self._notice, ingestion_protocol.MAX_ANSWER_BYTES
             )
         return self._session

@@ -19,7 +19,7 @@ from amllog.config.parsers import ConnectionString
 from amllog.errors import AmllogError
 from amllog.exporters.app_insights import ingestion_protocol
 from amllog.exporters.app_insights.http_exporter import SCOPE, AppInsightsExporter, Notice
-from amllog.exporters.http_deadline import bound_answers
+from amllog.exporters.http_deadline import bound_responses
 
 PACKAGE = "azure-monitor-opentelemetry-exporter"
 
@@ -117,7 +117,7 @@ def _client(target: ConnectionString, credential: Any, notice: Notice | None) ->
 
     transport = RequestsTransport()
     transport.open()
-    bound_answers(transport.session, notice, ingestion_protocol.MAX_ANSWER_BYTES)
+    bound_responses(transport.session, notice, ingestion_protocol.MAX_ANSWER_BYTES)
     authorization = credential and BearerTokenCredentialPolicy(credential, SCOPE)
     try:
         from azure.monitor.opentelemetry.exporter._generated.exporter import AzureMonitorClient

@@ -17,9 +17,10 @@ import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from amllog.exporters.http_deadline import bound_answers
+from amllog.exporters.http_deadline import bound_responses
 from amllog.exporters.run_metrics import metric_lines
 from amllog.exporters.run_metrics.azureml_addresses import cache_addresses
+from amllog.exporters.run_metrics.run_info import RunInfo
 from amllog.process import safe_import
 
 CONNECT_SECONDS = 5.0
@@ -28,28 +29,14 @@ CONNECT_SECONDS = 5.0
 MetricPost = Callable[[str, Sequence[metric_lines.MetricPost], float], Any]
 
 
-class Facts(NamedTuple):
-    """What is known of the run after `Run.get_context()`, without a further request."""
-
-    run_id: str
-    parent_run_id: str
-    root_run_id: str
-    step_name: str
-    experiment_name: str
-    run_url: str  # of the parent's page, if there is a parent: as in Microsoft's guide
-    run_type: str
-    properties: dict[str, str]
-    tags: dict[str, str]
-
-
 def load() -> None:
     """Import azureml-core: a second, or several the first time on a machine, but no network."""
     with safe_import.ordinary_process(), _quiet_root():
         importlib.import_module("azureml.core")
 
 
-def context() -> tuple[Any, Facts]:
-    """The job's run and its facts: at most the discovery request and one for the run.
+def run_context() -> tuple[Any, RunInfo]:
+    """Return the job's run and its properties: at most the discovery request and one for the run.
 
     Raises RunEnvironmentException outside a job, ImportError, errors of requests (after its time, without a bound).
     """
@@ -58,24 +45,21 @@ def context() -> tuple[Any, Facts]:
 
         cache_addresses()
         run = Run.get_context(allow_offline=False)
-    return run, facts(run)
+    return run, _run_info(run)
 
 
-def facts(run: Any) -> Facts:
-    """What a run of azureml's knows of itself."""
+def _run_info(run: Any) -> RunInfo:
+    """Return the properties that azureml's run has loaded."""
     dto: Mapping[str, Any] = run._run_dto
     parent = dto.get("parent_run_id") or ""
     url = str(getattr(run, "_run_details_url", ""))
-    return Facts(
-        run_id=run.id,
+    return RunInfo(
         parent_run_id=parent,
         root_run_id=dto.get("root_run_id") or parent or run.id,
         step_name=dto.get("display_name") or dto.get("name") or "",
         experiment_name=run.experiment.name,
         run_url=url.replace(f"/runs/{run.id}", f"/runs/{parent}") if parent else url,
-        run_type=run.type or "",
         properties=dict(dto.get("properties") or {}),
-        tags=dict(dto.get("tags") or {}),
     )
 
 
@@ -131,7 +115,7 @@ def bound(run: Any, seconds: float) -> None:
             config.connection.timeout = _timeout(seconds)
             config.redirect_policy.allow = False
             config.enable_http_logger = False  # each new client of azureml's switches it on
-            bound_answers(config.pipeline._sender.driver.session)  # each thread has its own
+            bound_responses(config.pipeline._sender.driver.session)  # each thread has its own
 
 
 def is_private(run: Any) -> bool:
@@ -198,21 +182,21 @@ def blobs() -> Blobs | None:
     return Blobs(get_block_blob_service_credentials, BlobServiceClient, ContentSettings, RequestsTransport)
 
 
-class MetricsInside(NamedTuple):
+class MetricsClasses(NamedTuple):
     """azureml's classes that a script's metrics pass through."""
 
     client: Any  # MetricsClient
     queue: Any  # BatchTaskQueue
 
 
-def metrics_client() -> MetricsInside | None:
+def metrics_classes() -> MetricsClasses | None:
     """The classes that a script's metrics pass through; None without azureml, or if it has changed."""
     try:
         from azureml._async import BatchTaskQueue
         from azureml._restclient.metrics_client import MetricsClient
     except ImportError:
         return None
-    return MetricsInside(MetricsClient, BatchTaskQueue)
+    return MetricsClasses(MetricsClient, BatchTaskQueue)
 
 
 def metrics_clients() -> list[Any]:

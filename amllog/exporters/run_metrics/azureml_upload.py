@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any, BinaryIO
 
-from amllog.exporters.http_deadline import bound_answers
+from amllog.exporters.http_deadline import bound_responses
 from amllog.exporters.run_metrics import azureml_sdk
 from amllog.exporters.run_metrics.metric_lines import content_type
 
@@ -37,7 +37,7 @@ def upload(
         connection_timeout=min(azureml_sdk.CONNECT_SECONDS, seconds), read_timeout=seconds
     )
     transport.open()
-    bound_answers(transport.session)
+    bound_responses(transport.session)
     client = blobs.client(
         account_url=f"https://{account}.blob.{suffix}", credential=token, retry_total=0, transport=transport
     )

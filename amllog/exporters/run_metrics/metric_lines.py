@@ -138,7 +138,7 @@ def _content(base: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
     return name, {"columns": {name: "double" if isinstance(value, float) else "int"}, "rows": [[value]]}
 
 
-def records(
+def record_data(
     name: str,
     columns: Mapping[str, str],
     rows: Sequence[Mapping[str, Any]],
@@ -148,7 +148,7 @@ def records(
     """A metric of azureml's own as (kind, data) of journal records."""
     kind = type[len(PREFIX) :] if type.startswith(PREFIX) else "table"
     plain = [[_plain(row.get(column)) for column in columns] for row in rows]
-    for data in metric_values.records(
+    for data in metric_values.record_data(
         metric_values.Cells({text.printable(c): t for c, t in columns.items()}, plain)
     ):
         if kind not in ("scalar", "list") and not type.startswith(PREFIX):

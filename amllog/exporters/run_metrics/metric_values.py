@@ -76,24 +76,24 @@ def step_number(step: object) -> int | None:
     return int(value)
 
 
-def scalar(name: str, value: object) -> Cells:
+def from_scalar(name: str, value: object) -> Cells:
     """One value; lists are refused as azureml does, other objects become text."""
     if isinstance(value, (list, range, GeneratorType)):
         raise MetricError(f"{name}: log takes one value, got a {type(value).__name__}; log_list takes many")
     return table({name: [value]}, nested=True)
 
 
-def of_list(name: str, values: object) -> Cells:
+def from_list(name: str, values: object) -> Cells:
     """Many values of one metric."""
     return table({name: _column(name, values)})
 
 
-def row(values: Mapping[str, object]) -> Cells:
+def from_row(values: Mapping[str, object]) -> Cells:
     """One row; a list in it is refused as azureml does."""
     return table({key: [value] for key, value in values.items()})
 
 
-def of_table(name: str, values: object) -> Cells:
+def from_table(name: str, values: object) -> Cells:
     """A table from a mapping of columns; a column that is no list has one value."""
     if not isinstance(values, Mapping):
         raise MetricError(f"{name}: log_table takes a dict of columns, got {type(values).__name__}")
@@ -114,7 +114,7 @@ def table(columns: Mapping[str, Sequence[object]], nested: bool = False) -> Cell
     return Cells({key: kind for key, (kind, _) in typed.items()}, rows)
 
 
-def records(cells: Cells) -> Iterator[dict[str, Any]]:
+def record_data(cells: Cells) -> Iterator[dict[str, Any]]:
     """The cells as data of journal records, each with at most 250 rows and 8,000 characters of JSON."""
     head = json_length({"columns": cells.columns, "rows": []}) + len(', "step": ') + 20
     batch: list[list[Cell]] = []
@@ -130,7 +130,7 @@ def records(cells: Cells) -> Iterator[dict[str, Any]]:
         yield {"columns": cells.columns, "rows": batch}
 
 
-def labels(values: Mapping[Any, object]) -> Iterator[dict[str, str | None]]:
+def label_groups(values: Mapping[Any, object]) -> Iterator[dict[str, str | None]]:
     """Tags or properties within the limits, in groups that fit a record; None stays: a tag without a value."""
     if not isinstance(values, Mapping):
         raise MetricError(f"tags and properties are a dict, got {type(values).__name__}")
@@ -150,7 +150,7 @@ def labels(values: Mapping[Any, object]) -> Iterator[dict[str, str | None]]:
         yield group
 
 
-def document(name: str, value: object) -> bytes:
+def json_document(name: str, value: object) -> bytes:
     """A confusion matrix or the like, given as dict or JSON text, as strict JSON."""
     if isinstance(value, (str, bytes)):
         try:
@@ -163,7 +163,7 @@ def document(name: str, value: object) -> bytes:
     return json.dumps(_strict(value), ensure_ascii=False, allow_nan=False).encode("utf-8", "backslashreplace")
 
 
-def picture(name: str, plot: Any) -> bytes:
+def png_image(name: str, plot: Any) -> bytes:
     """A matplotlib figure (or pyplot) as PNG."""
     if not hasattr(plot, "savefig"):
         raise MetricError(f"{name}: log_image's plot is a matplotlib figure, got {type(plot).__name__}")
@@ -172,7 +172,7 @@ def picture(name: str, plot: Any) -> bytes:
     return picture.getvalue()
 
 
-def error_text(details: object) -> str | None:
+def error_message(details: object) -> str | None:
     """An exception with its stack, or any other account of an error, as a run's error message."""
     if isinstance(details, BaseException):
         return text.printable(stacktrace.stack_of(details, _BY_SHAPE, MAX_ERROR))

@@ -25,7 +25,7 @@ def capture_script_metrics(accept: Accept, flush: Flush) -> AzureMLMetricsCaptur
 
     What waits in azureml's queues already is journaled too. A second adoption replaces the first.
     """
-    found = azureml_sdk.metrics_client()
+    found = azureml_sdk.metrics_classes()
     original = getattr(found and found.client, _PROPERTY, None)
     if found is None or not isinstance(original, property):
         return None
@@ -40,7 +40,7 @@ def capture_script_metrics(accept: Accept, flush: Flush) -> AzureMLMetricsCaptur
 class AzureMLMetricsCapture:
     """A replaced queue: `undo` brings azureml's own back, `drain` journals what waits in azureml's own."""
 
-    def __init__(self, found: azureml_sdk.MetricsInside, original: property, accept: Accept) -> None:
+    def __init__(self, found: azureml_sdk.MetricsClasses, original: property, accept: Accept) -> None:
         self._found, self._original, self._accept = found, original, accept
 
     def undo(self) -> None:
@@ -57,7 +57,7 @@ class _Adopted(property):
     """`MetricsClient._task_queue_v2` while adopted: one queue of ours per client."""
 
     def __init__(
-        self, found: azureml_sdk.MetricsInside, original: property, accept: Accept, flush: Flush
+        self, found: azureml_sdk.MetricsClasses, original: property, accept: Accept, flush: Flush
     ) -> None:
         super().__init__(self._queue_of)
         self.original = original
@@ -98,7 +98,7 @@ def _journal(accept: Accept, dto: Any, run_id: str) -> bool:
     """Whether the metric is journaled now. Its first record decides for all of them."""
     rows = [value.data for value in dto.value]
     step = dto.value[0].step if dto.value else None
-    records = metric_lines.records(dto.name, dto.columns, rows, dto.properties.ux_metric_type, step)
+    records = metric_lines.record_data(dto.name, dto.columns, rows, dto.properties.ux_metric_type, step)
     accepted = [accept(kind, dto.name, data, run_id, step) for kind, data in records]
     return not accepted or accepted[0]
 

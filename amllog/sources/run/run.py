@@ -33,7 +33,7 @@ class Run(Reads):
     def log(self, name: str, value: object, description: str = "", step: object = None) -> None:
         """Log one value: a number, also numpy's and torch's, or a text, bool or None."""
         name = metric_values.metric_name(name)
-        values = metric_values.scalar(name, value)
+        values = metric_values.from_scalar(name, value)
         number, at = values.rows[0][0], metric_values.step_number(step)
         data: dict[str, Any] = {"columns": values.columns, "rows": values.rows}
         if isinstance(number, (int, float)) and not isinstance(number, bool) and math.isfinite(number):
@@ -46,16 +46,16 @@ class Run(Reads):
     def log_list(self, name: str, value: object, description: str = "") -> None:
         """Log many values of one metric; an empty list is nothing to log."""
         name = metric_values.metric_name(name)
-        self._cells("list", name, metric_values.of_list(name, value))
+        self._cells("list", name, metric_values.from_list(name, value))
 
     def log_row(self, name: str, description: str | None = None, **kwargs: object) -> None:
         """Log one row of a table; each further keyword is a column."""
-        self._cells("row", metric_values.metric_name(name), metric_values.row(kwargs))
+        self._cells("row", metric_values.metric_name(name), metric_values.from_row(kwargs))
 
     def log_table(self, name: str, value: object, description: str = "") -> None:
         """Log a table: a dict of columns, each a list of equal length or one value."""
         name = metric_values.metric_name(name)
-        self._cells("table", name, metric_values.of_table(name, value))
+        self._cells("table", name, metric_values.from_table(name, value))
 
     def log_image(self, name: str, path: str | None = None, plot: Any = None, description: str = "") -> None:
         """Log an image file, or a matplotlib figure or pyplot."""
@@ -68,7 +68,7 @@ class Run(Reads):
         else:  # two plots within a second keep apart, which azureml's name does not
             artifact, source = (
                 f"{name}_{int(time.time())}_{uuid.uuid4().hex[:6]}.png",
-                metric_values.picture(name, plot),
+                metric_values.png_image(name, plot),
             )
         self._artifact("log_image", name, artifact, source)
 
@@ -94,13 +94,13 @@ class Run(Reads):
 
     def set_tags(self, tags: Mapping[Any, object]) -> None:
         """Add or change tags."""
-        for group in metric_values.labels(tags):
+        for group in metric_values.label_groups(tags):
             self.memory.tags.update(group)
             self._call("set_tags", tags=group)
 
     def remove_tags(self, tags: Iterable[object] | str) -> None:
         """Take tags away, by their keys."""
-        keys = list(metric_values.labels(dict.fromkeys([tags] if isinstance(tags, str) else tags)))
+        keys = list(metric_values.label_groups(dict.fromkeys([tags] if isinstance(tags, str) else tags)))
         for group in keys:
             for key in group:
                 self.memory.tags.pop(key, None)
@@ -108,7 +108,7 @@ class Run(Reads):
 
     def add_properties(self, properties: Mapping[Any, object]) -> None:
         """Add properties, which cannot be changed later."""
-        for group in metric_values.labels(properties):
+        for group in metric_values.label_groups(properties):
             for key, value in group.items():
                 self.memory.properties.setdefault(key, value)
             self._call("add_properties", properties=group)
@@ -176,7 +176,7 @@ class Run(Reads):
     def fail(self, error_details: object = None, error_code: str | None = None, **_: object) -> None:
         """Give the run an error; a child run, and any run outside a job, is then failed."""
         self._end(
-            "fail", "Failed", error_details=metric_values.error_text(error_details), error_code=error_code
+            "fail", "Failed", error_details=metric_values.error_message(error_details), error_code=error_code
         )
         self.flush(timeout_seconds=30)
 
@@ -230,7 +230,7 @@ class Run(Reads):
         return f"Run(Experiment: {self._gate.identity.experiment_name}, Id: {self.id})"
 
     def _cells(self, kind: str, name: str, values: metric_values.Cells) -> None:
-        for data in metric_values.records(values):
+        for data in metric_values.record_data(values):
             self._gate.run_record(kind, name, data, run_id=self._run_id)
             self.memory.keep(kind, name, data)
 
@@ -239,7 +239,7 @@ class Run(Reads):
 
     def _document(self, method: str, name: str, value: object) -> None:
         name = metric_values.metric_name(name)
-        self._artifact(method, name, name, metric_values.document(name, value))
+        self._artifact(method, name, name, metric_values.json_document(name, value))
 
     def _artifact(
         self, method: str, name: str, artifact: str, source: Source, datastore: str | None = None

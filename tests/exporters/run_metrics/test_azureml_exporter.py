@@ -18,8 +18,8 @@ import json, logging, os, sys, time, urllib.request
 from amllog.record import envelope as record
 from amllog.exporters.run_metrics import azureml_sdk as azureml, azureml_exporter as outlet
 
-run, facts = azureml.context()
-out = outlet.AzureMLOutlet(".", run)
+run, _ = azureml.run_context()
+out = outlet.AzureMLExporter(".", run)
 count = 0
 
 def line(kind, base, labels):
@@ -85,7 +85,7 @@ NAME = st.text(min_size=1, max_size=50)
 def test_any_metric_is_strict_json_and_comes_back(name: str, columns: dict[str, Any], rows: int) -> None:
     """Whatever azureml made of a metric, its records are strict JSON in bounds, and read back as what they were."""
     types = dict.fromkeys(columns, "string")
-    found = list(metric_lines.records(name, types, [columns] * rows, "azureml.v1.table", 7))
+    found = list(metric_lines.record_data(name, types, [columns] * rows, "azureml.v1.table", 7))
     assert sum(len(data["rows"]) for _, data in found) == rows
     for kind, data in found:
         told = json.dumps(data, ensure_ascii=False, allow_nan=False)
@@ -165,13 +165,13 @@ def test_retry_after(header: str | None, seconds: float) -> None:
 
 
 def test_context_costs_two_requests(child: Any, job: dict[str, str], azure: AzureOnThisMachine) -> None:
-    """The run and its facts come with the discovery and one request, and leave the root logger alone."""
+    """The run and its properties come with the discovery and one request, and leave the root logger alone."""
     code = """
 import logging
 from amllog.exporters.run_metrics import azureml_sdk as azureml
-facts = azureml.context()[1]
-print(facts.run_id, facts.parent_run_id, facts.root_run_id, facts.step_name, facts.experiment_name, facts.run_type)
-print(facts.run_url, logging.getLogger().handlers)
+run, info = azureml.run_context()
+print(run.id, info.parent_run_id, info.root_run_id, info.step_name, info.experiment_name, run.type)
+print(info.run_url, logging.getLogger().handlers)
 """
     for home in ({}, {"HOME": "/dev/null"}):
         before = len(azure.requests_log)
@@ -187,7 +187,9 @@ def test_no_context_outside_a_job(child: Any) -> None:
     """Outside a job there is no run, and the error says so."""
     assert (
         "RunEnvironmentException"
-        in child("from amllog.exporters.run_metrics import azureml_sdk as azureml; azureml.context()").stderr
+        in child(
+            "from amllog.exporters.run_metrics import azureml_sdk as azureml; azureml.run_context()"
+        ).stderr
     )
 
 
@@ -502,9 +504,9 @@ def test_without_a_run(child: Any, job: dict[str, str]) -> None:
         PREAMBLE
         + """
 answers = [None, run]
-out = outlet.AzureMLOutlet(".", None, lambda seconds: answers.pop(0))
+out = outlet.AzureMLExporter(".", None, lambda seconds: answers.pop(0))
 offer(scalar("x", 1)); offer(scalar("x", 1)); out.close()
-print(outlet.AzureMLOutlet(".").offer([scalar("x", 1)], 1.0).default.state)
+print(outlet.AzureMLExporter(".").offer([scalar("x", 1)], 1.0).default.state)
 """
     )
     ran = child(code, env=job)
@@ -540,7 +542,7 @@ class Public:
     id, experiment = run.id, None
     log, log_list, log_table, flush = run.log, run.log_list, run.log_table, run.flush
 
-out = outlet.AzureMLOutlet(".", Public())
+out = outlet.AzureMLExporter(".", Public())
 offer(scalar("x", 1.5, step="2"), event("list", "l", {"columns": {"l": "int"}, "rows": [[1], [2]]}),
       event("row", "r", {"columns": {"a": "int"}, "rows": [[1]]}), seconds=20.0)
 out.close()
