@@ -40,10 +40,10 @@ def refused(reason: str) -> Verdict:
 
 
 class ExportResult(NamedTuple):
-    """An outlet's answer to a batch: `default` for all lines but those whose index is in `odd`."""
+    """An outlet's answer to a batch: `default` for all lines but those whose index is in `exceptions`."""
 
     default: Verdict = DELIVERED
-    odd: Mapping[int, Verdict] = {}
+    exceptions: Mapping[int, Verdict] = {}
     pause_seconds: float = 0.0  # how long the far side asked us to wait before the next offer
 
 
@@ -63,7 +63,7 @@ class Exporter(Protocol):
     def counts(self, line: bytes) -> bool:
         """Whether the account has the line among those of this outlet: what it wants, or what waits for its like."""
 
-    def offer(self, lines: Sequence[bytes], seconds: float) -> ExportResult:
+    def export(self, lines: Sequence[bytes], seconds: float) -> ExportResult:
         """Send the lines in at most about `seconds`; never raises for what the far side does."""
 
     def close(self) -> None:
@@ -118,7 +118,7 @@ class Consumer:
         for segment, batch in parts:
             indexes = range(start, start + len(batch.lines))
             start = indexes.stop
-            verdicts = [answer.odd.get(index, answer.default) for index in indexes]
+            verdicts = [answer.exceptions.get(index, answer.default) for index in indexes]
             wait = [offset for offset, verdict in zip(batch.offsets, verdicts) if verdict.state == "waiting"]
             again = again or bool(wait)
             trouble = trouble or next((v.reason for v in verdicts if v.state == "waiting"), "")
@@ -144,7 +144,7 @@ class Consumer:
 
     def _offer(self, lines: Sequence[bytes], seconds: float) -> ExportResult:
         try:
-            return self.outlet.offer(lines, seconds)
+            return self.outlet.export(lines, seconds)
         except Exception as error:  # must not end the courier: the records wait, and status() tells
             return ExportResult(waiting(f"{self.outlet.name}: {type(error).__name__}: {error}"))
 

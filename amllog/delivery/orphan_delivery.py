@@ -114,8 +114,8 @@ class OrphanDelivery:
             batch = [renewed(line) for line in old[start : start + BATCH]]
             if self._left() <= 0:
                 break
-            answer = outlet.offer(batch, self._seconds())
-            verdicts = [answer.odd.get(index, answer.default) for index in range(len(batch))]
+            answer = outlet.export(batch, self._seconds())
+            verdicts = [answer.exceptions.get(index, answer.default) for index in range(len(batch))]
             states = [verdict.state for verdict in verdicts]
             moved = states.index("waiting") if "waiting" in states else len(states)
             reasons = Counter(verdict.reason for verdict in verdicts[:moved] if verdict.state == "refused")

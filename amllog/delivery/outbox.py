@@ -44,7 +44,7 @@ class Outbox:
         self._node = ""
         self._max_bytes = 0
         self._key = ""
-        self._worker = False  # whether this is a forked child
+        self._is_worker = False  # whether this is a forked child
         self._forked_in_c = False
         self._closed = True
         self._final: Account | None = None
@@ -58,7 +58,7 @@ class Outbox:
         """The journal, while one is open."""
         return self._journal
 
-    def leave(self, directory: Path, grace_seconds: float) -> None:
+    def drain_previous(self, directory: Path, grace_seconds: float) -> None:
         """Deliver what waits in a directory that is not the next one, for at most `grace_seconds`."""
         if self._journal is not None and self._wanted != directory:
             self.drain(grace_seconds, with_leftovers=True)
@@ -187,7 +187,7 @@ class Outbox:
             courier.forked()
         if journal is not None:
             journal.close()
-        self._worker = True
+        self._is_worker = True
         self._reopen_at = 0.0
 
     def _append_later(self, line: bytes) -> bool:
@@ -228,7 +228,7 @@ class Outbox:
         if journal is None:
             return
         if fresh:
-            worker = self._worker or is_worker()
+            worker = self._is_worker or is_worker()
             self._courier = DeliveryWorker(journal, self._node, self._notice, self._lock, worker=worker)
             self._journal = journal
             if self._forked_in_c:

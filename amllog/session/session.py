@@ -98,7 +98,7 @@ class Session:
             os.environ.setdefault("APPLICATIONINSIGHTS_STATSBEAT_DISABLED_ALL", "true")
             began, ticks = time.time(), time.perf_counter()
             identity, directory = self._find_identity(settings)
-            self._post.leave(directory, settings.grace_seconds)
+            self._post.drain_previous(directory, settings.grace_seconds)
 
             def apply() -> None:
                 self._setting_up = True

@@ -32,12 +32,12 @@ class Scripted:
 
     counts = wants
 
-    def offer(self, lines: list[bytes], seconds: float) -> ExportResult:
+    def export(self, lines: list[bytes], seconds: float) -> ExportResult:
         assert 0 < len(lines) <= 7
         verdicts = [VERDICTS[self.script.pop(0)] if self.script else DELIVERED for _ in lines]
         self.taken += [line for line, verdict in zip(lines, verdicts) if verdict is DELIVERED]
         self.offered += 1
-        return ExportResult(odd=dict(enumerate(verdicts)))
+        return ExportResult(exceptions=dict(enumerate(verdicts)))
 
     def close(self) -> None:
         """Nothing."""

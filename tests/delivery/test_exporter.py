@@ -36,7 +36,7 @@ class Stubborn:
 
     counts = wants
 
-    def offer(self, lines: Sequence[bytes], seconds: float) -> ExportResult:
+    def export(self, lines: Sequence[bytes], seconds: float) -> ExportResult:
         self.offers.append(list(lines))
         if isinstance(self.answer, Exception):
             raise self.answer
@@ -62,7 +62,7 @@ class Slow(Stubborn):
         super().__init__(ExportResult())
         self.most = most
 
-    def offer(self, lines: Sequence[bytes], seconds: float) -> ExportResult:
+    def export(self, lines: Sequence[bytes], seconds: float) -> ExportResult:
         self.offers.append(list(lines))
         if len(lines) <= self.most:
             return ExportResult()
@@ -158,7 +158,7 @@ def test_another_process_delivers_while_the_descriptor_is_closed(tmp_path: Path,
 
 def test_some_wait(journal: Journal) -> None:
     """What waits does not hold back what comes after it, and is offered again with it."""
-    outlet = Stubborn(ExportResult(odd={3: waiting("no")}))
+    outlet = Stubborn(ExportResult(exceptions={3: waiting("no")}))
     route = Consumer(outlet)
     route.step(journal.segments, 1)
     route.due, outlet.answer = 0.0, ExportResult()
@@ -192,7 +192,7 @@ def test_what_waits_and_cannot_be_sent_now(journal: Journal) -> None:
     lines = segment.lines(0)
     again = [sum(map(len, lines[:number])) for number in range(25)]
     segment.acknowledge("stubborn", segment.size, 0, Counter(), again)
-    route = Consumer(Stubborn(ExportResult(odd={0: waiting("no"), 3: refused("bad")})))
+    route = Consumer(Stubborn(ExportResult(exceptions={0: waiting("no"), 3: refused("bad")})))
     route.step(journal.segments, 1)
     assert segment.progress("stubborn").again == [again[0], *again[10:]]
     assert segment.progress("stubborn").delivered == 8
@@ -206,7 +206,7 @@ def test_several_files_at_once(tmp_path: Path) -> None:
         journal.append(b'{"time":"%02d"}\n' % number)
         if number % 3 == 2:
             journal.turn()
-    outlet = Stubborn(ExportResult(odd={4: waiting("no"), 7: refused("bad")}))
+    outlet = Stubborn(ExportResult(exceptions={4: waiting("no"), 7: refused("bad")}))
     route = Consumer(outlet)
     assert not route.step(journal.segments, 1)
     assert [len(batch) for batch in outlet.offers] == [10]

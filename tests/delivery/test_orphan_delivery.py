@@ -45,9 +45,9 @@ class Shelf:
 
     counts = wants
 
-    def offer(self, lines: Sequence[bytes], seconds: float) -> ExportResult:
+    def export(self, lines: Sequence[bytes], seconds: float) -> ExportResult:
         answer = self.answers.pop(0) if self.answers else ExportResult()
-        verdicts = [answer.odd.get(index, answer.default) for index in range(len(lines))]
+        verdicts = [answer.exceptions.get(index, answer.default) for index in range(len(lines))]
         self.taken += [line for line, verdict in zip(lines, verdicts) if verdict.state == "delivered"]
         return answer
 
@@ -99,7 +99,7 @@ def test_everything_is_delivered_a_torn_end_left_out(tmp_path: Path) -> None:
 def test_an_outlet_that_fails_is_tried_again(tmp_path: Path) -> None:
     """Its trouble is told once; what waited is delivered with the next try."""
     write(tmp_path, line("a"), line("b"))
-    shelf = Shelf(ExportResult(waiting("busy")), ExportResult(odd={0: waiting("busy")}))
+    shelf = Shelf(ExportResult(waiting("busy")), ExportResult(exceptions={0: waiting("busy")}))
     assert deliver(tmp_path, shelf) == ["shelf: busy"]
     assert sorted(said(shelf.taken)) == ["a", "b"]
 
@@ -159,7 +159,7 @@ def test_a_resend_moves_the_account(tmp_path: Path) -> None:
     segment = opened(path)
     segment.acknowledge("shelf", segment.size, 0, Counter({TOO_OLD: 4}), [])
     segment.close()
-    shelf = Shelf(ExportResult(odd={1: refused("400 bad"), 2: waiting("busy")}))
+    shelf = Shelf(ExportResult(exceptions={1: refused("400 bad"), 2: waiting("busy")}))
     assert OrphanDelivery(tmp_path, "gone", [shelf], 600).resend_old(shelf, pytest.fail) == 1
     segment = opened(path)
     progress = segment.progress("shelf")

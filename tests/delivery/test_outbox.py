@@ -36,7 +36,7 @@ class Slow:
 
     counts = wants
 
-    def offer(self, lines: Sequence[bytes], seconds: float) -> ExportResult:
+    def export(self, lines: Sequence[bytes], seconds: float) -> ExportResult:
         return ExportResult(waiting("no"))
 
     def close(self) -> None:
@@ -126,7 +126,7 @@ class Faulty:
 
     counts = wants
 
-    def offer(self, lines: Sequence[bytes], seconds: float) -> ExportResult:
+    def export(self, lines: Sequence[bytes], seconds: float) -> ExportResult:
         return ExportResult()
 
     def close(self) -> None:
@@ -156,7 +156,7 @@ class Watched(Faulty):
         self.offers: list[list[bytes]] = []
         self.asked, self.may_answer = threading.Event(), threading.Event()
 
-    def offer(self, lines: Sequence[bytes], seconds: float) -> ExportResult:
+    def export(self, lines: Sequence[bytes], seconds: float) -> ExportResult:
         self.offers.append(list(lines))
         self.asked.set()
         self.may_answer.wait(600)

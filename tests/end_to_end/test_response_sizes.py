@@ -30,8 +30,8 @@ outlet.connection()
 import requests, json
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 for _ in range(2):
-    answer = outlet.offer([line], 60)
-    verdict = answer.odd.get(0, answer.default)
+    answer = outlet.export([line], 60)
+    verdict = answer.exceptions.get(0, answer.default)
     print(verdict.state, verdict.reason)
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
 """

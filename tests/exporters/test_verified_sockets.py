@@ -138,10 +138,10 @@ def test_between_requests(
 ) -> None:
     """A connection whose descriptor was taken is replaced: all is sent once, and one notice says why."""
     made, told = outlet
-    made.offer([line(1)], 30)
+    made.export([line(1)], 30)
     (fd,) = connections(target)
     TAKEN[taken](script, fd)
-    answer = made.offer([line(2)], 30)
+    answer = made.export([line(2)], 30)
     assert answer.default.state == "delivered", answer
     assert texts(azure) == ["line 1", "line 2"]
     assert len(told) == 1
@@ -152,7 +152,7 @@ def test_between_requests(
 def test_at_the_end(target: Any, outlet: Any, script: Script, taken: str) -> None:
     """Closing the outlet, and collecting what is left of it, closes no descriptor of the script's."""
     made, _ = outlet
-    made.offer([line(1)], 30)
+    made.export([line(1)], 30)
     (fd,) = connections(target)
     TAKEN[taken](script, fd)
     made.close()

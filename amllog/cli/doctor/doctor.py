@@ -207,10 +207,10 @@ def _send(settings: Settings) -> Check:
     )  # fmt: skip
     outlet = compose.insights_outlet(settings, compose.exporter_of(settings), time.time())
     try:
-        answer = outlet.offer([line], SEND_SECONDS)
+        answer = outlet.export([line], SEND_SECONDS)
     finally:
         outlet.close()
-    verdict: Verdict = answer.odd.get(0, answer.default)
+    verdict: Verdict = answer.exceptions.get(0, answer.default)
     if verdict.state == "delivered":
         return ok(
             "test record", f"taken by {settings.connection_string.endpoint}; in traces after some minutes"

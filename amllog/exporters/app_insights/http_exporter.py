@@ -70,14 +70,14 @@ class AppInsightsExporter:
         """Whether the line counts in the account: also one for another resource, for which it waits."""
         return key_of(line) is not None
 
-    def offer(self, lines: Sequence[bytes], seconds: float) -> ExportResult:
+    def export(self, lines: Sequence[bytes], seconds: float) -> ExportResult:
         """Send the lines; those that the service would refuse for their age are not sent at all."""
         oldest = timestamp(time.time() - MAX_AGE_SECONDS).encode()
         too_old = [index for index, line in enumerate(lines) if line[TIME_AT] < oldest]
-        odd = dict.fromkeys(too_old, refused(ingestion_protocol.TOO_OLD))
-        fresh = [index for index in range(len(lines)) if index not in odd]
-        pause = self._send(lines, fresh, odd, time.monotonic() + seconds)
-        return ExportResult(odd=odd, pause_seconds=pause)
+        exceptions = dict.fromkeys(too_old, refused(ingestion_protocol.TOO_OLD))
+        fresh = [index for index in range(len(lines)) if index not in exceptions]
+        pause = self._send(lines, fresh, exceptions, time.monotonic() + seconds)
+        return ExportResult(exceptions=exceptions, pause_seconds=pause)
 
     def close(self) -> None:
         """Close the connection."""
@@ -86,21 +86,23 @@ class AppInsightsExporter:
             self._session = None
 
     def _send(
-        self, lines: Sequence[bytes], part: list[int], odd: dict[int, Verdict], deadline: float
+        self, lines: Sequence[bytes], part: list[int], exceptions: dict[int, Verdict], deadline: float
     ) -> float:
-        """Post `part` of `lines`, in halves where one item spoils the rest; fills `odd`; seconds to pause."""
+        """Post `part` of `lines`, in halves where one item spoils the rest; fills `exceptions`; seconds to pause."""
         if not part:
             return 0.0
         answer = self._post([lines[index] for index in part], deadline)
         if answer is ingestion_protocol.SPLIT:
             middle = len(part) // 2
-            pauses = [self._send(lines, half, odd, deadline) for half in (part[:middle], part[middle:])]
+            pauses = [
+                self._send(lines, half, exceptions, deadline) for half in (part[:middle], part[middle:])
+            ]
             return max(pauses)
         assert isinstance(answer, ExportResult)
         for place, index in enumerate(part):
-            verdict = answer.odd.get(place, answer.default)
+            verdict = answer.exceptions.get(place, answer.default)
             if verdict.state != "delivered":
-                odd[index] = verdict
+                exceptions[index] = verdict
         return answer.pause_seconds
 
     def _post(self, lines: Sequence[bytes], deadline: float) -> ExportResult | str:

@@ -77,14 +77,14 @@ def body(lines: Sequence[bytes], key: bytes) -> bytes:
 def judge(status: int, headers: Mapping[str, str], payload: bytes, count: int) -> ExportResult | str:
     """What an answer means for `count` offered lines; SPLIT if smaller batches must tell."""
     if status == 200:
-        return ExportResult(odd=_items(payload, count) or {})
+        return ExportResult(exceptions=_items(payload, count) or {})
     if status == 206:
         items = _items(payload, count, partial=True)
         # Unreadable: what was stored is unknown. Sent again with the same record_id, it can be told apart.
         if items is None:
             return ExportResult(waiting("206 with an unreadable answer"))
         again = any(verdict.state == "waiting" for verdict in items.values())
-        return ExportResult(odd=items, pause_seconds=retry_after(headers) if again else 0.0)
+        return ExportResult(exceptions=items, pause_seconds=retry_after(headers) if again else 0.0)
     if status in _SPLITS:
         return _client_error(status, payload, count)
     meaning, pause = _WAITS.get(status, ("unexpected answer", 30.0))
@@ -134,7 +134,7 @@ def _client_error(status: int, payload: bytes, count: int) -> ExportResult | str
     """400 and 413: what the body says of each item, else only smaller batches can tell which one it is."""
     items = _items(payload, count)
     if items and len(items) == count:
-        return ExportResult(odd=items)
+        return ExportResult(exceptions=items)
     if count > 1:
         return SPLIT
     return ExportResult(refused(f"{status} {'too large' if status == 413 else 'invalid'}"))

@@ -76,7 +76,7 @@ class AzureMLExporter:
 
     counts = wants
 
-    def offer(self, lines: Sequence[bytes], seconds: float) -> ExportResult:
+    def export(self, lines: Sequence[bytes], seconds: float) -> ExportResult:
         """Post the metrics, 45 at a time, and perform the calls, in their order."""
         deadline = time.monotonic() + seconds
         if self._run is None and self._connect is not None:
@@ -126,8 +126,8 @@ class _Offer:
                 pending = {}
                 self.verdicts[index] = self._call(wish)
         self._post_all(pending)
-        odd = {index: verdict for index, verdict in self.verdicts.items() if verdict is not DELIVERED}
-        return ExportResult(odd=odd, pause_seconds=self.pause_seconds)
+        exceptions = {index: verdict for index, verdict in self.verdicts.items() if verdict is not DELIVERED}
+        return ExportResult(exceptions=exceptions, pause_seconds=self.pause_seconds)
 
     def _post_all(self, pending: Mapping[str, list[tuple[int, MetricPost]]]) -> None:
         for run_id, numbered in pending.items():

@@ -74,7 +74,7 @@ class MLflowExporter:
 
     counts = wants
 
-    def offer(self, lines: Sequence[bytes], seconds: float) -> ExportResult:
+    def export(self, lines: Sequence[bytes], seconds: float) -> ExportResult:
         """Have the lines sent; what is not settled in time waits, and is asked for again."""
         started = time.monotonic()
         if _WORK.process != os.getpid():  # forked: the thread at work stayed with the parent
@@ -90,7 +90,9 @@ class MLflowExporter:
                 _WORK.trouble = "mlflow: no answer in time"
         unsettled = waiting(_WORK.trouble or "mlflow: no time left")
         verdicts = {index: _WORK.settled.pop(line, unsettled) for index, line in enumerate(lines)}
-        return ExportResult(odd={index: one for index, one in verdicts.items() if one is not DELIVERED})
+        return ExportResult(
+            exceptions={index: one for index, one in verdicts.items() if one is not DELIVERED}
+        )
 
     def close(self) -> None:
         """Remove the hook from mlflow, which keeps its connections itself."""

@@ -48,7 +48,7 @@ def test_any_answer(status: int, payload: bytes, count: int) -> None:
     """Whatever is answered, there is a verdict, and only a 200 or a readable 206 says delivered."""
     answer = ingestion_protocol.judge(status, {}, payload, count)
     if isinstance(answer, ExportResult):
-        delivered = [answer.odd.get(index, answer.default) == DELIVERED for index in range(count)]
+        delivered = [answer.exceptions.get(index, answer.default) == DELIVERED for index in range(count)]
         assert not any(delivered) or status == 200
     else:
         assert (answer, count > 1) == (ingestion_protocol.SPLIT, True)
@@ -71,8 +71,8 @@ def test_any_items(status: int, errors: list[dict[str, Any]]) -> None:
     named = {error["index"] for error in errors}
     for index in range(5):
         if index not in named:
-            assert answer.odd.get(index, answer.default) == DELIVERED
-    assert set(answer.odd) <= named
+            assert answer.exceptions.get(index, answer.default) == DELIVERED
+    assert set(answer.exceptions) <= named
 
 
 ONE = {"index": 0, "statusCode": 500, "message": "x"}
@@ -152,4 +152,4 @@ def test_reasons_are_counted() -> None:
               for i in range(3)]  # fmt: skip
     answer = ingestion_protocol.judge(206, {}, json.dumps({"errors": errors}).encode(), 4)
     assert isinstance(answer, ExportResult)
-    assert {verdict.reason for verdict in answer.odd.values()} == {"400: 101: Field 'x' is too long"}
+    assert {verdict.reason for verdict in answer.exceptions.values()} == {"400: 101: Field 'x' is too long"}

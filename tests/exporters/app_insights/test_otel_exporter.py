@@ -36,12 +36,12 @@ def lines(count: int, key: str = KEY, age: float = 0.0) -> list[bytes]:
 
 def states(answer: ExportResult, count: int) -> list[str]:
     """The verdict's state of each line."""
-    return [answer.odd.get(index, answer.default).state for index in range(count)]
+    return [answer.exceptions.get(index, answer.default).state for index in range(count)]
 
 
 def reasons(answer: ExportResult) -> set[str]:
     """The reasons of all lines that were not delivered."""
-    return {verdict.reason for verdict in answer.odd.values()}
+    return {verdict.reason for verdict in answer.exceptions.values()}
 
 
 @pytest.fixture
@@ -56,7 +56,7 @@ def outlet(azure: AzureOnThisMachine) -> Iterator[OpenTelemetryExporter]:
 def test_lines_arrive_as_they_are(azure: AzureOnThisMachine, outlet: OpenTelemetryExporter) -> None:
     """The service gets the very envelopes that the journal holds, every one once."""
     sent = lines(1000)
-    assert outlet.offer(sent, 10) == ExportResult()
+    assert outlet.export(sent, 10) == ExportResult()
     assert [record.decode(line) for line in sent] == [dict(envelope) for envelope in azure.envelopes]
 
 
@@ -65,7 +65,7 @@ def test_a_line_without_a_key_is_addressed(azure: AzureOnThisMachine) -> None:
     outlet = OpenTelemetryExporter(connection_string(azure.connection_string), since=time.time() - 60)
     unaddressed, other = lines(1, key=""), lines(1, key=KEY.replace("1", "2"))
     assert [outlet.wants(line) for line in (*unaddressed, *other)] == [True, False]
-    assert outlet.offer(unaddressed, 10) == ExportResult()
+    assert outlet.export(unaddressed, 10) == ExportResult()
     assert [envelope["iKey"] for envelope in azure.envelopes] == [KEY]
 
 
@@ -81,7 +81,7 @@ from amllog.config.parsers import connection_string
 logging.basicConfig(level=logging.INFO)
 outlet = OpenTelemetryExporter(connection_string({azure.connection_string!r}))
 line = record.encode(time.time(), {KEY!r}, {{}}, "MessageData", {{"message": "m", "properties": {{}}}})
-print(outlet.offer([line], 5).odd[0].reason)
+print(outlet.export([line], 5).exceptions[0].reason)
 print([thread.name for thread in threading.enumerate()])
 """
     ran = child(script, env={"TMPDIR": str(tmp_path / "tmp")})
@@ -129,14 +129,14 @@ def test_answers_mean_what_they_mean_to_the_other_exporter(
     """One decision table for both: each answer leaves the lines waiting or refused, after one request each."""
     azure.faults.put(fault)
     started = time.monotonic()
-    answer = outlet.offer(lines(2), 30)
+    answer = outlet.export(lines(2), 30)
     assert states(answer, 2) == [state, state]
     assert reason is None or reasons(answer) == {reason}
     assert time.monotonic() - started < 200
     if fault.headers.get("Retry-After"):
         assert answer.pause_seconds == 7
     azure.faults.clear()
-    assert states(outlet.offer(lines(2), 5), 2) == ["delivered", "delivered"]
+    assert states(outlet.export(lines(2), 5), 2) == ["delivered", "delivered"]
 
 
 def test_one_bad_item_is_refused_alone(azure: AzureOnThisMachine, outlet: OpenTelemetryExporter) -> None:
@@ -144,7 +144,7 @@ def test_one_bad_item_is_refused_alone(azure: AzureOnThisMachine, outlet: OpenTe
     azure.faults.put(
         Fault(item='"line 1"', status=400, message="103: Field 'x' is bad. Expected: 1, Actual: 2")
     )
-    answer = outlet.offer(lines(3), 5)
+    answer = outlet.export(lines(3), 5)
     assert states(answer, 3) == ["delivered", "refused", "delivered"]
     assert reasons(answer) == {"400: 103: Field 'x' is bad"}
 
@@ -154,7 +154,7 @@ def test_a_hang_is_bounded(azure: AzureOnThisMachine, outlet: OpenTelemetryExpor
     """A far side that goes silent holds the courier for the seconds it was given, not for azure-core's 300."""
     azure.faults.put(Fault(hang=hang))
     started = time.monotonic()
-    answer = outlet.offer(lines(2), 1)
+    answer = outlet.export(lines(2), 1)
     assert states(answer, 2) == ["waiting", "waiting"]
     assert time.monotonic() - started < 200
     azure.faults.clear()
@@ -164,13 +164,13 @@ def test_nobody_there(azure: AzureOnThisMachine, outlet: OpenTelemetryExporter) 
     """A refused connection is one try, a reason without addresses, and everything waits."""
     azure.stop()
     started = time.monotonic()
-    assert reasons(outlet.offer(lines(2), 30)) == {"connection refused"}
+    assert reasons(outlet.export(lines(2), 30)) == {"connection refused"}
     assert time.monotonic() - started < 200
 
 
 def test_too_old_lines_are_not_sent(azure: AzureOnThisMachine, outlet: OpenTelemetryExporter) -> None:
     """What the service would refuse for its age is refused here."""
-    answer = outlet.offer([*lines(1, age=49 * 3600), *lines(1)], 5)
+    answer = outlet.export([*lines(1, age=49 * 3600), *lines(1)], 5)
     assert states(answer, 2) == ["refused", "delivered"]
     assert reasons(answer) == {ingestion_protocol.TOO_OLD}
     assert len(azure.envelopes) == 1
@@ -180,7 +180,7 @@ def test_close_is_not_the_end(outlet: OpenTelemetryExporter) -> None:
     """After `close()` the next batch opens a connection anew."""
     outlet.close()
     outlet.close()
-    assert outlet.offer(lines(1), 5) == ExportResult()
+    assert outlet.export(lines(1), 5) == ExportResult()
 
 
 class Credential:
@@ -202,7 +202,7 @@ def test_no_token_without_tls(azure: AzureOnThisMachine) -> None:
     outlet = OpenTelemetryExporter(
         connection_string(azure.connection_string), credential=Credential(lambda: "t")
     )
-    assert states(outlet.offer(lines(1), 5), 1) == ["waiting"]
+    assert states(outlet.export(lines(1), 5), 1) == ["waiting"]
     assert azure.envelopes == []
 
 
@@ -215,7 +215,7 @@ def test_no_token_at_all(azure: AzureOnThisMachine) -> None:
     from azure.core import exceptions
 
     there = connection_string(azure.connection_string)._replace(endpoint="https://127.0.0.1:9")
-    answer = OpenTelemetryExporter(there, credential=Credential(fail)).offer(lines(1), 5)
+    answer = OpenTelemetryExporter(there, credential=Credential(fail)).export(lines(1), 5)
     assert reasons(answer) == {"401 not authorized"}
 
 

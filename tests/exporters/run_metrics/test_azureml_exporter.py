@@ -51,9 +51,9 @@ def faults(*some):
 
 def offer(*lines, seconds=5.0):
     began = time.monotonic()
-    answer = out.offer(lines, seconds)
+    answer = out.export(lines, seconds)
     took = time.monotonic() - began
-    verdicts = [answer.odd.get(index, answer.default) for index in range(len(lines))]
+    verdicts = [answer.exceptions.get(index, answer.default) for index in range(len(lines))]
     print(json.dumps([[one.state for one in verdicts], [one.reason for one in verdicts], answer.pause_seconds, took]))
 """
 
@@ -506,7 +506,7 @@ def test_without_a_run(child: Any, job: dict[str, str]) -> None:
 answers = [None, run]
 out = outlet.AzureMLExporter(".", None, lambda seconds: answers.pop(0))
 offer(scalar("x", 1)); offer(scalar("x", 1)); out.close()
-print(outlet.AzureMLExporter(".").offer([scalar("x", 1)], 1.0).default.state)
+print(outlet.AzureMLExporter(".").export([scalar("x", 1)], 1.0).default.state)
 """
     )
     ran = child(code, env=job)
@@ -523,7 +523,7 @@ handler = logging.Handler()
 handler.emit = lambda one: seen.append(f"{one.name} {one.getMessage()}")
 logging.getLogger().addHandler(handler)
 logging.getLogger().setLevel(logging.DEBUG)
-out.offer([scalar("secret", 1.0), call("set_tags", tags={"secret": "1"})], 5.0)
+out.export([scalar("secret", 1.0), call("set_tags", tags={"secret": "1"})], 5.0)
 print([one for one in seen if "secret" in one or one.startswith(("azureml", "msrest.http_logger"))])
 """
     logged = child(PREAMBLE + code, env=job).stdout

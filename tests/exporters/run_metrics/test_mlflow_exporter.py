@@ -302,10 +302,10 @@ properties = {"run_metric": "scalar", "step_id": "s1", "record_id": "r1", "exper
 data = {"metrics": [{"name": "loss", "value": 1}], "properties": properties}
 line = record.encode(time.time(), "", {}, "MetricData", data)
 import mlflow
-print(outlet.offer([line], 1.5).odd[0].reason, flush=True)
+print(outlet.export([line], 1.5).exceptions[0].reason, flush=True)
 while True:
-    answer = outlet.offer([line], 0.5)
-    verdict = answer.odd.get(0, answer.default)
+    answer = outlet.export([line], 0.5)
+    verdict = answer.exceptions.get(0, answer.default)
     print(verdict.reason or verdict.state, flush=True)
     if verdict.state == "delivered":
         break
@@ -334,8 +334,8 @@ data = {"metrics": [{"name": "loss", "value": 1}], "properties": properties}
 line = record.encode(time.time(), "", {}, "MetricData", data)
 import mlflow
 def offered(seconds):
-    answer = MLflowExporter(".", step_id="s1").offer([line], seconds)
-    return answer.odd.get(0, answer.default)
+    answer = MLflowExporter(".", step_id="s1").export([line], seconds)
+    return answer.exceptions.get(0, answer.default)
 found = [offered(1.5).reason for _ in range(4)]
 print(found[-1], flush=True)
 while offered(0.5).state != "delivered":
