@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from amllog.exporters.app_insights.http_exporter import AppInsights
+from amllog.exporters.app_insights.http_exporter import AppInsightsExporter
 from amllog.local import AzureOnThisMachine
 from amllog.local.faults import Fault
 
@@ -50,7 +50,7 @@ FAULTS: dict[str, list[Fault]] = {
     "refused": [],  # nobody listens
 }  # fmt: skip
 LOSES = {"answer lost": 1, "drops": 2, "refused": 1}  # answers to what was taken that each may lose
-BATCH = AppInsights.max_records  # which comes again when its answer is lost
+BATCH = AppInsightsExporter.max_records  # which comes again when its answer is lost
 
 
 class Check(NamedTuple):

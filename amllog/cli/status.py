@@ -23,7 +23,7 @@ from amllog.delivery.exporter import Exporter
 from amllog.delivery.orphan_delivery import OrphanDelivery
 from amllog.errors import UsageError
 from amllog.exporters.run_metrics.run_info import RunInfo
-from amllog.journal.directory import claim, defects, journal_files, look
+from amllog.journal.directory import claim, defects, journal_files, open_read_only
 from amllog.journal.segment import Segment
 from amllog.record.envelope import is_run_metric, key_of
 from amllog.session import compose
@@ -144,7 +144,7 @@ def report(directory: Path, environ: Mapping[str, str], total: Account | None = 
 
 def _segments(directory: Path) -> Iterator[Segment]:
     """The files one after the other, each open for as long as it is looked at."""
-    for segment in map(look, journal_files(directory)):
+    for segment in map(open_read_only, journal_files(directory)):
         if segment is not None:
             yield segment
             segment.close()
@@ -158,15 +158,15 @@ def _node(environ: Mapping[str, str]) -> str:
 def _file(path: Path, node: str, note: Callable[[str], None]) -> dict[str, Any]:
     """Return the account of one file and the state of its writer. A file that is gone or cannot be read gives {}."""
     claimed = claim(path, node)
-    segment = claimed or look(path, note)
+    segment = claimed or open_read_only(path, note)
     if segment is None:
         return {}
     for defect in defects(segment):
         note(defect)
     # A segment with a fault is not claimed: nobody knows whether another process holds it.
-    writer = "gone" if claimed else "unknown" if segment.fault else "alive"
+    writer = "gone" if claimed else "unknown" if segment.checkpoint_error else "alive"
     found = account.tally([segment], _WANTS, Counter(), "")
-    rest = segment.rest(segment.progress(INSIGHTS).to)
+    rest = segment.lines_from(segment.position(INSIGHTS).offset)
     unaddressed = sum(key_of(line) == b"" for line in rest)
     segment.close()
     return {
@@ -179,9 +179,13 @@ def _tell_of_writers(directory: Path, node: str, wants: Wanting) -> None:
     """Say which files were not sent because their writers send them."""
     for path in journal_files(directory):
         claimed = claim(path, node)
-        segment = claimed or look(path)
+        segment = claimed or open_read_only(path)
         if segment is not None:
-            if not claimed and not segment.fault and account.tally([segment], wants, Counter(), "").waiting:
+            if (
+                not claimed
+                and not segment.checkpoint_error
+                and account.tally([segment], wants, Counter(), "").waiting
+            ):
                 rows.notice(f"{path} is not sent: another process has its lock, and sends it")
             segment.close()
 

@@ -102,7 +102,7 @@ def tally(
     sums = {name: OutletAccount(0, 0, unwritten) for name in wants}
     for segment in segments:  # once through: of many files, one is open at a time
         try:
-            segment.follow()
+            segment.refresh()
             written = segment.lines_written()  # first: others write and deliver meanwhile
             counts = _add(sums, segment, wants, written)
             # A file that another program has changed has fewer lines than were accepted, or more.
@@ -123,18 +123,18 @@ def _add(
     """
     # What was settled is read before what is left: a batch that is settled meanwhile is not counted twice.
     settled = {
-        name: (one.delivered, one.refused.copy(), one.again)
-        for name, one in ((name, segment.progress(name)) for name in wants)
+        name: (one.delivered, one.refused.copy(), one.retry)
+        for name, one in ((name, segment.position(name)) for name in wants)
     }
     left = _left(segment, wants)
-    end, held = segment.size, segment.held
+    end, held = segment.size, segment.is_locked
     counts = []
     for name, (delivered, refused, again) in settled.items():
         records, waiting = left[name]
         waiting += sum(offset < end for offset in again)
         if held:  # else another process holds it, and counts what is gone from it
             gone = sum(offset >= end for offset in again)
-            gone += max(0, written - records - segment.progress(name).passed)
+            gone += max(0, written - records - segment.position(name).passed)
             if segment.lost:
                 gone, waiting = gone + waiting, 0
             if gone and segment.is_out_of_reach():  # it is still there, for processes outside
@@ -150,9 +150,9 @@ def _add(
 
 def _left(segment: Segment, wants: Mapping[str, Wants]) -> dict[str, tuple[int, int]]:
     """For each outlet, how many records it has not passed yet, and how many of them are addressed to it."""
-    left = {name: [segment.progress(name).to, 0, 0] for name in wants}
+    left = {name: [segment.position(name).offset, 0, 0] for name in wants}
     position = min((to for to, _, _ in left.values()), default=segment.size)
-    for line in segment.rest(position):
+    for line in segment.lines_from(position):
         if is_whole(line):
             for name, counts in left.items():
                 if counts[0] <= position:

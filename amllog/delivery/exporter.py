@@ -75,18 +75,18 @@ _LOOK_BYTES = 64 * 1024
 _ALL, _LITTLE = 0.9, 0.25
 
 
-def note_again(segments: Iterable[Segment], notice: Callable[[str, int], object]) -> None:
+def write_pending_entries(segments: Iterable[Segment], notice: Callable[[str, int], object]) -> None:
     """Note once more what could not be noted, and give notice of each file where it still cannot."""
     for checkpoint in [segment.checkpoint for segment in segments]:
-        checkpoint.note_again()
-        if checkpoint.doubt:
-            notice(checkpoint.doubt, logging.WARNING)
+        checkpoint.write_pending()
+        if checkpoint.warning:
+            notice(checkpoint.warning, logging.WARNING)
 
 
 class _Batch(NamedTuple):
     lines: list[bytes]
     offsets: list[int]
-    to: int
+    offset: int
     passed: int  # records before `to`, from where the outlet was
     left: list[int]  # offsets of lines that wait from before, for which there was no room
     gone: Counter[str]  # records that waited and are not in the file any more, by reason
@@ -96,7 +96,7 @@ class Consumer:
     """One outlet's way through the segments: what to offer next, and when."""
 
     def __init__(self, outlet: Exporter) -> None:
-        self.outlet = outlet
+        self.exporter = outlet
         self.failures = 0
         self.trouble = ""
         self.due = 0.0
@@ -128,25 +128,27 @@ class Consumer:
                 delivered = len(verdicts) - len(wait) - sum(refused.values())
                 wait += batch.left
                 refused += batch.gone
-                segment.acknowledge(self.outlet.name, batch.to, delivered, refused, wait, passed=batch.passed)
+                segment.acknowledge(
+                    self.exporter.name, batch.offset, delivered, refused, wait, passed=batch.passed
+                )
         self._note(settled, trouble, answer.pause_seconds)
         self._resize(start, settled, spent / max(seconds, 0.001))
         return settled and not again
 
     def behind(self, segment: Segment, target: int) -> bool:
         """Whether something before `target` is not settled. A torn line is nothing that can be."""
-        progress = segment.progress(self.outlet.name)
+        progress = segment.position(self.exporter.name)
         with interrupts.suppress(OSError):  # it cannot be read at the moment
-            waits = any(offset < target for offset in progress.again)
-            waits = waits or (progress.to < target and bool(segment.lines(progress.to, _LOOK_BYTES)))
-            return waits and segment.held and self.outlet.concerns(segment)
+            waits = any(offset < target for offset in progress.retry)
+            waits = waits or (progress.offset < target and bool(segment.lines(progress.offset, _LOOK_BYTES)))
+            return waits and segment.is_locked and self.exporter.concerns(segment)
         return True
 
     def _offer(self, lines: Sequence[bytes], seconds: float) -> ExportResult:
         try:
-            return self.outlet.export(lines, seconds)
+            return self.exporter.export(lines, seconds)
         except Exception as error:  # must not end the courier: the records wait, and status() tells
-            return ExportResult(waiting(f"{self.outlet.name}: {type(error).__name__}: {error}"))
+            return ExportResult(waiting(f"{self.exporter.name}: {type(error).__name__}: {error}"))
 
     def _note(self, settled: bool, trouble: str, pause: float) -> None:
         self.trouble = trouble
@@ -165,11 +167,11 @@ class Consumer:
         if spent >= _ALL and not settled:
             self._most = max(1, count // 2)
         elif spent <= _LITTLE and settled:
-            self._most = min(self.outlet.max_records, self._most * 2)
+            self._most = min(self.exporter.max_records, self._most * 2)
 
     def _parts(self, segments: Sequence[Segment]) -> tuple[list[tuple[Segment, _Batch]], bool]:
         """Return the parts of the next batch, and whether lines of other outlets were passed over."""
-        outlet, parts, skipped = self.outlet, list[tuple[Segment, _Batch]](), False
+        outlet, parts, skipped = self.exporter, list[tuple[Segment, _Batch]](), False
         records, size = self._most, outlet.max_bytes
         for segment in segments:
             if not segment.holds() or not outlet.concerns(segment):
@@ -183,16 +185,16 @@ class Consumer:
                 parts.append((segment, batch))
                 records, size = records - len(batch.lines), size - sum(map(len, batch.lines))
             else:
-                segment.acknowledge(outlet.name, batch.to, 0, batch.gone, batch.left, passed=batch.passed)
+                segment.acknowledge(outlet.name, batch.offset, 0, batch.gone, batch.left, passed=batch.passed)
                 skipped = True
         return parts, skipped
 
     def _batch(self, segment: Segment, max_records: int, max_bytes: int) -> _Batch | None:
         """Lines to offer: those that wait from before, then new ones; None if there are none of either."""
-        outlet, progress = self.outlet, segment.progress(self.outlet.name)
+        outlet, progress = self.exporter, segment.position(self.exporter.name)
         lines, offsets = list[bytes](), list[int]()
-        position, size, passed, tried = progress.to, 0, 0, 0
-        for offset in progress.again:
+        position, size, passed, tried = progress.offset, 0, 0, 0
+        for offset in progress.retry:
             line = segment.line(offset)
             if is_whole(line):
                 if len(lines) >= max_records or size + len(line) > max_bytes:
@@ -201,10 +203,10 @@ class Consumer:
                 offsets.append(offset)
                 size += len(line)
             tried += 1
-        left = progress.again[tried:]
+        left = progress.retry[tried:]
         # The checkpoint is wrong, or the file was changed. A file that this process has closed has no lines either.
-        gone = Counter({segment.damage: tried - len(lines)}) if segment.held else Counter[str]()
-        for line in [] if left else segment.lines(progress.to, max_bytes):
+        gone = Counter({segment.damage: tried - len(lines)}) if segment.is_locked else Counter[str]()
+        for line in [] if left else segment.lines(progress.offset, max_bytes):
             whole = is_whole(line)
             if whole and (len(lines) >= max_records or size + len(line) > max_bytes):
                 break
@@ -214,7 +216,7 @@ class Consumer:
                 size += len(line)
             position += len(line)
             passed += whole
-        if not segment.held or (not lines and position == progress.to and left == progress.again):
+        if not segment.is_locked or (not lines and position == progress.offset and left == progress.retry):
             return None
         return _Batch(lines, offsets, position, passed, left, +gone)
 

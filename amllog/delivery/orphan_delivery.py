@@ -14,7 +14,7 @@ from pathlib import Path
 
 from amllog.delivery.exporter import Consumer, Exporter
 from amllog.exporters.app_insights.ingestion_protocol import TOO_OLD
-from amllog.journal.directory import claim, journal_files, leftovers
+from amllog.journal.directory import claim, claim_orphans, journal_files
 from amllog.journal.disk_usage import delete_unused_copies
 from amllog.journal.segment import Segment
 from amllog.record import envelope as record
@@ -42,7 +42,11 @@ class OrphanDelivery:
         told: set[str] = set()
         while True:
             settled = self._pass()
-            troubles = [f"{route.outlet.name}: {route.trouble}" for route in self._routes if route.trouble]
+            troubles = [
+                f"{consumer.exporter.name}: {consumer.trouble}"
+                for consumer in self._routes
+                if consumer.trouble
+            ]
             for trouble in [*troubles, *self._reports]:
                 if trouble not in told:
                     told.add(trouble)
@@ -70,8 +74,8 @@ class OrphanDelivery:
                 tell(f"{path} is not sent with the present time: {error.strerror}")
             finally:
                 segment.close()
-            if segment.checkpoint.doubt:
-                tell(segment.checkpoint.doubt)
+            if segment.checkpoint.warning:
+                tell(segment.checkpoint.warning)
         return count
 
     def _left(self) -> float:
@@ -83,30 +87,34 @@ class OrphanDelivery:
     def _pass(self) -> bool:
         """Once through all leftovers; True if anything was settled."""
         settled = False
-        found = leftovers(self._directory, self._node, self._names, self._settled, self._reports.append)
+        found = claim_orphans(self._directory, self._node, self._names, self._settled, self._reports.append)
         while together := list(itertools.islice(found, TOGETHER)):
             try:
-                for route in self._routes:
-                    while self._may(route) and route.step(together, self._seconds()):
+                for consumer in self._routes:
+                    while self._may(consumer) and consumer.step(together, self._seconds()):
                         settled = True
             finally:
                 for segment in together:
                     segment.close()
-                    if segment.unnoted:  # what was sent of it is known here alone, and sent no second time
+                    if segment.unrecorded:  # what was sent of it is known here alone, and sent no second time
                         self._settled.add(segment.path.name)
-                    if segment.checkpoint.doubt:
-                        self._reports.append(segment.checkpoint.doubt)
+                    if segment.checkpoint.warning:
+                        self._reports.append(segment.checkpoint.warning)
             if self._left() <= 0:
                 break
         return settled
 
-    def _may(self, route: Consumer) -> bool:
-        return self._left() > 0 and route.failures < TRIES and time.monotonic() >= route.due
+    def _may(self, consumer: Consumer) -> bool:
+        return self._left() > 0 and consumer.failures < TRIES and time.monotonic() >= consumer.due
 
     def _pauses(self) -> list[float]:
         """Seconds to wait for the outlets that failed and may be tried again."""
         now = time.monotonic()
-        return [route.due - now for route in self._routes if route.due > now and route.failures < TRIES]
+        return [
+            consumer.due - now
+            for consumer in self._routes
+            if consumer.due > now and consumer.failures < TRIES
+        ]
 
     def _resend(self, segment: Segment, outlet: Exporter) -> int:
         old, count = refused_for_age(segment, outlet), 0
@@ -121,8 +129,8 @@ class OrphanDelivery:
             reasons = Counter(verdict.reason for verdict in verdicts[:moved] if verdict.state == "refused")
             delivered = states[:moved].count("delivered")
             reasons[TOO_OLD] -= moved
-            progress = segment.progress(outlet.name)
-            segment.acknowledge(outlet.name, progress.to, delivered, reasons, progress.again)
+            progress = segment.position(outlet.name)
+            segment.acknowledge(outlet.name, progress.offset, delivered, reasons, progress.retry)
             count += delivered
             if moved < len(batch):
                 break
@@ -140,10 +148,10 @@ def refused_for_age(segment: Segment, outlet: Exporter) -> list[bytes]:
         count = entry.refused.get(TOO_OLD, 0)
         if count > 0:
             offered = [line for line in map(segment.line, again) if record.is_whole(line)]
-            offered += [line for line in _between(segment, start, entry.to) if outlet.wants(line)]
+            offered += [line for line in _between(segment, start, entry.offset) if outlet.wants(line)]
             lines += sorted(offered, key=record.time_of)[:count]
         resent -= min(0, count)
-        start, again = entry.to, entry.again
+        start, again = entry.offset, entry.retry
     return lines[resent:]
 
 
@@ -160,7 +168,7 @@ def renewed(line: bytes) -> bytes:
 
 def _between(segment: Segment, start: int, end: int) -> list[bytes]:
     found = []
-    for line in segment.rest(start):
+    for line in segment.lines_from(start):
         if start >= end:
             break
         if record.is_whole(line):

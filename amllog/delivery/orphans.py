@@ -9,8 +9,8 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 
 from amllog.delivery.account import UNREADABLE
-from amllog.delivery.exporter import Consumer, note_again
-from amllog.journal.directory import is_passing, leftovers
+from amllog.delivery.exporter import Consumer, write_pending_entries
+from amllog.journal.directory import claim_orphans, is_passing
 from amllog.journal.segment import Segment
 from amllog.journal.writer import Journal
 
@@ -39,18 +39,18 @@ class Orphans:
         """Look into all files again with the next pass: there are other outlets."""
         self._settled = set()
 
-    def step(self, routes: Sequence[Consumer]) -> bool:
+    def step(self, consumers: Sequence[Consumer]) -> bool:
         """Offer the next batch to each outlet. Return False at the end of a pass."""
         if not self.in_progress:
             journal = self._journal
             about = self._settled, self._notice, journal.is_own
-            self._found = leftovers(journal.directory, self._node, journal.outlets, *about)
+            self._found = claim_orphans(journal.directory, self._node, journal.outlets, *about)
         self.in_progress = False  # if this raises
         segment = self._claimed = self._claimed or next(self._found, None)
         if segment is None:
             return False
-        self.in_progress = self._deliver(segment, routes) or any(
-            route.due <= time.monotonic() for route in routes
+        self.in_progress = self._deliver(segment, consumers) or any(
+            consumer.due <= time.monotonic() for consumer in consumers
         )
         return self.in_progress
 
@@ -59,18 +59,18 @@ class Orphans:
         self.in_progress = False
         self._close()
 
-    def _deliver(self, segment: Segment, routes: Sequence[Consumer]) -> bool:
+    def _deliver(self, segment: Segment, consumers: Sequence[Consumer]) -> bool:
         """Offer a batch of one file to each outlet. Return False once there is no more and the file is closed."""
-        before, more = self._count(segment, routes), False
+        before, more = self._count(segment, consumers), False
         try:
-            for route in routes:
-                more |= self._offer(route, segment)
+            for consumer in consumers:
+                more |= self._offer(consumer, segment)
         except Exception as error:  # this file is skipped, the others are not
             if not is_passing(error):
                 self._settled.add(segment.path.name)
             self._report(f"{UNREADABLE}: {type(error).__name__} in {segment.path.name}")
             more = False
-        self.delivered += self._count(segment, routes) - before
+        self.delivered += self._count(segment, consumers) - before
         if not more:
             self._close()
         return more
@@ -78,11 +78,11 @@ class Orphans:
     def _close(self) -> None:
         segment, self._claimed = self._claimed, None
         if segment is not None:
-            if segment.unnoted:  # no other process will know: at least this one does not send it again
+            if segment.unrecorded:  # no other process will know: at least this one does not send it again
                 self._settled.add(segment.path.name)
-            note_again([segment], lambda text, _: self._notice(text))
+            write_pending_entries([segment], lambda text, _: self._notice(text))
             segment.close()
 
     @staticmethod
-    def _count(segment: Segment, routes: Sequence[Consumer]) -> int:
-        return sum(segment.progress(route.outlet.name).delivered for route in routes)
+    def _count(segment: Segment, consumers: Sequence[Consumer]) -> int:
+        return sum(segment.position(consumer.exporter.name).delivered for consumer in consumers)

@@ -17,7 +17,7 @@ from amllog.delivery import account
 from amllog.delivery.account import Account
 from amllog.delivery.exporter import Exporter
 from amllog.delivery.worker import DeliveryWorker
-from amllog.journal.directory import spare_directory
+from amllog.journal.directory import fallback_directory
 from amllog.journal.new_segment import NoFile
 from amllog.journal.refused_counts import RefusedCounts
 from amllog.journal.writer import Journal
@@ -35,11 +35,11 @@ class Outbox:
 
     def __init__(self, notice: Notice, refused: RefusedCounts | None = None) -> None:
         self.directory = Path()
-        self.outlets: Sequence[Exporter] = ()
+        self.exporters: Sequence[Exporter] = ()
         self.refused = refused or RefusedCounts()
         self._notice = notice
         self._journal: Journal | None = None
-        self._courier: DeliveryWorker | None = None
+        self._worker: DeliveryWorker | None = None
         self._wanted = Path()
         self._node = ""
         self._max_bytes = 0
@@ -54,14 +54,14 @@ class Outbox:
         # counted once nobody writes to it any more. Re-entrant: a signal handler may log.
         self._lock = threading.RLock()
 
-    def open_journal(self) -> Journal | None:
+    def current_journal(self) -> Journal | None:
         """The journal, while one is open."""
         return self._journal
 
     def drain_previous(self, directory: Path, grace_seconds: float) -> None:
         """Deliver what waits in a directory that is not the next one, for at most `grace_seconds`."""
         if self._journal is not None and self._wanted != directory:
-            self.drain(grace_seconds, with_leftovers=True)
+            self.drain(grace_seconds, with_orphans=True)
 
     @releasing("_lock")
     def open(self, directory: Path, node: str, max_bytes: int) -> None:
@@ -73,26 +73,26 @@ class Outbox:
             self._closed = False
             self._open()
 
-    def address(self, key: str) -> None:
+    def set_key(self, key: str) -> None:
         """Set the instrumentation key of the next lines: a file has one, and its lines wait for it."""
         if self._key and key != self._key and self._journal is not None:
-            self._journal.turn(self._key)
+            self._journal.rotate(self._key)
         self._key = key
 
-    def serve(self, outlets: Sequence[Exporter]) -> None:
-        """Deliver to `outlets` from now on."""
-        self.outlets = outlets
-        if self._courier is not None:
-            self._courier.serve(outlets)
-            if outlets:
-                self._courier.start()
+    def set_exporters(self, exporters: Sequence[Exporter]) -> None:
+        """Deliver to `exporters` from now on."""
+        self.exporters = exporters
+        if self._worker is not None:
+            self._worker.set_exporters(exporters)
+            if exporters:
+                self._worker.start()
 
     @releasing("_lock")
     def append(self, line: bytes) -> bool:
         """Keep a line, or count why no file took it. False: the session has ended, and the line is neither."""
         with self._lock:
-            journal, courier = self._journal, self._courier
-            if journal is None or courier is None or self._pending:
+            journal, worker = self._journal, self._worker
+            if journal is None or worker is None or self._pending:
                 return self._append_later(line)
             try:
                 if not journal.append(line):
@@ -100,44 +100,46 @@ class Outbox:
             except NoFile:
                 self._pending.append(line)
                 self._reopen_at = time.monotonic() + REOPEN_SECONDS
-        if self.outlets and courier.thread.due:
-            courier.start()
+        if self.exporters and worker.thread.due:
+            worker.start()
         return True
 
     @releasing("_lock")
-    def drain(self, seconds: float, *, with_leftovers: bool = False, last: bool = False) -> None:
+    def drain(self, seconds: float, *, with_orphans: bool = False, last: bool = False) -> None:
         """Deliver what waits, for at most `seconds`. `last`: the process ends after it."""
         if self._pending:
             with self._lock:
                 self._open()
-        courier = self._courier  # once: another thread may be closing
-        if courier is not None and self.outlets:
-            courier.drain(seconds, with_leftovers=with_leftovers, last=last)
-            courier.journal.expect_room()
-        elif courier is not None:
-            courier.displacement.look()
+        worker = self._worker  # once: another thread may be closing
+        if worker is not None and self.exporters:
+            worker.drain(seconds, with_orphans=with_orphans, last=last)
+            worker.journal.recheck_space()
+        elif worker is not None:
+            worker.displacement.check()
 
     def status(self) -> Account:
         """The account of this process's records."""
-        journal, courier = self._journal, self._courier
+        journal, worker = self._journal, self._worker
         refused = self.refused.counts() + Counter({NO_JOURNAL: len(self._pending)})
         found = account.tally(
             journal.segments if journal else (),
-            {outlet.name: outlet.counts for outlet in self.outlets},
+            {exporter.name: exporter.counts for exporter in self.exporters},
             refused + journal.unwritten if journal else refused,
             str(journal.directory) if journal else "",
         )
-        if courier is not None:
-            for route in courier.routes:
-                if route.outlet.name in found.outlets:  # else setup() has come meanwhile, in another thread
-                    found.outlets[route.outlet.name].trouble = route.trouble
-            found.leftovers_delivered = courier.leftovers_delivered
+        if worker is not None:
+            for consumer in worker.consumers:
+                if (
+                    consumer.exporter.name in found.outlets
+                ):  # else setup() has come meanwhile, in another thread
+                    found.outlets[consumer.exporter.name].trouble = consumer.trouble
+            found.leftovers_delivered = worker.leftovers_delivered
         return found
 
     def close(self, seconds: float) -> Account:
         """Deliver what can be within `seconds`, and end."""
         deadline = time.monotonic() + seconds
-        self.drain(seconds, with_leftovers=True)
+        self.drain(seconds, with_orphans=True)
         return self.end(deadline - time.monotonic())
 
     @releasing("_lock")
@@ -148,11 +150,11 @@ class Outbox:
         """
         with self._lock:  # nobody writes now, and nobody will
             self._closed = True
-        courier = self._courier
-        if courier is not None:
-            courier.stop(seconds)
-            if not courier.displacement.in_look:  # else a file system holds up the thread
-                courier.displacement.look(last=True)
+        worker = self._worker
+        if worker is not None:
+            worker.stop(seconds)
+            if not worker.displacement.is_checking:  # else a file system holds up the thread
+                worker.displacement.check(last=True)
         with self._lock:
             if self._final is None:
                 counts = self.refused.counts()
@@ -164,13 +166,13 @@ class Outbox:
 
     def before_fork(self) -> None:
         """No thread of ours runs while the process is copied, unless it takes too long to wait for."""
-        if self._courier is not None:
-            self._courier.park()
+        if self._worker is not None:
+            self._worker.park()
 
     def after_fork(self) -> None:
         """In the parent: continue."""
-        if self._courier is not None:
-            self._courier.resume()
+        if self._worker is not None:
+            self._worker.resume()
 
     def forked(self, *, in_c: bool = False) -> None:
         """In a forked child: the parent's files and thread are not ours.
@@ -181,10 +183,10 @@ class Outbox:
         self._lock = threading.RLock()
         self.refused.forked()
         self._pending.clear()
-        courier, journal = self._courier, self._journal
-        self._journal = self._courier = None
-        if courier is not None:
-            courier.forked()
+        worker, journal = self._worker, self._journal
+        self._journal = self._worker = None
+        if worker is not None:
+            worker.forked()
         if journal is not None:
             journal.close()
         self._is_worker = True
@@ -229,31 +231,31 @@ class Outbox:
             return
         if fresh:
             worker = self._is_worker or is_worker()
-            self._courier = DeliveryWorker(journal, self._node, self._notice, self._lock, worker=worker)
+            self._worker = DeliveryWorker(journal, self._node, self._notice, self._lock, worker=worker)
             self._journal = journal
             if self._forked_in_c:
-                self._courier.stop(0.0)
+                self._worker.stop(0.0)
                 waits = "this process was forked by C code: its records wait in the journal"
                 self._notice(waits, logging.WARNING)
         while self._pending and self._write(journal, self._pending[0]):
             self._pending.popleft()
         self.directory = journal.directory
         if fresh:
-            self.serve(self.outlets)
+            self.set_exporters(self.exporters)
 
     def _release(self) -> None:
         """Stop the worker and close the files."""
-        if self._courier is not None:
-            self._courier.release()
+        if self._worker is not None:
+            self._worker.release()
         elif self._journal is not None:
             self._journal.close()
-        self._journal = self._courier = None
+        self._journal = self._worker = None
 
     def _opened(self) -> Journal | None:
         try:
             return Journal(
                 self._wanted, max_bytes=self._max_bytes, node=self._node,
-                outlets=[outlet.name for outlet in self.outlets], spare=[spare_directory],
+                outlets=[exporter.name for exporter in self.exporters], fallback=[fallback_directory],
                 notice=lambda text: self._notice(text, logging.WARNING),
             )  # fmt: skip
         except NoFile:

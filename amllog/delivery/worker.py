@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from amllog.delivery.account import UNREADABLE
-from amllog.delivery.exporter import Consumer, Exporter, backoff, note_again
+from amllog.delivery.exporter import Consumer, Exporter, backoff, write_pending_entries
 from amllog.delivery.orphans import Orphans
 from amllog.journal.cleanup import SegmentCleanup
 from amllog.journal.displacement import Displacement
@@ -43,14 +43,14 @@ class DeliveryWorker:
         self.displacement = Displacement(journal, lock)
         self._processed = SegmentCleanup(journal, lock)
         self.journal = journal
-        self.routes: list[Consumer] = []
+        self.consumers: list[Consumer] = []
         self.thread = ForkSafeThread("amllog courier", self._work)
         # A queue for each caller that waits. A signal handler may wait while its own thread is waiting.
         self._waiting: list[queue.SimpleQueue[None]] = []
         self._deferral = DeferredSigterm(wanted=worker)
         self._orphans = Orphans(
             journal, node, self._offer_orphan,
-            lambda text: self._report(text, self.routes), lambda text: notice(text, logging.WARNING),
+            lambda text: self._report(text, self.consumers), lambda text: notice(text, logging.WARNING),
         )  # fmt: skip
         self._rounds = 0
         self._waited_in = -1  # the round that a fork has waited for in vain
@@ -63,11 +63,11 @@ class DeliveryWorker:
         self._busy = False
         self._faults = 0  # rounds in succession that failed
 
-    def serve(self, outlets: Sequence[Exporter]) -> None:
+    def set_exporters(self, outlets: Sequence[Exporter]) -> None:
         """Deliver to `outlets` from now on, each from its acknowledgements. The process goes on, also after SIGTERM."""
         self._end, self._paused = math.inf, False
         self.journal.outlets = tuple(outlet.name for outlet in outlets)
-        self.routes = [Consumer(outlet) for outlet in outlets]
+        self.consumers = [Consumer(outlet) for outlet in outlets]
         self._orphans.reconsider()
         self._ask_for_leftovers()
 
@@ -102,10 +102,10 @@ class DeliveryWorker:
         self._deferral.forked()
         self._orphans.leave()
 
-    def drain(self, seconds: float, *, with_leftovers: bool = False, last: bool = False) -> None:
+    def drain(self, seconds: float, *, with_orphans: bool = False, last: bool = False) -> None:
         """Wait until what is in the journal now is settled, at most `seconds`; gives up on an outlet that fails.
 
-        `with_leftovers`: also what child processes that have ended left in the directory.
+        `with_orphans`: also what child processes that have ended left in the directory.
         `last`: the process ends after it. The thread makes no offer until the next drain: the end would interrupt it.
         """
         deadline = time.monotonic() + seconds
@@ -114,16 +114,18 @@ class DeliveryWorker:
         ends, outer = last or self._end < math.inf or self.thread.cannot_start, self._ending
         if ends and not outer:  # else a flush() in another thread would end the grace of all
             self._end, self._paused = deadline, False
-        if self.displacement.found():  # what waits in them goes to other files
-            looks = self.displacement.looks
-            self._wait(deadline, lambda: self.displacement.looks == looks and self.thread.expected)
+        if self.displacement.displaced_segments():  # what waits in them goes to other files
+            looks = self.displacement.checks
+            self._wait(deadline, lambda: self.displacement.checks == looks and self.thread.expected)
         targets = [(segment, segment.size) for segment in self.journal.segments]
-        for route in self.routes:
-            route.failures, route.due = 0, 0.0
+        for consumer in self.consumers:
+            consumer.failures, consumer.due = 0, 0.0
         try:
             self._ending |= last
-            self._wait(deadline, lambda: any(self._owes(route, targets, deadline) for route in self.routes))
-            if with_leftovers and all(route.failures == 0 for route in self.routes):
+            self._wait(
+                deadline, lambda: any(self._owes(consumer, targets, deadline) for consumer in self.consumers)
+            )
+            if with_orphans and all(consumer.failures == 0 for consumer in self.consumers):
                 asked = self._ask_for_leftovers()
                 self._wait(deadline, lambda: self._leftovers_done < asked and self.thread.expected)
         finally:  # also where a signal interrupts it
@@ -139,7 +141,7 @@ class DeliveryWorker:
 
     def release(self) -> None:
         """Close the outlets and the files, once an offer in progress is completed: else it would be made again."""
-        calls = [self.journal.close, *(route.outlet.close for route in self.routes)]
+        calls = [self.journal.close, *(consumer.exporter.close for consumer in self.consumers)]
         self.thread.end_with([self._orphans.leave, *calls])
 
     def _wait(self, deadline: float, unfinished: Callable[[], bool]) -> None:
@@ -164,10 +166,10 @@ class DeliveryWorker:
         self._leftovers_due = 0.0
         return self._leftovers_asked
 
-    def _owes(self, route: Consumer, targets: Sequence[tuple[Segment, int]], deadline: float) -> bool:
-        if not self.thread.expected or route.failures >= TRIES_AT_EXIT or route.due > deadline:
+    def _owes(self, consumer: Consumer, targets: Sequence[tuple[Segment, int]], deadline: float) -> bool:
+        if not self.thread.expected or consumer.failures >= TRIES_AT_EXIT or consumer.due > deadline:
             return False
-        return any(route.behind(segment, size) for segment, size in targets)
+        return any(consumer.behind(segment, size) for segment, size in targets)
 
     def _work(self) -> None:
         """One step of the thread: wait if there is nothing to do, then a round. No exception of it ends the thread."""
@@ -184,7 +186,7 @@ class DeliveryWorker:
         except BaseException as error:  # a fault of ours, no memory, SystemExit of a library
             self._faults += 1
             pause = backoff(self._faults)
-            self._report(_reason(error), self.routes)
+            self._report(_reason(error), self.consumers)
         finally:
             self._in_round = False
             self._look = time.monotonic() + pause
@@ -193,39 +195,39 @@ class DeliveryWorker:
             if self.thread.should_end():
                 self._orphans.leave()
 
-    def _advance(self, route: Consumer) -> bool:
+    def _advance(self, consumer: Consumer) -> bool:
         """Offer a batch to one outlet; True if there may be more to do at once. Its errors do not stop the others."""
         try:
-            with self._offering(route):
-                return route.advance(list(self.journal.segments), self._seconds())
+            with self._offering(consumer):
+                return consumer.advance(list(self.journal.segments), self._seconds())
         except OSError as error:  # the journal was removed or cannot be read: it is looked at again
-            self._report(f"{UNREADABLE}: {error.strerror or type(error).__name__}", [route])
+            self._report(f"{UNREADABLE}: {error.strerror or type(error).__name__}", [consumer])
         except BaseException as error:  # as in _work
-            route.failures += 1
-            route.due = time.monotonic() + backoff(route.failures)
-            self._report(_reason(error), [route])
+            consumer.failures += 1
+            consumer.due = time.monotonic() + backoff(consumer.failures)
+            self._report(_reason(error), [consumer])
         return False
 
-    def _report(self, trouble: str, routes: Sequence[Consumer]) -> None:
-        for route in routes:
-            route.trouble = trouble
+    def _report(self, trouble: str, consumers: Sequence[Consumer]) -> None:
+        for consumer in consumers:
+            consumer.trouble = trouble
         self._notice(f"{trouble}; what is in it waits", logging.WARNING)
 
     def _round(self) -> bool:
         """One batch per outlet; True if there may be more to do at once."""
         self._rounds += 1
-        busy = True in [self._advance(route) for route in self.routes]
-        note_again(self.journal.segments, self._notice)
-        self.displacement.look()
+        busy = True in [self._advance(consumer) for consumer in self.consumers]
+        write_pending_entries(self.journal.segments, self._notice)
+        self.displacement.check()
         # A drain asks for leftovers once its own records are settled: new records do not hold it up.
         is_due = time.monotonic() >= self._leftovers_due
         if is_due and (not busy or self._leftovers_done < self._leftovers_asked):
             busy |= self._deliver_leftovers()
         return busy
 
-    def _offering(self, route: Consumer) -> contextlib.AbstractContextManager[None]:
+    def _offering(self, consumer: Consumer) -> contextlib.AbstractContextManager[None]:
         # An outlet that fails takes its time and settles nothing: no reason to keep a terminated worker.
-        return self._deferral if route.failures == 0 else contextlib.nullcontext()
+        return self._deferral if consumer.failures == 0 else contextlib.nullcontext()
 
     def _seconds(self) -> float:
         # Not limited by a flush(): the service may have taken what is not answered yet, and would get it again.
@@ -235,7 +237,7 @@ class DeliveryWorker:
         """Offer each outlet one batch from the files of ended processes. Return whether there may be more."""
         if not self._orphans.in_progress:
             self._leftovers_begun = self._leftovers_asked
-        if self._orphans.step(self.routes) or self.thread.should_end():
+        if self._orphans.step(self.consumers) or self.thread.should_end():
             return True  # at once, or after the fork
         self._processed.delete()
         self._leftovers_done = self._leftovers_begun
@@ -244,11 +246,11 @@ class DeliveryWorker:
             self._leftovers_due = time.monotonic() + LEFTOVERS_SECONDS
         return False
 
-    def _offer_orphan(self, route: Consumer, segment: Segment) -> bool:
-        if self.thread.should_end() or time.monotonic() < route.due:
+    def _offer_orphan(self, consumer: Consumer, segment: Segment) -> bool:
+        if self.thread.should_end() or time.monotonic() < consumer.due:
             return False
-        with self._offering(route):
-            return route.step([segment], self._seconds())
+        with self._offering(consumer):
+            return consumer.step([segment], self._seconds())
 
 
 def _reason(error: BaseException) -> str:

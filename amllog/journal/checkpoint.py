@@ -2,7 +2,7 @@
 
 A batch whose entry is missing is sent a second time by the next process. Four rules follow:
 
-* An entry that the file does not take (a full disk, another user, a file that is not ours) is written to a spare
+* An entry that the file does not take (a full disk, another user, a file that is not ours) is written to a fallback
   checkpoint, and again to the file as soon as the file takes it.
 * A file that others have deleted, moved, replaced or changed is written again at its place, with all that was noted.
 * Only a file that is recognised as a checkpoint is written to or deleted (`checkpoint_file`).
@@ -20,7 +20,7 @@ from amllog.journal import own_files
 from amllog.journal.checkpoint_entries import (
     MAX_BYTES,
     Entry,
-    Progress,
+    Position,
     is_damaged,
     lacking,
     lines_of,
@@ -48,34 +48,34 @@ class Checkpoint:
         self._fd = -1
         self._identity = _NO_FILE  # of the file at the path that has all that was noted but `_pending`
         self._size = 0  # it has at least so many bytes
-        self._noted: dict[str, Progress] = {}
+        self._recorded: dict[str, Position] = {}
         self._pending: list[bytes] = []  # entries that the file has not taken yet
-        self._spared = 0  # so many of them are in the spare
+        self._in_fallback = 0  # so many of them are in the fallback
         self._created = False  # the file, by this process
         self._used = False  # whether this process writes to the file
         self._reason = ""  # why the file has not taken them
-        self._spare = FallbackCheckpoint(segment)
+        self._fallback = FallbackCheckpoint(segment)
         self._process = os.getpid()
 
     @property
-    def doubt(self) -> str:
+    def warning(self) -> str:
         """A sentence if records may be sent again because the file does not say that they were sent. Otherwise ""."""
         if self.unwritable:
             return f"{self.path}: what was sent cannot be noted ({self.unwritable}), and may come twice"
         if self._pending:
             return (
-                f"{self.path}: what was sent is noted in {self._spare.path} only ({self._reason}), and may come twice "
-                "if a process does not find this file"
+                f"{self.path}: what was sent is noted in {self._fallback.path} only ({self._reason}),"
+                " and may come twice if a process does not find this file"
             )
         return ""
 
-    def progress(self, size: int) -> dict[str, Progress]:
+    def read_positions(self, size: int) -> dict[str, Position]:
         """The progress of each outlet in a segment of `size` bytes, read anew. Sets `unreadable`, `invalid`."""
         descriptors.close_same(self._fd, self._identity)
         self._fd, self._identity, self.invalid = -1, _NO_FILE, 0
-        self._noted, excess = sums_of(self._entries())
+        self._recorded, excess = sums_of(self._entries())
         self.invalid += excess
-        found = {outlet: noted.copy() for outlet, noted in self._noted.items()}
+        found = {outlet: noted.copy() for outlet, noted in self._recorded.items()}
         for progress in found.values():
             progress.fit(size)
         return found
@@ -93,16 +93,16 @@ class Checkpoint:
 
     def move(self, segment: Path, identity: descriptors.Identity) -> None:
         """Continue beside another segment, or another path of this one, with all that was noted."""
-        path, file, spare = self.path, self._identity, self._spare
+        path, file, fallback = self.path, self._identity, self._fallback
         self.path, self._segment, self._segment_identity = segment.with_suffix(".ack"), segment, identity
-        self._spare, self._spared = FallbackCheckpoint(segment), 0
-        if self._identity == _NO_FILE and not self._noted:
+        self._fallback, self._in_fallback = FallbackCheckpoint(segment), 0
+        if self._identity == _NO_FILE and not self._recorded:
             return
         if not self.is_at(self.path):
-            self._start_again()
-        self._note(self.open())
+            self._start_over()
+        self._write(self.open())
         if not self.unwritable and path != self.path:
-            spare.delete()
+            fallback.delete()
             if own_files.is_at(path, file):
                 self._delete_file(path)
 
@@ -110,7 +110,7 @@ class Checkpoint:
         """Open the file for entries before anything is sent, so that a later entry does not depend on its path."""
         self._used = True
         if self._is_lost():
-            self._start_again()
+            self._start_over()
         elif self._size > MAX_BYTES // 2 and not self._pending:
             self._shorten()
         if descriptors.is_same(self._fd, self._identity):
@@ -139,29 +139,29 @@ class Checkpoint:
     def append(self, entry: Entry) -> None:
         """Write an entry. Raises nothing: `unwritable` says why an entry could be written nowhere."""
         opened = self.open()  # before the entry is among what was noted
-        noted = self._noted.setdefault(entry.outlet, Progress())
-        if (entry.to, entry.again) == (noted.to, noted.again):  # equal lines would count once
+        noted = self._recorded.setdefault(entry.outlet, Position())
+        if (entry.offset, entry.retry) == (noted.offset, noted.retry):  # equal lines would count once
             entry = entry._replace(mark=secrets.token_hex(4))
         noted.add(entry)
         self._pending.append(entry.line)
-        self._note(opened)
+        self._write(opened)
 
-    def note_again(self) -> None:
+    def write_pending(self) -> None:
         """Write what the file has not taken yet."""
         if self._pending and self._process == os.getpid():  # else it is the parent's
-            self._note(self.open())
+            self._write(self.open())
 
     def close(self) -> None:
         """Write the pending entries, unless the file was only read, and close it."""
         if self._used:
-            self.note_again()
+            self.write_pending()
         fd, self._fd = self._fd, -1  # first: another thread may open a file under this number
         descriptors.close_same(fd, self._identity)
 
     def delete(self) -> None:
-        """Delete the file, if it is a checkpoint, and the spare."""
+        """Delete the file, if it is a checkpoint, and the fallback."""
         self._delete_file(self.path)
-        self._spare.delete()
+        self._fallback.delete()
         self._pending.clear()
         self.close()
 
@@ -178,10 +178,10 @@ class Checkpoint:
                 own_files.delete_same(path, identity)
 
     def _entries(self) -> Iterator[Entry]:
-        """The valid entries of the file and of its spare. Sets `unreadable` if they cannot be read."""
+        """The valid entries of the file and of its fallback. Sets `unreadable` if they cannot be read."""
         try:
-            # A kill between the copy into the file and the deletion of the spare leaves a line in both.
-            more = dict.fromkeys(self._spare.lines())
+            # A kill between the copy into the file and the deletion of the fallback leaves a line in both.
+            more = dict.fromkeys(self._fallback.lines())
             with interrupts.suppress(FileNotFoundError, NotADirectoryError), opened(self.path) as fd:
                 require_usable(fd)
                 for line in lines_of(fd):
@@ -195,7 +195,7 @@ class Checkpoint:
             self.unreadable = OSError(error.errno, f"{self.path.name} {reason}")
             return
         self._pending = [entry.line for line in more for entry in self._valid(line)]
-        self._spared = len(self._pending)
+        self._in_fallback = len(self._pending)
         yield from filter(None, map(parse, self._pending))
 
     def _valid(self, line: bytes) -> Iterator[Entry]:
@@ -216,53 +216,53 @@ class Checkpoint:
             os.fstat(fd).st_size < self._size or not is_usable(fd)
         )
 
-    def _start_again(self) -> None:
+    def _start_over(self) -> None:
         """Make pending again all notes that are not in the file that is now at the path."""
-        there: dict[str, Progress] = {}
+        there: dict[str, Position] = {}
         with interrupts.suppress(OSError), opened(self.path) as fd:
             there, _ = sums_of(filter(None, map(parse, lines_of(fd) if is_checkpoint(fd) else ())))
-        self._pending = [entry.line for entry in lacking(self._noted, there)]
-        self._spare.delete()
-        self._spared = 0
+        self._pending = [entry.line for entry in lacking(self._recorded, there)]
+        self._fallback.delete()
+        self._in_fallback = 0
         descriptors.close_same(self._fd, self._identity)
         self._fd, self._identity, self._size = -1, _NO_FILE, 0
 
     def _shorten(self) -> None:
-        """Begin a new file with the sums. They are in the spare until the new file has them."""
-        sums = [entry.line for entry in lacking(self._noted, {})]
-        if not self._spare.write(sums):
+        """Begin a new file with the sums. They are in the fallback until the new file has them."""
+        sums = [entry.line for entry in lacking(self._recorded, {})]
+        if not self._fallback.write(sums):
             return
         if own_files.delete_same(self.path, self._identity):
             descriptors.close_same(self._fd, self._identity)
             self._fd, self._identity, self._size = -1, _NO_FILE, 0
-            self._pending, self._spared = sums, len(sums)
+            self._pending, self._in_fallback = sums, len(sums)
         else:
-            self._spare.delete()
+            self._fallback.delete()
 
-    def _note(self, opened: bool) -> None:
-        """Write what is pending to the file, else to the spare."""
+    def _write(self, opened: bool) -> None:
+        """Write what is pending to the file, else to the fallback."""
         if opened:
             try:
-                self._write_pending()
+                self._append_pending()
                 self.unwritable = ""
                 return
             except OSError as error:
                 if interrupts.is_from_signal(error):
                     raise
                 self._reason = error.strerror or type(error).__name__
-        new = self._pending[self._spared :]
-        if not new or self._spare.write(new):
-            self._spared, self.unwritable = len(self._pending), ""
+        new = self._pending[self._in_fallback :]
+        if not new or self._fallback.write(new):
+            self._in_fallback, self.unwritable = len(self._pending), ""
         else:
             self.unwritable = self._reason
 
-    def _write_pending(self) -> None:
+    def _append_pending(self) -> None:
         while self._pending:
             self._append(self._pending[0])
             del self._pending[0]
-            self._spared = max(0, self._spared - 1)
-        if self._spare.path is not None:
-            self._spare.delete()
+            self._in_fallback = max(0, self._in_fallback - 1)
+        if self._fallback.path is not None:
+            self._fallback.delete()
 
     def _append(self, line: bytes) -> None:
         append_line(self._fd, line)

@@ -35,66 +35,67 @@ MAX_AGAIN = 10_000  # no outlet is offered more lines at once
 MAX_REASONS = 200  # of one outlet; refusals for further reasons are counted together
 OTHER_REASONS = "other reasons"
 _PIECE_BYTES = 256 * 1024
+MEMBERS = {"outlet", "to", "delivered", "refused", "again", "mark"}
 _HEAD = b'{"outlet":'
 
 
-class Progress:
+class Position:
     """The progress of one outlet in a segment: it has processed all before `to`, except the lines at `again`.
 
     `passed` is the number of lines before `to`, as far as this process has passed them itself.
     """
 
-    __slots__ = ("again", "delivered", "passed", "refused", "to")
+    __slots__ = ("delivered", "offset", "passed", "refused", "retry")
 
     def __init__(self) -> None:
-        self.to = 0
-        self.again: list[int] = []
+        self.offset = 0
+        self.retry: list[int] = []
         self.delivered = 0
         self.refused: Counter[str] = Counter()
         self.passed = 0
 
     def add(self, entry: Entry) -> None:
         """Add one more entry."""
-        self.to, self.again = entry.to, entry.again
+        self.offset, self.retry = entry.offset, entry.retry
         self.delivered += entry.delivered
         _count(self.refused, entry.refused)
 
-    def copy(self) -> Progress:
+    def copy(self) -> Position:
         """The same, independent of this one."""
-        found = Progress()
-        found.to, found.again, found.delivered = self.to, self.again, self.delivered
+        found = Position()
+        found.offset, found.retry, found.delivered = self.offset, self.retry, self.delivered
         found.refused = self.refused.copy()
         return found
 
     def fit(self, size: int) -> None:
         """Adapt to a file of `size` bytes. One that is shorter was truncated: nothing after its end can be sent."""
-        gone = [offset for offset in self.again if offset >= size]
+        gone = [offset for offset in self.retry if offset >= size]
         if gone:
-            self.again = [offset for offset in self.again if offset < size]
+            self.retry = [offset for offset in self.retry if offset < size]
             self.refused[TRUNCATED] += len(gone)
-        self.to = min(self.to, size)
+        self.offset = min(self.offset, size)
 
 
 class Entry(NamedTuple):
     """One line of a checkpoint."""
 
     outlet: str
-    to: int
+    offset: int
     delivered: int
     refused: dict[str, int]
-    again: list[int]
+    retry: list[int]
     mark: str = ""
 
     @property
     def line(self) -> bytes:
         """The entry as it is written."""
-        members: dict[str, object] = {"outlet": self.outlet, "to": self.to, "delivered": self.delivered}
+        members: dict[str, object] = {"outlet": self.outlet, "to": self.offset, "delivered": self.delivered}
         if self.refused:
             refused = Counter[str]()
             _count(refused, self.refused)
             members["refused"] = refused
-        if self.again:
-            members["again"] = self.again
+        if self.retry:
+            members["again"] = self.retry
         if self.mark:
             members["mark"] = self.mark
         return json.dumps(members).encode() + b"\n"
@@ -164,29 +165,29 @@ def _count(sums: Counter[str], refused: Mapping[str, int]) -> None:
         sums[OTHER_REASONS if full else reason] += count
 
 
-def sums_of(entries: Iterable[Entry]) -> tuple[dict[str, Progress], int]:
+def sums_of(entries: Iterable[Entry]) -> tuple[dict[str, Position], int]:
     """The progress of each outlet after these entries, and the number of entries of too many outlets."""
-    found, excess = dict[str, Progress](), 0
+    found, excess = dict[str, Position](), 0
     for entry in entries:
         progress = found.get(entry.outlet)
         if progress is None:
             if len(found) >= MAX_OUTLETS:
                 excess += 1
                 continue
-            progress = found[entry.outlet] = Progress()
+            progress = found[entry.outlet] = Position()
         progress.add(entry)
     return found, excess
 
 
-def lacking(noted: Mapping[str, Progress], there: Mapping[str, Progress]) -> list[Entry]:
+def lacking(noted: Mapping[str, Position], there: Mapping[str, Position]) -> list[Entry]:
     """The entries that bring a file with the progress `there` to what was `noted`."""
     found = []
     for outlet, progress in noted.items():
-        before = there.get(outlet) or Progress()
+        before = there.get(outlet) or Position()
         refused = progress.refused.copy()
         refused.subtract(before.refused)
         change = {reason: count for reason, count in refused.items() if count}
         delivered = max(0, progress.delivered - before.delivered)
-        if delivered or change or (progress.to, progress.again) != (before.to, before.again):
-            found.append(Entry(outlet, progress.to, delivered, change, progress.again))
+        if delivered or change or (progress.offset, progress.retry) != (before.offset, before.retry):
+            found.append(Entry(outlet, progress.offset, delivered, change, progress.retry))
     return found

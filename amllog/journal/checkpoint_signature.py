@@ -12,7 +12,7 @@ import os
 from pathlib import Path
 
 from amllog.journal import own_files
-from amllog.journal.checkpoint_entries import MAX_LINE_BYTES, Entry, parse
+from amllog.journal.checkpoint_entries import MAX_LINE_BYTES, MEMBERS, parse
 from amllog.process import interrupts
 from amllog.record import envelope
 
@@ -73,7 +73,7 @@ def _first_lines(fd: int) -> list[bytes]:
 
 def _is_entry(line: bytes) -> bool:
     """Whether a line is an entry, with the members that amllog writes and no others."""
-    return parse(line) is not None and set(envelope.decode(line) or ()) <= set(Entry._fields)
+    return parse(line) is not None and set(envelope.decode(line) or ()) <= MEMBERS
 
 
 def _is_begun(line: bytes) -> bool:

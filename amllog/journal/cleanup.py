@@ -31,7 +31,7 @@ class SegmentCleanup:
         if size > LEAST_STEP_BYTES and is_done_with(present, journal.outlets):
             self._leave(size)
         for segment in journal.segments[:-1]:
-            if segment.size and segment.held and is_done_with(segment, journal.outlets):
+            if segment.size and segment.is_locked and is_done_with(segment, journal.outlets):
                 segment.remove()
 
     @releasing("_lock")

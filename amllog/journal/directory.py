@@ -32,7 +32,7 @@ _PASSING = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOLCK, errno.EIO, e
 _NOT_OURS = "is not a journal file of amllog"
 
 
-def leftovers(
+def claim_orphans(
     directory: Path,
     node: str,
     outlets: Sequence[str],
@@ -64,7 +64,7 @@ def leftovers(
             continue
         for defect in defects(segment):
             report(defect)
-        if not segment.settled(outlets):
+        if not segment.is_settled(outlets):
             yield segment
             continue
         if segment.size:  # what is empty may be about to get its writer
@@ -79,7 +79,11 @@ def is_passing(error: BaseException) -> bool:
 
 def defects(segment: Segment) -> list[str]:
     """A sentence for each defect of the segment's checkpoint."""
-    found = [f"{segment.path} is not sent: {segment.fault.strerror}"] if segment.fault else []
+    found = (
+        [f"{segment.path} is not sent: {segment.checkpoint_error.strerror}"]
+        if segment.checkpoint_error
+        else []
+    )
     if segment.invalid_entries:
         checkpoint = segment.path.with_suffix(".ack")
         found.append(f"{checkpoint} has {segment.invalid_entries} invalid lines: records may come twice")
@@ -101,7 +105,7 @@ def claim(path: Path, node: str) -> Segment | None:
     return None
 
 
-def look(path: Path, report: Callable[[str], object] = lambda text: None) -> Segment | None:
+def open_read_only(path: Path, report: Callable[[str], object] = lambda text: None) -> Segment | None:
     """The segment at `path` for reading only, whoever holds it; None if it is gone, or not ours.
 
     `report` gets a sentence about a file that is there and cannot be read.
@@ -160,7 +164,7 @@ def name_for(node: str) -> str:
     return f"{stamp}-{file_node(node)}-{os.getpid()}-{secrets.token_hex(3)}.jsonl"
 
 
-def spare_directory() -> Path:
+def fallback_directory() -> Path:
     """Where the journal goes when the directory meant for it cannot be written: one per user and working directory.
 
     Where somebody else has taken its name, a new one. Raises OSError if there is none that is the user's own.
@@ -203,10 +207,10 @@ def _claimed(path: Path, node: str) -> Segment | None:
         return None
     segment = _segment(path, fd)
     # Between the two, who held it may have removed the file, and what was noted of it.
-    if not segment.is_in_place() or segment.fault:
+    if not segment.is_in_place() or segment.checkpoint_error:
         segment.close()
-        raise segment.fault or FileNotFoundError(errno.ENOENT, str(path))
-    segment.checkpoint.note_again()  # what is in the spare only
+        raise segment.checkpoint_error or FileNotFoundError(errno.ENOENT, str(path))
+    segment.checkpoint.write_pending()  # what is in the fallback only
     return segment
 
 

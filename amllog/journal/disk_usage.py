@@ -84,12 +84,12 @@ def delete_done(
         if mine is segments[-1]:
             continue
         # The size first: it opens a file again that the script has closed. Another process may have its lock by then.
-        segment = mine if mine is not None and mine.size and mine.held else claim(path, node)
+        segment = mine if mine is not None and mine.size and mine.is_locked else claim(path, node)
         if segment is None:
             continue
         if segment.size and own_files.is_deletable(path, segment.fd) and is_done_with(segment, outlets):
             if mine is not None:
-                mine.follow()  # before the checkpoint is deleted
+                mine.refresh()  # before the checkpoint is deleted
             freed += _remove(segment)
             if mine is not None:
                 mine.close()
@@ -104,14 +104,14 @@ def is_done_with(segment: Segment, outlets: Sequence[str]) -> bool:
     What is addressed to no resource yet is wanted for as long as the service would take it. A line that is no record
     is somebody else's.
     """
-    if outlets and not segment.settled(outlets):
+    if outlets and not segment.is_settled(outlets):
         return False
     sent = {
-        name: segment.progress(name).to for name in ("app_insights", "run_metrics") if name not in outlets
+        name: segment.position(name).offset for name in ("app_insights", "run_metrics") if name not in outlets
     }
-    keys = {key_of(line) for line in segment.rest(sent.get("app_insights", segment.size))}
-    metrics = segment.rest(sent.get("run_metrics", segment.size))
-    if keys - {None, b""} or any(map(is_run_metric, metrics)) or not all(map(is_line, segment.rest(0))):
+    keys = {key_of(line) for line in segment.lines_from(sent.get("app_insights", segment.size))}
+    metrics = segment.lines_from(sent.get("run_metrics", segment.size))
+    if keys - {None, b""} or any(map(is_run_metric, metrics)) or not all(map(is_line, segment.lines_from(0))):
         return False
     return b"" not in keys or time.time() - segment.modified > MAX_AGE_SECONDS
 
@@ -132,7 +132,7 @@ def _named(directory: Path) -> Iterator[str]:
             os.close(fd)
             raise
         try:
-            for line in segment.rest(0):
+            for line in segment.lines_from(0):
                 yield from artifact_copies.entries_in(line)
         finally:
             segment.close()

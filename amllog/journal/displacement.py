@@ -25,29 +25,29 @@ class Displacement:
 
     def __init__(self, journal: Journal, lock: threading.RLock) -> None:
         """`lock`: held by who appends a record."""
-        self.looks = 0  # that are complete
-        self.in_look = False  # whether a thread looks now, so that another one would wait for it
+        self.checks = 0  # that are complete
+        self.is_checking = False  # whether a thread looks now, so that another one would wait for it
         self._journal, self._lock = journal, lock
-        self._looking = threading.RLock()  # acquired before the other one, never after it
+        self._checking = threading.RLock()  # acquired before the other one, never after it
 
-    def found(self) -> list[Segment]:
+    def displaced_segments(self) -> list[Segment]:
         """The files that are no longer at their paths."""
-        own = [segment for segment in self._journal.segments if segment.held and segment.fd >= 0]
+        own = [segment for segment in self._journal.segments if segment.is_locked and segment.fd >= 0]
         gone = [one for one in own if not own_files.is_at(one.path, (one.device, one.inode))]
-        return [one for one in gone if one.held]  # not deleted by this process meanwhile
+        return [one for one in gone if one.is_locked]  # not deleted by this process meanwhile
 
-    @releasing("_looking")
-    def look(self, *, last: bool = False) -> None:
+    @releasing("_checking")
+    def check(self, *, last: bool = False) -> None:
         """Have the files that are not at their paths recovered. `last`: the files are closed next."""
-        with self._looking:
-            self.in_look = True
+        with self._checking:
+            self.is_checking = True
             try:
-                for segment in self.found():
+                for segment in self.displaced_segments():
                     if segment.size and not segment.is_out_of_reach():  # not also closed by the script
                         self._recover_if_possible(segment, last=last)
-                self.looks += 1
+                self.checks += 1
             finally:
-                self.in_look = False
+                self.is_checking = False
 
     def _recover_if_possible(self, segment: Segment, *, last: bool) -> None:
         try:
@@ -68,10 +68,10 @@ class Displacement:
             notice = _NOTICE.format(change, segment.path)
             with self._lock:
                 segment.displace(notice)  # nobody appends to it now, and nobody will
-            journal.tell(notice, segment)
+            journal.notify_once(notice, segment)
         segments = recover(segment, path, journal.new_file, journal.outlets, journal.node)
         for one in segments if journal.outlets else ():
-            if one.held:
+            if one.is_locked:
                 one.checkpoint.reserve(journal.outlets[0])
         place = journal.segments.index(segment)
         journal.segments[place : place + 1] = segments

@@ -1,4 +1,4 @@
-"""The spare checkpoint of a segment, in a private temporary directory: for entries that its checkpoint does not take.
+"""The fallback checkpoint of a segment, in a private temporary directory: for entries that its file does not take.
 
 `TMPDIR` may be on the disk that is full, so `/tmp` and `/var/tmp` are tried as well. All of them are read.
 """
@@ -23,7 +23,7 @@ _AHEAD_BYTES = 1024
 
 
 class FallbackCheckpoint:
-    """The spare of one segment, in whichever of the temporary directories it was possible to write it."""
+    """The fallback of one segment, in whichever of the temporary directories it was possible to write it."""
 
     def __init__(self, segment: Path) -> None:
         with interrupts.suppress(OSError):  # the working directory was deleted
@@ -114,7 +114,7 @@ def _append(path: Path, lines: Sequence[bytes]) -> None:
 
 
 def _paths(segment: Path) -> list[Path]:
-    """The possible paths of a segment's spare: one directory for each user, one name for each segment's path.
+    """The possible paths of a segment's fallback: one directory for each user, one name for each segment's path.
 
     Empty where the working directory of a relative path was deleted.
     """
@@ -129,6 +129,6 @@ def _paths(segment: Path) -> list[Path]:
     return []
 
 
-def _is_private(spare: Path) -> bool:
-    """Whether the directory of the spare exists, and nobody else could have written there."""
-    return own_files.is_private(spare.parent.parent) and own_files.is_private(spare.parent)
+def _is_private(fallback: Path) -> bool:
+    """Whether the directory of the fallback exists, and nobody else could have written there."""
+    return own_files.is_private(fallback.parent.parent) and own_files.is_private(fallback.parent)

@@ -21,7 +21,7 @@ from typing import Any
 from amllog.journal import own_files
 from amllog.journal.checkpoint import Checkpoint
 from amllog.journal.checkpoint_entries import MAX_AGAIN, Entry
-from amllog.journal.directory import claim, look
+from amllog.journal.directory import claim, open_read_only
 from amllog.journal.disk_usage import is_done_with
 from amllog.journal.segment import Segment
 from amllog.journal.signature import SEGMENT_NAME
@@ -54,7 +54,7 @@ def recover(
     elif path is None:
         segment.remove()
     else:  # it may get its name back: the checkpoint stays
-        segment.finish()
+        segment.count_missing()
         segment.close()
     return [segment]
 
@@ -62,8 +62,8 @@ def recover(
 def _at(path: Path, node: str) -> Segment | None:
     """Return the segment at the path if it has records. It is locked unless another process holds it."""
     segment = claim(path, node)
-    if segment is None and (segment := look(path)):
-        segment.held = False
+    if segment is None and (segment := open_read_only(path)):
+        segment.is_locked = False
     if segment is not None and not segment.count():
         segment.close()
         return None
@@ -112,11 +112,11 @@ def _left_to(other: Segment, segment: Segment, new: Callable[[], Segment], node:
         if _id(line) not in there and not all(_is_settled(segment, name, offset, line) for name in names)
     ]
     found = [_rest(segment, rest, new)] if rest else []
-    if other.held and not _is_ahead(other, segment):
+    if other.is_locked and not _is_ahead(other, segment):
         segment.checkpoint.move(other.path, (other.device, other.inode))
         for name in segment.outlets:
             states = [
-                (at, len(line), before >= 0 and segment.is_settled(name, before))
+                (at, len(line), before >= 0 and segment.is_line_settled(name, before))
                 for at, line, before in theirs
             ]
             to, again, _ = _progress(states)
@@ -134,7 +134,7 @@ def _rest(segment: Segment, lines: Collection[tuple[int, bytes]], new: Callable[
     for name in segment.outlets:
         states, position = list[tuple[int, int, bool]](), 0
         for offset, line in lines:
-            states.append((position, len(line), segment.is_settled(name, offset)))
+            states.append((position, len(line), segment.is_line_settled(name, offset)))
             position += len(line)
         to, again, passed = _progress(states)
         if to:
@@ -159,8 +159,8 @@ def _progress(states: Iterable[tuple[int, int, bool]]) -> tuple[int, list[int], 
 def _is_ahead(other: Segment, segment: Segment) -> bool:
     """Whether another process has already sent something of the other segment."""
     return any(
-        other.progress(name).to > segment.progress(name).to
-        or other.progress(name).delivered > segment.progress(name).delivered
+        other.position(name).offset > segment.position(name).offset
+        or other.position(name).delivered > segment.position(name).delivered
         for name in other.outlets
     )
 
@@ -168,13 +168,13 @@ def _is_ahead(other: Segment, segment: Segment) -> bool:
 def _is_settled(segment: Segment, outlet: str, offset: int, line: bytes) -> bool:
     """Whether the outlet does not want the line, or not any more."""
     wanted = {"app_insights": key_of(line) is not None, "run_metrics": is_run_metric(line)}
-    return segment.is_settled(outlet, offset) or not wanted.get(outlet, True)
+    return segment.is_line_settled(outlet, offset) or not wanted.get(outlet, True)
 
 
 def _records(segment: Segment) -> Iterator[tuple[int, bytes]]:
     """Each record with its offset."""
     offset = 0
-    for line in segment.rest(0):
+    for line in segment.lines_from(0):
         if is_whole(line):
             yield offset, line
         offset += len(line)

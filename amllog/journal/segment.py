@@ -13,7 +13,7 @@ from pathlib import Path
 
 from amllog.journal import line_reader, own_files
 from amllog.journal.checkpoint import Checkpoint
-from amllog.journal.checkpoint_entries import Entry, Progress
+from amllog.journal.checkpoint_entries import Entry, Position
 from amllog.journal.refused_counts import OVERWRITTEN, TRUNCATED
 from amllog.journal.segment_file import SegmentFile
 from amllog.process import descriptors, interrupts
@@ -38,16 +38,16 @@ class Segment(SegmentFile):
         )
         self.lost = False  # whether what waits in the file is lost once it is closed
         self.checkpoint = Checkpoint(path, (self.device, self.inode))
-        self._progress = {} if new else self.checkpoint.progress(self.size)
+        self._positions = {} if new else self.checkpoint.read_positions(self.size)
         self._keyless, self._key = 0, b""  # bytes without any instrumentation key, and the key
 
     @property
-    def fault(self) -> OSError | None:
+    def checkpoint_error(self) -> OSError | None:
         """Why nothing of the segment can be sent, with a `strerror` for the user; None if it can."""
         return self.checkpoint.unreadable
 
     @property
-    def unnoted(self) -> str:
+    def unrecorded(self) -> str:
         """Why an entry of the checkpoint could be written nowhere, or an empty text."""
         return self.checkpoint.unwritable
 
@@ -59,21 +59,21 @@ class Segment(SegmentFile):
     @property
     def outlets(self) -> list[str]:
         """The outlets that have processed something in the file, or looked at it."""
-        return list(self._progress)
+        return list(self._positions)
 
-    def progress(self, outlet: str) -> Progress:
+    def position(self, outlet: str) -> Position:
         """How far `outlet` is."""
-        return self._progress.setdefault(outlet, Progress())
+        return self._positions.setdefault(outlet, Position())
 
-    def is_settled(self, outlet: str, offset: int) -> bool:
+    def is_line_settled(self, outlet: str, offset: int) -> bool:
         """Whether the line at `offset` does not wait for `outlet` any more."""
-        progress = self.progress(outlet)
-        return offset < progress.to and offset not in progress.again
+        progress = self.position(outlet)
+        return offset < progress.offset and offset not in progress.retry
 
-    def settled(self, outlets: Sequence[str]) -> bool:
+    def is_settled(self, outlets: Sequence[str]) -> bool:
         """Whether nothing in the file waits for any of `outlets`."""
-        progresses = [self.progress(outlet) for outlet in outlets]
-        return not any(p.again or self.lines(p.to, _LINE_BYTES) for p in progresses)
+        progresses = [self.position(outlet) for outlet in outlets]
+        return not any(p.retry or self.lines(p.offset, _LINE_BYTES) for p in progresses)
 
     def lines(self, start: int, max_bytes: int = _CHUNK_BYTES) -> list[bytes]:
         """Whole lines from `start` on, newline included, about `max_bytes` of them; [] at the end.
@@ -98,7 +98,7 @@ class Segment(SegmentFile):
         """The line that begins at `offset`; empty if there is none."""
         return next(iter(self.lines(offset, _LINE_BYTES)), b"")
 
-    def rest(self, start: int) -> Iterator[bytes]:
+    def lines_from(self, start: int) -> Iterator[bytes]:
         """Every whole line from `start` to the end."""
         while True:
             lines = self.lines(start)
@@ -144,15 +144,15 @@ class Segment(SegmentFile):
         A kill before this line sends the batch again, with the same record ids.
         """
         with self._reattaching:
-            if self.fd >= 0 or self.held:  # else its checkpoint is another segment's now
+            if self.fd >= 0 or self.is_locked:  # else its checkpoint is another segment's now
                 self.checkpoint.append(Entry(outlet, to, delivered, dict(refused), list(again)))
             # Only now, and `to` last: who waits for it ends the process then, or removes the file.
-            progress = self.progress(outlet)
+            progress = self.position(outlet)
             progress.delivered += delivered
             progress.refused += refused
-            progress.again = list(again)
+            progress.retry = list(again)
             progress.passed += passed
-            progress.to = to
+            progress.offset = to
 
     def displace(self, notice: str) -> None:
         """Append nothing any more: the next record goes to a new file, with this notice."""
@@ -166,27 +166,29 @@ class Segment(SegmentFile):
                 self._exchange(copy.fd, (copy.device, copy.inode))
             self.checkpoint.move(path, (self.device, self.inode))
 
-    def finish(self) -> None:
+    def count_missing(self) -> None:
         """Count the records in the file, and as refused those that this process has written and that are gone."""
         self.count()
-        written = self.lines_written() if self.held else 0  # else another process counts what is gone
-        for progress in self._progress.values():
-            gone = written - progress.passed - sum(map(is_whole, self.rest(progress.to)))
+        written = self.lines_written() if self.is_locked else 0  # else another process counts what is gone
+        for progress in self._positions.values():
+            gone = written - progress.passed - sum(map(is_whole, self.lines_from(progress.offset)))
             if gone > 0:
                 progress.refused[self.damage] += gone
                 progress.passed += gone
 
-    def follow(self) -> None:
+    def refresh(self) -> None:
         """Read the checkpoint again if another process has the lock of this file, and so delivers it."""
-        if not self.held and self.fd >= 0:
-            found = self.checkpoint.progress(self.size)
+        if not self.is_locked and self.fd >= 0:
+            found = self.checkpoint.read_positions(self.size)
             if not self.checkpoint.unreadable:
-                self._progress = found
+                self._positions = found
 
     def remove(self) -> bool:
         """Delete the file if it is recognised as ours now. Return whether it is gone. Its counts stay known."""
-        self.finish()
-        self.held = False  # before the path is gone: no look takes the file for one that others have deleted
+        self.count_missing()
+        self.is_locked = (
+            False  # before the path is gone: no look takes the file for one that others have deleted
+        )
         gone = own_files.delete_segment(self.path, self.fd)
         if gone:
             self.checkpoint.delete()
@@ -195,7 +197,7 @@ class Segment(SegmentFile):
 
     def close(self) -> None:
         """Close the file, which releases its lock."""
-        self.held = False  # first: who reads nothing from now on can tell that nothing is lost
+        self.is_locked = False  # first: who reads nothing from now on can tell that nothing is lost
         self.last_line = b""
         fd, self.fd = self.fd, -1  # first: others may open files under this number
         if self._is_own(fd):
@@ -212,32 +214,32 @@ class Segment(SegmentFile):
             raise
 
     def _reopened(self) -> None:
-        if not self.held:  # another process holds it now, and delivers it
-            self._progress = self.checkpoint.progress(self.size)
+        if not self.is_locked:  # another process holds it now, and delivers it
+            self._positions = self.checkpoint.read_positions(self.size)
             return
         # Nobody had the lock in between, so another process may have delivered something.
-        self.checkpoint.note_again()
+        self.checkpoint.write_pending()
         checkpoint = Checkpoint(self.path, (self.device, self.inode))
-        found = checkpoint.progress(self.size)
+        found = checkpoint.read_positions(self.size)
         if checkpoint.unreadable or self.checkpoint.unwritable or not self._is_behind(found):
             return
         for progress in found.values():
-            progress.passed = self._records_before(progress.to)
+            progress.passed = self._records_before(progress.offset)
         self.checkpoint.close()
-        self.checkpoint, self._progress = checkpoint, found
+        self.checkpoint, self._positions = checkpoint, found
 
-    def _is_behind(self, found: Mapping[str, Progress]) -> bool:
+    def _is_behind(self, found: Mapping[str, Position]) -> bool:
         """Whether others have noted more than this process."""
         return any(
-            one.to > self.progress(outlet).to
-            or (one.to == self.progress(outlet).to and one.again != self.progress(outlet).again)
+            one.offset > self.position(outlet).offset
+            or (one.offset == self.position(outlet).offset and one.retry != self.position(outlet).retry)
             for outlet, one in found.items()
         )
 
     def _records_before(self, end: int) -> int:
         """The number of records that begin before `end`."""
         count, position = 0, 0
-        for line in self.rest(0):
+        for line in self.lines_from(0):
             if position >= end:
                 break
             count, position = count + is_whole(line), position + len(line)

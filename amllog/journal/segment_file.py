@@ -25,7 +25,7 @@ class SegmentFile:
         self.path = path
         self.device, self.inode = descriptors.identity_of(fd)
         # Whether this process has the lock, if it had it at first. False once it is closed.
-        self.held = True
+        self.is_locked = True
         self.known_bytes = 0  # what the file has by what this process has written
         self.last_line = b""  # that this process has written
         self.fd = fd  # -1 once the file is deleted or closed
@@ -82,12 +82,12 @@ class SegmentFile:
         Raises OSError if that is not possible now.
         """
         self._is_attached()
-        return self.held
+        return self.is_locked
 
     def open_again(self) -> bool:
         """Open the file again if the script has opened it under this number. Return whether the journal may use it."""
         fd = self.fd
-        return self._is_own(fd) or (self.is_in_place() and self._reattach(fd) and self.held)
+        return self._is_own(fd) or (self.is_in_place() and self._reattach(fd) and self.is_locked)
 
     def write_last_again(self) -> None:
         """Append the last line again if the file lacks this line and nothing else: another file has received it.
@@ -95,7 +95,7 @@ class SegmentFile:
         Do nothing otherwise, and if the file cannot be opened or locked.
         """
         with interrupts.suppress(OSError):
-            if self.is_in_place() and self.size + len(self.last_line) == self.known_bytes and self.held:
+            if self.is_in_place() and self.size + len(self.last_line) == self.known_bytes and self.is_locked:
                 os.write(self.fd, self.last_line)
 
     def is_out_of_reach(self) -> bool:
@@ -143,8 +143,8 @@ class SegmentFile:
             if (fd := self._opened_again()) < 0:
                 self.fd, self._counted = -1, (0, 0)
                 return False
-            self.held = self.held and lock(fd)
-            if not self.held:
+            self.is_locked = self.is_locked and lock(fd)
+            if not self.is_locked:
                 # Nothing is appended to it: its holder may delete it once it has sent all of it.
                 self.known_bytes = -1
             self._mark = self._marked(fd) if self._mark else 0

@@ -4,7 +4,7 @@ In: lines, appended with one `write` each, so that a killed process loses none t
 Out: True for a line that the operating system has; files within a limit of bytes. Format: docs/architecture.md.
 
 Before each write, the segment checks that the descriptor still stands for its file and that the file has the size that
-it had after the last write. Otherwise the record goes to a new segment, in the spare directory if need be.
+it had after the last write. Otherwise the record goes to a new segment, in the fallback directory if need be.
 """
 
 from __future__ import annotations
@@ -47,15 +47,15 @@ class Journal:
         node: str,
         outlets: Sequence[str] = (),
         notice: Callable[[str], object] = lambda text: None,
-        spare: Sequence[Place] = (),
+        fallback: Sequence[Place] = (),
     ) -> None:
-        """`notice` gets a sentence when the journal goes on in a new file, or in a place of `spare`. Raises NoFile."""
+        """`notice` gets a sentence when the journal continues in a new file or in `fallback`. Raises NoFile."""
         self.directory = directory
         self.segments: list[Segment] = []
         self._unwritten = RefusedCounts()
         self._outlets = tuple(outlets)
         self._notice = notice
-        self._spare = spare
+        self._fallback = fallback
         self.max_bytes = max_bytes
         self._reserve = min(RESERVE_BYTES, max_bytes // (2 * PARTS))
         self._bound = max_bytes - self._reserve
@@ -63,7 +63,7 @@ class Journal:
         self._file_bytes = min(SEGMENT_BYTES, max_bytes // PARTS)
         self._step = min(self._file_bytes, max(LEAST_STEP_BYTES, max_bytes // STEPS))
         self._lock = threading.RLock()  # re-entrant: a signal handler may log in the middle of making room
-        self._told: set[str] = set()  # kinds of damage
+        self._notified: set[str] = set()  # kinds of damage
         self._look_again = 0.0
         self._room = 0
         self._closed = False
@@ -86,7 +86,7 @@ class Journal:
     def outlets(self, names: Sequence[str]) -> None:
         self._outlets = tuple(names)
         if self._outlets:
-            for segment in [one for one in self.segments if one.held]:  # the others are deleted
+            for segment in [one for one in self.segments if one.is_locked]:  # the others are deleted
                 segment.checkpoint.reserve(self._outlets[0])
 
     def append(self, line: bytes, tries: int = 3) -> bool:
@@ -134,7 +134,7 @@ class Journal:
         return True
 
     @releasing("_lock")
-    def turn(self, former: str = "") -> None:
+    def rotate(self, former: str = "") -> None:
         """Begin a new file, for records to another key than `former`: a file has one."""
         with self._lock:
             if self._segment.size:
@@ -150,19 +150,19 @@ class Journal:
 
     def is_own(self, path: Path) -> bool:
         """Whether this process writes or delivers the segment at this path as its own."""
-        return any(segment.path == path and segment.held for segment in self.segments)
+        return any(segment.path == path and segment.is_locked for segment in self.segments)
 
     def new_file(self) -> Segment:
-        """A new file, in the spare directory where that is not possible in the present one. Raises NoFile."""
-        segment = segment_in([lambda: self.directory, *self._spare], self.node, self._notice)
+        """A new file, in the fallback directory where that is not possible in the present one. Raises NoFile."""
+        segment = segment_in([lambda: self.directory, *self._fallback], self.node, self._notice)
         segment.mark()
         return segment
 
-    def tell(self, damage: str, segment: Segment) -> None:
+    def notify_once(self, damage: str, segment: Segment) -> None:
         """Give notice of a kind of damage once."""
         kind = damage.replace(str(segment.path), "")
-        if kind not in self._told:
-            self._told.add(kind)
+        if kind not in self._notified:
+            self._notified.add(kind)
             self._notice(damage)
 
     def close(self) -> None:
@@ -195,7 +195,7 @@ class Journal:
                 segment.write_last_again()
                 # Else the notice was given, and the segment may have another path by now.
                 if not segment.displaced:
-                    self.tell(damage, segment)
+                    self.notify_once(damage, segment)
             return self._segment
 
     @releasing("_lock")
@@ -207,7 +207,7 @@ class Journal:
                 return True  # another thread made it
             began = time.monotonic()
             if began < self._look_again:
-                return self._dig(line)
+                return self._use_reserve(line)
             used = own_bytes(self.directory, self._known)
             if used + wanted > self._bound:
                 if is_done_with(self._segment, self._outlets):
@@ -217,7 +217,7 @@ class Journal:
             if used + wanted > self._bound:
                 # With thousands of files a look takes its time, and it is the caller's.
                 self._look_again = time.monotonic() + max(1.0, 50 * (time.monotonic() - began))
-                return self._dig(line)
+                return self._use_reserve(line)
             size = self._segment.size
             if size and size + wanted > self._file_bytes:
                 self._open_or_stay(wanted)
@@ -238,11 +238,11 @@ class Journal:
                 raise
             self._room = self._segment.size + max(wanted, self._file_bytes)
 
-    def expect_room(self) -> None:
+    def recheck_space(self) -> None:
         """Look again with the next record: something was just delivered."""
         self._look_again = 0.0
 
-    def _dig(self, line: bytes) -> bool:
+    def _use_reserve(self, line: bytes) -> bool:
         """Take from the reserve of a full journal, if it is for such a line."""
         if not is_last_word(line) or len(line) > self._reserve:
             return False

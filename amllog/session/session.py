@@ -109,7 +109,7 @@ class Session:
                 self._post.open(directory, identity.node, settings.journal_max_bytes)
                 self.gate.directory = self._post.directory
                 self.gate.copying = Copying(
-                    self._post.open_journal, self._post.directory, settings.journal_max_bytes
+                    self._post.current_journal, self._post.directory, settings.journal_max_bytes
                 )
                 self._compose()
                 self._watch_process()
@@ -154,13 +154,13 @@ class Session:
         common = texts(identity.dimensions(), redactor)
         driver = DriverLog(settings.driver_format, settings.driver_level, common)
         driver.continue_counts(self.gate.driver)
-        self._post.address(
+        self._post.set_key(
             settings.connection_string.instrumentation_key if settings.connection_string else ""
         )
         self.gate.open(resource_of(identity, settings, redactor), self._post.append, driver, redactor)
         self._install_capture(exporter)
         self._adopt_script_metrics(metrics)
-        self._post.serve(outlets)
+        self._post.set_exporters(outlets)
 
     def _install_capture(self, exporter: str) -> None:
         # The one that is installed stays: what other threads log meanwhile would be lost.
@@ -189,7 +189,7 @@ class Session:
     def _watch_process(self) -> None:
         if self._events is None:
             self._events = ProcessEvents(
-                self._at_exit, self._at_term, lambda: self._post.serve(self._post.outlets)
+                self._at_exit, self._at_term, lambda: self._post.set_exporters(self._post.exporters)
             )
         if not is_worker():
             self._events.watch_sigterm()
@@ -214,7 +214,7 @@ class Session:
         self._check_process()
         self._post.drain(timeout)
         if self.gate.copying is not None:
-            self.gate.copying.expect_room()
+            self.gate.copying.recheck_space()
         return self.status()
 
     def status(self) -> Account:
@@ -236,7 +236,7 @@ class Session:
             self._end_step(exits.in_flight())
             if self._adoption is not None:
                 self._adoption.drain()
-            self._post.drain(deadline - time.monotonic(), with_leftovers=True)
+            self._post.drain(deadline - time.monotonic(), with_orphans=True)
             final: list[Account] = []
 
             def end() -> Account:
@@ -286,7 +286,7 @@ class Session:
             self._end_step("")
             if self._adoption is not None:
                 self._adoption.drain()
-            self._post.drain(self.settings.grace_seconds, with_leftovers=True, last=True)
+            self._post.drain(self.settings.grace_seconds, with_orphans=True, last=True)
 
     def _at_term(self) -> None:
         self._end_step("terminated (SIGTERM)")

@@ -55,7 +55,7 @@ class Copying:
             artifact_copies.keep(directory, name, self._counted(stream))
         return name
 
-    def expect_room(self) -> None:
+    def recheck_space(self) -> None:
         """Look again with the next copy: something was just delivered."""
         self._look_again = 0.0
 

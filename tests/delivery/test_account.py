@@ -49,13 +49,13 @@ def test_sum(tmp_path_factory: pytest.TempPathFactory, script: list[str], wanted
     """Whatever an outlet answers, the sum holds after each offer; in the end nothing waits and nothing came twice."""
     journal = Journal(tmp_path_factory.mktemp("j"), max_bytes=1024**2, node="n")
     outlet = Scripted(script)
-    route = Consumer(outlet)
+    consumer = Consumer(outlet)
     for number, want in enumerate(wanted):
         journal.append(b'{"time":"%s%d"}\n' % (b"" if want else b"no ", number))
     ours = sum(wanted)
     for _ in range(300):
-        route.due = 0.0
-        route.step(journal.segments, 1)
+        consumer.due = 0.0
+        consumer.step(journal.segments, 1)
         found = account.tally(journal.segments, {"scripted": outlet.wants}, Counter(), "")
         one = found.outlets["scripted"]
         assert one.accepted == ours == one.delivered + one.waiting + sum(one.refused.values())

@@ -74,9 +74,9 @@ class Slow(Stubborn):
 def test_a_batch_that_takes_too_long_is_offered_in_parts(journal: Journal, most: int) -> None:
     """A service that needs longer for a batch than an offer may take gets smaller ones, and everything arrives."""
     outlet = Slow(most)
-    route = Consumer(outlet)
+    consumer = Consumer(outlet)
     for _ in range(200):
-        route.step(journal.segments, 0.05)
+        consumer.step(journal.segments, 0.05)
     assert [len(batch) for batch in outlet.offers][:3] == [10, 5, 2]
     taken = [line for batch in outlet.offers if len(batch) <= most for line in batch]
     assert taken == [b'{"time":"%d"}\n' % number for number in range(25)]
@@ -85,8 +85,8 @@ def test_a_batch_that_takes_too_long_is_offered_in_parts(journal: Journal, most:
 def test_batches(journal: Journal) -> None:
     """Lines are offered in order, in batches within the outlet's bounds, each once."""
     outlet = Stubborn(ExportResult())
-    route = Consumer(outlet)
-    while route.step(journal.segments, 1):
+    consumer = Consumer(outlet)
+    while consumer.step(journal.segments, 1):
         pass
     assert [len(batch) for batch in outlet.offers] == [10, 10, 5]
     assert (
@@ -94,9 +94,9 @@ def test_batches(journal: Journal) -> None:
     )
     outlet = Stubborn(ExportResult())
     outlet.max_bytes = 40
-    route = Consumer(outlet)
+    consumer = Consumer(outlet)
     outlet.name = "another"
-    while route.step(journal.segments, 1):
+    while consumer.step(journal.segments, 1):
         pass
     assert max(sum(map(len, batch)) for batch in outlet.offers) <= 40
     assert sum(map(len, outlet.offers)) == 25
@@ -105,33 +105,33 @@ def test_batches(journal: Journal) -> None:
 def test_backoff(journal: Journal) -> None:
     """Failures make the pauses longer, up to a minute; a far side that names a time is not asked before."""
     outlet = Stubborn(ExportResult(waiting("no")))
-    route, pauses = Consumer(outlet), []
+    consumer, pauses = Consumer(outlet), []
     for _ in range(12):
-        route.due = 0.0
-        assert not route.step(journal.segments, 1)
-        pauses.append(route.due - time.monotonic())
+        consumer.due = 0.0
+        assert not consumer.step(journal.segments, 1)
+        pauses.append(consumer.due - time.monotonic())
     assert 0.5 < pauses[0] < 1.5 and pauses[3] > 5 and max(pauses) <= MAX_BACKOFF_SECONDS * 1.2
-    assert not route.advance(journal.segments, 1) and len(outlet.offers) == 12  # not before its time
-    assert route.trouble == "no"
-    route.failures, route.due = 2_000, 0.0  # an outage of more than a day
-    route.step(journal.segments, 1)
-    assert 40 < route.due - time.monotonic() <= MAX_BACKOFF_SECONDS * 1.2
+    assert not consumer.advance(journal.segments, 1) and len(outlet.offers) == 12  # not before its time
+    assert consumer.trouble == "no"
+    consumer.failures, consumer.due = 2_000, 0.0  # an outage of more than a day
+    consumer.step(journal.segments, 1)
+    assert 40 < consumer.due - time.monotonic() <= MAX_BACKOFF_SECONDS * 1.2
     outlet.answer = ExportResult(waiting("slow"), pause_seconds=500)
-    route.due = 0.0
-    route.step(journal.segments, 1)
-    assert route.due - time.monotonic() > 490
-    outlet.answer, route.due = ExportResult(), 0.0
-    assert route.step(journal.segments, 1)
-    assert (route.failures, route.due, route.trouble) == (0, 0.0, "")
+    consumer.due = 0.0
+    consumer.step(journal.segments, 1)
+    assert consumer.due - time.monotonic() > 490
+    outlet.answer, consumer.due = ExportResult(), 0.0
+    assert consumer.step(journal.segments, 1)
+    assert (consumer.failures, consumer.due, consumer.trouble) == (0, 0.0, "")
 
 
 def test_a_failing_outlet(journal: Journal) -> None:
     """An outlet that raises loses nothing: the lines wait, and status tells what it raised."""
     outlet = Stubborn(RuntimeError("broken"))
-    route = Consumer(outlet)
-    route.step(journal.segments, 1)
-    assert route.trouble == "stubborn: RuntimeError: broken"
-    assert route.behind(journal.segments[0], journal.segments[0].size)
+    consumer = Consumer(outlet)
+    consumer.step(journal.segments, 1)
+    assert consumer.trouble == "stubborn: RuntimeError: broken"
+    assert consumer.behind(journal.segments[0], journal.segments[0].size)
 
 
 @pytest.mark.parametrize("count", [25, 10])
@@ -147,8 +147,8 @@ def test_another_process_delivers_while_the_descriptor_is_closed(tmp_path: Path,
     other.acknowledge("stubborn", count * len(LINE), count, Counter(), [])
     other.close()
     outlet = Stubborn(ExportResult())
-    route = Consumer(outlet)
-    while route.step(journal.segments, 1):
+    consumer = Consumer(outlet)
+    while consumer.step(journal.segments, 1):
         pass
     assert sum(map(len, outlet.offers)) == 25 - count
     found = account.tally([segment], {"stubborn": outlet.wants}, Counter(), "")
@@ -159,13 +159,13 @@ def test_another_process_delivers_while_the_descriptor_is_closed(tmp_path: Path,
 def test_some_wait(journal: Journal) -> None:
     """What waits does not hold back what comes after it, and is offered again with it."""
     outlet = Stubborn(ExportResult(exceptions={3: waiting("no")}))
-    route = Consumer(outlet)
-    route.step(journal.segments, 1)
-    route.due, outlet.answer = 0.0, ExportResult()
-    route.step(journal.segments, 1)
+    consumer = Consumer(outlet)
+    consumer.step(journal.segments, 1)
+    consumer.due, outlet.answer = 0.0, ExportResult()
+    consumer.step(journal.segments, 1)
     first, second = outlet.offers
     assert second[0] == first[3] and len(second) == 10
-    assert journal.segments[0].progress("stubborn").again == []
+    assert journal.segments[0].position("stubborn").retry == []
 
 
 def test_what_waits_is_offered_within_bounds(journal: Journal) -> None:
@@ -177,13 +177,13 @@ def test_what_waits_is_offered_within_bounds(journal: Journal) -> None:
         outlet = Stubborn(ExportResult())
         outlet.name, outlet.max_records, outlet.max_bytes = f"of {bounds}", *bounds
         segment.acknowledge(outlet.name, segment.size, 0, Counter(), again)
-        route = Consumer(outlet)
-        while route.step(journal.segments, 1):
+        consumer = Consumer(outlet)
+        while consumer.step(journal.segments, 1):
             pass
         assert [one for batch in outlet.offers for one in batch] == lines
         assert max(map(len, outlet.offers)) <= bounds[0]
         assert max(sum(map(len, batch)) for batch in outlet.offers) <= bounds[1]
-        assert segment.settled([outlet.name]) and segment.progress(outlet.name).delivered == 25
+        assert segment.is_settled([outlet.name]) and segment.position(outlet.name).delivered == 25
 
 
 def test_what_waits_and_cannot_be_sent_now(journal: Journal) -> None:
@@ -192,10 +192,10 @@ def test_what_waits_and_cannot_be_sent_now(journal: Journal) -> None:
     lines = segment.lines(0)
     again = [sum(map(len, lines[:number])) for number in range(25)]
     segment.acknowledge("stubborn", segment.size, 0, Counter(), again)
-    route = Consumer(Stubborn(ExportResult(exceptions={0: waiting("no"), 3: refused("bad")})))
-    route.step(journal.segments, 1)
-    assert segment.progress("stubborn").again == [again[0], *again[10:]]
-    assert segment.progress("stubborn").delivered == 8
+    consumer = Consumer(Stubborn(ExportResult(exceptions={0: waiting("no"), 3: refused("bad")})))
+    consumer.step(journal.segments, 1)
+    assert segment.position("stubborn").retry == [again[0], *again[10:]]
+    assert segment.position("stubborn").delivered == 8
 
 
 def test_several_files_at_once(tmp_path: Path) -> None:
@@ -205,21 +205,21 @@ def test_several_files_at_once(tmp_path: Path) -> None:
     for number in range(12):
         journal.append(b'{"time":"%02d"}\n' % number)
         if number % 3 == 2:
-            journal.turn()
+            journal.rotate()
     outlet = Stubborn(ExportResult(exceptions={4: waiting("no"), 7: refused("bad")}))
-    route = Consumer(outlet)
-    assert not route.step(journal.segments, 1)
+    consumer = Consumer(outlet)
+    assert not consumer.step(journal.segments, 1)
     assert [len(batch) for batch in outlet.offers] == [10]
-    progresses = [segment.progress("stubborn") for segment in journal.segments]
+    progresses = [segment.position("stubborn") for segment in journal.segments]
     assert [one.delivered for one in progresses] == [3, 2, 2, 1, 0]
-    assert [(len(one.again), dict(one.refused)) for one in progresses] == [
+    assert [(len(one.retry), dict(one.refused)) for one in progresses] == [
         (0, {}), (1, {}), (0, {"bad": 1}), (0, {}), (0, {}),
     ]  # fmt: skip
     outlet.answer = ExportResult()
-    assert route.step(journal.segments, 1)
+    assert consumer.step(journal.segments, 1)
     assert outlet.offers[1] == [outlet.offers[0][4], b'{"time":"10"}\n', b'{"time":"11"}\n']
-    assert all(segment.settled(["stubborn"]) for segment in journal.segments)
-    assert not route.step(journal.segments, 1) and len(outlet.offers) == 2
+    assert all(segment.is_settled(["stubborn"]) for segment in journal.segments)
+    assert not consumer.step(journal.segments, 1) and len(outlet.offers) == 2
 
 
 def test_what_waits_is_never_forgotten(tmp_path: Path) -> None:
@@ -228,25 +228,25 @@ def test_what_waits_is_never_forgotten(tmp_path: Path) -> None:
     for number in range(40):
         journal.append(b'{"time":"%02d"}\n' % number)
         if number % 8 == 7:
-            journal.turn()
+            journal.rotate()
     outlet = Stubborn(ExportResult(DELIVERED, {index: waiting("no") for index in range(0, 10, 2)}))
-    route = Consumer(outlet)
+    consumer = Consumer(outlet)
     for _ in range(30):
-        route.step(journal.segments, 1)
+        consumer.step(journal.segments, 1)
     outlet.answer = ExportResult()
-    while not all(segment.settled(["stubborn"]) for segment in journal.segments):
-        assert route.step(journal.segments, 1)
+    while not all(segment.is_settled(["stubborn"]) for segment in journal.segments):
+        assert consumer.step(journal.segments, 1)
     assert max(map(len, outlet.offers)) <= 10
-    assert sum(segment.progress("stubborn").delivered for segment in journal.segments) == 40
+    assert sum(segment.position("stubborn").delivered for segment in journal.segments) == 40
 
 
 @pytest.mark.parametrize(("left", "reason"), [(25, OVERWRITTEN), (3, TRUNCATED)])
 def test_what_waited_is_gone(journal: Journal, left: int, reason: str) -> None:
     """A line that waits and is no record any more is refused with the reason; the sum holds before and after."""
     outlet = Stubborn(ExportResult(DELIVERED, {index: waiting("no") for index in (0, 4, 9)}))
-    route, (segment,) = Consumer(outlet), journal.segments
+    consumer, (segment,) = Consumer(outlet), journal.segments
     size = segment.size
-    route.step([segment], 1)
+    consumer.step([segment], 1)
     with open(segment.path, "r+b") as file:
         file.seek(4 * 13)
         file.write(b"#" * 13)
@@ -257,21 +257,21 @@ def test_what_waited_is_gone(journal: Journal, left: int, reason: str) -> None:
     for _ in range(2):
         found = account.tally([segment], {"stubborn": outlet.wants}, Counter(), "")
         assert found.accepted == 25 == found.outlets["stubborn"].accepted
-        route.due = 0.0
-        while route.step([segment], 1):
+        consumer.due = 0.0
+        while consumer.step([segment], 1):
             pass
     one = found.outlets["stubborn"]
     gone = 25 - 7 - 1 - max(0, left - 10)
     assert (one.delivered, one.waiting, one.refused) == (25 - gone, 0, {reason: gone})
-    assert not route.behind(segment, 10_000)
+    assert not consumer.behind(segment, 10_000)
 
 
 def test_a_torn_line_is_not_waited_for(journal: Journal) -> None:
     """Nothing is behind once every whole line is settled."""
     outlet = Stubborn(ExportResult())
-    route, (segment,) = Consumer(outlet), journal.segments
+    consumer, (segment,) = Consumer(outlet), journal.segments
     os.truncate(segment.path, segment.size - 4)
-    assert route.behind(segment, segment.size)
-    while route.step([segment], 1):
+    assert consumer.behind(segment, segment.size)
+    while consumer.step([segment], 1):
         pass
-    assert not route.behind(segment, segment.size)
+    assert not consumer.behind(segment, segment.size)

@@ -162,7 +162,7 @@ def test_a_resend_moves_the_account(tmp_path: Path) -> None:
     shelf = Shelf(ExportResult(exceptions={1: refused("400 bad"), 2: waiting("busy")}))
     assert OrphanDelivery(tmp_path, "gone", [shelf], 600).resend_old(shelf, pytest.fail) == 1
     segment = opened(path)
-    progress = segment.progress("shelf")
+    progress = segment.position("shelf")
     assert (progress.delivered, dict(progress.refused)) == (1, {TOO_OLD: 2, "400 bad": 1})
     assert said(refused_for_age(segment, shelf)) == ["old 2", "old 3"]
     segment.close()
@@ -184,14 +184,14 @@ import os, resource, sys
 from collections import Counter
 from pathlib import Path
 from amllog.journal import own_files
-from amllog.journal.directory import claim, leftovers
+from amllog.journal.directory import claim, claim_orphans
 
 path, place = Path(sys.argv[1]), sys.argv[2]
 segment = claim(path, "gone")
 if place == "spare":
     os.mkdir(path.with_suffix(".ack"))  # which no entry can be written to
 segment.acknowledge("shelf", segment.size, 1, Counter(), [], passed=1)
-assert segment.unnoted == ""
+assert segment.unrecorded == ""
 segment.close()
 if place == "spare":
     os.rmdir(path.with_suffix(".ack"))
@@ -199,7 +199,8 @@ with open(path, "ab") as file:
     file.write(path.read_bytes())
 
 def found():
-    return [segment.progress("shelf").delivered for segment in leftovers(path.parent, "gone", ["shelf"], known, print)]
+    orphans = claim_orphans(path.parent, "gone", ["shelf"], known, print)
+    return [segment.position("shelf").delivered for segment in orphans]
 
 known = set()
 free = os.dup(0)

@@ -47,13 +47,13 @@ def test_other_outlets_while_somebody_counts(tmp_path: Path) -> None:
     """The account that a thread asks for is of the outlets there were, if setup() changes them meanwhile."""
     post, one, other = Outbox(lambda message, level: None), Slow("one"), Slow("other")
     post.open(tmp_path, "n", 1024**2)
-    post.serve([one])
+    post.set_exporters([one])
     post.append(b'{"time":"1"}\n')
     found: list[Account] = []
     thread = threading.Thread(target=lambda: found.append(post.status()))
     thread.start()
     assert one.asked.wait(600)
-    post.serve([other])
+    post.set_exporters([other])
     one.may_answer.set()
     thread.join()
     other.may_answer.set()
@@ -140,7 +140,7 @@ def test_a_fault_does_not_end_the_worker(tmp_path: Path, fault: BaseException) -
     post = Outbox(lambda message, level: notices.append(message))
     post.open(tmp_path, "n", 1024**2)
     post.append(LINE)
-    post.serve([Faulty(fault)])
+    post.set_exporters([Faulty(fault)])
     deadline = time.monotonic() + 600
     while post.status().outlets["faulty"].delivered < 1 and time.monotonic() < deadline:
         time.sleep(0.05)
@@ -169,14 +169,14 @@ def test_own_lines_between_the_batches_of_a_leftover(tmp_path: Path) -> None:
     (tmp_path / "20260101T000000-gone-999999-abcd.jsonl").write_bytes(b"".join(left))
     post, outlet = Outbox(lambda message, level: None), Watched()
     post.open(tmp_path, "gone", 1024**2)
-    post.serve([outlet])
+    post.set_exporters([outlet])
     post.drain(0.0)  # wakes the worker
     assert outlet.asked.wait(600)
     post.append(LINE)
     outlet.may_answer.set()
     post.drain(600)
     assert [LINE] in outlet.offers[:4]
-    post.drain(600, with_leftovers=True)
+    post.drain(600, with_orphans=True)
     assert [line for batch in outlet.offers for line in batch if line != LINE] == left
     assert post.status().leftovers_delivered == 500
     post.close(200)
@@ -229,9 +229,9 @@ def test_a_leftover_that_fails(tmp_path: Path, fault: BaseException, delivered: 
     notices: list[str] = []
     post = Outbox(lambda message, level: notices.append(message))
     post.open(tmp_path, "gone", 1024**2)
-    post.serve([FaultyForLeftovers(fault)])
+    post.set_exporters([FaultyForLeftovers(fault)])
     for _ in range(3):
-        post.drain(600, with_leftovers=True)
+        post.drain(600, with_orphans=True)
     assert post.status().leftovers_delivered == delivered
     assert [type(fault).__name__ in notice for notice in notices] == [True]
     post.close(200)

@@ -182,7 +182,7 @@ def test_copies_are_bounded(tmp_path: Path) -> None:
     assert (disk_usage.own_bytes(tmp_path, {}), disk_usage.copied_bytes(tmp_path)) == (0, 600_000)
     for name in list(files(tmp_path)):
         artifact_copies.delete([tmp_path], f"artifacts/{name}")
-    made.expect_room()
+    made.recheck_space()
     made.copy(source, "f")
     assert str(NotKept(FULL)) == "copies of files that wait take half of journal_max_bytes"
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from amllog.exporters.app_insights.http_exporter import AppInsights
+from amllog.exporters.app_insights.http_exporter import AppInsightsExporter
 from amllog.exporters.run_metrics.azureml_exporter import AzureMLExporter
 from amllog.exporters.run_metrics.mlflow_exporter import MLflowExporter
 from amllog.journal.checkpoint_entries import (
@@ -25,7 +25,7 @@ from amllog.journal.checkpoint_entries import (
     Entry,
     parse,
 )
-from amllog.journal.directory import claim, look, new_segment
+from amllog.journal.directory import claim, new_segment, open_read_only
 from amllog.journal.segment import Segment
 
 NAME = "20260101T000000-gone-999999-abcd.jsonl"
@@ -43,13 +43,13 @@ def segment(tmp_path: Path) -> Segment:
 
 def noted(path: Path) -> dict[str, Any]:
     """What a later process reads of the progress of outlet `a`."""
-    found = look(path)
+    found = open_read_only(path)
     assert found is not None
-    progress = found.progress("a")
+    progress = found.position("a")
     found.close()
     return {
-        "to": progress.to,
-        "again": progress.again,
+        "to": progress.offset,
+        "again": progress.retry,
         "delivered": progress.delivered,
         **progress.refused,
     }
@@ -59,7 +59,10 @@ def test_an_entry_is_read_as_it_was_written() -> None:
     """The longest entry that amllog writes is valid."""
     reasons = {f"{number:03}{'🔥' * (MAX_TEXT - 3)}": 2 for number in range(MAX_REASONS)}
     again = list(
-        range(2**40, 2**40 + max(one.max_records for one in (AppInsights, AzureMLExporter, MLflowExporter)))
+        range(
+            2**40,
+            2**40 + max(one.max_records for one in (AppInsightsExporter, AzureMLExporter, MLflowExporter)),
+        )
     )
     assert len(again) <= MAX_AGAIN
     entry = Entry("a", 2**41, 5, reasons, again)
@@ -88,9 +91,9 @@ def test_many_reasons_and_outlets(segment: Segment) -> None:
     for number in range(20):
         segment.acknowledge(f"o{number}", 1, 1, Counter(), [])
     segment.close()
-    later = look(segment.path)
+    later = open_read_only(segment.path)
     assert later is not None
-    refused = later.progress("a").refused
+    refused = later.position("a").refused
     assert len(refused) == MAX_REASONS + 1
     assert refused[OTHER_REASONS] == 2 * 2 * MAX_REASONS
     assert later.invalid_entries == 20 - (MAX_OUTLETS - 1)
@@ -100,7 +103,7 @@ def test_many_reasons_and_outlets(segment: Segment) -> None:
 READ = """
 import sys
 from pathlib import Path
-from amllog.journal.directory import look
+from amllog.journal.directory import open_read_only
 
 def peak():
     return int(open("/proc/self/status").read().split("VmHWM:")[1].split()[0])
@@ -111,12 +114,12 @@ with open(acks, "wb") as file:
     for number in range(int(sys.argv[3])):
         file.write(content)
 acks.rename(acks.with_suffix(".hostile"))
-look(path).close()
+open_read_only(path).close()
 del content
 before = peak()
 acks.with_suffix(".hostile").rename(acks)
-segment = look(path)
-print(peak() - before, segment.fault, segment.progress("a").to)
+segment = open_read_only(path)
+print(peak() - before, segment.checkpoint_error, segment.position("a").offset)
 """
 HOSTILE = {
     "entries": ("""b'{"outlet":"a","to":0,"delivered":0}\\n' * 1000""", 200),
@@ -191,11 +194,11 @@ def test_written_again_after_a_directory(segment: Segment) -> None:
     acks.mkdir()
     segment.acknowledge("a", 5 * size, 1, Counter(), [])
     segment.acknowledge("a", 6 * size, 1, Counter(), [])
-    assert segment.unnoted == "" and "is noted in" in segment.checkpoint.doubt
+    assert segment.unrecorded == "" and "is noted in" in segment.checkpoint.warning
     acks.rmdir()
     assert noted(segment.path) == {"to": 6 * size, "again": [], "delivered": 6}
-    segment.checkpoint.note_again()
-    assert segment.checkpoint.doubt == ""
+    segment.checkpoint.write_pending()
+    assert segment.checkpoint.warning == ""
     assert acks.read_bytes().count(b'"to"') == 3
     assert noted(segment.path) == {"to": 6 * size, "again": [], "delivered": 6}
     segment.close()
@@ -210,7 +213,7 @@ def test_equal_changes_of_counts_all_count(segment: Segment) -> None:
     acks.mkdir()
     for _ in range(3):
         segment.acknowledge("a", size, 2, Counter({old: -2}), [])
-    assert "is noted in" in segment.checkpoint.doubt
+    assert "is noted in" in segment.checkpoint.warning
     acks.rmdir()
     assert noted(segment.path) == {"to": size, "again": [], "delivered": 8, old: 2}
     segment.close()
@@ -226,7 +229,7 @@ def test_overwritten_by_another_program(segment: Segment) -> None:
         file.write(theirs)
     segment.acknowledge("a", 6 * size, 2, Counter(), [])
     assert acks.read_bytes() == theirs
-    assert segment.unnoted == "" and "is not a checkpoint of amllog" in segment.checkpoint.doubt
+    assert segment.unrecorded == "" and "is not a checkpoint of amllog" in segment.checkpoint.warning
     acks.rename(acks.with_name("notes"))
     segment.close()
     assert noted(segment.path) == {"to": 6 * size, "again": [], "delivered": 6}
@@ -253,7 +256,7 @@ def test_a_long_checkpoint_begins_anew(segment: Segment) -> None:
     segment.close()
     again = claim(segment.path, "gone")
     assert again is not None
-    count = again.progress("a").delivered
+    count = again.position("a").delivered
     for number in range(3):
         again.acknowledge("a", 101 + number, 1, Counter(), [])
     again.close()
@@ -271,7 +274,7 @@ segment = claim(Path(sys.argv[1]), "gone")
 limits = resource.getrlimit(resource.RLIMIT_FSIZE)
 resource.setrlimit(resource.RLIMIT_FSIZE, (0, limits[1]))
 segment.acknowledge("a", 10, 1, Counter(), [])
-print(segment.checkpoint.doubt)
+print(segment.checkpoint.warning)
 resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 if os.fork() == 0:
     segment.close()
@@ -306,10 +309,10 @@ def test_room_for_the_next_entries(tmp_path: Path) -> None:
         assert room >= 1024
         segment.acknowledge("a", 0, 1, Counter({"x" * (number % 200): 1}), [])
     segment.close()
-    later = look(segment.path)
+    later = open_read_only(segment.path)
     assert later is not None
-    assert (later.progress("a").delivered, later.invalid_entries) == (500, 0)
-    assert sum(later.progress("a").refused.values()) == 500
+    assert (later.position("a").delivered, later.invalid_entries) == (500, 0)
+    assert sum(later.position("a").refused.values()) == 500
     later.close()
 
 
@@ -325,11 +328,11 @@ def stop(frame, event, argument):
         looking.set()
         forked.wait()
 
-def look():
+def check():
     sys.setprofile(stop)
     FallbackCheckpoint(Path("one.jsonl")).lines()
 
-thread = threading.Thread(target=look)
+thread = threading.Thread(target=check)
 thread.start()
 looking.wait()
 pid = os.fork()

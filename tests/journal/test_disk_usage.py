@@ -11,7 +11,7 @@ import pytest
 
 from amllog.delivery import account
 from amllog.journal import directory, disk_usage
-from amllog.journal.directory import claim, leftovers, look
+from amllog.journal.directory import claim, claim_orphans, open_read_only
 from amllog.journal.displacement import Displacement
 from amllog.journal.refused_counts import TRUNCATED
 from amllog.journal.signature import SEGMENT_NAME
@@ -91,7 +91,7 @@ def test_foreign_checkpoints_stay(tmp_path: Path, content: bytes) -> None:
     for one in (path, alone):
         one.with_suffix(".ack").write_bytes(content)
     told: list[str] = []
-    assert list(leftovers(tmp_path, "n", ["a"], report=told.append)) == []
+    assert list(claim_orphans(tmp_path, "n", ["a"], report=told.append)) == []
     assert told == [f"{path} is not sent: {path.stem}.ack is not a checkpoint of amllog"]
     assert make_room(tmp_path, "a") == 0
     assert [one.with_suffix(".ack").read_bytes() for one in (path, alone)] == [content] * 2
@@ -108,7 +108,7 @@ def test_a_linked_checkpoint_stays(tmp_path: Path, content: bytes) -> None:
     path.write_bytes(LINE)
     os.link(mine, path.with_suffix(".ack"))
     told: list[str] = []
-    assert list(leftovers(folder, "n", ["b"], report=told.append)) == []
+    assert list(claim_orphans(folder, "n", ["b"], report=told.append)) == []
     assert told == [f"{path} is not sent: {path.stem}.ack has several hard links"]
     make_room(folder, "a")
     assert mine.read_bytes() == path.with_suffix(".ack").read_bytes() == content
@@ -121,7 +121,7 @@ def test_a_linked_segment_stays(tmp_path: Path) -> None:
     path = folder / name(1)
     path.write_bytes(LINE)
     os.link(path, tmp_path / "mine")
-    (segment,) = leftovers(folder, "n", ["a"])
+    (segment,) = claim_orphans(folder, "n", ["a"])
     segment.acknowledge("a", segment.size, 1, Counter(), [])
     assert not segment.remove()
     assert make_room(folder, "a") == 0
@@ -140,7 +140,7 @@ def test_a_segment_that_was_replaced_stays(tmp_path: Path) -> None:
     other.replace(segment.path)
     assert not segment.remove()
     assert segment.path.read_bytes() == LINE
-    assert list(leftovers(tmp_path, "n", ["a"])) == []
+    assert list(claim_orphans(tmp_path, "n", ["a"])) == []
     journal.close()
 
 
@@ -168,13 +168,13 @@ def test_sparse_files_are_not_counted(tmp_path: Path) -> None:
     told: list[str] = []
     known: set[str] = set()
     for _ in range(2):
-        assert list(leftovers(tmp_path, "n", ["a"], known, told.append)) == []
+        assert list(claim_orphans(tmp_path, "n", ["a"], known, told.append)) == []
     assert [one.rpartition(" is not sent: ")[0] for one in told] == [
         str(tmp_path / name(number)) for number in range(3)
     ]
     assert "is sparse" in told[1]
     assert [claim(tmp_path / name(number), "n") for number in range(3)] == [None] * 3
-    assert [look(tmp_path / name(number)) for number in range(3)] == [None] * 3
+    assert [open_read_only(tmp_path / name(number)) for number in range(3)] == [None] * 3
     assert make_room(tmp_path) == 0
 
 
@@ -183,7 +183,7 @@ def test_a_file_that_became_a_little_longer(tmp_path: Path) -> None:
     path = tmp_path / name(1)
     path.write_bytes(LINE)
     os.truncate(path, 3_000_000)
-    (segment,) = leftovers(tmp_path, "n", ["a"])
+    (segment,) = claim_orphans(tmp_path, "n", ["a"])
     assert segment.line(0) == LINE
     segment.close()
 
@@ -247,11 +247,11 @@ def test_a_segment_that_is_being_deleted_is_not_displaced(tmp_path: Path) -> Non
         journal.append(LINE)
         looks, deleted = Displacement(journal, threading.RLock()), threading.Event()
 
-        def look(looks: Displacement = looks, deleted: threading.Event = deleted) -> None:
+        def check(looks: Displacement = looks, deleted: threading.Event = deleted) -> None:
             while not deleted.is_set():
-                wrong.extend(looks.found())
+                wrong.extend(looks.displaced_segments())
 
-        thread = threading.Thread(target=look)
+        thread = threading.Thread(target=check)
         thread.start()
         journal.segments[0].remove()
         deleted.set()

@@ -35,12 +35,12 @@ def test_removed_while_it_is_claimed(tmp_path: Path) -> None:
         (segment,) = journal.segments
         deleted = threading.Event()
 
-        def look(path: Path = segment.path, deleted: threading.Event = deleted) -> None:
+        def check(path: Path = segment.path, deleted: threading.Event = deleted) -> None:
             while not deleted.is_set():
                 found.append(claim(path, "n"))
             found.append(claim(path, "n"))
 
-        thread = threading.Thread(target=look)
+        thread = threading.Thread(target=check)
         thread.start()
         segment.remove()  # deletes it, then releases its lock
         deleted.set()
@@ -57,7 +57,7 @@ def test_settled_once_it_is_noted(journal: Journal) -> None:
 
     def watch() -> None:
         while not done.is_set():
-            settled = segment.progress("a").delivered
+            settled = segment.position("a").delivered
             noted = acks.read_bytes().count(b"\n")
             if noted < settled:
                 wrong.append((noted, settled))
@@ -69,7 +69,7 @@ def test_settled_once_it_is_noted(journal: Journal) -> None:
     done.set()
     thread.join()
     assert wrong == []
-    assert segment.settled(["a"]) and segment.progress("a").delivered == 2_000
+    assert segment.is_settled(["a"]) and segment.position("a").delivered == 2_000
 
 
 def test_key_asked_by_threads(tmp_path: Path) -> None:
@@ -195,7 +195,7 @@ def test_blank_lines_come_in_pieces(tmp_path: Path) -> None:
     (segment,) = journal.segments
     for blank in (b"\n", b"\r\n", b"\r", b"{}\n", b"\0\n"):
         segment.path.write_bytes(LINE + blank * 300_000 + b"\n" + LINE + KEYED + b"torn")
-        found = list(segment.rest(0))
+        found = list(segment.lines_from(0))
         assert [one for one in found if one in (LINE, KEYED)] == [LINE, LINE, KEYED]
         assert b"".join(found) == segment.path.read_bytes()[:-4]
         assert len(found) < 10
@@ -214,11 +214,11 @@ def test_the_hole_at_the_end_of_a_sparse_file_is_not_read(journal: Journal) -> N
     journal.append(LINE)
     (segment,) = journal.segments
     os.truncate(segment.path, 4 * 1024**4)
-    assert next(segment.rest(0)) == LINE
+    assert next(segment.lines_from(0)) == LINE
     segment.acknowledge("a", len(LINE), 1, Counter(), [], passed=1)
-    while lines := segment.lines(segment.progress("a").to):
-        segment.acknowledge("a", segment.progress("a").to + sum(map(len, lines)), 0, Counter(), [])
-    assert segment.settled(["a"])
+    while lines := segment.lines(segment.position("a").offset):
+        segment.acknowledge("a", segment.position("a").offset + sum(map(len, lines)), 0, Counter(), [])
+    assert segment.is_settled(["a"])
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs marks")
@@ -232,7 +232,7 @@ def test_the_journal_opened_by_the_script(journal: Journal, flags: int) -> None:
     os.dup2(theirs, number)
     assert journal.append(KEYED)
     assert segment.path.read_bytes() == LINE + KEYED
-    assert list(segment.rest(0)) == [LINE, KEYED]
+    assert list(segment.lines_from(0)) == [LINE, KEYED]
     assert claim(segment.path, "n") is None  # the lock is the journal's again
     journal.close()
     assert os.fstat(number).st_ino == os.fstat(theirs).st_ino
@@ -248,5 +248,5 @@ def test_a_new_file_with_the_inode_of_a_deleted_one(journal: Journal) -> None:
     os.close(former.fd)
     for _ in range(3):
         assert journal.append(KEYED)
-    assert list(former.rest(0)) == []
-    assert [list(one.rest(0)) for one in journal.segments[1:]] == [[KEYED] * 3]
+    assert list(former.lines_from(0)) == []
+    assert [list(one.lines_from(0)) for one in journal.segments[1:]] == [[KEYED] * 3]

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
 from amllog.journal.cleanup import SegmentCleanup
-from amllog.journal.directory import MAX_SEGMENT_BYTES, claim, leftovers, look
+from amllog.journal.directory import MAX_SEGMENT_BYTES, claim, claim_orphans, open_read_only
 from amllog.journal.disk_usage import is_done_with
 from amllog.journal.displacement import Displacement
 from amllog.journal.writer import Journal
@@ -36,7 +36,7 @@ def journal(tmp_path: Path) -> Journal:
 
 def all_lines(journal: Journal) -> list[bytes]:
     """Every line of its files."""
-    return [one for segment in journal.segments for one in segment.rest(0)]
+    return [one for segment in journal.segments for one in segment.lines_from(0)]
 
 
 def delete_all(journal: Journal) -> None:
@@ -99,13 +99,17 @@ def test_acknowledge(journal: Journal) -> None:
     segment.acknowledge("a", middle, 4, Counter(bad=1), [0])
     segment.acknowledge("a", end, 5, Counter(bad=1), [])
     segment.acknowledge("b", middle, 3, Counter(), [0, 14])
-    assert (segment.settled(["a"]), segment.settled(["b"]), segment.settled(OUTLETS)) == (True, False, False)
-    later = look(segment.path)
+    assert (segment.is_settled(["a"]), segment.is_settled(["b"]), segment.is_settled(OUTLETS)) == (
+        True,
+        False,
+        False,
+    )
+    later = open_read_only(segment.path)
     assert later is not None
     for one in (segment, later):
-        a, b = one.progress("a"), one.progress("b")
-        assert (a.to, a.again, a.delivered, dict(a.refused)) == (end, [], 9, {"bad": 2})
-        assert (b.to, b.again, b.delivered, dict(b.refused)) == (middle, [0, 14], 3, {})
+        a, b = one.position("a"), one.position("b")
+        assert (a.offset, a.retry, a.delivered, dict(a.refused)) == (end, [], 9, {"bad": 2})
+        assert (b.offset, b.retry, b.delivered, dict(b.refused)) == (middle, [0, 14], 3, {})
     later.close()
 
 
@@ -129,22 +133,22 @@ def test_torn_acknowledgements(journal: Journal, torn: bytes) -> None:
         segment = claim(path, "n")
         assert segment is not None
         segment.acknowledge("a", segment.size, 1, Counter(), [])
-        assert segment.progress("a").delivered == delivered
+        assert segment.position("a").delivered == delivered
         segment.close()
 
 
 def test_leftovers(journal: Journal) -> None:
     """A file is nobody's leftover while its writer lives, and one reader's at a time afterwards."""
     journal.append(line(1))
-    assert list(leftovers(journal.directory, "n", OUTLETS)) == []
+    assert list(claim_orphans(journal.directory, "n", OUTLETS)) == []
     journal.close()
-    (mine,) = leftovers(journal.directory, "n", OUTLETS)
-    assert list(leftovers(journal.directory, "n", OUTLETS)) == []
+    (mine,) = claim_orphans(journal.directory, "n", OUTLETS)
+    assert list(claim_orphans(journal.directory, "n", OUTLETS)) == []
     mine.acknowledge("a", mine.size, 1, Counter(), [])
     mine.acknowledge("b", mine.size, 1, Counter(), [])
     mine.close()
-    assert list(leftovers(journal.directory, "n", OUTLETS)) == []
-    assert [one.path for one in leftovers(journal.directory, "n", ["c"])] == [mine.path]
+    assert list(claim_orphans(journal.directory, "n", OUTLETS)) == []
+    assert [one.path for one in claim_orphans(journal.directory, "n", ["c"])] == [mine.path]
 
 
 def test_torn_line_settles(journal: Journal) -> None:
@@ -153,10 +157,10 @@ def test_torn_line_settles(journal: Journal) -> None:
     journal.close()
     (path,) = journal.directory.glob("*.jsonl")
     path.write_bytes(line(1) + b'{"time":')
-    (segment,) = leftovers(journal.directory, "n", ["a"])
+    (segment,) = claim_orphans(journal.directory, "n", ["a"])
     segment.acknowledge("a", len(line(1)), 1, Counter(), [])
-    assert segment.settled(["a"])
-    assert (segment.count(), list(segment.rest(0))) == (1, [line(1)])
+    assert segment.is_settled(["a"])
+    assert (segment.count(), list(segment.lines_from(0))) == (1, [line(1)])
     segment.close()
 
 
@@ -257,7 +261,7 @@ def test_done_with(tmp_path: Path, line: bytes, age_hours: int, outlets: list[st
 def test_turn_while_others_append(journal: Journal) -> None:
     """A line to the key of before that comes after the turn goes where such lines are: a file has one key."""
     journal.append(envelope("old"))
-    journal.turn("old")
+    journal.rotate("old")
     for key in ("old", "new", None):
         assert journal.append(envelope(key))
     assert [segment.key() for segment in journal.segments] == [b"old", b"new"]
@@ -268,30 +272,30 @@ def test_settled_files_are_not_opened_again(journal: Journal) -> None:
     """Who looks for leftovers again and again opens only those that may have something."""
     for number in range(3):
         journal.append(line(number))
-        journal.turn()
+        journal.rotate()
     journal.append(line(3))
     journal.close()
     known: set[str] = set()
-    for one in leftovers(journal.directory, "n", ["a"], known):
+    for one in claim_orphans(journal.directory, "n", ["a"], known):
         one.acknowledge("a", one.size, 1, Counter(), [])
         one.close()
     assert known == set()  # they were not settled when they were looked at
-    assert list(leftovers(journal.directory, "n", ["a"], known)) == []
+    assert list(claim_orphans(journal.directory, "n", ["a"], known)) == []
     assert len(known) == 4
     for path in journal.directory.glob("*.ack"):
         path.unlink()
-    assert list(leftovers(journal.directory, "n", ["a"], known)) == []
+    assert list(claim_orphans(journal.directory, "n", ["a"], known)) == []
 
 
 LOOKING = """
 import os, sys
 from pathlib import Path
-from amllog.journal.directory import leftovers
+from amllog.journal.directory import claim_orphans
 directory, settled = Path(sys.argv[1]), set()
 print(flush=True)
 os.set_blocking(0, False)
 while sys.stdin.buffer.read(1) is None:
-    for one in leftovers(directory, "n", ["a"], settled):
+    for one in claim_orphans(directory, "n", ["a"], settled):
         one.close()
 print(*settled)
 """
@@ -359,7 +363,7 @@ def test_delivered_files_that_are_written_to_make_room(tmp_path: Path) -> None:
     for journal in journals:
         for segment in journal.segments:
             segment.acknowledge("a", segment.size, 1, Counter(), [])
-        journal.expect_room()
+        journal.recheck_space()
     assert [journal.append(line(number, 8_000)) for journal in journals] == [True] * 10
 
 
@@ -376,7 +380,7 @@ def test_the_worker_leaves_room_to_other_processes(tmp_path: Path) -> None:
         SegmentCleanup(journal, threading.RLock()).delete()
     assert [segment.path for segment in waits.segments if segment.path.exists()] == before
     assert [segment.size for segment in done.segments] == [0] * len(done.segments)
-    waits.expect_room()
+    waits.recheck_space()
     assert waits.append(line(number, 8_000))
 
 
@@ -388,7 +392,7 @@ def test_one_notice_of_each_kind_of_damage(tmp_path: Path) -> None:
     for number in range(5):
         journal.append(line(number, 1000))
         journal.segments[-1].path.rename(tmp_path / f"{number}.bak")
-        looks.look()
+        looks.check()
     journal.append(line(5, 1000))
     assert len(notices) == 1
     assert sum(segment.count() for segment in journal.segments) == 6

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from amllog.insights.reports import rendering
 from amllog.insights.stores.local import discovery
-from amllog.journal.directory import look
+from amllog.journal.directory import open_read_only
 from amllog.journal.segment import Segment
 from amllog.record.envelope import is_run_metric, key_of
 
@@ -44,7 +44,7 @@ def told(paths: Iterable[Path]) -> list[str]:
     for directory, own in by_directory.items():
         waiting: Counter[str] = Counter()
         refused: Counter[tuple[str, str]] = Counter()
-        for segment in filter(None, map(look, own)):
+        for segment in filter(None, map(open_read_only, own)):
             left = _count(segment, left, waiting, refused)
             segment.close()
         least = "at least " if left <= 0 else ""
@@ -68,11 +68,11 @@ def _journals(paths: Iterable[Path]) -> list[Path]:
 def _count(segment: Segment, left: int, waiting: Counter[str], refused: Counter[tuple[str, str]]) -> int:
     """Add what one file has; returns how many lines may still be looked at."""
     for name, wants in _WANTS.items():
-        progress = segment.progress(name)
+        progress = segment.position(name)
         refused.update({(name, reason): count for reason, count in progress.refused.items()})
-        lines = list(islice(segment.rest(progress.to), max(0, left)))
+        lines = list(islice(segment.lines_from(progress.offset), max(0, left)))
         waiting[name] += sum(map(wants, lines))
-        waiting[name] += len(progress.again)
+        waiting[name] += len(progress.retry)
         left -= len(lines)
     for name in [name for name, count in waiting.items() if not count]:
         del waiting[name]
