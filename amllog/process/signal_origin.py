@@ -24,9 +24,11 @@ _GENERATORS = inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GEN
 # Our modules that call nothing of the script's and of libraries. An exception of a foreign class that has no frame
 # below these was raised by a handler in C, or put into the thread (`PyThreadState_SetAsyncExc`).
 _CLOSED = {
-    "acknowledgements", "checkpoint", "courier", "descriptor_marks", "directory", "endings", "fork_mark",
-    "forks", "forms", "hooks", "interrupts", "journal", "lock", "own_files", "post", "process", "record", "refusals",
-    "segment", "session", "stdlib", "worker_thread",
+    "delivery.outbox", "delivery.worker", "journal.checkpoint", "journal.checkpoint_entries", "journal.directory",
+    "journal.lock", "journal.own_files", "journal.refused_counts", "journal.segment", "journal.writer",
+    "process.descriptors", "process.events", "process.exits", "process.fork_detection", "process.fork_safe_thread",
+    "process.forks", "process.hooks", "process.interrupts", "record.envelope", "session.session",
+    "sources.capture.stdlib_logging", "sources.encoder",
 }  # fmt: skip
 _OWN_KINDS = {"amllog", "builtins", "orjson", *sys.builtin_module_names}
 _STDLIB = os.path.dirname(inspect.__file__)

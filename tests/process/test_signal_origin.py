@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+import importlib.util
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -12,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from amllog.process import signal_origin
 from amllog.process.signal_origin import is_from_signal, origin
 
 pytestmark = pytest.mark.skipif(not hasattr(signal, "raise_signal"), reason="needs signals")
@@ -199,3 +201,10 @@ def test_generators_and_recursion() -> None:
     with pytest.raises(RecursionError) as raised:
         deeper()
     assert not is_from_signal(raised.value)
+
+
+def test_modules_that_call_nothing_foreign_exist() -> None:
+    """Each module in the list exists, so that a renamed module does not silently leave it."""
+    assert [
+        name for name in signal_origin._CLOSED if importlib.util.find_spec(f"amllog.{name}") is None
+    ] == []
