@@ -87,7 +87,7 @@ POWERS = {  # what only these modules or folders may do
 OTHER_THREADS = {
     "cli", "delivery.consumer", "delivery.exporter", "delivery.orphan_delivery", "delivery.orphans", "delivery.worker",
     "exporters.app_insights", "exporters.http_deadline", "exporters.run_metrics", "exporters.verified_sockets",
-    "insights", "local", "process.background", "process.sigterm", "record.response_body",
+    "insights", "local", "process.background", "process.sigterm", "record.response_body", "record.retry_after",
     "sources.capture.azureml_metrics",
 }  # fmt: skip
 # Functions with `with` on a lock that the main thread does not run, that `call_releasing` calls, or whose lock is the

@@ -22,16 +22,17 @@ from typing import Any, TextIO
 from amllog.insights.query.result import Table
 from amllog.insights.reports import rendering
 from amllog.insights.reports.rendering import block, clock, count, span, visible
+from amllog.record.line_format import LEVEL_COLOURS
 from amllog.record.text import harmless
 
 __all__ = ["answer", "as_csv", "as_json", "block", "cell", "clock", "colours", "count", "harmless", "line", "message",
            "notice", "overwrite", "paint", "printed", "put_csv", "silence", "span", "table", "visible"]  # fmt: skip
 
-GREY, BLUE, GREEN, YELLOW, RED, BOLD = "90", "34", "32", "33", "31", "1"
+GREY, GREEN, YELLOW, RED, BOLD = "90", "32", "33", "31", "1"
 _MARK = f"\x1b{secrets.token_hex(8)}["  # stands for the beginning of a colour until the text is written
 _COLOUR = re.compile(re.escape(_MARK) + r"([\d;]+)m")
 _CLEARED = "\r\x1b[K"
-_LEVELS = {"DEBUG": BLUE, "INFO": GREEN, "WARNING": YELLOW, "ERROR": RED, "CRITICAL": "1;31"}
+_LEVELS = dict(zip(("CRITICAL", "ERROR", "WARNING", "INFO", "DEBUG"), LEVEL_COLOURS.values()))
 
 
 def colours(stream: TextIO) -> bool:

@@ -10,7 +10,6 @@ import io
 import itertools
 import json
 import os
-import re
 import sys
 import threading
 from collections import Counter
@@ -23,12 +22,10 @@ from amllog.process import interrupts
 from amllog.process.interrupts import is_from_signal
 from amllog.record.envelope import timestamp
 from amllog.record.lazy_pattern import LazyPattern
+from amllog.record.line_format import LEVEL_COLOURS, quoted_value
 from amllog.record.text import CONTROLS, escaped, harmless
 
-_GREY, _BLUE, _GREEN, _YELLOW, _RED, _BOLD_RED, _OFF = (
-    "\x1b[90m", "\x1b[34m", "\x1b[32m", "\x1b[33m", "\x1b[31m", "\x1b[1;31m", "\x1b[0m",
-)  # fmt: skip
-_ENDS = re.compile(r"[ \t\n\r\"'=]")
+_GREY, _OFF = "\x1b[90m", "\x1b[0m"
 _CONTROL = LazyPattern(f"(?![\t\n])[{CONTROLS}]")
 
 # Lines that one thread writes at once: a signal handler may log, and a stdout may log without end.
@@ -181,9 +178,9 @@ def _shows_colour(stream: TextIO) -> bool:
 def _plain(line: Line) -> str:
     words = f"{line.level_name:<8} {line.logger}: {line.message}"
     for key, value in line.dimensions.items():
-        words += f"  {key}={value if value.isalnum() else _value(value)}"
+        words += f"  {key}={value if value.isalnum() else quoted_value(value)}"
     if not words.isprintable():
-        pairs = "".join(f"  {_visible(key)}={_value(value)}" for key, value in line.dimensions.items())
+        pairs = "".join(f"  {_visible(key)}={quoted_value(value)}" for key, value in line.dimensions.items())
         words = f"{_visible(line.level_name):<8} {_visible(line.logger)}: {_visible(line.message)}{pairs}"
     head = f"{timestamp(line.seconds)[:23]}Z {words}"
     return f"{head}\n{_indented(line.stack)}" if line.stack else head
@@ -192,7 +189,7 @@ def _plain(line: Line) -> str:
 def _console(line: Line) -> str:
     colour = _colour(line.level)
     pairs = "".join(
-        f"  {_GREY}{_visible(key)}={_OFF}{_value(value)}" for key, value in line.dimensions.items()
+        f"  {_GREY}{_visible(key)}={_OFF}{quoted_value(value)}" for key, value in line.dimensions.items()
     )
     head = (
         f"{_GREY}{timestamp(line.seconds)[11:23]}{_OFF} {colour}{_visible(line.level_name):<8}{_OFF} "
@@ -223,17 +220,8 @@ def _speaks_unicode(stream: TextIO) -> bool:
 
 
 def _colour(level: int) -> str:
-    for least, colour in ((50, _BOLD_RED), (40, _RED), (30, _YELLOW), (20, _GREEN)):
-        if level >= least:
-            return colour
-    return _BLUE
-
-
-def _value(value: str) -> str:
-    """A dimension's value on a line of words: quoted where a reader could not tell its end."""
-    if value and not _ENDS.search(value):
-        return _visible(value)
-    return _visible(json.dumps(value, ensure_ascii=False))
+    codes = (code for least, code in LEVEL_COLOURS.items() if level >= least)
+    return f"\x1b[{next(codes, LEVEL_COLOURS[10])}m"
 
 
 def _visible(text: str) -> str:

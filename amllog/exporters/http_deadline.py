@@ -22,6 +22,7 @@ from amllog.exporters import verified_sockets
 from amllog.record import response_body
 
 # Windows has no poll, and a socket's number is no descriptor there; gevent and eventlet have sockets of their own.
+CONNECT_SECONDS = 5.0  # of one connection to a service
 VERIFIABLE = hasattr(select, "poll") and socket.socket.__module__ == "socket"
 # Of an answer where the caller gives no limit: one page of run history has far less.
 MAX_BYTES = 64 * 1024 * 1024

@@ -14,13 +14,12 @@ from typing import Any
 from amllog.config.parsers import ConnectionString
 from amllog.delivery.exporter import ExportResult, Verdict, refused, waiting
 from amllog.exporters.app_insights import ingestion_protocol
-from amllog.exporters.http_deadline import bound_responses
+from amllog.exporters.http_deadline import CONNECT_SECONDS, bound_responses
 from amllog.journal.segment import Segment
 from amllog.process.background import BackgroundCall
 from amllog.record.envelope import KEY_AT, MAX_AGE_SECONDS, TIME_AT, key_of, time_of, timestamp
 
 MAX_REDIRECTS = 5
-CONNECT_SECONDS = 5.0
 Notice = Callable[[str], object]
 SCOPE = "https://monitor.azure.com//.default"  # the double slash is the service's
 

@@ -11,13 +11,13 @@ import json
 import re
 import zlib
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timezone
-from email.utils import parsedate_to_datetime
+from datetime import datetime
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 from amllog.delivery.exporter import ExportResult, Verdict, refused, waiting
 from amllog.record.response_body import ACCEPTED
+from amllog.record.retry_after import retry_after_seconds
 
 PATH = "/v2.1/track"
 HEADERS = {
@@ -84,26 +84,16 @@ def judge(status: int, headers: Mapping[str, str], payload: bytes, count: int) -
         if items is None:
             return ExportResult(waiting("206 with an unreadable answer"))
         again = any(verdict.state == "waiting" for verdict in items.values())
-        return ExportResult(exceptions=items, pause_seconds=retry_after(headers) if again else 0.0)
+        return ExportResult(exceptions=items, pause_seconds=pause_seconds(headers) if again else 0.0)
     if status in _SPLITS:
         return _client_error(status, payload, count)
     meaning, pause = _WAITS.get(status, ("unexpected answer", 30.0))
-    return ExportResult(waiting(f"{status} {meaning}"), pause_seconds=retry_after(headers) or pause)
+    return ExportResult(waiting(f"{status} {meaning}"), pause_seconds=pause_seconds(headers) or pause)
 
 
-def retry_after(headers: Mapping[str, str], now: datetime | None = None) -> float:
-    """Seconds that a Retry-After header asks for, in either of its forms; 0 without a readable one."""
-    value = next((value for name, value in headers.items() if name.lower() == "retry-after"), "").strip()
-    if re.fullmatch(r"\d+(\.\d+)?", value):
-        return min(MAX_PAUSE_SECONDS, float(value))
-    try:
-        when = parsedate_to_datetime(value)
-    except (TypeError, ValueError, OverflowError):  # absent, or no date
-        return 0.0
-    if when.tzinfo is None:
-        when = when.replace(tzinfo=timezone.utc)
-    seconds = (when - (now or datetime.now(timezone.utc))).total_seconds()
-    return min(MAX_PAUSE_SECONDS, max(0.0, seconds))
+def pause_seconds(headers: Mapping[str, str], now: datetime | None = None) -> float:
+    """Return the seconds of a Retry-After header, at most an hour. 0 without a valid one."""
+    return min(MAX_PAUSE_SECONDS, retry_after_seconds(headers, now) or 0.0)
 
 
 def redirected(origin: str, location: str) -> str | None:

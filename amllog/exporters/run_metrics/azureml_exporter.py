@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from amllog.delivery.exporter import DELIVERED, ExportResult, Verdict, refused, waiting
+from amllog.exporters.app_insights.ingestion_protocol import pause_seconds
+from amllog.exporters.http_deadline import CONNECT_SECONDS
 from amllog.exporters.run_metrics import azureml_sdk, metric_lines
 from amllog.exporters.run_metrics.azureml_calls import Target, perform
 from amllog.exporters.run_metrics.azureml_errors import response_of, without_answer
@@ -23,7 +25,6 @@ from amllog.journal.segment import Segment
 from amllog.record import envelope
 
 BATCH = 45  # metrics of one request: the service's 50, less azureml's own cushion
-CONNECT_SECONDS = 5.0
 PAUSE_SECONDS = 5.0  # while there is no run to send to
 
 
@@ -222,8 +223,7 @@ class _Offer:
         # Whoever may write to the own run may do so again: a network rule, a gateway, a role that is being changed.
         outage = (status == 403 and run_id) or (status == 404 and run_id == self.run.id)
         if outage or status < 400 or status in metric_lines.RETRIED or status >= 500:
-            asked = metric_lines.pause(response.headers.get("Retry-After"))
-            self.pause_seconds = max(self.pause_seconds, asked)
+            self.pause_seconds = max(self.pause_seconds, pause_seconds(response.headers))
             return waiting(f"run history: {status}"), status
         try:
             body = response.json()

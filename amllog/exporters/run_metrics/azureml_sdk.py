@@ -17,13 +17,11 @@ import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from amllog.exporters.http_deadline import bound_responses
+from amllog.exporters.http_deadline import CONNECT_SECONDS, bound_responses
 from amllog.exporters.run_metrics import metric_lines
 from amllog.exporters.run_metrics.azureml_addresses import cache_addresses
 from amllog.exporters.run_metrics.run_info import RunInfo
 from amllog.process import safe_import
-
-CONNECT_SECONDS = 5.0
 
 # Sends posts to a run within so many seconds; the answer as requests gives it.
 MetricPost = Callable[[str, Sequence[metric_lines.MetricPost], float], Any]

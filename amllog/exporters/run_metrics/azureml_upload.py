@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any, BinaryIO
 
-from amllog.exporters.http_deadline import bound_responses
+from amllog.exporters.http_deadline import CONNECT_SECONDS, bound_responses
 from amllog.exporters.run_metrics import azureml_sdk
 from amllog.exporters.run_metrics.metric_lines import content_type
 
@@ -33,9 +33,7 @@ def upload(
     address = addresses.get(key) or _address(run, name, datastore)
     addresses[key] = address
     token, account, suffix, container, blob = blobs.parts_of(address)
-    transport = blobs.transport(
-        connection_timeout=min(azureml_sdk.CONNECT_SECONDS, seconds), read_timeout=seconds
-    )
+    transport = blobs.transport(connection_timeout=min(CONNECT_SECONDS, seconds), read_timeout=seconds)
     transport.open()
     bound_responses(transport.session)
     client = blobs.client(

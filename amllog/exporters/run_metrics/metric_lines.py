@@ -12,7 +12,6 @@ import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from amllog.exporters.app_insights import ingestion_protocol
 from amllog.exporters.run_metrics import line_validation, metric_values
 from amllog.journal.signature import TIME
 from amllog.record import envelope as record, text
@@ -193,11 +192,6 @@ def reason(response: Any, status: int | None = None) -> str:
     error = error if isinstance(error, dict) else {}
     message = _DATA_IN_REASON.sub("…", str(error.get("message") or error.get("code") or "no reason given"))
     return text.cut(f"{status or 'run history'}: {message}", MAX_REASON)
-
-
-def pause(retry_after: str | None) -> float:
-    """Seconds that a Retry-After header asks for, in either of its forms; 0 without a readable one."""
-    return ingestion_protocol.retry_after({"Retry-After": retry_after or ""})
 
 
 def content_type(head: bytes) -> str | None:

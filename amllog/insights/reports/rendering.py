@@ -5,7 +5,6 @@ In: rows of any question. Out: text. Control characters are written out, further
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Callable, Mapping
@@ -13,6 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from amllog.insights.query.columns import OWN
+from amllog.record.line_format import quoted_value
 from amllog.record.text import (
     CONTROLS,
     escaped,
@@ -87,7 +87,7 @@ def own(dimensions: Mapping[str, str], kind: str = "log") -> dict[str, str]:
 
 def pairs(dimensions: Mapping[str, str], kind: str = "log") -> str:
     """Its own dimensions, `key=value` each."""
-    return "".join(f"  {visible(key)}={quoted(value)}" for key, value in own(dimensions, kind).items())
+    return "".join(f"  {visible(key)}={quoted_value(value)}" for key, value in own(dimensions, kind).items())
 
 
 def said(row: Mapping[str, Any]) -> str:
@@ -162,10 +162,3 @@ def _outcome(row: Mapping[str, Any]) -> str:
         code = visible(row.get("resultCode") or "")
         return f"failed{f' ({code})' if code else ''}{after}"
     return f"done{after}"
-
-
-def quoted(value: str) -> str:
-    """A text as it stands after `key=`: in quotes where it would not end where it ends."""
-    if value and not any(character in value for character in " \t\n\r\"'="):
-        return visible(value)
-    return visible(json.dumps(value, ensure_ascii=False))

@@ -12,6 +12,7 @@ from typing import Any
 
 from amllog.insights.query.result import Column, Row, Table, preformatted
 from amllog.insights.reports import rendering
+from amllog.record.line_format import quoted_value
 
 _LAST_VALUES = 12  # metrics in the text; all are in the table
 
@@ -118,7 +119,7 @@ def _metric_lines(metrics: Table) -> list[str]:
         return []
     by_step: dict[str, list[str]] = {}
     for row in metrics:
-        last = rendering.number(row["last_value"]) or rendering.quoted(row["last_text"])
+        last = rendering.number(row["last_value"]) or quoted_value(row["last_text"])
         told = f"{rendering.visible(row['name'])}={last}"
         by_step.setdefault(name_of(row), []).append(told)
     lines = ["", "metrics, their last values"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import json
-from datetime import datetime, timezone
 from typing import Any
 
 import pytest
@@ -105,19 +104,12 @@ def test_a_whole_answer_that_cannot_be_read(errors: str) -> None:
     assert answer == ExportResult()
 
 
-@pytest.mark.parametrize(
-    ("value", "seconds"),
-    [
-        ("5", 5.0), ("0.5", 0.5), (" 7 ", 7.0), ("999999999", 3600.0), ("-5", 0.0), ("", 0.0), ("soon", 0.0),
-        ("Sun, 22 Nov 2026 12:00:30 GMT", 30.0), ("Sun, 22 Nov 2026 11:00:00 GMT", 0.0), ("Sun, 99 Nov 2026", 0.0),
-        ("1e5", 0.0), ("nan", 0.0),
-    ],
-)  # fmt: skip
-def test_retry_after(value: str, seconds: float) -> None:
-    """Both forms of Retry-After are read, in any case of its name; more than an hour is an hour."""
-    now = datetime(2026, 11, 22, 12, 0, 0, tzinfo=timezone.utc)
-    assert ingestion_protocol.retry_after({"rEtRy-aFtEr": value}, now) == seconds
-    assert ingestion_protocol.retry_after({}, now) == 0.0
+def test_pause_of_a_response_is_limited() -> None:
+    """A Retry-After of more than an hour is an hour, and an invalid one is no pause."""
+    assert ingestion_protocol.pause_seconds({"Retry-After": "5"}) == 5.0
+    assert ingestion_protocol.pause_seconds({"Retry-After": "999999999"}) == 3600.0
+    assert ingestion_protocol.pause_seconds({"Retry-After": "soon"}) == 0.0
+    assert ingestion_protocol.pause_seconds({}) == 0.0
 
 
 AZURE = "https://westeurope-5.in.applicationinsights.azure.com/v2.1/track"

@@ -147,23 +147,6 @@ def test_errors_are_counted_line_by_line() -> None:
     assert metric_lines.refusals(posts, [{"metric": {"name": "unknown"}}]) == {}
 
 
-@pytest.mark.parametrize(
-    ("header", "seconds"),
-    [
-        (None, 0),
-        ("7", 7),
-        ("-1", 0),
-        ("nan", 0),
-        ("99999", 3600),
-        ("Wed, 21 Oct 2026 07:28:00 GMT", 0),
-        ("Fri, 01 Jan 2088 00:00:00 GMT", 3600),
-    ],
-)
-def test_retry_after(header: str | None, seconds: float) -> None:
-    """What Retry-After asks for is kept within an hour; what cannot be read asks for nothing."""
-    assert metric_lines.pause(header) == seconds
-
-
 def test_context_costs_two_requests(child: Any, job: dict[str, str], azure: AzureOnThisMachine) -> None:
     """The run and its properties come with the discovery and one request, and leave the root logger alone."""
     code = """

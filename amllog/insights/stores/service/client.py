@@ -19,6 +19,7 @@ from amllog.insights.stores.service.responses import Reply
 from amllog.insights.stores.service.scope import Scope
 from amllog.process.released_locks import releasing
 from amllog.record import response_body
+from amllog.record.retry_after import retry_after_seconds
 
 PATIENCE_SECONDS = 120.0
 SERVER_TIMEOUT_SECONDS, LONGEST_SECONDS = 180, 600  # the service's own default and maximum
@@ -73,7 +74,7 @@ class QueryClient:
                 status, headers, body = self._sent({"query": kql, "timespan": timespan})
             if status not in responses.AGAIN:
                 return responses.read(status, body, self.scope)
-            asked = responses.retry_after(headers, datetime.now(timezone.utc))
+            asked = retry_after_seconds(headers)
             pause = 2.0**turn if asked is None else asked
             if pause > left or turn + 1 >= _TURNS:
                 break

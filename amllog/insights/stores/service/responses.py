@@ -8,8 +8,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
-from datetime import datetime, timezone
-from email.utils import parsedate_to_datetime
 from typing import Any, NamedTuple
 
 from amllog.errors import AmllogError, ServiceError, UsageError
@@ -111,19 +109,6 @@ def _other_name(name: str, dialects: tuple[str, ...]) -> str:
         if name == table.workspace and CLASSIC in dialects:
             return f"it may be {table.classic} there; "
     return ""
-
-
-def retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
-    """The seconds that the service asks for, given as a number or a date; None if it asks for nothing."""
-    text = next((value for name, value in headers.items() if name.lower() == "retry-after"), "").strip()
-    if text.isascii() and text.replace(".", "", 1).isdigit():
-        return float(text)
-    try:
-        when = parsedate_to_datetime(text)
-    except (TypeError, ValueError, IndexError):  # no date: each Python has its own error for it
-        return None
-    aware = when if when.tzinfo else when.replace(tzinfo=timezone.utc)
-    return max(0.0, (aware - now).total_seconds())
 
 
 def _rows(found: Mapping[str, Any], scope: Scope) -> Reply:
