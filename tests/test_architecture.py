@@ -11,7 +11,9 @@ import graphlib
 import importlib.util
 import io
 import re
+import shutil
 import statistics
+import subprocess
 import sys
 import tokenize
 from collections import Counter
@@ -102,6 +104,7 @@ NARROW = {
     "JSONDecodeError", "ModuleNotFoundError", "NoFile", "NotADirectoryError", "OverflowError", "PermissionError",
     "ProcessLookupError", "UnicodeEncodeError",
 }  # fmt: skip
+TESTED_ELSEWHERE: dict[str, str] = {}  # modules without a test file of their name: where their tests are
 DEEP: dict[str, str] = {}
 # Where attributes of objects that are not ours may be assigned: whose they are.
 FOREIGN = {
@@ -439,3 +442,96 @@ def test_ignore_comments_have_a_code_and_a_reason() -> None:
     form = re.compile(r"# (noqa: [A-Z]+\d+(, ?[A-Z]+\d+)*|type: ignore\[[\w, -]+\]|pragma: no cover)\W+\w.*")
     assert [pair for pair in ignores if not form.fullmatch(pair[1])] == []
     assert len(ignores) <= 2 * sum(m.lines for m in ALL) / 1000
+
+
+def docstrings() -> Iterator[tuple[str, str]]:
+    """Each docstring of the package, with its place."""
+    for module in ALL:
+        for node in module.nodes:
+            if isinstance(node, (ast.Module, ast.ClassDef, *Function)) and ast.get_docstring(node):
+                place = f"{module.name}.{getattr(node, 'name', '')}:{getattr(node, 'lineno', 1)}"
+                yield place, ast.get_docstring(node) or ""
+
+
+def sentences(text: str) -> list[str]:
+    """The sentences, list items and paragraphs of a docstring, without its code blocks."""
+    prose = re.sub(r"(?m)^(    .*| *>>> .*)$", "", text)
+    return [
+        part for part in re.split(r"(?<=[.:!?])\s+(?=[A-Z`(*\d])|\n\s*\n|\n *[*-] ", prose) if part.strip()
+    ]
+
+
+def test_docstrings_begin_with_a_verb_or_a_noun() -> None:
+    """The first line of a docstring is an imperative or a noun phrase, not a clause."""
+    clause = re.compile(r"(What|Whether|How|Where|When|Which|Who|Whose|That|In:|Out:)\b")
+    assert [f"{place}: {text[:60]}" for place, text in docstrings() if clause.match(text)] == []
+
+
+def test_docstrings_have_short_sentences() -> None:
+    """A sentence has at most 30 words, and at most 2 semicolons are in 1,000 words."""
+    texts = list(docstrings())
+    long = [f"{place}: {s[:60]}" for place, text in texts for s in sentences(text) if len(s.split()) > 30]
+    assert long == []
+    words = sum(len(text.split()) for _, text in texts)
+    joined = [place for place, text in texts for _ in re.findall(";", re.sub(r"`[^`]*`", "", text))]
+    assert (joined if len(joined) > 2 * words / 1000 else []) == []
+
+
+def test_names_say_what_a_value_is() -> None:
+    """Names that say only that there is a value are rare: at most 10 in 1,000 lines."""
+    vague = {"found", "one", "said", "told", "own", "left"}
+    uses = Counter(
+        m.path
+        for m in ALL
+        for node in m.nodes
+        if (isinstance(node, ast.Name) and node.id in vague)
+        or (isinstance(node, ast.arg) and node.arg in vague)
+    )
+    total = sum(uses.values())
+    assert (uses.most_common() if total > 10 * sum(m.lines for m in ALL) / 1000 else []) == []
+
+
+def test_each_module_has_a_test_file() -> None:
+    """The tests of a module are in the file of its name in the same folder of tests."""
+    files = {path.relative_to(TESTS).with_suffix("").as_posix() for path in TESTS.rglob("test_*.py")}
+    missing = []
+    for module in ALL:
+        folder, _, name = module.path.replace(".", "/").rpartition("/")
+        expected = f"{folder}/test_{name}".lstrip("/")
+        if not module.is_package and "/" in expected and not any(f.startswith(expected) for f in files):
+            missing.append(module.path)
+    assert (
+        sorted(set(missing) - TESTED_ELSEWHERE.keys()),
+        sorted(TESTED_ELSEWHERE.keys() - set(missing)),
+    ) == ([], [])
+
+
+def test_test_files_have_a_module() -> None:
+    """A test file in a folder of the package is named after a module of it. Others are in end_to_end."""
+    modules = {f"{m.path.replace('.', '/')}" for m in ALL}
+    strange = []
+    for path in TESTS.rglob("test_*.py"):
+        place = path.relative_to(TESTS)
+        subject = (place.parent / place.stem[len("test_") :]).as_posix()
+        if len(place.parts) > 1 and place.parts[0] != "end_to_end":
+            strange += [] if any(f"{subject}_".startswith(f"{name}_") for name in modules) else [str(place)]
+    assert sorted(strange) == []
+
+
+def test_changelog_is_short() -> None:
+    """A release has at most 30 entries of one sentence and at most 30 words."""
+    page = (TESTS.parent / "CHANGELOG.md").read_text(encoding="utf-8")
+    for release in re.split(r"^## ", page, flags=re.MULTILINE)[1:]:
+        entries = re.findall(r"^- (.+(?:\n  .+)*)", release, re.MULTILINE)
+        assert len(entries) <= 30
+        assert [entry for entry in entries if len(entry.split()) > 30 or ";" in entry] == []
+
+
+def test_commit_subjects_are_short() -> None:
+    """The subjects of commits since the rule have at most 72 characters."""
+    git = shutil.which("git")
+    since = ["-c", "safe.directory=*", "log", "--format=%s", "d846a39..HEAD"]
+    log = subprocess.run([git or "false", *since], cwd=TESTS.parent, capture_output=True, text=True)
+    if log.returncode:
+        pytest.skip("the history is not here")
+    assert [subject for subject in log.stdout.splitlines() if len(subject) > 72] == []

@@ -8,6 +8,7 @@ answer on purpose.
 import os
 import socket
 import sys
+import warnings
 
 HERE = {"localhost", "::1", "0.0.0.0", "::", ""}
 
@@ -41,3 +42,5 @@ def hook(event, args):
 
 
 sys.addaudithook(hook)
+# A deprecated function that amllog calls is a failure. Python names the module that calls it.
+warnings.filterwarnings("error", category=DeprecationWarning, module=r"amllog(\.|$)")
