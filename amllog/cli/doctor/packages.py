@@ -13,7 +13,7 @@ from importlib import metadata
 
 from amllog.cli.doctor.checks import Check, fail, ok, warn
 
-OLDEST, NEWEST = (3, 9), (3, 13)
+OLDEST, NEWEST = (3, 9), (3, 15)
 OPENCENSUS = "opencensus-ext-azure"
 OPENTELEMETRY = ("azure-monitor-opentelemetry", "azure-monitor-opentelemetry-exporter")
 
@@ -24,7 +24,7 @@ def look(*, in_job: bool) -> Iterator[Check]:
     if OLDEST <= sys.version_info[:2] <= NEWEST:
         yield ok("Python", version)
     else:
-        yield warn("Python", f"{version} is not tested", "use 3.9 to 3.13")
+        yield warn("Python", f"{version} is not tested", "use 3.9 to 3.15")
     yield _azureml(in_job)
     yield from _exporters()
 
