@@ -17,7 +17,7 @@ import warnings
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from amllog.record.text import visible
+from amllog.record.text import escape_controls
 
 
 class Problem(NamedTuple):
@@ -67,7 +67,7 @@ class _VisibleError(AmllogError):
     """An error whose text may quote records: control characters are written out, and it is one line."""
 
     def __init__(self, told: str) -> None:
-        super().__init__(visible(told))
+        super().__init__(escape_controls(told))
 
 
 class ServiceError(_VisibleError):

@@ -15,6 +15,7 @@ from typing import Any
 
 from amllog.cli import rows
 from amllog.cli.status import directory_of
+from amllog.record.text import escape_controls
 
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _SIZES = ((10**9, "GB"), (10**6, "MB"), (10**3, "kB"))
@@ -48,7 +49,9 @@ def compact(options: Namespace, environ: Mapping[str, str]) -> int:
     if done.sources:
         before = f"{rows.count(done.sources, 'journal file')}, {_size(done.source_bytes)}"
         after = f"{rows.count(done.outputs, 'Parquet file')}, {_size(done.output_bytes)}"
-        rows.answer(f"before: {before}\nafter:  {after}, below {rows.visible(str(directory / 'compacted'))}")
+        rows.answer(
+            f"before: {before}\nafter:  {after}, below {escape_controls(str(directory / 'compacted'))}"
+        )
     else:
         rows.answer("nothing to compact")
     reasons = (

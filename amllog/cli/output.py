@@ -10,12 +10,13 @@ from argparse import Namespace
 
 from amllog.cli import rows
 from amllog.insights.query.result import Column, Row, Table
+from amllog.record.text import escape_json_controls
 
 
 def put(options: Namespace, found: Table, columns: tuple[str, ...]) -> None:
     """A table; without --json and --csv of these columns."""
     if options.json:
-        rows.answer(rows.harmless(found.to_json(indent=2)))
+        rows.answer(escape_json_controls(found.to_json(indent=2)))
     elif options.csv:
         rows.put_csv(rows.as_csv(found))
     elif found:
@@ -37,7 +38,7 @@ def one(options: Namespace, row: Row) -> None:
     """One row of logs by itself, at once, as somebody may wait for it: in JSON or CSV (without a head) a line too."""
     alone = Table(tuple(map(Column, row)), (row,))
     if options.json:
-        rows.answer(rows.harmless(alone.to_json()[1:-1]))
+        rows.answer(escape_json_controls(alone.to_json()[1:-1]))
     elif options.csv:
         rows.put_csv(rows.as_csv(alone, head=False))
     else:

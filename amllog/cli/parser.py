@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 
 from amllog.__version__ import __version__
 from amllog.cli import alert, compact, query_arguments, rows
+from amllog.record.text import escape_controls
 
 ABOUT = """\
 Logging for Azure Machine Learning: what was logged, whether it arrived, and what went wrong."""
@@ -33,7 +34,7 @@ class Parser(ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Print the usage and the error, and exit with 2."""
-        super().error(rows.visible(message))
+        super().error(escape_controls(message))
 
     def _print_message(self, message: str, file: Any = None) -> None:
         if message:

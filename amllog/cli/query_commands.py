@@ -23,6 +23,7 @@ from amllog.insights.reports import rendering, run_names, tree
 from amllog.insights.reports.follow import key_of
 from amllog.insights.stores.local import duckdb_limits
 from amllog.insights.stores.store import Unasked
+from amllog.record.text import escape_json_controls
 
 FIRST = 200  # lines that are asked for at first, so that they are there at once; then four times as many each time
 _TIMES = ("last", "since", "until")
@@ -186,7 +187,7 @@ def _told(options: Namespace, insights: Insights) -> int:
     if options.csv:
         show.put_csv(show.as_csv(found.steps if options.command == "story" else found.table))
     else:
-        show.answer(show.harmless(found.to_json(indent=2)) if options.json else found.text)
+        show.answer(escape_json_controls(found.to_json(indent=2)) if options.json else found.text)
     return 0
 
 

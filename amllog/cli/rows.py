@@ -21,12 +21,12 @@ from typing import Any, TextIO
 
 from amllog.insights.query.result import Table
 from amllog.insights.reports import rendering
-from amllog.insights.reports.rendering import block, clock, count, span, visible
+from amllog.insights.reports.rendering import block, clock, count, span
 from amllog.record.line_format import LEVEL_COLOURS
-from amllog.record.text import harmless
+from amllog.record.text import escape_controls, escape_json_controls
 
-__all__ = ["answer", "as_csv", "as_json", "block", "cell", "clock", "colours", "count", "harmless", "line", "message",
-           "notice", "overwrite", "paint", "printed", "put_csv", "silence", "span", "table", "visible"]  # fmt: skip
+__all__ = ["answer", "as_csv", "as_json", "block", "cell", "clock", "colours", "count", "line", "message",
+           "notice", "overwrite", "paint", "printed", "put_csv", "silence", "span", "table"]  # fmt: skip
 
 GREY, GREEN, YELLOW, RED, BOLD = "90", "32", "33", "31", "1"
 _MARK = f"\x1b{secrets.token_hex(8)}["  # stands for the beginning of a colour until the text is written
@@ -53,7 +53,7 @@ def paint(text: str, code: str) -> str:
 
 def notice(text: str, who: str = "amllog") -> None:
     """Something beside the answer: ids and messages of others may be in it."""
-    _written(sys.stderr, f"{visible(who)}: {block(text, '  ').lstrip()}\n")
+    _written(sys.stderr, f"{escape_controls(who)}: {block(text, '  ').lstrip()}\n")
 
 
 def message(text: str, stream: TextIO) -> None:
@@ -90,7 +90,7 @@ def _written(stream: TextIO, text: str) -> None:
 
 def as_json(value: object) -> str:
     """Strict JSON: a number that JSON cannot write becomes its name."""
-    return harmless(json.dumps(_strict(value), ensure_ascii=False, indent=2, default=str))
+    return escape_json_controls(json.dumps(_strict(value), ensure_ascii=False, indent=2, default=str))
 
 
 def as_csv(found: Table, *, head: bool = True) -> str:
@@ -99,7 +99,7 @@ def as_csv(found: Table, *, head: bool = True) -> str:
     rows = ([_in_cell(one) for one in row.values()] for row in json.loads(found.to_json()))
     lines = (found.names, *rows) if head else rows
     if sys.stdout.isatty():
-        lines = ([visible(one) if isinstance(one, str) else one for one in line] for line in lines)
+        lines = ([escape_controls(one) if isinstance(one, str) else one for one in line] for line in lines)
     return "\n".join(map(_csv_line, lines))
 
 
@@ -111,7 +111,7 @@ def put_csv(text: str) -> None:
 def table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> str:
     """Rows under the names of their columns; numbers to the right, nothing cut."""
     cells = [[cell(row.get(name)) for name in columns] for row in rows]
-    heads = [visible(name) for name in columns]
+    heads = [escape_controls(name) for name in columns]
     widths = [max(map(len, column)) for column in zip(heads, *cells)]
     right = [all(_is_number(row.get(name)) for row in rows) for name in columns]
     head = _aligned(heads, widths, right)
@@ -128,7 +128,7 @@ def cell(value: object) -> str:
         return rendering.pairs(value).strip()
     if isinstance(value, float):
         return f"{value:.6g}"
-    return visible(str(value))
+    return escape_controls(str(value))
 
 
 def line(row: Mapping[str, Any]) -> str:

@@ -15,10 +15,10 @@ from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from types import TracebackType
 
-from amllog.cli import rows
 from amllog.config import user_path
 from amllog.errors import UsageError
 from amllog.process import exits
+from amllog.record.text import escape_controls
 from amllog.session import api
 
 _OWN = (__file__, runpy.__file__)
@@ -26,7 +26,7 @@ _OWN = (__file__, runpy.__file__)
 
 def run(target: str, arguments: Sequence[str], *, is_module: bool) -> None:
     """Run it to its end; leaves by SystemExit where the script does, or after an uncaught exception."""
-    if is_module and rows.visible(target) != target:  # Python would print it as it is
+    if is_module and escape_controls(target) != target:  # Python would print it as it is
         raise UsageError(f"there is no module {target}")
     if not is_module and not user_path.is_file(Path(target)):
         raise UsageError(f"there is no script {target} in {Path.cwd()}; for a module: amllog run -m {target}")

@@ -25,14 +25,15 @@ from amllog.errors import UsageError
 from amllog.exporters.run_metrics.run_info import RunInfo
 from amllog.journal.directory import claim, defects, journal_files, open_read_only
 from amllog.journal.segment import Segment
-from amllog.record.envelope import is_run_metric, key_of
+from amllog.record.envelope import instrumentation_key, is_run_metric
+from amllog.record.text import escape_controls
 from amllog.session import compose
 
 INSIGHTS, RUN_METRICS = "app_insights", "run_metrics"
 _FILE_COLUMNS = ("file", "writer", "records", "waiting", "refused")
 Wanting = Mapping[str, Wants]
 # What a line itself says of where it is meant to go, whatever this environment would send it to.
-_WANTS: Wanting = {INSIGHTS: lambda line: bool(key_of(line)), RUN_METRICS: is_run_metric}
+_WANTS: Wanting = {INSIGHTS: lambda line: bool(instrumentation_key(line)), RUN_METRICS: is_run_metric}
 
 
 def status(options: Namespace, environ: Mapping[str, str]) -> int:
@@ -78,7 +79,7 @@ def deliver(options: Namespace, environ: Mapping[str, str]) -> int:
 def directory_of(options: Namespace, environ: Mapping[str, str]) -> Path:
     """The journal directory that is meant. Raises UsageError if there is none."""
     named = options.directory or environ.get("AMLLOG_DIR", "").strip()
-    usual = [user_path.expanded(named)] if named else [Path(".amllog"), Path("logs", "amllog")]
+    usual = [user_path.expand_path(named)] if named else [Path(".amllog"), Path("logs", "amllog")]
     found = next((path for path in usual if user_path.is_directory(path)), None)
     if found is None:
         looked = " or ".join(map(str, usual))
@@ -91,7 +92,7 @@ def directory_of(options: Namespace, environ: Mapping[str, str]) -> Path:
 
 
 def _outlets(directory: Path, environ: Mapping[str, str]) -> list[Exporter]:
-    settings = config.resolve({}, environ)
+    settings = config.resolve_settings({}, environ)
     compose.check(settings)
     exporter, metrics = compose.exporter_of(settings), compose.metrics_of(settings, environ)
     found = [compose.insights_outlet(settings, exporter, 0.0)] if exporter != "none" else []
@@ -108,15 +109,15 @@ def _outlets(directory: Path, environ: Mapping[str, str]) -> list[Exporter]:
 def _text(found: Account) -> str:
     """The account, in which a reason from a file or the directory's name cannot start a line."""
     outlets = {
-        rows.visible(name): OutletAccount(
+        escape_controls(name): OutletAccount(
             one.delivered,
             one.waiting,
-            {rows.visible(reason): count for reason, count in one.refused.items()},
-            rows.visible(one.trouble),
+            {escape_controls(reason): count for reason, count in one.refused.items()},
+            escape_controls(one.trouble),
         )
         for name, one in found.outlets.items()
     }
-    return str(Account(found.accepted, outlets, rows.visible(found.directory)))
+    return str(Account(found.accepted, outlets, escape_controls(found.directory)))
 
 
 def _account(directory: Path, wants: Wanting) -> Account:
@@ -167,7 +168,7 @@ def _file(path: Path, node: str, note: Callable[[str], None]) -> dict[str, Any]:
     writer = "gone" if claimed else "unknown" if segment.checkpoint_error else "alive"
     found = account.tally([segment], _WANTS, Counter(), "")
     rest = segment.lines_from(segment.position(INSIGHTS).offset)
-    unaddressed = sum(key_of(line) == b"" for line in rest)
+    unaddressed = sum(instrumentation_key(line) == b"" for line in rest)
     segment.close()
     return {
         "file": path.name, "writer": writer, "records": found.accepted,

@@ -34,7 +34,7 @@ class ConnectionString(NamedTuple):
         return f"<ConnectionString: {Redactor(known=tokens).mask(self.endpoint)}>"
 
 
-def connection_string(value: object) -> ConnectionString:
+def parse_connection_string(value: object) -> ConnectionString:
     """A connection string as the portal gives it, or a bare instrumentation key.
 
     Accepts a trailing `;`, spaces, keys in any case, `=` in values, an upper-case GUID, and `EndpointSuffix`
@@ -78,7 +78,7 @@ def _suffixed(parts: Mapping[str, str]) -> str:
     return f"https://{location + '.' if location else ''}dc.{parts['endpointsuffix']}"
 
 
-def level(value: object) -> int:
+def parse_level(value: object) -> int:
     """A level's name in any case, or its number."""
     if isinstance(value, str) and not value.isdigit():
         number = logging.getLevelName(value.upper())
@@ -90,7 +90,7 @@ def level(value: object) -> int:
     return int(value)
 
 
-def one_of(*choices: str) -> Callable[[Any], str]:
+def parse_choice(*choices: str) -> Callable[[Any], str]:
     """A parser that accepts one of `choices`, in any case."""
 
     def parse(value: Any) -> str:
@@ -101,44 +101,44 @@ def one_of(*choices: str) -> Callable[[Any], str]:
     return parse
 
 
-def text(value: Any) -> str:
+def parse_string(value: Any) -> str:
     """A text as it is."""
     if not isinstance(value, str):
         raise TypeError("not a text")
     return value
 
 
-def path(value: Any) -> Path:
+def parse_path(value: Any) -> Path:
     """A path, `~` expanded."""
     if not isinstance(value, (str, Path)) or not str(value).strip() or "\0" in str(value):
         raise TypeError("not a path")
     return Path(value).expanduser()
 
 
-def dimensions(value: Any) -> dict[str, object]:
+def parse_dimensions(value: Any) -> dict[str, object]:
     """A dict with text keys, or `key=value` pairs with commas between."""
     if isinstance(value, Mapping):
         if not all(isinstance(key, str) and key for key in value):
             raise TypeError("keys must be texts")
         return dict(value)
-    pairs = [part.partition("=") for part in text(value).split(",") if part.strip()]
+    pairs = [part.partition("=") for part in parse_string(value).split(",") if part.strip()]
     if not all(key.strip() and equals for key, equals, _ in pairs):
         raise ValueError("not key=value")
     return {key.strip(): part.strip() for key, _, part in pairs}
 
 
-def items(value: Any) -> tuple[str, ...]:
+def parse_list(value: Any) -> tuple[str, ...]:
     """A text with commas between, or an iterable of texts."""
     if isinstance(value, str):
         return tuple(part.strip() for part in value.split(",") if part.strip())
     if not isinstance(value, Iterable) or isinstance(value, (bytes, Mapping)):
         raise TypeError("not a list")
-    return tuple(text(part) for part in value)
+    return tuple(parse_string(part) for part in value)
 
 
-def captures(value: Any) -> tuple[str, ...]:
+def parse_captures(value: Any) -> tuple[str, ...]:
     """A list of what to capture; `none` is the empty one."""
-    captures = tuple(part.lower() for part in items(value))
+    captures = tuple(part.lower() for part in parse_list(value))
     if captures == ("none",):
         return ()
     if not set(captures) <= set(CAPTURES):
@@ -146,9 +146,9 @@ def captures(value: Any) -> tuple[str, ...]:
     return captures
 
 
-def patterns(value: Any) -> tuple[str, ...]:
+def parse_patterns(value: Any) -> tuple[str, ...]:
     """A list of regular expressions."""
-    patterns = items(value)
+    patterns = parse_list(value)
     for pattern in patterns:
         if not pattern:  # it would mask every key
             raise ValueError("an empty expression")
@@ -156,14 +156,14 @@ def patterns(value: Any) -> tuple[str, ...]:
     return patterns
 
 
-def seconds(value: Any) -> float:
+def parse_seconds(value: Any) -> float:
     """Seconds from 0 to 3600."""
     if isinstance(value, bool) or not 0 <= float(value) <= 3600:
         raise ValueError("out of range")
     return float(value)
 
 
-def size(value: Any) -> int:
+def parse_size(value: Any) -> int:
     """Bytes, as a number or with a unit of 1024 (`500 MB`, `2GiB`); at least 1 MiB."""
     allowed = isinstance(value, (str, int, float)) and not isinstance(value, bool)
     match = _SIZE.fullmatch(str(value).strip()) if allowed else None

@@ -18,7 +18,7 @@ from amllog.config import parsers
 from amllog.config.parsers import ConnectionString
 from amllog.errors import ConfigError, Problem
 from amllog.process import interrupts
-from amllog.record.redaction import Redactor, only_keys
+from amllog.record.redaction import Redactor, mask_all_values
 from amllog.record.secrets import secret_names
 
 
@@ -58,7 +58,7 @@ class Setting(NamedTuple):
     parse: Callable[[Any], Any]
 
 
-def resolve(arguments: Mapping[str, object], environ: Mapping[str, str]) -> Settings:
+def resolve_settings(arguments: Mapping[str, object], environ: Mapping[str, str]) -> Settings:
     """Settings from `arguments` and `environ`.
 
     Raises ConfigError with all problems: unknown keywords, and every value that is not allowed.
@@ -90,7 +90,7 @@ def with_connection(settings: Settings, target: ConnectionString) -> Settings:
     return replace(settings, connection_string=target)
 
 
-def secrets(environ: Mapping[str, str], target: ConnectionString | None = None) -> list[str]:
+def find_secrets(environ: Mapping[str, str], target: ConnectionString | None = None) -> list[str]:
     """Values of the environment that nobody may read in a log, whatever their shape, and the tokens of addresses."""
     # Names first: other threads change the environment meanwhile.
     now = [(name, environ.get(name, "")) for name in list(environ)]
@@ -121,12 +121,12 @@ def _unknown(name: str, value: object) -> Problem:
 def _shown(value: object, name: str = "") -> object:
     """A wrong value as the error shows it: short, and without a secret in it."""
     if name == "connection_string":
-        return only_keys(value, ";")
+        return mask_all_values(value, ";")
     if name == "dimensions":
-        return only_keys(value, ",", bare=True)
+        return mask_all_values(value, ",", bare=True)
     if isinstance(value, (int, float, type(None))):
         return value
-    return Redactor().masked(Redactor().text_of(value), 200)
+    return Redactor().mask_and_truncate(Redactor().to_text(value), 200)
 
 
 _LEVELS = "a level name (DEBUG, INFO, WARNING, ERROR, CRITICAL) or a number >= 0"
@@ -139,7 +139,7 @@ SETTINGS = (
         "a connection string as the Azure portal shows it (InstrumentationKey=<GUID>;IngestionEndpoint=https://…)"
         " or a bare instrumentation key",
         "The Application Insights resource; without it, the journal and the driver log only.",
-        parsers.connection_string,
+        parsers.parse_connection_string,
     ),
     Setting(
         "exporter",
@@ -147,7 +147,7 @@ SETTINGS = (
         "auto",
         "auto, opencensus, opentelemetry or none",
         "What carries records to Application Insights; auto is opencensus where a connection string is set.",
-        parsers.one_of("auto", "opencensus", "opentelemetry", "none"),
+        parsers.parse_choice("auto", "opencensus", "opentelemetry", "none"),
     ),
     Setting(
         "metrics",
@@ -155,7 +155,7 @@ SETTINGS = (
         "auto",
         "auto, azureml, mlflow or none",
         "What carries run metrics; auto is azureml's own Run inside a job.",
-        parsers.one_of("auto", "azureml", "mlflow", "none"),
+        parsers.parse_choice("auto", "azureml", "mlflow", "none"),
     ),
     Setting(
         "metrics_ranks",
@@ -163,16 +163,18 @@ SETTINGS = (
         "0",
         "0 or all",
         "Which ranks of a distributed step write run metrics; all ranks write to Application Insights.",
-        parsers.one_of("0", "all"),
+        parsers.parse_choice("0", "all"),
     ),
-    Setting("level", ("AMLLOG_LEVEL",), "INFO", _LEVELS, "Records below it are not taken.", parsers.level),
+    Setting(
+        "level", ("AMLLOG_LEVEL",), "INFO", _LEVELS, "Records below it are not taken.", parsers.parse_level
+    ),
     Setting(
         "driver_level",
         ("AMLLOG_DRIVER_LEVEL",),
         "level",
         _LEVELS,
         "The same for the driver log alone.",
-        parsers.level,
+        parsers.parse_level,
     ),
     Setting(
         "insights_level",
@@ -180,7 +182,7 @@ SETTINGS = (
         "level",
         _LEVELS,
         "The same for Application Insights alone.",
-        parsers.level,
+        parsers.parse_level,
     ),
     Setting(
         "driver_format",
@@ -188,7 +190,7 @@ SETTINGS = (
         "auto",
         "auto, console, plain or json",
         "How a line on stdout looks; auto is colour on a terminal or in a notebook, plain elsewhere.",
-        parsers.one_of("auto", "console", "plain", "json"),
+        parsers.parse_choice("auto", "console", "plain", "json"),
     ),
     Setting(
         "directory",
@@ -196,7 +198,7 @@ SETTINGS = (
         "./logs/amllog in an Azure ML job, else ./.amllog",
         "a path",
         "Where the journal is kept; one that cannot be written is replaced by a temporary one, with a notice.",
-        parsers.path,
+        parsers.parse_path,
     ),
     Setting(
         "run_type",
@@ -204,7 +206,7 @@ SETTINGS = (
         "none",
         "a text",
         "A dimension on every record, such as training or scoring.",
-        parsers.text,
+        parsers.parse_string,
     ),
     Setting(
         "build_url",
@@ -212,7 +214,7 @@ SETTINGS = (
         "from Azure DevOps, GitHub Actions or the run's git properties",
         "a text",
         "A dimension on every record: the page of the build that made this code.",
-        parsers.text,
+        parsers.parse_string,
     ),
     Setting(
         "build_version",
@@ -220,7 +222,7 @@ SETTINGS = (
         "from Azure DevOps, GitHub Actions or the run's git properties",
         "a text",
         "A dimension on every record: the build's number or the commit.",
-        parsers.text,
+        parsers.parse_string,
     ),
     Setting(
         "step_name",
@@ -228,7 +230,7 @@ SETTINGS = (
         "from the run; locally the script's name",
         "a text",
         "The dimension step_name.",
-        parsers.text,
+        parsers.parse_string,
     ),
     Setting(
         "experiment_name",
@@ -236,7 +238,7 @@ SETTINGS = (
         "from the run; locally the folder's name",
         "a text",
         "The dimension experiment_name.",
-        parsers.text,
+        parsers.parse_string,
     ),
     Setting(
         "dimensions",
@@ -244,7 +246,7 @@ SETTINGS = (
         "none",
         "key=value pairs with commas between (team=nlp,owner=me), or a dict as argument",
         "Dimensions on every record.",
-        parsers.dimensions,
+        parsers.parse_dimensions,
     ),
     Setting(
         "capture",
@@ -252,7 +254,7 @@ SETTINGS = (
         "logging,warnings,exceptions",
         "a list of logging, warnings, exceptions and prints, or none",
         "What is taken besides amllog's own calls: stdlib logging, warnings, uncaught exceptions, prints.",
-        parsers.captures,
+        parsers.parse_captures,
     ),
     Setting(
         "redact",
@@ -260,7 +262,7 @@ SETTINGS = (
         "none (the built-in list always holds)",
         "a list of regular expressions for keys, with commas between",
         "Keys of dimensions whose values are masked, beside passwords, tokens, keys, SAS and connection strings.",
-        parsers.patterns,
+        parsers.parse_patterns,
     ),
     Setting(
         "grace_seconds",
@@ -268,7 +270,7 @@ SETTINGS = (
         "10",
         "a number of seconds from 0 to 3600",
         "How much longer than the script the process may live to deliver what waits.",
-        parsers.seconds,
+        parsers.parse_seconds,
     ),
     Setting(
         "journal_max_bytes",
@@ -277,7 +279,7 @@ SETTINGS = (
         "a size of at least 1 MiB, in bytes or with a unit (500 MB, 2 GiB)",
         "The bound of the journal directory; delivered files make room, then new records are refused. Files"
         " for the run are copied while the copies that wait take less than half of it.",
-        parsers.size,
+        parsers.parse_size,
     ),
 )
 

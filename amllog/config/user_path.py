@@ -15,7 +15,7 @@ from amllog.errors import UsageError
 from amllog.process import interrupts
 
 
-def expanded(path: str | PathLike[str]) -> Path:
+def expand_path(path: str | PathLike[str]) -> Path:
     """The path, `~` expanded. UsageError if it begins with `~` and a name that no user has."""
     try:
         return Path(path).expanduser()

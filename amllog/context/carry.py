@@ -55,5 +55,5 @@ def _picklable(dimensions: Mapping[str, object]) -> dict[str, object]:
     """Dimensions as plain values: what is bound must not keep a function from being sent to a worker."""
     redactor = Redactor()
     return {
-        key: value if type(value) in _PLAIN else redactor.text_of(value) for key, value in dimensions.items()
+        key: value if type(value) in _PLAIN else redactor.to_text(value) for key, value in dimensions.items()
     }

@@ -24,7 +24,7 @@ def script_name() -> str:
     first_one = arguments[0] if isinstance(arguments, (list, tuple)) and arguments else ""
     name = os.fsdecode(first_one) if isinstance(first_one, (str, bytes)) else ""
     if isinstance(first_one, os.PathLike):  # its own methods may fail
-        name = text.of(first_one)
+        name = text.to_text(first_one)
     return os.path.basename(name)
 
 

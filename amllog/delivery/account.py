@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from amllog.process import interrupts
-from amllog.record.envelope import is_whole
+from amllog.record.envelope import is_complete
 
 if TYPE_CHECKING:
     from amllog.journal.segment import Segment
@@ -153,7 +153,7 @@ def _left(segment: Segment, wants: Mapping[str, Wants]) -> dict[str, tuple[int, 
     left = {name: [segment.position(name).offset, 0, 0] for name in wants}
     position = min((to for to, _, _ in left.values()), default=segment.size)
     for line in segment.lines_from(position):
-        if is_whole(line):
+        if is_complete(line):
             for name, counts in left.items():
                 if counts[0] <= position:
                     counts[1] += 1

@@ -14,7 +14,7 @@ from typing import NamedTuple, Protocol
 
 from amllog.journal.segment import Segment
 from amllog.process import interrupts
-from amllog.record.envelope import is_whole
+from amllog.record.envelope import is_complete
 
 BACKOFF_SECONDS, MAX_BACKOFF_SECONDS = 0.5, 60.0  # between attempts that fail
 
@@ -196,7 +196,7 @@ class Consumer:
         position, size, passed, tried = progress.offset, 0, 0, 0
         for offset in progress.retry:
             line = segment.line(offset)
-            if is_whole(line):
+            if is_complete(line):
                 if len(lines) >= max_records or size + len(line) > max_bytes:
                     break
                 lines.append(line)
@@ -207,7 +207,7 @@ class Consumer:
         # The checkpoint is wrong, or the file was changed. A file that this process has closed has no lines either.
         gone = Counter({segment.damage: tried - len(lines)}) if segment.is_locked else Counter[str]()
         for line in [] if left else segment.lines(progress.offset, max_bytes):
-            whole = is_whole(line)
+            whole = is_complete(line)
             if whole and (len(lines) >= max_records or size + len(line) > max_bytes):
                 break
             if whole and outlet.wants(line):

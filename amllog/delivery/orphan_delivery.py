@@ -17,7 +17,7 @@ from amllog.exporters.app_insights.ingestion_protocol import TOO_OLD
 from amllog.journal.directory import claim, claim_orphans, journal_files
 from amllog.journal.disk_usage import delete_unused_copies
 from amllog.journal.segment import Segment
-from amllog.record import envelope as record
+from amllog.record import envelope
 
 OFFER_SECONDS = 10.0
 TRIES = 4  # of an outlet that fails, before the rest is left to wait
@@ -147,9 +147,9 @@ def refused_for_age(segment: Segment, outlet: Exporter) -> list[bytes]:
     for entry in segment.checkpoint.entries(outlet.name):
         count = entry.refused.get(TOO_OLD, 0)
         if count > 0:
-            offered = [line for line in map(segment.line, again) if record.is_whole(line)]
+            offered = [line for line in map(segment.line, again) if envelope.is_complete(line)]
             offered += [line for line in _between(segment, start, entry.offset) if outlet.wants(line)]
-            lines += sorted(offered, key=record.time_of)[:count]
+            lines += sorted(offered, key=envelope.read_time)[:count]
         resent -= min(0, count)
         start, again = entry.offset, entry.retry
     return lines[resent:]
@@ -157,13 +157,13 @@ def refused_for_age(segment: Segment, outlet: Exporter) -> list[bytes]:
 
 def renewed(line: bytes) -> bytes:
     """A line with the present time; its own becomes a dimension."""
-    envelope = record.decode(line)
-    if envelope is None:
+    record = envelope.decode_line(line)
+    if record is None:
         return line
-    properties = envelope["data"]["baseData"].setdefault("properties", {})
-    properties.setdefault(ORIGINAL_TIME, envelope["time"])
-    envelope["time"] = record.timestamp(time.time())
-    return record.line(envelope)
+    properties = record["data"]["baseData"].setdefault("properties", {})
+    properties.setdefault(ORIGINAL_TIME, record["time"])
+    record["time"] = envelope.format_timestamp(time.time())
+    return envelope.encode_envelope(record)
 
 
 def _between(segment: Segment, start: int, end: int) -> list[bytes]:
@@ -171,7 +171,7 @@ def _between(segment: Segment, start: int, end: int) -> list[bytes]:
     for line in segment.lines_from(start):
         if start >= end:
             break
-        if record.is_whole(line):
+        if envelope.is_complete(line):
             found.append(line)
         start += len(line)
     return found

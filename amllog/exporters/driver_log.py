@@ -20,10 +20,10 @@ from typing import Any, NamedTuple, TextIO
 from amllog.delivery.account import OutletAccount
 from amllog.process import interrupts
 from amllog.process.interrupts import is_from_signal
-from amllog.record.envelope import timestamp
+from amllog.record.envelope import format_timestamp
 from amllog.record.lazy_pattern import LazyPattern
 from amllog.record.line_format import LEVEL_COLOURS, quoted_value
-from amllog.record.text import CONTROLS, escaped, harmless
+from amllog.record.text import CONTROLS, escape_character, escape_json_controls
 
 _GREY, _OFF = "\x1b[90m", "\x1b[0m"
 _CONTROL = LazyPattern(f"(?![\t\n])[{CONTROLS}]")
@@ -182,7 +182,7 @@ def _plain(line: Line) -> str:
     if not words.isprintable():
         pairs = "".join(f"  {_visible(key)}={quoted_value(value)}" for key, value in line.dimensions.items())
         words = f"{_visible(line.level_name):<8} {_visible(line.logger)}: {_visible(line.message)}{pairs}"
-    head = f"{timestamp(line.seconds)[:23]}Z {words}"
+    head = f"{format_timestamp(line.seconds)[:23]}Z {words}"
     return f"{head}\n{_indented(line.stack)}" if line.stack else head
 
 
@@ -192,7 +192,7 @@ def _console(line: Line) -> str:
         f"  {_GREY}{_visible(key)}={_OFF}{quoted_value(value)}" for key, value in line.dimensions.items()
     )
     head = (
-        f"{_GREY}{timestamp(line.seconds)[11:23]}{_OFF} {colour}{_visible(line.level_name):<8}{_OFF} "
+        f"{_GREY}{format_timestamp(line.seconds)[11:23]}{_OFF} {colour}{_visible(line.level_name):<8}{_OFF} "
         f"{_GREY}{_visible(line.logger)}:{_OFF} {_visible(line.message)}{pairs}"
     )
     return f"{head}\n{_indented(line.stack)}" if line.stack else head
@@ -201,7 +201,7 @@ def _console(line: Line) -> str:
 def _json(line: Line, common: Mapping[str, str], *, ascii_only: bool) -> str:
     """One object; a dimension that has the name of a member of ours gets a `_` behind it."""
     said: dict[str, Any] = {
-        "time": timestamp(line.seconds),
+        "time": format_timestamp(line.seconds),
         "level": line.level_name,
         "logger": line.logger,
         "message": line.message,
@@ -212,7 +212,7 @@ def _json(line: Line, common: Mapping[str, str], *, ascii_only: bool) -> str:
     rest = {f"{key}_" if key in said else key: value for key, value in stamped.items()}
     text = json.dumps({**said, **rest}, ensure_ascii=ascii_only)
     fine = "\x7f" not in text if text.isascii() else text.isprintable()  # json.dumps escapes those below 32
-    return text if fine else harmless(text)
+    return text if fine else escape_json_controls(text)
 
 
 def _speaks_unicode(stream: TextIO) -> bool:
@@ -229,7 +229,7 @@ def _visible(text: str) -> str:
     pass for a record of its own or move a terminal's cursor."""
     if text.isprintable():
         return text
-    shown = _CONTROL.sub(lambda match: escaped(match.group()), text.replace("\r\n", "\n"))
+    shown = _CONTROL.sub(lambda match: escape_character(match.group()), text.replace("\r\n", "\n"))
     return shown.replace("\n", "\n    ")
 
 

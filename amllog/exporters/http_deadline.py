@@ -48,7 +48,7 @@ class _Answer(http.client.HTTPResponse):
             return
         encoding = ", ".join(self.headers.get_all("Content-Encoding", []))
         pieces = iter(lambda: self.read(response_body.PIECE_BYTES), b"")
-        body = response_body.whole(pieces, encoding, self.max_bytes)
+        body = response_body.decode_body(pieces, encoding, self.max_bytes)
         if body is None:
             if not self.isclosed():
                 self.fp.close()

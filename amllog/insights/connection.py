@@ -105,14 +105,14 @@ def scope_of(service: Service, environ: Mapping[str, str]) -> Scope | None:
 
 def places(paths: Iterable[str | PathLike[str]], environ: Mapping[str, str]) -> list[Path]:
     """The directories and files to read; UsageError names what is missing."""
-    given = [user_path.expanded(path) for path in paths]
+    given = [user_path.expand_path(path) for path in paths]
     missing = [str(path) for path in given if not user_path.exists(path)]
     if missing:
         raise UsageError(f"no such directory or file: {', '.join(missing)}")
     if given:
         return given
     named = environ.get("AMLLOG_DIR", "").strip()
-    usual = [user_path.expanded(named)] if named else [Path(".amllog"), Path("logs", "amllog")]
+    usual = [user_path.expand_path(named)] if named else [Path(".amllog"), Path("logs", "amllog")]
     found = [path for path in usual if user_path.is_directory(path)]
     if not found:
         looked = " and ".join(map(str, usual))

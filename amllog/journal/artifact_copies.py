@@ -122,14 +122,14 @@ def keep(directory: Path, name: str, chunks: Iterable[bytes]) -> None:
         except OSError as error:
             interrupts.pass_on(error)
             raise not_kept(error) from error
-        identity = descriptors.identity_of(fd)
+        identity = descriptors.read_identity(fd)
         try:
             for chunk in chunks:
                 _write(fd, identity, chunk)
             _close(fd)
         except BaseException:
             folder.delete(entry, identity)
-            descriptors.close_same(fd, identity)
+            descriptors.close_if_same(fd, identity)
             raise
 
 
@@ -173,13 +173,13 @@ def opened_folder(directory: Path, *, create: bool = False) -> Iterator[Folder]:
             yield Folder(path, None)
             return
         fd = os.open(DIRECTORY, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=above)
-        identity = descriptors.identity_of(fd)
+        identity = descriptors.read_identity(fd)
         try:
             if os.fstat(fd).st_uid not in (os.geteuid(), os.fstat(above).st_uid):
                 raise PermissionError(errno.EPERM, "belongs to another user", str(path))
             yield Folder(path, fd)
         finally:
-            descriptors.close_same(fd, identity)
+            descriptors.close_if_same(fd, identity)
 
 
 def not_kept(error: OSError) -> NotKept:

@@ -71,7 +71,7 @@ class Checkpoint:
 
     def read_positions(self, size: int) -> dict[str, Position]:
         """The progress of each outlet in a segment of `size` bytes, read anew. Sets `unreadable`, `invalid`."""
-        descriptors.close_same(self._fd, self._identity)
+        descriptors.close_if_same(self._fd, self._identity)
         self._fd, self._identity, self.invalid = -1, _NO_FILE, 0
         self._recorded, excess = sums_of(self._entries())
         self.invalid += excess
@@ -124,7 +124,7 @@ class Checkpoint:
             self._reason = error.strerror or type(error).__name__
             return False
         self._created = self._created or created
-        self._fd, self._identity, self._size = fd, descriptors.identity_of(fd), os.fstat(fd).st_size
+        self._fd, self._identity, self._size = fd, descriptors.read_identity(fd), os.fstat(fd).st_size
         return True
 
     def reserve(self, outlet: str) -> None:
@@ -156,7 +156,7 @@ class Checkpoint:
         if self._used:
             self.write_pending()
         fd, self._fd = self._fd, -1  # first: another thread may open a file under this number
-        descriptors.close_same(fd, self._identity)
+        descriptors.close_if_same(fd, self._identity)
 
     def delete(self) -> None:
         """Delete the file, if it is a checkpoint, and the fallback."""
@@ -168,12 +168,12 @@ class Checkpoint:
     def _delete_file(self, path: Path) -> None:
         with interrupts.suppress(OSError):
             fd = own_files.open_regular(path)
-            identity = descriptors.identity_of(fd)
+            identity = descriptors.read_identity(fd)
             try:
                 created = self._created and identity == self._identity and not os.fstat(fd).st_size
                 deletable = not own_files.is_linked(fd) and (created or is_checkpoint(fd))
             finally:
-                descriptors.close_same(fd, identity)
+                descriptors.close_if_same(fd, identity)
             if deletable:
                 own_files.delete_same(path, identity)
 
@@ -187,7 +187,7 @@ class Checkpoint:
                 for line in lines_of(fd):
                     more.pop(line, None)
                     yield from self._valid(line)
-                self._identity, self._size = descriptors.identity_of(fd), os.fstat(fd).st_size
+                self._identity, self._size = descriptors.read_identity(fd), os.fstat(fd).st_size
         except OSError as error:
             if interrupts.is_from_signal(error):
                 raise
@@ -224,7 +224,7 @@ class Checkpoint:
         self._pending = [entry.line for entry in lacking(self._recorded, there)]
         self._fallback.delete()
         self._in_fallback = 0
-        descriptors.close_same(self._fd, self._identity)
+        descriptors.close_if_same(self._fd, self._identity)
         self._fd, self._identity, self._size = -1, _NO_FILE, 0
 
     def _shorten(self) -> None:
@@ -233,7 +233,7 @@ class Checkpoint:
         if not self._fallback.write(sums):
             return
         if own_files.delete_same(self.path, self._identity):
-            descriptors.close_same(self._fd, self._identity)
+            descriptors.close_if_same(self._fd, self._identity)
             self._fd, self._identity, self._size = -1, _NO_FILE, 0
             self._pending, self._in_fallback = sums, len(sums)
         else:

@@ -121,7 +121,7 @@ def lines_of(fd: int) -> Iterator[bytes]:
 def parse(line: bytes) -> Entry | None:
     """The entry of a line; None if the line is torn or no valid entry."""
     possible = line.startswith(_HEAD) and len(line) <= MAX_LINE_BYTES
-    value: Any = envelope.decode(line) if possible else None
+    value: Any = envelope.decode_line(line) if possible else None
     if value is None:
         return None
     outlet, to, delivered = value.get("outlet"), value.get("to"), value.get("delivered")
@@ -160,7 +160,7 @@ def _is_count(value: object) -> bool:
 def _count(sums: Counter[str], refused: Mapping[str, int]) -> None:
     """Add refusals to `sums`, which keeps texts and a number of reasons that `parse` accepts."""
     for long, count in refused.items():
-        reason = text.cut(long, MAX_TEXT)
+        reason = text.truncate(long, MAX_TEXT)
         full = reason not in sums and len(sums) >= MAX_REASONS
         sums[OTHER_REASONS if full else reason] += count
 

@@ -73,7 +73,7 @@ def _first_lines(fd: int) -> list[bytes]:
 
 def _is_entry(line: bytes) -> bool:
     """Whether a line is an entry, with the members that amllog writes and no others."""
-    return parse(line) is not None and set(envelope.decode(line) or ()) <= MEMBERS
+    return parse(line) is not None and set(envelope.decode_line(line) or ()) <= MEMBERS
 
 
 def _is_begun(line: bytes) -> bool:

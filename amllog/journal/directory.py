@@ -148,13 +148,13 @@ def new_segment(directory: Path, node: str) -> Segment:
         with own_files.opened_directory(directory) as at:
             fd = own_files.open_regular(path if at is None else path.name, _CREATE, directory=at)
         # Of the path: another thread may have put a file of the script in the place of the descriptor.
-        identity = own_files.identity_at(path) or descriptors.identity_of(fd)
+        identity = own_files.identity_at(path) or descriptors.read_identity(fd)
         is_ours = descriptors.is_same(fd, identity) and lock(fd)
         segment = _segment(path, fd, new=True) if is_ours else None  # nobody looks into it now
         if segment is not None and segment.is_in_place():  # and nobody has removed it
             return segment
         own_files.delete_same(path, identity)
-        descriptors.close_same(fd, identity)
+        descriptors.close_if_same(fd, identity)
     raise OSError(errno.EAGAIN, "others hold the lock of every new file", str(directory))
 
 

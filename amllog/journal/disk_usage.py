@@ -21,7 +21,7 @@ from amllog.journal.segment import Segment
 from amllog.journal.signature import SEGMENT_NAME, is_line, is_segment
 from amllog.process import descriptors
 from amllog.process.interrupts import pass_on, suppress
-from amllog.record.envelope import MAX_AGE_SECONDS, is_run_metric, key_of
+from amllog.record.envelope import MAX_AGE_SECONDS, instrumentation_key, is_run_metric
 
 UNUSED_SECONDS = 24 * 3600.0  # a younger copy may be one whose line is still to come
 Known = dict[str, tuple[descriptors.Identity, bool]]  # by name: the file, and whether it is ours
@@ -109,7 +109,7 @@ def is_done_with(segment: Segment, outlets: Sequence[str]) -> bool:
     sent = {
         name: segment.position(name).offset for name in ("app_insights", "run_metrics") if name not in outlets
     }
-    keys = {key_of(line) for line in segment.lines_from(sent.get("app_insights", segment.size))}
+    keys = {instrumentation_key(line) for line in segment.lines_from(sent.get("app_insights", segment.size))}
     metrics = segment.lines_from(sent.get("run_metrics", segment.size))
     if keys - {None, b""} or any(map(is_run_metric, metrics)) or not all(map(is_line, segment.lines_from(0))):
         return False
@@ -164,7 +164,7 @@ def _own_size(entry: os.DirEntry[str], known: Known) -> int:
             head = own_files.head_of(fd)
             ours = is_segment(entry.name, head) if may_be_segment else is_checkpoint(fd)
         finally:
-            descriptors.close_same(fd, identity)
+            descriptors.close_if_same(fd, identity)
         if head:  # others have emptied it meanwhile
             known[entry.name] = identity, ours
     return own_files.stored_bytes(found) if ours else 0

@@ -79,7 +79,7 @@ class Displacement:
 
 def path_of(fd: int, near: Path) -> Path | None:
     """Return the present path of an open file: from Linux, or from the directory `near`. None if it has none there."""
-    identity, paths = descriptors.identity_of(fd), list[str]()
+    identity, paths = descriptors.read_identity(fd), list[str]()
     with interrupts.suppress(OSError):
         paths.append(os.readlink(f"/proc/self/fd/{fd}"))
     with interrupts.suppress(OSError), os.scandir(near) as entries:

@@ -73,11 +73,11 @@ class FallbackCheckpoint:
 def opened(path: Path) -> Iterator[int]:
     """The descriptor of a regular file, closed at the end. Raises OSError."""
     fd = own_files.open_regular(path)
-    identity = descriptors.identity_of(fd)
+    identity = descriptors.read_identity(fd)
     try:
         yield fd
     finally:
-        descriptors.close_same(fd, identity)
+        descriptors.close_if_same(fd, identity)
 
 
 def append_line(fd: int, line: bytes) -> None:
@@ -105,12 +105,12 @@ def _append(path: Path, lines: Sequence[bytes]) -> None:
         fd = own_files.open_regular(path, _APPEND | os.O_CREAT | os.O_EXCL)
     except FileExistsError:
         fd = own_files.open_regular(path, _APPEND)
-    identity = descriptors.identity_of(fd)
+    identity = descriptors.read_identity(fd)
     try:
         for line in lines:
             append_line(fd, line)
     finally:
-        descriptors.close_same(fd, identity)
+        descriptors.close_if_same(fd, identity)
 
 
 def _paths(segment: Path) -> list[Path]:

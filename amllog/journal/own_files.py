@@ -144,7 +144,7 @@ def delete_segment(path: Path, fd: int) -> bool:
     """Delete the segment behind an open file, if it is recognised as one now. Return whether it is gone."""
     try:
         if is_deletable(path, fd):
-            delete_same(path, descriptors.identity_of(fd))
+            delete_same(path, descriptors.read_identity(fd))
         os.stat(path, follow_symlinks=False)
     except OSError as error:
         if interrupts.is_from_signal(error):
@@ -160,11 +160,11 @@ def opened_directory(path: Path) -> Iterator[int | None]:
         yield None
         return
     fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    identity = descriptors.identity_of(fd)
+    identity = descriptors.read_identity(fd)
     try:
         yield fd
     finally:
-        descriptors.close_same(fd, identity)
+        descriptors.close_if_same(fd, identity)
 
 
 def make_private(path: Path) -> None:

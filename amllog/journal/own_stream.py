@@ -18,7 +18,7 @@ class OwnStream(io.RawIOBase):
     """Reads an open file as long as its descriptor stands for it: the script may close it, and use the number."""
 
     def __init__(self, fd: int) -> None:
-        self.identity = descriptors.identity_of(fd)
+        self.identity = descriptors.read_identity(fd)
         self._fd, self._at = fd, 0
 
     def readable(self) -> bool:
@@ -56,5 +56,5 @@ class OwnStream(io.RawIOBase):
     def close(self) -> None:
         """Close the descriptor if it still stands for the file."""
         if not self.closed:
-            descriptors.close_same(self._fd, self.identity)
+            descriptors.close_if_same(self._fd, self.identity)
         super().close()

@@ -26,7 +26,7 @@ from amllog.journal.disk_usage import is_done_with
 from amllog.journal.segment import Segment
 from amllog.journal.signature import SEGMENT_NAME
 from amllog.process import descriptors
-from amllog.record.envelope import decode, is_run_metric, is_whole, key_of
+from amllog.record.envelope import decode_line, instrumentation_key, is_complete, is_run_metric
 
 OUTLETS = ("app_insights", "run_metrics")
 _PIECE_BYTES = 1024 * 1024
@@ -95,7 +95,7 @@ def _opened(new: Callable[[], Segment]) -> Iterator[Segment]:
         yield segment
     except BaseException:
         own_files.delete_same(segment.path, identity)
-        descriptors.close_same(segment.fd, identity)
+        descriptors.close_if_same(segment.fd, identity)
         raise
 
 
@@ -167,7 +167,7 @@ def _is_ahead(other: Segment, segment: Segment) -> bool:
 
 def _is_settled(segment: Segment, outlet: str, offset: int, line: bytes) -> bool:
     """Whether the outlet does not want the line, or not any more."""
-    wanted = {"app_insights": key_of(line) is not None, "run_metrics": is_run_metric(line)}
+    wanted = {"app_insights": instrumentation_key(line) is not None, "run_metrics": is_run_metric(line)}
     return segment.is_line_settled(outlet, offset) or not wanted.get(outlet, True)
 
 
@@ -175,14 +175,14 @@ def _records(segment: Segment) -> Iterator[tuple[int, bytes]]:
     """Each record with its offset."""
     offset = 0
     for line in segment.lines_from(0):
-        if is_whole(line):
+        if is_complete(line):
             yield offset, line
         offset += len(line)
 
 
 def _id(line: bytes) -> str | bytes:
     """Return the record's id, which stays where another program has changed its text."""
-    value: Any = decode(line)
+    value: Any = decode_line(line)
     for name in ("data", "baseData", "properties", "record_id"):
         value = value.get(name) if isinstance(value, dict) else None
     return value if isinstance(value, str) else line

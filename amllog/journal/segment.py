@@ -18,7 +18,7 @@ from amllog.journal.refused_counts import OVERWRITTEN, TRUNCATED
 from amllog.journal.segment_file import SegmentFile
 from amllog.process import descriptors, interrupts
 from amllog.process.released_locks import releasing
-from amllog.record.envelope import is_whole, key_of
+from amllog.record.envelope import instrumentation_key, is_complete
 
 _CHUNK_BYTES = 2 * 1024 * 1024
 _LINE_BYTES = 64 * 1024
@@ -90,7 +90,7 @@ class Segment(SegmentFile):
             lines = self.lines(start)
             if not lines:
                 break
-            self._key = next((key for key in map(key_of, lines) if key), b"")
+            self._key = next((key for key in map(instrumentation_key, lines) if key), b"")
             self._keyless = start + sum(map(len, lines))  # no `+=`: flush() asks beside the courier
         return self._key
 
@@ -112,7 +112,7 @@ class Segment(SegmentFile):
         truncated = self.fd >= 0 and self.size < self._counted[1]
         lines, end = (0, 0) if truncated else self._counted
         while found := self.lines(end):
-            lines, end = lines + sum(map(is_whole, found)), end + sum(map(len, found))
+            lines, end = lines + sum(map(is_complete, found)), end + sum(map(len, found))
             self._counted = lines, end
         return lines
 
@@ -171,7 +171,7 @@ class Segment(SegmentFile):
         self.count()
         written = self.lines_written() if self.is_locked else 0  # else another process counts what is gone
         for progress in self._positions.values():
-            gone = written - progress.passed - sum(map(is_whole, self.lines_from(progress.offset)))
+            gone = written - progress.passed - sum(map(is_complete, self.lines_from(progress.offset)))
             if gone > 0:
                 progress.refused[self.damage] += gone
                 progress.passed += gone
@@ -201,7 +201,7 @@ class Segment(SegmentFile):
         self.last_line = b""
         fd, self.fd = self.fd, -1  # first: others may open files under this number
         if self._is_own(fd):
-            descriptors.close_same(fd, (self.device, self.inode))
+            descriptors.close_if_same(fd, (self.device, self.inode))
         self.checkpoint.close()
 
     def _read(self, count: int, start: int) -> bytes:
@@ -242,5 +242,5 @@ class Segment(SegmentFile):
         for line in self.lines_from(0):
             if position >= end:
                 break
-            count, position = count + is_whole(line), position + len(line)
+            count, position = count + is_complete(line), position + len(line)
         return count

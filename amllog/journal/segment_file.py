@@ -14,7 +14,7 @@ from pathlib import Path
 from amllog.journal import own_files
 from amllog.journal.lock import lock
 from amllog.process import descriptors, interrupts
-from amllog.process.descriptors import F_GETSIG, fcntl, marked, unmark
+from amllog.process.descriptors import F_GETSIG, fcntl, remove_mark, set_mark
 from amllog.process.released_locks import releasing
 
 
@@ -23,7 +23,7 @@ class SegmentFile:
 
     def __init__(self, path: Path, fd: int) -> None:
         self.path = path
-        self.device, self.inode = descriptors.identity_of(fd)
+        self.device, self.inode = descriptors.read_identity(fd)
         # Whether this process has the lock, if it had it at first. False once it is closed.
         self.is_locked = True
         self.known_bytes = 0  # what the file has by what this process has written
@@ -70,9 +70,9 @@ class SegmentFile:
         mark = 0
         with interrupts.suppress(OSError):  # the file is closed: the next write finds that out
             # Where the system has no marks, it may have no `get_blocking` either.
-            mark = 0 if not F_GETSIG or os.get_blocking(fd) else marked(fd)
+            mark = 0 if not F_GETSIG or os.get_blocking(fd) else set_mark(fd)
         if mark and not descriptors.is_same(fd, (self.device, self.inode)):
-            unmark(fd, mark)
+            remove_mark(fd, mark)
             return 0
         return mark
 
@@ -118,7 +118,7 @@ class SegmentFile:
         self.fd, (self.device, self.inode) = fd, copied
         self._mark = self._marked(fd) if self._mark else 0
         if is_own:  # else it is the script's by now
-            descriptors.close_same(former, identity)
+            descriptors.close_if_same(former, identity)
 
     def _reopened(self) -> None:
         """Called once the file was opened again: `held` may have become False, and others may have delivered it."""

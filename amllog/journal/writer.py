@@ -26,7 +26,7 @@ from amllog.journal.refused_counts import RefusedCounts
 from amllog.journal.segment import Segment
 from amllog.process.interrupts import is_from_signal, suppress
 from amllog.process.released_locks import releasing
-from amllog.record.envelope import is_last_word, key_of
+from amllog.record.envelope import instrumentation_key, is_exception_or_request
 
 SEGMENT_BYTES = 64 * 1024 * 1024
 PARTS = 8
@@ -95,7 +95,7 @@ class Journal:
         Raises NoFile where the file was lost and there can be no other one at the moment.
         """
         segment, former = self._segment, self._former
-        if former is not None and key_of(line) == former[0]:
+        if former is not None and instrumentation_key(line) == former[0]:
             segment = former[1]  # it was on its way in another thread
         try:
             try:
@@ -244,7 +244,7 @@ class Journal:
 
     def _use_reserve(self, line: bytes) -> bool:
         """Take from the reserve of a full journal, if it is for such a line."""
-        if not is_last_word(line) or len(line) > self._reserve:
+        if not is_exception_or_request(line) or len(line) > self._reserve:
             return False
         self._reserve -= len(line)
         self._room = self._segment.size + len(line)

@@ -31,7 +31,16 @@ else:
         return 0
 
 
-__all__ = ["F_GETSIG", "Identity", "close_same", "fcntl", "identity_of", "is_same", "marked", "unmark"]
+__all__ = [
+    "F_GETSIG",
+    "Identity",
+    "close_if_same",
+    "fcntl",
+    "is_same",
+    "read_identity",
+    "remove_mark",
+    "set_mark",
+]
 
 Identity = tuple[int, int]  # device and inode
 _NAMES = "SIGILL", "SIGTRAP", "SIGABRT", "SIGBUS", "SIGFPE", "SIGSEGV", "SIGSYS"
@@ -39,7 +48,7 @@ _MARKS = [int(getattr(signal, name)) for name in _NAMES if hasattr(signal, name)
 _numbers = itertools.count(os.getpid())  # not the same mark first in each process
 
 
-def marked(fd: int) -> int:
+def set_mark(fd: int) -> int:
     """Mark the open file of a descriptor; return the mark, or 0 where the system has no marks."""
     if not F_SETSIG:
         return 0
@@ -52,14 +61,14 @@ def marked(fd: int) -> int:
         return 0  # an emulation of Linux, or the file is closed: the next write finds that out
 
 
-def unmark(fd: int, mark: int) -> None:
+def remove_mark(fd: int, mark: int) -> None:
     """Delete a mark from an open file that is not ours: another thread has put it in the place of ours."""
     with interrupts.suppress(OSError, ValueError):
         if fcntl(fd, F_GETSIG) == mark:
             fcntl(fd, F_SETSIG, 0)
 
 
-def identity_of(fd: int) -> Identity:
+def read_identity(fd: int) -> Identity:
     """The file behind a descriptor."""
     found = os.fstat(fd)
     return found.st_dev, found.st_ino
@@ -78,7 +87,7 @@ def is_same(fd: int, identity: Identity) -> bool:
     return (found.st_dev, found.st_ino) == identity
 
 
-def close_same(fd: int, identity: Identity) -> None:
+def close_if_same(fd: int, identity: Identity) -> None:
     """Close a descriptor if it still stands for this file. A number that the script uses for its own stays open."""
     if is_same(fd, identity):
         with interrupts.suppress(OSError):

@@ -16,7 +16,7 @@ import re
 import signal
 from pathlib import Path
 
-from amllog.process.descriptors import close_same, identity_of, is_same
+from amllog.process.descriptors import close_if_same, is_same, read_identity
 
 _OWN_STATUS = Path("/proc/self/status")
 
@@ -29,7 +29,7 @@ class _Pipe:
 
     def __init__(self) -> None:
         self._reader, self.writer = os.pipe()
-        self._identity = identity_of(self._reader)  # both ends have it
+        self._identity = read_identity(self._reader)  # both ends have it
         for end in (self._reader, self.writer):
             os.set_blocking(end, False)
 
@@ -41,7 +41,7 @@ class _Pipe:
 
     def close(self) -> None:
         for end in (self._reader, self.writer):
-            close_same(end, self._identity)
+            close_if_same(end, self._identity)
 
 
 class DeferredSigterm:

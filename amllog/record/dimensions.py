@@ -20,40 +20,40 @@ _PLAIN = (int, float, bool, type(None))  # their texts hold no secret
 _MAX_SHORT = 10**18
 
 
-def texts(values: Mapping[Any, object], redactor: Redactor) -> dict[str, str]:
+def to_dimensions(values: Mapping[Any, object], redactor: Redactor) -> dict[str, str]:
     """Dimensions as masked texts within the limits."""
     own: dict[str, str] = {}
-    fill(own, values, redactor)
+    add_dimensions(own, values, redactor)
     return own
 
 
-def fill(own: dict[str, str], layer: Mapping[Any, object], redactor: Redactor) -> None:
+def add_dimensions(own: dict[str, str], layer: Mapping[Any, object], redactor: Redactor) -> None:
     """Add a layer's dimensions to `own`."""
-    known = redactor.keys
+    known = redactor.masked_keys
     for name, value in layer.items():
-        key = name if type(name) is str else text.of(name)
+        key = name if type(name) is str else text.to_text(name)
         if not 0 < len(key) <= envelope.MAX_KEY:
-            key = redactor.masked(key, envelope.MAX_KEY) or envelope.EMPTY
-        shown, secret = known.get(key) or redactor.key(key)
+            key = redactor.mask_and_truncate(key, envelope.MAX_KEY) or envelope.EMPTY
+        shown, secret = known.get(key) or redactor.mask_key(key)
         kind = type(value)
         if (secret or key in _KEYS) and redactor.is_secret(key, value):
             own[shown] = MASK
         elif kind is str:
-            own[shown] = redactor.masked(value, envelope.MAX_VALUE)  # type: ignore[arg-type]  # just seen
+            own[shown] = redactor.mask_and_truncate(value, envelope.MAX_VALUE)  # type: ignore[arg-type]  # just seen
         elif kind is int and -_MAX_SHORT < value < _MAX_SHORT:  # type: ignore[operator]  # just seen
             own[shown] = str(value)
         elif kind in _PLAIN:
-            said = text.of(value)
-            own[shown] = said if len(said) <= envelope.MAX_VALUE else text.cut(said, envelope.MAX_VALUE)
+            said = text.to_text(value)
+            own[shown] = said if len(said) <= envelope.MAX_VALUE else text.truncate(said, envelope.MAX_VALUE)
         else:
-            own[shown] = redactor.masked(redactor.text_of(value), envelope.MAX_VALUE)
+            own[shown] = redactor.mask_and_truncate(redactor.to_text(value), envelope.MAX_VALUE)
 
 
-def again(own: Mapping[str, str], redactor: Redactor) -> dict[str, str]:
+def remask_dimensions(own: Mapping[str, str], redactor: Redactor) -> dict[str, str]:
     """Dimensions that were masked before, masked by what `redactor` knows, also inside those that are JSON."""
     found: dict[str, str] = {}
     for key, value in own.items():
-        fill(found, {key: _reread(value, redactor)}, redactor)
+        add_dimensions(found, {key: _reread(value, redactor)}, redactor)
     return found
 
 
@@ -66,4 +66,6 @@ def _reread(value: str, redactor: Redactor) -> str:
         interrupts.pass_on(error)
         return value
     cells = isinstance(data, dict) and "columns" in data and "rows" in data
-    return json.dumps(redactor.hidden_cells(data) if cells else redactor.hidden(data), ensure_ascii=False)
+    return json.dumps(
+        redactor.mask_metric_table(data) if cells else redactor.mask_values(data), ensure_ascii=False
+    )

@@ -23,19 +23,28 @@ MAX_ITEM_BYTES = 65_536
 MAX_AGE_SECONDS = 48 * 3600
 _LAST_SECOND = 253_402_300_799.0  # of the year 9999: the last that has four digits
 
-LEFT_OUT = "dimensions_left_out"  # how many did not fit into the item
+OMITTED_DIMENSIONS = "dimensions_left_out"  # how many did not fit into the item
 # Stay whatever is left out: which record it is, of which run, and for whom.
-_KEPT = {LEFT_OUT, "record_id", "step_id", "parent_run_id", "run_metric", "run_metric_data", "run_id", "step"}
+_KEPT = {
+    OMITTED_DIMENSIONS,
+    "record_id",
+    "step_id",
+    "parent_run_id",
+    "run_metric",
+    "run_metric_data",
+    "run_id",
+    "step",
+}
 _LIMITS = (MAX_KEY, MAX_EVENT_NAME, MAX_NAME, MAX_VALUE, MAX_MESSAGE)
 _SHORT = 200
 _CROWD = 400  # dimensions, which fill an item even where all are short
 EMPTY = "(empty)"  # the service takes no record without a message or a name
 
 # Every line begins with the time, at a fixed place, so that age and addressee are read without parsing.
-TIME_AT = slice(9, 36)
+TIME_SLICE = slice(9, 36)
 _HEAD = b'{"time":"'
 _KEY_MEMBER = b'"iKey":"'
-KEY_AT = 38
+KEY_OFFSET = 38
 
 # baseType → the last part of the envelope's name
 KINDS = {
@@ -55,7 +64,7 @@ class Sender(NamedTuple):
     key: str | None
     tags: dict[str, str]
 
-    def tags_of(self, operation_id: str, parent_id: str) -> dict[str, str]:
+    def tags_for_span(self, operation_id: str, parent_id: str) -> dict[str, str]:
         """The envelope's tags for a record under the span `parent_id` of operation `operation_id`."""
         return {**self.tags, **span_tags(operation_id, parent_id)}
 
@@ -75,7 +84,7 @@ def severity(level: int) -> int:
     return (level - 1) // 10 if level > 10 else 0
 
 
-def duration(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     """Seconds as the protocol's `D.HH:MM:SS.ffffff` (less than 1000 days)."""
     micros = min(max(0, round(seconds * 1e6)), 999 * 86_400_000_000)
     days, micros = divmod(micros, 86_400_000_000)
@@ -89,7 +98,7 @@ _instant: list[tuple[float, str]] = [(-1.0, "")]
 _second: list[tuple[int, str]] = [(-1, "")]
 
 
-def timestamp(seconds: float) -> str:
+def format_timestamp(seconds: float) -> str:
     """Seconds since the epoch as ISO 8601 UTC with microseconds, always 27 characters."""
     last, said = _instant[0]
     if seconds == last:  # a record's journal line and its driver log line
@@ -106,19 +115,19 @@ def timestamp(seconds: float) -> str:
     return said
 
 
-def properties(values: Mapping[str, str]) -> dict[str, str]:
+def limit_properties(values: Mapping[str, str]) -> dict[str, str]:
     """Texts as dimensions within the service's limits; a cut is marked in the value, or in the key."""
-    return {text.cut(key, MAX_KEY): text.cut(value, MAX_VALUE) for key, value in values.items()}
+    return {text.truncate(key, MAX_KEY): text.truncate(value, MAX_VALUE) for key, value in values.items()}
 
 
-def encode(
+def encode_record(
     seconds: float, key: str | None, tags: Mapping[str, str], kind: str, data: dict[str, Any]
 ) -> bytes:
     """One envelope as one line of JSON, newline included; arguments as for `envelope`."""
-    return line(envelope(seconds, key, tags, kind, data))
+    return encode_envelope(build_envelope(seconds, key, tags, kind, data))
 
 
-def envelope(
+def build_envelope(
     seconds: float, key: str | None, tags: Mapping[str, str], kind: str, data: dict[str, Any]
 ) -> dict[str, Any]:
     """One envelope.
@@ -126,7 +135,7 @@ def envelope(
     `key`: the instrumentation key; "" while none is known; None for a record that is not for the service.
     `kind`: the baseType. `data`: the baseData, without `ver`.
     """
-    found: dict[str, Any] = {"time": timestamp(seconds)}
+    found: dict[str, Any] = {"time": format_timestamp(seconds)}
     if key is not None:
         found["iKey"] = key
     found["ver"] = 1
@@ -136,13 +145,13 @@ def envelope(
     return found
 
 
-def ordered(found: dict[str, Any]) -> dict[str, Any]:
+def reorder_members(found: dict[str, Any]) -> dict[str, Any]:
     """An envelope that others have changed, with its first members in their places again."""
     first: dict[str, Any] = {key: found.pop(key) for key in ("time", "iKey", "ver", "name") if key in found}
     return {**first, **found}
 
 
-def codec() -> Callable[[Any], bytes]:
+def load_codec() -> Callable[[Any], bytes]:
     """What turns plain values into JSON. TypeError: a lone surrogate.
 
     Asked for by setup(): a fork while another thread imports it would leave the child waiting for ever.
@@ -152,7 +161,7 @@ def codec() -> Callable[[Any], bytes]:
     return dumps
 
 
-def line(found: dict[str, Any]) -> bytes:
+def encode_envelope(found: dict[str, Any]) -> bytes:
     """Any envelope as a line within the item limit; `time` and `iKey` must be its first members."""
     from orjson import OPT_APPEND_NEWLINE, dumps  # here, not above: `import amllog` must stay light
 
@@ -167,7 +176,7 @@ def line(found: dict[str, Any]) -> bytes:
     return encoded
 
 
-def decode(encoded: bytes) -> dict[str, Any] | None:
+def decode_line(encoded: bytes) -> dict[str, Any] | None:
     """The envelope of a line; None if the line is torn or no object."""
     from orjson import JSONDecodeError, loads
 
@@ -178,22 +187,22 @@ def decode(encoded: bytes) -> dict[str, Any] | None:
     return envelope if isinstance(envelope, dict) else None
 
 
-def is_whole(encoded: bytes) -> bool:
+def is_complete(encoded: bytes) -> bool:
     """Whether the line looks like an envelope of ours from end to end (a torn one does not)."""
     return encoded.startswith(_HEAD) and encoded.endswith((b"}\n", b"}"))
 
 
-def key_of(encoded: bytes) -> bytes | None:
+def instrumentation_key(encoded: bytes) -> bytes | None:
     """The instrumentation key a line is addressed to; b"" if none was known, None if it is not to be sent."""
-    if not encoded.startswith(_KEY_MEMBER, KEY_AT):
+    if not encoded.startswith(_KEY_MEMBER, KEY_OFFSET):
         return None
-    start = KEY_AT + len(_KEY_MEMBER)
+    start = KEY_OFFSET + len(_KEY_MEMBER)
     return encoded[start : encoded.find(b'"', start)]
 
 
-def time_of(encoded: bytes) -> str:
+def read_time(encoded: bytes) -> str:
     """The time text of a line."""
-    return encoded[TIME_AT].decode("ascii", "replace")
+    return encoded[TIME_SLICE].decode("ascii", "replace")
 
 
 def is_run_metric(encoded: bytes) -> bool:
@@ -201,7 +210,7 @@ def is_run_metric(encoded: bytes) -> bool:
     return b'"run_metric":"' in encoded
 
 
-def is_last_word(encoded: bytes) -> bool:
+def is_exception_or_request(encoded: bytes) -> bool:
     """Whether a line tells of an error with its stack, or of how the step ended."""
     return b'"baseType":"ExceptionData"' in encoded or b'"baseType":"RequestData"' in encoded
 
@@ -210,7 +219,7 @@ def _printable(value: Any) -> Any:
     """Every text without lone surrogates, still within the limit that it was cut to."""
     if isinstance(value, str):
         limit = next((limit for limit in _LIMITS if len(value) <= limit), len(value))
-        return text.cut(text.printable(value), limit)
+        return text.truncate(text.replace_surrogates(value), limit)
     if isinstance(value, list):
         return [_printable(item) for item in value]
     if isinstance(value, dict):
@@ -229,7 +238,9 @@ def _shrink(envelope: dict[str, Any], excess: int) -> None:
     value = owner[member]
     if len(value) > _SHORT:
         # A character may take up to 6 bytes (\u0000): halving always ends, the estimate makes it end soon.
-        owner[member] = text.cut_middle(value, max(len(value) // 2, len(value) - max(_SHORT // 2, excess)))
+        owner[member] = text.truncate_middle(
+            value, max(len(value) // 2, len(value) - max(_SHORT // 2, excess))
+        )
         return
     stacks = [one["parsedStack"] for one in data.get("exceptions", ()) if len(one.get("parsedStack", ())) > 1]
     if stacks:
@@ -241,12 +252,12 @@ def _shrink(envelope: dict[str, Any], excess: int) -> None:
 
 def _leave_out(dimensions: dict[str, str]) -> None:
     """Half of the dimensions, with a mark that says how many were left out."""
-    left_out = int(dimensions.pop(LEFT_OUT, 0))
+    left_out = int(dimensions.pop(OMITTED_DIMENSIONS, 0))
     free = [name for name in dimensions if name not in _KEPT]
     for name in free[len(free) // 2 :]:
         del dimensions[name]
         left_out += 1
-    dimensions[LEFT_OUT] = str(left_out)
+    dimensions[OMITTED_DIMENSIONS] = str(left_out)
 
 
 def _texts(value: Any) -> list[tuple[Any, Any]]:

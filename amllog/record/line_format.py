@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 
-from amllog.record.text import visible
+from amllog.record.text import escape_controls
 
 # ANSI codes by the lowest level that they are for: red, yellow, green and blue.
 LEVEL_COLOURS = {50: "1;31", 40: "31", 30: "33", 20: "32", 10: "34"}
@@ -22,4 +22,4 @@ def quoted_value(value: str) -> str:
     """
     if not value or _DELIMITERS.search(value):
         value = json.dumps(value, ensure_ascii=False)
-    return value if value.isprintable() else visible(value)
+    return value if value.isprintable() else escape_controls(value)

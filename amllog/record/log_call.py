@@ -39,9 +39,9 @@ _USUAL = frozenset(
 )  # the usual arguments: asking an ABC about each takes longer than formatting it
 
 
-def message(event: object, args: tuple[object, ...]) -> tuple[str, Mapping[Any, object]]:
+def format_call(event: object, args: tuple[object, ...]) -> tuple[str, Mapping[Any, object]]:
     """(message, dimensions from args): `%` arguments as in logging, or the one dict that the old guide passes."""
-    said = event if type(event) is str else text.of(event)
+    said = event if type(event) is str else text.to_text(event)
     if not args:
         return said, {}
     first: Any = args[0]
@@ -50,7 +50,7 @@ def message(event: object, args: tuple[object, ...]) -> tuple[str, Mapping[Any, 
     return _percent(said, args), {}
 
 
-def extra(given: object) -> dict[Any, object]:
+def extra_dimensions(given: object) -> dict[Any, object]:
     """The dimensions in logging's `extra` argument, those under `custom_dimensions` among them."""
     if not isinstance(given, Mapping):
         return {"extra": given}
@@ -59,14 +59,14 @@ def extra(given: object) -> dict[Any, object]:
     return {**found, **custom} if isinstance(custom, Mapping) else dict(given)
 
 
-def formatted(entry: logging.LogRecord) -> str:
+def format_record(entry: logging.LogRecord) -> str:
     """A stdlib record's message; like `getMessage`, but never raising."""
     args = entry.args
     if not args:
-        return text.of(entry.msg)
+        return text.to_text(entry.msg)
     if type(args) is tuple and type(args[0]) in _USUAL:
-        return _percent(text.of(entry.msg), args)
-    return message(entry.msg, args if isinstance(args, tuple) else (args,))[0]
+        return _percent(text.to_text(entry.msg), args)
+    return format_call(entry.msg, args if isinstance(args, tuple) else (args,))[0]
 
 
 def _percent(said: str, args: Any) -> str:
@@ -78,7 +78,7 @@ def _percent(said: str, args: Any) -> str:
             raise
         if isinstance(args, Mapping) and "%(" not in said:  # "100% sure", with a dict of dimensions
             return said
-        return f"{said} {text.of(_hidden(said, args) if isinstance(args, tuple) else args)}"
+        return f"{said} {text.to_text(_hidden(said, args) if isinstance(args, tuple) else args)}"
 
 
 def _hidden(said: str, args: tuple[object, ...]) -> list[object]:
@@ -90,11 +90,11 @@ def _hidden(said: str, args: tuple[object, ...]) -> list[object]:
 
 def _is_secret(before: str, value: object) -> bool:
     words = _NAME.search(before[-_NAME_CHARACTERS:])
-    kind = secret_names.kind_of(words.group(1)) if words else ""
-    return bool(kind) and not secret_names.is_open(kind, value)
+    kind = secret_names.secret_kind(words.group(1)) if words else ""
+    return bool(kind) and not secret_names.is_not_secret(kind, value)
 
 
-def exception(given: object) -> BaseException | None:
+def find_exception(given: object) -> BaseException | None:
     """The exception of an `exc_info` argument: True, an exception, or sys.exc_info()'s tuple."""
     if isinstance(given, BaseException):
         return given
@@ -104,22 +104,22 @@ def exception(given: object) -> BaseException | None:
     return sys.exc_info()[1] if said_so else None
 
 
-def logged_at(entry: logging.LogRecord) -> CallSite:
+def record_site(entry: logging.LogRecord) -> CallSite:
     """Where a stdlib record says that it was made."""
     if type(entry.pathname) is str and type(entry.lineno) is int:
-        found = _places.get((entry.pathname, entry.lineno)) or place_of(entry.pathname, entry.lineno)
+        found = _places.get((entry.pathname, entry.lineno)) or line_site(entry.pathname, entry.lineno)
         if found.module == entry.module:
             return found
     return CallSite(entry.module, entry.pathname, entry.lineno)
 
 
-def place(frame: FrameType) -> CallSite:
+def frame_site(frame: FrameType) -> CallSite:
     """Where a frame stands."""
     file, line = frame.f_code.co_filename, frame.f_lineno
-    return _places.get((file, line)) or place_of(file, line)
+    return _places.get((file, line)) or line_site(file, line)
 
 
-def place_of(file: str, line: int) -> CallSite:
+def line_site(file: str, line: int) -> CallSite:
     """A line of a file."""
     place = _places.get((file, line))
     if place is None:
@@ -129,9 +129,9 @@ def place_of(file: str, line: int) -> CallSite:
     return place
 
 
-def raised_at(error: BaseException) -> CallSite:
+def exception_site(error: BaseException) -> CallSite:
     """Where an exception was raised."""
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
-    return CallSite("", "", 0) if trace is None else place(trace.tb_frame)
+    return CallSite("", "", 0) if trace is None else frame_site(trace.tb_frame)

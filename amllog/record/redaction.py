@@ -14,7 +14,7 @@ from typing import Any
 from amllog.process import interrupts
 from amllog.record import text
 from amllog.record.secrets import named_secrets, placeholders, provider_secrets, secret_names
-from amllog.record.secrets.prefilter import marks_of
+from amllog.record.secrets.prefilter import find_marks
 from amllog.record.secrets.provider_secrets import MASK
 
 SHORT = 120  # characters: below every limit, so that nothing is cut
@@ -31,44 +31,44 @@ class Redactor:
         self._patterns = tuple(re.compile(pattern, re.IGNORECASE) for pattern in patterns)
         self._known = tuple(sorted((value for value in set(known) if len(value) >= 8), key=len, reverse=True))
         self._margin = max([MARGIN, *map(len, self._known)])
-        self.keys: dict[str, tuple[str, bool]] = {}
+        self.masked_keys: dict[str, tuple[str, bool]] = {}
         self._kinds: dict[str, str] = {}  # of those keys whose value may be a secret
         self._clean: set[str] = set()  # short texts in which nothing was found: scripts repeat themselves
 
     def __repr__(self) -> str:
         return f"<Redactor: {len(self._patterns)} extra patterns, {len(self._known)} known values>"
 
-    def key(self, key: str) -> tuple[str, bool]:
+    def mask_key(self, key: str) -> tuple[str, bool]:
         """A key or a name as it may be shown, and whether what stands under it is secret."""
-        found = self.keys.get(key)
+        found = self.masked_keys.get(key)
         if found is None:
             kind = self._kind(key)
             found = self._name(key), bool(kind)
-            if len(self.keys) < 10_000:
-                self.keys[key] = found
+            if len(self.masked_keys) < 10_000:
+                self.masked_keys[key] = found
                 if kind:
                     self._kinds[key] = kind
         return found
 
     def is_secret(self, key: str, value: object = "") -> bool:
         """Whether what stands under `key` must not be read. A number under `token` is a count, not a secret."""
-        if not self.key(key)[1]:
+        if not self.mask_key(key)[1]:
             return key.lower() == "key" and isinstance(value, str) and placeholders.is_random(value)
         kind = self._kinds.get(key) or self._kind(key)
-        return kind == "own" or not secret_names.is_open(kind, value)
+        return kind == "own" or not secret_names.is_not_secret(kind, value)
 
     def _kind(self, key: str) -> str:
         """The kind of a secret's name, or "own" for the script's own patterns."""
         if any(pattern.search(key) for pattern in self._patterns):
             return "own"
-        return secret_names.kind_of(key)
+        return secret_names.secret_kind(key)
 
     def mask(self, said: str) -> str:
         """`said` with every secret replaced by `***`."""
         for value in self._known:
             if value in said:
                 said = said.replace(value, MASK)
-        marks = marks_of(said)
+        marks = find_marks(said)
         return provider_secrets.mask(named_secrets.mask(said), marks) if marks else said
 
     def _mask_short(self, said: str) -> str:
@@ -79,7 +79,7 @@ class Redactor:
             self._clean.add(said)
         return masked
 
-    def masked(self, said: str, limit: int) -> str:
+    def mask_and_truncate(self, said: str, limit: int) -> str:
         """`said`, masked, in at most `limit` characters; of a huge one, only what may remain is looked through."""
         if len(said) <= SHORT:
             # The second for single words, which are not kept: there may be any number of them.
@@ -88,14 +88,14 @@ class Redactor:
             return self._mask_short(said)
         look = 2 * limit + self._margin
         if len(said) <= look:
-            return text.cut(self.mask(said), limit)
-        return text.cut(self.mask(said[:look])[: -self._margin].ljust(len(said)), limit)
+            return text.truncate(self.mask(said), limit)
+        return text.truncate(self.mask(said[:look])[: -self._margin].ljust(len(said)), limit)
 
-    def masked_name(self, said: str, limit: int) -> str:
+    def mask_name(self, said: str, limit: int) -> str:
         """A name in at most `limit` characters; as `key` shows it, if it is no longer."""
-        return self.key(said)[0] if len(said) <= limit else self.masked(said, limit)
+        return self.mask_key(said)[0] if len(said) <= limit else self.mask_and_truncate(said, limit)
 
-    def masked_middle(self, said: str, limit: int) -> str:
+    def mask_and_truncate_middle(self, said: str, limit: int) -> str:
         """Like `masked`, but keeps head and tail; the tail of a huge one begins with a whole line."""
         look = 2 * limit + self._margin
         if len(said) > 2 * look:
@@ -104,15 +104,15 @@ class Redactor:
             said = f"{head}\n{rest.rjust(len(said) - len(head) - 1)}"
         else:
             said = self.mask(said)
-        return text.cut_middle(said, limit)
+        return text.truncate_middle(said, limit)
 
-    def text_of(self, value: object) -> str:
+    def to_text(self, value: object) -> str:
         """The text of any object; inside a container, what stands under a suspicious key is masked."""
         if not issubclass(type(value), (Mapping, list, tuple, Set)):
-            return text.of(value)
-        return json.dumps(self.hidden(text.plain(value)), ensure_ascii=False, allow_nan=False)
+            return text.to_text(value)
+        return json.dumps(self.mask_values(text.to_json_value(value)), ensure_ascii=False, allow_nan=False)
 
-    def hidden(self, value: Any) -> Any:
+    def mask_values(self, value: Any) -> Any:
         """Plain values of JSON with every secret masked, by its key as by its shape."""
         if isinstance(value, str):
             return self.mask(value)
@@ -121,14 +121,18 @@ class Redactor:
         if not isinstance(value, dict):
             return value
         named = next((value[name] for name in ("name", "Name", "key", "Key") if name in value), None)
-        if isinstance(named, str) and self.key(named)[1]:  # a pair, as in {"name": "password", "value": "…"}
+        if (
+            isinstance(named, str) and self.mask_key(named)[1]
+        ):  # a pair, as in {"name": "password", "value": "…"}
             hides = {
                 key for key in ("value", "Value") if value.get(key) and self.is_secret(named, value[key])
             }
             value = {key: MASK if key in hides else item for key, item in value.items()}
         value = self._hidden_columns(value)
         return {
-            self.key(key)[0]: MASK if self.is_secret(key, item) and item is not None else self.hidden(item)
+            self.mask_key(key)[0]: MASK
+            if self.is_secret(key, item) and item is not None
+            else self.mask_values(item)
             for key, item in value.items()
         }
 
@@ -138,7 +142,7 @@ class Redactor:
         rows = next((name for name in ("data", "rows") if isinstance(table.get(name), list)), "")
         if not rows or not isinstance(names, list):
             return table
-        secret = {n: name for n, name in enumerate(names) if isinstance(name, str) and self.key(name)[1]}
+        secret = {n: name for n, name in enumerate(names) if isinstance(name, str) and self.mask_key(name)[1]}
         if not secret:
             return table
         hidden = [
@@ -165,7 +169,7 @@ class Redactor:
             elif isinstance(item, str) and isinstance(before, str) and before.startswith("-"):
                 found.append(MASK if self.is_secret(before, item) else self.mask(item))
             else:
-                found.append(self.hidden(item))
+                found.append(self.mask_values(item))
             before = item
         return self._hidden_words(found) if has_options else found
 
@@ -190,14 +194,14 @@ class Redactor:
             return words
         return again if len(again) == len(words) else words
 
-    def hidden_cells(self, data: Mapping[str, Any]) -> dict[str, Any]:
+    def mask_metric_table(self, data: Mapping[str, Any]) -> dict[str, Any]:
         """A metric's columns and rows, with every secret text masked, by its column's name as by its shape."""
         columns: dict[str, str] = {}
         texts: list[
             tuple[bool, str]
         ] = []  # of each column: whether its cells are texts; its name if a secret's
         for name, kind in data["columns"].items():
-            shown, secret = self.key(name)
+            shown, secret = self.mask_key(name)
             columns[shown if shown not in columns else f"{shown}~{len(columns)}"] = kind
             texts.append((kind == "string", name if secret else ""))
         rows = data["rows"]
@@ -216,32 +220,32 @@ class Redactor:
             return said
         for value in self._known:
             said = said.replace(value, MASK)
-        return provider_secrets.mask(named_secrets.mask_in_name(said), marks_of(said))
+        return provider_secrets.mask(named_secrets.mask_in_name(said), find_marks(said))
 
 
-def brief(value: object) -> str:
+def describe_value(value: object) -> str:
     """A wrong value as an error shows it: short, quoted, without a secret in it."""
-    return repr(_BY_SHAPE.masked(_BY_SHAPE.text_of(value), 80))
+    return repr(_BY_SHAPE.mask_and_truncate(_BY_SHAPE.to_text(value), 80))
 
 
-def only_keys(value: object, separator: str, *, bare: bool = False) -> str:
+def mask_all_values(value: object, separator: str, *, bare: bool = False) -> str:
     """Return `key=value` pairs or a mapping as text, with `***` in place of each value.
 
     `bare`: a text's first part is shown where it has no `=`: that is what is wrong with it. (A later one may be the
     rest of a value.)
     """
     if isinstance(value, Mapping):
-        shown = [f"{_BY_SHAPE.mask(text.of(key))}={MASK}" for key in value]
+        shown = [f"{_BY_SHAPE.mask(text.to_text(key))}={MASK}" for key in value]
     else:
         bare = bare and isinstance(value, str)
-        parts = [part.strip().partition("=") for part in text.of(value).split(separator) if part.strip()]
+        parts = [part.strip().partition("=") for part in text.to_text(value).split(separator) if part.strip()]
         shown = [
             _BY_SHAPE.mask(key) + (f"={MASK}" if equals else "")
             if key and (equals or (bare and not n))
             else MASK
             for n, (key, equals, _) in enumerate(parts)
         ]
-    return text.cut(separator.join(shown), 200)
+    return text.truncate(separator.join(shown), 200)
 
 
 _BY_SHAPE = Redactor()

@@ -16,7 +16,7 @@ _PLAIN = ("", "identity")
 _GZIP = ("gzip", "x-gzip")
 
 
-def whole(pieces: Iterable[bytes], encoding: str, most: int) -> bytes | None:
+def decode_body(pieces: Iterable[bytes], encoding: str, most: int) -> bytes | None:
     """The decoded body. Takes no further piece once `most` bytes are exceeded."""
     encoding = encoding.strip().lower()
     if encoding not in (*_PLAIN, *_GZIP):  # one that we did not ask for, or several, one around the other

@@ -19,11 +19,13 @@ from amllog.record.redaction import Redactor
 MAX_EXCEPTIONS = 10
 MAX_FRAMES = 50  # of the first; of those that led to it, half as many each
 MAX_STACK = 16_384
-HERE = "Stack (most recent call last):"  # how logging begins the stack of a place without an exception
+STACK_HEADER = (
+    "Stack (most recent call last):"  # how logging begins the stack of a place without an exception
+)
 _MAX_TEXT = 8_192
 
 
-def details(error: BaseException, redactor: Redactor) -> list[dict[str, Any]]:
+def exception_details(error: BaseException, redactor: Redactor) -> list[dict[str, Any]]:
     """The exception and what led to it, in the order of the protocol: ids link a cause to its effect."""
     found = []
     for number, (outer, one) in enumerate(_chain(error), start=1):
@@ -32,17 +34,17 @@ def details(error: BaseException, redactor: Redactor) -> list[dict[str, Any]]:
             {
                 "id": number,
                 "outerId": outer,
-                "typeName": text.cut(type_name(one), 1_024),
-                "message": redactor.masked(_message(one), _MAX_TEXT),
+                "typeName": text.truncate(type_name(one), 1_024),
+                "message": redactor.mask_and_truncate(_message(one), _MAX_TEXT),
                 "hasFullStack": bool(frames),
-                "stack": stack_of(one, redactor) if number == 1 else "",
+                "stack": format_exception(one, redactor) if number == 1 else "",
                 "parsedStack": frames,
             }
         )
     return found
 
 
-def stack_of(error: BaseException, redactor: Redactor, limit: int = MAX_STACK) -> str:
+def format_exception(error: BaseException, redactor: Redactor, limit: int = MAX_STACK) -> str:
     """The traceback as Python prints it, causes and notes included; the middle is cut if it is very long.
 
     It has no local variables.
@@ -53,20 +55,20 @@ def stack_of(error: BaseException, redactor: Redactor, limit: int = MAX_STACK) -
         if is_from_signal(failure):
             raise
         lines = [f"{type_name(error)} ({type(failure).__name__} while formatting its traceback)"]
-    return redactor.masked_middle("".join(lines).rstrip(), limit)
+    return redactor.mask_and_truncate_middle("".join(lines).rstrip(), limit)
 
 
-def of_place(frame: FrameType) -> str:
+def format_stack(frame: FrameType) -> str:
     """The stack of a place, as logging's `stack_info=True` writes it."""
-    return "".join([HERE, "\n", *traceback.format_stack(frame)]).rstrip()
+    return "".join([STACK_HEADER, "\n", *traceback.format_stack(frame)]).rstrip()
 
 
 def problem_id(error: BaseException) -> str:
     """What groups equal failures: the type and the innermost place."""
     frames = _frames(error, 2)
     if not frames:
-        return text.cut(type_name(error), 1_024)
-    return text.cut(f"{type_name(error)} at {frames[0]['fileName']}:{frames[0]['method']}", 1_024)
+        return text.truncate(type_name(error), 1_024)
+    return text.truncate(f"{type_name(error)} at {frames[0]['fileName']}:{frames[0]['method']}", 1_024)
 
 
 def _chain(error: BaseException) -> Iterator[tuple[int, BaseException]]:
@@ -91,7 +93,7 @@ def _led_to(error: BaseException) -> list[BaseException]:
 
 def _message(error: BaseException) -> str:
     notes = _asked(lambda: getattr(error, "__notes__", None))
-    parts = [_asked(lambda: str(error)), *map(text.of, notes if isinstance(notes, list) else ())]
+    parts = [_asked(lambda: str(error)), *map(text.to_text, notes if isinstance(notes, list) else ())]
     return "\n".join(parts) or type(error).__name__
 
 
@@ -118,8 +120,8 @@ def _frames(error: BaseException, limit: int) -> list[dict[str, Any]]:
     return [
         {
             "level": level,
-            "method": text.cut(method, 1_024),
-            "fileName": text.cut(file, 1_024),
+            "method": text.truncate(method, 1_024),
+            "fileName": text.truncate(file, 1_024),
             "line": line or 0,
         }
         for level, (method, file, line) in levels

@@ -34,7 +34,7 @@ CONTROLS = (
 _SCALARS = (str, bool, int, float, type(None))
 
 
-def cut(text: str, limit: int) -> str:
+def truncate(text: str, limit: int) -> str:
     """`text` in at most `limit` characters; what was cut is marked at its end."""
     if len(text) <= limit:
         return text
@@ -42,7 +42,7 @@ def cut(text: str, limit: int) -> str:
     return text[: max(0, limit - len(mark))] + mark[-limit:]
 
 
-def cut_middle(text: str, limit: int) -> str:
+def truncate_middle(text: str, limit: int) -> str:
     """Like `cut`, but keeps a quarter of the head and the tail: of a traceback, the end explains."""
     if len(text) <= limit:
         return text
@@ -52,7 +52,7 @@ def cut_middle(text: str, limit: int) -> str:
     return text[:head] + mark[-limit:] + text[len(text) - (room - head) :]
 
 
-def of(value: object) -> str:
+def to_text(value: object) -> str:
     """The text of any object; containers become JSON text, numbers their shortest exact form."""
     kind = type(value)
     if kind is str:
@@ -66,7 +66,7 @@ def of(value: object) -> str:
         return f"<{_type_name(value)}: {type(error).__name__} while turning it into text>"
 
 
-def printable(text: str) -> str:
+def replace_surrogates(text: str) -> str:
     """`text` without lone surrogates, which no UTF-8 can carry: they appear as `\\udc80`."""
     try:
         text.encode("utf-8")
@@ -75,28 +75,28 @@ def printable(text: str) -> str:
     return text
 
 
-def escaped(character: str) -> str:
+def escape_character(character: str) -> str:
     """A character as its number: `\\x9b`, `\\u202e`, `\\U000e0041`."""
     code = ord(character)
     return f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
-def visible(text: str) -> str:
+def escape_controls(text: str) -> str:
     """`text` on one line, with control characters written out."""
-    return _controls().sub(lambda match: escaped(match.group()), text)
+    return _controls().sub(lambda match: escape_character(match.group()), text)
 
 
-def harmless(text: str) -> str:
+def escape_json_controls(text: str) -> str:
     """JSON text without characters that act on a terminal, except line feeds between values. Its values stay."""
     return _acting().sub(lambda match: json.dumps(match.group())[1:-1], text)
 
 
-def plain(value: object) -> object:
+def to_json_value(value: object) -> object:
     """`value` in terms of JSON (str, bool, int, finite float, None, list, dict), bounded in size."""
     return _Plain().of(value, 0)
 
 
-def number(value: object) -> float | int | None:
+def to_number(value: object) -> float | int | None:
     """The number behind an int, float, bool, Decimal, numpy or torch scalar; None if there is none."""
     try:
         if isinstance(value, (bool, int, float)):
@@ -105,7 +105,7 @@ def number(value: object) -> float | int | None:
             return None
         item = _item(value)
         if item is not value:
-            return number(item)
+            return to_number(item)
         if hasattr(type(value), "__float__"):
             return float(cast(Any, value))
     except OverflowError:  # of a Fraction, say
@@ -149,7 +149,7 @@ def _bytes(value: Any) -> str:
 
 
 def _json(value: object) -> str:
-    return json.dumps(plain(value), ensure_ascii=False, allow_nan=False)
+    return json.dumps(to_json_value(value), ensure_ascii=False, allow_nan=False)
 
 
 def _item(value: Any) -> Any:
@@ -166,12 +166,12 @@ def _item(value: Any) -> Any:
 def _other(value: Any) -> str:
     """The general way: subclasses of known types, numpy and torch scalars, containers, then `str`."""
     if isinstance(value, enum.Enum):
-        return of(value.value)
+        return to_text(value.value)
     for base, convert in _BY_BASE:
         if isinstance(value, base):
             return convert(value)
     item = _item(value)
-    return str(value) if item is value else of(item)
+    return str(value) if item is value else to_text(item)
 
 
 def _is_named(kind: type) -> bool:
@@ -201,7 +201,7 @@ _BY_BASE: tuple[tuple[Any, Callable[[Any], str]], ...] = (
     (float, _float),
     ((bytes, bytearray, memoryview), _bytes),
     ((datetime.datetime, datetime.date, datetime.time), lambda value: str(value.isoformat())),
-    (os.PathLike, lambda value: of(os.fspath(value))),
+    (os.PathLike, lambda value: to_text(os.fspath(value))),
     (BaseException, lambda value: f"{_type_name(value)}: {value}"),
     ((Mapping, list, tuple, Set), _json),
 )
@@ -220,7 +220,7 @@ class _Plain:
             if isinstance(value, _SCALARS) and not isinstance(value, enum.Enum):
                 return self._scalar(value)
             if not isinstance(value, (Mapping, list, tuple, Set)):
-                return self._short(of(value))
+                return self._short(to_text(value))
             return "… [too deep]" if depth >= MAX_DEPTH else self._container(value, depth)
         except Exception as error:  # a container's own methods may fail, its neighbours must not
             if is_from_signal(error):
@@ -228,7 +228,7 @@ class _Plain:
             return f"<{_type_name(value)}: {type(error).__name__} while turning it into text>"
 
     def _short(self, value: str) -> str:
-        value = cut(value, max(200, self.room))
+        value = truncate(value, max(200, self.room))
         self.room -= len(value)
         return value
 
@@ -247,7 +247,9 @@ class _Plain:
         if not isinstance(value, Mapping):
             items = [self.of(item, depth + 1) for item in self._bounded(value)]
             return [*items, "… [more left out]"] if len(items) < len(value) else items
-        found = {self._short(of(key)): self.of(item, depth + 1) for key, item in self._bounded(value.items())}
+        found = {
+            self._short(to_text(key)): self.of(item, depth + 1) for key, item in self._bounded(value.items())
+        }
         if self.left <= 0 and len(found) < len(value):
             found["…"] = "[more left out]"
         return found

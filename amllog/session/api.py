@@ -69,7 +69,7 @@ def _check_interpreter() -> None:
 
 def voice(name: object) -> WrappedLogger:
     """The voice of a logger's name. As in `logging`, None is the root logger. Any other object is named by its text."""
-    shown = "root" if name is None else text.of(name)
+    shown = "root" if name is None else text.to_text(name)
     return WrappedLogger(shown, session().gate, unpickled)
 
 
@@ -158,6 +158,6 @@ def identity() -> Identity:
     found = session().identity
     if found is not None:
         return found
-    from amllog.config.settings import resolve
+    from amllog.config.settings import resolve_settings
 
-    return session().detector.from_environment(resolve({}, os.environ))
+    return session().detector.from_environment(resolve_settings({}, os.environ))

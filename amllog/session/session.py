@@ -31,7 +31,7 @@ from amllog.process.events import ProcessEvents
 from amllog.process.forks import ForkHooks, Forks
 from amllog.process.released_locks import releasing
 from amllog.process.workers import is_worker
-from amllog.record.dimensions import texts
+from amllog.record.dimensions import to_dimensions
 from amllog.record.redaction import Redactor
 from amllog.session import compose, worker_settings
 from amllog.sources.artifact_copying import Copying
@@ -67,7 +67,7 @@ class Session:
 
     def _forget(self) -> None:
         self.gate.reset()
-        self.gate.redactor = Redactor((), config.secrets(os.environ))  # for what is said before setup()
+        self.gate.redactor = Redactor((), config.find_secrets(os.environ))  # for what is said before setup()
         self.settings = Settings()
         self.arguments: dict[str, object] = {}  # of the last setup()
         self.identity: Identity | None = None
@@ -92,7 +92,7 @@ class Session:
         """
         self._check_process()
         with self._lock:
-            settings = config.resolve({**arguments, **self.pinned}, os.environ)
+            settings = config.resolve_settings({**arguments, **self.pinned}, os.environ)
             compose.check(settings)
             # No telemetry about telemetry, also in handlers that the script makes itself (docs/decisions/0004).
             os.environ.setdefault("APPLICATIONINSIGHTS_STATSBEAT_DISABLED_ALL", "true")
@@ -150,8 +150,8 @@ class Session:
             outlets.append(compose.metrics_outlet(metrics, self._post.directory, *run, places))
         self.gate.online = metrics != "none" and compose.writes_run_metrics(settings, identity)
         self.gate.ends_run = self.gate.online and metrics == "mlflow"
-        redactor = Redactor(settings.redact, config.secrets(os.environ, settings.connection_string))
-        common = texts(identity.dimensions(), redactor)
+        redactor = Redactor(settings.redact, config.find_secrets(os.environ, settings.connection_string))
+        common = to_dimensions(identity.dimensions(), redactor)
         driver = DriverLog(settings.driver_format, settings.driver_level, common)
         driver.continue_counts(self.gate.driver)
         self._post.set_key(

@@ -108,21 +108,21 @@ class Emitter:
     ) -> None:
         """One call of a logger's method; `shown`: the driver log has it already."""
         try:
-            error = log_call.exception(values.pop("exc_info", None)) if "exc_info" in values else None
-            message, extra = log_call.message(event, args)
+            error = log_call.find_exception(values.pop("exc_info", None)) if "exc_info" in values else None
+            message, extra = log_call.format_call(event, args)
             if "extra" in values:  # as scripts write it that had a stdlib logger
-                values = {**log_call.extra(values.pop("extra")), **values}
+                values = {**log_call.extra_dimensions(values.pop("extra")), **values}
             if values.get("stack_info") is True:  # logging's keyword; with any other value, a dimension
-                values = {**values, "stack_info": stacktrace.of_place(frame)}
+                values = {**values, "stack_info": stacktrace.format_stack(frame)}
             own = self._own(current.dimensions(), bound, extra, values)
-            self._say(level, logger, message, own, log_call.place(frame), error, shown)
+            self._say(level, logger, message, own, log_call.frame_site(frame), error, shown)
         except Exception as fault:  # the one guard of this entry: counted, told by status()
             self._fault(fault)
 
     def take(self, entry: logging.LogRecord, *, shown: bool) -> str | None:
         """Keep one stdlib record with its `extra` and a dict as args. Return its message, or None at a fault."""
         try:
-            if self.driver.writing and self.driver.is_writing(log_call.formatted(entry)):
+            if self.driver.writing and self.driver.is_writing(log_call.format_record(entry)):
                 return None  # of a stdout that logs what is written to it
             extra, bound = entry.__dict__, current.dimensions()
             layers: list[Mapping[Any, object]] = [bound] if bound else []
@@ -131,17 +131,19 @@ class Emitter:
                 if isinstance(extra.get("custom_dimensions"), Mapping):
                     layers.append(extra["custom_dimensions"])
             args = entry.args
-            if type(args) is not tuple and isinstance(args, Mapping) and "%(" not in text.of(entry.msg):
+            if type(args) is not tuple and isinstance(args, Mapping) and "%(" not in text.to_text(entry.msg):
                 layers.append(args)
             own = self._own(*layers) if layers else {}
             if entry.stack_info:
-                own["stack_info"] = self.redactor.masked(text.of(entry.stack_info), envelope.MAX_VALUE)
-            place = log_call.logged_at(entry)
-            error = log_call.exception(entry.exc_info) if entry.exc_info else None
+                own["stack_info"] = self.redactor.mask_and_truncate(
+                    text.to_text(entry.stack_info), envelope.MAX_VALUE
+                )
+            place = log_call.record_site(entry)
+            error = log_call.find_exception(entry.exc_info) if entry.exc_info else None
             operation = current.logged_span(extra) if "traceId" in extra else None
             self._say(
-                entry.levelno, text.of(entry.name), message := log_call.formatted(entry), own, place, error, shown,
-                seconds=entry.created, level_name=entry.levelname, operation=operation,
+                entry.levelno, text.to_text(entry.name), message := log_call.format_record(entry), own, place, error,
+                shown, seconds=entry.created, level_name=entry.levelname, operation=operation,
             )  # fmt: skip
             return message
         except Exception as fault:  # the one guard of this entry
@@ -153,7 +155,7 @@ class Emitter:
         try:
             around, span = current.context_of_error(error)
             under = ("", span) if span else None
-            place = log_call.raised_at(error)
+            place = log_call.exception_site(error)
             self._say(
                 logging.CRITICAL, logger, message, self._own(around), place, error, True, operation=under
             )
@@ -181,7 +183,7 @@ class Emitter:
         own: dict[str, str] = {}
         for layer in layers:
             if layer:
-                dimensions.fill(own, layer, self.redactor)
+                dimensions.add_dimensions(own, layer, self.redactor)
         return own
 
     def _say(
@@ -199,13 +201,13 @@ class Emitter:
         operation: tuple[str, str] | None = None,
     ) -> None:
         """A message or an exception: its draft, and its line on the driver log."""
-        message = self.redactor.masked(message, envelope.MAX_MESSAGE)
+        message = self.redactor.mask_and_truncate(message, envelope.MAX_MESSAGE)
         severity = envelope.severity(level)
         stack = ""
         if error is None:
             kind, data = "MessageData", {"message": message or envelope.EMPTY, "severityLevel": severity}
         else:
-            details = stacktrace.details(error, self.redactor)
+            details = stacktrace.exception_details(error, self.redactor)
             stack = details[0]["stack"]
             data = {
                 "exceptions": details,
@@ -221,10 +223,10 @@ class Emitter:
         if shown:
             self.driver.count_delivered()
         elif level >= self.driver.level:
-            if not stack and own.get("stack_info", "").startswith(stacktrace.HERE):
+            if not stack and own.get("stack_info", "").startswith(stacktrace.STACK_HEADER):
                 own, stack = {**own}, own["stack_info"]
                 del own["stack_info"]
-            shown_as = (self.redactor.keys.get(logger) or self.redactor.key(logger))[0]
+            shown_as = (self.redactor.masked_keys.get(logger) or self.redactor.mask_key(logger))[0]
             self.driver.write(make(Line, (seconds, level, name, shown_as, message, own, stack)))
 
     def parent(self) -> tuple[str, str]:
@@ -248,7 +250,10 @@ class Emitter:
                     taken.extend(map(deque.popleft, (self._early,)))  # in C, where no signal handler runs
                 for draft in taken:
                     # setup() knows of more secrets than there were then.
-                    own, data = dimensions.again(draft.own, self.redactor), self.redactor.hidden(draft.data)
+                    own, data = (
+                        dimensions.remask_dimensions(draft.own, self.redactor),
+                        self.redactor.mask_values(draft.data),
+                    )
                     self.guarded(partial(self._keep, draft._replace(own=own, data=data)))
                 taken.clear()
             finally:
@@ -293,4 +298,4 @@ class Emitter:
 def _joined(message: str, error: str) -> str:
     """Return the message for the exceptions table: ours and the exception's."""
     joined = f"{message}: {error}" if message and message != error else error
-    return text.cut(joined, envelope.MAX_MESSAGE)
+    return text.truncate(joined, envelope.MAX_MESSAGE)

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from amllog.journal.signature import KEY, TIME
 from amllog.process import interrupts
-from amllog.record import dimensions, envelope as record, text
+from amllog.record import dimensions, envelope, text
 from amllog.record.log_call import CallSite
 from amllog.record.redaction import Redactor
 from amllog.sources.resource import Resource
@@ -24,7 +24,9 @@ MAX_FORMS = 4_096  # of each part: then they begin anew, as a script may have an
 make = tuple.__new__
 
 # baseType → what stands between the envelope's tags and the fields of its data
-_DATA = {kind: b',"data":{"baseType":"' + kind.encode() + b'","baseData":{"ver":2,' for kind in record.KINDS}
+_DATA = {
+    kind: b',"data":{"baseType":"' + kind.encode() + b'","baseData":{"ver":2,' for kind in envelope.KINDS
+}
 
 
 class Draft(NamedTuple):
@@ -56,7 +58,7 @@ class Encoder:
         self.stamp = stamp
         self.processors: Callable[[dict[str, Any]], bool] | None = None
         self._redactor = redactor
-        self._dumps = record.codec()
+        self._dumps = envelope.load_codec()
         self._heads: dict[tuple[str, bool], bytes] = {}
         self._spans: dict[tuple[str, str], bytes] = {}
         self._places: dict[tuple[CallSite, str, str], Printed] = {}
@@ -75,10 +77,10 @@ class Encoder:
             except TypeError as error:  # a lone surrogate in a text of its own
                 interrupts.pass_on(error)
             else:
-                time = record.timestamp(draft.seconds).encode()
+                time = envelope.format_timestamp(draft.seconds).encode()
                 line = b"".join((b'{"time":"', time, head, tags, _DATA[draft.kind], data, b',"properties":{',
                                  printed.encoded, own, b'"record_id":"', record_id.encode(), b'"}}}}\n'))  # fmt: skip
-                if len(line) <= record.MAX_ITEM_BYTES:
+                if len(line) <= envelope.MAX_ITEM_BYTES:
                     return line
         return self._whole(draft, {**printed.shared, **draft.own, "record_id": record_id}, span)
 
@@ -86,41 +88,39 @@ class Encoder:
         sender = self.stamp.sender
         key = sender.key if draft.level >= self.stamp.insights_level else None
         data = {**draft.data, "properties": properties}
-        envelope = record.envelope(draft.seconds, key, sender.tags_of(*span), draft.kind, data)
+        record = envelope.build_envelope(draft.seconds, key, sender.tags_for_span(*span), draft.kind, data)
         if self.processors:
-            envelope = self._processed(self.processors, envelope)
-        return record.line(envelope)
+            record = self._processed(self.processors, record)
+        return envelope.encode_envelope(record)
 
-    def _processed(
-        self, process: Callable[[dict[str, Any]], bool], envelope: dict[str, Any]
-    ) -> dict[str, Any]:
+    def _processed(self, process: Callable[[dict[str, Any]], bool], record: dict[str, Any]) -> dict[str, Any]:
         """The record after the script's telemetry processors; one that they filter out stays in the journal only.
 
         How each line of a journal file begins is left to none of them: by that the file is recognised.
         """
-        before = envelope.copy()
-        wanted = process(envelope)
-        envelope.update(ver=before["ver"], name=before["name"])
+        before = record.copy()
+        wanted = process(record)
+        record.update(ver=before["ver"], name=before["name"])
         for name, form in (("time", TIME), ("iKey", KEY)):
-            value = envelope.get(name, "")
+            value = record.get(name, "")
             if name in before and not (isinstance(value, str) and form.fullmatch(value)):
-                envelope[name] = before[name]
-        properties = envelope["data"]["baseData"].get("properties") or {}
-        envelope["data"]["baseData"]["properties"] = dimensions.texts(properties, self._redactor)
-        envelope["tags"] = {text.of(name): text.of(tag) for name, tag in envelope["tags"].items()}
+                record[name] = before[name]
+        properties = record["data"]["baseData"].get("properties") or {}
+        record["data"]["baseData"]["properties"] = dimensions.to_dimensions(properties, self._redactor)
+        record["tags"] = {text.to_text(name): text.to_text(tag) for name, tag in record["tags"].items()}
         if not wanted:
-            envelope.pop("iKey", None)
-        return record.ordered(envelope)
+            record.pop("iKey", None)
+        return envelope.reorder_members(record)
 
     def _print_head(self, kind: str, to_send: bool) -> bytes:
         """From behind the time to the tags that differ from span to span."""
         key = self.stamp.sender.key if to_send else None
-        whole = record.encode(0.0, key, self.stamp.sender.tags, kind, {})
+        whole = envelope.encode_record(0.0, key, self.stamp.sender.tags, kind, {})
         head = whole[whole.index(b'",') : whole.index(b'},"data"')] + b","
         return _remembered(self._heads, (kind, to_send), head)
 
     def _print_span(self, span: tuple[str, str]) -> bytes:
-        return _remembered(self._spans, span, self._dumps(record.span_tags(*span))[1:])
+        return _remembered(self._spans, span, self._dumps(envelope.span_tags(*span))[1:])
 
     def _print_place(self, key: tuple[CallSite, str, str]) -> Printed:
         place, logger, level_name = key
@@ -128,7 +128,7 @@ class Encoder:
         if place.file:
             shared["module"], shared["fileName"] = place.module, place.file
             shared["lineNumber"] = str(place.line)
-        shared["logger"] = self._redactor.masked_name(logger, 256)
+        shared["logger"] = self._redactor.mask_name(logger, 256)
         if level_name:
             shared["level"] = level_name
         try:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from amllog.process import safe_import
 from amllog.record import text
-from amllog.record.redaction import Redactor, brief
+from amllog.record.redaction import Redactor, describe_value
 
 with safe_import.ordinary_process():
     from structlog import BoundLoggerBase
@@ -135,7 +135,7 @@ class Logger(BoundLoggerBase):
         """Log at any level number; TypeError if it is none."""
         voice = self._logger
         if not isinstance(level, int):
-            raise TypeError(f"a level is a number such as logging.INFO, got {brief(level)}")
+            raise TypeError(f"a level is a number such as logging.INFO, got {describe_value(level)}")
         if voice.gate.threshold <= level:
             voice.gate.log(level, voice.name, event, args, dimensions, self._context, sys._getframe(1))
 
@@ -192,7 +192,7 @@ class Logger(BoundLoggerBase):
     is_enabled_for = isEnabledFor
 
     def __repr__(self) -> str:
-        return f"<amllog.Logger {self._logger.name} {_REDACTOR.hidden(text.plain(self._context))!r}>"
+        return f"<amllog.Logger {self._logger.name} {_REDACTOR.mask_values(text.to_json_value(self._context))!r}>"
 
 
 def level_name(level: int) -> str:

@@ -32,12 +32,12 @@ class Measurements(Emitter):
     ) -> None:
         """One finite number under a name; `marks` (step, run_metric, …) stand beside the dimensions."""
         own = {**self._own(current.dimensions(), dimensions), **marks}
-        name = text.cut(self.redactor.key(name)[0], envelope.MAX_KEY)
+        name = text.truncate(self.redactor.mask_key(name)[0], envelope.MAX_KEY)
         data = {"metrics": [{"name": name, "value": value, "count": 1}]}
         draft = make(Draft, (time.time(), logging.CRITICAL, logger, "MetricData", data, own, place, None, ""))
         self._keep(draft)
         if self.driver.level <= logging.DEBUG:
-            self._show(draft, logging.DEBUG, f"{name} = {text.of(value)}")
+            self._show(draft, logging.DEBUG, f"{name} = {text.to_text(value)}")
 
     def happen(
         self,
@@ -52,10 +52,10 @@ class Measurements(Emitter):
     ) -> None:
         """One event; `says` is its line in the driver log, where it is not its name."""
         own = {**self._own(current.dimensions(), dimensions), **marks}
-        data = {"name": self.redactor.masked_name(name, envelope.MAX_EVENT_NAME) or envelope.EMPTY}
+        data = {"name": self.redactor.mask_name(name, envelope.MAX_EVENT_NAME) or envelope.EMPTY}
         draft = Draft(time.time(), logging.CRITICAL, logger, "EventData", data, own, place)
         self._keep(draft)
-        self._show(draft, level, self.redactor.masked(says or name, envelope.MAX_MESSAGE))
+        self._show(draft, level, self.redactor.mask_and_truncate(says or name, envelope.MAX_MESSAGE))
 
     def timed(
         self,
@@ -73,9 +73,9 @@ class Measurements(Emitter):
         """A span (RemoteDependencyData) or the step itself (RequestData) at its end; `result` "" is success."""
         own = self._own(current.dimensions(), dimensions)
         data: dict[str, Any] = {
-            "name": self.redactor.masked(name, envelope.MAX_NAME) or envelope.EMPTY,
+            "name": self.redactor.mask_and_truncate(name, envelope.MAX_NAME) or envelope.EMPTY,
             "id": span_id,
-            "duration": envelope.duration(seconds),
+            "duration": envelope.format_duration(seconds),
             "success": not result,
         }
         data["responseCode" if kind == "RequestData" else "resultCode"] = result or "0"
@@ -90,7 +90,7 @@ class Measurements(Emitter):
     def _show(self, draft: Draft, level: int, says: str) -> None:
         """A line on the driver log for a record that no level holds back."""
         if level >= self.driver.level:
-            name, logger = logging.getLevelName(level), self.redactor.key(draft.logger)[0]
+            name, logger = logging.getLevelName(level), self.redactor.mask_key(draft.logger)[0]
             self.driver.write(Line(draft.seconds, level, name, logger, says, _without_marks(draft.own)))
 
 

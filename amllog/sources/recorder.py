@@ -24,7 +24,7 @@ from amllog.exporters.run_metrics import metric_values
 from amllog.process import exits
 from amllog.record import log_call, text
 from amllog.record.log_call import CallSite
-from amllog.record.redaction import brief
+from amllog.record.redaction import describe_value
 from amllog.sources.run.run import Run
 from amllog.sources.run_backend import NOWHERE, Number, RunGate
 
@@ -63,7 +63,7 @@ class Gate(RunGate):
             raise MetricError(f"metrics takes a dict of names and numbers, got {type(values).__name__}")
         at = metric_values.step_number(step)
         checked = [(metric_values.metric_name(name), _number(name, value)) for name, value in values.items()]
-        place = log_call.place(frame)
+        place = log_call.frame_site(frame)
 
         def write() -> None:
             for name, value in checked:
@@ -73,7 +73,9 @@ class Gate(RunGate):
 
     def event(self, logger: str, name: str, dimensions: Mapping[str, object], frame: FrameType) -> None:
         """Something that happened."""
-        self.guarded(lambda: self.happen(logger, text.of(name), dimensions, {}, log_call.place(frame)))
+        self.guarded(
+            lambda: self.happen(logger, text.to_text(name), dimensions, {}, log_call.frame_site(frame))
+        )
 
     def span(self, logger: str, name: str, dimensions: Mapping[str, object], frame: FrameType) -> Block:
         """A piece of work: its duration and success are written at its end, under the span around it."""
@@ -83,7 +85,7 @@ class Gate(RunGate):
         self, logger: str, name: str, dimensions: Mapping[str, object], frame: FrameType
     ) -> Change:
         span_id, began, start = secrets.token_hex(8), time.time(), time.perf_counter()
-        place, parent = log_call.place(frame), self.parent()
+        place, parent = log_call.frame_site(frame), self.parent()
         variables, values, leave = current.span_change(span_id)
 
         def left(
@@ -96,7 +98,7 @@ class Gate(RunGate):
             leave(kind, error, trace)
             self.guarded(
                 lambda: self.timed(
-                    "RemoteDependencyData", logger, text.of(name), span_id, began, seconds, result, dimensions,
+                    "RemoteDependencyData", logger, text.to_text(name), span_id, began, seconds, result, dimensions,
                     place, parent,
                 )
             )  # fmt: skip
@@ -169,8 +171,8 @@ class Gate(RunGate):
         place: CallSite,
     ) -> None:
         """NaN and infinities, for which JSON has no number: an event, with the value as a text."""
-        shown = text.of(value)
-        name = self.redactor.key(name)[0]
+        shown = text.to_text(value)
+        name = self.redactor.mask_key(name)[0]
         data: dict[str, Any] = {"columns": {name: "double"}, "rows": [[shown]]}
         marks = {**self._marks("scalar", None), "value": shown}
         if step is not None:
@@ -185,9 +187,9 @@ class Gate(RunGate):
 def _number(name: str, value: object) -> Number:
     if type(value) is float:
         return value
-    found = text.number(value)
+    found = text.to_number(value)
     if found is None:
-        raise MetricError(f"{name}: a metric is a number, got {brief(value)}"
+        raise MetricError(f"{name}: a metric is a number, got {describe_value(value)}"
                           f" ({type(value).__name__})")  # fmt: skip
     if isinstance(found, int) and not -_GREATEST <= found <= _GREATEST:
         return (

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from amllog.__version__ import __version__
 from amllog.config.settings import Settings
 from amllog.context.identity import Identity
-from amllog.record.dimensions import texts
+from amllog.record.dimensions import to_dimensions
 from amllog.record.envelope import Sender
 from amllog.record.redaction import Redactor
 
@@ -30,17 +30,17 @@ def resource_of(identity: Identity, settings: Settings, redactor: Redactor) -> R
     """The stamp of this process."""
     target = settings.connection_string
     tags = {
-        "ai.cloud.role": redactor.masked(identity.step_name, 256),
+        "ai.cloud.role": redactor.mask_and_truncate(identity.step_name, 256),
         "ai.cloud.roleInstance": identity.node[:256],
         "ai.internal.sdkVersion": f"py{platform.python_version()}:amllog{__version__}"[:64],
-        "ai.operation.name": redactor.masked(identity.step_name, 1024),
+        "ai.operation.name": redactor.mask_and_truncate(identity.step_name, 1024),
     }
     if identity.build_version:
-        tags["ai.application.ver"] = redactor.masked(identity.build_version, 1024)
+        tags["ai.application.ver"] = redactor.mask_and_truncate(identity.build_version, 1024)
     process = {"process": multiprocessing.current_process().name}
     return Resource(
         identity,
         Sender(target.instrumentation_key if target else "", tags),
-        texts({**identity.dimensions(), **process, **settings.dimensions}, redactor),
+        to_dimensions({**identity.dimensions(), **process, **settings.dimensions}, redactor),
         settings.insights_level,
     )

@@ -63,7 +63,7 @@ class RunGate(Measurements):
     def run_record(self, kind: str, name: str, data: Mapping[str, Any], *, run_id: str | None) -> None:
         """Anything else from `log.run`: lists, rows, tables, texts, tags, files, child runs."""
         data = self._hidden(kind, data)
-        says = f"{self.redactor.key(name)[0]}: {_brief(kind, data)}"
+        says = f"{self.redactor.mask_key(name)[0]}: {_brief(kind, data)}"
         marks = {**self._marks(kind, run_id), "run_metric_data": json.dumps(data, ensure_ascii=False)}
         self.guarded(lambda: self.happen("run", name, {}, marks, NOWHERE, level=logging.DEBUG, says=says))
 
@@ -110,8 +110,8 @@ class RunGate(Measurements):
         """A record's data without secrets: a call's arguments by their keys, a metric's texts by their columns."""
         if kind == "call":
             kept = {"file": data["file"]} if "file" in data else {}  # our own name of a copy of ours
-            return {**self.redactor.hidden(dict(data)), **kept}
-        return self.redactor.hidden_cells(data)
+            return {**self.redactor.mask_values(dict(data)), **kept}
+        return self.redactor.mask_metric_table(data)
 
     def _written(
         self,
@@ -147,6 +147,6 @@ def _only_number(kind: str, data: Mapping[str, Any]) -> Number | None:
 def _brief(kind: str, data: Mapping[str, Any]) -> str:
     """What a line of the driver log says of a record's data."""
     if kind == "call":
-        return text.cut(text.of(data), 200)
+        return text.truncate(text.to_text(data), 200)
     rows = data.get("rows", ())
-    return text.of(rows[0][0]) if kind == "scalar" and rows else f"{len(rows)} rows"
+    return text.to_text(rows[0][0]) if kind == "scalar" and rows else f"{len(rows)} rows"

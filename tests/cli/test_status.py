@@ -12,7 +12,7 @@ import pytest
 
 from amllog.cli import status
 from amllog.local.azure import INSTRUMENTATION_KEY as KEY
-from amllog.record import envelope as record
+from amllog.record import envelope
 
 DEAD = f"InstrumentationKey={KEY};IngestionEndpoint=http://127.0.0.1:9/"
 VARIABLE = "APPLICATIONINSIGHTS_CONNECTION_STRING"
@@ -26,13 +26,13 @@ def write_old(folder: Path, ages_days: list[float]) -> Path:
     for number, age in enumerate(ages_days):
         data = {"message": f"record {number}", "properties": {"step_id": "s", "record_id": f"r-{number}"}}
         with path.open("ab") as file:
-            file.write(record.encode(time.time() - age * DAY, KEY, {}, "MessageData", data))
+            file.write(envelope.encode_record(time.time() - age * DAY, KEY, {}, "MessageData", data))
     return path
 
 
 def messages(azure: Any) -> dict[str, dict[str, str]]:
     """What arrived: message → properties."""
-    data = [envelope["data"]["baseData"] for envelope in azure.envelopes]
+    data = [record["data"]["baseData"] for record in azure.envelopes]
     return {one["message"]: one["properties"] for one in data if "message" in one}
 
 

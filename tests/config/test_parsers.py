@@ -27,16 +27,16 @@ HOST = "https://westeurope-5.in.applicationinsights.azure.com"
 )  # fmt: skip
 def test_connection_string(given_as: str, endpoint: str) -> None:
     """Connection strings are taken as the portal, the docs and old scripts give them."""
-    found = parsers.connection_string(given_as)
+    found = parsers.parse_connection_string(given_as)
     assert (found.instrumentation_key, found.endpoint) == (KEY, endpoint)
-    assert parsers.connection_string(found) is found
+    assert parsers.parse_connection_string(found) is found
 
 
 @pytest.mark.parametrize("endpoint", ["nohost", "https://", "https:///v2", "ftp://host"])
 def test_an_endpoint_names_a_host(endpoint: str) -> None:
     """An address that nothing could be sent to is told at setup(), not by records that wait for ever."""
     with pytest.raises(ValueError, match="endpoint"):
-        parsers.connection_string(f"InstrumentationKey={KEY};IngestionEndpoint={endpoint}")
+        parsers.parse_connection_string(f"InstrumentationKey={KEY};IngestionEndpoint={endpoint}")
 
 
 @pytest.mark.parametrize(
@@ -47,7 +47,7 @@ def test_an_endpoint_names_a_host(endpoint: str) -> None:
 def test_an_endpoint_that_no_request_can_have(endpoint: str) -> None:
     """An odd port, a query, a blank or a name that no host has is told at setup() as well."""
     with pytest.raises(ValueError):
-        parsers.connection_string(f"InstrumentationKey={KEY};IngestionEndpoint={endpoint}")
+        parsers.parse_connection_string(f"InstrumentationKey={KEY};IngestionEndpoint={endpoint}")
 
 
 @pytest.mark.parametrize(
@@ -55,21 +55,21 @@ def test_an_endpoint_that_no_request_can_have(endpoint: str) -> None:
 )
 def test_an_endpoint_of_any_host(endpoint: str) -> None:
     """Any host, port and path is taken as it is given."""
-    found = parsers.connection_string(f"InstrumentationKey={KEY};IngestionEndpoint={endpoint}")
+    found = parsers.parse_connection_string(f"InstrumentationKey={KEY};IngestionEndpoint={endpoint}")
     assert found.endpoint == endpoint
 
 
 def test_an_empty_expression() -> None:
     """An empty expression among those for keys would mask every value: it is rejected."""
     with pytest.raises(ValueError):
-        parsers.patterns(["team", ""])
+        parsers.parse_patterns(["team", ""])
 
 
 @given(st.text())
 def test_any_connection_string(given_as: str) -> None:
     """Anything else is a ValueError."""
     with pytest.raises(ValueError):
-        parsers.connection_string(given_as)
+        parsers.parse_connection_string(given_as)
 
 
 @pytest.mark.parametrize(
@@ -79,7 +79,7 @@ def test_any_connection_string(given_as: str) -> None:
 )  # fmt: skip
 def test_size(given_as: object, count: int) -> None:
     """Sizes are bytes, or have a unit of 1024."""
-    assert parsers.size(given_as) == count
+    assert parsers.parse_size(given_as) == count
 
 
 @pytest.mark.parametrize(
@@ -87,13 +87,13 @@ def test_size(given_as: object, count: int) -> None:
 )
 def test_level(given_as: object, level: int) -> None:
     """Levels are names in any case, or numbers."""
-    assert parsers.level(given_as) == level
+    assert parsers.parse_level(given_as) == level
 
 
 def test_a_connection_string_shows_no_token() -> None:
     """The token in the endpoint of `amllog serve` is masked where the setting is shown."""
     token = "YLCUSDmAM7094Ne091OWtdHt31KCT99HWxBPgOHJZco"
-    found = parsers.connection_string(
+    found = parsers.parse_connection_string(
         f"InstrumentationKey={KEY};IngestionEndpoint=http://127.0.0.1:9/{token}/"
     )
     assert repr(found) == "<ConnectionString: http://127.0.0.1:9/***>"

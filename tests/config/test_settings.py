@@ -14,7 +14,7 @@ from hypothesis import given, strategies as st
 import amllog
 from amllog.config.arguments import Arguments
 from amllog.config.parsers import ConnectionString
-from amllog.config.settings import BY_NAME, SETTINGS, Settings, resolve, secrets
+from amllog.config.settings import BY_NAME, SETTINGS, Settings, find_secrets, resolve_settings
 from amllog.errors import ConfigError
 
 KEY = "00000000-0000-0000-0000-0000000010ca"
@@ -76,10 +76,10 @@ def test_precedence(name: str) -> None:
     in_environment, from_environment, given, meant = GOOD[name]
     for variable in BY_NAME[name].variables:
         environ = {variable: f" {in_environment} "}
-        assert getattr(resolve({}, environ), name) == from_environment
-        assert getattr(resolve({name: given}, environ), name) == meant
-        assert getattr(resolve({name: None}, environ), name) == from_environment
-        assert getattr(resolve({}, {variable: "  "}), name) == getattr(Settings(), name)
+        assert getattr(resolve_settings({}, environ), name) == from_environment
+        assert getattr(resolve_settings({name: given}, environ), name) == meant
+        assert getattr(resolve_settings({name: None}, environ), name) == from_environment
+        assert getattr(resolve_settings({}, {variable: "  "}), name) == getattr(Settings(), name)
 
 
 def test_every_setting_is_tried() -> None:
@@ -93,21 +93,21 @@ def test_every_setting_is_tried() -> None:
 def test_wrong(name: str, value: object) -> None:
     """A wrong value, of whatever kind, is a ConfigError that names the setting, the value and what is allowed."""
     with pytest.raises(ConfigError) as found:
-        resolve({name: value}, {})
+        resolve_settings({name: value}, {})
     (problem,) = found.value.problems
     assert problem.variable == f"setup({name}=…)"
     assert BY_NAME[name].allowed in str(found.value)
     assert len(str(found.value)) < 2000
     if isinstance(value, str) and value.strip():
         with pytest.raises(ConfigError) as found:
-            resolve({}, {BY_NAME[name].variables[0]: value})
+            resolve_settings({}, {BY_NAME[name].variables[0]: value})
         assert found.value.problems[0].variable == BY_NAME[name].variables[0]
 
 
 def test_all_at_once() -> None:
     """One error tells every problem, unknown names with the nearest known one among them."""
     with pytest.raises(ConfigError) as found:
-        resolve(
+        resolve_settings(
             {"levle": "INFO", "xyz": 1, "grace_seconds": -1},
             {"AMLLOG_LEVEL": "LOUD", "AMLLOG_METRICS": "wandb"},
         )
@@ -126,7 +126,7 @@ def test_no_secret_in_the_error() -> None:
             raise RuntimeError("no")
 
     with pytest.raises(ConfigError) as found:
-        resolve(
+        resolve_settings(
             {"conection_string": f"InstrumentationKey={KEY};x", "unknown": Hostile(), "level": Hostile()},
             {"APPLICATIONINSIGHTS_CONNECTION_STRING": f"InstrumentationKey={KEY};AccountKey=abcdefgh;y"},
         )
@@ -147,7 +147,7 @@ def test_nothing_changes_by_a_wrong_setup(capsys: pytest.CaptureFixture[str]) ->
 
 def test_levels_follow() -> None:
     """The sinks' levels are the common one where nothing else is said."""
-    found = resolve({"level": 30}, {"AMLLOG_DRIVER_LEVEL": "DEBUG"})
+    found = resolve_settings({"level": 30}, {"AMLLOG_DRIVER_LEVEL": "DEBUG"})
     assert (found.level, found.driver_level, found.insights_level) == (30, 10, 30)
 
 
@@ -156,7 +156,7 @@ def test_order_of_variables() -> None:
     names = BY_NAME["connection_string"].variables
     keys = [KEY.replace("0", str(number)) for number in range(3)]
     for first in range(3):
-        found = resolve({}, dict(zip(names[first:], keys[first:]))).connection_string
+        found = resolve_settings({}, dict(zip(names[first:], keys[first:]))).connection_string
         assert found is not None and found.instrumentation_key == keys[first]
 
 
@@ -164,7 +164,7 @@ def test_order_of_variables() -> None:
 def test_any_text(text: str, name: str) -> None:
     """Any text in any variable is accepted or told as a ConfigError, nothing else."""
     with contextlib.suppress(ConfigError):
-        assert isinstance(resolve({}, {BY_NAME[name].variables[0]: text}), Settings)
+        assert isinstance(resolve_settings({}, {BY_NAME[name].variables[0]: text}), Settings)
 
 
 def test_secrets_of_the_environment() -> None:
@@ -175,4 +175,4 @@ def test_secrets_of_the_environment() -> None:
         "TOKEN_COUNT": "12345678901", "AZUREML_RUN_TOKEN_EXPIRY": "1700000000",
         "PATH": "/usr/bin:/bin",
     }  # fmt: skip
-    assert sorted(secrets(environ)) == ["a-run-token", "correct horse"]
+    assert sorted(find_secrets(environ)) == ["a-run-token", "correct horse"]

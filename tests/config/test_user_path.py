@@ -121,7 +121,7 @@ def test_in_python(name: str) -> None:
     with pytest.raises(UsageError):
         compact(Path(name))
     with pytest.raises(UsageError):
-        user_path.is_directory(user_path.expanded(name))
+        user_path.is_directory(user_path.expand_path(name))
 
 
 def test_a_name_that_is_not_utf_8(child: Any, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from amllog.delivery.exporter import ExportResult, refused, waiting
 from amllog.delivery.orphan_delivery import ORIGINAL_TIME, OrphanDelivery, refused_for_age, renewed
 from amllog.exporters.app_insights.ingestion_protocol import TOO_OLD
 from amllog.journal.directory import claim
-from amllog.record import envelope as record
+from amllog.record import envelope
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -57,7 +57,7 @@ class Shelf:
 
 def line(message: str, age_seconds: float = 0.0) -> bytes:
     """A journal line of that age."""
-    return record.encode(
+    return envelope.encode_record(
         time.time() - age_seconds, KEY, {}, "MessageData", {"message": message, "properties": {}}
     )
 
@@ -85,7 +85,7 @@ def deliver(folder: Path, outlet: Exporter, seconds: float = 600) -> list[str]:
 
 def said(lines: Sequence[bytes]) -> list[str]:
     """The messages of lines."""
-    return [(record.decode(one) or {})["data"]["baseData"]["message"] for one in lines]
+    return [(envelope.decode_line(one) or {})["data"]["baseData"]["message"] for one in lines]
 
 
 def test_everything_is_delivered_a_torn_end_left_out(tmp_path: Path) -> None:
@@ -172,10 +172,10 @@ def test_a_renewed_line_keeps_its_own_time(tmp_path: Path) -> None:
     """As a dimension, also when it is renewed twice; time and key stay its first members."""
     old = line("m", 200_000)
     new = renewed(renewed(old))
-    envelope = record.decode(new) or {}
-    assert envelope["data"]["baseData"]["properties"][ORIGINAL_TIME] == record.time_of(old)
-    assert record.time_of(new) > record.time_of(old)
-    assert record.key_of(new) == KEY.encode()
+    record = envelope.decode_line(new) or {}
+    assert record["data"]["baseData"]["properties"][ORIGINAL_TIME] == envelope.read_time(old)
+    assert envelope.read_time(new) > envelope.read_time(old)
+    assert envelope.instrumentation_key(new) == KEY.encode()
     assert renewed(b"torn") == b"torn"
 
 

@@ -168,7 +168,9 @@ def addressed(azure: AzureOnThisMachine, message: str) -> bytes:
     """A line as another process left it."""
     key = azure.connection_string.partition("InstrumentationKey=")[2].partition(";")[0]
     data = {"message": message, "severityLevel": 1, "properties": {"record_id": message}}
-    return envelope.line(envelope.envelope(time.time(), key, {}, "MessageData", {"ver": 2, **data}))
+    return envelope.encode_envelope(
+        envelope.build_envelope(time.time(), key, {}, "MessageData", {"ver": 2, **data})
+    )
 
 
 def leave(azure: AzureOnThisMachine, *contents: bytes) -> Path:

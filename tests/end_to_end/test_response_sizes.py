@@ -23,7 +23,7 @@ OFFER = """
 import resource, sys, time
 from amllog.record import envelope as record
 from amllog.exporters.{module} import {name}
-from amllog.config.parsers import connection_string
+from amllog.config.parsers import parse_connection_string
 outlet = {name}(connection_string("InstrumentationKey={key};IngestionEndpoint={url}"))
 line = record.encode(time.time(), {key!r}, {{}}, "MessageData", {{"message": "m", "properties": {{}}}})
 outlet.connection()

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from amllog.config.parsers import connection_string
+from amllog.config.parsers import parse_connection_string
 from amllog.exporters.app_insights.http_exporter import AppInsightsExporter
 from amllog.local import AzureOnThisMachine
 from amllog.local.azure import INSTRUMENTATION_KEY
@@ -26,7 +26,7 @@ from amllog.record import envelope
 def line(number: int) -> bytes:
     """A journal line of this minute."""
     base = {"message": f"line {number}", "severityLevel": 1, "properties": {"record_id": f"r{number}"}}
-    return envelope.encode(time.time(), INSTRUMENTATION_KEY, {}, "MessageData", base)
+    return envelope.encode_record(time.time(), INSTRUMENTATION_KEY, {}, "MessageData", base)
 
 
 def texts(azure: AzureOnThisMachine) -> list[str]:
@@ -109,11 +109,11 @@ TAKEN: dict[str, Callable[[Script, int], None]] = {
 def target(request: Any, azure: AzureOnThisMachine, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Where records are sent, with and without TLS."""
     if request.param == "plain":
-        return connection_string(azure.connection_string)
+        return parse_connection_string(azure.connection_string)
     token = azure.ingestion_endpoint[len(azure.url) :]
     https = azure._upload_url().replace("this-machine.blob.local@", "") + token
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(azure._bundle))
-    return connection_string(f"InstrumentationKey={INSTRUMENTATION_KEY};IngestionEndpoint={https}")
+    return parse_connection_string(f"InstrumentationKey={INSTRUMENTATION_KEY};IngestionEndpoint={https}")
 
 
 @pytest.fixture(params=["opencensus", "opentelemetry"])

@@ -11,7 +11,7 @@ from amllog.record import envelope
 
 NAME = "20260101T000000-node_1-4711-0a0b0c.jsonl"
 MESSAGE = {"message": "m", "properties": {}}
-LINES = [envelope.encode(1.8e9, key, {}, "MessageData", MESSAGE) for key in ("0" * 36, "", None)]
+LINES = [envelope.encode_record(1.8e9, key, {}, "MessageData", MESSAGE) for key in ("0" * 36, "", None)]
 FOREIGN = [
     b" ",
     b"\n",

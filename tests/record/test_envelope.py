@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given, strategies as st
 
-from amllog.record import envelope as record
+from amllog.record import envelope
 
 KEY = "00000000-0000-0000-0000-0000000010ca"
 
@@ -33,7 +33,7 @@ KEY = "00000000-0000-0000-0000-0000000010ca"
 )
 def test_severity(level: int, severity: int) -> None:
     """Severity is 0 to 4, whatever the level."""
-    assert record.severity(level) == severity
+    assert envelope.severity(level) == severity
 
 
 @pytest.mark.parametrize(
@@ -44,13 +44,13 @@ def test_severity(level: int, severity: int) -> None:
 )  # fmt: skip
 def test_duration(seconds: float, text: str) -> None:
     """Durations are written as the protocol has them, in less than 1000 days."""
-    assert record.duration(seconds) == text
+    assert envelope.format_duration(seconds) == text
 
 
 @given(st.floats(0, 253_402_300_798))
 def test_timestamp(seconds: float) -> None:
     """Times are UTC with microseconds, and always as long."""
-    found = record.timestamp(seconds)
+    found = envelope.format_timestamp(seconds)
     assert len(found) == 27 and found.endswith("Z")
     read = datetime.fromisoformat(found[:-1]).replace(tzinfo=timezone.utc).timestamp()
     assert abs(read - seconds) < 1e-4
@@ -59,28 +59,34 @@ def test_timestamp(seconds: float) -> None:
 @given(st.floats(allow_nan=False))
 def test_any_time(seconds: float) -> None:
     """Times before the epoch and after the year 9999 keep the form."""
-    assert len(record.timestamp(seconds)) == 27
+    assert len(envelope.format_timestamp(seconds)) == 27
 
 
 @pytest.mark.parametrize("key", [KEY, "", None])
 def test_head(key: str | None) -> None:
     """Time and addressee are read from a line without parsing it, and parsing gives the same."""
-    line = record.encode(1.5, key, {"a": "b"}, "EventData", {"name": "n", "properties": {}})
-    envelope = json.loads(line)
-    assert (envelope["time"], envelope.get("iKey")) == (record.time_of(line), key)
-    assert record.key_of(line) == (None if key is None else key.encode())
-    assert record.is_whole(line) and not record.is_whole(line[:-9]) and not record.is_whole(line[5:])
+    line = envelope.encode_record(1.5, key, {"a": "b"}, "EventData", {"name": "n", "properties": {}})
+    record = json.loads(line)
+    assert (record["time"], record.get("iKey")) == (envelope.read_time(line), key)
+    assert envelope.instrumentation_key(line) == (None if key is None else key.encode())
     assert (
-        record.decode(line) == envelope and record.decode(line[:-3]) is None and record.decode(b"[]") is None
+        envelope.is_complete(line)
+        and not envelope.is_complete(line[:-9])
+        and not envelope.is_complete(line[5:])
     )
-    assert envelope["name"] == "Microsoft.ApplicationInsights.Event"
-    assert envelope["data"]["baseData"]["ver"] == 2
+    assert (
+        envelope.decode_line(line) == record
+        and envelope.decode_line(line[:-3]) is None
+        and envelope.decode_line(b"[]") is None
+    )
+    assert record["name"] == "Microsoft.ApplicationInsights.Event"
+    assert record["data"]["baseData"]["ver"] == 2
 
 
 def test_ordered() -> None:
     """An envelope that others have changed begins as it must."""
-    envelope = {"x": 1, "iKey": KEY, "time": "t"}
-    assert list(record.ordered(envelope)) == ["time", "iKey", "x"]
+    record = {"x": 1, "iKey": KEY, "time": "t"}
+    assert list(envelope.reorder_members(record)) == ["time", "iKey", "x"]
 
 
 texts = st.text(st.characters() | st.characters(categories=["Cs"]), max_size=300)
@@ -91,12 +97,12 @@ texts = st.text(st.characters() | st.characters(categories=["Cs"]), max_size=300
 )
 def test_limit(properties: dict[str, str], message: str) -> None:
     """No line is longer than an item may be; what was cut says so; record_id and run stay."""
-    properties = record.properties({**properties, "record_id": "r", "step_id": "s"})
-    data = {"message": message[: record.MAX_MESSAGE], "properties": dict(properties)}
-    line = record.encode(1.5, KEY, {}, "MessageData", data)
-    assert len(line) <= record.MAX_ITEM_BYTES
+    properties = envelope.limit_properties({**properties, "record_id": "r", "step_id": "s"})
+    data = {"message": message[: envelope.MAX_MESSAGE], "properties": dict(properties)}
+    line = envelope.encode_record(1.5, KEY, {}, "MessageData", data)
+    assert len(line) <= envelope.MAX_ITEM_BYTES
     found = json.loads(line)["data"]["baseData"]
-    assert len(found["message"]) <= record.MAX_MESSAGE
+    assert len(found["message"]) <= envelope.MAX_MESSAGE
     assert all(len(key) <= 150 and len(value) <= 8192 for key, value in found["properties"].items())
     assert (found["properties"]["record_id"], found["properties"]["step_id"]) == ("r", "s")
 
@@ -105,7 +111,9 @@ def test_marks_of_run_history_stay() -> None:
     """Of too many dimensions, those that address a record to run history are never left out."""
     marks = {"run_metric": "scalar", "run_id": "r", "step": "3"}
     many = {f"{number}": "v" * 150 for number in range(900)}
-    line = record.encode(1.5, KEY, {}, "MetricData", {"metrics": [], "properties": {**many, **marks}})
+    line = envelope.encode_record(
+        1.5, KEY, {}, "MetricData", {"metrics": [], "properties": {**many, **marks}}
+    )
     found = json.loads(line)["data"]["baseData"]["properties"]
     assert {key: found.get(key) for key in marks} == marks
     assert int(found["dimensions_left_out"]) + len(found) - 4 == 900
@@ -113,5 +121,5 @@ def test_marks_of_run_history_stay() -> None:
 
 def test_no_key_clash() -> None:
     """Keys that become alike by cutting are one key, and the line is valid all the same."""
-    properties: dict[str, Any] = record.properties({"k" * 200 + "a": "1", "k" * 200 + "b": "2"})
+    properties: dict[str, Any] = envelope.limit_properties({"k" * 200 + "a": "1", "k" * 200 + "b": "2"})
     assert len(properties) == 1

@@ -34,14 +34,14 @@ FAILING = type("Failing", (), {"__str__": lambda self: 1 / 0, "__repr__": lambda
 )  # fmt: skip
 def test_messages(event: object, args: Any, message: str, dimensions: dict[str, object]) -> None:
     """Messages are formatted as in logging; what does not fit is kept beside; a lone dict is dimensions."""
-    assert log_call.message(event, args) == (message, dimensions)
+    assert log_call.format_call(event, args) == (message, dimensions)
     entry = logging.LogRecord("n", 20, "f", 1, event, args, None)
-    assert log_call.formatted(entry) == message
+    assert log_call.format_record(entry) == message
 
 
 def test_failing_arguments() -> None:
     """An argument whose own text fails is told, and the message stays."""
-    said, _ = log_call.message("m %s", (FAILING,))
+    said, _ = log_call.format_call("m %s", (FAILING,))
     assert said.startswith("m %s") and "Failing" in said
 
 
@@ -60,7 +60,7 @@ def test_failing_arguments() -> None:
 )
 def test_secrets_among_arguments_that_do_not_fit(event: str, args: Any, message: str) -> None:
     """An argument whose place follows the name of a secret is masked where the arguments do not fit."""
-    assert log_call.message(event, args) == (message, {})
+    assert log_call.format_call(event, args) == (message, {})
 
 
 def test_exceptions() -> None:
@@ -69,22 +69,22 @@ def test_exceptions() -> None:
     try:
         raise error
     except ValueError:
-        assert log_call.exception(True) is error
-        assert log_call.exception(sys.exc_info()) is error
-    assert log_call.exception(error) is error
-    assert [log_call.exception(given) for given in (None, False, (), (None, None, None), (1, 2), True)] == [
-        None
-    ] * 6
+        assert log_call.find_exception(True) is error
+        assert log_call.find_exception(sys.exc_info()) is error
+    assert log_call.find_exception(error) is error
+    assert [
+        log_call.find_exception(given) for given in (None, False, (), (None, None, None), (1, 2), True)
+    ] == [None] * 6
 
 
 def test_place() -> None:
     """A place is the module, the file and the line of the call."""
-    place = log_call.place(sys._getframe())
-    assert (place.module, place.file) == ("test_calls", __file__) and place.line > 50
+    place = log_call.frame_site(sys._getframe())
+    assert (place.module, place.file) == ("test_log_call", __file__) and place.line > 50
     with pytest.raises(ZeroDivisionError) as found:
         str(FAILING)
-    assert log_call.raised_at(found.value).module == "test_calls"
-    assert log_call.raised_at(ValueError()) == ("", "", 0)
+    assert log_call.exception_site(found.value).module == "test_log_call"
+    assert log_call.exception_site(ValueError()) == ("", "", 0)
 
 
 @pytest.mark.parametrize(
@@ -94,4 +94,4 @@ def test_place() -> None:
 )  # fmt: skip
 def test_extra(given: object, dimensions: dict[str, object]) -> None:
     """logging's `extra` is dimensions, those in custom_dimensions among them."""
-    assert log_call.extra(given) == dimensions
+    assert log_call.extra_dimensions(given) == dimensions

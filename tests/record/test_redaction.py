@@ -16,7 +16,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
 import amllog
-from amllog.config.settings import secrets as secrets_of
+from amllog.config.settings import find_secrets
 from amllog.record.redaction import MARGIN, Redactor
 
 LETTERS = string.ascii_letters + string.digits
@@ -226,13 +226,13 @@ def test_parts_of_addresses_stay() -> None:
         "3f2a9c44-1111-2222-3333-444455556666/resourceGroups/rg-ML/providers/Microsoft.MachineLearningServices/x",
         "URL": "https://host/" + "a" * 43 + "/" + "A-b-" * 10 + "Abc",
     }
-    assert secrets_of(given) == []
+    assert find_secrets(given) == []
 
 
 def test_variables_that_are_no_secrets() -> None:
     """A variable that only tells of a secret, or says its state, is not masked wherever its value stands."""
     given = {"PRIMARY_KEY": "customer_id", "SECRET_NAME": "my-database", "AUTHORIZATION": "required"}
-    assert secrets_of({**given, "DB_PASS": "hunter2hunter"}) == ["hunter2hunter"]
+    assert find_secrets({**given, "DB_PASS": "hunter2hunter"}) == ["hunter2hunter"]
 
 
 @pytest.mark.parametrize("form", ["plain", "json", "console"])
@@ -295,8 +295,8 @@ def test_identity_and_setup_dimensions(child: Any, tmp_path: Path) -> None:
 
 def test_reprs() -> None:
     """Objects of ours that know a secret do not show it."""
-    from amllog.config.parsers import connection_string
-    from amllog.config.settings import resolve
+    from amllog.config.parsers import parse_connection_string
+    from amllog.config.settings import resolve_settings
     from amllog.session import api
 
     key, secret = "00000000-0000-0000-0000-0000000010ca", "hunter22"
@@ -309,7 +309,8 @@ def test_reprs() -> None:
     session = api.session()
     bound = log.bind(password=secret, nested={"api_key": [secret]}, say=f"token={secret}", fold=3)
     ours = (
-        connection_string(given["connection_string"]), resolve(given, {}), Redactor((), [secret]), log, bound,
+        parse_connection_string(given["connection_string"]), resolve_settings(given, {}), Redactor((), [secret]),
+        log, bound,
         session, session.gate, session.settings, session.identity, session._post, session._post.outlets,
         session.gate.redactor, session.gate.driver, amllog.status(), log.run, logging.getLogger().handlers,
         session._capture, session.detector, session._stands_in,
@@ -321,7 +322,7 @@ def test_reprs() -> None:
 
 def test_names_keep_their_words() -> None:
     """In a name, a word behind a colon belongs to it: two metrics do not become one; a secret goes all the same."""
-    key = Redactor((), ["correct horse"]).key
+    key = Redactor((), ["correct horse"]).mask_key
     assert key("f1 per token: macro") == ("f1 per token: macro", False)
     assert key("password=hunter22") == ("password=***", True)
     assert key("https://me:hunter@host")[0] == "https://me:***@host"
@@ -331,7 +332,7 @@ def test_names_keep_their_words() -> None:
 def test_keys_inside_containers() -> None:
     """A suspicious key masks what stands under it in a container as well, also the script's own patterns."""
     redactor = Redactor(["iban"], ['a "known" secret'])
-    said = redactor.text_of(
+    said = redactor.to_text(
         {"rows": [{"IBAN": "DE00", "cookie": ["a=b"], "n": 3}], "x": ['a "known" secret']}
     )
     assert json.loads(said) == {"rows": [{"IBAN": "***", "cookie": "***", "n": 3}], "x": ["***"]}
@@ -343,7 +344,7 @@ def test_metrics_texts() -> None:
         "columns": {"api_key": "string", "password=a1": "double", "password=b2": "int", "note": "string"},
         "rows": [["abc", "NaN", 1, "token=xyz"], [None, 0.5, 2, "fine"]],
     }
-    assert Redactor().hidden_cells(data) == {
+    assert Redactor().mask_metric_table(data) == {
         "columns": {"api_key": "string", "password=***": "double", "password=***~2": "int", "note": "string"},
         "rows": [["***", "NaN", 1, "token=***"], [None, 0.5, 2, "fine"]],
     }
@@ -359,7 +360,10 @@ def test_short_by_masking() -> None:
             for secret in (f"https://{token}@host", known):
                 long = 2 * limit + MARGIN - length
                 said = f"password={'s' * (long - 20)} and {secret} {'x ' * 60_000}"
-                for found in (redactor.masked(said, limit), redactor.masked_middle(said, limit)):
+                for found in (
+                    redactor.mask_and_truncate(said, limit),
+                    redactor.mask_and_truncate_middle(said, limit),
+                ):
                     assert len(found) <= limit
                     assert "q9q9" not in found and "correct horse" not in found, (limit, length)
 
@@ -367,10 +371,10 @@ def test_short_by_masking() -> None:
 def test_middle_of_a_huge_text() -> None:
     """Of a huge text its head and its end remain, with the length it had; an unending word leaves no end."""
     redactor = Redactor()
-    found = redactor.masked_middle("head\n" + "line\n" * 100_000 + "the end", 1_000)
+    found = redactor.mask_and_truncate_middle("head\n" + "line\n" * 100_000 + "the end", 1_000)
     assert found.startswith("head\n") and found.endswith("the end") and len(found) == 1_000
     assert "cut from 500012 characters" in found
-    assert "ssss" not in redactor.masked_middle("password=" + "s" * 10_000_000, 16_384)
+    assert "ssss" not in redactor.mask_and_truncate_middle("password=" + "s" * 10_000_000, 16_384)
 
 
 @pytest.mark.parametrize("unit", ["next_token=a:", "pad_token:a:", "key=Abcdefgh1aaaaaaaaaaaaa:"])
@@ -388,8 +392,8 @@ redactor = Redactor(["x"], ["correct horse"])
 for start in STARTS:
     for unit in UNITS:
         said = start + unit * (100_000 // len(unit)) + '"@'
-        redactor.masked(said, 32_768)  # the first 70,000 characters: without the end
-        redactor.masked_middle(said, 16_384)
+        redactor.mask_and_truncate(said, 32_768)  # the first 70,000 characters: without the end
+        redactor.mask_and_truncate_middle(said, 16_384)
 """
 STARTS = ("key ", "password=", 'password="', "basic ", "bearer ", "eyJ", "://", "-----BEGIN ")
 UNITS = (

@@ -32,7 +32,7 @@ def test_chain() -> None:
     """Causes follow their effects and point to them; the stack is the whole traceback, of the first alone."""
     error = raised(ValueError("outer"))
     error.__cause__ = raised(KeyError("inner"))
-    outer, inner = stacktrace.details(error, same)
+    outer, inner = stacktrace.exception_details(error, same)
     assert [(one["id"], one["outerId"], one["typeName"]) for one in (outer, inner)] == [
         (1, 0, "ValueError"), (2, 1, "KeyError"),
     ]  # fmt: skip
@@ -45,9 +45,12 @@ def test_context() -> None:
     """What was being handled is told, unless it is suppressed."""
     error, before = ValueError("now"), KeyError("before")
     error.__context__ = before
-    assert [one["typeName"] for one in stacktrace.details(error, same)] == ["ValueError", "KeyError"]
+    assert [one["typeName"] for one in stacktrace.exception_details(error, same)] == [
+        "ValueError",
+        "KeyError",
+    ]
     error.__suppress_context__ = True
-    assert [one["typeName"] for one in stacktrace.details(error, same)] == ["ValueError"]
+    assert [one["typeName"] for one in stacktrace.exception_details(error, same)] == ["ValueError"]
 
 
 def test_group() -> None:
@@ -55,7 +58,9 @@ def test_group() -> None:
     group = pytest.importorskip("builtins").__dict__.get("ExceptionGroup")
     if group is None:
         pytest.skip("no exception groups before Python 3.11")
-    found = stacktrace.details(group("several", [ValueError("a"), group("inner", [KeyError("b")])]), same)
+    found = stacktrace.exception_details(
+        group("several", [ValueError("a"), group("inner", [KeyError("b")])]), same
+    )
     assert [(one["typeName"], one["outerId"]) for one in found] == [
         ("ExceptionGroup", 0), ("ValueError", 1), ("ExceptionGroup", 1), ("KeyError", 3),
     ]  # fmt: skip
@@ -68,7 +73,7 @@ def test_bounds() -> None:
     for _ in range(50):
         outer: Any = raised(ValueError("y" * 1_000_000), 300)
         outer.__cause__, error = error, outer
-    found = stacktrace.details(error, same)
+    found = stacktrace.exception_details(error, same)
     assert len(found) == stacktrace.MAX_EXCEPTIONS
     assert all(len(one["message"]) <= 8_192 and len(one["stack"]) <= stacktrace.MAX_STACK for one in found)
     assert all(len(one["parsedStack"]) <= stacktrace.MAX_FRAMES for one in found)
@@ -81,7 +86,7 @@ def test_cycles() -> None:
     one, other = ValueError("one"), ValueError("other")
     one.__cause__, other.__cause__ = other, one
     one.__context__ = one
-    assert len(stacktrace.details(one, same)) == 2
+    assert len(stacktrace.exception_details(one, same)) == 2
 
 
 def test_hostile() -> None:
@@ -99,14 +104,14 @@ def test_hostile() -> None:
         def exceptions(self) -> Any:
             raise RuntimeError("no")
 
-    (found,) = stacktrace.details(raised(Hostile()), same)
+    (found,) = stacktrace.exception_details(raised(Hostile()), same)
     assert "Hostile" in found["typeName"] and found["parsedStack"]
-    assert stacktrace.problem_id(raised(Hostile())).endswith("test_stacks.py:down")
+    assert stacktrace.problem_id(raised(Hostile())).endswith("test_stacktrace.py:down")
 
 
 def test_without_a_traceback() -> None:
     """An exception that was never raised has no frames, and is told all the same."""
-    (found,) = stacktrace.details(ValueError(), same)
+    (found,) = stacktrace.exception_details(ValueError(), same)
     assert (found["message"], found["hasFullStack"], found["parsedStack"]) == ("ValueError", False, [])
     assert stacktrace.problem_id(ValueError()) == "ValueError"
 
@@ -116,6 +121,6 @@ def test_masked() -> None:
     error: Any = raised(ValueError("correct horse"))
     error.__notes__ = ["correct horse note"]
     error.__cause__ = KeyError("correct horse")
-    found = str(stacktrace.details(error, Redactor((), ["correct horse"])))
+    found = str(stacktrace.exception_details(error, Redactor((), ["correct horse"])))
     frames = "raise error"
     assert "correct horse" not in found and frames in found

@@ -64,7 +64,7 @@ TEXTS: list[tuple[Any, str]] = [
 @pytest.mark.parametrize(("value", "expected"), TEXTS, ids=[str(type(value)) for value, _ in TEXTS])
 def test_texts(value: object, expected: str) -> None:
     """The text of an object is what a person would write."""
-    assert text.of(value) == expected
+    assert text.to_text(value) == expected
 
 
 @pytest.mark.parametrize(
@@ -75,13 +75,13 @@ def test_texts(value: object, expected: str) -> None:
 )  # fmt: skip
 def test_numbers(value: object, number: float | None) -> None:
     """Numbers are those that calculate; texts that look like one are not."""
-    assert text.number(value) == number
+    assert text.to_number(value) == number
 
 
 @given(st.text(), st.integers(40, 200))
 def test_cut(said: str, limit: int) -> None:
     """A cut text is within its limit, begins as before, and says how long it was."""
-    for cut in (text.cut, text.cut_middle):
+    for cut in (text.truncate, text.truncate_middle):
         found = cut(said * 5, limit)
         assert len(found) <= limit
         assert (found == said * 5) == (len(said) * 5 <= limit)
@@ -91,14 +91,14 @@ def test_cut(said: str, limit: int) -> None:
 
 def test_cut_middle_keeps_the_end() -> None:
     """Of a traceback the end explains: a quarter of the head stays, and the tail."""
-    found = text.cut_middle("".join(f"{number:04d}" for number in range(1000)), 200)
+    found = text.truncate_middle("".join(f"{number:04d}" for number in range(1000)), 200)
     assert found.startswith("0000") and found.endswith("0999")
 
 
 @given(st.text(st.characters(categories=["Cs", "Ll"])))
 def test_printable(said: str) -> None:
     """No lone surrogate is left."""
-    assert text.printable(said).encode() is not None
+    assert text.replace_surrogates(said).encode() is not None
 
 
 nested = st.recursive(
@@ -114,7 +114,7 @@ nested = st.recursive(
 @given(nested)
 def test_plain(value: object) -> None:
     """Containers become strict JSON."""
-    json.dumps(text.plain(value), allow_nan=False).encode()
+    json.dumps(text.to_json_value(value), allow_nan=False).encode()
 
 
 def test_named_tuples() -> None:
@@ -124,9 +124,9 @@ def test_named_tuples() -> None:
         x: int
         y: tuple[int, int]
 
-    assert text.of(Point(1, (2, 3))) == '{"x": 1, "y": [2, 3]}'
-    assert text.of([Point(1, (2, 3))]) == '[{"x": 1, "y": [2, 3]}]'
-    assert text.of(time.gmtime(0)).startswith("[1970, 1, 1,")
+    assert text.to_text(Point(1, (2, 3))) == '{"x": 1, "y": [2, 3]}'
+    assert text.to_text([Point(1, (2, 3))]) == '[{"x": 1, "y": [2, 3]}]'
+    assert text.to_text(time.gmtime(0)).startswith("[1970, 1, 1,")
 
 
 def test_plain_is_bounded() -> None:
@@ -134,17 +134,17 @@ def test_plain_is_bounded() -> None:
     deep: Any = "bottom"
     for _ in range(100):
         deep = [deep]
-    assert "too deep" in text.of(deep) and "bottom" not in text.of(deep)
+    assert "too deep" in text.to_text(deep) and "bottom" not in text.to_text(deep)
     for wide in (
         list(range(10_000)),
         {str(n): n for n in range(10_000)},
         [(1, 2)] * 10_000,
         set(range(10_000)),
     ):
-        assert "more left out" in text.of(wide) and len(text.of(wide)) < 100_000
-    long = text.of(["x" * 1_000_000] * 100)
+        assert "more left out" in text.to_text(wide) and len(text.to_text(wide)) < 100_000
+    long = text.to_text(["x" * 1_000_000] * 100)
     assert "cut from 1000000 characters" in long and len(long) < 100_000
-    assert text.of([1, 2, 3]) == "[1, 2, 3]"
+    assert text.to_text([1, 2, 3]) == "[1, 2, 3]"
 
 
 def test_neighbours() -> None:
@@ -156,6 +156,6 @@ def test_neighbours() -> None:
 
         __repr__ = __str__
 
-    assert json.loads(text.of({"a": 1, "bad": Bad(), "c": 3})) == {
+    assert json.loads(text.to_text({"a": 1, "bad": Bad(), "c": 3})) == {
         "a": 1, "bad": "<Bad: RuntimeError while turning it into text>", "c": 3,
     }  # fmt: skip

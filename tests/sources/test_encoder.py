@@ -11,7 +11,7 @@ from hypothesis import given, strategies as st
 from amllog.context.identity import Identity
 from amllog.journal.own_files import HEAD_BYTES
 from amllog.journal.signature import has_records
-from amllog.record import envelope as record
+from amllog.record import envelope
 from amllog.record.envelope import Sender
 from amllog.record.log_call import CallSite
 from amllog.record.redaction import Redactor
@@ -29,7 +29,7 @@ texts = st.text(st.characters() | st.characters(categories=["Cs"]), max_size=40)
 names = texts | st.sampled_from(
     ["step_id", "record_id", "module", "fileName", "lineNumber", "logger", "level", "team", "x"]
 )
-data_of_kinds = st.sampled_from(sorted(record.KINDS)).flatmap(
+data_of_kinds = st.sampled_from(sorted(envelope.KINDS)).flatmap(
     lambda kind: st.tuples(st.just(kind), st.fixed_dictionaries({"name": texts, "n": st.integers(0, 9)}))
 )
 drafts = st.builds(
@@ -73,8 +73,8 @@ def test_both_ways(draft: Draft, operation: str, parent: str) -> None:
     long = made().line(draft._replace(own=twice), "r-1", (operation, parent))
     assert short.endswith(b"}\n") and short.count(b"\n") == 1
     assert told(short) == told(long)
-    assert record.is_whole(short) and record.time_of(short) == told(short)["time"]
-    assert record.key_of(short) == (KEY.encode() if draft.level >= 20 else None)
+    assert envelope.is_complete(short) and envelope.read_time(short) == told(short)["time"]
+    assert envelope.instrumentation_key(short) == (KEY.encode() if draft.level >= 20 else None)
 
 
 @pytest.mark.parametrize("value", ["v" * 70_000, "\ud800" * 10])
@@ -83,7 +83,7 @@ def test_the_long_way(value: str) -> None:
     own = {"big": value}
     draft = Draft(1.0, 20, "train", "MessageData", {"message": "said"}, own, CallSite("m", "m.py", 3))
     line = made().line(draft, "r-1", ("op", "span"))
-    assert len(line) <= record.MAX_ITEM_BYTES
+    assert len(line) <= envelope.MAX_ITEM_BYTES
     assert told(line)["data"]["baseData"]["properties"]["record_id"] == "r-1"
 
 
@@ -120,11 +120,11 @@ def test_many_spans() -> None:
 def test_processors_leave_how_a_line_begins(changed: dict[str, Any]) -> None:
     """Whatever a telemetry processor does to an envelope, its line is recognised as one of a journal."""
 
-    def process(envelope: dict[str, Any]) -> bool:
+    def process(record: dict[str, Any]) -> bool:
         if not changed:
             for name in ("time", "ver", "name"):
-                del envelope[name]
-        envelope.update(changed)
+                del record[name]
+        record.update(changed)
         return True
 
     form = made()
@@ -132,5 +132,7 @@ def test_processors_leave_how_a_line_begins(changed: dict[str, Any]) -> None:
     draft = Draft(1.8e9, 20, "l", "MessageData", {"message": "m"}, {}, CallSite("", "", 0), None, "")
     line = form.line(draft, "r", ("0" * 32, "1" * 16))
     assert has_records("20260101T000000-n-1-0a0b0c.jsonl", line[:HEAD_BYTES])
-    assert record.is_whole(line)
-    assert record.key_of(line) == (b"other" if changed.get("iKey") == "other" else KEY.encode())
+    assert envelope.is_complete(line)
+    assert envelope.instrumentation_key(line) == (
+        b"other" if changed.get("iKey") == "other" else KEY.encode()
+    )

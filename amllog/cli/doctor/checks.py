@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from amllog.cli import rows
+from amllog.record.text import escape_controls
 
 _COLOURS = {"ok": rows.GREEN, "warn": rows.YELLOW, "fail": rows.RED}
 
@@ -44,12 +45,12 @@ def tell(checks: Sequence[Check], *, as_json: bool) -> int:
     if as_json:
         rows.answer(rows.as_json([check._asdict() for check in checks]))
         return int(failed > 0)
-    abouts = [rows.visible(check.about) for check in checks]  # of a script, the name of its file
+    abouts = [escape_controls(check.about) for check in checks]  # of a script, the name of its file
     width = max(map(len, abouts), default=0)
     for about, check in zip(abouts, checks):
         state = rows.paint(f"{check.state:<4}", _COLOURS[check.state])
-        rows.answer(f"{state}  {about:<{width}}  {rows.visible(check.found)}")
+        rows.answer(f"{state}  {about:<{width}}  {escape_controls(check.found)}")
         if check.advice:
-            rows.answer(f"{'':<{width + 6}}  → {rows.visible(check.advice)}")
+            rows.answer(f"{'':<{width + 6}}  → {escape_controls(check.advice)}")
     rows.answer(f"{rows.count(len(checks), 'check')}: {failed} failed, {rows.count(warned, 'warning')}")
     return int(failed > 0)

@@ -45,7 +45,7 @@ def doctor(options: Namespace, environ: Mapping[str, str]) -> int:
     found: list[Check] = []
     settings = Settings()
     try:
-        settings = config.resolve({}, environ)
+        settings = config.resolve_settings({}, environ)
         found += [ok("settings", _given(environ)), _connection(settings)]
     except ConfigError as error:
         found += [fail("settings", f"{one.variable} = {one.value!r}", one.allowed) for one in error.problems]
@@ -190,9 +190,9 @@ def _clock() -> Check:
     now = time.time()
     newest = max(path.stat().st_mtime for path in Path(envelope.__file__).parent.glob("*.py"))
     if now < newest - _SKEW_SECONDS:
-        return fail("clock", f"{envelope.timestamp(now)} is before amllog was installed",
+        return fail("clock", f"{envelope.format_timestamp(now)} is before amllog was installed",
                     "set the clock: records older than 48 hours are refused")  # fmt: skip
-    return ok("clock", envelope.timestamp(now))
+    return ok("clock", envelope.format_timestamp(now))
 
 
 def _send(settings: Settings) -> Check:
@@ -201,8 +201,8 @@ def _send(settings: Settings) -> Check:
     identity = api.identity()  # the settings are right: there is a connection string
     sender = Sender(settings.connection_string.instrumentation_key, {"ai.cloud.role": "amllog doctor"})
     said = {"message": "amllog doctor: a test record", "severityLevel": 1}
-    line = envelope.encode(
-        time.time(), sender.key, sender.tags_of(identity.operation_id, identity.span_id), "MessageData",
+    line = envelope.encode_record(
+        time.time(), sender.key, sender.tags_for_span(identity.operation_id, identity.span_id), "MessageData",
         {**said, "properties": {**identity.dimensions(), "python": sys.version.split()[0]}},
     )  # fmt: skip
     outlet = compose.insights_outlet(settings, compose.exporter_of(settings), time.time())

@@ -17,7 +17,14 @@ from amllog.exporters.app_insights import ingestion_protocol
 from amllog.exporters.http_deadline import CONNECT_SECONDS, bound_responses
 from amllog.journal.segment import Segment
 from amllog.process.background import BackgroundCall
-from amllog.record.envelope import KEY_AT, MAX_AGE_SECONDS, TIME_AT, key_of, time_of, timestamp
+from amllog.record.envelope import (
+    KEY_OFFSET,
+    MAX_AGE_SECONDS,
+    TIME_SLICE,
+    format_timestamp,
+    instrumentation_key,
+    read_time,
+)
 
 MAX_REDIRECTS = 5
 Notice = Callable[[str], object]
@@ -49,7 +56,7 @@ class AppInsightsExporter:
         self._endpoint = target.endpoint
         self._credential = credential
         self._asked: BackgroundCall | None = None  # for a token
-        self._since = None if since is None else timestamp(since)
+        self._since = None if since is None else format_timestamp(since)
         self._notice = notice
         self._session: Any = None
         self._pid = 0
@@ -61,18 +68,18 @@ class AppInsightsExporter:
 
     def wants(self, line: bytes) -> bool:
         """Whether the line is addressed to our resource."""
-        if line.startswith(self._mark, KEY_AT):
+        if line.startswith(self._mark, KEY_OFFSET):
             return True
-        return key_of(line) == b"" and self._since is not None and time_of(line) >= self._since
+        return instrumentation_key(line) == b"" and self._since is not None and read_time(line) >= self._since
 
     def counts(self, line: bytes) -> bool:
         """Whether the line counts in the account: also one for another resource, for which it waits."""
-        return key_of(line) is not None
+        return instrumentation_key(line) is not None
 
     def export(self, lines: Sequence[bytes], seconds: float) -> ExportResult:
         """Send the lines; those that the service would refuse for their age are not sent at all."""
-        oldest = timestamp(time.time() - MAX_AGE_SECONDS).encode()
-        too_old = [index for index, line in enumerate(lines) if line[TIME_AT] < oldest]
+        oldest = format_timestamp(time.time() - MAX_AGE_SECONDS).encode()
+        too_old = [index for index, line in enumerate(lines) if line[TIME_SLICE] < oldest]
         exceptions = dict.fromkeys(too_old, refused(ingestion_protocol.TOO_OLD))
         fresh = [index for index in range(len(lines)) if index not in exceptions]
         pause = self._send(lines, fresh, exceptions, time.monotonic() + seconds)

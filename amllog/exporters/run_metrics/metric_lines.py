@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from amllog.exporters.run_metrics import line_validation, metric_values
 from amllog.journal.signature import TIME
-from amllog.record import envelope as record, text
+from amllog.record import envelope, text
 
 PREFIX = "azureml.v1."  # of the service's names for scalar, list and table
 RETRIED = {401, 408, 425, 429, 500, 502, 503, 504, 530}  # 530: Azure ML's own "node not ready"
@@ -74,13 +74,13 @@ class Call(NamedTuple):
 
 def decode(line: bytes) -> MetricPost | Call | None:
     """Return the request of a line to run history, or None if its shape is invalid for its method."""
-    envelope = record.decode(line) or {}
+    record = envelope.decode_line(line) or {}
     try:
-        base = envelope["data"]["baseData"]
+        base = record["data"]["baseData"]
         labels = base["properties"]
         kind, run_id = labels["run_metric"], labels.get("run_id") or labels.get("step_id")
         record_id = labels.get("record_id") or uuid.uuid5(_SPACE, line.decode("utf-8", "replace")).hex
-        created = envelope["time"]
+        created = record["time"]
         name, data = _content(base)
         if not _are_labels(labels, created, record_id):
             return None
@@ -127,7 +127,9 @@ def _are_labels(labels: Mapping[str, object], created: object, record_id: object
 
 def _content(base: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
     if "metrics" not in base:
-        data = record.decode(base["properties"]["run_metric_data"].encode())  # strict, and not deeply nested
+        data = envelope.decode_line(
+            base["properties"]["run_metric_data"].encode()
+        )  # strict, and not deeply nested
         if data is None:
             raise ValueError("no object of JSON")
         return base["name"], data
@@ -148,7 +150,7 @@ def record_data(
     kind = type[len(PREFIX) :] if type.startswith(PREFIX) else "table"
     plain = [[_plain(row.get(column)) for column in columns] for row in rows]
     for data in metric_values.record_data(
-        metric_values.Cells({text.printable(c): t for c, t in columns.items()}, plain)
+        metric_values.Cells({text.replace_surrogates(c): t for c, t in columns.items()}, plain)
     ):
         if kind not in ("scalar", "list") and not type.startswith(PREFIX):
             data["type"] = type
@@ -191,7 +193,7 @@ def reason(response: Any, status: int | None = None) -> str:
     error = response.get("error") if isinstance(response, dict) else None
     error = error if isinstance(error, dict) else {}
     message = _DATA_IN_REASON.sub("…", str(error.get("message") or error.get("code") or "no reason given"))
-    return text.cut(f"{status or 'run history'}: {message}", MAX_REASON)
+    return text.truncate(f"{status or 'run history'}: {message}", MAX_REASON)
 
 
 def content_type(head: bytes) -> str | None:
@@ -207,14 +209,14 @@ def _members(value: Any) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> metric_values.Cell:
-    number = text.number(value)
+    number = text.to_number(value)
     if isinstance(number, float) and not math.isfinite(number):
-        return text.of(number)
+        return text.to_text(number)
     if isinstance(number, int) and not isinstance(number, bool) and number.bit_length() > 63:
-        return text.of(number)
+        return text.to_text(number)
     if number is not None or value is None:
         return number
-    return text.printable(text.of(value))
+    return text.replace_surrogates(text.to_text(value))
 
 
 def _all_numbers(post: MetricPost) -> bool:

@@ -22,7 +22,7 @@ from typing import Any, NamedTuple, Union
 from amllog.errors import MetricError, warn
 from amllog.process import interrupts
 from amllog.record import stacktrace, text
-from amllog.record.redaction import Redactor, brief
+from amllog.record.redaction import Redactor, describe_value
 
 MAX_NAME = 50
 MAX_LONG_NAME = 150  # what Application Insights takes
@@ -47,15 +47,15 @@ class Cells(NamedTuple):
 
 def metric_name(name: object) -> str:
     """A metric's name without surrounding blanks, on which azureml's own reader breaks."""
-    stripped = text.printable(name.strip()) if isinstance(name, str) else ""
+    stripped = text.replace_surrogates(name.strip()) if isinstance(name, str) else ""
     if not stripped:
-        raise MetricError(f"a metric needs a name, got {brief(name)}")
+        raise MetricError(f"a metric needs a name, got {describe_value(name)}")
     if len(stripped) > MAX_NAME:
         # Told, not raised: a long name at the end of a training must not cost its result.
-        short = short_name(_BY_SHAPE.key(stripped)[0])
-        told = f"run history takes {MAX_NAME} characters of a metric's name: {brief(stripped)} is {brief(short)} there"
-        warn(told)
-    return text.cut(stripped, MAX_LONG_NAME)
+        short = short_name(_BY_SHAPE.mask_key(stripped)[0])
+        given, stored = describe_value(stripped), describe_value(short)
+        warn(f"run history takes {MAX_NAME} characters of a metric's name: {given} is {stored} there")
+    return text.truncate(stripped, MAX_LONG_NAME)
 
 
 def short_name(name: str) -> str:
@@ -70,9 +70,9 @@ def step_number(step: object) -> int | None:
     """A step as azureml takes it: anything that is a number, as an int."""
     if step is None:
         return None
-    value = text.number(step)
+    value = text.to_number(step)
     if value is None or not -(2**63) <= value < 2**63:  # NaN and infinities are not either
-        raise MetricError(f"a step is a whole number of at most 64 bits, got {brief(step)}")
+        raise MetricError(f"a step is a whole number of at most 64 bits, got {describe_value(step)}")
     return int(value)
 
 
@@ -97,7 +97,7 @@ def from_table(name: str, values: object) -> Cells:
     """A table from a mapping of columns; a column that is no list has one value."""
     if not isinstance(values, Mapping):
         raise MetricError(f"{name}: log_table takes a dict of columns, got {type(values).__name__}")
-    return table({text.of(key): _column(name, column, one=True) for key, column in values.items()})
+    return table({text.to_text(key): _column(name, column, one=True) for key, column in values.items()})
 
 
 def table(columns: Mapping[str, Sequence[object]], nested: bool = False) -> Cells:
@@ -136,10 +136,10 @@ def label_groups(values: Mapping[Any, object]) -> Iterator[dict[str, str | None]
         raise MetricError(f"tags and properties are a dict, got {type(values).__name__}")
     group: dict[str, str | None] = {}
     for key, value in values.items():
-        name = text.printable(text.of(key))
+        name = text.replace_surrogates(text.to_text(key))
         if key is None or not name or len(name) > MAX_TAG_KEY:
             raise MetricError(
-                f"a tag's or property's key has 1 to {MAX_TAG_KEY} characters, got {brief(name)}"
+                f"a tag's or property's key has 1 to {MAX_TAG_KEY} characters, got {describe_value(name)}"
             )
         label = None if value is None else _masked(value, MAX_TAG_VALUE)
         if group and json_length({**group, name: label}) > MAX_DATA - 200:
@@ -175,8 +175,12 @@ def png_image(name: str, plot: Any) -> bytes:
 def error_message(details: object) -> str | None:
     """An exception with its stack, or any other account of an error, as a run's error message."""
     if isinstance(details, BaseException):
-        return text.printable(stacktrace.stack_of(details, _BY_SHAPE, MAX_ERROR))
-    return None if details is None else _BY_SHAPE.masked_middle(text.printable(text.of(details)), MAX_ERROR)
+        return text.replace_surrogates(stacktrace.format_exception(details, _BY_SHAPE, MAX_ERROR))
+    return (
+        None
+        if details is None
+        else _BY_SHAPE.mask_and_truncate_middle(text.replace_surrogates(text.to_text(details)), MAX_ERROR)
+    )
 
 
 def json_length(value: object) -> int:
@@ -197,18 +201,18 @@ def _column(name: str, values: Any, one: bool = False) -> list[object]:
 
 
 def _column_name(key: object) -> str:
-    name = text.printable(text.of(key))
+    name = text.replace_surrogates(text.to_text(key))
     if not name or len(name) > MAX_CELL:
-        raise MetricError(f"a column's name has 1 to {MAX_CELL} characters, got {brief(name)}")
+        raise MetricError(f"a column's name has 1 to {MAX_CELL} characters, got {describe_value(name)}")
     return name
 
 
 def _cell(column: str, value: object, nested: bool) -> Cell:
     if value is None:
         return None
-    number = text.number(value)
+    number = text.to_number(value)
     if isinstance(number, int) and not isinstance(number, bool) and number.bit_length() > 63:
-        return float(number) if number.bit_length() < 1024 else text.cut(text.of(number), MAX_CELL)
+        return float(number) if number.bit_length() < 1024 else text.truncate(text.to_text(number), MAX_CELL)
     if number is not None:
         return number
     if not nested and isinstance(value, (list, tuple, Mapping, Set)):
@@ -217,7 +221,7 @@ def _cell(column: str, value: object, nested: bool) -> Cell:
 
 
 def _masked(value: object, limit: int) -> str:
-    return _BY_SHAPE.masked(text.printable(_BY_SHAPE.text_of(value)), limit)
+    return _BY_SHAPE.mask_and_truncate(text.replace_surrogates(_BY_SHAPE.to_text(value)), limit)
 
 
 def _typed(cells: list[Cell]) -> tuple[str, list[Cell]]:
@@ -225,7 +229,7 @@ def _typed(cells: list[Cell]) -> tuple[str, list[Cell]]:
     if not kinds:
         return "none", cells
     if str in kinds:
-        return "string", [None if cell is None else text.of(cell) for cell in cells]
+        return "string", [None if cell is None else text.to_text(cell) for cell in cells]
     if kinds == {bool}:
         return "bool", cells
     if float not in kinds:
@@ -235,7 +239,7 @@ def _typed(cells: list[Cell]) -> tuple[str, list[Cell]]:
 
 def _double(cell: Any) -> Cell:
     value = math.nan if cell is None else float(cell)
-    return value if math.isfinite(value) else text.of(value)
+    return value if math.isfinite(value) else text.to_text(value)
 
 
 def _fitting(cells: list[Cell], room: int) -> tuple[list[Cell], int]:
@@ -244,7 +248,7 @@ def _fitting(cells: list[Cell], room: int) -> tuple[list[Cell], int]:
         longest = max(cells, key=lambda cell: len(cell) if isinstance(cell, str) else 0)
         if not isinstance(longest, str) or len(longest) < 2:
             raise MetricError("the names of the columns are too long for one record")
-        cells = [text.cut(longest, len(longest) // 2) if cell is longest else cell for cell in cells]
+        cells = [text.truncate(longest, len(longest) // 2) if cell is longest else cell for cell in cells]
     return cells, size
 
 
@@ -253,9 +257,9 @@ def _strict(value: Any) -> object:
     if hasattr(value, "tolist"):
         value = value.tolist()
     if isinstance(value, Mapping):
-        return {text.of(key): _strict(item) for key, item in value.items()}
+        return {text.to_text(key): _strict(item) for key, item in value.items()}
     if isinstance(value, (list, tuple, Set)):
         return [_strict(item) for item in value]
-    if (number := text.number(value)) is not None:
+    if (number := text.to_number(value)) is not None:
         return number if math.isfinite(number) else None
-    return None if value is None else text.of(value)
+    return None if value is None else text.to_text(value)

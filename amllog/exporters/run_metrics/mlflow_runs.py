@@ -239,7 +239,7 @@ def _values(variable: Any) -> Iterator[Any]:
 
 
 def _properties(line: bytes) -> dict[str, str]:
-    found: dict[str, str] = (envelope.decode(line) or {})["data"]["baseData"]["properties"]
+    found: dict[str, str] = (envelope.decode_line(line) or {})["data"]["baseData"]["properties"]
     return found
 
 

@@ -69,7 +69,7 @@ def key(name: str) -> str:
 
 def tag(value: object) -> str:
     """A tag's value."""
-    return "" if value is None else text.cut(text.of(value), MAX_TAG)
+    return "" if value is None else text.truncate(text.to_text(value), MAX_TAG)
 
 
 def artifact_path(name: str) -> str:
@@ -124,7 +124,11 @@ def verdict(error: BaseException) -> Verdict:
         ours = own and not kind.endswith(
             "DecodeError"
         )  # the page of a proxy instead of JSON is a ValueError, too
-        return refused(f"mlflow: {kind}: {text.cut(str(error), 60)}") if ours else waiting(f"mlflow: {kind}")
+        return (
+            refused(f"mlflow: {kind}: {text.truncate(str(error), 60)}")
+            if ours
+            else waiting(f"mlflow: {kind}")
+        )
     if code in REFUSALS:
         return refused(f"mlflow: {code}")
     sign = next((reason for sign, reason in _SIGNS.items() if sign in str(error)), code)

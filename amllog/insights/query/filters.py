@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, TypedDict, Union
 from amllog.errors import UsageError
 from amllog.insights.query.columns import SEVERITIES
 from amllog.insights.query.query import AtLeast, Condition, Contains, Dimension, Equals
-from amllog.record.text import of, printable
+from amllog.record.text import replace_surrogates, to_text
 
 Instant = Union[str, date, datetime]
 
@@ -117,7 +117,7 @@ def severity(level: object) -> int:
 def texts(name: str, value: object) -> tuple[str, ...]:
     """One value or a list of values as the texts that dimensions are."""
     several = value if isinstance(value, (list, tuple, set, frozenset)) else (value,)
-    found = tuple(dict.fromkeys(printable(of(one)) for one in several))
+    found = tuple(dict.fromkeys(replace_surrogates(to_text(one)) for one in several))
     if not found:
         raise UsageError(f"{name}={value!r}: at least one value")
     return found
@@ -132,11 +132,11 @@ def _conditions(run: str, given: Mapping[str, Any]) -> list[Condition]:
     if not isinstance(where, Mapping):
         raise UsageError(f"where={where!r}: a mapping of dimensions to values")
     found += [
-        Equals((Dimension(printable(str(key))),), texts(f"where[{key!r}]", value))
+        Equals((Dimension(replace_surrogates(str(key))),), texts(f"where[{key!r}]", value))
         for key, value in where.items()
     ]
     if "level" in given and severity(given["level"]):
         found.append(AtLeast(severity(given["level"])))
     if "contains" in given:
-        found.append(Contains(printable(str(given["contains"]))))
+        found.append(Contains(replace_surrogates(str(given["contains"]))))
     return found

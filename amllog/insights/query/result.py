@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from amllog.errors import MissingExtraError
 from amllog.insights.query import cell_types
-from amllog.record.text import visible
+from amllog.record.text import escape_controls
 
 if TYPE_CHECKING:
     import pandas
@@ -155,7 +155,7 @@ class Table:
         return replace(self, columns=head, rows=tuple(found.values()))
 
     def __repr__(self) -> str:
-        names = tuple(map(visible, self.names))
+        names = tuple(map(escape_controls, self.names))
         lines = [[_cell(row[name]) for name in self.names] for row in self.rows[:SHOWN]]
         widths = [max(map(len, column)) for column in zip(names, *lines)]
         text = [
@@ -166,7 +166,7 @@ class Table:
 
     def _repr_html_(self) -> str:
         """What notebooks show."""
-        rows = [_html(map(visible, self.names), "th")]
+        rows = [_html(map(escape_controls, self.names), "th")]
         rows += [_html([_cell(row[name]) for name in self.names], "td") for row in self.rows[:SHOWN]]
         notes = "".join(f"<p>{html.escape(note)}</p>" for note in self._told())
         return f"<table>{''.join(rows)}</table>{notes}"
@@ -175,7 +175,7 @@ class Table:
         """The notes, and how many rows there are."""
         count = "1 row" if len(self.rows) == 1 else f"{len(self.rows)} rows"
         shown = count if len(self.rows) <= SHOWN else f"{count}, the first {SHOWN} shown"
-        return [shown, *map(visible, self.notes)]
+        return [shown, *map(escape_controls, self.notes)]
 
 
 def preformatted(text: str) -> str:

@@ -17,6 +17,7 @@ from amllog.insights.query.result import Column, Row, Table
 from amllog.insights.reports import rendering
 from amllog.insights.reports.message_patterns import Ids, pattern
 from amllog.insights.run_questions import RunQuestions
+from amllog.record.text import escape_controls
 
 PARTS = ("steps", "metrics", "messages", "levels")
 _SIDES = ("first", "second")
@@ -48,7 +49,10 @@ class Comparison:
     @property
     def text(self) -> str:
         """All of it as text; messages beyond the first are told as a number."""
-        lines = [f"first   {rendering.visible(self.first)}", f"second  {rendering.visible(self.second)}"]
+        lines = [
+            f"first   {escape_controls(self.first)}",
+            f"second  {escape_controls(self.second)}",
+        ]
         lines += _told("steps: seconds in the first, in the second, difference", self.steps)
         lines += _told("metrics: last values in the first, in the second, difference", self.metrics)
         lines += _told("logs and exceptions by level: in the first, in the second, difference", self.levels)
@@ -84,7 +88,7 @@ class Comparison:
 
     def _repr_html_(self) -> str:
         """What notebooks show."""
-        head = html.escape(rendering.visible(f"{self.first} (first) and {self.second} (second)"))
+        head = html.escape(escape_controls(f"{self.first} (first) and {self.second} (second)"))
         parts = (f"<h4>{name}</h4>{getattr(self, name)._repr_html_()}" for name in PARTS)
         return f"<p>{head}</p>{''.join(parts)}"
 
@@ -194,11 +198,8 @@ def _told(title: str, table: Table) -> list[str]:
     names = [name for name in table.names if name not in (*_SIDES, *_TEXTS, "difference")]
     lines = [
         (
-            *(rendering.visible(str(row[name])) for name in names),
-            *(
-                rendering.visible(row.get(text, "")) or _number(row[side])
-                for side, text in zip(_SIDES, _TEXTS)
-            ),
+            *(escape_controls(str(row[name])) for name in names),
+            *(escape_controls(row.get(text, "")) or _number(row[side]) for side, text in zip(_SIDES, _TEXTS)),
             _change(row),
         )
         for row in table
@@ -237,16 +238,14 @@ def _messages(messages: Table, steps: Table) -> list[str]:
         lines += ["", f"messages {title}: {len(rows) or 'none'}"]
         for row in told[:_LISTED]:
             times = f"{row['records']} × " if row["records"] > 1 else ""
-            level, step, pattern = (
-                rendering.visible(row[name]) for name in ("level", "step_name", "pattern")
-            )
+            level, step, pattern = (escape_controls(row[name]) for name in ("level", "step_name", "pattern"))
             lines.append(f"  {times}{level:<8} {step}: {pattern}")
         if len(told) > _LISTED:
             lines.append(f"  … and {len(told) - _LISTED} more: .messages has all")
         if len(rows) > len(told):
             absent = ", ".join(
                 dict.fromkeys(
-                    rendering.visible(row["step_name"]) for row in rows if row["step_name"] not in there
+                    escape_controls(row["step_name"]) for row in rows if row["step_name"] not in there
                 )
             )
             lines.append(f"  {len(rows) - len(told)} of steps that the {_SIDES[other]} run has not: {absent}")

@@ -15,8 +15,8 @@ from amllog.insights.query.columns import OWN
 from amllog.record.line_format import quoted_value
 from amllog.record.text import (
     CONTROLS,
-    escaped,
-    visible as visible,  # noqa: PLC0414  it is a name of this module too
+    escape_character,
+    escape_controls,
 )
 
 Paint = Callable[[str, str], str]  # a text, and what it is: "time", "step", or a level's name
@@ -37,12 +37,12 @@ _SEVERAL_LINES = re.compile(f"(?!\n)[{CONTROLS}]")
 
 def printable(text: str) -> str:
     """`text` with control characters written out, except for its line feeds."""
-    return _SEVERAL_LINES.sub(lambda match: escaped(match.group()), text)
+    return _SEVERAL_LINES.sub(lambda match: escape_character(match.group()), text)
 
 
 def block(text: str, indent: str = "    ") -> str:
     """Lines of a stack or a long message, each indented."""
-    return "\n".join(indent + visible(line) for line in text.splitlines())
+    return "\n".join(indent + escape_controls(line) for line in text.splitlines())
 
 
 def clock(time: datetime | None) -> str:
@@ -75,7 +75,7 @@ def number(value: float | None) -> str:
 
 def kind_of(row: Mapping[str, Any]) -> str:
     """log, exception, metric, event, step or span; a metric for which JSON has no number is an event at the service."""
-    kind = KINDS.get(row["itemType"], visible(row["itemType"]))
+    kind = KINDS.get(row["itemType"], escape_controls(row["itemType"]))
     return "metric" if kind == "event" and row["dimensions"].keys() >= {"run_metric_data", "value"} else kind
 
 
@@ -87,13 +87,15 @@ def own(dimensions: Mapping[str, str], kind: str = "log") -> dict[str, str]:
 
 def pairs(dimensions: Mapping[str, str], kind: str = "log") -> str:
     """Its own dimensions, `key=value` each."""
-    return "".join(f"  {visible(key)}={quoted_value(value)}" for key, value in own(dimensions, kind).items())
+    return "".join(
+        f"  {escape_controls(key)}={quoted_value(value)}" for key, value in own(dimensions, kind).items()
+    )
 
 
 def said(row: Mapping[str, Any]) -> str:
     """What a row says, in one line and without its stack; further lines of its message below."""
     first, *more = row["message"].splitlines() or [""]
-    text, kind = visible(first), kind_of(row)
+    text, kind = escape_controls(first), kind_of(row)
     if kind == "exception":
         text = _named(text, row)
     elif kind == "metric":
@@ -128,9 +130,9 @@ def after(time: datetime, seconds: float | None) -> datetime:
 
 def line(row: Mapping[str, Any], paint: Paint = lambda text, _what: text) -> str:
     """A row as a line of a log, its stack below."""
-    level = visible(row.get("level", ""))
+    level = escape_controls(row.get("level", ""))
     head = f"{paint(clock(row['timestamp']), 'time')} {paint(f'{level:<8}', level)} "
-    text = f"{head}{paint(visible(row['step_name']) + ':', 'step')} {said(row)}"
+    text = f"{head}{paint(escape_controls(row['step_name']) + ':', 'step')} {said(row)}"
     return f"{text}\n{block(row['stack'])}" if row.get("stack") else text
 
 
@@ -138,13 +140,13 @@ def _named(text: str, row: Mapping[str, Any]) -> str:
     """The error's own words, where the message has them not: as its stack ends."""
     kind = row.get("type", "")
     lines = [line for line in (row.get("stack") or "").splitlines() if kind and line.startswith(kind)]
-    told = visible(lines[-1] if lines else thrown(row))
+    told = escape_controls(lines[-1] if lines else thrown(row))
     return text if not told or told in text else f"{text}: {told}" if text else told
 
 
 def error(row: Mapping[str, Any]) -> str:
     """What an exception's row says, in one line."""
-    return _named(visible(next(iter(row["message"].splitlines()), "")), row)
+    return _named(escape_controls(next(iter(row["message"].splitlines()), "")), row)
 
 
 def thrown(row: Mapping[str, Any]) -> str:
@@ -159,6 +161,6 @@ def _outcome(row: Mapping[str, Any]) -> str:
     seconds = row.get("duration_seconds")
     after = "" if seconds is None else f" after {span(seconds)}"
     if row.get("success") is False or (row.get("success") is None and row.get("level") == "ERROR"):
-        code = visible(row.get("resultCode") or "")
+        code = escape_controls(row.get("resultCode") or "")
         return f"failed{f' ({code})' if code else ''}{after}"
     return f"done{after}"

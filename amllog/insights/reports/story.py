@@ -13,6 +13,7 @@ from typing import Any
 from amllog.insights.query.result import Column, Row, Table, preformatted
 from amllog.insights.reports import rendering
 from amllog.record.line_format import quoted_value
+from amllog.record.text import escape_controls
 
 _LAST_VALUES = 12  # metrics in the text; all are in the table
 
@@ -68,8 +69,8 @@ class Story:
 
 def _parts(story: Story) -> list[list[str]]:
     head = [
-        f"run {rendering.visible(story.run)}"
-        + (f" of {rendering.visible(story.experiment_name)}" if story.experiment_name else ""),
+        f"run {escape_controls(story.run)}"
+        + (f" of {escape_controls(story.experiment_name)}" if story.experiment_name else ""),
         f"{story.state}; began {rendering.clock(story.began)}, {rendering.span(story.seconds)}"
         + (f", {rendering.count(story.errors, 'error')}" if story.errors else ""),
     ]
@@ -120,7 +121,7 @@ def _metric_lines(metrics: Table) -> list[str]:
     by_step: dict[str, list[str]] = {}
     for row in metrics:
         last = rendering.number(row["last_value"]) or quoted_value(row["last_text"])
-        told = f"{rendering.visible(row['name'])}={last}"
+        told = f"{escape_controls(row['name'])}={last}"
         by_step.setdefault(name_of(row), []).append(told)
     lines = ["", "metrics, their last values"]
     for step, values in by_step.items():
@@ -130,12 +131,12 @@ def _metric_lines(metrics: Table) -> list[str]:
 
 
 def _listed(title: str, lines: tuple[str, ...]) -> list[str]:
-    return ["", title, *(f"  {rendering.visible(line)}" for line in lines)] if lines else []
+    return ["", title, *(f"  {escape_controls(line)}" for line in lines)] if lines else []
 
 
 def name_of(row: Row) -> str:
     """A step's name, or its id where it has none."""
-    return rendering.visible(row["step_name"] or row["step_id"])
+    return escape_controls(row["step_name"] or row["step_id"])
 
 
 def _is(row: Row, other: Row) -> bool:

@@ -13,6 +13,7 @@ from typing import Any
 
 from amllog.insights.query.result import Row, Table, preformatted
 from amllog.insights.reports import rendering
+from amllog.record.text import escape_controls
 
 STEPS_AND_SPANS = ("request", "dependency")
 MAX_INDENT = 100  # levels that are indented
@@ -111,9 +112,11 @@ def _cut_cycles(parents: list[int | None]) -> None:
 
 def _absent(row: Row) -> str:
     """What is known of a step or span that has not arrived: a step's request and a span come when they end."""
-    step = rendering.visible(row["step_name"] or row["step_id"])
+    step = escape_controls(row["step_name"] or row["step_id"])
     inside = f"in step {step}: " if step else ""
-    return f"{inside}something that has not ended, or not arrived ({rendering.visible(row['operation_ParentId'])})"
+    return (
+        f"{inside}something that has not ended, or not arrived ({escape_controls(row['operation_ParentId'])})"
+    )
 
 
 def _lines(tree: Tree) -> Iterator[str]:
@@ -125,7 +128,7 @@ def _lines(tree: Tree) -> Iterator[str]:
                 yield _metrics(deep, metrics)
                 metrics = []
             metrics.append(
-                f"{rendering.visible(node.row['message'])}={rendering.number(node.row.get('value'))}"
+                f"{escape_controls(node.row['message'])}={rendering.number(node.row.get('value'))}"
             )
             deep = depth
             continue

@@ -14,13 +14,13 @@ from amllog.insights.reports import rendering
 from amllog.insights.stores.local import discovery
 from amllog.journal.directory import open_read_only
 from amllog.journal.segment import Segment
-from amllog.record.envelope import is_run_metric, key_of
+from amllog.record.envelope import instrumentation_key, is_run_metric
 
 LOOKED_AT = 20_000  # lines that may wait, over all files
 UNKNOWN = "it was killed, or is still running"  # where there is no journal of its own to look at
 ARRIVED = "received"  # the folder in which `amllog.local` keeps what it was sent
 _WANTS: Mapping[str, Callable[[bytes], bool]] = {
-    "app_insights": lambda line: bool(key_of(line)),
+    "app_insights": lambda line: bool(instrumentation_key(line)),
     "run_metrics": is_run_metric,
 }
 

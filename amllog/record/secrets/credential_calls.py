@@ -51,7 +51,7 @@ _OPEN = LazyPattern(
 )
 
 
-def may_have_some(lowered: str) -> bool:
+def may_match(lowered: str) -> bool:
     """Whether a text in lower case, which has a parenthesis, may have such a call."""
     return ("'" in lowered or '"' in lowered) and any(sign in lowered for sign in _SIGNS)
 
@@ -75,10 +75,10 @@ def _is_harmless(match: re.Match[str], value: str) -> bool:
         return True
     keep = match.group("keep")
     option, name = match.group("option"), match.group("name")
-    if name and not secret_names.kind_of(name) and ".secret." not in name:
+    if name and not secret_names.secret_kind(name) and ".secret." not in name:
         return True
     if option:
-        return secret_names.is_open(secret_names.kind_of(option) or "generated", value)
+        return secret_names.is_not_secret(secret_names.secret_kind(option) or "generated", value)
     if keep.rstrip().endswith("->") or not re.match(r"\w+(?:Credentials?|Authentication)\(|Cred|Auth", keep):
         return False
     if _ID.fullmatch(value):

@@ -24,7 +24,7 @@ def mask(said: str) -> str:
     lowered = said.lower()
     if not _has_a_word(lowered):
         return said
-    if "(" in lowered and credential_calls.may_have_some(lowered):
+    if "(" in lowered and credential_calls.may_match(lowered):
         said = credential_calls.mask(said)
     if LIKELY.search(lowered) is None:
         return said

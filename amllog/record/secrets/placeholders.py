@@ -48,7 +48,7 @@ _WORD = LazyPattern(
 )
 _TWO_WORDS = LazyPattern(r"[a-z]{2,12}-[a-z]{2,12}")
 # What stands before `token` where the token opens something: `access token: paris` is no word of a text.
-_OPENS = secret_names.words_of(
+_OPENS = secret_names.split_words(
     "access api app auth authentication authorization aws azure bearer bot csrf databricks device github gitlab hf id"
     " identity jwt my oauth personal refresh run sas secret security service session slack user your"
 )
@@ -123,7 +123,7 @@ def _is_placeholder(value: str) -> bool:
     if _PLACEHOLDER.fullmatch(value):
         return True
     variable = _VARIABLE.fullmatch(value)
-    return variable is not None and secret_names.kind_of(variable.group(1)) != ""
+    return variable is not None and secret_names.secret_kind(variable.group(1)) != ""
 
 
 def _is_code(name: str, keep: str, value: str, match: re.Match[str]) -> bool:
@@ -156,12 +156,12 @@ def _is_name(name: str, path: str, in_code: bool, *, is_certain: bool) -> bool:
     """Whether an expression without a call is the name of a variable: `args.password`, `token = token`."""
     last = path.rpartition(".")[2]
     if "." in path:
-        return secret_names.kind_of(last) != ""
+        return secret_names.secret_kind(last) != ""
     if not in_code and is_certain:
         return False
     if last.lower() == name.rpartition(" ")[2]:
         return True
-    return in_code and "_" in last and secret_names.kind_of(last) != ""
+    return in_code and "_" in last and secret_names.secret_kind(last) != ""
 
 
 def _is_key_open(name: str, bare: str) -> bool:

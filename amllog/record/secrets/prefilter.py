@@ -6,7 +6,7 @@ of three words. Most texts have none of these, and the expressions that find sec
 
 from __future__ import annotations
 
-__all__ = ["RUN", "marks_of"]
+__all__ = ["RUN", "find_marks"]
 
 # Nearly every credential has 16 such characters in a row. A search for one fixed run is a tenth of a pattern's cost.
 RUN = b"x" * 16
@@ -26,7 +26,7 @@ def _class_of(byte: int) -> int:
 _CLASSES = bytes(map(_class_of, range(256)))
 
 
-def marks_of(said: str) -> bytes:
+def find_marks(said: str) -> bytes:
     """Return the text with each byte of its UTF-8 replaced: by that of RUN, by SIGN, or by a space.
 
     An empty answer means that no secret is in the text.

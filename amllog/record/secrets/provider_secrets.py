@@ -121,10 +121,10 @@ def is_suspicious(said: str) -> bool:
     for part in _PARTS:
         if part in said:
             return True
-    return may_be_other(said) and _OTHER_SIGN.search(said) is not None
+    return may_be_unlisted(said) and _OTHER_SIGN.search(said) is not None
 
 
-def may_be_other(said: str) -> bool:
+def may_be_unlisted(said: str) -> bool:
     """Return whether `_OTHER_SIGN` may find something. Plain searches: it takes a millisecond to compile."""
     return (
         not _CAPITALS.isdisjoint(said)

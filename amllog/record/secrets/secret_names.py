@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 
 
-def words_of(said: str) -> frozenset[str]:
+def split_words(said: str) -> frozenset[str]:
     """Words with spaces between, as a set."""
     return frozenset(said.split())
 
@@ -51,13 +51,13 @@ _PAIRS = {
 }  # fmt: skip
 _COMPOUNDS = ("connectionstring", "connstr", "accesssignature", "apipass", "apipwd")
 # What stands before `token` in a vocabulary, a parser or a page of results.
-VOCABULARY = words_of(
+VOCABULARY = split_words(
     "additional audio begin bos class cls decoder each end eod eos eot first forced generated image last mask max min"
     " n next num number output pad padding per predicted prefix prev previous sampled sentence sep separator special"
     " start stop suffix target tokenizer top total unexpected unk video vocab vocabulary word"
 )
 # What stands before `pass` where it is a filter, or one run through the data.
-PASSES = words_of(
+PASSES = split_words(
     "all backward band boarding by final first forward high last low lower multi multiple next one per second single"
     " third two upper"
 )
@@ -67,16 +67,16 @@ PASS_OWNERS = (
     "proxy", "redis", "root", "smtp", "ssh", "ssl", "store", "user", "usr",
 )  # fmt: skip
 # A key that begins or ends with one of these tells of a secret, and is none: `has_password`, `api_key_count`.
-_HEADS = words_of("has is missing n needs no num number requires use uses with without")
-_TAILS = words_of(
+_HEADS = split_words("has is missing n needs no num number requires use uses with without")
+_TAILS = split_words(
     "age algorithm attempts change changed column columns count counts created date days dir enabled endpoint"
     " exists expiration expires expiry field fields file folder format found hint len length limit manager mode"
     " model models name names ok path policy present provider rate required rotation scope scopes size source state"
     " status strength total type types updated usage valid version"
 )
-_CONTENT = words_of("b64 base base64 bytes data hash header json pem plain salt string text value")
+_CONTENT = split_words("b64 base base64 bytes data hash header json pem plain salt string text value")
 # What a text or a dimension says of a secret, instead of the secret itself.
-STATES = words_of(
+STATES = split_words(
     "none null nil true false str bytes string int optional required missing invalid expired failed denied found"
     " loaded set unset changed valid ok yes no not granted passed enabled disabled configured rotated refreshed"
     " cached acquired obtained received renewed revoked present absent unavailable available provided given accepted"
@@ -106,7 +106,7 @@ IN_TEXT = (
 
 
 @lru_cache(maxsize=1_000)
-def kind_of(key: str) -> str:
+def secret_kind(key: str) -> str:
     """The kind of a secret's name: certain, count, column, directory, generated or auth. "" for other names."""
     words = [word.lower() for word in _WORD.findall(key)]
     if not words or words[-1] in _TAILS or (len(words) > 1 and words[0] in _HEADS):
@@ -124,8 +124,8 @@ def is_secret_variable(name: str, value: str) -> bool:
     """Whether the value of a variable of the environment is masked wherever it stands."""
     if len(value) < 8 or value.isdigit() or name.upper().endswith(("PWD", "FILE", "PATH", "DIR")):
         return False
-    kind = kind_of(name)
-    return bool(kind) and not is_open(kind, value)
+    kind = secret_kind(name)
+    return bool(kind) and not is_not_secret(kind, value)
 
 
 def path_tokens(said: str) -> list[str]:
@@ -182,7 +182,7 @@ def _kind_of_last(before: str, word: str) -> str:
     return ("count" if before else "auth") if word == "auth" else ""
 
 
-def is_open(kind: str, value: object) -> bool:
+def is_not_secret(kind: str, value: object) -> bool:
     """Whether the value of a name of this kind is no secret: a state, a count, the name of a column."""
     if value is None or isinstance(value, bool):
         return True

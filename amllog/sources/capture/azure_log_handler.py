@@ -107,7 +107,7 @@ def _is_importable(notice: Callable[[str], None]) -> bool:
     except Exception as error:  # versions that do not fit together, or an odd process, raise anything
         if is_from_signal(error):
             raise
-        reason = f"{type(error).__name__}: {text.of(error)}"
+        reason = f"{type(error).__name__}: {text.to_text(error)}"
         notice(
             f"OpenCensus cannot be imported ({reason}): no AzureLogHandler is made, records are sent all the same"
         )
@@ -166,7 +166,7 @@ class Processors:
             if is_from_signal(error):
                 raise
             if all(processor is not known for known, _ in self._failed):
-                self._failed.append((processor, text.of(error)))
+                self._failed.append((processor, text.to_text(error)))
             return True
 
 

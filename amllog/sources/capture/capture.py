@@ -82,9 +82,9 @@ class Capture:
         ) -> None:
             def record() -> None:
                 if file is None and not _is_of_logging(hook.before):
-                    place = log_call.place_of(filename, lineno)
+                    place = log_call.line_site(filename, lineno)
                     warning = message if isinstance(message, Warning) else category(message)
-                    self._gate.tell(logging.WARNING, "py.warnings", text.of(warning), place)
+                    self._gate.tell(logging.WARNING, "py.warnings", text.to_text(warning), place)
 
             _CHAIN.run(message, record, lambda: hook.before(message, category, filename, lineno, file, line))
 
@@ -143,7 +143,7 @@ class Capture:
         frames = [frame, *(frame for frame, _ in traceback.walk_tb(error.__traceback__))]
         # By its name, not its repr: it may be half gone, and its address would keep equal failures apart.
         what = getattr(args.object, "__qualname__", type(args.object).__qualname__)
-        said = f"{args.err_msg or 'Exception ignored in'}: {text.of(what)}"
+        said = f"{args.err_msg or 'Exception ignored in'}: {text.to_text(what)}"
         self._gate.log(logging.ERROR, UNCAUGHT, said, (), {"exc_info": error}, {}, frames[-1], shown=True)
 
     def _take_cells(self) -> None:

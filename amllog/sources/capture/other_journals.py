@@ -17,7 +17,7 @@ from amllog.journal import own_files
 from amllog.journal.directory import open_segment
 from amllog.journal.signature import SEGMENT_NAME
 from amllog.process import descriptors, interrupts
-from amllog.record import envelope as record, log_call, text
+from amllog.record import envelope, log_call, text
 from amllog.sources.capture.returned_records import LIKE_CHARACTERS, Recorded, says_all_of
 
 _CLOCK_SECONDS = 0.05  # how far the clock of a file system may be behind the process's
@@ -58,9 +58,9 @@ class OtherJournals:
         line = str(entry.lineno) if entry.pathname else ""
         wanted = _Wanted(
             process,
-            record.timestamp(created),
-            (line, text.cut(text.of(entry.name), 256), record.severity(entry.levelno)),
-            mask(log_call.formatted(entry), record.MAX_MESSAGE) or record.EMPTY,
+            envelope.format_timestamp(created),
+            (line, text.truncate(text.to_text(entry.name), 256), envelope.severity(entry.levelno)),
+            mask(log_call.format_record(entry), envelope.MAX_MESSAGE) or envelope.EMPTY,
         )
         return (
             self._is_known(wanted)
@@ -97,9 +97,9 @@ class OtherJournals:
 
     def _read_on(self, path: str, wanted: _Wanted, created: float) -> bool:
         """Read until the record's line is known, and not much further than to its time. Raises OSError."""
-        until = record.timestamp(created + _AHEAD_SECONDS).encode()
+        until = envelope.format_timestamp(created + _AHEAD_SECONDS).encode()
         fd = open_segment(Path(path))
-        identity = descriptors.identity_of(fd)
+        identity = descriptors.read_identity(fd)
         try:
             for _ in range(_MAX_CHUNKS):
                 start = self._read.get(path, 0)
@@ -115,20 +115,20 @@ class OtherJournals:
                 self._read[path] = start + end
                 if self._is_known(wanted):
                     return True
-                if sorted(line[record.TIME_AT] for line in lines)[len(lines) // 2] > until:
+                if sorted(line[envelope.TIME_SLICE] for line in lines)[len(lines) // 2] > until:
                     return False
             return False
         finally:
-            descriptors.close_same(fd, identity)
+            descriptors.close_if_same(fd, identity)
 
     def _add(self, process: int, source: tuple[str, int], line: bytes) -> None:
         """Remember a message or an exception that the process has recorded. `source`: file and offset of the line."""
-        if not record.is_whole(line):
+        if not envelope.is_complete(line):
             return
         with interrupts.suppress(KeyError, TypeError, AttributeError):  # not a line of ours
-            envelope = record.decode(line) or {}
-            data, moment = envelope["data"]["baseData"], envelope["time"]
-            properties, is_error = data["properties"], envelope["data"]["baseType"] == "ExceptionData"
+            record = envelope.decode_line(line) or {}
+            data, moment = record["data"]["baseData"], record["time"]
+            properties, is_error = data["properties"], record["data"]["baseType"] == "ExceptionData"
             message = properties["message"] if is_error else data["message"]
             place = properties.get("lineNumber", ""), properties["logger"], data["severityLevel"]
             if not isinstance(message, str):

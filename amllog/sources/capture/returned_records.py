@@ -58,11 +58,11 @@ def carriage(way: tuple[logging.Handler, ...], own: logging.Handler) -> int:
 def message_of(entry: logging.LogRecord) -> str:
     """A record's message as the handlers of the standard library send it. Never raises."""
     if type(entry.msg) is str:
-        return log_call.formatted(entry)
-    message = log_call.message("%s", (entry.msg,))[0]
+        return log_call.format_record(entry)
+    message = log_call.format_call("%s", (entry.msg,))[0]
     if not entry.args:
         return message
-    return log_call.message(message, entry.args if isinstance(entry.args, tuple) else (entry.args,))[0]
+    return log_call.format_call(message, entry.args if isinstance(entry.args, tuple) else (entry.args,))[0]
 
 
 def says_all_of(returned: str, recorded: str) -> bool:

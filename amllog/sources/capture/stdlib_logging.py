@@ -209,7 +209,7 @@ class LoggingCapture:
             return True
         if entry.process in (None, os.getpid()):
             return False
-        return _OTHERS.have(self._gate.directory, entry, self._gate.redactor.masked)
+        return _OTHERS.have(self._gate.directory, entry, self._gate.redactor.mask_and_truncate)
 
     def _configure_over(self, configure: Callable[..., None]) -> Callable[..., None]:
         def configure_beside_ours(**options: Any) -> None:

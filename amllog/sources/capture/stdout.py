@@ -46,7 +46,7 @@ class Tee:
             if self._is_of_a_key(line) or self._gate.driver.is_writing(line):
                 continue
             if line.strip() and not _is_a_handlers(sys._getframe(1)):
-                self._gate.tell(logging.INFO, "print", line, log_call.place(sys._getframe(1)))
+                self._gate.tell(logging.INFO, "print", line, log_call.frame_site(sys._getframe(1)))
         return count
 
     def _is_of_a_key(self, line: str) -> bool:

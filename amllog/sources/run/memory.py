@@ -48,7 +48,7 @@ class Memory:
 
     def keep_scalar(self, name: str, value: float) -> None:
         """Remember one number."""
-        number = value if type(value) is float else float(text.of(value))  # a huge integer is infinite
+        number = value if type(value) is float else float(text.to_text(value))  # a huge integer is infinite
         if name in self._rows:
             self._rows[name][1].append({name: number})
             self._new += 1

@@ -203,7 +203,7 @@ class Run(Reads):
     @display_name.setter
     def display_name(self, display_name: str) -> None:
         self._name = display_name
-        self._call("display_name", value=text.cut(text.of(display_name), 256))
+        self._call("display_name", value=text.truncate(text.to_text(display_name), 256))
 
     @property
     def description(self) -> str:
@@ -212,7 +212,7 @@ class Run(Reads):
 
     @description.setter
     def description(self, description: str) -> None:
-        self.memory.description = text.cut(text.of(description), 5_000)
+        self.memory.description = text.truncate(text.to_text(description), 5_000)
         self._call("description", value=self.memory.description)
 
     def __enter__(self) -> Self:

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from amllog.config.parsers import ConnectionString, connection_string
+from amllog.config.parsers import ConnectionString, parse_connection_string
 from amllog.exporters.app_insights.http_exporter import AppInsightsExporter
 from amllog.exporters.app_insights.ingestion_protocol import TOO_OLD
 from amllog.local import AzureOnThisMachine
@@ -29,7 +29,7 @@ SLACK = 90.0  # of a busy machine; the answers above take twice as long
 def line(number: int, *, age: float = 0.0, key: str | None = INSTRUMENTATION_KEY) -> bytes:
     """One message as the journal has it."""
     data = {"message": f"line {number}", "properties": {"record_id": f"r-{number}"}}
-    return envelope.encode(time.time() - age, key, {}, "MessageData", data)
+    return envelope.encode_record(time.time() - age, key, {}, "MessageData", data)
 
 
 def lines(count: int) -> list[bytes]:
@@ -45,7 +45,7 @@ def arrived(azure: AzureOnThisMachine) -> list[str]:
 @pytest.fixture
 def outlet(azure: AzureOnThisMachine) -> Any:
     """The outlet, pointed at this machine."""
-    outlet = AppInsightsExporter(connection_string(azure.connection_string))
+    outlet = AppInsightsExporter(parse_connection_string(azure.connection_string))
     yield outlet
     outlet.close()
 
@@ -212,7 +212,7 @@ def test_no_password_of_the_user(
     with ThreadingHTTPServer(("127.0.0.1", 0), Listening) as server:
         threading.Thread(target=server.serve_forever).start()
         string = f"InstrumentationKey={INSTRUMENTATION_KEY};IngestionEndpoint=http://127.0.0.1:{server.server_port}"
-        outlet = AppInsightsExporter(connection_string(string), credential=credential)
+        outlet = AppInsightsExporter(parse_connection_string(string), credential=credential)
         assert states(outlet.export(lines(1), 10), 1) == ["delivered"]
         outlet.close()
         server.shutdown()
@@ -235,7 +235,7 @@ class SlowCredential(Credential):
 def test_a_credential_that_hangs(azure: AzureOnThisMachine) -> None:
     """A credential that gives no token holds up an offer no longer than its time; its late token is used."""
     credential = SlowCredential()
-    outlet = AppInsightsExporter(connection_string(azure.connection_string), credential=credential)
+    outlet = AppInsightsExporter(parse_connection_string(azure.connection_string), credential=credential)
     said = set[str]()
     while "the credential gives no token in time" not in said or not credential.asked:
         said |= set(reasons(outlet.export(lines(3), 0.2), 3))
@@ -252,7 +252,7 @@ def test_a_credential_where_no_thread_starts() -> None:
     with HTTPServer(("127.0.0.1", 0), Listening) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         string = f"InstrumentationKey={INSTRUMENTATION_KEY};IngestionEndpoint=http://127.0.0.1:{server.server_port}"
-        outlet = AppInsightsExporter(connection_string(string), credential=Credential())
+        outlet = AppInsightsExporter(parse_connection_string(string), credential=Credential())
         before = threading.stack_size(2**46)  # no system has so much room for a thread
         try:
             answer = outlet.export(lines(1), SLACK)
@@ -339,7 +339,7 @@ def test_tls_failure(azure: AzureOnThisMachine) -> None:
     token = azure.ingestion_endpoint[len(azure.url) :]
     https = azure._upload_url().replace("this-machine.blob.local@", "") + token
     outlet = AppInsightsExporter(
-        connection_string(f"InstrumentationKey={INSTRUMENTATION_KEY};IngestionEndpoint={https}")
+        parse_connection_string(f"InstrumentationKey={INSTRUMENTATION_KEY};IngestionEndpoint={https}")
     )
     assert reasons(outlet.export(lines(1), 10), 1) == {"TLS certificate not accepted": 1}
     assert arrived(azure) == []
@@ -359,7 +359,7 @@ def test_age(azure: AzureOnThisMachine, outlet: Any) -> None:
 def test_whose(azure: AzureOnThisMachine) -> None:
     """Ours are the lines with our key, and from our time on those that had none yet; they get it on the way."""
     now = time.time()
-    outlet = AppInsightsExporter(connection_string(azure.connection_string), since=now)
+    outlet = AppInsightsExporter(parse_connection_string(azure.connection_string), since=now)
     assert outlet.wants(line(1)) and outlet.wants(line(1, key="", age=-1))
     assert not outlet.wants(line(1, key="", age=10))
     assert not outlet.wants(line(1, key=None))
@@ -378,7 +378,7 @@ def test_credential(azure: AzureOnThisMachine) -> None:
             type(self).scopes = scopes
             return type("Token", (), {"token": "t"})
 
-    outlet = AppInsightsExporter(connection_string(azure.connection_string), credential=Credential())
+    outlet = AppInsightsExporter(parse_connection_string(azure.connection_string), credential=Credential())
     assert states(outlet.export(lines(1), 10), 1) == ["delivered"]
     assert Credential.scopes == ("https://monitor.azure.com//.default",)
 

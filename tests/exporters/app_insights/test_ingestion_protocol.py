@@ -18,7 +18,7 @@ KEY = "00000000-0000-0000-0000-0000000010ca"
 
 def line(key: str | None) -> bytes:
     """One line of a journal."""
-    return envelope.encode(1.5, key, {}, "MessageData", {"message": '"iKey":""', "properties": {}})
+    return envelope.encode_record(1.5, key, {}, "MessageData", {"message": '"iKey":""', "properties": {}})
 
 
 def test_body() -> None:
@@ -34,11 +34,11 @@ def test_body() -> None:
 def test_large_body(key: str) -> None:
     """A batch that is compressed piece by piece is one array, with every line once and in order."""
     lines = [
-        envelope.encode(second, key, {}, "EventData", {"name": "n", "properties": {}})
+        envelope.encode_record(second, key, {}, "EventData", {"name": "n", "properties": {}})
         for second in range(6_000)
     ]
     sent = json.loads(gzip.decompress(ingestion_protocol.body(lines, KEY.encode())))
-    assert [one["time"] for one in sent] == [envelope.timestamp(second) for second in range(6_000)]
+    assert [one["time"] for one in sent] == [envelope.format_timestamp(second) for second in range(6_000)]
     assert {one["iKey"] for one in sent} == {KEY}
 
 

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from amllog.config.parsers import connection_string
+from amllog.config.parsers import parse_connection_string
 from amllog.delivery.exporter import ExportResult
 from amllog.exporters.app_insights import ingestion_protocol
 from amllog.local.faults import Fault
-from amllog.record import envelope as record
+from amllog.record import envelope
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -30,7 +30,8 @@ def lines(count: int, key: str = KEY, age: float = 0.0) -> list[bytes]:
     """So many journal lines."""
     data = [{"message": f"line {n}", "severityLevel": 1, "properties": {"n": str(n)}} for n in range(count)]
     return [
-        record.encode(time.time() - age, key, {"ai.operation.id": "a" * 32}, "MessageData", d) for d in data
+        envelope.encode_record(time.time() - age, key, {"ai.operation.id": "a" * 32}, "MessageData", d)
+        for d in data
     ]
 
 
@@ -48,7 +49,7 @@ def reasons(answer: ExportResult) -> set[str]:
 def outlet(azure: AzureOnThisMachine) -> Iterator[OpenTelemetryExporter]:
     """An outlet to Azure on this machine, whose environment is as unkind as the portal's copy button."""
     os.environ["APPLICATIONINSIGHTS_CONNECTION_STRING"] = f"InstrumentationKey={KEY.upper()};"
-    outlet = OpenTelemetryExporter(connection_string(azure.connection_string + ";"))
+    outlet = OpenTelemetryExporter(parse_connection_string(azure.connection_string + ";"))
     yield outlet
     outlet.close()
 
@@ -57,16 +58,16 @@ def test_lines_arrive_as_they_are(azure: AzureOnThisMachine, outlet: OpenTelemet
     """The service gets the very envelopes that the journal holds, every one once."""
     sent = lines(1000)
     assert outlet.export(sent, 10) == ExportResult()
-    assert [record.decode(line) for line in sent] == [dict(envelope) for envelope in azure.envelopes]
+    assert [envelope.decode_line(line) for line in sent] == [dict(record) for record in azure.envelopes]
 
 
 def test_a_line_without_a_key_is_addressed(azure: AzureOnThisMachine) -> None:
     """What was written before any key was known goes to our resource; what is for another does not."""
-    outlet = OpenTelemetryExporter(connection_string(azure.connection_string), since=time.time() - 60)
+    outlet = OpenTelemetryExporter(parse_connection_string(azure.connection_string), since=time.time() - 60)
     unaddressed, other = lines(1, key=""), lines(1, key=KEY.replace("1", "2"))
     assert [outlet.wants(line) for line in (*unaddressed, *other)] == [True, False]
     assert outlet.export(unaddressed, 10) == ExportResult()
-    assert [envelope["iKey"] for envelope in azure.envelopes] == [KEY]
+    assert [record["iKey"] for record in azure.envelopes] == [KEY]
 
 
 def test_nothing_else_is_started(child: Any, azure: AzureOnThisMachine, tmp_path: Path) -> None:
@@ -77,7 +78,7 @@ def test_nothing_else_is_started(child: Any, azure: AzureOnThisMachine, tmp_path
 import logging, threading, time
 from amllog.record import envelope as record
 from amllog.exporters.app_insights.otel_exporter import OpenTelemetryExporter
-from amllog.config.parsers import connection_string
+from amllog.config.parsers import parse_connection_string
 logging.basicConfig(level=logging.INFO)
 outlet = OpenTelemetryExporter(connection_string({azure.connection_string!r}))
 line = record.encode(time.time(), {KEY!r}, {{}}, "MessageData", {{"message": "m", "properties": {{}}}})
@@ -200,7 +201,7 @@ class Credential:
 def test_no_token_without_tls(azure: AzureOnThisMachine) -> None:
     """A credential goes through the exporter's pipeline, which never sends a token over plain HTTP: lines wait."""
     outlet = OpenTelemetryExporter(
-        connection_string(azure.connection_string), credential=Credential(lambda: "t")
+        parse_connection_string(azure.connection_string), credential=Credential(lambda: "t")
     )
     assert states(outlet.export(lines(1), 5), 1) == ["waiting"]
     assert azure.envelopes == []
@@ -214,7 +215,7 @@ def test_no_token_at_all(azure: AzureOnThisMachine) -> None:
 
     from azure.core import exceptions
 
-    there = connection_string(azure.connection_string)._replace(endpoint="https://127.0.0.1:9")
+    there = parse_connection_string(azure.connection_string)._replace(endpoint="https://127.0.0.1:9")
     answer = OpenTelemetryExporter(there, credential=Credential(fail)).export(lines(1), 5)
     assert reasons(answer) == {"401 not authorized"}
 
@@ -230,7 +231,7 @@ print(amllog.shutdown())
 """
     ran = child(script, env={"APPLICATIONINSIGHTS_CONNECTION_STRING": azure.connection_string + ";"})
     assert ran.returncode == 0, ran.stderr
-    kinds = [envelope["data"]["baseType"] for envelope in azure.envelopes]
+    kinds = [record["data"]["baseType"] for record in azure.envelopes]
     assert sorted(kinds) == ["MessageData", "MetricData", "RequestData"], ran
     said = azure.envelopes[kinds.index("MessageData")]["data"]["baseData"]
     assert said["message"] == "hello world"

@@ -10,7 +10,7 @@ from hypothesis import given, strategies as st
 
 from amllog.exporters.run_metrics import metric_lines, metric_values
 from amllog.local import AzureOnThisMachine
-from amllog.record import envelope as record
+from amllog.record import envelope
 
 # What a job does here: reach the run, make lines as the intake does, offer them, print what became of them.
 PREAMBLE = """
@@ -95,7 +95,7 @@ def test_any_metric_is_strict_json_and_comes_back(name: str, columns: dict[str, 
             True,
         )
         labels = {"run_metric": kind, "run_metric_data": told}
-        encoded = record.encode(1.0, "", {}, "EventData", {"name": name, "properties": labels})
+        encoded = envelope.encode_record(1.0, "", {}, "EventData", {"name": name, "properties": labels})
         post = metric_lines.decode(encoded)
         assert isinstance(post, metric_lines.MetricPost)
         assert (post.columns, post.rows, post.step, post.type) == (
@@ -388,11 +388,11 @@ METHODS = st.sampled_from(["upload_file", "set_tags", "child_run", "fail", "disp
 def test_any_line_is_decoded_or_rejected(kind: Any, method: str, data: Any, labels: dict[str, Any]) -> None:
     """No line raises, whatever its data are; what is decoded has the types that the outlets rely on."""
     properties = {"run_metric": kind, "run_metric_data": json.dumps(data), **labels}
-    envelope = {
+    record = {
         "time": "2026-01-01T00:00:00.000000Z",
         "data": {"baseData": {"name": f"run.{method}", "properties": properties}},
     }
-    found = metric_lines.decode(json.dumps(envelope).encode())
+    found = metric_lines.decode(json.dumps(record).encode())
     if isinstance(found, metric_lines.MetricPost):
         assert all(len(row) == len(found.columns) for row in found.rows)
         assert len(found.values()) == len(found.rows)

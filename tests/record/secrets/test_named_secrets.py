@@ -650,7 +650,7 @@ def test_first_texts_are_looked_through_as_well(kind: str) -> None:
         found = provider_secrets._SIGN.search(said) is not None
         assert provider_secrets.is_suspicious(said) or not found
         other = provider_secrets._OTHER_SIGN.search(said) is not None
-        assert provider_secrets.may_be_other(said) or not other
+        assert provider_secrets.may_be_unlisted(said) or not other
 
 
 @pytest.mark.parametrize("said", HARMLESS)
@@ -684,7 +684,7 @@ def test_harmless_text_stays(said: str) -> None:
 )
 def test_secrets_in_containers(value: object) -> None:
     """An option's value, a pair's value and a key's value are masked; what stands beside them stays."""
-    masked = Redactor().text_of(value)
+    masked = Redactor().to_text(value)
     assert "hunter22" not in masked
     assert "***" in masked
     for said in ("run.py", "--epochs", "3", "loss", "0.5", "user"):
@@ -699,10 +699,10 @@ def test_secrets_in_containers(value: object) -> None:
 )  # fmt: skip
 def test_harmless_containers(value: object) -> None:
     """Columns, options and words of a vocabulary in a container stay."""
-    assert "***" not in Redactor().text_of(value)
+    assert "***" not in Redactor().to_text(value)
 
 
-NAMES = secret_names.words_of("""
+NAMES = secret_names.split_words("""
 db_pass DB_PASS smtp_pass github_pat AZURE_DEVOPS_EXT_PAT creds basic_auth _auth npm_auth passcode master_key
 client_key function_key host_key x-functions-key hmac_key app_key service_key admin_key auth_key database_key db_key
 consumer_key deploy_key passwords db_passwords userpassword dbpassword PGPASSWORD RABBITMQPASSWORD mysecret
@@ -711,11 +711,11 @@ fernet_key Fastly-Key DD-APPLICATION-KEY openai_key OPENAI_KEY search_key redis_
 workspace_key license_key password api_key access_token client_secret account_key1 password2 secret_key_base
 password_salt cloud_key clientSecret dbPassword storageKey
 """)
-KEYS_ONLY = secret_names.words_of("""
+KEYS_ONLY = secret_names.split_words("""
 sig pass pw db_pw PAT auth bearer conn_str connectionString webhook_url privatekeypem sas sas_url jwt cookie secrets
 password_hash passwordHash secretValue aws_access_key_id api_keys saskey AZUREML_CR_AZUREML_CONTEXT
 """)
-HARMLESS_NAMES = secret_names.words_of("""
+HARMLESS_NAMES = secret_names.split_words("""
 password_length password_changed has_password secrets_found api_key_count api_key_present cookie_count jwt_count
 private_key_count primary_key primary_key_column secret_name secret_scope credential_type sas_model pad_token
 eos_token next_token mask_token nextToken last_token stop_token backward_pass low_pass bypass compass keyword

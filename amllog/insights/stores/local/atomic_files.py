@@ -62,4 +62,4 @@ def _delete_left(path: Path, begin: bytes) -> None:
         found = os.fstat(file.fileno())
         is_left = time.time() - found.st_mtime > LEFT_SECONDS and begin.startswith(file.read(len(begin)))
         if is_left and not own_files.is_linked(file.fileno()):
-            own_files.delete_same(path, descriptors.identity_of(file.fileno()))
+            own_files.delete_same(path, descriptors.read_identity(file.fileno()))

@@ -77,11 +77,11 @@ def compact(
 
     `progress` is told, after each batch, how many bytes of how many are done.
     """
-    if not user_path.is_directory(user_path.expanded(directory)):
+    if not user_path.is_directory(user_path.expand_path(directory)):
         raise UsageError(f"no such directory: {directory}")
     engine = Engine()
     try:
-        directory = user_path.expanded(directory).resolve()
+        directory = user_path.expand_path(directory).resolve()
         folder = directory / discovery.COMPACTED
         with _alone(engine, folder), temporary_directory.directory() as place:
             return _compacted(engine, directory, idle, progress, place)

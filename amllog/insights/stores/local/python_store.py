@@ -137,7 +137,7 @@ def _read(path: Path, places: Iterable[Path]) -> HeldJournals:
                     return HeldJournals([], 0, (f"{path}: has a line of more than {MAX_LINE_BYTES:,} bytes",))
                 if not line.strip():
                     continue
-                one = python_rows.record_of(envelope.decode(line))
+                one = python_rows.record_of(envelope.decode_line(line))
                 torn += one is None
                 found += [one] if one else []
     except OSError as error:

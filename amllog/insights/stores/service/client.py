@@ -173,7 +173,7 @@ def _text(answer: Any) -> str:
             yield piece
         ended = True
 
-    body = response_body.whole(pieces(), headers.get("Content-Encoding", ""), MAX_ANSWER_BYTES)
+    body = response_body.decode_body(pieces(), headers.get("Content-Encoding", ""), MAX_ANSWER_BYTES)
     announced = headers.get("Content-Length", "")
     if ended and announced.isdigit() and arrived < int(announced):  # urllib3 before 2 does not say so
         raise IncompleteReadError("the answer is cut off")
