@@ -1,8 +1,8 @@
-"""`with` blocks that change context variables and undo the change whatever instruction a signal handler interrupts.
+"""`with` blocks that set context variables, and reset them wherever a signal handler interrupts.
 
-Python runs handlers also at the first instruction of a function, where no `try` of it is active: a `__exit__` in Python
-may end before it has done anything. So `with` calls C code here, which continues a suspended generator. The instruction
-at which a generator continues is inside its `try`.
+Python may run a signal handler at the first instruction of a function, before any `try` of the function is active. So
+an `__exit__` that is written in Python may end before it has done anything. Here, `with` calls C code instead, which
+resumes a suspended generator. The instruction at which the generator resumes is inside its `try`.
 """
 
 from __future__ import annotations
@@ -19,49 +19,51 @@ from amllog.process.interrupts import pass_on
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+OnExit = Callable[[Optional[type[BaseException]], Optional[BaseException], Optional[TracebackType]], None]
+# The variables that a block sets, their values, and a function that is called afterwards with the arguments of
+# `__exit__`. A plain tuple, because a named tuple would take a quarter of the time of a block.
+Change = tuple[tuple[ContextVar[Any], ...], tuple[object, ...], OnExit]
 
-Left = Callable[[Optional[type[BaseException]], Optional[BaseException], Optional[TracebackType]], None]
-# The variables that a block sets, their values, and what is called with the arguments of `__exit__` afterwards. A plain
-# tuple: a named one takes a quarter of the time of a block.
-Change = tuple[tuple[ContextVar[Any], ...], tuple[object, ...], Left]
 
-
-def _changed(
-    variables: tuple[ContextVar[Any], ...], values: tuple[object, ...], left: Left
+def _set_and_reset(
+    variables: tuple[ContextVar[Any], ...], values: tuple[object, ...], on_exit: OnExit
 ) -> Generator[Any, None, None]:
-    """Make the change and undo it. `__enter__` and `__exit__` each continue this generator once.
+    """Set the variables and reset them. `__enter__` and `__exit__` each resume this generator once.
 
-    If an interrupted `with` has dropped the generator, Python closes it.
+    Python closes the generator if an interrupted `with` has dropped it.
     """
     tokens: list[Token[Any]] = []
-    # Each is consumed by one call of C code, in which no handler runs.
-    do = map(ContextVar.set, variables, values)
-    undo: Iterator[None] = map(ContextVar.reset, variables, tokens)
+    # One call of C code consumes each iterator. No signal handler runs during that call.
+    setting = map(ContextVar.set, variables, values)
+    resetting: Iterator[None] = map(ContextVar.reset, variables, tokens)
     try:
         try:
             yield
-            tokens.extend(do)
+            tokens.extend(setting)
             yield
-        except GeneratorExit:  # perhaps long after the block, and within another one
-            if any(one.get() is not value for one, value in zip(variables, values)):
-                undo = iter(())
+        except GeneratorExit:
+            # Python may close the generator long after the block, inside another block.
+            if any(variable.get() is not value for variable, value in zip(variables, values)):
+                resetting = iter(())
             raise
         finally:
-            deque(undo, 0)
-    except (ValueError, LookupError) as error:  # it ends in another context, where there is nothing to undo
+            deque(resetting, 0)
+    except (ValueError, LookupError) as error:
+        # The block ends in another context, where there is nothing to reset.
         pass_on(error)
-        undo = iter(())
+        resetting = iter(())
     except BaseException as error:
         if tokens:
-            left(type(error), error, None)
+            on_exit(type(error), error, None)
         raise
     finally:
-        deque(undo, 0)  # Python 3.9 may run a handler before the first one
-    yield left
+        # Python 3.9 may run a signal handler before the first `finally`.
+        deque(resetting, 0)
+    yield on_exit
 
 
 class _Exit:
-    """The `__exit__` of a block. `step` undoes the change and returns the function for the arguments of `__exit__`."""
+    """The `__exit__` of a block. `step` resets the variables and returns the function for the block's error."""
 
     __slots__ = ("step",)
     __call__: Any = property(operator.methodcaller("step"))
@@ -70,7 +72,7 @@ class _Exit:
         self.step = step
 
 
-class _Part(property):
+class _ContextMethod(property):
     """A method that `with` gets from the instance as C code, and `ExitStack` from the class as a function."""
 
     def __call__(self, block: object, *arguments: object) -> Any:
@@ -78,7 +80,10 @@ class _Part(property):
 
 
 class Block:
-    """A context manager for any number of blocks, and a decorator. It calls `begin` before each block."""
+    """A context manager for any number of blocks, and a decorator.
+
+    `begin` returns the change of a block. It is called before each block.
+    """
 
     __slots__ = ("_begin", "_enter", "_exit")
 
@@ -88,7 +93,7 @@ class Block:
         self._exit: _Exit | None = None
 
     def _prepare(self) -> None:
-        generator = _changed(*self._begin())
+        generator = _set_and_reset(*self._begin())
         next(generator)
         self._exit = _Exit(functools.partial(next, generator))
         self._enter = functools.partial(next, generator)
@@ -115,10 +120,10 @@ class Block:
         ) -> None: ...
 
     else:
-        __enter__, __exit__ = _Part(_entering), _Part(_leaving)
+        __enter__, __exit__ = _ContextMethod(_entering), _ContextMethod(_leaving)
 
     def __call__(self, function: F) -> F:
-        """Decorate a function: each call of it is a block."""
+        """Decorate a function, so that each call of it is a block."""
 
         @functools.wraps(function)
         def call(*arguments: Any, **named: Any) -> Any:

@@ -1,6 +1,6 @@
-"""A function that runs in the context it was wrapped in: in another thread, or in a worker process.
+"""A function that runs in the captured context, in another thread or in a worker process.
 
-In: a function, and where in the tree it is called from. Out: a callable that can be pickled where the function can.
+It carries the bound dimensions and the current span, as a propagator of OpenTelemetry does.
 """
 
 from __future__ import annotations
@@ -17,42 +17,42 @@ _PLAIN = (str, int, float, bool, type(None))
 
 
 class CarriedFunction:
-    """Calls `function` in a copy of the context that stood where this was made.
+    """Calls `function` in a copy of the context in which this object was created.
 
-    `under` is the (operation id, span id) of that place: another process knows nothing else of it. `prepare` is called
-    there before, and must be importable.
+    It can be pickled if `function` can. `parent` is the (operation id, span id) of that context: in another process,
+    only these and the bound dimensions are restored. `prepare` is called there first, and must be importable.
     """
 
     def __init__(
-        self, function: Callable[..., Any], under: tuple[str, str], prepare: Callable[[], None]
+        self, function: Callable[..., Any], parent: tuple[str, str], prepare: Callable[[], None]
     ) -> None:
         functools.update_wrapper(self, function)
-        self._function, self._under, self._prepare = function, under, prepare
+        self._function, self._parent, self._prepare = function, parent, prepare
         self._context = contextvars.copy_context()
 
     def __call__(self, *args: Any, **named: Any) -> Any:
-        # A copy each time: one context cannot be entered by two threads at once.
+        # Each call uses a copy, because two threads cannot enter one context at once.
         return self._context.copy().run(self._function, *args, **named)
 
     def __reduce__(self) -> tuple[Callable[..., CarriedFunction], tuple[Any, ...]]:
-        bound = self._context.run(current.dimensions)
-        return _arrived, (self._function, _picklable(bound), self._under, self._prepare)
+        dimensions = self._context.run(current.dimensions)
+        return _unpickled, (self._function, _picklable(dimensions), self._parent, self._prepare)
 
 
-def _arrived(
+def _unpickled(
     function: Callable[..., Any],
     dimensions: Mapping[str, object],
-    under: tuple[str, str],
+    parent: tuple[str, str],
     prepare: Callable[[], None],
 ) -> CarriedFunction:
-    """The same in another process."""
+    """Return the same function in another process."""
     prepare()
-    with current.bound(**dimensions), current.remote_parent(*under):
-        return CarriedFunction(function, under, prepare)
+    with current.bound(**dimensions), current.remote_parent(*parent):
+        return CarriedFunction(function, parent, prepare)
 
 
 def _picklable(dimensions: Mapping[str, object]) -> dict[str, object]:
-    """Dimensions as plain values: what is bound must not keep a function from being sent to a worker."""
+    """Return the dimensions as plain values, so that a bound value never prevents pickling of the function."""
     redactor = Redactor()
     return {
         key: value if type(value) in _PLAIN else redactor.to_text(value) for key, value in dimensions.items()

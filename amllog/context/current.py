@@ -1,7 +1,7 @@
-"""Keeps the bound dimensions and the innermost span of the present context, in context variables.
+"""The bound dimensions and the innermost span of the current context, in `contextvars`.
 
-In: `with bound(...)`, `with log.span(...)`. Out: what stands on records made inside, also in asyncio tasks and in
-threads that were started with a copy of the context.
+`with bound(...)` and `with log.span(...)` set them. Every record made inside the block carries them, in asyncio tasks
+and in threads that run in a copy of the context too.
 """
 
 from __future__ import annotations
@@ -15,31 +15,31 @@ from types import MappingProxyType
 from amllog.context.blocks import Block, Change
 from amllog.process.interrupts import suppress
 
-# The modules of other tracers: without them there is no foreign span.
+# The modules of other tracers. A foreign span exists only if one of them is imported.
 OPENTELEMETRY, OPENCENSUS = "opentelemetry.trace", "opencensus.trace.tracer"
-_LEFT = "__amllog_context__"
-_NOTHING: Mapping[str, object] = MappingProxyType({})
-_bound: ContextVar[Mapping[str, object]] = ContextVar("amllog.bound", default=_NOTHING)
+_ERROR_ATTRIBUTE = "__amllog_context__"
+_EMPTY: Mapping[str, object] = MappingProxyType({})
+_bound: ContextVar[Mapping[str, object]] = ContextVar("amllog.bound", default=_EMPTY)
 _span: ContextVar[str] = ContextVar("amllog.span", default="")
 _operation: ContextVar[str] = ContextVar("amllog.operation", default="")
 
-# Each record asks for these three. As methods of the variables they take half the time of functions around them.
+# Each record reads these three. As methods of the variables they take half the time of functions around them.
 # The dimensions that are bound in this context.
 dimensions: Callable[[], Mapping[str, object]] = _bound.get
-# The innermost span of ours; "" if there is none.
+# The id of the innermost span of amllog, or "".
 span_id: Callable[[], str] = _span.get
-# The operation that this context was carried over from; "" for the run's.
+# The operation that this context was carried over from, or "" for the operation of the run.
 operation_id: Callable[[], str] = _operation.get
 
 
 def bound(**dimensions: object) -> Block:
-    """Dimensions for every record made inside the `with` block, in this context."""
-    return Block(partial(_binding, dimensions))
+    """Add dimensions to every record made inside the `with` block, in this context."""
+    return Block(partial(_dimensions_change, dimensions))
 
 
-def _binding(dimensions: Mapping[str, object]) -> Change:
-    ours = {**_bound.get(), **dimensions}
-    return (_bound,), (ours,), partial(_left, ours, None)
+def _dimensions_change(dimensions: Mapping[str, object]) -> Change:
+    merged = {**_bound.get(), **dimensions}
+    return (_bound,), (merged,), partial(_annotate, merged, None)
 
 
 def in_span(span_id: str) -> Block:
@@ -48,41 +48,42 @@ def in_span(span_id: str) -> Block:
 
 
 def span_change(span_id: str) -> Change:
-    """The change of `in_span`, for blocks that do more."""
-    return (_span,), (span_id,), partial(_left, None, span_id)
+    """Return the change of `in_span`, for blocks that do more."""
+    return (_span,), (span_id,), partial(_annotate, None, span_id)
 
 
 def remote_parent(operation_id: str, span_id: str) -> Block:
-    """Go on under a span of another thread or process, which may be of another operation than the run's."""
-    left = partial(_left, None, span_id)
-    return Block(lambda: ((_span, _operation), (span_id, operation_id), left))
+    """Continue below a span of another thread or process, which may belong to another operation than the run's."""
+    on_exit = partial(_annotate, None, span_id)
+    return Block(lambda: ((_span, _operation), (span_id, operation_id), on_exit))
 
 
 def context_of_error(error: BaseException) -> tuple[Mapping[str, object], str]:
-    """(dimensions, span id) of the innermost block of ours that `error` has left; else of the present place."""
-    found: tuple[Mapping[str, object], str] = getattr(error, _LEFT, (_bound.get(), _span.get()))
-    return found
+    """Return (dimensions, span id) of the innermost block that `error` has left, or else of the current context."""
+    context: tuple[Mapping[str, object], str] = getattr(error, _ERROR_ATTRIBUTE, (_bound.get(), _span.get()))
+    return context
 
 
-def _left(
+def _annotate(
     dimensions: Mapping[str, object] | None,
     span_id: str | None,
     _: object,
     error: BaseException | None,
     *__: object,
 ) -> None:
-    """Keep the dimensions and the span in an exception. The report of an uncaught exception comes after the block."""
-    if error is not None and not hasattr(error, _LEFT):
-        found = (
+    """Store the dimensions and the span in an exception, because it is reported as uncaught only after the block."""
+    if error is not None and not hasattr(error, _ERROR_ATTRIBUTE):
+        context = (
             _bound.get() if dimensions is None else dimensions,
             _span.get() if span_id is None else span_id,
         )
-        with suppress(AttributeError, TypeError):  # an exception without a dictionary of its own
-            setattr(error, _LEFT, found)
+        # Some exceptions have no dictionary.
+        with suppress(AttributeError, TypeError):
+            setattr(error, _ERROR_ATTRIBUTE, context)
 
 
 def foreign_span() -> tuple[str, str] | None:
-    """(operation id, span id) of a current OpenTelemetry or OpenCensus span; None if neither has one here."""
+    """Return (operation id, span id) of the current OpenTelemetry or OpenCensus span, or None."""
     trace = sys.modules.get(OPENTELEMETRY)
     if trace is not None:
         current = trace.get_current_span().get_span_context()

@@ -1,7 +1,4 @@
-"""Finds the run this process belongs to, with at most the one request of `Run.get_context()`, bounded in time.
-
-In: the process and its environment. Out: the identity, and azureml's own run where run history answers.
-"""
+"""Detect the run of this process, with at most the requests of azureml's `Run.get_context()`, in limited time."""
 
 from __future__ import annotations
 
@@ -17,64 +14,69 @@ from amllog.process.background import BackgroundCall
 from amllog.process.interrupts import is_from_signal
 from amllog.process.workers import is_worker
 
-CONTEXT_SECONDS = 5.0
+CONTEXT_SECONDS = 5.0  # that setup() waits for run history
 
 
 class RunDetector:
-    """What was found of the run, kept for the life of the process."""
+    """The run of this process, detected once and kept for the life of the process."""
 
     def __init__(self, environ: Mapping[str, str], notice: Callable[[str], None]) -> None:
         self._environ = environ
-        self.azureml_run: Any = None  # azureml's online run
+        self.azureml_run: Any = None  # once run history has answered
         self._notice = notice
         self._run_info: RunInfo | None = None
-        self._known: Identity | None = None
-        self._attempt: BackgroundCall | None = None
+        self._identity: Identity | None = None
+        self._call: BackgroundCall | None = None
 
     def detect(self, settings: Settings, metrics: str, url: str) -> Identity:
-        """The identity under `settings`; `url` is where a local run's records can be seen."""
+        """Return the identity under `settings`. Takes up to `CONTEXT_SECONDS` if `metrics` is "azureml".
+
+        `url`: of the records, for a local run.
+        """
         if self._run_info is None and metrics == "azureml" and identities.may_be_online(self._environ):
             self.connect(CONTEXT_SECONDS)
         run_info = self._run_info or RunInfo()
-        self._known = identities.resolve_identity(
-            self._environ, process_info(self._known, url), settings, run_info
+        self._identity = identities.resolve_identity(
+            self._environ, process_info(self._identity, url), settings, run_info
         )
-        return self._known
+        return self._identity
 
     def from_environment(self, settings: Settings) -> Identity:
-        """The identity as the environment alone tells it, before setup(); a local run's id stays what it is here."""
-        self._known = identities.resolve_identity(
-            self._environ, process_info(self._known), settings, RunInfo()
+        """Return the identity from the environment alone, before setup(). A local run keeps the id of this identity."""
+        self._identity = identities.resolve_identity(
+            self._environ, process_info(self._identity), settings, RunInfo()
         )
-        return self._known
+        return self._identity
 
     def connect(self, seconds: float) -> Any:
-        """azureml's run, if run history answers within `seconds`; without it the environment's identity is used."""
+        """Return azureml's run if run history answers within `seconds`. Otherwise print a notice and return None."""
         from amllog.exporters.run_metrics import azureml_sdk
 
         try:
-            azureml_sdk.load()  # before the clock starts: it bounds the service, not a cold disk
-            # One attempt at a time: azureml asks without a timeout, and may never come back.
-            self._attempt = self._attempt or BackgroundCall(azureml_sdk.run_context)
-            self.azureml_run, self._run_info = self._attempt.result(seconds)
-        except Exception as error:  # said once; the courier tries again while metrics wait
+            # Imported before the time starts, because the limit is for the service and not for a slow disk.
+            azureml_sdk.load()
+            # One call at a time, because azureml sends requests without a timeout.
+            self._call = self._call or BackgroundCall(azureml_sdk.run_context)
+            self.azureml_run, self._run_info = self._call.result(seconds)
+        # Any error of azureml. The delivery worker connects again while metrics wait.
+        except Exception as error:
             if is_from_signal(error):
                 raise
-            if self._attempt is not None and self._attempt.over:
-                self._attempt = None
+            if self._call is not None and self._call.over:
+                self._call = None
             self._notice(f"run history does not answer ({type(error).__name__}): metrics wait in the journal")
             return None
         return self.azureml_run
 
 
-def process_info(known: Identity | None = None, url: str = "") -> ProcessInfo:
-    """What this process knows of itself; a run's local id stays what it was."""
-    script, here = environment.script_name() or "python", environment.working_directory()
+def process_info(previous: Identity | None = None, url: str = "") -> ProcessInfo:
+    """Return names from this process. A local run keeps the id of its `previous` identity."""
+    script, directory = environment.script_name() or "python", environment.working_directory()
     return ProcessInfo(
         script="notebook" if "ipykernel" in script else script,
-        folder=(here.name if here is not None else "") or "/",
+        folder=(directory.name if directory is not None else "") or "/",
         node=platform.node(),
         is_worker=is_worker(),
         url=url,
-        local_run=known.step_id if known is not None and not known.in_job else "",
+        local_run=previous.step_id if previous is not None and not previous.in_job else "",
     )

@@ -1,7 +1,4 @@
-"""Reads the script, the working directory, the build and the rank from the process and its environment.
-
-In: the environment as a mapping. Out: plain values, empty where nothing is known.
-"""
+"""Read the script, the working directory, the build and the rank from the process and its environment."""
 
 from __future__ import annotations
 
@@ -19,17 +16,17 @@ if TYPE_CHECKING:
 
 
 def script_name() -> str:
-    """The file name of the script; "" if `sys.argv` does not have one."""
+    """Return the file name of the script, or "" if `sys.argv` has none."""
     arguments = getattr(sys, "argv", None)
-    first_one = arguments[0] if isinstance(arguments, (list, tuple)) and arguments else ""
-    name = os.fsdecode(first_one) if isinstance(first_one, (str, bytes)) else ""
-    if isinstance(first_one, os.PathLike):  # its own methods may fail
-        name = text.to_text(first_one)
+    script = arguments[0] if isinstance(arguments, (list, tuple)) and arguments else ""
+    name = os.fsdecode(script) if isinstance(script, (str, bytes)) else ""
+    if isinstance(script, os.PathLike):  # its methods may raise
+        name = text.to_text(script)
     return os.path.basename(name)
 
 
 def working_directory() -> Path | None:
-    """The working directory; None if it has been deleted or may not be read."""
+    """Return the working directory. None if it was deleted or is not readable."""
     from pathlib import Path  # here: `import amllog` must stay light
 
     try:
@@ -40,19 +37,19 @@ def working_directory() -> Path | None:
 
 
 def absolute_path(path: str | Path) -> Path:
-    """The path, absolute if there is a working directory. Without one it stays as it is, and opening it fails."""
+    """Return the path as an absolute one. Without a working directory it is unchanged, and opening it fails."""
     from pathlib import Path  # here: `import amllog` must stay light
 
     return (working_directory() or Path()) / path
 
 
 def file_uri(path: Path) -> str:
-    """The path as a `file:` URI; "" for a relative path."""
+    """Return the path as a `file:` URI, or "" for a relative path."""
     return path.as_uri() if path.is_absolute() else ""
 
 
 def build_info(environ: Mapping[str, str], properties: Mapping[str, str]) -> tuple[str, str]:
-    """(build_url, build_version) from Azure DevOps, GitHub Actions, or git as the submitter saw it."""
+    """Return (build_url, build_version) from Azure DevOps, GitHub Actions, or the submitter's git repository."""
     server, project = environ.get("SYSTEM_TEAMFOUNDATIONCOLLECTIONURI"), environ.get("SYSTEM_TEAMPROJECT")
     if environ.get("BUILD_BUILDID") and server and project:
         from urllib.parse import quote  # here: `import amllog` must stay light
@@ -75,7 +72,10 @@ def build_info(environ: Mapping[str, str], properties: Mapping[str, str]) -> tup
 
 
 def rank(environ: Mapping[str, str]) -> int | None:
-    """The process's rank: PyTorch, Open MPI, Intel MPI/MPICH, TensorFlow, then Azure ML's node index."""
+    """Return the rank of the process, or None.
+
+    Read in this order: PyTorch, Open MPI, Intel MPI and MPICH, TensorFlow, the node index of Azure ML.
+    """
     for name in ("RANK", "OMPI_COMM_WORLD_RANK", "PMI_RANK"):
         number = _number(environ.get(name))
         if number is not None:
@@ -91,7 +91,7 @@ def rank(environ: Mapping[str, str]) -> int | None:
 
 
 def _tensorflow_rank(config: Mapping[str, Any]) -> int | None:
-    """The task's place among all tasks of TF_CONFIG, chief first: only one process may be 0."""
+    """Return the index of the task among all tasks of TF_CONFIG, chief first, so that only one process has rank 0."""
     cluster, task = config.get("cluster"), config.get("task")
     index = _number(task.get("index")) if isinstance(task, dict) else None
     if not isinstance(cluster, dict) or not isinstance(task, dict) or index is None:
@@ -106,21 +106,21 @@ def _tensorflow_rank(config: Mapping[str, Any]) -> int | None:
 
 
 def _number(value: object) -> int | None:
-    """The number that a variable holds, if it is one that a rank could be."""
+    """Return the value of a variable as a number, or None if it is not a valid rank."""
     digits = str(value)
     return int(digits) if len(digits) <= 9 and digits.isascii() and digits.isdigit() else None
 
 
 def json_object(environ: Mapping[str, str], name: str) -> Mapping[str, Any]:
-    """The JSON object that a variable holds; empty if it holds none."""
+    """Return the JSON object in a variable. Empty if the variable contains anything else."""
     try:
-        found = json.loads(environ.get(name) or "{}")
-    except ValueError as error:  # not ours to judge: the other variables tell enough
+        value = json.loads(environ.get(name) or "{}")
+    except ValueError as error:  # the other variables are enough
         interrupts.pass_on(error)
         return {}
-    return found if isinstance(found, dict) else {}
+    return value if isinstance(value, dict) else {}
 
 
 def first_non_empty(*candidates: object) -> str:
-    """The first that is a text with something in it."""
+    """Return the first candidate that is not None and not "", as a string. Without one, return ""."""
     return next((str(value) for value in candidates if value not in (None, "")), "")

@@ -1,8 +1,8 @@
-"""Which run am I: step, run, experiment, node and rank of this process.
+"""`Identity`: the run, step, experiment, node and rank of this process.
 
-In: the environment as a mapping, what the run's own record says where the service answered, and settings.
-Out: a frozen `Identity` with every field always present. Sources of the variables' names: both generations of the
-Azure ML runtime, MPI, PyTorch, TensorFlow, Azure DevOps and GitHub Actions (docs/identity.md lists them).
+It is resolved from the settings, the run's properties in run history, and the environment. The variables are those of
+both generations of the Azure ML runtime, MPI, PyTorch, TensorFlow, Azure DevOps and GitHub Actions. docs/identity.md
+lists them. Every field always has a value.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ from amllog.exporters.run_metrics.run_info import RunInfo
 if TYPE_CHECKING:
     from amllog.config.settings import Settings
 
-LOCAL_RUN = "AMLLOG_LOCAL_RUN"  # how a process outside Azure ML tells its children which run they belong to
+# A process outside Azure ML sets it, so that its children belong to the same run.
+LOCAL_RUN = "AMLLOG_LOCAL_RUN"
 
 _ONLINE = (
     "AZUREML_ARM_SUBSCRIPTION",
@@ -36,19 +37,19 @@ _GUID = re.compile(r"[0-9a-f]{8}-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12}")
 
 
 class ProcessInfo(NamedTuple):
-    """What the process knows of itself: the names that stand in for a run outside Azure ML."""
+    """Names from the process itself, for the fields that Azure ML would provide in a job."""
 
     script: str
     folder: str
     node: str
-    is_worker: bool = False  # a multiprocessing child: the same step as its parent
-    url: str = ""  # where a local run's records can be seen
-    local_run: str = ""  # the id that this process already has outside Azure ML
+    is_worker: bool = False  # a multiprocessing child, which is of the same step as its parent
+    url: str = ""  # of the records of a local run
+    local_run: str = ""  # the id of the local run, if this process already has one
 
 
 @dataclass(frozen=True)
 class Identity:
-    """Which run, step, experiment, node and rank this process is."""
+    """The run, step, experiment, node and rank of this process."""
 
     step_id: str
     parent_run_id: str
@@ -57,7 +58,7 @@ class Identity:
     experiment_name: str
     run_url: str
     run_type: str
-    build_url: str = field(repr=False)  # may name who may fetch it
+    build_url: str = field(repr=False)  # may contain credentials
     build_version: str
     node: str
     rank: int | None
@@ -68,48 +69,48 @@ class Identity:
 
     @property
     def is_child(self) -> bool:
-        """Whether another process of the same step started this one, and speaks for the step."""
+        """Return whether another process of the same step started this one. That one records the end of the step."""
         return self.span_id != span_id_of(self.step_id)
 
     def dimensions(self) -> dict[str, str]:
-        """The dimensions that stand on every record: the guide's five, then the others where known."""
-        found = {
+        """Return the dimensions of every record: the five of Microsoft's guide, then the others if they are known."""
+        dimensions = {
             "parent_run_id": self.parent_run_id,
             "step_id": self.step_id,
             "step_name": self.step_name,
             "experiment_name": self.experiment_name,
             "run_url": self.run_url,
         }
-        known = {
+        optional = {
             "run_type": self.run_type,
             "build_url": self.build_url,
             "build_version": self.build_version,
             "rank": "" if self.rank is None else str(self.rank),
             "node": self.node,
         }
-        found.update((key, value) for key, value in known.items() if value)
-        return found
+        dimensions.update((key, value) for key, value in optional.items() if value)
+        return dimensions
 
 
 def is_job(environ: Mapping[str, str]) -> bool:
-    """Whether this process runs inside an Azure ML job, of either generation of runtime."""
+    """Return whether this process runs in an Azure ML job, of either generation of the runtime."""
     return bool(_run_id(environ, json_object(environ, "AZUREML_CR_AZUREML_CONTEXT")))
 
 
 def default_directory(environ: Mapping[str, str]) -> str:
-    """The default directory of the journal: below `logs` in a job, which the service uploads."""
+    """Return the default directory of the journal. In a job it is below `logs`, which Azure ML uploads."""
     return "logs/amllog" if is_job(environ) else ".amllog"
 
 
 def may_be_online(environ: Mapping[str, str]) -> bool:
-    """Whether azureml's `Run.get_context()` would go online: it needs all of its seven variables."""
+    """Return whether azureml's `Run.get_context()` would send requests. It does so only with all seven variables."""
     return all(environ.get(name) for name in _ONLINE)
 
 
 def resolve_identity(
     environ: Mapping[str, str], process: ProcessInfo, settings: Settings, run_info: RunInfo
 ) -> Identity:
-    """The identity: settings first, then run history, then the environment, then the host's own names."""
+    """Return the identity. Settings come first, then run history, the environment, and names from the process."""
     context = json_object(environ, "AZUREML_CR_AZUREML_CONTEXT")
     run_id = _run_id(environ, context)
     if run_id:
@@ -121,11 +122,11 @@ def resolve_identity(
     else:
         run_id, parent, root = _local(environ, process)
     span_id = traceparent.child_span(environ, run_id) or span_id_of(run_id)
-    above = traceparent.read_parent(environ)
-    operation_id = above[0] if above else operation_id_of(root)
+    trace_parent = traceparent.read_parent(environ)
+    operation_id = trace_parent[0] if trace_parent else operation_id_of(root)
     parent_span_id = span_id_of(parent) if parent != run_id else ""
-    if above and above[1] != span_id:  # else: started by this very step
-        parent_span_id = above[1]
+    if trace_parent and trace_parent[1] != span_id:  # otherwise this step started the process
+        parent_span_id = trace_parent[1]
     build_url, build_version = environment.build_info(environ, run_info.properties)
     return Identity(
         step_id=run_id,
@@ -154,13 +155,15 @@ def resolve_identity(
 
 
 def local_run_value(identity: Identity) -> str:
-    """The value of AMLLOG_LOCAL_RUN for child processes of a run outside Azure ML."""
+    """Return the value of AMLLOG_LOCAL_RUN for child processes of a run outside Azure ML."""
     return f"{identity.root_run_id} {identity.step_id}"
 
 
 def operation_id_of(root_run_id: str) -> str:
-    """The operation_Id (W3C trace id) that all processes of a run work out alike: a GUID's own 32 hex digits,
-    otherwise the first 32 of the id's SHA-256."""
+    """Return the operation_Id (W3C trace id) of a run, which is the same in all of its processes.
+
+    It consists of the 32 hexadecimal digits of a run id that is a GUID, or else of the first 32 of the id's SHA-256.
+    """
     lowered = root_run_id.lower()
     digits = lowered.replace("-", "")
     if _GUID.fullmatch(lowered) and digits.strip("0"):
@@ -169,7 +172,7 @@ def operation_id_of(root_run_id: str) -> str:
 
 
 def span_id_of(run_id: str) -> str:
-    """The span id of a run: the first 16 hex digits of its id's SHA-256."""
+    """Return the span id of a run: the first 16 hexadecimal digits of its id's SHA-256."""
     return _digest(run_id)[:16]
 
 
@@ -189,16 +192,18 @@ def _run_id(environ: Mapping[str, str], context: Mapping[str, Any]) -> str:
 
 
 def _local(environ: Mapping[str, str], process: ProcessInfo) -> tuple[str, str, str]:
-    """(step, parent, root) outside Azure ML: children of a process that called setup() belong to its run."""
+    """Return (step, parent, root) outside Azure ML. Children of a process that called setup() belong to its run."""
     root, _, step = environ.get(LOCAL_RUN, "").partition(" ")
     if root and step and process.is_worker:
         return step, root, root
-    own = process.local_run or f"local_{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}_{os.urandom(4).hex()}"
-    return (own, root, root) if root else (own, own, own)
+    run_id = (
+        process.local_run or f"local_{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}_{os.urandom(4).hex()}"
+    )
+    return (run_id, root, root) if root else (run_id, run_id, run_id)
 
 
 def _portal_url(environ: Mapping[str, str], context: Mapping[str, Any], run_id: str) -> str:
-    """The run's page in the studio, as azureml.core's HasRunPortal writes it."""
+    """Return the URL of the run in the studio, in the format of azureml.core's HasRunPortal."""
     scope = [
         first_non_empty(environ.get(f"AZUREML_ARM_{name}"), context.get(key))
         for name, key in (
@@ -210,8 +215,8 @@ def _portal_url(environ: Mapping[str, str], context: Mapping[str, Any], run_id: 
     if not all(scope):
         return ""
     subscription, group, workspace = scope
-    where = f"/subscriptions/{subscription}/resourcegroups/{group}/workspaces/{workspace}"
-    return f"https://ml.azure.com/runs/{run_id}?wsid={where}"
+    workspace_id = f"/subscriptions/{subscription}/resourcegroups/{group}/workspaces/{workspace}"
+    return f"https://ml.azure.com/runs/{run_id}?wsid={workspace_id}"
 
 
 def _node(environ: Mapping[str, str], process: ProcessInfo) -> str:

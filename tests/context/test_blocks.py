@@ -1,4 +1,4 @@
-"""Blocks that set context variables: undone wherever a signal handler raises, and however they are used."""
+"""Blocks reset context variables wherever a signal handler raises, and however the blocks are used."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from amllog.context.current import bound, dimensions
 STORM = """
 import contextlib, random, signal
 import amllog
-from amllog.context import current as context
+from amllog.context import current
 
 class Stop(Exception): pass
 
@@ -27,10 +27,10 @@ def stop(number, frame):
     raise Stop
 
 def is_clean():
-    return not (context.dimensions() or context.span_id() or context.operation_id())
+    return not (current.dimensions() or current.span_id() or current.operation_id())
 
 def nested():
-    with amllog.bound(a=1), context.remote_parent("o", "p"), log.span("s"):
+    with amllog.bound(a=1), current.remote_parent("o", "p"), log.span("s"):
         pass
 
 @amllog.bound(a=1)
@@ -58,14 +58,14 @@ print(fired, reached, while_handled, afterwards)
 
 
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs signals")
-def test_no_signal_leaves_a_context_changed(child: Any) -> None:
-    """Exceptions of a signal handler at 2,000 moments of blocks and decorated functions: the context is as before."""
+def test_no_signal_handler_leaves_a_changed_context(child: Any) -> None:
+    """After exceptions of a signal handler at 2,000 moments of blocks and decorated functions, the context is empty."""
     ran = child(STORM, env={"AMLLOG_EXPORTER": "none", "AMLLOG_DRIVER_LEVEL": "CRITICAL"})
     assert (ran.returncode, ran.stdout) == (0, "2000 2000 0 0\n"), ran.stderr
 
 
-def test_in_an_exit_stack() -> None:
-    """`ExitStack` gets the methods from the class: it enters and leaves blocks as `with` does."""
+def test_blocks_work_in_an_exit_stack() -> None:
+    """`ExitStack` gets the methods from the class, and enters and exits blocks as `with` does."""
     with pytest.raises(KeyError) as raised:
         _fail_in_an_exit_stack()
     assert (dict(dimensions()), current.span_id(), current.operation_id()) == ({}, "", "")
@@ -80,8 +80,8 @@ def _fail_in_an_exit_stack() -> None:
         raise KeyError
 
 
-def test_several_times() -> None:
-    """One block can be used again, also inside itself."""
+def test_block_can_be_used_several_times() -> None:
+    """One block can be entered again, and also inside itself."""
     block = bound(a=1)
     for _ in range(2):
         with block, bound(b=2), block:
@@ -89,17 +89,17 @@ def test_several_times() -> None:
         assert dict(dimensions()) == {}
 
 
-def test_dropped_without_an_exit() -> None:
-    """A block that is dropped undoes its change; within a later block it changes nothing any more."""
+def test_dropped_block_resets_its_change() -> None:
+    """A dropped block resets its change, except within a later block, where it changes nothing."""
     block = bound(a=1)
     block.__enter__()
     assert dict(dimensions()) == {"a": 1}
     del block
     assert dict(dimensions()) == {}
-    contextvars.copy_context().run(_dropped_within_a_later_block)
+    contextvars.copy_context().run(_drop_within_a_later_block)
 
 
-def _dropped_within_a_later_block() -> None:
+def _drop_within_a_later_block() -> None:
     block = bound(a=1)
     block.__enter__()
     with bound(b=2):
@@ -107,8 +107,8 @@ def _dropped_within_a_later_block() -> None:
         assert dict(dimensions()) == {"a": 1, "b": 2}
 
 
-def test_an_outer_block_restores_what_an_inner_one_left() -> None:
-    """The end of a block restores what stood before it, whatever a block inside has left."""
+def test_outer_block_resets_an_unfinished_inner_block() -> None:
+    """The end of a block restores the context before it, even if a block inside was never exited."""
     inner = bound(b=2)
     with bound(a=1):
         inner.__enter__()

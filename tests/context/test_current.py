@@ -1,4 +1,4 @@
-"""What is bound follows the context: blocks, tasks, threads with a copy; nothing else."""
+"""Bound dimensions follow the context: in blocks, in tasks, and in threads that have a copy of it."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from amllog.context import current
 from amllog.context.current import bound, dimensions
 
 
-def test_blocks() -> None:
-    """Blocks nest, the inner wins, and the end takes back what the beginning bound, also after an error."""
+def test_blocks_nest_and_reset() -> None:
+    """Blocks nest, the inner block wins, and the end of a block resets its dimensions, also after an error."""
     with bound(a=1, b=1):
         try:
             with bound(b=2):
@@ -23,8 +23,8 @@ def test_blocks() -> None:
     assert dict(dimensions()) == {}
 
 
-def test_tasks() -> None:
-    """asyncio tasks keep what was bound where they were made, and do not see each other's."""
+def test_tasks_keep_their_context() -> None:
+    """asyncio tasks keep the dimensions that were bound at their creation, and do not see those of other tasks."""
 
     async def work(number: int) -> dict[str, object]:
         with bound(number=number):
@@ -38,8 +38,8 @@ def test_tasks() -> None:
     assert asyncio.run(main()) == [{"step": 7, "number": number} for number in range(3)]
 
 
-def test_threads() -> None:
-    """A thread with a copy of the context has it; a bare one begins with nothing."""
+def test_threads_need_a_copy_of_the_context() -> None:
+    """A thread in a copy of the context has its dimensions, and any other thread starts without."""
     seen: list[dict[str, object]] = []
     with bound(a=1):
         copy = contextvars.copy_context()
@@ -53,8 +53,8 @@ def test_threads() -> None:
     assert seen == [{"a": 1}, {}]
 
 
-def test_generators() -> None:
-    """A generator that began in one context and ends in another raises nothing."""
+def test_generator_may_end_in_another_context() -> None:
+    """A generator that began in one context can end in another one."""
 
     def rows() -> object:
         with bound(a=1), current.in_span("s"):
@@ -66,8 +66,8 @@ def test_generators() -> None:
     assert (dict(dimensions()), current.span_id()) == ({}, "")
 
 
-def test_as_decorator() -> None:
-    """`@bound(...)` binds for each call of a function."""
+def test_bound_decorates_a_function() -> None:
+    """`@bound(...)` binds the dimensions for each call of a function."""
 
     @bound(a=1)
     def work() -> dict[str, object]:

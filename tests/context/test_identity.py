@@ -1,4 +1,4 @@
-"""Which run a process is, from the environment of each runtime and from none."""
+"""The identity of a process in each runtime and outside of all."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ CONTEXT = {"run_id": "r", "root_run_id": "root", "experiment_name": "e", "subscr
            "resource_group": "rg", "workspace_name": "ws"}  # fmt: skip
 
 
-def found(environ: dict[str, str], facts: RunInfo | None = None, **settings: Any) -> Any:
-    """The identity in an environment."""
-    return resolve_identity(environ, HOST, Settings(**settings), facts or RunInfo())
+def identify(environ: dict[str, str], run_info: RunInfo | None = None, **settings: Any) -> Any:
+    """Return the identity in an environment."""
+    return resolve_identity(environ, HOST, Settings(**settings), run_info or RunInfo())
 
 
-def test_in_a_job() -> None:
-    """The old runtime's variables tell run, root, experiment and where to see it."""
-    who = found(
+def test_identity_in_a_job() -> None:
+    """The variables of the old runtime contain run, root, experiment and workspace."""
+    who = identify(
         {"AZUREML_RUN_ID": "r", "AZUREML_ROOT_RUN_ID": "root", "AZUREML_ARM_PROJECT_NAME": "e", **WORKSPACE}
     )
     assert (who.step_id, who.parent_run_id, who.root_run_id, who.experiment_name) == (
@@ -46,28 +46,30 @@ def test_in_a_job() -> None:
     assert who.in_job and who.step_name == "train.py"
 
 
-def test_common_runtime() -> None:
-    """The common runtime's context alone tells the same."""
-    who = found({"AZUREML_CR_AZUREML_CONTEXT": json.dumps(CONTEXT)})
+def test_identity_in_the_common_runtime() -> None:
+    """The context variable of the common runtime contains the same."""
+    who = identify({"AZUREML_CR_AZUREML_CONTEXT": json.dumps(CONTEXT)})
     assert (who.step_id, who.root_run_id, who.experiment_name, who.in_job) == ("r", "root", "e", True)
     assert who.run_url.startswith("https://ml.azure.com/runs/root?")
 
 
-def test_who_wins() -> None:
-    """Settings before run history, run history before the environment."""
+def test_precedence_of_sources() -> None:
+    """Settings win over run history, and run history wins over the environment."""
     environ = {"AZUREML_RUN_ID": "r", "AZUREML_ROOT_RUN_ID": "root", "AZUREML_ARM_PROJECT_NAME": "e"}
-    facts = RunInfo("parent", "top", "step of facts", "experiment of facts", "https://facts", {})
-    who = found(environ, facts)
+    run_info = RunInfo(
+        "parent", "top", "step of run history", "experiment of run history", "https://history", {}
+    )
+    who = identify(environ, run_info)
     assert (who.parent_run_id, who.root_run_id, who.step_name, who.run_url) == (
-        "parent", "top", "step of facts", "https://facts",
+        "parent", "top", "step of run history", "https://history",
     )  # fmt: skip
-    who = found(environ, facts, step_name="mine", experiment_name="also mine")
+    who = identify(environ, run_info, step_name="mine", experiment_name="also mine")
     assert (who.step_name, who.experiment_name) == ("mine", "also mine")
 
 
-def test_on_a_laptop() -> None:
-    """Without Azure ML everything has a sensible local value, and a child process belongs to its parent's run."""
-    who = found({})
+def test_identity_outside_azure_ml() -> None:
+    """Outside Azure ML every field has a local value, and a child process belongs to its parent's run."""
+    who = identify({})
     assert who.step_id == who.parent_run_id == who.root_run_id and who.step_id.startswith("local_")
     assert (who.step_name, who.experiment_name, who.node, who.run_url) == (
         "train.py",
@@ -77,7 +79,7 @@ def test_on_a_laptop() -> None:
     )
     assert not who.in_job and who.parent_span_id == "" and who.rank is None
     environ = {identity.LOCAL_RUN: identity.local_run_value(who)}
-    step = found(environ)
+    step = identify(environ)
     assert (step.parent_run_id, step.root_run_id) == (
         who.step_id,
         who.step_id,
@@ -86,8 +88,8 @@ def test_on_a_laptop() -> None:
     assert (worker.step_id, worker.operation_id) == (who.step_id, who.operation_id)
 
 
-def test_operation() -> None:
-    """A GUID is its own operation; any other root gives the same one in every process."""
+def test_operation_id_of_a_run() -> None:
+    """A GUID is the operation id itself, and any other root has the same operation id in every process."""
     assert operation_id_of("0AF76519-16CD-43DD-8448-EB211C80319C") == "0af7651916cd43dd8448eb211c80319c"
     assert operation_id_of("0af7651916cd43dd8448eb211c80319c") == "0af7651916cd43dd8448eb211c80319c"
     assert operation_id_of("00000000-0000-0000-0000-000000000000") != "0" * 32
@@ -103,8 +105,8 @@ def test_operation() -> None:
      ({"RANK": "1", "OMPI_COMM_WORLD_RANK": "2"}, 1)],
 )  # fmt: skip
 def test_rank(environ: dict[str, str], rank: int | None) -> None:
-    """The rank of PyTorch, MPI, TensorFlow and Azure ML, in this order."""
-    assert found(environ).rank == rank
+    """The rank is that of PyTorch, MPI, TensorFlow or Azure ML, in this order."""
+    assert identify(environ).rank == rank
 
 
 @pytest.mark.parametrize(
@@ -122,28 +124,28 @@ def test_rank(environ: dict[str, str], rank: int | None) -> None:
         ({}, "", ""),
     ],
 )  # fmt: skip
-def test_build(environ: dict[str, str], url: str, version: str) -> None:
-    """The build is found where each service says it; settings win."""
-    who = found(environ)
+def test_build_and_version(environ: dict[str, str], url: str, version: str) -> None:
+    """The build comes from the variables of each service, and settings win."""
+    who = identify(environ)
     assert (who.build_url, who.build_version) == (url, version)
-    who = found(environ, build_url="u", build_version="v")
+    who = identify(environ, build_url="u", build_version="v")
     assert (who.build_url, who.build_version) == ("u", "v")
 
 
 NAMES = ["AZUREML_RUN_ID", "AZUREML_ROOT_RUN_ID", "AZUREML_CR_AZUREML_CONTEXT", "AZUREML_CR_COMPUTE_CONTEXT",
          "TF_CONFIG",
          "RANK", identity.LOCAL_RUN, "AZUREML_CR_NODE_RANK", "BUILD_BUILDID", "AZ_BATCH_NODE_ID"]  # fmt: skip
-odd = st.text() | st.sampled_from([
+values = st.text() | st.sampled_from([
     '{"run_id": 7}', "[]", '{"cluster": 1, "task": {"index": {}}}', '{"node_id": null}', "null", "²", "9" * 5000,
     '{"cluster": {"chief": 5}, "task": {"type": "worker", "index": 1}}',
     '{"cluster": {"chief": []}, "task": {"type": "chief", "index": "²"}}',
 ])  # fmt: skip
 
 
-@given(st.dictionaries(st.sampled_from(NAMES), odd))
-def test_any_environment(environ: dict[str, str]) -> None:
-    """Whatever the variables hold, there is an identity, with the guide's five dimensions as texts."""
-    who = found(environ)
+@given(st.dictionaries(st.sampled_from(NAMES), values))
+def test_any_environment_has_an_identity(environ: dict[str, str]) -> None:
+    """Any values of the variables give an identity, with the five dimensions of Microsoft's guide as strings."""
+    who = identify(environ)
     dimensions = who.dimensions()
     assert set(dimensions) >= {"parent_run_id", "step_id", "step_name", "experiment_name", "run_url"}
     assert all(isinstance(value, str) for value in dimensions.values())
