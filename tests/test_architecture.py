@@ -95,7 +95,7 @@ OTHER_THREADS = {
 # Functions with `with` on a lock that the main thread does not run, that `call_releasing` calls, or whose lock is the
 # standard library's own Python code.
 UNDECORATED = {
-    "session.api._begin", "insights.stores.service.rate_limit.turn", "process.fork_safe_thread._leave",
+    "session.api._begin", "insights.stores.service.rate_limit.slot", "process.fork_safe_thread._leave",
     "process.fork_safe_thread._live",
 }  # fmt: skip
 # Kinds that no handler raises to tell the script something: what is excepted is that one operation of the `try`.

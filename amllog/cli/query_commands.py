@@ -195,7 +195,7 @@ def _query(options: Namespace, insights: Insights) -> int:
     text = " ".join(options.kql).strip()
     if not text:
         raise UsageError("no query: amllog query 'traces | take 10'")
-    duckdb_limits.PROCESS.claim()
+    duckdb_limits.PROCESS_MEMORY.claim()
     found = insights.store.query(text)
     output.put(options, found, found.names)
     return 0

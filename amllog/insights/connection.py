@@ -19,7 +19,7 @@ from amllog.insights.links import Portal
 from amllog.insights.stores.local.duckdb_store import DuckDBStore
 from amllog.insights.stores.local.python_store import PythonStore
 from amllog.insights.stores.service.client import SERVER_TIMEOUT_SECONDS, QueryClient
-from amllog.insights.stores.service.scope import VARIABLES, Scope, scope
+from amllog.insights.stores.service.scope import VARIABLES, Scope, parse_scope
 from amllog.insights.stores.service.service_store import ServiceStore
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ def scope_of(service: Service, environ: Mapping[str, str]) -> Scope | None:
         raise UsageError(f"{both}: give one of them")
     endpoint = service.get("endpoint") or environ.get(ENDPOINT, "")
     for name, value in given.items():
-        return scope(name, value, endpoint=endpoint, dialect=service.get("dialect", ""))
+        return parse_scope(name, value, endpoint=endpoint, dialect=service.get("dialect", ""))
     if service:
         raise UsageError(f"{', '.join(service)}: for the service; give one of {', '.join(VARIABLES)} with it")
     return None

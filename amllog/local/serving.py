@@ -35,7 +35,7 @@ def serve(
     """
     from amllog.insights.stores.local import duckdb_limits
 
-    duckdb_limits.PROCESS.claim()
+    duckdb_limits.PROCESS_MEMORY.claim()
     stopped = threading.Event()
     out = out or sys.stdout
 

@@ -39,12 +39,12 @@ ASK = """
 import resource
 from amllog.errors import ServiceError
 from amllog.insights.stores.service.client import QueryClient
-from amllog.insights.stores.service.scope import scope
-asking = QueryClient(scope("workspace_id", "{key}", endpoint="{url}"), patience_seconds=0)
-asking._connected()
+from amllog.insights.stores.service.scope import parse_scope
+client = QueryClient(parse_scope("workspace_id", "{key}", endpoint="{url}"), retry_seconds=0)
+client._connected()
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 try:
-    asking.ask("traces", None)
+    client.query("traces", None)
 except ServiceError as error:
     print(error)
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)

@@ -30,7 +30,7 @@ def writer(paths: Iterable[Path]) -> str:
     journals = _journals(paths)
     if not journals:
         return UNKNOWN
-    if any(map(discovery.is_open, journals)):
+    if any(map(discovery.has_writer, journals)):
         return "it is still running (a process on this machine writes its journal)"
     return "it was killed (no process on this machine writes its journal any more)"
 
@@ -62,7 +62,9 @@ def told(paths: Iterable[Path]) -> list[str]:
 
 def _journals(paths: Iterable[Path]) -> list[Path]:
     """Those that a process of amllog writes: not other SDKs' files, nor what has arrived at `amllog.local`."""
-    return [path for path in paths if discovery.JOURNAL.fullmatch(path.name) and path.parent.name != ARRIVED]
+    return [
+        path for path in paths if discovery.JOURNAL_NAME.fullmatch(path.name) and path.parent.name != ARRIVED
+    ]
 
 
 def _count(segment: Segment, left: int, waiting: Counter[str], refused: Counter[tuple[str, str]]) -> int:

@@ -24,7 +24,7 @@ from amllog.local.http.routes import Names, Need, Route
 from amllog.local.storage import is_own
 
 if TYPE_CHECKING:
-    from amllog.insights.stores.local.duckdb_engine import Engine, QueryAnswer as Rows
+    from amllog.insights.stores.local.duckdb_engine import Engine, QueryResult as Rows
 
 WORKSPACE_ID = "00000000-0000-0000-0000-00000000a11a"
 APP_ID = "00000000-0000-0000-0000-00000000a991"
@@ -94,12 +94,12 @@ class QueryService:
         except Empty:
             error = {"code": "ThrottledError", "message": f"{AT_ONCE} queries are running: ask again later"}
             return Response(429, orjson.dumps({"error": error}), {"Retry-After": "5"})
-        most = duckdb_limits.Limits(*self._limits, _seconds(request), request.is_gone)
+        limits = duckdb_limits.Limits(*self._limits, _seconds(request), request.is_gone)
         try:
             engine = engine or Engine()
             records, files = self._records(engine, span)
-            found = engine.run_kql(kql, records, dialects=(workspace,), files=files, most=most)
-        except duckdb_limits.QueryTooSlow as error:
+            found = engine.run_kql(kql, records, dialects=(workspace,), files=files, limits=limits)
+        except duckdb_limits.QueryTimeout as error:
             return Response.of({"error": {"code": "GatewayTimeout", "message": str(error)}}, 504)
         except UsageError as error:
             status, refusal = query_response.refusal(str(error))
@@ -127,7 +127,7 @@ class QueryService:
         read = [path for path, size in files.items() if size]
         records = duckdb_views.records(read)
         if sum(files.values()) <= _HELD_BYTES:
-            records, read = engine.hold(records, files), []  # they only grow
+            records, read = engine.cache_records(records, files), []  # they only grow
         if span is None:
             return records, read
         since, until = (f"TIMESTAMP '{time.replace(tzinfo=None).isoformat(' ')}'" for time in span)

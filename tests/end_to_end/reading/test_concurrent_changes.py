@@ -53,7 +53,7 @@ def after(function: Any, happens: Callable[[], object]) -> Iterator[None]:
     assert not left
 
 
-@pytest.mark.parametrize("moment", [discovery.find, Catalog.select])
+@pytest.mark.parametrize("moment", [discovery.find_files, Catalog.select])
 def test_a_journal_is_removed(tmp_path: Path, moment: Any) -> None:
     """By its writer, whose journal is full, say: before it is looked into, or before it is read. As if it had not
     been there."""

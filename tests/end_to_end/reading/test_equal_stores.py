@@ -111,7 +111,10 @@ def ways(tmp_path_factory: pytest.TempPathFactory) -> Ways:
     path = write(tmp_path_factory.mktemp("hard") / "20261122T100000-node-1-abcdef.jsonl", *hard())
     engine = Engine()
     return Ways(
-        connect(path), Questions(PythonStore([path])), engine, engine.hold(duckdb_views.records([path]), path)
+        connect(path),
+        Questions(PythonStore([path])),
+        engine,
+        engine.cache_records(duckdb_views.records([path]), path),
     )
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from amllog.journal import own_files
 from amllog.process import descriptors
 
-LEFT_SECONDS = 3600.0  # after which nobody writes a file any more that is not renamed yet
+ABANDONED_SECONDS = 3600.0  # after which nobody writes a file any more that is not renamed yet
 _SUFFIX = re.compile(r"\.[0-9a-f]{16}")
 
 
@@ -32,7 +32,7 @@ def is_replaceable(path: Path, begin: bytes) -> bool:
         return begin.startswith(file.read(len(begin)))
 
 
-def write_new(path: Path, data: bytes) -> None:
+def write_atomically(path: Path, data: bytes) -> None:
     """Write a file under a name that nobody can predict, and rename it. OSError if it cannot be written."""
     fresh = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
     fd = own_files.open_regular(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
@@ -48,18 +48,18 @@ def write_new(path: Path, data: bytes) -> None:
         raise
 
 
-def delete_left(path: Path, begin: bytes) -> None:
+def delete_abandoned(path: Path, begin: bytes) -> None:
     """Delete what killed processes of this user have left of new files for `path`, which begin with `begin`."""
     with contextlib.suppress(OSError), os.scandir(path.parent) as entries:
         for entry in entries:
             if entry.name.startswith(path.name) and _SUFFIX.fullmatch(entry.name[len(path.name) :]):
                 with contextlib.suppress(OSError):
-                    _delete_left(path.with_name(entry.name), begin)
+                    _delete_if_abandoned(path.with_name(entry.name), begin)
 
 
-def _delete_left(path: Path, begin: bytes) -> None:
+def _delete_if_abandoned(path: Path, begin: bytes) -> None:
     with open(own_files.open_regular(path), "rb") as file:
         found = os.fstat(file.fileno())
-        is_left = time.time() - found.st_mtime > LEFT_SECONDS and begin.startswith(file.read(len(begin)))
+        is_left = time.time() - found.st_mtime > ABANDONED_SECONDS and begin.startswith(file.read(len(begin)))
         if is_left and not own_files.is_linked(file.fileno()):
             own_files.delete_same(path, descriptors.read_identity(file.fileno()))

@@ -20,9 +20,9 @@ from amllog.insights.query.sql import naive
 from amllog.insights.query.tables import TABLES
 from amllog.insights.stores.local import discovery, ownership
 from amllog.insights.stores.local.duckdb_engine import Engine
-from amllog.insights.stores.local.index import Index, overlap
-from amllog.insights.stores.local.index_entries import UNREAD, Entry, Part
-from amllog.insights.stores.local.manifest import Batch, fault, is_output
+from amllog.insights.stores.local.index import Index, may_have_duplicates
+from amllog.insights.stores.local.index_entries import UNREADABLE, IndexEntry, RecordGroup
+from amllog.insights.stores.local.manifest import Batch, is_whole_parquet, manifest_problem
 
 # Conditions on these hold for all lines of a process, or for none.
 _IDS = {"parent_run_id", "step_id", "step_name"}
@@ -33,9 +33,9 @@ class Selection(NamedTuple):
 
     journals: list[Path]
     compacted: list[Path]
-    once: bool
+    deduplicate: bool
     torn: int
-    parts: list[Part]
+    groups: list[RecordGroup]
     unread: list[Path | str]
     ranks: dict[Path, int]  # whose each file is
 
@@ -60,12 +60,12 @@ class Catalog:
     def select(self, query: Query | None, now: datetime) -> Selection:
         """What the query is about; everything for None."""
         left: list[str] = []
-        found = {file.path: file for file in discovery.find(self.places, left_out=left)}
-        self._index.tidy(path.parent for path in found)
+        found = {file.path: file for file in discovery.find_files(self.places, left_out=left)}
+        self._index.remove_abandoned(path.parent for path in found)
         chosen: list[Path] = []
-        held: list[Entry] = []
+        held: list[IndexEntry] = []
         torn = 0
-        owners = discovery.folders(self.places)
+        owners = discovery.find_compacted_folders(self.places)
         batches = {folder: Batch.read(folder) for folder in owners}
         ranks = {path: file.rank for path, file in found.items()}
         for folder, own in batches.items():
@@ -76,7 +76,7 @@ class Catalog:
                     continue
                 whose = _ranks(outputs, owners[folder], left)
                 outputs = {path: run for path, run in outputs.items() if path in whose}
-                if outputs and len(outputs) == len(batch.outputs) and all(map(is_output, outputs)):
+                if outputs and len(outputs) == len(batch.outputs) and all(map(is_whole_parquet, outputs)):
                     for one, file in zip(batch.sources, there):
                         # A file of another user stands for none of this user's.
                         if _is_same(file, one.entry) and (file is None or max(whose.values()) <= file.rank):
@@ -89,36 +89,43 @@ class Catalog:
                     left += _lost(folder, batch, there, query, now)
                     ranks.update(whose)
                     chosen += [
-                        path for path, run in outputs.items() if is_output(path) and _of_run(run, query)
+                        path
+                        for path, run in outputs.items()
+                        if is_whole_parquet(path) and _of_run(run, query)
                     ]
         entries_of = self._index.entries(list(found.values()))
         journals = [
             path
             for path, entry in entries_of.items()
-            if entry.changed != UNREAD and _about(entry, query, now)
+            if entry.modified != UNREADABLE and _about(entry, query, now)
         ]
         held += [entries_of[path] for path in journals]
         torn += sum(entry.torn for path, entry in entries_of.items() if self._tells(path, entry, query, now))
-        parts = [part for entry in held for part in entry.parts if query is None or _asked(part, query, now)]
-        closed = (path for path, entry in entries_of.items() if entry.changed == UNREAD)
+        groups = [
+            part for entry in held for part in entry.groups if query is None or _asked(part, query, now)
+        ]
+        closed = (path for path, entry in entries_of.items() if entry.modified == UNREADABLE)
         unread: list[Path | str] = [*left, *self._foreign(batches), *filter(os.path.exists, closed)]
         if any(_are_replaced(folder, own) for folder, own in batches.items()):
             return self.select(query, now)
         ranks = {path: ranks[path] for path in (*journals, *chosen)}
         # An index or a manifest of another user proves nothing about the records.
-        once = len({*ranks.values()}) > 1 or overlap(held)
-        return Selection(journals, chosen, once, torn, parts, unread, ranks)
+        deduplicate = len({*ranks.values()}) > 1 or may_have_duplicates(held)
+        return Selection(journals, chosen, deduplicate, torn, groups, unread, ranks)
 
-    def _tells(self, path: Path, entry: Entry, query: Query | None, now: datetime) -> bool:
+    def _tells(self, path: Path, entry: IndexEntry, query: Query | None, now: datetime) -> bool:
         """Whether the torn lines of a file concern the question. A file of others, with no record in it, has none."""
-        return _tells_torn(entry, query, now) if entry.parts else discovery.are_ours(path, self.places)
+        return _tells_torn(entry, query, now) if entry.groups else discovery.is_reportable(path, self.places)
 
     def _foreign(self, batches: Mapping[Path, list[Batch]]) -> list[str]:
         """Notes on files in the place of an index or a manifest that amllog has not written, or which are missing."""
         others = [
             f"{path}: was not written by this version of amllog, and stays" for path in self._index.foreign
         ]
-        return [*others, *filter(None, (fault(folder) for folder, own in batches.items() if not own))]
+        return [
+            *others,
+            *filter(None, (manifest_problem(folder) for folder, own in batches.items() if not own)),
+        ]
 
 
 def _ranks(outputs: Iterable[Path], owner: int, left_out: list[str]) -> dict[Path, int]:
@@ -126,8 +133,8 @@ def _ranks(outputs: Iterable[Path], owner: int, left_out: list[str]) -> dict[Pat
     found: dict[Path, int] = {}
     for path in outputs:
         with contextlib.suppress(OSError):
-            rank = ownership.rank_of_output(path, owner)
-            if rank == ownership.FOREIGN and ownership.is_open_to_all(os.lstat(path)):
+            rank = ownership.compacted_file_rank(path, owner)
+            if rank == ownership.FOREIGN and ownership.is_world_writable(os.lstat(path)):
                 left_out.append(f"{path}: belongs to another user, and everybody can write to it")
             else:
                 found[path] = rank
@@ -135,23 +142,27 @@ def _ranks(outputs: Iterable[Path], owner: int, left_out: list[str]) -> dict[Pat
 
 
 def _lost(
-    folder: Path, batch: Batch, there: Sequence[discovery.File | None], query: Query | None, now: datetime
+    folder: Path,
+    batch: Batch,
+    there: Sequence[discovery.FoundFile | None],
+    query: Query | None,
+    now: datetime,
 ) -> list[str]:
     """Return notes on compacted files that are missing or damaged. None if the journal files are still there."""
     if all(file and file.size >= one.entry.size for one, file in zip(batch.sources, there)):
         return []
-    parts = (part for one in batch.sources for part in one.entry.parts)
-    runs = {part.parent_run_id for part in parts if query is None or _asked(part, query, now)}
+    groups = (part for one in batch.sources for part in one.entry.groups)
+    runs = {part.parent_run_id for part in groups if query is None or _asked(part, query, now)}
     asked = (folder / name for name, run in batch.outputs.items() if run in runs)
-    return [f"{path}: is missing, or no whole Parquet file" for path in asked if not is_output(path)]
+    return [f"{path}: is missing, or no whole Parquet file" for path in asked if not is_whole_parquet(path)]
 
 
 def _are_replaced(folder: Path, batches: list[Batch]) -> bool:
     """Whether a compaction has put others in the place of some of them, whose files are gone."""
-    return not all(batch.stands(folder) for batch in batches) and Batch.read(folder) != batches
+    return not all(batch.is_complete(folder) for batch in batches) and Batch.read(folder) != batches
 
 
-def _tells_torn(entry: Entry, query: Query | None, now: datetime) -> bool:
+def _tells_torn(entry: IndexEntry, query: Query | None, now: datetime) -> bool:
     """Whether the torn lines of a file with records concern the question.
 
     Nobody knows which kind and level a torn line had: `errors` concerns it wherever other records of its run do.
@@ -162,27 +173,30 @@ def _tells_torn(entry: Entry, query: Query | None, now: datetime) -> bool:
     return _about(entry, query, now)
 
 
-def _is_in_journals(batch: Batch, there: Sequence[discovery.File | None]) -> bool:
+def _is_in_journals(batch: Batch, there: Sequence[discovery.FoundFile | None]) -> bool:
     """Whether its journal files are all there, and some has grown whose records have no ids to tell what is new."""
     pairs = list(zip(there, (one.entry for one in batch.sources)))
     grown = [(file, entry) for file, entry in pairs if file is not None and file.size > entry.size]
     return (
         not all(_has_ids(entry) for _file, entry in grown)
         and all(file is not None and file.size >= entry.size for file, entry in pairs)
-        and all(entry.seal and entry.seal == discovery.seal(file.path, entry.size) for file, entry in grown)
+        and all(
+            entry.fingerprint and entry.fingerprint == discovery.fingerprint(file.path, entry.size)
+            for file, entry in grown
+        )
     )
 
 
-def _has_ids(entry: Entry) -> bool:
-    return sum(one.records for one in entry.series) == sum(part.records for part in entry.parts)
+def _has_ids(entry: IndexEntry) -> bool:
+    return sum(one.records for one in entry.id_ranges) == sum(part.records for part in entry.groups)
 
 
-def _is_same(file: discovery.File | None, entry: Entry) -> bool:
+def _is_same(file: discovery.FoundFile | None, entry: IndexEntry) -> bool:
     return file is None or file.size == entry.size
 
 
-def _about(entry: Entry, query: Query | None, now: datetime) -> bool:
-    return query is None or any(_asked(part, query, now) for part in entry.parts)
+def _about(entry: IndexEntry, query: Query | None, now: datetime) -> bool:
+    return query is None or any(_asked(part, query, now) for part in entry.groups)
 
 
 def _of_run(run: str, query: Query | None) -> bool:
@@ -191,7 +205,7 @@ def _of_run(run: str, query: Query | None) -> bool:
     return all(one.of != ("parent_run_id",) or (run in one.values) != one.negated for one in tests)
 
 
-def _asked(part: Part, query: Query, now: datetime) -> bool:
+def _asked(part: RecordGroup, query: Query, now: datetime) -> bool:
     """Whether a query may be about records of this part: never false where one is."""
     if part.item_type not in {TABLES[table].item_type for table in query.tables}:
         return False
@@ -203,7 +217,7 @@ def _asked(part: Part, query: Query, now: datetime) -> bool:
     return all(_passes(part, condition) for condition in query.conditions)
 
 
-def _passes(part: Part, condition: object) -> bool:
+def _passes(part: RecordGroup, condition: object) -> bool:
     if isinstance(condition, Equals) and {*condition.of} <= _IDS:
         return any((getattr(part, str(one)) in condition.values) != condition.negated for one in condition.of)
     if isinstance(condition, Holds) and condition.column == "is_error":

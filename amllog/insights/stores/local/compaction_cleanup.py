@@ -15,38 +15,41 @@ from pathlib import Path
 from amllog.errors import UsageError
 from amllog.insights.query.columns import OWN
 from amllog.insights.query.sql import literal, pattern
-from amllog.insights.stores.local import duckdb_views, held_files, index_json
-from amllog.insights.stores.local.atomic_files import delete_left, write_new
+from amllog.insights.stores.local import duckdb_views, index_json, open_files
+from amllog.insights.stores.local.atomic_files import delete_abandoned, write_atomically
 from amllog.insights.stores.local.duckdb_engine import Engine
-from amllog.insights.stores.local.manifest import BEGIN, MANIFEST, Batch, Manifest, is_output
+from amllog.insights.stores.local.manifest import MANIFEST, MANIFEST_PREFIX, Batch, Manifest, is_whole_parquet
 from amllog.journal import own_files
 from amllog.process import descriptors
 
-UNFINISHED = "_"  # what a file's name begins with until its batch is whole: readers of Parquet pass it by
-BEGUN = ".begun"  # of a file that stands beside one that is not finished: what is torn cannot be told by its columns
+UNFINISHED_PREFIX = (
+    "_"  # what a file's name begins with until its batch is whole: readers of Parquet pass it by
+)
+# The suffix of a mark beside an unfinished file. A torn Parquet file cannot be recognized by its columns.
+BEGUN_SUFFIX = ".begun"
 MARK = b"amllog compact was writing the file of this name\n"
 # Columns that together only `relation.records` has; the run's is in the folder's name.
 _COLUMNS = {*OWN, *duckdb_views.AS_JSON, "timestamp", "itemType", "itemId", "is_error"} - {"parent_run_id"}
-_MADE = re.compile(rf"{UNFINISHED}?[0-9a-f]{{32}}\.parquet")
+_MADE = re.compile(rf"{UNFINISHED_PREFIX}?[0-9a-f]{{32}}\.parquet")
 
 
-def begin(path: Path) -> None:
-    """Say that a file is going to be written whose name begins with `UNFINISHED`."""
-    fd = own_files.open_regular(path.with_suffix(BEGUN), os.O_WRONLY | os.O_CREAT | os.O_EXCL)
+def mark_begun(path: Path) -> None:
+    """Say that a file is going to be written whose name begins with `UNFINISHED_PREFIX`."""
+    fd = own_files.open_regular(path.with_suffix(BEGUN_SUFFIX), os.O_WRONLY | os.O_CREAT | os.O_EXCL)
     try:
         with open(fd, "wb") as file:
             file.write(MARK)
     except BaseException:  # the disk is full, say
-        path.with_suffix(BEGUN).unlink()
+        path.with_suffix(BEGUN_SUFFIX).unlink()
         raise
 
 
-def tidy(engine: Engine, folder: Path) -> None:
+def remove_unfinished(engine: Engine, folder: Path) -> None:
     """Remove what is no batch's: begun by a compaction that did not come to its end, or replaced."""
-    delete_left(folder / MANIFEST, BEGIN.encode())
-    for mark in folder.glob(f"parent_run_id=*/{UNFINISHED}*{BEGUN}"):
+    delete_abandoned(folder / MANIFEST, MANIFEST_PREFIX.encode())
+    for mark in folder.glob(f"parent_run_id=*/{UNFINISHED_PREFIX}*{BEGUN_SUFFIX}"):
         _remove_begun(folder, mark)
-    for path in folder.glob(f"parent_run_id=*/{UNFINISHED}*.parquet"):
+    for path in folder.glob(f"parent_run_id=*/{UNFINISHED_PREFIX}*.parquet"):
         _remove(engine, folder, path)
     found = Manifest.read(folder)
     if found is None or not found.leftovers:
@@ -54,7 +57,7 @@ def tidy(engine: Engine, folder: Path) -> None:
     known = {name for batch in found.batches for name in batch.outputs}
     for name in set(found.leftovers) - known:
         _remove(engine, folder, folder / name)
-    note(folder, found.batches, [name for name in found.leftovers if (folder / name).exists()])
+    write_manifest(folder, found.batches, [name for name in found.leftovers if (folder / name).exists()])
 
 
 def _remove_begun(folder: Path, mark: Path) -> None:
@@ -74,8 +77,8 @@ def _remove_begun(folder: Path, mark: Path) -> None:
 def _remove(engine: Engine, folder: Path, path: Path) -> None:
     """Delete a Parquet file that a compaction made: by its name, its place, its owner and its columns."""
     with contextlib.suppress(OSError, UsageError):  # not there, torn, or open on Windows
-        if _is_within(folder, path) and is_output(path):
-            with held_files.held([], [path]) as there:
+        if _is_within(folder, path) and is_whole_parquet(path):
+            with open_files.open_all([], [path]) as there:
                 names = [literal(pattern(name)) for name in there.names.values()]
                 columns = engine.run(f"SELECT name FROM parquet_schema([{', '.join(names)}])").rows
             if {name for (name,) in columns} >= _COLUMNS:
@@ -97,7 +100,7 @@ def _delete(path: Path) -> None:
         own_files.delete_same(path, descriptors.read_identity(file.fileno()))
 
 
-def note(folder: Path, batches: list[Batch], leftovers: list[str]) -> None:
+def write_manifest(folder: Path, batches: list[Batch], leftovers: list[str]) -> None:
     """Write the manifest, at once or not at all."""
     data = Manifest(batches, leftovers).text.encode()
     if len(data) > index_json.MAX_BYTES:  # nobody could read it
@@ -105,4 +108,4 @@ def note(folder: Path, batches: list[Batch], leftovers: list[str]) -> None:
             f"{folder / MANIFEST} would be larger than {index_json.MAX_BYTES:,} bytes: move the folder to a directory "
             "of its own, with the journal files that are compacted in it"
         )
-    write_new(folder / MANIFEST, data)
+    write_atomically(folder / MANIFEST, data)

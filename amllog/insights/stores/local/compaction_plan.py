@@ -11,46 +11,48 @@ from pathlib import Path
 from typing import NamedTuple
 
 from amllog.insights.stores.local import discovery
-from amllog.insights.stores.local.index_entries import Entry
+from amllog.insights.stores.local.index_entries import IndexEntry
 from amllog.insights.stores.local.manifest import Batch
 
 BATCH_BYTES = 128 * 1024 * 1024
 
 
-class Work(NamedTuple):
+class BatchPlan(NamedTuple):
     """One batch to be written: `lines` to read and batches to be `replaced`, and the `sources` that it will stand for,
     by name. `size`: bytes of the journal files that are compacted by it."""
 
     lines: list[Path]
     replaced: list[Batch]
-    sources: dict[str, Entry]
+    sources: dict[str, IndexEntry]
     size: int
 
 
-def works(
-    batches: Sequence[Batch], entries: Mapping[str, Entry], directory: Path, scratch: Path
-) -> list[Work]:
+def plan_batches(
+    batches: Sequence[Batch], entries: Mapping[str, IndexEntry], directory: Path, scratch: Path
+) -> list[BatchPlan]:
     """Everything to do for the entries (by the names of their files below the directory): first what replaces older
     batches. What was added to files is copied into `scratch`."""
     return [*_renewals(batches, entries, directory, scratch), *_fresh(batches, entries, directory)]
 
 
 def _renewals(
-    batches: Sequence[Batch], entries: Mapping[str, Entry], directory: Path, scratch: Path
-) -> Iterator[Work]:
+    batches: Sequence[Batch], entries: Mapping[str, IndexEntry], directory: Path, scratch: Path
+) -> Iterator[BatchPlan]:
     """The batches of files that have changed since, to be written anew from what they hold and what was added."""
     for number, (names, joined) in enumerate(_groups(batches)):
         changed = {name: entry for name, entry in entries.items() if name in names}
         if changed:
             known = {one.name: one.entry for batch in joined for one in batch.sources}
-            stand = all(batch.stands(directory / discovery.COMPACTED) for batch in joined)
+            stand = all(batch.is_complete(directory / discovery.COMPACTED_FOLDER) for batch in joined)
             lines = [
                 _added(directory / name, known[name], entry, scratch / f"{number}-{place}.jsonl")
                 if stand
                 else directory / name
                 for place, (name, entry) in enumerate(changed.items())
             ]
-            yield Work(lines, joined, {**known, **changed}, sum(entry.size for entry in changed.values()))
+            yield BatchPlan(
+                lines, joined, {**known, **changed}, sum(entry.size for entry in changed.values())
+            )
 
 
 def _groups(batches: Sequence[Batch]) -> list[tuple[set[str], list[Batch]]]:
@@ -70,24 +72,30 @@ def _groups(batches: Sequence[Batch]) -> list[tuple[set[str], list[Batch]]]:
     return [*{id(group): group for group in group_of.values()}.values()]
 
 
-def _added(path: Path, known: Entry, entry: Entry, target: Path) -> Path:
+def _added(path: Path, known: IndexEntry, entry: IndexEntry, target: Path) -> Path:
     """A file with what was added to a journal; all of it where it does not begin as it did, or with a whole line."""
-    if not (known.size < entry.size and known.seal and known.seal == discovery.seal(path, known.size)):
+    if not (
+        known.size < entry.size
+        and known.fingerprint
+        and known.fingerprint == discovery.fingerprint(path, known.size)
+    ):
         return path
-    discovery.copy(discovery.File(path, entry.size, entry.changed), known.size, target)
+    discovery.copy_from(discovery.FoundFile(path, entry.size, entry.modified), known.size, target)
     return target
 
 
-def _fresh(batches: Sequence[Batch], entries: Mapping[str, Entry], directory: Path) -> Iterator[Work]:
+def _fresh(
+    batches: Sequence[Batch], entries: Mapping[str, IndexEntry], directory: Path
+) -> Iterator[BatchPlan]:
     """Files that are in no batch, those of one run together, as many as DuckDB sorts in memory."""
     known = {one.name for batch in batches for one in batch.sources}
-    fresh: dict[str, Entry] = {}
+    fresh: dict[str, IndexEntry] = {}
     size = 0
-    for name in sorted(entries.keys() - known, key=lambda one: (entries[one].parts[0].parent_run_id, one)):
+    for name in sorted(entries.keys() - known, key=lambda one: (entries[one].groups[0].parent_run_id, one)):
         if fresh and size + entries[name].size > BATCH_BYTES:
-            yield Work([directory / one for one in fresh], [], fresh, size)
+            yield BatchPlan([directory / one for one in fresh], [], fresh, size)
             fresh, size = {}, 0
         fresh[name] = entries[name]
         size += entries[name].size
     if fresh:
-        yield Work([directory / one for one in fresh], [], fresh, size)
+        yield BatchPlan([directory / one for one in fresh], [], fresh, size)

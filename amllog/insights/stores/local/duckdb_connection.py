@@ -39,18 +39,18 @@ class Database:
         except ImportError:
             raise MissingExtraError("duckdb", "insights") from None
         self.error: type[Exception] = duckdb.Error
-        self.is_lost = False  # a statement goes on that nothing could end
+        self.is_stuck = False  # a statement goes on that nothing could end
         self.connection = duckdb.connect(":memory:")
-        self.interruptible(self._configure)
+        self.run_interruptible(self._configure)
 
     def _configure(self) -> None:
         self.connection.execute(_SETTINGS)
         # DuckDB creates it when it is needed. Each has its own: DuckDB before 2.0 fails if two write into one.
         self.connection.execute(
-            "SET temp_directory = ?", [f"{temporary_directory.folder()}/{uuid.uuid4().hex}"]
+            "SET temp_directory = ?", [f"{temporary_directory.process_directory()}/{uuid.uuid4().hex}"]
         )
 
-    def interruptible(self, ask: Callable[[], T]) -> T:
+    def run_interruptible(self, ask: Callable[[], T]) -> T:
         """Return the answer of `ask`. Raise KeyboardInterrupt as soon as Ctrl-C comes.
 
         The work runs in another thread. In the main thread, DuckDB checks for signals between its tasks only, and a
@@ -67,16 +67,16 @@ class Database:
             raise
         return answer
 
-    def limited(self, ask: Callable[[], T], most: Limits, stop: Callable[[], None]) -> T:
+    def run_limited(self, ask: Callable[[], T], most: Limits, stop: Callable[[], None]) -> T:
         """Like `interruptible`, and at most for its seconds, and as long as it is wanted. `stop` ends what is not
         DuckDB's work."""
         attempt, until = BackgroundCall(ask), monotonic() + most.seconds
         try:
             while not attempt.over:
-                if monotonic() > until or most.is_unwanted():
-                    raise duckdb_limits.QueryTooSlow(most.seconds)
+                if monotonic() > until or most.is_cancelled():
+                    raise duckdb_limits.QueryTimeout(most.seconds)
                 attempt.wait(max(0.0, min(until - monotonic(), _LOOK_SECONDS)))
-        except (KeyboardInterrupt, duckdb_limits.QueryTooSlow):
+        except (KeyboardInterrupt, duckdb_limits.QueryTimeout):
             stop()
             self._end(attempt)
             raise
@@ -90,4 +90,4 @@ class Database:
             with contextlib.suppress(KeyboardInterrupt):  # pressed twice
                 self.connection.interrupt()
                 attempt.wait(0.05)
-        self.is_lost = not attempt.over
+        self.is_stuck = not attempt.over

@@ -13,13 +13,15 @@ from typing import Any, NamedTuple
 from amllog.errors import UsageError
 from amllog.insights.query.sql import pattern
 from amllog.insights.query.tables import TABLES
-from amllog.insights.stores.local import (
-    duckdb_kql as free_kql,
-    duckdb_limits,
-    duckdb_macros,
-    duckdb_sql_check,
-)
+from amllog.insights.stores.local import duckdb_limits, duckdb_macros, duckdb_sql_check
 from amllog.insights.stores.local.duckdb_connection import Database
+from amllog.insights.stores.local.duckdb_kql import (
+    adapt_kql,
+    check_ranges,
+    check_statement,
+    decode_dynamic,
+    error_message,
+)
 from amllog.insights.stores.local.duckdb_limits import Limits
 from amllog.insights.stores.local.duckdb_views import view
 
@@ -27,7 +29,7 @@ from amllog.insights.stores.local.duckdb_views import view
 _LOCKED = "SET allow_community_extensions = false; SET enable_external_access = false; SET lock_configuration = true"
 
 
-class QueryAnswer(NamedTuple):
+class QueryResult(NamedTuple):
     """Rows and the names of their columns. For KQL also DuckDB's names of their types, and the limit that cut it."""
 
     names: tuple[str, ...]
@@ -46,60 +48,60 @@ class Sandbox:
         self._database = Database()
         self._shown: dict[str, str] = {}
         self.files = tuple(files)
-        self._guards = self._database.interruptible(lambda: self._prepared(held))
+        self._guards = self._database.run_interruptible(lambda: self._prepared(held))
 
-    def _prepared(self, held: str) -> duckdb_macros.Guards:
+    def _prepared(self, held: str) -> duckdb_macros.SandboxMacros:
         """Read what is to be held, then lock the database."""
         connection = self._database.connection
         if held:
             connection.execute("ATTACH ':memory:' AS held")
             connection.execute(f"CREATE TABLE held.records AS {held}")
         paths = [text for path in self.files for text in {str(path), pattern(path)}]
-        prepared = duckdb_macros.Guards(connection)
+        prepared = duckdb_macros.SandboxMacros(connection)
         connection.execute("SET allowed_paths = ?", [paths])
         connection.execute(_LOCKED)
         return prepared
 
     @property
-    def is_lost(self) -> bool:
+    def is_stuck(self) -> bool:
         """Whether a query goes on in it that nothing could end."""
-        return self._database.is_lost
+        return self._database.is_stuck
 
-    def run(self, kql: str, records: str, dialects: Sequence[bool], most: Limits) -> QueryAnswer:
+    def run(self, kql: str, records: str, dialects: Sequence[bool], limits: Limits) -> QueryResult:
         """Return the rows of the query. UsageError if it cannot be run, or names a table that is not of the service."""
         import duckdb_kql
 
         connection, translation = self._database.connection, duckdb_limits.Translation(kql)
 
-        def ask() -> QueryAnswer:
+        def ask() -> QueryResult:
             self._show(kql, records, dialects)
-            text = free_kql.readable(kql)
+            text = adapt_kql(kql)
             translate = partial(duckdb_kql.to_sql, text, schema=self._columns(), allow_write=False)
             translated = translation.run(translate)
             if translated.unbound:
                 raise UsageError(f"query parameter without a value: {', '.join(translated.unbound)}")
             sql, bound = str(translated), translated.parameters or None
-            free_kql.check_ranges(sql)
-            self._guards.begin(duckdb_sql_check.check(self._parsed(sql), self._shown, _names(dialects)))
+            check_ranges(sql)
+            self._guards.begin(duckdb_sql_check.check_sql(self._parsed(sql), self._shown, _names(dialects)))
             cursor = connection.execute(sql, bound)  # rows are made as they are fetched
             names, types = (tuple(str(one[at]) for one in cursor.description) for at in (0, 1))
-            rows, reached = duckdb_limits.fetched(
-                cursor, lambda row: tuple(map(free_kql.plain, row, types)), most
+            rows, reached = duckdb_limits.fetch_rows(
+                cursor, lambda row: tuple(map(decode_dynamic, row, types)), limits
             )
             if reached:
                 connection.execute("SELECT 1")  # ends it
-            return QueryAnswer(names, rows, types, reached)
+            return QueryResult(names, rows, types, reached)
 
         try:
-            with duckdb_limits.PROCESS.limited():
-                return self._database.limited(ask, most, translation.stop)
+            with duckdb_limits.PROCESS_MEMORY.limited():
+                return self._database.run_limited(ask, limits, translation.stop)
         except RecursionError:
             raise UsageError("the local engine cannot answer this KQL: it is nested too deeply") from None
         except MemoryError:
             raise UsageError("the local engine cannot answer this KQL: there is too little memory") from None
         except (duckdb_kql.KqlError, self._database.error) as error:
             raise UsageError(
-                f"the local engine cannot answer this KQL: {free_kql.refusal(str(error))}"
+                f"the local engine cannot answer this KQL: {error_message(str(error))}"
             ) from error
 
     def _columns(self) -> dict[str, list[str]]:
@@ -139,15 +141,15 @@ class Engine:
         self._sandbox: Sandbox | None = None
         self._held: object = None
 
-    def run(self, sql: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> QueryAnswer:
+    def run(self, sql: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> QueryResult:
         """Return the rows of a statement of ours. UsageError if DuckDB cannot read the files."""
 
-        def ask() -> QueryAnswer:
+        def ask() -> QueryResult:
             cursor = self._database.connection.execute(sql, parameters or None)
-            return QueryAnswer(tuple(one[0] for one in cursor.description or ()), cursor.fetchall())
+            return QueryResult(tuple(one[0] for one in cursor.description or ()), cursor.fetchall())
 
         try:
-            return self._database.interruptible(ask)
+            return self._database.run_interruptible(ask)
         except (self._database.error, MemoryError, UnicodeEncodeError) as error:
             raise UsageError(f"the journals cannot be read: {str(error) or 'too little memory'}") from error
 
@@ -158,13 +160,13 @@ class Engine:
         *,
         dialects: Sequence[bool] = (False, True),
         files: Sequence[Path] = (),
-        most: Limits | None = None,
-    ) -> QueryAnswer:
+        limits: Limits | None = None,
+    ) -> QueryResult:
         """Return the rows of a KQL query over the service's tables, made from the SELECT `records`.
 
         `dialects`: which tables there are, by the names of a resource (False), of a workspace (True), or of both.
-        `files`: what `records` reads. The query can reach no other file. `most`: how much it may take."""
-        free_kql.check(kql)
+        `files`: what `records` reads. The query can reach no other file. `limits`: how much it may take."""
+        check_statement(kql)
         duckdb_limits.check_length(kql)
         try:
             import duckdb_kql  # noqa: F401  the sandbox needs it
@@ -178,12 +180,12 @@ class Engine:
             sandbox, self._held = Sandbox(files), None
         self._sandbox = sandbox
         try:
-            return sandbox.run(kql, records, dialects, most or Limits())
+            return sandbox.run(kql, records, dialects, limits or Limits())
         finally:
-            if sandbox.is_lost:
+            if sandbox.is_stuck:
                 self._sandbox = self._held = None
 
-    def hold(self, records: str, key: object) -> str:
+    def cache_records(self, records: str, key: object) -> str:
         """Read the rows of the SELECT `records` once for all queries until `key` changes; return the SELECT over them.
 
         They stand in a database of their own, which KQL cannot name."""

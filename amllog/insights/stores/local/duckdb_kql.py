@@ -29,7 +29,7 @@ _NOT_HERE = "unsupported KQL construct"
 _ASK = "; the service knows it: ask there (connect(resource_id=…), or AMLLOG_RESOURCE_ID for the command)"
 
 
-def check(kql: str) -> None:
+def check_statement(kql: str) -> None:
     """Raise UsageError for what is not a query: control commands, such as `.create database`, and a NUL character."""
     if _COMMAND.match(kql):
         raise UsageError(
@@ -39,7 +39,7 @@ def check(kql: str) -> None:
         raise UsageError("the query contains a NUL character")
 
 
-def readable(kql: str) -> str:
+def adapt_kql(kql: str) -> str:
     r"""Escapes such as `\u0085` as the characters themselves; texts of several lines and hidden ones (`h"…"`) as other
     texts; `percentiles` one by one; names of old as of now."""
     literals: list[str] = []
@@ -69,7 +69,7 @@ def check_ranges(sql: str) -> None:
             raise UsageError("the local engine cannot answer this KQL: a range of real numbers" + _ASK)
 
 
-def refusal(told: str) -> str:
+def error_message(told: str) -> str:
     """What duckdb-kql or DuckDB says of a query, without what only their authors can use."""
     first = told.partition("\n")[0]
     bindings = re.search(r"Candidate bindings: .*", told)
@@ -77,7 +77,7 @@ def refusal(told: str) -> str:
     return text + _ASK if _NOT_HERE in text else text
 
 
-def plain(value: Any, kind: str) -> Any:
+def decode_dynamic(value: Any, kind: str) -> Any:
     """A dynamic value that is a text, as the service gives it: without the quotes of JSON."""
     if kind == "JSON" and isinstance(value, str) and value.startswith('"'):
         return json.loads(value)

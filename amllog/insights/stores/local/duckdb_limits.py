@@ -36,12 +36,12 @@ def _wanted() -> bool:
 
 
 class Limits(NamedTuple):
-    """The limits of one answer. `is_unwanted` returns whether nobody waits for it any more."""
+    """The limits of one answer. `is_cancelled` returns whether nobody waits for it any more."""
 
     rows: int = ROWS_MAX
     bytes: int = BYTES_MAX
     seconds: float = SECONDS
-    is_unwanted: Callable[[], bool] = _wanted
+    is_cancelled: Callable[[], bool] = _wanted
 
 
 class ProcessMemory:
@@ -101,10 +101,10 @@ class ProcessMemory:
         resource.setrlimit(resource.RLIMIT_DATA, self._before)
 
 
-PROCESS = ProcessMemory()
+PROCESS_MEMORY = ProcessMemory()
 
 
-class QueryTooSlow(UsageError):
+class QueryTimeout(UsageError):
     """A query that took longer than it may."""
 
     def __init__(self, seconds: float) -> None:
@@ -166,7 +166,7 @@ def check_length(kql: str) -> None:
         )
 
 
-def fetched(
+def fetch_rows(
     cursor: Any, convert: Callable[[Sequence[Any]], tuple[Any, ...]], limits: Limits
 ) -> tuple[list[tuple[Any, ...]], str]:
     """The rows of a statement, and which limit they reached ("" for none)."""
@@ -183,7 +183,7 @@ def fetched(
     return rows, ""
 
 
-def incomplete(reached: str) -> str:
+def incomplete_note(reached: str) -> str:
     """The note on an answer that reached a limit."""
     return f"the answer is not complete: it has more than {reached}; {_NARROWER}"
 

@@ -31,14 +31,14 @@ _TEXT, _VALUES = "a text of more than {} bytes", "a range of more than {} values
 _OF_VIEWS = {"concat_ws": {3}}  # with how many arguments the views of `relation` call them
 VARIADIC, NESTED = ("concat", "concat_ws", "json_object", "json_array"), "nested"
 # How many times a macro has its first argument, and each of the others.
-COPIES = {
+ARGUMENT_COPIES = {
     **dict.fromkeys(("repeat", "list_concat"), (1, 4)),
     **dict.fromkeys(("replace", "regexp_replace", "str_split", "regexp_extract_all"), (1, 12)),
     **dict.fromkeys(("array_to_string", "generate_series"), (4, 4)),
 }
 
 
-class Room:
+class ResultMemory:
     """Counts the bytes that the last calls of functions have made. The texts of one piece of rows share the memory."""
 
     def __init__(self) -> None:
@@ -141,7 +141,10 @@ def _macros() -> Iterator[tuple[str, list[str]]]:
     yield '"replace"', [_limited("s, f, t", replace.format("t"), _counted(replace, places, put))]
     backslashes = "strlen(t) - strlen(system.main.\"replace\"(t, '\\', ''))"  # each may insert the match
     inserted = f"({backslashes}) * strlen(_x)"
-    once, always = f"strlen(_x) + strlen(t) + {inserted}", f"{_counted(regex, every, put)} + {inserted}"
+    once, always = (
+        f"strlen(_x) + strlen(t) + {inserted}",
+        f"{_counted(regex, every, put)} + {inserted}",
+    )
     first = _limited("s, f, t", "system.main.regexp_replace(_x, f, t)", once)
     yield "regexp_replace", [first, _limited("s, f, t, o", "system.main.regexp_replace(_x, f, t, o)", always)]
     slots = f"strlen(_x) + {_SLOT_BYTES} * {{}}"
@@ -167,7 +170,7 @@ def _macros() -> Iterator[tuple[str, list[str]]]:
 MACROS = "".join(f"CREATE MACRO {name}{', '.join(overloads)};\n" for name, overloads in _macros())
 
 
-class Variadic:
+class VariadicMacros:
     """The macros of functions with any number of arguments: an overload for each number that a query has.
 
     All of them at once would take 200 MB. There are two forms. One has each argument three times; where such calls are
@@ -208,11 +211,11 @@ class Variadic:
                 yield _joined(name, count, "", most, is_nested=self._is_nested)
 
 
-class Guards:
+class SandboxMacros:
     """The macros of one database."""
 
     def __init__(self, connection: Any) -> None:
-        self._connection, self._room, self._variadic = connection, Room(), Variadic()
+        self._connection, self._room, self._variadic = connection, ResultMemory(), VariadicMacros()
         connection.create_function("amllog_room", self._room.take, ["DOUBLE", "DOUBLE"], "BOOLEAN")
         connection.execute(MACROS)
 

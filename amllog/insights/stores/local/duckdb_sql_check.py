@@ -13,13 +13,13 @@ from typing import Any
 
 from amllog.errors import UsageError
 from amllog.insights.stores.local.duckdb_limits import TABLES_MAX
-from amllog.insights.stores.local.duckdb_macros import COPIES, NESTED, VARIADIC
+from amllog.insights.stores.local.duckdb_macros import ARGUMENT_COPIES, NESTED, VARIADIC
 
 NODES_MAX = 1_000_000  # of the syntax tree, after the macros were put in
 _PURE = frozenset({"unnest", "range", "generate_series", "json_each", "json_tree"})  # table functions
 
 
-def check(parsed: str, tables: Collection[str], known: Iterable[str]) -> dict[str, set[int]]:
+def check_sql(parsed: str, tables: Collection[str], known: Iterable[str]) -> dict[str, set[int]]:
     """Raise UsageError if the statement reads anything but `tables`, or them too often. `known`: the tables that the
     message names. Return the functions that it calls, each with its numbers of arguments."""
     times = sum(parsed.count(f'"table_name":"{name}"') for name in tables)
@@ -55,7 +55,7 @@ def _calls(tree: Any) -> dict[str, set[int]]:
         elif isinstance(node, dict) and node.get("class") == "FUNCTION":
             name, arguments = str(node.get("function_name")), _arguments(node)
             found.setdefault(name, set()).add(len(arguments))
-            first, others = COPIES.get(name, (1, 1))
+            first, others = ARGUMENT_COPIES.get(name, (1, 1))
             if within and name in VARIADIC:
                 found[NESTED] = set()
             within = within or name in VARIADIC

@@ -21,9 +21,9 @@ from amllog.insights.query import sql
 from amllog.insights.query.columns import EVERY
 from amllog.insights.query.query import Equals, Query
 from amllog.insights.query.result import Column, Table
-from amllog.insights.stores.local import duckdb_limits, duckdb_views, held_files, index_answers
+from amllog.insights.stores.local import duckdb_limits, duckdb_views, index_answers, open_files
 from amllog.insights.stores.local.catalog import Catalog, Selection
-from amllog.insights.stores.local.duckdb_engine import Engine, QueryAnswer
+from amllog.insights.stores.local.duckdb_engine import Engine, QueryResult
 from amllog.insights.stores.store import answered, left_out
 from amllog.process.released_locks import releasing
 
@@ -38,7 +38,7 @@ class DuckDBStore:
 
     def __init__(self, places: Sequence[Path]) -> None:
         self._engine = Engine()
-        self._holdings = Catalog(places, self._engine)
+        self._catalog = Catalog(places, self._engine)
         self._turn = threading.RLock()
         self._key = uuid.uuid4().hex
 
@@ -49,15 +49,15 @@ class DuckDBStore:
             return self._answer(query, datetime.now(timezone.utc))
 
     def _answer(self, query: Query, now: datetime) -> Table:
-        selection = self._holdings.select(query, now)
+        selection = self._catalog.select(query, now)
         found, asked = None, sql.statement(query, now)
-        known = None if selection.is_mixed else index_answers.rows(query, selection.parts, now)
+        known = None if selection.is_mixed else index_answers.rows(query, selection.groups, now)
         if known is not None:
             return answered(query, known, notes=_notes(selection), sql=asked.text)
         window = _window(query, selection)
         unread: list[str] = []
         if window is not None:
-            found, unread = self._run(window, now, self._holdings.select(window, now))
+            found, unread = self._run(window, now, self._catalog.select(window, now))
         if found is None or len(found.rows) < (query.limit or 0):
             found, unread = self._run(query, now, selection)
         return answered(query, found.rows, notes=_notes(selection, unread), sql=asked.text)
@@ -67,7 +67,7 @@ class DuckDBStore:
         """The journal files that hold records of a run or step."""
         about = Query(EVERY, ("timestamp",), conditions=(Equals(("parent_run_id", "step_id"), (run,)),))
         with self._turn:
-            return self._holdings.select(about, datetime.now(timezone.utc)).journals
+            return self._catalog.select(about, datetime.now(timezone.utc)).journals
 
     @releasing("_turn")
     def query(self, kql: str) -> Table:
@@ -77,16 +77,16 @@ class DuckDBStore:
 
     def _kql(self, kql: str) -> Table:
         now = datetime.now(timezone.utc)
-        selection = self._holdings.select(None, now)
+        selection = self._catalog.select(None, now)
         with self._held(None, now, selection) as (selection, there):
             names, records = tuple(there.names.values()), _records(selection, there)
             found = self._engine.run_kql(kql, records, files=names)
         columns = [Column(name) for name in found.names]
         notes = _notes(selection, there.notes)
-        notes += (duckdb_limits.incomplete(found.reached),) if found.reached else ()
+        notes += (duckdb_limits.incomplete_note(found.reached),) if found.reached else ()
         return Table.of(columns, found.rows, notes=notes, kql=kql)
 
-    def _run(self, query: Query, now: datetime, selection: Selection) -> tuple[QueryAnswer, list[str]]:
+    def _run(self, query: Query, now: datetime, selection: Selection) -> tuple[QueryResult, list[str]]:
         """The rows, and notes on files that could be selected but not read."""
         asked = sql.statement(query, now)
         with self._held(query, now, selection) as (there_now, there):
@@ -96,31 +96,33 @@ class DuckDBStore:
     @contextlib.contextmanager
     def _held(
         self, query: Query | None, now: datetime, selection: Selection
-    ) -> Iterator[tuple[Selection, held_files.HeldFiles]]:
+    ) -> Iterator[tuple[Selection, open_files.OpenFiles]]:
         """The selection with its files open. It is made anew where others have deleted some meanwhile: a compaction
         that has replaced them, a writer whose journal is full."""
         for left in reversed(range(TRIES)):
             key = self._key if query is None else ""  # so that free KQL finds the same names again
-            with held_files.held(selection.journals, selection.compacted, key=key) as there:
-                if not (left and there.gone):
+            with open_files.open_all(selection.journals, selection.compacted, key=key) as there:
+                if not (left and there.deleted):
                     try:
                         yield selection, there
                     except UsageError as error:
-                        told = there.told(str(error))
+                        told = there.with_paths(str(error))
                         if told == str(error):
                             raise
                         raise UsageError(told) from error
                     return
-            selection = self._holdings.select(query, now)
+            selection = self._catalog.select(query, now)
 
 
-def _records(selection: Selection, there: held_files.HeldFiles, asked: str = "") -> str:
+def _records(selection: Selection, there: open_files.OpenFiles, asked: str = "") -> str:
     journals, compacted = (
         [there.names[path] for path in paths if path in there.names]
         for paths in (selection.journals, selection.compacted)
     )
     ranks = {there.names[path]: rank for path, rank in selection.ranks.items() if path in there.names}
-    return duckdb_views.records(journals, compacted, once=selection.once, asked=asked, ranks=ranks)
+    return duckdb_views.records(
+        journals, compacted, deduplicate=selection.deduplicate, reader_sql=asked, ranks=ranks
+    )
 
 
 def _notes(selection: Selection, unread: Sequence[str] = ()) -> tuple[str, ...]:
@@ -136,7 +138,7 @@ def _window(query: Query, selection: Selection) -> Query | None:
         return None
     latest = query.order == ("-timestamp",)
     ends = sorted(
-        ((part.first if latest else part.last, part.records) for part in selection.parts), reverse=latest
+        ((part.first if latest else part.last, part.records) for part in selection.groups), reverse=latest
     )
     reached = list(accumulate(records for _end, records in ends))
     enough = bisect_left(reached, query.limit)

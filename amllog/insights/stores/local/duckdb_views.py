@@ -20,7 +20,7 @@ from amllog.insights.query.tables import TABLES, Field, ServiceTable
 _TEXTS = ("message", "severityLevel", "problemId", "name", "id", "duration", "success", "responseCode", "resultCode",
           "url", "source", "type", "target", "data", "runLocation")  # fmt: skip
 _JSON = ("properties", "measurements", "exceptions", "metrics")
-BRIEFLY = {  # what tells whose a record is, of when and how bad
+INDEX_MEMBERS = {  # what tells whose a record is, of when and how bad
     "time": "VARCHAR",
     "data": "STRUCT(baseType VARCHAR, baseData STRUCT(severityLevel VARCHAR, success VARCHAR, properties JSON))",
 }
@@ -47,7 +47,7 @@ _RANK = "amllog_rank"  # whose file a record stands in, as a column within the S
 _OUTER, _INNERMOST, _RUN_IN_PATH = "$[0]", "$[#-1]", ".*/parent_run_id=([^/]*)"
 
 
-def read(files: Iterable[Path], columns: Mapping[str, str]) -> str:
+def read_lines(files: Iterable[Path], columns: Mapping[str, str]) -> str:
     """The lines of the files as DuckDB reads them; a line that is no envelope is a row of NULLs."""
     names = ", ".join(literal(pattern(path)) for path in files)
     types = ", ".join(f"{quoted(name)}: {literal(kind)}" for name, kind in columns.items())
@@ -58,24 +58,25 @@ def read(files: Iterable[Path], columns: Mapping[str, str]) -> str:
 
 
 def records(
-    files: Sequence[Path], compacted: Sequence[Path] = (), *, once: bool = False, asked: str = "",
+    files: Sequence[Path], compacted: Sequence[Path] = (), *, deduplicate: bool = False, reader_sql: str = "",
     ranks: Mapping[Path, int] = MappingProxyType({}),
 ) -> str:  # fmt: skip
-    """The SELECT over journal files and compacted ones.
+    """Return the SELECT over journal files and compacted ones.
 
-    `once`: a record that stands in several counts once, as it is in the file with the lowest of `ranks`. `asked`: the
-    SQL that is to read it, so that no member of the lines is taken out that it has no use for; "" takes all.
+    `deduplicate`: a record that is in several files counts once, as it is in the file with the lowest of `ranks`.
+    `reader_sql`: the SQL that reads the result. Members of the lines that it does not use are not extracted. ""
+    extracts all of them.
     """
-    words = {*re.findall(r"\w+", asked), "timestamp", "record_id"}
-    columns = {name: sql for name, sql in _columns().items() if not asked or name in words}
+    words = {*re.findall(r"\w+", reader_sql), "timestamp", "record_id"}
+    columns = {name: sql for name, sql in _columns().items() if not reader_sql or name in words}
     parts = []
     for rank in sorted({ranks.get(path, 0) for path in (*files, *compacted)} or {0}):
         own, back = ([path for path in paths if ranks.get(path, 0) == rank] for paths in (files, compacted))
-        ranked = {**columns, _RANK: str(rank)} if once else columns
+        ranked = {**columns, _RANK: str(rank)} if deduplicate else columns
         parts += [_selected(own, ranked)] if own or not back else []
-        parts += [_read_back(back, f", {rank} AS {_RANK}" * once)] if back else []
+        parts += [_read_back(back, f", {rank} AS {_RANK}" * deduplicate)] if back else []
     text = "\nUNION ALL BY NAME\n".join(parts)
-    if once:
+    if deduplicate:
         first = f"row_number() OVER (PARTITION BY record_id ORDER BY {_RANK}, timestamp) = 1"
         text = f"SELECT * EXCLUDE ({_RANK}) FROM ({text})\nQUALIFY record_id IS NULL OR {first}"
     return text
@@ -119,7 +120,7 @@ def _selected(files: Sequence[Path], columns: Mapping[str, str]) -> str:
     if tags:
         members["tags"] = f"STRUCT({', '.join(tags)})"
     members.update({name: "VARCHAR" for name in ("iKey", "sampleRate") if name in selected})
-    lines = read(files, members)
+    lines = read_lines(files, members)
     if not files:
         empty = ", ".join(f"CAST(NULL AS {kind}) AS {quoted(name)}" for name, kind in members.items())
         lines = f"(SELECT {empty} WHERE false)"

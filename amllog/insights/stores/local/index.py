@@ -17,14 +17,20 @@ from pathlib import Path
 from typing import Any
 
 from amllog.errors import UsageError
-from amllog.insights.stores.local import duckdb_views, held_files, index_json, temporary_directory
-from amllog.insights.stores.local.atomic_files import delete_left, is_replaceable, write_new
-from amllog.insights.stores.local.discovery import File, copy, has_long_line, seal
+from amllog.insights.stores.local import duckdb_views, index_json, open_files, temporary_directory
+from amllog.insights.stores.local.atomic_files import delete_abandoned, is_replaceable, write_atomically
+from amllog.insights.stores.local.discovery import FoundFile, copy_from, fingerprint, has_long_line
 from amllog.insights.stores.local.duckdb_engine import Engine
-from amllog.insights.stores.local.index_entries import UNREAD, Entry, Part, Series, as_entry
+from amllog.insights.stores.local.index_entries import (
+    UNREADABLE,
+    IdRange,
+    IndexEntry,
+    RecordGroup,
+    parse_entry,
+)
 from amllog.journal import own_files
 
-NAME = ".amllog-index.json"
+INDEX_NAME = ".amllog-index.json"
 VERSION = 5
 _BEGIN = b'{"version": '
 
@@ -34,57 +40,59 @@ class Index:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._known: dict[Path, Entry] = {}
+        self._known: dict[Path, IndexEntry] = {}
         self._loaded: set[Path] = set()
         self._tidied: set[Path] = set()
         self.foreign: list[Path] = []  # files in the place of a cache that amllog has not written: they stay
 
-    def entries(self, files: Sequence[File]) -> dict[Path, Entry]:
+    def entries(self, files: Sequence[FoundFile]) -> dict[Path, IndexEntry]:
         """One entry per file, true for the file as it is now."""
         for folder in {file.path.parent for file in files} - self._loaded:
             self._loaded.add(folder)
             known = _load(folder)
             if known is None:
-                self.foreign.append(folder / NAME)
+                self.foreign.append(folder / INDEX_NAME)
             self._known.update(known or {})
         stale = [file for file in files if not _fits(self._known.get(file.path), file)]
         if stale:
             grown = self._grown([file for file in stale if _is_longer(self._known.get(file.path), file)])
             self._known.update({**self._made([file for file in stale if file.path not in grown]), **grown})
-            for folder in {file.path.parent for file in stale if file.path.parent / NAME not in self.foreign}:
+            for folder in {
+                file.path.parent for file in stale if file.path.parent / INDEX_NAME not in self.foreign
+            }:
                 _save(folder, {path: one for path, one in self._known.items() if path.parent == folder})
         return {file.path: self._known[file.path] for file in files}
 
-    def tidy(self, folders: Iterable[Path]) -> None:
+    def remove_abandoned(self, folders: Iterable[Path]) -> None:
         """Delete from folders, once each, what killed processes have left of new caches."""
         for folder in {*folders} - self._tidied:
             self._tidied.add(folder)
-            delete_left(folder / NAME, _BEGIN)
+            delete_abandoned(folder / INDEX_NAME, _BEGIN)
 
-    def _grown(self, files: Sequence[File]) -> dict[Path, Entry]:
+    def _grown(self, files: Sequence[FoundFile]) -> dict[Path, IndexEntry]:
         """Entries from what was known and what was added; without those for which all must be read."""
-        found: dict[Path, Entry] = {}
+        found: dict[Path, IndexEntry] = {}
         if not files:
             return found
-        with temporary_directory.directory() as folder:
+        with temporary_directory.subdirectory() as folder:
             added = {}
             for number, file in enumerate(files):
                 with contextlib.suppress(OSError):
                     target = folder / f"{number}.jsonl"
                     if has_long_line(file.path, self._known[file.path].size, file.size):
                         continue  # `_made` reports it
-                    copy(file, self._known[file.path].size, target)
+                    copy_from(file, self._known[file.path].size, target)
                     added[file] = target
-            rest = self._made([File(path, file.size, file.changed) for file, path in added.items()])
+            rest = self._made([FoundFile(path, file.size, file.modified) for file, path in added.items()])
             for file, path in added.items():
-                entry = _joined(self._known[file.path], rest[path], seal(file.path, file.size))
+                entry = _joined(self._known[file.path], rest[path], fingerprint(file.path, file.size))
                 if entry is not None:
                     found[file.path] = entry
         return found
 
-    def _made(self, files: Sequence[File]) -> dict[Path, Entry]:
+    def _made(self, files: Sequence[FoundFile]) -> dict[Path, IndexEntry]:
         long = [file for file in files if _is_beyond(file)]
-        unread = {file.path: Entry(file.size, UNREAD, 0, (), (), "") for file in long}
+        unread = {file.path: IndexEntry(file.size, UNREADABLE, 0, (), (), "") for file in long}
         files = [file for file in files if file.path not in unread]
         if not files:
             return unread
@@ -92,28 +100,30 @@ class Index:
             return {**unread, **self._scanned(files)}
         except UsageError:  # one of them is not for us, or beyond DuckDB: a line beyond the limit, say
             if len(files) == 1:
-                return {**unread, files[0].path: Entry(files[0].size, UNREAD, 0, (), (), "")}
+                return {**unread, files[0].path: IndexEntry(files[0].size, UNREADABLE, 0, (), (), "")}
             middle = len(files) // 2
             return {**unread, **self._made(files[:middle]), **self._made(files[middle:])}
 
-    def _scanned(self, files: Sequence[File]) -> dict[Path, Entry]:
-        entries, most = dict[Path, Entry](), max(1, held_files.most_open())
+    def _scanned(self, files: Sequence[FoundFile]) -> dict[Path, IndexEntry]:
+        entries, most = dict[Path, IndexEntry](), max(1, open_files.max_open_files())
         for start in range(0, len(files), most):
             some = {file.path: file for file in files[start : start + most]}
-            with held_files.held(some) as there:
-                found = {str(name): (some[path], [0], dict[Any, Part](), dict[Any, Series]())
+            with open_files.open_all(some) as there:
+                found = {str(name): (some[path], [0], dict[Any, RecordGroup](), dict[Any, IdRange]())
                          for path, name in there.names.items()}  # fmt: skip
                 for row in self._engine.run(_statement(there.names.values())).rows if found else ():
-                    _file, torn, parts, series = found[row[0]]
-                    _add(row[1:], torn, parts, series)
-            for file, torn, parts, series in found.values():
-                own = tuple(parts.values()), tuple(series.values())
-                entries[file.path] = Entry(file.size, file.changed, torn[0], *own, _seal(file))
-            entries |= {path: Entry(some[path].size, UNREAD, 0, (), (), "") for path in there.unread}
+                    _file, torn, groups, series = found[row[0]]
+                    _add(row[1:], torn, groups, series)
+            for file, torn, groups, series in found.values():
+                own = tuple(groups.values()), tuple(series.values())
+                entries[file.path] = IndexEntry(
+                    file.size, file.modified, torn[0], *own, _fingerprint_now(file)
+                )
+            entries |= {path: IndexEntry(some[path].size, UNREADABLE, 0, (), (), "") for path in there.unread}
         return entries
 
 
-def _is_beyond(file: File) -> bool:
+def _is_beyond(file: FoundFile) -> bool:
     """Whether DuckDB must not read the file: for a line beyond the limit it would take as much memory."""
     try:
         return has_long_line(file.path, 0, file.size)
@@ -121,12 +131,12 @@ def _is_beyond(file: File) -> bool:
         return True
 
 
-def overlap(entries: Iterable[Entry]) -> bool:
+def may_have_duplicates(entries: Iterable[IndexEntry]) -> bool:
     """Whether some record may stand in these files more than once."""
-    ranges = sorted(series for entry in entries for series in entry.series)
+    ranges = sorted(series for entry in entries for series in entry.id_ranges)
     doubled = any(one.records > one.distinct for one in ranges)
     pairs = zip(ranges, ranges[1:])
-    return doubled or any(one.series == two.series and two.low <= one.high for one, two in pairs)
+    return doubled or any(one.prefix == two.prefix and two.low <= one.high for one, two in pairs)
 
 
 def _statement(paths: Iterable[Path]) -> str:
@@ -144,85 +154,89 @@ FROM (
     CASE WHEN {duckdb_views.IS_RECORD} THEN {duckdb_views.column("itemType")} END AS kind,
     split_part({identity}, '-', 1) AS series, {duckdb_views.TIME} AS time, {duckdb_views.SEVERITY} AS severity,
     {duckdb_views.column("is_error")} AS is_error, {number} AS number
-  FROM (SELECT *, data.baseData AS b FROM {duckdb_views.read(paths, duckdb_views.BRIEFLY)})
+  FROM (SELECT *, data.baseData AS b FROM {duckdb_views.read_lines(paths, duckdb_views.INDEX_MEMBERS)})
 )
 GROUP BY ALL"""
 
 
-def _add(row: Sequence[Any], torn: list[int], parts: dict[Any, Part], series: dict[Any, Series]) -> None:
+def _add(
+    row: Sequence[Any], torn: list[int], groups: dict[Any, RecordGroup], series: dict[Any, IdRange]
+) -> None:
     """One group of records into what is known of its file."""
     run, step, step_name, kind, name, lines, first, last, severity, errors, low, high, distinct = row
     if kind is None:
         torn[0] += lines
         return
     key = (run or "", step or "", step_name or "", kind)
-    part = Part(
+    part = RecordGroup(
         *key, lines, first.isoformat(), last.isoformat(), -1 if severity is None else severity, errors
     )
-    parts[key] = _both(parts[key], part) if key in parts else part
+    groups[key] = _both(groups[key], part) if key in groups else part
     if name is not None:
-        one, had = Series(name, low, high, lines, distinct), series.get(name)
+        one, had = IdRange(name, low, high, lines, distinct), series.get(name)
         series[name] = _all(had, one) if had else one
 
 
-def _both(one: Part, other: Part) -> Part:
+def _both(one: RecordGroup, other: RecordGroup) -> RecordGroup:
     return one._replace(
         records=one.records + other.records, first=min(one.first, other.first), last=max(one.last, other.last),
         severity=max(one.severity, other.severity), errors=one.errors + other.errors,
     )  # fmt: skip
 
 
-def _all(one: Series, other: Series) -> Series:
-    return Series(one.series, min(one.low, other.low), max(one.high, other.high), one.records + other.records,
+def _all(one: IdRange, other: IdRange) -> IdRange:
+    return IdRange(one.prefix, min(one.low, other.low), max(one.high, other.high), one.records + other.records,
                   one.distinct + other.distinct)  # fmt: skip
 
 
-def _joined(known: Entry, rest: Entry, seal: str) -> Entry | None:
+def _joined(known: IndexEntry, rest: IndexEntry, fingerprint: str) -> IndexEntry | None:
     """A file's entry from those of its two parts; None where a record may stand in both, or the second is no lines."""
-    if rest.changed == UNREAD or (rest.torn and not rest.parts):
+    if rest.modified == UNREADABLE or (rest.torn and not rest.groups):
         return None
-    parts = {part.key: part for part in known.parts}
-    series = {one.series: one for one in known.series}
-    for part in rest.parts:
-        parts[part.key] = _both(parts[part.key], part) if part.key in parts else part
-    for one in rest.series:
-        had = series.get(one.series)
+    groups = {part.key: part for part in known.groups}
+    series = {one.prefix: one for one in known.id_ranges}
+    for part in rest.groups:
+        groups[part.key] = _both(groups[part.key], part) if part.key in groups else part
+    for one in rest.id_ranges:
+        had = series.get(one.prefix)
         if had and had.low <= one.high and one.low <= had.high:
             return None
-        series[one.series] = _all(had, one) if had else one
+        series[one.prefix] = _all(had, one) if had else one
     torn = known.torn + rest.torn
-    return Entry(rest.size, rest.changed, torn, tuple(parts.values()), tuple(series.values()), seal)
+    return IndexEntry(
+        rest.size, rest.modified, torn, tuple(groups.values()), tuple(series.values()), fingerprint
+    )
 
 
-def _is_longer(entry: Entry | None, file: File) -> bool:
+def _is_longer(entry: IndexEntry | None, file: FoundFile) -> bool:
     """Whether the file still begins with what was read, and only has more now."""
     return (
         entry is not None
         and entry.size < file.size
-        and entry.seal != ""
-        and entry.seal == seal(file.path, entry.size)
+        and entry.fingerprint != ""
+        and entry.fingerprint == fingerprint(file.path, entry.size)
     )
 
 
-def _seal(file: File) -> str:
+def _fingerprint_now(file: FoundFile) -> str:
     """The seal of what was just read; "" where somebody has written since, of which a part may have been read."""
     with contextlib.suppress(OSError):
         if file.path.stat().st_size == file.size:
-            return seal(file.path, file.size)
+            return fingerprint(file.path, file.size)
     return ""
 
 
-def _fits(entry: Entry | None, file: File) -> bool:
-    return entry is not None and (entry.size, entry.changed) == (file.size, file.changed)
+def _fits(entry: IndexEntry | None, file: FoundFile) -> bool:
+    return entry is not None and (entry.size, entry.modified) == (file.size, file.modified)
 
 
-def _load(folder: Path) -> dict[Path, Entry] | None:
+def _load(folder: Path) -> dict[Path, IndexEntry] | None:
     """The entries of the cache for files that exist. None if the file is not our cache.
 
     Nothing where it is missing, empty, or of an earlier version.
     """
     try:
-        data = own_files.read_bounded(folder / NAME, index_json.MAX_BYTES)
+        data = own_files.read_bounded(folder / INDEX_NAME, index_json.MAX_BYTES)
         return _read(data, folder) if data else {}
     except (ValueError, TypeError):
         return None
@@ -230,31 +244,35 @@ def _load(folder: Path) -> dict[Path, Entry] | None:
         return None if error.errno == errno.EFBIG else {}  # another reason: it cannot be replaced either
 
 
-def _read(data: bytes, folder: Path) -> dict[Path, Entry]:
+def _read(data: bytes, folder: Path) -> dict[Path, IndexEntry]:
     """The entries of a cache. ValueError or TypeError if amllog has not written it."""
-    there, found = {*os.listdir(folder)}, dict[Path, Entry]()
-    text = index_json.Text(data)
-    text.need(_BEGIN.decode())
+    there, found = {*os.listdir(folder)}, dict[Path, IndexEntry]()
+    text = index_json.JsonReader(data)
+    text.expect(_BEGIN.decode())
     version = next(
-        number for number in (*range(VERSION, 0, -1), None) if number is None or text.take(str(number))
+        number for number in (*range(VERSION, 0, -1), None) if number is None or text.accept(str(number))
     )
-    text.need(', "files": {')
+    text.expect(', "files": {')
     for _ in text.items("}"):
         name = text.string()
-        text.need(": ")
+        text.expect(": ")
         entry = text.value()
-        known = as_entry(entry) if version == VERSION else None
+        known = parse_entry(entry) if version == VERSION else None
         if known is not None and name in there:
             found[folder / name] = known
-    text.need("}")
+    text.expect("}")
     text.end()
     return found
 
 
-def _save(folder: Path, entries: Mapping[Path, Entry]) -> None:
+def _save(folder: Path, entries: Mapping[Path, IndexEntry]) -> None:
     texts = {path.name: json.dumps(one) for path, one in entries.items()}
-    kept = [f"{json.dumps(name)}: {one}" for name, one in texts.items() if len(one) < index_json.MAX_VALUE]
+    kept = [
+        f"{json.dumps(name)}: {one}"
+        for name, one in texts.items()
+        if len(one) < index_json.MAX_VALUE_CHARACTERS
+    ]
     data = f'{_BEGIN.decode()}{VERSION}, "files": {{{", ".join(kept)}}}}}'.encode()
     with contextlib.suppress(OSError):  # read-only, or full: it is made again next time
-        if len(data) <= index_json.MAX_BYTES and is_replaceable(folder / NAME, _BEGIN):
-            write_new(folder / NAME, data)
+        if len(data) <= index_json.MAX_BYTES and is_replaceable(folder / INDEX_NAME, _BEGIN):
+            write_atomically(folder / INDEX_NAME, data)

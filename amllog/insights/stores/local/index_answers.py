@@ -11,19 +11,19 @@ from typing import Any
 
 from amllog.insights.query.query import Equals, Query, Summary
 from amllog.insights.query.sql import naive
-from amllog.insights.stores.local.index_entries import Part
+from amllog.insights.stores.local.index_entries import RecordGroup
 
 _KEYS = ("parent_run_id", "step_id", "step_name")
 _TIMES = {"min": "first", "max": "last"}
 
 
-def rows(query: Query, parts: Sequence[Part], now: datetime) -> list[tuple[Any, ...]] | None:
+def rows(query: Query, record_groups: Sequence[RecordGroup], now: datetime) -> list[tuple[Any, ...]] | None:
     """The rows as DuckDB would give them: the earliest and latest times by run and step, of whole parts."""
     summary = query.summaries[0] if len(query.summaries) == 1 else None
-    if summary is None or not _is_outline(query, summary) or not _are_whole(query, parts, now):
+    if summary is None or not _is_outline(query, summary) or not _are_whole(query, record_groups, now):
         return None
-    groups: dict[tuple[str, ...], list[Part]] = {}
-    for part in parts:
+    groups: dict[tuple[str, ...], list[RecordGroup]] = {}
+    for part in record_groups:
         groups.setdefault(tuple(getattr(part, str(key)) for key in summary.by), []).append(part)
     made = [
         {
@@ -47,14 +47,14 @@ def _is_outline(query: Query, summary: Summary) -> bool:
     )
 
 
-def _are_whole(query: Query, parts: Sequence[Part], now: datetime) -> bool:
+def _are_whole(query: Query, groups: Sequence[RecordGroup], now: datetime) -> bool:
     """Whether every record of the parts lies in the query's time: of a part that began before, nobody knows."""
     since = now - query.since if isinstance(query.since, timedelta) else query.since
-    return (since is None or all(datetime.fromisoformat(one.first) >= naive(since) for one in parts)) and (
-        query.until is None or all(datetime.fromisoformat(one.last) < naive(query.until) for one in parts)
+    return (since is None or all(datetime.fromisoformat(one.first) >= naive(since) for one in groups)) and (
+        query.until is None or all(datetime.fromisoformat(one.last) < naive(query.until) for one in groups)
     )
 
 
-def _time(function: str, parts: Sequence[Part]) -> datetime:
+def _time(function: str, groups: Sequence[RecordGroup]) -> datetime:
     side = _TIMES[function]
-    return (min if function == "min" else max)(datetime.fromisoformat(getattr(part, side)) for part in parts)
+    return (min if function == "min" else max)(datetime.fromisoformat(getattr(part, side)) for part in groups)

@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-UNREAD = -1  # in place of the time of a file that could not be read: it is tried again each time
+UNREADABLE = -1  # in place of the time of a file that could not be read: it is tried again each time
 
 
-class Part(NamedTuple):
+class RecordGroup(NamedTuple):
     """Records of one step (its id and name) and one kind in one file. `first` and `last` are ISO 8601 UTC."""
 
     parent_run_id: str
@@ -31,45 +31,50 @@ class Part(NamedTuple):
         return self[:4]
 
 
-class Series(NamedTuple):
+class IdRange(NamedTuple):
     """Record ids of one process (`<series>-<hex number>`) in one file: their range, and how many differ."""
 
-    series: str
+    prefix: str
     low: int
     high: int
     records: int
     distinct: int
 
 
-class Entry(NamedTuple):
-    """What one file holds, as of this size and time. `seal` tells the bytes that were read; "": not to be read on."""
+class IndexEntry(NamedTuple):
+    """The content of one file, as of this size and time. `fingerprint` identifies the bytes that were read."""
 
     size: int
-    changed: int
+    modified: int
     torn: int
-    parts: tuple[Part, ...]
-    series: tuple[Series, ...]
-    seal: str
+    groups: tuple[RecordGroup, ...]
+    id_ranges: tuple[IdRange, ...]
+    fingerprint: str
 
 
-def as_entry(values: Sequence[Any]) -> Entry:
+def parse_entry(values: Sequence[Any]) -> IndexEntry:
     """An entry from its JSON."""
-    size, changed, torn, parts, series, seal = values
-    if not _are(list, values, parts, series, *parts, *series):
+    size, modified, torn, groups, series, fingerprint = values
+    if not _are(list, values, groups, series, *groups, *series):
         raise ValueError("values of wrong types")
-    found = Entry(
-        size, changed, torn, tuple(Part(*one) for one in parts), tuple(Series(*one) for one in series), seal
+    found = IndexEntry(
+        size,
+        modified,
+        torn,
+        tuple(RecordGroup(*one) for one in groups),
+        tuple(IdRange(*one) for one in series),
+        fingerprint,
     )
     fits = (
-        _are(int, size, changed, torn)
-        and _are(str, seal)
-        and all(_are(str, *one[:4], one.first, one.last) for one in found.parts)
-        and all(_are(int, one.records, one.severity, one.errors) for one in found.parts)
-        and all(_are(str, one.series) and _are(int, *one[1:]) for one in found.series)
+        _are(int, size, modified, torn)
+        and _are(str, fingerprint)
+        and all(_are(str, *one[:4], one.first, one.last) for one in found.groups)
+        and all(_are(int, one.records, one.severity, one.errors) for one in found.groups)
+        and all(_are(str, one.prefix) and _are(int, *one[1:]) for one in found.id_ranges)
     )
     if not fits:
         raise ValueError("values of wrong types")
-    for part in found.parts:
+    for part in found.groups:
         if datetime.fromisoformat(part.first).tzinfo or datetime.fromisoformat(part.last).tzinfo:
             raise ValueError("times with an offset")
     return found

@@ -12,26 +12,26 @@ from collections.abc import Iterator
 from typing import Any
 
 MAX_BYTES = 16 * 1024 * 1024  # of an index or a manifest: some 30,000 files; amllog writes no larger one
-MAX_VALUE = 1024 * 1024  # characters of what is known of one file
-_LOOKED_AT = (4 * 1024, 64 * 1024, MAX_VALUE)  # most values are short
+MAX_VALUE_CHARACTERS = 1024 * 1024  # characters of what is known of one file
+_LOOKED_AT = (4 * 1024, 64 * 1024, MAX_VALUE_CHARACTERS)  # most values are short
 _DECODER = json.JSONDecoder()
 
 
-class Text:
+class JsonReader:
     """A text that is read from its beginning to its end."""
 
     def __init__(self, data: bytes) -> None:
         self._text, self._at = data.decode("ascii"), 0  # json.dumps writes nothing else
 
-    def take(self, literal: str) -> bool:
+    def accept(self, literal: str) -> bool:
         """Pass this text if it comes next. Return whether it did."""
         found = self._text.startswith(literal, self._at)
         self._at += len(literal) * found
         return found
 
-    def need(self, literal: str) -> None:
+    def expect(self, literal: str) -> None:
         """Pass this. ValueError if something else comes next."""
-        if not self.take(literal):
+        if not self.accept(literal):
             raise ValueError(f"no {literal} at {self._at}")
 
     def value(self) -> Any:
@@ -43,7 +43,7 @@ class Text:
             except RecursionError:
                 raise ValueError("nested too deeply") from None
             except ValueError:
-                if most == MAX_VALUE or len(part) < most:
+                if most == MAX_VALUE_CHARACTERS or len(part) < most:
                     raise
             else:
                 if length < most or len(part) < most:  # a number may go on
@@ -53,18 +53,18 @@ class Text:
 
     def string(self) -> str:
         """The string that comes next."""
-        self.need('"')
+        self.expect('"')
         found: str
         found, self._at = json.decoder.scanstring(self._text, self._at)  # type: ignore[attr-defined]  # it is there
         return found
 
     def items(self, end: str) -> Iterator[None]:
         """One turn for each item of a list or an object, up to its end. The caller reads the item."""
-        if self.take(end):
+        if self.accept(end):
             return
         yield
-        while not self.take(end):
-            self.need(", ")
+        while not self.accept(end):
+            self.expect(", ")
             yield
 
     def end(self) -> None:

@@ -13,15 +13,15 @@ from pathlib import Path
 from typing import NamedTuple
 
 from amllog.insights.stores.local import index_json
-from amllog.insights.stores.local.index_entries import Entry, as_entry
-from amllog.insights.stores.local.other_formats import opened
+from amllog.insights.stores.local.index_entries import IndexEntry, parse_entry
+from amllog.insights.stores.local.other_formats import open_for_reading
 from amllog.journal import own_files
 
 MANIFEST = "_manifest.json"  # readers of Parquet pass by what begins with _
 MAGIC = b"PAR1"
 BATCHES = "batches"
 LEFTOVERS = "leftovers"
-BEGIN = f'{{"{BATCHES}": ['  # of its text
+MANIFEST_PREFIX = f'{{"{BATCHES}": ['  # of its text
 _OUTPUT = re.compile(r"parent_run_id=[^/]+/[0-9a-f]{32}\.parquet")
 
 
@@ -29,7 +29,7 @@ class Source(NamedTuple):
     """A journal file as it went into a batch: its name below the folder that was compacted, and what it held."""
 
     name: str
-    entry: Entry
+    entry: IndexEntry
 
 
 class Batch(NamedTuple):
@@ -42,24 +42,24 @@ class Batch(NamedTuple):
     def read(cls, path: Path) -> list[Batch]:
         """The batches of a folder `compacted`; none where its manifest is missing or no such thing."""
         found = Manifest.read(path)
-        while found is not None and not all(batch.stands(path) for batch in found.batches):
+        while found is not None and not all(batch.is_complete(path) for batch in found.batches):
             again = Manifest.read(path)  # was that a compaction that has replaced files just now?
             if again == found:
                 break
             found = again
         return found.batches if found else []
 
-    def stands(self, path: Path) -> bool:
+    def is_complete(self, path: Path) -> bool:
         """Whether all its files are in the folder `compacted`."""
-        return all(is_output(path / name) for name in self.outputs)
+        return all(is_whole_parquet(path / name) for name in self.outputs)
 
 
-def is_output(path: Path) -> bool:
+def is_whole_parquet(path: Path) -> bool:
     """Whether it is a whole Parquet file, neither itself nor its folder a link."""
     try:
         if path.parent.is_symlink():
             return False
-        with opened(path) as file:
+        with open_for_reading(path) as file:
             begin = file.read(len(MAGIC))
             file.seek(-len(MAGIC), os.SEEK_END)
             return begin == MAGIC == file.read()
@@ -67,12 +67,12 @@ def is_output(path: Path) -> bool:
         return False
 
 
-def fault(path: Path) -> str:
+def manifest_problem(path: Path) -> str:
     """Return a sentence if a folder `compacted` cannot be read. "" if it has a manifest, or no compacted file."""
     manifest = path / MANIFEST
     if os.path.lexists(manifest):
-        readable = Manifest.read(path) is not None
-        return "" if readable else f"{manifest}: was not written by this version of amllog, and stays"
+        adapt_kql = Manifest.read(path) is not None
+        return "" if adapt_kql else f"{manifest}: was not written by this version of amllog, and stays"
     made = (one.relative_to(path).as_posix() for one in path.glob("parent_run_id=*/*.parquet"))
     return f"{manifest}: is missing beside Parquet files" if any(map(_OUTPUT.fullmatch, made)) else ""
 
@@ -101,13 +101,13 @@ class Manifest(NamedTuple):
 @lru_cache(maxsize=1)  # a question reads it several times
 def _manifest(data: bytes) -> Manifest:
     """A manifest. ValueError or TypeError if amllog has not written it."""
-    text = index_json.Text(data)
-    text.need(BEGIN)
+    text = index_json.JsonReader(data)
+    text.expect(MANIFEST_PREFIX)
     batches = [_batch(text) for _ in text.items("]")]
     leftovers = []
-    if text.take(f', "{LEFTOVERS}": ['):  # before batches were replaced there were none
+    if text.accept(f', "{LEFTOVERS}": ['):  # before batches were replaced there were none
         leftovers = [_output(text.string()) for _ in text.items("]")]
-    text.need("}")
+    text.expect("}")
     text.end()
     outputs = [name for one in batches for name in one.outputs]
     if len({*outputs}) < len(outputs):
@@ -115,23 +115,23 @@ def _manifest(data: bytes) -> Manifest:
     return Manifest(batches, leftovers)
 
 
-def _batch(text: index_json.Text) -> Batch:
+def _batch(text: index_json.JsonReader) -> Batch:
     """One batch of a manifest. ValueError or TypeError if amllog has not written it."""
     sources, outputs = [], {}
-    text.need('{"sources": [')
+    text.expect('{"sources": [')
     for _ in text.items("]"):
-        text.need("[")
+        text.expect("[")
         name = _inside(text.string())
-        text.need(", ")
-        sources.append(Source(name, as_entry(text.value())))
-        text.need("]")
-    text.need(', "outputs": {')
+        text.expect(", ")
+        sources.append(Source(name, parse_entry(text.value())))
+        text.expect("]")
+    text.expect(', "outputs": {')
     for _ in text.items("}"):
         name = _output(text.string())
-        text.need(": ")
+        text.expect(": ")
         outputs[name] = text.string()
-    text.need("}")
-    if not sources or not all(one.entry.parts for one in sources):
+    text.expect("}")
+    if not sources or not all(one.entry.groups for one in sources):
         raise ValueError("a batch of nothing")
     return Batch(tuple(sources), outputs)
 

@@ -44,13 +44,13 @@ def is_candidate(path: Path) -> bool:
 
 
 @lru_cache(maxsize=4096)
-def lines(path: Path, size: int, changed: int) -> Path | str | None:
+def convert_to_lines(path: Path, size: int, modified: int) -> Path | str | None:
     """The file that holds the same envelopes one a line: itself where they stand so; None where it shows none; a text
     that says why where it is beyond the limits.
 
-    `size` and `changed` tell one state of the file from the next. OSError where it cannot be read.
+    `size` and `modified` tell one state of the file from the next. OSError where it cannot be read.
     """
-    del changed
+    del modified
     with _opened(path) as file:
         most = min(MAX_UNPACKED_BYTES, max(_FREE_BYTES, size * MAX_RATIO))
         pieces = _pieces(file)
@@ -72,13 +72,13 @@ def lines(path: Path, size: int, changed: int) -> Path | str | None:
                     made.writelines(_bounded(chain([text], pieces), most))
                 else:
                     made.writelines(_values(_bounded(chain([text], pieces), most)))
-            except _TooLarge as error:
+            except _TooLargeError as error:
                 os.unlink(made.name)
                 return str(error)
     return Path(made.name)
 
 
-class _TooLarge(Exception):
+class _TooLargeError(Exception):
     """The content of a file is beyond the limits."""
 
 
@@ -87,11 +87,11 @@ def _bounded(pieces: Iterator[bytes], most: int) -> Iterator[bytes]:
     for piece in pieces:
         total += len(piece)
         if total > most:
-            raise _TooLarge(f"has more than {most:,} bytes unpacked")
+            raise _TooLargeError(f"has more than {most:,} bytes unpacked")
         yield piece
 
 
-def opened(path: Path) -> BinaryIO:
+def open_for_reading(path: Path) -> BinaryIO:
     """Open a regular file for reading. Does not follow a link in its place, and does not wait for a FIFO's writer.
 
     OSError if it is not a regular file.
@@ -118,12 +118,12 @@ def _pieces(file: BinaryIO | gzip.GzipFile) -> Iterator[bytes]:
 
 def _new_file(name: str) -> IO[bytes]:
     return tempfile.NamedTemporaryFile(
-        dir=temporary_directory.folder(), prefix=f"{name[:100]}-", suffix=".jsonl", delete=False
+        dir=temporary_directory.process_directory(), prefix=f"{name[:100]}-", suffix=".jsonl", delete=False
     )
 
 
 def _opened(path: Path) -> BinaryIO | gzip.GzipFile:
-    file = opened(path)
+    file = open_for_reading(path)
     packed = file.read(len(_GZIP)) == _GZIP
     file.seek(0)
     return gzip.GzipFile(fileobj=file) if packed else file
@@ -167,7 +167,7 @@ def _values(pieces: Iterator[bytes]) -> Iterator[bytes]:
         text = text[at:]
         needed = 2 * len(text)  # so that a long value is not tried with each piece
         if len(text) > MAX_LINE_BYTES:
-            raise _TooLarge(f"has a value of more than {MAX_LINE_BYTES:,} characters")
+            raise _TooLargeError(f"has a value of more than {MAX_LINE_BYTES:,} characters")
 
 
 def _next(text: str, at: int) -> int:

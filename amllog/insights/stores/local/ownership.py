@@ -17,14 +17,14 @@ from amllog.errors import UsageError
 OWN, TRUSTED, FOREIGN = range(3)  # of this user; of root or of the owner of the place; of another user
 
 
-def rank(found: os.stat_result, owner: int) -> int:
+def owner_rank(found: os.stat_result, owner: int) -> int:
     """Whose a file is, in a place of this owner."""
     if not hasattr(os, "geteuid") or found.st_uid == os.geteuid():
         return OWN
     return TRUSTED if found.st_uid in (0, owner) else FOREIGN
 
 
-def owner_of(place: Path) -> int:
+def owner_id(place: Path) -> int:
     """The user id of the owner of a place. -1 if it cannot be looked at."""
     try:
         return os.stat(place).st_uid
@@ -32,17 +32,17 @@ def owner_of(place: Path) -> int:
         return -1
 
 
-def rank_of_output(path: Path, owner: int) -> int:
+def compacted_file_rank(path: Path, owner: int) -> int:
     """Whose a compacted file is: that of whoever owns it, or the folders that it is in. OSError if it is gone."""
-    return max(rank(os.lstat(one), owner) for one in (path, path.parent, path.parent.parent))
+    return max(owner_rank(os.lstat(one), owner) for one in (path, path.parent, path.parent.parent))
 
 
-def is_open_to_all(found: os.stat_result) -> bool:
+def is_world_writable(found: os.stat_result) -> bool:
     """Whether everybody can write to it."""
     return bool(stat.S_IMODE(found.st_mode) & stat.S_IWOTH)
 
 
-def make_own(path: Path) -> None:
+def make_user_directory(path: Path) -> None:
     """Create a directory for this user alone, or accept one that others can read. UsageError for one of another user.
 
     A directory of this user loses the right of others to write in it.
@@ -54,7 +54,7 @@ def make_own(path: Path) -> None:
         raise UsageError(f"{path} is a symbolic link")
     if not stat.S_ISDIR(found.st_mode):
         raise UsageError(f"{path} is not a directory")
-    whose = rank(found, os.stat(path.parent).st_uid)
+    whose = owner_rank(found, os.stat(path.parent).st_uid)
     if whose == FOREIGN:
         raise UsageError(
             f"{path} belongs to another user (uid {found.st_uid}): compact a copy of the journal files"

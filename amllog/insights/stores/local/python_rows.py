@@ -43,7 +43,7 @@ class Record(NamedTuple):
     searched: tuple[str, ...]
 
 
-def record_of(envelope: Mapping[str, Any] | None) -> Record | None:
+def to_record(envelope: Mapping[str, Any] | None) -> Record | None:
     """One envelope, of whatever SDK."""
     try:
         data, tags = (envelope or {})["data"], (envelope or {}).get("tags") or {}

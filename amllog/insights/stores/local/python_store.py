@@ -31,7 +31,7 @@ from amllog.insights.query.query import (
 from amllog.insights.query.result import Table
 from amllog.insights.stores.local import discovery, other_formats, python_rows
 from amllog.insights.stores.local.duckdb_views import MAX_LINE_BYTES
-from amllog.insights.stores.local.manifest import Batch, fault
+from amllog.insights.stores.local.manifest import Batch, manifest_problem
 from amllog.insights.stores.local.ownership import FOREIGN
 from amllog.insights.stores.store import answered, columns_of, left_out
 from amllog.record import envelope
@@ -44,7 +44,7 @@ _LEAST = datetime.min.replace(tzinfo=timezone.utc)
 Row = dict[str, Any]
 
 
-class HeldJournals(NamedTuple):
+class LoadedJournals(NamedTuple):
     """The content of the files: records, the number of lines that are no record, why files could not be read, and the
     files of other users."""
 
@@ -59,7 +59,7 @@ class PythonStore:
 
     def __init__(self, places: Sequence[Path]) -> None:
         self._places = tuple(places)
-        self._read: dict[discovery.File, HeldJournals] = {}
+        self._read: dict[discovery.FoundFile, LoadedJournals] = {}
 
     def answer(self, query: Query) -> Table:
         """The query's rows."""
@@ -99,20 +99,20 @@ class PythonStore:
         """UsageError: what runs KQL on journals is not installed."""
         raise UsageError(KQL_NEEDS)
 
-    def _held(self) -> HeldJournals:
+    def _held(self) -> LoadedJournals:
         """What all files hold; a file is read again when it has changed. A record in two files counts once."""
         left: list[str] = []
-        there = discovery.find(self._places, left_out=left)
+        there = discovery.find_files(self._places, left_out=left)
         known = {file: held for file, held in self._read.items() if not held.unread}
         found = self._read = {file: known.get(file) or _read(file.path, self._places) for file in there}
         records: dict[object, python_rows.Record] = {}
         for file, held in sorted(found.items(), key=lambda item: item[0].rank):  # this user's come first
             for one in held.records:
                 records.setdefault(one.values["record_id"] or (file.path, len(records)), one)
-        left += filter(None, map(fault, discovery.folders(self._places)))
+        left += filter(None, map(manifest_problem, discovery.find_compacted_folders(self._places)))
         unread = (*left, *(reason for held in found.values() for reason in held.unread))
         foreign = tuple(file.path for file, held in found.items() if file.rank == FOREIGN and held.records)
-        return HeldJournals(
+        return LoadedJournals(
             list(records.values()), sum(held.torn for held in found.values()), unread, foreign
         )
 
@@ -120,32 +120,34 @@ class PythonStore:
         """How many records stand in compacted runs whose journal files are gone: Parquet is not for this store."""
         sources = (
             (folder.parent / one.name, one.entry)
-            for folder in discovery.folders(self._places)
+            for folder in discovery.find_compacted_folders(self._places)
             for batch in Batch.read(folder)
             for one in batch.sources
         )
         gone = {path: entry for path, entry in sources if not os.path.exists(path)}
-        return sum(part.records for entry in gone.values() for part in entry.parts)
+        return sum(part.records for entry in gone.values() for part in entry.groups)
 
 
-def _read(path: Path, places: Iterable[Path]) -> HeldJournals:
+def _read(path: Path, places: Iterable[Path]) -> LoadedJournals:
     found, torn = [], 0
     try:
-        with other_formats.opened(path) as file:
+        with other_formats.open_for_reading(path) as file:
             while line := file.readline(MAX_LINE_BYTES + 1):
                 if len(line) > MAX_LINE_BYTES:
-                    return HeldJournals([], 0, (f"{path}: has a line of more than {MAX_LINE_BYTES:,} bytes",))
+                    return LoadedJournals(
+                        [], 0, (f"{path}: has a line of more than {MAX_LINE_BYTES:,} bytes",)
+                    )
                 if not line.strip():
                     continue
-                one = python_rows.record_of(envelope.decode_line(line))
+                one = python_rows.to_record(envelope.decode_line(line))
                 torn += one is None
                 found += [one] if one else []
     except OSError as error:
-        return HeldJournals([], 0, (str(error),))
-    return HeldJournals(found, torn if found or discovery.are_ours(path, places) else 0)
+        return LoadedJournals([], 0, (str(error),))
+    return LoadedJournals(found, torn if found or discovery.is_reportable(path, places) else 0)
 
 
-def _notes(held: HeldJournals, compacted: int) -> tuple[str, ...]:
+def _notes(held: LoadedJournals, compacted: int) -> tuple[str, ...]:
     notes = left_out(held.torn, held.unread, held.foreign)
     if not compacted:
         return notes

@@ -36,7 +36,7 @@ _RUN_IN_IT = re.compile(r"parent_run_id=.+", re.DOTALL)  # a directory for names
 _made: dict[int, tuple[Path, int]] = {}  # process id → its directory, and the descriptor that holds its lock
 
 
-def folder() -> Path:
+def process_directory() -> Path:
     """The directory of this process, which is created at the first call.
 
     A forked child gets its own, and so does a process that has become another user. UsageError if there can be none.
@@ -45,7 +45,7 @@ def folder() -> Path:
     if known is not None and own_files.is_private(known[0]):
         return known[0]
     _made.clear()
-    _remove_left()
+    _remove_abandoned()
     try:
         tempfile.gettempdir().encode()  # else it could be no part of SQL
         path, fd = _new()
@@ -77,12 +77,12 @@ def _new() -> tuple[Path, int]:
 
 
 @contextlib.contextmanager
-def directory(name: str = "") -> Iterator[Path]:
+def subdirectory(name: str = "") -> Iterator[Path]:
     """A new directory in that of this process, for files named by numbers. It is deleted at the end of the block.
 
     `name`: 32 hexadecimal digits. UsageError if it cannot be created.
     """
-    path = folder() / (name or uuid.uuid4().hex)
+    path = process_directory() / (name or uuid.uuid4().hex)
     try:
         path.mkdir(mode=0o700)
     except OSError as error:
@@ -93,7 +93,7 @@ def directory(name: str = "") -> Iterator[Path]:
         _delete_in(path)
 
 
-def _remove_left() -> None:
+def _remove_abandoned() -> None:
     """Remove the directories of processes that have ended: those of this user whose lock nobody holds."""
     with contextlib.suppress(OSError):
         for path in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):

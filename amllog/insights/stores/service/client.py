@@ -15,14 +15,14 @@ from typing import Any, NamedTuple
 from amllog.errors import MissingExtraError, ServiceError, UsageError
 from amllog.insights.stores.service import responses
 from amllog.insights.stores.service.rate_limit import SHARED, RateLimit
-from amllog.insights.stores.service.responses import Reply
+from amllog.insights.stores.service.responses import QueryResponse
 from amllog.insights.stores.service.scope import Scope
 from amllog.process.released_locks import releasing
 from amllog.record import response_body
 from amllog.record.retry_after import retry_after_seconds
 
-PATIENCE_SECONDS = 120.0
-SERVER_TIMEOUT_SECONDS, LONGEST_SECONDS = 180, 600  # the service's own default and maximum
+RETRY_SECONDS = 120.0
+SERVER_TIMEOUT_SECONDS, MAX_SERVER_TIMEOUT_SECONDS = 180, 600  # the service's own default and maximum
 _CONNECT_SECONDS, _GRACE_SECONDS = 20, 30
 _TURNS = 6
 # The service's own limit of an answer is 64 MB of compressed rows and 100 MB in all.
@@ -37,7 +37,7 @@ class Token(NamedTuple):
     expires_on: int
 
 
-class ThisMachine:
+class LoopbackCredential:
     """The credential for a query service on this machine: not one of Azure's."""
 
     def get_token(self, *scopes: str, **options: Any) -> Token:
@@ -46,7 +46,7 @@ class ThisMachine:
 
 
 class QueryClient:
-    """Asks the service. `patience_seconds` is how long one query may wait where the service says "later"."""
+    """Asks the service. `retry_seconds` is how long one query may wait where the service says "later"."""
 
     def __init__(
         self,
@@ -54,33 +54,38 @@ class QueryClient:
         credential: Any = None,
         *,
         server_timeout_seconds: int = SERVER_TIMEOUT_SECONDS,
-        patience_seconds: float = PATIENCE_SECONDS,
-        pace: RateLimit | None = None,
+        retry_seconds: float = RETRY_SECONDS,
+        rate_limit: RateLimit | None = None,
     ) -> None:
-        if not 1 <= server_timeout_seconds <= LONGEST_SECONDS:
-            raise UsageError(f"server_timeout_seconds={server_timeout_seconds!r}: 1 to {LONGEST_SECONDS}")
+        if not 1 <= server_timeout_seconds <= MAX_SERVER_TIMEOUT_SECONDS:
+            raise UsageError(
+                f"server_timeout_seconds={server_timeout_seconds!r}: 1 to {MAX_SERVER_TIMEOUT_SECONDS}"
+            )
         self.scope = scope
         # Azure counts by user, for all of a process's stores; a service on this machine counts nobody.
-        self._credential, self._pace = credential, pace or (RateLimit() if scope.on_this_machine else SHARED)
-        self._server_timeout_seconds, self._patience_seconds = server_timeout_seconds, patience_seconds
+        self._credential, self._rate_limit = (
+            credential,
+            rate_limit or (RateLimit() if scope.is_loopback else SHARED),
+        )
+        self._server_timeout_seconds, self._retry_seconds = server_timeout_seconds, retry_seconds
         self._lock = threading.RLock()
         self._client: Any = None
 
-    def ask(self, kql: str, timespan: str | None) -> Reply:
+    def query(self, kql: str, timespan: str | None) -> QueryResponse:
         """The service's reply; `timespan` is ISO 8601, None for all that the service keeps."""
-        left = self._patience_seconds
+        left = self._retry_seconds
         for turn in count():
-            with self._pace.turn():
+            with self._rate_limit.slot():
                 status, headers, body = self._sent({"query": kql, "timespan": timespan})
-            if status not in responses.AGAIN:
-                return responses.read(status, body, self.scope)
+            if status not in responses.RETRYABLE:
+                return responses.parse_response(status, body, self.scope)
             asked = retry_after_seconds(headers)
             pause = 2.0**turn if asked is None else asked
             if pause > left or turn + 1 >= _TURNS:
                 break
             left -= pause
-            self._pace.sleep(pause)
-        told = "connections break off" if status == responses.BROKE_OFF else f"HTTP {status}"
+            self._rate_limit.sleep(pause)
+        told = "connections break off" if status == responses.DISCONNECTED else f"HTTP {status}"
         told += f"; it asks to wait {asked:g} s" if asked is not None else ""
         times = f"{turn + 1} times" if turn else "once"
         raise ServiceError(
@@ -112,7 +117,7 @@ class QueryClient:
             answer = client.send_request(
                 request,
                 stream=True,  # read below, up to a limit
-                enforce_https=not self.scope.on_this_machine,
+                enforce_https=not self.scope.is_loopback,
                 connection_timeout=_CONNECT_SECONDS,
                 read_timeout=self._server_timeout_seconds + _GRACE_SECONDS,
             )
@@ -130,7 +135,7 @@ class QueryClient:
         except AzureError as error:
             if "timeout" in f"{type(error).__name__} {error}".lower() or "timed out" in str(error):
                 return 504, {}, ""
-            return responses.BROKE_OFF, {}, ""
+            return responses.DISCONNECTED, {}, ""
 
     @releasing("_lock")
     def _connected(self) -> Any:
@@ -142,7 +147,7 @@ class QueryClient:
                 except ImportError:
                     raise MissingExtraError("azure-monitor-query", "insights") from None
                 self._client = LogsQueryClient(
-                    self._credential or (ThisMachine() if self.scope.on_this_machine else _usual()),
+                    self._credential or (LoopbackCredential() if self.scope.is_loopback else _usual()),
                     endpoint=self.scope.endpoint,
                     audience=self.scope.audience,
                     retry_total=0,  # it would wait as long as the service says, be it an hour

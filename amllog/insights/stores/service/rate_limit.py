@@ -35,7 +35,7 @@ class RateLimit:
         self._window_seconds, self._clock, self.sleep = window_seconds, clock, sleep
 
     @contextmanager
-    def turn(self) -> Iterator[None]:
+    def slot(self) -> Iterator[None]:
         """One request's turn; waits for it."""
         with self._at_once:
             self.sleep(self._reserved())

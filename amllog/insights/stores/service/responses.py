@@ -14,9 +14,9 @@ from amllog.errors import AmllogError, ServiceError, UsageError
 from amllog.insights.query.tables import TABLES
 from amllog.insights.stores.service.scope import CLASSIC, WORKSPACE, Scope
 
-BROKE_OFF = 0  # in place of a status: there is no whole answer
-AGAIN = (429, 500, 502, 503, BROKE_OFF)  # asking again may help; 504 is a query that takes too long
-ANY = "*"  # of its tables the scope has none
+DISCONNECTED = 0  # in place of a status: there is no whole answer
+RETRYABLE = (429, 500, 502, 503, DISCONNECTED)  # asking again may help; 504 is a query that takes too long
+ANY_TABLE = "*"  # of its tables the scope has none
 _TOO_LARGE = ("E_QUERY_RESULT_SET_TOO_LARGE", "0x80DA0003", "-2133196797")
 _UNKNOWN = re.compile(
     r"""(?:table or column expression named|resolve table)[^'"]*['"](\w+)"""
@@ -32,30 +32,31 @@ _NO_SUCH = (
 _ROLE = "Monitoring Reader or Log Analytics Reader"
 
 
-class Reply(NamedTuple):
-    """Rows in the columns' order, as JSON has them. `types` are Kusto's. `missing` says why rows are missing, `is_cut`
-    whether it is for their number or size. `unknown`: a table that the scope does not have; then there are no rows."""
+class QueryResponse(NamedTuple):
+    """Rows in the columns' order, as JSON has them. `types` are Kusto's. `incomplete_reason` says why rows are missing,
+    `is_truncated` whether it is for their number or size. `unknown`: a table that
+    the scope does not have; then there are no rows."""
 
     names: tuple[str, ...] = ()
     types: tuple[str, ...] = ()
     rows: tuple[list[Any], ...] = ()
-    missing: str = ""
-    is_cut: bool = False
+    incomplete_reason: str = ""
+    is_truncated: bool = False
     unknown: str = ""
 
 
-def read(status: int, body: str, scope: Scope) -> Reply:
+def parse_response(status: int, body: str, scope: Scope) -> QueryResponse:
     """The rows of an answer; raises what any other answer means."""
     found = _loaded(body)
     if status == 204:  # a workspace without any table
-        return Reply(unknown=ANY)
+        return QueryResponse(unknown=ANY_TABLE)
     if status == 200:
         return _rows(found, scope)
     error = found.get("error")
     unknown = unknown_table(_told(error)) if status == 400 else ""
     if unknown:
-        return Reply(unknown=unknown)
-    raise refused(status, error, scope)
+        return QueryResponse(unknown=unknown)
+    raise error_for(status, error, scope)
 
 
 def unknown_table(text: str) -> str:
@@ -65,7 +66,7 @@ def unknown_table(text: str) -> str:
     return name if any(name in table[:2] for table in TABLES.values()) else ""
 
 
-def refused(status: int, error: object, scope: Scope) -> AmllogError:
+def error_for(status: int, error: object, scope: Scope) -> AmllogError:
     """What an answer without rows means for whoever asked."""
     told, codes = _told(error) or f"HTTP {status}", {code for code, _ in _chain(error)}
     if status == 401:
@@ -92,12 +93,12 @@ def refused(status: int, error: object, scope: Scope) -> AmllogError:
     return ServiceError(f"the query service answered {status}: {told}")
 
 
-def no_table(scope: Scope, name: str) -> UsageError:
+def missing_table_error(scope: Scope, name: str) -> UsageError:
     """What it means that a scope does not have a table that was asked for."""
     hint = _other_name(name, scope.dialects)
     return UsageError(
-        f"{scope} has no table {'yet' if name == ANY else name}: {hint}tables appear some minutes after the first "
-        "record has arrived; check the id, and that an Application Insights resource keeps its data there"
+        f"{scope} has no table {'yet' if name == ANY_TABLE else name}: {hint}tables appear some minutes after the "
+        "first record has arrived; check the id, and that an Application Insights resource keeps its data there"
     )
 
 
@@ -111,14 +112,14 @@ def _other_name(name: str, dialects: tuple[str, ...]) -> str:
     return ""
 
 
-def _rows(found: Mapping[str, Any], scope: Scope) -> Reply:
+def _rows(found: Mapping[str, Any], scope: Scope) -> QueryResponse:
     tables = [table for table in found.get("tables") or () if isinstance(table, dict)]
     if not tables:
         raise ServiceError(f"the query service gave no readable answer; is {scope.endpoint} one?")
     table = next((one for one in tables if one.get("name") == "PrimaryResult"), tables[0])
     columns, error = table.get("columns") or (), found.get("error")
     cut = any(mark in json.dumps(error) for mark in _TOO_LARGE)
-    return Reply(
+    return QueryResponse(
         tuple(str(column["name"]) for column in columns),
         tuple(str(column.get("type", "dynamic")) for column in columns),
         tuple(table.get("rows") or ()),

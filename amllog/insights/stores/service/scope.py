@@ -46,7 +46,7 @@ class Scope(NamedTuple):
     audience: str
 
     @property
-    def on_this_machine(self) -> bool:
+    def is_loopback(self) -> bool:
         """Whether the service is on loopback without TLS: no token of Azure goes there."""
         return self.endpoint.startswith("http://")
 
@@ -54,7 +54,7 @@ class Scope(NamedTuple):
         return f"{self.argument}={self.id!r}"
 
 
-def scope(argument: str, value: str, *, endpoint: str = "", dialect: str = "") -> Scope:
+def parse_scope(argument: str, value: str, *, endpoint: str = "", dialect: str = "") -> Scope:
     """The scope that `argument` (a key of `VARIABLES`) names; `dialect` where it is not the usual one."""
     path, dialects, usual = _found(argument, value.strip())
     if dialect and dialect not in DIALECTS:

@@ -18,7 +18,7 @@ from amllog.insights.query.result import Column, Table
 from amllog.insights.query.tables import TABLES
 from amllog.insights.stores.service import responses
 from amllog.insights.stores.service.client import QueryClient
-from amllog.insights.stores.service.responses import Reply
+from amllog.insights.stores.service.responses import QueryResponse
 from amllog.insights.stores.service.scope import CLASSIC, WORKSPACE
 from amllog.insights.stores.store import answered
 
@@ -33,11 +33,11 @@ _EVER = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 
 class ServiceStore:
-    """Asks the service through `asking`, at most `page_rows` rows at a time."""
+    """Asks the service through `client`, at most `page_rows` rows at a time."""
 
-    def __init__(self, asking: QueryClient, *, page_rows: int = PAGE_ROWS) -> None:
-        self._asking, self._page_rows = asking, page_rows
-        self._dialects = asking.scope.dialects  # as soon as one was understood, only that one
+    def __init__(self, client: QueryClient, *, page_rows: int = PAGE_ROWS) -> None:
+        self._client, self._page_rows = client, page_rows
+        self._dialects = client.scope.dialects  # as soon as one was understood, only that one
 
     def answer(self, query: Query) -> Table:
         """The query's rows, all pages of them."""
@@ -49,20 +49,20 @@ class ServiceStore:
 
     def query(self, kql: str) -> Table:
         """The rows of free KQL, sent as it is, over the time that it says itself."""
-        reply = self._asking.ask(kql, None)
+        reply = self._client.query(kql, None)
         if reply.unknown:
-            raise responses.no_table(self._asking.scope, reply.unknown)
+            raise responses.missing_table_error(self._client.scope, reply.unknown)
         kinds = [
             cell_types.KINDS["time"] if kind == "datetime" else cell_types.anything for kind in reply.types
         ]
         rows = [[kind(value) for kind, value in zip(kinds, row)] for row in reply.rows]
-        notes = (_incomplete(reply),) if reply.missing else ()
+        notes = (_incomplete(reply),) if reply.incomplete_reason else ()
         return Table.of([Column(name) for name in reply.names], rows, notes=notes, kql=kql)
 
     def _whole(self, query: Query, notes: dict[str, None]) -> Sequence[list[Any]]:
         """Rows that cannot be asked for in pages: sums, or in another order than that of time."""
         reply = self._ask(query, notes)
-        if reply.missing:
+        if reply.incomplete_reason:
             notes[_incomplete(reply)] = None
         return reply.rows
 
@@ -75,10 +75,10 @@ class ServiceStore:
         while True:
             wanted = size if query.limit is None else min(size, query.limit - found)
             reply = self._ask(replace(part, limit=wanted), notes)
-            if reply.is_cut and wanted > 1:
+            if reply.is_truncated and wanted > 1:
                 size = most = len(reply.rows) if 0 < len(reply.rows) < wanted else wanted // 2
                 continue
-            if reply.missing:
+            if reply.incomplete_reason:
                 notes[_incomplete(reply)] = None
             rows = list(reply.rows)
             if len(rows) < wanted or found + len(rows) == query.limit:
@@ -103,17 +103,17 @@ class ServiceStore:
             size = min(self._page_rows, most)
             part = replace(part, until=seam) if latest else replace(part, since=seam)
 
-    def _ask(self, query: Query, notes: dict[str, None]) -> Reply:
+    def _ask(self, query: Query, notes: dict[str, None]) -> QueryResponse:
         """One request, in the dialect that the scope speaks; tables that are not there yet have no rows."""
         time = timespan(query, datetime.now(timezone.utc))
         for dialect in self._dialects:
-            reply = self._asking.ask(_WRITERS[dialect](query), time)
+            reply = self._client.query(_WRITERS[dialect](query), time)
             if not reply.unknown:
                 self._dialects = (dialect,)
                 return reply
         left = tuple(table for table in query.tables if reply.unknown not in TABLES[table][:2])
         if len(self._dialects) > 1 or not left or len(left) == len(query.tables):
-            raise responses.no_table(self._asking.scope, reply.unknown)
+            raise responses.missing_table_error(self._client.scope, reply.unknown)
         notes[f"there is no {reply.unknown} yet"] = None
         return self._ask(replace(query, tables=left), notes)
 
@@ -141,9 +141,9 @@ def _before(seam: datetime | None, rows: list[list[Any]], at: int) -> list[list[
     return rows[:end]
 
 
-def _incomplete(reply: Reply) -> str:
-    advice = "; ask for less time, or fewer columns" if reply.is_cut else ""
-    return f"the answer is not complete: {reply.missing}{advice}"
+def _incomplete(reply: QueryResponse) -> str:
+    advice = "; ask for less time, or fewer columns" if reply.is_truncated else ""
+    return f"the answer is not complete: {reply.incomplete_reason}{advice}"
 
 
 def _iso(time: datetime) -> str:

@@ -140,7 +140,7 @@ def test_only_what_was_left_is_deleted(journal: Callable[..., Path]) -> None:
     """A file with such a name and another content, a linked one and a link stay; of a manifest the same."""
     folder = journal(log("one")).parent
     compact(folder, idle=NOW)
-    beside = {folder / index.NAME: b'{"version": ', folder / "compacted" / MANIFEST: b'{"batches": ['}
+    beside = {folder / index.INDEX_NAME: b'{"version": ', folder / "compacted" / MANIFEST: b'{"batches": ['}
     left, stays = [], []
     for path, begin in beside.items():
         for number, text in enumerate([begin + b"5", begin[:4], b""]):
@@ -181,7 +181,7 @@ path = Path("place/compacted/parent_run_id=x/_" + "0" * 32 + ".parquet")
 path.parent.mkdir(parents=True)
 resource.setrlimit(resource.RLIMIT_FSIZE, (9, 9))
 try:
-    tidying.begin(path)
+    tidying.mark_begun(path)
 except OSError as error:
     print(error.errno, os.listdir(path.parent))
 """
@@ -198,6 +198,6 @@ def _write(path: Path, text: bytes) -> Path:
 
 
 def _make_old(path: Path) -> Path:
-    then = time.time() - 2 * atomic_files.LEFT_SECONDS
+    then = time.time() - 2 * atomic_files.ABANDONED_SECONDS
     os.utime(path, (then, then))
     return path

@@ -15,7 +15,7 @@ import pytest
 from amllog.errors import UsageError
 from amllog.insights import connect
 from amllog.insights.stores.local.duckdb_engine import Engine
-from amllog.insights.stores.local.duckdb_limits import QUERY_MAX, Limits, QueryTooSlow
+from amllog.insights.stores.local.duckdb_limits import QUERY_MAX, Limits, QueryTimeout
 
 pytestmark = pytest.mark.skipif(sys.version_info < (3, 11), reason="duckdb-kql needs Python 3.11")
 RECORD = {
@@ -215,9 +215,9 @@ def test_functions_within_the_limits_work(journal: Path) -> None:
 def test_a_long_answer_is_cut_and_says_so(limits: Limits, rows: int) -> None:
     """Rows are made as they are fetched, up to the limit of rows and of bytes; the next query is a whole one."""
     engine = Engine()
-    found = engine.run_kql("range x from 1 to 5000000 step 1", NOTHING, most=limits)
+    found = engine.run_kql("range x from 1 to 5000000 step 1", NOTHING, limits=limits)
     assert len(found.rows) == rows and found.reached
-    found = engine.run_kql("range x from 1 to 3 step 1 | order by x desc", NOTHING, most=limits)
+    found = engine.run_kql("range x from 1 to 3 step 1 | order by x desc", NOTHING, limits=limits)
     assert (found.rows, found.reached) == ([(3,), (2,), (1,)], "")
 
 
@@ -231,8 +231,8 @@ def test_the_table_of_a_long_answer_has_a_note(journal: Path) -> None:
 def test_a_query_ends_at_its_time_limit() -> None:
     """An error, at once; the database goes on to answer."""
     engine, began = Engine(), time.monotonic()
-    with pytest.raises(QueryTooSlow, match=r"within 0\.5 s"):
-        engine.run_kql(MILLIONS, NOTHING, most=Limits(seconds=0.5))
+    with pytest.raises(QueryTimeout, match=r"within 0\.5 s"):
+        engine.run_kql(MILLIONS, NOTHING, limits=Limits(seconds=0.5))
     assert time.monotonic() - began < 60
     assert engine.run_kql("print x = 1", NOTHING).rows == [(1,)]
 
@@ -241,8 +241,8 @@ def test_a_query_ends_when_nobody_wants_it() -> None:
     """Long before its time limit."""
     engine, gone = Engine(), threading.Event()
     threading.Timer(0.5, gone.set).start()
-    with pytest.raises(QueryTooSlow):
-        engine.run_kql(MILLIONS, NOTHING, most=Limits(seconds=600, is_unwanted=gone.is_set))
+    with pytest.raises(QueryTimeout):
+        engine.run_kql(MILLIONS, NOTHING, limits=Limits(seconds=600, is_cancelled=gone.is_set))
     assert gone.is_set()
 
 

@@ -21,8 +21,8 @@ from amllog.insights.query.query import Query
 from amllog.insights.reports.follow import Watch
 from amllog.insights.stores.local import discovery, index
 from amllog.insights.stores.local.compaction import compact
-from amllog.insights.stores.local.compaction_cleanup import begin
-from amllog.insights.stores.local.duckdb_kql import readable
+from amllog.insights.stores.local.compaction_cleanup import mark_begun
+from amllog.insights.stores.local.duckdb_kql import adapt_kql
 from amllog.insights.stores.local.duckdb_store import DuckDBStore
 from amllog.insights.stores.local.python_store import PythonStore
 from amllog.insights.stores.store import Store
@@ -80,8 +80,8 @@ def test_a_file_that_cannot_be_read_is_tried_again(journal: Callable[..., Path])
     path = journal(log("fine"))
     other = journal(log("later"), name=OTHER)
     about = other.stat()
-    entry = index.Entry(about.st_size, index.UNREAD, 0, (), (), "")
-    (path.parent / index.NAME).write_text(
+    entry = index.IndexEntry(about.st_size, index.UNREADABLE, 0, (), (), "")
+    (path.parent / index.INDEX_NAME).write_text(
         json.dumps({"version": index.VERSION, "files": {other.name: entry}})
     )
     assert messages(connect(path.parent)) == ["fine", "later"]
@@ -129,8 +129,8 @@ def test_a_question_about_a_run_reads_its_files_only(journal: Callable[..., Path
     questions = connect(path.parent)
     assert (messages(questions, parent_run_id=RUN), questions.logs(RUN).notes) == (["mine"], ())
     assert len(questions.logs("other").notes) == 1
-    known = index.Index(questions.store._engine).entries(discovery.find([path.parent]))  # type: ignore[attr-defined]  # a local store
-    assert {part.parent_run_id for part in known[other].parts} == {"other"}
+    known = index.Index(questions.store._engine).entries(discovery.find_files([path.parent]))  # type: ignore[attr-defined]  # a local store
+    assert {part.parent_run_id for part in known[other].groups} == {"other"}
 
 
 @pytest.mark.parametrize("by", ["step_id", "step_name"])
@@ -146,7 +146,7 @@ def test_a_question_about_a_step_reads_its_files_only(journal: Callable[..., Pat
 def test_the_index_is_only_a_cache(journal: Callable[..., Path]) -> None:
     """Missing, torn, of another version, wrong about a file: it is made anew."""
     path = journal(log("one"))
-    cache = path.parent / index.NAME
+    cache = path.parent / index.INDEX_NAME
     assert messages(connect(path.parent)) == ["one"]
     entry = json.loads(cache.read_text())
     for text in (
@@ -167,17 +167,17 @@ def test_the_index_is_only_a_cache(journal: Callable[..., Path]) -> None:
 def runs_known(path: Path) -> dict[str, int]:
     """How many records of which run the index says that a file has, after a question."""
     connect(path.parent).logs()
-    parts = json.loads((path.parent / index.NAME).read_text())["files"][path.name][3]
-    known = [index.Part(*part) for part in parts]
+    parts = json.loads((path.parent / index.INDEX_NAME).read_text())["files"][path.name][3]
+    known = [index.RecordGroup(*part) for part in parts]
     return {part.parent_run_id: part.records for part in known}
 
 
-def crafted(path: Path, **seal: str) -> None:
+def crafted(path: Path, **fingerprint: str) -> None:
     """Let the index say that what it has read of a file is of another run."""
-    cache = path.parent / index.NAME
+    cache = path.parent / index.INDEX_NAME
     found = json.loads(cache.read_text())
     entry = found["files"][path.name]
-    entry[3][0][0], entry[5] = "crafted", seal.get("seal", entry[5])
+    entry[3][0][0], entry[5] = "crafted", fingerprint.get("fingerprint", entry[5])
     cache.write_text(json.dumps(found))
 
 
@@ -195,7 +195,7 @@ def test_of_a_file_that_grows_only_what_is_new_is_read(journal: Callable[..., Pa
     append(path, log("three"), log("four"))
     assert runs_known(path).get("crafted") == 1
     assert sum(runs_known(path).values()) == 4
-    crafted(path, seal="00")
+    crafted(path, fingerprint="00")
     append(path, log("five"))
     assert runs_known(path) == {RUN: 4, "other": 1}
     assert messages(connect(path.parent), parent_run_id=RUN) == ["one", "three", "four", "five"]
@@ -228,7 +228,7 @@ def test_a_record_that_comes_again_counts_once(journal: Callable[..., Path]) -> 
     assert len(connect(path.parent).logs()) == 3
     append(path, *[{"time": "x" * 17_000_000}] * 2)
     read_on = messages(connect(path.parent))
-    (path.parent / index.NAME).unlink()
+    (path.parent / index.INDEX_NAME).unlink()
     assert read_on == messages(connect(path.parent))
     assert "of another file" in read_on
 
@@ -236,7 +236,7 @@ def test_a_record_that_comes_again_counts_once(journal: Callable[..., Path]) -> 
 def test_a_folder_that_cannot_be_written_is_read(journal: Callable[..., Path]) -> None:
     """The index is then made each time: here a folder stands where the file should."""
     path = journal(log("one"))
-    (path.parent / index.NAME).mkdir()
+    (path.parent / index.INDEX_NAME).mkdir()
     assert messages(connect(path.parent)) == ["one"]
 
 
@@ -303,7 +303,7 @@ def test_free_kql(journal: Callable[..., Path]) -> None:
 )
 def test_escapes_are_decoded_in_plain_literals_only(kql: str, expected: str) -> None:
     """Not in verbatim ones, nor in comments, nor behind a backslash."""
-    assert readable(kql) == expected
+    assert adapt_kql(kql) == expected
 
 
 def answers(path: Path) -> list[object]:
@@ -334,7 +334,7 @@ def test_compacted_runs_answer_the_same(journal: Callable[..., Path]) -> None:
     for file in path.parent.glob("*.jsonl"):
         file.unlink()
     assert answers(path.parent) == before
-    names = {file.parent.name for file in (path.parent / discovery.COMPACTED).rglob("*.parquet")}
+    names = {file.parent.name for file in (path.parent / discovery.COMPACTED_FOLDER).rglob("*.parquet")}
     assert names == {
         f"parent_run_id={RUN}",
         "parent_run_id=a%20b%2Fc%25%C3%A9",
@@ -372,7 +372,7 @@ def test_compacted_files_are_plain_parquet(journal: Callable[..., Path]) -> None
     parquet = pytest.importorskip("pyarrow.parquet")
     path = journal(log("one", fold="1"))
     compact(path.parent, idle=NOW)
-    (row,) = parquet.read_table(path.parent / discovery.COMPACTED, partitioning="hive").to_pylist()
+    (row,) = parquet.read_table(path.parent / discovery.COMPACTED_FOLDER, partitioning="hive").to_pylist()
     assert (row["message"], row["parent_run_id"], json.loads(row["customDimensions"])["fold"]) == (
         "one",
         RUN,
@@ -385,7 +385,7 @@ def test_a_manifest_that_is_torn_loses_nothing(journal: Callable[..., Path]) -> 
     """The journal files are then read, as if nothing had been compacted; also where a compacted file is gone."""
     path = journal(log("one"))
     compact(path.parent, idle=NOW)
-    folder = path.parent / discovery.COMPACTED
+    folder = path.parent / discovery.COMPACTED_FOLDER
     (folder / "_manifest.json").write_text("{")
     assert messages(connect(path.parent)) == ["one"]
     with pytest.raises(
@@ -451,11 +451,11 @@ def test_a_name_reads_no_record(journal: Callable[..., Path]) -> None:
 def test_one_compaction_at_a_time(journal: Callable[..., Path]) -> None:
     """What another one left unfinished is removed, also where it is torn; while it goes on, nobody else compacts."""
     path = journal(log("one"))
-    folder = path.parent / discovery.COMPACTED
+    folder = path.parent / discovery.COMPACTED_FOLDER
     (folder / "parent_run_id=x").mkdir(parents=True)
     torn = folder / "parent_run_id=x" / f"_{0:032x}.parquet"
     torn.write_bytes(b"PAR1, and no end")
-    begin(torn)
+    mark_begun(torn)
 
     def again(_done: int, _all: int) -> None:
         with pytest.raises(UsageError, match="somebody else is compacting"):
@@ -478,8 +478,8 @@ def test_a_run_whose_id_is_too_long_stays_as_lines(journal: Callable[..., Path])
 def test_what_cannot_be_written_is_told(journal: Callable[..., Path]) -> None:
     """A file where a run's folder should be, say: the journals are read."""
     path = journal(log("one"))
-    (path.parent / discovery.COMPACTED).mkdir()
-    (path.parent / discovery.COMPACTED / f"parent_run_id={RUN}").write_bytes(b"")
+    (path.parent / discovery.COMPACTED_FOLDER).mkdir()
+    (path.parent / discovery.COMPACTED_FOLDER / f"parent_run_id={RUN}").write_bytes(b"")
     with pytest.raises(UsageError, match=r"parent_run_id=.* is not a directory"):
         compact(path.parent, idle=NOW)
     assert messages(connect(path.parent)) == ["one"]

@@ -26,7 +26,7 @@ from amllog.insights.query import cell_types
 from amllog.insights.query.query import Query
 from amllog.insights.stores.service.client import QueryClient
 from amllog.insights.stores.service.rate_limit import RateLimit
-from amllog.insights.stores.service.scope import Scope, scope
+from amllog.insights.stores.service.scope import Scope, parse_scope
 from amllog.insights.stores.service.service_store import UNBOUNDED, ServiceStore, timespan
 from amllog.local import AzureOnThisMachine, Fault
 
@@ -80,9 +80,9 @@ def paged(
     azure: AzureOnThisMachine, page_rows: int = 50_000, slept: list[float] | None = None, **own: Any
 ) -> Questions:
     """The questions over its resource in small pages; pauses are written down and not made."""
-    pace = RateLimit(sleep=([] if slept is None else slept).append)
-    found = scope("resource_id", azure.resource_id, endpoint=azure.query_endpoint)
-    return Questions(ServiceStore(QueryClient(found, pace=pace, **own), page_rows=page_rows))
+    rate_limit = RateLimit(sleep=([] if slept is None else slept).append)
+    found = parse_scope("resource_id", azure.resource_id, endpoint=azure.query_endpoint)
+    return Questions(ServiceStore(QueryClient(found, rate_limit=rate_limit, **own), page_rows=page_rows))
 
 
 def queries(azure: AzureOnThisMachine) -> int:
@@ -401,9 +401,9 @@ def test_the_pace_that_the_service_allows() -> None:
     def sleep(seconds: float) -> None:
         now[0] += seconds
 
-    pace = RateLimit(clock=lambda: now[0], sleep=sleep)
+    rate_limit = RateLimit(clock=lambda: now[0], sleep=sleep)
     for _ in range(650):
-        with pace.turn():
+        with rate_limit.slot():
             begun.append(now[0])
         now[0] += 0.01
     assert min(late - early for early, late in zip(begun, begun[200:])) >= 30.0 - 1e-9
@@ -412,11 +412,11 @@ def test_the_pace_that_the_service_allows() -> None:
 
 def test_so_many_at_once() -> None:
     """A sixth request waits until one of five has its answer."""
-    pace, lock, seen, inside = RateLimit(at_once=5), threading.Lock(), [0], [0]
+    rate_limit, lock, seen, inside = RateLimit(at_once=5), threading.Lock(), [0], [0]
     five = threading.Barrier(5)  # nobody has an answer before five have asked
 
     def ask() -> None:
-        with pace.turn():
+        with rate_limit.slot():
             with lock:
                 inside[0] += 1
                 seen[0] = max(seen[0], inside[0])
@@ -497,7 +497,7 @@ def test_tables_that_are_not_there_yet(far_side: Callable[..., AzureOnThisMachin
 def test_the_dialect_is_found_out(far_side: Callable[..., AzureOnThisMachine]) -> None:
     """Where the service takes the other names: one question more, once."""
     azure = far_side(log("hello"))
-    found = scope("resource_id", azure.resource_id, endpoint=azure.query_endpoint)
+    found = parse_scope("resource_id", azure.resource_id, endpoint=azure.query_endpoint)
     questions = Questions(ServiceStore(QueryClient(found._replace(dialects=("workspace", "classic")))))
     assert [row["message"] for _ in range(2) for row in questions.logs(last="900d")] == ["hello"] * 2
     assert queries(azure) == 3
@@ -605,10 +605,10 @@ def test_not_both(tmp_path: Path) -> None:
 )
 def test_addresses(endpoint: str, address: str, audience: str) -> None:
     """The public cloud, a sovereign one, and the new name, for which tokens have the old one."""
-    found = scope("resource_id", COMPONENT, endpoint=endpoint)
+    found = parse_scope("resource_id", COMPONENT, endpoint=endpoint)
     assert (found.endpoint, found.audience, found.path) == (address, audience, COMPONENT)
     assert (
-        scope("app_id", "01234567-89ab-cdef-0123-456789abcdef").endpoint
+        parse_scope("app_id", "01234567-89ab-cdef-0123-456789abcdef").endpoint
         == "https://api.applicationinsights.io"
     )
 
@@ -635,7 +635,9 @@ def test_the_credential_is_asked_at_the_first_question(far_side: Callable[..., A
     with pytest.raises(UsageError, match="no permission"):
         questions.logs()
     assert credential.scopes == [f"{azure.query_endpoint}/.default"]
-    renamed = scope("app_id", azure.app_id, endpoint=azure.query_endpoint)._replace(audience="https://old.io")
+    renamed = parse_scope("app_id", azure.app_id, endpoint=azure.query_endpoint)._replace(
+        audience="https://old.io"
+    )
     with pytest.raises(UsageError, match="no permission"):
         ServiceStore(QueryClient(renamed, credential)).query("traces")
     assert credential.scopes[1:] == ["https://old.io/.default"]
@@ -701,8 +703,8 @@ def test_tables_speak_kql(far_side: Callable[..., AzureOnThisMachine]) -> None:
 
 def test_scopes_are_values() -> None:
     """A scope says which argument it came from."""
-    assert str(scope("resource_id", COMPONENT)) == f"resource_id='{COMPONENT}'"
-    assert isinstance(scope("resource_id", COMPONENT), Scope)
+    assert str(parse_scope("resource_id", COMPONENT)) == f"resource_id='{COMPONENT}'"
+    assert isinstance(parse_scope("resource_id", COMPONENT), Scope)
 
 
 @runs_kql

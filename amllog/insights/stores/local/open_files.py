@@ -16,27 +16,27 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from amllog.insights.stores.local import temporary_directory
-from amllog.insights.stores.local.other_formats import opened
+from amllog.insights.stores.local.other_formats import open_for_reading
 
 try:
     import resource
 except ImportError:  # Windows has none
     resource = None  # type: ignore[assignment]  # the module or None
 
-MOST_OPEN = 10_000
-MOST_COPIED_BYTES = 256 * 1024 * 1024
+MAX_OPEN_FILES = 10_000
+MAX_COPIED_BYTES = 256 * 1024 * 1024
 _PIECE_BYTES = 1024 * 1024
 _LINK = "/proc/self/fd/{}"
 
 
-class HeldFiles(NamedTuple):
+class OpenFiles(NamedTuple):
     """`names` of the files, and of those without a name the reason in `unread`."""
 
     names: dict[Path, Path]
     unread: dict[Path, OSError]
 
     @property
-    def gone(self) -> list[Path]:
+    def deleted(self) -> list[Path]:
         """The files that were deleted meanwhile."""
         return [path for path, error in self.unread.items() if isinstance(error, FileNotFoundError)]
 
@@ -45,7 +45,7 @@ class HeldFiles(NamedTuple):
         """A sentence for each file that cannot be read."""
         return [f"{path}: {error.strerror or error}" for path, error in self.unread.items()]
 
-    def told(self, text: str) -> str:
+    def with_paths(self, text: str) -> str:
         """A text of DuckDB's with the paths of the files in place of the names."""
         # The longest names first: fd/10 before fd/1.
         for path, name in sorted(self.names.items(), key=lambda item: -len(str(item[1]))):
@@ -54,23 +54,25 @@ class HeldFiles(NamedTuple):
 
 
 @contextlib.contextmanager
-def held(journals: Iterable[Path], compacted: Iterable[Path] = (), *, key: str = "") -> Iterator[HeldFiles]:
+def open_all(
+    journals: Iterable[Path], compacted: Iterable[Path] = (), *, key: str = ""
+) -> Iterator[OpenFiles]:
     """The files, open to the end of the block. The name of a compacted one has the folder of its run, whose name DuckDB
     reads. Blocks with the same `key` (32 hexadecimal digits) give a file the same name: one after the other only."""
     paths = {**dict.fromkeys(journals, ""), **{path: path.parent.name for path in compacted}}
     if not paths or not hasattr(os, "mkfifo"):
-        yield HeldFiles({path: path for path in paths}, {})
+        yield OpenFiles({path: path for path in paths}, {})
         return
     with contextlib.ExitStack() as stack:
-        found, most, left, folder = HeldFiles({}, {}), most_open(), MOST_COPIED_BYTES, None
+        found, most, left, folder = OpenFiles({}, {}), max_open_files(), MAX_COPIED_BYTES, None
         for number, path in enumerate(_largest_first(paths) if len(paths) > most else paths):
             try:
-                file = opened(path)
-                most = most if number or name_of(file.fileno()) else 0
+                file = open_for_reading(path)
+                most = most if number or descriptor_path(file.fileno()) else 0
                 if number < most:
                     link = found.names[path] = Path(_LINK.format(stack.enter_context(file).fileno()))
                     if paths[path]:
-                        folder = folder or stack.enter_context(temporary_directory.directory(key))
+                        folder = folder or stack.enter_context(temporary_directory.subdirectory(key))
                         found.names[path] = name = _name(folder, path, os.fstat(file.fileno()), paths[path])
                         os.symlink(link, name)
                     continue
@@ -78,7 +80,7 @@ def held(journals: Iterable[Path], compacted: Iterable[Path] = (), *, key: str =
                     about = os.fstat(file.fileno())
                     found.names[path] = path
                     if about.st_size <= left:
-                        folder = folder or stack.enter_context(temporary_directory.directory(key))
+                        folder = folder or stack.enter_context(temporary_directory.subdirectory(key))
                         found.names[path] = name = _name(folder, path, about, paths[path])
                         left -= _copy(file, about.st_size, name)
             except OSError as error:
@@ -97,16 +99,16 @@ def _name(folder: Path, path: Path, about: os.stat_result, run: str) -> Path:
     return folder / run / f"{name}.parquet"
 
 
-def most_open() -> int:
+def max_open_files() -> int:
     """Return how many files may be open at once: at most half of those that the process may open."""
     if resource is not None:
         limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
         if limit >= 0:  # negative: there is none
-            return min(MOST_OPEN, limit // 2)
-    return MOST_OPEN
+            return min(MAX_OPEN_FILES, limit // 2)
+    return MAX_OPEN_FILES
 
 
-def name_of(fd: int) -> str:
+def descriptor_path(fd: int) -> str:
     """Return a name by which this process can open the file of a descriptor again, or "" if there is none."""
     name = _LINK.format(fd)
     try:

@@ -13,7 +13,7 @@ import pytest
 
 pytest.importorskip("duckdb")
 
-from amllog.insights.stores.local import held_files
+from amllog.insights.stores.local import open_files
 from amllog.insights.stores.local.compaction import compact
 
 from ...conftest import log, write  # isort: skip
@@ -94,9 +94,9 @@ print(len(found.logs()), found.logs().notes)
 def test_the_names_of_open_files(tmp_path: Path, journal: Callable[..., Path]) -> None:
     """A name stands for the open file, to the end of the block; a file that is gone has none."""
     path = journal(log("one"))
-    with held_files.held([path, tmp_path / "none"]) as there:
-        assert (there.gone, [*there.names]) == ([tmp_path / "none"], [path])
-        assert there.told(f"in {there.names[path]}") == f"in {path}"
+    with open_files.open_all([path, tmp_path / "none"]) as there:
+        assert (there.deleted, [*there.names]) == ([tmp_path / "none"], [path])
+        assert there.with_paths(f"in {there.names[path]}") == f"in {path}"
         path.rename(tmp_path / "moved")
         assert os.path.samefile(there.names[path], tmp_path / "moved")
     assert not os.path.lexists(there.names[path])
@@ -110,8 +110,8 @@ for number, path in enumerate(paths):
     path.touch()
     os.truncate(path, (300 if number < 25 else 4) << 20)
 resource.setrlimit(resource.RLIMIT_NOFILE, (40, 40))
-from amllog.insights.stores.local import held_files as held
-with held.held(paths) as there:
+from amllog.insights.stores.local import open_files
+with open_files.open_all(paths) as there:
     names = [there.names[path] for path in paths]
     print(sum(name.is_symlink() for name in names), sum(name in paths for name in names))
 """
