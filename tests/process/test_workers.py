@@ -1,0 +1,48 @@
+"""Which processes are workers of `multiprocessing`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+# As `multiprocessing.forkserver.main` imports the main script in the fork server.
+FORK_SERVER = """
+import multiprocessing, os
+from amllog.process.workers import is_worker
+process = multiprocessing.current_process()
+print(is_worker())
+process._inheriting = True
+print(is_worker())
+del process._inheriting
+print(is_worker(), flush=True)
+if os.fork() == 0:
+    print(is_worker(), flush=True)
+    os._exit(0)
+os.wait()
+"""
+WORKER = """
+import multiprocessing
+from amllog.process.workers import is_worker
+at_import = is_worker()
+def work():
+    print(at_import, is_worker(), flush=True)
+if __name__ == "__main__":
+    process = multiprocessing.get_context("{method}").Process(target=work)
+    process.start()
+    process.join()
+    print(at_import, is_worker())
+"""
+
+
+def test_fork_server(child: Any) -> None:
+    """The fork server is a worker from the import of the main script on, and a child that a script forks is none."""
+    assert child(FORK_SERVER).stdout.split() == ["False", "True", "True", "False"]
+
+
+@pytest.mark.parametrize(("method", "at_import"), [("fork", "False"), ("spawn", "True")])
+def test_worker(child: Any, tmp_path: Any, method: str, at_import: str) -> None:
+    """A worker is one in its functions, and if it imports the main script, also there."""
+    script = tmp_path / "train.py"
+    script.write_text(WORKER.format(method=method))
+    assert child(script).stdout.splitlines() == [f"{at_import} True", "False False"]
