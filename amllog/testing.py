@@ -21,13 +21,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from amllog.config.variables import PREFIX
 from amllog.insights.query.result import Row
 from amllog.insights.reports import rendering
 from amllog.insights.run_questions import RunQuestions
 from amllog.insights.stores.local.python_store import PythonStore
 from amllog.session import api
-
-_PREFIX = "AMLLOG_"
 
 
 @dataclass(frozen=True)
@@ -119,7 +118,7 @@ def capture(**settings: object) -> Generator[Captured, None, None]:
 
 def _take_environment() -> dict[str, str]:
     """Remove amllog's variables; what they were."""
-    return {name: os.environ.pop(name) for name in list(os.environ) if name.startswith(_PREFIX)}
+    return {name: os.environ.pop(name) for name in list(os.environ) if name.startswith(PREFIX)}
 
 
 def _record(row: Row) -> Record:

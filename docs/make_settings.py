@@ -1,28 +1,38 @@
-"""Writes docs/settings.md from the table in amllog/config/settings.py: `make docs`; tests/test_docs.py compares."""
+"""Write docs/settings.md from the tables in amllog/config: `make docs`. tests/test_docs.py compares the page."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from amllog.config.settings import SETTINGS
+from amllog.config.variables import USER, VARIABLES
 
 PAGE = Path(__file__).with_name("settings.md")
 HEAD = """# Settings
 
-Made from `amllog/config/settings.py` by `make docs`; do not edit.
+Generated from `amllog/config/settings.py` and `amllog/config/variables.py` by `make docs`. Do not edit.
 
 An argument of `amllog.setup()` wins over its environment variable, which wins over the default. Where a setting has
 several variables, the first that is set counts; an empty one counts as not set. An unknown argument or a value that
-is not allowed is a `ConfigError`, which lists every problem at once.
+is not allowed raises a `ConfigError`, which lists every problem.
 
 | setting | environment variable | default | allowed | |
 |---|---|---|---|---|
 """
+VARIABLES_HEAD = """
+## Other variables
+
+These variables are not settings. `amllog.insights.connect()` and the commands that query read the first four.
+
+| environment variable | set by | |
+|---|---|---|
+"""
 
 
 def page() -> str:
-    """The whole page."""
-    rows = [
+    """Return the whole page."""
+    settings = [
         (
             f"`{row.name}`",
             "<br>".join(f"`{name}`" for name in row.variables),
@@ -32,9 +42,16 @@ def page() -> str:
         )
         for row in SETTINGS
     ]
-    return HEAD + "".join(
-        f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |\n" for row in rows
-    )
+    variables = [
+        (f"`{row.name}`", "you" if row.set_by == USER else "amllog, for child processes", row.sentence)
+        for row in VARIABLES
+    ]
+    return HEAD + table(settings) + VARIABLES_HEAD + table(variables)
+
+
+def table(rows: Iterable[tuple[str, ...]]) -> str:
+    """Return the rows of a table in Markdown."""
+    return "".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |\n" for row in rows)
 
 
 if __name__ == "__main__":

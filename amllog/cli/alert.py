@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from amllog.cli import rows
+from amllog.config.variables import RESOURCE_ID
 from amllog.errors import UsageError
 
-VARIABLE = "AMLLOG_RESOURCE_ID"
 _KEPT = ("run_type", "experiment_name", "step_name")
 
 
@@ -47,8 +47,12 @@ def add(commands: Any, command: Callable[..., ArgumentParser]) -> None:
 
 
 def _add_both(found: ArgumentParser, name: str) -> None:
-    found.add_argument("--resource-id", default="", metavar="ID",
-                       help=f"of the Application Insights resource or the workspace (default: {VARIABLE})")  # fmt: skip
+    found.add_argument(
+        "--resource-id",
+        default="",
+        metavar="ID",
+        help=f"of the Application Insights resource or the workspace (default: {RESOURCE_ID})",
+    )
     found.add_argument("--name", default=name, metavar="NAME", help=f"its name (default: {name})")
     found.add_argument(
         "--run-type", action="append", metavar="TYPE", help="only of this run_type; several may be given"
@@ -63,9 +67,9 @@ def write(chosen: Namespace, environ: Mapping[str, str]) -> int:
     """The template that was asked for, to where it shall go."""
     from amllog.insights.alerts import rules, templates
 
-    resource_id = chosen.resource_id or environ.get(VARIABLE, "").strip()
+    resource_id = chosen.resource_id or environ.get(RESOURCE_ID, "").strip()
     if not resource_id:
-        raise UsageError(f"which logs? Give --resource-id, or set {VARIABLE}")
+        raise UsageError(f"which logs? Give --resource-id, or set {RESOURCE_ID}")
     narrow: Any = {name: getattr(chosen, name) for name in _KEPT if getattr(chosen, name)}
     if chosen.command == "alert":
         template = rules.alert(

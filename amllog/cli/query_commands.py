@@ -14,6 +14,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 from amllog.cli import output, pager, rows as show, series
+from amllog.config.variables import RESOURCE_ID
 from amllog.errors import UsageError
 from amllog.insights import connection
 from amllog.insights.insights import Insights
@@ -73,7 +74,7 @@ def _kql(options: Namespace, environ: Mapping[str, str]) -> int:
         except UsageError:  # nothing to ask, or not known there: an id as it was given
             if run.startswith(run_names.LAST):
                 raise
-    portal = connection.portal_of(options.resource_id or environ.get("AMLLOG_RESOURCE_ID", ""), environ)
+    portal = connection.portal_of(options.resource_id or environ.get(RESOURCE_ID, ""), environ)
     found = _ask(options, Insights(Unasked(), portal), "" if run == run_names.ALL else run)
     show.answer(found.kql_workspace if options.dialect == "workspace" else found.kql)
     if found.portal_link:

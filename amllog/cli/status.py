@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from amllog.cli import rows
-from amllog.config import settings as config, user_path
-from amllog.config.settings import Settings
+from amllog.config import user_path
+from amllog.config.settings import Settings, resolve_settings
+from amllog.config.variables import candidate_directories
 from amllog.context import identity
 from amllog.context.detector import RunDetector, process_info
 from amllog.delivery import account
@@ -78,8 +79,8 @@ def deliver(options: Namespace, environ: Mapping[str, str]) -> int:
 
 def directory_of(options: Namespace, environ: Mapping[str, str]) -> Path:
     """The journal directory that is meant. Raises UsageError if there is none."""
-    named = options.directory or environ.get("AMLLOG_DIR", "").strip()
-    usual = [user_path.expand_path(named)] if named else [Path(".amllog"), Path("logs", "amllog")]
+    names = [options.directory] if options.directory else candidate_directories(environ)
+    usual = [user_path.expand_path(name) for name in names]
     found = next((path for path in usual if user_path.is_directory(path)), None)
     if found is None:
         looked = " or ".join(map(str, usual))
@@ -92,7 +93,7 @@ def directory_of(options: Namespace, environ: Mapping[str, str]) -> Path:
 
 
 def _outlets(directory: Path, environ: Mapping[str, str]) -> list[Exporter]:
-    settings = config.resolve_settings({}, environ)
+    settings = resolve_settings({}, environ)
     compose.check(settings)
     exporter, metrics = compose.exporter_of(settings), compose.metrics_of(settings, environ)
     found = [compose.insights_outlet(settings, exporter, 0.0)] if exporter != "none" else []

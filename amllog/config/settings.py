@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from amllog.config import parsers
+from amllog.config import parsers, variables
 from amllog.config.parsers import ConnectionString
 from amllog.errors import ConfigError, Problem
 from amllog.process import interrupts
@@ -194,8 +194,8 @@ SETTINGS = (
     ),
     Setting(
         "directory",
-        ("AMLLOG_DIR",),
-        "./logs/amllog in an Azure ML job, else ./.amllog",
+        (variables.DIRECTORY,),
+        f"./{variables.JOB_DIRECTORY} in an Azure ML job, else ./{variables.LOCAL_DIRECTORY}",
         "a path",
         "Where the journal is kept; one that cannot be written is replaced by a temporary one, with a notice.",
         parsers.parse_path,

@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from amllog.config.settings import Settings
-from amllog.context import environment, identity as identities
-from amllog.context.identity import Identity, ProcessInfo
+from amllog.context import environment
+from amllog.context.identity import Identity, ProcessInfo, may_be_online, resolve_identity
 from amllog.exporters.run_metrics.run_info import RunInfo
 from amllog.process.background import BackgroundCall
 from amllog.process.interrupts import is_from_signal
@@ -33,19 +33,17 @@ class RunDetector:
 
         `url`: of the records, for a local run.
         """
-        if self._run_info is None and metrics == "azureml" and identities.may_be_online(self._environ):
+        if self._run_info is None and metrics == "azureml" and may_be_online(self._environ):
             self.connect(CONTEXT_SECONDS)
         run_info = self._run_info or RunInfo()
-        self._identity = identities.resolve_identity(
+        self._identity = resolve_identity(
             self._environ, process_info(self._identity, url), settings, run_info
         )
         return self._identity
 
     def from_environment(self, settings: Settings) -> Identity:
         """Return the identity from the environment alone, before setup(). A local run keeps the id of this identity."""
-        self._identity = identities.resolve_identity(
-            self._environ, process_info(self._identity), settings, RunInfo()
-        )
+        self._identity = resolve_identity(self._environ, process_info(self._identity), settings, RunInfo())
         return self._identity
 
     def connect(self, seconds: float) -> Any:

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from amllog.config.variables import JOB_DIRECTORY, LOCAL_DIRECTORY, LOCAL_RUN
 from amllog.context import environment, traceparent
 from amllog.context.environment import first_non_empty, json_object
 from amllog.exporters.run_metrics.run_info import RunInfo
@@ -21,8 +22,6 @@ from amllog.exporters.run_metrics.run_info import RunInfo
 if TYPE_CHECKING:
     from amllog.config.settings import Settings
 
-# A process outside Azure ML sets it, so that its children belong to the same run.
-LOCAL_RUN = "AMLLOG_LOCAL_RUN"
 
 _ONLINE = (
     "AZUREML_ARM_SUBSCRIPTION",
@@ -99,7 +98,7 @@ def is_job(environ: Mapping[str, str]) -> bool:
 
 def default_directory(environ: Mapping[str, str]) -> str:
     """Return the default directory of the journal. In a job it is below `logs`, which Azure ML uploads."""
-    return "logs/amllog" if is_job(environ) else ".amllog"
+    return JOB_DIRECTORY if is_job(environ) else LOCAL_DIRECTORY
 
 
 def may_be_online(environ: Mapping[str, str]) -> bool:

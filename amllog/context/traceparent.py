@@ -9,9 +9,9 @@ import os
 import re
 from collections.abc import Mapping
 
+from amllog.config.variables import CHILD
+
 VARIABLE = "TRACEPARENT"
-# "<step id> <span id>" of a child process inside a job, so that the child has a separate span below the step.
-CHILD = "AMLLOG_CHILD"
 
 _FORM = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}(-.*)?", re.ASCII)
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from amllog.config import user_path
+from amllog.config.variables import QUERY_ENDPOINT, RESOURCE_ID, candidate_directories
 from amllog.errors import UsageError
 from amllog.insights.insights import Insights
 from amllog.insights.links import Portal
@@ -24,8 +25,6 @@ from amllog.insights.stores.service.service_store import ServiceStore
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
-
-ENDPOINT = "AMLLOG_QUERY_ENDPOINT"
 
 
 class Service(TypedDict, total=False):
@@ -61,13 +60,11 @@ def connect(
     asked = scope_of(service, variables if not paths else {})
     if asked is None:
         store = local_store(places(paths, variables))
-        return Insights(
-            store, portal_of(variables.get(VARIABLES["resource_id"], ""), variables), store.journals
-        )
+        return Insights(store, portal_of(variables.get(RESOURCE_ID, ""), variables), store.journals)
     if paths:
         raise UsageError(f"{asked} and {', '.join(map(str, paths))}: journals or the service, not both")
     seconds = service.get("server_timeout_seconds", SERVER_TIMEOUT_SECONDS)
-    portal = portal_of(asked.id if asked.argument == "resource_id" else "", {ENDPOINT: asked.endpoint})
+    portal = portal_of(asked.id if asked.argument == "resource_id" else "", {QUERY_ENDPOINT: asked.endpoint})
     return Insights(
         ServiceStore(QueryClient(asked, service.get("credential"), server_timeout_seconds=seconds)), portal
     )
@@ -75,7 +72,7 @@ def connect(
 
 def portal_of(resource_id: str, environ: Mapping[str, str]) -> Portal | None:
     """Where links into the portal lead; None where no resource is known. UsageError for an id that is none."""
-    return Portal.of(resource_id, environ.get(ENDPOINT, "")) if resource_id.strip() else None
+    return Portal.of(resource_id, environ.get(QUERY_ENDPOINT, "")) if resource_id.strip() else None
 
 
 def local_store(places: Sequence[Path]) -> DuckDBStore | PythonStore:
@@ -95,7 +92,7 @@ def scope_of(service: Service, environ: Mapping[str, str]) -> Scope | None:
     if len(given) > 1:
         both = ", ".join(f"{name} ({VARIABLES[name]})" for name in given)
         raise UsageError(f"{both}: give one of them")
-    endpoint = service.get("endpoint") or environ.get(ENDPOINT, "")
+    endpoint = service.get("endpoint") or environ.get(QUERY_ENDPOINT, "")
     for name, value in given.items():
         return parse_scope(name, value, endpoint=endpoint, dialect=service.get("dialect", ""))
     if service:
@@ -111,8 +108,7 @@ def places(paths: Iterable[str | PathLike[str]], environ: Mapping[str, str]) -> 
         raise UsageError(f"no such directory or file: {', '.join(missing)}")
     if given:
         return given
-    named = environ.get("AMLLOG_DIR", "").strip()
-    usual = [user_path.expand_path(named)] if named else [Path(".amllog"), Path("logs", "amllog")]
+    usual = [user_path.expand_path(name) for name in candidate_directories(environ)]
     found = [path for path in usual if user_path.is_directory(path)]
     if not found:
         looked = " and ".join(map(str, usual))

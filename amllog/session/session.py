@@ -14,12 +14,12 @@ import time
 from pathlib import Path
 from typing import Any
 
-from amllog.config import settings as config
 from amllog.config.parsers import ConnectionString
-from amllog.config.settings import Settings
-from amllog.context import environment, identity as identities
+from amllog.config.settings import Settings, find_secrets, resolve_settings, with_connection
+from amllog.config.variables import LOCAL_RUN
+from amllog.context import environment
 from amllog.context.detector import RunDetector
-from amllog.context.identity import Identity
+from amllog.context.identity import Identity, default_directory, local_run_value
 from amllog.delivery.account import Account
 from amllog.delivery.exporter import Exporter
 from amllog.delivery.outbox import Outbox
@@ -67,7 +67,7 @@ class Session:
 
     def _forget(self) -> None:
         self.gate.reset()
-        self.gate.redactor = Redactor((), config.find_secrets(os.environ))  # for what is said before setup()
+        self.gate.redactor = Redactor((), find_secrets(os.environ))  # for what is said before setup()
         self.settings = Settings()
         self.arguments: dict[str, object] = {}  # of the last setup()
         self.identity: Identity | None = None
@@ -92,7 +92,7 @@ class Session:
         """
         self._check_process()
         with self._lock:
-            settings = config.resolve_settings({**arguments, **self.pinned}, os.environ)
+            settings = resolve_settings({**arguments, **self.pinned}, os.environ)
             compose.check(settings)
             # No telemetry about telemetry, also in handlers that the script makes itself (docs/decisions/0004).
             os.environ.setdefault("APPLICATIONINSIGHTS_STATSBEAT_DISABLED_ALL", "true")
@@ -120,12 +120,12 @@ class Session:
 
     def _find_identity(self, settings: Settings) -> tuple[Identity, Path]:
         """The identity and the journal directory under `settings`; takes as long as run history takes to answer."""
-        directory = environment.absolute_path(settings.directory or identities.default_directory(os.environ))
+        directory = environment.absolute_path(settings.directory or default_directory(os.environ))
         kind = compose.metrics_of(settings, os.environ)
         found = self.detector.detect(settings, kind, environment.file_uri(directory))
         self.gate.real_run = self.detector.azureml_run
         if not found.in_job:
-            os.environ.setdefault(identities.LOCAL_RUN, identities.local_run_value(found))
+            os.environ.setdefault(LOCAL_RUN, local_run_value(found))
         return found, directory
 
     def _reach_run(self, seconds: float) -> Any:
@@ -150,7 +150,7 @@ class Session:
             outlets.append(compose.metrics_outlet(metrics, self._post.directory, *run, places))
         self.gate.online = metrics != "none" and compose.writes_run_metrics(settings, identity)
         self.gate.ends_run = self.gate.online and metrics == "mlflow"
-        redactor = Redactor(settings.redact, config.find_secrets(os.environ, settings.connection_string))
+        redactor = Redactor(settings.redact, find_secrets(os.environ, settings.connection_string))
         common = to_dimensions(identity.dimensions(), redactor)
         driver = DriverLog(settings.driver_format, settings.driver_level, common)
         driver.continue_counts(self.gate.driver)
@@ -204,7 +204,7 @@ class Session:
         with self._lock:
             self._credential = credential or self._credential
             if self.settings.connection_string is None:
-                self.settings = config.with_connection(self.settings, target)
+                self.settings = with_connection(self.settings, target)
             call_releasing(self._compose)
 
     # -- the end -------------------------------------------------------------------------------------------------
@@ -258,10 +258,8 @@ class Session:
             self._events.unwatch_sigterm()
         self._stands_in.end()
         self.gate.close()
-        if self.identity and os.environ.get(identities.LOCAL_RUN) == identities.local_run_value(
-            self.identity
-        ):
-            del os.environ[identities.LOCAL_RUN]
+        if self.identity and os.environ.get(LOCAL_RUN) == local_run_value(self.identity):
+            del os.environ[LOCAL_RUN]
         worker_settings.take_back(os.environ)
 
     def _complete(self, found: Account) -> Account:

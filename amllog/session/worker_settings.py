@@ -10,10 +10,10 @@ import json
 from collections.abc import Callable, Mapping, MutableMapping
 from pathlib import Path
 
+from amllog.config.variables import WORKERS
 from amllog.process import interrupts
 from amllog.record.redaction import Redactor
 
-VARIABLE = "AMLLOG_WORKERS"
 # Of all arguments. Linux starts no process with a variable of more than 128 KiB ("Argument list too long").
 MAX_CHARACTERS = 32 * 1024
 _SECRET = "connection_string"  # always has a key: a search for it would compile expressions for 10 ms
@@ -36,18 +36,18 @@ def leave(
         notice(
             f"setup({longest}=…) is too long for the environment: workers that do not call setup() do not have it"
         )
-    environ[VARIABLE] = json.dumps({**plain, "directory": str(directory)})
+    environ[WORKERS] = json.dumps({**plain, "directory": str(directory)})
 
 
 def take_back(environ: MutableMapping[str, str]) -> None:
     """No more."""
-    environ.pop(VARIABLE, None)
+    environ.pop(WORKERS, None)
 
 
 def found(environ: Mapping[str, str]) -> dict[str, object] | None:
     """The arguments that the parent left; None if there are none."""
     try:
-        arguments = json.loads(environ.get(VARIABLE, ""))
+        arguments = json.loads(environ.get(WORKERS, ""))
     except ValueError as error:
         interrupts.pass_on(error)
         return None

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from amllog.config.settings import Settings
+from amllog.config.variables import LOCAL_RUN
 from amllog.context import identity
 from amllog.context.identity import ProcessInfo, operation_id_of, resolve_identity
 from amllog.exporters.run_metrics.run_info import RunInfo
@@ -78,7 +79,7 @@ def test_identity_outside_azure_ml() -> None:
         "file:///j",
     )
     assert not who.in_job and who.parent_span_id == "" and who.rank is None
-    environ = {identity.LOCAL_RUN: identity.local_run_value(who)}
+    environ = {LOCAL_RUN: identity.local_run_value(who)}
     step = identify(environ)
     assert (step.parent_run_id, step.root_run_id) == (
         who.step_id,
@@ -134,7 +135,7 @@ def test_build_and_version(environ: dict[str, str], url: str, version: str) -> N
 
 NAMES = ["AZUREML_RUN_ID", "AZUREML_ROOT_RUN_ID", "AZUREML_CR_AZUREML_CONTEXT", "AZUREML_CR_COMPUTE_CONTEXT",
          "TF_CONFIG",
-         "RANK", identity.LOCAL_RUN, "AZUREML_CR_NODE_RANK", "BUILD_BUILDID", "AZ_BATCH_NODE_ID"]  # fmt: skip
+         "RANK", LOCAL_RUN, "AZUREML_CR_NODE_RANK", "BUILD_BUILDID", "AZ_BATCH_NODE_ID"]  # fmt: skip
 values = st.text() | st.sampled_from([
     '{"run_id": 7}', "[]", '{"cluster": 1, "task": {"index": {}}}', '{"node_id": null}', "null", "²", "9" * 5000,
     '{"cluster": {"chief": 5}, "task": {"type": "worker", "index": 1}}',

@@ -19,23 +19,23 @@ from pathlib import Path
 from amllog.cli import rows, status
 from amllog.cli.doctor import checks, packages, script_checks
 from amllog.cli.doctor.checks import Check, fail, ok, warn
-from amllog.config import settings as config, user_path
-from amllog.config.settings import Settings
-from amllog.context import identity as identities
+from amllog.config import user_path, variables
+from amllog.config.settings import SETTINGS, Settings, resolve_settings
 from amllog.context.detector import RunDetector
+from amllog.context.identity import default_directory, is_job
 from amllog.delivery.exporter import Verdict
 from amllog.errors import ConfigError, UsageError
 from amllog.record import envelope
 from amllog.record.envelope import Sender
-from amllog.session import api, compose, worker_settings
+from amllog.session import api, compose
 
 SEND_SECONDS = 15.0
 _NETWORK = ("fuse", "nfs", "cifs", "smb", "9p", "lustre", "blobfuse")
 _KNOWN = {
-    identities.LOCAL_RUN,
-    worker_settings.VARIABLE,
-    *(variable for setting in config.SETTINGS for variable in setting.variables),
+    *(variable.name for variable in variables.VARIABLES),
+    *(variable for setting in SETTINGS for variable in setting.variables),
 }
+_SET_BY_AMLLOG = {variable.name for variable in variables.VARIABLES if variable.set_by == variables.AMLLOG}
 _SKEW_SECONDS = 3600.0
 _VARIABLE = "APPLICATIONINSIGHTS_CONNECTION_STRING"
 
@@ -45,13 +45,13 @@ def doctor(options: Namespace, environ: Mapping[str, str]) -> int:
     found: list[Check] = []
     settings = Settings()
     try:
-        settings = config.resolve_settings({}, environ)
+        settings = resolve_settings({}, environ)
         found += [ok("settings", _given(environ)), _connection(settings)]
     except ConfigError as error:
         found += [fail("settings", f"{one.variable} = {one.value!r}", one.allowed) for one in error.problems]
     found += _typing_errors(environ)
     found += _journal(settings, environ)
-    found += packages.look(in_job=identities.is_job(environ))
+    found += packages.look(in_job=is_job(environ))
     found.append(_run(settings, environ))
     found += _handlers()
     found.append(_statsbeat(environ))
@@ -64,16 +64,16 @@ def doctor(options: Namespace, environ: Mapping[str, str]) -> int:
 
 
 def _given(environ: Mapping[str, str]) -> str:
-    names = sorted(name for name in _KNOWN if environ.get(name, "").strip())
+    names = sorted(name for name in _KNOWN - _SET_BY_AMLLOG if environ.get(name, "").strip())
     return f"from the environment: {', '.join(names)}" if names else "all defaults"
 
 
 def _typing_errors(environ: Mapping[str, str]) -> Iterator[Check]:
     for name in sorted(environ):
-        if name.startswith("AMLLOG_") and name not in _KNOWN:
+        if name.startswith(variables.PREFIX) and name not in _KNOWN:
             near = difflib.get_close_matches(name, _KNOWN, n=1)
             hint = f"did you mean {near[0]}?" if near else "docs/settings.md lists those that there are"
-            yield warn("settings", f"{name} is no variable of amllog's", hint)
+            yield warn("settings", f"{name} is not an amllog variable", hint)
 
 
 def _connection(settings: Settings) -> Check:
@@ -89,8 +89,7 @@ def _connection(settings: Settings) -> Check:
 
 
 def _journal(settings: Settings, environ: Mapping[str, str]) -> Iterator[Check]:
-    default = Path("logs", "amllog") if identities.is_job(environ) else Path(".amllog")
-    directory = (settings.directory or default).absolute()
+    directory = (settings.directory or Path(default_directory(environ))).absolute()
     try:
         place = next(path for path in (directory, *directory.parents) if user_path.is_directory(path))
         with tempfile.TemporaryFile(dir=place):
@@ -154,7 +153,7 @@ def _waiting(directory: Path, environ: Mapping[str, str]) -> Check:
 
 
 def _run(settings: Settings, environ: Mapping[str, str]) -> Check:
-    if not identities.is_job(environ):
+    if not is_job(environ):
         return ok("run", "not in an Azure ML job: a local run, whose id is made by setup()")
     said: list[str] = []
     detector = RunDetector(environ, said.append)

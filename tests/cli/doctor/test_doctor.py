@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from amllog.cli.doctor.doctor import file_system_of
+from amllog.config.variables import VARIABLES
 
 VARIABLE = "APPLICATIONINSIGHTS_CONNECTION_STRING"
 
@@ -61,8 +62,30 @@ def test_what_will_not_work_fails(cli: Any, environment: dict[str, str], said: s
 def test_a_mistyped_variable_is_told(cli: Any) -> None:
     """With the one that was probably meant."""
     ran = cli("doctor", env={"AMLLOG_LEVL": "DEBUG"})
-    assert "AMLLOG_LEVL is no variable of amllog's" in ran.stdout
+    assert "AMLLOG_LEVL is not an amllog variable" in ran.stdout
     assert "did you mean AMLLOG_LEVEL?" in ran.stdout
+
+
+def test_variables_of_amllog_are_known(cli: Any) -> None:
+    """Doctor reports no variable that amllog reads or sets as unknown, and lists those that a user sets."""
+    given = {variable.name: "x" for variable in VARIABLES}
+    ran = cli("doctor", env=given)
+    assert "is not an amllog variable" not in ran.stdout
+    assert "AMLLOG_RESOURCE_ID" in ran.stdout
+    assert "AMLLOG_CHILD" not in ran.stdout
+
+
+def test_variables_of_a_child_process_are_known(child: Any, cli: Any) -> None:
+    """Doctor reports no variable as unknown in a child process of a script."""
+    ran = child(
+        "import subprocess, sys, amllog\n"
+        "amllog.setup(grace_seconds=0)\n"
+        "with amllog.get_logger('a').span('outer'):\n"
+        "    environment = amllog.trace_environment()\n"
+        "    subprocess.run([sys.executable, '-m', 'amllog', 'doctor'], env=environment)\n"
+    )
+    assert "settings" in ran.stdout
+    assert "is not an amllog variable" not in ran.stdout
 
 
 def test_a_test_record_is_sent_and_judged(states: Any, azure: Any) -> None:

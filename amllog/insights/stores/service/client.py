@@ -12,6 +12,7 @@ from datetime import datetime, timezone
 from itertools import count
 from typing import Any, NamedTuple
 
+from amllog.config.variables import QUERY_ENDPOINT
 from amllog.errors import MissingExtraError, ServiceError, UsageError
 from amllog.insights.stores.service import responses
 from amllog.insights.stores.service.rate_limit import SHARED, RateLimit
@@ -130,7 +131,7 @@ class QueryClient:
         except ServiceRequestError as error:
             raise ServiceError(
                 f"{self.scope.endpoint} is not reached ({_first(error)}): check the network and "
-                "AMLLOG_QUERY_ENDPOINT"
+                f"{QUERY_ENDPOINT}"
             ) from error
         except AzureError as error:
             if "timeout" in f"{type(error).__name__} {error}".lower() or "timed out" in str(error):

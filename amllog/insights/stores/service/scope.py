@@ -10,15 +10,16 @@ import re
 from typing import NamedTuple
 from urllib.parse import quote, urlsplit
 
+from amllog.config import variables
 from amllog.errors import UsageError
 
 CLASSIC, WORKSPACE = "classic", "workspace"  # traces and customDimensions, or AppTraces and Properties
 DIALECTS = (CLASSIC, WORKSPACE)
 LOG_ANALYTICS, APPLICATIONS = "https://api.loganalytics.io", "https://api.applicationinsights.io"
 VARIABLES = {
-    "resource_id": "AMLLOG_RESOURCE_ID",
-    "workspace_id": "AMLLOG_WORKSPACE_ID",
-    "app_id": "AMLLOG_APP_ID",
+    "resource_id": variables.RESOURCE_ID,
+    "workspace_id": variables.WORKSPACE_ID,
+    "app_id": variables.APP_ID,
 }
 # New addresses, for which tokens are still made out to the old ones.
 _AUDIENCES = {
@@ -102,7 +103,7 @@ def _address(endpoint: str) -> str:
         parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in _THIS_MACHINE)
     ):
         raise UsageError(
-            f"endpoint={endpoint!r} (AMLLOG_QUERY_ENDPOINT): https://… of a query service such as {LOG_ANALYTICS}, "
-            "or http://127.0.0.1:… on this machine"
+            f"endpoint={endpoint!r} ({variables.QUERY_ENDPOINT}): https://… of a query service "
+            f"such as {LOG_ANALYTICS}, or http://127.0.0.1:… on this machine"
         )
     return text

@@ -1,0 +1,51 @@
+"""The environment variables of amllog that are not settings, and the default directories of the journal.
+
+The settings have a table in `settings.py`. The variables here select the service that is queried, or pass state from
+a process to its child processes. All other modules import the names, so that `amllog doctor` and docs/settings.md
+know every variable that exists.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+PREFIX = "AMLLOG_"
+DIRECTORY = "AMLLOG_DIR"  # the variable of the setting `directory`, which the commands read too
+RESOURCE_ID = "AMLLOG_RESOURCE_ID"
+WORKSPACE_ID = "AMLLOG_WORKSPACE_ID"
+APP_ID = "AMLLOG_APP_ID"
+QUERY_ENDPOINT = "AMLLOG_QUERY_ENDPOINT"
+LOCAL_RUN = "AMLLOG_LOCAL_RUN"
+CHILD = "AMLLOG_CHILD"
+WORKERS = "AMLLOG_WORKERS"
+
+# Azure ML uploads `logs` of the working directory, also while the job runs.
+JOB_DIRECTORY = "logs/amllog"
+LOCAL_DIRECTORY = ".amllog"
+
+
+class Variable(NamedTuple):
+    """An environment variable that is not a setting."""
+
+    name: str
+    set_by: str
+    sentence: str
+
+
+USER, AMLLOG = "user", "amllog"
+VARIABLES = (
+    Variable(RESOURCE_ID, USER, "Query this Application Insights resource or workspace. Also used in portal links."),
+    Variable(WORKSPACE_ID, USER, "Query this Log Analytics workspace."),
+    Variable(APP_ID, USER, "Query the Application Insights resource with this application id."),
+    Variable(QUERY_ENDPOINT, USER, "The address of the query service. The default is that of the public cloud."),
+    Variable(LOCAL_RUN, AMLLOG, "The run and the step that child processes outside Azure ML belong to."),
+    Variable(CHILD, AMLLOG, "The step and the span of a child process that `trace_environment()` was passed to."),
+    Variable(WORKERS, AMLLOG, "The arguments of `setup()` for worker processes that do not call it."),
+)  # fmt: skip
+
+
+def candidate_directories(environ: Mapping[str, str]) -> list[str]:
+    """Return the directories in which a command looks for the journal: AMLLOG_DIR, otherwise both defaults."""
+    directory = environ.get(DIRECTORY, "").strip()
+    return [directory] if directory else [LOCAL_DIRECTORY, JOB_DIRECTORY]
