@@ -13,10 +13,10 @@ from dataclasses import replace
 from datetime import datetime, timezone
 from typing import Any
 
-from amllog.cli import output, pager, rows as show, series
+from amllog.cli import output, pager, rows as show
 from amllog.config.variables import RESOURCE_ID
 from amllog.errors import UsageError
-from amllog.insights import connection
+from amllog.insights import connection, metric_rows
 from amllog.insights.insights import Insights
 from amllog.insights.query import filters
 from amllog.insights.query.result import Row, Table
@@ -163,8 +163,8 @@ def _metrics(options: Namespace, insights: Insights) -> int:
     if options.values:
         output.put(options, found, _VALUES)
     else:
-        summed = series.of(found)
-        output.put(options, summed, summed.names)
+        series = metric_rows.summarize_series(found)
+        output.put(options, series, series.names)
     return 0
 
 

@@ -6,12 +6,13 @@ that each gives the same rows; the query only finds the records.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from amllog.insights.query import cell_types
-from amllog.insights.query.result import Row, Table
+from amllog.insights.query.result import Column, Row, Table
 
 DATA = "run_metric_data"
 _BEGIN = '{"columns":'  # of the data of several numbers; calls such as tags have other data
@@ -49,6 +50,24 @@ def text(row: Row) -> str:
     data = _data(row["dimensions"])
     found = [cell for values in data["rows"] for cell in values if isinstance(cell, str)] if data else []
     return found[-1] if found else ""
+
+
+def summarize_series(metrics: Table) -> Table:
+    """Return one row per step and metric: the number of values, the first, the last, the minimum and the maximum."""
+    series: dict[tuple[str, str], list[float]] = {}
+    for row in metrics:
+        if row["value"] is not None:
+            series.setdefault((row["step_name"], row["name"]), []).append(row["value"])
+    bounds = dict.fromkeys(("first", "last", "min", "max"), "real")
+    kinds = {"step_name": "text", "name": "text", "values": "int", **bounds}
+    rows = [(*key, len(values), values[0], values[-1], *_bounds(values)) for key, values in series.items()]
+    return Table.of([Column(*pair) for pair in kinds.items()], rows, notes=metrics.notes)
+
+
+def _bounds(values: list[float]) -> tuple[float, float]:
+    """Return the minimum and the maximum. NaN compares with no number, so it counts only if every value is NaN."""
+    numbers = [value for value in values if not math.isnan(value)] or values
+    return min(numbers), max(numbers)
 
 
 def _rows(row: Row, counted: dict[tuple[str, ...], int]) -> Iterator[tuple[str, Row]]:

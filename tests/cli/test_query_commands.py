@@ -428,7 +428,7 @@ def test_ctrl_c_while_journals_are_read(asked: str) -> None:
         "engine = Engine()\n"
         "with contextlib.suppress(ImportError):\n    import duckdb_kql\n"  # what is interrupted is the reading
         "paging.PATIENCE_SECONDS = 0.3\n"
-        "cli.COMMANDS['query'] = lambda options: paging.Patient(Long()).query('')\n"
+        "cli.COMMANDS['query'] = lambda options: paging.ProgressStore(Long()).query('')\n"
         "sys.exit(cli.main(['query', 'x']))\n"
     )
     master, slave = pty.openpty()
@@ -481,7 +481,7 @@ def test_long_reading_is_told_on_a_terminal() -> None:
         "sys.stderr.write = lambda text: (write(text), 'reading' in text and told.set())\n"
         "class Slow(Unasked):\n    def answer(self, query):\n        told.wait(600)\n"
         "        paging.PATIENCE_SECONDS = 60\n        return super().answer(query)\n"
-        "asked = Questions(paging.Patient(Slow()))\nprint(len(asked.logs()))\n"
+        "asked = Questions(paging.ProgressStore(Slow()))\nprint(len(asked.logs()))\n"
         "try:\n    asked.store.query('x')\nexcept Exception as error:\n    print(error)\n"
     )
     shown = on_a_terminal([sys.executable, "-c", code])
