@@ -1,6 +1,6 @@
-"""Writes docs/cli.md from the command line's own parser: `make docs`; tests/cli/test_main.py compares.
+"""Write docs/cli.md from the argument parser of the command line: `make docs`. tests/cli/test_main.py compares them.
 
-Not from the text of --help, whose form changes from one Python to the next.
+The output of --help is not used, because its format differs between versions of Python.
 """
 
 from __future__ import annotations
@@ -14,28 +14,30 @@ from amllog.cli.parser import AFTER, parser
 PAGE = Path(__file__).with_name("cli.md")
 HEAD = """# Command line
 
-Made from `amllog/cli/parser.py` by `make docs`; do not edit.
+Generated from `amllog/cli/parser.py` by `make docs`. Do not edit.
 
-`python -m amllog` is the same command. The answer goes to stdout, notices to stderr; colour only on a terminal, and
-not where `NO_COLOR` is set or `CLICOLOR=0`; elsewhere too where `FORCE_COLOR` or `CLICOLOR_FORCE` asks for it.
+`python -m amllog` is the same command. The answer goes to stdout and notices go to stderr. Output is coloured on a
+terminal, unless `NO_COLOR` is set or `CLICOLOR=0`. `FORCE_COLOR` and `CLICOLOR_FORCE` colour it everywhere.
 """
 
 
 def page() -> str:
-    """The whole page."""
+    """Return the whole page."""
     top = parser()
-    (commands,) = (one for one in top._actions if isinstance(one, argparse._SubParsersAction))
-    return "\n".join([HEAD, _block(AFTER), *(_section(name, one) for name, one in commands.choices.items())])
+    (commands,) = (action for action in top._actions if isinstance(action, argparse._SubParsersAction))
+    sections = (_section(name, command) for name, command in commands.choices.items())
+    return "\n".join([HEAD, _block(AFTER), *sections])
 
 
 def _section(name: str, command: argparse.ArgumentParser) -> str:
-    rows = [one for one in command._actions if not isinstance(one, argparse._HelpAction)]
-    words = [_usage(one) for one in rows if not one.option_strings]
-    options = ["[options]"] if any(one.option_strings for one in rows) else []
-    lines = [f"## amllog {name}", "", f"`{' '.join(['amllog', name, *options, *words])}`", ""]
+    actions = [action for action in command._actions if not isinstance(action, argparse._HelpAction)]
+    arguments = [_usage(action) for action in actions if not action.option_strings]
+    options = ["[options]"] if any(action.option_strings for action in actions) else []
+    lines = [f"## amllog {name}", "", f"`{' '.join(['amllog', name, *options, *arguments])}`", ""]
     lines += [textwrap.dedent(command.description or "").strip(), ""]
-    if rows:
-        lines += ["| | |", "|---|---|", *(f"| {_named(one)} | {_cell(one.help)} |" for one in rows), ""]
+    if actions:
+        rows = (f"| {_names(action)} | {_cell(action.help)} |" for action in actions)
+        lines += ["| | |", "|---|---|", *rows, ""]
     if command.epilog:
         lines.append(_block(command.epilog))
     return "\n".join(lines)
@@ -51,8 +53,11 @@ def _usage(action: argparse.Action) -> str:
     }.get(str(action.nargs), name)
 
 
-def _named(action: argparse.Action) -> str:
-    value = f" {action.metavar}" if action.option_strings and action.nargs != 0 else ""
+def _names(action: argparse.Action) -> str:
+    """Return the names of an option with its value. Choices are the value of an option without a metavar."""
+    metavar = action.metavar or "|".join(map(str, action.choices or ()))
+    value = f" {metavar}" if action.option_strings and action.nargs != 0 else ""
+    value = value.replace("|", "\\|")  # it separates the cells of a table
     return ", ".join(f"`{name}{value}`" for name in action.option_strings) or f"`{action.metavar}`"
 
 

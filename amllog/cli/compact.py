@@ -1,7 +1,4 @@
-"""`amllog compact`: old journals → Parquet, partitioned by run.
-
-In: parsed options, the environment. Out: what was compacted, and what was left and why; exit code 0, or UsageError.
-"""
+"""`amllog compact`: write old journal files as Parquet, one folder per run."""
 
 from __future__ import annotations
 
@@ -13,82 +10,84 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from amllog.cli import rows
-from amllog.cli.status import directory_of
+from amllog.cli import output
+from amllog.cli.status import journal_directory
+from amllog.insights.reports.rendering import count
 from amllog.record.text import escape_controls
 
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _SIZES = ((10**9, "GB"), (10**6, "MB"), (10**3, "kB"))
 
 
-def add(commands: Any, command: Callable[..., ArgumentParser]) -> None:
-    """What the command accepts; `command` adds one to `commands`."""
-    found = command(
-        commands, "compact", "write old journals as Parquet: smaller, and faster to ask",
-        "\n\nBelow DIR/compacted, a folder for each pipeline run, which Spark, Fabric and Azure Data Explorer\n"
-        "read too (docs/scale.md). The journal files stay. Needs pip install 'amllog[insights]'.",
+def add_command(commands: Any, command: Callable[..., ArgumentParser]) -> None:
+    """Add the command to `commands`. `command` creates a parser."""
+    parser = command(
+        commands, "compact", "write old journal files as Parquet, which is smaller and faster to query",
+        "\n\nWrites one folder per pipeline run below DIR/compacted. Spark, Fabric and Azure Data Explorer can read\n"
+        "them, too (docs/scale.md). The journal files are kept. Needs pip install 'amllog[insights]'.",
         "  amllog compact\n  amllog compact downloaded/logs/amllog --idle 0s --json",
     )  # fmt: skip
-    found.add_argument("directory", nargs="?", type=Path, metavar="DIR",
-                       help="the journal directory (default: AMLLOG_DIR, ./.amllog or ./logs/amllog)")  # fmt: skip
-    found.add_argument("--idle", type=_idle, default=timedelta(minutes=10), metavar="TIME",
-                       help="only files not written to for this long: 0s, 24h, 7d (default: 10m)")  # fmt: skip
-    found.add_argument("--json", action="store_true", help="the answer as JSON")
+    parser.add_argument("directory", nargs="?", type=Path, metavar="DIR",
+                        help="the journal directory (default: AMLLOG_DIR, ./.amllog or ./logs/amllog)")  # fmt: skip
+    parser.add_argument("--idle", type=_idle_time, default=timedelta(minutes=10), metavar="TIME",
+                        help="only files not written to for this long: 0s, 24h, 7d (default: 10m)")  # fmt: skip
+    parser.add_argument("--json", action="store_true", help="print the answer as JSON")
 
 
-def compact(options: Namespace, environ: Mapping[str, str]) -> int:
-    """Compact a directory, and tell what came of it."""
-    from amllog.insights.stores.local.compaction import compact as compacted
+def run(options: Namespace, environ: Mapping[str, str]) -> int:
+    """Compact a directory and print the result."""
+    from amllog.insights.stores.local.compaction import compact
 
-    directory = directory_of(options, environ)
-    watched = sys.stderr.isatty() and not options.json
-    done = compacted(directory, idle=options.idle, progress=_progress if watched else None)
+    directory = journal_directory(options, environ)
+    has_progress = sys.stderr.isatty() and not options.json
+    result = compact(directory, idle=options.idle, progress=_print_progress if has_progress else None)
     if options.json:
-        rows.answer(rows.as_json({"directory": str(directory), **done._asdict()}))
+        output.print_answer(output.to_json({"directory": str(directory), **result._asdict()}))
         return 0
-    if done.sources:
-        before = f"{rows.count(done.sources, 'journal file')}, {_size(done.source_bytes)}"
-        after = f"{rows.count(done.outputs, 'Parquet file')}, {_size(done.output_bytes)}"
-        rows.answer(
+    if result.sources:
+        before = f"{count(result.sources, 'journal file')}, {_format_size(result.source_bytes)}"
+        after = f"{count(result.outputs, 'Parquet file')}, {_format_size(result.output_bytes)}"
+        output.print_answer(
             f"before: {before}\nafter:  {after}, below {escape_controls(str(directory / 'compacted'))}"
         )
     else:
-        rows.answer("nothing to compact")
+        output.print_answer("nothing to compact")
     reasons = (
-        (done.written, "written to not long ago (--idle), or still being written"),
-        (done.before, "compacted before"),
-        (done.empty, "without a record in it"),
-        (done.too_long, "with a run whose id is too long for a folder's name"),
-        (done.others, "of another user than you, root and the owner of the directory"),
+        (result.written, "written to recently (--idle) or still open"),
+        (result.before, "compacted before"),
+        (result.empty, "without records"),
+        (result.too_long, "with a run id that is too long for the name of a folder"),
+        (result.others, "of a user other than you, root and the owner of the directory"),
     )
     for number, reason in reasons:
         if number:
-            rows.answer(f"left:   {rows.count(number, 'file')}, {reason}")
-    for one in done.unread:
-        rows.notice(f"not read: {one}")
-    if done.unknown:
-        rows.notice(
-            f"{rows.count(done.unknown, 'Parquet file')} there that no compaction of this folder knows: "
-            "amllog passes them by, other readers count them"
+            output.print_answer(f"left:   {count(number, 'file')}, {reason}")
+    for path_and_reason in result.unread:
+        output.print_notice(f"not read: {path_and_reason}")
+    if result.unknown:
+        verb, files = ("is", "it") if result.unknown == 1 else ("are", "them")
+        output.print_notice(
+            f"{count(result.unknown, 'Parquet file')} {verb} not in the manifest; "
+            f"amllog ignores {files}, other readers do not"
         )
-    if done.sources:
-        rows.notice("the journal files stay; `amllog status` tells whether they still wait to be delivered")
+    if result.sources:
+        output.print_notice("the journal files are kept; `amllog status` shows which are not delivered yet")
     return 0
 
 
-def _progress(done: int, all_: int) -> None:
-    rows.notice(f"{_size(done)} of {_size(all_)}")
+def _print_progress(done: int, total: int) -> None:
+    output.print_notice(f"{_format_size(done)} of {_format_size(total)}")
 
 
-def _size(size: int) -> str:
+def _format_size(size: int) -> str:
     for unit, name in _SIZES:
         if size >= unit:
             return f"{size / unit:.1f} {name}"
-    return rows.count(size, "byte")
+    return count(size, "byte")
 
 
-def _idle(text: str) -> timedelta:
+def _idle_time(text: str) -> timedelta:
     match = re.fullmatch(r"(\d{1,6})([smhd])", text)
     if match is None:
-        raise ArgumentTypeError(f"{text!r}: a whole number and s, m, h or d, such as 10m")
+        raise ArgumentTypeError(f"{text!r}: expected a whole number and s, m, h or d, such as 10m")
     return timedelta(**{_UNITS[match[2]]: int(match[1])})

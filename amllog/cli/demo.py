@@ -1,43 +1,44 @@
-"""`amllog demo`: finds the example pipeline and runs it.
+"""`amllog demo`: find the example pipeline and run it.
 
-In: nothing. Out: the example's own output and exit code, or what to do where it cannot run. The example stands in
-examples/pipeline of the repository; the wheel puts the same files into share/amllog/demo.
+The example is in examples/pipeline of the repository. The wheel installs the same files into share/amllog/demo.
 """
 
 from __future__ import annotations
 
 import subprocess
 import sys
+from argparse import Namespace
+from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
 
-from amllog.cli.doctor.packages import is_there
+from amllog.cli.doctor.packages import is_installed
 from amllog.errors import UsageError
 
 CLONE = Path(__file__).resolve().parents[2] / "examples" / "pipeline" / "run.py"
 INSTALLED = "share/amllog/demo/run.py"
 NEEDED = {"sklearn": "scikit-learn", "cryptography": "'amllog[local]'"}
-NOWHERE = (
-    "the example pipeline is not installed here (a wheel of amllog brings it); "
+NOT_INSTALLED = (
+    "the example pipeline is not installed here (the wheel of amllog contains it); "
     "in a clone of the repository: make demo"
 )
 
 
-def demo() -> int:
-    """Run the example in the present folder."""
-    script = CLONE if CLONE.is_file() else _installed()
+def run(options: Namespace, environ: Mapping[str, str]) -> int:
+    """Run the example in the current directory and return its exit code."""
+    script = CLONE if CLONE.is_file() else _installed_script()
     if script is None:
-        raise UsageError(NOWHERE)
-    missing = [package for module, package in NEEDED.items() if not is_there(module)]
+        raise UsageError(NOT_INSTALLED)
+    missing = [package for module, package in NEEDED.items() if not is_installed(module)]
     if missing:
         raise UsageError(f"the example needs more packages: pip install {' '.join(missing)}")
     return subprocess.run([sys.executable, str(script)], check=False).returncode
 
 
-def _installed() -> Path | None:
+def _installed_script() -> Path | None:
     try:
         files = metadata.files("amllog") or []
-    except metadata.PackageNotFoundError:  # it runs from a copy
+    except metadata.PackageNotFoundError:  # a copy of the package that pip does not know
         return None
-    found = (Path(str(file.locate())) for file in files if file.as_posix().endswith(INSTALLED))
-    return next(found, None)
+    scripts = (Path(str(file.locate())) for file in files if file.as_posix().endswith(INSTALLED))
+    return next(scripts, None)

@@ -1,6 +1,6 @@
-"""The commands that read: runs, steps, logs, errors, exceptions, metrics, timeline, story, compare, query, tail.
+"""Run the query commands: runs, steps, logs, errors, exceptions, metrics, timeline, story, compare, query and tail.
 
-In: parsed options. Out: the answer on stdout, and the exit code: 1 where `errors` found some.
+Each of them calls a method of `Insights` and prints the answer. The exit code is 1 if `errors` found any.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from dataclasses import replace
 from datetime import datetime, timezone
 from typing import Any
 
-from amllog.cli import output, pager, rows as show
+from amllog.cli import output, pager
+from amllog.cli.query_arguments import passed_filters
 from amllog.config.variables import RESOURCE_ID
 from amllog.errors import UsageError
 from amllog.insights import connection, metric_rows
@@ -26,225 +27,231 @@ from amllog.insights.stores.local import duckdb_limits
 from amllog.insights.stores.store import Unasked
 from amllog.record.text import escape_json_controls
 
-FIRST = 200  # lines that are asked for at first, so that they are there at once; then four times as many each time
+FIRST_LINES = (
+    200  # in the first page of `logs`, which is printed at once. Each next page is four times larger
+)
 _TIMES = ("last", "since", "until")
-_NARROW = (*_TIMES, "step_name", "step_id", "experiment_name", "run_type", "level", "contains")
-_IDS = ("resource_id", "workspace_id", "app_id")
-_TABLES = {  # a table's command: its columns on a terminal; --json and --csv have all
+_SCOPES = ("resource_id", "workspace_id", "app_id")
+_TABLE_COLUMNS = {  # the columns of a command on a terminal. --json and --csv have all columns
     "runs": ("parent_run_id", "state", "experiment_name", "began", "steps", "records", "errors", "warnings"),
     "steps": ("step_name", "state", "began", "duration_seconds", "records", "errors", "warnings", "step_id"),
     "exceptions": ("records", "type", "message", "step_name", "first_seen", "last_seen", "problemId"),
 }
-_WHOLE = 32  # characters from which on an id is taken for whole
-_VALUES = ("timestamp", "step_name", "name", "step", "value")
+_COMPLETE_ID = 32  # an id of at least this many characters is not the beginning of a longer one
+_VALUE_COLUMNS = ("timestamp", "step_name", "name", "step", "value")
 
 
-def store_of(options: Namespace, environ: Mapping[str, str]) -> Insights:
-    """Whom to ask: the service where an id is given, else journals; both also by the environment."""
-    service = {name: getattr(options, name) for name in _IDS if getattr(options, name)}
+def connect(options: Namespace, environ: Mapping[str, str]) -> Insights:
+    """Connect to the service if the options or the environment name one, or else to journals."""
+    service = {name: getattr(options, name) for name in _SCOPES if getattr(options, name)}
     if service and options.dialect:
         service["dialect"] = options.dialect
-    found = connection.connect(*options.dir, environ=environ, **service)
-    return found.over(pager.ProgressStore(found.store))
+    insights = connection.connect(*options.dir, environ=environ, **service)
+    return insights.over(pager.ProgressStore(insights.store))
 
 
-def read(options: Namespace, environ: Mapping[str, str]) -> int:
-    """Answer one command."""
+def run(options: Namespace, environ: Mapping[str, str]) -> int:
+    """Run one query command and return its exit code."""
     if getattr(options, "kql_only", False):
-        return _kql(options, environ)
-    # What its client logs of a failure is in our sentence, and without a handler Python would show it above that.
+        return _print_kql(options, environ)
+    # Our messages contain the errors that the Azure client logs. Without a handler, Python would print them, too.
     logging.getLogger("azure").addHandler(logging.NullHandler())
-    insights = store_of(options, environ)
+    insights = connect(options, environ)
     if options.command == "tail":
         return _tail(options, insights)
     with pager.paged():
         return _COMMANDS[options.command](options, insights)
 
 
-def _kql(options: Namespace, environ: Mapping[str, str]) -> int:
-    """The question's KQL, which is not asked; only for `last`, and in journals for other short
-    names, must the runs be asked for."""
-    run = (options.run if "run" in options else "") or ""
-    if run and len(run) < _WHOLE:
+def _print_kql(options: Namespace, environ: Mapping[str, str]) -> int:
+    """Print the KQL of a command without running it.
+
+    A query is needed only to resolve `last`, and in journals also the beginning of an id.
+    """
+    run_id = (options.run if "run" in options else "") or ""
+    if run_id and len(run_id) < _COMPLETE_ID:
         try:
-            insights = store_of(options, environ)
-            # A service is not asked for more.
-            if insights.journals is not None or run.startswith(run_names.LAST):
-                run = _named(options, insights)
-        except UsageError:  # nothing to ask, or not known there: an id as it was given
-            if run.startswith(run_names.LAST):
+            insights = connect(options, environ)
+            # The service is queried only for `last`, because a query there takes seconds.
+            if insights.journals is not None or run_id.startswith(run_names.LAST):
+                run_id = _resolve_run(options, insights)
+        except UsageError:  # no store, or an id that it does not contain: the id is used as it is
+            if run_id.startswith(run_names.LAST):
                 raise
     portal = connection.portal_of(options.resource_id or environ.get(RESOURCE_ID, ""), environ)
-    found = _ask(options, Insights(Unasked(), portal), "" if run == run_names.ALL else run)
-    show.answer(found.kql_workspace if options.dialect == "workspace" else found.kql)
-    if found.portal_link:
-        show.notice(f"in the portal: {found.portal_link}")
+    table = _query_table(options, Insights(Unasked(), portal), "" if run_id == run_names.ALL else run_id)
+    output.print_answer(table.kql_workspace if options.dialect == "workspace" else table.kql)
+    if table.portal_link:
+        output.print_notice(f"in the portal: {table.portal_link}")
     return 0
 
 
-def _ask(options: Namespace, insights: Insights, run: str) -> Table:
-    """The question of a command's name."""
-    arguments = _narrow(options)
+def _query_table(options: Namespace, insights: Insights, run_id: str) -> Table:
+    """Return the answer of the method with the command's name."""
+    arguments = passed_filters(options)
     if getattr(options, "limit", None):
         arguments["limit"] = options.limit
     if options.command == "runs":
         return insights.runs(**arguments)
     if options.command == "metrics" and options.name:
         arguments["name"] = options.name
-    found: Table = getattr(insights, options.command)(run, **arguments)
-    return found
+    table: Table = getattr(insights, options.command)(run_id, **arguments)
+    return table
 
 
-def _table(options: Namespace, insights: Insights) -> int:
-    found = _ask(options, insights, "" if options.command == "runs" else _named(options, insights))
-    if options.command == "exceptions" and not (options.json or options.csv):  # with the error's own words
-        found = replace(found, rows=tuple({**row, "message": rendering.error(row)} for row in found))
-    output.put(options, found, _TABLES[options.command])
-    others = 0 if found or options.command == "exceptions" else int(insights.count(**_narrow(options)))
-    if others:  # what other SDKs wrote, say
-        which = options.command.rstrip("s")
-        show.notice(f"{rendering.count(others, 'log line')} without a {which}'s id: see `amllog logs all`")
+def _print_table(options: Namespace, insights: Insights) -> int:
+    run_id = "" if options.command == "runs" else _resolve_run(options, insights)
+    table = _query_table(options, insights, run_id)
+    if options.command == "exceptions" and not (
+        options.json or options.csv
+    ):  # with the exception's own message
+        table = replace(table, rows=tuple({**row, "message": rendering.error(row)} for row in table))
+    output.print_table(options, table, _TABLE_COLUMNS[options.command])
+    others = 0 if table or options.command == "exceptions" else int(insights.count(**passed_filters(options)))
+    if others:  # for example, records of other SDKs
+        kind = options.command.rstrip("s")
+        output.print_notice(
+            f"{rendering.count(others, 'log line')} without a {kind} id: see `amllog logs all`"
+        )
     return 0
 
 
-def _logs(options: Namespace, insights: Insights) -> int:
-    run = _named(options, insights)
+def _print_logs(options: Namespace, insights: Insights) -> int:
+    run_id = _resolve_run(options, insights)
     if options.limit or options.json or options.csv:
-        output.lines(options, _ask(options, insights, run))
+        output.print_lines(options, _query_table(options, insights, run_id))
         return 0
-    told, shown = dict[str, None](), False
-    for table in _pages(options, insights, run):
-        for row in table:
-            show.answer(show.line(row))
-        told.update(dict.fromkeys(table.notes))
-        shown = shown or bool(table)
-    output.notes(shown, tuple(told))
+    notes, is_found = dict[str, None](), False
+    for page in _pages(options, insights, run_id):
+        for row in page:
+            output.print_answer(output.format_line(row))
+        notes.update(dict.fromkeys(page.notes))
+        is_found = is_found or bool(page)
+    output.print_notes(is_found, tuple(notes))
     return 0
 
 
-def _pages(options: Namespace, insights: Insights, run: str) -> Iterator[Table]:
-    """All lines in time order, the first ones at once."""
-    size, asked = FIRST, _narrow(options)
-    given: Counter[object] = Counter()  # rows of the last instant, which come again, in whatever order
-    if "last" in asked:  # it would move on with the clock
-        asked["since"] = datetime.now(timezone.utc) - filters.span(asked.pop("last"))
+def _pages(options: Namespace, insights: Insights, run_id: str) -> Iterator[Table]:
+    """Yield all lines in time order, in pages.
+
+    A page begins at the time of the last line before it. The lines of that time come again, in any order, so they are
+    counted and skipped.
+    """
+    size, chosen = FIRST_LINES, passed_filters(options)
+    printed: Counter[object] = Counter()  # the lines of the last time that were yielded
+    if "last" in chosen:  # a relative range would move with the clock between pages
+        chosen["since"] = datetime.now(timezone.utc) - filters.span(chosen.pop("last"))
     while True:
-        found = insights.logs(run, limit=size, **asked)
-        left, rows = given.copy(), list[Row]()
-        for row in found:
-            if left[key_of(row)] > 0:
-                left[key_of(row)] -= 1
+        table = insights.logs(run_id, limit=size, **chosen)
+        skipped, rows = printed.copy(), list[Row]()
+        for row in table:
+            if skipped[key_of(row)] > 0:
+                skipped[key_of(row)] -= 1
             else:
                 rows.append(row)
-        yield replace(found, rows=tuple(rows), notes=output.without_limit(found))
-        if len(found) < size:
+        yield replace(table, rows=tuple(rows), notes=output.notes_without_limit(table))
+        if len(table) < size:
             return
-        last = found[-1]["timestamp"]
-        again = given if asked.get("since") == last else Counter()
-        given = again + Counter(key_of(row) for row in rows if row["timestamp"] == last)
-        asked["since"], size = last, size * 4
+        last = table[-1]["timestamp"]
+        before = printed if chosen.get("since") == last else Counter()
+        printed = before + Counter(key_of(row) for row in rows if row["timestamp"] == last)
+        chosen["since"], size = last, size * 4
 
 
-def _errors(options: Namespace, insights: Insights) -> int:
-    found = _ask(options, insights, _named(options, insights))
-    # A step's failure is told when it ended, not when it began.
-    rows = sorted(found.rows, key=lambda row: rendering.ended(row)["timestamp"])
-    plain = options.json or options.csv
-    found = replace(found, rows=tuple(rows if plain else map(rendering.ended, rows)))
+def _print_errors(options: Namespace, insights: Insights) -> int:
+    table = _query_table(options, insights, _resolve_run(options, insights))
+    # A failed step is listed at the time when it ended, which is when it failed.
+    rows = sorted(table.rows, key=lambda row: rendering.ended(row)["timestamp"])
+    is_data = options.json or options.csv
+    table = replace(table, rows=tuple(rows if is_data else map(rendering.ended, rows)))
     try:
-        output.lines(options, found, "no errors")
-    except BrokenPipeError:  # `amllog errors | head -1`: the reader has enough, and the news is as bad
-        show.silence()
-    return int(bool(found))
+        output.print_lines(options, table, "no errors")
+    except (
+        BrokenPipeError
+    ):  # `amllog errors | head -1`: the reader has closed the pipe, and the exit code is kept
+        output.discard_stdout()
+    return int(bool(table))
 
 
-def _metrics(options: Namespace, insights: Insights) -> int:
-    found = _ask(options, insights, _named(options, insights))
+def _print_metrics(options: Namespace, insights: Insights) -> int:
+    table = _query_table(options, insights, _resolve_run(options, insights))
     if options.values:
-        output.put(options, found, _VALUES)
+        output.print_table(options, table, _VALUE_COLUMNS)
     else:
-        series = metric_rows.summarize_series(found)
-        output.put(options, series, series.names)
+        series = metric_rows.summarize_series(table)
+        output.print_table(options, series, series.names)
     return 0
 
 
-def _timeline(options: Namespace, insights: Insights) -> int:
-    found = _ask(options, insights, _named(options, insights))
+def _print_timeline(options: Namespace, insights: Insights) -> int:
+    table = _query_table(options, insights, _resolve_run(options, insights))
     if options.json or options.csv:
-        output.put(options, found, found.names)
+        output.print_table(options, table, table.names)
     else:
-        if found:
-            show.answer(tree.of(replace(found, notes=())).text)
-        output.notes(bool(found), found.notes)
+        if table:
+            output.print_answer(tree.of(replace(table, notes=())).text)
+        output.print_notes(bool(table), table.notes)
     return 0
 
 
-def _told(options: Namespace, insights: Insights) -> int:
-    found: Any
+def _print_report(options: Namespace, insights: Insights) -> int:
+    """Print a story or a comparison."""
+    report: Any
     if options.command == "story":
-        found = insights.story(options.run or run_names.LAST)  # which tells its run itself
+        report = insights.story(options.run or run_names.LAST)  # its text contains the run id
     else:
-        found = insights.compare(options.first, options.second)
+        report = insights.compare(options.first, options.second)
     if options.csv:
-        show.put_csv(show.as_csv(found.steps if options.command == "story" else found.table))
+        output.print_csv(report.steps if options.command == "story" else report.table)
     else:
-        show.answer(escape_json_controls(found.to_json(indent=2)) if options.json else found.text)
+        output.print_answer(escape_json_controls(report.to_json(indent=2)) if options.json else report.text)
     return 0
 
 
-def _query(options: Namespace, insights: Insights) -> int:
-    text = " ".join(options.kql).strip()
-    if not text:
+def _run_kql(options: Namespace, insights: Insights) -> int:
+    kql = " ".join(options.kql).strip()
+    if not kql:
         raise UsageError("no query: amllog query 'traces | take 10'")
     duckdb_limits.PROCESS_MEMORY.claim()
-    found = insights.store.query(text)
-    output.put(options, found, found.names)
+    table = insights.store.query(kql)
+    output.print_table(options, table, table.names)
     return 0
 
 
 def _tail(options: Namespace, insights: Insights) -> int:
-    run, asked = _named(options, insights), _narrow(options)
+    run_id, chosen = _resolve_run(options, insights), passed_filters(options)
     if options.follow:
-        # It may wait for lines of a file that cannot be read.
-        output.notes(True, output.without_limit(insights.logs(run, limit=1, **asked)))
-        rows = insights.watch(run or run_names.ALL, seconds=options.every, lines=options.lines, **asked)
+        # Print the notes now: the lines that are awaited may be in a file that cannot be read.
+        output.print_notes(True, output.notes_without_limit(insights.logs(run_id, limit=1, **chosen)))
+        rows = insights.watch(run_id or run_names.ALL, seconds=options.every, lines=options.lines, **chosen)
     else:
-        found = insights.logs(run, limit=options.lines, newest_first=True, **asked)
-        rows = reversed(found.rows)
+        table = insights.logs(run_id, limit=options.lines, newest_first=True, **chosen)
+        rows = reversed(table.rows)
     if options.csv:
-        show.put_csv(show.as_csv(Insights(Unasked()).logs()))
+        output.print_csv(Insights(Unasked()).logs())  # the header
     for row in rows:
-        output.one(options, row)
+        output.print_row(options, row)
     if not options.follow:
-        output.notes(bool(found), output.without_limit(found))
+        output.print_notes(bool(table), output.notes_without_limit(table))
     return 0
 
 
-def _named(options: Namespace, insights: Insights) -> str:
-    """The run that is meant; told where it was not given in full."""
-    asked = _narrow(options)
-    run = insights.named(
-        options.run or run_names.LAST, **{name: asked[name] for name in _TIMES if name in asked}
-    )
-    if run and run != options.run:
-        show.notice(f"run {run}")
-    return run
-
-
-def _narrow(options: Namespace) -> dict[str, Any]:
-    found = {name: getattr(options, name) for name in _NARROW if getattr(options, name, None)}
-    where = dict(_pair(text) for text in getattr(options, "where", None) or ())
-    return {**found, "where": where} if where else found
-
-
-def _pair(text: str) -> tuple[str, str]:
-    key, equals, value = text.partition("=")
-    if not (key and equals):
-        raise UsageError(f"--where {text!r}: KEY=VALUE, such as epoch=3")
-    return key, value
+def _resolve_run(options: Namespace, insights: Insights) -> str:
+    """Return the id of the run in the arguments. Print it if it was abbreviated."""
+    chosen = passed_filters(options)
+    times = {name: chosen[name] for name in _TIMES if name in chosen}
+    run_id = insights.named(options.run or run_names.LAST, **times)
+    if run_id and run_id != options.run:
+        output.print_notice(f"run {run_id}")
+    return run_id
 
 
 _COMMANDS: dict[str, Callable[[Namespace, Insights], int]] = {
-    "runs": _table, "steps": _table, "exceptions": _table, "logs": _logs, "errors": _errors, "metrics": _metrics,
-    "timeline": _timeline, "story": _told, "compare": _told, "query": _query,
-}  # fmt: skip
+    **dict.fromkeys(("runs", "steps", "exceptions"), _print_table),
+    "logs": _print_logs,
+    "errors": _print_errors,
+    "metrics": _print_metrics,
+    "timeline": _print_timeline,
+    **dict.fromkeys(("story", "compare"), _print_report),
+    "query": _run_kql,
+}

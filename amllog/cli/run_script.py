@@ -1,6 +1,7 @@
-"""`amllog run`: a script as Python would run it, under `setup()`.
+"""`amllog run`: run a script as Python does, after `setup()`.
 
-In: a script or a module with its arguments. Out: the script's own exit; one that is not 0 makes its step unsuccessful.
+The script sees the arguments, `__main__` module and `sys.path` that `python script.py` gives it. Its exit code is
+kept. A non-zero exit code or an uncaught exception marks the step as failed.
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ import os
 import runpy
 import sys
 import types
-from collections.abc import Sequence
+from argparse import Namespace
+from collections.abc import Mapping, Sequence
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from types import TracebackType
@@ -21,36 +23,45 @@ from amllog.process import exits
 from amllog.record.text import escape_controls
 from amllog.session import api
 
-_OWN = (__file__, runpy.__file__)
+_OUR_FILES = (__file__, runpy.__file__)
 
 
-def run(target: str, arguments: Sequence[str], *, is_module: bool) -> None:
-    """Run it to its end; leaves by SystemExit where the script does, or after an uncaught exception."""
-    if is_module and escape_controls(target) != target:  # Python would print it as it is
+def run(options: Namespace, environ: Mapping[str, str]) -> int:
+    """Run the script of the command line."""
+    run_script(options.script, options.args, is_module=options.is_module)
+    return 0
+
+
+def run_script(target: str, arguments: Sequence[str], *, is_module: bool) -> None:
+    """Run a script or a module. Raises SystemExit if the script does, and after an uncaught exception."""
+    if is_module and escape_controls(target) != target:  # Python would print the name unescaped
         raise UsageError(f"there is no module {target}")
     if not is_module and not user_path.is_file(Path(target)):
         raise UsageError(f"there is no script {target} in {Path.cwd()}; for a module: amllog run -m {target}")
     sys.argv = [target, *arguments]
-    _put_first(str(Path.cwd() if is_module else Path(target).resolve().parent))
+    _set_script_directory(str(Path.cwd() if is_module else Path(target).resolve().parent))
     api.setup()
     try:
         if is_module:
             runpy.run_module(target, run_name="__main__", alter_sys=True)
         else:
-            _run_script(os.path.abspath(target))
+            _run_file(os.path.abspath(target))
     except SystemExit as stop:
         code = exits.exit_code(stop.code)
         if code:
             api.session().fail(f"exit code {code}")
         raise
     except Exception as error:
-        error.__traceback__ = _without_us(error.__traceback__)
+        error.__traceback__ = _without_our_frames(error.__traceback__)
         sys.excepthook(type(error), error, error.__traceback__)
         raise SystemExit(1) from None
 
 
-def _run_script(path: str) -> None:
-    """The file as `__main__`, which stays so to the end of the process: threads and pickles look there."""
+def _run_file(path: str) -> None:
+    """Run a file as the module `__main__`.
+
+    The module stays in `sys.modules` until the process ends, because threads and pickle look up names in it.
+    """
     module = types.ModuleType("__main__")
     module.__dict__.update(
         __file__=path, __builtins__=builtins, __loader__=SourceFileLoader("__main__", path), __cached__=None
@@ -59,17 +70,18 @@ def _run_script(path: str) -> None:
     exec(compile(Path(path).read_bytes(), path, "exec", dont_inherit=True), module.__dict__)
 
 
-def _put_first(folder: str) -> None:
-    """The script's folder (or the working one) where Python puts it, in place of ours."""
+def _set_script_directory(directory: str) -> None:
+    """Replace our directory in `sys.path` with the script's, or with the working directory for a module."""
     if getattr(sys.flags, "safe_path", False):
         return
-    sys.path[0] = folder
+    sys.path[0] = directory
 
 
-def _without_us(trace: TracebackType | None) -> TracebackType | None:
-    """The traceback from the script's first line on, as without amllog."""
+def _without_our_frames(trace: TracebackType | None) -> TracebackType | None:
+    """Return the traceback from the script's first line on, as Python prints it without amllog."""
     while trace is not None and (
-        trace.tb_frame.f_code.co_filename in _OWN or trace.tb_frame.f_code.co_filename.startswith("<frozen")
+        trace.tb_frame.f_code.co_filename in _OUR_FILES
+        or trace.tb_frame.f_code.co_filename.startswith("<frozen")
     ):
         trace = trace.tb_next
     return trace

@@ -1,24 +1,22 @@
-"""`amllog serve`: Azure on this machine, as a command.
-
-In: parsed options. Out: what `amllog.local.serve` prints, until it is interrupted.
-"""
+"""`amllog serve`: run the local Azure in the foreground."""
 
 from __future__ import annotations
 
 import importlib.util
 from argparse import Namespace
+from collections.abc import Mapping
 
 from amllog.errors import MissingExtraError, UsageError
 
 
-def serve(options: Namespace) -> int:
-    """Answer until Ctrl-C."""
+def run(options: Namespace, environ: Mapping[str, str]) -> int:
+    """Answer requests until Ctrl-C."""
     if not importlib.util.find_spec("cryptography"):
         raise MissingExtraError("cryptography", "local")
-    from amllog.local import serve as answer
+    from amllog.local import serve
 
     try:
-        answer(
+        serve(
             options.directory,
             options.port,
             strict=not options.lenient,

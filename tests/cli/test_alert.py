@@ -251,7 +251,7 @@ def test_a_rule_of_one_table(of: str) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ((), "Give --resource-id, or set AMLLOG_RESOURCE_ID"),
+        ((), "pass --resource-id, or set AMLLOG_RESOURCE_ID"),
         (("--resource-id", "x"), "resource_id='x'"),
         (("--resource-id", ID, "--window", "7m"), "window='7m': one of 1, 5, 10"),
         (("--resource-id", ID, "--every", "1h"), "every='1h': at most the window"),

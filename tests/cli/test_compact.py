@@ -29,7 +29,7 @@ def test_a_run_is_compacted(good_run: None, cli: Any, asked: Any, journal: Path)
     (source,), (output,) = journal.glob("*.jsonl"), journal.rglob("*.parquet")
     assert first == f"before: 1 journal file, {source.stat().st_size / 1000:.1f} kB"
     assert second == f"after:  1 Parquet file, {output.stat().st_size / 1000:.1f} kB, below .amllog/compacted"
-    assert "the journal files stay" in ran.stderr
+    assert "the journal files are kept" in ran.stderr
     source.unlink()
     assert [asked(name, "last") for name in ("logs", "metrics", "timeline")] == before
 
@@ -38,7 +38,7 @@ def test_what_is_left_has_a_reason(good_run: None, cli: Any, journal: Path) -> N
     """What was written to a moment ago, what was compacted before, what holds no record."""
     assert cli("compact").stdout.splitlines() == [
         "nothing to compact",
-        "left:   1 file, written to not long ago (--idle), or still being written",
+        "left:   1 file, written to recently (--idle) or still open",
     ]
     (journal / "notes.jsonl").write_text('{"no": "record"}\n', encoding="utf-8")
     told = json.loads(cli("compact", ".amllog", "--idle", "0s", "--json").stdout)
@@ -47,18 +47,18 @@ def test_what_is_left_has_a_reason(good_run: None, cli: Any, journal: Path) -> N
     assert cli("compact", "--idle", "0s").stdout.splitlines() == [
         "nothing to compact",
         "left:   1 file, compacted before",
-        "left:   1 file, without a record in it",
+        "left:   1 file, without records",
     ]
 
 
 @pytest.mark.usefixtures("good_run")
 def test_what_cannot_be_read_is_named(cli: Any, journal: Path) -> None:
-    """A file that cannot be read is not one without a record: it is named, also in JSON."""
+    """A file that cannot be read is not one without record: it is named, also in JSON."""
     long, link = (journal / f"20261122T1{number}0000-node-1-abcdef.jsonl" for number in range(2))
     long.write_text("x" * 300_000 + "\n", encoding="utf-8")
     link.symlink_to(long)
     ran = cli("compact", "--idle", "0s")
-    assert "without a record" not in ran.stdout
+    assert "without record" not in ran.stdout
     assert f"not read: {long.resolve()}" in ran.stderr and "is a symbolic link" in ran.stderr
     told = json.loads(cli("compact", "--idle", "0s", "--json").stdout)
     assert (told["empty"], len(told["unread"])) == (0, 2)
@@ -68,7 +68,7 @@ def test_what_cannot_be_read_is_named(cli: Any, journal: Path) -> None:
     ("arguments", "said"),
     [
         (["nowhere"], "nowhere"),
-        (["--idle", "soon"], "'soon': a whole number and s, m, h or d"),
+        (["--idle", "soon"], "'soon': expected a whole number and s, m, h or d"),
         ([], "AMLLOG_DIR"),
     ],
 )

@@ -90,7 +90,7 @@ def test_records_of_no_run(cli: Any, journal: Path) -> None:
     data = {"baseType": "MessageData", "baseData": {"ver": 2, "message": "by others", "severityLevel": 3}}
     envelope = {"time": "2026-11-22T10:00:00Z", "iKey": "", "tags": {}, "data": data}
     (journal / "sent.jsonl").write_text(json.dumps(envelope) + "\n", encoding="utf-8")
-    said = "amllog: nothing found\namllog: 1 log line without a {}'s id: see `amllog logs all`\n"
+    said = "amllog: nothing found\namllog: 1 log line without a {} id: see `amllog logs all`\n"
     assert (cli("runs").stderr, cli("steps").stderr) == (said.format("run"), said.format("step"))
     assert "by others" in cli("logs", "all").stdout
     assert "name it, where there are any (amllog runs)" in cli("story").stderr
@@ -423,12 +423,12 @@ def test_ctrl_c_while_journals_are_read(asked: str) -> None:
     """On a terminal too it ends the reading, in the middle of a join of DuckDB's: 130, and nobody aborts."""
     script = (
         "import contextlib, sys\nfrom amllog.insights.stores.local.duckdb_engine import Engine\n"
-        "from amllog.cli import main as cli, pager as paging\nclass Long:\n    def query(self, kql):\n"
+        "from amllog.cli import main as cli, pager, query_commands\nclass Long:\n    def query(self, kql):\n"
         f"        return engine.{asked}\n"
         "engine = Engine()\n"
         "with contextlib.suppress(ImportError):\n    import duckdb_kql\n"  # what is interrupted is the reading
-        "paging.PATIENCE_SECONDS = 0.3\n"
-        "cli.COMMANDS['query'] = lambda options: paging.ProgressStore(Long()).query('')\n"
+        "pager.PROGRESS_SECONDS = 0.3\n"
+        "query_commands.run = lambda options, environ: pager.ProgressStore(Long()).query('')\n"
         "sys.exit(cli.main(['query', 'x']))\n"
     )
     master, slave = pty.openpty()
@@ -475,13 +475,13 @@ def test_a_metric_that_was_nan_once(asked: Any, child: Any) -> None:
 def test_long_reading_is_told_on_a_terminal() -> None:
     """A word on stderr while it takes, wiped away at the end; the answer and its errors come as they are."""
     code = (
-        "import sys, threading\nfrom amllog.insights.stores import Unasked\nfrom amllog.cli import pager as paging\n"
-        "from amllog.insights.questions import Questions\npaging.PATIENCE_SECONDS = 0.05\n"
+        "import sys, threading\nfrom amllog.insights.stores import Unasked\nfrom amllog.cli import pager\n"
+        "from amllog.insights.questions import Questions\npager.PROGRESS_SECONDS = 0.05\n"
         "told, write = threading.Event(), sys.stderr.write\n"
         "sys.stderr.write = lambda text: (write(text), 'reading' in text and told.set())\n"
         "class Slow(Unasked):\n    def answer(self, query):\n        told.wait(600)\n"
-        "        paging.PATIENCE_SECONDS = 60\n        return super().answer(query)\n"
-        "asked = Questions(paging.ProgressStore(Slow()))\nprint(len(asked.logs()))\n"
+        "        pager.PROGRESS_SECONDS = 60\n        return super().answer(query)\n"
+        "asked = Questions(pager.ProgressStore(Slow()))\nprint(len(asked.logs()))\n"
         "try:\n    asked.store.query('x')\nexcept Exception as error:\n    print(error)\n"
     )
     shown = on_a_terminal([sys.executable, "-c", code])

@@ -67,7 +67,7 @@ def test_tracebacks_are_as_without_amllog(cli: Any, child: Any) -> None:
     ran, plain = cli("run", "train.py"), child([sys.executable, "train.py"])
     traceback = ran.stderr.replace(str(Path.cwd()) + "/", "")
     assert traceback == plain.stderr.replace(str(Path.cwd()) + "/", "")
-    assert "running.py" not in cli("errors").stdout
+    assert "run_script.py" not in cli("errors").stdout
 
 
 def test_logging_without_a_changed_line_is_taken(cli: Any) -> None:

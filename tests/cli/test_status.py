@@ -44,7 +44,7 @@ def test_without_a_connection_string_all_stays(cli: Any, asked: Any) -> None:
     ran = cli("status")
     assert (ran.returncode, "8 records written without a connection string" in ran.stdout) == (0, True)
     ran = cli("deliver")
-    assert (ran.returncode, "nowhere to deliver to: set APPLICATION" in ran.stderr) == (2, True)
+    assert (ran.returncode, "no destination: set APPLICATION" in ran.stderr) == (2, True)
 
 
 @pytest.mark.usefixtures("good_run")

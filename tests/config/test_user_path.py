@@ -31,7 +31,7 @@ LONG = {"long name": "x" * 300, "long path": "x/" * 2500}
 BELOW = """
 import os, sys
 import amllog.insights.stores.local.compaction
-from amllog.cli import compact, main as cli, parser, query_commands, rows, run_script, status
+from amllog.cli import compact, deliver, main as cli, output, parser, query_commands, run_script, status
 from amllog.cli.doctor import doctor
 if os.geteuid() == 0:
     os.setgroups([]); os.setgid(65534); os.setuid(65534)

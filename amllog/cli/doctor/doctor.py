@@ -1,7 +1,6 @@
-"""`amllog doctor`: what usually goes wrong on a machine, looked at before it does.
+"""`amllog doctor`: check the settings, the machine and scripts for known problems.
 
-In: the environment, the machine. Out: checks. Nothing is changed; a request is made only inside a job (for its run)
-and with --send.
+Nothing is changed. A request is made only inside a job, to find its run, and with --send.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from argparse import Namespace
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from amllog.cli import rows, status
+from amllog.cli import status
 from amllog.cli.doctor import checks, packages, script_checks
 from amllog.cli.doctor.checks import Check, fail, ok, warn
 from amllog.config import user_path, variables
@@ -25,108 +24,115 @@ from amllog.context.detector import RunDetector
 from amllog.context.identity import default_directory, is_job
 from amllog.delivery.exporter import Verdict
 from amllog.errors import ConfigError, UsageError
+from amllog.insights.reports.rendering import count
 from amllog.record import envelope
 from amllog.record.envelope import Sender
 from amllog.session import api, compose
 
 SEND_SECONDS = 15.0
-_NETWORK = ("fuse", "nfs", "cifs", "smb", "9p", "lustre", "blobfuse")
-_KNOWN = {
+_NETWORK_FILE_SYSTEMS = ("fuse", "nfs", "cifs", "smb", "9p", "lustre", "blobfuse")
+_VARIABLES = {
     *(variable.name for variable in variables.VARIABLES),
     *(variable for setting in SETTINGS for variable in setting.variables),
 }
 _SET_BY_AMLLOG = {variable.name for variable in variables.VARIABLES if variable.set_by == variables.AMLLOG}
 _SKEW_SECONDS = 3600.0
-_VARIABLE = "APPLICATIONINSIGHTS_CONNECTION_STRING"
+_CONNECTION_STRING = "APPLICATIONINSIGHTS_CONNECTION_STRING"
 
 
-def doctor(options: Namespace, environ: Mapping[str, str]) -> int:
-    """All checks; with scripts, theirs as well."""
-    found: list[Check] = []
+def run(options: Namespace, environ: Mapping[str, str]) -> int:
+    """Run all checks of the machine and of the scripts. Return 1 if one failed."""
+    results: list[Check] = []
     settings = Settings()
     try:
         settings = resolve_settings({}, environ)
-        found += [ok("settings", _given(environ)), _connection(settings)]
+        results += [ok("settings", _variables_that_are_set(environ)), _check_connection_string(settings)]
     except ConfigError as error:
-        found += [fail("settings", f"{one.variable} = {one.value!r}", one.allowed) for one in error.problems]
-    found += _typing_errors(environ)
-    found += _journal(settings, environ)
-    found += packages.look(in_job=is_job(environ))
-    found.append(_run(settings, environ))
-    found += _handlers()
-    found.append(_statsbeat(environ))
-    found.append(_clock())
+        results += [
+            fail("settings", f"{problem.variable} = {problem.value!r}", problem.allowed)
+            for problem in error.problems
+        ]
+    results += _check_variables(environ)
+    results += _check_journal(settings, environ)
+    results += packages.check_packages(in_job=is_job(environ))
+    results.append(_check_run(settings, environ))
+    results += _check_root_logger()
+    results.append(_check_statsbeat(environ))
+    results.append(_check_clock())
     for script in options.scripts:
-        found += script_checks.look(script)
+        results += script_checks.check_script(script)
     if options.send:
-        found.append(_send(settings))
-    return checks.tell(found, as_json=options.json)
+        results.append(_send_test_record(settings))
+    return checks.print_checks(results, as_json=options.json)
 
 
-def _given(environ: Mapping[str, str]) -> str:
-    names = sorted(name for name in _KNOWN - _SET_BY_AMLLOG if environ.get(name, "").strip())
+def _variables_that_are_set(environ: Mapping[str, str]) -> str:
+    names = sorted(name for name in _VARIABLES - _SET_BY_AMLLOG if environ.get(name, "").strip())
     return f"from the environment: {', '.join(names)}" if names else "all defaults"
 
 
-def _typing_errors(environ: Mapping[str, str]) -> Iterator[Check]:
+def _check_variables(environ: Mapping[str, str]) -> Iterator[Check]:
+    """Report variables that look like ours and are not, which are usually spelling errors."""
     for name in sorted(environ):
-        if name.startswith(variables.PREFIX) and name not in _KNOWN:
-            near = difflib.get_close_matches(name, _KNOWN, n=1)
-            hint = f"did you mean {near[0]}?" if near else "docs/settings.md lists those that there are"
+        if name.startswith(variables.PREFIX) and name not in _VARIABLES:
+            near = difflib.get_close_matches(name, _VARIABLES, n=1)
+            hint = f"did you mean {near[0]}?" if near else "docs/settings.md lists all variables"
             yield warn("settings", f"{name} is not an amllog variable", hint)
 
 
-def _connection(settings: Settings) -> Check:
+def _check_connection_string(settings: Settings) -> Check:
     target = settings.connection_string
     if target is None:
-        return warn("connection string", "none: records stay in the journal",
-                    f"set {_VARIABLE} as the portal shows it, on the resource's overview page")  # fmt: skip
+        return warn("connection string", "not set: records stay in the journal",
+                    f"set {_CONNECTION_STRING} to the value on the resource's overview page in the portal")  # fmt: skip
     if target.endpoint.startswith("http://") and "//127.0.0.1" not in target.endpoint:
         return warn(
-            "connection string", f"{target.endpoint} without encryption", "use the portal's https:// address"
+            "connection string",
+            f"{target.endpoint} is not encrypted",
+            "use the https:// address from the portal",
         )
-    return ok("connection string", f"well-formed, to {target.endpoint}")
+    return ok("connection string", f"valid, for {target.endpoint}")
 
 
-def _journal(settings: Settings, environ: Mapping[str, str]) -> Iterator[Check]:
+def _check_journal(settings: Settings, environ: Mapping[str, str]) -> Iterator[Check]:
     directory = (settings.directory or Path(default_directory(environ))).absolute()
     try:
-        place = next(path for path in (directory, *directory.parents) if user_path.is_directory(path))
-        with tempfile.TemporaryFile(dir=place):
+        location = next(path for path in (directory, *directory.parents) if user_path.is_directory(path))
+        with tempfile.TemporaryFile(dir=location):
             yield ok("journal", f"{directory} can be written")
     except OSError as error:
         yield fail("journal", f"{directory} cannot be written ({error.strerror})",
-                   "set AMLLOG_DIR to a directory of your own; until then a temporary one is used")  # fmt: skip
+                   "set AMLLOG_DIR to a writable directory; until then a temporary one is used")  # fmt: skip
         return
     except UsageError as error:
         yield fail("journal", str(error),
-                   "set AMLLOG_DIR to a directory of your own; until then a temporary one is used")  # fmt: skip
+                   "set AMLLOG_DIR to a writable directory; until then a temporary one is used")  # fmt: skip
         return
-    yield _file_system(place)
-    free = shutil.disk_usage(place).free
+    yield _check_file_system(location)
+    free = shutil.disk_usage(location).free
     if free < settings.journal_max_bytes:
-        yield warn("journal", f"{free >> 20} MiB are free, less than journal_max_bytes",
-                   "make room: with a full disk, new records are refused (and counted)")  # fmt: skip
-    if place == directory:
-        yield _waiting(directory, environ)
+        yield warn("journal", f"{free >> 20} MiB are free, which is less than journal_max_bytes",
+                   "free some space: on a full disk, new records are refused and counted")  # fmt: skip
+    if location == directory:
+        yield _check_orphans(directory, environ)
 
 
-def _file_system(place: Path) -> Check:
-    kind = file_system_of(place, _mounts())
-    if not kind.startswith(_NETWORK):
+def _check_file_system(location: Path) -> Check:
+    kind = file_system_of(location, _mounts())
+    if not kind.startswith(_NETWORK_FILE_SYSTEMS):
         return ok("file system", kind or "unknown")
-    return warn("file system", f"{kind}: mounted over a network",
-                "a write may be slow, may be lost with the mount, and files may have no locks; where steps get slower "
-                "over time, set AMLLOG_DIR to a local disk (and write outputs as_upload, not as_mount)")  # fmt: skip
+    return warn("file system", f"{kind}: a network file system",
+                "writes may be slow or lost with the mount, and files may have no locks; if steps get slower over "
+                "time, set AMLLOG_DIR to a local disk (and write outputs with as_upload, not as_mount)")  # fmt: skip
 
 
-def file_system_of(place: Path, mounts: str) -> str:
-    """The type of file system that `place` is on, from the text of /proc/mounts; "" if it does not tell."""
-    here, best = place.resolve(), ("", "")
+def file_system_of(location: Path, mounts: str) -> str:
+    """Return the type of the file system of `location`, from the content of /proc/mounts. "" if it is unknown."""
+    resolved, best = location.resolve(), ("", "")
     for line in mounts.splitlines():
         _, point, kind, *_ = line.split(" ")
         point = point.replace("\\040", " ")
-        if (here == Path(point) or Path(point) in here.parents) and len(point) >= len(best[0]):
+        if (resolved == Path(point) or Path(point) in resolved.parents) and len(point) >= len(best[0]):
             best = point, kind
     return best[1]
 
@@ -138,71 +144,76 @@ def _mounts() -> str:
         return ""
 
 
-def _waiting(directory: Path, environ: Mapping[str, str]) -> Check:
+def _check_orphans(directory: Path, environ: Mapping[str, str]) -> Check:
     report = status.report(directory, environ)
-    left = sum(file["waiting"] for file in report["files"] if file["writer"] == "gone")
+    waiting = sum(file["waiting"] for file in report["files"] if file["writer"] == "gone")
     if report["refused"]:
         return warn(
-            "leftovers", f"{rows.count(report['refused'], 'record')} refused", "amllog status says why"
+            "leftovers",
+            f"{count(report['refused'], 'record')} refused",
+            "see the reasons with: amllog status",
         )
-    if left:
+    if waiting:
         return warn(
-            "leftovers", f"{rows.count(left, 'record')} of processes that are gone wait", "amllog deliver"
+            "leftovers",
+            f"{count(waiting, 'record')} of processes that have ended {'is' if waiting == 1 else 'are'} waiting",
+            "amllog deliver",
         )
-    return ok("leftovers", "nothing waits")
+    return ok("leftovers", "no waiting records")
 
 
-def _run(settings: Settings, environ: Mapping[str, str]) -> Check:
+def _check_run(settings: Settings, environ: Mapping[str, str]) -> Check:
     if not is_job(environ):
-        return ok("run", "not in an Azure ML job: a local run, whose id is made by setup()")
-    said: list[str] = []
-    detector = RunDetector(environ, said.append)
+        return ok("run", "not in an Azure ML job: setup() creates the id of a local run")
+    errors: list[str] = []
+    detector = RunDetector(environ, errors.append)
     identity = detector.detect(settings, compose.metrics_of(settings, environ), "")
     name = f"{identity.step_id}, step {identity.step_name} of {identity.parent_run_id}"
-    if said:
-        return warn("run", f"{name}, from the environment; {said[0]}",
-                    "the step goes on without it; is the network open from this compute?")  # fmt: skip
-    where = "run history" if detector.azureml_run is not None else "the environment"
-    return ok("run", f"{name}, from {where}")
+    if errors:
+        return warn("run", f"{name}, from the environment; {errors[0]}",
+                    "the step runs without it; check whether this compute can reach the workspace")  # fmt: skip
+    source = "run history" if detector.azureml_run is not None else "the environment"
+    return ok("run", f"{name}, from {source}")
 
 
-def _handlers() -> Iterator[Check]:
+def _check_root_logger() -> Iterator[Check]:
     root = logging.getLogger()
     names = ", ".join(type(handler).__name__ for handler in root.handlers)
     if names:
-        yield warn("logging", f"handlers on the root logger before any script ran: {names}",
-                   "something at Python's start configures logging: lines may appear twice")  # fmt: skip
+        yield warn("logging", f"the root logger has handlers before any script runs: {names}",
+                   "a startup file of Python configures logging: lines may appear twice")  # fmt: skip
     if root.level and root.level <= logging.DEBUG:
-        yield warn("logging", "the root logger is at DEBUG", "libraries' chatter is sent as well: use INFO")
+        yield warn("logging", "the level of the root logger is DEBUG",
+                   "the records of libraries are sent, too: use INFO")  # fmt: skip
     if not names and root.level > logging.DEBUG:
-        yield ok("logging", "the root logger is as Python leaves it")
+        yield ok("logging", "the root logger has Python's defaults")
 
 
-def _statsbeat(environ: Mapping[str, str]) -> Check:
+def _check_statsbeat(environ: Mapping[str, str]) -> Check:
     name = "APPLICATIONINSIGHTS_STATSBEAT_DISABLED_ALL"
     if environ.get(name, "").lower() == "true":
-        return ok("statsbeat", "off, by the environment")
-    return ok("statsbeat", f"setup() switches it off; for stock handlers made before it, set {name}=true")
+        return ok("statsbeat", "disabled by the environment")
+    return ok("statsbeat", f"setup() disables it; for handlers that are created before it, set {name}=true")
 
 
-def _clock() -> Check:
+def _check_clock() -> Check:
     now = time.time()
     newest = max(path.stat().st_mtime for path in Path(envelope.__file__).parent.glob("*.py"))
     if now < newest - _SKEW_SECONDS:
         return fail("clock", f"{envelope.format_timestamp(now)} is before amllog was installed",
-                    "set the clock: records older than 48 hours are refused")  # fmt: skip
+                    "set the clock: Application Insights refuses records older than 48 hours")  # fmt: skip
     return ok("clock", envelope.format_timestamp(now))
 
 
-def _send(settings: Settings) -> Check:
+def _send_test_record(settings: Settings) -> Check:
     if settings.connection_string is None:
-        return fail("test record", "not sent: no connection string", f"set {_VARIABLE}")
-    identity = api.identity()  # the settings are right: there is a connection string
+        return fail("test record", "not sent: no connection string", f"set {_CONNECTION_STRING}")
+    identity = api.identity()  # cannot fail: the settings are valid
     sender = Sender(settings.connection_string.instrumentation_key, {"ai.cloud.role": "amllog doctor"})
-    said = {"message": "amllog doctor: a test record", "severityLevel": 1}
+    message = {"message": "amllog doctor: a test record", "severityLevel": 1}
     line = envelope.encode_record(
         time.time(), sender.key, sender.tags_for_span(identity.operation_id, identity.span_id), "MessageData",
-        {**said, "properties": {**identity.dimensions(), "python": sys.version.split()[0]}},
+        {**message, "properties": {**identity.dimensions(), "python": sys.version.split()[0]}},
     )  # fmt: skip
     outlet = compose.insights_outlet(settings, compose.exporter_of(settings), time.time())
     try:
@@ -212,7 +223,8 @@ def _send(settings: Settings) -> Check:
     verdict: Verdict = answer.exceptions.get(0, answer.default)
     if verdict.state == "delivered":
         return ok(
-            "test record", f"taken by {settings.connection_string.endpoint}; in traces after some minutes"
+            "test record",
+            f"accepted by {settings.connection_string.endpoint}; it appears in traces after some minutes",
         )
     return fail("test record", f"{verdict.state}: {verdict.reason}",
-                "is the endpoint right, and open from here? (401, 403: the resource's authentication)")  # fmt: skip
+                "check the endpoint and the network (401, 403: the authentication of the resource)")  # fmt: skip

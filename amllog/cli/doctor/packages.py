@@ -1,7 +1,4 @@
-"""The part of `amllog doctor` that looks at Python and its packages.
-
-In: this interpreter. Out: checks.
-"""
+"""Check Python and the installed packages for `amllog doctor`."""
 
 from __future__ import annotations
 
@@ -18,56 +15,56 @@ OPENCENSUS = "opencensus-ext-azure"
 OPENTELEMETRY = ("azure-monitor-opentelemetry", "azure-monitor-opentelemetry-exporter")
 
 
-def look(*, in_job: bool) -> Iterator[Check]:
-    """Python's version, azureml, and the exporters."""
+def check_packages(*, in_job: bool) -> Iterator[Check]:
+    """Check the version of Python, azureml and the exporters. A missing azureml is an error only in a job."""
     version = sys.version.split()[0]
     if OLDEST <= sys.version_info[:2] <= NEWEST:
         yield ok("Python", version)
     else:
         yield warn("Python", f"{version} is not tested", "use 3.9 to 3.15")
-    yield _azureml(in_job)
-    yield from _exporters()
+    yield _check_azureml(in_job)
+    yield from _check_exporters()
 
 
 def version_of(package: str) -> str:
-    """The installed version; "" without one."""
+    """Return the version of an installed package, or ""."""
     try:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
         return ""
 
 
-def is_there(module: str) -> bool:
-    """Whether a module can be found."""
+def is_installed(module: str) -> bool:
+    """Return whether a module can be imported, without importing it."""
     try:
         return importlib.util.find_spec(module) is not None
-    except (ModuleNotFoundError, ValueError):  # not even its parent; or one that was made by hand
+    except (ModuleNotFoundError, ValueError):  # no parent package, or a module without a specification
         return False
 
 
-def _azureml(in_job: bool) -> Check:
-    if sys.version_info >= (3, 13) and not is_there("imghdr"):
-        return fail("azureml", "imghdr is gone from Python 3.13, and azureml's Run needs it",
+def _check_azureml(in_job: bool) -> Check:
+    if sys.version_info >= (3, 13) and not is_installed("imghdr"):
+        return fail("azureml", "Python 3.13 has no imghdr, which azureml's Run imports",
                     "pip install standard-imghdr")  # fmt: skip
     try:
         importlib.import_module("azureml.core")
-    except Exception as error:  # whatever a package's import may raise: this is the check
-        found = f"azureml.core cannot be imported: {type(error).__name__}: {error}"
+    except Exception as error:  # the import is the check, and a package may raise any exception
+        problem = f"azureml.core cannot be imported: {type(error).__name__}: {error}"
         advice = (
             "pip install azureml-core 'setuptools<81'"
-            if "pkg_resources" in found
+            if "pkg_resources" in problem
             else "pip install azureml-core"
         )
-        return fail("azureml", found, advice) if in_job else warn("azureml", found, advice)
+        return fail("azureml", problem, advice) if in_job else warn("azureml", problem, advice)
     return ok("azureml", f"azureml-core {version_of('azureml-core')}")
 
 
-def _exporters() -> Iterator[Check]:
-    own, others = version_of(OPENCENSUS), [name for name in OPENTELEMETRY if version_of(name)]
-    if not own:
+def _check_exporters() -> Iterator[Check]:
+    version, others = version_of(OPENCENSUS), [name for name in OPENTELEMETRY if version_of(name)]
+    if not version:
         yield fail("exporter", f"{OPENCENSUS} is not installed", f"pip install {OPENCENSUS}")
     elif others:
-        yield warn("exporter", f"{OPENCENSUS} {own} and {' and '.join(others)} are both installed",
-                   "fine as long as the script starts only one: what both are given arrives twice")  # fmt: skip
+        yield warn("exporter", f"{OPENCENSUS} {version} and {' and '.join(others)} are both installed",
+                   "use only one of them in a script: records that both receive arrive twice")  # fmt: skip
     else:
-        yield ok("exporter", f"{OPENCENSUS} {own}")
+        yield ok("exporter", f"{OPENCENSUS} {version}")

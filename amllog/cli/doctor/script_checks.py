@@ -1,7 +1,7 @@
-"""The part of `amllog doctor` that reads scripts: the documented troubles of pipelines that show in the code.
+"""Check the source of a script for known problems of pipelines, for `amllog doctor`.
 
-In: a Python file, which is parsed and never run. Out: checks with line numbers. Sources: Microsoft's
-troubleshooting table for pipelines ("Debug & troubleshoot machine learning pipelines") and its logging guide.
+A script is parsed and never run. The problems are those of Microsoft's troubleshooting table for pipelines ("Debug &
+troubleshoot machine learning pipelines", whose rows are named a to f here) and of its logging guide.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from amllog.cli.doctor.checks import Check, fail, ok, warn
-from amllog.cli.doctor.packages import is_there
+from amllog.cli.doctor.packages import is_installed
 
 MAX_SNAPSHOT_BYTES, MAX_SNAPSHOT_FILES = 300 * 1024 * 1024, 2_000
 _WRITES = ("to_csv", "to_parquet", "to_json", "save", "savez", "savetxt", "dump", "write_text", "write_bytes")
@@ -21,115 +21,119 @@ Rule = Callable[["Script"], Iterator[Check]]
 
 
 class Script:
-    """A parsed script, and the few questions that rules ask of it."""
+    """A parsed script with the queries that the rules use."""
 
     def __init__(self, path: Path, text: str) -> None:
         self.path = path
         self.tree = ast.parse(text, str(path))
         self.calls = [node for node in ast.walk(self.tree) if isinstance(node, ast.Call)]
 
-    def named(self, *names: str) -> list[ast.Call]:
-        """Calls whose dotted name ends with one of `names`."""
-        return [call for call in self.calls if _ends(_name(call.func), names)]
+    def calls_of(self, *names: str) -> list[ast.Call]:
+        """Return the calls whose dotted name ends with one of `names`."""
+        return [call for call in self.calls if _ends_with(_name(call.func), names)]
 
-    def where(self, node: ast.AST) -> str:
-        """`train.py:12`."""
+    def location(self, node: ast.AST) -> str:
+        """Return the file name and line of a node, such as `train.py:12`."""
         return f"{self.path.name}:{getattr(node, 'lineno', 0)}"
 
     def warn(self, node: ast.AST, found: str, advice: str) -> Check:
-        """A warning at a place in the script."""
-        return warn(self.where(node), found, advice)
+        """Return a warning with the location of a node."""
+        return warn(self.location(node), found, advice)
 
     def imported(self) -> dict[str, ast.AST]:
-        """The top-level names of what is imported absolutely."""
-        found: dict[str, ast.AST] = {}
+        """Return the top-level names of absolute imports, each with its node."""
+        names: dict[str, ast.AST] = {}
         for node in ast.walk(self.tree):
             if isinstance(node, ast.Import):
-                found.update((alias.name.partition(".")[0], node) for alias in node.names)
+                names.update((alias.name.partition(".")[0], node) for alias in node.names)
             elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-                found[node.module.partition(".")[0]] = node
-        return found
+                names[node.module.partition(".")[0]] = node
+        return names
 
 
-def look(path: Path) -> Iterator[Check]:
-    """All rules on one script."""
+def check_script(path: Path) -> Iterator[Check]:
+    """Apply all rules to one script."""
     try:
         script = Script(path, path.read_text(encoding="utf-8"))
     except (OSError, SyntaxError, ValueError) as error:
-        yield fail(path.name, f"cannot be read as Python: {error}", "is this the script that the step runs?")
+        yield fail(path.name, f"cannot be read as Python: {error}", "pass the script that the step runs")
         return
-    found = [check for rule in RULES for check in rule(script)]
-    yield from found or [ok(path.name, "nothing to say")]
+    checks = [check for rule in RULES for check in rule(script)]
+    yield from checks or [ok(path.name, "no known problems")]
 
 
-def _folder_is_made(script: Script) -> Iterator[Check]:
-    """Row a: an output folder must be made by the script itself."""
+def _output_folder_is_created(script: Script) -> Iterator[Check]:
+    """Row a: the script itself must create its output folder."""
     outputs = [
-        call for call in script.named("add_argument")
-        if any("output" in text.lower() for text in _texts(call)) and _texts(call)[0].startswith("-")
+        call for call in script.calls_of("add_argument")
+        if any("output" in text.lower() for text in _strings(call)) and _strings(call)[0].startswith("-")
     ]  # fmt: skip
-    writes = script.named(*_WRITES) or [
-        call for call in script.named("open") if _mode(call)[:1] in ("w", "a", "x")
+    writes = script.calls_of(*_WRITES) or [
+        call for call in script.calls_of("open") if _mode(call)[:1] in ("w", "a", "x")
     ]
-    if outputs and writes and not script.named("makedirs", "mkdir"):
-        said = f"the argument {_texts(outputs[0])[0]} names an output folder that nothing makes"
-        yield script.warn(outputs[0], said, "os.makedirs(args.…, exist_ok=True) before the first write to it")
+    if outputs and writes and not script.calls_of("makedirs", "mkdir"):
+        problem = f"the output folder of the argument {_strings(outputs[0])[0]} is not created"
+        yield script.warn(outputs[0], problem, "os.makedirs(args.…, exist_ok=True) before the first write")
 
 
-def _packages_are_there(script: Script) -> Iterator[Check]:
-    """Row b: what works here must be installed there, and the other way round."""
-    beside = {path.stem for path in script.path.parent.glob("*") if path.suffix == ".py" or path.is_dir()}
+def _packages_are_installed(script: Script) -> Iterator[Check]:
+    """Row b: imported packages must be installed in the environment of the step."""
+    siblings = {path.stem for path in script.path.parent.glob("*") if path.suffix == ".py" or path.is_dir()}
     for name, node in script.imported().items():
-        if name not in beside and name not in sys.builtin_module_names and not is_there(name):
-            advice = "add it to the environment of the step, in the version that was tested"
+        if name not in siblings and name not in sys.builtin_module_names and not is_installed(name):
+            advice = "add the tested version to the environment of the step"
             yield script.warn(node, f"{name} is imported and not installed here", advice)
 
 
 def _step_is_reused(script: Script) -> Iterator[Check]:
-    """Row d: what keeps a step from being reused."""
+    """Row d: arguments that prevent the reuse of a step."""
     for call in script.calls:
         for keyword in call.keywords:
             value = keyword.value
             constant = value.value if isinstance(value, ast.Constant) else None
             if (keyword.arg, constant) in (("allow_reuse", False), ("regenerate_outputs", True)):
                 yield script.warn(
-                    call, f"{keyword.arg}={constant!r}", "the step is never reused; leave it out to reuse it"
+                    call, f"{keyword.arg}={constant!r}", "the step is never reused: remove the argument"
                 )
-            if keyword.arg in ("arguments", "script_params", "inputs") and _calls_a_clock(value):
-                advice = "the step is never reused, for its arguments differ each time: hand the time on in another way"
+            if keyword.arg in ("arguments", "script_params", "inputs") and _has_clock_call(value):
+                advice = (
+                    "the step is never reused, because its arguments change: pass the time in another way"
+                )
                 yield script.warn(value, f"a time in {keyword.arg}", advice)
 
 
 def _own_folders(script: Script) -> Iterator[Check]:
-    """Row e: each step its own source_directory, and a small one."""
+    """Row e: each step needs its own, small source_directory."""
     first: dict[str, ast.Call] = {}
     for call in script.calls:
         folder = next(
-            (_text(keyword.value) for keyword in call.keywords if keyword.arg == "source_directory"), ""
+            (_string(keyword.value) for keyword in call.keywords if keyword.arg == "source_directory"), ""
         )
         if folder and folder in first:
-            said = f"source_directory {folder!r} is also that of line {first[folder].lineno}"
+            problem = f"source_directory {folder!r} is also used in line {first[folder].lineno}"
             yield script.warn(
-                call, said, "a change to any file in it reruns both steps: give each its own folder"
+                call, problem, "a change to any file in it reruns both steps: use one folder per step"
             )
         elif folder:
             first[folder] = call
-            yield from _small(script, call, script.path.parent / folder)
+            yield from _has_small_snapshot(script, call, script.path.parent / folder)
 
 
-def _small(script: Script, call: ast.Call, folder: Path) -> Iterator[Check]:
+def _has_small_snapshot(script: Script, call: ast.Call, folder: Path) -> Iterator[Check]:
     files, size = 0, 0
     for path in folder.rglob("*") if folder.is_dir() else ():
         files, size = files + 1, size + (path.stat().st_size if path.is_file() else 0)
         if files > MAX_SNAPSHOT_FILES or size > MAX_SNAPSHOT_BYTES:
-            said = f"{folder.name} has more than {MAX_SNAPSHOT_FILES} files or 300 MB"
-            yield script.warn(call, said, "keep data, logs and outputs out of it, or list them in .amlignore")
+            problem = f"{folder.name} has more than {MAX_SNAPSHOT_FILES} files or 300 MB"
+            yield script.warn(
+                call, problem, "move data, logs and outputs out of it, or list them in .amlignore"
+            )
             return
 
 
 def _not_mounted(script: Script) -> Iterator[Check]:
-    """Row f: frequent small writes to a mounted output make a step slower from epoch to epoch."""
-    for call in script.named("as_mount"):
+    """Row f: frequent small writes to a mounted output slow a step down from epoch to epoch."""
+    for call in script.calls_of("as_mount"):
         receiver = ast.unparse(call.func).lower()
         if "output" in receiver or "log" in receiver:
             yield script.warn(
@@ -138,15 +142,15 @@ def _not_mounted(script: Script) -> Iterator[Check]:
 
 
 def _no_workspace_in_a_job(script: Script) -> Iterator[Check]:
-    """Managing a workspace from within a job ends in a 401."""
-    if script.named("Run.get_context"):
-        for call in script.named("Workspace.from_config", "Workspace.create", "Workspace.get"):
-            advice = "in a job: run.experiment.workspace, of the run from Run.get_context()"
+    """Opening a workspace by its configuration inside a job fails with status 401."""
+    if script.calls_of("Run.get_context"):
+        for call in script.calls_of("Workspace.from_config", "Workspace.create", "Workspace.get"):
+            advice = "in a job, use run.experiment.workspace of the run from Run.get_context()"
             yield script.warn(call, f"{ast.unparse(call.func)} in a step script: 401 in a job", advice)
 
 
 def _parallel_run(script: Script) -> Iterator[Check]:
-    """A ParallelRunStep script has init() and run(mini_batch), and leaves unknown arguments alone."""
+    """A ParallelRunStep script needs init() and run(mini_batch), and must accept unknown arguments."""
     defined = {node.name: node for node in script.tree.body if isinstance(node, ast.FunctionDef)}
     if "init" not in defined or defined["init"].args.args:
         return
@@ -154,91 +158,89 @@ def _parallel_run(script: Script) -> Iterator[Check]:
         yield script.warn(
             defined["init"], "init() without run(mini_batch)", "a ParallelRunStep script needs both"
         )
-    for call in script.named("parse_args"):
+    for call in script.calls_of("parse_args"):
         yield script.warn(
-            call, "parse_args() with init()", "parse_known_args(): the driver adds arguments of its own"
+            call, "parse_args() with init()", "use parse_known_args(): the driver adds its own arguments"
         )
 
 
 def _logging_is_sound(script: Script) -> Iterator[Check]:
-    """What the logging guides of the years have led to."""
-    own = script.named("AzureLogHandler")
-    with_us = "amllog" in script.imported()
-    for call in own[1:]:
-        yield script.warn(call, "a second AzureLogHandler", "each record is sent once per handler: keep one")
-    for call in own[:1] if with_us else ():
-        yield script.warn(
-            call, "an AzureLogHandler beside amllog", "amllog sends each record once, in its stead: remove it"
-        )
-    for call in script.named("basicConfig", "setLevel"):
-        if own and "DEBUG" in ast.unparse(call):
+    """Known mistakes in the configuration of logging."""
+    handlers = script.calls_of("AzureLogHandler")
+    uses_amllog = "amllog" in script.imported()
+    for call in handlers[1:]:
+        yield script.warn(call, "a second AzureLogHandler", "each handler sends every record: use only one")
+    for call in handlers[:1] if uses_amllog else ():
+        yield script.warn(call, "an AzureLogHandler and amllog", "amllog replaces the handler: remove it")
+    for call in script.calls_of("basicConfig", "setLevel"):
+        if handlers and "DEBUG" in ast.unparse(call):
             yield script.warn(
-                call, "DEBUG with an AzureLogHandler", "libraries' chatter is sent as well: use INFO"
+                call, "DEBUG with an AzureLogHandler", "the records of libraries are sent, too: use INFO"
             )
-    for call in script.named("getLogger", "get_logger"):
-        if (_texts(call) or [""])[0].split(".")[0] == "azureml":
-            yield script.warn(
-                call,
-                "a logger named azureml.*",
-                "amllog leaves out azureml's own lines below WARNING: rename",
-            )
-    if with_us and not script.named("amllog.setup", "setup"):
+    for call in script.calls_of("getLogger", "get_logger"):
+        if (_strings(call) or [""])[0].split(".")[0] == "azureml":
+            advice = "amllog drops records below WARNING of azureml's loggers: rename the logger"
+            yield script.warn(call, "a logger named azureml.*", advice)
+    if uses_amllog and not script.calls_of("amllog.setup", "setup"):
         node = script.imported()["amllog"]
-        yield script.warn(
-            node,
-            "amllog is imported and never set up here",
-            "amllog.setup() in the script that the step runs",
-        )
+        advice = "call amllog.setup() in the script that the step runs"
+        yield script.warn(node, "amllog is imported but not set up here", advice)
 
 
-def _more_than_prints(script: Script) -> Iterator[Check]:
-    """Prints reach the driver log alone."""
-    prints = script.named("print")
-    logs = script.named(*_LOG_CALLS)
+def _not_only_prints(script: Script) -> Iterator[Check]:
+    """Printed lines reach only the driver log."""
+    prints = script.calls_of("print")
+    logs = script.calls_of(*_LOG_CALLS)
     if prints and not logs and not {"logging", "amllog"} & script.imported().keys():
-        advice = "import amllog; log = amllog.setup(), then log.info(…); or AMLLOG_CAPTURE=logging,exceptions,prints"
-        yield script.warn(prints[0], "only prints: they reach the driver log and nothing else", advice)
+        advice = "use log.info(…) of log = amllog.setup(), or set AMLLOG_CAPTURE=logging,exceptions,prints"
+        yield script.warn(prints[0], "only prints, which reach only the driver log", advice)
 
 
-def _ends_are_told(script: Script) -> Iterator[Check]:
-    """`raise SystemExit(3)` calls nothing, so that amllog cannot see the code."""
+def _exit_code_is_visible(script: Script) -> Iterator[Check]:
+    """`raise SystemExit(3)` calls no function, so that amllog cannot record the exit code."""
     raised = (node.exc for node in ast.walk(script.tree) if isinstance(node, ast.Raise))
     for call in raised if "amllog" in script.imported() else ():
         if isinstance(call, ast.Call) and _name(call.func) == "SystemExit" and call.args:
-            said = f"{ast.unparse(call)} is raised: the step counts as done, whatever the exit code"
-            yield script.warn(call, said, f"sys.exit({ast.unparse(call.args[0])}), which amllog sees")
+            problem = f"raise {ast.unparse(call)}: the step counts as successful with any exit code"
+            yield script.warn(
+                call, problem, f"use sys.exit({ast.unparse(call.args[0])}), which amllog records"
+            )
 
 
 RULES: tuple[Rule, ...] = (
-    _folder_is_made, _packages_are_there, _step_is_reused, _own_folders, _not_mounted, _no_workspace_in_a_job,
-    _parallel_run, _logging_is_sound, _more_than_prints, _ends_are_told,
+    _output_folder_is_created, _packages_are_installed, _step_is_reused, _own_folders, _not_mounted,
+    _no_workspace_in_a_job, _parallel_run, _logging_is_sound, _not_only_prints, _exit_code_is_visible,
 )  # fmt: skip
 
 
 def _name(node: ast.AST) -> str:
-    """`a.b.c` of a name or an attribute; what is before a call or an index is left out."""
+    """Return the dotted name of an expression, such as `a.b.c`. A call or an index before it is omitted."""
     if isinstance(node, ast.Attribute):
         return f"{_name(node.value)}.{node.attr}"
     return node.id if isinstance(node, ast.Name) else ""
 
 
-def _ends(name: str, names: tuple[str, ...]) -> bool:
-    return any(name == one or name.endswith(f".{one}") for one in names)
+def _ends_with(name: str, endings: tuple[str, ...]) -> bool:
+    return any(name == ending or name.endswith(f".{ending}") for ending in endings)
 
 
-def _text(node: ast.AST) -> str:
+def _string(node: ast.AST) -> str:
+    """Return the value of a string constant, or ""."""
     return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else ""
 
 
-def _texts(call: ast.Call) -> list[str]:
-    return [text for text in map(_text, call.args) if text]
+def _strings(call: ast.Call) -> list[str]:
+    """Return the positional arguments of a call that are string constants."""
+    return [text for text in map(_string, call.args) if text]
 
 
 def _mode(call: ast.Call) -> str:
-    given = [_text(keyword.value) for keyword in call.keywords if keyword.arg == "mode"]
-    return given[0] if given else (_text(call.args[1]) if len(call.args) > 1 else "r")
+    """Return the mode of a call of `open`."""
+    keywords = [_string(keyword.value) for keyword in call.keywords if keyword.arg == "mode"]
+    return keywords[0] if keywords else (_string(call.args[1]) if len(call.args) > 1 else "r")
 
 
-def _calls_a_clock(node: ast.AST) -> bool:
+def _has_clock_call(node: ast.AST) -> bool:
+    """Return whether an expression contains a call whose result changes with time."""
     clocks = ("now", "utcnow", "today", "time.time", "strftime", "uuid4")
-    return any(isinstance(one, ast.Call) and _ends(_name(one.func), clocks) for one in ast.walk(node))
+    return any(isinstance(part, ast.Call) and _ends_with(_name(part.func), clocks) for part in ast.walk(node))

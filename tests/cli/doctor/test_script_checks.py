@@ -7,18 +7,18 @@ from typing import Any
 
 import pytest
 
-from amllog.cli.doctor.script_checks import MAX_SNAPSHOT_FILES, look
+from amllog.cli.doctor.script_checks import MAX_SNAPSHOT_FILES, check_script
 
 OUTPUT = (
     "import argparse\np = argparse.ArgumentParser()\np.add_argument('--output_dir')\na = p.parse_args()\n"
 )
 TROUBLES = {
-    "no folder": (OUTPUT + "open(a.output_dir + '/x', 'w').write('1')", "output folder that nothing makes"),
+    "no folder": (OUTPUT + "open(a.output_dir + '/x', 'w').write('1')", "is not created"),
     "not installed": ("import nosuchpackage.part\nfrom nosuchpackage import x", "nosuchpackage is imported"),
     "no reuse": ("PythonScriptStep(allow_reuse=False)", "allow_reuse=False"),
     "regenerated": ("experiment.submit(p, regenerate_outputs=True)", "regenerate_outputs=True"),
     "a clock": ("Step(arguments=['--t', datetime.now()])", "a time in arguments"),
-    "one folder": ("Step(source_directory='src')\nStep(source_directory='src')", "also that of line 1"),
+    "one folder": ("Step(source_directory='src')\nStep(source_directory='src')", "also used in line 1"),
     "a mount": ("Step(outputs=[output_data.as_mount()])", "an output is mounted"),
     "a workspace": ("run = Run.get_context()\nws = Workspace.from_config()", "401 in a job"),
     "no run": ("def init():\n    pass", "init() without run"),
@@ -27,12 +27,12 @@ TROUBLES = {
         "parse_args() with init()",
     ),
     "two handlers": ("AzureLogHandler()\nlogger.addHandler(AzureLogHandler())", "a second AzureLogHandler"),
-    "a handler": ("import amllog\namllog.setup()\nAzureLogHandler()", "beside amllog"),
+    "a handler": ("import amllog\namllog.setup()\nAzureLogHandler()", "an AzureLogHandler and amllog"),
     "debug": ("AzureLogHandler()\nlogging.basicConfig(level=logging.DEBUG)", "DEBUG with an AzureLogHandler"),
     "azureml's name": ("logging.getLogger('azureml.mine').info('x')", "a logger named azureml.*"),
-    "no setup": ("import amllog\nlog = amllog.get_logger('x')", "never set up here"),
+    "no setup": ("import amllog\nlog = amllog.get_logger('x')", "not set up here"),
     "prints": ("print('loss', 1)", "only prints"),
-    "an exit": ("import amllog\namllog.setup()\nraise SystemExit(main())", "whatever the exit code"),
+    "an exit": ("import amllog\namllog.setup()\nraise SystemExit(main())", "with any exit code"),
 }
 FINE = """
 import argparse, logging, os
@@ -58,7 +58,7 @@ def told(code: str, folder: Path) -> list[Any]:
     """What doctor says of a script."""
     path = folder / "script.py"
     path.write_text(code, encoding="utf-8")
-    return list(look(path))
+    return list(check_script(path))
 
 
 @pytest.mark.parametrize(("code", "said"), TROUBLES.values(), ids=TROUBLES)
@@ -71,7 +71,7 @@ def test_a_trouble_is_found(code: str, said: str, tmp_path: Path) -> None:
 def test_a_good_script_is_left_in_peace(tmp_path: Path) -> None:
     """No false alarm on a script that does it right."""
     (tmp_path / "beside.py").touch()
-    assert [(check.state, check.found) for check in told(FINE, tmp_path)] == [("ok", "nothing to say")]
+    assert [(check.state, check.found) for check in told(FINE, tmp_path)] == [("ok", "no known problems")]
 
 
 def test_a_large_source_directory(tmp_path: Path) -> None:
