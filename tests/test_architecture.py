@@ -111,6 +111,7 @@ FOREIGN = {
     "process.hooks": "Python's modules",
     "process.safe_import": "sys",
     "exporters.http_deadline": "sessions of requests, pools of urllib3",
+    "exporters.verified_sockets": "ssl's TLS sockets",
     "exporters.run_metrics.azureml_sdk": "azureml's clients",
     "exporters.run_metrics.azureml_addresses": "azureml's cache",
     "exporters.run_metrics.azureml_calls": "azureml's Run",

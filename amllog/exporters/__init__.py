@@ -1,1 +1,1 @@
-"""Where records go: one file per place, one protocol (amllog.delivery.exporter.Outlet), a verdict per record."""
+"""The exporters: one file per destination of records. The protocol is `amllog.delivery.exporter.Exporter`."""

@@ -1,7 +1,7 @@
-"""The driver log: one readable line per record on stdout, in the caller's thread.
+"""The driver log: one readable line per record on stdout, written and flushed in the calling thread.
 
-In: what a record says (time, level, logger, message, its own dimensions, a traceback). Out: a line, flushed, in
-plain text, colour, or JSON; where it could not be written it is counted, and the caller never hears of it.
+A line is plain text, coloured text or JSON. A line that cannot be written is counted with the reason. The caller gets
+no error, because the record is in the journal.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ from amllog.record.line_format import LEVEL_COLOURS, quoted_value
 from amllog.record.text import CONTROLS, escape_character, escape_json_controls
 
 _GREY, _OFF = "\x1b[90m", "\x1b[0m"
-_CONTROL = LazyPattern(f"(?![\t\n])[{CONTROLS}]")
+_CONTROLS = LazyPattern(f"(?![\t\n])[{CONTROLS}]")
 
-# Lines that one thread writes at once: a signal handler may log, and a stdout may log without end.
+# Lines that one thread writes at once. A signal handler may log during a write, and a stdout may log endlessly.
 MAX_NESTED = 2
 
 
@@ -45,127 +45,131 @@ class Line(NamedTuple):
 
 
 class DriverLog:
-    """Writes lines to whatever `sys.stdout` is at the moment of the call: a notebook's cell, pytest's capture."""
+    """The outlet `driver_log`. It writes to the `sys.stdout` of the moment, for example to a notebook's cell.
+
+    `form`: `plain`, `console` (with colours), `json`, or `auto` (`console` on a terminal or in a notebook).
+    `level`: the lowest level that is written. `common`: dimensions of every record, which only `json` repeats.
+    """
 
     name = "driver_log"
 
     def __init__(self, form: str, level: int, common: Mapping[str, str]) -> None:
         self.level = level
         self._form = form
-        self._common = dict(common)  # stands on every record: only the JSON form repeats it on every line
-        self._delivered = itertools.count()  # next() is atomic: threads need no lock to count
+        self._common = dict(common)
+        self._delivered = itertools.count()  # next() is atomic, so threads need no lock
         self._refused: Counter[str] = Counter()
-        self.writing: dict[int, list[str]] = {}  # the texts that each thread is writing now
-        self._is_plain = False  # whether the stream cannot log what is written to it
-        self._seen: tuple[Any, Any, Callable[[Line], str]] = (
-            None,
-            None,
-            _plain,
-        )  # stdout, and what to do with it
+        self.writing: dict[int, list[str]] = {}  # the lines that each thread is writing now
+        self._is_file = False  # so that the stream cannot log the lines that are written to it
+        # `sys.stdout` of the last line, and the stream and the format that belong to it.
+        self._target: tuple[Any, Any, Callable[[Line], str]] = (None, None, _plain)
 
-    def continue_counts(self, before: DriverLog) -> None:
-        """Take over the counts of the one before."""
-        self._delivered, self._refused = before._delivered, before._refused
+    def continue_counts(self, previous: DriverLog) -> None:
+        """Continue the counts of the driver log before a second `setup()`."""
+        self._delivered, self._refused = previous._delivered, previous._refused
 
     def forked(self) -> None:
-        """In a forked child: the lines are its parent's, also those that other threads were writing."""
+        """Reset the counts in a forked child, because all lines so far are its parent's."""
         self._delivered, self._refused = itertools.count(), Counter()
         self.writing = {}
 
     def write(self, line: Line) -> None:
-        """Write and flush one line; a failure is counted with its reason."""
-        stdout, stream, form = self._seen
+        """Write and flush one line. A failure is counted with its reason."""
+        stdout, stream, form = self._target
         try:
             if stdout is not sys.stdout:
-                stream, form = self._look(sys.stdout)
+                stream, form = self._select_target(sys.stdout)
             if stream is None:  # pythonw, a detached daemon
                 self._refused["no stdout"] += 1
                 return
-            if self._is_plain:
-                _put(stream, form(line) + "\n")
+            if self._is_file:
+                _write(stream, form(line) + "\n")
             else:
-                self._put(stream, form(line) + "\n")
-        except Exception as error:  # closed, full, replaced by something odd: the record is in the journal
+                self._write_tracked(stream, form(line) + "\n")
+        # stdout may be closed, full or any object of the script. The record is in the journal.
+        except Exception as error:
             if is_from_signal(error):
                 raise
             self._refused[f"stdout: {type(error).__name__}"] += 1
-            _discard(stream, error)
+            _drop_buffered(stream, error)
         else:
             next(self._delivered)
 
-    def _put(self, stream: Any, said: str) -> None:
-        own = self.writing.setdefault(threading.get_ident(), [])
-        if len(own) >= MAX_NESTED:
-            raise RecursionError("stdout logs what is written to it")
-        own.append(said)
+    def _write_tracked(self, stream: Any, line: str) -> None:
+        lines = self.writing.setdefault(threading.get_ident(), [])
+        if len(lines) >= MAX_NESTED:
+            raise RecursionError("stdout logs the lines that are written to it")
+        lines.append(line)
         try:
-            _put(stream, said)
+            _write(stream, line)
         finally:
-            own.pop()
-            if not own:
+            lines.pop()
+            if not lines:
                 self.writing.pop(threading.get_ident(), None)
 
     def is_writing(self, message: str) -> bool:
-        """Return whether this thread is writing a line with this message: a stdout that logs brings it back."""
-        said = message.strip()
-        return any(
-            said in line or line.strip() in said for line in self.writing.get(threading.get_ident(), ())
-        )
+        """Return whether this thread is writing a line with this message.
+
+        A stdout that logs the lines written to it would otherwise record each of them again.
+        """
+        message, lines = message.strip(), self.writing.get(threading.get_ident(), ())
+        return any(message in line or line.strip() in message for line in lines)
 
     def count_delivered(self) -> None:
-        """Count a line that another handler, or Python itself, has put on the driver log."""
+        """Count a line that another handler or Python itself has written to the driver log."""
         next(self._delivered)
 
     def account(self) -> OutletAccount:
-        """The counts of delivered and refused lines."""
+        """Return the counts of delivered and refused lines."""
         return OutletAccount(int(repr(self._delivered)[6:-1]), 0, self._refused)
 
-    def _look(self, stdout: Any) -> tuple[Any, Callable[[Line], str]]:
-        """Where to write, and in which form, now that `sys.stdout` is another one."""
-        stream = getattr(stdout, "amllog_beneath", stdout)  # not into our own capture of prints
+    def _select_target(self, stdout: Any) -> tuple[Any, Callable[[Line], str]]:
+        """Return the stream and the format for a new `sys.stdout`."""
+        # Not the stream that captures prints, but the one below it.
+        stream = getattr(stdout, "amllog_beneath", stdout)
         form: Callable[[Line], str] = _plain
         if self._form == "json":
-            form = partial(_json, common=self._common, ascii_only=not _speaks_unicode(stream))
+            form = partial(_json, common=self._common, ascii_only=not _is_utf(stream))
         elif self._form == "console" or (self._form == "auto" and _shows_colour(stream)):
             form = _console
-        self._is_plain = _is_of_a_file(stream)
-        self._seen = stdout, stream, form
+        self._is_file = _is_file(stream)
+        self._target = stdout, stream, form
         return stream, form
 
 
-def _discard(stream: Any, error: Exception) -> None:
-    """Drop the text that a pipe without a reader did not take.
+def _drop_buffered(stream: Any, error: Exception) -> None:
+    """Drop the buffered text of a pipe without a reader.
 
-    Otherwise Python tries to write it again when it ends, and exits with status 120. Only the standard streams are
-    handled: no other descriptor of the script is replaced, even for a moment.
+    Otherwise Python tries to write it again at exit, and exits with status 120. Only the standard streams are handled,
+    because no other descriptor of the script may be replaced, even for a moment.
     """
     if not isinstance(error, BrokenPipeError):
         return
     with interrupts.suppress(OSError, ValueError, AttributeError):
-        number = stream.fileno()
-        if number not in (1, 2):
+        fd = stream.fileno()
+        if fd not in (1, 2):
             return
         with open(os.devnull, "wb") as null:
-            kept = os.dup(number)
+            saved = os.dup(fd)
             try:
-                os.dup2(null.fileno(), number)
+                os.dup2(null.fileno(), fd)
                 stream.flush()
             finally:
-                os.dup2(kept, number)
-                os.close(kept)
+                os.dup2(saved, fd)
+                os.close(saved)
 
 
-def _put(stream: TextIO, text: str) -> None:
+def _write(stream: TextIO, text: str) -> None:
     try:
         stream.write(text)
-    except UnicodeEncodeError:  # an ASCII locale: what it cannot show appears as \uXXXX
+    except UnicodeEncodeError:  # characters outside the encoding, for example ASCII, become \uXXXX
         encoding = getattr(stream, "encoding", None) or "ascii"
         stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
     stream.flush()
 
 
-def _is_of_a_file(stream: Any) -> bool:
-    """Return whether a stream is Python's own, on a file, a pipe or a terminal."""
+def _is_file(stream: Any) -> bool:
+    """Return whether a stream is Python's standard one, on a file, a pipe or a terminal."""
     buffer = getattr(stream, "buffer", None) if type(stream) is io.TextIOWrapper else None
     return type(buffer) is io.BufferedWriter and type(buffer.raw) is io.FileIO
 
@@ -199,23 +203,24 @@ def _console(line: Line) -> str:
 
 
 def _json(line: Line, common: Mapping[str, str], *, ascii_only: bool) -> str:
-    """One object; a dimension that has the name of a member of ours gets a `_` behind it."""
-    said: dict[str, Any] = {
+    """Return one JSON object. A dimension with the name of a standard member gets a `_` at its end."""
+    members: dict[str, Any] = {
         "time": format_timestamp(line.seconds),
         "level": line.level_name,
         "logger": line.logger,
         "message": line.message,
     }
     if line.stack:
-        said["stack"] = line.stack
-    stamped = {**common, **line.dimensions}
-    rest = {f"{key}_" if key in said else key: value for key, value in stamped.items()}
-    text = json.dumps({**said, **rest}, ensure_ascii=ascii_only)
-    fine = "\x7f" not in text if text.isascii() else text.isprintable()  # json.dumps escapes those below 32
-    return text if fine else escape_json_controls(text)
+        members["stack"] = line.stack
+    dimensions = {**common, **line.dimensions}
+    renamed = {f"{key}_" if key in members else key: value for key, value in dimensions.items()}
+    text = json.dumps({**members, **renamed}, ensure_ascii=ascii_only)
+    # json.dumps escapes the characters below 32.
+    is_safe = "\x7f" not in text if text.isascii() else text.isprintable()
+    return text if is_safe else escape_json_controls(text)
 
 
-def _speaks_unicode(stream: TextIO) -> bool:
+def _is_utf(stream: TextIO) -> bool:
     return (getattr(stream, "encoding", None) or "utf-8").lower().startswith("utf")
 
 
@@ -225,12 +230,14 @@ def _colour(level: int) -> str:
 
 
 def _visible(text: str) -> str:
-    """`text` whose further lines are indented and whose control characters are visible, so that no text can
-    pass for a record of its own or move a terminal's cursor."""
+    """Return a string with escaped control characters and indented further lines.
+
+    No text can look like a separate record, or move the cursor of a terminal.
+    """
     if text.isprintable():
         return text
-    shown = _CONTROL.sub(lambda match: escape_character(match.group()), text.replace("\r\n", "\n"))
-    return shown.replace("\n", "\n    ")
+    escaped = _CONTROLS.sub(lambda match: escape_character(match.group()), text.replace("\r\n", "\n"))
+    return escaped.replace("\n", "\n    ")
 
 
 def _indented(stack: str) -> str:

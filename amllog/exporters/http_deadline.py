@@ -1,10 +1,10 @@
-"""HTTP connections of our own: bounded in time and memory, and safe from scripts that close our descriptors.
+"""Limit the time and the memory of HTTP responses, and protect connections from scripts that close descriptors.
 
-In: a requests session. Out: the same session. Its read timeout bounds an answer from its first byte to its last: by
-itself it bounds each read alone, so that a server that sends a byte now and then would hold the courier for ever.
-An answer is read and decoded as a whole, up to a limit. A longer one is replaced by a text that no client takes for
-an answer. Its kept connections verify that their descriptor is still theirs (`sockets`), and are replaced
-where it is not.
+A read timeout of `requests` limits each read alone. A server that sends one byte now and then would hold the delivery
+worker for ever. Here the timeout covers the whole response, from its first byte to its last.
+
+A response is read and decoded as a whole, up to a limit. A longer one is replaced by a body that no client accepts.
+Kept connections verify that their descriptor is still theirs (`verified_sockets`), and are replaced if it is not.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ from typing import Any
 from amllog.exporters import verified_sockets
 from amllog.record import response_body
 
-# Windows has no poll, and a socket's number is no descriptor there; gevent and eventlet have sockets of their own.
-CONNECT_SECONDS = 5.0  # of one connection to a service
+CONNECT_SECONDS = 5.0  # until a service accepts a connection
+# Windows has no poll, and the number of a socket is not a descriptor there. gevent and eventlet replace the class.
 VERIFIABLE = hasattr(select, "poll") and socket.socket.__module__ == "socket"
-# Of an answer where the caller gives no limit: one page of run history has far less.
+# The default limit of a response. One page of run history is far smaller.
 MAX_BYTES = 64 * 1024 * 1024
-UNREADABLE = b"(amllog: the answer is beyond the limit, or its encoding is not accepted)"  # no JSON
-_IDLE = "Idle"  # http.client's state of a connection without a request on its way
+UNREADABLE = b"(amllog: the response is beyond the limit, or its encoding is not accepted)"  # not JSON
+_IDLE = "Idle"  # the state of a connection without a request, in http.client
 
 
-class _Answer(http.client.HTTPResponse):
-    """An answer that is read whole with its headers, from a socket that knows when its time is over."""
+class _Response(http.client.HTTPResponse):
+    """A response whose body is read together with its headers, until the deadline."""
 
     max_bytes = MAX_BYTES
 
@@ -39,12 +39,12 @@ class _Answer(http.client.HTTPResponse):
         super().__init__(sock, *args, **kwargs)
         seconds = sock.gettimeout()
         if seconds is not None:
-            self.fp = io.BufferedReader(_Reader(self.fp.detach(), sock, time.monotonic() + seconds))
+            self.fp = io.BufferedReader(_DeadlineReader(self.fp.detach(), sock, time.monotonic() + seconds))
 
     def begin(self) -> None:
-        """Read the headers and the body. The body that clients read is decoded."""
+        """Read the headers and the body. Clients read the decoded body."""
         super().begin()
-        if self.isclosed() or self.length == 0:  # there is no body
+        if self.isclosed() or self.length == 0:  # no body
             return
         encoding = ", ".join(self.headers.get_all("Content-Encoding", []))
         pieces = iter(lambda: self.read(response_body.PIECE_BYTES), b"")
@@ -52,18 +52,18 @@ class _Answer(http.client.HTTPResponse):
         if body is None:
             if not self.isclosed():
                 self.fp.close()
-            self.will_close = True  # what is still on its way is no answer to the next request
+            self.will_close = True  # the rest of the body must not become the response to the next request
         elif self.length and not self.chunked:
             raise http.client.IncompleteRead(body, self.length)
         for name in ("Transfer-Encoding", "Content-Encoding", "Content-Length"):
             del self.headers[name]
         self.chunked = False
-        found = UNREADABLE if body is None else body
-        self.fp, self.length = io.BufferedReader(io.BytesIO(found)), len(found)
+        content = UNREADABLE if body is None else body
+        self.fp, self.length = io.BufferedReader(io.BytesIO(content)), len(content)
 
 
-class _Reader(io.RawIOBase):
-    """A socket's bytes, until the deadline."""
+class _DeadlineReader(io.RawIOBase):
+    """The bytes of a socket, until the deadline."""
 
     def __init__(self, raw: Any, sock: socket.socket, deadline: float) -> None:
         self._raw, self._socket, self._deadline = raw, sock, deadline
@@ -72,10 +72,10 @@ class _Reader(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int | None:
-        left = self._deadline - time.monotonic()
-        if left <= 0:
+        remaining = self._deadline - time.monotonic()
+        if remaining <= 0:
             raise socket.timeout("timed out")
-        self._socket.settimeout(left)
+        self._socket.settimeout(remaining)
         count: int | None = self._raw.readinto(buffer)
         return count
 
@@ -85,30 +85,30 @@ class _Reader(io.RawIOBase):
 
 
 class _Connection:
-    """The methods that verified connections add to those of urllib3."""
+    """The methods that verified connections add to urllib3's."""
 
     notice: Callable[[str], object] | None
-    _found: Any = None
+    _verified_sock: Any = None
 
     @property
     def sock(self) -> Any:
-        """The socket; None where there is none, or where the script has taken the descriptor between two requests."""
-        found = self._found
-        if found is not None and not verified_sockets.is_intact(found):
-            self._found = None
-            found.close()
+        """The socket. None without a connection, or if the script took the descriptor between two requests."""
+        sock = self._verified_sock
+        if sock is not None and not verified_sockets.is_intact(sock):
+            self._verified_sock = None
+            sock.close()
             if self.notice is not None:
                 self.notice(f"{verified_sockets.LOST}; a new connection is used")
             if getattr(self, "_HTTPConnection__state", _IDLE) != _IDLE:
                 raise ConnectionAbortedError(verified_sockets.LOST)
-        return self._found
+        return self._verified_sock
 
     @sock.setter
-    def sock(self, found: Any) -> None:
-        self._found = verified_sockets.verified(found)
+    def sock(self, sock: Any) -> None:
+        self._verified_sock = verified_sockets.verified(sock)
 
     def _new_conn(self: Any) -> Any:
-        """Connect as urllib3 does, with its errors."""
+        """Connect, with the errors of urllib3."""
         from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 
         try:
@@ -124,65 +124,67 @@ class _Connection:
 def bound_responses(
     session: Any, notice: Callable[[str], object] | None = None, max_bytes: int = MAX_BYTES
 ) -> Any:
-    """The session, a requests.Session: from now on its read timeout is of whole answers. Harmless a second time.
+    """Apply the read timeout of a requests.Session to whole responses. Return the session. Safe to repeat.
 
-    `notice`: called with a text when the script has taken the descriptor of a kept connection. `max_bytes`: of an
-    answer, as it arrives and decoded; a longer one has the body `UNREADABLE`, and its connection is closed.
-    The session adds no password of the user's `.netrc`: its `default` would go to any host, in place of a token.
+    `notice`: called with a message when the script has taken the descriptor of a kept connection. `max_bytes`: the
+    limit of a response, before and after decoding. A longer one has the body `UNREADABLE`, and its connection is
+    closed.
+
+    The session sends no password of the user's `.netrc`. Its `default` entry would go to any host, in place of a token.
     """
     session.headers["Accept-Encoding"] = response_body.ACCEPTED
-    session.auth = session.auth or _as_it_is
-    members = {"response_class": _answer_class(max_bytes), "notice": notice and staticmethod(notice)}
-    return _changed(session, members)
+    session.auth = session.auth or _no_auth
+    members = {"response_class": _response_class(max_bytes), "notice": notice and staticmethod(notice)}
+    return _adapt_session(session, members)
 
 
-def _as_it_is(request: Any) -> Any:
-    """The request without any authorization but that of its own headers."""
+def _no_auth(request: Any) -> Any:
+    """Return the request unchanged, so that only its headers authorize it."""
     return request
 
 
 @lru_cache
-def _answer_class(max_bytes: int) -> type[_Answer]:
-    return type(_Answer.__name__, (_Answer,), {"max_bytes": max_bytes})
+def _response_class(max_bytes: int) -> type[_Response]:
+    return type(_Response.__name__, (_Response,), {"max_bytes": max_bytes})
 
 
 def verify_sockets(session: Any) -> Any:
-    """The session, whose connections verify their descriptors; nothing else about it changes."""
-    return _changed(session, {"notice": None})
+    """Make the connections of a session verify their descriptors, and change nothing else. Return the session."""
+    return _adapt_session(session, {"notice": None})
 
 
-def _changed(session: Any, members: dict[str, Any]) -> Any:
+def _adapt_session(session: Any, members: dict[str, Any]) -> Any:
     for adapter in session.adapters.values():
-        _change(adapter.poolmanager, members)
-        make = adapter.proxy_manager_for
-        if getattr(make, "amllog_members", None) is None:
-            adapter.proxy_manager_for = _Proxies(make, members)
+        _adapt_manager(adapter.poolmanager, members)
+        create = adapter.proxy_manager_for
+        if getattr(create, "amllog_members", None) is None:
+            adapter.proxy_manager_for = _ProxyManagers(create, members)
     return session
 
 
-class _Proxies:
-    """An adapter's `proxy_manager_for`, whose connections are changed as those without a proxy."""
+class _ProxyManagers:
+    """The `proxy_manager_for` of an adapter. It adapts connections by way of a proxy like all others."""
 
-    def __init__(self, make: Callable[..., Any], members: dict[str, Any]) -> None:
-        self._make, self.amllog_members = make, members
+    def __init__(self, create: Callable[..., Any], members: dict[str, Any]) -> None:
+        self._create, self.amllog_members = create, members
 
     def __call__(self, proxy: str, **options: Any) -> Any:
-        manager = self._make(proxy, **options)
-        _change(manager, self.amllog_members)
+        manager = self._create(proxy, **options)
+        _adapt_manager(manager, self.amllog_members)
         return manager
 
 
-def _change(manager: Any, members: dict[str, Any]) -> None:
+def _adapt_manager(manager: Any, members: dict[str, Any]) -> None:
     manager.pool_classes_by_scheme = {
-        scheme: _pool(pool, members) for scheme, pool in manager.pool_classes_by_scheme.items()
+        scheme: _pool_class(pool, members) for scheme, pool in manager.pool_classes_by_scheme.items()
     }
 
 
-def _pool(pool: Any, members: dict[str, Any]) -> Any:
+def _pool_class(pool: Any, members: dict[str, Any]) -> Any:
     kind = pool.ConnectionCls
     if "notice" in vars(kind):
         return pool
-    if kind.__module__ != "urllib3.connection":  # SOCKS: its sockets speak with the proxy first
+    if kind.__module__ != "urllib3.connection":  # a SOCKS connection begins with messages to the proxy
         members = {**members, "_new_conn": kind._new_conn}
     bases = (_Connection, kind) if VERIFIABLE else (kind,)
     connection = type(kind.__name__, bases, members)
@@ -190,5 +192,5 @@ def _pool(pool: Any, members: dict[str, Any]) -> Any:
 
 
 def _seconds(timeout: Any) -> float | None:
-    """A connection's timeout; urllib3 has an object of its own for the default."""
+    """Return the timeout of a connection. urllib3 passes a special object for the default one."""
     return timeout if isinstance(timeout, (int, float)) else socket.getdefaulttimeout()

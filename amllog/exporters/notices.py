@@ -1,4 +1,4 @@
-"""Notices to the reader of the driver log, each printed once. They are not records of the run."""
+"""Notices on the driver log, each printed once. They are not records of the run."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from amllog.exporters.driver_log import DriverLog, Line
 
 
 class Notices:
-    """Prints each message once, in the format of the present settings."""
+    """The printer of notices. `settings` returns the current settings, which define format and level."""
 
     def __init__(self, settings: Callable[[], Settings]) -> None:
         self._settings = settings
         self._printed: set[str] = set()
 
     def print(self, message: str, level: int = logging.INFO) -> None:
-        """Print `message` unless it was printed before, or the driver log's level is above `level`."""
+        """Print `message`, unless it was printed before or the level of the driver log is above `level`."""
         settings = self._settings()
         if message not in self._printed and level >= settings.driver_level:
             self._printed.add(message)

@@ -1,13 +1,13 @@
-"""Sockets that never use a descriptor that is no longer theirs.
+"""Sockets that never use a descriptor of the script.
 
-A script may close every descriptor of its process (`os.closerange`, python-daemon's `DaemonContext`) or put its own
-file over one (`os.dup2`). The number of a kept connection then belongs to the script. The sockets of this module
-remember which socket they are (device and inode) and compare before each system call. A socket that has lost its
-descriptor detaches from the number without closing it, and its operations raise `ConnectionAbortedError`.
+A script may close every descriptor of its process (`os.closerange`, python-daemon's `DaemonContext`), or replace one
+with its own file (`os.dup2`). The descriptor of a kept connection then belongs to the script. The sockets of this
+module store their identity (device and inode) and compare it before each system call. A socket that has lost its
+descriptor detaches from it without closing it, and its operations raise `ConnectionAbortedError`.
 
-No call waits inside the system: while a call waits, the script can replace the descriptor. Waiting is a `poll` of
-its own, and the comparison comes after it. Out of reach is only what another thread does between the comparison and
-the call, a few microseconds, and TLS handshakes.
+No system call blocks, because the script could replace the descriptor meanwhile. A separate `poll` waits, and the
+comparison follows it. Two cases are not covered: changes by another thread in the few microseconds between the
+comparison and the call, and TLS handshakes.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 LOST = "the script closed or replaced the descriptor of a connection"
-_FIRST = 3  # lower numbers are standard streams, also where the script has closed them
-_NOTHING = (-1, -1)  # the identity of a closed descriptor
-# gevent may replace these names of the standard library later; the classes below stay what they are.
+_MIN_FD = 3  # lower descriptors are standard streams, even if the script has closed them
+_CLOSED = (-1, -1)  # the identity of a closed descriptor
+# gevent may replace these names of the standard library later. The classes below do not change.
 _fileno, _TLSSocket = socket.socket.fileno, ssl.SSLSocket
 
-# Not a base when it runs: a TLS socket could not become one of ours then (`verified`).
+# Not a base class at run time. Otherwise the class of a TLS socket could not be replaced (`verified`).
 if TYPE_CHECKING:
     _Socket = socket.socket
 else:
@@ -35,24 +35,24 @@ else:
 
 
 class _Verified(_Socket):
-    """The methods that both kinds of sockets share. `__slots__`: see `verified`."""
+    """The methods that both kinds of sockets share. `verified` explains `__slots__`."""
 
     __slots__ = ()
     identity: tuple[int, int]
     seconds: float | None
 
     def is_intact(self) -> bool:
-        """Return whether the descriptor is still this socket's."""
+        """Return whether the descriptor still belongs to this socket."""
         fd = _fileno(self)
         return fd >= 0 and _identity_of(fd) == self.identity
 
     def abandon(self) -> None:
-        """Forget the descriptor, which belongs to somebody else, without closing it."""
+        """Detach from the descriptor, which is the script's now, without closing it."""
         self.detach()
         self.close()
 
     def settimeout(self, value: float | None) -> None:
-        """Set how long an operation may wait; the descriptor itself stays non-blocking."""
+        """Set the seconds that an operation may wait. The descriptor itself stays non-blocking."""
         self.seconds = value
 
     def gettimeout(self) -> float | None:
@@ -72,7 +72,7 @@ class _Verified(_Socket):
     def _real_close(self, *args: Any) -> None:
         if not self.is_intact():
             self.detach()
-        super()._real_close(*args)  # type: ignore[misc]  # of the standard library's Python part
+        super()._real_close(*args)  # type: ignore[misc]  # in the standard library's Python code
 
     def __del__(self) -> None:
         self._real_close()
@@ -87,7 +87,7 @@ class _Verified(_Socket):
         return fd
 
     def _repeat(self, operation: Callable[..., Any], event: int, *args: Any) -> Any:
-        """Call until it need not wait; raises socket.timeout after `seconds`."""
+        """Call the operation until it does not block. Raises socket.timeout after `seconds`."""
         deadline = None if self.seconds is None else time.monotonic() + self.seconds
         while True:
             self._verify()
@@ -102,13 +102,13 @@ class _Verified(_Socket):
             self._wait(wanted, deadline)
 
     def _wait(self, event: int, deadline: float | None) -> None:
-        left = None if deadline is None else deadline - time.monotonic()
-        waiting = select.poll()
-        waiting.register(self._verify(), event)
-        if left is not None and (left <= 0 or not waiting.poll(left * 1000)):
+        remaining = None if deadline is None else deadline - time.monotonic()
+        poll = select.poll()
+        poll.register(self._verify(), event)
+        if remaining is not None and (remaining <= 0 or not poll.poll(remaining * 1000)):
             raise socket.timeout("timed out")
-        if left is None:
-            waiting.poll()
+        if remaining is None:
+            poll.poll()
 
 
 class VerifiedSocket(_Verified, socket.socket):
@@ -117,77 +117,78 @@ class VerifiedSocket(_Verified, socket.socket):
     __slots__ = ("identity", "seconds")
 
     def __init__(self, family: int = -1, kind: int = -1, protocol: int = -1, fd: int | None = None) -> None:
-        self.identity, self.seconds = _NOTHING, None
+        self.identity, self.seconds = _CLOSED, None
         super().__init__(family, kind, protocol, fd)
         super().setblocking(False)
         self.identity = _identity_of(_fileno(self))
 
     def connect(self, address: Any) -> None:
-        """Connect within the time that an operation may wait. Raises OSError, also as socket.timeout."""
+        """Connect within the time that an operation may wait. Raises OSError, for example socket.timeout."""
         self._verify()
-        failed = super().connect_ex(address)
-        if failed in (errno.EINPROGRESS, errno.EWOULDBLOCK):
+        code = super().connect_ex(address)
+        if code in (errno.EINPROGRESS, errno.EWOULDBLOCK):
             deadline = None if self.seconds is None else time.monotonic() + self.seconds
             self._wait(select.POLLOUT, deadline)
             self._verify()
-            failed = self.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-        if failed:
-            raise OSError(failed, os.strerror(failed))
+            code = self.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if code:
+            raise OSError(code, os.strerror(code))
 
     def recv(self, *args: Any) -> bytes:
-        """Receive bytes, once the descriptor was verified."""
-        found: bytes = self._repeat(super().recv, select.POLLIN, *args)
-        return found
+        """Verify the descriptor, and receive bytes."""
+        received: bytes = self._repeat(super().recv, select.POLLIN, *args)
+        return received
 
     def recv_into(self, *args: Any) -> int:
-        """Receive bytes into a buffer, once the descriptor was verified; return how many."""
+        """Verify the descriptor, and receive bytes into a buffer. Return their number."""
         count: int = self._repeat(super().recv_into, select.POLLIN, *args)
         return count
 
     def send(self, *args: Any) -> int:
-        """Send bytes, once the descriptor was verified; return how many were taken."""
+        """Verify the descriptor, and send bytes. Return the number of bytes that were sent."""
         count: int = self._repeat(super().send, select.POLLOUT, *args)
         return count
 
     def sendall(self, data: Any, *args: Any) -> None:
-        """Send all bytes; the descriptor is verified before each part."""
-        with memoryview(data) as view, view.cast("B") as left:
+        """Send all bytes, and verify the descriptor before each part."""
+        with memoryview(data) as view, view.cast("B") as content:
             sent = 0
-            while sent < len(left):
-                sent += self.send(left[sent:], *args)
+            while sent < len(content):
+                sent += self.send(content[sent:], *args)
 
 
 class VerifiedTLSSocket(_Verified, ssl.SSLSocket):
-    """A TLS socket: `read` and `send` are what its other methods call."""
+    """A TLS socket. Its other methods call `read` and `send`."""
 
     def read(self, *args: Any) -> Any:
-        """Read decrypted bytes, once the descriptor was verified."""
+        """Verify the descriptor, and read decrypted bytes."""
         return self._repeat(super().read, select.POLLIN, *args)
 
     def send(self, *args: Any) -> int:
-        """Send bytes, once the descriptor was verified; return how many were taken."""
+        """Verify the descriptor, and send bytes. Return the number of bytes that were sent."""
         count: int = self._repeat(super().send, select.POLLOUT, *args)
         return count
 
 
-def verified(found: Any) -> Any:
-    """The socket, which from now on verifies its descriptor. Anything but a plain TLS socket is returned as it is.
+def verified(sock: Any) -> Any:
+    """Make a plain TLS socket verify its descriptor. Return it, and any other socket unchanged.
 
-    TLS sockets are made inside `ssl`. So the class is replaced: it adds no field of its own (`__slots__`).
+    `ssl` creates the TLS sockets itself. So the class of the object is replaced, which is possible because the new
+    class adds no field (`__slots__`).
     """
-    if type(found) is _TLSSocket:
-        made: Any = found
-        made.identity, made.seconds = _identity_of(found.fileno()), found.gettimeout()
-        found.setblocking(False)
-        made.__class__ = VerifiedTLSSocket
-    return found
+    if type(sock) is _TLSSocket:
+        tls: Any = sock
+        tls.identity, tls.seconds = _identity_of(sock.fileno()), sock.gettimeout()
+        sock.setblocking(False)
+        tls.__class__ = VerifiedTLSSocket
+    return sock
 
 
-def is_intact(found: Any) -> bool:
-    """Return whether a socket, or the one below a TLS connection inside another, still has its descriptor."""
-    while found is not None and not isinstance(found, _Verified):
-        found = getattr(found, "socket", None)
-    return found is None or found.is_intact()
+def is_intact(sock: Any) -> bool:
+    """Return whether a socket still has its descriptor, or for TLS inside TLS, the innermost socket."""
+    while sock is not None and not isinstance(sock, _Verified):
+        sock = getattr(sock, "socket", None)
+    return sock is None or sock.is_intact()
 
 
 def connect(
@@ -195,48 +196,48 @@ def connect(
 ) -> Any:
     """Open a verified TCP connection, in at most `seconds` per address.
 
-    Raises OSError, also as socket.gaierror and socket.timeout.
+    Raises OSError, for example socket.gaierror and socket.timeout.
     """
     failure = OSError("getaddrinfo returned no address")
     for family, kind, protocol, _, address in socket.getaddrinfo(
         host.strip("[]"), port, 0, socket.SOCK_STREAM
     ):
         try:
-            made = _opened(family, kind, protocol)
-        except OSError as error:  # an address family that this machine does not have
+            sock = _open(family, kind, protocol)
+        except OSError as error:  # this machine may not have the address family
             failure = error
             continue
         try:
             for option in options or ():
-                made.setsockopt(*option)
-            made.settimeout(seconds)
+                sock.setsockopt(*option)
+            sock.settimeout(seconds)
             if source:
-                made.bind(source)
-            made.connect(address)
-            return made
+                sock.bind(source)
+            sock.connect(address)
+            return sock
         except OSError as error:
             failure = error
-            made.close()
+            sock.close()
     raise failure
 
 
-def _opened(family: int, kind: int, protocol: int) -> VerifiedSocket:
-    made = VerifiedSocket(family, kind, protocol)
-    spares = []
+def _open(family: int, kind: int, protocol: int) -> VerifiedSocket:
+    sock = VerifiedSocket(family, kind, protocol)
+    unused = []
     try:
-        while _fileno(made) < _FIRST:  # what somebody prints would go into the connection
-            spares.append(made)
-            made = VerifiedSocket(family, kind, protocol)
+        while _fileno(sock) < _MIN_FD:  # otherwise the script's prints would go into the connection
+            unused.append(sock)
+            sock = VerifiedSocket(family, kind, protocol)
     finally:
-        for spare in spares:
+        for spare in unused:
             spare.close()
-    return made
+    return sock
 
 
 def _identity_of(fd: int) -> tuple[int, int]:
     """Return device and inode of a descriptor."""
     try:
-        found = os.fstat(fd)
+        status = os.fstat(fd)
     except OSError:
-        return _NOTHING
-    return found.st_dev, found.st_ino
+        return _CLOSED
+    return status.st_dev, status.st_ino

@@ -1,7 +1,7 @@
-"""A tracking server on loopback for tests: the REST requests that MlflowClient makes, kept in memory, with faults.
+"""An MLflow tracking server on loopback for tests, which keeps the requests of `MlflowClient` in memory and has faults.
 
-A stand-in for `mlflow server`, which brings half a gigabyte along. It takes what the real one takes for the requests
-of amllog; anything else is answered with ENDPOINT_NOT_FOUND.
+It replaces `mlflow server`, which would install half a gigabyte. It implements the requests of amllog. The response to
+any other is ENDPOINT_NOT_FOUND.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ PREFIX = "/api/2.0/mlflow/"
 
 
 class TrackingServer:
-    """What it got is in `.runs`; `fault`, if set, is asked first: (path, body) → (status, JSON), or None."""
+    """The server. `runs`: the received data. `fault`: called before each request, returns (status, content) or None."""
 
     def __init__(self) -> None:
         self.runs: dict[str, dict[str, Any]] = {}
@@ -33,23 +33,23 @@ class TrackingServer:
 
     @property
     def url(self) -> str:
-        """What MLFLOW_TRACKING_URI is to be."""
+        """The value for MLFLOW_TRACKING_URI."""
         return f"http://127.0.0.1:{self._server.server_address[1]}"
 
     def stop(self) -> None:
-        """Answer no more."""
+        """Stop the server."""
         self._server.shutdown()
         self._server.server_close()
 
     def named(self, name: str) -> dict[str, Any]:
-        """The one run of that name."""
-        [found] = [run for run in self.runs.values() if run["info"]["run_name"] == name]
-        return found
+        """Return the only run of that name."""
+        [run] = [run for run in self.runs.values() if run["info"]["run_name"] == name]
+        return run
 
     def answer(self, path: str, body: dict[str, Any]) -> tuple[int, Any]:
-        """What a request is answered with."""
-        work = getattr(self, "_" + re.sub(r"\W", "_", path), None)
-        if work is None:
+        """Return status and content of the response to a request."""
+        method = getattr(self, "_" + re.sub(r"\W", "_", path), None)
+        if method is None:
             return 404, {"error_code": "ENDPOINT_NOT_FOUND", "message": path}
         run_id = body.get("run_id") if path != "runs/create" else None
         if run_id is not None and run_id not in self.runs:
@@ -57,7 +57,7 @@ class TrackingServer:
                 "error_code": "RESOURCE_DOES_NOT_EXIST",
                 "message": f"Run with id={run_id} not found",
             }
-        return 200, work(body)
+        return 200, method(body)
 
     def _experiments_get_by_name(self, body: dict[str, Any]) -> Any:
         name = body["experiment_name"]
@@ -79,8 +79,8 @@ class TrackingServer:
 
     def _runs_search(self, body: dict[str, Any]) -> Any:
         key, value = re.fullmatch(r"tags\.`(.*)` = '(.*)'", body["filter"]).groups()
-        found = [run_id for run_id, run in self.runs.items() if run["tags"].get(key) == value]
-        return {"runs": [self._run(run_id) for run_id in found]}
+        run_ids = [run_id for run_id, run in self.runs.items() if run["tags"].get(key) == value]
+        return {"runs": [self._run(run_id) for run_id in run_ids]}
 
     def _runs_log_batch(self, body: dict[str, Any]) -> Any:
         run = self.runs[body["run_id"]]
@@ -107,7 +107,7 @@ class TrackingServer:
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
-            """One request."""
+            """The handler of one request."""
 
             protocol_version = "HTTP/1.1"
 
@@ -117,8 +117,8 @@ class TrackingServer:
                 body = json.loads(self.rfile.read(length)) if length else dict(parse_qsl(parts.query))
                 path = parts.path.partition(PREFIX)[2]
                 outer.requests.append(path)
-                status, found = outer.fault(path, body) or outer.answer(path, body)
-                payload = found.encode() if isinstance(found, str) else json.dumps(found).encode()
+                status, content = outer.fault(path, body) or outer.answer(path, body)
+                payload = content.encode() if isinstance(content, str) else json.dumps(content).encode()
                 self.send_response(status)
                 self.send_header("Content-Type", "application/json")
                 self.send_header("Content-Length", str(len(payload)))
@@ -128,14 +128,14 @@ class TrackingServer:
             do_GET = do_POST = do_PATCH = do_DELETE = _serve  # noqa: N815  http.server's names
 
             def log_message(self, *args: Any) -> None:
-                """Say nothing."""
+                """Print nothing."""
 
         return Handler
 
 
 @pytest.fixture
 def tracking() -> Iterator[TrackingServer]:
-    """A tracking server on this machine."""
+    """Start a tracking server on this machine."""
     server = TrackingServer()
     yield server
     server.stop()

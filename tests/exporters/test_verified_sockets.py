@@ -1,4 +1,4 @@
-"""Kept connections after the script has closed or replaced their descriptors: nothing of the script's is touched."""
+"""Kept connections leave the script's descriptors alone after the script has closed or replaced theirs."""
 
 from __future__ import annotations
 
@@ -24,30 +24,30 @@ from amllog.record import envelope
 
 
 def line(number: int) -> bytes:
-    """A journal line of this minute."""
+    """Return a journal line of this minute."""
     base = {"message": f"line {number}", "severityLevel": 1, "properties": {"record_id": f"r{number}"}}
     return envelope.encode_record(time.time(), INSTRUMENTATION_KEY, {}, "MessageData", base)
 
 
-def texts(azure: AzureOnThisMachine) -> list[str]:
-    """The messages that arrived."""
-    return [one["data"]["baseData"]["message"] for one in azure.envelopes]
+def messages(azure: AzureOnThisMachine) -> list[str]:
+    """Return the messages that arrived."""
+    return [envelope["data"]["baseData"]["message"] for envelope in azure.envelopes]
 
 
 def connections(target: Any) -> list[int]:
-    """The descriptors of this process that are connected to the target: the server's own are not."""
-    port, found = urlsplit(target.endpoint).port, []
+    """Return the descriptors of this process that are connected to the target, without those of the server."""
+    port, descriptors = urlsplit(target.endpoint).port, []
     for name in os.listdir("/proc/self/fd"):
         with contextlib.suppress(OSError):  # closed meanwhile, or not connected
             if not stat.S_ISSOCK(os.stat(int(name)).st_mode):
                 continue
-            with socket.socket(fileno=os.dup(int(name))) as made:
-                found += [int(name)] if made.getpeername()[1] == port else []
-    return found
+            with socket.socket(fileno=os.dup(int(name))) as sock:
+                descriptors += [int(name)] if sock.getpeername()[1] == port else []
+    return descriptors
 
 
 class Script:
-    """What a script puts in the place of our descriptors, and whether it is as the script left it."""
+    """A script that replaces our descriptors, and checks that nobody used its own."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -55,19 +55,19 @@ class Script:
         self._pairs: list[tuple[int, int]] = []
 
     def close(self, fd: int) -> None:
-        """Close the descriptor; nothing takes its place."""
+        """Close the descriptor without replacing it."""
         os.close(fd)
 
     def file(self, fd: int) -> None:
-        """Put a file there."""
-        made = os.open(self._folder / f"user-{fd}", os.O_RDWR | os.O_CREAT, 0o600)
-        os.write(made, b"mine\n")
-        os.dup2(made, fd)
-        os.close(made)
+        """Replace the descriptor with a file."""
+        file = os.open(self._folder / f"user-{fd}", os.O_RDWR | os.O_CREAT, 0o600)
+        os.write(file, b"mine\n")
+        os.dup2(file, fd)
+        os.close(file)
         self._files.append(fd)
 
     def pair(self, fd: int) -> None:
-        """Put a socket there that has something to read."""
+        """Replace the descriptor with a socket that has bytes to read."""
         here, there = socket.socketpair()
         there.send(b"mine")
         os.dup2(here.fileno(), fd)
@@ -75,7 +75,7 @@ class Script:
         self._pairs.append((fd, there.detach()))
 
     def check(self) -> None:
-        """Everything is open, blocking as it was, and holds what the script wrote."""
+        """Check that each descriptor is open and blocking, and contains what the script wrote."""
         for fd in self._files:
             assert os.pread(fd, 1000, 0) == b"mine\n"
             assert os.get_blocking(fd)
@@ -94,7 +94,7 @@ class Script:
 
 @pytest.fixture
 def script(tmp_path: Path) -> Script:
-    """The script's own descriptors."""
+    """Return a script with descriptors."""
     return Script(tmp_path)
 
 
@@ -107,7 +107,7 @@ TAKEN: dict[str, Callable[[Script, int], None]] = {
 
 @pytest.fixture(params=["plain", "TLS"])
 def target(request: Any, azure: AzureOnThisMachine, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Where records are sent, with and without TLS."""
+    """Return the target of records, with and without TLS."""
     if request.param == "plain":
         return parse_connection_string(azure.connection_string)
     token = azure.ingestion_endpoint[len(azure.url) :]
@@ -117,45 +117,45 @@ def target(request: Any, azure: AzureOnThisMachine, monkeypatch: pytest.MonkeyPa
 
 
 @pytest.fixture(params=["opencensus", "opentelemetry"])
-def outlet(request: Any, target: Any) -> Iterator[tuple[Any, list[str]]]:
-    """Both outlets of Application Insights, and their notices."""
-    told: list[str] = []
+def exporter(request: Any, target: Any) -> Iterator[tuple[Any, list[str]]]:
+    """Return each exporter for Application Insights, and its notices."""
+    notices: list[str] = []
     if request.param == "opencensus":
-        made = AppInsightsExporter(target, notice=told.append)
+        connected: Any = AppInsightsExporter(target, notice=notices.append)
     else:
         if sys.version_info < (3, 10):
             pytest.skip("the exporter needs Python 3.10")
         from amllog.exporters.app_insights.otel_exporter import OpenTelemetryExporter
 
-        made = OpenTelemetryExporter(target, notice=told.append)
-    yield made, told
-    made.close()
+        connected = OpenTelemetryExporter(target, notice=notices.append)
+    yield connected, notices
+    connected.close()
 
 
 @pytest.mark.parametrize("taken", TAKEN)
-def test_between_requests(
-    azure: AzureOnThisMachine, target: Any, outlet: Any, script: Script, taken: str
+def test_lost_connection_is_replaced(
+    azure: AzureOnThisMachine, target: Any, exporter: Any, script: Script, taken: str
 ) -> None:
-    """A connection whose descriptor was taken is replaced: all is sent once, and one notice says why."""
-    made, told = outlet
-    made.export([line(1)], 30)
+    """A connection whose descriptor was taken is replaced, and one notice reports it."""
+    connected, notices = exporter
+    connected.export([line(1)], 30)
     (fd,) = connections(target)
     TAKEN[taken](script, fd)
-    answer = made.export([line(2)], 30)
-    assert answer.default.state == "delivered", answer
-    assert texts(azure) == ["line 1", "line 2"]
-    assert len(told) == 1
+    result = connected.export([line(2)], 30)
+    assert result.default.state == "delivered", result
+    assert messages(azure) == ["line 1", "line 2"]
+    assert len(notices) == 1
     script.check()
 
 
 @pytest.mark.parametrize("taken", ["a file", "a socket"])
-def test_at_the_end(target: Any, outlet: Any, script: Script, taken: str) -> None:
-    """Closing the outlet, and collecting what is left of it, closes no descriptor of the script's."""
-    made, _ = outlet
-    made.export([line(1)], 30)
+def test_close_leaves_the_script_descriptors(target: Any, exporter: Any, script: Script, taken: str) -> None:
+    """Neither closing nor deleting the exporter closes a descriptor of the script."""
+    connected, _ = exporter
+    connected.export([line(1)], 30)
     (fd,) = connections(target)
     TAKEN[taken](script, fd)
-    made.close()
-    del made
+    connected.close()
+    del connected
     gc.collect()
     script.check()
