@@ -16,7 +16,7 @@ from amllog.local.app_insights import query_service
 from amllog.local.app_insights.ingestion import Envelope, time_and_key_first, track
 from amllog.local.app_insights.query_response import ROWS_MAX, Limits
 from amllog.local.app_insights.query_service import QueryService
-from amllog.local.azureml import job_environment as job
+from amllog.local.azureml import job_environment
 from amllog.local.azureml.artifact_service import ArtifactService
 from amllog.local.azureml.artifacts import Artifact, Artifacts
 from amllog.local.azureml.metrics import Metric, Metrics
@@ -151,7 +151,7 @@ class AzureOnThisMachine:
         address = f"{self.ingestion_endpoint}/"
         return f"InstrumentationKey={INSTRUMENTATION_KEY};IngestionEndpoint={address};LiveEndpoint={address}"
 
-    def run_token(self, run_id: str, seconds: float = job.TOKEN_SECONDS) -> str:
+    def run_token(self, run_id: str, seconds: float = job_environment.TOKEN_SECONDS) -> str:
         """A run token that expires after `seconds`, for requests to run history, metrics and artifacts."""
         return self._access.run_tokens.issue(run_id, seconds)[0]
 
@@ -188,10 +188,10 @@ class AzureOnThisMachine:
         )
         self._upload_url()
         return {
-            **job.variables(
+            **job_environment.variables(
                 self._runs.get(run_id), self.url, self._address(Need.DISCOVERY), self._access.run_tokens
             ),
-            **job.no_proxy(getproxies()),
+            **job_environment.no_proxy(getproxies()),
             "APPLICATIONINSIGHTS_CONNECTION_STRING": self.connection_string,
             "APPLICATIONINSIGHTS_STATSBEAT_DISABLED_ALL": "true",
             "REQUESTS_CA_BUNDLE": str(self._bundle),

@@ -31,18 +31,19 @@ LONG = {"long name": "x" * 300, "long path": "x/" * 2500}
 BELOW = """
 import os, sys
 import amllog.insights.stores.local.compaction
-from amllog.cli import compact, deliver, main as cli, output, parser, query_commands, run_script, status
+from amllog.cli import compact, deliver, output, parser, query_commands, run_script, status
+from amllog.cli.main import main
 from amllog.cli.doctor import doctor
 if os.geteuid() == 0:
     os.setgroups([]); os.setgid(65534); os.setuid(65534)
 for command in sys.argv[2:]:
-    print(command, cli.main(command.split()))
+    print(command, main(command.split()))
 """
 WITHOUT = """
 import sys, tempfile
 tempfile.tempdir = sys.argv[1]  # as if TMPDIR, /tmp and the others took no file
-from amllog.cli import main as cli
-sys.exit(cli.main(sys.argv[2:]))
+from amllog.cli.main import main
+sys.exit(main(sys.argv[2:]))
 """
 
 

@@ -202,7 +202,7 @@ def wait_for_the_flush():  # called after amllog's own
 
 os.register_at_fork(before=wait_for_the_flush)
 import amllog
-from amllog.record import envelope as record
+from amllog.record import envelope
 log = amllog.setup()
 log.info("before")
 amllog.flush(200)

@@ -348,10 +348,10 @@ def test_many_leftovers(
     before = len(azure.requests_log)
     command = """
 import sys
-from amllog.cli import main as cli
+from amllog.cli.main import main
 sys.argv[1:] = ["deliver", ".amllog", "--timeout", "120"]
 try:
-    cli.main()
+    main()
 finally:
     # Not getrusage: a process begins with the greatest size of the one that started it.
     print(open("/proc/self/status").read().split("VmHWM:")[1].split()[0], file=sys.stderr)
@@ -388,7 +388,7 @@ fcntl.flock = flock
     assert alive.stdout.readline() == "said\n"
     said = leave(child, "dead")
     deliver_here = (
-        "import sys; from amllog.cli import main as cli; sys.argv[1:] = ['deliver', '.amllog']; cli.main()"
+        "import sys; from amllog.cli.main import main; sys.argv[1:] = ['deliver', '.amllog']; main()"
     )
     child(without + deliver_here, env=insights)
     assert arrived().messages == said

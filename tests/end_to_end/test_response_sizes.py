@@ -21,11 +21,11 @@ HAS_QUERY = importlib.util.find_spec("azure.monitor.query") is not None
 
 OFFER = """
 import resource, sys, time
-from amllog.record import envelope as record
+from amllog.record import envelope
 from amllog.exporters.{module} import {name}
 from amllog.config.parsers import parse_connection_string
 outlet = {name}(connection_string("InstrumentationKey={key};IngestionEndpoint={url}"))
-line = record.encode(time.time(), {key!r}, {{}}, "MessageData", {{"message": "m", "properties": {{}}}})
+line = envelope.encode_record(time.time(), {key!r}, {{}}, "MessageData", {{"message": "m", "properties": {{}}}})
 outlet.connection()
 import requests, json
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

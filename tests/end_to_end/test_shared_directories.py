@@ -343,10 +343,10 @@ def test_hostile_segments(child: Any, insights: Any, arrived: Any, tmp_path: Pat
         file.write(lines.replace(b"left", b"behind"))
     code = """
 import sys
-from amllog.cli import main as cli
+from amllog.cli.main import main
 sys.argv[1:] = ["deliver", ".amllog", "--timeout", "120"]
 try:
-    cli.main()
+    main()
 finally:
     print(open("/proc/self/status").read().split("VmHWM:")[1].split()[0], file=sys.stderr)
 """
@@ -407,11 +407,11 @@ os._exit(0)
 """
 DELIVER_WITHOUT_ROOM = """
 import resource, sys
-from amllog.cli import main as cli
+from amllog.cli.main import main
 limits = resource.getrlimit(resource.RLIMIT_FSIZE)
 resource.setrlimit(resource.RLIMIT_FSIZE, (0, limits[1]))
 sys.argv[1:] = ["deliver", ".amllog", "--timeout", "200"]
-cli.main()
+main()
 """
 
 

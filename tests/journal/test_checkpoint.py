@@ -319,12 +319,12 @@ def test_room_for_the_next_entries(tmp_path: Path) -> None:
 FORK_IN_A_LOOK = """
 import os, signal, sys, threading
 from pathlib import Path
-from amllog.journal import fallback_checkpoint as spare_checkpoint
+from amllog.journal import fallback_checkpoint
 from amllog.journal.fallback_checkpoint import FallbackCheckpoint
 looking, forked = threading.Event(), threading.Event()
 
 def stop(frame, event, argument):
-    if event == "call" and frame.f_code is spare_checkpoint._paths.__code__:
+    if event == "call" and frame.f_code is fallback_checkpoint._paths.__code__:
         looking.set()
         forked.wait()
 

@@ -11,7 +11,7 @@ from itertools import islice
 from typing import Any
 
 from amllog.exporters.http_deadline import verify_sockets
-from amllog.exporters.run_metrics import mlflow_values as conversion
+from amllog.exporters.run_metrics import mlflow_values
 from amllog.exporters.run_metrics.line_validation import UPLOADS
 from amllog.exporters.run_metrics.metric_lines import Call, MetricPost
 from amllog.exporters.run_metrics.mlflow_artifact_path import under_name
@@ -61,18 +61,21 @@ class Runs:
         from mlflow.entities import Metric, RunTag
 
         run_id = self._run_of(posts[0].run_id, line)
-        wishes = [conversion.wish(post, self.first(post)) for post in posts]
+        wishes = [mlflow_values.wish(post, self.first(post)) for post in posts]
         metrics = (
-            (post.record_id, Metric(number.key, number.value, conversion.millis(post.created), number.step))
+            (
+                post.record_id,
+                Metric(number.key, number.value, mlflow_values.millis(post.created), number.step),
+            )
             for post, wish in zip(posts, wishes)
             for number in wish.numbers[self._taken.get(post.record_id, 0) :]
         )
         tags = iter(RunTag(key, value) for wish in wishes for key, value in wish.tags.items())
-        while batch := list(islice(metrics, conversion.MAX_METRICS)):
+        while batch := list(islice(metrics, mlflow_values.MAX_METRICS)):
             self._client.log_batch(run_id, metrics=[metric for _, metric in batch])
             for record_id, _ in batch:
                 self._taken[record_id] = self._taken.get(record_id, 0) + 1
-        while labels := list(islice(tags, conversion.MAX_TAGS)):
+        while labels := list(islice(tags, mlflow_values.MAX_TAGS)):
             self._client.log_batch(run_id, tags=labels)
         for path, content in (wish.document for wish in wishes if wish.document):
             self._client.log_dict(run_id, content, path)
@@ -118,11 +121,11 @@ class Runs:
         try:
             return str(self._client.get_run(wanted).info.run_id)
         except MlflowException as error:
-            if conversion.code_of(error) not in (conversion.ABSENT, "INVALID_PARAMETER_VALUE"):
+            if mlflow_values.code_of(error) not in (mlflow_values.ABSENT, "INVALID_PARAMETER_VALUE"):
                 raise
         quoted = wanted.replace("'", "_")
         runs = self._client.search_runs(
-            [self._experiment(line)], f"tags.`{conversion.STEP_TAG}` = '{quoted}'", max_results=1
+            [self._experiment(line)], f"tags.`{mlflow_values.STEP_TAG}` = '{quoted}'", max_results=1
         )
         if runs:
             self._made.add(runs[0].info.run_id)
@@ -131,7 +134,7 @@ class Runs:
     def _make(self, wanted: str, line: bytes, tags: Mapping[str, str]) -> str:
         labels = _properties(line)
         name = tags.get(NAME_TAG) or (labels.get("step_name") if wanted == labels.get("step_id") else None)
-        tags = {**tags, conversion.STEP_TAG: wanted.replace("'", "_")}
+        tags = {**tags, mlflow_values.STEP_TAG: wanted.replace("'", "_")}
         made = self._client.create_run(self._experiment(line), tags=tags, run_name=name).info.run_id
         self._made.add(made)
         return str(made)
@@ -161,8 +164,8 @@ class Runs:
     def _tags(self, run_id: str, tags: Mapping[str, object]) -> None:
         from mlflow.entities import RunTag
 
-        left = iter(RunTag(conversion.key(key), conversion.tag(value)) for key, value in tags.items())
-        while batch := list(islice(left, conversion.MAX_TAGS)):
+        left = iter(RunTag(mlflow_values.key(key), mlflow_values.tag(value)) for key, value in tags.items())
+        while batch := list(islice(left, mlflow_values.MAX_TAGS)):
             self._client.log_batch(run_id, tags=batch)
 
     def _set_tags(self, run_id: str, line: bytes, call: Call) -> None:
@@ -173,9 +176,9 @@ class Runs:
 
         for key in call.data["tags"]:
             try:
-                self._client.delete_tag(run_id, conversion.key(key))
+                self._client.delete_tag(run_id, mlflow_values.key(key))
             except MlflowException as error:
-                if conversion.code_of(error) != conversion.ABSENT:
+                if mlflow_values.code_of(error) != mlflow_values.ABSENT:
                     raise
 
     def _rename(self, run_id: str, line: bytes, call: Call) -> None:
@@ -192,7 +195,7 @@ class Runs:
 
     def _upload(self, run_id: str, line: bytes, call: Call) -> None:
         """The copy under its artifact's name: mlflow takes the name from the file."""
-        path = conversion.artifact_path(call.data["artifact"])
+        path = mlflow_values.artifact_path(call.data["artifact"])
         is_document = call.method not in ("upload_file", "log_image") and not path.endswith(".json")
         folder, _, name = (path + ".json" if is_document else path).rpartition("/")
         with artifact_copies.opened(self._directories(), call.file) as copy:

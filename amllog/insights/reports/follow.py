@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from amllog.errors import UsageError
-from amllog.insights.query import filters as narrowing
+from amllog.insights.query import filters
 from amllog.insights.query.result import Row, Table
 from amllog.insights.run_questions import RunQuestions
 
@@ -26,7 +26,7 @@ class Watch:
     def __init__(self, questions: RunQuestions, run: str, lines: int | None, narrow: dict[str, Any]) -> None:
         self._questions, self._run, self._narrow = questions, run, dict(narrow)
         if "last" in self._narrow:  # it would move on with the clock
-            ago = narrowing.span(self._narrow.pop("last"))
+            ago = filters.span(self._narrow.pop("last"))
             self._narrow["since"] = datetime.now().astimezone() - ago
         self._given: Counter[object] = Counter()
         self._number = 0
@@ -52,7 +52,7 @@ class Watch:
     def _ask(self, *, late: bool) -> Table:
         asked = dict(self._narrow)
         if late and self._latest is not None:
-            since = narrowing.instant("since", asked.get("since"))
+            since = filters.instant("since", asked.get("since"))
             asked["since"] = max(filter(None, (since, self._latest - LATE)))
         return self._questions.logs(self._run, **asked)
 

@@ -24,7 +24,7 @@ from amllog.local.http.routes import Names, Need, Route
 from amllog.local.storage import is_own
 
 if TYPE_CHECKING:
-    from amllog.insights.stores.local.duckdb_engine import Engine, QueryResult as Rows
+    from amllog.insights.stores.local.duckdb_engine import Engine, QueryResult
 
 WORKSPACE_ID = "00000000-0000-0000-0000-00000000a11a"
 APP_ID = "00000000-0000-0000-0000-00000000a991"
@@ -108,7 +108,7 @@ class QueryService:
             self._free.put(engine)
         return self._told(found, request)
 
-    def _told(self, found: Rows, request: Request) -> Response:
+    def _told(self, found: QueryResult, request: Request) -> Response:
         """The rows as JSON, without those that a fault hits."""
         names, rows, types, reached = found
         kept, told = rows, ""

@@ -76,12 +76,12 @@ def test_nothing_else_is_started(child: Any, azure: AzureOnThisMachine, tmp_path
     (tmp_path / "tmp").mkdir()
     script = f"""
 import logging, threading, time
-from amllog.record import envelope as record
+from amllog.record import envelope
 from amllog.exporters.app_insights.otel_exporter import OpenTelemetryExporter
 from amllog.config.parsers import parse_connection_string
 logging.basicConfig(level=logging.INFO)
 outlet = OpenTelemetryExporter(connection_string({azure.connection_string!r}))
-line = record.encode(time.time(), {KEY!r}, {{}}, "MessageData", {{"message": "m", "properties": {{}}}})
+line = envelope.encode_record(time.time(), {KEY!r}, {{}}, "MessageData", {{"message": "m", "properties": {{}}}})
 print(outlet.export([line], 5).exceptions[0].reason)
 print([thread.name for thread in threading.enumerate()])
 """

@@ -15,18 +15,19 @@ from amllog.record import envelope
 # What a job does here: reach the run, make lines as the intake does, offer them, print what became of them.
 PREAMBLE = """
 import json, logging, os, sys, time, urllib.request
-from amllog.record import envelope as record
-from amllog.exporters.run_metrics import azureml_sdk as azureml, azureml_exporter as outlet
+from amllog.record import envelope
+from amllog.exporters.run_metrics import azureml_exporter, azureml_sdk
 
-run, _ = azureml.run_context()
-out = outlet.AzureMLExporter(".", run)
+run, _ = azureml_sdk.run_context()
+out = azureml_exporter.AzureMLExporter(".", run)
 count = 0
 
 def line(kind, base, labels):
     global count
     count += 1
     properties = {"run_metric": kind, "record_id": f"r{count}", "step_id": run.id, **labels}
-    return record.encode(1_800_000_000 + count, "", {}, base.pop("baseType"), {**base, "properties": properties})
+    kind = base.pop("baseType")
+    return envelope.encode_record(1_800_000_000 + count, "", {}, kind, {**base, "properties": properties})
 
 def scalar(name, value, **labels):
     return line("scalar", {"baseType": "MetricData", "metrics": [{"name": name, "value": value}]}, labels)
@@ -151,8 +152,8 @@ def test_context_costs_two_requests(child: Any, job: dict[str, str], azure: Azur
     """The run and its properties come with the discovery and one request, and leave the root logger alone."""
     code = """
 import logging
-from amllog.exporters.run_metrics import azureml_sdk as azureml
-run, info = azureml.run_context()
+from amllog.exporters.run_metrics import azureml_sdk
+run, info = azureml_sdk.run_context()
 print(run.id, info.parent_run_id, info.root_run_id, info.step_name, info.experiment_name, run.type)
 print(info.run_url, logging.getLogger().handlers)
 """
@@ -170,9 +171,7 @@ def test_no_context_outside_a_job(child: Any) -> None:
     """Outside a job there is no run, and the error says so."""
     assert (
         "RunEnvironmentException"
-        in child(
-            "from amllog.exporters.run_metrics import azureml_sdk as azureml; azureml.run_context()"
-        ).stderr
+        in child("from amllog.exporters.run_metrics import azureml_sdk; azureml_sdk.run_context()").stderr
     )
 
 
@@ -487,9 +486,9 @@ def test_without_a_run(child: Any, job: dict[str, str]) -> None:
         PREAMBLE
         + """
 answers = [None, run]
-out = outlet.AzureMLExporter(".", None, lambda seconds: answers.pop(0))
+out = azureml_exporter.AzureMLExporter(".", None, lambda seconds: answers.pop(0))
 offer(scalar("x", 1)); offer(scalar("x", 1)); out.close()
-print(outlet.AzureMLExporter(".").export([scalar("x", 1)], 1.0).default.state)
+print(azureml_exporter.AzureMLExporter(".").export([scalar("x", 1)], 1.0).default.state)
 """
     )
     ran = child(code, env=job)
@@ -525,7 +524,7 @@ class Public:
     id, experiment = run.id, None
     log, log_list, log_table, flush = run.log, run.log_list, run.log_table, run.flush
 
-out = outlet.AzureMLExporter(".", Public())
+out = azureml_exporter.AzureMLExporter(".", Public())
 offer(scalar("x", 1.5, step="2"), event("list", "l", {"columns": {"l": "int"}, "rows": [[1], [2]]}),
       event("row", "r", {"columns": {"a": "int"}, "rows": [[1]]}), seconds=20.0)
 out.close()

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from amllog.exporters.run_metrics import mlflow_values as conversion
+from amllog.exporters.run_metrics import mlflow_values
 from amllog.exporters.run_metrics.metric_lines import MetricPost
 
 if TYPE_CHECKING:
@@ -295,12 +295,12 @@ def test_a_late_answer_is_not_lost(child: Any, tracking: Any, environment: dict[
     late = held_answers(tracking)
     script = """
 import time
-from amllog.record import envelope as record
+from amllog.record import envelope
 from amllog.exporters.run_metrics.mlflow_exporter import MLflowExporter
 outlet = MLflowExporter(".", step_id="s1")
 properties = {"run_metric": "scalar", "step_id": "s1", "record_id": "r1", "experiment_name": "digits", "step_name": "s"}
 data = {"metrics": [{"name": "loss", "value": 1}], "properties": properties}
-line = record.encode(time.time(), "", {}, "MetricData", data)
+line = envelope.encode_record(time.time(), "", {}, "MetricData", data)
 import mlflow
 print(outlet.export([line], 1.5).exceptions[0].reason, flush=True)
 while True:
@@ -327,11 +327,11 @@ def test_a_late_answer_after_a_second_setup(child: Any, tracking: Any, environme
     late = held_answers(tracking)
     script = """
 import time
-from amllog.record import envelope as record
+from amllog.record import envelope
 from amllog.exporters.run_metrics.mlflow_exporter import MLflowExporter
 properties = {"run_metric": "scalar", "step_id": "s1", "record_id": "r1", "experiment_name": "digits", "step_name": "s"}
 data = {"metrics": [{"name": "loss", "value": 1}], "properties": properties}
-line = record.encode(time.time(), "", {}, "MetricData", data)
+line = envelope.encode_record(time.time(), "", {}, "MetricData", data)
 import mlflow
 def offered(seconds):
     answer = MLflowExporter(".", step_id="s1").export([line], seconds)
@@ -405,7 +405,7 @@ amllog.shutdown()
 def test_names() -> None:
     """Names become what MLflow takes for metrics, and stay what they are where they may."""
     given = ["loss", "val/loss 1.0-a:b_c", "größe", "a(b)%", "/abs", "a//b", "..", "a/../b", ".", "x" * 300]
-    assert [conversion.key(name) for name in given] == [
+    assert [mlflow_values.key(name) for name in given] == [
         "loss", "val/loss 1.0-a:b_c", "größe", "a_b__", "_abs", "a__b", "_", "a_.._b", "_", "x" * 250
     ]  # fmt: skip
 
@@ -420,7 +420,7 @@ def test_what_errors_mean() -> None:
 
     azures = {"error": {"code": "UserError", "message": "no"}}
     found = [
-        conversion.verdict(error)
+        mlflow_values.verdict(error)
         for error in (
             MLflowError("INVALID_STATE"), MLflowError("INTERNAL_ERROR", json=azures), LookupError("run.x"),
             MLflowError("INTERNAL_ERROR", "… Connection refused"), MLflowError("TEMPORARILY_UNAVAILABLE"), OSError(),
@@ -439,6 +439,6 @@ def test_steps_of_rows() -> None:
     post = MetricPost(
         "r", "azureml.v1.list", "l", {"l": "int"}, [[1], [2]], "2026-01-01T00:00:00.500000Z", None, "id"
     )
-    assert [number.step for number in conversion.wish(post, 7).numbers] == [7, 8]
-    assert [number.step for number in conversion.wish(post._replace(step=3), 7).numbers] == [3, 4]
-    assert conversion.millis(post.created) == 1_767_225_600_500
+    assert [number.step for number in mlflow_values.wish(post, 7).numbers] == [7, 8]
+    assert [number.step for number in mlflow_values.wish(post._replace(step=3), 7).numbers] == [3, 4]
+    assert mlflow_values.millis(post.created) == 1_767_225_600_500

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from amllog.local import Faults
-from amllog.local.http import request as message
-from amllog.local.http.request import Refusal, Request, Response, unzip
+from amllog.local.http.request import GZIP_MAX_MEMBERS, UNZIPPED_MAX_BYTES, Refusal, Request, Response, unzip
 from amllog.local.http.server import LoopbackServer, Service
 
 if TYPE_CHECKING:
@@ -145,7 +144,7 @@ def test_a_gzip_bomb(client: Client) -> None:
     """A small body that grows beyond the bar is refused; the memory it takes is bounded."""
     member = zlib.compressobj(9, wbits=31)
     megabyte = bytes(1024 * 1024)
-    count = message.UNZIPPED_MAX_BYTES // len(megabyte) + 1
+    count = UNZIPPED_MAX_BYTES // len(megabyte) + 1
     bomb = b"".join(member.compress(megabyte) for _ in range(count)) + member.flush()
     assert client("POST", "/v2.1/track", bomb, Content_Encoding="gzip").status == 413
 
@@ -153,7 +152,7 @@ def test_a_gzip_bomb(client: Client) -> None:
 def test_a_bomb_of_many_members() -> None:
     """Very many empty members are refused."""
     with pytest.raises(Refusal, match="members"):
-        unzip(gzip.compress(b"") * (message.GZIP_MAX_MEMBERS + 1))
+        unzip(gzip.compress(b"") * (GZIP_MAX_MEMBERS + 1))
 
 
 def test_many_at_once(azure: AzureOnThisMachine) -> None:

@@ -13,8 +13,8 @@ from amllog.local import AzureOnThisMachine
 # A gate of the plainest kind: every accepted metric is a line in a file, flushed to the operating system.
 PREAMBLE = """
 import json, os, sys, time
-from amllog.sources.capture import azureml_metrics as adoption
-from amllog.exporters.run_metrics import azureml_sdk as azureml
+from amllog.sources.capture import azureml_metrics
+from amllog.exporters.run_metrics import azureml_sdk
 journal = os.open("journal.jsonl", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
 accepting = True
 flushed = []
@@ -27,7 +27,7 @@ def accept(kind, name, data, run_id, step):
 from azureml.core import Run
 """
 ADOPT = """
-adopted = adoption.adopt_script_metrics(accept, flushed.append)
+adopted = azureml_metrics.adopt_script_metrics(accept, flushed.append)
 run = Run.get_context(allow_offline=False)
 """
 

@@ -176,12 +176,12 @@ from datetime import timedelta
 from pathlib import Path
 import amllog.insights.stores.local.compaction as compaction
 from amllog.errors import UsageError
-from amllog.insights.stores.local import ownership, compaction_cleanup as tidying
+from amllog.insights.stores.local import ownership, compaction_cleanup
 path = Path("place/compacted/parent_run_id=x/_" + "0" * 32 + ".parquet")
 path.parent.mkdir(parents=True)
 resource.setrlimit(resource.RLIMIT_FSIZE, (9, 9))
 try:
-    tidying.mark_begun(path)
+    compaction_cleanup.mark_begun(path)
 except OSError as error:
     print(error.errno, os.listdir(path.parent))
 """
