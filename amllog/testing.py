@@ -47,7 +47,7 @@ class Record:
     @property
     def own(self) -> dict[str, str]:
         """The dimensions of the call itself, of `bind`, `bound` and setup(): without those on every record."""
-        return rendering.own(self.dimensions, self.kind)
+        return rendering.call_dimensions(self.dimensions, self.kind)
 
 
 class Captured:

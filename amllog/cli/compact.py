@@ -12,7 +12,7 @@ from typing import Any
 
 from amllog.cli import output
 from amllog.cli.status import journal_directory
-from amllog.insights.reports.rendering import count
+from amllog.insights.reports.rendering import pluralize
 from amllog.record.text import escape_controls
 
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
@@ -45,8 +45,8 @@ def run(options: Namespace, environ: Mapping[str, str]) -> int:
         output.print_answer(output.to_json({"directory": str(directory), **result._asdict()}))
         return 0
     if result.sources:
-        before = f"{count(result.sources, 'journal file')}, {_format_size(result.source_bytes)}"
-        after = f"{count(result.outputs, 'Parquet file')}, {_format_size(result.output_bytes)}"
+        before = f"{pluralize(result.sources, 'journal file')}, {_format_size(result.source_bytes)}"
+        after = f"{pluralize(result.outputs, 'Parquet file')}, {_format_size(result.output_bytes)}"
         output.print_answer(
             f"before: {before}\nafter:  {after}, below {escape_controls(str(directory / 'compacted'))}"
         )
@@ -61,13 +61,13 @@ def run(options: Namespace, environ: Mapping[str, str]) -> int:
     )
     for number, reason in reasons:
         if number:
-            output.print_answer(f"left:   {count(number, 'file')}, {reason}")
+            output.print_answer(f"left:   {pluralize(number, 'file')}, {reason}")
     for path_and_reason in result.unread:
         output.print_notice(f"not read: {path_and_reason}")
     if result.unknown:
         verb, files = ("is", "it") if result.unknown == 1 else ("are", "them")
         output.print_notice(
-            f"{count(result.unknown, 'Parquet file')} {verb} not in the manifest; "
+            f"{pluralize(result.unknown, 'Parquet file')} {verb} not in the manifest; "
             f"amllog ignores {files}, other readers do not"
         )
     if result.sources:
@@ -83,7 +83,7 @@ def _format_size(size: int) -> str:
     for unit, name in _SIZES:
         if size >= unit:
             return f"{size / unit:.1f} {name}"
-    return count(size, "byte")
+    return pluralize(size, "byte")
 
 
 def _idle_time(text: str) -> timedelta:

@@ -18,7 +18,7 @@ from amllog.delivery import account
 from amllog.delivery.exporter import Exporter
 from amllog.delivery.orphan_delivery import OrphanDelivery
 from amllog.errors import UsageError
-from amllog.insights.reports.rendering import count
+from amllog.insights.reports.rendering import pluralize
 from amllog.journal.directory import claim, journal_files, open_read_only
 from amllog.session import compose
 
@@ -37,7 +37,7 @@ def run(options: Namespace, environ: Mapping[str, str]) -> int:
         for exporter in exporters:
             if options.resend_old and exporter.name == status.INSIGHTS:
                 sent = delivery.resend_old(exporter, output.print_notice)
-                output.print_notice(f"{count(sent, 'old record')} sent with the current time")
+                output.print_notice(f"{pluralize(sent, 'old record')} sent with the current time")
     finally:
         for exporter in exporters:
             exporter.close()

@@ -59,7 +59,7 @@ def print_answer(text: str) -> None:
 
 def print_notice(text: str, command: str = "amllog") -> None:
     """Print a notice to stderr. It may contain ids and messages of records."""
-    _write(sys.stderr, f"{escape_controls(command)}: {rendering.block(text, '  ').lstrip()}\n")
+    _write(sys.stderr, f"{escape_controls(command)}: {rendering.indent_lines(text, '  ').lstrip()}\n")
 
 
 def print_message(text: str, stream: TextIO) -> None:
@@ -161,9 +161,9 @@ def format_cell(value: object) -> str:
     if value is None:
         return ""
     if isinstance(value, datetime):
-        return rendering.clock(value)
+        return rendering.format_time(value)
     if isinstance(value, Mapping):
-        return rendering.pairs(value).strip()
+        return rendering.dimension_pairs(value).strip()
     if isinstance(value, float):
         return f"{value:.6g}"
     return escape_controls(str(value))
@@ -171,7 +171,7 @@ def format_cell(value: object) -> str:
 
 def format_line(row: Mapping[str, Any]) -> str:
     """Return a row of logs as a line, with its stack below."""
-    return rendering.line(row, lambda text, part: paint(text, _LEVELS.get(part, GREY)))
+    return rendering.render_line(row, lambda text, part: paint(text, _LEVELS.get(part, GREY)))
 
 
 def _write(stream: TextIO, text: str) -> None:

@@ -22,7 +22,7 @@ from amllog.insights.insights import Insights
 from amllog.insights.query import filters
 from amllog.insights.query.result import Row, Table
 from amllog.insights.reports import rendering, run_names, tree
-from amllog.insights.reports.follow import key_of
+from amllog.insights.reports.follow import row_key
 from amllog.insights.stores.local import duckdb_limits
 from amllog.insights.stores.store import Unasked
 from amllog.record.text import escape_json_controls
@@ -105,13 +105,13 @@ def _print_table(options: Namespace, insights: Insights) -> int:
     if options.command == "exceptions" and not (
         options.json or options.csv
     ):  # with the exception's own message
-        table = replace(table, rows=tuple({**row, "message": rendering.error(row)} for row in table))
+        table = replace(table, rows=tuple({**row, "message": rendering.exception_line(row)} for row in table))
     output.print_table(options, table, _TABLE_COLUMNS[options.command])
     others = 0 if table or options.command == "exceptions" else int(insights.count(**passed_filters(options)))
     if others:  # for example, records of other SDKs
         kind = options.command.rstrip("s")
         output.print_notice(
-            f"{rendering.count(others, 'log line')} without a {kind} id: see `amllog logs all`"
+            f"{rendering.pluralize(others, 'log line')} without a {kind} id: see `amllog logs all`"
         )
     return 0
 
@@ -140,13 +140,13 @@ def _pages(options: Namespace, insights: Insights, run_id: str) -> Iterator[Tabl
     size, chosen = FIRST_LINES, passed_filters(options)
     printed: Counter[object] = Counter()  # the lines of the last time that were yielded
     if "last" in chosen:  # a relative range would move with the clock between pages
-        chosen["since"] = datetime.now(timezone.utc) - filters.span(chosen.pop("last"))
+        chosen["since"] = datetime.now(timezone.utc) - filters.parse_duration(chosen.pop("last"))
     while True:
         table = insights.logs(run_id, limit=size, **chosen)
         skipped, rows = printed.copy(), list[Row]()
         for row in table:
-            if skipped[key_of(row)] > 0:
-                skipped[key_of(row)] -= 1
+            if skipped[row_key(row)] > 0:
+                skipped[row_key(row)] -= 1
             else:
                 rows.append(row)
         yield replace(table, rows=tuple(rows), notes=output.notes_without_limit(table))
@@ -154,16 +154,16 @@ def _pages(options: Namespace, insights: Insights, run_id: str) -> Iterator[Tabl
             return
         last = table[-1]["timestamp"]
         before = printed if chosen.get("since") == last else Counter()
-        printed = before + Counter(key_of(row) for row in rows if row["timestamp"] == last)
+        printed = before + Counter(row_key(row) for row in rows if row["timestamp"] == last)
         chosen["since"], size = last, size * 4
 
 
 def _print_errors(options: Namespace, insights: Insights) -> int:
     table = _query_table(options, insights, _resolve_run(options, insights))
     # A failed step is listed at the time when it ended, which is when it failed.
-    rows = sorted(table.rows, key=lambda row: rendering.ended(row)["timestamp"])
+    rows = sorted(table.rows, key=lambda row: rendering.at_end(row)["timestamp"])
     is_data = options.json or options.csv
-    table = replace(table, rows=tuple(rows if is_data else map(rendering.ended, rows)))
+    table = replace(table, rows=tuple(rows if is_data else map(rendering.at_end, rows)))
     try:
         output.print_lines(options, table, "no errors")
     except (
@@ -189,7 +189,7 @@ def _print_timeline(options: Namespace, insights: Insights) -> int:
         output.print_table(options, table, table.names)
     else:
         if table:
-            output.print_answer(tree.of(replace(table, notes=())).text)
+            output.print_answer(tree.build_tree(replace(table, notes=())).text)
         output.print_notes(bool(table), table.notes)
     return 0
 

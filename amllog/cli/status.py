@@ -22,7 +22,7 @@ from amllog.delivery import account
 from amllog.delivery.account import Account, OutletAccount, Wants
 from amllog.errors import UsageError
 from amllog.exporters.run_metrics.run_info import RunInfo
-from amllog.insights.reports.rendering import count
+from amllog.insights.reports.rendering import pluralize
 from amllog.journal.directory import claim, defects, journal_files, open_read_only
 from amllog.journal.segment import Segment
 from amllog.record.envelope import instrumentation_key, is_run_metric
@@ -143,9 +143,11 @@ def _print_report(details: Mapping[str, Any], total: Account) -> None:
         output.print_notice(note)
     files = details["files"]
     alive = sum(file["writer"] == "alive" for file in files)
-    output.print_answer(f"{count(len(files), 'file')}, {alive} of them being written by a running process")
+    output.print_answer(
+        f"{pluralize(len(files), 'file')}, {alive} of them being written by a running process"
+    )
     if details["unaddressed"]:
-        records = count(details["unaddressed"], "record")
+        records = pluralize(details["unaddressed"], "record")
         output.print_answer(
             f"{records} written without a connection string and kept here: set one and run `amllog deliver`"
         )

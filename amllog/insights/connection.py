@@ -57,9 +57,9 @@ def connect(
     `environ` stands in for the process's environment. UsageError if there is no such place, or for an id that is none.
     """
     variables = os.environ if environ is None else environ
-    asked = scope_of(service, variables if not paths else {})
+    asked = find_scope(service, variables if not paths else {})
     if asked is None:
-        store = local_store(places(paths, variables))
+        store = local_store(journal_paths(paths, variables))
         return Insights(store, portal_of(variables.get(RESOURCE_ID, ""), variables), store.journals)
     if paths:
         raise UsageError(f"{asked} and {', '.join(map(str, paths))}: journals or the service, not both")
@@ -80,7 +80,7 @@ def local_store(places: Sequence[Path]) -> DuckDBStore | PythonStore:
     return DuckDBStore(places) if importlib.util.find_spec("duckdb") else PythonStore(places)
 
 
-def scope_of(service: Service, environ: Mapping[str, str]) -> Scope | None:
+def find_scope(service: Service, environ: Mapping[str, str]) -> Scope | None:
     """Whom to ask, by the arguments, else by the environment; None where neither names anybody."""
     unknown = sorted(service.keys() - Service.__annotations__.keys())
     if unknown:
@@ -100,7 +100,7 @@ def scope_of(service: Service, environ: Mapping[str, str]) -> Scope | None:
     return None
 
 
-def places(paths: Iterable[str | PathLike[str]], environ: Mapping[str, str]) -> list[Path]:
+def journal_paths(paths: Iterable[str | PathLike[str]], environ: Mapping[str, str]) -> list[Path]:
     """The directories and files to read; UsageError names what is missing."""
     given = [user_path.expand_path(path) for path in paths]
     missing = [str(path) for path in given if not user_path.exists(path)]

@@ -28,11 +28,11 @@ class Insights(RunQuestions):
     def named(self, name: str = run_names.LAST, **narrow: Unpack[Filters]) -> str:
         """The whole id of the run or step that `name` means: `last`, `last~1`, or the beginning of an id; "" for
         `all`. UsageError lists the candidates, or what there is."""
-        return run_names.whole(self, name, **narrow)
+        return run_names.resolve_run(self, name, **narrow)
 
     def story(self, run: str = run_names.LAST) -> Story:
         """What happened in a run, in words: steps, the failure and what is around it, what is missing, what next."""
-        return story_builder.tell(self, self.named(run))
+        return story_builder.build_story(self, self.named(run))
 
     def compare(self, first: str, second: str) -> Comparison:
         """Two runs side by side: seconds per step, last values of metrics, messages that are new or gone, levels."""
@@ -40,7 +40,7 @@ class Insights(RunQuestions):
 
     def tree(self, run: str = run_names.LAST, **narrow: Unpack[Filters]) -> Tree:
         """What lies within what: steps, their spans, and in them what was said and measured."""
-        return tree.of(self.records(self.named(run), **narrow))
+        return tree.build_tree(self.records(self.named(run), **narrow))
 
     def watch(
         self, run: str = run_names.LAST, *, seconds: float = 2.0, quiet_seconds: float = 30.0, lines: int | None = None,

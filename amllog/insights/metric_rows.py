@@ -18,7 +18,7 @@ DATA = "run_metric_data"
 _BEGIN = '{"columns":'  # of the data of several numbers; calls such as tags have other data
 
 
-def asked(names: Sequence[str]) -> tuple[str, ...]:
+def record_names(names: Sequence[str]) -> tuple[str, ...]:
     """The names of the records in which metrics of these names can be: `eval.loss` may be a column of `eval`."""
     found = dict.fromkeys(names)
     for name in names:
@@ -26,7 +26,7 @@ def asked(names: Sequence[str]) -> tuple[str, ...]:
     return tuple(found)
 
 
-def unfolded(found: Table, names: Sequence[str] = ()) -> Table:
+def unfold(found: Table, names: Sequence[str] = ()) -> Table:
     """Rows of metrics, each number in a row of its own; only those of `names`, of a record or of a column in it.
 
     A column of a row or a table is named `<metric>.<column>`; numbers of a list have its name. Where the record says
@@ -45,7 +45,7 @@ def unfolded(found: Table, names: Sequence[str] = ()) -> Table:
     return answer.noting(f"{metrics} left out: the data cannot be read")
 
 
-def text(row: Row) -> str:
+def last_text(row: Row) -> str:
     """The last text in a record in which no number is; "" where there is none."""
     data = _data(row["dimensions"])
     found = [cell for values in data["rows"] for cell in values if isinstance(cell, str)] if data else []
@@ -79,7 +79,7 @@ def _rows(row: Row, counted: dict[tuple[str, ...], int]) -> Iterator[tuple[str, 
     if data is None:
         return
     plain = {key: text for key, text in row["dimensions"].items() if key != DATA}
-    step = row["step"] if row["step"] is not None else cell_types.integer(data.get("step"))
+    step = row["step"] if row["step"] is not None else cell_types.to_integer(data.get("step"))
     key = (row["parent_run_id"], row["step_id"], plain.get("record_id", "").partition("-")[0], name)
     for values in data["rows"]:
         at = None if _is_scalar(name, data) else counted.get(key, 0)
@@ -104,7 +104,7 @@ def _is_scalar(name: str, data: Mapping[str, Any]) -> bool:
 
 def _data(dimensions: Mapping[str, str]) -> Mapping[str, Any] | None:
     """What a record of several numbers holds; None for any other record, and where it cannot be read."""
-    data = cell_types.loaded(dimensions.get(DATA, ""))
+    data = cell_types.load_json(dimensions.get(DATA, ""))
     try:
         fits = all(isinstance(one, list) and len(one) == len(data["columns"]) for one in data["rows"])
         return data if fits and isinstance(data["columns"], Mapping) else None
@@ -116,6 +116,6 @@ def _numbers(columns: Mapping[str, str], values: Iterable[Any]) -> Iterator[tupl
     """The cells that are numbers; NaN and infinities stand as texts in a column of numbers."""
     for (column, kind), value in zip(columns.items(), values):
         is_number = kind in ("int", "double", "float") and not isinstance(value, bool)
-        number = cell_types.real(value) if is_number else None
+        number = cell_types.to_real(value) if is_number else None
         if number is not None:
             yield column, number

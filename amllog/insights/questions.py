@@ -15,8 +15,8 @@ from amllog.errors import UsageError
 from amllog.insights import metric_rows
 from amllog.insights.links import Portal
 from amllog.insights.query import columns
-from amllog.insights.query.columns import DEPENDENCY, EVENT, EVERY, EXCEPTION, METRIC, REQUEST, TRACE
-from amllog.insights.query.filters import Filters, narrowed, texts
+from amllog.insights.query.columns import ALL_TABLES, DEPENDENCY, EVENT, EXCEPTION, METRIC, REQUEST, TRACE
+from amllog.insights.query.filters import Filters, apply_filters, to_strings
 from amllog.insights.query.query import (
     AtLeast,
     Condition,
@@ -94,14 +94,14 @@ class Questions:
         """One row per pipeline run, the earliest first: parent_run_id, state (failed; open: a step began and has not
         ended, or was killed; done), experiment_name, run_type, began, last_seen, steps, ended, failed (how many of the
         steps), records, errors, warnings."""
-        return self._ask("", narrow, EVERY, _SUMMED, summaries=(STEPS, RUNS), order=("began", "parent_run_id"),
+        return self._ask("", narrow, ALL_TABLES, _SUMMED, summaries=(STEPS, RUNS), order=("began", "parent_run_id"),
                          conditions=(_is_known("parent_run_id"),))  # fmt: skip
 
     def steps(self, run: str = "", **narrow: Unpack[Filters]) -> Table:
         """One row per step, the earliest first: parent_run_id, step_id, state (failed; done; open: it has not ended,
         or was killed), step_name, experiment_name, run_type, began, last_seen, duration_seconds (None while open),
         records, errors, warnings, ended, failed (how many of its processes)."""
-        return self._ask(run, narrow, EVERY, _SUMMED, summaries=(STEPS,), order=("began", "step_id"),
+        return self._ask(run, narrow, ALL_TABLES, _SUMMED, summaries=(STEPS,), order=("began", "step_id"),
                          conditions=(_is_known("step_id"),))  # fmt: skip
 
     def logs(
@@ -147,10 +147,10 @@ class Questions:
         number, a table's named `<metric>.<column>` (see `unfolding`).
         `pivot`: one row per value of this column ("step", "step_name", "timestamp"), one column per metric.
         """
-        names = texts("name", name) if name else ()
+        names = to_strings("name", name) if name else ()
         found = self._ask(run, narrow, (METRIC, EVENT), METRICS, order=("timestamp",),
-                          conditions=(Holds("has_metrics"), *_named(metric_rows.asked(names))))  # fmt: skip
-        found = metric_rows.unfolded(found, names)
+                          conditions=(Holds("has_metrics"), *_named(metric_rows.record_names(names))))  # fmt: skip
+        found = metric_rows.unfold(found, names)
         if pivot and pivot not in METRICS:
             raise UsageError(f"pivot={pivot!r}: one of {', '.join(METRICS)}")
         return found.pivot(pivot, "name", "value") if pivot else found
@@ -191,8 +191,10 @@ class Questions:
         conditions: tuple[Condition, ...] = (),
         **rest: Any,
     ) -> Table:
-        since, until, own = narrowed(run, narrow)
-        if any(isinstance(one, AtLeast) for one in own) and not columns.UNSAID.keys() & set(tables):
+        since, until, own = apply_filters(run, narrow)
+        if any(isinstance(one, AtLeast) for one in own) and not columns.DEFAULT_SEVERITIES.keys() & set(
+            tables
+        ):
             raise UsageError(f"level={narrow['level']!r}: {' and '.join(tables)} have no level")
         limit = rest.get("limit")
         if limit is not None and (not isinstance(limit, int) or limit < 1):
@@ -213,7 +215,7 @@ def _is_known(column: str) -> Condition:
 
 
 def _named(name: str | Sequence[str]) -> tuple[Condition, ...]:
-    return (Equals(("name",), texts("name", name)),) if name else ()
+    return (Equals(("name",), to_strings("name", name)),) if name else ()
 
 
 def _column(name: str) -> str | Dimension:

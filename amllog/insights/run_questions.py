@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from amllog.insights import metric_rows
-from amllog.insights.query.columns import EVENT, EVERY, METRIC
+from amllog.insights.query.columns import ALL_TABLES, EVENT, METRIC
 from amllog.insights.query.query import Dimension, Equals, Holds, Summary, Total
 from amllog.insights.query.result import Column, Row, Table
 from amllog.insights.questions import METRICS, TIMELINE, Questions
@@ -32,7 +32,7 @@ class RunQuestions(Questions):
 
     def records(self, run: str = "", **narrow: Unpack[Filters]) -> Table:
         """Every record of every kind in time order (steps and spans by when they began): the columns `RECORDS`."""
-        return self._ask(run, narrow, EVERY, RECORDS, order=("timestamp",))
+        return self._ask(run, narrow, ALL_TABLES, RECORDS, order=("timestamp",))
 
     def last_metrics(self, run: str = "", **narrow: Unpack[Filters]) -> Table:
         """One row per metric of a step, by step and name: step_name, step_id, name, records (how many values),
@@ -48,7 +48,7 @@ class RunQuestions(Questions):
                            conditions=(Holds("has_metrics"), Equals((Dimension("value"),), ("",))))  # fmt: skip
         found = {tuple(row[name] for name in _BY): {**row, "last_text": ""} for row in plain}
         for row in folded:
-            _add(found, row, metric_rows.unfolded(replace(folded, rows=(row,))))
+            _add(found, row, metric_rows.unfold(replace(folded, rows=(row,))))
         return replace(
             plain,
             columns=(*plain.columns, Column("last_text", "text")),
@@ -61,7 +61,7 @@ class RunQuestions(Questions):
 
 def _add(found: dict[tuple[str, ...], Row], record: Row, numbers: Table) -> None:
     """What one record of several values adds: each of its numbers, or a text where it is none."""
-    text = "" if numbers else metric_rows.text(record)
+    text = "" if numbers else metric_rows.last_text(record)
     for row in numbers or (record,):
         key = tuple(row[name] for name in _BY)
         known = found.setdefault(key, {**dict(zip(_BY, key)), "records": 0, "last_value": None,

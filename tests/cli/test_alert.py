@@ -239,7 +239,7 @@ def test_a_rule_of_one_table(of: str) -> None:
         properties = deployed(made)["properties"]
         (criterion,) = properties["criteria"]["allOf"]
         assert properties["evaluationFrequency"] == "PT1M"
-        table = TABLES[rules.OF[of][0]]
+        table = TABLES[rules.ERROR_TABLES[of][0]]
         assert criterion["query"].startswith(
             f"{(table.workspace if resource_id == WORKSPACE else table.classic)}\n| "
         )

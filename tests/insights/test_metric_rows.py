@@ -103,7 +103,7 @@ def test_the_kql_finds_the_records(journal: Callable[..., Path]) -> None:
     for text in (found.kql, found.kql_workspace):
         free = questions.store.query(text)
         typed = Table.of(found.columns, [tuple(row.values()) for row in free])
-        assert told(metric_rows.unfolded(typed)) == told(found) == ROWS
+        assert told(metric_rows.unfold(typed)) == told(found) == ROWS
 
 
 @pytest.mark.parametrize(

@@ -287,7 +287,7 @@ def test_string_literals(text: str, written: str) -> None:
 )
 def test_spans_of_time(span: str | timedelta, written: str) -> None:
     """In the greatest unit that fits, to the last digit: an exponent would be no KQL."""
-    assert kql.ago(filters.span(span)) == f"ago({written})"
+    assert kql.ago(filters.parse_duration(span)) == f"ago({written})"
 
 
 def test_years_have_four_digits() -> None:

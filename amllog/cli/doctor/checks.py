@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from amllog.cli import output
-from amllog.insights.reports.rendering import count
+from amllog.insights.reports.rendering import pluralize
 from amllog.record.text import escape_controls
 
 _COLOURS = {"ok": output.GREEN, "warn": output.YELLOW, "fail": output.RED}
@@ -52,5 +52,5 @@ def print_checks(checks: Sequence[Check], *, as_json: bool) -> int:
         output.print_answer(f"{state}  {subject:<{width}}  {escape_controls(check.found)}")
         if check.advice:
             output.print_answer(f"{'':<{width + 6}}  → {escape_controls(check.advice)}")
-    output.print_answer(f"{count(len(checks), 'check')}: {failed} failed, {count(warned, 'warning')}")
+    output.print_answer(f"{pluralize(len(checks), 'check')}: {failed} failed, {pluralize(warned, 'warning')}")
     return int(failed > 0)

@@ -24,7 +24,7 @@ from amllog.context.detector import RunDetector
 from amllog.context.identity import default_directory, is_job
 from amllog.delivery.exporter import Verdict
 from amllog.errors import ConfigError, UsageError
-from amllog.insights.reports.rendering import count
+from amllog.insights.reports.rendering import pluralize
 from amllog.record import envelope
 from amllog.record.envelope import Sender
 from amllog.session import api, compose
@@ -150,13 +150,13 @@ def _check_orphans(directory: Path, environ: Mapping[str, str]) -> Check:
     if report["refused"]:
         return warn(
             "leftovers",
-            f"{count(report['refused'], 'record')} refused",
+            f"{pluralize(report['refused'], 'record')} refused",
             "see the reasons with: amllog status",
         )
     if waiting:
         return warn(
             "leftovers",
-            f"{count(waiting, 'record')} of processes that have ended {'is' if waiting == 1 else 'are'} waiting",
+            f"{pluralize(waiting, 'record')} of processes that have ended {'is' if waiting == 1 else 'are'} waiting",
             "amllog deliver",
         )
     return ok("leftovers", "no waiting records")

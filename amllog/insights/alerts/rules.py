@@ -16,7 +16,7 @@ from amllog.insights.alerts.templates import Expression, Parameter, Template, pa
 from amllog.insights.links import AzureResource, iso_duration, resource
 from amllog.insights.query import kql
 from amllog.insights.query.columns import EXCEPTION, REQUEST, TRACE
-from amllog.insights.query.filters import Filters, narrowed, span
+from amllog.insights.query.filters import Filters, apply_filters, parse_duration
 from amllog.insights.query.query import Holds, Query, Summary, Total
 from amllog.insights.questions import Questions
 from amllog.insights.stores.store import Unasked
@@ -25,12 +25,12 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
 RULE_VERSION, WORKBOOK_VERSION = "2023-12-01", "2023-06-01"
-BY = ("run_type", "step_name")
+GROUP_BY = ("run_type", "step_name")
 MINUTES = (1, 5, 10, 15, 30, 45, 60, 120, 180, 240, 300, 360, 1440)  # how often the service runs a rule
 WINDOWS = (*MINUTES, 2880)  # over how much time
 
 _ERRORS = (TRACE, EXCEPTION, REQUEST)
-OF = {"everything": _ERRORS, "logs": (TRACE,), "exceptions": (EXCEPTION,), "steps": (REQUEST,)}
+ERROR_TABLES = {"everything": _ERRORS, "logs": (TRACE,), "exceptions": (EXCEPTION,), "steps": (REQUEST,)}
 _LOCATION = Parameter(
     "string", "The region of the resource that has the logs.",
     Expression("resourceGroup().location", "resourceGroup().location"),
@@ -38,18 +38,18 @@ _LOCATION = Parameter(
 _NAME = re.compile(r"[^*<>%{}&:\\?/#\x00-\x1f]{0,259}[^*<>%{}&:\\?/#\x00-\x1f .]")
 
 
-def errors(of: str = "everything", **narrow: Unpack[Filters]) -> Query:
+def errors_query(of: str = "everything", **narrow: Unpack[Filters]) -> Query:
     """Every error with its run_type and step, for a rule that counts rows; the rule's window is its time.
 
     `of`: a key of `OF`; all but "everything" read one table.
     """
-    if of not in OF:
-        raise UsageError(f"of={of!r}: one of {', '.join(OF)}")
-    shown = ("timestamp", *BY, "message", "type", "experiment_name", "parent_run_id", "step_id")
-    return Query(OF[of], shown, conditions=(Holds("is_error"), *_conditions(narrow)))
+    if of not in ERROR_TABLES:
+        raise UsageError(f"of={of!r}: one of {', '.join(ERROR_TABLES)}")
+    shown = ("timestamp", *GROUP_BY, "message", "type", "experiment_name", "parent_run_id", "step_id")
+    return Query(ERROR_TABLES[of], shown, conditions=(Holds("is_error"), *_conditions(narrow)))
 
 
-def errors_by_step(**narrow: Unpack[Filters]) -> Query:
+def errors_by_step_query(**narrow: Unpack[Filters]) -> Query:
     """How many errors each step of each run_type had, and when; the most first."""
     totals = (
         Total("errors", "count"),
@@ -57,8 +57,8 @@ def errors_by_step(**narrow: Unpack[Filters]) -> Query:
         Total("last_seen", "max", "timestamp"),
     )
     return Query(
-        _ERRORS, ("timestamp", *BY), conditions=(Holds("is_error"), *_conditions(narrow)),
-        summaries=(Summary(BY, totals),), order=("-errors", *BY),
+        _ERRORS, ("timestamp", *GROUP_BY), conditions=(Holds("is_error"), *_conditions(narrow)),
+        summaries=(Summary(GROUP_BY, totals),), order=("-errors", *GROUP_BY),
     )  # fmt: skip
 
 
@@ -87,7 +87,7 @@ def alert(
         raise UsageError(f"severity={severity!r}: 0 (critical) to 4 (verbose)")
     if threshold < 0:
         raise UsageError(f"threshold={threshold!r}: a whole number, at least 0")
-    query = errors(of, **narrow)
+    query = errors_query(of, **narrow)
     length, pause = _timed(window, every, query)
     parameters = {
         "resourceId": _scope(where),
@@ -102,7 +102,7 @@ def alert(
     criterion = {
         "query": _text(where, query),
         "timeAggregation": "Count",
-        "dimensions": [{"name": name, "operator": "Include", "values": ["*"]} for name in BY],
+        "dimensions": [{"name": name, "operator": "Include", "values": ["*"]} for name in GROUP_BY],
         "operator": "GreaterThan",
         "threshold": parameter("threshold"),
         "failingPeriods": {"numberOfEvaluationPeriods": 1, "minFailingPeriodsToAlert": 1},
@@ -137,11 +137,10 @@ def workbook(resource_id: str, *, name: str = "Azure ML errors", **narrow: Unpac
     the runs. Its time is chosen on the page. `narrow`: as for `alert`."""
     where = _where(resource_id, name)
     _conditions(narrow)
-    ask = Questions(Unasked())
+    ask, by_step = Questions(Unasked()), _text(where, errors_by_step_query(**narrow))
     tables = (
-        ("Errors by run_type and step", _text(where, errors_by_step(**narrow)), "table"),
-        ("Errors by step", _text(where, errors_by_step(**narrow)) + "\n| summarize errors = sum(errors) by step_name",
-         "barchart"),
+        ("Errors by run_type and step", by_step, "table"),
+        ("Errors by step", f"{by_step}\n| summarize errors = sum(errors) by step_name", "barchart"),
         ("Exceptions by type and place", _asked(where, ask.exceptions(**narrow)), "table"),
         ("The latest errors", _asked(where, ask.errors(newest_first=True, limit=250, **narrow)), "table"),
         ("Runs", _asked(where, ask.runs(**narrow)), "table"),
@@ -224,7 +223,7 @@ def _conditions(narrow: Mapping[str, Any]) -> tuple[Any, ...]:
     given = [name for name in ("last", "since", "until") if narrow.get(name)]
     if given:
         raise UsageError(f"{', '.join(given)}: the rule's window, or the page's choice, is the time")
-    return narrowed("", narrow).conditions
+    return apply_filters("", narrow).conditions
 
 
 def _text(where: AzureResource, query: Query) -> str:
@@ -249,7 +248,7 @@ def _timed(window: str | timedelta, every: str | timedelta, query: Query) -> tup
 
 
 def _minutes(name: str, value: str | timedelta, allowed: Sequence[int]) -> timedelta:
-    found = span(value)
+    found = parse_duration(value)
     if found / timedelta(minutes=1) not in allowed:
         raise UsageError(
             f"{name}={value!r}: one of {', '.join(map(str, allowed))} minutes, such as 15m or 1h"

@@ -17,10 +17,10 @@ EARLIEST, END = (
     "0001-01-02",
     "9999-12-31",
 )  # a day from what Python can tell, for offsets and for reckoning with it
-_WHOLE = re.compile(r"\s*(?:([+-]?\d+)|(0[xX][0-9a-fA-F]+))\s*", re.ASCII)
+_WHOLE_NUMBER = re.compile(r"\s*(?:([+-]?\d+)|(0[xX][0-9a-fA-F]+))\s*", re.ASCII)
 
 
-def time(value: Any) -> datetime | None:
+def to_time(value: Any) -> datetime | None:
     """An aware UTC datetime; a naive one and a text without an offset are UTC."""
     if isinstance(value, str):
         text = value.strip().replace("Z", "+00:00")
@@ -40,16 +40,16 @@ def time(value: Any) -> datetime | None:
         return None
 
 
-def text(value: Any) -> str:
+def to_text(value: Any) -> str:
     """A text; None is "", as in KQL, where texts are never null."""
-    return _text_of(value) if value is None or isinstance(value, (dict, list, bool)) else str(value)
+    return _json_text(value) if value is None or isinstance(value, (dict, list, bool)) else str(value)
 
 
-def integer(value: Any) -> int | None:
+def to_integer(value: Any) -> int | None:
     """A whole number of 64 bits; a text is one only if it is nothing but digits and a sign, or 0x and such digits."""
     try:
         if isinstance(value, str):
-            match = _WHOLE.fullmatch(value)
+            match = _WHOLE_NUMBER.fullmatch(value)
             found = int(match[0], 16 if match[2] else 10) if match else None
         else:
             found = None if value is None else int(value)
@@ -58,7 +58,7 @@ def integer(value: Any) -> int | None:
     return found if found is not None and -(2**63) <= found < 2**63 else None
 
 
-def real(value: Any) -> float | None:
+def to_real(value: Any) -> float | None:
     """A number, or None. The names of NaN and of the infinities are accepted.
 
     A whole number that is too large for a float is infinite, as in DuckDB.
@@ -71,46 +71,52 @@ def real(value: Any) -> float | None:
         return None
 
 
-def boolean(value: Any) -> bool | None:
+def to_boolean(value: Any) -> bool | None:
     """True or false; SQL, JSON and KQL write them differently."""
     if isinstance(value, str):
         return {"true": True, "1": True, "false": False, "0": False}.get(value.strip().lower())
     return None if value is None else bool(value)
 
 
-def dimensions(value: Any) -> dict[str, str]:
+def to_dimensions(value: Any) -> dict[str, str]:
     """customDimensions as text by key; the service and DuckDB give them as JSON text."""
-    found = loaded(value)
+    found = load_json(value)
     if not isinstance(found, Mapping):
         return {}
-    return {str(key): item if isinstance(item, str) else _text_of(item) for key, item in found.items()}
+    return {str(key): item if isinstance(item, str) else _json_text(item) for key, item in found.items()}
 
 
-def stack(value: Any) -> str:
+def to_stack(value: Any) -> str:
     """A stack as text; from a list of frames where the record has no text of its own."""
-    frames = loaded(value) if str(value or "").lstrip().startswith("[") else None
+    frames = load_json(value) if str(value or "").lstrip().startswith("[") else None
     if not isinstance(frames, list):
-        return text(value)
+        return to_text(value)
     return "\n".join(_frame(frame) for frame in reversed(frames) if isinstance(frame, Mapping))
 
 
-def anything(value: Any) -> Any:
+def to_any(value: Any) -> Any:
     """A value of a free query: only times are brought to UTC."""
-    return time(value) if isinstance(value, datetime) else value
+    return to_time(value) if isinstance(value, datetime) else value
 
 
-def name_of(value: float) -> str:
+def float_name(value: float) -> str:
     """NaN or an infinity as JavaScript and .NET name it."""
     return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
 
 
-KINDS: dict[str, Callable[[Any], Any]] = {
-    "time": time, "text": text, "int": integer, "real": real, "bool": boolean, "dimensions": dimensions,
-    "stack": stack, "any": anything,
-}  # fmt: skip
+CONVERTERS: dict[str, Callable[[Any], Any]] = {
+    "time": to_time,
+    "text": to_text,
+    "int": to_integer,
+    "real": to_real,
+    "bool": to_boolean,
+    "dimensions": to_dimensions,
+    "stack": to_stack,
+    "any": to_any,
+}
 
 
-def loaded(value: Any) -> Any:
+def load_json(value: Any) -> Any:
     """A value that may be the text of JSON. None if that text is invalid or nested too deeply."""
     if not isinstance(value, str):
         return value
@@ -120,7 +126,7 @@ def loaded(value: Any) -> Any:
         return None
 
 
-def _text_of(item: Any) -> str:
+def _json_text(item: Any) -> str:
     return "" if item is None else json.dumps(item, ensure_ascii=False, separators=(",", ":"))
 
 

@@ -11,13 +11,21 @@ from typing import NamedTuple
 
 TRACE, EXCEPTION, EVENT, METRIC = "traces", "exceptions", "customEvents", "customMetrics"
 REQUEST, DEPENDENCY = "requests", "dependencies"
-EVERY = (TRACE, EXCEPTION, EVENT, METRIC, REQUEST, DEPENDENCY)
+ALL_TABLES = (TRACE, EXCEPTION, EVENT, METRIC, REQUEST, DEPENDENCY)
 LEVEL = "level"
 SEVERITIES = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
 # Dimensions that `records` has as columns of its own, so that they are read without parsing all dimensions.
-OWN = ("parent_run_id", "step_id", "step_name", "experiment_name", "run_type", "logger", "record_id")
-WHOLE = r"\s*([+-]?[0-9]+|0[xX][0-9a-fA-F]+)\s*"  # texts that are whole numbers
+DIMENSION_COLUMNS = (
+    "parent_run_id",
+    "step_id",
+    "step_name",
+    "experiment_name",
+    "run_type",
+    "logger",
+    "record_id",
+)
+WHOLE_NUMBER = r"\s*([+-]?[0-9]+|0[xX][0-9a-fA-F]+)\s*"  # texts that are whole numbers
 
 
 class Source(NamedTuple):
@@ -27,7 +35,7 @@ class Source(NamedTuple):
     sql: str
 
 
-class Answered(NamedTuple):
+class ResultColumn(NamedTuple):
     """A column of an answer: its type, what it is in the rows of each table, and what it is in those of the others.
 
     `only`: the others have no such column, so that in a union the expression for those that have it does for all.
@@ -43,41 +51,43 @@ class Answered(NamedTuple):
         return self.sources.get(table, self.otherwise)
 
 
-_NO_TEXT, _FALSE = Source('""', "''"), Source("false", "false")
-_NO_NUMBER = Source("real(null)", "CAST(NULL AS DOUBLE)")
-_NO_BOOL = Source("bool(null)", "CAST(NULL AS BOOLEAN)")
+_EMPTY_STRING, _FALSE = Source('""', "''"), Source("false", "false")
+_NULL_NUMBER = Source("real(null)", "CAST(NULL AS DOUBLE)")
+_NULL_BOOL = Source("bool(null)", "CAST(NULL AS BOOLEAN)")
 _FAILED = Source('tostring(success) =~ "false"', "coalesce(lower(success) = 'false', false)")
 
 
-def _both(name: str) -> Source:
+def _text_column(name: str) -> Source:
     """A text column that has the same name in KQL and in `records`."""
     return Source(name, f"coalesce({name}, '')")
 
 
 def dimension(key: str) -> Source:
     """A dimension with a plain name, as text."""
-    sql = key if key in OWN else f"customDimensions->>'{key}'"
+    sql = key if key in DIMENSION_COLUMNS else f"customDimensions->>'{key}'"
     return Source(f"tostring(customDimensions.{key})", f"coalesce({sql}, '')")
 
 
-_OWN_MESSAGE = dimension("message")
-_NAMED = dict.fromkeys((EVENT, METRIC, REQUEST, DEPENDENCY), _both("name"))
-_TIMED = Source("duration / 1000", "duration / 1000")
-_RAW = Source("tostring(details[0].rawStack)", "coalesce(details->>'$[0].rawStack', '')")
-_FRAMES = Source("tostring(details[0].parsedStack)", "coalesce(details->>'$[0].parsedStack', '')")
-_STOCK_PARENT = r"^\|[0-9a-f]{32}\.([0-9a-f]{16})\.$"  # as OpenCensus writes it; others write the bare id
+_CALL_MESSAGE = dimension("message")
+_NAME = dict.fromkeys((EVENT, METRIC, REQUEST, DEPENDENCY), _text_column("name"))
+_SECONDS = Source("duration / 1000", "duration / 1000")
+_RAW_STACK = Source("tostring(details[0].rawStack)", "coalesce(details->>'$[0].rawStack', '')")
+_PARSED_STACK = Source("tostring(details[0].parsedStack)", "coalesce(details->>'$[0].parsedStack', '')")
+_OPENCENSUS_PARENT = (
+    r"^\|[0-9a-f]{32}\.([0-9a-f]{16})\.$"  # as OpenCensus writes it; others write the bare id
+)
 _VALUE = dimension("value")
 _STEP = "customDimensions->>'step'"
 # As KQL has it: not what a cast would round, nor what has an exponent.
-_WHOLE = rf"CASE WHEN regexp_full_match({_STEP}, '{WHOLE}') THEN TRY_CAST({_STEP} AS BIGINT) END"
+_STEP_NUMBER = rf"CASE WHEN regexp_full_match({_STEP}, '{WHOLE_NUMBER}') THEN TRY_CAST({_STEP} AS BIGINT) END"
 _HAS_VALUE = Source(f"isnotempty({_VALUE.kql})", f"{_VALUE.sql} <> ''")
-_FOLDED = Source(
+_HAS_ROWS = Source(
     """tostring(customDimensions.run_metric_data) startswith_cs '{"columns":'""",
     f"""starts_with({dimension("run_metric_data").sql}, '{{"columns":')""",
 )
 
 
-def _one_of(*tests: Source) -> Source:
+def _run_metric(*tests: Source) -> Source:
     """Whether an event has what only run metrics have, and one of these."""
     has_data = Source(
         "isnotempty(tostring(customDimensions.run_metric_data))", f"{dimension('run_metric_data').sql} <> ''"
@@ -88,72 +98,78 @@ def _one_of(*tests: Source) -> Source:
     )
 
 
-CATALOGUE: dict[str, Answered] = {
-    "timestamp": Answered("time", {}, Source("timestamp", "timestamp")),
-    "itemType": Answered("text", {}, Source("itemType", "itemType")),
-    "message": Answered(
+CATALOGUE: dict[str, ResultColumn] = {
+    "timestamp": ResultColumn("time", {}, Source("timestamp", "timestamp")),
+    "itemType": ResultColumn("text", {}, Source("itemType", "itemType")),
+    "message": ResultColumn(
         "text",
         {
-            TRACE: _both("message"),
+            TRACE: _text_column("message"),
             EXCEPTION: Source(
-                f"iff(isempty({_OWN_MESSAGE.kql}), outerMessage, {_OWN_MESSAGE.kql})",
-                f"coalesce(nullif({_OWN_MESSAGE.sql}, ''), outerMessage, '')",
+                f"iff(isempty({_CALL_MESSAGE.kql}), outerMessage, {_CALL_MESSAGE.kql})",
+                f"coalesce(nullif({_CALL_MESSAGE.sql}, ''), outerMessage, '')",
             ),
-            **_NAMED,
+            **_NAME,
         },
-        _NO_TEXT,
+        _EMPTY_STRING,
     ),
-    "name": Answered("text", _NAMED, _NO_TEXT, only=True),
-    "type": Answered("text", {EXCEPTION: _both("type"), DEPENDENCY: _both("type")}, _NO_TEXT, only=True),
-    "problemId": Answered("text", {EXCEPTION: _both("problemId")}, _NO_TEXT, only=True),
-    "outerMessage": Answered("text", {EXCEPTION: _both("outerMessage")}, _NO_TEXT, only=True),
-    "stack": Answered(
+    "name": ResultColumn("text", _NAME, _EMPTY_STRING, only=True),
+    "type": ResultColumn(
+        "text", {EXCEPTION: _text_column("type"), DEPENDENCY: _text_column("type")}, _EMPTY_STRING, only=True
+    ),
+    "problemId": ResultColumn("text", {EXCEPTION: _text_column("problemId")}, _EMPTY_STRING, only=True),
+    "outerMessage": ResultColumn("text", {EXCEPTION: _text_column("outerMessage")}, _EMPTY_STRING, only=True),
+    "stack": ResultColumn(
         "stack",
         {
             EXCEPTION: Source(
-                f"iff(isempty({_RAW.kql}), {_FRAMES.kql}, {_RAW.kql})",
-                f"coalesce(nullif({_RAW.sql}, ''), {_FRAMES.sql})",
+                f"iff(isempty({_RAW_STACK.kql}), {_PARSED_STACK.kql}, {_RAW_STACK.kql})",
+                f"coalesce(nullif({_RAW_STACK.sql}, ''), {_PARSED_STACK.sql})",
             )
         },
-        _NO_TEXT,
+        _EMPTY_STRING,
         only=True,
     ),
-    "value": Answered(
+    "value": ResultColumn(
         "real",
         {
             METRIC: Source("valueSum", "valueSum"),
             EVENT: Source(f"todouble({_VALUE.kql})", f"TRY_CAST({_VALUE.sql} AS DOUBLE)"),
         },
-        _NO_NUMBER,
+        _NULL_NUMBER,
     ),
-    "step": Answered(
+    "step": ResultColumn(
         "int",
         {},
-        Source("tolong(tostring(customDimensions.step))", _WHOLE),
+        Source("tolong(tostring(customDimensions.step))", _STEP_NUMBER),
     ),
-    "duration_seconds": Answered("real", {REQUEST: _TIMED, DEPENDENCY: _TIMED}, _NO_NUMBER, only=True),
-    "step_seconds": Answered("real", {REQUEST: _TIMED}, _NO_NUMBER),
-    "success": Answered(
+    "duration_seconds": ResultColumn(
+        "real", {REQUEST: _SECONDS, DEPENDENCY: _SECONDS}, _NULL_NUMBER, only=True
+    ),
+    "step_seconds": ResultColumn("real", {REQUEST: _SECONDS}, _NULL_NUMBER),
+    "success": ResultColumn(
         "bool",
         dict.fromkeys((REQUEST, DEPENDENCY), Source("tobool(success)", "TRY_CAST(success AS BOOLEAN)")),
-        _NO_BOOL,
+        _NULL_BOOL,
         only=True,
     ),
-    "resultCode": Answered(
-        "text", dict.fromkeys((REQUEST, DEPENDENCY), _both("resultCode")), _NO_TEXT, only=True
+    "resultCode": ResultColumn(
+        "text", dict.fromkeys((REQUEST, DEPENDENCY), _text_column("resultCode")), _EMPTY_STRING, only=True
     ),
-    "id": Answered("text", dict.fromkeys((REQUEST, DEPENDENCY), _both("id")), _NO_TEXT, only=True),
-    "operation_Id": Answered("text", {}, _both("operation_Id")),
-    "operation_ParentId": Answered(
+    "id": ResultColumn(
+        "text", dict.fromkeys((REQUEST, DEPENDENCY), _text_column("id")), _EMPTY_STRING, only=True
+    ),
+    "operation_Id": ResultColumn("text", {}, _text_column("operation_Id")),
+    "operation_ParentId": ResultColumn(
         "text",
         {},
         Source(
-            rf'replace_regex(operation_ParentId, @"{_STOCK_PARENT}", @"\1")',
-            rf"regexp_replace(coalesce(operation_ParentId, ''), '{_STOCK_PARENT}', '\1')",
+            rf'replace_regex(operation_ParentId, @"{_OPENCENSUS_PARENT}", @"\1")',
+            rf"regexp_replace(coalesce(operation_ParentId, ''), '{_OPENCENSUS_PARENT}', '\1')",
         ),
     ),
-    "dimensions": Answered("dimensions", {}, Source("customDimensions", "customDimensions")),
-    "is_error": Answered(  # a column of `records`, by which compacted files are sorted
+    "dimensions": ResultColumn("dimensions", {}, Source("customDimensions", "customDimensions")),
+    "is_error": ResultColumn(  # a column of `records`, by which compacted files are sorted
         "bool",
         {
             TRACE: Source("severityLevel >= 3", "is_error"),
@@ -162,10 +178,10 @@ CATALOGUE: dict[str, Answered] = {
         },
         Source("false", "is_error"),
     ),
-    "is_warning": Answered(
+    "is_warning": ResultColumn(
         "bool", {TRACE: Source("severityLevel == 2", "coalesce(severityLevel = 2, false)")}, _FALSE
     ),
-    "is_notable": Answered(  # what a timeline shows
+    "is_notable": ResultColumn(  # what a timeline shows
         "bool",
         {
             TRACE: Source("severityLevel >= 2", "coalesce(severityLevel >= 2, false)"),
@@ -177,26 +193,37 @@ CATALOGUE: dict[str, Answered] = {
         },
         _FALSE,
     ),
-    "is_metric": Answered(  # JSON has no number for NaN: such a metric is an event
-        "bool", {METRIC: Source("true", "true"), EVENT: _one_of(_HAS_VALUE)}, _FALSE
+    "is_metric": ResultColumn(  # JSON has no number for NaN: such a metric is an event
+        "bool", {METRIC: Source("true", "true"), EVENT: _run_metric(_HAS_VALUE)}, _FALSE
     ),
-    "has_metrics": Answered(  # those too that are folded together in one event (see `unfolding`)
-        "bool", {METRIC: Source("true", "true"), EVENT: _one_of(_HAS_VALUE, _FOLDED)}, _FALSE
+    "has_metrics": ResultColumn(  # those too that are folded together in one event (see `unfolding`)
+        "bool", {METRIC: Source("true", "true"), EVENT: _run_metric(_HAS_VALUE, _HAS_ROWS)}, _FALSE
     ),
-    "has_ended": Answered("bool", {REQUEST: Source("true", "true")}, _FALSE),
-    "has_failed": Answered("bool", {REQUEST: _FAILED}, _FALSE),
-    "is_bad": Answered(  # an error where no severity says so
+    "has_ended": ResultColumn("bool", {REQUEST: Source("true", "true")}, _FALSE),
+    "has_failed": ResultColumn("bool", {REQUEST: _FAILED}, _FALSE),
+    "is_bad": ResultColumn(  # an error where no severity says so
         "bool", {EXCEPTION: Source("true", "true"), REQUEST: _FAILED, DEPENDENCY: _FAILED}, _FALSE
     ),
-    LEVEL: Answered("text", {}, _NO_TEXT),  # from severityLevel and is_bad; written by each language itself
-    **{name: Answered("text", {}, dimension(name)) for name in (*OWN, "run_url", "node", "rank")},
+    LEVEL: ResultColumn(
+        "text", {}, _EMPTY_STRING
+    ),  # from severityLevel and is_bad; written by each language itself
+    **{
+        name: ResultColumn("text", {}, dimension(name))
+        for name in (*DIMENSION_COLUMNS, "run_url", "node", "rank")
+    },
 }
 
 # What `contains` looks at.
 SEARCHED: dict[str, tuple[Source, ...]] = {
-    TRACE: (_both("message"),),
-    EXCEPTION: (_OWN_MESSAGE, _both("outerMessage"), _both("innermostMessage"), _both("type"), _RAW),
-    **{table: (source,) for table, source in _NAMED.items()},
+    TRACE: (_text_column("message"),),
+    EXCEPTION: (
+        _CALL_MESSAGE,
+        _text_column("outerMessage"),
+        _text_column("innermostMessage"),
+        _text_column("type"),
+        _RAW_STACK,
+    ),
+    **{table: (source,) for table, source in _NAME.items()},
 }
 # Where records have no severity of their own: the number that they count as.
-UNSAID = {TRACE: 1, EXCEPTION: 3}
+DEFAULT_SEVERITIES = {TRACE: 1, EXCEPTION: 3}

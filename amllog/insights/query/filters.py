@@ -18,10 +18,10 @@ from amllog.record.text import replace_surrogates, to_text
 
 Instant = Union[str, date, datetime]
 
-_SPAN = re.compile(r"(\d+(?:\.\d+)?)\s*(w|d|h|m|min|s)", re.ASCII)
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(w|d|h|m|min|s)", re.ASCII)
 _UNITS = {"w": "weeks", "d": "days", "h": "hours", "m": "minutes", "min": "minutes", "s": "seconds"}
-_LONGEST = timedelta(days=36_500)
-_NAMED = ("parent_run_id", "step_id", "step_name", "experiment_name", "run_type")
+_MAX_DURATION = timedelta(days=36_500)
+_DIMENSIONS = ("parent_run_id", "step_id", "step_name", "experiment_name", "run_type")
 _FRACTION = re.compile(r"\.(\d+)")
 
 
@@ -56,7 +56,7 @@ class AppliedFilters(NamedTuple):
     conditions: tuple[Condition, ...]
 
 
-def narrowed(run: str, asked: Mapping[str, Any]) -> AppliedFilters:
+def apply_filters(run: str, asked: Mapping[str, Any]) -> AppliedFilters:
     """`run` is the id of a pipeline run or of a step; "" is every run."""
     unknown = sorted(asked.keys() - Filters.__annotations__.keys())
     if unknown:
@@ -65,25 +65,25 @@ def narrowed(run: str, asked: Mapping[str, Any]) -> AppliedFilters:
     given = {name: value for name, value in asked.items() if value is not None and value != ""}
     if "last" in given and "since" in given:
         raise UsageError(f"last={given['last']!r} and since={given['since']!r}: give one of them")
-    since = span(given["last"]) if "last" in given else instant("since", given.get("since"))
-    until = instant("until", given.get("until"))
+    since = parse_duration(given["last"]) if "last" in given else parse_instant("since", given.get("since"))
+    until = parse_instant("until", given.get("until"))
     return AppliedFilters(since, until, tuple(_conditions(run, given)))
 
 
-def span(value: str | timedelta) -> timedelta:
+def parse_duration(value: str | timedelta) -> timedelta:
     """`7d` as a timedelta."""
     found = value if isinstance(value, timedelta) else None
-    match = _SPAN.fullmatch(value.strip().lower()) if isinstance(value, str) else None
+    match = _DURATION.fullmatch(value.strip().lower()) if isinstance(value, str) else None
     if match and float(match[1]) < 1e9:
         found = timedelta(**{_UNITS[match[2]]: float(match[1])})
-    if found is None or not timedelta(0) < found <= _LONGEST:
+    if found is None or not timedelta(0) < found <= _MAX_DURATION:
         raise UsageError(
             f"last={value!r}: a number and w, d, h, m or s, such as 7d or 30m (at most 100 years)"
         )
     return found
 
 
-def instant(name: str, value: object) -> datetime | None:
+def parse_instant(name: str, value: object) -> datetime | None:
     """A point in time as an aware datetime; None is none."""
     if value is None:
         return None
@@ -104,7 +104,7 @@ def instant(name: str, value: object) -> datetime | None:
         raise UsageError(f"{name}={value!r}: a time of the years 1 to 9999 in UTC") from None
 
 
-def severity(level: object) -> int:
+def parse_severity(level: object) -> int:
     """A level's name or logging's number as severity 0–4."""
     if isinstance(level, int) and not isinstance(level, bool):
         return min(4, max(0, level - 1) // 10)
@@ -114,7 +114,7 @@ def severity(level: object) -> int:
     return SEVERITIES.index(name)
 
 
-def texts(name: str, value: object) -> tuple[str, ...]:
+def to_strings(name: str, value: object) -> tuple[str, ...]:
     """One value or a list of values as the texts that dimensions are."""
     several = value if isinstance(value, (list, tuple, set, frozenset)) else (value,)
     found = tuple(dict.fromkeys(replace_surrogates(to_text(one)) for one in several))
@@ -126,17 +126,17 @@ def texts(name: str, value: object) -> tuple[str, ...]:
 def _conditions(run: str, given: Mapping[str, Any]) -> list[Condition]:
     found: list[Condition] = []
     if run:
-        found.append(Equals(("parent_run_id", "step_id"), texts("run", run)))
-    found += [Equals((name,), texts(name, given[name])) for name in _NAMED if name in given]
+        found.append(Equals(("parent_run_id", "step_id"), to_strings("run", run)))
+    found += [Equals((name,), to_strings(name, given[name])) for name in _DIMENSIONS if name in given]
     where = given.get("where", {})
     if not isinstance(where, Mapping):
         raise UsageError(f"where={where!r}: a mapping of dimensions to values")
     found += [
-        Equals((Dimension(replace_surrogates(str(key))),), texts(f"where[{key!r}]", value))
+        Equals((Dimension(replace_surrogates(str(key))),), to_strings(f"where[{key!r}]", value))
         for key, value in where.items()
     ]
-    if "level" in given and severity(given["level"]):
-        found.append(AtLeast(severity(given["level"])))
+    if "level" in given and parse_severity(given["level"]):
+        found.append(AtLeast(parse_severity(given["level"])))
     if "contains" in given:
         found.append(Contains(replace_surrogates(str(given["contains"]))))
     return found

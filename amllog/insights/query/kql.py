@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 
-from amllog.insights.query.columns import CATALOGUE, LEVEL, SEARCHED, SEVERITIES, UNSAID
+from amllog.insights.query.columns import CATALOGUE, DEFAULT_SEVERITIES, LEVEL, SEARCHED, SEVERITIES
 from amllog.insights.query.query import (
     AtLeast,
     Condition,
@@ -21,7 +21,7 @@ from amllog.insights.query.query import (
     Query,
     Summary,
     Total,
-    name_of,
+    column_name,
 )
 from amllog.insights.query.tables import TABLES
 
@@ -100,7 +100,7 @@ class _Writer:
 
     def _condition(self, condition: Condition) -> str:
         if isinstance(condition, Equals):
-            return " or ".join(self._equals(one, condition) for one in condition.of)
+            return " or ".join(self._equals(one, condition) for one in condition.columns)
         if isinstance(condition, Holds):
             return self._flag(condition.column)
         if isinstance(condition, AtLeast):
@@ -151,7 +151,7 @@ class _Writer:
         return f'Type == "{one.workspace}"' if self._workspace else f'itemType == "{one.item_type}"'
 
     def _projected(self, column: str | Dimension) -> str:
-        name, value = name_of(column), self._value(column)
+        name, value = column_name(column), self._value(column)
         return value if name == value else f"{self._named(name)} = {value}"
 
     def _value(self, column: str | Dimension) -> str:
@@ -171,7 +171,7 @@ class _Writer:
         )
 
     def _level(self) -> str:
-        known = next((table for table in self._tables if table in UNSAID), "")
+        known = next((table for table in self._tables if table in DEFAULT_SEVERITIES), "")
         arms = [
             f'{self._own("severityLevel", known)} == {n}, "{name}"'
             for n, name in enumerate(SEVERITIES)
@@ -204,8 +204,8 @@ class _Writer:
         return _WORD.sub(lambda match: names.get(match.group(), match.group()), template)
 
     def _summary(self, summary: Summary, *, is_last: bool) -> list[str]:
-        by = [self._named(name_of(column)) for column in summary.by]
-        latest = [total.of for total in summary.totals if total.function == "last"]
+        by = [self._named(column_name(column)) for column in summary.by]
+        latest = [total.argument for total in summary.totals if total.function == "last"]
         totals = [_total(total) for total in summary.totals if total.function != "last"]
         if latest:
             totals.append(f"arg_max(timestamp, {', '.join(latest)})")
@@ -246,15 +246,19 @@ def _ties(query: Query) -> tuple[str, ...]:
 
 
 def _severe(table: str, severity: int) -> str:
-    if table not in UNSAID:
+    if table not in DEFAULT_SEVERITIES:
         return "false"
     test = f"severityLevel >= {severity}"
-    return f"isnull(severityLevel) or {test}" if severity <= UNSAID[table] else test
+    return f"isnull(severityLevel) or {test}" if severity <= DEFAULT_SEVERITIES[table] else test
 
 
 def _total(total: Total) -> str:
-    return f"{total.name} = {total.function}({total.of})"
+    return f"{total.name} = {total.function}({total.argument})"
 
 
 def _renamed(total: Total) -> str:
-    return total.name if total.function != "last" or total.name == total.of else f"{total.name} = {total.of}"
+    return (
+        total.name
+        if total.function != "last" or total.name == total.argument
+        else f"{total.name} = {total.argument}"
+    )

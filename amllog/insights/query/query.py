@@ -19,7 +19,7 @@ class Dimension(NamedTuple):
 class Equals(NamedTuple):
     """One of `of` (a column's name, or a dimension) has one of `values`; `negated`: none of them."""
 
-    of: tuple[str | Dimension, ...]
+    columns: tuple[str | Dimension, ...]
     values: tuple[str, ...]
     negated: bool = False
 
@@ -51,7 +51,7 @@ class Total(NamedTuple):
 
     name: str
     function: str
-    of: str = ""
+    argument: str = ""
 
 
 class State(NamedTuple):
@@ -86,6 +86,6 @@ class Query:
     limit: int | None = None
 
 
-def name_of(column: str | Dimension) -> str:
+def column_name(column: str | Dimension) -> str:
     """The name under which a column comes out."""
     return column.key if isinstance(column, Dimension) else column

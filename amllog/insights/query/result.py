@@ -24,14 +24,14 @@ if TYPE_CHECKING:
 
 Row = dict[str, Any]
 
-SHOWN = 40  # rows in repr and HTML: the rest is told as a number
-SHOWN_LINES = 1000  # of a text in a notebook
-_EMPTY: dict[str, type] = {
+MAX_ROWS_SHOWN = 40  # rows in repr and HTML: the rest is told as a number
+MAX_LINES_SHOWN = 1000  # of a text in a notebook
+_PANDAS_TYPES: dict[str, type] = {
     "text": str,
     "stack": str,
     "bool": bool,
 }  # what pandas sees in rows, and not in none
-WIDTH = 60  # characters of a cell in repr and HTML; the rest is marked
+MAX_CELL_CHARACTERS = 60  # characters of a cell in repr and HTML; the rest is marked
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class Table:
     @classmethod
     def of(cls, columns: Sequence[Column], rows: Iterable[Sequence[Any]], **said: Any) -> Table:
         """A table from rows as sequences, each value brought to its column's type."""
-        names, kinds = [c.name for c in columns], [cell_types.KINDS[c.type] for c in columns]
+        names, kinds = [c.name for c in columns], [cell_types.CONVERTERS[c.type] for c in columns]
         made = tuple({n: kind(value) for n, kind, value in zip(names, kinds, row)} for row in rows)
         return cls(tuple(columns), made, **said)
 
@@ -104,7 +104,7 @@ class Table:
 
     def to_json(self, *, indent: int | None = None) -> str:
         """The rows as a JSON array: times as ISO 8601 with Z, what JSON has no number for as its name."""
-        rows = [{name: _plain(value) for name, value in row.items()} for row in self.rows]
+        rows = [{name: _json_value(value) for name, value in row.items()} for row in self.rows]
         return json.dumps(rows, ensure_ascii=False, indent=indent, default=str)
 
     def to_pandas(self) -> pandas.DataFrame:
@@ -123,8 +123,8 @@ class Table:
                 frame[column.name] = frame[column.name].astype("Int64")
             elif column.type == "real":
                 frame[column.name] = frame[column.name].astype(float)
-            elif not self.rows and column.type in _EMPTY:
-                frame[column.name] = frame[column.name].astype(_EMPTY[column.type])
+            elif not self.rows and column.type in _PANDAS_TYPES:
+                frame[column.name] = frame[column.name].astype(_PANDAS_TYPES[column.type])
         return frame
 
     def to_arrow(self) -> pyarrow.Table:
@@ -138,7 +138,7 @@ class Table:
             "real": pa.float64(), "bool": pa.bool_(), "dimensions": pa.map_(pa.string(), pa.string()),
         }  # fmt: skip
         arrays = {
-            c.name: pa.array([_item(row[c.name]) for row in self.rows], types.get(c.type))
+            c.name: pa.array([_arrow_value(row[c.name]) for row in self.rows], types.get(c.type))
             for c in self.columns
         }
         return pa.table(arrays)
@@ -156,7 +156,7 @@ class Table:
 
     def __repr__(self) -> str:
         names = tuple(map(escape_controls, self.names))
-        lines = [[_cell(row[name]) for name in self.names] for row in self.rows[:SHOWN]]
+        lines = [[_cell_text(row[name]) for name in self.names] for row in self.rows[:MAX_ROWS_SHOWN]]
         widths = [max(map(len, column)) for column in zip(names, *lines)]
         text = [
             "  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip()
@@ -166,35 +166,38 @@ class Table:
 
     def _repr_html_(self) -> str:
         """What notebooks show."""
-        rows = [_html(map(escape_controls, self.names), "th")]
-        rows += [_html([_cell(row[name]) for name in self.names], "td") for row in self.rows[:SHOWN]]
+        rows = [_html_row(map(escape_controls, self.names), "th")]
+        rows += [
+            _html_row([_cell_text(row[name]) for name in self.names], "td")
+            for row in self.rows[:MAX_ROWS_SHOWN]
+        ]
         notes = "".join(f"<p>{html.escape(note)}</p>" for note in self._told())
         return f"<table>{''.join(rows)}</table>{notes}"
 
     def _told(self) -> list[str]:
         """The notes, and how many rows there are."""
         count = "1 row" if len(self.rows) == 1 else f"{len(self.rows)} rows"
-        shown = count if len(self.rows) <= SHOWN else f"{count}, the first {SHOWN} shown"
+        shown = count if len(self.rows) <= MAX_ROWS_SHOWN else f"{count}, the first {MAX_ROWS_SHOWN} shown"
         return [shown, *map(escape_controls, self.notes)]
 
 
-def preformatted(text: str) -> str:
+def preformatted_html(text: str) -> str:
     """Lines of text as notebooks show them; of very many the first, and how many there are."""
     lines = text.split("\n")
-    shown = html.escape("\n".join(lines[:SHOWN_LINES]))
+    shown = html.escape("\n".join(lines[:MAX_LINES_SHOWN]))
     more = (
-        f"<p>{len(lines)} lines, the first {SHOWN_LINES} shown: .text has all</p>"
-        if len(lines) > SHOWN_LINES
+        f"<p>{len(lines)} lines, the first {MAX_LINES_SHOWN} shown: .text has all</p>"
+        if len(lines) > MAX_LINES_SHOWN
         else ""
     )
     return f"<pre>{shown}</pre>{more}"
 
 
-def _html(texts: Iterable[str], tag: str) -> str:
+def _html_row(texts: Iterable[str], tag: str) -> str:
     return f"<tr>{''.join(f'<{tag}>{html.escape(one)}</{tag}>' for one in texts)}</tr>"
 
 
-def _cell(value: object) -> str:
+def _cell_text(value: object) -> str:
     """A value on one line, cut with a mark."""
     if value is None:
         return ""
@@ -205,17 +208,17 @@ def _cell(value: object) -> str:
     if isinstance(value, dict):
         value = " ".join(f"{key}={item}" for key, item in value.items())
     text = "".join(one if one.isprintable() else " " for one in str(value))
-    return text if len(text) <= WIDTH else text[: WIDTH - 1] + "…"
+    return text if len(text) <= MAX_CELL_CHARACTERS else text[: MAX_CELL_CHARACTERS - 1] + "…"
 
 
-def _plain(value: Any) -> Any:
+def _json_value(value: Any) -> Any:
     """A value as JSON has it."""
     if isinstance(value, datetime):
         return value.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
     if isinstance(value, float) and not math.isfinite(value):
-        return cell_types.name_of(value)
+        return cell_types.float_name(value)
     return value
 
 
-def _item(value: Any) -> Any:
+def _arrow_value(value: Any) -> Any:
     return list(value.items()) if isinstance(value, dict) else value

@@ -12,7 +12,14 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from amllog.insights.query.columns import CATALOGUE, LEVEL, OWN, SEARCHED, SEVERITIES, UNSAID
+from amllog.insights.query.columns import (
+    CATALOGUE,
+    DEFAULT_SEVERITIES,
+    DIMENSION_COLUMNS,
+    LEVEL,
+    SEARCHED,
+    SEVERITIES,
+)
 from amllog.insights.query.query import (
     AtLeast,
     Condition,
@@ -23,7 +30,7 @@ from amllog.insights.query.query import (
     Query,
     Summary,
     Total,
-    name_of,
+    column_name,
 )
 from amllog.insights.query.tables import TABLES
 
@@ -52,12 +59,12 @@ def statement(query: Query, now: datetime) -> Statement:
     return Statement(text, tuple(parameters))
 
 
-def quoted(name: str) -> str:
+def quote_name(name: str) -> str:
     """A name as SQL takes it for a column."""
     return '"' + name.replace('"', '""') + '"'
 
 
-def pattern(path: Path) -> str:
+def escape_glob(path: Path) -> str:
     """The path as DuckDB takes it: without this, `[`, `*` and `?` in it would stand for other files."""
     return glob.escape(str(path))
 
@@ -67,12 +74,12 @@ def literal(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
-def pointer(key: str) -> str:
+def json_pointer(key: str) -> str:
     """A key as a JSON pointer: nothing in it is a wildcard or a path."""
     return "/" + key.replace("~", "~0").replace("/", "~1")
 
 
-def naive(time: datetime) -> datetime:
+def naive_utc(time: datetime) -> datetime:
     """An aware time as `records` has it: UTC without saying so."""
     return time.astimezone(timezone.utc).replace(tzinfo=None)
 
@@ -85,17 +92,17 @@ def _times(query: Query, now: datetime, parameters: list[Any]) -> list[str]:
     tests = []
     if query.since is not None:
         since = now - query.since if isinstance(query.since, timedelta) else query.since
-        parameters.append(naive(since))
+        parameters.append(naive_utc(since))
         tests.append("timestamp >= ?")
     if query.until is not None:
-        parameters.append(naive(query.until))
+        parameters.append(naive_utc(query.until))
         tests.append("timestamp < ?")
     return tests
 
 
 def _condition(condition: Condition, tables: tuple[str, ...], parameters: list[Any]) -> str:
     if isinstance(condition, Equals):
-        return " OR ".join(_equals(one, condition, tables, parameters) for one in condition.of)
+        return " OR ".join(_equals(one, condition, tables, parameters) for one in condition.columns)
     if isinstance(condition, Holds):
         return _by_table(tables, lambda table: CATALOGUE[condition.column].source(table).sql)
     if isinstance(condition, AtLeast):
@@ -110,9 +117,9 @@ def _equals(of: str | Dimension, condition: Equals, tables: tuple[str, ...], par
 
 
 def _severe(table: str, severity: int) -> str:
-    if table not in UNSAID:
+    if table not in DEFAULT_SEVERITIES:
         return "false"
-    return f"coalesce(severityLevel, {UNSAID[table]}) >= {severity}"
+    return f"coalesce(severityLevel, {DEFAULT_SEVERITIES[table]}) >= {severity}"
 
 
 def _contains(table: str, condition: Contains, parameters: list[Any]) -> str:
@@ -124,7 +131,7 @@ def _contains(table: str, condition: Contains, parameters: list[Any]) -> str:
 
 
 def _projected(column: str | Dimension, tables: tuple[str, ...], parameters: list[Any]) -> str:
-    return f"{_value(column, tables, parameters)} AS {quoted(name_of(column))}"
+    return f"{_value(column, tables, parameters)} AS {quote_name(column_name(column))}"
 
 
 def _value(column: str | Dimension, tables: tuple[str, ...], parameters: list[Any]) -> str:
@@ -134,9 +141,9 @@ def _value(column: str | Dimension, tables: tuple[str, ...], parameters: list[An
             return _level(tables)
         having = tuple(table for table in tables if table in known.sources) if known.only else ()
         return _by_table(having or tables, lambda table: known.source(table).sql)
-    if column.key in OWN:
+    if column.key in DIMENSION_COLUMNS:
         return f"coalesce({column.key}, '')"
-    parameters.append(pointer(column.key))
+    parameters.append(json_pointer(column.key))
     return "coalesce(json_extract_string(customDimensions, ?), '')"
 
 
@@ -156,13 +163,13 @@ def _by_table(tables: tuple[str, ...], expression: Callable[[str], str]) -> str:
 
 
 def _summed(summary: Summary, rows: str) -> str:
-    by = [quoted(name_of(column)) for column in summary.by]
+    by = [quote_name(column_name(column)) for column in summary.by]
     states = [
         f"CASE {' '.join(f'WHEN {test} THEN {literal(text)}' for test, text in state.cases)} "
         f"ELSE {literal(state.otherwise)} END AS {state.name}"
         for state in summary.states
     ]
-    names = [quoted(total.name) for total in summary.totals]
+    names = [quote_name(total.name) for total in summary.totals]
     inner = f"SELECT {', '.join([*by, *map(_total, summary.totals)])}\nFROM ({rows})"
     if by:
         inner += f"\nGROUP BY {', '.join(by)}"
@@ -170,22 +177,22 @@ def _summed(summary: Summary, rows: str) -> str:
 
 
 def _total(total: Total) -> str:
-    of = quoted(total.of)
+    of = quote_name(total.argument)
     expression = {
         "count": "count(*)",
-        "countif": f"count(*) FILTER (WHERE {total.of})",
+        "countif": f"count(*) FILTER (WHERE {total.argument})",
         "last": f"arg_max({of}, timestamp)",
         "sum": f"CAST(sum({of}) AS BIGINT)",
     }.get(total.function, f"{total.function}({of})")
-    return f"{expression} AS {quoted(total.name)}"
+    return f"{expression} AS {quote_name(total.name)}"
 
 
 def _ordered(name: str, given: Set[str]) -> str:
     """As KQL does: the null ones are the least. `given` are a user's names, which may look like anything."""
     if name in given:
-        return f"{quoted(name)} ASC NULLS FIRST"
+        return f"{quote_name(name)} ASC NULLS FIRST"
     one = name.lstrip("-")
-    column = one if one.endswith(")") else quoted(one)
+    column = one if one.endswith(")") else quote_name(one)
     return f"{column} {'DESC NULLS LAST' if name.startswith('-') else 'ASC NULLS FIRST'}"
 
 

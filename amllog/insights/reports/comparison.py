@@ -15,7 +15,7 @@ from typing import Any
 from amllog.insights.query.columns import SEVERITIES
 from amllog.insights.query.result import Column, Row, Table
 from amllog.insights.reports import rendering
-from amllog.insights.reports.message_patterns import Ids, pattern
+from amllog.insights.reports.message_patterns import KnownIds, message_pattern
 from amllog.insights.run_questions import RunQuestions
 from amllog.record.text import escape_controls
 
@@ -106,7 +106,7 @@ def compare(questions: RunQuestions, first: str, second: str) -> Comparison:
         second,
         _steps(*steps),
         _metrics(*(questions.last_values(run) for run in runs)),
-        _new_and_gone(*(_by_pattern(table, Ids(ids)) for table in counted)),
+        _new_and_gone(*(_by_pattern(table, KnownIds(ids)) for table in counted)),
         _levels(*counted),
     )
 
@@ -146,10 +146,10 @@ def _new_and_gone(first: Patterns, second: Patterns) -> Table:
     return Table.of([Column(*pair) for pair in zip(columns, kinds)], rows)
 
 
-def _by_pattern(counted: Table, ids: Ids) -> Patterns:
+def _by_pattern(counted: Table, ids: KnownIds) -> Patterns:
     found: Patterns = {}
     for row in counted:
-        folded = pattern(_said(row), ids)
+        folded = message_pattern(_said(row), ids)
         found.setdefault((row["level"], row["step_name"], folded), []).append(row)
     return found
 
@@ -159,7 +159,7 @@ def _said(row: Row) -> str:
     if not row["type"]:
         return str(row["message"])
     first = next(iter(row["message"].splitlines()), "")
-    told = rendering.thrown(row)
+    told = rendering.exception_text(row)
     return told if not first or told.endswith(first) else f"{first}: {told}"
 
 
@@ -216,7 +216,7 @@ def _told(title: str, table: Table) -> list[str]:
 
 
 def _number(value: float | None) -> str:
-    return "–" if value is None else rendering.number(value)
+    return "–" if value is None else rendering.format_number(value)
 
 
 def _change(row: Row) -> str:

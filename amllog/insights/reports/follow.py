@@ -26,7 +26,7 @@ class Watch:
     def __init__(self, questions: RunQuestions, run: str, lines: int | None, narrow: dict[str, Any]) -> None:
         self._questions, self._run, self._narrow = questions, run, dict(narrow)
         if "last" in self._narrow:  # it would move on with the clock
-            ago = filters.span(self._narrow.pop("last"))
+            ago = filters.parse_duration(self._narrow.pop("last"))
             self._narrow["since"] = datetime.now().astimezone() - ago
         self._given: Counter[object] = Counter()
         self._number = 0
@@ -36,7 +36,7 @@ class Watch:
             if len(rows) == lines:  # what is older does not count
                 self._narrow["since"] = rows[-1]["timestamp"]
 
-    def look(self) -> list[Row]:
+    def poll(self) -> list[Row]:
         """What is new, in time order."""
         there = int(self._questions.count(self._run, **self._narrow))
         found = self._new(self._ask(late=True))
@@ -44,7 +44,7 @@ class Watch:
             found = sorted([*found, *self._new(self._ask(late=False))], key=lambda row: row["timestamp"])
         return found
 
-    def is_over(self) -> bool:
+    def has_ended(self) -> bool:
         """Whether every step that is known of has ended."""
         steps = self._questions.steps(self._run)
         return bool(steps) and all(row["state"] != "open" for row in steps)
@@ -52,7 +52,7 @@ class Watch:
     def _ask(self, *, late: bool) -> Table:
         asked = dict(self._narrow)
         if late and self._latest is not None:
-            since = filters.instant("since", asked.get("since"))
+            since = filters.parse_instant("since", asked.get("since"))
             asked["since"] = max(filter(None, (since, self._latest - LATE)))
         return self._questions.logs(self._run, **asked)
 
@@ -61,7 +61,7 @@ class Watch:
         here: Counter[object] = Counter()
         found = []
         for row in table:
-            key = key_of(row)
+            key = row_key(row)
             here[key] += 1
             if here[key] > self._given[key]:
                 self._given[key] += 1
@@ -85,8 +85,8 @@ def watch(
     try:
         watched, quiet_since = Watch(questions, run, lines, narrow), time.monotonic()
         while True:
-            over = bool(run) and watched.is_over()  # before the look: what was written until then is seen
-            new = watched.look()
+            over = bool(run) and watched.has_ended()  # before the look: what was written until then is seen
+            new = watched.poll()
             yield from new
             if new:
                 quiet_since = time.monotonic()
@@ -97,7 +97,7 @@ def watch(
         return
 
 
-def key_of(row: Row) -> object:
+def row_key(row: Row) -> object:
     """What tells a row of logs from the others: its record's id, or all that it says."""
     own = row["dimensions"].get("record_id")
     return own or (

@@ -26,7 +26,7 @@ _FOLDED = (
 )  # fmt: skip
 
 
-class Ids:
+class KnownIds:
     """Ids to look for in many messages. Each is found by its longest word, which a message with the id contains."""
 
     def __init__(self, ids: Iterable[str]) -> None:
@@ -36,17 +36,17 @@ class Ids:
                 words = _WORD.findall(one)[::-1]  # the last one differs most often
                 self._by_word[max(words, key=len, default="")].append(one)
 
-    def within(self, text: str) -> list[str]:
+    def find_in(self, text: str) -> list[str]:
         """Return the ids in a text, the longest first."""
         words = {"", *_WORD.findall(text)}
         found = (one for word in words for one in self._by_word.get(word, ()) if one in text)
         return sorted(found, key=len, reverse=True)
 
 
-def pattern(message: str, ids: Iterable[str] | Ids = ()) -> str:
+def message_pattern(message: str, ids: Iterable[str] | KnownIds = ()) -> str:
     """The first line of a message without its numbers, ids (`ids` are more of these), folders and quoted texts."""
     text = next(iter(message.strip().splitlines()), "")
-    for one in (ids if isinstance(ids, Ids) else Ids(ids)).within(text):
+    for one in (ids if isinstance(ids, KnownIds) else KnownIds(ids)).find_in(text):
         text = re.sub(rf"(?<![0-9A-Za-z]){re.escape(one)}(?![0-9A-Za-z])", NUMBER, text)
     for expression, instead in _FOLDED:
         text = expression.sub(instead, text)

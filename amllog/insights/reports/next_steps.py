@@ -21,7 +21,7 @@ _TABLES = {"exception": EXCEPTION, "trace": TRACE, "request": REQUEST}
 _TICK = timedelta(microseconds=1)
 
 
-def lines(
+def next_steps(
     questions: Questions, run: str, steps: Table, told: Row | None, before: Row | None, rows: Iterable[Row]
 ) -> list[str]:
     """`told`: what failed, or the step that never ended; `before`: the run to compare with; `rows`: some logs."""

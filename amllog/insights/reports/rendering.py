@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from amllog.insights.query.columns import OWN
+from amllog.insights.query.columns import DIMENSION_COLUMNS
 from amllog.record.line_format import quoted_value
 from amllog.record.text import (
     CONTROLS,
@@ -26,12 +26,12 @@ KINDS = {
     "request": "step", "dependency": "span",
 }  # fmt: skip
 # Dimensions that tell where and by whom a record was written, not what its call said.
-EVERYWHERE = frozenset((
-    *OWN, "process", "module", "fileName", "lineNumber", "level", "node", "rank", "run_url", "root_run_id", "build_url",
-    "build_version", "run_metric", "run_metric_data", "run_id",
+CONTEXT_DIMENSIONS = frozenset((
+    *DIMENSION_COLUMNS, "process", "module", "fileName", "lineNumber", "level", "node", "rank", "run_url",
+    "root_run_id", "build_url", "build_version", "run_metric", "run_metric_data", "run_id",
 ))  # fmt: skip
 # In records of some kinds, what stands in a column of its own.
-_TOLD = {"exception": ("message",), "metric": ("step", "value")}
+_SHOWN_ELSEWHERE = {"exception": ("message",), "metric": ("step", "value")}
 _SEVERAL_LINES = re.compile(f"(?!\n)[{CONTROLS}]")
 
 
@@ -40,17 +40,17 @@ def printable(text: str) -> str:
     return _SEVERAL_LINES.sub(lambda match: escape_character(match.group()), text)
 
 
-def block(text: str, indent: str = "    ") -> str:
+def indent_lines(text: str, indent: str = "    ") -> str:
     """Lines of a stack or a long message, each indented."""
     return "\n".join(indent + escape_controls(line) for line in text.splitlines())
 
 
-def clock(time: datetime | None) -> str:
+def format_time(time: datetime | None) -> str:
     """A time to the millisecond, in UTC."""
     return "" if time is None else time.strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
 
 
-def span(seconds: float | None) -> str:
+def format_duration(seconds: float | None) -> str:
     """A duration as a person says it."""
     if seconds is None:
         return "?"
@@ -63,12 +63,12 @@ def span(seconds: float | None) -> str:
     return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s"
 
 
-def count(number: int, noun: str) -> str:
+def pluralize(number: int, noun: str) -> str:
     """`1 line`, `2 lines`."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
-def number(value: float | None) -> str:
+def format_number(value: float | None) -> str:
     """A number as far as it tells."""
     return "" if value is None else f"{value:.6g}"
 
@@ -79,48 +79,51 @@ def kind_of(row: Mapping[str, Any]) -> str:
     return "metric" if kind == "event" and row["dimensions"].keys() >= {"run_metric_data", "value"} else kind
 
 
-def own(dimensions: Mapping[str, str], kind: str = "log") -> dict[str, str]:
+def call_dimensions(dimensions: Mapping[str, str], kind: str = "log") -> dict[str, str]:
     """The dimensions of the call itself: without those that tell where and by whom it was made."""
-    told = _TOLD.get(kind, ())
-    return {key: value for key, value in dimensions.items() if key not in EVERYWHERE and key not in told}
+    told = _SHOWN_ELSEWHERE.get(kind, ())
+    return {
+        key: value for key, value in dimensions.items() if key not in CONTEXT_DIMENSIONS and key not in told
+    }
 
 
-def pairs(dimensions: Mapping[str, str], kind: str = "log") -> str:
+def dimension_pairs(dimensions: Mapping[str, str], kind: str = "log") -> str:
     """Its own dimensions, `key=value` each."""
     return "".join(
-        f"  {escape_controls(key)}={quoted_value(value)}" for key, value in own(dimensions, kind).items()
+        f"  {escape_controls(key)}={quoted_value(value)}"
+        for key, value in call_dimensions(dimensions, kind).items()
     )
 
 
-def said(row: Mapping[str, Any]) -> str:
+def summary(row: Mapping[str, Any]) -> str:
     """What a row says, in one line and without its stack; further lines of its message below."""
     first, *more = row["message"].splitlines() or [""]
     text, kind = escape_controls(first), kind_of(row)
     if kind == "exception":
-        text = _named(text, row)
+        text = _with_exception(text, row)
     elif kind == "metric":
-        text += f" = {number(row.get('value'))}"
+        text += f" = {format_number(row.get('value'))}"
         text += "" if row.get("step") is None else f"  step={row['step']}"
     elif kind == "event":
         text = f"event: {text}"
     elif kind in ("step", "span"):
         text = f"{kind} {text}: {_outcome(row)}"
-    rest = "\n" + block("\n".join(more)) if more else ""
-    return f"{text}{pairs(row['dimensions'], kind)}{rest}"
+    rest = "\n" + indent_lines("\n".join(more)) if more else ""
+    return f"{text}{dimension_pairs(row['dimensions'], kind)}{rest}"
 
 
 def first_line(row: Mapping[str, Any]) -> str:
     """The first line of the text of a row, or "" for an empty message."""
-    return next(iter(said(row).splitlines()), "")
+    return next(iter(summary(row).splitlines()), "")
 
 
-def ended(row: Mapping[str, Any]) -> dict[str, Any]:
+def at_end(row: Mapping[str, Any]) -> dict[str, Any]:
     """A row at the time at which it was known: a step's end, which its `timestamp` is not."""
     seconds = row.get("duration_seconds") if row["itemType"] in ("request", "dependency") else None
-    return {**row, "timestamp": after(row["timestamp"], seconds)}
+    return {**row, "timestamp": add_seconds(row["timestamp"], seconds)}
 
 
-def after(time: datetime, seconds: float | None) -> datetime:
+def add_seconds(time: datetime, seconds: float | None) -> datetime:
     """The time after a duration in seconds. The same time if the result is beyond the calendar of `datetime`."""
     try:
         return time + timedelta(seconds=seconds or 0)
@@ -128,28 +131,28 @@ def after(time: datetime, seconds: float | None) -> datetime:
         return time
 
 
-def line(row: Mapping[str, Any], paint: Paint = lambda text, _what: text) -> str:
+def render_line(row: Mapping[str, Any], paint: Paint = lambda text, _what: text) -> str:
     """A row as a line of a log, its stack below."""
     level = escape_controls(row.get("level", ""))
-    head = f"{paint(clock(row['timestamp']), 'time')} {paint(f'{level:<8}', level)} "
-    text = f"{head}{paint(escape_controls(row['step_name']) + ':', 'step')} {said(row)}"
-    return f"{text}\n{block(row['stack'])}" if row.get("stack") else text
+    head = f"{paint(format_time(row['timestamp']), 'time')} {paint(f'{level:<8}', level)} "
+    text = f"{head}{paint(escape_controls(row['step_name']) + ':', 'step')} {summary(row)}"
+    return f"{text}\n{indent_lines(row['stack'])}" if row.get("stack") else text
 
 
-def _named(text: str, row: Mapping[str, Any]) -> str:
+def _with_exception(text: str, row: Mapping[str, Any]) -> str:
     """The error's own words, where the message has them not: as its stack ends."""
     kind = row.get("type", "")
     lines = [line for line in (row.get("stack") or "").splitlines() if kind and line.startswith(kind)]
-    told = escape_controls(lines[-1] if lines else thrown(row))
+    told = escape_controls(lines[-1] if lines else exception_text(row))
     return text if not told or told in text else f"{text}: {told}" if text else told
 
 
-def error(row: Mapping[str, Any]) -> str:
+def exception_line(row: Mapping[str, Any]) -> str:
     """What an exception's row says, in one line."""
-    return _named(escape_controls(next(iter(row["message"].splitlines()), "")), row)
+    return _with_exception(escape_controls(next(iter(row["message"].splitlines()), "")), row)
 
 
-def thrown(row: Mapping[str, Any]) -> str:
+def exception_text(row: Mapping[str, Any]) -> str:
     """An exception's type and its own first line, where `outerMessage` has more than what the call said."""
     said, outer = row["message"], row.get("outerMessage") or ""
     words = outer[len(said) :].lstrip(": ") if said and outer.startswith(said) else outer
@@ -159,7 +162,7 @@ def thrown(row: Mapping[str, Any]) -> str:
 
 def _outcome(row: Mapping[str, Any]) -> str:
     seconds = row.get("duration_seconds")
-    after = "" if seconds is None else f" after {span(seconds)}"
+    after = "" if seconds is None else f" after {format_duration(seconds)}"
     if row.get("success") is False or (row.get("success") is None and row.get("level") == "ERROR"):
         code = escape_controls(row.get("resultCode") or "")
         return f"failed{f' ({code})' if code else ''}{after}"

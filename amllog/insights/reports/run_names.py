@@ -9,8 +9,8 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from amllog.errors import UsageError
-from amllog.insights.query.columns import EVERY
-from amllog.insights.query.filters import narrowed
+from amllog.insights.query.columns import ALL_TABLES
+from amllog.insights.query.filters import apply_filters
 from amllog.insights.query.query import Query, Summary, Total
 from amllog.insights.query.result import Table
 from amllog.insights.questions import Questions
@@ -26,7 +26,7 @@ LISTED = 10  # candidates in an error
 _LAST = re.compile(r"last(?:~(\d{1,6}))?")
 
 
-def whole(questions: Questions, name: str, **narrow: Unpack[Filters]) -> str:
+def resolve_run(questions: Questions, name: str, **narrow: Unpack[Filters]) -> str:
     """The id of the run or step that `name` means; "" for `all` (and for "").
 
     `last`: the run that began last, `last~1` the one before it; else an id or the beginning of one, runs first.
@@ -54,10 +54,10 @@ def whole(questions: Questions, name: str, **narrow: Unpack[Filters]) -> str:
 
 def _known(questions: Questions, **narrow: Unpack[Filters]) -> list[tuple[str, str]]:
     """The runs and steps of which there are records, by their first; a store may know them without reading these."""
-    since, until, conditions = narrowed("", narrow)
+    since, until, conditions = apply_filters("", narrow)
     ids = ("parent_run_id", "step_id")
     began = Summary(ids, (Total("began", "min", "timestamp"),))
-    asked = Query(EVERY, ("timestamp", *ids), since, until, conditions, (began,), ("began", *ids))
+    asked = Query(ALL_TABLES, ("timestamp", *ids), since, until, conditions, (began,), ("began", *ids))
     return [(str(row["parent_run_id"]), str(row["step_id"])) for row in questions.store.answer(asked)]
 
 
@@ -71,7 +71,8 @@ def _there_is(runs: Table) -> str:
     if not runs:
         return f"there are no records of any run yet{notes}"
     latest: list[Any] = [f"{row['parent_run_id']} ({row['state']})" for row in reversed(runs.rows)]
-    return f"there {'is' if len(runs) == 1 else 'are'} {rendering.count(len(runs), 'run')}: {_listed(latest)}{notes}"
+    verb, count = "is" if len(runs) == 1 else "are", rendering.pluralize(len(runs), "run")
+    return f"there {verb} {count}: {_listed(latest)}{notes}"
 
 
 def _listed(ids: list[str]) -> str:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from amllog.insights.query.result import Column, Row, Table, preformatted
+from amllog.insights.query.result import Column, Row, Table, preformatted_html
 from amllog.insights.reports import rendering
 from amllog.record.line_format import quoted_value
 from amllog.record.text import escape_controls
@@ -54,7 +54,7 @@ class Story:
         tables = {name: json.loads(getattr(self, name).to_json()) for name in ("steps", "around", "metrics")}
         found = {
             "run": self.run, "state": self.state, "experiment_name": self.experiment_name,
-            "began": rendering.clock(self.began), "seconds": self.seconds, "errors": self.errors,
+            "began": rendering.format_time(self.began), "seconds": self.seconds, "errors": self.errors,
             "failure": failure, "span": span, **tables, "missing": self.missing, "next": self.next,
         }  # fmt: skip
         return json.dumps(found, ensure_ascii=False, indent=indent)
@@ -64,15 +64,15 @@ class Story:
 
     def _repr_html_(self) -> str:
         """What notebooks show."""
-        return preformatted(self.text)
+        return preformatted_html(self.text)
 
 
 def _parts(story: Story) -> list[list[str]]:
     head = [
         f"run {escape_controls(story.run)}"
         + (f" of {escape_controls(story.experiment_name)}" if story.experiment_name else ""),
-        f"{story.state}; began {rendering.clock(story.began)}, {rendering.span(story.seconds)}"
-        + (f", {rendering.count(story.errors, 'error')}" if story.errors else ""),
+        f"{story.state}; began {rendering.format_time(story.began)}, {rendering.format_duration(story.seconds)}"
+        + (f", {rendering.pluralize(story.errors, 'error')}" if story.errors else ""),
     ]
     steps = ["", "steps", *(f"  {line}" for line in _step_lines(story.steps))]
     return [head, steps, _listed("missing", story.missing), _failure_lines(story), _metric_lines(story.metrics),
@@ -80,27 +80,34 @@ def _parts(story: Story) -> list[list[str]]:
 
 
 def _step_lines(steps: Table) -> list[str]:
-    width = max(len(name_of(row)) for row in steps)
+    width = max(len(step_label(row)) for row in steps)
     return [
-        f"{name_of(row):<{width}}  {row['state']:<6}  {rendering.clock(row['began'])}  "
-        f"{rendering.span(row['duration_seconds']) if row['duration_seconds'] is not None else 'no end':>10}  "
+        f"{step_label(row):<{width}}  {row['state']:<6}  {rendering.format_time(row['began'])}  "
+        f"{_step_duration(row):>10}  "
         + ", ".join(
-            rendering.count(row[what], what[:-1]) for what in ("records", "errors", "warnings") if row[what]
+            rendering.pluralize(row[what], what[:-1])
+            for what in ("records", "errors", "warnings")
+            if row[what]
         )
         for row in steps
     ]
+
+
+def _step_duration(step: Row) -> str:
+    seconds = step["duration_seconds"]
+    return "no end" if seconds is None else rendering.format_duration(seconds)
 
 
 def _failure_lines(story: Story) -> list[str]:
     lines = []
     if story.failure is not None:
         row = story.failure
-        when = "" if row["itemType"] == "request" else f" at {rendering.clock(row['timestamp'])}"
-        lines += ["", f"what failed, in step {name_of(row)}{when}", f"  {rendering.said(row)}"]
+        when = "" if row["itemType"] == "request" else f" at {rendering.format_time(row['timestamp'])}"
+        lines += ["", f"what failed, in step {step_label(row)}{when}", f"  {rendering.summary(row)}"]
         if story.span is not None:
-            lines.append(f"  in {rendering.said(story.span)}")
+            lines.append(f"  in {rendering.summary(story.span)}")
         if row.get("stack"):
-            lines.append(rendering.block(row["stack"]))
+            lines.append(rendering.indent_lines(row["stack"]))
     if story.around:
         lines += ["", "around it" if story.failure is not None else "its last lines"]
         lines += [f"  {_around_line(row, story.failure)}" for row in story.around]
@@ -109,10 +116,8 @@ def _failure_lines(story: Story) -> list[str]:
 
 def _around_line(row: Row, failure: Row | None) -> str:
     mark = "→" if failure is not None and _is(row, failure) else "*" if row["elsewhere"] else " "
-    step = f" [{name_of(row)}]" if row["elsewhere"] else ""
-    return (
-        f"{mark} {rendering.clock(row['timestamp'])[11:]} {row['level']:<8}{step} {rendering.first_line(row)}"
-    )
+    step = f" [{step_label(row)}]" if row["elsewhere"] else ""
+    return f"{mark} {rendering.format_time(row['timestamp'])[11:]} {row['level']:<8}{step} {rendering.first_line(row)}"
 
 
 def _metric_lines(metrics: Table) -> list[str]:
@@ -120,9 +125,9 @@ def _metric_lines(metrics: Table) -> list[str]:
         return []
     by_step: dict[str, list[str]] = {}
     for row in metrics:
-        last = rendering.number(row["last_value"]) or quoted_value(row["last_text"])
+        last = rendering.format_number(row["last_value"]) or quoted_value(row["last_text"])
         told = f"{escape_controls(row['name'])}={last}"
-        by_step.setdefault(name_of(row), []).append(told)
+        by_step.setdefault(step_label(row), []).append(told)
     lines = ["", "metrics, their last values"]
     for step, values in by_step.items():
         more = f" and {len(values) - _LAST_VALUES} more" if len(values) > _LAST_VALUES else ""
@@ -134,7 +139,7 @@ def _listed(title: str, lines: tuple[str, ...]) -> list[str]:
     return ["", title, *(f"  {escape_controls(line)}" for line in lines)] if lines else []
 
 
-def name_of(row: Row) -> str:
+def step_label(row: Row) -> str:
     """A step's name, or its id where it has none."""
     return escape_controls(row["step_name"] or row["step_id"])
 

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta, timezone
 from amllog.errors import UsageError
 from amllog.insights.query.result import Column, Row, Table
 from amllog.insights.reports import next_steps, rendering, undelivered
-from amllog.insights.reports.story import Story, name_of
+from amllog.insights.reports.story import Story, step_label
 from amllog.insights.run_questions import RunQuestions
 
 BEFORE, AFTER, ELSEWHERE = 8, 3, 6  # records around the failure: before it, after it, of other steps
@@ -23,7 +23,7 @@ _LOOKED_AT = 100  # errors of the failed step, the latest first
 _TICK = timedelta(microseconds=1)
 
 
-def tell(questions: RunQuestions, run: str) -> Story:
+def build_story(questions: RunQuestions, run: str) -> Story:
     """The story of one run, or of one step; `run` is a whole id. UsageError if nothing is known of it."""
     steps = questions.steps(run)
     if not run or not steps:
@@ -48,7 +48,7 @@ def tell(questions: RunQuestions, run: str) -> Story:
         run, state, steps[0]["experiment_name"], began, seconds, steps, failure,
         _span(questions, run, failure), _marked(around, told), _in_order(questions.last_values(run), steps),
         tuple(_missing(questions, run, steps, around, before)),
-        tuple(next_steps.lines(questions, run, steps, told, before, around)),
+        tuple(next_steps.next_steps(questions, run, steps, told, before, around)),
         sum(row["errors"] for row in steps),
     )  # fmt: skip
 
@@ -114,16 +114,16 @@ def _missing(
     lost = _open(steps)
     yield from (_lost(questions, row, steps) for row in lost[:LOST])
     if len(lost) > LOST:
-        yield f"{rendering.count(len(lost) - LOST, 'more step')} began and did not end"
+        yield f"{rendering.pluralize(len(lost) - LOST, 'more step')} began and did not end"
     if before is not None and run == steps[0]["parent_run_id"] and _state(steps) != "done":
         known = {row["step_name"] for row in steps}
         earlier = questions.steps(before["parent_run_id"])
-        absent = dict.fromkeys(name_of(row) for row in earlier if row["step_name"] not in known)
+        absent = dict.fromkeys(step_label(row) for row in earlier if row["step_name"] not in known)
         if absent:
             run_before = before["parent_run_id"]
             yield f"steps of the run before it ({run_before}) that have not begun here: {', '.join(absent)}"
     if questions.journals is not None:
-        yield from undelivered.told(questions.journals(run))
+        yield from undelivered.describe_undelivered(questions.journals(run))
     notes = dict.fromkeys((*steps.notes, *around.notes))
     yield from (note for note in notes if not note.startswith(("the limit of", "no time was given")))
 
@@ -137,11 +137,11 @@ def _lost(questions: RunQuestions, row: Row, steps: Table) -> str:
     last = row["last_seen"]
     latest = questions.records(step_id=row["step_id"], since=last).rows[-1:]
     words = f': "{rendering.first_line(latest[0])}"' if latest else ""
-    ago = rendering.span(max(0.0, (datetime.now(timezone.utc) - last).total_seconds()))
-    found = f"step {name_of(row)} began at {rendering.clock(row['began'])} and has not ended: "
-    found += undelivered.writer(questions.journals(row["step_id"]) if questions.journals else ())
-    found += f". It last spoke at {rendering.clock(last)}, {ago} ago{words}"
-    after = [f"{name_of(one)} ({one['state']})" for one in steps if one["began"] >= last]
+    ago = rendering.format_duration(max(0.0, (datetime.now(timezone.utc) - last).total_seconds()))
+    found = f"step {step_label(row)} began at {rendering.format_time(row['began'])} and has not ended: "
+    found += undelivered.describe_writer(questions.journals(row["step_id"]) if questions.journals else ())
+    found += f". It last spoke at {rendering.format_time(last)}, {ago} ago{words}"
+    after = [f"{step_label(one)} ({one['state']})" for one in steps if one["began"] >= last]
     more = f" and {len(after) - LOST} more" if len(after) > LOST else ""
     return f"{found}. After that began: {', '.join(after[:LOST])}{more}" if after else found
 
@@ -170,5 +170,5 @@ def _state(steps: Table) -> str:
 
 def _end(step: Row) -> datetime:
     """When a step ended, or when it was last heard of."""
-    last: datetime = max(step["last_seen"], rendering.after(step["began"], step["duration_seconds"]))
+    last: datetime = max(step["last_seen"], rendering.add_seconds(step["began"], step["duration_seconds"]))
     return last

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from amllog.insights.query.result import Row, Table, preformatted
+from amllog.insights.query.result import Row, Table, preformatted_html
 from amllog.insights.reports import rendering
 from amllog.record.text import escape_controls
 
@@ -62,13 +62,13 @@ class Tree:
 
     def _repr_html_(self) -> str:
         """What notebooks show."""
-        return preformatted(self.text)
+        return preformatted_html(self.text)
 
 
-def of(table: Table) -> Tree:
+def build_tree(table: Table) -> Tree:
     """The tree of all rows of a table."""
     rows = sorted(table.rows, key=lambda row: (row["timestamp"], row["itemType"] not in STEPS_AND_SPANS))
-    nodes = [Node(row, rendering.said(row)) for row in rows]
+    nodes = [Node(row, rendering.summary(row)) for row in rows]
     known: dict[tuple[str, str], int] = {}
     for at, row in enumerate(rows):
         if row["itemType"] in STEPS_AND_SPANS and row["id"]:
@@ -128,7 +128,7 @@ def _lines(tree: Tree) -> Iterator[str]:
                 yield _metrics(deep, metrics)
                 metrics = []
             metrics.append(
-                f"{escape_controls(node.row['message'])}={rendering.number(node.row.get('value'))}"
+                f"{escape_controls(node.row['message'])}={rendering.format_number(node.row.get('value'))}"
             )
             deep = depth
             continue
@@ -150,7 +150,7 @@ def _metrics(depth: int, told: Sequence[str]) -> str:
 
 
 def _line(depth: int, node: Node) -> str:
-    time = rendering.clock(node.row["timestamp"] if node.row else None)
+    time = rendering.format_time(node.row["timestamp"] if node.row else None)
     return f"{time:<24}  {_indent(depth)}{_said(node)}"
 
 

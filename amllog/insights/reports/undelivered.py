@@ -16,31 +16,31 @@ from amllog.journal.directory import open_read_only
 from amllog.journal.segment import Segment
 from amllog.record.envelope import instrumentation_key, is_run_metric
 
-LOOKED_AT = 20_000  # lines that may wait, over all files
-UNKNOWN = "it was killed, or is still running"  # where there is no journal of its own to look at
-ARRIVED = "received"  # the folder in which `amllog.local` keeps what it was sent
+MAX_LINES = 20_000  # lines that may wait, over all files
+UNKNOWN_STATE = "it was killed, or is still running"  # where there is no journal of its own to look at
+RECEIVED_FOLDER = "received"  # the folder in which `amllog.local` keeps what it was sent
 _WANTS: Mapping[str, Callable[[bytes], bool]] = {
     "app_insights": lambda line: bool(instrumentation_key(line)),
     "run_metrics": is_run_metric,
 }
 
 
-def writer(paths: Iterable[Path]) -> str:
+def describe_writer(paths: Iterable[Path]) -> str:
     """What became of the process that wrote these files, as far as it can be seen from here."""
     journals = _journals(paths)
     if not journals:
-        return UNKNOWN
+        return UNKNOWN_STATE
     if any(map(discovery.has_writer, journals)):
         return "it is still running (a process on this machine writes its journal)"
     return "it was killed (no process on this machine writes its journal any more)"
 
 
-def told(paths: Iterable[Path]) -> list[str]:
+def describe_undelivered(paths: Iterable[Path]) -> list[str]:
     """What waits in these files, and what was refused: a sentence for each directory and outlet."""
     by_directory: dict[Path, list[Path]] = {}
     for path in _journals(paths):
         by_directory.setdefault(path.parent, []).append(path)
-    found, left = [], LOOKED_AT
+    found, left = [], MAX_LINES
     for directory, own in by_directory.items():
         waiting: Counter[str] = Counter()
         refused: Counter[tuple[str, str]] = Counter()
@@ -50,11 +50,11 @@ def told(paths: Iterable[Path]) -> list[str]:
         least = "at least " if left <= 0 else ""
         if waiting:
             counts = " and ".join(
-                f"{rendering.count(count, 'record')} for {name}" for name, count in waiting.items()
+                f"{rendering.pluralize(count, 'record')} for {name}" for name, count in waiting.items()
             )
             found.append(f"not sent yet: {least}{counts}, in {directory} (amllog deliver {directory})")
         found += [
-            f"refused by {name}: {rendering.count(count, 'record')}: {reason}"
+            f"refused by {name}: {rendering.pluralize(count, 'record')}: {reason}"
             for (name, reason), count in sorted(refused.items())
         ]
     return found
@@ -63,7 +63,9 @@ def told(paths: Iterable[Path]) -> list[str]:
 def _journals(paths: Iterable[Path]) -> list[Path]:
     """Those that a process of amllog writes: not other SDKs' files, nor what has arrived at `amllog.local`."""
     return [
-        path for path in paths if discovery.JOURNAL_NAME.fullmatch(path.name) and path.parent.name != ARRIVED
+        path
+        for path in paths
+        if discovery.JOURNAL_NAME.fullmatch(path.name) and path.parent.name != RECEIVED_FOLDER
     ]
 
 

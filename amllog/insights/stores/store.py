@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from amllog.errors import UsageError
 from amllog.insights.query import kql
 from amllog.insights.query.columns import CATALOGUE
-from amllog.insights.query.query import Dimension, Query, name_of
+from amllog.insights.query.query import Dimension, Query, column_name
 from amllog.insights.query.result import Column, Table
 
 _FUNCTIONS = {"count": "int", "countif": "int"}  # others: the type of what they take
@@ -44,12 +44,15 @@ class Unasked:
 def columns_of(query: Query) -> tuple[Column, ...]:
     """The columns that a query's rows have, in their order, by both engines."""
     found = {
-        name_of(one): "text" if isinstance(one, Dimension) else CATALOGUE[one].type for one in query.columns
+        column_name(one): "text" if isinstance(one, Dimension) else CATALOGUE[one].type
+        for one in query.columns
     }
     for summary in query.summaries:
-        by = {name_of(one): found[name_of(one)] for one in summary.by}
+        by = {column_name(one): found[column_name(one)] for one in summary.by}
         states = {state.name: "text" for state in summary.states}
-        totals = {total.name: _FUNCTIONS.get(total.function) or found[total.of] for total in summary.totals}
+        totals = {
+            total.name: _FUNCTIONS.get(total.function) or found[total.argument] for total in summary.totals
+        }
         found = {**by, **states, **totals}
     return tuple(Column(name, kind) for name, kind in found.items())
 

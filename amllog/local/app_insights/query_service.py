@@ -189,7 +189,7 @@ def _duration(text: str) -> timedelta:
 def _instant(text: str) -> datetime:
     from amllog.insights.query import cell_types
 
-    found = cell_types.time(text)
+    found = cell_types.to_time(text)
     if found is None:
         raise ValueError(f"{text[:100]!r} is no ISO 8601 time")
     return found

@@ -164,7 +164,7 @@ def test_metrics(ways: Ways) -> None:
     """Steps that are no numbers, numbers that JSON has none for; their KQL finds the records that are unfolded."""
     found = agree(ways, "metrics", {})
     for workspace in (False, True):
-        assert listed(metric_rows.unfolded(ways.kql(found, workspace=workspace))) == listed(found)
+        assert listed(metric_rows.unfold(ways.kql(found, workspace=workspace))) == listed(found)
     steps = [row["step"] for row in found if row["name"] == "m"]
     assert steps == [7, None, 8, None, 16, None, None, 2**63 - 1, 3, -3, 7, None, None, None]
     for narrow in (

@@ -188,15 +188,15 @@ def test_alert_and_workbook(understood: Understood) -> None:
             found += [(dialect, text) for text in (criterion["query"], *queries)]
         return found
 
-    each = [rules.errors(of, run_type="x", step_name="s", contains="é") for of in rules.OF]
+    each = [rules.errors_query(of, run_type="x", step_name="s", contains="é") for of in rules.ERROR_TABLES]
     single = [("classic", kql.classic(one)) for one in each] + [
         ("workspace", kql.workspace(one)) for one in each
     ]
     for one in understood(single):
-        assert {"timestamp", *rules.BY} <= {name for name, _ in one.columns}
+        assert {"timestamp", *rules.GROUP_BY} <= {name for name, _ in one.columns}
     said = understood(drawn(ask, 4))
     names = {name for name, _ in said[0].columns}
-    assert {"timestamp", *rules.BY} <= names  # what the rule splits by must come out
+    assert {"timestamp", *rules.GROUP_BY} <= names  # what the rule splits by must come out
 
 
 def test_links(understood: Understood) -> None:

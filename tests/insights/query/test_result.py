@@ -33,7 +33,7 @@ def table(*rows: tuple[object, ...]) -> Table:
 )
 def test_times_are_aware_and_utc(given: object) -> None:
     """However an engine writes them."""
-    found = cell_types.time(given)
+    found = cell_types.to_time(given)
     assert (found, found.tzinfo) == (WHEN, timezone.utc)
 
 
@@ -57,8 +57,8 @@ def test_stacks_are_text() -> None:
     """Frames are written as Python writes them, the innermost last."""
     frames = [{"method": "fit", "fileName": "train.py", "line": 3}, {"method": "main"}]
     expected = '  File "", in main\n  File "train.py", line 3, in fit'
-    assert cell_types.stack(json.dumps(frames)) == expected
-    assert cell_types.stack("Traceback\n  x") == "Traceback\n  x"
+    assert cell_types.to_stack(json.dumps(frames)) == expected
+    assert cell_types.to_stack("Traceback\n  x") == "Traceback\n  x"
 
 
 def test_json_is_strict() -> None:

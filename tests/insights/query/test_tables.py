@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from amllog.insights.query.columns import CATALOGUE, SEARCHED, UNSAID
+from amllog.insights.query.columns import CATALOGUE, DEFAULT_SEVERITIES, SEARCHED
 from amllog.insights.query.tables import TABLES
 
 from ..published_schemas import CLASSIC, DOUBTFUL, RENAMED, WORKSPACE  # isort: skip
@@ -42,7 +42,9 @@ def test_questions_use_no_doubtful_column() -> None:
 
 def test_what_has_a_severity() -> None:
     """The tables that we narrow by level are those with such a column."""
-    assert {name for name, columns in CLASSIC.items() if "severityLevel" in columns} == set(UNSAID)
+    assert {name for name, columns in CLASSIC.items() if "severityLevel" in columns} == set(
+        DEFAULT_SEVERITIES
+    )
 
 
 def test_all_ten_tables_are_written_down() -> None:

@@ -12,7 +12,7 @@ from hypothesis import given, strategies as st
 
 from amllog.insights.insights import Insights
 from amllog.insights.reports.comparison import Comparison
-from amllog.insights.reports.message_patterns import Ids, pattern
+from amllog.insights.reports.message_patterns import KnownIds, message_pattern
 from amllog.insights.stores.local.python_store import PythonStore
 
 from ..conftest import envelope, failure, log, step  # isort: skip
@@ -36,40 +36,42 @@ def test_messages_that_differ_in_values_alone_have_one_pattern(
     }[kind]
     at = data.draw(st.integers(0, len(words)))
     one, other = (" ".join([*words[:at], data.draw(drawn), *words[at:]]) for _ in range(2))
-    assert pattern(one) == pattern(other)
-    assert pattern(" ".join([*words, "more"])) != pattern(one)
+    assert message_pattern(one) == message_pattern(other)
+    assert message_pattern(" ".join([*words, "more"])) != message_pattern(one)
 
 
 @given(st.text())
 def test_no_number_is_left_in_a_pattern(message: str) -> None:
     """Of any text; and it is one line."""
-    found = pattern(message)
+    found = message_pattern(message)
     assert not re.search(r"\d", found)
     assert len(found.splitlines()) <= 1
 
 
 def test_patterns() -> None:
     """Some of every day."""
-    assert pattern("batch 17 of 'a.csv'") == pattern("batch 18 of 'b.csv'") == "batch # of '…'"
-    assert pattern("took -3.5e-7 s at 10:11:12.5 for run 7f9c24e8") == "took # s at # for run #"
-    assert pattern("can't read, won't read") == "can't read, won't read"
-    assert pattern("decade\nand more") == "decade"
     assert (
-        pattern("wrote /mnt/cr/j/0a1b2c/exe/wd/out.csv")
-        == pattern("wrote /mnt/x/out.csv")
+        message_pattern("batch 17 of 'a.csv'") == message_pattern("batch 18 of 'b.csv'") == "batch # of '…'"
+    )
+    assert message_pattern("took -3.5e-7 s at 10:11:12.5 for run 7f9c24e8") == "took # s at # for run #"
+    assert message_pattern("can't read, won't read") == "can't read, won't read"
+    assert message_pattern("decade\nand more") == "decade"
+    assert (
+        message_pattern("wrote /mnt/cr/j/0a1b2c/exe/wd/out.csv")
+        == message_pattern("wrote /mnt/x/out.csv")
         == "wrote …/out.csv"
     )
-    assert pattern(r"wrote C:\Temp\a\out.csv") == pattern("wrote ~/b/out.csv")
-    assert pattern("in /tmp/tmp0k_x9ab1") == pattern("in /tmp/tmpabcdefgh") == "in …/tmp#"
-    assert pattern("train/loss of https://host/a/b, 5/s") == "train/loss of https://host/a/b, #/s"
-    assert pattern("run dd63b0e7_train") == pattern("run 4ff6058f_train") == "run #_train"
+    assert message_pattern(r"wrote C:\Temp\a\out.csv") == message_pattern("wrote ~/b/out.csv")
+    assert message_pattern("in /tmp/tmp0k_x9ab1") == message_pattern("in /tmp/tmpabcdefgh") == "in …/tmp#"
+    assert message_pattern("train/loss of https://host/a/b, 5/s") == "train/loss of https://host/a/b, #/s"
+    assert message_pattern("run dd63b0e7_train") == message_pattern("run 4ff6058f_train") == "run #_train"
 
 
 def test_ids_of_the_runs_are_folded() -> None:
     """Whatever they look like; but not where they are part of a word, nor where any word may be one."""
     ids = ["sharp_heart", "sharp_heart_x8kd", "r1"]
-    assert pattern("run sharp_heart_x8kd of sharp_heart", ids) == "run # of #"
-    assert pattern("sharp_hearts or1 r", ids) == "sharp_hearts or# r"
+    assert message_pattern("run sharp_heart_x8kd of sharp_heart", ids) == "run # of #"
+    assert message_pattern("sharp_hearts or1 r", ids) == "sharp_hearts or# r"
 
 
 def metric(name: str, value: float, second: int = 0, **own: Any) -> Any:
@@ -205,9 +207,9 @@ def test_what_is_left_out_of_the_text_is_told(journal: Callable[..., Path]) -> N
 
 def test_only_ids_whose_longest_word_is_in_a_message_are_looked_for() -> None:
     """Of a hundred thousand ids, a message is compared with the few that it may contain: runs have many steps."""
-    ids = Ids([*(f"run_{number:06}" for number in range(100_000)), "ab-cdef", "x.y_zz", "..++..++"])
-    assert ids.within("step run_000017 of ab-cdef, x.y_zz") == ["run_000017", "ab-cdef", "x.y_zz"]
-    assert ids.within("..++..++") == ["..++..++"]
+    ids = KnownIds([*(f"run_{number:06}" for number in range(100_000)), "ab-cdef", "x.y_zz", "..++..++"])
+    assert ids.find_in("step run_000017 of ab-cdef, x.y_zz") == ["run_000017", "ab-cdef", "x.y_zz"]
+    assert ids.find_in("..++..++") == ["..++..++"]
     assert sum(map(len, ids._by_word.values())) == 100_003
     assert max(map(len, ids._by_word.values())) == 1
-    assert pattern("step run_000017 ended", ids) == pattern("step run_000018 ended", ids)
+    assert message_pattern("step run_000017 ended", ids) == message_pattern("step run_000018 ended", ids)

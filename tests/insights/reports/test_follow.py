@@ -61,24 +61,24 @@ def test_what_comes_late(journal: Callable[..., Path]) -> None:
     """A record of an hour ago, of another file, is new all the same."""
     path = journal(log("now", time=at(3500)))
     watch = Watch(Insights(PythonStore([path.parent])), RUN, None, {})
-    assert [row["message"] for row in watch.look()] == ["now"]
+    assert [row["message"] for row in watch.poll()] == ["now"]
     write(
         path.with_name("20261122T090000-other-1-abc.jsonl"),
         log("late", time=at(1)),
         log("new", time=at(3501)),
     )
-    assert [row["message"] for row in watch.look()] == ["late", "new"]
-    assert watch.look() == []
+    assert [row["message"] for row in watch.poll()] == ["late", "new"]
+    assert watch.poll() == []
 
 
 def test_records_that_are_the_same_in_everything(journal: Callable[..., Path]) -> None:
     """As many as there are, also without ids."""
     path = journal(bare("same", 1), bare("same", 1))
     watch = Watch(Insights(PythonStore([path])), RUN, None, {})
-    assert len(watch.look()) == 2
+    assert len(watch.poll()) == 2
     append(path, bare("same", 1))
-    assert len(watch.look()) == 1
-    assert watch.look() == []
+    assert len(watch.poll()) == 1
+    assert watch.poll() == []
 
 
 @given(
@@ -94,10 +94,10 @@ def test_none_twice_none_lost(batches: list[list[tuple[int, bool, str]]]) -> Non
     with tempfile.TemporaryDirectory() as folder:
         path = write(Path(folder) / "20261122T100000-node-1-abcdef.jsonl", log("first", time=at(300)))
         watch = Watch(Insights(PythonStore([path])), "", None, {})
-        given_out = [row["message"] for row in watch.look()]
+        given_out = [row["message"] for row in watch.poll()]
         for batch in batches:
             append(path, *(log(m, time=at(s)) if own else bare(m, s) for s, own, m in batch))
-            given_out += [row["message"] for row in watch.look()]
+            given_out += [row["message"] for row in watch.poll()]
     assert sorted(given_out) == sorted(["first", *(m for batch in batches for _s, _own, m in batch)])
 
 

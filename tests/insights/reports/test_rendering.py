@@ -16,7 +16,7 @@ from ..conftest import envelope, failure, log, step  # isort: skip
 
 def said(path: Path) -> list[str]:
     """Every record of a journal, in words."""
-    return [rendering.said(row) for row in Insights(PythonStore([path])).records()]
+    return [rendering.summary(row) for row in Insights(PythonStore([path])).records()]
 
 
 def test_each_kind(journal: Callable[..., Path]) -> None:
@@ -46,4 +46,4 @@ def test_nothing_passes_for_another_line(journal: Callable[..., Path]) -> None:
 )
 def test_durations(seconds: float | None, text: str) -> None:
     """As a person says them."""
-    assert rendering.span(seconds) == text
+    assert rendering.format_duration(seconds) == text

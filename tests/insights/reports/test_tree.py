@@ -7,7 +7,7 @@ from typing import Any
 
 from hypothesis import given, strategies as st
 
-from amllog.insights.query.cell_types import time
+from amllog.insights.query.cell_types import to_time
 from amllog.insights.query.result import Column, Table
 from amllog.insights.reports import tree
 
@@ -18,7 +18,7 @@ def row(
     kind: str, own: str = "", parent: str = "", message: str = "m", second: int = 0, **more: Any
 ) -> dict[str, Any]:
     """A row of `records`."""
-    known = {"timestamp": time(f"2026-11-22T10:00:{second:02d}Z"), "itemType": kind, "level": "INFO",
+    known = {"timestamp": to_time(f"2026-11-22T10:00:{second:02d}Z"), "itemType": kind, "level": "INFO",
              "step_name": "train", "step_id": "s1", "message": message, "type": "", "duration_seconds": 1.0,
              "success": True, "resultCode": "0", "id": own, "operation_Id": "o", "operation_ParentId": parent,
              "dimensions": {}, "value": 0.5, "step": None, "stack": ""}  # fmt: skip
@@ -27,7 +27,7 @@ def row(
 
 def of(*rows: dict[str, Any]) -> tree.Tree:
     """The tree of these rows."""
-    return tree.of(Table(tuple(map(Column, rows[0] if rows else ())), rows, notes=("2 lines torn",)))
+    return tree.build_tree(Table(tuple(map(Column, rows[0] if rows else ())), rows, notes=("2 lines torn",)))
 
 
 def shape(found: tree.Tree) -> list[tuple[int, str]]:

@@ -14,9 +14,9 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
 
-from amllog.insights.query.columns import EVERY
+from amllog.insights.query.columns import ALL_TABLES
 from amllog.insights.query.query import AtLeast, Equals, Holds, Query
-from amllog.insights.query.sql import naive
+from amllog.insights.query.sql import naive_utc
 from amllog.insights.query.tables import TABLES
 from amllog.insights.stores.local import discovery, ownership
 from amllog.insights.stores.local.duckdb_engine import Engine
@@ -168,8 +168,8 @@ def _tells_torn(entry: IndexEntry, query: Query | None, now: datetime) -> bool:
     Nobody knows which kind and level a torn line had: `errors` concerns it wherever other records of its run do.
     """
     if query is not None:
-        ids = (one for one in query.conditions if isinstance(one, Equals) and {*one.of} <= _IDS)
-        query = replace(query, tables=EVERY, conditions=tuple(ids))
+        ids = (one for one in query.conditions if isinstance(one, Equals) and {*one.columns} <= _IDS)
+        query = replace(query, tables=ALL_TABLES, conditions=tuple(ids))
     return _about(entry, query, now)
 
 
@@ -202,7 +202,7 @@ def _about(entry: IndexEntry, query: Query | None, now: datetime) -> bool:
 def _of_run(run: str, query: Query | None) -> bool:
     """Whether a compacted file of this run may have what the query asks for."""
     tests = [one for one in (query.conditions if query else ()) if isinstance(one, Equals)]
-    return all(one.of != ("parent_run_id",) or (run in one.values) != one.negated for one in tests)
+    return all(one.columns != ("parent_run_id",) or (run in one.values) != one.negated for one in tests)
 
 
 def _asked(part: RecordGroup, query: Query, now: datetime) -> bool:
@@ -210,16 +210,18 @@ def _asked(part: RecordGroup, query: Query, now: datetime) -> bool:
     if part.item_type not in {TABLES[table].item_type for table in query.tables}:
         return False
     since = now - query.since if isinstance(query.since, timedelta) else query.since
-    if since is not None and datetime.fromisoformat(part.last) < naive(since):
+    if since is not None and datetime.fromisoformat(part.last) < naive_utc(since):
         return False
-    if query.until is not None and datetime.fromisoformat(part.first) >= naive(query.until):
+    if query.until is not None and datetime.fromisoformat(part.first) >= naive_utc(query.until):
         return False
     return all(_passes(part, condition) for condition in query.conditions)
 
 
 def _passes(part: RecordGroup, condition: object) -> bool:
-    if isinstance(condition, Equals) and {*condition.of} <= _IDS:
-        return any((getattr(part, str(one)) in condition.values) != condition.negated for one in condition.of)
+    if isinstance(condition, Equals) and {*condition.columns} <= _IDS:
+        return any(
+            (getattr(part, str(one)) in condition.values) != condition.negated for one in condition.columns
+        )
     if isinstance(condition, Holds) and condition.column == "is_error":
         return part.errors > 0
     if isinstance(condition, AtLeast):

@@ -13,8 +13,8 @@ import re
 from pathlib import Path
 
 from amllog.errors import UsageError
-from amllog.insights.query.columns import OWN
-from amllog.insights.query.sql import literal, pattern
+from amllog.insights.query.columns import DIMENSION_COLUMNS
+from amllog.insights.query.sql import escape_glob, literal
 from amllog.insights.stores.local import duckdb_views, index_json, open_files
 from amllog.insights.stores.local.atomic_files import delete_abandoned, write_atomically
 from amllog.insights.stores.local.duckdb_engine import Engine
@@ -29,7 +29,9 @@ UNFINISHED_PREFIX = (
 BEGUN_SUFFIX = ".begun"
 MARK = b"amllog compact was writing the file of this name\n"
 # Columns that together only `relation.records` has; the run's is in the folder's name.
-_COLUMNS = {*OWN, *duckdb_views.AS_JSON, "timestamp", "itemType", "itemId", "is_error"} - {"parent_run_id"}
+_COLUMNS = {*DIMENSION_COLUMNS, *duckdb_views.AS_JSON, "timestamp", "itemType", "itemId", "is_error"} - {
+    "parent_run_id"
+}
 _MADE = re.compile(rf"{UNFINISHED_PREFIX}?[0-9a-f]{{32}}\.parquet")
 
 
@@ -79,7 +81,7 @@ def _remove(engine: Engine, folder: Path, path: Path) -> None:
     with contextlib.suppress(OSError, UsageError):  # not there, torn, or open on Windows
         if _is_within(folder, path) and is_whole_parquet(path):
             with open_files.open_all([], [path]) as there:
-                names = [literal(pattern(name)) for name in there.names.values()]
+                names = [literal(escape_glob(name)) for name in there.names.values()]
                 columns = engine.run(f"SELECT name FROM parquet_schema([{', '.join(names)}])").rows
             if {name for (name,) in columns} >= _COLUMNS:
                 _delete(path)

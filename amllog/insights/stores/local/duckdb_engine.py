@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from amllog.errors import UsageError
-from amllog.insights.query.sql import pattern
+from amllog.insights.query.sql import escape_glob
 from amllog.insights.query.tables import TABLES
 from amllog.insights.stores.local import duckdb_limits, duckdb_macros, duckdb_sql_check
 from amllog.insights.stores.local.duckdb_connection import Database
@@ -56,7 +56,7 @@ class Sandbox:
         if held:
             connection.execute("ATTACH ':memory:' AS held")
             connection.execute(f"CREATE TABLE held.records AS {held}")
-        paths = [text for path in self.files for text in {str(path), pattern(path)}]
+        paths = [text for path in self.files for text in {str(path), escape_glob(path)}]
         prepared = duckdb_macros.SandboxMacros(connection)
         connection.execute("SET allowed_paths = ?", [paths])
         connection.execute(_LOCKED)

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from amllog.errors import UsageError
 from amllog.insights.query import sql
-from amllog.insights.query.columns import EVERY
+from amllog.insights.query.columns import ALL_TABLES
 from amllog.insights.query.query import Equals, Query
 from amllog.insights.query.result import Column, Table
 from amllog.insights.stores.local import duckdb_limits, duckdb_views, index_answers, open_files
@@ -65,7 +65,7 @@ class DuckDBStore:
     @releasing("_turn")
     def journals(self, run: str) -> list[Path]:
         """The journal files that hold records of a run or step."""
-        about = Query(EVERY, ("timestamp",), conditions=(Equals(("parent_run_id", "step_id"), (run,)),))
+        about = Query(ALL_TABLES, ("timestamp",), conditions=(Equals(("parent_run_id", "step_id"), (run,)),))
         with self._turn:
             return self._catalog.select(about, datetime.now(timezone.utc)).journals
 

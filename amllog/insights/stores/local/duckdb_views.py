@@ -13,8 +13,8 @@ from pathlib import Path
 from types import MappingProxyType
 
 from amllog.insights.query.cell_types import EARLIEST, END
-from amllog.insights.query.columns import OWN, SEVERITIES
-from amllog.insights.query.sql import literal, pattern, quoted
+from amllog.insights.query.columns import DIMENSION_COLUMNS, SEVERITIES
+from amllog.insights.query.sql import escape_glob, literal, quote_name
 from amllog.insights.query.tables import TABLES, Field, ServiceTable
 
 _TEXTS = ("message", "severityLevel", "problemId", "name", "id", "duration", "success", "responseCode", "resultCode",
@@ -49,8 +49,8 @@ _OUTER, _INNERMOST, _RUN_IN_PATH = "$[0]", "$[#-1]", ".*/parent_run_id=([^/]*)"
 
 def read_lines(files: Iterable[Path], columns: Mapping[str, str]) -> str:
     """The lines of the files as DuckDB reads them; a line that is no envelope is a row of NULLs."""
-    names = ", ".join(literal(pattern(path)) for path in files)
-    types = ", ".join(f"{quoted(name)}: {literal(kind)}" for name, kind in columns.items())
+    names = ", ".join(literal(escape_glob(path)) for path in files)
+    types = ", ".join(f"{quote_name(name)}: {literal(kind)}" for name, kind in columns.items())
     return (
         f"read_json([{names}], format = 'newline_delimited', columns = {{{types}}}, ignore_errors = true, "
         f"filename = true, hive_partitioning = false, maximum_object_size = {MAX_LINE_BYTES})"
@@ -93,7 +93,7 @@ def view(table: ServiceTable, records: str, *, workspace: bool) -> str:
     for field in table.fields:
         name = field.workspace if workspace else field.classic
         if name:
-            selected.append(f"{_as(table, field, workspace=workspace)} AS {quoted(name)}")
+            selected.append(f"{_as(table, field, workspace=workspace)} AS {quote_name(name)}")
     if workspace:
         selected.append("'' AS _ResourceId")  # which many of Microsoft's own queries group by
     return f"SELECT {', '.join(selected)} FROM {records} WHERE itemType = {literal(table.item_type)}"
@@ -112,24 +112,26 @@ def _as(table: ServiceTable, field: Field, *, workspace: bool) -> str:
 def _selected(files: Sequence[Path], columns: Mapping[str, str]) -> str:
     """Columns taken out of lines. Texts where another SDK may have a number or a name: what does not fit its type
     would be lost without a word."""
-    selected = ",\n  ".join(f"{sql} AS {quoted(name)}" for name, sql in columns.items())
+    selected = ",\n  ".join(f"{sql} AS {quote_name(name)}" for name, sql in columns.items())
     base = [f"{name} VARCHAR" for name in _TEXTS if re.search(rf"\bb\.{name}\b", selected)]
     base += [f"{name} JSON" for name in _JSON if re.search(rf"\bb\.{name}\b", selected)]
-    tags = [f"{quoted('ai.' + tag)} VARCHAR" for tag in _TAGS.values() if quoted("ai." + tag) in selected]
+    tags = [
+        f"{quote_name('ai.' + tag)} VARCHAR" for tag in _TAGS.values() if quote_name("ai." + tag) in selected
+    ]
     members = {"time": "VARCHAR", "data": f"STRUCT(baseType VARCHAR, baseData STRUCT({', '.join(base)}))"}
     if tags:
         members["tags"] = f"STRUCT({', '.join(tags)})"
     members.update({name: "VARCHAR" for name in ("iKey", "sampleRate") if name in selected})
     lines = read_lines(files, members)
     if not files:
-        empty = ", ".join(f"CAST(NULL AS {kind}) AS {quoted(name)}" for name, kind in members.items())
+        empty = ", ".join(f"CAST(NULL AS {kind}) AS {quote_name(name)}" for name, kind in members.items())
         lines = f"(SELECT {empty} WHERE false)"
     return f"SELECT {selected}\nFROM (SELECT *, data.baseData AS b FROM {lines})\nWHERE {IS_RECORD}"
 
 
 def _read_back(files: Iterable[Path], more: str) -> str:
     """The SELECT over Parquet files, where JSON is text. By default DuckDB takes each `a=b` of a path for a column."""
-    paths = ", ".join(literal(pattern(path)) for path in files)
+    paths = ", ".join(literal(escape_glob(path)) for path in files)
     back = ", ".join(f"CAST({name} AS JSON) AS {name}" for name in AS_JSON)
     run = f"nullif(url_decode(regexp_extract(filename, '{_RUN_IN_PATH}', 1)), {literal(NO_RUN)}) AS parent_run_id"
     read = f"read_parquet([{paths}], hive_partitioning = false, filename = true)"
@@ -159,7 +161,7 @@ def _columns() -> dict[str, str]:
         "ELSE false END",
         "itemCount": "CAST(round(100 / coalesce(nullif(TRY_CAST(sampleRate AS DOUBLE), 0), 100)) AS INTEGER)",
     }
-    found.update({key: f"b.properties->>'{key}'" for key in OWN})
+    found.update({key: f"b.properties->>'{key}'" for key in DIMENSION_COLUMNS})
     return {**found, "itemId": "coalesce(b.properties->>'record_id', '')"}
 
 
@@ -220,7 +222,7 @@ def _case(texts: Mapping[str, str]) -> str:
 
 
 def _tag(tag: str) -> str:
-    return f"tags.{quoted('ai.' + tag)}"
+    return f"tags.{quote_name('ai.' + tag)}"
 
 
 def _point(member: str) -> str:

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from amllog.insights.query.query import Equals, Query, Summary
-from amllog.insights.query.sql import naive
+from amllog.insights.query.sql import naive_utc
 from amllog.insights.stores.local.index_entries import RecordGroup
 
 _KEYS = ("parent_run_id", "step_id", "step_name")
@@ -40,9 +40,9 @@ def _is_outline(query: Query, summary: Summary) -> bool:
     return (
         bool(summary.by)
         and set(summary.by) <= set(_KEYS)
-        and all(one.function in _TIMES and one.of == "timestamp" for one in summary.totals)
+        and all(one.function in _TIMES and one.argument == "timestamp" for one in summary.totals)
         and not summary.states
-        and all(isinstance(one, Equals) and set(one.of) <= set(_KEYS) for one in query.conditions)
+        and all(isinstance(one, Equals) and set(one.columns) <= set(_KEYS) for one in query.conditions)
         and not any(name.startswith("-") for name in query.order)
     )
 
@@ -50,8 +50,11 @@ def _is_outline(query: Query, summary: Summary) -> bool:
 def _are_whole(query: Query, groups: Sequence[RecordGroup], now: datetime) -> bool:
     """Whether every record of the parts lies in the query's time: of a part that began before, nobody knows."""
     since = now - query.since if isinstance(query.since, timedelta) else query.since
-    return (since is None or all(datetime.fromisoformat(one.first) >= naive(since) for one in groups)) and (
-        query.until is None or all(datetime.fromisoformat(one.last) < naive(query.until) for one in groups)
+    return (
+        since is None or all(datetime.fromisoformat(one.first) >= naive_utc(since) for one in groups)
+    ) and (
+        query.until is None
+        or all(datetime.fromisoformat(one.last) < naive_utc(query.until) for one in groups)
     )
 
 

@@ -13,10 +13,10 @@ from typing import Any, NamedTuple
 from amllog.insights.query import cell_types
 from amllog.insights.query.columns import (
     DEPENDENCY,
+    DIMENSION_COLUMNS,
     EVENT,
     EXCEPTION,
     METRIC,
-    OWN,
     REQUEST,
     SEVERITIES,
     TRACE,
@@ -49,7 +49,7 @@ def to_record(envelope: Mapping[str, Any] | None) -> Record | None:
         data, tags = (envelope or {})["data"], (envelope or {}).get("tags") or {}
         base, table = data["baseData"], _TABLES[data["baseType"]]
         said = (envelope or {})["time"]
-        time = cell_types.time(said) if cell_types.EARLIEST <= said < cell_types.END else None
+        time = cell_types.to_time(said) if cell_types.EARLIEST <= said < cell_types.END else None
         if time is None or not isinstance(base, Mapping):
             return None
         return _record(table.classic, table.item_type, time, base, tags)
@@ -60,17 +60,17 @@ def to_record(envelope: Mapping[str, Any] | None) -> Record | None:
 def _record(
     table: str, item_type: str, time: datetime, base: Mapping[str, Any], tags: Mapping[str, Any]
 ) -> Record:
-    dimensions = cell_types.dimensions(base.get("properties"))
+    dimensions = cell_types.to_dimensions(base.get("properties"))
     severity = _severity(base.get("severityLevel"))
     thrown = _first(base.get("exceptions")) if table == EXCEPTION else {}
     failed = table in (REQUEST, DEPENDENCY) and str(base.get("success")).lower() == "false"
     is_bad = table == EXCEPTION or failed
     name = "" if table in (TRACE, EXCEPTION) else _name(table, base)
-    parent = cell_types.text(tags.get("ai.operation.parentId"))
+    parent = cell_types.to_text(tags.get("ai.operation.parentId"))
     stock = _STOCK_PARENT.fullmatch(parent)
-    outer = cell_types.text(thrown.get("message"))
+    outer = cell_types.to_text(thrown.get("message"))
     message = {
-        TRACE: cell_types.text(base.get("message")),
+        TRACE: cell_types.to_text(base.get("message")),
         EXCEPTION: dimensions.get("message") or outer,
     }.get(table, name)
     data = dimensions.get("run_metric_data", "")
@@ -78,15 +78,15 @@ def _record(
     bad = table == EXCEPTION or (table == TRACE and (severity or 0) >= 3) or (table == REQUEST and failed)
     values: dict[str, Any] = {
         "timestamp": time, "itemType": item_type, "message": message, "name": name,
-        "type": cell_types.text({EXCEPTION: thrown.get("typeName"), DEPENDENCY: base.get("type")}.get(table)),
+        "type": cell_types.to_text({EXCEPTION: thrown.get("typeName"), DEPENDENCY: base.get("type")}.get(table)),
         "problemId": _problem(base, thrown) if table == EXCEPTION else "",
         "outerMessage": outer, "stack": thrown.get("stack") or thrown.get("parsedStack") or "",
-        "value": _number(table, base, dimensions), "step": cell_types.integer(dimensions.get("step")),
+        "value": _number(table, base, dimensions), "step": cell_types.to_integer(dimensions.get("step")),
         "duration_seconds": duration, "step_seconds": duration if table == REQUEST else None,
         "success": not failed if table in (REQUEST, DEPENDENCY) else None,
-        "resultCode": cell_types.text(base.get({REQUEST: "responseCode", DEPENDENCY: "resultCode"}.get(table, ""))),
-        "id": cell_types.text(base.get("id")) if table in (REQUEST, DEPENDENCY) else "",
-        "operation_Id": cell_types.text(tags.get("ai.operation.id")),
+        "resultCode": cell_types.to_text(base.get({REQUEST: "responseCode", DEPENDENCY: "resultCode"}.get(table, ""))),
+        "id": cell_types.to_text(base.get("id")) if table in (REQUEST, DEPENDENCY) else "",
+        "operation_Id": cell_types.to_text(tags.get("ai.operation.id")),
         "operation_ParentId": stock[1] if stock else parent,
         "dimensions": dimensions, "is_error": bad, "is_warning": table == TRACE and severity == 2,
         "is_notable": table in (EXCEPTION, REQUEST, DEPENDENCY) or (table == TRACE and (severity or 0) >= 2)
@@ -96,36 +96,39 @@ def _record(
         or (table == EVENT and bool(data and (dimensions.get("value") or data.startswith('{"columns":')))),
         "has_ended": table == REQUEST, "has_failed": table == REQUEST and failed, "is_bad": is_bad,
         "level": SEVERITIES[severity] if severity is not None and severity >= 0 else "ERROR" if is_bad else "INFO",
-        **{key: dimensions.get(key, "") for key in (*OWN, "run_url", "node", "rank")},
+        **{key: dimensions.get(key, "") for key in (*DIMENSION_COLUMNS, "run_url", "node", "rank")},
     }  # fmt: skip
     last = _last(base.get("exceptions")) if table == EXCEPTION else {}
     seen = (
         message,
         outer,
-        *(cell_types.text(one) for one in (last.get("message"), thrown.get("typeName"), thrown.get("stack"))),
+        *(
+            cell_types.to_text(one)
+            for one in (last.get("message"), thrown.get("typeName"), thrown.get("stack"))
+        ),
     )
     return Record(table, time, severity, values, dimensions, seen if table == EXCEPTION else (message,))
 
 
 def _severity(value: Any) -> int | None:
-    name = cell_types.text(value).lower()
-    number = _NAMES.get(name, cell_types.integer(value) if name not in ("true", "false") else None)
+    name = cell_types.to_text(value).lower()
+    number = _NAMES.get(name, cell_types.to_integer(value) if name not in ("true", "false") else None)
     return None if number is None else min(4, number)
 
 
 def _name(table: str, base: Mapping[str, Any]) -> str:
-    return cell_types.text((_first(base.get("metrics")) if table == METRIC else base).get("name"))
+    return cell_types.to_text((_first(base.get("metrics")) if table == METRIC else base).get("name"))
 
 
 def _number(table: str, base: Mapping[str, Any], dimensions: Mapping[str, str]) -> float | None:
     if table == METRIC:
-        return cell_types.real(_first(base.get("metrics")).get("value"))
-    return cell_types.real(dimensions.get("value") or None) if table == EVENT else None
+        return cell_types.to_real(_first(base.get("metrics")).get("value"))
+    return cell_types.to_real(dimensions.get("value") or None) if table == EVENT else None
 
 
 def _problem(base: Mapping[str, Any], thrown: Mapping[str, Any]) -> str:
     if base.get("problemId"):
-        return cell_types.text(base["problemId"])
+        return cell_types.to_text(base["problemId"])
     frames = thrown.get("parsedStack")
     method = _first(frames).get("method") if frames else ""
     return " at ".join(str(one) for one in (thrown.get("typeName"), method) if one)
@@ -141,7 +144,7 @@ def _last(items: Any) -> Mapping[str, Any]:
 
 
 def _seconds(duration: Any) -> float | None:
-    match = _DURATION.fullmatch(cell_types.text(duration))
+    match = _DURATION.fullmatch(cell_types.to_text(duration))
     if match is None:
         return None if duration is None else 0.0
     days, hours, minutes, seconds = (float(part or 0) for part in match.groups())

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from amllog.errors import UsageError
-from amllog.insights.query.columns import UNSAID
+from amllog.insights.query.columns import DEFAULT_SEVERITIES
 from amllog.insights.query.query import (
     AtLeast,
     Condition,
@@ -26,7 +26,7 @@ from amllog.insights.query.query import (
     State,
     Summary,
     Total,
-    name_of,
+    column_name,
 )
 from amllog.insights.query.result import Table
 from amllog.insights.stores.local import discovery, other_formats, python_rows
@@ -76,7 +76,7 @@ class PythonStore:
         ]
         if not query.summaries:
             _sort_records(kept, query.order)
-        rows = [{name_of(column): _value(one, column) for column in query.columns} for one in kept]
+        rows = [{column_name(column): _value(one, column) for column in query.columns} for one in kept]
         for summary in query.summaries:
             rows = _summed(summary, rows)
         if query.summaries or query.order not in (("timestamp",), ("-timestamp",)):
@@ -166,12 +166,12 @@ def _value(one: python_rows.Record, column: str | Dimension) -> Any:
 
 def _holds(one: python_rows.Record, condition: Condition) -> bool:
     if isinstance(condition, Equals):
-        return any((_value(one, of) in condition.values) != condition.negated for of in condition.of)
+        return any((_value(one, of) in condition.values) != condition.negated for of in condition.columns)
     if isinstance(condition, Holds):
         return bool(one.values[condition.column])
     if isinstance(condition, AtLeast):
-        severity = UNSAID.get(one.table) if one.severity is None else one.severity
-        return one.table in UNSAID and severity is not None and severity >= condition.severity
+        severity = DEFAULT_SEVERITIES.get(one.table) if one.severity is None else one.severity
+        return one.table in DEFAULT_SEVERITIES and severity is not None and severity >= condition.severity
     assert isinstance(condition, Contains)
     return any(condition.text.lower() in text.lower() for text in one.searched)
 
@@ -194,7 +194,7 @@ def _least(value: Any) -> Any:
 
 
 def _summed(summary: Summary, rows: Iterable[Row]) -> list[Row]:
-    by = [name_of(column) for column in summary.by]
+    by = [column_name(column) for column in summary.by]
     groups: dict[tuple[Any, ...], list[Row]] = {} if by else {(): []}
     for row in rows:
         groups.setdefault(tuple(row[name] for name in by), []).append(row)
@@ -209,11 +209,11 @@ def _total(total: Total, rows: Sequence[Row]) -> Any:
     if total.function == "count":
         return len(rows)
     if total.function == "countif":
-        return sum(_true(total.of, row) for row in rows)
+        return sum(_true(total.argument, row) for row in rows)
     if total.function == "last":
-        latest = [row for row in rows if row[total.of] is not None]
-        return max(latest, key=lambda row: row["timestamp"])[total.of] if latest else None
-    values = [row[total.of] for row in rows if row[total.of] is not None]
+        latest = [row for row in rows if row[total.argument] is not None]
+        return max(latest, key=lambda row: row["timestamp"])[total.argument] if latest else None
+    values = [row[total.argument] for row in rows if row[total.argument] is not None]
     if not values:
         return None
     return sum(values) if total.function == "sum" else (min if total.function == "min" else max)(values)

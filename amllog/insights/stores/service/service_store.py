@@ -53,7 +53,7 @@ class ServiceStore:
         if reply.unknown:
             raise responses.missing_table_error(self._client.scope, reply.unknown)
         kinds = [
-            cell_types.KINDS["time"] if kind == "datetime" else cell_types.anything for kind in reply.types
+            cell_types.CONVERTERS["time"] if kind == "datetime" else cell_types.to_any for kind in reply.types
         ]
         rows = [[kind(value) for kind, value in zip(kinds, row)] for row in reply.rows]
         notes = (_incomplete(reply),) if reply.incomplete_reason else ()
@@ -84,7 +84,7 @@ class ServiceStore:
             if len(rows) < wanted or found + len(rows) == query.limit:
                 yield from rows
                 return
-            seam = cell_types.time(rows[-1][at])
+            seam = cell_types.to_time(rows[-1][at])
             whole = _before(seam, rows, at)
             if not whole and wanted < most:
                 size = min(most, size * 4)
@@ -136,7 +136,7 @@ def _is_paged(query: Query) -> bool:
 def _before(seam: datetime | None, rows: list[list[Any]], at: int) -> list[list[Any]]:
     """The rows of a page without those of its last instant."""
     end = len(rows)
-    while end and cell_types.time(rows[end - 1][at]) == seam:
+    while end and cell_types.to_time(rows[end - 1][at]) == seam:
         end -= 1
     return rows[:end]
 

@@ -65,7 +65,7 @@ def test_times_that_no_calendar_has(store: Callable[..., Any], journal: Callable
     assert messages(insights) == ["near", "one", "far"]
     assert insights.logs().notes[0].startswith(f"{len(times)} lines could not be read")
     watch = Watch(insights, RUN, None, {})
-    assert (len(watch.look()), watch.look(), insights.story(RUN).state) == (3, [], "open")
+    assert (len(watch.poll()), watch.poll(), insights.story(RUN).state) == (3, [], "open")
 
 
 def test_a_line_beyond_all_limits_leaves_the_other_files_readable(journal: Callable[..., Path]) -> None:

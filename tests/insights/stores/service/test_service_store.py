@@ -341,7 +341,7 @@ def test_the_service_looks_no_narrower_than_the_question() -> None:
         (Query(("traces",), ("timestamp",), timedelta(days=7)), NOW - timedelta(days=7), NOW),
         (Query(("traces",), ("timestamp",), until, since), until, until),
     ):
-        begin, end = map(cell_types.time, str(timespan(query, NOW)).split("/"))
+        begin, end = map(cell_types.to_time, str(timespan(query, NOW)).split("/"))
         assert begin is not None and end is not None
         assert begin <= first and last <= end
 
