@@ -98,18 +98,17 @@ def capture(**settings: object) -> Generator[Captured, None, None]:
     session = api.session()
     before = session.arguments if session.identity is not None else None
     session.shutdown(0.0)
-    strict, pinned, environment = session.gate.strict, session.pinned, _take_environment()
+    environment = _take_environment()
     with tempfile.TemporaryDirectory(prefix="amllog-") as name:
         captured = Captured(Path(name))
-        session.pinned = {"directory": name, "exporter": "none", "metrics": "none"}
-        session.gate.strict = True
+        pinned, strict = session.pin({"directory": name, "exporter": "none", "metrics": "none"}, strict=True)
         try:
-            session.gate.forget_early()  # records from before are not the test's
+            session.recorder.emitter.forget_early()  # records from before are not the test's
             session.setup(dict(settings))
             yield captured
         finally:
             captured.close()
-            session.gate.strict, session.pinned = strict, pinned
+            session.pin(pinned, strict=strict)
             session.shutdown(0.0)
             os.environ.update(environment)
     if before is not None:

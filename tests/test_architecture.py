@@ -54,7 +54,8 @@ GUARDS = {  # where an except may take everything: how many, and whom it guards 
     "record.text": (3, "a value's own methods"),
     "record.stacktrace": (2, "an exception's own methods"),
     "record.log_call": (1, "a message's own arguments"),
-    "sources.emitter": (5, "our own faults, at each entry that the step's code calls"),
+    "sources.emitter": (1, "our own faults, for entries that have no guard"),
+    "sources.messages": (4, "our own faults, at each entry that the step's code calls"),
     "context.detector": (1, "azureml, which may not stop setup()"),
     "sources.run.reads": (1, "azureml, when something is read from it"),
     "process.background": (1, "azureml at setup(): carried to the thread that waits"),
@@ -79,7 +80,7 @@ POWERS = {  # what only these modules or folders may do
     },
     r"\bos\.(environ|getenv|putenv)\b": {"session.api", "session.session", "cli", "testing", "insights"},
     r"\batexit\.|\bregister_at_fork\b|\bsys\.(unraisable)?excepthook = ": {
-        "process.events", "process.forks", "sources.emitter", "insights",
+        "process.events", "process.forks", "insights",
     },
     r"\bsignal\.signal\b": {"process.events", "process.interrupts", "local"},
     r"\bsubprocess\b": {"cli"},
@@ -282,11 +283,24 @@ def test_inheritance_is_at_most_two_levels_deep() -> None:
     assert sorted(set(deep) - DEEP.keys()) == []
 
 
-def owners_made_in(function: ast.AST) -> set[str]:
-    """Names that a function binds to the result of a call: objects that it makes itself."""
+def thread_locals(module: Module) -> set[str]:
+    """Names bound to a `threading.local`, or to what the `__init__` of a subclass of it makes for each thread."""
+    classes = [node for node in module.nodes if isinstance(node, ast.ClassDef)]
+    ours = [node for node in classes if "threading.local" in map(ast.unparse, node.bases)]
+    kinds = "|".join([r"threading\.local", *(node.name for node in ours)])
+    inner = {target.attr for node in ours for target in assigned_attributes(node)}
+    return set(re.findall(rf"(\w+) = (?:{kinds})\(", module.text)) | inner
+
+
+def owners_made_in(function: ast.AST, threads: set[str]) -> set[str]:
+    """Names that a function binds to objects that it makes itself by a call, or to the state of its thread."""
     made = {"self", "cls"}
     for node in ast.walk(function):
-        if isinstance(node, (ast.Assign, ast.AnnAssign, ast.NamedExpr)) and isinstance(node.value, ast.Call):
+        value = getattr(node, "value", None)
+        of_thread = isinstance(value, ast.Attribute) and value.attr in threads
+        if isinstance(node, (ast.Assign, ast.AnnAssign, ast.NamedExpr)) and (
+            of_thread or isinstance(value, ast.Call)
+        ):
             targets = node.targets if isinstance(node, ast.Assign) else [node.target]
             for target in targets:
                 names = target.elts if isinstance(target, ast.Tuple) else [target]
@@ -308,12 +322,12 @@ def test_no_attribute_of_another_object_is_assigned() -> None:
     """Code assigns attributes of `self` and of objects that it makes; others are changed by their own methods."""
     wrong = []
     for module in ALL:
-        locals_ = set(re.findall(r"(\w+) = (?:threading\.local|_Threads|_Dispatch)\(", module.text))
+        threads = thread_locals(module)
         for function in module.functions:
-            made = owners_made_in(function)
+            made = owners_made_in(function, threads)
             for target in assigned_attributes(function):
                 owner = ast.unparse(target.value)
-                if owner not in made and owner.rpartition(".")[2] not in locals_:
+                if owner not in made and owner.rpartition(".")[2] not in threads:
                     wrong.append(f"{module.path}.{function.name}: {ast.unparse(target)}")
     assert [place for place in wrong if not is_in(place.partition(":")[0], FOREIGN)] == []
 
@@ -407,7 +421,8 @@ def test_no_except_takes_a_signal() -> None:
         for m, node in excepts
         if node.type is None or set(re.findall(r"\w+", ast.unparse(node.type))) - NARROW
         if not re.search(
-            r"is_from_signal|pass_on|origin\(|raise_later|self\._(fault|keep)\(", ast.unparse(node.body)
+            r"is_from_signal|pass_on|origin\(|raise_later|handle_fault\(|self\._keep\(",
+            ast.unparse(node.body),
         )
         if ast.unparse(node.body[-1]) != "raise"
     ]

@@ -111,13 +111,13 @@ from amllog.testing import capture
 from amllog.session.api import session
 
 with capture():
-    session().gate.redactor = None
+    session().recorder.emitter.redactor = None
     try:
         amllog.get_logger().info("x")
     except AttributeError:
         print("raised")
 amllog.setup()
-session().gate.redactor = None
+session().recorder.emitter.redactor = None
 amllog.get_logger().info("x")
 print("counted")
 """)

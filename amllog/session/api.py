@@ -70,7 +70,7 @@ def _check_interpreter() -> None:
 def voice(name: object) -> WrappedLogger:
     """The voice of a logger's name. As in `logging`, None is the root logger. Any other object is named by its text."""
     shown = "root" if name is None else text.to_text(name)
-    return WrappedLogger(shown, session().gate, unpickled)
+    return WrappedLogger(shown, session().recorder, unpickled)
 
 
 def unpickled(name: str) -> WrappedLogger:
@@ -136,7 +136,7 @@ def carry(function: F) -> F:
     """
     from amllog.context.carry import CarriedFunction
 
-    return cast("F", CarriedFunction(function, session().gate.parent(), ready))
+    return cast("F", CarriedFunction(function, session().recorder.emitter.parent(), ready))
 
 
 def trace_environment() -> dict[str, str]:
@@ -144,7 +144,7 @@ def trace_environment() -> dict[str, str]:
     `subprocess.run(command, env=amllog.trace_environment())`. Before setup() it is the process's own."""
     from amllog.context import traceparent
 
-    operation, span = session().gate.parent()
+    operation, span = session().recorder.emitter.parent()
     found = session().identity
     step = found.step_id if found is not None else ""
     return {

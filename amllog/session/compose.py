@@ -1,21 +1,99 @@
-"""Settings and identity → the outlets of a session, each of its packages imported on first use.
+"""Build the exporters, the resource, the driver log and the root handler from settings and identity.
 
-In: what was configured, and the run as far as it is known. Out: the courier's outlets, in the order they are served.
+Nothing is changed here: the session puts the parts into effect. A third-party package is imported on first use.
 """
 
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable, Mapping
+import logging
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from amllog.config.settings import Settings
+from amllog.config.settings import Settings, find_secrets
+from amllog.context.detector import RunDetector
 from amllog.context.identity import Identity, may_be_online
 from amllog.delivery.exporter import Exporter
+from amllog.delivery.outbox import Outbox
 from amllog.errors import MissingExtraError
+from amllog.exporters.driver_log import DriverLog
 from amllog.journal.artifact_copies import Directories
 from amllog.process import interrupts
+from amllog.record.dimensions import to_dimensions
+from amllog.record.redaction import Redactor
+from amllog.sources.artifact_copying import Copying
+from amllog.sources.capture.capture import Capture
+from amllog.sources.capture.root_handler import plain_handler
+from amllog.sources.resource import Resource, RunTarget, resource_of
+
+
+class Parts(NamedTuple):
+    """What a recorder and an outbox need to begin."""
+
+    # In the order in which they are fed.
+    exporters: Sequence[Exporter]
+    resource: Resource
+    driver_log: DriverLog
+    redactor: Redactor
+
+
+def compose(
+    settings: Settings,
+    identity: Identity,
+    environ: Mapping[str, str],
+    outbox: Outbox,
+    detector: RunDetector,
+    *,
+    since: float,
+    credential: Any,
+    notice: Callable[[str], object],
+) -> Parts:
+    """Return the parts of a session. The outbox is open.
+
+    `since`: the records of this process are newer, also those before setup(). `credential`: the token credential of a
+    handler that was taken over. `notice` prints a message once, in the driver log.
+    """
+    exporter, metrics = exporter_of(settings), metrics_of(settings, environ)
+    copying = Copying(outbox.current_journal, outbox.directory, settings.journal_max_bytes)
+    exporters: list[Exporter] = []
+    if exporter != "none":
+        exporters.append(insights_outlet(settings, exporter, since, credential, notice))
+    elif settings.exporter != "none":
+        notice("no connection string (APPLICATIONINSIGHTS_CONNECTION_STRING): records stay in the journal,"
+               f" {outbox.directory}")  # fmt: skip
+    if metrics != "none":
+        exporters.append(
+            metrics_outlet(
+                metrics, outbox.directory, detector.azureml_run, detector.connect, identity.step_id, environ,
+                copying.directories,
+            )
+        )  # fmt: skip
+    online = metrics != "none" and writes_run_metrics(settings, identity)
+    redactor = Redactor(settings.redact, find_secrets(environ, settings.connection_string))
+    run = RunTarget(online, online and metrics == "mlflow", copying)
+    return Parts(
+        exporters,
+        resource_of(identity, settings, redactor, outbox.directory, run),
+        DriverLog(
+            settings.driver_format, settings.driver_level, to_dimensions(identity.dimensions(), redactor)
+        ),
+        redactor,
+    )
+
+
+def root_handler(
+    capture: Capture, settings: Settings, flush: Callable[[float], object], notice: Callable[[str], None]
+) -> logging.Handler:
+    """Return the handler for the root logger. The one of an earlier setup() stays, if it is of the right class."""
+    target = settings.connection_string
+    if exporter_of(settings) == "opencensus" and target is not None:
+        from amllog.sources.capture import azure_log_handler
+
+        handler = azure_log_handler.handler_for(capture, flush, target, notice)
+        if handler is not None:
+            return handler
+    return plain_handler(capture.handler, capture.take)
 
 
 def exporter_of(settings: Settings) -> str:

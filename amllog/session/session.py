@@ -1,7 +1,6 @@
-"""The only composer and the holder of the global: setup, flush, shutdown, fork, exit, signals.
+"""The lifecycle of a process: setup, flush, shutdown, fork, exit and SIGTERM.
 
-In: `setup()`'s arguments and the process's environment. Out: a gate that keeps every record, a courier that carries
-them, and an end of the process that takes at most `grace_seconds` more than the script.
+The end of the process takes at most `grace_seconds` more than the script.
 """
 
 from __future__ import annotations
@@ -11,6 +10,7 @@ import multiprocessing
 import os
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,20 +31,16 @@ from amllog.process.events import ProcessEvents
 from amllog.process.forks import ForkHooks, Forks
 from amllog.process.released_locks import releasing
 from amllog.process.workers import is_worker
-from amllog.record.dimensions import to_dimensions
 from amllog.record.redaction import Redactor
 from amllog.session import compose, worker_settings
-from amllog.sources.artifact_copying import Copying
 from amllog.sources.capture.azure_handler_takeover import HandlerTakeover
 from amllog.sources.capture.capture import Capture
 from amllog.sources.capture.logging_lock import call_releasing
-from amllog.sources.capture.root_handler import plain_handler
-from amllog.sources.recorder import Gate
-from amllog.sources.resource import resource_of
+from amllog.sources.recorder import Recorder
 
 
 class Session:
-    """What lives between setup() and the end of the process."""
+    """What exists between setup() and the end of the process."""
 
     def __init__(self) -> None:
         self._events: ProcessEvents | None = None
@@ -54,64 +50,77 @@ class Session:
         self._refused = RefusedCounts()
         self.settings = Settings()
         self._notice = Notices(lambda: self.settings).print
-        self.gate = Gate(self.flush, self._refused, lambda: self._in_child(in_c=True), self._notice)
-        self.pinned: dict[str, object] = {}  # settings that no setup() changes (amllog.testing)
+        self.recorder = Recorder(
+            self.flush,
+            lambda: self.detector.azureml_run,
+            self._notice,
+            refused=self._refused,
+            in_child=lambda: self._in_child(in_c=True),
+        )
+        # Settings that no setup() changes (amllog.testing).
+        self._pinned: dict[str, object] = {}
+        self._strict = False
         self._forget()
         # From now on, not from setup() on: a fork without a call of these hooks is taken for one that was made in C.
         forks = Forks(
-            lambda: self._post.before_fork(),  # noqa: PLW0108  # shutdown() makes another post
-            lambda: self._post.after_fork(),  # noqa: PLW0108  # the same
+            lambda: self._outbox.before_fork(),  # noqa: PLW0108  # shutdown() makes another outbox
+            lambda: self._outbox.after_fork(),  # noqa: PLW0108  # the same
             self._in_child,
         )
         ForkHooks(forks).register()
 
     def _forget(self) -> None:
-        self.gate.reset()
-        self.gate.redactor = Redactor((), find_secrets(os.environ))  # for what is said before setup()
+        self.recorder.reset(Redactor((), find_secrets(os.environ)))
         self.settings = Settings()
-        self.arguments: dict[str, object] = {}  # of the last setup()
+        # Of the last setup().
+        self.arguments: dict[str, object] = {}
         self.identity: Identity | None = None
-        self._post = Outbox(self._notice, self._refused)
+        self._outbox = Outbox(self._notice, self._refused)
         self._capture: Capture | None = None
-        self._adoption: Any = None
+        self._metrics_capture: Any = None
         self._began, self._ticks, self._since = 0.0, 0.0, time.time()
         self._credential: Any = None
-        self._stands_in = HandlerTakeover(self._notice, self._stand_in)
+        self._takeover = HandlerTakeover(self._notice, self._take_over)
         self.detector = RunDetector(os.environ, self._notice)
-        self._directory = Path()
-        self._owner = os.getpid()  # the process that speaks for the step
-        self._failure = ""  # why the step failed, where no exception tells
+        # The process that reports the end of the step.
+        self._owner = os.getpid()
+        # The reason why the step failed, if no exception has it.
+        self._failure = ""
+
+    def pin(self, settings: dict[str, object], *, strict: bool) -> tuple[dict[str, object], bool]:
+        """Fix settings that no setup() changes, and return the ones before. `strict`: raise faults of amllog."""
+        before = self._pinned, self._strict
+        self._pinned, self._strict = settings, strict
+        self.recorder.emitter.set_strict(strict)
+        return before
 
     # -- setup ---------------------------------------------------------------------------------------------------
 
     @releasing("_lock")
     def setup(self, arguments: dict[str, object]) -> None:
-        """Configure, or reconfigure; raises ConfigError before anything is changed.
+        """Configure, or reconfigure. Raises ConfigError before anything is changed.
 
         A signal that interrupts it either comes before anything is changed or is raised after everything is.
         """
         self._check_process()
         with self._lock:
-            settings = resolve_settings({**arguments, **self.pinned}, os.environ)
+            settings = resolve_settings({**arguments, **self._pinned}, os.environ)
             compose.check(settings)
             # No telemetry about telemetry, also in handlers that the script makes itself (docs/decisions/0004).
             os.environ.setdefault("APPLICATIONINSIGHTS_STATSBEAT_DISABLED_ALL", "true")
             began, ticks = time.time(), time.perf_counter()
             identity, directory = self._find_identity(settings)
-            self._post.drain_previous(directory, settings.grace_seconds)
+            self._outbox.drain_previous(directory, settings.grace_seconds)
 
             def apply() -> None:
                 self._setting_up = True
                 if not self._began:
                     self._began, self._ticks = began, ticks
                 self.settings, self.arguments, self.identity = settings, arguments, identity
-                self._directory = directory
-                self._post.open(directory, identity.node, settings.journal_max_bytes)
-                self.gate.directory = self._post.directory
-                self.gate.copying = Copying(
-                    self._post.current_journal, self._post.directory, settings.journal_max_bytes
-                )
-                self._compose()
+                self._outbox.open(directory, identity.node, settings.journal_max_bytes)
+                exporters = self._open_recorder()
+                self._install_capture()
+                self._outbox.set_exporters(exporters)
                 self._watch_process()
                 worker_settings.leave(os.environ, arguments, directory, self._notice)
                 self._setting_up = False
@@ -119,108 +128,93 @@ class Session:
             interrupts.finish(lambda: call_releasing(apply))
 
     def _find_identity(self, settings: Settings) -> tuple[Identity, Path]:
-        """The identity and the journal directory under `settings`; takes as long as run history takes to answer."""
+        """Return the identity and the journal directory. Takes as long as run history takes to answer."""
         directory = environment.absolute_path(settings.directory or default_directory(os.environ))
         kind = compose.metrics_of(settings, os.environ)
-        found = self.detector.detect(settings, kind, environment.file_uri(directory))
-        self.gate.real_run = self.detector.azureml_run
-        if not found.in_job:
-            os.environ.setdefault(LOCAL_RUN, local_run_value(found))
-        return found, directory
+        identity = self.detector.detect(settings, kind, environment.file_uri(directory))
+        if not identity.in_job:
+            os.environ.setdefault(LOCAL_RUN, local_run_value(identity))
+        return identity, directory
 
-    def _reach_run(self, seconds: float) -> Any:
-        self.gate.real_run = self.detector.connect(seconds)
-        return self.gate.real_run
-
-    def _compose(self) -> None:
-        """Outlets, stamp, driver log and capture from settings and identity."""
+    def _open_recorder(self) -> Sequence[Exporter]:
+        """Begin to record with the present settings and identity. Return the exporters."""
         assert self.identity is not None
-        settings, identity = self.settings, self.identity
-        exporter, metrics = compose.exporter_of(settings), compose.metrics_of(settings, os.environ)
-        outlets: list[Exporter] = []
-        if exporter != "none":
-            about = self._since, self._credential, self._notice  # records before setup() are ours, too
-            outlets.append(compose.insights_outlet(settings, exporter, *about))
-        elif settings.exporter != "none":
-            self._notice("no connection string (APPLICATIONINSIGHTS_CONNECTION_STRING): records stay in the journal,"
-                         f" {self._post.directory}")  # fmt: skip
-        if metrics != "none":
-            run = self.gate.real_run, self._reach_run, identity.step_id, os.environ
-            places = self.gate.copying.directories if self.gate.copying is not None else None
-            outlets.append(compose.metrics_outlet(metrics, self._post.directory, *run, places))
-        self.gate.online = metrics != "none" and compose.writes_run_metrics(settings, identity)
-        self.gate.ends_run = self.gate.online and metrics == "mlflow"
-        redactor = Redactor(settings.redact, find_secrets(os.environ, settings.connection_string))
-        common = to_dimensions(identity.dimensions(), redactor)
-        driver = DriverLog(settings.driver_format, settings.driver_level, common)
-        driver.continue_counts(self.gate.driver)
-        self._post.set_key(
-            settings.connection_string.instrumentation_key if settings.connection_string else ""
-        )
-        self.gate.open(resource_of(identity, settings, redactor), self._post.append, driver, redactor)
-        self._install_capture(exporter)
-        self._adopt_script_metrics(metrics)
-        self._post.set_exporters(outlets)
+        parts = compose.compose(
+            self.settings, self.identity, os.environ, self._outbox, self.detector,
+            since=self._since, credential=self._credential, notice=self._notice,
+        )  # fmt: skip
+        self._outbox.set_key(parts.resource.sender.key or "")
+        self.recorder.open(parts.resource, self._outbox, parts.driver_log, parts.redactor)
+        return parts.exporters
 
-    def _install_capture(self, exporter: str) -> None:
+    def _install_capture(self) -> None:
         # The one that is installed stays: what other threads log meanwhile would be lost.
-        capture = self._capture = self._capture or Capture(self.gate, meet=self._meet)
-        handler: logging.Handler | None = None
-        target = self.settings.connection_string
-        if exporter == "opencensus" and target is not None:
-            from amllog.sources.capture import azure_log_handler
-
-            handler = azure_log_handler.handler_for(capture, self.flush, target, self._notice)
-            processors = azure_log_handler.Processors()
-            for one in filter(None, (handler, *self._stands_in.muted)):
-                processors.follow(one)
-            self.gate.process(processors)
-        capture.install(self.settings.capture, handler or plain_handler(capture.handler, capture.take))
-
-    def _adopt_script_metrics(self, metrics: str) -> None:
-        if self._adoption is not None:
-            self._adoption.undo()
-            self._adoption = None
-        if metrics == "azureml":
+        capture = self._capture = self._capture or Capture(self.recorder, on_handler=self._on_handler)
+        handler = compose.root_handler(capture, self.settings, self.flush, self._notice)
+        self._use_processors(handler)
+        capture.install(self.settings.capture, handler)
+        if self._metrics_capture is not None:
+            self._metrics_capture.undo()
+            self._metrics_capture = None
+        if compose.metrics_of(self.settings, os.environ) == "azureml":
             from amllog.sources.capture.azureml_metrics import capture_script_metrics
 
-            self._adoption = capture_script_metrics(self.gate.adopt, self.flush)
+            self._metrics_capture = capture_script_metrics(
+                self.recorder.run_backend.script_metric, self.flush
+            )
+
+    def _use_processors(self, handler: logging.Handler | None) -> None:
+        """Apply the telemetry processors of our handler and of those that were taken over."""
+        if compose.exporter_of(self.settings) == "opencensus":
+            from amllog.sources.capture.azure_log_handler import Processors
+
+            handlers = filter(None, (handler, *self._takeover.disabled))
+            self.recorder.emitter.use_processors(Processors(handlers))
 
     def _watch_process(self) -> None:
         if self._events is None:
             self._events = ProcessEvents(
-                self._at_exit, self._at_term, lambda: self._post.set_exporters(self._post.exporters)
+                self._at_exit, self._at_term, lambda: self._outbox.set_exporters(self._outbox.exporters)
             )
         if not is_worker():
             self._events.watch_sigterm()
 
-    def _meet(self, handler: logging.Handler) -> bool:
-        own = self._capture.handler if self._capture is not None else None
-        return self._stands_in.meet(handler, own, self.settings)
+    def _on_handler(self, handler: logging.Handler) -> None:
+        self._takeover.on_handler(handler, self._root_handler(), self.settings)
+
+    def _root_handler(self) -> logging.Handler | None:
+        return self._capture.handler if self._capture is not None else None
 
     @releasing("_lock")
-    def _stand_in(self, target: ConnectionString, credential: Any) -> None:
-        """Send to where a script's own handler would have sent."""
+    def _take_over(self, target: ConnectionString, credential: Any) -> None:
+        """Send to the resource of a script's own handler.
+
+        The installed capture stays, because it is dispatching a record.
+        """
         with self._lock:
             self._credential = credential or self._credential
             if self.settings.connection_string is None:
                 self.settings = with_connection(self.settings, target)
-            call_releasing(self._compose)
+            call_releasing(self._reopen_recorder)
+
+    def _reopen_recorder(self) -> None:
+        exporters = self._open_recorder()
+        self._use_processors(self._root_handler())
+        self._outbox.set_exporters(exporters)
 
     # -- the end -------------------------------------------------------------------------------------------------
 
     def flush(self, timeout: float) -> Account:
         """Deliver what waits, at most `timeout` seconds; what still waits is in the account."""
         self._check_process()
-        self._post.drain(timeout)
-        if self.gate.copying is not None:
-            self.gate.copying.recheck_space()
+        self._outbox.drain(timeout)
+        self.recorder.run_backend.recheck_space()
         return self.status()
 
     def status(self) -> Account:
         """The account of this process."""
         self._check_process()
-        return self._complete(self._post.status())
+        return self._complete(self._outbox.status())
 
     @releasing("_lock")
     def shutdown(self, timeout: float | None) -> Account:
@@ -234,15 +228,15 @@ class Session:
                 return self.status()
             deadline = time.monotonic() + (self.settings.grace_seconds if timeout is None else timeout)
             self._end_step(exits.in_flight())
-            if self._adoption is not None:
-                self._adoption.drain()
-            self._post.drain(deadline - time.monotonic(), with_orphans=True)
+            if self._metrics_capture is not None:
+                self._metrics_capture.drain()
+            self._outbox.drain(deadline - time.monotonic(), with_orphans=True)
             final: list[Account] = []
 
             def end() -> Account:
                 if not final:
                     self._release()
-                    final.append(self._complete(self._post.end(deadline - time.monotonic())))
+                    final.append(self._complete(self._outbox.end(deadline - time.monotonic())))
                 self._forget()
                 return final[0]
 
@@ -250,20 +244,20 @@ class Session:
 
     def _release(self) -> None:
         """Give back every hook and variable."""
-        if self._adoption is not None:
-            self._adoption.undo()
+        if self._metrics_capture is not None:
+            self._metrics_capture.undo()
         if self._capture is not None:
             self._capture.remove()
         if self._events is not None:
             self._events.unwatch_sigterm()
-        self._stands_in.end()
-        self.gate.close()
+        self._takeover.end()
+        self.recorder.emitter.close()
         if self.identity and os.environ.get(LOCAL_RUN) == local_run_value(self.identity):
             del os.environ[LOCAL_RUN]
         worker_settings.take_back(os.environ)
 
     def _complete(self, found: Account) -> Account:
-        found.outlets[DriverLog.name] = self.gate.driver.account()
+        found.outlets[DriverLog.name] = self.recorder.emitter.driver_log.account()
         return found
 
     def fail(self, reason: str) -> None:
@@ -275,20 +269,20 @@ class Session:
         if self._owner == os.getpid() and multiprocessing.parent_process() is None:
             ended = self._capture.failure if self._capture is not None else ""
             result = result or ended or self._failure
-            self.gate.end_step(self._began, time.perf_counter() - self._ticks, result)
+            self.recorder.end_step(self._began, time.perf_counter() - self._ticks, result)
 
     def _at_exit(self) -> None:
         """Deliver within the grace; the journal stays open for what other exit handlers still log."""
         self._check_process()
         if self.identity is not None:
             self._end_step("")
-            if self._adoption is not None:
-                self._adoption.drain()
-            self._post.drain(self.settings.grace_seconds, with_orphans=True, last=True)
+            if self._metrics_capture is not None:
+                self._metrics_capture.drain()
+            self._outbox.drain(self.settings.grace_seconds, with_orphans=True, last=True)
 
     def _at_term(self) -> None:
         self._end_step("terminated (SIGTERM)")
-        self._post.drain(self.settings.grace_seconds, last=True)
+        self._outbox.drain(self.settings.grace_seconds, last=True)
 
     def _check_process(self) -> None:
         """Notice a fork that was made in C: Python has called no hook."""
@@ -299,8 +293,8 @@ class Session:
         """In a forked child: drop the parent's journal, worker and record ids. Safe to repeat."""
         self._process = os.getpid()
         self._lock = threading.RLock()  # another thread of the parent may have had it
-        self._post.forked(in_c=in_c)
-        self.gate.forked()
+        self._outbox.forked(in_c=in_c)
+        self.recorder.emitter.forked()
         if self._events is not None and not in_c:
             self._events.forked()
         if self._setting_up:  # by a thread that this process does not have

@@ -10,8 +10,7 @@ import logging
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
-from types import FrameType
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from amllog.process import safe_import
 from amllog.record import text
@@ -21,6 +20,7 @@ with safe_import.ordinary_process():
     from structlog import BoundLoggerBase
 
 if TYPE_CHECKING:
+    from amllog.sources.recorder import Recorder
     from amllog.sources.run.run import Run
 
 DEBUG, INFO, WARNING, ERROR, CRITICAL = 10, 20, 30, 40, 50
@@ -28,61 +28,25 @@ T = TypeVar("T")
 _REDACTOR = Redactor()  # for a logger's own repr
 
 
-class Gate(Protocol):
-    """The receiver of the calls of all loggers."""
-
-    threshold: int
-
-    @property
-    def run(self) -> Run: ...
-
-    def log(
-        self,
-        level: int,
-        logger: str,
-        event: object,
-        args: tuple[object, ...],
-        values: dict[str, Any],
-        context: Mapping[str, object],
-        frame: FrameType,
-    ) -> None: ...
-
-    def metrics(
-        self,
-        logger: str,
-        values: Mapping[str, object],
-        step: int | None,
-        dimensions: Mapping[str, object],
-        frame: FrameType,
-    ) -> None: ...
-
-    def event(self, logger: str, name: str, dimensions: Mapping[str, object], frame: FrameType) -> None: ...
-
-    def span(
-        self, logger: str, name: str, dimensions: Mapping[str, object], frame: FrameType
-    ) -> AbstractContextManager[None]: ...
-
-    def progress(
-        self, logger: str, items: Iterable[T], description: str, total: int | None, frame: FrameType
-    ) -> Iterable[T]: ...
-
-
 class WrappedLogger:
-    """A logger's name and the gate it speaks through; what structlog calls the wrapped logger."""
+    """A logger's name and the recorder that it writes to: what structlog calls the wrapped logger."""
 
-    __slots__ = ("find", "gate", "name")
+    __slots__ = ("emitter", "find", "messages", "name", "recorder")
 
-    def __init__(self, name: str, gate: Gate, find: Callable[[str], WrappedLogger]) -> None:
-        """`find` gives the voice of a name: how a pickled logger finds its gate in another process."""
+    def __init__(self, name: str, recorder: Recorder, find: Callable[[str], WrappedLogger]) -> None:
+        """`find` returns the wrapped logger of a name. A pickled logger finds its recorder with it."""
         self.name = name
-        self.gate = gate
+        self.recorder = recorder
+        # Parts of the recorder that each log call needs.
+        self.emitter = recorder.emitter
+        self.messages = recorder.messages
         self.find = find
 
     def __reduce__(self) -> tuple[Callable[[str], WrappedLogger], tuple[str]]:
         return self.find, (self.name,)
 
     def __repr__(self) -> str:
-        return f"<Voice {self.name}>"
+        return f"<WrappedLogger {self.name}>"
 
 
 class Logger(BoundLoggerBase):
@@ -96,48 +60,60 @@ class Logger(BoundLoggerBase):
 
     def debug(self, event: object = "", /, *args: object, **dimensions: Any) -> None:
         """Log at DEBUG; `args` are for `%` formatting, as in logging."""
-        voice = self._logger
-        if voice.gate.threshold <= DEBUG:
-            voice.gate.log(DEBUG, voice.name, event, args, dimensions, self._context, sys._getframe(1))
+        wrapped = self._logger
+        if wrapped.emitter.threshold <= DEBUG:
+            wrapped.messages.log(
+                DEBUG, wrapped.name, event, args, dimensions, self._context, sys._getframe(1)
+            )
 
     def info(self, event: object = "", /, *args: object, **dimensions: Any) -> None:
         """Log at INFO."""
-        voice = self._logger
-        if voice.gate.threshold <= INFO:
-            voice.gate.log(INFO, voice.name, event, args, dimensions, self._context, sys._getframe(1))
+        wrapped = self._logger
+        if wrapped.emitter.threshold <= INFO:
+            wrapped.messages.log(INFO, wrapped.name, event, args, dimensions, self._context, sys._getframe(1))
 
     def warning(self, event: object = "", /, *args: object, **dimensions: Any) -> None:
         """Log at WARNING."""
-        voice = self._logger
-        if voice.gate.threshold <= WARNING:
-            voice.gate.log(WARNING, voice.name, event, args, dimensions, self._context, sys._getframe(1))
+        wrapped = self._logger
+        if wrapped.emitter.threshold <= WARNING:
+            wrapped.messages.log(
+                WARNING, wrapped.name, event, args, dimensions, self._context, sys._getframe(1)
+            )
 
     def error(self, event: object = "", /, *args: object, **dimensions: Any) -> None:
         """Log at ERROR; with `exc_info=True` as an exception."""
-        voice = self._logger
-        if voice.gate.threshold <= ERROR:
-            voice.gate.log(ERROR, voice.name, event, args, dimensions, self._context, sys._getframe(1))
+        wrapped = self._logger
+        if wrapped.emitter.threshold <= ERROR:
+            wrapped.messages.log(
+                ERROR, wrapped.name, event, args, dimensions, self._context, sys._getframe(1)
+            )
 
     def critical(self, event: object = "", /, *args: object, **dimensions: Any) -> None:
         """Log at CRITICAL."""
-        voice = self._logger
-        if voice.gate.threshold <= CRITICAL:
-            voice.gate.log(CRITICAL, voice.name, event, args, dimensions, self._context, sys._getframe(1))
+        wrapped = self._logger
+        if wrapped.emitter.threshold <= CRITICAL:
+            wrapped.messages.log(
+                CRITICAL, wrapped.name, event, args, dimensions, self._context, sys._getframe(1)
+            )
 
     def exception(self, event: object = "", /, *args: object, **dimensions: Any) -> None:
         """Log at ERROR with the exception that is being handled: a row of the exceptions table."""
-        voice = self._logger
-        if voice.gate.threshold <= ERROR:
+        wrapped = self._logger
+        if wrapped.emitter.threshold <= ERROR:
             dimensions.setdefault("exc_info", True)
-            voice.gate.log(ERROR, voice.name, event, args, dimensions, self._context, sys._getframe(1))
+            wrapped.messages.log(
+                ERROR, wrapped.name, event, args, dimensions, self._context, sys._getframe(1)
+            )
 
     def log(self, level: int, event: object = "", /, *args: object, **dimensions: Any) -> None:
         """Log at any level number; TypeError if it is none."""
-        voice = self._logger
+        wrapped = self._logger
         if not isinstance(level, int):
             raise TypeError(f"a level is a number such as logging.INFO, got {describe_value(level)}")
-        if voice.gate.threshold <= level:
-            voice.gate.log(level, voice.name, event, args, dimensions, self._context, sys._getframe(1))
+        if wrapped.emitter.threshold <= level:
+            wrapped.messages.log(
+                level, wrapped.name, event, args, dimensions, self._context, sys._getframe(1)
+            )
 
     warn = warning
     fatal = critical
@@ -149,36 +125,52 @@ class Logger(BoundLoggerBase):
 
         Raises MetricError if `value` is no number or `name` no name; NaN and infinities are kept as texts.
         """
-        voice = self._logger
-        voice.gate.metrics(voice.name, {name: value}, step, {**self._context, **dimensions}, sys._getframe(1))
+        wrapped = self._logger
+        wrapped.recorder.measurements.metrics(
+            wrapped.name, {name: value}, step, {**self._context, **dimensions}, sys._getframe(1)
+        )
 
     def metrics(self, values: Mapping[str, object], *, step: int | None = None, **dimensions: Any) -> None:
         """Several metrics at once; nothing is logged if one of them is no number."""
-        voice = self._logger
-        voice.gate.metrics(voice.name, values, step, {**self._context, **dimensions}, sys._getframe(1))
+        wrapped = self._logger
+        wrapped.recorder.measurements.metrics(
+            wrapped.name, values, step, {**self._context, **dimensions}, sys._getframe(1)
+        )
 
     def event(self, name: str, /, **dimensions: Any) -> None:
         """Something that happened: a row of customEvents."""
-        voice = self._logger
-        voice.gate.event(voice.name, name, {**self._context, **dimensions}, sys._getframe(1))
+        wrapped = self._logger
+        wrapped.recorder.measurements.event(
+            wrapped.name, name, {**self._context, **dimensions}, sys._getframe(1)
+        )
 
     def span(self, name: str, /, **dimensions: Any) -> AbstractContextManager[None]:
         """`with log.span("load data"):` a row of dependencies with duration and success; spans nest."""
-        voice = self._logger
-        return voice.gate.span(voice.name, name, {**self._context, **dimensions}, sys._getframe(1))
+        wrapped = self._logger
+        return wrapped.recorder.measurements.span(
+            wrapped.name, name, {**self._context, **dimensions}, sys._getframe(1)
+        )
 
     def progress(
         self, items: Iterable[T], description: str = "progress", *, total: int | None = None
     ) -> Iterable[T]:
-        """Iterate over `items`, telling how far it is: a bar on a terminal and in a notebook, else a line now
-        and then in the driver log."""
-        voice = self._logger
-        return voice.gate.progress(voice.name, items, description, total, sys._getframe(1))
+        """Iterate over `items` and show the progress.
+
+        It is a bar on a terminal and in a notebook, and otherwise a record every ten seconds.
+        """
+        from amllog.sources import progress
+
+        wrapped, frame = self._logger, sys._getframe(1)
+
+        def log_line(message: str) -> None:
+            wrapped.messages.log(INFO, wrapped.name, message, (), {}, {}, frame)
+
+        return progress.track(items, description, total, log_line)
 
     @property
     def run(self) -> Run:
         """The run, with azureml's own names and signatures, online and offline."""
-        return self._logger.gate.run
+        return self._logger.recorder.run
 
     @property
     def name(self) -> str:
@@ -187,7 +179,7 @@ class Logger(BoundLoggerBase):
 
     def isEnabledFor(self, level: int) -> bool:  # noqa: N802  # logging's and structlog's name
         """Whether a call at `level` makes a record."""
-        return self._logger.gate.threshold <= level
+        return self._logger.emitter.threshold <= level
 
     is_enabled_for = isEnabledFor
 

@@ -1,99 +1,174 @@
-"""Metrics, events and spans → records: what no level holds back.
+"""Record metrics, events, spans and the end of the step.
 
-In: names with numbers, durations and dimensions. Out: one line each in the journal, and on the driver log at a level.
+Everything is checked before anything is written. Only MetricError is raised, for a metric that is not a number.
 """
 
 from __future__ import annotations
 
+import json
 import logging
+import math
+import secrets
+import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
+from types import FrameType, TracebackType
 from typing import Any
 
-from amllog.context import current
-from amllog.exporters.driver_log import Line
-from amllog.record import envelope, text
+from amllog.context import current, environment
+from amllog.context.blocks import Block, Change
+from amllog.errors import MetricError
+from amllog.exporters.run_metrics import metric_values
+from amllog.process import exits
+from amllog.record import log_call, text
 from amllog.record.log_call import CallSite
+from amllog.record.redaction import describe_value
 from amllog.sources.emitter import Emitter
-from amllog.sources.encoder import Draft, make
+from amllog.sources.measurement_records import NOWHERE, MeasurementRecords, Number
+
+_GREATEST = sys.float_info.max
 
 
-class Measurements(Emitter):
-    """The intake, for what is no message."""
+class Measurements:
+    """What a logger records besides messages."""
 
-    def measure(
+    def __init__(
+        self, emitter: Emitter, records: MeasurementRecords, remember: Callable[[str, Number], None]
+    ) -> None:
+        """`remember` keeps a number for the reads of `log.run` where run history does not have it."""
+        self._emitter, self._records, self._remember = emitter, records, remember
+        self.reset()
+
+    def reset(self) -> None:
+        """Return to the state before setup()."""
+        self._ended = False
+        # Metrics that were NaN or infinite: only the first line of each is at WARNING.
+        self._not_finite: set[str] = set()
+
+    def metrics(
+        self,
+        logger: str,
+        values: Mapping[str, object],
+        step: int | None,
+        dimensions: Mapping[str, object],
+        frame: FrameType,
+    ) -> None:
+        """Record numbers by name. All are checked before any is written."""
+        if type(values) is not dict and not isinstance(values, Mapping):
+            raise MetricError(f"metrics takes a dict of names and numbers, got {type(values).__name__}")
+        number_of_step = metric_values.step_number(step)
+        checked = [(metric_values.metric_name(name), _number(name, value)) for name, value in values.items()]
+        call_site = log_call.frame_site(frame)
+
+        def write() -> None:
+            for name, value in checked:
+                if -_GREATEST <= value <= _GREATEST:  # JSON and the service have a number for it
+                    self._records.metric(logger, name, value, number_of_step, None, dimensions, call_site)
+                else:
+                    self._record_not_finite(logger, name, value, number_of_step, dimensions, call_site)
+                if not self._emitter.is_online:
+                    self._remember(name, value)
+
+        self._emitter.guarded(write)
+
+    def event(self, logger: str, name: str, dimensions: Mapping[str, object], frame: FrameType) -> None:
+        """Record an event."""
+        self._emitter.guarded(
+            lambda: self._records.event(
+                logger, text.to_text(name), dimensions, {}, log_call.frame_site(frame)
+            )
+        )
+
+    def span(self, logger: str, name: str, dimensions: Mapping[str, object], frame: FrameType) -> Block:
+        """Return a `with` block that records its duration and success at its end, under the span around it."""
+        return Block(partial(self._begin_span, logger, name, dimensions, frame))
+
+    def end_step(self, began: float, seconds: float, result: str) -> bool:
+        """Record the step's one request, only once and only for the first rank. Return whether it was recorded now.
+
+        A child process of the step, started under one of its spans, is recorded as a span below that one.
+        `seconds`: the duration of the step, which changes of the clock do not affect. An empty `result` means success.
+        """
+        resource = self._emitter.resource
+        if resource is None or not self._emitter.is_open or self._ended:
+            return False
+        identity = resource.identity
+        if identity.rank not in (None, 0):
+            return False
+        self._ended = True
+        parent = (identity.operation_id, identity.parent_span_id)
+        kind = "RemoteDependencyData" if identity.is_child else "RequestData"
+        name = environment.script_name() if identity.is_child else identity.step_name
+        try:
+            self._emitter.guarded(
+                lambda: self._records.span_end(
+                    kind, "amllog", name, identity.span_id, began, seconds, result, {}, NOWHERE, parent
+                )
+            )
+        except BaseException:  # of a signal handler: the step has not ended
+            self._ended = False
+            raise
+        return True
+
+    def _begin_span(
+        self, logger: str, name: str, dimensions: Mapping[str, object], frame: FrameType
+    ) -> Change:
+        span_id, began, start = secrets.token_hex(8), time.time(), time.perf_counter()
+        call_site, parent = log_call.frame_site(frame), self._emitter.parent()
+        variables, values, leave = current.span_change(span_id)
+
+        def end(
+            kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        ) -> None:
+            seconds, result = (
+                time.perf_counter() - start,
+                "" if error is None else exits.type_name(error),
+            )
+            leave(kind, error, trace)
+            self._emitter.guarded(
+                lambda: self._records.span_end(
+                    "RemoteDependencyData", logger, text.to_text(name), span_id, began, seconds, result, dimensions,
+                    call_site, parent,
+                )
+            )  # fmt: skip
+
+        return variables, values, end
+
+    def _record_not_finite(
         self,
         logger: str,
         name: str,
-        value: float,
+        value: Number,
+        step: int | None,
         dimensions: Mapping[str, object],
-        marks: Mapping[str, str],
-        place: CallSite,
+        call_site: CallSite,
     ) -> None:
-        """One finite number under a name; `marks` (step, run_metric, …) stand beside the dimensions."""
-        own = {**self._own(current.dimensions(), dimensions), **marks}
-        name = text.truncate(self.redactor.mask_key(name)[0], envelope.MAX_KEY)
-        data = {"metrics": [{"name": name, "value": value, "count": 1}]}
-        draft = make(Draft, (time.time(), logging.CRITICAL, logger, "MetricData", data, own, place, None, ""))
-        self._keep(draft)
-        if self.driver.level <= logging.DEBUG:
-            self._show(draft, logging.DEBUG, f"{name} = {text.to_text(value)}")
-
-    def happen(
-        self,
-        logger: str,
-        name: str,
-        dimensions: Mapping[str, object],
-        marks: Mapping[str, str],
-        place: CallSite,
-        *,
-        level: int = logging.INFO,
-        says: str = "",
-    ) -> None:
-        """One event; `says` is its line in the driver log, where it is not its name."""
-        own = {**self._own(current.dimensions(), dimensions), **marks}
-        data = {"name": self.redactor.mask_name(name, envelope.MAX_EVENT_NAME) or envelope.EMPTY}
-        draft = Draft(time.time(), logging.CRITICAL, logger, "EventData", data, own, place)
-        self._keep(draft)
-        self._show(draft, level, self.redactor.mask_and_truncate(says or name, envelope.MAX_MESSAGE))
-
-    def timed(
-        self,
-        kind: str,
-        logger: str,
-        name: str,
-        span_id: str,
-        began: float,
-        seconds: float,
-        result: str,
-        dimensions: Mapping[str, object],
-        place: CallSite,
-        parent: tuple[str, str] | None,
-    ) -> None:
-        """A span (RemoteDependencyData) or the step itself (RequestData) at its end; `result` "" is success."""
-        own = self._own(current.dimensions(), dimensions)
-        data: dict[str, Any] = {
-            "name": self.redactor.mask_and_truncate(name, envelope.MAX_NAME) or envelope.EMPTY,
-            "id": span_id,
-            "duration": envelope.format_duration(seconds),
-            "success": not result,
-        }
-        data["responseCode" if kind == "RequestData" else "resultCode"] = result or "0"
-        if kind == "RemoteDependencyData":
-            data["type"] = "InProc"
-        outcome = f"failed ({result})" if result else "done"
-        draft = Draft(began, logging.CRITICAL, logger, kind, data, own, place, parent)
-        self._keep(draft)
-        ended = draft._replace(seconds=began + seconds)  # when this line is written, as for all lines
-        self._show(ended, logging.DEBUG, f"{data['name']}: {outcome} after {seconds:.3f} s")
-
-    def _show(self, draft: Draft, level: int, says: str) -> None:
-        """A line on the driver log for a record that no level holds back."""
-        if level >= self.driver.level:
-            name, logger = logging.getLevelName(level), self.redactor.mask_key(draft.logger)[0]
-            self.driver.write(Line(draft.seconds, level, name, logger, says, _without_marks(draft.own)))
+        """Record NaN or an infinity as an event with the value as a string: JSON has no number for them."""
+        shown = text.to_text(value)
+        name = self._emitter.redactor.mask_key(name)[0]
+        data: dict[str, Any] = {"columns": {name: "double"}, "rows": [[shown]]}
+        marks = {**self._records.run_marks("scalar", None), "value": shown}
+        if step is not None:
+            data["step"] = step
+            marks["step"] = str(step)
+        marks["run_metric_data"] = json.dumps(data, ensure_ascii=False)
+        level = logging.DEBUG if name in self._not_finite else logging.WARNING
+        self._not_finite.add(name)
+        self._records.event(
+            logger, name, dimensions, marks, call_site, level=level, message=f"{name} = {shown}"
+        )
 
 
-def _without_marks(own: dict[str, str]) -> dict[str, str]:
-    """Dimensions as the driver log shows them: not those that only tell the outlets what to do."""
-    return {key: value for key, value in own.items() if not key.startswith("run_metric")}
+def _number(name: str, value: object) -> Number:
+    if type(value) is float:
+        return value
+    number = text.to_number(value)
+    if number is None:
+        raise MetricError(
+            f"{name}: a metric is a number, got {describe_value(value)} ({type(value).__name__})"
+        )
+    if isinstance(number, int) and not -_GREATEST <= number <= _GREATEST:
+        # No double holds it, and no reader of amllog accepts its digits.
+        return math.inf if number > 0 else -math.inf
+    return float(number) if isinstance(number, bool) else number

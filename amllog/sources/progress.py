@@ -9,14 +9,12 @@ import importlib.util
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from amllog.process import interrupts
 
 T = TypeVar("T")
 EVERY_SECONDS = 10.0
-
-Say = Callable[[str, "dict[str, Any]"], None]
 
 
 def someone_watches() -> bool:
@@ -28,6 +26,13 @@ def someone_watches() -> bool:
     except (AttributeError, OSError, ValueError) as error:  # none, closed, or an object that is no file
         interrupts.pass_on(error)
         return False
+
+
+def track(
+    items: Iterable[T], description: str, total: int | None, log_line: Callable[[str], None]
+) -> Iterable[T]:
+    """Iterate over `items` with a bar if somebody watches, and with lines otherwise."""
+    return bar(items, description, total) if someone_watches() else lines(items, description, total, log_line)
 
 
 def bar(items: Iterable[T], description: str, total: int | None) -> Iterable[T]:
@@ -44,7 +49,9 @@ def bar(items: Iterable[T], description: str, total: int | None) -> Iterable[T]:
     return found
 
 
-def lines(items: Iterable[T], description: str, total: int | None, say: Say) -> Iterator[T]:
+def lines(
+    items: Iterable[T], description: str, total: int | None, log_line: Callable[[str], None]
+) -> Iterator[T]:
     """A line every ten seconds, and one at the end."""
     count = total if total is not None else _length(items)
     began = told = time.monotonic()
@@ -56,9 +63,9 @@ def lines(items: Iterable[T], description: str, total: int | None, say: Say) -> 
             now = time.monotonic()
             if now - told >= EVERY_SECONDS:
                 told = now
-                say(_sentence(description, done, count, now - began), {})
+                log_line(_sentence(description, done, count, now - began))
     finally:
-        say(_sentence(description, done, count, time.monotonic() - began), {})
+        log_line(_sentence(description, done, count, time.monotonic() - began))
 
 
 def _sentence(description: str, done: int, count: int | None, seconds: float) -> str:

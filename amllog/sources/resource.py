@@ -1,13 +1,11 @@
-"""What setup() found out, and every record of the process carries.
-
-In: identity, settings. Out: a frozen `Stamp`: the addressee, the tags, the dimensions.
-"""
+"""The attributes that every record of a process shares, as setup() has determined them."""
 
 from __future__ import annotations
 
 import multiprocessing
 import platform
-from typing import NamedTuple
+from dataclasses import dataclass, field
+from pathlib import Path
 
 from amllog.__version__ import __version__
 from amllog.config.settings import Settings
@@ -15,19 +13,43 @@ from amllog.context.identity import Identity
 from amllog.record.dimensions import to_dimensions
 from amllog.record.envelope import Sender
 from amllog.record.redaction import Redactor
+from amllog.sources.artifact_copying import Copying
 
 
-class Resource(NamedTuple):
-    """Who speaks, to whom, and with which dimensions."""
+@dataclass(frozen=True)
+class RunTarget:
+    """The destination of this process's run metrics and files."""
+
+    # Whether metrics are addressed to run history.
+    online: bool = False
+    # Whether run history must be told how the step ended. The service of a job knows.
+    ends_run: bool = False
+    # Copies the files of the run beside the journal.
+    copying: Copying | None = None
+
+
+@dataclass(frozen=True)
+class Resource:
+    """The sender of the records, their common dimensions and their destinations."""
 
     identity: Identity
     sender: Sender
     dimensions: dict[str, str]
+    # Records below this level are not sent to Application Insights.
     insights_level: int
+    # The journal directory.
+    directory: Path = field(default_factory=Path)
+    run: RunTarget = field(default_factory=RunTarget)
 
 
-def resource_of(identity: Identity, settings: Settings, redactor: Redactor) -> Resource:
-    """The stamp of this process."""
+def resource_of(
+    identity: Identity,
+    settings: Settings,
+    redactor: Redactor,
+    directory: Path | None = None,
+    run: RunTarget | None = None,
+) -> Resource:
+    """Return the resource of this process."""
     target = settings.connection_string
     tags = {
         "ai.cloud.role": redactor.mask_and_truncate(identity.step_name, 256),
@@ -43,4 +65,6 @@ def resource_of(identity: Identity, settings: Settings, redactor: Redactor) -> R
         Sender(target.instrumentation_key if target else "", tags),
         to_dimensions({**identity.dimensions(), **process, **settings.dimensions}, redactor),
         settings.insights_level,
+        directory or Path(),
+        run or RunTarget(),
     )

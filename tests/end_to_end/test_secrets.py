@@ -113,7 +113,8 @@ for text in said:
     child.display_name = child.description = text
     log.run.description = text
     session = api.session()
-    for one in (log.bind(password="bare0aB1", x=text), session.settings, session.identity, session.gate.redactor):
+    redactor = session.recorder.emitter.redactor
+    for one in (log.bind(password="bare0aB1", x=text), session.settings, session.identity, redactor):
         log.info("%r", one)
 print(amllog.flush(200), file=sys.stderr)
 """

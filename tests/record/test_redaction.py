@@ -311,9 +311,9 @@ def test_reprs() -> None:
     ours = (
         parse_connection_string(given["connection_string"]), resolve_settings(given, {}), Redactor((), [secret]),
         log, bound,
-        session, session.gate, session.settings, session.identity, session._post, session._post.outlets,
-        session.gate.redactor, session.gate.driver, amllog.status(), log.run, logging.getLogger().handlers,
-        session._capture, session.detector, session._stands_in,
+        session, session.recorder, session.settings, session.identity, session._outbox, session._outbox.exporters,
+        session.recorder.emitter.redactor, session.recorder.emitter.driver_log, amllog.status(), log.run,
+        logging.getLogger().handlers, session._capture, session.detector, session._takeover,
     )  # fmt: skip
     for one in ours:
         assert secret not in repr(one) + str(one) and key not in repr(one) + str(one), type(one)

@@ -282,7 +282,7 @@ def check(log: Any, count: int = 1) -> list[dict[str, Any]]:
     for line in lines:
         assert line.endswith(b"}\n") and len(line) <= 65_536
         assert judge(json.loads(line), len(line), now) is None
-    assert api.session().gate.faults.total() == 0
+    assert api.session().recorder.emitter.refused.total() == 0
     return [json.loads(line) for line in lines]
 
 
@@ -312,7 +312,7 @@ def test_odd_objects(log: Any, make: Callable[[], object]) -> None:
     logger.info("m", {key: "v", "other": "kept"})  # noqa: PLE1205  # the guide's form
     logger.error("m", exc_info=error, other="kept")
     fields = {"msg": odd, "args": (odd,), "custom_dimensions": {"a": odd}, "b": odd, "levelno": 20}
-    api.session().gate.take(logging.makeLogRecord(fields), shown=True)
+    api.session().recorder.messages.stdlib_record(logging.makeLogRecord(fields), shown=True)
     logger.bind(bound=odd).metric("m", 1)
     logger.event(odd, value=odd)  # type: ignore[arg-type]  # what no checker stopped
     with logger.span(odd, value=odd):  # type: ignore[arg-type]  # what no checker stopped
@@ -343,7 +343,7 @@ def test_any_record(log: Any, message: object, args: list[object], extra: dict[A
     entry = logging.LogRecord("any", 30, __file__, 1, "", (), None)
     entry.msg, entry.args = message, tuple(args)  # type: ignore[assignment]  # what no checker stopped
     entry.__dict__["custom_dimensions"] = extra
-    api.session().gate.take(entry, shown=False)
+    api.session().recorder.messages.stdlib_record(entry, shown=False)
     check(log)
 
 
@@ -411,13 +411,15 @@ def test_huge_texts_are_not_read_to_their_end(log: Any) -> None:
 
 def test_times(log: Any) -> None:
     """A stdlib record's time may be anything; the line keeps its form."""
-    gate = api.session().gate
+    recorder = api.session().recorder
     for created in (-1.5, 0.0, 1e18, 253402300800.0):
-        gate.take(logging.makeLogRecord({"msg": "m", "created": created, "levelno": 20}), shown=True)
+        recorder.messages.stdlib_record(
+            logging.makeLogRecord({"msg": "m", "created": created, "levelno": 20}), shown=True
+        )
     lines = log.kept()
     assert [len(json.loads(line)["time"]) for line in lines] == [27] * 4
     assert all(line.startswith(b'{"time":"') and line[36:38] == b'",' for line in lines)
-    assert gate.faults.total() == 0
+    assert recorder.emitter.refused.total() == 0
 
 
 def test_before_setup(log: Any, capsys: pytest.CaptureFixture[str]) -> None:
@@ -472,12 +474,16 @@ def test_a_signal_while_early_records_are_kept() -> None:
     logger = amllog.get_logger("early")
     for number in range(3):
         logger.info("early %d", number)
-    gate, redactor = Emitter(), Redactor()
-    gate._early = api.session().gate._early
-    stamp, driver = resource_of(amllog.identity(), Settings(), redactor), DriverLog("plain", logging.INFO, {})
+    emitter, redactor = Emitter(), Redactor()
+    emitter._early = api.session().recorder.emitter._early
+    outbox = type("Outbox", (), {"append": staticmethod(append)})
+    resource, driver_log = (
+        resource_of(amllog.identity(), Settings(), redactor),
+        DriverLog("plain", logging.INFO, {}),
+    )
     for _ in range(2):
         with pytest.raises(KeyboardInterrupt):
-            gate.open(stamp, append, driver, redactor)
-    gate.open(stamp, append, driver, redactor)
+            emitter.open(resource, outbox, driver_log, redactor)
+    emitter.open(resource, outbox, driver_log, redactor)
     messages = [json.loads(line)["data"]["baseData"]["message"] for line in kept]
     assert messages == ["early 0", "early 1", "early 2"]

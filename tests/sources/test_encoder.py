@@ -48,8 +48,8 @@ drafts = st.builds(
 
 def made(dimensions: dict[str, str] | None = None) -> Encoder:
     """The forms of a process."""
-    stamp = Resource(WHO, Sender(KEY, {"ai.cloud.role": "train"}), dimensions or WHO.dimensions(), 20)
-    return Encoder(stamp, Redactor())
+    resource = Resource(WHO, Sender(KEY, {"ai.cloud.role": "train"}), dimensions or WHO.dimensions(), 20)
+    return Encoder(resource, Redactor())
 
 
 def told(line: bytes) -> Any:
@@ -65,12 +65,12 @@ def told(line: bytes) -> Any:
 @given(drafts, texts, texts)
 def test_both_ways(draft: Draft, operation: str, parent: str) -> None:
     """Whatever a record holds, the form that is filled in is the envelope that the long way makes."""
-    short = made().line(draft, "r-1", (operation, parent))
+    short = made().encode(draft, "r-1", (operation, parent))
     twice = {
         "logger": draft.logger,
-        **draft.own,
+        **draft.dimensions,
     }  # a name that stands on the form: only the long way takes it
-    long = made().line(draft._replace(own=twice), "r-1", (operation, parent))
+    long = made().encode(draft._replace(dimensions=twice), "r-1", (operation, parent))
     assert short.endswith(b"}\n") and short.count(b"\n") == 1
     assert told(short) == told(long)
     assert envelope.is_complete(short) and envelope.read_time(short) == told(short)["time"]
@@ -82,7 +82,7 @@ def test_the_long_way(value: str) -> None:
     """What no form can hold is cut or escaped, and still arrives as one line within the limit."""
     own = {"big": value}
     draft = Draft(1.0, 20, "train", "MessageData", {"message": "said"}, own, CallSite("m", "m.py", 3))
-    line = made().line(draft, "r-1", ("op", "span"))
+    line = made().encode(draft, "r-1", ("op", "span"))
     assert len(line) <= envelope.MAX_ITEM_BYTES
     assert told(line)["data"]["baseData"]["properties"]["record_id"] == "r-1"
 
@@ -90,7 +90,7 @@ def test_the_long_way(value: str) -> None:
 def test_a_stamp_with_lone_surrogates() -> None:
     """Dimensions of the setup that no UTF-8 can hold are escaped on every record."""
     draft = Draft(1.0, 20, "train", "MessageData", {"message": "said"}, {}, CallSite("m", "m.py", 3))
-    line = made({"team": "\udc80"}).line(draft, "r-1", ("op", "span"))
+    line = made({"team": "\udc80"}).encode(draft, "r-1", ("op", "span"))
     assert told(line)["data"]["baseData"]["properties"]["team"] == "\\udc80"
 
 
@@ -98,10 +98,10 @@ def test_many_spans() -> None:
     """A script with any number of spans does not fill the memory, and each record tells its own."""
     found = made()
     draft = Draft(1.0, 20, "train", "MessageData", {"message": "said"}, {}, CallSite("m", "m.py", 3))
-    for number in range(encoder.MAX_FORMS * 2 + 10):
-        line = found.line(draft, "r", ("op", str(number)))
+    for number in range(encoder.MAX_ENTRIES * 2 + 10):
+        line = found.encode(draft, "r", ("op", str(number)))
         assert f'"ai.operation.parentId":"{number}"'.encode() in line
-    assert len(found._spans) <= encoder.MAX_FORMS
+    assert len(found._spans) <= encoder.MAX_ENTRIES
 
 
 @pytest.mark.parametrize(
@@ -128,9 +128,9 @@ def test_processors_leave_how_a_line_begins(changed: dict[str, Any]) -> None:
         return True
 
     form = made()
-    form.processors = process
+    form.use_processors(process)
     draft = Draft(1.8e9, 20, "l", "MessageData", {"message": "m"}, {}, CallSite("", "", 0), None, "")
-    line = form.line(draft, "r", ("0" * 32, "1" * 16))
+    line = form.encode(draft, "r", ("0" * 32, "1" * 16))
     assert has_records("20260101T000000-n-1-0a0b0c.jsonl", line[:HEAD_BYTES])
     assert envelope.is_complete(line)
     assert envelope.instrumentation_key(line) == (

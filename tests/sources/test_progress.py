@@ -16,7 +16,7 @@ from amllog.sources import progress
 def said(items: Any, total: int | None = None, *, every: float = 10.0) -> tuple[list[Any], list[str]]:
     """What came through, and the lines."""
     lines: list[str] = []
-    found = list(progress.lines(items, "work", total, lambda line, values: lines.append(line)))
+    found = list(progress.lines(items, "work", total, lines.append))
     return found, lines
 
 
@@ -38,7 +38,7 @@ def test_interrupted() -> None:
 
     lines: list[str] = []
     with pytest.raises(ValueError):
-        list(progress.lines(failing(), "work", 10, lambda line, values: lines.append(line)))
+        list(progress.lines(failing(), "work", 10, lines.append))
     assert len(lines) == 1 and lines[0].startswith("work: 1 of 10 (10%)")
 
 

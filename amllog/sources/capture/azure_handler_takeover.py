@@ -22,19 +22,19 @@ class HandlerTakeover:
         self, notice: Callable[[str, int], None], adopt: Callable[[ConnectionString, Any], None]
     ) -> None:
         """`adopt`: takes over where such a handler sends to, and with which token credential (or None)."""
-        self.muted: list[logging.Handler] = []
+        self.disabled: list[logging.Handler] = []
         self._left_alone: list[logging.Handler] = []
         self._notice = notice
         self._adopt = adopt
 
-    def meet(self, handler: logging.Handler, ours: logging.Handler | None, settings: Settings) -> bool:
-        """Whether `handler` was one to stand in for, met for the first time."""
+    def on_handler(self, handler: logging.Handler, ours: logging.Handler | None, settings: Settings) -> None:
+        """Take `handler` over if it is an AzureLogHandler of the script that was not seen before."""
         if (
             not azure_log_handler.is_foreign(handler, ours)
-            or handler in self.muted
+            or handler in self.disabled
             or handler in self._left_alone
         ):
-            return False
+            return
         target = azure_log_handler.target_of(handler)
         own = settings.connection_string
         if settings.exporter not in ("auto", "opencensus"):
@@ -46,18 +46,16 @@ class HandlerTakeover:
                 logging.WARNING,
             )
         else:
-            self._stand_in(handler, target)
-            return True
-        return False
+            self._take_over(handler, target)
 
     def end(self) -> None:
         """Leave the script's handlers as they were."""
-        for handler in self.muted:
-            azure_log_handler.unmute(handler)
+        for handler in self.disabled:
+            azure_log_handler.enable(handler)
 
-    def _stand_in(self, handler: logging.Handler, target: ConnectionString) -> None:
-        self.muted.append(handler)
-        azure_log_handler.mute(handler)
+    def _take_over(self, handler: logging.Handler, target: ConnectionString) -> None:
+        self.disabled.append(handler)
+        azure_log_handler.disable(handler)
         self._notice(
             "this script adds an AzureLogHandler of its own: amllog sends each record once, with the dimensions,"
             " in its stead; it can be removed",

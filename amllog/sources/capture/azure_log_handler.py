@@ -10,7 +10,7 @@ import logging
 import sys
 import threading
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from amllog.config.parsers import ConnectionString
@@ -122,19 +122,17 @@ class Processors:
     stock handler does.
     """
 
-    def __init__(self) -> None:
-        self._lists: list[list[Callable[[Any], object]]] = []
+    def __init__(self, handlers: Iterable[logging.Handler]) -> None:
+        """Apply what is, or will be, added to these handlers."""
+        lists = (getattr(handler, "_telemetry_processors", None) for handler in handlers)
+        self._lists: list[list[Callable[[Any], object]]] = [
+            found for found in lists if isinstance(found, list)
+        ]
         self._failed: list[tuple[Callable[[Any], object], str]] = []
         self._running = threading.local()
 
     def __bool__(self) -> bool:
         return any(self._lists)
-
-    def follow(self, handler: logging.Handler) -> None:
-        """Apply what is, or will be, added to this AzureLogHandler."""
-        found = getattr(handler, "_telemetry_processors", None)
-        if isinstance(found, list):
-            self._lists.append(found)
 
     def __call__(self, envelope: dict[str, Any]) -> bool:
         """Run all over an envelope, in place; False if one of them wants it not to be sent.
@@ -176,12 +174,12 @@ def is_foreign(handler: logging.Handler, ours: logging.Handler | None) -> bool:
     return module is not None and handler is not ours and isinstance(handler, module.AzureLogHandler)
 
 
-def mute(handler: logging.Handler) -> None:
+def disable(handler: logging.Handler) -> None:
     """Let a handler pass nothing any more."""
     handler.addFilter(_nothing)
 
 
-def unmute(handler: logging.Handler) -> None:
+def enable(handler: logging.Handler) -> None:
     """Let it pass again what it did before."""
     handler.removeFilter(_nothing)
 

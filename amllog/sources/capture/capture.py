@@ -21,7 +21,7 @@ from amllog.process.hooks import Chain, Hook, Hooks
 from amllog.record import log_call, text
 from amllog.sources.capture.stdlib_logging import LoggingCapture
 from amllog.sources.capture.stdout import Tee
-from amllog.sources.recorder import Gate
+from amllog.sources.recorder import Recorder
 
 UNCAUGHT = "amllog.uncaught"  # the logger of exceptions that nobody caught
 _CHAIN = Chain()  # also of hooks that are left from before a shutdown(), under one of the script
@@ -30,11 +30,11 @@ _CHAIN = Chain()  # also of hooks that are left from before a shutdown(), under 
 class Capture:
     """All hooks of a session."""
 
-    def __init__(self, gate: Gate, *, meet: Callable[[logging.Handler], bool]) -> None:
-        """`meet`: called for every handler on a stdlib record's way."""
-        self._gate = gate
+    def __init__(self, recorder: Recorder, *, on_handler: Callable[[logging.Handler], object]) -> None:
+        """`on_handler` is called for every other handler that a stdlib record reaches."""
+        self._recorder, self._messages = recorder, recorder.messages
         self._hooks = Hooks()
-        self._loggers = LoggingCapture(gate, meet)
+        self._loggers = LoggingCapture(recorder, on_handler)
         self.take = self._loggers.take
         self._failure = ""  # how the main thread ended, where an exception tells
         self._exits = Exits()
@@ -63,7 +63,7 @@ class Capture:
             self._take_exceptions()
         # Without a stdout, as in pythonw or a daemon, print() does nothing.
         if "prints" in what and getattr(sys, "stdout", None) is not None:
-            self._hooks.put(Hook(sys, "stdout", Tee(sys.stdout, self._gate)))
+            self._hooks.put(Hook(sys, "stdout", Tee(sys.stdout, self._recorder)))
 
     def remove(self) -> None:
         """Give everything back."""
@@ -84,7 +84,7 @@ class Capture:
                 if file is None and not _is_of_logging(hook.before):
                     place = log_call.line_site(filename, lineno)
                     warning = message if isinstance(message, Warning) else category(message)
-                    self._gate.tell(logging.WARNING, "py.warnings", text.to_text(warning), place)
+                    self._messages.captured_line(logging.WARNING, "py.warnings", text.to_text(warning), place)
 
             _CHAIN.run(message, record, lambda: hook.before(message, category, filename, lineno, file, line))
 
@@ -97,7 +97,7 @@ class Capture:
                 self._failure = "interrupted (KeyboardInterrupt)"
                 if not issubclass(kind, KeyboardInterrupt):
                     self._failure = "uncaught exception"
-                    self._gate.failure("Uncaught exception", error, UNCAUGHT)
+                    self._messages.uncaught("Uncaught exception", error, UNCAUGHT)
 
             _CHAIN.run(error, record, lambda: main.before(kind, error, trace))
 
@@ -105,7 +105,7 @@ class Capture:
             def record() -> None:
                 if args.exc_value is not None and not issubclass(args.exc_type, SystemExit):
                     name = args.thread.name if args.thread is not None else "?"
-                    self._gate.failure(f"Uncaught exception in thread {name}", args.exc_value, UNCAUGHT)
+                    self._messages.uncaught(f"Uncaught exception in thread {name}", args.exc_value, UNCAUGHT)
 
             _CHAIN.run(args.exc_value, record, lambda: thread.before(args))
 
@@ -123,7 +123,7 @@ class Capture:
         def unraisable(args: Any) -> None:
             def record() -> None:
                 if isinstance(args.exc_value, Exception):
-                    self._gate.guarded(lambda: self._record_unraisable(args))
+                    self._recorder.emitter.guarded(lambda: self._record_unraisable(args))
 
             try:
                 _CHAIN.run(args.exc_value, record, lambda: hook.before(args))
@@ -144,7 +144,7 @@ class Capture:
         # By its name, not its repr: it may be half gone, and its address would keep equal failures apart.
         what = getattr(args.object, "__qualname__", type(args.object).__qualname__)
         said = f"{args.err_msg or 'Exception ignored in'}: {text.to_text(what)}"
-        self._gate.log(logging.ERROR, UNCAUGHT, said, (), {"exc_info": error}, {}, frames[-1], shown=True)
+        self._messages.log(logging.ERROR, UNCAUGHT, said, (), {"exc_info": error}, {}, frames[-1], shown=True)
 
     def _take_cells(self) -> None:
         """In a notebook, no excepthook runs: IPython tells of a cell's end instead."""
@@ -159,7 +159,7 @@ class Capture:
             stopped = stopped or (isinstance(error, SystemExit) and not exits.exit_code(error.code))
             try:
                 if error is not None and not stopped:
-                    self._gate.failure("Uncaught exception in a cell", error, UNCAUGHT)
+                    self._messages.uncaught("Uncaught exception in a cell", error, UNCAUGHT)
             except BaseException as interruption:  # IPython discards what this callback raises
                 interrupts.raise_later(interruption)
 

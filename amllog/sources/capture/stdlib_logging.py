@@ -26,7 +26,7 @@ from amllog.sources.capture.logging_tree import (
 )
 from amllog.sources.capture.other_journals import OtherJournals
 from amllog.sources.capture.returned_records import MADE, CarriedRecords, carriage, message_of
-from amllog.sources.recorder import Gate
+from amllog.sources.recorder import Recorder
 
 THREADS = "amllog "  # how the names of our own threads begin, whose records are never taken
 
@@ -58,10 +58,10 @@ class _Threads(threading.local):
 class LoggingCapture:
     """All loggers of this process, also those made before logging was reloaded."""
 
-    def __init__(self, gate: Gate, meet: Callable[[logging.Handler], bool]) -> None:
-        """`meet`: called for every handler on a record's way."""
-        self._gate = gate
-        self._meet = meet
+    def __init__(self, recorder: Recorder, on_handler: Callable[[logging.Handler], object]) -> None:
+        """`on_handler` is called for every other handler that a record reaches."""
+        self._emitter, self._messages = recorder.emitter, recorder.messages
+        self._on_handler = on_handler
         self._hooks = Hooks()
         self._dispatchers: list[Hook] = []  # those of them over `callHandlers`
         self._roots: list[logging.Logger] = []  # that have our handler
@@ -90,9 +90,9 @@ class LoggingCapture:
             for root in self._roots:
                 root.addHandler(handler)
                 # What the script has set since is its will, until setup() asks for other records.
-                if is_lowered(root) or self._lowered_to != self._gate.threshold:
-                    lower(root, self._gate.threshold)
-        self._lowered_to = self._gate.threshold
+                if is_lowered(root) or self._lowered_to != self._emitter.threshold:
+                    lower(root, self._emitter.threshold)
+        self._lowered_to = self._emitter.threshold
         self._remove_former()
 
     def remove(self) -> None:
@@ -115,8 +115,9 @@ class LoggingCapture:
 
     def take(self, entry: logging.LogRecord) -> None:
         """A record that our handler was given."""
-        level, thread, way = entry.levelno, entry.threadName, self._threads.dispatch
-        if level < self._gate.threshold or (thread is not None and thread.startswith(THREADS)):
+        level, thread = entry.levelno, entry.threadName
+        way = self._threads.dispatch
+        if level < self._emitter.threshold or (thread is not None and thread.startswith(THREADS)):
             return
         # The first look rules out almost all; a module of the script may be called `requests_client`.
         if level < logging.WARNING and str(entry.name).startswith(QUIET) and is_transport(entry.name):
@@ -126,7 +127,7 @@ class LoggingCapture:
         if way.entry is not entry and self._is_recorded(entry):  # a QueueListener that calls our handler
             return
         way.taken = entry
-        message = self._gate.take(entry, shown=bool(way.handlers) and self._is_shown(entry))
+        message = self._messages.stdlib_record(entry, shown=bool(way.handlers) and self._is_shown(entry))
         if way.carriage and way.entry is entry and message is not None:
             _CARRIED.take(entry, message if type(entry.msg) is str else message_of(entry), way.carriage)
 
@@ -138,7 +139,7 @@ class LoggingCapture:
             if any(root is one for one in self._roots):
                 continue
             self._roots.append(root)
-            lower(root, self._gate.threshold)
+            lower(root, self._emitter.threshold)
             root.addHandler(self.handler)
             dispatcher = Hook(kind, "callHandlers", self._dispatch_over(kind.callHandlers))
             self._dispatchers.append(dispatcher)
@@ -171,8 +172,8 @@ class LoggingCapture:
             way = handlers(logger)
             for one in way:
                 if one is not own:
-                    self._meet(one)
-            if self.handler is not own:  # what was met has changed the session: once more, with the new hooks
+                    self._on_handler(one)
+            if self.handler is not own:  # another thread has called setup(): once more, with the new handler
                 return logger.callHandlers(entry)
             before = state.entry, state.handlers, state.taken, state.carriage
             new = is_new()
@@ -209,7 +210,7 @@ class LoggingCapture:
             return True
         if entry.process in (None, os.getpid()):
             return False
-        return _OTHERS.have(self._gate.directory, entry, self._gate.redactor.mask_and_truncate)
+        return _OTHERS.have(self._emitter.directory, entry, self._emitter.redactor.mask_and_truncate)
 
     def _configure_over(self, configure: Callable[..., None]) -> Callable[..., None]:
         def configure_beside_ours(**options: Any) -> None:
@@ -228,7 +229,7 @@ class LoggingCapture:
         finally:
             if own is not None:
                 root.addHandler(own)
-                lower(root, self._gate.threshold)
+                lower(root, self._emitter.threshold)
 
     def _is_shown(self, entry: logging.LogRecord) -> bool:
         """Whether another handler puts this record on stdout or stderr, which both are the driver log."""

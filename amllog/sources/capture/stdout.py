@@ -13,7 +13,7 @@ from types import FrameType
 from typing import Any
 
 from amllog.record import log_call
-from amllog.sources.recorder import Gate
+from amllog.sources.recorder import Recorder
 
 _KEY_BEGINS = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----")
 _KEY_ENDS = re.compile(r"-----END [A-Z ]*PRIVATE KEY-----")
@@ -24,9 +24,9 @@ _WRITING = threading.local()  # `outer`: the outermost stream of ours that write
 class Tee:
     """stdout that also makes a record of every whole line; everything else is the real stream's."""
 
-    def __init__(self, stream: Any, gate: Gate) -> None:
+    def __init__(self, stream: Any, recorder: Recorder) -> None:
         self.amllog_beneath = stream  # where the driver log writes, whose lines are records already
-        self._stream, self._gate = stream, gate
+        self._stream, self._recorder = stream, recorder
         self._started = threading.local()
 
     def write(self, said: str) -> int:
@@ -43,10 +43,12 @@ class Tee:
         *whole, rest = (getattr(self._started, "text", "") + said).split("\n")
         self._started.text = rest[-100_000:]
         for line in whole:
-            if self._is_of_a_key(line) or self._gate.driver.is_writing(line):
+            if self._is_of_a_key(line) or self._recorder.emitter.driver_log.is_writing(line):
                 continue
             if line.strip() and not _is_a_handlers(sys._getframe(1)):
-                self._gate.tell(logging.INFO, "print", line, log_call.frame_site(sys._getframe(1)))
+                self._recorder.messages.captured_line(
+                    logging.INFO, "print", line, log_call.frame_site(sys._getframe(1))
+                )
         return count
 
     def _is_of_a_key(self, line: str) -> bool:

@@ -33,6 +33,14 @@ class Memory:
         self._rows: dict[str, tuple[str, deque[dict[str, Cell]]]] = {}
         self._new = 0  # rows since they were counted
 
+    def set_status(self, status: str) -> None:
+        """Remember the status."""
+        self.status = status
+
+    def set_description(self, description: str) -> None:
+        """Remember the description."""
+        self.description = description
+
     def keep(self, kind: str, name: str, data: Mapping[str, Any]) -> None:
         """Remember a record's rows; `kind` as in the journal."""
         if name not in self._rows and len(self._rows) >= MAX_NAMES:

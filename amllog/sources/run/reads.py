@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from amllog.errors import warn
 from amllog.process.interrupts import is_from_signal
-from amllog.sources.run.backend import Gate
+from amllog.sources.run.backend import RunBackend
 from amllog.sources.run.memory import Memory
 
 # Methods of azureml's Run that need the service and give nothing without it, where its offline class has none.
@@ -35,34 +35,32 @@ class Experiment(NamedTuple):
 class Reads:
     """What azureml's `Run` answers. `run_id` is None for the process's own run."""
 
-    def __init__(self, gate: Gate, run_id: str | None = None, name: str = "") -> None:
-        self._gate = gate
+    def __init__(self, backend: RunBackend, run_id: str | None = None, name: str = "") -> None:
+        self._backend = backend
         self._run_id = run_id
         self._name = name
-        self._parent: Any = None
-        self._outputs: str | None = None
         self.memory = Memory()
 
     @property
     def id(self) -> str:
         """The run id (a child's: its own)."""
-        return self._run_id or self._gate.identity.step_id
+        return self._run_id or self._backend.identity.step_id
 
     @property
     def name(self) -> str:
         """The display name; of a pipeline step, the step's name."""
-        return self._name or ("" if self._run_id else self._gate.identity.step_name)
+        return self._name or ("" if self._run_id else self._backend.identity.step_name)
 
     @property
     def experiment(self) -> Any:
         """The experiment: azureml's own where the service is reachable, else one with the name alone."""
-        real = self._gate.azure_run()
-        return real.experiment if real is not None else Experiment(self._gate.identity.experiment_name)
+        real = self._backend.azure_run()
+        return real.experiment if real is not None else Experiment(self._backend.identity.experiment_name)
 
     @property
     def type(self) -> str:
         """How the run was created, such as azureml.StepRun."""
-        return str(self._ask(lambda real: real.type, self._gate.identity.run_type) or "")
+        return str(self._ask(lambda real: real.type, self._backend.identity.run_type) or "")
 
     @property
     def number(self) -> int:
@@ -149,7 +147,7 @@ class Reads:
 
     def get_portal_url(self) -> str:
         """The run's page in the studio (no request); "" where there is none."""
-        who = self._gate.identity
+        who = self._backend.identity
         for known in (who.parent_run_id, who.root_run_id, who.step_id):
             if known and f"/runs/{known}" in who.run_url:
                 return who.run_url.replace(f"/runs/{known}", f"/runs/{self.id}")
@@ -193,7 +191,7 @@ class Reads:
 
     def _real(self) -> Any:
         """azureml's object for this run, or None."""
-        real = self._gate.azure_run()
+        real = self._backend.azure_run()
         if real is None or self._run_id is None or self._run_id == real.id:
             return real
         return self._guarded(lambda run: type(run).get(run.experiment.workspace, self._run_id), real, None)
@@ -203,8 +201,8 @@ class Reads:
         return otherwise if real is None else self._guarded(question, real, otherwise)
 
     def _after_flush(self, question: Callable[[Any], Any], otherwise: Any) -> Any:
-        if self._gate.azure_run() is not None:
-            self._gate.flush(10.0)
+        if self._backend.azure_run() is not None:
+            self._backend.flush(10.0)
         return self._ask(question, otherwise)
 
     def _guarded(self, question: Callable[[Any], Any], real: Any, otherwise: Any) -> Any:
@@ -220,5 +218,5 @@ class Reads:
         if name not in self.memory.files:
             raise FileNotFoundError(f"the run has no file {name!r}")
         target.parent.mkdir(parents=True, exist_ok=True)
-        with self._gate.copied(self.memory.files[name]) as copy, target.open("wb") as file:
+        with self._backend.copied(self.memory.files[name]) as copy, target.open("wb") as file:
             shutil.copyfileobj(copy.stream, file)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from amllog.errors import MetricError
 from amllog.exporters.run_metrics import metric_values
 from amllog.record import text
-from amllog.sources.run.backend import Source
+from amllog.sources.run.backend import RunBackend, Source
 from amllog.sources.run.reads import Reads
 
 if TYPE_CHECKING:
@@ -30,6 +30,20 @@ MAX_CHILDREN = 100
 class Run(Reads):
     """azureml's `Run`, safe online and offline: writes go through the journal, reads pass through."""
 
+    def __init__(
+        self,
+        backend: RunBackend,
+        run_id: str | None = None,
+        name: str = "",
+        *,
+        parent: Run | None = None,
+        outputs: str | None = None,
+    ) -> None:
+        """`parent` and `outputs` (a folder that is uploaded at the end) are those of a child run."""
+        super().__init__(backend, run_id, name)
+        self._parent = parent
+        self._outputs = outputs
+
     def log(self, name: str, value: object, description: str = "", step: object = None) -> None:
         """Log one value: a number, also numpy's and torch's, or a text, bool or None."""
         name = metric_values.metric_name(name)
@@ -37,10 +51,10 @@ class Run(Reads):
         number, at = values.rows[0][0], metric_values.step_number(step)
         data: dict[str, Any] = {"columns": values.columns, "rows": values.rows}
         if isinstance(number, (int, float)) and not isinstance(number, bool) and math.isfinite(number):
-            self._gate.metric(name, number, at, self._run_id)
+            self._backend.metric(name, number, at, self._run_id)
         else:
             data = data if at is None else {**data, "step": at}
-            self._gate.run_record("scalar", name, data, run_id=self._run_id)
+            self._backend.run_record("scalar", name, data, run_id=self._run_id)
         self.memory.keep("scalar", name, data)
 
     def log_list(self, name: str, value: object, description: str = "") -> None:
@@ -146,9 +160,11 @@ class Run(Reads):
     ) -> Run:
         """Begin a child run; its id is known at once, its creation is journaled."""
         own = uuid.uuid4()
-        child_id = run_id or (str(own) if self._gate.online else f"{self.id}.{name or own}")
+        child_id = run_id or (str(own) if self._backend.online else f"{self.id}.{name or own}")
         self._call("child_run", child=child_id, name=name)
-        return self._begun(child_id, name or "", outputs)
+        child = Run(self._backend, child_id, name or "", parent=self, outputs=outputs)
+        self.memory.children.append(child)
+        return child
 
     def create_children(
         self, count: int | None = None, tag_key: str | None = None, tag_values: Sequence[object] | None = None
@@ -166,7 +182,7 @@ class Run(Reads):
 
     def flush(self, timeout_seconds: float = 300) -> None:
         """Wait until what was logged has arrived, at most so long; never raises."""
-        self._gate.flush(timeout_seconds)
+        self._backend.flush(timeout_seconds)
 
     def complete(self, **_: object) -> None:
         """Flush; a child run, and any run outside a job, is then completed. (A job's status is the job's own.)"""
@@ -188,12 +204,11 @@ class Run(Reads):
     def parent(self) -> Run | None:
         """The run this one is a step of: it takes metrics and tags too. None online if there is none."""
         if self._run_id is not None:
-            parent: Run | None = self._parent
-            return parent
-        parent_id = self._gate.identity.parent_run_id
-        if not parent_id or (self._gate.online and parent_id == self.id):
+            return self._parent
+        parent_id = self._backend.identity.parent_run_id
+        if not parent_id or (self._backend.online and parent_id == self.id):
             return None
-        return Run(self._gate, parent_id)
+        return Run(self._backend, parent_id)
 
     @property
     def display_name(self) -> str:
@@ -212,7 +227,7 @@ class Run(Reads):
 
     @description.setter
     def description(self, description: str) -> None:
-        self.memory.description = text.truncate(text.to_text(description), 5_000)
+        self.memory.set_description(text.truncate(text.to_text(description), 5_000))
         self._call("description", value=self.memory.description)
 
     def __enter__(self) -> Self:
@@ -227,15 +242,15 @@ class Run(Reads):
             self.fail(error)
 
     def __repr__(self) -> str:
-        return f"Run(Experiment: {self._gate.identity.experiment_name}, Id: {self.id})"
+        return f"Run(Experiment: {self._backend.identity.experiment_name}, Id: {self.id})"
 
     def _cells(self, kind: str, name: str, values: metric_values.Cells) -> None:
         for data in metric_values.record_data(values):
-            self._gate.run_record(kind, name, data, run_id=self._run_id)
+            self._backend.run_record(kind, name, data, run_id=self._run_id)
             self.memory.keep(kind, name, data)
 
     def _call(self, method: str, **data: object) -> None:
-        self._gate.run_record("call", f"run.{method}", data, run_id=self._run_id)
+        self._backend.run_record("call", f"run.{method}", data, run_id=self._run_id)
 
     def _document(self, method: str, name: str, value: object) -> None:
         name = metric_values.metric_name(name)
@@ -244,18 +259,12 @@ class Run(Reads):
     def _artifact(
         self, method: str, name: str, artifact: str, source: Source, datastore: str | None = None
     ) -> None:
-        if (file := self._gate.spool(source, artifact)) is not None:  # else it is refused, and counted
+        if (file := self._backend.spool(source, artifact)) is not None:  # else it is refused, and counted
             self.memory.files[artifact] = file
             self._call(method, name=name, artifact=artifact, file=file, datastore_name=datastore)
 
-    def _begun(self, child_id: str, name: str, outputs: str | None) -> Run:
-        child = Run(self._gate, child_id, name)
-        child._parent, child._outputs = self, outputs
-        self.memory.children.append(child)
-        return child
-
     def _end(self, method: str, status: str, **data: object) -> None:
-        self.memory.status = status
+        self.memory.set_status(status)
         if self._outputs and os.path.isdir(self._outputs):
             self.upload_folder(self._outputs, self._outputs)
         if self._run_id is not None or method == "fail":

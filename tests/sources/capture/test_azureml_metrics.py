@@ -27,7 +27,7 @@ def accept(kind, name, data, run_id, step):
 from azureml.core import Run
 """
 ADOPT = """
-adopted = azureml_metrics.adopt_script_metrics(accept, flushed.append)
+adopted = azureml_metrics.capture_script_metrics(accept, flushed.append)
 run = Run.get_context(allow_offline=False)
 """
 

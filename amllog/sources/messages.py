@@ -1,0 +1,172 @@
+"""Turn log calls, stdlib records, uncaught exceptions, warnings and prints into drafts.
+
+Nothing here raises into the caller: each entry has a guard that counts a fault of amllog. The path of a log call is
+`Messages.log` → `Messages._emit` → `Emitter.emit`.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping
+from types import FrameType
+from typing import Any
+
+from amllog.context import current
+from amllog.exporters.driver_log import Line
+from amllog.record import dimensions, envelope, log_call, stacktrace, text
+from amllog.record.log_call import CallSite
+from amllog.sources.emitter import Emitter
+from amllog.sources.encoder import Draft, make
+
+_BLANK = logging.LogRecord("", 0, "", 0, "", (), None).__dict__
+_BLANK_SIZE = len(_BLANK)
+_STANDARD = {
+    *_BLANK, "message", "asctime", "taskName", "custom_dimensions", "traceId", "spanId", "traceSampled",
+}  # fmt: skip
+# Of the usual levels, so that a log call needs no call for it.
+_SEVERITIES = {level: envelope.severity(level) for level in (10, 20, 30, 40, 50)}
+
+
+class Messages:
+    """Records with a message or an exception."""
+
+    def __init__(self, emitter: Emitter) -> None:
+        self._emitter = emitter
+
+    def log(
+        self,
+        level: int,
+        logger: str,
+        event: object,
+        args: tuple[object, ...],
+        values: dict[str, Any],
+        bound: Mapping[str, object],
+        frame: FrameType,
+        *,
+        shown: bool = False,
+    ) -> None:
+        """Record one call of a logger's method. `shown`: the driver log has the line already."""
+        try:
+            error = log_call.find_exception(values.pop("exc_info", None)) if "exc_info" in values else None
+            message, extra = log_call.format_call(event, args)
+            if "extra" in values:  # scripts that had a stdlib logger pass it
+                values = {**log_call.extra_dimensions(values.pop("extra")), **values}
+            if (
+                values.get("stack_info") is True
+            ):  # logging's keyword. With any other value, it is a dimension.
+                values = {**values, "stack_info": stacktrace.format_stack(frame)}
+            own: dict[str, str] = {}
+            redactor = self._emitter.redactor
+            for layer in (current.dimensions(), bound, extra, values):
+                if layer:
+                    dimensions.add_dimensions(own, layer, redactor)
+            self._emit(level, logger, message, own, log_call.frame_site(frame), error, shown)
+        except Exception as fault:  # the guard of this entry: counted, and reported by status()
+            self._emitter.handle_fault(fault)
+
+    def stdlib_record(self, entry: logging.LogRecord, *, shown: bool) -> str | None:
+        """Record a stdlib record with its `extra` and a dict as args. Return its message, or None at a fault."""
+        try:
+            driver_log, redactor = self._emitter.driver_log, self._emitter.redactor
+            if driver_log.writing and driver_log.is_writing(log_call.format_record(entry)):
+                return None  # from a stdout that logs what is written to it
+            extra, bound = entry.__dict__, current.dimensions()
+            layers: list[Mapping[Any, object]] = [bound] if bound else []
+            if len(extra) > _BLANK_SIZE:  # only then there may be keys of the script
+                layers.append({key: extra[key] for key in extra.keys() - _STANDARD})
+                if isinstance(extra.get("custom_dimensions"), Mapping):
+                    layers.append(extra["custom_dimensions"])
+            args = entry.args
+            if type(args) is not tuple and isinstance(args, Mapping) and "%(" not in text.to_text(entry.msg):
+                layers.append(args)
+            own: dict[str, str] = {}
+            for layer in layers:
+                dimensions.add_dimensions(own, layer, redactor)
+            if entry.stack_info:
+                own["stack_info"] = redactor.mask_and_truncate(
+                    text.to_text(entry.stack_info), envelope.MAX_VALUE
+                )
+            call_site = log_call.record_site(entry)
+            error = log_call.find_exception(entry.exc_info) if entry.exc_info else None
+            parent = current.logged_span(extra) if "traceId" in extra else None
+            message = log_call.format_record(entry)
+            self._emit(
+                entry.levelno, text.to_text(entry.name), message, own, call_site, error, shown,
+                seconds=entry.created, level_name=entry.levelname, parent=parent,
+            )  # fmt: skip
+            return message
+        except Exception as fault:  # the guard of this entry
+            self._emitter.handle_fault(fault)
+            return None
+
+    def uncaught(self, message: str, error: BaseException, logger: str) -> None:
+        """Record an uncaught exception. Python itself shows it on the driver log."""
+        try:
+            bound, span = current.context_of_error(error)
+            own = dimensions.to_dimensions(bound, self._emitter.redactor)
+            parent = ("", span) if span else None
+            call_site = log_call.exception_site(error)
+            self._emit(logging.CRITICAL, logger, message, own, call_site, error, True, parent=parent)
+        except Exception as fault:  # the guard of this entry
+            self._emitter.handle_fault(fault)
+
+    def captured_line(self, level: int, logger: str, message: str, call_site: CallSite) -> None:
+        """Record a warning or a print. Python itself shows it on the driver log."""
+        if level < self._emitter.threshold:
+            return
+        try:
+            own = dimensions.to_dimensions(current.dimensions(), self._emitter.redactor)
+            self._emit(level, logger, message, own, call_site, None, True)
+        except Exception as fault:  # the guard of this entry
+            self._emitter.handle_fault(fault)
+
+    def _emit(
+        self,
+        level: int,
+        logger: str,
+        message: str,
+        own: dict[str, str],
+        call_site: CallSite,
+        error: BaseException | None,
+        shown: bool,
+        *,
+        seconds: float = 0.0,
+        level_name: str = "",
+        parent: tuple[str, str] | None = None,
+    ) -> None:
+        """Emit the draft of a message or an exception, with its line for the driver log."""
+        emitter = self._emitter
+        redactor = emitter.redactor
+        message = redactor.mask_and_truncate(message, envelope.MAX_MESSAGE)
+        severity = _SEVERITIES[level] if level in _SEVERITIES else envelope.severity(level)
+        name = level_name or logging.getLevelName(level)
+        seconds = seconds or time.time()
+        values, stack = own, ""
+        if error is None:
+            kind, data = "MessageData", {"message": message or envelope.EMPTY, "severityLevel": severity}
+        else:
+            details = stacktrace.exception_details(error, redactor)
+            stack = details[0]["stack"]
+            data = {
+                "exceptions": details,
+                "severityLevel": severity,
+                "problemId": stacktrace.problem_id(error),
+            }
+            details[0]["message"] = _joined(message, details[0]["message"])
+            kind, values = "ExceptionData", {"message": message[: envelope.MAX_VALUE], **own}
+        line = None
+        if not shown and level >= emitter.driver_log.level:
+            if not stack and own.get("stack_info", "").startswith(stacktrace.STACK_HEADER):
+                own = own.copy()
+                stack = own.pop("stack_info")
+            logger_name = (redactor.masked_keys.get(logger) or redactor.mask_key(logger))[0]
+            line = make(Line, (seconds, level, name, logger_name, message, own, stack))
+        draft = make(Draft, (seconds, level, logger, kind, data, values, call_site, parent, name))
+        emitter.emit(draft, line, shown)
+
+
+def _joined(message: str, error: str) -> str:
+    """Return the message for the exceptions table: the record's and the exception's."""
+    joined = f"{message}: {error}" if message and message != error else error
+    return text.truncate(joined, envelope.MAX_MESSAGE)
