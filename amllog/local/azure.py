@@ -13,24 +13,30 @@ from typing import Any, final
 from urllib.request import getproxies
 
 from amllog.local.app_insights import query_service
-from amllog.local.app_insights.ingestion import Envelope, time_and_key_first, track
-from amllog.local.app_insights.query_response import ROWS_MAX, Limits
+from amllog.local.app_insights.ingestion import Envelope, track, with_time_and_key_first
+from amllog.local.app_insights.query_response import ROWS_MAX, ResponseLimits
 from amllog.local.app_insights.query_service import QueryService
 from amllog.local.azureml import job_environment
 from amllog.local.azureml.artifact_service import ArtifactService
-from amllog.local.azureml.artifacts import Artifact, Artifacts
-from amllog.local.azureml.metrics import Metric, Metrics
+from amllog.local.azureml.artifacts import Artifact, ArtifactStore
+from amllog.local.azureml.metrics import Metric, MetricStore
 from amllog.local.azureml.run_history import RunHistory
-from amllog.local.azureml.runs import Run, Runs
+from amllog.local.azureml.runs import Run, RunStore
 from amllog.local.fault_service import FaultService
 from amllog.local.faults import Faults
 from amllog.local.http import certificate
 from amllog.local.http.access import Access
-from amllog.local.http.gateway import TRACKS, Gateway, service_of
+from amllog.local.http.gateway import TRACKS, Gateway, service_of_path
 from amllog.local.http.request import Request, Response
-from amllog.local.http.routes import Names, Need, Route
-from amllog.local.http.server import LoopbackServer, Service
-from amllog.local.storage import Lines, make_private, prepare, read_lines, stamped_name
+from amllog.local.http.routes import Credential, Names, Route
+from amllog.local.http.server import LoopbackServer, ServerCallbacks
+from amllog.local.storage import (
+    JsonLinesFile,
+    make_private_directory,
+    new_file_name,
+    prepare_directory,
+    read_lines,
+)
 
 INSTRUMENTATION_KEY = "00000000-0000-0000-0000-0000000010ca"
 
@@ -65,11 +71,11 @@ class AzureOnThisMachine:
         self.directory = Path(directory).absolute()
         self.faults = faults or Faults()
         self._port, self._strict, self._authorities = port, strict, authorities
-        self._limits = Limits(query_rows_max)
+        self._limits = ResponseLimits(query_rows_max)
         self._access = Access()
         self._gateway = Gateway(self._access)
         self.requests_log = self._gateway.requests_log
-        self._side = Service(self._gateway.admit, self.faults, service_of, self._gateway.served)
+        self._side = ServerCallbacks(self._gateway.admit, self.faults, service_of_path, self._gateway.served)
         self._lock = threading.Lock()
         self._server: LoopbackServer | None = None
         self._tls_server: LoopbackServer | None = None
@@ -77,15 +83,15 @@ class AzureOnThisMachine:
     def start(self) -> AzureOnThisMachine:
         """Open the directory and begin to answer."""
         received = self.directory / "received"
-        prepare(self.directory)
-        make_private(received)
-        self._received = Lines(received / f"{stamped_name()}.jsonl")
-        self._runs, self._artifacts = Runs(self.directory), Artifacts(self.directory)
-        self._metrics = Metrics(self.directory, strict=self._strict)
+        prepare_directory(self.directory)
+        make_private_directory(received)
+        self._received = JsonLinesFile(received / f"{new_file_name()}.jsonl")
+        self._runs, self._artifacts = RunStore(self.directory), ArtifactStore(self.directory)
+        self._metrics = MetricStore(self.directory, strict=self._strict)
         self._server = LoopbackServer(self._port, self._side)
         self._port = self._server.port
         routes = [
-            *(Route("POST", path, Need.INGESTION, self._track) for path in TRACKS),
+            *(Route("POST", path, Credential.INGESTION, self._track) for path in TRACKS),
             *FaultService(self.faults).routes(),
             *RunHistory(self._runs, self._metrics, self._access.run_tokens, self.url).routes(),
             *ArtifactService(self._artifacts, self._access, lambda: self.url, self._upload_url).routes(),
@@ -133,17 +139,17 @@ class AzureOnThisMachine:
     @property
     def ingestion_endpoint(self) -> str:
         """The address of ingestion, with its token: `<address>/v2.1/track` takes envelopes."""
-        return self._address(Need.INGESTION)
+        return self._address(Credential.INGESTION)
 
     @property
     def query_endpoint(self) -> str:
         """The address of the query service, with its token, as `endpoint=` or AMLLOG_QUERY_ENDPOINT take it."""
-        return self._address(Need.QUERY)
+        return self._address(Credential.QUERY)
 
     @property
     def faults_url(self) -> str:
         """The address, with its token, where GET lists the faults and PUT replaces them. No job has it."""
-        return f"{self._address(Need.FAULTS)}/faults"
+        return f"{self._address(Credential.FAULTS)}/faults"
 
     @property
     def connection_string(self) -> str:
@@ -189,7 +195,7 @@ class AzureOnThisMachine:
         self._upload_url()
         return {
             **job_environment.variables(
-                self._runs.get(run_id), self.url, self._address(Need.DISCOVERY), self._access.run_tokens
+                self._runs.get(run_id), self.url, self._address(Credential.DISCOVERY), self._access.run_tokens
             ),
             **job_environment.no_proxy(getproxies()),
             "APPLICATIONINSIGHTS_CONNECTION_STRING": self.connection_string,
@@ -232,7 +238,7 @@ class AzureOnThisMachine:
         rows = (self._metrics.full(run_id, name) or {"value": []})["value"]
         return [row["data"][name] if list(row["data"]) == [name] else row["data"] for row in rows]
 
-    def _address(self, need: Need) -> str:
+    def _address(self, need: Credential) -> str:
         return self.url + self._access.path(need)
 
     def _upload_url(self) -> str:
@@ -250,5 +256,5 @@ class AzureOnThisMachine:
         verdict = request.fault.verdict if request.fault else None
         content_type = request.headers.get("content-type", "application/json")
         result = track(request.body, content_type, now, strict=self._strict, fault=verdict)
-        self._received.append(time_and_key_first(envelope) for envelope in result.accepted)
+        self._received.append(with_time_and_key_first(envelope) for envelope in result.accepted)
         return Response.of(result.reply, result.status)

@@ -9,7 +9,7 @@ import orjson
 
 from amllog.local.faults import Fault, Faults
 from amllog.local.http.request import Refusal, Request, Response
-from amllog.local.http.routes import Names, Need, Route
+from amllog.local.http.routes import Credential, Names, Route
 
 
 class FaultService:
@@ -21,8 +21,8 @@ class FaultService:
     def routes(self) -> list[Route]:
         """Its operations."""
         return [
-            Route("GET", "/faults", Need.FAULTS, self._list),
-            Route("PUT", "/faults", Need.FAULTS, self._put),
+            Route("GET", "/faults", Credential.FAULTS, self._list),
+            Route("PUT", "/faults", Credential.FAULTS, self._put),
         ]
 
     def _list(self, request: Request, names: Names) -> Response:

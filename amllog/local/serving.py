@@ -49,7 +49,7 @@ def serve(
             environment = azure.job_environment(
                 run_id=run, step_name=step_name, experiment_name=experiment_name
             )
-            keep_private(out)
+            restrict_access(out)
             out.write("\n".join(_lines(azure, run, environment)) + "\n")
             out.flush()
             while not stopped.wait(0.5):
@@ -59,7 +59,7 @@ def serve(
             signal.signal(number, handler)
 
 
-def keep_private(out: TextIO) -> None:
+def restrict_access(out: TextIO) -> None:
     """Make an empty file of this user's unreadable for others; report on stderr a file that others may read."""
     try:
         descriptor = out.fileno()

@@ -22,7 +22,7 @@ from typing import Any, BinaryIO
 import orjson
 
 
-def stamped_name() -> str:
+def new_file_name() -> str:
     """A file name that no other process takes: `<UTC stamp>-local-<pid>-<4 hex>`."""
     stamp = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%S")
     return f"{stamp}-local-{os.getpid()}-{secrets.token_hex(2)}"
@@ -67,7 +67,7 @@ def _write(file: BinaryIO, data: bytes) -> None:
         left = left[file.write(left) :]
 
 
-def is_own(path: Path) -> bool:
+def is_own_file(path: Path) -> bool:
     """Whether it is a regular file of this user's, and no link."""
     try:
         return _is_own(os.lstat(path), stat.S_ISREG)
@@ -75,7 +75,7 @@ def is_own(path: Path) -> bool:
         return False
 
 
-def prepare(directory: Path) -> None:
+def prepare_directory(directory: Path) -> None:
     """Create the server's directory for this user only, or accept one of this user's or root's (else OSError).
 
     Root may use any directory: in containers it works in directories of other users.
@@ -87,7 +87,7 @@ def prepare(directory: Path) -> None:
         raise PermissionError(errno.EPERM, "a directory of another user", str(directory))
 
 
-def make_private(directory: Path) -> None:
+def make_private_directory(directory: Path) -> None:
     """Create a directory for this user only; one that exists must be this user's and no link (else OSError)."""
     with contextlib.suppress(FileExistsError):
         directory.mkdir(0o700)
@@ -112,7 +112,7 @@ def _is_own(found: os.stat_result, is_kind: Callable[[int], bool]) -> bool:
     return is_kind(found.st_mode) and found.st_uid == user
 
 
-class Lines:
+class JsonLinesFile:
     """An append-only file of JSON lines; one write per batch."""
 
     def __init__(self, path: Path) -> None:
@@ -144,7 +144,7 @@ class Lines:
 
 def read_lines(paths: Iterable[Path]) -> Iterator[dict[str, Any]]:
     """The objects in files of JSON lines, oldest file first; a torn line is left out."""
-    for path in filter(is_own, sorted(paths)):
+    for path in filter(is_own_file, sorted(paths)):
         for line in read(path).splitlines():
             try:
                 value = orjson.loads(line)
@@ -154,12 +154,12 @@ def read_lines(paths: Iterable[Path]) -> Iterator[dict[str, Any]]:
                 yield value
 
 
-class Blobs:
+class BlobFiles:
     """Bytes under names that clients choose; each name is hashed."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
-        make_private(directory)
+        make_private_directory(directory)
 
     def path(self, name: str) -> Path:
         """Where a blob of this name is kept."""
@@ -174,9 +174,9 @@ class Blobs:
     def read(self, name: str) -> bytes:
         """The bytes, or nothing if there are none."""
         path = self.path(name)
-        return read(path) if is_own(path) else b""
+        return read(path) if is_own_file(path) else b""
 
     def size(self, name: str) -> int:
         """How many bytes there are; -1 if the name was never written."""
         path = self.path(name)
-        return path.stat().st_size if is_own(path) else -1
+        return path.stat().st_size if is_own_file(path) else -1

@@ -24,7 +24,7 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 
 import amllog
 from amllog.errors import AmllogWarning, MetricError
-from amllog.local.app_insights.validation import judge
+from amllog.local.app_insights.validation import validate_envelope
 
 KEY = "00000000-0000-0000-0000-0000000010ca"
 
@@ -305,7 +305,7 @@ class Journal:
             assert line.endswith(b"}\n") and len(line) <= 65_536
             envelope = strict(line)
             now = datetime.datetime.now(datetime.timezone.utc)
-            assert judge(envelope, len(line), now) is None
+            assert validate_envelope(envelope, len(line), now) is None
             found.append(envelope["data"]["baseData"])
         assert amllog.status().refused == 0
         return found

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from amllog.local.storage import Blobs, Lines, read_lines
+from amllog.local.storage import BlobFiles, JsonLinesFile, read_lines
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,7 +19,7 @@ NAMES = [
 @pytest.mark.parametrize("name", NAMES)
 def test_no_name_leads_out(tmp_path: Path, name: str) -> None:
     """Whatever a blob is called, its file is directly in the directory."""
-    blobs = Blobs(tmp_path / "blobs")
+    blobs = BlobFiles(tmp_path / "blobs")
     path = blobs.write(name, b"x")
     assert path.parent == tmp_path / "blobs"
     assert blobs.read(name) == b"x"
@@ -30,13 +30,13 @@ def test_a_link_is_not_followed(tmp_path: Path) -> None:
     """A symbolic link in the place of a blob or of a file of lines is never written through, nor read."""
     outside = tmp_path / "outside"
     outside.write_text("mine")
-    blobs = Blobs(tmp_path / "blobs")
+    blobs = BlobFiles(tmp_path / "blobs")
     blobs.path("x").symlink_to(outside)
     (tmp_path / "lines").symlink_to(outside)
     assert (blobs.read("x"), blobs.size("x")) == (b"", -1)
     blobs.write("x", b"yours")
     with pytest.raises(OSError):
-        Lines(tmp_path / "lines")
+        JsonLinesFile(tmp_path / "lines")
     assert outside.read_text() == "mine"
 
 
@@ -45,13 +45,13 @@ def test_a_torn_line_is_left_out(tmp_path: Path) -> None:
     path = tmp_path / "lines"
     path.write_bytes(b'{"a":1}\n5\n{"b"')
     assert list(read_lines([path])) == [{"a": 1}]
-    Lines(path).append([{"c": 1}])
+    JsonLinesFile(path).append([{"c": 1}])
     assert list(read_lines([path])) == [{"a": 1}, {"c": 1}]
 
 
 def test_after_a_close_nothing_is_taken(tmp_path: Path) -> None:
     """A line that cannot be kept is an error."""
-    lines = Lines(tmp_path / "lines")
+    lines = JsonLinesFile(tmp_path / "lines")
     lines.close()
     with pytest.raises(BrokenPipeError):
         lines.append([1])
@@ -60,8 +60,8 @@ def test_after_a_close_nothing_is_taken(tmp_path: Path) -> None:
 FULL = """
 import os, resource
 from pathlib import Path
-from amllog.local.storage import Blobs
-blobs = Blobs(Path("blobs"))
+from amllog.local.storage import BlobFiles
+blobs = BlobFiles(Path("blobs"))
 resource.setrlimit(resource.RLIMIT_FSIZE, (9, 9))
 try:
     blobs.write("x", b"more than nine bytes")
@@ -78,8 +78,8 @@ def test_a_blob_that_does_not_fit_on_the_disk(child: Any) -> None:
 FULL_LINES = """
 import resource
 from pathlib import Path
-from amllog.local.storage import Lines
-lines = Lines(Path("lines"))
+from amllog.local.storage import JsonLinesFile
+lines = JsonLinesFile(Path("lines"))
 lines.append([1])
 resource.setrlimit(resource.RLIMIT_FSIZE, (9, resource.RLIM_INFINITY))
 try:

@@ -21,7 +21,7 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 import amllog
 from amllog.config.settings import Settings
 from amllog.exporters.driver_log import DriverLog
-from amllog.local.app_insights.validation import judge
+from amllog.local.app_insights.validation import validate_envelope
 from amllog.record.redaction import Redactor
 from amllog.session import api
 from amllog.sources.emitter import Emitter
@@ -281,7 +281,7 @@ def check(log: Any, count: int = 1) -> list[dict[str, Any]]:
     now = datetime.datetime.now(datetime.timezone.utc)
     for line in lines:
         assert line.endswith(b"}\n") and len(line) <= 65_536
-        assert judge(json.loads(line), len(line), now) is None
+        assert validate_envelope(json.loads(line), len(line), now) is None
     assert api.session().recorder.emitter.refused.total() == 0
     return [json.loads(line) for line in lines]
 

@@ -19,7 +19,7 @@ _DURATION = re.compile(r"(\d{1,3}\.)?\d\d:\d\d:\d\d(\.\d{1,7})?")
 _GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
 
-class Field(NamedTuple):
+class FieldRule(NamedTuple):
     """One member of a type: its kind (a name in `KINDS`), whether it must be there, its greatest length."""
 
     name: str
@@ -45,12 +45,12 @@ KINDS: Mapping[str, Callable[[Any], bool]] = {
 }
 
 ENVELOPE = (
-    Field("name", required=True, limit=1024),
-    Field("time", required=True, limit=64),
-    Field("iKey", "guid", required=True, limit=40),
-    Field("sampleRate", "number"),
-    Field("tags", "object"),
-    Field("data", "object", required=True),
+    FieldRule("name", required=True, limit=1024),
+    FieldRule("time", required=True, limit=64),
+    FieldRule("iKey", "guid", required=True, limit=40),
+    FieldRule("sampleRate", "number"),
+    FieldRule("tags", "object"),
+    FieldRule("data", "object", required=True),
 )
 TAGS = {
     "ai.operation.id": 128,
@@ -73,76 +73,80 @@ TAGS = {
     "ai.location.ip": 46,
 }
 EXCEPTION_DETAILS = (
-    Field("typeName", required=True, limit=1024),
-    Field("message", required=True, limit=32768),
-    Field("hasFullStack", "bool"),
-    Field("stack", limit=32768),
-    Field("parsedStack", "list"),
+    FieldRule("typeName", required=True, limit=1024),
+    FieldRule("message", required=True, limit=32768),
+    FieldRule("hasFullStack", "bool"),
+    FieldRule("stack", limit=32768),
+    FieldRule("parsedStack", "list"),
 )
 STACK_FRAME = (
-    Field("level", "integer", required=True),
-    Field("method", required=True, limit=1024),
-    Field("assembly", limit=1024),
-    Field("fileName", limit=1024),
-    Field("line", "integer"),
+    FieldRule("level", "integer", required=True),
+    FieldRule("method", required=True, limit=1024),
+    FieldRule("assembly", limit=1024),
+    FieldRule("fileName", limit=1024),
+    FieldRule("line", "integer"),
 )
 DATA_POINT = (
-    Field("name", required=True, limit=1024),
-    Field("value", "number", required=True),
-    Field("ns", limit=256),
-    Field("count", "integer"),
-    Field("min", "number"),
-    Field("max", "number"),
-    Field("stdDev", "number"),
+    FieldRule("name", required=True, limit=1024),
+    FieldRule("value", "number", required=True),
+    FieldRule("ns", limit=256),
+    FieldRule("count", "integer"),
+    FieldRule("min", "number"),
+    FieldRule("max", "number"),
+    FieldRule("stdDev", "number"),
 )
-_VER = Field("ver", "integer", required=True)
-BASE_TYPES: Mapping[str, tuple[Field, ...]] = {
-    "MessageData": (_VER, Field("message", required=True, limit=32768), Field("severityLevel", "severity")),
+_VER = FieldRule("ver", "integer", required=True)
+BASE_TYPES: Mapping[str, tuple[FieldRule, ...]] = {
+    "MessageData": (
+        _VER,
+        FieldRule("message", required=True, limit=32768),
+        FieldRule("severityLevel", "severity"),
+    ),
     "ExceptionData": (
         _VER,
-        Field("exceptions", "list", required=True),
-        Field("severityLevel", "severity"),
-        Field("problemId", limit=1024),
+        FieldRule("exceptions", "list", required=True),
+        FieldRule("severityLevel", "severity"),
+        FieldRule("problemId", limit=1024),
     ),
-    "EventData": (_VER, Field("name", required=True, limit=512)),
-    "MetricData": (_VER, Field("metrics", "list", required=True)),
+    "EventData": (_VER, FieldRule("name", required=True, limit=512)),
+    "MetricData": (_VER, FieldRule("metrics", "list", required=True)),
     "RequestData": (
         _VER,
-        Field("id", required=True, limit=512),
-        Field("duration", "duration", required=True),
-        Field("responseCode", required=True, limit=1024),
-        Field("success", "bool", required=True),
-        Field("name", limit=1024),
-        Field("url", limit=2048),
-        Field("source", limit=1024),
+        FieldRule("id", required=True, limit=512),
+        FieldRule("duration", "duration", required=True),
+        FieldRule("responseCode", required=True, limit=1024),
+        FieldRule("success", "bool", required=True),
+        FieldRule("name", limit=1024),
+        FieldRule("url", limit=2048),
+        FieldRule("source", limit=1024),
     ),
     "RemoteDependencyData": (
         _VER,
-        Field("name", required=True, limit=1024),
-        Field("duration", "duration", required=True),
-        Field("id", limit=512),
-        Field("resultCode", limit=1024),
-        Field("success", "bool"),
-        Field("data", limit=8192),
-        Field("type", limit=1024),
-        Field("target", limit=1024),
+        FieldRule("name", required=True, limit=1024),
+        FieldRule("duration", "duration", required=True),
+        FieldRule("id", limit=512),
+        FieldRule("resultCode", limit=1024),
+        FieldRule("success", "bool"),
+        FieldRule("data", limit=8192),
+        FieldRule("type", limit=1024),
+        FieldRule("target", limit=1024),
     ),
     # Of browsers and availability tests: their requiredness as in the OpenTelemetry exporter's generated models.
     "PageViewData": (
         _VER,
-        Field("name", required=True, limit=1024),
-        Field("id", limit=512),
-        Field("duration", "duration"),
-        Field("url", limit=2048),
-        Field("referredUri", limit=2048),
+        FieldRule("name", required=True, limit=1024),
+        FieldRule("id", limit=512),
+        FieldRule("duration", "duration"),
+        FieldRule("url", limit=2048),
+        FieldRule("referredUri", limit=2048),
     ),
     "AvailabilityData": (
         _VER,
-        Field("id", required=True, limit=512),
-        Field("name", required=True, limit=1024),
-        Field("duration", "duration", required=True),
-        Field("success", "bool", required=True),
-        Field("runLocation", limit=1024),
-        Field("message", limit=8192),
+        FieldRule("id", required=True, limit=512),
+        FieldRule("name", required=True, limit=1024),
+        FieldRule("duration", "duration", required=True),
+        FieldRule("success", "bool", required=True),
+        FieldRule("runLocation", limit=1024),
+        FieldRule("message", limit=8192),
     ),
 }

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, Optional
 
 import orjson
 
-from amllog.local.app_insights.validation import ItemError, judge
+from amllog.local.app_insights.validation import ItemError, validate_envelope
 
 BATCH_MAX_ITEMS = 64_000
 SAMPLED_OUT = 206  # an item error with this status is accepted and not stored ("Telemetry sampled out.")
@@ -30,7 +30,7 @@ class Item(NamedTuple):
     error: ItemError | None = None
 
 
-class Track(NamedTuple):
+class TrackResult(NamedTuple):
     """What the service makes of one POST: the status, the reply, and the envelopes to keep."""
 
     status: int
@@ -40,7 +40,7 @@ class Track(NamedTuple):
 
 def track(
     body: bytes, content_type: str, now: datetime, *, strict: bool = True, fault: Verdict | None = None
-) -> Track:
+) -> TrackResult:
     """Judge one POST; `fault` may refuse further items (switched on for a test)."""
     try:
         items = split(body, content_type, strict=strict)
@@ -93,12 +93,12 @@ def _loads(text: bytes, strict: bool) -> object:
 def _verdict(item: Item, now: datetime, strict: bool, fault: Verdict | None) -> ItemError | None:
     if item.error or not isinstance(item.value, dict):
         return item.error or ItemError(400, "100: 'Envelope' is not an object")
-    return (judge(item.value, item.size_bytes, now) if strict else None) or (
+    return (validate_envelope(item.value, item.size_bytes, now) if strict else None) or (
         fault(item.value) if fault else None
     )
 
 
-def _answer(items: list[Item], verdicts: list[ItemError | None]) -> Track:
+def _answer(items: list[Item], verdicts: list[ItemError | None]) -> TrackResult:
     accepted = [
         item.value for item, error in zip(items, verdicts) if error is None and isinstance(item.value, dict)
     ]
@@ -110,19 +110,19 @@ def _answer(items: list[Item], verdicts: list[ItemError | None]) -> Track:
     sampled = sum(1 for error in verdicts if error and error.status == SAMPLED_OUT)
     reply = {"itemsReceived": len(items), "itemsAccepted": len(accepted) + sampled, "errors": errors}
     if not errors:
-        return Track(200, reply, accepted)
-    return Track(206 if reply["itemsAccepted"] else _first_status(errors), reply, accepted)
+        return TrackResult(200, reply, accepted)
+    return TrackResult(206 if reply["itemsAccepted"] else _first_status(errors), reply, accepted)
 
 
 def _first_status(errors: list[dict[str, Any]]) -> int:
     return int(errors[0]["statusCode"])
 
 
-def _whole(status: int, message: str) -> Track:
+def _whole(status: int, message: str) -> TrackResult:
     error: Mapping[str, object] = {"index": 0, "statusCode": status, "message": message}
-    return Track(status, {"itemsReceived": 0, "itemsAccepted": 0, "errors": [error]}, [])
+    return TrackResult(status, {"itemsReceived": 0, "itemsAccepted": 0, "errors": [error]}, [])
 
 
-def time_and_key_first(envelope: Envelope) -> Envelope:
+def with_time_and_key_first(envelope: Envelope) -> Envelope:
     """As lines of a journal begin."""
     return {**{name: envelope[name] for name in ("time", "iKey") if name in envelope}, **envelope}

@@ -30,7 +30,7 @@ _MEANT = (  # what our engine says, and how the service says the same
 _UNABLE = "unsupported KQL construct"
 
 
-class Limits(NamedTuple):
+class ResponseLimits(NamedTuple):
     """How much one answer may have."""
 
     rows: int = ROWS_MAX
@@ -41,7 +41,7 @@ def answer(
     names: Sequence[str],
     types: Sequence[str],
     rows: Sequence[Sequence[Any]],
-    limits: Limits,
+    limits: ResponseLimits,
     reached: str = "",
 ) -> dict[str, Any]:
     """The rows as the service gives them; what is beyond the limits is left out, and the error says so. `reached`: the

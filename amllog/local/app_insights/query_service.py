@@ -18,10 +18,10 @@ import orjson
 
 from amllog.errors import UsageError
 from amllog.local.app_insights import query_response
-from amllog.local.app_insights.query_response import Limits
+from amllog.local.app_insights.query_response import ResponseLimits
 from amllog.local.http.request import Refusal, Request, Response
-from amllog.local.http.routes import Names, Need, Route
-from amllog.local.storage import is_own
+from amllog.local.http.routes import Credential, Names, Route
+from amllog.local.storage import is_own_file
 
 if TYPE_CHECKING:
     from amllog.insights.stores.local.duckdb_engine import Engine, QueryResult
@@ -38,14 +38,14 @@ _PATHS = (
     "/apps/{app}/query",
 )  # clients of 1.x name no version
 _HELD_BYTES = 32_000_000  # of received envelopes, that many are read once and not again for each query
-AT_ONCE, QUEUE_SECONDS = 3, 30.0  # queries; the others wait so long for their turn
+CONCURRENT_QUERIES, QUEUE_SECONDS = 3, 30.0  # queries; the others wait so long for their turn
 _WAIT = re.compile(r"\bwait=(\d{1,6})\b", re.ASCII)  # in the header Prefer
 _NEEDED = ("duckdb", "duckdb_kql")
 _DURATION = re.compile(r"P(?:([\d.]+)D)?(?:T(?:([\d.]+)H)?(?:([\d.]+)M)?(?:([\d.]+)S)?)?", re.ASCII)
 _BEGIN = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 
-class Span(NamedTuple):
+class TimeRange(NamedTuple):
     """A time range, both ends included."""
 
     since: datetime
@@ -55,15 +55,15 @@ class Span(NamedTuple):
 class QueryService:
     """Answers queries over `*.jsonl` in a folder."""
 
-    def __init__(self, received: Path, *, strict: bool, limits: Limits) -> None:
+    def __init__(self, received: Path, *, strict: bool, limits: ResponseLimits) -> None:
         self._received, self._strict, self._limits = received, strict, limits
         self._free: LifoQueue[Engine | None] = LifoQueue()  # None: may be made
-        for _ in range(AT_ONCE):
+        for _ in range(CONCURRENT_QUERIES):
             self._free.put(None)
 
     def routes(self) -> list[Route]:
         """Its operations."""
-        return [Route("POST", path, Need.QUERY, self._query) for path in _PATHS]
+        return [Route("POST", path, Credential.QUERY, self._query) for path in _PATHS]
 
     def _query(self, request: Request, names: Names) -> Response:
         if self._strict and not request.headers.get("authorization", "").startswith("Bearer "):
@@ -80,21 +80,24 @@ class QueryService:
         if not isinstance(text, str) or not text.strip():
             return Response.of(query_response.bad_argument("SYN0001", "The query is empty"), 400)
         try:
-            span = read_span(body.get("timespan"), datetime.now(timezone.utc))
+            span = parse_timespan(body.get("timespan"), datetime.now(timezone.utc))
         except ValueError as error:
             return Response.of(query_response.bad_argument("SEM0001", f"timespan: {error}"), 400)
         return self._answer(text, span, request, workspace=dialect)
 
-    def _answer(self, kql: str, span: Span | None, request: Request, *, workspace: bool) -> Response:
+    def _answer(self, kql: str, span: TimeRange | None, request: Request, *, workspace: bool) -> Response:
         from amllog.insights.stores.local import duckdb_limits
         from amllog.insights.stores.local.duckdb_engine import Engine
 
         try:
             engine = self._free.get(timeout=QUEUE_SECONDS)
         except Empty:
-            error = {"code": "ThrottledError", "message": f"{AT_ONCE} queries are running: ask again later"}
+            error = {
+                "code": "ThrottledError",
+                "message": f"{CONCURRENT_QUERIES} queries are running: ask again later",
+            }
             return Response(429, orjson.dumps({"error": error}), {"Retry-After": "5"})
-        limits = duckdb_limits.Limits(*self._limits, _seconds(request), request.is_gone)
+        limits = duckdb_limits.Limits(*self._limits, _seconds(request), request.is_disconnected)
         try:
             engine = engine or Engine()
             records, files = self._records(engine, span)
@@ -119,11 +122,13 @@ class QueryService:
         body = query_response.answer(names, types, kept, self._limits, reached)
         return Response.of(query_response.with_error(body, told, "80DA0001") if told else body)
 
-    def _records(self, engine: Engine, span: Span | None) -> tuple[str, list[Path]]:
+    def _records(self, engine: Engine, span: TimeRange | None) -> tuple[str, list[Path]]:
         """The SELECT over what has been received, and the files that it reads."""
         from amllog.insights.stores.local import duckdb_views
 
-        files = {path: path.stat().st_size for path in sorted(self._received.glob("*.jsonl")) if is_own(path)}
+        files = {
+            path: path.stat().st_size for path in sorted(self._received.glob("*.jsonl")) if is_own_file(path)
+        }
         read = [path for path, size in files.items() if size]
         records = duckdb_views.records(read)
         if sum(files.values()) <= _HELD_BYTES:
@@ -134,30 +139,30 @@ class QueryService:
         return f"SELECT * FROM ({records}) WHERE timestamp >= {since} AND timestamp <= {until}", read
 
 
-def is_query(path: str) -> bool:
+def is_query_path(path: str) -> bool:
     """Whether a path is one of this service's."""
     return path.lower().endswith("/query") and path.lower().startswith(("/v1/", "/workspaces/", "/apps/"))
 
 
-def read_span(value: object, now: datetime) -> Span | None:
+def parse_timespan(value: object, now: datetime) -> TimeRange | None:
     """`PT3600S`, `start/end`, `start/PT1H`; None is all time. ValueError for anything else."""
     if value is None or value == "":
         return None
     try:
-        return Span(*(time.astimezone(timezone.utc) for time in _span(str(value), now)))
+        return TimeRange(*(time.astimezone(timezone.utc) for time in _span(str(value), now)))
     except OverflowError as error:
         raise ValueError(f"{str(value)[:100]!r} goes beyond the years 1 to 9999") from error
 
 
-def _span(text: str, now: datetime) -> Span:
+def _span(text: str, now: datetime) -> TimeRange:
     first, slash, second = text.partition("/")
     if not slash:
-        return Span(now - _duration(first), now)
+        return TimeRange(now - _duration(first), now)
     if first.startswith("P"):
         end = _instant(second)
-        return Span(end - _duration(first), end)
+        return TimeRange(end - _duration(first), end)
     begin = _instant(first)
-    return Span(begin, begin + _duration(second) if second.startswith("P") else _instant(second))
+    return TimeRange(begin, begin + _duration(second) if second.startswith("P") else _instant(second))
 
 
 def _seconds(request: Request) -> float:

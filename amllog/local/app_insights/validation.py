@@ -20,7 +20,7 @@ from amllog.local.app_insights.envelope_schema import (
     PROPERTY_VALUE_MAX,
     STACK_FRAME,
     TAGS,
-    Field,
+    FieldRule,
 )
 
 ITEM_MAX_BYTES = 64 * 1024
@@ -37,7 +37,7 @@ class ItemError(NamedTuple):
     message: str
 
 
-def judge(envelope: object, size_bytes: int, now: datetime) -> ItemError | None:
+def validate_envelope(envelope: object, size_bytes: int, now: datetime) -> ItemError | None:
     """Everything that the service checks on one item; the first thing that is wrong, or None."""
     try:
         if size_bytes > ITEM_MAX_BYTES:
@@ -45,7 +45,7 @@ def judge(envelope: object, size_bytes: int, now: datetime) -> ItemError | None:
         item = _fields(envelope, "Envelope", ENVELOPE)
         _in_window(item["time"], now)
         for name, value in item.get("tags", {}).items():
-            _one(value, "Envelope.tags", Field(name, limit=TAGS.get(name, PROPERTY_VALUE_MAX)))
+            _one(value, "Envelope.tags", FieldRule(name, limit=TAGS.get(name, PROPERTY_VALUE_MAX)))
         _base_data(item["data"])
     except _Refused as refused:
         return refused.error
@@ -75,7 +75,7 @@ def _refuse(message: str) -> None:
     raise _Refused(message)
 
 
-def _fields(value: object, kind: str, fields: tuple[Field, ...]) -> dict[str, Any]:
+def _fields(value: object, kind: str, fields: tuple[FieldRule, ...]) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise _Refused(f"100: '{kind}' is not an object")
     for field in fields:
@@ -83,7 +83,7 @@ def _fields(value: object, kind: str, fields: tuple[Field, ...]) -> dict[str, An
     return value
 
 
-def _one(value: object, kind: str, field: Field) -> None:
+def _one(value: object, kind: str, field: FieldRule) -> None:
     where = f"Field '{field.name}' on type '{kind}'"
     if value is None or (field.required and value in ("", [])):
         if field.required:
@@ -134,8 +134,8 @@ def _base_data(data: dict[str, Any]) -> None:
             _fields(frame, "StackFrame", STACK_FRAME)
     for point in body.get("metrics", ()) if base_type == "MetricData" else ():
         _fields(point, "DataPoint", DATA_POINT)
-    _one(body.get("properties"), base_type, Field("properties", "object"))
-    _one(body.get("measurements"), base_type, Field("measurements", "object"))
+    _one(body.get("properties"), base_type, FieldRule("properties", "object"))
+    _one(body.get("measurements"), base_type, FieldRule("measurements", "object"))
     _properties(body.get("properties") or {}, base_type)
     _measurements(body.get("measurements") or {}, base_type)
 
@@ -145,7 +145,7 @@ def _properties(properties: dict[str, Any], base_type: str) -> None:
         _key(key, f"{base_type}.properties")
         if isinstance(value, (bool, int, float)):  # the stock handler's lineNumber: the service makes it text
             continue
-        _one(value, f"{base_type}.properties", Field(key, limit=PROPERTY_VALUE_MAX))
+        _one(value, f"{base_type}.properties", FieldRule(key, limit=PROPERTY_VALUE_MAX))
         if value is None:
             _refuse(f"100: Field '{key}' on type '{base_type}.properties' is null. Expected: text")
 
@@ -153,7 +153,7 @@ def _properties(properties: dict[str, Any], base_type: str) -> None:
 def _measurements(measurements: dict[str, Any], base_type: str) -> None:
     for key, value in measurements.items():
         _key(key, f"{base_type}.measurements")
-        _one(value, f"{base_type}.measurements", Field(key, "number", required=True))
+        _one(value, f"{base_type}.measurements", FieldRule(key, "number", required=True))
 
 
 def _key(key: str, kind: str) -> None:

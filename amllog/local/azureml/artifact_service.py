@@ -16,10 +16,10 @@ from collections.abc import Callable
 from email.utils import formatdate
 from typing import Any
 
-from amllog.local.azureml.artifacts import Artifacts
+from amllog.local.azureml.artifacts import ArtifactStore
 from amllog.local.http.access import Access
 from amllog.local.http.request import Refusal, Request, Response
-from amllog.local.http.routes import WORKSPACE, Names, Need, Route
+from amllog.local.http.routes import WORKSPACE, Credential, Names, Route
 
 ARTIFACT = f"/artifact/v2.0{WORKSPACE}/artifacts"
 BATCH_MAX = 50
@@ -30,27 +30,32 @@ class ArtifactService:
     """The operations on artifacts and on their bytes; addresses are made from the URLs of the two servers."""
 
     def __init__(
-        self, artifacts: Artifacts, access: Access, url: Callable[[], str], upload_url: Callable[[], str]
+        self, artifacts: ArtifactStore, access: Access, url: Callable[[], str], upload_url: Callable[[], str]
     ) -> None:
         self._artifacts, self._access, self._url, self._upload_url = artifacts, access, url, upload_url
 
     def routes(self) -> list[Route]:
         """Every operation, the more particular paths first."""
         return [
-            Route("POST", f"{ARTIFACT}/batch/metadata/{{origin}}/{{container}}", Need.RUN, self._create),
             Route(
-                "GET", f"{ARTIFACT}/contentinfo/{{origin}}/{{container}}/{{path*}}", Need.RUN, self._content
+                "POST", f"{ARTIFACT}/batch/metadata/{{origin}}/{{container}}", Credential.RUN, self._create
+            ),
+            Route(
+                "GET",
+                f"{ARTIFACT}/contentinfo/{{origin}}/{{container}}/{{path*}}",
+                Credential.RUN,
+                self._content,
             ),
             Route(
                 "GET",
                 f"{ARTIFACT}/prefix/contentinfo/{{origin}}/{{container}}/{{path*}}",
-                Need.RUN,
+                Credential.RUN,
                 self._contents,
             ),
-            Route("GET", f"{ARTIFACT}/{{origin}}/{{container}}", Need.RUN, self._list),
-            Route("GET", "/blobs/{key}", Need.READ_ADDRESS, self._get_blob),
-            Route("HEAD", "/blobs/{key}", Need.WRITE_ADDRESS, self._head_blob),
-            Route("PUT", "/blobs/{key}", Need.WRITE_ADDRESS, self._put_blob),
+            Route("GET", f"{ARTIFACT}/{{origin}}/{{container}}", Credential.RUN, self._list),
+            Route("GET", "/blobs/{key}", Credential.READ_ADDRESS, self._get_blob),
+            Route("HEAD", "/blobs/{key}", Credential.WRITE_ADDRESS, self._head_blob),
+            Route("PUT", "/blobs/{key}", Credential.WRITE_ADDRESS, self._put_blob),
         ]
 
     def _create(self, request: Request, names: Names) -> Response:
@@ -75,20 +80,20 @@ class ArtifactService:
         key = self._artifacts.find(names["origin"], names["container"], names["path"])
         if key is None:
             raise Refusal(404, f"Artifact {names['path'][:200]} was not found")
-        return Response.of({**names_of(names), "contentUri": self._read_uri(key)})
+        return Response.of({**artifact_names(names), "contentUri": self._read_uri(key)})
 
     def _contents(self, request: Request, names: Names) -> Response:
         listed = self._artifacts.listed(names["origin"], names["container"], names["path"])
         keys = [self._artifacts.key(one.origin, one.container, one.path) for one in listed]
         value = [
-            {**names_of(names), "path": one.path, "contentUri": self._read_uri(key)}
+            {**artifact_names(names), "path": one.path, "contentUri": self._read_uri(key)}
             for one, key in zip(listed, keys)
         ]
         return Response.of({"value": value, "continuationToken": None})
 
     def _list(self, request: Request, names: Names) -> Response:
         listed = self._artifacts.listed(names["origin"], names["container"])
-        value = [{**names_of(names), "path": one.path, "artifactId": one.artifact_id} for one in listed]
+        value = [{**artifact_names(names), "path": one.path, "artifactId": one.artifact_id} for one in listed]
         return Response.of({"value": value, "continuationToken": None})
 
     def _read_uri(self, key: str) -> str:
@@ -124,7 +129,7 @@ class ArtifactService:
         )
 
 
-def names_of(names: Names) -> dict[str, str]:
+def artifact_names(names: Names) -> dict[str, str]:
     """An artifact's origin, container and path, of the names in a request's path."""
     return {name: names[name] for name in ("origin", "container", "path") if name in names}
 

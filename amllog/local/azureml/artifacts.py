@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from amllog.local.http.request import Refusal
-from amllog.local.storage import Blobs, Lines, read_lines
+from amllog.local.storage import BlobFiles, JsonLinesFile, read_lines
 
 PATH_MAX = 5000
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
@@ -34,16 +34,16 @@ class Artifact(NamedTuple):
         return f"{self.origin}/{self.container}/{self.path}"
 
 
-class Artifacts:
+class ArtifactStore:
     """All artifacts by id; safe to use from any thread."""
 
     def __init__(self, directory: Path) -> None:
         self._lock = threading.Lock()
-        self._blobs = Blobs(directory / "artifacts")
+        self._blobs = BlobFiles(directory / "artifacts")
         self._known: dict[str, tuple[str, str, str]] = {}
         for line in read_lines(directory.glob("artifacts.jsonl")):
             self._known[line["key"]] = (line["origin"], line["container"], line["path"])
-        self._lines = Lines(directory / "artifacts.jsonl")
+        self._lines = JsonLinesFile(directory / "artifacts.jsonl")
 
     def close(self) -> None:
         """No more artifacts."""

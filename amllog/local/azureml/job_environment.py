@@ -20,7 +20,7 @@ WORKSPACE = "local"
 TOKEN_SECONDS = 7 * 24 * 3600
 
 
-class Tokens:
+class RunTokens:
     """Run tokens: JWTs that say which run they are for and until when."""
 
     def __init__(self) -> None:
@@ -50,7 +50,7 @@ class Tokens:
         return _base64(hmac.new(self._secret, text, hashlib.sha256).digest())
 
 
-def variables(run: Mapping[str, Any], url: str, discovery_url: str, tokens: Tokens) -> dict[str, str]:
+def variables(run: Mapping[str, Any], url: str, discovery_url: str, tokens: RunTokens) -> dict[str, str]:
     """Everything that tells a process which run it is."""
     token, expiry = tokens.issue(run["runId"])
     discovery = f"{discovery_url}/discovery/workspaces/{WORKSPACE}"

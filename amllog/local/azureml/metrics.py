@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Optional
 
 from amllog.local.app_insights.validation import ItemError
-from amllog.local.storage import Lines, read_lines
+from amllog.local.storage import JsonLinesFile, read_lines
 
 BATCH_MAX = 50
 NAME_MAX, NAMES_MAX = 50, 50
@@ -21,7 +21,7 @@ Metric = dict[str, Any]
 Verdict = Callable[[Mapping[str, Any]], Optional[ItemError]]
 
 
-def judge_metric(metric: Mapping[str, Any]) -> ItemError | None:
+def check_shape(metric: Mapping[str, Any]) -> ItemError | None:
     """What cannot be a metric at all; None if nothing is wrong with its shape."""
     columns, rows = metric.get("columns"), metric.get("value")
     if not isinstance(metric.get("name"), str) or not metric["name"].strip():
@@ -33,7 +33,7 @@ def judge_metric(metric: Mapping[str, Any]) -> ItemError | None:
     return None
 
 
-def judge_limits(metric: Mapping[str, Any]) -> ItemError | None:
+def check_limits(metric: Mapping[str, Any]) -> ItemError | None:
     """What the metric service refuses by its documented limits; None if nothing."""
     columns = metric["columns"]
     texts = (cell for row in metric["value"] for cell in row["data"].values() if isinstance(cell, str))
@@ -50,7 +50,7 @@ def judge_limits(metric: Mapping[str, Any]) -> ItemError | None:
     return next(over, None)
 
 
-class Metrics:
+class MetricStore:
     """Everything that was logged, per run and name, in the order of arrival; safe to use from any thread."""
 
     def __init__(self, directory: Path, *, strict: bool = True) -> None:
@@ -59,7 +59,7 @@ class Metrics:
         self._logged: dict[str, dict[str, list[Metric]]] = {}
         for line in read_lines(directory.glob("metrics.jsonl")):
             self._keep(line["runId"], line["metric"])
-        self._lines = Lines(directory / "metrics.jsonl")
+        self._lines = JsonLinesFile(directory / "metrics.jsonl")
 
     def close(self) -> None:
         """No more metrics."""
@@ -102,13 +102,13 @@ class Metrics:
         return {**logged[0], "columns": columns, "value": rows, "dataContainerId": f"dcid.{run_id}"}
 
     def _judge(self, run_id: str, metric: Metric) -> ItemError | None:
-        error = judge_metric(metric)
+        error = check_shape(metric)
         if error or not self._strict:
             return error
         there = self._logged.get(run_id, {})
         if metric["name"] not in there and len(there) >= NAMES_MAX:
             return ItemError(400, f"Too many metrics for this run: expected at most {NAMES_MAX} names")
-        return judge_limits(metric)
+        return check_limits(metric)
 
     def _keep(self, run_id: str, metric: Metric) -> None:
         self._logged.setdefault(run_id, {}).setdefault(metric["name"], []).append(metric)

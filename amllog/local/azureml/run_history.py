@@ -10,12 +10,12 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timezone
 from typing import Any
 
-from amllog.local.azureml.job_environment import Tokens
-from amllog.local.azureml.metrics import BATCH_MAX, Metrics
-from amllog.local.azureml.runs import Run, Runs
-from amllog.local.http.access import check_created, check_related
+from amllog.local.azureml.job_environment import RunTokens
+from amllog.local.azureml.metrics import BATCH_MAX, MetricStore
+from amllog.local.azureml.runs import Run, RunStore
+from amllog.local.http.access import check_change, check_related
 from amllog.local.http.request import Refusal, Request, Response
-from amllog.local.http.routes import WORKSPACE, Names, Need, Route
+from amllog.local.http.routes import WORKSPACE, Credential, Names, Route
 
 HISTORY = f"/history/v1.0{WORKSPACE}"
 METRIC = f"/metric/v2.0{WORKSPACE}"
@@ -27,7 +27,7 @@ _CLAUSE = re.compile(
 class RunHistory:
     """The operations of run history and the metric service."""
 
-    def __init__(self, runs: Runs, metrics: Metrics, tokens: Tokens, url: str) -> None:
+    def __init__(self, runs: RunStore, metrics: MetricStore, tokens: RunTokens, url: str) -> None:
         self._runs, self._metrics, self._tokens, self._url = runs, metrics, tokens, url
 
     def routes(self) -> list[Route]:
@@ -46,31 +46,34 @@ class RunHistory:
         )
         both = ("experiments", "experimentids")
         return [
-            Route("GET", "/discovery/workspaces/{_w}", Need.DISCOVERY, self._discover),
+            Route("GET", "/discovery/workspaces/{_w}", Credential.DISCOVERY, self._discover),
             *(
-                Route(m, f"{HISTORY}/{e}/{{experiment}}/runs/{{run}}{end}", Need.RUN, do)
+                Route(m, f"{HISTORY}/{e}/{{experiment}}/runs/{{run}}{end}", Credential.RUN, do)
                 for m, end, do in of_run
                 for e in both
             ),
-            *(Route("GET", f"{HISTORY}/{e}/{{experiment}}", Need.RUN, self._experiment) for e in both),
-            *(Route("POST", f"{HISTORY}/{e}/{{experiment}}/runs:query", Need.RUN, self._query) for e in both),
+            *(Route("GET", f"{HISTORY}/{e}/{{experiment}}", Credential.RUN, self._experiment) for e in both),
             *(
-                Route("PATCH", f"{HISTORY}/{e}/{{experiment}}/batch/runs", Need.RUN, self._patch_many)
+                Route("POST", f"{HISTORY}/{e}/{{experiment}}/runs:query", Credential.RUN, self._query)
                 for e in both
             ),
             *(
-                Route("POST", f"{HISTORY}/{e}/{{experiment}}/batch/events", Need.RUN, self._events)
+                Route("PATCH", f"{HISTORY}/{e}/{{experiment}}/batch/runs", Credential.RUN, self._patch_many)
                 for e in both
             ),
-            Route("POST", f"{HISTORY}/runs:query", Need.RUN, self._query),
-            Route("GET", f"{HISTORY}/runs/{{run}}", Need.RUN, self._get),
-            Route("POST", f"{METRIC}/runs/{{run}}/batch", Need.RUN, self._post_metrics),
-            Route("POST", f"{METRIC}/runs/{{run}}/list", Need.RUN, self._list_metrics),
-            Route("POST", f"{METRIC}/runs/{{run}}/full", Need.RUN, self._full_metric),
+            *(
+                Route("POST", f"{HISTORY}/{e}/{{experiment}}/batch/events", Credential.RUN, self._events)
+                for e in both
+            ),
+            Route("POST", f"{HISTORY}/runs:query", Credential.RUN, self._query),
+            Route("GET", f"{HISTORY}/runs/{{run}}", Credential.RUN, self._get),
+            Route("POST", f"{METRIC}/runs/{{run}}/batch", Credential.RUN, self._post_metrics),
+            Route("POST", f"{METRIC}/runs/{{run}}/list", Credential.RUN, self._list_metrics),
+            Route("POST", f"{METRIC}/runs/{{run}}/full", Credential.RUN, self._full_metric),
             Route(
                 "GET",
                 f"/pipelines/v1.0{WORKSPACE}/DataTypes",
-                Need.RUN,
+                Credential.RUN,
                 lambda request, names: Response.of([]),
             ),
         ]
@@ -93,14 +96,14 @@ class RunHistory:
 
     def _patch(self, request: Request, names: Names) -> Response:
         change = _object(request.json())
-        check_created(self._runs, request.run_id, names["run"], change)
+        check_change(self._runs, request.run_id, names["run"], change)
         return Response.of(self._runs.patch(names["run"], self._experiment_name(names), change))
 
     def _patch_many(self, request: Request, names: Names) -> Response:
         changes = _objects(_object(request.json()).get("runs"))
         experiment = self._experiment_name(names)
         for one in changes:
-            check_created(self._runs, request.run_id, str(one.get("runId")), one)
+            check_change(self._runs, request.run_id, str(one.get("runId")), one)
         runs = {
             str(one.get("runId")): self._runs.patch(str(one.get("runId")), experiment, one) for one in changes
         }

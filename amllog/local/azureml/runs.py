@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from amllog.local.http.request import Refusal
-from amllog.local.storage import Lines, read_lines
+from amllog.local.storage import JsonLinesFile, read_lines
 
 RUN_ID_MAX = 256
 TAG_KEY_MAX, TAG_VALUE_MAX, TAGS_MAX = 100, 1000, 50
@@ -46,13 +46,13 @@ def utc_now() -> str:
     return datetime.now(timezone.utc).isoformat().replace("+00:00", "Z")
 
 
-class Runs:
+class RunStore:
     """All runs by id; safe to use from any thread."""
 
     def __init__(self, directory: Path) -> None:
         self._lock = threading.RLock()
         self._runs: dict[str, Run] = {run["runId"]: run for run in read_lines(directory.glob("runs.jsonl"))}
-        self._lines = Lines(directory / "runs.jsonl")
+        self._lines = JsonLinesFile(directory / "runs.jsonl")
 
     def close(self) -> None:
         """No more changes."""

@@ -17,25 +17,25 @@ import secrets
 import time
 from collections.abc import Mapping
 
-from amllog.local.azureml.job_environment import Tokens
-from amllog.local.azureml.runs import Runs
+from amllog.local.azureml.job_environment import RunTokens
+from amllog.local.azureml.runs import RunStore
 from amllog.local.http.request import Refusal, Request, unauthorized
-from amllog.local.http.routes import Names, Need
+from amllog.local.http.routes import Credential, Names
 
 ADDRESS_SECONDS = 3600
-_IN_PATH = (Need.INGESTION, Need.QUERY, Need.FAULTS, Need.DISCOVERY)
-_PURPOSES = {Need.READ_ADDRESS: "r", Need.WRITE_ADDRESS: "w"}
+_IN_PATH = (Credential.INGESTION, Credential.QUERY, Credential.FAULTS, Credential.DISCOVERY)
+_PURPOSES = {Credential.READ_ADDRESS: "r", Credential.WRITE_ADDRESS: "w"}
 
 
 class Access:
     """The tokens of one server."""
 
     def __init__(self) -> None:
-        self.run_tokens = Tokens()
+        self.run_tokens = RunTokens()
         self._in_path = {need: secrets.token_urlsafe(32) for need in _IN_PATH}
         self._address_secret = secrets.token_bytes(32)
 
-    def path(self, need: Need) -> str:
+    def path(self, need: Credential) -> str:
         """The beginning of the path of this service's addresses: a slash and the token."""
         return f"/{self._in_path[need]}"
 
@@ -44,9 +44,9 @@ class Access:
         expiry = str(int(time.time() + seconds))
         return f"sp={purpose}&se={expiry}&sig={self._signature(key, purpose, expiry)}"
 
-    def caller(self, need: Need, request: Request) -> str:
+    def caller(self, need: Credential, request: Request) -> str:
         """The run whose token came with the request ("" for other tokens); a `Refusal` unless the token is right."""
-        if need is Need.RUN:
+        if need is Credential.RUN:
             return self._run(request)
         if need in _PURPOSES:
             self._check_address(_PURPOSES[need], request)
@@ -63,11 +63,11 @@ class Access:
         except Refusal:
             return False
 
-    def _owners(self, request: Request) -> list[Need]:
+    def _owners(self, request: Request) -> list[Credential]:
         given = request.token.encode()
         return [need for need, token in self._in_path.items() if hmac.compare_digest(token.encode(), given)]
 
-    def _check_path(self, need: Need, request: Request) -> None:
+    def _check_path(self, need: Credential, request: Request) -> None:
         owners = self._owners(request)
         if not owners:
             raise unauthorized(
@@ -95,7 +95,7 @@ class Access:
         return hmac.new(self._address_secret, text, "sha256").hexdigest()
 
 
-def check_scope(runs: Runs, caller: str, names: Names) -> None:
+def check_scope(runs: RunStore, caller: str, names: Names) -> None:
     """Reject a run token at the runs and artifacts of another pipeline run. A run that does not exist passes."""
     run_id = names.get("run")
     if run_id is not None and runs.knows(run_id):
@@ -107,12 +107,12 @@ def check_scope(runs: Runs, caller: str, names: Names) -> None:
         check_related(runs, caller, container[len("dcid.") :])
 
 
-def check_created(runs: Runs, caller: str, run_id: str, change: Mapping[str, object]) -> None:
+def check_change(runs: RunStore, caller: str, run_id: str, change: Mapping[str, object]) -> None:
     """Reject a change of a run of another pipeline run, and a new run whose parent is not one of the caller's."""
     check_related(runs, caller, run_id if runs.knows(run_id) else str(change.get("parentRunId")))
 
 
-def check_related(runs: Runs, caller: str, run_id: str) -> None:
+def check_related(runs: RunStore, caller: str, run_id: str) -> None:
     """Reject unless both runs have the same root run."""
     if not runs.related(caller, run_id):
         raise forbidden()

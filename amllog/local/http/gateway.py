@@ -12,13 +12,13 @@ from datetime import datetime, timezone
 from typing import NamedTuple
 
 from amllog.local.app_insights import query_service
-from amllog.local.azureml.runs import Runs
+from amllog.local.azureml.runs import RunStore
 from amllog.local.http.access import Access, check_scope
 from amllog.local.http.request import Refusal, Request, unauthorized
-from amllog.local.http.routes import Need, Route, find
-from amllog.local.http.server import Handle
+from amllog.local.http.routes import Credential, Route, find
+from amllog.local.http.server import Handler
 
-REQUESTS_KEPT = 10_000
+REQUESTS_LOGGED = 10_000
 TRACKS = ("/v2/track", "/v2.1/track")
 
 
@@ -38,37 +38,37 @@ class Gateway:
 
     def __init__(self, access: Access) -> None:
         self.routes: Sequence[Route] = ()
-        self.requests_log: deque[Served] = deque(maxlen=REQUESTS_KEPT)
+        self.requests_log: deque[Served] = deque(maxlen=REQUESTS_LOGGED)
         self._access = access
-        self._runs: Runs | None = None
+        self._runs: RunStore | None = None
 
-    def open(self, routes: Sequence[Route], runs: Runs) -> None:
+    def open(self, routes: Sequence[Route], runs: RunStore) -> None:
         """Admit requests to these routes; `runs` says which runs belong together."""
         self.routes, self._runs = routes, runs
 
-    def admit(self, request: Request) -> tuple[Request, Handle]:
+    def admit(self, request: Request) -> tuple[Request, Handler]:
         """The request with the run that sent it, and what answers it; a `Refusal` without the right token."""
         try:
             route, names = find(self.routes, request)
         except Refusal as refusal:
             if self._access.is_known(request):
                 raise
-            raise unauthorized(401, service_of(request.path), "A token is required") from refusal
+            raise unauthorized(401, service_of_path(request.path), "A token is required") from refusal
         admitted = replace(request, run_id=self._access.caller(route.needs, request))
-        if route.needs is Need.RUN and self._runs:
+        if route.needs is Credential.RUN and self._runs:
             check_scope(self._runs, admitted.run_id, names)
         return admitted, lambda whole: route.handle(whole, names)
 
     def served(self, request: Request, status: int, seconds: float) -> None:
         """Note a request that was answered."""
-        now, service = datetime.now(timezone.utc), service_of(request.path)
+        now, service = datetime.now(timezone.utc), service_of_path(request.path)
         self.requests_log.append(Served(now, service, request.method, request.path, status, seconds))
 
 
-def service_of(path: str) -> str:
+def service_of_path(path: str) -> str:
     """The service that a path belongs to, as faults name it."""
     if path == "/faults":
         return "faults"
     if path in TRACKS:
         return "ingestion"
-    return "query" if query_service.is_query(path) else "run_history"
+    return "query" if query_service.is_query_path(path) else "run_history"

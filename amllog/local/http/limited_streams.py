@@ -13,7 +13,7 @@ from amllog.local.faults import Faults
 HEAD_MAX_BYTES = 64 * 1024
 
 
-class Drops:
+class SlowWriter:
     """Writes byte by byte, until the faults are cleared."""
 
     def __init__(self, wfile: Any, seconds: float, faults: Faults) -> None:
@@ -31,7 +31,7 @@ class Drops:
         return getattr(self._wfile, name)
 
 
-class Head:
+class LimitedHead:
     """The lines of a head, HEAD_MAX_BYTES at most in all: http.server limits each line, and their number."""
 
     def __init__(self, rfile: Any) -> None:

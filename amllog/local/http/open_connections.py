@@ -14,11 +14,11 @@ from time import monotonic
 HEAD_SECONDS = 30.0  # from the connection to the first request with a valid token
 IDLE_SECONDS = 120.0  # from an answer to the next request
 BODY_SECONDS = 600.0
-WITHOUT_TOKEN_MAX = 256
+UNAUTHENTICATED_MAX = 256
 CHECK_SECONDS = 1.0
 
 
-class Connections:
+class OpenConnections:
     """Which connections are open; safe to use from any thread."""
 
     def __init__(self) -> None:
@@ -32,7 +32,7 @@ class Connections:
         with self._lock:
             self._until[connection] = monotonic() + HEAD_SECONDS
             self._without_token[connection] = None
-            if len(self._without_token) > WITHOUT_TOKEN_MAX:
+            if len(self._without_token) > UNAUTHENTICATED_MAX:
                 oldest = next(iter(self._without_token))
                 del self._without_token[oldest]
                 _close(oldest)
@@ -72,7 +72,7 @@ class Connections:
                 _close(connection)
 
 
-def is_gone(connection: socket.socket) -> bool:
+def is_disconnected(connection: socket.socket) -> bool:
     """Whether the client has closed its end: there is something to read, and that is the end."""
     try:
         with selectors.DefaultSelector() as selector:

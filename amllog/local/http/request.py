@@ -27,8 +27,8 @@ _TOKEN = re.compile(r"/+([\w-]{43})(/.*)", re.ASCII)  # as `secrets.token_urlsaf
 class Request:
     """One request, its body read and unzipped; `path` is still percent-encoded; header names are lower case.
 
-    `token` is what stood before the path, `run_id` the run whose token was verified. `is_gone` says whether its client
-    has left without waiting for the answer.
+    `token` preceded the path, and `run_id` is the run whose token was verified. `is_disconnected` tells whether the
+    client has left without waiting for the answer.
     """
 
     method: str
@@ -39,7 +39,7 @@ class Request:
     fault: Fault | None = None
     token: str = field(default="", repr=False)
     run_id: str = ""
-    is_gone: Callable[[], bool] = field(default=lambda: False, repr=False, compare=False)
+    is_disconnected: Callable[[], bool] = field(default=lambda: False, repr=False, compare=False)
 
     def json(self) -> Any:
         """The body as JSON; a `Refusal` if it is invalid or nested too deeply to be written again."""
@@ -96,7 +96,7 @@ def split_token(path: str) -> tuple[str, str]:
     return token, "/" + rest.lstrip("/")  # some SDKs send `//v2.1/track`
 
 
-def check_source(hosts: Sequence[str], headers: Mapping[str, str], port: int) -> None:
+def check_origin(hosts: Sequence[str], headers: Mapping[str, str], port: int) -> None:
     """Reject what a web page can send: another Host (DNS rebinding), any Origin, a request from another site."""
     own = {f"{name}:{port}" for name in _OWN_NAMES} | (set(_OWN_NAMES) if port == 80 else set())
     if len(hosts) != 1 or hosts[0].strip().lower() not in own:
@@ -105,7 +105,7 @@ def check_source(hosts: Sequence[str], headers: Mapping[str, str], port: int) ->
         raise Refusal(403, "This server answers no web page", "Forbidden")
 
 
-def body_size(text: str, base: int = 10, already: int = 0) -> int:
+def parse_body_size(text: str, base: int = 10, already: int = 0) -> int:
     """The announced length of a body or chunk; a `Refusal` if it is unreadable or too large."""
     digits = text.strip()
     if not _SIZE.fullmatch(digits):  # int() takes more: 1_0, 0x10, digits of other scripts
@@ -119,7 +119,7 @@ def body_size(text: str, base: int = 10, already: int = 0) -> int:
     return size
 
 
-def unzip(body: bytes) -> bytes:
+def decompress(body: bytes) -> bytes:
     """A gzip body (one member or several) unzipped; a `Refusal` if it is broken or grows too large."""
     unzipped = b""
     try:

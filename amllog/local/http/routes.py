@@ -21,7 +21,7 @@ WORKSPACE = "/subscriptions/{_s}/resourceGroups/{_r}/providers/{_p}/workspaces/{
 Names = Mapping[str, str]
 
 
-class Need(Enum):
+class Credential(Enum):
     """What a request must carry for a route."""
 
     INGESTION = "ingestion"  # this service's token at the beginning of the path
@@ -38,7 +38,7 @@ class Route(NamedTuple):
 
     method: str
     pattern: str
-    needs: Need
+    needs: Credential
     handle: Callable[[Request, Names], Response]
 
 

@@ -22,21 +22,29 @@ from urllib.parse import parse_qsl, urlsplit
 import orjson
 
 from amllog.local.faults import FOREVER_SECONDS, Fault, Faults
-from amllog.local.http.limited_streams import Drops, Head
-from amllog.local.http.open_connections import BODY_SECONDS, IDLE_SECONDS, Connections, is_gone
-from amllog.local.http.request import Refusal, Request, Response, body_size, check_source, split_token, unzip
+from amllog.local.http.limited_streams import LimitedHead, SlowWriter
+from amllog.local.http.open_connections import BODY_SECONDS, IDLE_SECONDS, OpenConnections, is_disconnected
+from amllog.local.http.request import (
+    Refusal,
+    Request,
+    Response,
+    check_origin,
+    decompress,
+    parse_body_size,
+    split_token,
+)
 
 DISCARD_MAX_BYTES, DISCARD_SECONDS = 8 * 1024 * 1024, 10.0
-Handle = Callable[[Request], Response]
+Handler = Callable[[Request], Response]
 
 
-class Service(NamedTuple):
+class ServerCallbacks(NamedTuple):
     """What a server serves: who admits requests and answers them (a `Refusal` rejects one), the faults, which service
     a path belongs to, who hears of each request."""
 
-    admit: Callable[[Request], tuple[Request, Handle]]
+    admit: Callable[[Request], tuple[Request, Handler]]
     faults: Faults
-    service_of: Callable[[str], str]
+    service_of_path: Callable[[str], str]
     served: Callable[[Request, int, float], None]
 
 
@@ -47,9 +55,9 @@ class LoopbackServer(ThreadingHTTPServer):
     daemon_threads = True
     allow_reuse_address = True
 
-    def __init__(self, port: int, side: Service, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(self, port: int, side: ServerCallbacks, tls: ssl.SSLContext | None = None) -> None:
         self.side, self._tls = side, tls
-        self.connections = Connections()
+        self.connections = OpenConnections()
         super().__init__(("127.0.0.1", port), _Connection)
         self._thread = threading.Thread(
             target=self.serve_forever, args=(0.05,), name="amllog-local", daemon=True
@@ -123,7 +131,7 @@ class _Connection(BaseHTTPRequestHandler):
     def parse_request(self) -> bool:
         """Read the head, up to a limit: its sender has shown no token yet."""
         whole = self.rfile
-        self.rfile = Head(whole)  # type: ignore[assignment]  # all that the parser calls
+        self.rfile = LimitedHead(whole)  # type: ignore[assignment]  # all that the parser calls
         try:
             return super().parse_request()
         finally:
@@ -137,13 +145,15 @@ class _Connection(BaseHTTPRequestHandler):
         begin, side = monotonic(), self.server.side
         request = self._request()
         try:
-            check_source(self.headers.get_all("host") or [], request.headers, self.server.port)
+            check_origin(self.headers.get_all("host") or [], request.headers, self.server.port)
             request, handle = side.admit(request)
         except Refusal as refusal:
             answer = self._reject(refusal)
         else:
             self.server.connections.admit(self.connection)
-            request = replace(request, fault=side.faults.take(side.service_of(request.path), request.path))
+            request = replace(
+                request, fault=side.faults.take(side.service_of_path(request.path), request.path)
+            )
             answer = self._read_and_answer(request, handle)
         side.served(request, answer.status, monotonic() - begin)
         self._send(answer, request.fault or Fault())
@@ -155,8 +165,8 @@ class _Connection(BaseHTTPRequestHandler):
         token, path = split_token(target.path)
         headers = {name.lower(): value for name, value in self.headers.items()}
         query = dict(parse_qsl(target.query, keep_blank_values=True))
-        gone = partial(is_gone, self.connection)
-        return Request(self.command, path, query, headers, token=token, is_gone=gone)
+        gone = partial(is_disconnected, self.connection)
+        return Request(self.command, path, query, headers, token=token, is_disconnected=gone)
 
     def _reject(self, refusal: Refusal) -> Response:
         """Read a short body without keeping it: the client then gets the answer and not a broken connection."""
@@ -169,7 +179,7 @@ class _Connection(BaseHTTPRequestHandler):
             left = left - len(read) if read else 0
         return refusal.answer()
 
-    def _read_and_answer(self, request: Request, handle: Handle) -> Response:
+    def _read_and_answer(self, request: Request, handle: Handler) -> Response:
         self.server.connections.allow(self.connection, BODY_SECONDS)
         if request.headers.get("expect", "").lower() == "100-continue" and self.request_version >= "HTTP/1.1":
             self.send_response_only(100)
@@ -189,14 +199,14 @@ class _Connection(BaseHTTPRequestHandler):
         if "chunked" in request.headers.get(coding, "").lower():
             body = self._chunks()
         else:
-            body = self._read(body_size(lengths[0]))
-        return unzip(body) if "gzip" in request.headers.get("content-encoding", "").lower() else body
+            body = self._read(parse_body_size(lengths[0]))
+        return decompress(body) if "gzip" in request.headers.get("content-encoding", "").lower() else body
 
     def _chunks(self) -> bytes:
         chunks = bytearray()  # no list: a chunk may be one byte
         while True:
             announced = self.rfile.readline(100).partition(b";")[0].decode("ascii", "replace")
-            size = body_size(announced, 16, len(chunks))
+            size = parse_body_size(announced, 16, len(chunks))
             chunks += self._read(size)
             self.rfile.readline(100)
             if size == 0:
@@ -208,7 +218,7 @@ class _Connection(BaseHTTPRequestHandler):
             raise Refusal(400, "The body is shorter than announced")
         return body
 
-    def _answer(self, request: Request, fault: Fault, handle: Handle) -> Response:
+    def _answer(self, request: Request, fault: Fault, handle: Handler) -> Response:
         if fault.seconds:
             self.server.side.faults.wait(fault.seconds)
         if fault.takes_effect:
@@ -220,7 +230,7 @@ class _Connection(BaseHTTPRequestHandler):
             )
         return answer if fault.takes_effect else Response()
 
-    def _ask(self, request: Request, handle: Handle) -> Response:
+    def _ask(self, request: Request, handle: Handler) -> Response:
         try:
             return handle(request)
         except Refusal as refusal:
@@ -230,7 +240,7 @@ class _Connection(BaseHTTPRequestHandler):
         if fault.hang == "before headers":
             return self._hang()
         if fault.drops:
-            self.wfile = Drops(self.wfile, fault.drops, self.server.side.faults)  # type: ignore[assignment]  # it writes
+            self.wfile = SlowWriter(self.wfile, fault.drops, self.server.side.faults)  # type: ignore[assignment]  # it writes
             self.close_connection = True
         self.send_response(answer.status)
         announced = len(answer.body) + (1 if fault.close or fault.hang else 0)  # more than will ever come

@@ -14,8 +14,8 @@ from urllib.parse import urlsplit
 import pytest
 
 from amllog.local import AzureOnThisMachine, Fault
-from amllog.local.app_insights.query_response import Limits, answer, refusal
-from amllog.local.app_insights.query_service import AT_ONCE, Span, read_span
+from amllog.local.app_insights.query_response import ResponseLimits, answer, refusal
+from amllog.local.app_insights.query_service import CONCURRENT_QUERIES, TimeRange, parse_timespan
 
 if TYPE_CHECKING:
     from ..conftest import Client
@@ -132,7 +132,7 @@ def test_long_queries_hold_up_nobody(
     address = urlsplit(azure.query_endpoint)
     path, body = f"{address.path}{path_of(azure, 'app_id')}", json.dumps({"query": SLOW})
     head = {"Authorization": "Bearer x", "Prefer": "wait=600"}
-    long = [http.client.HTTPConnection(address.netloc, timeout=300) for _ in range(AT_ONCE)]
+    long = [http.client.HTTPConnection(address.netloc, timeout=300) for _ in range(CONCURRENT_QUERIES)]
     for connection in long[1:]:
         connection.request("POST", path, body, head)
     ask = make_client(azure)
@@ -209,19 +209,19 @@ with AzureOnThisMachine({str(tmp_path / "bare")!r}, strict=False) as azure:
     [
         (None, None),
         ("", None),
-        ("PT3600.0S", Span(NOW - timedelta(hours=1), NOW)),
-        ("P1DT1H", Span(NOW - timedelta(hours=25), NOW)),
+        ("PT3600.0S", TimeRange(NOW - timedelta(hours=1), NOW)),
+        ("P1DT1H", TimeRange(NOW - timedelta(hours=25), NOW)),
         ("2026-01-01T00:00:00.000Z/2026-01-02T00:00:00Z",
-         Span(datetime(2026, 1, 1, tzinfo=timezone.utc), datetime(2026, 1, 2, tzinfo=timezone.utc))),
+         TimeRange(datetime(2026, 1, 1, tzinfo=timezone.utc), datetime(2026, 1, 2, tzinfo=timezone.utc))),
         ("2026-01-01T00:00:00Z/P1D",
-         Span(datetime(2026, 1, 1, tzinfo=timezone.utc), datetime(2026, 1, 2, tzinfo=timezone.utc))),
+         TimeRange(datetime(2026, 1, 1, tzinfo=timezone.utc), datetime(2026, 1, 2, tzinfo=timezone.utc))),
         ("P1D/2026-01-02T00:00:00Z",
-         Span(datetime(2026, 1, 1, tzinfo=timezone.utc), datetime(2026, 1, 2, tzinfo=timezone.utc))),
+         TimeRange(datetime(2026, 1, 1, tzinfo=timezone.utc), datetime(2026, 1, 2, tzinfo=timezone.utc))),
     ],
 )  # fmt: skip
-def test_time_ranges(value: object, span: Span | None) -> None:
+def test_time_ranges(value: object, span: TimeRange | None) -> None:
     """Every form that clients write."""
-    assert read_span(value, NOW) == span
+    assert parse_timespan(value, NOW) == span
 
 
 def test_values_as_the_service_writes_them() -> None:
@@ -238,14 +238,14 @@ def test_values_as_the_service_writes_them() -> None:
         ("DECIMAL(18,3)", 1.5, "decimal", "1.5"),
     ]  # fmt: skip
     names, types, row = [str(n) for n in range(len(values))], [v[0] for v in values], [v[1] for v in values]
-    (table,) = answer(names, types, [row], Limits())["tables"]
+    (table,) = answer(names, types, [row], ResponseLimits())["tables"]
     assert [column["type"] for column in table["columns"]] == [v[2] for v in values]
     assert table["rows"] == [[v[3] for v in values]]
 
 
 def test_the_limit_of_bytes() -> None:
     """Rows as long as they fit, and the error that says so."""
-    found = answer(["a"], ["VARCHAR"], [["x" * 40]] * 5, Limits(bytes=100))
+    found = answer(["a"], ["VARCHAR"], [["x" * 40]] * 5, ResponseLimits(bytes=100))
     assert len(found["tables"][0]["rows"]) == 2
     assert "100 bytes" in found["error"]["details"][0]["innererror"]["message"]
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from amllog.local.app_insights.validation import judge, parse_time
+from amllog.local.app_insights.validation import parse_time, validate_envelope
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=timezone.utc)
 BASE = {
@@ -54,14 +54,14 @@ def of_type(base_type: str, **changes: Any) -> dict[str, Any]:
 @pytest.mark.parametrize("base_type", BODIES)
 def test_a_right_item_of_each_type_is_accepted(base_type: str) -> None:
     """Every base type with what it needs passes."""
-    assert judge(of_type(base_type), 100, NOW) is None
+    assert validate_envelope(of_type(base_type), 100, NOW) is None
 
 
 @pytest.mark.parametrize("base_type", BODIES)
 def test_what_a_type_needs_must_be_there(base_type: str) -> None:
     """An item without a required member is refused with the service's message."""
     for name in BODIES[base_type]:
-        error = judge(of_type(base_type, **{name: None}), 100, NOW)
+        error = validate_envelope(of_type(base_type, **{name: None}), 100, NOW)
         assert error is not None and error.status == 400
         assert f"109: Field '{name}' on type '{base_type}' is required but missing" in error.message
 
@@ -115,7 +115,7 @@ def test_what_a_type_needs_must_be_there(base_type: str) -> None:
 )
 def test_what_is_wrong_is_said(item: object, told: str) -> None:
     """Each limit of the service is kept, and the message names field, type and limit."""
-    error = judge(item, 100, NOW)
+    error = validate_envelope(item, 100, NOW)
     assert error is not None
     assert error.status == 400
     assert told in error.message
@@ -124,20 +124,23 @@ def test_what_is_wrong_is_said(item: object, told: str) -> None:
 def test_the_stock_handlers_numbers_pass() -> None:
     """`lineNumber` is a number in every record of the stock handler; the service makes it text."""
     assert (
-        judge(envelope(data__baseData__properties={"lineNumber": 5, "ok": True, "f": 0.5}), 100, NOW) is None
+        validate_envelope(
+            envelope(data__baseData__properties={"lineNumber": 5, "ok": True, "f": 0.5}), 100, NOW
+        )
+        is None
     )
 
 
 def test_absent_and_null_are_the_same() -> None:
     """SDKs write what is not set as null."""
     nulls = {"sampleRate": None, "tags": {}, "data__baseData__measurements": None}
-    assert judge(envelope(**nulls, data__baseData__properties=None), 100, NOW) is None
+    assert validate_envelope(envelope(**nulls, data__baseData__properties=None), 100, NOW) is None
 
 
 def test_an_item_has_at_most_64_kib() -> None:
     """The size of the line counts."""
-    assert judge(BASE, 65_536, NOW) is None
-    error = judge(BASE, 65_537, NOW)
+    assert validate_envelope(BASE, 65_536, NOW) is None
+    error = validate_envelope(BASE, 65_537, NOW)
     assert error is not None and "too large" in error.message
 
 
@@ -152,13 +155,13 @@ def test_an_item_has_at_most_64_kib() -> None:
 )
 def test_the_window_of_time(age: timedelta, code: str | None) -> None:
     """Items are taken from 48 hours ago to 2 hours ahead."""
-    error = judge(envelope(time=(NOW - age).isoformat()), 100, NOW)
+    error = validate_envelope(envelope(time=(NOW - age).isoformat()), 100, NOW)
     assert (error and error.message[:3]) == code
 
 
 def test_the_real_message_for_old_items() -> None:
     """The text is the service's own, by which clients recognise it."""
-    error = judge(envelope(time="2026-11-20T11:59:59Z"), 100, NOW)
+    error = validate_envelope(envelope(time="2026-11-20T11:59:59Z"), 100, NOW)
     assert error is not None
     assert error.message == (
         "103: Field 'time' on type 'Envelope' is older than the allowed min date. "

@@ -14,8 +14,8 @@ import pytest
 
 from amllog.local import AzureOnThisMachine, Fault
 from amllog.local.http.access import Access
-from amllog.local.http.open_connections import WITHOUT_TOKEN_MAX, Connections
-from amllog.local.http.routes import Need, Route
+from amllog.local.http.open_connections import UNAUTHENTICATED_MAX, OpenConnections
+from amllog.local.http.routes import Credential, Route
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     MakeClient = Callable[[AzureOnThisMachine], Client]
 
 REJECTED = (401, 403)
-IN_PATH = (Need.INGESTION, Need.QUERY, Need.FAULTS, Need.DISCOVERY)
+IN_PATH = (Credential.INGESTION, Credential.QUERY, Credential.FAULTS, Credential.DISCOVERY)
 
 
 @pytest.fixture
@@ -36,13 +36,13 @@ def job(azure: AzureOnThisMachine) -> dict[str, str]:
 
 
 @pytest.fixture
-def beginnings(azure: AzureOnThisMachine, job: dict[str, str]) -> dict[Need, str]:
+def beginnings(azure: AzureOnThisMachine, job: dict[str, str]) -> dict[Credential, str]:
     """What the paths of each service begin with."""
     addresses = {
-        Need.INGESTION: azure.ingestion_endpoint,
-        Need.QUERY: azure.query_endpoint,
-        Need.FAULTS: azure.faults_url[: -len("/faults")],
-        Need.DISCOVERY: job["AZUREML_DISCOVERY_SERVICE_ENDPOINT"].partition("/discovery")[0],
+        Credential.INGESTION: azure.ingestion_endpoint,
+        Credential.QUERY: azure.query_endpoint,
+        Credential.FAULTS: azure.faults_url[: -len("/faults")],
+        Credential.DISCOVERY: job["AZUREML_DISCOVERY_SERVICE_ENDPOINT"].partition("/discovery")[0],
     }
     return {need: address[len(azure.url) :] for need, address in addresses.items()}
 
@@ -85,8 +85,8 @@ def accepted(
 
 def test_every_route_says_which_token_it_needs(azure: AzureOnThisMachine) -> None:
     """No route is open by omission, and none needs nothing."""
-    assert [route for route in azure.routes if not isinstance(route.needs, Need)] == []
-    assert {route.needs for route in azure.routes} == set(Need)
+    assert [route for route in azure.routes if not isinstance(route.needs, Credential)] == []
+    assert {route.needs for route in azure.routes} == set(Credential)
     with pytest.raises(TypeError):
         Route("GET", "/open", handle=azure.routes[0].handle)  # type: ignore[call-arg]  # that is the point
 
@@ -97,12 +97,12 @@ def test_without_a_token_or_with_a_wrong_one(azure: AzureOnThisMachine, make_cli
     foreign = {"Authorization": f"Bearer {other.run_tokens.issue('run_1')[0]}"}
     assert accepted(azure, make_client, routes) == []
     assert accepted(azure, make_client, routes, headers={"Authorization": "Bearer x"}) == []
-    assert accepted(azure, make_client, routes, begin=other.path(Need.QUERY), headers=foreign) == []
+    assert accepted(azure, make_client, routes, begin=other.path(Credential.QUERY), headers=foreign) == []
 
 
 @pytest.mark.parametrize("owner", IN_PATH)
 def test_with_the_token_of_another_service(
-    azure: AzureOnThisMachine, make_client: MakeClient, beginnings: dict[Need, str], owner: Need
+    azure: AzureOnThisMachine, make_client: MakeClient, beginnings: dict[Credential, str], owner: Credential
 ) -> None:
     """Each token opens its own service: above all, no token that a job has reaches the faults."""
     others = [route for route in closed(azure) if route.needs is not owner]
@@ -124,10 +124,10 @@ def test_run_tokens(azure: AzureOnThisMachine, make_client: MakeClient, job: dic
         f"{token}x",
         "..",
     ]
-    routes = [route for route in closed(azure) if route.needs is Need.RUN]
+    routes = [route for route in closed(azure) if route.needs is Credential.RUN]
     for one in wrong:
         assert accepted(azure, make_client, routes, headers={"Authorization": f"Bearer {one}"}) == []
-    others = [route for route in closed(azure) if route.needs is not Need.RUN]
+    others = [route for route in closed(azure) if route.needs is not Credential.RUN]
     assert accepted(azure, make_client, others, headers={"Authorization": f"Bearer {token}"}) == []
     about_a_run = [route for route in routes if "{run}" in route.pattern or "{container}" in route.pattern]
     foreign = {"Authorization": f"Bearer {azure.run_token('run_2')}"}
@@ -157,7 +157,7 @@ def test_the_token_of_another_pipeline_run_in_bodies(
 
 
 def test_a_page_of_another_port_and_another_host(
-    azure: AzureOnThisMachine, make_client: MakeClient, beginnings: dict[Need, str], job: dict[str, str]
+    azure: AzureOnThisMachine, make_client: MakeClient, beginnings: dict[Credential, str], job: dict[str, str]
 ) -> None:
     """Even with the right token, no operation answers a form of another page, nor a rebound name."""
     bearer = {"Authorization": f"Bearer {job['AZUREML_RUN_TOKEN']}"}
@@ -170,7 +170,7 @@ def test_a_page_of_another_port_and_another_host(
 
 
 def test_with_the_right_token(
-    azure: AzureOnThisMachine, make_client: MakeClient, beginnings: dict[Need, str], job: dict[str, str]
+    azure: AzureOnThisMachine, make_client: MakeClient, beginnings: dict[Credential, str], job: dict[str, str]
 ) -> None:
     """The same requests are let through with their own token: what rejects them is nothing else."""
     bearer = {"Authorization": f"Bearer {job['AZUREML_RUN_TOKEN']}"}
@@ -186,7 +186,7 @@ def test_addresses_of_blobs_expire(azure: AzureOnThisMachine, make_client: MakeC
     query = access.sign("key", "w", -1)
     assert int(re.findall(r"se=(\d+)", access.sign("key", "w"))[0]) > int(re.findall(r"se=(\d+)", query)[0])
     routes = [route for route in azure.routes if "/blobs/" in route.pattern]
-    assert {route.needs for route in routes} == {Need.READ_ADDRESS, Need.WRITE_ADDRESS}
+    assert {route.needs for route in routes} == {Credential.READ_ADDRESS, Credential.WRITE_ADDRESS}
     for route in routes:
         assert make_client(azure).bare(route.method, f"/blobs/key?{query}").status == 403
 
@@ -267,8 +267,8 @@ def test_connections_without_a_token_are_limited() -> None:
     """Of those without a token the oldest are closed; those with one stay."""
     import socket
 
-    pairs = [socket.socketpair() for _ in range(WITHOUT_TOKEN_MAX + 3)]
-    connections = Connections()
+    pairs = [socket.socketpair() for _ in range(UNAUTHENTICATED_MAX + 3)]
+    connections = OpenConnections()
     for index, (near, _far) in enumerate(pairs):
         connections.add(near)
         if index == 0:
@@ -294,7 +294,7 @@ def test_a_connection_that_is_too_slow_is_closed() -> None:
     import socket
 
     pairs = [socket.socketpair() for _ in range(2)]
-    connections = Connections()
+    connections = OpenConnections()
     for near, _far in pairs:
         connections.add(near)
     connections.allow(pairs[0][0], -1)

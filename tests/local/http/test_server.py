@@ -11,8 +11,15 @@ from typing import TYPE_CHECKING
 import pytest
 
 from amllog.local import Faults
-from amllog.local.http.request import GZIP_MAX_MEMBERS, UNZIPPED_MAX_BYTES, Refusal, Request, Response, unzip
-from amllog.local.http.server import LoopbackServer, Service
+from amllog.local.http.request import (
+    GZIP_MAX_MEMBERS,
+    UNZIPPED_MAX_BYTES,
+    Refusal,
+    Request,
+    Response,
+    decompress,
+)
+from amllog.local.http.server import LoopbackServer, ServerCallbacks
 
 if TYPE_CHECKING:
     from amllog.local import AzureOnThisMachine
@@ -152,7 +159,7 @@ def test_a_gzip_bomb(client: Client) -> None:
 def test_a_bomb_of_many_members() -> None:
     """Very many empty members are refused."""
     with pytest.raises(Refusal, match="members"):
-        unzip(gzip.compress(b"") * (GZIP_MAX_MEMBERS + 1))
+        decompress(gzip.compress(b"") * (GZIP_MAX_MEMBERS + 1))
 
 
 def test_many_at_once(azure: AzureOnThisMachine) -> None:
@@ -212,7 +219,9 @@ def test_a_mistake_of_ours_is_shown(capfd: pytest.CaptureFixture[str]) -> None:
     def mistaken(request: Request) -> Response:
         raise KeyError("mistake")
 
-    side = Service(lambda head: (head, mistaken), Faults(), lambda path: "ingestion", lambda *served: None)
+    side = ServerCallbacks(
+        lambda head: (head, mistaken), Faults(), lambda path: "ingestion", lambda *served: None
+    )
     server = LoopbackServer(0, side)
     server.start()
     with socket.create_connection(("127.0.0.1", server.port), timeout=300) as connection:
