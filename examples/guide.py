@@ -1,7 +1,7 @@
 """The logging example of Azure's guide "Debug machine learning pipelines", with two lines added: the first two below.
 
-All else is the guide's, letter by letter, but for the connection string, which comes from the environment. (What it
-takes as given, `args`, is above it.)
+Everything else is copied from the guide, except the connection string, which comes from the environment, and `args`,
+which the guide assumes.
 """
 
 import amllog
@@ -16,7 +16,7 @@ parser.add_argument("--log_level", default="DEBUG")
 args = parser.parse_args()
 
 # fmt: off
-# ruff: noqa: PLE1205  (a dict after a text without %: the guide's way to give dimensions, which amllog understands)
+# ruff: noqa: PLE1205  (a dict after a message without %: the guide passes dimensions like this, and amllog supports it)
 import logging
 
 from azureml.core.run import Run

@@ -1,4 +1,4 @@
-"""A scoring script, as Azure ML's endpoints run it: init() once per worker, run() for each request."""
+"""A scoring script for Azure ML endpoints, which call init() once per worker and run() for each request."""
 
 import json
 import os
@@ -26,14 +26,14 @@ def run(raw_data):
     try:
         images = np.array(json.loads(raw_data)["images"], dtype=float)
         with log.span("score", images=len(images)):
-            chances = model.predict_proba(images)
+            probabilities = model.predict_proba(images)
     except Exception as error:
         log.exception("cannot score this request", size=len(raw_data))
         return {"error": f"{type(error).__name__}: {error}"}
-    confidence = chances.max(axis=1)
+    confidence = probabilities.max(axis=1)
     log.info("scored", images=len(images), least_confidence=round(confidence.min(), 3))
     log.metric("confidence", confidence.mean())
-    return {"digits": chances.argmax(axis=1).tolist()}
+    return {"digits": probabilities.argmax(axis=1).tolist()}
 
 
 if __name__ == "__main__":  # to try it without an endpoint

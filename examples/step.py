@@ -1,4 +1,4 @@
-"""A step with amllog's own logger: dimensions as keywords, metrics, a span, an error that is handled."""
+"""A step with amllog's own logger: dimensions as keywords, metrics, a span, a handled error."""
 
 import argparse
 import math
@@ -6,13 +6,13 @@ from pathlib import Path
 
 import amllog
 
-log = amllog.get_logger(__name__)  # fine before setup(), so also in modules that only get imported
+log = amllog.get_logger(__name__)  # works before setup(), so modules can create it when they are imported
 
 
 def train(epochs, rate):
     loss = 1.0
     for epoch in range(1, epochs + 1):
-        with amllog.bound(epoch=epoch):  # on every record made in here
+        with amllog.bound(epoch=epoch):  # on every record of this block
             loss *= math.exp(-rate)
             log.metric("loss", loss, step=epoch)
             log.info("epoch done", loss=round(loss, 4))
@@ -26,7 +26,7 @@ def main():
     args = parser.parse_args()
 
     amllog.setup(run_type="training", dimensions={"team": "vision"})
-    log.info("begins", epochs=args.epochs, rate=args.rate)
+    log.info("started", epochs=args.epochs, rate=args.rate)
 
     with log.span("train", epochs=args.epochs):
         loss = train(args.epochs, args.rate)
@@ -35,7 +35,7 @@ def main():
         labels = Path("labels.csv").read_text()
         log.info("labels", size=len(labels))
     except FileNotFoundError:
-        log.exception("no labels, going on without")  # a row of exceptions: message, type and stack
+        log.exception("no labels, continuing without")  # a row of `exceptions` with message, type and stack
 
     log.run.tag("final_loss", round(loss, 4))
     log.event("trained", loss=round(loss, 4))

@@ -1,4 +1,4 @@
-"""Step 1: handwritten digits → data to train on, and batches of images to score."""
+"""Step 1: prepare handwritten digits as training data and as batches of images to score."""
 
 import argparse
 from pathlib import Path
@@ -11,7 +11,7 @@ import amllog
 
 
 def brightened(images):
-    """Each image with its own brightest pixel as 1."""
+    """Scale each image so that its brightest pixel is 1."""
     return images / images.max(axis=1, keepdims=True)
 
 
@@ -44,7 +44,7 @@ def main():
         for number, start in enumerate(range(0, len(new), args.batch_size), 1):
             batch = new[start : start + args.batch_size]
             missing = args.batch_size - len(batch)
-            batch = np.pad(batch, ((0, missing), (0, 0)))  # the scoring side wants batches of one size
+            batch = np.pad(batch, ((0, missing), (0, 0)))  # all batches have the same size
             np.savetxt(args.batches / f"batch_{number}.csv", brightened(batch), fmt="%.4f", delimiter=",")
     log.info("wrote batches", batches=number, images=len(new))
     log.metric("batches", number)

@@ -1,4 +1,4 @@
-"""Step 3: read the digits in every batch."""
+"""Step 3: recognize the digits in every batch."""
 
 import argparse
 from pathlib import Path
@@ -28,10 +28,10 @@ def main():
     for number, file in enumerate(log.progress(files, "scoring"), 1):
         with amllog.bound(file=file.name), log.span("score batch"):
             images = np.loadtxt(file, delimiter=",")
-            chances = model.predict_proba(images)
-            np.savetxt(args.scores / file.name, chances.argmax(axis=1), fmt="%d")
+            probabilities = model.predict_proba(images)
+            np.savetxt(args.scores / file.name, probabilities.argmax(axis=1), fmt="%d")
             scored += len(images)
-            log.metrics({"scored": scored, "confidence": chances.max(axis=1).mean()}, step=number)
+            log.metrics({"scored": scored, "confidence": probabilities.max(axis=1).mean()}, step=number)
     log.info("scored", images=scored)
 
 

@@ -42,8 +42,8 @@ def main():
             log.metrics({"loss": loss, "accuracy": accuracy}, step=epoch)
             log.info("epoch done", loss=round(loss, 4), accuracy=round(accuracy, 4))
 
-    found = model.predict(held_out)
-    precision, recall, f1, _ = precision_recall_fscore_support(truth, found, labels=classes)
+    predicted = model.predict(held_out)
+    precision, recall, f1, _ = precision_recall_fscore_support(truth, predicted, labels=classes)
     per_digit = {"digit": classes, "precision": precision, "recall": recall, "f1": f1}
     log.run.log_table("per digit", {name: column.tolist() for name, column in per_digit.items()})
     log.run.log_confusion_matrix(
@@ -53,7 +53,7 @@ def main():
             "schema_version": "1.0.0",
             "data": {
                 "class_labels": [str(digit) for digit in classes],
-                "matrix": confusion_matrix(truth, found, labels=classes).tolist(),
+                "matrix": confusion_matrix(truth, predicted, labels=classes).tolist(),
             },
         },
     )
