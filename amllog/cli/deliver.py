@@ -18,8 +18,10 @@ from amllog.delivery import account
 from amllog.delivery.exporter import Exporter
 from amllog.delivery.orphan_delivery import OrphanDelivery
 from amllog.errors import UsageError
+from amllog.exporters.app_insights.resend import resend_old
 from amllog.insights.reports.rendering import pluralize
 from amllog.journal.directory import claim, journal_files, open_read_only
+from amllog.journal.outlets import APP_INSIGHTS
 from amllog.session import compose
 
 
@@ -35,8 +37,9 @@ def run(options: Namespace, environ: Mapping[str, str]) -> int:
     try:
         delivery.deliver(output.print_notice)
         for exporter in exporters:
-            if options.resend_old and exporter.name == status.INSIGHTS:
-                sent = delivery.resend_old(exporter, output.print_notice)
+            if options.resend_old and exporter.name == APP_INSIGHTS:
+                node, remaining = status.node_name(environ), delivery.remaining_seconds()
+                sent = resend_old(directory, node, exporter, remaining, output.print_notice)
                 output.print_notice(f"{pluralize(sent, 'old record')} sent with the current time")
     finally:
         for exporter in exporters:

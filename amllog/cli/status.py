@@ -24,21 +24,19 @@ from amllog.errors import UsageError
 from amllog.exporters.run_metrics.run_info import RunInfo
 from amllog.insights.reports.rendering import pluralize
 from amllog.journal.directory import claim, defects, journal_files, open_read_only
+from amllog.journal.outlets import ADDRESSED, APP_INSIGHTS
 from amllog.journal.segment import Segment
-from amllog.record.envelope import instrumentation_key, is_run_metric
+from amllog.record.envelope import instrumentation_key
 from amllog.record.text import escape_controls
 
-INSIGHTS, RUN_METRICS = "app_insights", "run_metrics"
 _FILE_COLUMNS = ("file", "writer", "records", "waiting", "refused")
 OutletFilters = Mapping[str, Wants]
-# The outlets of a line according to the line itself, independent of the settings of this environment.
-_FILTERS: OutletFilters = {INSIGHTS: lambda line: bool(instrumentation_key(line)), RUN_METRICS: is_run_metric}
 
 
 def run(options: Namespace, environ: Mapping[str, str]) -> int:
     """Print the account of a directory. Return 1 if any record was refused."""
     directory = journal_directory(options, environ)
-    total = tally_directory(directory, _FILTERS)
+    total = tally_directory(directory, ADDRESSED)
     details = report(directory, environ, total)
     if options.json:
         output.print_answer(output.to_json(details))
@@ -90,7 +88,7 @@ def report(directory: Path, environ: Mapping[str, str], total: Account | None = 
 
     `total` is the account of the directory, if the caller has it.
     """
-    total = total or tally_directory(directory, _FILTERS)
+    total = total or tally_directory(directory, ADDRESSED)
     node = node_name(environ)
     notes: list[str] = []
     files = [file for path in journal_files(directory) if (file := _file_report(path, node, notes.append))]
@@ -127,8 +125,8 @@ def _file_report(path: Path, node: str, note: Callable[[str], None]) -> dict[str
         note(defect)
     # A segment with a fault is not claimed: nobody knows whether another process holds it.
     writer = "gone" if claimed else "unknown" if segment.checkpoint_error else "alive"
-    total = account.tally([segment], _FILTERS, Counter(), "")
-    rest = segment.lines_from(segment.position(INSIGHTS).offset)
+    total = account.tally([segment], ADDRESSED, Counter(), "")
+    rest = segment.lines_from(segment.position(APP_INSIGHTS).offset)
     unaddressed = sum(instrumentation_key(line) == b"" for line in rest)
     segment.close()
     return {

@@ -1,12 +1,14 @@
-"""The account: what was accepted, and per outlet what of it is delivered, waiting or refused.
+"""The account: how many records were accepted, and per outlet how many are delivered, waiting or refused.
 
-In: journal segments with their acknowledgements. Out: an `Account` whose sums always hold.
+The account is computed from the journal and its checkpoints, so it is correct at any moment and also after a crash. For
+each outlet, the sum holds: accepted = delivered + waiting + refused.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from amllog.process import interrupts
@@ -15,18 +17,21 @@ from amllog.record.envelope import is_complete
 if TYPE_CHECKING:
     from amllog.journal.segment import Segment
 
-Wants = Callable[[bytes], bool]
+Wants = Callable[[bytes], bool]  # whether a line is addressed to an outlet
 UNREADABLE = "the journal cannot be read"
 
 
+@dataclass(frozen=True, eq=False, repr=False)
 class OutletAccount:
-    """The records addressed to one outlet, counted by their outcome."""
+    """The records addressed to one outlet, counted by their outcome.
 
-    def __init__(self, delivered: int, waiting: int, refused: Mapping[str, int], trouble: str = "") -> None:
-        self.delivered = delivered
-        self.waiting = waiting
-        self.refused = dict(refused)
-        self.trouble = trouble  # why the last offer failed, while it does
+    `refused` has the number of records by reason. `trouble` is the error of the last export while it fails, else "".
+    """
+
+    delivered: int
+    waiting: int
+    refused: Mapping[str, int]
+    trouble: str = ""
 
     @property
     def accepted(self) -> int:
@@ -42,42 +47,45 @@ class OutletAccount:
         reasons = "; ".join(f"{count} × {reason}" for reason, count in sorted(self.refused.items()))
         if reasons:
             parts[-1] += f" ({reasons})"
-        return ", ".join(parts) + (
-            f"; last trouble: {self.trouble}"
-            if self.trouble and (self.waiting or self.trouble.startswith(UNREADABLE))
-            else ""
-        )
+        text = ", ".join(parts)
+        if self.trouble and (self.waiting or self.trouble.startswith(UNREADABLE)):
+            text += f"; last error: {self.trouble}"
+        return text
 
     def __repr__(self) -> str:
         return f"<OutletAccount: {self}>"
 
 
+@dataclass(frozen=True, eq=False, repr=False)
 class Account:
-    """Accepted records, and what became of them at each outlet: accepted = delivered + waiting + refused."""
+    """The records that were accepted, and their outcome per outlet: accepted = delivered + waiting + refused."""
 
-    def __init__(self, accepted: int, outlets: Mapping[str, OutletAccount], directory: str = "") -> None:
-        self.accepted = accepted
-        self.outlets = dict(outlets)
-        self.directory = directory
-        self.leftovers_delivered = 0  # records of earlier processes that this one has delivered
+    accepted: int
+    outlets: Mapping[str, OutletAccount]
+    directory: str = ""
+    leftovers_delivered: int = 0  # records of ended processes that this process has delivered
 
     @property
     def waiting(self) -> int:
-        """Records that wait at any outlet."""
+        """The number of records that wait, over all outlets."""
         return sum(outlet.waiting for outlet in self.outlets.values())
 
     @property
     def refused(self) -> int:
-        """Records that were refused by any outlet."""
+        """The number of records that were refused, over all outlets."""
         return sum(sum(outlet.refused.values()) for outlet in self.outlets.values())
 
+    def with_outlet(self, name: str, outlet: OutletAccount) -> Account:
+        """Return the account with one more outlet."""
+        return replace(self, outlets={**self.outlets, name: outlet})
+
     def as_dict(self) -> dict[str, object]:
-        """The account in terms of JSON."""
+        """Return the account as JSON objects."""
         return {
             "accepted": self.accepted,
             "directory": self.directory,
             "outlets": {
-                name: {"delivered": o.delivered, "waiting": o.waiting, "refused": o.refused}
+                name: {"delivered": o.delivered, "waiting": o.waiting, "refused": dict(o.refused)}
                 for name, o in self.outlets.items()
             },
         }
@@ -94,69 +102,93 @@ class Account:
         return f"<Account: {self.accepted} accepted, {self.waiting} waiting, {self.refused} refused>"
 
 
+class _Sum:
+    """The sums of one outlet over several segments."""
+
+    def __init__(self, unwritten: Counter[str]) -> None:
+        self.delivered, self.waiting, self.refused = 0, 0, Counter(unwritten)
+
+    def add(self, delivered: int, waiting: int, refused: Counter[str]) -> None:
+        self.delivered += delivered
+        self.waiting += waiting
+        self.refused += refused
+
+
 def tally(
-    segments: Iterable[Segment], wants: Mapping[str, Wants], unwritten: Counter[str], directory: str
+    segments: Iterable[Segment],
+    wants: Mapping[str, Wants],
+    unwritten: Counter[str],
+    directory: str,
+    *,
+    errors: Mapping[str, str] | None = None,
+    orphans: int = 0,
 ) -> Account:
-    """The account of `segments`; `unwritten` are records that no file took, refused by every outlet."""
-    accepted = sum(unwritten.values())
-    sums = {name: OutletAccount(0, 0, unwritten) for name in wants}
-    for segment in segments:  # once through: of many files, one is open at a time
+    """Return the account of `segments`.
+
+    `unwritten`: records that no file accepted, by reason. They count as refused by every outlet.
+    `errors`: the last error of an outlet. `orphans`: records of ended processes that were delivered.
+    """
+    accepted, unreadable = sum(unwritten.values()), ""
+    sums = {name: _Sum(unwritten) for name in wants}
+    for segment in segments:  # one pass: of many files, one is open at a time
         try:
             segment.refresh()
-            written = segment.lines_written()  # first: others write and deliver meanwhile
+            written = segment.lines_written()  # first: other threads write and deliver meanwhile
             counts = _add(sums, segment, wants, written)
             # A file that another program has changed has fewer lines than were accepted, or more.
-            accepted += max([written or segment.count(), *counts])
-        except OSError as error:  # what it holds is not known now: said, and left out
+            accepted += max([written or segment.count_records(), *counts])
+        except (
+            OSError
+        ) as error:  # the content is unknown now: this is reported, and the segment is not counted
             interrupts.pass_on(error)
-            for outlet in sums.values():
-                outlet.trouble = f"{UNREADABLE}: {error.strerror or type(error).__name__}"
-    return Account(accepted, sums, directory)
-
-
-def _add(
-    sums: Mapping[str, OutletAccount], segment: Segment, wants: Mapping[str, Wants], written: int
-) -> list[int]:
-    """Add the records of one segment to the sums of each outlet. Return how many it has for each.
-
-    `written`: lines that this process has appended to it.
-    """
-    # What was settled is read before what is left: a batch that is settled meanwhile is not counted twice.
-    settled = {
-        name: (one.delivered, one.refused.copy(), one.retry)
-        for name, one in ((name, segment.position(name)) for name in wants)
+            unreadable = f"{UNREADABLE}: {error.strerror or type(error).__name__}"
+    outlets = {
+        name: OutletAccount(
+            one.delivered, one.waiting, dict(one.refused), (errors or {}).get(name) or unreadable
+        )
+        for name, one in sums.items()
     }
-    left = _left(segment, wants)
-    end, held = segment.size, segment.is_locked
+    return Account(accepted, outlets, directory, orphans)
+
+
+def _add(sums: Mapping[str, _Sum], segment: Segment, wants: Mapping[str, Wants], written: int) -> list[int]:
+    """Add the records of one segment to the sum of each outlet. Return how many records it has for each.
+
+    `written`: the number of lines that this process has appended to it.
+    """
+    # What is settled is read before what is not: a batch that is settled meanwhile must not count twice.
+    settled = {
+        name: (position.delivered, position.refused.copy(), position.retry)
+        for name, position in ((name, segment.position(name)) for name in wants)
+    }
+    unsettled = _unsettled(segment, wants)
+    end, is_locked = segment.size, segment.is_locked
     counts = []
-    for name, (delivered, refused, again) in settled.items():
-        records, waiting = left[name]
-        waiting += sum(offset < end for offset in again)
-        if held:  # else another process holds it, and counts what is gone from it
-            gone = sum(offset >= end for offset in again)
+    for name, (delivered, refused, retry) in settled.items():
+        records, waiting = unsettled[name]
+        waiting += sum(offset < end for offset in retry)
+        if is_locked:  # else another process has the lock, and counts the lines that are gone
+            gone = sum(offset >= end for offset in retry)
             gone += max(0, written - records - segment.position(name).passed)
             if segment.lost:
                 gone, waiting = gone + waiting, 0
-            if gone and segment.is_out_of_reach():  # it is still there, for processes outside
+            if gone and segment.is_out_of_reach():  # processes with another root still see the lines
                 gone, waiting = 0, waiting + gone
             refused[segment.damage] += gone
-        one = sums[name]
-        one.delivered += delivered
-        one.waiting += waiting
-        one.refused = dict(Counter(one.refused) + refused)
+        sums[name].add(delivered, waiting, refused)
         counts.append(delivered + waiting + sum(refused.values()))
     return counts
 
 
-def _left(segment: Segment, wants: Mapping[str, Wants]) -> dict[str, tuple[int, int]]:
-    """For each outlet, how many records it has not passed yet, and how many of them are addressed to it."""
-    left = {name: [segment.position(name).offset, 0, 0] for name in wants}
-    position = min((to for to, _, _ in left.values()), default=segment.size)
-    for line in segment.lines_from(position):
+def _unsettled(segment: Segment, wants: Mapping[str, Wants]) -> dict[str, tuple[int, int]]:
+    """For each outlet, return the number of records after its offset, and how many of them are addressed to it."""
+    counts = {name: [segment.position(name).offset, 0, 0] for name in wants}
+    offset = min((start for start, _, _ in counts.values()), default=segment.size)
+    for line in segment.lines_from(offset):
         if is_complete(line):
-            for name, counts in left.items():
-                if counts[0] <= position:
-                    counts[1] += 1
-                    counts[2] += wants[name](line)
-        position += len(line)
-    return {name: (records, wanted) for name, (_, records, wanted) in left.items()}
+            for name, count in counts.items():
+                if count[0] <= offset:
+                    count[1] += 1
+                    count[2] += wants[name](line)
+        offset += len(line)
+    return {name: (records, wanted) for name, (_, records, wanted) in counts.items()}

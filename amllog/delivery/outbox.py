@@ -1,7 +1,7 @@
 """The journal and the worker of this process, opened, drained and closed together.
 
-In: lines to keep, outlets to serve. Out: kept lines, delivered lines, the account. A forked child opens its own with
-its first record, and leaves its parent's to the parent.
+Lines are appended to the journal in the caller's thread, and delivered by the worker. A forked child opens its own
+journal and worker with its first record, and leaves those of its parent to the parent.
 """
 
 from __future__ import annotations
@@ -26,14 +26,15 @@ from amllog.process.workers import is_worker
 
 Notice = Callable[[str, int], None]
 REOPEN_SECONDS = 0.2  # until the next attempt to open a journal that could not be opened
-MAX_PENDING = 1_000  # lines that wait for such an attempt
+MAX_PENDING = 1_000  # lines that wait in memory for such an attempt
 NO_JOURNAL = "the journal cannot be written"
 
 
 class Outbox:
-    """Keeps lines and has them delivered."""
+    """Appends lines to the journal, and has them delivered."""
 
     def __init__(self, notice: Notice, refused: RefusedCounts | None = None) -> None:
+        """`refused` counts the lines that no journal accepted, over the life of the process."""
         self.directory = Path()
         self.exporters: Sequence[Exporter] = ()
         self.refused = refused or RefusedCounts()
@@ -44,28 +45,28 @@ class Outbox:
         self._node = ""
         self._max_bytes = 0
         self._key = ""
-        self._is_worker = False  # whether this is a forked child
+        self._is_child = False  # whether the process was forked
         self._forked_in_c = False
         self._closed = True
         self._final: Account | None = None
         self._pending: deque[bytes] = deque()  # lines that wait for a journal that cannot be opened now
         self._reopen_at = 0.0
-        # Held while a line is written and while a journal is opened or closed: what a closed journal holds is
-        # counted once nobody writes to it any more. Re-entrant: a signal handler may log.
+        # Held while a line is written and while a journal is opened or closed: the lines of a closed journal are
+        # counted once no thread writes to it any more. Re-entrant, because a signal handler may log.
         self._lock = threading.RLock()
 
     def current_journal(self) -> Journal | None:
-        """The journal, while one is open."""
+        """Return the journal while it is open."""
         return self._journal
 
     def drain_previous(self, directory: Path, grace_seconds: float) -> None:
-        """Deliver what waits in a directory that is not the next one, for at most `grace_seconds`."""
+        """Before another directory is opened: deliver what waits in the present one, for at most `grace_seconds`."""
         if self._journal is not None and self._wanted != directory:
             self.drain(grace_seconds, with_orphans=True)
 
     @releasing("_lock")
     def open(self, directory: Path, node: str, max_bytes: int) -> None:
-        """Open a journal in `directory`, or in a temporary one with a notice; one that is open there stays open."""
+        """Open a journal in `directory`, or in the fallback directory with a notice. An open one there stays open."""
         with self._lock:
             if self._wanted != directory:
                 self._release()
@@ -74,13 +75,13 @@ class Outbox:
             self._open()
 
     def set_key(self, key: str) -> None:
-        """Set the instrumentation key of the next lines: a file has one, and its lines wait for it."""
+        """Set the instrumentation key of the next lines. A segment has one key, because its lines wait for that key."""
         if self._key and key != self._key and self._journal is not None:
             self._journal.rotate(self._key)
         self._key = key
 
     def set_exporters(self, exporters: Sequence[Exporter]) -> None:
-        """Deliver to `exporters` from now on."""
+        """Deliver through `exporters` from now on."""
         self.exporters = exporters
         if self._worker is not None:
             self._worker.set_exporters(exporters)
@@ -89,7 +90,7 @@ class Outbox:
 
     @releasing("_lock")
     def append(self, line: bytes) -> bool:
-        """Keep a line, or count why no file took it. False: the session has ended, and the line is neither."""
+        """Write a line, or count the reason why no file accepted it. Return False if the session has ended."""
         with self._lock:
             journal, worker = self._journal, self._worker
             if journal is None or worker is None or self._pending:
@@ -110,7 +111,7 @@ class Outbox:
         if self._pending:
             with self._lock:
                 self._open()
-        worker = self._worker  # once: another thread may be closing
+        worker = self._worker  # read once: another thread may close the outbox
         if worker is not None and self.exporters:
             worker.drain(seconds, with_orphans=with_orphans, last=last)
             worker.journal.recheck_space()
@@ -118,37 +119,33 @@ class Outbox:
             worker.displacement.check()
 
     def status(self) -> Account:
-        """The account of this process's records."""
+        """Return the account of this process's records."""
         journal, worker = self._journal, self._worker
         refused = self.refused.counts() + Counter({NO_JOURNAL: len(self._pending)})
-        found = account.tally(
+        wants = {exporter.name: exporter.counts for exporter in self.exporters}
+        consumers = worker.consumers if worker is not None else []
+        return account.tally(
             journal.segments if journal else (),
-            {exporter.name: exporter.counts for exporter in self.exporters},
+            wants,
             refused + journal.unwritten if journal else refused,
             str(journal.directory) if journal else "",
+            errors={consumer.exporter.name: consumer.last_error for consumer in consumers},
+            orphans=worker.orphans.delivered if worker is not None else 0,
         )
-        if worker is not None:
-            for consumer in worker.consumers:
-                if (
-                    consumer.exporter.name in found.outlets
-                ):  # else setup() has come meanwhile, in another thread
-                    found.outlets[consumer.exporter.name].trouble = consumer.trouble
-            found.leftovers_delivered = worker.leftovers_delivered
-        return found
 
     def close(self, seconds: float) -> Account:
-        """Deliver what can be within `seconds`, and end."""
+        """Deliver what waits within `seconds`, and end."""
         deadline = time.monotonic() + seconds
         self.drain(seconds, with_orphans=True)
         return self.end(deadline - time.monotonic())
 
     @releasing("_lock")
     def end(self, seconds: float) -> Account:
-        """Close everything, waiting at most `seconds` for an offer in progress; return the final account.
+        """Close everything, waiting at most `seconds` for an export in progress. Return the final account.
 
-        What waits is there for the next process. Lines that come afterwards are not taken. Safe to repeat.
+        What waits is left to the next process. Later lines are not accepted. Safe to repeat.
         """
-        with self._lock:  # nobody writes now, and nobody will
+        with self._lock:  # no other thread writes now, and none will
             self._closed = True
         worker = self._worker
         if worker is not None:
@@ -165,7 +162,7 @@ class Outbox:
             return self._final
 
     def before_fork(self) -> None:
-        """No thread of ours runs while the process is copied, unless it takes too long to wait for."""
+        """End the thread while the process is copied, unless that takes too long."""
         if self._worker is not None:
             self._worker.park()
 
@@ -175,9 +172,9 @@ class Outbox:
             self._worker.resume()
 
     def forked(self, *, in_c: bool = False) -> None:
-        """In a forked child: the parent's files and thread are not ours.
+        """In a forked child: leave the parent's files and thread to the parent.
 
-        `in_c`: C code has forked the process. CPython cannot start a thread there, so what it keeps waits for others.
+        `in_c`: C code has forked the process. CPython cannot start a thread there, so its records wait for others.
         """
         self._forked_in_c = in_c
         self._lock = threading.RLock()
@@ -189,11 +186,11 @@ class Outbox:
             worker.forked()
         if journal is not None:
             journal.close()
-        self._is_worker = True
+        self._is_child = True
         self._reopen_at = 0.0
 
     def _append_later(self, line: bytes) -> bool:
-        """Open the journal of a forked child, or a file that could not be opened before. Until then lines wait here."""
+        """Open the journal of a forked child, or one that could not be opened before. Until then lines wait here."""
         if self._closed and self._journal is None:
             return False
         if time.monotonic() >= self._reopen_at:
@@ -221,26 +218,26 @@ class Outbox:
             self._notice(f"records are refused: {' and '.join(reasons)}", logging.WARNING)
 
     def _open(self) -> None:
-        """Try to open a journal, and write to it what waits for one; have it delivered."""
+        """Try to open a journal, write the waiting lines to it, and have it delivered."""
         if self._closed:
             return
         self._reopen_at = time.monotonic() + REOPEN_SECONDS
-        fresh = self._journal is None
-        journal = self._journal or self._opened()
+        is_new = self._journal is None
+        journal = self._journal or self._new_journal()
         if journal is None:
             return
-        if fresh:
-            worker = self._is_worker or is_worker()
-            self._worker = DeliveryWorker(journal, self._node, self._notice, self._lock, worker=worker)
+        if is_new:
+            in_worker = self._is_child or is_worker()
+            self._worker = DeliveryWorker(journal, self._node, self._notice, self._lock, is_worker=in_worker)
             self._journal = journal
             if self._forked_in_c:
                 self._worker.stop(0.0)
-                waits = "this process was forked by C code: its records wait in the journal"
-                self._notice(waits, logging.WARNING)
+                message = "this process was forked by C code: its records wait in the journal"
+                self._notice(message, logging.WARNING)
         while self._pending and self._write(journal, self._pending[0]):
             self._pending.popleft()
         self.directory = journal.directory
-        if fresh:
+        if is_new:
             self.set_exporters(self.exporters)
 
     def _release(self) -> None:
@@ -251,7 +248,7 @@ class Outbox:
             self._journal.close()
         self._journal = self._worker = None
 
-    def _opened(self) -> Journal | None:
+    def _new_journal(self) -> Journal | None:
         try:
             return Journal(
                 self._wanted, max_bytes=self._max_bytes, node=self._node,

@@ -1,6 +1,18 @@
-"""The worker: delivers what the journal has to the outlets, in one background thread.
+"""The background thread that feeds every consumer from the journal.
 
-In: the journal's segments, and those of processes that have ended. Out: batches for each outlet, by its route.
+The log call has written its record to the journal, so nothing here is urgent and nothing is lost if the process dies.
+The thread works in rounds. In each round, every consumer exports one batch: of the process's own segments, and when
+these are done, of orphans, the segments of ended processes. A batch settles when its entry is in the checkpoint. A kill
+between the export and the entry sends the batch again with the same record ids.
+
+When an export fails, its records wait in the journal. The consumer pauses for 1 s, then twice as long after each
+further failure, up to 60 s, each time varied by 20 %. If the service names a longer time (`Retry-After`), that time is
+kept. A batch without a waiting record ends the pauses. A batch that takes its whole time and settles nothing is halved.
+
+The thread starts with `setup()` if there are exporters, in a forked child with its first record. It ends before a fork
+and continues in the parent afterwards: a child inherits locks held by threads that it does not have. `drain` waits
+until the thread has settled what is in the journal. It makes failed consumers due at once, but gives up after
+`TRIES_AT_EXIT` failures. What waits then is on disk, and the next process delivers it.
 """
 
 from __future__ import annotations
@@ -14,7 +26,8 @@ import time
 from collections.abc import Callable, Sequence
 
 from amllog.delivery.account import UNREADABLE
-from amllog.delivery.exporter import Consumer, Exporter, backoff, write_pending_entries
+from amllog.delivery.consumer import Consumer, backoff, write_pending_entries
+from amllog.delivery.exporter import Exporter
 from amllog.delivery.orphans import Orphans
 from amllog.journal.cleanup import SegmentCleanup
 from amllog.journal.displacement import Displacement
@@ -25,109 +38,96 @@ from amllog.process.fork_safe_thread import ForkSafeThread
 from amllog.process.sigterm import DeferredSigterm
 
 Notice = Callable[[str, int], None]
-LINGER_SECONDS = 0.5  # how long a record may lie in the journal before the worker looks
-LEFTOVERS_SECONDS = 30.0  # how often the worker looks for files of processes that have ended
-OFFER_SECONDS = 10.0  # the limit of an offer; at the end of the process, what is left of the grace
-FORK_SECONDS = 0.2  # how long a fork may wait for an offer in progress
-TRIES_AT_EXIT = 2  # of an outlet that fails, before the rest is left to wait on disk
+LINGER_SECONDS = 0.5  # how long a record may wait until the next round begins
+ORPHANS_SECONDS = 30.0  # between passes through the orphans
+MAX_EXPORT_SECONDS = 10.0  # at the end of the process, the rest of the grace
+FORK_SECONDS = 0.2  # how long a fork may wait for an export in progress
+TRIES_AT_EXIT = 2  # of a consumer that fails, before its records are left on disk
 
 
 class DeliveryWorker:
-    """Delivers in the background. Starts with setup() if there are outlets, in a forked child with its first record."""
+    """Delivers one journal in the background."""
 
     def __init__(
-        self, journal: Journal, node: str, notice: Notice, lock: threading.RLock, *, worker: bool
+        self, journal: Journal, node: str, notice: Notice, lock: threading.RLock, *, is_worker: bool
     ) -> None:
-        """`lock`: held by who appends. `worker`: whether SIGTERM ends this process without asking (deferral)."""
+        """`lock`: held while a line is appended. `is_worker`: whether the process is a worker, which SIGTERM ends."""
         self._notice = notice
         self.displacement = Displacement(journal, lock)
-        self._processed = SegmentCleanup(journal, lock)
+        self._cleanup = SegmentCleanup(journal, lock)
         self.journal = journal
         self.consumers: list[Consumer] = []
-        self.thread = ForkSafeThread("amllog courier", self._work)
+        self.thread = ForkSafeThread("amllog delivery", self._work)
         # A queue for each caller that waits. A signal handler may wait while its own thread is waiting.
         self._waiting: list[queue.SimpleQueue[None]] = []
-        self._deferral = DeferredSigterm(wanted=worker)
-        self._orphans = Orphans(
-            journal, node, self._offer_orphan,
-            lambda text: self._report(text, self.consumers), lambda text: notice(text, logging.WARNING),
-        )  # fmt: skip
+        self._deferral = DeferredSigterm(wanted=is_worker)
+        self.orphans = Orphans(journal, node, self._export_orphan, self._report, notice)
         self._rounds = 0
-        self._waited_in = -1  # the round that a fork has waited for in vain
-        self._look = 0.0  # when to look at the journal again, unless woken
-        self._end = math.inf  # when the process ends at the latest
+        self._awaited_round = -1  # the round that a fork has waited for in vain
+        self._next_round = 0.0  # the time of the next round, unless woken
+        self._end = math.inf  # the latest end of the process
         self._in_round = self._paused = self._ending = False
-        self._leftovers_due = 0.0
-        # Requests to look for them at once: the last one, the last when the pass began, the last that is complete.
-        self._leftovers_asked = self._leftovers_begun = self._leftovers_done = 0
+        self._orphans_due = 0.0
+        # Numbers of requests for a pass: the last one, the last when the pass began, the last that is complete.
+        self._orphans_requested = self._orphans_begun = self._orphans_done = 0
         self._busy = False
         self._faults = 0  # rounds in succession that failed
 
-    def set_exporters(self, outlets: Sequence[Exporter]) -> None:
-        """Deliver to `outlets` from now on, each from its acknowledgements. The process goes on, also after SIGTERM."""
+    def set_exporters(self, exporters: Sequence[Exporter]) -> None:
+        """Deliver through `exporters` from now on, each from its checkpoint. Undoes the end by a last `drain`."""
         self._end, self._paused = math.inf, False
-        self.journal.outlets = tuple(outlet.name for outlet in outlets)
-        self.consumers = [Consumer(outlet) for outlet in outlets]
-        self._orphans.reconsider()
-        self._ask_for_leftovers()
-
-    @property
-    def leftovers_delivered(self) -> int:
-        """Records of processes that have ended which this one has delivered."""
-        return self._orphans.delivered
+        self.journal.retain_for([exporter.name for exporter in exporters])
+        self.consumers = [Consumer(exporter) for exporter in exporters]
+        self.orphans.reconsider()
+        self._request_orphans()
 
     def start(self) -> None:
-        """Start the thread if it does not run."""
-        # A process that lives shorter than this sends at its end, where it can wait for the answer.
-        self._look = self._look or time.monotonic() + LINGER_SECONDS
+        """Start the thread unless it runs."""
+        # A process that ends before the first round delivers at its end, where it can wait for the response.
+        self._next_round = self._next_round or time.monotonic() + LINGER_SECONDS
         self.thread.start()
 
     def park(self) -> None:
-        """Before a fork: end the thread, unless it is in an offer that takes longer than a fork may wait.
-
-        A child inherits all locks as they are, also those of threads that it does not have.
-        """
-        patience = 0.0 if self._waited_in == self._rounds else FORK_SECONDS  # of each round once
+        """Before a fork: end the thread, unless it is in an export that takes longer than a fork may wait."""
+        patience = 0.0 if self._awaited_round == self._rounds else FORK_SECONDS  # once for each round
         if not self.thread.park(patience):
-            self._waited_in = self._rounds
+            self._awaited_round = self._rounds
 
     def resume(self) -> None:
         """In the parent, after a fork: continue."""
-        if self._waiting:  # somebody waits, and the fork has taken the wake-up
-            self._look = time.monotonic()
+        if self._waiting:  # a caller waits, and the fork has consumed the wake-up
+            self._next_round = time.monotonic()
         self.thread.resume()
 
     def forked(self) -> None:
-        """In a forked child: the thread is the parent's, and so is the file that it delivers."""
+        """In a forked child: leave the thread and the orphan that it delivers to the parent."""
         self._deferral.forked()
-        self._orphans.leave()
+        self.orphans.leave()
 
     def drain(self, seconds: float, *, with_orphans: bool = False, last: bool = False) -> None:
-        """Wait until what is in the journal now is settled, at most `seconds`; gives up on an outlet that fails.
+        """Wait until the present content of the journal is settled, for at most `seconds`.
 
-        `with_orphans`: also what child processes that have ended left in the directory.
-        `last`: the process ends after it. The thread makes no offer until the next drain: the end would interrupt it.
+        `with_orphans`: also wait for what ended child processes left in the directory.
+        `last`: the process ends after it. The thread exports nothing until the next drain: the end would interrupt it.
         """
         deadline = time.monotonic() + seconds
-        if self._ending:  # SIGTERM during the exit, or once more: the grace does not begin anew
+        if self._ending:  # SIGTERM during the exit, or a second one: the grace does not start again
             deadline = min(deadline, self._end)
         ends, outer = last or self._end < math.inf or self.thread.cannot_start, self._ending
         if ends and not outer:  # else a flush() in another thread would end the grace of all
             self._end, self._paused = deadline, False
-        if self.displacement.displaced_segments():  # what waits in them goes to other files
-            looks = self.displacement.checks
-            self._wait(deadline, lambda: self.displacement.checks == looks and self.thread.expected)
+        if self.displacement.displaced_segments():  # their records move to other files
+            checks = self.displacement.checks
+            self._wait(deadline, lambda: self.displacement.checks == checks and self.thread.expected)
         targets = [(segment, segment.size) for segment in self.journal.segments]
         for consumer in self.consumers:
-            consumer.failures, consumer.due = 0, 0.0
+            consumer.retry_now()
         try:
             self._ending |= last
-            self._wait(
-                deadline, lambda: any(self._owes(consumer, targets, deadline) for consumer in self.consumers)
-            )
+            self._wait(deadline, lambda: any(self._owes(one, targets, deadline) for one in self.consumers))
             if with_orphans and all(consumer.failures == 0 for consumer in self.consumers):
-                asked = self._ask_for_leftovers()
-                self._wait(deadline, lambda: self._leftovers_done < asked and self.thread.expected)
+                request = self._request_orphans()
+                self._wait(deadline, lambda: self._orphans_done < request and self.thread.expected)
         finally:  # also where a signal interrupts it
             self._ending &= outer or not last
             if last or (ends and not outer):
@@ -136,13 +136,13 @@ class DeliveryWorker:
                 self._wait(deadline, lambda: self._in_round)
 
     def stop(self, seconds: float) -> None:
-        """End the thread, waiting at most `seconds` for the offer it is in."""
+        """End the thread, waiting at most `seconds` for an export in progress."""
         self.thread.stop(max(0.0, seconds))
 
     def release(self) -> None:
-        """Close the outlets and the files, once an offer in progress is completed: else it would be made again."""
+        """Close exporters and files after an export in progress: else the same batch would be exported again."""
         calls = [self.journal.close, *(consumer.exporter.close for consumer in self.consumers)]
-        self.thread.end_with([self._orphans.leave, *calls])
+        self.thread.end_with([self.orphans.leave, *calls])
 
     def _wait(self, deadline: float, unfinished: Callable[[], bool]) -> None:
         """Wait while `unfinished()`, until `deadline` at most."""
@@ -152,7 +152,7 @@ class DeliveryWorker:
             self.thread.wake()
             while time.monotonic() < deadline and unfinished():
                 self.start()  # also where it could not be started before
-                # Elsewhere it can be started later, and a flush() ends in time whatever an offer takes.
+                # Otherwise it can be started later, and a flush() ends in time however long an export takes.
                 if self._end == math.inf or not self.thread.work_here():
                     with interrupts.suppress(queue.Empty):
                         done.get(timeout=min(0.1, max(0.0, deadline - time.monotonic())))
@@ -160,21 +160,22 @@ class DeliveryWorker:
             if done in self._waiting:
                 self._waiting.remove(done)
 
-    def _ask_for_leftovers(self) -> int:
-        """Have the thread look for files of ended processes at once; return the number of this request."""
-        self._leftovers_asked += 1
-        self._leftovers_due = 0.0
-        return self._leftovers_asked
+    def _request_orphans(self) -> int:
+        """Request a pass through the orphans at once. Return the number of the request."""
+        self._orphans_requested += 1
+        self._orphans_due = 0.0
+        return self._orphans_requested
 
     def _owes(self, consumer: Consumer, targets: Sequence[tuple[Segment, int]], deadline: float) -> bool:
+        """Return whether a drain waits for the consumer."""
         if not self.thread.expected or consumer.failures >= TRIES_AT_EXIT or consumer.due > deadline:
             return False
-        return any(consumer.behind(segment, size) for segment, size in targets)
+        return any(consumer.is_behind(segment, size) for segment, size in targets)
 
     def _work(self) -> None:
-        """One step of the thread: wait if there is nothing to do, then a round. No exception of it ends the thread."""
+        """Do one step of the thread: sleep if there is nothing to do, then a round. No exception ends the thread."""
         if not self._busy:
-            self.thread.sleep(self._look - time.monotonic())
+            self.thread.sleep(self._next_round - time.monotonic())
             if self.thread.should_end():
                 return
         self._busy = False
@@ -183,77 +184,76 @@ class DeliveryWorker:
             self._in_round = True
             self._busy = not self._paused and self._round()
             self._faults = 0
-        except BaseException as error:  # a fault of ours, no memory, SystemExit of a library
+        except BaseException as error:  # a fault of amllog, no memory, SystemExit of a library
             self._faults += 1
             pause = backoff(self._faults)
-            self._report(_reason(error), self.consumers)
+            self._report(_reason(error))
         finally:
             self._in_round = False
-            self._look = time.monotonic() + pause
+            self._next_round = time.monotonic() + pause
             for done in list(self._waiting):
                 done.put(None)
             if self.thread.should_end():
-                self._orphans.leave()
+                self.orphans.leave()
 
-    def _advance(self, consumer: Consumer) -> bool:
-        """Offer a batch to one outlet; True if there may be more to do at once. Its errors do not stop the others."""
+    def _round(self) -> bool:
+        """Export one batch per consumer. Return whether there may be more at once."""
+        self._rounds += 1
+        busy = True in [self._export(consumer) for consumer in self.consumers]
+        write_pending_entries(self.journal.segments, self._notice)
+        self.displacement.check()
+        # A drain requests orphans once the process's own records are settled: new records do not delay it.
+        is_due = time.monotonic() >= self._orphans_due
+        if is_due and (not busy or self._orphans_done < self._orphans_requested):
+            busy |= self._deliver_orphans()
+        return busy
+
+    def _export(self, consumer: Consumer) -> bool:
+        """Export a batch of one consumer. Return whether there may be more. Its errors do not stop the others."""
         try:
-            with self._offering(consumer):
-                return consumer.advance(list(self.journal.segments), self._seconds())
-        except OSError as error:  # the journal was removed or cannot be read: it is looked at again
+            with self._deferring(consumer):
+                return consumer.export_if_due(list(self.journal.segments), self._seconds())
+        except OSError as error:  # the journal was removed or cannot be read: the next round tries again
             self._report(f"{UNREADABLE}: {error.strerror or type(error).__name__}", [consumer])
-        except BaseException as error:  # as in _work
-            consumer.failures += 1
-            consumer.due = time.monotonic() + backoff(consumer.failures)
+        except BaseException as error:  # as in `_work`
+            consumer.fail(_reason(error))
             self._report(_reason(error), [consumer])
         return False
 
-    def _report(self, trouble: str, consumers: Sequence[Consumer]) -> None:
-        for consumer in consumers:
-            consumer.trouble = trouble
-        self._notice(f"{trouble}; what is in it waits", logging.WARNING)
+    def _export_orphan(self, consumer: Consumer, segment: Segment) -> bool:
+        if self.thread.should_end() or time.monotonic() < consumer.due:
+            return False
+        with self._deferring(consumer):
+            return consumer.export_next([segment], self._seconds())
 
-    def _round(self) -> bool:
-        """One batch per outlet; True if there may be more to do at once."""
-        self._rounds += 1
-        busy = True in [self._advance(consumer) for consumer in self.consumers]
-        write_pending_entries(self.journal.segments, self._notice)
-        self.displacement.check()
-        # A drain asks for leftovers once its own records are settled: new records do not hold it up.
-        is_due = time.monotonic() >= self._leftovers_due
-        if is_due and (not busy or self._leftovers_done < self._leftovers_asked):
-            busy |= self._deliver_leftovers()
-        return busy
+    def _report(self, error: str, consumers: Sequence[Consumer] | None = None) -> None:
+        for consumer in self.consumers if consumers is None else consumers:
+            consumer.report(error)
+        self._notice(f"{error}; its records stay queued", logging.WARNING)
 
-    def _offering(self, consumer: Consumer) -> contextlib.AbstractContextManager[None]:
-        # An outlet that fails takes its time and settles nothing: no reason to keep a terminated worker.
+    def _deferring(self, consumer: Consumer) -> contextlib.AbstractContextManager[None]:
+        # A consumer that fails takes its time and settles nothing: no reason to keep a terminated worker.
         return self._deferral if consumer.failures == 0 else contextlib.nullcontext()
 
     def _seconds(self) -> float:
-        # Not limited by a flush(): the service may have taken what is not answered yet, and would get it again.
-        return min(OFFER_SECONDS, max(0.1, self._end - time.monotonic()))
+        # Not limited by a flush(): the service may have accepted a batch before its response, and would get it again.
+        return min(MAX_EXPORT_SECONDS, max(0.1, self._end - time.monotonic()))
 
-    def _deliver_leftovers(self) -> bool:
-        """Offer each outlet one batch from the files of ended processes. Return whether there may be more."""
-        if not self._orphans.in_progress:
-            self._leftovers_begun = self._leftovers_asked
-        if self._orphans.step(self.consumers) or self.thread.should_end():
+    def _deliver_orphans(self) -> bool:
+        """Export one batch of an orphan for each consumer. Return whether there may be more."""
+        if not self.orphans.in_progress:
+            self._orphans_begun = self._orphans_requested
+        if self.orphans.export_next(self.consumers) or self.thread.should_end():
             return True  # at once, or after the fork
-        self._processed.delete()
-        self._leftovers_done = self._leftovers_begun
-        # Else once more: it may have begun before they were there.
-        if self._leftovers_done == self._leftovers_asked:
-            self._leftovers_due = time.monotonic() + LEFTOVERS_SECONDS
+        self._cleanup.remove_settled()
+        self._orphans_done = self._orphans_begun
+        # A request that came during the pass needs another pass.
+        if self._orphans_done == self._orphans_requested:
+            self._orphans_due = time.monotonic() + ORPHANS_SECONDS
         return False
-
-    def _offer_orphan(self, consumer: Consumer, segment: Segment) -> bool:
-        if self.thread.should_end() or time.monotonic() < consumer.due:
-            return False
-        with self._offering(consumer):
-            return consumer.step([segment], self._seconds())
 
 
 def _reason(error: BaseException) -> str:
-    if threading.current_thread() is threading.main_thread():  # at its end; see WorkerThread.work_here
+    if threading.current_thread() is threading.main_thread():  # at its end (`ForkSafeThread.work_here`)
         interrupts.pass_on(error)
     return f"{UNREADABLE}: {type(error).__name__} in the delivery thread"

@@ -121,7 +121,7 @@ class DriverLog:
 
     def account(self) -> OutletAccount:
         """Return the counts of delivered and refused lines."""
-        return OutletAccount(int(repr(self._delivered)[6:-1]), 0, self._refused)
+        return OutletAccount(int(repr(self._delivered)[6:-1]), 0, dict(self._refused))
 
     def _select_target(self, stdout: Any) -> tuple[Any, Callable[[Line], str]]:
         """Return the stream and the format for a new `sys.stdout`."""

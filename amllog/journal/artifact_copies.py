@@ -83,7 +83,7 @@ class Folder(NamedTuple):
         return self.path / entry if self.fd is None else entry
 
 
-class Copy:
+class ArtifactCopy:
     """An open copy."""
 
     def __init__(self, folder: Folder, entry: str, file: OwnStream) -> None:
@@ -134,7 +134,7 @@ def keep(directory: Path, name: str, chunks: Iterable[bytes]) -> None:
 
 
 @contextlib.contextmanager
-def opened(directories: Sequence[Path], name: object) -> Iterator[Copy]:
+def opened(directories: Sequence[Path], name: object) -> Iterator[ArtifactCopy]:
     """The copy that a line names, in the first of `directories` that has it. Raises NoCopy, Busy."""
     if not is_name(name):
         raise NoCopy("copy of a file: not a name that amllog gives")
@@ -196,11 +196,11 @@ def unusable(error: OSError) -> OSError:
 
 
 @contextlib.contextmanager
-def _opened(folder: Folder, entry: str) -> Iterator[Copy]:
+def _opened(folder: Folder, entry: str) -> Iterator[ArtifactCopy]:
     with OwnStream(folder.open(entry)) as file:
         if own_files.is_linked(file.fileno()):  # the other name may be that of a file of the user
             raise OSError(errno.EMLINK, "has several hard links", entry)
-        copy = Copy(folder, entry, file)
+        copy = ArtifactCopy(folder, entry, file)
         with copy.stream:
             yield copy
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from amllog.journal import own_files
 from amllog.journal.checkpoint_entries import (
     MAX_BYTES,
-    Entry,
+    CheckpointEntry,
     Position,
     is_damaged,
     lacking,
@@ -80,7 +80,7 @@ class Checkpoint:
             progress.fit(size)
         return found
 
-    def entries(self, outlet: str) -> Iterator[Entry]:
+    def entries(self, outlet: str) -> Iterator[CheckpointEntry]:
         """The entries of one outlet, read anew, the oldest first. Raises OSError if they cannot be read now."""
         reader = Checkpoint(self._segment, self._segment_identity)
         yield from (entry for entry in reader._entries() if entry.outlet == outlet)
@@ -134,9 +134,9 @@ class Checkpoint:
         """
         if self.open() and not self._size:
             with interrupts.suppress(OSError):
-                self._append(Entry(outlet, 0, 0, {}, []).line)
+                self._append(CheckpointEntry(outlet, 0, 0, {}, []).line)
 
-    def append(self, entry: Entry) -> None:
+    def append(self, entry: CheckpointEntry) -> None:
         """Write an entry. Raises nothing: `unwritable` says why an entry could be written nowhere."""
         opened = self.open()  # before the entry is among what was noted
         noted = self._recorded.setdefault(entry.outlet, Position())
@@ -177,7 +177,7 @@ class Checkpoint:
             if deletable:
                 own_files.delete_same(path, identity)
 
-    def _entries(self) -> Iterator[Entry]:
+    def _entries(self) -> Iterator[CheckpointEntry]:
         """The valid entries of the file and of its fallback. Sets `unreadable` if they cannot be read."""
         try:
             # A kill between the copy into the file and the deletion of the fallback leaves a line in both.
@@ -198,7 +198,7 @@ class Checkpoint:
         self._in_fallback = len(self._pending)
         yield from filter(None, map(parse, self._pending))
 
-    def _valid(self, line: bytes) -> Iterator[Entry]:
+    def _valid(self, line: bytes) -> Iterator[CheckpointEntry]:
         entry = parse(line)
         if entry is not None:
             yield entry

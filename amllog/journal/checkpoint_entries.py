@@ -54,7 +54,7 @@ class Position:
         self.refused: Counter[str] = Counter()
         self.passed = 0
 
-    def add(self, entry: Entry) -> None:
+    def add(self, entry: CheckpointEntry) -> None:
         """Add one more entry."""
         self.offset, self.retry = entry.offset, entry.retry
         self.delivered += entry.delivered
@@ -76,7 +76,7 @@ class Position:
         self.offset = min(self.offset, size)
 
 
-class Entry(NamedTuple):
+class CheckpointEntry(NamedTuple):
     """One line of a checkpoint."""
 
     outlet: str
@@ -118,7 +118,7 @@ def lines_of(fd: int) -> Iterator[bytes]:
         yield rest
 
 
-def parse(line: bytes) -> Entry | None:
+def parse(line: bytes) -> CheckpointEntry | None:
     """The entry of a line; None if the line is torn or no valid entry."""
     possible = line.startswith(_HEAD) and len(line) <= MAX_LINE_BYTES
     value: Any = envelope.decode_line(line) if possible else None
@@ -141,7 +141,7 @@ def parse(line: bytes) -> Entry | None:
         and isinstance(mark, str)
         and len(mark) <= MAX_TEXT
     )
-    return Entry(outlet, to, delivered, refused, again, mark) if valid else None
+    return CheckpointEntry(outlet, to, delivered, refused, again, mark) if valid else None
 
 
 def is_damaged(line: bytes) -> bool:
@@ -165,7 +165,7 @@ def _count(sums: Counter[str], refused: Mapping[str, int]) -> None:
         sums[OTHER_REASONS if full else reason] += count
 
 
-def sums_of(entries: Iterable[Entry]) -> tuple[dict[str, Position], int]:
+def sums_of(entries: Iterable[CheckpointEntry]) -> tuple[dict[str, Position], int]:
     """The progress of each outlet after these entries, and the number of entries of too many outlets."""
     found, excess = dict[str, Position](), 0
     for entry in entries:
@@ -179,7 +179,7 @@ def sums_of(entries: Iterable[Entry]) -> tuple[dict[str, Position], int]:
     return found, excess
 
 
-def lacking(noted: Mapping[str, Position], there: Mapping[str, Position]) -> list[Entry]:
+def lacking(noted: Mapping[str, Position], there: Mapping[str, Position]) -> list[CheckpointEntry]:
     """The entries that bring a file with the progress `there` to what was `noted`."""
     found = []
     for outlet, progress in noted.items():
@@ -189,5 +189,5 @@ def lacking(noted: Mapping[str, Position], there: Mapping[str, Position]) -> lis
         change = {reason: count for reason, count in refused.items() if count}
         delivered = max(0, progress.delivered - before.delivered)
         if delivered or change or (progress.offset, progress.retry) != (before.offset, before.retry):
-            found.append(Entry(outlet, progress.offset, delivered, change, progress.retry))
+            found.append(CheckpointEntry(outlet, progress.offset, delivered, change, progress.retry))
     return found

@@ -21,7 +21,7 @@ class SegmentCleanup:
         self._journal, self._lock = journal, lock
         self._known: Known = {}
 
-    def delete(self) -> None:
+    def remove_settled(self) -> None:
         """Delete them if the files in the directory take more than half of the limit."""
         journal = self._journal
         if own_bytes(journal.directory, self._known) <= journal.max_bytes // 2:

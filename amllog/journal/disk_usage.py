@@ -17,6 +17,7 @@ from amllog.journal import artifact_copies, own_files
 from amllog.journal.checkpoint_entries import MAX_BYTES
 from amllog.journal.checkpoint_signature import is_checkpoint
 from amllog.journal.directory import MAX_SEGMENT_BYTES, claim, is_passing, journal_files, open_segment
+from amllog.journal.outlets import APP_INSIGHTS, OUTLETS, RUN_METRICS
 from amllog.journal.segment import Segment
 from amllog.journal.signature import SEGMENT_NAME, is_line, is_segment
 from amllog.process import descriptors
@@ -106,11 +107,9 @@ def is_done_with(segment: Segment, outlets: Sequence[str]) -> bool:
     """
     if outlets and not segment.is_settled(outlets):
         return False
-    sent = {
-        name: segment.position(name).offset for name in ("app_insights", "run_metrics") if name not in outlets
-    }
-    keys = {instrumentation_key(line) for line in segment.lines_from(sent.get("app_insights", segment.size))}
-    metrics = segment.lines_from(sent.get("run_metrics", segment.size))
+    sent = {name: segment.position(name).offset for name in OUTLETS if name not in outlets}
+    keys = {instrumentation_key(line) for line in segment.lines_from(sent.get(APP_INSIGHTS, segment.size))}
+    metrics = segment.lines_from(sent.get(RUN_METRICS, segment.size))
     if keys - {None, b""} or any(map(is_run_metric, metrics)) or not all(map(is_line, segment.lines_from(0))):
         return False
     return b"" not in keys or time.time() - segment.modified > MAX_AGE_SECONDS

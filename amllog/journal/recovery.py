@@ -20,15 +20,15 @@ from typing import Any
 
 from amllog.journal import own_files
 from amllog.journal.checkpoint import Checkpoint
-from amllog.journal.checkpoint_entries import MAX_AGAIN, Entry
+from amllog.journal.checkpoint_entries import MAX_AGAIN, CheckpointEntry
 from amllog.journal.directory import claim, open_read_only
 from amllog.journal.disk_usage import is_done_with
+from amllog.journal.outlets import OUTLETS, is_meant_for
 from amllog.journal.segment import Segment
 from amllog.journal.signature import SEGMENT_NAME
 from amllog.process import descriptors
-from amllog.record.envelope import decode_line, instrumentation_key, is_complete, is_run_metric
+from amllog.record.envelope import decode_line, is_complete
 
-OUTLETS = ("app_insights", "run_metrics")
 _PIECE_BYTES = 1024 * 1024
 
 
@@ -64,7 +64,7 @@ def _at(path: Path, node: str) -> Segment | None:
     segment = claim(path, node)
     if segment is None and (segment := open_read_only(path)):
         segment.is_locked = False
-    if segment is not None and not segment.count():
+    if segment is not None and not segment.count_records():
         segment.close()
         return None
     return segment
@@ -82,7 +82,7 @@ def _copy(segment: Segment, path: Path | None, new: Callable[[], Segment]) -> No
     if path is not None:  # the file may get its name back, and nothing of it is sent then
         mark = Checkpoint(former, identity)
         for outlet in {*OUTLETS, *segment.outlets}:
-            mark.append(Entry(outlet, size, 0, {}, []))
+            mark.append(CheckpointEntry(outlet, size, 0, {}, []))
         mark.close()
 
 
@@ -120,7 +120,7 @@ def _left_to(other: Segment, segment: Segment, new: Callable[[], Segment], node:
                 for at, line, before in theirs
             ]
             to, again, _ = _progress(states)
-            segment.checkpoint.append(Entry(name, to, 0, {}, again))
+            segment.checkpoint.append(CheckpointEntry(name, to, 0, {}, again))
     segment.close()
     other.close()  # to read the checkpoint as it is now
     return [*filter(None, [_at(other.path, node)]), *found]
@@ -167,8 +167,7 @@ def _is_ahead(other: Segment, segment: Segment) -> bool:
 
 def _is_settled(segment: Segment, outlet: str, offset: int, line: bytes) -> bool:
     """Whether the outlet does not want the line, or not any more."""
-    wanted = {"app_insights": instrumentation_key(line) is not None, "run_metrics": is_run_metric(line)}
-    return segment.is_line_settled(outlet, offset) or not wanted.get(outlet, True)
+    return segment.is_line_settled(outlet, offset) or not is_meant_for(outlet, line)
 
 
 def _records(segment: Segment) -> Iterator[tuple[int, bytes]]:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from amllog.journal import line_reader, own_files
 from amllog.journal.checkpoint import Checkpoint
-from amllog.journal.checkpoint_entries import Entry, Position
+from amllog.journal.checkpoint_entries import CheckpointEntry, Position
 from amllog.journal.refused_counts import OVERWRITTEN, TRUNCATED
 from amllog.journal.segment_file import SegmentFile
 from amllog.process import descriptors, interrupts
@@ -94,7 +94,7 @@ class Segment(SegmentFile):
             self._keyless = start + sum(map(len, lines))  # no `+=`: flush() asks beside the courier
         return self._key
 
-    def line(self, offset: int) -> bytes:
+    def line_at(self, offset: int) -> bytes:
         """The line that begins at `offset`; empty if there is none."""
         return next(iter(self.lines(offset, _LINE_BYTES)), b"")
 
@@ -107,7 +107,7 @@ class Segment(SegmentFile):
             yield from lines
             start += sum(map(len, lines))
 
-    def count(self) -> int:
+    def count_records(self) -> int:
         """The number of records in the file. Remembers those that it has counted."""
         truncated = self.fd >= 0 and self.size < self._counted[1]
         lines, end = (0, 0) if truncated else self._counted
@@ -145,7 +145,7 @@ class Segment(SegmentFile):
         """
         with self._reattaching:
             if self.fd >= 0 or self.is_locked:  # else its checkpoint is another segment's now
-                self.checkpoint.append(Entry(outlet, to, delivered, dict(refused), list(again)))
+                self.checkpoint.append(CheckpointEntry(outlet, to, delivered, dict(refused), list(again)))
             # Only now, and `to` last: who waits for it ends the process then, or removes the file.
             progress = self.position(outlet)
             progress.delivered += delivered
@@ -168,7 +168,7 @@ class Segment(SegmentFile):
 
     def count_missing(self) -> None:
         """Count the records in the file, and as refused those that this process has written and that are gone."""
-        self.count()
+        self.count_records()
         written = self.lines_written() if self.is_locked else 0  # else another process counts what is gone
         for progress in self._positions.values():
             gone = written - progress.passed - sum(map(is_complete, self.lines_from(progress.offset)))

@@ -76,7 +76,7 @@ class SegmentFile:
             return 0
         return mark
 
-    def holds(self) -> bool:
+    def ensure_locked(self) -> bool:
         """Whether this process has the lock, once the file is opened again where the script has closed it.
 
         Raises OSError if that is not possible now.

@@ -82,9 +82,9 @@ class Journal:
         """The outlets whose progress decides when a file may be deleted."""
         return self._outlets
 
-    @outlets.setter
-    def outlets(self, names: Sequence[str]) -> None:
-        self._outlets = tuple(names)
+    def retain_for(self, outlets: Sequence[str]) -> None:
+        """Keep each file until these outlets have settled it."""
+        self._outlets = tuple(outlets)
         if self._outlets:
             for segment in [one for one in self.segments if one.is_locked]:  # the others are deleted
                 segment.checkpoint.reserve(self._outlets[0])

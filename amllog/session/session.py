@@ -257,8 +257,7 @@ class Session:
         worker_settings.take_back(os.environ)
 
     def _complete(self, found: Account) -> Account:
-        found.outlets[DriverLog.name] = self.recorder.emitter.driver_log.account()
-        return found
+        return found.with_outlet(DriverLog.name, self.recorder.emitter.driver_log.account())
 
     def fail(self, reason: str) -> None:
         """The step will end unsuccessfully for this reason, though no exception tells."""

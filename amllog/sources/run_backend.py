@@ -93,7 +93,7 @@ class JournalingRunBackend:
             self._notice(f"files are refused: {error}", logging.WARNING)
             return None
 
-    def copied(self, name: str) -> AbstractContextManager[artifact_copies.Copy]:
+    def copied(self, name: str) -> AbstractContextManager[artifact_copies.ArtifactCopy]:
         """Return the open copy with this name. Raises FileNotFoundError, also once it has been delivered."""
         copying = self._copying()
         return artifact_copies.opened(copying.directories() if copying else (), name)

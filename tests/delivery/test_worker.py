@@ -1,4 +1,4 @@
-"""The courier: one thread, started late, that never hurries a far side that is in trouble."""
+"""The delivery thread: when it runs, what it waits for, and how it treats a failing service."""
 
 from __future__ import annotations
 
@@ -20,29 +20,29 @@ from amllog.local.faults import Fault
 from amllog.record import envelope
 
 
-def couriers() -> list[str]:
-    """The names of our threads."""
-    return [thread.name for thread in threading.enumerate() if thread.name.startswith("amllog courier")]
+def delivery_threads() -> list[str]:
+    """Return the names of the running delivery threads."""
+    return [thread.name for thread in threading.enumerate() if thread.name.startswith("amllog delivery")]
 
 
-def test_threads(azure: AzureOnThisMachine) -> None:
-    """One thread at most, none without an outlet, none after shutdown()."""
+def test_one_thread_at_most(azure: AzureOnThisMachine) -> None:
+    """There is one thread at most, none without an exporter, and none after `shutdown()`."""
     amllog.setup()
     amllog.get_logger().info("m")
-    assert couriers() == []
+    assert delivery_threads() == []
     for _ in range(3):
         amllog.setup(connection_string=azure.connection_string).info("m")
         amllog.flush(200)
-    assert couriers() == ["amllog courier"]
+    assert delivery_threads() == ["amllog delivery"]
     amllog.shutdown(5)
-    assert couriers() == []
+    assert delivery_threads() == []
 
 
 @pytest.mark.parametrize(
     "fault", [Fault(status=503), Fault(status=429), Fault(close=True), Fault(status=206, body="?")]
 )
-def test_no_busy_loop(azure: AzureOnThisMachine, fault: Fault) -> None:
-    """A far side in trouble is asked now and then, not in a loop; once it is well again, all arrives, once."""
+def test_few_requests_to_a_failing_service(azure: AzureOnThisMachine, fault: Fault) -> None:
+    """A failing service gets few requests. Once it works again, all records arrive, each once."""
     azure.faults.put(fault)
     log = amllog.setup(connection_string=azure.connection_string, driver_level="ERROR")
     for number in range(100):
@@ -61,7 +61,7 @@ def test_no_busy_loop(azure: AzureOnThisMachine, fault: Fault) -> None:
 
 
 def test_retry_after_is_kept(azure: AzureOnThisMachine) -> None:
-    """A far side that says when to come again is not asked before."""
+    """A service that names a time gets no request before it."""
     azure.faults.put(Fault(status=429, headers={"Retry-After": "600"}))
     amllog.setup(connection_string=azure.connection_string).info("m")
     until(lambda: bool(amllog.status().outlets["app_insights"].trouble))
@@ -69,8 +69,8 @@ def test_retry_after_is_kept(azure: AzureOnThisMachine) -> None:
     assert len(azure.requests_log) == 1
 
 
-def test_mixture_while_running(azure: AzureOnThisMachine) -> None:
-    """With faults that come and go, each record arrives exactly once and the account is exact."""
+def test_changing_faults(azure: AzureOnThisMachine) -> None:
+    """With faults that come and go, each record arrives exactly once, and the account is exact."""
     log = amllog.setup(connection_string=azure.connection_string, driver_level="ERROR")
     for phase, fault in enumerate([
         Fault(status=500, times=1), Fault(item=r'"message": ?"\d*3"', status=429, times=1), Fault(close=True, times=1),
@@ -88,7 +88,7 @@ def test_mixture_while_running(azure: AzureOnThisMachine) -> None:
 
 
 def test_flush_is_bounded(azure: AzureOnThisMachine) -> None:
-    """flush() returns after its time, whatever the far side does, and says what waits."""
+    """`flush()` returns after its time although the service hangs, and reports what waits."""
     azure.faults.put(Fault(hang="before headers"))
     amllog.setup(connection_string=azure.connection_string).info("m")
     began = time.monotonic()
@@ -99,8 +99,8 @@ def test_flush_is_bounded(azure: AzureOnThisMachine) -> None:
     assert time.monotonic() - began < 2000
 
 
-def test_calls_do_not_wait(azure: AzureOnThisMachine) -> None:
-    """While the far side hangs, calls go on at their own pace."""
+def test_log_calls_do_not_wait(azure: AzureOnThisMachine) -> None:
+    """Log calls do not wait while the service hangs."""
     azure.faults.put(Fault(hang="before headers"))
     began = time.monotonic()
     log = amllog.setup(connection_string=azure.connection_string, driver_level="ERROR")
@@ -110,8 +110,8 @@ def test_calls_do_not_wait(azure: AzureOnThisMachine) -> None:
     assert amllog.status().waiting == 2000
 
 
-def test_recovery_after_an_outage(azure: AzureOnThisMachine) -> None:
-    """While nobody answers, records wait; without anybody's asking they arrive once somebody does."""
+def test_delivery_after_an_outage(azure: AzureOnThisMachine) -> None:
+    """Records wait during an outage, and arrive after it without a call."""
     there = azure.connection_string
     azure.stop()
     amllog.setup(connection_string=there).info("during")
@@ -125,7 +125,7 @@ def test_recovery_after_an_outage(azure: AzureOnThisMachine) -> None:
 
 
 def test_a_journal_whose_descriptor_is_closed(child: Any) -> None:
-    """A journal whose descriptor was closed by the script goes on in a new file, and nothing is refused."""
+    """A journal whose descriptor the script has closed continues in a new file, and no record is refused."""
     code = """
 import amllog, os
 string = "InstrumentationKey=00000000-0000-0000-0000-0000000010ca;IngestionEndpoint=http://127.0.0.1:9"
@@ -142,15 +142,15 @@ print(account.waiting, account.refused)
     assert ran.stdout.splitlines()[-1] == "3 {}"
 
 
-def test_left_behind_while_the_courier_looks(azure: AzureOnThisMachine) -> None:
-    """What a process leaves while the courier is busy with another's leftover is delivered at the end as well."""
-    os.environ["RANK"] = "1"  # it writes no request at its end, for which the courier would begin anew
+def test_an_orphan_that_appears_during_a_pass(azure: AzureOnThisMachine) -> None:
+    """An orphan that appears while another one is delivered is delivered at the end as well."""
+    os.environ["RANK"] = "1"  # no request at the end, for which the thread would start another pass
     earlier = Journal(Path(".amllog"), max_bytes=1024**2, node=platform.node())
     earlier.append(addressed(azure, "earlier"))
     earlier.close()
     azure.faults.put(Fault(seconds=1.0, times=1))
     amllog.setup(connection_string=azure.connection_string, driver_level="ERROR")
-    until(lambda: not azure.faults.active)  # the courier waits for the answer
+    until(lambda: not azure.faults.active)  # the thread waits for the response
     meanwhile = Journal(Path(".amllog"), max_bytes=1024**2, node=platform.node())
     meanwhile.append(addressed(azure, "meanwhile"))
     meanwhile.close()
@@ -160,7 +160,7 @@ def test_left_behind_while_the_courier_looks(azure: AzureOnThisMachine) -> None:
 
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs a signal at a time")
 def test_interrupted_flush(azure: AzureOnThisMachine) -> None:
-    """A flush() that somebody interrupts leaves offers the time that they have without it."""
+    """An interrupted `flush()` does not shorten the time of an export."""
     azure.faults.put(Fault(seconds=0.5))
     log = amllog.setup(connection_string=azure.connection_string, driver_level="ERROR")
     log.info("m")
@@ -169,7 +169,7 @@ def test_interrupted_flush(azure: AzureOnThisMachine) -> None:
     def flush() -> None:
         signal.setitimer(signal.ITIMER_REAL, 0.1)
         amllog.flush(0.4)
-        signal.pause()  # where the machine is so busy that the signal comes late
+        signal.pause()  # on a busy machine the signal may come late
 
     try:
         with pytest.raises(KeyboardInterrupt):
@@ -179,8 +179,8 @@ def test_interrupted_flush(azure: AzureOnThisMachine) -> None:
     until(lambda: amllog.status().outlets["app_insights"].delivered == 1)
 
 
-def test_a_short_flush_repeats_no_offer(azure: AzureOnThisMachine) -> None:
-    """A flush() that ends before the answer leaves the offer its time: nothing is sent twice."""
+def test_a_short_flush_repeats_no_export(azure: AzureOnThisMachine) -> None:
+    """A `flush()` that ends before the response does not shorten the export, so that nothing is sent twice."""
     azure.faults.put(Fault(seconds=0.3))
     log = amllog.setup(connection_string=azure.connection_string, driver_level="ERROR")
     for number in range(5):
@@ -229,7 +229,7 @@ os.wait()
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs forks")
 def test_flush_beside_a_fork(azure: AzureOnThisMachine, child: Any) -> None:
-    """A flush() waits on while another thread forks, and the courier is away for as long."""
+    """A `flush()` keeps waiting while another thread forks and the delivery thread has ended for that time."""
     environment = {
         "APPLICATIONINSIGHTS_CONNECTION_STRING": azure.connection_string,
         "AMLLOG_DRIVER_LEVEL": "ERROR",
@@ -239,7 +239,7 @@ def test_flush_beside_a_fork(azure: AzureOnThisMachine, child: Any) -> None:
 
 
 def addressed(azure: AzureOnThisMachine, message: str) -> bytes:
-    """A line as another process left it."""
+    """Return a line as another process wrote it."""
     key = azure.connection_string.partition("InstrumentationKey=")[2].partition(";")[0]
     data = {"message": message, "severityLevel": 1, "properties": {"record_id": message}}
     return envelope.encode_envelope(
@@ -247,9 +247,9 @@ def addressed(azure: AzureOnThisMachine, message: str) -> bytes:
     )
 
 
-def until(what: Callable[[], bool]) -> None:
-    """Wait for it."""
+def until(condition: Callable[[], bool]) -> None:
+    """Wait until the condition is true."""
     deadline = time.monotonic() + 600
-    while not what():
+    while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.02)

@@ -207,7 +207,7 @@ for name in ("urllib3", "azure.core", "opencensus", "azureml"):
 log = amllog.setup(level="DEBUG")
 log.info("mine")
 for _ in range(3): amllog.flush(5)
-thread = threading.Thread(target=logging.getLogger("urllib3").error, args=("of ours",), name="amllog courier")
+thread = threading.Thread(target=logging.getLogger("urllib3").error, args=("of ours",), name="amllog delivery")
 thread.start(); thread.join()
 logging.getLogger("urllib3").info("chatter"); logging.getLogger("urllib3").error("pool is full")
 """

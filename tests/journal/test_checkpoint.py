@@ -22,7 +22,7 @@ from amllog.journal.checkpoint_entries import (
     MAX_REASONS,
     MAX_TEXT,
     OTHER_REASONS,
-    Entry,
+    CheckpointEntry,
     parse,
 )
 from amllog.journal.directory import claim, new_segment, open_read_only
@@ -65,7 +65,7 @@ def test_an_entry_is_read_as_it_was_written() -> None:
         )
     )
     assert len(again) <= MAX_AGAIN
-    entry = Entry("a", 2**41, 5, reasons, again)
+    entry = CheckpointEntry("a", 2**41, 5, reasons, again)
     assert len(entry.line) <= MAX_LINE_BYTES
     assert parse(entry.line) == entry
 
@@ -251,7 +251,7 @@ def test_a_reader_writes_nothing(segment: Segment) -> None:
 def test_a_long_checkpoint_begins_anew(segment: Segment) -> None:
     """A file that nobody could read some day is replaced by one with the sums."""
     acks = segment.path.with_suffix(".ack")
-    line = Entry("a", 100, 1, {"bad": 1}, list(range(0, 100, 2))).line
+    line = CheckpointEntry("a", 100, 1, {"bad": 1}, list(range(0, 100, 2))).line
     acks.write_bytes(line * (MAX_BYTES // 2 // len(line)))
     segment.close()
     again = claim(segment.path, "gone")

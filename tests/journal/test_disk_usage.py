@@ -184,7 +184,7 @@ def test_a_file_that_became_a_little_longer(tmp_path: Path) -> None:
     path.write_bytes(LINE)
     os.truncate(path, 3_000_000)
     (segment,) = claim_orphans(tmp_path, "n", ["a"])
-    assert segment.line(0) == LINE
+    assert segment.line_at(0) == LINE
     segment.close()
 
 
@@ -226,7 +226,7 @@ def test_what_another_process_has_delivered_makes_room(tmp_path: Path) -> None:
     os.close(segment.fd)  # by the script: the lock is released
     other = claim(segment.path, "n")
     assert other is not None
-    assert not segment.holds()
+    assert not segment.ensure_locked()
     journal.append(LINE)
     assert len(journal.segments) == 2  # nothing is appended to a file that another process delivers
     other.acknowledge("a", 20 * len(LINE), 20, Counter(), [])

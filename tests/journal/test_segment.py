@@ -154,7 +154,7 @@ def test_a_line_that_went_elsewhere_is_written_again(journal: Journal, tmp_path:
     os.dup2(os.open(tmp_path / "theirs", os.O_RDWR | os.O_CREAT), segment.fd)
     journal.append(LINE)
     assert [one.path.read_bytes() for one in journal.segments] == [LINE + KEYED, LINE]
-    assert segment.lines_written() == segment.count() == 2
+    assert segment.lines_written() == segment.count_records() == 2
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux has marks")
@@ -205,7 +205,7 @@ def test_blank_lines_come_in_pieces(tmp_path: Path) -> None:
 
 def claimed_count(path: Path) -> int:
     """How many records a reader that has not seen the file before counts."""
-    return Segment(path, os.open(path, os.O_RDONLY)).count()
+    return Segment(path, os.open(path, os.O_RDONLY)).count_records()
 
 
 @pytest.mark.skipif(not hasattr(os, "SEEK_DATA"), reason="needs sparse files")

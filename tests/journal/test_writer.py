@@ -83,10 +83,10 @@ def test_reading(tmp_path_factory: pytest.TempPathFactory, sizes: list[int], chu
     (segment,) = journal.segments
     found, position = [], 0
     while lines := segment.lines(position, chunk):
-        assert segment.line(position) == lines[0]
+        assert segment.line_at(position) == lines[0]
         found += lines
         position += sum(map(len, lines))
-    assert found == written and position == segment.size and segment.count() == len(written)
+    assert found == written and position == segment.size and segment.count_records() == len(written)
     journal.close()
 
 
@@ -160,7 +160,7 @@ def test_torn_line_settles(journal: Journal) -> None:
     (segment,) = claim_orphans(journal.directory, "n", ["a"])
     segment.acknowledge("a", len(line(1)), 1, Counter(), [])
     assert segment.is_settled(["a"])
-    assert (segment.count(), list(segment.lines_from(0))) == (1, [line(1)])
+    assert (segment.count_records(), list(segment.lines_from(0))) == (1, [line(1)])
     segment.close()
 
 
@@ -181,7 +181,7 @@ def test_bound(journal: Journal) -> None:
     journal._look_again = 0.0
     assert journal.append(line(1, 1000))
     assert sum(path.stat().st_size for path in journal.directory.iterdir()) <= 1024**2
-    assert sum(segment.count() for segment in journal.segments) == kept + 1
+    assert sum(segment.count_records() for segment in journal.segments) == kept + 1
 
 
 def test_no_new_file_is_taken_for_a_damaged_one(tmp_path: Path) -> None:
@@ -265,7 +265,7 @@ def test_turn_while_others_append(journal: Journal) -> None:
     for key in ("old", "new", None):
         assert journal.append(envelope(key))
     assert [segment.key() for segment in journal.segments] == [b"old", b"new"]
-    assert [segment.count() for segment in journal.segments] == [2, 2]
+    assert [segment.count_records() for segment in journal.segments] == [2, 2]
 
 
 def test_settled_files_are_not_opened_again(journal: Journal) -> None:
@@ -395,7 +395,7 @@ def test_one_notice_of_each_kind_of_damage(tmp_path: Path) -> None:
         looks.check()
     journal.append(line(5, 1000))
     assert len(notices) == 1
-    assert sum(segment.count() for segment in journal.segments) == 6
+    assert sum(segment.count_records() for segment in journal.segments) == 6
 
 
 def test_tidy(journal: Journal) -> None:
@@ -404,7 +404,7 @@ def test_tidy(journal: Journal) -> None:
         journal.append(line(number, 1000))
     delete_all(journal)
     assert len(list(journal.directory.glob("*.jsonl"))) == 1
-    assert sum(segment.count() for segment in journal.segments) == 700
+    assert sum(segment.count_records() for segment in journal.segments) == 700
 
 
 def test_a_deleted_file_keeps_no_line(journal: Journal) -> None:
@@ -414,7 +414,7 @@ def test_a_deleted_file_keeps_no_line(journal: Journal) -> None:
     first = journal.segments[0]
     assert len(journal.segments) > 2 and first.last_line
     delete_all(journal)
-    assert first.fd == -1 and first.count() == 2
+    assert first.fd == -1 and first.count_records() == 2
     assert not first.last_line
 
 
@@ -423,7 +423,7 @@ def test_no_checkpoint_of_a_deleted_file(journal: Journal) -> None:
     for number in range(700):
         journal.append(line(number, 1000))
     delete_all(journal)
-    journal.outlets = OUTLETS
+    journal.retain_for(OUTLETS)
     (path,) = journal.directory.glob("*.jsonl")
     assert list(journal.directory.glob("*.ack")) == [path.with_suffix(".ack")]
 

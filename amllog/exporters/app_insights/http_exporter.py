@@ -15,6 +15,7 @@ from amllog.config.parsers import ConnectionString
 from amllog.delivery.exporter import ExportResult, Verdict, refused, waiting
 from amllog.exporters.app_insights import ingestion_protocol
 from amllog.exporters.http_deadline import CONNECT_SECONDS, bound_responses
+from amllog.journal.outlets import APP_INSIGHTS, is_meant_for
 from amllog.journal.segment import Segment
 from amllog.process.background import BackgroundCall
 from amllog.record.envelope import (
@@ -34,7 +35,7 @@ SCOPE = "https://monitor.azure.com//.default"  # the double slash is the service
 class AppInsightsExporter:
     """The outlet: posts journal lines, as they are, to one resource's ingestion endpoint."""
 
-    name = "app_insights"
+    name = APP_INSIGHTS
     # The service takes 64,000 items (its limits page). A batch costs a round trip whatever its size, and memory.
     max_records = 8_000
     max_bytes = 7 * 1024 * 1024
@@ -64,7 +65,7 @@ class AppInsightsExporter:
     def concerns(self, segment: Segment) -> bool:
         """Whether the segment is addressed to our resource, or to none yet and of our own time."""
         key = segment.key()
-        return key == self._key or (not key and self.wants(segment.line(0)))
+        return key == self._key or (not key and self.wants(segment.line_at(0)))
 
     def wants(self, line: bytes) -> bool:
         """Whether the line is addressed to our resource."""
@@ -74,7 +75,7 @@ class AppInsightsExporter:
 
     def counts(self, line: bytes) -> bool:
         """Whether the line counts in the account: also one for another resource, for which it waits."""
-        return instrumentation_key(line) is not None
+        return is_meant_for(APP_INSIGHTS, line)
 
     def export(self, lines: Sequence[bytes], seconds: float) -> ExportResult:
         """Send the lines; those that the service would refuse for their age are not sent at all."""

@@ -21,8 +21,8 @@ from amllog.exporters.run_metrics.azureml_calls import Target, perform
 from amllog.exporters.run_metrics.azureml_errors import response_of, without_answer
 from amllog.exporters.run_metrics.metric_lines import Call, MetricPost
 from amllog.journal import artifact_copies
+from amllog.journal.outlets import RUN_METRICS, is_meant_for
 from amllog.journal.segment import Segment
-from amllog.record import envelope
 
 BATCH = 45  # metrics of one request: the service's 50, less azureml's own cushion
 PAUSE_SECONDS = 5.0  # while there is no run to send to
@@ -43,7 +43,7 @@ class AzureMLExporter:
     that it may take.
     """
 
-    name = "run_metrics"
+    name = RUN_METRICS
     max_records = 450
     max_bytes = 4 * 1024 * 1024
 
@@ -73,7 +73,7 @@ class AzureMLExporter:
 
     def wants(self, line: bytes) -> bool:
         """Whether the line is meant for run history."""
-        return envelope.is_run_metric(line)
+        return is_meant_for(RUN_METRICS, line)
 
     counts = wants
 

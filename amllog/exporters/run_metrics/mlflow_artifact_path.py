@@ -12,14 +12,14 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from amllog.journal.artifact_copies import BUSY, Busy, Copy, unusable
+from amllog.journal.artifact_copies import BUSY, ArtifactCopy, Busy, unusable
 from amllog.process import interrupts
 
 _OPENED = "/proc/self/fd"  # of Linux: the open files of this process
 
 
 @contextlib.contextmanager
-def under_name(copy: Copy, name: str) -> Iterator[str]:
+def under_name(copy: ArtifactCopy, name: str) -> Iterator[str]:
     """A path of this name. Raises NoCopy, Busy."""
     with contextlib.ExitStack() as stack:
         try:
@@ -39,7 +39,7 @@ def under_name(copy: Copy, name: str) -> Iterator[str]:
             copy.verify()  # else the path has led to nothing, or to a file of the script
 
 
-def _make(copy: Copy, path: Path) -> None:
+def _make(copy: ArtifactCopy, path: Path) -> None:
     opened = f"{_OPENED}/{copy.stream.fileno()}"
     if os.path.exists(opened):
         os.symlink(opened, path)

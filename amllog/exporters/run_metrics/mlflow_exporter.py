@@ -20,9 +20,9 @@ from amllog.exporters.run_metrics import metric_lines, mlflow_values
 from amllog.exporters.run_metrics.metric_lines import Call, MetricPost
 from amllog.exporters.run_metrics.mlflow_runs import Runs
 from amllog.journal import artifact_copies
+from amllog.journal.outlets import RUN_METRICS, is_meant_for
 from amllog.journal.segment import Segment
 from amllog.process.background import BackgroundCall
-from amllog.record import envelope
 
 BUSY_SECONDS = 5.0  # how long an offer waits for the work of an earlier one: other outlets wait with it
 Line = bytes
@@ -49,7 +49,7 @@ class MLflowExporter:
     began. Other lines go to the MLflow run of their id, or to one that amllog makes for that id, once.
     """
 
-    name = "run_metrics"
+    name = RUN_METRICS
     max_records = 1_000
     max_bytes = 4 * 1024 * 1024
 
@@ -70,7 +70,7 @@ class MLflowExporter:
 
     def wants(self, line: bytes) -> bool:
         """Whether the line is meant for run history."""
-        return envelope.is_run_metric(line)
+        return is_meant_for(RUN_METRICS, line)
 
     counts = wants
 

@@ -6,23 +6,19 @@ In: journal files. Out: sentences. Of what waits at most so many lines are looke
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable
 from itertools import islice
 from pathlib import Path
 
 from amllog.insights.reports import rendering
 from amllog.insights.stores.local import discovery
 from amllog.journal.directory import open_read_only
+from amllog.journal.outlets import ADDRESSED
 from amllog.journal.segment import Segment
-from amllog.record.envelope import instrumentation_key, is_run_metric
 
 MAX_LINES = 20_000  # lines that may wait, over all files
 UNKNOWN_STATE = "it was killed, or is still running"  # where there is no journal of its own to look at
 RECEIVED_FOLDER = "received"  # the folder in which `amllog.local` keeps what it was sent
-_WANTS: Mapping[str, Callable[[bytes], bool]] = {
-    "app_insights": lambda line: bool(instrumentation_key(line)),
-    "run_metrics": is_run_metric,
-}
 
 
 def describe_writer(paths: Iterable[Path]) -> str:
@@ -71,7 +67,7 @@ def _journals(paths: Iterable[Path]) -> list[Path]:
 
 def _count(segment: Segment, left: int, waiting: Counter[str], refused: Counter[tuple[str, str]]) -> int:
     """Add what one file has; returns how many lines may still be looked at."""
-    for name, wants in _WANTS.items():
+    for name, wants in ADDRESSED.items():
         progress = segment.position(name)
         refused.update({(name, reason): count for reason, count in progress.refused.items()})
         lines = list(islice(segment.lines_from(progress.offset), max(0, left)))
