@@ -8,28 +8,17 @@ from itertools import groupby
 from pathlib import Path
 
 from amllog.journal.signature import SEGMENT_NAME
+from amllog.process.file_lock import try_lock
 from amllog.process.interrupts import is_from_signal
-
-try:
-    import fcntl
-except ImportError:  # Windows has none: there, an orphan is recognised by its process alone
-    fcntl = None  # type: ignore[assignment]  # the module or None
 
 _IN_NAMES = frozenset(string.ascii_letters + string.digits + "_.")
 
 
 def lock(fd: int, path: Path | None = None, node: str = "") -> bool:
     """Take the file's lock. Without locks (Windows, some network file systems) a live writer is told by its name."""
-    if fcntl is not None:
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return True
-        except BlockingIOError:
-            return False
-        except OSError as error:
-            if is_from_signal(error):
-                raise
-            # this file system has no locks: judge by the name below
+    locked = try_lock(fd)
+    if locked is not None:
+        return locked
     return path is None or writer_is_gone(path.name, node)
 
 
