@@ -14,7 +14,7 @@ import pytest
 
 from amllog.errors import UsageError
 from amllog.insights.questions import Questions
-from amllog.insights.stores.local import index
+from amllog.insights.stores.local import index_file
 from amllog.insights.stores.local.compaction import LOCK, compact
 from amllog.insights.stores.local.duckdb_engine import Engine
 from amllog.insights.stores.local.duckdb_store import DuckDBStore
@@ -139,23 +139,25 @@ FOREIGN_INDEXES = {
 def test_an_index_of_others_stays(tmp_path: Path, content: str) -> None:
     """A file in the place of the index that amllog has not written is reported; it is neither replaced nor used."""
     (tmp_path / "20261122T205235-n-1-abcd.jsonl").write_text(json.dumps(RECORD) + "\n")
-    (tmp_path / index.INDEX_NAME).write_text(content)
+    (tmp_path / index_file.INDEX_NAME).write_text(content)
     for _ in range(2):
         found = Questions(DuckDBStore([tmp_path])).logs("r1")
         assert [row["message"] for row in found] == ["hello"]
         [note] = found.notes
-        assert index.INDEX_NAME in note
-    assert (tmp_path / index.INDEX_NAME).read_text() == content
+        assert index_file.INDEX_NAME in note
+    assert (tmp_path / index_file.INDEX_NAME).read_text() == content
 
 
-@pytest.mark.parametrize("version", range(1, index.VERSION))
+@pytest.mark.parametrize("version", range(1, index_file.VERSION))
 def test_an_index_of_an_earlier_version_is_replaced(tmp_path: Path, version: int) -> None:
     """What an earlier amllog has written is made anew."""
     name = "20261122T205235-n-1-abcd.jsonl"
     (tmp_path / name).write_text(json.dumps(RECORD) + "\n")
-    (tmp_path / index.INDEX_NAME).write_text(f'{{"version": {version}, "files": {{"{name}": [1, 2, []]}}}}')
+    (tmp_path / index_file.INDEX_NAME).write_text(
+        f'{{"version": {version}, "files": {{"{name}": [1, 2, []]}}}}'
+    )
     assert not Questions(DuckDBStore([tmp_path])).logs("r1").notes
-    assert json.loads((tmp_path / index.INDEX_NAME).read_text())["version"] == index.VERSION
+    assert json.loads((tmp_path / index_file.INDEX_NAME).read_text())["version"] == index_file.VERSION
 
 
 def test_an_index_does_not_keep_files_that_are_gone(tmp_path: Path) -> None:
@@ -166,7 +168,7 @@ def test_an_index_does_not_keep_files_that_are_gone(tmp_path: Path) -> None:
     (tmp_path / "20261122T205230-n-1-abcd.jsonl").unlink()
     (tmp_path / "20261122T205232-n-1-abcd.jsonl").write_text(json.dumps(RECORD) + "\n")
     Questions(DuckDBStore([tmp_path])).logs("r1")
-    known = json.loads((tmp_path / index.INDEX_NAME).read_text())["files"]
+    known = json.loads((tmp_path / index_file.INDEX_NAME).read_text())["files"]
     assert sorted(known) == ["20261122T205231-n-1-abcd.jsonl", "20261122T205232-n-1-abcd.jsonl"]
 
 
@@ -235,7 +237,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
 BEGIN = json.dumps([RECORD])[:-2] + ', "x": '
 LISTS = "[" + "[]," * 5_000_000 + "[]]"  # 15 MB, of which Python makes 400
 CROWDED: dict[str, tuple[str, Callable[[], str]]] = {
-    "index": (index.INDEX_NAME, lambda: '{"version": 5, "files": {"a": ' + LISTS + "}}"),
+    "index": (index_file.INDEX_NAME, lambda: '{"version": 5, "files": {"a": ' + LISTS + "}}"),
     "manifest": (f"compacted/{MANIFEST}", lambda: '{"batches": ' + LISTS + ', "leftovers": []}'),
     "manifest of nothing": (
         f"compacted/{MANIFEST}",

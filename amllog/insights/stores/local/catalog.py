@@ -60,7 +60,7 @@ class Catalog:
     def select(self, query: Query | None, now: datetime) -> Selection:
         """What the query is about; everything for None."""
         left: list[str] = []
-        found = {file.path: file for file in discovery.find_files(self.places, left_out=left)}
+        found = {file.path: file for file in discovery.find_files(self.places, skipped=left)}
         self._index.remove_abandoned(path.parent for path in found)
         chosen: list[Path] = []
         held: list[IndexEntry] = []

@@ -108,7 +108,7 @@ def _compacted(
     }
     latest = datetime.now(timezone.utc) - idle
     left: list[str] = []
-    seen = discovery.find_files([directory], own=True, left_out=left)
+    seen = discovery.find_files([directory], convert=False, skipped=left)
     # In a Parquet file of this user, a record of another user could not be told from one of this user's.
     there = {_below(one.path, directory): one for one in seen if one.rank != ownership.FOREIGN}
     found = {name: one for name, one in there.items() if (name, one.size) not in done}

@@ -1,6 +1,7 @@
-"""Which files there are to read: found, told apart, and whether someone still writes them.
+"""Finds the files to read, and detects copies of the same file and open writers.
 
-In: directories and files. Out: `File` values: a file that was downloaded twice stands there once.
+A file can be in a directory twice because it was downloaded twice, and it counts once. Other programs write to these
+directories too. So links in them are not followed, and their depth and number of entries are limited.
 """
 
 from __future__ import annotations
@@ -18,233 +19,238 @@ from amllog.config import user_path
 from amllog.insights.stores.local import other_formats, ownership
 from amllog.insights.stores.local.duckdb_views import MAX_LINE_BYTES
 from amllog.insights.stores.local.other_formats import open_for_reading
+from amllog.process.file_lock import try_lock
 
-try:
-    import fcntl
-except ImportError:  # Windows has none
-    fcntl = None  # type: ignore[assignment]  # the module or None
-
-JOURNAL_NAME = re.compile(r"\d{8}T\d{6}.*\.jsonl")  # as a journal's files are named
-COMPACTED_FOLDER = "compacted"  # the folder in a journal directory for compacted runs
+JOURNAL_NAME = re.compile(r"\d{8}T\d{6}.*\.jsonl")
+COMPACTED_FOLDER = "compacted"  # in a journal directory
+MAX_DEPTH = 40  # of nested folders
+MAX_ENTRIES = 1_000_000  # files and folders in one directory tree
 _HEAD_BYTES = 4096
-_COPIED_BYTES = 1024 * 1024
-MAX_DEPTH = 40  # folders within folders
-MAX_ENTRIES = 1_000_000  # files and folders that are looked at
+_CHUNK_BYTES = 1024 * 1024
 
 
 class FoundFile(NamedTuple):
-    """A file as it was when it was looked at."""
+    """A file and its state when it was found. `modified`: st_mtime_ns. `rank`: of its owner."""
 
     path: Path
     size: int
-    modified: int  # st_mtime_ns
-    rank: int = ownership.OWN  # whose it is
+    modified: int
+    rank: int = ownership.OWN
 
 
 def find_files(
-    places: Iterable[Path], *, own: bool = False, left_out: list[str] | None = None
+    places: Iterable[Path], *, convert: bool = True, skipped: list[str] | None = None
 ) -> list[FoundFile]:
-    """Files that are named, and every `*.jsonl` in and below directories, by name: for journals that is by time.
+    """Return the given files, and all `*.jsonl` in and below the given directories.
 
-    Where other programs' envelopes stand under other names, packed or in arrays, the files of lines that `unpacked`
-    makes of them. `own`: no file but `*.jsonl` as they are. `left_out` gets a text for each file or directory
-    that is not read: a link inside a directory, no regular file, one beyond the limits, one that cannot be opened.
+    They are sorted by name, which sorts journals by time. Envelopes of other programs can be in files of other names,
+    compressed or in arrays. For them, the result has the converted files of `other_formats`. `convert=False` ignores
+    such files. `skipped` gets a sentence for each file or directory that is not read. This is a link in a directory, a
+    file that is not regular or cannot be opened, and one beyond the limits.
     """
-    found: dict[Path, FoundFile] = {}
-    notes = left_out if left_out is not None else []
+    files: dict[Path, FoundFile] = {}
+    notes = skipped if skipped is not None else []
     for place in places:
         owner = ownership.owner_id(place)
-        for path in _in(place, notes) if user_path.is_directory(place) else [place]:
+        for path in _candidates(place, notes) if user_path.is_directory(place) else [place]:
             try:
-                about = _looked_at(path.resolve(), owner)
-                is_lines = path.suffix == ".jsonl"
-                if about.size and not JOURNAL_NAME.fullmatch(path.name) and not (own and is_lines):
-                    lines = None if own else _unpacked(about)
-                    if lines is None and user_path.is_directory(place) and not is_lines:
+                file = _stat_file(path.resolve(), owner)
+                is_jsonl = path.suffix == ".jsonl"
+                if file.size and not JOURNAL_NAME.fullmatch(path.name) and (convert or not is_jsonl):
+                    converted = _converted(file) if convert else None
+                    if converted is None and user_path.is_directory(place) and not is_jsonl:
                         continue
-                    about = (
-                        about
-                        if lines is None or lines == about.path
-                        else _looked_at(lines, owner, about.rank)
-                    )
-                if about.size:
-                    found[about.path] = about
+                    if converted is not None and converted != file.path:
+                        file = _stat_file(converted, owner, file.rank)
+                if file.size:
+                    files[file.path] = file
             except FileNotFoundError:
-                pass  # deleted meanwhile
+                pass  # deleted since it was found
             except (OSError, RuntimeError) as error:  # RuntimeError: a loop of links, before Python 3.13
                 notes.append(f"{path}: {getattr(error, 'strerror', None) or error}")
-    return sorted(_once(found.values()), key=lambda file: (file.path.name, str(file.path)))
+    return sorted(_without_copies(files.values()), key=lambda file: (file.path.name, str(file.path)))
 
 
 def is_reportable(path: Path, places: Iterable[Path]) -> bool:
-    """Whether a file without a record is to be reported: one of a journal, or one that is itself among the places."""
+    """Return whether a file without records is worth a note: a journal file, or one that was given by its path."""
     return JOURNAL_NAME.fullmatch(path.name) is not None or any(path == place.resolve() for place in places)
 
 
-def _unpacked(file: FoundFile) -> Path | None:
+def _converted(file: FoundFile) -> Path | None:
+    """Return the file with one envelope per line, or None if the file has no envelopes."""
     try:
-        found = other_formats.convert_to_lines(file.path, file.size, file.modified)
+        converted = other_formats.convert_to_lines(file.path, file.size, file.modified)
     except OSError:
         try:
             open_for_reading(file.path).close()
-        except OSError:  # the store that reads it reports the error
+        except OSError:  # the store reports the error when it reads the file
             return file.path
-        raise  # the copy could not be written
-    if isinstance(found, str):
-        raise OSError(errno.EFBIG, found, str(file.path))
-    if found is not None and found != file.path and has_long_line(found, 0, found.stat().st_size):
-        # Here, where the file still has its own name: the copy's says nothing to a reader.
+        raise  # the converted file could not be written
+    if isinstance(converted, str):
+        raise OSError(errno.EFBIG, converted, str(file.path))
+    if converted is None or converted == file.path:
+        return converted
+    if has_long_line(converted, 0, converted.stat().st_size):
+        # Reported here, because the name of the converted file means nothing to a user.
         raise OSError(errno.EFBIG, f"has a line of more than {MAX_LINE_BYTES:,} bytes", str(file.path))
-    return found
+    return converted
 
 
-def _in(folder: Path, notes: list[str]) -> list[Path]:
-    found = []
+def _candidates(folder: Path, notes: list[str]) -> list[Path]:
+    """Return the files in and below a folder that may have envelopes, by their names."""
+    paths = []
     for entry in _walk(folder, notes):
         path = Path(entry.path)
         if entry.is_file(follow_symlinks=False):
             if path.suffix == ".jsonl" or other_formats.is_candidate(path):
-                found.append(path)
+                paths.append(path)
+        # A folder may be named like a file, as Spark's are, but not like a journal file.
         elif JOURNAL_NAME.fullmatch(path.name) or (
             path.suffix == ".jsonl" and not entry.is_dir(follow_symlinks=False)
-        ):  # a folder may be named as a file, as Spark's are, but not as a journal's file
+        ):
             notes.append(f"{path}: is {'a symbolic link' if entry.is_symlink() else 'not a regular file'}")
-    return found
+    return paths
 
 
 def _walk(folder: Path, notes: list[str]) -> Iterator[os.DirEntry[str]]:
-    """Everything in and below a folder. Links are not followed; depth and number are bounded."""
-    waiting, number = [(str(folder), 0)], 0
-    while waiting:
-        place, depth = waiting.pop()
+    """Yield every entry in and below a folder, without following links, within the limits."""
+    pending, count = [(str(folder), 0)], 0
+    while pending:
+        place, depth = pending.pop()
         try:
             with os.scandir(place) as entries:
                 for entry in entries:
-                    number += 1
-                    if number > MAX_ENTRIES:
+                    count += 1
+                    if count > MAX_ENTRIES:
                         notes.append(f"{folder}: has more than {MAX_ENTRIES:,} files; the others")
                         return
                     yield entry
                     if entry.is_dir(follow_symlinks=False):
-                        waiting.append((entry.path, depth + 1))
+                        pending.append((entry.path, depth + 1))
         except (FileNotFoundError, NotADirectoryError):
-            continue  # deleted or replaced meanwhile
-        except OSError as error:  # not for this user, say: what is in it is missing in the answer
+            continue  # deleted or replaced since it was found
+        except (
+            OSError
+        ) as error:  # such as a folder without read permission: its records are missing in the answer
             notes.append(f"{place}: {error.strerror}")
             continue
         if depth >= MAX_DEPTH:
-            kept = [one for one in waiting if one[1] <= depth]
-            if len(kept) < len(waiting):
+            allowed = [item for item in pending if item[1] <= depth]
+            if len(allowed) < len(pending):
                 notes.append(f"{place}: folders more than {MAX_DEPTH} deep")
-            waiting = kept
+            pending = allowed
 
 
-def has_long_line(path: Path, begin: int, end: int) -> bool:
-    """Whether more than MAX_LINE_BYTES stand without a line end somewhere between the two positions.
+def has_long_line(path: Path, start: int, end: int) -> bool:
+    """Return whether a line between two offsets has more than MAX_LINE_BYTES.
 
-    Reads the end of each stretch of that length only, if there is a line end. OSError if the file cannot be read.
+    Reads only the end of each block of that length if it has a line end. Raises OSError if the file cannot be read.
     """
-    if end - begin <= MAX_LINE_BYTES:
+    if end - start <= MAX_LINE_BYTES:
         return False
     with open_for_reading(path) as file:
-        while end - begin > MAX_LINE_BYTES:
-            after = _after_last_line(file, begin, begin + MAX_LINE_BYTES)
-            if after is None:
+        while end - start > MAX_LINE_BYTES:
+            next_line = _after_last_line_end(file, start, start + MAX_LINE_BYTES)
+            if next_line is None:
                 return True
-            begin = after
+            start = next_line
     return False
 
 
-def _after_last_line(file: BinaryIO, begin: int, end: int) -> int | None:
-    while end > begin:
-        start = max(begin, end - _HEAD_BYTES * 16)
-        file.seek(start)
-        at = file.read(end - start).rfind(b"\n")
-        if at >= 0:
-            return start + at + 1
-        end = start
+def _after_last_line_end(file: BinaryIO, start: int, end: int) -> int | None:
+    """Return the offset after the last line end between two offsets, or None without one."""
+    while end > start:
+        block_start = max(start, end - _HEAD_BYTES * 16)
+        file.seek(block_start)
+        index = file.read(end - block_start).rfind(b"\n")
+        if index >= 0:
+            return block_start + index + 1
+        end = block_start
     return None
 
 
-def _looked_at(path: Path, owner: int, rank: int | None = None) -> FoundFile:
-    """A file as it is now. OSError if it must not be read. `rank`: of the file that it was made from."""
-    about = os.stat(path, follow_symlinks=False)
-    if not stat.S_ISREG(about.st_mode):
+def _stat_file(path: Path, directory_owner: int, rank: int | None = None) -> FoundFile:
+    """Return the state of a file. `rank`: that of the file from which it was converted.
+
+    Raises OSError if the file must not be read.
+    """
+    status = os.stat(path, follow_symlinks=False)
+    if not stat.S_ISREG(status.st_mode):
         raise OSError(errno.EINVAL, "is not a regular file", str(path))
-    whose = ownership.owner_rank(about, owner) if rank is None else rank
-    if whose == ownership.FOREIGN and ownership.is_world_writable(about):
+    rank = ownership.owner_rank(status, directory_owner) if rank is None else rank
+    if rank == ownership.FOREIGN and ownership.is_world_writable(status):
         raise PermissionError(
             errno.EPERM, "belongs to another user, and everybody can write to it", str(path)
         )
-    return FoundFile(path, about.st_size, about.st_mtime_ns, whose)
+    return FoundFile(path, status.st_size, status.st_mtime_ns, rank)
 
 
 def find_compacted_folders(places: Iterable[Path]) -> dict[Path, int]:
-    """Every folder with compacted runs in or below the directories, by name, and the owner of the directory."""
-    found: dict[Path, int] = {}
+    """Return every folder of compacted files in or below the directories, with the directory's owner id."""
+    owners: dict[Path, int] = {}
     for place in places:
-        for one in _walk(place, []) if user_path.is_directory(place) else ():
-            if one.name == COMPACTED_FOLDER and one.is_dir(follow_symlinks=False):
-                found[Path(one.path).resolve()] = ownership.owner_id(place)
-    return dict(sorted(found.items()))
+        for entry in _walk(place, []) if user_path.is_directory(place) else ():
+            if entry.name == COMPACTED_FOLDER and entry.is_dir(follow_symlinks=False):
+                owners[Path(entry.path).resolve()] = ownership.owner_id(place)
+    return dict(sorted(owners.items()))
 
 
 def has_writer(path: Path) -> bool:
-    """Whether the process that writes it still holds it. Without locks nobody is seen to."""
-    if fcntl is not None:
-        try:
-            with open_for_reading(path) as file:
-                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-        except OSError:
-            pass  # a file system without locks
-    return False
+    """Return whether a process has the journal file locked for writing. False on file systems without locks."""
+    try:
+        with open_for_reading(path) as file:
+            return try_lock(file.fileno(), shared=True) is False
+    except OSError:
+        return False
 
 
 def fingerprint(path: Path, size: int) -> str:
-    """A digest of how the first `size` bytes begin and end; "" where they do not end with a line, or are not there.
+    """Return a digest of the start and the end of a file's first `size` bytes.
 
-    Who finds it again reads on from there: a journal is only appended to.
+    "" if the file is shorter, or if the bytes do not end with a line end. A journal is only appended to. So an equal
+    fingerprint means that only the bytes after `size` are new.
     """
     try:
         with open_for_reading(path) as file:
-            begin = file.read(min(_HEAD_BYTES, size))
+            start = file.read(min(_HEAD_BYTES, size))
             file.seek(max(0, size - _HEAD_BYTES))
             end = file.read(min(_HEAD_BYTES, size))
     except OSError:
         return ""
-    whole = len(begin) == len(end) == min(_HEAD_BYTES, size) and end.endswith(b"\n")
-    return hashlib.blake2b(begin + end, digest_size=8).hexdigest() if whole else ""
+    is_complete = len(start) == len(end) == min(_HEAD_BYTES, size) and end.endswith(b"\n")
+    return hashlib.blake2b(start + end, digest_size=8).hexdigest() if is_complete else ""
 
 
-def copy_from(file: FoundFile, begin: int, target: Path) -> None:
-    """The bytes from `begin` to where the file ended when it was looked at. OSError where they cannot be had."""
-    with open_for_reading(file.path) as source, target.open("wb") as copied:
-        source.seek(begin)
-        left = file.size - begin
-        while left and (part := source.read(min(left, _COPIED_BYTES))):
-            left -= copied.write(part)
-        if left:
+def copy_from(file: FoundFile, start: int, target: Path) -> None:
+    """Copy the bytes from `start` to the size that the file had when it was found.
+
+    Raises OSError if they cannot be read.
+    """
+    with open_for_reading(file.path) as source, target.open("wb") as copy:
+        source.seek(start)
+        remaining = file.size - start
+        while remaining and (chunk := source.read(min(remaining, _CHUNK_BYTES))):
+            remaining -= copy.write(chunk)
+        if remaining:
             raise OSError(f"{file.path} is shorter than it was")
 
 
-def _once(files: Iterable[FoundFile]) -> list[FoundFile]:
-    """Of files with one name and one beginning, the longest: the others are copies from when it was shorter.
+def _without_copies(files: Iterable[FoundFile]) -> list[FoundFile]:
+    """Return the longest of the files that have the same name and the same start.
 
-    A file of another user never stands for one of this user.
+    The shorter ones are copies from an earlier time. A file of another user never replaces one of this user.
     """
-    kept: dict[object, FoundFile] = {}
+    longest: dict[object, FoundFile] = {}
     by_name: dict[str, list[FoundFile]] = {}
     for file in files:
         by_name.setdefault(file.path.name, []).append(file)
-    for same in by_name.values():
-        for file in same:
-            head = _head(file.path, min(one.size for one in same)) if len(same) > 1 else b""
+    for namesakes in by_name.values():
+        for file in namesakes:
+            head = _head(file.path, min(other.size for other in namesakes)) if len(namesakes) > 1 else b""
             key = (file.path.name, file.rank, head)
-            if key not in kept or kept[key].size < file.size:
-                kept[key] = file
-    return list(kept.values())
+            if key not in longest or longest[key].size < file.size:
+                longest[key] = file
+    return list(longest.values())
 
 
 def _head(path: Path, size: int) -> bytes:
@@ -252,4 +258,4 @@ def _head(path: Path, size: int) -> bytes:
         with open_for_reading(path) as file:
             return file.read(min(_HEAD_BYTES, size))
     except OSError:
-        return os.urandom(16)  # cannot be compared: like no other
+        return os.urandom(16)  # the file cannot be compared, so it equals no other

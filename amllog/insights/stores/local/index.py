@@ -1,130 +1,159 @@
-"""What each file holds, so that a question reads only the files that it is about.
+"""The cached index of the content of each file, so that a query reads only the files that it needs.
 
-In: files. Out: an `Entry` per file: which runs and steps, of which kind, of when, how severe; how many lines could not
-be read; which record numbers. Kept beside the journals in `.amllog-index.json`, which is a cache and nothing more: what
-does not fit the files is made anew, and where it cannot be written it is made each time. A file in its place that
-amllog has not written stays. Of a file that has grown, only what was added is read.
+The index of a folder is the file `.amllog-index.json` in it. Its first member is the version, and `files` has one entry
+per file name: runs, steps, record types, time ranges, highest severity, torn lines and record ids.
+
+The index is a cache and safe to delete. An entry is valid for one size and modification time. A changed file is read
+again, and an index that cannot be written is created again for each process. Journals are only appended to. So a longer
+file with the same fingerprint is read only from its former end. A file of this name that amllog did not write is not
+replaced.
 """
 
 from __future__ import annotations
 
 import contextlib
-import errno
-import json
-import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from amllog.errors import UsageError
-from amllog.insights.stores.local import duckdb_views, index_json, open_files, temporary_directory
-from amllog.insights.stores.local.atomic_files import delete_abandoned, is_replaceable, write_atomically
+from amllog.insights.stores.local import duckdb_views, index_file, open_files, temporary_directory
+from amllog.insights.stores.local.atomic_files import delete_abandoned
 from amllog.insights.stores.local.discovery import FoundFile, copy_from, fingerprint, has_long_line
 from amllog.insights.stores.local.duckdb_engine import Engine
-from amllog.insights.stores.local.index_entries import (
-    UNREADABLE,
-    IdRange,
-    IndexEntry,
-    RecordGroup,
-    parse_entry,
-)
-from amllog.journal import own_files
-
-INDEX_NAME = ".amllog-index.json"
-VERSION = 5
-_BEGIN = b'{"version": '
+from amllog.insights.stores.local.index_entries import UNREADABLE, IdRange, IndexEntry, RecordGroup
+from amllog.insights.stores.local.index_file import INDEX_NAME, INDEX_PREFIX
 
 
 class Index:
-    """The entries of files, read from the caches beside them and made where they are missing."""
+    """The entries of files: loaded from the index files beside them, and created where they are missing."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._known: dict[Path, IndexEntry] = {}
         self._loaded: set[Path] = set()
-        self._tidied: set[Path] = set()
-        self.foreign: list[Path] = []  # files in the place of a cache that amllog has not written: they stay
+        self._cleaned: set[Path] = set()
+        self.foreign: list[Path] = []  # files at the path of an index that amllog did not write
 
     def entries(self, files: Sequence[FoundFile]) -> dict[Path, IndexEntry]:
-        """One entry per file, true for the file as it is now."""
+        """Return one entry per file, valid for its present state."""
         for folder in {file.path.parent for file in files} - self._loaded:
             self._loaded.add(folder)
-            known = _load(folder)
+            known = index_file.load(folder)
             if known is None:
                 self.foreign.append(folder / INDEX_NAME)
             self._known.update(known or {})
-        stale = [file for file in files if not _fits(self._known.get(file.path), file)]
+        stale = [file for file in files if not _is_valid(self._known.get(file.path), file)]
         if stale:
-            grown = self._grown([file for file in stale if _is_longer(self._known.get(file.path), file)])
-            self._known.update({**self._made([file for file in stale if file.path not in grown]), **grown})
-            for folder in {
-                file.path.parent for file in stale if file.path.parent / INDEX_NAME not in self.foreign
-            }:
-                _save(folder, {path: one for path, one in self._known.items() if path.parent == folder})
+            extended = self._extend(
+                [file for file in stale if _is_appended(self._known.get(file.path), file)]
+            )
+            created = self._create([file for file in stale if file.path not in extended])
+            self._known.update({**created, **extended})
+            for folder in {file.path.parent for file in stale}:
+                if folder / INDEX_NAME not in self.foreign:
+                    entries = {path: entry for path, entry in self._known.items() if path.parent == folder}
+                    index_file.save(folder, entries)
         return {file.path: self._known[file.path] for file in files}
 
     def remove_abandoned(self, folders: Iterable[Path]) -> None:
-        """Delete from folders, once each, what killed processes have left of new caches."""
-        for folder in {*folders} - self._tidied:
-            self._tidied.add(folder)
-            delete_abandoned(folder / INDEX_NAME, _BEGIN)
+        """Delete new index files that killed processes left behind, once per folder."""
+        for folder in {*folders} - self._cleaned:
+            self._cleaned.add(folder)
+            delete_abandoned(folder / INDEX_NAME, INDEX_PREFIX)
 
-    def _grown(self, files: Sequence[FoundFile]) -> dict[Path, IndexEntry]:
-        """Entries from what was known and what was added; without those for which all must be read."""
-        found: dict[Path, IndexEntry] = {}
+    def _extend(self, files: Sequence[FoundFile]) -> dict[Path, IndexEntry]:
+        """Return entries of known content and appended bytes. Files that must be read completely are missing."""
+        entries: dict[Path, IndexEntry] = {}
         if not files:
-            return found
+            return entries
         with temporary_directory.subdirectory() as folder:
-            added = {}
+            tails = {}
             for number, file in enumerate(files):
                 with contextlib.suppress(OSError):
                     target = folder / f"{number}.jsonl"
                     if has_long_line(file.path, self._known[file.path].size, file.size):
-                        continue  # `_made` reports it
+                        continue  # `_create` reports it
                     copy_from(file, self._known[file.path].size, target)
-                    added[file] = target
-            rest = self._made([FoundFile(path, file.size, file.modified) for file, path in added.items()])
-            for file, path in added.items():
-                entry = _joined(self._known[file.path], rest[path], fingerprint(file.path, file.size))
+                    tails[file] = target
+            tail_entries = self._create(
+                [FoundFile(path, file.size, file.modified) for file, path in tails.items()]
+            )
+            for file, path in tails.items():
+                known = self._known[file.path]
+                entry = _joined(known, tail_entries[path], fingerprint(file.path, file.size))
                 if entry is not None:
-                    found[file.path] = entry
-        return found
+                    entries[file.path] = entry
+        return entries
 
-    def _made(self, files: Sequence[FoundFile]) -> dict[Path, IndexEntry]:
-        long = [file for file in files if _is_beyond(file)]
-        unread = {file.path: IndexEntry(file.size, UNREADABLE, 0, (), (), "") for file in long}
-        files = [file for file in files if file.path not in unread]
+    def _create(self, files: Sequence[FoundFile]) -> dict[Path, IndexEntry]:
+        unreadable = {file.path: _unreadable(file) for file in files if _has_long_line(file)}
+        files = [file for file in files if file.path not in unreadable]
         if not files:
-            return unread
+            return unreadable
         try:
-            return {**unread, **self._scanned(files)}
-        except UsageError:  # one of them is not for us, or beyond DuckDB: a line beyond the limit, say
+            return {**unreadable, **self._scan(files)}
+        except UsageError:  # DuckDB cannot read one of them
             if len(files) == 1:
-                return {**unread, files[0].path: IndexEntry(files[0].size, UNREADABLE, 0, (), (), "")}
+                return {**unreadable, files[0].path: _unreadable(files[0])}
             middle = len(files) // 2
-            return {**unread, **self._made(files[:middle]), **self._made(files[middle:])}
+            return {**unreadable, **self._create(files[:middle]), **self._create(files[middle:])}
 
-    def _scanned(self, files: Sequence[FoundFile]) -> dict[Path, IndexEntry]:
-        entries, most = dict[Path, IndexEntry](), max(1, open_files.max_open_files())
-        for start in range(0, len(files), most):
-            some = {file.path: file for file in files[start : start + most]}
-            with open_files.open_all(some) as there:
-                found = {str(name): (some[path], [0], dict[Any, RecordGroup](), dict[Any, IdRange]())
-                         for path, name in there.names.items()}  # fmt: skip
-                for row in self._engine.run(_statement(there.names.values())).rows if found else ():
-                    _file, torn, groups, series = found[row[0]]
-                    _add(row[1:], torn, groups, series)
-            for file, torn, groups, series in found.values():
-                own = tuple(groups.values()), tuple(series.values())
-                entries[file.path] = IndexEntry(
-                    file.size, file.modified, torn[0], *own, _fingerprint_now(file)
-                )
-            entries |= {path: IndexEntry(some[path].size, UNREADABLE, 0, (), (), "") for path in there.unread}
+    def _scan(self, files: Sequence[FoundFile]) -> dict[Path, IndexEntry]:
+        entries, batch_size = dict[Path, IndexEntry](), max(1, open_files.max_open_files())
+        for start in range(0, len(files), batch_size):
+            batch = {file.path: file for file in files[start : start + batch_size]}
+            with open_files.open_all(batch) as opened:
+                contents = {str(name): _Content(batch[path]) for path, name in opened.names.items()}
+                for row in self._engine.run(_statement(opened.names.values())).rows if contents else ():
+                    contents[row[0]].add(row[1:])
+            entries |= {content.file.path: content.entry() for content in contents.values()}
+            entries |= {path: _unreadable(batch[path]) for path in opened.unread}
         return entries
 
 
-def _is_beyond(file: FoundFile) -> bool:
-    """Whether DuckDB must not read the file: for a line beyond the limit it would take as much memory."""
+class _Content:
+    """Collects the content of one file from rows of `_statement`."""
+
+    def __init__(self, file: FoundFile) -> None:
+        self.file = file
+        self._torn = 0
+        self._groups: dict[tuple[str, ...], RecordGroup] = {}
+        self._id_ranges: dict[str, IdRange] = {}
+
+    def add(self, row: Sequence[Any]) -> None:
+        """Add a row, which counts the records of one step, type and range of ids."""
+        run, step, step_name, item_type, prefix, lines, first, last, severity, errors, *ids = row
+        if item_type is None:
+            self._torn += lines
+            return
+        key, times = (
+            (run or "", step or "", step_name or "", item_type),
+            (first.isoformat(), last.isoformat()),
+        )
+        group = RecordGroup(*key, lines, *times, -1 if severity is None else severity, errors)
+        self._groups[key] = _merged_groups(self._groups[key], group) if key in self._groups else group
+        if prefix is not None:
+            low, high, distinct = ids
+            id_range, known = IdRange(prefix, low, high, lines, distinct), self._id_ranges.get(prefix)
+            self._id_ranges[prefix] = _merged_ranges(known, id_range) if known else id_range
+
+    def entry(self) -> IndexEntry:
+        """Return the entry. It has no fingerprint if the file has changed, because a part of the rest may be in it."""
+        digest = ""
+        with contextlib.suppress(OSError):
+            if self.file.path.stat().st_size == self.file.size:
+                digest = fingerprint(self.file.path, self.file.size)
+        groups, id_ranges = tuple(self._groups.values()), tuple(self._id_ranges.values())
+        return IndexEntry(self.file.size, self.file.modified, self._torn, groups, id_ranges, digest)
+
+
+def _unreadable(file: FoundFile) -> IndexEntry:
+    return IndexEntry(file.size, UNREADABLE, 0, (), (), "")
+
+
+def _has_long_line(file: FoundFile) -> bool:
+    """Return whether DuckDB must not read the file. A line needs as much memory as it is long."""
     try:
         return has_long_line(file.path, 0, file.size)
     except OSError:
@@ -132,18 +161,18 @@ def _is_beyond(file: FoundFile) -> bool:
 
 
 def may_have_duplicates(entries: Iterable[IndexEntry]) -> bool:
-    """Whether some record may stand in these files more than once."""
-    ranges = sorted(series for entry in entries for series in entry.id_ranges)
-    doubled = any(one.records > one.distinct for one in ranges)
-    pairs = zip(ranges, ranges[1:])
-    return doubled or any(one.prefix == two.prefix and two.low <= one.high for one, two in pairs)
+    """Return whether a record may be in these files more than once, by its id."""
+    id_ranges = sorted(id_range for entry in entries for id_range in entry.id_ranges)
+    is_repeated = any(id_range.records > id_range.distinct for id_range in id_ranges)
+    pairs = zip(id_ranges, id_ranges[1:])
+    return is_repeated or any(a.prefix == b.prefix and b.low <= a.high for a, b in pairs)
 
 
 def _statement(paths: Iterable[Path]) -> str:
-    """One scan for all that an entry says."""
+    """Return the SQL that reads all values of the entries in one scan."""
     identity = "b.properties->>'record_id'"
     number = f"TRY_CAST('0x' || split_part({identity}, '-', 2) AS BIGINT)"
-    # Where the id is another SDK's: any number that tells it apart.
+    # For the id of another SDK: any number that distinguishes it.
     number = f"coalesce({number}, CAST(hash({identity}) >> 1 AS BIGINT))"
     return f"""
 SELECT filename, run, step, name, kind, series, count(*), min(time), max(time), max(severity),
@@ -159,57 +188,45 @@ FROM (
 GROUP BY ALL"""
 
 
-def _add(
-    row: Sequence[Any], torn: list[int], groups: dict[Any, RecordGroup], series: dict[Any, IdRange]
-) -> None:
-    """One group of records into what is known of its file."""
-    run, step, step_name, kind, name, lines, first, last, severity, errors, low, high, distinct = row
-    if kind is None:
-        torn[0] += lines
-        return
-    key = (run or "", step or "", step_name or "", kind)
-    part = RecordGroup(
-        *key, lines, first.isoformat(), last.isoformat(), -1 if severity is None else severity, errors
+def _merged_groups(a: RecordGroup, b: RecordGroup) -> RecordGroup:
+    return a._replace(
+        records=a.records + b.records,
+        first=min(a.first, b.first),
+        last=max(a.last, b.last),
+        severity=max(a.severity, b.severity),
+        errors=a.errors + b.errors,
     )
-    groups[key] = _both(groups[key], part) if key in groups else part
-    if name is not None:
-        one, had = IdRange(name, low, high, lines, distinct), series.get(name)
-        series[name] = _all(had, one) if had else one
 
 
-def _both(one: RecordGroup, other: RecordGroup) -> RecordGroup:
-    return one._replace(
-        records=one.records + other.records, first=min(one.first, other.first), last=max(one.last, other.last),
-        severity=max(one.severity, other.severity), errors=one.errors + other.errors,
-    )  # fmt: skip
+def _merged_ranges(a: IdRange, b: IdRange) -> IdRange:
+    low, high = min(a.low, b.low), max(a.high, b.high)
+    return IdRange(a.prefix, low, high, a.records + b.records, a.distinct + b.distinct)
 
 
-def _all(one: IdRange, other: IdRange) -> IdRange:
-    return IdRange(one.prefix, min(one.low, other.low), max(one.high, other.high), one.records + other.records,
-                  one.distinct + other.distinct)  # fmt: skip
+def _joined(known: IndexEntry, tail: IndexEntry, digest: str) -> IndexEntry | None:
+    """Return the entry of a file from those of its two parts.
 
-
-def _joined(known: IndexEntry, rest: IndexEntry, fingerprint: str) -> IndexEntry | None:
-    """A file's entry from those of its two parts; None where a record may stand in both, or the second is no lines."""
-    if rest.modified == UNREADABLE or (rest.torn and not rest.groups):
+    None if a record may be in both parts, or if the second one has no valid lines.
+    """
+    if tail.modified == UNREADABLE or (tail.torn and not tail.groups):
         return None
-    groups = {part.key: part for part in known.groups}
-    series = {one.prefix: one for one in known.id_ranges}
-    for part in rest.groups:
-        groups[part.key] = _both(groups[part.key], part) if part.key in groups else part
-    for one in rest.id_ranges:
-        had = series.get(one.prefix)
-        if had and had.low <= one.high and one.low <= had.high:
+    groups = {group.key: group for group in known.groups}
+    id_ranges = {id_range.prefix: id_range for id_range in known.id_ranges}
+    for group in tail.groups:
+        groups[group.key] = _merged_groups(groups[group.key], group) if group.key in groups else group
+    for id_range in tail.id_ranges:
+        before = id_ranges.get(id_range.prefix)
+        if before and before.low <= id_range.high and id_range.low <= before.high:
             return None
-        series[one.prefix] = _all(had, one) if had else one
-    torn = known.torn + rest.torn
+        id_ranges[id_range.prefix] = _merged_ranges(before, id_range) if before else id_range
+    torn = known.torn + tail.torn
     return IndexEntry(
-        rest.size, rest.modified, torn, tuple(groups.values()), tuple(series.values()), fingerprint
+        tail.size, tail.modified, torn, tuple(groups.values()), tuple(id_ranges.values()), digest
     )
 
 
-def _is_longer(entry: IndexEntry | None, file: FoundFile) -> bool:
-    """Whether the file still begins with what was read, and only has more now."""
+def _is_appended(entry: IndexEntry | None, file: FoundFile) -> bool:
+    """Return whether the file still begins with the bytes of the entry, and has more of them now."""
     return (
         entry is not None
         and entry.size < file.size
@@ -218,61 +235,5 @@ def _is_longer(entry: IndexEntry | None, file: FoundFile) -> bool:
     )
 
 
-def _fingerprint_now(file: FoundFile) -> str:
-    """The seal of what was just read; "" where somebody has written since, of which a part may have been read."""
-    with contextlib.suppress(OSError):
-        if file.path.stat().st_size == file.size:
-            return fingerprint(file.path, file.size)
-    return ""
-
-
-def _fits(entry: IndexEntry | None, file: FoundFile) -> bool:
+def _is_valid(entry: IndexEntry | None, file: FoundFile) -> bool:
     return entry is not None and (entry.size, entry.modified) == (file.size, file.modified)
-
-
-def _load(folder: Path) -> dict[Path, IndexEntry] | None:
-    """The entries of the cache for files that exist. None if the file is not our cache.
-
-    Nothing where it is missing, empty, or of an earlier version.
-    """
-    try:
-        data = own_files.read_bounded(folder / INDEX_NAME, index_json.MAX_BYTES)
-        return _read(data, folder) if data else {}
-    except (ValueError, TypeError):
-        return None
-    except OSError as error:
-        return None if error.errno == errno.EFBIG else {}  # another reason: it cannot be replaced either
-
-
-def _read(data: bytes, folder: Path) -> dict[Path, IndexEntry]:
-    """The entries of a cache. ValueError or TypeError if amllog has not written it."""
-    there, found = {*os.listdir(folder)}, dict[Path, IndexEntry]()
-    text = index_json.JsonReader(data)
-    text.expect(_BEGIN.decode())
-    version = next(
-        number for number in (*range(VERSION, 0, -1), None) if number is None or text.accept(str(number))
-    )
-    text.expect(', "files": {')
-    for _ in text.items("}"):
-        name = text.string()
-        text.expect(": ")
-        entry = text.value()
-        known = parse_entry(entry) if version == VERSION else None
-        if known is not None and name in there:
-            found[folder / name] = known
-    text.expect("}")
-    text.end()
-    return found
-
-
-def _save(folder: Path, entries: Mapping[Path, IndexEntry]) -> None:
-    texts = {path.name: json.dumps(one) for path, one in entries.items()}
-    kept = [
-        f"{json.dumps(name)}: {one}"
-        for name, one in texts.items()
-        if len(one) < index_json.MAX_VALUE_CHARACTERS
-    ]
-    data = f'{_BEGIN.decode()}{VERSION}, "files": {{{", ".join(kept)}}}}}'.encode()
-    with contextlib.suppress(OSError):  # read-only, or full: it is made again next time
-        if len(data) <= index_json.MAX_BYTES and is_replaceable(folder / INDEX_NAME, _BEGIN):
-            write_atomically(folder / INDEX_NAME, data)

@@ -1,6 +1,6 @@
-"""What is known of one file: its runs, steps, times and record ids.
+"""The content of the index for one file: its runs, steps, times and record ids.
 
-In: the JSON of an index or a manifest. Out: `Entry` values of the right types, or ValueError.
+Entries are stored as JSON lists of their values, in the index and in the manifest.
 """
 
 from __future__ import annotations
@@ -9,11 +9,13 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-UNREADABLE = -1  # in place of the time of a file that could not be read: it is tried again each time
+UNREADABLE = (
+    -1
+)  # instead of the modification time of a file that could not be read: it is read again each time
 
 
 class RecordGroup(NamedTuple):
-    """Records of one step (its id and name) and one kind in one file. `first` and `last` are ISO 8601 UTC."""
+    """The records of one run, step and type in one file. `first` and `last` are ISO 8601 in UTC, without an offset."""
 
     parent_run_id: str
     step_id: str
@@ -27,12 +29,15 @@ class RecordGroup(NamedTuple):
 
     @property
     def key(self) -> tuple[str, ...]:
-        """What tells a part from the others of its file."""
+        """The values that identify a group in its file."""
         return self[:4]
 
 
 class IdRange(NamedTuple):
-    """Record ids of one process (`<series>-<hex number>`) in one file: their range, and how many differ."""
+    """The record ids of one process (`<prefix>-<hex number>`) in one file.
+
+    `low` and `high` are the smallest and the largest number. `distinct` is the number of different ids.
+    """
 
     prefix: str
     low: int
@@ -42,7 +47,10 @@ class IdRange(NamedTuple):
 
 
 class IndexEntry(NamedTuple):
-    """The content of one file, as of this size and time. `fingerprint` identifies the bytes that were read."""
+    """The content of a file of this size and modification time (st_mtime_ns). `torn`: lines that could not be read.
+
+    `fingerprint` identifies the bytes that were read. If it is "", an appended file must be read from the start.
+    """
 
     size: int
     modified: int
@@ -53,32 +61,32 @@ class IndexEntry(NamedTuple):
 
 
 def parse_entry(values: Sequence[Any]) -> IndexEntry:
-    """An entry from its JSON."""
-    size, modified, torn, groups, series, fingerprint = values
-    if not _are(list, values, groups, series, *groups, *series):
+    """Return an entry from its JSON value. Raises ValueError or TypeError for values of other types."""
+    size, modified, torn, groups, id_ranges, fingerprint = values
+    if not _are(list, values, groups, id_ranges, *groups, *id_ranges):
         raise ValueError("values of wrong types")
-    found = IndexEntry(
+    entry = IndexEntry(
         size,
         modified,
         torn,
-        tuple(RecordGroup(*one) for one in groups),
-        tuple(IdRange(*one) for one in series),
+        tuple(RecordGroup(*group) for group in groups),
+        tuple(IdRange(*id_range) for id_range in id_ranges),
         fingerprint,
     )
-    fits = (
+    is_valid = (
         _are(int, size, modified, torn)
         and _are(str, fingerprint)
-        and all(_are(str, *one[:4], one.first, one.last) for one in found.groups)
-        and all(_are(int, one.records, one.severity, one.errors) for one in found.groups)
-        and all(_are(str, one.prefix) and _are(int, *one[1:]) for one in found.id_ranges)
+        and all(_are(str, *group[:4], group.first, group.last) for group in entry.groups)
+        and all(_are(int, group.records, group.severity, group.errors) for group in entry.groups)
+        and all(_are(str, ids.prefix) and _are(int, *ids[1:]) for ids in entry.id_ranges)
     )
-    if not fits:
+    if not is_valid:
         raise ValueError("values of wrong types")
-    for part in found.groups:
-        if datetime.fromisoformat(part.first).tzinfo or datetime.fromisoformat(part.last).tzinfo:
+    for group in entry.groups:
+        if datetime.fromisoformat(group.first).tzinfo or datetime.fromisoformat(group.last).tzinfo:
             raise ValueError("times with an offset")
-    return found
+    return entry
 
 
-def _are(kind: type, *values: object) -> bool:
-    return all(type(value) is kind for value in values)
+def _are(type_: type, *values: object) -> bool:
+    return all(type(value) is type_ for value in values)

@@ -1,8 +1,8 @@
-"""The JSON of the index and of a manifest, read piece by piece in the one form in which amllog writes it.
+"""Reads the JSON of the index and of a manifest in bounded memory.
 
-In: bytes of a file that any program can have written. Out: strings and small values, one at a time. Raises ValueError
-at the first character that amllog would not have written. At most one value of a limited length is decoded at once, so
-that a file of nothing but brackets does not take twenty times its size.
+Any program can write such a file. A file of nothing but brackets would take twenty times its size as Python objects. So
+the reader accepts only the one form that amllog writes, and raises ValueError at the first other character. It decodes
+one value of a limited length at a time.
 """
 
 from __future__ import annotations
@@ -11,55 +11,58 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-MAX_BYTES = 16 * 1024 * 1024  # of an index or a manifest: some 30,000 files; amllog writes no larger one
-MAX_VALUE_CHARACTERS = 1024 * 1024  # characters of what is known of one file
-_LOOKED_AT = (4 * 1024, 64 * 1024, MAX_VALUE_CHARACTERS)  # most values are short
+MAX_BYTES = (
+    16 * 1024 * 1024
+)  # of an index or a manifest: enough for 30,000 files. amllog writes no larger one.
+MAX_VALUE_CHARACTERS = 1024 * 1024  # of the entry of one file
+_WINDOWS = (4 * 1024, 64 * 1024, MAX_VALUE_CHARACTERS)  # most values fit into the first one
 _DECODER = json.JSONDecoder()
 
 
 class JsonReader:
-    """A text that is read from its beginning to its end."""
+    """A parser of JSON text, from its start to its end."""
 
     def __init__(self, data: bytes) -> None:
-        self._text, self._at = data.decode("ascii"), 0  # json.dumps writes nothing else
+        self._text, self._position = data.decode("ascii"), 0  # json.dumps writes ASCII only
 
     def accept(self, literal: str) -> bool:
-        """Pass this text if it comes next. Return whether it did."""
-        found = self._text.startswith(literal, self._at)
-        self._at += len(literal) * found
-        return found
+        """Consume this string if it is next. Return whether it was."""
+        is_next = self._text.startswith(literal, self._position)
+        self._position += len(literal) * is_next
+        return is_next
 
     def expect(self, literal: str) -> None:
-        """Pass this. ValueError if something else comes next."""
+        """Consume this string. Raises ValueError if it is not next."""
         if not self.accept(literal):
-            raise ValueError(f"no {literal} at {self._at}")
+            raise ValueError(f"no {literal} at {self._position}")
 
     def value(self) -> Any:
-        """The JSON value that comes next."""
-        for most in _LOOKED_AT:
-            part = self._text[self._at : self._at + most]
+        """Consume and return the next JSON value. Raises ValueError if it is invalid or too long."""
+        for window in _WINDOWS:
+            part = self._text[self._position : self._position + window]
             try:
-                found, length = _DECODER.raw_decode(part)
+                value, length = _DECODER.raw_decode(part)
             except RecursionError:
                 raise ValueError("nested too deeply") from None
             except ValueError:
-                if most == MAX_VALUE_CHARACTERS or len(part) < most:
+                if window == MAX_VALUE_CHARACTERS or len(part) < window:
                     raise
             else:
-                if length < most or len(part) < most:  # a number may go on
-                    self._at += length
-                    return found
+                if length < window or len(part) < window:  # a number at the end of the window may continue
+                    self._position += length
+                    return value
         raise ValueError("a value that is too long")
 
     def string(self) -> str:
-        """The string that comes next."""
+        """Consume and return the next string. Raises ValueError if there is none."""
         self.expect('"')
-        found: str
-        found, self._at = json.decoder.scanstring(self._text, self._at)  # type: ignore[attr-defined]  # it is there
-        return found
+        value: str
+        scan = json.decoder.scanstring  # type: ignore[attr-defined]  # it is there
+        value, self._position = scan(self._text, self._position)
+        return value
 
     def items(self, end: str) -> Iterator[None]:
-        """One turn for each item of a list or an object, up to its end. The caller reads the item."""
+        """Iterate once for each item of a list or an object, up to `end`. The caller consumes the item."""
         if self.accept(end):
             return
         yield
@@ -68,6 +71,6 @@ class JsonReader:
             yield
 
     def end(self) -> None:
-        """ValueError if anything comes next."""
-        if self._at != len(self._text):
-            raise ValueError(f"more text at {self._at}")
+        """Raise ValueError if there is more text."""
+        if self._position != len(self._text):
+            raise ValueError(f"more text at {self._position}")

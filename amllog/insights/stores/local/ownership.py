@@ -1,8 +1,8 @@
-"""Ranks files by their owners, and checks who else can write where compactions are kept.
+"""Ranks files by their owners, and checks who can write to the folder of compacted files.
 
-In: what `os.lstat` says. Out: a rank. In a directory that several people use, a file may be a copy of another with
-changed texts. So the files of this user rank before those of others. Root, and the owner of the place that was named,
-can replace every file there anyway; some network mounts show one owner for all files.
+In a directory that several people use, a file may be a copy of another one with changed content. So the files of this
+user rank before those of others. Root and the owner of the directory can replace every file in it anyway. Some network
+mounts show one owner for all files.
 """
 
 from __future__ import annotations
@@ -14,50 +14,56 @@ from pathlib import Path
 
 from amllog.errors import UsageError
 
-OWN, TRUSTED, FOREIGN = range(3)  # of this user; of root or of the owner of the place; of another user
+# The ranks: of this user, of root or of the owner of the directory, of another user.
+OWN, TRUSTED, FOREIGN = range(3)
 
 
-def owner_rank(found: os.stat_result, owner: int) -> int:
-    """Whose a file is, in a place of this owner."""
-    if not hasattr(os, "geteuid") or found.st_uid == os.geteuid():
+def owner_rank(status: os.stat_result, directory_owner: int) -> int:
+    """Return the rank of a file or directory, in a directory of the user with this id."""
+    if not hasattr(os, "geteuid") or status.st_uid == os.geteuid():
         return OWN
-    return TRUSTED if found.st_uid in (0, owner) else FOREIGN
+    return TRUSTED if status.st_uid in (0, directory_owner) else FOREIGN
 
 
-def owner_id(place: Path) -> int:
-    """The user id of the owner of a place. -1 if it cannot be looked at."""
+def owner_id(path: Path) -> int:
+    """Return the user id of the owner of a file or directory, or -1 if it cannot be read."""
     try:
-        return os.stat(place).st_uid
+        return os.stat(path).st_uid
     except OSError:
         return -1
 
 
-def compacted_file_rank(path: Path, owner: int) -> int:
-    """Whose a compacted file is: that of whoever owns it, or the folders that it is in. OSError if it is gone."""
-    return max(owner_rank(os.lstat(one), owner) for one in (path, path.parent, path.parent.parent))
+def compacted_file_rank(path: Path, directory_owner: int) -> int:
+    """Return the rank of a compacted file: the highest one of the file and the two folders above it.
+
+    The owner of a folder can replace the files in it. Raises OSError if the file does not exist.
+    """
+    paths = (path, path.parent, path.parent.parent)
+    return max(owner_rank(os.lstat(path), directory_owner) for path in paths)
 
 
-def is_world_writable(found: os.stat_result) -> bool:
-    """Whether everybody can write to it."""
-    return bool(stat.S_IMODE(found.st_mode) & stat.S_IWOTH)
+def is_world_writable(status: os.stat_result) -> bool:
+    """Return whether every user can write to the file."""
+    return bool(stat.S_IMODE(status.st_mode) & stat.S_IWOTH)
 
 
 def make_user_directory(path: Path) -> None:
-    """Create a directory for this user alone, or accept one that others can read. UsageError for one of another user.
+    """Create a directory with the mode 0700, or accept an existing one that no other user can write to.
 
-    A directory of this user loses the right of others to write in it.
+    The write permissions of others are removed from a directory of this user. Raises UsageError for a directory of
+    another user.
     """
     with contextlib.suppress(FileExistsError):
         os.mkdir(path, 0o700)
-    found = os.lstat(path)
-    if stat.S_ISLNK(found.st_mode):
+    status = os.lstat(path)
+    if stat.S_ISLNK(status.st_mode):
         raise UsageError(f"{path} is a symbolic link")
-    if not stat.S_ISDIR(found.st_mode):
+    if not stat.S_ISDIR(status.st_mode):
         raise UsageError(f"{path} is not a directory")
-    whose = owner_rank(found, os.stat(path.parent).st_uid)
-    if whose == FOREIGN:
+    rank = owner_rank(status, os.stat(path.parent).st_uid)
+    if rank == FOREIGN:
         raise UsageError(
-            f"{path} belongs to another user (uid {found.st_uid}): compact a copy of the journal files"
+            f"{path} belongs to another user (uid {status.st_uid}): compact a copy of the journal files"
         )
-    if whose == OWN and stat.S_IMODE(found.st_mode) & 0o022:
-        os.chmod(path, stat.S_IMODE(found.st_mode) & ~0o022)
+    if rank == OWN and stat.S_IMODE(status.st_mode) & 0o022:
+        os.chmod(path, stat.S_IMODE(status.st_mode) & ~0o022)

@@ -102,7 +102,7 @@ class PythonStore:
     def _held(self) -> LoadedJournals:
         """What all files hold; a file is read again when it has changed. A record in two files counts once."""
         left: list[str] = []
-        there = discovery.find_files(self._places, left_out=left)
+        there = discovery.find_files(self._places, skipped=left)
         known = {file: held for file, held in self._read.items() if not held.unread}
         found = self._read = {file: known.get(file) or _read(file.path, self._places) for file in there}
         records: dict[object, python_rows.Record] = {}

@@ -1,8 +1,8 @@
 """The temporary directory of the reading side: one for each process, for this user alone.
 
-In: nothing. Out: its path. It is removed when the process ends. A process that was killed leaves it behind; the next
-process that needs one removes it. A directory is ours if its lock file has our line in it, and only files of the kinds
-that the reading side makes are deleted.
+It is deleted when the process ends. A killed process leaves it behind, and the next process that needs a directory
+deletes it. A directory is recognized by the content of its lock file. Only files of the kinds that the reading side
+creates are deleted.
 """
 
 from __future__ import annotations
@@ -18,56 +18,55 @@ from pathlib import Path
 
 from amllog.errors import UsageError
 from amllog.journal import own_files
-
-try:
-    import fcntl
-except ImportError:  # Windows has none
-    fcntl = None  # type: ignore[assignment]  # the module or None
+from amllog.process.file_lock import try_lock
 
 PREFIX = "amllog-read-"
 LOCK = "lock"
-MARK = b"temporary directory of amllog's reading commands\n"  # what the lock file holds
-# The files of lines, the index of what they hold, and that index while it is written.
+MARK = b"temporary directory of amllog's reading commands\n"  # the content of the lock file
+# Converted files, the index of them, and the index while it is written.
 _FILE = re.compile(r".+-\w{8}\.jsonl|\.amllog-index\.json(\.[0-9a-f]{16})?", re.DOTALL)
-# Directories for what the memory of DuckDB does not hold, and for files of lines that are read once.
-_DIRECTORY = re.compile(r"[0-9a-f]{32}")
-_FILE_IN_IT = re.compile(r"duckdb_temp_[\w.-]+|[0-9a-f]+(-[0-9]+)?\.jsonl|[0-9a-f]+\.parquet")
-_RUN_IN_IT = re.compile(r"parent_run_id=.+", re.DOTALL)  # a directory for names of compacted files
-_made: dict[int, tuple[Path, int]] = {}  # process id → its directory, and the descriptor that holds its lock
+# Directories for data beyond DuckDB's memory limit, and for files that are read once.
+_SUBDIRECTORY = re.compile(r"[0-9a-f]{32}")
+_FILE_IN_SUBDIRECTORY = re.compile(r"duckdb_temp_[\w.-]+|[0-9a-f]+(-[0-9]+)?\.jsonl|[0-9a-f]+\.parquet")
+# Directories for the names of open compacted files.
+_RUN_FOLDER = re.compile(r"parent_run_id=.+", re.DOTALL)
+# By process id: the directory, and the descriptor that holds its lock.
+_directories: dict[int, tuple[Path, int]] = {}
 
 
 def process_directory() -> Path:
-    """The directory of this process, which is created at the first call.
+    """Return the directory of this process. The first call creates it.
 
-    A forked child gets its own, and so does a process that has become another user. UsageError if there can be none.
+    A forked child gets another one, and so does a process that has changed its user. Raises UsageError if no
+    directory can be created.
     """
-    known = _made.get(os.getpid())
+    known = _directories.get(os.getpid())
     if known is not None and own_files.is_private(known[0]):
         return known[0]
-    _made.clear()
-    _remove_abandoned()
+    _directories.clear()
+    _delete_abandoned()
     try:
-        tempfile.gettempdir().encode()  # else it could be no part of SQL
-        path, fd = _new()
+        tempfile.gettempdir().encode()  # the path becomes part of SQL, which is UTF-8
+        path, fd = _create()
     except UnicodeEncodeError:
         raise UsageError("the name of the temporary directory is not UTF-8: set TMPDIR") from None
     except OSError as error:
         raise UsageError(
             f"no temporary directory can be used ({error.strerror or error}): set TMPDIR to a directory with free space"
         ) from error
-    _made[os.getpid()] = path, fd
-    atexit.register(_remove, os.getpid(), path)
+    _directories[os.getpid()] = path, fd
+    atexit.register(_delete_at_exit, os.getpid(), path)
     return path
 
 
-def _new() -> tuple[Path, int]:
-    """A new directory, and the descriptor that holds its lock."""
+def _create() -> tuple[Path, int]:
+    """Create a directory. Return it with the descriptor that holds its lock."""
     path, fd = Path(tempfile.mkdtemp(prefix=PREFIX)), -1
     try:
         fd = own_files.open_regular(path / LOCK, os.O_RDWR | os.O_CREAT | os.O_EXCL)
-        _lock(fd)
+        try_lock(fd)
         os.write(fd, MARK)
-    except BaseException:  # the disk is full: nobody would recognise it as ours
+    except BaseException:  # such as a full disk: without the mark, no process would recognize the directory
         if fd >= 0:
             os.close(fd)
             os.unlink(path / LOCK)
@@ -78,9 +77,9 @@ def _new() -> tuple[Path, int]:
 
 @contextlib.contextmanager
 def subdirectory(name: str = "") -> Iterator[Path]:
-    """A new directory in that of this process, for files named by numbers. It is deleted at the end of the block.
+    """Create a directory in that of this process. It is deleted at the end of the block.
 
-    `name`: 32 hexadecimal digits. UsageError if it cannot be created.
+    `name`: 32 hexadecimal digits. By default, they are random. Raises UsageError if it cannot be created.
     """
     path = process_directory() / (name or uuid.uuid4().hex)
     try:
@@ -90,57 +89,50 @@ def subdirectory(name: str = "") -> Iterator[Path]:
     try:
         yield path
     finally:
-        _delete_in(path)
+        _delete_subdirectory(path)
 
 
-def _remove_abandoned() -> None:
-    """Remove the directories of processes that have ended: those of this user whose lock nobody holds."""
+def _delete_abandoned() -> None:
+    """Delete the directories of ended processes: those of this user whose lock no process holds."""
     with contextlib.suppress(OSError):
         for path in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
             with contextlib.suppress(OSError):
                 if own_files.is_private(path):
                     fd = own_files.open_regular(path / LOCK, os.O_RDWR)
                     try:
-                        if _lock(fd):
+                        if try_lock(fd):
                             _delete(path)
                     finally:
                         os.close(fd)
 
 
 def _delete(path: Path) -> None:
-    """Delete what amllog made in a directory of its own, and the directory if nothing else is in it."""
+    """Delete the files that amllog created in a directory, and the directory if no other file is in it."""
     if own_files.read_bounded(path / LOCK, len(MARK)) != MARK:
         return
     with os.scandir(path) as entries:
         for entry in entries:
             if _FILE.fullmatch(entry.name) and entry.is_file(follow_symlinks=False):
                 os.unlink(entry.path)
-            elif _DIRECTORY.fullmatch(entry.name) and entry.is_dir(follow_symlinks=False):
-                _delete_in(Path(entry.path))
+            elif _SUBDIRECTORY.fullmatch(entry.name) and entry.is_dir(follow_symlinks=False):
+                _delete_subdirectory(Path(entry.path))
     if os.listdir(path) == [LOCK]:
         os.unlink(path / LOCK)
         os.rmdir(path)
 
 
-def _delete_in(path: Path) -> None:
+def _delete_subdirectory(path: Path) -> None:
     for name in os.listdir(path):
-        if _FILE_IN_IT.fullmatch(name):
+        if _FILE_IN_SUBDIRECTORY.fullmatch(name):
             os.unlink(path / name)
-        elif _RUN_IN_IT.fullmatch(name) and not (path / name).is_symlink():
-            _delete_in(path / name)
-    with contextlib.suppress(OSError):  # something else is in it
+        elif _RUN_FOLDER.fullmatch(name) and not (path / name).is_symlink():
+            _delete_subdirectory(path / name)
+    with contextlib.suppress(OSError):  # other files are in it
         os.rmdir(path)
 
 
-def _lock(fd: int) -> bool:
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except (OSError, AttributeError):  # no such locks here
-        return False
-    return True
-
-
-def _remove(process: int, path: Path) -> None:
-    if os.getpid() == process:  # not in a forked child, which inherits the exit function
+def _delete_at_exit(process_id: int, path: Path) -> None:
+    # A forked child inherits the exit function.
+    if os.getpid() == process_id:
         with contextlib.suppress(OSError):
             _delete(path)

@@ -16,7 +16,7 @@ import pytest
 pytest.importorskip("duckdb")
 
 from amllog.insights import connect
-from amllog.insights.stores.local import atomic_files, index
+from amllog.insights.stores.local import atomic_files, index_file
 from amllog.insights.stores.local.compaction import compact
 from amllog.insights.stores.local.compaction_cleanup import MARK
 from amllog.insights.stores.local.manifest import MANIFEST
@@ -140,7 +140,10 @@ def test_only_what_was_left_is_deleted(journal: Callable[..., Path]) -> None:
     """A file with such a name and another content, a linked one and a link stay; of a manifest the same."""
     folder = journal(log("one")).parent
     compact(folder, idle=NOW)
-    beside = {folder / index.INDEX_NAME: b'{"version": ', folder / "compacted" / MANIFEST: b'{"batches": ['}
+    beside = {
+        folder / index_file.INDEX_NAME: b'{"version": ',
+        folder / "compacted" / MANIFEST: b'{"batches": [',
+    }
     left, stays = [], []
     for path, begin in beside.items():
         for number, text in enumerate([begin + b"5", begin[:4], b""]):

@@ -19,7 +19,7 @@ from amllog.insights import Questions, connect
 from amllog.insights.insights import Insights
 from amllog.insights.query.query import Query
 from amllog.insights.reports.follow import Watch
-from amllog.insights.stores.local import discovery, index
+from amllog.insights.stores.local import discovery, index, index_entries, index_file
 from amllog.insights.stores.local.compaction import compact
 from amllog.insights.stores.local.compaction_cleanup import mark_begun
 from amllog.insights.stores.local.duckdb_kql import adapt_kql
@@ -80,9 +80,9 @@ def test_a_file_that_cannot_be_read_is_tried_again(journal: Callable[..., Path])
     path = journal(log("fine"))
     other = journal(log("later"), name=OTHER)
     about = other.stat()
-    entry = index.IndexEntry(about.st_size, index.UNREADABLE, 0, (), (), "")
-    (path.parent / index.INDEX_NAME).write_text(
-        json.dumps({"version": index.VERSION, "files": {other.name: entry}})
+    entry = index_entries.IndexEntry(about.st_size, index_entries.UNREADABLE, 0, (), (), "")
+    (path.parent / index_file.INDEX_NAME).write_text(
+        json.dumps({"version": index_file.VERSION, "files": {other.name: entry}})
     )
     assert messages(connect(path.parent)) == ["fine", "later"]
     (path.parent / "20261123T100000-node-3-fedcbb.jsonl" / "folder").mkdir(
@@ -146,7 +146,7 @@ def test_a_question_about_a_step_reads_its_files_only(journal: Callable[..., Pat
 def test_the_index_is_only_a_cache(journal: Callable[..., Path]) -> None:
     """Missing, torn, of another version, wrong about a file: it is made anew."""
     path = journal(log("one"))
-    cache = path.parent / index.INDEX_NAME
+    cache = path.parent / index_file.INDEX_NAME
     assert messages(connect(path.parent)) == ["one"]
     entry = json.loads(cache.read_text())
     for text in (
@@ -154,7 +154,7 @@ def test_the_index_is_only_a_cache(journal: Callable[..., Path]) -> None:
         "{",
         "[]",
         '{"version":0,"files":{}}',
-        f'{{"version":{index.VERSION},"files":{{"x":[1]}}}}',
+        f'{{"version":{index_file.VERSION},"files":{{"x":[1]}}}}',
         json.dumps(entry),
     ):
         cache.write_text(text)
@@ -167,14 +167,14 @@ def test_the_index_is_only_a_cache(journal: Callable[..., Path]) -> None:
 def runs_known(path: Path) -> dict[str, int]:
     """How many records of which run the index says that a file has, after a question."""
     connect(path.parent).logs()
-    parts = json.loads((path.parent / index.INDEX_NAME).read_text())["files"][path.name][3]
-    known = [index.RecordGroup(*part) for part in parts]
+    parts = json.loads((path.parent / index_file.INDEX_NAME).read_text())["files"][path.name][3]
+    known = [index_entries.RecordGroup(*part) for part in parts]
     return {part.parent_run_id: part.records for part in known}
 
 
 def crafted(path: Path, **fingerprint: str) -> None:
     """Let the index say that what it has read of a file is of another run."""
-    cache = path.parent / index.INDEX_NAME
+    cache = path.parent / index_file.INDEX_NAME
     found = json.loads(cache.read_text())
     entry = found["files"][path.name]
     entry[3][0][0], entry[5] = "crafted", fingerprint.get("fingerprint", entry[5])
@@ -228,7 +228,7 @@ def test_a_record_that_comes_again_counts_once(journal: Callable[..., Path]) -> 
     assert len(connect(path.parent).logs()) == 3
     append(path, *[{"time": "x" * 17_000_000}] * 2)
     read_on = messages(connect(path.parent))
-    (path.parent / index.INDEX_NAME).unlink()
+    (path.parent / index_file.INDEX_NAME).unlink()
     assert read_on == messages(connect(path.parent))
     assert "of another file" in read_on
 
@@ -236,7 +236,7 @@ def test_a_record_that_comes_again_counts_once(journal: Callable[..., Path]) -> 
 def test_a_folder_that_cannot_be_written_is_read(journal: Callable[..., Path]) -> None:
     """The index is then made each time: here a folder stands where the file should."""
     path = journal(log("one"))
-    (path.parent / index.INDEX_NAME).mkdir()
+    (path.parent / index_file.INDEX_NAME).mkdir()
     assert messages(connect(path.parent)) == ["one"]
 
 

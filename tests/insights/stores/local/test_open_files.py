@@ -39,7 +39,7 @@ def back():
                 path.rename(path.with_suffix(suffix))
 def watch(frame, event, _arg):
     name = frame.f_code.co_filename
-    if name.endswith(("insights/engine.py")) and frame.f_code.co_name in ("run", "run_kql"):
+    if name.endswith(("local/duckdb_engine.py")) and frame.f_code.co_name in ("run", "run_kql"):
         if event == "call":
             swap()
         elif event == "return":
