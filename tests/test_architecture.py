@@ -45,10 +45,6 @@ PUBLIC = {"amllog", "amllog.insights", "amllog.insights.stores", "amllog.local"}
 MAX_MODULE, MEDIAN_MODULE, MAX_BODY, P95_BODY = 260, 140, 50, 30
 LARGER = {
     "amllog.config.settings": (285, "a third of it is the one table of settings"),
-    "amllog.session.session": (
-        310,
-        "setup() and shutdown() as transactions over everything that it composes",
-    ),
 }
 GUARDS = {  # where an except may take everything: how many, and whom it guards against
     "record.text": (3, "a value's own methods"),

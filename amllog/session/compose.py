@@ -1,4 +1,4 @@
-"""Build the exporters, the resource, the driver log and the root handler from settings and identity.
+"""Build the exporters, the resource and the driver log of a session from settings and identity.
 
 Nothing is changed here: the session puts the parts into effect. A third-party package is imported on first use.
 """
@@ -6,7 +6,6 @@ Nothing is changed here: the session puts the parts into effect. A third-party p
 from __future__ import annotations
 
 import importlib.util
-import logging
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,8 +22,6 @@ from amllog.process import interrupts
 from amllog.record.dimensions import to_dimensions
 from amllog.record.redaction import Redactor
 from amllog.sources.artifact_copying import Copying
-from amllog.sources.capture.capture import Capture
-from amllog.sources.capture.root_handler import plain_handler
 from amllog.sources.resource import Resource, RunTarget, resource_of
 
 
@@ -80,20 +77,6 @@ def compose(
         ),
         redactor,
     )
-
-
-def root_handler(
-    capture: Capture, settings: Settings, flush: Callable[[float], object], notice: Callable[[str], None]
-) -> logging.Handler:
-    """Return the handler for the root logger. The one of an earlier setup() stays, if it is of the right class."""
-    target = settings.connection_string
-    if exporter_of(settings) == "opencensus" and target is not None:
-        from amllog.sources.capture import azure_log_handler
-
-        handler = azure_log_handler.handler_for(capture, flush, target, notice)
-        if handler is not None:
-            return handler
-    return plain_handler(capture.handler, capture.take)
 
 
 def exporter_of(settings: Settings) -> str:

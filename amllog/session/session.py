@@ -5,7 +5,6 @@ The end of the process takes at most `grace_seconds` more than the script.
 
 from __future__ import annotations
 
-import logging
 import multiprocessing
 import os
 import threading
@@ -33,8 +32,7 @@ from amllog.process.released_locks import releasing
 from amllog.process.workers import is_worker
 from amllog.record.redaction import Redactor
 from amllog.session import compose, worker_settings
-from amllog.sources.capture.azure_handler_takeover import HandlerTakeover
-from amllog.sources.capture.capture import Capture
+from amllog.session.captures import Captures
 from amllog.sources.capture.logging_lock import call_releasing
 from amllog.sources.recorder import Recorder
 
@@ -76,11 +74,11 @@ class Session:
         self.arguments: dict[str, object] = {}
         self.identity: Identity | None = None
         self._outbox = Outbox(self._notice, self._refused)
-        self._capture: Capture | None = None
-        self._metrics_capture: Any = None
+        self._captures = Captures(
+            self.recorder, lambda: self.settings, self.flush, self._notice, self._take_over
+        )
         self._began, self._ticks, self._since = 0.0, 0.0, time.time()
         self._credential: Any = None
-        self._takeover = HandlerTakeover(self._notice, self._take_over)
         self.detector = RunDetector(os.environ, self._notice)
         # The process that reports the end of the step.
         self._owner = os.getpid()
@@ -93,8 +91,6 @@ class Session:
         self._pinned, self._strict = settings, strict
         self.recorder.emitter.set_strict(strict)
         return before
-
-    # -- setup ---------------------------------------------------------------------------------------------------
 
     @releasing("_lock")
     def setup(self, arguments: dict[str, object]) -> None:
@@ -119,7 +115,7 @@ class Session:
                 self.settings, self.arguments, self.identity = settings, arguments, identity
                 self._outbox.open(directory, identity.node, settings.journal_max_bytes)
                 exporters = self._open_recorder()
-                self._install_capture()
+                self._captures.install(os.environ)
                 self._outbox.set_exporters(exporters)
                 self._watch_process()
                 worker_settings.leave(os.environ, arguments, directory, self._notice)
@@ -147,30 +143,6 @@ class Session:
         self.recorder.open(parts.resource, self._outbox, parts.driver_log, parts.redactor)
         return parts.exporters
 
-    def _install_capture(self) -> None:
-        # The one that is installed stays: what other threads log meanwhile would be lost.
-        capture = self._capture = self._capture or Capture(self.recorder, on_handler=self._on_handler)
-        handler = compose.root_handler(capture, self.settings, self.flush, self._notice)
-        self._use_processors(handler)
-        capture.install(self.settings.capture, handler)
-        if self._metrics_capture is not None:
-            self._metrics_capture.undo()
-            self._metrics_capture = None
-        if compose.metrics_of(self.settings, os.environ) == "azureml":
-            from amllog.sources.capture.azureml_metrics import capture_script_metrics
-
-            self._metrics_capture = capture_script_metrics(
-                self.recorder.run_backend.script_metric, self.flush
-            )
-
-    def _use_processors(self, handler: logging.Handler | None) -> None:
-        """Apply the telemetry processors of our handler and of those that were taken over."""
-        if compose.exporter_of(self.settings) == "opencensus":
-            from amllog.sources.capture.azure_log_handler import Processors
-
-            handlers = filter(None, (handler, *self._takeover.disabled))
-            self.recorder.emitter.use_processors(Processors(handlers))
-
     def _watch_process(self) -> None:
         if self._events is None:
             self._events = ProcessEvents(
@@ -178,12 +150,6 @@ class Session:
             )
         if not is_worker():
             self._events.watch_sigterm()
-
-    def _on_handler(self, handler: logging.Handler) -> None:
-        self._takeover.on_handler(handler, self._root_handler(), self.settings)
-
-    def _root_handler(self) -> logging.Handler | None:
-        return self._capture.handler if self._capture is not None else None
 
     @releasing("_lock")
     def _take_over(self, target: ConnectionString, credential: Any) -> None:
@@ -199,10 +165,8 @@ class Session:
 
     def _reopen_recorder(self) -> None:
         exporters = self._open_recorder()
-        self._use_processors(self._root_handler())
+        self._captures.renew_processors()
         self._outbox.set_exporters(exporters)
-
-    # -- the end -------------------------------------------------------------------------------------------------
 
     def flush(self, timeout: float) -> Account:
         """Deliver what waits, at most `timeout` seconds; what still waits is in the account."""
@@ -228,8 +192,7 @@ class Session:
                 return self.status()
             deadline = time.monotonic() + (self.settings.grace_seconds if timeout is None else timeout)
             self._end_step(exits.in_flight())
-            if self._metrics_capture is not None:
-                self._metrics_capture.drain()
+            self._captures.drain_metrics()
             self._outbox.drain(deadline - time.monotonic(), with_orphans=True)
             final: list[Account] = []
 
@@ -244,13 +207,9 @@ class Session:
 
     def _release(self) -> None:
         """Give back every hook and variable."""
-        if self._metrics_capture is not None:
-            self._metrics_capture.undo()
-        if self._capture is not None:
-            self._capture.remove()
+        self._captures.remove()
         if self._events is not None:
             self._events.unwatch_sigterm()
-        self._takeover.end()
         self.recorder.emitter.close()
         if self.identity and os.environ.get(LOCAL_RUN) == local_run_value(self.identity):
             del os.environ[LOCAL_RUN]
@@ -266,8 +225,7 @@ class Session:
     def _end_step(self, result: str) -> None:
         """Write the step's one request: only the process that called setup() speaks for the step."""
         if self._owner == os.getpid() and multiprocessing.parent_process() is None:
-            ended = self._capture.failure if self._capture is not None else ""
-            result = result or ended or self._failure
+            result = result or self._captures.failure or self._failure
             self.recorder.end_step(self._began, time.perf_counter() - self._ticks, result)
 
     def _at_exit(self) -> None:
@@ -275,8 +233,7 @@ class Session:
         self._check_process()
         if self.identity is not None:
             self._end_step("")
-            if self._metrics_capture is not None:
-                self._metrics_capture.drain()
+            self._captures.drain_metrics()
             self._outbox.drain(self.settings.grace_seconds, with_orphans=True, last=True)
 
     def _at_term(self) -> None:

@@ -313,7 +313,7 @@ def test_reprs() -> None:
         log, bound,
         session, session.recorder, session.settings, session.identity, session._outbox, session._outbox.exporters,
         session.recorder.emitter.redactor, session.recorder.emitter.driver_log, amllog.status(), log.run,
-        logging.getLogger().handlers, session._capture, session.detector, session._takeover,
+        logging.getLogger().handlers, session._captures._capture, session.detector, session._captures._takeover,
     )  # fmt: skip
     for one in ours:
         assert secret not in repr(one) + str(one) and key not in repr(one) + str(one), type(one)

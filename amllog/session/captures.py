@@ -1,0 +1,93 @@
+"""The captures of a session: Python's hooks, the script's own AzureLogHandlers, and metrics logged through azureml."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from amllog.config.parsers import ConnectionString
+from amllog.config.settings import Settings
+from amllog.session import compose
+from amllog.sources.capture.azure_handler_takeover import HandlerTakeover
+from amllog.sources.capture.capture import Capture
+from amllog.sources.capture.root_handler import plain_handler
+from amllog.sources.recorder import Recorder
+
+
+class Captures:
+    """Installs and removes all captures."""
+
+    def __init__(
+        self,
+        recorder: Recorder,
+        settings: Callable[[], Settings],
+        flush: Callable[[float], object],
+        notice: Callable[..., None],
+        take_over: Callable[[ConnectionString, Any], None],
+    ) -> None:
+        """`settings` returns the present ones. `take_over`: see `HandlerTakeover`."""
+        self._recorder, self._settings = recorder, settings
+        self._flush, self._notice = flush, notice
+        self._capture = Capture(recorder, on_handler=self._on_handler)
+        self._takeover = HandlerTakeover(notice, take_over)
+        self._metrics: Any = None
+
+    @property
+    def failure(self) -> str:
+        """The reason why the main thread ended, empty at success."""
+        return self._capture.failure
+
+    def install(self, environ: Mapping[str, str]) -> None:
+        """Install what the settings list.
+
+        An installed capture stays in place. Otherwise, what other threads log meanwhile would be lost.
+        """
+        settings = self._settings()
+        handler = self._root_handler(settings)
+        self._use_processors(handler)
+        self._capture.install(settings.capture, handler)
+        if self._metrics is not None:
+            self._metrics.undo()
+            self._metrics = None
+        if compose.metrics_of(settings, environ) == "azureml":
+            from amllog.sources.capture.azureml_metrics import capture_script_metrics
+
+            self._metrics = capture_script_metrics(self._recorder.run_backend.script_metric, self._flush)
+
+    def renew_processors(self) -> None:
+        """Apply all telemetry processors after the recorder was opened again."""
+        self._use_processors(self._capture.handler)
+
+    def drain_metrics(self) -> None:
+        """Record the metrics that wait in azureml's own queues."""
+        if self._metrics is not None:
+            self._metrics.drain()
+
+    def remove(self) -> None:
+        """Remove every hook."""
+        if self._metrics is not None:
+            self._metrics.undo()
+        self._capture.remove()
+        self._takeover.end()
+
+    def _root_handler(self, settings: Settings) -> logging.Handler:
+        """Return the handler for the root logger. The one of an earlier setup() stays, if it is of the right class."""
+        capture, target = self._capture, settings.connection_string
+        handler: logging.Handler | None = None
+        if compose.exporter_of(settings) == "opencensus" and target is not None:
+            from amllog.sources.capture import azure_log_handler
+
+            handler = azure_log_handler.handler_for(capture, self._flush, target, self._notice)
+        return handler or plain_handler(capture.handler, capture.take)
+
+    def _use_processors(self, handler: logging.Handler | None) -> None:
+        """Apply the telemetry processors of our handler and of those that were taken over."""
+        if compose.exporter_of(self._settings()) == "opencensus":
+            from amllog.sources.capture.azure_log_handler import Processors
+
+            handlers = filter(None, (handler, *self._takeover.disabled))
+            self._recorder.emitter.use_processors(Processors(handlers))
+
+    def _on_handler(self, handler: logging.Handler) -> None:
+        self._takeover.on_handler(handler, self._capture.handler, self._settings())
