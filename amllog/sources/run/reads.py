@@ -35,10 +35,21 @@ class Experiment(NamedTuple):
 class Reads:
     """What azureml's `Run` answers. `run_id` is None for the process's own run."""
 
-    def __init__(self, backend: RunBackend, run_id: str | None = None, name: str = "") -> None:
+    def __init__(
+        self,
+        backend: RunBackend,
+        run_id: str | None = None,
+        name: str = "",
+        *,
+        parent: Any = None,
+        outputs: str | None = None,
+    ) -> None:
+        """`parent` and `outputs` (a folder that is uploaded at the end) are those of a child run."""
         self._backend = backend
         self._run_id = run_id
         self._name = name
+        self._parent = parent
+        self._outputs = outputs
         self.memory = Memory()
 
     @property

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from amllog.errors import MetricError
 from amllog.exporters.run_metrics import metric_values
 from amllog.record import text
-from amllog.sources.run.backend import RunBackend, Source
+from amllog.sources.run.backend import Source
 from amllog.sources.run.reads import Reads
 
 if TYPE_CHECKING:
@@ -29,20 +29,6 @@ MAX_CHILDREN = 100
 
 class Run(Reads):
     """azureml's `Run`, safe online and offline: writes go through the journal, reads pass through."""
-
-    def __init__(
-        self,
-        backend: RunBackend,
-        run_id: str | None = None,
-        name: str = "",
-        *,
-        parent: Run | None = None,
-        outputs: str | None = None,
-    ) -> None:
-        """`parent` and `outputs` (a folder that is uploaded at the end) are those of a child run."""
-        super().__init__(backend, run_id, name)
-        self._parent = parent
-        self._outputs = outputs
 
     def log(self, name: str, value: object, description: str = "", step: object = None) -> None:
         """Log one value: a number, also numpy's and torch's, or a text, bool or None."""
@@ -204,7 +190,8 @@ class Run(Reads):
     def parent(self) -> Run | None:
         """The run this one is a step of: it takes metrics and tags too. None online if there is none."""
         if self._run_id is not None:
-            return self._parent
+            parent: Run | None = self._parent
+            return parent
         parent_id = self._backend.identity.parent_run_id
         if not parent_id or (self._backend.online and parent_id == self.id):
             return None
