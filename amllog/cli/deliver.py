@@ -57,12 +57,12 @@ def run(options: Namespace, environ: Mapping[str, str]) -> int:
 def _exporters(directory: Path, environ: Mapping[str, str]) -> list[Exporter]:
     """Create the exporters that the environment names. Raises UsageError if it names none."""
     settings = resolve_settings({}, environ)
-    compose.check(settings)
-    exporter, metrics = compose.exporter_of(settings), compose.metrics_of(settings, environ)
-    exporters = [compose.insights_outlet(settings, exporter, 0.0)] if exporter != "none" else []
+    compose.check_packages(settings)
+    exporter, metrics = compose.exporter_kind(settings), compose.metrics_kind(settings, environ)
+    exporters = [compose.insights_exporter(settings, exporter, 0.0)] if exporter != "none" else []
     if metrics != "none":
         connect = RunDetector(environ, output.print_notice).connect
-        exporters.append(compose.metrics_outlet(metrics, directory, None, connect))
+        exporters.append(compose.metrics_exporter(metrics, directory, None, connect))
     if not exporters:
         raise UsageError(
             "no destination: set APPLICATIONINSIGHTS_CONNECTION_STRING, or run this in the job for run metrics"

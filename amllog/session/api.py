@@ -67,19 +67,19 @@ def _check_interpreter() -> None:
         raise AmllogError("amllog works in the main interpreter only, and this is a sub-interpreter")
 
 
-def voice(name: object) -> WrappedLogger:
+def wrapped_logger(name: object) -> WrappedLogger:
     """The voice of a logger's name. As in `logging`, None is the root logger. Any other object is named by its text."""
     shown = "root" if name is None else text.to_text(name)
-    return WrappedLogger(shown, session().recorder, unpickled)
+    return WrappedLogger(shown, session().recorder, unpickle_logger)
 
 
-def unpickled(name: str) -> WrappedLogger:
+def unpickle_logger(name: str) -> WrappedLogger:
     """The voice of a logger that was pickled."""
-    ready()
-    return voice(name)
+    setup_worker()
+    return wrapped_logger(name)
 
 
-def ready() -> None:
+def setup_worker() -> None:
     """A worker process sets up as its parent did, unless it has already."""
     if session().identity is None:
         from amllog.errors import ConfigError
@@ -87,7 +87,7 @@ def ready() -> None:
         from amllog.process.workers import is_worker
         from amllog.session import worker_settings
 
-        arguments = worker_settings.found(os.environ) if is_worker() else None
+        arguments = worker_settings.read_arguments(os.environ) if is_worker() else None
         if arguments is not None:
             with interrupts.suppress(ConfigError):  # left by another amllog, or the environment has changed
                 session().setup(arguments)
@@ -107,7 +107,7 @@ def setup(**settings: Unpack[Arguments]) -> Logger:
 
 def get_logger(name: str = "__main__", **dimensions: object) -> Logger:
     """Return a logger, also before setup(). `dimensions` are bound to it."""
-    return Logger(voice(name), (), dict(dimensions))
+    return Logger(wrapped_logger(name), (), dict(dimensions))
 
 
 def flush(timeout: float = 10.0) -> Account:
@@ -136,7 +136,7 @@ def carry(function: F) -> F:
     """
     from amllog.context.carry import CarriedFunction
 
-    return cast("F", CarriedFunction(function, session().recorder.emitter.parent(), ready))
+    return cast("F", CarriedFunction(function, session().recorder.emitter.parent(), setup_worker))
 
 
 def trace_environment() -> dict[str, str]:

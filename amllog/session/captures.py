@@ -50,7 +50,7 @@ class Captures:
         if self._metrics is not None:
             self._metrics.undo()
             self._metrics = None
-        if compose.metrics_of(settings, environ) == "azureml":
+        if compose.metrics_kind(settings, environ) == "azureml":
             from amllog.sources.capture.azureml_metrics import capture_script_metrics
 
             self._metrics = capture_script_metrics(self._recorder.run_backend.script_metric, self._flush)
@@ -75,15 +75,15 @@ class Captures:
         """Return the handler for the root logger. The one of an earlier setup() stays, if it is of the right class."""
         capture, target = self._capture, settings.connection_string
         handler: logging.Handler | None = None
-        if compose.exporter_of(settings) == "opencensus" and target is not None:
+        if compose.exporter_kind(settings) == "opencensus" and target is not None:
             from amllog.sources.capture import azure_log_handler
 
-            handler = azure_log_handler.handler_for(capture, self._flush, target, self._notice)
+            handler = azure_log_handler.root_handler(capture, self._flush, target, self._notice)
         return handler or plain_handler(capture.handler, capture.take)
 
     def _use_processors(self, handler: logging.Handler | None) -> None:
         """Apply the telemetry processors of our handler and of those that were taken over."""
-        if compose.exporter_of(self._settings()) == "opencensus":
+        if compose.exporter_kind(self._settings()) == "opencensus":
             from amllog.sources.capture.azure_log_handler import Processors
 
             handlers = filter(None, (handler, *self._takeover.disabled))

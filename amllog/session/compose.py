@@ -22,7 +22,7 @@ from amllog.process import interrupts
 from amllog.record.dimensions import to_dimensions
 from amllog.record.redaction import Redactor
 from amllog.sources.artifact_copying import Copying
-from amllog.sources.resource import Resource, RunTarget, resource_of
+from amllog.sources.resource import Resource, RunTarget, build_resource
 
 
 class Parts(NamedTuple):
@@ -51,17 +51,17 @@ def compose(
     `since`: the records of this process are newer, also those before setup(). `credential`: the token credential of a
     handler that was taken over. `notice` prints a message once, in the driver log.
     """
-    exporter, metrics = exporter_of(settings), metrics_of(settings, environ)
+    exporter, metrics = exporter_kind(settings), metrics_kind(settings, environ)
     copying = Copying(outbox.current_journal, outbox.directory, settings.journal_max_bytes)
     exporters: list[Exporter] = []
     if exporter != "none":
-        exporters.append(insights_outlet(settings, exporter, since, credential, notice))
+        exporters.append(insights_exporter(settings, exporter, since, credential, notice))
     elif settings.exporter != "none":
         notice("no connection string (APPLICATIONINSIGHTS_CONNECTION_STRING): records stay in the journal,"
                f" {outbox.directory}")  # fmt: skip
     if metrics != "none":
         exporters.append(
-            metrics_outlet(
+            metrics_exporter(
                 metrics, outbox.directory, detector.azureml_run, detector.connect, identity.step_id, environ,
                 copying.directories,
             )
@@ -71,7 +71,7 @@ def compose(
     run = RunTarget(online, online and metrics == "mlflow", copying)
     return Parts(
         exporters,
-        resource_of(identity, settings, redactor, outbox.directory, run),
+        build_resource(identity, settings, redactor, outbox.directory, run),
         DriverLog(
             settings.driver_format, settings.driver_level, to_dimensions(identity.dimensions(), redactor)
         ),
@@ -79,22 +79,22 @@ def compose(
     )
 
 
-def exporter_of(settings: Settings) -> str:
+def exporter_kind(settings: Settings) -> str:
     """What carries records to Application Insights: `opencensus`, `opentelemetry` or `none`."""
     if settings.connection_string is None:
         return "none"
     return "opencensus" if settings.exporter == "auto" else settings.exporter
 
 
-def check(settings: Settings) -> None:
+def check_packages(settings: Settings) -> None:
     """Raise MissingExtraError if a package is not installed that the settings ask for."""
-    if exporter_of(settings) == "opentelemetry" and not _installed("azure.monitor.opentelemetry.exporter"):
+    if exporter_kind(settings) == "opentelemetry" and not _installed("azure.monitor.opentelemetry.exporter"):
         raise MissingExtraError("azure-monitor-opentelemetry-exporter", "opentelemetry")
     if settings.metrics == "mlflow" and not _installed("mlflow"):
         raise MissingExtraError("mlflow-skinny", "mlflow")
 
 
-def metrics_of(settings: Settings, environ: Mapping[str, str]) -> str:
+def metrics_kind(settings: Settings, environ: Mapping[str, str]) -> str:
     """What carries run metrics: `azureml`, `mlflow` or `none`."""
     if settings.metrics != "auto":
         return settings.metrics
@@ -110,7 +110,7 @@ def writes_run_metrics(settings: Settings, identity: Identity) -> bool:
     return settings.metrics_ranks == "all" or identity.rank in (None, 0)
 
 
-def insights_outlet(
+def insights_exporter(
     settings: Settings,
     exporter: str,
     since: float,
@@ -133,7 +133,7 @@ def insights_outlet(
     return AppInsightsExporter(settings.connection_string, credential=credential, since=since, notice=notice)
 
 
-def metrics_outlet(
+def metrics_exporter(
     kind: str,
     directory: Path,
     run: Any,

@@ -101,7 +101,7 @@ class Session:
         self._check_process()
         with self._lock:
             settings = resolve_settings({**arguments, **self._pinned}, os.environ)
-            compose.check(settings)
+            compose.check_packages(settings)
             # No telemetry about telemetry, also in handlers that the script makes itself (docs/decisions/0004).
             os.environ.setdefault("APPLICATIONINSIGHTS_STATSBEAT_DISABLED_ALL", "true")
             began, ticks = time.time(), time.perf_counter()
@@ -118,7 +118,7 @@ class Session:
                 self._captures.install(os.environ)
                 self._outbox.set_exporters(exporters)
                 self._watch_process()
-                worker_settings.leave(os.environ, arguments, directory, self._notice)
+                worker_settings.export_arguments(os.environ, arguments, directory, self._notice)
                 self._setting_up = False
 
             interrupts.finish(lambda: call_releasing(apply))
@@ -126,7 +126,7 @@ class Session:
     def _find_identity(self, settings: Settings) -> tuple[Identity, Path]:
         """Return the identity and the journal directory. Takes as long as run history takes to answer."""
         directory = environment.absolute_path(settings.directory or default_directory(os.environ))
-        kind = compose.metrics_of(settings, os.environ)
+        kind = compose.metrics_kind(settings, os.environ)
         identity = self.detector.detect(settings, kind, environment.file_uri(directory))
         if not identity.in_job:
             os.environ.setdefault(LOCAL_RUN, local_run_value(identity))
@@ -213,7 +213,7 @@ class Session:
         self.recorder.emitter.close()
         if self.identity and os.environ.get(LOCAL_RUN) == local_run_value(self.identity):
             del os.environ[LOCAL_RUN]
-        worker_settings.take_back(os.environ)
+        worker_settings.remove_arguments(os.environ)
 
     def _complete(self, found: Account) -> Account:
         return found.with_outlet(DriverLog.name, self.recorder.emitter.driver_log.account())

@@ -19,7 +19,7 @@ MAX_CHARACTERS = 32 * 1024
 _SECRET = "connection_string"  # always has a key: a search for it would compile expressions for 10 ms
 
 
-def leave(
+def export_arguments(
     environ: MutableMapping[str, str],
     arguments: Mapping[str, object],
     directory: Path,
@@ -39,12 +39,12 @@ def leave(
     environ[WORKERS] = json.dumps({**plain, "directory": str(directory)})
 
 
-def take_back(environ: MutableMapping[str, str]) -> None:
+def remove_arguments(environ: MutableMapping[str, str]) -> None:
     """No more."""
     environ.pop(WORKERS, None)
 
 
-def found(environ: Mapping[str, str]) -> dict[str, object] | None:
+def read_arguments(environ: Mapping[str, str]) -> dict[str, object] | None:
     """The arguments that the parent left; None if there are none."""
     try:
         arguments = json.loads(environ.get(WORKERS, ""))

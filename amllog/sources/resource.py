@@ -42,7 +42,7 @@ class Resource:
     run: RunTarget = field(default_factory=RunTarget)
 
 
-def resource_of(
+def build_resource(
     identity: Identity,
     settings: Settings,
     redactor: Redactor,

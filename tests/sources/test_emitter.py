@@ -25,7 +25,7 @@ from amllog.local.app_insights.validation import validate_envelope
 from amllog.record.redaction import Redactor
 from amllog.session import api
 from amllog.sources.emitter import Emitter
-from amllog.sources.resource import resource_of
+from amllog.sources.resource import build_resource
 
 
 class Hostile:
@@ -478,7 +478,7 @@ def test_a_signal_while_early_records_are_kept() -> None:
     emitter._early = api.session().recorder.emitter._early
     outbox = type("Outbox", (), {"append": staticmethod(append)})
     resource, driver_log = (
-        resource_of(amllog.identity(), Settings(), redactor),
+        build_resource(amllog.identity(), Settings(), redactor),
         DriverLog("plain", logging.INFO, {}),
     )
     for _ in range(2):

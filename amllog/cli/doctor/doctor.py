@@ -167,7 +167,7 @@ def _check_run(settings: Settings, environ: Mapping[str, str]) -> Check:
         return ok("run", "not in an Azure ML job: setup() creates the id of a local run")
     errors: list[str] = []
     detector = RunDetector(environ, errors.append)
-    identity = detector.detect(settings, compose.metrics_of(settings, environ), "")
+    identity = detector.detect(settings, compose.metrics_kind(settings, environ), "")
     name = f"{identity.step_id}, step {identity.step_name} of {identity.parent_run_id}"
     if errors:
         return warn("run", f"{name}, from the environment; {errors[0]}",
@@ -215,7 +215,7 @@ def _send_test_record(settings: Settings) -> Check:
         time.time(), sender.key, sender.tags_for_span(identity.operation_id, identity.span_id), "MessageData",
         {**message, "properties": {**identity.dimensions(), "python": sys.version.split()[0]}},
     )  # fmt: skip
-    outlet = compose.insights_outlet(settings, compose.exporter_of(settings), time.time())
+    outlet = compose.insights_exporter(settings, compose.exporter_kind(settings), time.time())
     try:
         answer = outlet.export([line], SEND_SECONDS)
     finally:

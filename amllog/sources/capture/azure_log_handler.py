@@ -20,7 +20,7 @@ from amllog.record import text
 from amllog.sources.capture import logging_lock
 
 
-def handler_for(
+def root_handler(
     capture: Any, flush: Callable[[float], object], target: ConnectionString, notice: Callable[[str], None]
 ) -> logging.Handler | None:
     """The handler of an earlier setup(), with its processors and filters, or a new one; None as in `make_handler`.
@@ -28,9 +28,9 @@ def handler_for(
     `capture`: has the present `handler`, and takes records.
     """
     found: logging.Handler | None = capture.handler
-    if not hasattr(found, "amllog_address"):
+    if not hasattr(found, "amllog_set_target"):
         return make_handler(capture.take, flush, target, notice)
-    capture.handler.amllog_address(target)
+    capture.handler.amllog_set_target(target)
     return found
 
 
@@ -57,12 +57,12 @@ def make_handler(
 
         def __init__(self) -> None:
             logging.Handler.__init__(self)
-            logging_lock.unlist_ours()
-            self.amllog_address(target)
+            logging_lock.unlist_handlers()
+            self.amllog_set_target(target)
             self.storage = None
             self._telemetry_processors: list[Callable[[Any], object]] = []
 
-        def amllog_address(self, target: ConnectionString) -> None:
+        def amllog_set_target(self, target: ConnectionString) -> None:
             """Say in the options where records are sent to."""
             # Not Options(…): its own parser refuses strings that the portal gives, and reads the environment.
             self.options = Options.__new__(Options)

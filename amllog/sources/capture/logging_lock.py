@@ -38,7 +38,7 @@ def call_locked(work: Callable[..., T], *arguments: object) -> T:
     return call_releasing(call)
 
 
-def unlist_ours() -> None:
+def unlist_handlers() -> None:
     """Take our handlers out of the list of those that logging closes at the end of the process.
 
     At the end of a listed handler, Python calls logging from the garbage collection, and discards what is raised there.
@@ -50,5 +50,5 @@ def unlist_ours() -> None:
 
 
 def _restore(lock: Any, before: int) -> None:
-    unlist_ours()  # also one whose making was interrupted
+    unlist_handlers()  # also one whose making was interrupted
     released_locks.restore(lock, before)

@@ -19,7 +19,7 @@ QUIET = (
 CONSOLES = ("RichHandler", "MlflowLoggingStream")
 
 
-def is_new() -> bool:
+def is_log_call() -> bool:
     """Whether the record that is dispatched comes from a log call, and not from `logger.handle(record)`."""
     frame = sys._getframe(2)  # `handle`, or another library's hook over ours
     for _ in range(3):
@@ -43,7 +43,7 @@ def logger_classes() -> list[type[logging.Logger]]:
     return [kind for kind in found if kind.__name__ == "Logger" and kind.__module__ == "logging"]
 
 
-def handlers(logger: logging.Logger) -> tuple[logging.Handler, ...]:
+def handlers_of(logger: logging.Logger) -> tuple[logging.Handler, ...]:
     """The handlers on a record's way, from its logger up."""
     found: list[logging.Handler] = []
     current: logging.Logger | None = logger
@@ -56,7 +56,7 @@ def handlers(logger: logging.Logger) -> tuple[logging.Handler, ...]:
     return tuple(found)
 
 
-def is_alone(handler: logging.Handler, logger: logging.Logger) -> bool:
+def is_only_handler(handler: logging.Handler, logger: logging.Logger) -> bool:
     """Return whether a handler is the only one that this logger's records reach."""
     found = False
     current: logging.Logger | None = logger
@@ -69,7 +69,7 @@ def is_alone(handler: logging.Handler, logger: logging.Logger) -> bool:
     return found
 
 
-def is_heard(entry: logging.LogRecord, way: tuple[logging.Handler, ...]) -> bool:
+def has_receiver(entry: logging.LogRecord, way: tuple[logging.Handler, ...]) -> bool:
     """Whether a handler takes the record: what ends at none, or at a NullHandler, was silenced on purpose."""
     return any(entry.levelno >= one.level and type(one).__name__ != "NullHandler" for one in way)
 

@@ -18,7 +18,7 @@ from amllog.journal.directory import open_segment
 from amllog.journal.signature import SEGMENT_NAME
 from amllog.process import descriptors, interrupts
 from amllog.record import envelope, log_call, text
-from amllog.sources.capture.returned_records import LIKE_CHARACTERS, Recorded, says_all_of
+from amllog.sources.capture.returned_records import LIKE_CHARACTERS, Recorded, contains_words
 
 _CLOCK_SECONDS = 0.05  # how far the clock of a file system may be behind the process's
 _OLD_SECONDS = 60.0  # a file that was last written so long before a record does not have it
@@ -45,7 +45,7 @@ class OtherJournals:
         self._files: dict[Path, dict[int, list[str]]] = {}  # by directory and process
         self._read: dict[str, int] = {}  # bytes that were read
 
-    def have(self, directory: Path, entry: Any, mask: Callable[[str, int], str]) -> bool:
+    def contains(self, directory: Path, entry: Any, mask: Callable[[str, int], str]) -> bool:
         """Return whether the line of a record is in a journal of its process. `mask` hides secrets in texts.
 
         amllog takes a record before other handlers send it, so the line is there when the record arrives.
@@ -77,7 +77,7 @@ class OtherJournals:
         only = self._recorded.get((process, moment))
         if not only or moment.endswith(".000000Z") or only[1] != place:
             return False
-        return says_all_of(message, only[2]) or _is_of_error(only[2], message)
+        return contains_words(message, only[2]) or _is_of_error(only[2], message)
 
     def _find(self, directory: Path, wanted: _Wanted, created: float) -> bool:
         for name in self._files.get(directory, {}).get(wanted.process, ()):

@@ -38,24 +38,24 @@ _ENDS = frozenset(
 _WORD = re.compile(r"\w+")
 
 
-def is_carrier(handler: logging.Handler) -> bool:
+def may_return(handler: logging.Handler) -> bool:
     """Return whether records may come back from this handler, as from a queue or a socket."""
     kind = type(handler)
     return kind.__name__ not in _ENDS or kind.__module__ not in ("logging", "logging.handlers")
 
 
-def carriage(way: tuple[logging.Handler, ...], own: logging.Handler) -> int:
+def return_path(way: tuple[logging.Handler, ...], own: logging.Handler) -> int:
     """Return whether handlers on a record's way may bring it back: 0, UNCHANGED, or CHANGED by a format or filter."""
     found = 0
     for one in way:
-        if one is not own and is_carrier(one):
+        if one is not own and may_return(one):
             if getattr(one, "formatter", None) is not None or getattr(one, "filters", None):
                 return CHANGED
             found = UNCHANGED
     return found
 
 
-def message_of(entry: logging.LogRecord) -> str:
+def sent_message(entry: logging.LogRecord) -> str:
     """A record's message as the handlers of the standard library send it. Never raises."""
     if type(entry.msg) is str:
         return log_call.format_record(entry)
@@ -65,7 +65,7 @@ def message_of(entry: logging.LogRecord) -> str:
     return log_call.format_call(message, entry.args if isinstance(entry.args, tuple) else (entry.args,))[0]
 
 
-def says_all_of(returned: str, recorded: str) -> bool:
+def contains_words(returned: str, recorded: str) -> bool:
     """Whether a message has the words of a recorded one, of which `LIKE_CHARACTERS` are enough, one after another."""
     words = _WORD.findall(recorded[:LIKE_CHARACTERS])
     if len(recorded) >= LIKE_CHARACTERS:
@@ -125,11 +125,11 @@ def _cuts(message: str) -> Iterator[int]:
         yield envelope.MAX_VALUE  # as a line about an exception has it
 
 
-class CarriedRecords(Recorded):
+class ReturnableRecords(Recorded):
     """Recorded records of this process that other handlers may bring back."""
 
     def take(self, entry: logging.LogRecord, message: str, how: int) -> None:
-        """Remember a record. `how`: the result of `carriage`, or MADE.
+        """Remember a record. `how`: the result of `return_path`, or MADE.
 
         Different log calls have different times, or different messages. What a script makes from the lines of a file
         may have whole seconds and one line number: there, the time at which the object was made counts as well.
@@ -152,13 +152,13 @@ class CarriedRecords(Recorded):
             interrupts.pass_on(error)
 
     def __contains__(self, entry: logging.LogRecord) -> bool:
-        message = message_of(entry)
+        message = sent_message(entry)
         place = entry.created, entry.thread, entry.process, entry.name, entry.lineno, entry.levelno
         try:
             return (
                 self.has((*place, None), message)
                 or self.has((*place, entry.relativeCreated), message)
-                or any(says_all_of(message, one) for one in self.get(place) or ())
+                or any(contains_words(message, one) for one in self.get(place) or ())
             )
         except TypeError as error:
             interrupts.pass_on(error)

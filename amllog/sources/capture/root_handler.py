@@ -16,7 +16,7 @@ class PlainHandler(logging.Handler):
 
     def __init__(self, take: Callable[[logging.LogRecord], None]) -> None:
         super().__init__()
-        logging_lock.unlist_ours()
+        logging_lock.unlist_handlers()
         self._take = take
 
     def createLock(self) -> None:  # noqa: N802  # a method of logging's

@@ -16,22 +16,22 @@ from amllog.process.hooks import AfterReload, Hook, Hooks, is_lowered, lower, re
 from amllog.sources.capture import logging_lock
 from amllog.sources.capture.logging_tree import (
     QUIET,
-    handlers,
-    is_alone,
+    handlers_of,
+    has_receiver,
     is_console,
-    is_heard,
-    is_new,
+    is_log_call,
+    is_only_handler,
     is_transport,
     logger_classes,
 )
 from amllog.sources.capture.other_journals import OtherJournals
-from amllog.sources.capture.returned_records import MADE, CarriedRecords, carriage, message_of
+from amllog.sources.capture.returned_records import MADE, ReturnableRecords, return_path, sent_message
 from amllog.sources.recorder import Recorder
 
 THREADS = "amllog "  # how the names of our own threads begin, whose records are never taken
 
 _CARRIED, _OTHERS = (
-    CarriedRecords(),
+    ReturnableRecords(),
     OtherJournals(),
 )  # also of records that were on their way at a second setup()
 
@@ -39,10 +39,10 @@ _CARRIED, _OTHERS = (
 class _Dispatch:
     """The record that a thread is dispatching: the handlers on its way, and whether ours has taken it."""
 
-    __slots__ = ("carriage", "entry", "handlers", "taken")
+    __slots__ = ("entry", "handlers", "return_path", "taken")
 
     def __init__(self) -> None:
-        self.carriage = 0  # how handlers may bring the record back
+        self.return_path = 0  # how handlers may bring the record back
         self.entry: logging.LogRecord | None = None
         self.handlers: tuple[logging.Handler, ...] = ()
         self.taken: logging.LogRecord | None = None
@@ -128,8 +128,8 @@ class LoggingCapture:
             return
         way.taken = entry
         message = self._messages.stdlib_record(entry, shown=bool(way.handlers) and self._is_shown(entry))
-        if way.carriage and way.entry is entry and message is not None:
-            _CARRIED.take(entry, message if type(entry.msg) is str else message_of(entry), way.carriage)
+        if way.return_path and way.entry is entry and message is not None:
+            _CARRIED.take(entry, message if type(entry.msg) is str else sent_message(entry), way.return_path)
 
     def _hear(self) -> None:
         """Put handler and hooks on what has none yet: everything, or what a reload of logging has made."""
@@ -156,7 +156,7 @@ class LoggingCapture:
                 return dispatch(logger, entry)
             state = self._threads.dispatch
             usual = state.taken is None and not _CARRIED.recent and entry.process == self._process
-            if usual and is_alone(own, logger):  # nobody else hears it
+            if usual and is_only_handler(own, logger):  # nobody else hears it
                 state.entry = entry
                 try:
                     if not unhooked:
@@ -169,24 +169,24 @@ class LoggingCapture:
             self._process = os.getpid()  # in a forked child another one
             if own not in logger.root.handlers:  # somebody's logging configuration has removed it
                 logging_lock.call_releasing(logger.root.addHandler, own)
-            way = handlers(logger)
+            way = handlers_of(logger)
             for one in way:
                 if one is not own:
                     self._on_handler(one)
             if self.handler is not own:  # another thread has called setup(): once more, with the new handler
                 return logger.callHandlers(entry)
-            before = state.entry, state.handlers, state.taken, state.carriage
-            new = is_new()
+            before = state.entry, state.handlers, state.taken, state.return_path
+            new = is_log_call()
             recorded = not new and self._is_recorded(entry)
             state.entry, state.handlers, state.taken = entry, way, entry if recorded else None
-            how = carriage(way, own)
-            state.carriage = how if new or not how else MADE
+            how = return_path(way, own)
+            state.return_path = how if new or not how else MADE
             try:
                 if not recorded:
                     self._take_first(entry, way, own)
                 dispatch(logger, entry)
             finally:
-                state.entry, state.handlers, state.taken, state.carriage = before
+                state.entry, state.handlers, state.taken, state.return_path = before
 
         return dispatch_with_ours
 
@@ -198,10 +198,10 @@ class LoggingCapture:
             return
         # A filter on our handler, which may count, is asked once: where the record reaches the handler.
         if own in way and own.filters:
-            how = self._threads.dispatch.carriage
+            how = self._threads.dispatch.return_path
             if how:  # it may be back by then
-                _CARRIED.take(entry, message_of(entry), how)
-        elif is_heard(entry, way):
+                _CARRIED.take(entry, sent_message(entry), how)
+        elif has_receiver(entry, way):
             own.handle(entry)
 
     def _is_recorded(self, entry: logging.LogRecord) -> bool:
@@ -210,7 +210,7 @@ class LoggingCapture:
             return True
         if entry.process in (None, os.getpid()):
             return False
-        return _OTHERS.have(self._emitter.directory, entry, self._emitter.redactor.mask_and_truncate)
+        return _OTHERS.contains(self._emitter.directory, entry, self._emitter.redactor.mask_and_truncate)
 
     def _configure_over(self, configure: Callable[..., None]) -> Callable[..., None]:
         def configure_beside_ours(**options: Any) -> None:
