@@ -24,9 +24,9 @@ import resource, sys, time
 from amllog.record import envelope
 from amllog.exporters.{module} import {name}
 from amllog.config.parsers import parse_connection_string
-outlet = {name}(connection_string("InstrumentationKey={key};IngestionEndpoint={url}"))
+outlet = {name}(parse_connection_string("InstrumentationKey={key};IngestionEndpoint={url}"))
 line = envelope.encode_record(time.time(), {key!r}, {{}}, "MessageData", {{"message": "m", "properties": {{}}}})
-outlet.connection()
+outlet.session()
 import requests, json
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 for _ in range(2):
@@ -115,9 +115,9 @@ def far_side() -> Iterator[Callable[..., str]]:
 @pytest.mark.parametrize(
     ("module", "name"),
     [
-        ("app_insights", "AppInsightsExporter"),
+        ("app_insights.http_exporter", "AppInsightsExporter"),
         pytest.param(
-            "opentelemetry",
+            "app_insights.otel_exporter",
             "OpenTelemetryExporter",
             marks=pytest.mark.skipif(not HAS_EXPORTER, reason="it needs Python 3.10"),
         ),
@@ -131,7 +131,7 @@ def test_an_answer_beyond_the_limit_is_unreadable(
     url = far_side(status, encoding, body())
     ran = child(OFFER.format(module=module, name=name, key=KEY, url=url))
     *told, peak = ran.stdout.splitlines()
-    expected = "delivered " if status == 200 else "waiting 206 with an unreadable answer"
+    expected = "delivered " if status == 200 else "waiting 206 with an unreadable response"
     assert told == [expected] * 2, ran
     assert int(peak) < MOST_KIB
 
@@ -140,7 +140,9 @@ def test_a_compressed_answer_is_read(far_side: Callable[..., str], child: Any) -
     """What an answer says in gzip counts as if it were plain."""
     body = {"itemsReceived": 1, "errors": [{"index": 0, "statusCode": 400, "message": "invalid"}]}
     url = far_side(206, "gzip", gzip.compress(json.dumps(body).encode()))
-    ran = child(OFFER.format(module="app_insights", name="AppInsightsExporter", key=KEY, url=url))
+    ran = child(
+        OFFER.format(module="app_insights.http_exporter", name="AppInsightsExporter", key=KEY, url=url)
+    )
     assert ran.stdout.splitlines()[:2] == ["refused 400: invalid"] * 2, ran
 
 

@@ -1,8 +1,4 @@
-"""Application Insights: the sending of batches.
-
-In: journal lines, from the courier. Out: the same bytes at the ingestion service, over one kept connection; a verdict
-for each. The only room that touches requests.
-"""
+"""Post batches of journal lines to Application Insights with `requests`, over one kept connection."""
 
 from __future__ import annotations
 
@@ -29,14 +25,14 @@ from amllog.record.envelope import (
 
 MAX_REDIRECTS = 5
 Notice = Callable[[str], object]
-SCOPE = "https://monitor.azure.com//.default"  # the double slash is the service's
+SCOPE = "https://monitor.azure.com//.default"  # the service requires the double slash
 
 
 class AppInsightsExporter:
-    """The outlet: posts journal lines, as they are, to one resource's ingestion endpoint."""
+    """The exporter that posts journal lines unchanged to the ingestion endpoint of one resource."""
 
     name = APP_INSIGHTS
-    # The service takes 64,000 items (its limits page). A batch costs a round trip whatever its size, and memory.
+    # The service accepts 64,000 items (its limits page). A larger batch saves round trips, but needs more memory.
     max_records = 8_000
     max_bytes = 7 * 1024 * 1024
 
@@ -48,37 +44,38 @@ class AppInsightsExporter:
         since: float | None = None,
         notice: Notice | None = None,
     ) -> None:
-        """`since`: lines from this time on that were written before any key was known belong to us as well.
+        """Create the exporter for one resource.
 
-        `notice`: prints a text once, in the driver log.
+        `credential`: of azure.identity, if the resource requires tokens. `since`: lines without a key from this time on
+        are sent to this resource too. They were written before a key was known. `notice`: prints a message once.
         """
         self._key = target.instrumentation_key.encode("ascii")
-        self._mark = b'"iKey":"' + self._key + b'"'
+        self._key_member = b'"iKey":"' + self._key + b'"'
         self._endpoint = target.endpoint
         self._credential = credential
-        self._asked: BackgroundCall | None = None  # for a token
+        self._token_call: BackgroundCall | None = None
         self._since = None if since is None else format_timestamp(since)
         self._notice = notice
         self._session: Any = None
         self._pid = 0
 
     def concerns(self, segment: Segment) -> bool:
-        """Whether the segment is addressed to our resource, or to none yet and of our own time."""
+        """Return whether the segment is for this resource, or was written without a key since `since`."""
         key = segment.key()
         return key == self._key or (not key and self.wants(segment.line_at(0)))
 
     def wants(self, line: bytes) -> bool:
-        """Whether the line is addressed to our resource."""
-        if line.startswith(self._mark, KEY_OFFSET):
+        """Return whether the line is for this resource."""
+        if line.startswith(self._key_member, KEY_OFFSET):
             return True
         return instrumentation_key(line) == b"" and self._since is not None and read_time(line) >= self._since
 
     def counts(self, line: bytes) -> bool:
-        """Whether the line counts in the account: also one for another resource, for which it waits."""
+        """Return whether the account counts the line. A line for another resource counts as waiting."""
         return is_meant_for(APP_INSIGHTS, line)
 
     def export(self, lines: Sequence[bytes], seconds: float) -> ExportResult:
-        """Send the lines; those that the service would refuse for their age are not sent at all."""
+        """Send the lines, except those that the service would reject because of their age."""
         oldest = format_timestamp(time.time() - MAX_AGE_SECONDS).encode()
         too_old = [index for index, line in enumerate(lines) if line[TIME_SLICE] < oldest]
         exceptions = dict.fromkeys(too_old, refused(ingestion_protocol.TOO_OLD))
@@ -95,88 +92,92 @@ class AppInsightsExporter:
     def _send(
         self, lines: Sequence[bytes], part: list[int], exceptions: dict[int, Verdict], deadline: float
     ) -> float:
-        """Post `part` of `lines`, in halves where one item spoils the rest; fills `exceptions`; seconds to pause."""
+        """Post the lines with the indexes `part`. Add verdicts to `exceptions`, and return the seconds to pause.
+
+        A rejected request is repeated in halves, until the invalid lines are found.
+        """
         if not part:
             return 0.0
-        answer = self._post([lines[index] for index in part], deadline)
-        if answer is ingestion_protocol.SPLIT:
+        result = self._post([lines[index] for index in part], deadline)
+        if result is ingestion_protocol.SPLIT:
             middle = len(part) // 2
             pauses = [
                 self._send(lines, half, exceptions, deadline) for half in (part[:middle], part[middle:])
             ]
             return max(pauses)
-        assert isinstance(answer, ExportResult)
-        for place, index in enumerate(part):
-            verdict = answer.exceptions.get(place, answer.default)
+        assert isinstance(result, ExportResult)
+        for position, index in enumerate(part):
+            verdict = result.exceptions.get(position, result.default)
             if verdict.state != "delivered":
                 exceptions[index] = verdict
-        return answer.pause_seconds
+        return result.pause_seconds
 
     def _post(self, lines: Sequence[bytes], deadline: float) -> ExportResult | str:
-        import requests  # already loaded by the handler's own package
+        import requests  # already loaded by the package of the handler
 
         if time.monotonic() >= deadline:
             return ExportResult(waiting("no time left"))
         url = self._endpoint + ingestion_protocol.PATH
-        data = ingestion_protocol.body(lines, self._key)
+        data = ingestion_protocol.request_body(lines, self._key)
         try:
             headers = {**ingestion_protocol.HEADERS, **self._authorization(deadline - time.monotonic())}
             for _ in range(MAX_REDIRECTS):
-                left = deadline - time.monotonic()
-                if left <= 0:
+                remaining = deadline - time.monotonic()
+                if remaining <= 0:
                     return ExportResult(waiting("no time left"))
-                response = self.connection().post(
+                response = self.session().post(
                     url,
                     data=data,
                     headers=headers,
-                    timeout=(min(CONNECT_SECONDS, left), max(0.1, left)),
+                    timeout=(min(CONNECT_SECONDS, remaining), max(0.1, remaining)),
                     allow_redirects=False,
                 )
                 if response.status_code not in (307, 308):
-                    return ingestion_protocol.judge(
+                    return ingestion_protocol.parse_response(
                         response.status_code, response.headers, response.content, len(lines)
                     )
-                there = ingestion_protocol.redirected(url, response.headers.get("location", ""))
-                if there is None:
+                target = ingestion_protocol.redirect_target(url, response.headers.get("location", ""))
+                if target is None:
                     return ExportResult(waiting("redirect to another host, not followed"), pause_seconds=60.0)
-                url = there
+                url = target
             return ExportResult(waiting("too many redirects"), pause_seconds=60.0)
-        except TimeoutError:  # of the credential: a request's is one of requests
-            return ExportResult(waiting("the credential gives no token in time"))
+        except TimeoutError:  # from the credential, because requests has separate exceptions
+            return ExportResult(waiting("the credential returned no token in time"))
         except requests.Timeout:
             return ExportResult(waiting("timeout"))
         except requests.RequestException as error:
             return ExportResult(waiting(_reason(error)))
 
-    def connection(self) -> Any:
-        """What posts, in the shape of a requests.Session: opened with the first batch, kept until `close()`."""
-        if self._session is None or self._pid != os.getpid():  # a forked child must not speak on its parent's
+    def session(self) -> Any:
+        """The session, with the interface of requests.Session. Opened for the first batch, closed by `close()`."""
+        # A forked child must not use its parent's connection.
+        if self._session is None or self._pid != os.getpid():
             import requests
 
             self._pid = os.getpid()
             self._session = bound_responses(
-                requests.Session(), self._notice, ingestion_protocol.MAX_ANSWER_BYTES
+                requests.Session(), self._notice, ingestion_protocol.MAX_RESPONSE_BYTES
             )
         return self._session
 
     def _authorization(self, seconds: float) -> dict[str, str]:
-        """The header with a token. Raises what the credential raises, or TimeoutError if it takes longer."""
+        """Return the header with a token. Raises errors of the credential, and TimeoutError after `seconds`."""
         if self._credential is None:
             return {}
-        asked = self._asked = self._asked or BackgroundCall(
+        call = self._token_call = self._token_call or BackgroundCall(
             lambda: self._credential.get_token(SCOPE).token, or_here=True
         )
         try:
-            return {"Authorization": f"Bearer {asked.result(seconds)}"}
+            return {"Authorization": f"Bearer {call.result(seconds)}"}
         finally:
-            if asked.over:  # else it goes on, and the next offer waits for it
-                self._asked = None
+            if call.over:  # otherwise it continues, and the next export waits for it
+                self._token_call = None
 
 
 def _reason(error: Exception) -> str:
-    """A transport error in a few words: the innermost reason, without addresses and objects."""
-    text = str(error)
-    for sign, reason in (
+    """Return the innermost reason of a transport error in a few words, without addresses and objects."""
+    message = str(error)
+    for part, reason in (
         ("Connection refused", "connection refused"),
         ("timed out", "timeout"),
         ("Name or service not known", "host not found"),
@@ -186,9 +187,9 @@ def _reason(error: Exception) -> str:
         ("SSL", "TLS failure"),
         ("reset", "connection reset"),
         ("descriptor", "the script closed the connection's descriptor"),
-        ("RemoteDisconnected", "connection closed by the far side"),
-        ("IncompleteRead", "answer cut off"),
+        ("RemoteDisconnected", "connection closed by the service"),
+        ("IncompleteRead", "response cut off"),
     ):
-        if sign in text:
+        if part in message:
             return reason
     return type(error).__name__

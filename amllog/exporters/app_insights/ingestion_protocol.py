@@ -1,8 +1,10 @@
-"""The ingestion protocol without I/O: lines → request body, answer → verdicts.
+"""Build the body of ingestion requests and map responses to verdicts, without I/O.
 
-In: journal lines; a status code, headers and a body. Out: gzipped JSON; an `Answer`, or `SPLIT` where only smaller
-batches can tell which item is at fault. Sources: ENDPOINT-PROTOCOL.md of ApplicationInsights-Home, and the Monitor
-exporters' swagger v2.1.
+A batch is one request. The service accepts it as a whole (200), accepts a part and names the other items (206), or
+rejects it as a whole. If a status may have one item as its cause, but the body does not name it, the exporter sends the
+batch in halves (`SPLIT`).
+
+Sources: ENDPOINT-PROTOCOL.md of ApplicationInsights-Home, and swagger v2.1 of the Monitor exporters.
 """
 
 from __future__ import annotations
@@ -26,24 +28,25 @@ HEADERS = {
     "Content-Encoding": "gzip",
     "Accept-Encoding": ACCEPTED,
 }
-# An answer names each record that was not taken, in some 150 bytes; a batch has at most 8,000.
-MAX_ANSWER_BYTES = 2 * 1024 * 1024
-# Redirects go only within one host, or between hosts of Azure Monitor's own ingestion (the Azure exporter's list).
+# A response names each rejected record, in about 150 bytes. A batch has at most 8,000 records.
+MAX_RESPONSE_BYTES = 2 * 1024 * 1024
+# Redirects are followed within one host, and between the ingestion hosts of Azure Monitor (the list of its exporter).
 AZURE_SUFFIXES = (".applicationinsights.azure.com", ".applicationinsights.azure.cn",
                   ".applicationinsights.azure.us", ".visualstudio.com")  # fmt: skip
 MAX_PAUSE_SECONDS = 3600.0
-_SPEED = 3  # of gzip: records repeat themselves so much that higher levels cost more than they save (bench/)
-# Brackets in an answer: each item has an object, and messages may quote values.
+_LEVEL = 3  # of gzip. Records are so repetitive that higher levels cost more than they save (bench/).
+# Brackets in a response. Each item has one object, and messages may quote values.
 _BRACKETS, _BRACKETS_PER_ITEM = 1_000, 16
 
-_SLICE = 2_500  # lines that are compressed at a time: each time, a busy script may keep us waiting for 5 ms
+# Lines that are compressed at once. After each call, a busy script may keep the interpreter for 5 ms.
+_SLICE = 2_500
 _KEYLESS = b'"iKey":""'
 
 SAMPLED = "sampled out by the service"
 TOO_OLD = "older than 48 hours: the service takes no such record"
 SPLIT = "split"
 
-# status of a whole request → (what it means, how long to wait before the next offer)
+# The meaning of the status of a whole request, and the seconds to wait before the next one.
 _WAITS: Mapping[int, tuple[str, float]] = {
     401: ("not authorized", 30.0),
     402: ("quota exceeded", 60.0),
@@ -60,34 +63,35 @@ _WAITS: Mapping[int, tuple[str, float]] = {
 _SPLITS = {400, 413}
 
 
-def body(lines: Sequence[bytes], key: bytes) -> bytes:
-    """The request's body: a JSON array of the lines as they are, gzipped; `key` where a line has none yet."""
-    packer = zlib.compressobj(_SPEED, zlib.DEFLATED, 16 + zlib.MAX_WBITS)
-    parts = [packer.compress(b"[")]
-    for start in range(0, len(lines), _SLICE):  # a slice at a time, so that a large batch is not held twice
-        some = b",".join(lines[start : start + _SLICE])
-        if _KEYLESS in some:
-            some = b",".join(_addressed(line, key) for line in lines[start : start + _SLICE])
-        some = some.replace(b"\n", b"")  # those at the ends of lines: within one, JSON has none
-        parts.append(packer.compress(b"," + some if start else some))
-    parts += [packer.compress(b"]"), packer.flush()]
+def request_body(lines: Sequence[bytes], key: bytes) -> bytes:
+    """Return the gzipped JSON array of the lines. A line without an instrumentation key gets `key`."""
+    compressor = zlib.compressobj(_LEVEL, zlib.DEFLATED, 16 + zlib.MAX_WBITS)
+    parts = [compressor.compress(b"[")]
+    # In slices, so that a large batch is not in memory twice.
+    for start in range(0, len(lines), _SLICE):
+        joined = b",".join(lines[start : start + _SLICE])
+        if _KEYLESS in joined:
+            joined = b",".join(_with_key(line, key) for line in lines[start : start + _SLICE])
+        joined = joined.replace(b"\n", b"")  # at the ends of lines. JSON has none inside.
+        parts.append(compressor.compress(b"," + joined if start else joined))
+    parts += [compressor.compress(b"]"), compressor.flush()]
     return b"".join(parts)
 
 
-def judge(status: int, headers: Mapping[str, str], payload: bytes, count: int) -> ExportResult | str:
-    """What an answer means for `count` offered lines; SPLIT if smaller batches must tell."""
+def parse_response(status: int, headers: Mapping[str, str], payload: bytes, count: int) -> ExportResult | str:
+    """Return the result of a request with `count` lines, or `SPLIT` if smaller batches are needed."""
     if status == 200:
         return ExportResult(exceptions=_items(payload, count) or {})
     if status == 206:
         items = _items(payload, count, partial=True)
-        # Unreadable: what was stored is unknown. Sent again with the same record_id, it can be told apart.
+        # Without a readable body it is unknown which records were stored. They are sent again with the same record_id.
         if items is None:
-            return ExportResult(waiting("206 with an unreadable answer"))
-        again = any(verdict.state == "waiting" for verdict in items.values())
-        return ExportResult(exceptions=items, pause_seconds=pause_seconds(headers) if again else 0.0)
+            return ExportResult(waiting("206 with an unreadable response"))
+        retry = any(verdict.state == "waiting" for verdict in items.values())
+        return ExportResult(exceptions=items, pause_seconds=pause_seconds(headers) if retry else 0.0)
     if status in _SPLITS:
         return _client_error(status, payload, count)
-    meaning, pause = _WAITS.get(status, ("unexpected answer", 30.0))
+    meaning, pause = _WAITS.get(status, ("unexpected response", 30.0))
     return ExportResult(waiting(f"{status} {meaning}"), pause_seconds=pause_seconds(headers) or pause)
 
 
@@ -96,32 +100,35 @@ def pause_seconds(headers: Mapping[str, str], now: datetime | None = None) -> fl
     return min(MAX_PAUSE_SECONDS, retry_after_seconds(headers, now) or 0.0)
 
 
-def redirected(origin: str, location: str) -> str | None:
-    """Return the address of a redirect, or None if no data may go there. `location` may be a path only."""
+def redirect_target(origin: str, location: str) -> str | None:
+    """Return the URL of a redirect, or None if it must not receive data. `location` may be a path."""
     try:
-        there = urljoin(origin, location)
-        return there if location and may_follow(origin, there) else None
-    except ValueError:  # no address
+        target = urljoin(origin, location)
+        return target if location and may_follow(origin, target) else None
+    except ValueError:  # an invalid URL
         return None
 
 
 def may_follow(origin: str, location: str) -> bool:
-    """Whether data meant for `origin` may go to `location`: the same host, or both Azure Monitor's, by TLS."""
-    here, there = urlsplit(origin), urlsplit(location)
-    if there.scheme not in ("http", "https") or (here.scheme == "https" and there.scheme != "https"):
+    """Return whether `location` may receive data for `origin`.
+
+    Both must have the same host, or be hosts of Azure Monitor with TLS.
+    """
+    source, target = urlsplit(origin), urlsplit(location)
+    if target.scheme not in ("http", "https") or (source.scheme == "https" and target.scheme != "https"):
         return False
-    if here.hostname == there.hostname:
+    if source.hostname == target.hostname:
         return True
-    hosts = [(host.hostname or "").lower() for host in (here, there)]
-    return there.scheme == "https" and all(host.endswith(AZURE_SUFFIXES) for host in hosts)
+    hosts = [(url.hostname or "").lower() for url in (source, target)]
+    return target.scheme == "https" and all(host.endswith(AZURE_SUFFIXES) for host in hosts)
 
 
-def _addressed(line: bytes, key: bytes) -> bytes:
+def _with_key(line: bytes, key: bytes) -> bytes:
     return line[:46] + key + line[46:] if line[38:47] == _KEYLESS else line
 
 
 def _client_error(status: int, payload: bytes, count: int) -> ExportResult | str:
-    """400 and 413: what the body says of each item, else only smaller batches can tell which one it is."""
+    """Return the result of a 400 or 413: the verdicts in the body, or `SPLIT` if it does not name every line."""
     items = _items(payload, count)
     if items and len(items) == count:
         return ExportResult(exceptions=items)
@@ -131,27 +138,27 @@ def _client_error(status: int, payload: bytes, count: int) -> ExportResult | str
 
 
 def _items(payload: bytes, count: int, *, partial: bool = False) -> dict[int, Verdict] | None:
-    """Return the verdicts of the items that the body names, or None if it cannot be read.
+    """Return the verdicts of the items that the body names, or None if the body is unreadable.
 
-    `partial`: the answer to a batch of which only a part was taken. None if the body does not name each of the others.
+    `partial`: the service accepted a part of the batch. Then the body must name each of the others.
     """
     if payload.count(b"[") + payload.count(b"{") > _BRACKETS + _BRACKETS_PER_ITEM * count:
-        return None  # each empty list takes 20 times its text
+        return None  # an empty list takes 20 times the memory of its text
     try:
-        told = json.loads(payload)
-        accepted = int(told.get("itemsAccepted", 0))
-        found = [
+        answer = json.loads(payload)
+        accepted = int(answer.get("itemsAccepted", 0))
+        errors = [
             (int(error["index"]), int(error["statusCode"]), str(error.get("message")))
-            for error in told["errors"]
+            for error in answer["errors"]
         ]
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
         return None
     verdicts = {
         index: _item(status, message)
-        for index, status, message in found
+        for index, status, message in errors
         if 0 <= index < count and status != 200
     }
-    missing = count - accepted if "itemsAccepted" in told else 0
+    missing = count - accepted if "itemsAccepted" in answer else 0
     return None if partial and len(verdicts) < missing else verdicts
 
 
@@ -162,6 +169,6 @@ def _item(status: int, message: Any) -> Verdict:
         return waiting(f"{status} {_WAITS[status][0]}")
     if "older than the allowed min date" in message:
         return refused(TOO_OLD)
-    # Reasons are counted, so what differs from item to item is left out.
+    # Reasons are counted, so the part that differs between items is removed.
     general = re.sub(r"[.:,;]? (Expected|Actual)\b.*", "", message)
     return refused(f"{status}: {general[:100]}")

@@ -1,11 +1,9 @@
-"""Application Insights by way of the Azure Monitor OpenTelemetry exporter: its client, our journal and our verdicts.
+"""Post batches to Application Insights through the client of the Azure Monitor OpenTelemetry exporter.
 
-In: journal lines (from the courier). Out: the same bytes at the ingestion service, through the exporter's own
-pipeline (its authentication, proxies and user agent), and a verdict for each.
-
-A journal line already is the envelope that the exporter would make, so it is posted as it is: the exporter's model
-classes could only lose something. The exporter's storage, retries, statistics and remote settings never start: the
-journal, the courier and the account stand in their place (docs/decisions/0009-opentelemetry-and-mlflow-outlets.md).
+The client provides its authentication, proxies and user agent. A journal line is already the envelope that the exporter
+would create, so it is posted unchanged: the model classes of the exporter could only lose data. Its storage, retries,
+statistics and remote settings never start, because the journal, the delivery worker and the account replace them
+(docs/decisions/0009-opentelemetry-and-mlflow-outlets.md).
 """
 
 from __future__ import annotations
@@ -25,9 +23,9 @@ PACKAGE = "azure-monitor-opentelemetry-exporter"
 
 
 class OpenTelemetryExporter(AppInsightsExporter):
-    """The outlet of Application Insights that posts through the OpenTelemetry exporter's client.
+    """The exporter for Application Insights that posts through the client of the OpenTelemetry exporter.
 
-    Raises AmllogError if the installed exporter has no client that takes a request.
+    Raises AmllogError if the installed package has no such client.
     """
 
     def __init__(
@@ -38,22 +36,22 @@ class OpenTelemetryExporter(AppInsightsExporter):
         since: float | None = None,
         notice: Notice | None = None,
     ) -> None:
-        # No credential: the pipeline authorizes, not our own headers.
+        # Without the credential, because the pipeline authorizes the requests.
         super().__init__(target, since=since, notice=notice)
-        self._target, self._identity = target, credential
+        self._target, self._azure_credential = target, credential
         self._session: Any = _Pipeline(_client(target, credential, notice))
         self._pid = os.getpid()
 
-    def connection(self) -> Any:
-        """The exporter's pipeline; opened anew after `close()`, and in a forked child."""
+    def session(self) -> Any:
+        """The pipeline of the client. It is created again after `close()` and in a forked child."""
         if self._session is None or self._pid != os.getpid():
             self._pid = os.getpid()
-            self._session = _Pipeline(_client(self._target, self._identity, self._notice))
+            self._session = _Pipeline(_client(self._target, self._azure_credential, self._notice))
         return self._session
 
 
-class _Answer(NamedTuple):
-    """The parts of an answer that verdicts are made from, as requests has them."""
+class _PipelineResponse(NamedTuple):
+    """The parts of a response that determine the verdicts, with the names of requests."""
 
     status_code: int
     headers: Mapping[str, str]
@@ -61,7 +59,7 @@ class _Answer(NamedTuple):
 
 
 class _Pipeline:
-    """The exporter's client in the shape of a requests.Session."""
+    """The client with the interface of a requests.Session."""
 
     def __init__(self, client: Any) -> None:
         self._client = client
@@ -74,8 +72,8 @@ class _Pipeline:
         headers: Mapping[str, str],
         timeout: tuple[float, float],
         allow_redirects: bool,
-    ) -> _Answer:
-        """Post; raises what requests raises, of which azure-core's transport is made. Never redirects by itself."""
+    ) -> _PipelineResponse:
+        """Post the data without following redirects. Raises errors of requests, which is azure-core's transport."""
         import requests
         from azure.core.exceptions import AzureError, ClientAuthenticationError, HttpResponseError
         from azure.core.rest import HttpRequest
@@ -83,23 +81,25 @@ class _Pipeline:
         request = HttpRequest("POST", url, headers=dict(headers), content=data)
         connect, read = timeout
         try:
-            answer = self._client.send_request(
+            response = self._client.send_request(
                 request,
-                stream=True,  # else the pipeline parses it, whatever it holds
+                stream=True,  # otherwise the pipeline parses the response, even if it is not JSON
                 connection_timeout=connect,
                 read_timeout=read,
             )
-            answer.read()
+            response.read()
         except HttpResponseError as error:
             if isinstance(error, ClientAuthenticationError) and error.response is None:
-                return _Answer(401, {}, b"")  # the credential gave no token: the service was not even asked
+                return _PipelineResponse(
+                    401, {}, b""
+                )  # the credential returned no token, so nothing was sent
             if error.response is None:
                 raise requests.ConnectionError(str(error)) from error
-            answer = error.response  # it came, but is not what the pipeline can read: a proxy's page
+            response = error.response  # not readable for the pipeline, for example the page of a proxy
         except AzureError as error:
-            late = "Timeout" in type(error).__name__
-            raise (requests.Timeout if late else requests.ConnectionError)(str(error)) from error
-        return _Answer(answer.status_code, answer.headers, answer.content)
+            is_timeout = "Timeout" in type(error).__name__
+            raise (requests.Timeout if is_timeout else requests.ConnectionError)(str(error)) from error
+        return _PipelineResponse(response.status_code, response.headers, response.content)
 
     def close(self) -> None:
         """Close the connection."""
@@ -107,25 +107,25 @@ class _Pipeline:
 
 
 def _client(target: ConnectionString, credential: Any, notice: Notice | None) -> Any:
-    """The exporter's own client, without the exporter around it.
+    """Return the client of the exporter without the exporter.
 
-    The exporter's constructor reads the environment's connection string whatever it is given, and fails on the
-    trailing `;` that the portal gives; and it starts threads that report on it and ask for remote settings.
+    The constructor of the exporter reads the connection string of the environment even if it gets another one. It fails
+    on the trailing `;` that the portal adds. It also starts threads that send statistics and request remote settings.
     """
     from azure.core.pipeline.policies import BearerTokenCredentialPolicy, SansIOHTTPPolicy
     from azure.core.pipeline.transport import RequestsTransport
 
     transport = RequestsTransport()
     transport.open()
-    bound_responses(transport.session, notice, ingestion_protocol.MAX_ANSWER_BYTES)
+    bound_responses(transport.session, notice, ingestion_protocol.MAX_RESPONSE_BYTES)
     authorization = credential and BearerTokenCredentialPolicy(credential, SCOPE)
     try:
         from azure.monitor.opentelemetry.exporter._generated.exporter import AzureMonitorClient
     except ImportError as error:
         version = importlib.metadata.version(PACKAGE)
         raise AmllogError(
-            f"{PACKAGE} {version} has no client that amllog can send through ({error}): 1.0.0b50 to 1.0.0b58 have;"
-            " install one of them, or set exporter=opencensus"
+            f"{PACKAGE} {version} has no client that amllog can use ({error}): "
+            "install a version from 1.0.0b50 to 1.0.0b58, or set exporter=opencensus"
         ) from error
     return AzureMonitorClient(
         host=target.endpoint,
@@ -133,5 +133,5 @@ def _client(target: ConnectionString, credential: Any, notice: Notice | None) ->
         retry_total=0,
         permit_redirects=False,
         authentication_policy=authorization or SansIOHTTPPolicy(),
-        http_logging_policy=SansIOHTTPPolicy(),  # else two lines per request in the script's own log
+        http_logging_policy=SansIOHTTPPolicy(),  # otherwise the script's log gets two lines per request
     )

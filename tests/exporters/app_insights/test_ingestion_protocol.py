@@ -1,4 +1,4 @@
-"""The ingestion protocol without I/O: which body is sent, and what answers mean."""
+"""The ingestion protocol without I/O: the body of requests and the results of responses."""
 
 from __future__ import annotations
 
@@ -17,40 +17,43 @@ KEY = "00000000-0000-0000-0000-0000000010ca"
 
 
 def line(key: str | None) -> bytes:
-    """One line of a journal."""
+    """Return a line of a journal."""
     return envelope.encode_record(1.5, key, {}, "MessageData", {"message": '"iKey":""', "properties": {}})
 
 
-def test_body() -> None:
-    """The body is the journal's lines as they are, as an array; only a key that nobody knew is put in."""
+def test_request_body_is_the_lines() -> None:
+    """The body is an array of the unchanged lines, except that lines without a key get one."""
     lines = [line(KEY), line(""), line("other")]
-    sent = gzip.decompress(ingestion_protocol.body(lines, KEY.encode()))
+    sent = gzip.decompress(ingestion_protocol.request_body(lines, KEY.encode()))
     assert sent.startswith(b"[" + lines[0].rstrip(b"\n") + b",")
-    assert [one["iKey"] for one in json.loads(sent)] == [KEY, KEY, "other"]
-    assert [one["data"]["baseData"]["message"] for one in json.loads(sent)] == ['"iKey":""'] * 3
+    envelopes = json.loads(sent)
+    assert [sent["iKey"] for sent in envelopes] == [KEY, KEY, "other"]
+    assert [sent["data"]["baseData"]["message"] for sent in envelopes] == ['"iKey":""'] * 3
 
 
 @pytest.mark.parametrize("key", [KEY, ""])
-def test_large_body(key: str) -> None:
-    """A batch that is compressed piece by piece is one array, with every line once and in order."""
+def test_large_body_has_each_line_once(key: str) -> None:
+    """A batch that is compressed in slices is one array, with every line once and in order."""
     lines = [
         envelope.encode_record(second, key, {}, "EventData", {"name": "n", "properties": {}})
         for second in range(6_000)
     ]
-    sent = json.loads(gzip.decompress(ingestion_protocol.body(lines, KEY.encode())))
-    assert [one["time"] for one in sent] == [envelope.format_timestamp(second) for second in range(6_000)]
-    assert {one["iKey"] for one in sent} == {KEY}
+    sent = json.loads(gzip.decompress(ingestion_protocol.request_body(lines, KEY.encode())))
+    assert [record["time"] for record in sent] == [
+        envelope.format_timestamp(second) for second in range(6_000)
+    ]
+    assert {record["iKey"] for record in sent} == {KEY}
 
 
 @given(status=st.integers(100, 599), payload=st.binary(max_size=50), count=st.integers(1, 5))
-def test_any_answer(status: int, payload: bytes, count: int) -> None:
-    """Whatever is answered, there is a verdict, and only a 200 or a readable 206 says delivered."""
-    answer = ingestion_protocol.judge(status, {}, payload, count)
-    if isinstance(answer, ExportResult):
-        delivered = [answer.exceptions.get(index, answer.default) == DELIVERED for index in range(count)]
+def test_any_response_has_a_result(status: int, payload: bytes, count: int) -> None:
+    """Any response has a result, and only a 200 or a readable 206 means delivered."""
+    result = ingestion_protocol.parse_response(status, {}, payload, count)
+    if isinstance(result, ExportResult):
+        delivered = [result.exceptions.get(index, result.default) == DELIVERED for index in range(count)]
         assert not any(delivered) or status == 200
     else:
-        assert (answer, count > 1) == (ingestion_protocol.SPLIT, True)
+        assert (result, count > 1) == (ingestion_protocol.SPLIT, True)
 
 
 items = st.fixed_dictionaries(
@@ -63,15 +66,15 @@ items = st.fixed_dictionaries(
 
 
 @given(st.sampled_from([200, 206]), st.lists(items, max_size=6))
-def test_any_items(status: int, errors: list[dict[str, Any]]) -> None:
-    """An item that the answer does not name is delivered; one that it names is never taken for another."""
-    answer = ingestion_protocol.judge(status, {}, json.dumps({"errors": errors}).encode(), 5)
-    assert isinstance(answer, ExportResult)
+def test_items_keep_their_verdicts(status: int, errors: list[dict[str, Any]]) -> None:
+    """An item that the body does not name is delivered, and a verdict never belongs to another item."""
+    result = ingestion_protocol.parse_response(status, {}, json.dumps({"errors": errors}).encode(), 5)
+    assert isinstance(result, ExportResult)
     named = {error["index"] for error in errors}
     for index in range(5):
         if index not in named:
-            assert answer.exceptions.get(index, answer.default) == DELIVERED
-    assert set(answer.exceptions) <= named
+            assert result.exceptions.get(index, result.default) == DELIVERED
+    assert set(result.exceptions) <= named
 
 
 ONE = {"index": 0, "statusCode": 500, "message": "x"}
@@ -90,18 +93,18 @@ ONE = {"index": 0, "statusCode": 500, "message": "x"}
         (2, [{**ONE, "index": float("inf")}]),
     ],
 )
-def test_a_partial_answer_that_does_not_name_the_rest(accepted: object, errors: list[Any]) -> None:
-    """A 206 that took less than it names the errors of leaves the whole batch waiting: nothing counts as delivered."""
-    told = {"itemsReceived": 3, "itemsAccepted": accepted, "errors": errors}
-    answer = ingestion_protocol.judge(206, {}, json.dumps(told).encode(), 3)
-    assert isinstance(answer, ExportResult) and answer.default.state == "waiting", answer
+def test_partial_response_must_name_the_rest(accepted: object, errors: list[Any]) -> None:
+    """A 206 that does not name all rejected items leaves the whole batch waiting."""
+    body = {"itemsReceived": 3, "itemsAccepted": accepted, "errors": errors}
+    result = ingestion_protocol.parse_response(206, {}, json.dumps(body).encode(), 3)
+    assert isinstance(result, ExportResult) and result.default.state == "waiting", result
 
 
 @pytest.mark.parametrize("errors", ["[" * 100_000 + "]" * 100_000, '[{"index": Infinity}]', "[{}]"])
-def test_a_whole_answer_that_cannot_be_read(errors: str) -> None:
-    """A 200 means that all was taken, whatever its body is: sent again, each record would be there twice."""
-    answer = ingestion_protocol.judge(200, {}, b'{"errors":%s}' % errors.encode(), 8_000)
-    assert answer == ExportResult()
+def test_unreadable_200_means_delivered(errors: str) -> None:
+    """A 200 with any body means delivered, because each record would be stored twice if it were sent again."""
+    result = ingestion_protocol.parse_response(200, {}, b'{"errors":%s}' % errors.encode(), 8_000)
+    assert result == ExportResult()
 
 
 def test_pause_of_a_response_is_limited() -> None:
@@ -132,16 +135,16 @@ AZURE = "https://westeurope-5.in.applicationinsights.azure.com/v2.1/track"
         ("http://127.0.0.1/a", "file:///etc/passwd", False),
     ],
 )
-def test_redirects(origin: str, location: str, may: bool) -> None:
-    """Data goes on only within its host, or between Azure Monitor's own, and never from TLS to plain text."""
+def test_redirects_between_hosts(origin: str, location: str, may: bool) -> None:
+    """Redirects are followed within a host and between hosts of Azure Monitor, and never from TLS to plain text."""
     assert ingestion_protocol.may_follow(origin, location) is may
 
 
-def test_reasons_are_counted() -> None:
-    """What differs from item to item is left out of a reason, so that reasons can be counted."""
-    said = "101: Field 'x' is too long. Expected: 5 characters, Actual: "
-    errors = [{"index": i, "statusCode": 400, "message": f"{said}{i}"}
+def test_reasons_are_general() -> None:
+    """The part that differs between items is removed from a reason, so that reasons can be counted."""
+    message = "101: Field 'x' is too long. Expected: 5 characters, Actual: "
+    errors = [{"index": i, "statusCode": 400, "message": f"{message}{i}"}
               for i in range(3)]  # fmt: skip
-    answer = ingestion_protocol.judge(206, {}, json.dumps({"errors": errors}).encode(), 4)
-    assert isinstance(answer, ExportResult)
-    assert {verdict.reason for verdict in answer.exceptions.values()} == {"400: 101: Field 'x' is too long"}
+    result = ingestion_protocol.parse_response(206, {}, json.dumps({"errors": errors}).encode(), 4)
+    assert isinstance(result, ExportResult)
+    assert {verdict.reason for verdict in result.exceptions.values()} == {"400: 101: Field 'x' is too long"}

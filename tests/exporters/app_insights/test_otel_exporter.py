@@ -1,4 +1,4 @@
-"""Application Insights through the real OpenTelemetry exporter's client, with amllog's own verdicts."""
+"""Application Insights through the client of the real OpenTelemetry exporter, with the verdicts of amllog."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 
     from amllog.local import AzureOnThisMachine
 
-exporter = pytest.importorskip("azure.monitor.opentelemetry.exporter", reason="it needs Python 3.10")
-from amllog.exporters.app_insights.otel_exporter import OpenTelemetryExporter  # noqa: E402  after the skip
+pytest.importorskip("azure.monitor.opentelemetry.exporter", reason="it needs Python 3.10")
+from amllog.exporters.app_insights.otel_exporter import OpenTelemetryExporter
 
 KEY = "00000000-0000-0000-0000-0000000010ca"
 
 
 def lines(count: int, key: str = KEY, age: float = 0.0) -> list[bytes]:
-    """So many journal lines."""
+    """Return so many journal lines."""
     data = [{"message": f"line {n}", "severityLevel": 1, "properties": {"n": str(n)}} for n in range(count)]
     return [
         envelope.encode_record(time.time() - age, key, {"ai.operation.id": "a" * 32}, "MessageData", d)
@@ -35,43 +35,43 @@ def lines(count: int, key: str = KEY, age: float = 0.0) -> list[bytes]:
     ]
 
 
-def states(answer: ExportResult, count: int) -> list[str]:
-    """The verdict's state of each line."""
-    return [answer.exceptions.get(index, answer.default).state for index in range(count)]
+def states(result: ExportResult, count: int) -> list[str]:
+    """Return the state of each line."""
+    return [result.exceptions.get(index, result.default).state for index in range(count)]
 
 
-def reasons(answer: ExportResult) -> set[str]:
-    """The reasons of all lines that were not delivered."""
-    return {verdict.reason for verdict in answer.exceptions.values()}
+def reasons(result: ExportResult) -> set[str]:
+    """Return the reasons of all lines that were not delivered."""
+    return {verdict.reason for verdict in result.exceptions.values()}
 
 
 @pytest.fixture
-def outlet(azure: AzureOnThisMachine) -> Iterator[OpenTelemetryExporter]:
-    """An outlet to Azure on this machine, whose environment is as unkind as the portal's copy button."""
+def exporter(azure: AzureOnThisMachine) -> Iterator[OpenTelemetryExporter]:
+    """Return an exporter to this machine, with connection strings that end in `;` as the portal copies them."""
     os.environ["APPLICATIONINSIGHTS_CONNECTION_STRING"] = f"InstrumentationKey={KEY.upper()};"
-    outlet = OpenTelemetryExporter(parse_connection_string(azure.connection_string + ";"))
-    yield outlet
-    outlet.close()
+    exporter = OpenTelemetryExporter(parse_connection_string(azure.connection_string + ";"))
+    yield exporter
+    exporter.close()
 
 
-def test_lines_arrive_as_they_are(azure: AzureOnThisMachine, outlet: OpenTelemetryExporter) -> None:
-    """The service gets the very envelopes that the journal holds, every one once."""
+def test_lines_arrive_unchanged(azure: AzureOnThisMachine, exporter: OpenTelemetryExporter) -> None:
+    """The service gets the envelopes of the journal unchanged, each once."""
     sent = lines(1000)
-    assert outlet.export(sent, 10) == ExportResult()
+    assert exporter.export(sent, 10) == ExportResult()
     assert [envelope.decode_line(line) for line in sent] == [dict(record) for record in azure.envelopes]
 
 
-def test_a_line_without_a_key_is_addressed(azure: AzureOnThisMachine) -> None:
-    """What was written before any key was known goes to our resource; what is for another does not."""
-    outlet = OpenTelemetryExporter(parse_connection_string(azure.connection_string), since=time.time() - 60)
+def test_line_without_a_key_gets_it(azure: AzureOnThisMachine) -> None:
+    """A line that was written before a key was known is sent, and a line for another resource is not."""
+    exporter = OpenTelemetryExporter(parse_connection_string(azure.connection_string), since=time.time() - 60)
     unaddressed, other = lines(1, key=""), lines(1, key=KEY.replace("1", "2"))
-    assert [outlet.wants(line) for line in (*unaddressed, *other)] == [True, False]
-    assert outlet.export(unaddressed, 10) == ExportResult()
+    assert [exporter.wants(line) for line in (*unaddressed, *other)] == [True, False]
+    assert exporter.export(unaddressed, 10) == ExportResult()
     assert [record["iKey"] for record in azure.envelopes] == [KEY]
 
 
-def test_nothing_else_is_started(child: Any, azure: AzureOnThisMachine, tmp_path: Path) -> None:
-    """The exporter is a client and no more: no storage, no thread, no line in the log, even when the service fails."""
+def test_client_starts_nothing_else(child: Any, azure: AzureOnThisMachine, tmp_path: Path) -> None:
+    """The exporter has no storage, no thread and no line in the log, even if the service fails."""
     azure.faults.put(Fault(status=503))
     (tmp_path / "tmp").mkdir()
     script = f"""
@@ -80,9 +80,9 @@ from amllog.record import envelope
 from amllog.exporters.app_insights.otel_exporter import OpenTelemetryExporter
 from amllog.config.parsers import parse_connection_string
 logging.basicConfig(level=logging.INFO)
-outlet = OpenTelemetryExporter(connection_string({azure.connection_string!r}))
+exporter = OpenTelemetryExporter(parse_connection_string({azure.connection_string!r}))
 line = envelope.encode_record(time.time(), {KEY!r}, {{}}, "MessageData", {{"message": "m", "properties": {{}}}})
-print(outlet.export([line], 5).exceptions[0].reason)
+print(exporter.export([line], 5).exceptions[0].reason)
 print([thread.name for thread in threading.enumerate()])
 """
     ran = child(script, env={"TMPDIR": str(tmp_path / "tmp")})
@@ -92,8 +92,8 @@ print([thread.name for thread in threading.enumerate()])
     assert len(azure.requests_log) == 1
 
 
-def test_an_exporter_that_has_changed(child: Any, tmp_path: Path) -> None:
-    """Where its client is gone, setup says so, with the version and what to do."""
+def test_changed_package_is_reported(child: Any, tmp_path: Path) -> None:
+    """If the package has no client, setup() reports its version and the solution."""
     changed = tmp_path / "changed"
     package = changed / "azure" / "monitor" / "opentelemetry" / "exporter" / "_generated"
     package.mkdir(parents=True)
@@ -124,74 +124,78 @@ amllog.setup(exporter="opentelemetry", connection_string="{KEY}")
          "redirect to another host, not followed"),
     ],
 )  # fmt: skip
-def test_answers_mean_what_they_mean_to_the_other_exporter(
-    azure: AzureOnThisMachine, outlet: OpenTelemetryExporter, fault: Fault, state: str, reason: str | None
+def test_verdicts_are_those_of_the_http_exporter(
+    azure: AzureOnThisMachine, exporter: OpenTelemetryExporter, fault: Fault, state: str, reason: str | None
 ) -> None:
-    """One decision table for both: each answer leaves the lines waiting or refused, after one request each."""
+    """Each response leaves the lines waiting or refused, as with the other exporter."""
     azure.faults.put(fault)
     started = time.monotonic()
-    answer = outlet.export(lines(2), 30)
-    assert states(answer, 2) == [state, state]
-    assert reason is None or reasons(answer) == {reason}
+    result = exporter.export(lines(2), 30)
+    assert states(result, 2) == [state, state]
+    assert reason is None or reasons(result) == {reason}
     assert time.monotonic() - started < 200
     if fault.headers.get("Retry-After"):
-        assert answer.pause_seconds == 7
+        assert result.pause_seconds == 7
     azure.faults.clear()
-    assert states(outlet.export(lines(2), 5), 2) == ["delivered", "delivered"]
+    assert states(exporter.export(lines(2), 5), 2) == ["delivered", "delivered"]
 
 
-def test_one_bad_item_is_refused_alone(azure: AzureOnThisMachine, outlet: OpenTelemetryExporter) -> None:
-    """Of a batch that is taken in part, each line gets the verdict of its own item."""
+def test_invalid_item_is_refused_alone(azure: AzureOnThisMachine, exporter: OpenTelemetryExporter) -> None:
+    """In a partially accepted batch, each line gets the verdict of its item."""
     azure.faults.put(
         Fault(item='"line 1"', status=400, message="103: Field 'x' is bad. Expected: 1, Actual: 2")
     )
-    answer = outlet.export(lines(3), 5)
-    assert states(answer, 3) == ["delivered", "refused", "delivered"]
-    assert reasons(answer) == {"400: 103: Field 'x' is bad"}
+    result = exporter.export(lines(3), 5)
+    assert states(result, 3) == ["delivered", "refused", "delivered"]
+    assert reasons(result) == {"400: 103: Field 'x' is bad"}
 
 
 @pytest.mark.parametrize("hang", ["before headers", "after headers"])
-def test_a_hang_is_bounded(azure: AzureOnThisMachine, outlet: OpenTelemetryExporter, hang: str) -> None:
-    """A far side that goes silent holds the courier for the seconds it was given, not for azure-core's 300."""
+def test_hanging_service_is_limited_in_time(
+    azure: AzureOnThisMachine, exporter: OpenTelemetryExporter, hang: str
+) -> None:
+    """A silent service holds the delivery worker for the time limit of the export, not for azure-core's 300 seconds."""
     azure.faults.put(Fault(hang=hang))
     started = time.monotonic()
-    answer = outlet.export(lines(2), 1)
-    assert states(answer, 2) == ["waiting", "waiting"]
+    result = exporter.export(lines(2), 1)
+    assert states(result, 2) == ["waiting", "waiting"]
     assert time.monotonic() - started < 200
     azure.faults.clear()
 
 
-def test_nobody_there(azure: AzureOnThisMachine, outlet: OpenTelemetryExporter) -> None:
-    """A refused connection is one try, a reason without addresses, and everything waits."""
+def test_refused_connection_leaves_lines_waiting(
+    azure: AzureOnThisMachine, exporter: OpenTelemetryExporter
+) -> None:
+    """A refused connection leaves all lines waiting, with a reason without addresses."""
     azure.stop()
     started = time.monotonic()
-    assert reasons(outlet.export(lines(2), 30)) == {"connection refused"}
+    assert reasons(exporter.export(lines(2), 30)) == {"connection refused"}
     assert time.monotonic() - started < 200
 
 
-def test_too_old_lines_are_not_sent(azure: AzureOnThisMachine, outlet: OpenTelemetryExporter) -> None:
-    """What the service would refuse for its age is refused here."""
-    answer = outlet.export([*lines(1, age=49 * 3600), *lines(1)], 5)
-    assert states(answer, 2) == ["refused", "delivered"]
-    assert reasons(answer) == {ingestion_protocol.TOO_OLD}
+def test_old_lines_are_not_sent(azure: AzureOnThisMachine, exporter: OpenTelemetryExporter) -> None:
+    """Lines that the service would reject because of their age are refused without a request."""
+    result = exporter.export([*lines(1, age=49 * 3600), *lines(1)], 5)
+    assert states(result, 2) == ["refused", "delivered"]
+    assert reasons(result) == {ingestion_protocol.TOO_OLD}
     assert len(azure.envelopes) == 1
 
 
-def test_close_is_not_the_end(outlet: OpenTelemetryExporter) -> None:
-    """After `close()` the next batch opens a connection anew."""
-    outlet.close()
-    outlet.close()
-    assert outlet.export(lines(1), 5) == ExportResult()
+def test_export_after_close(exporter: OpenTelemetryExporter) -> None:
+    """After `close()`, the next batch opens a new connection."""
+    exporter.close()
+    exporter.close()
+    assert exporter.export(lines(1), 5) == ExportResult()
 
 
 class Credential:
-    """A token credential as azure.identity has them."""
+    """A token credential with the interface of azure.identity."""
 
     def __init__(self, get: Callable[[], str]) -> None:
         self.get = get
 
     def get_token(self, *scopes: str, **options: Any) -> Any:
-        """The token for the scopes, which must be Azure Monitor's."""
+        """Return the token. The scope must be that of Azure Monitor."""
         from azure.core.credentials import AccessToken
 
         assert scopes == ("https://monitor.azure.com//.default",)
@@ -199,29 +203,29 @@ class Credential:
 
 
 def test_no_token_without_tls(azure: AzureOnThisMachine) -> None:
-    """A credential goes through the exporter's pipeline, which never sends a token over plain HTTP: lines wait."""
-    outlet = OpenTelemetryExporter(
+    """Lines wait for plain HTTP with a credential, because the pipeline sends no token without TLS."""
+    exporter = OpenTelemetryExporter(
         parse_connection_string(azure.connection_string), credential=Credential(lambda: "t")
     )
-    assert states(outlet.export(lines(1), 5), 1) == ["waiting"]
+    assert states(exporter.export(lines(1), 5), 1) == ["waiting"]
     assert azure.envelopes == []
 
 
-def test_no_token_at_all(azure: AzureOnThisMachine) -> None:
-    """A credential that fails is no fault of the lines: they wait, as not authorized."""
+def test_failing_credential_leaves_lines_waiting(azure: AzureOnThisMachine) -> None:
+    """If the credential fails, lines wait as not authorized."""
 
     def fail() -> str:
         raise exceptions.ClientAuthenticationError("no managed identity here")
 
     from azure.core import exceptions
 
-    there = parse_connection_string(azure.connection_string)._replace(endpoint="https://127.0.0.1:9")
-    answer = OpenTelemetryExporter(there, credential=Credential(fail)).export(lines(1), 5)
-    assert reasons(answer) == {"401 not authorized"}
+    target = parse_connection_string(azure.connection_string)._replace(endpoint="https://127.0.0.1:9")
+    result = OpenTelemetryExporter(target, credential=Credential(fail)).export(lines(1), 5)
+    assert reasons(result) == {"401 not authorized"}
 
 
-def test_a_whole_session(child: Any, azure: AzureOnThisMachine) -> None:
-    """`exporter=opentelemetry` is a setting like any other: plain logging arrives once, with the dimensions."""
+def test_session_with_the_setting(child: Any, azure: AzureOnThisMachine) -> None:
+    """With `exporter=opentelemetry`, plain logging arrives once, with the dimensions."""
     script = """
 import amllog, logging
 log = amllog.setup(exporter="opentelemetry")
@@ -233,7 +237,7 @@ print(amllog.shutdown())
     assert ran.returncode == 0, ran.stderr
     kinds = [record["data"]["baseType"] for record in azure.envelopes]
     assert sorted(kinds) == ["MessageData", "MetricData", "RequestData"], ran
-    said = azure.envelopes[kinds.index("MessageData")]["data"]["baseData"]
-    assert said["message"] == "hello world"
-    assert said["properties"]["rows"] == "3"
-    assert said["properties"]["step_id"]
+    data = azure.envelopes[kinds.index("MessageData")]["data"]["baseData"]
+    assert data["message"] == "hello world"
+    assert data["properties"]["rows"] == "3"
+    assert data["properties"]["step_id"]
