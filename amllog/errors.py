@@ -1,13 +1,13 @@
-"""Defines every error and warning of amllog.
+"""Every error and warning that amllog raises.
 
 AmllogError (Exception)
- ├── ConfigError          settings are wrong; raised by setup() with every problem in it
- ├── MetricError          a metric that is no number, or a name that cannot be one (also a TypeError/ValueError)
- ├── MissingExtraError    an optional package is needed; says the install line
- ├── ServiceError         the query service gave no answer: throttled, too slow, out of reach; asking later may help
- └── UsageError           a command or a question cannot be answered as it was asked
+ ├── ConfigError          Settings are invalid. setup() raises it with all problems.
+ ├── MetricError          The value or the name of a metric is invalid. Also a TypeError and a ValueError.
+ ├── MissingExtraError    An optional package is not installed. The message has the pip command.
+ ├── ServiceError         The query service did not answer: throttled, too slow or unreachable. Retry later.
+ └── UsageError           The arguments of a command or a query are invalid.
 
-AmllogWarning (UserWarning)  said once through `warnings`, for the developer of the script
+AmllogWarning (UserWarning)  Issued through `warnings` for the developer of the script.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from amllog.record.text import escape_controls
 
 
 class Problem(NamedTuple):
-    """One wrong setting: what was set, to which value, and what is allowed."""
+    """An invalid setting: where it was set, its value, and what is allowed."""
 
     variable: str
     value: object
@@ -32,11 +32,11 @@ class Problem(NamedTuple):
 
 
 class AmllogError(Exception):
-    """Base of every error that amllog raises."""
+    """Base class of all errors that amllog raises."""
 
 
 class ConfigError(AmllogError, ValueError):
-    """Settings are wrong: `problems` has every one of them."""
+    """Settings are invalid. `problems` lists all of them."""
 
     def __init__(self, problems: Sequence[Problem]) -> None:
         self.problems = tuple(problems)
@@ -44,47 +44,48 @@ class ConfigError(AmllogError, ValueError):
 
     def __str__(self) -> str:
         count = len(self.problems)
-        head = "1 setting is wrong" if count == 1 else f"{count} settings are wrong"
+        head = "1 setting is invalid" if count == 1 else f"{count} settings are invalid"
         return "\n".join([f"{head}:", *(f"  {problem}" for problem in self.problems)])
 
 
 class MetricError(AmllogError, TypeError, ValueError):
-    """A metric's value is no number, or its name is empty or too long."""
+    """The value of a metric is not a number, or its name is empty or too long."""
 
 
 class MissingExtraError(AmllogError, ImportError):
-    """An optional package is needed for what was asked."""
+    """An optional package is not installed."""
 
     def __init__(self, package: str, extra: str) -> None:
         self.package, self.extra = package, extra
         super().__init__(f"{package} is not installed: pip install 'amllog[{extra}]'")
 
     def __reduce__(self) -> tuple[type[MissingExtraError], tuple[str, str]]:
-        return type(self), (self.package, self.extra)  # it comes back whole from a worker process
+        # A worker process passes it to its parent with both arguments.
+        return type(self), (self.package, self.extra)
 
 
 class _VisibleError(AmllogError):
-    """An error whose text may quote records: control characters are written out, and it is one line."""
+    """An error whose message may quote records. It is one line with control characters escaped."""
 
-    def __init__(self, told: str) -> None:
-        super().__init__(escape_controls(told))
+    def __init__(self, message: str) -> None:
+        super().__init__(escape_controls(message))
 
 
 class ServiceError(_VisibleError):
-    """The query service gave no answer to a question that is right; the text says what to do."""
+    """The query service did not answer a valid query. The message says what to do."""
 
 
 class UsageError(_VisibleError, ValueError):
-    """A command or a question cannot be answered as it was asked; the text says what to do."""
+    """The arguments of a command or a query are invalid. The message says what to do."""
 
 
 class AmllogWarning(UserWarning):
-    """Something that the developer of a script should know, said once."""
+    """A problem that the developer of a script should know about."""
 
 
-def warn(told: str) -> None:
-    """An AmllogWarning at the line of the script that led here, however deep inside amllog that was seen."""
+def warn(message: str) -> None:
+    """Issue an AmllogWarning at the line of the script that called amllog, at any depth of calls inside amllog."""
     frame, level = sys._getframe(1), 2
     while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "amllog":
         frame, level = frame.f_back, level + 1
-    warnings.warn(told, AmllogWarning, stacklevel=level)
+    warnings.warn(message, AmllogWarning, stacklevel=level)

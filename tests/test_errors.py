@@ -1,4 +1,4 @@
-"""Errors and warnings as their readers meet them: at the line of their own, and whole after a way between processes."""
+"""Errors and warnings: their messages, the line that they name, and their way between processes."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ MISUSES = {
 }
 
 
-@pytest.mark.parametrize(("call", "said"), MISUSES.values(), ids=MISUSES)
-def test_a_misuse_is_told_at_the_call(call: Any, said: str) -> None:
-    """In words of what was called, not of what broke inside."""
+@pytest.mark.parametrize(("call", "message"), MISUSES.values(), ids=MISUSES)
+def test_invalid_arguments_raise_at_the_call(call: Any, message: str) -> None:
+    """A TypeError names the argument that the caller passed, and no record is written."""
     with capture() as logged, pytest.raises(TypeError) as caught:
         call(amllog.get_logger("misused"))
-    assert str(caught.value) == said
+    assert str(caught.value) == message
     assert logged.records == []
 
 
@@ -43,16 +43,16 @@ def test_a_misuse_is_told_at_the_call(call: Any, said: str) -> None:
     "error",
     [
         amllog.MissingExtraError("duckdb", "insights"),
-        amllog.MetricError("no number"),
+        amllog.MetricError("not a number"),
         amllog.errors.ConfigError([amllog.errors.Problem("AMLLOG_LEVEL", "LOUD", "allowed is …")]),
         amllog.errors.UsageError("no such run"),
     ],
     ids=lambda error: type(error).__name__,
 )
-def test_an_error_of_a_worker_process_comes_back(error: Exception) -> None:
-    """With its type, its text and what it knows: one that cannot be unpickled breaks a whole pool."""
-    back = pickle.loads(pickle.dumps(error))
-    assert (type(back), str(back), vars(back)) == (type(error), str(error), vars(error))
+def test_errors_can_be_pickled(error: Exception) -> None:
+    """A copy has the type, the message and the attributes. An error that cannot be unpickled breaks a pool."""
+    copy = pickle.loads(pickle.dumps(error))
+    assert (type(copy), str(copy), vars(copy)) == (type(error), str(error), vars(error))
 
 
 @pytest.mark.parametrize(
@@ -67,18 +67,20 @@ def test_an_error_of_a_worker_process_comes_back(error: Exception) -> None:
     ],
     ids=["metric", "metrics", "log", "log_row", "log_confusion_matrix", "get_secret"],
 )
-def test_a_warning_is_at_the_line_of_the_script(call: Any) -> None:
-    """From however deep inside amllog: else it names a line that its reader cannot change."""
+def test_a_warning_names_the_line_of_the_script(call: Any) -> None:
+    """A warning from any depth of calls inside amllog names the line of the script."""
     with capture(), warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
         call(amllog.get_logger("warned"))
-    ((line, file),) = {(one.lineno, one.filename) for one in warned if one.category is amllog.AmllogWarning}
+    ((line, file),) = {
+        (warning.lineno, warning.filename) for warning in warned if warning.category is amllog.AmllogWarning
+    }
     assert (line, file) == (call.__code__.co_firstlineno, __file__)
 
 
 def test_levels_are_any_number() -> None:
-    """Also those of other libraries, and logging's own names for them."""
+    """`log()` accepts the numbers of `logging`, those of other libraries, and booleans."""
     with capture(level="DEBUG") as logged:
         for level in (logging.INFO, 25, True):
-            amllog.get_logger("levels").log(level, "said")
+            amllog.get_logger("levels").log(level, "message")
     assert len(logged.messages) == 2

@@ -1,6 +1,7 @@
-"""The arguments of `setup()`, as type checkers and editors read them; settings.py says what each takes.
+"""The keyword arguments of `setup()` for type checkers and editors.
 
-In: nothing. Out: names and types. Nothing of it runs: an unknown keyword is a ConfigError that tells of all problems.
+settings.py describes each argument. `setup()` does not use this module: it reports an unknown argument together with
+all other problems, in one ConfigError.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ Level = Union[int, str, None]
 
 
 class Arguments(TypedDict, total=False):
-    """One key for each setting; None is as if it was not given."""
+    """One key for each setting. None means that the argument is not passed."""
 
     connection_string: str | None
     exporter: str | None

@@ -1,6 +1,7 @@
-"""What each kind of setting accepts: a text from the environment or an argument → the checked value.
+"""Parse and validate the value of a setting, from an argument or from the environment.
 
-In: one value. Out: the value in the form that the code uses; ValueError, TypeError or re.error if it is not allowed.
+Each parser returns the value in the form that the code uses. It raises ValueError, TypeError or re.error if the value
+is invalid.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b?", re.IGNORECASE)
 
 
 class ConnectionString(NamedTuple):
-    """Where Application Insights takes records: the resource's key and its ingestion endpoint."""
+    """The address of an Application Insights resource: its instrumentation key and its ingestion endpoint."""
 
     instrumentation_key: str
     endpoint: str
@@ -35,11 +36,11 @@ class ConnectionString(NamedTuple):
 
 
 def parse_connection_string(value: object) -> ConnectionString:
-    """A connection string as the portal gives it, or a bare instrumentation key.
+    """Parse a connection string from the portal, or an instrumentation key alone.
 
-    Accepts a trailing `;`, spaces, keys in any case, `=` in values, an upper-case GUID, and `EndpointSuffix`
+    A trailing `;`, spaces, keys in any case, `=` in values and an upper-case GUID are accepted, and `EndpointSuffix`
     with `Location` instead of `IngestionEndpoint` (learn.microsoft.com, "Connection strings in Application
-    Insights"). Raises ValueError.
+    Insights"). Raise ValueError if it is invalid.
     """
     if isinstance(value, ConnectionString):
         return value
@@ -49,7 +50,7 @@ def parse_connection_string(value: object) -> ConnectionString:
         return ConnectionString(value.strip().lower(), _DEFAULT_ENDPOINT)
     pairs = [part.partition("=") for part in value.split(";") if part.strip()]
     if not all(equals for _, equals, _ in pairs):
-        raise ValueError("a part without `=`")
+        raise ValueError("part without `=`")
     parts = {key.strip().lower(): part.strip() for key, _, part in pairs}
     key = parts.get("instrumentationkey", "").lower()
     endpoint = parts.get("ingestionendpoint") or _suffixed(parts) or _DEFAULT_ENDPOINT
@@ -60,10 +61,10 @@ def parse_connection_string(value: object) -> ConnectionString:
 
 
 def _check_endpoint(endpoint: str) -> None:
-    """Raise ValueError if no request can be sent there: no host, an odd port, a query, a blank."""
+    """Raise ValueError if no request can be sent to the endpoint: no host, an invalid port, a query, a blank."""
     parts = urlsplit(endpoint)
     labels = (parts.hostname or "").removesuffix(".").split(".")
-    # `port` raises ValueError where it is no number of a port.
+    # `port` raises ValueError if it is not the number of a port.
     is_host = all(0 < len(label) <= 63 for label in labels) and parts.port != 0
     if parts.scheme.lower() not in ("http", "https") or not is_host:
         raise ValueError("endpoint without https:// and a host")
@@ -79,7 +80,7 @@ def _suffixed(parts: Mapping[str, str]) -> str:
 
 
 def parse_level(value: object) -> int:
-    """A level's name in any case, or its number."""
+    """Parse the name of a level in any case, or its number."""
     if isinstance(value, str) and not value.isdigit():
         number = logging.getLevelName(value.upper())
         if not isinstance(number, int):
@@ -91,35 +92,35 @@ def parse_level(value: object) -> int:
 
 
 def parse_choice(*choices: str) -> Callable[[Any], str]:
-    """A parser that accepts one of `choices`, in any case."""
+    """Return a parser that accepts one of `choices` in any case."""
 
     def parse(value: Any) -> str:
         if isinstance(value, bool) or not isinstance(value, (str, int)) or str(value).lower() not in choices:
-            raise ValueError("not among the choices")
+            raise ValueError("not one of the choices")
         return str(value).lower()
 
     return parse
 
 
 def parse_string(value: Any) -> str:
-    """A text as it is."""
+    """Return a string unchanged. Raise TypeError for other types."""
     if not isinstance(value, str):
-        raise TypeError("not a text")
+        raise TypeError("not a string")
     return value
 
 
 def parse_path(value: Any) -> Path:
-    """A path, `~` expanded."""
+    """Return a path with `~` expanded."""
     if not isinstance(value, (str, Path)) or not str(value).strip() or "\0" in str(value):
         raise TypeError("not a path")
     return Path(value).expanduser()
 
 
 def parse_dimensions(value: Any) -> dict[str, object]:
-    """A dict with text keys, or `key=value` pairs with commas between."""
+    """Parse a mapping with string keys, or `key=value` pairs separated by commas."""
     if isinstance(value, Mapping):
         if not all(isinstance(key, str) and key for key in value):
-            raise TypeError("keys must be texts")
+            raise TypeError("keys must be strings")
         return dict(value)
     pairs = [part.partition("=") for part in parse_string(value).split(",") if part.strip()]
     if not all(key.strip() and equals for key, equals, _ in pairs):
@@ -128,7 +129,7 @@ def parse_dimensions(value: Any) -> dict[str, object]:
 
 
 def parse_list(value: Any) -> tuple[str, ...]:
-    """A text with commas between, or an iterable of texts."""
+    """Parse items separated by commas, or an iterable of strings."""
     if isinstance(value, str):
         return tuple(part.strip() for part in value.split(",") if part.strip())
     if not isinstance(value, Iterable) or isinstance(value, (bytes, Mapping)):
@@ -137,7 +138,7 @@ def parse_list(value: Any) -> tuple[str, ...]:
 
 
 def parse_captures(value: Any) -> tuple[str, ...]:
-    """A list of what to capture; `none` is the empty one."""
+    """Parse the list of captures. `none` is the empty list."""
     captures = tuple(part.lower() for part in parse_list(value))
     if captures == ("none",):
         return ()
@@ -147,30 +148,30 @@ def parse_captures(value: Any) -> tuple[str, ...]:
 
 
 def parse_patterns(value: Any) -> tuple[str, ...]:
-    """A list of regular expressions."""
+    """Parse a list of regular expressions."""
     patterns = parse_list(value)
     for pattern in patterns:
-        if not pattern:  # it would mask every key
-            raise ValueError("an empty expression")
+        if not pattern:  # it would match every key
+            raise ValueError("empty expression")
         re.compile(pattern)
     return patterns
 
 
 def parse_seconds(value: Any) -> float:
-    """Seconds from 0 to 3600."""
+    """Parse a number of seconds from 0 to 3600."""
     if isinstance(value, bool) or not 0 <= float(value) <= 3600:
         raise ValueError("out of range")
     return float(value)
 
 
 def parse_size(value: Any) -> int:
-    """Bytes, as a number or with a unit of 1024 (`500 MB`, `2GiB`); at least 1 MiB."""
+    """Parse a number of bytes, also with a unit to the base of 1024 (`500 MB`, `2GiB`). The minimum is 1 MiB."""
     allowed = isinstance(value, (str, int, float)) and not isinstance(value, bool)
     match = _SIZE.fullmatch(str(value).strip()) if allowed else None
     if match is None:
         raise ValueError("not a size")
     count, prefix, _ = match.groups()
-    found = int(float(count) * 1024 ** " kmgt".index(prefix.lower() or " "))
-    if found < 1024**2:
+    size = int(float(count) * 1024 ** " kmgt".index(prefix.lower() or " "))
+    if size < 1024**2:
         raise ValueError("too small")
-    return found
+    return size

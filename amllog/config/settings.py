@@ -1,7 +1,7 @@
-"""The only reader of configuration: one table of settings, resolved once at setup().
+"""The table of settings, and the function that reads them from arguments and the environment.
 
-In: keyword arguments and the environment as a mapping. Out: a frozen `Settings`, or one `ConfigError` that lists
-every problem. Precedence: argument > environment > default; an empty variable counts as not set.
+An argument wins over the environment, which wins over the default. An empty variable counts as not set. `setup()`
+reads the settings once. All problems are in one `ConfigError`, so that a user can correct them together.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from amllog.record.secrets import secret_names
 
 @dataclass(frozen=True)
 class Settings:
-    """The checked settings of a session: arguments, environment and defaults."""
+    """The valid settings of a session, from arguments, environment and defaults."""
 
     connection_string: ConnectionString | None = None
     exporter: str = "auto"
@@ -36,7 +36,8 @@ class Settings:
     driver_format: str = "auto"
     directory: Path | None = None
     run_type: str = ""
-    build_url: str = field(default="", repr=False)  # may hold a secret, as dimensions may
+    # May contain a secret, like the dimensions.
+    build_url: str = field(default="", repr=False)
     build_version: str = ""
     step_name: str = ""
     experiment_name: str = ""
@@ -48,7 +49,7 @@ class Settings:
 
 
 class Setting(NamedTuple):
-    """One row of the table: what a setting is called, what it takes and what it does."""
+    """One row of the table: the name of a setting, what it accepts and what it does."""
 
     name: str
     variables: tuple[str, ...]
@@ -59,18 +60,18 @@ class Setting(NamedTuple):
 
 
 def resolve_settings(arguments: Mapping[str, object], environ: Mapping[str, str]) -> Settings:
-    """Settings from `arguments` and `environ`.
+    """Return the settings from `arguments` and `environ`.
 
-    Raises ConfigError with all problems: unknown keywords, and every value that is not allowed.
+    Raise ConfigError with all problems: unknown arguments and invalid values.
     """
     problems = [_unknown(name, value) for name, value in arguments.items() if name not in BY_NAME]
-    found: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     for setting in SETTINGS:
         source, value = _given(setting, arguments, environ)
         if value is None:
             continue
         try:
-            found[setting.name] = setting.parse(value)
+            values[setting.name] = setting.parse(value)
         except (ValueError, TypeError, ArithmeticError, RuntimeError, re.error) as error:
             interrupts.pass_on(error)
             reason = f" ({error})" if isinstance(error, re.error) else ""
@@ -79,26 +80,29 @@ def resolve_settings(arguments: Mapping[str, object], environ: Mapping[str, str]
             )
     if problems:
         raise ConfigError(problems)
-    level = found.setdefault("level", logging.INFO)
-    for sink in ("driver_level", "insights_level"):
-        found.setdefault(sink, level)
-    return Settings(**found)
+    level = values.setdefault("level", logging.INFO)
+    for name in ("driver_level", "insights_level"):
+        values.setdefault(name, level)
+    return Settings(**values)
 
 
 def with_connection(settings: Settings, target: ConnectionString) -> Settings:
-    """The same settings, sending to `target`."""
+    """Return the settings with another connection string."""
     return replace(settings, connection_string=target)
 
 
 def find_secrets(environ: Mapping[str, str], target: ConnectionString | None = None) -> list[str]:
-    """Values of the environment that nobody may read in a log, whatever their shape, and the tokens of addresses."""
-    # Names first: other threads change the environment meanwhile.
-    now = [(name, environ.get(name, "")) for name in list(environ)]
-    addresses = [value for _, value in now] + ([target.endpoint] if target else [])
+    """Return the values of environment variables with the name of a secret, and tokens in the paths of addresses.
+
+    These values are masked wherever they occur, even if their format is not that of a secret.
+    """
+    # Copy the names first, because other threads may change the environment in the meantime.
+    variables_now = [(name, environ.get(name, "")) for name in list(environ)]
+    addresses = [value for _, value in variables_now] + ([target.endpoint] if target else [])
     tokens = [
         token for address in addresses if "://" in address for token in secret_names.path_tokens(address)
     ]
-    return [value for name, value in now if secret_names.is_secret_variable(name, value)] + tokens
+    return [value for name, value in variables_now if secret_names.is_secret_variable(name, value)] + tokens
 
 
 def _given(
@@ -119,7 +123,7 @@ def _unknown(name: str, value: object) -> Problem:
 
 
 def _shown(value: object, name: str = "") -> object:
-    """A wrong value as the error shows it: short, and without a secret in it."""
+    """Return an invalid value as the error shows it: truncated and with secrets masked."""
     if name == "connection_string":
         return mask_all_values(value, ";")
     if name == "dimensions":
@@ -138,7 +142,7 @@ SETTINGS = (
         "none",
         "a connection string as the Azure portal shows it (InstrumentationKey=<GUID>;IngestionEndpoint=https://…)"
         " or a bare instrumentation key",
-        "The Application Insights resource; without it, the journal and the driver log only.",
+        "The Application Insights resource. Without it, records go to the journal and the driver log only.",
         parsers.parse_connection_string,
     ),
     Setting(
@@ -146,7 +150,7 @@ SETTINGS = (
         ("AMLLOG_EXPORTER",),
         "auto",
         "auto, opencensus, opentelemetry or none",
-        "What carries records to Application Insights; auto is opencensus where a connection string is set.",
+        "The exporter for Application Insights. auto is opencensus if a connection string is set.",
         parsers.parse_choice("auto", "opencensus", "opentelemetry", "none"),
     ),
     Setting(
@@ -154,7 +158,7 @@ SETTINGS = (
         ("AMLLOG_METRICS",),
         "auto",
         "auto, azureml, mlflow or none",
-        "What carries run metrics; auto is azureml's own Run inside a job.",
+        "The exporter for run metrics. auto is azureml in a job, else mlflow if MLFLOW_TRACKING_URI is set.",
         parsers.parse_choice("auto", "azureml", "mlflow", "none"),
     ),
     Setting(
@@ -162,18 +166,23 @@ SETTINGS = (
         ("AMLLOG_METRICS_RANKS",),
         "0",
         "0 or all",
-        "Which ranks of a distributed step write run metrics; all ranks write to Application Insights.",
+        "The ranks of a distributed step that write run metrics. All ranks write to Application Insights.",
         parsers.parse_choice("0", "all"),
     ),
     Setting(
-        "level", ("AMLLOG_LEVEL",), "INFO", _LEVELS, "Records below it are not taken.", parsers.parse_level
+        "level",
+        ("AMLLOG_LEVEL",),
+        "INFO",
+        _LEVELS,
+        "Records below this level are dropped.",
+        parsers.parse_level,
     ),
     Setting(
         "driver_level",
         ("AMLLOG_DRIVER_LEVEL",),
         "level",
         _LEVELS,
-        "The same for the driver log alone.",
+        "The same for the driver log only.",
         parsers.parse_level,
     ),
     Setting(
@@ -181,7 +190,7 @@ SETTINGS = (
         ("AMLLOG_INSIGHTS_LEVEL",),
         "level",
         _LEVELS,
-        "The same for Application Insights alone.",
+        "The same for Application Insights only.",
         parsers.parse_level,
     ),
     Setting(
@@ -189,7 +198,7 @@ SETTINGS = (
         ("AMLLOG_DRIVER_FORMAT",),
         "auto",
         "auto, console, plain or json",
-        "How a line on stdout looks; auto is colour on a terminal or in a notebook, plain elsewhere.",
+        "The format of lines on stdout. auto is console on a terminal and in a notebook, otherwise plain.",
         parsers.parse_choice("auto", "console", "plain", "json"),
     ),
     Setting(
@@ -197,14 +206,14 @@ SETTINGS = (
         (variables.DIRECTORY,),
         f"./{variables.JOB_DIRECTORY} in an Azure ML job, else ./{variables.LOCAL_DIRECTORY}",
         "a path",
-        "Where the journal is kept; one that cannot be written is replaced by a temporary one, with a notice.",
+        "The directory of the journal. If it is not writable, a temporary directory replaces it, with a notice.",
         parsers.parse_path,
     ),
     Setting(
         "run_type",
         ("AMLLOG_RUN_TYPE",),
         "none",
-        "a text",
+        "a string",
         "A dimension on every record, such as training or scoring.",
         parsers.parse_string,
     ),
@@ -212,31 +221,31 @@ SETTINGS = (
         "build_url",
         ("AMLLOG_BUILD_URL",),
         "from Azure DevOps, GitHub Actions or the run's git properties",
-        "a text",
-        "A dimension on every record: the page of the build that made this code.",
+        "a string",
+        "A dimension on every record: the address of the build of this code.",
         parsers.parse_string,
     ),
     Setting(
         "build_version",
         ("AMLLOG_BUILD_VERSION",),
         "from Azure DevOps, GitHub Actions or the run's git properties",
-        "a text",
-        "A dimension on every record: the build's number or the commit.",
+        "a string",
+        "A dimension on every record: the number of the build, or the commit.",
         parsers.parse_string,
     ),
     Setting(
         "step_name",
         ("AMLLOG_STEP_NAME",),
-        "from the run; locally the script's name",
-        "a text",
+        "from the run, locally the name of the script",
+        "a string",
         "The dimension step_name.",
         parsers.parse_string,
     ),
     Setting(
         "experiment_name",
         ("AMLLOG_EXPERIMENT_NAME",),
-        "from the run; locally the folder's name",
-        "a text",
+        "from the run, locally the name of the folder",
+        "a string",
         "The dimension experiment_name.",
         parsers.parse_string,
     ),
@@ -244,7 +253,7 @@ SETTINGS = (
         "dimensions",
         ("AMLLOG_DIMENSIONS",),
         "none",
-        "key=value pairs with commas between (team=nlp,owner=me), or a dict as argument",
+        "key=value pairs separated by commas (team=nlp,owner=me), or a dict as argument",
         "Dimensions on every record.",
         parsers.parse_dimensions,
     ),
@@ -253,15 +262,16 @@ SETTINGS = (
         ("AMLLOG_CAPTURE",),
         "logging,warnings,exceptions",
         "a list of logging, warnings, exceptions and prints, or none",
-        "What is taken besides amllog's own calls: stdlib logging, warnings, uncaught exceptions, prints.",
+        "Other sources of records: stdlib logging, warnings, uncaught exceptions, prints.",
         parsers.parse_captures,
     ),
     Setting(
         "redact",
         ("AMLLOG_REDACT",),
-        "none (the built-in list always holds)",
-        "a list of regular expressions for keys, with commas between",
-        "Keys of dimensions whose values are masked, beside passwords, tokens, keys, SAS and connection strings.",
+        "none (the built-in patterns always apply)",
+        "a list of regular expressions for keys, separated by commas",
+        "More keys of dimensions whose values are masked. Passwords, tokens, keys, SAS and connection strings always"
+        " are.",
         parsers.parse_patterns,
     ),
     Setting(
@@ -269,7 +279,7 @@ SETTINGS = (
         ("AMLLOG_GRACE_SECONDS",),
         "10",
         "a number of seconds from 0 to 3600",
-        "How much longer than the script the process may live to deliver what waits.",
+        "The time in which the process may deliver waiting records after the script has ended.",
         parsers.parse_seconds,
     ),
     Setting(
@@ -277,8 +287,8 @@ SETTINGS = (
         ("AMLLOG_JOURNAL_MAX_BYTES",),
         "1 GiB",
         "a size of at least 1 MiB, in bytes or with a unit (500 MB, 2 GiB)",
-        "The bound of the journal directory; delivered files make room, then new records are refused. Files"
-        " for the run are copied while the copies that wait take less than half of it.",
+        "Maximum size of the journal directory. Delivered files are deleted first, then new records are refused."
+        " Files for the run are copied while the waiting copies take less than half of it.",
         parsers.parse_size,
     ),
 )

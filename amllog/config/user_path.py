@@ -1,7 +1,7 @@
-"""Paths that a person has named, in an argument or in AMLLOG_DIR.
+"""Expand and check a path that a user passed as an argument or in AMLLOG_DIR.
 
-In: a text or a path. Out: the path as `setup()` takes it, and what is there. UsageError with the reason where nobody
-can tell: a name that is too long, a directory above it that this user may not enter.
+The functions raise UsageError with the reason if the operating system rejects the path: the name is too long, or the
+user may not enter a directory above it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from amllog.process import interrupts
 
 
 def expand_path(path: str | PathLike[str]) -> Path:
-    """The path, `~` expanded. UsageError if it begins with `~` and a name that no user has."""
+    """Return the path with `~` expanded. Raise UsageError if it begins with `~` and the name of an unknown user."""
     try:
         return Path(path).expanduser()
     except RuntimeError as error:
@@ -25,22 +25,22 @@ def expand_path(path: str | PathLike[str]) -> Path:
 
 
 def is_directory(path: Path) -> bool:
-    """Whether there is a directory."""
+    """Return whether the path is a directory."""
     return stat.S_ISDIR(_mode(path))
 
 
 def is_file(path: Path) -> bool:
-    """Whether there is a regular file."""
+    """Return whether the path is a regular file."""
     return stat.S_ISREG(_mode(path))
 
 
 def exists(path: Path) -> bool:
-    """Whether there is anything."""
+    """Return whether the path exists."""
     return _mode(path) != 0
 
 
 def _mode(path: Path) -> int:
-    """Return the mode of the file at the path, or 0 if there is none."""
+    """Return the mode of the file at the path, or 0 if it does not exist."""
     try:
         return os.stat(path).st_mode
     except (FileNotFoundError, NotADirectoryError):

@@ -27,7 +27,7 @@ _CLOSED = {
     "delivery.outbox", "delivery.worker", "journal.checkpoint", "journal.checkpoint_entries", "journal.directory",
     "journal.lock", "journal.own_files", "journal.refused_counts", "journal.segment", "journal.writer",
     "process.descriptors", "process.events", "process.exits", "process.fork_detection", "process.fork_safe_thread",
-    "process.forks", "process.hooks", "process.interrupts", "record.envelope", "session.session",
+    "process.forks", "process.hooks", "process.interrupts", "record.envelope", "record.item_limit", "session.session",
     "sources.capture.stdlib_logging", "sources.encoder",
 }  # fmt: skip
 _OWN_KINDS = {"amllog", "builtins", "orjson", *sys.builtin_module_names}

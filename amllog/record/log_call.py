@@ -1,6 +1,6 @@
-"""Reads a log call: its message, its exception, and the place where it was made.
+"""Extract the message, the dimensions, the exception and the call site from a log call.
 
-In: a call's arguments, a stdlib record, a frame. Out: text, an exception object, a `Place`; nothing here raises.
+The functions never raise: a record with a wrong format string is better than a script that fails.
 """
 
 from __future__ import annotations
@@ -18,49 +18,54 @@ from amllog.record.lazy_pattern import LazyPattern
 from amllog.record.secrets import secret_names
 from amllog.record.secrets.provider_secrets import MASK
 
-MAX_PLACES = 10_000  # that are remembered
+MAX_SITES = 10_000  # in the cache
 
 
 class CallSite(NamedTuple):
-    """Where in the script a record was made."""
+    """The line of the script that made a record."""
 
     module: str
     file: str
     line: int
 
 
-_PLACE = LazyPattern(r"%[-#0+ ]{0,5}[0-9.*]{0,20}[a-zA-Z]")  # of an argument
+_PLACEHOLDER = LazyPattern(r"%[-#0+ ]{0,5}[0-9.*]{0,20}[a-zA-Z]")
 _NAME = LazyPattern(r"([\w.-]{1,80})[\"'\]]?[\s:=]{0,4}[\"']?\Z")
-_NAME_CHARACTERS = 100  # more than a match can have: the search takes time at each character
+_NAME_CHARACTERS = (
+    100  # longer than a match, so that the search does not start at each character of a long message
+)
 
-_places: dict[tuple[str, int], CallSite] = {}
-_USUAL = frozenset(
-    (int, float, str)
-)  # the usual arguments: asking an ABC about each takes longer than formatting it
+_sites: dict[tuple[str, int], CallSite] = {}
+# For the usual types of arguments, a check against an ABC takes longer than the formatting.
+_USUAL = frozenset((int, float, str))
 
 
 def format_call(event: object, args: tuple[object, ...]) -> tuple[str, Mapping[Any, object]]:
-    """(message, dimensions from args): `%` arguments as in logging, or the one dict that the old guide passes."""
-    said = event if type(event) is str else text.to_text(event)
+    """Return the message and the dimensions of a call with positional arguments.
+
+    The arguments are inserted with `%`, as in logging. A single mapping without `%(…)` in the message is dimensions:
+    a common guide for Azure ML passes them so.
+    """
+    message = event if type(event) is str else text.to_text(event)
     if not args:
-        return said, {}
+        return message, {}
     first: Any = args[0]
     if len(args) == 1 and type(first) not in _USUAL and issubclass(type(first), Mapping):
-        return _percent(said, first), {} if "%(" in said else first
-    return _percent(said, args), {}
+        return _percent(message, first), {} if "%(" in message else first
+    return _percent(message, args), {}
 
 
-def extra_dimensions(given: object) -> dict[Any, object]:
-    """The dimensions in logging's `extra` argument, those under `custom_dimensions` among them."""
-    if not isinstance(given, Mapping):
-        return {"extra": given}
-    found = dict(given)
-    custom = found.pop("custom_dimensions", {})
-    return {**found, **custom} if isinstance(custom, Mapping) else dict(given)
+def extra_dimensions(extra: object) -> dict[Any, object]:
+    """Return the dimensions in the `extra` argument of logging, including those under `custom_dimensions`."""
+    if not isinstance(extra, Mapping):
+        return {"extra": extra}
+    dimensions = dict(extra)
+    custom = dimensions.pop("custom_dimensions", {})
+    return {**dimensions, **custom} if isinstance(custom, Mapping) else dict(extra)
 
 
 def format_record(entry: logging.LogRecord) -> str:
-    """A stdlib record's message; like `getMessage`, but never raising."""
+    """Return the message of a stdlib record, like `getMessage` but without raising."""
     args = entry.args
     if not args:
         return text.to_text(entry.msg)
@@ -69,21 +74,21 @@ def format_record(entry: logging.LogRecord) -> str:
     return format_call(entry.msg, args if isinstance(args, tuple) else (args,))[0]
 
 
-def _percent(said: str, args: Any) -> str:
-    """`said % args`; if they do not fit, both are kept: logging would lose the line."""
+def _percent(message: str, args: Any) -> str:
+    """Return `message % args`, or both if the arguments do not match. logging would lose such a line."""
     try:
-        return str(said % args)
-    except Exception as error:  # wrong number or type of arguments, or an argument's own __str__ fails
+        return str(message % args)
+    except Exception as error:  # wrong number or types of arguments, or the __str__ of an argument fails
         if is_from_signal(error):
             raise
-        if isinstance(args, Mapping) and "%(" not in said:  # "100% sure", with a dict of dimensions
-            return said
-        return f"{said} {text.to_text(_hidden(said, args) if isinstance(args, tuple) else args)}"
+        if isinstance(args, Mapping) and "%(" not in message:  # "100% sure", with a dict of dimensions
+            return message
+        return f"{message} {text.to_text(_masked(message, args) if isinstance(args, tuple) else args)}"
 
 
-def _hidden(said: str, args: tuple[object, ...]) -> list[object]:
-    """Arguments that do not fit, masked where the text before their place ends with the name of a secret."""
-    parts = _PLACE.split(said)
+def _masked(message: str, args: tuple[object, ...]) -> list[object]:
+    """Return the arguments, masked where the name of a secret is before their placeholder."""
+    parts = _PLACEHOLDER.split(message)
     parts += [parts[-1] if len(parts) == 1 else ""] * (len(args) - len(parts))
     return [MASK if _is_secret(before, value) else value for before, value in zip(parts, args)]
 
@@ -94,43 +99,44 @@ def _is_secret(before: str, value: object) -> bool:
     return bool(kind) and not secret_names.is_not_secret(kind, value)
 
 
-def find_exception(given: object) -> BaseException | None:
-    """The exception of an `exc_info` argument: True, an exception, or sys.exc_info()'s tuple."""
-    if isinstance(given, BaseException):
-        return given
-    if isinstance(given, tuple):
-        return given[1] if len(given) == 3 and isinstance(given[1], BaseException) else None
-    said_so = issubclass(type(given), (int, str)) and bool(given)  # an array has no truth to ask for
-    return sys.exc_info()[1] if said_so else None
+def find_exception(exc_info: object) -> BaseException | None:
+    """Return the exception of an `exc_info` argument: True, an exception, or the tuple of sys.exc_info()."""
+    if isinstance(exc_info, BaseException):
+        return exc_info
+    if isinstance(exc_info, tuple):
+        return exc_info[1] if len(exc_info) == 3 and isinstance(exc_info[1], BaseException) else None
+    # bool() of other types, such as arrays, may raise.
+    is_requested = issubclass(type(exc_info), (int, str)) and bool(exc_info)
+    return sys.exc_info()[1] if is_requested else None
 
 
 def record_site(entry: logging.LogRecord) -> CallSite:
-    """Where a stdlib record says that it was made."""
+    """Return the call site that a stdlib record names."""
     if type(entry.pathname) is str and type(entry.lineno) is int:
-        found = _places.get((entry.pathname, entry.lineno)) or line_site(entry.pathname, entry.lineno)
-        if found.module == entry.module:
-            return found
+        site = _sites.get((entry.pathname, entry.lineno)) or line_site(entry.pathname, entry.lineno)
+        if site.module == entry.module:
+            return site
     return CallSite(entry.module, entry.pathname, entry.lineno)
 
 
 def frame_site(frame: FrameType) -> CallSite:
-    """Where a frame stands."""
+    """Return the call site of a frame: its file and its current line."""
     file, line = frame.f_code.co_filename, frame.f_lineno
-    return _places.get((file, line)) or line_site(file, line)
+    return _sites.get((file, line)) or line_site(file, line)
 
 
 def line_site(file: str, line: int) -> CallSite:
-    """A line of a file."""
-    place = _places.get((file, line))
-    if place is None:
-        place = CallSite(os.path.splitext(os.path.basename(file))[0], file, line)
-        if len(_places) < MAX_PLACES:
-            _places[file, line] = place
-    return place
+    """Return the call site of a line in a file, from the cache if it is there."""
+    site = _sites.get((file, line))
+    if site is None:
+        site = CallSite(os.path.splitext(os.path.basename(file))[0], file, line)
+        if len(_sites) < MAX_SITES:
+            _sites[file, line] = site
+    return site
 
 
 def exception_site(error: BaseException) -> CallSite:
-    """Where an exception was raised."""
+    """Return the call site of the line that raised an exception."""
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next

@@ -1,8 +1,7 @@
-"""The body of an HTTP answer, up to a limit: no far side decides how much memory the process takes.
+"""Decode the body of an HTTP response up to a limit of bytes.
 
-In: the bytes as they arrive, piece by piece, and the answer's Content-Encoding. Out: the decoded bytes, or None
-if they are beyond the limit or cannot be decoded. The limit is of the bytes on their way and of the decoded ones: 2 MB
-of gzip can stand for 2 GB.
+The limit applies to the received bytes and to the decoded bytes, because 2 MB of gzip can decode to 2 GB. Without it, a
+server would decide how much memory the process uses.
 """
 
 from __future__ import annotations
@@ -10,16 +9,20 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterable
 
-ACCEPTED = "gzip"  # what a request asks for: no other encoding is decoded
+ACCEPTED = "gzip"  # the value of Accept-Encoding: other encodings are not decoded
 PIECE_BYTES = 16 * 1024
 _PLAIN = ("", "identity")
 _GZIP = ("gzip", "x-gzip")
 
 
 def decode_body(pieces: Iterable[bytes], encoding: str, most: int) -> bytes | None:
-    """The decoded body. Takes no further piece once `most` bytes are exceeded."""
+    """Return the decoded body, or None if it exceeds `most` bytes or cannot be decoded.
+
+    `pieces` are the bytes as they arrive, and `encoding` is the Content-Encoding of the response. No further piece is
+    read once the limit is exceeded.
+    """
     encoding = encoding.strip().lower()
-    if encoding not in (*_PLAIN, *_GZIP):  # one that we did not ask for, or several, one around the other
+    if encoding not in (*_PLAIN, *_GZIP):  # an encoding that was not requested, or several nested encodings
         return None
     unpack = zlib.decompressobj(16 + zlib.MAX_WBITS) if encoding in _GZIP else None
     body, arrived = bytearray(), 0
@@ -31,5 +34,5 @@ def decode_body(pieces: Iterable[bytes], encoding: str, most: int) -> bytes | No
             return None
         if max(arrived, len(body)) > most or (unpack is not None and unpack.unused_data):
             return None
-    is_whole = unpack is None or unpack.eof or not arrived
-    return bytes(body) if is_whole else None
+    is_complete = unpack is None or unpack.eof or not arrived
+    return bytes(body) if is_complete else None

@@ -1,7 +1,6 @@
-"""An exception → what Application Insights shows of it: the chain of errors, each with its frames.
+"""Convert an exception chain to the `ExceptionDetails` of Application Insights, with bounded frames.
 
-In: an exception object. Out: `ExceptionDetails` as plain dicts (outermost first, causes after), bounded in
-number and length; never an exception of its own, whatever the exception's methods do.
+The functions never raise, even if the methods of the exception do.
 """
 
 from __future__ import annotations
@@ -17,41 +16,42 @@ from amllog.record import text
 from amllog.record.redaction import Redactor
 
 MAX_EXCEPTIONS = 10
-MAX_FRAMES = 50  # of the first; of those that led to it, half as many each
+MAX_FRAMES = 50  # of the first exception. Exception number n of the chain has 50 / n.
 MAX_STACK = 16_384
-STACK_HEADER = (
-    "Stack (most recent call last):"  # how logging begins the stack of a place without an exception
-)
-_MAX_TEXT = 8_192
+STACK_HEADER = "Stack (most recent call last):"  # the first line of `stack_info=True` in logging
+_MAX_MESSAGE = 8_192
 
 
 def exception_details(error: BaseException, redactor: Redactor) -> list[dict[str, Any]]:
-    """The exception and what led to it, in the order of the protocol: ids link a cause to its effect."""
-    found = []
-    for number, (outer, one) in enumerate(_chain(error), start=1):
-        frames = _frames(one, MAX_FRAMES if number == 1 else MAX_FRAMES // number)
-        found.append(
+    """Return the `ExceptionDetails` of the exception and then of its causes.
+
+    `outerId` is the id of the exception that a cause led to, and 0 for the first. Messages and stacks are masked.
+    """
+    details = []
+    for number, (outer, exception) in enumerate(_chain(error), start=1):
+        frames = _frames(exception, MAX_FRAMES if number == 1 else MAX_FRAMES // number)
+        details.append(
             {
                 "id": number,
                 "outerId": outer,
-                "typeName": text.truncate(type_name(one), 1_024),
-                "message": redactor.mask_and_truncate(_message(one), _MAX_TEXT),
+                "typeName": text.truncate(type_name(exception), 1_024),
+                "message": redactor.mask_and_truncate(_message(exception), _MAX_MESSAGE),
                 "hasFullStack": bool(frames),
-                "stack": format_exception(one, redactor) if number == 1 else "",
+                "stack": format_exception(exception, redactor) if number == 1 else "",
                 "parsedStack": frames,
             }
         )
-    return found
+    return details
 
 
 def format_exception(error: BaseException, redactor: Redactor, limit: int = MAX_STACK) -> str:
-    """The traceback as Python prints it, causes and notes included; the middle is cut if it is very long.
+    """Return the traceback as Python prints it, masked, with causes and notes but without local variables.
 
-    It has no local variables.
+    The middle is cut to fit into `limit` characters.
     """
     try:
         lines = traceback.format_exception(type(error), error, error.__traceback__)
-    except Exception as failure:  # a broken __str__, __cause__ or __notes__ must not cost the record
+    except Exception as failure:  # a broken __str__, __cause__ or __notes__ must not lose the record
         if is_from_signal(failure):
             raise
         lines = [f"{type_name(error)} ({type(failure).__name__} while formatting its traceback)"]
@@ -59,12 +59,12 @@ def format_exception(error: BaseException, redactor: Redactor, limit: int = MAX_
 
 
 def format_stack(frame: FrameType) -> str:
-    """The stack of a place, as logging's `stack_info=True` writes it."""
+    """Return the stack of a frame as logging writes it for `stack_info=True`."""
     return "".join([STACK_HEADER, "\n", *traceback.format_stack(frame)]).rstrip()
 
 
 def problem_id(error: BaseException) -> str:
-    """What groups equal failures: the type and the innermost place."""
+    """Return the string that groups equal exceptions: the type and the innermost function."""
     frames = _frames(error, 2)
     if not frames:
         return text.truncate(type_name(error), 1_024)
@@ -72,35 +72,40 @@ def problem_id(error: BaseException) -> str:
 
 
 def _chain(error: BaseException) -> Iterator[tuple[int, BaseException]]:
-    """(id of the effect, exception), breadth first; cycles and long chains end."""
-    waiting: list[tuple[int, BaseException]] = [(0, error)]
+    """Yield each exception with the id of the one that it led to, breadth first, up to MAX_EXCEPTIONS.
+
+    An exception that is its own cause appears once.
+    """
+    pending: list[tuple[int, BaseException]] = [(0, error)]
     seen: set[int] = set()
-    while waiting and len(seen) < MAX_EXCEPTIONS:
-        outer, one = waiting.pop(0)
-        if id(one) in seen:
+    while pending and len(seen) < MAX_EXCEPTIONS:
+        outer, exception = pending.pop(0)
+        if id(exception) in seen:
             continue
-        seen.add(id(one))
-        yield outer, one
-        waiting.extend((len(seen), led) for led in _led_to(one))
+        seen.add(id(exception))
+        yield outer, exception
+        pending.extend((len(seen), cause) for cause in _causes(exception))
 
 
-def _led_to(error: BaseException) -> list[BaseException]:
-    members = _asked(lambda: getattr(error, "exceptions", ()))  # of an exception group
-    led = [one for one in members if isinstance(one, BaseException)] if isinstance(members, tuple) else []
+def _causes(error: BaseException) -> list[BaseException]:
+    group = _call_guarded(lambda: getattr(error, "exceptions", ()))
+    members = (
+        [member for member in group if isinstance(member, BaseException)] if isinstance(group, tuple) else []
+    )
     cause = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
-    return [cause, *led] if cause else led
+    return [cause, *members] if cause else members
 
 
 def _message(error: BaseException) -> str:
-    notes = _asked(lambda: getattr(error, "__notes__", None))
-    parts = [_asked(lambda: str(error)), *map(text.to_text, notes if isinstance(notes, list) else ())]
+    notes = _call_guarded(lambda: getattr(error, "__notes__", None))
+    parts = [_call_guarded(lambda: str(error)), *map(text.to_text, notes if isinstance(notes, list) else ())]
     return "\n".join(parts) or type(error).__name__
 
 
-def _asked(ask: Callable[[], Any]) -> Any:
-    """What an exception's own method says, or that it failed: the type and the frames still tell."""
+def _call_guarded(method: Callable[[], Any]) -> Any:
+    """Return the result of a method of the exception, or a placeholder if the method raises."""
     try:
-        return ask()
+        return method()
     except Exception as failure:
         if is_from_signal(failure):
             raise
@@ -108,7 +113,7 @@ def _asked(ask: Callable[[], Any]) -> Any:
 
 
 def _frames(error: BaseException, limit: int) -> list[dict[str, Any]]:
-    """Innermost first, level 0 where it was raised; the middle of a very deep stack is left out."""
+    """Return the frames, innermost first with level 0. The middle of a stack of more than `limit` frames is omitted."""
     stack = [
         (frame.f_code.co_name, frame.f_code.co_filename, line)
         for frame, line in traceback.walk_tb(error.__traceback__)

@@ -112,7 +112,7 @@ def test_all_at_once() -> None:
             {"AMLLOG_LEVEL": "LOUD", "AMLLOG_METRICS": "wandb"},
         )
     said = str(found.value)
-    assert len(found.value.problems) == 5 and said.startswith("5 settings are wrong:")
+    assert len(found.value.problems) == 5 and said.startswith("5 settings are invalid:")
     for part in ("setup(levle=…)", "did you mean level", "setup(xyz=…)", "there are connection_string", "'LOUD'",
                  "AMLLOG_METRICS = 'wandb'", "setup(grace_seconds=…) = -1"):  # fmt: skip
         assert part in said, part
