@@ -1,7 +1,7 @@
-"""One measurement in a process of its own: `python contenders.py NAME [PORT]`, the result as JSON on stderr.
+"""One measurement in a separate process: `python contenders.py NAME [PORT]` prints the result as JSON on stderr.
 
-The peers are used as their documentation has it: five dimensions of the run and two of the call; the driver log is a
-file. What the stock handler would lose in a burst, it may keep here (a queue of ten million), so that only cost counts.
+The peers are used as in their documentation, with five dimensions of the run and two of the call. The driver log is a
+file. The stock handler has a queue of ten million, so that a burst loses nothing and only the cost is compared.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ CALLS, ROUNDS = 5_000, 7
 
 
 def per_call(call: Callable[[int], object]) -> float:
-    """Microseconds of a call: the median of rounds."""
+    """Return the microseconds of a call, as the median of rounds."""
     rounds = []
     for _ in range(ROUNDS):
         began = time.perf_counter()
@@ -38,14 +38,15 @@ def per_call(call: Callable[[int], object]) -> float:
 
 
 def functions_called(call: Callable[[int], object]) -> int:
-    """How many functions a call calls, in Python and in C: the same on any machine, however busy."""
+    """Count the functions that a call calls, in Python and in C. The count is the same on any machine."""
     count = 0
 
     def counted(frame: object, event: str, argument: object) -> None:
         nonlocal count
         count += event in ("call", "c_call")
 
-    for index in range(10):  # what is only done once is not counted
+    # Work that is done only once is not counted.
+    for index in range(10):
         call(index)
     sys.setprofile(counted)
     call(10)
@@ -54,8 +55,8 @@ def functions_called(call: Callable[[int], object]) -> int:
 
 
 def driver_log() -> None:
-    """Let stdout be a file, as in a job."""
-    sys.stdout = open(os.path.join(tempfile.mkdtemp(), "std_log.txt"), "w", encoding="utf-8")  # noqa: SIM115  for the process's life
+    """Redirect stdout to a file, as in a job."""
+    sys.stdout = open(os.path.join(tempfile.mkdtemp(), "std_log.txt"), "w", encoding="utf-8")  # noqa: SIM115  open until the process ends
 
 
 def amllog_logger(port: str = "") -> object:
@@ -90,7 +91,7 @@ def stock_logger(port: str = "9", **options: object) -> logging.Logger:
 def structlog_logger() -> object:
     import structlog
 
-    out = open(os.path.join(tempfile.mkdtemp(), "log.jsonl"), "w", encoding="utf-8")  # noqa: SIM115  for the process's life
+    out = open(os.path.join(tempfile.mkdtemp(), "log.jsonl"), "w", encoding="utf-8")  # noqa: SIM115  open until the process ends
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
@@ -107,13 +108,13 @@ def structlog_logger() -> object:
 
 def stock_call() -> dict[str, float]:
     log = stock_logger(max_batch_size=10**7, export_interval=10**6)
-    found = per_call(
+    microseconds = per_call(
         lambda i: log.info(
             "batch done", extra={"custom_dimensions": {**IDENTITY, "batch": str(i), "kind": "x"}}
         )
     )
-    print(json.dumps({"stock_call": found}), file=sys.stderr, flush=True)
-    os._exit(0)  # its queue is not to be sent
+    print(json.dumps({"stock_call": microseconds}), file=sys.stderr, flush=True)
+    os._exit(0)  # without sending its queue
 
 
 def amllog_calls(measured: Callable[[Callable[[int], object]], float] = per_call) -> dict[str, float]:
@@ -136,17 +137,19 @@ def structlog_calls(measured: Callable[[Callable[[int], object]], float] = per_c
 
 
 def counts() -> dict[str, float]:
-    """Functions called per call, ours beside structlog's."""
+    """Count the functions called per call, for amllog and structlog."""
     return {**structlog_calls(functions_called), **amllog_calls(functions_called)}
 
 
-def deliver(log_one: Callable[[int], object], finish: Callable[[], object], count: int) -> dict[str, float]:
-    """Seconds and processor seconds until `count` records are delivered, and megabytes over the start."""
-    log_one(-1)
+def deliver(
+    log_record: Callable[[int], object], finish: Callable[[], object], count: int
+) -> dict[str, float]:
+    """Return the seconds and processor seconds to deliver `count` records, and the growth of memory in megabytes."""
+    log_record(-1)
     before = resource.getrusage(resource.RUSAGE_SELF)
     began = time.perf_counter()
     for index in range(count):
-        log_one(index)
+        log_record(index)
     logged = time.perf_counter() - began
     finish()
     after = resource.getrusage(resource.RUSAGE_SELF)
@@ -167,8 +170,7 @@ def amllog_deliver(port: str, count: str) -> dict[str, float]:
 
 
 def amllog_leave(directory: str, count: str) -> dict[str, float]:
-    """A process that is killed with everything still to be sent."""
-
+    """Log `count` records and end without delivering any, as after a kill."""
     os.environ["AMLLOG_DIR"] = directory
     log = amllog_logger("9")
     for index in range(int(count)):
@@ -177,7 +179,7 @@ def amllog_leave(directory: str, count: str) -> dict[str, float]:
 
 
 def amllog_backlog(port: str, count: str) -> dict[str, float]:
-    """Seconds until what such a process has left is delivered."""
+    """Return the seconds until the records of such a process are delivered."""
     import amllog
 
     os.environ["AMLLOG_DIR"] = directory = tempfile.mkdtemp()
@@ -192,15 +194,15 @@ def stock_deliver(port: str, count: str) -> dict[str, float]:
     log = stock_logger(port, export_interval=0.5)
     handler = log.handlers[0]
 
-    def one(i: int) -> None:
+    def log_record(i: int) -> None:
         log.info("batch done", extra={"custom_dimensions": {**IDENTITY, "batch": str(i), "kind": "x"}})
 
-    return deliver(one, lambda: handler.flush(600), int(count))
+    return deliver(log_record, lambda: handler.flush(600), int(count))
 
 
 def setup_local() -> dict[str, float]:
     import amllog
-    import amllog.session.session  # what setup() itself costs, not what loading the package does
+    import amllog.session.session  # only setup() itself is measured, not loading the package
 
     began = time.perf_counter()
     amllog.setup(directory=tempfile.mkdtemp())
@@ -212,13 +214,13 @@ def setup_connected(port: str) -> dict[str, float]:
 
     began = time.perf_counter()
     amllog_logger(port)
-    found = {"milliseconds": (time.perf_counter() - began) * 1e3}
+    figures = {"milliseconds": (time.perf_counter() - began) * 1e3}
     amllog.shutdown(0)
-    return found
+    return figures
 
 
 def stock_import() -> dict[str, float]:
-    import structlog  # noqa: F401  amllog's import has paid it; here it is not counted
+    import structlog  # noqa: F401  not measured: amllog imports it as well
 
     began = time.perf_counter()
     import opencensus.ext.azure.log_exporter  # noqa: F401
@@ -243,5 +245,5 @@ def exit_amllog(port: str = "") -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    found = globals()[sys.argv[1]](*sys.argv[2:])
-    print(json.dumps({**found, "ended": time.time()}), file=sys.stderr, flush=True)
+    figures = globals()[sys.argv[1]](*sys.argv[2:])
+    print(json.dumps({**figures, "ended": time.time()}), file=sys.stderr, flush=True)

@@ -1,7 +1,4 @@
-"""The table that the benchmarks print: a line for each figure, with what it must reach.
-
-In: figures. Out: text; a Markdown table with the machine and the day above it.
-"""
+"""The table of the benchmarks, in Markdown: a row for each figure with its limit, below the machine and the date."""
 
 from __future__ import annotations
 
@@ -14,7 +11,7 @@ from typing import NamedTuple
 
 
 class Row(NamedTuple):
-    """One line of the table; without a `bar` it is told and not judged."""
+    """One row of the table. Without a `bar` it is printed and not judged."""
 
     what: str
     ratio: float
@@ -32,11 +29,13 @@ class Row(NamedTuple):
         return f"{'' if self.reached else 'NOT REACHED: '}{self.what}: {self.ratio:.3g} ({self.detail})"
 
 
-def report(found: Iterable[Row], markdown: Path | None) -> int:
-    """Print each row as it is measured, then the table, which is kept in a file where one is named. Gives the exit
-    code: 1 if a row is not reached."""
+def report(measured: Iterable[Row], markdown: Path | None) -> int:
+    """Print each row as it is measured, then the table, and write the table to `markdown`.
+
+    Returns the exit code: 1 if a row does not reach its bar.
+    """
     rows = []
-    for row in found:
+    for row in measured:
         rows.append(row)
         print(row, flush=True)
     text = _page(rows)
@@ -47,7 +46,7 @@ def report(found: Iterable[Row], markdown: Path | None) -> int:
 
 
 def _page(rows: list[Row]) -> str:
-    """The table, and where and when it was measured."""
+    """Return the table with the machine and the date of the measurement."""
     day = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d")
     machine = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"
     return f"Measured on {day}: {machine}, Python {platform.python_version()}.\n\n{_table(rows)}\n"

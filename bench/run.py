@@ -1,7 +1,7 @@
-"""What amllog costs, as ratios to its peers in the same run: `python bench/run.py [--quick] [--markdown FILE]`.
+"""The cost of amllog as ratios to its peers in the same run: `python bench/run.py [--quick] [--markdown FILE]`.
 
-In: nothing but the installed packages. Out: a table; each figure is the median of interleaved rounds, every
-measurement in a process of its own. Exit code 1 if a row is not reached.
+Each figure of the table is the median of interleaved rounds, with a separate process for each measurement.
+The exit code is 1 if a row does not reach its bar.
 """
 
 from __future__ import annotations
@@ -25,40 +25,40 @@ HERE = Path(__file__).parent
 
 
 def measure(name: str, *arguments: str) -> dict[str, float]:
-    """One contender in its own process."""
+    """Run one contender in a separate process and return its figures."""
     began = time.time()
     done = subprocess.run(
         [sys.executable, str(HERE / "contenders.py"), name, *arguments],
         capture_output=True, text=True, timeout=900, env=environment(), check=False,
     )  # fmt: skip
     ended = time.time()
-    told = [line for line in done.stderr.splitlines() if line.startswith("{")]
-    if not told:
+    lines = [line for line in done.stderr.splitlines() if line.startswith("{")]
+    if not lines:
         raise RuntimeError(f"{name} failed:\n{done.stderr[-2000:]}")
-    found, _ = json.JSONDecoder().raw_decode(told[-1])
-    found["exit_seconds"] = ended - found.get("ended", ended)
-    found["wall_seconds"] = ended - began
-    return found
+    figures, _ = json.JSONDecoder().raw_decode(lines[-1])
+    figures["exit_seconds"] = ended - figures.get("ended", ended)
+    figures["wall_seconds"] = ended - began
+    return figures
 
 
 def environment() -> dict[str, str]:
-    """No Azure, no amllog settings of whoever runs this."""
+    """Return the environment without Azure and without settings of amllog."""
     foreign = ("AMLLOG_", "AZUREML_", "APPLICATIONINSIGHTS_", "APPINSIGHTS_", "MLFLOW_")
     return {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
 
 
 def medians(rounds: int, *contenders: tuple[str, ...]) -> list[dict[str, float]]:
-    """The contenders in turn, several times; the median of every figure."""
-    found: list[list[dict[str, float]]] = [[] for _ in contenders]
+    """Run the contenders in turn, several times, and return the median of every figure."""
+    runs: list[list[dict[str, float]]] = [[] for _ in contenders]
     for _ in range(rounds):
         for place, contender in enumerate(contenders):
-            found[place].append(measure(*contender))
-    return [{key: statistics.median(one[key] for one in many) for key in many[0]} for many in found]
+            runs[place].append(measure(*contender))
+    return [{key: statistics.median(run[key] for run in many) for key in many[0]} for many in runs]
 
 
 @contextlib.contextmanager
 def sink(delay_seconds: float) -> Iterator[str]:
-    """A far side in its own process; yields its port."""
+    """Run a sink in a separate process and yield its port."""
     process = subprocess.Popen(
         [sys.executable, str(HERE / "sink.py"), str(delay_seconds)], stdout=subprocess.PIPE, text=True
     )
@@ -71,10 +71,10 @@ def sink(delay_seconds: float) -> Iterator[str]:
 
 
 def counts(port: str) -> dict[str, int]:
-    """What a sink has received."""
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/") as answer:
-        found: dict[str, int] = json.load(answer)
-        return found
+    """Return the counts of a sink."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/") as response:
+        received: dict[str, int] = json.load(response)
+        return received
 
 
 def calls(rounds: int) -> Iterator[Row]:
@@ -93,10 +93,10 @@ def calls(rounds: int) -> Iterator[Row]:
 
 def burst(count: int, bar_megabytes: float) -> Iterator[Row]:
     with sink(0.0) as port:
-        found = measure("amllog_deliver", port, str(count))
+        figures = measure("amllog_deliver", port, str(count))
         arrived = counts(port)["items"]
     yield Row(f"burst of {count:,}: lost", max(0, count + 1 - arrived), 0, detail=f"{arrived:,} arrived")
-    yield Row(f"burst of {count:,}: MB over the start", found["megabytes"], bar_megabytes)
+    yield Row(f"burst of {count:,}: MB over the start", figures["megabytes"], bar_megabytes)
 
 
 def delivery(count: int) -> Iterator[Row]:
@@ -104,14 +104,17 @@ def delivery(count: int) -> Iterator[Row]:
         ours = measure("amllog_deliver", port, str(count))
         backlog = measure("amllog_backlog", backlog_port, str(count))
         stock = measure("stock_deliver", stock_port, str(count // 10))
-        here, there = counts(port), counts(stock_port)
+        received, stock_received = counts(port), counts(stock_port)
     rate, stock_rate = ours["count"] / ours["seconds"], stock["count"] / stock["seconds"]
     yield Row(f"draining {count:,} over 50 ms / the stock handler's rate", rate / stock_rate, 20, True,
               detail=f"{rate:,.0f}/s to {stock_rate:,.0f}/s")  # fmt: skip
     rate = backlog["count"] / backlog["seconds"]
     yield Row(f"delivering a backlog of {count:,} over 50 ms / the stock handler's rate", rate / stock_rate, 20, True,
               detail=f"{rate:,.0f}/s to {stock_rate:,.0f}/s")  # fmt: skip
-    wire, stock_wire = here["bytes"] / here["items"], there["bytes"] / there["items"]
+    wire, stock_wire = (
+        received["bytes"] / received["items"],
+        stock_received["bytes"] / stock_received["items"],
+    )
     yield Row("bytes on the wire per record / stock", wire / stock_wire, 0.1,
               detail=f"{wire:.0f} to {stock_wire:.0f}")  # fmt: skip
     cost, stock_cost = ours["cpu_seconds"] / ours["count"], stock["cpu_seconds"] / stock["count"]
@@ -125,7 +128,7 @@ def beginning_and_end(rounds: int) -> Iterator[Row]:
             rounds, ("setup_local",), ("setup_connected", port), ("stock_import",), ("exit_plain",),
             ("exit_amllog", port), ("exit_amllog", "9"),
         )  # fmt: skip
-        requests = counts(port)["requests"] - rounds  # one of each flush in exit_amllog
+        requests = counts(port)["requests"] - rounds  # without one for each flush in exit_amllog
     yield Row("setup() without Azure, ms", local["milliseconds"], 30)
     yield Row("setup() with a connection string / importing the stock handler",
               connected["milliseconds"] / stock["milliseconds"], 1.3,
@@ -143,10 +146,10 @@ def imports(rounds: int) -> Iterator[Row]:
         subprocess.run([sys.executable, "-c", code], check=True, env=environment())
         return time.perf_counter() - began
 
-    found = [
+    times = [
         [once(code) for code in ("pass", "import structlog", "import amllog")] for _ in range(rounds * 3)
     ]
-    nothing, structlog, ours = (statistics.median(column) for column in zip(*found))
+    nothing, structlog, ours = (statistics.median(column) for column in zip(*times))
     yield Row("import amllog / import structlog", (ours - nothing) / (structlog - nothing), 1.3,
               detail=f"{(ours - nothing) * 1e3:.0f} ms to {(structlog - nothing) * 1e3:.0f} ms")  # fmt: skip
 

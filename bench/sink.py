@@ -1,7 +1,7 @@
-"""A far side that costs next to nothing: counts requests, bytes and items, and answers after a delay.
+"""A service that costs almost nothing: it counts requests, bytes and items, and responds after a delay.
 
-In: POSTs of envelopes, gzipped or not. Out: the answer that all were accepted; GET / tells the counts as JSON.
-Run as a process of its own (`python sink.py DELAY_SECONDS`); prints its port.
+It accepts all envelopes of a POST, gzipped or not. GET / returns the counts as JSON. `python sink.py DELAY_SECONDS`
+runs it and prints its port.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ class Sink(BaseHTTPRequestHandler):
             COUNTS["bytes"] += size
             COUNTS["items"] += items
         time.sleep(self.delay_seconds)
-        self._answer({"itemsReceived": items, "itemsAccepted": items, "errors": []})
+        self._respond({"itemsReceived": items, "itemsAccepted": items, "errors": []})
 
     def do_GET(self) -> None:
-        self._answer(COUNTS)
+        self._respond(COUNTS)
 
-    def _answer(self, told: dict[str, object]) -> None:
-        payload = json.dumps(told).encode()
+    def _respond(self, content: dict[str, object]) -> None:
+        payload = json.dumps(content).encode()
         self.send_response(200)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(payload)))

@@ -1,7 +1,7 @@
-"""Whether amllog holds while everything around it fails: `python bench/soak.py [--minutes 10] [--rate 2000]`.
+"""A soak test with a failing service: `python bench/soak.py [--minutes 10] [--rate 2000]`.
 
-In: minutes, records per second. Out: a table of what was checked, with the figures; exit code 1 if a check fails.
-A script logs from four threads, without a pause, while the far side fails in a new way every few seconds.
+A script logs from four threads, without a pause and at `rate` records per second, while the service fails in a new way
+every few seconds. The output is a table of the checks with their figures. The exit code is 1 if a check fails.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ from amllog.local import AzureOnThisMachine
 from amllog.local.faults import Fault
 
 GRACE_SECONDS = 5.0
-SLACK_SECONDS = 5.0  # of a busy machine, beside the grace
-FLAT_BYTES = 30 * 1024 * 1024  # the most that the second half may have over the first: a batch takes 26 MB
-LAST = 100  # records that are logged while the far side hangs, right before the end
+SLACK_SECONDS = 5.0  # for a busy machine, in addition to the grace
+FLAT_BYTES = 30 * 1024 * 1024  # growth from the first half to the second: a batch takes 26 MB
+LAST = 100  # records that are logged while the service hangs, just before the end
 THREADS = 4
 MAX_FILES = 64
 
@@ -47,14 +47,14 @@ FAULTS: dict[str, list[Fault]] = {
     "206, some refused": [Fault(item=r'"message":\s?"\w+ \d*77"', status=400, message="bad")],
     "206, some sampled out": [Fault(item=r'"message":\s?"\w+ \d*88"', status=206, message="Telemetry sampled out.")],
     "206, unreadable": [Fault(status=206, body="?", times=2)],
-    "refused": [],  # nobody listens
+    "refused": [],  # the port is closed
 }  # fmt: skip
-LOSES = {"answer lost": 1, "drops": 2, "refused": 1}  # answers to what was taken that each may lose
-BATCH = AppInsightsExporter.max_records  # which comes again when its answer is lost
+LOSES = {"answer lost": 1, "drops": 2, "refused": 1}  # responses to accepted batches that each may lose
+BATCH = AppInsightsExporter.max_records  # sent again when its response is lost
 
 
 class Check(NamedTuple):
-    """One promise, the figures, and whether it held."""
+    """A promise, the figures, and whether it held."""
 
     what: str
     figures: str
@@ -62,7 +62,7 @@ class Check(NamedTuple):
 
 
 def script(seconds: float, rate: float) -> None:
-    """The process under test: log, watch its own memory, threads and files, and tell."""
+    """Run the process under test: log, measure its memory, threads and files, and print them."""
     import amllog
 
     log = amllog.setup(
@@ -86,32 +86,34 @@ def script(seconds: float, rate: float) -> None:
     for thread in threads:
         thread.start()
     while any(thread.is_alive() for thread in threads):
-        ours = sum(one.name.startswith("amllog") for one in threading.enumerate())
+        ours = sum(thread.name.startswith("amllog") for thread in threading.enumerate())
         pages = int(Path("/proc/self/statm").read_text().split()[1])
         samples.append((pages * os.sysconf("SC_PAGE_SIZE"), len(os.listdir("/proc/self/fd")), ours))
         time.sleep(min(1.0, seconds / 20))
-    _say({"samples": samples})
-    sys.stdin.readline()  # the far side is well now
+    _print_json({"samples": samples})
+    sys.stdin.readline()  # the service works now
     account = amllog.flush(120)
     insights = account.outlets["app_insights"]
-    _say({
+    _print_json({
         "calls": sum(calls.values()), "accepted": account.accepted,
         "delivered": insights.delivered, "waiting": insights.waiting, "refused": insights.refused,
     })  # fmt: skip
-    sys.stdin.readline()  # the far side hangs now
+    sys.stdin.readline()  # the service hangs now
     for number in range(LAST):
         log.info("last %d", number)
-    _say({"bye": True})
+    _print_json({"bye": True})
 
 
-def _say(found: dict[str, Any]) -> None:
-    print(json.dumps(found), flush=True)
+def _print_json(content: dict[str, Any]) -> None:
+    print(json.dumps(content), flush=True)
 
 
-def weather(azure: AzureOnThisMachine, over: threading.Event, seen: Counter[str], seconds: float) -> None:
-    """Change what is wrong with the far side, with a while in between in which it is well, until it is over."""
+def inject_faults(
+    azure: AzureOnThisMachine, over: threading.Event, seen: Counter[str], seconds: float
+) -> None:
+    """Switch faults of the service on and off, with pauses between them, until `over` is set."""
     while not over.is_set():
-        name = min(FAULTS, key=lambda one: (seen[one], random.random()))
+        name = min(FAULTS, key=lambda fault: (seen[fault], random.random()))
         seen[name] += 1
         azure.faults.put(*FAULTS[name])
         if name == "refused":
@@ -124,7 +126,7 @@ def weather(azure: AzureOnThisMachine, over: threading.Event, seen: Counter[str]
 
 
 def soak(minutes: float, rate: float, folder: Path) -> tuple[list[Check], Counter[str]]:
-    """All of it; the checks, and how often each fault was on."""
+    """Run the soak, and return the checks and how often each fault was on."""
     seen, over = Counter[str](), threading.Event()
     with AzureOnThisMachine(folder / "azure") as azure:
         environment = {
@@ -138,11 +140,11 @@ def soak(minutes: float, rate: float, folder: Path) -> tuple[list[Check], Counte
         )  # fmt: skip
         assert process.stdin is not None
         assert process.stdout is not None
-        sky = threading.Thread(target=weather, args=(azure, over, seen, min(4.0, minutes * 2)))
-        sky.start()
+        injector = threading.Thread(target=inject_faults, args=(azure, over, seen, min(4.0, minutes * 2)))
+        injector.start()
         samples = json.loads(process.stdout.readline())["samples"]
         over.set()
-        sky.join()
+        injector.join()
         print("well", file=process.stdin, flush=True)
         account = json.loads(process.stdout.readline())
         azure.faults.put(Fault(hang="before headers"))
@@ -160,12 +162,12 @@ def soak(minutes: float, rate: float, folder: Path) -> tuple[list[Check], Counte
 
 
 def _record_ids(directory: Path) -> list[str]:
-    """The record ids that arrived, as often as they did."""
+    """Return the record ids that arrived, with repetitions."""
     return [
-        found
+        record_id
         for path in directory.rglob("*.jsonl")
         for line in path.open(encoding="utf-8")
-        for found in re.findall(r'"record_id": ?"([^"]+)"', line)
+        for record_id in re.findall(r'"record_id": ?"([^"]+)"', line)
     ]
 
 
@@ -173,11 +175,11 @@ def _of_process(samples: list[list[int]]) -> list[Check]:
     memory, files, threads = ([sample[index] for sample in samples] for index in range(3))
     warm = memory[len(memory) // 5 :]
     halves = statistics.median(warm[: len(warm) // 2]), statistics.median(warm[len(warm) // 2 :])
-    told = "{:.1f} MB, then {:.1f} MB; at most {:.1f} MB".format(
-        *(one / 1e6 for one in (*halves, max(memory)))
+    figures = "{:.1f} MB, then {:.1f} MB; at most {:.1f} MB".format(
+        *(size / 1e6 for size in (*halves, max(memory)))
     )
     return [
-        Check("memory is flat after the warm-up", told, halves[1] - halves[0] <= FLAT_BYTES),
+        Check("memory is flat after the warm-up", figures, halves[1] - halves[0] <= FLAT_BYTES),
         Check("open files are bounded", f"at most {max(files)}", max(files) <= MAX_FILES),
         Check("one thread", f"at most {max(threads)}", max(threads) == 1),
     ]
@@ -187,30 +189,32 @@ def _of_account(account: dict[str, Any], ids: Counter[str], lost: int) -> list[C
     refused = sum(account["refused"].values())
     total = account["delivered"] + account["waiting"] + refused
     reasons = "; ".join(f"{count} x {reason}" for reason, count in account["refused"].items())
-    calls, after = account["calls"], LAST + 1  # and how the step ended
-    told = f"{calls:,} calls = {account['delivered']:,} + {account['waiting']:,} + {refused:,} ({reasons})"
+    calls, after = account["calls"], LAST + 1  # and the end of the step
+    figures = f"{calls:,} calls = {account['delivered']:,} + {account['waiting']:,} + {refused:,} ({reasons})"
     arrived = account["delivered"] + account["waiting"] + after
     again = sum(ids.values()) - len(ids)
     twice = (
-        f"{again:,} times, of {lost} answers that may be lost; one record at most {max(ids.values())} times"
+        f"{again:,} times, of {lost} responses that may be lost; one record at most {max(ids.values())} times"
     )
     explained = again <= lost * BATCH and max(ids.values()) <= lost + 1
     there = arrived <= len(ids) <= arrived + refused
     return [
-        Check("calls = accepted = delivered + waiting + refused", told, calls == account["accepted"] == total),
-        # More, where an answer was lost and the record, sent again, met a fault that refused it.
+        Check("calls = accepted = delivered + waiting + refused", figures, calls == account["accepted"] == total),
+        # More arrive if a response was lost and a fault refused the record when it was sent again.
         Check("each delivered record is there", f"{len(ids):,} of {arrived:,}", there),
-        Check("twice only where an answer was lost, with the same id", twice, explained),
+        Check("twice only where a response was lost, with the same id", twice, explained),
     ]  # fmt: skip
 
 
 def _of_exit(code: int, seconds: float) -> Check:
     holds = code == 0 and seconds <= GRACE_SECONDS + SLACK_SECONDS
-    return Check(f"exit within {GRACE_SECONDS:g} s of grace, the far side hanging", f"{seconds:.1f} s", holds)
+    return Check(
+        f"exit within {GRACE_SECONDS:g} s of grace, with a hanging service", f"{seconds:.1f} s", holds
+    )
 
 
 def main() -> int:
-    """Run it, print the table."""
+    """Run the soak and print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--rate", type=float, default=2000.0)

@@ -1,13 +1,14 @@
-"""Run by test_import in a process of its own: prints, as JSON, what `import amllog` does that it should not."""
+"""Print the unwanted effects of `import amllog` as JSON. test_import runs this file in a separate process."""
 
 import atexit
 import json
 import sys
 import threading
 
-import structlog  # noqa: F401  what it loads is paid anyway
+import structlog  # noqa: F401  amllog needs the modules that it loads
 
-# What of the standard library may come along beside what structlog loads anyway: what scripts have loaded, or is small.
+# Modules of the standard library that amllog may load in addition to structlog.
+# Scripts usually load them, or they are small.
 STANDARD = {
     "atexit",
     "contextvars",
@@ -32,26 +33,26 @@ STANDARD |= {
     "warnings",
 }
 
-before, at_exit, done = set(sys.modules), atexit._ncallbacks(), []
+before, at_exit, effects = set(sys.modules), atexit._ncallbacks(), []
 
 
 def watch(event, args):
-    """Note every socket, thread and process, and every file that is not code."""
+    """Record every socket, thread and process, and every opened file that is not code."""
     if event.startswith(("socket.", "_thread.", "subprocess.", "os.fork")):
-        done.append(event)
+        effects.append(event)
     elif event == "open" and not str(args[0]).endswith((".py", ".pyc")):
-        done.append(f"opens {args[0]}")
+        effects.append(f"opens {args[0]}")
 
 
 sys.addaudithook(watch)
-import amllog  # noqa: E402, F401, I001  after the watch has begun
+import amllog  # noqa: E402, F401, I001  after the hook is installed
 
 
 loaded = {name.partition(".")[0] for name in set(sys.modules) - before}
-found = {
-    "did": done,
+unwanted = {
+    "did": effects,
     "threads": threading.active_count() - 1,
     "at exit": atexit._ncallbacks() - at_exit,
     "loaded": sorted(name for name in loaded - {"amllog", *STANDARD} if name[0] != "_"),
 }
-print(json.dumps({what: much for what, much in found.items() if much}))
+print(json.dumps({effect: value for effect, value in unwanted.items() if value}))

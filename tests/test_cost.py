@@ -1,6 +1,6 @@
-"""What a call costs must not grow unnoticed: counted in functions called, beside structlog's own call.
+"""Tests of the cost of a call, in called functions and compared with structlog's call.
 
-Counts are the same on any machine, however busy; the room is generous. Times are measured by bench/run.py.
+Counts are the same on any machine, however busy. The bounds are generous. bench/run.py measures ratios.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 CONTENDERS = Path(__file__).parents[1] / "bench" / "contenders.py"
 
 
-# ours → (peer, how many times as many calls at most); in brackets what it was when this was written
+# Our call, its peer, and the maximum ratio. The ratio at the time of writing is in brackets.
 BOUNDS = {
     "amllog_call": ("structlog_call", 3.5),  # (2.7)
     "amllog_stdlib": ("structlog_call", 5.0),  # (4.0: logging itself calls 50)
@@ -22,15 +22,15 @@ BOUNDS = {
 
 
 def test_functions_called(child: Any) -> None:
-    """No call of ours calls many more functions than it did, in proportion to its peer's."""
+    """No call of amllog calls more functions than its bound allows, in proportion to its peer."""
     ran = child(CONTENDERS, "counts", env={"COVERAGE_PROCESS_CONFIG": None, "COVERAGE_PROCESS_START": None})
-    found = json.loads(ran.stderr.splitlines()[-1])
-    times = {ours: found[ours] / found[peer] for ours, (peer, _) in BOUNDS.items()}
-    assert {ours: times[ours] for ours, (_, bound) in BOUNDS.items() if not 0 < times[ours] <= bound} == {}
+    counts = json.loads(ran.stderr.splitlines()[-1])
+    ratios = {ours: counts[ours] / counts[peer] for ours, (peer, _) in BOUNDS.items()}
+    assert {ours: ratios[ours] for ours, (_, bound) in BOUNDS.items() if not 0 < ratios[ours] <= bound} == {}
 
 
-def test_setup_asks_nobody(child: Any, azure: Any) -> None:
-    """Outside a job, setup() makes no request, though there is a connection string; nor does the courier later."""
+def test_setup_sends_no_request(child: Any, azure: Any) -> None:
+    """Outside a job, neither setup() nor the delivery worker sends a request, although there is a connection string."""
     code = "import amllog, os, time; amllog.setup(); time.sleep(1.2); os._exit(0)"
     ran = child(code, env={"APPLICATIONINSIGHTS_CONNECTION_STRING": azure.connection_string})
     assert (ran.returncode, ran.stderr) == (0, "")

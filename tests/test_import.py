@@ -1,4 +1,4 @@
-"""The front door: what `import amllog` shows, and that it costs and does nothing."""
+"""Tests of `import amllog`: its public names, its cost and its effects."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ NOT_MEASURED = {"COVERAGE_PROCESS_START": "", "COVERAGE_PROCESS_CONFIG": "", "PY
 
 
 def test_import_is_light_and_does_nothing(child) -> None:
-    """`import amllog` loads structlog and itself: no thread, no socket, no file but code, nothing at exit."""
+    """`import amllog` loads only structlog and itself, and starts no thread, socket or exit handler."""
     code = Path(__file__).with_name("import_weight.py").read_text(encoding="utf-8")
     answer = child(code, env=NOT_MEASURED)
     assert answer.returncode == 0, answer.stderr
     assert json.loads(answer.stdout) == {}
 
 
-def test_the_front_door_shows_what_it_lists() -> None:
-    """`amllog.__all__` is sorted and is all that can be seen."""
-    seen = {
+def test_all_lists_the_public_names() -> None:
+    """`amllog.__all__` is sorted and lists all public names."""
+    visible = {
         name for name, value in vars(amllog).items() if name[0] != "_" and not isinstance(value, ModuleType)
     }
-    assert amllog.__all__ == sorted(seen | {"__version__"} | ({"insights"} & {*amllog.__all__}))
+    assert amllog.__all__ == sorted(visible | {"__version__"} | ({"insights"} & {*amllog.__all__}))
 
 
 EXPRESSIONS = """
@@ -43,7 +43,7 @@ print(count)
 
 
 def test_import_compiles_few_expressions(child) -> None:
-    """`import amllog` compiles none of the expressions that find secrets: they take a third of its time."""
+    """`import amllog` compiles none of the expressions that find secrets, which would take a third of its time."""
     answer = child(EXPRESSIONS, env=NOT_MEASURED)
     assert 0 < int(answer.stdout) < 10, answer
 
@@ -60,7 +60,7 @@ print("search" in vars(provider_secrets._SIGN))
 
 
 def test_setup_does_not_compile_the_largest_expression(child) -> None:
-    """The expression for all formats of credentials takes milliseconds: the script's own texts pay for it."""
+    """The expression for all formats of credentials, which takes milliseconds, is compiled after the first messages."""
     answer = child(FIRST_TEXTS, env={**NOT_MEASURED, "AMLLOG_DRIVER_LOG": "none"})
     answers = [line for line in answer.stdout.splitlines() if line in ("True", "False")]
     assert answers == ["False", "True"], answer
