@@ -98,7 +98,7 @@ UNDECORATED = {
 # Kinds that no handler raises to tell the script something: what is excepted is that one operation of the `try`.
 NARROW = {
     "BlockingIOError", "FileExistsError", "FileNotFoundError", "GeneratorExit", "ImportError", "IndexError",
-    "JSONDecodeError", "ModuleNotFoundError", "NoFile", "NotADirectoryError", "OverflowError", "PermissionError",
+    "JSONDecodeError", "ModuleNotFoundError", "NoSegment", "NotADirectoryError", "OverflowError", "PermissionError",
     "ProcessLookupError", "UnicodeEncodeError",
 }  # fmt: skip
 TESTED_ELSEWHERE: dict[str, str] = {}  # modules without a test file of their name: where their tests are

@@ -20,7 +20,7 @@ from amllog.delivery.orphan_delivery import OrphanDelivery
 from amllog.errors import UsageError
 from amllog.exporters.app_insights.resend import resend_old
 from amllog.insights.reports.rendering import pluralize
-from amllog.journal.directory import claim, journal_files, open_read_only
+from amllog.journal.directory import claim, list_segments, open_read_only
 from amllog.journal.outlets import APP_INSIGHTS
 from amllog.session import compose
 
@@ -72,7 +72,7 @@ def _exporters(directory: Path, environ: Mapping[str, str]) -> list[Exporter]:
 
 def _report_writers(directory: Path, node: str, filters: OutletFilters) -> None:
     """Print which files were not delivered because the processes that write them deliver them."""
-    for path in journal_files(directory):
+    for path in list_segments(directory):
         claimed = claim(path, node)
         segment = claimed or open_read_only(path)
         if segment is not None:

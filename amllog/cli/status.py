@@ -23,7 +23,7 @@ from amllog.delivery.account import Account, OutletAccount, Wants
 from amllog.errors import UsageError
 from amllog.exporters.run_metrics.run_info import RunInfo
 from amllog.insights.reports.rendering import pluralize
-from amllog.journal.directory import claim, defects, journal_files, open_read_only
+from amllog.journal.directory import claim, defects, list_segments, open_read_only
 from amllog.journal.outlets import ADDRESSED, APP_INSIGHTS
 from amllog.journal.segment import Segment
 from amllog.record.envelope import instrumentation_key
@@ -91,7 +91,7 @@ def report(directory: Path, environ: Mapping[str, str], total: Account | None = 
     total = total or tally_directory(directory, ADDRESSED)
     node = node_name(environ)
     notes: list[str] = []
-    files = [file for path in journal_files(directory) if (file := _file_report(path, node, notes.append))]
+    files = [file for path in list_segments(directory) if (file := _file_report(path, node, notes.append))]
     return {
         **total.as_dict(),
         "waiting": total.waiting,
@@ -109,7 +109,7 @@ def node_name(environ: Mapping[str, str]) -> str:
 
 def _segments(directory: Path) -> Iterator[Segment]:
     """Open the segments of a directory one at a time."""
-    for segment in map(open_read_only, journal_files(directory)):
+    for segment in map(open_read_only, list_segments(directory)):
         if segment is not None:
             yield segment
             segment.close()

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from amllog.delivery.account import UNREADABLE
 from amllog.delivery.consumer import Consumer, write_pending_entries
-from amllog.journal.directory import claim_orphans, is_passing
+from amllog.journal.directory import claim_orphans, is_temporary
 from amllog.journal.segment import Segment
 from amllog.journal.writer import Journal
 
@@ -70,7 +70,7 @@ class Orphans:
             for consumer in consumers:
                 more |= self._export(consumer, segment)
         except Exception as error:  # this segment is skipped, the others are not
-            if not is_passing(error):
+            if not is_temporary(error):
                 self._settled.add(segment.path.name)
             self._report(f"{UNREADABLE}: {type(error).__name__} in {segment.path.name}")
             more = False

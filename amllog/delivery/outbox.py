@@ -18,7 +18,7 @@ from amllog.delivery.account import Account
 from amllog.delivery.exporter import Exporter
 from amllog.delivery.worker import DeliveryWorker
 from amllog.journal.directory import fallback_directory
-from amllog.journal.new_segment import NoFile
+from amllog.journal.new_segment import NoSegment
 from amllog.journal.refused_counts import RefusedCounts
 from amllog.journal.writer import Journal
 from amllog.process.released_locks import releasing
@@ -98,7 +98,7 @@ class Outbox:
             try:
                 if not journal.append(line):
                     self._report_unwritten(journal)
-            except NoFile:
+            except NoSegment:
                 self._pending.append(line)
                 self._reopen_at = time.monotonic() + REOPEN_SECONDS
         if self.exporters and worker.thread.due:
@@ -208,7 +208,7 @@ class Outbox:
         try:
             if not journal.append(line):
                 self._report_unwritten(journal)
-        except NoFile:
+        except NoSegment:
             return False
         return True
 
@@ -255,5 +255,5 @@ class Outbox:
                 outlets=[exporter.name for exporter in self.exporters], fallback=[fallback_directory],
                 notice=lambda text: self._notice(text, logging.WARNING),
             )  # fmt: skip
-        except NoFile:
+        except NoSegment:
             return None

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from amllog.journal import own_files
-from amllog.journal.directory import is_passing
+from amllog.journal.directory import is_temporary
 from amllog.journal.own_stream import OwnStream
 from amllog.process import descriptors, interrupts
 
@@ -35,15 +35,15 @@ Directories = Callable[[], Sequence[Path]]  # where the journal has files, and s
 BUSY = "copy of a file: not usable now"
 
 
-class NoCopy(FileNotFoundError):
+class CopyUnusable(FileNotFoundError):
     """The file of a line cannot be used, now or later."""
 
 
-class Busy(OSError):
+class CopyBusy(OSError):
     """A copy cannot be used now: no descriptor is free, the disk is full or does not answer."""
 
 
-class NotKept(OSError):
+class CopyNotWritten(OSError):
     """A copy cannot be made because of the journal: its disk, its directory or its limit."""
 
 
@@ -73,7 +73,7 @@ class Folder(NamedTuple):
     def entries(self) -> Iterator[tuple[str, os.stat_result]]:
         """The regular files that are named as copies."""
         for entry in os.listdir(self.path if self.fd is None else self.fd):
-            if is_name(f"{DIRECTORY}/{entry}"):
+            if is_copy_name(f"{DIRECTORY}/{entry}"):
                 with interrupts.suppress(FileNotFoundError):
                     found = self.stat(entry)
                     if stat.S_ISREG(found.st_mode):
@@ -96,32 +96,32 @@ class ArtifactCopy:
         self._folder.delete(self._entry, self._identity)
 
 
-def name_for(file: str) -> str:
+def new_name(file: str) -> str:
     """The name of a new copy of a file, relative to the journal directory."""
     safe = re.sub(r"[^A-Za-z0-9_.-]+", "_", os.path.basename(file))[-100:] or "file"
     return f"{DIRECTORY}/{secrets.token_hex(6)}-{safe}"
 
 
-def is_name(name: object) -> bool:
+def is_copy_name(name: object) -> bool:
     """Whether a name has the form that `name_for` gives."""
     return isinstance(name, str) and _NAME.fullmatch(name) is not None
 
 
-def entries_in(line: bytes) -> list[str]:
+def copies_in(line: bytes) -> list[str]:
     """The copies that a line of a journal names, without their directory."""
     return [found.decode() for found in _IN_LINE.findall(line)] if DIRECTORY.encode() in line else []
 
 
-def keep(directory: Path, name: str, chunks: Iterable[bytes]) -> None:
+def write_copy(directory: Path, name: str, chunks: Iterable[bytes]) -> None:
     """Write a new copy. Raises NotKept and the errors of `chunks`. Then nothing of the copy is left."""
     with contextlib.ExitStack() as stack:
         try:
-            folder = stack.enter_context(opened_folder(directory, create=True))
+            folder = stack.enter_context(open_folder(directory, create=True))
             entry = name.partition("/")[2]
             fd = folder.open(entry, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
         except OSError as error:
             interrupts.pass_on(error)
-            raise not_kept(error) from error
+            raise write_error(error) from error
         identity = descriptors.read_identity(fd)
         try:
             for chunk in chunks:
@@ -134,36 +134,36 @@ def keep(directory: Path, name: str, chunks: Iterable[bytes]) -> None:
 
 
 @contextlib.contextmanager
-def opened(directories: Sequence[Path], name: object) -> Iterator[ArtifactCopy]:
+def open_copy(directories: Sequence[Path], name: object) -> Iterator[ArtifactCopy]:
     """The copy that a line names, in the first of `directories` that has it. Raises NoCopy, Busy."""
-    if not is_name(name):
-        raise NoCopy("copy of a file: not a name that amllog gives")
+    if not is_copy_name(name):
+        raise CopyUnusable("copy of a file: not a name that amllog gives")
     with contextlib.ExitStack() as stack:
         for directory in directories:
             try:
-                folder = stack.enter_context(opened_folder(directory))
+                folder = stack.enter_context(open_folder(directory))
                 copy = stack.enter_context(_opened(folder, str(name).partition("/")[2]))
             except FileNotFoundError:
                 continue
             except OSError as error:
                 interrupts.pass_on(error)
-                raise unusable(error) from error
+                raise read_error(error) from error
             yield copy
             return
-        raise NoCopy("copy of a file: it is missing")
+        raise CopyUnusable("copy of a file: it is missing")
 
 
-def delete(directories: Sequence[Path], name: object) -> None:
+def delete_copy(directories: Sequence[Path], name: object) -> None:
     """Delete the copy of a line that was refused. What is no copy of ours stays."""
-    with interrupts.suppress(NoCopy, Busy), opened(directories, name) as copy:
+    with interrupts.suppress(CopyUnusable, CopyBusy), open_copy(directories, name) as copy:
         copy.delete()
 
 
 @contextlib.contextmanager
-def opened_folder(directory: Path, *, create: bool = False) -> Iterator[Folder]:
+def open_folder(directory: Path, *, create: bool = False) -> Iterator[Folder]:
     """The directory of copies, open. Raises OSError if it is a link, or belongs to another user."""
     path = directory / DIRECTORY
-    with own_files.opened_directory(directory) as above:
+    with own_files.open_directory(directory) as above:
         if create:
             with interrupts.suppress(FileExistsError):
                 os.mkdir(path if above is None else DIRECTORY, 0o700, dir_fd=above)
@@ -182,17 +182,17 @@ def opened_folder(directory: Path, *, create: bool = False) -> Iterator[Folder]:
             descriptors.close_if_same(fd, identity)
 
 
-def not_kept(error: OSError) -> NotKept:
+def write_error(error: OSError) -> CopyNotWritten:
     """The error for a copy that the journal's directory does not take."""
-    return NotKept(f"copy of a file: {errno.errorcode.get(error.errno or 0, type(error).__name__)}")
+    return CopyNotWritten(f"copy of a file: {errno.errorcode.get(error.errno or 0, type(error).__name__)}")
 
 
-def unusable(error: OSError) -> OSError:
+def read_error(error: OSError) -> OSError:
     """Return Busy if another attempt to open the copy may succeed, else NoCopy."""
     told = error.strerror or type(error).__name__
-    if is_passing(error) or error.errno in (errno.ENOSPC, errno.EDQUOT, None):
-        return Busy(f"{BUSY}: {told}")
-    return NoCopy(f"copy of a file: {told}")
+    if is_temporary(error) or error.errno in (errno.ENOSPC, errno.EDQUOT, None):
+        return CopyBusy(f"{BUSY}: {told}")
+    return CopyUnusable(f"copy of a file: {told}")
 
 
 @contextlib.contextmanager
@@ -214,7 +214,7 @@ def _write(fd: int, identity: descriptors.Identity, chunk: bytes) -> None:
             rest = rest[os.write(fd, rest) :]
         except OSError as error:
             interrupts.pass_on(error)
-            raise not_kept(error) from error
+            raise write_error(error) from error
 
 
 def _close(fd: int) -> None:
@@ -222,4 +222,4 @@ def _close(fd: int) -> None:
         os.close(fd)
     except OSError as error:  # some network file systems report here that they are full
         interrupts.pass_on(error)
-        raise not_kept(error) from error
+        raise write_error(error) from error

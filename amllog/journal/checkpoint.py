@@ -175,7 +175,7 @@ class Checkpoint:
             finally:
                 descriptors.close_if_same(fd, identity)
             if deletable:
-                own_files.delete_same(path, identity)
+                own_files.delete_if_same(path, identity)
 
     def _entries(self) -> Iterator[CheckpointEntry]:
         """The valid entries of the file and of its fallback. Sets `unreadable` if they cannot be read."""
@@ -232,7 +232,7 @@ class Checkpoint:
         sums = [entry.line for entry in lacking(self._recorded, {})]
         if not self._fallback.write(sums):
             return
-        if own_files.delete_same(self.path, self._identity):
+        if own_files.delete_if_same(self.path, self._identity):
             descriptors.close_if_same(self._fd, self._identity)
             self._fd, self._identity, self._size = -1, _NO_FILE, 0
             self._pending, self._in_fallback = sums, len(sums)

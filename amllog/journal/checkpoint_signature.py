@@ -46,7 +46,7 @@ def is_usable(fd: int) -> bool:
 
 def open_to_append(path: Path) -> tuple[int, bool]:
     """The descriptor of the checkpoint at the path, for entries, and whether it is a new file. Raises OSError."""
-    with interrupts.suppress(FileExistsError), own_files.opened_directory(path.parent) as directory:
+    with interrupts.suppress(FileExistsError), own_files.open_directory(path.parent) as directory:
         name = path if directory is None else path.name
         return own_files.open_regular(name, _APPEND | os.O_CREAT | os.O_EXCL, directory=directory), True
     fd = own_files.open_regular(path, _APPEND)
@@ -60,7 +60,7 @@ def open_to_append(path: Path) -> tuple[int, bool]:
 
 def _first_lines(fd: int) -> list[bytes]:
     """The first two whole lines, and the bytes after them. [] if the file does not begin as a checkpoint."""
-    data = own_files.head_of(fd)
+    data = own_files.read_head(fd)
     if not _is_begun(data):
         return []
     while data.count(b"\n") < 2 and len(data) <= 2 * MAX_LINE_BYTES:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 
-from amllog.journal.disk_usage import Known, is_done_with, own_bytes
+from amllog.journal.disk_usage import Known, is_fully_settled, own_bytes
 from amllog.journal.writer import LEAST_STEP_BYTES, Journal
 from amllog.process.released_locks import releasing
 
@@ -28,10 +28,10 @@ class SegmentCleanup:
             return
         present = journal.segments[-1]
         size = present.size
-        if size > LEAST_STEP_BYTES and is_done_with(present, journal.outlets):
+        if size > LEAST_STEP_BYTES and is_fully_settled(present, journal.outlets):
             self._leave(size)
         for segment in journal.segments[:-1]:
-            if segment.size and segment.is_locked and is_done_with(segment, journal.outlets):
+            if segment.size and segment.is_locked and is_fully_settled(segment, journal.outlets):
                 segment.remove()
 
     @releasing("_lock")

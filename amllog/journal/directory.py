@@ -47,7 +47,7 @@ def claim_orphans(
     `is_own`: whether this process writes the file. It may have lost the lock, because the script closes descriptors.
     """
     known = set() if settled is None else settled
-    for path in journal_files(directory):
+    for path in list_segments(directory):
         if path.name in known or is_own(path):
             continue
         try:
@@ -56,7 +56,7 @@ def claim_orphans(
             continue
         except (OSError, ValueError, MemoryError) as error:
             interrupts.pass_on(error)
-            if not is_passing(error):
+            if not is_temporary(error):
                 known.add(path.name)
             report(f"{path} is not sent: {_reason(error)}")
             continue
@@ -72,7 +72,7 @@ def claim_orphans(
         segment.close()
 
 
-def is_passing(error: BaseException) -> bool:
+def is_temporary(error: BaseException) -> bool:
     """Whether another attempt to read the same file may succeed."""
     return isinstance(error, MemoryError) or getattr(error, "errno", None) in _PASSING
 
@@ -90,7 +90,7 @@ def defects(segment: Segment) -> list[str]:
     return found
 
 
-def journal_files(directory: Path) -> list[Path]:
+def list_segments(directory: Path) -> list[Path]:
     """The files of a directory that are named as segments, by name: that is by the time at which they began."""
     names: list[str] = []
     with interrupts.suppress(OSError), os.scandir(directory) as entries:  # there may be no such directory
@@ -128,7 +128,7 @@ def open_segment(path: Path, flags: int = os.O_RDONLY) -> int:
     """The descriptor of the segment at `path`. Raises OSError with the reason if the file is not ours."""
     fd = own_files.open_regular(path, flags)
     try:
-        if not is_segment(path.name, own_files.head_of(fd)):
+        if not is_segment(path.name, own_files.read_head(fd)):
             raise OSError(errno.EINVAL, _NOT_OURS, str(path))
         if os.fstat(fd).st_size > MAX_SEGMENT_BYTES:
             raise OSError(errno.EFBIG, f"has more than {MAX_SEGMENT_BYTES:,} bytes", str(path))
@@ -140,12 +140,12 @@ def open_segment(path: Path, flags: int = os.O_RDONLY) -> int:
     return fd
 
 
-def new_segment(directory: Path, node: str) -> Segment:
+def create_segment(directory: Path, node: str) -> Segment:
     """Open and lock a new segment. In between, others may assume that its writer has ended. Raises OSError."""
     make_directory(directory)
     for _ in range(TRIES):
-        path = directory / name_for(node)
-        with own_files.opened_directory(directory) as at:
+        path = directory / segment_name(node)
+        with own_files.open_directory(directory) as at:
             fd = own_files.open_regular(path if at is None else path.name, _CREATE, directory=at)
         # Of the path: another thread may have put a file of the script in the place of the descriptor.
         identity = own_files.identity_at(path) or descriptors.read_identity(fd)
@@ -153,12 +153,12 @@ def new_segment(directory: Path, node: str) -> Segment:
         segment = _segment(path, fd, new=True) if is_ours else None  # nobody looks into it now
         if segment is not None and segment.is_in_place():  # and nobody has removed it
             return segment
-        own_files.delete_same(path, identity)
+        own_files.delete_if_same(path, identity)
         descriptors.close_if_same(fd, identity)
     raise OSError(errno.EAGAIN, "others hold the lock of every new file", str(directory))
 
 
-def name_for(node: str) -> str:
+def segment_name(node: str) -> str:
     """A new segment's file name: sorts by time, and has the node and the process."""
     stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime())
     return f"{stamp}-{file_node(node)}-{os.getpid()}-{secrets.token_hex(3)}.jsonl"

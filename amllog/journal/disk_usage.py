@@ -16,7 +16,7 @@ from pathlib import Path
 from amllog.journal import artifact_copies, own_files
 from amllog.journal.checkpoint_entries import MAX_BYTES
 from amllog.journal.checkpoint_signature import is_checkpoint
-from amllog.journal.directory import MAX_SEGMENT_BYTES, claim, is_passing, journal_files, open_segment
+from amllog.journal.directory import MAX_SEGMENT_BYTES, claim, is_temporary, list_segments, open_segment
 from amllog.journal.outlets import APP_INSIGHTS, OUTLETS, RUN_METRICS
 from amllog.journal.segment import Segment
 from amllog.journal.signature import SEGMENT_NAME, is_line, is_segment
@@ -42,7 +42,7 @@ def own_bytes(directory: Path, known: Known) -> int:
 
 def copied_bytes(directory: Path) -> int:
     """Bytes of the copies of files that wait for run history."""
-    with suppress(OSError), artifact_copies.opened_folder(directory) as folder:
+    with suppress(OSError), artifact_copies.open_folder(directory) as folder:
         return sum(own_files.stored_bytes(found) for _, found in folder.entries())
     return 0  # there are none, or the directory is not ours
 
@@ -53,7 +53,7 @@ def delete_unused_copies(directory: Path) -> int:
     Only old ones, that this user alone may read, as all that amllog makes: a file of the user may have such a name.
     """
     freed, latest, user = 0, time.time() - UNUSED_SECONDS, getattr(os, "geteuid", lambda: 0)()
-    with suppress(OSError), artifact_copies.opened_folder(directory) as folder:
+    with suppress(OSError), artifact_copies.open_folder(directory) as folder:
         unused = {
             entry: found
             for entry, found in folder.entries()
@@ -68,7 +68,7 @@ def delete_unused_copies(directory: Path) -> int:
     return freed
 
 
-def delete_done(
+def delete_settled(
     directory: Path, excess: int, own: Iterable[Segment], node: str, outlets: Sequence[str]
 ) -> int:
     """Delete the oldest files that nobody wants any more, until `excess` bytes are free. Return the bytes freed.
@@ -78,7 +78,7 @@ def delete_done(
     segments = list(own)
     by_path = {segment.path: segment for segment in segments}
     freed = 0
-    for path in journal_files(directory):
+    for path in list_segments(directory):
         if freed >= excess:
             break
         mine = by_path.get(path)
@@ -88,7 +88,7 @@ def delete_done(
         segment = mine if mine is not None and mine.size and mine.is_locked else claim(path, node)
         if segment is None:
             continue
-        if segment.size and own_files.is_deletable(path, segment.fd) and is_done_with(segment, outlets):
+        if segment.size and own_files.is_deletable(path, segment.fd) and is_fully_settled(segment, outlets):
             if mine is not None:
                 mine.refresh()  # before the checkpoint is deleted
             freed += _remove(segment)
@@ -99,7 +99,7 @@ def delete_done(
     return freed
 
 
-def is_done_with(segment: Segment, outlets: Sequence[str]) -> bool:
+def is_fully_settled(segment: Segment, outlets: Sequence[str]) -> bool:
     """Whether nothing in the file is wanted any more: by these outlets, or by those that another process may have.
 
     What is addressed to no resource yet is wanted for as long as the service would take it. A line that is no record
@@ -117,12 +117,12 @@ def is_done_with(segment: Segment, outlets: Sequence[str]) -> bool:
 
 def _named(directory: Path) -> Iterator[str]:
     """The copies that lines of the journal files name. Raises OSError if a file cannot be read at the moment."""
-    for path in journal_files(directory):
+    for path in list_segments(directory):
         try:
             fd = open_segment(path)
         except OSError as error:
             pass_on(error)
-            if is_passing(error):
+            if is_temporary(error):
                 raise
             continue  # it is gone, or not ours
         try:
@@ -132,7 +132,7 @@ def _named(directory: Path) -> Iterator[str]:
             raise
         try:
             for line in segment.lines_from(0):
-                yield from artifact_copies.entries_in(line)
+                yield from artifact_copies.copies_in(line)
         finally:
             segment.close()
 
@@ -160,7 +160,7 @@ def _own_size(entry: os.DirEntry[str], known: Known) -> int:
     if before != identity:
         fd = own_files.open_regular(entry.path)
         try:
-            head = own_files.head_of(fd)
+            head = own_files.read_head(fd)
             ours = is_segment(entry.name, head) if may_be_segment else is_checkpoint(fd)
         finally:
             descriptors.close_if_same(fd, identity)

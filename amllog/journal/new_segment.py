@@ -6,7 +6,7 @@ import errno
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from amllog.journal.directory import new_segment
+from amllog.journal.directory import create_segment
 from amllog.journal.segment import Segment
 from amllog.process.interrupts import is_from_signal, suppress
 
@@ -14,11 +14,11 @@ Place = Callable[[], Path]  # finds a directory; raises OSError
 _TRIES = 3
 
 
-class NoFile(OSError):
+class NoSegment(OSError):
     """No new file can be opened for records now."""
 
 
-def segment_in(places: Sequence[Place], node: str, notice: Callable[[str], object]) -> Segment:
+def create_in_first(places: Sequence[Place], node: str, notice: Callable[[str], object]) -> Segment:
     """A new segment in the first of `places` where that is possible. `notice` gets a sentence for each other one.
 
     Raises NoFile.
@@ -37,15 +37,15 @@ def segment_in(places: Sequence[Place], node: str, notice: Callable[[str], objec
                 with suppress(OSError):
                     directory.rmdir()  # if it is empty
             notice(f"no journal in {directory}: {error.strerror or error}")
-    raise NoFile(trouble.errno, trouble.strerror, trouble.filename)
+    raise NoSegment(trouble.errno, trouble.strerror, trouble.filename)
 
 
 def _new_segment(directory: Path, node: str) -> Segment:
     """A new segment, also while another thread of the script closes descriptors that it did not open."""
     for _ in range(_TRIES - 1):
         try:
-            return new_segment(directory, node)
+            return create_segment(directory, node)
         except OSError as error:
             if error.errno != errno.EBADF or is_from_signal(error):
                 raise
-    return new_segment(directory, node)
+    return create_segment(directory, node)

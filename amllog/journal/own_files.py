@@ -75,7 +75,7 @@ def read_bounded(path: str | Path, max_bytes: int, *, directory: int | None = No
     return data
 
 
-def head_of(fd: int) -> bytes:
+def read_head(fd: int) -> bytes:
     """The first bytes of an open file."""
     return read_at(fd, HEAD_BYTES, 0)
 
@@ -122,9 +122,9 @@ def is_at(path: Path, identity: Identity) -> bool:
     return (found.st_dev, found.st_ino) == identity
 
 
-def delete_same(path: Path, identity: Identity) -> bool:
+def delete_if_same(path: Path, identity: Identity) -> bool:
     """Delete a file if the path still stands for it; whether it was deleted."""
-    with interrupts.suppress(OSError), opened_directory(path.parent) as directory:
+    with interrupts.suppress(OSError), open_directory(path.parent) as directory:
         name = path if directory is None else path.name
         found = os.stat(name, dir_fd=directory, follow_symlinks=False)
         if (found.st_dev, found.st_ino) == identity:
@@ -136,7 +136,7 @@ def delete_same(path: Path, identity: Identity) -> bool:
 def is_deletable(path: Path, fd: int) -> bool:
     """Whether an open file is recognised as a segment now, by its first line, and has no other name than `path`."""
     with interrupts.suppress(OSError):
-        return has_records(path.name, head_of(fd)) and not is_linked(fd)
+        return has_records(path.name, read_head(fd)) and not is_linked(fd)
     return False
 
 
@@ -144,7 +144,7 @@ def delete_segment(path: Path, fd: int) -> bool:
     """Delete the segment behind an open file, if it is recognised as one now. Return whether it is gone."""
     try:
         if is_deletable(path, fd):
-            delete_same(path, descriptors.read_identity(fd))
+            delete_if_same(path, descriptors.read_identity(fd))
         os.stat(path, follow_symlinks=False)
     except OSError as error:
         if interrupts.is_from_signal(error):
@@ -154,7 +154,7 @@ def delete_segment(path: Path, fd: int) -> bool:
 
 
 @contextlib.contextmanager
-def opened_directory(path: Path) -> Iterator[int | None]:
+def open_directory(path: Path) -> Iterator[int | None]:
     """The descriptor of a directory, for paths relative to it; None where the system has no such descriptors."""
     if not _HAS_DIRECTORY_DESCRIPTORS:
         yield None

@@ -22,7 +22,7 @@ from amllog.journal import own_files
 from amllog.journal.checkpoint import Checkpoint
 from amllog.journal.checkpoint_entries import MAX_AGAIN, CheckpointEntry
 from amllog.journal.directory import claim, open_read_only
-from amllog.journal.disk_usage import is_done_with
+from amllog.journal.disk_usage import is_fully_settled
 from amllog.journal.outlets import OUTLETS, is_meant_for
 from amllog.journal.segment import Segment
 from amllog.journal.signature import SEGMENT_NAME
@@ -49,7 +49,7 @@ def recover(
         return [segment]
     if other := _at(segment.path, node):
         return _left_to(other, segment, new, node)
-    if not is_done_with(segment, outlets):
+    if not is_fully_settled(segment, outlets):
         _copy(segment, path, new)
     elif path is None:
         segment.remove()
@@ -94,7 +94,7 @@ def _opened(new: Callable[[], Segment]) -> Iterator[Segment]:
     try:
         yield segment
     except BaseException:
-        own_files.delete_same(segment.path, identity)
+        own_files.delete_if_same(segment.path, identity)
         descriptors.close_if_same(segment.fd, identity)
         raise
 

@@ -18,10 +18,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from amllog.journal.damage import damage_of
-from amllog.journal.directory import MAX_SEGMENT_BYTES, new_segment
-from amllog.journal.disk_usage import Known, delete_done, is_done_with, own_bytes
+from amllog.journal.directory import MAX_SEGMENT_BYTES, create_segment
+from amllog.journal.disk_usage import Known, delete_settled, is_fully_settled, own_bytes
 from amllog.journal.lock import file_node
-from amllog.journal.new_segment import NoFile, Place, segment_in
+from amllog.journal.new_segment import NoSegment, Place, create_in_first
 from amllog.journal.refused_counts import RefusedCounts
 from amllog.journal.segment import Segment
 from amllog.process.interrupts import is_from_signal, suppress
@@ -116,7 +116,7 @@ class Journal:
             data = b"\n" + line if segment.torn else line
             written = os.write(segment.fd, data)
         except OSError as error:
-            if isinstance(error, NoFile) or is_from_signal(error):
+            if isinstance(error, NoSegment) or is_from_signal(error):
                 raise
             if error.errno == errno.EBADF and tries > 1:  # another thread has closed the descriptor just now
                 return self.append(line, tries - 1)
@@ -146,7 +146,7 @@ class Journal:
         """Begin a new file in place of this one, which can be deleted then, unless its size has changed."""
         with suppress(OSError):
             if size and segment is self._segment and segment.size == size:
-                self._use(new_segment(self.directory, self.node))
+                self._use(create_segment(self.directory, self.node))
 
     def is_own(self, path: Path) -> bool:
         """Whether this process writes or delivers the segment at this path as its own."""
@@ -154,7 +154,7 @@ class Journal:
 
     def new_file(self) -> Segment:
         """A new file, in the fallback directory where that is not possible in the present one. Raises NoFile."""
-        segment = segment_in([lambda: self.directory, *self._fallback], self.node, self._notice)
+        segment = create_in_first([lambda: self.directory, *self._fallback], self.node, self._notice)
         segment.mark()
         return segment
 
@@ -210,10 +210,10 @@ class Journal:
                 return self._use_reserve(line)
             used = own_bytes(self.directory, self._known)
             if used + wanted > self._bound:
-                if is_done_with(self._segment, self._outlets):
+                if is_fully_settled(self._segment, self._outlets):
                     self.leave(self._segment, self._segment.size)
                 excess = used + wanted - self._bound
-                used -= delete_done(self.directory, excess, self.segments, self.node, self._outlets)
+                used -= delete_settled(self.directory, excess, self.segments, self.node, self._outlets)
             if used + wanted > self._bound:
                 # With thousands of files a look takes its time, and it is the caller's.
                 self._look_again = time.monotonic() + max(1.0, 50 * (time.monotonic() - began))
@@ -230,7 +230,7 @@ class Journal:
     def _open_or_stay(self, wanted: int) -> None:
         """Begin a new file; where that is not possible any more, go on with the present one."""
         try:
-            self._use(new_segment(self.directory, self.node))
+            self._use(create_segment(self.directory, self.node))
         except OSError as error:
             # Readers take no larger file for one of ours.
             full = self._segment.size + wanted > MAX_SEGMENT_BYTES

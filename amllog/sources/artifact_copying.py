@@ -1,7 +1,7 @@
 """Makes the copies of this process beside its journal, as many as its limit admits.
 
 In: a file that the script hands to `log.run`, as bytes, path or stream. Out: the name of its copy. Errors of the source
-are raised. NotKept is raised if the journal prevents the copy, and the gate counts it.
+are raised. CopyNotWritten is raised if the journal prevents the copy, and the gate counts it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from amllog.journal import artifact_copies
-from amllog.journal.artifact_copies import NotKept
+from amllog.journal.artifact_copies import CopyNotWritten
 from amllog.journal.disk_usage import copied_bytes, delete_unused_copies
 from amllog.journal.writer import PARTS, Journal
 from amllog.sources.run.backend import Source
@@ -47,12 +47,12 @@ class Copying:
         return list(dict.fromkeys([*found, self._directory]))
 
     def copy(self, source: Source, file: str) -> str:
-        """Copy a file and return the name of the copy. Raises NotKept and the errors of the source."""
+        """Copy a file and return the name of the copy. Raises CopyNotWritten and the errors of the source."""
         with _opened(source) as stream:  # first: its errors are raised whatever the journal does
-            name, directory = artifact_copies.name_for(file), self.directories()[0]
+            name, directory = artifact_copies.new_name(file), self.directories()[0]
             if self._free <= 0 and not self._make_room(directory):
-                raise NotKept(FULL)
-            artifact_copies.keep(directory, name, self._counted(stream))
+                raise CopyNotWritten(FULL)
+            artifact_copies.write_copy(directory, name, self._counted(stream))
         return name
 
     def recheck_space(self) -> None:

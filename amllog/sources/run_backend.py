@@ -85,9 +85,9 @@ class JournalingRunBackend:
         try:
             copying = self._copying()
             if copying is None:
-                raise artifact_copies.NotKept("copy of a file: there is no journal before setup()")
+                raise artifact_copies.CopyNotWritten("copy of a file: there is no journal before setup()")
             return copying.copy(source, self._emitter.redactor.mask(name))
-        except artifact_copies.NotKept as error:
+        except artifact_copies.CopyNotWritten as error:
             interrupts.pass_on(error)
             self._emitter.refused.add(str(error))
             self._notice(f"files are refused: {error}", logging.WARNING)
@@ -96,7 +96,7 @@ class JournalingRunBackend:
     def copied(self, name: str) -> AbstractContextManager[artifact_copies.ArtifactCopy]:
         """Return the open copy with this name. Raises FileNotFoundError, also once it has been delivered."""
         copying = self._copying()
-        return artifact_copies.opened(copying.directories() if copying else (), name)
+        return artifact_copies.open_copy(copying.directories() if copying else (), name)
 
     def azure_run(self) -> Any | None:
         """Return azureml's online run, if there is one."""

@@ -544,13 +544,13 @@ def test_umask(child: Any, insights: Any, arrived: Any, umask: str) -> None:
 NO_FILE = """
 import resource, tempfile
 from pathlib import Path
-from amllog.journal.new_segment import NoFile, segment_in
+from amllog.journal.new_segment import NoSegment, create_in_first
 
 limits = resource.getrlimit(resource.RLIMIT_NOFILE)
 resource.setrlimit(resource.RLIMIT_NOFILE, (3, limits[1]))
 try:
-    segment_in([lambda: Path("named"), lambda: Path(tempfile.mkdtemp(dir="."))], "n", lambda text: None)
-except NoFile:
+    create_in_first([lambda: Path("named"), lambda: Path(tempfile.mkdtemp(dir="."))], "n", lambda text: None)
+except NoSegment:
     resource.setrlimit(resource.RLIMIT_NOFILE, limits)
     print(sorted(path.name for path in Path().iterdir()))
 """
@@ -599,10 +599,10 @@ def test_descriptors_closed_beside_threads_that_log(child: Any) -> None:
 REPLACED_WHILE_MARKED = """
 import os
 from amllog.process.descriptors import F_GETSIG, fcntl
-from amllog.journal.directory import new_segment
+from amllog.journal.directory import create_segment
 from pathlib import Path
 
-segment = new_segment(Path(".amllog"), "n")
+segment = create_segment(Path(".amllog"), "n")
 mine = os.open("mine", os.O_CREAT | os.O_RDWR | os.O_APPEND)
 os.dup2(mine, segment.fd)  # as another thread may do, just before the segment is marked
 segment.mark()

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from amllog.journal import artifact_copies, disk_usage
-from amllog.journal.artifact_copies import NoCopy, NotKept
+from amllog.journal.artifact_copies import CopyNotWritten, CopyUnusable
 from amllog.sources.artifact_copying import FULL, Copying
 
 NAME = "artifacts/0123456789ab-model.txt"
@@ -37,9 +37,9 @@ def copying(folder: Path, max_bytes: int = 1024**2) -> Copying:
 @given(st.text())
 def test_new_names_have_the_form(file: str) -> None:
     """Whatever a file is called, the name of its copy is recognised, also in a line."""
-    name = artifact_copies.name_for(file)
-    assert artifact_copies.is_name(name)
-    assert artifact_copies.entries_in(line(name)) == [name.partition("/")[2]]
+    name = artifact_copies.new_name(file)
+    assert artifact_copies.is_copy_name(name)
+    assert artifact_copies.copies_in(line(name)) == [name.partition("/")[2]]
 
 
 @pytest.mark.parametrize(
@@ -52,9 +52,9 @@ def test_new_names_have_the_form(file: str) -> None:
 )  # fmt: skip
 def test_other_names_are_rejected(tmp_path: Path, name: object) -> None:
     """No other name is opened or deleted."""
-    with pytest.raises(NoCopy), artifact_copies.opened([tmp_path], name):
+    with pytest.raises(CopyUnusable), artifact_copies.open_copy([tmp_path], name):
         pytest.fail("it was opened")
-    artifact_copies.delete([tmp_path], name)
+    artifact_copies.delete_copy([tmp_path], name)
 
 
 def _link(path: Path, secret: Path) -> None:
@@ -81,9 +81,9 @@ def test_only_a_regular_file_is_opened(tmp_path: Path, make: Callable[[Path, Pat
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "secret").write_bytes(b"secret")
     make(tmp_path / NAME, tmp_path / "mine" / "secret")
-    with pytest.raises(NoCopy), artifact_copies.opened([tmp_path], NAME):
+    with pytest.raises(CopyUnusable), artifact_copies.open_copy([tmp_path], NAME):
         pytest.fail("it was opened")
-    artifact_copies.delete([tmp_path], NAME)
+    artifact_copies.delete_copy([tmp_path], NAME)
     assert os.path.lexists(tmp_path / NAME)
     assert [path.read_bytes() for path in (tmp_path / "mine").iterdir()] == [b"secret"]
 
@@ -91,17 +91,17 @@ def test_only_a_regular_file_is_opened(tmp_path: Path, make: Callable[[Path, Pat
 def test_the_open_file_is_read_and_deleted(tmp_path: Path) -> None:
     """What replaces an open copy is neither read nor deleted; the copy itself is for the user alone, and deleted."""
     before = os.umask(0)
-    artifact_copies.keep(tmp_path, NAME, [b"con", b"tent"])
+    artifact_copies.write_copy(tmp_path, NAME, [b"con", b"tent"])
     os.umask(before)
     assert (tmp_path / "artifacts").stat().st_mode & 0o777 == 0o700
     assert (tmp_path / NAME).stat().st_mode & 0o777 == 0o600
-    with artifact_copies.opened([tmp_path / "gone", tmp_path], NAME) as copy:
+    with artifact_copies.open_copy([tmp_path / "gone", tmp_path], NAME) as copy:
         os.rename(tmp_path / NAME, tmp_path / "aside")
         (tmp_path / NAME).write_bytes(b"another")
         assert copy.stream.read() == b"content"
         copy.delete()
     assert files(tmp_path) == {"0123456789ab-model.txt": b"another"}
-    artifact_copies.delete([tmp_path], NAME)
+    artifact_copies.delete_copy([tmp_path], NAME)
     assert files(tmp_path) == {}
 
 
@@ -109,9 +109,9 @@ def test_the_open_file_is_read_and_deleted(tmp_path: Path) -> None:
 def test_a_descriptor_that_the_script_has_closed(tmp_path: Path, number_is_used: bool) -> None:
     """Where the script closes the descriptor of an open copy, its upload waits, and a file of the script under that
     number is neither read nor closed."""
-    artifact_copies.keep(tmp_path, NAME, [b"content"])
+    artifact_copies.write_copy(tmp_path, NAME, [b"content"])
     (tmp_path / "mine").write_bytes(b"secret")
-    with artifact_copies.opened([tmp_path], NAME) as copy:
+    with artifact_copies.open_copy([tmp_path], NAME) as copy:
         number = copy.stream.fileno()
         mine = os.open(tmp_path / "mine", os.O_RDONLY)
         if number_is_used:
@@ -135,7 +135,7 @@ def test_nothing_is_written_through_a_link(tmp_path: Path) -> None:
     (tmp_path / "b").mkdir()
     (tmp_path / "b" / "artifacts").write_text("a file of the user")
     for name in ("a", "b", "missing"):
-        with pytest.raises(NotKept):
+        with pytest.raises(CopyNotWritten):
             copying(tmp_path / name).copy(b"content", "f")
     assert list((tmp_path / "elsewhere").iterdir()) == []
 
@@ -164,7 +164,7 @@ def test_errors_of_the_source_are_raised(tmp_path: Path, source: Any, error: typ
     """A source that cannot be read raises its own error, and nothing of the copy is left."""
     with pytest.raises(error) as raised:
         copying(tmp_path).copy(source, "f")
-    assert not isinstance(raised.value, NotKept)
+    assert not isinstance(raised.value, CopyNotWritten)
     assert files(tmp_path) == {}
 
 
@@ -177,14 +177,14 @@ def test_copies_are_bounded(tmp_path: Path) -> None:
     for one in (source, b"x" * 200_000, next(streams)):
         made.copy(one, "f")
     for one in (source, b"x" * 200_000, *streams):
-        with pytest.raises(NotKept, match=r"take half of journal_max_bytes"):
+        with pytest.raises(CopyNotWritten, match=r"take half of journal_max_bytes"):
             made.copy(one, "f")
     assert (disk_usage.own_bytes(tmp_path, {}), disk_usage.copied_bytes(tmp_path)) == (0, 600_000)
     for name in list(files(tmp_path)):
-        artifact_copies.delete([tmp_path], f"artifacts/{name}")
+        artifact_copies.delete_copy([tmp_path], f"artifacts/{name}")
     made.recheck_space()
     made.copy(source, "f")
-    assert str(NotKept(FULL)) == "copies of files that wait take half of journal_max_bytes"
+    assert str(CopyNotWritten(FULL)) == "copies of files that wait take half of journal_max_bytes"
 
 
 def test_one_file_of_any_size(tmp_path: Path) -> None:
@@ -199,7 +199,7 @@ def test_unused_copies_are_deleted(tmp_path: Path) -> None:
         key: f"{number:012x}-f" for number, key in enumerate(["named", "young", "mine", "linked", "old"])
     }
     for entry in entries.values():
-        artifact_copies.keep(tmp_path, f"artifacts/{entry}", [b"x" * 4096])
+        artifact_copies.write_copy(tmp_path, f"artifacts/{entry}", [b"x" * 4096])
         os.utime(tmp_path / "artifacts" / entry, (0, 0))
     os.utime(tmp_path / "artifacts" / entries["young"])
     os.chmod(tmp_path / "artifacts" / entries["mine"], 0o644)
@@ -215,7 +215,7 @@ def test_unused_copies_are_deleted(tmp_path: Path) -> None:
 
 def test_unused_copies_make_room(tmp_path: Path) -> None:
     """What a killed process has left makes room for a copy."""
-    artifact_copies.keep(tmp_path, NAME, [b"x" * 600_000])
+    artifact_copies.write_copy(tmp_path, NAME, [b"x" * 600_000])
     os.utime(tmp_path / NAME, (0, 0))
     copying(tmp_path).copy(b"x" * 100_000, "f")
     assert [len(content) for content in files(tmp_path).values()] == [100_000]

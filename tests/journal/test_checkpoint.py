@@ -25,7 +25,7 @@ from amllog.journal.checkpoint_entries import (
     CheckpointEntry,
     parse,
 )
-from amllog.journal.directory import claim, new_segment, open_read_only
+from amllog.journal.directory import claim, create_segment, open_read_only
 from amllog.journal.segment import Segment
 
 NAME = "20260101T000000-gone-999999-abcd.jsonl"
@@ -301,7 +301,7 @@ def test_a_forked_child_writes_nothing(segment: Segment, child: Any) -> None:
 
 def test_room_for_the_next_entries(tmp_path: Path) -> None:
     """From its first moment on, a checkpoint has a kilobyte of the disk for the next entries, and is read as before."""
-    segment = new_segment(tmp_path, "n")
+    segment = create_segment(tmp_path, "n")
     acks = segment.path.with_suffix(".ack")
     segment.checkpoint.reserve("a")
     for number in range(500):

@@ -43,7 +43,7 @@ def make_room(folder: Path, *outlets: str) -> int:
     """Delete all that may be deleted beside a journal; how many bytes that are."""
     journal = Journal(folder, max_bytes=1024**2, node="n", outlets=outlets)
     journal.append(LINE)
-    freed = disk_usage.delete_done(folder, 1024**3, journal.segments, "n", outlets)
+    freed = disk_usage.delete_settled(folder, 1024**3, journal.segments, "n", outlets)
     journal.close()
     return freed
 
@@ -210,7 +210,7 @@ def test_what_a_deleted_segment_has_lost_stays_counted(tmp_path: Path) -> None:
     os.truncate(segment.path, 10 * len(LINE))
     segment.acknowledge("a", 10 * len(LINE), 10, Counter(), [], passed=10)
     journal.append(LINE)
-    assert disk_usage.delete_done(tmp_path, 1024**3, journal.segments, "n", ["a"]) > 0
+    assert disk_usage.delete_settled(tmp_path, 1024**3, journal.segments, "n", ["a"]) > 0
     assert not segment.path.exists()
     found = account.tally([segment], {"a": lambda line: True}, Counter(), "")
     assert found.accepted == 20
@@ -233,7 +233,7 @@ def test_what_another_process_has_delivered_makes_room(tmp_path: Path) -> None:
     other.close()
     wants = {"a": lambda line: True}
     assert str(account.tally([segment], wants, Counter(), "").outlets["a"]) == DELIVERED
-    assert disk_usage.delete_done(tmp_path, 1024**3, journal.segments, "n", ["a"]) > 0
+    assert disk_usage.delete_settled(tmp_path, 1024**3, journal.segments, "n", ["a"]) > 0
     assert not segment.path.exists()
     assert segment.fd == -1
     assert str(account.tally([segment], wants, Counter(), "").outlets["a"]) == DELIVERED

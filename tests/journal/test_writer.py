@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 
 from amllog.journal.cleanup import SegmentCleanup
 from amllog.journal.directory import MAX_SEGMENT_BYTES, claim, claim_orphans, open_read_only
-from amllog.journal.disk_usage import is_done_with
+from amllog.journal.disk_usage import is_fully_settled
 from amllog.journal.displacement import Displacement
 from amllog.journal.writer import Journal
 
@@ -44,7 +44,7 @@ def delete_all(journal: Journal) -> None:
     for segment in journal.segments:
         for outlet in OUTLETS:
             segment.acknowledge(outlet, segment.size, 1, Counter(), [])
-    SegmentCleanup(journal, threading.RLock()).delete()
+    SegmentCleanup(journal, threading.RLock()).remove_settled()
 
 
 def test_append(journal: Journal) -> None:
@@ -252,10 +252,10 @@ def test_done_with(tmp_path: Path, line: bytes, age_hours: int, outlets: list[st
     if "app_insights" in outlets and not line.count(b'"iKey"'):
         segment.acknowledge("app_insights", segment.size, 0, Counter(), [])
     os.utime(segment.path, (time.time() - age_hours * 3600,) * 2)
-    assert is_done_with(segment, outlets) == done
+    assert is_fully_settled(segment, outlets) == done
     for outlet in ("app_insights", "run_metrics"):
         segment.acknowledge(outlet, segment.size, 1, Counter(), [])
-    assert is_done_with(segment, outlets)
+    assert is_fully_settled(segment, outlets)
 
 
 def test_turn_while_others_append(journal: Journal) -> None:
@@ -377,7 +377,7 @@ def test_the_worker_leaves_room_to_other_processes(tmp_path: Path) -> None:
         segment.acknowledge("a", segment.size, 1, Counter(), [])
     before = [segment.path for segment in waits.segments]
     for journal in (waits, done):
-        SegmentCleanup(journal, threading.RLock()).delete()
+        SegmentCleanup(journal, threading.RLock()).remove_settled()
     assert [segment.path for segment in waits.segments if segment.path.exists()] == before
     assert [segment.size for segment in done.segments] == [0] * len(done.segments)
     waits.recheck_space()

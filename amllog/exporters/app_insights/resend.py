@@ -14,7 +14,7 @@ from pathlib import Path
 
 from amllog.delivery.exporter import Exporter
 from amllog.exporters.app_insights.ingestion_protocol import TOO_OLD
-from amllog.journal.directory import claim, journal_files
+from amllog.journal.directory import claim, list_segments
 from amllog.journal.segment import Segment
 from amllog.record import envelope
 
@@ -31,7 +31,7 @@ def resend_old(
     `report` gets a sentence for each file that is not sent, and for each checkpoint that cannot be written.
     """
     count, deadline = 0, time.monotonic() + seconds
-    for path in journal_files(directory):
+    for path in list_segments(directory):
         segment = claim(path, node)
         if segment is None:
             continue

@@ -33,7 +33,7 @@ class Target(NamedTuple):
 def perform(target: Target, call: Call) -> None:
     """Do what the call asks; LookupError for a method that nobody knows. Its file is then not needed any more."""
     if call.method in _UPLOADS:
-        with artifact_copies.opened(target.directories(), call.file) as copy:
+        with artifact_copies.open_copy(target.directories(), call.file) as copy:
             _UPLOADS[call.method](target, call, copy.stream)
             target.addresses.pop(call.record_id, None)
             copy.delete()

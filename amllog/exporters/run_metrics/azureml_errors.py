@@ -9,7 +9,7 @@ from typing import Any
 
 from amllog.delivery.exporter import Verdict, refused, waiting
 from amllog.exporters.run_metrics import metric_lines
-from amllog.journal.artifact_copies import Busy
+from amllog.journal.artifact_copies import CopyBusy
 
 # What a line itself is to blame for: a file that is gone, a method that nobody knows, arguments that do not fit.
 _OURS = (FileNotFoundError, LookupError, AttributeError, ArithmeticError, TypeError, ValueError)
@@ -25,7 +25,7 @@ def without_answer(error: Exception) -> Verdict:
     kind = type(inner).__name__
     if (isinstance(error, _OURS) or kinds & _USER_ERRORS) and not kind.endswith(_UNREADABLE):
         return refused(metric_lines.reason({"error": {"message": f"{kind}: {_told(error)}"}}))
-    return waiting(str(error) if isinstance(error, Busy) else f"run history: {kind}")
+    return waiting(str(error) if isinstance(error, CopyBusy) else f"run history: {kind}")
 
 
 def response_of(error: BaseException) -> Any:

@@ -193,8 +193,8 @@ class _Offer:
             verdict, _ = self._verdict(error, "" if call.file else run_id)
             if verdict.state == "refused" and call.file:
                 addresses.pop(call.record_id, None)
-                artifact_copies.delete(self.directories(), call.file)
-            elif verdict.state == "waiting" and not isinstance(error, artifact_copies.Busy):
+                artifact_copies.delete_copy(self.directories(), call.file)
+            elif verdict.state == "waiting" and not isinstance(error, artifact_copies.CopyBusy):
                 self.calls_held = verdict
                 self.held.add(str(call.data.get("child")))
             return verdict

@@ -76,7 +76,7 @@ def _is_labels(value: object) -> bool:
 
 _Members = Mapping[str, Callable[[Any], bool]]
 _UPLOAD: _Members = {
-    "file": artifact_copies.is_name,
+    "file": artifact_copies.is_copy_name,
     "artifact": is_text,
     "name": is_text,
     "datastore_name": _is_scalar,

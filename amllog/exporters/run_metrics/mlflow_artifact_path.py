@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from amllog.journal.artifact_copies import BUSY, ArtifactCopy, Busy, unusable
+from amllog.journal.artifact_copies import BUSY, ArtifactCopy, CopyBusy, read_error
 from amllog.process import interrupts
 
 _OPENED = "/proc/self/fd"  # of Linux: the open files of this process
@@ -20,19 +20,19 @@ _OPENED = "/proc/self/fd"  # of Linux: the open files of this process
 
 @contextlib.contextmanager
 def under_name(copy: ArtifactCopy, name: str) -> Iterator[str]:
-    """A path of this name. Raises NoCopy, Busy."""
+    """A path of this name. Raises CopyUnusable, CopyBusy."""
     with contextlib.ExitStack() as stack:
         try:
             private = stack.enter_context(tempfile.TemporaryDirectory(prefix="amllog-upload-"))
         except OSError as error:
             interrupts.pass_on(error)
-            raise Busy(f"{BUSY}: {error.strerror or type(error).__name__}") from error
+            raise CopyBusy(f"{BUSY}: {error.strerror or type(error).__name__}") from error
         path = Path(private, name)
         try:
             _make(copy, path)
         except OSError as error:
             interrupts.pass_on(error)
-            raise unusable(error) from error
+            raise read_error(error) from error
         try:
             yield str(path)
         finally:

@@ -147,7 +147,7 @@ class _Sending:
     def _call(self, line: Line, call: Call) -> None:
         found = self._settle([line], lambda: self.runs.perform(line, call), artifact=call.file is not None)
         if found is not None and found.state == "refused" and call.file:
-            artifact_copies.delete(self.directories(), call.file)
+            artifact_copies.delete_copy(self.directories(), call.file)
 
     def _flush(self) -> None:
         pending, self.pending = self.pending, {}

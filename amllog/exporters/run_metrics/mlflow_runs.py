@@ -198,7 +198,7 @@ class Runs:
         path = mlflow_values.artifact_path(call.data["artifact"])
         is_document = call.method not in ("upload_file", "log_image") and not path.endswith(".json")
         folder, _, name = (path + ".json" if is_document else path).rpartition("/")
-        with artifact_copies.opened(self._directories(), call.file) as copy:
+        with artifact_copies.open_copy(self._directories(), call.file) as copy:
             with under_name(copy, name) as file:
                 self._client.log_artifact(run_id, file, folder or None)
             copy.delete()

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from amllog.delivery.exporter import Verdict, refused, waiting
 from amllog.exporters.run_metrics.metric_lines import PREFIX, MetricPost
-from amllog.journal.artifact_copies import Busy
+from amllog.journal.artifact_copies import CopyBusy
 from amllog.record import text
 
 MAX_KEY = 250
@@ -116,7 +116,7 @@ def verdict(error: BaseException) -> Verdict:
     """What an error of mlflow's, or of the work on a line, means for the line."""
     kind, code = type(error).__name__, code_of(error)
     if code is None:
-        if isinstance(error, Busy):
+        if isinstance(error, CopyBusy):
             return waiting(str(error))
         own = isinstance(
             error, (FileNotFoundError, LookupError, AttributeError, ArithmeticError, TypeError, ValueError)

@@ -326,10 +326,10 @@ offer(*lines[::2][:-1], seconds=60.0)
     assert again == ["refused"] * count
     assert set(filter(None, reasons)) == {
         "not readable as a run metric",
-        "run history: NoCopy: copy of a file: it is missing",
-        "run history: NoCopy: copy of a file: is not a regular file",
-        "run history: NoCopy: copy of a file: is a symbolic link",
-        "run history: NoCopy: copy of a file: has several hard links",
+        "run history: CopyUnusable: copy of a file: it is missing",
+        "run history: CopyUnusable: copy of a file: is not a regular file",
+        "run history: CopyUnusable: copy of a file: is a symbolic link",
+        "run history: CopyUnusable: copy of a file: has several hard links",
     }
     assert azure.values("run_1") == {"good": list(range(count))}
     assert azure.tags("run_1") == {"after": "all"}

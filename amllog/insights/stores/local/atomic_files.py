@@ -63,4 +63,4 @@ def _delete_if_abandoned(path: Path, prefix: bytes) -> None:
         age = time.time() - os.fstat(file.fileno()).st_mtime
         is_abandoned = age > ABANDONED_SECONDS and prefix.startswith(file.read(len(prefix)))
         if is_abandoned and not own_files.is_linked(file.fileno()):
-            own_files.delete_same(path, descriptors.read_identity(file.fileno()))
+            own_files.delete_if_same(path, descriptors.read_identity(file.fileno()))

@@ -99,7 +99,7 @@ def _is_within(folder: Path, path: Path) -> bool:
 
 def _delete(path: Path) -> None:
     with contextlib.suppress(FileNotFoundError), open(own_files.open_regular(path), "rb") as file:
-        own_files.delete_same(path, descriptors.read_identity(file.fileno()))
+        own_files.delete_if_same(path, descriptors.read_identity(file.fileno()))
 
 
 def write_manifest(folder: Path, batches: list[Batch], leftovers: list[str]) -> None:
