@@ -88,7 +88,7 @@ class Questions:
     def query(self, kql: str) -> Table:
         """The rows of free KQL: sent as it is to the service, run by duckdb-kql over journals."""
         found = self.store.query(kql)
-        return replace(found, portal_link=self.portal.logs(kql)) if self.portal else found
+        return self._linked(found)
 
     def runs(self, **narrow: Unpack[Filters]) -> Table:
         """One row per pipeline run, the earliest first: parent_run_id, state (failed; open: a step began and has not
@@ -200,10 +200,11 @@ class Questions:
         if limit is not None and (not isinstance(limit, int) or limit < 1):
             raise UsageError(f"limit={limit!r}: a whole number, at least 1")
         found = self.store.answer(Query(tables, asked, since, until, (*conditions, *own), **rest))
-        if self.portal is None:
-            return found
-        text = found.kql_workspace if self.portal.resource.is_workspace else found.kql
-        return replace(found, portal_link=self.portal.logs(text, since, until))
+        return self._linked(found)
+
+    def _linked(self, table: Table) -> Table:
+        """Return the table with links to the resource of these questions."""
+        return replace(table, texts=table.texts.linked_to(self.portal)) if self.portal else table
 
 
 def _in_time(newest_first: bool) -> tuple[str, ...]:

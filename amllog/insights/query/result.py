@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from amllog.errors import MissingExtraError
 from amllog.insights.query import cell_types
+from amllog.insights.query.query_texts import QueryTexts
 from amllog.record.text import escape_controls
 
 if TYPE_CHECKING:
@@ -46,18 +47,13 @@ class Column:
 class Table:
     """Rows as dicts in the order that was asked for; `notes` tell what the rows alone do not.
 
-    `kql` and `kql_workspace` are the question in KQL, for the table names of an Application Insights resource and of
-    a Log Analytics workspace; `sql` is the question for DuckDB. Each is "" where there is none. `portal_link` opens the
-    portal's Logs with that KQL; None where no resource is known (AMLLOG_RESOURCE_ID, or `connect(resource_id=…)`).
+    `texts` are the query as KQL, SQL and link. They are no part of a comparison of tables.
     """
 
     columns: tuple[Column, ...]
     rows: tuple[Row, ...]
     notes: tuple[str, ...] = ()
-    kql: str = field(default="", compare=False)
-    kql_workspace: str = field(default="", compare=False)
-    sql: str = field(default="", compare=False)
-    portal_link: str | None = field(default=None, compare=False)
+    texts: QueryTexts = field(default_factory=QueryTexts, compare=False)
 
     @classmethod
     def of(cls, columns: Sequence[Column], rows: Iterable[Sequence[Any]], **said: Any) -> Table:
@@ -81,6 +77,27 @@ class Table:
     def __int__(self) -> int:
         """The only value of a table of one row and one column: a count."""
         return int(self.value)
+
+    @property
+    def kql(self) -> str:
+        """The query in KQL for the tables of an Application Insights resource. "" if there is no query."""
+        return self.texts.kql
+
+    @property
+    def kql_workspace(self) -> str:
+        """The query in KQL for the tables of a Log Analytics workspace. "" for free KQL."""
+        return self.texts.kql_workspace
+
+    @property
+    def sql(self) -> str:
+        """The query in SQL for DuckDB. "" for answers of other stores and of free KQL."""
+        return self.texts.sql
+
+    @property
+    def portal_link(self) -> str | None:
+        """A link to the portal's Logs with the KQL of this table. None if no resource is known (AMLLOG_RESOURCE_ID, or
+        `connect(resource_id=…)`)."""
+        return self.texts.portal_link
 
     @property
     def value(self) -> Any:

@@ -6,12 +6,13 @@ In: a `Query`, or free KQL. Out: a `Table`. A store raises errors of amllog only
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from typing import Any, Protocol
 
 from amllog.errors import UsageError
-from amllog.insights.query import kql
 from amllog.insights.query.columns import CATALOGUE
 from amllog.insights.query.query import Dimension, Query, column_name
+from amllog.insights.query.query_texts import QueryTexts
 from amllog.insights.query.result import Column, Table
 
 _FUNCTIONS = {"count": "int", "countif": "int"}  # others: the type of what they take
@@ -71,17 +72,15 @@ def left_out(torn: int, unread: Iterable[object], foreign: Sequence[object] = ()
 
 
 def answered(
-    query: Query, rows: Iterable[Sequence[Any]], *, notes: tuple[str, ...] = (), sql: str = ""
+    query: Query,
+    rows: Iterable[Sequence[Any]],
+    *,
+    notes: tuple[str, ...] = (),
+    sql_time: datetime | None = None,
 ) -> Table:
-    """Rows of either engine (sequences in the order of `columns_of`) as the query's table."""
-    found = Table.of(
-        columns_of(query),
-        rows,
-        notes=notes,
-        kql=kql.classic(query),
-        kql_workspace=kql.workspace(query),
-        sql=sql,
-    )
+    """Rows of either engine (sequences in the order of `columns_of`) as the query's table. `sql_time` is the time of
+    an answer of DuckDB. The table generates its KQL and SQL when they are read."""
+    found = Table.of(columns_of(query), rows, notes=notes, texts=QueryTexts(query, sql_time=sql_time))
     if query.limit is not None and len(found) >= query.limit:
         return found.noting(f"the limit of {query.limit} rows is reached: there may be more")
     return found

@@ -20,6 +20,7 @@ from amllog.errors import UsageError
 from amllog.insights.query import sql
 from amllog.insights.query.columns import ALL_TABLES
 from amllog.insights.query.query import Equals, Query
+from amllog.insights.query.query_texts import QueryTexts
 from amllog.insights.query.result import Column, Table
 from amllog.insights.stores.local import duckdb_limits, duckdb_views, index_answers, open_files
 from amllog.insights.stores.local.catalog import Catalog, Selection
@@ -50,17 +51,17 @@ class DuckDBStore:
 
     def _answer(self, query: Query, now: datetime) -> Table:
         selection = self._catalog.select(query, now)
-        found, asked = None, sql.statement(query, now)
+        found = None
         known = None if selection.is_mixed else index_answers.rows(query, selection.groups, now)
         if known is not None:
-            return answered(query, known, notes=_notes(selection), sql=asked.text)
+            return answered(query, known, notes=_notes(selection), sql_time=now)
         window = _window(query, selection)
         unread: list[str] = []
         if window is not None:
             found, unread = self._run(window, now, self._catalog.select(window, now))
         if found is None or len(found.rows) < (query.limit or 0):
             found, unread = self._run(query, now, selection)
-        return answered(query, found.rows, notes=_notes(selection, unread), sql=asked.text)
+        return answered(query, found.rows, notes=_notes(selection, unread), sql_time=now)
 
     @releasing("_turn")
     def journals(self, run: str) -> list[Path]:
@@ -84,7 +85,7 @@ class DuckDBStore:
         columns = [Column(name) for name in found.names]
         notes = _notes(selection, there.notes)
         notes += (duckdb_limits.incomplete_note(found.reached),) if found.reached else ()
-        return Table.of(columns, found.rows, notes=notes, kql=kql)
+        return Table.of(columns, found.rows, notes=notes, texts=QueryTexts(kql=kql))
 
     def _run(self, query: Query, now: datetime, selection: Selection) -> tuple[QueryResult, list[str]]:
         """The rows, and notes on files that could be selected but not read."""

@@ -14,6 +14,7 @@ from typing import Any
 from amllog.errors import UsageError
 from amllog.insights.query import cell_types, kql
 from amllog.insights.query.query import Query
+from amllog.insights.query.query_texts import QueryTexts
 from amllog.insights.query.result import Column, Table
 from amllog.insights.query.tables import TABLES
 from amllog.insights.stores.service import responses
@@ -57,7 +58,7 @@ class ServiceStore:
         ]
         rows = [[kind(value) for kind, value in zip(kinds, row)] for row in reply.rows]
         notes = (_incomplete(reply),) if reply.incomplete_reason else ()
-        return Table.of([Column(name) for name in reply.names], rows, notes=notes, kql=kql)
+        return Table.of([Column(name) for name in reply.names], rows, notes=notes, texts=QueryTexts(kql=kql))
 
     def _whole(self, query: Query, notes: dict[str, None]) -> Sequence[list[Any]]:
         """Rows that cannot be asked for in pages: sums, or in another order than that of time."""
