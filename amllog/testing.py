@@ -23,8 +23,8 @@ from typing import Any
 
 from amllog.config.variables import PREFIX
 from amllog.insights.query.result import Row
+from amllog.insights.questions import Questions
 from amllog.insights.reports import rendering
-from amllog.insights.run_questions import RunQuestions
 from amllog.insights.stores.local.python_store import PythonStore
 from amllog.session import api
 
@@ -62,7 +62,7 @@ class Captured:
         """All records in time order; a span stands where it began, once it has ended."""
         if self._final is not None:
             return list(self._final)
-        rows = RunQuestions(PythonStore([self._directory])).records()
+        rows = Questions(PythonStore([self._directory])).records()
         return [_record(row) for row in rows if row["itemType"] != "request"]
 
     @property

@@ -1,7 +1,7 @@
-"""The reading side: from a failed run to the line that explains it.
+"""The reading side: from a failed run to the record that explains it.
 
-`insights.connect()` reads the journals of this machine, or asks the service; every question is a method of what it
-returns, and so are `story`, `compare`, `tree` and `watch`.
+`insights.connect()` returns an `Insights` over the journals of this machine or over the service. Each question is a
+method of it, and so are `story`, `compare`, `tree` and `watch`.
 """
 
 from amllog.insights.connection import connect

@@ -1,7 +1,7 @@
-"""Run metrics that are more than one number, unfolded: a row for each number in a list, a row or a table.
+"""Expand list, row and table metrics into one row per number, and summarize series of numbers.
 
-In: rows of metrics from any store. Out: the same table with their numbers. It is done here and not by the engines, so
-that each gives the same rows; the query only finds the records.
+`log.run` writes a list, a row or a table of numbers as one record. The rows are expanded here and not by the engines,
+so that every store returns the same rows. A query only selects the records.
 """
 
 from __future__ import annotations
@@ -13,43 +13,64 @@ from typing import Any
 
 from amllog.insights.query import cell_types
 from amllog.insights.query.result import Column, Row, Table
+from amllog.insights.query.selections import METRIC_KEY
 
 DATA = "run_metric_data"
-_BEGIN = '{"columns":'  # of the data of several numbers; calls such as tags have other data
+_PREFIX = '{"columns":'  # of the data of several numbers. Calls such as tags have other data.
 
 
 def record_names(names: Sequence[str]) -> tuple[str, ...]:
-    """The names of the records in which metrics of these names can be: `eval.loss` may be a column of `eval`."""
-    found = dict.fromkeys(names)
-    for name in names:
-        found.update(dict.fromkeys(name[:at] for at, one in enumerate(name) if one == "." and at))
-    return tuple(found)
+    """Return the names of the records that can contain metrics of these names.
 
-
-def unfold(found: Table, names: Sequence[str] = ()) -> Table:
-    """Rows of metrics, each number in a row of its own; only those of `names`, of a record or of a column in it.
-
-    A column of a row or a table is named `<metric>.<column>`; numbers of a list have its name. Where the record says
-    no step, `step` counts the rows of this metric of one process, in the order of the answer, from 0. Texts have no
-    row, save for what stands for a number that JSON has none for.
+    `eval.loss` may be a column of the record `eval`.
     """
-    counted: dict[tuple[str, ...], int] = {}
-    rows = tuple(one for row in found for one in _rows(row, counted))
+    candidates = dict.fromkeys(names)
+    for name in names:
+        candidates.update(dict.fromkeys(name[:index] for index, c in enumerate(name) if c == "." and index))
+    return tuple(candidates)
+
+
+def unfold(metrics: Table, names: Sequence[str] = ()) -> Table:
+    """Return metrics with one row per number. With `names`, only these records or columns of records.
+
+    A column of a row or a table is named `<metric>.<column>`. The numbers of a list have the name of the metric. If a
+    record has no step, `step` counts the rows of this metric and process from 0, in the order of the answer. Strings
+    are left out, except the names of NaN and the infinities.
+    """
+    counts: dict[tuple[str, ...], int] = {}
+    pairs = tuple(pair for row in metrics for pair in _unfold_row(row, counts))
     wanted = frozenset(names)
-    kept = tuple(new for old, new in rows if not wanted or {old, new["name"]} & wanted)
-    damaged = sum(map(_is_damaged, found))
-    answer = replace(found, rows=kept)
+    rows = tuple(row for record, row in pairs if not wanted or {record, row["name"]} & wanted)
+    table = replace(metrics, rows=rows)
+    damaged = sum(map(_is_damaged, metrics))
     if not damaged:
-        return answer
-    metrics = "1 run metric" if damaged == 1 else f"{damaged} run metrics"
-    return answer.noting(f"{metrics} left out: the data cannot be read")
+        return table
+    count = "1 run metric" if damaged == 1 else f"{damaged} run metrics"
+    return table.noting(f"{count} left out: the data cannot be read")
 
 
 def last_text(row: Row) -> str:
-    """The last text in a record in which no number is; "" where there is none."""
+    """Return the last string in a record that contains no number. "" if there is none."""
     data = _data(row["dimensions"])
-    found = [cell for values in data["rows"] for cell in values if isinstance(cell, str)] if data else []
-    return found[-1] if found else ""
+    strings = [cell for values in data["rows"] for cell in values if isinstance(cell, str)] if data else []
+    return strings[-1] if strings else ""
+
+
+def with_folded(single: Table, folded: Table) -> Table:
+    """Return the last values of single numbers (`Questions.last_metrics`) and of the records in `folded`.
+
+    The additional column last_text is the value of a metric that is not a number.
+    """
+    last = {tuple(row[name] for name in METRIC_KEY): {**row, "last_text": ""} for row in single}
+    for row in folded:
+        _add_last(last, row, unfold(replace(folded, rows=(row,))))
+    rows = sorted(last.values(), key=lambda row: (row["step_name"], row["name"], row["step_id"]))
+    return replace(
+        single,
+        columns=(*single.columns, Column("last_text", "text")),
+        rows=tuple(rows),
+        notes=tuple(dict.fromkeys((*single.notes, *folded.notes))),
+    )
 
 
 def summarize_series(metrics: Table) -> Table:
@@ -70,50 +91,63 @@ def _bounds(values: list[float]) -> tuple[float, float]:
     return min(numbers), max(numbers)
 
 
-def _rows(row: Row, counted: dict[tuple[str, ...], int]) -> Iterator[tuple[str, Row]]:
-    """A row as it is, or what is folded in it; each with the name of its record."""
+def _add_last(last: dict[tuple[str, ...], Row], record: Row, numbers: Table) -> None:
+    """Add each number of a record of several values, or its last string if it has no number."""
+    text = "" if numbers else last_text(record)
+    for row in numbers or (record,):
+        key = tuple(row[name] for name in METRIC_KEY)
+        known = last.setdefault(key, {**dict(zip(METRIC_KEY, key)), "records": 0, "last_value": None,
+                                      "last_seen": record["timestamp"], "last_text": ""})  # fmt: skip
+        known["records"] += 1
+        if record["timestamp"] >= known["last_seen"]:
+            known.update(last_seen=record["timestamp"], last_value=row["value"], last_text=text)
+
+
+def _unfold_row(row: Row, counts: dict[tuple[str, ...], int]) -> Iterator[tuple[str, Row]]:
+    """Yield a row unchanged, or one row per number in it. Each comes with the name of its record."""
     name, data = row["name"], _data(row["dimensions"])
     if row["value"] is not None or DATA not in row["dimensions"]:
         yield name, row
         return
     if data is None:
         return
-    plain = {key: text for key, text in row["dimensions"].items() if key != DATA}
+    dimensions = {key: value for key, value in row["dimensions"].items() if key != DATA}
     step = row["step"] if row["step"] is not None else cell_types.to_integer(data.get("step"))
-    key = (row["parent_run_id"], row["step_id"], plain.get("record_id", "").partition("-")[0], name)
+    process = dimensions.get("record_id", "").partition("-")[0]
+    key = (row["parent_run_id"], row["step_id"], process, name)
     for values in data["rows"]:
-        at = None if _is_scalar(name, data) else counted.get(key, 0)
-        counted[key] = counted.get(key, 0) + (at is not None)
+        index = None if _is_scalar(name, data) else counts.get(key, 0)
+        counts[key] = counts.get(key, 0) + (index is not None)
         for column, value in _numbers(data["columns"], values):
-            own = name if column == name else f"{name}.{column}"
-            new = {"name": own, "value": value, "step": at if step is None else step, "dimensions": plain}
-            yield name, {**row, **new}
+            metric = name if column == name else f"{name}.{column}"
+            number = {"name": metric, "value": value, "step": index if step is None else step}
+            yield name, {**row, **number, "dimensions": dimensions}
 
 
 def _is_damaged(row: Row) -> bool:
-    """Whether a row is one of several numbers, and they cannot be read."""
+    """Return whether a row has several numbers that cannot be read."""
     dimensions = row["dimensions"]
-    is_folded = row["value"] is None and dimensions.get(DATA, "").startswith(_BEGIN)
+    is_folded = row["value"] is None and dimensions.get(DATA, "").startswith(_PREFIX)
     return is_folded and _data(dimensions) is None
 
 
 def _is_scalar(name: str, data: Mapping[str, Any]) -> bool:
-    """Whether it is one value that is no finite number; those are metrics of their own."""
+    """Return whether the data are one NaN or infinity, which is a metric of its own and not a list."""
     return [*data["columns"]] == [name] and len(data["rows"]) == 1 and isinstance(data["rows"][0][0], str)
 
 
 def _data(dimensions: Mapping[str, str]) -> Mapping[str, Any] | None:
-    """What a record of several numbers holds; None for any other record, and where it cannot be read."""
+    """Return the data of a record of several numbers. None for other records and if the data cannot be read."""
     data = cell_types.load_json(dimensions.get(DATA, ""))
     try:
-        fits = all(isinstance(one, list) and len(one) == len(data["columns"]) for one in data["rows"])
+        fits = all(isinstance(row, list) and len(row) == len(data["columns"]) for row in data["rows"])
         return data if fits and isinstance(data["columns"], Mapping) else None
     except (KeyError, TypeError):
         return None
 
 
 def _numbers(columns: Mapping[str, str], values: Iterable[Any]) -> Iterator[tuple[str, float]]:
-    """The cells that are numbers; NaN and infinities stand as texts in a column of numbers."""
+    """Yield the cells that are numbers. NaN and infinities are strings in a column of numbers."""
     for (column, kind), value in zip(columns.items(), values):
         is_number = kind in ("int", "double", "float") and not isinstance(value, bool)
         number = cell_types.to_real(value) if is_number else None

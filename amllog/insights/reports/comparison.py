@@ -14,9 +14,9 @@ from typing import Any
 
 from amllog.insights.query.columns import SEVERITIES
 from amllog.insights.query.result import Column, Row, Table
+from amllog.insights.questions import Questions
 from amllog.insights.reports import rendering
 from amllog.insights.reports.message_patterns import KnownIds, message_pattern
-from amllog.insights.run_questions import RunQuestions
 from amllog.record.text import escape_controls
 
 PARTS = ("steps", "metrics", "messages", "levels")
@@ -93,7 +93,7 @@ class Comparison:
         return f"<p>{head}</p>{''.join(parts)}"
 
 
-def compare(questions: RunQuestions, first: str, second: str) -> Comparison:
+def compare(questions: Questions, first: str, second: str) -> Comparison:
     """The two runs; both are whole ids of runs or steps."""
     runs = (first, second)
     counted = [

@@ -15,7 +15,7 @@ from typing import Any
 from amllog.errors import UsageError
 from amllog.insights.query import filters
 from amllog.insights.query.result import Row, Table
-from amllog.insights.run_questions import RunQuestions
+from amllog.insights.questions import Questions
 
 LATE = timedelta(minutes=2)  # records that come later than others are looked for this far back at every look
 
@@ -23,7 +23,7 @@ LATE = timedelta(minutes=2)  # records that come later than others are looked fo
 class Watch:
     """One run, looked at again and again."""
 
-    def __init__(self, questions: RunQuestions, run: str, lines: int | None, narrow: dict[str, Any]) -> None:
+    def __init__(self, questions: Questions, run: str, lines: int | None, narrow: dict[str, Any]) -> None:
         self._questions, self._run, self._narrow = questions, run, dict(narrow)
         if "last" in self._narrow:  # it would move on with the clock
             ago = filters.parse_duration(self._narrow.pop("last"))
@@ -72,7 +72,7 @@ class Watch:
 
 
 def watch(
-    questions: RunQuestions, run: str, *, seconds: float = 2.0, quiet_seconds: float = 30.0, lines: int | None = None,
+    questions: Questions, run: str, *, seconds: float = 2.0, quiet_seconds: float = 30.0, lines: int | None = None,
     **narrow: Any,
 ) -> Iterator[Row]:  # fmt: skip
     """Logs and exceptions of a run, those that are there (of these at most the last `lines`) and then new ones.

@@ -11,9 +11,9 @@ from datetime import datetime, timedelta, timezone
 
 from amllog.errors import UsageError
 from amllog.insights.query.result import Column, Row, Table
+from amllog.insights.questions import Questions
 from amllog.insights.reports import next_steps, rendering, undelivered
 from amllog.insights.reports.story import Story, step_label
-from amllog.insights.run_questions import RunQuestions
 
 BEFORE, AFTER, ELSEWHERE = 8, 3, 6  # records around the failure: before it, after it, of other steps
 LAST_WORDS = 3  # of a step that never ended
@@ -23,7 +23,7 @@ _LOOKED_AT = 100  # errors of the failed step, the latest first
 _TICK = timedelta(microseconds=1)
 
 
-def build_story(questions: RunQuestions, run: str) -> Story:
+def build_story(questions: Questions, run: str) -> Story:
     """The story of one run, or of one step; `run` is a whole id. UsageError if nothing is known of it."""
     steps = questions.steps(run)
     if not run or not steps:
@@ -53,7 +53,7 @@ def build_story(questions: RunQuestions, run: str) -> Story:
     )  # fmt: skip
 
 
-def _failure(questions: RunQuestions, run: str, steps: Table) -> tuple[Row | None, datetime | None]:
+def _failure(questions: Questions, run: str, steps: Table) -> tuple[Row | None, datetime | None]:
     """The row that tells why, and when it happened: what ended the first failed step; else the last error of a step
     that never ended (those of others did not keep them from ending); else the first error."""
     failed = sorted((row for row in steps if row["state"] == "failed"), key=_end)
@@ -73,7 +73,7 @@ def _failure(questions: RunQuestions, run: str, steps: Table) -> tuple[Row | Non
     return (said[0], said[0]["timestamp"]) if said else (None, None)
 
 
-def _around(questions: RunQuestions, run: str, step_id: str, moment: datetime, lost: list[Row]) -> Table:
+def _around(questions: Questions, run: str, step_id: str, moment: datetime, lost: list[Row]) -> Table:
     """Logs of that step before and after the moment, and of others before it their warnings and, of those that never
     ended, their last words; in time order."""
     until = moment + _TICK
@@ -96,7 +96,7 @@ def _marked(around: Table, told: Row | None) -> Table:
     return Table((*around.columns, Column("elsewhere", "bool")), rows, around.notes)
 
 
-def _span(questions: RunQuestions, run: str, failure: Row | None) -> Row | None:
+def _span(questions: Questions, run: str, failure: Row | None) -> Row | None:
     """The span in which the failure lies, or which failed just before it."""
     if failure is None or failure["itemType"] == "request":
         return None
@@ -108,7 +108,7 @@ def _span(questions: RunQuestions, run: str, failure: Row | None) -> Row | None:
 
 
 def _missing(
-    questions: RunQuestions, run: str, steps: Table, around: Table, before: Row | None
+    questions: Questions, run: str, steps: Table, around: Table, before: Row | None
 ) -> Iterator[str]:
     """Steps that never ended, steps that did not begin though they did before, records that are not all there."""
     lost = _open(steps)
@@ -133,7 +133,7 @@ def _open(steps: Table) -> list[Row]:
     return [row for row in steps if row["state"] == "open"]
 
 
-def _lost(questions: RunQuestions, row: Row, steps: Table) -> str:
+def _lost(questions: Questions, row: Row, steps: Table) -> str:
     last = row["last_seen"]
     latest = questions.records(step_id=row["step_id"], since=last).rows[-1:]
     words = f': "{rendering.first_line(latest[0])}"' if latest else ""
@@ -154,7 +154,7 @@ def _in_order(metrics: Table, steps: Table) -> Table:
     )
 
 
-def _before(questions: RunQuestions, steps: Table) -> Row | None:
+def _before(questions: Questions, steps: Table) -> Row | None:
     """The run of the same experiment before this one: the last that was good, else the last."""
     experiment = steps[0]["experiment_name"]
     found = questions.runs(experiment_name=experiment, until=steps[0]["began"]) if experiment else ()

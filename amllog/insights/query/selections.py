@@ -1,0 +1,54 @@
+"""The columns and the summaries that the questions select, as data."""
+
+from __future__ import annotations
+
+from amllog.insights.query.query import State, Summary, Total
+
+LOG = ("timestamp", "level", "step_name", "message", "itemType", "type", "stack", "logger", "step_id",
+       "parent_run_id", "operation_Id", "operation_ParentId", "dimensions")  # fmt: skip
+ERRORS = (*LOG, "duration_seconds", "resultCode")
+METRICS = ("timestamp", "step_name", "name", "value", "step", "step_id", "parent_run_id", "operation_Id",
+           "operation_ParentId", "dimensions")  # fmt: skip
+SPANS = ("timestamp", "step_name", "name", "duration_seconds", "success", "resultCode", "type", "id", "step_id",
+         "parent_run_id", "operation_Id", "operation_ParentId", "dimensions")  # fmt: skip
+EVENTS = ("timestamp", "step_name", "name", "step_id", "parent_run_id", "operation_Id", "operation_ParentId",
+          "dimensions")  # fmt: skip
+TIMELINE = ("timestamp", "itemType", "level", "step_name", "message", "type", "outerMessage", "duration_seconds",
+            "success", "resultCode", "id", "step_id", "parent_run_id", "operation_Id", "operation_ParentId",
+            "dimensions")  # fmt: skip
+RECORDS = (*TIMELINE, "value", "step", "stack", "logger")
+
+# The columns that the summaries of steps and runs read.
+SUMMARIZED = ("timestamp", "parent_run_id", "step_id", "step_name", "experiment_name", "run_type", "step_seconds",
+              "is_error", "is_warning", "has_ended", "has_failed")  # fmt: skip
+STEPS = Summary(
+    ("parent_run_id", "step_id"),
+    (Total("step_name", "max", "step_name"), Total("experiment_name", "max", "experiment_name"),
+     Total("run_type", "max", "run_type"), Total("began", "min", "timestamp"), Total("last_seen", "max", "timestamp"),
+     Total("duration_seconds", "max", "step_seconds"), Total("records", "count"),
+     Total("errors", "countif", "is_error"), Total("warnings", "countif", "is_warning"),
+     Total("ended", "countif", "has_ended"), Total("failed", "countif", "has_failed")),
+    (State("state", (("failed > 0", "failed"), ("ended > 0", "done")), "open"),),
+)  # fmt: skip
+RUNS = Summary(
+    ("parent_run_id",),
+    (Total("experiment_name", "max", "experiment_name"), Total("run_type", "max", "run_type"),
+     Total("began", "min", "began"), Total("last_seen", "max", "last_seen"), Total("steps", "count"),
+     Total("ended", "countif", "ended > 0"), Total("failed", "countif", "failed > 0"),
+     Total("records", "sum", "records"), Total("errors", "sum", "errors"), Total("warnings", "sum", "warnings")),
+    (State("state", (("failed > 0", "failed"), ("ended < steps", "open")), "done"),),
+)  # fmt: skip
+
+# The columns of the latest exception of its kind.
+LATEST = ("message", "step_name", "step_id", "parent_run_id", "stack")
+EXCEPTIONS = Summary(
+    ("type", "problemId"),
+    (Total("records", "count"), Total("first_seen", "min", "timestamp"), Total("last_seen", "max", "timestamp"),
+     *(Total(name, "last", name) for name in LATEST)),
+)  # fmt: skip
+
+METRIC_KEY = ("step_name", "step_id", "name")
+LAST_METRICS = Summary(
+    METRIC_KEY,
+    (Total("records", "count"), Total("last_value", "last", "value"), Total("last_seen", "max", "timestamp")),
+)
