@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from amllog.errors import UsageError
+from amllog.record.line_format import LEVEL_NAMES
 
 RUN = "the id of a run or step, the beginning of an id, `last` (the default), `last~1`, or `all`"
-LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 _DIRECTORIES = (
     "a directory with journals, including all folders below it; may be repeated (default: AMLLOG_DIR, or ./.amllog \
 and ./logs/amllog)"
@@ -159,8 +159,8 @@ def _add_formats(
 
 
 def _add_text_filters(command: ArgumentParser) -> ArgumentParser:
-    command.add_argument("--level", type=str.upper, choices=LEVELS, metavar="LEVEL",
-                         help=f"only this level and above ({', '.join(LEVELS)})")  # fmt: skip
+    command.add_argument("--level", type=str.upper, choices=LEVEL_NAMES, metavar="LEVEL",
+                         help=f"only this level and above ({', '.join(LEVEL_NAMES)})")  # fmt: skip
     command.add_argument(
         "--contains", metavar="TEXT", help="only with this text in the message or stack, case-insensitive"
     )

@@ -13,7 +13,6 @@ TRACE, EXCEPTION, EVENT, METRIC = "traces", "exceptions", "customEvents", "custo
 REQUEST, DEPENDENCY = "requests", "dependencies"
 ALL_TABLES = (TRACE, EXCEPTION, EVENT, METRIC, REQUEST, DEPENDENCY)
 LEVEL = "level"
-SEVERITIES = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
 # Dimensions that `records` has as columns of its own, so that they are read without parsing all dimensions.
 DIMENSION_COLUMNS = (

@@ -12,8 +12,8 @@ from datetime import date, datetime, time, timedelta, timezone
 from typing import Any, NamedTuple, TypedDict, Union
 
 from amllog.errors import UsageError
-from amllog.insights.query.columns import SEVERITIES
 from amllog.insights.query.query import AtLeast, Condition, Contains, Dimension, Equals
+from amllog.record.line_format import LEVEL_NAMES
 from amllog.record.text import replace_surrogates, to_text
 
 Instant = Union[str, date, datetime]
@@ -109,9 +109,9 @@ def parse_severity(level: object) -> int:
     if isinstance(level, int) and not isinstance(level, bool):
         return min(4, max(0, level - 1) // 10)
     name = {"WARN": "WARNING", "FATAL": "CRITICAL"}.get(str(level).upper(), str(level).upper())
-    if name not in SEVERITIES:
-        raise UsageError(f"level={level!r}: one of {', '.join(SEVERITIES)}, or logging's number")
-    return SEVERITIES.index(name)
+    if name not in LEVEL_NAMES:
+        raise UsageError(f"level={level!r}: one of {', '.join(LEVEL_NAMES)}, or logging's number")
+    return LEVEL_NAMES.index(name)
 
 
 def to_strings(name: str, value: object) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 
-from amllog.insights.query.columns import CATALOGUE, DEFAULT_SEVERITIES, LEVEL, SEARCHED, SEVERITIES
+from amllog.insights.query.columns import CATALOGUE, DEFAULT_SEVERITIES, LEVEL, SEARCHED
 from amllog.insights.query.query import (
     AtLeast,
     Condition,
@@ -24,6 +24,7 @@ from amllog.insights.query.query import (
     column_name,
 )
 from amllog.insights.query.tables import TABLES
+from amllog.record.line_format import LEVEL_NAMES
 
 _ESCAPES = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\r": "\\r", "\t": "\\t"}
 _UNITS = {"d": timedelta(1), "h": timedelta(0, 3600), "m": timedelta(0, 60), "s": timedelta(0, 1),
@@ -174,7 +175,7 @@ class _Writer:
         known = next((table for table in self._tables if table in DEFAULT_SEVERITIES), "")
         arms = [
             f'{self._own("severityLevel", known)} == {n}, "{name}"'
-            for n, name in enumerate(SEVERITIES)
+            for n, name in enumerate(LEVEL_NAMES)
             if known
         ]
         bad = self._flag("is_bad")

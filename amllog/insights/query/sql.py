@@ -18,7 +18,6 @@ from amllog.insights.query.columns import (
     DIMENSION_COLUMNS,
     LEVEL,
     SEARCHED,
-    SEVERITIES,
 )
 from amllog.insights.query.query import (
     AtLeast,
@@ -33,6 +32,7 @@ from amllog.insights.query.query import (
     column_name,
 )
 from amllog.insights.query.tables import TABLES
+from amllog.record.line_format import LEVEL_NAMES
 
 
 class Statement(NamedTuple):
@@ -148,7 +148,7 @@ def _value(column: str | Dimension, tables: tuple[str, ...], parameters: list[An
 
 
 def _level(tables: tuple[str, ...]) -> str:
-    names = " ".join(f"WHEN {number} THEN {literal(name)}" for number, name in enumerate(SEVERITIES))
+    names = " ".join(f"WHEN {number} THEN {literal(name)}" for number, name in enumerate(LEVEL_NAMES))
     bad = _by_table(tables, lambda table: CATALOGUE["is_bad"].source(table).sql)
     return f"CASE severityLevel {names} ELSE CASE WHEN {bad} THEN 'ERROR' ELSE 'INFO' END END"
 

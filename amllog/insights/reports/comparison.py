@@ -12,11 +12,11 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from amllog.insights.query.columns import SEVERITIES
 from amllog.insights.query.result import Column, Row, Table
 from amllog.insights.questions import Questions
 from amllog.insights.reports import rendering
 from amllog.insights.reports.message_patterns import KnownIds, message_pattern
+from amllog.record.line_format import LEVEL_NAMES
 from amllog.record.text import escape_controls
 
 PARTS = ("steps", "metrics", "messages", "levels")
@@ -139,7 +139,7 @@ def _new_and_gone(first: Patterns, second: Patterns) -> Table:
     rows = []
     for change, own, other in (("new", second, first), ("gone", first, second)):
         found = [(key, rows_) for key, rows_ in own.items() if key not in other]
-        found.sort(key=lambda item: (-SEVERITIES.index(item[0][0]), item[0]))
+        found.sort(key=lambda item: (-LEVEL_NAMES.index(item[0][0]), item[0]))
         for (level, step, folded), rows_ in found:
             number = sum(row["records"] for row in rows_)
             rows.append((change, level, step, folded, number, _said(rows_[0])))
@@ -165,7 +165,7 @@ def _said(row: Row) -> str:
 
 def _levels(first: Table, second: Table) -> Table:
     rows = []
-    for level in reversed(SEVERITIES):
+    for level in reversed(LEVEL_NAMES):
         numbers = [sum(row["records"] for row in side if row["level"] == level) for side in (first, second)]
         if any(numbers):
             rows.append((level, *numbers, numbers[1] - numbers[0]))

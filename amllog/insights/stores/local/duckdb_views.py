@@ -13,9 +13,10 @@ from pathlib import Path
 from types import MappingProxyType
 
 from amllog.insights.query.cell_types import EARLIEST, END
-from amllog.insights.query.columns import DIMENSION_COLUMNS, SEVERITIES
+from amllog.insights.query.columns import DIMENSION_COLUMNS
 from amllog.insights.query.sql import escape_glob, literal, quote_name
 from amllog.insights.query.tables import TABLES, Field, ServiceTable
+from amllog.record.line_format import LEVEL_NAMES
 
 _TEXTS = ("message", "severityLevel", "problemId", "name", "id", "duration", "success", "responseCode", "resultCode",
           "url", "source", "type", "target", "data", "runLocation")  # fmt: skip
@@ -254,7 +255,7 @@ _NUMBER = "TRY_CAST(b.severityLevel AS INTEGER)"
 _NUMBERS = " ".join(f"WHEN '{number}' THEN {number}" for number in (1, 3, 2, 0, 4))
 _NAMES = " ".join(
     f"WHEN '{name}' THEN {number}"
-    for number, name in enumerate(("verbose", "information", *map(str.lower, SEVERITIES[2:])))
+    for number, name in enumerate(("verbose", "information", *map(str.lower, LEVEL_NAMES[2:])))
 )
 _ODD = f"CASE lower(b.severityLevel) {_NAMES} ELSE CASE WHEN {_NUMBER} > 4 THEN 4 ELSE {_NUMBER} END END"
 SEVERITY = f"CASE b.severityLevel {_NUMBERS} ELSE {_ODD} END"

@@ -18,14 +18,14 @@ from amllog.insights.query.columns import (
     EXCEPTION,
     METRIC,
     REQUEST,
-    SEVERITIES,
     TRACE,
 )
 from amllog.insights.query.tables import TABLES
+from amllog.record.line_format import LEVEL_NAMES
 
 _TABLES = {table.base_type: table for table in TABLES.values()}
 _NAMES = {
-    name: number for number, name in enumerate(("verbose", "information", *map(str.lower, SEVERITIES[2:])))
+    name: number for number, name in enumerate(("verbose", "information", *map(str.lower, LEVEL_NAMES[2:])))
 }
 _STOCK_PARENT = re.compile(r"\|[0-9a-f]{32}\.([0-9a-f]{16})\.")
 _DURATION = re.compile(r"(?:(\d+)\.)?(\d+):(\d+):(\d+(?:\.\d+)?)")
@@ -95,7 +95,7 @@ def _record(
         "has_metrics": table == METRIC
         or (table == EVENT and bool(data and (dimensions.get("value") or data.startswith('{"columns":')))),
         "has_ended": table == REQUEST, "has_failed": table == REQUEST and failed, "is_bad": is_bad,
-        "level": SEVERITIES[severity] if severity is not None and severity >= 0 else "ERROR" if is_bad else "INFO",
+        "level": LEVEL_NAMES[severity] if severity is not None and severity >= 0 else "ERROR" if is_bad else "INFO",
         **{key: dimensions.get(key, "") for key in (*DIMENSION_COLUMNS, "run_url", "node", "rank")},
     }  # fmt: skip
     last = _last(base.get("exceptions")) if table == EXCEPTION else {}

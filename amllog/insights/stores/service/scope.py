@@ -12,6 +12,7 @@ from urllib.parse import quote, urlsplit
 
 from amllog.config import variables
 from amllog.errors import UsageError
+from amllog.insights import links
 
 CLASSIC, WORKSPACE = "classic", "workspace"  # traces and customDimensions, or AppTraces and Properties
 DIALECTS = (CLASSIC, WORKSPACE)
@@ -27,11 +28,6 @@ _AUDIENCES = {
     "api.applicationinsights.azure.com": APPLICATIONS,
 }
 _GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE | re.ASCII)
-_RESOURCE = re.compile(
-    r"/subscriptions/[\w-]+/resourceGroups/[\w.() -]+/providers/"
-    r"(?P<type>Microsoft\.Insights/components|Microsoft\.OperationalInsights/workspaces)/[\w.() -]+",
-    re.IGNORECASE,
-)
 _THIS_MACHINE = ("127.0.0.1", "localhost", "::1")
 
 
@@ -68,15 +64,15 @@ def parse_scope(argument: str, value: str, *, endpoint: str = "", dialect: str =
 def _found(argument: str, value: str) -> tuple[str, tuple[str, ...], str]:
     """Path, dialects, usual address."""
     if argument == "resource_id":
-        match = _RESOURCE.fullmatch("/" + value.strip("/"))
-        if not match:
-            raise UsageError(
-                f"resource_id={value!r}: /subscriptions/…/resourceGroups/…/providers/microsoft.insights/components/… "
-                "(portal: the Application Insights resource, Properties, Resource ID), or that of a workspace; "
-                f"as an argument or in {VARIABLES[argument]}"
-            )
-        is_component = match["type"].lower().endswith("components")
-        return quote(match[0], safe="/()"), DIALECTS if is_component else (WORKSPACE,), LOG_ANALYTICS
+        try:
+            resource = links.resource(value)
+        except UsageError as error:
+            raise UsageError(f"{error}; as an argument or in {VARIABLES[argument]}") from None
+        return (
+            quote(resource.id, safe="/()"),
+            (WORKSPACE,) if resource.is_workspace else DIALECTS,
+            LOG_ANALYTICS,
+        )
     kinds = {
         "workspace_id": ("workspaces", (WORKSPACE,), LOG_ANALYTICS, "the workspace, Overview, Workspace ID"),
         "app_id": ("apps", DIALECTS, APPLICATIONS, "the Application Insights resource, API Access"),
