@@ -28,7 +28,7 @@ _CLOSED = {
     "journal.lock", "journal.own_files", "journal.refused_counts", "journal.segment", "journal.writer",
     "process.descriptors", "process.events", "process.exits", "process.fork_detection", "process.fork_safe_thread",
     "process.forks", "process.hooks", "process.interrupts", "record.envelope", "record.item_limit", "session.session",
-    "sources.capture.stdlib_logging", "sources.encoder",
+    "sources.capture.stdlib_logging", "sources.emitter", "sources.encoder",
 }  # fmt: skip
 _OWN_KINDS = {"amllog", "builtins", "orjson", *sys.builtin_module_names}
 _STDLIB = os.path.dirname(inspect.__file__)

@@ -1,7 +1,6 @@
-"""The public functions, and the one global behind them: the session of this process.
+"""The public functions and the one global: the session of this process.
 
-In: what scripts call. Out: loggers, accounts, the identity. Nothing happens at import: the session and what it is
-made of are loaded with the first call.
+Nothing happens at import. The session and its modules are loaded with the first call.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from amllog.record import text
 from amllog.sources.logger import Logger, WrappedLogger
 
 if TYPE_CHECKING:
-    from typing_extensions import Unpack  # known to type checkers, wherever they run
+    from typing_extensions import Unpack  # type checkers know it in every environment
 
     from amllog.config.arguments import Arguments
     from amllog.context.identity import Identity
@@ -30,11 +29,12 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 _NO_DESCRIPTOR = 2**31 - 1
 _LOCK = threading.RLock()
-_SESSION: list[Session] = []  # the one global; filled once, so that no caller can hold an older one
+# The one global. It is filled once, so that no caller can hold an older session.
+_SESSION: list[Session] = []
 
 
 def session() -> Session:
-    """The session of this process."""
+    """Return the session of this process."""
     if not _SESSION:
         released_locks.call_releasing(_LOCK, _begin)
     return _SESSION[0]
@@ -51,13 +51,14 @@ def _begin() -> None:
 
 def _check_interpreter() -> None:
     """Raise AmllogError in a sub-interpreter: it has no signals, no forks and no daemon threads."""
-    try:  # to set a descriptor that cannot exist: rejected first of all elsewhere than in the main interpreter
+    # Set a descriptor that cannot exist. Other interpreters reject the call before they look at the descriptor.
+    try:
         signal.set_wakeup_fd(_NO_DESCRIPTOR)
     except (OSError, ValueError) as error:
         interrupts.pass_on(error)
-        if isinstance(error, OSError):  # the descriptor was looked at
+        if isinstance(error, OSError):  # the descriptor was rejected
             return
-    # A sub-interpreter, or a thread: loading the module that can tell takes 0.3 ms.
+    # A sub-interpreter or a thread. Loading the module that distinguishes them takes 0.3 ms.
     name = "_interpreters" if sys.version_info >= (3, 13) else "_xxsubinterpreters"
     try:
         interpreters = importlib.import_module(name)
@@ -68,19 +69,19 @@ def _check_interpreter() -> None:
 
 
 def wrapped_logger(name: object) -> WrappedLogger:
-    """The voice of a logger's name. As in `logging`, None is the root logger. Any other object is named by its text."""
+    """Return the wrapped logger of a name. As in `logging`, None is the root logger. Other objects become strings."""
     shown = "root" if name is None else text.to_text(name)
     return WrappedLogger(shown, session().recorder, unpickle_logger)
 
 
 def unpickle_logger(name: str) -> WrappedLogger:
-    """The voice of a logger that was pickled."""
+    """Return the wrapped logger of a logger that was pickled."""
     setup_worker()
     return wrapped_logger(name)
 
 
 def setup_worker() -> None:
-    """A worker process sets up as its parent did, unless it has already."""
+    """In a worker process without a setup(), set up as its parent did."""
     if session().identity is None:
         from amllog.errors import ConfigError
         from amllog.process import interrupts
@@ -89,16 +90,18 @@ def setup_worker() -> None:
 
         arguments = worker_settings.read_arguments(os.environ) if is_worker() else None
         if arguments is not None:
-            with interrupts.suppress(ConfigError):  # left by another amllog, or the environment has changed
+            with interrupts.suppress(
+                ConfigError
+            ):  # of another version of amllog, or the environment has changed
                 session().setup(arguments)
 
 
 def setup(**settings: Unpack[Arguments]) -> Logger:
     """Return a logger that writes to run metrics, the driver log and Application Insights.
 
-    The environment has the settings that are not given here. docs/settings.md lists all settings. A further call
-    changes the settings and records nothing twice. Raises ConfigError with every problem of the settings. Problems of
-    the services raise nothing.
+    Settings that are not given here come from the environment. docs/settings.md lists all settings. A further call
+    changes the settings and records nothing twice. Raises ConfigError with every problem of the settings. It never
+    raises because of a remote service.
     """
     session().setup({**settings})
     caller = sys._getframe(1).f_globals.get("__name__", "__main__")
@@ -111,28 +114,28 @@ def get_logger(name: str = "__main__", **dimensions: object) -> Logger:
 
 
 def flush(timeout: float = 10.0) -> Account:
-    """Deliver the records that wait, for at most `timeout` seconds. Return the account, with those that still wait."""
+    """Deliver waiting records for at most `timeout` seconds. Return the account, with those that still wait."""
     return session().flush(timeout)
 
 
 def shutdown(timeout: float | None = None) -> Account:
     """End amllog in this process within `timeout` seconds (default: grace_seconds). Records that wait stay on disk.
 
-    An exception that is on its way here (in a `finally` or `except`) is why the step ended.
+    In a `finally` or `except`, the exception that is being handled is recorded as the reason why the step ended.
     """
     return session().shutdown(timeout)
 
 
 def status() -> Account:
-    """The account: what was accepted in this process, and what of it is delivered, waiting or refused."""
+    """Return the account: the records accepted in this process, and how many are delivered, waiting or refused."""
     return session().status()
 
 
 def carry(function: F) -> F:
-    """`function`, to be called in another thread or in a worker process with what is bound and the span that is open
-    here: `pool.submit(amllog.carry(work), …)`, `threading.Thread(target=amllog.carry(work))`.
+    """Return `function` for a call in another thread or worker process, with the bound dimensions and the span of here.
 
-    Each call runs in a copy of this context. It can be pickled where `function` can.
+    Examples: `pool.submit(amllog.carry(work), …)`, `threading.Thread(target=amllog.carry(work))`. Each call runs in a
+    copy of this context. The result can be pickled if `function` can.
     """
     from amllog.context.carry import CarriedFunction
 
@@ -140,13 +143,15 @@ def carry(function: F) -> F:
 
 
 def trace_environment() -> dict[str, str]:
-    """The environment for one child process started here, under the innermost span (W3C `TRACEPARENT`):
-    `subprocess.run(command, env=amllog.trace_environment())`. Before setup() it is the process's own."""
+    """Return the environment for one child process under the innermost span (W3C `TRACEPARENT`).
+
+    Example: `subprocess.run(command, env=amllog.trace_environment())`. Before setup(), it is that of this process.
+    """
     from amllog.context import traceparent
 
     operation, span = session().recorder.emitter.parent()
-    found = session().identity
-    step = found.step_id if found is not None else ""
+    known = session().identity
+    step = known.step_id if known is not None else ""
     return {
         **os.environ,
         **(traceparent.child_variables(operation, span, step) if operation and span else {}),
@@ -154,10 +159,10 @@ def trace_environment() -> dict[str, str]:
 
 
 def identity() -> Identity:
-    """Which run, step, experiment, node and rank this process is; before setup(), as the environment tells."""
-    found = session().identity
-    if found is not None:
-        return found
+    """Return the run, step, experiment, node and rank of this process. Before setup(), the environment has them."""
+    known = session().identity
+    if known is not None:
+        return known
     from amllog.config.settings import resolve_settings
 
     return session().detector.from_environment(resolve_settings({}, os.environ))

@@ -41,7 +41,7 @@ class Captures:
     def install(self, environ: Mapping[str, str]) -> None:
         """Install what the settings list.
 
-        An installed capture stays in place. Otherwise, what other threads log meanwhile would be lost.
+        An installed capture stays in place. Otherwise, records of other threads would be lost meanwhile.
         """
         settings = self._settings()
         handler = self._root_handler(settings)

@@ -26,7 +26,7 @@ from amllog.sources.resource import Resource, RunTarget, build_resource
 
 
 class Parts(NamedTuple):
-    """What a recorder and an outbox need to begin."""
+    """The parts of a session that depend on its settings."""
 
     # In the order in which they are fed.
     exporters: Sequence[Exporter]
@@ -48,8 +48,8 @@ def compose(
 ) -> Parts:
     """Return the parts of a session. The outbox is open.
 
-    `since`: the records of this process are newer, also those before setup(). `credential`: the token credential of a
-    handler that was taken over. `notice` prints a message once, in the driver log.
+    `since`: the time at which this process began to record. `credential`: the token credential of a handler that was
+    taken over. `notice` prints a message once, in the driver log.
     """
     exporter, metrics = exporter_kind(settings), metrics_kind(settings, environ)
     copying = Copying(outbox.current_journal, outbox.directory, settings.journal_max_bytes)
@@ -80,14 +80,14 @@ def compose(
 
 
 def exporter_kind(settings: Settings) -> str:
-    """What carries records to Application Insights: `opencensus`, `opentelemetry` or `none`."""
+    """Return which exporter sends records to Application Insights: `opencensus`, `opentelemetry` or `none`."""
     if settings.connection_string is None:
         return "none"
     return "opencensus" if settings.exporter == "auto" else settings.exporter
 
 
 def check_packages(settings: Settings) -> None:
-    """Raise MissingExtraError if a package is not installed that the settings ask for."""
+    """Raise MissingExtraError if a package that the settings need is not installed."""
     if exporter_kind(settings) == "opentelemetry" and not _installed("azure.monitor.opentelemetry.exporter"):
         raise MissingExtraError("azure-monitor-opentelemetry-exporter", "opentelemetry")
     if settings.metrics == "mlflow" and not _installed("mlflow"):
@@ -95,7 +95,7 @@ def check_packages(settings: Settings) -> None:
 
 
 def metrics_kind(settings: Settings, environ: Mapping[str, str]) -> str:
-    """What carries run metrics: `azureml`, `mlflow` or `none`."""
+    """Return which exporter sends run metrics: `azureml`, `mlflow` or `none`."""
     if settings.metrics != "auto":
         return settings.metrics
     if may_be_online(environ):
@@ -106,7 +106,7 @@ def metrics_kind(settings: Settings, environ: Mapping[str, str]) -> str:
 
 
 def writes_run_metrics(settings: Settings, identity: Identity) -> bool:
-    """Whether this rank's metrics are meant for run history."""
+    """Return whether the metrics of this rank are addressed to run history."""
     return settings.metrics_ranks == "all" or identity.rank in (None, 0)
 
 
@@ -117,9 +117,10 @@ def insights_exporter(
     credential: Any = None,
     notice: Callable[[str], object] | None = None,
 ) -> Exporter:
-    """The outlet of Application Insights; `credential`: of azure.identity, where the resource wants a token.
+    """Return the exporter to Application Insights.
 
-    `notice`: prints a text once, in the driver log.
+    `since`: records without a key that are not older are sent as well. `credential`: one of azure.identity, if the
+    resource needs a token. `notice` prints a message once, in the driver log.
     """
     assert settings.connection_string is not None
     if exporter == "opentelemetry":
@@ -142,10 +143,10 @@ def metrics_exporter(
     environ: Mapping[str, str] | None = None,
     directories: Directories | None = None,
 ) -> Exporter:
-    """The outlet of run metrics. `connect` reaches for azureml's run later, where it is not known yet.
+    """Return the exporter of run metrics. `connect` returns azureml's run later, if it is not known yet.
 
-    `step_id`, `environ`: of the process whose metrics go to the MLflow run that its environment names.
-    `directories`: where copies of files may be, if the journal may move to another directory than `directory`.
+    `step_id`, `environ`: those of the process whose metrics belong to the MLflow run that its environment names.
+    `directories` returns the directories of copied files, if the journal may move to another one than `directory`.
     """
     if kind == "mlflow":
         from amllog.exporters.run_metrics.mlflow_exporter import MLflowExporter
@@ -159,6 +160,6 @@ def metrics_exporter(
 def _installed(package: str) -> bool:
     try:
         return importlib.util.find_spec(package) is not None
-    except (ModuleNotFoundError, ValueError) as error:  # not even its parent; a stand-in in sys.modules
+    except (ModuleNotFoundError, ValueError) as error:  # its parent is missing, or sys.modules has a fake
         interrupts.pass_on(error)
         return False

@@ -38,7 +38,7 @@ from amllog.sources.recorder import Recorder
 
 
 class Session:
-    """What exists between setup() and the end of the process."""
+    """The state between setup() and the end of the process."""
 
     def __init__(self) -> None:
         self._events: ProcessEvents | None = None
@@ -169,22 +169,22 @@ class Session:
         self._outbox.set_exporters(exporters)
 
     def flush(self, timeout: float) -> Account:
-        """Deliver what waits, at most `timeout` seconds; what still waits is in the account."""
+        """Deliver waiting records for at most `timeout` seconds. The account counts those that still wait."""
         self._check_process()
         self._outbox.drain(timeout)
         self.recorder.run_backend.recheck_space()
         return self.status()
 
     def status(self) -> Account:
-        """The account of this process."""
+        """Return the account of this process."""
         self._check_process()
         return self._complete(self._outbox.status())
 
     @releasing("_lock")
     def shutdown(self, timeout: float | None) -> Account:
-        """End the session: the step's request, what waits, hooks given back.
+        """End the session: record the end of the step, deliver waiting records, remove the hooks.
 
-        A signal that interrupts the delivery leaves the session as it is: shutdown() may be called again.
+        A signal that interrupts the delivery leaves the session as it is. Then shutdown() may be called again.
         """
         self._check_process()
         with self._lock:
@@ -206,7 +206,7 @@ class Session:
             return interrupts.finish(lambda: call_releasing(end))
 
     def _release(self) -> None:
-        """Give back every hook and variable."""
+        """Remove every hook and variable."""
         self._captures.remove()
         if self._events is not None:
             self._events.unwatch_sigterm()
@@ -215,21 +215,21 @@ class Session:
             del os.environ[LOCAL_RUN]
         worker_settings.remove_arguments(os.environ)
 
-    def _complete(self, found: Account) -> Account:
-        return found.with_outlet(DriverLog.name, self.recorder.emitter.driver_log.account())
+    def _complete(self, account: Account) -> Account:
+        return account.with_outlet(DriverLog.name, self.recorder.emitter.driver_log.account())
 
     def fail(self, reason: str) -> None:
-        """The step will end unsuccessfully for this reason, though no exception tells."""
+        """Mark the step as failed for `reason` when no exception reports it."""
         self._failure = reason
 
     def _end_step(self, result: str) -> None:
-        """Write the step's one request: only the process that called setup() speaks for the step."""
+        """Record the step's one request. Only the process that called setup() records it."""
         if self._owner == os.getpid() and multiprocessing.parent_process() is None:
             result = result or self._captures.failure or self._failure
             self.recorder.end_step(self._began, time.perf_counter() - self._ticks, result)
 
     def _at_exit(self) -> None:
-        """Deliver within the grace; the journal stays open for what other exit handlers still log."""
+        """Deliver within the grace. The journal stays open for records of other exit handlers."""
         self._check_process()
         if self.identity is not None:
             self._end_step("")
@@ -241,17 +241,19 @@ class Session:
         self._outbox.drain(self.settings.grace_seconds, last=True)
 
     def _check_process(self) -> None:
-        """Notice a fork that was made in C: Python has called no hook."""
+        """Detect a fork that was made in C, where Python calls no hook."""
         if os.getpid() != self._process:
             self._in_child(in_c=True)
 
     def _in_child(self, *, in_c: bool = False) -> None:
         """In a forked child: drop the parent's journal, worker and record ids. Safe to repeat."""
         self._process = os.getpid()
-        self._lock = threading.RLock()  # another thread of the parent may have had it
+        # Another thread of the parent may have held it.
+        self._lock = threading.RLock()
         self._outbox.forked(in_c=in_c)
         self.recorder.emitter.forked()
         if self._events is not None and not in_c:
             self._events.forked()
-        if self._setting_up:  # by a thread that this process does not have
+        # A thread that this process does not have was in setup().
+        if self._setting_up:
             self._setting_up, self.identity = False, None

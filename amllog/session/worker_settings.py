@@ -1,7 +1,7 @@
-"""Leaves setup()'s arguments in the environment, for worker processes that never call setup().
+"""Pass the arguments of setup() through the environment to worker processes that do not call it.
 
-In: setup()'s arguments. Out: those that a worker can do with, without secrets: what it cannot send it leaves in the
-journal, and its parent, which knows where to, delivers it.
+Secrets are left out, because every child process can read the environment. A worker without the connection string
+leaves its records in the journal, and its parent delivers them.
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ from amllog.config.variables import WORKERS
 from amllog.process import interrupts
 from amllog.record.redaction import Redactor
 
-# Of all arguments. Linux starts no process with a variable of more than 128 KiB ("Argument list too long").
+# The limit for all arguments. Linux starts no process with a variable of more than 128 KiB ("Argument list too long").
 MAX_CHARACTERS = 32 * 1024
-_SECRET = "connection_string"  # always has a key: a search for it would compile expressions for 10 ms
+# It always has a key. A search for the key would compile expressions for 10 ms.
+_SECRET = "connection_string"
 
 
 def export_arguments(
@@ -25,9 +26,9 @@ def export_arguments(
     directory: Path,
     notice: Callable[[str], object],
 ) -> None:
-    """Have workers set up as this process did, with `directory` for their journals.
+    """Make workers set up as this process did, with `directory` for their journals.
 
-    Where the arguments are too long for the environment, the longest are left out. `notice` gets a sentence for each.
+    If the arguments are too long for the environment, the longest are left out, and `notice` gets a message for each.
     """
     plain = {name: value for name, value in arguments.items() if name != _SECRET and _is_plain(value)}
     while len(json.dumps(plain)) > MAX_CHARACTERS:
@@ -40,12 +41,12 @@ def export_arguments(
 
 
 def remove_arguments(environ: MutableMapping[str, str]) -> None:
-    """No more."""
+    """Remove the arguments from the environment."""
     environ.pop(WORKERS, None)
 
 
 def read_arguments(environ: Mapping[str, str]) -> dict[str, object] | None:
-    """The arguments that the parent left; None if there are none."""
+    """Return the arguments of the parent process, or None."""
     try:
         arguments = json.loads(environ.get(WORKERS, ""))
     except ValueError as error:
@@ -55,7 +56,7 @@ def read_arguments(environ: Mapping[str, str]) -> dict[str, object] | None:
 
 
 def _is_plain(value: object) -> bool:
-    """Whether JSON has it as it is, and nothing in it looks like a secret."""
+    """Return whether JSON can express the value and nothing in it looks like a secret."""
     try:
         written = json.dumps(value)
     except (TypeError, ValueError, RecursionError) as error:

@@ -1,7 +1,6 @@
-"""Makes the copies of this process beside its journal, as many as its limit admits.
+"""Copy the files that a script passes to `log.run` beside the journal, within its size limit.
 
-In: a file that the script hands to `log.run`, as bytes, path or stream. Out: the name of its copy. Errors of the source
-are raised. CopyNotWritten is raised if the journal prevents the copy, and the gate counts it.
+Errors of the source are raised. CopyNotWritten is raised if the journal prevents the copy. The run backend counts it.
 """
 
 from __future__ import annotations
@@ -25,30 +24,30 @@ FULL = "copies of files that wait take half of journal_max_bytes"
 
 
 class Copying:
-    """Copies files beside the journal, as long as those that wait take less than half of its limit.
+    """Copies files beside the journal, as long as waiting copies take less than half of its limit.
 
-    They do not count among the bytes of the journal: a large model must not keep records out. For the same reason, the
-    size of one file is not limited.
+    Copies do not count as bytes of the journal, because a large model must not prevent records. The size of one file is
+    not limited.
     """
 
     def __init__(self, journal: Callable[[], Journal | None], directory: Path, max_bytes: int) -> None:
-        """`directory`: where copies go while there is no journal, as in a forked child before its first record."""
+        """`directory` is used while there is no journal, as in a forked child before its first record."""
         self._journal, self._directory = journal, directory
         self._max_bytes = max_bytes
-        # Bytes that copies may take before the directory is looked at again: an estimate, which needs no lock. A lock
-        # that another thread holds during a fork would block the child.
+        # Bytes that copies may take before the directory is measured again. It is an estimate, which needs no lock. A
+        # lock that another thread holds during a fork would block the child.
         self._free = 0
-        self._look_again = 0.0
+        self._measure_again_at = 0.0
 
     def directories(self) -> list[Path]:
-        """Return the directories in which the journal has files, and so copies. The present one is the first."""
+        """Return the directories in which the journal has files, and therefore copies. The present one is the first."""
         journal = self._journal()
-        found = [journal.directory, *(segment.path.parent for segment in journal.segments)] if journal else []
-        return list(dict.fromkeys([*found, self._directory]))
+        used = [journal.directory, *(segment.path.parent for segment in journal.segments)] if journal else []
+        return list(dict.fromkeys([*used, self._directory]))
 
     def copy(self, source: Source, file: str) -> str:
         """Copy a file and return the name of the copy. Raises CopyNotWritten and the errors of the source."""
-        with _opened(source) as stream:  # first: its errors are raised whatever the journal does
+        with _opened(source) as stream:  # first: its errors are raised in any case
             name, directory = artifact_copies.new_name(file), self.directories()[0]
             if self._free <= 0 and not self._make_room(directory):
                 raise CopyNotWritten(FULL)
@@ -56,8 +55,8 @@ class Copying:
         return name
 
     def recheck_space(self) -> None:
-        """Look again with the next copy: something was just delivered."""
-        self._look_again = 0.0
+        """Measure again with the next copy, because records were delivered."""
+        self._measure_again_at = 0.0
 
     def _counted(self, stream: BinaryIO) -> Iterator[bytes]:
         while chunk := stream.read(CHUNK_BYTES):
@@ -65,25 +64,26 @@ class Copying:
             yield chunk
 
     def _make_room(self, directory: Path) -> bool:
-        """Return whether another copy may be made. If there are too many, delete those that no line names."""
+        """Return whether another copy may be made. If there are too many, delete those that no line refers to."""
         began = time.monotonic()
-        if began < self._look_again:
+        if began < self._measure_again_at:
             return False
         if self._measured(directory) <= 0:
             delete_unused_copies(directory)
-            if self._measured(directory) <= 0:  # with thousands of files a look takes its time: the caller's
-                self._look_again = time.monotonic() + 50 * (time.monotonic() - began)
+            # Measuring thousands of files takes time of the caller. So it is not done for each of them.
+            if self._measured(directory) <= 0:
+                self._measure_again_at = time.monotonic() + 50 * (time.monotonic() - began)
         return self._free > 0
 
     def _measured(self, directory: Path) -> int:
-        """Return how many bytes copies may take before the next look. Other processes make copies as well."""
+        """Return how many bytes copies may take until the next measurement. Other processes make copies as well."""
         free = self._max_bytes // 2 - copied_bytes(directory)
         self._free = min(free, self._max_bytes // PARTS)
         return self._free
 
 
 def _opened(source: Source) -> AbstractContextManager[BinaryIO]:
-    """A stream of the source. Raises OSError if its file cannot be opened."""
+    """Return a stream of the source. Raises OSError if its file cannot be opened."""
     if isinstance(source, bytes):
         return io.BytesIO(source)
     if isinstance(source, (str, os.PathLike)):

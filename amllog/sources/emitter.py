@@ -47,7 +47,7 @@ class Emitter:
         self.reset()
 
     def reset(self, redactor: Redactor | None = None) -> None:
-        """Return to the state before setup(). `redactor` masks what is logged until then."""
+        """Return to the state before setup(). `redactor` masks records until then."""
         self.threshold = logging.INFO
         self.driver_log = DriverLog("auto", logging.INFO, {})
         self.redactor = redactor or Redactor()
@@ -167,14 +167,14 @@ class Emitter:
                     taken.extend(map(deque.popleft, (self._early,)))  # in C, where no signal handler runs
                 for draft in taken:
                     # setup() knows of more secrets than there were then.
-                    own, data = (
+                    masked, data = (
                         dimensions.remask_dimensions(draft.dimensions, self.redactor),
                         self.redactor.mask_values(draft.data),
                     )
-                    self.guarded(partial(self.emit, draft._replace(dimensions=own, data=data)))
+                    self.guarded(partial(self.emit, draft._replace(dimensions=masked, data=data)))
                 taken.clear()
             finally:
-                self._early.extendleft(taken)  # what a signal handler has interrupted
+                self._early.extendleft(taken)  # those that a signal handler has interrupted
 
     def _keep_for_setup(self, draft: Draft, encoder: Encoder | None) -> None:
         """Keep a record for the next setup(). If there are too many, drop and count the oldest."""

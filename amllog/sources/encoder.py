@@ -1,7 +1,7 @@
 """Encode a draft as one line of the journal.
 
 What many records of a process share is encoded once: the head of the envelope, the tags of a span, and the dimensions
-of a call site. Each record adds its own data. That takes a third off the time of a log call.
+of a call site. Each record adds its encoded data. That takes a third off the time of a log call.
 
 The full envelope is built only for duplicate names, lone surrogates, lines over the limit and telemetry processors.
 """
@@ -82,13 +82,15 @@ class Encoder:
             try:
                 tags = self._spans.get(span) or self._encode_span(span)
                 data = self._dumps(draft.data)[1:-1]
-                own = self._dumps(draft.dimensions)[1:-1] + b"," if draft.dimensions else b""
+                encoded = self._dumps(draft.dimensions)[1:-1] + b"," if draft.dimensions else b""
             except TypeError as error:  # a lone surrogate in a string of the script
                 interrupts.pass_on(error)
             else:
                 time = envelope.format_timestamp(draft.seconds).encode()
-                line = b"".join((b'{"time":"', time, head, tags, _DATA[draft.kind], data, b',"properties":{',
-                                 shared.encoded, own, b'"record_id":"', record_id.encode(), b'"}}}}\n'))  # fmt: skip
+                line = b"".join(
+                    (b'{"time":"', time, head, tags, _DATA[draft.kind], data, b',"properties":{',
+                     shared.encoded, encoded, b'"record_id":"', record_id.encode(), b'"}}}}\n')
+                )  # fmt: skip
                 if len(line) <= envelope.MAX_ITEM_BYTES:
                     return line
         return self._encode_full(draft, {**shared.values, **draft.dimensions, "record_id": record_id}, span)

@@ -1,7 +1,6 @@
-"""The logger people hold: structlog's `bind`, `unbind` and `new`, and amllog's methods.
+"""The public logger: structlog's `bind`, `unbind` and `new`, and amllog's methods.
 
-In: calls as scripts write them. Out: the same calls at a gate, which the session sets up; a logger made before
-`setup()` needs nothing done to it afterwards.
+A logger holds the recorder of the process. Therefore, loggers that were made before `setup()` work after it.
 """
 
 from __future__ import annotations
@@ -25,7 +24,8 @@ if TYPE_CHECKING:
 
 DEBUG, INFO, WARNING, ERROR, CRITICAL = 10, 20, 30, 40, 50
 T = TypeVar("T")
-_REDACTOR = Redactor()  # for a logger's own repr
+# For the repr of a logger.
+_REDACTOR = Redactor()
 
 
 class WrappedLogger:
@@ -50,7 +50,7 @@ class WrappedLogger:
 
 
 class Logger(BoundLoggerBase):
-    """A logger: messages, metrics, events and spans, with dimensions as keyword arguments.
+    """Logs messages, metrics, events and spans, with dimensions as keyword arguments.
 
     `bind`, `unbind`, `try_unbind` and `new` are structlog's. Below the level, a call does nothing.
     """
@@ -59,7 +59,7 @@ class Logger(BoundLoggerBase):
     _context: dict[str, Any]
 
     def debug(self, event: object = "", /, *args: object, **dimensions: Any) -> None:
-        """Log at DEBUG; `args` are for `%` formatting, as in logging."""
+        """Log at DEBUG. `args` are for `%` formatting, as in logging."""
         wrapped = self._logger
         if wrapped.emitter.threshold <= DEBUG:
             wrapped.messages.log(
@@ -81,7 +81,7 @@ class Logger(BoundLoggerBase):
             )
 
     def error(self, event: object = "", /, *args: object, **dimensions: Any) -> None:
-        """Log at ERROR; with `exc_info=True` as an exception."""
+        """Log at ERROR. With `exc_info=True`, log the exception that is being handled."""
         wrapped = self._logger
         if wrapped.emitter.threshold <= ERROR:
             wrapped.messages.log(
@@ -97,7 +97,7 @@ class Logger(BoundLoggerBase):
             )
 
     def exception(self, event: object = "", /, *args: object, **dimensions: Any) -> None:
-        """Log at ERROR with the exception that is being handled: a row of the exceptions table."""
+        """Log at ERROR with the exception that is being handled, as a row of the exceptions table."""
         wrapped = self._logger
         if wrapped.emitter.threshold <= ERROR:
             dimensions.setdefault("exc_info", True)
@@ -106,7 +106,7 @@ class Logger(BoundLoggerBase):
             )
 
     def log(self, level: int, event: object = "", /, *args: object, **dimensions: Any) -> None:
-        """Log at any level number; TypeError if it is none."""
+        """Log at any level number. Raises TypeError if `level` is not a number."""
         wrapped = self._logger
         if not isinstance(level, int):
             raise TypeError(f"a level is a number such as logging.INFO, got {describe_value(level)}")
@@ -121,9 +121,9 @@ class Logger(BoundLoggerBase):
     msg = info
 
     def metric(self, name: str, value: object, *, step: int | None = None, **dimensions: Any) -> None:
-        """A number: a run metric (in the portal's chart) and a row of customMetrics.
+        """Log a number as a run metric (in the portal's chart) and as a row of customMetrics.
 
-        Raises MetricError if `value` is no number or `name` no name; NaN and infinities are kept as texts.
+        Raises MetricError if `value` is not a number or `name` is not valid. NaN and infinities are kept as strings.
         """
         wrapped = self._logger
         wrapped.recorder.measurements.metrics(
@@ -131,21 +131,21 @@ class Logger(BoundLoggerBase):
         )
 
     def metrics(self, values: Mapping[str, object], *, step: int | None = None, **dimensions: Any) -> None:
-        """Several metrics at once; nothing is logged if one of them is no number."""
+        """Log several metrics. Nothing is logged if one of them is not a number."""
         wrapped = self._logger
         wrapped.recorder.measurements.metrics(
             wrapped.name, values, step, {**self._context, **dimensions}, sys._getframe(1)
         )
 
     def event(self, name: str, /, **dimensions: Any) -> None:
-        """Something that happened: a row of customEvents."""
+        """Log an event as a row of customEvents."""
         wrapped = self._logger
         wrapped.recorder.measurements.event(
             wrapped.name, name, {**self._context, **dimensions}, sys._getframe(1)
         )
 
     def span(self, name: str, /, **dimensions: Any) -> AbstractContextManager[None]:
-        """`with log.span("load data"):` a row of dependencies with duration and success; spans nest."""
+        """Time a block, as in `with log.span("load data"):`. It is a row of dependencies. Spans nest."""
         wrapped = self._logger
         return wrapped.recorder.measurements.span(
             wrapped.name, name, {**self._context, **dimensions}, sys._getframe(1)
@@ -169,7 +169,7 @@ class Logger(BoundLoggerBase):
 
     @property
     def run(self) -> Run:
-        """The run, with azureml's own names and signatures, online and offline."""
+        """The run, with azureml's names and signatures, online and offline."""
         return self._logger.recorder.run
 
     @property
@@ -178,7 +178,7 @@ class Logger(BoundLoggerBase):
         return self._logger.name
 
     def isEnabledFor(self, level: int) -> bool:  # noqa: N802  # logging's and structlog's name
-        """Whether a call at `level` makes a record."""
+        """Return whether a call at `level` makes a record."""
         return self._logger.emitter.threshold <= level
 
     is_enabled_for = isEnabledFor
@@ -188,5 +188,5 @@ class Logger(BoundLoggerBase):
 
 
 def level_name(level: int) -> str:
-    """The name of a level number, as logging has it."""
+    """Return the name of a level number, as in logging."""
     return logging.getLevelName(level)

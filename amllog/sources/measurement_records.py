@@ -26,9 +26,9 @@ class MeasurementRecords:
         self._emitter = emitter
 
     def run_marks(self, kind: str, run_id: str | None) -> dict[str, str]:
-        """Return the dimensions that address a record to run history, none if it is not meant for it.
+        """Return the dimensions that address a record to run history. Empty if metrics are not sent there.
 
-        `run_id` is None for the process's own run.
+        `run_id`: None means the process's own run.
         """
         if not self._emitter.is_online:
             return {}
@@ -52,12 +52,12 @@ class MeasurementRecords:
             isinstance(value, float) or -(2**63) <= value < 2**63
         )  # else JSON has no integer of 64 bits for it
         number = value if fits else float(value)
-        own = {**self._dimensions(values), **marks}
+        masked = {**self._dimensions(values), **marks}
         emitter = self._emitter
         name = text.truncate(emitter.redactor.mask_key(name)[0], envelope.MAX_KEY)
         data = {"metrics": [{"name": name, "value": number, "count": 1}]}
         draft = make(
-            Draft, (time.time(), logging.CRITICAL, logger, "MetricData", data, own, call_site, None, "")
+            Draft, (time.time(), logging.CRITICAL, logger, "MetricData", data, masked, call_site, None, "")
         )
         line = None
         if emitter.driver_log.level <= logging.DEBUG:
@@ -76,10 +76,10 @@ class MeasurementRecords:
         message: str = "",
     ) -> None:
         """Record one event. `message` is its line on the driver log at `level`, without one its name."""
-        own = {**self._dimensions(values), **marks}
+        masked = {**self._dimensions(values), **marks}
         redactor = self._emitter.redactor
         data = {"name": redactor.mask_name(name, envelope.MAX_EVENT_NAME) or envelope.EMPTY}
-        draft = Draft(time.time(), logging.CRITICAL, logger, "EventData", data, own, call_site)
+        draft = Draft(time.time(), logging.CRITICAL, logger, "EventData", data, masked, call_site)
         self._emitter.emit(
             draft, self._line(draft, level, redactor.mask_and_truncate(message or name, envelope.MAX_MESSAGE))
         )
@@ -98,7 +98,7 @@ class MeasurementRecords:
         parent: tuple[str, str] | None,
     ) -> None:
         """Record a span (RemoteDependencyData) or the step itself (RequestData). An empty `result` means success."""
-        own = self._dimensions(values)
+        masked = self._dimensions(values)
         data: dict[str, Any] = {
             "name": self._emitter.redactor.mask_and_truncate(name, envelope.MAX_NAME) or envelope.EMPTY,
             "id": span_id,
@@ -109,7 +109,7 @@ class MeasurementRecords:
         if kind == "RemoteDependencyData":
             data["type"] = "InProc"
         outcome = f"failed ({result})" if result else "done"
-        draft = Draft(began, logging.CRITICAL, logger, kind, data, own, call_site, parent)
+        draft = Draft(began, logging.CRITICAL, logger, kind, data, masked, call_site, parent)
         # Lines of the driver log have the time at which they are written.
         ended = draft._replace(seconds=began + seconds)
         message = f"{data['name']}: {outcome} after {seconds:.3f} s"
@@ -117,16 +117,16 @@ class MeasurementRecords:
 
     def _dimensions(self, values: Mapping[str, object]) -> dict[str, str]:
         """Return the bound dimensions and those of the call, which win, as masked strings."""
-        own: dict[str, str] = {}
+        masked: dict[str, str] = {}
         for layer in (current.dimensions(), values):
             if layer:
-                dimensions.add_dimensions(own, layer, self._emitter.redactor)
-        return own
+                dimensions.add_dimensions(masked, layer, self._emitter.redactor)
+        return masked
 
     def _line(self, draft: Draft, level: int, message: str) -> Line | None:
         """Return the line for the driver log, without what addresses run history. None if its level is higher."""
         if level < self._emitter.driver_log.level:
             return None
-        own = {key: value for key, value in draft.dimensions.items() if not key.startswith("run_metric")}
+        masked = {key: value for key, value in draft.dimensions.items() if not key.startswith("run_metric")}
         logger = self._emitter.redactor.mask_key(draft.logger)[0]
-        return Line(draft.seconds, level, logging.getLevelName(level), logger, message, own)
+        return Line(draft.seconds, level, logging.getLevelName(level), logger, message, masked)

@@ -31,7 +31,7 @@ _GREATEST = sys.float_info.max
 
 
 class Measurements:
-    """What a logger records besides messages."""
+    """The records of a logger that are not messages."""
 
     def __init__(
         self, emitter: Emitter, records: MeasurementRecords, remember: Callable[[str, Number], None]

@@ -56,12 +56,12 @@ class Messages:
                 values.get("stack_info") is True
             ):  # logging's keyword. With any other value, it is a dimension.
                 values = {**values, "stack_info": stacktrace.format_stack(frame)}
-            own: dict[str, str] = {}
+            masked: dict[str, str] = {}
             redactor = self._emitter.redactor
             for layer in (current.dimensions(), bound, extra, values):
                 if layer:
-                    dimensions.add_dimensions(own, layer, redactor)
-            self._emit(level, logger, message, own, log_call.frame_site(frame), error, shown)
+                    dimensions.add_dimensions(masked, layer, redactor)
+            self._emit(level, logger, message, masked, log_call.frame_site(frame), error, shown)
         except Exception as fault:  # the guard of this entry: counted, and reported by status()
             self._emitter.handle_fault(fault)
 
@@ -70,7 +70,7 @@ class Messages:
         try:
             driver_log, redactor = self._emitter.driver_log, self._emitter.redactor
             if driver_log.writing and driver_log.is_writing(log_call.format_record(entry)):
-                return None  # from a stdout that logs what is written to it
+                return None  # from a stdout that logs every line written to it
             extra, bound = entry.__dict__, current.dimensions()
             layers: list[Mapping[Any, object]] = [bound] if bound else []
             if len(extra) > _BLANK_SIZE:  # only then there may be keys of the script
@@ -80,11 +80,11 @@ class Messages:
             args = entry.args
             if type(args) is not tuple and isinstance(args, Mapping) and "%(" not in text.to_text(entry.msg):
                 layers.append(args)
-            own: dict[str, str] = {}
+            masked: dict[str, str] = {}
             for layer in layers:
-                dimensions.add_dimensions(own, layer, redactor)
+                dimensions.add_dimensions(masked, layer, redactor)
             if entry.stack_info:
-                own["stack_info"] = redactor.mask_and_truncate(
+                masked["stack_info"] = redactor.mask_and_truncate(
                     text.to_text(entry.stack_info), envelope.MAX_VALUE
                 )
             call_site = log_call.record_site(entry)
@@ -92,7 +92,7 @@ class Messages:
             parent = current.logged_span(extra) if "traceId" in extra else None
             message = log_call.format_record(entry)
             self._emit(
-                entry.levelno, text.to_text(entry.name), message, own, call_site, error, shown,
+                entry.levelno, text.to_text(entry.name), message, masked, call_site, error, shown,
                 seconds=entry.created, level_name=entry.levelname, parent=parent,
             )  # fmt: skip
             return message
@@ -104,10 +104,10 @@ class Messages:
         """Record an uncaught exception. Python itself shows it on the driver log."""
         try:
             bound, span = current.context_of_error(error)
-            own = dimensions.to_dimensions(bound, self._emitter.redactor)
+            masked = dimensions.to_dimensions(bound, self._emitter.redactor)
             parent = ("", span) if span else None
             call_site = log_call.exception_site(error)
-            self._emit(logging.CRITICAL, logger, message, own, call_site, error, True, parent=parent)
+            self._emit(logging.CRITICAL, logger, message, masked, call_site, error, True, parent=parent)
         except Exception as fault:  # the guard of this entry
             self._emitter.handle_fault(fault)
 
@@ -116,8 +116,8 @@ class Messages:
         if level < self._emitter.threshold:
             return
         try:
-            own = dimensions.to_dimensions(current.dimensions(), self._emitter.redactor)
-            self._emit(level, logger, message, own, call_site, None, True)
+            masked = dimensions.to_dimensions(current.dimensions(), self._emitter.redactor)
+            self._emit(level, logger, message, masked, call_site, None, True)
         except Exception as fault:  # the guard of this entry
             self._emitter.handle_fault(fault)
 
@@ -126,7 +126,7 @@ class Messages:
         level: int,
         logger: str,
         message: str,
-        own: dict[str, str],
+        masked: dict[str, str],
         call_site: CallSite,
         error: BaseException | None,
         shown: bool,
@@ -142,7 +142,7 @@ class Messages:
         severity = _SEVERITIES[level] if level in _SEVERITIES else envelope.severity(level)
         name = level_name or logging.getLevelName(level)
         seconds = seconds or time.time()
-        values, stack = own, ""
+        values, stack = masked, ""
         if error is None:
             kind, data = "MessageData", {"message": message or envelope.EMPTY, "severityLevel": severity}
         else:
@@ -154,14 +154,14 @@ class Messages:
                 "problemId": stacktrace.problem_id(error),
             }
             details[0]["message"] = _joined(message, details[0]["message"])
-            kind, values = "ExceptionData", {"message": message[: envelope.MAX_VALUE], **own}
+            kind, values = "ExceptionData", {"message": message[: envelope.MAX_VALUE], **masked}
         line = None
         if not shown and level >= emitter.driver_log.level:
-            if not stack and own.get("stack_info", "").startswith(stacktrace.STACK_HEADER):
-                own = own.copy()
-                stack = own.pop("stack_info")
+            if not stack and masked.get("stack_info", "").startswith(stacktrace.STACK_HEADER):
+                masked = masked.copy()
+                stack = masked.pop("stack_info")
             logger_name = (redactor.masked_keys.get(logger) or redactor.mask_key(logger))[0]
-            line = make(Line, (seconds, level, name, logger_name, message, own, stack))
+            line = make(Line, (seconds, level, name, logger_name, message, masked, stack))
         draft = make(Draft, (seconds, level, logger, kind, data, values, call_site, parent, name))
         emitter.emit(draft, line, shown)
 

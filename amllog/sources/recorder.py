@@ -1,4 +1,4 @@
-"""Compose the emitter, the messages, the measurements and the run: what a logger, `log.run` and the captures hold."""
+"""Compose emitter, messages, measurements and run backend to one object for loggers, `log.run` and captures."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from amllog.sources.run_backend import JournalingRunBackend
 
 
 class Recorder:
-    """Everything that makes records in this process. One object for its life, so that loggers can keep it."""
+    """Makes all records of this process. There is one for its whole life, so that loggers can keep it."""
 
     def __init__(
         self,
@@ -50,13 +50,13 @@ class Recorder:
         self.emitter.open(resource, outbox, driver_log, redactor)
 
     def reset(self, redactor: Redactor) -> None:
-        """Return to the state before setup(). `redactor` masks what is logged until then."""
+        """Return to the state before setup(). `redactor` masks records until then."""
         self.emitter.reset(redactor)
         self.measurements.reset()
         self._run = None
 
     def end_step(self, began: float, seconds: float, result: str) -> None:
-        """Record the end of the step, and tell run history if nobody else does. Parameters as in `Measurements`."""
+        """Record the end of the step, as in `Measurements`, and end the run in run history if no service does."""
         resource = self.emitter.resource
         if not self.measurements.end_step(began, seconds, result) or resource is None:
             return

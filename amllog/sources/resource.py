@@ -20,9 +20,9 @@ from amllog.sources.artifact_copying import Copying
 class RunTarget:
     """The destination of this process's run metrics and files."""
 
-    # Whether metrics are addressed to run history.
+    # Metrics are addressed to run history.
     online: bool = False
-    # Whether run history must be told how the step ended. The service of a job knows.
+    # amllog ends the run in run history. In a job, the service does.
     ends_run: bool = False
     # Copies the files of the run beside the journal.
     copying: Copying | None = None

@@ -12,7 +12,7 @@ import threading
 import traceback
 import warnings
 from collections.abc import Callable, Sequence
-from types import TracebackType
+from types import FrameType, TracebackType
 from typing import Any, TextIO
 
 from amllog.process import exits, interrupts
@@ -136,10 +136,10 @@ class Capture:
     def _record_unraisable(self, args: Any) -> None:
         error = args.exc_value
         frame = sys._getframe()
-        while frame.f_back is not None and frame.f_globals.get("__package__") == __package__:
+        while frame.f_back is not None and _is_of_amllog(frame):
             frame = frame.f_back
-        if frame.f_globals.get("__package__") == __package__:
-            return  # the very end of Python: no code of the script runs any more
+        if _is_of_amllog(frame):
+            return  # at the very end of Python, where no code of the script runs any more
         frames = [frame, *(frame for frame, _ in traceback.walk_tb(error.__traceback__))]
         # By its name, not its repr: it may be half gone, and its address would keep equal failures apart.
         what = getattr(args.object, "__qualname__", type(args.object).__qualname__)
@@ -184,6 +184,11 @@ class _Callback(Hook):
             with interrupts.suppress(ValueError):  # a signal came before it was registered
                 self._shell.events.unregister("post_run_cell", self._callback)
         self._registered = False
+
+
+def _is_of_amllog(frame: FrameType) -> bool:
+    package: str = frame.f_globals.get("__package__") or ""
+    return package.partition(".")[0] == "amllog"
 
 
 def _is_of_logging(show: Any) -> bool:

@@ -20,7 +20,7 @@ class OpenCopy(Protocol):
 
 
 class RunBackend(Protocol):
-    """What a `Run` needs. `run_id` is None for the process's own run.
+    """The operations that a `Run` needs. `run_id` is None for the process's own run.
 
     `metric`: a finite number, as `log.metric`: a MetricData record with run_metric="scalar".
     `run_record`: everything else, an EventData record with run_metric=`kind` and run_metric_data=`data` as JSON.

@@ -1,7 +1,7 @@
-"""What was written to a run in this process, for reads where the service cannot answer.
+"""The data that this process wrote to a run, for reads where the service cannot answer.
 
-In: the data of the records as they are journaled. Out: the shapes that azureml's reads give. Bounded: the last
-10,000 rows of a metric, 1,000 names, and 100,000 rows in all.
+The results have the shapes of azureml's. The memory is bounded: the last 10,000 rows of a metric, 1,000 names, and
+100,000 rows in total.
 """
 
 from __future__ import annotations
@@ -16,8 +16,10 @@ from amllog.record import text
 
 MAX_ROWS = 10_000
 MAX_NAMES = 1_000
-MAX_TOTAL = 100_000  # rows of all metrics, which take some 30 MB
-_LOOK = MAX_TOTAL // 10  # new rows until they are counted
+# Rows of all metrics, which take about 30 MB.
+MAX_TOTAL = 100_000
+# New rows until all rows are counted.
+_COUNT_EVERY = MAX_TOTAL // 10
 
 
 class Memory:
@@ -26,12 +28,14 @@ class Memory:
     def __init__(self) -> None:
         self.tags: dict[str, str | None] = {}
         self.properties: dict[str, str | None] = {}
-        self.files: dict[str, str] = {}  # artifact name → name below the journal directory
+        # By artifact name, the name below the journal directory.
+        self.files: dict[str, str] = {}
         self.children: list[Any] = []
         self.status = "Running"
         self.description = ""
         self._rows: dict[str, tuple[str, deque[dict[str, Cell]]]] = {}
-        self._new = 0  # rows since they were counted
+        # Rows since they were counted.
+        self._new = 0
 
     def set_status(self, status: str) -> None:
         """Remember the status."""
@@ -42,7 +46,7 @@ class Memory:
         self.description = description
 
     def keep(self, kind: str, name: str, data: Mapping[str, Any]) -> None:
-        """Remember a record's rows; `kind` as in the journal."""
+        """Remember a record's rows. `kind` is that of the journal."""
         if name not in self._rows and len(self._rows) >= MAX_NAMES:
             return
         _, rows = self._rows.setdefault(name, (kind, deque(maxlen=MAX_ROWS)))
@@ -51,22 +55,24 @@ class Memory:
             {key: _read(columns[key], cell) for key, cell in zip(columns, row)} for row in data["rows"]
         )
         self._new += len(data["rows"])
-        if self._new >= _LOOK:
+        if self._new >= _COUNT_EVERY:
             self._bound()
 
     def keep_scalar(self, name: str, value: float) -> None:
         """Remember one number."""
-        number = value if type(value) is float else float(text.to_text(value))  # a huge integer is infinite
+        number = (
+            value if type(value) is float else float(text.to_text(value))
+        )  # a huge integer becomes infinite
         if name in self._rows:
             self._rows[name][1].append({name: number})
             self._new += 1
-            if self._new >= _LOOK:
+            if self._new >= _COUNT_EVERY:
                 self._bound()
         else:
             self.keep("scalar", name, {"columns": {name: "double"}, "rows": [[number]]})
 
     def _bound(self) -> None:
-        """Of too many rows, keep the last ones of each metric: half of the limit together."""
+        """Drop the oldest rows of each metric if there are too many. Half of the limit remains."""
         self._new = 0
         metrics = [rows for _, rows in list(self._rows.values())]
         if sum(map(len, metrics)) > MAX_TOTAL:
@@ -77,7 +83,7 @@ class Memory:
                         rows.popleft()
 
     def metrics(self, name: str | None = None) -> dict[str, Any]:
-        """Every metric, or the one called `name`, in the shape that azureml's get_metrics gives."""
+        """Return every metric, or the one called `name`, in the shape of azureml's get_metrics."""
         return {
             key: _shape(key, kind, list(rows))
             for key, (kind, rows) in list(self._rows.items())
@@ -86,12 +92,12 @@ class Memory:
 
 
 def _read(kind: str, cell: Cell) -> Cell:
-    """A cell as azureml's reader gives it: a double is a float, also one that JSON has no number for."""
+    """Return a cell as azureml's reader does: a double is a float, also one that JSON has no number for."""
     return float(cell) if kind == "double" and cell is not None else cell
 
 
 def _shape(name: str, kind: str, rows: list[dict[str, Cell]]) -> Any:
-    """A scalar's or list's values, a table's columns; one alone stands without a list around it."""
+    """Return a scalar's or list's values or a table's columns. A single one is not in a list."""
     if kind in ("scalar", "list"):
         values = [row.get(name) for row in rows]
         return values[0] if len(values) == 1 else values

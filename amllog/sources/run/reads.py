@@ -1,7 +1,7 @@
-"""The reading half of a `Run`: what passes through to the service, with this process's memory as the answer else.
+"""The reading half of a `Run`, with azureml's methods and attributes.
 
-In: azureml's read methods and attributes. Out: the service's answer where the real run is reachable; what was
-written in this process where it is not. A service that fails is told once as a warning, never raised.
+The service answers if azureml's run is reachable. Otherwise, the answer contains only the data of this process. A
+service that fails is reported by a warning and never raises.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from amllog.process.interrupts import is_from_signal
 from amllog.sources.run.backend import RunBackend
 from amllog.sources.run.memory import Memory
 
-# Methods of azureml's Run that need the service and give nothing without it, where its offline class has none.
+# Methods of azureml's Run that need the service and that its offline class does not have. Offline they return None.
 ONLINE_ONLY = {
     *("clean", "get_detailed_status", "get_environment", "get_secret", "get_secrets", "get_snapshot_id"),
     *("register_model", "restore_snapshot", "start", "submit_child", "take_snapshot"),
@@ -25,7 +25,7 @@ ONLINE_ONLY = {
 
 
 class Experiment(NamedTuple):
-    """The experiment of a run without a service: the name alone."""
+    """The experiment of a run without a service: only its name."""
 
     name: str
     id: str = ""
@@ -33,7 +33,7 @@ class Experiment(NamedTuple):
 
 
 class Reads:
-    """What azureml's `Run` answers. `run_id` is None for the process's own run."""
+    """The reads of azureml's `Run`. `run_id` is None for the process's own run."""
 
     def __init__(
         self,
@@ -54,71 +54,71 @@ class Reads:
 
     @property
     def id(self) -> str:
-        """The run id (a child's: its own)."""
+        """The run id."""
         return self._run_id or self._backend.identity.step_id
 
     @property
     def name(self) -> str:
-        """The display name; of a pipeline step, the step's name."""
+        """The display name, for a pipeline step the name of the step."""
         return self._name or ("" if self._run_id else self._backend.identity.step_name)
 
     @property
     def experiment(self) -> Any:
-        """The experiment: azureml's own where the service is reachable, else one with the name alone."""
+        """azureml's experiment if the service is reachable, otherwise one with only the name."""
         real = self._backend.azure_run()
         return real.experiment if real is not None else Experiment(self._backend.identity.experiment_name)
 
     @property
     def type(self) -> str:
-        """How the run was created, such as azureml.StepRun."""
+        """The type of the run, such as azureml.StepRun."""
         return str(self._ask(lambda real: real.type, self._backend.identity.run_type) or "")
 
     @property
     def number(self) -> int:
-        """The number within the experiment; 0 without a service."""
+        """The number within the experiment, 0 without a service."""
         return int(self._ask(lambda real: real._run_number, 0) or 0)
 
     @property
     def status(self) -> str:
-        """The status as last seen."""
+        """The last known status."""
         return str(self._ask(lambda real: real.status, self.memory.status))
 
     @property
     def tags(self) -> dict[str, str | None]:
-        """The tags as last seen, and what this process set."""
+        """The last known tags, and those that this process set."""
         return {**self._ask(lambda real: real.tags, {}), **self.memory.tags}
 
     @property
     def properties(self) -> dict[str, str | None]:
-        """The properties as last seen, and what this process added."""
+        """The last known properties, and those that this process added."""
         return {**self._ask(lambda real: real.properties, {}), **self.memory.properties}
 
     @property
     def input_datasets(self) -> Any:
-        """azureml's dictionary of input datasets; empty without a service."""
+        """azureml's dictionary of input datasets, empty without a service."""
         return self._ask(lambda real: real.input_datasets, {})
 
     @property
     def output_datasets(self) -> Any:
-        """azureml's dictionary of output datasets; empty without a service."""
+        """azureml's dictionary of output datasets, empty without a service."""
         return self._ask(lambda real: real.output_datasets, {})
 
     def get_status(self) -> str:
-        """The status, asked anew."""
+        """Request and return the status."""
         return str(self._ask(lambda real: real.get_status(), self.memory.status))
 
     def get_tags(self) -> dict[str, str | None]:
-        """The tags, asked anew, after what this process set has been sent."""
+        """Request and return the tags, after those that this process set were sent."""
         return dict(self._after_flush(lambda real: real.get_tags(), self.memory.tags))
 
     def get_properties(self) -> dict[str, str | None]:
-        """The properties, asked anew, after what this process added has been sent."""
+        """Request and return the properties, after those that this process added were sent."""
         return dict(self._after_flush(lambda real: real.get_properties(), self.memory.properties))
 
     def get_metrics(
         self, name: str | None = None, recursive: bool = False, run_type: Any = None, populate: bool = False
     ) -> dict[str, Any]:
-        """The metrics: of the service, or what this process logged; `recursive`: by run id, children included."""
+        """Return the metrics of the service or of this process. `recursive`: by run id, including children."""
         mine = self.memory.metrics(name)
         if recursive:
             mine = {run.id: run.memory.metrics(name) for run in (self, *self.memory.children)}
@@ -127,45 +127,45 @@ class Reads:
         )
 
     def get_file_names(self) -> list[str]:
-        """The names of the run's files."""
+        """Return the names of the run's files."""
         return list(self._after_flush(lambda real: real.get_file_names(), list(self.memory.files)))
 
     def get_details(self) -> dict[str, Any]:
-        """Status, properties, log files and the like."""
+        """Return a dict with status, properties, log files and other details."""
         mine = {"runId": self.id, "target": "local", "status": self.status, "properties": self.properties}
         return dict(self._ask(lambda real: real.get_details(), {**mine, "inputDatasets": [], "logFiles": {}}))
 
     def get_details_with_logs(self) -> dict[str, Any]:
-        """`get_details`, with the text of the log files."""
+        """Return the dict of `get_details` with the content of the log files."""
         return dict(self._ask(lambda real: real.get_details_with_logs(), None) or self.get_details())
 
     def wait_for_completion(
         self, show_output: bool = False, wait_post_processing: bool = False, raise_on_error: bool = True
     ) -> dict[str, Any]:
-        """Wait for another run; without a service there is nothing to wait for."""
+        """Wait for another run. Without a service, return at once."""
         arguments = (show_output, wait_post_processing, raise_on_error)
         return dict(self._ask(lambda real: real.wait_for_completion(*arguments), None) or self.get_details())
 
     def get_all_logs(self, destination: str | None = None) -> list[str]:
-        """Download the log files; the paths they were written to."""
+        """Download the log files. Return their paths."""
         return list(self._ask(lambda real: real.get_all_logs(destination), []))
 
     def get_children(self, recursive: bool = False, **filters: Any) -> list[Any]:
-        """The child runs: azureml's own objects, or those that this process began."""
+        """Return the child runs: azureml's objects, or those that this process began."""
         return list(
             self._after_flush(lambda real: real.get_children(recursive, **filters), self.memory.children)
         )
 
     def get_portal_url(self) -> str:
-        """The run's page in the studio (no request); "" where there is none."""
-        who = self._backend.identity
-        for known in (who.parent_run_id, who.root_run_id, who.step_id):
-            if known and f"/runs/{known}" in who.run_url:
-                return who.run_url.replace(f"/runs/{known}", f"/runs/{self.id}")
+        """Return the URL of the run in the studio without a request, empty if there is none."""
+        identity = self._backend.identity
+        for known in (identity.parent_run_id, identity.root_run_id, identity.step_id):
+            if known and f"/runs/{known}" in identity.run_url:
+                return identity.run_url.replace(f"/runs/{known}", f"/runs/{self.id}")
         return ""
 
     def download_file(self, name: str, output_file_path: str | None = None, **options: Any) -> None:
-        """Fetch a file of the run; FileNotFoundError if neither the service nor this process has it."""
+        """Download a file of the run. Raises FileNotFoundError if neither the service nor this process has it."""
         target = output_file_path or os.path.basename(name)
 
         def fetch(real: Any) -> bool:
@@ -178,7 +178,7 @@ class Reads:
     def download_files(
         self, prefix: str | None = None, output_directory: str | None = None, *rest: Any, **options: Any
     ) -> None:
-        """Fetch all files whose names begin with the folder `prefix`."""
+        """Download all files whose names begin with the folder `prefix`."""
 
         def fetch(real: Any) -> bool:
             real.download_files(prefix, output_directory, *rest, **options)
@@ -190,7 +190,7 @@ class Reads:
                 self._copy(name, Path(output_directory or ".", name))
 
     def __getattr__(self, name: str) -> Any:
-        """The rest of azureml's Run: passed through, and nothing (said once) where there is no service."""
+        """Pass the other attributes of azureml's Run through. Without a service, some warn and return None."""
         if name.startswith("_"):
             raise AttributeError(name)
         real = self._real()
@@ -201,7 +201,7 @@ class Reads:
         raise AttributeError(f"neither amllog's nor azureml's Run has {name!r}")
 
     def _real(self) -> Any:
-        """azureml's object for this run, or None."""
+        """Return azureml's object for this run, or None."""
         real = self._backend.azure_run()
         if real is None or self._run_id is None or self._run_id == real.id:
             return real
@@ -219,10 +219,12 @@ class Reads:
     def _guarded(self, question: Callable[[Any], Any], real: Any, otherwise: Any) -> Any:
         try:
             return question(real)
-        except Exception as error:  # the service, or azureml itself: the step goes on, and is told
+        except Exception as error:  # the service, or azureml itself: the step continues with a warning
             if is_from_signal(error):
                 raise
-            warn(f"run history did not answer ({type(error).__name__}); this is what this process knows")
+            warn(
+                f"run history did not answer ({type(error).__name__}): the result has only the data of this process"
+            )
             return otherwise
 
     def _copy(self, name: str, target: Path) -> None:

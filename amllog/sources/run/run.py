@@ -1,7 +1,7 @@
-"""The writing half of a `Run`: every call becomes records in the journal, which the courier performs later.
+"""The writing half of a `Run`: every call becomes records in the journal, and the exporter performs it later.
 
-In: azureml's write methods, positional or by keyword, with the argument names of its online and offline class.
-Out: calls on the gate. Only programming errors raise (MetricError, TypeError, FileNotFoundError), at the call.
+The methods have the argument names of azureml's online and offline class, positional or by keyword. Only programming
+errors raise (MetricError, TypeError, FileNotFoundError), at the call.
 """
 
 from __future__ import annotations
@@ -28,28 +28,28 @@ MAX_CHILDREN = 100
 
 
 class Run(Reads):
-    """azureml's `Run`, safe online and offline: writes go through the journal, reads pass through."""
+    """azureml's `Run`, online and offline. Writes go through the journal, reads to the service."""
 
     def log(self, name: str, value: object, description: str = "", step: object = None) -> None:
-        """Log one value: a number, also numpy's and torch's, or a text, bool or None."""
+        """Log one value: a number (also of numpy or torch), a string, a bool or None."""
         name = metric_values.metric_name(name)
         values = metric_values.from_scalar(name, value)
-        number, at = values.rows[0][0], metric_values.step_number(step)
+        number, step_number = values.rows[0][0], metric_values.step_number(step)
         data: dict[str, Any] = {"columns": values.columns, "rows": values.rows}
         if isinstance(number, (int, float)) and not isinstance(number, bool) and math.isfinite(number):
-            self._backend.metric(name, number, at, self._run_id)
+            self._backend.metric(name, number, step_number, self._run_id)
         else:
-            data = data if at is None else {**data, "step": at}
+            data = data if step_number is None else {**data, "step": step_number}
             self._backend.run_record("scalar", name, data, run_id=self._run_id)
         self.memory.keep("scalar", name, data)
 
     def log_list(self, name: str, value: object, description: str = "") -> None:
-        """Log many values of one metric; an empty list is nothing to log."""
+        """Log many values of one metric. An empty list logs nothing."""
         name = metric_values.metric_name(name)
         self._cells("list", name, metric_values.from_list(name, value))
 
     def log_row(self, name: str, description: str | None = None, **kwargs: object) -> None:
-        """Log one row of a table; each further keyword is a column."""
+        """Log one row of a table. Each further keyword is a column."""
         self._cells("row", metric_values.metric_name(name), metric_values.from_row(kwargs))
 
     def log_table(self, name: str, value: object, description: str = "") -> None:
@@ -65,7 +65,7 @@ class Run(Reads):
         source: Source
         if path is not None:
             artifact, source = os.fspath(path).replace(os.sep, "/").lstrip("/"), path
-        else:  # two plots within a second keep apart, which azureml's name does not
+        else:  # unlike azureml's name, this one distinguishes two plots within a second
             artifact, source = (
                 f"{name}_{int(time.time())}_{uuid.uuid4().hex[:6]}.png",
                 metric_values.png_image(name, plot),
@@ -73,23 +73,23 @@ class Run(Reads):
         self._artifact("log_image", name, artifact, source)
 
     def log_confusion_matrix(self, name: str, value: object, description: str | None = None) -> None:
-        """Log a confusion matrix: azureml's dict, or its JSON text."""
+        """Log a confusion matrix: azureml's dict or its JSON."""
         self._document("log_confusion_matrix", name, value)
 
     def log_accuracy_table(self, name: str, value: object, description: str | None = None) -> None:
-        """Log an accuracy table: azureml's dict, or its JSON text."""
+        """Log an accuracy table: azureml's dict or its JSON."""
         self._document("log_accuracy_table", name, value)
 
     def log_residuals(self, name: str, value: object, description: str | None = None) -> None:
-        """Log residuals: azureml's dict, or its JSON text."""
+        """Log residuals: azureml's dict or its JSON."""
         self._document("log_residuals", name, value)
 
     def log_predictions(self, name: str, value: object, description: str | None = None) -> None:
-        """Log predictions: azureml's dict, or its JSON text."""
+        """Log predictions: azureml's dict or its JSON."""
         self._document("log_predictions", name, value)
 
     def tag(self, key: str | None = None, value: object = None, *, name: str | None = None) -> None:
-        """Set one tag; without a value it is a mere mark. (`name`: the keyword of azureml's offline class.)"""
+        """Set one tag, also without a value. `name`: the keyword of azureml's offline class."""
         self.set_tags({key if key is not None else name: value})
 
     def set_tags(self, tags: Mapping[Any, object]) -> None:
@@ -99,7 +99,7 @@ class Run(Reads):
             self._call("set_tags", tags=group)
 
     def remove_tags(self, tags: Iterable[object] | str) -> None:
-        """Take tags away, by their keys."""
+        """Remove tags by their keys."""
         keys = list(metric_values.label_groups(dict.fromkeys([tags] if isinstance(tags, str) else tags)))
         for group in keys:
             for key in group:
@@ -114,7 +114,7 @@ class Run(Reads):
             self._call("add_properties", properties=group)
 
     def upload_file(self, name: str, path_or_stream: Source, datastore_name: str | None = None) -> None:
-        """Keep a copy of the file, as it is now, for the run."""
+        """Copy the file in its present state for the run."""
         self._artifact("upload_file", name, name, path_or_stream, datastore_name)
 
     def upload_files(
@@ -127,7 +127,7 @@ class Run(Reads):
         *,
         name: Sequence[str] | None = None,
     ) -> None:
-        """`upload_file` for many. (`name`: the keyword of azureml's offline class.)"""
+        """Call `upload_file` for each file. `name`: the keyword of azureml's offline class."""
         wanted = list(names if names is not None else name or ())
         if len(wanted) != len(paths):
             raise TypeError(f"upload_files takes as many names as paths, got {len(wanted)} and {len(paths)}")
@@ -135,7 +135,7 @@ class Run(Reads):
             self.upload_file(artifact, path, datastore_name)
 
     def upload_folder(self, name: str, path: str, datastore_name: str | None = None) -> None:
-        """`upload_file` for every file below a folder."""
+        """Call `upload_file` for every file below a folder."""
         if not os.path.isdir(path):
             raise NotADirectoryError(f"upload_folder takes a folder, got {path!r}")
         for file in sorted(file for file in Path(path).rglob("*") if file.is_file()):
@@ -144,9 +144,9 @@ class Run(Reads):
     def child_run(
         self, name: str | None = None, run_id: str | None = None, outputs: str | None = None
     ) -> Run:
-        """Begin a child run; its id is known at once, its creation is journaled."""
-        own = uuid.uuid4()
-        child_id = run_id or (str(own) if self._backend.online else f"{self.id}.{name or own}")
+        """Create a child run. Its id is known at once, and its creation is a record in the journal."""
+        unique = uuid.uuid4()
+        child_id = run_id or (str(unique) if self._backend.online else f"{self.id}.{name or unique}")
         self._call("child_run", child=child_id, name=name)
         child = Run(self._backend, child_id, name or "", parent=self, outputs=outputs)
         self.memory.children.append(child)
@@ -155,40 +155,40 @@ class Run(Reads):
     def create_children(
         self, count: int | None = None, tag_key: str | None = None, tag_values: Sequence[object] | None = None
     ) -> list[Run]:
-        """Begin many child runs, each with one of `tag_values` under `tag_key`; at most 100."""
+        """Create at most 100 child runs, each with one of `tag_values` under `tag_key`."""
         if (count is None) == (tag_key is None or tag_values is None):
             raise TypeError("create_children takes either count, or tag_key and tag_values")
         values: Sequence[object] = range(count or 0) if tag_values is None else tag_values
         if len(values) > MAX_CHILDREN:
-            raise TypeError(f"create_children begins at most {MAX_CHILDREN} runs, got {len(values)}")
+            raise TypeError(f"create_children creates at most {MAX_CHILDREN} runs, got {len(values)}")
         children = [self.child_run() for _ in values]
         for child, value in zip(children, values):
             child.tag(tag_key or "azureml.batch_child_number", value)
         return children
 
     def flush(self, timeout_seconds: float = 300) -> None:
-        """Wait until what was logged has arrived, at most so long; never raises."""
+        """Wait until all records have arrived, for at most `timeout_seconds`. Never raises."""
         self._backend.flush(timeout_seconds)
 
     def complete(self, **_: object) -> None:
-        """Flush; a child run, and any run outside a job, is then completed. (A job's status is the job's own.)"""
+        """Complete the run and flush. Of a job, Azure ML sets the status."""
         self._end("complete", "Completed")
         self.flush(timeout_seconds=30)
 
     def fail(self, error_details: object = None, error_code: str | None = None, **_: object) -> None:
-        """Give the run an error; a child run, and any run outside a job, is then failed."""
+        """Set the error of the run, mark it as failed, and flush. Of a job, Azure ML sets the status."""
         self._end(
             "fail", "Failed", error_details=metric_values.error_message(error_details), error_code=error_code
         )
         self.flush(timeout_seconds=30)
 
     def cancel(self) -> None:
-        """Cancel a child run; a job cannot cancel itself, as in azureml."""
+        """Cancel a child run. As in azureml, a job cannot cancel itself."""
         self._end("cancel", "Canceled")
 
     @property
     def parent(self) -> Run | None:
-        """The run this one is a step of: it takes metrics and tags too. None online if there is none."""
+        """The run that this run is a step of, for metrics and tags. None online if it has no parent."""
         if self._run_id is not None:
             parent: Run | None = self._parent
             return parent
@@ -246,7 +246,7 @@ class Run(Reads):
     def _artifact(
         self, method: str, name: str, artifact: str, source: Source, datastore: str | None = None
     ) -> None:
-        if (file := self._backend.spool(source, artifact)) is not None:  # else it is refused, and counted
+        if (file := self._backend.spool(source, artifact)) is not None:  # otherwise it is refused and counted
             self.memory.files[artifact] = file
             self._call(method, name=name, artifact=artifact, file=file, datastore_name=datastore)
 
