@@ -21,7 +21,7 @@ from amllog.insights.stores.local import discovery
 from amllog.insights.stores.local.catalog import Catalog
 from amllog.insights.stores.local.compaction import compact
 from amllog.insights.stores.local.duckdb_engine import Engine
-from amllog.insights.stores.local.manifest import Batch
+from amllog.insights.stores.local.manifest import read_batches
 from amllog.insights.stores.local.python_store import PythonStore
 
 from ...insights.conftest import log, write  # isort: skip
@@ -74,7 +74,7 @@ def test_files_are_replaced_by_a_compaction(tmp_path: Path) -> None:
     with (tmp_path / GROWS).open("a") as file:
         file.write(json.dumps(log("two")) + "\n")
     insights = connect(tmp_path)
-    with after(Batch.read, lambda: compact(tmp_path, idle=NOW)):
+    with after(read_batches, lambda: compact(tmp_path, idle=NOW)):
         assert said(insights) == ["gone", "one", "two"]
 
 

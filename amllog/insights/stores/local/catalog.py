@@ -1,7 +1,7 @@
-"""What the local store has: journal files and compacted ones, and which of them a question is about.
+"""Selects the journal files and compacted files that a query has to read.
 
-In: directories; a query. Out: a `Selection`: the files to read, what must be said about them, whether some record may
-stand in them twice.
+The directories are searched again for each query, because files are added, extended, compacted and deleted at any time.
+A compacted file replaces its journal files. So a record counts once, whether or not its journal file still exists.
 """
 
 from __future__ import annotations
@@ -9,27 +9,28 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
-from datetime import datetime, timedelta
+from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 
-from amllog.insights.query.columns import ALL_TABLES
-from amllog.insights.query.query import AtLeast, Equals, Holds, Query
-from amllog.insights.query.sql import naive_utc
-from amllog.insights.query.tables import TABLES
+from amllog.insights.query.query import Query
 from amllog.insights.stores.local import discovery, ownership
+from amllog.insights.stores.local.discovery import FoundFile
 from amllog.insights.stores.local.duckdb_engine import Engine
 from amllog.insights.stores.local.index import Index, may_have_duplicates
 from amllog.insights.stores.local.index_entries import UNREADABLE, IndexEntry, RecordGroup
-from amllog.insights.stores.local.manifest import Batch, is_whole_parquet, manifest_problem
-
-# Conditions on these hold for all lines of a process, or for none.
-_IDS = {"parent_run_id", "step_id", "step_name"}
+from amllog.insights.stores.local.manifest import Batch, is_whole_parquet, manifest_problem, read_batches
+from amllog.insights.stores.local.pruning import counts_torn, is_of_run, is_selected, may_match
 
 
 class Selection(NamedTuple):
-    """What to read for one question."""
+    """The files to read for one query, and what the index knows about them.
+
+    `deduplicate`: a record may be in two of the files. `torn`: lines that could not be read. `groups`: the groups of
+    records that the query is about. `unread`: files, or sentences about files, that are not read. `ranks`: of the
+    owners of the files.
+    """
 
     journals: list[Path]
     compacted: list[Path]
@@ -37,11 +38,11 @@ class Selection(NamedTuple):
     torn: int
     groups: list[RecordGroup]
     unread: list[Path | str]
-    ranks: dict[Path, int]  # whose each file is
+    ranks: dict[Path, int]
 
     @property
-    def is_mixed(self) -> bool:
-        """Whether some files are of another user than others: then a record may be a forged copy of another."""
+    def has_several_owners(self) -> bool:
+        """Return whether the files have owners of different ranks. Then a record may be a forged copy of another."""
         return len({*self.ranks.values()}) > 1
 
     @property
@@ -50,132 +51,146 @@ class Selection(NamedTuple):
         return [path for path, rank in self.ranks.items() if rank == ownership.FOREIGN]
 
 
+@dataclass
+class _Search:
+    """The state of one selection: journal files by path, and what was selected of the compacted ones."""
+
+    query: Query | None
+    now: datetime
+    journals: dict[Path, FoundFile]
+    notes: list[str]
+    compacted: list[Path] = field(default_factory=list)
+    entries: list[IndexEntry] = field(default_factory=list)
+    ranks: dict[Path, int] = field(default_factory=dict)
+    torn: int = 0
+
+    def add_batch(self, folder: Path, directory_owner: int, batch: Batch) -> None:
+        """Select the Parquet files of a batch, and drop the journal files that they replace."""
+        sources = [self.journals.get(folder.parent / source.name) for source in batch.sources]
+        if _must_read_sources(batch, sources):
+            return
+        ranks = _ranks([folder / name for name in batch.outputs], directory_owner, self.notes)
+        outputs = {folder / name: run for name, run in batch.outputs.items() if folder / name in ranks}
+        if outputs and len(outputs) == len(batch.outputs) and all(map(is_whole_parquet, outputs)):
+            for source, file in zip(batch.sources, sources):
+                # A file of another user never replaces one of this user. A journal file that has grown is read
+                # itself, and its former records count once.
+                if file is None or (file.size == source.entry.size and max(ranks.values()) <= file.rank):
+                    self.journals.pop(folder.parent / source.name, None)
+                    self.torn += source.entry.torn * counts_torn(source.entry, self.query, self.now)
+        entries = [source.entry for source in batch.sources]
+        if any(is_selected(entry, self.query, self.now) for entry in entries):
+            self.entries += entries
+            self.notes += self._missing_outputs(folder, batch, sources)
+            self.ranks.update(ranks)
+            self.compacted += [
+                path for path, run in outputs.items() if is_whole_parquet(path) and is_of_run(run, self.query)
+            ]
+
+    def _missing_outputs(self, folder: Path, batch: Batch, sources: Sequence[FoundFile | None]) -> list[str]:
+        """Return notes on missing or damaged Parquet files. There are none while the journal files exist."""
+        if all(file and file.size >= source.entry.size for source, file in zip(batch.sources, sources)):
+            return []
+        groups = (group for source in batch.sources for group in source.entry.groups)
+        runs = {
+            group.parent_run_id
+            for group in groups
+            if self.query is None or may_match(group, self.query, self.now)
+        }
+        paths = (folder / name for name, run in batch.outputs.items() if run in runs)
+        return [
+            f"{path}: is missing, or no whole Parquet file" for path in paths if not is_whole_parquet(path)
+        ]
+
+
 class Catalog:
-    """Everything below the places, looked at anew for each question."""
+    """All journal files and compacted files in and below the given places."""
 
     def __init__(self, places: Sequence[Path], engine: Engine) -> None:
         self.places = tuple(places)
         self._index = Index(engine)
 
     def select(self, query: Query | None, now: datetime) -> Selection:
-        """What the query is about; everything for None."""
-        left: list[str] = []
-        found = {file.path: file for file in discovery.find_files(self.places, skipped=left)}
-        self._index.remove_abandoned(path.parent for path in found)
-        chosen: list[Path] = []
-        held: list[IndexEntry] = []
-        torn = 0
+        """Return the files that the query has to read, or all files for None."""
+        notes: list[str] = []
+        journals = {file.path: file for file in discovery.find_files(self.places, skipped=notes)}
+        self._index.remove_abandoned(path.parent for path in journals)
         owners = discovery.find_compacted_folders(self.places)
-        batches = {folder: Batch.read(folder) for folder in owners}
-        ranks = {path: file.rank for path, file in found.items()}
-        for folder, own in batches.items():
-            for batch in own:
-                outputs = {folder / name: run for name, run in batch.outputs.items()}
-                there = [found.get(folder.parent / one.name) for one in batch.sources]
-                if _is_in_journals(batch, there):
-                    continue
-                whose = _ranks(outputs, owners[folder], left)
-                outputs = {path: run for path, run in outputs.items() if path in whose}
-                if outputs and len(outputs) == len(batch.outputs) and all(map(is_whole_parquet, outputs)):
-                    for one, file in zip(batch.sources, there):
-                        # A file of another user stands for none of this user's.
-                        if _is_same(file, one.entry) and (file is None or max(whose.values()) <= file.rank):
-                            found.pop(folder.parent / one.name, None)
-                            torn += one.entry.torn * _tells_torn(one.entry, query, now)
-                # A source that has grown since is read itself, and what it had before counts once.
-                entries = [one.entry for one in batch.sources]
-                if any(_about(entry, query, now) for entry in entries):
-                    held += entries
-                    left += _lost(folder, batch, there, query, now)
-                    ranks.update(whose)
-                    chosen += [
-                        path
-                        for path, run in outputs.items()
-                        if is_whole_parquet(path) and _of_run(run, query)
-                    ]
-        entries_of = self._index.entries(list(found.values()))
-        journals = [
+        batches = {folder: read_batches(folder) for folder in owners}
+        ranks = {path: file.rank for path, file in journals.items()}
+        search = _Search(query, now, journals, notes, ranks=ranks)
+        for folder, folder_batches in batches.items():
+            for batch in folder_batches:
+                search.add_batch(folder, owners[folder], batch)
+        entries = self._index.entries(list(search.journals.values()))
+        selected = [
             path
-            for path, entry in entries_of.items()
-            if entry.modified != UNREADABLE and _about(entry, query, now)
+            for path, entry in entries.items()
+            if entry.modified != UNREADABLE and is_selected(entry, query, now)
         ]
-        held += [entries_of[path] for path in journals]
-        torn += sum(entry.torn for path, entry in entries_of.items() if self._tells(path, entry, query, now))
+        selected_entries = search.entries + [entries[path] for path in selected]
+        torn = search.torn + sum(
+            entry.torn for path, entry in entries.items() if self._counts_torn(path, entry, query, now)
+        )
         groups = [
-            part for entry in held for part in entry.groups if query is None or _asked(part, query, now)
+            group
+            for entry in selected_entries
+            for group in entry.groups
+            if query is None or may_match(group, query, now)
         ]
-        closed = (path for path, entry in entries_of.items() if entry.modified == UNREADABLE)
-        unread: list[Path | str] = [*left, *self._foreign(batches), *filter(os.path.exists, closed)]
-        if any(_are_replaced(folder, own) for folder, own in batches.items()):
+        unreadable = (path for path, entry in entries.items() if entry.modified == UNREADABLE)
+        unread: list[Path | str] = [
+            *search.notes,
+            *self._foreign_notes(batches),
+            *filter(os.path.exists, unreadable),
+        ]
+        if any(_are_replaced(folder, folder_batches) for folder, folder_batches in batches.items()):
             return self.select(query, now)
-        ranks = {path: ranks[path] for path in (*journals, *chosen)}
+        ranks = {path: search.ranks[path] for path in (*selected, *search.compacted)}
         # An index or a manifest of another user proves nothing about the records.
-        deduplicate = len({*ranks.values()}) > 1 or may_have_duplicates(held)
-        return Selection(journals, chosen, deduplicate, torn, groups, unread, ranks)
+        deduplicate = len({*ranks.values()}) > 1 or may_have_duplicates(selected_entries)
+        return Selection(selected, search.compacted, deduplicate, torn, groups, unread, ranks)
 
-    def _tells(self, path: Path, entry: IndexEntry, query: Query | None, now: datetime) -> bool:
-        """Whether the torn lines of a file concern the question. A file of others, with no record in it, has none."""
-        return _tells_torn(entry, query, now) if entry.groups else discovery.is_reportable(path, self.places)
+    def _counts_torn(self, path: Path, entry: IndexEntry, query: Query | None, now: datetime) -> bool:
+        """Return whether to count the torn lines of a file. A file of other programs may have no records at all."""
+        return counts_torn(entry, query, now) if entry.groups else discovery.is_reportable(path, self.places)
 
-    def _foreign(self, batches: Mapping[Path, list[Batch]]) -> list[str]:
-        """Notes on files in the place of an index or a manifest that amllog has not written, or which are missing."""
-        others = [
+    def _foreign_notes(self, batches: Mapping[Path, list[Batch]]) -> list[str]:
+        """Return notes on indexes and manifests that amllog did not write, and on missing manifests."""
+        notes = [
             f"{path}: was not written by this version of amllog, and stays" for path in self._index.foreign
         ]
-        return [
-            *others,
-            *filter(None, (manifest_problem(folder) for folder, own in batches.items() if not own)),
-        ]
+        problems = (
+            manifest_problem(folder) for folder, folder_batches in batches.items() if not folder_batches
+        )
+        return [*notes, *filter(None, problems)]
 
 
-def _ranks(outputs: Iterable[Path], owner: int, left_out: list[str]) -> dict[Path, int]:
-    """Whose each compacted file is, without those that are gone and those of others that everybody can write to."""
-    found: dict[Path, int] = {}
+def _ranks(outputs: Iterable[Path], directory_owner: int, notes: list[str]) -> dict[Path, int]:
+    """Return the ranks of the compacted files that exist, without those that other users can write to."""
+    ranks: dict[Path, int] = {}
     for path in outputs:
         with contextlib.suppress(OSError):
-            rank = ownership.compacted_file_rank(path, owner)
+            rank = ownership.compacted_file_rank(path, directory_owner)
             if rank == ownership.FOREIGN and ownership.is_world_writable(os.lstat(path)):
-                left_out.append(f"{path}: belongs to another user, and everybody can write to it")
+                notes.append(f"{path}: belongs to another user, and everybody can write to it")
             else:
-                found[path] = rank
-    return found
-
-
-def _lost(
-    folder: Path,
-    batch: Batch,
-    there: Sequence[discovery.FoundFile | None],
-    query: Query | None,
-    now: datetime,
-) -> list[str]:
-    """Return notes on compacted files that are missing or damaged. None if the journal files are still there."""
-    if all(file and file.size >= one.entry.size for one, file in zip(batch.sources, there)):
-        return []
-    groups = (part for one in batch.sources for part in one.entry.groups)
-    runs = {part.parent_run_id for part in groups if query is None or _asked(part, query, now)}
-    asked = (folder / name for name, run in batch.outputs.items() if run in runs)
-    return [f"{path}: is missing, or no whole Parquet file" for path in asked if not is_whole_parquet(path)]
+                ranks[path] = rank
+    return ranks
 
 
 def _are_replaced(folder: Path, batches: list[Batch]) -> bool:
-    """Whether a compaction has put others in the place of some of them, whose files are gone."""
-    return not all(batch.is_complete(folder) for batch in batches) and Batch.read(folder) != batches
+    """Return whether a compaction has replaced batches and deleted their files."""
+    return not all(batch.is_complete(folder) for batch in batches) and read_batches(folder) != batches
 
 
-def _tells_torn(entry: IndexEntry, query: Query | None, now: datetime) -> bool:
-    """Whether the torn lines of a file with records concern the question.
+def _must_read_sources(batch: Batch, sources: Sequence[FoundFile | None]) -> bool:
+    """Return whether to read the journal files and not the batch.
 
-    Nobody knows which kind and level a torn line had: `errors` concerns it wherever other records of its run do.
+    True if all of them exist and one has grown whose records have no ids. Without ids, its old records could not be
+    distinguished from its new ones.
     """
-    if query is not None:
-        ids = (one for one in query.conditions if isinstance(one, Equals) and {*one.columns} <= _IDS)
-        query = replace(query, tables=ALL_TABLES, conditions=tuple(ids))
-    return _about(entry, query, now)
-
-
-def _is_in_journals(batch: Batch, there: Sequence[discovery.FoundFile | None]) -> bool:
-    """Whether its journal files are all there, and some has grown whose records have no ids to tell what is new."""
-    pairs = list(zip(there, (one.entry for one in batch.sources)))
+    pairs = list(zip(sources, (source.entry for source in batch.sources)))
     grown = [(file, entry) for file, entry in pairs if file is not None and file.size > entry.size]
     return (
         not all(_has_ids(entry) for _file, entry in grown)
@@ -188,42 +203,4 @@ def _is_in_journals(batch: Batch, there: Sequence[discovery.FoundFile | None]) -
 
 
 def _has_ids(entry: IndexEntry) -> bool:
-    return sum(one.records for one in entry.id_ranges) == sum(part.records for part in entry.groups)
-
-
-def _is_same(file: discovery.FoundFile | None, entry: IndexEntry) -> bool:
-    return file is None or file.size == entry.size
-
-
-def _about(entry: IndexEntry, query: Query | None, now: datetime) -> bool:
-    return query is None or any(_asked(part, query, now) for part in entry.groups)
-
-
-def _of_run(run: str, query: Query | None) -> bool:
-    """Whether a compacted file of this run may have what the query asks for."""
-    tests = [one for one in (query.conditions if query else ()) if isinstance(one, Equals)]
-    return all(one.columns != ("parent_run_id",) or (run in one.values) != one.negated for one in tests)
-
-
-def _asked(part: RecordGroup, query: Query, now: datetime) -> bool:
-    """Whether a query may be about records of this part: never false where one is."""
-    if part.item_type not in {TABLES[table].item_type for table in query.tables}:
-        return False
-    since = now - query.since if isinstance(query.since, timedelta) else query.since
-    if since is not None and datetime.fromisoformat(part.last) < naive_utc(since):
-        return False
-    if query.until is not None and datetime.fromisoformat(part.first) >= naive_utc(query.until):
-        return False
-    return all(_passes(part, condition) for condition in query.conditions)
-
-
-def _passes(part: RecordGroup, condition: object) -> bool:
-    if isinstance(condition, Equals) and {*condition.columns} <= _IDS:
-        return any(
-            (getattr(part, str(one)) in condition.values) != condition.negated for one in condition.columns
-        )
-    if isinstance(condition, Holds) and condition.column == "is_error":
-        return part.errors > 0
-    if isinstance(condition, AtLeast):
-        return part.severity >= condition.severity or part.severity < 0 or part.item_type == "exception"
-    return True
+    return sum(ids.records for ids in entry.id_ranges) == sum(group.records for group in entry.groups)

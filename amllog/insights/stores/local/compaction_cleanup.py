@@ -1,8 +1,8 @@
-"""Files of a folder `compacted` that are no batch's: begun by a compaction that did not come to its end, or replaced.
+"""Writes the manifest, and deletes Parquet files that belong to no batch.
 
-In: the folder. Out: it without them. Only what a compaction made is deleted: a whole file is recognised by its columns,
-one that is torn by a mark beside it, which is written before it. A name in the manifest proves nothing. The manifest is
-written here too.
+Such a file was begun by an interrupted compaction, or its batch was replaced. Only files that a compaction created are
+deleted, and a name in the manifest proves nothing, because other programs can write to the folder. A whole file is
+recognized by its columns. A torn file has no readable columns, so a mark is written beside a file before it is begun.
 """
 
 from __future__ import annotations
@@ -22,77 +22,80 @@ from amllog.insights.stores.local.manifest import MANIFEST, MANIFEST_PREFIX, Bat
 from amllog.journal import own_files
 from amllog.process import descriptors
 
-UNFINISHED_PREFIX = (
-    "_"  # what a file's name begins with until its batch is whole: readers of Parquet pass it by
-)
-# The suffix of a mark beside an unfinished file. A torn Parquet file cannot be recognized by its columns.
-BEGUN_SUFFIX = ".begun"
+UNFINISHED_PREFIX = "_"  # of a file until its batch is complete. Readers of Parquet ignore such names.
+BEGUN_SUFFIX = ".begun"  # of the mark beside an unfinished file
 MARK = b"amllog compact was writing the file of this name\n"
-# Columns that together only `relation.records` has; the run's is in the folder's name.
-_COLUMNS = {*DIMENSION_COLUMNS, *duckdb_views.AS_JSON, "timestamp", "itemType", "itemId", "is_error"} - {
-    "parent_run_id"
-}
-_MADE = re.compile(rf"{UNFINISHED_PREFIX}?[0-9a-f]{{32}}\.parquet")
+# Columns that only `duckdb_views.records` has together. The run id is in the folder's name.
+_COLUMNS = {
+    *DIMENSION_COLUMNS,
+    *duckdb_views.JSON_COLUMNS,
+    "timestamp",
+    "itemType",
+    "itemId",
+    "is_error",
+} - {"parent_run_id"}
+_PARQUET_NAME = re.compile(rf"{UNFINISHED_PREFIX}?[0-9a-f]{{32}}\.parquet")
 
 
 def mark_begun(path: Path) -> None:
-    """Say that a file is going to be written whose name begins with `UNFINISHED_PREFIX`."""
+    """Write the mark of a file that is about to be written, and whose name begins with `UNFINISHED_PREFIX`."""
     fd = own_files.open_regular(path.with_suffix(BEGUN_SUFFIX), os.O_WRONLY | os.O_CREAT | os.O_EXCL)
     try:
         with open(fd, "wb") as file:
             file.write(MARK)
-    except BaseException:  # the disk is full, say
+    except BaseException:  # such as a full disk
         path.with_suffix(BEGUN_SUFFIX).unlink()
         raise
 
 
 def remove_unfinished(engine: Engine, folder: Path) -> None:
-    """Remove what is no batch's: begun by a compaction that did not come to its end, or replaced."""
+    """Delete the files in a folder of compacted files that belong to no batch."""
     delete_abandoned(folder / MANIFEST, MANIFEST_PREFIX.encode())
     for mark in folder.glob(f"parent_run_id=*/{UNFINISHED_PREFIX}*{BEGUN_SUFFIX}"):
         _remove_begun(folder, mark)
     for path in folder.glob(f"parent_run_id=*/{UNFINISHED_PREFIX}*.parquet"):
-        _remove(engine, folder, path)
-    found = Manifest.read(folder)
-    if found is None or not found.leftovers:
+        _remove_parquet(engine, folder, path)
+    manifest = Manifest.read(folder)
+    if manifest is None or not manifest.leftovers:
         return
-    known = {name for batch in found.batches for name in batch.outputs}
-    for name in set(found.leftovers) - known:
-        _remove(engine, folder, folder / name)
-    write_manifest(folder, found.batches, [name for name in found.leftovers if (folder / name).exists()])
+    outputs = {name for batch in manifest.batches for name in batch.outputs}
+    for name in set(manifest.leftovers) - outputs:
+        _remove_parquet(engine, folder, folder / name)
+    leftovers = [name for name in manifest.leftovers if (folder / name).exists()]
+    write_manifest(folder, manifest.batches, leftovers)
 
 
 def _remove_begun(folder: Path, mark: Path) -> None:
-    """Delete a file that a compaction was writing, and the mark beside it that says so.
+    """Delete a file that a compaction was writing, and then its mark.
 
-    Beside a torn mark there is no such file yet: the mark is written first.
+    The mark is written first. So beside an incomplete mark, there is no file of a compaction yet.
     """
     path = mark.with_suffix(".parquet")
     with contextlib.suppress(OSError):
-        text = own_files.read_bounded(mark, len(MARK)) if _is_within(folder, path) else b"other"
-        if text == MARK:
+        content = own_files.read_bounded(mark, len(MARK)) if _is_output_path(folder, path) else b"other"
+        if content == MARK:
             _delete(path)
-        if MARK.startswith(text):
+        if MARK.startswith(content):
             _delete(mark)
 
 
-def _remove(engine: Engine, folder: Path, path: Path) -> None:
-    """Delete a Parquet file that a compaction made: by its name, its place, its owner and its columns."""
-    with contextlib.suppress(OSError, UsageError):  # not there, torn, or open on Windows
-        if _is_within(folder, path) and is_whole_parquet(path):
-            with open_files.open_all([], [path]) as there:
-                names = [literal(escape_glob(name)) for name in there.names.values()]
+def _remove_parquet(engine: Engine, folder: Path, path: Path) -> None:
+    """Delete a Parquet file that a compaction created, by its name, folder, owner and columns."""
+    # The file may be missing or torn, or open on Windows.
+    with contextlib.suppress(OSError, UsageError):
+        if _is_output_path(folder, path) and is_whole_parquet(path):
+            with open_files.open_all([], [path]) as opened:
+                names = [literal(escape_glob(name)) for name in opened.names.values()]
                 columns = engine.run(f"SELECT name FROM parquet_schema([{', '.join(names)}])").rows
             if {name for (name,) in columns} >= _COLUMNS:
                 _delete(path)
 
 
-def _is_within(folder: Path, path: Path) -> bool:
-    """Whether a compaction gives files such a name and such a place."""
-    place = path.parent
+def _is_output_path(folder: Path, path: Path) -> bool:
+    """Return whether compactions create files with such a name in such a folder."""
     return (
-        _MADE.fullmatch(path.name) is not None
-        and not place.is_symlink()
+        _PARQUET_NAME.fullmatch(path.name) is not None
+        and not path.parent.is_symlink()
         and path.resolve().parent.parent == folder
     )
 
@@ -103,9 +106,9 @@ def _delete(path: Path) -> None:
 
 
 def write_manifest(folder: Path, batches: list[Batch], leftovers: list[str]) -> None:
-    """Write the manifest, at once or not at all."""
-    data = Manifest(batches, leftovers).text.encode()
-    if len(data) > index_json.MAX_BYTES:  # nobody could read it
+    """Write the manifest atomically. Raises UsageError if it would be larger than the reader accepts."""
+    data = Manifest(batches, leftovers).to_json().encode()
+    if len(data) > index_json.MAX_BYTES:
         raise UsageError(
             f"{folder / MANIFEST} would be larger than {index_json.MAX_BYTES:,} bytes: move the folder to a directory "
             "of its own, with the journal files that are compacted in it"

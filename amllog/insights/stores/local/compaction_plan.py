@@ -1,7 +1,7 @@
-"""Which journal files are compacted together, and which batches of before are replaced by that.
+"""Decides which journal files are compacted together, and which batches they replace.
 
-In: the batches that there are, entries of files that are new or have changed. Out: `Work` values: what to read, what it
-replaces, what it will stand for. Of a journal that has grown only what was added is read; the rest is in the old batch.
+Only the bytes appended to a journal since its last compaction are read. The older records come from the Parquet files
+of its batch. So a batch with a changed journal is written again, together with all batches that share a source with it.
 """
 
 from __future__ import annotations
@@ -18,52 +18,59 @@ BATCH_BYTES = 128 * 1024 * 1024
 
 
 class BatchPlan(NamedTuple):
-    """One batch to be written: `lines` to read and batches to be `replaced`, and the `sources` that it will stand for,
-    by name. `size`: bytes of the journal files that are compacted by it."""
+    """A batch to write: the files with lines to read, the batches that it replaces, and its sources by name.
 
-    lines: list[Path]
+    `source_bytes`: the size of the journal files that are compacted.
+    """
+
+    inputs: list[Path]
     replaced: list[Batch]
     sources: dict[str, IndexEntry]
-    size: int
+    source_bytes: int
 
 
 def plan_batches(
     batches: Sequence[Batch], entries: Mapping[str, IndexEntry], directory: Path, scratch: Path
 ) -> list[BatchPlan]:
-    """Everything to do for the entries (by the names of their files below the directory): first what replaces older
-    batches. What was added to files is copied into `scratch`."""
-    return [*_renewals(batches, entries, directory, scratch), *_fresh(batches, entries, directory)]
+    """Return the batches to write for journal files that are new or have changed, replacements first.
+
+    `entries`: by file name relative to `directory`. Appended bytes are copied into the directory `scratch`.
+    """
+    return [*_replacements(batches, entries, directory, scratch), *_new_batches(batches, entries, directory)]
 
 
-def _renewals(
+def _replacements(
     batches: Sequence[Batch], entries: Mapping[str, IndexEntry], directory: Path, scratch: Path
 ) -> Iterator[BatchPlan]:
-    """The batches of files that have changed since, to be written anew from what they hold and what was added."""
-    for number, (names, joined) in enumerate(_groups(batches)):
+    """Yield a plan for each group of batches with a changed source."""
+    for number, (names, replaced) in enumerate(_groups(batches)):
         changed = {name: entry for name, entry in entries.items() if name in names}
         if changed:
-            known = {one.name: one.entry for batch in joined for one in batch.sources}
-            stand = all(batch.is_complete(directory / discovery.COMPACTED_FOLDER) for batch in joined)
-            lines = [
-                _added(directory / name, known[name], entry, scratch / f"{number}-{place}.jsonl")
-                if stand
-                else directory / name
-                for place, (name, entry) in enumerate(changed.items())
-            ]
-            yield BatchPlan(
-                lines, joined, {**known, **changed}, sum(entry.size for entry in changed.values())
+            known = {source.name: source.entry for batch in replaced for source in batch.sources}
+            are_complete = all(
+                batch.is_complete(directory / discovery.COMPACTED_FOLDER) for batch in replaced
             )
+            inputs = [
+                _appended_lines(directory / name, known[name], entry, scratch / f"{number}-{index}.jsonl")
+                if are_complete
+                else directory / name
+                for index, (name, entry) in enumerate(changed.items())
+            ]
+            source_bytes = sum(entry.size for entry in changed.values())
+            yield BatchPlan(inputs, replaced, {**known, **changed}, source_bytes)
 
 
 def _groups(batches: Sequence[Batch]) -> list[tuple[set[str], list[Batch]]]:
-    """Groups of batches that share a source, directly or through others, with the names of all their sources."""
+    """Return groups of batches that share a source, directly or indirectly, with the names of all their sources."""
     group_of: dict[str, tuple[set[str], list[Batch]]] = {}
     for batch in batches:
-        names = {one.name for one in batch.sources}
-        met = {id(group): group for name in names if (group := group_of.get(name))}
-        largest = max(met.values(), key=lambda group: len(group[0]), default=(set(), []))
-        for group in met.values():
-            if group is not largest:  # the smaller ones move, so that many batches take little time
+        names = {source.name for source in batch.sources}
+        shared = {id(group): group for name in names if (group := group_of.get(name))}
+        largest = max(shared.values(), key=lambda group: len(group[0]), default=(set(), []))
+        for group in shared.values():
+            if (
+                group is not largest
+            ):  # the smaller groups are merged into it, so that many batches take little time
                 names |= group[0]
                 largest[1].extend(group[1])
         largest[1].append(batch)
@@ -72,30 +79,29 @@ def _groups(batches: Sequence[Batch]) -> list[tuple[set[str], list[Batch]]]:
     return [*{id(group): group for group in group_of.values()}.values()]
 
 
-def _added(path: Path, known: IndexEntry, entry: IndexEntry, target: Path) -> Path:
-    """A file with what was added to a journal; all of it where it does not begin as it did, or with a whole line."""
-    if not (
-        known.size < entry.size
-        and known.fingerprint
-        and known.fingerprint == discovery.fingerprint(path, known.size)
-    ):
+def _appended_lines(path: Path, known: IndexEntry, entry: IndexEntry, target: Path) -> Path:
+    """Return a file with the bytes appended to a journal, or the journal if its former content has changed."""
+    is_unchanged = known.fingerprint and known.fingerprint == discovery.fingerprint(path, known.size)
+    if not (known.size < entry.size and is_unchanged):
         return path
     discovery.copy_from(discovery.FoundFile(path, entry.size, entry.modified), known.size, target)
     return target
 
 
-def _fresh(
+def _new_batches(
     batches: Sequence[Batch], entries: Mapping[str, IndexEntry], directory: Path
 ) -> Iterator[BatchPlan]:
-    """Files that are in no batch, those of one run together, as many as DuckDB sorts in memory."""
-    known = {one.name for batch in batches for one in batch.sources}
-    fresh: dict[str, IndexEntry] = {}
+    """Yield plans for files that are in no batch, sorted by run, each as large as DuckDB can sort in memory."""
+    known = {source.name for batch in batches for source in batch.sources}
+    sources: dict[str, IndexEntry] = {}
     size = 0
-    for name in sorted(entries.keys() - known, key=lambda one: (entries[one].groups[0].parent_run_id, one)):
-        if fresh and size + entries[name].size > BATCH_BYTES:
-            yield BatchPlan([directory / one for one in fresh], [], fresh, size)
-            fresh, size = {}, 0
-        fresh[name] = entries[name]
+    for name in sorted(
+        entries.keys() - known, key=lambda name: (entries[name].groups[0].parent_run_id, name)
+    ):
+        if sources and size + entries[name].size > BATCH_BYTES:
+            yield BatchPlan([directory / name for name in sources], [], sources, size)
+            sources, size = {}, 0
+        sources[name] = entries[name]
         size += entries[name].size
-    if fresh:
-        yield BatchPlan([directory / one for one in fresh], [], fresh, size)
+    if sources:
+        yield BatchPlan([directory / name for name in sources], [], sources, size)

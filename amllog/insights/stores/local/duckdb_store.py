@@ -52,7 +52,7 @@ class DuckDBStore:
     def _answer(self, query: Query, now: datetime) -> Table:
         selection = self._catalog.select(query, now)
         found = None
-        known = None if selection.is_mixed else index_answers.rows(query, selection.groups, now)
+        known = None if selection.has_several_owners else index_answers.rows(query, selection.groups, now)
         if known is not None:
             return answered(query, known, notes=_notes(selection), sql_time=now)
         window = _window(query, selection)

@@ -27,7 +27,7 @@ INDEX_MEMBERS = {  # what tells whose a record is, of when and how bad
 }
 NO_RUN = "__HIVE_DEFAULT_PARTITION__"  # what Hive, Spark and the others call a partition without a value
 MAX_LINE_BYTES = 4 * 64 * 1024  # a file with a longer line is left out; the service takes 64 KiB
-AS_JSON = ("customDimensions", "customMeasurements", "details")  # columns of `records`
+JSON_COLUMNS = ("customDimensions", "customMeasurements", "details")  # columns of `records`
 
 _TAGS = {
     "operation_Name": "operation.name", "operation_Id": "operation.id", "operation_ParentId": "operation.parentId",
@@ -133,7 +133,7 @@ def _selected(files: Sequence[Path], columns: Mapping[str, str]) -> str:
 def _read_back(files: Iterable[Path], more: str) -> str:
     """The SELECT over Parquet files, where JSON is text. By default DuckDB takes each `a=b` of a path for a column."""
     paths = ", ".join(literal(escape_glob(path)) for path in files)
-    back = ", ".join(f"CAST({name} AS JSON) AS {name}" for name in AS_JSON)
+    back = ", ".join(f"CAST({name} AS JSON) AS {name}" for name in JSON_COLUMNS)
     run = f"nullif(url_decode(regexp_extract(filename, '{_RUN_IN_PATH}', 1)), {literal(NO_RUN)}) AS parent_run_id"
     read = f"read_parquet([{paths}], hive_partitioning = false, filename = true)"
     return f"SELECT * EXCLUDE (filename) REPLACE ({back}), {run}{more} FROM {read}"

@@ -1,6 +1,11 @@
-"""The manifest of a folder `compacted`: the journal files that its Parquet files stand for.
+"""The manifest of a folder of compacted files, which lists the journal files that its Parquet files replace.
 
-In: the folder. Out: its batches, or None if the file in its place has not exactly the form that amllog writes.
+The manifest is the file `_manifest.json`. Readers of Parquet ignore names that begin with `_`. `batches` lists the
+batches. Each has `sources`, which are journal files with their index entries at that time, and `outputs`, which are
+Parquet files with their run ids. `leftovers` lists Parquet files that belong to no batch and may still exist.
+
+The manifest decides which Parquet files are read, so the crash safety of a compaction depends on it. See `compaction`.
+A file that does not have exactly the form that amllog writes is never replaced.
 """
 
 from __future__ import annotations
@@ -17,134 +22,135 @@ from amllog.insights.stores.local.index_entries import IndexEntry, parse_entry
 from amllog.insights.stores.local.other_formats import open_for_reading
 from amllog.journal import own_files
 
-MANIFEST = "_manifest.json"  # readers of Parquet pass by what begins with _
-MAGIC = b"PAR1"
+MANIFEST = "_manifest.json"
 BATCHES = "batches"
 LEFTOVERS = "leftovers"
-MANIFEST_PREFIX = f'{{"{BATCHES}": ['  # of its text
+MANIFEST_PREFIX = f'{{"{BATCHES}": ['
+_PARQUET_MAGIC = b"PAR1"
 _OUTPUT = re.compile(r"parent_run_id=[^/]+/[0-9a-f]{32}\.parquet")
 
 
 class Source(NamedTuple):
-    """A journal file as it went into a batch: its name below the folder that was compacted, and what it held."""
+    """A journal file of a batch: its name relative to the compacted directory, and its content at that time."""
 
     name: str
     entry: IndexEntry
 
 
 class Batch(NamedTuple):
-    """Journal files that were compacted together, and what came of them."""
+    """Journal files that were compacted together, and the resulting files by name, with their run ids."""
 
     sources: tuple[Source, ...]
-    outputs: dict[str, str]  # file below the folder `compacted` → its parent_run_id
+    outputs: dict[str, str]
 
-    @classmethod
-    def read(cls, path: Path) -> list[Batch]:
-        """The batches of a folder `compacted`; none where its manifest is missing or no such thing."""
-        found = Manifest.read(path)
-        while found is not None and not all(batch.is_complete(path) for batch in found.batches):
-            again = Manifest.read(path)  # was that a compaction that has replaced files just now?
-            if again == found:
-                break
-            found = again
-        return found.batches if found else []
-
-    def is_complete(self, path: Path) -> bool:
-        """Whether all its files are in the folder `compacted`."""
-        return all(is_whole_parquet(path / name) for name in self.outputs)
-
-
-def is_whole_parquet(path: Path) -> bool:
-    """Whether it is a whole Parquet file, neither itself nor its folder a link."""
-    try:
-        if path.parent.is_symlink():
-            return False
-        with open_for_reading(path) as file:
-            begin = file.read(len(MAGIC))
-            file.seek(-len(MAGIC), os.SEEK_END)
-            return begin == MAGIC == file.read()
-    except OSError:
-        return False
-
-
-def manifest_problem(path: Path) -> str:
-    """Return a sentence if a folder `compacted` cannot be read. "" if it has a manifest, or no compacted file."""
-    manifest = path / MANIFEST
-    if os.path.lexists(manifest):
-        adapt_kql = Manifest.read(path) is not None
-        return "" if adapt_kql else f"{manifest}: was not written by this version of amllog, and stays"
-    made = (one.relative_to(path).as_posix() for one in path.glob("parent_run_id=*/*.parquet"))
-    return f"{manifest}: is missing beside Parquet files" if any(map(_OUTPUT.fullmatch, made)) else ""
+    def is_complete(self, folder: Path) -> bool:
+        """Return whether all its Parquet files are in the folder of compacted files."""
+        return all(is_whole_parquet(folder / name) for name in self.outputs)
 
 
 class Manifest(NamedTuple):
-    """What a folder `compacted` says of itself. `leftovers`: files that may be there and are no batch's."""
+    """The content of a manifest. `leftovers`: files that belong to no batch and may still exist."""
 
     batches: list[Batch]
     leftovers: list[str]
 
     @classmethod
-    def read(cls, path: Path) -> Manifest | None:
-        """The manifest of a folder. None if it is missing or has not exactly the form that amllog writes."""
+    def read(cls, folder: Path) -> Manifest | None:
+        """Return the manifest of a folder. None if it is missing, or if amllog did not write it."""
         try:
-            return _manifest(own_files.read_bounded(path / MANIFEST, index_json.MAX_BYTES))
+            return _parse(own_files.read_bounded(folder / MANIFEST, index_json.MAX_BYTES))
         except (OSError, ValueError, TypeError):
             return None
 
-    @property
-    def text(self) -> str:
-        """It as JSON, as `read` takes it."""
-        batches = [{"sources": one.sources, "outputs": one.outputs} for one in self.batches]
+    def to_json(self) -> str:
+        """Return the JSON text that `read` accepts."""
+        batches = [{"sources": batch.sources, "outputs": batch.outputs} for batch in self.batches]
         return json.dumps({BATCHES: batches, LEFTOVERS: self.leftovers})
 
 
-@lru_cache(maxsize=1)  # a question reads it several times
-def _manifest(data: bytes) -> Manifest:
-    """A manifest. ValueError or TypeError if amllog has not written it."""
-    text = index_json.JsonReader(data)
-    text.expect(MANIFEST_PREFIX)
-    batches = [_batch(text) for _ in text.items("]")]
+def read_batches(folder: Path) -> list[Batch]:
+    """Return the batches of a folder of compacted files, or none without a valid manifest.
+
+    A missing Parquet file can mean that a compaction has just replaced it. Then the manifest is read again.
+    """
+    manifest = Manifest.read(folder)
+    while manifest is not None and not all(batch.is_complete(folder) for batch in manifest.batches):
+        latest = Manifest.read(folder)
+        if latest == manifest:
+            break
+        manifest = latest
+    return manifest.batches if manifest else []
+
+
+def is_whole_parquet(path: Path) -> bool:
+    """Return whether the file is a complete Parquet file, and neither it nor its folder is a link."""
+    try:
+        if path.parent.is_symlink():
+            return False
+        with open_for_reading(path) as file:
+            start = file.read(len(_PARQUET_MAGIC))
+            file.seek(-len(_PARQUET_MAGIC), os.SEEK_END)
+            return start == _PARQUET_MAGIC == file.read()
+    except OSError:
+        return False
+
+
+def manifest_problem(folder: Path) -> str:
+    """Return a sentence if the compacted files of a folder cannot be read. "" without a problem or without files."""
+    path = folder / MANIFEST
+    if os.path.lexists(path):
+        is_valid = Manifest.read(folder) is not None
+        return "" if is_valid else f"{path}: was not written by this version of amllog, and stays"
+    names = (path.relative_to(folder).as_posix() for path in folder.glob("parent_run_id=*/*.parquet"))
+    return f"{path}: is missing beside Parquet files" if any(map(_OUTPUT.fullmatch, names)) else ""
+
+
+@lru_cache(maxsize=1)  # a query reads the manifest several times
+def _parse(data: bytes) -> Manifest:
+    """Return a manifest. Raises ValueError or TypeError if amllog did not write the data."""
+    reader = index_json.JsonReader(data)
+    reader.expect(MANIFEST_PREFIX)
+    batches = [_parse_batch(reader) for _ in reader.items("]")]
     leftovers = []
-    if text.accept(f', "{LEFTOVERS}": ['):  # before batches were replaced there were none
-        leftovers = [_output(text.string()) for _ in text.items("]")]
-    text.expect("}")
-    text.end()
-    outputs = [name for one in batches for name in one.outputs]
+    if reader.accept(f', "{LEFTOVERS}": ['):  # amllog wrote none before it replaced batches
+        leftovers = [_output_name(reader.string()) for _ in reader.items("]")]
+    reader.expect("}")
+    reader.end()
+    outputs = [name for batch in batches for name in batch.outputs]
     if len({*outputs}) < len(outputs):
         raise ValueError("a file of two batches")
     return Manifest(batches, leftovers)
 
 
-def _batch(text: index_json.JsonReader) -> Batch:
-    """One batch of a manifest. ValueError or TypeError if amllog has not written it."""
+def _parse_batch(reader: index_json.JsonReader) -> Batch:
     sources, outputs = [], {}
-    text.expect('{"sources": [')
-    for _ in text.items("]"):
-        text.expect("[")
-        name = _inside(text.string())
-        text.expect(", ")
-        sources.append(Source(name, parse_entry(text.value())))
-        text.expect("]")
-    text.expect(', "outputs": {')
-    for _ in text.items("}"):
-        name = _output(text.string())
-        text.expect(": ")
-        outputs[name] = text.string()
-    text.expect("}")
-    if not sources or not all(one.entry.groups for one in sources):
-        raise ValueError("a batch of nothing")
+    reader.expect('{"sources": [')
+    for _ in reader.items("]"):
+        reader.expect("[")
+        name = _source_name(reader.string())
+        reader.expect(", ")
+        sources.append(Source(name, parse_entry(reader.value())))
+        reader.expect("]")
+    reader.expect(', "outputs": {')
+    for _ in reader.items("}"):
+        name = _output_name(reader.string())
+        reader.expect(": ")
+        outputs[name] = reader.string()
+    reader.expect("}")
+    if not sources or not all(source.entry.groups for source in sources):
+        raise ValueError("a batch without records")
     return Batch(tuple(sources), outputs)
 
 
-def _inside(name: str) -> str:
-    """The name of a file below a folder. ValueError if it leads out of it."""
+def _source_name(name: str) -> str:
+    """Return the name. Raises ValueError if the path is outside of the compacted directory."""
     if name.startswith("/") or ".." in name.split("/"):
         raise ValueError("a name outside of the folder")
     return name
 
 
-def _output(name: str) -> str:
-    """The name of a file of a batch. ValueError if no compaction gives such names."""
+def _output_name(name: str) -> str:
+    """Return the name. Raises ValueError if no compaction creates such names."""
     if not _OUTPUT.fullmatch(name):
-        raise ValueError("no name of a compacted file")
+        raise ValueError("not the name of a compacted file")
     return name

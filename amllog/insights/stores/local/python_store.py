@@ -31,7 +31,7 @@ from amllog.insights.query.query import (
 from amllog.insights.query.result import Table
 from amllog.insights.stores.local import discovery, other_formats, python_rows
 from amllog.insights.stores.local.duckdb_views import MAX_LINE_BYTES
-from amllog.insights.stores.local.manifest import Batch, manifest_problem
+from amllog.insights.stores.local.manifest import manifest_problem, read_batches
 from amllog.insights.stores.local.ownership import FOREIGN
 from amllog.insights.stores.store import answered, columns_of, left_out
 from amllog.record import envelope
@@ -121,7 +121,7 @@ class PythonStore:
         sources = (
             (folder.parent / one.name, one.entry)
             for folder in discovery.find_compacted_folders(self._places)
-            for batch in Batch.read(folder)
+            for batch in read_batches(folder)
             for one in batch.sources
         )
         gone = {path: entry for path, entry in sources if not os.path.exists(path)}

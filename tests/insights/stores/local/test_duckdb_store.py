@@ -458,7 +458,7 @@ def test_one_compaction_at_a_time(journal: Callable[..., Path]) -> None:
     mark_begun(torn)
 
     def again(_done: int, _all: int) -> None:
-        with pytest.raises(UsageError, match="somebody else is compacting"):
+        with pytest.raises(UsageError, match="another process is compacting"):
             compact(path.parent, idle=NOW)
 
     assert compact(path.parent, idle=NOW, progress=again).outputs == 1
