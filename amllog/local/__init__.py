@@ -1,6 +1,6 @@
-"""Azure on this machine: Application Insights ingestion and Azure ML's run history over loopback HTTP.
+"""A local Azure: Application Insights and the run history of Azure ML over loopback HTTP.
 
-In: a directory. Out: a connection string and job environments with which the real SDKs work unchanged.
+It returns a connection string and the environments of jobs, with which the real SDKs work unchanged:
 
     with AzureOnThisMachine("azure") as azure:
         environment = azure.job_environment(run_id="run_1", step_name="train")

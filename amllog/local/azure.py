@@ -1,7 +1,4 @@
-"""Azure on this machine, put together: the servers, the services behind them, what a job needs to find them.
-
-In: a directory, a port. Out: addresses, environments for jobs, and everything that arrived.
-"""
+"""`AzureOnThisMachine`: start and stop all services of the local Azure, and read the received data."""
 
 from __future__ import annotations
 
@@ -45,13 +42,13 @@ INSTRUMENTATION_KEY = "00000000-0000-0000-0000-0000000010ca"
 class AzureOnThisMachine:
     """Application Insights' ingestion and queries, Azure ML's run history, metrics and artifacts, over loopback HTTP.
 
-    A context manager; `start()` and `stop()` do the same by hand, and may be repeated: the port stays, and what
-    is in the directory is read again. `strict` keeps the services' limits. `authorities` is a file of the
-    certificate authorities that jobs trust besides ours (default: those of requests). An answer to a query has at most
-    `query_rows_max` rows. Queries may be about `resource_id`, `workspace_id` or `app_id`, which are always the same.
+    The object is a context manager. `start()` and `stop()` do the same and may be repeated: the port is kept, and the
+    content of the directory is read again. `strict` applies the limits of the services. `authorities` is a file of the
+    certificate authorities that jobs trust in addition to ours (default: those of `requests`). The response to a query
+    has at most `query_rows_max` rows. `resource_id`, `workspace_id` and `app_id` can be queried and are constant.
 
-    Each object makes its own tokens, one for each service, and rejects every request without the right one. They are
-    in `connection_string`, `query_endpoint`, `faults_url` and `job_environment()`, and stay the same when it is
+    Each object creates its own tokens, one for each service, and rejects every request without a valid one. They are
+    in `connection_string`, `query_endpoint`, `faults_url` and `job_environment()`, and are kept when the object is
     stopped and started again. No file contains them.
     """
 
@@ -75,20 +72,22 @@ class AzureOnThisMachine:
         self._access = Access()
         self._gateway = Gateway(self._access)
         self.requests_log = self._gateway.requests_log
-        self._side = ServerCallbacks(self._gateway.admit, self.faults, service_of_path, self._gateway.served)
+        self._callbacks = ServerCallbacks(
+            self._gateway.admit, self.faults, service_of_path, self._gateway.log_request
+        )
         self._lock = threading.Lock()
         self._server: LoopbackServer | None = None
         self._tls_server: LoopbackServer | None = None
 
     def start(self) -> AzureOnThisMachine:
-        """Open the directory and begin to answer."""
+        """Open the directory and answer requests."""
         received = self.directory / "received"
         prepare_directory(self.directory)
         make_private_directory(received)
         self._received = JsonLinesFile(received / f"{new_file_name()}.jsonl")
         self._runs, self._artifacts = RunStore(self.directory), ArtifactStore(self.directory)
         self._metrics = MetricStore(self.directory, strict=self._strict)
-        self._server = LoopbackServer(self._port, self._side)
+        self._server = LoopbackServer(self._port, self._callbacks)
         self._port = self._server.port
         routes = [
             *(Route("POST", path, Credential.INGESTION, self._track) for path in TRACKS),
@@ -102,7 +101,7 @@ class AzureOnThisMachine:
         return self
 
     def stop(self) -> None:
-        """Stop answering, break off what is under way, close the files; what arrived can still be read."""
+        """Stop the servers, close all connections and files. The received data can still be read."""
         if self._server is None:
             return
         self._server.stop()
@@ -126,39 +125,39 @@ class AzureOnThisMachine:
 
     @property
     def url(self) -> str:
-        """Where it answers: `http://127.0.0.1:<port>`."""
+        """The address `http://127.0.0.1:<port>`. Raises RuntimeError before the first start."""
         if self._server is None:
             raise RuntimeError("not started: use start() or a with statement")
         return f"http://127.0.0.1:{self._server.port}"
 
     @property
     def routes(self) -> list[Route]:
-        """Every operation of every service, with the token that it requires; empty before the first start."""
+        """All operations of all services with the tokens that they require. Empty before the first start."""
         return list(self._gateway.routes)
 
     @property
     def ingestion_endpoint(self) -> str:
-        """The address of ingestion, with its token: `<address>/v2.1/track` takes envelopes."""
+        """The address of ingestion with its token. Envelopes are posted to `<address>/v2.1/track`."""
         return self._address(Credential.INGESTION)
 
     @property
     def query_endpoint(self) -> str:
-        """The address of the query service, with its token, as `endpoint=` or AMLLOG_QUERY_ENDPOINT take it."""
+        """The address of the query service with its token, for `endpoint=` or AMLLOG_QUERY_ENDPOINT."""
         return self._address(Credential.QUERY)
 
     @property
     def faults_url(self) -> str:
-        """The address, with its token, where GET lists the faults and PUT replaces them. No job has it."""
+        """The address, with its token, at which GET lists the faults and PUT replaces them. Jobs do not get it."""
         return f"{self._address(Credential.FAULTS)}/faults"
 
     @property
     def connection_string(self) -> str:
-        """The connection string of its Application Insights; the path of the addresses is ingestion's token."""
+        """The connection string of Application Insights. The path of its addresses is the token of ingestion."""
         address = f"{self.ingestion_endpoint}/"
         return f"InstrumentationKey={INSTRUMENTATION_KEY};IngestionEndpoint={address};LiveEndpoint={address}"
 
     def run_token(self, run_id: str, seconds: float = job_environment.TOKEN_SECONDS) -> str:
-        """A run token that expires after `seconds`, for requests to run history, metrics and artifacts."""
+        """Return a run token that expires after `seconds`, for run history, metrics and artifacts."""
         return self._access.run_tokens.issue(run_id, seconds)[0]
 
     def job_environment(
@@ -170,16 +169,16 @@ class AzureOnThisMachine:
         parent_run_id: str | None = None,
         root_run_id: str | None = None,
     ) -> dict[str, str]:
-        """Register the run (and its parent, if nobody did) and give the variables that a job of it runs with.
+        """Register the run and its missing ancestors, and return the environment variables of a job of it.
 
-        Added to the environment of a child process, azureml-core's `Run.get_context()` is online there, uploads
-        included, and `APPLICATIONINSIGHTS_CONNECTION_STRING` is set.
+        In a child process with these variables, azureml-core's `Run.get_context()` is online and can upload files, and
+        `APPLICATIONINSIGHTS_CONNECTION_STRING` is set.
         """
         above = parent_run_id or root_run_id
         parent = above if above != run_id else None
         root = root_run_id if root_run_id != run_id else None
         for ancestor, above_it in ((root, None), (parent, root if root != parent else None)):
-            if ancestor and not self._runs.knows(ancestor):
+            if ancestor and not self._runs.contains(ancestor):
                 fields = {"runType": "azureml.PipelineRun", "status": "Running", "parentRunId": above_it}
                 self._runs.add(ancestor, experiment_name, **fields)
         self._runs.add(
@@ -205,56 +204,57 @@ class AzureOnThisMachine:
 
     @property
     def envelopes(self) -> list[Envelope]:
-        """What ingestion accepted, in the order of arrival, read back from `received/`."""
+        """The accepted envelopes in the order of arrival, read from `received/`."""
         return list(read_lines((self.directory / "received").glob("*.jsonl")))
 
     @property
     def runs(self) -> dict[str, Run]:
-        """Every run that run history knows, by id."""
+        """All runs of run history by id."""
         return {run["runId"]: run for run in self._runs.all()}
 
     def metrics(self, run_id: str) -> list[Metric]:
-        """The metrics of a run, as they were posted."""
-        return self._metrics.of(run_id)
+        """Return the metrics of a run as they were posted."""
+        return self._metrics.of_run(run_id)
 
     def values(self, run_id: str) -> dict[str, list[Any]]:
-        """The metrics of a run by name: numbers of scalars and lists, dictionaries of rows and tables."""
+        """Return the metrics of a run by name: numbers for scalars and lists, dictionaries for rows and tables."""
         return {name: self._values(run_id, name) for name in self._metrics.names(run_id)}
 
     def tags(self, run_id: str) -> dict[str, str]:
-        """The tags of a run."""
+        """Return the tags of a run."""
         return dict(self._runs.get(run_id)["tags"])
 
     def artifacts(self, run_id: str) -> dict[str, Artifact]:
-        """The artifacts of a run by name; `.file` is where the bytes are."""
+        """Return the artifacts of a run by name. `.file` is the path of the bytes."""
         container = self._runs.get(run_id)["dataContainerId"]
-        return {one.path: one for one in self._artifacts.listed("ExperimentRun", container)}
+        artifacts = self._artifacts.list_container("ExperimentRun", container)
+        return {artifact.path: artifact for artifact in artifacts}
 
     @property
     def _bundle(self) -> Path:
         return self.directory / "ca-bundle.pem"
 
     def _values(self, run_id: str, name: str) -> list[Any]:
-        rows = (self._metrics.full(run_id, name) or {"value": []})["value"]
+        rows = (self._metrics.merged(run_id, name) or {"value": []})["value"]
         return [row["data"][name] if list(row["data"]) == [name] else row["data"] for row in rows]
 
     def _address(self, need: Credential) -> str:
         return self.url + self._access.path(need)
 
     def _upload_url(self) -> str:
-        """The address of the TLS port, opened on first use."""
+        """Return the address of the TLS server, which is started on first use."""
         with self._lock:
             if self._tls_server is None:
                 self._tls_server = LoopbackServer(
-                    0, self._side, certificate.make(self._bundle, self._authorities)
+                    0, self._callbacks, certificate.create_context(self._bundle, self._authorities)
                 )
                 self._tls_server.start()
         return f"https://this-machine.blob.local@127.0.0.1:{self._tls_server.port}"
 
     def _track(self, request: Request, names: Names) -> Response:
         now = datetime.now(timezone.utc)
-        verdict = request.fault.verdict if request.fault else None
+        item_fault = request.fault.verdict if request.fault else None
         content_type = request.headers.get("content-type", "application/json")
-        result = track(request.body, content_type, now, strict=self._strict, fault=verdict)
+        result = track(request.body, content_type, now, strict=self._strict, fault=item_fault)
         self._received.append(with_time_and_key_first(envelope) for envelope in result.accepted)
-        return Response.of(result.reply, result.status)
+        return Response.from_value(result.reply, result.status)

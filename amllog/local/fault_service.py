@@ -1,7 +1,4 @@
-"""Faults over HTTP: `GET …/faults` lists what is switched on, `PUT …/faults` puts others in its place.
-
-In: requests. Out: the faults that are on, as JSON.
-"""
+"""Switch faults on over HTTP: `GET …/faults` lists the active faults as JSON, and `PUT …/faults` replaces them."""
 
 from __future__ import annotations
 
@@ -13,13 +10,13 @@ from amllog.local.http.routes import Credential, Names, Route
 
 
 class FaultService:
-    """Speaks for `faults`."""
+    """The operations on `faults`."""
 
     def __init__(self, faults: Faults) -> None:
         self._faults = faults
 
     def routes(self) -> list[Route]:
-        """Its operations."""
+        """Return the routes of the operations."""
         return [
             Route("GET", "/faults", Credential.FAULTS, self._list),
             Route("PUT", "/faults", Credential.FAULTS, self._put),

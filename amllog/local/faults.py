@@ -1,6 +1,6 @@
-"""Faults of the far side, switched on and off while it runs.
+"""The faults of the local Azure, which a test can switch on and off while it runs.
 
-In: `Fault` values, put by a test or through `PUT …/faults`. Out: for a request the fault that hits it, if any.
+Tests add `Fault` values with `Faults.put` or over HTTP. The server takes the fault of each request from `Faults.take`.
 """
 
 from __future__ import annotations
@@ -31,20 +31,20 @@ ItemMatch = Union[str, Callable[[Mapping[str, Any]], bool]]
 
 @dataclass(frozen=True)
 class Fault:
-    """One thing that goes wrong, for the next `times` requests (None: until cleared).
+    """One fault, for the next `times` requests (None: until it is cleared).
 
     service: `ingestion`, `run_history` (run history, metrics, artifacts and blobs) or `query`.
-    seconds: waits so long before anything else.
-    status, headers, body: answered instead of the right answer (`body` alone: an unreadable 200).
-    item: a regular expression over an item's JSON, or a function of the item: `status` and `message` are then the
-        answer for these items only (envelopes; metrics of a batch), the others are taken. Of a query's answer, these
-        rows are left out, and it is a partial one.
-    hang: `before headers` or `after headers`: no more comes until the fault is cleared.
-    close: the connection breaks in the middle of the answer.
-    drops: the answer comes byte by byte, with so many seconds between them.
-    carried_out: a request that hangs, breaks or is answered otherwise takes effect all the same: only its answer is
-        lost or wrong.
-    path: hits only requests whose path contains this text.
+    seconds: a pause before the response.
+    status, headers, body: sent instead of the correct response (`body` alone: an invalid 200).
+    item: a regular expression over the JSON of an item, or a function of the item. `status` and `message` then apply
+        to these items only (envelopes, or metrics of a batch), and the others are accepted. In the response to a query,
+        these rows are omitted, and the response is a partial one.
+    hang: `before headers` or `after headers`. Nothing more is sent until the fault is cleared.
+    close: the connection is closed in the middle of the response.
+    drops: the response is sent byte by byte, with this many seconds between the bytes.
+    carried_out: the request takes effect although it hangs, breaks or gets another response. Only the response is lost
+        or wrong.
+    path: applies only to requests whose path contains this string.
     """
 
     service: str = "ingestion"
@@ -62,20 +62,22 @@ class Fault:
     times: int | None = None
 
     def __post_init__(self) -> None:
-        """Refuse what can never hit."""
+        """Raise ValueError for a fault that cannot occur."""
         if self.service not in SERVICES:
             raise ValueError(f"service = {self.service!r}: allowed are {', '.join(SERVICES)}")
         if self.hang not in HANGS:
             raise ValueError(f"hang = {self.hang!r}: allowed are {HANGS}")
         if self.item is not None and self.status is None:
-            raise ValueError("a fault on items needs the status that these items get")
+            raise ValueError("a fault with `item` needs the `status` of these items")
         for name, value in self.headers.items():
             if not (_NAME.fullmatch(name) and str(value).isascii() and str(value).isprintable()):
-                raise ValueError(f"headers: {name!r} = {value!r} is no name, or no ASCII text of one line")
-        for field_name, (least, most) in _RANGES.items():
+                raise ValueError(
+                    f"headers: {name!r} = {value!r} is not a valid name, or not a line of ASCII characters"
+                )
+        for field_name, (minimum, maximum) in _RANGES.items():
             value = getattr(self, field_name)
-            if value is not None and not least <= value <= most:  # NaN is in no range
-                raise ValueError(f"{field_name} = {value!r}: allowed are {least} to {most}")
+            if value is not None and not minimum <= value <= maximum:  # also for NaN
+                raise ValueError(f"{field_name} = {value!r}: allowed are {minimum} to {maximum}")
         try:
             re.compile(self.item if isinstance(self.item, str) else "")
         except re.error as error:
@@ -83,33 +85,33 @@ class Fault:
 
     @property
     def replaces(self) -> bool:
-        """Whether the request gets this fault's answer in place of the right one."""
+        """Return whether this fault replaces the correct response."""
         return self.item is None and (self.status is not None or self.body is not None)
 
     @property
     def takes_effect(self) -> bool:
-        """Whether the service gets to see the request."""
+        """Return whether the service handles the request."""
         return self.carried_out or not (self.replaces or self.hang or self.close)
 
     def verdict(self, item: Mapping[str, Any]) -> ItemError | None:
-        """What this fault says to one item of a batch."""
+        """Return the error of this fault for an item of a batch, or None."""
         if self.item is None or self.status is None:
             return None
         if callable(self.item):
-            hit = self.item(item)
+            is_match = self.item(item)
         else:
-            hit = re.search(self.item, orjson.dumps(item).decode()) is not None
-        return ItemError(self.status, self.message) if hit else None
+            is_match = re.search(self.item, orjson.dumps(item).decode()) is not None
+        return ItemError(self.status, self.message) if is_match else None
 
     @classmethod
     def from_json(cls, value: object) -> Fault:
-        """A fault from a JSON object; ValueError names what is wrong."""
+        """Return the fault of a JSON object. Raises ValueError, which names the invalid member."""
         if not isinstance(value, dict) or not set(value) <= set(_JSON_TYPES):
             raise ValueError(f"a fault is a JSON object with {', '.join(_JSON_TYPES)}")
-        for name, one in value.items():
+        for name, member in value.items():
             kinds = _JSON_TYPES[name]
-            if not isinstance(one, kinds) or (isinstance(one, bool) and bool not in kinds):
-                raise ValueError(f"{name} = {one!r}: expected {_JSON_TYPES[name]}")
+            if not isinstance(member, kinds) or (isinstance(member, bool) and bool not in kinds):
+                raise ValueError(f"{name} = {member!r}: expected {_JSON_TYPES[name]}")
         return cls(**value)
 
 
@@ -131,42 +133,44 @@ _JSON_TYPES: Mapping[str, tuple[type, ...]] = {
 
 
 class Faults:
-    """The faults that are switched on, first come first hit; safe to use from any thread."""
+    """The active faults, in the order in which they apply. All methods are thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._left: list[tuple[Fault, list[float]]] = []
+        self._remaining: list[tuple[Fault, list[float]]] = []
         self._cleared = threading.Event()
 
     def put(self, *faults: Fault) -> None:
-        """Switch faults on, after those that are on already."""
+        """Switch faults on. Faults that are already active apply before them."""
         with self._lock:
-            self._left += [(one, [one.times if one.times is not None else float("inf")]) for one in faults]
+            self._remaining += [
+                (fault, [fault.times if fault.times is not None else float("inf")]) for fault in faults
+            ]
 
     def clear(self) -> None:
-        """Switch all off, and let go of the requests that hang or wait."""
+        """Switch all faults off and release the requests that hang or wait."""
         with self._lock:
-            self._left = []
+            self._remaining = []
             self._cleared.set()
             self._cleared = threading.Event()
 
     @property
     def active(self) -> list[Fault]:
-        """What is switched on now."""
+        """The faults that are active."""
         with self._lock:
-            return [fault for fault, left in self._left if left[0] > 0]
+            return [fault for fault, remaining in self._remaining if remaining[0] > 0]
 
     def take(self, service: str, path: str) -> Fault | None:
-        """The fault that hits this request, counted."""
+        """Return the fault of a request, or None, and count it."""
         with self._lock:
-            for fault, left in self._left:
-                if fault.service == service and fault.path in path and left[0] > 0:
-                    left[0] -= 1
+            for fault, remaining in self._remaining:
+                if fault.service == service and fault.path in path and remaining[0] > 0:
+                    remaining[0] -= 1
                     return fault
         return None
 
     def wait(self, seconds: float) -> bool:
-        """Pass time, until the faults are cleared at the latest; whether they were."""
+        """Wait for some seconds or until the faults are cleared. Return whether they were cleared."""
         with self._lock:
             cleared = self._cleared
         return cleared.wait(seconds)

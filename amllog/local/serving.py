@@ -1,7 +1,4 @@
-"""Azure on this machine as a command: runs until it is interrupted.
-
-In: a directory, a port. Out: on the given stream, the lines that a shell needs to find it.
-"""
+"""`serve()`: run the local Azure in the foreground until it is interrupted."""
 
 from __future__ import annotations
 
@@ -29,9 +26,10 @@ def serve(
     experiment_name: str = "local",
     out: TextIO | None = None,
 ) -> None:
-    """Answer until SIGINT or SIGTERM; print the connection string and the lines to export for one run.
+    """Answer requests until SIGINT or SIGTERM. Print the connection string and the variables for one run to `out`.
 
-    The lines contain the tokens. If `out` is a new file that others may read, it is made readable for this user only.
+    The variables contain the tokens. If `out` is a new file that others may read, it is made private to this user.
+    Raises OSError if the port or the directory cannot be used.
     """
     from amllog.insights.stores.local import duckdb_limits
 
@@ -50,39 +48,39 @@ def serve(
                 run_id=run, step_name=step_name, experiment_name=experiment_name
             )
             restrict_access(out)
-            out.write("\n".join(_lines(azure, run, environment)) + "\n")
+            out.write("\n".join(_shell_lines(azure, run, environment)) + "\n")
             out.flush()
             while not stopped.wait(0.5):
-                pass  # a wait without end would keep signals waiting on some platforms
+                pass  # on some platforms, a wait without a timeout delays signals
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
 
 
 def restrict_access(out: TextIO) -> None:
-    """Make an empty file of this user's unreadable for others; report on stderr a file that others may read."""
+    """Make an empty file of this user private. Print a warning to stderr if others may read another file."""
     try:
         descriptor = out.fileno()
-        found = os.fstat(descriptor)
+        status = os.fstat(descriptor)
     except (OSError, ValueError):
-        return  # no file
-    if os.name != "posix" or not stat.S_ISREG(found.st_mode) or not found.st_mode & 0o077:
+        return  # not a file
+    if os.name != "posix" or not stat.S_ISREG(status.st_mode) or not status.st_mode & 0o077:
         return
-    if found.st_size == 0 and found.st_uid == os.geteuid():
+    if status.st_size == 0 and status.st_uid == os.geteuid():
         os.fchmod(descriptor, 0o600)
     else:
         sys.stderr.write("amllog serve: other users may read the file with the tokens: chmod go= on it\n")
 
 
-def _lines(azure: AzureOnThisMachine, run: str, environment: dict[str, str]) -> list[str]:
-    """What a shell needs. A URL in a command line would be visible to other users, so curl reads it on stdin."""
+def _shell_lines(azure: AzureOnThisMachine, run: str, environment: dict[str, str]) -> list[str]:
+    """Return the lines for a shell. Other users can see command lines, so curl reads the URL from stdin."""
     return [
-        f"# Azure on this machine: {azure.url}, what arrives is in {azure.directory}",
-        "# the lines below contain tokens: they are secret, and valid until this server stops",
+        f"# local Azure: {azure.url}, the received data is in {azure.directory}",
+        "# the lines below contain tokens, which are secret and valid until this server stops",
         f"# connection string: {azure.connection_string}",
-        f"# in the shell of your script, to be run {run}:",
+        f"# export in the shell of your script, which then is run {run}:",
         *(f"export {name}={shlex.quote(value)}" for name, value in sorted(environment.items())),
-        "# to ask insights what arrived, in another shell:",
+        "# to query the received data with insights, in another shell:",
         f"# export AMLLOG_QUERY_ENDPOINT={azure.query_endpoint} AMLLOG_RESOURCE_ID={azure.resource_id}",
         "# to switch faults on (an empty list switches them off), in another shell:",
         f"# echo 'url = {azure.faults_url}' |",

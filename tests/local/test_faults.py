@@ -172,7 +172,7 @@ def test_from_another_process(azure: AzureOnThisMachine, client: Client, make_cl
         ({"status": "500"}, "status = '500'"),
         ({"service": "blob"}, "allowed are ingestion, run_history"),
         ({"hang": "always"}, "hang = 'always'"),
-        ({"item": "x"}, "needs the status"),
+        ({"item": "x"}, "needs the `status`"),
         ({"item": "(", "status": 500}, "("),
         ({"headers": {"A": "b\r\nC: d"}}, "headers"),
         ({"headers": {"A": "\u2192"}}, "headers"),

@@ -1,9 +1,7 @@
-"""What an envelope is to the ingestion service: members, kinds and greatest lengths, as data.
+"""The schema of an envelope as data: the members, their kinds and maximum lengths.
 
-In: nothing. Out: the tables that `envelopes` judges by.
-
-The limits are the service's own (Bond schemas and the limits page of Application Insights), written down
-here a second time on purpose: the far side judges independently of the side that writes.
+The limits are those of the Bond schemas and the limits page of Application Insights. They also are in
+`amllog.record`, and are repeated here on purpose, so that the local Azure judges independently of the writing side.
 """
 
 from __future__ import annotations
@@ -20,7 +18,7 @@ _GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
 
 class FieldRule(NamedTuple):
-    """One member of a type: its kind (a name in `KINDS`), whether it must be there, its greatest length."""
+    """One member of a type: its kind (a name in `KINDS`), whether it is required, and its maximum length."""
 
     name: str
     kind: str = "text"
@@ -131,7 +129,7 @@ BASE_TYPES: Mapping[str, tuple[FieldRule, ...]] = {
         FieldRule("type", limit=1024),
         FieldRule("target", limit=1024),
     ),
-    # Of browsers and availability tests: their requiredness as in the OpenTelemetry exporter's generated models.
+    # Of browsers and availability tests. The required members are those of the OpenTelemetry exporter's models.
     "PageViewData": (
         _VER,
         FieldRule("name", required=True, limit=1024),

@@ -1,7 +1,4 @@
-"""The ingestion protocol without I/O: the body of a POST to /v2.1/track → items, judged → the answer.
-
-In: the unzipped body, its content type, the present time. Out: a `Track`: what was accepted and what is answered.
-"""
+"""Judge one POST to `/v2.1/track` as the ingestion service does. No I/O."""
 
 from __future__ import annotations
 
@@ -15,15 +12,15 @@ import orjson
 from amllog.local.app_insights.validation import ItemError, validate_envelope
 
 BATCH_MAX_ITEMS = 64_000
-SAMPLED_OUT = 206  # an item error with this status is accepted and not stored ("Telemetry sampled out.")
+SAMPLED_OUT = 206  # an item with this error counts as accepted and is not stored ("Telemetry sampled out.")
 
 Envelope = dict[str, Any]
-Verdict = Callable[[Envelope], Optional[ItemError]]
+ItemFault = Callable[[Envelope], Optional[ItemError]]
 _LINE_TYPES = ("application/x-json-stream", "application/x-ndjson", "application/jsonlines", "text/plain")
 
 
 class Item(NamedTuple):
-    """One item of a batch as it came: the value, or the reason why it is no JSON."""
+    """One item of a batch: its value, or the error if it is not valid JSON."""
 
     value: object
     size_bytes: int
@@ -31,7 +28,7 @@ class Item(NamedTuple):
 
 
 class TrackResult(NamedTuple):
-    """What the service makes of one POST: the status, the reply, and the envelopes to keep."""
+    """The result of one POST: the status, the body of the response, and the accepted envelopes."""
 
     status: int
     reply: dict[str, Any]
@@ -39,28 +36,33 @@ class TrackResult(NamedTuple):
 
 
 def track(
-    body: bytes, content_type: str, now: datetime, *, strict: bool = True, fault: Verdict | None = None
+    body: bytes, content_type: str, now: datetime, *, strict: bool = True, fault: ItemFault | None = None
 ) -> TrackResult:
-    """Judge one POST; `fault` may refuse further items (switched on for a test)."""
+    """Judge one POST.
+
+    `body` is decompressed, and `now` is the current time. `fault` may reject more items, for a test.
+    """
     try:
-        items = split(body, content_type, strict=strict)
+        items = split_items(body, content_type, strict=strict)
     except ValueError as error:
-        return _whole(400, f"Invalid JSON: {error}")
+        return _reject_all(400, f"Invalid JSON: {error}")
     if not items:
-        return _whole(400, "No telemetry items in the body")
+        return _reject_all(400, "No telemetry items in the body")
     if len(items) > BATCH_MAX_ITEMS:
-        return _whole(413, f"Too many telemetry items. Expected: {BATCH_MAX_ITEMS}, Actual: {len(items)}")
-    return _answer(items, [_verdict(item, now, strict, fault) for item in items])
+        return _reject_all(
+            413, f"Too many telemetry items. Expected: {BATCH_MAX_ITEMS}, Actual: {len(items)}"
+        )
+    return _result(items, [_verdict(item, now, strict, fault) for item in items])
 
 
-def split(body: bytes, content_type: str, *, strict: bool = True) -> list[Item]:
-    """The items of a body: a JSON array, one object, or one object per line; ValueError if it is none of them."""
+def split_items(body: bytes, content_type: str, *, strict: bool = True) -> list[Item]:
+    """Return the items of a JSON array, one object, or one object per line. Raises ValueError for other bodies."""
     kind = content_type.partition(";")[0].strip().lower()
     if kind in _LINE_TYPES:
         return [_line(line, strict) for line in body.splitlines() if line.strip()]
-    value = _loads(body, strict)
-    values = value if isinstance(value, list) else [value]
-    return [Item(one, _size(one)) for one in values]
+    content = _loads(body, strict)
+    values = content if isinstance(content, list) else [content]
+    return [Item(value, _size(value)) for value in values]
 
 
 def _line(line: bytes, strict: bool) -> Item:
@@ -73,7 +75,7 @@ def _line(line: bytes, strict: bool) -> Item:
 
 
 def _size(value: object) -> int:
-    """The bytes of its JSON; ValueError if it is nested too deeply to be written."""
+    """Return the size of a value as JSON in bytes. Raises ValueError if it is nested too deeply."""
     try:
         return len(orjson.dumps(value))
     except TypeError as error:
@@ -84,13 +86,13 @@ def _loads(text: bytes, strict: bool) -> object:
     if strict:
         return orjson.loads(text)
     try:
-        value = json.loads(text, parse_constant=lambda _: None)  # a lenient service: NaN becomes null
+        value = json.loads(text, parse_constant=lambda _: None)  # lenient: NaN becomes null
         return orjson.loads(orjson.dumps(value))
     except (TypeError, RecursionError) as error:
         raise ValueError(str(error)) from error
 
 
-def _verdict(item: Item, now: datetime, strict: bool, fault: Verdict | None) -> ItemError | None:
+def _verdict(item: Item, now: datetime, strict: bool, fault: ItemFault | None) -> ItemError | None:
     if item.error or not isinstance(item.value, dict):
         return item.error or ItemError(400, "100: 'Envelope' is not an object")
     return (validate_envelope(item.value, item.size_bytes, now) if strict else None) or (
@@ -98,7 +100,7 @@ def _verdict(item: Item, now: datetime, strict: bool, fault: Verdict | None) -> 
     )
 
 
-def _answer(items: list[Item], verdicts: list[ItemError | None]) -> TrackResult:
+def _result(items: list[Item], verdicts: list[ItemError | None]) -> TrackResult:
     accepted = [
         item.value for item, error in zip(items, verdicts) if error is None and isinstance(item.value, dict)
     ]
@@ -118,11 +120,11 @@ def _first_status(errors: list[dict[str, Any]]) -> int:
     return int(errors[0]["statusCode"])
 
 
-def _whole(status: int, message: str) -> TrackResult:
+def _reject_all(status: int, message: str) -> TrackResult:
     error: Mapping[str, object] = {"index": 0, "statusCode": status, "message": message}
     return TrackResult(status, {"itemsReceived": 0, "itemsAccepted": 0, "errors": [error]}, [])
 
 
 def with_time_and_key_first(envelope: Envelope) -> Envelope:
-    """As lines of a journal begin."""
+    """Return an envelope whose members `time` and `iKey` are the first, as in the lines of a journal."""
     return {**{name: envelope[name] for name in ("time", "iKey") if name in envelope}, **envelope}

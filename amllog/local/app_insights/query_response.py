@@ -1,7 +1,4 @@
-"""What the query service answers, without I/O: DuckDB's rows → the service's JSON; errors as the service words them.
-
-In: names, types and rows; the text of an error. Out: JSON values of the form of `POST /v1/…/query`.
-"""
+"""Build query responses and errors in the format of `POST /v1/…/query`. No I/O."""
 
 from __future__ import annotations
 
@@ -21,70 +18,72 @@ _TYPES = {
 }  # fmt: skip
 _TOO_LARGE = "The results of this query exceed the set limit of {}, so not all records were returned {}"
 _CODE = "(E_QUERY_RESULT_SET_TOO_LARGE, 0x80DA0003)."
-_MEANT = (  # what our engine says, and how the service says the same
+_ERRORS = (  # a pattern of our engine's message, and the code and message of the service
     (r"Table with name (\S+) does not exist", "SEM0100", "Failed to resolve table or column expression named '{}'"),
     (r"schema error for '(\w+)' \(unknown table", "SEM0100", "Failed to resolve table or column expression named '{}'"),
     (r'Referenced column "([^"]+)"', "SEM0100", "Failed to resolve scalar expression named '{}'"),
     (r"could not parse KQL at (\S+):", "SYN0002", "Query could not be parsed at [line:position={}]"),
 )  # fmt: skip
-_UNABLE = "unsupported KQL construct"
+_UNSUPPORTED = "unsupported KQL construct"
 
 
 class ResponseLimits(NamedTuple):
-    """How much one answer may have."""
+    """The limits of one response."""
 
     rows: int = ROWS_MAX
     bytes: int = BYTES_MAX
 
 
-def answer(
+def build_response(
     names: Sequence[str],
     types: Sequence[str],
     rows: Sequence[Sequence[Any]],
     limits: ResponseLimits,
     reached: str = "",
 ) -> dict[str, Any]:
-    """The rows as the service gives them; what is beyond the limits is left out, and the error says so. `reached`: the
-    limit that has cut them already."""
-    kinds = [_type(one) for one in types]
-    made = [[_cell(value, kind) for value, kind in zip(row, kinds)] for row in rows[: limits.rows]]
+    """Return the rows in the format of the service, up to the limits. An error in it names the limit that was exceeded.
+
+    `reached` is a limit that has cut the rows already.
+    """
+    kinds = [_kusto_type(duckdb) for duckdb in types]
+    cells = [[_json_value(value, kind) for value, kind in zip(row, kinds)] for row in rows[: limits.rows]]
     over = f"{limits.rows} records" if len(rows) > limits.rows else reached
     total = 0
-    for index, row in enumerate(made):
+    for index, row in enumerate(cells):
         total += len(orjson.dumps(row))
         if total > limits.bytes:
-            made, over = made[:index], f"{limits.bytes} bytes"
+            cells, over = cells[:index], f"{limits.bytes} bytes"
             break
     columns = [{"name": name, "type": kind} for name, kind in zip(names, kinds)]
-    found: dict[str, Any] = {"tables": [{"name": "PrimaryResult", "columns": columns, "rows": made}]}
-    return with_error(found, _TOO_LARGE.format(over, _CODE), "-2133196797") if over else found
+    response: dict[str, Any] = {"tables": [{"name": "PrimaryResult", "columns": columns, "rows": cells}]}
+    return with_error(response, _TOO_LARGE.format(over, _CODE), "-2133196797") if over else response
 
 
-def with_error(found: dict[str, Any], message: str, code: str) -> dict[str, Any]:
-    """The same answer, said to be a partial one."""
+def with_error(response: dict[str, Any], message: str, code: str) -> dict[str, Any]:
+    """Return a response with an error, which marks it as partial."""
     inner = {"code": code, "message": message, "severity": 2, "severityName": "Error"}
     engine = {
         "code": "EngineError",
         "message": "Something went wrong processing your query on the server.",
         "innererror": inner,
     }
-    whole = "There were some errors when processing your query."
-    return {**found, "error": {"code": "PartialError", "message": whole, "details": [engine]}}
+    summary = "There were some errors when processing your query."
+    return {**response, "error": {"code": "PartialError", "message": summary, "details": [engine]}}
 
 
-def refusal(told: str) -> tuple[int, dict[str, Any]]:
-    """Status and body for a query that our engine does not answer: 400 for a wrong one, 501 for one beyond it."""
-    if _UNABLE in told:
-        return 501, {"error": {"code": "NotImplemented", "message": f"Not on this machine: {told}"}}
-    for pattern, code, words in _MEANT:
-        match = re.search(pattern, told)
+def error_response(reason: str) -> tuple[int, dict[str, Any]]:
+    """Return the status and body for an error of our engine: 501 for unsupported KQL, otherwise 400."""
+    if _UNSUPPORTED in reason:
+        return 501, {"error": {"code": "NotImplemented", "message": f"Not in the local Azure: {reason}"}}
+    for pattern, code, message in _ERRORS:
+        match = re.search(pattern, reason)
         if match:
-            return 400, bad_argument(code, words.format(match[1]))
-    return 400, bad_argument("SEM0000", told)
+            return 400, bad_argument(code, message.format(match[1]))
+    return 400, bad_argument("SEM0000", reason)
 
 
 def bad_argument(code: str, message: str) -> dict[str, Any]:
-    """The body of a 400, nested as the service nests it."""
+    """Return the body of a 400 response in the format of the service."""
     is_syntax = code.startswith("SYN")
     kind = "SyntaxError" if is_syntax else "SemanticError"
     inner = {
@@ -96,25 +95,24 @@ def bad_argument(code: str, message: str) -> dict[str, Any]:
     return {"error": {"message": outer, "code": "BadArgumentError", "innererror": inner}}
 
 
-def _type(duckdb: str) -> str:
+def _kusto_type(duckdb: str) -> str:
     if duckdb.startswith("TIMESTAMP"):
         return "datetime"
     return "decimal" if duckdb.startswith("DECIMAL") else _TYPES.get(duckdb, "dynamic")
 
 
-def _cell(value: Any, kind: str) -> Any:
-    """A value as the service's JSON has it: texts are never null, what JSON has no number for is a name."""
+def _json_value(value: Any, kind: str) -> Any:
+    """Return a value as in the JSON of the service. Strings are never null, and NaN and infinities are strings."""
     if value is None:
         return "" if kind == "string" else None
     if isinstance(value, datetime):
         utc = value.astimezone(timezone.utc) if value.tzinfo else value
-        return utc.replace(tzinfo=None).isoformat() + (
-            "0Z" if utc.microsecond else "Z"
-        )  # 7 digits: Kusto's ticks
+        # Kusto's ticks have seven digits.
+        return utc.replace(tzinfo=None).isoformat() + ("0Z" if utc.microsecond else "Z")
     if isinstance(value, date):
         return f"{value.isoformat()}T00:00:00Z"
     if isinstance(value, timedelta):
-        return _span(value)
+        return _timespan(value)
     if isinstance(value, float) and not math.isfinite(value):
         return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
     if kind == "dynamic" and not isinstance(value, str):
@@ -122,10 +120,10 @@ def _cell(value: Any, kind: str) -> Any:
     return value if kind in ("long", "int", "real", "bool") else str(value)
 
 
-def _span(value: timedelta) -> str:
-    sign, whole = ("-", -value) if value < timedelta(0) else ("", value)
-    minutes, seconds = divmod(whole.seconds, 60)
+def _timespan(value: timedelta) -> str:
+    sign, absolute = ("-", -value) if value < timedelta(0) else ("", value)
+    minutes, seconds = divmod(absolute.seconds, 60)
     hours, minutes = divmod(minutes, 60)
-    days = f"{whole.days}." if whole.days else ""
-    ticks = f".{whole.microseconds:06d}0" if whole.microseconds else ""
+    days = f"{absolute.days}." if absolute.days else ""
+    ticks = f".{absolute.microseconds:06d}0" if absolute.microseconds else ""
     return f"{sign}{days}{hours:02d}:{minutes:02d}:{seconds:02d}{ticks}"

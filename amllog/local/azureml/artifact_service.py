@@ -1,10 +1,8 @@
-"""The artifact service and the blob storage behind it, over HTTP.
+"""The API of artifacts and of their blob storage, for azureml's artifact client and the Azure storage client.
 
-In: requests of azureml's artifact client and of the Azure storage client. Out: answers in their shapes.
-
-The storage client insists on `https`, and on a host of the form `<account>.blob.<suffix>`. So an upload address is
-`https://this-machine.blob.local@127.0.0.1:<port>/…`: what stands before the @ is user information, by which nobody
-is looked up, and the client lands on our TLS port as it is.
+The storage client requires `https` and a host of the form `<account>.blob.<suffix>`. So an upload address is
+`https://this-machine.blob.local@127.0.0.1:<port>/…`. The part before the @ is user information, which is not used to
+find the host, so the client connects to the TLS port of this server.
 """
 
 from __future__ import annotations
@@ -27,7 +25,7 @@ _BLOCK = re.compile(r"<(?:Latest|Uncommitted|Committed)>([^<]+)<")
 
 
 class ArtifactService:
-    """The operations on artifacts and on their bytes; addresses are made from the URLs of the two servers."""
+    """The operations on artifacts and their bytes. Addresses begin with the URL of the plain or the TLS server."""
 
     def __init__(
         self, artifacts: ArtifactStore, access: Access, url: Callable[[], str], upload_url: Callable[[], str]
@@ -35,7 +33,7 @@ class ArtifactService:
         self._artifacts, self._access, self._url, self._upload_url = artifacts, access, url, upload_url
 
     def routes(self) -> list[Route]:
-        """Every operation, the more particular paths first."""
+        """Return the routes of the operations, the more specific paths first."""
         return [
             Route(
                 "POST", f"{ARTIFACT}/batch/metadata/{{origin}}/{{container}}", Credential.RUN, self._create
@@ -60,47 +58,50 @@ class ArtifactService:
 
     def _create(self, request: Request, names: Names) -> Response:
         origin, container = names["origin"], names["container"]
-        paths = [one.get("path") if isinstance(one, dict) else None for one in _paths(request.json())]
+        paths = [entry.get("path") if isinstance(entry, dict) else None for entry in _paths(request.json())]
         if len(paths) > BATCH_MAX:
             raise Refusal(400, f"Too many artifacts in a batch: expected at most {BATCH_MAX}")
-        made: dict[str, dict[str, Any]] = {"artifacts": {}, "artifactContentInformation": {}, "errors": {}}
+        created: dict[str, dict[str, Any]] = {"artifacts": {}, "artifactContentInformation": {}, "errors": {}}
         for path in map(str, paths):
             name = {"origin": origin, "container": container, "path": path}
             try:
                 key = self._artifacts.create(origin, container, path)
             except Refusal as refusal:
-                made["errors"][path] = {"error": {"code": refusal.code, "message": refusal.message}}
+                created["errors"][path] = {"error": {"code": refusal.code, "message": refusal.message}}
                 continue
-            made["artifacts"][path] = {"artifactId": f"{origin}/{container}/{path}", **name}
+            created["artifacts"][path] = {"artifactId": f"{origin}/{container}/{path}", **name}
             uri = f"{self._upload_url()}/blobs/{key}?{self._access.sign(key, 'w')}"
-            made["artifactContentInformation"][path] = {"contentUri": uri, **name}
-        return Response.of(made)
+            created["artifactContentInformation"][path] = {"contentUri": uri, **name}
+        return Response.from_value(created)
 
     def _content(self, request: Request, names: Names) -> Response:
-        key = self._artifacts.find(names["origin"], names["container"], names["path"])
+        key = self._artifacts.find_key(names["origin"], names["container"], names["path"])
         if key is None:
             raise Refusal(404, f"Artifact {names['path'][:200]} was not found")
-        return Response.of({**artifact_names(names), "contentUri": self._read_uri(key)})
+        return Response.from_value({**artifact_names(names), "contentUri": self._read_uri(key)})
 
     def _contents(self, request: Request, names: Names) -> Response:
-        listed = self._artifacts.listed(names["origin"], names["container"], names["path"])
-        keys = [self._artifacts.key(one.origin, one.container, one.path) for one in listed]
+        listed = self._artifacts.list_container(names["origin"], names["container"], names["path"])
+        keys = [self._artifacts.key(*artifact[:3]) for artifact in listed]
         value = [
-            {**artifact_names(names), "path": one.path, "contentUri": self._read_uri(key)}
-            for one, key in zip(listed, keys)
+            {**artifact_names(names), "path": artifact.path, "contentUri": self._read_uri(key)}
+            for artifact, key in zip(listed, keys)
         ]
-        return Response.of({"value": value, "continuationToken": None})
+        return Response.from_value({"value": value, "continuationToken": None})
 
     def _list(self, request: Request, names: Names) -> Response:
-        listed = self._artifacts.listed(names["origin"], names["container"])
-        value = [{**artifact_names(names), "path": one.path, "artifactId": one.artifact_id} for one in listed]
-        return Response.of({"value": value, "continuationToken": None})
+        listed = self._artifacts.list_container(names["origin"], names["container"])
+        value = [
+            {**artifact_names(names), "path": artifact.path, "artifactId": artifact.artifact_id}
+            for artifact in listed
+        ]
+        return Response.from_value({"value": value, "continuationToken": None})
 
     def _read_uri(self, key: str) -> str:
         return f"{self._url()}/blobs/{key}?{self._access.sign(key, 'r')}"
 
     def _get_blob(self, request: Request, names: Names) -> Response:
-        body = self._artifacts.get(names["key"])
+        body = self._artifacts.read(names["key"])
         return Response(
             200, body, {"content-sha256": hashlib.sha256(body).hexdigest()}, "application/octet-stream"
         )
@@ -116,21 +117,23 @@ class ArtifactService:
     def _put_blob(self, request: Request, names: Names) -> Response:
         key, part = names["key"], request.query.get("comp", "")
         if part == "block":
-            self._artifacts.put_block(key, request.query.get("blockid", ""), request.body)
+            self._artifacts.write_block(key, request.query.get("blockid", ""), request.body)
         elif request.headers.get("if-none-match") == "*" and self._artifacts.size(key) >= 0:
             return Response(409, headers={"x-ms-error-code": "BlobAlreadyExists"})
         elif part == "blocklist":
             self._artifacts.commit(key, _BLOCK.findall(request.body.decode("utf-8", "replace")))
         else:
-            self._artifacts.put(key, request.body)
-        md5 = base64.b64encode(hashlib.md5(request.body).digest()).decode()  # the storage protocol's checksum
+            self._artifacts.write(key, request.body)
+        md5 = base64.b64encode(
+            hashlib.md5(request.body).digest()
+        ).decode()  # the checksum of the storage protocol
         return Response(
             201, b"", {**_blob_headers(), "Content-MD5": md5, "x-ms-request-server-encrypted": "false"}
         )
 
 
 def artifact_names(names: Names) -> dict[str, str]:
-    """An artifact's origin, container and path, of the names in a request's path."""
+    """Return the origin, container and path among the names in the path of a request."""
     return {name: names[name] for name in ("origin", "container", "path") if name in names}
 
 

@@ -1,7 +1,7 @@
-"""The artifacts of runs: their names and their bytes.
+"""The stored artifacts of runs.
 
-In: names as clients choose them, bytes. Out: artifacts by run, `artifacts.jsonl`.
-The bytes lie in `artifacts/` under the hash of the artifact's name; addresses carry this hash, never the name.
+The names are in `artifacts.jsonl`. The bytes are in `artifacts/` under the hash of the artifact's name, and addresses
+contain this hash instead of the name.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 class Artifact(NamedTuple):
-    """One artifact: the container it is in, its name there, its size and the file that has its bytes."""
+    """One artifact: its container, its name in it, its size and the file with its bytes."""
 
     origin: str
     container: str
@@ -30,12 +30,12 @@ class Artifact(NamedTuple):
 
     @property
     def artifact_id(self) -> str:
-        """Its id as Azure ML writes it."""
+        """The id in the format of Azure ML."""
         return f"{self.origin}/{self.container}/{self.path}"
 
 
 class ArtifactStore:
-    """All artifacts by id; safe to use from any thread."""
+    """All artifacts by id. All methods are thread-safe."""
 
     def __init__(self, directory: Path) -> None:
         self._lock = threading.Lock()
@@ -46,11 +46,11 @@ class ArtifactStore:
         self._lines = JsonLinesFile(directory / "artifacts.jsonl")
 
     def close(self) -> None:
-        """No more artifacts."""
+        """Close the file of names."""
         self._lines.close()
 
     def create(self, origin: str, container: str, path: str) -> str:
-        """Make an empty artifact; its key. A `Refusal` if the name is bad or its bytes are there already."""
+        """Create an empty artifact and return its key. Raises `Refusal` if the name is invalid or has bytes already."""
         check_path(path)
         key = self.key(origin, container, path)
         with self._lock:
@@ -64,17 +64,17 @@ class ArtifactStore:
 
     @staticmethod
     def key(origin: str, container: str, path: str) -> str:
-        """What stands for an artifact in addresses and files."""
+        """Return the key of an artifact, which replaces its name in addresses and files."""
         return hashlib.sha256(f"{origin}\n{container}\n{path}".encode("utf-8", "surrogatepass")).hexdigest()
 
-    def find(self, origin: str, container: str, path: str) -> str | None:
-        """The key of an artifact that is there."""
+    def find_key(self, origin: str, container: str, path: str) -> str | None:
+        """Return the key of an artifact, or None if it does not exist."""
         key = self.key(origin, container, path)
         with self._lock:
             return key if key in self._known else None
 
-    def listed(self, origin: str, container: str, prefix: str = "") -> list[Artifact]:
-        """The artifacts of a container whose name begins so."""
+    def list_container(self, origin: str, container: str, prefix: str = "") -> list[Artifact]:
+        """Return the artifacts of a container whose name begins with `prefix`."""
         with self._lock:
             known = list(self._known.items())
         return [
@@ -83,34 +83,34 @@ class ArtifactStore:
             if name[:2] == (origin, container) and name[2].startswith(prefix)
         ]
 
-    def put(self, key: str, body: bytes) -> None:
-        """Keep an artifact's bytes."""
+    def write(self, key: str, body: bytes) -> None:
+        """Write the bytes of an artifact."""
         self._blobs.write(key, body)
 
-    def put_block(self, key: str, block: str, body: bytes) -> None:
-        """Keep one block of an artifact that comes in several."""
+    def write_block(self, key: str, block: str, body: bytes) -> None:
+        """Write one block of an artifact that is uploaded in blocks."""
         self._blobs.write(f"{key}\n{block}", body)
 
     def commit(self, key: str, blocks: list[str]) -> None:
-        """Make the artifact of its blocks."""
+        """Join the blocks of an artifact. Raises `Refusal` if one is missing."""
         names = [f"{key}\n{block}" for block in blocks]
         if any(self._blobs.size(name) < 0 for name in names):
-            raise Refusal(400, "The block list names a block that was never put", "InvalidBlockList")
+            raise Refusal(400, "The block list names a block that was not uploaded", "InvalidBlockList")
         self._blobs.write(key, b"".join(map(self._blobs.read, names)))
         for name in names:
             self._blobs.path(name).unlink()
 
-    def get(self, key: str) -> bytes:
-        """An artifact's bytes."""
+    def read(self, key: str) -> bytes:
+        """Return the bytes of an artifact."""
         return self._blobs.read(key)
 
     def size(self, key: str) -> int:
-        """How many bytes were put; -1 if none ever."""
+        """Return the size of an artifact in bytes, or -1 if it was not uploaded."""
         return self._blobs.size(key)
 
 
 def check_path(path: str) -> None:
-    """Refuse an artifact name that could lead a client astray when it downloads it by name."""
+    """Reject a name that a client could download to a path outside of its directory."""
     parts = path.replace("\\", "/").split("/")
     if not 0 < len(path) <= PATH_MAX or ".." in parts or _CONTROL.search(path):
         raise Refusal(

@@ -1,6 +1,6 @@
-"""What a job finds in its environment: the variables with which azureml-core and amllog know their run.
+"""The environment variables of a job, as Azure ML's common runtime sets them.
 
-In: a run, the far side's addresses. Out: environment variables, as the common runtime sets them.
+azureml-core and amllog find their run and its services by these variables.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ TOKEN_SECONDS = 7 * 24 * 3600
 
 
 class RunTokens:
-    """Run tokens: JWTs that say which run they are for and until when."""
+    """Issues and verifies run tokens: signed JWTs with the run and an expiry."""
 
     def __init__(self) -> None:
         self._secret = secrets.token_bytes(32)
 
     def issue(self, run_id: str, seconds: float = TOKEN_SECONDS) -> tuple[str, int]:
-        """A fresh token for this run, and when it expires (seconds of Unix time)."""
+        """Return a new token for a run, and its expiry in seconds of Unix time."""
         expiry = int(time.time() + seconds)
         claims = {"iss": "amllog.local", "aud": "azureml", "runid": run_id, "exp": expiry}
         signed = ".".join(
@@ -36,10 +36,10 @@ class RunTokens:
         return f"{signed}.{self._signature(signed)}", expiry
 
     def verify(self, token: str) -> str | None:
-        """The run that an unexpired token of ours is for; None for any other text."""
+        """Return the run of a valid token, or None for an expired or foreign one."""
         signed, _, signature = token.rpartition(".")
-        right = self._signature(signed).encode()
-        if not hmac.compare_digest(right, signature.encode("utf-8", "replace")):
+        expected = self._signature(signed).encode()
+        if not hmac.compare_digest(expected, signature.encode("utf-8", "replace")):
             return None
         body = signed.rpartition(".")[2]
         claims = json.loads(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)))
@@ -51,7 +51,7 @@ class RunTokens:
 
 
 def variables(run: Mapping[str, Any], url: str, discovery_url: str, tokens: RunTokens) -> dict[str, str]:
-    """Everything that tells a process which run it is."""
+    """Return the variables that identify a run and its services."""
     token, expiry = tokens.issue(run["runId"])
     discovery = f"{discovery_url}/discovery/workspaces/{WORKSPACE}"
     workspace_id = hashlib.sha256(url.encode()).hexdigest()[:32]
@@ -92,7 +92,10 @@ def variables(run: Mapping[str, Any], url: str, discovery_url: str, tokens: RunT
 
 
 def no_proxy(proxies: Mapping[str, str]) -> dict[str, str]:
-    """Where a proxy is set (`urllib.request.getproxies()`): loopback is to be reached without it."""
+    """Return variables that exclude loopback from the proxies, or {} without proxies.
+
+    `proxies` is the result of `urllib.request.getproxies()`.
+    """
     names = ",".join(filter(None, (proxies.get("no", ""), "127.0.0.1", "localhost")))
     return {"NO_PROXY": names, "no_proxy": names} if proxies else {}
 

@@ -1,6 +1,6 @@
-"""Run history, experiments and metrics over HTTP: the operations that azureml's online `Run` calls in a job.
+"""The API of run history, experiments and metrics that azureml's `Run` calls in a job.
 
-In: requests. Out: answers in the services' own shapes; the state is in `Runs` and `Metrics`.
+The requests and responses have the formats of the services. The state is in `RunStore` and `MetricStore`.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class RunHistory:
         self._runs, self._metrics, self._tokens, self._url = runs, metrics, tokens, url
 
     def routes(self) -> list[Route]:
-        """Every operation, with both forms of the path (by experiment name, by experiment id)."""
+        """Return the routes of the operations. A path contains the name or the id of an experiment."""
         of_run: Sequence[tuple[str, str, Callable[[Request, Names], Response]]] = (
             ("GET", "", self._get),
             ("PATCH", "", self._patch),
@@ -74,7 +74,7 @@ class RunHistory:
                 "GET",
                 f"/pipelines/v1.0{WORKSPACE}/DataTypes",
                 Credential.RUN,
-                lambda request, names: Response.of([]),
+                lambda request, names: Response.from_value([]),
             ),
         ]
 
@@ -89,31 +89,32 @@ class RunHistory:
             "api",
             "studio",
         )
-        return Response.of(dict.fromkeys(services, self._url))
+        return Response.from_value(dict.fromkeys(services, self._url))
 
     def _get(self, request: Request, names: Names) -> Response:
-        return Response.of(self._runs.get(names["run"]))
+        return Response.from_value(self._runs.get(names["run"]))
 
     def _patch(self, request: Request, names: Names) -> Response:
         change = _object(request.json())
         check_change(self._runs, request.run_id, names["run"], change)
-        return Response.of(self._runs.patch(names["run"], self._experiment_name(names), change))
+        return Response.from_value(self._runs.patch(names["run"], self._experiment_name(names), change))
 
     def _patch_many(self, request: Request, names: Names) -> Response:
         changes = _objects(_object(request.json()).get("runs"))
         experiment = self._experiment_name(names)
-        for one in changes:
-            check_change(self._runs, request.run_id, str(one.get("runId")), one)
+        for change in changes:
+            check_change(self._runs, request.run_id, str(change.get("runId")), change)
         runs = {
-            str(one.get("runId")): self._runs.patch(str(one.get("runId")), experiment, one) for one in changes
+            str(change.get("runId")): self._runs.patch(str(change.get("runId")), experiment, change)
+            for change in changes
         }
-        return Response.of({"runs": runs, "errors": {}})
+        return Response.from_value({"runs": runs, "errors": {}})
 
     def _remove_tags(self, request: Request, names: Names) -> Response:
         tags = request.json()
         if not isinstance(tags, list) or not all(isinstance(tag, str) for tag in tags):
             raise Refusal(400, "Expected a list of tag names")
-        return Response.of(self._runs.remove_tags(names["run"], tags))
+        return Response.from_value(self._runs.remove_tags(names["run"], tags))
 
     def _details(self, request: Request, names: Names) -> Response:
         run = self._runs.get(names["run"])
@@ -123,17 +124,17 @@ class RunHistory:
             "logFiles": {},
             "runDefinition": {},
         }
-        wanted = ("runId", "target", "status", "startTimeUtc", "endTimeUtc", "error", "properties")
-        return Response.of({**lists, **{name: run.get(name) for name in wanted}})
+        names_of_run = ("runId", "target", "status", "startTimeUtc", "endTimeUtc", "error", "properties")
+        return Response.from_value({**lists, **{name: run.get(name) for name in names_of_run}})
 
     def _token(self, request: Request, names: Names) -> Response:
         token, expiry = self._tokens.issue(self._runs.get(names["run"])["runId"])
-        return Response.of(
+        return Response.from_value(
             {"token": token, "expiryTimeUtc": datetime.fromtimestamp(expiry, timezone.utc).isoformat()}
         )
 
     def _children(self, request: Request, names: Names) -> Response:
-        return _page(self._runs.below(names["run"]))
+        return _page(self._runs.children_of(names["run"]))
 
     def _event(self, request: Request, names: Names) -> Response:
         self._apply(names["run"], _object(request.json()))
@@ -141,15 +142,15 @@ class RunHistory:
 
     def _events(self, request: Request, names: Names) -> Response:
         events = _objects(_object(request.json()).get("events"))
-        about = [str(_object(event.get("data")).get("RunId")) for event in events]
-        for run_id in about:
+        run_ids = [str(_object(event.get("data")).get("RunId")) for event in events]
+        for run_id in run_ids:
             check_related(self._runs, request.run_id, run_id)
-        for run_id, event in zip(about, events):
+        for run_id, event in zip(run_ids, events):
             self._apply(run_id, event)
-        return Response.of({"errors": []})
+        return Response.from_value({"errors": []})
 
     def _apply(self, run_id: str, event: Mapping[str, Any]) -> None:
-        self._runs.event(run_id, str(event.get("name")), _object(event.get("data") or {}))
+        self._runs.apply_event(run_id, str(event.get("name")), _object(event.get("data") or {}))
 
     def _wait(self, request: Request, names: Names) -> Response:
         self._runs.get(names["run"])
@@ -160,21 +161,25 @@ class RunHistory:
         run = next((run for run in runs if names["experiment"] in _experiment(run)), None)
         if run is None:
             raise Refusal(404, f"Experiment {names['experiment']} was not found")
-        return Response.of({"experimentId": run["experimentId"], "name": run["experimentName"], "tags": {}})
+        return Response.from_value(
+            {"experimentId": run["experimentId"], "name": run["experimentName"], "tags": {}}
+        )
 
     def _query(self, request: Request, names: Names) -> Response:
         clauses = _clauses(str(_object(request.json()).get("filter") or ""))
-        wanted = names.get("experiment")
+        experiment = names.get("experiment")
         related = self._runs.related_to(request.run_id)
-        runs = [run for run in related if wanted is None or wanted in _experiment(run)]
-        return _page([run for run in reversed(runs) if all(_fits(run, *clause) for clause in clauses)])
+        runs = [run for run in related if experiment is None or experiment in _experiment(run)]
+        return _page([run for run in reversed(runs) if all(_matches(run, *clause) for clause in clauses)])
 
     def _post_metrics(self, request: Request, names: Names) -> Response:
         return self._post(request, names["run"], _objects(_object(request.json()).get("values")))
 
     def _post_old_metrics(self, request: Request, names: Names) -> Response:
         return self._post(
-            request, names["run"], [_from_old(one) for one in _objects(_object(request.json()).get("values"))]
+            request,
+            names["run"],
+            [_from_old(metric) for metric in _objects(_object(request.json()).get("values"))],
         )
 
     def _post_old_metric(self, request: Request, names: Names) -> Response:
@@ -184,7 +189,7 @@ class RunHistory:
         self._runs.get(run_id)
         if len(batch) > BATCH_MAX:
             raise Refusal(400, f"Too many metrics in a batch: expected at most {BATCH_MAX}")
-        return Response.of(
+        return Response.from_value(
             {"errors": self._metrics.post(run_id, batch, request.fault.verdict if request.fault else None)}
         )
 
@@ -197,10 +202,10 @@ class RunHistory:
         )
 
     def _full_metric(self, request: Request, names: Names) -> Response:
-        metric = self._metrics.full(names["run"], str(_object(request.json()).get("metricName")))
+        metric = self._metrics.merged(names["run"], str(_object(request.json()).get("metricName")))
         if metric is None:
             raise Refusal(404, "The run has no such metric")
-        return Response.of(metric)
+        return Response.from_value(metric)
 
     def _experiment_name(self, names: Names) -> str:
         known = (run for run in self._runs.all() if run["experimentId"] == names["experiment"])
@@ -212,7 +217,7 @@ def _experiment(run: Run) -> tuple[str, str]:
 
 
 def _page(values: Sequence[object]) -> Response:
-    return Response.of({"value": values, "continuationToken": None})
+    return Response.from_value({"value": values, "continuationToken": None})
 
 
 def _object(value: object) -> dict[str, Any]:
@@ -224,29 +229,29 @@ def _object(value: object) -> dict[str, Any]:
 def _objects(value: object) -> list[dict[str, Any]]:
     if not isinstance(value, list):
         raise Refusal(400, "Expected a JSON list")
-    return [_object(one) for one in value]
+    return [_object(item) for item in value]
 
 
 def _clauses(text: str) -> list[tuple[str, str, str]]:
     parts = [part.strip().strip("()") for part in re.split(r"\s+and\s+", text) if part.strip()]
-    found = [_CLAUSE.fullmatch(part) for part in parts]
-    if not all(found):
-        raise Refusal(400, f"This filter is not understood on this machine: {text[:200]}")
-    return [(one[1], one[2].lower(), one[3].strip()) for one in found if one]
+    matches = [_CLAUSE.fullmatch(part) for part in parts]
+    if not all(matches):
+        raise Refusal(400, f"The local Azure does not support this filter: {text[:200]}")
+    return [(match[1], match[2].lower(), match[3].strip()) for match in matches if match]
 
 
-def _fits(run: Run, name: str, operator: str, value: str) -> bool:
+def _matches(run: Run, name: str, operator: str, value: str) -> bool:
     key = name[0].lower() + name[1:]
     return (run.get(key) == value) == (operator == "eq")
 
 
 def _from_old(metric: Mapping[str, Any]) -> dict[str, Any]:
-    """A metric of the first version of the service, in the shape of the second."""
+    """Convert a metric in the format of version 1 of the service to version 2."""
     schema = _objects(_object(metric.get("schema") or {}).get("properties") or [])
-    stamp = {"metricId": metric.get("metricId"), "createdUtc": metric.get("createdUtc")}
+    common = {"metricId": metric.get("metricId"), "createdUtc": metric.get("createdUtc")}
     return {
         "name": metric.get("name"),
-        "columns": {str(one.get("name")): str(one.get("type")) for one in schema},
-        "value": [{**stamp, "data": cell} for cell in _objects(metric.get("cells") or [])],
+        "columns": {str(column.get("name")): str(column.get("type")) for column in schema},
+        "value": [{**common, "data": cell} for cell in _objects(metric.get("cells") or [])],
         "properties": {"uxMetricType": metric.get("metricType")},
     }

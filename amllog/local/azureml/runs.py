@@ -1,6 +1,6 @@
-"""The runs that the far side knows: what they are now, kept in memory, each change appended to `runs.jsonl`.
+"""The stored runs, in the format of run history.
 
-In: registrations, patches, tags and events as run history gets them. Out: run DTOs in run history's own words.
+The current state is in memory. After each change, the run is appended to `runs.jsonl`.
 """
 
 from __future__ import annotations
@@ -42,12 +42,12 @@ Run = dict[str, Any]
 
 
 def utc_now() -> str:
-    """The present time as the services write it."""
+    """Return the current time in the format of the services."""
     return datetime.now(timezone.utc).isoformat().replace("+00:00", "Z")
 
 
 class RunStore:
-    """All runs by id; safe to use from any thread."""
+    """All runs by id. All methods are thread-safe."""
 
     def __init__(self, directory: Path) -> None:
         self._lock = threading.RLock()
@@ -55,96 +55,98 @@ class RunStore:
         self._lines = JsonLinesFile(directory / "runs.jsonl")
 
     def close(self) -> None:
-        """No more changes."""
+        """Close the file."""
         self._lines.close()
 
     def all(self) -> list[Run]:
-        """Every run, in the order in which they were made."""
+        """Return all runs in the order of their creation."""
         with self._lock:
             return [_copy(run) for run in self._runs.values()]
 
     def get(self, run_id: str) -> Run:
-        """One run; a 404 if there is none."""
+        """Return a run. Raises `Refusal` with status 404 if it does not exist."""
         with self._lock:
             if run_id not in self._runs:
                 raise Refusal(404, f"Run {run_id} was not found")
             return _copy(self._runs[run_id])
 
-    def knows(self, run_id: str) -> bool:
-        """Whether there is such a run."""
+    def contains(self, run_id: str) -> bool:
+        """Return whether a run exists."""
         with self._lock:
             return run_id in self._runs
 
-    def related(self, run_id: str, other: str) -> bool:
-        """Whether both runs are known and have the same root run."""
+    def are_related(self, run_id: str, other: str) -> bool:
+        """Return whether both runs exist and have the same root run."""
         with self._lock:
-            roots = [self._runs[one]["rootRunId"] for one in (run_id, other) if one in self._runs]
+            roots = [self._runs[name]["rootRunId"] for name in (run_id, other) if name in self._runs]
         return len(roots) == 2 and roots[0] == roots[1]
 
     def related_to(self, run_id: str) -> list[Run]:
-        """The runs with the same root run as this one, in the order in which they were made."""
-        return [run for run in self.all() if self.related(run_id, run["runId"])]
+        """Return the runs with the same root run as this one, in the order of their creation."""
+        return [run for run in self.all() if self.are_related(run_id, run["runId"])]
 
     def add(self, run_id: str, experiment: str, **fields: Any) -> Run:
-        """Make a run, or set fields of the run that is there."""
+        """Create a run, or set fields of an existing one. None is ignored."""
         with self._lock:
             if run_id not in self._runs:
                 parent = self._runs.get(fields.get("parentRunId") or "")
                 self._runs[run_id] = _new(run_id, experiment, len(self._runs) + 1, parent)
             self._runs[run_id].update({name: value for name, value in fields.items() if value is not None})
-            return self._changed(run_id)
+            return self._save(run_id)
 
     def patch(self, run_id: str, experiment: str, change: Mapping[str, Any]) -> Run:
-        """Run history's PATCH: makes the run if need be; tags and properties are added to those that are there."""
-        tags, properties = _texts(change.get("tags"), "tag"), _texts(change.get("properties"), "property")
+        """Apply a PATCH of run history: create the run if needed, and add tags and properties to it."""
+        tags, properties = _strings(change.get("tags"), "tag"), _strings(change.get("properties"), "property")
         fields = _fields(change)
         with self._lock:
             if run_id not in self._runs:
-                self.add(_valid_id(run_id), experiment, parentRunId=_text(change, "parentRunId", RUN_ID_MAX))
+                self.add(
+                    _valid_id(run_id), experiment, parentRunId=_string(change, "parentRunId", RUN_ID_MAX)
+                )
             run = self._runs[run_id]
-            _keep_immutable(run["properties"], properties)
+            _check_immutable(run["properties"], properties)
             if len({**run["tags"], **tags}) > TAGS_MAX or len({**run["properties"], **properties}) > TAGS_MAX:
                 raise Refusal(400, f"A run has at most {TAGS_MAX} tags and {TAGS_MAX} properties")
             run["tags"].update(tags)
             run["properties"].update(properties)
             run.update(fields)
-            return self._changed(run_id)
+            return self._save(run_id)
 
     def remove_tags(self, run_id: str, names: Iterable[str]) -> Run:
-        """Take tags away; those that are not there are no error."""
+        """Remove tags. Tags that do not exist are ignored."""
         with self._lock:
             self.get(run_id)
             for name in names:
                 self._runs[run_id]["tags"].pop(name, None)
-            return self._changed(run_id)
+            return self._save(run_id)
 
-    def event(self, run_id: str, name: str, data: Mapping[str, Any]) -> Run:
-        """An event of a run: its start, its end, an error."""
+    def apply_event(self, run_id: str, name: str, data: Mapping[str, Any]) -> Run:
+        """Apply an event of a run: its start, its end or an error."""
         kind = name.rpartition(".")[2]
         with self._lock:
             self.get(run_id)
             run = self._runs[run_id]
             run["status"] = _STATUS_OF_EVENT.get(kind, run["status"])
             if kind == "Start":
-                run["startTimeUtc"] = _text(data, "StartTime", 64) or utc_now()
+                run["startTimeUtc"] = _string(data, "StartTime", 64) or utc_now()
             if run["status"] in ENDED and not run.get("endTimeUtc"):
-                run["endTimeUtc"] = _text(data, "EndTime", 64) or utc_now()
+                run["endTimeUtc"] = _string(data, "EndTime", 64) or utc_now()
             if kind in ("Error", "Failed") and data.get("ErrorResponse"):
                 run["error"] = data["ErrorResponse"]
-            return self._changed(run_id)
+            return self._save(run_id)
 
-    def below(self, run_id: str) -> list[Run]:
-        """The children of a run, newest first."""
+    def children_of(self, run_id: str) -> list[Run]:
+        """Return the children of a run, the newest first."""
         return [run for run in reversed(self.all()) if run.get("parentRunId") == run_id]
 
-    def _changed(self, run_id: str) -> Run:
+    def _save(self, run_id: str) -> Run:
         run = self._runs[run_id]
         self._lines.append([run])
         return _copy(run)
 
 
 def experiment_id(name: str) -> str:
-    """The id of an experiment: always the same for the same name."""
+    """Return the id of an experiment, which depends only on its name."""
     return str(uuid.uuid5(uuid.NAMESPACE_URL, f"amllog:{name}"))
 
 
@@ -179,30 +181,30 @@ def _valid_id(run_id: str) -> str:
     return run_id
 
 
-def _text(change: Mapping[str, Any], name: str, limit: int) -> str | None:
+def _string(change: Mapping[str, Any], name: str, limit: int) -> str | None:
     value = change.get(name)
     if value is not None and (not isinstance(value, str) or len(value) > limit):
-        raise Refusal(400, f"{name}: expected a text of at most {limit} characters")
+        raise Refusal(400, f"{name}: expected a string of at most {limit} characters")
     return value
 
 
 def _fields(change: Mapping[str, Any]) -> dict[str, str]:
-    texts = {name: _text(change, name, limit) for name, limit in _SETTABLE.items()}
-    return {name: value for name, value in texts.items() if value is not None}
+    fields = {name: _string(change, name, limit) for name, limit in _SETTABLE.items()}
+    return {name: value for name, value in fields.items() if value is not None}
 
 
-def _texts(values: object, what: str) -> dict[str, str | None]:
-    texts = values if values is not None else {}
-    if not isinstance(texts, dict):
-        raise Refusal(400, f"Each {what} is a name and a text")
-    for name in texts:
+def _strings(values: object, kind: str) -> dict[str, str | None]:
+    strings = values if values is not None else {}
+    if not isinstance(strings, dict):
+        raise Refusal(400, f"Each {kind} is a name and a string")
+    for name in strings:
         if not 0 < len(name) <= TAG_KEY_MAX:
-            raise Refusal(400, f"The name of {what} {name[:50]!r} has not 1 to {TAG_KEY_MAX} characters")
-        _text(texts, name, TAG_VALUE_MAX)
-    return texts
+            raise Refusal(400, f"The name of {kind} {name[:50]!r} must have 1 to {TAG_KEY_MAX} characters")
+        _string(strings, name, TAG_VALUE_MAX)
+    return strings
 
 
-def _keep_immutable(there: Mapping[str, Any], new: Mapping[str, Any]) -> None:
+def _check_immutable(current: Mapping[str, Any], new: Mapping[str, Any]) -> None:
     for name, value in new.items():
-        if name in there and there[name] != value:
+        if name in current and current[name] != value:
             raise Refusal(400, f"Property {name!r} cannot be changed: properties are immutable")

@@ -1,13 +1,13 @@
-"""Authentication: the tokens made at start, and the check of every request before its body is read.
+"""Create the access tokens and check the token of every request before its body is read.
 
-In: a request's head and the route that it matches. Out: the id of the run that sent it, or a `Refusal` (401 or 403).
-Every service has its own token, so that a job's environment opens what the job needs, and not the faults:
+A request with a wrong token gets a `Refusal` with status 401 or 403. Every service has its own token, so that the
+environment of a job gives access to the services that the job needs, but not to the faults:
 
-* Clients of ingestion, queries, faults and discovery know an address only. The token is the first segment of its path.
-* azureml sends a run token (a signed JWT with an expiry). It is valid for the runs with the same root run.
+* Clients of ingestion, queries, faults and discovery get only an address. The token is the first segment of its path.
+* azureml sends a run token, which is a signed JWT with an expiry. It is valid for all runs with the same root run.
 * The storage client gets addresses that are signed for one artifact, one purpose and one hour.
 
-All of them are made in memory, once for each `AzureOnThisMachine`. They are written to no file.
+Tokens are created in memory, once for each `AzureOnThisMachine`. They are not written to any file.
 """
 
 from __future__ import annotations
@@ -36,47 +36,47 @@ class Access:
         self._address_secret = secrets.token_bytes(32)
 
     def path(self, need: Credential) -> str:
-        """The beginning of the path of this service's addresses: a slash and the token."""
+        """Return the beginning of the path of the service's addresses: a slash and the token."""
         return f"/{self._in_path[need]}"
 
     def sign(self, key: str, purpose: str, seconds: float = ADDRESS_SECONDS) -> str:
-        """The query string with which a blob can be written (`w`) or read (`r`) for `seconds`."""
+        """Return the query string that allows to write (`w`) or read (`r`) a blob for `seconds`."""
         expiry = str(int(time.time() + seconds))
         return f"sp={purpose}&se={expiry}&sig={self._signature(key, purpose, expiry)}"
 
-    def caller(self, need: Credential, request: Request) -> str:
-        """The run whose token came with the request ("" for other tokens); a `Refusal` unless the token is right."""
+    def authenticate(self, need: Credential, request: Request) -> str:
+        """Return the run of the request's token, or "" for other credentials. Raises `Refusal` for a wrong one."""
         if need is Credential.RUN:
-            return self._run(request)
+            return self._verify_run_token(request)
         if need in _PURPOSES:
             self._check_address(_PURPOSES[need], request)
         else:
             self._check_path(need, request)
         return ""
 
-    def is_known(self, request: Request) -> bool:
-        """Whether the request has any valid token: only then is it answered that a path does not exist."""
-        if self._owners(request):
+    def has_valid_token(self, request: Request) -> bool:
+        """Return whether the request has any valid token. Only then may a 404 reveal which paths exist."""
+        if self._services_of_token(request):
             return True
         try:
-            return bool(self._run(request))
+            return bool(self._verify_run_token(request))
         except Refusal:
             return False
 
-    def _owners(self, request: Request) -> list[Credential]:
+    def _services_of_token(self, request: Request) -> list[Credential]:
         given = request.token.encode()
         return [need for need, token in self._in_path.items() if hmac.compare_digest(token.encode(), given)]
 
     def _check_path(self, need: Credential, request: Request) -> None:
-        owners = self._owners(request)
-        if not owners:
+        services = self._services_of_token(request)
+        if not services:
             raise unauthorized(
                 401, need.value, "The path of the address must begin with this service's token"
             )
-        if need not in owners:
-            raise unauthorized(403, need.value, "This token is for another service")
+        if need not in services:
+            raise unauthorized(403, need.value, "The token is for another service")
 
-    def _run(self, request: Request) -> str:
+    def _verify_run_token(self, request: Request) -> str:
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         run_id = self.run_tokens.verify(token.strip()) if scheme.lower() == "bearer" else None
         if run_id is None:
@@ -86,8 +86,8 @@ class Access:
     def _check_address(self, purpose: str, request: Request) -> None:
         key, expiry = request.path.rpartition("/")[2], request.query.get("se", "")
         given = request.query.get("sig", "").encode("utf-8", "replace")
-        right = hmac.compare_digest(self._signature(key, purpose, expiry).encode(), given)
-        if not right or int(expiry) < time.time():
+        is_valid = hmac.compare_digest(self._signature(key, purpose, expiry).encode(), given)
+        if not is_valid or int(expiry) < time.time():
             raise Refusal(403, "The signature of this address is invalid or expired", "AuthenticationFailed")
 
     def _signature(self, key: str, purpose: str, expiry: str) -> str:
@@ -96,9 +96,9 @@ class Access:
 
 
 def check_scope(runs: RunStore, caller: str, names: Names) -> None:
-    """Reject a run token at the runs and artifacts of another pipeline run. A run that does not exist passes."""
+    """Reject access to runs and artifacts of another pipeline run. A run that does not exist is accepted."""
     run_id = names.get("run")
-    if run_id is not None and runs.knows(run_id):
+    if run_id is not None and runs.contains(run_id):
         check_related(runs, caller, run_id)
     if "container" in names:
         origin, container = names.get("origin", ""), names["container"]
@@ -108,16 +108,16 @@ def check_scope(runs: RunStore, caller: str, names: Names) -> None:
 
 
 def check_change(runs: RunStore, caller: str, run_id: str, change: Mapping[str, object]) -> None:
-    """Reject a change of a run of another pipeline run, and a new run whose parent is not one of the caller's."""
-    check_related(runs, caller, run_id if runs.knows(run_id) else str(change.get("parentRunId")))
+    """Reject a change of another pipeline run's run, and a new run with a parent of another pipeline run."""
+    check_related(runs, caller, run_id if runs.contains(run_id) else str(change.get("parentRunId")))
 
 
 def check_related(runs: RunStore, caller: str, run_id: str) -> None:
-    """Reject unless both runs have the same root run."""
-    if not runs.related(caller, run_id):
+    """Reject the request unless both runs have the same root run."""
+    if not runs.are_related(caller, run_id):
         raise forbidden()
 
 
 def forbidden() -> Refusal:
-    """The answer for another run's token."""
+    """Return the error for the token of another pipeline run."""
     return Refusal(403, "The run token is for another pipeline run", "Forbidden")

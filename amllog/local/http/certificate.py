@@ -1,7 +1,7 @@
-"""A certificate for this server alone, made when it starts.
+"""The certificate of the TLS server, which is created when the server starts.
 
-In: the directory. Out: a TLS context, and a bundle file (the usual authorities and ours) for `REQUESTS_CA_BUNDLE`.
-The certificate is for 127.0.0.1, signs no other, and its key is on disk only while it is loaded.
+Clients trust it by the file of `REQUESTS_CA_BUNDLE`, which contains the usual certificate authorities and this
+certificate. It is valid for 127.0.0.1 and cannot sign others. Its key is on disk only while it is loaded.
 """
 
 from __future__ import annotations
@@ -14,42 +14,44 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 from amllog.errors import MissingExtraError
-from amllog.local.storage import create, put
+from amllog.local.storage import open_for_append, replace_file
 
 _VALID = timedelta(days=30)
 
 
-def make(bundle: Path, authorities: Path | None = None) -> ssl.SSLContext:
-    """Make key and certificate; write the bundle (with these authorities, or requests' own); the server's context."""
+def create_context(bundle: Path, authorities: Path | None = None) -> ssl.SSLContext:
+    """Create the certificate, write the bundle and return the TLS context of the server.
+
+    `authorities` is a file with the other authorities of the bundle. The default is that of `requests`.
+    """
     certificate, key = _key_and_certificate()
-    usual = (authorities or Path(_usual_authorities())).read_bytes()
-    fresh = bundle.with_name(f".{bundle.name}-{secrets.token_hex(8)}")
-    put(bundle, fresh, usual + b"\n# amllog.local\n" + certificate)
+    others = (authorities or Path(_default_authorities())).read_bytes()
+    temporary = bundle.with_name(f".{bundle.name}-{secrets.token_hex(8)}")
+    replace_file(bundle, temporary, others + b"\n# amllog.local\n" + certificate)
     return _context(certificate, key)
 
 
 def _context(certificate: bytes, key: bytes) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    with tempfile.TemporaryDirectory(
-        prefix="amllog-"
-    ) as directory:  # ssl reads keys from files only; mode 0700
+    # ssl reads keys from files only. The directory has mode 0700.
+    with tempfile.TemporaryDirectory(prefix="amllog-") as directory:
         chain = Path(directory) / "chain.pem"
-        with create(chain) as file:
+        with open_for_append(chain) as file:
             file.write(key + certificate)
         context.load_cert_chain(chain)
     return context
 
 
-def _usual_authorities() -> str:
-    import certifi  # comes with requests; only an upload needs it
+def _default_authorities() -> str:
+    import certifi  # a dependency of requests, which only an upload needs
 
     return certifi.where()
 
 
 def _key_and_certificate() -> tuple[bytes, bytes]:
     try:
-        from cryptography import x509  # heavy, comes with azureml-core; only an upload needs it
+        from cryptography import x509  # slow to import, and only an upload needs it
         from cryptography.hazmat.primitives import hashes, serialization
         from cryptography.hazmat.primitives.asymmetric import ec
     except ImportError as error:

@@ -1,7 +1,4 @@
-"""Where every request enters: its route is found, its token is checked, and it is noted in the list of requests.
-
-In: the routes of all services, the tokens, the head of a request. Out: the function that answers it, or a `Refusal`.
-"""
+"""Find the route of a request, check its token, and list it in the log of requests."""
 
 from __future__ import annotations
 
@@ -15,7 +12,7 @@ from amllog.local.app_insights import query_service
 from amllog.local.azureml.runs import RunStore
 from amllog.local.http.access import Access, check_scope
 from amllog.local.http.request import Refusal, Request, unauthorized
-from amllog.local.http.routes import Credential, Route, find
+from amllog.local.http.routes import Credential, Route, find_route
 from amllog.local.http.server import Handler
 
 REQUESTS_LOGGED = 10_000
@@ -23,7 +20,7 @@ TRACKS = ("/v2/track", "/v2.1/track")
 
 
 class Served(NamedTuple):
-    """One request that was answered; its path is without tokens."""
+    """One answered request. Its path contains no token."""
 
     time: datetime
     service: str
@@ -34,7 +31,7 @@ class Served(NamedTuple):
 
 
 class Gateway:
-    """Admits requests to `routes`, which are set before the server starts."""
+    """Admit requests to `routes`, which are set before the server starts."""
 
     def __init__(self, access: Access) -> None:
         self.routes: Sequence[Route] = ()
@@ -43,30 +40,30 @@ class Gateway:
         self._runs: RunStore | None = None
 
     def open(self, routes: Sequence[Route], runs: RunStore) -> None:
-        """Admit requests to these routes; `runs` says which runs belong together."""
+        """Admit requests to these routes. `runs` contains which runs belong together."""
         self.routes, self._runs = routes, runs
 
     def admit(self, request: Request) -> tuple[Request, Handler]:
-        """The request with the run that sent it, and what answers it; a `Refusal` without the right token."""
+        """Return the request with the run that sent it, and its handler. Raises `Refusal` without the right token."""
         try:
-            route, names = find(self.routes, request)
+            route, names = find_route(self.routes, request)
         except Refusal as refusal:
-            if self._access.is_known(request):
+            if self._access.has_valid_token(request):
                 raise
             raise unauthorized(401, service_of_path(request.path), "A token is required") from refusal
-        admitted = replace(request, run_id=self._access.caller(route.needs, request))
+        admitted = replace(request, run_id=self._access.authenticate(route.needs, request))
         if route.needs is Credential.RUN and self._runs:
             check_scope(self._runs, admitted.run_id, names)
-        return admitted, lambda whole: route.handle(whole, names)
+        return admitted, lambda complete: route.handle(complete, names)
 
-    def served(self, request: Request, status: int, seconds: float) -> None:
-        """Note a request that was answered."""
+    def log_request(self, request: Request, status: int, seconds: float) -> None:
+        """Add an answered request to the log."""
         now, service = datetime.now(timezone.utc), service_of_path(request.path)
         self.requests_log.append(Served(now, service, request.method, request.path, status, seconds))
 
 
 def service_of_path(path: str) -> str:
-    """The service that a path belongs to, as faults name it."""
+    """Return the service of a path, by the name that faults have for it."""
     if path == "/faults":
         return "faults"
     if path in TRACKS:

@@ -1,6 +1,6 @@
-"""Streams of a connection with a limit: what a head may have, and an answer that is written byte by byte.
+"""Wrappers of the streams of a connection: a limit for the size of a request head, and a slow response.
 
-In: the stream of a socket. Out: the same methods, as far as they are called.
+They have only the methods that `http.server` calls.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ HEAD_MAX_BYTES = 64 * 1024
 
 
 class SlowWriter:
-    """Writes byte by byte, until the faults are cleared."""
+    """Write a response byte by byte, with a pause before each, until the faults are cleared."""
 
     def __init__(self, wfile: Any, seconds: float, faults: Faults) -> None:
         self._wfile, self._seconds, self._faults = wfile, seconds, faults
         self.closed = False
 
     def write(self, data: bytes) -> None:
-        """Each byte after a pause."""
+        """Write the bytes one at a time."""
         for byte in data:
             if self._seconds and self._faults.wait(self._seconds):
                 self._seconds = 0.0
@@ -32,15 +32,15 @@ class SlowWriter:
 
 
 class LimitedHead:
-    """The lines of a head, HEAD_MAX_BYTES at most in all: http.server limits each line, and their number."""
+    """Read the lines of a head, up to HEAD_MAX_BYTES in total. `http.server` limits each line and their number only."""
 
     def __init__(self, rfile: Any) -> None:
-        self._rfile, self._left = rfile, HEAD_MAX_BYTES
+        self._rfile, self._remaining = rfile, HEAD_MAX_BYTES
 
     def readline(self, size: int = -1) -> bytes:
-        """The next line."""
+        """Return the next line. Raises LineTooLong beyond the limit."""
         line: bytes = self._rfile.readline(size)
-        self._left -= len(line)
-        if self._left < 0:
+        self._remaining -= len(line)
+        if self._remaining < 0:
             raise LineTooLong("head")
         return line

@@ -1,6 +1,7 @@
-"""The open connections of a server, and how long each may take.
+"""Limit the number and the duration of open connections.
 
-In: connections as they come and go. Out: those that are too slow, or too many without a token, are closed.
+A connection that exceeds its time is closed, and so is the oldest one without a valid token if there are too many.
+Without these limits, a process without a token could use up the threads and descriptors of the server.
 """
 
 from __future__ import annotations
@@ -12,79 +13,81 @@ import threading
 from time import monotonic
 
 HEAD_SECONDS = 30.0  # from the connection to the first request with a valid token
-IDLE_SECONDS = 120.0  # from an answer to the next request
+IDLE_SECONDS = 120.0  # from a response to the next request
 BODY_SECONDS = 600.0
 UNAUTHENTICATED_MAX = 256
 CHECK_SECONDS = 1.0
 
 
 class OpenConnections:
-    """Which connections are open; safe to use from any thread."""
+    """The open connections of a server. All methods are thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._until: dict[socket.socket, float] = {}
-        self._without_token: dict[socket.socket, None] = {}  # the oldest first
+        self._deadlines: dict[socket.socket, float] = {}
+        self._unauthenticated: dict[socket.socket, None] = {}  # in the order of their beginning
         self._checked = 0.0
 
     def add(self, connection: socket.socket) -> None:
-        """A new one, without a token. If there are too many of them, the oldest is closed."""
+        """Add a new connection. If too many have sent no token, close the oldest of them."""
         with self._lock:
-            self._until[connection] = monotonic() + HEAD_SECONDS
-            self._without_token[connection] = None
-            if len(self._without_token) > UNAUTHENTICATED_MAX:
-                oldest = next(iter(self._without_token))
-                del self._without_token[oldest]
+            self._deadlines[connection] = monotonic() + HEAD_SECONDS
+            self._unauthenticated[connection] = None
+            if len(self._unauthenticated) > UNAUTHENTICATED_MAX:
+                oldest = next(iter(self._unauthenticated))
+                del self._unauthenticated[oldest]
                 _close(oldest)
 
-    def admit(self, connection: socket.socket) -> None:
-        """It has sent a valid token."""
+    def mark_authenticated(self, connection: socket.socket) -> None:
+        """Note that a connection has sent a valid token."""
         with self._lock:
-            self._without_token.pop(connection, None)
+            self._unauthenticated.pop(connection, None)
 
-    def allow(self, connection: socket.socket, seconds: float) -> None:
-        """From now on it may take this long for its next step."""
+    def set_timeout(self, connection: socket.socket, seconds: float) -> None:
+        """Set how many seconds from now the next step of a connection may take."""
         with self._lock:
-            if connection in self._until:
-                self._until[connection] = monotonic() + seconds
+            if connection in self._deadlines:
+                self._deadlines[connection] = monotonic() + seconds
 
     def discard(self, connection: socket.socket) -> None:
-        """It is over."""
+        """Remove a closed connection."""
         with self._lock:
-            self._until.pop(connection, None)
-            self._without_token.pop(connection, None)
+            self._deadlines.pop(connection, None)
+            self._unauthenticated.pop(connection, None)
 
-    def close_slow(self) -> None:
-        """Close those whose time is over. Looks once a second, however often it is called."""
+    def close_overdue(self) -> None:
+        """Close the connections that exceeded their time. Checks at most once per second."""
         now = monotonic()
         if now - self._checked < CHECK_SECONDS:
             return
         self._checked = now
         with self._lock:
-            for connection, until in self._until.items():
-                if until < now:
+            for connection, deadline in self._deadlines.items():
+                if deadline < now:
                     _close(connection)
 
     def close_all(self) -> None:
         """Close every connection."""
         with self._lock:
-            for connection in self._until:
+            for connection in self._deadlines:
                 _close(connection)
 
 
 def is_disconnected(connection: socket.socket) -> bool:
-    """Whether the client has closed its end: there is something to read, and that is the end."""
+    """Return whether the client has closed its end, which makes the socket readable without data."""
     try:
         with selectors.DefaultSelector() as selector:
             selector.register(connection, selectors.EVENT_READ)
             if not selector.select(0):
                 return False
-        return not socket.socket.recv(connection, 1, socket.MSG_PEEK)  # beneath TLS, whose state is not ours
-    except (OSError, ValueError):  # broken, or closed by us
+        return not socket.socket.recv(
+            connection, 1, socket.MSG_PEEK
+        )  # below TLS, whose state must not change
+    except (OSError, ValueError):  # broken, or closed here
         return True
 
 
 def _close(connection: socket.socket) -> None:
-    """Wake the thread that reads it. The method of the plain socket leaves the state of TLS to that thread."""
-    with contextlib.suppress(OSError):  # the client was faster
+    """Wake the thread that reads the connection. The method of the plain socket does not touch the state of TLS."""
+    with contextlib.suppress(OSError):  # the client has closed it already
         socket.socket.shutdown(connection, socket.SHUT_RDWR)

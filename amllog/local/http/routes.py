@@ -1,7 +1,7 @@
-"""From a path to the function that answers it.
+"""Map the method and path of a request to its handler.
 
-In: `Route`s (method, pattern, required token, function) and a request. Out: the route that fits, or a 404 / 405.
-A pattern has `{name}` for one segment and `{name*}` for the rest; values come percent-decoded and checked.
+A pattern contains `{name}` for one segment of the path and `{name*}` for the rest. The handler gets the values
+percent-decoded and checked. A request without a route is rejected with 404 or 405.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ Names = Mapping[str, str]
 
 
 class Credential(Enum):
-    """What a request must carry for a route."""
+    """The credential that a route requires."""
 
-    INGESTION = "ingestion"  # this service's token at the beginning of the path
+    INGESTION = "ingestion"  # the token of the service at the beginning of the path
     QUERY = "query"  # the same
     FAULTS = "faults"  # the same
     DISCOVERY = "discovery"  # the same
-    RUN = "run"  # a run token, as bearer
+    RUN = "run"  # a run token in the header Authorization
     READ_ADDRESS = "read"  # a signed address
     WRITE_ADDRESS = "write"  # the same
 
 
 class Route(NamedTuple):
-    """One operation of a service. `needs` has no default: no route can be open by mistake."""
+    """One operation of a service. `needs` has no default, so that no route is open by mistake."""
 
     method: str
     pattern: str
@@ -42,20 +42,20 @@ class Route(NamedTuple):
     handle: Callable[[Request, Names], Response]
 
 
-def find(routes: Sequence[Route], request: Request) -> tuple[Route, Names]:
-    """The first route that fits, and the names in the path."""
-    fitting = [
-        (route, found)
+def find_route(routes: Sequence[Route], request: Request) -> tuple[Route, Names]:
+    """Return the first route that matches, and the names in the path. Raises `Refusal` if none matches."""
+    matches = [
+        (route, match)
         for route in routes
-        for found in [_compiled(route.pattern).fullmatch(request.path)]
-        if found
+        for match in [_compiled(route.pattern).fullmatch(request.path)]
+        if match
     ]
-    for route, found in fitting:
+    for route, match in matches:
         if route.method == request.method:
-            return route, {name: _decoded(value) for name, value in found.groupdict().items()}
-    if fitting:
-        raise Refusal(405, f"{request.method} is not for {request.path[:200]}")
-    raise Refusal(404, f"Nothing answers {request.method} {request.path[:200]} on this machine")
+            return route, {name: _decode_name(value) for name, value in match.groupdict().items()}
+    if matches:
+        raise Refusal(405, f"{request.method} is not allowed for {request.path[:200]}")
+    raise Refusal(404, f"The local Azure has no {request.method} {request.path[:200]}")
 
 
 @cache
@@ -64,7 +64,7 @@ def _compiled(pattern: str) -> re.Pattern[str]:
     return re.compile(re.sub(r"\\\{(\w+)\\\*\\\}", r"(?P<\1>.*)", text), re.IGNORECASE)
 
 
-def _decoded(value: str) -> str:
+def _decode_name(value: str) -> str:
     name = unquote(value)
     if len(name) > NAME_MAX or "\x00" in name or "\ufffd" in name:
         raise Refusal(400, f"A name has at most {NAME_MAX} characters, is UTF-8 and has no NUL")

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from amllog.local import AzureOnThisMachine, Fault
-from amllog.local.app_insights.query_response import ResponseLimits, answer, refusal
+from amllog.local.app_insights.query_response import ResponseLimits, build_response, error_response
 from amllog.local.app_insights.query_service import CONCURRENT_QUERIES, TimeRange, parse_timespan
 
 if TYPE_CHECKING:
@@ -238,20 +238,20 @@ def test_values_as_the_service_writes_them() -> None:
         ("DECIMAL(18,3)", 1.5, "decimal", "1.5"),
     ]  # fmt: skip
     names, types, row = [str(n) for n in range(len(values))], [v[0] for v in values], [v[1] for v in values]
-    (table,) = answer(names, types, [row], ResponseLimits())["tables"]
+    (table,) = build_response(names, types, [row], ResponseLimits())["tables"]
     assert [column["type"] for column in table["columns"]] == [v[2] for v in values]
     assert table["rows"] == [[v[3] for v in values]]
 
 
 def test_the_limit_of_bytes() -> None:
     """Rows as long as they fit, and the error that says so."""
-    found = answer(["a"], ["VARCHAR"], [["x" * 40]] * 5, ResponseLimits(bytes=100))
+    found = build_response(["a"], ["VARCHAR"], [["x" * 40]] * 5, ResponseLimits(bytes=100))
     assert len(found["tables"][0]["rows"]) == 2
     assert "100 bytes" in found["error"]["details"][0]["innererror"]["message"]
 
 
 def test_what_the_engine_cannot_do_is_no_fault_of_the_query() -> None:
     """KQL that duckdb-kql does not know is 501; anything else that it says is 400 with its words."""
-    assert refusal("unsupported KQL construct 'function:foo'")[0] == 501
-    status, body = refusal("some other trouble")
+    assert error_response("unsupported KQL construct 'function:foo'")[0] == 501
+    status, body = error_response("some other trouble")
     assert (status, body["error"]["innererror"]["innererror"]["message"]) == (400, "some other trouble")

@@ -272,7 +272,7 @@ def test_connections_without_a_token_are_limited() -> None:
     for index, (near, _far) in enumerate(pairs):
         connections.add(near)
         if index == 0:
-            connections.admit(near)
+            connections.mark_authenticated(near)
     for _near, far in pairs:
         far.setblocking(False)
 
@@ -297,8 +297,8 @@ def test_a_connection_that_is_too_slow_is_closed() -> None:
     connections = OpenConnections()
     for near, _far in pairs:
         connections.add(near)
-    connections.allow(pairs[0][0], -1)
-    connections.close_slow()
+    connections.set_timeout(pairs[0][0], -1)
+    connections.close_overdue()
     assert pairs[0][1].recv(1) == b""
     pairs[1][1].setblocking(False)
     with pytest.raises(BlockingIOError):
