@@ -69,7 +69,7 @@ GUARDS = {  # where an except may take everything: how many, and whom it guards 
     "sources.capture.azure_log_handler": (2, "a telemetry processor, OpenCensus: the error is reported"),
     "exporters.driver_log": (1, "stdout"),
 }
-ANSWERS = {"amllog.record.text.number"}  # nothing is lost: that the value is no number is the answer
+ANSWERS = {"amllog.record.text.to_number"}  # nothing is lost: that the value is no number is the answer
 POWERS = {  # what only these modules or folders may do
     r"\bThread\(|\bTimer\(|Executor\(|start_new_thread": {
         "process.background", "process.interrupts", "process.fork_safe_thread", "local",

@@ -53,7 +53,7 @@ import amllog
 from amllog.record.secrets import provider_secrets
 log = amllog.setup(capture=())
 print("search" in vars(provider_secrets._SIGN))
-for number in range(provider_secrets.FIRST_TEXTS + 1):
+for number in range(provider_secrets.FIRST_STRINGS + 1):
     log.info(f"read azureml_datastore_{number}")
 print("search" in vars(provider_secrets._SIGN))
 """

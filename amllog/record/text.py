@@ -1,41 +1,44 @@
-"""Any Python object → text of bounded length.
+"""Convert any object to a string of bounded length without raising.
 
-In: whatever a caller passed as message, argument, dimension key or value.
-Out: `str`, never an exception; what is cut carries a mark that says how much there was.
+The objects are messages, arguments, keys and values of dimensions, which can be anything. A truncated string ends with
+a mark that has the original length.
 """
 
 from __future__ import annotations
 
 import datetime
 import enum
-import functools
 import json
 import math
 import os
-import re
 from collections.abc import Callable, Iterable, Mapping, Set
 from typing import Any, cast
 
 from amllog.process.interrupts import is_from_signal, pass_on
+from amllog.record.lazy_pattern import LazyPattern
 
 MAX_NODES = 1_000
-MAX_CHARACTERS = 32_768  # of the texts inside a container; a text of its own is cut by who knows its limit
+MAX_CHARACTERS = 32_768  # of all strings in a container. The caller truncates a string alone.
 MAX_DEPTH = 8
-MAX_BYTES = 131_072  # that are decoded: more than any text of a record has
+MAX_BYTES = 131_072  # to decode: more than the limit of any string in a record
 
-# What acts on a terminal, for the class of a regular expression: C0 and C1 controls, line separators, direction marks
-# and isolates, characters of no width, surrogates, annotations, tags. They move its cursor, start a line, or change how
-# the text around them reads. The joiner U+200D and variation selectors are not among them: emoji are made with them.
+# Characters that control a terminal, for the class of a regular expression: C0 and C1 controls, line separators,
+# direction marks and isolates, characters without width, surrogates, annotations, tags. They move the cursor, begin a
+# line, or change how the characters around them are displayed. The joiner U+200D and variation selectors are allowed,
+# because emoji contain them.
 CONTROLS = (
     "\\x00-\\x1f\\x7f-\\x9f\\u061c\\u200b\\u200e\\u200f\\u2028-\\u202e\\u2060-\\u206f\\ud800-\\udfff\\ufeff"
     "\\ufff9-\\ufffb\\U000e0000-\\U000e007f"
 )
 
+_CONTROLS = LazyPattern(f"[{CONTROLS}]")
+_CONTROLS_IN_JSON = LazyPattern(f"(?![\\x00-\\x1f])[{CONTROLS}]")  # json.dumps has escaped the others
+
 _SCALARS = (str, bool, int, float, type(None))
 
 
 def truncate(text: str, limit: int) -> str:
-    """`text` in at most `limit` characters; what was cut is marked at its end."""
+    """Return `text` in at most `limit` characters. A truncated string ends with a mark."""
     if len(text) <= limit:
         return text
     mark = f"… [cut from {len(text)} characters]"
@@ -43,31 +46,34 @@ def truncate(text: str, limit: int) -> str:
 
 
 def truncate_middle(text: str, limit: int) -> str:
-    """Like `cut`, but keeps a quarter of the head and the tail: of a traceback, the end explains."""
+    """Truncate in the middle, with a quarter of the result before the mark and the rest behind it.
+
+    The end of a traceback is the part that explains the error.
+    """
     if len(text) <= limit:
         return text
     mark = f"\n… [cut from {len(text)} characters] …\n"
-    room = max(0, limit - len(mark))
-    head = room // 4
-    return text[:head] + mark[-limit:] + text[len(text) - (room - head) :]
+    length = max(0, limit - len(mark))
+    head = length // 4
+    return text[:head] + mark[-limit:] + text[len(text) - (length - head) :]
 
 
 def to_text(value: object) -> str:
-    """The text of any object; containers become JSON text, numbers their shortest exact form."""
+    """Convert any object to a string: a container to JSON, a number to its shortest exact form."""
     kind = type(value)
     if kind is str:
         return str(value)
     convert = _KNOWN.get(kind)
     try:
         return convert(value) if convert else _other(value)
-    except Exception as error:  # any object's own methods may fail: the record tells it and lives
+    except Exception as error:  # the methods of any object may fail
         if is_from_signal(error):
             raise
-        return f"<{_type_name(value)}: {type(error).__name__} while turning it into text>"
+        return _failed(value, error)
 
 
 def replace_surrogates(text: str) -> str:
-    """`text` without lone surrogates, which no UTF-8 can carry: they appear as `\\udc80`."""
+    """Return `text` with lone surrogates replaced by `\\udc80` and the like. UTF-8 cannot encode them."""
     try:
         text.encode("utf-8")
     except UnicodeEncodeError:
@@ -76,28 +82,28 @@ def replace_surrogates(text: str) -> str:
 
 
 def escape_character(character: str) -> str:
-    """A character as its number: `\\x9b`, `\\u202e`, `\\U000e0041`."""
+    """Return the escape sequence of a character: `\\x9b`, `\\u202e`, `\\U000e0041`."""
     code = ord(character)
     return f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
 def escape_controls(text: str) -> str:
-    """`text` on one line, with control characters written out."""
-    return _controls().sub(lambda match: escape_character(match.group()), text)
+    """Return `text` on one line, with control characters escaped."""
+    return _CONTROLS.sub(lambda match: escape_character(match.group()), text)
 
 
 def escape_json_controls(text: str) -> str:
-    """JSON text without characters that act on a terminal, except line feeds between values. Its values stay."""
-    return _acting().sub(lambda match: json.dumps(match.group())[1:-1], text)
+    """Escape control characters in a JSON document, except line feeds. The values stay the same."""
+    return _CONTROLS_IN_JSON.sub(lambda match: json.dumps(match.group())[1:-1], text)
 
 
 def to_json_value(value: object) -> object:
-    """`value` in terms of JSON (str, bool, int, finite float, None, list, dict), bounded in size."""
-    return _Plain().of(value, 0)
+    """Convert to JSON types (str, bool, int, finite float, None, list, dict) of bounded size."""
+    return _JsonConverter().convert(value, 0)
 
 
 def to_number(value: object) -> float | int | None:
-    """The number behind an int, float, bool, Decimal, numpy or torch scalar; None if there is none."""
+    """Return the number in an int, float, bool, Decimal, numpy or torch scalar, or None for other objects."""
     try:
         if isinstance(value, (bool, int, float)):
             return value if type(value) in (bool, int, float) else float(value)
@@ -108,23 +114,13 @@ def to_number(value: object) -> float | int | None:
             return to_number(item)
         if hasattr(type(value), "__float__"):
             return float(cast(Any, value))
-    except OverflowError:  # of a Fraction, say
+    except OverflowError:  # such as a large Fraction
         return math.inf if cast(Any, value) > 0 else -math.inf
-    except Exception as error:  # an array of many, a complex, a broken __float__: no number
+    except Exception as error:  # an array of many values, a complex number, a broken __float__
         if is_from_signal(error):
             raise
         return None
     return None
-
-
-@functools.cache
-def _controls() -> re.Pattern[str]:
-    return re.compile(f"[{CONTROLS}]")
-
-
-@functools.cache
-def _acting() -> re.Pattern[str]:
-    return re.compile(f"(?![\\x00-\\x1f])[{CONTROLS}]")  # json.dumps escapes those below
 
 
 def _float(value: Any) -> str:
@@ -144,7 +140,7 @@ def _int(value: Any) -> str:
 def _bytes(value: Any) -> str:
     if len(value) <= MAX_BYTES:
         return bytes(value).decode("utf-8", "backslashreplace")
-    # Megabytes would take seconds, and nobody keeps so much of them: only the length is that of the whole.
+    # Decoding megabytes takes seconds, and the result is truncated anyway. Only the length is that of all bytes.
     return bytes(value[:MAX_BYTES]).decode("utf-8", "backslashreplace").ljust(len(value))
 
 
@@ -153,7 +149,7 @@ def _json(value: object) -> str:
 
 
 def _item(value: Any) -> Any:
-    """The Python scalar inside a numpy or torch scalar (0 dimensions or one element), else `value`."""
+    """Return the Python scalar in a numpy or torch scalar (0 dimensions or one element), else `value`."""
     item = getattr(value, "item", None)
     if item is None or getattr(value, "ndim", None) is None:
         return value
@@ -164,7 +160,7 @@ def _item(value: Any) -> Any:
 
 
 def _other(value: Any) -> str:
-    """The general way: subclasses of known types, numpy and torch scalars, containers, then `str`."""
+    """Convert subclasses of known types, numpy and torch scalars and containers, and other objects with `str`."""
     if isinstance(value, enum.Enum):
         return to_text(value.value)
     for base, convert in _BY_BASE:
@@ -175,13 +171,13 @@ def _other(value: Any) -> str:
 
 
 def _is_named(kind: type) -> bool:
-    """Whether a class of tuples names its values, as `collections.namedtuple` and `typing.NamedTuple` do."""
+    """Return whether a class of tuples is one of `collections.namedtuple` or `typing.NamedTuple`."""
     fields = getattr(kind, "_fields", None)
-    return kind is not tuple and isinstance(fields, tuple) and all(isinstance(one, str) for one in fields)
+    return kind is not tuple and isinstance(fields, tuple) and all(isinstance(name, str) for name in fields)
 
 
-def _type_name(value: object) -> str:
-    return type(value).__name__
+def _failed(value: object, error: Exception) -> str:
+    return f"<{type(value).__name__}: {type(error).__name__} while converting it to a string>"
 
 
 _KNOWN: dict[type, Callable[[Any], str]] = {
@@ -202,34 +198,34 @@ _BY_BASE: tuple[tuple[Any, Callable[[Any], str]], ...] = (
     ((bytes, bytearray, memoryview), _bytes),
     ((datetime.datetime, datetime.date, datetime.time), lambda value: str(value.isoformat())),
     (os.PathLike, lambda value: to_text(os.fspath(value))),
-    (BaseException, lambda value: f"{_type_name(value)}: {value}"),
+    (BaseException, lambda value: f"{type(value).__name__}: {value}"),
     ((Mapping, list, tuple, Set), _json),
 )
 
 
-class _Plain:
-    """One walk through a container, bounded in depth and in the number of things it visits."""
+class _JsonConverter:
+    """The conversion of one container, with limits for the depth, the number of values and the characters."""
 
     def __init__(self) -> None:
-        self.left = MAX_NODES
-        self.room = MAX_CHARACTERS
+        self._remaining_nodes = MAX_NODES
+        self._remaining_characters = MAX_CHARACTERS
 
-    def of(self, value: Any, depth: int) -> object:
-        self.left -= 1
+    def convert(self, value: Any, depth: int) -> object:
+        self._remaining_nodes -= 1
         try:
             if isinstance(value, _SCALARS) and not isinstance(value, enum.Enum):
                 return self._scalar(value)
             if not isinstance(value, (Mapping, list, tuple, Set)):
                 return self._short(to_text(value))
             return "… [too deep]" if depth >= MAX_DEPTH else self._container(value, depth)
-        except Exception as error:  # a container's own methods may fail, its neighbours must not
+        except Exception as error:  # the methods of one value may fail, and the others are kept
             if is_from_signal(error):
                 raise
-            return f"<{_type_name(value)}: {type(error).__name__} while turning it into text>"
+            return _failed(value, error)
 
     def _short(self, value: str) -> str:
-        value = truncate(value, max(200, self.room))
-        self.room -= len(value)
+        value = truncate(value, max(200, self._remaining_characters))
+        self._remaining_characters -= len(value)
         return value
 
     def _scalar(self, value: Any) -> object:
@@ -242,20 +238,21 @@ class _Plain:
         return value
 
     def _container(self, value: Any, depth: int) -> object:
-        if isinstance(value, tuple) and _is_named(type(value)):  # its names show which values are secret
-            value = dict(zip(type(value)._fields, value))  # type: ignore[attr-defined]  # just seen
+        if isinstance(value, tuple) and _is_named(type(value)):  # the names show which values are secrets
+            value = dict(zip(type(value)._fields, value))  # type: ignore[attr-defined]  # a named tuple
         if not isinstance(value, Mapping):
-            items = [self.of(item, depth + 1) for item in self._bounded(value)]
-            return [*items, "… [more left out]"] if len(items) < len(value) else items
-        found = {
-            self._short(to_text(key)): self.of(item, depth + 1) for key, item in self._bounded(value.items())
+            items = [self.convert(item, depth + 1) for item in self._bounded(value)]
+            return [*items, "… [more omitted]"] if len(items) < len(value) else items
+        members = {
+            self._short(to_text(key)): self.convert(item, depth + 1)
+            for key, item in self._bounded(value.items())
         }
-        if self.left <= 0 and len(found) < len(value):
-            found["…"] = "[more left out]"
-        return found
+        if self._remaining_nodes <= 0 and len(members) < len(value):
+            members["…"] = "[more omitted]"
+        return members
 
     def _bounded(self, items: Iterable[Any]) -> Iterable[Any]:
         for item in items:
-            if self.left <= 0:
+            if self._remaining_nodes <= 0:
                 return
             yield item

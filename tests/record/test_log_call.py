@@ -1,4 +1,4 @@
-"""What a call said, and where."""
+"""The message, the dimensions, the exception and the call site of a log call."""
 
 from __future__ import annotations
 
@@ -32,17 +32,17 @@ FAILING = type("Failing", (), {"__str__": lambda self: 1 / 0, "__repr__": lambda
         ({"a": 1}, (), '{"a": 1}', {}),
     ],
 )  # fmt: skip
-def test_messages(event: object, args: Any, message: str, dimensions: dict[str, object]) -> None:
-    """Messages are formatted as in logging; what does not fit is kept beside; a lone dict is dimensions."""
+def test_format_call(event: object, args: Any, message: str, dimensions: dict[str, object]) -> None:
+    """Messages are formatted as in logging, wrong arguments are appended, and a single dict is dimensions."""
     assert log_call.format_call(event, args) == (message, dimensions)
     entry = logging.LogRecord("n", 20, "f", 1, event, args, None)
     assert log_call.format_record(entry) == message
 
 
 def test_failing_arguments() -> None:
-    """An argument whose own text fails is told, and the message stays."""
-    said, _ = log_call.format_call("m %s", (FAILING,))
-    assert said.startswith("m %s") and "Failing" in said
+    """An argument that cannot be converted is named, and the message stays."""
+    message, _ = log_call.format_call("m %s", (FAILING,))
+    assert message.startswith("m %s") and "Failing" in message
 
 
 @pytest.mark.parametrize(
@@ -58,13 +58,13 @@ def test_failing_arguments() -> None:
         ("loss", (0.5, "a"), 'loss [0.5, "a"]'),
     ],
 )
-def test_secrets_among_arguments_that_do_not_fit(event: str, args: Any, message: str) -> None:
-    """An argument whose place follows the name of a secret is masked where the arguments do not fit."""
+def test_secrets_in_wrong_arguments_are_masked(event: str, args: Any, message: str) -> None:
+    """An argument that does not match is masked if the name of a secret is before its placeholder."""
     assert log_call.format_call(event, args) == (message, {})
 
 
-def test_exceptions() -> None:
-    """exc_info is taken in each of its forms."""
+def test_find_exception() -> None:
+    """Each form of `exc_info` is accepted."""
     error = ValueError("x")
     try:
         raise error
@@ -77,21 +77,21 @@ def test_exceptions() -> None:
     ] == [None] * 6
 
 
-def test_place() -> None:
-    """A place is the module, the file and the line of the call."""
-    place = log_call.frame_site(sys._getframe())
-    assert (place.module, place.file) == ("test_log_call", __file__) and place.line > 50
-    with pytest.raises(ZeroDivisionError) as found:
+def test_call_sites() -> None:
+    """A call site is the module, the file and the line of a frame or an exception."""
+    site = log_call.frame_site(sys._getframe())
+    assert (site.module, site.file) == ("test_log_call", __file__) and site.line > 50
+    with pytest.raises(ZeroDivisionError) as raised:
         str(FAILING)
-    assert log_call.exception_site(found.value).module == "test_log_call"
+    assert log_call.exception_site(raised.value).module == "test_log_call"
     assert log_call.exception_site(ValueError()) == ("", "", 0)
 
 
 @pytest.mark.parametrize(
-    ("given", "dimensions"),
+    ("extra", "dimensions"),
     [({"a": 1}, {"a": 1}), ({"custom_dimensions": {"a": 1}, "b": 2}, {"a": 1, "b": 2}), ("x", {"extra": "x"}),
      ({"custom_dimensions": 7}, {"custom_dimensions": 7}), (None, {"extra": None})],
 )  # fmt: skip
-def test_extra(given: object, dimensions: dict[str, object]) -> None:
-    """logging's `extra` is dimensions, those in custom_dimensions among them."""
-    assert log_call.extra_dimensions(given) == dimensions
+def test_extra_dimensions(extra: object, dimensions: dict[str, object]) -> None:
+    """The `extra` argument of logging is dimensions, including those in custom_dimensions."""
+    assert log_call.extra_dimensions(extra) == dimensions

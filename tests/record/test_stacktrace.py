@@ -1,4 +1,4 @@
-"""What an exception shows: its chain, its frames and its text, bounded, whatever it is made of."""
+"""The `ExceptionDetails` of an exception: its chain, its frames and its messages, bounded and masked."""
 
 from __future__ import annotations
 
@@ -9,31 +9,31 @@ import pytest
 from amllog.record import stacktrace
 from amllog.record.redaction import Redactor
 
-same = Redactor()
+REDACTOR = Redactor()
 
 
 def raised(error: BaseException, depth: int = 0) -> BaseException:
-    """The exception after it was raised from so far below."""
+    """Return the exception after it was raised below `depth` calls."""
 
-    def down(left: int) -> None:
-        if left:
-            down(left - 1)
+    def down(remaining: int) -> None:
+        if remaining:
+            down(remaining - 1)
         else:
             raise error
 
     try:
         down(depth)
-    except BaseException as found:
-        return found
+    except BaseException as caught:
+        return caught
     raise AssertionError
 
 
 def test_chain() -> None:
-    """Causes follow their effects and point to them; the stack is the whole traceback, of the first alone."""
+    """A cause follows the exception that it led to and has its id. Only the first has a stack."""
     error = raised(ValueError("outer"))
     error.__cause__ = raised(KeyError("inner"))
-    outer, inner = stacktrace.exception_details(error, same)
-    assert [(one["id"], one["outerId"], one["typeName"]) for one in (outer, inner)] == [
+    outer, inner = stacktrace.exception_details(error, REDACTOR)
+    assert [(details["id"], details["outerId"], details["typeName"]) for details in (outer, inner)] == [
         (1, 0, "ValueError"), (2, 1, "KeyError"),
     ]  # fmt: skip
     assert "direct cause" in outer["stack"] and inner["stack"] == ""
@@ -42,55 +42,58 @@ def test_chain() -> None:
 
 
 def test_context() -> None:
-    """What was being handled is told, unless it is suppressed."""
+    """The exception that was being handled is in the chain unless it is suppressed."""
     error, before = ValueError("now"), KeyError("before")
     error.__context__ = before
-    assert [one["typeName"] for one in stacktrace.exception_details(error, same)] == [
-        "ValueError",
-        "KeyError",
-    ]
+    assert type_names(error) == ["ValueError", "KeyError"]
     error.__suppress_context__ = True
-    assert [one["typeName"] for one in stacktrace.exception_details(error, same)] == ["ValueError"]
+    assert type_names(error) == ["ValueError"]
+
+
+def type_names(error: BaseException) -> list[str]:
+    """Return the names of the types in the chain."""
+    return [details["typeName"] for details in stacktrace.exception_details(error, REDACTOR)]
 
 
 def test_group() -> None:
-    """The members of an exception group are told, below it."""
+    """The members of an exception group follow it."""
     group = pytest.importorskip("builtins").__dict__.get("ExceptionGroup")
     if group is None:
         pytest.skip("no exception groups before Python 3.11")
-    found = stacktrace.exception_details(
-        group("several", [ValueError("a"), group("inner", [KeyError("b")])]), same
+    chain = stacktrace.exception_details(
+        group("several", [ValueError("a"), group("inner", [KeyError("b")])]), REDACTOR
     )
-    assert [(one["typeName"], one["outerId"]) for one in found] == [
+    assert [(details["typeName"], details["outerId"]) for details in chain] == [
         ("ExceptionGroup", 0), ("ValueError", 1), ("ExceptionGroup", 1), ("KeyError", 3),
     ]  # fmt: skip
 
 
 def test_bounds() -> None:
-    """Chains, stacks, messages and notes without end come to one."""
+    """Very long chains, stacks, messages and notes are within their limits."""
     error: Any = raised(ValueError("x" * 1_000_000), 300)
     error.__notes__ = ["n" * 1_000_000, 7]
     for _ in range(50):
         outer: Any = raised(ValueError("y" * 1_000_000), 300)
         outer.__cause__, error = error, outer
-    found = stacktrace.exception_details(error, same)
-    assert len(found) == stacktrace.MAX_EXCEPTIONS
-    assert all(len(one["message"]) <= 8_192 and len(one["stack"]) <= stacktrace.MAX_STACK for one in found)
-    assert all(len(one["parsedStack"]) <= stacktrace.MAX_FRAMES for one in found)
-    levels = [frame["level"] for frame in found[0]["parsedStack"]]
+    chain = stacktrace.exception_details(error, REDACTOR)
+    assert len(chain) == stacktrace.MAX_EXCEPTIONS
+    assert max(len(details["message"]) for details in chain) <= 8_192
+    assert max(len(details["stack"]) for details in chain) <= stacktrace.MAX_STACK
+    assert max(len(details["parsedStack"]) for details in chain) <= stacktrace.MAX_FRAMES
+    levels = [frame["level"] for frame in chain[0]["parsedStack"]]
     assert levels[0] == 0 and levels[-1] == 301 and levels == sorted(levels)
 
 
 def test_cycles() -> None:
-    """Exceptions that led to each other are told once each."""
-    one, other = ValueError("one"), ValueError("other")
-    one.__cause__, other.__cause__ = other, one
-    one.__context__ = one
-    assert len(stacktrace.exception_details(one, same)) == 2
+    """Exceptions that are the causes of each other appear once each."""
+    first, second = ValueError("first"), ValueError("second")
+    first.__cause__, second.__cause__ = second, first
+    first.__context__ = first
+    assert len(stacktrace.exception_details(first, REDACTOR)) == 2
 
 
 def test_hostile() -> None:
-    """An exception whose own methods fail is told by its type and its frames."""
+    """An exception whose methods fail has its type and its frames."""
 
     class Hostile(Exception):
         def __str__(self) -> str:
@@ -104,23 +107,22 @@ def test_hostile() -> None:
         def exceptions(self) -> Any:
             raise RuntimeError("no")
 
-    (found,) = stacktrace.exception_details(raised(Hostile()), same)
-    assert "Hostile" in found["typeName"] and found["parsedStack"]
+    (details,) = stacktrace.exception_details(raised(Hostile()), REDACTOR)
+    assert "Hostile" in details["typeName"] and details["parsedStack"]
     assert stacktrace.problem_id(raised(Hostile())).endswith("test_stacktrace.py:down")
 
 
 def test_without_a_traceback() -> None:
-    """An exception that was never raised has no frames, and is told all the same."""
-    (found,) = stacktrace.exception_details(ValueError(), same)
-    assert (found["message"], found["hasFullStack"], found["parsedStack"]) == ("ValueError", False, [])
+    """An exception that was never raised has no frames."""
+    (details,) = stacktrace.exception_details(ValueError(), REDACTOR)
+    assert (details["message"], details["hasFullStack"], details["parsedStack"]) == ("ValueError", False, [])
     assert stacktrace.problem_id(ValueError()) == "ValueError"
 
 
-def test_masked() -> None:
-    """Messages, notes and stacks go through the mask."""
+def test_secrets_are_masked() -> None:
+    """Secrets in messages, notes and stacks are masked."""
     error: Any = raised(ValueError("correct horse"))
     error.__notes__ = ["correct horse note"]
     error.__cause__ = KeyError("correct horse")
-    found = str(stacktrace.exception_details(error, Redactor((), ["correct horse"])))
-    frames = "raise error"
-    assert "correct horse" not in found and frames in found
+    details = str(stacktrace.exception_details(error, Redactor((), ["correct horse"])))
+    assert "correct horse" not in details and "raise error" in details

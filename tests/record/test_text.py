@@ -1,4 +1,4 @@
-"""Any object has a text, of bounded length; what is cut says so."""
+"""The conversion of any object to a string or a JSON value of bounded length."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Level(enum.IntEnum):
 
 
 class Tensor:
-    """What a torch scalar looks like."""
+    """A class with the methods of a torch scalar."""
 
     ndim = 0
 
@@ -62,8 +62,8 @@ TEXTS: list[tuple[Any, str]] = [
 
 
 @pytest.mark.parametrize(("value", "expected"), TEXTS, ids=[str(type(value)) for value, _ in TEXTS])
-def test_texts(value: object, expected: str) -> None:
-    """The text of an object is what a person would write."""
+def test_to_text(value: object, expected: str) -> None:
+    """The string of an object is the one that a person would write."""
     assert text.to_text(value) == expected
 
 
@@ -73,35 +73,35 @@ def test_texts(value: object, expected: str) -> None:
      (numpy.array([3.0]), 3.0), (Tensor(0.25), 0.25), (Level.HIGH, 3.0), ("1", None), (b"1", None), (None, None),
      ([1], None), ({}, None), (numpy.array([1, 2]), None), (Tensor(1, 2), None), (1j, None), (object(), None)],
 )  # fmt: skip
-def test_numbers(value: object, number: float | None) -> None:
-    """Numbers are those that calculate; texts that look like one are not."""
+def test_to_number(value: object, number: float | None) -> None:
+    """Numeric scalars are numbers, strings that look like one are not."""
     assert text.to_number(value) == number
 
 
 @given(st.text(), st.integers(40, 200))
-def test_cut(said: str, limit: int) -> None:
-    """A cut text is within its limit, begins as before, and says how long it was."""
-    for cut in (text.truncate, text.truncate_middle):
-        found = cut(said * 5, limit)
-        assert len(found) <= limit
-        assert (found == said * 5) == (len(said) * 5 <= limit)
-        if len(said) * 5 > limit:
-            assert f"cut from {len(said) * 5} characters" in found
+def test_truncate(string: str, limit: int) -> None:
+    """A truncated string is within the limit and has its original length in the mark."""
+    for truncate in (text.truncate, text.truncate_middle):
+        truncated = truncate(string * 5, limit)
+        assert len(truncated) <= limit
+        assert (truncated == string * 5) == (len(string) * 5 <= limit)
+        if len(string) * 5 > limit:
+            assert f"cut from {len(string) * 5} characters" in truncated
 
 
-def test_cut_middle_keeps_the_end() -> None:
-    """Of a traceback the end explains: a quarter of the head stays, and the tail."""
-    found = text.truncate_middle("".join(f"{number:04d}" for number in range(1000)), 200)
-    assert found.startswith("0000") and found.endswith("0999")
+def test_truncate_middle_keeps_both_ends() -> None:
+    """The beginning and the end of the string stay."""
+    truncated = text.truncate_middle("".join(f"{number:04d}" for number in range(1000)), 200)
+    assert truncated.startswith("0000") and truncated.endswith("0999")
 
 
 @given(st.text(st.characters(categories=["Cs", "Ll"])))
-def test_printable(said: str) -> None:
-    """No lone surrogate is left."""
-    assert text.replace_surrogates(said).encode() is not None
+def test_replace_surrogates(string: str) -> None:
+    """A string without lone surrogates can be encoded."""
+    assert text.replace_surrogates(string).encode() is not None
 
 
-nested = st.recursive(
+NESTED = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20) | st.binary(max_size=20),
     lambda inner: (
         st.lists(inner)
@@ -111,14 +111,14 @@ nested = st.recursive(
 )
 
 
-@given(nested)
-def test_plain(value: object) -> None:
-    """Containers become strict JSON."""
+@given(NESTED)
+def test_to_json_value(value: object) -> None:
+    """A container becomes strict JSON."""
     json.dumps(text.to_json_value(value), allow_nan=False).encode()
 
 
 def test_named_tuples() -> None:
-    """A tuple that names its values becomes an object: the names tell which of them are secret."""
+    """A named tuple becomes an object, so that its names show which values are secrets."""
 
     class Point(NamedTuple):
         x: int
@@ -129,8 +129,8 @@ def test_named_tuples() -> None:
     assert text.to_text(time.gmtime(0)).startswith("[1970, 1, 1,")
 
 
-def test_plain_is_bounded() -> None:
-    """Depth, number and length of what is inside a container are bounded, and every cut is marked."""
+def test_to_json_value_is_bounded() -> None:
+    """The depth of a container and the number and length of its values are bounded, and each cut is marked."""
     deep: Any = "bottom"
     for _ in range(100):
         deep = [deep]
@@ -141,14 +141,14 @@ def test_plain_is_bounded() -> None:
         [(1, 2)] * 10_000,
         set(range(10_000)),
     ):
-        assert "more left out" in text.to_text(wide) and len(text.to_text(wide)) < 100_000
+        assert "more omitted" in text.to_text(wide) and len(text.to_text(wide)) < 100_000
     long = text.to_text(["x" * 1_000_000] * 100)
     assert "cut from 1000000 characters" in long and len(long) < 100_000
     assert text.to_text([1, 2, 3]) == "[1, 2, 3]"
 
 
-def test_neighbours() -> None:
-    """What fails inside a container takes none of its neighbours along."""
+def test_a_value_that_fails_in_a_container() -> None:
+    """A value whose conversion fails is replaced by a message, and the others stay."""
 
     class Bad:
         def __str__(self) -> str:
@@ -157,5 +157,5 @@ def test_neighbours() -> None:
         __repr__ = __str__
 
     assert json.loads(text.to_text({"a": 1, "bad": Bad(), "c": 3})) == {
-        "a": 1, "bad": "<Bad: RuntimeError while turning it into text>", "c": 3,
+        "a": 1, "bad": "<Bad: RuntimeError while converting it to a string>", "c": 3,
     }  # fmt: skip

@@ -1,6 +1,6 @@
-"""Masks secrets that a call gets by position: `AzureKeyCredential('…')`, `set_secret('name', '…')`.
+"""Mask secrets that a call takes by position: `AzureKeyCredential('…')`, `set_secret('name', '…')`.
 
-In: a text, often a line of source code in a traceback. Out: the same text with `***` in place of each such literal.
+Such calls occur in the lines of source code in a traceback.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from amllog.record.lazy_pattern import LazyPattern
 from amllog.record.secrets import secret_names
 from amllog.record.secrets.provider_secrets import MASK
 
-_TEXT = r"[bBfFrRuU]{0,2}\\*(?:\"[^\"\n]{0,300}\"|'[^'\n]{0,300}')"
-_ARGUMENT = rf"(?:{_TEXT}|[\w.\[\]]{{1,80}})\s*,\s*"
+_STRING = r"[bBfFrRuU]{0,2}\\*(?:\"[^\"\n]{0,300}\"|'[^'\n]{0,300}')"
+_ARGUMENT = rf"(?:{_STRING}|[\w.\[\]]{{1,80}})\s*,\s*"
 _NAME = (
     r"[\w.-]{0,80}?(?:password|passwd|passphrase|secret|token|pwd|(?:api|access|account|client|storage|shared)[_.-]?key)"
     r"[\w.-]{0,80}"
@@ -42,23 +42,23 @@ _CALLS = LazyPattern(
     """,
     re.VERBOSE,
 )
-# Classes whose last text is a secret whatever it looks like. Others may get a name, as `Credentials('default')`.
+# Classes whose last string is always a secret. Others may take a name, such as `Credentials('default')`.
 _CERTAIN = LazyPattern(r"(?:\w*(?:Secret|Key|Password|Pass|Sas|Token|Plain|Basic|Principal)\w*)")
 _ID = LazyPattern(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
-_OPEN = LazyPattern(
+_HARMLESS = LazyPattern(
     r"https?://.*|[~./]{1,3}[\w./-]*|.*\.(?:json|pem|pfx|cer|crt|key|yaml|yml|cfg|ini)|\*{3,}|\W*|<[A-Za-z _-]+>"
     r"|\$\{?\w+\}?|\{[\w.]+\}|[A-Z]+(?:_[A-Z]+)+"
 )
 
 
 def may_match(lowered: str) -> bool:
-    """Whether a text in lower case, which has a parenthesis, may have such a call."""
+    """Return whether a string in lower case with a parenthesis may contain such a call."""
     return ("'" in lowered or '"' in lowered) and any(sign in lowered for sign in _SIGNS)
 
 
-def mask(said: str) -> str:
-    """`said` with every literal masked that is a secret by its position."""
-    return _CALLS.sub(_replaced, said)
+def mask(string: str) -> str:
+    """Return the string with every literal masked that is a secret by its position."""
+    return _CALLS.sub(_replaced, string)
 
 
 def _replaced(match: re.Match[str]) -> str:
@@ -70,8 +70,8 @@ def _replaced(match: re.Match[str]) -> str:
 
 
 def _is_harmless(match: re.Match[str], value: str) -> bool:
-    """Whether a literal is no secret: an id, an address, a file, a word that names something."""
-    if _OPEN.fullmatch(value) or value.lower() in secret_names.STATES:
+    """Return whether a literal is not a secret: an id, an address, a file, a name."""
+    if _HARMLESS.fullmatch(value) or value.lower() in secret_names.STATES:
         return True
     keep = match.group("keep")
     option, name = match.group("option"), match.group("name")

@@ -1,6 +1,6 @@
-"""The expressions that find a value by what stands before it: a name, a header, an option, a command, a statement.
+"""The expressions that find a secret by the name, header, option, command or statement before it.
 
-Data only; `named_secrets` applies them. Each is compiled when it is first used.
+The module has data only. `named_secrets` applies the expressions. Each is compiled on first use.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from amllog.record.secrets.secret_names import IN_TEXT
 
 _QUOTE = r"(?:\\*[\"']|&(?:quot|apos|\#3[49]|\#x2[27]);|%2[27])"
 _EQUALS = r"\s*(?:=>|:=|::|!?={1,3}|:|%3[ad]|\\+u003[ad])\s*"
-# What may stand between a name and its value: a type, a scheme, a tag or an anchor of YAML.
+# Between a name and its value may be a type, a scheme, or a tag or an anchor of YAML.
 _TYPE = r"(?::\s{0,9}(?:str|bytes|string)\s{0,9})?"
 _OPTIONAL = r":\s{0,9}(?:optional\[\w{1,40}\]|\w{1,40}\s{0,9}\|\s{0,9}none)\s{0,9}=\s{0,9}"
 _SCHEME = (
@@ -25,9 +25,9 @@ _SURE_HEADERS = (
 )
 _HEADERS = rf"{_SURE_HEADERS}|password|passwd|token"
 _OPTIONS = r"password|passwd|passphrase|passcode|pwd|pass|secret|token|(?:api|access|account|client|storage|shared|subscription)-?(?:key|secret)|credentials?"
-# The same as it ends a variable: `DB_PASSWORD`.
+# The same names at the end of a variable: `DB_PASSWORD`.
 _VARIABLE = r"[\w-]{0,60}(?:password|passwd|passphrase|secret|token|(?:api|access|account|client|storage|shared)[_-]?key)"
-# Letters of both cases and a digit without separators: no word, no number, no hexadecimal digest.
+# Letters of both cases and a digit without separators: not a word, a number or a hexadecimal digest.
 RANDOM = r"(?=b?\\*[\"']?(?=[A-Za-z+/]{0,40}[0-9])(?=[a-z0-9+/]{0,40}[A-Z])(?=[A-Z0-9+/]{0,40}[a-z])[A-Za-z0-9+/=]{20})"
 _WORD = r"[A-Z]?[a-z]+[0-9]{0,4}"
 
@@ -134,8 +134,8 @@ _CORE = (
     r"|p(?:ass(?:words?(?:[-_]?(?:salt|hash|value))?|wd|phrase|code)?|wd?|at)"
     r"|a(?:uth(?:orization)?|ccess[-_]?signature)|c(?:red(?:ential)?s?|ookies?))(?:[-_]?[0-9]{1,2})?"
 )
-# A text in lower case must match this before the expressions above and below are tried. They cost ten times as much.
-# Each alternative begins with a letter or a set of them: a search passes over the others at once.
+# The string in lower case must match this before the expressions above and below are applied. They cost ten times as
+# much. Each alternative begins with a letter or a set of letters, because a search skips other letters fast.
 LIKELY = LazyPattern(
     rf"""(?=[abcefhiklmoprstuw?&:<"-])(?:  # the first characters of all
       {_CORE}(?:{_QUOTE}?\]?{_EQUALS}|{_QUOTE}?\]?\s*:\s*(?:str|bytes|optional)|{_QUOTE}\s{{0,9}},?\s{{0,9}}{_QUOTE}?value|{_QUOTE}\s*,|>

@@ -1,6 +1,6 @@
-"""Masks values that are secret because of the name, the header or the option that stands before them.
+"""Mask values that follow the name of a secret, a header or an option.
 
-In: a text. Out: the same text with `***` in place of each value; the name stays visible.
+`***` replaces the value. The name stays visible.
 """
 
 from __future__ import annotations
@@ -10,33 +10,33 @@ from functools import partial
 
 from amllog.record.lazy_pattern import LazyPattern
 from amllog.record.secrets import credential_calls
-from amllog.record.secrets.named_patterns import COMMANDS, COOKIES as _COOKIES, LIKELY, NAMED as _NAMED
+from amllog.record.secrets.named_patterns import COMMANDS, COOKIES, LIKELY, NAMED
 from amllog.record.secrets.placeholders import is_harmless
 from amllog.record.secrets.provider_secrets import MASK
 
 _OPENING = LazyPattern(r"[bBfFnNrRuU]{0,2}(?:\"{3}|'{3}|\\*[\"'])|[\[({]|&[a-z0-9#]+;")
 
-MAX_DEPTH = 8  # of names in the values of others: `token=a:token=b:…`
+MAX_DEPTH = 8  # of names in the values of other names: `token=a:token=b:…`
 
 
-def mask(said: str) -> str:
-    """`said` with every value masked that stands behind a name of a secret."""
-    lowered = said.lower()
+def mask(string: str) -> str:
+    """Return the string with every value masked that follows the name of a secret."""
+    lowered = string.lower()
     if not _has_a_word(lowered):
-        return said
+        return string
     if "(" in lowered and credential_calls.may_match(lowered):
-        said = credential_calls.mask(said)
+        string = credential_calls.mask(string)
     if LIKELY.search(lowered) is None:
-        return said
+        return string
     if "cookie" in lowered:
-        said = _COOKIES.sub(_replaced, said)
-    return _NAMED.sub(_replaced, said)
+        string = COOKIES.sub(_replaced, string)
+    return NAMED.sub(_replaced, string)
 
 
 def _has_a_word(lowered: str) -> bool:
-    """Return whether a text in lower case has one of the words that `LIKELY` needs. Plain searches are the fastest.
+    """Return whether a string in lower case has one of the words that `LIKELY` needs.
 
-    Words that share a rare letter are searched only in a text that has this letter.
+    Plain searches are the fastest. Words that share a rare letter are searched only in a string that has this letter.
     """
     return (
         (
@@ -100,7 +100,7 @@ def _has_an_address(lowered: str) -> bool:
 
 
 def _has_a_parameter(lowered: str) -> bool:
-    # One after the other: a generator would take longer than all of them.
+    # A generator would take longer than all comparisons.
     return (
         "code=" in lowered
         or "jwt=" in lowered
@@ -114,9 +114,9 @@ def _has_an_id(lowered: str) -> bool:
     return "sessid=" in lowered or "sessionid=" in lowered or "appid=" in lowered
 
 
-def mask_in_name(said: str) -> str:
-    """As `mask`, but a word behind a colon belongs to the name: `f1 per token: macro`."""
-    return _NAMED.sub(_replaced_in_name, said)
+def mask_in_name(string: str) -> str:
+    """Mask like `mask`, but a word behind a colon belongs to the name: `f1 per token: macro`."""
+    return NAMED.sub(_replaced_in_name, string)
 
 
 def _replaced(match: re.Match[str], depth: int = 0) -> str:
@@ -126,7 +126,7 @@ def _replaced(match: re.Match[str], depth: int = 0) -> str:
     if depth < MAX_DEPTH and is_harmless(keep.lower(), value, match):
         if "=" not in value and ":" not in value:
             return match.group()
-        return keep + _NAMED.sub(partial(_replaced, depth=depth + 1), value)
+        return keep + NAMED.sub(partial(_replaced, depth=depth + 1), value)
     opening = _OPENING.match(value)
     start = opening.group() if opening else ""
     end = {"[": "]", "(": ")", "{": "}"}.get(start, start.lstrip("bBfFnNrRuU"))

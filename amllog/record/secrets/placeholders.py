@@ -1,6 +1,7 @@
-"""Tells which values behind the name of a secret are none: states, counts, words, placeholders and code.
+"""Recognize values behind the name of a secret that are not secrets.
 
-In: a match of `named_patterns`. Out: whether its value may be shown.
+Such values are states, counts, words, placeholders and code. They stay visible, because a log without them would be
+hard to read.
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ from amllog.record.lazy_pattern import LazyPattern
 from amllog.record.secrets import secret_names
 from amllog.record.secrets.named_patterns import RANDOM
 
-_RANDOM_TEXT = LazyPattern(RANDOM)
-# Not a secret: a number under `token` is a count, `<pad>` is a token of a vocabulary, `str` is a type.
+_RANDOM = LazyPattern(RANDOM)
+# Not secrets: a number under `token` is a count, `<pad>` is a token of a vocabulary, `str` is a type.
 _COUNT = LazyPattern(r"[\"']?(?:[0-9][0-9_.,e+-]{0,15}|[\[<][^\]>]{0,20}[\]>]|'?#{0,2}\w?'?)[\"']?")
 _SHORT = LazyPattern(r"[\"'](?:\W{0,3}[A-Za-z]{0,5}|\\[nrt]|\\[ux][0-9a-f]{2,4})[\"']")  # a word, a sign
 _STATE = LazyPattern(
@@ -29,7 +30,7 @@ _ALGORITHM = LazyPattern(
 _COUNTS = LazyPattern(r"\{(?:\s*[\"']?\w+[\"']?\s*:\s*[0-9.]+\s*,?)*\}?")
 _NESTED = LazyPattern(r"\{(?!.{0,200}[\"']type[\"']).*[\"']\s*:\s*[\"'][^\"']", re.DOTALL)
 _BEFORE = LazyPattern(r"([A-Za-z]+)[-_ .]?\Z")
-# What stands for a secret: the form of a template, a command of a shell, and what another program masked.
+# The value is elsewhere: a field of a template, a command of a shell, or a mask of another program.
 _PLACEHOLDER = LazyPattern(
     r"[bru]?[\"']?(?:%[sdr]|%\(\w+\)[sdr]|\{\{\s*[A-Za-z_][\w.]*\s*\}?\}?|<[A-Za-z][A-Za-z _-]{2,40}>|x{3,}|X{3,}"
     r"|\$\{\{.*|\[(?i:redacted|masked|hidden|filtered|removed)\]?|\$\((?:cat|az|aws|gcloud|vault|kubectl|op)\b.*)[\"']?"
@@ -37,18 +38,18 @@ _PLACEHOLDER = LazyPattern(
 _VARIABLE = LazyPattern(r"[\"']?(?:\$\{?|%|\{)([A-Za-z_]{2,60})[}%]?[\"']?")
 _CODE = LazyPattern(r"(?P<path>[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*)(?:\((?P<given>[\w., =*\[\]]*)\)?)?")
 # os.getenv("API_KEY"), vault.get_secret("db-password")
-_ASKED = LazyPattern(
+_LOOKUP = LazyPattern(
     r"(?:[A-Za-z_.]{1,40}[._])?(?:get|load|fetch|read)(?:env|_\w{1,30})?\([bru]?[\"'](?:[A-Z][A-Z0-9_]*|[A-Za-z_./-]{1,60})[\"']"
 )
 _CAPITALS = LazyPattern(r"[A-Z][A-Z_]{1,40}")
-# A word as a dictionary has it: vowels, and no five consonants in a row. A vocabulary marks where one begins.
+# A word of a language: vowels, and at most four consonants in a row. A vocabulary marks the beginning of a word.
 _MARKS = "\u2581\u0120#"
 _WORD = LazyPattern(
     r"(?=[^aeiouAEIOU]{0,4}[aeiouAEIOU])(?![A-Za-z]*[bcdfghjklmnpqrstvwxz]{5})(?:[A-Z]?[a-z]{2,19}|[A-Z]{2,20})"
 )
 _TWO_WORDS = LazyPattern(r"[a-z]{2,12}-[a-z]{2,12}")
-# What stands before `token` where the token opens something: `access token: paris` is no word of a text.
-_OPENS = secret_names.split_words(
+# Words before `token` that make it a credential: the value in `access token: paris` is not a word of a vocabulary.
+_CREDENTIAL_TOKENS = secret_names.split_words(
     "access api app auth authentication authorization aws azure bearer bot csrf databricks device github gitlab hf id"
     " identity jwt my oauth personal refresh run sas secret security service session slack user your"
 )
@@ -56,12 +57,12 @@ _CERTAIN = (*secret_names.PASSWORDS, "pwd", "pw", "pass")
 
 
 def is_random(value: str) -> bool:
-    """Whether a text begins with 20 characters as a generator of keys makes them, and not as words in one."""
-    return _RANDOM_TEXT.match(value) is not None and not _is_camel(value)
+    """Return whether a value begins with 20 characters like those of a generated key, not like joined words."""
+    return _RANDOM.match(value) is not None and not _is_camel(value)
 
 
 def is_harmless(keep: str, value: str, match: re.Match[str]) -> bool:
-    """Return whether a value is no secret. `keep` is the text before it, in lower case."""
+    """Return whether a value is not a secret. `keep` is the string before it in lower case."""
     if keep.endswith("://") or (keep.startswith("://") and keep.endswith(":")):
         return keep in ("://user:", "://username:") and value in ("password", "pass", "pwd")
     if keep.rstrip() == "basic":
@@ -77,41 +78,41 @@ def is_harmless(keep: str, value: str, match: re.Match[str]) -> bool:
         return keep.rstrip().endswith(":") and not (name != keep.rstrip(" \t:") and _NESTED.match(value))
     if name.endswith("token"):
         return _is_vocabulary(name, keep, value, match)
-    return _is_open(name, keep, value, match)
+    return _is_harmless_for(name, keep, value, match)
 
 
-def _is_open(name: str, keep: str, value: str, match: re.Match[str]) -> bool:
-    """Whether a value is none of its name's secrets: each name has values of its own."""
+def _is_harmless_for(name: str, keep: str, value: str, match: re.Match[str]) -> bool:
+    """Return whether a value is not a secret of this name. The rules depend on the name."""
     bare = value.strip("\"'")
     if name.endswith("pass"):
         before = _word_before(match)
         return before in secret_names.PASSES or _MEASURE.fullmatch(value) is not None
     if name.endswith("pw"):
-        return _is_pw_open(keep, value)
+        return _is_harmless_pw(keep, value)
     if name.endswith("pwd"):
         return value.startswith("/") and (match.group("keep").startswith("PWD=") or "/" in value[1:])
     if name.endswith(("credential", "credentials", "creds")):
         return _CREDENTIAL.fullmatch(value) is not None
     if name.endswith("key"):
-        return _is_key_open(name, bare)
+        return _is_harmless_key(name, bare)
     if keep == "authorization: ":
         return len(value) <= 10 and _WORD.fullmatch(value) is not None
     if keep == "secret: ":  # the name of one: `secret: db-conn`
-        return _TWO_WORDS.fullmatch(value) is not None and _stands_alone(match)
+        return _TWO_WORDS.fullmatch(value) is not None and _is_separate(match)
     return name.endswith((" is", " was")) and _ALGORITHM.fullmatch(bare) is not None
 
 
-def _is_pw_open(keep: str, value: str) -> bool:
-    """Whether a value under `pw` is that of a width, or a word of a sentence."""
+def _is_harmless_pw(keep: str, value: str) -> bool:
+    """Return whether a value of `pw` is a width, or a word of a sentence."""
     if _MEASURE.fullmatch(value):
         return True
-    if value[0] in "\"'" or any(one.isdigit() for one in value.partition("(")[0]):
+    if value[0] in "\"'" or any(character.isdigit() for character in value.partition("(")[0]):
         return False
     return keep.endswith((": ", "= ")) or "(" in value
 
 
 def _is_state(value: str) -> bool:
-    """Whether a value says what became of a secret, or stands for one."""
+    """Return whether a value describes the state of a secret, or is a mask."""
     if not _STATE.fullmatch(value):
         return False
     bare = value.strip("()").lower()
@@ -119,7 +120,7 @@ def _is_state(value: str) -> bool:
 
 
 def _is_placeholder(value: str) -> bool:
-    """Whether a value stands for a secret that is filled in elsewhere: `${API_KEY}`, `<your-key>`, `%s`."""
+    """Return whether a value is replaced by a secret elsewhere: `${API_KEY}`, `<your-key>`, `%s`."""
     if _PLACEHOLDER.fullmatch(value):
         return True
     variable = _VARIABLE.fullmatch(value)
@@ -127,21 +128,21 @@ def _is_placeholder(value: str) -> bool:
 
 
 def _is_code(name: str, keep: str, value: str, match: re.Match[str]) -> bool:
-    """Whether a value is an expression of a program, or the name of a value in a usage message."""
+    """Return whether a value is an expression of a program, or the name of an argument in a usage message."""
     if keep.startswith("-") and keep.endswith(" "):
         option = keep.strip().replace("-", "_")
         return _CAPITALS.fullmatch(value) is not None and option.endswith(value.lower())
     if not keep.rstrip().endswith(("=", ":")):
         return False
     after = match.string[match.end() : match.end() + 2]
-    if _ASKED.fullmatch(value):
+    if _LOOKUP.fullmatch(value):
         return after[:1] == ")"
     code = _CODE.fullmatch(value.rstrip(":"))
     if code is None:
         return False
     path, given = code.group("path"), code.group("given")
     is_certain, is_spaced = name.endswith(_CERTAIN), keep.endswith("= ")
-    if is_certain and any(one.isdigit() for one in f"{path}{given or ''}"):
+    if is_certain and any(character.isdigit() for character in f"{path}{given or ''}"):
         return False
     if secret_names.looks_generated(path):
         return False
@@ -153,7 +154,7 @@ def _is_code(name: str, keep: str, value: str, match: re.Match[str]) -> bool:
 
 
 def _is_name(name: str, path: str, in_code: bool, *, is_certain: bool) -> bool:
-    """Whether an expression without a call is the name of a variable: `args.password`, `token = token`."""
+    """Return whether an expression without a call is the name of a variable: `args.password`, `token = token`."""
     last = path.rpartition(".")[2]
     if "." in path:
         return secret_names.secret_kind(last) != ""
@@ -164,12 +165,12 @@ def _is_name(name: str, path: str, in_code: bool, *, is_certain: bool) -> bool:
     return in_code and "_" in last and secret_names.secret_kind(last) != ""
 
 
-def _is_key_open(name: str, bare: str) -> bool:
+def _is_harmless_key(name: str, bare: str) -> bool:
     if name.startswith(secret_names.COLUMN_KEYS):
         return secret_names.is_word(bare)
     if name.startswith(secret_names.GENERATED_KEYS):
         return not secret_names.looks_generated(bare)
-    if name.startswith("account"):  # a column, as `customer`
+    if name.startswith("account"):  # a column such as `customer`
         return bare.islower() and _WORD.fullmatch(bare) is not None
     if name.strip("\"']") == "key":
         return _is_camel(bare)
@@ -177,7 +178,7 @@ def _is_key_open(name: str, bare: str) -> bool:
 
 
 def _is_vocabulary(name: str, keep: str, value: str, match: re.Match[str]) -> bool:
-    """Whether a value under `token` is one of a tokenizer or a parser: a count, a word, a sign."""
+    """Return whether a value of `token` is that of a tokenizer or a parser: a count, a word, a sign."""
     if _COUNT.fullmatch(value):
         return True
     before = _word_before(match)
@@ -185,8 +186,8 @@ def _is_vocabulary(name: str, keep: str, value: str, match: re.Match[str]) -> bo
         return (before != "per" or value.isalpha()) and not secret_names.looks_generated(value.strip("\"'"))
     if (
         name != "token"
-        or before in _OPENS
-        or not _stands_alone(match)
+        or before in _CREDENTIAL_TOKENS
+        or not _is_separate(match)
         or keep[5:6] not in ("=", ":", " ", "!")
     ):
         return False
@@ -195,27 +196,27 @@ def _is_vocabulary(name: str, keep: str, value: str, match: re.Match[str]) -> bo
     )
 
 
-def _stands_alone(match: re.Match[str]) -> bool:
-    """Whether the name is a word of a sentence or an argument, and no part of an address or an option."""
+def _is_separate(match: re.Match[str]) -> bool:
+    """Return whether the name is a word of a sentence or an argument, not part of an address or an option."""
     return match.string[: match.start()][-1:] in ("", " ", "\n", "\t", "(", ",")
 
 
 def _word_before(match: re.Match[str]) -> str:
-    """The word right before the name, in lower case."""
-    found = _BEFORE.search(match.string[max(0, match.start() - 24) : match.start()])
-    return found.group(1).lower() if found else ""
+    """Return the word directly before the name, in lower case."""
+    before = _BEFORE.search(match.string[max(0, match.start() - 24) : match.start()])
+    return before.group(1).lower() if before else ""
 
 
 def _is_camel(value: str) -> bool:
-    """Whether most of a value is words of four and more letters: `modelV2TrainSplit2026Fold3Seed42`."""
+    """Return whether most of a value is words of three or more letters: `modelV2TrainSplit2026Fold3Seed42`."""
     return sum(map(len, re.findall("[A-Z]?[a-z]{3,}", value))) > 0.6 * len(value)
 
 
 def _is_basic(value: str) -> bool:
-    """Whether a value is a user and a password in Base64: a text with a colon."""
+    """Return whether a value is a user and a password in Base64, with a colon between them."""
     try:
-        said = base64.b64decode(value[: len(value) // 4 * 4], validate=True).decode("utf-8")
+        decoded = base64.b64decode(value[: len(value) // 4 * 4], validate=True).decode("utf-8")
     except (binascii.Error, UnicodeDecodeError) as error:  # a word of a sentence
         pass_on(error)
         return False
-    return ":" in said and said.isprintable()
+    return ":" in decoded and decoded.isprintable()

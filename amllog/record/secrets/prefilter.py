@@ -1,16 +1,16 @@
-"""Decides by one cheap look whether a text can hold a secret.
+"""Skip strings that cannot contain a secret.
 
-In: a text. Out: its marks, or nothing. Every secret needs a sign such as `=`, a dash, a run of 16 characters, or one
-of three words. Most texts have none of these, and the expressions that find secrets are not tried.
+Every secret has a sign such as `=`, a dash, a run of 16 characters, or one of three words. Most strings have none of
+these, so that the expensive expressions for secrets are not applied to them.
 """
 
 from __future__ import annotations
 
 __all__ = ["RUN", "find_marks"]
 
-# Nearly every credential has 16 such characters in a row. A search for one fixed run is a tenth of a pattern's cost.
+# Nearly every credential has 16 such characters in a row. The search for a fixed run costs a tenth of an expression.
 RUN = b"x" * 16
-# A value stands behind one of these (`named_secrets`), or the format has one (`provider_secrets`, without a run).
+# A value follows one of these (`named_secrets`), or its format contains one (`provider_secrets` without a run).
 SIGN = b"!"
 _SIGNS = b"=:~+/%<>&\"'\\"
 
@@ -26,18 +26,20 @@ def _class_of(byte: int) -> int:
 _CLASSES = bytes(map(_class_of, range(256)))
 
 
-def find_marks(said: str) -> bytes:
-    """Return the text with each byte of its UTF-8 replaced: by that of RUN, by SIGN, or by a space.
+def find_marks(string: str) -> bytes:
+    """Return the UTF-8 bytes of a string, each replaced by the byte of RUN, by SIGN or by a space.
 
-    An empty answer means that no secret is in the text.
+    The result is empty if the string contains no secret.
     """
     try:
-        marks = said.encode().translate(_CLASSES)
-    except UnicodeEncodeError:  # half of a surrogate pair
-        marks = said.encode("utf-8", "replace").translate(_CLASSES)
-    if SIGN in marks or RUN in marks or "-" in said:  # options begin with a dash, and the first line of a key
+        marks = string.encode().translate(_CLASSES)
+    except UnicodeEncodeError:  # a lone surrogate
+        marks = string.encode("utf-8", "replace").translate(_CLASSES)
+    if (
+        SIGN in marks or RUN in marks or "-" in string
+    ):  # options and the first line of a PEM key begin with a dash
         return marks
-    lowered = said.lower()
+    lowered = string.lower()
     if "bearer" in lowered or "basic" in lowered or "passw" in lowered:
         return marks
     return b""

@@ -1,7 +1,7 @@
-"""The formats of credentials that are recognisable by themselves, from the providers' documentation.
+"""The documented formats of providers' credentials, with their sources.
 
-Data only: prefixes and regular expressions, with their sources. `redaction` compiles and applies them.
-General sources: GitHub's list of secret scanning patterns, gitleaks' rules, Microsoft's security-utilities.
+The module has data only. `provider_secrets` compiles and applies the expressions. General sources are the list of
+GitHub's secret scanning patterns, the rules of gitleaks, and Microsoft's security-utilities.
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ PREFIXES: tuple[tuple[str, str, str], ...] = (
     ("RunPod", "betterleaks: runpod-api-key", "rpa_"),
 )  # fmt: skip
 
-# Formats with a fixed part: what must stand in the text, and the expression.
+# Formats with a fixed part. Each row: provider, source, a part that the string must contain, the expression.
 # Microsoft's identifiable keys have 33, 42, 44, 52 or 76 characters before a signature of the service.
 FIXED_PARTS: tuple[tuple[str, str, str, str], ...] = (
     ("AWS access key id", "docs.aws.amazon.com: IAM identifiers", "A",
@@ -157,7 +157,7 @@ FIXED_PARTS: tuple[tuple[str, str, str, str], ...] = (
     ("Mailgun", "documentation.mailgun.com: API keys", "", r"(?<![A-Za-z0-9])(?:key-[0-9a-z]{32}|[a-f0-9]{32}-[a-f0-9]{8}-[a-f0-9]{8})(?![A-Za-z0-9-])"),
 )  # fmt: skip
 
-# What a text must have before any of FIXED_PARTS is looked for: its first character, and what follows that.
+# A string without any of these cannot match FIXED_PARTS. Each row: a character, and an expression for what follows it.
 FIXED_PART_SIGNS: tuple[tuple[str, str], ...] = (
     ("A", r"3T|BIA|CCA|KIA|SIA|BSK|Iza|AAA|KC|P[A-F0-9]|TATT|TBB|QVN|TCTT|C[a-z0-9]{32}|3-|ZDO|zFu|zSe|CR|zCa|Sb|Eh|Rm|IoT|ZEG"),
     ("B", "BDC"), ("E", "AA[A-Z]|Z[AT]K"), ("F", "woG"), ("G", "R1348|OOG1[A-Z0-9]"), ("I", "QoJ"), ("J", "(?<=eyJ)|QQJ9"),
@@ -165,7 +165,7 @@ FIXED_PART_SIGNS: tuple[tuple[str, str], ...] = (
     ("=", "(?<=[A-Za-z0-9+/]{20}=)="), ("-", "us[0-9]|(?<=[a-f0-9]{32}-)[a-f0-9]{8}-|(?<=key-)[0-9a-z]{32}|(?<=pat-)(?:na|eu|ap)[0-9]-|(?<=v1\\.0-)[a-f0-9]{24}-"),
 )  # fmt: skip
 
-# Formats around a separator, each anchored at it: what stands before the separator stays visible.
+# Formats around a separator, anchored at the separator. The part before it stays visible.
 SEPARATED: tuple[tuple[str, str, str], ...] = (
     ("OpenAI, DeepSeek, Stability", "platform.openai.com: API keys",
      r"(?<=(?<![A-Za-z0-9])sk-)(?!learn[-_])(?=[A-Za-z0-9]{20}|(?=[a-z0-9_-]{0,99}[A-Z])[A-Za-z_-]{0,99}[0-9])[A-Za-z0-9_-]{16,}"),
@@ -182,7 +182,7 @@ SEPARATED: tuple[tuple[str, str, str], ...] = (
     ("Facebook", "developers.facebook.com: app access tokens", r"(?<=[0-9]{15}\|)[A-Za-z0-9_-]{24,40}"),
 )  # fmt: skip
 
-# The same with a fixed part before the separator, which the first texts of a process are searched for.
+# The same with a fixed part before the separator. The first strings of a process are searched for this part.
 SEPARATED_WITH_PARTS: tuple[tuple[str, str, str, str], ...] = (
     ("Yandex Cloud IAM", "yandex.cloud: IAM tokens", "t1.",
      r"(?<=(?<![A-Za-z0-9_.])t1\.)[A-Za-z0-9_-]{16,}={0,2}\.[A-Za-z0-9_-]{86}={0,2}"),
@@ -192,7 +192,7 @@ SEPARATED_WITH_PARTS: tuple[tuple[str, str, str, str], ...] = (
     ("Lob", "docs.lob.com: API keys", "live_", r"(?<=(?<![A-Za-z0-9_])live_)[a-f0-9]{35}(?![A-Za-z0-9_])"),
 )  # fmt: skip
 
-# Addresses that are themselves a credential, each anchored at a slash.
+# Addresses that are credentials, anchored at a slash.
 ADDRESSES: tuple[tuple[str, str, str], ...] = (
     ("Google refresh token", "developers.google.com: OAuth 2.0", r"(?<=(?<![A-Za-z0-9])1//)0[A-Za-z0-9_-]{30,}"),
     ("Slack webhook", "api.slack.com: incoming webhooks",
@@ -210,7 +210,7 @@ ADDRESSES: tuple[tuple[str, str, str], ...] = (
     ("Mattermost webhook", "developers.mattermost.com: webhooks", r"(?<=/hooks/)[a-z0-9]{26}(?![A-Za-z0-9_-])"),
 )  # fmt: skip
 
-# A text with an address of ADDRESSES has one of these parts.
+# A string with an address of ADDRESSES contains one of these parts.
 ADDRESS_PARTS = (
     "1//0", "slack.com/", "ffice.com/", "ce365.com/", "scord.com/", "rdapp.com/", "apier.com/", "ifttt.com/",
     "egram.org/", "layer.com/", "rduty.com/", "/hooks/", "/t/",

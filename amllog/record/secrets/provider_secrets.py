@@ -1,6 +1,6 @@
-"""Masks credentials that are recognisable by their format alone.
+"""Mask credentials that are recognized by their format.
 
-In: a text. Out: the same text with `***` in place of each credential. A documented prefix stays visible.
+`***` replaces each credential. A documented prefix stays visible, so that a reader knows the kind of the credential.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ from amllog.record.secrets.provider_patterns import (
 
 MASK = "***"
 
-# Not a token but a name: words with separators between them, such as `npm_config_cache_directory`.
+# A name, not a token: words with separators between them, such as `npm_config_cache_directory`.
 _WORD = r"(?:[A-Z]?[a-z]+[0-9]{0,4}|[A-Z]+|[0-9]{1,4})"
 _NAME = rf"(?:{_WORD}[_-]){{1,30}}{_WORD}?(?![A-Za-z0-9_-])"
 _TOKEN = r"[A-Za-z0-9_\-]{16,}(?:[.+/~=%$]+[A-Za-z0-9_-]{2,})*={0,3}"
 _EVERY_PREFIX = [prefix for _, _, row in PREFIXES for prefix in row.split()]
-_WHOLE = 100  # characters: more than any prefix has
+_WHOLE = 100  # characters: longer than every prefix
 _SHORT = "|".join(pattern for _, _, pattern in SEPARATED)
 _OTHER = "|".join([_SHORT, *(pattern for _, _, _, pattern in SEPARATED_WITH_PARTS)])
 
 
 def _separated() -> str:
-    """Return the pattern at a separator: every prefix before it, and the token behind it."""
+    """Return the expression for a separator with a prefix before it and a token behind it."""
     return f"(?=[A-Za-z0-9_-]{{16}})(?<![0-9]-)(?:(?:{_behind(_WHOLE)})(?!{_NAME}){_TOKEN}|{_OTHER})"
 
 
@@ -50,15 +50,16 @@ def _behind(width: int) -> str:
 
 _ADDRESSES = "|".join(pattern for _, _, pattern in ADDRESSES)
 _SIGNS = "|".join(f"(?<={first})(?:{rest})" for first, rest in FIXED_PART_SIGNS)
-# A search skips to the characters of the first set at the speed of C; ordinary text has few of them.
+# The expression begins with a set of characters that are rare in ordinary strings, because a search skips others fast.
 _SEPARATORS = LazyPattern(f"[_.~$=:|!/-](?:{_separated()}|(?<=/)(?:{_ADDRESSES}))")
-# A text without a match has no credential. Seven characters of a prefix are enough for that: they compile faster
-# than whole prefixes, and amllog's own `local_…` ids do not match.
+# A string without a match has no credential. Seven characters of each prefix are enough for this check. They compile
+# faster than whole prefixes, and the ids `local_…` of amllog do not match.
 _SIGN = LazyPattern(
     f"[_.~$=:|!/ABEFGIJLNQSVZ-](?:(?=[A-Za-z0-9_-]{{16}})(?:{_behind(7)}|{_OTHER})"
     f"|(?<=[A-Z=-])(?:{_SIGNS})|(?<=/)(?:{_ADDRESSES}))"
 )
-# The same for the first texts of a process: slower, but compiled in a third of the time, which setup() has to wait.
+# The same for the first strings of a process. The search is slower, but the expression compiles in a third of the
+# time, which adds to the duration of setup().
 _PARTS = tuple(
     {
         *(prefix[-7:] for prefix in _EVERY_PREFIX),
@@ -69,39 +70,39 @@ _PARTS = tuple(
 _OTHER_SIGN = LazyPattern(
     f"[_.~$=:|!/ABEFGIJLNQSVZ-](?:(?=[A-Za-z0-9_-]{{16}})(?:{_SHORT})|(?<=[A-Z=-])(?:{_SIGNS}))"
 )
-# A text that `_OTHER_SIGN` finds has one of these parts, a capital letter of those, or two dots or dashes.
+# A string that `_OTHER_SIGN` matches has one of these parts or capitals, or two dots or dashes.
 _OTHER_PARTS = (
     "sk-", "pat", ".atlasv1.", "s.", "0.A", "1.A", "_mmk", "00D", "|", "==", "-us", "key-",
     *(f"{digit}:" for digit in range(10)),
 )  # fmt: skip
 _CAPITALS = frozenset("ABEFGIJLNQSVZ")
-FIRST_TEXTS = 32
-_first_texts = iter(range(FIRST_TEXTS))
+FIRST_STRINGS = 32
+_first_strings = iter(range(FIRST_STRINGS))
 _DIGEST = LazyPattern(r"(?i:\b(?:sha-?512|digest|checksum|blake2b)\b[^\n;]{0,40}\Z)")
 _FIXED = tuple((part, LazyPattern(pattern)) for _, _, part, pattern in FIXED_PARTS)
 
 
-def mask(said: str, marks: bytes) -> str:
-    """`said` with every credential of a known format masked; `marks` are those of the text (`secret_signs`)."""
-    # Without such a run, only a few formats are left: each has one of these parts.
+def mask(string: str, marks: bytes) -> str:
+    """Return the string with every credential of a known format masked. `marks` is the result of `find_marks`."""
+    # The few formats without such a run have one of these parts.
     if RUN not in marks and not (
-        "://" in said
-        or "==" in said
-        or ("A" in said and ("+A" in said or "ABSK" in said or "AIoT" in said))
-        or ("Q" in said and ("Q~" in said or "IQoJ" in said))
-        or "FwoG" in said
+        "://" in string
+        or "==" in string
+        or ("A" in string and ("+A" in string or "ABSK" in string or "AIoT" in string))
+        or ("Q" in string and ("Q~" in string or "IQoJ" in string))
+        or "FwoG" in string
     ):
-        return said
-    if not _has_sign(said) and "dapi" not in said and "dose" not in said and "oy2" not in said:
-        return said
+        return string
+    if not _has_sign(string) and "dapi" not in string and "dose" not in string and "oy2" not in string:
+        return string
     for part, pattern in _FIXED:
-        if part in said:
-            said = pattern.sub(_masked, said)
-    return _SEPARATORS.sub(lambda match: match.group()[0] + MASK, said)
+        if part in string:
+            string = pattern.sub(_masked, string)
+    return _SEPARATORS.sub(lambda match: match.group()[0] + MASK, string)
 
 
 def _masked(match: re.Match[str]) -> str:
-    """The mask, or the digest of a file: 64 bytes in Base64 look like an account key."""
+    """Return the mask, or the string itself if it is a digest. Its 64 bytes in Base64 look like an account key."""
     is_digest = (
         match.group().endswith("==")
         and len(match.group()) == 88
@@ -110,25 +111,25 @@ def _masked(match: re.Match[str]) -> str:
     return match.group() if is_digest else MASK
 
 
-def _has_sign(said: str) -> bool:
-    if next(_first_texts, None) is not None and not is_suspicious(said):
+def _has_sign(string: str) -> bool:
+    if next(_first_strings, None) is not None and not is_suspicious(string):
         return False
-    return _SIGN.search(said) is not None
+    return _SIGN.search(string) is not None
 
 
-def is_suspicious(said: str) -> bool:
-    """Return whether a text may hold a credential. True for each text with one, and for a few others."""
+def is_suspicious(string: str) -> bool:
+    """Return whether a string may contain a credential: true for each string with one, and for a few others."""
     for part in _PARTS:
-        if part in said:
+        if part in string:
             return True
-    return may_be_unlisted(said) and _OTHER_SIGN.search(said) is not None
+    return may_be_unlisted(string) and _OTHER_SIGN.search(string) is not None
 
 
-def may_be_unlisted(said: str) -> bool:
-    """Return whether `_OTHER_SIGN` may find something. Plain searches: it takes a millisecond to compile."""
+def may_be_unlisted(string: str) -> bool:
+    """Return whether `_OTHER_SIGN` may match, by plain searches. That expression takes a millisecond to compile."""
     return (
-        not _CAPITALS.isdisjoint(said)
-        or said.count(".") > 1
-        or said.count("-") > 1
-        or any(part in said for part in _OTHER_PARTS)
+        not _CAPITALS.isdisjoint(string)
+        or string.count(".") > 1
+        or string.count("-") > 1
+        or any(part in string for part in _OTHER_PARTS)
     )

@@ -1,6 +1,6 @@
-"""The names of secrets: one list for `name=value` in a text, for the keys of dimensions and for variables.
+"""The names of secrets, for `name=value` in strings, for keys of dimensions and for environment variables.
 
-In: a name, and the value that it has. Out: whether the value is a secret.
+A name has a kind. The kind decides which values of the name are secrets: a number under `token` is a count.
 """
 
 from __future__ import annotations
@@ -10,17 +10,17 @@ from collections.abc import Iterable
 from functools import lru_cache
 
 
-def split_words(said: str) -> frozenset[str]:
-    """Words with spaces between, as a set."""
-    return frozenset(said.split())
+def split_words(string: str) -> frozenset[str]:
+    """Return the set of words in a string with spaces."""
+    return frozenset(string.split())
 
 
-# `key` alone is no name of a secret: it needs one of these words before it.
+# `key` is the name of a secret if one of these words is before it.
 CERTAIN_KEYS = (
     "account", "access", "api", "shared", "private", "storage", "subscription", "signing", "encryption",
     "instrumentation", "insights", "client", "secret", "hmac", "admin", "auth", "consumer", "deploy",
 )  # fmt: skip
-# The same, but `primary key: customer_id` is a column: here a value of letters only is no secret.
+# The same, but a value of letters only is not a secret: `primary key: customer_id` is a column.
 COLUMN_KEYS = (
     "primary",
     "secondary",
@@ -33,40 +33,42 @@ COLUMN_KEYS = (
     "database",
     "db",
 )
-# The same, but `search_key=2024-11` and `redis_key=user:7` are ordinary: here a value must look generated.
+# The same, but only a value that looks generated is a secret. `search_key=2024-11` and `redis_key=user:7` are not.
 GENERATED_KEYS = (
     "application", "azure", "cosmos", "fastly", "fernet", "grid", "hub", "kaggle", "license", "maps", "openai",
     "redis", "search", "speech", "translator", "vision", "wandb", "webhook", "workspace",
 )  # fmt: skip
 CLOUDS = ("cloud", "cloudant", "softlayer", "ibm", "iam", "cos", "sl", "cl")
-# Names that are certain whatever word they end: `userpassword`, `PGPASSWORD`. A number is a secret, too.
+# A word that ends with one of these is certain: `userpassword`, `PGPASSWORD`. A number is a secret too.
 PASSWORDS = ("password", "passwords", "passwd", "passphrase", "passcode", "secret")
-# A number under these is a count.
+# A number as a value of these is a count.
 WORDS = ("authorization", "credential", "credentials", "creds")
-# Names of keys only: in a text, `cookie: none` and `SAS: done` are prose, and the patterns have their own forms.
+# Only keys have these names. In a string, `cookie: none` and `SAS: done` are prose, and `named_patterns` has
+# expressions for these names.
 KEYS_ONLY = ("sas", "jwt", "cookie", "cookies", "secrets", "bearer", "sig")
 _PAIRS = {
     ("connection", "string"), ("conn", "str"), ("access", "signature"), ("sas", "url"), ("azureml", "context"),
     ("webhook", "url"), ("api", "pass"), ("api", "pwd"), ("identity", "header"),
 }  # fmt: skip
 _COMPOUNDS = ("connectionstring", "connstr", "accesssignature", "apipass", "apipwd")
-# What stands before `token` in a vocabulary, a parser or a page of results.
+# Words before `token` in a vocabulary, a parser or a page of results.
 VOCABULARY = split_words(
     "additional audio begin bos class cls decoder each end eod eos eot first forced generated image last mask max min"
     " n next num number output pad padding per predicted prefix prev previous sampled sentence sep separator special"
     " start stop suffix target tokenizer top total unexpected unk video vocab vocabulary word"
 )
-# What stands before `pass` where it is a filter, or one run through the data.
+# Words before `pass` if it is a filter, or one run through the data.
 PASSES = split_words(
     "all backward band boarding by final first forward high last low lower multi multiple next one per second single"
     " third two upper"
 )
-# `dbpass`, and no `bypass` or `compass`.
+# `dbpass` is a secret, `bypass` and `compass` are not.
 PASS_OWNERS = (
     "admin", "api", "db", "database", "ftp", "http", "imap", "key", "login", "mail", "my", "mysql", "pg", "postgres",
     "proxy", "redis", "root", "smtp", "ssh", "ssl", "store", "user", "usr",
 )  # fmt: skip
-# A key that begins or ends with one of these tells of a secret, and is none: `has_password`, `api_key_count`.
+# A key that begins or ends with one of these describes a secret but does not contain it: `has_password`,
+# `api_key_count`.
 _HEADS = split_words("has is missing n needs no num number requires use uses with without")
 _TAILS = split_words(
     "age algorithm attempts change changed column columns count counts created date days dir enabled endpoint"
@@ -75,7 +77,7 @@ _TAILS = split_words(
     " status strength total type types updated usage valid version"
 )
 _CONTENT = split_words("b64 base base64 bytes data hash header json pem plain salt string text value")
-# What a text or a dimension says of a secret, instead of the secret itself.
+# Values that describe the state of a secret.
 STATES = split_words(
     "none null nil true false str bytes string int optional required missing invalid expired failed denied found"
     " loaded set unset changed valid ok yes no not granted passed enabled disabled configured rotated refreshed"
@@ -92,7 +94,7 @@ def _any(words: Iterable[str]) -> str:
 
 
 _KEY = r"[-_ ]{0,2}(?:access[-_ ]?)?(?:key|secret)(?:[-_]?data)?"
-# The expression for a name in a text (in any case).
+# The expression for a name in a string, in any case.
 IN_TEXT = (
     rf"(?:{_any(CERTAIN_KEYS)}|{_any(COLUMN_KEYS)}){_KEY}(?:_base|[-_]?[0-9]{{1,2}})?"
     rf"|\b(?:{_any(GENERATED_KEYS)})[-_]?key|(?<=[_-])(?:{_any(GENERATED_KEYS)})[-_]?key"
@@ -107,7 +109,7 @@ IN_TEXT = (
 
 @lru_cache(maxsize=1_000)
 def secret_kind(key: str) -> str:
-    """The kind of a secret's name: certain, count, column, directory, generated or auth. "" for other names."""
+    """Return the kind of a secret's name: certain, count, column, directory, generated or auth. "" for other names."""
     words = [word.lower() for word in _WORD.findall(key)]
     if not words or words[-1] in _TAILS or (len(words) > 1 and words[0] in _HEADS):
         return ""
@@ -121,21 +123,21 @@ def secret_kind(key: str) -> str:
 
 
 def is_secret_variable(name: str, value: str) -> bool:
-    """Whether the value of a variable of the environment is masked wherever it stands."""
+    """Return whether the value of an environment variable is masked wherever it occurs."""
     if len(value) < 8 or value.isdigit() or name.upper().endswith(("PWD", "FILE", "PATH", "DIR")):
         return False
     kind = secret_kind(name)
     return bool(kind) and not is_not_secret(kind, value)
 
 
-def path_tokens(said: str) -> list[str]:
-    """The tokens in the paths of a text's addresses."""
-    parts = said.translate(_ENDS_OF_PARTS).split("/") if "://" in said else []
+def path_tokens(string: str) -> list[str]:
+    """Return the tokens in the paths of the addresses in a string."""
+    parts = string.translate(_ENDS_OF_PARTS).split("/") if "://" in string else []
     return [part for part in parts if is_path_token(part)]
 
 
 def is_path_token(part: str) -> bool:
-    """Whether a part of an address is a token as `secrets.token_urlsafe(32)` makes them: `amllog serve` has such."""
+    """Return whether a part of an address looks like a result of `secrets.token_urlsafe(32)`, as in `amllog serve`."""
     if len(part) != 43 or not part.isascii() or part.lower() == part or part.upper() == part:
         return False
     return part.replace("-", "").replace("_", "").isalnum() and part.count("-") + part.count("_") <= 8
@@ -149,15 +151,15 @@ def _kind(before: str, word: str, is_last: bool) -> str:
     if word.endswith(WORDS) or word in KEYS_ONLY:
         return "count"
     if "key" in word:
-        found = _kind_of_key(before, word)
-        if found:
-            return found
+        kind = _kind_of_key(before, word)
+        if kind:
+            return kind
     return _kind_of_last(before, word) if is_last else ""
 
 
 def _kind_of_key(before: str, word: str) -> str:
     owner, _, rest = word.partition("key")
-    if not owner and rest not in ("", "s"):  # a keyword, a keyboard
+    if not owner and rest not in ("", "s"):  # "keyword", "keyboard"
         return ""
     owner = owner or before
     if rest == "s":
@@ -183,7 +185,7 @@ def _kind_of_last(before: str, word: str) -> str:
 
 
 def is_not_secret(kind: str, value: object) -> bool:
-    """Whether the value of a name of this kind is no secret: a state, a count, the name of a column."""
+    """Return whether the value of a name of this kind is not a secret: a state, a count, the name of a column."""
     if value is None or isinstance(value, bool):
         return True
     if isinstance(value, (int, float)):
@@ -198,15 +200,15 @@ def is_not_secret(kind: str, value: object) -> bool:
 
 
 def is_word(value: str) -> bool:
-    """Whether a value is a name as programs have them, without a digit."""
-    return value.isidentifier() and not any(one.isdigit() for one in value)
+    """Return whether a value is an identifier without a digit."""
+    return value.isidentifier() and not any(character.isdigit() for character in value)
 
 
 def looks_generated(value: str) -> bool:
-    """Whether a value is letters and digits as a generator makes them: no word, no number, no address, no id."""
+    """Return whether a value looks like generated letters and digits: not a word, a number, an address or an id."""
     value = value.rstrip("=")
     bare = value.translate(_NOT_ALNUM)
     if len(bare) < 12 or not (bare.isascii() and bare.isalnum()) or len(value) - len(bare) > len(value) // 12:
         return False
-    kinds = any(one.isdigit() for one in bare), bare.upper() != bare, bare.lower() != bare
+    kinds = any(character.isdigit() for character in bare), bare.upper() != bare, bare.lower() != bare
     return all(kinds) or (kinds[0] and any(kinds[1:]) and len(bare) >= 32)
