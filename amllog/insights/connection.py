@@ -91,7 +91,7 @@ def find_scope(service: Service, environ: Mapping[str, str]) -> Scope | None:
     given = {name: value for name, value in named.items() if value}
     if len(given) > 1:
         both = ", ".join(f"{name} ({VARIABLES[name]})" for name in given)
-        raise UsageError(f"{both}: give one of them")
+        raise UsageError(f"{both}: use only one of them")
     endpoint = service.get("endpoint") or environ.get(QUERY_ENDPOINT, "")
     for name, value in given.items():
         return parse_scope(name, value, endpoint=endpoint, dialect=service.get("dialect", ""))

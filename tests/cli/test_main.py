@@ -52,7 +52,7 @@ def test_the_first_look(cli: Any) -> None:
         (("tail", "--every", "0"), "'0': expected a number of seconds"),
         (("errors", "--json", "--csv"), "not allowed with"),
         (("query", "--dir", "."), "no query"),
-        (("runs", "--app-id", "a", "--workspace-id", "b"), "give one of them"),
+        (("runs", "--app-id", "a", "--workspace-id", "b"), "use only one of them"),
     ],
 )
 def test_wrong_usage(cli: Any, arguments: tuple[str, ...], said: str) -> None:

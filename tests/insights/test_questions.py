@@ -214,7 +214,7 @@ def test_times_ago(journal: Callable[..., Path]) -> None:
     [
         ({"last": "7"}, "last='7': a number and w, d, h, m or s"),
         ({"last": "0d"}, "last='0d'"),
-        ({"last": "7d", "since": "2026-01-01"}, "give one of them"),
+        ({"last": "7d", "since": "2026-01-01"}, "use only one of them"),
         ({"since": "yesterday"}, "since='yesterday': a datetime"),
         ({"until": 5}, "until=5"),
         (
@@ -387,7 +387,7 @@ def test_no_text_breaks_out(journal: Callable[..., Path]) -> None:
     ]
     path = journal(*lines, log("plain", parent_run_id="other"))
     questions, engine = connect(path), Engine()
-    records = engine.hold(duckdb_views.records([path]), path)  # read once for all KQL
+    records = engine.cache_records(duckdb_views.records([path]), path)  # read once for all KQL
     for number, value, key in texts:
         narrow: Any = {
             "where": {key: [value, "no such"], "number": [number, "no such"]},

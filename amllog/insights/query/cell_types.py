@@ -1,7 +1,7 @@
-"""One value of an answer, brought to its column's type, whichever engine gave it.
+"""Convert one value of an answer to the type of its column, whichever engine returned it.
 
-In: values of DuckDB, of duckdb-kql, of the query service's client. Out: plain Python values. What cannot be brought to
-the type is None (a text: ""), as KQL's own conversions do.
+The engines are DuckDB, duckdb-kql and the client of the query service. The results are plain Python values. A value
+that cannot be converted is None, or "" for a string, as in the conversions of KQL.
 """
 
 from __future__ import annotations
@@ -13,20 +13,18 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timezone
 from typing import Any
 
-EARLIEST, END = (
-    "0001-01-02",
-    "9999-12-31",
-)  # a day from what Python can tell, for offsets and for reckoning with it
+# One day inside the range of `datetime`, so that offsets and arithmetic do not overflow.
+EARLIEST, END = "0001-01-02", "9999-12-31"
 _WHOLE_NUMBER = re.compile(r"\s*(?:([+-]?\d+)|(0[xX][0-9a-fA-F]+))\s*", re.ASCII)
 
 
 def to_time(value: Any) -> datetime | None:
-    """An aware UTC datetime; a naive one and a text without an offset are UTC."""
+    """Return an aware UTC datetime. A naive datetime and a string without an offset are UTC."""
     if isinstance(value, str):
         text = value.strip().replace("Z", "+00:00")
         head, dot, rest = text.partition(".")
         digits = len(rest) - len(rest.lstrip("0123456789"))
-        if dot:  # Python before 3.11 reads 3 or 6 digits, the service gives 7
+        if dot:  # Python before 3.11 parses 3 or 6 digits, the service returns 7
             text = f"{head}.{rest[:digits][:6]:0<6}{rest[digits:]}"
         try:
             value = datetime.fromisoformat(text)
@@ -41,25 +39,25 @@ def to_time(value: Any) -> datetime | None:
 
 
 def to_text(value: Any) -> str:
-    """A text; None is "", as in KQL, where texts are never null."""
+    """Return a string. None is "", because strings are never null in KQL."""
     return _json_text(value) if value is None or isinstance(value, (dict, list, bool)) else str(value)
 
 
 def to_integer(value: Any) -> int | None:
-    """A whole number of 64 bits; a text is one only if it is nothing but digits and a sign, or 0x and such digits."""
+    """Return a whole number of 64 bits. A string must be a sign and decimal digits, or 0x and hexadecimal digits."""
     try:
         if isinstance(value, str):
             match = _WHOLE_NUMBER.fullmatch(value)
-            found = int(match[0], 16 if match[2] else 10) if match else None
+            number = int(match[0], 16 if match[2] else 10) if match else None
         else:
-            found = None if value is None else int(value)
+            number = None if value is None else int(value)
     except (ValueError, TypeError, OverflowError):
         return None
-    return found if found is not None and -(2**63) <= found < 2**63 else None
+    return number if number is not None and -(2**63) <= number < 2**63 else None
 
 
 def to_real(value: Any) -> float | None:
-    """A number, or None. The names of NaN and of the infinities are accepted.
+    """Return a float. The names of NaN and the infinities are accepted.
 
     A whole number that is too large for a float is infinite, as in DuckDB.
     """
@@ -72,22 +70,22 @@ def to_real(value: Any) -> float | None:
 
 
 def to_boolean(value: Any) -> bool | None:
-    """True or false; SQL, JSON and KQL write them differently."""
+    """Return True or False. SQL, JSON and KQL write them differently."""
     if isinstance(value, str):
         return {"true": True, "1": True, "false": False, "0": False}.get(value.strip().lower())
     return None if value is None else bool(value)
 
 
 def to_dimensions(value: Any) -> dict[str, str]:
-    """customDimensions as text by key; the service and DuckDB give them as JSON text."""
-    found = load_json(value)
-    if not isinstance(found, Mapping):
+    """Return customDimensions as strings by key. The service and DuckDB return them as JSON."""
+    dimensions = load_json(value)
+    if not isinstance(dimensions, Mapping):
         return {}
-    return {str(key): item if isinstance(item, str) else _json_text(item) for key, item in found.items()}
+    return {str(key): item if isinstance(item, str) else _json_text(item) for key, item in dimensions.items()}
 
 
 def to_stack(value: Any) -> str:
-    """A stack as text; from a list of frames where the record has no text of its own."""
+    """Return a stack as a string. It is built from a list of frames if the record has no string."""
     frames = load_json(value) if str(value or "").lstrip().startswith("[") else None
     if not isinstance(frames, list):
         return to_text(value)
@@ -95,12 +93,12 @@ def to_stack(value: Any) -> str:
 
 
 def to_any(value: Any) -> Any:
-    """A value of a free query: only times are brought to UTC."""
+    """Return a value of a free query unchanged, except that times are converted to UTC."""
     return to_time(value) if isinstance(value, datetime) else value
 
 
 def float_name(value: float) -> str:
-    """NaN or an infinity as JavaScript and .NET name it."""
+    """Return the name of NaN or an infinity in JavaScript and .NET."""
     return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
 
 
@@ -117,7 +115,7 @@ CONVERTERS: dict[str, Callable[[Any], Any]] = {
 
 
 def load_json(value: Any) -> Any:
-    """A value that may be the text of JSON. None if that text is invalid or nested too deeply."""
+    """Parse a string as JSON, and return other values unchanged. None if the JSON is invalid or nested too deeply."""
     if not isinstance(value, str):
         return value
     try:

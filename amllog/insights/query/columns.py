@@ -1,7 +1,7 @@
-"""What a question's columns are: for each kind of record, once as KQL and once as SQL.
+"""The columns of an answer, as one KQL and one SQL expression for each kind of record.
 
-In: nothing. Out: `CATALOGUE`, as data. KQL is that of an Application Insights resource (`kql` writes the workspace's
-names); SQL is for the relation `records`, whose columns have the same names. No text of a user is in either.
+The KQL has the names of an Application Insights resource. `kql` replaces them for a workspace. The SQL is for the
+relation `records`, whose columns have the same names. No expression contains text of a user.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ REQUEST, DEPENDENCY = "requests", "dependencies"
 ALL_TABLES = (TRACE, EXCEPTION, EVENT, METRIC, REQUEST, DEPENDENCY)
 LEVEL = "level"
 
-# Dimensions that `records` has as columns of its own, so that they are read without parsing all dimensions.
+# Dimensions that are also columns of `records`, so that they are read without parsing all dimensions.
 DIMENSION_COLUMNS = (
     "parent_run_id",
     "step_id",
@@ -24,20 +24,21 @@ DIMENSION_COLUMNS = (
     "logger",
     "record_id",
 )
-WHOLE_NUMBER = r"\s*([+-]?[0-9]+|0[xX][0-9a-fA-F]+)\s*"  # texts that are whole numbers
+WHOLE_NUMBER = r"\s*([+-]?[0-9]+|0[xX][0-9a-fA-F]+)\s*"  # strings that are whole numbers
 
 
 class Source(NamedTuple):
-    """An expression in both languages."""
+    """One expression in KQL and in SQL."""
 
     kql: str
     sql: str
 
 
 class ResultColumn(NamedTuple):
-    """A column of an answer: its type, what it is in the rows of each table, and what it is in those of the others.
+    """A column of an answer: its type and its expression in the rows of each table.
 
-    `only`: the others have no such column, so that in a union the expression for those that have it does for all.
+    `otherwise` is the expression for tables that are not in `sources`. With `only`, these tables have no such column.
+    Then the expression of the tables that have it is valid for a whole union.
     """
 
     type: str
@@ -46,7 +47,7 @@ class ResultColumn(NamedTuple):
     only: bool = False
 
     def source(self, table: str) -> Source:
-        """The expression for the rows of one table."""
+        """Return the expression for the rows of one table."""
         return self.sources.get(table, self.otherwise)
 
 
@@ -57,12 +58,12 @@ _FAILED = Source('tostring(success) =~ "false"', "coalesce(lower(success) = 'fal
 
 
 def _text_column(name: str) -> Source:
-    """A text column that has the same name in KQL and in `records`."""
+    """Return a string column that has the same name in KQL and in `records`."""
     return Source(name, f"coalesce({name}, '')")
 
 
 def dimension(key: str) -> Source:
-    """A dimension with a plain name, as text."""
+    """Return a dimension as a string. The key must be a valid identifier."""
     sql = key if key in DIMENSION_COLUMNS else f"customDimensions->>'{key}'"
     return Source(f"tostring(customDimensions.{key})", f"coalesce({sql}, '')")
 
@@ -72,12 +73,10 @@ _NAME = dict.fromkeys((EVENT, METRIC, REQUEST, DEPENDENCY), _text_column("name")
 _SECONDS = Source("duration / 1000", "duration / 1000")
 _RAW_STACK = Source("tostring(details[0].rawStack)", "coalesce(details->>'$[0].rawStack', '')")
 _PARSED_STACK = Source("tostring(details[0].parsedStack)", "coalesce(details->>'$[0].parsedStack', '')")
-_OPENCENSUS_PARENT = (
-    r"^\|[0-9a-f]{32}\.([0-9a-f]{16})\.$"  # as OpenCensus writes it; others write the bare id
-)
+_OPENCENSUS_PARENT = r"^\|[0-9a-f]{32}\.([0-9a-f]{16})\.$"  # of OpenCensus. Other SDKs write the plain id.
 _VALUE = dimension("value")
 _STEP = "customDimensions->>'step'"
-# As KQL has it: not what a cast would round, nor what has an exponent.
+# The same numbers as in KQL: no fractions, which a cast would round, and no exponents.
 _STEP_NUMBER = rf"CASE WHEN regexp_full_match({_STEP}, '{WHOLE_NUMBER}') THEN TRY_CAST({_STEP} AS BIGINT) END"
 _HAS_VALUE = Source(f"isnotempty({_VALUE.kql})", f"{_VALUE.sql} <> ''")
 _HAS_ROWS = Source(
@@ -87,13 +86,13 @@ _HAS_ROWS = Source(
 
 
 def _run_metric(*tests: Source) -> Source:
-    """Whether an event has what only run metrics have, and one of these."""
+    """Return the test that an event is a run metric and that one of `tests` holds."""
     has_data = Source(
         "isnotempty(tostring(customDimensions.run_metric_data))", f"{dimension('run_metric_data').sql} <> ''"
     )
     return Source(
-        f"{has_data.kql} and ({' or '.join(one.kql for one in tests)})",
-        f"({has_data.sql} AND ({' OR '.join(one.sql for one in tests)}))",
+        f"{has_data.kql} and ({' or '.join(test.kql for test in tests)})",
+        f"({has_data.sql} AND ({' OR '.join(test.sql for test in tests)}))",
     )
 
 
@@ -168,7 +167,7 @@ CATALOGUE: dict[str, ResultColumn] = {
         ),
     ),
     "dimensions": ResultColumn("dimensions", {}, Source("customDimensions", "customDimensions")),
-    "is_error": ResultColumn(  # a column of `records`, by which compacted files are sorted
+    "is_error": ResultColumn(  # in SQL a column of `records`, by which compacted files are sorted
         "bool",
         {
             TRACE: Source("severityLevel >= 3", "is_error"),
@@ -180,7 +179,7 @@ CATALOGUE: dict[str, ResultColumn] = {
     "is_warning": ResultColumn(
         "bool", {TRACE: Source("severityLevel == 2", "coalesce(severityLevel = 2, false)")}, _FALSE
     ),
-    "is_notable": ResultColumn(  # what a timeline shows
+    "is_notable": ResultColumn(  # the records in a timeline
         "bool",
         {
             TRACE: Source("severityLevel >= 2", "coalesce(severityLevel >= 2, false)"),
@@ -192,27 +191,27 @@ CATALOGUE: dict[str, ResultColumn] = {
         },
         _FALSE,
     ),
-    "is_metric": ResultColumn(  # JSON has no number for NaN: such a metric is an event
+    "is_metric": ResultColumn(  # a NaN is an event, because JSON has no number for it
         "bool", {METRIC: Source("true", "true"), EVENT: _run_metric(_HAS_VALUE)}, _FALSE
     ),
-    "has_metrics": ResultColumn(  # those too that are folded together in one event (see `unfolding`)
+    "has_metrics": ResultColumn(  # with lists, rows and tables (`metric_rows.unfold`)
         "bool", {METRIC: Source("true", "true"), EVENT: _run_metric(_HAS_VALUE, _HAS_ROWS)}, _FALSE
     ),
     "has_ended": ResultColumn("bool", {REQUEST: Source("true", "true")}, _FALSE),
     "has_failed": ResultColumn("bool", {REQUEST: _FAILED}, _FALSE),
-    "is_bad": ResultColumn(  # an error where no severity says so
+    "is_bad": ResultColumn(  # an error without a severity
         "bool", {EXCEPTION: Source("true", "true"), REQUEST: _FAILED, DEPENDENCY: _FAILED}, _FALSE
     ),
     LEVEL: ResultColumn(
         "text", {}, _EMPTY_STRING
-    ),  # from severityLevel and is_bad; written by each language itself
+    ),  # computed from severityLevel and is_bad in `kql` and `sql`
     **{
         name: ResultColumn("text", {}, dimension(name))
         for name in (*DIMENSION_COLUMNS, "run_url", "node", "rank")
     },
 }
 
-# What `contains` looks at.
+# The expressions that `contains` searches.
 SEARCHED: dict[str, tuple[Source, ...]] = {
     TRACE: (_text_column("message"),),
     EXCEPTION: (
@@ -224,5 +223,5 @@ SEARCHED: dict[str, tuple[Source, ...]] = {
     ),
     **{table: (source,) for table, source in _NAME.items()},
 }
-# Where records have no severity of their own: the number that they count as.
+# The severity of a record that has none.
 DEFAULT_SEVERITIES = {TRACE: 1, EXCEPTION: 3}

@@ -1,7 +1,6 @@
-"""What narrows a question down: plain arguments → a time range and conditions.
+"""Convert the filters of a question to a time range and conditions.
 
-In: the arguments that every question takes. Out: the parts of a `Query`. UsageError names the argument, its value and
-what is allowed.
+UsageError names the argument, its value and the allowed values.
 """
 
 from __future__ import annotations
@@ -26,13 +25,14 @@ _FRACTION = re.compile(r"\.(\d+)")
 
 
 class Filters(TypedDict, total=False):
-    """The arguments of every question.
+    """The keyword arguments of every question.
 
-    `last`: "7d", "24h", "30m", "90s" or a timedelta. `since` (included) and `until` (not included): a datetime, a date
-    or ISO 8601 text; without an offset it is UTC. `parent_run_id`, `step_id`, `step_name`, `experiment_name`,
-    `run_type`: the dimension's exact value, or a list of which one is enough. `level`: DEBUG … CRITICAL or logging's
-    number: logs and exceptions of this level or above. `contains`: text in message, stack or name, in capitals or not.
-    `where`: other dimensions, key → value or list of values; "" finds records without it.
+    * `last`: a time before now, as a timedelta or a string such as "7d", "24h", "30m" or "90s".
+    * `since` (inclusive) and `until` (exclusive): a datetime, a date or an ISO 8601 string, UTC without an offset.
+    * `parent_run_id`, `step_id`, `step_name`, `experiment_name`, `run_type`: the exact value, or a list of values.
+    * `level`: DEBUG to CRITICAL, or a number of `logging`. Selects logs and exceptions of this level or above.
+    * `contains`: text in the message, the stack or the name, regardless of case.
+    * `where`: a mapping of other dimensions to a value or a list of values. "" selects records without the dimension.
     """
 
     last: str | timedelta
@@ -49,94 +49,103 @@ class Filters(TypedDict, total=False):
 
 
 class AppliedFilters(NamedTuple):
-    """The same as parts of a query."""
+    """The filters as parts of a query."""
 
     since: datetime | timedelta | None
     until: datetime | None
     conditions: tuple[Condition, ...]
 
 
-def apply_filters(run: str, asked: Mapping[str, Any]) -> AppliedFilters:
-    """`run` is the id of a pipeline run or of a step; "" is every run."""
-    unknown = sorted(asked.keys() - Filters.__annotations__.keys())
+def apply_filters(run: str, arguments: Mapping[str, Any]) -> AppliedFilters:
+    """Return the time range and conditions of a run and of keyword arguments.
+
+    `run` is the id of a pipeline run or of a step. "" selects all runs. None and "" count as no argument.
+    """
+    unknown = sorted(arguments.keys() - Filters.__annotations__.keys())
     if unknown:
         allowed = ", ".join(Filters.__annotations__)
-        raise UsageError(f"{', '.join(unknown)}: no such argument; a question takes {allowed}")
-    given = {name: value for name, value in asked.items() if value is not None and value != ""}
+        raise UsageError(f"{', '.join(unknown)}: no such argument; use {allowed}")
+    given = {name: value for name, value in arguments.items() if value is not None and value != ""}
     if "last" in given and "since" in given:
-        raise UsageError(f"last={given['last']!r} and since={given['since']!r}: give one of them")
+        raise UsageError(f"last={given['last']!r} and since={given['since']!r}: use only one of them")
     since = parse_duration(given["last"]) if "last" in given else parse_instant("since", given.get("since"))
     until = parse_instant("until", given.get("until"))
     return AppliedFilters(since, until, tuple(_conditions(run, given)))
 
 
 def parse_duration(value: str | timedelta) -> timedelta:
-    """`7d` as a timedelta."""
-    found = value if isinstance(value, timedelta) else None
+    """Return a string such as `7d` as a timedelta."""
+    duration = value if isinstance(value, timedelta) else None
     match = _DURATION.fullmatch(value.strip().lower()) if isinstance(value, str) else None
     if match and float(match[1]) < 1e9:
-        found = timedelta(**{_UNITS[match[2]]: float(match[1])})
-    if found is None or not timedelta(0) < found <= _MAX_DURATION:
+        duration = timedelta(**{_UNITS[match[2]]: float(match[1])})
+    if duration is None or not timedelta(0) < duration <= _MAX_DURATION:
         raise UsageError(
             f"last={value!r}: a number and w, d, h, m or s, such as 7d or 30m (at most 100 years)"
         )
-    return found
+    return duration
 
 
 def parse_instant(name: str, value: object) -> datetime | None:
-    """A point in time as an aware datetime; None is none."""
+    """Return a point in time as an aware datetime. None stays None."""
     if value is None:
         return None
-    found = value
+    instant = value
     if isinstance(value, str):
         text = _FRACTION.sub(lambda match: f".{match[1][:6]:0<6}", value.strip().replace("Z", "+00:00"))
         try:
-            found = datetime.fromisoformat(text)
+            instant = datetime.fromisoformat(text)
         except ValueError:
-            raise UsageError(f"{name}={value!r}: a datetime, or text such as 2026-11-22T10:00:00Z") from None
+            raise UsageError(
+                f"{name}={value!r}: a datetime, or a string such as 2026-11-22T10:00:00Z"
+            ) from None
     elif isinstance(value, date) and not isinstance(value, datetime):
-        found = datetime.combine(value, time())
-    if not isinstance(found, datetime):
-        raise UsageError(f"{name}={value!r}: a datetime, or text such as 2026-11-22T10:00:00Z")
+        instant = datetime.combine(value, time())
+    if not isinstance(instant, datetime):
+        raise UsageError(f"{name}={value!r}: a datetime, or a string such as 2026-11-22T10:00:00Z")
     try:
-        return found.replace(tzinfo=timezone.utc) if found.tzinfo is None else found.astimezone(timezone.utc)
+        return (
+            instant.replace(tzinfo=timezone.utc)
+            if instant.tzinfo is None
+            else instant.astimezone(timezone.utc)
+        )
     except OverflowError:
         raise UsageError(f"{name}={value!r}: a time of the years 1 to 9999 in UTC") from None
 
 
 def parse_severity(level: object) -> int:
-    """A level's name or logging's number as severity 0–4."""
+    """Return a level name or a number of `logging` as a severity from 0 to 4."""
     if isinstance(level, int) and not isinstance(level, bool):
         return min(4, max(0, level - 1) // 10)
     name = {"WARN": "WARNING", "FATAL": "CRITICAL"}.get(str(level).upper(), str(level).upper())
     if name not in LEVEL_NAMES:
-        raise UsageError(f"level={level!r}: one of {', '.join(LEVEL_NAMES)}, or logging's number")
+        raise UsageError(f"level={level!r}: one of {', '.join(LEVEL_NAMES)}, or a number of logging")
     return LEVEL_NAMES.index(name)
 
 
 def to_strings(name: str, value: object) -> tuple[str, ...]:
-    """One value or a list of values as the texts that dimensions are."""
-    several = value if isinstance(value, (list, tuple, set, frozenset)) else (value,)
-    found = tuple(dict.fromkeys(replace_surrogates(to_text(one)) for one in several))
-    if not found:
+    """Return one value or a list of values as strings, without duplicates, as dimensions contain them."""
+    values = value if isinstance(value, (list, tuple, set, frozenset)) else (value,)
+    strings = tuple(dict.fromkeys(replace_surrogates(to_text(item)) for item in values))
+    if not strings:
         raise UsageError(f"{name}={value!r}: at least one value")
-    return found
+    return strings
 
 
 def _conditions(run: str, given: Mapping[str, Any]) -> list[Condition]:
-    found: list[Condition] = []
+    conditions: list[Condition] = []
     if run:
-        found.append(Equals(("parent_run_id", "step_id"), to_strings("run", run)))
-    found += [Equals((name,), to_strings(name, given[name])) for name in _DIMENSIONS if name in given]
+        conditions.append(Equals(("parent_run_id", "step_id"), to_strings("run", run)))
+    conditions += [Equals((name,), to_strings(name, given[name])) for name in _DIMENSIONS if name in given]
     where = given.get("where", {})
     if not isinstance(where, Mapping):
         raise UsageError(f"where={where!r}: a mapping of dimensions to values")
-    found += [
+    conditions += [
         Equals((Dimension(replace_surrogates(str(key))),), to_strings(f"where[{key!r}]", value))
         for key, value in where.items()
     ]
     if "level" in given and parse_severity(given["level"]):
-        found.append(AtLeast(parse_severity(given["level"])))
+        conditions.append(AtLeast(parse_severity(given["level"])))
     if "contains" in given:
-        found.append(Contains(replace_surrogates(str(given["contains"]))))
-    return found
+        conditions.append(Contains(replace_surrogates(str(given["contains"]))))
+    return conditions

@@ -1,7 +1,7 @@
-"""A `Query` as KQL, to be sent, pasted into the portal, or put into an alert rule.
+"""Write a `Query` as KQL, to be sent, pasted into the portal, or put into an alert rule.
 
-In: a query. Out: its text, for the tables of an Application Insights resource (`traces`, `customDimensions`) or of a
-Log Analytics workspace (`AppTraces`, `Properties`). What a user gave stands only inside string literals.
+The classic dialect has the tables of an Application Insights resource (`traces`, `customDimensions`). The other one
+has those of a Log Analytics workspace (`AppTraces`, `Properties`). Text of a user is only in string literals.
 """
 
 from __future__ import annotations
@@ -10,52 +10,41 @@ import re
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 
+from amllog.insights.query import query as q
 from amllog.insights.query.columns import CATALOGUE, DEFAULT_SEVERITIES, LEVEL, SEARCHED
-from amllog.insights.query.query import (
-    AtLeast,
-    Condition,
-    Contains,
-    Dimension,
-    Equals,
-    Holds,
-    Query,
-    Summary,
-    Total,
-    column_name,
-)
 from amllog.insights.query.tables import TABLES
 from amllog.record.line_format import LEVEL_NAMES
 
 _ESCAPES = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\r": "\\r", "\t": "\\t"}
 _UNITS = {"d": timedelta(1), "h": timedelta(0, 3600), "m": timedelta(0, 60), "s": timedelta(0, 1),
           "ms": timedelta(0, 0, 1000)}  # fmt: skip
-# Names of columns in an expression of the catalogue: not what stands in quotes, nor a key after a dot.
+# Names of columns in an expression of the catalogue. Strings in quotes and keys after a dot are not names.
 _WORD = re.compile(r'"[^"]*"|(?<![.\w])[A-Za-z_]\w*', re.ASCII)
 
 
-def classic(query: Query) -> str:
-    """The query for the tables of an Application Insights resource."""
-    return _Writer(workspace=False).written(query)
+def classic(query: q.Query) -> str:
+    """Return the query for the tables of an Application Insights resource."""
+    return _Writer(workspace=False).write(query)
 
 
-def workspace(query: Query) -> str:
-    """The query for the tables of a Log Analytics workspace."""
-    return _Writer(workspace=True).written(query)
+def workspace(query: q.Query) -> str:
+    """Return the query for the tables of a Log Analytics workspace."""
+    return _Writer(workspace=True).write(query)
 
 
 def literal(text: str) -> str:
-    """`text` as a string literal that ends where it ends, whatever is in it."""
-    return '"' + "".join(_ESCAPES.get(one) or _printable(one) for one in text) + '"'
+    """Return `text` as a string literal. Characters that could end the literal are escaped."""
+    return '"' + "".join(_ESCAPES.get(character) or _printable(character) for character in text) + '"'
 
 
 def instant(time: datetime) -> str:
-    """A datetime literal, in UTC."""
+    """Return a datetime literal in UTC."""
     naive = time.astimezone(timezone.utc).replace(tzinfo=None)
     return f"datetime({naive.isoformat(timespec='microseconds')}Z)"
 
 
 def ago(span: timedelta) -> str:
-    """`ago(7d)`, in the greatest unit that fits."""
+    """Return a call such as `ago(7d)`, in the greatest unit that divides the duration."""
     for unit, size in _UNITS.items():
         if span >= size and not span % size:
             return f"ago({span // size}{unit})"
@@ -64,21 +53,20 @@ def ago(span: timedelta) -> str:
 
 
 class _Writer:
-    """Writes one query in one of the dialects."""
+    """Write one query in one dialect."""
 
     def __init__(self, *, workspace: bool) -> None:
         self._workspace = workspace
         self._tables: tuple[str, ...] = ()
-        self._given: set[str] = set()  # names of columns that are a user's keys
+        self._keys: set[str] = set()  # names of columns that are dimensions, chosen by a user
 
-    def written(self, query: Query) -> str:
+    def write(self, query: q.Query) -> str:
         self._tables = query.tables
-        self._given = {one.key for one in query.columns if isinstance(one, Dimension)}
+        self._keys = {column.key for column in query.columns if isinstance(column, q.Dimension)}
         names = [TABLES[table].workspace if self._workspace else table for table in query.tables]
         lines = [names[0] if len(names) == 1 else f"union {', '.join(names)}"]
-        lines += [
-            f"| where {one}" for one in (*self._times(query), *map(self._condition, query.conditions)) if one
-        ]
+        tests = (*self._times(query), *map(self._condition, query.conditions))
+        lines += [f"| where {test}" for test in tests if test]
         lines.append("| project " + ",\n    ".join(map(self._projected, query.columns)))
         for summary in query.summaries:
             lines += self._summary(summary, is_last=summary is query.summaries[-1])
@@ -88,28 +76,28 @@ class _Writer:
             lines.append(f"| take {query.limit}")
         return "\n".join(lines)
 
-    def _times(self, query: Query) -> list[str]:
-        time = self._own("timestamp", query.tables[0])
-        found = []
+    def _times(self, query: q.Query) -> list[str]:
+        time = self._in_dialect("timestamp", query.tables[0])
+        tests = []
         if isinstance(query.since, timedelta):
-            found.append(f"{time} >= {ago(query.since)}")
+            tests.append(f"{time} >= {ago(query.since)}")
         elif query.since is not None:
-            found.append(f"{time} >= {instant(query.since)}")
+            tests.append(f"{time} >= {instant(query.since)}")
         if query.until is not None:
-            found.append(f"{time} < {instant(query.until)}")
-        return found
+            tests.append(f"{time} < {instant(query.until)}")
+        return tests
 
-    def _condition(self, condition: Condition) -> str:
-        if isinstance(condition, Equals):
-            return " or ".join(self._equals(one, condition) for one in condition.columns)
-        if isinstance(condition, Holds):
+    def _condition(self, condition: q.Condition) -> str:
+        if isinstance(condition, q.Equals):
+            return " or ".join(self._equals(column, condition) for column in condition.columns)
+        if isinstance(condition, q.Holds):
             return self._flag(condition.column)
-        if isinstance(condition, AtLeast):
-            return self._any_of(lambda table: self._own(_severe(table, condition.severity), table))
+        if isinstance(condition, q.AtLeast):
+            return self._any_of(lambda table: self._in_dialect(_severe(table, condition.severity), table))
         return self._any_of(lambda table: self._contains(table, condition))
 
-    def _equals(self, of: str | Dimension, condition: Equals) -> str:
-        literals, value = list(map(literal, condition.values)), self._value(of)
+    def _equals(self, column: str | q.Dimension, condition: q.Equals) -> str:
+        literals, value = list(map(literal, condition.values)), self._value(column)
         if literals == ['""']:
             return f"{'isnotempty' if condition.negated else 'isempty'}({value})"
         if len(literals) == 1:
@@ -117,7 +105,7 @@ class _Writer:
         return f"{value} {'!in' if condition.negated else 'in'} ({', '.join(literals)})"
 
     def _any_of(self, test: Callable[[str], str]) -> str:
-        """A test that differs by table, as a chain of `or`; "" if all rows of all tables pass."""
+        """Return a test that differs by table, as a chain of `or`. "" if all rows of all tables pass."""
         tests = {table: test(table) for table in self._tables}
         if len(set(tests.values())) == 1:
             only = tests[self._tables[0]]
@@ -128,36 +116,32 @@ class _Writer:
                 chain.append(self._is(table))
             elif text != "false":
                 chain.append(f"{self._is(table)} and {f'({text})' if ' or ' in text else text}")
-        return (
-            chain[0]
-            if len(chain) == 1
-            else " or ".join(f"({one})" if " and " in one else one for one in chain)
-        )
+        if len(chain) == 1:
+            return chain[0]
+        return " or ".join(f"({part})" if " and " in part else part for part in chain)
 
     def _flag(self, column: str) -> str:
-        """A column of type bool as a test."""
-        return self._any_of(lambda table: self._own(CATALOGUE[column].source(table).kql, table))
+        """Return a column of type bool as a test."""
+        return self._any_of(lambda table: self._in_dialect(CATALOGUE[column].source(table).kql, table))
 
-    def _contains(self, table: str, condition: Contains) -> str:
-        texts = [self._own(source.kql, table) for source in SEARCHED[table]]
+    def _contains(self, table: str, condition: q.Contains) -> str:
+        texts = [self._in_dialect(source.kql, table) for source in SEARCHED[table]]
         wanted = literal(condition.text)
-        if (
-            not condition.text.isascii()
-        ):  # of other letters, `contains` does not know which are the same in capitals
+        if not condition.text.isascii():  # `contains` ignores the case of ASCII letters only
             texts, wanted = [f"tolower({text})" for text in texts], f"tolower({wanted})"
         return " or ".join(f"{text} contains {wanted}" for text in texts)
 
     def _is(self, table: str) -> str:
-        one = TABLES[table]
-        return f'Type == "{one.workspace}"' if self._workspace else f'itemType == "{one.item_type}"'
+        names = TABLES[table]
+        return f'Type == "{names.workspace}"' if self._workspace else f'itemType == "{names.item_type}"'
 
-    def _projected(self, column: str | Dimension) -> str:
-        name, value = column_name(column), self._value(column)
+    def _projected(self, column: str | q.Dimension) -> str:
+        name, value = q.column_name(column), self._value(column)
         return value if name == value else f"{self._named(name)} = {value}"
 
-    def _value(self, column: str | Dimension) -> str:
-        if isinstance(column, Dimension):
-            bag = self._own("customDimensions", self._tables[0])
+    def _value(self, column: str | q.Dimension) -> str:
+        if isinstance(column, q.Dimension):
+            bag = self._in_dialect("customDimensions", self._tables[0])
             return f"tostring({bag}[{literal(column.key)}])"
         if column == "itemType":
             return self._item_type()
@@ -168,13 +152,13 @@ class _Writer:
             return self._flag(column) or "true"
         tables = [table for table in self._tables if table in known.sources] if known.only else ()
         return self._case(
-            {table: self._own(known.source(table).kql, table) for table in tables or self._tables}
+            {table: self._in_dialect(known.source(table).kql, table) for table in tables or self._tables}
         )
 
     def _level(self) -> str:
         known = next((table for table in self._tables if table in DEFAULT_SEVERITIES), "")
         arms = [
-            f'{self._own("severityLevel", known)} == {n}, "{name}"'
+            f'{self._in_dialect("severityLevel", known)} == {n}, "{name}"'
             for n, name in enumerate(LEVEL_NAMES)
             if known
         ]
@@ -189,7 +173,7 @@ class _Writer:
         return self._case({table: f'"{TABLES[table].item_type}"' for table in self._tables})
 
     def _case(self, texts: dict[str, str]) -> str:
-        """One expression for all tables: as it is where they agree, else by the row's table."""
+        """Return one expression for all tables. If their expressions differ, it depends on the table of the row."""
         last = max(texts, key=lambda table: list(texts.values()).count(texts[table]))
         arms = [f"{self._is(table)}, {text}" for table, text in texts.items() if text != texts[last]]
         if not arms:
@@ -197,15 +181,15 @@ class _Writer:
         name = "iff" if len(arms) == 1 else "case"
         return f"{name}({', '.join([*arms, texts[last]])})"
 
-    def _own(self, template: str, table: str) -> str:
-        """A template with the names that the dialect has for the columns."""
+    def _in_dialect(self, template: str, table: str) -> str:
+        """Return an expression with the column names of the dialect."""
         if not self._workspace:
             return template
         names = {field.classic: field.workspace for field in TABLES[table].fields if field.workspace}
         return _WORD.sub(lambda match: names.get(match.group(), match.group()), template)
 
-    def _summary(self, summary: Summary, *, is_last: bool) -> list[str]:
-        by = [self._named(column_name(column)) for column in summary.by]
+    def _summary(self, summary: q.Summary, *, is_last: bool) -> list[str]:
+        by = [self._named(q.column_name(column)) for column in summary.by]
         latest = [total.argument for total in summary.totals if total.function == "last"]
         totals = [_total(total) for total in summary.totals if total.function != "last"]
         if latest:
@@ -222,28 +206,31 @@ class _Writer:
         return lines
 
     def _named(self, name: str) -> str:
-        """A column's name; a user's in brackets: more than 150 words are keywords there (kind, last, set, title)."""
-        return f"[{literal(name)}]" if name in self._given else name
+        """Return a column name. Dimensions are in brackets: KQL has over 150 keywords (kind, last, set)."""
+        return f"[{literal(name)}]" if name in self._keys else name
 
     def _ordered(self, name: str) -> str:
-        is_last = name.startswith("-") and name not in self._given
-        return f"{self._named(name[1:])} desc" if is_last else f"{self._named(name)} asc"
+        is_descending = name.startswith("-") and name not in self._keys
+        return f"{self._named(name[1:])} desc" if is_descending else f"{self._named(name)} asc"
 
 
 def _printable(character: str) -> str:
-    """A character as it is, or escaped where an editor or the language would take it for something else."""
+    """Return a character, escaped if an editor could hide it or KQL could misread it."""
     if character.isprintable() or ord(character) > 0xFFFF:
         return character
     return f"\\u{ord(character):04x}"
 
 
-def _ties(query: Query) -> tuple[str, ...]:
-    """Records of one instant as they were written, as in SQL: the numbers in their ids are hexadecimal."""
+def _ties(query: q.Query) -> tuple[str, ...]:
+    """Return the terms that order records of one instant as they were written, as in SQL.
+
+    A record id ends with a hexadecimal number, so that a longer id is a later one.
+    """
     if query.summaries or query.order[0].lstrip("-") != "timestamp" or "dimensions" not in query.columns:
         return ()
-    falls = "desc" if query.order[0].startswith("-") else "asc"
-    written = "tostring(dimensions.record_id)"
-    return (f"strlen({written}) {falls}", f"{written} {falls}")
+    direction = "desc" if query.order[0].startswith("-") else "asc"
+    record_id = "tostring(dimensions.record_id)"
+    return (f"strlen({record_id}) {direction}", f"{record_id} {direction}")
 
 
 def _severe(table: str, severity: int) -> str:
@@ -253,11 +240,11 @@ def _severe(table: str, severity: int) -> str:
     return f"isnull(severityLevel) or {test}" if severity <= DEFAULT_SEVERITIES[table] else test
 
 
-def _total(total: Total) -> str:
+def _total(total: q.Total) -> str:
     return f"{total.name} = {total.function}({total.argument})"
 
 
-def _renamed(total: Total) -> str:
+def _renamed(total: q.Total) -> str:
     return (
         total.name
         if total.function != "last" or total.name == total.argument

@@ -1,6 +1,6 @@
-"""One question, whole: which tables, of when, on what conditions, which columns, summed up how.
+"""One question as frozen data: tables, time range, conditions, columns, summaries and order.
 
-In: plain values. Out: a frozen `Query`, from which `kql` and `sql` write the same question for two engines.
+`kql` and `sql` write the same `Query` for two engines, and `PythonStore` evaluates it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ class Dimension(NamedTuple):
 
 
 class Equals(NamedTuple):
-    """One of `of` (a column's name, or a dimension) has one of `values`; `negated`: none of them."""
+    """At least one of `columns` has one of `values`. With `negated`, at least one has none of them."""
 
     columns: tuple[str | Dimension, ...]
     values: tuple[str, ...]
@@ -25,13 +25,13 @@ class Equals(NamedTuple):
 
 
 class Contains(NamedTuple):
-    """The record's text (message, stack, name) has `text` in it, in capitals or not."""
+    """The message, stack or name of a record contains `text`, regardless of case."""
 
     text: str
 
 
 class AtLeast(NamedTuple):
-    """The record is of this severity (0 DEBUG … 4 CRITICAL) or above."""
+    """The record has this severity or a higher one, from 0 (DEBUG) to 4 (CRITICAL)."""
 
     severity: int
 
@@ -46,8 +46,11 @@ Condition = Union[Equals, Contains, AtLeast, Holds]
 
 
 class Total(NamedTuple):
-    """`name = function(of)`: count (of nothing), countif (of a bool column or a comparison), min, max, sum;
-    `last`: of the latest record."""
+    """`name = function(argument)`, an aggregate over the rows of a group.
+
+    The functions are count, countif, min, max, sum and last. `count` has no argument. The argument of `countif` is a
+    bool column or a comparison such as `ended > 0`. `last` is the value in the latest record.
+    """
 
     name: str
     function: str
@@ -55,7 +58,10 @@ class Total(NamedTuple):
 
 
 class State(NamedTuple):
-    """A text by the first comparison that holds: `cases` are pairs of a comparison such as `failed > 0` and a text."""
+    """A string column, chosen by the first comparison that holds.
+
+    `cases` are pairs of a comparison such as `failed > 0` and a string.
+    """
 
     name: str
     cases: tuple[tuple[str, str], ...]
@@ -64,7 +70,7 @@ class State(NamedTuple):
 
 @dataclass(frozen=True)
 class Summary:
-    """Rows summed up: one per value of `by`, with totals, and texts made from these."""
+    """One row per value of `by`, with totals, and with states that are computed from the totals."""
 
     by: tuple[str | Dimension, ...]
     totals: tuple[Total, ...]
@@ -73,8 +79,11 @@ class Summary:
 
 @dataclass(frozen=True)
 class Query:
-    """A question. `columns` are names of `columns.CATALOGUE` or dimensions; `order` names, `-` before it: the latest
-    or greatest first; `since` may be a time ago."""
+    """One question.
+
+    `columns` are names in `columns.CATALOGUE` or dimensions. `since` as a timedelta is relative to the present.
+    `order` are column names, with the prefix `-` for descending order.
+    """
 
     tables: tuple[str, ...]
     columns: tuple[str | Dimension, ...]
@@ -87,5 +96,5 @@ class Query:
 
 
 def column_name(column: str | Dimension) -> str:
-    """The name under which a column comes out."""
+    """Return the name of a column in the answer."""
     return column.key if isinstance(column, Dimension) else column

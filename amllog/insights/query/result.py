@@ -1,7 +1,6 @@
-"""What a question gets for an answer: rows with named columns, and what must be said about them.
+"""The answer to a question: rows with named columns, and notes about them.
 
-In: rows of any engine with the columns' types. Out: a `Table`, the same whichever engine it came from: times aware
-and UTC, texts never None, numbers as numbers.
+A `Table` is the same for every engine. Times are aware and UTC, strings are never None, numbers are numbers.
 """
 
 from __future__ import annotations
@@ -25,19 +24,16 @@ if TYPE_CHECKING:
 
 Row = dict[str, Any]
 
-MAX_ROWS_SHOWN = 40  # rows in repr and HTML: the rest is told as a number
-MAX_LINES_SHOWN = 1000  # of a text in a notebook
-_PANDAS_TYPES: dict[str, type] = {
-    "text": str,
-    "stack": str,
-    "bool": bool,
-}  # what pandas sees in rows, and not in none
-MAX_CELL_CHARACTERS = 60  # characters of a cell in repr and HTML; the rest is marked
+MAX_ROWS_SHOWN = 40  # in repr and HTML, with the number of all rows
+MAX_LINES_SHOWN = 1000  # of a report in a notebook
+MAX_CELL_CHARACTERS = 60  # in repr and HTML, with a mark for the rest
+# The types that pandas infers from values, and that an empty column needs explicitly.
+_PANDAS_TYPES: dict[str, type] = {"text": str, "stack": str, "bool": bool}
 
 
 @dataclass(frozen=True)
 class Column:
-    """A column's name and type: one of time, text, int, real, bool, dimensions, stack, any."""
+    """A column: its name and its type (time, text, int, real, bool, dimensions, stack or any)."""
 
     name: str
     type: str = "any"
@@ -45,9 +41,9 @@ class Column:
 
 @dataclass(frozen=True, repr=False)
 class Table:
-    """Rows as dicts in the order that was asked for; `notes` tell what the rows alone do not.
+    """Rows as dicts, in the order of the question, with notes such as the number of lines that could not be read.
 
-    `texts` are the query as KQL, SQL and link. They are no part of a comparison of tables.
+    `texts` are the query as KQL, SQL and link. Two tables are equal regardless of their texts.
     """
 
     columns: tuple[Column, ...]
@@ -56,11 +52,13 @@ class Table:
     texts: QueryTexts = field(default_factory=QueryTexts, compare=False)
 
     @classmethod
-    def of(cls, columns: Sequence[Column], rows: Iterable[Sequence[Any]], **said: Any) -> Table:
-        """A table from rows as sequences, each value brought to its column's type."""
-        names, kinds = [c.name for c in columns], [cell_types.CONVERTERS[c.type] for c in columns]
-        made = tuple({n: kind(value) for n, kind, value in zip(names, kinds, row)} for row in rows)
-        return cls(tuple(columns), made, **said)
+    def of(cls, columns: Sequence[Column], rows: Iterable[Sequence[Any]], **fields: Any) -> Table:
+        """Return a table of rows given as sequences. Each value is converted to the type of its column."""
+        converters = [(column.name, cell_types.CONVERTERS[column.type]) for column in columns]
+        dicts = tuple(
+            {name: convert(value) for (name, convert), value in zip(converters, row)} for row in rows
+        )
+        return cls(tuple(columns), dicts, **fields)
 
     def __iter__(self) -> Iterator[Row]:
         return iter(self.rows)
@@ -75,7 +73,7 @@ class Table:
         return self.rows[index]
 
     def __int__(self) -> int:
-        """The only value of a table of one row and one column: a count."""
+        """Return the value of a table of one row and one column, such as a count."""
         return int(self.value)
 
     @property
@@ -101,31 +99,31 @@ class Table:
 
     @property
     def value(self) -> Any:
-        """The only value of a table of one row and one column. ValueError for any other table."""
+        """The value of a table of one row and one column. ValueError for any other table."""
         if len(self.rows) != 1 or len(self.columns) != 1:
-            raise ValueError(f"{len(self.rows)} rows of {len(self.columns)} columns are no single value")
+            raise ValueError(f"not a single value: {len(self.rows)} rows of {len(self.columns)} columns")
         return self.rows[0][self.columns[0].name]
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The columns' names."""
+        """The names of the columns."""
         return tuple(column.name for column in self.columns)
 
     def noting(self, *notes: str) -> Table:
-        """The same table with more notes."""
+        """Return the same table with more notes."""
         return replace(self, notes=(*self.notes, *notes))
 
     def to_dicts(self) -> list[Row]:
-        """The rows as a list of dicts."""
+        """Return the rows as a list of dicts."""
         return [dict(row) for row in self.rows]
 
     def to_json(self, *, indent: int | None = None) -> str:
-        """The rows as a JSON array: times as ISO 8601 with Z, what JSON has no number for as its name."""
+        """Return the rows as a JSON array. Times are ISO 8601 with Z, NaN and infinities are their names."""
         rows = [{name: _json_value(value) for name, value in row.items()} for row in self.rows]
         return json.dumps(rows, ensure_ascii=False, indent=indent, default=str)
 
     def to_pandas(self) -> pandas.DataFrame:
-        """The rows as a pandas DataFrame; times are `datetime64[us, UTC]`."""
+        """Return the rows as a pandas DataFrame. Times are `datetime64[us, UTC]`."""
         try:
             import pandas as pd
         except ImportError:
@@ -145,7 +143,7 @@ class Table:
         return frame
 
     def to_arrow(self) -> pyarrow.Table:
-        """The rows as a pyarrow Table; dimensions as a map from text to text."""
+        """Return the rows as a pyarrow Table. Dimensions are a map of strings."""
         try:
             import pyarrow as pa
         except ImportError:
@@ -161,15 +159,18 @@ class Table:
         return pa.table(arrays)
 
     def pivot(self, index: str, columns: str, values: str) -> Table:
-        """One row per value of `index`, one column per value of `columns`: the last of `values` that met there."""
+        """Return one row per value of `index` and one column per value of `columns`.
+
+        A cell is the last value of `values` for both.
+        """
         names: dict[str, None] = dict.fromkeys(str(row[columns]) for row in self.rows)
-        found: dict[Any, Row] = {}
+        rows: dict[Any, Row] = {}
         for row in self.rows:
-            known = found.setdefault(row[index], {index: row[index], **dict.fromkeys(names)})
-            known[str(row[columns])] = row[values]
+            pivoted = rows.setdefault(row[index], {index: row[index], **dict.fromkeys(names)})
+            pivoted[str(row[columns])] = row[values]
         types = {column.name: column.type for column in self.columns}
         head = (Column(index, types[index]), *(Column(name, types[values]) for name in names))
-        return replace(self, columns=head, rows=tuple(found.values()))
+        return replace(self, columns=head, rows=tuple(rows.values()))
 
     def __repr__(self) -> str:
         names = tuple(map(escape_controls, self.names))
@@ -179,27 +180,27 @@ class Table:
             "  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip()
             for line in (names, *lines)
         ]
-        return "\n".join([*text, *(f"({note})" for note in self._told())])
+        return "\n".join([*text, *(f"({note})" for note in self._footnotes())])
 
     def _repr_html_(self) -> str:
-        """What notebooks show."""
+        """Return the table for notebooks."""
         rows = [_html_row(map(escape_controls, self.names), "th")]
         rows += [
             _html_row([_cell_text(row[name]) for name in self.names], "td")
             for row in self.rows[:MAX_ROWS_SHOWN]
         ]
-        notes = "".join(f"<p>{html.escape(note)}</p>" for note in self._told())
+        notes = "".join(f"<p>{html.escape(note)}</p>" for note in self._footnotes())
         return f"<table>{''.join(rows)}</table>{notes}"
 
-    def _told(self) -> list[str]:
-        """The notes, and how many rows there are."""
+    def _footnotes(self) -> list[str]:
+        """Return the number of rows and the notes."""
         count = "1 row" if len(self.rows) == 1 else f"{len(self.rows)} rows"
         shown = count if len(self.rows) <= MAX_ROWS_SHOWN else f"{count}, the first {MAX_ROWS_SHOWN} shown"
         return [shown, *map(escape_controls, self.notes)]
 
 
 def preformatted_html(text: str) -> str:
-    """Lines of text as notebooks show them; of very many the first, and how many there are."""
+    """Return lines of text as HTML for notebooks, at most `MAX_LINES_SHOWN` of them."""
     lines = text.split("\n")
     shown = html.escape("\n".join(lines[:MAX_LINES_SHOWN]))
     more = (
@@ -211,11 +212,11 @@ def preformatted_html(text: str) -> str:
 
 
 def _html_row(texts: Iterable[str], tag: str) -> str:
-    return f"<tr>{''.join(f'<{tag}>{html.escape(one)}</{tag}>' for one in texts)}</tr>"
+    return f"<tr>{''.join(f'<{tag}>{html.escape(text)}</{tag}>' for text in texts)}</tr>"
 
 
 def _cell_text(value: object) -> str:
-    """A value on one line, cut with a mark."""
+    """Return a value on one line, of at most `MAX_CELL_CHARACTERS`."""
     if value is None:
         return ""
     if isinstance(value, datetime):
@@ -224,12 +225,12 @@ def _cell_text(value: object) -> str:
         return f"{value:.6g}"
     if isinstance(value, dict):
         value = " ".join(f"{key}={item}" for key, item in value.items())
-    text = "".join(one if one.isprintable() else " " for one in str(value))
+    text = "".join(character if character.isprintable() else " " for character in str(value))
     return text if len(text) <= MAX_CELL_CHARACTERS else text[: MAX_CELL_CHARACTERS - 1] + "…"
 
 
 def _json_value(value: Any) -> Any:
-    """A value as JSON has it."""
+    """Return a value that JSON can represent."""
     if isinstance(value, datetime):
         return value.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
     if isinstance(value, float) and not math.isfinite(value):

@@ -1,7 +1,7 @@
-"""A `Query` as SQL for DuckDB, over one relation `records`.
+"""Write a `Query` as SQL for DuckDB, over one relation `records`.
 
-In: a query, the present time. Out: the statement and its parameters: what a user gave is a parameter, never text.
-`records` has one row per record, with the columns that the service has for it (see `relation`).
+`records` has one row per record, with the columns of the service (`duckdb_views`). Values of a user are parameters and
+never part of the SQL.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from amllog.insights.query import query as q
 from amllog.insights.query.columns import (
     CATALOGUE,
     DEFAULT_SEVERITIES,
@@ -19,31 +20,19 @@ from amllog.insights.query.columns import (
     LEVEL,
     SEARCHED,
 )
-from amllog.insights.query.query import (
-    AtLeast,
-    Condition,
-    Contains,
-    Dimension,
-    Equals,
-    Holds,
-    Query,
-    Summary,
-    Total,
-    column_name,
-)
 from amllog.insights.query.tables import TABLES
 from amllog.record.line_format import LEVEL_NAMES
 
 
 class Statement(NamedTuple):
-    """SQL and the values of its `?`, in their order."""
+    """SQL, and the values of its placeholders `?` in their order."""
 
     text: str
     parameters: tuple[Any, ...]
 
 
-def statement(query: Query, now: datetime) -> Statement:
-    """The query over `records`; times ago are counted back from `now`."""
+def statement(query: q.Query, now: datetime) -> Statement:
+    """Return the query over `records`. Relative times count back from `now`."""
     parameters: list[Any] = []
     columns = ",\n  ".join(_projected(column, query.tables, parameters) for column in query.columns)
     tests = [_items(query.tables), *_times(query, now, parameters)]
@@ -52,35 +41,35 @@ def statement(query: Query, now: datetime) -> Statement:
     for summary in query.summaries:
         text = _summed(summary, text)
     if query.order:
-        given = {one.key for one in query.columns if isinstance(one, Dimension)}
-        text += f"\nORDER BY {', '.join(_ordered(one, given) for one in [*query.order, *_ties(query)])}"
+        keys = {column.key for column in query.columns if isinstance(column, q.Dimension)}
+        text += f"\nORDER BY {', '.join(_ordered(name, keys) for name in [*query.order, *_ties(query)])}"
     if query.limit is not None:
         text += f"\nLIMIT {query.limit:d}"
     return Statement(text, tuple(parameters))
 
 
 def quote_name(name: str) -> str:
-    """A name as SQL takes it for a column."""
+    """Return a column name in quotes."""
     return '"' + name.replace('"', '""') + '"'
 
 
 def escape_glob(path: Path) -> str:
-    """The path as DuckDB takes it: without this, `[`, `*` and `?` in it would stand for other files."""
+    """Return a path for DuckDB, with `[`, `*` and `?` escaped, which are wildcards there."""
     return glob.escape(str(path))
 
 
 def literal(text: str) -> str:
-    """A text of ours in SQL: a file's name, a constant."""
+    """Return a string literal, for names of files and constants of amllog."""
     return "'" + text.replace("'", "''") + "'"
 
 
 def json_pointer(key: str) -> str:
-    """A key as a JSON pointer: nothing in it is a wildcard or a path."""
+    """Return a key as a JSON pointer, in which no character is a wildcard or a path."""
     return "/" + key.replace("~", "~0").replace("/", "~1")
 
 
 def naive_utc(time: datetime) -> datetime:
-    """An aware time as `records` has it: UTC without saying so."""
+    """Return an aware time as a naive one in UTC, which is the type of times in `records`."""
     return time.astimezone(timezone.utc).replace(tzinfo=None)
 
 
@@ -88,7 +77,7 @@ def _items(tables: tuple[str, ...]) -> str:
     return f"itemType IN ({', '.join(literal(TABLES[table].item_type) for table in tables)})"
 
 
-def _times(query: Query, now: datetime, parameters: list[Any]) -> list[str]:
+def _times(query: q.Query, now: datetime, parameters: list[Any]) -> list[str]:
     tests = []
     if query.since is not None:
         since = now - query.since if isinstance(query.since, timedelta) else query.since
@@ -100,18 +89,20 @@ def _times(query: Query, now: datetime, parameters: list[Any]) -> list[str]:
     return tests
 
 
-def _condition(condition: Condition, tables: tuple[str, ...], parameters: list[Any]) -> str:
-    if isinstance(condition, Equals):
-        return " OR ".join(_equals(one, condition, tables, parameters) for one in condition.columns)
-    if isinstance(condition, Holds):
+def _condition(condition: q.Condition, tables: tuple[str, ...], parameters: list[Any]) -> str:
+    if isinstance(condition, q.Equals):
+        return " OR ".join(_equals(column, condition, tables, parameters) for column in condition.columns)
+    if isinstance(condition, q.Holds):
         return _by_table(tables, lambda table: CATALOGUE[condition.column].source(table).sql)
-    if isinstance(condition, AtLeast):
+    if isinstance(condition, q.AtLeast):
         return _by_table(tables, lambda table: _severe(table, condition.severity))
     return _by_table(tables, lambda table: _contains(table, condition, parameters))
 
 
-def _equals(of: str | Dimension, condition: Equals, tables: tuple[str, ...], parameters: list[Any]) -> str:
-    value = _value(of, tables, parameters)
+def _equals(
+    column: str | q.Dimension, condition: q.Equals, tables: tuple[str, ...], parameters: list[Any]
+) -> str:
+    value = _value(column, tables, parameters)
     parameters.extend(condition.values)
     return f"{value} {'NOT ' * condition.negated}IN ({', '.join('?' * len(condition.values))})"
 
@@ -122,7 +113,7 @@ def _severe(table: str, severity: int) -> str:
     return f"coalesce(severityLevel, {DEFAULT_SEVERITIES[table]}) >= {severity}"
 
 
-def _contains(table: str, condition: Contains, parameters: list[Any]) -> str:
+def _contains(table: str, condition: q.Contains, parameters: list[Any]) -> str:
     pattern = condition.text
     for special in "\\%_":
         pattern = pattern.replace(special, "\\" + special)
@@ -130,11 +121,11 @@ def _contains(table: str, condition: Contains, parameters: list[Any]) -> str:
     return " OR ".join(rf"{source.sql} ILIKE ? ESCAPE '\'" for source in SEARCHED[table])
 
 
-def _projected(column: str | Dimension, tables: tuple[str, ...], parameters: list[Any]) -> str:
-    return f"{_value(column, tables, parameters)} AS {quote_name(column_name(column))}"
+def _projected(column: str | q.Dimension, tables: tuple[str, ...], parameters: list[Any]) -> str:
+    return f"{_value(column, tables, parameters)} AS {quote_name(q.column_name(column))}"
 
 
-def _value(column: str | Dimension, tables: tuple[str, ...], parameters: list[Any]) -> str:
+def _value(column: str | q.Dimension, tables: tuple[str, ...], parameters: list[Any]) -> str:
     if isinstance(column, str):
         known = CATALOGUE[column]
         if column == LEVEL:
@@ -154,7 +145,7 @@ def _level(tables: tuple[str, ...]) -> str:
 
 
 def _by_table(tables: tuple[str, ...], expression: Callable[[str], str]) -> str:
-    """One expression for all tables: as it is where they agree, else by the row's table."""
+    """Return one expression for all tables. If their expressions differ, it depends on the table of the row."""
     texts = {table: expression(table) for table in tables}
     if len(set(texts.values())) == 1 and "?" not in texts[tables[0]]:
         return texts[tables[0]]
@@ -162,8 +153,8 @@ def _by_table(tables: tuple[str, ...], expression: Callable[[str], str]) -> str:
     return f"CASE itemType {arms} END"
 
 
-def _summed(summary: Summary, rows: str) -> str:
-    by = [quote_name(column_name(column)) for column in summary.by]
+def _summed(summary: q.Summary, rows: str) -> str:
+    by = [quote_name(q.column_name(column)) for column in summary.by]
     states = [
         f"CASE {' '.join(f'WHEN {test} THEN {literal(text)}' for test, text in state.cases)} "
         f"ELSE {literal(state.otherwise)} END AS {state.name}"
@@ -176,7 +167,7 @@ def _summed(summary: Summary, rows: str) -> str:
     return f"SELECT {', '.join([*by, *states, *names])}\nFROM ({inner})" if states else inner
 
 
-def _total(total: Total) -> str:
+def _total(total: q.Total) -> str:
     of = quote_name(total.argument)
     expression = {
         "count": "count(*)",
@@ -187,18 +178,24 @@ def _total(total: Total) -> str:
     return f"{expression} AS {quote_name(total.name)}"
 
 
-def _ordered(name: str, given: Set[str]) -> str:
-    """As KQL does: the null ones are the least. `given` are a user's names, which may look like anything."""
-    if name in given:
+def _ordered(name: str, keys: Set[str]) -> str:
+    """Return a term of ORDER BY. Nulls are less than all values, as in KQL.
+
+    `keys` are the names of dimensions, which may begin with `-`.
+    """
+    if name in keys:
         return f"{quote_name(name)} ASC NULLS FIRST"
-    one = name.lstrip("-")
-    column = one if one.endswith(")") else quote_name(one)
+    bare = name.lstrip("-")
+    column = bare if bare.endswith(")") else quote_name(bare)
     return f"{column} {'DESC NULLS LAST' if name.startswith('-') else 'ASC NULLS FIRST'}"
 
 
-def _ties(query: Query) -> tuple[str, ...]:
-    """Records of one instant as they were written: the numbers in their ids are hexadecimal."""
+def _ties(query: q.Query) -> tuple[str, ...]:
+    """Return the terms that order records of one instant as they were written.
+
+    A record id ends with a hexadecimal number, so that a longer id is a later one.
+    """
     if query.summaries or query.order[0].lstrip("-") != "timestamp":
         return ()
-    falls = "-" if query.order[0].startswith("-") else ""
-    return (f"{falls}length(record_id)", f"{falls}record_id")
+    sign = "-" if query.order[0].startswith("-") else ""
+    return (f"{sign}length(record_id)", f"{sign}record_id")

@@ -1,8 +1,7 @@
-"""The tables of Application Insights: their columns, and what both ways of asking call them.
+"""The tables of Application Insights and their columns, as data.
 
-In: nothing. Out: `TABLES`, as data: names in an Application Insights resource ("classic") and in a Log Analytics
-workspace, with Kusto's types. Source: azure-monitor-docs, app/convert-classic-resource.md and
-app/data-model-complete.md.
+Each has a name in an Application Insights resource ("classic") and another in a Log Analytics workspace. Types are
+those of Kusto. Source: azure-monitor-docs, app/convert-classic-resource.md and app/data-model-complete.md.
 """
 
 from __future__ import annotations
@@ -11,33 +10,33 @@ from typing import NamedTuple
 
 
 class Field(NamedTuple):
-    """A column of a table: its names ("" where a workspace has none) and types."""
+    """A column of a table: its names and types. The name is "" if a workspace has no such column."""
 
     classic: str
     workspace: str
     type: str = "string"
-    workspace_type: str = ""  # where it differs
+    workspace_type: str = ""  # if it differs
 
 
 class ServiceTable(NamedTuple):
-    """A table: its names, what `itemType` says in its rows, its columns."""
+    """A table: its names, the `itemType` of its rows, and its columns."""
 
     classic: str
     workspace: str
     item_type: str
-    base_type: str  # of the envelopes that become its rows
+    base_type: str  # of the envelopes that the service stores in it
     fields: tuple[Field, ...]
 
     def workspace_name(self, field: str) -> str:
-        """What a workspace calls a column; KeyError if it has none."""
-        found = next((one.workspace for one in self.fields if one.classic == field), "")
-        if not found:
+        """Return the name of a column in a workspace. KeyError if there is none."""
+        name = next((known.workspace for known in self.fields if known.classic == field), "")
+        if not name:
             raise KeyError(f"{self.workspace} has no column for {field}")
-        return found
+        return name
 
 
 def _same(*names: str, type: str = "string") -> tuple[Field, ...]:
-    """Columns with the same name in both, but for the capital."""
+    """Return columns whose names differ only in the capital letter."""
     return tuple(Field(name, name[0].upper() + name[1:], type) for name in names)
 
 
