@@ -141,7 +141,7 @@ def test_own_handler(child: Any, arrived: Any, insights: Any, place: str) -> Non
     assert found.messages == ["one", "two", "three", "four"] + (["five"] if place == "twice" else [])
     assert found.properties("one")["key"] == "value"
     assert all(data["properties"].get(name) for data in found.of("Message") for name in FIVE)
-    assert ran.stdout.count("AzureLogHandler of its own") == 1
+    assert ran.stdout.count("this script adds an AzureLogHandler") == 1
     assert found.twice == []
 
 

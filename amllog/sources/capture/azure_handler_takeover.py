@@ -1,7 +1,7 @@
-"""AzureLogHandlers that the script makes itself, as the old guide has it: amllog stands in for them.
+"""Take over the AzureLogHandlers that a script creates, as Microsoft's old guide recommends.
 
-In: every handler on a record's way. Out: such a handler is muted, once, and told; its telemetry processors go on
-working, and where no connection string was configured, its own is used.
+Otherwise, each record would be sent twice. Such a handler is disabled, with one notice. Its telemetry processors
+continue to work. If no connection string is configured, the handler's is used.
 """
 
 from __future__ import annotations
@@ -16,40 +16,40 @@ from amllog.sources.capture import azure_log_handler
 
 
 class HandlerTakeover:
-    """Meets handlers; remembers those it stands in for, and those it leaves alone."""
+    """Disables AzureLogHandlers of the script and sends in their place."""
 
     def __init__(
-        self, notice: Callable[[str, int], None], adopt: Callable[[ConnectionString, Any], None]
+        self, notice: Callable[[str, int], None], take_over: Callable[[ConnectionString, Any], None]
     ) -> None:
-        """`adopt`: takes over where such a handler sends to, and with which token credential (or None)."""
+        """`take_over` gets the resource that a disabled handler sends to, and its token credential or None."""
         self.disabled: list[logging.Handler] = []
-        self._left_alone: list[logging.Handler] = []
+        self._ignored: list[logging.Handler] = []
         self._notice = notice
-        self._adopt = adopt
+        self._send_to = take_over
 
     def on_handler(self, handler: logging.Handler, ours: logging.Handler | None, settings: Settings) -> None:
         """Take `handler` over if it is an AzureLogHandler of the script that was not seen before."""
         if (
             not azure_log_handler.is_foreign(handler, ours)
             or handler in self.disabled
-            or handler in self._left_alone
+            or handler in self._ignored
         ):
             return
         target = azure_log_handler.target_of(handler)
-        own = settings.connection_string
+        configured = settings.connection_string
         if settings.exporter not in ("auto", "opencensus"):
-            self._left_alone.append(handler)
-        elif own is not None and own.instrumentation_key != target.instrumentation_key:
-            self._left_alone.append(handler)
+            self._ignored.append(handler)
+        elif configured is not None and configured.instrumentation_key != target.instrumentation_key:
+            self._ignored.append(handler)
             self._notice(
-                "an AzureLogHandler of this script sends to another resource: it is left alone",
+                "an AzureLogHandler of this script sends to another resource: amllog does not change it",
                 logging.WARNING,
             )
         else:
             self._take_over(handler, target)
 
     def end(self) -> None:
-        """Leave the script's handlers as they were."""
+        """Enable the handlers of the script again."""
         for handler in self.disabled:
             azure_log_handler.enable(handler)
 
@@ -57,8 +57,7 @@ class HandlerTakeover:
         self.disabled.append(handler)
         azure_log_handler.disable(handler)
         self._notice(
-            "this script adds an AzureLogHandler of its own: amllog sends each record once, with the dimensions,"
-            " in its stead; it can be removed",
+            "this script adds an AzureLogHandler; amllog replaces it, so it can be removed",
             logging.WARNING,
         )
-        self._adopt(target, azure_log_handler.credential_of(handler))
+        self._send_to(target, azure_log_handler.credential_of(handler))

@@ -1,7 +1,7 @@
-"""The AzureLogHandler: ours on the root logger, and those that a script makes itself.
+"""Our AzureLogHandler for the root logger, and access to those that a script creates.
 
-In: stdlib records, which ours hands on; handlers that are met on a record's way. Out: calls of the intake; telemetry
-processors applied to envelopes. The only room that touches OpenCensus.
+Scripts add telemetry processors to an AzureLogHandler, and check for its class. Therefore, our handler has that class.
+This is the only module that imports OpenCensus.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ from amllog.sources.capture import logging_lock
 def root_handler(
     capture: Any, flush: Callable[[float], object], target: ConnectionString, notice: Callable[[str], None]
 ) -> logging.Handler | None:
-    """The handler of an earlier setup(), with its processors and filters, or a new one; None as in `make_handler`.
+    """Return the handler of an earlier setup(), with its processors and filters, or a new one. See `make_handler`.
 
-    `capture`: has the present `handler`, and takes records.
+    `capture` has the present `handler`, and `take` for records.
     """
-    found: logging.Handler | None = capture.handler
-    if not hasattr(found, "amllog_set_target"):
+    present: logging.Handler | None = capture.handler
+    if not hasattr(present, "amllog_set_target"):
         return make_handler(capture.take, flush, target, notice)
     capture.handler.amllog_set_target(target)
-    return found
+    return present
 
 
 def make_handler(
@@ -40,11 +40,11 @@ def make_handler(
     target: ConnectionString,
     notice: Callable[[str], None],
 ) -> logging.Handler | None:
-    """The one handler for the root logger: an AzureLogHandler by type, whose queue is the journal.
+    """Return the handler for the root logger: an AzureLogHandler whose queue is the journal.
 
-    Its options, filters, level and telemetry processors are those of the stock one; it has no queue, thread or
-    storage of its own, and outlives `close()`, which other libraries' `dictConfig` calls. Returns None, after a
-    notice, where OpenCensus cannot be imported.
+    It has the options, filters, level and telemetry processors of the stock handler, but no queue, thread or storage.
+    It works after `close()`, which `dictConfig` of other libraries calls. Returns None, after a notice, if OpenCensus
+    cannot be imported.
     """
     if not _is_importable(notice):
         return None
@@ -53,7 +53,7 @@ def make_handler(
     from opencensus.ext.azure.log_exporter import AzureLogHandler
 
     class JournalingAzureLogHandler(AzureLogHandler):  # type: ignore[misc]  # OpenCensus has no types
-        """Hands each record to amllog's intake. The courier sends it."""
+        """Passes each record to amllog, which writes it to the journal."""
 
         def __init__(self) -> None:
             logging.Handler.__init__(self)
@@ -63,8 +63,8 @@ def make_handler(
             self._telemetry_processors: list[Callable[[Any], object]] = []
 
         def amllog_set_target(self, target: ConnectionString) -> None:
-            """Say in the options where records are sent to."""
-            # Not Options(…): its own parser refuses strings that the portal gives, and reads the environment.
+            """Set the resource that the options name."""
+            # Not Options(…): its parser rejects connection strings of the portal, and reads the environment.
             self.options = Options.__new__(Options)
             BaseObject.__init__(
                 self.options, instrumentation_key=target.instrumentation_key, endpoint=target.endpoint
@@ -74,7 +74,7 @@ def make_handler(
             self.lock = None  # as of our plain handler
 
         def handle(self, record: logging.LogRecord) -> Any:
-            """Without the handler's lock: the intake needs none, and the stock one has none since Python 3.13."""
+            """Filter and take the record without a lock, as the stock handler does since Python 3.13."""
             passed = not self.filters or self.filter(record)
             if passed:
                 take(record)
@@ -84,12 +84,12 @@ def make_handler(
             take(record)
 
         def flush(self, timeout: float | None = None) -> None:
-            # Without one it is logging.shutdown or dictConfig: everything is in the journal already.
+            # Without a timeout, logging.shutdown or dictConfig call it. Everything is in the journal already.
             if timeout:
                 flush(timeout)
 
         def close(self, timeout: float | None = None) -> None:
-            """Nothing to close: the session ends with `amllog.shutdown()`."""
+            """Do nothing. `amllog.shutdown()` ends the session."""
 
         def __repr__(self) -> str:
             return "<JournalingAzureLogHandler of amllog>"
@@ -101,32 +101,30 @@ def _is_importable(notice: Callable[[str], None]) -> bool:
     """Import OpenCensus. Return False, after a notice, if that raises an error."""
     try:
         with safe_import.ordinary_process(), warnings.catch_warnings():
-            # What these packages deprecate is not the script's to hear, or to fail at.
+            # The deprecation warnings of these packages must not reach or end the script.
             warnings.simplefilter("ignore")
             import opencensus.ext.azure.log_exporter  # noqa: F401  # for its errors
-    except Exception as error:  # versions that do not fit together, or an odd process, raise anything
+    except Exception as error:  # incompatible versions or an unusual process raise anything
         if is_from_signal(error):
             raise
         reason = f"{type(error).__name__}: {text.to_text(error)}"
-        notice(
-            f"OpenCensus cannot be imported ({reason}): no AzureLogHandler is made, records are sent all the same"
-        )
+        notice(f"OpenCensus cannot be imported ({reason}): records are sent without an AzureLogHandler")
         return False
     return True
 
 
 class Processors:
-    """Telemetry processors of our handler and of those that we stand in for, as live lists.
+    """The telemetry processors of our handler and of disabled ones, as live lists.
 
-    They see OpenCensus' own objects (`envelope.data.baseData.properties`); one that raises is passed over, as the
-    stock handler does.
+    They get objects of OpenCensus (`envelope.data.baseData.properties`). One that raises is skipped, as by the stock
+    handler.
     """
 
     def __init__(self, handlers: Iterable[logging.Handler]) -> None:
-        """Apply what is, or will be, added to these handlers."""
+        """Use the processors that are or will be added to these handlers."""
         lists = (getattr(handler, "_telemetry_processors", None) for handler in handlers)
         self._lists: list[list[Callable[[Any], object]]] = [
-            found for found in lists if isinstance(found, list)
+            processors for processors in lists if isinstance(processors, list)
         ]
         self._failed: list[tuple[Callable[[Any], object], str]] = []
         self._running = threading.local()
@@ -135,9 +133,9 @@ class Processors:
         return any(self._lists)
 
     def __call__(self, envelope: dict[str, Any]) -> bool:
-        """Run all over an envelope, in place; False if one of them wants it not to be sent.
+        """Run all processors on an envelope, in place. Return whether it is to be sent.
 
-        False as well for what a processor logs itself: it would be passed to the processor without end.
+        Records that a processor logs are not sent. Otherwise, they would be passed to the processor without end.
         """
         if getattr(self._running, "is_so", False):
             return False
@@ -146,12 +144,14 @@ class Processors:
         wrapped, known = _wrap(BaseObject, envelope), len(self._failed)
         self._running.is_so = True
         try:
-            wanted = all(self._passes(processor, wrapped) for found in self._lists for processor in found)
+            wanted = all(
+                self._passes(processor, wrapped) for processors in self._lists for processor in processors
+            )
         finally:
             self._running.is_so = False
         envelope.clear()
         envelope.update(wrapped)
-        # Now, and once for each: what is said passes through the processors as well.
+        # Once for each, and only now, because this message passes through the processors as well.
         for _, reason in self._failed[known:]:
             logger = logging.getLogger("opencensus.ext.azure")
             logger.warning("Telemetry processor failed with: %s.", reason)
@@ -160,7 +160,7 @@ class Processors:
     def _passes(self, processor: Callable[[Any], object], envelope: Any) -> bool:
         try:
             return processor(envelope) is not False
-        except Exception as error:  # said through logging, as by the stock handler; the record goes on
+        except Exception as error:  # logged, as by the stock handler, and the record is kept
             if is_from_signal(error):
                 raise
             if all(processor is not known for known, _ in self._failed):
@@ -169,33 +169,33 @@ class Processors:
 
 
 def is_foreign(handler: logging.Handler, ours: logging.Handler | None) -> bool:
-    """Whether `handler` is an AzureLogHandler that the script made itself."""
+    """Return whether `handler` is an AzureLogHandler that the script has created."""
     module = sys.modules.get("opencensus.ext.azure.log_exporter")
     return module is not None and handler is not ours and isinstance(handler, module.AzureLogHandler)
 
 
 def disable(handler: logging.Handler) -> None:
-    """Let a handler pass nothing any more."""
-    handler.addFilter(_nothing)
+    """Make a handler reject all records."""
+    handler.addFilter(_reject)
 
 
 def enable(handler: logging.Handler) -> None:
-    """Let it pass again what it did before."""
-    handler.removeFilter(_nothing)
+    """Undo `disable`."""
+    handler.removeFilter(_reject)
 
 
-def _nothing(entry: logging.LogRecord) -> bool:
+def _reject(entry: logging.LogRecord) -> bool:
     return False
 
 
 def target_of(handler: Any) -> ConnectionString:
-    """Where an AzureLogHandler sends to."""
+    """Return the resource that an AzureLogHandler sends to."""
     options = handler.options
     return ConnectionString(options.instrumentation_key.lower(), options.endpoint.rstrip("/"))
 
 
 def credential_of(handler: Any) -> Any:
-    """The token credential an AzureLogHandler was given, or None."""
+    """Return the token credential of an AzureLogHandler, or None."""
     return handler.options.credential
 
 

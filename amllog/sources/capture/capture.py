@@ -1,7 +1,7 @@
-"""Takes records besides amllog's own calls: stdlib logging, warnings, exceptions that nobody caught, prints.
+"""Capture stdlib logging, warnings, uncaught exceptions, notebook cells and prints through Python's hooks.
 
-In: Python's own hooks. Out: records at the gate. Each hook calls what was there before; each is taken back by
-`remove()`, unless somebody has put another over it meanwhile.
+Each hook calls the one that was there before. `remove()` removes each hook, unless another library has put its hook
+over it meanwhile.
 """
 
 from __future__ import annotations
@@ -23,8 +23,10 @@ from amllog.sources.capture.stdlib_logging import LoggingCapture
 from amllog.sources.capture.stdout import Tee
 from amllog.sources.recorder import Recorder
 
-UNCAUGHT = "amllog.uncaught"  # the logger of exceptions that nobody caught
-_CHAIN = Chain()  # also of hooks that are left from before a shutdown(), under one of the script
+# The logger of uncaught exceptions.
+UNCAUGHT = "amllog.uncaught"
+# Also for hooks of an earlier session that remain under a hook of the script.
+_CHAIN = Chain()
 
 
 class Capture:
@@ -36,21 +38,22 @@ class Capture:
         self._hooks = Hooks()
         self._loggers = LoggingCapture(recorder, on_handler)
         self.take = self._loggers.take
-        self._failure = ""  # how the main thread ended, where an exception tells
+        # How the main thread ended, if by an exception.
+        self._failure = ""
         self._exits = Exits()
 
     @property
     def handler(self) -> logging.Handler | None:
-        """The one on the root logger, if logging is captured."""
+        """The handler on the root logger, if logging is captured."""
         return self._loggers.handler
 
     @property
     def failure(self) -> str:
-        """How the main thread ended, if not well."""
+        """The reason why the main thread ended, empty at success."""
         return self._failure or self._exits.result()
 
     def install(self, what: Sequence[str], handler: logging.Handler) -> None:
-        """Take what is listed (logging, warnings, exceptions, prints) and nothing else. May be called again."""
+        """Capture only the listed sources (logging, warnings, exceptions, prints). It may be called again."""
         if "logging" in what:
             self._loggers.install(handler)
         else:
@@ -58,20 +61,20 @@ class Capture:
         self._hooks.remove()
         self._exits.remove()
         if "warnings" in what:
-            self._take_warnings()
+            self._capture_warnings()
         if "exceptions" in what:
-            self._take_exceptions()
+            self._capture_exceptions()
         # Without a stdout, as in pythonw or a daemon, print() does nothing.
         if "prints" in what and getattr(sys, "stdout", None) is not None:
             self._hooks.put(Hook(sys, "stdout", Tee(sys.stdout, self._recorder)))
 
     def remove(self) -> None:
-        """Give everything back."""
+        """Remove all hooks."""
         self._hooks.remove()
         self._exits.remove()
         self._loggers.remove()
 
-    def _take_warnings(self) -> None:
+    def _capture_warnings(self) -> None:
         def show(
             message: Warning | str,
             category: type[Warning],
@@ -91,7 +94,7 @@ class Capture:
         hook = Hook(warnings, "showwarning", show)
         self._hooks.put(hook)
 
-    def _take_exceptions(self) -> None:
+    def _capture_exceptions(self) -> None:
         def uncaught(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
             def record() -> None:
                 self._failure = "interrupted (KeyboardInterrupt)"
@@ -114,11 +117,11 @@ class Capture:
         self._hooks.put(main)
         self._hooks.put(thread)
         self._exits.watch()
-        self._take_unraisable()
-        self._take_cells()
+        self._capture_unraisable()
+        self._capture_cells()
 
-    def _take_unraisable(self) -> None:
-        """Exceptions that Python can raise to nobody, in `__del__` and the like: it says so, and goes on."""
+    def _capture_unraisable(self) -> None:
+        """Capture exceptions that Python cannot raise, for example in `__del__`. The step continues."""
 
         def unraisable(args: Any) -> None:
             def record() -> None:
@@ -127,7 +130,7 @@ class Capture:
 
             try:
                 _CHAIN.run(args.exc_value, record, lambda: hook.before(args))
-            except BaseException as interruption:  # Python discards what this hook raises
+            except BaseException as interruption:  # Python discards exceptions of this hook
                 interrupts.raise_later(interruption)
 
         hook = Hook(sys, "unraisablehook", unraisable)
@@ -141,13 +144,14 @@ class Capture:
         if _is_of_amllog(frame):
             return  # at the very end of Python, where no code of the script runs any more
         frames = [frame, *(frame for frame, _ in traceback.walk_tb(error.__traceback__))]
-        # By its name, not its repr: it may be half gone, and its address would keep equal failures apart.
-        what = getattr(args.object, "__qualname__", type(args.object).__qualname__)
-        said = f"{args.err_msg or 'Exception ignored in'}: {text.to_text(what)}"
-        self._messages.log(logging.ERROR, UNCAUGHT, said, (), {"exc_info": error}, {}, frames[-1], shown=True)
+        # The name, not the repr: the object may be destroyed in part, and its address would make each message unique.
+        name = getattr(args.object, "__qualname__", type(args.object).__qualname__)
+        message = f"{args.err_msg or 'Exception ignored in'}: {text.to_text(name)}"
+        values = {"exc_info": error}
+        self._messages.log(logging.ERROR, UNCAUGHT, message, (), values, {}, frames[-1], shown=True)
 
-    def _take_cells(self) -> None:
-        """In a notebook, no excepthook runs: IPython tells of a cell's end instead."""
+    def _capture_cells(self) -> None:
+        """Capture uncaught exceptions in a notebook. IPython calls no excepthook, but reports the end of a cell."""
         module = sys.modules.get("IPython")
         shell = module.get_ipython() if module is not None else None
         if shell is None:
@@ -160,26 +164,26 @@ class Capture:
             try:
                 if error is not None and not stopped:
                     self._messages.uncaught("Uncaught exception in a cell", error, UNCAUGHT)
-            except BaseException as interruption:  # IPython discards what this callback raises
+            except BaseException as interruption:  # IPython discards exceptions of this callback
                 interrupts.raise_later(interruption)
 
         self._hooks.put(_Callback(shell, cell_ended))
 
 
 class _Callback(Hook):
-    """A callback registered with IPython, with a Hook's way of being removed."""
+    """A callback that is registered with IPython and removed like a Hook."""
 
     def __init__(self, shell: Any, callback: Callable[..., None]) -> None:
         self._shell, self._callback = shell, callback
         self._registered = False
 
     def put(self) -> None:
-        """Register it."""
+        """Register the callback."""
         self._registered = True
         self._shell.events.register("post_run_cell", self._callback)
 
     def remove(self) -> None:
-        """Unregister it."""
+        """Unregister the callback."""
         if self._registered:
             with interrupts.suppress(ValueError):  # a signal came before it was registered
                 self._shell.events.unregister("post_run_cell", self._callback)
@@ -187,10 +191,11 @@ class _Callback(Hook):
 
 
 def _is_of_amllog(frame: FrameType) -> bool:
+    """Return whether a frame runs code of amllog."""
     package: str = frame.f_globals.get("__package__") or ""
     return package.partition(".")[0] == "amllog"
 
 
 def _is_of_logging(show: Any) -> bool:
-    """Whether warnings go to a logger already (logging.captureWarnings), also one of before a reload."""
+    """Return whether logging shows warnings (logging.captureWarnings), also after a reload of logging."""
     return getattr(show, "__module__", "") == "logging"

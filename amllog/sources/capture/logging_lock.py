@@ -1,7 +1,7 @@
-"""The lock of stdlib logging, and its list of handlers, where a signal handler's exception interrupts them.
+"""Keep the lock and the handler list of stdlib logging intact when a signal handler interrupts a change.
 
 Until Python 3.13, logging acquires its lock before the `try` whose `finally` releases it. An exception in between
-leaves it acquired: then no other thread can log.
+leaves the lock acquired. Then no other thread can log.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ def call_locked(work: Callable[..., T], *arguments: object) -> T:
 
 
 def unlist_handlers() -> None:
-    """Take our handlers out of the list of those that logging closes at the end of the process.
+    """Remove our handlers from the list of those that logging closes at the end of the process.
 
-    At the end of a listed handler, Python calls logging from the garbage collection, and discards what is raised there.
+    When a listed handler is destroyed, Python calls logging from the garbage collection and discards exceptions.
     """
     listed: list[Any] = getattr(logging, "_handlerList", [])
     for reference in reversed(listed[:]):
@@ -50,5 +50,5 @@ def unlist_handlers() -> None:
 
 
 def _restore(lock: Any, before: int) -> None:
-    unlist_handlers()  # also one whose making was interrupted
+    unlist_handlers()  # also one whose constructor was interrupted
     released_locks.restore(lock, before)

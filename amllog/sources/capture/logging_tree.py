@@ -1,6 +1,6 @@
-"""Finds the handlers that a record of stdlib logging reaches, which of them are consoles, and which loggers transport.
+"""Read from stdlib logging which handlers a record reaches, which are consoles, and which loggers belong to transport.
 
-In: loggers, handlers, records. Out: handlers, or whether something is true of them. It changes none of them.
+Nothing is changed here.
 """
 
 from __future__ import annotations
@@ -9,19 +9,19 @@ import logging
 import sys
 from typing import Any
 
-# Loggers whose chatter below WARNING is about transport, often our own: nobody asked for it in a run's records.
+# Loggers of libraries that send data, often for amllog. Their records below WARNING are not records of the run.
 QUIET = (
     "opencensus", "urllib3", "requests", "requests_oauthlib", "azure.core", "azure.identity", "msrest", "msrestazure",
     "msal", "msal_extensions", "azureml",
 )  # fmt: skip
 
-# Handlers and streams that are the console and do not say so.
+# Classes of handlers and streams that write to the console without having its stream.
 CONSOLES = ("RichHandler", "MlflowLoggingStream")
 
 
 def is_log_call() -> bool:
-    """Whether the record that is dispatched comes from a log call, and not from `logger.handle(record)`."""
-    frame = sys._getframe(2)  # `handle`, or another library's hook over ours
+    """Return whether the record that is dispatched comes from a log call, and not from `logger.handle(record)`."""
+    frame = sys._getframe(2)  # `handle`, or the hook of another library over ours
     for _ in range(3):
         if frame.f_code.co_name == "_log":
             return True
@@ -32,57 +32,59 @@ def is_log_call() -> bool:
 
 
 def logger_classes() -> list[type[logging.Logger]]:
-    """logging.Logger, and those of before a reload: loggers made before it are of them, under a root of their own."""
-    # Compared here and not in a function: a process has hundreds of classes.
+    """Return logging.Logger and its former versions. After a reload, older loggers have an older class and root."""
+    # Without a call for each class, because a process has hundreds of them.
     filterers = [
         kind
         for kind in object.__subclasses__()
         if kind.__name__ == "Filterer" and kind.__module__ == "logging"
     ]
-    found: list[Any] = [kind for base in filterers for kind in base.__subclasses__()]
-    return [kind for kind in found if kind.__name__ == "Logger" and kind.__module__ == "logging"]
+    kinds: list[Any] = [kind for base in filterers for kind in base.__subclasses__()]
+    return [kind for kind in kinds if kind.__name__ == "Logger" and kind.__module__ == "logging"]
 
 
 def handlers_of(logger: logging.Logger) -> tuple[logging.Handler, ...]:
-    """The handlers on a record's way, from its logger up."""
-    found: list[logging.Handler] = []
+    """Return the handlers that a record reaches, from its logger up to the root."""
+    handlers: list[logging.Handler] = []
     current: logging.Logger | None = logger
     while current is not None:
         if current.handlers:
-            found += current.handlers
+            handlers += current.handlers
         current = current.parent if current.propagate else None
-    if not found and logging.lastResort is not None:
-        found.append(logging.lastResort)
-    return tuple(found)
+    if not handlers and logging.lastResort is not None:
+        handlers.append(logging.lastResort)
+    return tuple(handlers)
 
 
 def is_only_handler(handler: logging.Handler, logger: logging.Logger) -> bool:
     """Return whether a handler is the only one that this logger's records reach."""
-    found = False
+    reached = False
     current: logging.Logger | None = logger
     while current is not None:
         if current.handlers:
-            if found or len(current.handlers) > 1 or current.handlers[0] is not handler:
+            if reached or len(current.handlers) > 1 or current.handlers[0] is not handler:
                 return False
-            found = True
+            reached = True
         current = current.parent if current.propagate else None
-    return found
+    return reached
 
 
-def has_receiver(entry: logging.LogRecord, way: tuple[logging.Handler, ...]) -> bool:
-    """Whether a handler takes the record: what ends at none, or at a NullHandler, was silenced on purpose."""
-    return any(entry.levelno >= one.level and type(one).__name__ != "NullHandler" for one in way)
+def has_receiver(entry: logging.LogRecord, handlers: tuple[logging.Handler, ...]) -> bool:
+    """Return whether a handler accepts the record. Otherwise, it was silenced on purpose, as by a NullHandler."""
+    return any(
+        entry.levelno >= handler.level and type(handler).__name__ != "NullHandler" for handler in handlers
+    )
 
 
 def is_console(handler: logging.Handler) -> bool:
-    """Whether a handler writes to the driver log: to stdout or stderr, directly or through a known wrapper."""
+    """Return whether a handler writes to the driver log: stdout or stderr, directly or through a known wrapper."""
     stream = getattr(handler, "stream", None)
     if type(handler).__name__ in CONSOLES or type(stream).__name__ in CONSOLES:
         return True
-    names = ("stdout", "stderr", "__stdout__", "__stderr__")  # a script may have deleted some
+    names = ("stdout", "stderr", "__stdout__", "__stderr__")  # a script may have deleted one of them
     return stream is not None and any(stream is getattr(sys, name, None) for name in names)
 
 
 def is_transport(name: str) -> bool:
-    """Whether a logger is one of `QUIET` or below it."""
-    return any(name == one or name.startswith(f"{one}.") for one in QUIET)
+    """Return whether a logger is one of `QUIET` or below it."""
+    return any(name == quiet or name.startswith(f"{quiet}.") for quiet in QUIET)

@@ -1,8 +1,8 @@
-"""The journals of other processes: whether one of them has the line of a record that its process sent here.
+"""Find out whether another process has recorded a record that it sent to this one.
 
-In: a directory, stdlib records of other processes. Out: True where the line is there, with the record's time, place,
-level and message. A process number alone proves nothing: another node or an earlier process may have the same, and
-the process may not record everything. Each file is read once, and only as far as the records are.
+A record is known if a journal in our directory has a line with its time, place, level and message. The process id
+alone proves nothing: another node or an earlier process may have the same one, and the process may not record
+everything. Each file is read once, and only up to the time of the records.
 """
 
 from __future__ import annotations
@@ -20,15 +20,19 @@ from amllog.process import descriptors, interrupts
 from amllog.record import envelope, log_call, text
 from amllog.sources.capture.returned_records import LIKE_CHARACTERS, Recorded, contains_words
 
-_CLOCK_SECONDS = 0.05  # how far the clock of a file system may be behind the process's
-_OLD_SECONDS = 60.0  # a file that was last written so long before a record does not have it
-_AHEAD_SECONDS = 5.0  # how far behind a record's time its line is looked for
+# The delay of a file system's clock.
+_CLOCK_SECONDS = 0.05
+# A file that was last written this long before a record does not have it.
+_OLD_SECONDS = 60.0
+# A line is searched up to this long after the time of its record.
+_AHEAD_SECONDS = 5.0
 _CHUNK_BYTES = 256 * 1024
-_MAX_CHUNKS = 256  # that are read for one record: as many as a file of ours has
+# Chunks that are read for one record: the largest size of a segment.
+_MAX_CHUNKS = 256
 
 
 class _Wanted(NamedTuple):
-    """A record as a journal would have it."""
+    """A record in the terms of the journal."""
 
     process: int
     time: str
@@ -41,14 +45,17 @@ class OtherJournals:
 
     def __init__(self) -> None:
         self._recorded = Recorded()
-        self._scanned: dict[Path, int] = {}  # directories, and their modification time at the last scan
-        self._files: dict[Path, dict[int, list[str]]] = {}  # by directory and process
-        self._read: dict[str, int] = {}  # bytes that were read
+        # By directory, its modification time at the last scan.
+        self._scanned: dict[Path, int] = {}
+        # By directory and process id, the names of the segments.
+        self._files: dict[Path, dict[int, list[str]]] = {}
+        # By path, the number of bytes that were read.
+        self._read: dict[str, int] = {}
 
     def contains(self, directory: Path, entry: Any, mask: Callable[[str, int], str]) -> bool:
-        """Return whether the line of a record is in a journal of its process. `mask` hides secrets in texts.
+        """Return whether the line of a record is in a journal of its process. `mask` masks secrets in strings.
 
-        amllog takes a record before other handlers send it, so the line is there when the record arrives.
+        amllog records a record before other handlers send it. Therefore, the line exists when the record arrives.
         """
         process, created = entry.process, entry.created
         if not (
@@ -69,11 +76,12 @@ class OtherJournals:
         )
 
     def _is_known(self, wanted: _Wanted) -> bool:
-        """Whether a line that was read is that of the record."""
+        """Return whether one of the lines that were read is that of the record."""
         process, moment, place, message = wanted
         if self._recorded.has((process, moment, *place), message):
             return True
-        # A handler's own format, or the repr of what was no text. Only where the clock tells lines apart.
+        # A handler may have formatted the message, or used the repr of an object. This is compared only if the clock
+        # distinguishes lines.
         only = self._recorded.get((process, moment))
         if not only or moment.endswith(".000000Z") or only[1] != place:
             return False
@@ -83,13 +91,13 @@ class OtherJournals:
         for name in self._files.get(directory, {}).get(wanted.process, ()):
             path = os.path.join(directory, name)
             with interrupts.suppress(OSError):
-                found = os.stat(path, follow_symlinks=False)
-                if found.st_size < self._read.get(path, 0):
+                status = os.stat(path, follow_symlinks=False)
+                if status.st_size < self._read.get(path, 0):
                     self._read[path] = 0  # truncated
-                is_new = found.st_size > self._read.get(path, 0)
+                is_new = status.st_size > self._read.get(path, 0)
                 if (
                     is_new
-                    and found.st_mtime >= created - _OLD_SECONDS
+                    and status.st_mtime >= created - _OLD_SECONDS
                     and self._read_on(path, wanted, created)
                 ):
                     return True
@@ -108,10 +116,10 @@ class OtherJournals:
                 if not end:
                     return False
                 lines = data[:end].splitlines(keepends=True)
-                at = start
+                offset = start
                 for line in lines:
-                    self._add(wanted.process, (path, at), line)
-                    at += len(line)
+                    self._add(wanted.process, (path, offset), line)
+                    offset += len(line)
                 self._read[path] = start + end
                 if self._is_known(wanted):
                     return True
@@ -122,10 +130,10 @@ class OtherJournals:
             descriptors.close_if_same(fd, identity)
 
     def _add(self, process: int, source: tuple[str, int], line: bytes) -> None:
-        """Remember a message or an exception that the process has recorded. `source`: file and offset of the line."""
+        """Remember a message or an exception of the process. `source`: path and offset of the line."""
         if not envelope.is_complete(line):
             return
-        with interrupts.suppress(KeyError, TypeError, AttributeError):  # not a line of ours
+        with interrupts.suppress(KeyError, TypeError, AttributeError):  # not a record of amllog
             record = envelope.decode_line(line) or {}
             data, moment = record["data"]["baseData"], record["time"]
             properties, is_error = data["properties"], record["data"]["baseType"] == "ExceptionData"
@@ -139,19 +147,19 @@ class OtherJournals:
             if before is None or before[0] == source:
                 self._recorded.put(key, (source, place, message[:LIKE_CHARACTERS]))
             else:
-                self._recorded.put(key, (None, (), ""))  # several lines of one time
+                self._recorded.put(key, (None, (), ""))  # several lines have this time
 
     def _scan(self, directory: Path) -> bool:
-        """List the directory if it has changed; return whether it was listed."""
+        """List the directory if it has changed. Return whether it was listed."""
         with interrupts.suppress(OSError):
             changed = os.stat(directory).st_mtime_ns
             if self._scanned.get(directory) == changed:
                 return False
             names = os.listdir(directory)
-            found: dict[int, list[str]] = {}
+            files: dict[int, list[str]] = {}
             for match in filter(None, map(SEGMENT_NAME.match, names)):
-                found.setdefault(int(match["pid"]), []).append(match[0])
-            self._files[directory] = found
+                files.setdefault(int(match["pid"]), []).append(match[0])
+            self._files[directory] = files
             # A file made within the same tick of the clock would not change the time again.
             if time.time() - changed / 1e9 > _CLOCK_SECONDS:
                 self._scanned[directory] = changed
@@ -160,8 +168,8 @@ class OtherJournals:
 
 
 def _is_of_error(recorded: str, returned: str) -> bool:
-    """Whether an exception was given as the message: amllog writes its type before it, `logging` does not."""
+    """Return whether the message is an exception. amllog writes its type before it, `logging` does not."""
     kind, _, rest = recorded.partition(": ")
-    is_cut = len(recorded) >= LIKE_CHARACTERS
-    ends = is_cut or returned[len(rest) : len(rest) + 1] in ("", "\n")
+    is_truncated = len(recorded) >= LIKE_CHARACTERS
+    ends = is_truncated or returned[len(rest) : len(rest) + 1] in ("", "\n")
     return bool(rest) and kind.isidentifier() and returned.startswith(rest) and ends

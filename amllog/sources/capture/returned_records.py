@@ -1,9 +1,9 @@
-"""Records that come back: a QueueHandler's listener, a MemoryHandler or a log server hands them to a logger again.
+"""Recognize records that come back and are recorded already.
 
-In: stdlib records. Out: whether this process has recorded the line already. A record counts as recorded only where that
-is certain: a wrong answer loses a record, and in the other case a line is there twice.
+The listener of a QueueHandler, a MemoryHandler or a log server passes records to a logger again. A record counts as
+recorded only if that is certain. A wrong positive loses a record, and a wrong negative duplicates one.
 
-Nothing is written to the record: an attribute would appear in the output of every formatter that prints unknown
+Nothing is written to the record. An attribute would appear in the output of every formatter that prints unknown
 attributes (docs/decisions/0034-records-that-come-back-by-content.md).
 """
 
@@ -17,13 +17,17 @@ from typing import Any
 from amllog.process import interrupts
 from amllog.record import envelope, log_call
 
-MAX_CARRIED = 50_000  # records that may be on their way back; twice as many are remembered at most
-MAX_LIKE = 20  # messages of one place that a returned one is compared with word by word
-UNCHANGED, CHANGED, MADE = 1, 2, 3  # how a record may come back; MADE: it comes from no log call
+# Records that may be on their way back. At most twice as many are remembered.
+MAX_CARRIED = 50_000
+# Messages of one place that a returned one is compared with word by word, and how many characters of each.
+MAX_LIKE = 20
+LIKE_CHARACTERS = 200
+# How a record may come back: as it is, or changed. MADE: it does not come from a log call.
+UNCHANGED, CHANGED, MADE = 1, 2, 3
 LONGER = "longer"
-LIKE_CHARACTERS = 200  # of each of them
-_MAX_CUTS = 200  # places in a message where a traceback may begin
-# Handlers of the standard library that a record ends at.
+# Positions in a message at which a traceback may begin.
+_MAX_CUTS = 200
+# Handlers of the standard library that do not pass a record on.
 _ENDS = frozenset(
     (
         "StreamHandler",
@@ -44,19 +48,19 @@ def may_return(handler: logging.Handler) -> bool:
     return kind.__name__ not in _ENDS or kind.__module__ not in ("logging", "logging.handlers")
 
 
-def return_path(way: tuple[logging.Handler, ...], own: logging.Handler) -> int:
-    """Return whether handlers on a record's way may bring it back: 0, UNCHANGED, or CHANGED by a format or filter."""
-    found = 0
-    for one in way:
-        if one is not own and may_return(one):
-            if getattr(one, "formatter", None) is not None or getattr(one, "filters", None):
+def return_path(handlers: tuple[logging.Handler, ...], ours: logging.Handler) -> int:
+    """Return how handlers may bring a record back: 0 for not at all, UNCHANGED, or CHANGED by a format or filter."""
+    path = 0
+    for handler in handlers:
+        if handler is not ours and may_return(handler):
+            if getattr(handler, "formatter", None) is not None or getattr(handler, "filters", None):
                 return CHANGED
-            found = UNCHANGED
-    return found
+            path = UNCHANGED
+    return path
 
 
 def sent_message(entry: logging.LogRecord) -> str:
-    """A record's message as the handlers of the standard library send it. Never raises."""
+    """Return the message of a record as the handlers of the standard library send it. Never raises."""
     if type(entry.msg) is str:
         return log_call.format_record(entry)
     message = log_call.format_call("%s", (entry.msg,))[0]
@@ -66,17 +70,17 @@ def sent_message(entry: logging.LogRecord) -> str:
 
 
 def contains_words(returned: str, recorded: str) -> bool:
-    """Whether a message has the words of a recorded one, of which `LIKE_CHARACTERS` are enough, one after another."""
+    """Return whether a message contains the words of a recorded one in sequence. `LIKE_CHARACTERS` are compared."""
     words = _WORD.findall(recorded[:LIKE_CHARACTERS])
     if len(recorded) >= LIKE_CHARACTERS:
-        words = words[:-1]  # it may be cut
+        words = words[:-1]  # the last word may be truncated
     return bool(words) and f" {' '.join(words)} " in f" {' '.join(_WORD.findall(returned))} "
 
 
 class Recorded:
-    """Messages by their place: of which record they are. Threads need no lock: each step is one operation.
+    """Remembers messages by their place. Threads need no lock, because each step is one operation.
 
-    The keys are hashes of 64 bits: a tuple for each record would take several times the memory.
+    The keys are hashes of 64 bits. A tuple for each record would take several times the memory.
     """
 
     def __init__(self) -> None:
@@ -84,7 +88,7 @@ class Recorded:
         self._old: dict[int, Any] = {}
 
     def add(self, place: tuple[object, ...], message: str, *, longer: bool) -> None:
-        """Remember a message. `longer`: it may come back with a traceback behind it."""
+        """Remember a message. `longer`: it may come back followed by a traceback."""
         if len(self.recent) >= MAX_CARRIED:
             self.renew()
         self.recent[hash((*place, message))] = None
@@ -102,11 +106,11 @@ class Recorded:
         return any(self._knows(hash((*place, message[:end], LONGER))) for end in _cuts(message))
 
     def put(self, key: tuple[object, ...], value: object) -> None:
-        """Remember something else."""
+        """Remember another value for this key."""
         self.recent[hash(key)] = value
 
     def get(self, key: tuple[object, ...]) -> Any:
-        """The last value for this key, or None."""
+        """Return the last value for this key, or None."""
         return self.recent.get(hash(key)) or self._old.get(hash(key))
 
     def _knows(self, key: int) -> bool:
@@ -114,7 +118,7 @@ class Recorded:
 
 
 def _cuts(message: str) -> Iterator[int]:
-    """The positions at which the original message may end."""
+    """Yield the positions at which the original message may end."""
     end = message.find("\n")
     for _ in range(_MAX_CUTS):
         if not 0 <= end < envelope.MAX_VALUE:
@@ -122,19 +126,20 @@ def _cuts(message: str) -> Iterator[int]:
         yield end
         end = message.find("\n", end + 1)
     if len(message) > envelope.MAX_VALUE:
-        yield envelope.MAX_VALUE  # as a line about an exception has it
+        yield envelope.MAX_VALUE  # as in a record of an exception
 
 
 class ReturnableRecords(Recorded):
-    """Recorded records of this process that other handlers may bring back."""
+    """The recorded records of this process that other handlers may bring back."""
 
-    def take(self, entry: logging.LogRecord, message: str, how: int) -> None:
-        """Remember a record. `how`: the result of `return_path`, or MADE.
+    def add_record(self, entry: logging.LogRecord, message: str, path: int) -> None:
+        """Remember a record. `path`: the result of `return_path`, or MADE.
 
-        Different log calls have different times, or different messages. What a script makes from the lines of a file
-        may have whole seconds and one line number: there, the time at which the object was made counts as well.
+        Different log calls have different times or different messages. Records that a script makes from the lines of a
+        file may have whole seconds and the same line number. For these, the time at which the object was made is
+        compared as well.
         """
-        made = entry.relativeCreated if how == MADE else None
+        made = entry.relativeCreated if path == MADE else None
         if len(self.recent) >= MAX_CARRIED:
             self.renew()
         try:
@@ -142,13 +147,13 @@ class ReturnableRecords(Recorded):
                 entry.created, entry.thread, entry.process, entry.name, entry.lineno, entry.levelno, made, message
             )  # fmt: skip
             self.recent[hash(key)] = None
-            if how == CHANGED:
+            if path == CHANGED:
                 like = self.get(key[:6]) or []
                 if len(like) < MAX_LIKE:
                     self.put(key[:6], [*like, message[:LIKE_CHARACTERS]])
             if entry.exc_info or entry.exc_text or entry.stack_info:
                 self.recent[hash((*key, LONGER))] = None
-        except TypeError as error:  # parts that cannot be compared: nothing of it is recognised
+        except TypeError as error:  # parts that cannot be hashed: the record is not recognized
             interrupts.pass_on(error)
 
     def __contains__(self, entry: logging.LogRecord) -> bool:
@@ -158,7 +163,7 @@ class ReturnableRecords(Recorded):
             return (
                 self.has((*place, None), message)
                 or self.has((*place, entry.relativeCreated), message)
-                or any(contains_words(message, one) for one in self.get(place) or ())
+                or any(contains_words(message, recorded) for recorded in self.get(place) or ())
             )
         except TypeError as error:
             interrupts.pass_on(error)

@@ -1,7 +1,4 @@
-"""The handler on the root logger for sessions without an AzureLogHandler.
-
-In: records of stdlib logging. Out: calls of `take` with them.
-"""
+"""The handler on the root logger for sessions without an AzureLogHandler."""
 
 from __future__ import annotations
 
@@ -20,26 +17,26 @@ class PlainHandler(logging.Handler):
         self._take = take
 
     def createLock(self) -> None:  # noqa: N802  # a method of logging's
-        """Have no lock: nothing of ours needs one, and its end would call Python code as a listed handler's does."""
+        """Create no lock. amllog needs none, and the end of a lock would call Python code, as for listed handlers."""
         self.lock = None
 
     def handle(self, record: logging.LogRecord) -> bool:
-        """Without a lock: the intake needs none, and a forked child could inherit it locked."""
+        """Filter and take the record without a lock. A forked child could inherit a lock in the acquired state."""
         passed = not self.filters or bool(self.filter(record))
         if passed:
             self._take(record)
         return passed
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Hand the record on."""
+        """Take the record."""
         self._take(record)
 
     def close(self) -> None:
-        """Nothing to close: dictConfig of other libraries calls this, and records go on."""
+        """Do nothing. dictConfig of other libraries calls this, and later records must still be taken."""
 
 
 def plain_handler(
     before: logging.Handler | None, take: Callable[[logging.LogRecord], None]
 ) -> logging.Handler:
-    """Return `before`, which has the filters of the script, if it is a plain handler. Otherwise return a new one."""
+    """Return `before` with the filters of the script if it is a plain handler, otherwise a new one."""
     return before if isinstance(before, PlainHandler) else PlainHandler(take)

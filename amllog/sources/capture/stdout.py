@@ -1,7 +1,4 @@
-"""Prints: a stdout that also makes a record of every whole line.
-
-In: what is written to stdout. Out: the same on the real stream, and records at the gate.
-"""
+"""Capture prints: a stdout that also records every complete line."""
 
 from __future__ import annotations
 
@@ -18,53 +15,56 @@ from amllog.sources.recorder import Recorder
 _KEY_BEGINS = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----")
 _KEY_ENDS = re.compile(r"-----END [A-Z ]*PRIVATE KEY-----")
 
-_WRITING = threading.local()  # `outer`: the outermost stream of ours that writes in this thread
+# `outer`: the outermost Tee that writes in this thread.
+_WRITING = threading.local()
 
 
 class Tee:
-    """stdout that also makes a record of every whole line; everything else is the real stream's."""
+    """A stdout wrapper that records every complete line and delegates everything else."""
 
     def __init__(self, stream: Any, recorder: Recorder) -> None:
-        self.amllog_beneath = stream  # where the driver log writes, whose lines are records already
+        # The driver log writes there, because its lines are records already.
+        self.amllog_beneath = stream
         self._stream, self._recorder = stream, recorder
-        self._started = threading.local()
+        self._partial = threading.local()
 
-    def write(self, said: str) -> int:
-        """Write through, and keep whole lines."""
+    def write(self, string: str) -> int:
+        """Write to the stream and record complete lines."""
         outer = getattr(_WRITING, "outer", None)
         _WRITING.outer = outer or self
         try:
-            count: int = self._stream.write(said)
+            count: int = self._stream.write(string)
         finally:
             _WRITING.outer = outer
-        # The script has put its own stream over this one, and setup() another of these over that.
-        if outer is not None and outer is not self:  # else a signal handler prints
+        # The script has put its stream over this one, and setup() has put another Tee over that. If `outer` is this
+        # one, a signal handler prints.
+        if outer is not None and outer is not self:
             return count
-        *whole, rest = (getattr(self._started, "text", "") + said).split("\n")
-        self._started.text = rest[-100_000:]
-        for line in whole:
-            if self._is_of_a_key(line) or self._recorder.emitter.driver_log.is_writing(line):
+        *lines, rest = (getattr(self._partial, "line", "") + string).split("\n")
+        self._partial.line = rest[-100_000:]
+        for line in lines:
+            if self._is_in_private_key(line) or self._recorder.emitter.driver_log.is_writing(line):
                 continue
-            if line.strip() and not _is_a_handlers(sys._getframe(1)):
+            if line.strip() and not _is_called_by_logging(sys._getframe(1)):
                 self._recorder.messages.captured_line(
                     logging.INFO, "print", line, log_call.frame_site(sys._getframe(1))
                 )
         return count
 
-    def _is_of_a_key(self, line: str) -> bool:
-        """Whether the line is the inside of a private key, which alone has no shape that would be masked."""
-        began, self._started.key = getattr(self._started, "key", False), False
+    def _is_in_private_key(self, line: str) -> bool:
+        """Return whether the line is inside a private key. A single line has no form that would be masked."""
+        began, self._partial.in_key = getattr(self._partial, "in_key", False), False
         if _KEY_ENDS.search(line):
             return began
-        self._started.key = began or _KEY_BEGINS.search(line) is not None
+        self._partial.in_key = began or _KEY_BEGINS.search(line) is not None
         return began
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
 
 
-def _is_a_handlers(frame: FrameType | None) -> bool:
-    """Whether a logging handler writes here: its line is a record already."""
+def _is_called_by_logging(frame: FrameType | None) -> bool:
+    """Return whether a logging handler writes here. Its line is a record already."""
     for _ in range(20):
         if frame is None:
             return False
