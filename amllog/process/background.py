@@ -1,6 +1,7 @@
-"""Work that may never come back, in a thread of its own.
+"""Run a call in a daemon thread and wait for it up to a timeout.
 
-In: a callable. Out: its result or its exception, to whoever waits as long as they want to.
+Libraries may wait without a limit, and nothing can stop them. The caller of a background call decides how long it
+waits.
 """
 
 from __future__ import annotations
@@ -13,18 +14,17 @@ from amllog.process import interrupts
 
 
 class BackgroundCall:
-    """Work in a thread of its own, which a caller waits for as long as it wants to: nothing can stop a library that
-    waits without bound, but nobody has to wait with it."""
+    """A call that runs in a daemon thread. Its result or its exception is stored for the callers of `result()`."""
 
     def __init__(self, work: Callable[[], Any], *, or_here: bool = False) -> None:
-        """`or_here`: do the work in the caller's thread where no other one can be started. Else raises RuntimeError.
+        """Start the call. Raise RuntimeError if no thread can be started, or with `or_here` run it in this thread.
 
-        CPython 3.12.0 and 3.12.1 start no thread once the process ends.
+        CPython 3.12.0 and 3.12.1 start no thread after the main thread has ended.
         """
         self._work = work
         self._outcome: list[tuple[bool, Any]] = []
         self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="amllog attempt", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="amllog background call", daemon=True)
         try:
             interrupts.call_blocked(self._thread.start)
         except RuntimeError as error:
@@ -35,22 +35,22 @@ class BackgroundCall:
 
     @property
     def over(self) -> bool:
-        """Whether the work has ended, also because this is a forked child, and the thread its parent's."""
+        """Return whether the call has ended, or its thread does not exist because this process was forked."""
         return bool(self._outcome) or not self._thread.is_alive()
 
     def wait(self, seconds: float) -> None:
-        """Come back when the work has ended, or after `seconds`."""
+        """Return when the call has ended, or after `seconds`."""
         if not self.over:
-            # Not join(): interrupted by Ctrl-C, that takes the thread for dead before Python 3.13.
+            # Not join(): before Python 3.13, a join that Ctrl-C interrupts takes the thread for dead.
             self._ended.wait(seconds)
 
     def result(self, seconds: float) -> Any:
-        """Return the result of the work. Raise its exception, or TimeoutError if it takes more than `seconds`."""
+        """Return the result of the call. Raise its exception, or TimeoutError if it takes more than `seconds`."""
         self.wait(seconds)
         if not self._outcome:
             raise TimeoutError(f"no answer within {seconds:g} s")
-        fine, result = self._outcome[0]
-        if fine:
+        succeeded, result = self._outcome[0]
+        if succeeded:
             return result
         raise result
 
@@ -61,7 +61,7 @@ class BackgroundCall:
     def _do(self) -> None:
         try:
             self._outcome.append((True, self._work()))
-        except Exception as error:  # handed to whoever asks for the result
+        except Exception as error:  # result() raises it
             if threading.current_thread() is threading.main_thread():  # where signal handlers run
                 interrupts.pass_on(error)
             self._outcome.append((False, error))

@@ -1,9 +1,10 @@
-"""Marks an open file, so that one fast system call shows whether a descriptor still stands for it.
+"""Mark an open file, so that one fast system call shows whether a descriptor still refers to it.
 
-Linux keeps a number with each open file that files of the script do not have: the signal for asynchronous input and
-output (F_SETSIG, `man 2 fcntl`). amllog never asks for that signal. A closed or reused descriptor has no such number.
-Programs that do ask for it use a real-time signal or SIGIO. So the marks are signals that report faults of a program.
-`fstat` is as certain but slower: since Linux 6.13 each write after it changes the time stamps of the file once more.
+A script may close any descriptor and open other files under its number. Linux stores a number with each open file that
+is free for a mark: the signal for asynchronous input and output (F_SETSIG, `man 2 fcntl`). amllog never requests that
+signal. A closed or reused descriptor does not have the number. Programs that request the signal use a real-time signal
+or SIGIO, so the marks are signals that report faults of a program. `fstat` is as reliable but slower. Since Linux
+6.13, each write after it updates the time stamps of the file once more.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ else:
     F_GETSIG = F_SETSIG = 0
 
     def fcntl(fd: int, request: int, argument: int = 0, /) -> int:
-        """Return 0: elsewhere no file has a mark, and `fstat` is used."""
+        """Return 0: other systems have no marks, and `fstat` is used."""
         return 0
 
 
@@ -45,11 +46,11 @@ __all__ = [
 Identity = tuple[int, int]  # device and inode
 _NAMES = "SIGILL", "SIGTRAP", "SIGABRT", "SIGBUS", "SIGFPE", "SIGSEGV", "SIGSYS"
 _MARKS = [int(getattr(signal, name)) for name in _NAMES if hasattr(signal, name)]
-_numbers = itertools.count(os.getpid())  # not the same mark first in each process
+_numbers = itertools.count(os.getpid())  # the first mark differs from process to process
 
 
 def set_mark(fd: int) -> int:
-    """Mark the open file of a descriptor; return the mark, or 0 where the system has no marks."""
+    """Mark the open file of a descriptor. Return the mark, or 0 if the system does not support marks."""
     if not F_SETSIG:
         return 0
     mark = _MARKS[next(_numbers) % len(_MARKS)]
@@ -58,37 +59,37 @@ def set_mark(fd: int) -> int:
         return mark if fcntl(fd, F_GETSIG) == mark else 0
     except (OSError, ValueError) as error:
         interrupts.pass_on(error)
-        return 0  # an emulation of Linux, or the file is closed: the next write finds that out
+        return 0  # an emulation of Linux, or a closed file, which the next write detects
 
 
 def remove_mark(fd: int, mark: int) -> None:
-    """Delete a mark from an open file that is not ours: another thread has put it in the place of ours."""
+    """Delete a mark from an open file of the script, which another thread has opened under the descriptor's number."""
     with interrupts.suppress(OSError, ValueError):
         if fcntl(fd, F_GETSIG) == mark:
             fcntl(fd, F_SETSIG, 0)
 
 
 def read_identity(fd: int) -> Identity:
-    """The file behind a descriptor."""
-    found = os.fstat(fd)
-    return found.st_dev, found.st_ino
+    """Return the device and inode of the file that a descriptor refers to."""
+    status = os.fstat(fd)
+    return status.st_dev, status.st_ino
 
 
 def is_same(fd: int, identity: Identity) -> bool:
-    """Whether a descriptor still stands for this file."""
+    """Return whether a descriptor still refers to this file."""
     if fd < 0:
         return False
     try:
-        found = os.fstat(fd)
+        status = os.fstat(fd)
     except OSError as error:
         if interrupts.is_from_signal(error):
             raise
         return False
-    return (found.st_dev, found.st_ino) == identity
+    return (status.st_dev, status.st_ino) == identity
 
 
 def close_if_same(fd: int, identity: Identity) -> None:
-    """Close a descriptor if it still stands for this file. A number that the script uses for its own stays open."""
+    """Close a descriptor if it still refers to this file. Otherwise it belongs to the script and stays open."""
     if is_same(fd, identity):
         with interrupts.suppress(OSError):
             os.close(fd)

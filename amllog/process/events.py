@@ -1,7 +1,7 @@
-"""Notices the end of the process, and a signal that ends it.
+"""Call back at the exit of the process and at SIGTERM.
 
-In: callbacks. Out: their calls, once each; signals that the script handles itself are left to it. A forked child has
-no SIGTERM handler of ours once its fork hooks have run; signals that come before are delivered after them.
+Each callback is called once. A signal that the script handles stays with the script. A forked child does not have the
+SIGTERM handler of amllog after its fork hooks have run. Signals that arrive before are delivered after the hooks.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from amllog.process import interrupts
 
 
 class ProcessEvents:
-    """Calls back at exit and at SIGTERM."""
+    """The callbacks of one process for its exit and for SIGTERM."""
 
     def __init__(
         self, at_exit: Callable[[], object], at_term: Callable[[], object], go_on: Callable[[], object] = int
     ) -> None:
-        """`go_on` is called where the process lives on after SIGTERM."""
+        """Register `at_exit`. `go_on` is called if the process continues after SIGTERM."""
         self._at_exit, self._at_term, self._go_on = at_exit, at_term, go_on
         self._pid = os.getpid()
         self._watched = False
@@ -32,9 +32,10 @@ class ProcessEvents:
         self._watch_workers()
 
     def _watch_workers(self) -> None:
-        """multiprocessing ends its children without atexit: they call its own finalizers instead.
+        """Register `at_exit` as a finalizer of multiprocessing, whose children do not call atexit.
 
-        Those are cleared when a child begins, before its `register_after_fork` callbacks, also where it is spawned.
+        multiprocessing clears the finalizers when a child begins, also a spawned one. It does so before it calls the
+        `register_after_fork` callbacks.
         """
         util.register_after_fork(self, ProcessEvents._in_worker)
         if multiprocessing.parent_process() is not None:
@@ -44,11 +45,11 @@ class ProcessEvents:
         util.Finalize(None, self._at_exit, exitpriority=0)
 
     def watch_sigterm(self) -> None:
-        """Ask for a call at SIGTERM, which Azure ML sends to a job that is cancelled or preempted.
+        """Install the handler for SIGTERM, which Azure ML sends to a job that is cancelled or preempted.
 
-        Only where nobody else handles it, and only from the main thread, as Python has it. Not in a worker, and so
-        not in a forked child: whoever terminates those waits for their end, and a handler in Python may never run
-        (docs/decisions/0013).
+        It is installed only if there is no other handler, and only from the main thread, as Python requires. Workers
+        and other forked children have none. Their parent waits for their end after SIGTERM, and a handler in Python
+        may never run there (docs/decisions/0013).
         """
         forked = os.getpid() != self._pid
         if self._watched or forked or threading.current_thread() is not threading.main_thread():
@@ -58,7 +59,7 @@ class ProcessEvents:
         self._watched = signal.getsignal(signal.SIGTERM) == self._terminated
 
     def unwatch_sigterm(self) -> None:
-        """Take the handler back, unless the script has put its own meanwhile."""
+        """Remove the handler, unless the script has replaced it in the meantime."""
         if self._watched and threading.current_thread() is threading.main_thread():
             if signal.getsignal(signal.SIGTERM) == self._terminated:
                 signal.signal(signal.SIGTERM, signal.SIG_DFL)
@@ -66,7 +67,7 @@ class ProcessEvents:
 
     def _terminated(self, number: int, frame: FrameType | None) -> None:
         try:
-            if os.getpid() == self._pid:  # else a child that was forked in C
+            if os.getpid() == self._pid:  # otherwise a child that C code has forked
                 self._at_term()
         finally:
             interrupts.finish(lambda: self._end_by(number))
@@ -74,11 +75,11 @@ class ProcessEvents:
     def _end_by(self, number: int) -> None:
         signal.signal(number, signal.SIG_DFL)
         os.kill(os.getpid(), number)
-        # Linux ignores it for the first process of a container, whose SIGTERM has no effect without amllog either.
+        # Linux ignores it in the first process of a container. Without amllog, SIGTERM has no effect there either.
         self._go_on()
 
     def forked(self) -> None:
-        """In a forked child: give SIGTERM back. Python starts a child with its parent's handlers. Safe to repeat."""
+        """Remove the handler in a forked child, which begins with its parent's handlers. Safe to repeat."""
         main = threading.current_thread() is threading.main_thread()
         if main and self._watched and signal.getsignal(signal.SIGTERM) == self._terminated:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)

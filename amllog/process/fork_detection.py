@@ -1,7 +1,7 @@
-"""Shows a process whether it was forked since, also by C code, which calls no fork hook of Python.
+"""Detect in a child that its process was forked, also by C code, which does not call Python's fork hooks.
 
-`page()[0]` is 1 in this process and 0 in each process that is forked from it. Linux empties such a page in the child
-(MADV_WIPEONFORK, `man 2 madvise`, since Linux 4.14). Elsewhere the process id is compared, which is a system call.
+`page()[0]` is 1 in this process and 0 in each process that is forked from it. Linux clears such a page in the child
+(MADV_WIPEONFORK, `man 2 madvise`, since Linux 4.14). Other systems compare the process id, which is a system call.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ _MADV_WIPEONFORK = 18
 
 
 class Page(Protocol):
-    """A page of memory, or an object that stands in for it."""
+    """A page of memory, or an object with the same interface."""
 
     def __getitem__(self, index: int, /) -> int:
-        """Item 0: 1 in the process that made the page, 0 in a child."""
+        """Return 1 for item 0 in the process that created the page, and 0 in a child."""
 
 
 class _ProcessId:
@@ -32,15 +32,15 @@ class _ProcessId:
 
 
 def page() -> Page:
-    """Return a page that belongs to this process alone."""
+    """Return a new page, whose item 0 is 1 in this process only."""
     if sys.platform != "linux":
         return _ProcessId()
-    found = mmap.mmap(-1, mmap.PAGESIZE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    memory = mmap.mmap(-1, mmap.PAGESIZE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     try:
-        found.madvise(_MADV_WIPEONFORK)
+        memory.madvise(_MADV_WIPEONFORK)
     except OSError as error:
         interrupts.pass_on(error)
-        found.close()
+        memory.close()
         return _ProcessId()
-    found[0] = 1
-    return found
+    memory[0] = 1
+    return memory

@@ -1,7 +1,8 @@
-"""A daemon thread that is started when it is needed, ends before a fork, and continues after it.
+"""A daemon thread that starts when it is needed, ends before a fork, and continues after it.
 
-Signal handlers may interrupt the main thread at any instruction here. So nothing waits by `Thread.join`, `Event` or
-`Condition`: interrupted, a `join` takes a running thread for an ended one, and the others may keep their lock.
+Signal handlers may interrupt the main thread at any instruction here. Therefore the code does not use `Thread.join`,
+`Event` or `Condition`. An interrupted `join` takes a running thread for an ended one, and the others may keep their
+lock.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from amllog.process.released_locks import releasing
 
 RETRY_SECONDS = 0.5  # until the next attempt, after a thread could not be started
 STEP_SECONDS = 0.01  # between steps of the work in a thread of the script
-SYSTEM_THREAD_SECONDS = 0.2  # at most, until the system has ended a thread that has no work any more
+SYSTEM_THREAD_SECONDS = 0.2  # at most, until the system has ended a thread whose work is done
 
 
 class Life:
@@ -29,26 +30,26 @@ class Life:
         self._ended: queue.SimpleQueue[None] = queue.SimpleQueue()
 
     def end(self) -> None:
-        """Report the end to everybody who waits for it."""
+        """Wake the callers of `wait()`."""
         self.over = True
         self._ended.put(None)
 
     def wait(self, seconds: float) -> bool:
-        """Wait for the end, at most `seconds`; return whether it has come."""
+        """Wait for the end up to `seconds`. Return whether the thread has ended."""
         deadline = time.monotonic() + seconds
-        while not self.over and (left := deadline - time.monotonic()) > 0:
+        while not self.over and (remaining := deadline - time.monotonic()) > 0:
             with interrupts.suppress(queue.Empty):
-                self._ended.get(timeout=min(0.1, left))
-                self._ended.put(None)  # for others who wait
+                self._ended.get(timeout=min(0.1, remaining))
+                self._ended.put(None)  # for the other callers
         return self.over
 
 
 class ForkSafeThread:
-    """Runs `work` in a thread. `work` returns soon after `should_end()` is true."""
+    """A thread that calls `work` again and again. `work` must return soon after `should_end()` is true."""
 
     def __init__(self, name: str, work: Callable[[], None]) -> None:
         self._name, self._work = name, work
-        self._last_calls: list[Callable[[], object]] = []  # when the thread has ended for good
+        self._last_calls: list[Callable[[], object]] = []  # after the permanent end of the thread
         self._guard = threading.RLock()  # re-entrant: a signal handler may log
         self._life: Life | None = None
         self._wakes: queue.SimpleQueue[None] = queue.SimpleQueue()
@@ -59,25 +60,25 @@ class ForkSafeThread:
 
     @property
     def running(self) -> bool:
-        """Whether the thread runs or is being started."""
+        """Return whether the thread runs or is being started."""
         life = self._life
         return life is not None and not life.over
 
     @property
     def due(self) -> bool:
-        """Whether `start()` would try to start the thread."""
+        """Return whether `start()` would try to start the thread."""
         return (
             self._life is None and not (self._stopped or self._forking) and time.monotonic() >= self._retry_at
         )
 
     @property
     def expected(self) -> bool:
-        """Whether the thread runs, or can be expected to: after a fork, or at the next attempt to start it."""
+        """Return whether the thread runs or will run later: after a fork, or at the next attempt to start it."""
         return not self._stopped
 
     @property
     def cannot_start(self) -> bool:
-        """Whether no thread can be started any more: the main thread has ended, and the last attempt has failed."""
+        """Return whether a start is impossible: the main thread has ended, and the last attempt has failed."""
         return self._failed and not (self.running or threading.main_thread().is_alive())
 
     def is_current(self) -> bool:
@@ -87,7 +88,7 @@ class ForkSafeThread:
 
     @releasing("_guard")
     def start(self) -> None:
-        """Start the thread unless it runs. A system that has no thread left is asked again later."""
+        """Start the thread unless it runs. If the system has no thread left, a later call tries again."""
         with self._guard:
             if not self.due:
                 return
@@ -100,7 +101,7 @@ class ForkSafeThread:
             except BaseException as error:
                 if not life.begun and self._life is life:
                     self._life = None  # a thread that begins later ends at once
-                interrupts.pass_on(error)  # also where Thread.start() raised another one in its place
+                interrupts.pass_on(error)  # also if Thread.start() raised another one in its place
                 if not isinstance(error, (RuntimeError, OSError, MemoryError)):
                     raise
                 self._failed, self._retry_at = True, time.monotonic() + RETRY_SECONDS
@@ -108,8 +109,8 @@ class ForkSafeThread:
     def work_here(self) -> bool:
         """Do one step of the work in the calling thread if no thread runs or can be started. Return whether it did.
 
-        CPython 3.12 starts no thread once the main thread has come to its end, also while others still run.
-        Signals wait until the step is over.
+        CPython 3.12 starts no thread after the main thread has ended, also while other threads still run. Signals are
+        blocked during the step.
         """
         done: list[bool] = []
         if self._life is None and not self.due:
@@ -136,20 +137,20 @@ class ForkSafeThread:
         return True
 
     def wake(self) -> None:
-        """End the thread's `sleep()`, or its next one."""
+        """End the current or the next `sleep()` of the thread."""
         self._wakes.put(None)
 
     def sleep(self, seconds: float) -> None:
-        """In the thread: wait until somebody wakes it, at most `seconds`."""
+        """Wait in the thread for a call of `wake()`, at most `seconds`."""
         with interrupts.suppress(queue.Empty):
             self._wakes.get(timeout=max(0.0, seconds))
 
     def should_end(self) -> bool:
-        """Whether the thread is to end: for good, or for the time of a fork."""
+        """Return whether the thread must end, permanently or for the time of a fork."""
         return self._stopped or bool(self._forking)
 
     def park(self, seconds: float) -> bool:
-        """Before a fork: end the thread, waiting at most `seconds`; return whether there is none now."""
+        """End the thread before a fork, waiting at most `seconds`. Return whether it has ended."""
         self._forking.add(threading.get_ident())
         life = self._life
         if life is None or life.thread is threading.current_thread():
@@ -161,12 +162,12 @@ class ForkSafeThread:
         return True
 
     def resume(self) -> None:
-        """After a fork, in the parent: start the thread again, unless another thread is about to fork."""
+        """Start the thread again in the parent after a fork, unless another thread is about to fork."""
         self._forking.discard(threading.get_ident())
         self.start()
 
     def stop(self, seconds: float) -> None:
-        """End the thread for good, waiting at most `seconds`."""
+        """End the thread permanently, waiting at most `seconds`."""
         self._stopped = True
         self.wake()
         life = self._life
@@ -174,7 +175,7 @@ class ForkSafeThread:
             _await_system_thread(life.thread, min(seconds, SYSTEM_THREAD_SECONDS))  # the script may fork next
 
     def end_with(self, calls: Iterable[Callable[[], object]]) -> None:
-        """End the thread for good without waiting, and call these as soon as it has ended."""
+        """End the thread permanently without waiting, and call `calls` as soon as it has ended."""
         self._last_calls += calls
         self.stop(0.0)
         if not self.running:
@@ -182,7 +183,7 @@ class ForkSafeThread:
 
     def _call_last(self) -> None:
         while self._last_calls:
-            with interrupts.suppress(IndexError):  # the thread and its owner may both come here
+            with interrupts.suppress(IndexError):  # the thread and its owner may both be here
                 self._last_calls.pop()()
 
     def _live(self, life: Life) -> None:
@@ -197,7 +198,7 @@ class ForkSafeThread:
             self._call_last()
 
     def _leave(self, life: Life) -> bool:
-        """Return whether the thread ends now; from here on another one may be started."""
+        """Return whether the thread ends now. From here on, another one may be started."""
         with self._guard:
             if self.should_end() and self._life is life:
                 self._life = None
@@ -205,7 +206,7 @@ class ForkSafeThread:
 
 
 def _await_system_thread(thread: threading.Thread | None, seconds: float) -> None:
-    """Wait for the system's thread as well: Python counts those before a fork, and warns if there are several."""
+    """Wait for the end of the system's thread. Python counts these before a fork, and warns if there are several."""
     if thread is None:
         return
     deadline = time.monotonic() + seconds

@@ -1,11 +1,11 @@
-"""Calls before and after each fork, in the thread that forks, that lose no exception of a signal handler.
+"""Call functions before and after each fork, and keep the exceptions of signal handlers.
 
-Python discards exceptions in fork hooks. It also runs signal handlers in them: a Ctrl-C at that moment would be lost.
-So the hooks catch what a handler raises, complete their work, and raise it again in the script's code after the fork.
-Each hook is a suspended generator. A handler may run at the first instruction of a function, where no `try` of that
-function is active yet; the instruction at which a generator continues is inside its `try`.
+Python discards exceptions in fork hooks. It also runs signal handlers in them, so that a Ctrl-C at that moment would be
+lost. The hooks catch the exception of a handler, complete their work, and raise it in the script's code after the
+fork. Each hook is a suspended generator. A handler may run at the first instruction of a function, where no `try` of
+that function is active yet. The instruction at which a generator continues is inside its `try`.
 
-Signals are blocked from the first hook to the last one. They arrive after it, in the parent as in the child.
+Signals are blocked from the first hook to the last one. They arrive after it, in the parent and in the child.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from amllog.process import interrupts
 
 
 class Forks(NamedTuple):
-    """The calls around a fork. Each must be safe to repeat: a signal may interrupt it."""
+    """The calls before and after a fork. Each must be safe to repeat, because a signal may interrupt it."""
 
     before: Callable[[], object]
     in_parent: Callable[[], object]
@@ -42,7 +42,7 @@ class ForkHooks(threading.local):
         self.in_child = self._suspended(self._in_child)
 
     def register(self) -> None:
-        """Have Python call the hooks from now on; it offers no way to end that."""
+        """Register the hooks with Python. There is no function to remove them."""
         if not hasattr(os, "register_at_fork"):  # Windows
             return
         os.register_at_fork(
@@ -61,15 +61,15 @@ class ForkHooks(threading.local):
         return functools.partial(next, generator, None)
 
     def _run(self, work: Callable[[], None], suspended: list[bool]) -> Generator[None, None, None]:
-        """Do `work` when continued, and repeat it if a signal handler interrupts it."""
+        """Call `work` when continued, and repeat it if a signal handler interrupts it."""
         try:
             try:
                 yield
                 work()
-            except GeneratorExit:  # the thread is over
+            except GeneratorExit:  # the thread has ended
                 return
             except BaseException as error:
-                if not suspended:  # the generator was not complete yet: the caller makes another one
+                if not suspended:  # the generator was not complete yet, and the caller creates another one
                     raise
                 self._keep(error)
                 work()
@@ -80,11 +80,11 @@ class ForkHooks(threading.local):
             work()
 
     def _keep(self, error: BaseException) -> None:
-        # Whoever raised it: Python discards what a hook raises, and not every handler is recognised by its exception.
+        # Any exception is kept. Python discards the exception of a hook, and not all handlers are recognized by theirs.
         self._caught.append((os.getpid(), error))
 
     def _before(self) -> None:
-        self.before = self._suspended(self._before)  # for the next fork: each runs once
+        self.before = self._suspended(self._before)  # for the next fork, because each generator runs once
         self.deliver = int
         if self._mask is None:
             self._mask = signal.pthread_sigmask(signal.SIG_BLOCK, ())  # only reads it

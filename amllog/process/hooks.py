@@ -1,7 +1,6 @@
-"""Replaces and restores attributes of Python and levels of loggers, and notices the reload of a module.
+"""Replace and restore attributes of Python modules and levels of loggers, and detect the reload of a module.
 
-In: an owner and a replacement; a module's name and what to do after its reload. Out: the same Python as before, once
-`remove()` is called, unless somebody has put another hook over ours meanwhile.
+`remove()` restores the previous state. An attribute that another program has replaced in the meantime stays.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from typing import Any
 
 
 class Hook:
-    """One replaced attribute. `put()` replaces it; `remove()` restores it unless somebody has replaced ours."""
+    """One replaced attribute. `remove()` restores it unless another program has replaced it since `put()`."""
 
     def __init__(self, owner: Any, name: str, replacement: Any) -> None:
         self._owner, self._name, self._ours = owner, name, replacement
@@ -25,7 +24,7 @@ class Hook:
 
     @property
     def is_on_top(self) -> bool:
-        """Whether the attribute is our replacement."""
+        """Return whether the attribute is our replacement."""
         return getattr(self._owner, self._name) is self._ours
 
     def put(self) -> None:
@@ -39,37 +38,37 @@ class Hook:
 
 
 class Hooks:
-    """Hooks that are put and removed together, in any state that a signal leaves them in."""
+    """Hooks that are removed together, also if a signal has interrupted `put()`."""
 
     def __init__(self) -> None:
         self._hooks: list[Hook | AfterReload] = []
 
     def put(self, hook: Hook | AfterReload) -> None:
-        """Remember a hook, then put it: whatever is put can be removed."""
+        """Store a hook, then put it, so that each hook that was put can be removed."""
         self._hooks.append(hook)
         hook.put()
 
     def remove(self) -> None:
-        """Remove all of them, the last one first."""
+        """Remove all hooks, the last one first."""
         while self._hooks:
             self._hooks[-1].remove()
             self._hooks.pop()
 
 
 class Chain:
-    """Calls of our hooks that pass on an event now, by thread.
+    """The events that our hooks are passing on, by thread.
 
-    A script may wrap a hook of ours, and have a later one of ours put over its own: an event then passes both.
+    A script may wrap one of our hooks, and a later hook of ours may replace the wrapper. An event then passes both.
     """
 
     def __init__(self) -> None:
-        # By thread, and by identity: an exception may compare as it likes.
+        # The keys are identities, because exceptions may define their own comparison.
         self._events: dict[tuple[int, int], object] = {}
 
     def run(self, event: object, record: Callable[[], object], pass_on: Callable[[], object]) -> None:
-        """Call `record` and `pass_on`. Only `pass_on` if another hook of ours passes this event on already.
+        """Call `record` and `pass_on`, or `pass_on` only if another hook of ours is passing this event on.
 
-        `pass_on` is called also if `record` raises.
+        `pass_on` is called even if `record` raises.
         """
         key, call = (threading.get_ident(), id(event)), object()
         is_first = self._events.setdefault(key, call) is call
@@ -85,27 +84,28 @@ class Chain:
 
 
 class AfterReload:
-    """Calls `then` after each `importlib.reload` of one module, by whatever name the script holds that function.
+    """A finder that calls `then` after each `importlib.reload` of one module.
 
-    importlib asks the finders on `sys.meta_path` for a module anew when it reloads it, and only then names a target.
+    A replaced `importlib.reload` would miss scripts that have imported that function. importlib calls the finders on
+    `sys.meta_path` again when it reloads a module, and passes a target only then.
     """
 
     def __init__(self, name: str, then: Callable[[], None]) -> None:
         self._name, self._then = name, then
 
     def put(self) -> None:
-        """Begin."""
+        """Insert the finder at the beginning of `sys.meta_path`."""
         sys.meta_path.insert(0, self)
 
     def remove(self) -> None:
-        """Notice no more."""
+        """Remove the finder."""
         if self in sys.meta_path:
             sys.meta_path.remove(self)
 
     def find_spec(
         self, name: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """Python's own spec of the module that is reloaded, with a loader that calls us when it is done."""
+        """Return Python's spec of a module that is reloaded, with a loader that calls `then` afterwards."""
         if name != self._name or target is None:
             return None
         spec = PathFinder.find_spec(name, path, target)
@@ -115,7 +115,7 @@ class AfterReload:
 
 
 class _Loader(Loader):
-    """A loader that steps aside once it has loaded."""
+    """A loader that delegates to the real one and restores it in the module."""
 
     def __init__(self, real: Any, then: Callable[[], None]) -> None:
         self._real, self._then = real, then
@@ -127,22 +127,22 @@ class _Loader(Loader):
 
 
 class LoweredLevel(int):
-    """The level of a logger that amllog has lowered. By its class it differs from an equal level of the script."""
+    """The level of a logger that amllog has lowered. The class distinguishes it from an equal level of the script."""
 
     before: int
 
     def __reduce__(self) -> tuple[type[int], tuple[int]]:
-        """A copy, also one that is sent to another process, is a number."""
+        """Return a plain number for copies, also in other processes."""
         return int, (int(self),)
 
 
 def is_lowered(logger: logging.Logger) -> bool:
-    """Whether nobody has set the logger's level since amllog has lowered it."""
+    """Return whether amllog has lowered the level of a logger and nobody has set it since."""
     return type(logger.level) is LoweredLevel
 
 
 def lower(logger: logging.Logger, threshold: int) -> None:
-    """Lower a logger's level to `threshold`, unless it is lower. Safe to repeat."""
+    """Lower the level of a logger to `threshold` unless it is lower already. Safe to repeat."""
     level = logger.level
     before = level.before if type(level) is LoweredLevel else level
     lowered = LoweredLevel(min(before, threshold))
@@ -151,7 +151,7 @@ def lower(logger: logging.Logger, threshold: int) -> None:
 
 
 def restore(logger: logging.Logger) -> None:
-    """Give a logger the level that it had before, unless the script has set another since."""
+    """Restore the level of a logger, unless the script has set another one since."""
     level = logger.level
     if type(level) is LoweredLevel:
         logger.setLevel(level.before)

@@ -1,9 +1,9 @@
-"""Exceptions that Python signal handlers raise inside amllog: recognise them, and hand them to the script.
+"""Recognize exceptions that signal handlers raise inside amllog, and pass them on to the script.
 
-Python runs a signal handler in the main thread, between any two instructions, and therefore also inside amllog.
-Whatever the handler raises (KeyboardInterrupt at Ctrl-C, a timeout of the script at SIGALRM) belongs to the script.
-`is_from_signal` tells it apart from a fault of ours. `finish` completes a change of state before it raises it.
-`raise_later` is for places where Python discards exceptions, such as fork hooks.
+Python runs a signal handler in the main thread, between any two instructions, and therefore also inside amllog. The
+exception of the handler (KeyboardInterrupt at Ctrl-C, a timeout of the script at SIGALRM) belongs to the script.
+`is_from_signal` distinguishes it from an error of amllog. `finish` completes a change of state before it raises the
+exception. `raise_later` is for places where Python discards exceptions, such as fork hooks.
 """
 
 from __future__ import annotations
@@ -28,20 +28,20 @@ __all__ = [
 
 T = TypeVar("T")
 _SOON_SECONDS = 0.001
-# Signals that report a fault in the instruction that runs. A blocked one would end the process without its handler.
+# Signals that report a fault of the current instruction. If one is blocked, it ends the process without its handler.
 _FAULTS = ("SIGSEGV", "SIGBUS", "SIGFPE", "SIGILL", "SIGABRT", "SIGTRAP", "SIGSYS")
 _REPEATS = 3  # how often `finish` repeats work that signals interrupt
 
 
 def pass_on(error: BaseException) -> None:
-    """Raise the exception of a signal handler that `error` is or stands for, if there is one."""
+    """Raise the exception of a signal handler if `error` is one or was raised in place of one."""
     interruption = origin(error)
     if interruption is not None:
         raise interruption
 
 
-class suppress:  # noqa: N801  # the name of the class in contextlib that it stands in for
-    """Like `contextlib.suppress`, but exceptions of a signal handler pass."""
+class suppress:  # noqa: N801  # the name of the class in contextlib that it replaces
+    """A `contextlib.suppress` that does not suppress exceptions of a signal handler."""
 
     def __init__(self, *kinds: type[BaseException]) -> None:
         self._kinds = kinds
@@ -54,9 +54,9 @@ class suppress:  # noqa: N801  # the name of the class in contextlib that it sta
 
 
 def finish(work: Callable[[], T]) -> T:
-    """Call `work` until one call completes; then raise the first exception of a signal handler, if there was one.
+    """Call `work` until one call completes. Then raise the first exception of a signal handler, if there was one.
 
-    `work` must be safe to repeat. Its own exceptions are raised at once.
+    `work` must be safe to repeat. Its other exceptions are raised at once.
     """
     interruptions: list[BaseException] = []
     for _ in range(_REPEATS):
@@ -75,18 +75,18 @@ def finish(work: Callable[[], T]) -> T:
 
 @functools.cache
 def blockable() -> frozenset[int]:
-    """Return the signals that may be blocked: all but those that report a fault in the instruction that runs."""
+    """Return the signals that may be blocked: all but those that report a fault of the current instruction."""
     return frozenset(
         number for number in signal.valid_signals() if getattr(number, "name", "") not in _FAULTS
     )
 
 
 def call_blocked(work: Callable[[], object]) -> None:
-    """Call `work` while the calling thread has signals blocked, and with it a thread that `work` starts."""
+    """Call `work` with signals blocked in the calling thread. A thread that `work` starts has them blocked too."""
     if not hasattr(signal, "pthread_sigmask"):
         work()
         return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, ())  # only reads it
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ())  # reads the mask
     try:
         signal.pthread_sigmask(signal.SIG_BLOCK, blockable())
         work()
@@ -95,9 +95,9 @@ def call_blocked(work: Callable[[], object]) -> None:
 
 
 def leave_to_others() -> None:
-    """In a thread of ours: leave all signals to the script's threads.
+    """Block all signals in a thread of amllog, so that only the script's threads receive them.
 
-    While the main thread has them blocked for a fork, Python would run its handlers for a signal that comes here.
+    Otherwise Python would run a handler in the main thread, even while that thread has blocked signals for a fork.
     """
     if hasattr(signal, "pthread_sigmask"):
         signal.pthread_sigmask(signal.SIG_BLOCK, blockable())
@@ -106,19 +106,21 @@ def leave_to_others() -> None:
 class _Later:
     """Exceptions that the main thread raises as soon as it is back in the code of the script.
 
-    A handler for SIGINT takes the place of the script's for that time. While the call that discards exceptions still
-    runs, another thread has it called again. That thread sends a real signal, because only a real one ends the wait of
-    a main thread that has entered a system call meanwhile. Where SIGINT is blocked, `interrupt_main` stands in for it.
+    A handler for SIGINT replaces the script's handler for that time. While the call that discards exceptions still
+    runs, another thread causes the next call of the handler. That thread sends a real signal, because only a real
+    signal ends a system call that the main thread has entered in the meantime. `interrupt_main` replaces the signal
+    where SIGINT is blocked.
     """
 
     def __init__(self) -> None:
         self._errors: deque[BaseException] = deque()
-        self._place: FrameType | None = None  # the script's frame, and the instruction that it was at
+        # The script's frame and its instruction when the exception was added.
+        self._place: FrameType | None = None
         self._instruction = -1
         self._script_handler: object = None
 
     def add(self, error: BaseException) -> None:
-        """Raise `error` in the script's frame, after the instruction that it is at."""
+        """Raise `error` in the script's frame, after its current instruction."""
         frame: FrameType | None = sys._getframe(1)
         while frame is not None and str(frame.f_globals.get("__name__", "")).startswith("amllog."):
             frame = frame.f_back
@@ -152,7 +154,7 @@ class _Later:
         raise error
 
     def call_soon(self) -> None:
-        """Have the handler called in a moment. From here, Python would call it within this very function."""
+        """Cause a call of the handler after a moment. A signal from here would call it within this function."""
         can_send = hasattr(signal, "pthread_kill") and signal.SIGINT not in signal.pthread_sigmask(
             signal.SIG_BLOCK, ()
         )
@@ -182,8 +184,8 @@ _LATER = _Later()
 def raise_after_fork(error: BaseException) -> Callable[[], object]:
     """Return the function for the last fork hook that raises `error` in the script's code after the fork.
 
-    It has no instructions of Python's own, at which Python would raise the exception too early. Only the main thread
-    can raise `error` in the script. In others, the returned function raises it at once.
+    It is implemented in C, because Python would raise the exception too early at an instruction of a Python function.
+    Only the main thread can raise `error` in the script. In others, the returned function raises it at once.
     """
     if threading.current_thread() is not threading.main_thread():
         return functools.partial(_raise, error)
@@ -196,10 +198,10 @@ def _raise(error: BaseException) -> None:
 
 
 def raise_later(error: BaseException) -> None:
-    """Raise `error` in the script's code once the present instruction of it is over; only in the main thread.
+    """Raise `error` in the script's code after its current instruction.
 
-    For exceptions of signal handlers in code whose exceptions Python discards, such as `sys.unraisablehook`.
-    Raises `error` at once if no signal handler raised it.
+    It is for exceptions of signal handlers in code whose exceptions Python discards, such as `sys.unraisablehook`.
+    `error` is raised at once if no signal handler raised it, and in other threads than the main thread.
     """
     interruption = origin(error)
     if interruption is None or threading.current_thread() is not threading.main_thread():

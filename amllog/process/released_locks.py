@@ -1,8 +1,8 @@
-"""Locks of ours, released where the exception of a signal handler leaves them acquired.
+"""Release our locks when the exception of a signal handler has left them acquired.
 
-Python 3.9 may run a handler after the block of a `with` has ended and before `__exit__` is called: an exception then
-leaves the lock acquired, and every other thread waits for it for ever. Later Pythons run handlers after calls, at
-jumps backwards and at the beginning of functions only. There `with` and a lock in C leave no such place.
+Python 3.9 may run a handler after the block of a `with` has ended and before `__exit__` is called. An exception then
+leaves the lock acquired, and all other threads wait for it for ever. Later Python versions run handlers only after
+calls, at jumps backwards and at the beginning of functions. There, `with` and a lock in C always release the lock.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def releasing(name: str) -> Callable[[F], F]:
-    """Decorate a method that has a block `with self.<name>`: for Python 3.9 only, later ones do not need it."""
+    """Decorate a method that has a block `with self.<name>`. Later versions than Python 3.9 do not need it."""
 
     def decorated(method: F) -> F:
         if sys.version_info >= (3, 10):
@@ -58,7 +58,7 @@ def restore(lock: Any, before: int) -> None:
 
 
 def depth(lock: Any) -> int:
-    """Return how often this thread has acquired a re-entrant lock. Only its text has the number on every Python."""
+    """Return how often this thread has acquired a re-entrant lock. On all Pythons, only its repr has the number."""
     if lock is None or not lock._is_owned():
         return 0
     count = re.search(r"count=(\d+)", repr(lock))

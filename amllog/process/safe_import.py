@@ -1,4 +1,8 @@
-"""Lets libraries be imported in an odd process: they ask stdout, `sys.argv` and the working directory something."""
+"""Import libraries in a process with a broken stdout, an unusual `sys.argv` or a deleted working directory.
+
+structlog calls `isatty()` of stdout, opencensus reads `sys.argv[0]`, and the import of namespace packages searches the
+working directory on `sys.path`.
+"""
 
 from __future__ import annotations
 
@@ -12,10 +16,9 @@ from amllog.process.interrupts import is_from_signal
 
 @contextmanager
 def ordinary_process() -> Iterator[None]:
-    """Within the block, a broken or missing stdout is None and an odd `sys.argv` is `[""]`. Both are put back later.
+    """Set a broken or missing stdout to None and an unusual `sys.argv` to `[""]`, and restore both after the block.
 
-    structlog asks stdout whether it is a terminal; opencensus reads `sys.argv[0]`. Where the working directory was
-    deleted, namespace packages look for it on `sys.path`: they then find that nothing is there.
+    A deleted working directory is marked as empty for imports.
     """
     missing = [name for name in ("stdin", "stdout", "stderr") if not hasattr(sys, name)]
     for name in missing:
@@ -37,7 +40,7 @@ def ordinary_process() -> Iterator[None]:
             if getattr(sys, name, stdout) is None:
                 delattr(sys, name)
         if not is_ordinary:
-            sys.argv = arguments  # type: ignore[assignment]  # whatever the script has put there
+            sys.argv = arguments  # type: ignore[assignment]  # any object of the script
             if not had_arguments:
                 del sys.argv
 
@@ -45,7 +48,7 @@ def ordinary_process() -> Iterator[None]:
 def _is_broken(stdout: object) -> bool:
     try:
         getattr(stdout, "isatty", bool)()
-    except Exception as error:  # whatever an odd stream raises: it is the script's, and stays as it is
+    except Exception as error:  # a stream of the script may raise any exception
         if is_from_signal(error):
             raise
         return True

@@ -1,7 +1,7 @@
-"""Tells which exceptions a signal handler raised.
+"""Determine whether a signal handler raised an exception.
 
 Python calls a handler with the number of the signal and the frame that it interrupts, at any instruction of the main
-thread. An exception's traceback has the frames that it passed, and each of them the instruction that it was at.
+thread. The traceback of an exception has the frames that it passed, and the instruction of each frame.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from collections.abc import Iterator
 from types import BuiltinMethodType, CodeType, FrameType, FunctionType, MethodType, TracebackType
 from typing import Any
 
-# Instructions that raise nothing and call nothing, and at which Python runs signal handlers. -1: before the first one.
+# Instructions that do not raise and do not call, and at which Python runs signal handlers. -1 is before the first one.
 _RAISING_NOTHING = {"JUMP_ABSOLUTE", "JUMP_BACKWARD", "POP_BLOCK", "RESUME", "SETUP_FINALLY"}
 _GENERATORS = inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
 
-# Our modules that call nothing of the script's and of libraries. An exception of a foreign class that has no frame
-# below these was raised by a handler in C, or put into the thread (`PyThreadState_SetAsyncExc`).
+# Our modules that do not call the script or libraries. If the last frame of an exception is in one of them and its
+# class is foreign, a handler in C raised it, or it was set in the thread (`PyThreadState_SetAsyncExc`).
 _CLOSED = {
     "delivery.outbox", "delivery.worker", "journal.checkpoint", "journal.checkpoint_entries", "journal.directory",
     "journal.lock", "journal.own_files", "journal.refused_counts", "journal.segment", "journal.writer",
@@ -32,46 +32,46 @@ _CLOSED = {
 }  # fmt: skip
 _OWN_KINDS = {"amllog", "builtins", "orjson", *sys.builtin_module_names}
 _STDLIB = os.path.dirname(inspect.__file__)
-_C_CODE_BYTES = 6  # of `PyCode_NewEmpty`; empty before Python 3.11
-_MAX_WRAPPERS = 20  # of a handler, one in another
+_C_CODE_BYTES = 6  # of `PyCode_NewEmpty`, which has none before Python 3.11
+_MAX_WRAPPERS = 20  # nested, around a handler
 
 
 def origin(error: BaseException) -> BaseException | None:
-    """Return the exception of a signal handler that `error` is, has in its group, or was raised in place of.
+    """Return the exception of a signal handler that `error` is, contains as a group, or replaces. None otherwise.
 
-    It was raised in place of one that was caught in a frame that `error` has passed, by a `finally` or an `except`.
+    `error` replaces a cause or context that was caught by a `finally` or `except` in a frame that `error` has passed.
     """
     pending: list[BaseException] = [error]
     seen: set[int] = set()
     while pending:
-        one = pending.pop()
-        if id(one) in seen:
+        candidate = pending.pop()
+        if id(candidate) in seen:
             continue
-        seen.add(id(one))
-        if _is_of_handler(one):
-            return one
-        passed = {id(trace.tb_frame) for trace in _traces(one)}
-        for other in (_own(one, "__cause__"), _own(one, "__context__")):
+        seen.add(id(candidate))
+        if _is_of_handler(candidate):
+            return candidate
+        passed = {id(trace.tb_frame) for trace in _traces(candidate)}
+        for other in (_attribute(candidate, "__cause__"), _attribute(candidate, "__context__")):
             first = next(_traces(other), None) if other is not None else None
             if first is not None and id(first.tb_frame) in passed:
                 pending.append(other)
-        if any(kind.__name__ == "BaseExceptionGroup" for kind in type(one).__mro__):
-            pending += one.exceptions  # type: ignore[attr-defined]  # Python 3.9 and 3.10 have no such class
+        if any(kind.__name__ == "BaseExceptionGroup" for kind in type(candidate).__mro__):
+            pending += candidate.exceptions  # type: ignore[attr-defined]  # Python 3.9 and 3.10 have no such class
     return None
 
 
 def is_from_signal(error: BaseException) -> bool:
-    """Return whether a signal handler raised `error`, or an exception that `error` stands for."""
+    """Return whether a signal handler raised `error`, or an exception that `error` contains or replaces."""
     return origin(error) is not None
 
 
-def _own(error: BaseException, name: str) -> Any:
-    """Return an attribute as Python set it, whatever the class of the exception makes of it."""
+def _attribute(error: BaseException, name: str) -> Any:
+    """Return an attribute as Python set it, even if the class of the exception defines a property for it."""
     return BaseException.__dict__[name].__get__(error)
 
 
 def _traces(error: BaseException) -> Iterator[TracebackType]:
-    trace = _own(error, "__traceback__")
+    trace = _attribute(error, "__traceback__")
     while trace is not None:
         yield trace
         trace = trace.tb_next
@@ -94,8 +94,8 @@ def _is_of_handler(error: BaseException) -> bool:
 
 
 def _has(frame: FrameType, interrupted: FrameType) -> bool:
-    """Return whether `frame` still has the frame that its handler was given."""
-    if not frame.f_code.co_flags & inspect.CO_OPTIMIZED:  # not of a function: its variables can be anything
+    """Return whether a variable of `frame` is the interrupted frame, which Python passes to a handler."""
+    if not frame.f_code.co_flags & inspect.CO_OPTIMIZED:  # not a function: its variables can be any objects
         return False
     for value in frame.f_locals.values():
         kind = type(value)
@@ -106,9 +106,9 @@ def _has(frame: FrameType, interrupted: FrameType) -> bool:
 
 
 def _is_between_calls(trace: TracebackType) -> bool:
-    """Return whether the frame was at an instruction that itself raises nothing."""
+    """Return whether the instruction of the frame cannot raise an exception itself."""
     code = trace.tb_frame.f_code
-    if code.co_flags & _GENERATORS:  # `throw()` raises where it was suspended
+    if code.co_flags & _GENERATORS:  # `throw()` raises at the instruction where the generator was suspended
         return False
     if (
         len(code.co_code) <= _C_CODE_BYTES and not code.co_consts
@@ -119,13 +119,13 @@ def _is_between_calls(trace: TracebackType) -> bool:
 
 def _codes_of_handlers() -> list[CodeType]:
     """Return the code of each handler that is registered now."""
-    # Not signal.getsignal: that makes enumerations of what it finds, which takes 1 ms for all signals.
-    found = (_code_of(_signal.getsignal(number)) for number in range(1, signal.NSIG))
-    return [code for code in found if code is not None]
+    # Not signal.getsignal: it converts the results to enumerations, which takes 1 ms for all signals.
+    codes = (_code_of(_signal.getsignal(number)) for number in range(1, signal.NSIG))
+    return [code for code in codes if code is not None]
 
 
 def _code_of(handler: Any) -> CodeType | None:
-    if handler is None or type(handler) is int:  # none of Python's own
+    if handler is None or type(handler) is int:  # not a handler in Python
         return None
     for _ in range(_MAX_WRAPPERS):
         kind = type(handler)
@@ -140,7 +140,9 @@ def _code_of(handler: Any) -> CodeType | None:
         elif issubclass(kind, type):
             handler = handler.__init__
         else:
-            handler = next((vars(one)["__call__"] for one in kind.__mro__ if "__call__" in vars(one)), None)
+            handler = next(
+                (vars(base)["__call__"] for base in kind.__mro__ if "__call__" in vars(base)), None
+            )
     return None
 
 
@@ -150,7 +152,7 @@ def _is_closed(frame: FrameType) -> bool:
 
 
 def _is_foreign(kind: type[BaseException]) -> bool:
-    """Return whether the class is neither ours nor one that Python or the libraries below us raise."""
+    """Return whether the class is neither ours nor one that Python or our libraries raise."""
     name = str(kind.__module__).partition(".")[0]
     if name in _OWN_KINDS:
         return False

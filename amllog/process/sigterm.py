@@ -1,11 +1,12 @@
-"""Holds SIGTERM back in a worker process while a batch is on its way, so that it is not sent again by another.
+"""Defer SIGTERM in a worker process while a batch is in flight.
 
-In: the beginning and the end of an offer, in the courier's thread. Out: the signal's default, which ends the process
-at once; during an offer, the same after it.
+SIGTERM ends a worker at once. Another process would then send the batch again. The delivery thread defers the signal
+from the beginning of an export to its end.
 
-Not a Python handler: those run in the main thread, and only between its instructions. A main thread that is about to
-wait for a lock when the signal comes waits on, and `Pool.terminate()` waits for it without end (docs/decisions/0013).
-faulthandler's handler runs where the signal comes, in C, needs no lock, and may be set from any thread.
+A Python handler is not suitable, because it runs in the main thread, between two instructions. A main thread that
+enters the wait for a lock when the signal arrives continues to wait, and `Pool.terminate()` waits for it without end
+(docs/decisions/0013). The handler of faulthandler runs in C in the thread that receives the signal. It needs no lock
+and can be set from any thread.
 """
 
 from __future__ import annotations
@@ -22,21 +23,21 @@ _OWN_STATUS = Path("/proc/self/status")
 
 
 class _Pipe:
-    """A pipe whose ends are read and closed only while their numbers still stand for it.
+    """A pipe whose ends are read and closed only while their descriptors still refer to it.
 
-    A script that daemonizes closes all descriptors, and opens files of its own under their numbers.
+    A script that daemonizes closes all descriptors, and opens other files under their numbers.
     """
 
     def __init__(self) -> None:
         self._reader, self.writer = os.pipe()
-        self._identity = read_identity(self._reader)  # both ends have it
+        self._identity = read_identity(self._reader)  # the same for both ends
         for end in (self._reader, self.writer):
             os.set_blocking(end, False)
 
     def holds_anything(self) -> bool:
         try:
             return is_same(self._reader, self._identity) and bool(os.read(self._reader, 1))
-        except BlockingIOError:  # it is empty
+        except BlockingIOError:  # the pipe is empty
             return False
 
     def close(self) -> None:
@@ -45,12 +46,12 @@ class _Pipe:
 
 
 class DeferredSigterm:
-    """`with deferral:` around an offer; does nothing where somebody else has a handler for SIGTERM."""
+    """A context manager for an export. It does nothing if there is another handler for SIGTERM."""
 
     def __init__(self, *, wanted: bool) -> None:
-        """`wanted`: whether this process is a worker, whose batches others would send again."""
+        """Defer the signal if `wanted` is true: in a worker, whose batches other processes would send again."""
         self._wanted = wanted and hasattr(faulthandler, "register")
-        self._pipe: _Pipe | None = None  # in which a signal leaves its mark
+        self._pipe: _Pipe | None = None  # the handler writes to it
 
     def __enter__(self) -> None:
         if self._wanted and _is_default():
@@ -67,7 +68,7 @@ class DeferredSigterm:
                 os.kill(os.getpid(), signal.SIGTERM)
 
     def forked(self) -> None:
-        """In a forked child: the offer is the parent's, and so is what the pipe holds."""
+        """Restore the default in a forked child. The export and a deferred signal belong to the parent."""
         pipe, self._pipe = self._pipe, None
         if pipe is not None:
             _restore()
@@ -75,17 +76,17 @@ class DeferredSigterm:
 
 
 def _restore() -> None:
-    # A handler that the script has set meanwhile stands in ours' place already.
+    # A handler that the script has set in the meantime has replaced this one already.
     if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
         faulthandler.unregister(signal.SIGTERM)
 
 
 def _is_default() -> bool:
-    """Whether SIGTERM ends the process: Python knows its own handlers, the system also those of C libraries."""
+    """Return whether SIGTERM ends the process. Python lists its handlers, the system also those of C libraries."""
     if signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
         return False
     try:
         caught = re.search(r"^SigCgt:\s*([0-9a-f]+)$", _OWN_STATUS.read_text(), re.MULTILINE)
-    except OSError:  # no Linux
+    except OSError:  # not Linux
         return True
     return caught is None or not int(caught[1], 16) >> (signal.SIGTERM - 1) & 1

@@ -5,8 +5,8 @@ from __future__ import annotations
 import multiprocessing
 import os
 
-# The fork server imports the main script, as its workers do, and has no parent process. It has a mark during the import
-# only. So the process ids of marked processes are kept: a child that the script forks itself is no worker.
+# The fork server imports the main script, like its workers, but has no parent process. It is marked as a child during
+# the import only. The process ids of such processes are kept, because a child that the script forks is not a worker.
 _marked: set[int] = set()
 
 
