@@ -1,4 +1,4 @@
-"""The command: what it prints is what a shell needs."""
+"""The output of `serve()`, which a shell evaluates."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ run.flush()
 
 
 def test_serve(child: Any, tmp_path: Path) -> None:
-    """Its output can be evaluated by a shell; a job started there is online; SIGTERM ends it well."""
+    """A shell can evaluate the output, a job that it starts is online, and SIGTERM ends the server normally."""
     process = child.start(SERVE)
     lines = []
     for line in process.stdout:

@@ -1,4 +1,4 @@
-"""Files: lines that are kept, blobs that stay where they belong."""
+"""Files of lines and blobs, also on a full disk."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ NAMES = [
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_no_name_leads_out(tmp_path: Path, name: str) -> None:
-    """Whatever a blob is called, its file is directly in the directory."""
+def test_a_blob_stays_in_its_directory(tmp_path: Path, name: str) -> None:
+    """The file of a blob is directly in the directory, for any name of the blob."""
     blobs = BlobFiles(tmp_path / "blobs")
     path = blobs.write(name, b"x")
     assert path.parent == tmp_path / "blobs"
     assert blobs.read(name) == b"x"
-    assert [one.name for one in tmp_path.iterdir()] == ["blobs"]
+    assert [path.name for path in tmp_path.iterdir()] == ["blobs"]
 
 
-def test_a_link_is_not_followed(tmp_path: Path) -> None:
-    """A symbolic link in the place of a blob or of a file of lines is never written through, nor read."""
+def test_symbolic_links_are_not_followed(tmp_path: Path) -> None:
+    """A symbolic link in place of a blob or a file of lines is neither read nor written through."""
     outside = tmp_path / "outside"
     outside.write_text("mine")
     blobs = BlobFiles(tmp_path / "blobs")
@@ -40,8 +40,8 @@ def test_a_link_is_not_followed(tmp_path: Path) -> None:
     assert outside.read_text() == "mine"
 
 
-def test_a_torn_line_is_left_out(tmp_path: Path) -> None:
-    """The last line of a killed process costs nothing but itself."""
+def test_a_torn_line_is_skipped(tmp_path: Path) -> None:
+    """The torn last line of a killed process affects no other line."""
     path = tmp_path / "lines"
     path.write_bytes(b'{"a":1}\n5\n{"b"')
     assert list(read_lines([path])) == [{"a": 1}]
@@ -49,8 +49,8 @@ def test_a_torn_line_is_left_out(tmp_path: Path) -> None:
     assert list(read_lines([path])) == [{"a": 1}, {"c": 1}]
 
 
-def test_after_a_close_nothing_is_taken(tmp_path: Path) -> None:
-    """A line that cannot be kept is an error."""
+def test_a_closed_file_rejects_lines(tmp_path: Path) -> None:
+    """A line that cannot be stored raises an error."""
     lines = JsonLinesFile(tmp_path / "lines")
     lines.close()
     with pytest.raises(BrokenPipeError):
@@ -71,7 +71,7 @@ except OSError as error:
 
 
 def test_a_blob_that_does_not_fit_on_the_disk(child: Any) -> None:
-    """Writing it raises the error, and nothing of it is left."""
+    """Writing it raises OSError, and no partial file remains."""
     assert child(FULL).stdout == "27 []\n"
 
 
@@ -93,5 +93,5 @@ print(Path("lines").read_text().split())
 
 
 def test_lines_that_do_not_fit_on_the_disk(child: Any) -> None:
-    """A batch of which a part fits is an error and leaves nothing; later batches are whole."""
+    """A batch that fits only in part raises OSError and leaves nothing, and later batches are complete."""
     assert child(FULL_LINES).stdout == "27 ['1']\n['1', '2']\n"

@@ -1,4 +1,4 @@
-"""The query service on this machine, as its real client and any HTTP client see it."""
+"""The local query service, with the client of Azure and any HTTP client."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from urllib.parse import urlsplit
 import pytest
 
 from amllog.local import AzureOnThisMachine, Fault
-from amllog.local.app_insights.query_response import ResponseLimits, build_response, error_response
 from amllog.local.app_insights.query_service import CONCURRENT_QUERIES, TimeRange, parse_timespan
 
 if TYPE_CHECKING:
@@ -26,22 +25,22 @@ NOW = datetime(2026, 11, 23, 1, 0, 0, 123456, tzinfo=timezone.utc)
 IDS = ("resource_id", "workspace_id", "app_id")
 
 
-def path_of(azure: AzureOnThisMachine, kind: str) -> str:
-    """The path of queries about one of its ids."""
+def query_path(azure: AzureOnThisMachine, kind: str) -> str:
+    """Return the path of queries for one of the ids."""
     before = {"resource_id": "/v1", "workspace_id": "/v1/workspaces/", "app_id": "/v1/apps/"}
     return f"{before[kind]}{getattr(azure, kind)}/query"
 
 
 def send(client: Client, *messages: str) -> None:
-    """Have ingestion take log lines of now, hours apart, the latest first."""
+    """Send log records of now, one hour apart, the latest first."""
     lines = []
     for index, message in enumerate(messages):
-        at = datetime.now(timezone.utc) - timedelta(hours=index)
+        time = datetime.now(timezone.utc) - timedelta(hours=index)
         data = {"ver": 2, "message": message, "properties": {"n": str(index)}}
         lines.append(
             {
                 "name": "Microsoft.ApplicationInsights.Message",
-                "time": at.isoformat().replace("+00:00", "Z"),
+                "time": time.isoformat().replace("+00:00", "Z"),
                 "iKey": "00000000-0000-0000-0000-0000000010ca",
                 "data": {"baseType": "MessageData", "baseData": data},
             }
@@ -52,7 +51,7 @@ def send(client: Client, *messages: str) -> None:
 @runs_kql
 @pytest.mark.slow
 def test_the_real_client(azure: AzureOnThisMachine, client: Client) -> None:
-    """query_workspace, query_resource, a time range, a partial result, an error."""
+    """The client of Azure queries a workspace and a resource, with a time range, a partial result and an error."""
     query = pytest.importorskip("azure.monitor.query")
     from azure.core.credentials import AccessToken
     from azure.core.exceptions import HttpResponseError
@@ -64,10 +63,10 @@ def test_the_real_client(azure: AzureOnThisMachine, client: Client) -> None:
     send(client, "now", "before")
     real = query.LogsQueryClient(Credential(), endpoint=azure.query_endpoint)
     text = "AppTraces | project TimeGenerated, Message, Properties | order by TimeGenerated asc"
-    found = real.query_workspace(azure.workspace_id, text, timespan=None, enforce_https=False)
-    assert [row["Message"] for row in found.tables[0].rows] == ["before", "now"]
-    assert found.tables[0].columns_types == ["datetime", "string", "dynamic"]
-    assert found.tables[0].rows[0]["TimeGenerated"].tzinfo is not None
+    result = real.query_workspace(azure.workspace_id, text, timespan=None, enforce_https=False)
+    assert [row["Message"] for row in result.tables[0].rows] == ["before", "now"]
+    assert result.tables[0].columns_types == ["datetime", "string", "dynamic"]
+    assert result.tables[0].rows[0]["TimeGenerated"].tzinfo is not None
     text = "traces | project message"
     recent = real.query_resource(azure.resource_id, text, timespan=timedelta(minutes=30), enforce_https=False)
     assert [row["message"] for row in recent.tables[0].rows] == ["now"]
@@ -83,31 +82,33 @@ def test_the_real_client(azure: AzureOnThisMachine, client: Client) -> None:
 @runs_kql
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", IDS)
-def test_the_answer_is_the_services_json(azure: AzureOnThisMachine, client: Client, kind: str) -> None:
-    """Tables, columns with Kusto's types, rows; each scope knows its own names for the tables only."""
+def test_the_response_has_the_format_of_the_service(
+    azure: AzureOnThisMachine, client: Client, kind: str
+) -> None:
+    """A response has tables, columns with Kusto's types, and rows. Each scope has only its own names of tables."""
     send(client, "hello")
     mine, other = ("AppTraces", "traces") if kind == "workspace_id" else ("traces", "AppTraces")
-    reply = client("POST", path_of(azure, kind), {"query": f"{mine} | count", "timespan": None})
+    reply = client("POST", query_path(azure, kind), {"query": f"{mine} | count", "timespan": None})
     columns = [{"name": "Count", "type": "long"}]
     assert reply.json == {"tables": [{"name": "PrimaryResult", "columns": columns, "rows": [[1]]}]}
-    refused = client("POST", path_of(azure, kind), {"query": f"{other} | count"})
-    semantic = refused.json["error"]["innererror"]["innererror"]
-    assert (refused.status, semantic["code"]) == (400, "SEM0100")
+    rejected = client("POST", query_path(azure, kind), {"query": f"{other} | count"})
+    semantic = rejected.json["error"]["innererror"]["innererror"]
+    assert (rejected.status, semantic["code"]) == (400, "SEM0100")
     assert semantic["message"].endswith(f"named '{other}'")
-    old = client("POST", path_of(azure, kind).replace("/v1/", "/", 1), {"query": f"{mine} | count"})
+    old = client("POST", query_path(azure, kind).replace("/v1/", "/", 1), {"query": f"{mine} | count"})
     assert (old.status, kind == "resource_id") in ((200, False), (404, True))
 
 
 @runs_kql
 @pytest.mark.slow
-def test_more_than_the_limit(tmp_path: Path, make_client: Callable[[AzureOnThisMachine], Client]) -> None:
-    """As many rows as the limit, and the error that says so."""
-    with AzureOnThisMachine(tmp_path / "far", query_rows_max=2) as azure:
+def test_the_limit_of_rows(tmp_path: Path, make_client: Callable[[AzureOnThisMachine], Client]) -> None:
+    """The response has the maximum number of rows, and an error that reports the limit."""
+    with AzureOnThisMachine(tmp_path / "azure", query_rows_max=2) as azure:
         client = make_client(azure)
         send(client, "a", "b", "c")
-        found = client("POST", path_of(azure, "app_id"), {"query": "traces | project message"}).json
-    assert len(found["tables"][0]["rows"]) == 2
-    assert "E_QUERY_RESULT_SET_TOO_LARGE" in found["error"]["details"][0]["innererror"]["message"]
+        response = client("POST", query_path(azure, "app_id"), {"query": "traces | project message"}).json
+    assert len(response["tables"][0]["rows"]) == 2
+    assert "E_QUERY_RESULT_SET_TOO_LARGE" in response["error"]["details"][0]["innererror"]["message"]
 
 
 SLOW = (
@@ -117,31 +118,31 @@ SLOW = (
 
 
 @runs_kql
-def test_a_query_ends_at_the_time_that_its_client_gives_it(azure: AzureOnThisMachine, client: Client) -> None:
-    """504, as the service answers, and the next query is answered."""
-    reply = client("POST", path_of(azure, "app_id"), {"query": SLOW}, Prefer="wait=1")
+def test_the_time_limit_of_a_query(azure: AzureOnThisMachine, client: Client) -> None:
+    """A query ends with 504 at the limit of its client, and the next query is answered."""
+    reply = client("POST", query_path(azure, "app_id"), {"query": SLOW}, Prefer="wait=1")
     assert (reply.status, reply.json["error"]["code"]) == (504, "GatewayTimeout")
-    assert client("POST", path_of(azure, "app_id"), {"query": "print 1"}).status == 200
+    assert client("POST", query_path(azure, "app_id"), {"query": "print 1"}).status == 200
 
 
 @runs_kql
-def test_long_queries_hold_up_nobody(
+def test_long_queries_do_not_block_others(
     azure: AzureOnThisMachine, make_client: Callable[[AzureOnThisMachine], Client]
 ) -> None:
-    """Others are answered meanwhile, and a query ends when its client has gone."""
+    """Other queries are answered meanwhile, and a query ends when its client disconnects."""
     address = urlsplit(azure.query_endpoint)
-    path, body = f"{address.path}{path_of(azure, 'app_id')}", json.dumps({"query": SLOW})
+    path, body = f"{address.path}{query_path(azure, 'app_id')}", json.dumps({"query": SLOW})
     head = {"Authorization": "Bearer x", "Prefer": "wait=600"}
     long = [http.client.HTTPConnection(address.netloc, timeout=300) for _ in range(CONCURRENT_QUERIES)]
     for connection in long[1:]:
         connection.request("POST", path, body, head)
-    ask = make_client(azure)
+    other = make_client(azure)
     for _ in range(3):
-        assert ask("POST", path_of(azure, "app_id"), {"query": "print 1"}).status == 200
+        assert other("POST", query_path(azure, "app_id"), {"query": "print 1"}).status == 200
     long[0].request("POST", path, body, head)
     for connection in long:
         connection.close()
-    assert ask("POST", path_of(azure, "app_id"), {"query": "print 1"}).status == 200
+    assert other("POST", query_path(azure, "app_id"), {"query": "print 1"}).status == 200
 
 
 @pytest.mark.parametrize(
@@ -152,15 +153,15 @@ def test_long_queries_hold_up_nobody(
         ("/v1/subscriptions/x/query", 404, "ResourceNotFoundError"),
     ],
 )
-def test_ids_that_are_not_here(client: Client, path: str, status: int, code: str) -> None:
+def test_unknown_ids(client: Client, path: str, status: int, code: str) -> None:
     """Each kind of id has its own error."""
     reply = client("POST", path, {"query": "traces"})
     assert (reply.status, reply.json["error"]["code"]) == (status, code)
 
 
-def test_without_a_token(azure: AzureOnThisMachine, client: Client) -> None:
-    """The service wants one."""
-    assert client("POST", path_of(azure, "app_id"), {"query": "traces"}, Authorization="").status == 401
+def test_without_a_bearer_token(azure: AzureOnThisMachine, client: Client) -> None:
+    """The service requires a bearer token."""
+    assert client("POST", query_path(azure, "app_id"), {"query": "traces"}, Authorization="").status == 401
 
 
 @runs_kql
@@ -179,16 +180,16 @@ def test_without_a_token(azure: AzureOnThisMachine, client: Client) -> None:
         ({"query": "traces", "timespan": ["P1D"]}, "SEM0001"),
     ],
 )
-def test_bodies_that_ask_nothing(azure: AzureOnThisMachine, client: Client, body: object, code: str) -> None:
-    """The service's 400, with the reason innermost."""
-    reply = client("POST", path_of(azure, "app_id"), body)
+def test_invalid_bodies(azure: AzureOnThisMachine, client: Client, body: object, code: str) -> None:
+    """The response is a 400 with the reason in the innermost error."""
+    reply = client("POST", query_path(azure, "app_id"), body)
     assert (reply.status, reply.json["error"]["innererror"]["innererror"]["code"]) == (400, code)
 
 
 def test_without_the_packages(
     azure: AzureOnThisMachine, client: Client, tmp_path: Path, child: Callable[..., Any]
 ) -> None:
-    """Where duckdb-kql is missing (Python before 3.11), the answer says what to install."""
+    """Without duckdb-kql (Python before 3.11), the error contains what to install."""
     code = f"""
 import json, sys, urllib.request, urllib.error
 sys.modules["duckdb_kql"] = None
@@ -205,7 +206,7 @@ with AzureOnThisMachine({str(tmp_path / "bare")!r}, strict=False) as azure:
 
 
 @pytest.mark.parametrize(
-    ("value", "span"),
+    ("value", "time_range"),
     [
         (None, None),
         ("", None),
@@ -219,39 +220,6 @@ with AzureOnThisMachine({str(tmp_path / "bare")!r}, strict=False) as azure:
          TimeRange(datetime(2026, 1, 1, tzinfo=timezone.utc), datetime(2026, 1, 2, tzinfo=timezone.utc))),
     ],
 )  # fmt: skip
-def test_time_ranges(value: object, span: TimeRange | None) -> None:
-    """Every form that clients write."""
-    assert parse_timespan(value, NOW) == span
-
-
-def test_values_as_the_service_writes_them() -> None:
-    """Texts are never null, times are UTC with Kusto's ticks, spans and odd numbers are texts."""
-    values = [
-        ("VARCHAR", None, "string", ""), ("BIGINT", None, "long", None), ("DOUBLE", float("nan"), "real", "NaN"),
-        ("DOUBLE", float("-inf"), "real", "-Infinity"), ("BOOLEAN", True, "bool", True),
-        ("TIMESTAMP", NOW.replace(tzinfo=None), "datetime", "2026-11-23T01:00:00.1234560Z"),
-        ("TIMESTAMP WITH TIME ZONE", NOW.replace(microsecond=0), "datetime", "2026-11-23T01:00:00Z"),
-        ("DATE", NOW.date(), "datetime", "2026-11-23T00:00:00Z"),
-        ("INTERVAL", timedelta(days=1, seconds=61), "timespan", "1.00:01:01"),
-        ("INTERVAL", timedelta(microseconds=-5), "timespan", "-00:00:00.0000050"),
-        ("VARCHAR[]", ["a"], "dynamic", '["a"]'), ("JSON", '{"a":1}', "dynamic", '{"a":1}'),
-        ("DECIMAL(18,3)", 1.5, "decimal", "1.5"),
-    ]  # fmt: skip
-    names, types, row = [str(n) for n in range(len(values))], [v[0] for v in values], [v[1] for v in values]
-    (table,) = build_response(names, types, [row], ResponseLimits())["tables"]
-    assert [column["type"] for column in table["columns"]] == [v[2] for v in values]
-    assert table["rows"] == [[v[3] for v in values]]
-
-
-def test_the_limit_of_bytes() -> None:
-    """Rows as long as they fit, and the error that says so."""
-    found = build_response(["a"], ["VARCHAR"], [["x" * 40]] * 5, ResponseLimits(bytes=100))
-    assert len(found["tables"][0]["rows"]) == 2
-    assert "100 bytes" in found["error"]["details"][0]["innererror"]["message"]
-
-
-def test_what_the_engine_cannot_do_is_no_fault_of_the_query() -> None:
-    """KQL that duckdb-kql does not know is 501; anything else that it says is 400 with its words."""
-    assert error_response("unsupported KQL construct 'function:foo'")[0] == 501
-    status, body = error_response("some other trouble")
-    assert (status, body["error"]["innererror"]["innererror"]["message"]) == (400, "some other trouble")
+def test_time_ranges(value: object, time_range: TimeRange | None) -> None:
+    """All formats of a time range are parsed."""
+    assert parse_timespan(value, NOW) == time_range

@@ -1,4 +1,4 @@
-"""What the ingestion service says to one item."""
+"""The validation of one item by the ingestion service."""
 
 from __future__ import annotations
 
@@ -34,32 +34,32 @@ REMOVE = object()
 
 
 def envelope(**changes: Any) -> dict[str, Any]:
-    """The base envelope; `data.baseData.message` is written `data__baseData__message`."""
+    """Return the base envelope with changes. `data.baseData.message` is written `data__baseData__message`."""
     item = copy.deepcopy(BASE)
     for path, value in changes.items():
-        *way, last = path.split("__")
-        place: Any = item
-        for step in way:
-            place = place[step]
-        place.pop(last) if value is REMOVE else place.__setitem__(last, value)
+        *parents, name = path.split("__")
+        container: Any = item
+        for parent in parents:
+            container = container[parent]
+        container.pop(name) if value is REMOVE else container.__setitem__(name, value)
     return item
 
 
 def of_type(base_type: str, **changes: Any) -> dict[str, Any]:
-    """An envelope of this type."""
+    """Return an envelope of this type."""
     body = {"ver": 2, **BODIES[base_type], **changes}
     return envelope(data={"baseType": base_type, "baseData": body})
 
 
 @pytest.mark.parametrize("base_type", BODIES)
-def test_a_right_item_of_each_type_is_accepted(base_type: str) -> None:
-    """Every base type with what it needs passes."""
+def test_valid_items_are_accepted(base_type: str) -> None:
+    """An item of each base type with its required members is accepted."""
     assert validate_envelope(of_type(base_type), 100, NOW) is None
 
 
 @pytest.mark.parametrize("base_type", BODIES)
-def test_what_a_type_needs_must_be_there(base_type: str) -> None:
-    """An item without a required member is refused with the service's message."""
+def test_required_members(base_type: str) -> None:
+    """An item without a required member is rejected with the message of the service."""
     for name in BODIES[base_type]:
         error = validate_envelope(of_type(base_type, **{name: None}), 100, NOW)
         assert error is not None and error.status == 400
@@ -67,7 +67,7 @@ def test_what_a_type_needs_must_be_there(base_type: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("item", "told"),
+    ("item", "message"),
     [
         ([], "'Envelope' is not an object"),
         (None, "'Envelope' is not an object"),
@@ -113,16 +113,16 @@ def test_what_a_type_needs_must_be_there(base_type: str) -> None:
         (of_type("RequestData", success="true"), "Expected: bool"),
     ],
 )
-def test_what_is_wrong_is_said(item: object, told: str) -> None:
-    """Each limit of the service is kept, and the message names field, type and limit."""
+def test_invalid_items_are_rejected(item: object, message: str) -> None:
+    """Each limit of the service is applied, and the message names the field, the type and the limit."""
     error = validate_envelope(item, 100, NOW)
     assert error is not None
     assert error.status == 400
-    assert told in error.message
+    assert message in error.message
 
 
-def test_the_stock_handlers_numbers_pass() -> None:
-    """`lineNumber` is a number in every record of the stock handler; the service makes it text."""
+def test_numbers_in_properties_are_accepted() -> None:
+    """`lineNumber` is a number in every record of the stock handler, and the service converts it to a string."""
     assert (
         validate_envelope(
             envelope(data__baseData__properties={"lineNumber": 5, "ok": True, "f": 0.5}), 100, NOW
@@ -132,13 +132,13 @@ def test_the_stock_handlers_numbers_pass() -> None:
 
 
 def test_absent_and_null_are_the_same() -> None:
-    """SDKs write what is not set as null."""
+    """A member that is null counts as missing, because SDKs write unset members as null."""
     nulls = {"sampleRate": None, "tags": {}, "data__baseData__measurements": None}
     assert validate_envelope(envelope(**nulls, data__baseData__properties=None), 100, NOW) is None
 
 
 def test_an_item_has_at_most_64_kib() -> None:
-    """The size of the line counts."""
+    """A line of more than 64 KiB is rejected."""
     assert validate_envelope(BASE, 65_536, NOW) is None
     error = validate_envelope(BASE, 65_537, NOW)
     assert error is not None and "too large" in error.message
@@ -153,14 +153,14 @@ def test_an_item_has_at_most_64_kib() -> None:
         (timedelta(hours=-2, seconds=-1), "104"),
     ],
 )
-def test_the_window_of_time(age: timedelta, code: str | None) -> None:
-    """Items are taken from 48 hours ago to 2 hours ahead."""
+def test_the_allowed_range_of_time(age: timedelta, code: str | None) -> None:
+    """Items are accepted from 48 hours ago to 2 hours ahead."""
     error = validate_envelope(envelope(time=(NOW - age).isoformat()), 100, NOW)
     assert (error and error.message[:3]) == code
 
 
 def test_the_real_message_for_old_items() -> None:
-    """The text is the service's own, by which clients recognise it."""
+    """The message is that of the service, because clients recognize it."""
     error = validate_envelope(envelope(time="2026-11-20T11:59:59Z"), 100, NOW)
     assert error is not None
     assert error.message == (
@@ -172,6 +172,6 @@ def test_the_real_message_for_old_items() -> None:
 @pytest.mark.parametrize(
     "text", ["2026-11-22T12:00:00Z", "2026-11-22T13:00:00.0000000+01:00", "2026-11-22T12:00:00.0"]
 )
-def test_forms_of_time(text: str) -> None:
-    """Z, an offset, seven digits and no zone at all are read alike."""
+def test_formats_of_time(text: str) -> None:
+    """Z, an offset, seven digits and a missing offset are accepted."""
     assert parse_time(text) == NOW

@@ -1,4 +1,4 @@
-"""Every operation of every service, called by everybody who may not."""
+"""Every operation of every service, called without access and with it."""
 
 from __future__ import annotations
 
@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from amllog.local import AzureOnThisMachine, Fault
+from amllog.local import AzureOnThisMachine
 from amllog.local.http.access import Access
-from amllog.local.http.open_connections import UNAUTHENTICATED_MAX, OpenConnections
 from amllog.local.http.routes import Credential, Route
 
 if TYPE_CHECKING:
@@ -30,14 +29,14 @@ IN_PATH = (Credential.INGESTION, Credential.QUERY, Credential.FAULTS, Credential
 
 @pytest.fixture
 def job(azure: AzureOnThisMachine) -> dict[str, str]:
-    """The environment of run_1; run_2 belongs to another pipeline run."""
+    """The environment of run_1. Run_2 belongs to another pipeline run."""
     azure.job_environment(run_id="run_2", step_name="score", parent_run_id="pipe_2")
     return azure.job_environment(run_id="run_1", step_name="train", parent_run_id="pipe_1")
 
 
 @pytest.fixture
 def beginnings(azure: AzureOnThisMachine, job: dict[str, str]) -> dict[Credential, str]:
-    """What the paths of each service begin with."""
+    """The beginning of the paths of each service."""
     addresses = {
         Credential.INGESTION: azure.ingestion_endpoint,
         Credential.QUERY: azure.query_endpoint,
@@ -47,71 +46,71 @@ def beginnings(azure: AzureOnThisMachine, job: dict[str, str]) -> dict[Credentia
     return {need: address[len(azure.url) :] for need, address in addresses.items()}
 
 
-def closed(azure: AzureOnThisMachine) -> list[Route]:
-    """Every operation."""
-    found = list(azure.routes)
-    assert len(found) > 40
-    return found
+def all_routes(azure: AzureOnThisMachine) -> list[Route]:
+    """Return the routes of all operations."""
+    routes = list(azure.routes)
+    assert len(routes) > 40
+    return routes
 
 
-def path_of(route: Route, azure: AzureOnThisMachine) -> str:
-    """A path that fits a route, about run_1."""
-    filled = {
+def path_of_route(route: Route, azure: AzureOnThisMachine) -> str:
+    """Return a path that matches a route, for run_1."""
+    names = {
         "scope*": f"apps/{azure.app_id}",
         "run": "run_1",
         "origin": "ExperimentRun",
         "container": "dcid.run_1",
     }
-    return re.sub(r"\{([\w*]+)\}", lambda found: filled.get(found[1], "local"), route.pattern)
+    return re.sub(r"\{([\w*]+)\}", lambda match: names.get(match[1], "local"), route.pattern)
 
 
 def accepted(
     azure: AzureOnThisMachine,
     make_client: MakeClient,
     routes: list[Route],
-    begin: str = "",
+    beginning: str = "",
     headers: Mapping[str, str] = {},
 ) -> list[str]:
-    """The operations that were not rejected with 401 or 403."""
-    found = []
+    """Return the operations that were not rejected with 401 or 403."""
+    operations = []
     for route in routes:
         client = make_client(azure)
-        path = begin + path_of(route, azure)
+        path = beginning + path_of_route(route, azure)
         if client.bare(route.method, path, b"{}", headers).status not in REJECTED:
-            found.append(f"{route.method} {route.pattern}")
+            operations.append(f"{route.method} {route.pattern}")
         client.connection.close()
-    return found
+    return operations
 
 
-def test_every_route_says_which_token_it_needs(azure: AzureOnThisMachine) -> None:
-    """No route is open by omission, and none needs nothing."""
+def test_every_route_requires_a_credential(azure: AzureOnThisMachine) -> None:
+    """No route is open by omission."""
     assert [route for route in azure.routes if not isinstance(route.needs, Credential)] == []
     assert {route.needs for route in azure.routes} == set(Credential)
     with pytest.raises(TypeError):
-        Route("GET", "/open", handle=azure.routes[0].handle)  # type: ignore[call-arg]  # that is the point
+        Route("GET", "/open", handle=azure.routes[0].handle)  # type: ignore[call-arg]  # `needs` is missing on purpose
 
 
 def test_without_a_token_or_with_a_wrong_one(azure: AzureOnThisMachine, make_client: MakeClient) -> None:
-    """No operation answers a request without a token, with any bearer token, or with a token of another server."""
-    routes, other = closed(azure), Access()
+    """No operation accepts a request without a token, with an invalid one, or with a token of another server."""
+    routes, other = all_routes(azure), Access()
     foreign = {"Authorization": f"Bearer {other.run_tokens.issue('run_1')[0]}"}
     assert accepted(azure, make_client, routes) == []
     assert accepted(azure, make_client, routes, headers={"Authorization": "Bearer x"}) == []
-    assert accepted(azure, make_client, routes, begin=other.path(Credential.QUERY), headers=foreign) == []
+    assert accepted(azure, make_client, routes, beginning=other.path(Credential.QUERY), headers=foreign) == []
 
 
 @pytest.mark.parametrize("owner", IN_PATH)
 def test_with_the_token_of_another_service(
     azure: AzureOnThisMachine, make_client: MakeClient, beginnings: dict[Credential, str], owner: Credential
 ) -> None:
-    """Each token opens its own service: above all, no token that a job has reaches the faults."""
-    others = [route for route in closed(azure) if route.needs is not owner]
+    """Each token is valid for its own service only, so no token of a job gives access to the faults."""
+    others = [route for route in all_routes(azure) if route.needs is not owner]
     headers = {"Authorization": "Bearer x"}
     assert accepted(azure, make_client, others, beginnings[owner], headers) == []
 
 
 def test_run_tokens(azure: AzureOnThisMachine, make_client: MakeClient, job: dict[str, str]) -> None:
-    """A run token opens run history only; expired, forged, unsigned, or of another pipeline run, it opens nothing."""
+    """A run token is valid for run history only. An expired, forged, unsigned or foreign one is valid for nothing."""
     token = job["AZUREML_RUN_TOKEN"]
     head, claims, signature = token.split(".")
     later = {**json.loads(base64.urlsafe_b64decode(claims + "==")), "exp": 2**40}
@@ -124,20 +123,18 @@ def test_run_tokens(azure: AzureOnThisMachine, make_client: MakeClient, job: dic
         f"{token}x",
         "..",
     ]
-    routes = [route for route in closed(azure) if route.needs is Credential.RUN]
-    for one in wrong:
-        assert accepted(azure, make_client, routes, headers={"Authorization": f"Bearer {one}"}) == []
-    others = [route for route in closed(azure) if route.needs is not Credential.RUN]
+    routes = [route for route in all_routes(azure) if route.needs is Credential.RUN]
+    for invalid in wrong:
+        assert accepted(azure, make_client, routes, headers={"Authorization": f"Bearer {invalid}"}) == []
+    others = [route for route in all_routes(azure) if route.needs is not Credential.RUN]
     assert accepted(azure, make_client, others, headers={"Authorization": f"Bearer {token}"}) == []
     about_a_run = [route for route in routes if "{run}" in route.pattern or "{container}" in route.pattern]
     foreign = {"Authorization": f"Bearer {azure.run_token('run_2')}"}
     assert accepted(azure, make_client, about_a_run, headers=foreign) == []
 
 
-def test_the_token_of_another_pipeline_run_in_bodies(
-    azure: AzureOnThisMachine, client: Client, job: dict[str, str]
-) -> None:
-    """Runs that a body names are checked as well, lists have the runs of the same pipeline run only."""
+def test_runs_in_bodies_are_checked(azure: AzureOnThisMachine, client: Client, job: dict[str, str]) -> None:
+    """Runs in a body must belong to the pipeline run of the token, and lists contain no others."""
     foreign = {"Authorization": f"Bearer {azure.run_token('run_2')}"}
     before = azure.runs
 
@@ -159,12 +156,12 @@ def test_the_token_of_another_pipeline_run_in_bodies(
 def test_a_page_of_another_port_and_another_host(
     azure: AzureOnThisMachine, make_client: MakeClient, beginnings: dict[Credential, str], job: dict[str, str]
 ) -> None:
-    """Even with the right token, no operation answers a form of another page, nor a rebound name."""
+    """Even with a valid token, no operation accepts the form of another page or another host name."""
     bearer = {"Authorization": f"Bearer {job['AZUREML_RUN_TOKEN']}"}
     form = {**bearer, "Origin": "http://localhost:8888", "Content-Type": "text/plain"}
     rebound = {**bearer, "Host": f"evil.example:{azure.url.rpartition(':')[2]}"}
     for headers in (form, rebound):
-        for route in closed(azure):
+        for route in all_routes(azure):
             begin = beginnings.get(route.needs, "")
             assert accepted(azure, make_client, [route], begin, headers) == []
 
@@ -172,16 +169,16 @@ def test_a_page_of_another_port_and_another_host(
 def test_with_the_right_token(
     azure: AzureOnThisMachine, make_client: MakeClient, beginnings: dict[Credential, str], job: dict[str, str]
 ) -> None:
-    """The same requests are let through with their own token: what rejects them is nothing else."""
+    """Requests with a valid token are accepted, so nothing else rejects them in the other tests."""
     bearer = {"Authorization": f"Bearer {job['AZUREML_RUN_TOKEN']}"}
-    routes = [route for route in closed(azure) if "/blobs/" not in route.pattern]
+    routes = [route for route in all_routes(azure) if "/blobs/" not in route.pattern]
     for route in routes:
         begin = beginnings.get(route.needs, "")
         assert accepted(azure, make_client, [route], begin, bearer), route
 
 
 def test_addresses_of_blobs_expire(azure: AzureOnThisMachine, make_client: MakeClient) -> None:
-    """An address is for one artifact, one purpose and one hour."""
+    """An address is valid for one artifact, one purpose and one hour."""
     access = Access()
     query = access.sign("key", "w", -1)
     assert int(re.findall(r"se=(\d+)", access.sign("key", "w"))[0]) > int(re.findall(r"se=(\d+)", query)[0])
@@ -191,8 +188,8 @@ def test_addresses_of_blobs_expire(azure: AzureOnThisMachine, make_client: MakeC
         assert make_client(azure).bare(route.method, f"/blobs/key?{query}").status == 403
 
 
-def test_a_rejection_has_the_services_own_shape(client: Client, azure: AzureOnThisMachine) -> None:
-    """Ingestion, queries and run history each report a missing token as Azure's services do."""
+def test_a_rejection_has_the_format_of_the_service(client: Client, azure: AzureOnThisMachine) -> None:
+    """Ingestion, queries and run history each report a missing token in the format of the Azure service."""
     track = client.bare("POST", "/v2.1/track", [{}])
     assert (track.status, track.json["itemsAccepted"]) == (401, 0)
     assert track.json["errors"][0]["statusCode"] == 401
@@ -203,20 +200,13 @@ def test_a_rejection_has_the_services_own_shape(client: Client, azure: AzureOnTh
 
 
 def test_the_root_needs_a_token_like_every_path(client: Client) -> None:
-    """Without a token, `/` does not say what answers there; with one, it says that nothing does."""
+    """Without a token, the response does not reveal whether a path exists."""
     assert client.bare("GET", "/").status == 401
     assert client("GET", "/").status == 404
 
 
-def test_rejected_requests_use_up_no_faults(azure: AzureOnThisMachine, make_client: MakeClient) -> None:
-    """A fault is counted for requests with a token only, and nobody else is made to wait by it."""
-    azure.faults.put(Fault(status=503, times=1))
-    assert make_client(azure).bare("POST", "/v2.1/track", []).status == 401
-    assert make_client(azure)("POST", "/v2.1/track", []).status == 503
-
-
-def test_tokens_are_this_objects_own(tmp_path: Path, make_client: MakeClient) -> None:
-    """They stay the same over a stop and a start, are other ones for another object, and are in no file."""
+def test_tokens_belong_to_one_object(tmp_path: Path, make_client: MakeClient) -> None:
+    """Tokens survive a stop and a start, differ between objects, and are not in any file."""
     azure = AzureOnThisMachine(tmp_path / "one").start()
     secrets = [azure.connection_string, azure.query_endpoint, azure.faults_url]
     azure.job_environment(run_id="run_1", step_name="train")
@@ -225,84 +215,39 @@ def test_tokens_are_this_objects_own(tmp_path: Path, make_client: MakeClient) ->
     azure.start()
     assert secrets == [azure.connection_string, azure.query_endpoint, azure.faults_url]
     azure.stop()
-    tokens = [found for one in secrets for found in re.findall(r"/([\w-]{43})(?![\w-])", one)]
-    kept = b"".join(path.read_bytes() for path in azure.directory.rglob("*") if path.is_file()).decode()
+    tokens = [token for secret in secrets for token in re.findall(r"/([\w-]{43})(?![\w-])", secret)]
+    content = b"".join(path.read_bytes() for path in azure.directory.rglob("*") if path.is_file()).decode()
     assert len(set(tokens)) == 3
     assert [
-        token for token in tokens if token in kept or any(token in r.path for r in azure.requests_log)
+        token for token in tokens if token in content or any(token in r.path for r in azure.requests_log)
     ] == []
     with AzureOnThisMachine(tmp_path / "one") as again:
         assert not {*secrets} & {again.connection_string, again.query_endpoint, again.faults_url}
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid"), reason="a POSIX file system")
-def test_what_it_writes_is_for_this_user_only(tmp_path: Path, make_client: MakeClient) -> None:
-    """Folders are 0700 and files 0600, whatever the umask."""
+def test_files_are_private(tmp_path: Path, make_client: MakeClient) -> None:
+    """Directories have mode 0700 and files 0600, independent of the umask."""
     before = os.umask(0)
     try:
-        with AzureOnThisMachine(tmp_path / "far") as azure:
+        with AzureOnThisMachine(tmp_path / "azure") as azure:
             azure.job_environment(run_id="run_1", step_name="train")
             make_client(azure)("POST", "/v2.1/track", [])
     finally:
         os.umask(before)
-    there = [tmp_path / "far", *(tmp_path / "far").rglob("*")]
-    assert [path for path in there if stat.S_IMODE(path.stat().st_mode) & 0o077] == []
+    paths = [tmp_path / "azure", *(tmp_path / "azure").rglob("*")]
+    assert [path for path in paths if stat.S_IMODE(path.stat().st_mode) & 0o077] == []
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="a POSIX file system")
 @pytest.mark.parametrize("name", ["received", "artifacts", "runs.jsonl", "metrics.jsonl", "artifacts.jsonl"])
 @pytest.mark.parametrize("kind", ["link", "fifo"])
 def test_planted_files(tmp_path: Path, name: str, kind: str) -> None:
-    """A link or a FIFO where the server keeps its files is an error at the start; its target is left alone."""
-    folder, target = tmp_path / "far", tmp_path / "target"
+    """A link or a FIFO in place of a file of the server raises OSError at the start, and its target is not changed."""
+    folder, target = tmp_path / "azure", tmp_path / "target"
     folder.mkdir()
     target.mkdir() if "." not in name else target.write_text("mine")
     (folder / name).symlink_to(target) if kind == "link" else os.mkfifo(folder / name)
     with pytest.raises(OSError):
         AzureOnThisMachine(folder).start()
     assert (list(target.iterdir()) if target.is_dir() else target.read_text()) in ([], "mine")
-
-
-def test_connections_without_a_token_are_limited() -> None:
-    """Of those without a token the oldest are closed; those with one stay."""
-    import socket
-
-    pairs = [socket.socketpair() for _ in range(UNAUTHENTICATED_MAX + 3)]
-    connections = OpenConnections()
-    for index, (near, _far) in enumerate(pairs):
-        connections.add(near)
-        if index == 0:
-            connections.mark_authenticated(near)
-    for _near, far in pairs:
-        far.setblocking(False)
-
-    def is_closed(far: socket.socket) -> bool:
-        try:
-            return far.recv(1) == b""
-        except BlockingIOError:
-            return False
-
-    assert [index for index, (_near, far) in enumerate(pairs) if is_closed(far)] == [1, 2]
-    for near, far in pairs:
-        connections.discard(near)
-        near.close()
-        far.close()
-
-
-def test_a_connection_that_is_too_slow_is_closed() -> None:
-    """Its time for the next step is over: it is closed, and the others are not."""
-    import socket
-
-    pairs = [socket.socketpair() for _ in range(2)]
-    connections = OpenConnections()
-    for near, _far in pairs:
-        connections.add(near)
-    connections.set_timeout(pairs[0][0], -1)
-    connections.close_overdue()
-    assert pairs[0][1].recv(1) == b""
-    pairs[1][1].setblocking(False)
-    with pytest.raises(BlockingIOError):
-        pairs[1][1].recv(1)
-    for near, far in pairs:
-        near.close()
-        far.close()
