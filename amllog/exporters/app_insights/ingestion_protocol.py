@@ -1,4 +1,4 @@
-"""Build the body of ingestion requests and map responses to verdicts, without I/O.
+"""Build the body of ingestion requests and convert responses to verdicts, without I/O.
 
 A batch is one request. The service accepts it as a whole (200), accepts a part and names the other items (206), or
 rejects it as a whole. If a status may have one item as its cause, but the body does not name it, the exporter sends the
@@ -143,7 +143,7 @@ def _items(payload: bytes, count: int, *, partial: bool = False) -> dict[int, Ve
     `partial`: the service accepted a part of the batch. Then the body must name each of the others.
     """
     if payload.count(b"[") + payload.count(b"{") > _BRACKETS + _BRACKETS_PER_ITEM * count:
-        return None  # an empty list takes 20 times the memory of its text
+        return None  # an empty list takes 20 times the memory of its characters
     try:
         answer = json.loads(payload)
         accepted = int(answer.get("itemsAccepted", 0))

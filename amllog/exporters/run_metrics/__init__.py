@@ -1,1 +1,1 @@
-"""Run metrics: what is logged for a run, and called on it, goes to Azure ML's run history."""
+"""The exporters for the outlet `run_metrics`: metrics and calls for Azure ML's run history, or for MLflow."""

@@ -1,7 +1,7 @@
-"""Calls on a run of azureml's, as the journal holds them: tags, properties, files, child runs, their end.
+"""Replay the calls of the journal on azureml's runs: tags, properties, files, child runs and their end.
 
-In: azureml's run, the run id that a call is for, the call. Out: requests through that run's own methods; what they
-raise is for the outlet to judge. A call may come a second time if its answer was lost: it then changes nothing.
+The calls use the methods of azureml's run, and their errors become verdicts in the exporter. A call is repeated if its
+response was lost. It then changes nothing.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ DOCUMENTS = {method: method.replace("log_", "azureml.v2.") for method in line_va
 
 
 class Target(NamedTuple):
-    """The run a call is for, and how to come to others and post a metric."""
+    """The run of a call, with the functions and data for the call."""
 
-    run: Any  # azureml's
-    is_own: bool  # whether it is the process's own run, whose status is not ours to set
-    directories: artifact_copies.Directories  # that may have the copies of files
-    addresses: dict[str, str]  # of uploads that are under way
-    seconds: float  # of patience
-    find: Callable[[str], Any]  # azureml's run of an id
+    run: Any  # of azureml
+    is_job_run: bool  # the run of this job, whose status Azure ML sets
+    directories: artifact_copies.Directories  # that may contain the copies of files
+    addresses: dict[str, str]  # of unfinished uploads, by record id
+    seconds: float  # the time limit
+    find: Callable[[str], Any]  # returns azureml's run of an id
     post: Callable[[MetricPost], None]
 
 
 def perform(target: Target, call: Call) -> None:
-    """Do what the call asks; LookupError for a method that nobody knows. Its file is then not needed any more."""
+    """Perform a call, and delete its file afterwards. Raises LookupError for an unknown method."""
     if call.method in _UPLOADS:
         with artifact_copies.open_copy(target.directories(), call.file) as copy:
             _UPLOADS[call.method](target, call, copy.stream)
@@ -40,7 +40,7 @@ def perform(target: Target, call: Call) -> None:
     elif call.method in _METHODS:
         _METHODS[call.method](target, call)
     else:
-        raise LookupError(f"run.{call.method} is no call that can be sent")
+        raise LookupError(f"run.{call.method} is not a call that can be sent")
 
 
 def _set_tags(target: Target, call: Call) -> None:
@@ -69,7 +69,7 @@ def _upload_file(target: Target, call: Call, stream: BinaryIO) -> None:
 
 
 def _log_artifact(target: Target, call: Call, stream: BinaryIO) -> None:
-    """The file, then the metric that points to it, as azureml's own log_image and the like do."""
+    """Upload the file, then log the metric that refers to it, as azureml's `log_image` does."""
     run, name = target.run, call.data["name"]
     _upload_file(target, call, stream)
     location = f"aml://artifactId/{ORIGIN}/{run._container}/{call.data['artifact']}"
@@ -79,10 +79,10 @@ def _log_artifact(target: Target, call: Call, stream: BinaryIO) -> None:
 
 
 def _child_run(target: Target, call: Call) -> None:
-    """Create the child under the id that its records already carry, and start it."""
-    facade, data = target.run._client, call.data
-    facade.create_child_run(
-        facade.run_dto.name, facade.run_dto.target or "sdk", child_name=data.get("name"), run_id=data["child"]
+    """Create the child with the id that its records already contain, and start it."""
+    client, data = target.run._client, call.data
+    client.create_child_run(
+        client.run_dto.name, client.run_dto.target or "sdk", child_name=data.get("name"), run_id=data["child"]
     )
     target.find(data["child"])._client.start()
 
@@ -92,9 +92,9 @@ def _complete(target: Target, call: Call) -> None:
 
 
 def _fail(target: Target, call: Call) -> None:
-    """The error; a job's status is the job's own, a child's is set."""
+    """Store the error, and set the status unless Azure ML sets it."""
     target.run._client.set_failed_status(
-        _set_status=not target.is_own,
+        _set_status=not target.is_job_run,
         error_details=call.data.get("error_details"),
         error_code=call.data.get("error_code"),
     )

@@ -1,9 +1,7 @@
-"""The outlet `run_metrics`: what the journal holds for run history, sent through azureml-core's own Run.
+"""Export run metrics and calls to run history through azureml-core's `Run`, within the time limit of the export.
 
-In: lines of the journal. Out: requests to run history, bounded in time, and a verdict per line.
-
-Metrics go 45 to a request, the calls (tags, files, child runs) between them in their order. What the service refuses
-as a whole is halved, so that one bad metric never takes its neighbours along.
+Metrics are sent 45 per request, with the calls (tags, files, child runs) between them in their order. A request that
+the service rejects as a whole is repeated in halves, so that one invalid metric never affects the others.
 """
 
 from __future__ import annotations
@@ -18,29 +16,29 @@ from amllog.exporters.app_insights.ingestion_protocol import pause_seconds
 from amllog.exporters.http_deadline import CONNECT_SECONDS
 from amllog.exporters.run_metrics import azureml_sdk, metric_lines
 from amllog.exporters.run_metrics.azureml_calls import Target, perform
-from amllog.exporters.run_metrics.azureml_errors import response_of, without_answer
+from amllog.exporters.run_metrics.azureml_errors import response_of, verdict_without_response
 from amllog.exporters.run_metrics.metric_lines import Call, MetricPost
 from amllog.journal import artifact_copies
 from amllog.journal.outlets import RUN_METRICS, is_meant_for
 from amllog.journal.segment import Segment
 
-BATCH = 45  # metrics of one request: the service's 50, less azureml's own cushion
-PAUSE_SECONDS = 5.0  # while there is no run to send to
+BATCH = 45  # metrics of one request: the 50 of the service, minus the margin that azureml keeps
+PAUSE_SECONDS = 5.0  # between exports without a connected run
 
 
-class Known(NamedTuple):
-    """What an outlet keeps from offer to offer."""
+class _Cache(NamedTuple):
+    """The data that an exporter keeps between exports."""
 
-    runs: dict[str, Any]  # by id: those that calls were for, besides the own
-    addresses: dict[str, str]  # of uploads that are under way
+    runs: dict[str, Any]  # other runs with calls, by id
+    addresses: dict[str, str]  # of unfinished uploads, by record id
 
 
 class AzureMLExporter:
-    """The outlet `run_metrics`, by way of azureml. It sends records for run history through a run's own clients.
+    """The exporter for the outlet `run_metrics` that uses azureml.
 
-    `directory`: of the journal, which has copies of the files that lines name. `directories`: if the journal may move.
-    `run`: azureml's online run, or None. Without one, `connect` is called as long as records wait, with the seconds
-    that it may take.
+    `directory`: of the journal, which contains the copies of files that lines name. `directories`: for a journal that
+    may move. `run`: azureml's online run, or None. Without a run, `connect` is called while records wait, with the
+    seconds that it may take.
     """
 
     name = RUN_METRICS
@@ -56,29 +54,29 @@ class AzureMLExporter:
     ) -> None:
         self._directories = directories or (lambda: [Path(directory)])
         self._run: Any = None
-        self._post: azureml_sdk.MetricPost | None = None
-        self._known = Known({}, {})
+        self._post: azureml_sdk.PostMetrics | None = None
+        self._cache = _Cache({}, {})
         self._connect = connect
         if run is not None:
             self.attach(run)
 
     def attach(self, run: Any) -> None:
-        """Send through this run from now on."""
-        self._run = azureml_sdk.private(run)
-        self._post = azureml_sdk.poster(self._run)
+        """Send records through this run from now on."""
+        self._run = azureml_sdk.private_copy(run)
+        self._post = azureml_sdk.metric_poster(self._run)
 
     def concerns(self, segment: Segment) -> bool:
-        """Every segment: run metrics carry their run's id."""
+        """Return True for every segment, because run metrics contain the id of their run."""
         return True
 
     def wants(self, line: bytes) -> bool:
-        """Whether the line is meant for run history."""
+        """Return whether the line is for run history."""
         return is_meant_for(RUN_METRICS, line)
 
     counts = wants
 
     def export(self, lines: Sequence[bytes], seconds: float) -> ExportResult:
-        """Post the metrics, 45 at a time, and perform the calls, in their order."""
+        """Post the metrics, 45 per request, and perform the calls, in their order."""
         deadline = time.monotonic() + seconds
         if self._run is None and self._connect is not None:
             run = self._connect(min(seconds, CONNECT_SECONDS))
@@ -86,46 +84,47 @@ class AzureMLExporter:
                 self.attach(run)
         if self._run is None:
             return ExportResult(waiting("run history was not reached yet"), pause_seconds=PAUSE_SECONDS)
-        return _Offer(self._run, self._post, self._known, self._directories, deadline).of(lines)
+        return _Export(self._run, self._post, self._cache, self._directories, deadline).run_all(lines)
 
     def close(self) -> None:
-        """Let go of connections."""
+        """Close the connections."""
         if self._post is not None:
             azureml_sdk.close(self._run)
 
 
-class _Offer:
-    """One batch of lines on its way: what became of each, and whether to go on."""
+class _Export:
+    """The export of one batch of lines, and the verdicts so far."""
 
     def __init__(
         self,
         run: Any,
-        post: azureml_sdk.MetricPost | None,
-        known: Known,
+        post: azureml_sdk.PostMetrics | None,
+        cache: _Cache,
         directories: artifact_copies.Directories,
         deadline: float,
     ) -> None:
-        self.run, self.post, self.known = run, post, known
+        self.run, self.post, self.cache = run, post, cache
         self.directories, self.deadline = directories, deadline
         self.verdicts: dict[int, Verdict] = {}
         self.pause_seconds = 0.0
-        self.trouble: Verdict | None = None  # of the service as a whole: nothing more is tried
-        self.held: set[str] = set()  # runs that could not be begun yet
-        self.calls_held: Verdict | None = None  # calls keep their order
+        self.failure: Verdict | None = None  # of the service, after which nothing more is sent
+        self.missing_runs: set[str] = set()  # child runs that could not be created yet
+        self.waiting_call: Verdict | None = None  # later calls wait, too, because calls keep their order
 
-    def of(self, lines: Sequence[bytes]) -> ExportResult:
+    def run_all(self, lines: Sequence[bytes]) -> ExportResult:
+        """Return the result for all lines."""
         pending: dict[str, list[tuple[int, MetricPost]]] = {}
         for index, line in enumerate(lines):
-            wish = metric_lines.decode(line)
-            if wish is None:
+            entry = metric_lines.decode_metric_line(line)
+            if entry is None:
                 self.verdicts[index] = refused("not readable as a run metric")
-            elif isinstance(wish, MetricPost):
-                post = metric_lines.within_limits(wish)
+            elif isinstance(entry, MetricPost):
+                post = metric_lines.with_short_name(entry)
                 pending.setdefault(post.run_id or self.run.id, []).append((index, post))
             else:
                 self._post_all(pending)
                 pending = {}
-                self.verdicts[index] = self._call(wish)
+                self.verdicts[index] = self._call(entry)
         self._post_all(pending)
         exceptions = {index: verdict for index, verdict in self.verdicts.items() if verdict is not DELIVERED}
         return ExportResult(exceptions=exceptions, pause_seconds=self.pause_seconds)
@@ -136,91 +135,96 @@ class _Offer:
                 self._post(run_id, numbered[start : start + BATCH])
 
     def _post(self, run_id: str, numbered: list[tuple[int, MetricPost]]) -> None:
-        """Post some metrics; halved where the service refuses the whole, so that a bad one goes alone."""
-        left = self.deadline - time.monotonic()
-        if run_id in self.held or self.trouble or left <= 0:
-            verdict = self.trouble or waiting(
-                "the run is not begun yet" if run_id in self.held else "no time left"
+        """Post metrics. If the service rejects the request, post them in halves, until the invalid one is alone."""
+        remaining = self.deadline - time.monotonic()
+        if run_id in self.missing_runs or self.failure or remaining <= 0:
+            verdict = self.failure or waiting(
+                "the run is not created yet" if run_id in self.missing_runs else "no time left"
             )
             self.verdicts.update((index, verdict) for index, _ in numbered)
             return
         try:
-            errors = self._send(run_id, [post for _, post in numbered], left)
-        except Exception as error:  # whatever the far side does: the verdict says it
+            errors = self._send(run_id, [post for _, post in numbered], remaining)
+        except Exception as error:  # any error of azureml becomes a verdict
             self._failed(run_id, numbered, error)
             return
-        reasons = metric_lines.refusals([post for _, post in numbered], errors)
+        reasons = metric_lines.rejected_posts([post for _, post in numbered], errors)
         for position, (index, _) in enumerate(numbered):
             self.verdicts[index] = refused(reasons[position]) if position in reasons else DELIVERED
 
     def _failed(self, run_id: str, numbered: list[tuple[int, MetricPost]], error: Exception) -> None:
         verdict, status = self._verdict(error, run_id)
-        # Refused before it was sent: by msrest, for instance. Public methods may have logged a part.
+        # msrest, for example, rejects a request before sending it. Public methods may have logged a part.
         unsent = status is None and verdict.state == "refused" and self.post is not None
         if (unsent or status in metric_lines.SPLIT) and len(numbered) > 1:
             self._post(run_id, numbered[: len(numbered) // 2])
             self._post(run_id, numbered[len(numbered) // 2 :])
             return
         if verdict.state == "waiting":
-            self.trouble = verdict
+            self.failure = verdict
         self.verdicts.update((index, verdict) for index, _ in numbered)
 
     def _send(self, run_id: str, posts: Sequence[MetricPost], seconds: float) -> Sequence[Any]:
         if self.post is None:
             azureml_sdk.log_publicly(self.run, run_id, posts, seconds)
             return []
-        reply = self.post(run_id, posts, seconds)
-        if not reply.content:
+        response = self.post(run_id, posts, seconds)
+        if not response.content:
             return []
         try:
-            errors = (reply.json() or {}).get("errors") or []
-        except (ValueError, AttributeError) as error:  # some proxy's page: nobody knows whether it arrived
-            raise ConnectionError("unreadable answer") from error
+            errors = (response.json() or {}).get("errors") or []
+        except (
+            ValueError,
+            AttributeError,
+        ) as error:  # the page of a proxy, so the metrics may not have arrived
+            raise ConnectionError("unreadable response") from error
         return errors if isinstance(errors, list) else []
 
     def _call(self, call: Call) -> Verdict:
         run_id, seconds = call.run_id or self.run.id, self.deadline - time.monotonic()
-        if self.trouble or self.calls_held or run_id in self.held or seconds <= 0:
-            return self.trouble or self.calls_held or waiting("an earlier call waits")
-        azureml_sdk.bound(self.run, seconds)
-        addresses = self.known.addresses
+        if self.failure or self.waiting_call or run_id in self.missing_runs or seconds <= 0:
+            return self.failure or self.waiting_call or waiting("an earlier call waits")
+        azureml_sdk.limit_requests(self.run, seconds)
+        addresses = self.cache.addresses
         try:
             run = self._find(run_id)
             find, post = self._find, self._post_one
             perform(Target(run, run is self.run, self.directories, addresses, seconds, find, post), call)
-        except Exception as error:  # as above
-            # A file's own 403 and 404 are the storage's, and final: its address is given once.
+        except Exception as error:  # any error of azureml becomes a verdict
+            # For a file, 403 and 404 are from the storage, and final, because its address is created once.
             verdict, _ = self._verdict(error, "" if call.file else run_id)
             if verdict.state == "refused" and call.file:
                 addresses.pop(call.record_id, None)
                 artifact_copies.delete_copy(self.directories(), call.file)
             elif verdict.state == "waiting" and not isinstance(error, artifact_copies.CopyBusy):
-                self.calls_held = verdict
-                self.held.add(str(call.data.get("child")))
+                self.waiting_call = verdict
+                self.missing_runs.add(str(call.data.get("child")))
             return verdict
         return DELIVERED
 
     def _find(self, run_id: str) -> Any:
         if run_id == self.run.id:
             return self.run
-        if run_id not in self.known.runs:
-            self.known.runs[run_id] = azureml_sdk.other(self.run, run_id)
-        return self.known.runs[run_id]
+        if run_id not in self.cache.runs:
+            self.cache.runs[run_id] = azureml_sdk.other_run(self.run, run_id)
+        return self.cache.runs[run_id]
 
     def _post_one(self, post: MetricPost) -> None:
         errors = self._send(post.run_id or self.run.id, [post], max(1.0, self.deadline - time.monotonic()))
         if errors:
-            raise _Refused(metric_lines.refusals([post], errors).get(0) or "run history: no reason given")
+            raise _RejectedMetric(
+                metric_lines.rejected_posts([post], errors).get(0) or "run history: no reason given"
+            )
 
     def _verdict(self, error: Exception, run_id: str) -> tuple[Verdict, int | None]:
-        """What an error means for what was sent to `run_id`, and the answer's status if there was one."""
-        if isinstance(error, _Refused):
+        """Return the verdict of an error after a request to `run_id`, and the status of the response or None."""
+        if isinstance(error, _RejectedMetric):
             return refused(str(error)), None
         response = response_of(error)
         if response is None:
-            return without_answer(error), None
+            return verdict_without_response(error), None
         status = int(response.status_code)
-        # Whoever may write to the own run may do so again: a network rule, a gateway, a role that is being changed.
+        # The job may write to its run. So 403 and 404 there are temporary, for example from a gateway or a role change.
         outage = (status == 403 and run_id) or (status == 404 and run_id == self.run.id)
         if outage or status < 400 or status in metric_lines.RETRIED or status >= 500:
             self.pause_seconds = max(self.pause_seconds, pause_seconds(response.headers))
@@ -229,8 +233,8 @@ class _Offer:
             body = response.json()
         except (ValueError, AttributeError):
             body = None
-        return refused(metric_lines.reason(body, status)), status
+        return refused(metric_lines.error_reason(body, status)), status
 
 
-class _Refused(Exception):
-    """The service refused a metric that belongs to a call."""
+class _RejectedMetric(Exception):
+    """The service rejected a metric that belongs to a call."""

@@ -1,11 +1,8 @@
-"""azureml-core's own Run, as the courier uses it: the only file that imports azureml.
+"""The only module that imports azureml: its `Run`, a private copy of it for delivery, and its storage client.
 
-In: the environment of a job, a run of azureml's. Out: the run and its facts, a twin with clients of its own, a way
-to post metrics.
-
-azureml's clients retry for minutes (32·2ⁿ seconds after a 429) and log every request; so the courier's twin has
-neither, and posts metrics by the generated operation below azureml's queue. That is private API: it is tested for,
-and the public methods are used where it is missing.
+azureml's clients retry for minutes (32·2ⁿ seconds after a 429) and log every request. So the delivery worker uses a
+copy of the run whose clients do neither. The copy posts metrics with the generated operation below azureml's queue.
+This is a private interface, so its presence is checked, and without it the public methods are used.
 """
 
 from __future__ import annotations
@@ -23,20 +20,20 @@ from amllog.exporters.run_metrics.azureml_addresses import cache_addresses
 from amllog.exporters.run_metrics.run_info import RunInfo
 from amllog.process import safe_import
 
-# Sends posts to a run within so many seconds; the answer as requests gives it.
-MetricPost = Callable[[str, Sequence[metric_lines.MetricPost], float], Any]
+# Post metrics to the run of an id within so many seconds. Return the response of requests.
+PostMetrics = Callable[[str, Sequence[metric_lines.MetricPost], float], Any]
 
 
 def load() -> None:
-    """Import azureml-core: a second, or several the first time on a machine, but no network."""
+    """Import azureml-core. Takes a second, or several the first time on a machine, and no network."""
     with safe_import.ordinary_process(), _quiet_root():
         importlib.import_module("azureml.core")
 
 
 def run_context() -> tuple[Any, RunInfo]:
-    """Return the job's run and its properties: at most the discovery request and one for the run.
+    """Return the run of the job and its properties. Sends at most the discovery request and one for the run.
 
-    Raises RunEnvironmentException outside a job, ImportError, errors of requests (after its time, without a bound).
+    Raises RunEnvironmentException outside a job, ImportError, and errors of requests, after an unlimited time.
     """
     with _quiet_root():
         from azureml.core import Run
@@ -61,75 +58,75 @@ def _run_info(run: Any) -> RunInfo:
     )
 
 
-def private(run: Any) -> Any:
-    """The same run with clients of its own: no retries, no logging of requests, connections that are kept.
+def private_copy(run: Any) -> Any:
+    """Return a copy of the run whose clients do not retry, do not log requests, and keep their connections.
 
-    Authentication and its refreshing stay the run's. If azureml has changed, the run itself.
+    Authentication and its renewal are shared with the run. If azureml has changed, the run itself is returned.
     """
     try:
         from azureml.core import Experiment, Run, Workspace
 
         shared = run.experiment.workspace.service_context
-        own = copy.copy(shared)
-        for name in [name for name in vars(own) if name.endswith("_restclient")]:
-            setattr(own, name, None)
+        context = copy.copy(shared)
+        for name in [name for name in vars(context) if name.endswith("_restclient")]:
+            setattr(context, name, None)
         with _quiet_root():
-            workspace = Workspace._from_service_context(own, run.experiment.workspace.location)
+            workspace = Workspace._from_service_context(context, run.experiment.workspace.location)
             options = {"_skip_name_validation": True, "_create_in_cloud": False}
             experiment = Experiment(workspace, run.experiment.name, _id=run.experiment.id, **options)
-            twin = Run(experiment, run.id, _run_dto=run._client.run_dto, clean_up=False)
-        for client in _clients(twin):
+            copied = Run(experiment, run.id, _run_dto=run._client.run_dto, clean_up=False)
+        for client in _clients(copied):
             client.retries = 0
             client._client.config.keep_alive = True
-            client._client._client.close  # noqa: B018  # an AttributeError here, not at the end
-        twin._client.metrics._amllog_private = True
-        bound(twin, CONNECT_SECONDS)  # the same
+            client._client._client.close  # noqa: B018  # an AttributeError now instead of in close()
+        copied._client.metrics._amllog_private = True
+        limit_requests(copied, CONNECT_SECONDS)  # raises AttributeError here, too
     except (ImportError, AttributeError, TypeError) as error:
-        logging.getLogger(__name__).debug("azureml has changed (%s): its run's own clients are used", error)
+        logging.getLogger(__name__).debug("azureml has changed (%s): the clients of its run are used", error)
         return run
-    return twin
+    return copied
 
 
 def _clients(run: Any) -> list[Any]:
     return [run._client.run, run._client.metrics, run._client.artifacts]
 
 
-def other(run: Any, run_id: str) -> Any:
-    """Another run of the same experiment, by one request through the clients of `run`."""
+def other_run(run: Any, run_id: str) -> Any:
+    """Return another run of the same experiment. Sends one request with the clients of `run`."""
     if run_id == run.id:
         return run
     client = run._client.run
-    dto = super(type(client), client).get_run(run_id)  # RunClient's own get_run knows one run only
+    dto = super(type(client), client).get_run(run_id)  # RunClient overrides get_run for one run
     with _quiet_root():
-        found = type(run)(run.experiment, run_id, _run_dto=dto, clean_up=False)
-    found._client.metrics._amllog_private = is_private(run)
-    return found
+        other = type(run)(run.experiment, run_id, _run_dto=dto, clean_up=False)
+    other._client.metrics._amllog_private = is_private(run)
+    return other
 
 
-def bound(run: Any, seconds: float) -> None:
-    """No request of this twin waits longer for the far side's whole answer, and none is sent on to another host."""
+def limit_requests(run: Any, seconds: float) -> None:
+    """Limit the time of each whole response for a private copy, and follow no redirect. Other runs are unchanged."""
     if is_private(run):
         for config in [client._client.config for client in _clients(run)]:
             config.connection.timeout = _timeout(seconds)
             config.redirect_policy.allow = False
-            config.enable_http_logger = False  # each new client of azureml's switches it on
-            bound_responses(config.pipeline._sender.driver.session)  # each thread has its own
+            config.enable_http_logger = False  # every new client of azureml enables it
+            bound_responses(config.pipeline._sender.driver.session)  # one session per thread
 
 
 def is_private(run: Any) -> bool:
-    """Whether the run is a twin made by `private`."""
+    """Return whether the run was returned by `private_copy`."""
     return bool(getattr(getattr(getattr(run, "_client", None), "metrics", None), "_amllog_private", False))
 
 
 def close(run: Any) -> None:
-    """Let go of a twin's connections."""
+    """Close the connections of a private copy."""
     if is_private(run):
         for client in _clients(run):
             client._client._client.close()
 
 
-def poster(run: Any) -> MetricPost | None:
-    """A way to post metrics below azureml's queue and its retries; None if this azureml has no such way."""
+def metric_poster(run: Any) -> PostMetrics | None:
+    """Return a function that posts metrics below azureml's queue and retries. None if azureml has changed."""
     try:
         from azureml._restclient.models.batch_metric_v2_dto import BatchMetricV2Dto
 
@@ -139,7 +136,7 @@ def poster(run: Any) -> MetricPost | None:
         return None
 
     def post(run_id: str, posts: Sequence[metric_lines.MetricPost], seconds: float) -> Any:
-        bound(run, seconds)
+        limit_requests(run, seconds)
         batch = BatchMetricV2Dto(values=[_dto(post) for post in posts], report_errors=True)
         return operation(*scope, run_id, batch, raw=True, timeout=_timeout(seconds)).response
 
@@ -147,10 +144,10 @@ def poster(run: Any) -> MetricPost | None:
 
 
 def log_publicly(run: Any, run_id: str, posts: Sequence[metric_lines.MetricPost], seconds: float) -> None:
-    """Log through public methods alone; one flush, bounded by azureml's own timeout."""
+    """Log metrics with public methods only. Flush once, with azureml's timeout."""
     target = run if run_id == run.id else type(run).get(run.experiment.workspace, run_id)
     for post in posts:
-        columns = {name: [row[at] for row in post.rows] for at, name in enumerate(post.columns)}
+        columns = {name: [row[index] for row in post.rows] for index, name in enumerate(post.columns)}
         if post.type.endswith(".scalar"):
             target.log(post.name, columns[post.name][0], step=post.step)
         elif post.type.endswith(".list"):
@@ -160,35 +157,37 @@ def log_publicly(run: Any, run_id: str, posts: Sequence[metric_lines.MetricPost]
     target.flush(timeout_seconds=max(1, int(seconds)))
 
 
-class Blobs(NamedTuple):
-    """azureml's storage client."""
+class StorageClient(NamedTuple):
+    """The storage client of azureml, with its classes for settings and transport."""
 
-    parts_of: Callable[[str], tuple[str, str, str, str, str]]  # of an address
+    split_address: Callable[[str], tuple[str, str, str, str, str]]
     client: Any
     settings: Any
     transport: Any
 
 
-def blobs() -> Blobs | None:
-    """The storage client that azureml uploads with; None if it has changed."""
+def storage() -> StorageClient | None:
+    """Return the storage client that azureml uploads with. None if azureml has changed."""
     try:
         from azure.core.pipeline.transport import RequestsTransport
         from azureml._file_utils.upload import get_block_blob_service_credentials
         from azureml._vendor.azure_storage.blob import BlobServiceClient, ContentSettings
     except ImportError:
         return None
-    return Blobs(get_block_blob_service_credentials, BlobServiceClient, ContentSettings, RequestsTransport)
+    return StorageClient(
+        get_block_blob_service_credentials, BlobServiceClient, ContentSettings, RequestsTransport
+    )
 
 
 class MetricsClasses(NamedTuple):
-    """azureml's classes that a script's metrics pass through."""
+    """The classes of azureml that process the metrics of a script."""
 
     client: Any  # MetricsClient
     queue: Any  # BatchTaskQueue
 
 
 def metrics_classes() -> MetricsClasses | None:
-    """The classes that a script's metrics pass through; None without azureml, or if it has changed."""
+    """Return the classes that process a script's metrics. None without azureml, or if it has changed."""
     try:
         from azureml._async import BatchTaskQueue
         from azureml._restclient.metrics_client import MetricsClient
@@ -198,7 +197,7 @@ def metrics_classes() -> MetricsClasses | None:
 
 
 def metrics_clients() -> list[Any]:
-    """The metrics clients of every run that this process holds (azureml keeps a list for its own end)."""
+    """Return the metrics clients of every run in this process. azureml keeps a list of the runs for its exit."""
     from azureml._run_impl.run_base import _RunBase
 
     handlers = list(getattr(getattr(_RunBase, "_registered_kill_handlers", None), "queue", ()))
@@ -223,10 +222,10 @@ def _dto(post: metric_lines.MetricPost) -> Any:
 
 @contextlib.contextmanager
 def _quiet_root() -> Iterator[None]:
-    """azureml calls `logging.warn` here and there, which would give the root logger a handler nobody asked for."""
-    root, keeper = logging.getLogger(), logging.NullHandler()
-    root.addHandler(keeper)
+    """Add a temporary handler to the root logger. Otherwise azureml's calls of `logging.warn` add a permanent one."""
+    root, handler = logging.getLogger(), logging.NullHandler()
+    root.addHandler(handler)
     try:
         yield
     finally:
-        root.removeHandler(keeper)
+        root.removeHandler(handler)

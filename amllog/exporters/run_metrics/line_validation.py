@@ -1,7 +1,4 @@
-"""Checks the data of a line for its method. Another program may have changed the line, or forged it.
-
-In: decoded JSON. Out: whether it has the types and members that the outlets rely on.
-"""
+"""Validate the data of a journal line for its method, because another program may have changed or forged the line."""
 
 from __future__ import annotations
 
@@ -17,7 +14,7 @@ MAX_COLUMNS = 1_000
 
 
 def is_call(method: str, data: object) -> bool:
-    """Whether a call has the arguments of its method. Only an upload has a file, and it is a copy of amllog's."""
+    """Return whether a call has the arguments of its method. Only uploads have a file, and it must be our copy."""
     if not isinstance(data, dict) or ("file" in data) != (method in UPLOADS):
         return False
     members = _UPLOAD if method in UPLOADS else _MEMBERS.get(method, {})
@@ -25,26 +22,31 @@ def is_call(method: str, data: object) -> bool:
 
 
 def is_metric(name: object, kind: object, columns: object, rows: object) -> bool:
-    """Whether a metric has a name, typed columns, and rows with one cell for each of them."""
-    if not is_text(name) or not is_text(kind) or not isinstance(columns, dict) or not isinstance(rows, list):
+    """Return whether a metric has a name, typed columns, and rows with one cell per column."""
+    if (
+        not is_filled_string(name)
+        or not is_filled_string(kind)
+        or not isinstance(columns, dict)
+        or not isinstance(rows, list)
+    ):
         return False
     if not 0 < len(columns) <= MAX_COLUMNS or not 0 < len(rows) <= metric_values.MAX_ROWS:
         return False
-    return all(map(is_text, columns.values())) and all(_is_row(row, len(columns)) for row in rows)
+    return all(map(is_filled_string, columns.values())) and all(_is_row(row, len(columns)) for row in rows)
 
 
-def is_text(value: object) -> bool:
-    """Whether it is a text with anything in it."""
+def is_filled_string(value: object) -> bool:
+    """Return whether a value is a string that is not empty."""
     return isinstance(value, str) and value != ""
 
 
-def is_text_or_none(value: object) -> bool:
-    """Whether it is a text, or left out."""
+def is_string_or_none(value: object) -> bool:
+    """Return whether a value is a string or None."""
     return value is None or isinstance(value, str)
 
 
-def step(value: object) -> int | None:
-    """A step as records have it: a number, or its digits. Raises ValueError for anything else."""
+def parse_step(value: object) -> int | None:
+    """Return a step that is a number or its digits. Raises ValueError for anything else."""
     if value is None:
         return None
     if isinstance(value, str) and len(value) <= 20:
@@ -66,28 +68,28 @@ def _is_string(value: object) -> bool:
     return isinstance(value, str)
 
 
-def _is_texts(value: object) -> bool:
+def _is_list_of_strings(value: object) -> bool:
     return isinstance(value, list) and all(isinstance(item, str) for item in value)
 
 
 def _is_labels(value: object) -> bool:
-    return isinstance(value, dict) and all(map(is_text_or_none, value.values()))
+    return isinstance(value, dict) and all(map(is_string_or_none, value.values()))
 
 
 _Members = Mapping[str, Callable[[Any], bool]]
 _UPLOAD: _Members = {
     "file": artifact_copies.is_copy_name,
-    "artifact": is_text,
-    "name": is_text,
+    "artifact": is_filled_string,
+    "name": is_filled_string,
     "datastore_name": _is_scalar,
 }
 _MEMBERS: Mapping[str, _Members] = {
     "set_tags": {"tags": _is_labels},
-    "remove_tags": {"tags": _is_texts},
+    "remove_tags": {"tags": _is_list_of_strings},
     "add_properties": {"properties": _is_labels},
     "display_name": {"value": _is_string},
     "description": {"value": _is_string},
-    "child_run": {"child": is_text, "name": _is_scalar},
-    "fail": {"error_details": is_text_or_none, "error_code": _is_scalar},
-    "end": {"status": is_text},
+    "child_run": {"child": is_filled_string, "name": _is_scalar},
+    "fail": {"error_details": is_string_or_none, "error_code": _is_scalar},
+    "end": {"status": is_filled_string},
 }

@@ -1,7 +1,10 @@
-"""Between journal lines and the values of Azure ML's metric service, without azureml and without I/O.
+"""Decode journal lines into metric posts and run calls, without azureml and without I/O.
 
-In: lines of the journal that carry `run_metric`; azureml's metric DTOs; answers of the service.
-Out: `Post` and `Call` values; data of records; what an answer means for each line.
+A line for run history has the property `run_metric`. It is the kind `scalar`, `list`, `row` or `table`, or `call` for
+tags, files and child runs. A scalar is a `MetricData` envelope. The others are events whose property `run_metric_data`
+contains JSON. The ids of values are made from the record id, so that a value that is sent again is recognized.
+
+The module also converts azureml's own metrics to such data, and errors of the service to reasons.
 """
 
 from __future__ import annotations
@@ -16,11 +19,11 @@ from amllog.exporters.run_metrics import line_validation, metric_values
 from amllog.journal.signature import TIME
 from amllog.record import envelope, text
 
-PREFIX = "azureml.v1."  # of the service's names for scalar, list and table
-RETRIED = {401, 408, 425, 429, 500, 502, 503, 504, 530}  # 530: Azure ML's own "node not ready"
-SPLIT = {400, 409, 413, 422}  # one bad metric may be the cause
+PREFIX = "azureml.v1."  # of the types scalar, list and table in the service
+RETRIED = {401, 408, 425, 429, 500, 502, 503, 504, 530}  # 530 is "node not ready" in Azure ML
+SPLIT = {400, 409, 413, 422}  # one invalid metric may be the cause
 MAX_REASON = 100
-_SPACE = uuid.UUID("6f1f3f0e-1f0b-5d7c-9a52-0c1b1a6f9d53")  # of metric ids made from record ids
+_NAMESPACE = uuid.UUID("6f1f3f0e-1f0b-5d7c-9a52-0c1b1a6f9d53")  # of metric ids from record ids
 _DATA_IN_REASON = re.compile(r"\"[^\"]*\"|'[^']*'|\d+")
 _IMAGES = (
     (b"\x89PNG", "image/png"),
@@ -33,7 +36,7 @@ _IMAGES = (
 
 
 class MetricPost(NamedTuple):
-    """A metric's values on their way to run `run_id` (None: the outlet's own)."""
+    """The values of one metric for the run `run_id`. None is the run of this process."""
 
     run_id: str | None
     type: str  # uxMetricType
@@ -45,10 +48,10 @@ class MetricPost(NamedTuple):
     record_id: str
 
     def values(self) -> list[dict[str, Any]]:
-        """The rows as the service's values. A record sent again carries the same ids."""
+        """Return the rows in the service's format. A record that is sent again has the same ids."""
         return [
             {
-                "metric_id": str(uuid.uuid5(_SPACE, f"{self.record_id}/{index}")),
+                "metric_id": str(uuid.uuid5(_NAMESPACE, f"{self.record_id}/{index}")),
                 "created_utc": self.created,
                 "step": self.step,
                 "data": dict(zip(self.columns, row)),
@@ -58,7 +61,7 @@ class MetricPost(NamedTuple):
 
 
 class Call(NamedTuple):
-    """A method to call on run `run_id` (None: the outlet's own)."""
+    """A method to call on the run `run_id`. None is the run of this process."""
 
     run_id: str | None
     method: str
@@ -68,44 +71,39 @@ class Call(NamedTuple):
 
     @property
     def file(self) -> str | None:
-        """The copy that the call is to upload."""
+        """The copy of the file that the call uploads."""
         return self.data.get("file")
 
 
-def decode(line: bytes) -> MetricPost | Call | None:
-    """Return the request of a line to run history, or None if its shape is invalid for its method."""
+def decode_metric_line(line: bytes) -> MetricPost | Call | None:
+    """Return the post or the call of a line, or None if its data is invalid."""
     record = envelope.decode_line(line) or {}
     try:
         base = record["data"]["baseData"]
         labels = base["properties"]
         kind, run_id = labels["run_metric"], labels.get("run_id") or labels.get("step_id")
-        record_id = labels.get("record_id") or uuid.uuid5(_SPACE, line.decode("utf-8", "replace")).hex
+        record_id = labels.get("record_id") or uuid.uuid5(_NAMESPACE, line.decode("utf-8", "replace")).hex
         created = record["time"]
         name, data = _content(base)
         if not _are_labels(labels, created, record_id):
             return None
         if kind == "call":
             method = name.partition(".")[2]
-            return (
-                Call(run_id, method, data, created, record_id)
-                if line_validation.is_call(method, data)
-                else None
-            )
-        shape = data.get("type") or PREFIX + {"row": "table"}.get(kind, kind)
-        columns, rows, at = (
-            data["columns"],
-            data["rows"],
-            line_validation.step(data.get("step", labels.get("step"))),
-        )
-        if not line_validation.is_metric(name, shape, columns, rows):
+            if not line_validation.is_call(method, data):
+                return None
+            return Call(run_id, method, data, created, record_id)
+        metric_type = data.get("type") or PREFIX + {"row": "table"}.get(kind, kind)
+        columns, rows = data["columns"], data["rows"]
+        step = line_validation.parse_step(data.get("step", labels.get("step")))
+        if not line_validation.is_metric(name, metric_type, columns, rows):
             return None
-        return MetricPost(run_id, shape, name, columns, rows, created, at, record_id)
+        return MetricPost(run_id, metric_type, name, columns, rows, created, step, record_id)
     except (KeyError, TypeError, ValueError, IndexError, AttributeError):
         return None
 
 
-def within_limits(post: MetricPost) -> MetricPost:
-    """The post under a name that run history takes."""
+def with_short_name(post: MetricPost) -> MetricPost:
+    """Return the metric with a name within the limit of run history."""
     name = metric_values.short_name(post.name)
     if name == post.name:
         return post
@@ -114,28 +112,27 @@ def within_limits(post: MetricPost) -> MetricPost:
 
 
 def _are_labels(labels: Mapping[str, object], created: object, record_id: object) -> bool:
-    """Whether what a line says of its record and its run are texts, and its time is one of ours."""
+    """Return whether the properties that name the run are strings, and the time has our format."""
     names = ("run_metric", "run_id", "step_id", "step_name", "experiment_name")
-    texts = all(line_validation.is_text_or_none(labels.get(name)) for name in names)
+    are_strings = all(line_validation.is_string_or_none(labels.get(name)) for name in names)
     return (
-        texts
+        are_strings
         and isinstance(created, str)
         and bool(TIME.fullmatch(created))
-        and line_validation.is_text(record_id)
+        and line_validation.is_filled_string(record_id)
     )
 
 
 def _content(base: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
     if "metrics" not in base:
-        data = envelope.decode_line(
-            base["properties"]["run_metric_data"].encode()
-        )  # strict, and not deeply nested
+        # It rejects invalid JSON and deep nesting.
+        data = envelope.decode_line(base["properties"]["run_metric_data"].encode())
         if data is None:
-            raise ValueError("no object of JSON")
+            raise ValueError("not a JSON object")
         return base["name"], data
     name, value = base["metrics"][0]["name"], base["metrics"][0]["value"]
     if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise ValueError("no number")
+        raise ValueError("not a number")
     return name, {"columns": {name: "double" if isinstance(value, float) else "int"}, "rows": [[value]]}
 
 
@@ -146,7 +143,7 @@ def record_data(
     type: str,
     step: int | None = None,
 ) -> Iterator[tuple[str, dict[str, Any]]]:
-    """A metric of azureml's own as (kind, data) of journal records."""
+    """Convert a metric of azureml to (kind, data) of journal records."""
     kind = type[len(PREFIX) :] if type.startswith(PREFIX) else "table"
     plain = [[_plain(row.get(column)) for column in columns] for row in rows]
     for data in metric_values.record_data(
@@ -159,45 +156,37 @@ def record_data(
         yield kind, data
 
 
-def number(kind: str, data: Mapping[str, Any]) -> float | int | None:
-    """The finite number that a scalar's data is, if it is one."""
-    if kind != "scalar" or len(data["rows"]) != 1 or "type" in data:
-        return None
-    value = data["rows"][0][0]
-    return value if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+def rejected_posts(posts: Sequence[MetricPost], errors: Sequence[Any]) -> dict[int, str]:
+    """Return the reason of each post that the `errors` of a response name, by index.
 
-
-def refusals(posts: Sequence[MetricPost], errors: Sequence[Any]) -> dict[int, str]:
-    """Which of the posts a reply's `errors` speak of, and why.
-
-    The service names the metric, and its ids where it repeats the values. Of several posts of one name, those with
-    other values than numbers are taken first: the count is right in any case.
+    The service names the metric, and its ids if it repeats the values. If several posts have this name, those with
+    other values than numbers come first. The number of rejected posts is correct in any case.
     """
-    refused: dict[int, str] = {}
+    rejected: dict[int, str] = {}
     owners = {value["metric_id"]: index for index, post in enumerate(posts) for value in post.values()}
     for error in map(_members, errors):
         metric = _members(error.get("metric"))
         values = metric.get("value")
         ids = [str(_members(value).get("metricId")) for value in (values if isinstance(values, list) else [])]
         named = [index for index, post in enumerate(posts) if post.name == metric.get("name")]
-        odd_first = sorted(named, key=lambda index: _all_numbers(posts[index]))
-        candidates = [owners[one] for one in ids if one in owners] or odd_first
-        index = next((index for index in candidates if index not in refused), None)
+        likely_first = sorted(named, key=lambda index: _all_numbers(posts[index]))
+        candidates = [owners[metric_id] for metric_id in ids if metric_id in owners] or likely_first
+        index = next((index for index in candidates if index not in rejected), None)
         if index is not None:
-            refused[index] = reason(error.get("errorResponse"))
-    return refused
+            rejected[index] = error_reason(error.get("errorResponse"))
+    return rejected
 
 
-def reason(response: Any, status: int | None = None) -> str:
-    """An error of the service as a short reason without the data in it."""
+def error_reason(response: Any, status: int | None = None) -> str:
+    """Return an error of the service as a short reason, without the data in it."""
     error = response.get("error") if isinstance(response, dict) else None
     error = error if isinstance(error, dict) else {}
     message = _DATA_IN_REASON.sub("…", str(error.get("message") or error.get("code") or "no reason given"))
     return text.truncate(f"{status or 'run history'}: {message}", MAX_REASON)
 
 
-def content_type(head: bytes) -> str | None:
-    """The type of an image by its first bytes; None for anything else."""
+def image_type(head: bytes) -> str | None:
+    """Return the media type of an image by its first bytes, or None for any other content."""
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
         return "image/webp"
     return next((kind for magic, kind in _IMAGES if head.startswith(magic)), None)

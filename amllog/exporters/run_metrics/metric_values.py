@@ -1,18 +1,18 @@
-"""Values of metrics → typed cells of run history, within its documented limits.
+"""Convert metric values to the typed columns of run history, and split them into records within its limits.
 
-In: what a caller hands to `log`, `log_list`, `log_row`, `log_table`, `tag` and the like. Out: plain data of strict
-JSON, cut into records; `MetricError` for what cannot be a metric.
+The values are the arguments of `log`, `log_list`, `log_row`, `log_table`, `tag` and similar methods. The records are
+strict JSON. A value that cannot be a metric raises `MetricError`.
 
-Run history's columns are typed (int, double, string, bool, none), and azureml's reader calls `float()` on every cell
-of a double column. So there NaN, infinities and missing values are the texts "NaN", "Infinity", "-Infinity": strict
-JSON which reads back as the number it was. A column with any text is a string column.
+The columns of run history have a type (int, double, string, bool, none), and azureml's reader calls `float()` on every
+cell of a double column. So NaN, infinities and missing values are there the strings "NaN", "Infinity" and "-Infinity",
+which are strict JSON and are read back as the same number. A column with any string is a string column.
+
 Limits: learn.microsoft.com/azure/machine-learning/resource-limits-capacity.
 """
 
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
@@ -20,46 +20,45 @@ from types import GeneratorType
 from typing import Any, NamedTuple, Union
 
 from amllog.errors import MetricError, warn
-from amllog.process import interrupts
 from amllog.record import stacktrace, text
 from amllog.record.redaction import Redactor, describe_value
 
 MAX_NAME = 50
-MAX_LONG_NAME = 150  # what Application Insights takes
+MAX_LONG_NAME = 150  # the limit of Application Insights
 MAX_COLUMNS = 15
-MAX_CELL = 255  # characters of a cell's text, and of a column's name
-MAX_ROWS = 250  # of one record: what the service takes in one batch
-MAX_DATA = 8_000  # characters of one record's JSON
+MAX_CELL = 255  # characters of a cell or of the name of a column
+MAX_ROWS = 250  # of one record, which is the limit of the service for one batch
+MAX_DATA = 8_000  # characters of JSON in one record
 MAX_TAG_KEY = 100
 MAX_TAG_VALUE = 1_000
-MAX_ERROR = 3_000  # characters of a run's error message
-_BY_SHAPE = Redactor()  # before a text is cut; what else the session knows to be secret, the gate masks
+MAX_ERROR = 3_000  # characters of the error message of a run
+# Masks secrets by their format, before a string is truncated. The recorder masks those that the session knows.
+_REDACTOR = Redactor()
 
 Cell = Union[str, bool, int, float, None]
 
 
 class Cells(NamedTuple):
-    """A metric's values: the columns' types by name, and the rows."""
+    """The values of a metric: the types of the columns by name, and the rows."""
 
     columns: dict[str, str]
     rows: list[list[Cell]]
 
 
 def metric_name(name: object) -> str:
-    """A metric's name without surrounding blanks, on which azureml's own reader breaks."""
+    """Return the name of a metric without surrounding blanks, because azureml cannot read those."""
     stripped = text.replace_surrogates(name.strip()) if isinstance(name, str) else ""
     if not stripped:
         raise MetricError(f"a metric needs a name, got {describe_value(name)}")
     if len(stripped) > MAX_NAME:
-        # Told, not raised: a long name at the end of a training must not cost its result.
-        short = short_name(_BY_SHAPE.mask_key(stripped)[0])
-        given, stored = describe_value(stripped), describe_value(short)
-        warn(f"run history takes {MAX_NAME} characters of a metric's name: {given} is {stored} there")
+        # A warning, not an error, because a long name at the end of a training must not lose its result.
+        short = short_name(_REDACTOR.mask_key(stripped)[0])
+        warn(f"metric name longer than {MAX_NAME} characters: run history will show {describe_value(short)}")
     return text.truncate(stripped, MAX_LONG_NAME)
 
 
 def short_name(name: str) -> str:
-    """A name as run history takes it: a longer one by its beginning and a digest, so that no two become one."""
+    """Return a name within the limit of run history. A longer name becomes its beginning with a digest."""
     if len(name) <= MAX_NAME:
         return name
     digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:8]
@@ -67,41 +66,45 @@ def short_name(name: str) -> str:
 
 
 def step_number(step: object) -> int | None:
-    """A step as azureml takes it: anything that is a number, as an int."""
+    """Return a step as an int. Any number is a valid step, as in azureml."""
     if step is None:
         return None
     value = text.to_number(step)
-    if value is None or not -(2**63) <= value < 2**63:  # NaN and infinities are not either
+    if value is None or not -(2**63) <= value < 2**63:  # also for NaN and infinities
         raise MetricError(f"a step is a whole number of at most 64 bits, got {describe_value(step)}")
     return int(value)
 
 
 def from_scalar(name: str, value: object) -> Cells:
-    """One value; lists are refused as azureml does, other objects become text."""
+    """Return one value as cells. Lists raise MetricError as in azureml, and other objects become strings."""
     if isinstance(value, (list, range, GeneratorType)):
-        raise MetricError(f"{name}: log takes one value, got a {type(value).__name__}; log_list takes many")
+        raise MetricError(
+            f"{name}: log takes one value, got a {type(value).__name__} (for many values: log_list)"
+        )
     return table({name: [value]}, nested=True)
 
 
 def from_list(name: str, values: object) -> Cells:
-    """Many values of one metric."""
+    """Return many values of one metric as cells."""
     return table({name: _column(name, values)})
 
 
 def from_row(values: Mapping[str, object]) -> Cells:
-    """One row; a list in it is refused as azureml does."""
+    """Return one row as cells. A list in it raises MetricError as in azureml."""
     return table({key: [value] for key, value in values.items()})
 
 
 def from_table(name: str, values: object) -> Cells:
-    """A table from a mapping of columns; a column that is no list has one value."""
+    """Return a table from a mapping of columns. A column that is not a list has one value."""
     if not isinstance(values, Mapping):
         raise MetricError(f"{name}: log_table takes a dict of columns, got {type(values).__name__}")
-    return table({text.to_text(key): _column(name, column, one=True) for key, column in values.items()})
+    return table(
+        {text.to_text(key): _column(name, column, allow_scalar=True) for key, column in values.items()}
+    )
 
 
 def table(columns: Mapping[str, Sequence[object]], nested: bool = False) -> Cells:
-    """Columns of equal length as typed cells; `nested`: containers become text instead of an error."""
+    """Return columns of equal length as typed cells. `nested`: containers become strings instead of an error."""
     lengths = {key: len(column) for key, column in columns.items()}
     if len(set(lengths.values())) > 1:
         raise MetricError(f"the columns of a table must be equally long: {lengths}")
@@ -115,23 +118,23 @@ def table(columns: Mapping[str, Sequence[object]], nested: bool = False) -> Cell
 
 
 def record_data(cells: Cells) -> Iterator[dict[str, Any]]:
-    """The cells as data of journal records, each with at most 250 rows and 8,000 characters of JSON."""
+    """Return the data of journal records, each with at most 250 rows and 8,000 characters of JSON."""
     head = json_length({"columns": cells.columns, "rows": []}) + len(', "step": ') + 20
     batch: list[list[Cell]] = []
     length = head
     for cells_of_row in cells.rows:
-        fitting, size = _fitting(cells_of_row, MAX_DATA - head)
+        row, size = _truncate_row(cells_of_row, MAX_DATA - head)
         if batch and (len(batch) == MAX_ROWS or length + size > MAX_DATA):
             yield {"columns": cells.columns, "rows": batch}
             batch, length = [], head
-        batch.append(fitting)
+        batch.append(row)
         length += size
     if batch:
         yield {"columns": cells.columns, "rows": batch}
 
 
 def label_groups(values: Mapping[Any, object]) -> Iterator[dict[str, str | None]]:
-    """Tags or properties within the limits, in groups that fit a record; None stays: a tag without a value."""
+    """Return tags or properties in groups that fit a record. A tag without a value is None."""
     if not isinstance(values, Mapping):
         raise MetricError(f"tags and properties are a dict, got {type(values).__name__}")
     group: dict[str, str | None] = {}
@@ -150,52 +153,28 @@ def label_groups(values: Mapping[Any, object]) -> Iterator[dict[str, str | None]
         yield group
 
 
-def json_document(name: str, value: object) -> bytes:
-    """A confusion matrix or the like, given as dict or JSON text, as strict JSON."""
-    if isinstance(value, (str, bytes)):
-        try:
-            value = json.loads(value)
-        except ValueError as error:
-            interrupts.pass_on(error)
-            raise MetricError(f"{name}: the text is no JSON: {error}") from error
-    if not isinstance(value, Mapping):
-        raise MetricError(f"{name}: takes a dict or its JSON text, got {type(value).__name__}")
-    return json.dumps(_strict(value), ensure_ascii=False, allow_nan=False).encode("utf-8", "backslashreplace")
-
-
-def png_image(name: str, plot: Any) -> bytes:
-    """A matplotlib figure (or pyplot) as PNG."""
-    if not hasattr(plot, "savefig"):
-        raise MetricError(f"{name}: log_image's plot is a matplotlib figure, got {type(plot).__name__}")
-    picture = io.BytesIO()
-    plot.savefig(picture, format="png")
-    return picture.getvalue()
-
-
 def error_message(details: object) -> str | None:
-    """An exception with its stack, or any other account of an error, as a run's error message."""
+    """Return an exception with its stack, or any other description of an error, as the error message of a run."""
     if isinstance(details, BaseException):
-        return text.replace_surrogates(stacktrace.format_exception(details, _BY_SHAPE, MAX_ERROR))
-    return (
-        None
-        if details is None
-        else _BY_SHAPE.mask_and_truncate_middle(text.replace_surrogates(text.to_text(details)), MAX_ERROR)
-    )
+        return text.replace_surrogates(stacktrace.format_exception(details, _REDACTOR, MAX_ERROR))
+    if details is None:
+        return None
+    return _REDACTOR.mask_and_truncate_middle(text.replace_surrogates(text.to_text(details)), MAX_ERROR)
 
 
 def json_length(value: object) -> int:
-    """Characters of the value's JSON in the widest usual writing."""
+    """Return the number of characters of the JSON, with a blank after each comma and colon."""
     return len(json.dumps(value, ensure_ascii=False))
 
 
-def _column(name: str, values: Any, one: bool = False) -> list[object]:
-    if hasattr(values, "tolist"):  # numpy, pandas: their numbers as Python's, exactly, also int64
+def _column(name: str, values: Any, allow_scalar: bool = False) -> list[object]:
+    if hasattr(values, "tolist"):  # numpy and pandas convert their numbers exactly, also int64
         values = values.tolist()
     elif not isinstance(values, (str, bytes, Mapping)) and isinstance(values, Iterable):
         values = list(values)
     if isinstance(values, list):
         return values
-    if one:
+    if allow_scalar:
         return [values]
     raise MetricError(f"{name}: log_list takes a list, got {type(values).__name__}")
 
@@ -221,7 +200,7 @@ def _cell(column: str, value: object, nested: bool) -> Cell:
 
 
 def _masked(value: object, limit: int) -> str:
-    return _BY_SHAPE.mask_and_truncate(text.replace_surrogates(_BY_SHAPE.to_text(value)), limit)
+    return _REDACTOR.mask_and_truncate(text.replace_surrogates(_REDACTOR.to_text(value)), limit)
 
 
 def _typed(cells: list[Cell]) -> tuple[str, list[Cell]]:
@@ -242,24 +221,11 @@ def _double(cell: Any) -> Cell:
     return value if math.isfinite(value) else text.to_text(value)
 
 
-def _fitting(cells: list[Cell], room: int) -> tuple[list[Cell], int]:
-    """The row, its longest texts cut until its JSON fits into `room` characters, and the length it takes."""
-    while (size := json_length(cells) + 2) > room:
+def _truncate_row(cells: list[Cell], limit: int) -> tuple[list[Cell], int]:
+    """Truncate the longest strings of a row until its JSON fits the limit. Return the row and its length."""
+    while (size := json_length(cells) + 2) > limit:
         longest = max(cells, key=lambda cell: len(cell) if isinstance(cell, str) else 0)
         if not isinstance(longest, str) or len(longest) < 2:
             raise MetricError("the names of the columns are too long for one record")
         cells = [text.truncate(longest, len(longest) // 2) if cell is longest else cell for cell in cells]
     return cells, size
-
-
-def _strict(value: Any) -> object:
-    """Plain JSON of any depth; numpy arrays become lists, what is no finite number null."""
-    if hasattr(value, "tolist"):
-        value = value.tolist()
-    if isinstance(value, Mapping):
-        return {text.to_text(key): _strict(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple, Set)):
-        return [_strict(item) for item in value]
-    if (number := text.to_number(value)) is not None:
-        return number if math.isfinite(number) else None
-    return None if value is None else text.to_text(value)

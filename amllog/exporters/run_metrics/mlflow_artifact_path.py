@@ -1,6 +1,6 @@
-"""An open copy under a name of its own, for libraries that read files by their path only.
+"""A path with a chosen name for an open copy of a file, because MLflow reads files by their path only.
 
-In: the copy. Out: a path. On Linux it leads to the open file, and elsewhere to a second copy.
+On Linux the path leads to the open file. Elsewhere it is a second copy.
 """
 
 from __future__ import annotations
@@ -15,32 +15,32 @@ from pathlib import Path
 from amllog.journal.artifact_copies import BUSY, ArtifactCopy, CopyBusy, read_error
 from amllog.process import interrupts
 
-_OPENED = "/proc/self/fd"  # of Linux: the open files of this process
+_OPEN_FILES = "/proc/self/fd"  # of this process, on Linux
 
 
 @contextlib.contextmanager
-def under_name(copy: ArtifactCopy, name: str) -> Iterator[str]:
-    """A path of this name. Raises CopyUnusable, CopyBusy."""
+def path_with_name(copy: ArtifactCopy, name: str) -> Iterator[str]:
+    """Return a path with this name. Raises CopyUnusable, CopyBusy."""
     with contextlib.ExitStack() as stack:
         try:
-            private = stack.enter_context(tempfile.TemporaryDirectory(prefix="amllog-upload-"))
+            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="amllog-upload-"))
         except OSError as error:
             interrupts.pass_on(error)
             raise CopyBusy(f"{BUSY}: {error.strerror or type(error).__name__}") from error
-        path = Path(private, name)
+        path = Path(folder, name)
         try:
-            _make(copy, path)
+            _create(copy, path)
         except OSError as error:
             interrupts.pass_on(error)
             raise read_error(error) from error
         try:
             yield str(path)
         finally:
-            copy.verify()  # else the path has led to nothing, or to a file of the script
+            copy.verify()  # otherwise the path may have led nowhere, or to a file of the script
 
 
-def _make(copy: ArtifactCopy, path: Path) -> None:
-    opened = f"{_OPENED}/{copy.stream.fileno()}"
+def _create(copy: ArtifactCopy, path: Path) -> None:
+    opened = f"{_OPEN_FILES}/{copy.stream.fileno()}"
     if os.path.exists(opened):
         os.symlink(opened, path)
     else:

@@ -1,11 +1,11 @@
-"""The outlet `run_metrics` where MLflow keeps the runs: journal lines → `MlflowClient`.
+"""Export run metrics and calls to MLflow, within the time limit of the export.
 
-In: lines of the journal. Out: requests (or files) of the tracking store that MLflow itself is set to, and a verdict
-per line. mlflow is imported with the first line, in a thread of ours.
+Lines go to the tracking store that MLflow is set to, which may be a service or files. mlflow is imported for the first
+line, in a background thread.
 
-mlflow's requests repeat themselves for minutes, which only the environment could change, for the script's own calls
-too. So the work is done in a thread that is waited for as long as the courier has time; what it comes to later is
-kept until its lines are offered again, so that nothing is sent twice (docs/decisions/0009).
+mlflow repeats its requests for minutes. Only the environment could change that, and it would change the script's
+requests too. So a background thread sends the lines, and the delivery worker waits for it until its time limit. Later
+verdicts are kept until their lines are exported again, so that nothing is sent twice (docs/decisions/0009).
 """
 
 from __future__ import annotations
@@ -18,35 +18,61 @@ from pathlib import Path
 from amllog.delivery.exporter import DELIVERED, ExportResult, Verdict, refused, waiting
 from amllog.exporters.run_metrics import metric_lines, mlflow_values
 from amllog.exporters.run_metrics.metric_lines import Call, MetricPost
-from amllog.exporters.run_metrics.mlflow_runs import Runs
+from amllog.exporters.run_metrics.mlflow_runs import MLflowRuns
 from amllog.journal import artifact_copies
 from amllog.journal.outlets import RUN_METRICS, is_meant_for
 from amllog.journal.segment import Segment
 from amllog.process.background import BackgroundCall
 
-BUSY_SECONDS = 5.0  # how long an offer waits for the work of an earlier one: other outlets wait with it
+# An export waits so long for the call of an earlier one. The other outlets wait meanwhile.
+BUSY_SECONDS = 5.0
 Line = bytes
 
 
-class _Work:
-    """The work of this process, whichever outlet began it: a second setup() makes another one while it goes on."""
+class _Calls:
+    """The call in progress in this process, and the verdicts of calls so far.
+
+    All exporters of the process share it, because a second `setup()` creates another one while a call continues.
+    """
 
     def __init__(self) -> None:
-        self.settled: dict[Line, Verdict] = {}  # by work that nobody waited for any more
-        self.trouble = ""
-        self.attempt: BackgroundCall | None = None
-        self.process = os.getpid()
+        self.settled: dict[Line, Verdict] = {}
+        self.reason = ""  # why other lines wait
+        self._call: BackgroundCall | None = None
+        self._process = os.getpid()
+
+    def wait(self, seconds: float) -> bool:
+        """Return whether no call is in progress, after at most so many seconds."""
+        if self._process != os.getpid():  # forked, and the thread stayed with the parent
+            self._call, self._process = None, os.getpid()
+        if self._call is not None:
+            try:
+                self._call.result(seconds)
+            except TimeoutError:
+                return False
+            self._call = None
+        return True
+
+    def start(self, work: Callable[[], None], seconds: float) -> None:
+        """Start `work` in a background thread, and wait for it at most so many seconds."""
+        self._call = BackgroundCall(work, or_here=True)
+        if not self.wait(seconds):
+            self.explain("mlflow: no answer in time")
+
+    def explain(self, reason: str) -> None:
+        """Set the reason why lines wait. "" if none waits."""
+        self.reason = reason
 
 
-_WORK = _Work()
+_CALLS = _Calls()
 
 
 class MLflowExporter:
-    """The outlet `run_metrics`, by way of MLflow.
+    """The exporter for the outlet `run_metrics` that uses MLflow.
 
-    `directory`: of the journal, which has copies of the files that lines name. `directories`: if the journal may move.
-    `step_id`: of this process's own run. Its lines go to MLFLOW_RUN_ID of `environ`, else to the run that the script
-    began. Other lines go to the MLflow run of their id, or to one that amllog makes for that id, once.
+    `directory`: of the journal, which contains the copies of files that lines name. `directories`: for a journal that
+    may move. `step_id`: of the run of this process. Its lines go to MLFLOW_RUN_ID of `environ`, or else to the run that
+    the script started. Other lines go to the MLflow run with their id, or to one that amllog creates once for the id.
     """
 
     name = RUN_METRICS
@@ -62,91 +88,77 @@ class MLflowExporter:
         directories: artifact_copies.Directories | None = None,
     ) -> None:
         self._directories = directories or (lambda: [Path(directory)])
-        self._runs = Runs(self._directories, step_id, {} if environ is None else environ)
+        self._runs = MLflowRuns(self._directories, step_id, {} if environ is None else environ)
 
     def concerns(self, segment: Segment) -> bool:
-        """Every segment: run metrics carry their run's id."""
+        """Return True for every segment, because run metrics contain the id of their run."""
         return True
 
     def wants(self, line: bytes) -> bool:
-        """Whether the line is meant for run history."""
+        """Return whether the line is for run history."""
         return is_meant_for(RUN_METRICS, line)
 
     counts = wants
 
     def export(self, lines: Sequence[bytes], seconds: float) -> ExportResult:
-        """Have the lines sent; what is not settled in time waits, and is asked for again."""
+        """Send the lines in a background thread. Lines without a verdict within the time limit wait."""
         started = time.monotonic()
-        if _WORK.process != os.getpid():  # forked: the thread at work stayed with the parent
-            _WORK.attempt, _WORK.process = None, os.getpid()
-        if not self._is_over(min(seconds, BUSY_SECONDS)):
+        if not _CALLS.wait(min(seconds, BUSY_SECONDS)):
             return ExportResult(waiting("mlflow: no answer yet"))
-        new = [line for line in lines if line not in _WORK.settled]
-        left = max(0.1, seconds - (time.monotonic() - started))
+        new = [line for line in lines if line not in _CALLS.settled]
+        remaining = max(0.1, seconds - (time.monotonic() - started))
         if new:
-            deadline = time.monotonic() + left
-            _WORK.attempt = BackgroundCall(lambda: self._work(new, deadline), or_here=True)
-            if not self._is_over(left):
-                _WORK.trouble = "mlflow: no answer in time"
-        unsettled = waiting(_WORK.trouble or "mlflow: no time left")
-        verdicts = {index: _WORK.settled.pop(line, unsettled) for index, line in enumerate(lines)}
+            deadline = time.monotonic() + remaining
+            _CALLS.start(lambda: self._send(new, deadline), remaining)
+        unsettled = waiting(_CALLS.reason or "mlflow: no time left")
+        verdicts = {index: _CALLS.settled.pop(line, unsettled) for index, line in enumerate(lines)}
         return ExportResult(
-            exceptions={index: one for index, one in verdicts.items() if one is not DELIVERED}
+            exceptions={index: verdict for index, verdict in verdicts.items() if verdict is not DELIVERED}
         )
 
     def close(self) -> None:
-        """Remove the hook from mlflow, which keeps its connections itself."""
+        """Remove the hook from mlflow. The connections belong to mlflow."""
         self._runs.close()
 
-    def _is_over(self, seconds: float) -> bool:
-        """Whether no work goes on any more, after at most so many seconds."""
-        if _WORK.attempt is not None:
-            try:
-                _WORK.attempt.result(seconds)
-            except TimeoutError:
-                return False
-            _WORK.attempt = None
-        return True
-
-    def _work(self, lines: Sequence[Line], deadline: float) -> None:
-        """Settle what can be settled, and say why the rest waits."""
-        sending = _Sending(self._runs, _WORK.settled, self._directories, deadline)
-        sending.send(lines)
-        _WORK.trouble = sending.trouble or sending.held or sending.busy
+    def _send(self, lines: Sequence[Line], deadline: float) -> None:
+        """Settle as many lines as possible, and set the reason of the others."""
+        export = _Export(self._runs, _CALLS.settled, self._directories, deadline)
+        export.send(lines)
+        _CALLS.explain(export.failure or export.artifact_failure or export.busy)
 
 
-class _Sending:
-    """One batch on its way: metrics together, calls between them in their order."""
+class _Export:
+    """The export of one batch: metrics together, with the calls between them in their order."""
 
     def __init__(
         self,
-        runs: Runs,
+        runs: MLflowRuns,
         settled: dict[Line, Verdict],
         directories: artifact_copies.Directories,
         deadline: float,
     ) -> None:
         self.runs, self.settled, self.directories, self.deadline = runs, settled, directories, deadline
-        self.trouble = ""  # of the store as a whole: nothing more is tried
-        self.held = ""  # of the store of artifacts: no further file or document is tried, metrics are
-        self.busy = ""  # why a file waits that others do not wait for
+        self.failure = ""  # of the tracking store, after which nothing more is sent
+        self.artifact_failure = ""  # of the artifact store, after which only metrics are sent
+        self.busy = ""  # the reason of a file that waits alone
         self.pending: dict[str | None, list[tuple[Line, MetricPost]]] = {}
 
     def send(self, lines: Sequence[Line]) -> None:
-        """Settle line by line, until trouble comes or time is up."""
+        """Settle line by line, until the store fails or the time is over."""
         for line in lines:
-            wish = metric_lines.decode(line)
-            if wish is None:
+            entry = metric_lines.decode_metric_line(line)
+            if entry is None:
                 self.settled[line] = refused("not readable as a run metric")
-            elif isinstance(wish, MetricPost):
-                self.pending.setdefault(wish.run_id, []).append((line, wish))
+            elif isinstance(entry, MetricPost):
+                self.pending.setdefault(entry.run_id, []).append((line, entry))
             else:
                 self._flush()
-                self._call(line, wish)
+                self._call(line, entry)
         self._flush()
 
     def _call(self, line: Line, call: Call) -> None:
-        found = self._settle([line], lambda: self.runs.perform(line, call), artifact=call.file is not None)
-        if found is not None and found.state == "refused" and call.file:
+        verdict = self._settle([line], lambda: self.runs.perform(line, call), artifact=call.file is not None)
+        if verdict is not None and verdict.state == "refused" and call.file:
             artifact_copies.delete_copy(self.directories(), call.file)
 
     def _flush(self) -> None:
@@ -154,49 +166,57 @@ class _Sending:
         documents: list[tuple[Line, MetricPost]] = []
         for posts in pending.values():
             for _, post in posts:
-                self.runs.first(post)  # in the order of their lines
-            documents += [one for one in posts if mlflow_values.has_document(one[1])]
-            self._post([one for one in posts if not mlflow_values.has_document(one[1])])
-        for one in documents:
-            self._post([one], artifact=True)
+                self.runs.first_step(post)  # steps are assigned in the order of the lines
+            documents += [(line, post) for line, post in posts if mlflow_values.has_document(post)]
+            self._post([(line, post) for line, post in posts if not mlflow_values.has_document(post)])
+        for document in documents:
+            self._post([document], artifact=True)
 
     def _post(self, posts: list[tuple[Line, MetricPost]], *, artifact: bool = False) -> None:
-        """Log metrics of one run; in halves where the store refuses the whole, so that a bad one goes alone."""
+        """Log metrics of one run. If the store rejects them, log them in halves, until the invalid one is alone."""
         if not posts:
             return
         lines, values = [line for line, _ in posts], [post for _, post in posts]
-        found = self._settle(lines, lambda: self.runs.log(lines[0], values), whole=False, artifact=artifact)
-        if found is None or found.state != "refused":
+        verdict = self._settle(
+            lines, lambda: self.runs.log(lines[0], values), settle_refused=False, artifact=artifact
+        )
+        if verdict is None or verdict.state != "refused":
             return
-        if len(posts) == 1 or mlflow_values.ABSENT in found.reason:
-            self.settled.update(dict.fromkeys(lines, found))
+        if len(posts) == 1 or mlflow_values.ABSENT in verdict.reason:
+            self.settled.update(dict.fromkeys(lines, verdict))
             self.runs.forget(values)
             return
         for half in (posts[: len(posts) // 2], posts[len(posts) // 2 :]):
             self._post(half)
 
     def _settle(
-        self, lines: list[Line], work: Callable[[], object], *, whole: bool = True, artifact: bool = False
+        self,
+        lines: list[Line],
+        work: Callable[[], object],
+        *,
+        settle_refused: bool = True,
+        artifact: bool = False,
     ) -> Verdict | None:
-        """Do the work, and give the lines its verdict; `whole`: also if they are refused.
+        """Do the work, settle the lines with its verdict, and return it. None if nothing was sent.
 
-        `artifact`: it needs the store of artifacts, which is another one than that of metrics.
+        `settle_refused`: a refusal settles the lines, too. `artifact`: the work needs the artifact store, which fails
+        independently of the tracking store.
         """
-        if self.trouble or (artifact and self.held) or time.monotonic() >= self.deadline:
+        if self.failure or (artifact and self.artifact_failure) or time.monotonic() >= self.deadline:
             return None
         try:
             work()
-        except Exception as error:  # of mlflow, of the network, of a file: the verdict says it
-            verdict = mlflow_values.verdict(error)
+        except Exception as error:  # any error of mlflow, the network or a file becomes a verdict
+            verdict = mlflow_values.verdict_of(error)
         else:
             verdict = DELIVERED
         if verdict.state == "waiting":
             if verdict.reason.startswith(artifact_copies.BUSY):
                 self.busy = verdict.reason
             elif artifact:
-                self.held = verdict.reason
+                self.artifact_failure = verdict.reason
             else:
-                self.trouble = verdict.reason
-        elif verdict is DELIVERED or whole:
+                self.failure = verdict.reason
+        elif verdict is DELIVERED or settle_refused:
             self.settled.update(dict.fromkeys(lines, verdict))
         return verdict

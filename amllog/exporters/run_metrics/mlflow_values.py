@@ -1,8 +1,7 @@
-"""Between the values of run metrics and MLflow's, without mlflow and without I/O.
+"""Convert metric posts to MLflow's numbers, tags and documents, and its errors to verdicts, without I/O.
 
-In: `Post` values of the journal, names, an error's code and text. Out: what MLflow takes: numbers under keys with
-steps, tags, JSON documents; the verdict that an error means. The mapping is that of Microsoft's guide from azureml's
-`Run` to MLflow, but for texts: they become tags instead of a file each.
+The mapping follows Microsoft's guide from azureml's `Run` to MLflow, except that strings become tags instead of one
+file each. Rows without a step are numbered, because MLflow has no lists.
 """
 
 from __future__ import annotations
@@ -19,11 +18,11 @@ from amllog.journal.artifact_copies import CopyBusy
 from amllog.record import text
 
 MAX_KEY = 250
-MAX_TAG = 5_000  # older servers' limit; newer ones take 8,000
+MAX_TAG = 5_000  # the limit of older servers. Newer ones accept 8,000.
 MAX_METRICS = 1_000  # of one request
 MAX_TAGS = 100
-STEP_TAG = "amllog.step_id"  # on runs that amllog makes: whose metrics they hold
-# The line itself is to blame; every other code may pass (a server's trouble, a token, a quota).
+STEP_TAG = "amllog.step_id"  # on runs that amllog creates: the step of their metrics
+# Errors of the line itself. Every other code may be temporary (a server error, a token, a quota).
 REFUSALS = {
     "INVALID_PARAMETER_VALUE",
     "BAD_REQUEST",
@@ -35,7 +34,7 @@ REFUSALS = {
 }
 ABSENT = "RESOURCE_DOES_NOT_EXIST"
 _NUMERIC = ("int", "double", "bool")  # types of columns
-_SIGNS = {
+_NETWORK_ERRORS = {
     "Connection refused": "connection refused",
     "timed out": "timeout",
     "timeout": "timeout",
@@ -51,96 +50,92 @@ class Number(NamedTuple):
     step: int
 
 
-class Wish(NamedTuple):
-    """What a post asks of MLflow."""
+class Entries(NamedTuple):
+    """The numbers, tags and document of one post."""
 
     numbers: list[Number]
     tags: dict[str, str]
     document: tuple[str, dict[str, Any]] | None  # artifact path and content
 
 
-def key(name: str) -> str:
-    """A name as MLflow takes it for a metric or a tag: other signs and odd paths become underscores."""
+def safe_key(name: str) -> str:
+    """Return a valid name of a metric or a tag. Other characters and path separators become underscores."""
     safe = re.sub(r"[^/\w.\- :]", "_", name)[:MAX_KEY]
     if posixpath.normpath(safe) != safe or safe.startswith((".", "/")):
         safe = safe.replace("/", "_").lstrip(".") or "_"
     return safe
 
 
-def tag(value: object) -> str:
-    """A tag's value."""
+def tag_value(value: object) -> str:
+    """Return the value of a tag as a string within the limit."""
     return "" if value is None else text.truncate(text.to_text(value), MAX_TAG)
 
 
 def artifact_path(name: str) -> str:
-    """A path below the run's artifacts."""
+    """Return a path below the artifacts of the run."""
     return "/".join(part for part in name.split("/") if part not in ("", ".", "..")) or "file"
 
 
-def millis(created: str) -> int:
-    """A record's time in milliseconds since the epoch."""
+def milliseconds(created: str) -> int:
+    """Return the time of a record in milliseconds since the epoch."""
     when = datetime.strptime(created.rstrip("Z"), "%Y-%m-%dT%H:%M:%S.%f").replace(tzinfo=timezone.utc)
     return int(when.timestamp() * 1000)
 
 
 def has_document(post: MetricPost) -> bool:
-    """Whether a post needs a JSON document, which only the store of artifacts takes."""
+    """Return whether a post needs a JSON document, which only the artifact store accepts."""
     return not _is_numeric(post) and not (
         post.columns.keys() == {post.name} and post.type == PREFIX + "scalar"
     )
 
 
-def wish(post: MetricPost, first: int) -> Wish:
-    """Numbers under `name` or `name.column`, a text scalar as a tag, a table with texts as a document besides.
+def to_entries(post: MetricPost, first_step: int) -> Entries:
+    """Return numbers with the key `name` or `name.column`, a tag for a string, and a document for a table with strings.
 
-    `first`: the step of the first row where the post has none.
+    `first_step`: of the first row, if the post has no step.
     """
-    numeric = [at for at, kind in enumerate(post.columns.values()) if kind in _NUMERIC]
+    numeric = [column for column, kind in enumerate(post.columns.values()) if kind in _NUMERIC]
     single = len(post.columns) == 1 and post.name in post.columns
     names = [post.name if single else f"{post.name}.{column}" for column in post.columns]
-    start = first if post.step is None else post.step
+    start = first_step if post.step is None else post.step
     numbers = [
-        Number(key(names[at]), _number(row[at]), start + index)
+        Number(safe_key(names[column]), _number(row[column]), start + index)
         for index, row in enumerate(post.rows)
-        for at in numeric
+        for column in numeric
     ]
     if _is_numeric(post):
-        return Wish(numbers, {}, None)
+        return Entries(numbers, {}, None)
     if not has_document(post):
-        return Wish(numbers, {key(post.name): tag(post.rows[-1][0])}, None)
+        return Entries(numbers, {safe_key(post.name): tag_value(post.rows[-1][0])}, None)
     content = {"name": post.name, "type": post.type, "columns": post.columns, "rows": post.rows}
-    return Wish(numbers, {}, (f"{artifact_path(key(post.name))}/{post.record_id}.json", content))
+    return Entries(numbers, {}, (f"{artifact_path(safe_key(post.name))}/{post.record_id}.json", content))
 
 
-def verdict(error: BaseException) -> Verdict:
-    """What an error of mlflow's, or of the work on a line, means for the line."""
-    kind, code = type(error).__name__, code_of(error)
+def verdict_of(error: BaseException) -> Verdict:
+    """Return the verdict of a line after an error of mlflow, the network or a file."""
+    kind, code = type(error).__name__, error_code(error)
     if code is None:
         if isinstance(error, CopyBusy):
             return waiting(str(error))
-        own = isinstance(
+        is_line_error = isinstance(
             error, (FileNotFoundError, LookupError, AttributeError, ArithmeticError, TypeError, ValueError)
         )
-        ours = own and not kind.endswith(
-            "DecodeError"
-        )  # the page of a proxy instead of JSON is a ValueError, too
-        return (
-            refused(f"mlflow: {kind}: {text.truncate(str(error), 60)}")
-            if ours
-            else waiting(f"mlflow: {kind}")
-        )
+        # The page of a proxy instead of JSON is a ValueError, too.
+        if is_line_error and not kind.endswith("DecodeError"):
+            return refused(f"mlflow: {kind}: {text.truncate(str(error), 60)}")
+        return waiting(f"mlflow: {kind}")
     if code in REFUSALS:
         return refused(f"mlflow: {code}")
-    sign = next((reason for sign, reason in _SIGNS.items() if sign in str(error)), code)
-    return waiting(f"mlflow: {sign}")
+    reason = next((reason for part, reason in _NETWORK_ERRORS.items() if part in str(error)), code)
+    return waiting(f"mlflow: {reason}")
 
 
-def code_of(error: BaseException) -> str | None:
-    """The code of an MlflowException; Azure ML's own code where it answers in Azure's form."""
+def error_code(error: BaseException) -> str | None:
+    """Return the code of an MlflowException, or the code of Azure ML if the response has Azure's format."""
     body = getattr(error, "json", None)
     inner = body.get("error") if isinstance(body, Mapping) else None
-    azures = inner.get("code") if isinstance(inner, Mapping) else None
-    code = azures or getattr(error, "error_code", None)
+    azure_code = inner.get("code") if isinstance(inner, Mapping) else None
+    code = azure_code or getattr(error, "error_code", None)
     return None if code is None else str(code)
 
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 
 class RunInfo(NamedTuple):
-    """The properties of a run that `Run.get_context()` loads. Empty where run history was not asked."""
+    """The properties of a run that `Run.get_context()` loads. Empty strings without run history."""
 
     parent_run_id: str = ""
     root_run_id: str = ""

@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from amllog.errors import MetricError
-from amllog.exporters.run_metrics import metric_values
+from amllog.exporters.run_metrics import artifact_contents, metric_values
 from amllog.record import text
 from amllog.sources.run.backend import Source
 from amllog.sources.run.reads import Reads
@@ -68,7 +68,7 @@ class Run(Reads):
         else:  # unlike azureml's name, this one distinguishes two plots within a second
             artifact, source = (
                 f"{name}_{int(time.time())}_{uuid.uuid4().hex[:6]}.png",
-                metric_values.png_image(name, plot),
+                artifact_contents.png_image(name, plot),
             )
         self._artifact("log_image", name, artifact, source)
 
@@ -241,7 +241,7 @@ class Run(Reads):
 
     def _document(self, method: str, name: str, value: object) -> None:
         name = metric_values.metric_name(name)
-        self._artifact(method, name, name, metric_values.json_document(name, value))
+        self._artifact(method, name, name, artifact_contents.json_document(name, value))
 
     def _artifact(
         self, method: str, name: str, artifact: str, source: Source, datastore: str | None = None
