@@ -101,8 +101,29 @@ NARROW = {
     "JSONDecodeError", "ModuleNotFoundError", "NoSegment", "NotADirectoryError", "OverflowError", "PermissionError",
     "ProcessLookupError", "UnicodeEncodeError",
 }  # fmt: skip
-TESTED_ELSEWHERE: dict[str, str] = {  # modules without a test file of their name: where their tests are
+# Modules without a test file of their name: where their tests are.
+TESTED_ELSEWHERE = {
     "local.app_insights.envelope_schema": "tables without code: local/app_insights/test_validation.py",
+    "session.api": "session/test_session",
+    "session.captures": "end_to_end/test_logging_configuration",
+    "session.compose": "end_to_end/test_environments",
+    "session.worker_settings": "end_to_end/test_workers",
+    "sources.artifact_copying": "end_to_end/test_artifact_copies",
+    "sources.capture.azure_handler_takeover": "end_to_end/test_app_insights",
+    "sources.capture.azure_log_handler": "end_to_end/test_app_insights",
+    "sources.capture.logging_lock": "end_to_end/test_signals",
+    "sources.capture.logging_tree": "end_to_end/test_stdlib_logging",
+    "sources.capture.other_journals": "end_to_end/test_returned_records",
+    "sources.capture.returned_records": "end_to_end/test_returned_records",
+    "sources.capture.root_handler": "end_to_end/test_logging_configuration",
+    "sources.capture.stdlib_logging": "end_to_end/test_stdlib_logging",
+    "sources.capture.stdout": "end_to_end/test_logging_stdout",
+    "sources.measurement_records": "sources/test_measurements",
+    "sources.recorder": "sources/test_logger",
+    "sources.resource": "sources/test_logger",
+    "sources.run.backend": "a protocol",
+    "sources.run.reads": "sources/run/test_run",
+    "sources.run_backend": "sources/run/test_run",
 }
 DEEP: dict[str, str] = {}
 # Where attributes of objects that are not ours may be assigned: whose they are.

@@ -19,7 +19,7 @@ import pytest
 
 import amllog
 from amllog.journal.cleanup import SegmentCleanup
-from amllog.journal.directory import claim, look
+from amllog.journal.directory import claim, open_read_only
 from amllog.journal.writer import Journal
 from amllog.process import interrupts
 from amllog.record import text
@@ -117,7 +117,7 @@ def use_a_journal(directory: Path) -> None:
     SegmentCleanup(journal, threading.RLock()).delete()
     journal.close()
     for path in sorted(directory.glob("*.jsonl")):
-        seen = look(path)
+        seen = open_read_only(path)
         claimed = claim(path, "n")
         assert seen is not None
         assert claimed is not None

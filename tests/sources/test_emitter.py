@@ -1,473 +1,48 @@
-"""Any object as message, argument, key or value: out comes one line that the service takes, and nothing raises."""
+"""The write path before setup(): early records are kept, masked again and written once."""
 
 from __future__ import annotations
 
-import datetime
-import decimal
-import enum
 import json
 import logging
-import math
-import time
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path, PurePosixPath
-from typing import Any
+from pathlib import Path
 
-import numpy
 import pytest
-from hypothesis import HealthCheck, given, settings, strategies as st
 
 import amllog
 from amllog.config.settings import Settings
 from amllog.exporters.driver_log import DriverLog
-from amllog.local.app_insights.validation import validate_envelope
 from amllog.record.redaction import Redactor
 from amllog.session import api
 from amllog.sources.emitter import Emitter
 from amllog.sources.resource import build_resource
 
 
-class Hostile:
-    """Fails in every way it is asked."""
-
-    def __init__(self, error: type[BaseException] = RuntimeError) -> None:
-        self.error = error
-
-    def _fail(self, *args: object) -> Any:
-        raise self.error("no")
-
-    __str__ = __repr__ = __len__ = __iter__ = __bool__ = __float__ = __int__ = __index__ = __format__ = _fail
-    __getattr__ = __getitem__ = __call__ = __enter__ = _fail
-
-
-class HostileMapping(Mapping):  # type: ignore[type-arg]  # of anything
-    """A mapping that fails when it is read."""
-
-    def __getitem__(self, key: object) -> object:
-        raise KeyError(key)
-
-    def __iter__(self) -> Iterator[object]:
-        return iter(["a", "b"])
-
-    def __len__(self) -> int:
-        return 2
-
-
-class Liar:
-    """Claims to be of another class, and fails when it is asked."""
-
-    @property
-    def __class__(self) -> Any:
-        raise RuntimeError("no")
-
-
-class Endless:
-    """Its text is made of its own text."""
-
-    def __str__(self) -> str:
-        return f"<{self}>"
-
-    __repr__ = __str__
-
-
-class NoText:
-    """Its text is no text."""
-
-    def __str__(self) -> Any:
-        return 7  # noqa: PLE0307  # that is what is odd
-
-    __repr__ = __str__
-
-
-class OddItem:
-    """Looks like a numpy scalar of itself."""
-
-    ndim, size = 0, 1
-
-    def item(self) -> object:
-        return self
-
-
-class Text(str):  # noqa: SLOT000  # as people write it
-    """A text with methods of its own."""
-
-    def __str__(self) -> str:
-        raise RuntimeError("no")
-
-    __repr__ = __str__
-
-
-class Colour(enum.Enum):
-    """An enum."""
-
-    RED = "red"
-    BLUE = 2
-
-
-def chain(length: int, *, notes: object = None) -> BaseException:
-    """Exceptions that led to one another."""
-    error: BaseException = ValueError("first")
-    for number in range(length):
-        try:
-            raise error
-        except BaseException as before:
-            error = KeyError(f"{number} \udc80 {'x' * 300}")
-            error.__cause__ = before
-    if notes is not None:
-        error.__notes__ = notes  # type: ignore[attr-defined]  # of Python 3.11
-    return error
-
-
-def cycle() -> BaseException:
-    """Two exceptions that led to each other."""
-    one, other = ValueError("one"), ValueError("other")
-    one.__cause__, other.__context__ = other, one
-    return one
-
-
-def deep(depth: int) -> BaseException:
-    """An exception from far below."""
-
-    def down(left: int) -> None:
-        if not left:
-            raise ValueError("deep")
-        down(left - 1)
-
-    try:
-        down(depth)
-    except ValueError as error:
-        return error
-    raise AssertionError
-
-
-class HostileError(Exception):
-    """An exception whose texts fail."""
-
-    def __str__(self) -> str:
-        raise RuntimeError("no")
-
-    __repr__ = __str__
-
-    @property
-    def __notes__(self) -> Any:
-        raise RuntimeError("no")
-
-
-def containers() -> list[object]:
-    """Containers that hold themselves, or too much."""
-    knot: list[object] = [1]
-    knot.append(knot)
-    loop: dict[object, object] = {}
-    loop["self"] = loop
-    nested: object = "bottom"
-    for _ in range(500):
-        nested = [nested]
-    wide = {f"key {number}": "v" * 50 for number in range(5_000)}
-    huge = "x" * 1_000_000
-    return [
-        knot,
-        loop,
-        nested,
-        wide,
-        [huge] * 20,
-        {huge: huge},
-        [(1, 2)] * 5_000,
-        {(1, 2): {3}, None: b"\xff"},
-        {huge[:100_000]},
-    ]
-
-
-KEY = "00000000-0000-0000-0000-0000000010ca"
-HARMLESS_TO_HYPOTHESIS = [
-    Hostile,
-    HostileMapping,
-    Endless,
-    NoText,
-    OddItem,
-    HostileError,
-    cycle,
-    lambda: Colour.RED,
-]
-ODD: list[Callable[[], object]] = [
-    Hostile,
-    lambda: Hostile(RecursionError),
-    lambda: Hostile(MemoryError),
-    HostileMapping,
-    Liar,
-    Endless,
-    NoText,
-    OddItem,
-    lambda: Text("own"),
-    HostileError,
-    cycle,
-    lambda: chain(30),
-    lambda: chain(3, notes=["n" * 100_000, 7, Hostile()]),
-    lambda: chain(1, notes="no list"),
-    lambda: deep(500),
-    lambda: ValueError(*["x" * 100_000] * 3),
-    *[(lambda one=one: one) for one in containers()],  # type: ignore[misc]  # a default as a closure
-    lambda: "x" * 10_000_000,
-    lambda: "password=" + "s" * 10_000_000,
-    lambda: "%" + "0" * 10_000_000,
-    lambda: "eyJ-" * 20_000,
-    lambda: "\udc80" * 40_000,
-    lambda: "\U0001f600" * 40_000,
-    lambda: "\0" * 40_000,
-    lambda: b"\xff\0" * 40_000,
-    lambda: 10**10_000,
-    lambda: -(10**400),
-    lambda: math.nan,
-    lambda: math.inf,
-    lambda: decimal.Decimal("NaN"),
-    lambda: datetime.datetime.max.replace(tzinfo=datetime.timezone.utc),
-    lambda: Colour.RED,
-    lambda: PurePosixPath("/a/b"),
-    lambda: numpy.float32(0.5),
-    lambda: numpy.arange(100_000),
-    lambda: numpy.array(None),
-    lambda: object,
-    lambda: (one for one in "ab"),
-    lambda: lambda: None,
-    lambda: memoryview(b"ab"),
-    lambda: range(10**9),
-    lambda: complex(1, 2),
-]
-
-scalars = (
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.binary() | st.decimals()
-    | st.datetimes() | st.complex_numbers() | st.text(st.characters(categories=["Cs", "Cc", "Co"]), max_size=20)
-    | st.uuids() | st.timedeltas() | st.sampled_from(HARMLESS_TO_HYPOTHESIS).map(lambda make: make())
-)  # fmt: skip
-keys = st.text() | st.integers() | st.none() | st.tuples(st.text(), st.integers()) | st.binary() | st.floats()
-anything = st.recursive(
-    scalars,
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(keys, inner, max_size=4),
-    max_leaves=8,
-)
-
-
-@pytest.fixture(scope="module")
-def log(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """A logger with a journal, and what it kept since the last look."""
-    directory = tmp_path_factory.mktemp("journal")
-    seen: Counter[Path] = Counter()
-
-    def start(**more: Any) -> None:
-        amllog.setup(
-            directory=directory,
-            driver_format="json",
-            capture="none",
-            connection_string=KEY,
-            exporter="none",
-            **more,
-        )
-
-    def kept() -> list[bytes]:
-        lines = []
-        for file in sorted(directory.glob("*.jsonl")):
-            new = file.read_bytes()[seen[file] :]
-            seen[file] += len(new)
-            lines += new.splitlines(keepends=True)
-        return lines
-
-    return type("Log", (), {"start": staticmethod(start), "kept": staticmethod(kept)})
-
-
-def check(log: Any, count: int = 1) -> list[dict[str, Any]]:
-    """The lines since the last look: as many as calls, each one that the strict service takes."""
-    lines = log.kept()
-    assert len(lines) == count
-    now = datetime.datetime.now(datetime.timezone.utc)
-    for line in lines:
-        assert line.endswith(b"}\n") and len(line) <= 65_536
-        assert validate_envelope(json.loads(line), len(line), now) is None
-    assert api.session().recorder.emitter.refused.total() == 0
-    return [json.loads(line) for line in lines]
-
-
-ready = settings(
-    max_examples=100,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
-
-
-@pytest.fixture(autouse=True)
-def _started(log: Any, capsys: pytest.CaptureFixture[str]) -> None:
-    log.start()
-    log.kept()
-
-
-@pytest.mark.parametrize("make", ODD)
-def test_odd_objects(log: Any, make: Callable[[], object]) -> None:
-    """Objects that fail, recurse or have no end, in any place: each call makes its one line, in bounded time, and
-    raises nothing."""
-    logger, odd, began = amllog.get_logger("odd"), make(), time.thread_time()
-    key = odd if issubclass(type(odd), (str, bytes, int, float)) else type(odd).__name__
-    error = odd if issubclass(type(odd), BaseException) else ValueError(odd)
-    logger.info(odd)
-    logger.info("%s and %r", odd, odd)
-    logger.info("m", value=odd, other="kept")
-    logger.info("m", {key: "v", "other": "kept"})  # noqa: PLE1205  # the guide's form
-    logger.error("m", exc_info=error, other="kept")
-    fields = {"msg": odd, "args": (odd,), "custom_dimensions": {"a": odd}, "b": odd, "levelno": 20}
-    api.session().recorder.messages.stdlib_record(logging.makeLogRecord(fields), shown=True)
-    logger.bind(bound=odd).metric("m", 1)
-    logger.event(odd, value=odd)  # type: ignore[arg-type]  # what no checker stopped
-    with logger.span(odd, value=odd):  # type: ignore[arg-type]  # what no checker stopped
-        pass
-    assert time.thread_time() - began < 60
-    envelopes = check(log, 9)
-    assert [one["data"]["baseData"]["properties"].get("other") for one in envelopes[2:5]] == ["kept"] * 3
-
-
-@ready
-@given(
-    message=anything,
-    args=st.lists(anything, max_size=3),
-    values=st.dictionaries(st.text(), anything, max_size=4),
-)
-def test_any_call(log: Any, message: object, args: list[object], values: dict[str, Any]) -> None:
-    """Any message, arguments and dimensions make one line within all limits."""
-    amllog.get_logger("any").warning(message, *args, **values)
-    check(log)
-
-
-@ready
-@given(
-    message=anything, args=st.lists(anything, max_size=3), extra=st.dictionaries(keys, anything, max_size=4)
-)
-def test_any_record(log: Any, message: object, args: list[object], extra: dict[Any, object]) -> None:
-    """So does any stdlib record."""
-    entry = logging.LogRecord("any", 30, __file__, 1, "", (), None)
-    entry.msg, entry.args = message, tuple(args)  # type: ignore[assignment]  # what no checker stopped
-    entry.__dict__["custom_dimensions"] = extra
-    api.session().recorder.messages.stdlib_record(entry, shown=False)
-    check(log)
-
-
-@settings(ready, max_examples=10)
-@given(st.dictionaries(st.text(min_size=1, max_size=200), st.text(), min_size=200, max_size=400))
-def test_too_many_dimensions(log: Any, dimensions: dict[str, str]) -> None:
-    """What does not fit into an item is left out with a mark; the record's id and run stay."""
-    amllog.get_logger("many").info("m", dimensions)
-    amllog.get_logger("many").info("m", {key: value + "v" * 500 for key, value in dimensions.items()})
-    for envelope in check(log, 2):
-        properties = envelope["data"]["baseData"]["properties"]
-        assert {"record_id", "step_id", "parent_run_id"} <= set(properties)
-
-
-def test_left_out_is_told(log: Any) -> None:
-    """How many dimensions were left out stands on the record; texts say how long they were."""
-    logger = amllog.get_logger("many")
-    logger.info("m", {f"key {number}": "v" * 150 for number in range(600)})  # noqa: PLE1205  # the guide's form
-    logger.info("x" * 40_000, long="y" * 9_000, **{"k" * 200: 1})
-    many, long = check(log, 2)
-    properties = many["data"]["baseData"]["properties"]
-    assert int(properties["dimensions_left_out"]) + sum(key.startswith("key ") for key in properties) == 600
-    assert long["data"]["baseData"]["message"].endswith("… [cut from 40000 characters]")
-    assert long["data"]["baseData"]["properties"]["long"].endswith("… [cut from 9000 characters]")
-    assert any(
-        key.startswith("kkk") and "cut from 200" in key for key in long["data"]["baseData"]["properties"]
-    )
-
-
-def test_long_chain_with_long_paths(log: Any) -> None:
-    """Ten errors of fifty frames each, in files of long names, still fit into an item."""
-    code = compile(
-        "def down(n):\n    if n: down(n - 1)\n    else: raise ValueError('bottom')", "/long" * 400, "exec"
-    )
-    scope: dict[str, Any] = {}
-    exec(code, scope)
-    error: BaseException | None = None
-    for _ in range(12):
-        try:
-            try:
-                scope["down"](60)
-            except ValueError as one:
-                one.__cause__ = error
-                raise
-        except ValueError as one:
-            error = one
-    amllog.get_logger("chain").error("failed", exc_info=error)
-    (envelope,) = check(log)
-    assert len(envelope["data"]["baseData"]["exceptions"]) == 10
-
-
-def test_huge_texts_are_not_read_to_their_end(log: Any) -> None:
-    """A text of megabytes costs no more than what of it remains: also one that is made to keep a search busy."""
-    for evil in (
-        "eyJ-" * 3_000_000,
-        "password " * 1_000_000,
-        "://a" * 3_000_000,
-        "-----BEGIN PRIVATE KEY-----" * 300_000,
-    ):
-        began = time.thread_time()
-        amllog.get_logger("huge").info(evil, value=evil)
-        assert time.thread_time() - began < 200
-    check(log, 4)
-
-
-def test_times(log: Any) -> None:
-    """A stdlib record's time may be anything; the line keeps its form."""
-    recorder = api.session().recorder
-    for created in (-1.5, 0.0, 1e18, 253402300800.0):
-        recorder.messages.stdlib_record(
-            logging.makeLogRecord({"msg": "m", "created": created, "levelno": 20}), shown=True
-        )
-    lines = log.kept()
-    assert [len(json.loads(line)["time"]) for line in lines] == [27] * 4
-    assert all(line.startswith(b'{"time":"') and line[36:38] == b'",' for line in lines)
-    assert recorder.emitter.refused.total() == 0
-
-
-def test_before_setup(log: Any, capsys: pytest.CaptureFixture[str]) -> None:
-    """What is said before setup() stands on the driver log at once, and on record after it, once."""
-    amllog.shutdown(0)
-    log.kept()
-    logger = amllog.get_logger("early", bound="yes")
-    logger.info("early %d", 1)
-    logger.metric("loss", 0.5)
-    assert log.kept() == []
+def test_early_records(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Records before setup() are on the driver log at once, and in the journal after setup(), once."""
+    log = amllog.get_logger("early", bound="yes")
+    log.info("early %d", 1)
+    log.metric("loss", 0.5)
+    assert list(tmp_path.rglob("*.jsonl")) == []
     assert capsys.readouterr().out.count("early 1") == 1
-    log.start()
-    log.start()
-    envelopes = check(log, 2)
-    properties = envelopes[0]["data"]["baseData"]["properties"]
+    for _ in range(2):
+        amllog.setup(directory=tmp_path / "j")
+    lines = [json.loads(line) for file in (tmp_path / "j").glob("*.jsonl") for line in file.open()]
+    properties = lines[0]["data"]["baseData"]["properties"]
+    assert len(lines) == 2
     assert (properties["bound"], bool(properties["step_id"])) == ("yes", True)
     assert "early 1" not in capsys.readouterr().out
 
 
-def test_layers(log: Any) -> None:
-    """setup() < bound < bind < call: the later wins."""
-    log.start(dimensions=dict.fromkeys("abcd", "setup"))
-    with amllog.bound(b="bound", c="bound", d="bound"):
-        amllog.get_logger("l").bind(c="bind", d="bind").info("m", d="call")
-    properties = json.loads(log.kept()[-1])["data"]["baseData"]["properties"]
-    assert {key: properties[key] for key in "abcd"} == {"a": "setup", "b": "bound", "c": "bind", "d": "call"}
-
-
-def test_extra_of_ours(log: Any) -> None:
-    """`extra`, as stdlib loggers take it, means the same on ours."""
-    amllog.get_logger("l").info("m", extra={"custom_dimensions": {"a": 1}, "b": 2}, c=3)
-    amllog.get_logger("l").info("m", extra="text")
-    first, second = check(log, 2)
-    properties = first["data"]["baseData"]["properties"]
-    assert {key: properties.get(key) for key in "abc"} == {"a": "1", "b": "2", "c": "3"}
-    assert second["data"]["baseData"]["properties"]["extra"] == "text"
-
-
 def test_a_signal_while_early_records_are_kept() -> None:
-    """A signal handler that raises while setup() keeps the records that were made before: none is lost or doubled."""
-    kept: list[bytes] = []
+    """A signal handler that raises while setup() writes early records loses and duplicates none."""
+    lines: list[bytes] = []
     interrupted: list[int] = []
 
     def append(line: bytes) -> bool:
         if len(interrupted) < 2:
             interrupted.append(1)
             raise KeyboardInterrupt
-        kept.append(line)
+        lines.append(line)
         return True
 
     amllog.shutdown(0)
@@ -477,13 +52,11 @@ def test_a_signal_while_early_records_are_kept() -> None:
     emitter, redactor = Emitter(), Redactor()
     emitter._early = api.session().recorder.emitter._early
     outbox = type("Outbox", (), {"append": staticmethod(append)})
-    resource, driver_log = (
-        build_resource(amllog.identity(), Settings(), redactor),
-        DriverLog("plain", logging.INFO, {}),
-    )
+    resource = build_resource(amllog.identity(), Settings(), redactor)
+    driver_log = DriverLog("plain", logging.INFO, {})
     for _ in range(2):
         with pytest.raises(KeyboardInterrupt):
             emitter.open(resource, outbox, driver_log, redactor)
     emitter.open(resource, outbox, driver_log, redactor)
-    messages = [json.loads(line)["data"]["baseData"]["message"] for line in kept]
+    messages = [json.loads(line)["data"]["baseData"]["message"] for line in lines]
     assert messages == ["early 0", "early 1", "early 2"]

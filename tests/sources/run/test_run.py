@@ -23,7 +23,6 @@ from hypothesis import given, strategies as st
 from amllog.errors import AmllogWarning, MetricError
 from amllog.exporters.run_metrics import metric_values
 from amllog.sources.run.backend import Source
-from amllog.sources.run.memory import Memory
 from amllog.sources.run.run import Run
 
 
@@ -280,17 +279,6 @@ def test_reads_without_a_service(run: Run) -> None:
         assert run.register_model("m", model_path="p") is None
     with pytest.raises(AttributeError, match="neither amllog's nor azureml's"):
         run.no_such_thing  # noqa: B018
-
-
-def test_many_metrics_take_bounded_memory() -> None:
-    """Of a long training with many metrics, the last values of each are remembered, and no more than 100,000."""
-    memory = Memory()
-    for number in range(1_500):
-        for layer in range(200):
-            memory.keep_scalar(f"layer{layer}", number)
-    kept = memory.metrics()
-    assert len(kept) == 200 and all(values[-1] == 1_499 for values in kept.values())
-    assert sum(map(len, kept.values())) <= 110_000
 
 
 def test_files(run: Run, journal: Journal, tmp_path: Path) -> None:
