@@ -114,7 +114,7 @@ def use_a_journal(directory: Path) -> None:
     journal.append(LINE)
     os.close(journal.segments[-1].fd)
     assert journal.segments[-1].size
-    SegmentCleanup(journal, threading.RLock()).delete()
+    SegmentCleanup(journal, threading.RLock()).remove_settled()
     journal.close()
     for path in sorted(directory.glob("*.jsonl")):
         seen = open_read_only(path)
