@@ -1,4 +1,4 @@
-"""What happens to the process, told once to who asked: its end, SIGTERM, a fork."""
+"""Callbacks at the exit of the process, at SIGTERM and around a fork."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ WATCH = """
 import os, signal, sys, threading
 from amllog.process.forks import ForkHooks, Forks
 from amllog.process.events import ProcessEvents
-def say(what):
-    return lambda: os.write(1, f"{what} {os.getpid() == first}\\n".encode())
+def write(event):
+    return lambda: os.write(1, f"{event} {os.getpid() == first}\\n".encode())
 first = os.getpid()
-events = ProcessEvents(say("exit"), say("term"))
-ForkHooks(Forks(say("before"), say("parent"), lambda: (say("child")(), events.forked()))).register()
+events = ProcessEvents(write("exit"), write("term"))
+ForkHooks(Forks(write("before"), write("parent"), lambda: (write("child")(), events.forked()))).register()
 events.watch_sigterm()
 """
 
 
 @pytest.mark.parametrize(
-    ("end", "returncode", "said"),
+    ("end", "returncode", "calls"),
     [
         ("", 0, ["exit True"]),
         ("sys.exit(3)", 3, ["exit True"]),
@@ -39,34 +39,34 @@ events.watch_sigterm()
         ("events.unwatch_sigterm()\nos.kill(os.getpid(), signal.SIGTERM)", -signal.SIGTERM, []),
     ],
 )
-def test_told_once(child: Any, end: str, returncode: int, said: list[str]) -> None:
-    """Each end is told as it happened, once, and the exit code is what it would have been."""
+def test_each_callback_is_called_once(child: Any, end: str, returncode: int, calls: list[str]) -> None:
+    """Each event calls back once, and the exit code is the same as without callbacks."""
     ran = child(WATCH + end)
-    # Sorted: parent and child go on at the same time.
-    assert (ran.returncode, sorted(ran.stdout.split("\n")[:-1])) == (returncode, sorted(said)), ran.stderr
+    # Sorted, because parent and child run at the same time.
+    assert (ran.returncode, sorted(ran.stdout.split("\n")[:-1])) == (returncode, sorted(calls)), ran.stderr
 
 
-def test_sigterm_of_others(child: Any) -> None:
-    """A handler of the script's own, before ours or after, stays."""
-    own = "signal.signal(signal.SIGTERM, lambda *_: sys.exit(5))\n"
+def test_sigterm_handler_of_the_script_stays(child: Any) -> None:
+    """A handler that the script sets before or after ours stays."""
+    handler = "signal.signal(signal.SIGTERM, lambda *_: sys.exit(5))\n"
     for code in (
-        "import signal, sys\n" + own + WATCH,
-        WATCH + own,
-        WATCH + own + "events.unwatch_sigterm()\n",
+        "import signal, sys\n" + handler + WATCH,
+        WATCH + handler,
+        WATCH + handler + "events.unwatch_sigterm()\n",
     ):
         ran = child(code + "os.kill(os.getpid(), signal.SIGTERM)\n")
         assert (ran.returncode, ran.stdout) == (5, "exit True\n")
 
 
 def test_ignored_sigterm(child: Any) -> None:
-    """Who ignores SIGTERM goes on ignoring it."""
+    """A script that ignores SIGTERM still ignores it."""
     code = "import signal\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\n" + WATCH
     ran = child(code + "os.kill(os.getpid(), signal.SIGTERM); print('alive')")
     assert (ran.returncode, "alive" in ran.stdout) == (0, True)
 
 
 def test_setup_in_a_thread() -> None:
-    """setup() in a thread, where Python allows no signal handler, works without one."""
+    """setup() in a thread works without a signal handler, which Python allows in the main thread only."""
     before = signal.getsignal(signal.SIGTERM)
     failed: list[BaseException] = []
 
@@ -83,16 +83,16 @@ def test_setup_in_a_thread() -> None:
     assert amllog.status().accepted == 1
 
 
-def test_fork_during_an_attempt(child: Any) -> None:
-    """In a forked child, what its parent's thread still works at is over: the child may try by itself."""
+def test_fork_during_a_background_call(child: Any) -> None:
+    """In a forked child, a background call of the parent is over, so that the child may call again."""
     code = """
 import os, threading
 from amllog.process.background import BackgroundCall
 may_end = threading.Event()
-attempt = BackgroundCall(may_end.wait)
-print(attempt.over, flush=True)
+call = BackgroundCall(may_end.wait)
+print(call.over, flush=True)
 if os.fork() == 0:
-    print(attempt.over, flush=True)
+    print(call.over, flush=True)
     os._exit(0)
 os.wait()
 may_end.set()
@@ -111,7 +111,7 @@ interpreters.run_string(interpreters.create(), code)
 
 
 def test_sub_interpreter(child: Any) -> None:
-    """In a sub-interpreter, amllog can be imported, and its use raises an error that says so."""
+    """In a sub-interpreter, amllog can be imported, and setup() raises an error with the reason."""
     ran = child(SUB_INTERPRETER)
     assert (
         ran.stdout == "AmllogError amllog works in the main interpreter only, and this is a sub-interpreter\n"

@@ -1,4 +1,4 @@
-"""How a script ended, where no exception tells: what each way of leaving says of the step."""
+"""The exit code and the reason of each way in which a script can end."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ import atexit, os, sys
 from amllog.process.exits import Exits, in_flight
 exits = Exits()
 exits.watch()
-def say():
+def write():
     os.write(1, f"{in_flight()}|{exits.result()}".encode())
 """
-AT_EXIT = WATCH + "atexit.register(say)\n"
+AT_EXIT = WATCH + "atexit.register(write)\n"
 CATCH = "try: sys.exit(3)\nexcept SystemExit: "
 
 
 @pytest.mark.parametrize(
-    ("code", "returncode", "said"),
+    ("code", "returncode", "output"),
     [
         (AT_EXIT, 0, "|"),
         (AT_EXIT + "sys.exit(3)", 3, "|exit code 3"),
@@ -29,36 +29,36 @@ CATCH = "try: sys.exit(3)\nexcept SystemExit: "
         (AT_EXIT + "exit()", 0, "|"),
         (AT_EXIT + CATCH + "pass", 0, "|"),
         (AT_EXIT + CATCH + "sys.exit(0)", 0, "|"),
-        (AT_EXIT + "raise SystemExit(3)", 3, "|"),  # which nothing of ours can see
-        (WATCH + CATCH + "pass\nsay()", 0, "|"),
-        (WATCH + "try: sys.exit(3)\nfinally: say()", 3, "exit code 3|exit code 3"),
-        (WATCH + "try: raise SystemExit(4)\nfinally: say()", 4, "exit code 4|"),
-        (WATCH + "try: raise SystemExit\nfinally: say()", 0, "|"),
-        (WATCH + "try: 1 / 0\nfinally: say()", 1, "ZeroDivisionError|"),
+        (AT_EXIT + "raise SystemExit(3)", 3, "|"),  # which calls no function of ours
+        (WATCH + CATCH + "pass\nwrite()", 0, "|"),
+        (WATCH + "try: sys.exit(3)\nfinally: write()", 3, "exit code 3|exit code 3"),
+        (WATCH + "try: raise SystemExit(4)\nfinally: write()", 4, "exit code 4|"),
+        (WATCH + "try: raise SystemExit\nfinally: write()", 0, "|"),
+        (WATCH + "try: 1 / 0\nfinally: write()", 1, "ZeroDivisionError|"),
         (AT_EXIT + "exits.remove(); sys.exit(3)", 3, "|"),
     ],
 )
-def test_what_an_end_says(child: Any, code: str, returncode: int, said: str) -> None:
-    """The exit code where the script left with it, nothing where it caught its own SystemExit and went on."""
+def test_result(child: Any, code: str, returncode: int, output: str) -> None:
+    """The result is the exit code, or nothing if the script caught its own SystemExit and continued."""
     ran = child(code)
-    assert (ran.returncode, ran.stdout) == (returncode, said), ran.stderr
+    assert (ran.returncode, ran.stdout) == (returncode, output), ran.stderr
 
 
-def test_exit_looks_as_ever(child: Any) -> None:
-    """`exit` and `quit` keep their texts, and are Python's own again afterwards."""
+def test_exit_and_quit_keep_their_repr(child: Any) -> None:
+    """`exit` and `quit` keep their repr, and are Python's again after remove()."""
     plain = child("print(exit, quit, type(exit).__call__.__name__)").stdout
     watched = child(WATCH + "print(exit, quit, end=' ')\nexits.remove()\nprint(type(exit).__call__.__name__)")
     assert watched.stdout == plain
 
 
 def test_without_site(child: Any) -> None:
-    """A Python without `exit` and `quit` (-S) sets up all the same."""
+    """A Python without `exit` and `quit` (-S) is watched as well."""
     ran = child("import sys\ndel sys.modules['_sitebuiltins']\n" + AT_EXIT + "sys.exit(3)")
     assert (ran.returncode, ran.stdout) == (3, "|exit code 3")
 
 
-def test_shutdown_on_the_way_out(child: Any) -> None:
-    """`shutdown()` in a `finally` says that the step failed, and by what."""
+def test_shutdown_in_a_finally_block(child: Any) -> None:
+    """`shutdown()` in a `finally` records that the step failed, with the exception."""
     ran = child(
         "import amllog\namllog.setup(driver_level='DEBUG')\ntry: 1 / 0\nfinally: amllog.shutdown()\n",
     )
@@ -66,7 +66,7 @@ def test_shutdown_on_the_way_out(child: Any) -> None:
 
 
 def test_setup_while_threads_start(child: Any) -> None:
-    """Nobody asks for the frames of other threads: on CPython 3.11, that freezes a process in which threads start."""
+    """`sys._current_frames` is never called. On CPython 3.11 it can freeze a process in which threads start."""
     code = "import sys\ndef frozen():\n    raise SystemExit('frozen')\nsys._current_frames = frozen\n"
     ran = child(code + AT_EXIT + "sys.exit(3)")
     assert (ran.returncode, ran.stdout) == (3, "|exit code 3"), ran.stderr

@@ -1,4 +1,4 @@
-"""A process knows that it was forked, whoever has forked it."""
+"""The detection of a fork, by Python and by C code."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The worker's thread: started again after a failure, absent while the process forks."""
+"""The thread of the worker: started again after a failure, ended while the process forks."""
 
 from __future__ import annotations
 
@@ -35,17 +35,17 @@ print(len(failures), thread.running)
 """
 
 
-def test_a_system_without_threads_is_asked_again(child: Any) -> None:
-    """A thread that could not be started is started by a later attempt."""
+def test_start_is_repeated_after_a_failure(child: Any) -> None:
+    """A later call starts a thread that could not be started."""
     assert child(NO_THREADS).stdout == "0 True\n"
 
 
-def test_parked_and_resumed() -> None:
-    """The thread is gone while a thread is about to fork, and back when the last one has done so."""
+def test_park_and_resume() -> None:
+    """The thread does not exist while other threads are about to fork, and starts again after the last fork."""
     worked = threading.Event()
     thread = ForkSafeThread("amllog test", worked.set)
     thread.start()
-    until(worked.is_set)
+    wait_until(worked.is_set)
     assert thread.park(600) and not thread.running
     other = threading.Thread(target=thread.park, args=(600,))
     other.start()
@@ -54,13 +54,13 @@ def test_parked_and_resumed() -> None:
     assert not thread.running  # another thread is about to fork
     thread._forking.clear()
     thread.start()
-    until(lambda: thread.running)
+    wait_until(lambda: thread.running)
     thread.stop(600)
     assert not thread.running
 
 
-def test_never_waited_for_before_it_starts() -> None:
-    """A fork beside another thread that is about to start the worker raises nothing and does not wait for ever."""
+def test_park_while_another_thread_starts_it() -> None:
+    """A fork neither raises nor waits for ever while another thread starts the worker."""
     thread = ForkSafeThread("amllog test", lambda: time.sleep(0.01))
     go_on = True
 
@@ -82,20 +82,20 @@ def test_never_waited_for_before_it_starts() -> None:
 
 
 @pytest.mark.skipif(not hasattr(signal, "pthread_sigmask"), reason="needs masks of signals")
-def test_signals_are_left_to_other_threads() -> None:
-    """The thread takes no signal that Python handles; those that report a fault in it still reach their handlers."""
-    found: queue.SimpleQueue[set[signal.Signals]] = queue.SimpleQueue()
+def test_signals_are_blocked_in_the_thread() -> None:
+    """The thread blocks all signals but those that report a fault, whose handlers are still called."""
+    masks: queue.SimpleQueue[set[signal.Signals]] = queue.SimpleQueue()
 
     def work() -> None:
-        found.put(signal.pthread_sigmask(signal.SIG_BLOCK, ()))
+        masks.put(signal.pthread_sigmask(signal.SIG_BLOCK, ()))
         time.sleep(0.01)
 
     thread = ForkSafeThread("amllog test", work)
     thread.start()
-    blocked = found.get(timeout=600)
+    in_worker = masks.get(timeout=600)
     thread.stop(600)
-    attempted = BackgroundCall(lambda: signal.pthread_sigmask(signal.SIG_BLOCK, ())).result(600)
-    for mask in (blocked, attempted):
+    in_call = BackgroundCall(lambda: signal.pthread_sigmask(signal.SIG_BLOCK, ())).result(600)
+    for mask in (in_worker, in_call):
         assert {signal.SIGALRM, signal.SIGTERM, signal.SIGINT, signal.SIGUSR1} <= mask
         assert not {signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL} & mask
     assert signal.SIGALRM not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
@@ -138,14 +138,14 @@ print(thread.running)
 """
 
 
-def test_interrupted_between_a_start_and_its_end(child: Any) -> None:
-    """`Thread.start()` raises a KeyError in place of a handler's exception: the script gets the handler's."""
+def test_start_interrupted_by_a_signal(child: Any) -> None:
+    """`Thread.start()` raises a KeyError in place of a handler's exception, and the script gets the handler's."""
     assert child(INTERRUPTED_START).stdout == "reached True\nFalse\n"
 
 
-def until(what: Callable[[], bool]) -> None:
-    """Wait for it."""
+def wait_until(condition: Callable[[], bool]) -> None:
+    """Wait until the condition is true."""
     deadline = time.monotonic() + 600
-    while not what():
+    while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.02)

@@ -1,4 +1,4 @@
-"""Fork hooks: whatever a signal handler raises in them reaches the script, and their work is complete."""
+"""Fork hooks: the exception of a signal handler in a hook reaches the script, and the hook completes its work."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from amllog.process.forks import ForkHooks, Forks
 
 class Stop(Exception): pass
 calls = []
-where, left = "", 0
+where, remaining = "", 0
 
 def stop(number, frame):
     raise Stop
@@ -31,7 +31,7 @@ signal.signal(signal.SIGALRM, stop)
 ForkHooks(Forks(*(interrupting(name) for name in ("before", "in_parent", "in_child")))).register()
 
 def wait(expected):
-    # The exception comes soon, but not within a number of instructions. A busy loop: sleep() would not be ended by it.
+    # The exception arrives soon, but not after a fixed number of instructions. It does not end sleep(), so this loops.
     until = time.monotonic() + 60
     while expected() and time.monotonic() < until: pass
 
@@ -73,32 +73,32 @@ EACH_LINE = (
     HOOKS
     + """
 def trace(frame, event, argument):
-    global left
+    global remaining
     if frame.f_globals.get("__name__") != "amllog.process.forks" or os.getpid() != parent:
-        return None  # in a child, Python also ends what other threads had, and prints what that raises
+        return None  # in a child, Python also ends the generators of other threads, and prints their exceptions
     if event == "line":
-        left -= 1
-        if left == 0:
+        remaining -= 1
+        if remaining == 0:
             raise Stop
     return trace
 
 points, lost, parent = 0, 0, os.getpid()
-while left <= 0:
+while remaining <= 0:
     points += 1
-    left, stopped = points, False
+    remaining, stopped = points, False
     calls.clear()
     sys.settrace(trace)
     try:
         if os.fork() == 0:
             os._exit(0)
         sys.settrace(None)
-        wait(lambda: left <= 0)  # else no line has raised
-    except Stop:  # in the child, too: it inherits the trace
+        wait(lambda: remaining <= 0)  # otherwise no line has raised
+    except Stop:  # also in the child, which inherits the trace function
         if os.getpid() != parent:
             os._exit(0)
         stopped = True
     sys.settrace(None)
-    if not stopped and left <= 0 or blocked() or not {"before", "in_parent"} <= set(calls):
+    if not stopped and remaining <= 0 or blocked() or not {"before", "in_parent"} <= set(calls):
         lost += 1
     os.waitpid(-1, 0)
 print(points > 20, lost)
@@ -107,7 +107,7 @@ print(points > 20, lost)
 
 
 def test_each_hook(child: Any) -> None:
-    """A signal in a hook: its exception is raised after the fork, the hook's work is repeated, no signal is blocked."""
+    """The exception of a signal in a hook is raised after the fork, the hook is repeated, and no signal is blocked."""
     ran = child(EACH_HOOK)
     expected = [
         "before ['before', 'in_parent'] set() True",
@@ -117,12 +117,12 @@ def test_each_hook(child: Any) -> None:
 
 
 def test_in_the_child(child: Any) -> None:
-    """A signal in a child's own hook is the child's: it is raised there, after the fork."""
+    """The exception of a signal in the hook of a child is raised in the child after the fork."""
     ran = child(IN_THE_CHILD)
     assert (ran.stdout, ran.stderr) == ("0\n", "")
 
 
 def test_each_line_of_the_hooks(child: Any) -> None:
-    """Wherever in the hooks a signal comes, its exception reaches the script and the hooks complete."""
+    """The exception of a signal at any line of the hooks reaches the script, and the hooks complete."""
     ran = child(EACH_LINE)
     assert (ran.stdout, ran.stderr) == ("True 0\n", "")

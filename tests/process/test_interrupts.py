@@ -1,4 +1,4 @@
-"""Exceptions of signal handlers: recognised, raised after a change of state is complete, never lost."""
+"""Exceptions of signal handlers are recognized, raised after a change of state is complete, and never lost."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ pytestmark = pytest.mark.skipif(not hasattr(signal, "raise_signal"), reason="nee
 
 
 class Stop(Exception):
-    """What a script's own signal handler raises."""
+    """The exception of a script's signal handler."""
 
 
 def stop(number: int, frame: FrameType | None) -> None:
-    """A usual handler."""
+    """Raise, as the handler of a signal."""
     raise Stop
 
 
@@ -50,15 +50,15 @@ class Stopper:
     "handler",
     [
         stop,
-        lambda number, frame, *_: stop(number, frame),  # a lambda is a kind of its own
+        lambda number, frame, *_: stop(number, frame),
         Stopper(),
         Stopper().stop,
         functools.partial(stop),
         signal.default_int_handler,
     ],
 )
-def test_recognised(handler: Callable[[int, FrameType | None], object]) -> None:
-    """What any kind of handler raises is recognised, also where the handler was replaced since."""
+def test_exceptions_of_handlers_are_recognized(handler: Callable[[int, FrameType | None], object]) -> None:
+    """The exception of any kind of handler is recognized, also after the handler was replaced."""
     before = signal.signal(signal.SIGINT, handler)
     try:
         with pytest.raises((Stop, KeyboardInterrupt)) as raised:
@@ -68,8 +68,8 @@ def test_recognised(handler: Callable[[int, FrameType | None], object]) -> None:
     assert interrupts.is_from_signal(raised.value)
 
 
-def test_faults_of_others_are_not_taken_for_signals() -> None:
-    """An exception of an object's own method is no signal's, also where that method was called with a frame."""
+def test_exceptions_of_a_function_with_a_frame() -> None:
+    """The exception of a function is not a signal's, even if the function was called with a frame."""
 
     def fail(frame: FrameType) -> None:
         raise ValueError("own")
@@ -80,7 +80,7 @@ def test_faults_of_others_are_not_taken_for_signals() -> None:
 
 
 class Interrupting:
-    """A value whose text takes so long that a signal comes meanwhile."""
+    """A value during whose conversion to a string a signal arrives."""
 
     def __str__(self) -> str:
         signal.raise_signal(signal.SIGINT)
@@ -88,8 +88,8 @@ class Interrupting:
 
 
 @pytest.mark.parametrize("handler", [stop, signal.default_int_handler])
-def test_no_guard_takes_a_signal(handler: Any) -> None:
-    """A handler's exception passes the guard against faults of a value's own methods."""
+def test_guards_do_not_catch_signals(handler: Any) -> None:
+    """The exception of a handler passes the guard against errors of a value's methods."""
     before = signal.signal(signal.SIGINT, handler)
     try:
         with pytest.raises((Stop, KeyboardInterrupt)):
@@ -102,7 +102,7 @@ LINE = b'{"time":"2026-11-22T20:52:35.123456Z","ver":1,"name":"Microsoft.Applica
 
 
 def use_a_journal(directory: Path) -> None:
-    """Write, read, note, rotate, lose a descriptor, make room and delete, as a session does."""
+    """Write, read, acknowledge, rotate, lose a descriptor, make space and delete, as a session does."""
     journal = Journal(directory, max_bytes=4_000, node="n", outlets=("app_insights",))
     for _ in range(30):
         journal.append(LINE)
@@ -126,12 +126,12 @@ def use_a_journal(directory: Path) -> None:
 
 
 def open_descriptors() -> set[int]:
-    """The descriptors of this process."""
+    """Return the open descriptors of this process."""
     return {int(name) for name in os.listdir("/dev/fd")}
 
 
-def test_code_for_files_takes_no_timeout(tmp_path: Path) -> None:
-    """A handler's TimeoutError is no error of a file: at every line that handles our files, it reaches the script."""
+def test_code_for_files_does_not_catch_a_timeout(tmp_path: Path) -> None:
+    """A TimeoutError of a handler reaches the script from every line that handles our files."""
     names = (
         "checkpoint",
         "checkpoint_entries",
@@ -172,22 +172,22 @@ def test_code_for_files_takes_no_timeout(tmp_path: Path) -> None:
     before = signal.signal(signal.SIGINT, handle)
     try:
         run("first")
-        taken = []
+        caught = []
         already_open = open_descriptors()
         for number, target in enumerate(list(lines)):
             with contextlib.suppress(TimeoutError):
                 run(str(number))
-                taken.append(target)
-            for fd in open_descriptors() - already_open:  # of the journal that was left as it was
+                caught.append(target)
+            for fd in open_descriptors() - already_open:  # of the interrupted journal
                 with contextlib.suppress(OSError):
                     os.close(fd)
     finally:
         signal.signal(signal.SIGINT, before)
     assert len(lines) > 200
-    assert taken == []
+    assert caught == []
 
 
-def test_finish_completes_first() -> None:
+def test_finish_completes_the_work_first() -> None:
     """Work that a signal interrupts is complete when the exception reaches the script."""
     done: list[int] = []
 
@@ -206,8 +206,8 @@ def test_finish_completes_first() -> None:
     assert done == [1, 1, 2]
 
 
-def test_finish_raises_faults_at_once() -> None:
-    """An error of the work itself is raised, and the work is not repeated."""
+def test_finish_raises_other_exceptions_at_once() -> None:
+    """An exception of the work is raised, and the work is not repeated."""
     calls: list[int] = []
 
     def work() -> None:
@@ -219,8 +219,8 @@ def test_finish_raises_faults_at_once() -> None:
     assert calls == [1]
 
 
-def test_raise_later_leaves_the_scripts_handler() -> None:
-    """An exception that Python would discard in `__del__` reaches the script, whose SIGINT handler is as before."""
+def test_raise_later_restores_the_scripts_handler() -> None:
+    """An exception that Python would discard in `__del__` reaches the script, whose SIGINT handler is restored."""
 
     class Discarding:
         def __del__(self) -> None:
@@ -244,6 +244,6 @@ def test_raise_later_leaves_the_scripts_handler() -> None:
 
 
 def run_in_frames_of_a_script(function: Callable[[], None]) -> None:
-    """Run it in the main thread, where pytest runs tests."""
+    """Call the function in the main thread, where pytest runs tests."""
     assert threading.current_thread() is threading.main_thread()
     function()

@@ -1,4 +1,4 @@
-"""Locks of ours are released wherever a signal handler raises, on every Python."""
+"""Our locks are released at any instruction at which a signal handler raises, on every Python."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ def stop(number, frame):
 
 def work():
     while True:
-        refusals.counts()
+        refused.counts()
 
-refusals = RefusedCounts()
+refused = RefusedCounts()
 random.seed(1)
 signal.signal(signal.SIGALRM, stop)
 held = reached = 0
@@ -33,22 +33,22 @@ for _ in range(3_000):
         work()
     except Stop:
         reached += 1
-    if refusals._lock._is_owned():
+    if refused._lock._is_owned():
         held += 1
-        refusals._lock.release()
+        refused._lock.release()
 print(reached, held)
 """
 
 
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs signals")
 def test_no_signal_leaves_a_lock_acquired(child: Any) -> None:
-    """Exceptions of a signal handler at 3,000 moments of a function with a lock: it is always released."""
+    """The lock is always released after exceptions of a signal handler at 3,000 moments of a function."""
     ran = child(STORM)
     assert (ran.returncode, ran.stdout) == (0, "3000 0\n"), ran.stderr
 
 
-def test_released_to_what_was_before() -> None:
-    """Only what the interrupted call has acquired is released, as often as it was acquired."""
+def test_release_restores_the_depth_before() -> None:
+    """A lock is released as often as the interrupted call has acquired it, and not more often."""
     lock = threading.RLock()
 
     def leaving() -> None:

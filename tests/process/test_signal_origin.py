@@ -1,4 +1,4 @@
-"""Which exceptions a signal handler raised: any kind of handler, and what stands for its exception."""
+"""The origin of an exception: any kind of signal handler, and exceptions that replace a handler's."""
 
 from __future__ import annotations
 
@@ -20,39 +20,39 @@ pytestmark = pytest.mark.skipif(not hasattr(signal, "raise_signal"), reason="nee
 
 
 class Stop(Exception):
-    """What a script's own signal handler raises."""
+    """The exception of a script's signal handler."""
 
 
 def star(number: int, *_: object) -> None:
-    """A handler that names only the number."""
+    """Raise, with the frame in a tuple."""
     raise Stop
 
 
 def deleting(number: int, frame: object) -> None:
-    """A handler that deletes what it does not use."""
+    """Raise after the deletion of both arguments."""
     del number, frame
     raise Stop
 
 
 def listing(*args: object) -> None:
-    """A handler that copies its arguments."""
+    """Raise, with the frame in a list."""
     args = list(args)
     raise Stop
 
 
 def keeping(number: int, frame: object) -> None:
-    """A handler that has its frame in a dictionary only."""
+    """Raise, with the frame in a dictionary."""
     frame = {"frame": frame}
     raise Stop
 
 
 def late(first: object, *args: object) -> None:
-    """A handler with an argument of its own."""
+    """Raise, with an additional first argument."""
     raise Stop
 
 
 def around(handler: Callable[..., None]) -> Callable[..., None]:
-    """A decorator."""
+    """Decorate a handler."""
 
     @functools.wraps(handler)
     def wrapper(*args: Any, **options: Any) -> None:
@@ -82,13 +82,13 @@ class Handler:
 
 
 def suspended() -> Iterator[None]:
-    """A generator that raises when it is continued."""
+    """Yield once, then raise."""
     yield
     raise Stop
 
 
 def continuing() -> Callable[..., None]:
-    """A handler that continues a generator."""
+    """Return a handler that continues a generator."""
     generator = suspended()
     next(generator)
     return lambda *_: next(generator)
@@ -103,7 +103,7 @@ HANDLERS = [
 
 @pytest.mark.parametrize("handler", HANDLERS)
 def test_any_kind_of_handler(handler: Callable[..., object]) -> None:
-    """What a registered handler raises is recognised, whatever its function does with its arguments."""
+    """The exception of a registered handler is recognized, whatever its function does with its arguments."""
     before = signal.signal(signal.SIGINT, handler)
     try:
         with pytest.raises((Stop, SystemExit)) as raised:
@@ -114,7 +114,7 @@ def test_any_kind_of_handler(handler: Callable[..., object]) -> None:
 
 
 def interrupted() -> None:
-    """A signal whose handler raises."""
+    """Raise a signal whose handler raises."""
     before = signal.signal(signal.SIGINT, star)
     try:
         signal.raise_signal(signal.SIGINT)
@@ -123,31 +123,31 @@ def interrupted() -> None:
 
 
 def replacing() -> None:
-    """Code that raises another exception in the place of the handler's, as `Thread.start()` can."""
+    """Raise another exception in place of the handler's, as `Thread.start()` can."""
     try:
         interrupted()
     except Stop:
         del {}["key"]
 
 
-def test_an_exception_in_its_place() -> None:
-    """What was raised while the handler's exception was handled stands for it."""
+def test_an_exception_that_replaces_a_handlers() -> None:
+    """The origin of an exception from the `except` block for a handler's exception is the handler."""
     with pytest.raises(KeyError) as raised:
         replacing()
     assert type(origin(raised.value)) is Stop
 
 
 def test_an_exception_that_the_script_handles() -> None:
-    """A fault while the script handles a signal's exception is no signal's."""
+    """An exception of amllog is not a signal's while the script handles a signal's exception."""
     try:
         interrupted()
     except Stop:
-        recognised = in_a_guard()
-    assert not recognised
+        recognized = is_recognized_in_a_guard()
+    assert not recognized
 
 
-def in_a_guard() -> bool:
-    """A guard of ours, and a fault below it."""
+def is_recognized_in_a_guard() -> bool:
+    """Return whether a guard takes an ordinary exception for a signal's."""
     try:
         raise ValueError("own")
     except ValueError as error:
@@ -156,7 +156,7 @@ def in_a_guard() -> bool:
 
 @pytest.mark.skipif(sys.version_info < (3, 11), reason="exception groups came with 3.11")
 def test_a_group() -> None:
-    """A group that has a handler's exception in it stands for it."""
+    """The origin of a group is the handler's exception in it."""
     with contextlib.suppress(Stop):
         interrupted()
     try:
@@ -167,14 +167,14 @@ def test_a_group() -> None:
 
 
 @pytest.mark.parametrize(
-    ("room", "expected"), [("amllog.journal.writer", True), ("amllog.record.text", False)]
+    ("module", "expected"), [("amllog.journal.writer", True), ("amllog.record.text", False)]
 )
-def test_without_a_frame(room: str, expected: bool) -> None:
-    """A foreign class that C code raises is a signal's where we call nobody else, and a value's where we do."""
+def test_without_a_frame(module: str, expected: bool) -> None:
+    """A foreign exception without a frame is a signal's only in modules that do not call foreign code."""
     loop = asyncio.new_event_loop()
     failed = loop.create_future()
     failed.set_exception(Stop())
-    scope: dict[str, Any] = {"__name__": room}
+    scope: dict[str, Any] = {"__name__": module}
     exec("def call(work): work()", scope)
     with pytest.raises(Stop) as raised:
         scope["call"](failed.result)
@@ -186,7 +186,7 @@ def test_without_a_frame(room: str, expected: bool) -> None:
 
 
 def test_generators_and_recursion() -> None:
-    """An exception that is thrown into a generator, or that ends a recursion, is no signal's."""
+    """An exception that is thrown into a generator, or that ends a recursion, is not a signal's."""
     for started in (False, True):
         generator = suspended()
         if started:
