@@ -1,4 +1,4 @@
-"""What every test stands on: a clean environment, a folder of its own, and no network but this machine."""
+"""Fixtures and hooks of all tests: a clean environment, an empty folder, and no network except this machine."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ if TYPE_CHECKING:
 NETWORK_GUARD = Path(__file__).with_name("network_guard")
 sys.path.insert(0, str(NETWORK_GUARD))
 sys.modules.pop("sitecustomize", None)
-import sitecustomize  # noqa: E402, F401  from here on, this process and its forks stay on this machine
+import sitecustomize  # noqa: E402, F401  limits this process and its forks to this machine
 
-if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell starts what runs in its background
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # children begin with what is the system's
+# A shell starts background jobs with SIGINT ignored. Children inherit that, so the default is restored.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
-HOUSE = Path(amllog.__file__).parent
-CHECKOUT = (
-    [] if HOUSE.parent.name == "site-packages" else [str(HOUSE.parent)]
-)  # for who runs it without installing
+PACKAGE = Path(amllog.__file__).parent
+# The path of the checkout, if amllog is not installed.
+CHECKOUT = [] if PACKAGE.parent.name == "site-packages" else [str(PACKAGE.parent)]
 
-# On a loaded machine an example, or making it, takes long at times: that is no fault of what is tested.
+# On a busy machine, an example or its generation may take long. That is not a failure of the test.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("starved", settings.get_profile("patient"), max_examples=20)
 
@@ -43,7 +43,7 @@ GATE_ENDS = float(os.environ.get("GATE_ENDS", "inf"))  # seconds since 1970; onl
 
 
 def share_of_a_core(seconds: float = 1.0) -> float:
-    """The part of one processor core that this machine gives to a busy process, as 0 to 1.
+    """Return the part of one processor core that this machine gives to a busy process, from 0 to 1.
 
     It is the time that the work takes at its fastest, divided by the time that it took.
     """
@@ -56,31 +56,43 @@ def share_of_a_core(seconds: float = 1.0) -> float:
     return pieces * fastest / (last - began)
 
 
-# The time limits of the product are seconds: 5 for run history at setup(), 10 for an offer. Where a core is shared by
-# more than five busy processes, a service and a script on this machine do not reach each other within them.
+# The time limits of the product are 5 seconds for run history at setup() and 10 for an export. If more than five busy
+# processes share a core, a service and a script on this machine do not reach each other within these limits.
 LEAST_SHARE = 0.2
-# A test with one of these fixtures, or that uses one of these names itself, starts a process or a service.
+# A test with one of these fixtures or names starts a process or a service.
 STARTING = {"azure", "child", "far_side", "notebook", "service", "stores", "tracking"}
 STARTING_NAMES = {"AzureOnThisMachine", "subprocess"}
-# Measured only where the time is limited: a run by hand skips nothing.
+# Measured only if the time is limited. A run by hand skips nothing.
 SHARE = (
     float(os.environ.get("TESTS_SHARE_OF_A_CORE") or share_of_a_core()) if "GATE_ENDS" in os.environ else 1.0
 )
-# For the workers of xdist: one measurement, before they start.
+# The workers of xdist use this measurement.
 os.environ["TESTS_SHARE_OF_A_CORE"] = str(SHARE)
 settings.load_profile("patient" if SHARE >= LEAST_SHARE else "starved")
-NOT_RUN = pytest.StashKey[list[str]]()  # the tests that GATE_ENDS came before
+NOT_RUN = pytest.StashKey[list[str]]()  # the tests that did not begin before GATE_ENDS
 
 
-# What a process needs from the machine; the rest of the environment is not for tests.
-KEPT = ("PATH", "LANG", "LC_ALL", "TZ", "TMPDIR", "SYSTEMROOT", "LD_LIBRARY_PATH", "VIRTUAL_ENV", "TERM")
+# The variables that a process needs from the machine. Tests do not see the others.
+KEPT_VARIABLES = (
+    "PATH",
+    "LANG",
+    "LC_ALL",
+    "TZ",
+    "TMPDIR",
+    "SYSTEMROOT",
+    "LD_LIBRARY_PATH",
+    "VIRTUAL_ENV",
+    "TERM",
+)
 KEPT_BEGINNINGS = ("COVERAGE_", "PYTEST_")
 
 
 def clean_environment(home: Path) -> dict[str, str]:
-    """The environment of a laptop where nobody set anything up: no Azure, no CI, no proxy, an empty home."""
+    """Return the environment of an unconfigured laptop: no Azure, no CI, no proxy, an empty home."""
     kept = {
-        name: value for name, value in os.environ.items() if name in KEPT or name.startswith(KEPT_BEGINNINGS)
+        name: value
+        for name, value in os.environ.items()
+        if name in KEPT_VARIABLES or name.startswith(KEPT_BEGINNINGS)
     }
     return {
         **kept,
@@ -92,7 +104,8 @@ def clean_environment(home: Path) -> dict[str, str]:
     }
 
 
-# What starts many processes or real clients: on the oldest and the newest Python only (docs/decisions/0011-gates.md).
+# Tests that start many processes or real clients, on the oldest and the newest Python only
+# (docs/decisions/0011-gates.md).
 SLOW = (
     "cli", "end_to_end/reading", "end_to_end/test_consoles", "end_to_end/test_disk", "end_to_end/test_any_object",
     "end_to_end/test_known_problems", "end_to_end/test_logging_configuration", "end_to_end/test_notebook",
@@ -101,7 +114,7 @@ SLOW = (
     "end_to_end/test_secrets", "end_to_end/test_soak", "end_to_end/test_worker_libraries", "exporters", "insights",
     "local", "sources/capture/test_azureml_metrics", "test_docs", "test_examples",
 )  # fmt: skip
-# What takes longest and asks least of the Python that runs it: on the newest only.
+# The longest tests that depend least on the Python version, on the newest only.
 ONCE = (
     "cli",
     "end_to_end/reading/test_notebook_answers",
@@ -115,7 +128,7 @@ ONCE = (
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what is slow by where it stands, and put it last: what fails fast fails first."""
+    """Mark slow tests by their path, and run them last, so that fast failures come first."""
     here = Path(__file__).parent
     for item in items:
         place = item.path.relative_to(here).with_suffix("")
@@ -129,7 +142,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_protocol(item: pytest.Item) -> bool | None:
-    """Pass over a test after GATE_ENDS without a report: thousands of reports take minutes on a starved machine."""
+    """Skip a test after GATE_ENDS without a report. Thousands of reports take minutes on a starved machine."""
     if time.time() <= GATE_ENDS:
         return None
     item.config.stash.setdefault(NOT_RUN, []).append(item.nodeid)
@@ -137,22 +150,22 @@ def pytest_runtest_protocol(item: pytest.Item) -> bool | None:
 
 
 def _is_starting(item: pytest.Item) -> bool:
-    """Whether a test starts a process or a service."""
+    """Return whether a test starts a process or a service."""
     function = getattr(item, "function", None)
-    function = getattr(getattr(function, "hypothesis", None), "inner_test", function)  # as @given keeps it
+    function = getattr(getattr(function, "hypothesis", None), "inner_test", function)  # @given keeps it there
     names = getattr(getattr(function, "__code__", None), "co_names", ())
     return not (STARTING.isdisjoint(getattr(item, "fixturenames", ())) and STARTING_NAMES.isdisjoint(names))
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Skip what a starved machine cannot run (docs/decisions/0011-gates.md); the reason is in pytest's summary."""
+    """Skip tests that a starved machine cannot run (docs/decisions/0011-gates.md), with the reason in the summary."""
     if SHARE < LEAST_SHARE and _is_starting(item):
         pytest.skip(f"not run: it starts processes, and this machine gives {SHARE:.2f} of a core")
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Hand the tests that were not run from a worker of xdist to its controller."""
+    """Pass the tests that were not run from a worker of xdist to its controller."""
     output = getattr(session.config, "workeroutput", None)
     if output is not None:
         output["not_run"] = session.config.stash.get(NOT_RUN, [])
@@ -177,8 +190,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 
 
 @pytest.fixture(autouse=True)
-def _own_machine(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Each test starts as on a fresh machine, in an empty folder, and leaves no amllog behind."""
+def _clean_machine(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Start each test in a clean environment and an empty folder, and shut amllog down afterwards."""
     before = dict(os.environ)
     home = tmp_path_factory.mktemp("home")
     clean = clean_environment(home)
@@ -209,7 +222,7 @@ def _working_in(folder: Path) -> Iterator[None]:
 
 
 class Ran(NamedTuple):
-    """What a child process came to."""
+    """The exit code and the output of a child process."""
 
     returncode: int
     stdout: str
@@ -217,35 +230,35 @@ class Ran(NamedTuple):
 
 
 def _kill(process: subprocess.Popen[str]) -> None:
-    """End a child and whatever it has started."""
+    """Kill a child and all processes that it has started."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
 
 
-def _tell_stacks(process: subprocess.Popen[str]) -> None:
-    """Have a child that does not end, and all that it has started, say on stderr where each thread is.
+def _print_stacks(process: subprocess.Popen[str]) -> None:
+    """Print the stacks of all threads of a child that does not end, and of its processes, on stderr.
 
-    SIGABRT ends a process, after faulthandler (PYTHONFAULTHANDLER, for Python's children too) has written its stacks.
+    SIGABRT ends a process after faulthandler (PYTHONFAULTHANDLER, which children inherit) has written its stacks.
     """
     for pid in _group(process.pid):
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGABRT)
-            time.sleep(0.5)  # one after the other: their lines would mix
+            time.sleep(0.5)  # one after the other, because their lines would mix
 
 
 def _group(leader: int) -> list[int]:
-    """The processes of a group, the oldest first."""
-    found = []
+    """Return the processes of a group, the oldest first."""
+    members = []
     for stat in Path("/proc").glob("[0-9]*/stat"):
-        with contextlib.suppress(OSError):  # gone meanwhile
+        with contextlib.suppress(OSError):  # it has ended meanwhile
             pid, _, rest = stat.read_text().partition(" (")
             _state, _parent, group = rest.rpartition(")")[2].split()[:3]
-            found += [int(pid)] if int(group) == leader else []
-    return sorted(found) or [leader]
+            members += [int(pid)] if int(group) == leader else []
+    return sorted(members) or [leader]
 
 
 class Child:
-    """Runs Python in processes of their own, in the test's folder and clean environment."""
+    """Runs Python in separate processes, in the test's folder and clean environment."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -260,15 +273,15 @@ class Child:
         timeout: float = 600,
         flags: Sequence[str] = (),
     ) -> Ran:
-        """Run it to its end: a script (Path), code (str) or a whole command line (a sequence).
+        """Run a script (Path), code (str) or a command line (a sequence) until it ends.
 
-        `env` comes on top of the test's; None takes a variable away.
+        `env` extends the environment of the test. None removes a variable.
         """
         process = self.start(code, *args, env=env, cwd=cwd, flags=flags)
         try:
             stdout, stderr = process.communicate(timeout=timeout)
         except subprocess.TimeoutExpired:
-            _tell_stacks(process)
+            _print_stacks(process)
             _kill(process)
             stdout, stderr = process.communicate(timeout=600)
             pytest.fail(f"still running after {timeout} s\n--- stdout\n{stdout}\n--- stderr\n{stderr}")
@@ -282,7 +295,7 @@ class Child:
         cwd: Path | None = None,
         flags: Sequence[str] = (),
     ) -> subprocess.Popen[str]:
-        """Start it and go on: for tests that talk to it or kill it."""
+        """Start a process without waiting, for tests that communicate with it or kill it."""
         if isinstance(code, Path):
             command = [sys.executable, *flags, str(code), *args]
         elif isinstance(code, str):
@@ -298,13 +311,13 @@ class Child:
             stderr=subprocess.PIPE,
             encoding="utf-8",
             errors="backslashreplace",
-            start_new_session=True,  # so that children of a child end with it, and hold no pipe open
+            start_new_session=True,  # children of a child end with it, and keep no pipe open
         )
         self.running.append(process)
         return process
 
     def end(self) -> None:
-        """No child outlives its test."""
+        """Kill all children at the end of the test."""
         for process in self.running:
             _kill(process)
             process.communicate(timeout=600)
@@ -322,7 +335,7 @@ def child(tmp_path: Path) -> Iterator[Child]:
 
 @pytest.fixture
 def azure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AzureOnThisMachine]:
-    """Azure on this machine: what it got is in `.envelopes`, a job of it runs with `.job_environment(...)`."""
+    """Start the local Azure. Its received records are in `.envelopes`, and `.job_environment(...)` is for jobs."""
     from amllog.local import AzureOnThisMachine
 
     with AzureOnThisMachine(tmp_path_factory.mktemp("azure")) as azure:
@@ -331,21 +344,21 @@ def azure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AzureOnThisMachi
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
-    """Workers for `-n auto`: more than there are processors, since many tests wait for a process that they started.
+    """Return the number of workers for `-n auto`: more than processors, since many tests wait for processes.
 
-    Each worker collects all tests, which is most of the work where the machine is starved.
+    Each worker collects all tests, which is most of the work on a starved machine.
     """
     return 4 if SHARE >= LEAST_SHARE else 2
 
 
 def pytest_report_header() -> list[str]:
-    """Name the amllog under test, the installed wheel or a checkout, and report a starved machine."""
+    """Return the path of the tested amllog, the installed wheel or a checkout, and report a starved machine."""
     starved = (
         f"machine: {SHARE:.2f} of a core, less than {LEAST_SHARE}: tests that start processes are skipped"
     )
-    return [f"amllog: {HOUSE}", *([starved] if SHARE < LEAST_SHARE else [])]
+    return [f"amllog: {PACKAGE}", *([starved] if SHARE < LEAST_SHARE else [])]
 
 
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
-    """Long and binary values are named by their argument: ids are for reading, and the same in every worker."""
+    """Name long and binary values by their argument, so that ids are readable and equal in every worker."""
     return argname if isinstance(val, bytes) or (isinstance(val, str) and len(val) > 40) else None

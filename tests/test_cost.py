@@ -1,6 +1,6 @@
 """Tests of the cost of a call, in called functions and compared with structlog's call.
 
-Counts are the same on any machine, however busy. The bounds are generous. bench/run.py measures ratios.
+Counts are the same on any machine, however busy. The bounds are generous. bench/run.py measures times.
 """
 
 from __future__ import annotations

@@ -1,9 +1,12 @@
-"""The documents are true: every code block in them runs, every link leads somewhere, the settings page is up to date.
+"""Tests of the documents: every code block runs, every link has a target, and the settings page is up to date.
 
-A comment before a block says what is special about it:
-`<!-- file: train.py -->` it is saved under that name (and runs where a later block starts it);
-`<!-- exit: 1 -->` it ends with this code; `<!-- not run: reason -->` it is not run.
-The blocks of one document run in order, in one folder, each in a process of its own.
+A comment before a block marks special blocks:
+
+* `<!-- file: train.py -->`: it is saved under that name, and runs when a later block starts it.
+* `<!-- exit: 1 -->`: it ends with this code.
+* `<!-- not run: reason -->`: it is not run.
+
+The blocks of one document run in order, in one folder, each in a separate process.
 """
 
 from __future__ import annotations
@@ -27,7 +30,7 @@ MAX_NOT_RUN = 12
 
 
 class Block(NamedTuple):
-    """One fenced code block, and what the comment before it says."""
+    """A fenced code block with the comment before it."""
 
     line: int
     kind: str
@@ -37,20 +40,20 @@ class Block(NamedTuple):
 
 
 def blocks(document: Path) -> list[Block]:
-    """The code blocks of a document that are Python or shell."""
+    """Return the Python and shell blocks of a document."""
     text = document.read_text(encoding="utf-8")
-    found = []
+    matches = []
     for match in BLOCK.finditer(text):
         rule, _, reason = (match["note"] or "").partition(": ")
         rule = rule if rule in ("file", "exit", "not run") else ""
-        found.append(
+        matches.append(
             Block(text.count("\n", 0, match.start()) + 1, match["kind"].strip(), match["code"], rule, reason)
         )
-    return [block for block in found if block.kind in RUN or block.rule]
+    return [block for block in matches if block.kind in RUN or block.rule]
 
 
 def commands(block: Block) -> str:
-    """The shell commands of a block; in one with prompts, the lines after `$ `."""
+    """Return the shell commands of a block. With prompts, these are the lines after `$ `."""
     if block.kind != "console":
         return block.code
     return "\n".join(line[2:] for line in block.code.splitlines() if line.startswith("$ "))
@@ -61,7 +64,7 @@ ids = [str(document.relative_to(ROOT)) for document in DOCUMENTS]
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=ids)
 def test_code_blocks_run(document: Path, child, tmp_path: Path) -> None:
-    """Every Python and shell block of the document does what it says, on this machine alone."""
+    """Every Python and shell block of the document runs without network, with the expected exit code."""
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     for block in blocks(document):
         if block.rule == "not run":
@@ -77,21 +80,21 @@ def test_code_blocks_run(document: Path, child, tmp_path: Path) -> None:
         assert ran.returncode == expected, f"{document.name}:{block.line}\n{ran.stdout}\n{ran.stderr}"
 
 
-def test_blocks_that_are_not_run_say_why() -> None:
-    """What is shown but not run is the exception, and has a reason."""
+def test_blocks_that_are_not_run_have_a_reason() -> None:
+    """Few blocks are not run, and each has a reason."""
     silent = [(d.name, b) for d in DOCUMENTS for b in blocks(d) if b.rule == "not run"]
     assert [(name, block.line) for name, block in silent if len(block.reason) < 10] == []
     assert len(silent) <= MAX_NOT_RUN
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=ids)
-def test_links_lead_somewhere(document: Path) -> None:
+def test_links_have_targets(document: Path) -> None:
     """Every relative link in the document names a file of the repository."""
     targets = re.findall(r"\]\((?![a-z]+:|#)([^)#\s]+)", document.read_text(encoding="utf-8"))
     assert [target for target in targets if not (document.parent / target).exists()] == []
 
 
 def test_settings_page_is_up_to_date() -> None:
-    """docs/settings.md is what `make docs` writes from the table of settings."""
+    """docs/settings.md equals the output of `make docs`."""
     page = runpy.run_path(str(ROOT / "docs" / "make_settings.py"))["page"]
     assert (ROOT / "docs" / "settings.md").read_text(encoding="utf-8") == page()

@@ -1,4 +1,4 @@
-"""The ground that tests stand on: they stay on this machine, start clean, and each is a sentence."""
+"""Tests of the tests: they stay on this machine, start clean, and each has a sentence and no patch."""
 
 from __future__ import annotations
 
@@ -11,35 +11,35 @@ from pathlib import Path
 import pytest
 
 TESTS = sorted(Path(__file__).parent.rglob("test_*.py"))
-REACH = "import socket; socket.create_connection(('{}', 80), timeout=1)"
+CONNECT = "import socket; socket.create_connection(('{}', 80), timeout=1)"
 
 
 @pytest.mark.parametrize("host", ["192.0.2.1", "telemetry.example.com"])
-def test_a_child_that_reaches_off_the_machine_is_refused_and_noted(host: str, child, tmp_path: Path) -> None:
-    """It gets the answer of a machine without a network, and the address is noted for the test to fail."""
-    noted = tmp_path / "noted"
-    ran = child(REACH.format(host), env={"REACHED_FILE": str(noted)})
+def test_a_connection_to_another_machine_is_rejected_and_recorded(host: str, child, tmp_path: Path) -> None:
+    """A child gets the error of a machine without a network, and the address is recorded, so that its test fails."""
+    recorded = tmp_path / "recorded"
+    ran = child(CONNECT.format(host), env={"REACHED_FILE": str(recorded)})
     assert "tests stay on this machine" in ran.stderr
-    assert noted.read_text(encoding="utf-8").split() == [host]
+    assert recorded.read_text(encoding="utf-8").split() == [host]
 
 
-def test_an_unreachable_host_is_had_on_purpose() -> None:
-    """A name under `.invalid` has no address, and asking for it is no fault."""
+def test_an_invalid_host_is_unreachable() -> None:
+    """A name under `.invalid` has no address, and resolving it does not fail the test."""
     with pytest.raises(socket.gaierror):
         socket.getaddrinfo("nowhere.invalid", 443)
 
 
-def test_every_test_starts_on_a_laptop_where_nobody_set_anything_up(tmp_path: Path) -> None:
-    """No variable of Azure, of CI or of a proxy is left, home is empty, and the folder is the test's own."""
-    left = ("AZUREML_", "AMLLOG_", "MLFLOW_", "APPINSIGHTS_", "GITHUB_", "BUILD_", "CI")
-    assert [name for name in os.environ if name.startswith(left) or name.lower().endswith("_proxy")] == []
+def test_every_test_starts_with_a_clean_environment(tmp_path: Path) -> None:
+    """No variable of Azure, CI or a proxy is set, the home is empty, and the current folder is the test's."""
+    removed = ("AZUREML_", "AMLLOG_", "MLFLOW_", "APPINSIGHTS_", "GITHUB_", "BUILD_", "CI")
+    assert [name for name in os.environ if name.startswith(removed) or name.lower().endswith("_proxy")] == []
     assert list(Path.home().iterdir()) == []
     assert Path.cwd() == tmp_path
 
 
 @pytest.mark.parametrize("path", TESTS, ids=lambda path: path.stem)
 def test_tests_are_sentences_without_patches(path: Path) -> None:
-    """Every test says in one sentence what holds, and none of them replaces a part of what it tests."""
+    """Every test states the expected behaviour in one sentence, and none patches the tested code."""
     nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
     tests = [node for node in nodes if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")]
     sentences = {test.name: ast.get_docstring(test) or "" for test in tests}

@@ -1,4 +1,4 @@
-"""docs/reliability.md: every fault in its tables names the tests that show what happens, and these exist."""
+"""Tests of docs/reliability.md: every fault in its tables names existing tests."""
 
 from __future__ import annotations
 
@@ -13,19 +13,21 @@ ROWS = [
     for table in re.findall(r"^\| fault \|.*\n\|[-|]+\n((?:\|.*\n)+)", PAGE, re.MULTILINE)
     for row in table.splitlines()
 ]
-NAMED = re.compile(r"`(tests/[\w/]+\.py)::(\w+)`")
+TEST_NAME = re.compile(r"`(tests/[\w/]+\.py)::(\w+)`")
 
 
 def test_every_fault_has_a_test() -> None:
-    """Each row of a table of faults says what happens, and which test shows it."""
+    """Each row of a table of faults describes the effect and names a test."""
     assert len(ROWS) > 30
-    assert [row for row in ROWS if not NAMED.search(row.split("|")[5]) or not row.split("|")[2].strip()] == []
+    assert [
+        row for row in ROWS if not TEST_NAME.search(row.split("|")[5]) or not row.split("|")[2].strip()
+    ] == []
 
 
 def test_every_test_exists() -> None:
-    """Each test that the page names is there."""
+    """Each test that the page names exists."""
     missing = []
-    for path, name in NAMED.findall(PAGE):
+    for path, name in TEST_NAME.findall(PAGE):
         file = ROOT / path
         tree = ast.parse(file.read_text(encoding="utf-8")) if file.exists() else ast.Module([], [])
         if name not in {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}:

@@ -1,4 +1,4 @@
-"""What the tests of whole processes share: what arrived, and what the journal holds."""
+"""Fixtures of the end-to-end tests: received records, journaled records and environments."""
 
 from __future__ import annotations
 
@@ -16,64 +16,64 @@ Envelope = dict[str, Any]
 
 
 class Records:
-    """Envelopes, and the questions that tests ask of them."""
+    """Envelopes, with the properties that tests compare."""
 
     def __init__(self, envelopes: list[Envelope]) -> None:
         self.envelopes = envelopes
 
-    def of(self, kind: str) -> list[Envelope]:
-        """The baseData of one kind, without `Data`: `of("Message")`."""
-        found = [one["data"] for one in self.envelopes]
-        return [data["baseData"] for data in found if data["baseType"] == f"{kind}Data"]
+    def of_type(self, kind: str) -> list[Envelope]:
+        """Return the baseData of one type, named without `Data`: `of_type("Message")`."""
+        data = [envelope["data"] for envelope in self.envelopes]
+        return [part["baseData"] for part in data if part["baseType"] == f"{kind}Data"]
 
     @property
     def messages(self) -> list[str]:
-        """The texts of the traces, in order."""
-        return [data["message"] for data in self.of("Message")]
+        """The messages of the traces, in order."""
+        return [data["message"] for data in self.of_type("Message")]
 
     @property
     def ids(self) -> list[str]:
         """The record ids, in order."""
-        return [one["data"]["baseData"]["properties"]["record_id"] for one in self.envelopes]
+        return [envelope["data"]["baseData"]["properties"]["record_id"] for envelope in self.envelopes]
 
     def ids_of(self, kind: str) -> list[str]:
-        """The record ids of one kind, in order."""
-        return [data["properties"]["record_id"] for data in self.of(kind)]
+        """Return the record ids of one type, in order."""
+        return [data["properties"]["record_id"] for data in self.of_type(kind)]
 
     @property
-    def twice(self) -> list[str]:
-        """Record ids that are there more than once."""
+    def duplicates(self) -> list[str]:
+        """The record ids that occur more than once."""
         return [record_id for record_id, count in Counter(self.ids).items() if count > 1]
 
     def properties(self, message: str) -> dict[str, str]:
-        """The dimensions of the one trace that says `message`."""
-        (found,) = [data for data in self.of("Message") if data["message"] == message]
-        properties: dict[str, str] = found["properties"]
+        """Return the dimensions of the only trace with this message."""
+        (trace,) = [data for data in self.of_type("Message") if data["message"] == message]
+        properties: dict[str, str] = trace["properties"]
         return properties
 
 
-class Arrived:
-    """What Application Insights on this machine got so far."""
+class Received:
+    """The records that the local Application Insights has received."""
 
     def __init__(self, azure: AzureOnThisMachine) -> None:
         self._azure = azure
 
     def __call__(self) -> Records:
-        """All of it."""
+        """Return all records received so far."""
         return Records(self._azure.envelopes)
 
 
 @pytest.fixture
-def arrived(azure: AzureOnThisMachine) -> Arrived:
-    """What arrived: `arrived().messages`."""
-    return Arrived(azure)
+def received(azure: AzureOnThisMachine) -> Received:
+    """Return the received records: `received().messages`."""
+    return Received(azure)
 
 
 @pytest.fixture
-def insights(azure: AzureOnThisMachine) -> dict[str, str]:
-    """The environment of a script that has nothing but a connection string, and all the time a loaded machine takes.
+def connected(azure: AzureOnThisMachine) -> dict[str, str]:
+    """Return the environment of a script with a connection string and a long grace.
 
-    Within the 5 s of the default not everything arrives there: the rest waits on disk, as promised.
+    On a busy machine, not everything arrives within the default grace. The rest waits on disk.
     """
     return {
         "APPLICATIONINSIGHTS_CONNECTION_STRING": azure.connection_string,
@@ -82,26 +82,26 @@ def insights(azure: AzureOnThisMachine) -> dict[str, str]:
 
 
 @pytest.fixture
-def forking() -> dict[str, str]:
-    """The environment of a script that forks, and whose stderr is to be empty.
+def fork_environment() -> dict[str, str]:
+    """Return the environment of a script that forks with an empty stderr.
 
-    Python 3.13.0 counts the threads only when our thread is back, and warns of it (CPython's issue 137109).
+    Python 3.13.0 counts the threads only after our thread has returned, and warns of it (CPython's issue 137109).
     """
-    late = sys.version_info[:2] == (3, 13)
+    counts_late = sys.version_info[:2] == (3, 13)
     return {
         "AMLLOG_DRIVER_LEVEL": "ERROR",
-        **({"PYTHONWARNINGS": "ignore::DeprecationWarning"} if late else {}),
+        **({"PYTHONWARNINGS": "ignore::DeprecationWarning"} if counts_late else {}),
     }
 
 
-class Kept:
-    """What the journal of the test's folder holds."""
+class Journaled:
+    """The records in the journals of the test's folder."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
     def __call__(self, directory: str = ".amllog") -> Records:
-        """Every whole line of every file."""
+        """Return the records of all complete lines of all files."""
         lines = [
             line
             for file in sorted((self.folder / directory).glob("*.jsonl"))
@@ -111,6 +111,6 @@ class Kept:
 
 
 @pytest.fixture
-def kept(tmp_path: Path) -> Kept:
-    """What is in the journal: `kept().messages`."""
-    return Kept(tmp_path)
+def journaled(tmp_path: Path) -> Journaled:
+    """Return the records of the journal: `journaled().messages`."""
+    return Journaled(tmp_path)

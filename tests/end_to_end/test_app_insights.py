@@ -42,10 +42,10 @@ def job(azure: AzureOnThisMachine) -> dict[str, str]:
     )
 
 
-def test_kinds(child: Any, arrived: Any, job: dict[str, str]) -> None:
+def test_kinds(child: Any, received: Any, job: dict[str, str]) -> None:
     """Logs, exceptions, metrics, events, spans and the step are in their tables, each with all dimensions."""
     ran = child(ALL_KINDS, env=job)
-    found = arrived()
+    found = received()
     assert ran.returncode == 0, ran.stderr
     assert found.messages == ["message", "in outer", "in inner", "outside"]
     expected = {
@@ -59,19 +59,21 @@ def test_kinds(child: Any, arrived: Any, job: dict[str, str]) -> None:
         assert envelope["tags"]["ai.cloud.role"] == "train"
         assert envelope["tags"]["ai.application.ver"] == properties["build_version"] == "1.2.3"
     assert found.properties("message")["rows"] == "3"
-    (metric,) = found.of("Metric")
+    (metric,) = found.of_type("Metric")
     assert [(one["name"], one["value"]) for one in metric["metrics"]] == [("loss", 0.25)]
     assert (metric["properties"]["step"], metric["properties"]["fold"]) == ("3", "1")
-    assert [(one["name"], one["properties"]["version"]) for one in found.of("Event")] == [("registered", "3")]
-    assert [(one["name"], one["success"], one["resultCode"]) for one in found.of("RemoteDependency")] == [
+    assert [(one["name"], one["properties"]["version"]) for one in found.of_type("Event")] == [
+        ("registered", "3")
+    ]
+    assert [(one["name"], one["success"], one["resultCode"]) for one in found.of_type("RemoteDependency")] == [
         ("inner", True, "0"), ("bad", False, "KeyError"), ("outer", True, "0"),
     ]  # fmt: skip
-    assert [(one["name"], one["success"]) for one in found.of("Request")] == [("train", True)]
-    assert len(found.of("Exception")) == 1
-    assert found.twice == []
+    assert [(one["name"], one["success"]) for one in found.of_type("Request")] == [("train", True)]
+    assert len(found.of_type("Exception")) == 1
+    assert found.duplicates == []
 
 
-def test_correlation(child: Any, arrived: Any, azure: AzureOnThisMachine) -> None:
+def test_correlation(child: Any, received: Any, azure: AzureOnThisMachine) -> None:
     """All steps of a pipeline run share one operation; records hang below spans, spans below steps, steps below
     the pipeline run."""
     for number in (1, 2):
@@ -79,7 +81,7 @@ def test_correlation(child: Any, arrived: Any, azure: AzureOnThisMachine) -> Non
             run_id=f"step-{number}", step_name=f"step {number}", parent_run_id="pipeline-1"
         )
         child(ALL_KINDS, env=job)
-    found = arrived()
+    found = received()
     assert len({one["tags"]["ai.operation.id"] for one in found.envelopes}) == 1
     parents: dict[str, dict[str, str]] = {"step-1": {}, "step-2": {}}
     ids: dict[str, dict[str, str]] = {"step-1": {}, "step-2": {}}
@@ -99,13 +101,13 @@ def test_correlation(child: Any, arrived: Any, azure: AzureOnThisMachine) -> Non
     assert ids["step-1"]["step 1"] != ids["step-2"]["step 2"]
 
 
-def test_root_of_its_own(child: Any, arrived: Any, insights: Any) -> None:
+def test_root_of_its_own(child: Any, received: Any, connected: Any) -> None:
     """A step without a pipeline run is the root of its tree: its request has no parent."""
-    child("import amllog; amllog.setup().info('m')", env=insights)
-    found = arrived()
+    child("import amllog; amllog.setup().info('m')", env=connected)
+    found = received()
     tags = {one["data"]["baseType"]: one["tags"] for one in found.envelopes}
     assert "ai.operation.parentId" not in tags["RequestData"]
-    assert tags["MessageData"]["ai.operation.parentId"] == found.of("Request")[0]["id"]
+    assert tags["MessageData"]["ai.operation.parentId"] == found.of_type("Request")[0]["id"]
 
 
 STOCK_WORKS = pytest.mark.skipif(
@@ -127,7 +129,7 @@ logger.warning("two"); log.info("three"); logging.getLogger("other").info("four"
 
 
 @pytest.mark.parametrize("place", ["", "root before", "twice"])
-def test_own_handler(child: Any, arrived: Any, insights: Any, place: str) -> None:
+def test_own_handler(child: Any, received: Any, connected: Any, place: str) -> None:
     """A script that adds its own AzureLogHandler gets each record once, stamped, and is told so once."""
     code = OWN_HANDLER.format(arguments="")
     if place == "twice":
@@ -135,33 +137,33 @@ def test_own_handler(child: Any, arrived: Any, insights: Any, place: str) -> Non
     if place == "root before":
         first = "import logging\nfrom opencensus.ext.azure.log_exporter import AzureLogHandler\n"
         code = first + "logging.getLogger().addHandler(AzureLogHandler())\n" + code
-    ran = child(code, env=insights)
-    found = arrived()
+    ran = child(code, env=connected)
+    found = received()
     assert ran.returncode == 0, ran.stderr
     assert found.messages == ["one", "two", "three", "four"] + (["five"] if place == "twice" else [])
     assert found.properties("one")["key"] == "value"
-    assert all(data["properties"].get(name) for data in found.of("Message") for name in FIVE)
+    assert all(data["properties"].get(name) for data in found.of_type("Message") for name in FIVE)
     assert ran.stdout.count("this script adds an AzureLogHandler") == 1
-    assert found.twice == []
+    assert found.duplicates == []
 
 
-def test_adopted_connection_string(child: Any, arrived: Any, azure: AzureOnThisMachine) -> None:
+def test_adopted_connection_string(child: Any, received: Any, azure: AzureOnThisMachine) -> None:
     """Where the environment has no connection string, the one of the script's own handler is used: also for what
     was said before, and each record once."""
     code = OWN_HANDLER.format(arguments=f"connection_string={azure.connection_string.rstrip(';/')!r}")
     ran = child(code.replace("from open", "log.info('zero')\nfrom open"))
-    found = arrived()
+    found = received()
     assert ran.returncode == 0, ran.stderr
     assert found.messages == ["zero", "one", "two", "three", "four"]
-    assert found.twice == [] and len(found.of("Request")) == 1
+    assert found.duplicates == [] and len(found.of_type("Request")) == 1
 
 
 @STOCK_WORKS
-def test_another_resource(child: Any, arrived: Any, insights: Any, azure: AzureOnThisMachine) -> None:
+def test_another_resource(child: Any, received: Any, connected: Any, azure: AzureOnThisMachine) -> None:
     """A handler that sends to another resource is left alone: both get the record, ours with the dimensions."""
     other = azure.connection_string.replace("0010ca", "00beef").rstrip(";/")
-    ran = child(OWN_HANDLER.format(arguments=f"connection_string={other!r}"), env=insights)
-    found = arrived()
+    ran = child(OWN_HANDLER.format(arguments=f"connection_string={other!r}"), env=connected)
+    found = received()
     ours = [one for one in found.envelopes if one["iKey"].endswith("10ca")]
     theirs = [one for one in found.envelopes if one["iKey"].endswith("beef")]
     said = [one["data"]["baseData"]["message"] for one in ours if one["data"]["baseType"] == "MessageData"]
@@ -171,10 +173,10 @@ def test_another_resource(child: Any, arrived: Any, insights: Any, azure: AzureO
 
 
 @STOCK_WORKS
-def test_exporter_none(child: Any, arrived: Any, insights: Any) -> None:
+def test_exporter_none(child: Any, received: Any, connected: Any) -> None:
     """With exporter none, the script's own handler is all that sends."""
-    child(OWN_HANDLER.format(arguments=""), env={**insights, "AMLLOG_EXPORTER": "none"})
-    sent = [one["data"]["baseData"]["message"] for one in arrived().envelopes]
+    child(OWN_HANDLER.format(arguments=""), env={**connected, "AMLLOG_EXPORTER": "none"})
+    sent = [one["data"]["baseData"]["message"] for one in received().envelopes]
     assert sent == ["one", "two"]
 
 
@@ -195,12 +197,12 @@ amllog.flush(200); log.info("message of a kind"); log.event("event without a mes
 
 
 @pytest.mark.parametrize("whose", ["handler", "logging.getLogger().handlers[0]"])
-def test_telemetry_processors(child: Any, arrived: Any, insights: Any, kept: Any, whose: str) -> None:
+def test_telemetry_processors(child: Any, received: Any, connected: Any, journaled: Any, whose: str) -> None:
     """Telemetry processors, on our handler or on the script's own, change what is sent, and may filter it out; one
     that fails is passed over."""
     code = OWN_HANDLER.format(arguments="") + PROCESSORS.format(handler=whose)
-    ran = child(code, env=insights)
-    found = arrived()
+    ran = child(code, env=connected)
+    found = received()
     assert ran.returncode == 0, ran.stderr
     said = [one for one in found.messages if one.endswith("!")]
     told = [one for one in said if one.startswith("Telemetry processor failed")]
@@ -210,12 +212,12 @@ def test_telemetry_processors(child: Any, arrived: Any, insights: Any, kept: Any
     assert found.properties("five!")["added"] == "7"
     roles = {one["data"]["baseData"].get("message"): one["tags"]["ai.cloud.role"] for one in found.envelopes}
     assert roles["five!"] == "my role"
-    assert "secret six" in kept().messages  # accepted, and not for Application Insights
-    assert len(found.of("Event")) == 1
-    assert found.twice == []
+    assert "secret six" in journaled().messages  # accepted, and not for Application Insights
+    assert len(found.of_type("Event")) == 1
+    assert found.duplicates == []
 
 
-def test_a_processor_that_logs(child: Any, arrived: Any, insights: Any) -> None:
+def test_a_processor_that_logs(child: Any, received: Any, connected: Any) -> None:
     """What a telemetry processor logs is not passed to it again, nor sent: with the stock handler, it is not either."""
     code = """
 import logging, amllog
@@ -228,13 +230,13 @@ log.info("one"); logging.info("two")
 found = amllog.flush(200).outlets["app_insights"]
 assert not found.refused, found
 """
-    ran = child(code, env=insights)
-    assert (ran.returncode, arrived().messages) == (0, ["one", "two"]), ran.stderr
-    assert arrived().properties("one")["seen"] == "yes"
+    ran = child(code, env=connected)
+    assert (ran.returncode, received().messages) == (0, ["one", "two"]), ran.stderr
+    assert received().properties("one")["seen"] == "yes"
 
 
 def test_a_second_setup_keeps_what_the_script_gave_the_handler(
-    child: Any, arrived: Any, insights: Any
+    child: Any, received: Any, connected: Any
 ) -> None:
     """Processors, filters and the level that a script sets on our handler hold after a second setup()."""
     code = """
@@ -247,11 +249,11 @@ log = amllog.setup(run_type="again")
 log.info("private"); logging.info("private"); logging.info("filtered"); log.info("open")
 assert logging.getLogger().handlers == [handler]
 """
-    ran = child(code, env=insights)
-    assert (ran.returncode, arrived().messages) == (0, ["open"]), ran.stderr
+    ran = child(code, env=connected)
+    assert (ran.returncode, received().messages) == (0, ["open"]), ran.stderr
 
 
-def test_filters_of_the_handler(child: Any, arrived: Any, insights: Any) -> None:
+def test_filters_of_the_handler(child: Any, received: Any, connected: Any) -> None:
     """A filter or a level on our handler holds back stdlib records, as on any handler."""
     code = """
 import logging, amllog
@@ -264,11 +266,11 @@ logging.info("half"); logging.info("whole")
 handler.setLevel("ERROR"); logging.info("low"); logging.error("high")
 handler.flush(); handler.close(); logging.error("after close")
 """
-    ran = child(code, env=insights)
-    assert (ran.returncode, arrived().messages) == (0, ["whole", "high", "after close"]), ran.stderr
+    ran = child(code, env=connected)
+    assert (ran.returncode, received().messages) == (0, ["whole", "high", "after close"]), ran.stderr
 
 
-def test_portal_strings(child: Any, arrived: Any, azure: AzureOnThisMachine) -> None:
+def test_portal_strings(child: Any, received: Any, azure: AzureOnThisMachine) -> None:
     """Connection strings as the portal gives them work: a trailing `;`, other case, spaces, an upper-case key."""
     key = "00000000-0000-0000-0000-0000000010CA"
     for number, string in enumerate((
@@ -278,10 +280,10 @@ def test_portal_strings(child: Any, arrived: Any, azure: AzureOnThisMachine) -> 
     )):  # fmt: skip
         code = f"import amllog; amllog.setup(connection_string={string!r}).info('{number}')"
         assert child(code).returncode == 0
-    assert arrived().messages == ["0", "1", "2"]
+    assert received().messages == ["0", "1", "2"]
 
 
-def test_opencensus_span_wins(child: Any, arrived: Any, insights: Any) -> None:
+def test_opencensus_span_wins(child: Any, received: Any, connected: Any) -> None:
     """Inside a span of OpenCensus, records belong to its operation; its logging integration without one changes
     nothing."""
     code = """
@@ -297,14 +299,14 @@ entry = logging.makeLogRecord({"msg": "zeros", "levelno": 20, "levelname": "INFO
                                "traceId": "0" * 32, "spanId": "0" * 16, "traceSampled": False})
 logging.getLogger().handle(entry)
 """
-    ran = child(code, env={**insights, "AMLLOG_DRIVER_LEVEL": "ERROR"})
+    ran = child(code, env={**connected, "AMLLOG_DRIVER_LEVEL": "ERROR"})
     trace, span = ran.stderr.split()
-    tags = {one["data"]["baseData"].get("message"): one["tags"] for one in arrived().envelopes}
+    tags = {one["data"]["baseData"].get("message"): one["tags"] for one in received().envelopes}
     assert (tags["inside"]["ai.operation.id"], tags["inside"]["ai.operation.parentId"]) == (trace, span)
     assert tags["zeros"]["ai.operation.id"] == tags["outside"]["ai.operation.id"] != trace
 
 
-def test_a_credential_is_taken_over(child: Any, insights: Any) -> None:
+def test_a_credential_is_taken_over(child: Any, connected: Any) -> None:
     """The token credential of a script's own handler authorizes what amllog sends in its stead."""
     code = """
 import logging, amllog
@@ -320,6 +322,6 @@ logging.getLogger("train").info("one")
 account = amllog.flush(2)
 print(Credential.asked[0], account.outlets["app_insights"].delivered, account.outlets["app_insights"].trouble)
 """
-    ran = child(code, env={**insights, "AMLLOG_DRIVER_LEVEL": "ERROR"})
+    ran = child(code, env={**connected, "AMLLOG_DRIVER_LEVEL": "ERROR"})
     scope = "('https://monitor.azure.com//.default',)"
     assert ran.stdout == f"{scope} 0 app_insights: SystemError: no token here\n"

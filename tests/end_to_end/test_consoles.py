@@ -68,31 +68,31 @@ def lines_with(said: str, output: str) -> int:
 
 @pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize("console", CONSOLES)
-def test_once(child: Any, arrived: Any, insights: Any, console: str, when: str) -> None:
+def test_once(child: Any, received: Any, connected: Any, console: str, when: str) -> None:
     """Console handlers before and after setup(), by hand or by configuration: each record once, everywhere."""
     before, after = (CONSOLES[console] if when == one else "" for one in ("before", "after"))
-    ran = child(SETUP + before + "amllog.setup()\n" + after + LOG, env=insights)
+    ran = child(SETUP + before + "amllog.setup()\n" + after + LOG, env=connected)
     output = ran.stdout + ran.stderr
     expected = dict.fromkeys(SAID, 1)
     assert {said: lines_with(said, output) for said in SAID} == expected, output
-    found = arrived()
+    found = received()
     assert sorted(found.messages) == sorted(ARRIVED)
-    assert len(found.of("Exception")) == 1
-    assert found.twice == []
+    assert len(found.of_type("Exception")) == 1
+    assert found.duplicates == []
 
 
-def test_disabled_logger(child: Any, arrived: Any, insights: Any) -> None:
+def test_disabled_logger(child: Any, received: Any, connected: Any) -> None:
     """A logger that the script's configuration disables is silent, as without amllog; ours go on."""
     code = SETUP + "lib = logging.getLogger('old'); log = amllog.setup()\n" + DICT % True
-    child(code + "lib.error('silent'); log.info('ours'); logging.getLogger('new').info('new')", env=insights)
-    assert arrived().messages == ["ours", "new"]
+    child(code + "lib.error('silent'); log.info('ours'); logging.getLogger('new').info('new')", env=connected)
+    assert received().messages == ["ours", "new"]
 
 
-def test_level_set_later(child: Any, arrived: Any, insights: Any) -> None:
+def test_level_set_later(child: Any, received: Any, connected: Any) -> None:
     """A level that the script sets on the root logger later is its will for stdlib loggers; ours go on."""
     code = SETUP + "log = amllog.setup()\nlogging.getLogger().setLevel('ERROR')\n"
-    child(code + "logging.info('not'); logging.error('error'); log.info('ours')", env=insights)
-    assert arrived().messages == ["error", "ours"]
+    child(code + "logging.info('not'); logging.error('error'); log.info('ours')", env=connected)
+    assert received().messages == ["error", "ours"]
 
 
 @pytest.mark.parametrize(
@@ -104,7 +104,7 @@ def test_level_set_later(child: Any, arrived: Any, insights: Any) -> None:
         "sys.stdout = open('/dev/full', 'w')",
     ],
 )
-def test_broken_stdout(child: Any, arrived: Any, insights: Any, stdout: str) -> None:
+def test_broken_stdout(child: Any, received: Any, connected: Any, stdout: str) -> None:
     """A stdout that is closed, gone, odd or full costs no record and raises nothing; the account tells."""
     code = (
         SETUP
@@ -113,26 +113,26 @@ def test_broken_stdout(child: Any, arrived: Any, insights: Any, stdout: str) -> 
         + LOG
         + "print(amllog.status(), file=sys.stderr)\nsys.stdout = None"
     )
-    ran = child(code, env=insights)
+    ran = child(code, env=connected)
     assert ran.returncode == 0, ran.stderr
-    assert sorted(arrived().messages) == sorted(ARRIVED)
+    assert sorted(received().messages) == sorted(ARRIVED)
     assert "driver_log    0 delivered, 0 waiting, 5 refused" in ran.stderr
 
 
-def test_replaced_stdout(child: Any, insights: Any) -> None:
+def test_replaced_stdout(child: Any, connected: Any) -> None:
     """Lines go to whatever sys.stdout is at the call: a notebook's cell, a test's capture."""
     code = (
         SETUP
         + "log = amllog.setup()\nimport contextlib\nwith contextlib.redirect_stdout(io.StringIO()) as inside:"
     )
     code += "\n    log.info('inside')\nlog.info('outside')\nsys.stderr.write(inside.getvalue())"
-    ran = child(code, env=insights)
+    ran = child(code, env=connected)
     assert ("inside" in ran.stderr, "outside" in ran.stderr) == (True, False)
     assert ("inside" in ran.stdout, "outside" in ran.stdout) == (False, True)
 
 
 @pytest.mark.parametrize("form", ["plain", "console", "json"])
-def test_hostile_texts(child: Any, insights: Any, form: str) -> None:
+def test_hostile_texts(child: Any, connected: Any, form: str) -> None:
     """No text can pass for a record of its own or move a terminal's cursor, in any place, in any format; an ASCII
     locale is no reason to lose a line."""
     code = (
@@ -149,7 +149,7 @@ except ValueError as error:
     log.exception(evil)
 """
     )
-    env = {**insights, "AMLLOG_DRIVER_FORMAT": form, "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
+    env = {**connected, "AMLLOG_DRIVER_FORMAT": form, "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
     ran = child(code, env=env)
     assert ran.returncode == 0, ran.stderr
     lines = ran.stdout.splitlines()
@@ -163,17 +163,17 @@ except ValueError as error:
     assert ("\x1b" in ran.stdout) == (form == "console")
 
 
-def test_json_line(child: Any, insights: Any) -> None:
+def test_json_line(child: Any, connected: Any) -> None:
     """The JSON format has everything that stands on the record; names of ours that a dimension takes keep both."""
     code = SETUP + "log = amllog.setup(driver_format='json', run_type='training')\n"
     code += "log.warning('said', rows=3, message='other', level='high')"
-    (line,) = map(json.loads, child(code, env=insights).stdout.splitlines())
+    (line,) = map(json.loads, child(code, env=connected).stdout.splitlines())
     expected = {"level": "WARNING", "message": "said", "message_": "other", "level_": "high", "rows": "3",
                 "run_type": "training", "step_name": "-c", "logger": "__main__"}  # fmt: skip
     assert {key: line.get(key) for key in expected} == expected
 
 
-def test_prints(child: Any, arrived: Any, insights: Any) -> None:
+def test_prints(child: Any, received: Any, connected: Any) -> None:
     """Captured prints are records, once, without an echo on stdout; log lines are not prints."""
     code = (
         SETUP
@@ -189,12 +189,12 @@ sys.stdout.write("written\\n"); sys.stdout.flush()
 assert sys.stdout.encoding and sys.stdout.fileno() == 1
 """
     )
-    ran = child(code, env=insights)
+    ran = child(code, env=connected)
     assert ran.stderr == ""
     said = ["one 2 three", "two", "lines", "ours", "before", "after", "plain", "written"]
-    assert arrived().messages == said
+    assert received().messages == said
     assert [sum(line.endswith(one) for line in ran.stdout.splitlines()) for one in said] == [1] * 8
-    assert arrived().properties("one 2 three")["logger"] == "print"
+    assert received().properties("one 2 three")["logger"] == "print"
 
 
 def test_notices(child: Any, tmp_path: Path) -> None:

@@ -41,10 +41,10 @@ print(time.monotonic() - began < 1500, account.waiting, account.refused)
 
 
 @pytest.mark.parametrize("way", ["truncated", "written in part"])
-def test_nobody_waits_for_a_torn_line(child: Any, insights: Any, way: str) -> None:
+def test_nobody_waits_for_a_torn_line(child: Any, connected: Any, way: str) -> None:
     """flush() and the end of the script return once every whole line is sent, also if the last line is torn."""
     began = time.monotonic()
-    ran = child(BEGIN + TORN, way, env={**insights, **QUIET, "AMLLOG_GRACE_SECONDS": "3000"}, timeout=3000)
+    ran = child(BEGIN + TORN, way, env={**connected, **QUIET, "AMLLOG_GRACE_SECONDS": "3000"}, timeout=3000)
     assert (ran.returncode, ran.stdout, ran.stderr) == (0, "True 0 1\n", "")
     assert time.monotonic() - began < 1500
 
@@ -68,12 +68,12 @@ print(amllog.flush(200).outlets["app_insights"])
 
 
 @pytest.mark.parametrize("way", ["longer", "as long", "blank lines", "extended"])
-def test_overwritten(child: Any, insights: Any, arrived: Any, way: str) -> None:
+def test_overwritten(child: Any, connected: Any, received: Any, way: str) -> None:
     """What another program overwrites in the journal is refused with that reason, and what comes after it arrives."""
-    env = {**insights, **QUIET}
+    env = {**connected, **QUIET}
     ran = child(BEGIN + OVERWRITE, way, env=env)
     assert ran.returncode == 0, ran.stderr
-    told, found = ran.stdout.splitlines()[-1], arrived().messages
+    told, found = ran.stdout.splitlines()[-1], received().messages
     after = [f"after {i}" for i in range(1 if way == "as long" else 0, 5)]
     assert set(after) <= set(found)
     lost = 25 - len(found)
@@ -113,11 +113,11 @@ print(one.delivered, one.waiting, one.refused)
 """
 
 
-def test_out_of_reach(child: Any, insights: Any, arrived: Any, tmp_path: Path) -> None:
+def test_out_of_reach(child: Any, connected: Any, received: Any, tmp_path: Path) -> None:
     """What waits in a file outside a new root directory waits, and is delivered from outside once."""
     if sys.platform == "win32" or os.getuid():
         pytest.skip("only root can change the root directory")
-    key = insights["APPLICATIONINSIGHTS_CONNECTION_STRING"].partition(";")[0]
+    key = connected["APPLICATIONINSIGHTS_CONNECTION_STRING"].partition(";")[0]
     dead = f"{key};IngestionEndpoint=http://127.0.0.1:9"
     ran = child(
         BEGIN + OUT_OF_REACH, "", env={"APPLICATIONINSIGHTS_CONNECTION_STRING": dead, "RANK": "1", **QUIET}
@@ -125,9 +125,9 @@ def test_out_of_reach(child: Any, insights: Any, arrived: Any, tmp_path: Path) -
     assert ran.stdout.splitlines() == ["0 25 {}"], ran.stderr
     for directory in {path.parent for path in tmp_path.rglob("*.jsonl")}:
         deliver = [sys.executable, "-m", "amllog", "deliver", "--timeout", "300", str(directory)]
-        assert child(deliver, env=insights).returncode == 0
-    assert len(arrived().messages) == 25
-    assert arrived().twice == []
+        assert child(deliver, env=connected).returncode == 0
+    assert len(received().messages) == 25
+    assert received().duplicates == []
 
 
 LOST_DESCRIPTOR = """
@@ -150,18 +150,18 @@ print(account)
 
 @pytest.mark.parametrize("way", ["user", "in the way", "no descriptor"])
 def test_no_new_file_after_the_descriptor_was_closed(
-    child: Any, insights: Any, arrived: Any, way: str
+    child: Any, connected: Any, received: Any, way: str
 ) -> None:
     """Where the directory takes no new file any more, the journal goes on in the spare one or in memory."""
     if way == "user" and os.getuid():
         pytest.skip("only root can become another user")
     with tempfile.TemporaryDirectory() as spare:  # another user does not reach what is in `tmp_path`
         os.chmod(spare, 0o1777)
-        ran = child(BEGIN + LOST_DESCRIPTOR, way, env={**insights, "TMPDIR": spare, "RANK": "1"})
+        ran = child(BEGIN + LOST_DESCRIPTOR, way, env={**connected, "TMPDIR": spare, "RANK": "1"})
     assert ran.returncode == 0, ran.stderr
     assert ran.stdout.splitlines()[-1] == "70 delivered, 0 waiting, 0 refused"
-    assert arrived().messages == [*(f"before {i}" for i in range(20)), *(f"after {i}" for i in range(50))]
-    assert arrived().twice == []
+    assert received().messages == [*(f"before {i}" for i in range(20)), *(f"after {i}" for i in range(50))]
+    assert received().duplicates == []
 
 
 def addressed(azure: AzureOnThisMachine, message: str) -> bytes:
@@ -181,14 +181,16 @@ def leave(azure: AzureOnThisMachine, *contents: bytes) -> Path:
     return path
 
 
-def test_millions_of_blank_lines(child: Any, azure: AzureOnThisMachine, arrived: Any, insights: Any) -> None:
+def test_millions_of_blank_lines(
+    child: Any, azure: AzureOnThisMachine, received: Any, connected: Any
+) -> None:
     """A file of blank lines costs seconds, not minutes, and own records do not wait for it."""
     line = addressed(azure, "left")
     leave(azure, line, b"\n" * 200_000_000, addressed(azure, "behind"))
-    env = {**insights, **QUIET, "AMLLOG_JOURNAL_MAX_BYTES": "1 GiB", "RANK": "1"}
+    env = {**connected, **QUIET, "AMLLOG_JOURNAL_MAX_BYTES": "1 GiB", "RANK": "1"}
     amllog = [sys.executable, "-m", "amllog"]
     assert child([*amllog, "status", ".amllog"], env=env, timeout=200).returncode == 0
     code = "import amllog; log = amllog.setup(); log.info('own'); print(amllog.flush(100).waiting)"
     assert child(code, env=env, timeout=200).stdout == "0\n"
     child([*amllog, "deliver", ".amllog", "--timeout", "100"], env=env, timeout=300)
-    assert sorted(arrived().messages) == ["behind", "left", "own"]
+    assert sorted(received().messages) == ["behind", "left", "own"]

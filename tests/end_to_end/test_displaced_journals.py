@@ -64,9 +64,9 @@ def numbered(messages: list[str]) -> list[str]:
     return sorted("before" + one[1:] if one[:2] == "b " else one for one in found if one[-1].isdigit())
 
 
-def unreachable(insights: dict[str, str]) -> dict[str, str]:
+def unreachable(connected: dict[str, str]) -> dict[str, str]:
     """The environment with the same key and an endpoint that does not answer."""
-    key = insights["APPLICATIONINSIGHTS_CONNECTION_STRING"].partition(";")[0]
+    key = connected["APPLICATIONINSIGHTS_CONNECTION_STRING"].partition(";")[0]
     return {
         "APPLICATIONINSIGHTS_CONNECTION_STRING": f"{key};IngestionEndpoint=http://127.0.0.1:9",
         "RANK": "1",
@@ -81,9 +81,9 @@ def deliver(child: Any, env: dict[str, str], way: str) -> None:
 
 @pytest.mark.parametrize("more", [True, False])
 @pytest.mark.parametrize("way", WAYS)
-def test_before_anything_is_sent(child: Any, insights: Any, arrived: Any, way: str, more: bool) -> None:
+def test_before_anything_is_sent(child: Any, connected: Any, received: Any, way: str, more: bool) -> None:
     """What waits in a file that others rename, delete or replace is delivered later, once."""
-    ran = child(BEGIN + (MORE if more else "") + END, way, env=unreachable(insights))
+    ran = child(BEGIN + (MORE if more else "") + END, way, env=unreachable(connected))
     assert ran.returncode == 0, ran.stderr
     accepted = 10 if more else 5
     assert ran.stdout.splitlines()[-1] == f"{accepted} 0 {accepted} 0"
@@ -91,33 +91,33 @@ def test_before_anything_is_sent(child: Any, insights: Any, arrived: Any, way: s
     directory = "moved" if way == "directory" else ".amllog"
     status = json.loads(child([sys.executable, "-m", "amllog", "status", "--json", directory]).stdout)
     assert (status["accepted"], status["waiting"], status["refused"]) == (accepted, accepted, 0)
-    deliver(child, insights, way)
-    assert numbered(arrived().messages) == sorted(numbers[:accepted])
-    assert arrived().twice == []
+    deliver(child, connected, way)
+    assert numbered(received().messages) == sorted(numbers[:accepted])
+    assert received().duplicates == []
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_killed_after_a_look(child: Any, insights: Any, arrived: Any, way: str) -> None:
+def test_killed_after_a_look(child: Any, connected: Any, received: Any, way: str) -> None:
     """Once the process has noticed the change, a kill loses nothing."""
-    ran = child(BEGIN + MORE.replace("5", "4") + KILLED, way, env=unreachable(insights))
+    ran = child(BEGIN + MORE.replace("5", "4") + KILLED, way, env=unreachable(connected))
     assert ran.returncode == 0, ran.stderr
-    deliver(child, insights, way)
-    assert numbered(arrived().messages) == sorted(numbers)
-    assert arrived().twice == []
+    deliver(child, connected, way)
+    assert numbered(received().messages) == sorted(numbers)
+    assert received().duplicates == []
 
 
 @pytest.mark.parametrize("end", [END, "amllog.flush(1); os._exit(0)"])
 @pytest.mark.parametrize("way", WAYS)
-def test_after_records_are_sent(child: Any, insights: Any, arrived: Any, way: str, end: str) -> None:
+def test_after_records_are_sent(child: Any, connected: Any, received: Any, way: str, end: str) -> None:
     """What was sent before others renamed, deleted or replaced the file is not sent again, and the rest arrives."""
     end = end.replace("(1)", "(300)")
-    ran = child(BEGIN + MORE + end, way, "sent", env={**insights, "RANK": "1"})
+    ran = child(BEGIN + MORE + end, way, "sent", env={**connected, "RANK": "1"})
     assert ran.returncode == 0, ran.stderr
     if "account" in end:
         assert ran.stdout.splitlines()[-1] == "10 10 0 0"
-    deliver(child, insights, way)
-    assert numbered(arrived().messages) == sorted(numbers)
-    assert arrived().twice == []
+    deliver(child, connected, way)
+    assert numbered(received().messages) == sorted(numbers)
+    assert received().duplicates == []
 
 
 NOTICED = """
@@ -132,23 +132,23 @@ os.kill(os.getpid(), 9)
 
 
 @pytest.mark.parametrize("way", ["deleted", "renamed", "copied"])
-def test_noticed_by_the_worker(child: Any, insights: Any, arrived: Any, way: str) -> None:
+def test_noticed_by_the_worker(child: Any, connected: Any, received: Any, way: str) -> None:
     """The worker notices the change without flush(): what is killed afterwards loses nothing."""
     code = BEGIN + MORE + NOTICED
-    child(code, way, env=unreachable(insights))
-    deliver(child, insights, way)
-    assert numbered(arrived().messages) == sorted(numbers)
-    assert arrived().twice == []
+    child(code, way, env=unreachable(connected))
+    deliver(child, connected, way)
+    assert numbered(received().messages) == sorted(numbers)
+    assert received().duplicates == []
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_without_outlets(child: Any, insights: Any, arrived: Any, way: str) -> None:
+def test_without_outlets(child: Any, connected: Any, received: Any, way: str) -> None:
     """A process that delivers nothing itself looks at its end: what is delivered later arrives once."""
     ran = child(BEGIN + MORE + "print(amllog.shutdown().accepted)", way, env={"RANK": "1"})
     assert ran.stdout.splitlines()[-1] == "10", ran.stderr
-    deliver(child, insights, way)
-    assert numbered(arrived().messages) == sorted(numbers)
-    assert arrived().twice == []
+    deliver(child, connected, way)
+    assert numbered(received().messages) == sorted(numbers)
+    assert received().duplicates == []
 
 
 RENAMED_BACK = """
@@ -159,13 +159,13 @@ print(account.accepted, account.waiting)
 """
 
 
-def test_renamed_back(child: Any, insights: Any, arrived: Any) -> None:
+def test_renamed_back(child: Any, connected: Any, received: Any) -> None:
     """A file that gets its name back after the process has noticed is not sent beside its copy."""
-    ran = child(BEGIN + MORE + RENAMED_BACK, "renamed", env=unreachable(insights))
+    ran = child(BEGIN + MORE + RENAMED_BACK, "renamed", env=unreachable(connected))
     assert ran.stdout.splitlines()[-1] == "10 10", ran.stderr
-    deliver(child, insights, "")
-    assert numbered(arrived().messages) == sorted(numbers)
-    assert arrived().twice == []
+    deliver(child, connected, "")
+    assert numbered(received().messages) == sorted(numbers)
+    assert received().duplicates == []
 
 
 SENT_BY_ANOTHER = """
@@ -176,18 +176,18 @@ subprocess.run(command, env={**os.environ, **eval(sys.argv[2])})
 
 
 @pytest.mark.parametrize("way", ["copied", "made longer", "made shorter", "a line deleted"])
-def test_sent_by_another_process_first(child: Any, insights: Any, arrived: Any, way: str) -> None:
+def test_sent_by_another_process_first(child: Any, connected: Any, received: Any, way: str) -> None:
     """What another process has sent of a file that took the place of this one's is not sent again."""
     ran = child(
         BEGIN + MORE + SENT_BY_ANOTHER + "print(amllog.shutdown().accepted)",
         way,
-        repr(insights),
+        repr(connected),
         env={"RANK": "1"},
     )
     assert ran.returncode == 0, ran.stderr
-    deliver(child, insights, way)
-    assert numbered(arrived().messages) == sorted(numbers)
-    assert arrived().twice == []
+    deliver(child, connected, way)
+    assert numbered(received().messages) == sorted(numbers)
+    assert received().duplicates == []
 
 
 FORMER = """
@@ -201,13 +201,13 @@ print(account.accepted, account.waiting, account.refused)
 """
 
 
-def test_a_former_file(child: Any, insights: Any, arrived: Any) -> None:
+def test_a_former_file(child: Any, connected: Any, received: Any) -> None:
     """What waits in one of several files is kept as well."""
-    ran = child(FORMER, env={**unreachable(insights), "AMLLOG_DRIVER_LEVEL": "ERROR"})
+    ran = child(FORMER, env={**unreachable(connected), "AMLLOG_DRIVER_LEVEL": "ERROR"})
     assert ran.stdout.splitlines()[-1] == "600 600 0", ran.stderr
-    deliver(child, insights, "")
-    assert len([one for one in arrived().messages if one.startswith("m ")]) == 600
-    assert arrived().twice == []
+    deliver(child, connected, "")
+    assert len([one for one in received().messages if one.startswith("m ")]) == 600
+    assert received().duplicates == []
 
 
 NO_NEW_FILE = """
@@ -219,9 +219,11 @@ for account in (amllog.flush(1), amllog.shutdown(1)):
 """
 
 
-def test_no_new_file(child: Any, insights: Any) -> None:
+def test_no_new_file(child: Any, connected: Any) -> None:
     """Where no new file can be written, what waits in a deleted one is refused at the end, with that reason."""
-    ran = child(BEGIN + NO_NEW_FILE, "deleted", env={**unreachable(insights), "AMLLOG_DRIVER_LEVEL": "ERROR"})
+    ran = child(
+        BEGIN + NO_NEW_FILE, "deleted", env={**unreachable(connected), "AMLLOG_DRIVER_LEVEL": "ERROR"}
+    )
     gone = "journal: another program has truncated or deleted the file"
     assert ran.stdout.splitlines()[-2:] == ["5 0 5 {}", f"5 0 0 {{'{gone}': 5}}"], ran.stderr
 
@@ -254,10 +256,10 @@ print(one.delivered, one.waiting, one.refused)
 """
 
 
-def test_repeatedly(child: Any, insights: Any, arrived: Any) -> None:
+def test_repeatedly(child: Any, connected: Any, received: Any) -> None:
     """Files that are harmed again and again while threads write to them lose no record."""
-    ran = child(REPEATEDLY, env={**insights, "RANK": "1"})
+    ran = child(REPEATEDLY, env={**connected, "RANK": "1"})
     assert ran.returncode == 0, ran.stderr
-    child(DELIVER, env=insights)
-    found = arrived().messages
+    child(DELIVER, env=connected)
+    found = received().messages
     assert set(found) >= {f"{who} {number}" for who in range(4) for number in range(3000)}, ran.stdout

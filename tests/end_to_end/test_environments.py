@@ -83,18 +83,22 @@ FLAGS = {"without docstrings": ["-OO"], "isolated": ["-I"], "in UTF-8 mode": ["-
 
 @pytest.mark.slow
 @pytest.mark.parametrize("oddity", [*ODD, *VARIABLES, *FLAGS])
-def test_an_odd_environment(child: Any, arrived: Any, insights: Any, oddity: str) -> None:
+def test_an_odd_environment(child: Any, received: Any, connected: Any, oddity: str) -> None:
     """The script ends well, and everything that it said arrives, once."""
     code = f"{ODD.get(oddity, '')}\n{SAY}"
-    ran = child(code, env={**insights, **VARIABLES.get(oddity, {})}, flags=FLAGS.get(oddity, []))
-    found = arrived()
+    ran = child(code, env={**connected, **VARIABLES.get(oddity, {})}, flags=FLAGS.get(oddity, []))
+    found = received()
     if oddity == "no standard descriptors":  # Python's own flush at its end fails
         assert ran.returncode in (0, 120)
         ran = ran._replace(returncode=0)
-    assert (ran.returncode, sorted(found.messages), found.twice) == (0, ["caf\u00e9 \u2603", "said"], []), ran
+    assert (ran.returncode, sorted(found.messages), found.duplicates) == (
+        0,
+        ["caf\u00e9 \u2603", "said"],
+        [],
+    ), ran
 
 
-def test_long_dimensions_leave_room_for_processes(child: Any, arrived: Any, insights: Any) -> None:
+def test_long_dimensions_leave_room_for_processes(child: Any, received: Any, connected: Any) -> None:
     """A script with dimensions longer than an environment variable may be starts processes, and workers of its own."""
     code = """
 import multiprocessing, operator, subprocess, sys
@@ -106,8 +110,8 @@ worker = multiprocessing.get_context("spawn").Process(target=work, args=(log,))
 worker.start(); worker.join()
 log.info("said")
 """
-    ran = child(code, env=insights)
-    found = arrived()
+    ran = child(code, env=connected)
+    found = received()
     assert (ran.returncode, sorted(found.messages)) == (0, ["in a worker", "said"]), ran.stderr
     assert found.properties("in a worker")["run_type"] == "training"
     assert ran.stdout.count("setup(dimensions=…) is too long for the environment") == 1

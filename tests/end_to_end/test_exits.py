@@ -37,14 +37,14 @@ SLACK = 300.0  # of a busy machine, beside what is promised
         ("threading.Thread(target=lambda: [log.info('late'), time.sleep(.2)]).start()", 0, True),
     ],
 )
-def test_ends(child: Any, arrived: Any, insights: Any, end: str, returncode: int, success: bool) -> None:
+def test_ends(child: Any, received: Any, connected: Any, end: str, returncode: int, success: bool) -> None:
     """The end delivers everything once, with one request that tells whether the step succeeded."""
-    ran = child(SAY + end, env=insights)
+    ran = child(SAY + end, env=connected)
     assert ran.returncode == returncode, ran.stderr
-    found = arrived()
+    found = received()
     assert [message for message in found.messages if message != "late"] == LINES
-    assert [request["success"] for request in found.of("Request")] == [success]
-    assert found.twice == []
+    assert [request["success"] for request in found.of_type("Request")] == [success]
+    assert found.duplicates == []
 
 
 NO_MORE_THREADS = """
@@ -56,13 +56,13 @@ for name in "_start_new_thread", "_start_joinable_thread":  # the second from Py
 """
 
 
-def test_no_thread_can_be_started(child: Any, arrived: Any, insights: Any) -> None:
+def test_no_thread_can_be_started(child: Any, received: Any, connected: Any) -> None:
     """The end delivers everything in the script's thread where the system starts no thread of ours."""
-    ran = child(SAY.replace("log = amllog.setup()", NO_MORE_THREADS + "log = amllog.setup()"), env=insights)
+    ran = child(SAY.replace("log = amllog.setup()", NO_MORE_THREADS + "log = amllog.setup()"), env=connected)
     assert (ran.returncode, ran.stderr) == (0, "")
-    found = arrived()
-    assert (found.messages, found.twice) == (LINES, [])
-    assert len(found.of("Request")) == 1
+    found = received()
+    assert (found.messages, found.duplicates) == (LINES, [])
+    assert len(found.of_type("Request")) == 1
 
 
 LATE = """
@@ -81,20 +81,20 @@ def late():
 @pytest.mark.parametrize("start", ["threading.Thread(target=late).start()", "atexit.register(late)"])
 @pytest.mark.parametrize(("end", "delivered"), [("flush", 100), ("shutdown", 101)])
 def test_setup_after_the_end_of_the_main_thread(
-    child: Any, arrived: Any, insights: Any, start: str, end: str, delivered: int
+    child: Any, received: Any, connected: Any, start: str, end: str, delivered: int
 ) -> None:
     """Records arrive that a thread or an exit handler makes when CPython 3.12 starts no thread any more."""
     code = LATE.replace("{end}", end) + start
-    ran = child(code, env={**insights, "AMLLOG_DRIVER_LEVEL": "ERROR"})
+    ran = child(code, env={**connected, "AMLLOG_DRIVER_LEVEL": "ERROR"})
     assert (ran.returncode, ran.stdout, ran.stderr) == (0, f"{delivered}\n", "")
-    found = arrived()
-    assert (found.messages, found.twice) == (LINES, [])
+    found = received()
+    assert (found.messages, found.duplicates) == (LINES, [])
 
 
-def test_uncaught_exception(child: Any, arrived: Any, insights: Any) -> None:
+def test_uncaught_exception(child: Any, received: Any, connected: Any) -> None:
     """An exception that nobody caught arrives with its stack, and Python prints it once as ever."""
-    ran = child(SAY + "def train():\n    raise ValueError('boom')\ntrain()", env=insights)
-    (exception,) = arrived().of("Exception")
+    ran = child(SAY + "def train():\n    raise ValueError('boom')\ntrain()", env=connected)
+    (exception,) = received().of_type("Exception")
     (details,) = exception["exceptions"]
     assert details["typeName"] == "ValueError" and "boom" in details["message"]
     assert [frame["method"] for frame in details["parsedStack"]] == ["train", "<module>"]
@@ -102,13 +102,13 @@ def test_uncaught_exception(child: Any, arrived: Any, insights: Any) -> None:
     assert (ran.stdout + ran.stderr).count("ValueError: boom") == 1
 
 
-def test_uncaught_in_thread(child: Any, arrived: Any, insights: Any) -> None:
+def test_uncaught_in_thread(child: Any, received: Any, connected: Any) -> None:
     """An exception that ends a thread arrives; the step itself goes on and succeeds."""
-    ran = child(SAY + "t = threading.Thread(target=lambda: 1 / 0); t.start(); t.join()", env=insights)
-    found = arrived()
+    ran = child(SAY + "t = threading.Thread(target=lambda: 1 / 0); t.start(); t.join()", env=connected)
+    found = received()
     assert ran.returncode == 0
-    assert [one["exceptions"][0]["typeName"] for one in found.of("Exception")] == ["ZeroDivisionError"]
-    assert [request["success"] for request in found.of("Request")] == [True]
+    assert [one["exceptions"][0]["typeName"] for one in found.of_type("Exception")] == ["ZeroDivisionError"]
+    assert [request["success"] for request in found.of_type("Request")] == [True]
 
 
 @pytest.mark.parametrize(
@@ -120,24 +120,24 @@ def test_uncaught_in_thread(child: Any, arrived: Any, insights: Any) -> None:
     ],
 )
 def test_interrupt(
-    child: Any, arrived: Any, insights: Any, during: str, returncode: int, result: str
+    child: Any, received: Any, connected: Any, during: str, returncode: int, result: str
 ) -> None:
     """SIGINT ends a step as without amllog; its request says so, it is no exception, and everything arrives."""
     wait = "print('READY', flush=True); time.sleep(600)"
-    running = child.start(SAY + during.replace("WAIT", wait), env=insights)
+    running = child.start(SAY + during.replace("WAIT", wait), env=connected)
     for line in running.stdout:
         if line == "READY\n":
             break
     running.send_signal(signal.SIGINT)
     _, stderr = running.communicate(timeout=600)
     assert running.returncode == returncode, stderr
-    found = arrived()
+    found = received()
     assert [message for message in found.messages if message != "late"] == LINES
-    assert [request["responseCode"] for request in found.of("Request")] == [result]
-    assert found.of("Exception") == []
+    assert [request["responseCode"] for request in found.of_type("Request")] == [result]
+    assert found.of_type("Exception") == []
 
 
-def test_repeated_sigterm(child: Any, azure: AzureOnThisMachine, insights: Any) -> None:
+def test_repeated_sigterm(child: Any, azure: AzureOnThisMachine, connected: Any) -> None:
     """Further SIGTERM signals, as a supervisor sends them until the process has ended, do not prolong its end."""
     azure.faults.put(Fault(hang="before headers"))
     ran = child(
@@ -151,13 +151,13 @@ def supervise():
 threading.Thread(target=supervise, daemon=True).start()
 time.sleep(600)
 """,
-        env={**insights, "AMLLOG_GRACE_SECONDS": "4"},
+        env={**connected, "AMLLOG_GRACE_SECONDS": "4"},
     )
     assert ran.returncode == -signal.SIGTERM, ran.stderr
 
 
 def test_short_flushes_during_the_exit(
-    child: Any, azure: AzureOnThisMachine, arrived: Any, insights: Any
+    child: Any, azure: AzureOnThisMachine, received: Any, connected: Any
 ) -> None:
     """A thread that calls flush() with little time while the process ends does not shorten the grace."""
     azure.faults.put(Fault(seconds=1))
@@ -174,13 +174,13 @@ def flush():
         time.sleep(0.2)
 threading.Thread(target=flush, daemon=True).start()
 """,
-        env=insights,
+        env=connected,
     )
     assert ran.returncode == 0, ran.stderr
-    assert arrived().messages == [str(i) for i in range(9_000)]
+    assert received().messages == [str(i) for i in range(9_000)]
 
 
-def test_a_process_that_survives_sigterm(child: Any, arrived: Any, insights: Any) -> None:
+def test_a_process_that_survives_sigterm(child: Any, received: Any, connected: Any) -> None:
     """Where SIGTERM does not end the process, as in the first one of a container, delivery continues."""
     ran = child(
         SAY
@@ -193,22 +193,22 @@ for _ in range(600):
     time.sleep(0.1)
 os._exit(9)
 """,
-        env=insights,
+        env=connected,
     )
     assert ran.returncode == 0, ran.stderr
-    assert arrived().messages == [*LINES, "after"]
+    assert received().messages == [*LINES, "after"]
 
 
-def test_exit_in_thread(child: Any, arrived: Any, insights: Any) -> None:
+def test_exit_in_thread(child: Any, received: Any, connected: Any) -> None:
     """sys.exit in a thread ends that thread and nothing else: the step goes on, and succeeds."""
     ran = child(
         SAY + "t = threading.Thread(target=sys.exit, args=(3,)); t.start(); t.join(); log.info('late')",
-        env=insights,
+        env=connected,
     )
-    found = arrived()
+    found = received()
     assert (ran.returncode, ran.stderr) == (0, "")
-    assert found.messages == [*LINES, "late"] and found.of("Exception") == []
-    assert [request["success"] for request in found.of("Request")] == [True]
+    assert found.messages == [*LINES, "late"] and found.of_type("Exception") == []
+    assert [request["success"] for request in found.of_type("Request")] == [True]
 
 
 LOOP = """
@@ -232,17 +232,17 @@ asyncio.run(main())
          "Exception in callback main.<locals>.<lambda>", 0),
     ],
 )  # fmt: skip
-def test_asyncio(child: Any, arrived: Any, insights: Any, body: str, said: str, returncode: int) -> None:
+def test_asyncio(child: Any, received: Any, connected: Any, body: str, said: str, returncode: int) -> None:
     """An exception in a task or a callback of the loop is one record with its stack, also where nobody awaits it."""
-    ran = child(SAY + LOOP % body, env=insights)
+    ran = child(SAY + LOOP % body, env=connected)
     assert ran.returncode == returncode, ran.stderr
-    found = arrived()
+    found = received()
     assert found.messages == LINES
-    (exception,) = found.of("Exception")
+    (exception,) = found.of_type("Exception")
     (details,) = exception["exceptions"]
     assert details["typeName"] == "ValueError" and details["message"].startswith(said)
     assert details["parsedStack"][0]["method"] == "fail"
-    assert [request["success"] for request in found.of("Request")] == [returncode == 0]
+    assert [request["success"] for request in found.of_type("Request")] == [returncode == 0]
     assert (ran.stdout + ran.stderr).count("ValueError: boom") == 1
 
 
@@ -263,11 +263,11 @@ del one
 
 
 @pytest.mark.parametrize("capture", ["logging,warnings,exceptions", "logging"])
-def test_unraisable(child: Any, arrived: Any, insights: Any, capture: str) -> None:
+def test_unraisable(child: Any, received: Any, connected: Any, capture: str) -> None:
     """What Python can raise to nobody, in __del__ and the like, is an error's record; Python shows it as ever."""
-    ran = child(SAY + UNRAISABLE, env={**insights, "AMLLOG_CAPTURE": capture})
-    found = arrived()
-    taken = [one["exceptions"][0] for one in found.of("Exception")]
+    ran = child(SAY + UNRAISABLE, env={**connected, "AMLLOG_CAPTURE": capture})
+    found = received()
+    taken = [one["exceptions"][0] for one in found.of_type("Exception")]
     expected = [("ValueError", "Leaky.__del__: boom", "__del__"), ("KeyError", "generator", "generator")]
     if "exceptions" not in capture:
         expected = []
@@ -275,67 +275,67 @@ def test_unraisable(child: Any, arrived: Any, insights: Any, capture: str) -> No
     for details, (kind, said, method) in zip(taken, expected):
         assert details["typeName"] == kind and said in details["message"], details
         assert details["parsedStack"][0]["method"] == method
-    assert {one["severityLevel"] for one in found.of("Exception")} <= {3}
-    assert [request["success"] for request in found.of("Request")] == [True]
+    assert {one["severityLevel"] for one in found.of_type("Exception")} <= {3}
+    assert [request["success"] for request in found.of_type("Request")] == [True]
     assert (ran.returncode, ran.stderr.count("ValueError: boom")) == (0, 1)
     assert ran.stdout.count("boom") == 0
 
 
-def test_unraisable_at_the_very_end(child: Any, kept: Any, insights: Any) -> None:
+def test_unraisable_at_the_very_end(child: Any, journaled: Any, connected: Any) -> None:
     """What fails while the interpreter takes itself apart is left to Python: there is no end left to deliver it."""
-    ran = child(SAY + UNRAISABLE.partition("Leaky()")[0] + "last = Leaky()", env=insights)
+    ran = child(SAY + UNRAISABLE.partition("Leaky()")[0] + "last = Leaky()", env=connected)
     assert (ran.returncode, ran.stderr.count("ValueError: boom")) == (0, 1)
     assert "unraisablehook" not in ran.stderr
-    assert kept().of("Exception") == []
+    assert journaled().of_type("Exception") == []
 
 
-def test_unraisable_at_the_very_end_of_a_daemon(child: Any, insights: Any) -> None:
+def test_unraisable_at_the_very_end_of_a_daemon(child: Any, connected: Any) -> None:
     """A file whose number a daemon has closed fails when Python ends: Python reports it, and amllog adds nothing."""
     daemon = "file = open('mine.txt', 'w')\nif os.fork(): os._exit(0)\nos.close(file.fileno())\n"
     flags = ["-X", "dev", "-W", "ignore"]  # Python before 3.13 reports it in development mode only
-    ran = child(SAY + daemon, env=insights, flags=flags)
+    ran = child(SAY + daemon, env=connected, flags=flags)
     assert ran.stderr.count("Bad file descriptor") == 1, ran.stderr
     assert "unraisablehook" not in ran.stderr and "amllog" not in ran.stderr
 
 
 @pytest.mark.parametrize("end", ["os._exit(0)", "os.kill(os.getpid(), signal.SIGKILL)"])
 def test_no_time_to_deliver(
-    child: Any, arrived: Any, kept: Any, azure: AzureOnThisMachine, insights: Any, end: str
+    child: Any, received: Any, journaled: Any, azure: AzureOnThisMachine, connected: Any, end: str
 ) -> None:
     """A process that ends at once leaves its records in the journal; the next setup() there delivers them."""
-    child(SAY + end, env=insights)
-    assert kept().messages == LINES
+    child(SAY + end, env=connected)
+    assert journaled().messages == LINES
     amllog.setup(connection_string=azure.connection_string)
     amllog.shutdown(200)
-    found = arrived()
+    found = received()
     assert list(dict.fromkeys(found.messages)) == LINES
     # What was sent right before the kill may come again: with the same id, so that it can be told apart.
     assert len(set(found.ids_of("Message"))) == len(LINES)
 
 
-def test_sigterm_of_the_script(child: Any, insights: Any, arrived: Any) -> None:
+def test_sigterm_of_the_script(child: Any, connected: Any, received: Any) -> None:
     """A script that handles SIGTERM itself goes on doing so."""
     handler = "signal.signal(signal.SIGTERM, lambda *_: [print('mine', flush=True), sys.exit(5)])\n"
     for before, after in ((handler, ""), ("", handler)):
         ran = child("import signal, sys\n" + before + SAY + after
-                    + "os.kill(os.getpid(), signal.SIGTERM); time.sleep(600)", env=insights)  # fmt: skip
+                    + "os.kill(os.getpid(), signal.SIGTERM); time.sleep(600)", env=connected)  # fmt: skip
         assert (ran.returncode, "mine\n" in ran.stdout) == (5, True)
-    assert sorted(arrived().messages) == sorted(LINES * 2)
+    assert sorted(received().messages) == sorted(LINES * 2)
 
 
-def test_dead_endpoint(child: Any, kept: Any) -> None:
+def test_dead_endpoint(child: Any, journaled: Any) -> None:
     """Where nobody answers, the process ends well within its grace, and everything waits."""
     string = "InstrumentationKey=00000000-0000-0000-0000-0000000010ca;IngestionEndpoint=http://127.0.0.1:9"
     began = time.monotonic()
     ran = child(SAY, env={"APPLICATIONINSIGHTS_CONNECTION_STRING": string, "AMLLOG_GRACE_SECONDS": "500"})
     assert ran.returncode == 0 and time.monotonic() - began < 400
-    assert kept().messages == LINES
+    assert journaled().messages == LINES
 
 
 @pytest.mark.parametrize("hang", ["before headers", "after headers"])
 @pytest.mark.parametrize("end", ["", "os.kill(os.getpid(), signal.SIGTERM)"])
 def test_hanging_endpoint(
-    child: Any, azure: AzureOnThisMachine, insights: Any, kept: Any, hang: str, end: str
+    child: Any, azure: AzureOnThisMachine, connected: Any, journaled: Any, hang: str, end: str
 ) -> None:
     """Where the endpoint hangs, setup and calls do not wait, and the process ends after its grace."""
     azure.faults.put(Fault(hang=hang))
@@ -345,50 +345,50 @@ def test_hanging_endpoint(
         + "print('took', time.monotonic() - began, flush=True)\n"
     )
     began = time.monotonic()
-    ran = child(timed + end, env={**insights, "AMLLOG_GRACE_SECONDS": "2"})
+    ran = child(timed + end, env={**connected, "AMLLOG_GRACE_SECONDS": "2"})
     assert ran.returncode == (-signal.SIGTERM if end else 0)
     assert time.monotonic() - began < 2 + SLACK
     assert float(ran.stdout.split("took ")[1]) < 200
-    assert kept().messages == LINES
+    assert journaled().messages == LINES
 
 
-def test_grace_of_zero(child: Any, azure: AzureOnThisMachine, insights: Any, kept: Any) -> None:
+def test_grace_of_zero(child: Any, azure: AzureOnThisMachine, connected: Any, journaled: Any) -> None:
     """With no grace at all, the process just ends, and what it said waits."""
     azure.faults.put(Fault(hang="before headers"))
     began = time.monotonic()
-    ran = child(SAY, env={**insights, "AMLLOG_GRACE_SECONDS": "0"})
+    ran = child(SAY, env={**connected, "AMLLOG_GRACE_SECONDS": "0"})
     assert ran.returncode == 0 and time.monotonic() - began < SLACK
-    assert kept().messages == LINES
+    assert journaled().messages == LINES
 
 
-def test_daemon_threads(child: Any, arrived: Any, insights: Any) -> None:
+def test_daemon_threads(child: Any, received: Any, connected: Any) -> None:
     """Threads that still log while the interpreter ends harm nothing."""
     ran = child(
         # With pauses: without, they would keep the courier from running on a loaded machine, for all of its grace.
         SAY + "def chatter():\n    while True: log.info('chatter'); time.sleep(.001)\n"
         "for _ in range(3): threading.Thread(target=chatter, daemon=True).start()\ntime.sleep(.1)",
-        env={**insights, "AMLLOG_DRIVER_LEVEL": "ERROR"},
+        env={**connected, "AMLLOG_DRIVER_LEVEL": "ERROR"},
     )
     assert (ran.returncode, ran.stderr) == (0, "")
-    assert [message for message in arrived().messages if message != "chatter"] == LINES
+    assert [message for message in received().messages if message != "chatter"] == LINES
 
 
-def test_other_exit_handlers(child: Any, insights: Any, arrived: Any, kept: Any) -> None:
+def test_other_exit_handlers(child: Any, connected: Any, received: Any, journaled: Any) -> None:
     """What other exit handlers log is kept, whether they run before ours or after."""
     register = "import atexit\natexit.register(lambda: log.info('%s'))\n"
-    ran = child(register % "after ours" + SAY + register % "before ours", env=insights)
+    ran = child(register % "after ours" + SAY + register % "before ours", env=connected)
     assert (ran.returncode, ran.stderr) == (0, "")
-    assert [said for said in arrived().messages if said != "after ours"] == [*LINES, "before ours"]
-    assert kept().messages == [*LINES, "before ours", "after ours"]
+    assert [said for said in received().messages if said != "after ours"] == [*LINES, "before ours"]
+    assert journaled().messages == [*LINES, "before ours", "after ours"]
 
 
-def test_refused_at_exit_is_told(child: Any, azure: AzureOnThisMachine, insights: Any) -> None:
+def test_refused_at_exit_is_told(child: Any, azure: AzureOnThisMachine, connected: Any) -> None:
     """flush() says what became of the records: delivered, waiting and refused with the reason."""
     azure.faults.put(Fault(item="line 7", status=400, message="111: bad thing"))
     code = (
         SAY + "account = amllog.flush(200)\nprint(account.outlets['app_insights'].refused, account.waiting)"
     )
-    ran = child(code, env={**insights, "AMLLOG_DRIVER_LEVEL": "ERROR"})
+    ran = child(code, env={**connected, "AMLLOG_DRIVER_LEVEL": "ERROR"})
     assert ran.stdout == "{'400: 111: bad thing': 11} 0\n"
 
 
@@ -405,29 +405,29 @@ began = time.monotonic()
 
 
 def test_an_endless_thread_does_not_hold_up_the_end(
-    child: Any, azure: AzureOnThisMachine, insights: Any
+    child: Any, azure: AzureOnThisMachine, connected: Any
 ) -> None:
     """The end waits for what was there when it began, not for what a daemon thread goes on to log."""
     azure.faults.put(Fault(seconds=0.05))
     register = "import atexit, time\natexit.register(lambda: print('took', time.monotonic() - began))\n"
-    environment = {**insights, "AMLLOG_GRACE_SECONDS": "120", "AMLLOG_DRIVER_LEVEL": "ERROR"}
+    environment = {**connected, "AMLLOG_GRACE_SECONDS": "120", "AMLLOG_DRIVER_LEVEL": "ERROR"}
     ran = child(register + SAY + ENDLESS, env=environment)
     assert ran.returncode == 0 and float(ran.stdout.split("took ")[1]) < 100
 
 
 @pytest.mark.parametrize("end", ["", "os.kill(os.getpid(), 15); time.sleep(600)"], ids=["exit", "SIGTERM"])
 def test_an_endless_thread_has_nothing_sent_twice(
-    child: Any, azure: AzureOnThisMachine, arrived: Any, insights: Any, end: str
+    child: Any, azure: AzureOnThisMachine, received: Any, connected: Any, end: str
 ) -> None:
     """The end interrupts no offer of what a daemon thread goes on to log: the next process sends nothing twice."""
     azure.faults.put(Fault(seconds=0.3))
-    environment = {**insights, "AMLLOG_GRACE_SECONDS": "120", "AMLLOG_DRIVER_LEVEL": "ERROR"}
+    environment = {**connected, "AMLLOG_GRACE_SECONDS": "120", "AMLLOG_DRIVER_LEVEL": "ERROR"}
     ran = child(SAY + ENDLESS + end, env=environment)
     assert ran.returncode == (-15 if end else 0), ran.stderr
     azure.faults.clear()
     deliver = [sys.executable, "-m", "amllog", "deliver", ".amllog", "--timeout", "300"]
-    assert child(deliver, env=insights).returncode == 0
-    assert arrived().twice == []
+    assert child(deliver, env=connected).returncode == 0
+    assert received().duplicates == []
 
 
 SHUT_DOWN_DURING_AN_OFFER = """
@@ -447,16 +447,16 @@ amllog.shutdown(300)
 
 
 def test_a_shutdown_during_an_offer(
-    child: Any, azure: Any, arrived: Any, insights: Any, tmp_path: Path
+    child: Any, azure: Any, received: Any, connected: Any, tmp_path: Path
 ) -> None:
     """An offer that takes longer than `shutdown(timeout)` is completed: the next session sends nothing twice."""
     azure.faults.put(Fault(drops=0.01, times=1))  # taken at once; the answer needs seconds
-    process = child.start(SHUT_DOWN_DURING_AN_OFFER, env={**insights, "AMLLOG_DRIVER_LEVEL": "ERROR"})
+    process = child.start(SHUT_DOWN_DURING_AN_OFFER, env={**connected, "AMLLOG_DRIVER_LEVEL": "ERROR"})
     assert process.stdout.readline() == "said\n"
     while not azure.envelopes:
         time.sleep(0.01)
     (tmp_path / "arrived").touch()
     process.communicate(timeout=600)
-    found = arrived()
-    assert (process.returncode, found.twice) == (0, [])
+    found = received()
+    assert (process.returncode, found.duplicates) == (0, [])
     assert sorted(found.messages) == ["after", *(f"m{number}" for number in range(10))]

@@ -55,15 +55,17 @@ if __name__ == "__main__":
 
 @pytest.mark.parametrize("flush", [False, True])
 @pytest.mark.parametrize("end", ["os._exit(0)", "sys.exit(0)"])
-def test_fork(child: Any, arrived: Any, insights: Any, forking: Any, end: str, flush: bool) -> None:
+def test_fork(
+    child: Any, received: Any, connected: Any, fork_environment: Any, end: str, flush: bool
+) -> None:
     """Forked children keep journals of their own, and at the parent's end everything has arrived once."""
     # Python's warning of forks beside threads (since 3.12) is for threads of the script's own: ours is away.
-    ran = child(FORK.format(end=end, flush=flush), env={**insights, **forking})
-    found = arrived()
+    ran = child(FORK.format(end=end, flush=flush), env={**connected, **fork_environment})
+    found = received()
     assert (ran.returncode, ran.stderr) == (0, "")
     assert sorted(found.messages) == sorted(PARENT + CHILDREN)
-    assert found.twice == []
-    assert len(found.of("Request")) == 1  # one step, one request
+    assert found.duplicates == []
+    assert len(found.of_type("Request")) == 1  # one step, one request
 
 
 def test_the_account_of_a_child(child: Any) -> None:
@@ -85,22 +87,22 @@ os.wait()
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
-def test_pool(child: Any, arrived: Any, insights: Any, tmp_path: Any, method: str) -> None:
+def test_pool(child: Any, received: Any, connected: Any, tmp_path: Any, method: str) -> None:
     """In a Pool, loggers are pickled with what is bound to them, and all workers belong to the same step."""
     script = tmp_path / "train.py"
     script.write_text(POOL.format(method=method))
-    ran = child(script, env={**insights, **QUIET})
-    found = arrived()
+    ran = child(script, env={**connected, **QUIET})
+    found = received()
     assert (ran.returncode, ran.stdout, ran.stderr) == (0, "same run: True\n", "")
     expected = ["parent", *(f"{whose} {number}" for whose in ("ours", "theirs") for number in range(10))]
     assert sorted(found.messages) == sorted(expected)
-    assert found.twice == []
+    assert found.duplicates == []
     assert [found.properties(f"ours {number}").get("team") for number in range(10)] == ["nlp"] * 10
-    assert len(found.of("Request")) == 1
+    assert len(found.of_type("Request")) == 1
     assert len({one["tags"]["ai.operation.id"] for one in found.envelopes}) == 1
 
 
-def test_fork_while_logging(child: Any, arrived: Any, insights: Any) -> None:
+def test_fork_while_logging(child: Any, received: Any, connected: Any) -> None:
     """A fork in the middle of other threads' calls leaves the child able to log, and hangs nobody."""
     code = """
 import os, threading, time
@@ -126,24 +128,24 @@ for thread in threads: thread.join()
     unmeasured = {"COVERAGE_PROCESS_CONFIG": None, "COVERAGE_PROCESS_START": None}
     # Python warns of these forks beside threads: they are the script's.
     quiet = {**QUIET, "PYTHONWARNINGS": "ignore::DeprecationWarning"}
-    ran = child(code, env={**insights, **unmeasured, **quiet})
-    found = arrived()
+    ran = child(code, env={**connected, **unmeasured, **quiet})
+    found = received()
     said = [message for message in found.messages if message != "chatter"]
     assert (ran.returncode, sorted(said)) == (0, sorted(f"child {number}" for number in range(20)))
-    assert found.twice == []
+    assert found.duplicates == []
 
 
-def test_subprocess_of_a_local_run(child: Any, arrived: Any, insights: Any) -> None:
+def test_subprocess_of_a_local_run(child: Any, received: Any, connected: Any) -> None:
     """Outside Azure ML, a script started by a step is a step of its own under the same pipeline run."""
     inner = "import amllog; amllog.setup().info('inner')"
     start = f"subprocess.run([sys.executable, '-c', {inner!r}])"
     code = f"import amllog, subprocess, sys; amllog.setup().info('outer'); {start}"
-    child(code, env=insights)
-    found = arrived()
+    child(code, env=connected)
+    found = received()
     inside, outside = found.properties("inner"), found.properties("outer")
     assert inside["parent_run_id"] == outside["step_id"] != inside["step_id"]
     assert len({one["tags"]["ai.operation.id"] for one in found.envelopes}) == 1
-    assert len(found.of("Request")) == 2
+    assert len(found.of_type("Request")) == 2
 
 
 # CPython hangs in a child that C code forks while another thread asks for the interpreter, also without amllog. So no
@@ -164,12 +166,12 @@ log.info("parent")
 """
 
 
-def test_fork_in_c(child: Any, arrived: Any, insights: Any) -> None:
+def test_fork_in_c(child: Any, received: Any, connected: Any) -> None:
     """A child that was forked in C has a journal and record ids of its own, and everything arrives once."""
-    ran = child(FORK_IN_C, env={**insights, **QUIET})
-    found = arrived()
+    ran = child(FORK_IN_C, env={**connected, **QUIET})
+    found = received()
     assert (ran.returncode, sorted(found.messages)) == (0, ["before", "child", "parent"]), ran.stderr
-    assert found.twice == [] and len(set(found.ids_of("Message"))) == 3
+    assert found.duplicates == [] and len(set(found.ids_of("Message"))) == 3
 
 
 FORK_IN_C_BESIDE_THREADS = (
@@ -196,13 +198,13 @@ print([os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in pids])
 )
 
 
-def test_fork_in_c_beside_threads(child: Any, arrived: Any, insights: Any) -> None:
+def test_fork_in_c_beside_threads(child: Any, received: Any, connected: Any) -> None:
     """Python cannot start a thread in a child that C code forked: what it says waits for the parent, after a notice."""
-    ran = child(FORK_IN_C_BESIDE_THREADS, env=insights)
-    found = arrived()
+    ran = child(FORK_IN_C_BESIDE_THREADS, env=connected)
+    found = received()
     assert str([0] * 10) in ran.stdout, ran
     assert sorted(found.messages) == ["before", *(f"child {number}" for number in range(10))]
-    assert found.twice == []
+    assert found.duplicates == []
     assert "forked by C code" in ran.stdout + ran.stderr
 
 
@@ -237,20 +239,20 @@ amllog.shutdown()
 
 
 @pytest.mark.parametrize("early", [False, True])
-def test_fork_before_setup(child: Any, arrived: Any, insights: Any, early: bool) -> None:
+def test_fork_before_setup(child: Any, received: Any, connected: Any, early: bool) -> None:
     """Children forked before setup() or after shutdown() deliver their records; the parent's arrive once."""
-    ran = child(BEFORE_SETUP.format(early=early) + AFTER_SHUTDOWN, env={**insights, **QUIET})
+    ran = child(BEFORE_SETUP.format(early=early) + AFTER_SHUTDOWN, env={**connected, **QUIET})
     expected = ["early", "between", "child 0", "child 1", "child 2"]
     expected += ["early in child 0", "early in child 1"] * early
     assert (ran.returncode, ran.stderr) == (0, ""), ran.stdout
-    assert sorted(arrived().messages) == sorted(expected)
+    assert sorted(received().messages) == sorted(expected)
 
 
-def test_fork_of_a_process_that_never_sets_up(child: Any, arrived: Any, insights: Any) -> None:
+def test_fork_of_a_process_that_never_sets_up(child: Any, received: Any, connected: Any) -> None:
     """Records that a parent makes and never calls setup() for are on its driver log, and no child sends them."""
-    ran = child(BEFORE_SETUP.format(early=False), env=insights)
+    ran = child(BEFORE_SETUP.format(early=False), env=connected)
     assert (ran.returncode, ran.stdout.count("early"), "forked by C" in ran.stdout) == (0, 1, False)
-    assert sorted(arrived().messages) == ["child 0", "child 1"]
+    assert sorted(received().messages) == ["child 0", "child 1"]
 
 
 POOL_BEFORE_SETUP = """
@@ -271,13 +273,13 @@ if __name__ == "__main__":
 """
 
 
-def test_pool_before_setup(child: Any, arrived: Any, insights: Any, tmp_path: Any) -> None:
+def test_pool_before_setup(child: Any, received: Any, connected: Any, tmp_path: Any) -> None:
     """In a Pool made before setup(), workers that call it deliver themselves, and the module's records arrive once."""
     script = tmp_path / "train.py"
     script.write_text(POOL_BEFORE_SETUP)
-    ran = child(script, env={**insights, **QUIET})
+    ran = child(script, env={**connected, **QUIET})
     assert (ran.returncode, ran.stderr) == (0, ""), ran.stdout
-    assert sorted(arrived().messages) == sorted(
+    assert sorted(received().messages) == sorted(
         ["module loaded", *(f"worker {number}" for number in range(10))]
     )
 
@@ -306,8 +308,8 @@ amllog.setup()
 
 
 @pytest.mark.parametrize("first", [False, True])
-def test_fork_in_c_after_a_fork(child: Any, arrived: Any, insights: Any, first: bool) -> None:
+def test_fork_in_c_after_a_fork(child: Any, received: Any, connected: Any, first: bool) -> None:
     """A fork in C is recognised as such also in a child of Python's fork, whatever that child did before."""
-    ran = child(FORKS_IN_TURN.format(first=first), env=insights)
+    ran = child(FORKS_IN_TURN.format(first=first), env=connected)
     assert "\n1\n" in ran.stdout and "forked by C code" in ran.stdout + ran.stderr
-    assert sorted(arrived().messages) == sorted(["early", "in C", *["first"] * first])
+    assert sorted(received().messages) == sorted(["early", "in C", *["first"] * first])

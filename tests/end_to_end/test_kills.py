@@ -51,23 +51,28 @@ def kill_at_random(child: Any, number: int, env: dict[str, str]) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("while_delivering", [False, True])
 def test_kill(
-    child: Any, azure: AzureOnThisMachine, arrived: Any, kept: Any, insights: Any, while_delivering: bool
+    child: Any,
+    azure: AzureOnThisMachine,
+    received: Any,
+    journaled: Any,
+    connected: Any,
+    while_delivering: bool,
 ) -> None:
     """Killed at random moments, with an endpoint or with none, the journal has every record whose call returned,
     and the next setup() on the directory delivers each of them."""
     dead = azure.connection_string.replace(azure.url, "http://127.0.0.1:9")
     nowhere = {"APPLICATIONINSIGHTS_CONNECTION_STRING": dead}
     for number in range((KILLS + 1) // 2):
-        kill_at_random(child, number, insights if while_delivering else nowhere)
+        kill_at_random(child, number, connected if while_delivering else nowhere)
     accepted = Path("side").read_text().split()
-    in_journal = kept().messages
+    in_journal = journaled().messages
     # One call of each thread may have been under way.
     assert set(accepted) - set(in_journal) == set()
     assert len(accepted) <= len(in_journal) <= len(accepted) + 3 * KILLS
 
     amllog.setup(connection_string=azure.connection_string)
     account = amllog.shutdown(200)
-    found = arrived()
+    found = received()
     ids = found.ids_of("Message")
     assert set(found.messages) == set(in_journal), account
     assert len(set(ids)) == len(in_journal)

@@ -36,92 +36,92 @@ BESIDE = pytest.mark.skipif(
 
 
 @pytest.mark.skipif(not importlib.util.find_spec("mlflow"), reason="mlflow-skinny is not installed")
-def test_v01_mlflow_is_imported_later(child: Any, arrived: Any, insights: Any) -> None:
+def test_v01_mlflow_is_imported_later(child: Any, received: Any, connected: Any) -> None:
     """Stock: every record after `import mlflow` is lost. Here: all arrive (2.22's way: the next test)."""
-    child(SETUP + "logger.info('before')\nimport mlflow\nlogger.info('after')", env=insights)
-    assert arrived().messages == ["before", "after"]
+    child(SETUP + "logger.info('before')\nimport mlflow\nlogger.info('after')", env=connected)
+    assert received().messages == ["before", "after"]
 
 
-def test_v02_dict_config(child: Any, arrived: Any, insights: Any) -> None:
+def test_v02_dict_config(child: Any, received: Any, connected: Any) -> None:
     """Stock: any dictConfig closes the handler, later records are lost. Here: only what it disables is silent."""
     code = SETUP + "logging.config.dictConfig({'version': 1%s})\nlogger.info('%s'); log.info('ours')\n"
-    child(code % (", 'disable_existing_loggers': False", "kept"), env=insights)
-    child(code % ("", "disabled, as the script asks"), env=insights)
-    assert arrived().messages == ["kept", "ours", "ours"]
+    child(code % (", 'disable_existing_loggers': False", "kept"), env=connected)
+    child(code % ("", "disabled, as the script asks"), env=connected)
+    assert received().messages == ["kept", "ours", "ours"]
 
 
-def test_v03_refused_without_statsbeat(child: Any, kept: Any) -> None:
+def test_v03_refused_without_statsbeat(child: Any, journaled: Any) -> None:
     """Stock: connection refused and statsbeat off lose the batch. Here: it waits on disk, and is told."""
     string = "InstrumentationKey=00000000-0000-0000-0000-0000000010ca;IngestionEndpoint=http://127.0.0.1:9"
     ran = child(SETUP + "logger.info('said')\nprint(amllog.flush(2).waiting)",
                 env={"APPLICATIONINSIGHTS_CONNECTION_STRING": string})  # fmt: skip
-    assert (ran.returncode, kept().messages) == (0, ["said"])
+    assert (ran.returncode, journaled().messages) == (0, ["said"])
     assert ran.stdout.endswith("\n1\n") and "Traceback" not in ran.stderr
 
 
-def test_v04_fork(child: Any, arrived: Any, insights: Any) -> None:
+def test_v04_fork(child: Any, received: Any, connected: Any) -> None:
     """Stock: what a forked child logs is lost. Here: it arrives once, and the parent's is not repeated."""
     code = "logger.info('parent')\nif os.fork() == 0:\n    logger.info('child'); os._exit(0)\nos.wait()\n"
-    child(SETUP + code, env={**insights, "PYTHONWARNINGS": "ignore::DeprecationWarning"})
-    assert sorted(arrived().messages) == ["child", "parent"]
+    child(SETUP + code, env={**connected, "PYTHONWARNINGS": "ignore::DeprecationWarning"})
+    assert sorted(received().messages) == ["child", "parent"]
 
 
-def test_v05_one_line_and_the_end(child: Any, arrived: Any, insights: Any) -> None:
+def test_v05_one_line_and_the_end(child: Any, received: Any, connected: Any) -> None:
     """Stock: delivered. Here too, at a normal end as after an exception, which arrives itself."""
-    child(SETUP + "logger.info('normal')", env=insights)
-    ran = child(SETUP + "logger.info('uncaught')\n1 / 0", env=insights)
-    found = arrived()
-    assert (ran.returncode, found.messages, len(found.of("Exception"))) == (1, ["normal", "uncaught"], 1)
+    child(SETUP + "logger.info('normal')", env=connected)
+    ran = child(SETUP + "logger.info('uncaught')\n1 / 0", env=connected)
+    found = received()
+    assert (ran.returncode, found.messages, len(found.of_type("Exception"))) == (1, ["normal", "uncaught"], 1)
 
 
-def test_v06_os_exit_and_sigterm(child: Any, arrived: Any, kept: Any, insights: Any) -> None:
+def test_v06_os_exit_and_sigterm(child: Any, received: Any, journaled: Any, connected: Any) -> None:
     """Stock: both lose the line. Here: after SIGTERM it has arrived; after os._exit it waits on disk, and is
     delivered by the next process."""
     ran = child(
         SETUP + "logger.info('terminated')\nos.kill(os.getpid(), signal.SIGTERM); time.sleep(600)",
-        env=insights,
+        env=connected,
     )
-    assert (ran.returncode, arrived().messages) == (-signal.SIGTERM, ["terminated"])
-    child(SETUP + "logger.info('gone')\nos._exit(0)", env=insights)
-    assert kept().messages == ["terminated", "gone"]
-    child("import amllog; amllog.setup()", env=insights)
-    assert set(arrived().messages) == {"terminated", "gone"}
+    assert (ran.returncode, received().messages) == (-signal.SIGTERM, ["terminated"])
+    child(SETUP + "logger.info('gone')\nos._exit(0)", env=connected)
+    assert journaled().messages == ["terminated", "gone"]
+    child("import amllog; amllog.setup()", env=connected)
+    assert set(received().messages) == {"terminated", "gone"}
 
 
-def test_v07_slow_ingestion(child: Any, azure: AzureOnThisMachine, kept: Any, insights: Any) -> None:
+def test_v07_slow_ingestion(child: Any, azure: AzureOnThisMachine, journaled: Any, connected: Any) -> None:
     """Stock: the exit waits without a bound. Here: at most the grace; what was not answered in it waits."""
     azure.faults.put(Fault(seconds=50))
-    ran = child(SETUP + "logger.info('said')", env={**insights, "AMLLOG_GRACE_SECONDS": "1"}, timeout=900)
-    assert (ran.returncode, kept().messages) == (0, ["said"])
+    ran = child(SETUP + "logger.info('said')", env={**connected, "AMLLOG_GRACE_SECONDS": "1"}, timeout=900)
+    assert (ran.returncode, journaled().messages) == (0, ["said"])
 
 
-def test_v08_burst_on_the_root_logger(child: Any, arrived: Any, insights: Any) -> None:
+def test_v08_burst_on_the_root_logger(child: Any, received: Any, connected: Any) -> None:
     """Stock: a full queue raises RecursionError into the application. Here: there is no queue to fill."""
     code = "for number in range(2000): logging.info('%d', number)"
-    ran = child(SETUP + code, env={**insights, "AMLLOG_DRIVER_LEVEL": "ERROR"})
+    ran = child(SETUP + code, env={**connected, "AMLLOG_DRIVER_LEVEL": "ERROR"})
     assert (ran.returncode, ran.stderr) == (0, "")
-    assert arrived().messages == [str(number) for number in range(2000)]
+    assert received().messages == [str(number) for number in range(2000)]
 
 
 @BESIDE
-def test_v08_stock(child: Any, insights: Any) -> None:
+def test_v08_stock(child: Any, connected: Any) -> None:
     """The stock handler in the same place, so that the list stays true."""
     code = STOCK + "logging.getLogger().addHandler(AzureLogHandler(queue_capacity=10, export_interval=60))\n"
     code += "try:\n    for number in range(200): logging.warning('%d', number)\n"
-    ran = child(code + "except RecursionError: print('raised', flush=True)\nos._exit(0)", env=insights)
+    ran = child(code + "except RecursionError: print('raised', flush=True)\nos._exit(0)", env=connected)
     assert ran.stdout.strip().endswith("raised")
 
 
 ODD = "{'loss': float('nan'), 'none': None, 'nested': {'a': 1}, 'n': 3, 'on': datetime.date(2026, 1, 2), (1, 2): 'x'}"
 
 
-def test_v09_v10_values_that_json_has_not(child: Any, arrived: Any, insights: Any) -> None:
+def test_v09_v10_values_that_json_has_not(child: Any, received: Any, connected: Any) -> None:
     """Stock: bare NaN goes out, a tuple key loses its whole batch. Here: all are texts, neighbours are safe."""
     code = (
         "import datetime\nlogger.info('good')\nlogger.info('odd', extra={'custom_dimensions': " + ODD + "})"
     )
-    child(SETUP + code, env=insights)
-    found = arrived()
+    child(SETUP + code, env=connected)
+    found = received()
     assert found.messages == ["good", "odd"]
     properties = found.properties("odd")
     expected = {
@@ -136,55 +136,55 @@ def test_v09_v10_values_that_json_has_not(child: Any, arrived: Any, insights: An
     json.dumps(found.envelopes, allow_nan=False)
 
 
-def test_v11_a_dict_as_argument(child: Any, arrived: Any, insights: Any) -> None:
+def test_v11_a_dict_as_argument(child: Any, received: Any, connected: Any) -> None:
     """Stock: `logger.info("action", {...})` and dimensions that are no dict are dropped. Here: both are kept."""
     code = "logger.info('action', {'key': 'value'}); logger.info('text', extra={'custom_dimensions': 'odd'})"
-    child(SETUP + code, env=insights)
-    assert arrived().properties("action")["key"] == "value"
-    assert arrived().messages == ["action", "text"]
+    child(SETUP + code, env=connected)
+    assert received().properties("action")["key"] == "value"
+    assert received().messages == ["action", "text"]
 
 
-def test_v12_logger_adapter(child: Any, arrived: Any, insights: Any) -> None:
+def test_v12_logger_adapter(child: Any, received: Any, connected: Any) -> None:
     """Stock: an adapter drops the call's dimensions (Python's own, up to 3.12). Here: the adapter's arrive, and a
     bound logger of ours merges both, the call's winning."""
     code = "logging.LoggerAdapter(logger, {'custom_dimensions': {'a': '1'}}).info('adapter')\n"
     code += "log.bind(a='1', b='1').info('bound', b='2')"
-    child(SETUP + code, env=insights)
-    assert arrived().properties("adapter")["a"] == "1"
-    properties = arrived().properties("bound")
+    child(SETUP + code, env=connected)
+    assert received().properties("adapter")["a"] == "1"
+    properties = received().properties("bound")
     assert (properties["a"], properties["b"]) == ("1", "2")
 
 
-def test_v13_changed_after_the_call(child: Any, arrived: Any, insights: Any) -> None:
+def test_v13_changed_after_the_call(child: Any, received: Any, connected: Any) -> None:
     """Stock: exports values as they are later. Here: as they were at the call."""
     code = "rows, said = [1], {'stage': 'then'}\nlogger.info('%s', rows, extra={'custom_dimensions': said})\n"
-    child(SETUP + code + "rows.append(2); said['stage'] = 'later'", env=insights)
-    assert arrived().properties("[1]")["stage"] == "then"
+    child(SETUP + code + "rows.append(2); said['stage'] = 'later'", env=connected)
+    assert received().properties("[1]")["stage"] == "then"
 
 
-def test_v14_setup_twice(child: Any, arrived: Any, insights: Any) -> None:
+def test_v14_setup_twice(child: Any, received: Any, connected: Any) -> None:
     """Stock: two handlers, every record twice. Here: once, also beside a handler of the stock kind."""
     code = "amllog.setup()\nfrom opencensus.ext.azure.log_exporter import AzureLogHandler\n"
     code += "logger.addHandler(AzureLogHandler())\nlogger.info('once')"
-    child(SETUP + code, env=insights)
-    assert arrived().messages == ["once"]
+    child(SETUP + code, env=connected)
+    assert received().messages == ["once"]
 
 
 @BESIDE
-def test_v14_stock(child: Any, arrived: Any, insights: Any) -> None:
+def test_v14_stock(child: Any, received: Any, connected: Any) -> None:
     """The stock handler in the same place, so that the list stays true."""
     code = "for _ in range(2): logger.addHandler(AzureLogHandler())\nlogger.info('twice')"
-    child(STOCK + code, env=insights)
-    said = [one["data"]["baseData"]["message"] for one in arrived().envelopes]
+    child(STOCK + code, env=connected)
+    said = [one["data"]["baseData"]["message"] for one in received().envelopes]
     assert said == ["twice", "twice"]
 
 
-def test_v15_v16_what_the_service_limits(child: Any, arrived: Any, insights: Any) -> None:
+def test_v15_v16_what_the_service_limits(child: Any, received: Any, connected: Any) -> None:
     """Stock: level 60 becomes severity 5, which the service refuses; long texts go out as they are. Here: 4, and
     cut with a mark."""
     code = "logger.log(60, 'level')\nlogger.info('m' * 40_000, extra={'long': 'd' * 20_000})"
-    child(SETUP + code, env={**insights, "AMLLOG_DRIVER_LEVEL": "CRITICAL"})
-    first, second = arrived().of("Message")
+    child(SETUP + code, env={**connected, "AMLLOG_DRIVER_LEVEL": "CRITICAL"})
+    first, second = received().of_type("Message")
     assert first["severityLevel"] == 4
     for value, whole, limit in (
         (second["message"], 40_000, 32_768),
@@ -193,7 +193,7 @@ def test_v15_v16_what_the_service_limits(child: Any, arrived: Any, insights: Any
         assert len(value) <= limit < whole and value[:100] in ("m" * 100, "d" * 100) and value[-1] not in "md"
 
 
-def test_v17_structlog(child: Any, arrived: Any, insights: Any) -> None:
+def test_v17_structlog(child: Any, received: Any, connected: Any) -> None:
     """Stock: what structlog binds is no dimension, and `name=` raises KeyError. Here: both are dimensions."""
     code = """
 import structlog
@@ -202,10 +202,10 @@ structlog.configure(processors=[structlog.stdlib.render_to_log_kwargs], logger_f
 structlog.get_logger("theirs").bind(rows=3).info("through structlog")
 log.bind(rows=3).info("ours", name="bob")
 """
-    ran = child(SETUP + code, env=insights)
+    ran = child(SETUP + code, env=connected)
     assert ran.returncode == 0, ran.stderr
-    assert arrived().properties("through structlog")["rows"] == "3"
-    properties = arrived().properties("ours")
+    assert received().properties("through structlog")["rows"] == "3"
+    properties = received().properties("ours")
     assert (properties["rows"], properties["name"]) == ("3", "bob")
 
 
@@ -229,9 +229,9 @@ def test_v19_run_off_azure(child: Any) -> None:
     assert "{'loss': 0.5}" in ran.stdout
 
 
-def test_v20_azureml_is_imported_later(child: Any, arrived: Any, insights: Any) -> None:
+def test_v20_azureml_is_imported_later(child: Any, received: Any, connected: Any) -> None:
     """azureml-core leaves the root logger alone, and its own chatter makes no records here either."""
     code = "import azureml.core\nlogger.info('said'); print(len(logging.getLogger().handlers))"
-    ran = child(SETUP + code, env=insights)
+    ran = child(SETUP + code, env=connected)
     assert ran.stdout.endswith("\n1\n"), ran.stderr
-    assert arrived().messages == ["said"]
+    assert received().messages == ["said"]

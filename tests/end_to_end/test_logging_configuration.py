@@ -33,7 +33,7 @@ def shown(message: str, ran: Any) -> int:
 
 @pytest.mark.parametrize("console", ["", "format=FORM, level=20", "format=FORM, force=True"])
 @pytest.mark.parametrize("when", ["before", "after", "around", "again"])
-def test_reload(child: Any, arrived: Any, insights: Any, when: str, console: str) -> None:
+def test_reload(child: Any, received: Any, connected: Any, when: str, console: str) -> None:
     """importlib.reload(logging), with basicConfig after it: loggers of before and after it go on, and ours."""
     setup = {
         "before": "reload(logging)\n{}\nlog = amllog.setup()\n",
@@ -50,15 +50,15 @@ def test_reload(child: Any, arrived: Any, insights: Any, when: str, console: str
         "try: 1 / 0\nexcept ZeroDivisionError: old.exception('failed')\n"
         "assert old.root is not logging.getLogger()\n"
     )
-    ran = child(code, env=insights)
+    ran = child(code, env=connected)
     assert ran.returncode == 0, ran.stderr
-    found = arrived()
+    found = received()
     messages = ["of before", "of after", "ours", "of the root"]
     assert found.messages == messages
-    assert len(found.of("Exception")) == 1
+    assert len(found.of_type("Exception")) == 1
     assert {message: shown(message, ran) for message in messages} == dict.fromkeys(messages, 1)
     assert ran.stderr.count("MINE of after") == bool(console)
-    assert found.twice == []
+    assert found.duplicates == []
 
 
 def test_reload_is_given_back(child: Any) -> None:
@@ -87,12 +87,12 @@ assert logging.getLogger().handlers == [] and not logging.Logger.callHandlers.__
     assert ran.returncode == 0, ran.stderr
 
 
-def test_reload_and_warnings(child: Any, arrived: Any, insights: Any) -> None:
+def test_reload_and_warnings(child: Any, received: Any, connected: Any) -> None:
     """Warnings that were captured into logging before a reload are records once after it."""
     code = "import logging, warnings\nlogging.captureWarnings(True)\n" + SETUP
     code += "amllog.setup()\nreload(logging)\nwarnings.warn('old thing', DeprecationWarning)\n"
-    child(code, env={**insights, "PYTHONWARNINGS": "always"})
-    (said,) = arrived().messages
+    child(code, env={**connected, "PYTHONWARNINGS": "always"})
+    (said,) = received().messages
     assert "DeprecationWarning: old thing" in said
 
 
@@ -138,7 +138,7 @@ ENDS = {  # where a record's way ends before the root: (what is taken of info an
 
 
 @pytest.mark.parametrize("where", ENDS)
-def test_propagation_ends(child: Any, arrived: Any, insights: Any, where: str) -> None:
+def test_propagation_ends(child: Any, received: Any, connected: Any, where: str) -> None:
     """A logger with propagate=False: what its own handlers take is taken, once; what is silenced stays silent."""
     change, taken, lines = ENDS[where]
     code = (
@@ -148,16 +148,16 @@ def test_propagation_ends(child: Any, arrived: Any, insights: Any, where: str) -
         + change
         + "\nlogging.getLogger(library.name + '.child').info('info'); library.error('error'); log.info('ours')\n"
     )
-    ran = child(code, env=insights)
+    ran = child(code, env=connected)
     assert ran.returncode == 0, ran.stderr
-    found = arrived()
+    found = received()
     assert [said for said in found.messages if said != "ours"] == taken
     assert shown("info", ran) + shown("error", ran) == lines, ran.stdout + ran.stderr
     assert shown("ours", ran) == 1
-    assert found.twice == []
+    assert found.duplicates == []
 
 
-def test_handler_that_logs(child: Any, arrived: Any, insights: Any) -> None:
+def test_handler_that_logs(child: Any, received: Any, connected: Any) -> None:
     """A handler that logs while it handles a record: both are records once, and lines once."""
     code = (
         SETUP
@@ -173,12 +173,12 @@ logging.basicConfig(level="INFO", format="%(message)s")
 logging.getLogger("outer").info("outer")
 """
     )
-    ran = child(code, env=insights)
-    assert sorted(arrived().messages) == ["inner", "outer"]
+    ran = child(code, env=connected)
+    assert sorted(received().messages) == ["inner", "outer"]
     assert [shown(said, ran) for said in ("inner", "outer")] == [1, 1]
 
 
-def test_own_handler_beside_a_console(child: Any, arrived: Any, insights: Any) -> None:
+def test_own_handler_beside_a_console(child: Any, received: Any, connected: Any) -> None:
     """The record at which a script's own AzureLogHandler is met, which changes the session, is once on the console."""
     code = (
         SETUP
@@ -190,12 +190,12 @@ logging.getLogger("script").addHandler(AzureLogHandler())
 logging.getLogger("script").info("first"); logging.getLogger("script").info("second")
 """
     )
-    ran = child(code, env=insights)
-    assert arrived().messages == ["first", "second"]
+    ran = child(code, env=connected)
+    assert received().messages == ["first", "second"]
     assert [shown(said, ran) for said in ("first", "second")] == [1, 1]
 
 
-def test_transport_that_does_not_propagate(child: Any, arrived: Any, insights: Any) -> None:
+def test_transport_that_does_not_propagate(child: Any, received: Any, connected: Any) -> None:
     """What carries our records is not taken where it has a console of its own either."""
     code = (
         SETUP
@@ -212,12 +212,12 @@ thread.start(); thread.join()
 logging.getLogger("urllib3").info("chatter"); logging.getLogger("urllib3").error("pool is full")
 """
     )
-    ran = child(code, env=insights)
+    ran = child(code, env=connected)
     assert "Starting new HTTP connection" in ran.stderr  # of our own sending, said by urllib3
-    assert arrived().messages == ["mine", "pool is full"]
+    assert received().messages == ["mine", "pool is full"]
 
 
-def test_a_name_that_begins_like_a_library(child: Any, arrived: Any, insights: Any) -> None:
+def test_a_name_that_begins_like_a_library(child: Any, received: Any, connected: Any) -> None:
     """The script's own loggers are recorded at each level, also where their names begin as those of transport do."""
     names = (
         "azureml_steps",
@@ -230,21 +230,21 @@ def test_a_name_that_begins_like_a_library(child: Any, arrived: Any, insights: A
     )
     code = SETUP + "log = amllog.setup()\n"
     code += "".join(f"logging.getLogger({name!r}).info({name!r})\n" for name in names)
-    child(code, env=insights)
-    assert arrived().messages == list(names[:4])
+    child(code, env=connected)
+    assert received().messages == list(names[:4])
 
 
-def test_a_record_without_a_name(child: Any, arrived: Any, insights: Any) -> None:
+def test_a_record_without_a_name(child: Any, received: Any, connected: Any) -> None:
     """A record that a script makes without a logger's name is recorded, and nothing is raised."""
     code = (
         SETUP
         + "amllog.setup()\nlogging.getLogger().handle(logging.makeLogRecord({'msg': 'm', 'levelno': 20}))"
     )
-    ran = child(code, env=insights)
-    assert arrived().messages == ["m"], ran.stderr
+    ran = child(code, env=connected)
+    assert received().messages == ["m"], ran.stderr
 
 
-def test_basic_config_beside_a_thread_that_logs(child: Any, insights: Any) -> None:
+def test_basic_config_beside_a_thread_that_logs(child: Any, connected: Any) -> None:
     """basicConfig has its effect also where another thread logs while it is called."""
     code = (
         SETUP
@@ -262,33 +262,33 @@ logging.error("own")
 print(open("own.log").read())
 """
     )
-    ran = child(code, env=insights)
+    ran = child(code, env=connected)
     assert ran.stdout.splitlines().count("own") == 1, ran.stderr
 
 
-def test_configuration_of_mlflow(child: Any, arrived: Any, insights: Any) -> None:
+def test_configuration_of_mlflow(child: Any, received: Any, connected: Any) -> None:
     """The dictConfig that mlflow 2.22 calls at import: records before and after it, also mlflow's own, once."""
     code = (
         SETUP + "log = amllog.setup()\nlogger = logging.getLogger('mine')\nlogger.info('before')\n" + MLFLOW
     )
     code += "logger.info('after'); log.info('ours'); logging.getLogger('mlflow.tracking').error('theirs')\n"
-    ran = child(code, env=insights)
+    ran = child(code, env=connected)
     said = ["before", "after", "ours", "theirs"]
-    assert arrived().messages == said
+    assert received().messages == said
     assert {message: shown(message, ran) for message in said} == dict.fromkeys(said, 1)
 
 
 @pytest.mark.skipif(not importlib.util.find_spec("mlflow"), reason="mlflow-skinny is not installed")
-def test_import_of_mlflow(child: Any, arrived: Any, insights: Any) -> None:
+def test_import_of_mlflow(child: Any, received: Any, connected: Any) -> None:
     """The mlflow that is installed, imported after setup(): the same."""
     code = (
         SETUP
         + "log = amllog.setup()\nlogger = logging.getLogger('mine')\nlogger.info('before')\nimport mlflow\n"
     )
     code += "logger.info('after'); log.info('ours'); logging.getLogger('mlflow.tracking').error('theirs')\n"
-    ran = child(code, env=insights)
+    ran = child(code, env=connected)
     said = ["before", "after", "ours", "theirs"]
-    assert arrived().messages == said
+    assert received().messages == said
     assert {message: shown(message, ran) for message in said} == dict.fromkeys(said, 1)
 
 
@@ -316,21 +316,21 @@ logging.debug("meet")
         STOCK_HANDLER,
     ],
 )
-def test_the_level_of_the_script_stays(child: Any, insights: Any, tmp_path: Path, then: str) -> None:
+def test_the_level_of_the_script_stays(child: Any, connected: Any, tmp_path: Path, then: str) -> None:
     """A level that the script gives the root logger is not taken back: its own handlers get all that they took."""
     code = SETUP + OWN_HANDLER + then + "\nlogging.debug('first'); logging.debug('second'); print(root.level)"
-    ran = child(code, env=insights)
+    ran = child(code, env=connected)
     assert ran.stdout.splitlines()[-1] == "10", ran.stderr
     lines = (tmp_path / "own.log").read_text().splitlines()
     assert [line for line in lines if line in ("first", "second")] == ["first", "second"]
 
 
 @pytest.mark.parametrize("level", ["INFO", "ERROR"])
-def test_shutdown_restores_the_last_level_of_the_script(child: Any, insights: Any, level: str) -> None:
+def test_shutdown_restores_the_last_level_of_the_script(child: Any, connected: Any, level: str) -> None:
     """After shutdown() the root logger has the level that the script gave it last, also by basicConfig."""
     for set_level in (f"logging.basicConfig(level='{level}')", f"logging.getLogger().setLevel('{level}')"):
         code = SETUP + f"amllog.setup()\n{set_level}\namllog.shutdown()\nprint(logging.getLogger().level)"
-        ran = child(code, env=insights)
+        ran = child(code, env=connected)
         assert ran.stdout.splitlines()[-1] == {"INFO": "20", "ERROR": "40"}[level], ran.stderr
 
 
@@ -347,12 +347,12 @@ REMOVED = {
 
 
 @pytest.mark.parametrize("how", REMOVED)
-def test_handler_removed(child: Any, arrived: Any, insights: Any, how: str) -> None:
+def test_handler_removed(child: Any, received: Any, connected: Any, how: str) -> None:
     """A library that takes our handler away, again and again, stops nothing."""
     code = SETUP + "log = amllog.setup()\nlogger = logging.getLogger('mine')\nfor number in range(3):\n"
     code += f"    logger.warning('theirs %d', number); log.info('ours %d', number)\n    {REMOVED[how]}\n"
-    ran = child(code + "logger.warning('last')", env=insights)
+    ran = child(code + "logger.warning('last')", env=connected)
     assert ran.returncode == 0, ran.stderr
-    found = arrived()
+    found = received()
     assert found.messages == [*(f"{who} {n}" for n in range(3) for who in ("theirs", "ours")), "last"]
-    assert found.twice == []
+    assert found.duplicates == []

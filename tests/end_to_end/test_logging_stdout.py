@@ -35,19 +35,19 @@ AFTER = "log = amllog.setup(driver_format={form!r}); sys.stdout = Stream()"
 @pytest.mark.parametrize("form", ["plain", "json", "console"])
 @pytest.mark.parametrize("order", [BEFORE, AFTER], ids=["before setup", "after setup"])
 @pytest.mark.parametrize("configured", [FILE, ""], ids=["a file", "no handler"])
-def test_a_stdout_that_logs(child: Any, kept: Any, form: str, order: str, configured: str) -> None:
+def test_a_stdout_that_logs(child: Any, journaled: Any, form: str, order: str, configured: str) -> None:
     """The recipe that turns each line of stdout into a record: each record is recorded once, and written once."""
     ran = child(LOGGING_STDOUT.format(configured=configured, logged="line", order=order.format(form=form)))
     assert ran.returncode == 0, ran.stderr
-    assert sorted(kept().messages) == ["of a library", "of the script", "printed"]
-    assert len(kept().of("Exception")) == 1
+    assert sorted(journaled().messages) == ["of a library", "of the script", "printed"]
+    assert len(journaled().of_type("Exception")) == 1
 
 
 @pytest.mark.parametrize("logged", ["line[::-1]", "f'{len(line)}'"])
-def test_a_stdout_that_logs_something_else(child: Any, kept: Any, logged: str) -> None:
+def test_a_stdout_that_logs_something_else(child: Any, journaled: Any, logged: str) -> None:
     """A stdout that changes what it logs ends as well: each record brings a bounded number of others."""
     ran = child(LOGGING_STDOUT.format(configured=FILE, logged=logged, order=AFTER.format(form="plain")))
     assert ran.returncode == 0, ran.stderr
-    messages = kept().messages
+    messages = journaled().messages
     assert {"of a library", "of the script"} <= set(messages)
     assert len(messages) < 60

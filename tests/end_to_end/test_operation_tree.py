@@ -55,15 +55,15 @@ class Tree:
 
 
 @pytest.fixture
-def run(child: Any, arrived: Any, insights: Any, tmp_path: Path) -> Any:
+def run(child: Any, received: Any, connected: Any, tmp_path: Path) -> Any:
     """Runs code as train.py, and gives the tree of what arrived."""
 
     def ran(code: str, environ: dict[str, str] | None = None) -> Tree:
         script = tmp_path / "train.py"
         script.write_text(code)
-        result = child(script, env={**insights, **QUIET, **(environ or {})}, flags=FORKS)
+        result = child(script, env={**connected, **QUIET, **(environ or {})}, flags=FORKS)
         assert (result.returncode, result.stderr) == (0, "")
-        return Tree(arrived())
+        return Tree(received())
 
     return ran
 
@@ -106,7 +106,7 @@ log.info("outside")
 """
 
 
-def test_threads_and_tasks(run: Any, arrived: Any) -> None:
+def test_threads_and_tasks(run: Any, received: Any) -> None:
     """Tasks and to_thread follow by themselves; a thread, an executor and run_in_executor where they are carried."""
     tree = run(THREADS)
     followed = ["carried", "to_thread", "run_in_executor", *(f"pool {n}" for n in range(8))]
@@ -115,7 +115,7 @@ def test_threads_and_tasks(run: Any, arrived: Any) -> None:
             "train.py/outer",
             "train.py/outer/inner",
         )
-        assert arrived().properties(name)["epoch"] == "3"
+        assert received().properties(name)["epoch"] == "3"
     assert (tree.records["bare"], tree.records["bare inside"]) == ("train.py", "train.py/inner")
     assert tree.records["task inside"] == "train.py/outer/task/inner"
     assert tree.records["first row"] == tree.records["last row"] == "train.py/outer/rows"
@@ -156,13 +156,13 @@ EXECUTORS = {
 
 
 @pytest.mark.parametrize("workers", EXECUTORS)
-def test_worker_processes(run: Any, arrived: Any, workers: str) -> None:
+def test_worker_processes(run: Any, received: Any, workers: str) -> None:
     """A carried function has the caller's span and dimensions in its worker, though it has no logger to set up with."""
     tree = run(WORKERS.format(run=EXECUTORS[workers]))
     for number in range(4):
         assert tree.records[f"work {number}"] == "train.py/outer"
         assert tree.records[f"inside {number}"] == "train.py/outer/inner"
-        properties = arrived().properties(f"work {number}")
+        properties = received().properties(f"work {number}")
         assert properties["fold"] == "7" and "lock" in properties["lock"]
     assert len(tree.operations) == 1 and len(tree.spans) == 6
 
@@ -198,38 +198,42 @@ def test_child_processes(run: Any, tmp_path: Path) -> None:
 
 
 def test_child_processes_of_a_job(
-    child: Any, arrived: Any, azure: AzureOnThisMachine, tmp_path: Path
+    child: Any, received: Any, azure: AzureOnThisMachine, tmp_path: Path
 ) -> None:
     """In a job they are the same step: spans of it, and its one request stays the only one."""
     (tmp_path / "child.py").write_text(CHILD)
     job = azure.job_environment(run_id="step-1", step_name="train", parent_run_id="pipeline-1")
     ran = child(CHILDREN, env={**job, **QUIET})
     assert ran.returncode == 0, ran.stderr  # azureml itself may warn there
-    found = arrived()
+    found = received()
     tree = Tree(found)
     assert tree.records["one"] == tree.records["two"] == "?/train/outer/child.py"
     assert tree.records["three"] == "?/train/outer/child.py/inner/child.py"
-    assert [one["name"] for one in found.of("Request")] == ["train"]
+    assert [one["name"] for one in found.of_type("Request")] == ["train"]
     assert len(tree.operations) == 1 and len(tree.spans) == 8
     assert {
-        data["properties"]["step_id"] for kind in ("Message", "RemoteDependency") for data in found.of(kind)
+        data["properties"]["step_id"]
+        for kind in ("Message", "RemoteDependency")
+        for data in found.of_type(kind)
     } == {"step-1"}
 
 
 @pytest.mark.parametrize("where", ["a job", "a laptop"])
-def test_traceparent(child: Any, arrived: Any, azure: AzureOnThisMachine, insights: Any, where: str) -> None:
+def test_traceparent(
+    child: Any, received: Any, azure: AzureOnThisMachine, connected: Any, where: str
+) -> None:
     """Who starts the step under a span of its own has it in its own tree."""
-    environ = {**insights, "TRACEPARENT": f"00-{TRACE}-{ABOVE}-01"}
+    environ = {**connected, "TRACEPARENT": f"00-{TRACE}-{ABOVE}-01"}
     if where == "a job":
         environ.update(azure.job_environment(run_id="step-1", step_name="train", parent_run_id="pipeline-1"))
     child("import amllog; amllog.setup().info('m')", env={**environ, **QUIET})
-    found = arrived()
+    found = received()
     assert {one["tags"]["ai.operation.id"] for one in found.envelopes} == {TRACE}
     above = {one["data"]["baseType"]: one["tags"]["ai.operation.parentId"] for one in found.envelopes}
-    assert above == {"RequestData": ABOVE, "MessageData": found.of("Request")[0]["id"]}
+    assert above == {"RequestData": ABOVE, "MessageData": found.of_type("Request")[0]["id"]}
 
 
-def test_two_steps_of_a_pipeline_run(child: Any, arrived: Any, azure: AzureOnThisMachine) -> None:
+def test_two_steps_of_a_pipeline_run(child: Any, received: Any, azure: AzureOnThisMachine) -> None:
     """Steps that know nothing of each other are one operation, each a request below the pipeline run."""
     for number in (1, 2):
         job = azure.job_environment(
@@ -237,7 +241,7 @@ def test_two_steps_of_a_pipeline_run(child: Any, arrived: Any, azure: AzureOnThi
         )
         code = f"import amllog; log = amllog.setup()\nwith log.span('s{number}'): log.info('m{number}')"
         child(code, env={**job, **QUIET})
-    tree = Tree(arrived())
+    tree = Tree(received())
     assert tree.records == {"m1": "?/step 1/s1", "m2": "?/step 2/s2"}
     assert len(tree.operations) == 1
 
@@ -262,15 +266,15 @@ if __name__ == "__main__":
 """
 
 
-def test_a_foreign_span_is_carried(child: Any, arrived: Any, insights: Any, tmp_path: Path) -> None:
+def test_a_foreign_span_is_carried(child: Any, received: Any, connected: Any, tmp_path: Path) -> None:
     """A current span of OpenTelemetry wins over TRACEPARENT and the run, also for what is started under it."""
     pytest.importorskip("opentelemetry.trace")
     script = tmp_path / "train.py"
     script.write_text(FOREIGN)
-    environ = {**insights, **QUIET, "TRACEPARENT": f"00-{'a' * 32}-{'b' * 16}-01"}
+    environ = {**connected, **QUIET, "TRACEPARENT": f"00-{'a' * 32}-{'b' * 16}-01"}
     ran = child(script, TRACE, ABOVE, env=environ)
     assert ran.stdout.splitlines()[0] == f"00-{TRACE}-{ABOVE}-01", ran.stderr
-    tags = {one["data"]["baseData"].get("message"): one["tags"] for one in arrived().envelopes}
+    tags = {one["data"]["baseData"].get("message"): one["tags"] for one in received().envelopes}
     assert (tags["worker"]["ai.operation.id"], tags["worker"]["ai.operation.parentId"]) == (TRACE, ABOVE)
     assert tags["outside"]["ai.operation.id"] == "a" * 32
 

@@ -68,9 +68,9 @@ def test_each_journal_line_arrived_once(demo, azure) -> None:
     """Application Insights has every record of the journals, and none twice."""
     journals = [line for file in demo.folder.glob("*/logs/amllog/*.jsonl") for line in file.open("rb")]
     written = [json.loads(line)["data"]["baseData"]["properties"]["record_id"] for line in journals]
-    arrived = [envelope["data"]["baseData"]["properties"]["record_id"] for envelope in azure.envelopes]
-    assert Counter(arrived) == Counter(written)
-    assert set(Counter(arrived).values()) == {1}
+    received = [envelope["data"]["baseData"]["properties"]["record_id"] for envelope in azure.envelopes]
+    assert Counter(received) == Counter(written)
+    assert set(Counter(received).values()) == {1}
 
 
 def test_every_record_has_an_identity(azure) -> None:

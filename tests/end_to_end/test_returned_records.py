@@ -182,11 +182,11 @@ for n in [0, 1, 2, 3, 4]:
 
 
 @pytest.mark.parametrize("how", IN_PROCESS)
-def test_in_one_process(child: Any, kept: Any, how: str) -> None:
+def test_in_one_process(child: Any, journaled: Any, how: str) -> None:
     """A record that comes back to a logger of its own process is one line of the journal."""
     ran = child(SETUP + IN_PROCESS[how] + "print('END')")
     assert ran.returncode == 0, ran.stderr
-    assert Counter(kept().messages) == Counter(f"line {n}" for n in range(5)), ran.stderr
+    assert Counter(journaled().messages) == Counter(f"line {n}" for n in range(5)), ran.stderr
 
 
 EXCEPTIONS = """
@@ -206,12 +206,12 @@ print("END")
 """
 
 
-def test_exceptions_in_one_process(child: Any, kept: Any) -> None:
+def test_exceptions_in_one_process(child: Any, journaled: Any) -> None:
     """A QueueHandler puts the traceback into the message: such a record is recorded once, too."""
     ran = child(SETUP + EXCEPTIONS)
     assert ran.returncode == 0, ran.stderr
-    found = kept()
-    assert len(found.of("Exception")) == 5
+    found = journaled()
+    assert len(found.of_type("Exception")) == 5
     expected = [f"line {n}" for n in range(5)] + [f"ValueError: error\n{n}" for n in range(5)]
     assert Counter(found.messages) == Counter(expected), ran.stderr
 
@@ -281,11 +281,11 @@ for n in range(50):
 
 
 @pytest.mark.parametrize("what", OTHERS)
-def test_other_records(child: Any, kept: Any, what: str) -> None:
+def test_other_records(child: Any, journaled: Any, what: str) -> None:
     """A record that only resembles a recorded one is recorded."""
     ran = child(SETUP + "amllog.setup()\n" + OTHERS[what] + "print('END')")
     assert ran.returncode == 0, ran.stderr
-    assert len(kept().messages) == 50, ran.stderr
+    assert len(journaled().messages) == 50, ran.stderr
 
 
 WORKERS = """
@@ -327,23 +327,27 @@ if __name__ == "__main__":
 @pytest.mark.parametrize(
     ("start", "begin"), [("fork", ""), ("fork", "setup"), ("spawn", "setup"), ("spawn", "")]
 )
-def test_from_workers(child: Any, kept: Any, tmp_path: Any, start: str, begin: str) -> None:
+def test_from_workers(child: Any, journaled: Any, tmp_path: Any, start: str, begin: str) -> None:
     """A line that a worker has recorded is not recorded again by the process that collects; every other line is."""
     script = tmp_path / "script.py"
     script.write_text(SETUP + WORKERS)
     ran = child(script, start, begin, "6")
     assert ran.returncode == 0, ran.stderr
-    assert Counter(kept().messages) == {"from a worker": 3, "again from a worker": 3}
+    assert Counter(journaled().messages) == {"from a worker": 3, "again from a worker": 3}
     assert ran.stdout.splitlines()[-1].endswith(" 6")
 
 
-def test_after_a_workers_shutdown(child: Any, kept: Any, tmp_path: Any) -> None:
+def test_after_a_workers_shutdown(child: Any, journaled: Any, tmp_path: Any) -> None:
     """What a worker logs after its amllog.shutdown() is recorded by the process that collects."""
     script = tmp_path / "script.py"
     script.write_text(SETUP + WORKERS)
     ran = child(script, "fork", "shutdown", "9")
     assert ran.returncode == 0, ran.stderr
-    assert Counter(kept().messages) == {"from a worker": 3, "again from a worker": 3, "after shutdown": 3}
+    assert Counter(journaled().messages) == {
+        "from a worker": 3,
+        "again from a worker": 3,
+        "after shutdown": 3,
+    }
 
 
 def test_nothing_is_written_to_records(child: Any, tmp_path: Any) -> None:
@@ -436,14 +440,14 @@ if __name__ == "__main__":
 
 
 @pytest.mark.parametrize("how", PARTLY)
-def test_a_worker_that_records_a_part(child: Any, kept: Any, tmp_path: Any, how: str) -> None:
+def test_a_worker_that_records_a_part(child: Any, journaled: Any, tmp_path: Any, how: str) -> None:
     """What a worker has recorded is not recorded again, and everything else that it sends is."""
     script = tmp_path / "script.py"
     script.write_text(SETUP + PARTLY_SCRIPT.replace("WORK", PARTLY[how]))
     ran = child(script)
     assert ran.returncode == 0, ran.stderr
-    found = kept()
-    said = [*found.messages, *(data["properties"]["message"] for data in found.of("Exception"))]
+    found = journaled()
+    said = [*found.messages, *(data["properties"]["message"] for data in found.of_type("Exception"))]
     assert Counter(re.findall(r"line\W+(\d+)", " ".join(said))) == Counter(map(str, range(20))), said
 
 
@@ -458,11 +462,13 @@ for n in range(20):
 """
 
 
-def test_another_process_of_the_same_number(child: Any, kept: Any) -> None:
+def test_another_process_of_the_same_number(child: Any, journaled: Any) -> None:
     """A record of another node is recorded, although a process of its number has a journal here."""
     ran = child("import subprocess\n" + SETUP + SAME_NUMBER)
     assert ran.returncode == 0, ran.stderr
-    assert Counter(kept().messages) == Counter(f"line {n}" for n in [*range(100), *range(20)]), ran.stderr
+    assert Counter(journaled().messages) == Counter(f"line {n}" for n in [*range(100), *range(20)]), (
+        ran.stderr
+    )
 
 
 HOSTILE = """
@@ -491,10 +497,10 @@ print("END")
 """
 
 
-def test_files_that_are_no_journals(child: Any, kept: Any, tmp_path: Any) -> None:
+def test_files_that_are_no_journals(child: Any, journaled: Any, tmp_path: Any) -> None:
     """Files of others with the names of journals stop no record, whatever they contain."""
     ran = child(SETUP + HOSTILE)
     assert ran.returncode == 0, ran.stderr
     for path in tmp_path.rglob("*-other-7-*"):
         path.unlink()
-    assert kept().messages == ["line"] * 52, ran.stderr
+    assert journaled().messages == ["line"] * 52, ran.stderr

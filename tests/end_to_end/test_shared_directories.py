@@ -38,7 +38,7 @@ def leave(child: Any, name: str, count: int = 5, directory: str = ".amllog") -> 
     return segment
 
 
-def test_making_room(child: Any, arrived: Any, insights: Any, tmp_path: Path) -> None:
+def test_making_room(child: Any, received: Any, connected: Any, tmp_path: Path) -> None:
     """Making room deletes no file of the user, and the user's files do not count against the limit."""
     outputs = tmp_path / "outputs"
     outputs.mkdir()
@@ -62,11 +62,11 @@ for i in range(3000):
 account = amllog.flush(200)
 print(account.accepted, account.waiting, account.refused)
 """
-    ran = child(code, env={**insights, **QUIET, "AMLLOG_DIR": "./outputs"})
+    ran = child(code, env={**connected, **QUIET, "AMLLOG_DIR": "./outputs"})
     assert (ran.returncode, ran.stderr, ran.stdout) == (0, "", "3000 0 0\n")
     assert {name: (outputs / name).read_bytes() for name in mine} == mine
-    assert [int(one.split()[0]) for one in arrived().messages] == list(range(3000))
-    assert child([*DELIVER, "./outputs"], env=insights).returncode == 0
+    assert [int(one.split()[0]) for one in received().messages] == list(range(3000))
+    assert child([*DELIVER, "./outputs"], env=connected).returncode == 0
     assert {name: (outputs / name).read_bytes() for name in mine} == mine
 
 
@@ -96,7 +96,7 @@ amllog.shutdown()
     assert ours <= 1024**2
 
 
-def test_sparse_files(child: Any, insights: Any, arrived: Any) -> None:
+def test_sparse_files(child: Any, connected: Any, received: Any) -> None:
     """Files that are sparse do not count against the limit, are reported once, and hold up no other file."""
     segment = leave(child, "left")
     for number in range(20):
@@ -110,19 +110,19 @@ for i in range(40): log.info("own %d", i)
 account = amllog.shutdown(200)
 print(account.waiting, account.refused)
 """
-    ran = child(code, env=insights)
+    ran = child(code, env=connected)
     assert (ran.returncode, ran.stdout.splitlines()[-1]) == (0, "0 0"), ran.stderr
     assert ran.stdout.count("is not sent: has more than") == 20
     leave(child, "later")
-    ran = child([*DELIVER, ".amllog", "--timeout", "60"], env=insights)
+    ran = child([*DELIVER, ".amllog", "--timeout", "60"], env=connected)
     assert ran.stderr.count("is not sent: has more than") == 20
     said = [f"{name} {i}" for name in ("left", "later") for i in range(5)]
-    found = [one for one in arrived().messages if "is not sent" not in one]
+    found = [one for one in received().messages if "is not sent" not in one]
     assert sorted(found) == sorted([*said, *(f"own {i}" for i in range(40))])
 
 
 @pytest.mark.parametrize("place", ["link", "link/logs", "outer/logs"])
-def test_links_of_another_user(child: Any, arrived: Any, insights: Any, tmp_path: Path, place: str) -> None:
+def test_links_of_another_user(child: Any, received: Any, connected: Any, tmp_path: Path, place: str) -> None:
     """No link of another user is followed on the way to the journal directory, and nothing is lost."""
     if not hasattr(os, "getuid") or os.getuid():
         pytest.skip("only root can make a link of another user")
@@ -133,14 +133,14 @@ def test_links_of_another_user(child: Any, arrived: Any, insights: Any, tmp_path
     (tmp_path / "outer").symlink_to("link")
     os.chown(tmp_path / "link", 65534, 65534, follow_symlinks=False)
     code = "import amllog; amllog.setup().info('m'); print(amllog.flush(200))"
-    ran = child(code, env={**insights, "TMPDIR": str(spare), "AMLLOG_DIR": place})
-    assert (ran.returncode, arrived().messages) == (0, ["m"]), ran.stderr
+    ran = child(code, env={**connected, "TMPDIR": str(spare), "AMLLOG_DIR": place})
+    assert (ran.returncode, received().messages) == (0, ["m"]), ran.stderr
     assert "is a symbolic link of another user" in ran.stdout
     assert list(elsewhere.iterdir()) == []
 
 
 @pytest.mark.skipif(not hasattr(os, "getuid"), reason="needs users")
-def test_links_that_are_followed(child: Any, arrived: Any, insights: Any, tmp_path: Path) -> None:
+def test_links_that_are_followed(child: Any, received: Any, connected: Any, tmp_path: Path) -> None:
     """Links of this user, and those of the owner of the directory that they are in, lead to the journal."""
     folder = tmp_path / "theirs"
     folder.mkdir()
@@ -151,8 +151,8 @@ def test_links_that_are_followed(child: Any, arrived: Any, insights: Any, tmp_pa
         os.chown(folder, 65534, 65534)
         os.chown(folder / "link", 65534, 65534, follow_symlinks=False)
     code = "import amllog; amllog.setup().info('m'); print(amllog.flush(200))"
-    ran = child(code, env={**insights, "AMLLOG_DIR": "own/logs"})
-    assert (ran.returncode, arrived().messages) == (0, ["m"]), ran.stderr
+    ran = child(code, env={**connected, "AMLLOG_DIR": "own/logs"})
+    assert (ran.returncode, received().messages) == (0, ["m"]), ran.stderr
     assert len(list((tmp_path / "target" / "logs").glob("*.jsonl"))) == 1
 
 
@@ -191,18 +191,18 @@ for file in files:
 
 @pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="needs /proc")
 @pytest.mark.parametrize("way", ["closerange", "dup2"])
-def test_descriptors(child: Any, arrived: Any, insights: Any, way: str) -> None:
+def test_descriptors(child: Any, received: Any, connected: Any, way: str) -> None:
     """A script that closes or replaces our descriptors finds nothing of ours in its files, and no record is lost."""
-    ran = child(DESCRIPTORS, way, env=insights)
+    ran = child(DESCRIPTORS, way, env=connected)
     assert ran.returncode == 0, ran.stderr
     assert ran.stdout.splitlines()[-1] == "60 0 0"
     # None where the delivery thread was first, and has opened the file again.
     assert ran.stdout.count("has closed or reused the descriptor") <= 1
-    assert arrived().messages == [*(f"before {i}" for i in range(10)), *(f"after {i}" for i in range(50))]
-    assert arrived().twice == []
+    assert received().messages == [*(f"before {i}" for i in range(10)), *(f"after {i}" for i in range(50))]
+    assert received().duplicates == []
 
 
-def test_standard_streams(child: Any, kept: Any) -> None:
+def test_standard_streams(child: Any, journaled: Any) -> None:
     """A journal file never gets the number of a closed standard stream, which child processes write to."""
     code = """
 import os, amllog
@@ -215,10 +215,10 @@ open("fds", "w").write(" ".join(os.readlink(place) for place in places if os.pat
 """
     child(code)
     assert ".amllog" not in Path("fds").read_text()
-    assert kept().messages == ["m"]
+    assert journaled().messages == ["m"]
 
 
-def test_truncated(child: Any, arrived: Any, insights: Any) -> None:
+def test_truncated(child: Any, received: Any, connected: Any) -> None:
     """Records that another program truncates away are counted, and those after it arrive."""
     code = """
 import glob, os, amllog
@@ -233,10 +233,10 @@ account = amllog.flush(200)
 print(account.accepted, account.outlets["app_insights"])
 """
     # What was logged right before may have been sent: an endpoint that answers late keeps it from being so.
-    ran = child(code, env=insights)
+    ran = child(code, env=connected)
     assert ran.returncode == 0, ran.stderr
     told = ran.stdout.splitlines()[-1]
-    found = arrived().messages
+    found = received().messages
     sent = [one for one in found if one.startswith("lost")]
     assert [one for one in found if not one.startswith("lost")] == [
         *(f"before {i}" for i in range(10)), *(f"after {i}" for i in range(5))
@@ -259,7 +259,7 @@ def plant(folder: Path, target: Path) -> list[Path]:
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs FIFOs")
-def test_links_and_fifos(child: Any, arrived: Any, insights: Any, tmp_path: Path) -> None:
+def test_links_and_fifos(child: Any, received: Any, connected: Any, tmp_path: Path) -> None:
     """Links in a journal directory are not followed, FIFOs block nobody, and each file that is skipped is reported."""
     segment = leave(child, "left")
     lines = segment.read_bytes()
@@ -271,24 +271,24 @@ def test_links_and_fifos(child: Any, arrived: Any, insights: Any, tmp_path: Path
     target.write_bytes(lines.replace(b"left", b"followed"))
     before = target.read_bytes()
     planted = plant(segment.parent, target)
-    ran = child([*DELIVER, ".amllog", "--timeout", "200"], env=insights, timeout=900)
-    assert arrived().messages == [f"left {i}" for i in range(5)], ran.stderr
+    ran = child([*DELIVER, ".amllog", "--timeout", "200"], env=connected, timeout=900)
+    assert received().messages == [f"left {i}" for i in range(5)], ran.stderr
     assert ran.stderr.count("is not sent") == 6
     for word in ("is a symbolic link", "is not a regular file"):
         assert word in ran.stderr
-    env = {**insights, **QUIET, "AMLLOG_JOURNAL_MAX_BYTES": "1 MiB"}
+    env = {**connected, **QUIET, "AMLLOG_JOURNAL_MAX_BYTES": "1 MiB"}
     code = (
         "import amllog; log = amllog.setup(); [log.info('x' * 500) for _ in range(3000)]; amllog.flush(200)"
     )
     assert child(code, env=env, timeout=900).returncode == 0
     assert child(
-        [sys.executable, "-m", "amllog", "status", ".amllog"], env=insights, timeout=900
+        [sys.executable, "-m", "amllog", "status", ".amllog"], env=connected, timeout=900
     ).returncode in (0, 1)
     assert target.read_bytes() == before
     assert all(link.is_symlink() for link in planted)
 
 
-def test_private_fallback(child: Any, insights: Any, arrived: Any, tmp_path: Path) -> None:
+def test_private_fallback(child: Any, connected: Any, received: Any, tmp_path: Path) -> None:
     """The fallback directory is never one that somebody else has put there: not through a link, not a foreign one."""
     (tmp_path / ".amllog").write_text("in the way")
     spare, elsewhere = tmp_path / "spare", tmp_path / "elsewhere"
@@ -296,11 +296,11 @@ def test_private_fallback(child: Any, insights: Any, arrived: Any, tmp_path: Pat
     elsewhere.mkdir()
     (spare / f"amllog-{os.getuid()}").symlink_to(elsewhere)
     code = "import amllog; amllog.setup().info('m'); print(amllog.flush(200))"
-    ran = child(code, env={**insights, "TMPDIR": str(spare)})
-    assert (ran.returncode, arrived().messages) == (0, ["m"]), ran.stderr
+    ran = child(code, env={**connected, "TMPDIR": str(spare)})
+    assert (ran.returncode, received().messages) == (0, ["m"]), ran.stderr
     assert list(elsewhere.iterdir()) == []
-    (kept,) = [path for path in spare.rglob("*.jsonl") if not path.is_symlink()]
-    assert stat.S_IMODE(kept.parent.stat().st_mode) == 0o700
+    (journaled,) = [path for path in spare.rglob("*.jsonl") if not path.is_symlink()]
+    assert stat.S_IMODE(journaled.parent.stat().st_mode) == 0o700
 
 
 HOSTILE = [
@@ -318,7 +318,7 @@ FIRST = b'{"outlet":"app_insights","to":0,"delivered":0}\n'
 
 
 @pytest.mark.parametrize("content", HOSTILE)
-def test_hostile_checkpoints(child: Any, azure: AzureOnThisMachine, arrived: Any, content: bytes) -> None:
+def test_hostile_checkpoints(child: Any, azure: AzureOnThisMachine, received: Any, content: bytes) -> None:
     """No content of a checkpoint ends the worker: the entry is skipped, and its segment and the others are sent."""
     segment = leave(child, "first")
     segment.with_suffix(".ack").write_bytes(FIRST + content)
@@ -326,11 +326,11 @@ def test_hostile_checkpoints(child: Any, azure: AzureOnThisMachine, arrived: Any
     amllog.setup(connection_string=azure.connection_string, driver_level="ERROR").info("own")
     account = amllog.shutdown(200)
     said = [f"{name} {i}" for name in ("first", "second") for i in range(5)]
-    assert sorted(arrived().messages) == sorted(["own", *said])
+    assert sorted(received().messages) == sorted(["own", *said])
     assert account.waiting == 0
 
 
-def test_hostile_segments(child: Any, insights: Any, arrived: Any, tmp_path: Path) -> None:
+def test_hostile_segments(child: Any, connected: Any, received: Any, tmp_path: Path) -> None:
     """Sparse files and lines without an end cost a limited amount of memory, and nothing but themselves."""
     segment = leave(child, "left")
     lines = segment.read_bytes()
@@ -350,9 +350,9 @@ try:
 finally:
     print(open("/proc/self/status").read().split("VmHWM:")[1].split()[0], file=sys.stderr)
 """
-    ran = child(code, env=insights, timeout=900)
+    ran = child(code, env=connected, timeout=900)
     expected = [f"{name} {i}" for name in ("behind", "left", "long") for i in range(5)]
-    assert sorted(arrived().messages) == expected, ran.stderr
+    assert sorted(received().messages) == expected, ran.stderr
     assert ran.stderr.count("is not sent: has more than") == 2
     assert int(ran.stderr.split()[-1]) < 400_000  # kB; Python and its packages alone take a quarter of it
 
@@ -378,18 +378,18 @@ os._exit(0)
 
 @pytest.mark.parametrize("way", ["renamed", "user"])
 def test_checkpoints_that_cannot_be_written(
-    child: Any, insights: Any, arrived: Any, way: str, tmp_path: Path
+    child: Any, connected: Any, received: Any, way: str, tmp_path: Path
 ) -> None:
     """A checkpoint whose directory is renamed, or whose process changes its user, is written all the same."""
     if way == "user" and os.getuid():
         pytest.skip("only root can become another user")
-    env = {**insights, "TMPDIR": str(tmp_path)}
+    env = {**connected, "TMPDIR": str(tmp_path)}
     ran = child(CANNOT_BE_NOTED, way, env=env)
     assert ran.stdout.splitlines()[-1] == "20 delivered, 0 waiting, 0 refused", ran.stderr
     directory = "moved" if way == "renamed" else ".amllog"
     child([*DELIVER, directory], env=env)
-    assert len(arrived().messages) == 20
-    assert arrived().twice == []
+    assert len(received().messages) == 20
+    assert received().duplicates == []
 
 
 NOT_AT_FIRST = """
@@ -416,15 +416,15 @@ main()
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs limits")
-def test_what_cannot_be_noted(child: Any, insights: Any, arrived: Any) -> None:
+def test_what_cannot_be_noted(child: Any, connected: Any, received: Any) -> None:
     """Where no file takes an entry, the process that sent says so, and notes it as soon as there is room."""
-    ran = child(NOT_AT_FIRST, env=insights)
+    ran = child(NOT_AT_FIRST, env=connected)
     assert "20 delivered, 0 waiting, 0 refused" in ran.stdout, ran.stderr
     assert ran.stdout.count("what was sent cannot be noted (File too large), and may come twice") == 1
-    assert child([*DELIVER, ".amllog"], env=insights).returncode == 0
-    assert len(arrived().messages) == 20
+    assert child([*DELIVER, ".amllog"], env=connected).returncode == 0
+    assert len(received().messages) == 20
     segment = leave(child, "left")
-    ran = child(DELIVER_WITHOUT_ROOM, env=insights)
+    ran = child(DELIVER_WITHOUT_ROOM, env=connected)
     sentence = "what was sent cannot be noted (File too large), and may come twice"
     assert ran.stderr.count(f"{segment.with_suffix('.ack')}: {sentence}") == 1
 
@@ -448,20 +448,20 @@ os._exit(0)
 
 
 @pytest.mark.parametrize("way", ["deleted", "moved", "truncated"])
-def test_checkpoints_that_others_delete(child: Any, insights: Any, arrived: Any, way: str) -> None:
+def test_checkpoints_that_others_delete(child: Any, connected: Any, received: Any, way: str) -> None:
     """A checkpoint that is deleted, moved or truncated while the process runs is written again in full."""
-    ran = child(HARMED, way, env=insights)
+    ran = child(HARMED, way, env=connected)
     assert ran.stdout.splitlines()[-1] == "40 delivered, 0 waiting, 0 refused", ran.stderr
-    ran = child([*DELIVER, ".amllog"], env=insights)
+    ran = child([*DELIVER, ".amllog"], env=connected)
     assert "after:  40 accepted" in ran.stdout and "40 delivered" in ran.stdout
-    assert len(arrived().messages) == 40
-    assert arrived().twice == []
+    assert len(received().messages) == 40
+    assert received().duplicates == []
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs a small file system")
 @pytest.mark.parametrize("place", ["elsewhere", "on the same disk", "another one later"])
 def test_checkpoints_on_a_full_disk(
-    child: Any, insights: Any, arrived: Any, tmp_path: Path, place: str
+    child: Any, connected: Any, received: Any, tmp_path: Path, place: str
 ) -> None:
     """What is delivered while the disk is full is not sent again, also after a kill before there is room, wherever
     the temporary directory is."""
@@ -484,7 +484,7 @@ os._exit(0)
 """
     spare = disk / "spare" if place == "on the same disk" else tmp_path / "spare"
     spare.mkdir()
-    env = {**insights, "AMLLOG_DIR": str(disk / "journal"), "TMPDIR": str(spare)}
+    env = {**connected, "AMLLOG_DIR": str(disk / "journal"), "TMPDIR": str(spare)}
     try:
         ran = child(code, str(disk / "filler"), env=env)
         assert ran.stdout.splitlines()[-1] == "20 delivered, 0 waiting, 0 refused", ran.stderr
@@ -495,8 +495,8 @@ os._exit(0)
             child([*DELIVER, str(disk / "journal")], env=env)
             (disk / "filler").unlink(missing_ok=True)
             child("import amllog; amllog.setup(driver_level='ERROR')", env=env)
-        assert len(arrived().messages) == 20
-        assert arrived().twice == []
+        assert len(received().messages) == 20
+        assert received().duplicates == []
         assert list(spare.rglob("*.ack")) == []  # copied to its place once there was room
         (segment,) = [path for path in (disk / "journal").glob("*.jsonl") if b'"m 0"' in path.read_bytes()]
         entries = [json.loads(line) for line in segment.with_suffix(".ack").read_bytes().splitlines()]
@@ -521,11 +521,11 @@ print(account.directory, account.accepted, account.refused)
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a umask")
 @pytest.mark.parametrize("umask", ["0277", "0377", "0777"])
-def test_umask(child: Any, insights: Any, arrived: Any, umask: str) -> None:
+def test_umask(child: Any, connected: Any, received: Any, umask: str) -> None:
     """A umask that takes rights from the user itself does not keep the journal from being written and delivered."""
     with tempfile.TemporaryDirectory() as above:  # another user does not reach what is in `tmp_path`
         os.chmod(above, 0o1777)
-        key = insights["APPLICATIONINSIGHTS_CONNECTION_STRING"].partition(";")[0]
+        key = connected["APPLICATIONINSIGHTS_CONNECTION_STRING"].partition(";")[0]
         dead = f"{key};IngestionEndpoint=http://127.0.0.1:9"
         env = {"APPLICATIONINSIGHTS_CONNECTION_STRING": dead, "RANK": "1", "TMPDIR": above}
         for directory in (f"{above}/one/two", "/dev/null"):
@@ -536,9 +536,9 @@ def test_umask(child: Any, insights: Any, arrived: Any, umask: str) -> None:
             files = [*Path(place).glob("*.jsonl"), *Path(place).glob("*.ack")]
             assert files and {file.stat().st_mode & 0o777 for file in files} == {0o600}
             assert Path(place).stat().st_mode & 0o777 == 0o700
-            assert child([*DELIVER, place], env={**insights, "TMPDIR": above}).returncode == 0
+            assert child([*DELIVER, place], env={**connected, "TMPDIR": above}).returncode == 0
         assert len(list(Path(above).iterdir())) == 3
-    assert sorted(arrived().messages) == sorted(2 * ["m 0", "m 1", "m 2"])
+    assert sorted(received().messages) == sorted(2 * ["m 0", "m 1", "m 2"])
 
 
 NO_FILE = """
@@ -592,8 +592,8 @@ def test_descriptors_closed_beside_threads_that_log(child: Any) -> None:
     """Descriptors are closed at any moment of a log call: no record is lost, and the journal stays in its directory."""
     ran = child(CLOSING, env={"AMLLOG_EXPORTER": "none", **QUIET})
     assert (ran.returncode, "no journal in" in ran.stderr) == (0, False), ran.stderr
-    kept = sum(path.read_bytes().count(b'.Message"') for path in Path(".amllog").glob("*.jsonl"))
-    assert kept == int(ran.stdout)
+    journaled = sum(path.read_bytes().count(b'.Message"') for path in Path(".amllog").glob("*.jsonl"))
+    assert journaled == int(ran.stdout)
 
 
 REPLACED_WHILE_MARKED = """

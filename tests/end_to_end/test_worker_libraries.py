@@ -49,20 +49,20 @@ SCRIPTS = {
 
 
 @pytest.mark.parametrize("workers", SCRIPTS)
-def test_executors(child: Any, arrived: Any, insights: Any, tmp_path: Path, workers: str) -> None:
+def test_executors(child: Any, received: Any, connected: Any, tmp_path: Path, workers: str) -> None:
     """What workers say through a logger they were given arrives once, of the same run, also without a setup()."""
     script = tmp_path / "train.py"
     script.write_text(SCRIPTS[workers])
-    ran = child(script, env={**insights, **QUIET}, flags=("-W", "ignore:This process:DeprecationWarning"))
-    found = arrived()
+    ran = child(script, env={**connected, **QUIET}, flags=("-W", "ignore:This process:DeprecationWarning"))
+    found = received()
     assert (ran.returncode, ran.stdout, ran.stderr) == (0, "same run: True\n", "")
     assert sorted(found.messages) == ["parent", *(f"work {number}" for number in range(10))]
-    assert found.twice == []
+    assert found.duplicates == []
     assert [found.properties(f"work {number}").get("team") for number in range(10)] == ["nlp"] * 10
-    assert len(found.of("Request")) == 1
+    assert len(found.of_type("Request")) == 1
 
 
-def test_what_workers_are_told(child: Any, azure: AzureOnThisMachine, arrived: Any, tmp_path: Path) -> None:
+def test_what_workers_are_told(child: Any, azure: AzureOnThisMachine, received: Any, tmp_path: Path) -> None:
     """A worker sets up as its parent did, but is told no secret; what it cannot send its parent sends."""
     code = """
 import concurrent.futures, multiprocessing, os, sys
@@ -88,10 +88,10 @@ if __name__ == "__main__":
     told, outlets, left = ran.stdout.splitlines()
     assert (outlets, left, ran.stderr) == ("['driver_log']", "False", "")
     assert azure.connection_string not in told and "InstrumentationKey" not in told
-    found = arrived()
+    found = received()
     assert found.messages == ["worker"]
     assert {"team": "nlp", "step_name": "train"}.items() <= found.properties("worker").items()
-    assert len(found.of("Request")) == 1
+    assert len(found.of_type("Request")) == 1
 
 
 LOADER = """
@@ -133,17 +133,17 @@ if __name__ == "__main__":
     ],
 )
 def test_data_loader(
-    child: Any, arrived: Any, insights: Any, tmp_path: Path, method: str, end: str, code: int
+    child: Any, received: Any, connected: Any, tmp_path: Path, method: str, end: str, code: int
 ) -> None:
     """Workers of a data loader that log while they load, ended as loaders end them, lose and double nothing."""
     script = tmp_path / "train.py"
     script.write_text(LOADER.format(method=method, end=end))
-    ran = child(script, env={**insights, **QUIET}, flags=("-W", "ignore:This process:DeprecationWarning"))
-    found = arrived()
+    ran = child(script, env={**connected, **QUIET}, flags=("-W", "ignore:This process:DeprecationWarning"))
+    found = received()
     assert (ran.returncode, ran.stdout, ran.stderr) == (0, f"{[code, code]}\n", "")
     expected = [f"{what} {index}" for what in ("loaded", "trained on") for index in range(20)]
     assert sorted(found.messages) == sorted(expected)
-    assert found.twice == []
+    assert found.duplicates == []
 
 
 METRICS = """
@@ -190,7 +190,7 @@ def test_metrics_of_forked_children(child: Any, azure: AzureOnThisMachine, fork:
 
 
 @pytest.mark.parametrize("fork", [False, True])
-def test_gevent_after_setup(child: Any, arrived: Any, insights: Any, fork: bool) -> None:
+def test_gevent_after_setup(child: Any, received: Any, connected: Any, fork: bool) -> None:
     """A server with gevent workers patches `socket` and `ssl` after setup(): records arrive once, without noise."""
     code = f"""
 import os, sys
@@ -205,7 +205,7 @@ monkey.patch_all()
 log.info("after")
 assert amllog.flush(300)
 """
-    ran = child(code, env={**insights, **QUIET}, flags=("-W", "ignore"))
-    found = arrived()
+    ran = child(code, env={**connected, **QUIET}, flags=("-W", "ignore"))
+    found = received()
     assert (ran.returncode, ran.stderr) == (0, "")
-    assert (sorted(found.messages), found.twice) == (["after", "before"], [])
+    assert (sorted(found.messages), found.duplicates) == (["after", "before"], [])

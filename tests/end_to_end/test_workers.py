@@ -65,26 +65,26 @@ def until(what: Any) -> None:
         time.sleep(0.01)
 
 
-def test_terminated_pool(child: Any, arrived: Any, insights: Any, tmp_path: Path) -> None:
+def test_terminated_pool(child: Any, received: Any, connected: Any, tmp_path: Path) -> None:
     """Workers that are terminated, as a Pool in a `with` statement does, lose nothing."""
     script = tmp_path / "train.py"
     script.write_text(POOL)
-    ran = child(script, env={**insights, **QUIET})
+    ran = child(script, env={**connected, **QUIET})
     expected = ["parent", *(f"{whose} {number}" for whose in ("ours", "theirs") for number in range(10))]
     assert (ran.returncode, ran.stderr) == (0, "")
-    assert sorted(arrived().messages) == sorted(expected)
+    assert sorted(received().messages) == sorted(expected)
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
 def test_terminated_in_the_middle_of_c(
-    child: Any, arrived: Any, insights: Any, tmp_path: Path, method: str
+    child: Any, received: Any, connected: Any, tmp_path: Path, method: str
 ) -> None:
     """A terminated worker ends at once, wherever its main thread is: no handler of ours stands in the way."""
     script = tmp_path / "train.py"
     script.write_text(STUCK.format(method=method))
-    ran = child(script, env={**insights, **QUIET})
+    ran = child(script, env={**connected, **QUIET})
     assert (ran.returncode, ran.stdout, ran.stderr) == (0, "[0, 1]\n[-15, -15]\n", "")
-    assert sorted(arrived().messages) == ["worker 0", "worker 1"]
+    assert sorted(received().messages) == ["worker 0", "worker 1"]
 
 
 SENDING = """
@@ -102,12 +102,12 @@ print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
 
 
 @pytest.fixture
-def sending(child: Any, insights: Any, forking: Any, azure: AzureOnThisMachine) -> Any:
+def sending(child: Any, connected: Any, fork_environment: Any, azure: AzureOnThisMachine) -> Any:
     """Starts a script whose worker's batch has arrived, but not yet its answer: the process, the worker's id."""
 
     def start(worker: str = "") -> tuple[Any, int]:
         azure.faults.put(Fault(drops=0.02, times=1))
-        process = child.start(SENDING.format(worker=worker), env={**insights, **forking})
+        process = child.start(SENDING.format(worker=worker), env={**connected, **fork_environment})
         pid = int(process.stdout.readline())
         until(lambda: azure.envelopes)
         return process, pid
@@ -115,7 +115,7 @@ def sending(child: Any, insights: Any, forking: Any, azure: AzureOnThisMachine) 
     return start
 
 
-def test_terminated_while_sending(sending: Any, arrived: Any, azure: AzureOnThisMachine) -> None:
+def test_terminated_while_sending(sending: Any, received: Any, azure: AzureOnThisMachine) -> None:
     """A worker that is terminated while its batch is on its way ends when it is settled: nobody sends it again."""
     process, pid = sending()
     os.kill(pid, signal.SIGTERM)
@@ -123,10 +123,10 @@ def test_terminated_while_sending(sending: Any, arrived: Any, azure: AzureOnThis
     azure.faults.clear()
     stdout, stderr = process.communicate(timeout=600)
     assert (process.returncode, stdout, stderr) == (0, f"{-signal.SIGTERM}\n", "")
-    assert (arrived().messages, arrived().twice) == (["worker"], [])
+    assert (received().messages, received().duplicates) == (["worker"], [])
 
 
-def test_handler_set_while_sending(sending: Any, arrived: Any, azure: AzureOnThisMachine) -> None:
+def test_handler_set_while_sending(sending: Any, received: Any, azure: AzureOnThisMachine) -> None:
     """A handler that a worker's script sets while a batch is on its way is the one that counts, then and later."""
     handler = "time.sleep(1.0); signal.signal(signal.SIGTERM, lambda *_: os._exit(7))"
     process, pid = sending(worker=handler)
@@ -136,10 +136,10 @@ def test_handler_set_while_sending(sending: Any, arrived: Any, azure: AzureOnThi
     os.kill(pid, signal.SIGTERM)
     stdout, stderr = process.communicate(timeout=600)
     assert (process.returncode, stdout, stderr) == (0, "7\n", "")
-    assert (arrived().messages, arrived().twice) == (["worker"], [])
+    assert (received().messages, received().duplicates) == (["worker"], [])
 
 
-def test_fork_while_sending(sending: Any, arrived: Any, azure: AzureOnThisMachine) -> None:
+def test_fork_while_sending(sending: Any, received: Any, azure: AzureOnThisMachine) -> None:
     """A fork while a batch is on its way does not wait for it; the child's SIGTERM is the system's own."""
     fork = """
     time.sleep(1.0)
@@ -157,10 +157,10 @@ def test_fork_while_sending(sending: Any, arrived: Any, azure: AzureOnThisMachin
     stdout, _ = process.communicate(timeout=600)
     assert (process.returncode, stdout) == (0, f"{-signal.SIGTERM}\n")
     # The inner one may have been terminated before it logged.
-    assert set(arrived().messages) >= {"worker"} and arrived().twice == []
+    assert set(received().messages) >= {"worker"} and received().duplicates == []
 
 
-def test_forks_do_not_keep_from_sending(child: Any, insights: Any, azure: AzureOnThisMachine) -> None:
+def test_forks_do_not_keep_from_sending(child: Any, connected: Any, azure: AzureOnThisMachine) -> None:
     """A parent that forks all the time still sends: the courier goes on where it was."""
     code = """
 import os, time
@@ -173,7 +173,7 @@ while True:
     os.waitpid(pid, 0)
     time.sleep(0.05)
 """
-    process = child.start(code, env={**insights, **QUIET})
+    process = child.start(code, env={**connected, **QUIET})
     until(lambda: azure.envelopes)
     assert process.poll() is None
 

@@ -1,8 +1,7 @@
-"""Loaded by every process of the tests: nothing here reaches an address off this machine.
+"""An audit hook in every process of the tests that rejects connections to other machines.
 
-Who tries gets the answer of a machine without a network, and is written into the file that REACHED_FILE
-names: the test that did it fails (tests/conftest.py). Names under `.invalid` are the way to ask for that
-answer on purpose.
+A rejected connection gets the error of a machine without a network. Its address is written into the file that
+REACHED_FILE names, so that the test fails (tests/conftest.py). Tests that need this error use names under `.invalid`.
 """
 
 import os
@@ -13,14 +12,14 @@ import warnings
 HERE = {"localhost", "::1", "0.0.0.0", "::", ""}
 
 
-def is_here(host):
-    """Whether `host` is this machine; names of tests that want no answer count as nowhere."""
+def is_local(host):
+    """Return whether `host` is this machine."""
     host = host.decode("ascii", "replace") if isinstance(host, bytes) else host
     return host is None or host in HERE or host.startswith("127.") or host == socket.gethostname()
 
 
-def refuse(host):
-    """Note who was asked for, then answer as an unplugged machine does."""
+def reject(host):
+    """Record the host, then raise the error of a machine without a network."""
     host = host.decode("ascii", "replace") if isinstance(host, bytes) else host
     reached = os.environ.get("REACHED_FILE")
     if reached and not host.endswith(".invalid"):
@@ -30,15 +29,15 @@ def refuse(host):
 
 
 def hook(event, args):
-    """The audit hook: looks at names before they are resolved and at addresses before they are used."""
+    """Check names before they are resolved, and addresses before they are used."""
     if event in ("socket.getaddrinfo", "socket.gethostbyname"):
         host = args[0]
     elif event in ("socket.connect", "socket.sendto") and args[0].family in (socket.AF_INET, socket.AF_INET6):
         host = args[1][0]
     else:
         return
-    if not is_here(host):
-        refuse(host)
+    if not is_local(host):
+        reject(host)
 
 
 sys.addaudithook(hook)
