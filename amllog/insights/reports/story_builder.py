@@ -125,7 +125,7 @@ def _missing(
     if questions.journals is not None:
         yield from undelivered.describe_undelivered(questions.journals(run))
     notes = dict.fromkeys((*steps.notes, *around.notes))
-    yield from (note for note in notes if not note.startswith(("the limit of", "no time was given")))
+    yield from (note for note in notes if not note.startswith(("the limit of", "no time range was given")))
 
 
 def _open(steps: Table) -> list[Row]:

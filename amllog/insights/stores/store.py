@@ -1,6 +1,6 @@
-"""What answers questions: the protocol of a store, and the store that only writes them down.
+"""The protocol of a store, and what all stores share: the columns of an answer, its notes and its table.
 
-In: a `Query`, or free KQL. Out: a `Table`. A store raises errors of amllog only.
+A store raises only errors of amllog.
 """
 
 from __future__ import annotations
@@ -15,54 +15,57 @@ from amllog.insights.query.query import Dimension, Query, column_name
 from amllog.insights.query.query_texts import QueryTexts
 from amllog.insights.query.result import Column, Table
 
-_FUNCTIONS = {"count": "int", "countif": "int"}  # others: the type of what they take
+_RESULT_TYPES = {"count": "int", "countif": "int"}  # other functions have the type of their argument
 
 
 class Store(Protocol):
-    """Where records are read from: local journals, or the service."""
+    """A place that records are read from: local journals, or the service."""
 
     def answer(self, query: Query) -> Table:
-        """The query's rows; the table knows its KQL."""
+        """Return the rows of a query, in a table that knows its KQL."""
         ...
 
     def query(self, kql: str) -> Table:
-        """The rows of a free KQL query."""
+        """Return the rows of a KQL query."""
         ...
 
 
 class Unasked:
-    """A store that asks nobody: its tables have no rows, but know their KQL."""
+    """A store that runs no queries. Its tables have no rows, but know their KQL."""
 
     def answer(self, query: Query) -> Table:
-        """The question's columns and KQL, without rows."""
-        return answered(query, ())
+        """Return a table with the columns and the KQL of the query, without rows."""
+        return make_table(query, ())
 
     def query(self, kql: str) -> Table:
-        """UsageError: without a store, nobody runs KQL."""
+        """Raise UsageError, because this store cannot run KQL."""
         raise UsageError("free KQL needs a store: insights.connect()")
 
 
 def columns_of(query: Query) -> tuple[Column, ...]:
-    """The columns that a query's rows have, in their order, by both engines."""
-    found = {
-        column_name(one): "text" if isinstance(one, Dimension) else CATALOGUE[one].type
-        for one in query.columns
+    """Return the columns of a query's rows in their order, which is the same in all stores."""
+    types = {
+        column_name(column): "text" if isinstance(column, Dimension) else CATALOGUE[column].type
+        for column in query.columns
     }
     for summary in query.summaries:
-        by = {column_name(one): found[column_name(one)] for one in summary.by}
+        by = {column_name(column): types[column_name(column)] for column in summary.by}
         states = {state.name: "text" for state in summary.states}
         totals = {
-            total.name: _FUNCTIONS.get(total.function) or found[total.argument] for total in summary.totals
+            total.name: _RESULT_TYPES.get(total.function) or types[total.argument] for total in summary.totals
         }
-        found = {**by, **states, **totals}
-    return tuple(Column(name, kind) for name, kind in found.items())
+        types = {**by, **states, **totals}
+    return tuple(Column(name, type_) for name, type_ in types.items())
 
 
-def left_out(torn: int, unread: Iterable[object], foreign: Sequence[object] = ()) -> tuple[str, ...]:
-    """Return notes on lines and files that are not in an answer, and on files of other users that are in it."""
+def reading_notes(torn: int, unread: Iterable[object], foreign: Sequence[object] = ()) -> tuple[str, ...]:
+    """Return notes on lines and files that are not in an answer, and on files of other users that are in it.
+
+    `torn`: the number of unreadable lines. `unread`: files that were not read, or sentences about them.
+    """
     lines = "1 line" if torn == 1 else f"{torn} lines"
-    told = f"{lines} could not be read and left out (torn by a kill, or being written right now)"
-    notes = [f"not read: {one}" for one in unread] + [told] * bool(torn)
+    torn_note = f"{lines} could not be read and left out (torn by a kill, or being written right now)"
+    notes = [f"not read: {item}" for item in unread] + [torn_note] * bool(torn)
     if foreign:
         files = "1 file of another user" if len(foreign) == 1 else f"{len(foreign)} files of other users"
         notes.append(
@@ -71,16 +74,18 @@ def left_out(torn: int, unread: Iterable[object], foreign: Sequence[object] = ()
     return tuple(notes)
 
 
-def answered(
+def make_table(
     query: Query,
     rows: Iterable[Sequence[Any]],
     *,
     notes: tuple[str, ...] = (),
     sql_time: datetime | None = None,
 ) -> Table:
-    """Rows of either engine (sequences in the order of `columns_of`) as the query's table. `sql_time` is the time of
-    an answer of DuckDB. The table generates its KQL and SQL when they are read."""
-    found = Table.of(columns_of(query), rows, notes=notes, texts=QueryTexts(query, sql_time=sql_time))
-    if query.limit is not None and len(found) >= query.limit:
-        return found.noting(f"the limit of {query.limit} rows is reached: there may be more")
-    return found
+    """Return rows, in the order of `columns_of`, as the table of a query.
+
+    `sql_time`: the time of an answer of DuckDB. The table generates its KQL and SQL when they are read.
+    """
+    table = Table.of(columns_of(query), rows, notes=notes, texts=QueryTexts(query, sql_time=sql_time))
+    if query.limit is not None and len(table) >= query.limit:
+        return table.noting(f"the limit of {query.limit} rows is reached: there may be more")
+    return table

@@ -1,7 +1,8 @@
-"""The local store: journal directories as DuckDB reads them.
+"""Answers queries over journal files and compacted files with DuckDB.
 
-In: directories with journals, also some that are being written. Out: answers; lines that could not be read are
-counted in the table's notes.
+Lines that cannot be read are counted in the notes of the answer. Files may be written, deleted or compacted during a
+query. If a selected file has been deleted, the files are selected again. A compaction deletes files that it has
+replaced, and a writer deletes journals when its directory is full.
 """
 
 from __future__ import annotations
@@ -25,128 +26,130 @@ from amllog.insights.query.result import Column, Table
 from amllog.insights.stores.local import duckdb_limits, duckdb_views, index_answers, open_files
 from amllog.insights.stores.local.catalog import Catalog, Selection
 from amllog.insights.stores.local.duckdb_engine import Engine, QueryResult
-from amllog.insights.stores.store import answered, left_out
+from amllog.insights.stores.store import make_table, reading_notes
 from amllog.process.released_locks import releasing
 
-TRIES = 5  # at files that others delete meanwhile
+MAX_ATTEMPTS = 5  # to open files that other processes delete
 
 
 class DuckDBStore:
-    """Reads files, and `*.jsonl` and compacted runs in and below directories; those that appear later too.
+    """The store over the given files, and over all journals and compacted files in and below the given directories.
 
-    Threads may share it: they take turns, for DuckDB gives the rows of the connection's latest statement.
+    Files that are created later are read as well. Threads may share a store. Their queries run one after the other,
+    because a DuckDB connection returns only the rows of its latest statement.
     """
 
     def __init__(self, places: Sequence[Path]) -> None:
         self._engine = Engine()
         self._catalog = Catalog(places, self._engine)
-        self._turn = threading.RLock()
+        self._lock = threading.RLock()
         self._key = uuid.uuid4().hex
 
-    @releasing("_turn")
+    @releasing("_lock")
     def answer(self, query: Query) -> Table:
-        """The query's rows."""
-        with self._turn:
+        """Return the rows of a query."""
+        with self._lock:
             return self._answer(query, datetime.now(timezone.utc))
 
     def _answer(self, query: Query, now: datetime) -> Table:
         selection = self._catalog.select(query, now)
-        found = None
-        known = None if selection.has_several_owners else index_answers.rows(query, selection.groups, now)
-        if known is not None:
-            return answered(query, known, notes=_notes(selection), sql_time=now)
-        window = _window(query, selection)
+        rows = None if selection.has_several_owners else index_answers.rows(query, selection.groups, now)
+        if rows is not None:
+            return make_table(query, rows, notes=_notes(selection), sql_time=now)
+        narrowed, result = _narrowed(query, selection), None
         unread: list[str] = []
-        if window is not None:
-            found, unread = self._run(window, now, self._catalog.select(window, now))
-        if found is None or len(found.rows) < (query.limit or 0):
-            found, unread = self._run(query, now, selection)
-        return answered(query, found.rows, notes=_notes(selection, unread), sql_time=now)
+        if narrowed is not None:
+            result, unread = self._run(narrowed, now, self._catalog.select(narrowed, now))
+        if result is None or len(result.rows) < (query.limit or 0):
+            result, unread = self._run(query, now, selection)
+        return make_table(query, result.rows, notes=_notes(selection, unread), sql_time=now)
 
-    @releasing("_turn")
+    @releasing("_lock")
     def journals(self, run: str) -> list[Path]:
-        """The journal files that hold records of a run or step."""
-        about = Query(ALL_TABLES, ("timestamp",), conditions=(Equals(("parent_run_id", "step_id"), (run,)),))
-        with self._turn:
-            return self._catalog.select(about, datetime.now(timezone.utc)).journals
+        """Return the journal files with records of a run or step."""
+        query = Query(ALL_TABLES, ("timestamp",), conditions=(Equals(("parent_run_id", "step_id"), (run,)),))
+        with self._lock:
+            return self._catalog.select(query, datetime.now(timezone.utc)).journals
 
-    @releasing("_turn")
+    @releasing("_lock")
     def query(self, kql: str) -> Table:
-        """The rows of free KQL over everything; UsageError if the local engine cannot run it."""
-        with self._turn:
-            return self._kql(kql)
+        """Return the rows of a KQL query over all files. Raises UsageError if the local engine cannot run it."""
+        with self._lock:
+            return self._query_kql(kql)
 
-    def _kql(self, kql: str) -> Table:
+    def _query_kql(self, kql: str) -> Table:
         now = datetime.now(timezone.utc)
-        selection = self._catalog.select(None, now)
-        with self._held(None, now, selection) as (selection, there):
-            names, records = tuple(there.names.values()), _records(selection, there)
-            found = self._engine.run_kql(kql, records, files=names)
-        columns = [Column(name) for name in found.names]
-        notes = _notes(selection, there.notes)
-        notes += (duckdb_limits.incomplete_note(found.reached),) if found.reached else ()
-        return Table.of(columns, found.rows, notes=notes, texts=QueryTexts(kql=kql))
+        with self._opened(None, now, self._catalog.select(None, now)) as (selection, files):
+            names, records = tuple(files.names.values()), _records(selection, files)
+            result = self._engine.run_kql(kql, records, files=names)
+        columns = [Column(name) for name in result.names]
+        notes = _notes(selection, files.notes)
+        notes += (duckdb_limits.incomplete_note(result.reached),) if result.reached else ()
+        return Table.of(columns, result.rows, notes=notes, texts=QueryTexts(kql=kql))
 
     def _run(self, query: Query, now: datetime, selection: Selection) -> tuple[QueryResult, list[str]]:
-        """The rows, and notes on files that could be selected but not read."""
-        asked = sql.statement(query, now)
-        with self._held(query, now, selection) as (there_now, there):
-            text = f"WITH records AS ({_records(there_now, there, asked.text)})\n{asked.text}"
-            return self._engine.run(text, asked.parameters), there.notes
+        """Return the rows, and notes on selected files that could not be read."""
+        statement = sql.statement(query, now)
+        with self._opened(query, now, selection) as (current, files):
+            text = f"WITH records AS ({_records(current, files, statement.text)})\n{statement.text}"
+            return self._engine.run(text, statement.parameters), files.notes
 
     @contextlib.contextmanager
-    def _held(
+    def _opened(
         self, query: Query | None, now: datetime, selection: Selection
     ) -> Iterator[tuple[Selection, open_files.OpenFiles]]:
-        """The selection with its files open. It is made anew where others have deleted some meanwhile: a compaction
-        that has replaced them, a writer whose journal is full."""
-        for left in reversed(range(TRIES)):
-            key = self._key if query is None else ""  # so that free KQL finds the same names again
-            with open_files.open_all(selection.journals, selection.compacted, key=key) as there:
-                if not (left and there.deleted):
+        """Open the files of a selection. They are selected again if one of them has been deleted."""
+        for remaining in reversed(range(MAX_ATTEMPTS)):
+            # With the same names for the same files, the sandbox for KQL can be used again.
+            key = self._key if query is None else ""
+            with open_files.open_all(selection.journals, selection.compacted, key=key) as files:
+                if not (remaining and files.deleted):
                     try:
-                        yield selection, there
+                        yield selection, files
                     except UsageError as error:
-                        told = there.with_paths(str(error))
-                        if told == str(error):
+                        message = files.with_paths(str(error))
+                        if message == str(error):
                             raise
-                        raise UsageError(told) from error
+                        raise UsageError(message) from error
                     return
             selection = self._catalog.select(query, now)
 
 
-def _records(selection: Selection, there: open_files.OpenFiles, asked: str = "") -> str:
+def _records(selection: Selection, files: open_files.OpenFiles, reader_sql: str = "") -> str:
     journals, compacted = (
-        [there.names[path] for path in paths if path in there.names]
+        [files.names[path] for path in paths if path in files.names]
         for paths in (selection.journals, selection.compacted)
     )
-    ranks = {there.names[path]: rank for path, rank in selection.ranks.items() if path in there.names}
+    ranks = {files.names[path]: rank for path, rank in selection.ranks.items() if path in files.names}
     return duckdb_views.records(
-        journals, compacted, deduplicate=selection.deduplicate, reader_sql=asked, ranks=ranks
+        journals, compacted, deduplicate=selection.deduplicate, reader_sql=reader_sql, ranks=ranks
     )
 
 
 def _notes(selection: Selection, unread: Sequence[str] = ()) -> tuple[str, ...]:
-    return left_out(selection.torn, [*selection.unread, *unread], selection.foreign)
+    return reading_notes(selection.torn, [*selection.unread, *unread], selection.foreign)
 
 
-def _window(query: Query, selection: Selection) -> Query | None:
-    """The same query for the stretch of time in which its first rows must lie, by what the files are known to hold.
+def _narrowed(query: Query, selection: Selection) -> Query | None:
+    """Return the query for the time range that must contain its first rows, by the index. None without a smaller range.
 
-    None where that is everything. Where other conditions let fewer rows through, the answer is too short: ask again.
+    If other conditions exclude records in that range, the answer has fewer rows than the limit, and the whole query
+    must be run.
     """
     if query.limit is None or query.summaries or query.order not in (("timestamp",), ("-timestamp",)):
         return None
-    latest = query.order == ("-timestamp",)
+    latest_first = query.order == ("-timestamp",)
     ends = sorted(
-        ((part.first if latest else part.last, part.records) for part in selection.groups), reverse=latest
+        ((group.first if latest_first else group.last, group.records) for group in selection.groups),
+        reverse=latest_first,
     )
-    reached = list(accumulate(records for _end, records in ends))
-    enough = bisect_left(reached, query.limit)
-    if enough >= len(ends) or ends[enough][0] == ends[-1][0]:
+    totals = list(accumulate(records for _end, records in ends))
+    index = bisect_left(totals, query.limit)
+    if index >= len(ends) or ends[index][0] == ends[-1][0]:
         return None
-    at = datetime.fromisoformat(ends[enough][0]).replace(tzinfo=timezone.utc)
-    if latest:
-        return query if isinstance(query.since, datetime) and query.since > at else replace(query, since=at)
-    after = at + timedelta(microseconds=1)
-    return query if query.until and query.until < after else replace(query, until=after)
+    time = datetime.fromisoformat(ends[index][0]).replace(tzinfo=timezone.utc)
+    if latest_first:
+        is_narrower = isinstance(query.since, datetime) and query.since > time
+        return query if is_narrower else replace(query, since=time)
+    until = time + timedelta(microseconds=1)
+    return query if query.until and query.until < until else replace(query, until=until)

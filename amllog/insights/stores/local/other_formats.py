@@ -1,7 +1,7 @@
-"""Envelopes that do not stand one a line in a `*.jsonl`: other names, gzip, arrays, indented JSON → files of lines.
+"""Converts files of other programs to one envelope per line: compressed files, arrays and indented JSON.
 
-In: files of other programs, such as the `.blob` files of an exporter or a body as it was posted. Out: files of lines,
-in a temporary folder that goes with the process. A file whose beginning shows no envelope is nobody's business here.
+Examples are the `.blob` files of an exporter, and a request body in a file. The converted files are in the temporary
+directory of the process. A file is ignored if its start shows no envelope.
 """
 
 from __future__ import annotations
@@ -24,77 +24,75 @@ from typing import IO, BinaryIO
 from amllog.insights.stores.local import temporary_directory
 from amllog.insights.stores.local.duckdb_views import MAX_LINE_BYTES
 
-# .lock: of an exporter that is at work
 SUFFIXES = frozenset({".json", ".ndjson", ".log", ".txt", ".gz", ".blob", ".lock"})
-_MOVED = (".blob", ".lock")  # renamed and removed while they are read
-_GZIP = b"\x1f\x8b"
-_HEAD_BYTES = 64 * 1024  # the service takes no longer envelope
+# Exporters rename a `.blob` file to `.lock` while they send it, and then delete it. So both are copied.
+_TRANSIENT_SUFFIXES = (".blob", ".lock")
+_GZIP_MAGIC = b"\x1f\x8b"
+_HEAD_BYTES = 64 * 1024  # the service accepts no longer envelope
 MAX_UNPACKED_BYTES = 1024 * 1024 * 1024  # of one file
-MAX_RATIO = 200  # unpacked to packed bytes; logs have 10 to 50
-_FREE_BYTES = 16 * 1024 * 1024  # up to here any ratio is accepted
-_BETWEEN = re.compile(r"[ \t\r\n,\[\]]*")
+MAX_RATIO = 200  # uncompressed to compressed bytes. Logs have 10 to 50.
+_UNLIMITED_RATIO_BYTES = 16 * 1024 * 1024  # up to this size, any ratio is accepted
+_SEPARATORS = re.compile(r"[ \t\r\n,\[\]]*")
 _LONGEST_WORD = len("-Infinity, ")
-_SHOWN = 200  # characters of what cannot be read: no envelope, however it goes on
-_UNREADABLE = (ValueError, RecursionError)  # no JSON, or nested too deep
+_INVALID_CHARACTERS = 200  # of an invalid value: enough to keep it from being a valid line
+_INVALID_JSON = (ValueError, RecursionError)
 
 
 def is_candidate(path: Path) -> bool:
-    """Whether a file in a folder may hold envelopes, by its name."""
+    """Return whether a file in a directory may have envelopes, by its name."""
     return path.suffix in SUFFIXES and not path.name.startswith(".")
 
 
 @lru_cache(maxsize=4096)
 def convert_to_lines(path: Path, size: int, modified: int) -> Path | str | None:
-    """The file that holds the same envelopes one a line: itself where they stand so; None where it shows none; a text
-    that says why where it is beyond the limits.
+    """Return a file with the same envelopes, one per line.
 
-    `size` and `modified` tell one state of the file from the next. OSError where it cannot be read.
+    This is the file itself if it has that form already. None: it has no envelopes. A string: why it is beyond the
+    limits. `size` and `modified` identify the state of the file in the cache. Raises OSError if it cannot be read.
     """
     del modified
-    with _opened(path) as file:
-        most = min(MAX_UNPACKED_BYTES, max(_FREE_BYTES, size * MAX_RATIO))
-        pieces = _pieces(file)
+    with _open_unpacked(path) as file:
+        max_bytes = min(MAX_UNPACKED_BYTES, max(_UNLIMITED_RATIO_BYTES, size * MAX_RATIO))
+        chunks = _chunks(file)
         head = b""
-        for piece in pieces:
-            head += piece
+        for chunk in chunks:
+            head += chunk
             if len(head) >= _HEAD_BYTES:
                 break
         text = head.removeprefix(codecs.BOM_UTF8)
         if text.lstrip()[:1] not in (b"{", b"[") or b'"baseType"' not in text:
             return None
         is_lines = _is_object(text.lstrip().partition(b"\n")[0])
-        as_it_is = len(text) == len(head) and not isinstance(file, gzip.GzipFile)
-        if is_lines and as_it_is and path.suffix not in _MOVED:
+        is_plain = len(text) == len(head) and not isinstance(file, gzip.GzipFile)
+        if is_lines and is_plain and path.suffix not in _TRANSIENT_SUFFIXES:
             return path
-        with _new_file(path.name) as made:
+        with _new_file(path.name) as converted:
+            content = _limited(chain([text], chunks), max_bytes)
             try:
-                if is_lines:
-                    made.writelines(_bounded(chain([text], pieces), most))
-                else:
-                    made.writelines(_values(_bounded(chain([text], pieces), most)))
+                converted.writelines(content if is_lines else _values(content))
             except _TooLargeError as error:
-                os.unlink(made.name)
+                os.unlink(converted.name)
                 return str(error)
-    return Path(made.name)
+    return Path(converted.name)
 
 
 class _TooLargeError(Exception):
     """The content of a file is beyond the limits."""
 
 
-def _bounded(pieces: Iterator[bytes], most: int) -> Iterator[bytes]:
+def _limited(chunks: Iterator[bytes], max_bytes: int) -> Iterator[bytes]:
     total = 0
-    for piece in pieces:
-        total += len(piece)
-        if total > most:
-            raise _TooLargeError(f"has more than {most:,} bytes unpacked")
-        yield piece
+    for chunk in chunks:
+        total += len(chunk)
+        if total > max_bytes:
+            raise _TooLargeError(f"has more than {max_bytes:,} bytes unpacked")
+        yield chunk
 
 
 def open_for_reading(path: Path) -> BinaryIO:
-    """Open a regular file for reading. Does not follow a link in its place, and does not wait for a FIFO's writer.
+    """Open a regular file, without following a link and without waiting for the writer of a FIFO.
 
-    OSError if it is not a regular file.
+    Raises OSError if it is not a regular file.
     """
     flags = os.O_RDONLY | getattr(os, "O_BINARY", 0)
     for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC", "O_NOCTTY"):
@@ -106,12 +104,14 @@ def open_for_reading(path: Path) -> BinaryIO:
     return os.fdopen(fd, "rb")
 
 
-def _pieces(file: BinaryIO | gzip.GzipFile) -> Iterator[bytes]:
-    """What can be read. Where the rest cannot (a gzip file that is torn), a line says so that is no envelope: it is
-    counted with those that could not be read."""
+def _chunks(file: BinaryIO | gzip.GzipFile) -> Iterator[bytes]:
+    """Yield the content that can be read. If the rest cannot, as in a torn gzip file, an invalid line follows.
+
+    That line is counted with the lines that could not be read.
+    """
     try:
-        while piece := file.read1(_HEAD_BYTES):  # type: ignore[union-attr]  # a buffered reader, or gzip's
-            yield piece
+        while chunk := file.read1(_HEAD_BYTES):  # type: ignore[union-attr]  # a buffered reader, or gzip's
+            yield chunk
     except (OSError, EOFError, zlib.error):
         yield b"\n{cut\n"
 
@@ -122,62 +122,60 @@ def _new_file(name: str) -> IO[bytes]:
     )
 
 
-def _opened(path: Path) -> BinaryIO | gzip.GzipFile:
+def _open_unpacked(path: Path) -> BinaryIO | gzip.GzipFile:
     file = open_for_reading(path)
-    packed = file.read(len(_GZIP)) == _GZIP
+    is_gzip = file.read(len(_GZIP_MAGIC)) == _GZIP_MAGIC
     file.seek(0)
-    return gzip.GzipFile(fileobj=file) if packed else file
+    return gzip.GzipFile(fileobj=file) if is_gzip else file
 
 
 def _is_object(line: bytes) -> bool:
     try:
         return isinstance(json.loads(line), dict)
-    except _UNREADABLE:
+    except _INVALID_JSON:
         return False
 
 
-def _values(pieces: Iterator[bytes]) -> Iterator[bytes]:
-    """Every object of a text of JSON as a line, those in arrays by themselves: an array may lack its end. What cannot
-    be read is one line, and the last.
+def _values(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """Yield every JSON value as a line. The items of an array are lines of their own, and its end may be missing.
 
-    Holds one value at a time. _TooLarge where one is longer than a line may be.
+    The first invalid value is the last line. One value at a time is in memory. Raises _TooLargeError if a value is
+    longer than a line may be.
     """
-    decoder, more = json.JSONDecoder(), codecs.getincrementaldecoder("utf-8")("replace")
+    json_decoder, decoder = json.JSONDecoder(), codecs.getincrementaldecoder("utf-8")("replace")
     text, needed = "", 0
-    for piece in chain(pieces, [b""]):
-        text += more.decode(piece, final=not piece)
-        if piece and len(text) < needed:
+    for chunk in chain(chunks, [b""]):
+        text += decoder.decode(chunk, final=not chunk)
+        if chunk and len(text) < needed:
             continue
-        at = _next(text, 0)
-        while at < len(text):
+        position = _next_value(text, 0)
+        while position < len(text):
             try:
-                value, end = decoder.raw_decode(text, at)
-            except _UNREADABLE as error:
-                if piece and _is_begun(error, len(text)):
+                value, end = json_decoder.raw_decode(text, position)
+            except _INVALID_JSON as error:
+                if chunk and _is_incomplete(error, len(text)):
                     break
-                yield " ".join(text[at : at + _SHOWN].split()).encode() + b"\n"
+                yield " ".join(text[position : position + _INVALID_CHARACTERS].split()).encode() + b"\n"
                 return
-            if piece and end == len(text):  # a number may go on
+            if chunk and end == len(text):  # a number may continue in the next chunk
                 break
-            yield (
-                json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
-                + b"\n"
-            )
-            at = _next(text, end)
-        text = text[at:]
-        needed = 2 * len(text)  # so that a long value is not tried with each piece
+            line = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+            yield line.encode("utf-8", "replace") + b"\n"
+            position = _next_value(text, end)
+        text = text[position:]
+        needed = 2 * len(text)  # so that a long value is not parsed again for each chunk
         if len(text) > MAX_LINE_BYTES:
             raise _TooLargeError(f"has a value of more than {MAX_LINE_BYTES:,} characters")
 
 
-def _next(text: str, at: int) -> int:
-    """The position at which the next value begins."""
-    found = _BETWEEN.match(text, at)
-    return found.end() if found else at
+def _next_value(text: str, position: int) -> int:
+    """Return the position of the next value."""
+    separators = _SEPARATORS.match(text, position)
+    return separators.end() if separators else position
 
 
-def _is_begun(error: Exception, size: int) -> bool:
-    """Whether a value is not invalid but goes on after a text of this size."""
+def _is_incomplete(error: Exception, size: int) -> bool:
+    """Return whether a value is incomplete and not invalid, in a string of this length."""
     if not isinstance(error, json.JSONDecodeError):
         return False
     return error.pos > size - _LONGEST_WORD or error.msg.startswith("Unterminated string")

@@ -1,7 +1,6 @@
-"""The local store without DuckDB: journals read line by line, questions answered in Python.
+"""Answers the same queries as the DuckDB store in Python, if DuckDB is not installed.
 
-In: directories with journals. Out: the same tables as the local store gives. Reads everything for each question: for
-journals of up to some ten thousand records, where only the base is installed.
+It reads all files for each query, so it is meant for journals of up to some ten thousand records.
 """
 
 from __future__ import annotations
@@ -33,20 +32,23 @@ from amllog.insights.stores.local import discovery, other_formats, python_rows
 from amllog.insights.stores.local.duckdb_views import MAX_LINE_BYTES
 from amllog.insights.stores.local.manifest import manifest_problem, read_batches
 from amllog.insights.stores.local.ownership import FOREIGN
-from amllog.insights.stores.store import answered, columns_of, left_out
+from amllog.insights.stores.store import columns_of, make_table, reading_notes
 from amllog.record import envelope
 
-_COMPARED: dict[str, Callable[[Any, Any], bool]] = {">": operator.gt, "<": operator.lt}
+_OPERATORS: dict[str, Callable[[Any, Any], bool]] = {">": operator.gt, "<": operator.lt}
 KQL_NEEDS = (
     "free KQL on journals needs DuckDB and duckdb-kql: pip install 'amllog[insights]' (Python 3.11 or newer)"
 )
-_LEAST = datetime.min.replace(tzinfo=timezone.utc)
+_MIN_TIME = datetime.min.replace(tzinfo=timezone.utc)
 Row = dict[str, Any]
 
 
 class LoadedJournals(NamedTuple):
-    """The content of the files: records, the number of lines that are no record, why files could not be read, and the
-    files of other users."""
+    """The content of files.
+
+    `torn`: the number of lines that are not records. `unread`: sentences about files that could not be read. `foreign`:
+    the files of other users.
+    """
 
     records: list[python_rows.Record]
     torn: int
@@ -55,164 +57,178 @@ class LoadedJournals(NamedTuple):
 
 
 class PythonStore:
-    """Reads files, and `*.jsonl` in and below directories; those that appear later too."""
+    """The store over the given files, and over all journals in and below the given directories.
+
+    Files that are created later are read as well.
+    """
 
     def __init__(self, places: Sequence[Path]) -> None:
         self._places = tuple(places)
-        self._read: dict[discovery.FoundFile, LoadedJournals] = {}
+        self._loaded: dict[discovery.FoundFile, LoadedJournals] = {}
 
     def answer(self, query: Query) -> Table:
-        """The query's rows."""
+        """Return the rows of a query."""
         now = datetime.now(timezone.utc)
-        held = self._held()
+        journals = self._load()
         since = now - query.since if isinstance(query.since, timedelta) else query.since
-        kept = [
-            one
-            for one in held.records
-            if one.table in query.tables
-            and (since is None or one.time >= since)
-            and (query.until is None or one.time < query.until)
-            and all(_holds(one, condition) for condition in query.conditions)
+        records = [
+            record
+            for record in journals.records
+            if record.table in query.tables
+            and (since is None or record.time >= since)
+            and (query.until is None or record.time < query.until)
+            and all(_matches(record, condition) for condition in query.conditions)
         ]
         if not query.summaries:
-            _sort_records(kept, query.order)
-        rows = [{column_name(column): _value(one, column) for column in query.columns} for one in kept]
+            _sort_records(records, query.order)
+        rows = [
+            {column_name(column): _value(record, column) for column in query.columns} for record in records
+        ]
         for summary in query.summaries:
-            rows = _summed(summary, rows)
+            rows = _summarize(summary, rows)
         if query.summaries or query.order not in (("timestamp",), ("-timestamp",)):
-            keys = {one.key for one in query.columns if isinstance(one, Dimension)}
+            dimensions = {column.key for column in query.columns if isinstance(column, Dimension)}
             for name in reversed(query.order):
-                falls = name.startswith("-") and name not in keys  # a user's key may begin like that
-                _sort(rows, name[falls:], falls=falls)
+                # The key of a user's dimension may begin with a hyphen.
+                is_descending = name.startswith("-") and name not in dimensions
+                _sort(rows, name[is_descending:], is_descending=is_descending)
         names = [column.name for column in columns_of(query)]
-        told = [[row[name] for name in names] for row in rows[: query.limit]]
-        return answered(query, told, notes=_notes(held, self._only_compacted()))
+        values = [[row[name] for name in names] for row in rows[: query.limit]]
+        return make_table(query, values, notes=_notes(journals, self._count_compacted()))
 
     def journals(self, run: str) -> list[Path]:
-        """The journal files that hold records of a run or step."""
-        self._held()
-        names, known = ("parent_run_id", "step_id"), self._read
-        return [file.path for file, held in known.items()
-                if any(one.values[name] == run for one in held.records for name in names)]  # fmt: skip
+        """Return the journal files with records of a run or step."""
+        self._load()
+        columns, loaded = ("parent_run_id", "step_id"), self._loaded
+        return [
+            file.path
+            for file, journals in loaded.items()
+            if any(record.values[column] == run for record in journals.records for column in columns)
+        ]
 
     def query(self, kql: str) -> Table:
-        """UsageError: what runs KQL on journals is not installed."""
+        """Raise UsageError, because the packages that run KQL are not installed."""
         raise UsageError(KQL_NEEDS)
 
-    def _held(self) -> LoadedJournals:
-        """What all files hold; a file is read again when it has changed. A record in two files counts once."""
-        left: list[str] = []
-        there = discovery.find_files(self._places, skipped=left)
-        known = {file: held for file, held in self._read.items() if not held.unread}
-        found = self._read = {file: known.get(file) or _read(file.path, self._places) for file in there}
+    def _load(self) -> LoadedJournals:
+        """Return the content of all files. Changed files are read again. A record in two files counts once."""
+        notes: list[str] = []
+        files = discovery.find_files(self._places, skipped=notes)
+        known = {file: journals for file, journals in self._loaded.items() if not journals.unread}
+        loaded = self._loaded = {file: known.get(file) or _read(file.path, self._places) for file in files}
         records: dict[object, python_rows.Record] = {}
-        for file, held in sorted(found.items(), key=lambda item: item[0].rank):  # this user's come first
-            for one in held.records:
-                records.setdefault(one.values["record_id"] or (file.path, len(records)), one)
-        left += filter(None, map(manifest_problem, discovery.find_compacted_folders(self._places)))
-        unread = (*left, *(reason for held in found.values() for reason in held.unread))
-        foreign = tuple(file.path for file, held in found.items() if file.rank == FOREIGN and held.records)
-        return LoadedJournals(
-            list(records.values()), sum(held.torn for held in found.values()), unread, foreign
+        # The files of this user come first, and their records count.
+        for file, journals in sorted(loaded.items(), key=lambda item: item[0].rank):
+            for record in journals.records:
+                records.setdefault(record.values["record_id"] or (file.path, len(records)), record)
+        notes += filter(None, map(manifest_problem, discovery.find_compacted_folders(self._places)))
+        unread = (*notes, *(note for journals in loaded.values() for note in journals.unread))
+        foreign = (
+            file.path for file, journals in loaded.items() if file.rank == FOREIGN and journals.records
         )
+        torn = sum(journals.torn for journals in loaded.values())
+        return LoadedJournals(list(records.values()), torn, unread, tuple(foreign))
 
-    def _only_compacted(self) -> int:
-        """How many records stand in compacted runs whose journal files are gone: Parquet is not for this store."""
+    def _count_compacted(self) -> int:
+        """Return the number of records that are only in Parquet files, which this store cannot read."""
         sources = (
-            (folder.parent / one.name, one.entry)
+            (folder.parent / source.name, source.entry)
             for folder in discovery.find_compacted_folders(self._places)
             for batch in read_batches(folder)
-            for one in batch.sources
+            for source in batch.sources
         )
-        gone = {path: entry for path, entry in sources if not os.path.exists(path)}
-        return sum(part.records for entry in gone.values() for part in entry.groups)
+        deleted = {path: entry for path, entry in sources if not os.path.exists(path)}
+        return sum(group.records for entry in deleted.values() for group in entry.groups)
 
 
 def _read(path: Path, places: Iterable[Path]) -> LoadedJournals:
-    found, torn = [], 0
+    records, torn = [], 0
     try:
         with other_formats.open_for_reading(path) as file:
             while line := file.readline(MAX_LINE_BYTES + 1):
                 if len(line) > MAX_LINE_BYTES:
-                    return LoadedJournals(
-                        [], 0, (f"{path}: has a line of more than {MAX_LINE_BYTES:,} bytes",)
-                    )
+                    note = f"{path}: has a line of more than {MAX_LINE_BYTES:,} bytes"
+                    return LoadedJournals([], 0, (note,))
                 if not line.strip():
                     continue
-                one = python_rows.to_record(envelope.decode_line(line))
-                torn += one is None
-                found += [one] if one else []
+                record = python_rows.to_record(envelope.decode_line(line))
+                torn += record is None
+                records += [record] if record else []
     except OSError as error:
         return LoadedJournals([], 0, (str(error),))
-    return LoadedJournals(found, torn if found or discovery.is_reportable(path, places) else 0)
+    return LoadedJournals(records, torn if records or discovery.is_reportable(path, places) else 0)
 
 
-def _notes(held: LoadedJournals, compacted: int) -> tuple[str, ...]:
-    notes = left_out(held.torn, held.unread, held.foreign)
+def _notes(journals: LoadedJournals, compacted: int) -> tuple[str, ...]:
+    notes = reading_notes(journals.torn, journals.unread, journals.foreign)
     if not compacted:
         return notes
-    records = "1 record" if compacted == 1 else f"{compacted} records"
+    count = "1 record" if compacted == 1 else f"{compacted} records"
     return (
         *notes,
-        f"{records} of compacted runs left out, which only DuckDB reads: pip install 'amllog[insights]'",
+        f"{count} of compacted runs left out, which only DuckDB reads: pip install 'amllog[insights]'",
     )
 
 
-def _value(one: python_rows.Record, column: str | Dimension) -> Any:
+def _value(record: python_rows.Record, column: str | Dimension) -> Any:
     if isinstance(column, Dimension):
-        return one.dimensions.get(column.key, "")
-    return one.values[column]
+        return record.dimensions.get(column.key, "")
+    return record.values[column]
 
 
-def _holds(one: python_rows.Record, condition: Condition) -> bool:
+def _matches(record: python_rows.Record, condition: Condition) -> bool:
     if isinstance(condition, Equals):
-        return any((_value(one, of) in condition.values) != condition.negated for of in condition.columns)
+        values = (_value(record, column) for column in condition.columns)
+        return any((value in condition.values) != condition.negated for value in values)
     if isinstance(condition, Holds):
-        return bool(one.values[condition.column])
+        return bool(record.values[condition.column])
     if isinstance(condition, AtLeast):
-        severity = DEFAULT_SEVERITIES.get(one.table) if one.severity is None else one.severity
-        return one.table in DEFAULT_SEVERITIES and severity is not None and severity >= condition.severity
+        severity = DEFAULT_SEVERITIES.get(record.table) if record.severity is None else record.severity
+        return record.table in DEFAULT_SEVERITIES and severity is not None and severity >= condition.severity
     assert isinstance(condition, Contains)
-    return any(condition.text.lower() in text.lower() for text in one.searched)
+    return any(condition.text.lower() in text.lower() for text in record.searched)
 
 
 def _sort_records(records: list[python_rows.Record], order: Sequence[str]) -> None:
-    """By time; records of one instant as they were written: the numbers in their ids are hexadecimal."""
+    """Sort by time. Records of the same time are in the order of the hexadecimal numbers in their ids."""
     if order in (("timestamp",), ("-timestamp",)):
         records.sort(
-            key=lambda one: (one.time, len(one.values["record_id"]), one.values["record_id"]),
+            key=lambda record: (record.time, len(record.values["record_id"]), record.values["record_id"]),
             reverse=order == ("-timestamp",),
         )
 
 
-def _sort(rows: list[Row], column: str, *, falls: bool) -> None:
-    rows.sort(key=lambda row: (row[column] is not None, row[column] or _least(row[column])), reverse=falls)
+def _sort(rows: list[Row], column: str, *, is_descending: bool) -> None:
+    rows.sort(
+        key=lambda row: (row[column] is not None, row[column] or _smallest(row[column])),
+        reverse=is_descending,
+    )
 
 
-def _least(value: Any) -> Any:
-    return "" if isinstance(value, str) else _LEAST if isinstance(value, datetime) else 0
+def _smallest(value: Any) -> Any:
+    return "" if isinstance(value, str) else _MIN_TIME if isinstance(value, datetime) else 0
 
 
-def _summed(summary: Summary, rows: Iterable[Row]) -> list[Row]:
-    by = [column_name(column) for column in summary.by]
-    groups: dict[tuple[Any, ...], list[Row]] = {} if by else {(): []}
+def _summarize(summary: Summary, rows: Iterable[Row]) -> list[Row]:
+    names = [column_name(column) for column in summary.by]
+    groups: dict[tuple[Any, ...], list[Row]] = {} if names else {(): []}
     for row in rows:
-        groups.setdefault(tuple(row[name] for name in by), []).append(row)
-    found = []
-    for key, own in groups.items():
-        made = {**dict(zip(by, key)), **{total.name: _total(total, own) for total in summary.totals}}
-        found.append({**made, **{state.name: _state(state, made) for state in summary.states}})
-    return found
+        groups.setdefault(tuple(row[name] for name in names), []).append(row)
+    result = []
+    for key, members in groups.items():
+        row = {**dict(zip(names, key)), **{total.name: _total(total, members) for total in summary.totals}}
+        result.append({**row, **{state.name: _state(state, row) for state in summary.states}})
+    return result
 
 
 def _total(total: Total, rows: Sequence[Row]) -> Any:
     if total.function == "count":
         return len(rows)
     if total.function == "countif":
-        return sum(_true(total.argument, row) for row in rows)
+        return sum(_is_true(total.argument, row) for row in rows)
     if total.function == "last":
-        latest = [row for row in rows if row[total.argument] is not None]
-        return max(latest, key=lambda row: row["timestamp"])[total.argument] if latest else None
+        with_value = [row for row in rows if row[total.argument] is not None]
+        return max(with_value, key=lambda row: row["timestamp"])[total.argument] if with_value else None
     values = [row[total.argument] for row in rows if row[total.argument] is not None]
     if not values:
         return None
@@ -220,13 +236,13 @@ def _total(total: Total, rows: Sequence[Row]) -> Any:
 
 
 def _state(state: State, row: Mapping[str, Any]) -> str:
-    return next((text for test, text in state.cases if _true(test, row)), state.otherwise)
+    return next((text for test, text in state.cases if _is_true(test, row)), state.otherwise)
 
 
-def _true(test: str, row: Mapping[str, Any]) -> bool:
-    """A bool column, or a comparison such as `failed > 0` or `ended < steps`."""
+def _is_true(test: str, row: Mapping[str, Any]) -> bool:
+    """Evaluate a bool column, or a comparison such as `failed > 0` or `ended < steps`."""
     name, _, rest = test.partition(" ")
     if not rest:
         return bool(row[name])
-    sign, other = rest.split()
-    return _COMPARED[sign](row[name], int(other) if other.isdigit() else row[other])
+    operator_, other = rest.split()
+    return _OPERATORS[operator_](row[name], int(other) if other.isdigit() else row[other])

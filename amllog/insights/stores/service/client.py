@@ -1,7 +1,7 @@
-"""One KQL query to the query service, by way of azure-monitor-query's client: paced, patient, bounded.
+"""Sends one KQL query to the service through azure-monitor-query's client, with retries and limits of time and size.
 
-In: a scope, KQL, a time range. Out: a `Reply`; errors of amllog only. Nothing is imported, and no token is asked for,
-before the first query.
+A response that says "later" is tried again for a limited time. Nothing is imported and no token is requested before the
+first query. Raises only errors of amllog.
 """
 
 from __future__ import annotations
@@ -25,29 +25,33 @@ from amllog.record.retry_after import retry_after_seconds
 RETRY_SECONDS = 120.0
 SERVER_TIMEOUT_SECONDS, MAX_SERVER_TIMEOUT_SECONDS = 180, 600  # the service's own default and maximum
 _CONNECT_SECONDS, _GRACE_SECONDS = 20, 30
-_TURNS = 6
-# The service's own limit of an answer is 64 MB of compressed rows and 100 MB in all.
-MAX_ANSWER_BYTES = 128 * 1024 * 1024
-_HOURS = 3600
+_MAX_ATTEMPTS = 6
+# The service limits a response to 64 MB of compressed rows and 100 MB in all.
+MAX_RESPONSE_BYTES = 128 * 1024 * 1024
+_HOUR_SECONDS = 3600
 
 
 class Token(NamedTuple):
-    """A token as azure-core takes it."""
+    """A token in the form that azure-core expects."""
 
     token: str
     expires_on: int
 
 
 class LoopbackCredential:
-    """The credential for a query service on this machine: not one of Azure's."""
+    """The credential for a query service on loopback, which is not one of Azure."""
 
     def get_token(self, *scopes: str, **options: Any) -> Token:
-        """A token that opens nothing."""
-        return Token("this-machine", int(datetime.now(timezone.utc).timestamp()) + _HOURS)
+        """Return a token that Azure does not accept."""
+        return Token("this-machine", int(datetime.now(timezone.utc).timestamp()) + _HOUR_SECONDS)
 
 
 class QueryClient:
-    """Asks the service. `retry_seconds` is how long one query may wait where the service says "later"."""
+    """A client of the query service for one scope.
+
+    `retry_seconds`: the time for which a query is tried again if the service is busy. `server_timeout_seconds`: the
+    service's own limit of one query.
+    """
 
     def __init__(
         self,
@@ -63,40 +67,41 @@ class QueryClient:
                 f"server_timeout_seconds={server_timeout_seconds!r}: 1 to {MAX_SERVER_TIMEOUT_SECONDS}"
             )
         self.scope = scope
-        # Azure counts by user, for all of a process's stores; a service on this machine counts nobody.
-        self._credential, self._rate_limit = (
-            credential,
-            rate_limit or (RateLimit() if scope.is_loopback else SHARED),
-        )
+        # Azure counts requests by user, for all stores of a process. A service on loopback counts none.
+        default_limit = RateLimit() if scope.is_loopback else SHARED
+        self._credential, self._rate_limit = credential, rate_limit or default_limit
         self._server_timeout_seconds, self._retry_seconds = server_timeout_seconds, retry_seconds
         self._lock = threading.RLock()
         self._client: Any = None
 
     def query(self, kql: str, timespan: str | None) -> QueryResponse:
-        """The service's reply; `timespan` is ISO 8601, None for all that the service keeps."""
-        left = self._retry_seconds
-        for turn in count():
+        """Send a query and return the response. `timespan`: ISO 8601, or None for all data of the service.
+
+        Raises ServiceError if the service is busy for longer than `retry_seconds`.
+        """
+        remaining = self._retry_seconds
+        for attempt in count(1):
             with self._rate_limit.slot():
-                status, headers, body = self._sent({"query": kql, "timespan": timespan})
+                status, headers, body = self._send({"query": kql, "timespan": timespan})
             if status not in responses.RETRYABLE:
                 return responses.parse_response(status, body, self.scope)
-            asked = retry_after_seconds(headers)
-            pause = 2.0**turn if asked is None else asked
-            if pause > left or turn + 1 >= _TURNS:
+            retry_after = retry_after_seconds(headers)
+            delay = 2.0 ** (attempt - 1) if retry_after is None else retry_after
+            if delay > remaining or attempt >= _MAX_ATTEMPTS:
                 break
-            left -= pause
-            self._rate_limit.sleep(pause)
-        told = "connections break off" if status == responses.DISCONNECTED else f"HTTP {status}"
-        told += f"; it asks to wait {asked:g} s" if asked is not None else ""
-        times = f"{turn + 1} times" if turn else "once"
+            remaining -= delay
+            self._rate_limit.sleep(delay)
+        reason = "disconnected" if status == responses.DISCONNECTED else f"HTTP {status}"
+        reason += f", Retry-After: {retry_after:g} s" if retry_after is not None else ""
+        attempts = "1 attempt" if attempt == 1 else f"{attempt} attempts"
         raise ServiceError(
-            f"the query service does not answer now ({told}; asked {times}): ask again later. "
-            "It takes 5 queries at once and 200 in 30 s from each user"
+            f"the query service is not available ({reason}, {attempts}): try again later. "
+            "It accepts 5 queries at once and 200 in 30 s from each user"
         )
 
-    def _sent(self, body: dict[str, Any]) -> tuple[int, dict[str, str], str]:
-        """Status, headers and body of one request."""
-        client = self._connected()
+    def _send(self, body: dict[str, Any]) -> tuple[int, dict[str, str], str]:
+        """Return status, headers and body of the response to one request."""
+        client = self._connect()
         from azure.core.exceptions import (
             AzureError,
             ClientAuthenticationError,
@@ -115,22 +120,22 @@ class QueryClient:
             },
         )
         try:
-            answer = client.send_request(
+            response = client.send_request(
                 request,
                 stream=True,  # read below, up to a limit
                 enforce_https=not self.scope.is_loopback,
                 connection_timeout=_CONNECT_SECONDS,
                 read_timeout=self._server_timeout_seconds + _GRACE_SECONDS,
             )
-            with answer:
-                return answer.status_code, dict(answer.headers), _text(answer)
+            with response:
+                return response.status_code, dict(response.headers), _read_body(response)
         except ClientAuthenticationError as error:
             raise UsageError(
-                f"no token for {self.scope}: az login, or give connect() a credential= ({_first(error)})"
+                f"no token for {self.scope} ({_first_line(error)}): run az login, or pass credential= to connect()"
             ) from error
         except ServiceRequestError as error:
             raise ServiceError(
-                f"{self.scope.endpoint} is not reached ({_first(error)}): check the network and "
+                f"{self.scope.endpoint} cannot be reached ({_first_line(error)}): check the network and "
                 f"{QUERY_ENDPOINT}"
             ) from error
         except AzureError as error:
@@ -139,8 +144,8 @@ class QueryClient:
             return responses.DISCONNECTED, {}, ""
 
     @releasing("_lock")
-    def _connected(self) -> Any:
-        """The client, made once."""
+    def _connect(self) -> Any:
+        """Return the client. The first call creates it."""
         with self._lock:
             if self._client is None:
                 try:
@@ -148,16 +153,17 @@ class QueryClient:
                 except ImportError:
                     raise MissingExtraError("azure-monitor-query", "insights") from None
                 self._client = LogsQueryClient(
-                    self._credential or (LoopbackCredential() if self.scope.is_loopback else _usual()),
+                    self._credential
+                    or (LoopbackCredential() if self.scope.is_loopback else _default_credential()),
                     endpoint=self.scope.endpoint,
                     audience=self.scope.audience,
-                    retry_total=0,  # it would wait as long as the service says, be it an hour
+                    retry_total=0,  # it would wait as long as the service says, even an hour
                 )
             return self._client
 
 
-def _usual() -> Any:
-    """Who we are, as azure-identity finds it out: variables, a managed identity, az login."""
+def _default_credential() -> Any:
+    """Return the credential that azure-identity finds: variables, a managed identity, az login."""
     try:
         from azure.identity import DefaultAzureCredential
     except ImportError:
@@ -165,32 +171,34 @@ def _usual() -> Any:
     return DefaultAzureCredential()
 
 
-def _text(answer: Any) -> str:
-    """The body of an answer that was not read yet. IncompleteReadError if bytes are missing, ServiceError beyond the
-    limit."""
+def _read_body(response: Any) -> str:
+    """Read the body of a streamed response.
+
+    Raises IncompleteReadError if bytes are missing, and ServiceError beyond the limit.
+    """
     from azure.core.exceptions import IncompleteReadError
 
-    headers, arrived, ended = answer.headers, 0, False
+    headers, received, is_complete = response.headers, 0, False
 
-    def pieces() -> Iterator[bytes]:
-        nonlocal arrived, ended
-        for piece in answer.iter_raw():
-            arrived += len(piece)
-            yield piece
-        ended = True
+    def chunks() -> Iterator[bytes]:
+        nonlocal received, is_complete
+        for chunk in response.iter_raw():
+            received += len(chunk)
+            yield chunk
+        is_complete = True
 
-    body = response_body.decode_body(pieces(), headers.get("Content-Encoding", ""), MAX_ANSWER_BYTES)
-    announced = headers.get("Content-Length", "")
-    if ended and announced.isdigit() and arrived < int(announced):  # urllib3 before 2 does not say so
-        raise IncompleteReadError("the answer is cut off")
+    body = response_body.decode_body(chunks(), headers.get("Content-Encoding", ""), MAX_RESPONSE_BYTES)
+    length = headers.get("Content-Length", "")
+    # urllib3 before version 2 does not report a body that is too short.
+    if is_complete and length.isdigit() and received < int(length):
+        raise IncompleteReadError("the response is incomplete")
     if body is None:
         raise ServiceError(
-            f"the answer of the query service has more than {MAX_ANSWER_BYTES:,} bytes, or an encoding that was not"
-            " asked for: ask for less at once"
+            f"the response of the query service has more than {MAX_RESPONSE_BYTES:,} bytes or an unsupported encoding: "
+            "use a shorter time range or fewer columns"
         )
     return body.decode("utf-8", "replace")
 
 
-def _first(error: BaseException) -> str:
-    """An error's first line."""
+def _first_line(error: BaseException) -> str:
     return next(iter(str(error).splitlines()), type(error).__name__)

@@ -1,7 +1,6 @@
-"""How fast the service may be asked: so many at once, so many in a stretch of time, all stores of a process together.
+"""Limits the number of concurrent requests, and of requests in a time window, for all stores of a process together.
 
-In: calls that take turns. Out: nothing; whoever is too early waits. What the service allows: 5 at once and 200 in 30 s
-for each user.
+The query service accepts 5 queries at once and 200 in 30 s from each user.
 """
 
 from __future__ import annotations
@@ -14,42 +13,43 @@ from contextlib import contextmanager
 
 from amllog.process.released_locks import releasing
 
-AT_ONCE, REQUESTS, WINDOW_SECONDS = 5, 200, 30.0
+MAX_CONCURRENT, MAX_REQUESTS, WINDOW_SECONDS = 5, 200, 30.0
 
 
 class RateLimit:
-    """Turns for requests. `clock` gives seconds, `sleep` passes them."""
+    """Slots for requests. `clock` returns seconds and `sleep` waits for seconds."""
 
     def __init__(
         self,
-        at_once: int = AT_ONCE,
-        requests: int = REQUESTS,
+        max_concurrent: int = MAX_CONCURRENT,
+        max_requests: int = MAX_REQUESTS,
         window_seconds: float = WINDOW_SECONDS,
         *,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        self._at_once = threading.Semaphore(at_once)
+        self._concurrent = threading.Semaphore(max_concurrent)
         self._lock = threading.RLock()
-        self._begun: deque[float] = deque(maxlen=requests)  # when the latest requests begin or will begin
+        # The times at which the latest requests start, some of them in the future.
+        self._starts: deque[float] = deque(maxlen=max_requests)
         self._window_seconds, self._clock, self.sleep = window_seconds, clock, sleep
 
     @contextmanager
     def slot(self) -> Iterator[None]:
-        """One request's turn; waits for it."""
-        with self._at_once:
-            self.sleep(self._reserved())
+        """Wait for the slot of one request, and hold it for the block."""
+        with self._concurrent:
+            self.sleep(self._reserve())
             yield
 
     @releasing("_lock")
-    def _reserved(self) -> float:
-        """Take the next free moment, and say how many seconds it is away."""
+    def _reserve(self) -> float:
+        """Reserve the next start time, and return the seconds until then."""
         with self._lock:
             now = self._clock()
-            is_full = len(self._begun) == self._begun.maxlen
-            begin = max(now, self._begun[0] + self._window_seconds) if is_full else now
-            self._begun.append(begin)
-            return begin - now
+            is_full = len(self._starts) == self._starts.maxlen
+            start = max(now, self._starts[0] + self._window_seconds) if is_full else now
+            self._starts.append(start)
+            return start - now
 
 
-SHARED = RateLimit()  # the service counts by user, so all stores of this process keep one pace
+SHARED = RateLimit()  # of all stores of this process, because the service counts by user

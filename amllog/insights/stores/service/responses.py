@@ -1,6 +1,6 @@
-"""What the query service's answers mean, without I/O.
+"""Parses the responses and errors of the query service, without I/O.
 
-In: status, headers and body. Out: a `Reply`; or the error that says what was wrong and what to do.
+The result is a `QueryResponse`, or an exception that says what is wrong and what to do.
 """
 
 from __future__ import annotations
@@ -14,16 +14,17 @@ from amllog.errors import AmllogError, ServiceError, UsageError
 from amllog.insights.query.tables import TABLES
 from amllog.insights.stores.service.scope import CLASSIC, WORKSPACE, Scope
 
-DISCONNECTED = 0  # in place of a status: there is no whole answer
-RETRYABLE = (429, 500, 502, 503, DISCONNECTED)  # asking again may help; 504 is a query that takes too long
-ANY_TABLE = "*"  # of its tables the scope has none
+DISCONNECTED = 0  # instead of a status, if there is no complete response
+# Statuses after which the request is sent again. Not 504, which means that the query takes too long.
+RETRYABLE = (429, 500, 502, 503, DISCONNECTED)
+ANY_TABLE = "*"  # the scope has no tables at all
 _TOO_LARGE = ("E_QUERY_RESULT_SET_TOO_LARGE", "0x80DA0003", "-2133196797")
-_UNKNOWN = re.compile(
+_UNKNOWN_TABLE = re.compile(
     r"""(?:table or column expression named|resolve table)[^'"]*['"](\w+)"""
     r"""|name '(\w+)' does not refer to any known table""",
     re.IGNORECASE,
 )
-_NO_SUCH = (
+_NOT_FOUND_CODES = (
     "WorkspaceNotFoundError",
     "PathNotFoundError",
     "ResourceNotFoundError",
@@ -33,118 +34,123 @@ _ROLE = "Monitoring Reader or Log Analytics Reader"
 
 
 class QueryResponse(NamedTuple):
-    """Rows in the columns' order, as JSON has them. `types` are Kusto's. `incomplete_reason` says why rows are missing,
-    `is_truncated` whether it is for their number or size. `unknown`: a table that
-    the scope does not have; then there are no rows."""
+    """The rows of a response in the order of its columns, as JSON values. `types` are Kusto's.
+
+    `incomplete_reason`: why rows are missing. `is_truncated`: they are missing because of their number or size.
+    `unknown_table`: a table that the scope does not have. Then there are no rows.
+    """
 
     names: tuple[str, ...] = ()
     types: tuple[str, ...] = ()
     rows: tuple[list[Any], ...] = ()
     incomplete_reason: str = ""
     is_truncated: bool = False
-    unknown: str = ""
+    unknown_table: str = ""
 
 
 def parse_response(status: int, body: str, scope: Scope) -> QueryResponse:
-    """The rows of an answer; raises what any other answer means."""
-    found = _loaded(body)
+    """Return the rows of a response, or its unknown table. Raises the exception of any other error."""
+    content = _decode_json(body)
     if status == 204:  # a workspace without any table
-        return QueryResponse(unknown=ANY_TABLE)
+        return QueryResponse(unknown_table=ANY_TABLE)
     if status == 200:
-        return _rows(found, scope)
-    error = found.get("error")
-    unknown = unknown_table(_told(error)) if status == 400 else ""
-    if unknown:
-        return QueryResponse(unknown=unknown)
+        return _rows(content, scope)
+    error = content.get("error")
+    unknown_table = find_unknown_table(_message(error)) if status == 400 else ""
+    if unknown_table:
+        return QueryResponse(unknown_table=unknown_table)
     raise error_for(status, error, scope)
 
 
-def unknown_table(text: str) -> str:
-    """The table of Application Insights that the service says it does not know; "" if it is about anything else."""
-    match = _UNKNOWN.search(text)
+def find_unknown_table(message: str) -> str:
+    """Return the Application Insights table that is unknown according to an error message, or ""."""
+    match = _UNKNOWN_TABLE.search(message)
     name = (match[1] or match[2]) if match else ""
     return name if any(name in table[:2] for table in TABLES.values()) else ""
 
 
 def error_for(status: int, error: object, scope: Scope) -> AmllogError:
-    """What an answer without rows means for whoever asked."""
-    told, codes = _told(error) or f"HTTP {status}", {code for code, _ in _chain(error)}
+    """Return the exception for a response without rows."""
+    message, codes = _message(error) or f"HTTP {status}", {code for code, _ in _nested_errors(error)}
     if status == 401:
         return UsageError(
-            f"{scope}: the token was not accepted ({told}): az login to the tenant that this belongs to, "
-            "or give connect() another credential="
+            f"{scope}: the token was not accepted ({message}): run az login for the tenant of the resource, "
+            "or pass another credential= to connect()"
         )
     if status == 403:
         return UsageError(
-            f"{scope}: no permission to read it ({told}): ask its owner for the role {_ROLE} "
-            "(a new role may take an hour to be seen), and check the id"
+            f"{scope}: no permission to read it ({message}): ask its owner for the role {_ROLE} "
+            "(a new role can take an hour to become effective), and check the id"
         )
-    if status == 404 or codes & {*_NO_SUCH}:
-        return UsageError(f"{scope}: not found at {scope.endpoint} ({told}): check the id and the endpoint")
+    if status == 404 or codes & {*_NOT_FOUND_CODES}:
+        return UsageError(
+            f"{scope}: not found at {scope.endpoint} ({message}): check the id and the endpoint"
+        )
     if status in (400, 413):
-        return UsageError(f"the service cannot answer this KQL: {told}")
+        return UsageError(f"the service cannot answer this KQL: {message}")
     if status == 429:
-        return ServiceError(f"the query service is throttling ({told}): ask again in some minutes")
+        return ServiceError(f"the query service is throttling ({message}): try again in some minutes")
     if status == 504:
         return ServiceError(
-            f"the query took longer than the service lets it ({told}): ask for less time with last= or since=, "
-            "or give connect() a greater server_timeout_seconds= (at most 600)"
+            f"the query took longer than the service allows ({message}): use a shorter time range with last= or "
+            "since=, or a larger server_timeout_seconds= (at most 600) in connect()"
         )
-    return ServiceError(f"the query service answered {status}: {told}")
+    return ServiceError(f"the query service returned HTTP {status}: {message}")
 
 
 def missing_table_error(scope: Scope, name: str) -> UsageError:
-    """What it means that a scope does not have a table that was asked for."""
-    hint = _other_name(name, scope.dialects)
+    """Return the exception for a table that the scope does not have."""
+    hint = _other_dialect_hint(name, scope.dialects)
     return UsageError(
         f"{scope} has no table {'yet' if name == ANY_TABLE else name}: {hint}tables appear some minutes after the "
-        "first record has arrived; check the id, and that an Application Insights resource keeps its data there"
+        "first record has arrived. Check the id, and that an Application Insights resource stores its data there"
     )
 
 
-def _other_name(name: str, dialects: tuple[str, ...]) -> str:
-    """What to say first where the table may have another name there."""
+def _other_dialect_hint(name: str, dialects: tuple[str, ...]) -> str:
+    """Return the start of a sentence if the table may have another name in the scope, or ""."""
     for table in TABLES.values():
         if name == table.classic and WORKSPACE in dialects:
-            return f"it may be {table.workspace} there; "
+            return f"it may be {table.workspace} there, and "
         if name == table.workspace and CLASSIC in dialects:
-            return f"it may be {table.classic} there; "
+            return f"it may be {table.classic} there, and "
     return ""
 
 
-def _rows(found: Mapping[str, Any], scope: Scope) -> QueryResponse:
-    tables = [table for table in found.get("tables") or () if isinstance(table, dict)]
+def _rows(content: Mapping[str, Any], scope: Scope) -> QueryResponse:
+    tables = [table for table in content.get("tables") or () if isinstance(table, dict)]
     if not tables:
-        raise ServiceError(f"the query service gave no readable answer; is {scope.endpoint} one?")
-    table = next((one for one in tables if one.get("name") == "PrimaryResult"), tables[0])
-    columns, error = table.get("columns") or (), found.get("error")
-    cut = any(mark in json.dumps(error) for mark in _TOO_LARGE)
+        raise ServiceError(
+            f"the response is not that of a query service: check the endpoint {scope.endpoint}"
+        )
+    table = next((table for table in tables if table.get("name") == "PrimaryResult"), tables[0])
+    columns, error = table.get("columns") or (), content.get("error")
     return QueryResponse(
         tuple(str(column["name"]) for column in columns),
         tuple(str(column.get("type", "dynamic")) for column in columns),
         tuple(table.get("rows") or ()),
-        _told(error),
-        cut,
+        _message(error),
+        any(mark in json.dumps(error) for mark in _TOO_LARGE),
     )
 
 
-def _told(error: object) -> str:
-    """The innermost messages of an error; "" without one."""
-    texts = [text for _, text in _chain(error) if text]
-    return "; ".join(texts[-1:])
+def _message(error: object) -> str:
+    """Return the message of the innermost error, or "" without one."""
+    messages = [message for _, message in _nested_errors(error) if message]
+    return messages[-1] if messages else ""
 
 
-def _chain(error: object) -> Iterator[tuple[str, str]]:
-    """Codes and messages from the outermost error to the innermost."""
+def _nested_errors(error: object) -> Iterator[tuple[str, str]]:
+    """Yield codes and messages from the outermost error to the innermost one."""
     while isinstance(error, dict):
         yield str(error.get("code") or ""), str(error.get("message") or "")
         details = error.get("details")
         error = error.get("innererror") or (details[0] if isinstance(details, list) and details else None)
 
 
-def _loaded(body: str) -> dict[str, Any]:
+def _decode_json(body: str) -> dict[str, Any]:
     try:
-        found = json.loads(body) if body else {}
+        content = json.loads(body) if body else {}
     except (ValueError, RecursionError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return content if isinstance(content, dict) else {}

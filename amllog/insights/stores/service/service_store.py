@@ -1,7 +1,14 @@
-"""The store over Application Insights and Log Analytics: questions as KQL, long answers in pages by time.
+"""Answers queries from Application Insights and Log Analytics, in pages by time.
 
-In: a `Query`, or free KQL. Out: a `Table`, the same as the local store's; its notes say what is missing, and over
-which time an unbounded question went.
+The service returns at most 500,000 rows and 64 MB for one query. So a query for records in time order is sent in pages,
+each with a limit of rows. A page without its last timestamp is complete, because the limit can only cut between records
+of that timestamp. The next page begins at that timestamp. So records of one time stay together, and no record is
+returned twice or is missing.
+
+If all records of a page have the same timestamp, the page is requested again with a larger limit, up to the service's
+own limit. If they still fill it, a note says that records of that time may be missing. If the service truncates a page
+because of its size, the page size becomes smaller. Summaries and queries in another order are sent in one request, and
+a note reports missing rows.
 """
 
 from __future__ import annotations
@@ -21,130 +28,139 @@ from amllog.insights.stores.service import responses
 from amllog.insights.stores.service.client import QueryClient
 from amllog.insights.stores.service.responses import QueryResponse
 from amllog.insights.stores.service.scope import CLASSIC, WORKSPACE
-from amllog.insights.stores.store import answered
+from amllog.insights.stores.store import make_table
 
-ROWS_MAX = 500_000  # that the service gives at once
-PAGE_ROWS = 50_000  # of our records, its 64 MB are reached long before its rows
-UNBOUNDED = "no time was given: asked for everything that the service keeps (faster with last= or since=)"
-_WRITERS: dict[str, Callable[[Query], str]] = {CLASSIC: kql.classic, WORKSPACE: kql.workspace}
-_CLOCKS = timedelta(minutes=5)  # what our clock and the service's may be apart
-_AHEAD = timedelta(days=1)  # records of machines whose clocks are ahead
+ROWS_MAX = 500_000  # the service's limit for one response
+PAGE_ROWS = 50_000  # 64 MB of our records have far fewer rows than the service's limit
+UNBOUNDED = "no time range was given: queried all data that the service keeps (faster with last= or since=)"
+_GENERATORS: dict[str, Callable[[Query], str]] = {CLASSIC: kql.classic, WORKSPACE: kql.workspace}
+_CLOCK_DIFFERENCE = timedelta(minutes=5)  # between this machine and the service
+_FUTURE = timedelta(days=1)  # records of machines whose clocks are ahead
 _TICK = timedelta(microseconds=1)
-_EVER = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_START = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 
 class ServiceStore:
-    """Asks the service through `client`, at most `page_rows` rows at a time."""
+    """The store over one scope of the service, which requests at most `page_rows` rows at a time."""
 
     def __init__(self, client: QueryClient, *, page_rows: int = PAGE_ROWS) -> None:
         self._client, self._page_rows = client, page_rows
-        self._dialects = client.scope.dialects  # as soon as one was understood, only that one
+        self._dialects = client.scope.dialects  # after the first response, only the dialect that was accepted
 
     def answer(self, query: Query) -> Table:
-        """The query's rows, all pages of them."""
+        """Return all rows of a query."""
         notes: dict[str, None] = {}
         if query.since is None and query.until is None:
             notes[UNBOUNDED] = None
-        rows = list(self._pages(query, notes) if _is_paged(query) else self._whole(query, notes))
-        return answered(query, rows, notes=tuple(notes))
+        rows = list(self._pages(query, notes) if _is_paged(query) else self._all_rows(query, notes))
+        return make_table(query, rows, notes=tuple(notes))
 
     def query(self, kql: str) -> Table:
-        """The rows of free KQL, sent as it is, over the time that it says itself."""
-        reply = self._client.query(kql, None)
-        if reply.unknown:
-            raise responses.missing_table_error(self._client.scope, reply.unknown)
-        kinds = [
-            cell_types.CONVERTERS["time"] if kind == "datetime" else cell_types.to_any for kind in reply.types
+        """Return the rows of a KQL query, which is sent unchanged and sets its own time range."""
+        response = self._client.query(kql, None)
+        if response.unknown_table:
+            raise responses.missing_table_error(self._client.scope, response.unknown_table)
+        converters = [
+            cell_types.CONVERTERS["time"] if type_ == "datetime" else cell_types.to_any
+            for type_ in response.types
         ]
-        rows = [[kind(value) for kind, value in zip(kinds, row)] for row in reply.rows]
-        notes = (_incomplete(reply),) if reply.incomplete_reason else ()
-        return Table.of([Column(name) for name in reply.names], rows, notes=notes, texts=QueryTexts(kql=kql))
+        rows = [[convert(value) for convert, value in zip(converters, row)] for row in response.rows]
+        notes = (_incomplete_note(response),) if response.incomplete_reason else ()
+        columns = [Column(name) for name in response.names]
+        return Table.of(columns, rows, notes=notes, texts=QueryTexts(kql=kql))
 
-    def _whole(self, query: Query, notes: dict[str, None]) -> Sequence[list[Any]]:
-        """Rows that cannot be asked for in pages: sums, or in another order than that of time."""
-        reply = self._ask(query, notes)
-        if reply.incomplete_reason:
-            notes[_incomplete(reply)] = None
-        return reply.rows
+    def _all_rows(self, query: Query, notes: dict[str, None]) -> Sequence[list[Any]]:
+        """Return the rows of a query that cannot be paged: a summary, or one in another order than time."""
+        response = self._send(query, notes)
+        if response.incomplete_reason:
+            notes[_incomplete_note(response)] = None
+        return response.rows
 
     def _pages(self, query: Query, notes: dict[str, None]) -> Iterator[list[Any]]:
-        """Rows in time order. A page ends before its last instant, at which the next begins: what stands there
-        together stays together, and comes once."""
-        at, latest = query.columns.index("timestamp"), query.order == ("-timestamp",)
-        size, most = self._page_rows, max(self._page_rows, ROWS_MAX)
-        part, found = query, 0
+        """Yield the rows of a query in time order, page by page."""
+        index, latest_first = query.columns.index("timestamp"), query.order == ("-timestamp",)
+        size, max_size = self._page_rows, max(self._page_rows, ROWS_MAX)
+        page_query, count = query, 0
         while True:
-            wanted = size if query.limit is None else min(size, query.limit - found)
-            reply = self._ask(replace(part, limit=wanted), notes)
-            if reply.is_truncated and wanted > 1:
-                size = most = len(reply.rows) if 0 < len(reply.rows) < wanted else wanted // 2
+            limit = size if query.limit is None else min(size, query.limit - count)
+            response = self._send(replace(page_query, limit=limit), notes)
+            if response.is_truncated and limit > 1:
+                size = max_size = len(response.rows) if 0 < len(response.rows) < limit else limit // 2
                 continue
-            if reply.incomplete_reason:
-                notes[_incomplete(reply)] = None
-            rows = list(reply.rows)
-            if len(rows) < wanted or found + len(rows) == query.limit:
+            if response.incomplete_reason:
+                notes[_incomplete_note(response)] = None
+            rows = list(response.rows)
+            if len(rows) < limit or count + len(rows) == query.limit:
                 yield from rows
                 return
-            seam = cell_types.to_time(rows[-1][at])
-            whole = _before(seam, rows, at)
-            if not whole and wanted < most:
-                size = min(most, size * 4)
+            last_time = cell_types.to_time(rows[-1][index])
+            complete = _without_time(last_time, rows, index)
+            if not complete and limit < max_size:
+                size = min(max_size, size * 4)
                 continue
-            if seam is None:
-                raise UsageError("the service gave a record without a time: ask for a shorter time")
-            if not whole:  # nothing is asked for twice that could only come the same again
-                notes[f"more than {wanted} records of {seam:%Y-%m-%dT%H:%M:%S.%fZ}: some may not be here"] = (
-                    None
+            if last_time is None:
+                raise UsageError(
+                    "the service returned a record without a timestamp: use a shorter time range"
                 )
-                whole, seam = rows, seam if latest else seam + _TICK
-            elif latest:
-                seam += _TICK
-            yield from whole
-            found += len(whole)
-            size = min(self._page_rows, most)
-            part = replace(part, until=seam) if latest else replace(part, since=seam)
+            if not complete:  # another request for this time would only return the same records
+                notes[
+                    f"more than {limit} records of {last_time:%Y-%m-%dT%H:%M:%S.%fZ}: some may be missing"
+                ] = None
+                complete, last_time = rows, last_time if latest_first else last_time + _TICK
+            elif latest_first:
+                last_time += _TICK
+            yield from complete
+            count += len(complete)
+            size = min(self._page_rows, max_size)
+            if latest_first:
+                page_query = replace(page_query, until=last_time)
+            else:
+                page_query = replace(page_query, since=last_time)
 
-    def _ask(self, query: Query, notes: dict[str, None]) -> QueryResponse:
-        """One request, in the dialect that the scope speaks; tables that are not there yet have no rows."""
-        time = timespan(query, datetime.now(timezone.utc))
+    def _send(self, query: Query, notes: dict[str, None]) -> QueryResponse:
+        """Send one request, in the dialect that the scope accepts. Tables that do not exist yet have no rows."""
+        time_range = timespan(query, datetime.now(timezone.utc))
         for dialect in self._dialects:
-            reply = self._client.query(_WRITERS[dialect](query), time)
-            if not reply.unknown:
+            response = self._client.query(_GENERATORS[dialect](query), time_range)
+            if not response.unknown_table:
                 self._dialects = (dialect,)
-                return reply
-        left = tuple(table for table in query.tables if reply.unknown not in TABLES[table][:2])
-        if len(self._dialects) > 1 or not left or len(left) == len(query.tables):
-            raise responses.missing_table_error(self._client.scope, reply.unknown)
-        notes[f"there is no {reply.unknown} yet"] = None
-        return self._ask(replace(query, tables=left), notes)
+                return response
+        unknown = response.unknown_table
+        tables = tuple(table for table in query.tables if unknown not in TABLES[table][:2])
+        if len(self._dialects) > 1 or not tables or len(tables) == len(query.tables):
+            raise responses.missing_table_error(self._client.scope, unknown)
+        notes[f"the table {unknown} does not exist yet"] = None
+        return self._send(replace(query, tables=tables), notes)
 
 
 def timespan(query: Query, now: datetime) -> str | None:
-    """The time over which the service shall look: no narrower than the query's own conditions; None without any."""
+    """Return the time range of the request in ISO 8601, which contains that of the query. None without one."""
     if query.since is None and query.until is None:
         return None
-    since = now - query.since - _CLOCKS if isinstance(query.since, timedelta) else query.since or _EVER
-    until = query.until or now + _AHEAD
-    begin = since.astimezone(timezone.utc)
-    return f"{_iso(begin)}/{_iso(max(begin, until.astimezone(timezone.utc)))}"
+    since = (
+        now - query.since - _CLOCK_DIFFERENCE if isinstance(query.since, timedelta) else query.since or _START
+    )
+    until = query.until or now + _FUTURE
+    start = since.astimezone(timezone.utc)
+    return f"{_iso(start)}/{_iso(max(start, until.astimezone(timezone.utc)))}"
 
 
 def _is_paged(query: Query) -> bool:
-    in_time = query.order in (("timestamp",), ("-timestamp",))
-    return in_time and not query.summaries and "timestamp" in query.columns
+    in_time_order = query.order in (("timestamp",), ("-timestamp",))
+    return in_time_order and not query.summaries and "timestamp" in query.columns
 
 
-def _before(seam: datetime | None, rows: list[list[Any]], at: int) -> list[list[Any]]:
-    """The rows of a page without those of its last instant."""
+def _without_time(time: datetime | None, rows: list[list[Any]], index: int) -> list[list[Any]]:
+    """Return the rows of a page without those at its end that have this time."""
     end = len(rows)
-    while end and cell_types.to_time(rows[end - 1][at]) == seam:
+    while end and cell_types.to_time(rows[end - 1][index]) == time:
         end -= 1
     return rows[:end]
 
 
-def _incomplete(reply: QueryResponse) -> str:
-    advice = "; ask for less time, or fewer columns" if reply.is_truncated else ""
-    return f"the answer is not complete: {reply.incomplete_reason}{advice}"
+def _incomplete_note(response: QueryResponse) -> str:
+    advice = ". Use a shorter time range or fewer columns" if response.is_truncated else ""
+    return f"the answer is not complete: {response.incomplete_reason}{advice}"
 
 
 def _iso(time: datetime) -> str:
