@@ -179,7 +179,7 @@ def _write(stream: TextIO, text: str) -> None:
     parts = _COLOUR.split(text)  # strings and colour codes alternate
     stream.write(
         "".join(
-            f"\x1b[{part}m" if index % 2 else rendering.printable(part) for index, part in enumerate(parts)
+            f"\x1b[{part}m" if index % 2 else rendering.escape_lines(part) for index, part in enumerate(parts)
         )
     )
 

@@ -1,7 +1,4 @@
-"""`connect()`: which store to ask, from arguments and the environment.
-
-In: directories, or ids of the service, or neither. Out: `Insights` over that store.
-"""
+"""`connect()`: choose the store from arguments and the environment."""
 
 from __future__ import annotations
 
@@ -28,13 +25,16 @@ if TYPE_CHECKING:
 
 
 class Service(TypedDict, total=False):
-    """What `connect()` takes for the service. One of `resource_id` (of an Application Insights resource, or of a
-    workspace), `workspace_id` and `app_id`; else AMLLOG_RESOURCE_ID, AMLLOG_WORKSPACE_ID or AMLLOG_APP_ID.
+    """The arguments of `connect()` for the service.
 
-    `credential`: any of azure-identity's (default: DefaultAzureCredential, made at the first question; none for a
-    service on this machine). `endpoint`: of another cloud, or of `amllog.local` (default: AMLLOG_QUERY_ENDPOINT, else
-    the public cloud's). `dialect`: "classic" (traces) or "workspace" (AppTraces), where the service does not take the
-    usual one. `server_timeout_seconds`: how long it may work on a query, 1 to 600 (default 180).
+    * `resource_id`, `workspace_id`, `app_id`: one of them. `resource_id` is that of an Application Insights resource or
+      of a workspace. The default is AMLLOG_RESOURCE_ID, AMLLOG_WORKSPACE_ID or AMLLOG_APP_ID.
+    * `credential`: a credential of azure-identity. The default is a DefaultAzureCredential, created at the first
+      question, and none for a service on this machine.
+    * `endpoint`: the address of another cloud or of `amllog.local`. The default is AMLLOG_QUERY_ENDPOINT, else that of
+      the public cloud.
+    * `dialect`: "classic" (traces) or "workspace" (AppTraces), if the service rejects the usual one.
+    * `server_timeout_seconds`: the time limit of the service for one query, 1 to 600 (default 180).
     """
 
     resource_id: str
@@ -49,42 +49,43 @@ class Service(TypedDict, total=False):
 def connect(
     *paths: str | PathLike[str], environ: Mapping[str, str] | None = None, **service: Unpack[Service]
 ) -> Insights:
-    """The questions, over journals or over the service.
+    """Return the questions over journals or over the service.
 
-    Journals: in and below `paths`. The service: `Service` says what it takes. With neither: the id that an environment
-    variable names, else the journals of AMLLOG_DIR, else where `setup()` puts them.
-    A path may be a journal directory, a folder of downloaded runs (`logs/amllog` somewhere in it), or one file.
-    `environ` stands in for the process's environment. UsageError if there is no such place, or for an id that is none.
+    With `paths`, the journals in and below them. A path is a journal directory, a folder with downloaded runs
+    (`logs/amllog` at any depth), or one file. With an argument of `Service`, the service. With neither, the id in an
+    environment variable, else the journals in AMLLOG_DIR, else those in the default directories of `setup()`.
+
+    `environ` replaces the environment of the process. Raises UsageError if a path does not exist or an id is invalid.
     """
     variables = os.environ if environ is None else environ
-    asked = find_scope(service, variables if not paths else {})
-    if asked is None:
+    scope = find_scope(service, variables if not paths else {})
+    if scope is None:
         store = local_store(journal_paths(paths, variables))
         return Insights(store, portal_of(variables.get(RESOURCE_ID, ""), variables), store.journals)
     if paths:
-        raise UsageError(f"{asked} and {', '.join(map(str, paths))}: journals or the service, not both")
+        raise UsageError(f"{scope} and {', '.join(map(str, paths))}: use journals or the service, not both")
     seconds = service.get("server_timeout_seconds", SERVER_TIMEOUT_SECONDS)
-    portal = portal_of(asked.id if asked.argument == "resource_id" else "", {QUERY_ENDPOINT: asked.endpoint})
+    portal = portal_of(scope.id if scope.argument == "resource_id" else "", {QUERY_ENDPOINT: scope.endpoint})
     return Insights(
-        ServiceStore(QueryClient(asked, service.get("credential"), server_timeout_seconds=seconds)), portal
+        ServiceStore(QueryClient(scope, service.get("credential"), server_timeout_seconds=seconds)), portal
     )
 
 
 def portal_of(resource_id: str, environ: Mapping[str, str]) -> Portal | None:
-    """Where links into the portal lead; None where no resource is known. UsageError for an id that is none."""
+    """Return the resource that links lead to. None if there is no id, UsageError if the id is invalid."""
     return Portal.of(resource_id, environ.get(QUERY_ENDPOINT, "")) if resource_id.strip() else None
 
 
 def local_store(places: Sequence[Path]) -> DuckDBStore | PythonStore:
-    """The store over journals: DuckDB's where it is installed, else the one that needs nothing."""
+    """Return the store over journals: the one of DuckDB if it is installed, else the one in Python."""
     return DuckDBStore(places) if importlib.util.find_spec("duckdb") else PythonStore(places)
 
 
 def find_scope(service: Service, environ: Mapping[str, str]) -> Scope | None:
-    """Whom to ask, by the arguments, else by the environment; None where neither names anybody."""
+    """Return the scope that the arguments name, else the environment. None if neither names one."""
     unknown = sorted(service.keys() - Service.__annotations__.keys())
     if unknown:
-        raise UsageError(f"{', '.join(unknown)}: connect() takes {', '.join(Service.__annotations__)}")
+        raise UsageError(f"{', '.join(unknown)}: no such argument; use {', '.join(Service.__annotations__)}")
     named = {name: str(service.get(name) or "") for name in VARIABLES}
     if not any(named.values()):
         named = {name: environ.get(variable, "").strip() for name, variable in VARIABLES.items()}
@@ -96,21 +97,23 @@ def find_scope(service: Service, environ: Mapping[str, str]) -> Scope | None:
     for name, value in given.items():
         return parse_scope(name, value, endpoint=endpoint, dialect=service.get("dialect", ""))
     if service:
-        raise UsageError(f"{', '.join(service)}: for the service; give one of {', '.join(VARIABLES)} with it")
+        raise UsageError(
+            f"{', '.join(service)}: applies to the service only; also pass one of {', '.join(VARIABLES)}"
+        )
     return None
 
 
 def journal_paths(paths: Iterable[str | PathLike[str]], environ: Mapping[str, str]) -> list[Path]:
-    """The directories and files to read; UsageError names what is missing."""
+    """Return the directories and files to read. UsageError names those that do not exist."""
     given = [user_path.expand_path(path) for path in paths]
     missing = [str(path) for path in given if not user_path.exists(path)]
     if missing:
         raise UsageError(f"no such directory or file: {', '.join(missing)}")
     if given:
         return given
-    usual = [user_path.expand_path(name) for name in candidate_directories(environ)]
-    found = [path for path in usual if user_path.is_directory(path)]
-    if not found:
-        looked = " and ".join(map(str, usual))
-        raise UsageError(f"no journal here (looked for {looked}): set AMLLOG_DIR, or name a directory")
-    return found
+    candidates = [user_path.expand_path(name) for name in candidate_directories(environ)]
+    directories = [path for path in candidates if user_path.is_directory(path)]
+    if not directories:
+        names = " and ".join(map(str, candidates))
+        raise UsageError(f"no journal here (looked for {names}): set AMLLOG_DIR, or name a directory")
+    return directories

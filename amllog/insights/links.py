@@ -1,8 +1,7 @@
-"""Links: a query in the portal's Logs, one item's end-to-end transaction, a run's page in the studio.
+"""URLs of a query in the portal's Logs, of an end-to-end transaction, and of a run's page in the studio.
 
-In: the id of an Application Insights resource or a workspace, KQL, what a row says. Out: addresses; nothing is asked.
-UsageError for an id that is none. The portal's routes are those that its own "copy link" gives; Microsoft documents
-only the encoding of the query.
+The functions send no request. They raise UsageError for an invalid id. The routes of the portal are those of its
+"copy link" button, because Microsoft documents only the encoding of the query.
 """
 
 from __future__ import annotations
@@ -26,9 +25,9 @@ TABLES = (
     "requests",
     "dependencies",
     "customEvents",
-)  # those that the view can begin with
+)  # of items that a transaction begins with
 
-_KEPT = timedelta(days=90)  # how long Application Insights keeps records, unless it is told otherwise
+_RETENTION = timedelta(days=90)  # the default of Application Insights
 _RESOURCE = re.compile(
     r"/subscriptions/(?P<subscription>[\w-]+)/resourceGroups/(?P<group>[\w.() -]+)/providers/"
     r"(?P<type>Microsoft\.Insights/components|Microsoft\.OperationalInsights/workspaces)/(?P<name>[\w.() -]+)",
@@ -37,7 +36,7 @@ _RESOURCE = re.compile(
 
 
 class AzureResource(NamedTuple):
-    """A resource that has logs, by its id."""
+    """An Application Insights resource or a Log Analytics workspace, by its id."""
 
     id: str
     subscription: str
@@ -47,16 +46,14 @@ class AzureResource(NamedTuple):
 
     @property
     def type(self) -> str:
-        """The resource's type, as the portal writes it."""
-        return (
-            "microsoft.operationalinsights/workspaces"
-            if self.is_workspace
-            else "microsoft.insights/components"
-        )
+        """The type of the resource, as in the URLs of the portal."""
+        if self.is_workspace:
+            return "microsoft.operationalinsights/workspaces"
+        return "microsoft.insights/components"
 
 
 def resource(resource_id: str) -> AzureResource:
-    """The resource of an id; UsageError if it is not that of Application Insights or of a workspace."""
+    """Return the resource of an id. UsageError if it is no id of Application Insights or of a workspace."""
     match = _RESOURCE.fullmatch("/" + resource_id.strip().strip("/"))
     if match is None:
         raise UsageError(
@@ -68,29 +65,29 @@ def resource(resource_id: str) -> AzureResource:
 
 
 class Portal(NamedTuple):
-    """A resource whose portal is known: of Application Insights, or of a workspace."""
+    """A resource, and the host of its portal."""
 
     resource: AzureResource
     host: str = PORTAL
 
     @classmethod
     def of(cls, resource_id: str, endpoint: str = "") -> Portal:
-        """By the resource's id and the address at which it is asked: each cloud has a portal of its own."""
+        """Return the portal of a resource id and of the query endpoint, because each cloud has another portal."""
         domain = (urlsplit(endpoint).hostname or "").rpartition(".")[2]
         return cls(resource(resource_id), PORTALS[{"us": "government", "cn": "china"}.get(domain, "public")])
 
     def logs(self, kql: str, since: datetime | timedelta | None = None, until: datetime | None = None) -> str:
-        """The Logs blade with a query that says its own time; without any, over the last 90 days."""
-        last = since if isinstance(since, timedelta) else _KEPT
+        """Return a link to Logs with a query, over the given time or the last 90 days."""
+        last = since if isinstance(since, timedelta) else _RETENTION
         begin = since if isinstance(since, datetime) else None
         return logs(self.resource.id, kql, last=last, since=begin, until=until, portal=self.host)
 
     def transaction(self, item_id: str, timestamp: datetime, table: str) -> str:
-        """The end-to-end transaction that begins with one item."""
+        """Return a link to the end-to-end transaction that begins with one item."""
         return transaction(self.resource.id, item_id, timestamp, table=table, portal=self.host)
 
     def operation(self, operation_id: str) -> str:
-        """All that is known of one operation, in Logs."""
+        """Return a link to all records of one operation, in Logs."""
         return operation(self.resource.id, operation_id, portal=self.host)
 
 
@@ -104,9 +101,9 @@ def logs(
     tenant: str = "",
     portal: str = PORTAL,
 ) -> str:
-    """The Logs blade of a resource with `kql` in it, over the last time (default: 7 days) or from `since` to `until`.
+    """Return a link to the Logs of a resource with `kql`, over the time `last` (default: 7 days) or a time range.
 
-    `tenant`: its id or domain, for who has several. `portal`: a host of `PORTALS`, or another sovereign cloud's.
+    `tenant` is the tenant id or domain, if you have several. `portal` is a host of `PORTALS` or another https address.
     """
     where = resource(resource_id)
     packed = base64.b64encode(gzip.compress(kql.encode("utf-8", "replace"), mtime=0)).decode("ascii")
@@ -126,13 +123,14 @@ def transaction(
     tenant: str = "",
     portal: str = PORTAL,
 ) -> str:
-    """The end-to-end transaction view that begins with one item: `item_id` is its `itemId`, which only the service
-    gives, and only under the names of an Application Insights resource. UsageError for a workspace."""
+    """Return a link to the end-to-end transaction that begins with one item.
+
+    `item_id` is the `itemId` of a record, which only the service returns, and only for an Application Insights
+    resource. UsageError for a workspace.
+    """
     where = resource(resource_id)
     if where.is_workspace:
-        raise UsageError(
-            f"resource_id={resource_id!r}: that view belongs to an Application Insights resource"
-        )
+        raise UsageError(f"resource_id={resource_id!r}: only an Application Insights resource has this view")
     if table not in TABLES:
         raise UsageError(f"table={table!r}: one of {', '.join(TABLES)}")
     component = {
@@ -148,26 +146,26 @@ def transaction(
 
 
 def operation(resource_id: str, operation_id: str, *, tenant: str = "", portal: str = PORTAL) -> str:
-    """All that is known of one operation, in time order, in Logs: where no `itemId` is at hand."""
+    """Return a link to all records of one operation in Logs, in time order. It needs no `itemId`."""
     from amllog.insights.query import kql
 
     if resource(resource_id).is_workspace:
-        tables, column, time = (
-            "AppTraces, AppExceptions, AppRequests, AppDependencies, AppEvents",
-            "OperationId",
-            "TimeGenerated",
-        )
+        tables = "AppTraces, AppExceptions, AppRequests, AppDependencies, AppEvents"
+        column, time = "OperationId", "TimeGenerated"
     else:
         tables, column, time = ", ".join(TABLES), "operation_Id", "timestamp"
     text = f"union {tables}\n| where {column} == {kql.literal(operation_id)}\n| order by {time} asc"
-    return logs(resource_id, text, last=_KEPT, tenant=tenant, portal=portal)
+    return logs(resource_id, text, last=_RETENTION, tenant=tenant, portal=portal)
 
 
 def run(row: Mapping[str, object], *, step_id: str = "") -> str:
-    """The studio's page of the pipeline run that a row of an answer (or its dimensions) is of; "" where it does not
-    say, as outside Azure ML. `step_id`: that step's page instead."""
-    bag = row.get("dimensions")
-    url = str(row.get("run_url") or (bag.get("run_url") if isinstance(bag, Mapping) else "") or "")
+    """Return the studio page of the pipeline run of a row, or of its dimensions. "" outside Azure ML.
+
+    With `step_id`, the page of that step.
+    """
+    dimensions = row.get("dimensions")
+    nested = dimensions.get("run_url") if isinstance(dimensions, Mapping) else ""
+    url = str(row.get("run_url") or nested or "")
     parts = urlsplit(url)
     if parts.scheme != "https" or not parts.path.startswith("/runs/"):
         return ""
@@ -175,15 +173,15 @@ def run(row: Mapping[str, object], *, step_id: str = "") -> str:
 
 
 def studio(run_id: str, workspace: str, *, tenant: str = "", host: str = "https://ml.azure.com") -> str:
-    """The studio's page of a run, by the Azure ML workspace's id `/subscriptions/…/workspaces/…`."""
-    found = f"{host.rstrip('/')}/runs/{_quoted(run_id)}?wsid={quote('/' + workspace.strip('/'), safe='/')}"
-    return f"{found}&{urlencode({'tid': tenant})}" if tenant else found
+    """Return the studio page of a run, by the id of the Azure ML workspace `/subscriptions/…/workspaces/…`."""
+    url = f"{host.rstrip('/')}/runs/{_quoted(run_id)}?wsid={quote('/' + workspace.strip('/'), safe='/')}"
+    return f"{url}&{urlencode({'tid': tenant})}" if tenant else url
 
 
 def _blade(portal: str, tenant: str) -> str:
     host = PORTALS.get(portal, portal).rstrip("/")
     if urlsplit(host).scheme != "https":
-        raise UsageError(f"portal={portal!r}: {', '.join(PORTALS)}, or https://… of a portal")
+        raise UsageError(f"portal={portal!r}: {', '.join(PORTALS)}, or the https address of a portal")
     return f"{host}/#@{_quoted(tenant)}" if tenant else f"{host}/#"
 
 
@@ -195,7 +193,7 @@ def _span(last: timedelta | None, since: datetime | None, until: datetime | None
 
 
 def iso_duration(span: timedelta) -> str:
-    """A time as ISO 8601 has it: P7D, PT15M."""
+    """Return a duration in ISO 8601, such as P7D or PT15M."""
     days, rest = span.days, span.seconds
     parts: Iterable[tuple[int, str]] = ((rest // 3600, "H"), (rest % 3600 // 60, "M"), (rest % 60, "S"))
     clock = "".join(f"{count}{unit}" for count, unit in parts if count)

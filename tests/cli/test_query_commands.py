@@ -265,7 +265,7 @@ def test_story_and_compare(cli: Any, asked: Any) -> None:
     """In words, and as JSON."""
     ran = cli("story")
     assert ran.returncode == 0
-    assert "what failed, in step train" in ran.stdout and "ValueError: really bad batch" in ran.stdout
+    assert "failure in step train" in ran.stdout and "ValueError: really bad batch" in ran.stdout
     assert asked("story", "last~1")["state"] == "done"
     ran = cli("compare")
     assert "messages only in the second: 1" in ran.stdout and "Uncaught exception" in ran.stdout

@@ -34,7 +34,7 @@ def test_a_failed_run_is_told_from_what_arrived(ask: Callable[..., Any]) -> None
     ran = ask("errors")
     assert (ran.returncode, "ValueError: really bad batch" in ran.stdout) == (1, True), ran.stderr
     told = ask("story").stdout
-    assert "what failed, in step train" in told
+    assert "failure in step train" in told
     assert "https://portal.azure.com/" in told
 
 

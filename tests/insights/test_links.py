@@ -116,7 +116,10 @@ def test_studio() -> None:
     [
         (lambda: links.logs("x", ""), "resource_id='x': /subscriptions/"),
         (lambda: links.logs(f"{ID}/extra", ""), "resource_id="),
-        (lambda: links.transaction(WORKSPACE, "i", NOON), "belongs to an Application Insights resource"),
+        (
+            lambda: links.transaction(WORKSPACE, "i", NOON),
+            "only an Application Insights resource has this view",
+        ),
         (lambda: links.transaction(ID, "i", NOON, table="x"), "table='x': one of traces"),
         (lambda: links.logs(ID, "", portal="mars"), "portal='mars': public, china"),
     ],

@@ -1,13 +1,14 @@
-"""Two runs side by side: what took longer, which numbers differ, which messages are new or gone.
+"""Compare two runs: durations of steps, last values of metrics, numbers of records, and messages of one run only.
 
-In: the questions over any store, two ids. Out: a `Comparison` of tables; its columns `first` and `second` are the two
-runs, in the order in which they were given.
+The columns `first` and `second` are the two runs in the order of the arguments.
 """
 
 from __future__ import annotations
 
 import html
 import json
+import math
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -20,23 +21,25 @@ from amllog.record.line_format import LEVEL_NAMES
 from amllog.record.text import escape_controls
 
 PARTS = ("steps", "metrics", "messages", "levels")
-_SIDES = ("first", "second")
-_FIGURES = (*_SIDES, "difference")
+_RUNS = ("first", "second")
+_FIGURES = (*_RUNS, "difference")
 _TEXTS = ("first_text", "second_text")
-_MORE = 0.1  # of a step's or metric's first value: from here on it is told in the text
-_LISTED = 40
+_MIN_CHANGE = 0.1  # of the first value. From here on the text has the percentage.
+_MAX_MESSAGES = 40  # of each kind in the text
 Patterns = dict[tuple[str, str, str], list[Row]]  # by level, step name and pattern
 
 
 @dataclass(frozen=True, repr=False)
 class Comparison:
-    """`first` and `second` are ids.
+    """Two runs side by side. `first` and `second` are their ids.
 
-    `steps`: step_name, first_state, second_state, first, second (seconds; None: no such step, or without an end),
-    difference. `metrics`: step_name, name, first, second (last values), difference, first_text, second_text (where a
-    metric is no number). `messages`: those of one run only:
-    change (new: only in the second; gone: only in the first), level, step_name, pattern, records, message (one of
-    them). `levels`: level, first, second (how many logs and exceptions), difference.
+    * `steps`: step_name, first_state, second_state, first, second, difference. The values are seconds, and None for a
+      step that does not exist or has not ended.
+    * `metrics`: step_name, name, first, second, difference, first_text, second_text. The values are the last ones. A
+      text is the value of a metric that is not a number.
+    * `messages`: change, level, step_name, pattern, records, message. They are in one run only: the change is "new" for
+      the second run and "gone" for the first. `message` is an example.
+    * `levels`: level, first, second, difference. The values are numbers of logs and exceptions.
     """
 
     first: str
@@ -48,22 +51,27 @@ class Comparison:
 
     @property
     def text(self) -> str:
-        """All of it as text; messages beyond the first are told as a number."""
+        """The comparison as text, with at most `_MAX_MESSAGES` new and gone messages."""
         lines = [
             f"first   {escape_controls(self.first)}",
             f"second  {escape_controls(self.second)}",
         ]
-        lines += _told("steps: seconds in the first, in the second, difference", self.steps)
-        lines += _told("metrics: last values in the first, in the second, difference", self.metrics)
-        lines += _told("logs and exceptions by level: in the first, in the second, difference", self.levels)
+        lines += _table_lines("steps: seconds in the first, in the second, difference", self.steps)
+        lines += _table_lines("metrics: last values in the first, in the second, difference", self.metrics)
+        lines += _table_lines(
+            "logs and exceptions by level: in the first, in the second, difference", self.levels
+        )
         lines += _messages(self.messages, self.steps)
         return "\n".join(lines)
 
     @property
     def table(self) -> Table:
-        """All of it in one table, a row for each figure and message: part (step: seconds; metric: last values; level:
-        how many; message: how often), step_name, name, first, second, difference, first_text, second_text (states of
-        a step, a metric that is no number)."""
+        """The comparison in one table, with one row per figure and message.
+
+        The columns are part, step_name, name, first, second, difference, first_text and second_text. The values of the
+        part "step" are seconds, of "metric" last values, of "level" and "message" numbers of records. A text is the
+        state of a step or the value of a metric that is not a number.
+        """
         rows: list[tuple[Any, ...]] = [
             ("step", row["step_name"], "", *map(row.get, _FIGURES), row["first_state"], row["second_state"])
             for row in self.steps
@@ -78,23 +86,23 @@ class Comparison:
         return Table.of([Column(*pair) for pair in zip(names, kinds)], rows)
 
     def to_json(self, *, indent: int | None = None) -> str:
-        """The ids and the tables as one object."""
+        """Return the ids and the tables as one JSON object."""
         tables = {name: json.loads(getattr(self, name).to_json()) for name in PARTS}
-        found = {"first": self.first, "second": self.second, **tables}
-        return json.dumps(found, ensure_ascii=False, indent=indent)
+        members = {"first": self.first, "second": self.second, **tables}
+        return json.dumps(members, ensure_ascii=False, indent=indent)
 
     def __repr__(self) -> str:
         return self.text
 
     def _repr_html_(self) -> str:
-        """What notebooks show."""
+        """Return the comparison for notebooks."""
         head = html.escape(escape_controls(f"{self.first} (first) and {self.second} (second)"))
         parts = (f"<h4>{name}</h4>{getattr(self, name)._repr_html_()}" for name in PARTS)
         return f"<p>{head}</p>{''.join(parts)}"
 
 
 def compare(questions: Questions, first: str, second: str) -> Comparison:
-    """The two runs; both are whole ids of runs or steps."""
+    """Return the comparison of two runs or steps by their full ids."""
     runs = (first, second)
     counted = [
         questions.count(run, by=("level", "step_name", "type", "message", "outerMessage")) for run in runs
@@ -112,23 +120,23 @@ def compare(questions: Questions, first: str, second: str) -> Comparison:
 
 
 def _steps(first: Table, second: Table) -> Table:
-    columns = ("step_name", "first_state", "second_state", *_SIDES, "difference")
+    columns = ("step_name", "first_state", "second_state", *_RUNS, "difference")
     kinds = ("text", "text", "text", "real", "real", "real")
     rows = []
-    for (name, _nth), one, other in _paired(first, second, lambda row: row["step_name"] or row["step_id"]):
-        seconds = [None if row is None else row["duration_seconds"] for row in (one, other)]
-        states = ["" if row is None else row["state"] for row in (one, other)]
+    for (name, _number), *pair in _paired(first, second, lambda row: row["step_name"] or row["step_id"]):
+        seconds = [None if row is None else row["duration_seconds"] for row in pair]
+        states = ["" if row is None else row["state"] for row in pair]
         rows.append((name, *states, *seconds, _difference(*seconds)))
     return Table.of([Column(*pair) for pair in zip(columns, kinds)], rows, notes=first.notes + second.notes)
 
 
 def _metrics(first: Table, second: Table) -> Table:
-    columns = ("step_name", "name", *_SIDES, "difference", *_TEXTS)
+    columns = ("step_name", "name", *_RUNS, "difference", *_TEXTS)
     kinds = ("text", "text", "real", "real", "real", "text", "text")
     rows = []
-    for (key, _nth), one, other in _paired(first, second, lambda row: (row["step_name"], row["name"])):
-        values = [None if row is None else row["last_value"] for row in (one, other)]
-        texts = ["" if row is None else row["last_text"] for row in (one, other)]
+    for (key, _number), *pair in _paired(first, second, lambda row: (row["step_name"], row["name"])):
+        values = [None if row is None else row["last_value"] for row in pair]
+        texts = ["" if row is None else row["last_text"] for row in pair]
         rows.append((*key, *values, _difference(*values), *texts))
     return Table.of([Column(*pair) for pair in zip(columns, kinds)], rows)
 
@@ -137,30 +145,30 @@ def _new_and_gone(first: Patterns, second: Patterns) -> Table:
     columns = ("change", "level", "step_name", "pattern", "records", "message")
     kinds = ("text", "text", "text", "text", "int", "text")
     rows = []
-    for change, own, other in (("new", second, first), ("gone", first, second)):
-        found = [(key, rows_) for key, rows_ in own.items() if key not in other]
-        found.sort(key=lambda item: (-LEVEL_NAMES.index(item[0][0]), item[0]))
-        for (level, step, folded), rows_ in found:
+    for change, messages, others in (("new", second, first), ("gone", first, second)):
+        only = [(key, rows_) for key, rows_ in messages.items() if key not in others]
+        only.sort(key=lambda item: (-LEVEL_NAMES.index(item[0][0]), item[0]))
+        for (level, step, pattern), rows_ in only:
             number = sum(row["records"] for row in rows_)
-            rows.append((change, level, step, folded, number, _said(rows_[0])))
+            rows.append((change, level, step, pattern, number, _message(rows_[0])))
     return Table.of([Column(*pair) for pair in zip(columns, kinds)], rows)
 
 
-def _by_pattern(counted: Table, ids: KnownIds) -> Patterns:
-    found: Patterns = {}
-    for row in counted:
-        folded = message_pattern(_said(row), ids)
-        found.setdefault((row["level"], row["step_name"], folded), []).append(row)
-    return found
+def _by_pattern(counts: Table, ids: KnownIds) -> Patterns:
+    patterns: Patterns = {}
+    for row in counts:
+        key = (row["level"], row["step_name"], message_pattern(_message(row), ids))
+        patterns.setdefault(key, []).append(row)
+    return patterns
 
 
-def _said(row: Row) -> str:
-    """The message; an exception's own words with it, which tell one failure from another."""
+def _message(row: Row) -> str:
+    """Return the message, with the text of an exception, which differs between failures with the same message."""
     if not row["type"]:
         return str(row["message"])
     first = next(iter(row["message"].splitlines()), "")
-    told = rendering.exception_text(row)
-    return told if not first or told.endswith(first) else f"{first}: {told}"
+    exception = rendering.exception_text(row)
+    return exception if not first or exception.endswith(first) else f"{first}: {exception}"
 
 
 def _levels(first: Table, second: Table) -> Table:
@@ -170,49 +178,47 @@ def _levels(first: Table, second: Table) -> Table:
         if any(numbers):
             rows.append((level, *numbers, numbers[1] - numbers[0]))
     return Table.of(
-        [Column("level", "text"), *(Column(name, "int") for name in (*_SIDES, "difference"))], rows
+        [Column("level", "text"), *(Column(name, "int") for name in (*_RUNS, "difference"))], rows
     )
 
 
 def _paired(
     first: Iterable[Row], second: Iterable[Row], key: Callable[[Row], Any]
 ) -> list[tuple[Any, Row | None, Row | None]]:
-    """Rows of both by key; the second of one name in one run goes with the second in the other."""
-    found: dict[tuple[Any, int], list[Row | None]] = {}
+    """Return the rows of both tables by key. If a key repeats, its nth rows of both tables are a pair."""
+    pairs: dict[tuple[Any, int], list[Row | None]] = {}
     for side, rows in enumerate((first, second)):
-        times: dict[Any, int] = {}
+        counts: Counter[Any] = Counter()
         for row in rows:
-            nth = times[key(row)] = times.get(key(row), -1) + 1
-            found.setdefault((key(row), nth), [None, None])[side] = row
-    return [(at, one, other) for at, (one, other) in found.items()]
+            pairs.setdefault((key(row), counts[key(row)]), [None, None])[side] = row
+            counts[key(row)] += 1
+    return [(at, pair[0], pair[1]) for at, pair in pairs.items()]
 
 
 def _difference(first: float | None, second: float | None) -> float | None:
     return None if first is None or second is None else second - first
 
 
-def _told(title: str, table: Table) -> list[str]:
-    """A table's rows; numbers that differ by a tenth or more are marked with their factor."""
+def _table_lines(title: str, table: Table) -> list[str]:
+    """Return a table as aligned lines, with the difference and its percentage."""
     if not table:
         return []
-    names = [name for name in table.names if name not in (*_SIDES, *_TEXTS, "difference")]
-    lines = [
-        (
-            *(escape_controls(str(row[name])) for name in names),
-            *(escape_controls(row.get(text, "")) or _number(row[side]) for side, text in zip(_SIDES, _TEXTS)),
-            _change(row),
-        )
-        for row in table
-    ]
+    names = [name for name in table.names if name not in (*_FIGURES, *_TEXTS)]
+    lines = [[*(escape_controls(str(row[name])) for name in names), *_values(row)] for row in table]
     widths = [max(map(len, column)) for column in zip(*lines)]
-    left = len(names)
-    text = [
-        "  " + "  ".join(f"{cell:<{width}}" if at < left else f"{cell:>{width}}" for at, (cell, width) in
-                         enumerate(zip(line[:-1], widths))) + f"  {line[-1]}"
-        for line in lines
-    ]  # fmt: skip
-    text = [line.rstrip() for line in text]
+    text = []
+    for line, row in zip(lines, table):
+        cells = [
+            f"{cell:<{width}}" if index < len(names) else f"{cell:>{width}}"
+            for index, (cell, width) in enumerate(zip(line, widths))
+        ]
+        text.append("  ".join(["", *cells, _change(row)]).rstrip())
     return ["", title, *text]
+
+
+def _values(row: Row) -> list[str]:
+    """Return the values of both runs as strings."""
+    return [escape_controls(row.get(text, "")) or _number(row[side]) for side, text in zip(_RUNS, _TEXTS)]
 
 
 def _number(value: float | None) -> str:
@@ -220,33 +226,31 @@ def _number(value: float | None) -> str:
 
 
 def _change(row: Row) -> str:
-    by, first = row["difference"], row["first"]
-    if by is None or not by or by != by:
+    """Return the difference, with its percentage if it is large enough. "" for no difference and for NaN."""
+    difference, first = row["difference"], row["first"]
+    if difference is None or not difference or math.isnan(difference):
         return ""
-    sign = f"{by:+.4g}"
-    share = f" ({by / abs(first):+.0%})" if first and abs(by / first) >= _MORE else ""
-    return sign + share
+    is_large = first and abs(difference / first) >= _MIN_CHANGE
+    return f"{difference:+.4g}" + (f" ({difference / abs(first):+.0%})" if is_large else "")
 
 
 def _messages(messages: Table, steps: Table) -> list[str]:
-    """Those of one run only; of a step that the other run has not, only warnings and errors."""
+    """Return the messages of one run only. In steps that the other run does not have, only warnings and errors."""
     lines = []
     for change, title, other in (("new", "only in the second", 0), ("gone", "only in the first", 1)):
         rows = [row for row in messages if row["change"] == change]
-        there = {row["step_name"] for row in steps if row[f"{_SIDES[other]}_state"]}
-        told = [row for row in rows if row["step_name"] in there or row["level"] not in ("INFO", "DEBUG")]
+        common = {row["step_name"] for row in steps if row[f"{_RUNS[other]}_state"]}
+        shown = [row for row in rows if row["step_name"] in common or row["level"] not in ("INFO", "DEBUG")]
         lines += ["", f"messages {title}: {len(rows) or 'none'}"]
-        for row in told[:_LISTED]:
+        for row in shown[:_MAX_MESSAGES]:
             times = f"{row['records']} × " if row["records"] > 1 else ""
             level, step, pattern = (escape_controls(row[name]) for name in ("level", "step_name", "pattern"))
             lines.append(f"  {times}{level:<8} {step}: {pattern}")
-        if len(told) > _LISTED:
-            lines.append(f"  … and {len(told) - _LISTED} more: .messages has all")
-        if len(rows) > len(told):
-            absent = ", ".join(
-                dict.fromkeys(
-                    escape_controls(row["step_name"]) for row in rows if row["step_name"] not in there
-                )
-            )
-            lines.append(f"  {len(rows) - len(told)} of steps that the {_SIDES[other]} run has not: {absent}")
+        if len(shown) > _MAX_MESSAGES:
+            lines.append(f"  … and {len(shown) - _MAX_MESSAGES} more: .messages has all")
+        if len(rows) > len(shown):
+            names = (row["step_name"] for row in rows if row["step_name"] not in common)
+            absent = ", ".join(dict.fromkeys(map(escape_controls, names)))
+            hidden = len(rows) - len(shown)
+            lines.append(f"  {hidden} in steps that are not in the {_RUNS[other]} run: {absent}")
     return lines

@@ -1,7 +1,6 @@
-"""Following a run live: what is new since the last look, on any store.
+"""Follow a run live: poll a store for logs and exceptions, and yield each exactly once.
 
-In: the questions, a run, what narrows it down. Out: rows as they arrive: none twice, none lost, also of records that
-arrive late or out of order.
+Records may arrive late and out of order, so that the time of the last row is not enough to find the new ones.
 """
 
 from __future__ import annotations
@@ -13,84 +12,86 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from amllog.errors import UsageError
-from amllog.insights.query import filters
+from amllog.insights.query.filters import parse_duration, parse_instant
 from amllog.insights.query.result import Row, Table
 from amllog.insights.questions import Questions
 
-LATE = timedelta(minutes=2)  # records that come later than others are looked for this far back at every look
+LATE = timedelta(minutes=2)  # each poll reads again this much time before the latest row
 
 
 class Watch:
-    """One run, looked at again and again."""
+    """The state of following one run."""
 
-    def __init__(self, questions: Questions, run: str, lines: int | None, narrow: dict[str, Any]) -> None:
-        self._questions, self._run, self._narrow = questions, run, dict(narrow)
-        if "last" in self._narrow:  # it would move on with the clock
-            ago = filters.parse_duration(self._narrow.pop("last"))
-            self._narrow["since"] = datetime.now().astimezone() - ago
-        self._given: Counter[object] = Counter()
-        self._number = 0
+    def __init__(self, questions: Questions, run: str, lines: int | None, filters: dict[str, Any]) -> None:
+        self._questions, self._run, self._filters = questions, run, dict(filters)
+        if "last" in self._filters:  # a relative time would move with the clock
+            ago = parse_duration(self._filters.pop("last"))
+            self._filters["since"] = datetime.now().astimezone() - ago
+        self._yielded: Counter[object] = Counter()
+        self._total = 0
         self._latest: datetime | None = None
         if lines is not None:
-            rows = questions.logs(run, limit=lines, newest_first=True, **self._narrow).rows
-            if len(rows) == lines:  # what is older does not count
-                self._narrow["since"] = rows[-1]["timestamp"]
+            rows = questions.logs(run, limit=lines, newest_first=True, **self._filters).rows
+            if len(rows) == lines:  # older rows are not shown
+                self._filters["since"] = rows[-1]["timestamp"]
 
     def poll(self) -> list[Row]:
-        """What is new, in time order."""
-        there = int(self._questions.count(self._run, **self._narrow))
-        found = self._new(self._ask(late=True))
-        if self._number < there:  # something came later than anything should
-            found = sorted([*found, *self._new(self._ask(late=False))], key=lambda row: row["timestamp"])
-        return found
+        """Return the new rows in time order."""
+        count = int(self._questions.count(self._run, **self._filters))
+        rows = self._new(self._ask(only_recent=True))
+        if self._total < count:  # a record is later than `LATE`
+            rows = sorted([*rows, *self._new(self._ask(only_recent=False))], key=lambda row: row["timestamp"])
+        return rows
 
     def has_ended(self) -> bool:
-        """Whether every step that is known of has ended."""
+        """Return whether every known step has ended."""
         steps = self._questions.steps(self._run)
         return bool(steps) and all(row["state"] != "open" for row in steps)
 
-    def _ask(self, *, late: bool) -> Table:
-        asked = dict(self._narrow)
-        if late and self._latest is not None:
-            since = filters.parse_instant("since", asked.get("since"))
-            asked["since"] = max(filter(None, (since, self._latest - LATE)))
-        return self._questions.logs(self._run, **asked)
+    def _ask(self, *, only_recent: bool) -> Table:
+        filters = dict(self._filters)
+        if only_recent and self._latest is not None:
+            since = parse_instant("since", filters.get("since"))
+            filters["since"] = max(filter(None, (since, self._latest - LATE)))
+        return self._questions.logs(self._run, **filters)
 
     def _new(self, table: Table) -> list[Row]:
-        """Rows that were not given yet. Of rows that are the same in everything, as many as there are more now."""
-        here: Counter[object] = Counter()
-        found = []
+        """Return the rows that were not yielded yet. Equal rows are counted, so that a new one among them is found."""
+        counts: Counter[object] = Counter()
+        rows = []
         for row in table:
             key = row_key(row)
-            here[key] += 1
-            if here[key] > self._given[key]:
-                self._given[key] += 1
-                self._number += 1
-                found.append(row)
+            counts[key] += 1
+            if counts[key] > self._yielded[key]:
+                self._yielded[key] += 1
+                self._total += 1
+                rows.append(row)
             self._latest = max(self._latest or row["timestamp"], row["timestamp"])
-        return found
+        return rows
 
 
 def watch(
     questions: Questions, run: str, *, seconds: float = 2.0, quiet_seconds: float = 30.0, lines: int | None = None,
-    **narrow: Any,
+    **filters: Any,
 ) -> Iterator[Row]:  # fmt: skip
-    """Logs and exceptions of a run, those that are there (of these at most the last `lines`) and then new ones.
+    """Yield the logs and exceptions of a run, at most the last `lines` of the existing ones and then the new ones.
 
-    Looks every `seconds`. Ends when all its steps have ended and for `quiet_seconds` nothing came (another step may be
-    about to begin), or at Ctrl-C. `run` "" is every run, and ends at Ctrl-C only.
+    Polls every `seconds`. Ends at Ctrl-C, or when all steps have ended and nothing has arrived for `quiet_seconds`,
+    because another step may be about to begin. If `run` is "", all runs are followed until Ctrl-C.
     """
     if not 0 <= seconds <= 86_400:
-        raise UsageError(f"seconds={seconds!r}: between two looks, 0 to 86400")
+        raise UsageError(f"seconds={seconds!r}: the polling interval must be between 0 and 86400")
     try:
-        watched, quiet_since = Watch(questions, run, lines, narrow), time.monotonic()
+        state, quiet_since = Watch(questions, run, lines, filters), time.monotonic()
         while True:
-            over = bool(run) and watched.has_ended()  # before the look: what was written until then is seen
-            new = watched.poll()
-            yield from new
-            if new:
+            has_ended = (
+                bool(run) and state.has_ended()
+            )  # before the poll, which then sees all records of the run
+            rows = state.poll()
+            yield from rows
+            if rows:
                 quiet_since = time.monotonic()
-            elif over and time.monotonic() - quiet_since >= quiet_seconds:
+            elif has_ended and time.monotonic() - quiet_since >= quiet_seconds:
                 return
             time.sleep(seconds)
     except KeyboardInterrupt:
@@ -98,9 +99,9 @@ def watch(
 
 
 def row_key(row: Row) -> object:
-    """What tells a row of logs from the others: its record's id, or all that it says."""
-    own = row["dimensions"].get("record_id")
-    return own or (
+    """Return what identifies a row of logs: the id of its record, or else its values."""
+    record_id = row["dimensions"].get("record_id")
+    return record_id or (
         row["timestamp"],
         row["step_id"],
         row["message"],

@@ -1,7 +1,4 @@
-"""Where to look next: commands with their reasons, links into the portal, the run's page in the studio.
-
-In: the questions over any store, what the story of a run knows. Out: lines of text.
-"""
+"""Suggest where to look next: commands with their purpose, links into the portal, and the run's page in the studio."""
 
 from __future__ import annotations
 
@@ -22,56 +19,65 @@ _TICK = timedelta(microseconds=1)
 
 
 def next_steps(
-    questions: Questions, run: str, steps: Table, told: Row | None, before: Row | None, rows: Iterable[Row]
+    questions: Questions, run: str, steps: Table, cause: Row | None, before: Row | None, rows: Iterable[Row]
 ) -> list[str]:
-    """`told`: what failed, or the step that never ended; `before`: the run to compare with; `rows`: some logs."""
-    found = []
-    if told is not None:
-        step = shlex.quote(told["step_name"] or told["step_id"])
-        option = "--step-name" if told["step_name"] else "--step-id"
-        found.append(f"amllog logs {run} {option} {step}   every line of that step")
-    found.append(f"amllog timeline {run}   what lies within what")
+    """Return the suggestions for a run, one line each.
+
+    `cause` is the row of the failure, or the step that never ended. `before` is the run to compare with. `rows` are
+    some logs, in which the address of the run's page may be.
+    """
+    lines = []
+    if cause is not None:
+        step = shlex.quote(cause["step_name"] or cause["step_id"])
+        option = "--step-name" if cause["step_name"] else "--step-id"
+        lines.append(f"amllog logs {run} {option} {step}   all logs of that step")
+    lines.append(f"amllog timeline {run}   steps, spans, events and warnings")
     if before is not None:
         parent = steps[0]["parent_run_id"]
-        found.append(
+        lines.append(
             f"amllog compare {before['parent_run_id']} {parent}   with the run before it ({before['state']})"
         )
-    known = [row for row in (told, *rows) if row is not None]
+    known = [row for row in (cause, *rows) if row is not None]
     if questions.portal is not None:
-        found += _portal(questions, questions.portal, run, told, known)
+        lines += _portal_links(questions, questions.portal, run, cause, known)
     urls = (row.get("dimensions", {}).get("run_url", "") for row in known)
-    return found + [f"the run's page: {url}" for url in dict.fromkeys(urls) if url.startswith("http")][:1]
+    return lines + [f"the run's page: {url}" for url in dict.fromkeys(urls) if url.startswith("http")][:1]
 
 
-def _portal(questions: Questions, portal: Portal, run: str, told: Row | None, known: list[Row]) -> list[str]:
-    narrow = {"step_id": told["step_id"]} if told and told["step_id"] else {}
-    asked = Questions(Unasked(), portal).logs(run, **narrow)
-    which = "that step" if narrow else "the run"
-    found = [f"every line of {which}, in the portal: {asked.portal_link}"]
-    transaction = _transaction(questions, portal, told)
+def _portal_links(
+    questions: Questions, portal: Portal, run: str, cause: Row | None, known: list[Row]
+) -> list[str]:
+    step = {"step_id": cause["step_id"]} if cause and cause["step_id"] else {}
+    logs = Questions(Unasked(), portal).logs(run, **step)
+    lines = [f"all logs of {'that step' if step else 'the run'}, in the portal: {logs.portal_link}"]
+    transaction = _transaction(questions, portal, cause)
     if transaction:
-        return [*found, f"end-to-end transaction: {transaction}"]
+        return [*lines, f"end-to-end transaction: {transaction}"]
     operation = next((row["operation_Id"] for row in known if row.get("operation_Id")), "")
-    return [
-        *found,
-        *([f"all of its operation, in the portal: {portal.operation(operation)}"] if operation else []),
-    ]
+    if operation:
+        lines.append(f"all records of its operation, in the portal: {portal.operation(operation)}")
+    return lines
 
 
-def _transaction(questions: Questions, portal: Portal, told: Row | None) -> str:
-    """Begins with what failed: its `itemId`, which only the service of an Application Insights resource has."""
-    if told is None or questions.journals is not None or portal.resource.is_workspace:
+def _transaction(questions: Questions, portal: Portal, cause: Row | None) -> str:
+    """Return the link to the transaction that begins with the failure. "" if its `itemId` is not known.
+
+    Only the service of an Application Insights resource returns an `itemId`.
+    """
+    if cause is None or questions.journals is not None or portal.resource.is_workspace:
         return ""
-    table = _TABLES.get(told.get("itemType", ""), "")
-    if not table or not told["operation_Id"]:
+    table = _TABLES.get(cause.get("itemType", ""), "")
+    if not table or not cause["operation_Id"]:
         return ""
-    at = told["timestamp"]
+    time = cause["timestamp"]
     text = "\n| ".join((
-        table, f"where timestamp >= {kql.instant(at)} and timestamp < {kql.instant(at + _TICK)}",
-        f"where operation_Id == {kql.literal(told['operation_Id'])}", "project itemId", "take 1",
+        table, f"where timestamp >= {kql.instant(time)} and timestamp < {kql.instant(time + _TICK)}",
+        f"where operation_Id == {kql.literal(cause['operation_Id'])}", "project itemId", "take 1",
     ))  # fmt: skip
     try:
         items = [str(row["itemId"]) for row in questions.store.query(text)]
-    except AmllogError:  # a service that knows the workspace's names only: the story goes without this link
+    except (
+        AmllogError
+    ):  # the service may have the names of a workspace only, and a story is complete without the link
         return ""
-    return portal.transaction(items[0], at, table) if items and items[0] else ""
+    return portal.transaction(items[0], time, table) if items and items[0] else ""

@@ -1,6 +1,7 @@
-"""How rows read: one line each, as plain text, in which nothing passes for another line.
+"""Format rows as single lines of plain text.
 
-In: rows of any question. Out: text. Control characters are written out, further lines of a message are indented.
+Control characters are escaped and further lines of a message are indented, so that no text of a user looks like
+another line.
 """
 
 from __future__ import annotations
@@ -13,45 +14,43 @@ from typing import Any
 
 from amllog.insights.query.columns import DIMENSION_COLUMNS
 from amllog.record.line_format import quoted_value
-from amllog.record.text import (
-    CONTROLS,
-    escape_character,
-    escape_controls,
-)
+from amllog.record.text import CONTROLS, escape_character, escape_controls
 
-Paint = Callable[[str, str], str]  # a text, and what it is: "time", "step", or a level's name
+Paint = Callable[
+    [str, str], str
+]  # from a string and its kind ("time", "step" or a level name) to a coloured string
 
 KINDS = {
     "trace": "log", "exception": "exception", "customMetric": "metric", "customEvent": "event",
     "request": "step", "dependency": "span",
 }  # fmt: skip
-# Dimensions that tell where and by whom a record was written, not what its call said.
+# Dimensions about the place and the run of a record. The others are arguments of the log call.
 CONTEXT_DIMENSIONS = frozenset((
     *DIMENSION_COLUMNS, "process", "module", "fileName", "lineNumber", "level", "node", "rank", "run_url",
     "root_run_id", "build_url", "build_version", "run_metric", "run_metric_data", "run_id",
 ))  # fmt: skip
-# In records of some kinds, what stands in a column of its own.
-_SHOWN_ELSEWHERE = {"exception": ("message",), "metric": ("step", "value")}
-_SEVERAL_LINES = re.compile(f"(?!\n)[{CONTROLS}]")
+# Dimensions that are also columns in records of these kinds.
+_COLUMNS = {"exception": ("message",), "metric": ("step", "value")}
+_CONTROLS_IN_LINES = re.compile(f"(?!\n)[{CONTROLS}]")
 
 
-def printable(text: str) -> str:
-    """`text` with control characters written out, except for its line feeds."""
-    return _SEVERAL_LINES.sub(lambda match: escape_character(match.group()), text)
+def escape_lines(text: str) -> str:
+    """Return `text` with control characters escaped, except line feeds."""
+    return _CONTROLS_IN_LINES.sub(lambda match: escape_character(match.group()), text)
 
 
 def indent_lines(text: str, indent: str = "    ") -> str:
-    """Lines of a stack or a long message, each indented."""
+    """Return the lines of a stack or a long message, escaped and indented."""
     return "\n".join(indent + escape_controls(line) for line in text.splitlines())
 
 
 def format_time(time: datetime | None) -> str:
-    """A time to the millisecond, in UTC."""
+    """Return a time in UTC to the millisecond. "" for None."""
     return "" if time is None else time.strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
 
 
 def format_duration(seconds: float | None) -> str:
-    """A duration as a person says it."""
+    """Return a duration such as `3 min 05 s`. "?" for None."""
     if seconds is None:
         return "?"
     if not math.isfinite(seconds):
@@ -64,39 +63,42 @@ def format_duration(seconds: float | None) -> str:
 
 
 def pluralize(number: int, noun: str) -> str:
-    """`1 line`, `2 lines`."""
+    """Return a number and a noun, such as `1 line` or `2 lines`."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def format_number(value: float | None) -> str:
-    """A number as far as it tells."""
+    """Return a number with 6 significant digits. "" for None."""
     return "" if value is None else f"{value:.6g}"
 
 
 def kind_of(row: Mapping[str, Any]) -> str:
-    """log, exception, metric, event, step or span; a metric for which JSON has no number is an event at the service."""
+    """Return log, exception, metric, event, step or span.
+
+    A NaN metric is a customEvent in the service, because JSON has no number for it. Its kind is metric.
+    """
     kind = KINDS.get(row["itemType"], escape_controls(row["itemType"]))
     return "metric" if kind == "event" and row["dimensions"].keys() >= {"run_metric_data", "value"} else kind
 
 
 def call_dimensions(dimensions: Mapping[str, str], kind: str = "log") -> dict[str, str]:
-    """The dimensions of the call itself: without those that tell where and by whom it was made."""
-    told = _SHOWN_ELSEWHERE.get(kind, ())
+    """Return the dimensions of the log call, without those of its context and those that are columns."""
+    columns = _COLUMNS.get(kind, ())
     return {
-        key: value for key, value in dimensions.items() if key not in CONTEXT_DIMENSIONS and key not in told
+        key: value
+        for key, value in dimensions.items()
+        if key not in CONTEXT_DIMENSIONS and key not in columns
     }
 
 
 def dimension_pairs(dimensions: Mapping[str, str], kind: str = "log") -> str:
-    """Its own dimensions, `key=value` each."""
-    return "".join(
-        f"  {escape_controls(key)}={quoted_value(value)}"
-        for key, value in call_dimensions(dimensions, kind).items()
-    )
+    """Return the dimensions of the log call as `key=value` pairs, each after two spaces."""
+    own = call_dimensions(dimensions, kind)
+    return "".join(f"  {escape_controls(key)}={quoted_value(value)}" for key, value in own.items())
 
 
 def summary(row: Mapping[str, Any]) -> str:
-    """What a row says, in one line and without its stack; further lines of its message below."""
+    """Return the text of a row without its stack. Further lines of its message are indented below."""
     first, *more = row["message"].splitlines() or [""]
     text, kind = escape_controls(first), kind_of(row)
     if kind == "exception":
@@ -113,51 +115,54 @@ def summary(row: Mapping[str, Any]) -> str:
 
 
 def first_line(row: Mapping[str, Any]) -> str:
-    """The first line of the text of a row, or "" for an empty message."""
+    """Return the first line of `summary`."""
     return next(iter(summary(row).splitlines()), "")
 
 
 def at_end(row: Mapping[str, Any]) -> dict[str, Any]:
-    """A row at the time at which it was known: a step's end, which its `timestamp` is not."""
+    """Return a row with the time at which a step or span ended. Its `timestamp` is the time at which it began."""
     seconds = row.get("duration_seconds") if row["itemType"] in ("request", "dependency") else None
     return {**row, "timestamp": add_seconds(row["timestamp"], seconds)}
 
 
 def add_seconds(time: datetime, seconds: float | None) -> datetime:
-    """The time after a duration in seconds. The same time if the result is beyond the calendar of `datetime`."""
+    """Return the time after a duration in seconds. The same time if the result is out of the range of `datetime`."""
     try:
         return time + timedelta(seconds=seconds or 0)
     except (OverflowError, ValueError):
         return time
 
 
-def render_line(row: Mapping[str, Any], paint: Paint = lambda text, _what: text) -> str:
-    """A row as a line of a log, its stack below."""
+def render_line(row: Mapping[str, Any], paint: Paint = lambda text, _kind: text) -> str:
+    """Return a row as a line with time, level and step. A stack follows on indented lines."""
     level = escape_controls(row.get("level", ""))
     head = f"{paint(format_time(row['timestamp']), 'time')} {paint(f'{level:<8}', level)} "
     text = f"{head}{paint(escape_controls(row['step_name']) + ':', 'step')} {summary(row)}"
     return f"{text}\n{indent_lines(row['stack'])}" if row.get("stack") else text
 
 
-def _with_exception(text: str, row: Mapping[str, Any]) -> str:
-    """The error's own words, where the message has them not: as its stack ends."""
-    kind = row.get("type", "")
-    lines = [line for line in (row.get("stack") or "").splitlines() if kind and line.startswith(kind)]
-    told = escape_controls(lines[-1] if lines else exception_text(row))
-    return text if not told or told in text else f"{text}: {told}" if text else told
-
-
 def exception_line(row: Mapping[str, Any]) -> str:
-    """What an exception's row says, in one line."""
+    """Return the message of an exception's row and the text of the exception, on one line."""
     return _with_exception(escape_controls(next(iter(row["message"].splitlines()), "")), row)
 
 
 def exception_text(row: Mapping[str, Any]) -> str:
-    """An exception's type and its own first line, where `outerMessage` has more than what the call said."""
-    said, outer = row["message"], row.get("outerMessage") or ""
-    words = outer[len(said) :].lstrip(": ") if said and outer.startswith(said) else outer
-    first = next(iter(words.splitlines()), "")
-    return ": ".join(one for one in (row.get("type", ""), first) if one)
+    """Return the type of an exception and the first line of its own text.
+
+    `outerMessage` begins with the message of the log call if it has both.
+    """
+    message, outer = row["message"], row.get("outerMessage") or ""
+    text = outer[len(message) :].lstrip(": ") if message and outer.startswith(message) else outer
+    first = next(iter(text.splitlines()), "")
+    return ": ".join(part for part in (row.get("type", ""), first) if part)
+
+
+def _with_exception(text: str, row: Mapping[str, Any]) -> str:
+    """Append the text of the exception to a message that does not contain it. The last line of the stack has it."""
+    kind = row.get("type", "")
+    lines = [line for line in (row.get("stack") or "").splitlines() if kind and line.startswith(kind)]
+    exception = escape_controls(lines[-1] if lines else exception_text(row))
+    return text if not exception or exception in text else f"{text}: {exception}" if text else exception
 
 
 def _outcome(row: Mapping[str, Any]) -> str:

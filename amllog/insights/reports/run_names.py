@@ -1,7 +1,4 @@
-"""Which run or step a short name means: `last`, `last~1`, the beginning of an id.
-
-In: the questions over any store, a name. Out: the whole id. UsageError says what there is.
-"""
+"""Resolve `last`, `last~1` and the beginning of an id to the id of a run or step."""
 
 from __future__ import annotations
 
@@ -22,51 +19,57 @@ if TYPE_CHECKING:
     from amllog.insights.query.filters import Filters
 
 ALL, LAST = "all", "last"
-LISTED = 10  # candidates in an error
+MAX_CANDIDATES = 10  # in an error
 _LAST = re.compile(r"last(?:~(\d{1,6}))?")
 
 
-def resolve_run(questions: Questions, name: str, **narrow: Unpack[Filters]) -> str:
-    """The id of the run or step that `name` means; "" for `all` (and for "").
+def resolve_run(questions: Questions, name: str, **filters: Unpack[Filters]) -> str:
+    """Return the id of the run or step that `name` means. "" for `all` and "".
 
-    `last`: the run that began last, `last~1` the one before it; else an id or the beginning of one, runs first.
-    Where records belong to no run at all, `last` is all of them. `narrow`: which runs count (`last="7d"`).
+    `last` is the run that began last, and `last~1` the one before it. Else `name` is an id or the beginning of one.
+    Runs take precedence over steps. If no record has a run id, `last` selects all records. `filters` select the runs
+    that count, such as `last="7d"`. UsageError lists the candidates.
     """
     if name in ("", ALL):
         return ""
-    known = _known(questions, **narrow)
-    runs = list(dict.fromkeys(run for run, _step in known if run))  # in the order in which they began
+    ids = _known_ids(questions, **filters)
+    runs = list(dict.fromkeys(run for run, _step in ids if run))  # in the order in which they began
     match = _LAST.fullmatch(name)
     if match:
         back = int(match[1] or 0)
         if back < len(runs):
             return runs[-1 - back]
         if not runs and not back and int(questions.count()):
-            return ""  # of no run that is known: what other handlers wrote, say
-        raise UsageError(f"{name}: {_there_is(questions.runs(**narrow))}")
-    found = _matches(name, runs) or _matches(name, list(dict.fromkeys(step for _run, step in known if step)))
-    if len(found) > 1:
-        raise UsageError(f"{name} may be any of {_listed(found)}: give more of the id")
-    if not found:
-        raise UsageError(f"no run or step begins with {name}; {_there_is(questions.runs(**narrow))}")
-    return found[0]
+            return ""  # records without a run id, for example of other handlers
+        raise UsageError(f"{name}: {_known_runs(questions.runs(**filters))}")
+    candidates = _matches(name, runs) or _matches(
+        name, list(dict.fromkeys(step for _run, step in ids if step))
+    )
+    if len(candidates) > 1:
+        raise UsageError(f"{name} is ambiguous ({_listed(candidates)}): use more characters of the id")
+    if not candidates:
+        raise UsageError(f"no run or step begins with {name}; {_known_runs(questions.runs(**filters))}")
+    return candidates[0]
 
 
-def _known(questions: Questions, **narrow: Unpack[Filters]) -> list[tuple[str, str]]:
-    """The runs and steps of which there are records, by their first; a store may know them without reading these."""
-    since, until, conditions = apply_filters("", narrow)
+def _known_ids(questions: Questions, **filters: Unpack[Filters]) -> list[tuple[str, str]]:
+    """Return the ids of all runs and steps in the order in which they began.
+
+    A store may answer this query from its index, without reading records.
+    """
+    since, until, conditions = apply_filters("", filters)
     ids = ("parent_run_id", "step_id")
     began = Summary(ids, (Total("began", "min", "timestamp"),))
-    asked = Query(ALL_TABLES, ("timestamp", *ids), since, until, conditions, (began,), ("began", *ids))
-    return [(str(row["parent_run_id"]), str(row["step_id"])) for row in questions.store.answer(asked)]
+    query = Query(ALL_TABLES, ("timestamp", *ids), since, until, conditions, (began,), ("began", *ids))
+    return [(str(row["parent_run_id"]), str(row["step_id"])) for row in questions.store.answer(query)]
 
 
 def _matches(name: str, ids: list[str]) -> list[str]:
-    return [name] if name in ids else [one for one in ids if one.startswith(name)]
+    return [name] if name in ids else [known for known in ids if known.startswith(name)]
 
 
-def _there_is(runs: Table) -> str:
-    # The run may be in what could not be read.
+def _known_runs(runs: Table) -> str:
+    # The notes name files that could not be read, because the run may be in them.
     notes = f" ({_listed([*runs.notes])})" if runs.notes else ""
     if not runs:
         return f"there are no records of any run yet{notes}"
@@ -75,6 +78,6 @@ def _there_is(runs: Table) -> str:
     return f"there {verb} {count}: {_listed(latest)}{notes}"
 
 
-def _listed(ids: list[str]) -> str:
-    more = len(ids) - LISTED
-    return ", ".join(ids[:LISTED]) + (f" and {more} more" if more > 0 else "")
+def _listed(names: list[str]) -> str:
+    more = len(names) - MAX_CANDIDATES
+    return ", ".join(names[:MAX_CANDIDATES]) + (f" and {more} more" if more > 0 else "")

@@ -1,6 +1,6 @@
-"""The story of a run: what happened, in words, from the first step to the line that explains the end.
+"""The story of a run: its steps, and the record that explains how it ended.
 
-In: its parts as tables and rows, which `telling` gathers. Out: text, HTML, JSON.
+`story_builder` collects the data. Here they become text, HTML and JSON.
 """
 
 from __future__ import annotations
@@ -15,17 +15,20 @@ from amllog.insights.reports import rendering
 from amllog.record.line_format import quoted_value
 from amllog.record.text import escape_controls
 
-_LAST_VALUES = 12  # metrics in the text; all are in the table
+_MAX_METRICS = 12  # per step in the text. The table has all.
 
 
 @dataclass(frozen=True, repr=False)
 class Story:
-    """What happened in a run.
+    """The report of one run.
 
-    `steps`: as `Questions.steps`, in order. `failure`: the row that tells why the run failed (an exception, an error,
-    or the failed step itself), None if nothing did. `span`: the span in which it happened. `around`: logs before and
-    after it, in that step, and warnings in others before it (column `elsewhere`). `metrics`: the last value of each.
-    `missing`: what did not arrive, in sentences. `next`: commands and addresses to look at.
+    * `steps`: the table of `Questions.steps`.
+    * `failure`: the row that explains the failure (an exception, an error, or the failed step), or None.
+    * `span`: the span that contains the failure, or None.
+    * `around`: logs around the failure in its step, and earlier warnings of other steps (column `elsewhere`).
+    * `metrics`: the last value of each metric.
+    * `missing`: sentences about steps and records that are missing.
+    * `next`: commands and addresses to look at next.
     """
 
     run: str
@@ -44,26 +47,26 @@ class Story:
 
     @property
     def text(self) -> str:
-        """All of it as text."""
+        """The story as text."""
         return "\n".join(line for part in _parts(self) for line in part)
 
     def to_json(self, *, indent: int | None = None) -> str:
-        """All of it as one object: rows as `Table.to_json` has them."""
+        """Return the story as one JSON object, with rows as in `Table.to_json`."""
         failure = None if self.failure is None else _as_json(self.around, self.failure)
         span = None if self.span is None else _as_json(self.around, self.span)
         tables = {name: json.loads(getattr(self, name).to_json()) for name in ("steps", "around", "metrics")}
-        found = {
+        members = {
             "run": self.run, "state": self.state, "experiment_name": self.experiment_name,
             "began": rendering.format_time(self.began), "seconds": self.seconds, "errors": self.errors,
             "failure": failure, "span": span, **tables, "missing": self.missing, "next": self.next,
         }  # fmt: skip
-        return json.dumps(found, ensure_ascii=False, indent=indent)
+        return json.dumps(members, ensure_ascii=False, indent=indent)
 
     def __repr__(self) -> str:
         return self.text
 
     def _repr_html_(self) -> str:
-        """What notebooks show."""
+        """Return the story for notebooks."""
         return preformatted_html(self.text)
 
 
@@ -85,9 +88,9 @@ def _step_lines(steps: Table) -> list[str]:
         f"{step_label(row):<{width}}  {row['state']:<6}  {rendering.format_time(row['began'])}  "
         f"{_step_duration(row):>10}  "
         + ", ".join(
-            rendering.pluralize(row[what], what[:-1])
-            for what in ("records", "errors", "warnings")
-            if row[what]
+            rendering.pluralize(row[noun], noun[:-1])
+            for noun in ("records", "errors", "warnings")
+            if row[noun]
         )
         for row in steps
     ]
@@ -103,19 +106,19 @@ def _failure_lines(story: Story) -> list[str]:
     if story.failure is not None:
         row = story.failure
         when = "" if row["itemType"] == "request" else f" at {rendering.format_time(row['timestamp'])}"
-        lines += ["", f"what failed, in step {step_label(row)}{when}", f"  {rendering.summary(row)}"]
+        lines += ["", f"failure in step {step_label(row)}{when}", f"  {rendering.summary(row)}"]
         if story.span is not None:
             lines.append(f"  in {rendering.summary(story.span)}")
         if row.get("stack"):
             lines.append(rendering.indent_lines(row["stack"]))
     if story.around:
-        lines += ["", "around it" if story.failure is not None else "its last lines"]
+        lines += ["", "logs around it" if story.failure is not None else "its last logs"]
         lines += [f"  {_around_line(row, story.failure)}" for row in story.around]
     return lines
 
 
 def _around_line(row: Row, failure: Row | None) -> str:
-    mark = "→" if failure is not None and _is(row, failure) else "*" if row["elsewhere"] else " "
+    mark = "→" if failure is not None and _is_same(row, failure) else "*" if row["elsewhere"] else " "
     step = f" [{step_label(row)}]" if row["elsewhere"] else ""
     return f"{mark} {rendering.format_time(row['timestamp'])[11:]} {row['level']:<8}{step} {rendering.first_line(row)}"
 
@@ -126,12 +129,11 @@ def _metric_lines(metrics: Table) -> list[str]:
     by_step: dict[str, list[str]] = {}
     for row in metrics:
         last = rendering.format_number(row["last_value"]) or quoted_value(row["last_text"])
-        told = f"{escape_controls(row['name'])}={last}"
-        by_step.setdefault(step_label(row), []).append(told)
-    lines = ["", "metrics, their last values"]
+        by_step.setdefault(step_label(row), []).append(f"{escape_controls(row['name'])}={last}")
+    lines = ["", "last values of metrics"]
     for step, values in by_step.items():
-        more = f" and {len(values) - _LAST_VALUES} more" if len(values) > _LAST_VALUES else ""
-        lines.append(f"  {step}: {', '.join(values[:_LAST_VALUES])}{more}")
+        more = f" and {len(values) - _MAX_METRICS} more" if len(values) > _MAX_METRICS else ""
+        lines.append(f"  {step}: {', '.join(values[:_MAX_METRICS])}{more}")
     return lines
 
 
@@ -140,11 +142,11 @@ def _listed(title: str, lines: tuple[str, ...]) -> list[str]:
 
 
 def step_label(row: Row) -> str:
-    """A step's name, or its id where it has none."""
+    """Return the name of a step, or its id if it has no name."""
     return escape_controls(row["step_name"] or row["step_id"])
 
 
-def _is(row: Row, other: Row) -> bool:
+def _is_same(row: Row, other: Row) -> bool:
     return all(row[name] == other[name] for name in ("timestamp", "message", "step_id", "dimensions"))
 
 

@@ -84,4 +84,4 @@ def test_texts_are_those_of_the_query() -> None:
     query = table.texts._query
     assert query is not None
     assert (table.kql, table.kql_workspace, table.sql) == (kql.classic(query), kql.workspace(query), "")
-    assert table.portal_link == links.logs(RESOURCE, table.kql, last=links._KEPT)
+    assert table.portal_link == links.logs(RESOURCE, table.kql, last=links._RETENTION)

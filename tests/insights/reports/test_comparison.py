@@ -145,7 +145,7 @@ def test_what_a_step_said_that_did_not_run_is_not_listed(journal: Callable[..., 
     text = found.text.partition("only in the first")[2]
     assert (
         text
-        == ": 3\n  WARNING  score: odd\n  INFO     train: gone\n  1 of steps that the second run has not: score"
+        == ": 3\n  WARNING  score: odd\n  INFO     train: gone\n  1 in steps that are not in the second run: score"
     )
 
 

@@ -46,8 +46,8 @@ def test_which_runs_count(insights: Insights) -> None:
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("93102", "93102 may be any of 93102ccc, 93102f5a: give more of the id"),
-        ("s_", "s_ may be any of s_93102ccc, s_4c0de, s_93102f5a"),
+        ("93102", r"93102 is ambiguous \(93102ccc, 93102f5a\): use more characters of the id"),
+        ("s_", r"s_ is ambiguous \(s_93102ccc, s_4c0de, s_93102f5a"),
         (
             "zz",
             r"no run or step begins with zz; there are 3 runs: 93102f5a \(open\), 4c0de \(open\), 93102ccc",
@@ -77,7 +77,7 @@ def test_records_of_no_run(journal: Callable[..., Path]) -> None:
 def test_many_candidates_are_counted(journal: Callable[..., Path]) -> None:
     """Ten are listed."""
     lines = [log("x", parent_run_id=f"run_{number}", step_id=f"step_{number}") for number in range(13)]
-    with pytest.raises(UsageError, match="and 3 more: give more"):
+    with pytest.raises(UsageError, match=r"and 3 more\): use more"):
         Insights(PythonStore([journal(*lines)])).named("run_")
 
 

@@ -92,11 +92,11 @@ def test_a_step_that_was_killed(pipeline: Callable[[str], Insights]) -> None:
     assert [row["state"] for row in story.steps] == ["done", "open", "done"]
     (said,) = story.missing
     assert re.match(r"step train began at \S+ and has not ended: it was killed \(no process", said)
-    assert said.endswith('ago: "slow train". After that began: publish (done)')
+    assert said.endswith('ago: "slow train". Steps that began after it: publish (done)')
     assert [(row["message"], row["elsewhere"]) for row in story.around][-1] == ("slow train", False)
-    assert "its last lines" in story.text and "no end" in story.text
+    assert "its last logs" in story.text and "no end" in story.text
     tree = insights.tree("r1").text
-    assert "in step train: something that has not ended, or not arrived" in tree
+    assert "in step train: a step or span that has not ended or not arrived" in tree
     assert tree.count("step p") == 2
 
 
@@ -106,7 +106,7 @@ def test_no_exception(journal: Callable[..., Path]) -> None:
     story = Insights(PythonStore([path])).story()
     assert story.failure is not None
     assert (story.failure["itemType"], story.errors, story.span) == ("request", 1, None)
-    assert "what failed, in step train\n" in story.text
+    assert "failure in step train\n" in story.text
     path = journal(
         step("train"), log("bad", 3, time="2026-11-22T10:00:01Z"), name="20261122T100001-n-1-ab.jsonl"
     )
@@ -150,13 +150,13 @@ def test_a_run_that_went_well(journal: Callable[..., Path]) -> None:
     )
     story = Insights(PythonStore([path])).story()
     assert (story.state, story.failure, len(story.around)) == ("done", None, 0)
-    assert "what failed" not in story.text and " and 3 more" in story.text
+    assert "failure in step" not in story.text and " and 3 more" in story.text
     assert f"amllog compare r0 {RUN}   with the run before it (done)" in story.text
 
 
 def test_a_story_is_of_one_run(journal: Callable[..., Path]) -> None:
     """Not of all."""
-    with pytest.raises(UsageError, match="name it"):
+    with pytest.raises(UsageError, match="story needs one run id"):
         Insights(PythonStore([journal(log("x"))])).story("all")
 
 
@@ -200,7 +200,7 @@ def test_what_followed_from_a_step_that_was_killed(journal: Callable[..., Path])
     story = Insights(PythonStore([path])).story(RUN)
     assert story.state == "failed" and story.failure is not None and story.failure["message"] == "no model"
     assert [row["message"] for row in story.around] == ["epoch 3", "epoch 4", "epoch 5", "no model"]
-    assert story.missing[0].endswith('"epoch 5". After that began: score (failed)')
+    assert story.missing[0].endswith('"epoch 5". Steps that began after it: score (failed)')
     assert story.missing[1] == "steps of the run before it (r0) that have not begun here: publish"
 
 
@@ -208,7 +208,7 @@ def test_whether_it_was_killed_cannot_be_seen_everywhere(journal: Callable[..., 
     """Files that no process of amllog writes do not tell: neither another SDK's, nor what `amllog.local` received."""
     other = journal(log("x"), name="envelopes.jsonl")
     (said,) = connect(other.parent).story().missing
-    assert "has not ended: it was killed, or is still running. It last spoke" in said
+    assert "has not ended: it was killed, or is still running. Its last record" in said
 
 
 def test_an_error_of_another_step_is_not_why_one_was_killed(journal: Callable[..., Path]) -> None:
@@ -248,8 +248,10 @@ def test_links_into_the_portal(journal: Callable[..., Path]) -> None:
     assert not any("portal" in line for line in connect(path, environ={}).story().next)
     insights = connect(path, environ={"AMLLOG_RESOURCE_ID": component})
     lines, operation = (line for line in insights.story().next if "portal" in line)
-    assert lines.startswith("every line of that step, in the portal: https://portal.azure.com/#/blade/")
-    assert operation.startswith("all of its operation, in the portal: https://portal.azure.com/#/blade/")
+    assert lines.startswith("all logs of that step, in the portal: https://portal.azure.com/#/blade/")
+    assert operation.startswith(
+        "all records of its operation, in the portal: https://portal.azure.com/#/blade/"
+    )
 
 
 def test_many_steps_that_never_ended(journal: Callable[..., Path]) -> None:

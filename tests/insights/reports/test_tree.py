@@ -56,7 +56,7 @@ def test_orphans_are_shown() -> None:
     """What lies in something that has not arrived stands below a line that says so; one line for all of it."""
     found = of(row("trace", parent="gone", message="a"), row("dependency", "b", "gone", "b", 1), row("trace"))
     assert shape(found) == [(0, "?"), (1, "a"), (1, "b"), (0, "m")]
-    assert "in step train: something that has not ended, or not arrived (gone)" in found.text
+    assert "in step train: a step or span that has not ended or not arrived (gone)" in found.text
 
 
 def test_metrics_stand_together() -> None:

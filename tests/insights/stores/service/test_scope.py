@@ -35,7 +35,8 @@ def test_ids_come_from_arguments_or_the_environment(local_azure: Callable[..., A
     workspace, app = f"/v1/workspaces/{azure.workspace_id}", f"/v1/apps/{azure.app_id}"
     assert paths == [component, workspace, app, app]
     with pytest.raises(
-        UsageError, match=r"resource_id \(AMLLOG_RESOURCE_ID\), app_id \(AMLLOG_APP_ID\): give one"
+        UsageError,
+        match=r"resource_id \(AMLLOG_RESOURCE_ID\), app_id \(AMLLOG_APP_ID\): use only one of them",
     ):
         connect(environ={**variables, "AMLLOG_APP_ID": azure.app_id})
 
@@ -52,8 +53,8 @@ def test_ids_come_from_arguments_or_the_environment(local_azure: Callable[..., A
         ({"resource_id": COMPONENT, "endpoint": "https://x:port"}, "AMLLOG_QUERY_ENDPOINT"),
         ({"resource_id": COMPONENT, "dialect": "kql"}, "dialect='kql': one of classic, workspace"),
         ({"resource_id": COMPONENT, "server_timeout_seconds": 601}, "server_timeout_seconds=601: 1 to 600"),
-        ({"endpoint": "https://api.loganalytics.us"}, "give one of resource_id, workspace_id, app_id"),
-        ({"workspaceid": "x"}, "workspaceid: connect() takes resource_id"),
+        ({"endpoint": "https://api.loganalytics.us"}, "also pass one of resource_id, workspace_id, app_id"),
+        ({"workspaceid": "x"}, "workspaceid: no such argument; use resource_id"),
     ],
 )
 def test_invalid_arguments_are_rejected(arguments: dict[str, Any], message: str) -> None:
