@@ -103,6 +103,12 @@ NARROW = {
 }  # fmt: skip
 # Modules without a test file of their name: where their tests are.
 TESTED_ELSEWHERE = {
+    "exporters.run_metrics.run_info": "exporters/run_metrics/test_azureml_sdk",
+    "exporters.run_metrics.azureml_addresses": "exporters/run_metrics/test_azureml_sdk",
+    "exporters.run_metrics.azureml_calls": "exporters/run_metrics/test_azureml_exporter",
+    "exporters.run_metrics.azureml_upload": "exporters/run_metrics/test_azureml_exporter",
+    "exporters.run_metrics.mlflow_artifact_path": "exporters/run_metrics/test_mlflow_exporter",
+    "exporters.run_metrics.mlflow_runs": "exporters/run_metrics/test_mlflow_exporter",
     "local.app_insights.envelope_schema": "tables without code: local/app_insights/test_validation.py",
     "session.api": "session/test_session",
     "session.captures": "end_to_end/test_logging_configuration",

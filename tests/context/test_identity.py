@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import pytest
 from hypothesis import given, strategies as st
 
 from amllog.config.settings import Settings
@@ -95,42 +94,6 @@ def test_operation_id_of_a_run() -> None:
     assert operation_id_of("0af7651916cd43dd8448eb211c80319c") == "0af7651916cd43dd8448eb211c80319c"
     assert operation_id_of("00000000-0000-0000-0000-000000000000") != "0" * 32
     assert operation_id_of("pipeline_1") == operation_id_of("pipeline_1") != operation_id_of("pipeline_2")
-
-
-@pytest.mark.parametrize(
-    ("environ", "rank"),
-    [({"RANK": "3"}, 3), ({"OMPI_COMM_WORLD_RANK": "2"}, 2), ({"PMI_RANK": "1"}, 1), ({"AZUREML_CR_NODE_RANK": "0"}, 0),
-     ({"RANK": "x"}, None), ({}, None),
-     ({"TF_CONFIG": '{"cluster": {"chief": ["a"], "worker": ["b", "c"]}, "task": {"type": "worker", "index": 1}}'}, 2),
-     ({"TF_CONFIG": '{"task": {"type": "worker", "index": 1}}'}, None), ({"TF_CONFIG": "no json"}, None),
-     ({"RANK": "1", "OMPI_COMM_WORLD_RANK": "2"}, 1)],
-)  # fmt: skip
-def test_rank(environ: dict[str, str], rank: int | None) -> None:
-    """The rank is that of PyTorch, MPI, TensorFlow or Azure ML, in this order."""
-    assert identify(environ).rank == rank
-
-
-@pytest.mark.parametrize(
-    ("environ", "url", "version"),
-    [
-        ({"BUILD_BUILDID": "7",
-          "SYSTEM_TEAMFOUNDATIONCOLLECTIONURI": "https://dev.azure.com/o/", "SYSTEM_TEAMPROJECT": "p",
-          "BUILD_BUILDNUMBER": "2026.1"}, "https://dev.azure.com/o/p/_build/results?buildId=7", "2026.1"),
-        ({"BUILD_BUILDID": "7", "SYSTEM_TEAMFOUNDATIONCOLLECTIONURI": "https://o.visualstudio.com",
-          "SYSTEM_TEAMPROJECT": "our project"},
-         "https://o.visualstudio.com/our%20project/_build/results?buildId=7", "7"),
-        ({"GITHUB_REPOSITORY": "o/r", "GITHUB_RUN_ID": "8", "GITHUB_SHA": "abc"}, "https://github.com/o/r/actions/runs/8",
-         "abc"),
-        ({"AZUREML_GIT_COMMIT": "def"}, "", "def"),
-        ({}, "", ""),
-    ],
-)  # fmt: skip
-def test_build_and_version(environ: dict[str, str], url: str, version: str) -> None:
-    """The build comes from the variables of each service, and settings win."""
-    who = identify(environ)
-    assert (who.build_url, who.build_version) == (url, version)
-    who = identify(environ, build_url="u", build_version="v")
-    assert (who.build_url, who.build_version) == ("u", "v")
 
 
 NAMES = ["AZUREML_RUN_ID", "AZUREML_ROOT_RUN_ID", "AZUREML_CR_AZUREML_CONTEXT", "AZUREML_CR_COMPUTE_CONTEXT",
