@@ -1,4 +1,4 @@
-"""The short way to a line and the long one give the same record."""
+"""The encoder: the cached parts and the full envelope give the same line."""
 
 from __future__ import annotations
 
@@ -46,62 +46,60 @@ drafts = st.builds(
 )
 
 
-def made(dimensions: dict[str, str] | None = None) -> Encoder:
-    """The forms of a process."""
+def encoder_of(dimensions: dict[str, str] | None = None) -> Encoder:
+    """Return the encoder of a process with these dimensions."""
     resource = Resource(WHO, Sender(KEY, {"ai.cloud.role": "train"}), dimensions or WHO.dimensions(), 20)
     return Encoder(resource, Redactor())
 
 
-def told(line: bytes) -> Any:
-    """A line's envelope; a name that stands twice fails, as a strict reader's may."""
+def strictly_decoded(line: bytes) -> Any:
+    """Return the envelope of a line. A duplicate name fails, as a strict reader may."""
 
-    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         assert len({name for name, _ in pairs}) == len(pairs)
         return dict(pairs)
 
-    return json.loads(line, object_pairs_hook=once)
+    return json.loads(line, object_pairs_hook=unique)
 
 
 @given(drafts, texts, texts)
-def test_both_ways(draft: Draft, operation: str, parent: str) -> None:
-    """Whatever a record holds, the form that is filled in is the envelope that the long way makes."""
-    short = made().encode(draft, "r-1", (operation, parent))
-    twice = {
-        "logger": draft.logger,
-        **draft.dimensions,
-    }  # a name that stands on the form: only the long way takes it
-    long = made().encode(draft._replace(dimensions=twice), "r-1", (operation, parent))
-    assert short.endswith(b"}\n") and short.count(b"\n") == 1
-    assert told(short) == told(long)
-    assert envelope.is_complete(short) and envelope.read_time(short) == told(short)["time"]
-    assert envelope.instrumentation_key(short) == (KEY.encode() if draft.level >= 20 else None)
+def test_full_and_cached_encoding_agree(draft: Draft, operation: str, parent: str) -> None:
+    """The cached encoding of any record equals its full envelope."""
+    cached = encoder_of().encode(draft, "r-1", (operation, parent))
+    # A name that the shared dimensions have as well needs the full envelope.
+    duplicate = {"logger": draft.logger, **draft.dimensions}
+    full = encoder_of().encode(draft._replace(dimensions=duplicate), "r-1", (operation, parent))
+    assert cached.endswith(b"}\n") and cached.count(b"\n") == 1
+    assert strictly_decoded(cached) == strictly_decoded(full)
+    assert envelope.is_complete(cached) and envelope.read_time(cached) == strictly_decoded(cached)["time"]
+    assert envelope.instrumentation_key(cached) == (KEY.encode() if draft.level >= 20 else None)
 
 
 @pytest.mark.parametrize("value", ["v" * 70_000, "\ud800" * 10])
-def test_the_long_way(value: str) -> None:
-    """What no form can hold is cut or escaped, and still arrives as one line within the limit."""
-    own = {"big": value}
-    draft = Draft(1.0, 20, "train", "MessageData", {"message": "said"}, own, CallSite("m", "m.py", 3))
-    line = made().encode(draft, "r-1", ("op", "span"))
+def test_values_that_need_the_full_envelope(value: str) -> None:
+    """Values that are too long or have lone surrogates are truncated or escaped in one line within the limit."""
+    dimensions = {"big": value}
+    draft = Draft(1.0, 20, "train", "MessageData", {"message": "said"}, dimensions, CallSite("m", "m.py", 3))
+    line = encoder_of().encode(draft, "r-1", ("op", "span"))
     assert len(line) <= envelope.MAX_ITEM_BYTES
-    assert told(line)["data"]["baseData"]["properties"]["record_id"] == "r-1"
+    assert strictly_decoded(line)["data"]["baseData"]["properties"]["record_id"] == "r-1"
 
 
-def test_a_stamp_with_lone_surrogates() -> None:
-    """Dimensions of the setup that no UTF-8 can hold are escaped on every record."""
+def test_lone_surrogates_in_shared_dimensions() -> None:
+    """Dimensions of setup() that UTF-8 cannot express are escaped in every record."""
     draft = Draft(1.0, 20, "train", "MessageData", {"message": "said"}, {}, CallSite("m", "m.py", 3))
-    line = made({"team": "\udc80"}).encode(draft, "r-1", ("op", "span"))
-    assert told(line)["data"]["baseData"]["properties"]["team"] == "\\udc80"
+    line = encoder_of({"team": "\udc80"}).encode(draft, "r-1", ("op", "span"))
+    assert strictly_decoded(line)["data"]["baseData"]["properties"]["team"] == "\\udc80"
 
 
 def test_many_spans() -> None:
-    """A script with any number of spans does not fill the memory, and each record tells its own."""
-    found = made()
+    """The cache of spans is bounded, and each record has its own span."""
+    many = encoder_of()
     draft = Draft(1.0, 20, "train", "MessageData", {"message": "said"}, {}, CallSite("m", "m.py", 3))
     for number in range(encoder.MAX_ENTRIES * 2 + 10):
-        line = found.encode(draft, "r", ("op", str(number)))
+        line = many.encode(draft, "r", ("op", str(number)))
         assert f'"ai.operation.parentId":"{number}"'.encode() in line
-    assert len(found._spans) <= encoder.MAX_ENTRIES
+    assert len(many._spans) <= encoder.MAX_ENTRIES
 
 
 @pytest.mark.parametrize(
@@ -117,8 +115,8 @@ def test_many_spans() -> None:
         {},
     ],
 )
-def test_processors_leave_how_a_line_begins(changed: dict[str, Any]) -> None:
-    """Whatever a telemetry processor does to an envelope, its line is recognised as one of a journal."""
+def test_processors_keep_the_beginning_of_a_line(changed: dict[str, Any]) -> None:
+    """The line of an envelope that a telemetry processor has changed is still recognized as a line of a journal."""
 
     def process(record: dict[str, Any]) -> bool:
         if not changed:
@@ -127,10 +125,10 @@ def test_processors_leave_how_a_line_begins(changed: dict[str, Any]) -> None:
         record.update(changed)
         return True
 
-    form = made()
-    form.use_processors(process)
+    changing = encoder_of()
+    changing.use_processors(process)
     draft = Draft(1.8e9, 20, "l", "MessageData", {"message": "m"}, {}, CallSite("", "", 0), None, "")
-    line = form.encode(draft, "r", ("0" * 32, "1" * 16))
+    line = changing.encode(draft, "r", ("0" * 32, "1" * 16))
     assert has_records("20260101T000000-n-1-0a0b0c.jsonl", line[:HEAD_BYTES])
     assert envelope.is_complete(line)
     assert envelope.instrumentation_key(line) == (

@@ -1,4 +1,4 @@
-"""Events, spans and metrics as records: what stands on each."""
+"""The records of metrics, events and spans."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ import amllog
 
 
 @pytest.fixture
-def kept(tmp_path: Path) -> Any:
-    """amllog set up; the envelopes kept so far."""
+def envelopes(tmp_path: Path) -> Any:
+    """Set amllog up. Return a function that returns the envelopes in the journal."""
     amllog.setup(directory=tmp_path / "j", driver_level="CRITICAL")
     return lambda: [json.loads(line) for file in (tmp_path / "j").glob("*.jsonl") for line in file.open()]
 
 
-def test_metric(kept: Any) -> None:
-    """A metric is a number under a name, with its step; outside of a job, run history has no part in it."""
+def test_metric(envelopes: Any) -> None:
+    """A metric has a name, a number and a step, and outside a job it is not addressed to run history."""
     amllog.get_logger("x").metric("loss", 0.25, step=7, fold=1)
-    (envelope,) = kept()
+    (envelope,) = envelopes()
     data = envelope["data"]["baseData"]
     assert data["metrics"] == [{"name": "loss", "value": 0.25, "count": 1}]
     assert (data["properties"]["step"], data["properties"]["fold"]) == ("7", "1")
@@ -29,25 +29,25 @@ def test_metric(kept: Any) -> None:
 
 
 @pytest.mark.parametrize("number", [2**63, -(2**63) - 1, 2**70, 8e307, 5e-324, -0.0])
-def test_extreme_numbers(kept: Any, number: float) -> None:
+def test_extreme_numbers(envelopes: Any, number: float) -> None:
     """Numbers beyond 64 bits become the nearest double."""
     amllog.get_logger("x").metric("m", number)
-    (envelope,) = kept()
+    (envelope,) = envelopes()
     assert envelope["data"]["baseData"]["metrics"][0]["value"] == float(number)
 
 
-def test_long_names(kept: Any) -> None:
-    """Names are cut to the service's limits, with a mark."""
+def test_long_names(envelopes: Any) -> None:
+    """Names are truncated to the service's limits, with a mark."""
     log = amllog.get_logger("x")
     log.event("e" * 1000)
     with log.span("s" * 2000):
         pass
-    event, span = (one["data"]["baseData"]["name"] for one in kept())
+    event, span = (envelope["data"]["baseData"]["name"] for envelope in envelopes())
     assert (len(event), len(span)) == (512, 1024) and "cut from" in event and "cut from" in span
 
 
-def test_levels_do_not_hold_back(tmp_path: Path) -> None:
-    """Metrics, events and spans are no chatter: no level keeps them from their tables."""
+def test_levels_do_not_apply(tmp_path: Path) -> None:
+    """Metrics, events and spans are recorded and sent at every level."""
     key = "00000000-0000-0000-0000-0000000010ca"
     log = amllog.setup(directory=tmp_path / "j", level="CRITICAL", connection_string=key, exporter="none")
     log.metric("m", 1)
@@ -55,20 +55,20 @@ def test_levels_do_not_hold_back(tmp_path: Path) -> None:
     with log.span("s"):
         log.error("below")
     lines = [json.loads(line) for file in (tmp_path / "j").glob("*.jsonl") for line in file.open()]
-    assert [(one["data"]["baseType"], one.get("iKey")) for one in lines] == [
+    assert [(line["data"]["baseType"], line.get("iKey")) for line in lines] == [
         ("MetricData", key), ("EventData", key), ("RemoteDependencyData", key),
     ]  # fmt: skip
 
 
-def test_span_times(kept: Any) -> None:
-    """A span's time is its beginning, and its parent is the span around it, also in a thread of its own context."""
+def test_span_times(envelopes: Any) -> None:
+    """The time of a span is its beginning, and its parent is the span around it."""
     log = amllog.get_logger("x")
     with log.span("outer"):
         log.info("inside")
         with log.span("inner"):
             pass
-    message, inner, outer = kept()
+    message, inner, outer = envelopes()
     assert outer["time"] <= message["time"] and outer["time"] <= inner["time"]
-    for one in (message, inner):
-        assert one["tags"]["ai.operation.parentId"] == outer["data"]["baseData"]["id"]
+    for record in (message, inner):
+        assert record["tags"]["ai.operation.parentId"] == outer["data"]["baseData"]["id"]
     assert outer["tags"]["ai.operation.parentId"] == amllog.identity().span_id

@@ -1,4 +1,4 @@
-"""How far a loop is: the items come through unchanged, whatever they are."""
+"""The progress of a loop: bars, lines, and unchanged items."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ import amllog
 from amllog.sources import progress
 
 
-def said(items: Any, total: int | None = None, *, every: float = 10.0) -> tuple[list[Any], list[str]]:
-    """What came through, and the lines."""
+def iterate(items: Any, total: int | None = None) -> tuple[list[Any], list[str]]:
+    """Return the items and the lines of a loop."""
     lines: list[str] = []
-    found = list(progress.lines(items, "work", total, lines.append))
-    return found, lines
+    passed = list(progress.lines(items, "work", total, lines.append))
+    return passed, lines
 
 
 def test_lines() -> None:
-    """One line at the end, with what is known of the whole."""
-    assert said([1, 2, 3])[0] == [1, 2, 3]
-    assert re.fullmatch(r"work: 3 of 3 \(100%\), [\d.e+]+/s", said([1, 2, 3])[1][0])
-    assert re.fullmatch(r"work: 3, [\d.e+]+/s", said(iter([1, 2, 3]))[1][0])
-    assert re.fullmatch(r"work: 3 of 4 \(75%\), [\d.e+]+/s", said(iter([1, 2, 3]), 4)[1][0])
-    assert said([])[1] == ["work: 0 of 0"]
+    """The line at the end has the number of items, the total if it is known, and the rate."""
+    assert iterate([1, 2, 3])[0] == [1, 2, 3]
+    assert re.fullmatch(r"work: 3 of 3 \(100%\), [\d.e+]+/s", iterate([1, 2, 3])[1][0])
+    assert re.fullmatch(r"work: 3, [\d.e+]+/s", iterate(iter([1, 2, 3]))[1][0])
+    assert re.fullmatch(r"work: 3 of 4 \(75%\), [\d.e+]+/s", iterate(iter([1, 2, 3]), 4)[1][0])
+    assert iterate([])[1] == ["work: 0 of 0"]
 
 
 def test_interrupted() -> None:
-    """A loop that ends early or fails says how far it was."""
+    """A loop that fails reports how many items were done."""
 
     def failing() -> Iterator[int]:
         yield 1
@@ -43,7 +43,7 @@ def test_interrupted() -> None:
 
 
 def test_through_the_logger(capsys: pytest.CaptureFixture[str], tmp_path: Any) -> None:
-    """Where nobody watches, it is a line on the driver log; nothing on stderr."""
+    """Without a terminal, the progress is a line on the driver log, and nothing is written to stderr."""
     log = amllog.setup(directory=tmp_path / "j")
     capsys.readouterr()
     assert list(log.progress(range(3), "scoring")) == [0, 1, 2]
@@ -52,7 +52,7 @@ def test_through_the_logger(capsys: pytest.CaptureFixture[str], tmp_path: Any) -
 
 
 def test_on_a_terminal(child: Any) -> None:
-    """Where somebody watches, it is a bar on stderr, and no record."""
+    """On a terminal, the progress is a bar on stderr and not a record."""
     code = """
 import sys, amllog
 log = amllog.setup()
@@ -64,8 +64,8 @@ print(list(log.progress(range(3), "scoring")), amllog.status().accepted)
 
 
 @pytest.mark.parametrize("stderr", ["None", "object()", "open('/dev/null', 'w')"])
-def test_odd_stderr(child: Any, stderr: str) -> None:
-    """A stderr that is gone, odd or closed is nobody who watches."""
+def test_unusual_stderr(child: Any, stderr: str) -> None:
+    """A stderr that is missing, closed or not a file is not a terminal."""
     code = f"import sys, amllog; log = amllog.setup(); sys.stderr = {stderr}\n"
     code += "if hasattr(sys.stderr, 'close'): sys.stderr.close()\n"
     code += "print(list(log.progress([1], 'x'))); sys.stderr = None"

@@ -1,4 +1,4 @@
-"""Python's own hooks: what was there before goes on, and comes back."""
+"""The hooks of a session: they call the former hooks, record each event once, and are removed at the end."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ import amllog
 
 
 @pytest.fixture
-def said(tmp_path: Path) -> Any:
-    """What the journal has: (logger, message) of each record."""
+def recorded(tmp_path: Path) -> Any:
+    """Return a function that returns (logger, message) of each record in the journal."""
 
     def read() -> list[tuple[str, str]]:
-        found = []
+        records = []
         for file in (tmp_path / "j").glob("*.jsonl"):
             for line in file.open():
                 data = json.loads(line)["data"]["baseData"]
                 text = data.get("message") or data.get("exceptions", [{}])[0].get("message", "")
-                found.append((data["properties"]["logger"], text))
-        return [one for one in found if one[1]]
+                records.append((data["properties"]["logger"], text))
+        return [record for record in records if record[1]]
 
     return read
 
@@ -39,7 +39,7 @@ HOOKS = [(sys, "excepthook"), (threading, "excepthook"), (warnings, "showwarning
          (logging.Logger, "callHandlers"), (sys, "stdout"), (sys, "exit"), (sys, "unraisablehook")]  # fmt: skip
 
 
-def test_given_back(tmp_path: Path) -> None:
+def test_hooks_are_removed(tmp_path: Path) -> None:
     """After shutdown(), every hook, the root logger's level and its handlers are as they were."""
     root = logging.getLogger()
     before = [getattr(owner, name) for owner, name in HOOKS], root.level, root.handlers[:]
@@ -51,7 +51,7 @@ def test_given_back(tmp_path: Path) -> None:
 
 
 def test_a_copy_of_the_level_is_a_number(tmp_path: Path) -> None:
-    """What a script reads as the root logger's level can be written, copied and sent to other processes."""
+    """The root logger's level can be printed, copied and pickled like a number."""
     amllog.setup(directory=tmp_path / "j")
     level = logging.getLogger().level
     assert (repr(level), f"{level:d}", json.dumps(level), level == 20) == ("20", "20", "20", True)
@@ -61,8 +61,8 @@ def test_a_copy_of_the_level_is_a_number(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("again", [False, True])
-def test_hooks_between_two_of_ours(child: Any, tmp_path: Path, said: Any, again: bool) -> None:
-    """Hooks that the script puts over ours, and ours over them with another setup(): each event is recorded once."""
+def test_hooks_of_a_script_between_two_setups(child: Any, tmp_path: Path, recorded: Any, again: bool) -> None:
+    """Each event is recorded once if the script puts hooks over ours and calls setup() again."""
     code = """
 import sys, threading, warnings
 import amllog
@@ -86,13 +86,13 @@ failing = threading.Thread(target=exec, args=("raise ValueError('threaded')",));
 raise ValueError("uncaught")
 """
     child(code.replace("AGAIN", "amllog.shutdown()" if again else ""))
-    words = [word for _, text in said() for word in text.replace(":", " ").split()]
+    words = [word for _, text in recorded() for word in text.replace(":", " ").split()]
     events = ["printed", "logged", "warned", "unraisable", "threaded", "uncaught"]
     assert {word: words.count(word) for word in events} == dict.fromkeys(events, 1)
 
 
 def test_hooks_of_others_stay(tmp_path: Path) -> None:
-    """A hook that somebody put over ours is not taken away."""
+    """A hook that a script has put over ours is not removed."""
     amllog.setup(directory=tmp_path / "j")
     ours, mine = sys.excepthook, lambda *_: None
     sys.excepthook = mine
@@ -102,8 +102,8 @@ def test_hooks_of_others_stay(tmp_path: Path) -> None:
     assert ours is not mine
 
 
-def test_hooks_below_those_of_others(said: Any, tmp_path: Path) -> None:
-    """Where somebody's hook calls ours after shutdown(), ours takes nothing and goes on as ever."""
+def test_hooks_called_after_shutdown(recorded: Any, tmp_path: Path) -> None:
+    """A hook of ours that is called after shutdown() records nothing and calls the former hook."""
     dispatch, configure = logging.Logger.callHandlers, logging.basicConfig
     seen: list[logging.LogRecord] = []
     ending = logging.Handler()
@@ -119,7 +119,9 @@ def test_hooks_below_those_of_others(said: Any, tmp_path: Path) -> None:
 
         logging.Logger.callHandlers = theirs  # type: ignore[method-assign]
         logging.basicConfig = functools.partial(ours_too)
-        sys.meta_path[:] = [one for one in sys.meta_path if not type(one).__module__.startswith("amllog")]
+        sys.meta_path[:] = [
+            finder for finder in sys.meta_path if not type(finder).__module__.startswith("amllog")
+        ]
         logger.warning("taken")
         amllog.shutdown(0)
         logger.warning("not taken")
@@ -128,35 +130,37 @@ def test_hooks_below_those_of_others(said: Any, tmp_path: Path) -> None:
         logging.Logger.callHandlers, logging.basicConfig = dispatch, configure  # type: ignore[method-assign]
         logger.removeHandler(ending)
     assert [entry.getMessage() for entry in seen] == ["taken", "not taken"]
-    assert said() == [("lib", "taken")]
+    assert recorded() == [("lib", "taken")]
 
 
-def test_what_is_captured(said: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Only what is listed makes records."""
-    for what, expected in (("none", []), ("warnings", ["py.warnings"]), ("logging", ["lib"]), ("prints", ["print"]),
+def test_only_listed_sources_are_captured(
+    recorded: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Only the listed sources make records."""
+    for sources, expected in (("none", []), ("warnings", ["py.warnings"]), ("logging", ["lib"]), ("prints", ["print"]),
                            ("logging,warnings,prints", ["lib", "print", "py.warnings"])):  # fmt: skip
-        amllog.setup(directory=tmp_path / "j", capture=what)
-        before = len(said())
+        amllog.setup(directory=tmp_path / "j", capture=sources)
+        before = len(recorded())
         logging.getLogger("lib").warning("logged")
         with warnings.catch_warnings():
             warnings.simplefilter("always")
             warnings.warn("warned", UserWarning, stacklevel=1)
         print("printed")
-        assert sorted(logger for logger, _ in said()[before:]) == expected, what
+        assert sorted(logger for logger, _ in recorded()[before:]) == expected, sources
 
 
-def test_levels_of_captures(said: Any, tmp_path: Path) -> None:
-    """Prints and warnings have levels like everything else."""
+def test_levels_of_captures(recorded: Any, tmp_path: Path) -> None:
+    """Prints and warnings below the level are not recorded."""
     amllog.setup(directory=tmp_path / "j", capture="prints,warnings", level="ERROR")
     print("printed")
     with warnings.catch_warnings():
         warnings.simplefilter("always")
         warnings.warn("warned", UserWarning, stacklevel=1)
-    assert said() == []
+    assert recorded() == []
 
 
-def test_thread_exceptions(said: Any, tmp_path: Path) -> None:
-    """An exception that ends a thread is told with the thread's name; SystemExit is no failure."""
+def test_thread_exceptions(recorded: Any, tmp_path: Path) -> None:
+    """An exception that ends a thread is recorded with the name of the thread, SystemExit is not."""
     seen: list[str] = []
     before, threading.excepthook = threading.excepthook, lambda args: seen.append(args.exc_type.__name__)
     try:
@@ -172,24 +176,24 @@ def test_thread_exceptions(said: Any, tmp_path: Path) -> None:
     finally:
         amllog.shutdown(0)
         threading.excepthook = before
-    assert [text for logger, text in said() if logger == "amllog.uncaught"] == [
+    assert [text for logger, text in recorded() if logger == "amllog.uncaught"] == [
         "Uncaught exception in thread worker: boom"
     ]
     assert seen == ["ValueError"] or seen == ["ValueError", "SystemExit"]
 
 
 def test_stdout_stays_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Captured stdout is still what libraries expect of a file."""
+    """A captured stdout has the methods and attributes that libraries expect of a file."""
     amllog.setup(directory=tmp_path / "j", capture="prints")
     assert sys.stdout.write("abc\n") == 4
     sys.stdout.writelines(["d\n", "e\n"])
     sys.stdout.flush()
     assert sys.stdout.encoding and not sys.stdout.closed and not sys.stdout.isatty()
-    assert [one for one in capsys.readouterr().out.splitlines() if len(one) < 4] == ["abc", "d", "e"]
+    assert [line for line in capsys.readouterr().out.splitlines() if len(line) < 4] == ["abc", "d", "e"]
 
 
-def test_the_stack_of_a_place(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """`stack_info=True` is a dimension, and below its line on the driver log; anything else under it is a value."""
+def test_stack_info(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`stack_info=True` adds the stack as a dimension and below the line on the driver log."""
 
     def here() -> None:
         amllog.get_logger("l").info("ours", stack_info=True)
@@ -209,8 +213,10 @@ def test_the_stack_of_a_place(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     assert shown.endswith('mine  stack_info="a text"\n')
 
 
-def test_an_end_is_told_when_it_happens(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The driver log's lines are in the order of their times, also where a record's own time is its beginning."""
+def test_lines_of_the_driver_log_are_in_time_order(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Lines of the driver log are in the order of their times, although a span has the time of its beginning."""
     log = amllog.setup(directory=tmp_path, exporter="none", driver_format="plain", driver_level="DEBUG")
     with log.span("work"):
         time.sleep(0.005)
