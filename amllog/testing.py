@@ -1,14 +1,12 @@
-"""For tests, yours and ours: what the code under test logs, as plain values, and nothing leaves the machine.
+"""Capture the records of code under test, which may call `amllog.setup()` or only hold loggers. Nothing is sent.
 
-In: code under test, which may call `amllog.setup()` itself or only hold loggers. Out: its records.
+from amllog.testing import capture
 
-    from amllog.testing import capture
-
-    def test_training_says_what_it_did():
-        with capture() as logged:
-            train(epochs=2)
-        assert logged.messages == ["loaded", "trained"]
-        assert logged.metrics == {"loss": [0.5, 0.25]}
+def test_training_says_what_it_did():
+    with capture() as logged:
+        train(epochs=2)
+    assert logged.messages == ["loaded", "trained"]
+    assert logged.metrics == {"loss": [0.5, 0.25]}
 """
 
 from __future__ import annotations
@@ -31,27 +29,31 @@ from amllog.session import api
 
 @dataclass(frozen=True)
 class Record:
-    """One record: `kind` is log, exception, metric, event, span or step."""
+    """A record. `kind` is log, exception, metric, event, span or step."""
 
     kind: str
-    message: str = ""  # of a log or an exception
-    name: str = ""  # of the others
+    # Of a log or an exception.
+    message: str = ""
+    # Of the other kinds.
+    name: str = ""
     level: str = ""
     logger: str = ""
     value: float | None = None
     step: int | None = None
-    success: bool | None = None  # of a span or a step
+    # Of a span or a step.
+    success: bool | None = None
     stack: str = ""
-    dimensions: Mapping[str, str] = field(default_factory=dict)  # all, as Application Insights gets them
+    # All dimensions, as Application Insights gets them.
+    dimensions: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def own(self) -> dict[str, str]:
-        """The dimensions of the call itself, of `bind`, `bound` and setup(): without those on every record."""
+        """The dimensions of the call, `bind`, `bound` and setup(), without those that amllog adds to every record."""
         return rendering.call_dimensions(self.dimensions, self.kind)
 
 
 class Captured:
-    """What was logged so far; what was logged in all, after the `with` block."""
+    """The records so far, or all records after the `with` block."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
@@ -59,7 +61,7 @@ class Captured:
 
     @property
     def records(self) -> list[Record]:
-        """All records in time order; a span stands where it began, once it has ended."""
+        """All records in the order of their times. A span appears when it has ended, with the time of its beginning."""
         if self._final is not None:
             return list(self._final)
         rows = Questions(PythonStore([self._directory])).records()
@@ -67,33 +69,32 @@ class Captured:
 
     @property
     def messages(self) -> list[str]:
-        """What logs and exceptions say."""
+        """The messages of logs and exceptions."""
         return [record.message for record in self.records if record.kind in ("log", "exception")]
 
     @property
     def metrics(self) -> dict[str, list[float]]:
         """The values of each metric."""
-        found: dict[str, list[float]] = {}
+        values: dict[str, list[float]] = {}
         for record in self.records:
             if record.kind == "metric" and record.value is not None:
-                found.setdefault(record.name, []).append(record.value)
-        return found
+                values.setdefault(record.name, []).append(record.value)
+        return values
 
     def __iter__(self) -> Iterator[Record]:
         return iter(self.records)
 
     def close(self) -> None:
-        """Keep what was logged: the files go."""
+        """Read all records, because the files are deleted."""
         self._final = self.records
 
 
 @contextmanager
 def capture(**settings: object) -> Generator[Captured, None, None]:
-    """Set amllog up for the time of the block with `settings`, without any outlet but the driver log.
+    """Set amllog up with `settings` for the block, with the driver log as the only outlet.
 
-    AMLLOG_* variables of the surroundings do not count meanwhile; `setup()` in the code under test changes what it
-    asks for, but neither the directory nor the outlets. Faults of amllog's own are raised. Afterwards everything is
-    as before: amllog is set up again if it was.
+    AMLLOG_* variables are ignored in the block. `setup()` in the code under test changes settings, but neither the
+    directory nor the outlets. Faults of amllog are raised. Afterwards, amllog is set up again if it was before.
     """
     session = api.session()
     before = session.arguments if session.identity is not None else None
@@ -103,7 +104,7 @@ def capture(**settings: object) -> Generator[Captured, None, None]:
         captured = Captured(Path(name))
         pinned, strict = session.pin({"directory": name, "exporter": "none", "metrics": "none"}, strict=True)
         try:
-            session.recorder.emitter.forget_early()  # records from before are not the test's
+            session.recorder.emitter.forget_early()  # earlier records do not belong to the test
             session.setup(dict(settings))
             yield captured
         finally:
@@ -116,17 +117,17 @@ def capture(**settings: object) -> Generator[Captured, None, None]:
 
 
 def _take_environment() -> dict[str, str]:
-    """Remove amllog's variables; what they were."""
+    """Remove the variables of amllog and return them."""
     return {name: os.environ.pop(name) for name in list(os.environ) if name.startswith(PREFIX)}
 
 
 def _record(row: Row) -> Record:
     kind = rendering.kind_of(row)
-    told: dict[str, Any] = {"kind": kind, "logger": row["logger"], "dimensions": row["dimensions"]}
+    values: dict[str, Any] = {"kind": kind, "logger": row["logger"], "dimensions": row["dimensions"]}
     names = {
         "log": ("message", "level"),
         "exception": ("message", "level", "stack"),
         "metric": ("value", "step"),
     }
-    told.update((name, row[name]) for name in names.get(kind, ("success",)))
-    return Record(**told, name="" if kind in ("log", "exception") else row["message"])
+    values.update((name, row[name]) for name in names.get(kind, ("success",)))
+    return Record(**values, name="" if kind in ("log", "exception") else row["message"])

@@ -1,4 +1,4 @@
-"""amllog.testing: what code under test logs, whatever it does to amllog itself."""
+"""amllog.testing: the records of code under test, also if it calls setup() or shutdown()."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from amllog.testing import Record, capture
 log = amllog.get_logger("module.level")
 
 
-def test_every_kind_of_record() -> None:
-    """Logs, exceptions, metrics, events and spans, in order, with what they say."""
+def test_every_type_of_record() -> None:
+    """Logs, exceptions, metrics, events and spans are captured in order with their values."""
     with capture() as logged:
         log.info("loaded", rows=3)
         logging.getLogger("library").warning("slow %d", 1, extra={"fold": 2})
@@ -29,7 +29,7 @@ def test_every_kind_of_record() -> None:
             raise KeyError("k")
         except KeyError:
             log.exception("failed")
-    assert [(one.kind, one.message or one.name, one.own) for one in logged] == [
+    assert [(record.kind, record.message or record.name, record.own) for record in logged] == [
         ("log", "loaded", {"rows": "3"}),
         ("log", "slow 1", {"fold": "2"}),
         ("metric", "loss", {}),
@@ -44,45 +44,45 @@ def test_every_kind_of_record() -> None:
     assert {"parent_run_id", "step_id", "step_name", "experiment_name", "run_url"} <= failed.dimensions.keys()
 
 
-def test_records_can_be_looked_at_meanwhile() -> None:
-    """Without a flush; and they cannot be changed."""
+def test_records_are_available_in_the_block() -> None:
+    """Records are available at once and cannot be changed."""
     with capture() as logged:
         assert logged.records == []
         log.info("one")
         assert logged.messages == ["one"]
     with pytest.raises(dataclasses.FrozenInstanceError):
-        logged.records[0].level = "DEBUG"  # type: ignore[misc]  # that is the test
+        logged.records[0].level = "DEBUG"  # type: ignore[misc]  # the subject of the test
     assert isinstance(logged.records[0], Record)
 
 
-def test_code_that_sets_up_itself(tmp_path: Path, azure: Any) -> None:
-    """Its level and dimensions count; nothing goes where it says, not even to a service that is there."""
+def test_code_that_calls_setup(tmp_path: Path, azure: Any) -> None:
+    """The level and dimensions of a setup() in the code are used, but not its directory and service."""
     with capture(level="ERROR", run_type="test") as logged:
         log.info("below the level")
-        own = amllog.setup(
+        second = amllog.setup(
             level="DEBUG",
             directory=tmp_path / "own",
             connection_string=azure.connection_string,
             dimensions={"a": 1},
         )
-        own.debug("taken")
+        second.debug("taken")
         amllog.shutdown()
         amllog.setup().info("again")
-    assert [(one.message, one.own) for one in logged] == [("taken", {"a": "1"}), ("again", {})]
+    assert [(record.message, record.own) for record in logged] == [("taken", {"a": "1"}), ("again", {})]
     assert (azure.envelopes, list(tmp_path.iterdir())) == ([], [])
 
 
-def test_any_environment() -> None:
-    """What a developer's shell has set does not change a test; it is back afterwards."""
-    os.environ["AMLLOG_LEVEL"] = "no level at all"
+def test_variables_are_ignored() -> None:
+    """AMLLOG_* variables do not affect a capture and are restored afterwards."""
+    os.environ["AMLLOG_LEVEL"] = "not a level"
     os.environ["APPLICATIONINSIGHTS_CONNECTION_STRING"] = "00000000-0000-0000-0000-000000000001"
     with capture() as logged:
         log.info("taken")
-    assert (logged.messages, os.environ["AMLLOG_LEVEL"]) == (["taken"], "no level at all")
+    assert (logged.messages, os.environ["AMLLOG_LEVEL"]) == (["taken"], "not a level")
 
 
-def test_everything_is_as_before(tmp_path: Path) -> None:
-    """amllog is set up again where it was, with the same settings, and not where it was not."""
+def test_the_session_is_restored(tmp_path: Path) -> None:
+    """amllog is set up again with the same settings after a capture, but only if it was set up before."""
     with capture():
         pass
     assert list(Path().iterdir()) == []
@@ -95,16 +95,16 @@ def test_everything_is_as_before(tmp_path: Path) -> None:
     assert logged.messages == ["captured"]
 
 
-def test_records_of_before_are_not_the_tests() -> None:
-    """What modules log while they are imported belongs to no test."""
+def test_earlier_records_are_not_captured() -> None:
+    """Records that modules make during their import are not captured."""
     log.info("early")
     with capture() as logged:
         pass
     assert logged.records == []
 
 
-def test_faults_of_ours_are_raised(child: Any) -> None:
-    """In a test, a fault inside amllog is no count but an exception; afterwards it is a count again."""
+def test_faults_of_amllog_are_raised(child: Any) -> None:
+    """A fault inside amllog is raised in a capture and counted outside of one."""
     ran = child("""
 import amllog
 from amllog.testing import capture

@@ -1,4 +1,4 @@
-"""setup() to shutdown(): the account, the identity, the settings of one process."""
+"""The session from setup() to shutdown(): account, identity and settings of a process."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from amllog.sources.emitter import Emitter
 
 
 def test_account(azure: AzureOnThisMachine, tmp_path: Path) -> None:
-    """The account tells per outlet what was delivered, what waits and what was refused."""
+    """The account counts delivered, waiting and refused records per outlet."""
     azure.faults.put(Fault(item="poison", status=400, message="bad"))
     log = amllog.setup(connection_string=azure.connection_string)
     log.info("fine")
     log.info("poison")
     account = amllog.flush(200)
-    one = account.outlets["app_insights"]
-    assert (account.accepted, one.delivered, one.waiting, one.refused) == (2, 1, 0, {"400: bad": 1})
+    outlet = account.outlets["app_insights"]
+    assert (account.accepted, outlet.delivered, outlet.waiting, outlet.refused) == (2, 1, 0, {"400: bad": 1})
     assert account.outlets["driver_log"].delivered == 2
     assert "2 accepted" in str(account) and "1 refused (1 × 400: bad)" in str(account)
     assert account.directory == str(tmp_path / ".amllog")
@@ -34,20 +34,20 @@ def test_account(azure: AzureOnThisMachine, tmp_path: Path) -> None:
 
 
 def test_another_directory(azure: AzureOnThisMachine) -> None:
-    """A second setup() with another directory delivers what waits in the first."""
+    """A second setup() with another directory delivers the records that wait in the first."""
     amllog.setup(connection_string=azure.connection_string, directory="one").info("first")
     amllog.setup(connection_string=azure.connection_string, directory="two").info("second")
     amllog.flush(200)
-    assert sorted(one["data"]["baseData"]["message"] for one in azure.envelopes) == ["first", "second"]
+    assert sorted(entry["data"]["baseData"]["message"] for entry in azure.envelopes) == ["first", "second"]
     assert Path("one").is_dir() and Path("two").is_dir()
 
 
 def test_later_connection_string(azure: AzureOnThisMachine) -> None:
-    """What was said before the connection string was known is sent once it is."""
+    """Records from before the connection string was known are sent once it is."""
     amllog.setup().info("first")
     amllog.setup(connection_string=azure.connection_string).info("second")
     amllog.flush(200)
-    assert [one["data"]["baseData"]["message"] for one in azure.envelopes] == ["first", "second"]
+    assert [entry["data"]["baseData"]["message"] for entry in azure.envelopes] == ["first", "second"]
 
 
 def test_another_resource(azure: AzureOnThisMachine) -> None:
@@ -56,23 +56,23 @@ def test_another_resource(azure: AzureOnThisMachine) -> None:
     amllog.setup(connection_string=nobody).info("first")
     amllog.setup(connection_string=azure.connection_string).info("second")
     account = amllog.flush(200)
-    one = account.outlets["app_insights"]
-    assert (account.accepted, one.delivered, one.waiting, one.refused) == (2, 1, 1, {})
+    outlet = account.outlets["app_insights"]
+    assert (account.accepted, outlet.delivered, outlet.waiting, outlet.refused) == (2, 1, 1, {})
     assert [entry["data"]["baseData"]["message"] for entry in azure.envelopes] == ["second"]
 
 
 def test_early_records_and_a_later_connection_string(azure: AzureOnThisMachine) -> None:
-    """What was said before the first setup() is sent as well once a later one has the connection string."""
+    """Records from before the first setup() are sent once a later one has the connection string."""
     amllog.get_logger("early").info("zero")
     amllog.setup().info("first")
     amllog.setup(connection_string=azure.connection_string).info("second")
-    one = amllog.flush(200).outlets["app_insights"]
+    outlet = amllog.flush(200).outlets["app_insights"]
     assert [entry["data"]["baseData"]["message"] for entry in azure.envelopes] == ["zero", "first", "second"]
-    assert (one.delivered, one.waiting, one.refused) == (3, 0, {})
+    assert (outlet.delivered, outlet.waiting, outlet.refused) == (3, 0, {})
 
 
 def test_the_identity_before_setup_stays(tmp_path: Path) -> None:
-    """A script may read the id of its local run first, and name its outputs by it."""
+    """The id of a local run that a script reads before setup() stays the same after it."""
     first = amllog.identity()
     assert amllog.identity() == first
     amllog.setup(directory=tmp_path)
@@ -80,7 +80,7 @@ def test_the_identity_before_setup_stays(tmp_path: Path) -> None:
 
 
 def test_identity_stays() -> None:
-    """A process outside Azure ML keeps its run id over several setups; the next life gets a new one."""
+    """A process outside Azure ML keeps its run id over several setups, and gets a new one after shutdown()."""
     before = amllog.setup() and amllog.identity().step_id
     assert (
         (amllog.setup() and amllog.identity().step_id) == before == os.environ["AMLLOG_LOCAL_RUN"].split()[0]
@@ -91,7 +91,7 @@ def test_identity_stays() -> None:
 
 
 def test_concurrent_setup(azure: AzureOnThisMachine) -> None:
-    """Many threads that set up and log at once: each record arrives once."""
+    """Records of threads that call setup() at the same time arrive exactly once."""
 
     def work(number: int) -> None:
         log = amllog.setup(connection_string=azure.connection_string)
@@ -104,24 +104,24 @@ def test_concurrent_setup(azure: AzureOnThisMachine) -> None:
     for thread in threads:
         thread.join()
     assert amllog.flush(200).waiting == 0
-    ids = [one["data"]["baseData"]["properties"]["record_id"] for one in azure.envelopes]
+    ids = [entry["data"]["baseData"]["properties"]["record_id"] for entry in azure.envelopes]
     assert len(ids) == len(set(ids)) == 160
 
 
 def test_shutdown_while_logging(azure: AzureOnThisMachine) -> None:
-    """A thread that logs on while the session ends raises nothing, and writes into no file of anybody else."""
+    """A thread that logs during shutdown() does not raise and does not write to a file of the script."""
     log = amllog.setup(connection_string=azure.connection_string, driver_level="CRITICAL")
     failed: list[BaseException] = []
-    go_on = True
+    running = True
 
-    def chatter() -> None:
+    def log_on() -> None:
         try:
-            while go_on:
-                log.info("chatter")
+            while running:
+                log.info("log_on")
         except BaseException as error:
             failed.append(error)
 
-    threads = [threading.Thread(target=chatter) for _ in range(3)]
+    threads = [threading.Thread(target=log_on) for _ in range(3)]
     for thread in threads:
         thread.start()
     for _ in range(5):
@@ -129,17 +129,17 @@ def test_shutdown_while_logging(azure: AzureOnThisMachine) -> None:
         with open("mine", "wb+") as mine:
             assert mine.read() == b""
         amllog.setup(connection_string=azure.connection_string, driver_level="CRITICAL")
-    go_on = False
+    running = False
     for thread in threads:
         thread.join()
     assert failed == []
 
 
 def test_missing_extra() -> None:
-    """An exporter whose package is not installed is told with the line that installs it, and nothing is changed."""
+    """A missing package of an exporter raises an error that contains the command to install it."""
     pytest.importorskip("pip")
     try:
-        import azure.monitor.opentelemetry.exporter  # noqa: F401  # whether it is there
+        import azure.monitor.opentelemetry.exporter  # noqa: F401  # only to see if it is installed
     except ImportError:
         key = "00000000-0000-0000-0000-0000000010ca"
         with pytest.raises(amllog.MissingExtraError, match=r"pip install 'amllog\[opentelemetry\]'"):
@@ -150,7 +150,7 @@ def test_missing_extra() -> None:
 
 
 def test_setup_while_another_thread_logs() -> None:
-    """A record that a thread is about to keep for setup() is in the journal also if setup() comes just then."""
+    """A record that a thread keeps for setup() is in the journal, also if setup() runs at that moment."""
     keeping, over = threading.Event(), threading.Event()
 
     def wait_there(frame: FrameType, event: str, argument: object) -> None:
@@ -172,7 +172,7 @@ def test_setup_while_another_thread_logs() -> None:
 
 
 def test_second_setup_while_others_log(child: Any) -> None:
-    """What libraries log while a second setup() still loads what it needs is taken."""
+    """Records of libraries are captured while a second setup() imports a package."""
     code = """
 import logging, sys
 from pathlib import Path

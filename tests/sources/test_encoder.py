@@ -33,8 +33,8 @@ data_of_kinds = st.sampled_from(sorted(envelope.KINDS)).flatmap(
     lambda kind: st.tuples(st.just(kind), st.fixed_dictionaries({"name": texts, "n": st.integers(0, 9)}))
 )
 drafts = st.builds(
-    lambda seconds, level, logger, kind, own, place, level_name: Draft(
-        seconds, level, logger, *kind, own, place, None, level_name
+    lambda seconds, level, logger, kind, dimensions, site, level_name: Draft(
+        seconds, level, logger, *kind, dimensions, site, None, level_name
     ),
     st.floats(0, 2e9),
     st.sampled_from([10, 20, 40]),

@@ -1,4 +1,4 @@
-"""Any object as message, argument, key or value: out comes one line that the service takes, and nothing raises."""
+"""Messages: any object as message, argument, key or value makes one line that the service accepts."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from amllog.session import api
 
 
 class Hostile:
-    """Fails in every way it is asked."""
+    """Raises in every special method."""
 
     def __init__(self, error: type[BaseException] = RuntimeError) -> None:
         self.error = error
@@ -37,7 +37,7 @@ class Hostile:
 
 
 class HostileMapping(Mapping):  # type: ignore[type-arg]  # of anything
-    """A mapping that fails when it is read."""
+    """A mapping that raises when it is read."""
 
     def __getitem__(self, key: object) -> object:
         raise KeyError(key)
@@ -50,7 +50,7 @@ class HostileMapping(Mapping):  # type: ignore[type-arg]  # of anything
 
 
 class Liar:
-    """Claims to be of another class, and fails when it is asked."""
+    """Raises when its class is read."""
 
     @property
     def __class__(self) -> Any:
@@ -58,7 +58,7 @@ class Liar:
 
 
 class Endless:
-    """Its text is made of its own text."""
+    """Uses its string to make its string."""
 
     def __str__(self) -> str:
         return f"<{self}>"
@@ -67,16 +67,16 @@ class Endless:
 
 
 class NoText:
-    """Its text is no text."""
+    """Returns a number as its string."""
 
     def __str__(self) -> Any:
-        return 7  # noqa: PLE0307  # that is what is odd
+        return 7  # noqa: PLE0307  # the subject of the test
 
     __repr__ = __str__
 
 
 class OddItem:
-    """Looks like a numpy scalar of itself."""
+    """Looks like a numpy scalar that contains itself."""
 
     ndim, size = 0, 1
 
@@ -84,8 +84,8 @@ class OddItem:
         return self
 
 
-class Text(str):  # noqa: SLOT000  # as people write it
-    """A text with methods of its own."""
+class Text(str):  # noqa: SLOT000  # scripts define it like this
+    """A string class whose methods raise."""
 
     def __str__(self) -> str:
         raise RuntimeError("no")
@@ -101,7 +101,7 @@ class Colour(enum.Enum):
 
 
 def chain(length: int, *, notes: object = None) -> BaseException:
-    """Exceptions that led to one another."""
+    """Return a chain of exceptions."""
     error: BaseException = ValueError("first")
     for number in range(length):
         try:
@@ -115,19 +115,19 @@ def chain(length: int, *, notes: object = None) -> BaseException:
 
 
 def cycle() -> BaseException:
-    """Two exceptions that led to each other."""
-    one, other = ValueError("one"), ValueError("other")
-    one.__cause__, other.__context__ = other, one
-    return one
+    """Return an exception that is in its own chain."""
+    first, second = ValueError("first"), ValueError("second")
+    first.__cause__, second.__context__ = second, first
+    return first
 
 
 def deep(depth: int) -> BaseException:
-    """An exception from far below."""
+    """Return an exception with `depth` frames."""
 
-    def down(left: int) -> None:
-        if not left:
+    def down(remaining: int) -> None:
+        if not remaining:
             raise ValueError("deep")
-        down(left - 1)
+        down(remaining - 1)
 
     try:
         down(depth)
@@ -137,7 +137,7 @@ def deep(depth: int) -> BaseException:
 
 
 class HostileError(Exception):
-    """An exception whose texts fail."""
+    """An exception whose string and notes raise."""
 
     def __str__(self) -> str:
         raise RuntimeError("no")
@@ -150,7 +150,7 @@ class HostileError(Exception):
 
 
 def containers() -> list[object]:
-    """Containers that hold themselves, or too much."""
+    """Return containers that contain themselves, or too much."""
     knot: list[object] = [1]
     knot.append(knot)
     loop: dict[object, object] = {}
@@ -201,7 +201,7 @@ ODD: list[Callable[[], object]] = [
     lambda: chain(1, notes="no list"),
     lambda: deep(500),
     lambda: ValueError(*["x" * 100_000] * 3),
-    *[(lambda one=one: one) for one in containers()],  # type: ignore[misc]  # a default as a closure
+    *[(lambda value=value: value) for value in containers()],  # type: ignore[misc]  # a default as a closure
     lambda: "x" * 10_000_000,
     lambda: "password=" + "s" * 10_000_000,
     lambda: "%" + "0" * 10_000_000,
@@ -222,7 +222,7 @@ ODD: list[Callable[[], object]] = [
     lambda: numpy.arange(100_000),
     lambda: numpy.array(None),
     lambda: object,
-    lambda: (one for one in "ab"),
+    lambda: (letter for letter in "ab"),
     lambda: lambda: None,
     lambda: memoryview(b"ab"),
     lambda: range(10**9),
@@ -244,7 +244,7 @@ anything = st.recursive(
 
 @pytest.fixture(scope="module")
 def log(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """A logger with a journal, and what it kept since the last look."""
+    """Return `start`, which sets amllog up, and `kept`, which returns the new lines of the journal."""
     directory = tmp_path_factory.mktemp("journal")
     seen: Counter[Path] = Counter()
 
@@ -270,7 +270,7 @@ def log(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 
 
 def check(log: Any, count: int = 1) -> list[dict[str, Any]]:
-    """The lines since the last look: as many as calls, each one that the strict service takes."""
+    """Return the new envelopes. Their number is that of the calls, and the strict service accepts each one."""
     lines = log.kept()
     assert len(lines) == count
     now = datetime.datetime.now(datetime.timezone.utc)
@@ -296,8 +296,7 @@ def _started(log: Any, capsys: pytest.CaptureFixture[str]) -> None:
 
 @pytest.mark.parametrize("make", ODD)
 def test_odd_objects(log: Any, make: Callable[[], object]) -> None:
-    """Objects that fail, recurse or have no end, in any place: each call makes its one line, in bounded time, and
-    raises nothing."""
+    """Objects that raise, recurse or have no end make one line per call in bounded time, without raising."""
     logger, odd, began = amllog.get_logger("odd"), make(), time.thread_time()
     key = odd if issubclass(type(odd), (str, bytes, int, float)) else type(odd).__name__
     error = odd if issubclass(type(odd), BaseException) else ValueError(odd)
@@ -309,12 +308,12 @@ def test_odd_objects(log: Any, make: Callable[[], object]) -> None:
     fields = {"msg": odd, "args": (odd,), "custom_dimensions": {"a": odd}, "b": odd, "levelno": 20}
     api.session().recorder.messages.stdlib_record(logging.makeLogRecord(fields), shown=True)
     logger.bind(bound=odd).metric("m", 1)
-    logger.event(odd, value=odd)  # type: ignore[arg-type]  # what no checker stopped
-    with logger.span(odd, value=odd):  # type: ignore[arg-type]  # what no checker stopped
+    logger.event(odd, value=odd)  # type: ignore[arg-type]  # a caller without a type checker
+    with logger.span(odd, value=odd):  # type: ignore[arg-type]  # a caller without a type checker
         pass
     assert time.thread_time() - began < 60
     envelopes = check(log, 9)
-    assert [one["data"]["baseData"]["properties"].get("other") for one in envelopes[2:5]] == ["kept"] * 3
+    assert [item["data"]["baseData"]["properties"].get("other") for item in envelopes[2:5]] == ["kept"] * 3
 
 
 @ready
@@ -324,7 +323,7 @@ def test_odd_objects(log: Any, make: Callable[[], object]) -> None:
     values=st.dictionaries(st.text(), anything, max_size=4),
 )
 def test_any_call(log: Any, message: object, args: list[object], values: dict[str, Any]) -> None:
-    """Any message, arguments and dimensions make one line within all limits."""
+    """Any message, arguments and dimensions of a log call make one line within all limits."""
     amllog.get_logger("any").warning(message, *args, **values)
     check(log)
 
@@ -334,9 +333,9 @@ def test_any_call(log: Any, message: object, args: list[object], values: dict[st
     message=anything, args=st.lists(anything, max_size=3), extra=st.dictionaries(keys, anything, max_size=4)
 )
 def test_any_record(log: Any, message: object, args: list[object], extra: dict[Any, object]) -> None:
-    """So does any stdlib record."""
+    """Any message, arguments and `extra` of a stdlib record make one line within all limits."""
     entry = logging.LogRecord("any", 30, __file__, 1, "", (), None)
-    entry.msg, entry.args = message, tuple(args)  # type: ignore[assignment]  # what no checker stopped
+    entry.msg, entry.args = message, tuple(args)  # type: ignore[assignment]  # a caller without a type checker
     entry.__dict__["custom_dimensions"] = extra
     api.session().recorder.messages.stdlib_record(entry, shown=False)
     check(log)
@@ -345,7 +344,7 @@ def test_any_record(log: Any, message: object, args: list[object], extra: dict[A
 @settings(ready, max_examples=10)
 @given(st.dictionaries(st.text(min_size=1, max_size=200), st.text(), min_size=200, max_size=400))
 def test_too_many_dimensions(log: Any, dimensions: dict[str, str]) -> None:
-    """What does not fit into an item is left out with a mark; the record's id and run stay."""
+    """Dimensions that do not fit into an item are omitted, except the record's id and run."""
     amllog.get_logger("many").info("m", dimensions)
     amllog.get_logger("many").info("m", {key: value + "v" * 500 for key, value in dimensions.items()})
     for envelope in check(log, 2):
@@ -353,8 +352,8 @@ def test_too_many_dimensions(log: Any, dimensions: dict[str, str]) -> None:
         assert {"record_id", "step_id", "parent_run_id"} <= set(properties)
 
 
-def test_left_out_is_told(log: Any) -> None:
-    """How many dimensions were left out stands on the record; texts say how long they were."""
+def test_omissions_are_marked(log: Any) -> None:
+    """A record has the number of omitted dimensions, and truncated strings have their original length."""
     logger = amllog.get_logger("many")
     logger.info("m", {f"key {number}": "v" * 150 for number in range(600)})  # noqa: PLE1205  # the guide's form
     logger.info("x" * 40_000, long="y" * 9_000, **{"k" * 200: 1})
@@ -369,7 +368,7 @@ def test_left_out_is_told(log: Any) -> None:
 
 
 def test_long_chain_with_long_paths(log: Any) -> None:
-    """Ten errors of fifty frames each, in files of long names, still fit into an item."""
+    """Ten exceptions of fifty frames each, in files with long names, fit into an item."""
     code = compile(
         "def down(n):\n    if n: down(n - 1)\n    else: raise ValueError('bottom')", "/long" * 400, "exec"
     )
@@ -380,18 +379,18 @@ def test_long_chain_with_long_paths(log: Any) -> None:
         try:
             try:
                 scope["down"](60)
-            except ValueError as one:
-                one.__cause__ = error
+            except ValueError as raised:
+                raised.__cause__ = error
                 raise
-        except ValueError as one:
-            error = one
+        except ValueError as raised:
+            error = raised
     amllog.get_logger("chain").error("failed", exc_info=error)
     (envelope,) = check(log)
     assert len(envelope["data"]["baseData"]["exceptions"]) == 10
 
 
-def test_huge_texts_are_not_read_to_their_end(log: Any) -> None:
-    """A text of megabytes costs no more than what of it remains: also one that is made to keep a search busy."""
+def test_huge_strings_are_not_read_to_their_end(log: Any) -> None:
+    """A string of megabytes is truncated before the search for secrets, also one that slows a search down."""
     for evil in (
         "eyJ-" * 3_000_000,
         "password " * 1_000_000,
@@ -405,7 +404,7 @@ def test_huge_texts_are_not_read_to_their_end(log: Any) -> None:
 
 
 def test_times(log: Any) -> None:
-    """A stdlib record's time may be anything; the line keeps its form."""
+    """Any time of a stdlib record makes a line with the fixed format of the time."""
     recorder = api.session().recorder
     for created in (-1.5, 0.0, 1e18, 253402300800.0):
         recorder.messages.stdlib_record(
@@ -418,7 +417,7 @@ def test_times(log: Any) -> None:
 
 
 def test_layers(log: Any) -> None:
-    """setup() < bound < bind < call: the later wins."""
+    """Dimensions of the call override those of `bind`, `bound` and setup(), in this order."""
     log.start(dimensions=dict.fromkeys("abcd", "setup"))
     with amllog.bound(b="bound", c="bound", d="bound"):
         amllog.get_logger("l").bind(c="bind", d="bind").info("m", d="call")
@@ -426,8 +425,8 @@ def test_layers(log: Any) -> None:
     assert {key: properties[key] for key in "abcd"} == {"a": "setup", "b": "bound", "c": "bind", "d": "call"}
 
 
-def test_extra_of_ours(log: Any) -> None:
-    """`extra`, as stdlib loggers take it, means the same on ours."""
+def test_extra_of_a_log_call(log: Any) -> None:
+    """`extra` of a log call adds dimensions, as for stdlib loggers."""
     amllog.get_logger("l").info("m", extra={"custom_dimensions": {"a": 1}, "b": 2}, c=3)
     amllog.get_logger("l").info("m", extra="text")
     first, second = check(log, 2)

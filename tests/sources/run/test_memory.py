@@ -6,11 +6,11 @@ from amllog.sources.run.memory import Memory
 
 
 def test_many_metrics_take_bounded_memory() -> None:
-    """Of a long training with many metrics, the last values of each are remembered, and no more than 100,000."""
+    """A long training with many metrics keeps the last values of each, 100,000 in total."""
     memory = Memory()
     for number in range(1_500):
         for layer in range(200):
             memory.keep_scalar(f"layer{layer}", number)
-    kept = memory.metrics()
-    assert len(kept) == 200 and all(values[-1] == 1_499 for values in kept.values())
-    assert sum(map(len, kept.values())) <= 110_000
+    metrics = memory.metrics()
+    assert len(metrics) == 200 and all(values[-1] == 1_499 for values in metrics.values())
+    assert sum(map(len, metrics.values())) <= 110_000

@@ -1,4 +1,4 @@
-"""log.run: azureml's Run, whose writes are records and whose reads always answer."""
+"""`log.run`: the writes make records, and the reads work without a service."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ from amllog.sources.run.backend import Source
 from amllog.sources.run.run import Run
 
 
-class Who(NamedTuple):
-    """An identity, as the gate knows it."""
+class StepIdentity(NamedTuple):
+    """The identity of a step."""
 
     step_id: str = "run_1"
     parent_run_id: str = "pipe_1"
@@ -38,11 +38,11 @@ class Who(NamedTuple):
     run_type: str = "azureml.StepRun"
 
 
-class Journal:
-    """A gate that keeps what it is given, and has no service behind it."""
+class MemoryBackend:
+    """A run backend that keeps all records in memory and has no service."""
 
-    def __init__(self, directory: Path, online: bool = False, identity: Who | None = None) -> None:
-        self.directory, self.online, self.identity = directory, online, identity or Who()
+    def __init__(self, directory: Path, online: bool = False, identity: StepIdentity | None = None) -> None:
+        self.directory, self.online, self.identity = directory, online, identity or StepIdentity()
         self.records: list[Any] = []
         self.flushed: list[float] = []
 
@@ -52,10 +52,10 @@ class Journal:
 
     def run_record(self, kind: str, name: str, data: Mapping[str, Any], *, run_id: str | None) -> None:
         """Keep anything else, which must be strict JSON of at most 8,000 characters."""
-        told = json.dumps(data, ensure_ascii=False, allow_nan=False)
-        assert len(told) <= 8_000
-        told.encode()
-        self.records.append((kind, name, json.loads(told), run_id))
+        encoded = json.dumps(data, ensure_ascii=False, allow_nan=False)
+        assert len(encoded) <= 8_000
+        encoded.encode()
+        self.records.append((kind, name, json.loads(encoded), run_id))
 
     def spool(self, source: Source, name: str) -> str:
         """Keep a copy of a file."""
@@ -75,29 +75,29 @@ class Journal:
             yield SimpleNamespace(stream=stream)
 
     def azure_run(self) -> None:
-        """No service."""
+        """Return None: there is no service."""
 
     def flush(self, timeout: float) -> None:
-        """Remember that it was asked for."""
+        """Keep the timeout."""
         self.flushed.append(timeout)
 
 
 @pytest.fixture
-def journal(tmp_path: Path) -> Iterator[Journal]:
-    """A gate outside a job."""
+def journal(tmp_path: Path) -> MemoryBackend:
+    """Return a backend outside a job."""
     folder = tmp_path / "journal"
     folder.mkdir()
-    return Journal(folder)
+    return MemoryBackend(folder)
 
 
 @pytest.fixture
-def run(journal: Journal) -> Run:
-    """The run of a process outside a job."""
+def run(journal: MemoryBackend) -> Run:
+    """Return the run of a process outside a job."""
     return Run(journal)
 
 
 def column(kind: str, *values: object) -> dict[str, Any]:
-    """The data of a metric called x."""
+    """Return the data of a metric called x."""
     return {"columns": {"x": kind}, "rows": [[value] for value in values]}
 
 
@@ -112,8 +112,8 @@ def column(kind: str, *values: object) -> dict[str, Any]:
         (Decimal("1.5"), 1.5),
     ],
 )
-def test_numbers(run: Run, journal: Journal, value: object, number: float) -> None:
-    """Whatever is a number goes the way of log.metric, with its step as an int."""
+def test_numbers(run: Run, journal: MemoryBackend, value: object, number: float) -> None:
+    """A number of any type is recorded as by log.metric, with its step as an int."""
     run.log(" x ", value, "described", step=np.int64(3))
     assert journal.records == [("metric", "x", number, 3, None)]
     assert type(journal.records[0][2]) is type(number)
@@ -134,8 +134,8 @@ def test_numbers(run: Run, journal: Journal, value: object, number: float) -> No
         (10**400, "string", None),
     ],
 )
-def test_other_values(run: Run, journal: Journal, value: object, kind: str, cell: object) -> None:
-    """What JSON or an App Insights metric cannot hold is a record of its own, with the type azureml would give it."""
+def test_other_values(run: Run, journal: MemoryBackend, value: object, kind: str, cell: object) -> None:
+    """A value that is not a finite number is recorded with the type that azureml gives it."""
     run.log("x", value, step=2)
     [(_, _, data, _)] = journal.records
     assert (data["columns"], data["step"]) == ({"x": kind}, 2)
@@ -173,15 +173,15 @@ def test_other_values(run: Run, journal: Journal, value: object, kind: str, cell
         lambda run: run.create_children(),
     ],
 )
-def test_programming_errors_raise_at_the_call(run: Run, journal: Journal, wrong: Any) -> None:
-    """What can never be a metric, or breaks a documented limit, is told to whoever wrote it, and nothing is kept."""
+def test_programming_errors_raise_at_the_call(run: Run, journal: MemoryBackend, wrong: Any) -> None:
+    """A value that cannot be a metric or exceeds a documented limit raises at the call and records nothing."""
     with pytest.raises(TypeError):
         wrong(run)
     assert journal.records == []
 
 
 def test_missing_files_raise(run: Run) -> None:
-    """A file that is not there is told at the call."""
+    """A missing file or folder raises at the call."""
     with pytest.raises(FileNotFoundError):
         run.upload_file("a", "missing")
     with pytest.raises(NotADirectoryError):
@@ -205,14 +205,14 @@ def test_missing_files_raise(run: Run) -> None:
         ((i for i in (1, 2)), column("int", 1, 2)),
     ],
 )
-def test_lists(run: Run, journal: Journal, values: Any, data: Any) -> None:
-    """A list is a typed column."""
+def test_lists(run: Run, journal: MemoryBackend, values: Any, data: Any) -> None:
+    """A list is recorded as a column with a type."""
     run.log_list("x", values)
     assert journal.records == [("list", "x", data, None)]
 
 
-def test_nothing_to_log(run: Run, journal: Journal) -> None:
-    """Empty lists, rows and tables, on which azureml raises, are nothing to log."""
+def test_empty_values(run: Run, journal: MemoryBackend) -> None:
+    """Empty lists, rows and tables, for which azureml raises, record nothing."""
     run.log_list("x", [])
     run.log_row("x")
     run.log_table("x", {})
@@ -221,8 +221,8 @@ def test_nothing_to_log(run: Run, journal: Journal) -> None:
     assert journal.records == []
 
 
-def test_rows_and_tables(run: Run, journal: Journal) -> None:
-    """Rows and tables keep their columns, and read back in azureml's shapes."""
+def test_rows_and_tables(run: Run, journal: MemoryBackend) -> None:
+    """Rows and tables are recorded by column and read in azureml's shapes."""
     run.log_row("r", a=1, b="x")
     run.log_table("t", {"a": [1, 2], "b": np.array([0.5, 1.5])})
     assert [record[2]["rows"] for record in journal.records] == [[[1, "x"]], [[1, 0.5], [2, 1.5]]]
@@ -233,11 +233,11 @@ def test_rows_and_tables(run: Run, journal: Journal) -> None:
     rows=st.integers(0, 700),
     columns=st.dictionaries(st.text(min_size=1, max_size=255), st.text(), max_size=15),
 )
-def test_tables_are_cut_into_records(
+def test_tables_are_split_into_records(
     tmp_path_factory: pytest.TempPathFactory, rows: int, columns: dict[str, str]
 ) -> None:
-    """However large, every record is within the limits, and no row is lost."""
-    journal = Journal(tmp_path_factory.getbasetemp())
+    """A table of any size is split into records within the limits, without losing a row."""
+    journal = MemoryBackend(tmp_path_factory.getbasetemp())
     try:
         Run(journal).log_table("t", {key: [value] * rows for key, value in columns.items()})
     except MetricError:  # column names of control characters alone may be too long for any record
@@ -248,7 +248,7 @@ def test_tables_are_cut_into_records(
 
 
 def test_reads_without_a_service(run: Run) -> None:
-    """Outside a job, reads answer with what was written; nothing raises where azureml's offline class does."""
+    """Outside a job, reads return the data of this process and do not raise as azureml's offline class does."""
     for value in (1, math.nan):
         run.log("x", value)
     run.log("y", "one")
@@ -281,8 +281,8 @@ def test_reads_without_a_service(run: Run) -> None:
         run.no_such_thing  # noqa: B018
 
 
-def test_files(run: Run, journal: Journal, tmp_path: Path) -> None:
-    """Files are copied at the call, named as azureml names them, and can be fetched again."""
+def test_files(run: Run, journal: MemoryBackend, tmp_path: Path) -> None:
+    """Files are copied at the call, have azureml's names, and can be downloaded."""
     source = tmp_path / "folder" / "deep"
     source.mkdir(parents=True)
     (source / "a.txt").write_text("as it was")
@@ -299,8 +299,8 @@ def test_files(run: Run, journal: Journal, tmp_path: Path) -> None:
     assert {record[1] for record in journal.records} == {"run.upload_file"}
 
 
-def test_pictures_and_documents(run: Run, journal: Journal) -> None:
-    """Images, plots and JSON documents are files and a call each; numbers that JSON has not are null there."""
+def test_pictures_and_documents(run: Run, journal: MemoryBackend) -> None:
+    """Images, plots and JSON documents are recorded as a file and a call, with null for NaN."""
 
     class Plot:
         def savefig(self, stream: Any, format: str) -> None:
@@ -313,7 +313,7 @@ def test_pictures_and_documents(run: Run, journal: Journal) -> None:
     run.log_confusion_matrix("cm", {"data": {"matrix": np.array([[1, 2]]), "x": math.nan}})
     run.log_predictions("pred", '{"a": 1}')
     data = [record[2] for record in journal.records]
-    assert [one["name"] for one in data] == ["pic", "plot", "plot", "cm", "pred"]
+    assert [call["name"] for call in data] == ["pic", "plot", "plot", "cm", "pred"]
     assert data[0]["artifact"] == "p.png"
     assert re.fullmatch(r"plot_\d+_[0-9a-f]{6}\.png", data[1]["artifact"])
     assert data[1]["artifact"] != data[2]["artifact"]
@@ -322,8 +322,8 @@ def test_pictures_and_documents(run: Run, journal: Journal) -> None:
 
 
 def test_children(tmp_path: Path) -> None:
-    """A child run's id is known at once: a GUID in a job, `<id>.<name>` outside; what it logs is under that id."""
-    outside, inside = Journal(tmp_path), Journal(tmp_path, online=True)
+    """A child run has its id at once, a GUID in a job and `<id>.<name>` outside, and its records have it."""
+    outside, inside = MemoryBackend(tmp_path), MemoryBackend(tmp_path, online=True)
     assert Run(outside).child_run("kid").id == "run_1.kid"
     with Run(inside).child_run("kid") as child:
         child.log("x", 1)
@@ -339,8 +339,8 @@ def test_children(tmp_path: Path) -> None:
     assert values == [{"k": "a"}, {"k": "b"}]
 
 
-def test_the_end_of_a_run(run: Run, journal: Journal) -> None:
-    """A job's own status is the job's: complete only flushes, fail gives it an error; an exception fails a with."""
+def test_the_end_of_a_run(run: Run, journal: MemoryBackend) -> None:
+    """In a job, `complete` only flushes, and an exception in a `with` block records the error."""
     run.complete()
     run.cancel()
     assert journal.records == []
@@ -352,37 +352,39 @@ def test_the_end_of_a_run(run: Run, journal: Journal) -> None:
 
 
 def test_no_parent_in_a_job(tmp_path: Path) -> None:
-    """In a job without a pipeline, parent is None, as with azureml."""
-    assert Run(Journal(tmp_path, online=True, identity=Who(parent_run_id="run_1"))).parent is None
+    """The parent of a job outside a pipeline is None, as in azureml."""
+    assert (
+        Run(MemoryBackend(tmp_path, online=True, identity=StepIdentity(parent_run_id="run_1"))).parent is None
+    )
 
 
-def test_names_as_the_studio_shows_them(run: Run, journal: Journal) -> None:
-    """display_name and description can be set."""
+def test_names_as_the_studio_shows_them(run: Run, journal: MemoryBackend) -> None:
+    """Setting display_name and description records a call and changes later reads."""
     run.display_name, run.description = "shown", "why"
     assert (run.display_name, run.description) == ("shown", "why")
     assert [record[1] for record in journal.records] == ["run.display_name", "run.description"]
 
 
-def test_signatures_are_azuremls() -> None:
-    """Every public method of azureml's online and offline Run can be called with its own arguments, by name."""
+def test_signatures_match_azureml() -> None:
+    """Every public method of azureml's online and offline Run accepts azureml's arguments by name."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         from azureml.core.run import _OfflineRun, _SubmittedRun
     from amllog.sources.run.reads import ONLINE_ONLY
 
-    of_others = {"add_type_provider", "get", "list", "list_by_compute", "get_docs_url"}  # not this run's
+    other = {"add_type_provider", "get", "list", "list_by_compute", "get_docs_url"}  # not this run's
     for theirs in (_SubmittedRun, _OfflineRun):
         for name, method in inspect.getmembers(theirs, inspect.isfunction):
-            if name.startswith("_") or name in ONLINE_ONLY or name in of_others:
+            if name.startswith("_") or name in ONLINE_ONLY or name in other:
                 continue
             ours = inspect.signature(getattr(Run, name)).parameters
-            open_ended = any(one.kind is one.VAR_KEYWORD for one in ours.values())
-            wanted = [one for one in inspect.signature(method).parameters if not one.startswith("_")]
+            open_ended = any(parameter.kind is parameter.VAR_KEYWORD for parameter in ours.values())
+            wanted = [name for name in inspect.signature(method).parameters if not name.startswith("_")]
             assert open_ended or not set(wanted) - set(ours) - {"kwargs"}, name
 
 
-def test_a_long_name_is_told_and_cut_for_run_history() -> None:
-    """A metric's name beyond run history's 50 characters is told at the call, and no two of them become one there."""
+def test_long_names_are_shortened_for_run_history() -> None:
+    """A metric name of more than 50 characters warns at the call and stays unique in run history."""
     names = ["validation loss of the " + "very " * 8 + last for last in ("first", "second")]
     with pytest.warns(AmllogWarning, match="50 characters"):
         assert [metric_values.metric_name(name) for name in names] == names
