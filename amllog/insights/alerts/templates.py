@@ -1,6 +1,6 @@
-"""What Azure is asked to make: a template's parameters and resources as data, written as ARM JSON or as Bicep.
+"""Write one Azure resource as an ARM template in JSON or in Bicep.
 
-In: plain values, with `Expression` where a template works something out. Out: text, the same for the same template.
+A template is plain data with `Expression` for values that the deployment computes. Equal templates give equal text.
 """
 
 from __future__ import annotations
@@ -17,25 +17,25 @@ _ESCAPES = {"\\": "\\\\", "'": "\\'", "\n": "\\n", "\r": "\\r", "\t": "\\t", "$"
 
 
 class Expression(NamedTuple):
-    """What the deployment works out, in both languages."""
+    """A value that the deployment computes, in both languages."""
 
     arm: str
     bicep: str
 
 
 class Parameter(NamedTuple):
-    """A parameter: string, int, bool or array; `default` None: it must be given; `allowed`: nothing else may be."""
+    """A parameter of type string, int, bool or array. Without a default it is required."""
 
     type: str
-    about: str
+    description: str
     default: object = None
     allowed: tuple[object, ...] = ()
 
 
 class Template(NamedTuple):
-    """One resource, what it is made from, and what may be set when it is deployed."""
+    """One resource with its parameters and variables. `symbol` is its name in Bicep."""
 
-    about: str
+    description: str
     parameters: Mapping[str, Parameter]
     variables: Mapping[str, object]
     symbol: str
@@ -45,47 +45,47 @@ class Template(NamedTuple):
 
 
 def parameter(name: str) -> Expression:
-    """The value of a parameter."""
+    """Return the expression for the value of a parameter."""
     return Expression(f"parameters('{name}')", name)
 
 
 def variable(name: str) -> Expression:
-    """The value of a variable."""
+    """Return the expression for the value of a variable."""
     return Expression(f"variables('{name}')", name)
 
 
 def arm(template: Template) -> str:
-    """The template as ARM JSON."""
+    """Return the template as ARM JSON."""
     parameters = {
         name: {
-            "type": one.type,
-            **({"defaultValue": _arm(one.default)} if one.default is not None else {}),
-            **({"allowedValues": list(one.allowed)} if one.allowed else {}),
-            "metadata": {"description": one.about},
+            "type": definition.type,
+            **({"defaultValue": _arm(definition.default)} if definition.default is not None else {}),
+            **({"allowedValues": list(definition.allowed)} if definition.allowed else {}),
+            "metadata": {"description": definition.description},
         }
-        for name, one in template.parameters.items()
+        for name, definition in template.parameters.items()
     }
     resource = {"type": template.type, "apiVersion": template.version, **_arm(template.resource)}
-    whole = {
+    document = {
         "$schema": SCHEMA,
         "contentVersion": "1.0.0.0",
-        "metadata": {"description": template.about},
+        "metadata": {"description": template.description},
         "parameters": parameters,
         **({"variables": _arm(template.variables)} if template.variables else {}),
         "resources": [resource],
     }
-    return json.dumps(whole, ensure_ascii=False, indent=2) + "\n"
+    return json.dumps(document, ensure_ascii=False, indent=2) + "\n"
 
 
 def bicep(template: Template) -> str:
-    """The template as Bicep."""
-    lines = [f"// {template.about}", ""]
-    for name, one in template.parameters.items():
-        lines.append(f"@description({_text(one.about)})")
-        if one.allowed:
-            lines.append(f"@allowed({_bicep(list(one.allowed), 0)})")
-        default = f" = {_bicep(one.default, 0)}" if one.default is not None else ""
-        lines += [f"param {name} {one.type}{default}", ""]
+    """Return the template as Bicep."""
+    lines = [f"// {template.description}", ""]
+    for name, definition in template.parameters.items():
+        lines.append(f"@description({_string(definition.description)})")
+        if definition.allowed:
+            lines.append(f"@allowed({_bicep(list(definition.allowed), 0)})")
+        default = f" = {_bicep(definition.default, 0)}" if definition.default is not None else ""
+        lines += [f"param {name} {definition.type}{default}", ""]
     for name, value in template.variables.items():
         lines += [f"var {name} = {_bicep(value, 0)}", ""]
     kind = f"'{template.type}@{template.version}'"
@@ -96,7 +96,9 @@ def _arm(value: Any) -> Any:
     if isinstance(value, Expression):
         return f"[{value.arm}]"
     if isinstance(value, str):
-        return f"[{value}" if value.startswith("[") else value  # else it would be an expression
+        return (
+            f"[{value}" if value.startswith("[") else value
+        )  # a second bracket, or it would be an expression
     if isinstance(value, Mapping):
         return {key: _arm(item) for key, item in value.items()}
     return [_arm(item) for item in value] if isinstance(value, (list, tuple)) else value
@@ -106,26 +108,26 @@ def _bicep(value: Any, depth: int) -> str:
     if isinstance(value, Expression):
         return value.bicep
     if isinstance(value, str):
-        return _block(value) if "\n" in value else _text(value)
+        return _multiline_string(value) if "\n" in value else _string(value)
     pad, end = "  " * (depth + 1), "  " * depth
     if isinstance(value, Mapping):
-        inner = [
-            f"{pad}{key if _NAME.fullmatch(key) else _text(key)}: {_bicep(item, depth + 1)}"
+        members = [
+            f"{pad}{key if _NAME.fullmatch(key) else _string(key)}: {_bicep(item, depth + 1)}"
             for key, item in value.items()
         ]
-        return "\n".join(["{", *inner, f"{end}}}"]) if inner else "{}"
+        return "\n".join(["{", *members, f"{end}}}"]) if members else "{}"
     if isinstance(value, (list, tuple)):
         items = [f"{pad}{_bicep(item, depth + 1)}" for item in value]
         return "\n".join(["[", *items, f"{end}]"]) if items else "[]"
     return json.dumps(value)
 
 
-def _block(text: str) -> str:
-    """Several lines, as they are where Bicep's raw form can hold them."""
+def _multiline_string(text: str) -> str:
+    """Return a raw string of several lines, or an escaped one if Bicep's raw form cannot contain it."""
     if "'''" in text or text.endswith("'") or "\r" in text:
-        return _text(text)
+        return _string(text)
     return f"'''\n{text}'''"
 
 
-def _text(text: str) -> str:
-    return "'" + "".join(_ESCAPES.get(one, one) for one in text) + "'"
+def _string(text: str) -> str:
+    return "'" + "".join(_ESCAPES.get(character, character) for character in text) + "'"
