@@ -24,6 +24,7 @@ MAX_AGE_SECONDS = 48 * 3600
 _LAST_SECOND = 253_402_300_799.0  # of the year 9999, because the format has four digits
 
 _LIMITS = (MAX_KEY, MAX_EVENT_NAME, MAX_NAME, MAX_VALUE, MAX_MESSAGE)
+UNCAUGHT_LOGGER = "amllog.uncaught"  # the logger of uncaught exceptions
 EMPTY = "(empty)"  # the service rejects a record without a message or a name
 
 # The time and the instrumentation key have fixed positions in each line, so that they are read without parsing.

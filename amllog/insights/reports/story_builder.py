@@ -16,11 +16,11 @@ from amllog.insights.questions import Questions
 from amllog.insights.reports import next_steps, rendering, undelivered
 from amllog.insights.reports.story import Story, step_label
 from amllog.insights.stores.service.service_store import UNBOUNDED
+from amllog.record.envelope import UNCAUGHT_LOGGER
 
 BEFORE, AFTER, ELSEWHERE = 8, 3, 6  # logs around the failure: before it, after it, in other steps
 LAST_LOGS = 3  # of each step that never ended
 MAX_LOST = 20  # steps that never ended. The others are counted.
-UNCAUGHT = "amllog.uncaught"  # the logger of uncaught exceptions
 _MAX_ERRORS = 100  # of the failed step that are read, the latest first
 _TICK = timedelta(microseconds=1)
 
@@ -67,7 +67,7 @@ def _failure(questions: Questions, run: str, steps: Table) -> tuple[Row | None, 
         latest = questions.errors(step_id=step["step_id"], limit=_MAX_ERRORS, newest_first=True)
         errors = [row for row in latest if row["itemType"] != "request"]
         exceptions = [row for row in errors if row["itemType"] == "exception"]
-        uncaught = [row for row in exceptions if row["logger"] == UNCAUGHT]
+        uncaught = [row for row in exceptions if row["logger"] == UNCAUGHT_LOGGER]
         for row in (uncaught or exceptions or errors)[:1]:
             return row, row["timestamp"]
         return next((row for row in latest if row["itemType"] == "request"), None), _end(step)

@@ -19,12 +19,11 @@ from amllog.process import exits, interrupts
 from amllog.process.exits import Exits
 from amllog.process.hooks import Chain, Hook, Hooks
 from amllog.record import log_call, text
+from amllog.record.envelope import UNCAUGHT_LOGGER
 from amllog.sources.capture.stdlib_logging import LoggingCapture
 from amllog.sources.capture.stdout import Tee
 from amllog.sources.recorder import Recorder
 
-# The logger of uncaught exceptions.
-UNCAUGHT = "amllog.uncaught"
 # Also for hooks of an earlier session that remain under a hook of the script.
 _CHAIN = Chain()
 
@@ -100,7 +99,7 @@ class Capture:
                 self._failure = "interrupted (KeyboardInterrupt)"
                 if not issubclass(kind, KeyboardInterrupt):
                     self._failure = "uncaught exception"
-                    self._messages.uncaught("Uncaught exception", error, UNCAUGHT)
+                    self._messages.uncaught("Uncaught exception", error, UNCAUGHT_LOGGER)
 
             _CHAIN.run(error, record, lambda: main.before(kind, error, trace))
 
@@ -108,7 +107,9 @@ class Capture:
             def record() -> None:
                 if args.exc_value is not None and not issubclass(args.exc_type, SystemExit):
                     name = args.thread.name if args.thread is not None else "?"
-                    self._messages.uncaught(f"Uncaught exception in thread {name}", args.exc_value, UNCAUGHT)
+                    self._messages.uncaught(
+                        f"Uncaught exception in thread {name}", args.exc_value, UNCAUGHT_LOGGER
+                    )
 
             _CHAIN.run(args.exc_value, record, lambda: thread.before(args))
 
@@ -148,7 +149,7 @@ class Capture:
         name = getattr(args.object, "__qualname__", type(args.object).__qualname__)
         message = f"{args.err_msg or 'Exception ignored in'}: {text.to_text(name)}"
         values = {"exc_info": error}
-        self._messages.log(logging.ERROR, UNCAUGHT, message, (), values, {}, frames[-1], shown=True)
+        self._messages.log(logging.ERROR, UNCAUGHT_LOGGER, message, (), values, {}, frames[-1], shown=True)
 
     def _capture_cells(self) -> None:
         """Capture uncaught exceptions in a notebook. IPython calls no excepthook, but reports the end of a cell."""
@@ -163,7 +164,7 @@ class Capture:
             stopped = stopped or (isinstance(error, SystemExit) and not exits.exit_code(error.code))
             try:
                 if error is not None and not stopped:
-                    self._messages.uncaught("Uncaught exception in a cell", error, UNCAUGHT)
+                    self._messages.uncaught("Uncaught exception in a cell", error, UNCAUGHT_LOGGER)
             except BaseException as interruption:  # IPython discards exceptions of this callback
                 interrupts.raise_later(interruption)
 
