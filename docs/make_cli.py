@@ -1,4 +1,4 @@
-"""Write docs/cli.md from the argument parser of the command line: `make docs`. tests/cli/test_main.py compares them.
+"""Write docs/cli.md from the argument parser of the command line: `make docs`. tests/cli/test_parser.py compares them.
 
 The output of --help is not used, because its format differs between versions of Python.
 """

@@ -33,18 +33,17 @@ ItemMatch = Union[str, Callable[[Mapping[str, Any]], bool]]
 class Fault:
     """One fault, for the next `times` requests (None: until it is cleared).
 
-    service: `ingestion`, `run_history` (run history, metrics, artifacts and blobs) or `query`.
-    seconds: a pause before the response.
-    status, headers, body: sent instead of the correct response (`body` alone: an invalid 200).
-    item: a regular expression over the JSON of an item, or a function of the item. `status` and `message` then apply
-        to these items only (envelopes, or metrics of a batch), and the others are accepted. In the response to a query,
-        these rows are omitted, and the response is a partial one.
-    hang: `before headers` or `after headers`. Nothing more is sent until the fault is cleared.
-    close: the connection is closed in the middle of the response.
-    drops: the response is sent byte by byte, with this many seconds between the bytes.
-    carried_out: the request takes effect although it hangs, breaks or gets another response. Only the response is lost
-        or wrong.
-    path: applies only to requests whose path contains this string.
+    * `service`: `ingestion`, `query` or `run_history` (run history, metrics, artifacts and blobs).
+    * `seconds`: a pause before the response.
+    * `status`, `headers`, `body`: sent instead of the correct response. `body` alone is an invalid response with 200.
+    * `item`: a regular expression over the JSON of an item, or a function of the item. `status` and `message` then
+      apply only to these items (envelopes, or metrics of a batch). In the response to a query, these rows are omitted,
+      and the response is a partial one.
+    * `hang`: `before headers` or `after headers`. Nothing more is sent until the fault is cleared.
+    * `close`: the connection is closed in the middle of the response.
+    * `drops`: the response is sent byte by byte, with this many seconds between the bytes.
+    * `carried_out`: the request takes effect although it hangs, breaks or gets another response.
+    * `path`: applies only to requests whose path contains this string.
     """
 
     service: str = "ingestion"

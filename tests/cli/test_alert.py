@@ -1,4 +1,4 @@
-"""`amllog alert` and `amllog workbook`: what they write, read back; members as Azure requires them."""
+"""The templates of `amllog alert` and `amllog workbook`, compared with the members that Azure requires."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from amllog.insights.query.tables import TABLES
 ID = "/subscriptions/s/resourceGroups/g/providers/microsoft.insights/components/c"
 WORKSPACE = "/subscriptions/s/resourceGroups/g/providers/Microsoft.OperationalInsights/workspaces/w"
 GROUP = "/subscriptions/s/resourceGroups/g/providers/microsoft.insights/actionGroups/me"
-# Of learn.microsoft.com, azure/templates: member → type, or the values that it may have. All but the last are required.
+# From learn.microsoft.com, azure/templates: the type of each member, or its allowed values.
 RULE = {
     "displayName": str, "description": str, "enabled": bool, "severity": int, "scopes": list, "windowSize": str,
     "evaluationFrequency": str, "targetResourceTypes": list, "criteria": dict, "autoMitigate": bool, "actions": dict,
@@ -29,36 +29,36 @@ CRITERION = {
 WORKBOOK = {"displayName": str, "category": str, "version": str, "sourceId": str, "serializedData": str}
 
 
-def assert_shape(found: dict[str, Any], shape: dict[str, Any]) -> None:
-    """Each member is there, of its type, and no other."""
-    assert found.keys() == shape.keys()
+def assert_shape(value: dict[str, Any], shape: dict[str, Any]) -> None:
+    """Assert that exactly these members exist, with their types."""
+    assert value.keys() == shape.keys()
     for name, kind in shape.items():
-        assert (found[name] in kind) if isinstance(kind, set) else (type(found[name]) is kind), name
+        assert (value[name] in kind) if isinstance(kind, set) else (type(value[name]) is kind), name
 
 
 def deployed(template: dict[str, Any]) -> dict[str, Any]:
-    """The resource as it is deployed: parameters and variables put in, ARM's escapes taken away."""
-    given = {name: one["defaultValue"] for name, one in template["parameters"].items()}
+    """Return the resource as Azure deploys it: with parameters and variables, and without ARM's escapes."""
+    defaults = {name: parameter["defaultValue"] for name, parameter in template["parameters"].items()}
 
-    def put(value: Any) -> Any:
+    def resolve(value: Any) -> Any:
         if isinstance(value, dict):
-            return {key: put(item) for key, item in value.items()}
+            return {key: resolve(item) for key, item in value.items()}
         if isinstance(value, list):
-            return [put(item) for item in value]
+            return [resolve(item) for item in value]
         if not isinstance(value, str) or not value.startswith("["):
             return value
         if value.startswith("[["):
             return value[1:]
         if value == "[string(variables('content'))]":
-            return json.dumps(put(template["variables"]["content"]))
-        named = re.fullmatch(r"\[parameters\('(\w+)'\)\]", value)
-        return put(given[named[1]]) if named else value
+            return json.dumps(resolve(template["variables"]["content"]))
+        match = re.fullmatch(r"\[parameters\('(\w+)'\)\]", value)
+        return resolve(defaults[match[1]]) if match else value
 
     (resource,) = template["resources"]
-    return put(resource)
+    return resolve(resource)
 
 
-_TEXT = r"'(?P<{}>(?:[^'\\\n$]|\$(?!{{)|\\['\\nrt$])*)'"  # a bare ${ would begin an expression
+_TEXT = r"'(?P<{}>(?:[^'\\\n$]|\$(?!{{)|\\['\\nrt$])*)'"  # an unescaped ${ begins an expression
 _TOKEN = re.compile(
     rf"(?P<nothing>\s+|//[^\n]*|@description\({_TEXT.format('about')}\)|@allowed\(\[[^\]]*\]\))"
     rf"|'''\n(?P<block>.*?)'''|{_TEXT.format('text')}|(?P<number>-?\d+)"
@@ -69,16 +69,16 @@ _ENDS, _ESCAPES = {"{": "}", "[": "]"}, {"n": "\n", "r": "\r", "t": "\t"}
 
 
 class Bicep:
-    """The parameters, variables and resource of a Bicep file, as far as we write Bicep; SyntaxError for all else."""
+    """The parameters, variables and resource of a Bicep file. Raises SyntaxError for other syntax than ours."""
 
     def __init__(self, text: str) -> None:
         self._tokens: list[tuple[str, str]] = []
-        at = 0
-        while at < len(text):
-            match = _TOKEN.match(text, at)
+        position = 0
+        while position < len(text):
+            match = _TOKEN.match(text, position)
             if not match:
-                raise SyntaxError(text[at : at + 40])
-            at, kind = match.end(), str(match.lastgroup)
+                raise SyntaxError(text[position : position + 40])
+            position, kind = match.end(), str(match.lastgroup)
             if match["nothing"] is None:
                 self._tokens.append((kind, match[kind]))
         self.parameters: dict[str, Any] = {}
@@ -103,7 +103,7 @@ class Bicep:
     def _take(self, sign: str = "") -> str:
         kind, text = self._tokens.pop(0)
         if sign and (kind, text) != ("sign", sign):
-            raise SyntaxError(f"{text} is no {sign}")
+            raise SyntaxError(f"expected {sign}, not {text}")
         return text
 
     def _value(self) -> Any:
@@ -129,7 +129,7 @@ class Bicep:
 
 
 def test_alert(cli: Any, tmp_path: Path) -> None:
-    """All that a scheduled query rule needs, with parameters for what is set at deployment."""
+    """The rule has all required members, and parameters for values that are set at deployment."""
     ran = cli("alert", "--resource-id", ID, "--output", "rule.json", "--severity", "1", "--window", "1h", "--every",
               "15m", "--threshold", "3", "--action-group", GROUP, "--run-type", "training", "--name", "it")  # fmt: skip
     assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "")
@@ -156,13 +156,13 @@ def test_alert(cli: Any, tmp_path: Path) -> None:
         {"actionGroups": [GROUP]},
         3,
     )
-    assert [one["name"] for one in criterion["dimensions"]] == ["run_type", "step_name"]
+    assert [dimension["name"] for dimension in criterion["dimensions"]] == ["run_type", "step_name"]
     assert '== "training"' in criterion["query"] and criterion["query"].startswith("union traces, ")
-    assert "ago(" not in criterion["query"]  # the rule's window is its time
+    assert "ago(" not in criterion["query"]  # the window of the rule is the time range
 
 
 def test_workbook(cli: Any) -> None:
-    """A shared workbook whose content is JSON of its own, over the resource that is a parameter."""
+    """The workbook is shared, its content is JSON, and its resource is a parameter."""
     ran = cli("workbook", env={"AMLLOG_RESOURCE_ID": WORKSPACE})
     assert (ran.returncode, ran.stderr) == (0, "")
     book = deployed(json.loads(ran.stdout))
@@ -175,14 +175,14 @@ def test_workbook(cli: Any) -> None:
     content = json.loads(book["properties"]["serializedData"])
     assert content["version"] == "Notebook/1.0" and content["fallbackResourceIds"] == [WORKSPACE]
     time, *queries = content["items"]
-    assert [one["name"] for one in time["content"]["parameters"]] == ["TimeRange"]
+    assert [parameter["name"] for parameter in time["content"]["parameters"]] == ["TimeRange"]
     assert len(queries) == 5
-    for one in (query["content"] for query in queries):
-        assert one["timeContextFromParameter"] == "TimeRange" and one["crossComponentResources"] == [
+    for content in (query["content"] for query in queries):
+        assert content["timeContextFromParameter"] == "TimeRange" and content["crossComponentResources"] == [
             WORKSPACE
         ]
-        assert one["resourceType"] == "microsoft.operationalinsights/workspaces"
-        assert re.match("(union )?App", one["query"])
+        assert content["resourceType"] == "microsoft.operationalinsights/workspaces"
+        assert re.match("(union )?App", content["query"])
 
 
 HARD = ["it's", "a\\b", "${x}", "'''", "[parameters('x')]", "line\nline", 'q"uote', "é", "//"]
@@ -190,37 +190,38 @@ HARD = ["it's", "a\\b", "${x}", "'''", "[parameters('x')]", "line\nline", 'q"uot
 
 @pytest.mark.parametrize("value", HARD)
 @pytest.mark.parametrize("make", [rules.alert, rules.workbook])
-def test_bicep_says_the_same(make: Any, value: str) -> None:
-    """The Bicep is the ARM template's parameters, variables and resource, whatever text is in them."""
+def test_bicep_and_arm_are_equal(make: Any, value: str) -> None:
+    """The Bicep file has the parameters, variables and resource of the ARM template, for any string."""
     template = make(ID, run_type=[value, "x"])._replace(
         variables={"content": {"text": value, value: [value, 1, True]}}
     )
-    there = Bicep(templates.bicep(template))
-    here = json.loads(templates.arm(template))
+    bicep = Bicep(templates.bicep(template))
+    arm = json.loads(templates.arm(template))
 
-    def plain(item: Any) -> Any:
-        """ARM's expressions in Bicep's words, marked as the parser marks them."""
+    def to_bicep(item: Any) -> Any:
+        """Convert ARM's expressions to Bicep's, with the mark of the parser."""
         if isinstance(item, dict):
-            return {key: plain(one) for key, one in item.items()}
+            return {key: to_bicep(value) for key, value in item.items()}
         if isinstance(item, list):
-            return [plain(one) for one in item]
+            return [to_bicep(value) for value in item]
         if isinstance(item, str) and item.startswith("[["):
             return item[1:]
         if isinstance(item, str) and item.startswith("["):
             return "=" + re.sub(r"(?:parameters|variables)\('(\w+)'\)", r"\1", item[1:-1])
         return item
 
-    (resource,) = here["resources"]
-    assert there.type == f"{resource.pop('type')}@{resource.pop('apiVersion')}"
-    assert there.resource == plain(resource)
-    assert there.variables == plain(here["variables"])
-    assert there.parameters == {
-        name: (one["type"], plain(one.get("defaultValue"))) for name, one in here["parameters"].items()
+    (resource,) = arm["resources"]
+    assert bicep.type == f"{resource.pop('type')}@{resource.pop('apiVersion')}"
+    assert bicep.resource == to_bicep(resource)
+    assert bicep.variables == to_bicep(arm["variables"])
+    assert bicep.parameters == {
+        name: (parameter["type"], to_bicep(parameter.get("defaultValue")))
+        for name, parameter in arm["parameters"].items()
     }
 
 
-def test_files_by_their_ending(cli: Any, tmp_path: Path) -> None:
-    """FILE.bicep is Bicep; --format wins; the same command writes the same bytes."""
+def test_the_suffix_of_the_file_selects_the_format(cli: Any, tmp_path: Path) -> None:
+    """FILE.bicep is Bicep, --format overrides it, and the same command writes the same bytes."""
     for name in ("a.bicep", "b.bicep", "c.json"):
         assert cli("alert", "--resource-id", ID, "--output", name).returncode == 0
     assert (tmp_path / "a.bicep").read_bytes() == (tmp_path / "b.bicep").read_bytes()
@@ -233,7 +234,7 @@ def test_files_by_their_ending(cli: Any, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("of", ["logs", "exceptions", "steps"])
 def test_a_rule_of_one_table(of: str) -> None:
-    """Azure runs no `union` every minute: a rule of one kind of error reads one table, and may."""
+    """A rule for one kind of error reads one table, because Azure does not run `union` every minute."""
     for resource_id in (ID, WORKSPACE):
         made = json.loads(templates.arm(rules.alert(resource_id, of=of, every="1m", run_type="training")))
         properties = deployed(made)["properties"]
@@ -249,7 +250,7 @@ def test_a_rule_of_one_table(of: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         ((), "pass --resource-id, or set AMLLOG_RESOURCE_ID"),
         (("--resource-id", "x"), "resource_id='x'"),
@@ -262,8 +263,8 @@ def test_a_rule_of_one_table(of: str) -> None:
         (("--resource-id", ID, "--output", "no/such/file.json"), "--output no/such/file.json: No such file"),
     ],
 )
-def test_wrong_usage(cli: Any, arguments: tuple[str, ...], said: str) -> None:
-    """Exit code 2, nothing on stdout, and a sentence that helps."""
+def test_wrong_usage(cli: Any, arguments: tuple[str, ...], message: str) -> None:
+    """The exit code is 2, stdout is empty, and the message names the argument."""
     ran = cli("alert", *arguments)
     assert (ran.returncode, ran.stdout) == (2, "")
-    assert said in ran.stderr
+    assert message in ran.stderr

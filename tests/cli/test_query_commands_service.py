@@ -1,4 +1,4 @@
-"""The commands that read, over HTTP: a run that arrived at the service, and a service in trouble."""
+"""The query commands with the service: a delivered run, and errors of the service."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from .conftest import FAILED  # isort: skip
 pytest.importorskip("azure.monitor.query")
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("duckdb_kql") is None,
-    reason="the query service on this machine runs KQL by duckdb-kql, which needs Python 3.11",
+    reason="the local query service runs KQL with duckdb-kql, which needs Python 3.11",
 )
 
 
 @pytest.fixture
 def ask(cli: Callable[..., Any], child: Any, azure: AzureOnThisMachine) -> Callable[..., Any]:
-    """Runs `amllog … --resource-id ID` after a run failed and all of it arrived."""
+    """A function that runs `amllog … --resource-id ID` for a failed run that was delivered."""
     assert (
         child(FAILED, env={"APPLICATIONINSIGHTS_CONNECTION_STRING": azure.connection_string}).returncode == 1
     )
@@ -29,17 +29,17 @@ def ask(cli: Callable[..., Any], child: Any, azure: AzureOnThisMachine) -> Calla
     return lambda *arguments: cli(*arguments, env=env)
 
 
-def test_a_failed_run_is_told_from_what_arrived(ask: Callable[..., Any]) -> None:
-    """The error with its stack and exit code 1; the story with its links into the portal."""
+def test_a_failed_run_of_the_service(ask: Callable[..., Any]) -> None:
+    """`errors` has the exception with its stack, and `story` has links into the portal."""
     ran = ask("errors")
     assert (ran.returncode, "ValueError: really bad batch" in ran.stdout) == (1, True), ran.stderr
-    told = ask("story").stdout
-    assert "failure in step train" in told
-    assert "https://portal.azure.com/" in told
+    story = ask("story").stdout
+    assert "failure in step train" in story
+    assert "https://portal.azure.com/" in story
 
 
 @pytest.mark.parametrize(
-    ("fault", "code", "said"),
+    ("fault", "code", "message"),
     [
         ({"close": True, "times": 1}, 1, ""),
         ({"status": 403}, 2, "Reader"),
@@ -47,12 +47,12 @@ def test_a_failed_run_is_told_from_what_arrived(ask: Callable[..., Any]) -> None
     ],
     ids=["closed once", "forbidden", "throttled for an hour"],
 )
-def test_a_service_in_trouble(
-    ask: Callable[..., Any], azure: AzureOnThisMachine, fault: dict[str, Any], code: int, said: str
+def test_errors_of_the_service(
+    ask: Callable[..., Any], azure: AzureOnThisMachine, fault: dict[str, Any], code: int, message: str
 ) -> None:
-    """Asked again where that helps, else one sentence; nothing of the libraries in between."""
+    """A request is repeated if that can help, and other errors are one sentence without output of libraries."""
     azure.faults.put(Fault(service="query", **fault))
     ran = ask("errors")
     assert ran.returncode == code
-    assert said in ran.stderr
+    assert message in ran.stderr
     assert all(line.startswith("amllog") for line in ran.stderr.splitlines()), ran.stderr

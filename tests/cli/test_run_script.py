@@ -1,4 +1,4 @@
-"""`amllog run`: a script cannot tell the difference, and its step tells how it ended."""
+"""`amllog run`: the script runs as with Python, and its step has its result."""
 
 from __future__ import annotations
 
@@ -8,31 +8,31 @@ from typing import Any
 
 import pytest
 
-SEEN = """
+PRINT_ARGUMENTS = """
 import sys
 print(sys.argv, __name__, __file__, sys.path[0])
 """
 
 
-def step(asked: Any) -> dict[str, Any]:
-    """The step's request, as the journal has it."""
-    (found,) = (row for row in asked("timeline") if row["itemType"] == "request")
-    return found
+def step(read_json: Any) -> dict[str, Any]:
+    """Return the request of the step in the journal."""
+    (request,) = (row for row in read_json("timeline") if row["itemType"] == "request")
+    return request
 
 
-def test_a_script_sees_what_python_shows_it(cli: Any, child: Any, tmp_path: Path) -> None:
+def test_a_script_has_pythons_arguments_and_path(cli: Any, child: Any, tmp_path: Path) -> None:
     """Arguments, name, file and path are those of `python script.py`."""
     (tmp_path / "sub").mkdir()
-    Path("sub/train.py").write_text(SEEN)
+    Path("sub/train.py").write_text(PRINT_ARGUMENTS)
     ran = cli("run", "sub/train.py", "--epochs", "3", "-m", "--", "--json")
     plain = child([sys.executable, "sub/train.py", "--epochs", "3", "-m", "--", "--json"])
     assert ran.stdout.splitlines()[-1] == plain.stdout.strip()
 
 
-def test_a_module_sees_what_python_shows_it(cli: Any, child: Any, tmp_path: Path) -> None:
-    """The same for `python -m package.module`."""
+def test_a_module_has_pythons_arguments_and_path(cli: Any, child: Any, tmp_path: Path) -> None:
+    """Arguments, name, file and path are those of `python -m package.module`."""
     (tmp_path / "package").mkdir()
-    Path("package/train.py").write_text(SEEN)
+    Path("package/train.py").write_text(PRINT_ARGUMENTS)
     ran = cli("run", "-m", "package.train", "--epochs", "3")
     plain = child([sys.executable, "-m", "package.train", "--epochs", "3"])
     assert ran.stdout.splitlines()[-1] == plain.stdout.strip()
@@ -50,19 +50,19 @@ def test_a_module_sees_what_python_shows_it(cli: Any, child: Any, tmp_path: Path
         ("def", 1, "uncaught exception"),
     ],
 )
-def test_exit_codes_are_kept_and_told(cli: Any, asked: Any, end: str, code: int, result: str) -> None:
-    """The code is the script's own, and one that is not 0 makes the step unsuccessful."""
+def test_exit_codes_are_kept(cli: Any, read_json: Any, end: str, code: int, result: str) -> None:
+    """The exit code is that of the script, and a non-zero one marks the step as failed."""
     Path("train.py").write_text(f"import sys\nprint('began')\n{end}\n")
     assert cli("run", "train.py").returncode == code
-    assert (step(asked)["message"], step(asked)["resultCode"], step(asked)["success"]) == (
+    assert (step(read_json)["message"], step(read_json)["resultCode"], step(read_json)["success"]) == (
         "train.py",
         result or "0",
         not result,
     )
 
 
-def test_tracebacks_are_as_without_amllog(cli: Any, child: Any) -> None:
-    """No frame of amllog stands in what Python prints, nor in the record."""
+def test_tracebacks_have_no_frames_of_amllog(cli: Any, child: Any) -> None:
+    """The printed traceback is that of Python, and the record has no frame of amllog."""
     Path("train.py").write_text("def f():\n    raise ValueError('bad')\nf()\n")
     ran, plain = cli("run", "train.py"), child([sys.executable, "train.py"])
     traceback = ran.stderr.replace(str(Path.cwd()) + "/", "")
@@ -70,17 +70,17 @@ def test_tracebacks_are_as_without_amllog(cli: Any, child: Any) -> None:
     assert "run_script.py" not in cli("errors").stdout
 
 
-def test_logging_without_a_changed_line_is_taken(cli: Any) -> None:
-    """A script that knows nothing of amllog is logged, and one that calls setup() is logged once."""
+def test_unchanged_scripts_are_logged(cli: Any) -> None:
+    """A script without amllog is logged, and one that calls setup() is logged once."""
     Path("plain.py").write_text("import logging\nlogging.getLogger('mine').warning('hello %d', 1)\n")
-    Path("own.py").write_text("import amllog\namllog.setup(run_type='training').warning('hello 1')\n")
-    for script in ("plain.py", "own.py"):
+    Path("with_setup.py").write_text("import amllog\namllog.setup(run_type='training').warning('hello 1')\n")
+    for script in ("plain.py", "with_setup.py"):
         assert cli("run", script).stdout.count("hello 1") == 1
         assert cli("logs").stdout.count("hello 1") == 1
 
 
 def test_children_find_the_main_module(cli: Any) -> None:
-    """multiprocessing's spawn and pickle find what the script defines."""
+    """multiprocessing's spawn and pickle find the functions of the script."""
     Path("train.py").write_text(
         "import multiprocessing, pickle\n"
         "def double(x): return 2 * x\n"
@@ -93,15 +93,15 @@ def test_children_find_the_main_module(cli: Any) -> None:
 
 
 @pytest.mark.parametrize("arguments", [("train.py",), ("-m",), ()])
-def test_nothing_to_run_is_wrong_usage(cli: Any, arguments: tuple[str, ...]) -> None:
-    """A script that is not there is told before anything is set up."""
+def test_a_missing_script_is_wrong_usage(cli: Any, arguments: tuple[str, ...]) -> None:
+    """A missing script is reported before setup()."""
     ran = cli("run", *arguments)
     assert (ran.returncode, Path(".amllog").exists()) == (2, False)
     assert "SCRIPT" in ran.stderr or "there is no script train.py" in ran.stderr
 
 
-def test_wrong_settings_are_wrong_usage(cli: Any) -> None:
-    """The script is not begun under settings that are wrong."""
+def test_invalid_settings_are_wrong_usage(cli: Any) -> None:
+    """The script does not start with invalid settings."""
     Path("train.py").write_text("print('began')")
     ran = cli("run", "train.py", env={"AMLLOG_LEVEL": "loud"})
     assert (ran.returncode, ran.stdout) == (2, "")

@@ -1,4 +1,4 @@
-"""`amllog serve`: what it prints is a job's environment, and what arrives can be read."""
+"""`amllog serve`: the printed variables, and the received records."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import Any
 JOB = "import amllog; log = amllog.setup(); log.info('hello'); log.metric('loss', 1)"
 
 
-def test_serve_and_read(child: Any, cli: Any, asked: Any) -> None:
-    """A script in its environment is a job of it; `amllog logs` reads what arrived."""
-    arguments = ["serve", "--directory", "far", "--run-id", "run_1", "--step-name", "train"]
+def test_serve_and_read(child: Any, cli: Any, read_json: Any) -> None:
+    """A script with the printed variables is a job of the server, and `amllog logs` reads its records."""
+    arguments = ["serve", "--directory", "azure", "--run-id", "run_1", "--step-name", "train"]
     process = child.start([sys.executable, "-m", "amllog", *arguments])
     environment = {}
     for line in process.stdout:
@@ -24,12 +24,12 @@ def test_serve_and_read(child: Any, cli: Any, asked: Any) -> None:
     assert child(JOB, env=environment).returncode == 0
     process.send_signal(signal.SIGINT)
     assert process.wait(600) == 0
-    (row,) = asked("logs", "run_1", "--dir", "far/received")
+    (row,) = read_json("logs", "run_1", "--dir", "azure/received")
     assert (row["message"], row["step_name"], row["parent_run_id"]) == ("hello", "train", "run_1")
 
 
-def test_a_port_that_is_taken(cli: Any, azure: Any) -> None:
-    """Wrong usage, with the reason."""
+def test_a_port_in_use(cli: Any, azure: Any) -> None:
+    """A port in use is wrong usage, with the reason."""
     ran = cli("serve", "--port", azure.url.rpartition(":")[2])
     assert (ran.returncode, ran.stdout) == (2, "")
     assert "cannot serve on port" in ran.stderr

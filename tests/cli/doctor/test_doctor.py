@@ -1,4 +1,4 @@
-"""`amllog doctor`: what it finds on machines that are set up well, badly, or not at all."""
+"""`amllog doctor` on machines with valid, invalid and no settings."""
 
 from __future__ import annotations
 
@@ -14,30 +14,30 @@ VARIABLE = "APPLICATIONINSIGHTS_CONNECTION_STRING"
 
 
 @pytest.fixture
-def states(asked: Any) -> Any:
-    """Runs doctor; what it says about each subject."""
+def states(read_json: Any) -> Any:
+    """A function that runs doctor and returns the states of each subject."""
 
     def run(*arguments: object, **options: Any) -> dict[str, set[str]]:
-        found: dict[str, set[str]] = {}
-        for check in asked("doctor", *arguments, **options):
-            found.setdefault(check["about"], set()).add(check["state"])
-        return found
+        subjects: dict[str, set[str]] = {}
+        for check in read_json("doctor", *arguments, **options):
+            subjects.setdefault(check["about"], set()).add(check["state"])
+        return subjects
 
     return run
 
 
 def test_a_fresh_laptop(cli: Any, states: Any) -> None:
-    """All in order, but for the connection string, which is told and no failure; nothing is made or changed."""
-    found = states()
-    assert found.pop("connection string") == {"warn"}
-    assert found.pop("exporter") <= {"ok", "warn"}
-    assert set().union(*found.values()) <= {"ok"}, found
+    """Only the missing connection string is a warning, and no file is written."""
+    subjects = states()
+    assert subjects.pop("connection string") == {"warn"}
+    assert subjects.pop("exporter") <= {"ok", "warn"}
+    assert set().union(*subjects.values()) <= {"ok"}, subjects
     ran = cli("doctor")
     assert (ran.returncode, "0 failed" in ran.stdout, list(Path().iterdir())) == (0, True, [])
 
 
 def test_a_job(cli: Any, states: Any, azure: Any) -> None:
-    """The run is found where run history answers; without an answer, in the environment."""
+    """The run comes from run history, or from the environment if run history does not respond."""
     job = azure.job_environment(run_id="run_1", step_name="train")
     assert states(env=job)["run"] == {"ok"}
     assert "run_1, step train" in cli("doctor", env=job).stdout
@@ -46,21 +46,21 @@ def test_a_job(cli: Any, states: Any, azure: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("environment", "said"),
+    ("environment", "message"),
     [
         ({"AMLLOG_LEVEL": "loud"}, "AMLLOG_LEVEL = 'loud'"),
         ({VARIABLE: "InstrumentationKey=secret-key-1"}, "allowed is a connection string"),
         ({"AMLLOG_DIR": "/proc/nothing"}, "/proc/nothing cannot be written"),
     ],
 )
-def test_what_will_not_work_fails(cli: Any, environment: dict[str, str], said: str) -> None:
-    """With what to do, exit code 1, and no secret."""
+def test_invalid_settings_fail(cli: Any, environment: dict[str, str], message: str) -> None:
+    """An invalid setting is reported with advice and exit code 1, and without a secret."""
     ran = cli("doctor", env=environment)
-    assert (ran.returncode, said in ran.stdout, "secret-key-1" in ran.stdout) == (1, True, False)
+    assert (ran.returncode, message in ran.stdout, "secret-key-1" in ran.stdout) == (1, True, False)
 
 
-def test_a_mistyped_variable_is_told(cli: Any) -> None:
-    """With the one that was probably meant."""
+def test_a_misspelled_variable(cli: Any) -> None:
+    """A misspelled variable is reported with the most similar one."""
     ran = cli("doctor", env={"AMLLOG_LEVL": "DEBUG"})
     assert "AMLLOG_LEVL is not an amllog variable" in ran.stdout
     assert "did you mean AMLLOG_LEVEL?" in ran.stdout
@@ -88,8 +88,8 @@ def test_variables_of_a_child_process_are_known(child: Any, cli: Any) -> None:
     assert "is not an amllog variable" not in ran.stdout
 
 
-def test_a_test_record_is_sent_and_judged(states: Any, azure: Any) -> None:
-    """--send asks the real endpoint; the verdict is the check's."""
+def test_a_test_record_is_sent(states: Any, azure: Any) -> None:
+    """--send uses the real endpoint, and the check has its verdict."""
     environment = {VARIABLE: azure.connection_string}
     assert states("--send", env=environment)["test record"] == {"ok"}
     assert azure.envelopes[0]["data"]["baseData"]["message"] == "amllog doctor: a test record"
@@ -99,16 +99,18 @@ def test_a_test_record_is_sent_and_judged(states: Any, azure: Any) -> None:
 
 
 @pytest.mark.usefixtures("good_run")
-def test_what_waits_is_told(child: Any, states: Any) -> None:
-    """Leftovers of processes that are gone are worth a word."""
+def test_waiting_records_are_reported(child: Any, states: Any) -> None:
+    """Waiting records of ended processes are a warning."""
     assert states()["leftovers"] == {"ok"}
-    dead = "InstrumentationKey=00000000-0000-0000-0000-000000000001;IngestionEndpoint=http://127.0.0.1:9/"
-    child("import amllog; amllog.setup(grace_seconds=0).info('waits')", env={VARIABLE: dead})
+    unreachable = (
+        "InstrumentationKey=00000000-0000-0000-0000-000000000001;IngestionEndpoint=http://127.0.0.1:9/"
+    )
+    child("import amllog; amllog.setup(grace_seconds=0).info('waits')", env={VARIABLE: unreachable})
     assert states()["leftovers"] == {"warn"}
 
 
 def test_the_file_system_is_that_of_the_longest_mount(tmp_path: Path) -> None:
-    """From the text of /proc/mounts, spaces included."""
+    """The longest mount point of /proc/mounts counts, also with spaces in it."""
     data = tmp_path / "my data" / "logs"
     data.mkdir(parents=True)
     escaped = str(data.parent).replace(" ", "\\040")

@@ -1,4 +1,4 @@
-"""What doctor reads in scripts: each documented trouble, and nothing where there is none."""
+"""The checks of scripts: each known problem, and no false alarm."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from amllog.cli.doctor.script_checks import MAX_SNAPSHOT_FILES, check_script
 OUTPUT = (
     "import argparse\np = argparse.ArgumentParser()\np.add_argument('--output_dir')\na = p.parse_args()\n"
 )
-TROUBLES = {
+PROBLEMS = {
     "no folder": (OUTPUT + "open(a.output_dir + '/x', 'w').write('1')", "is not created"),
     "not installed": ("import nosuchpackage.part\nfrom nosuchpackage import x", "nosuchpackage is imported"),
     "no reuse": ("PythonScriptStep(allow_reuse=False)", "allow_reuse=False"),
@@ -54,36 +54,42 @@ other = Step(source_directory="two", allow_reuse=True)
 """
 
 
-def told(code: str, folder: Path) -> list[Any]:
-    """What doctor says of a script."""
+def check_code(code: str, folder: Path) -> list[Any]:
+    """Return the checks of a script."""
     path = folder / "script.py"
     path.write_text(code, encoding="utf-8")
     return list(check_script(path))
 
 
-@pytest.mark.parametrize(("code", "said"), TROUBLES.values(), ids=TROUBLES)
-def test_a_trouble_is_found(code: str, said: str, tmp_path: Path) -> None:
-    """Once, with its line and what to do."""
-    (found,) = (check for check in told(code, tmp_path) if said in check.found)
-    assert (found.state, found.about.startswith("script.py:"), bool(found.advice)) == ("warn", True, True)
+@pytest.mark.parametrize(("code", "message"), PROBLEMS.values(), ids=PROBLEMS)
+def test_a_problem_is_found(code: str, message: str, tmp_path: Path) -> None:
+    """A known problem is reported once, with its line and advice."""
+    (problem,) = (check for check in check_code(code, tmp_path) if message in check.found)
+    assert (problem.state, problem.about.startswith("script.py:"), bool(problem.advice)) == (
+        "warn",
+        True,
+        True,
+    )
 
 
-def test_a_good_script_is_left_in_peace(tmp_path: Path) -> None:
-    """No false alarm on a script that does it right."""
+def test_a_good_script(tmp_path: Path) -> None:
+    """A script without known problems has no warning."""
     (tmp_path / "beside.py").touch()
-    assert [(check.state, check.found) for check in told(FINE, tmp_path)] == [("ok", "no known problems")]
+    assert [(check.state, check.found) for check in check_code(FINE, tmp_path)] == [
+        ("ok", "no known problems")
+    ]
 
 
 def test_a_large_source_directory(tmp_path: Path) -> None:
-    """Every file of it is part of the step's snapshot."""
+    """A source directory with too many files is reported, because all of them are in the snapshot of the step."""
     (tmp_path / "src").mkdir()
     for number in range(MAX_SNAPSHOT_FILES + 1):
         (tmp_path / "src" / str(number)).touch()
-    assert "more than 2000 files" in told("Step(source_directory='src')", tmp_path)[0].found
+    assert "more than 2000 files" in check_code("Step(source_directory='src')", tmp_path)[0].found
 
 
-def test_what_is_no_python_fails(cli: Any, tmp_path: Path) -> None:
-    """Exit code 1, with the reason; a script is never run."""
+def test_files_that_are_not_python(cli: Any, tmp_path: Path) -> None:
+    """A file that cannot be parsed is an error, and no script is run."""
     (tmp_path / "bad.py").write_text("def (")
     (tmp_path / "good.py").write_text("open('ran', 'w')")
     ran = cli("doctor", "bad.py", "good.py", "missing.py")

@@ -1,0 +1,138 @@
+"""The pager, the progress of queries and Ctrl-C, on a terminal."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import io
+import os
+import pty
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from amllog.cli.pager import ProgressStore
+from amllog.errors import UsageError
+from amllog.insights.query.query import Query
+from amllog.insights.query.result import Table
+from amllog.insights.questions import Questions
+from amllog.insights.stores import Unasked
+
+from .conftest import run_on_terminal  # isort: skip
+
+# A child process runs a query that takes minutes, because Ctrl-C is for the main thread of a process.
+SLOW_QUERY = """
+import contextlib, sys
+from amllog.cli import main, pager, query_commands
+from amllog.insights.stores.local.duckdb_engine import Engine
+with contextlib.suppress(ImportError):
+    import duckdb_kql  # the query is to be interrupted, and not this import
+engine = Engine()
+class SlowStore:
+    def query(self, kql):
+        return engine.CALL
+query_commands.run = lambda options, environ: pager.ProgressStore(SlowStore()).query("")
+sys.exit(main.main(["query", "x"]))
+"""
+SLOW_SQL = "run('SELECT sum(a.range + b.range) FROM range(10000000) a, range(10000000) b')"
+SLOW_KQL = (
+    "run_kql('range a from 1 to 5000000 step 1 | extend k = 1 | join kind=inner "
+    "(range b from 1 to 5000000 step 1 | extend k = 1) on k | summarize sum(a + b)', '', dialects=())"
+)
+needs_kql = pytest.mark.skipif(not importlib.util.find_spec("duckdb_kql"), reason="needs Python 3.11")
+CLEAR_LINE = "\r\x1b[K"
+
+
+class Terminal(io.StringIO):
+    """A terminal that notes when progress is shown."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.progress = threading.Event()
+
+    def isatty(self) -> bool:
+        return True
+
+    def write(self, text: str) -> int:
+        if "reading" in text:
+            self.progress.set()
+        return super().write(text)
+
+
+class SlowStore(Unasked):
+    """A store that answers after the progress is shown."""
+
+    def __init__(self, progress: threading.Event) -> None:
+        self.progress = progress
+
+    def answer(self, query: Query) -> Table:
+        self.progress.wait(600)
+        return super().answer(query)
+
+
+@pytest.mark.usefixtures("failed_run")
+def test_a_terminal_gets_colour_and_a_pager(tmp_path: Path) -> None:
+    """On a terminal, output is coloured and goes through $PAGER, unless NO_COLOR is set."""
+    pager = tmp_path / "pager"
+    pager.write_text("#!/bin/sh\necho through the pager\nexec cat\n")
+    pager.chmod(0o755)
+    output, _ = run_on_terminal("logs", env={"PAGER": str(pager), "TERM": "xterm"})
+    assert "through the pager" in output and "\x1b[1;31mCRITICAL\x1b[0m" in output
+    output, _ = run_on_terminal("logs", env={"PAGER": "cat", "NO_COLOR": "1", "TERM": "xterm"})
+    assert "through the pager" not in output and "\x1b[" not in output and "slow fold" in output
+    output, code = run_on_terminal("logs", env={"PAGER": '"'})
+    assert "PAGER='\"': a command such as less" in output and code == 2
+
+
+@pytest.mark.usefixtures("failed_run")
+def test_notices_are_printed_after_the_pager(tmp_path: Path, journal: Path) -> None:
+    """Notices are printed after the pager has ended, and the exit code is kept if the user leaves the pager early."""
+    torn = next(journal.glob("*.jsonl"))
+    torn.write_bytes(torn.read_bytes() + b'{"time":')
+    pager = tmp_path / "pager"
+    pager.write_text("#!/bin/sh\nhead -n 1\nsleep 0.2\necho the pager ends\n")
+    pager.chmod(0o755)
+    output, code = run_on_terminal("errors", env={"PAGER": str(pager), "TERM": "xterm"})
+    end = output.index("the pager ends")
+    assert output.index("amllog: run ") < end < output.index("1 line could not be read")
+    assert code == 1
+
+
+@pytest.mark.parametrize("call", [SLOW_SQL, pytest.param(SLOW_KQL, marks=needs_kql)], ids=["sql", "kql"])
+def test_ctrl_c_ends_a_query(call: str) -> None:
+    """Ctrl-C ends a join of DuckDB with exit code 130, also on a terminal."""
+    master, slave = pty.openpty()
+    command = [sys.executable, "-c", SLOW_QUERY.replace("CALL", call)]
+    process = subprocess.Popen(command, stdin=slave, stdout=slave, stderr=slave)
+    os.close(slave)
+    limit = threading.Timer(600, process.kill)
+    limit.start()
+    output = b""
+    with contextlib.suppress(OSError):  # on Linux, the end of the output is an error
+        while piece := os.read(master, 65536):
+            if b"reading" in piece and b"reading" not in output:
+                process.send_signal(signal.SIGINT)
+                process.send_signal(signal.SIGINT)  # a user who presses Ctrl-C twice
+            output += piece
+    os.close(master)
+    code = process.wait(600)
+    limit.cancel()
+    assert code == 130, output
+
+
+def test_long_queries_show_progress() -> None:
+    """Progress is shown on a terminal during a long query and removed at its end."""
+    terminal = Terminal()
+    questions = Questions(ProgressStore(SlowStore(terminal.progress)))
+    with contextlib.redirect_stderr(terminal):
+        assert len(questions.logs()) == 0
+        with pytest.raises(UsageError, match="free KQL needs a store"):
+            questions.store.query("x")
+    assert "amllog: reading, " in terminal.getvalue()
+    while not terminal.getvalue().endswith(CLEAR_LINE):
+        time.sleep(0.01)
