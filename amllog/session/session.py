@@ -57,7 +57,6 @@ class Session:
         )
         # Settings that no setup() changes (amllog.testing).
         self._pinned: dict[str, object] = {}
-        self._strict = False
         self._forget()
         # From now on, not from setup() on: a fork without a call of these hooks is taken for one that was made in C.
         forks = Forks(
@@ -70,25 +69,24 @@ class Session:
     def _forget(self) -> None:
         self.recorder.reset(Redactor((), find_secrets(os.environ)))
         self.settings = Settings()
-        # Of the last setup().
-        self.arguments: dict[str, object] = {}
+        self.arguments: dict[str, object] = {}  # of the last setup()
         self.identity: Identity | None = None
         self._outbox = Outbox(self._notice, self._refused)
         self._captures = Captures(
             self.recorder, lambda: self.settings, self.flush, self._notice, self._take_over
         )
         self._began, self._ticks, self._since = 0.0, 0.0, time.time()
+        # The resource of a script's own handler, and its credential.
+        self._taken_over: ConnectionString | None = None
         self._credential: Any = None
         self.detector = RunDetector(os.environ, self._notice)
-        # The process that reports the end of the step.
-        self._owner = os.getpid()
-        # The reason why the step failed, if no exception has it.
-        self._failure = ""
+        # The process that records the end of the step, and the reason why it failed, if no exception has it.
+        self._owner, self._failure = os.getpid(), ""
 
     def pin(self, settings: dict[str, object], *, strict: bool) -> tuple[dict[str, object], bool]:
         """Fix settings that no setup() changes, and return the ones before. `strict`: raise faults of amllog."""
-        before = self._pinned, self._strict
-        self._pinned, self._strict = settings, strict
+        before = self._pinned, self.recorder.emitter.strict
+        self._pinned = settings
         self.recorder.emitter.set_strict(strict)
         return before
 
@@ -101,6 +99,8 @@ class Session:
         self._check_process()
         with self._lock:
             settings = resolve_settings({**arguments, **self._pinned}, os.environ)
+            if settings.connection_string is None and self._taken_over is not None:
+                settings = with_connection(settings, self._taken_over)
             compose.check_packages(settings)
             # No telemetry about telemetry, also in handlers that the script makes itself (docs/decisions/0004).
             os.environ.setdefault("APPLICATIONINSIGHTS_STATSBEAT_DISABLED_ALL", "true")
@@ -158,7 +158,7 @@ class Session:
         The installed capture stays, because it is dispatching a record.
         """
         with self._lock:
-            self._credential = credential or self._credential
+            self._taken_over, self._credential = target, credential or self._credential
             if self.settings.connection_string is None:
                 self.settings = with_connection(self.settings, target)
             call_releasing(self._reopen_recorder)

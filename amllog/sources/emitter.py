@@ -40,7 +40,7 @@ class Emitter:
     ) -> None:
         """`in_child` is called before the first record of a child process that was forked without Python's hooks."""
         self.refused = refused or RefusedCounts()
-        self._strict = False
+        self.strict = False
         self._in_child = in_child or self.forked
         # One for the life of the process: threads may add to it during a reset().
         self._early: deque[Draft] = deque()
@@ -151,13 +151,13 @@ class Emitter:
     def handle_fault(self, fault: Exception) -> None:
         """Count a fault of amllog. Raise the exception of a signal handler, and in strict mode every fault."""
         pass_on(fault)
-        if self._strict:
+        if self.strict:
             raise fault
         self.refused.add(f"amllog: {type(fault).__name__}")
 
     def set_strict(self, strict: bool) -> None:
-        """Raise faults of amllog instead of counting them, as tests need."""
-        self._strict = strict
+        """Set whether faults of amllog are raised instead of counted, as tests need."""
+        self.strict = strict
 
     def _emit_early(self) -> None:
         while self._early and self._encoder is not None and self._append is not None:

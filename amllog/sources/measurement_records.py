@@ -48,9 +48,8 @@ class MeasurementRecords:
         marks = self.run_marks("scalar", run_id)
         if step is not None:
             marks["step"] = str(step)
-        fits = (
-            isinstance(value, float) or -(2**63) <= value < 2**63
-        )  # else JSON has no integer of 64 bits for it
+        # Readers of JSON expect integers of 64 bits. A larger one becomes a double.
+        fits = isinstance(value, float) or -(2**63) <= value < 2**63
         number = value if fits else float(value)
         masked = {**self._dimensions(values), **marks}
         emitter = self._emitter

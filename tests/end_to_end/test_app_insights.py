@@ -158,6 +158,16 @@ def test_adopted_connection_string(child: Any, received: Any, azure: AzureOnThis
     assert found.duplicates == [] and len(found.of_type("Request")) == 1
 
 
+def test_a_second_setup_after_a_takeover(child: Any, received: Any, azure: AzureOnThisMachine) -> None:
+    """The connection string of a handler that was taken over is also used after another setup()."""
+    code = OWN_HANDLER.format(arguments=f"connection_string={azure.connection_string.rstrip(';/')!r}")
+    ran = child(code + "amllog.setup().info('five')\n")
+    found = received()
+    assert ran.returncode == 0, ran.stderr
+    assert found.messages == ["one", "two", "three", "four", "five"]
+    assert found.duplicates == []
+
+
 @STOCK_WORKS
 def test_another_resource(child: Any, received: Any, connected: Any, azure: AzureOnThisMachine) -> None:
     """A handler that sends to another resource is left alone: both get the record, ours with the dimensions."""
