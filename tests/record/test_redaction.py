@@ -1,4 +1,4 @@
-"""A secret in any of its usual shapes, anywhere in a record, never reaches the journal or the driver log."""
+"""A secret in any common format, anywhere in a record, never reaches the journal or the driver log."""
 
 from __future__ import annotations
 
@@ -20,18 +20,19 @@ from amllog.config.settings import find_secrets
 from amllog.record.redaction import MARGIN, Redactor
 
 LETTERS = string.ascii_letters + string.digits
-token = st.text(LETTERS, min_size=20, max_size=60).map(lambda said: "q9" + said)  # no word of our own code
+# The prefixes make sure that the secret is not a word of our code.
+token = st.text(LETTERS, min_size=20, max_size=60).map(lambda string: "q9" + string)
 base64ish = st.binary(min_size=32, max_size=64).map(lambda raw: "q9" + base64.b64encode(raw).decode())
-password = st.text(LETTERS + "!#$%*+-./:?^_~", min_size=8, max_size=30).map(lambda said: "p" + said + "w")
+password = st.text(LETTERS + "!#$%*+-./:?^_~", min_size=8, max_size=30).map(lambda string: "p" + string + "w")
 
 
 def jwt(part: str) -> str:
-    """A run token's form."""
+    """Return a string with the format of a run token."""
     head = base64.urlsafe_b64encode(b'{"alg":"RS256","typ":"JWT"}').rstrip(b"=").decode()
     return f"{head}.{part}{part}.{part}"
 
 
-SHAPES: dict[str, tuple[Any, str]] = {  # what the secret is made of, and the text that it stands in
+FORMATS: dict[str, tuple[Any, str]] = {  # the strategy for the secret, and the string around it
     "account key": (base64ish, "AccountName=x;AccountKey={};EndpointSuffix=core.windows.net"),
     "shared access key": (base64ish, "Endpoint=sb://x.invalid/;SharedAccessKeyName=root;SharedAccessKey={}"),
     "SAS": (base64ish, "https://x.blob.invalid/c/b?sv=2020-08-04&se=2026&sr=b&sp=r&sig={}"),
@@ -55,10 +56,10 @@ SHAPES: dict[str, tuple[Any, str]] = {  # what the secret is made of, and the te
     "url": (token, "https://user:{}@host.invalid/path"),
     "git url": (token, "https://{}:x-oauth-basic@github.invalid/a/b"),
     "user of a url": (token, "cloning https://{}@github.invalid/a/b"),
-    "github": (st.text(LETTERS, min_size=36, max_size=36).map(lambda said: "ghp_" + said), "cloned with {} today"),
-    "hugging face": (st.text(LETTERS, min_size=34, max_size=34).map(lambda said: "hf_" + said), "({})"),
-    "openai": (st.text(LETTERS, min_size=40, max_size=48).map(lambda said: "sk-" + said), "key {}"),
-    "openai project": (st.text(LETTERS + "_-", min_size=40).map(lambda said: "sk-proj-0A" + said), "key {}"),
+    "github": (st.text(LETTERS, min_size=36, max_size=36).map(lambda string: "ghp_" + string), "cloned with {} today"),
+    "hugging face": (st.text(LETTERS, min_size=34, max_size=34).map(lambda string: "hf_" + string), "({})"),
+    "openai": (st.text(LETTERS, min_size=40, max_size=48).map(lambda string: "sk-" + string), "key {}"),
+    "openai project": (st.text(LETTERS + "_-", min_size=40).map(lambda string: "sk-proj-0A" + string), "key {}"),
     "instrumentation key": (st.uuids().map(str), "InstrumentationKey={};IngestionEndpoint=https://x.invalid/"),
     "shared key": (base64ish, "Authorization: SharedKey account:{}"),
     "token header": (token, "'Authorization': 'Token {}'"),
@@ -67,8 +68,8 @@ SHAPES: dict[str, tuple[Any, str]] = {  # what the secret is made of, and the te
 quick = settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
 
 
-class Kept:
-    """Everything that was written since the last look: journal and driver log."""
+class Output:
+    """The bytes in the journal and on the driver log since the last call."""
 
     def __init__(self, directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
         self._directory, self._capsys, self._seen = directory, capsys, 0
@@ -80,49 +81,49 @@ class Kept:
 
 
 @pytest.fixture
-def kept(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Iterator[Kept]:
-    """amllog set up, and what it wrote."""
+def output(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Iterator[Output]:
+    """The output of amllog after setup()."""
     amllog.setup(directory=tmp_path / "journal", level="DEBUG")
-    kept = Kept(tmp_path / "journal", capsys)
-    kept()
-    return kept
+    output = Output(tmp_path / "journal", capsys)
+    output()
+    return output
 
 
-@pytest.mark.parametrize("shape", SHAPES)
-def test_shapes(shape: str, kept: Kept) -> None:
-    """In a message, an argument, a dimension, a key, a container, an exception, an event, a span: it is masked."""
-    secrets, around = SHAPES[shape]
+@pytest.mark.parametrize("name", FORMATS)
+def test_formats(name: str, output: Output) -> None:
+    """A secret of each format is masked in messages, arguments, dimensions, keys, containers, exceptions and names."""
+    secrets, around = FORMATS[name]
 
     @quick
     @given(secrets)
     def check(secret: str) -> None:
-        said = around.format(secret)
+        text = around.format(secret)
         log = amllog.get_logger("x")
-        log.info(said)
-        log.info("%s", said)
-        log.info("m", a=said, b={"in": [said]}, c=ValueError(said), d=said.encode())
+        log.info(text)
+        log.info("%s", text)
+        log.info("m", a=text, b={"in": [text]}, c=ValueError(text), d=text.encode())
         try:
-            raise RuntimeError(said) from KeyError(said)
+            raise RuntimeError(text) from KeyError(text)
         except RuntimeError as error:
             if hasattr(error, "add_note"):
-                error.add_note(said)
-            log.exception("failed: %s", said)
-        log.event(said, value=said)
-        log.metric("m", 1, note=said)
-        with log.span(said):
+                error.add_note(text)
+            log.exception("failed: %s", text)
+        log.event(text, value=text)
+        log.metric("m", 1, note=text)
+        with log.span(text):
             pass
-        with amllog.bound(around=said), log.span("s", of={said: 1}):
+        with amllog.bound(around=text), log.span("s", of={text: 1}):
             logging.getLogger("plain").info(
-                "%s", said, extra={"x": [said], "custom_dimensions": {said: said}}
+                "%s", text, extra={"x": [text], "custom_dimensions": {text: text}}
             )
-        with warnings.catch_warnings(record=True) as told:  # of a name that run history would cut
+        with warnings.catch_warnings(record=True) as warned:  # about a name that run history would truncate
             warnings.simplefilter("always")
-            log.bind(stays=(said,)).metrics({said: 1}, step=1)
-        log.run.set_tags({"note": said})
-        log.run.log_row("rows", note=said, **{said[:100]: 1})
-        log.run.log("text", said)
-        log.run.upload_file(said, b"")
-        assert secret not in kept() + "".join(str(one.message) for one in told)
+            log.bind(stays=(text,)).metrics({text: 1}, step=1)
+        log.run.set_tags({"note": text})
+        log.run.log_row("rows", note=text, **{text[:100]: 1})
+        log.run.log("text", text)
+        log.run.upload_file(text, b"")
+        assert secret not in output() + "".join(str(warning.message) for warning in warned)
 
     check()
 
@@ -135,7 +136,7 @@ def test_shapes(shape: str, kept: Kept) -> None:
      "storage_key", "instrumentationKey", "APPINSIGHTS_INSTRUMENTATIONKEY", "private_key", "passphrase", "jwt"],
 )  # fmt: skip
 def test_secret_keys(key: str) -> None:
-    """Whatever stands under a key that speaks of a secret is masked."""
+    """A value under the name of a secret is masked."""
     assert Redactor().is_secret(key, "x")
 
 
@@ -144,25 +145,25 @@ def test_secret_keys(key: str) -> None:
     ["tokens", "token_count", "max_tokens", "key", "keys", "primary", "author", "monkey", "passed", "compass",
      "secretary_count", "batch_key", "bypass", "n_tokens_per_second", "keyword", "authors", "sassy"],
 )  # fmt: skip
-def test_innocent_keys(key: str) -> None:
-    """Words of everyday work are not taken for secrets."""
+def test_harmless_keys(key: str) -> None:
+    """Ordinary keys are not names of secrets."""
     assert not Redactor().is_secret(key, "x")
 
 
 @pytest.mark.parametrize(
-    "said",
+    "text",
     ["loaded 3 tokens", "max_tokens=512", "key error: 'loss'", "passed 10 tests", "basic training", "token count 17",
      "https://github.com/a/b/commit/0123456789abcdef", "user@example.com", "12:30@noon", "sk-learn 1.4", "a: b",
      "sk-learn-random-forest-v2.pkl", "sk-learn-Random-Forest-baseline", "xox", "weights: high",
      "0000000000000000000000000000000000000000", "sigma=0.5", "the secret of success", "tokenizer: bert-base"],
 )  # fmt: skip
-def test_innocent_texts(said: str) -> None:
-    """Everyday texts stay as they are."""
-    assert Redactor().mask(said) == said
+def test_harmless_strings(text: str) -> None:
+    """Ordinary strings are unchanged."""
+    assert Redactor().mask(text) == text
 
 
-def test_reader_knows_what_stood_there() -> None:
-    """Only the secret goes: what stands around it tells the reader which one it was."""
+def test_the_surroundings_of_a_secret_stay() -> None:
+    """Only the secret is masked, so that the rest shows a reader which secret it was."""
     mask = Redactor().mask
     assert mask("AccountName=x;AccountKey=abc/d+e==;End=y") == "AccountName=x;AccountKey=***;End=y"
     assert mask("https://me:pass@host/p?sig=a%2Fb&se=1") == "https://me:***@host/p?sig=***&se=1"
@@ -176,22 +177,17 @@ def test_numbers_under_token() -> None:
     assert (redactor.is_secret("token", 3), redactor.is_secret("token", "3")) == (False, True)
 
 
-def test_own_patterns(kept: Kept, tmp_path: Path) -> None:
-    """`redact` adds keys, in any case, beside the built-in ones."""
+def test_patterns_of_the_script(output: Output, tmp_path: Path) -> None:
+    """`redact` adds patterns for keys, in any case, to the built-in ones."""
     amllog.setup(directory=tmp_path / "journal", redact=["^patient", "iban"])
     log = amllog.get_logger("x")
     log.bind(PatientName="Ada").info("m", my_iban="DE00", password="pw-value", other="stays")
-    found = kept()
-    assert ("Ada" in found, "DE00" in found, "pw-value" in found, "stays" in found) == (
-        False,
-        False,
-        False,
-        True,
-    )
+    written = output()
+    assert [value in written for value in ("Ada", "DE00", "pw-value", "stays")] == [False, False, False, True]
 
 
 def test_known_values(child: Any, tmp_path: Path) -> None:
-    """The environment's own secrets are masked wherever they appear, whatever they look like."""
+    """The secrets of the environment are masked wherever they occur, regardless of their format."""
     code = "import amllog, os; secret = os.environ['MY_PASSWORD']; amllog.setup().info('it is ' + secret, x=[secret])"
     ran = child(code, env={"MY_PASSWORD": "correct horse"})
     written = ran.stdout + "".join(file.read_text() for file in tmp_path.rglob("*.jsonl"))
@@ -199,8 +195,7 @@ def test_known_values(child: Any, tmp_path: Path) -> None:
 
 
 def test_tokens_of_addresses(child: Any, tmp_path: Path) -> None:
-    """A token in the path of an address that a job or setup() was given is masked alone as well, as `amllog serve`
-    has them: in the discovery variable and in the connection string."""
+    """A token in the path of an address in the environment or the connection string is masked alone as well."""
     first, second = (
         "YLCUSDmAM7094Ne091OWtdHt31KCT99HWxBPgOHJZco",
         "Ov6dv69rj-uHK2YIsa1Q6uT8sqa1bDY_E4VEQG6IQnQ",
@@ -220,7 +215,7 @@ log.info("all", env=dict(os.environ))
 
 
 def test_parts_of_addresses_stay() -> None:
-    """What stands in an address and is no token is not masked elsewhere."""
+    """A part of an address that is not a token is not masked elsewhere."""
     given = {
         "MLFLOW_TRACKING_URI": "azureml://westeurope.api.azureml.ms/mlflow/v1.0/subscriptions/"
         "3f2a9c44-1111-2222-3333-444455556666/resourceGroups/rg-ML/providers/Microsoft.MachineLearningServices/x",
@@ -229,8 +224,8 @@ def test_parts_of_addresses_stay() -> None:
     assert find_secrets(given) == []
 
 
-def test_variables_that_are_no_secrets() -> None:
-    """A variable that only tells of a secret, or says its state, is not masked wherever its value stands."""
+def test_variables_that_are_not_secrets() -> None:
+    """The value of a variable that describes a secret or its state is not masked."""
     given = {"PRIMARY_KEY": "customer_id", "SECRET_NAME": "my-database", "AUTHORIZATION": "required"}
     assert find_secrets({**given, "DB_PASS": "hunter2hunter"}) == ["hunter2hunter"]
 
@@ -255,8 +250,8 @@ logging.getLogger("y.password=hunter22").warning("m")
     assert "hunter22" not in written + ran.stderr
 
 
-def test_local_variables(kept: Kept) -> None:
-    """Local variables of a failing function are in no traceback of ours."""
+def test_local_variables(output: Output) -> None:
+    """A recorded traceback does not contain local variables."""
 
     def work() -> None:
         local = "value-of-a-local-variable"
@@ -266,24 +261,24 @@ def test_local_variables(kept: Kept) -> None:
         work()
     except ValueError:
         amllog.get_logger("x").exception("failed")
-    assert "value-of-a-local-variable" not in kept().replace(
+    assert "value-of-a-local-variable" not in output().replace(
         "".join(line for line in traceback.format_stack() if "local =" in line), ""
     )
 
 
-def test_cut_secret(kept: Kept) -> None:
-    """A secret that lies across the place where a long text is cut does not show its half."""
+def test_a_secret_where_a_string_is_truncated(output: Output) -> None:
+    """No half of a secret remains where a long string is truncated."""
     log = amllog.get_logger("x")
     for length in (8_150, 8_180, 16_300, 16_370, 32_700, 32_760, 65_500, 65_530):
         text = "x" * length + " password=" + "SECRET" * 40
         log.info(text, value=text)
         log.error("failed", exc_info=ValueError(text))
         log.error("failed", exc_info=ValueError("y " * 40_000 + text + " z" * length))
-    assert "SECRET" not in kept()
+    assert "SECRET" not in output()
 
 
 def test_identity_and_setup_dimensions(child: Any, tmp_path: Path) -> None:
-    """What stands on every record is masked like everything else."""
+    """The dimensions of all records are masked like other values."""
     given = {"password": "hunter22", "u": "https://a:hunter33@b"}
     code = f"import amllog; amllog.setup(dimensions={given!r}).info('m')"
     child(
@@ -294,7 +289,7 @@ def test_identity_and_setup_dimensions(child: Any, tmp_path: Path) -> None:
 
 
 def test_reprs() -> None:
-    """Objects of ours that know a secret do not show it."""
+    """The repr of our objects does not show secrets."""
     from amllog.config.parsers import parse_connection_string
     from amllog.config.settings import resolve_settings
     from amllog.session import api
@@ -308,38 +303,38 @@ def test_reprs() -> None:
     log = amllog.setup(exporter="opencensus", **given)
     session = api.session()
     bound = log.bind(password=secret, nested={"api_key": [secret]}, say=f"token={secret}", fold=3)
-    ours = (
+    objects = (
         parse_connection_string(given["connection_string"]), resolve_settings(given, {}), Redactor((), [secret]),
         log, bound,
         session, session.recorder, session.settings, session.identity, session._outbox, session._outbox.exporters,
         session.recorder.emitter.redactor, session.recorder.emitter.driver_log, amllog.status(), log.run,
         logging.getLogger().handlers, session._captures._capture, session.detector, session._captures._takeover,
     )  # fmt: skip
-    for one in ours:
-        assert secret not in repr(one) + str(one) and key not in repr(one) + str(one), type(one)
+    for item in objects:
+        assert secret not in repr(item) + str(item) and key not in repr(item) + str(item), type(item)
     assert "'fold': 3" in repr(bound)
 
 
 def test_names_keep_their_words() -> None:
-    """In a name, a word behind a colon belongs to it: two metrics do not become one; a secret goes all the same."""
-    key = Redactor((), ["correct horse"]).mask_key
-    assert key("f1 per token: macro") == ("f1 per token: macro", False)
-    assert key("password=hunter22") == ("password=***", True)
-    assert key("https://me:hunter@host")[0] == "https://me:***@host"
-    assert key("a correct horse")[0] == "a ***"
+    """A word behind a colon belongs to the name, so that two metrics stay distinct. Secrets are masked."""
+    mask_key = Redactor((), ["correct horse"]).mask_key
+    assert mask_key("f1 per token: macro") == ("f1 per token: macro", False)
+    assert mask_key("password=hunter22") == ("password=***", True)
+    assert mask_key("https://me:hunter@host")[0] == "https://me:***@host"
+    assert mask_key("a correct horse")[0] == "a ***"
 
 
 def test_keys_inside_containers() -> None:
-    """A suspicious key masks what stands under it in a container as well, also the script's own patterns."""
+    """Values in a container are masked by their keys, also by the patterns of the script."""
     redactor = Redactor(["iban"], ['a "known" secret'])
-    said = redactor.to_text(
+    text = redactor.to_text(
         {"rows": [{"IBAN": "DE00", "cookie": ["a=b"], "n": 3}], "x": ['a "known" secret']}
     )
-    assert json.loads(said) == {"rows": [{"IBAN": "***", "cookie": "***", "n": 3}], "x": ["***"]}
+    assert json.loads(text) == {"rows": [{"IBAN": "***", "cookie": "***", "n": 3}], "x": ["***"]}
 
 
-def test_metrics_texts() -> None:
-    """A metric's texts are masked by their column's name and by their shape; its numbers stay."""
+def test_tables_of_metrics() -> None:
+    """The strings of a metric are masked by the name of their column and by format, and numbers stay."""
     data = {
         "columns": {"api_key": "string", "password=a1": "double", "password=b2": "int", "note": "string"},
         "rows": [["abc", "NaN", 1, "token=xyz"], [None, 0.5, 2, "fine"]],
@@ -350,36 +345,35 @@ def test_metrics_texts() -> None:
     }
 
 
-def test_short_by_masking() -> None:
-    """Where masking makes a long text short, what stands at the place where it was cut does not show: a half of a
-    secret has no shape any more."""
+def test_a_string_that_masking_shortens() -> None:
+    """If masking shortens a long string, half of a secret at the place of the cut does not become visible."""
     token, known = "q9" * 40, "correct horse battery staple " * 300
     redactor = Redactor((), [known])
     for limit in (150, 1_024, 8_192):
         for length in range(0, 90, 7):
             for secret in (f"https://{token}@host", known):
                 long = 2 * limit + MARGIN - length
-                said = f"password={'s' * (long - 20)} and {secret} {'x ' * 60_000}"
-                for found in (
-                    redactor.mask_and_truncate(said, limit),
-                    redactor.mask_and_truncate_middle(said, limit),
+                text = f"password={'s' * (long - 20)} and {secret} {'x ' * 60_000}"
+                for masked in (
+                    redactor.mask_and_truncate(text, limit),
+                    redactor.mask_and_truncate_middle(text, limit),
                 ):
-                    assert len(found) <= limit
-                    assert "q9q9" not in found and "correct horse" not in found, (limit, length)
+                    assert len(masked) <= limit
+                    assert "q9q9" not in masked and "correct horse" not in masked, (limit, length)
 
 
-def test_middle_of_a_huge_text() -> None:
-    """Of a huge text its head and its end remain, with the length it had; an unending word leaves no end."""
+def test_middle_of_a_very_long_string() -> None:
+    """The beginning and the end of a very long string remain. A single long word has no end that is safe to show."""
     redactor = Redactor()
-    found = redactor.mask_and_truncate_middle("head\n" + "line\n" * 100_000 + "the end", 1_000)
-    assert found.startswith("head\n") and found.endswith("the end") and len(found) == 1_000
-    assert "cut from 500012 characters" in found
+    masked = redactor.mask_and_truncate_middle("head\n" + "line\n" * 100_000 + "the end", 1_000)
+    assert masked.startswith("head\n") and masked.endswith("the end") and len(masked) == 1_000
+    assert "cut from 500012 characters" in masked
     assert "ssss" not in redactor.mask_and_truncate_middle("password=" + "s" * 10_000_000, 16_384)
 
 
 @pytest.mark.parametrize("unit", ["next_token=a:", "pad_token:a:", "key=Abcdefgh1aaaaaaaaaaaaa:"])
 def test_names_in_the_values_of_names(unit: str) -> None:
-    """Names inside of harmless values are looked at, however many there are; what is too deep is masked."""
+    """Names in harmless values are searched for secrets, and values at too great a depth are masked."""
     masked = Redactor().mask(unit * 2_000 + " password=hunter22")
     assert masked.startswith(unit.partition("a:")[0][:8]) and "hunter22" not in masked
     assert "hunter22" not in Redactor().mask("next_token=a:" * 50 + "password=hunter22")
@@ -391,9 +385,9 @@ from amllog.record.redaction import MARGIN, Redactor
 redactor = Redactor(["x"], ["correct horse"])
 for start in STARTS:
     for unit in UNITS:
-        said = start + unit * (100_000 // len(unit)) + '"@'
-        redactor.mask_and_truncate(said, 32_768)  # the first 70,000 characters: without the end
-        redactor.mask_and_truncate_middle(said, 16_384)
+        text = start + unit * (100_000 // len(unit)) + '"@'
+        redactor.mask_and_truncate(text, 32_768)  # the first 70,000 characters: without the end
+        redactor.mask_and_truncate_middle(text, 16_384)
 """
 STARTS = ("key ", "password=", 'password="', "basic ", "bearer ", "eyJ", "://", "-----BEGIN ")
 UNITS = (
@@ -412,20 +406,20 @@ UNITS = (
 
 @pytest.mark.slow
 @pytest.mark.once
-def test_no_text_keeps_the_search_busy(child: Any) -> None:
-    """Texts made to keep a search busy are searched through like any other: ten seconds each would be hours here."""
+def test_no_string_makes_the_search_slow(child: Any) -> None:
+    """Strings that are made to slow a search down are searched as fast as others."""
     ran = child(f"STARTS, UNITS = {STARTS!r}, {UNITS!r}\n{SEARCHED}", timeout=900)
     assert ran.returncode == 0, ran.stderr
 
 
-def test_a_wrong_dimension_is_shown() -> None:
-    """A text that is no `key=value` at all holds no value to hide: it is what went wrong."""
+def test_an_invalid_dimension_is_shown() -> None:
+    """A part without `=` is shown in the error, because it is the invalid part."""
     with pytest.raises(amllog.ConfigError, match=r"'team:nlp,owner=\*\*\*'"):
         amllog.setup(dimensions="team:nlp,owner=me")
 
 
-def test_wrong_settings() -> None:
-    """An error of setup() names the variable, and of what may be a secret as a whole only the keys."""
+def test_errors_of_settings() -> None:
+    """An error of setup() names the setting, and shows only the keys of values that may be secrets."""
     with pytest.raises(amllog.ConfigError) as caught:
         amllog.setup(
             connection_string="InstrumentationKey=hunter22;IngestionEndpoint=hunter22;hunter22",
@@ -433,23 +427,23 @@ def test_wrong_settings() -> None:
             grace_seconds="https://me:hunter22@host",
             colour={"password": "hunter22"},
         )
-    said = str(caught.value) + repr(caught.value) + str(caught.value.args)
-    assert "hunter22" not in said
+    text = str(caught.value) + repr(caught.value) + str(caught.value.args)
+    assert "hunter22" not in text
     for part in (
         "InstrumentationKey=***;IngestionEndpoint=***;***",
         "'team=***,***'",
         "grace_seconds",
         "colour",
     ):
-        assert part in said
+        assert part in text
 
 
-def test_wrong_metrics() -> None:
-    """An error at a metric's call does not show the secret that was given for a number, a name or a step."""
+def test_errors_of_metrics() -> None:
+    """An error of a metric call does not show a secret that was passed as a number, a name or a step."""
     log = amllog.get_logger("x")
     for call in (
         lambda: log.metric("m", "password=hunter22"),
-        lambda: log.metric(("password=hunter22",), 1),  # type: ignore[arg-type]  # what no checker stopped
+        lambda: log.metric(("password=hunter22",), 1),  # type: ignore[arg-type]  # an error of the script
         lambda: log.metric("m", 1, step="token=hunter22"),
         lambda: log.run.set_tags({"password=hunter22 " * 20: 1}),
         lambda: log.run.log_table("m", {"password=hunter22 " * 20: [1]}),
@@ -460,8 +454,7 @@ def test_wrong_metrics() -> None:
 
 
 def test_before_setup(child: Any, tmp_path: Path) -> None:
-    """What was said before setup() is masked by what setup() knows: the environment's own secrets, on the driver log
-    already, and the script's own patterns."""
+    """Records from before setup() are masked with the secrets of the environment and the patterns of setup()."""
     code = """
 import amllog, os
 log, secret = amllog.get_logger("early"), os.environ["MY_PASSWORD"]

@@ -1,4 +1,4 @@
-"""Secrets that a call gets by position are masked, also in the source lines of a traceback."""
+"""Secrets that a call takes by position are masked, also in the source lines of a traceback."""
 
 from __future__ import annotations
 
@@ -73,11 +73,11 @@ HARMLESS = (
 
 @pytest.mark.parametrize("call", CALLS)
 def test_a_secret_by_position_is_masked(call: str) -> None:
-    """The literal that is a secret by its position goes; what stands around it stays."""
+    """The literal that is a secret by its position is masked, and the rest of the call stays."""
     before, _, after = call.partition("{}")
     mask = Redactor().mask
-    for said in (call.format(SECRET), f'  File "x.py", line 1, in f\n    {call.format(SECRET)}\n'):
-        masked = mask(said)
+    for text in (call.format(SECRET), f'  File "x.py", line 1, in f\n    {call.format(SECRET)}\n'):
+        masked = mask(text)
         assert SECRET not in masked and "***" in masked
         assert before.rpartition("sv=")[0] or before in masked
         assert after in masked
@@ -85,20 +85,20 @@ def test_a_secret_by_position_is_masked(call: str) -> None:
 
 
 @pytest.mark.parametrize("call", HARMLESS)
-def test_what_a_call_gets_and_is_no_secret_stays(call: str) -> None:
+def test_other_arguments_stay(call: str) -> None:
     """Ids, addresses, files, names and placeholders stay."""
     assert Redactor().mask(call) == call
 
 
-def test_a_text_in_a_text() -> None:
-    """Quotation marks that are escaped in JSON are recognised as well."""
+def test_escaped_quotation_marks() -> None:
+    """Quotation marks that are escaped in JSON are recognized as well."""
     assert Redactor().mask(r'{"line": "c = AzureKeyCredential(\"hunter22hunter\")"}') == (
         r'{"line": "c = AzureKeyCredential(\"***\")"}'
     )
 
 
-def test_a_traceback_quotes_the_line(child: Any, tmp_path: Path) -> None:
-    """An exception in such a call leaves no secret in the journal and on the driver log."""
+def test_secrets_in_a_traceback(child: Any, tmp_path: Path) -> None:
+    """After an exception in such a call, neither the journal nor the driver log contains the secret."""
     script = tmp_path / "train.py"
     script.write_text(
         f"""

@@ -1,4 +1,4 @@
-"""Each kind of secret is masked in a text, and no harmless text of this field is. All secrets are built from parts."""
+"""Each kind of secret is masked in a string, and harmless strings stay. All secrets here are built from parts."""
 
 from __future__ import annotations
 
@@ -626,7 +626,7 @@ HARMLESS = [
 
 
 class Login(NamedTuple):
-    """A tuple that names its values."""
+    """A named tuple with a secret."""
 
     name: str
     password: str
@@ -636,27 +636,27 @@ class Login(NamedTuple):
 def test_kind_is_masked(kind: str) -> None:
     """A secret of each documented kind is masked, also in the middle of a sentence."""
     secret, around = KINDS[kind]
-    said = around.format(secret)
+    text = around.format(secret)
     mask = Redactor().mask
-    assert secret not in mask(said)
-    assert secret not in mask(f"it was {said} today")
+    assert secret not in mask(text)
+    assert secret not in mask(f"it was {text} today")
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_first_texts_are_looked_through_as_well(kind: str) -> None:
-    """Before the expression for all formats is compiled, each text that it finds is suspicious."""
+def test_the_first_strings_are_searched_as_well(kind: str) -> None:
+    """Before the expression for all formats is compiled, each string that it matches is suspicious."""
     secret, around = KINDS[kind]
-    for said in (around.format(secret), f"it was {secret} today"):
-        found = provider_secrets._SIGN.search(said) is not None
-        assert provider_secrets.is_suspicious(said) or not found
-        other = provider_secrets._OTHER_SIGN.search(said) is not None
-        assert provider_secrets.may_be_unlisted(said) or not other
+    for text in (around.format(secret), f"it was {secret} today"):
+        has_sign = provider_secrets._SIGN.search(text) is not None
+        assert provider_secrets.is_suspicious(text) or not has_sign
+        other = provider_secrets._OTHER_SIGN.search(text) is not None
+        assert provider_secrets.may_be_unlisted(text) or not other
 
 
-@pytest.mark.parametrize("said", HARMLESS)
-def test_harmless_text_stays(said: str) -> None:
-    """A text without a secret stays as it is."""
-    assert Redactor().mask(said) == said
+@pytest.mark.parametrize("text", HARMLESS)
+def test_harmless_strings_stay(text: str) -> None:
+    """A string without a secret is unchanged."""
+    assert Redactor().mask(text) == text
 
 
 @pytest.mark.parametrize(
@@ -683,12 +683,12 @@ def test_harmless_text_stays(said: str) -> None:
     ],
 )
 def test_secrets_in_containers(value: object) -> None:
-    """An option's value, a pair's value and a key's value are masked; what stands beside them stays."""
+    """The value of an option, a pair and a key is masked, and the other values stay."""
     masked = Redactor().to_text(value)
     assert "hunter22" not in masked
     assert "***" in masked
-    for said in ("run.py", "--epochs", "3", "loss", "0.5", "user"):
-        assert (said in masked) == (said in str(value))
+    for text in ("run.py", "--epochs", "3", "loss", "0.5", "user"):
+        assert (text in masked) == (text in str(value))
 
 
 @pytest.mark.parametrize(
@@ -724,8 +724,8 @@ search_keyword keyboard monkey token_type tokens password_policy auth author par
 
 
 @pytest.mark.parametrize("name", sorted(NAMES))
-def test_a_name_is_a_secret_as_text_and_as_key(name: str) -> None:
-    """What is masked as `name=value` in a text is masked under this key as well: there is one list."""
+def test_a_name_is_a_secret_in_a_string_and_as_a_key(name: str) -> None:
+    """A value that is masked as `name=value` in a string is masked under this key as well."""
     value = "Zq9xK7vB2mW4"
     assert Redactor().is_secret(name, value)
     assert value not in Redactor().mask(f"it has {name}={value}")
@@ -733,39 +733,39 @@ def test_a_name_is_a_secret_as_text_and_as_key(name: str) -> None:
 
 @pytest.mark.parametrize("name", sorted(KEYS_ONLY))
 def test_names_that_are_secrets_as_keys_only(name: str) -> None:
-    """Names that are words of prose in a text are those of secrets under a key."""
+    """Words of prose are names of secrets only as keys."""
     assert Redactor().is_secret(name, "Zq9xK7vB2mW4")
 
 
 @pytest.mark.parametrize("name", sorted(HARMLESS_NAMES))
-def test_names_that_tell_of_a_secret(name: str) -> None:
-    """A length, a count, a column and a word of a vocabulary stay, as text, number and truth."""
+def test_names_that_describe_a_secret(name: str) -> None:
+    """A length, a count, a column and a word of a vocabulary stay, as a string, a number and a boolean."""
     redactor = Redactor()
     assert [value for value in ("cat", 5, 0.5, True, None) if redactor.is_secret(name, value)] == []
 
 
 @pytest.mark.parametrize("name", ["SAS", "pwd", "token", "credential", "cookie", "db_key", "pass"])
-def test_a_number_is_no_secret_where_the_name_is_not_certain(name: str) -> None:
-    """Numbers and truths are masked under names such as `password` only, and truths not even there."""
+def test_a_number_is_a_secret_only_under_a_certain_name(name: str) -> None:
+    """A number is masked under names such as `password` only, and a boolean never."""
     redactor = Redactor()
     assert not redactor.is_secret(name, 5) and not redactor.is_secret(name, True)
     assert redactor.is_secret("password", 12345678) and not redactor.is_secret("password", False)
 
 
 def test_a_key_with_a_random_value() -> None:
-    """What stands under `key` is a secret if it looks random: ordinary keys stay."""
+    """A value of `key` is a secret if it looks random."""
     assert Redactor().is_secret("key", RANDOM[:32])
     assert not any(
         Redactor().is_secret("key", value) for value in ("loss", "train/epoch", "model_v2_final", 3, HEX[:32])
     )
 
 
-@pytest.mark.parametrize("said", [*HARMLESS, *(around.format(secret) for secret, around in KINDS.values())])
-def test_the_cheap_look_passes_nothing_over(said: str) -> None:
-    """A text that the cheap look calls clean has nothing that the patterns would mask."""
-    masked = named_secrets._COOKIES.sub(named_secrets._replaced, credential_calls.mask(said))
-    masked = named_secrets._NAMED.sub(named_secrets._replaced, masked)
+@pytest.mark.parametrize("text", [*HARMLESS, *(around.format(secret) for secret, around in KINDS.values())])
+def test_the_prefilter_misses_no_secret(text: str) -> None:
+    """The expressions mask nothing in a string that the prefilter skips."""
+    masked = named_secrets.COOKIES.sub(named_secrets._replaced, credential_calls.mask(text))
+    masked = named_secrets.NAMED.sub(named_secrets._replaced, masked)
     for _, pattern in provider_secrets._FIXED:
         masked = pattern.sub(provider_secrets._masked, masked)
     masked = provider_secrets._SEPARATORS.sub(lambda match: match.group()[0] + "***", masked)
-    assert Redactor().mask(said) == masked
+    assert Redactor().mask(text) == masked
