@@ -2,6 +2,9 @@
 
 Metrics are sent 45 per request, with the calls (tags, files, child runs) between them in their order. A request that
 the service rejects as a whole is repeated in halves, so that one invalid metric never affects the others.
+
+If a request with metrics has to wait, the export sends nothing more. If a call has to wait, later calls wait, too,
+because calls keep their order. Metrics continue then, except those of a child run that could not be created.
 """
 
 from __future__ import annotations
@@ -173,10 +176,8 @@ class _Export:
             return []
         try:
             errors = (response.json() or {}).get("errors") or []
-        except (
-            ValueError,
-            AttributeError,
-        ) as error:  # the page of a proxy, so the metrics may not have arrived
+        except (ValueError, AttributeError) as error:
+            # Perhaps the page of a proxy, so it is unknown whether the metrics arrived.
             raise ConnectionError("unreadable response") from error
         return errors if isinstance(errors, list) else []
 

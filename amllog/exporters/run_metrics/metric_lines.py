@@ -115,12 +115,8 @@ def _are_labels(labels: Mapping[str, object], created: object, record_id: object
     """Return whether the properties that name the run are strings, and the time has our format."""
     names = ("run_metric", "run_id", "step_id", "step_name", "experiment_name")
     are_strings = all(line_validation.is_string_or_none(labels.get(name)) for name in names)
-    return (
-        are_strings
-        and isinstance(created, str)
-        and bool(TIME.fullmatch(created))
-        and line_validation.is_filled_string(record_id)
-    )
+    is_time = isinstance(created, str) and bool(TIME.fullmatch(created))
+    return are_strings and is_time and line_validation.is_filled_string(record_id)
 
 
 def _content(base: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
@@ -146,9 +142,8 @@ def record_data(
     """Convert a metric of azureml to (kind, data) of journal records."""
     kind = type[len(PREFIX) :] if type.startswith(PREFIX) else "table"
     plain = [[_plain(row.get(column)) for column in columns] for row in rows]
-    for data in metric_values.record_data(
-        metric_values.Cells({text.replace_surrogates(c): t for c, t in columns.items()}, plain)
-    ):
+    types = {text.replace_surrogates(column): column_type for column, column_type in columns.items()}
+    for data in metric_values.record_data(metric_values.Cells(types, plain)):
         if kind not in ("scalar", "list") and not type.startswith(PREFIX):
             data["type"] = type
         if step is not None:

@@ -78,9 +78,8 @@ def step_number(step: object) -> int | None:
 def from_scalar(name: str, value: object) -> Cells:
     """Return one value as cells. Lists raise MetricError as in azureml, and other objects become strings."""
     if isinstance(value, (list, range, GeneratorType)):
-        raise MetricError(
-            f"{name}: log takes one value, got a {type(value).__name__} (for many values: log_list)"
-        )
+        kind = type(value).__name__
+        raise MetricError(f"{name}: log takes one value, got a {kind} (for many values: log_list)")
     return table({name: [value]}, nested=True)
 
 

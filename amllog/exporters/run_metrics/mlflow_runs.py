@@ -35,9 +35,7 @@ class MLflowRuns:
         self._created: set[str] = set()  # MLflow's ids of runs that amllog created, and therefore ends
         self._next_steps: dict[tuple[str | None, str], int] = {}  # of lists and tables without steps
         self._first_steps: dict[str, int] = {}  # by id of an unsettled record: the step of its first row
-        self._logged: dict[
-            str, int
-        ] = {}  # by id of an unsettled record: how many numbers the store has accepted
+        self._logged: dict[str, int] = {}  # by id of an unsettled record: its numbers in the store
 
     @property
     def _client(self) -> Any:
