@@ -1,4 +1,4 @@
-"""Any Python object in any place of any call, the whole way: one line of strict JSON within the service's limits."""
+"""Any Python object in any argument of any call becomes one line of strict JSON within the service's limits."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ KEY = "00000000-0000-0000-0000-0000000010ca"
 
 
 class Raising:
-    """Raises whatever it is asked for."""
+    """An object that raises in each of its methods."""
 
     def __init__(self, error: type[BaseException]) -> None:
         self.error = error
@@ -43,7 +43,7 @@ class Raising:
 
 
 class Recursing:
-    """Its text needs its text."""
+    """An object whose conversion to a string recurses."""
 
     def __str__(self) -> str:
         return str(self)
@@ -52,7 +52,7 @@ class Recursing:
 
 
 class Slotted(Exception):
-    """An exception whose chain and notes fail when they are looked at."""
+    """An exception whose conversion to a string and whose notes fail."""
 
     @property
     def __notes__(self) -> Any:
@@ -70,7 +70,7 @@ class Access(enum.Flag):
 
 
 class Level(str, enum.Enum):
-    """An enum of texts."""
+    """An enum of strings."""
 
     HIGH = "high"
 
@@ -84,7 +84,7 @@ class Point:
 
 
 class Model:
-    """What a pydantic model looks like."""
+    """An object like a pydantic model."""
 
     def __init__(self, **fields: object) -> None:
         self.__dict__.update(fields)
@@ -100,7 +100,7 @@ class Model:
 
 
 class Tensor:
-    """What a torch tensor looks like: of one number, of many, on a device that is gone."""
+    """An object like a torch tensor with several numbers, or on a device that failed."""
 
     ndim, shape = 1, (3,)
 
@@ -127,7 +127,7 @@ class Tensor:
 
 
 def holds_itself(kind: str) -> object:
-    """A container that holds itself."""
+    """Return a container that contains itself."""
     point = Point(1)
     point.y = [point, {"point": point}]
     mapping: UserDict[str, object] = UserDict()
@@ -151,7 +151,7 @@ def holds_itself(kind: str) -> object:
 
 
 def chained(*, cause: bool) -> BaseException:
-    """Three exceptions in a circle, with notes of every kind."""
+    """Return the first of three exceptions in a cycle, with notes of several types."""
     errors = [
         ValueError("\udc80" * 5_000),
         KeyError(Raising(ValueError)),
@@ -164,7 +164,7 @@ def chained(*, cause: bool) -> BaseException:
 
 
 def group(depth: int, width: int) -> BaseException:
-    """An exception group of groups; before Python 3.11, something that looks like one."""
+    """Return an exception group of groups, or a similar exception before Python 3.11."""
     kind: Any = getattr(__builtins__, "ExceptionGroup", None) or __builtins__.get("ExceptionGroup")  # type: ignore[attr-defined]
     if kind is None:
         error: Any = ValueError("looks like a group")
@@ -174,19 +174,19 @@ def group(depth: int, width: int) -> BaseException:
     return kind("group", members if depth == 0 else [group(depth - 1, width) for _ in range(3)])  # type: ignore[no-any-return]
 
 
-def same_kind(one: object) -> type:
+def same_kind(value: object) -> type:
     """A function."""
-    return type(one)
+    return type(value)
 
 
 def frame_of(rows: int) -> Any:
-    """A DataFrame."""
+    """Return a DataFrame."""
     pandas = pytest.importorskip("pandas")
     return pandas.DataFrame({"a": range(rows), "b": ["\u2028 text"] * rows, "c": [None, 1.5] * (rows // 2)})
 
 
 def of_pandas(name: str, *args: object) -> Any:
-    """A value of pandas."""
+    """Return a value of pandas."""
     return getattr(pytest.importorskip("pandas"), name)(*args)
 
 
@@ -231,7 +231,7 @@ OBJECTS: dict[str, Callable[[], Any]] = {
     "NaT": lambda: pytest.importorskip("pandas").NaT,
     "NA": lambda: pytest.importorskip("pandas").NA,
     "aware": lambda: datetime.datetime(2026, 1, 2, tzinfo=datetime.timezone.utc),
-    "naive": lambda: datetime.datetime(1, 1, 1),  # noqa: DTZ001  # that is what is odd
+    "naive": lambda: datetime.datetime(1, 1, 1),  # noqa: DTZ001  # naive on purpose
     "timedelta": lambda: datetime.timedelta.max,
     "timezone": lambda: datetime.timezone(datetime.timedelta(hours=-23, minutes=-59)),
     "Decimal": lambda: decimal.Decimal("1e9999"),
@@ -243,7 +243,7 @@ OBJECTS: dict[str, Callable[[], Any]] = {
     "PathLike that fails": type("P", (), {"__fspath__": Raising._fail, "error": OSError}),
     "UUID": uuid.uuid4,
     "pydantic-like": lambda: Model(name="\ud800", inner=Model(x=[1] * 5_000), password="hunter22"),
-    "generator": lambda: (one for one in iter(int, 1)),
+    "generator": lambda: (number for number in iter(int, 1)),
     "endless iterator": lambda: iter(lambda: "x", None),
     "exceptions in a circle of causes": lambda: chained(cause=True),
     "exceptions in a circle of contexts": lambda: chained(cause=False),
@@ -276,44 +276,44 @@ OBJECTS: dict[str, Callable[[], Any]] = {
 
 
 def strict(line: bytes) -> dict[str, Any]:
-    """One line as strict JSON: no NaN, no name twice, nothing but UTF-8."""
+    """Decode one line as strict JSON: UTF-8, without NaN and repeated names."""
 
-    def refuse(name: str) -> Any:
-        raise AssertionError(f"{name} is no JSON")
+    def reject(name: str) -> Any:
+        raise AssertionError(f"{name} is not JSON")
 
     def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         names = [name for name, _ in pairs]
         assert len(set(names)) == len(names), f"a name twice: {Counter(names).most_common(1)}"
         return dict(pairs)
 
-    found: dict[str, Any] = json.loads(line.decode("utf-8"), parse_constant=refuse, object_pairs_hook=once)
-    return found
+    content: dict[str, Any] = json.loads(line.decode("utf-8"), parse_constant=reject, object_pairs_hook=once)
+    return content
 
 
 class Journal:
-    """amllog set up with a journal, and the checked records of each call."""
+    """The journal of the test, and the validated records of each call."""
 
     def __init__(self, directory: pathlib.Path) -> None:
         self.directory, self.read = directory, 0
 
     def new(self) -> list[dict[str, Any]]:
-        """The records since the last look, each one that the strict service takes; no fault of ours was counted."""
+        """Return the records since the last call. Each is valid for the strict service, and no fault was counted."""
         data = b"".join(file.read_bytes() for file in sorted(self.directory.glob("*.jsonl")))
         lines, self.read = data[self.read :].splitlines(keepends=True), len(data)
-        found = []
+        records = []
         for line in lines:
             assert line.endswith(b"}\n") and len(line) <= 65_536
             envelope = strict(line)
             now = datetime.datetime.now(datetime.timezone.utc)
             assert validate_envelope(envelope, len(line), now) is None
-            found.append(envelope["data"]["baseData"])
+            records.append(envelope["data"]["baseData"])
         assert amllog.status().refused == 0
-        return found
+        return records
 
 
 @pytest.fixture
 def journal(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> Iterator[Journal]:
-    """A journal, and a driver log that fails a test which makes it fail."""
+    """Set amllog up with a journal and a driver log that makes the test fail on errors."""
     amllog.setup(
         capture="logging", directory=tmp_path / "j", connection_string=KEY, exporter="none", level="DEBUG"
     )
@@ -324,25 +324,23 @@ def journal(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> Itera
     capsys.readouterr()  # megabytes
 
 
-def ways(odd: Any) -> dict[str, Callable[[], object]]:
-    """Every call that makes exactly one record, with `odd` in one of its places."""
+def calls(value: Any) -> dict[str, Callable[[], object]]:
+    """Return every call that makes exactly one record, with `value` in one of its arguments."""
     log, plain = amllog.get_logger("odd"), logging.getLogger("plain")
     plain.setLevel(logging.DEBUG)
     for handler in list(logging.getLogger().handlers):
-        if type(handler).__module__.startswith(
-            "_pytest"
-        ):  # keeps what it is given, and raises what its text raises
+        if type(handler).__module__.startswith("_pytest"):
             logging.getLogger().removeHandler(handler)
-    error = odd if issubclass(type(odd), BaseException) else RuntimeError(odd)
-    mapping = odd if type(odd) in (dict, OrderedDict, Counter) else {"a": odd}
-    texts = {f"key {key[:100]}": value for key, value in mapping.items() if type(key) is str}
+    error = value if issubclass(type(value), BaseException) else RuntimeError(value)
+    mapping = value if type(value) in (dict, OrderedDict, Counter) else {"a": value}
+    strings = {f"key {key[:100]}": value for key, value in mapping.items() if type(key) is str}
 
     def spanned() -> None:
-        with log.span(odd, value=odd):
+        with log.span(value, value=value):
             pass
 
     def bound() -> None:
-        with amllog.bound(around=odd):
+        with amllog.bound(around=value):
             log.debug("bound")
 
     def raised(say: Callable[[], object]) -> None:
@@ -352,51 +350,55 @@ def ways(odd: Any) -> dict[str, Callable[[], object]]:
             say()
 
     return {
-        "message": lambda: log.info(odd),
-        "argument": lambda: log.info("%s", odd),
-        "arguments that do not fit": lambda: log.info("%d %s", odd, odd, odd),  # noqa: PLE1205  # that is the point
+        "message": lambda: log.info(value),
+        "argument": lambda: log.info("%s", value),
+        "arguments that do not fit": lambda: log.info("%d %s", value, value, value),  # noqa: PLE1205  # on purpose
         "mapping as argument": lambda: log.info("m", mapping),  # noqa: PLE1205  # the guide's form
-        "value": lambda: log.info("m", value=odd, nested={"in": [odd, (odd,)]}),
-        "keys": lambda: log.info("m", **texts),
-        "exception": lambda: raised(lambda: log.exception(odd, value=odd)),  # noqa: LOG004  # it is inside
+        "value": lambda: log.info("m", value=value, nested={"in": [value, (value,)]}),
+        "keys": lambda: log.info("m", **strings),
+        "exception": lambda: raised(lambda: log.exception(value, value=value)),  # noqa: LOG004  # called in an except block
         "exc_info": lambda: log.error("m", exc_info=error),
-        "odd exc_info": lambda: log.error("m", exc_info=odd),
-        "extra": lambda: log.info("m", extra={"custom_dimensions": mapping, "x": odd}),
-        "odd extra": lambda: log.info("m", extra=odd),
-        "bind": lambda: log.bind(value=odd).info("m"),
+        "odd exc_info": lambda: log.error("m", exc_info=value),
+        "extra": lambda: log.info("m", extra={"custom_dimensions": mapping, "x": value}),
+        "odd extra": lambda: log.info("m", extra=value),
+        "bind": lambda: log.bind(value=value).info("m"),
         "bound": bound,
-        "plain message": lambda: plain.info(odd),
-        "plain argument": lambda: plain.warning("%s %r", "x", odd),
+        "plain message": lambda: plain.info(value),
+        "plain argument": lambda: plain.warning("%s %r", "x", value),
         "plain mapping": lambda: plain.info("m", mapping),
-        "plain exception": lambda: raised(lambda: plain.exception("m %s", odd)),
-        "plain extra": lambda: plain.info("m", extra={"value": odd, "custom_dimensions": mapping}),
-        "plain custom": lambda: plain.info("m", extra={"custom_dimensions": odd}),
-        "event": lambda: log.event(odd, value=odd),
+        "plain exception": lambda: raised(lambda: plain.exception("m %s", value)),
+        "plain extra": lambda: plain.info("m", extra={"value": value, "custom_dimensions": mapping}),
+        "plain custom": lambda: plain.info("m", extra={"custom_dimensions": value}),
+        "event": lambda: log.event(value, value=value),
         "span": spanned,
-        "metric's dimension": lambda: log.metric("m", 1, note=odd, **texts),
+        "metric's dimension": lambda: log.metric("m", 1, note=value, **strings),
     }
 
 
 @pytest.mark.parametrize("kind", OBJECTS)
-def test_any_object_in_any_place(journal: Journal, kind: str) -> None:
-    """Whatever it is and wherever it stands: the call returns, and makes its one record."""
-    odd = OBJECTS[kind]()
-    for way, call in ways(odd).items():
+def test_any_object_in_any_argument(journal: Journal, kind: str) -> None:
+    """A call with any object in any argument returns and makes one record."""
+    value = OBJECTS[kind]()
+    for call_name, call in calls(value).items():
         call()
-        found = journal.new()
-        assert len(found) == 1, (way, str(found)[:2_000])
+        records = journal.new()
+        assert len(records) == 1, (call_name, str(records)[:2_000])
 
 
 @pytest.mark.parametrize("kind", OBJECTS)
 def test_any_object_as_a_metric(journal: Journal, kind: str) -> None:
-    """A value is a number or MetricError says that it is none, as a name is a name or none; nothing between."""
-    odd, log = OBJECTS[kind](), amllog.get_logger("odd")
-    warnings.simplefilter("ignore", AmllogWarning)  # of names that run history cuts
-    for call in (lambda: log.metric("m", odd), lambda: log.metrics({"m": odd, "n": 1}), lambda: log.metric(odd, 1),
-                 lambda: log.metric("m", 1, step=odd)):  # fmt: skip
+    """A call with an invalid metric name, value or step raises and makes no record. Others make records."""
+    value, log = OBJECTS[kind](), amllog.get_logger("odd")
+    warnings.simplefilter("ignore", AmllogWarning)  # for names that run history shortens
+    for call in (
+        lambda: log.metric("m", value),
+        lambda: log.metrics({"m": value, "n": 1}),
+        lambda: log.metric(value, 1),
+        lambda: log.metric("m", 1, step=value),
+    ):
         try:
             call()
-        except (TypeError, ValueError):  # MetricError is both; Python's own of a name without a hash is one
+        except (TypeError, ValueError):  # MetricError, or TypeError for an unhashable name
             assert journal.new() == []
         else:
             assert len(journal.new()) in (1, 2)
@@ -419,23 +421,22 @@ ready = settings(max_examples=200, deadline=None, suppress_health_check=list(Hea
 @ready
 @given(value=NUMBERS, step=st.none() | st.integers(-(2**63), 2**63 - 1))
 def test_any_number_is_a_metric(journal: Journal, value: Any, step: int | None) -> None:
-    """Every number that a double can hold is a metric with that value; NaN, infinities and what is beyond a double
-    are events that tell the value as a text."""
+    """A number within a double is a metric, and NaN, infinity and larger numbers are events with a string."""
     try:
         expected = float(value)
     except OverflowError:
         expected = math.inf
-    except ValueError:  # a NaN that asks for an error
+    except ValueError:  # a signaling NaN
         with pytest.raises(MetricError):
             amllog.get_logger("n").metric("m", value)
         return
     amllog.get_logger("n").metric("m", value, step=step)
-    (found,) = journal.new()
+    (record,) = journal.new()
     if math.isfinite(expected):
-        (point,) = found["metrics"]
+        (point,) = record["metrics"]
         assert float(point["value"]) == expected and math.isfinite(point["value"])
     else:
-        assert found["name"] == "m" and found["properties"]["value"] and "metrics" not in found
+        assert record["name"] == "m" and record["properties"]["value"] and "metrics" not in record
 
 
 anything = st.recursive(
@@ -453,22 +454,22 @@ anything = st.recursive(
 
 
 @ready
-@given(odd=anything, way=st.integers(0, 21))
-def test_anything(journal: Journal, odd: Any, way: int) -> None:
-    """The same for what hypothesis thinks of."""
-    calls = list(ways(odd).values())
-    calls[way % len(calls)]()
+@given(value=anything, way=st.integers(0, 21))
+def test_generated_objects(journal: Journal, value: Any, way: int) -> None:
+    """A call with any object that hypothesis generates makes one record."""
+
+    functions = list(calls(value).values())
+    functions[way % len(functions)]()
     assert len(journal.new()) == 1
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit, GeneratorExit])
-def test_an_interrupt_stays_one(journal: Journal, error: type[BaseException]) -> None:
-    """Ctrl-C and the end of the process come where they please, also inside an object's own text: they go on, nothing
-    is half written, and the next call is as ever."""
+def test_interrupts_reach_the_script(journal: Journal, error: type[BaseException]) -> None:
+    """An interrupt inside an object's conversion reaches the script, and no partial record is written."""
     log = amllog.get_logger("interrupted")
     for call in (lambda: log.info(Raising(error)), lambda: log.info("m", value=[Raising(error)])):
         with pytest.raises(error):
             call()
     assert journal.new() == []
     log.info("goes on")
-    assert [one["message"] for one in journal.new()] == ["goes on"]
+    assert [record["message"] for record in journal.new()] == ["goes on"]

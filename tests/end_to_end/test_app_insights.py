@@ -1,5 +1,4 @@
-"""What arrives at Application Insights: every kind in its table, with all dimensions, in one tree; and the handlers
-that a script adds itself."""
+"""Records at Application Insights: their tables, dimensions and tree, and the handlers that a script adds itself."""
 
 from __future__ import annotations
 
@@ -11,7 +10,7 @@ import pytest
 from amllog.local import AzureOnThisMachine
 
 FIVE = ("parent_run_id", "step_id", "step_name", "experiment_name", "run_url")
-ALL_KINDS = """
+ALL_TYPES = """
 import amllog
 log = amllog.setup(run_type="training", dimensions={"team": "nlp"}, build_version="1.2.3")
 log.info("message", rows=3)
@@ -36,78 +35,82 @@ log.info("outside")
 
 @pytest.fixture
 def job(azure: AzureOnThisMachine) -> dict[str, str]:
-    """The environment of a step's job in a pipeline."""
+    """Return the environment of a step's job in a pipeline."""
     return azure.job_environment(
         run_id="step-1", step_name="train", experiment_name="digits", parent_run_id="pipeline-1"
     )
 
 
-def test_kinds(child: Any, received: Any, job: dict[str, str]) -> None:
-    """Logs, exceptions, metrics, events, spans and the step are in their tables, each with all dimensions."""
-    ran = child(ALL_KINDS, env=job)
-    found = received()
+def test_record_types(child: Any, received: Any, job: dict[str, str]) -> None:
+    """Logs, exceptions, metrics, events, spans and the step are in their tables, with all dimensions."""
+    ran = child(ALL_TYPES, env=job)
+    records = received()
     assert ran.returncode == 0, ran.stderr
-    assert found.messages == ["message", "in outer", "in inner", "outside"]
+    assert records.messages == ["message", "in outer", "in inner", "outside"]
     expected = {
         "step_id": "step-1", "parent_run_id": "pipeline-1", "experiment_name": "digits", "step_name": "train",
         "run_type": "training", "team": "nlp", "process": "MainProcess",
     }  # fmt: skip
-    for envelope in found.envelopes:
+    for envelope in records.envelopes:
         properties = envelope["data"]["baseData"]["properties"]
         assert {key: properties.get(key) for key in expected} == expected
         assert "pipeline-1" in properties["run_url"] and properties["node"]
         assert envelope["tags"]["ai.cloud.role"] == "train"
         assert envelope["tags"]["ai.application.ver"] == properties["build_version"] == "1.2.3"
-    assert found.properties("message")["rows"] == "3"
-    (metric,) = found.of_type("Metric")
-    assert [(one["name"], one["value"]) for one in metric["metrics"]] == [("loss", 0.25)]
+    assert records.properties("message")["rows"] == "3"
+    (metric,) = records.of_type("Metric")
+    assert [(point["name"], point["value"]) for point in metric["metrics"]] == [("loss", 0.25)]
     assert (metric["properties"]["step"], metric["properties"]["fold"]) == ("3", "1")
-    assert [(one["name"], one["properties"]["version"]) for one in found.of_type("Event")] == [
+    assert [(event["name"], event["properties"]["version"]) for event in records.of_type("Event")] == [
         ("registered", "3")
     ]
-    assert [(one["name"], one["success"], one["resultCode"]) for one in found.of_type("RemoteDependency")] == [
-        ("inner", True, "0"), ("bad", False, "KeyError"), ("outer", True, "0"),
-    ]  # fmt: skip
-    assert [(one["name"], one["success"]) for one in found.of_type("Request")] == [("train", True)]
-    assert len(found.of_type("Exception")) == 1
-    assert found.duplicates == []
+    spans = records.of_type("RemoteDependency")
+    assert [(span["name"], span["success"], span["resultCode"]) for span in spans] == [
+        ("inner", True, "0"),
+        ("bad", False, "KeyError"),
+        ("outer", True, "0"),
+    ]
+    assert [(request["name"], request["success"]) for request in records.of_type("Request")] == [
+        ("train", True)
+    ]
+    assert len(records.of_type("Exception")) == 1
+    assert records.duplicates == []
 
 
 def test_correlation(child: Any, received: Any, azure: AzureOnThisMachine) -> None:
-    """All steps of a pipeline run share one operation; records hang below spans, spans below steps, steps below
-    the pipeline run."""
+    """Steps of a pipeline run share one operation and form a tree of run, steps, spans and records."""
     for number in (1, 2):
         job = azure.job_environment(
             run_id=f"step-{number}", step_name=f"step {number}", parent_run_id="pipeline-1"
         )
-        child(ALL_KINDS, env=job)
-    found = received()
-    assert len({one["tags"]["ai.operation.id"] for one in found.envelopes}) == 1
+        child(ALL_TYPES, env=job)
+    records = received()
+    assert len({envelope["tags"]["ai.operation.id"] for envelope in records.envelopes}) == 1
     parents: dict[str, dict[str, str]] = {"step-1": {}, "step-2": {}}
     ids: dict[str, dict[str, str]] = {"step-1": {}, "step-2": {}}
-    for one in found.envelopes:
-        data = one["data"]["baseData"]
+    for envelope in records.envelopes:
+        data = envelope["data"]["baseData"]
         step, name = data["properties"]["step_id"], data.get("name", data.get("message", ""))
-        parents[step][name] = one["tags"]["ai.operation.parentId"]
+        parents[step][name] = envelope["tags"]["ai.operation.parentId"]
         ids[step][name] = data.get("id", "")
     for number, step in enumerate(("step-1", "step-2"), start=1):
-        above, own = parents[step], ids[step]
-        request = own[f"step {number}"]
-        assert above["in inner"] == own["inner"]
-        assert above["inner"] == above["in outer"] == above["bad"] == own["outer"]
+        above, step_ids = parents[step], ids[step]
+        request = step_ids[f"step {number}"]
+        assert above["in inner"] == step_ids["inner"]
+        assert above["inner"] == above["in outer"] == above["bad"] == step_ids["outer"]
         assert above["outer"] == above["message"] == above["outside"] == above["registered"] == request
         assert above[f"step {number}"] != request
     assert parents["step-1"]["step 1"] == parents["step-2"]["step 2"]
     assert ids["step-1"]["step 1"] != ids["step-2"]["step 2"]
 
 
-def test_root_of_its_own(child: Any, received: Any, connected: Any) -> None:
-    """A step without a pipeline run is the root of its tree: its request has no parent."""
+def test_a_step_without_a_pipeline_run_is_a_root(child: Any, received: Any, connected: Any) -> None:
+    """The request of a step without a pipeline run has no parent."""
     child("import amllog; amllog.setup().info('m')", env=connected)
-    found = received()
-    tags = {one["data"]["baseType"]: one["tags"] for one in found.envelopes}
+    records = received()
+    tags = {envelope["data"]["baseType"]: envelope["tags"] for envelope in records.envelopes}
     assert "ai.operation.parentId" not in tags["RequestData"]
-    assert tags["MessageData"]["ai.operation.parentId"] == found.of_type("Request")[0]["id"]
+    assert tags["MessageData"]["ai.operation.parentId"] == records.of_type("Request")[0]["id"]
 
 
 STOCK_WORKS = pytest.mark.skipif(
@@ -130,7 +133,7 @@ logger.warning("two"); log.info("three"); logging.getLogger("other").info("four"
 
 @pytest.mark.parametrize("place", ["", "root before", "twice"])
 def test_own_handler(child: Any, received: Any, connected: Any, place: str) -> None:
-    """A script that adds its own AzureLogHandler gets each record once, stamped, and is told so once."""
+    """A script that adds its own AzureLogHandler gets each record once, with the identity and one notice."""
     code = OWN_HANDLER.format(arguments="")
     if place == "twice":
         code += "logger.addHandler(AzureLogHandler()); logger.info('five')\n"
@@ -138,24 +141,25 @@ def test_own_handler(child: Any, received: Any, connected: Any, place: str) -> N
         first = "import logging\nfrom opencensus.ext.azure.log_exporter import AzureLogHandler\n"
         code = first + "logging.getLogger().addHandler(AzureLogHandler())\n" + code
     ran = child(code, env=connected)
-    found = received()
+    records = received()
     assert ran.returncode == 0, ran.stderr
-    assert found.messages == ["one", "two", "three", "four"] + (["five"] if place == "twice" else [])
-    assert found.properties("one")["key"] == "value"
-    assert all(data["properties"].get(name) for data in found.of_type("Message") for name in FIVE)
+    assert records.messages == ["one", "two", "three", "four"] + (["five"] if place == "twice" else [])
+    assert records.properties("one")["key"] == "value"
+    assert all(data["properties"].get(name) for data in records.of_type("Message") for name in FIVE)
     assert ran.stdout.count("this script adds an AzureLogHandler") == 1
-    assert found.duplicates == []
+    assert records.duplicates == []
 
 
-def test_adopted_connection_string(child: Any, received: Any, azure: AzureOnThisMachine) -> None:
-    """Where the environment has no connection string, the one of the script's own handler is used: also for what
-    was said before, and each record once."""
+def test_connection_string_of_the_scripts_handler(
+    child: Any, received: Any, azure: AzureOnThisMachine
+) -> None:
+    """Without a connection string, that of the script's handler is used, also for earlier records."""
     code = OWN_HANDLER.format(arguments=f"connection_string={azure.connection_string.rstrip(';/')!r}")
     ran = child(code.replace("from open", "log.info('zero')\nfrom open"))
-    found = received()
+    records = received()
     assert ran.returncode == 0, ran.stderr
-    assert found.messages == ["zero", "one", "two", "three", "four"]
-    assert found.duplicates == [] and len(found.of_type("Request")) == 1
+    assert records.messages == ["zero", "one", "two", "three", "four"]
+    assert records.duplicates == [] and len(records.of_type("Request")) == 1
 
 
 def test_a_second_setup_after_a_takeover(child: Any, received: Any, azure: AzureOnThisMachine) -> None:
@@ -170,23 +174,27 @@ def test_a_second_setup_after_a_takeover(child: Any, received: Any, azure: Azure
 
 @STOCK_WORKS
 def test_another_resource(child: Any, received: Any, connected: Any, azure: AzureOnThisMachine) -> None:
-    """A handler that sends to another resource is left alone: both get the record, ours with the dimensions."""
+    """A handler for another resource still sends, and amllog sends the record with the dimensions too."""
     other = azure.connection_string.replace("0010ca", "00beef").rstrip(";/")
     ran = child(OWN_HANDLER.format(arguments=f"connection_string={other!r}"), env=connected)
-    found = received()
-    ours = [one for one in found.envelopes if one["iKey"].endswith("10ca")]
-    theirs = [one for one in found.envelopes if one["iKey"].endswith("beef")]
-    said = [one["data"]["baseData"]["message"] for one in ours if one["data"]["baseType"] == "MessageData"]
-    assert said == ["one", "two", "three", "four"], ran.stderr
-    assert [one["data"]["baseData"]["message"] for one in theirs] == ["one", "two"]
+    records = received()
+    ours = [envelope for envelope in records.envelopes if envelope["iKey"].endswith("10ca")]
+    theirs = [envelope for envelope in records.envelopes if envelope["iKey"].endswith("beef")]
+    messages = [
+        envelope["data"]["baseData"]["message"]
+        for envelope in ours
+        if envelope["data"]["baseType"] == "MessageData"
+    ]
+    assert messages == ["one", "two", "three", "four"], ran.stderr
+    assert [envelope["data"]["baseData"]["message"] for envelope in theirs] == ["one", "two"]
     assert ran.stdout.count("another resource") == 1
 
 
 @STOCK_WORKS
 def test_exporter_none(child: Any, received: Any, connected: Any) -> None:
-    """With exporter none, the script's own handler is all that sends."""
+    """With exporter `none`, only the script's own handler sends."""
     child(OWN_HANDLER.format(arguments=""), env={**connected, "AMLLOG_EXPORTER": "none"})
-    sent = [one["data"]["baseData"]["message"] for one in received().envelopes]
+    sent = [envelope["data"]["baseData"]["message"] for envelope in received().envelopes]
     assert sent == ["one", "two"]
 
 
@@ -208,27 +216,33 @@ amllog.flush(200); log.info("message of a kind"); log.event("event without a mes
 
 @pytest.mark.parametrize("whose", ["handler", "logging.getLogger().handlers[0]"])
 def test_telemetry_processors(child: Any, received: Any, connected: Any, journaled: Any, whose: str) -> None:
-    """Telemetry processors, on our handler or on the script's own, change what is sent, and may filter it out; one
-    that fails is passed over."""
+    """Telemetry processors on our handler or the script's change and filter records, and may fail."""
     code = OWN_HANDLER.format(arguments="") + PROCESSORS.format(handler=whose)
     ran = child(code, env=connected)
-    found = received()
+    records = received()
     assert ran.returncode == 0, ran.stderr
-    said = [one for one in found.messages if one.endswith("!")]
-    told = [one for one in said if one.startswith("Telemetry processor failed")]
-    assert len(told) == 2  # each of them once, and not for each record
-    assert [one for one in said if one not in told] == ["five!", "seven!", "message of a kind!"]
-    assert "secret six" not in "".join(found.messages)
-    assert found.properties("five!")["added"] == "7"
-    roles = {one["data"]["baseData"].get("message"): one["tags"]["ai.cloud.role"] for one in found.envelopes}
+    changed = [message for message in records.messages if message.endswith("!")]
+    reports = [message for message in changed if message.startswith("Telemetry processor failed")]
+    assert len(reports) == 2  # one for each processor, not for each record
+    assert [envelope for envelope in changed if envelope not in reports] == [
+        "five!",
+        "seven!",
+        "message of a kind!",
+    ]
+    assert "secret six" not in "".join(records.messages)
+    assert records.properties("five!")["added"] == "7"
+    roles = {
+        envelope["data"]["baseData"].get("message"): envelope["tags"]["ai.cloud.role"]
+        for envelope in records.envelopes
+    }
     assert roles["five!"] == "my role"
-    assert "secret six" in journaled().messages  # accepted, and not for Application Insights
-    assert len(found.of_type("Event")) == 1
-    assert found.duplicates == []
+    assert "secret six" in journaled().messages  # accepted, but not for Application Insights
+    assert len(records.of_type("Event")) == 1
+    assert records.duplicates == []
 
 
 def test_a_processor_that_logs(child: Any, received: Any, connected: Any) -> None:
-    """What a telemetry processor logs is not passed to it again, nor sent: with the stock handler, it is not either."""
+    """Records that a telemetry processor logs are not passed to it again or sent, as with the stock handler."""
     code = """
 import logging, amllog
 log = amllog.setup()
@@ -245,10 +259,8 @@ assert not found.refused, found
     assert received().properties("one")["seen"] == "yes"
 
 
-def test_a_second_setup_keeps_what_the_script_gave_the_handler(
-    child: Any, received: Any, connected: Any
-) -> None:
-    """Processors, filters and the level that a script sets on our handler hold after a second setup()."""
+def test_a_second_setup_keeps_processors_and_filters(child: Any, received: Any, connected: Any) -> None:
+    """Processors, filters and the level that a script sets on our handler stay active after a second setup()."""
     code = """
 import logging, amllog
 amllog.setup()
@@ -264,7 +276,7 @@ assert logging.getLogger().handlers == [handler]
 
 
 def test_filters_of_the_handler(child: Any, received: Any, connected: Any) -> None:
-    """A filter or a level on our handler holds back stdlib records, as on any handler."""
+    """A filter or a level on our handler excludes stdlib records, as on any handler."""
     code = """
 import logging, amllog
 amllog.setup()
@@ -281,7 +293,7 @@ handler.flush(); handler.close(); logging.error("after close")
 
 
 def test_portal_strings(child: Any, received: Any, azure: AzureOnThisMachine) -> None:
-    """Connection strings as the portal gives them work: a trailing `;`, other case, spaces, an upper-case key."""
+    """Connection strings of the portal work: with a trailing `;`, other case, spaces or an upper-case key."""
     key = "00000000-0000-0000-0000-0000000010CA"
     for number, string in enumerate((
         f"InstrumentationKey={key};IngestionEndpoint={azure.ingestion_endpoint}/;",
@@ -293,9 +305,8 @@ def test_portal_strings(child: Any, received: Any, azure: AzureOnThisMachine) ->
     assert received().messages == ["0", "1", "2"]
 
 
-def test_opencensus_span_wins(child: Any, received: Any, connected: Any) -> None:
-    """Inside a span of OpenCensus, records belong to its operation; its logging integration without one changes
-    nothing."""
+def test_opencensus_span_takes_precedence(child: Any, received: Any, connected: Any) -> None:
+    """Inside a span of OpenCensus, records belong to its operation. Without a span, nothing changes."""
     code = """
 import logging, sys, amllog
 from opencensus.trace import tracer, samplers, execution_context
@@ -311,13 +322,15 @@ logging.getLogger().handle(entry)
 """
     ran = child(code, env={**connected, "AMLLOG_DRIVER_LEVEL": "ERROR"})
     trace, span = ran.stderr.split()
-    tags = {one["data"]["baseData"].get("message"): one["tags"] for one in received().envelopes}
+    tags = {
+        envelope["data"]["baseData"].get("message"): envelope["tags"] for envelope in received().envelopes
+    }
     assert (tags["inside"]["ai.operation.id"], tags["inside"]["ai.operation.parentId"]) == (trace, span)
     assert tags["zeros"]["ai.operation.id"] == tags["outside"]["ai.operation.id"] != trace
 
 
 def test_a_credential_is_taken_over(child: Any, connected: Any) -> None:
-    """The token credential of a script's own handler authorizes what amllog sends in its stead."""
+    """The token credential of a script's own handler authorizes amllog's requests."""
     code = """
 import logging, amllog
 amllog.setup(grace_seconds=5)

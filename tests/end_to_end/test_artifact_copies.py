@@ -1,4 +1,4 @@
-"""Files on their way to run history: what others do to their copies, and what the journal's trouble costs."""
+"""Copies of files for run history: others replace them, the journal cannot store them, and their total is limited."""
 
 from __future__ import annotations
 
@@ -27,16 +27,19 @@ COPIES = Path("logs", "amllog", "artifacts")
 
 @pytest.fixture
 def job(azure: AzureOnThisMachine) -> dict[str, str]:
-    """The environment of a step's job in a folder with a file."""
+    """Return the environment of a step's job, in a folder with a file."""
     Path("f.txt").write_text("legit")
-    found = azure.job_environment(run_id="run_1", step_name="train", parent_run_id="pipe_1")
-    return {**found, "AMLLOG_GRACE_SECONDS": "500"}
+    variables = azure.job_environment(run_id="run_1", step_name="train", parent_run_id="pipe_1")
+    return {**variables, "AMLLOG_GRACE_SECONDS": "500"}
 
 
 def counts(account: dict[str, Any]) -> dict[str, tuple[int, int, int]]:
-    """Delivered, waiting and refused of each outlet, from JSON."""
+    """Return the delivered, waiting and refused records of each outlet from JSON."""
     outlets = account["outlets"].items()
-    return {name: (one["delivered"], one["waiting"], sum(one["refused"].values())) for name, one in outlets}
+    return {
+        name: (counts_of["delivered"], counts_of["waiting"], sum(counts_of["refused"].values()))
+        for name, counts_of in outlets
+    }
 
 
 @pytest.mark.parametrize("how", ["deliver", "setup"])
@@ -44,7 +47,7 @@ def counts(account: dict[str, Any]) -> dict[str, tuple[int, int, int]]:
 def test_a_replaced_copy(
     child: Any, job: dict[str, str], azure: AzureOnThisMachine, kind: str, how: str
 ) -> None:
-    """A FIFO or a link in the place of a copy is refused; it holds up nothing, and what it leads to stays."""
+    """A FIFO or a link in place of a copy is refused without blocking, and its target stays."""
     assert child(LEAVE, env=job).returncode == 0
     [copy] = COPIES.iterdir()
     copy.unlink()
@@ -74,7 +77,7 @@ def test_a_replaced_copy(
     assert Path("secret").read_text() == "secret"
 
 
-TROUBLE = """
+PROBLEMS = """
 import amllog, os, sys
 log = amllog.setup(driver_level="WARNING")
 log.metric("first", 1.0)
@@ -110,26 +113,25 @@ print(found.delivered, found.waiting, found.refused)
         ("link", {}, "3 0 {'copy of a file: ENOTDIR': 2}"),
     ],
 )
-def test_trouble_of_the_journal(
+def test_problems_of_the_journal(
     child: Any, job: dict[str, str], azure: AzureOnThisMachine, how: str, files: dict[str, Any], account: str
 ) -> None:
-    """Files go to where the journal goes; where no copy can be made they are refused and counted, and a source that is
-    missing still raises."""
+    """Files follow the journal, are refused if no copy can be made, and a missing source raises."""
     Path("tmp").mkdir()
-    ran = child(TROUBLE, how, env={**job, "TMPDIR": str(Path("tmp").absolute())})
+    ran = child(PROBLEMS, how, env={**job, "TMPDIR": str(Path("tmp").absolute())})
     assert ran.stdout.splitlines()[-2:] == ["raised missing.txt", account], ran
     if not files:
         assert ran.stdout.count("files are refused: copy of a file: ENOTDIR") == 1, ran
-    found = azure.artifacts("run_1")
-    assert found.keys() == files.keys()
-    assert all(found[name].file.read_bytes() == content for name, content in files.items() if content)
+    artifacts = azure.artifacts("run_1")
+    assert artifacts.keys() == files.keys()
+    assert all(artifacts[name].file.read_bytes() == content for name, content in files.items() if content)
     assert azure.values("run_1")["m"] == [1.0]
     assert azure.tags("run_1") == {"a": "b"}
     assert not Path("elsewhere").exists() or list(Path("elsewhere").iterdir()) == []
 
 
 def test_copies_are_bounded_and_deleted(child: Any, job: dict[str, str], azure: AzureOnThisMachine) -> None:
-    """Copies are made up to half of the journal's limit; delivery and refusal delete them."""
+    """Copies take at most half of the journal's limit, and delivery and refusal delete them."""
     Path("f.txt").write_bytes(b"x" * 200_000)
     upload = """
 import amllog, os

@@ -1,4 +1,4 @@
-"""Each record stands once on the driver log, whatever the script does to logging and to stdout."""
+"""Each record is on the driver log once, with any configuration of logging and any stdout."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ except ZeroDivisionError:
     logging.getLogger("library").exception("failed")
 amllog.flush(200)
 """
-SAID = ["ours", "our error", "theirs", "their error", "failed"]
-ARRIVED = ["ours", "our error", "theirs", "their error"]  # and the exception
+MESSAGES = ["ours", "our error", "theirs", "their error", "failed"]
+RECEIVED = ["ours", "our error", "theirs", "their error"]  # and the exception
 DICT = "logging.config.dictConfig({'version': 1, 'disable_existing_loggers': %s, 'handlers': {'c': {'class': "
 DICT += "'logging.StreamHandler', 'stream': 'ext://sys.stdout'}}, 'root': {'handlers': ['c'], 'level': 'INFO'}})\n"
 FILE = """
@@ -61,35 +61,37 @@ CONSOLES = {
 }
 
 
-def lines_with(said: str, output: str) -> int:
-    """How many lines end a message with `said`, whoever formatted them."""
-    return len(re.findall(rf"(?m)(?:^|[ :]){said}(?:  \w+=.*)?$", output))
+def lines_with(message: str, output: str) -> int:
+    """Count the lines that contain the message, in any format."""
+    return len(re.findall(rf"(?m)(?:^|[ :]){message}(?:  \w+=.*)?$", output))
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize("console", CONSOLES)
-def test_once(child: Any, received: Any, connected: Any, console: str, when: str) -> None:
-    """Console handlers before and after setup(), by hand or by configuration: each record once, everywhere."""
-    before, after = (CONSOLES[console] if when == one else "" for one in ("before", "after"))
+def test_each_record_is_shown_once(
+    child: Any, received: Any, connected: Any, console: str, when: str
+) -> None:
+    """With a console handler before or after setup(), each record is shown and received once."""
+    before, after = (CONSOLES[console] if when == place else "" for place in ("before", "after"))
     ran = child(SETUP + before + "amllog.setup()\n" + after + LOG, env=connected)
     output = ran.stdout + ran.stderr
-    expected = dict.fromkeys(SAID, 1)
-    assert {said: lines_with(said, output) for said in SAID} == expected, output
-    found = received()
-    assert sorted(found.messages) == sorted(ARRIVED)
-    assert len(found.of_type("Exception")) == 1
-    assert found.duplicates == []
+    expected = dict.fromkeys(MESSAGES, 1)
+    assert {message: lines_with(message, output) for message in MESSAGES} == expected, output
+    records = received()
+    assert sorted(records.messages) == sorted(RECEIVED)
+    assert len(records.of_type("Exception")) == 1
+    assert records.duplicates == []
 
 
 def test_disabled_logger(child: Any, received: Any, connected: Any) -> None:
-    """A logger that the script's configuration disables is silent, as without amllog; ours go on."""
+    """A logger that the script's configuration disables is silent, as without amllog. Ours still work."""
     code = SETUP + "lib = logging.getLogger('old'); log = amllog.setup()\n" + DICT % True
     child(code + "lib.error('silent'); log.info('ours'); logging.getLogger('new').info('new')", env=connected)
     assert received().messages == ["ours", "new"]
 
 
 def test_level_set_later(child: Any, received: Any, connected: Any) -> None:
-    """A level that the script sets on the root logger later is its will for stdlib loggers; ours go on."""
+    """A level that the script sets on the root logger later applies to stdlib loggers, not to ours."""
     code = SETUP + "log = amllog.setup()\nlogging.getLogger().setLevel('ERROR')\n"
     child(code + "logging.info('not'); logging.error('error'); log.info('ours')", env=connected)
     assert received().messages == ["error", "ours"]
@@ -105,7 +107,7 @@ def test_level_set_later(child: Any, received: Any, connected: Any) -> None:
     ],
 )
 def test_broken_stdout(child: Any, received: Any, connected: Any, stdout: str) -> None:
-    """A stdout that is closed, gone, odd or full costs no record and raises nothing; the account tells."""
+    """A closed, missing, invalid or full stdout loses no record, raises nothing, and is counted."""
     code = (
         SETUP
         + "amllog.setup()\n"
@@ -115,12 +117,12 @@ def test_broken_stdout(child: Any, received: Any, connected: Any, stdout: str) -
     )
     ran = child(code, env=connected)
     assert ran.returncode == 0, ran.stderr
-    assert sorted(received().messages) == sorted(ARRIVED)
+    assert sorted(received().messages) == sorted(RECEIVED)
     assert "driver_log    0 delivered, 0 waiting, 5 refused" in ran.stderr
 
 
 def test_replaced_stdout(child: Any, connected: Any) -> None:
-    """Lines go to whatever sys.stdout is at the call: a notebook's cell, a test's capture."""
+    """Lines go to the current sys.stdout, such as that of a notebook cell or a test's capture."""
     code = (
         SETUP
         + "log = amllog.setup()\nimport contextlib\nwith contextlib.redirect_stdout(io.StringIO()) as inside:"
@@ -132,9 +134,8 @@ def test_replaced_stdout(child: Any, connected: Any) -> None:
 
 
 @pytest.mark.parametrize("form", ["plain", "console", "json"])
-def test_hostile_texts(child: Any, connected: Any, form: str) -> None:
-    """No text can pass for a record of its own or move a terminal's cursor, in any place, in any format; an ASCII
-    locale is no reason to lose a line."""
+def test_hostile_strings(child: Any, connected: Any, form: str) -> None:
+    """No string can imitate a record or move the cursor, in any format, and an ASCII locale loses no line."""
     code = (
         SETUP
         + r"""
@@ -157,14 +158,14 @@ except ValueError as error:
     if form == "json":
         assert [json.loads(line)["message"].split("\r")[0] for line in lines] == ["x", "x"]
         return
-    own = [line for line in lines if not line.startswith("    ")]
-    assert len(own) == 2, lines
+    first_lines = [line for line in lines if not line.startswith("    ")]
+    assert len(first_lines) == 2, lines
     assert "\x1b[2J" not in ran.stdout
     assert ("\x1b" in ran.stdout) == (form == "console")
 
 
 def test_json_line(child: Any, connected: Any) -> None:
-    """The JSON format has everything that stands on the record; names of ours that a dimension takes keep both."""
+    """The JSON format contains the whole record, and a dimension with one of our names gets a suffix."""
     code = SETUP + "log = amllog.setup(driver_format='json', run_type='training')\n"
     code += "log.warning('said', rows=3, message='other', level='high')"
     (line,) = map(json.loads, child(code, env=connected).stdout.splitlines())
@@ -174,7 +175,7 @@ def test_json_line(child: Any, connected: Any) -> None:
 
 
 def test_prints(child: Any, received: Any, connected: Any) -> None:
-    """Captured prints are records, once, without an echo on stdout; log lines are not prints."""
+    """Captured prints are recorded once, without an echo on stdout, and log lines are not prints."""
     code = (
         SETUP
         + """
@@ -191,14 +192,16 @@ assert sys.stdout.encoding and sys.stdout.fileno() == 1
     )
     ran = child(code, env=connected)
     assert ran.stderr == ""
-    said = ["one 2 three", "two", "lines", "ours", "before", "after", "plain", "written"]
-    assert received().messages == said
-    assert [sum(line.endswith(one) for line in ran.stdout.splitlines()) for one in said] == [1] * 8
+    messages = ["one 2 three", "two", "lines", "ours", "before", "after", "plain", "written"]
+    assert received().messages == messages
+    assert [sum(line.endswith(message) for line in ran.stdout.splitlines()) for message in messages] == [
+        1
+    ] * 8
     assert received().properties("one 2 three")["logger"] == "print"
 
 
 def test_notices(child: Any, tmp_path: Path) -> None:
-    """Without a connection string that is said once, on the driver log, and everything is kept."""
+    """Without a connection string, one notice is on the driver log, and all records are kept."""
     ran = child(SETUP + "amllog.setup(); amllog.setup(); log = amllog.setup(); log.info('kept')")
     assert ran.stdout.count("no connection string") == 1
     assert ran.stdout.count("kept") == 1

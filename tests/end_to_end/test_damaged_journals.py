@@ -1,4 +1,4 @@
-"""Journal files that others truncate, overwrite, delete or fill: the account stays right, nothing waits for ever."""
+"""Journal files that others truncate, overwrite, delete or fill: the account is correct, and nothing waits forever."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ print(time.monotonic() - began < 1500, account.waiting, account.refused)
 
 
 @pytest.mark.parametrize("way", ["truncated", "written in part"])
-def test_nobody_waits_for_a_torn_line(child: Any, connected: Any, way: str) -> None:
-    """flush() and the end of the script return once every whole line is sent, also if the last line is torn."""
+def test_a_torn_line_is_not_waited_for(child: Any, connected: Any, way: str) -> None:
+    """With a torn last line, flush() and the end of the script return once every complete line is sent."""
     began = time.monotonic()
     ran = child(BEGIN + TORN, way, env={**connected, **QUIET, "AMLLOG_GRACE_SECONDS": "3000"}, timeout=3000)
     assert (ran.returncode, ran.stdout, ran.stderr) == (0, "True 0 1\n", "")
@@ -69,16 +69,16 @@ print(amllog.flush(200).outlets["app_insights"])
 
 @pytest.mark.parametrize("way", ["longer", "as long", "blank lines", "extended"])
 def test_overwritten(child: Any, connected: Any, received: Any, way: str) -> None:
-    """What another program overwrites in the journal is refused with that reason, and what comes after it arrives."""
+    """Records that another program overwrites are refused with that reason, and later records arrive."""
     env = {**connected, **QUIET}
     ran = child(BEGIN + OVERWRITE, way, env=env)
     assert ran.returncode == 0, ran.stderr
-    told, found = ran.stdout.splitlines()[-1], received().messages
+    account, messages = ran.stdout.splitlines()[-1], received().messages
     after = [f"after {i}" for i in range(1 if way == "as long" else 0, 5)]
-    assert set(after) <= set(found)
-    lost = 25 - len(found)
-    assert told.startswith(f"{len(found)} delivered, 0 waiting, {lost} refused")
-    assert lost == 0 or f"{lost} × journal: {OVERWRITTEN}" in told
+    assert set(after) <= set(messages)
+    lost = 25 - len(messages)
+    assert account.startswith(f"{len(messages)} delivered, 0 waiting, {lost} refused")
+    assert lost == 0 or f"{lost} × journal: {OVERWRITTEN}" in account
     assert lost > 0 or way == "extended"
 
 
@@ -93,7 +93,7 @@ for account in (amllog.flush(0.5), amllog.shutdown(0.5)):
 
 
 def test_deleted(child: Any) -> None:
-    """What waited in a file that was deleted is refused once, also if a new file has got its inode."""
+    """Waiting records of a deleted file are refused once, also if a new file has its inode."""
     ran = child(
         BEGIN + DELETED, "", env={"APPLICATIONINSIGHTS_CONNECTION_STRING": NOWHERE, "RANK": "1", **QUIET}
     )
@@ -114,7 +114,7 @@ print(one.delivered, one.waiting, one.refused)
 
 
 def test_out_of_reach(child: Any, connected: Any, received: Any, tmp_path: Path) -> None:
-    """What waits in a file outside a new root directory waits, and is delivered from outside once."""
+    """Records in a file outside a new root directory wait, and are delivered once from outside."""
     if sys.platform == "win32" or os.getuid():
         pytest.skip("only root can change the root directory")
     key = connected["APPLICATIONINSIGHTS_CONNECTION_STRING"].partition(";")[0]
@@ -152,20 +152,20 @@ print(account)
 def test_no_new_file_after_the_descriptor_was_closed(
     child: Any, connected: Any, received: Any, way: str
 ) -> None:
-    """Where the directory takes no new file any more, the journal goes on in the spare one or in memory."""
+    """If the directory accepts no new file, the journal continues in the fallback directory or in memory."""
     if way == "user" and os.getuid():
         pytest.skip("only root can become another user")
-    with tempfile.TemporaryDirectory() as spare:  # another user does not reach what is in `tmp_path`
-        os.chmod(spare, 0o1777)
-        ran = child(BEGIN + LOST_DESCRIPTOR, way, env={**connected, "TMPDIR": spare, "RANK": "1"})
+    with tempfile.TemporaryDirectory() as fallback:  # another user cannot access `tmp_path`
+        os.chmod(fallback, 0o1777)
+        ran = child(BEGIN + LOST_DESCRIPTOR, way, env={**connected, "TMPDIR": fallback, "RANK": "1"})
     assert ran.returncode == 0, ran.stderr
     assert ran.stdout.splitlines()[-1] == "70 delivered, 0 waiting, 0 refused"
     assert received().messages == [*(f"before {i}" for i in range(20)), *(f"after {i}" for i in range(50))]
     assert received().duplicates == []
 
 
-def addressed(azure: AzureOnThisMachine, message: str) -> bytes:
-    """A line as another process left it."""
+def encoded_record(azure: AzureOnThisMachine, message: str) -> bytes:
+    """Return a line of another process."""
     key = azure.connection_string.partition("InstrumentationKey=")[2].partition(";")[0]
     data = {"message": message, "severityLevel": 1, "properties": {"record_id": message}}
     return envelope.encode_envelope(
@@ -173,8 +173,8 @@ def addressed(azure: AzureOnThisMachine, message: str) -> bytes:
     )
 
 
-def leave(azure: AzureOnThisMachine, *contents: bytes) -> Path:
-    """One file of a process that has ended."""
+def write_orphan(azure: AzureOnThisMachine, *contents: bytes) -> Path:
+    """Write one file of a process that has ended."""
     path = Path(".amllog", "20260101T000000-gone-999999-0a0b00.jsonl")
     path.parent.mkdir(exist_ok=True)
     path.write_bytes(b"".join(contents))
@@ -184,9 +184,9 @@ def leave(azure: AzureOnThisMachine, *contents: bytes) -> Path:
 def test_millions_of_blank_lines(
     child: Any, azure: AzureOnThisMachine, received: Any, connected: Any
 ) -> None:
-    """A file of blank lines costs seconds, not minutes, and own records do not wait for it."""
-    line = addressed(azure, "left")
-    leave(azure, line, b"\n" * 200_000_000, addressed(azure, "behind"))
+    """A file of blank lines takes seconds, not minutes, and new records do not wait for it."""
+    line = encoded_record(azure, "left")
+    write_orphan(azure, line, b"\n" * 200_000_000, encoded_record(azure, "behind"))
     env = {**connected, **QUIET, "AMLLOG_JOURNAL_MAX_BYTES": "1 GiB", "RANK": "1"}
     amllog = [sys.executable, "-m", "amllog"]
     assert child([*amllog, "status", ".amllog"], env=env, timeout=200).returncode == 0

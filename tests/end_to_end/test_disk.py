@@ -1,4 +1,4 @@
-"""What waits on disk: read-only, removed, torn, full and shared directories; what is left there arrives once."""
+"""Journals on read-only, removed, torn, full and shared directories: waiting records arrive once."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from amllog.local import AzureOnThisMachine
 from amllog.local.faults import Fault
 
 NOWHERE = "InstrumentationKey=00000000-0000-0000-0000-0000000010ca;IngestionEndpoint=http://127.0.0.1:9"
-LEAVE = """
+LEAVE_RECORDS = """
 import sys, os, amllog
 log = amllog.setup()
 for i in range(int(sys.argv[2])):
@@ -28,24 +28,26 @@ os._exit(0)
 """
 
 
-def leave(child: Any, name: str, count: int = 20, **env: str) -> list[str]:
-    """A process that leaves records behind; what it said."""
-    ran = child(LEAVE, name, str(count), env={"APPLICATIONINSIGHTS_CONNECTION_STRING": NOWHERE, **env})
+def leave_records(child: Any, name: str, count: int = 20, **env: str) -> list[str]:
+    """Run a process that leaves records behind, and return its messages."""
+    ran = child(
+        LEAVE_RECORDS, name, str(count), env={"APPLICATIONINSIGHTS_CONNECTION_STRING": NOWHERE, **env}
+    )
     assert ran.returncode == 0, ran.stderr
     return [f"{name} {i}" for i in range(count)]
 
 
 def deliver(azure: AzureOnThisMachine, seconds: float = 30) -> amllog.Account:
-    """What the next setup() on the directory does."""
+    """Deliver like the next setup() on the directory."""
     amllog.setup(connection_string=azure.connection_string)
     return amllog.shutdown(timeout=seconds)
 
 
 def test_private(child: Any, tmp_path: Path) -> None:
-    """The journal is its user's alone: folder 0700, files 0600, whatever the umask."""
+    """The journal is private with any umask: folder 0700, files 0600."""
     for umask in (0, 0o077):
         child(
-            f"import os; os.umask({umask})\n" + LEAVE,
+            f"import os; os.umask({umask})\n" + LEAVE_RECORDS,
             "m",
             "1",
             env={"APPLICATIONINSIGHTS_CONNECTION_STRING": NOWHERE},
@@ -56,8 +58,8 @@ def test_private(child: Any, tmp_path: Path) -> None:
 
 
 def test_torn(child: Any, azure: AzureOnThisMachine, received: Any, tmp_path: Path) -> None:
-    """Torn, corrupt, empty and foreign lines and files cost only themselves, and keep no file waiting for ever."""
-    said = leave(child, "first")
+    """Torn, corrupt, empty and foreign lines and files lose only themselves, and no file waits forever."""
+    messages = leave_records(child, "first")
     (journal,) = (tmp_path / ".amllog").glob("*.jsonl")
     lines = journal.read_bytes().splitlines(keepends=True)
     lines[3] = lines[3][:50] + b"\0\0\0" + lines[3][60:]
@@ -71,26 +73,26 @@ def test_torn(child: Any, azure: AzureOnThisMachine, received: Any, tmp_path: Pa
     (journal.parent / "folder.jsonl").mkdir()
     (journal.with_suffix(".ack")).write_bytes(b'{"outlet":"app_insights","to":')
     account = deliver(azure)
-    good = [one for number, one in enumerate(said) if number not in (3, 5, 7, 9, 19)]
+    good = [message for number, message in enumerate(messages) if number not in (3, 5, 7, 9, 19)]
     assert received().messages == good
     assert account.leftovers_delivered == len(good)
     assert deliver(azure).leftovers_delivered == 0
     assert received().messages == good
 
 
-def test_torn_acknowledgement(child: Any, azure: AzureOnThisMachine, received: Any, tmp_path: Path) -> None:
-    """An acknowledgement that a kill tore is as if it had not been written, and does not spoil the next one."""
-    said = leave(child, "first")
+def test_torn_checkpoint(child: Any, azure: AzureOnThisMachine, received: Any, tmp_path: Path) -> None:
+    """A checkpoint entry that a kill tore is ignored, and the next one is valid."""
+    messages = leave_records(child, "first")
     (journal,) = (tmp_path / ".amllog").glob("*.jsonl")
     journal.with_suffix(".ack").write_bytes(b'{"outlet":"app_insights","to":')
     for _ in range(3):
         deliver(azure)
-    assert received().messages == said
+    assert received().messages == messages
 
 
 def test_two_at_once(child: Any, azure: AzureOnThisMachine, connected: Any, received: Any) -> None:
-    """Two processes on one directory write files of their own, and what others left is sent by one of them."""
-    said = [one for name in "abcde" for one in leave(child, name, 200)]
+    """Processes on one directory write separate files, and each orphan is sent by one of them."""
+    messages = [message for name in "abcde" for message in leave_records(child, name, 200)]
     azure.faults.put(Fault(seconds=0.1))
     code = "import amllog, sys; log = amllog.setup(); [log.info('%s %d', sys.argv[1], i) for i in range(50)]"
     env = {**connected, "AMLLOG_DRIVER_LEVEL": "ERROR"}
@@ -99,14 +101,14 @@ def test_two_at_once(child: Any, azure: AzureOnThisMachine, connected: Any, rece
         assert process.wait(600) == 0
     azure.faults.clear()
     deliver(azure)
-    found = received()
+    records = received()
     live = [f"{name} {i}" for name in "xyz" for i in range(50)]
-    assert sorted(found.messages) == sorted(said + live)
-    assert found.duplicates == []
+    assert sorted(records.messages) == sorted(messages + live)
+    assert records.duplicates == []
 
 
 def test_read_only_folder(child: Any, received: Any, connected: Any, tmp_path: Path) -> None:
-    """Where the working directory cannot be written, a private temporary one is used, said once; nothing is lost."""
+    """If the working directory is not writable, a private temporary one is used, with one notice."""
     if not hasattr(os, "getuid"):
         pytest.skip("no users here")
     folder, spare = tmp_path / "ro", tmp_path / "spare"
@@ -122,7 +124,7 @@ def test_read_only_folder(child: Any, received: Any, connected: Any, tmp_path: P
 
 
 def test_nowhere_to_write(child: Any, connected: Any, tmp_path: Path) -> None:
-    """With no directory at all, the driver log goes on, nothing is raised, and the account tells of each record."""
+    """Without any directory, the driver log works, nothing is raised, and the account counts each record."""
     (tmp_path / ".amllog").write_text("in the way")
     (tmp_path / "spare").write_text("in the way")
     code = "import amllog; log = amllog.setup(); log.info('one'); log.info('two'); print(amllog.flush(5))"
@@ -134,7 +136,7 @@ def test_nowhere_to_write(child: Any, connected: Any, tmp_path: Path) -> None:
 
 
 def test_removed_folder(child: Any, received: Any, connected: Any) -> None:
-    """A directory that is removed while the process runs raises nothing, and what was accepted still arrives."""
+    """If the directory is removed while the process runs, nothing is raised, and accepted records arrive."""
     code = """
 import shutil, amllog
 log = amllog.setup(journal_max_bytes="1 MiB")
@@ -147,8 +149,8 @@ print("sum", account.accepted, account.outlets["app_insights"].accepted, account
 """
     ran = child(code, env={**connected, "AMLLOG_DRIVER_LEVEL": "ERROR"})
     assert ran.returncode == 0 and ran.stderr == ""
-    said = [one.split(" x")[0] for one in received().messages]
-    assert said == ["before", *(f"after {i}" for i in range(400))]
+    messages = [message.split(" x")[0] for message in received().messages]
+    assert messages == ["before", *(f"after {i}" for i in range(400))]
     assert "sum 401 401 0" in ran.stdout
 
 
@@ -167,7 +169,7 @@ print(account.accepted, account.outlets["app_insights"].delivered, account.outle
     ran = child(code, env={**connected, "AMLLOG_DRIVER_LEVEL": "ERROR"})
     assert ran.stdout == "5000 5000 {}\n"
     assert sum(path.stat().st_size for path in (tmp_path / ".amllog").iterdir()) <= 1.1 * 1024**2
-    assert [int(one.split()[0]) for one in received().messages] == list(range(5000))
+    assert [int(message.split()[0]) for message in received().messages] == list(range(5000))
     azure.stop()
     ran = child(
         code.replace("60)", "0)"), env={**connected, "AMLLOG_DRIVER_LEVEL": "ERROR", "AMLLOG_DIR": "full"}
@@ -187,7 +189,7 @@ print(account.accepted, account.outlets["app_insights"].delivered, account.outle
 
 
 def test_file_size_limit(child: Any, received: Any, connected: Any) -> None:
-    """A disk that takes only a part of a line costs that line alone, which is counted, and not the next ones."""
+    """If the disk accepts only a part of a line, only that line is refused and counted."""
     code = """
 import resource, amllog
 log = amllog.setup()
@@ -207,7 +209,7 @@ print(account.accepted, account.outlets["app_insights"].delivered, account.outle
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 300 kB."""
+    """Mount a file system of 300 kB."""
     place = tmp_path / "disk"
     place.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=300k", "tmpfs", str(place)]
@@ -219,8 +221,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 def test_full_disk(child: Any, received: Any, connected: Any, small_disk: Path) -> None:
-    """A disk that is full costs what is logged meanwhile, which is counted; what was accepted arrives, and with room
-    again the same process goes on."""
+    """On a full disk, new records are refused and counted until there is room, and accepted records arrive."""
     code = """
 import amllog, os, pathlib, sys
 log = amllog.setup(driver_level="ERROR")
@@ -247,16 +248,16 @@ print(account.accepted, insights.delivered + insights.waiting + sum(insights.ref
     full, counted = ran.stdout.splitlines()[-2:]
     assert "full 350 0 {'journal: ENOSPC': " in full
     assert counted == "400 400 0"
-    said = [one.split(" x")[0] for one in received().messages]
+    messages = [message.split(" x")[0] for message in received().messages]
     lost = int(full.split("ENOSPC': ")[1].strip("}"))
     assert lost > 250
-    assert said == [f"before {i}" for i in range(50)] + [f"during {i}" for i in range(300 - lost)] + [
+    assert messages == [f"before {i}" for i in range(50)] + [f"during {i}" for i in range(300 - lost)] + [
         f"after {i}" for i in range(50)
     ]
 
 
 def test_files_on_a_full_disk(child: Any, azure: AzureOnThisMachine, small_disk: Path) -> None:
-    """A file that the disk does not take is refused and counted, and leaves nothing; the script goes on."""
+    """A file that does not fit on the disk is refused and counted, and no part of its copy remains."""
     code = """
 import amllog
 log = amllog.setup(driver_level="WARNING")
@@ -271,9 +272,9 @@ print(amllog.shutdown(500).waiting)
     Path("small.txt").write_bytes(b"small")
     job = azure.job_environment(run_id="run_1", step_name="train", parent_run_id="pipe_1")
     ran = child(code, env={**job, "AMLLOG_DIR": str(small_disk / "journal")})
-    *said, refused, waiting = ran.stdout.splitlines()
+    *messages, refused, waiting = ran.stdout.splitlines()
     assert (ran.returncode, waiting) == (0, "0"), ran
-    assert len([line for line in said if "files are refused: copy of a file: ENOSPC" in line]) == 1
+    assert len([line for line in messages if "files are refused: copy of a file: ENOSPC" in line]) == 1
     assert azure.artifacts("run_1").keys() == {"small.txt"}
     assert refused == "{'copy of a file: ENOSPC': 4}"
     assert list((small_disk / "journal" / "artifacts").iterdir()) == []
@@ -282,8 +283,8 @@ print(amllog.shutdown(500).waiting)
 def test_read_only_file_system(
     child: Any, received: Any, connected: Any, small_disk: Path, tmp_path: Path
 ) -> None:
-    """On a read-only file system, a private temporary directory is used; leftovers that lie there are delivered."""
-    said = leave(child, "first", AMLLOG_DIR=str(small_disk / "journal"))
+    """On a read-only file system, a private temporary directory is used, and orphans are delivered."""
+    messages = leave_records(child, "first", AMLLOG_DIR=str(small_disk / "journal"))
     subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
     spare = tmp_path / "spare"
     spare.mkdir()
@@ -293,22 +294,21 @@ def test_read_only_file_system(
     assert ran.stdout.count("no journal in") == 1
     assert received().messages == ["m"]
     ran = child([sys.executable, "-m", "amllog", "deliver", str(small_disk / "journal")], env=env)
-    assert received().messages == ["m", *said], ran.stderr
+    assert received().messages == ["m", *messages], ran.stderr
 
 
 def test_clock_goes_back(child: Any, azure: AzureOnThisMachine, received: Any, tmp_path: Path) -> None:
-    """Files with names from the future are delivered like any other."""
-    said = leave(child, "first")
+    """Files with a time in the future are delivered like others."""
+    messages = leave_records(child, "first")
     (journal,) = (tmp_path / ".amllog").glob("*.jsonl")
     journal.rename(journal.with_name("2999" + journal.name[4:]))
     deliver(azure)
-    assert received().messages == said
+    assert received().messages == messages
 
 
 @pytest.mark.parametrize("jump", [-7200, 7200])
 def test_clock_jumps(child: Any, received: Any, connected: Any, jump: int) -> None:
-    """A clock that is set back or forward while a step runs loses and doubles nothing, and no duration becomes
-    negative or hours long."""
+    """If the clock jumps while a step runs, no record is lost or doubled, and durations stay correct."""
     code = """
 import sys, time
 real, shift = time.time, 0
@@ -322,19 +322,20 @@ with log.span("part"):
 log.info("after")
 """
     assert child(code, str(jump), env=connected).returncode == 0
-    found = received()
-    assert found.messages == ["before", "within", "after"] and found.duplicates == []
-    durations = [one["duration"] for kind in ("Request", "RemoteDependency") for one in found.of_type(kind)]
+    records = received()
+    assert records.messages == ["before", "within", "after"] and records.duplicates == []
+    durations = [
+        span["duration"] for kind in ("Request", "RemoteDependency") for span in records.of_type(kind)
+    ]
     assert len(durations) == 2
-    assert all(one.startswith("0.00:00:") and one > "0.00:00:00.000000" for one in durations)
+    assert all(duration.startswith("0.00:00:") and duration > "0.00:00:00.000000" for duration in durations)
 
 
-def test_many_leftovers(
+def test_many_orphans(
     child: Any, azure: AzureOnThisMachine, received: Any, connected: Any, tmp_path: Path
 ) -> None:
-    """Ten thousand files that others left hold up nobody, and `amllog deliver` sends them all, once, with few files
-    open, little memory and few requests."""
-    leave(child, "first", 1)
+    """Ten thousand orphans block nothing, and `amllog deliver` sends them once with few open files and requests."""
+    leave_records(child, "first", 1)
     (journal,) = (tmp_path / ".amllog").glob("*.jsonl")
     content = journal.read_bytes()
     for number in range(10_000):
@@ -342,7 +343,7 @@ def test_many_leftovers(
         journal.with_name(f"{journal.name[:-12]}{number:06x}.jsonl").write_bytes(copy)
     bounded = "import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (256, 256))\n"
     step = "import amllog; log = amllog.setup(); log.info('m'); amllog.flush(200); amllog.shutdown(0)"
-    azure.faults.put(Fault(status=503))  # so that all is left for `deliver`
+    azure.faults.put(Fault(status=503))  # so that `deliver` sends everything
     assert child(bounded + step, env=connected).returncode == 0
     azure.faults.clear()
     before = len(azure.requests_log)
@@ -353,58 +354,57 @@ sys.argv[1:] = ["deliver", ".amllog", "--timeout", "120"]
 try:
     main()
 finally:
-    # Not getrusage: a process begins with the greatest size of the one that started it.
+    # getrusage would include the peak size of the parent process.
     print(open("/proc/self/status").read().split("VmHWM:")[1].split()[0], file=sys.stderr)
 """
     ran = child(bounded + command, env=connected, timeout=900)
-    found = received()
-    assert found.duplicates == [] and len(found.messages) == 10_002, ran.stderr
+    records = received()
+    assert records.duplicates == [] and len(records.messages) == 10_002, ran.stderr
     assert "0 waiting" in ran.stdout.split("after:")[1]
-    assert int(ran.stderr.split()[-1]) < 200_000  # kB; Python and requests alone take a quarter of it
+    assert int(ran.stderr.split()[-1]) < 200_000  # kB, of which Python and requests take a quarter
     assert len(azure.requests_log) - before < 300
-    told = child(
+    status = child(
         bounded + command.replace('"deliver", ".amllog", "--timeout", "120"', '"status", ".amllog"'),
         env=connected,
     )
-    assert told.stdout.startswith("10003 accepted")
+    assert status.stdout.startswith("10003 accepted")
 
 
 @pytest.mark.parametrize("error", ["ENOLCK", "EOPNOTSUPP", "EACCES"])
 def test_file_system_without_locks(
     child: Any, azure: AzureOnThisMachine, received: Any, connected: Any, error: str
 ) -> None:
-    """Where the file system has no locks, a living process's file is left alone, and what a dead one left on this node
-    is delivered."""
+    """Without file locks, orphans of this node are delivered, and files of living processes are not."""
     without = f"""
 import errno, fcntl
 def flock(fd, operation): raise OSError(errno.{error}, "no locks here")
 fcntl.flock = flock
 """
-    stay = LEAVE.replace(
+    stay = LEAVE_RECORDS.replace(
         "os._exit(0)", "import threading; print('said', flush=True); threading.Event().wait()"
     )
     env = {"APPLICATIONINSIGHTS_CONNECTION_STRING": NOWHERE, "AMLLOG_DRIVER_LEVEL": "ERROR"}
     alive = child.start(without + stay, "alive", "3", env=env)
     assert alive.stdout.readline() == "said\n"
-    said = leave(child, "dead")
+    messages = leave_records(child, "dead")
     deliver_here = (
         "import sys; from amllog.cli.main import main; sys.argv[1:] = ['deliver', '.amllog']; main()"
     )
     child(without + deliver_here, env=connected)
-    assert received().messages == said
+    assert received().messages == messages
     alive.kill()
     alive.wait()
     child(without + deliver_here, env=connected)
-    assert received().messages == [*said, "alive 0", "alive 1", "alive 2"]
+    assert received().messages == [*messages, "alive 0", "alive 1", "alive 2"]
     assert received().duplicates == []
 
 
 def test_later_setup_delivers_while_running(child: Any, azure: AzureOnThisMachine, received: Any) -> None:
-    """Leftovers are delivered in the background of the next process, without anybody's asking."""
-    said = leave(child, "first")
+    """The next process delivers orphans in the background, without a call."""
+    messages = leave_records(child, "first")
     amllog.setup(connection_string=azure.connection_string)
     for _ in range(300):
-        if len(received().messages) >= len(said):
+        if len(received().messages) >= len(messages):
             break
         threading.Event().wait(0.1)
-    assert received().messages == said
+    assert received().messages == messages

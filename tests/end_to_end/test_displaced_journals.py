@@ -1,4 +1,4 @@
-"""Journal files that others rename, delete or replace while a process writes them: nothing is lost or sent twice."""
+"""Journal files that others rename, delete or replace during writing: nothing is lost or sent twice."""
 
 from __future__ import annotations
 
@@ -59,13 +59,14 @@ numbers = [f"{when} {i}" for when in ("before", "after") for i in range(5)]
 
 
 def numbered(messages: list[str]) -> list[str]:
-    """The records of the script, as they were before other programs changed their texts."""
-    found = (one.replace(", " + "x" * 90, "") for one in messages)
-    return sorted("before" + one[1:] if one[:2] == "b " else one for one in found if one[-1].isdigit())
+    """Return the records of the script, without the changes by other programs."""
+    shortened = (message.replace(", " + "x" * 90, "") for message in messages)
+    restored = ("before" + text[1:] if text[:2] == "b " else text for text in shortened)
+    return sorted(text for text in restored if text[-1].isdigit())
 
 
 def unreachable(connected: dict[str, str]) -> dict[str, str]:
-    """The environment with the same key and an endpoint that does not answer."""
+    """Return the environment with the same key and an unreachable endpoint."""
     key = connected["APPLICATIONINSIGHTS_CONNECTION_STRING"].partition(";")[0]
     return {
         "APPLICATIONINSIGHTS_CONNECTION_STRING": f"{key};IngestionEndpoint=http://127.0.0.1:9",
@@ -74,7 +75,7 @@ def unreachable(connected: dict[str, str]) -> dict[str, str]:
 
 
 def deliver(child: Any, env: dict[str, str], way: str) -> None:
-    """Send what the process left."""
+    """Send the records that the process left."""
     child([*DELIVER[:-1], "moved"] if way == "directory" else DELIVER, env=env)
     child(DELIVER, env=env)
 
@@ -82,7 +83,7 @@ def deliver(child: Any, env: dict[str, str], way: str) -> None:
 @pytest.mark.parametrize("more", [True, False])
 @pytest.mark.parametrize("way", WAYS)
 def test_before_anything_is_sent(child: Any, connected: Any, received: Any, way: str, more: bool) -> None:
-    """What waits in a file that others rename, delete or replace is delivered later, once."""
+    """Waiting records in a file that others rename, delete or replace are delivered later, once."""
     ran = child(BEGIN + (MORE if more else "") + END, way, env=unreachable(connected))
     assert ran.returncode == 0, ran.stderr
     accepted = 10 if more else 5
@@ -97,7 +98,7 @@ def test_before_anything_is_sent(child: Any, connected: Any, received: Any, way:
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_killed_after_a_look(child: Any, connected: Any, received: Any, way: str) -> None:
+def test_killed_after_a_check(child: Any, connected: Any, received: Any, way: str) -> None:
     """Once the process has noticed the change, a kill loses nothing."""
     ran = child(BEGIN + MORE.replace("5", "4") + KILLED, way, env=unreachable(connected))
     assert ran.returncode == 0, ran.stderr
@@ -109,7 +110,7 @@ def test_killed_after_a_look(child: Any, connected: Any, received: Any, way: str
 @pytest.mark.parametrize("end", [END, "amllog.flush(1); os._exit(0)"])
 @pytest.mark.parametrize("way", WAYS)
 def test_after_records_are_sent(child: Any, connected: Any, received: Any, way: str, end: str) -> None:
-    """What was sent before others renamed, deleted or replaced the file is not sent again, and the rest arrives."""
+    """Records that were sent before the file changed are not sent again, and the others arrive."""
     end = end.replace("(1)", "(300)")
     ran = child(BEGIN + MORE + end, way, "sent", env={**connected, "RANK": "1"})
     assert ran.returncode == 0, ran.stderr
@@ -133,7 +134,7 @@ os.kill(os.getpid(), 9)
 
 @pytest.mark.parametrize("way", ["deleted", "renamed", "copied"])
 def test_noticed_by_the_worker(child: Any, connected: Any, received: Any, way: str) -> None:
-    """The worker notices the change without flush(): what is killed afterwards loses nothing."""
+    """The worker notices the change without flush(), and a kill after that loses nothing."""
     code = BEGIN + MORE + NOTICED
     child(code, way, env=unreachable(connected))
     deliver(child, connected, way)
@@ -142,8 +143,8 @@ def test_noticed_by_the_worker(child: Any, connected: Any, received: Any, way: s
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_without_outlets(child: Any, connected: Any, received: Any, way: str) -> None:
-    """A process that delivers nothing itself looks at its end: what is delivered later arrives once."""
+def test_without_exporters(child: Any, connected: Any, received: Any, way: str) -> None:
+    """A process that delivers nothing itself checks at its end, and its records arrive once later."""
     ran = child(BEGIN + MORE + "print(amllog.shutdown().accepted)", way, env={"RANK": "1"})
     assert ran.stdout.splitlines()[-1] == "10", ran.stderr
     deliver(child, connected, way)
@@ -177,7 +178,7 @@ subprocess.run(command, env={**os.environ, **eval(sys.argv[2])})
 
 @pytest.mark.parametrize("way", ["copied", "made longer", "made shorter", "a line deleted"])
 def test_sent_by_another_process_first(child: Any, connected: Any, received: Any, way: str) -> None:
-    """What another process has sent of a file that took the place of this one's is not sent again."""
+    """Records that another process has sent from the replaced file are not sent again."""
     ran = child(
         BEGIN + MORE + SENT_BY_ANOTHER + "print(amllog.shutdown().accepted)",
         way,
@@ -202,11 +203,11 @@ print(account.accepted, account.waiting, account.refused)
 
 
 def test_a_former_file(child: Any, connected: Any, received: Any) -> None:
-    """What waits in one of several files is kept as well."""
+    """Waiting records in one of several files are kept as well."""
     ran = child(FORMER, env={**unreachable(connected), "AMLLOG_DRIVER_LEVEL": "ERROR"})
     assert ran.stdout.splitlines()[-1] == "600 600 0", ran.stderr
     deliver(child, connected, "")
-    assert len([one for one in received().messages if one.startswith("m ")]) == 600
+    assert len([message for message in received().messages if message.startswith("m ")]) == 600
     assert received().duplicates == []
 
 
@@ -220,7 +221,7 @@ for account in (amllog.flush(1), amllog.shutdown(1)):
 
 
 def test_no_new_file(child: Any, connected: Any) -> None:
-    """Where no new file can be written, what waits in a deleted one is refused at the end, with that reason."""
+    """If no new file can be written, the waiting records of a deleted file are refused at the end."""
     ran = child(
         BEGIN + NO_NEW_FILE, "deleted", env={**unreachable(connected), "AMLLOG_DRIVER_LEVEL": "ERROR"}
     )
@@ -257,9 +258,9 @@ print(one.delivered, one.waiting, one.refused)
 
 
 def test_repeatedly(child: Any, connected: Any, received: Any) -> None:
-    """Files that are harmed again and again while threads write to them lose no record."""
+    """Files that are changed again and again while threads write to them lose no record."""
     ran = child(REPEATEDLY, env={**connected, "RANK": "1"})
     assert ran.returncode == 0, ran.stderr
     child(DELIVER, env=connected)
-    found = received().messages
-    assert set(found) >= {f"{who} {number}" for who in range(4) for number in range(3000)}, ran.stdout
+    messages = received().messages
+    assert set(messages) >= {f"{who} {number}" for who in range(4) for number in range(3000)}, ran.stdout

@@ -1,4 +1,4 @@
-"""An odd environment costs no record and raises nothing: all that a script says arrives, once."""
+"""In an unusual environment, nothing is raised, and all records of the script arrive once."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-SAY = """
+SCRIPT = """
 import logging
 import amllog
 log = amllog.setup()
@@ -36,7 +36,7 @@ class Finder:
             raise SystemError("error return without exception set")
 sys.meta_path.insert(0, Finder())
 """
-ODD = {
+UNUSUAL = {
     "deleted working directory": "import os, tempfile; os.chdir(tempfile.mkdtemp()); os.rmdir(os.getcwd())",
     "stdout is None": "import sys; sys.stdout = None",
     "stdout and stderr are None": "import sys; sys.stdout = sys.stderr = None; sys.__stdout__ = sys.__stderr__ = None",
@@ -82,16 +82,16 @@ FLAGS = {"without docstrings": ["-OO"], "isolated": ["-I"], "in UTF-8 mode": ["-
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("oddity", [*ODD, *VARIABLES, *FLAGS])
-def test_an_odd_environment(child: Any, received: Any, connected: Any, oddity: str) -> None:
-    """The script ends well, and everything that it said arrives, once."""
-    code = f"{ODD.get(oddity, '')}\n{SAY}"
-    ran = child(code, env={**connected, **VARIABLES.get(oddity, {})}, flags=FLAGS.get(oddity, []))
-    found = received()
-    if oddity == "no standard descriptors":  # Python's own flush at its end fails
+@pytest.mark.parametrize("oddity", [*UNUSUAL, *VARIABLES, *FLAGS])
+def test_an_unusual_environment(child: Any, received: Any, connected: Any, name: str) -> None:
+    """The script succeeds in the environment, and its records arrive once."""
+    code = f"{UNUSUAL.get(name, '')}\n{SCRIPT}"
+    ran = child(code, env={**connected, **VARIABLES.get(name, {})}, flags=FLAGS.get(name, []))
+    records = received()
+    if name == "no standard descriptors":  # Python's flush at the end fails
         assert ran.returncode in (0, 120)
         ran = ran._replace(returncode=0)
-    assert (ran.returncode, sorted(found.messages), found.duplicates) == (
+    assert (ran.returncode, sorted(records.messages), records.duplicates) == (
         0,
         ["caf\u00e9 \u2603", "said"],
         [],
@@ -99,7 +99,7 @@ def test_an_odd_environment(child: Any, received: Any, connected: Any, oddity: s
 
 
 def test_long_dimensions_leave_room_for_processes(child: Any, received: Any, connected: Any) -> None:
-    """A script with dimensions longer than an environment variable may be starts processes, and workers of its own."""
+    """A script with dimensions longer than an environment variable can start processes and workers."""
     code = """
 import multiprocessing, operator, subprocess, sys
 import amllog
@@ -111,7 +111,7 @@ worker.start(); worker.join()
 log.info("said")
 """
     ran = child(code, env=connected)
-    found = received()
-    assert (ran.returncode, sorted(found.messages)) == (0, ["in a worker", "said"]), ran.stderr
-    assert found.properties("in a worker")["run_type"] == "training"
+    records = received()
+    assert (ran.returncode, sorted(records.messages)) == (0, ["in a worker", "said"]), ran.stderr
+    assert records.properties("in a worker")["run_type"] == "training"
     assert ran.stdout.count("setup(dimensions=…) is too long for the environment") == 1

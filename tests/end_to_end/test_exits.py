@@ -1,4 +1,4 @@
-"""However a process ends, what it said arrives, in time; what cannot be sent waits on disk."""
+"""Every end of a process: its records arrive in time, or wait on disk if they cannot be sent."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import amllog
 from amllog.local import AzureOnThisMachine
 from amllog.local.faults import Fault
 
-SAY = """
+SCRIPT = """
 import os, signal, sys, threading, time
 import amllog
 log = amllog.setup()
@@ -23,7 +23,7 @@ for i in range(100):
 log.metric("loss", 0.5)
 """
 LINES = [f"line {i}" for i in range(100)]
-SLACK = 300.0  # of a busy machine, beside what is promised
+SLACK = 300.0  # seconds for a busy machine, beyond the promise
 
 
 @pytest.mark.parametrize(
@@ -38,13 +38,13 @@ SLACK = 300.0  # of a busy machine, beside what is promised
     ],
 )
 def test_ends(child: Any, received: Any, connected: Any, end: str, returncode: int, success: bool) -> None:
-    """The end delivers everything once, with one request that tells whether the step succeeded."""
-    ran = child(SAY + end, env=connected)
+    """The end delivers everything once, with one request that contains the result of the step."""
+    ran = child(SCRIPT + end, env=connected)
     assert ran.returncode == returncode, ran.stderr
-    found = received()
-    assert [message for message in found.messages if message != "late"] == LINES
-    assert [request["success"] for request in found.of_type("Request")] == [success]
-    assert found.duplicates == []
+    records = received()
+    assert [message for message in records.messages if message != "late"] == LINES
+    assert [request["success"] for request in records.of_type("Request")] == [success]
+    assert records.duplicates == []
 
 
 NO_MORE_THREADS = """
@@ -57,12 +57,14 @@ for name in "_start_new_thread", "_start_joinable_thread":  # the second from Py
 
 
 def test_no_thread_can_be_started(child: Any, received: Any, connected: Any) -> None:
-    """The end delivers everything in the script's thread where the system starts no thread of ours."""
-    ran = child(SAY.replace("log = amllog.setup()", NO_MORE_THREADS + "log = amllog.setup()"), env=connected)
+    """If the system starts no thread, the end delivers everything in the script's thread."""
+    ran = child(
+        SCRIPT.replace("log = amllog.setup()", NO_MORE_THREADS + "log = amllog.setup()"), env=connected
+    )
     assert (ran.returncode, ran.stderr) == (0, "")
-    found = received()
-    assert (found.messages, found.duplicates) == (LINES, [])
-    assert len(found.of_type("Request")) == 1
+    records = received()
+    assert (records.messages, records.duplicates) == (LINES, [])
+    assert len(records.of_type("Request")) == 1
 
 
 LATE = """
@@ -83,17 +85,17 @@ def late():
 def test_setup_after_the_end_of_the_main_thread(
     child: Any, received: Any, connected: Any, start: str, end: str, delivered: int
 ) -> None:
-    """Records arrive that a thread or an exit handler makes when CPython 3.12 starts no thread any more."""
+    """Records of a thread or an exit handler arrive, although CPython 3.12 can no longer start threads."""
     code = LATE.replace("{end}", end) + start
     ran = child(code, env={**connected, "AMLLOG_DRIVER_LEVEL": "ERROR"})
     assert (ran.returncode, ran.stdout, ran.stderr) == (0, f"{delivered}\n", "")
-    found = received()
-    assert (found.messages, found.duplicates) == (LINES, [])
+    records = received()
+    assert (records.messages, records.duplicates) == (LINES, [])
 
 
 def test_uncaught_exception(child: Any, received: Any, connected: Any) -> None:
-    """An exception that nobody caught arrives with its stack, and Python prints it once as ever."""
-    ran = child(SAY + "def train():\n    raise ValueError('boom')\ntrain()", env=connected)
+    """An uncaught exception arrives with its stack, and Python prints it once."""
+    ran = child(SCRIPT + "def train():\n    raise ValueError('boom')\ntrain()", env=connected)
     (exception,) = received().of_type("Exception")
     (details,) = exception["exceptions"]
     assert details["typeName"] == "ValueError" and "boom" in details["message"]
@@ -103,12 +105,14 @@ def test_uncaught_exception(child: Any, received: Any, connected: Any) -> None:
 
 
 def test_uncaught_in_thread(child: Any, received: Any, connected: Any) -> None:
-    """An exception that ends a thread arrives; the step itself goes on and succeeds."""
-    ran = child(SAY + "t = threading.Thread(target=lambda: 1 / 0); t.start(); t.join()", env=connected)
-    found = received()
+    """An exception that ends a thread arrives, and the step continues and succeeds."""
+    ran = child(SCRIPT + "t = threading.Thread(target=lambda: 1 / 0); t.start(); t.join()", env=connected)
+    records = received()
     assert ran.returncode == 0
-    assert [one["exceptions"][0]["typeName"] for one in found.of_type("Exception")] == ["ZeroDivisionError"]
-    assert [request["success"] for request in found.of_type("Request")] == [True]
+    assert [error["exceptions"][0]["typeName"] for error in records.of_type("Exception")] == [
+        "ZeroDivisionError"
+    ]
+    assert [request["success"] for request in records.of_type("Request")] == [True]
 
 
 @pytest.mark.parametrize(
@@ -122,23 +126,23 @@ def test_uncaught_in_thread(child: Any, received: Any, connected: Any) -> None:
 def test_interrupt(
     child: Any, received: Any, connected: Any, during: str, returncode: int, result: str
 ) -> None:
-    """SIGINT ends a step as without amllog; its request says so, it is no exception, and everything arrives."""
+    """SIGINT ends a step as without amllog, is recorded in its request only, and everything arrives."""
     wait = "print('READY', flush=True); time.sleep(600)"
-    running = child.start(SAY + during.replace("WAIT", wait), env=connected)
+    running = child.start(SCRIPT + during.replace("WAIT", wait), env=connected)
     for line in running.stdout:
         if line == "READY\n":
             break
     running.send_signal(signal.SIGINT)
     _, stderr = running.communicate(timeout=600)
     assert running.returncode == returncode, stderr
-    found = received()
-    assert [message for message in found.messages if message != "late"] == LINES
-    assert [request["responseCode"] for request in found.of_type("Request")] == [result]
-    assert found.of_type("Exception") == []
+    records = received()
+    assert [message for message in records.messages if message != "late"] == LINES
+    assert [request["responseCode"] for request in records.of_type("Request")] == [result]
+    assert records.of_type("Exception") == []
 
 
 def test_repeated_sigterm(child: Any, azure: AzureOnThisMachine, connected: Any) -> None:
-    """Further SIGTERM signals, as a supervisor sends them until the process has ended, do not prolong its end."""
+    """Repeated SIGTERM signals of a supervisor do not prolong the end of the process."""
     azure.faults.put(Fault(hang="before headers"))
     ran = child(
         """
@@ -159,7 +163,7 @@ time.sleep(600)
 def test_short_flushes_during_the_exit(
     child: Any, azure: AzureOnThisMachine, received: Any, connected: Any
 ) -> None:
-    """A thread that calls flush() with little time while the process ends does not shorten the grace."""
+    """A thread that calls flush() with a short timeout while the process ends does not shorten the grace."""
     azure.faults.put(Fault(seconds=1))
     ran = child(
         """
@@ -181,9 +185,9 @@ threading.Thread(target=flush, daemon=True).start()
 
 
 def test_a_process_that_survives_sigterm(child: Any, received: Any, connected: Any) -> None:
-    """Where SIGTERM does not end the process, as in the first one of a container, delivery continues."""
+    """If SIGTERM does not end the process, as for the first one of a container, delivery continues."""
     ran = child(
-        SAY
+        SCRIPT
         + """
 signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
 signal.getsignal(signal.SIGTERM)(signal.SIGTERM, None)
@@ -200,15 +204,15 @@ os._exit(9)
 
 
 def test_exit_in_thread(child: Any, received: Any, connected: Any) -> None:
-    """sys.exit in a thread ends that thread and nothing else: the step goes on, and succeeds."""
+    """sys.exit in a thread ends only that thread, and the step continues and succeeds."""
     ran = child(
-        SAY + "t = threading.Thread(target=sys.exit, args=(3,)); t.start(); t.join(); log.info('late')",
+        SCRIPT + "t = threading.Thread(target=sys.exit, args=(3,)); t.start(); t.join(); log.info('late')",
         env=connected,
     )
-    found = received()
+    records = received()
     assert (ran.returncode, ran.stderr) == (0, "")
-    assert found.messages == [*LINES, "late"] and found.of_type("Exception") == []
-    assert [request["success"] for request in found.of_type("Request")] == [True]
+    assert records.messages == [*LINES, "late"] and records.of_type("Exception") == []
+    assert [request["success"] for request in records.of_type("Request")] == [True]
 
 
 LOOP = """
@@ -222,7 +226,7 @@ asyncio.run(main())
 
 
 @pytest.mark.parametrize(
-    ("body", "said", "returncode"),
+    ("body", "message", "returncode"),
     [
         ("await asyncio.create_task(fail())", "Uncaught exception: boom", 1),
         ("await asyncio.gather(fail(), asyncio.sleep(0))", "Uncaught exception: boom", 1),
@@ -232,17 +236,17 @@ asyncio.run(main())
          "Exception in callback main.<locals>.<lambda>", 0),
     ],
 )  # fmt: skip
-def test_asyncio(child: Any, received: Any, connected: Any, body: str, said: str, returncode: int) -> None:
-    """An exception in a task or a callback of the loop is one record with its stack, also where nobody awaits it."""
-    ran = child(SAY + LOOP % body, env=connected)
+def test_asyncio(child: Any, received: Any, connected: Any, body: str, message: str, returncode: int) -> None:
+    """An exception in a task or a callback of the loop is one record with its stack, also if it is not awaited."""
+    ran = child(SCRIPT + LOOP % body, env=connected)
     assert ran.returncode == returncode, ran.stderr
-    found = received()
-    assert found.messages == LINES
-    (exception,) = found.of_type("Exception")
+    records = received()
+    assert records.messages == LINES
+    (exception,) = records.of_type("Exception")
     (details,) = exception["exceptions"]
-    assert details["typeName"] == "ValueError" and details["message"].startswith(said)
+    assert details["typeName"] == "ValueError" and details["message"].startswith(message)
     assert details["parsedStack"][0]["method"] == "fail"
-    assert [request["success"] for request in found.of_type("Request")] == [returncode == 0]
+    assert [request["success"] for request in records.of_type("Request")] == [returncode == 0]
     assert (ran.stdout + ran.stderr).count("ValueError: boom") == 1
 
 
@@ -264,70 +268,70 @@ del one
 
 @pytest.mark.parametrize("capture", ["logging,warnings,exceptions", "logging"])
 def test_unraisable(child: Any, received: Any, connected: Any, capture: str) -> None:
-    """What Python can raise to nobody, in __del__ and the like, is an error's record; Python shows it as ever."""
-    ran = child(SAY + UNRAISABLE, env={**connected, "AMLLOG_CAPTURE": capture})
-    found = received()
-    taken = [one["exceptions"][0] for one in found.of_type("Exception")]
+    """An unraisable exception, such as in __del__, is recorded as an error, and Python still shows it."""
+    ran = child(SCRIPT + UNRAISABLE, env={**connected, "AMLLOG_CAPTURE": capture})
+    records = received()
+    captured = [error["exceptions"][0] for error in records.of_type("Exception")]
     expected = [("ValueError", "Leaky.__del__: boom", "__del__"), ("KeyError", "generator", "generator")]
     if "exceptions" not in capture:
         expected = []
-    assert len(taken) == len(expected)
-    for details, (kind, said, method) in zip(taken, expected):
-        assert details["typeName"] == kind and said in details["message"], details
+    assert len(captured) == len(expected)
+    for details, (kind, message, method) in zip(captured, expected):
+        assert details["typeName"] == kind and message in details["message"], details
         assert details["parsedStack"][0]["method"] == method
-    assert {one["severityLevel"] for one in found.of_type("Exception")} <= {3}
-    assert [request["success"] for request in found.of_type("Request")] == [True]
+    assert {error["severityLevel"] for error in records.of_type("Exception")} <= {3}
+    assert [request["success"] for request in records.of_type("Request")] == [True]
     assert (ran.returncode, ran.stderr.count("ValueError: boom")) == (0, 1)
     assert ran.stdout.count("boom") == 0
 
 
 def test_unraisable_at_the_very_end(child: Any, journaled: Any, connected: Any) -> None:
-    """What fails while the interpreter takes itself apart is left to Python: there is no end left to deliver it."""
-    ran = child(SAY + UNRAISABLE.partition("Leaky()")[0] + "last = Leaky()", env=connected)
+    """A failure during the finalization of the interpreter is reported by Python only."""
+    ran = child(SCRIPT + UNRAISABLE.partition("Leaky()")[0] + "last = Leaky()", env=connected)
     assert (ran.returncode, ran.stderr.count("ValueError: boom")) == (0, 1)
     assert "unraisablehook" not in ran.stderr
     assert journaled().of_type("Exception") == []
 
 
 def test_unraisable_at_the_very_end_of_a_daemon(child: Any, connected: Any) -> None:
-    """A file whose number a daemon has closed fails when Python ends: Python reports it, and amllog adds nothing."""
+    """If a daemon has closed the descriptor of a file, Python reports it at its end, and amllog adds nothing."""
     daemon = "file = open('mine.txt', 'w')\nif os.fork(): os._exit(0)\nos.close(file.fileno())\n"
     flags = ["-X", "dev", "-W", "ignore"]  # Python before 3.13 reports it in development mode only
-    ran = child(SAY + daemon, env=connected, flags=flags)
+    ran = child(SCRIPT + daemon, env=connected, flags=flags)
     assert ran.stderr.count("Bad file descriptor") == 1, ran.stderr
     assert "unraisablehook" not in ran.stderr and "amllog" not in ran.stderr
 
 
 @pytest.mark.parametrize("end", ["os._exit(0)", "os.kill(os.getpid(), signal.SIGKILL)"])
-def test_no_time_to_deliver(
+def test_ends_without_delivery(
     child: Any, received: Any, journaled: Any, azure: AzureOnThisMachine, connected: Any, end: str
 ) -> None:
-    """A process that ends at once leaves its records in the journal; the next setup() there delivers them."""
-    child(SAY + end, env=connected)
+    """A process that ends at once leaves its records in the journal, and the next setup() delivers them."""
+    child(SCRIPT + end, env=connected)
     assert journaled().messages == LINES
     amllog.setup(connection_string=azure.connection_string)
     amllog.shutdown(200)
-    found = received()
-    assert list(dict.fromkeys(found.messages)) == LINES
-    # What was sent right before the kill may come again: with the same id, so that it can be told apart.
-    assert len(set(found.ids_of("Message"))) == len(LINES)
+    records = received()
+    assert list(dict.fromkeys(records.messages)) == LINES
+    # Records that were sent just before the kill may arrive again with the same id.
+    assert len(set(records.ids_of("Message"))) == len(LINES)
 
 
 def test_sigterm_of_the_script(child: Any, connected: Any, received: Any) -> None:
-    """A script that handles SIGTERM itself goes on doing so."""
+    """A script that handles SIGTERM itself still does so."""
     handler = "signal.signal(signal.SIGTERM, lambda *_: [print('mine', flush=True), sys.exit(5)])\n"
     for before, after in ((handler, ""), ("", handler)):
-        ran = child("import signal, sys\n" + before + SAY + after
+        ran = child("import signal, sys\n" + before + SCRIPT + after
                     + "os.kill(os.getpid(), signal.SIGTERM); time.sleep(600)", env=connected)  # fmt: skip
         assert (ran.returncode, "mine\n" in ran.stdout) == (5, True)
     assert sorted(received().messages) == sorted(LINES * 2)
 
 
 def test_dead_endpoint(child: Any, journaled: Any) -> None:
-    """Where nobody answers, the process ends well within its grace, and everything waits."""
+    """If no endpoint answers, the process ends within its grace, and everything waits."""
     string = "InstrumentationKey=00000000-0000-0000-0000-0000000010ca;IngestionEndpoint=http://127.0.0.1:9"
     began = time.monotonic()
-    ran = child(SAY, env={"APPLICATIONINSIGHTS_CONNECTION_STRING": string, "AMLLOG_GRACE_SECONDS": "500"})
+    ran = child(SCRIPT, env={"APPLICATIONINSIGHTS_CONNECTION_STRING": string, "AMLLOG_GRACE_SECONDS": "500"})
     assert ran.returncode == 0 and time.monotonic() - began < 400
     assert journaled().messages == LINES
 
@@ -337,11 +341,11 @@ def test_dead_endpoint(child: Any, journaled: Any) -> None:
 def test_hanging_endpoint(
     child: Any, azure: AzureOnThisMachine, connected: Any, journaled: Any, hang: str, end: str
 ) -> None:
-    """Where the endpoint hangs, setup and calls do not wait, and the process ends after its grace."""
+    """If the endpoint hangs, setup and calls do not wait, and the process ends after its grace."""
     azure.faults.put(Fault(hang=hang))
     timed = (
         "import time; began = time.monotonic()\n"
-        + SAY
+        + SCRIPT
         + "print('took', time.monotonic() - began, flush=True)\n"
     )
     began = time.monotonic()
@@ -353,19 +357,19 @@ def test_hanging_endpoint(
 
 
 def test_grace_of_zero(child: Any, azure: AzureOnThisMachine, connected: Any, journaled: Any) -> None:
-    """With no grace at all, the process just ends, and what it said waits."""
+    """With a grace of zero, the process ends at once, and its records wait."""
     azure.faults.put(Fault(hang="before headers"))
     began = time.monotonic()
-    ran = child(SAY, env={**connected, "AMLLOG_GRACE_SECONDS": "0"})
+    ran = child(SCRIPT, env={**connected, "AMLLOG_GRACE_SECONDS": "0"})
     assert ran.returncode == 0 and time.monotonic() - began < SLACK
     assert journaled().messages == LINES
 
 
 def test_daemon_threads(child: Any, received: Any, connected: Any) -> None:
-    """Threads that still log while the interpreter ends harm nothing."""
+    """Daemon threads that still log while the interpreter ends cause no error."""
     ran = child(
-        # With pauses: without, they would keep the courier from running on a loaded machine, for all of its grace.
-        SAY + "def chatter():\n    while True: log.info('chatter'); time.sleep(.001)\n"
+        # Without the pauses, they would keep the worker from running on a busy machine for the whole grace.
+        SCRIPT + "def chatter():\n    while True: log.info('chatter'); time.sleep(.001)\n"
         "for _ in range(3): threading.Thread(target=chatter, daemon=True).start()\ntime.sleep(.1)",
         env={**connected, "AMLLOG_DRIVER_LEVEL": "ERROR"},
     )
@@ -374,19 +378,20 @@ def test_daemon_threads(child: Any, received: Any, connected: Any) -> None:
 
 
 def test_other_exit_handlers(child: Any, connected: Any, received: Any, journaled: Any) -> None:
-    """What other exit handlers log is kept, whether they run before ours or after."""
+    """Records of other exit handlers are kept, whether they run before or after ours."""
     register = "import atexit\natexit.register(lambda: log.info('%s'))\n"
-    ran = child(register % "after ours" + SAY + register % "before ours", env=connected)
+    ran = child(register % "after ours" + SCRIPT + register % "before ours", env=connected)
     assert (ran.returncode, ran.stderr) == (0, "")
-    assert [said for said in received().messages if said != "after ours"] == [*LINES, "before ours"]
+    assert [message for message in received().messages if message != "after ours"] == [*LINES, "before ours"]
     assert journaled().messages == [*LINES, "before ours", "after ours"]
 
 
-def test_refused_at_exit_is_told(child: Any, azure: AzureOnThisMachine, connected: Any) -> None:
-    """flush() says what became of the records: delivered, waiting and refused with the reason."""
+def test_flush_reports_refused_records(child: Any, azure: AzureOnThisMachine, connected: Any) -> None:
+    """flush() returns the refused records with the reason."""
     azure.faults.put(Fault(item="line 7", status=400, message="111: bad thing"))
     code = (
-        SAY + "account = amllog.flush(200)\nprint(account.outlets['app_insights'].refused, account.waiting)"
+        SCRIPT
+        + "account = amllog.flush(200)\nprint(account.outlets['app_insights'].refused, account.waiting)"
     )
     ran = child(code, env={**connected, "AMLLOG_DRIVER_LEVEL": "ERROR"})
     assert ran.stdout == "{'400: 111: bad thing': 11} 0\n"
@@ -404,25 +409,25 @@ began = time.monotonic()
 """
 
 
-def test_an_endless_thread_does_not_hold_up_the_end(
+def test_an_endless_thread_does_not_delay_the_end(
     child: Any, azure: AzureOnThisMachine, connected: Any
 ) -> None:
-    """The end waits for what was there when it began, not for what a daemon thread goes on to log."""
+    """The end waits for the records that existed when it began, not for later ones of a daemon thread."""
     azure.faults.put(Fault(seconds=0.05))
     register = "import atexit, time\natexit.register(lambda: print('took', time.monotonic() - began))\n"
     environment = {**connected, "AMLLOG_GRACE_SECONDS": "120", "AMLLOG_DRIVER_LEVEL": "ERROR"}
-    ran = child(register + SAY + ENDLESS, env=environment)
+    ran = child(register + SCRIPT + ENDLESS, env=environment)
     assert ran.returncode == 0 and float(ran.stdout.split("took ")[1]) < 100
 
 
 @pytest.mark.parametrize("end", ["", "os.kill(os.getpid(), 15); time.sleep(600)"], ids=["exit", "SIGTERM"])
-def test_an_endless_thread_has_nothing_sent_twice(
+def test_an_endless_thread_causes_no_duplicates(
     child: Any, azure: AzureOnThisMachine, received: Any, connected: Any, end: str
 ) -> None:
-    """The end interrupts no offer of what a daemon thread goes on to log: the next process sends nothing twice."""
+    """The end interrupts no export of a daemon thread's records, so the next process sends nothing twice."""
     azure.faults.put(Fault(seconds=0.3))
     environment = {**connected, "AMLLOG_GRACE_SECONDS": "120", "AMLLOG_DRIVER_LEVEL": "ERROR"}
-    ran = child(SAY + ENDLESS + end, env=environment)
+    ran = child(SCRIPT + ENDLESS + end, env=environment)
     assert ran.returncode == (-15 if end else 0), ran.stderr
     azure.faults.clear()
     deliver = [sys.executable, "-m", "amllog", "deliver", ".amllog", "--timeout", "300"]
@@ -430,7 +435,7 @@ def test_an_endless_thread_has_nothing_sent_twice(
     assert received().duplicates == []
 
 
-SHUT_DOWN_DURING_AN_OFFER = """
+SHUTDOWN_DURING_AN_EXPORT = """
 import os, time
 import amllog
 log = amllog.setup()
@@ -446,17 +451,17 @@ amllog.shutdown(300)
 """
 
 
-def test_a_shutdown_during_an_offer(
+def test_a_shutdown_during_an_export(
     child: Any, azure: Any, received: Any, connected: Any, tmp_path: Path
 ) -> None:
-    """An offer that takes longer than `shutdown(timeout)` is completed: the next session sends nothing twice."""
-    azure.faults.put(Fault(drops=0.01, times=1))  # taken at once; the answer needs seconds
-    process = child.start(SHUT_DOWN_DURING_AN_OFFER, env={**connected, "AMLLOG_DRIVER_LEVEL": "ERROR"})
+    """An export longer than `shutdown(timeout)` is completed, so the next session sends nothing twice."""
+    azure.faults.put(Fault(drops=0.01, times=1))  # accepted at once, with a response that takes seconds
+    process = child.start(SHUTDOWN_DURING_AN_EXPORT, env={**connected, "AMLLOG_DRIVER_LEVEL": "ERROR"})
     assert process.stdout.readline() == "said\n"
     while not azure.envelopes:
         time.sleep(0.01)
     (tmp_path / "arrived").touch()
     process.communicate(timeout=600)
-    found = received()
-    assert (process.returncode, found.duplicates) == (0, [])
-    assert sorted(found.messages) == ["after", *(f"m{number}" for number in range(10))]
+    records = received()
+    assert (process.returncode, records.duplicates) == (0, [])
+    assert sorted(records.messages) == ["after", *(f"m{number}" for number in range(10))]

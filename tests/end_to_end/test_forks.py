@@ -1,4 +1,4 @@
-"""Children of a process, however they were started: their records arrive once, the parent's are not repeated."""
+"""Forked and spawned children: their records arrive once, and the parent's are not repeated."""
 
 from __future__ import annotations
 
@@ -58,18 +58,18 @@ if __name__ == "__main__":
 def test_fork(
     child: Any, received: Any, connected: Any, fork_environment: Any, end: str, flush: bool
 ) -> None:
-    """Forked children keep journals of their own, and at the parent's end everything has arrived once."""
-    # Python's warning of forks beside threads (since 3.12) is for threads of the script's own: ours is away.
+    """Forked children keep separate journals, and at the parent's end everything has arrived once."""
+    # Python warns of forks beside threads (since 3.12). Our thread has stopped, so only the script's would count.
     ran = child(FORK.format(end=end, flush=flush), env={**connected, **fork_environment})
-    found = received()
+    records = received()
     assert (ran.returncode, ran.stderr) == (0, "")
-    assert sorted(found.messages) == sorted(PARENT + CHILDREN)
-    assert found.duplicates == []
-    assert len(found.of_type("Request")) == 1  # one step, one request
+    assert sorted(records.messages) == sorted(PARENT + CHILDREN)
+    assert records.duplicates == []
+    assert len(records.of_type("Request")) == 1  # one step, one request
 
 
 def test_the_account_of_a_child(child: Any) -> None:
-    """A forked child counts its own records only, on the driver log as well."""
+    """A forked child counts only its records, also on the driver log."""
     code = """
 import os
 import amllog
@@ -88,22 +88,22 @@ os.wait()
 
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
 def test_pool(child: Any, received: Any, connected: Any, tmp_path: Any, method: str) -> None:
-    """In a Pool, loggers are pickled with what is bound to them, and all workers belong to the same step."""
+    """In a Pool, loggers are pickled with their bound dimensions, and all workers belong to the same step."""
     script = tmp_path / "train.py"
     script.write_text(POOL.format(method=method))
     ran = child(script, env={**connected, **QUIET})
-    found = received()
+    records = received()
     assert (ran.returncode, ran.stdout, ran.stderr) == (0, "same run: True\n", "")
-    expected = ["parent", *(f"{whose} {number}" for whose in ("ours", "theirs") for number in range(10))]
-    assert sorted(found.messages) == sorted(expected)
-    assert found.duplicates == []
-    assert [found.properties(f"ours {number}").get("team") for number in range(10)] == ["nlp"] * 10
-    assert len(found.of_type("Request")) == 1
-    assert len({one["tags"]["ai.operation.id"] for one in found.envelopes}) == 1
+    expected = ["parent", *(f"{logger} {number}" for logger in ("ours", "theirs") for number in range(10))]
+    assert sorted(records.messages) == sorted(expected)
+    assert records.duplicates == []
+    assert [records.properties(f"ours {number}").get("team") for number in range(10)] == ["nlp"] * 10
+    assert len(records.of_type("Request")) == 1
+    assert len({envelope["tags"]["ai.operation.id"] for envelope in records.envelopes}) == 1
 
 
 def test_fork_while_logging(child: Any, received: Any, connected: Any) -> None:
-    """A fork in the middle of other threads' calls leaves the child able to log, and hangs nobody."""
+    """After a fork during log calls of other threads, the child can log, and nothing hangs."""
     code = """
 import os, threading, time
 import amllog
@@ -124,32 +124,32 @@ for number in range(20):
 go_on = False
 for thread in threads: thread.join()
 """
-    # Unmeasured: coverage's own lock is not made for a fork while other threads are traced.
+    # Without coverage, whose lock does not support a fork while other threads are traced.
     unmeasured = {"COVERAGE_PROCESS_CONFIG": None, "COVERAGE_PROCESS_START": None}
-    # Python warns of these forks beside threads: they are the script's.
+    # Python warns of these forks, because the threads are the script's.
     quiet = {**QUIET, "PYTHONWARNINGS": "ignore::DeprecationWarning"}
     ran = child(code, env={**connected, **unmeasured, **quiet})
-    found = received()
-    said = [message for message in found.messages if message != "chatter"]
-    assert (ran.returncode, sorted(said)) == (0, sorted(f"child {number}" for number in range(20)))
-    assert found.duplicates == []
+    records = received()
+    messages = [message for message in records.messages if message != "chatter"]
+    assert (ran.returncode, sorted(messages)) == (0, sorted(f"child {number}" for number in range(20)))
+    assert records.duplicates == []
 
 
 def test_subprocess_of_a_local_run(child: Any, received: Any, connected: Any) -> None:
-    """Outside Azure ML, a script started by a step is a step of its own under the same pipeline run."""
+    """Outside Azure ML, a script started by a step is a separate step under the same pipeline run."""
     inner = "import amllog; amllog.setup().info('inner')"
     start = f"subprocess.run([sys.executable, '-c', {inner!r}])"
     code = f"import amllog, subprocess, sys; amllog.setup().info('outer'); {start}"
     child(code, env=connected)
-    found = received()
-    inside, outside = found.properties("inner"), found.properties("outer")
+    records = received()
+    inside, outside = records.properties("inner"), records.properties("outer")
     assert inside["parent_run_id"] == outside["step_id"] != inside["step_id"]
-    assert len({one["tags"]["ai.operation.id"] for one in found.envelopes}) == 1
-    assert len(found.of_type("Request")) == 2
+    assert len({envelope["tags"]["ai.operation.id"] for envelope in records.envelopes}) == 1
+    assert len(records.of_type("Request")) == 2
 
 
-# CPython hangs in a child that C code forks while another thread asks for the interpreter, also without amllog. So no
-# thread asks for it here: each waits until it is free.
+# CPython hangs in a child that C code forks while another thread requests the interpreter, also without amllog.
+# With this interval, no thread requests it.
 NO_SWITCH = "import sys; sys.setswitchinterval(60)"
 FORK_IN_C = f"""
 {NO_SWITCH}
@@ -167,11 +167,11 @@ log.info("parent")
 
 
 def test_fork_in_c(child: Any, received: Any, connected: Any) -> None:
-    """A child that was forked in C has a journal and record ids of its own, and everything arrives once."""
+    """A child that was forked in C has a separate journal and record ids, and everything arrives once."""
     ran = child(FORK_IN_C, env={**connected, **QUIET})
-    found = received()
-    assert (ran.returncode, sorted(found.messages)) == (0, ["before", "child", "parent"]), ran.stderr
-    assert found.duplicates == [] and len(set(found.ids_of("Message"))) == 3
+    records = received()
+    assert (ran.returncode, sorted(records.messages)) == (0, ["before", "child", "parent"]), ran.stderr
+    assert records.duplicates == [] and len(set(records.ids_of("Message"))) == 3
 
 
 FORK_IN_C_BESIDE_THREADS = (
@@ -199,12 +199,12 @@ print([os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in pids])
 
 
 def test_fork_in_c_beside_threads(child: Any, received: Any, connected: Any) -> None:
-    """Python cannot start a thread in a child that C code forked: what it says waits for the parent, after a notice."""
+    """The records of a child that C code forked wait for the parent, with a notice."""
     ran = child(FORK_IN_C_BESIDE_THREADS, env=connected)
-    found = received()
+    records = received()
     assert str([0] * 10) in ran.stdout, ran
-    assert sorted(found.messages) == ["before", *(f"child {number}" for number in range(10))]
-    assert found.duplicates == []
+    assert sorted(records.messages) == ["before", *(f"child {number}" for number in range(10))]
+    assert records.duplicates == []
     assert "forked by C code" in ran.stdout + ran.stderr
 
 
@@ -240,7 +240,7 @@ amllog.shutdown()
 
 @pytest.mark.parametrize("early", [False, True])
 def test_fork_before_setup(child: Any, received: Any, connected: Any, early: bool) -> None:
-    """Children forked before setup() or after shutdown() deliver their records; the parent's arrive once."""
+    """Children forked before setup() or after shutdown() deliver their records, and the parent's arrive once."""
     ran = child(BEFORE_SETUP.format(early=early) + AFTER_SHUTDOWN, env={**connected, **QUIET})
     expected = ["early", "between", "child 0", "child 1", "child 2"]
     expected += ["early in child 0", "early in child 1"] * early
@@ -248,8 +248,8 @@ def test_fork_before_setup(child: Any, received: Any, connected: Any, early: boo
     assert sorted(received().messages) == sorted(expected)
 
 
-def test_fork_of_a_process_that_never_sets_up(child: Any, received: Any, connected: Any) -> None:
-    """Records that a parent makes and never calls setup() for are on its driver log, and no child sends them."""
+def test_fork_of_a_process_without_setup(child: Any, received: Any, connected: Any) -> None:
+    """If a parent never calls setup(), its records are on its driver log, and no child sends them."""
     ran = child(BEFORE_SETUP.format(early=False), env=connected)
     assert (ran.returncode, ran.stdout.count("early"), "forked by C" in ran.stdout) == (0, 1, False)
     assert sorted(received().messages) == ["child 0", "child 1"]
@@ -274,7 +274,7 @@ if __name__ == "__main__":
 
 
 def test_pool_before_setup(child: Any, received: Any, connected: Any, tmp_path: Any) -> None:
-    """In a Pool made before setup(), workers that call it deliver themselves, and the module's records arrive once."""
+    """In a Pool made before setup(), workers that call it deliver, and the module's records arrive once."""
     script = tmp_path / "train.py"
     script.write_text(POOL_BEFORE_SETUP)
     ran = child(script, env={**connected, **QUIET})
@@ -309,7 +309,7 @@ amllog.setup()
 
 @pytest.mark.parametrize("first", [False, True])
 def test_fork_in_c_after_a_fork(child: Any, received: Any, connected: Any, first: bool) -> None:
-    """A fork in C is recognised as such also in a child of Python's fork, whatever that child did before."""
+    """A fork in C is recognized in a child of Python's fork, whether or not that child has logged."""
     ran = child(FORKS_IN_TURN.format(first=first), env=connected)
     assert "\n1\n" in ran.stdout and "forked by C code" in ran.stdout + ran.stderr
     assert sorted(received().messages) == sorted(["early", "in C", *["first"] * first])

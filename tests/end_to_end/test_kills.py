@@ -1,4 +1,4 @@
-"""kill -9 at any moment loses nothing that a call returned from, and doubles nothing that can be told apart."""
+"""After kill -9 at any moment, no record of a returned call is lost, and duplicates have the same id."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from amllog.local import AzureOnThisMachine
 
 KILLS = int(os.environ.get("AMLLOG_TEST_KILLS", "20"))
 
-# What a call returned from goes into a file that survives the kill, with one write each.
+# The script writes each returned call into a second file, with one write each.
 BUSY = """
 import os, random, sys, threading, time
 import logging
@@ -40,7 +40,7 @@ print("began", file=sys.stderr, flush=True)
 
 
 def kill_at_random(child: Any, number: int, env: dict[str, str]) -> None:
-    """Start a busy process and kill it after a random while."""
+    """Start a busy process and kill it after a random time."""
     process = child.start(BUSY, str(number), env={"AMLLOG_DRIVER_LEVEL": "ERROR", **env})
     assert process.stderr.readline() == "began\n"
     time.sleep(random.uniform(0, 0.6))
@@ -58,47 +58,46 @@ def test_kill(
     connected: Any,
     while_delivering: bool,
 ) -> None:
-    """Killed at random moments, with an endpoint or with none, the journal has every record whose call returned,
-    and the next setup() on the directory delivers each of them."""
+    """After kills, the journal has every record of a returned call, and the next setup() delivers them."""
     dead = azure.connection_string.replace(azure.url, "http://127.0.0.1:9")
     nowhere = {"APPLICATIONINSIGHTS_CONNECTION_STRING": dead}
     for number in range((KILLS + 1) // 2):
         kill_at_random(child, number, connected if while_delivering else nowhere)
     accepted = Path("side").read_text().split()
     in_journal = journaled().messages
-    # One call of each thread may have been under way.
+    # One call of each thread may have been in progress.
     assert set(accepted) - set(in_journal) == set()
     assert len(accepted) <= len(in_journal) <= len(accepted) + 3 * KILLS
 
     amllog.setup(connection_string=azure.connection_string)
     account = amllog.shutdown(200)
-    found = received()
-    ids = found.ids_of("Message")
-    assert set(found.messages) == set(in_journal), account
+    records = received()
+    ids = records.ids_of("Message")
+    assert set(records.messages) == set(in_journal), account
     assert len(set(ids)) == len(in_journal)
-    if not while_delivering:  # nothing was sent before: nothing can have been sent twice
+    if not while_delivering:  # nothing was sent before, so nothing is sent twice
         assert len(ids) == len(in_journal)
 
 
 def test_another_resource_in_between(tmp_path: Path) -> None:
-    """What waits for one resource waits until a process with that resource's key comes, whoever comes before."""
+    """Records for one resource wait for a process with its key, also if others run before."""
     with AzureOnThisMachine(tmp_path / "far side") as azure:
         other = azure.connection_string.replace("0010ca", "00beef")
         dead = azure.connection_string.replace(azure.url, "http://127.0.0.1:9")
-        for string, said, seconds in (
+        for string, message, seconds in (
             (dead, "for the first", 0),
             (other, "for the second", 600),
             (azure.connection_string, "then", 600),
         ):
             log = amllog.setup(connection_string=string, directory="journal", driver_level="ERROR")
-            log.info(said)
+            log.info(message)
             amllog.shutdown(seconds)
-        messages = [one["data"]["baseData"].get("message") for one in azure.envelopes]
+        messages = [envelope["data"]["baseData"].get("message") for envelope in azure.envelopes]
     assert sorted(message for message in messages if message) == ["for the first", "for the second", "then"]
 
 
 def test_another_key_in_one_process(tmp_path: Path) -> None:
-    """After a second setup() with another resource, what still waits for the first is delivered by the next process."""
+    """After a second setup() with another resource, the next process delivers the records for the first."""
     with AzureOnThisMachine(tmp_path / "far side") as azure:
         other = azure.connection_string.replace("0010ca", "00beef")
         dead = azure.connection_string.replace(azure.url, "http://127.0.0.1:9")
@@ -109,5 +108,7 @@ def test_another_key_in_one_process(tmp_path: Path) -> None:
         amllog.shutdown(600)
         amllog.setup(connection_string=azure.connection_string, directory="journal", driver_level="ERROR")
         assert amllog.shutdown(200).leftovers_delivered >= 1
-        kinds = [one["iKey"][-4:] for one in azure.envelopes if one["data"]["baseType"] == "MessageData"]
+        kinds = [
+            record["iKey"][-4:] for record in azure.envelopes if record["data"]["baseType"] == "MessageData"
+        ]
     assert sorted(kinds) == ["10ca", "beef"]

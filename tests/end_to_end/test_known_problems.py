@@ -1,7 +1,7 @@
-"""What users of the neighbouring projects complain about, experiment by experiment, with our outcome.
+"""Problems that users of related projects report, as experiments with amllog's result.
 
-Each test says what the stock AzureLogHandler (opencensus-ext-azure 1.1.15) or azureml did in the same place; where
-that is cheap, it is run beside. Many are shown more widely elsewhere: this file is the list.
+Each docstring describes what the stock AzureLogHandler (opencensus-ext-azure 1.1.15) or azureml did in the same
+situation. Some tests also run it. Other files test many of these cases in more detail.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from opencensus.ext.azure.log_exporter import AzureLogHandler
 logger = logging.getLogger("script")
 logger.setLevel("INFO")
 """
-BESIDE = pytest.mark.skipif(
+STOCK_WORKS = pytest.mark.skipif(
     sys.version_info >= (3, 13),
     reason="the stock AzureLogHandler has no lock, and raises at every record from 3.13",
 )
@@ -37,13 +37,13 @@ BESIDE = pytest.mark.skipif(
 
 @pytest.mark.skipif(not importlib.util.find_spec("mlflow"), reason="mlflow-skinny is not installed")
 def test_v01_mlflow_is_imported_later(child: Any, received: Any, connected: Any) -> None:
-    """Stock: every record after `import mlflow` is lost. Here: all arrive (2.22's way: the next test)."""
+    """Stock: every record after `import mlflow` is lost. Here: all arrive. The next test has the cause in 2.22."""
     child(SETUP + "logger.info('before')\nimport mlflow\nlogger.info('after')", env=connected)
     assert received().messages == ["before", "after"]
 
 
 def test_v02_dict_config(child: Any, received: Any, connected: Any) -> None:
-    """Stock: any dictConfig closes the handler, later records are lost. Here: only what it disables is silent."""
+    """Stock: any dictConfig closes the handler and loses later records. Here: only disabled loggers are silent."""
     code = SETUP + "logging.config.dictConfig({'version': 1%s})\nlogger.info('%s'); log.info('ours')\n"
     child(code % (", 'disable_existing_loggers': False", "kept"), env=connected)
     child(code % ("", "disabled, as the script asks"), env=connected)
@@ -51,7 +51,7 @@ def test_v02_dict_config(child: Any, received: Any, connected: Any) -> None:
 
 
 def test_v03_refused_without_statsbeat(child: Any, journaled: Any) -> None:
-    """Stock: connection refused and statsbeat off lose the batch. Here: it waits on disk, and is told."""
+    """Stock: a refused connection with statsbeat off loses the batch. Here: it waits on disk, and is counted."""
     string = "InstrumentationKey=00000000-0000-0000-0000-0000000010ca;IngestionEndpoint=http://127.0.0.1:9"
     ran = child(SETUP + "logger.info('said')\nprint(amllog.flush(2).waiting)",
                 env={"APPLICATIONINSIGHTS_CONNECTION_STRING": string})  # fmt: skip
@@ -60,23 +60,26 @@ def test_v03_refused_without_statsbeat(child: Any, journaled: Any) -> None:
 
 
 def test_v04_fork(child: Any, received: Any, connected: Any) -> None:
-    """Stock: what a forked child logs is lost. Here: it arrives once, and the parent's is not repeated."""
+    """Stock: records of a forked child are lost. Here: they arrive once, and the parent's are not repeated."""
     code = "logger.info('parent')\nif os.fork() == 0:\n    logger.info('child'); os._exit(0)\nos.wait()\n"
     child(SETUP + code, env={**connected, "PYTHONWARNINGS": "ignore::DeprecationWarning"})
     assert sorted(received().messages) == ["child", "parent"]
 
 
 def test_v05_one_line_and_the_end(child: Any, received: Any, connected: Any) -> None:
-    """Stock: delivered. Here too, at a normal end as after an exception, which arrives itself."""
+    """Stock: delivered. Here: delivered too, at a normal end and after an exception, which also arrives."""
     child(SETUP + "logger.info('normal')", env=connected)
     ran = child(SETUP + "logger.info('uncaught')\n1 / 0", env=connected)
-    found = received()
-    assert (ran.returncode, found.messages, len(found.of_type("Exception"))) == (1, ["normal", "uncaught"], 1)
+    records = received()
+    assert (ran.returncode, records.messages, len(records.of_type("Exception"))) == (
+        1,
+        ["normal", "uncaught"],
+        1,
+    )
 
 
 def test_v06_os_exit_and_sigterm(child: Any, received: Any, journaled: Any, connected: Any) -> None:
-    """Stock: both lose the line. Here: after SIGTERM it has arrived; after os._exit it waits on disk, and is
-    delivered by the next process."""
+    """Stock: both lose the line. Here: it arrives after SIGTERM. After os._exit the next process delivers it."""
     ran = child(
         SETUP + "logger.info('terminated')\nos.kill(os.getpid(), signal.SIGTERM); time.sleep(600)",
         env=connected,
@@ -89,41 +92,46 @@ def test_v06_os_exit_and_sigterm(child: Any, received: Any, journaled: Any, conn
 
 
 def test_v07_slow_ingestion(child: Any, azure: AzureOnThisMachine, journaled: Any, connected: Any) -> None:
-    """Stock: the exit waits without a bound. Here: at most the grace; what was not answered in it waits."""
+    """Stock: the exit waits without a bound. Here: it waits at most the grace, and the record is kept."""
     azure.faults.put(Fault(seconds=50))
     ran = child(SETUP + "logger.info('said')", env={**connected, "AMLLOG_GRACE_SECONDS": "1"}, timeout=900)
     assert (ran.returncode, journaled().messages) == (0, ["said"])
 
 
 def test_v08_burst_on_the_root_logger(child: Any, received: Any, connected: Any) -> None:
-    """Stock: a full queue raises RecursionError into the application. Here: there is no queue to fill."""
+    """Stock: a full queue raises RecursionError into the application. Here: there is no queue."""
     code = "for number in range(2000): logging.info('%d', number)"
     ran = child(SETUP + code, env={**connected, "AMLLOG_DRIVER_LEVEL": "ERROR"})
     assert (ran.returncode, ran.stderr) == (0, "")
     assert received().messages == [str(number) for number in range(2000)]
 
 
-@BESIDE
+@STOCK_WORKS
 def test_v08_stock(child: Any, connected: Any) -> None:
-    """The stock handler in the same place, so that the list stays true."""
+    """The stock handler raises RecursionError, as the docstring above states."""
     code = STOCK + "logging.getLogger().addHandler(AzureLogHandler(queue_capacity=10, export_interval=60))\n"
     code += "try:\n    for number in range(200): logging.warning('%d', number)\n"
     ran = child(code + "except RecursionError: print('raised', flush=True)\nos._exit(0)", env=connected)
     assert ran.stdout.strip().endswith("raised")
 
 
-ODD = "{'loss': float('nan'), 'none': None, 'nested': {'a': 1}, 'n': 3, 'on': datetime.date(2026, 1, 2), (1, 2): 'x'}"
+UNUSUAL = (
+    "{'loss': float('nan'), 'none': None, 'nested': {'a': 1}, 'n': 3, "
+    "'on': datetime.date(2026, 1, 2), (1, 2): 'x'}"
+)
 
 
-def test_v09_v10_values_that_json_has_not(child: Any, received: Any, connected: Any) -> None:
-    """Stock: bare NaN goes out, a tuple key loses its whole batch. Here: all are texts, neighbours are safe."""
+def test_v09_v10_values_that_json_does_not_have(child: Any, received: Any, connected: Any) -> None:
+    """Stock: bare NaN is sent, and a tuple key loses its whole batch. Here: all are strings."""
     code = (
-        "import datetime\nlogger.info('good')\nlogger.info('odd', extra={'custom_dimensions': " + ODD + "})"
+        "import datetime\nlogger.info('good')\nlogger.info('odd', extra={'custom_dimensions': "
+        + UNUSUAL
+        + "})"
     )
     child(SETUP + code, env=connected)
-    found = received()
-    assert found.messages == ["good", "odd"]
-    properties = found.properties("odd")
+    records = received()
+    assert records.messages == ["good", "odd"]
+    properties = records.properties("odd")
     expected = {
         "loss": "NaN",
         "none": "None",
@@ -133,11 +141,11 @@ def test_v09_v10_values_that_json_has_not(child: Any, received: Any, connected: 
         "[1, 2]": "x",
     }
     assert {key: properties.get(key) for key in expected} == expected
-    json.dumps(found.envelopes, allow_nan=False)
+    json.dumps(records.envelopes, allow_nan=False)
 
 
 def test_v11_a_dict_as_argument(child: Any, received: Any, connected: Any) -> None:
-    """Stock: `logger.info("action", {...})` and dimensions that are no dict are dropped. Here: both are kept."""
+    """Stock: `logger.info("action", {...})` and dimensions other than a dict are dropped. Here: kept."""
     code = "logger.info('action', {'key': 'value'}); logger.info('text', extra={'custom_dimensions': 'odd'})"
     child(SETUP + code, env=connected)
     assert received().properties("action")["key"] == "value"
@@ -145,8 +153,7 @@ def test_v11_a_dict_as_argument(child: Any, received: Any, connected: Any) -> No
 
 
 def test_v12_logger_adapter(child: Any, received: Any, connected: Any) -> None:
-    """Stock: an adapter drops the call's dimensions (Python's own, up to 3.12). Here: the adapter's arrive, and a
-    bound logger of ours merges both, the call's winning."""
+    """Stock: an adapter drops the call's dimensions (Python up to 3.12). Here: a bound logger merges both."""
     code = "logging.LoggerAdapter(logger, {'custom_dimensions': {'a': '1'}}).info('adapter')\n"
     code += "log.bind(a='1', b='1').info('bound', b='2')"
     child(SETUP + code, env=connected)
@@ -156,32 +163,31 @@ def test_v12_logger_adapter(child: Any, received: Any, connected: Any) -> None:
 
 
 def test_v13_changed_after_the_call(child: Any, received: Any, connected: Any) -> None:
-    """Stock: exports values as they are later. Here: as they were at the call."""
+    """Stock: values are exported as they are later. Here: as they were at the call."""
     code = "rows, said = [1], {'stage': 'then'}\nlogger.info('%s', rows, extra={'custom_dimensions': said})\n"
     child(SETUP + code + "rows.append(2); said['stage'] = 'later'", env=connected)
     assert received().properties("[1]")["stage"] == "then"
 
 
 def test_v14_setup_twice(child: Any, received: Any, connected: Any) -> None:
-    """Stock: two handlers, every record twice. Here: once, also beside a handler of the stock kind."""
+    """Stock: two handlers send every record twice. Here: once, also beside a stock handler."""
     code = "amllog.setup()\nfrom opencensus.ext.azure.log_exporter import AzureLogHandler\n"
     code += "logger.addHandler(AzureLogHandler())\nlogger.info('once')"
     child(SETUP + code, env=connected)
     assert received().messages == ["once"]
 
 
-@BESIDE
+@STOCK_WORKS
 def test_v14_stock(child: Any, received: Any, connected: Any) -> None:
-    """The stock handler in the same place, so that the list stays true."""
+    """Two stock handlers send every record twice, as the docstring above states."""
     code = "for _ in range(2): logger.addHandler(AzureLogHandler())\nlogger.info('twice')"
     child(STOCK + code, env=connected)
-    said = [one["data"]["baseData"]["message"] for one in received().envelopes]
-    assert said == ["twice", "twice"]
+    messages = [envelope["data"]["baseData"]["message"] for envelope in received().envelopes]
+    assert messages == ["twice", "twice"]
 
 
-def test_v15_v16_what_the_service_limits(child: Any, received: Any, connected: Any) -> None:
-    """Stock: level 60 becomes severity 5, which the service refuses; long texts go out as they are. Here: 4, and
-    cut with a mark."""
+def test_v15_v16_limits_of_the_service(child: Any, received: Any, connected: Any) -> None:
+    """Stock: level 60 becomes the invalid severity 5, and long strings are sent. Here: 4, and cut with a mark."""
     code = "logger.log(60, 'level')\nlogger.info('m' * 40_000, extra={'long': 'd' * 20_000})"
     child(SETUP + code, env={**connected, "AMLLOG_DRIVER_LEVEL": "CRITICAL"})
     first, second = received().of_type("Message")
@@ -194,7 +200,7 @@ def test_v15_v16_what_the_service_limits(child: Any, received: Any, connected: A
 
 
 def test_v17_structlog(child: Any, received: Any, connected: Any) -> None:
-    """Stock: what structlog binds is no dimension, and `name=` raises KeyError. Here: both are dimensions."""
+    """Stock: values bound by structlog are not dimensions, and `name=` raises KeyError. Here: both are dimensions."""
     code = """
 import structlog
 structlog.configure(processors=[structlog.stdlib.render_to_log_kwargs], logger_factory=structlog.stdlib.LoggerFactory(),
@@ -210,8 +216,7 @@ log.bind(rows=3).info("ours", name="bob")
 
 
 def test_v18_connection_string(child: Any) -> None:
-    """Stock: none or a bad one raises in three ways, and the script dies. Here: none is told once, and a bad one
-    is the one ConfigError, which names variable and form."""
+    """Stock: a missing or invalid string raises in three ways. Here: one notice, or one ConfigError."""
     for absent in (None, ""):
         ran = child(SETUP + "logger.info('said')", env={"APPLICATIONINSIGHTS_CONNECTION_STRING": absent})
         assert (ran.returncode, ran.stdout.count("no connection string")) == (0, 1)
@@ -221,7 +226,7 @@ def test_v18_connection_string(child: Any) -> None:
 
 
 def test_v19_run_off_azure(child: Any) -> None:
-    """azureml: the offline run lacks half of Run's names. Here: they answer."""
+    """azureml: the offline run lacks half of Run's names. Here: they work."""
     code = "run = log.run\nrun.log('loss', 0.5)\nprint(run.id, run.number, run.tags, run.properties, run.display_name,"
     code += " run.experiment.name, run.name, run.get_portal_url(), run.get_metrics())\nrun.parent"
     ran = child(SETUP + code)
@@ -230,7 +235,7 @@ def test_v19_run_off_azure(child: Any) -> None:
 
 
 def test_v20_azureml_is_imported_later(child: Any, received: Any, connected: Any) -> None:
-    """azureml-core leaves the root logger alone, and its own chatter makes no records here either."""
+    """azureml-core does not change the root logger, and its own log lines are not recorded."""
     code = "import azureml.core\nlogger.info('said'); print(len(logging.getLogger().handlers))"
     ran = child(SETUP + code, env=connected)
     assert ran.stdout.endswith("\n1\n"), ran.stderr

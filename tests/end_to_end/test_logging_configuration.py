@@ -1,4 +1,4 @@
-"""Whatever is done to logging's configuration after setup(): each record still arrives, once, on every outlet."""
+"""Changes of logging's configuration after setup(): each record still arrives once on every outlet."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ logging.config.dictConfig({
 
 
 def shown(message: str, ran: Any) -> int:
-    """How many lines of the driver log say `message`."""
+    """Count the lines of the driver log that contain `message`."""
     return sum(line.endswith(message) for line in (ran.stdout + ran.stderr).splitlines())
 
 
 @pytest.mark.parametrize("console", ["", "format=FORM, level=20", "format=FORM, force=True"])
 @pytest.mark.parametrize("when", ["before", "after", "around", "again"])
 def test_reload(child: Any, received: Any, connected: Any, when: str, console: str) -> None:
-    """importlib.reload(logging), with basicConfig after it: loggers of before and after it go on, and ours."""
+    """After importlib.reload(logging) and basicConfig, loggers of before and after the reload still work."""
     setup = {
         "before": "reload(logging)\n{}\nlog = amllog.setup()\n",
         "after": "log = amllog.setup()\nreload(logging)\n{}\n",
@@ -52,17 +52,17 @@ def test_reload(child: Any, received: Any, connected: Any, when: str, console: s
     )
     ran = child(code, env=connected)
     assert ran.returncode == 0, ran.stderr
-    found = received()
+    records = received()
     messages = ["of before", "of after", "ours", "of the root"]
-    assert found.messages == messages
-    assert len(found.of_type("Exception")) == 1
+    assert records.messages == messages
+    assert len(records.of_type("Exception")) == 1
     assert {message: shown(message, ran) for message in messages} == dict.fromkeys(messages, 1)
     assert ran.stderr.count("MINE of after") == bool(console)
-    assert found.duplicates == []
+    assert records.duplicates == []
 
 
-def test_reload_is_given_back(child: Any) -> None:
-    """After shutdown(), every generation of logging is as it was, and a reload is nobody's business any more."""
+def test_shutdown_restores_reloaded_modules(child: Any) -> None:
+    """After shutdown(), every generation of logging is restored, and a reload has no effect on amllog."""
     code = (
         SETUP
         + """
@@ -88,16 +88,17 @@ assert logging.getLogger().handlers == [] and not logging.Logger.callHandlers.__
 
 
 def test_reload_and_warnings(child: Any, received: Any, connected: Any) -> None:
-    """Warnings that were captured into logging before a reload are records once after it."""
+    """Warnings that were captured into logging before a reload are recorded once after it."""
     code = "import logging, warnings\nlogging.captureWarnings(True)\n" + SETUP
     code += "amllog.setup()\nreload(logging)\nwarnings.warn('old thing', DeprecationWarning)\n"
     child(code, env={**connected, "PYTHONWARNINGS": "always"})
-    (said,) = received().messages
-    assert "DeprecationWarning: old thing" in said
+    (message,) = received().messages
+    assert "DeprecationWarning: old thing" in message
 
 
 FILTER = "logging.getLogger().handlers[0].addFilter(lambda entry: not entry.name.startswith('library'))"
-ENDS = {  # where a record's way ends before the root: (what is taken of info and error, lines on the driver log)
+# A logger that does not propagate: its setup, the captured records of info and error, and the lines on the driver log.
+ENDS = {
     "a console": ("library.addHandler(logging.StreamHandler())", ["info", "error"], 2),
     "a console at ERROR": (
         "library.addHandler(logging.StreamHandler()); library.handlers[0].setLevel('ERROR')",
@@ -139,8 +140,8 @@ ENDS = {  # where a record's way ends before the root: (what is taken of info an
 
 @pytest.mark.parametrize("where", ENDS)
 def test_propagation_ends(child: Any, received: Any, connected: Any, where: str) -> None:
-    """A logger with propagate=False: what its own handlers take is taken, once; what is silenced stays silent."""
-    change, taken, lines = ENDS[where]
+    """Records of a logger with propagate=False are captured once if its handlers accept them."""
+    change, captured, lines = ENDS[where]
     code = (
         SETUP
         + "library = logging.getLogger('library'); library.propagate = False; library.setLevel('INFO')\n"
@@ -150,15 +151,15 @@ def test_propagation_ends(child: Any, received: Any, connected: Any, where: str)
     )
     ran = child(code, env=connected)
     assert ran.returncode == 0, ran.stderr
-    found = received()
-    assert [said for said in found.messages if said != "ours"] == taken
+    records = received()
+    assert [message for message in records.messages if message != "ours"] == captured
     assert shown("info", ran) + shown("error", ran) == lines, ran.stdout + ran.stderr
     assert shown("ours", ran) == 1
-    assert found.duplicates == []
+    assert records.duplicates == []
 
 
 def test_handler_that_logs(child: Any, received: Any, connected: Any) -> None:
-    """A handler that logs while it handles a record: both are records once, and lines once."""
+    """If a handler logs while it handles a record, both are recorded and shown once."""
     code = (
         SETUP
         + """
@@ -175,11 +176,11 @@ logging.getLogger("outer").info("outer")
     )
     ran = child(code, env=connected)
     assert sorted(received().messages) == ["inner", "outer"]
-    assert [shown(said, ran) for said in ("inner", "outer")] == [1, 1]
+    assert [shown(message, ran) for message in ("inner", "outer")] == [1, 1]
 
 
 def test_own_handler_beside_a_console(child: Any, received: Any, connected: Any) -> None:
-    """The record at which a script's own AzureLogHandler is met, which changes the session, is once on the console."""
+    """The record at which a script's AzureLogHandler is detected, which changes the session, is shown once."""
     code = (
         SETUP
         + """
@@ -192,11 +193,11 @@ logging.getLogger("script").info("first"); logging.getLogger("script").info("sec
     )
     ran = child(code, env=connected)
     assert received().messages == ["first", "second"]
-    assert [shown(said, ran) for said in ("first", "second")] == [1, 1]
+    assert [shown(message, ran) for message in ("first", "second")] == [1, 1]
 
 
 def test_transport_that_does_not_propagate(child: Any, received: Any, connected: Any) -> None:
-    """What carries our records is not taken where it has a console of its own either."""
+    """Records of the transport libraries are not captured, even if their logger has a console handler."""
     code = (
         SETUP
         + """
@@ -213,12 +214,12 @@ logging.getLogger("urllib3").info("chatter"); logging.getLogger("urllib3").error
 """
     )
     ran = child(code, env=connected)
-    assert "Starting new HTTP connection" in ran.stderr  # of our own sending, said by urllib3
+    assert "Starting new HTTP connection" in ran.stderr  # urllib3 reports our request
     assert received().messages == ["mine", "pool is full"]
 
 
 def test_a_name_that_begins_like_a_library(child: Any, received: Any, connected: Any) -> None:
-    """The script's own loggers are recorded at each level, also where their names begin as those of transport do."""
+    """Loggers of the script are recorded at each level, also with names that begin like a transport library."""
     names = (
         "azureml_steps",
         "requests_client",
@@ -235,7 +236,7 @@ def test_a_name_that_begins_like_a_library(child: Any, received: Any, connected:
 
 
 def test_a_record_without_a_name(child: Any, received: Any, connected: Any) -> None:
-    """A record that a script makes without a logger's name is recorded, and nothing is raised."""
+    """A record without a logger's name is recorded without an exception."""
     code = (
         SETUP
         + "amllog.setup()\nlogging.getLogger().handle(logging.makeLogRecord({'msg': 'm', 'levelno': 20}))"
@@ -245,7 +246,7 @@ def test_a_record_without_a_name(child: Any, received: Any, connected: Any) -> N
 
 
 def test_basic_config_beside_a_thread_that_logs(child: Any, connected: Any) -> None:
-    """basicConfig has its effect also where another thread logs while it is called."""
+    """basicConfig has its usual effect while another thread logs."""
     code = (
         SETUP
         + """
@@ -267,29 +268,29 @@ print(open("own.log").read())
 
 
 def test_configuration_of_mlflow(child: Any, received: Any, connected: Any) -> None:
-    """The dictConfig that mlflow 2.22 calls at import: records before and after it, also mlflow's own, once."""
+    """With the dictConfig of mlflow 2.22, records before and after it arrive once, also those of mlflow."""
     code = (
         SETUP + "log = amllog.setup()\nlogger = logging.getLogger('mine')\nlogger.info('before')\n" + MLFLOW
     )
     code += "logger.info('after'); log.info('ours'); logging.getLogger('mlflow.tracking').error('theirs')\n"
     ran = child(code, env=connected)
-    said = ["before", "after", "ours", "theirs"]
-    assert received().messages == said
-    assert {message: shown(message, ran) for message in said} == dict.fromkeys(said, 1)
+    messages = ["before", "after", "ours", "theirs"]
+    assert received().messages == messages
+    assert {message: shown(message, ran) for message in messages} == dict.fromkeys(messages, 1)
 
 
 @pytest.mark.skipif(not importlib.util.find_spec("mlflow"), reason="mlflow-skinny is not installed")
 def test_import_of_mlflow(child: Any, received: Any, connected: Any) -> None:
-    """The mlflow that is installed, imported after setup(): the same."""
+    """With the installed mlflow imported after setup(), records before and after it arrive once."""
     code = (
         SETUP
         + "log = amllog.setup()\nlogger = logging.getLogger('mine')\nlogger.info('before')\nimport mlflow\n"
     )
     code += "logger.info('after'); log.info('ours'); logging.getLogger('mlflow.tracking').error('theirs')\n"
     ran = child(code, env=connected)
-    said = ["before", "after", "ours", "theirs"]
-    assert received().messages == said
-    assert {message: shown(message, ran) for message in said} == dict.fromkeys(said, 1)
+    messages = ["before", "after", "ours", "theirs"]
+    assert received().messages == messages
+    assert {message: shown(message, ran) for message in messages} == dict.fromkeys(messages, 1)
 
 
 OWN_HANDLER = """
@@ -317,7 +318,7 @@ logging.debug("meet")
     ],
 )
 def test_the_level_of_the_script_stays(child: Any, connected: Any, tmp_path: Path, then: str) -> None:
-    """A level that the script gives the root logger is not taken back: its own handlers get all that they took."""
+    """A level that the script sets on the root logger stays, so its own handlers get the same records."""
     code = SETUP + OWN_HANDLER + then + "\nlogging.debug('first'); logging.debug('second'); print(root.level)"
     ran = child(code, env=connected)
     assert ran.stdout.splitlines()[-1] == "10", ran.stderr
@@ -327,7 +328,7 @@ def test_the_level_of_the_script_stays(child: Any, connected: Any, tmp_path: Pat
 
 @pytest.mark.parametrize("level", ["INFO", "ERROR"])
 def test_shutdown_restores_the_last_level_of_the_script(child: Any, connected: Any, level: str) -> None:
-    """After shutdown() the root logger has the level that the script gave it last, also by basicConfig."""
+    """After shutdown() the root logger has the last level that the script set, also by basicConfig."""
     for set_level in (f"logging.basicConfig(level='{level}')", f"logging.getLogger().setLevel('{level}')"):
         code = SETUP + f"amllog.setup()\n{set_level}\namllog.shutdown()\nprint(logging.getLogger().level)"
         ran = child(code, env=connected)
@@ -348,11 +349,11 @@ REMOVED = {
 
 @pytest.mark.parametrize("how", REMOVED)
 def test_handler_removed(child: Any, received: Any, connected: Any, how: str) -> None:
-    """A library that takes our handler away, again and again, stops nothing."""
+    """Records arrive although a library removes our handler again and again."""
     code = SETUP + "log = amllog.setup()\nlogger = logging.getLogger('mine')\nfor number in range(3):\n"
     code += f"    logger.warning('theirs %d', number); log.info('ours %d', number)\n    {REMOVED[how]}\n"
     ran = child(code + "logger.warning('last')", env=connected)
     assert ran.returncode == 0, ran.stderr
-    found = received()
-    assert found.messages == [*(f"{who} {n}" for n in range(3) for who in ("theirs", "ours")), "last"]
-    assert found.duplicates == []
+    records = received()
+    assert records.messages == [*(f"{who} {n}" for n in range(3) for who in ("theirs", "ours")), "last"]
+    assert records.duplicates == []

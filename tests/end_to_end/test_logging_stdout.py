@@ -1,4 +1,4 @@
-"""A stdout that is a logger: a line of the driver log that it brings back is no record, and nothing runs in circles."""
+"""A stdout that logs: lines of the driver log that it returns are not recorded, and no loop occurs."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ AFTER = "log = amllog.setup(driver_format={form!r}); sys.stdout = Stream()"
 @pytest.mark.parametrize("order", [BEFORE, AFTER], ids=["before setup", "after setup"])
 @pytest.mark.parametrize("configured", [FILE, ""], ids=["a file", "no handler"])
 def test_a_stdout_that_logs(child: Any, journaled: Any, form: str, order: str, configured: str) -> None:
-    """The recipe that turns each line of stdout into a record: each record is recorded once, and written once."""
+    """If each line of stdout becomes a log record, each record is recorded and written once."""
     ran = child(LOGGING_STDOUT.format(configured=configured, logged="line", order=order.format(form=form)))
     assert ran.returncode == 0, ran.stderr
     assert sorted(journaled().messages) == ["of a library", "of the script", "printed"]
@@ -45,7 +45,7 @@ def test_a_stdout_that_logs(child: Any, journaled: Any, form: str, order: str, c
 
 @pytest.mark.parametrize("logged", ["line[::-1]", "f'{len(line)}'"])
 def test_a_stdout_that_logs_something_else(child: Any, journaled: Any, logged: str) -> None:
-    """A stdout that changes what it logs ends as well: each record brings a bounded number of others."""
+    """A stdout that changes its lines adds a bounded number of records."""
     ran = child(LOGGING_STDOUT.format(configured=FILE, logged=logged, order=AFTER.format(form="plain")))
     assert ran.returncode == 0, ran.stderr
     messages = journaled().messages

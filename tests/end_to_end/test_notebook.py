@@ -1,4 +1,4 @@
-"""amllog in a real Jupyter kernel: lines under the cell that logged them, once each, and errors as records."""
+"""amllog in a real Jupyter kernel: lines below the cell that logged them, and errors as records."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ EXAMPLE = Path(__file__).parents[2] / "examples" / "notebook.ipynb"
 
 
 class Notebook:
-    """A kernel of its own, in the test's folder; runs cells, and knows what each of them showed."""
+    """Runs cells in a new kernel in the test's folder, and returns their outputs."""
 
     def __init__(self, folder: Path, **environment: str) -> None:
         os.environ.update(environment)
@@ -34,7 +34,7 @@ class Notebook:
         )
 
     def run(self, *sources: str) -> list[list[Any]]:
-        """Run the cells in order in one kernel; the outputs of each."""
+        """Run the cells in order in one kernel, and return the outputs of each."""
         for source in sources:
             cell = nbformat.v4.new_code_cell(source, metadata={"tags": ["raises-exception"]})
             self.notebook.cells.append(cell)
@@ -42,26 +42,26 @@ class Notebook:
         return [cell.outputs for cell in self.notebook.cells]
 
     def records(self, kind: str) -> list[dict[str, Any]]:
-        """What the journal has of one kind."""
+        """Return the journal's records of one type."""
         files = sorted(self.folder.glob(".amllog/*.jsonl"))
-        found = [json.loads(line)["data"] for file in files for line in file.open("rb")]
-        return [data["baseData"] for data in found if data["baseType"] == kind]
+        data_of_lines = [json.loads(line)["data"] for file in files for line in file.open("rb")]
+        return [data["baseData"] for data in data_of_lines if data["baseType"] == kind]
 
 
 def text(outputs: list[Any]) -> str:
-    """Everything a cell printed, without colours."""
-    said = "".join(output.get("text", "") for output in outputs)
-    return re.sub(r"\x1b\[[0-9;]*m", "", said)
+    """Return everything that a cell printed, without colours."""
+    printed = "".join(output.get("text", "") for output in outputs)
+    return re.sub(r"\x1b\[[0-9;]*m", "", printed)
 
 
 @pytest.fixture
 def notebook(tmp_path: Path) -> Notebook:
-    """An empty notebook in an empty folder."""
+    """Return an empty notebook in an empty folder."""
     return Notebook(tmp_path)
 
 
 def test_cells_run_twice_log_once_each_time(notebook) -> None:
-    """setup() and a logging cell, both run twice: each run shows and keeps its lines once."""
+    """If setup() and a logging cell run twice, each run shows and keeps its lines once."""
     log = "import logging\nlog.info('ours')\nlogging.getLogger('lib').info('theirs')"
     _, first, _, second = notebook.run(SETUP, log, SETUP, log)
     for outputs in (first, second):
@@ -71,7 +71,7 @@ def test_cells_run_twice_log_once_each_time(notebook) -> None:
 
 
 def test_lines_are_below_their_own_cell(notebook) -> None:
-    """Nothing comes late: what a cell logs is in that cell's output, also from a thread that it waits for."""
+    """Lines of a cell are in its output, also those of a thread for which it waits."""
     thread = "import threading\nt = threading.Thread(target=log.info, args=('from a thread',)); t.start(); t.join()"
     _, first, second, third = notebook.run(SETUP, "log.info('one')", thread, "log.warning('three')")
     assert [text(outputs).rpartition(": ")[2].strip() for outputs in (first, second, third)] == [
@@ -82,7 +82,7 @@ def test_lines_are_below_their_own_cell(notebook) -> None:
 
 
 def test_an_exception_in_a_cell_is_a_record(notebook) -> None:
-    """Once, with type, stack and the cell's line, also after setup() ran twice; the notebook shows it as ever."""
+    """An exception is recorded once with type, stack and line, and the notebook shows it as usual."""
     outputs = notebook.run(SETUP, SETUP, "def f():\n    return {}['loss']\nf()", "log.info('goes on')")
     assert [output.output_type for output in outputs[2]] == ["error"]
     [error] = notebook.records("ExceptionData")
@@ -91,17 +91,17 @@ def test_an_exception_in_a_cell_is_a_record(notebook) -> None:
     assert [record["message"] for record in notebook.records("MessageData")] == ["goes on"]
 
 
-def test_an_interrupted_cell_is_no_error(notebook) -> None:
-    """Stop in the notebook's menu is not an exception of the step."""
+def test_an_interrupted_cell_is_not_an_error(notebook) -> None:
+    """An interrupt from the notebook's menu is not recorded as an exception."""
     notebook.run(SETUP, "raise KeyboardInterrupt", "log.info('goes on')")
-    told = [one["properties"]["logger"] for one in notebook.records("ExceptionData")]
+    loggers = [error["properties"]["logger"] for error in notebook.records("ExceptionData")]
     assert [
-        logger for logger in told if not logger.startswith("tornado")
-    ] == []  # the kernel's own, at its end
+        logger for logger in loggers if not logger.startswith("tornado")
+    ] == []  # tornado belongs to the kernel and logs at its end
 
 
 def test_progress_is_a_bar_and_no_lines(notebook) -> None:
-    """A bar reaches its end in the cell, without a warning, and the items come through."""
+    """A progress bar reaches its end in the cell, without a warning, and yields the items."""
     _, outputs = notebook.run(SETUP, "sum(log.progress(range(5), 'adding'))")
     result = [output for output in outputs if output.output_type == "execute_result"]
     assert result[0].data["text/plain"] == "10"
@@ -113,8 +113,8 @@ def test_progress_is_a_bar_and_no_lines(notebook) -> None:
     assert notebook.records("MessageData") == []
 
 
-def test_the_run_keeps_what_was_logged_without_azure(notebook) -> None:
-    """log.run in a notebook outside a job: metrics, tags and tables can be read back."""
+def test_the_run_remembers_values_without_azure(notebook) -> None:
+    """Outside a job, metrics, tags and tables of log.run can be read back."""
     cells = (
         "log.metric('loss', 0.5)\nlog.run.tag('author', 'me')",
         "print(log.run.get_metrics(), log.run.get_tags())",
@@ -124,7 +124,7 @@ def test_the_run_keeps_what_was_logged_without_azure(notebook) -> None:
 
 
 def test_in_a_job_metrics_reach_run_history(tmp_path: Path, azure) -> None:
-    """A notebook with a job's variables: the metric is in run history, the line in Application Insights."""
+    """With a job's variables, the metric is in run history and the line in Application Insights."""
     job = azure.job_environment(run_id="nb_1", step_name="explore")
     notebook = Notebook(tmp_path, **job)
     *_, outputs = notebook.run(
@@ -132,12 +132,12 @@ def test_in_a_job_metrics_reach_run_history(tmp_path: Path, azure) -> None:
     )
     assert " 0 waiting, 0 refused" in text(outputs)
     assert azure.values("nb_1") == {"loss": [0.25]}
-    messages = [one["data"]["baseData"].get("message") for one in azure.envelopes]
+    messages = [envelope["data"]["baseData"].get("message") for envelope in azure.envelopes]
     assert messages.count("hello") == 1
 
 
-def test_the_example_notebook_reads_well(tmp_path: Path) -> None:
-    """examples/notebook.ipynb outside a job: no warnings, no line twice, one exception recorded."""
+def test_the_example_notebook(tmp_path: Path) -> None:
+    """examples/notebook.ipynb shows no warnings and no line twice, and one exception is recorded."""
     notebook = Notebook(tmp_path)
     cells = [cell.source for cell in nbformat.read(EXAMPLE, as_version=4).cells if cell.cell_type == "code"]
     outputs = notebook.run(*cells)

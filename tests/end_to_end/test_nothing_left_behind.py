@@ -1,4 +1,4 @@
-"""A process that ends leaves nothing on the machine but its journal."""
+"""An ended process leaves only its journal on the machine."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ assert account.waiting == 0, account
 def test_a_job_leaves_no_temporary_directory(
     child: Any, azure: AzureOnThisMachine, tmp_path: Path, home: str
 ) -> None:
-    """With a home directory and without one, metrics arrive, and the temporary directory is as empty as before."""
+    """With and without a home directory, metrics arrive, and the temporary directory is empty afterwards."""
     (tmp_path / "home").mkdir()
     (tmp_path / "file").write_text("no directory can be made here")
     temporary = tmp_path / "temporary"

@@ -1,4 +1,4 @@
-"""One tree of a run, from nothing but what arrived: threads, tasks, executors, child processes, traceparent."""
+"""The tree of a run, built from the received records: threads, tasks, executors, child processes, traceparent."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ TRACE, ABOVE = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 
 
 class Tree:
-    """Requests and dependencies by their ids, and where each record hangs."""
+    """Requests and dependencies by their ids, and the parent of each record."""
 
     def __init__(self, records: Records) -> None:
-        self.operations = {one["tags"]["ai.operation.id"] for one in records.envelopes}
+        self.operations = {envelope["tags"]["ai.operation.id"] for envelope in records.envelopes}
         self._parents: dict[str, str] = {}
         self._names: dict[str, str] = {}
         self._said: list[tuple[str, str]] = []
-        for one in records.envelopes:
-            data, above = one["data"]["baseData"], one["tags"].get("ai.operation.parentId", "")
-            assert re.fullmatch("([0-9a-f]{16})?", above)  # the bare form, which joins
+        for envelope in records.envelopes:
+            data, above = envelope["data"]["baseData"], envelope["tags"].get("ai.operation.parentId", "")
+            assert re.fullmatch("([0-9a-f]{16})?", above)  # the plain form, which matches
             if "id" in data:
                 assert data["id"] not in self._names, "two spans with one id"
                 self._parents[data["id"]], self._names[data["id"]] = above, data["name"]
@@ -35,7 +35,7 @@ class Tree:
                 self._said.append((data.get("message") or data.get("name") or "", above))
 
     def path(self, span: str) -> str:
-        """The names from the outermost span down to this one; `?` above what did not arrive."""
+        """Return the names from the outermost span to this one, with `?` for a missing parent."""
         names: list[str] = []
         while span:
             names.insert(0, self._names.get(span, "?"))
@@ -45,18 +45,18 @@ class Tree:
 
     @property
     def records(self) -> dict[str, str]:
-        """Message → the path of the span that it hangs below."""
+        """Return the path of the parent span of each message."""
         return {message: self.path(above) for message, above in self._said}
 
     @property
     def spans(self) -> list[str]:
-        """The paths of all spans."""
+        """Return the paths of all spans."""
         return sorted(map(self.path, self._names))
 
 
 @pytest.fixture
 def run(child: Any, received: Any, connected: Any, tmp_path: Path) -> Any:
-    """Runs code as train.py, and gives the tree of what arrived."""
+    """Return a function that runs code as train.py and returns the tree of the received records."""
 
     def ran(code: str, environ: dict[str, str] | None = None) -> Tree:
         script = tmp_path / "train.py"
@@ -107,7 +107,7 @@ log.info("outside")
 
 
 def test_threads_and_tasks(run: Any, received: Any) -> None:
-    """Tasks and to_thread follow by themselves; a thread, an executor and run_in_executor where they are carried."""
+    """Tasks and to_thread inherit the span, and threads and executors do with carry()."""
     tree = run(THREADS)
     followed = ["carried", "to_thread", "run_in_executor", *(f"pool {n}" for n in range(8))]
     for name in followed:
@@ -157,7 +157,7 @@ EXECUTORS = {
 
 @pytest.mark.parametrize("workers", EXECUTORS)
 def test_worker_processes(run: Any, received: Any, workers: str) -> None:
-    """A carried function has the caller's span and dimensions in its worker, though it has no logger to set up with."""
+    """A carried function has the caller's span and dimensions in its worker, also without a logger."""
     tree = run(WORKERS.format(run=EXECUTORS[workers]))
     for number in range(4):
         assert tree.records[f"work {number}"] == "train.py/outer"
@@ -188,7 +188,7 @@ with log.span("inner"):
 
 
 def test_child_processes(run: Any, tmp_path: Path) -> None:
-    """Outside a job, a script started with trace_environment() is a step of its own below the span."""
+    """Outside a job, a script started with trace_environment() is a separate step below the span."""
     (tmp_path / "child.py").write_text(CHILD)
     tree = run(CHILDREN)
     assert tree.records["one"] == tree.records["two"] == "train.py/outer/child.py"
@@ -200,21 +200,21 @@ def test_child_processes(run: Any, tmp_path: Path) -> None:
 def test_child_processes_of_a_job(
     child: Any, received: Any, azure: AzureOnThisMachine, tmp_path: Path
 ) -> None:
-    """In a job they are the same step: spans of it, and its one request stays the only one."""
+    """In a job, child processes are spans of the same step, which has one request."""
     (tmp_path / "child.py").write_text(CHILD)
     job = azure.job_environment(run_id="step-1", step_name="train", parent_run_id="pipeline-1")
     ran = child(CHILDREN, env={**job, **QUIET})
-    assert ran.returncode == 0, ran.stderr  # azureml itself may warn there
-    found = received()
-    tree = Tree(found)
+    assert ran.returncode == 0, ran.stderr  # azureml may print warnings on stderr
+    records = received()
+    tree = Tree(records)
     assert tree.records["one"] == tree.records["two"] == "?/train/outer/child.py"
     assert tree.records["three"] == "?/train/outer/child.py/inner/child.py"
-    assert [one["name"] for one in found.of_type("Request")] == ["train"]
+    assert [request["name"] for request in records.of_type("Request")] == ["train"]
     assert len(tree.operations) == 1 and len(tree.spans) == 8
     assert {
         data["properties"]["step_id"]
         for kind in ("Message", "RemoteDependency")
-        for data in found.of_type(kind)
+        for data in records.of_type(kind)
     } == {"step-1"}
 
 
@@ -222,19 +222,19 @@ def test_child_processes_of_a_job(
 def test_traceparent(
     child: Any, received: Any, azure: AzureOnThisMachine, connected: Any, where: str
 ) -> None:
-    """Who starts the step under a span of its own has it in its own tree."""
+    """A step that is started under a span belongs to the tree of that span."""
     environ = {**connected, "TRACEPARENT": f"00-{TRACE}-{ABOVE}-01"}
     if where == "a job":
         environ.update(azure.job_environment(run_id="step-1", step_name="train", parent_run_id="pipeline-1"))
     child("import amllog; amllog.setup().info('m')", env={**environ, **QUIET})
-    found = received()
-    assert {one["tags"]["ai.operation.id"] for one in found.envelopes} == {TRACE}
-    above = {one["data"]["baseType"]: one["tags"]["ai.operation.parentId"] for one in found.envelopes}
-    assert above == {"RequestData": ABOVE, "MessageData": found.of_type("Request")[0]["id"]}
+    records = received()
+    assert {envelope["tags"]["ai.operation.id"] for envelope in records.envelopes} == {TRACE}
+    above = {line["data"]["baseType"]: line["tags"]["ai.operation.parentId"] for line in records.envelopes}
+    assert above == {"RequestData": ABOVE, "MessageData": records.of_type("Request")[0]["id"]}
 
 
 def test_two_steps_of_a_pipeline_run(child: Any, received: Any, azure: AzureOnThisMachine) -> None:
-    """Steps that know nothing of each other are one operation, each a request below the pipeline run."""
+    """Independent steps of a pipeline run share one operation, each as a request below the pipeline run."""
     for number in (1, 2):
         job = azure.job_environment(
             run_id=f"step-{number}", step_name=f"step {number}", parent_run_id="pipeline-1"
@@ -267,20 +267,20 @@ if __name__ == "__main__":
 
 
 def test_a_foreign_span_is_carried(child: Any, received: Any, connected: Any, tmp_path: Path) -> None:
-    """A current span of OpenTelemetry wins over TRACEPARENT and the run, also for what is started under it."""
+    """A current span of OpenTelemetry takes precedence over TRACEPARENT and the run, also for child processes."""
     pytest.importorskip("opentelemetry.trace")
     script = tmp_path / "train.py"
     script.write_text(FOREIGN)
     environ = {**connected, **QUIET, "TRACEPARENT": f"00-{'a' * 32}-{'b' * 16}-01"}
     ran = child(script, TRACE, ABOVE, env=environ)
     assert ran.stdout.splitlines()[0] == f"00-{TRACE}-{ABOVE}-01", ran.stderr
-    tags = {one["data"]["baseData"].get("message"): one["tags"] for one in received().envelopes}
+    tags = {line["data"]["baseData"].get("message"): line["tags"] for line in received().envelopes}
     assert (tags["worker"]["ai.operation.id"], tags["worker"]["ai.operation.parentId"]) == (TRACE, ABOVE)
     assert tags["outside"]["ai.operation.id"] == "a" * 32
 
 
 def test_before_setup(child: Any) -> None:
-    """Both can be called before setup(), and change nothing."""
+    """carry() and trace_environment() can be called before setup() without an effect."""
     code = """
 import os, amllog
 print(amllog.trace_environment() == dict(os.environ), amllog.carry(lambda: 5)(), amllog.carry(len).__name__)

@@ -1,4 +1,4 @@
-"""The real SDKs, unchanged, in child processes: nothing of them is patched, only their environment is set."""
+"""The real SDKs with the local Azure, in child processes: unpatched, only their environment is set."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ run = Run.get_context(allow_offline=False)
 run.log("scalar_value", 0.95)
 for step in (1, 2):
     run.log("loss", 1 / step, step=step)
-    run.flush()  # its threads send side by side: else either may arrive first
+    run.flush()  # its threads send concurrently, so the order is otherwise undefined
 run.log_list("list", [1, 2, 3])
 run.log_row("row", x=1, y=2.5)
 run.log_table("table", {"a": [1, 2], "b": ["x", "y"]})
@@ -152,30 +152,30 @@ else:
 
 
 def by_type(azure: AzureOnThisMachine) -> dict[str, list[dict[str, Any]]]:
-    """What ingestion accepted, by base type."""
-    found: dict[str, list[dict[str, Any]]] = {}
+    """Return the accepted records by base type."""
+    records: dict[str, list[dict[str, Any]]] = {}
     for envelope in azure.envelopes:
-        found.setdefault(envelope["data"]["baseType"], []).append(envelope["data"]["baseData"])
-    return found
+        records.setdefault(envelope["data"]["baseType"], []).append(envelope["data"]["baseData"])
+    return records
 
 
 @pytest.mark.xfail(
     sys.version_info >= (3, 13), reason="the stock handler has no lock, which logging needs from 3.13 on"
 )
 def test_the_stock_handler_of_opencensus(azure: AzureOnThisMachine, child: Any) -> None:
-    """Logs, exceptions, events and spans arrive; the level that the service does not know is refused."""
+    """Logs, exceptions, events and spans arrive, and the level that the service does not know is refused."""
     ran = child(OPENCENSUS, env={**QUIET, "APPLICATIONINSIGHTS_CONNECTION_STRING": azure.connection_string})
     assert ran.returncode == 0, ran.stderr
-    found = by_type(azure)
-    (trace,) = found["MessageData"]
+    records = by_type(azure)
+    (trace,) = records["MessageData"]
     assert (trace["message"], trace["severityLevel"], trace["properties"]["step_id"]) == (
         "hello world",
         2,
         "s1",
     )
-    assert found["ExceptionData"][0]["exceptions"][0]["typeName"] == "ZeroDivisionError"
-    assert [event["name"] for event in found["EventData"]] == ["model registered"]
-    assert [span["name"] for span in found["RemoteDependencyData"]] == ["load data"]
+    assert records["ExceptionData"][0]["exceptions"][0]["typeName"] == "ZeroDivisionError"
+    assert [event["name"] for event in records["EventData"]] == ["model registered"]
+    assert [span["name"] for span in records["RemoteDependencyData"]] == ["load data"]
     assert "Expected: severity, Actual: int 5" in ran.stderr
 
 
@@ -189,28 +189,28 @@ def test_the_opentelemetry_exporter(azure: AzureOnThisMachine, child: Any) -> No
         OPENTELEMETRY, env={**QUIET, "APPLICATIONINSIGHTS_CONNECTION_STRING": azure.connection_string}
     )
     assert ran.returncode == 0, ran.stderr
-    found = by_type(azure)
-    assert [(one["message"], one["properties"]["step_id"]) for one in found["MessageData"]] == [
+    records = by_type(azure)
+    assert [(trace["message"], trace["properties"]["step_id"]) for trace in records["MessageData"]] == [
         ("hello", "s1")
     ]
-    assert [one["exceptions"][0]["message"] for one in found["ExceptionData"]] == ["boom"]
-    assert [one["name"] for one in found["EventData"]] == ["model registered"]
-    assert [one["name"] for one in found["RequestData"]] == ["step"]
-    assert [one["name"] for one in found["RemoteDependencyData"]] == ["load data"]
-    points = [point for one in found["MetricData"] for point in one["metrics"]]
+    assert [error["exceptions"][0]["message"] for error in records["ExceptionData"]] == ["boom"]
+    assert [event["name"] for event in records["EventData"]] == ["model registered"]
+    assert [request["name"] for request in records["RequestData"]] == ["step"]
+    assert [span["name"] for span in records["RemoteDependencyData"]] == ["load data"]
+    points = [point for metric in records["MetricData"] for point in metric["metrics"]]
     assert ("rows", 5) in [(point["name"], point["value"]) for point in points]
 
 
 @pytest.fixture
 def job(azure: AzureOnThisMachine) -> dict[str, str]:
-    """The environment of a step of a pipeline run."""
+    """Return the environment of a step of a pipeline run."""
     return azure.job_environment(
         run_id="step_1", step_name="train", experiment_name="digits", parent_run_id="pipeline_1"
     )
 
 
 def test_the_run_of_azureml_logs(azure: AzureOnThisMachine, job: dict[str, str], child: Any) -> None:
-    """Metrics, tags, properties, children and status of the real `Run`, written and read back."""
+    """The real `Run` writes metrics, tags, properties, children and status, and reads them back."""
     ran = child(AZUREML_METRICS, env=job)
     assert ran.returncode == 0, ran.stderr
     assert azure.values("step_1") == {
@@ -234,14 +234,14 @@ def test_the_run_of_azureml_logs(azure: AzureOnThisMachine, job: dict[str, str],
 
 
 def test_the_run_of_azureml_uploads(azure: AzureOnThisMachine, job: dict[str, str], child: Any) -> None:
-    """Images, matrices, files and folders go up with azureml's own client, and come down again."""
+    """azureml's client uploads images, matrices, files and folders, and downloads them again."""
     ran = child(AZUREML_FILES, env=job)
     assert ran.returncode == 0, ran.stderr
     artifacts = azure.artifacts("step_1")
     assert artifacts["outputs/folder/b.txt"].file.read_bytes() == b"b"
     assert artifacts["outputs/model é.bin"].size_bytes == 100_000
     assert azure.values("step_1")["picture"] == ["aml://artifactId/ExperimentRun/dcid.step_1/pic.png"]
-    assert {one.method for one in azure.requests_log if one.path.startswith("/blobs/")} == {
+    assert {request.method for request in azure.requests_log if request.path.startswith("/blobs/")} == {
         "PUT",
         "HEAD",
         "GET",
@@ -249,7 +249,7 @@ def test_the_run_of_azureml_uploads(azure: AzureOnThisMachine, job: dict[str, st
 
 
 def test_the_first_metrics_of_azureml(azure: AzureOnThisMachine, job: dict[str, str], child: Any) -> None:
-    """The older of the two metric protocols, which an empty variable selects."""
+    """The older of the two metric protocols works, which an empty variable selects."""
     code = "from azureml.core import Run; run = Run.get_context(); run.log('loss', 0.5); run.flush()"
     ran = child(code, env={**job, "AZUREML_METRICS_V2": "", "AZUREML_USE_METRICS_V2": ""})
     assert ran.returncode == 0, ran.stderr

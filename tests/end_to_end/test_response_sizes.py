@@ -1,4 +1,4 @@
-"""Answers that take much more memory than their senders sent: gzip of gigabytes, endless bodies, nested encodings."""
+"""Responses that would need much memory: gzip of gigabytes, endless bodies, nested encodings."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from typing import Any
 import pytest
 
 KEY = "00000000-0000-0000-0000-0000000010ca"
-MOST_KIB = 40 * 1024  # over what the process had before; the bodies below take 400 MB and more
+MAX_KIB = 40 * 1024  # growth of the process, while the bodies below need 400 MB and more
 HAS_EXPORTER = importlib.util.find_spec("azure.monitor.opentelemetry") is not None
 HAS_QUERY = importlib.util.find_spec("azure.monitor.query") is not None
 
-OFFER = """
+EXPORT = """
 import resource, sys, time
 from amllog.record import envelope
 from amllog.exporters.{module} import {name}
@@ -35,7 +35,7 @@ for _ in range(2):
     print(verdict.state, verdict.reason)
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
 """
-ASK = """
+QUERY = """
 import resource
 from amllog.errors import ServiceError
 from amllog.insights.stores.service.client import QueryClient
@@ -52,18 +52,18 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
 
 
 def _zeros() -> bytes:
-    """400 MB of NUL, as gzip has them."""
+    """Return 400 MB of NUL in gzip."""
     packed = zlib.compressobj(1, zlib.DEFLATED, 16 + zlib.MAX_WBITS)
     megabyte = b"\0" * 1_000_000
     return b"".join(packed.compress(megabyte) for _ in range(400)) + packed.flush()
 
 
 def _lists(count: int = 10_000_000) -> bytes:
-    """A body of 30 MB that takes 600 MB when it is parsed."""
+    """Return a body of 30 MB that takes 600 MB when it is parsed."""
     return b'{"itemsReceived":1,"errors":[' + b"[]," * count + b"[]]}"
 
 
-ANSWERS: dict[str, tuple[int, str, Callable[[], bytes]]] = {
+RESPONSES: dict[str, tuple[int, str, Callable[[], bytes]]] = {
     "zeros": (200, "gzip", _zeros),
     "zeros of a 206": (206, "gzip", _zeros),
     "lists": (206, "", _lists),
@@ -77,7 +77,7 @@ ANSWERS: dict[str, tuple[int, str, Callable[[], bytes]]] = {
 
 @pytest.fixture
 def far_side() -> Iterator[Callable[..., str]]:
-    """Starts a server that gives one answer to each request: `far_side(206, "gzip", body)`; returns its address."""
+    """Return a function that starts a server: `far_side(206, "gzip", body)` returns its address."""
     started: list[ThreadingHTTPServer] = []
 
     def start(status: int, encoding: str, body: bytes) -> str:
@@ -85,7 +85,7 @@ def far_side() -> Iterator[Callable[..., str]]:
             protocol_version = "HTTP/1.1"
 
             def do_POST(self) -> None:
-                """Answer."""
+                """Send the response."""
                 self.rfile.read(int(self.headers["Content-Length"]))
                 self.send_response(status)
                 if encoding:
@@ -94,11 +94,11 @@ def far_side() -> Iterator[Callable[..., str]]:
                 self.send_header("Content-Length", str(len(body)))
                 self.send_header("Connection", "close")
                 self.end_headers()
-                with contextlib.suppress(OSError):  # the client has enough
+                with contextlib.suppress(OSError):  # the client has closed the connection
                     self.wfile.write(body)
 
             def log_message(self, *args: Any) -> None:
-                """Print nothing."""
+                """Suppress the log line."""
 
         server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         started.append(server)
@@ -111,7 +111,7 @@ def far_side() -> Iterator[Callable[..., str]]:
         server.server_close()
 
 
-@pytest.mark.parametrize("answer", ANSWERS)
+@pytest.mark.parametrize("answer", RESPONSES)
 @pytest.mark.parametrize(
     ("module", "name"),
     [
@@ -123,25 +123,25 @@ def far_side() -> Iterator[Callable[..., str]]:
         ),
     ],
 )
-def test_an_answer_beyond_the_limit_is_unreadable(
-    far_side: Callable[..., str], child: Any, module: str, name: str, answer: str
+def test_a_response_beyond_the_limit_is_unreadable(
+    far_side: Callable[..., str], child: Any, module: str, name: str, response: str
 ) -> None:
-    """An answer of any size takes a few megabytes: after 200 records count as delivered, after 206 they wait."""
-    status, encoding, body = ANSWERS[answer]
+    """A response of any size takes a few megabytes. After 200 records count as delivered, after 206 they wait."""
+    status, encoding, body = RESPONSES[response]
     url = far_side(status, encoding, body())
-    ran = child(OFFER.format(module=module, name=name, key=KEY, url=url))
-    *told, peak = ran.stdout.splitlines()
+    ran = child(EXPORT.format(module=module, name=name, key=KEY, url=url))
+    *results, peak = ran.stdout.splitlines()
     expected = "delivered " if status == 200 else "waiting 206 with an unreadable response"
-    assert told == [expected] * 2, ran
-    assert int(peak) < MOST_KIB
+    assert results == [expected] * 2, ran
+    assert int(peak) < MAX_KIB
 
 
-def test_a_compressed_answer_is_read(far_side: Callable[..., str], child: Any) -> None:
-    """What an answer says in gzip counts as if it were plain."""
+def test_a_compressed_response_is_read(far_side: Callable[..., str], child: Any) -> None:
+    """A gzipped response has the same effect as a plain one."""
     body = {"itemsReceived": 1, "errors": [{"index": 0, "statusCode": 400, "message": "invalid"}]}
     url = far_side(206, "gzip", gzip.compress(json.dumps(body).encode()))
     ran = child(
-        OFFER.format(module="app_insights.http_exporter", name="AppInsightsExporter", key=KEY, url=url)
+        EXPORT.format(module="app_insights.http_exporter", name="AppInsightsExporter", key=KEY, url=url)
     )
     assert ran.stdout.splitlines()[:2] == ["refused 400: invalid"] * 2, ran
 
@@ -152,12 +152,12 @@ def test_a_compressed_answer_is_read(far_side: Callable[..., str], child: Any) -
     [("gzip", _zeros), ("gzip, gzip", lambda: gzip.compress(_zeros(), 1))],
     ids=["zeros", "nested"],
 )
-def test_an_answer_of_the_query_service_is_limited(
+def test_a_response_of_the_query_service_is_limited(
     far_side: Callable[..., str], child: Any, encoding: str, body: Callable[[], bytes]
 ) -> None:
-    """An answer of more than 128 MiB is an error that says what to do; it takes no more memory than that."""
+    """A response of more than 128 MiB is an error with a remedy, and takes no more memory than that."""
     url = far_side(200, encoding, body())
-    ran = child(ASK.format(key=KEY, url=url))
-    told, peak = ran.stdout.splitlines()
-    assert "use a shorter time range" in told, ran
+    ran = child(QUERY.format(key=KEY, url=url))
+    message, peak = ran.stdout.splitlines()
+    assert "use a shorter time range" in message, ran
     assert int(peak) < 300 * 1024

@@ -1,4 +1,4 @@
-"""Records that a queue, a buffer or a server brings back to a logger are recorded once."""
+"""Records that a queue, a buffer or a server returns to a logger are recorded once."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ for n in range(5):
     log.info("line %d", n)
 lines.put(None); thread.join()
 """,
-    "a listener that hands over in the same thread": """
+    "a listener that returns records in the same thread": """
 amllog.setup()
 lines = queue.Queue()
 log.addHandler(logging.handlers.QueueHandler(lines)); log.propagate = False
@@ -56,7 +56,7 @@ for n in range(5):
     log.info("line %d", n)
 listener.stop()
 """,
-    "a second setup() while records are on their way": """
+    "a second setup() while records are in transit": """
 amllog.setup()
 lines = queue.Queue()
 log.addHandler(logging.handlers.QueueHandler(lines))
@@ -67,7 +67,7 @@ amllog.setup(dimensions={"again": "yes"})
 while not lines.empty():
     logging.getLogger("listener").handle(lines.get())
 """,
-    "a buffer that hands over to a logger": """
+    "a buffer that passes records to a logger": """
 class ToLogger(logging.Handler):
     def emit(self, record):
         logging.getLogger("elsewhere").handle(record)
@@ -93,7 +93,7 @@ for n in range(5):
     log.info("line %d", n)
 sender.close(); thread.join(); server.server_close()
 """,
-    "a record handed over twice by the script": """
+    "a record passed on twice by the script": """
 amllog.setup()
 log.addHandler(logging.handlers.QueueHandler(queue.Queue()))
 for n in range(5):
@@ -101,7 +101,7 @@ for n in range(5):
     log.handle(record)
     log.handle(record)
 """,
-    "a queue with a format of its own": """
+    "a queue with its own format": """
 amllog.setup()
 lines = queue.Queue()
 log.addHandler(logging.handlers.QueueHandler(lines)); log.propagate = False
@@ -138,7 +138,7 @@ for n in range(5):
 while not lines.empty():
     logging.getLogger("listener").handle(logging.makeLogRecord(json.loads(lines.get())))
 """,
-    "messages that are no texts": """
+    "messages that are not strings": """
 class Said:
     def __init__(self, n): self.n = n
     def __str__(self): return f"line {self.n}"
@@ -150,7 +150,7 @@ for n in range(5):
 while not lines.empty():
     logging.getLogger("listener").handle(lines.get())
 """,
-    "records of a log server, behind a queue of its own": """
+    "records of a log server, behind its own queue": """
 amllog.setup()
 lines = queue.Queue()
 server = logging.getLogger("server")
@@ -183,7 +183,7 @@ for n in [0, 1, 2, 3, 4]:
 
 @pytest.mark.parametrize("how", IN_PROCESS)
 def test_in_one_process(child: Any, journaled: Any, how: str) -> None:
-    """A record that comes back to a logger of its own process is one line of the journal."""
+    """A record that returns to a logger of its own process is one line of the journal."""
     ran = child(SETUP + IN_PROCESS[how] + "print('END')")
     assert ran.returncode == 0, ran.stderr
     assert Counter(journaled().messages) == Counter(f"line {n}" for n in range(5)), ran.stderr
@@ -207,16 +207,16 @@ print("END")
 
 
 def test_exceptions_in_one_process(child: Any, journaled: Any) -> None:
-    """A QueueHandler puts the traceback into the message: such a record is recorded once, too."""
+    """A record whose traceback a QueueHandler has put into the message is recorded once."""
     ran = child(SETUP + EXCEPTIONS)
     assert ran.returncode == 0, ran.stderr
-    found = journaled()
-    assert len(found.of_type("Exception")) == 5
+    records = journaled()
+    assert len(records.of_type("Exception")) == 5
     expected = [f"line {n}" for n in range(5)] + [f"ValueError: error\n{n}" for n in range(5)]
-    assert Counter(found.messages) == Counter(expected), ran.stderr
+    assert Counter(records.messages) == Counter(expected), ran.stderr
 
 
-# What is no record that came back: each has to be in the journal.
+# Records that are not returned ones. Each has to be in the journal.
 OTHERS = {
     "lines of a replayed file, with whole seconds": """
 log.addHandler(logging.handlers.QueueHandler(queue.Queue()))
@@ -224,7 +224,7 @@ for n in range(50):
     log.handle(logging.makeLogRecord({"name": "old", "msg": f"line {n}", "levelno": 20, "lineno": 7,
                                       "created": float(1_700_000_000 + n // 10)}))
 """,
-    "the same beside a handler of one's own": """
+    "the same beside another handler": """
 class Own(logging.Handler):
     def emit(self, record): pass
 root.addHandler(Own())
@@ -263,7 +263,7 @@ class Split(logging.Handler):
 log.addHandler(Split()); log.propagate = False
 log.info("%s", "\\n".join(f"line {n}" for n in range(49)))
 """,
-    "what was silenced before": """
+    "records that were silenced before": """
 class Own(logging.Handler):
     def emit(self, record): pass
 silent = logging.getLogger("silent"); silent.propagate = False; silent.addHandler(Own(logging.ERROR))
@@ -328,7 +328,7 @@ if __name__ == "__main__":
     ("start", "begin"), [("fork", ""), ("fork", "setup"), ("spawn", "setup"), ("spawn", "")]
 )
 def test_from_workers(child: Any, journaled: Any, tmp_path: Any, start: str, begin: str) -> None:
-    """A line that a worker has recorded is not recorded again by the process that collects; every other line is."""
+    """The collecting process records every line that a worker has not recorded, and no other."""
     script = tmp_path / "script.py"
     script.write_text(SETUP + WORKERS)
     ran = child(script, start, begin, "6")
@@ -338,7 +338,7 @@ def test_from_workers(child: Any, journaled: Any, tmp_path: Any, start: str, beg
 
 
 def test_after_a_workers_shutdown(child: Any, journaled: Any, tmp_path: Any) -> None:
-    """What a worker logs after its amllog.shutdown() is recorded by the process that collects."""
+    """The collecting process records lines that a worker logs after its amllog.shutdown()."""
     script = tmp_path / "script.py"
     script.write_text(SETUP + WORKERS)
     ran = child(script, "fork", "shutdown", "9")
@@ -351,7 +351,7 @@ def test_after_a_workers_shutdown(child: Any, journaled: Any, tmp_path: Any) -> 
 
 
 def test_nothing_is_written_to_records(child: Any, tmp_path: Any) -> None:
-    """Formatters that print unknown attributes print none of ours, here and in the process that collects."""
+    """Formatters that print unknown attributes print none of amllog's, here and in the collecting process."""
     script = tmp_path / "script.py"
     script.write_text(SETUP + WORKERS)
     ran = child(script, "fork", "setup", "6", env={"AMLLOG_DRIVER_LEVEL": "ERROR"})
@@ -359,7 +359,7 @@ def test_nothing_is_written_to_records(child: Any, tmp_path: Any) -> None:
     assert "amllog" not in ran.stdout
 
 
-# A worker as `work(lines)`, and what the journals must have of it in the end, whoever recorded it.
+# Workers as `work(lines)`. In the end, the journals must have all of their lines once.
 PARTLY = {
     "sets up later": """
         send(lines)
@@ -381,7 +381,7 @@ PARTLY = {
         time.time = lambda: 1_700_000_000.25; time.time_ns = lambda: 1_700_000_000_250_000_000
         for n in range(20): log.log(20 + n % 2 * 10, "line %d", n)
     """,
-    "has a queue with a format of its own": """
+    "has a queue with its own format": """
         amllog.setup(); send(lines)
         root.handlers[-1].setFormatter(logging.Formatter("%(asctime)s {%(levelname)s} %(message)s"))
         for n in range(20): log.info("line %d", n)
@@ -395,7 +395,7 @@ PARTLY = {
                 log.exception("line %d", n)
                 log.error(error)
     """,
-    "logs what is no text": """
+    "logs objects that are not strings": """
         amllog.setup(); send(lines)
         for n in range(20): log.info({"line": n})
     """,
@@ -441,14 +441,14 @@ if __name__ == "__main__":
 
 @pytest.mark.parametrize("how", PARTLY)
 def test_a_worker_that_records_a_part(child: Any, journaled: Any, tmp_path: Any, how: str) -> None:
-    """What a worker has recorded is not recorded again, and everything else that it sends is."""
+    """Lines that a worker has recorded are not recorded again, and all others that it sends are."""
     script = tmp_path / "script.py"
     script.write_text(SETUP + PARTLY_SCRIPT.replace("WORK", PARTLY[how]))
     ran = child(script)
     assert ran.returncode == 0, ran.stderr
-    found = journaled()
-    said = [*found.messages, *(data["properties"]["message"] for data in found.of_type("Exception"))]
-    assert Counter(re.findall(r"line\W+(\d+)", " ".join(said))) == Counter(map(str, range(20))), said
+    records = journaled()
+    messages = [*records.messages, *(data["properties"]["message"] for data in records.of_type("Exception"))]
+    assert Counter(re.findall(r"line\W+(\d+)", " ".join(messages))) == Counter(map(str, range(20))), messages
 
 
 SAME_NUMBER = """
@@ -463,7 +463,7 @@ for n in range(20):
 
 
 def test_another_process_of_the_same_number(child: Any, journaled: Any) -> None:
-    """A record of another node is recorded, although a process of its number has a journal here."""
+    """A record of another node is recorded, although a local process with its number has a journal."""
     ran = child("import subprocess\n" + SETUP + SAME_NUMBER)
     assert ran.returncode == 0, ran.stderr
     assert Counter(journaled().messages) == Counter(f"line {n}" for n in [*range(100), *range(20)]), (
@@ -497,8 +497,8 @@ print("END")
 """
 
 
-def test_files_that_are_no_journals(child: Any, journaled: Any, tmp_path: Any) -> None:
-    """Files of others with the names of journals stop no record, whatever they contain."""
+def test_files_that_are_not_journals(child: Any, journaled: Any, tmp_path: Any) -> None:
+    """Foreign files with names of journals and any content do not prevent a record."""
     ran = child(SETUP + HOSTILE)
     assert ran.returncode == 0, ran.stderr
     for path in tmp_path.rglob("*-other-7-*"):

@@ -1,4 +1,4 @@
-"""Run history in trouble, seen from a real step: the script goes on, ends in time, and its metrics wait and arrive."""
+"""Faults of run history: the script continues, ends in time, and its metrics wait and arrive."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from amllog.local import AzureOnThisMachine
 from amllog.local.faults import Fault
 
 GRACE = 2.0
-SLACK = 400.0  # of a busy machine: azureml alone takes seconds to import
-CALLS_SECONDS = 9.0  # of 200 calls, which take some milliseconds; one request would hang for 10
+SLACK = 400.0  # for a busy machine, where the import of azureml takes seconds
+CALLS_SECONDS = 9.0  # for 200 calls, which take milliseconds, while one request would hang for 10 s
 STEP = """
 import json, os, sys, time, urllib.request
 import amllog
@@ -34,11 +34,13 @@ print("calls took", time.monotonic() - began, flush=True)
 
 @pytest.fixture
 def job(azure: AzureOnThisMachine) -> dict[str, str]:
-    """The environment of a step's job, without Application Insights, which may change the faults."""
-    found = azure.job_environment(run_id="run_1", step_name="train", parent_run_id="pipe_1")
-    found = {name: value for name, value in found.items() if not name.startswith("APPLICATIONINSIGHTS")}
+    """Return the environment of a step's job without Application Insights, with access to the faults."""
+    variables = azure.job_environment(run_id="run_1", step_name="train", parent_run_id="pipe_1")
+    variables = {
+        name: value for name, value in variables.items() if not name.startswith("APPLICATIONINSIGHTS")
+    }
     return {
-        **found,
+        **variables,
         "FAULTS_URL": azure.faults_url,
         "AMLLOG_GRACE_SECONDS": str(GRACE),
         "AMLLOG_DRIVER_LEVEL": "WARNING",
@@ -46,7 +48,7 @@ def job(azure: AzureOnThisMachine) -> dict[str, str]:
 
 
 def step(child: Any, job: dict[str, str], fault: str = "null") -> None:
-    """Run it: it is not slowed, and ends well."""
+    """Run the step, which is not slowed down and succeeds."""
     began = time.monotonic()
     ran = child(STEP, fault, env=job)
     assert ran.returncode == 0, ran.stderr
@@ -55,11 +57,11 @@ def step(child: Any, job: dict[str, str], fault: str = "null") -> None:
 
 
 def deliver_all(child: Any, job: dict[str, str], azure: AzureOnThisMachine) -> None:
-    """What waits is delivered, once."""
+    """Deliver the waiting records, and check that each arrives once."""
     directory = "logs/amllog"
     ran = child([sys.executable, "-m", "amllog", "deliver", directory, "--timeout", "40"], env=job)
     assert ran.returncode == 0, ran.stdout + ran.stderr
-    values = {name: sorted(found) for name, found in azure.values("run_1").items()}
+    values = {name: sorted(points) for name, points in azure.values("run_1").items()}
     assert values == {"loss": [n / 4 for n in range(100)], "script": list(range(100))}
     assert azure.tags("run_1") == {"kind": "value"}
 
@@ -79,10 +81,10 @@ def deliver_all(child: Any, job: dict[str, str], azure: AzureOnThisMachine) -> N
         '{"status": 503}',
     ],
 )
-def test_trouble_while_running(
+def test_faults_while_the_step_runs(
     child: Any, job: dict[str, str], azure: AzureOnThisMachine, fault: str
 ) -> None:
-    """A service that fails once the step runs slows nothing; metrics and tags wait, and are delivered later, once."""
+    """If the service fails while the step runs, metrics and tags wait, and are delivered once later."""
     step(child, job, fault)
     assert azure.values("run_1") == {}
     azure.faults.clear()
@@ -92,33 +94,31 @@ def test_trouble_while_running(
 @pytest.mark.parametrize(
     "fault", ['{"drops": 0.3}', '{"seconds": 30}', '{"close": true, "carried_out": true}']
 )
-def test_answers_that_come_too_late(
-    child: Any, job: dict[str, str], azure: AzureOnThisMachine, fault: str
-) -> None:
-    """Where the service took metrics and only its answer is lost, they are sent again, under the same metric ids."""
+def test_lost_responses(child: Any, job: dict[str, str], azure: AzureOnThisMachine, fault: str) -> None:
+    """If only the response of the service is lost, metrics are sent again with the same metric ids."""
     step(child, job, fault)
     azure.faults.clear()
     ran = child([sys.executable, "-m", "amllog", "deliver", "logs/amllog", "--timeout", "40"], env=job)
     assert ran.returncode == 0, ran.stdout + ran.stderr
-    values = {name: sorted(set(found)) for name, found in azure.values("run_1").items()}
+    values = {name: sorted(set(points)) for name, points in azure.values("run_1").items()}
     assert values == {"loss": [n / 4 for n in range(100)], "script": list(range(100))}
     ids = [value["metricId"] for metric in azure.metrics("run_1") for value in metric["value"]]
     assert len(set(ids)) == 200
 
 
-@pytest.mark.parametrize("trouble", ["refused", "host not found", "TLS", "hangs"])
-def test_trouble_from_the_beginning(
-    child: Any, job: dict[str, str], azure: AzureOnThisMachine, trouble: str
+@pytest.mark.parametrize("fault", ["refused", "host not found", "TLS", "hangs"])
+def test_faults_from_the_beginning(
+    child: Any, job: dict[str, str], azure: AzureOnThisMachine, fault: str
 ) -> None:
-    """A service that was never reached holds setup() for 5 s at most; metrics wait, and are delivered later, once."""
+    """An unreachable service delays setup() by 5 s at most, and metrics are delivered once later."""
     address = job["AZUREML_SERVICE_ENDPOINT"]
     elsewhere = {
         "refused": "http://127.0.0.1:9",
         "host not found": "http://nowhere.invalid",
         "TLS": address.replace("http:", "https:"),
         "hangs": address,
-    }[trouble]
-    if trouble == "hangs":
+    }[fault]
+    if fault == "hangs":
         azure.faults.put(Fault(service="run_history", hang="before headers"))
     there = {
         name: elsewhere + value[len(address) :] if value.startswith(address) else value

@@ -1,4 +1,4 @@
-"""A script that says every kind of secret in every place, with every outlet on: none of them is written anywhere."""
+"""A script that logs every kind of secret in every place, with all outlets: none is written anywhere."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 
 from amllog.local import AzureOnThisMachine
 
-# Each kind: the secret, and a text that it stands in. Letters and digits, so that no encoding hides one from us.
+# Each kind: the secret, and a string that contains it. Secrets are letters and digits, so no encoding changes them.
 SECRETS = {
     "jwtPart0aB1": "token eyJhbGciOiJSUzI1NiJ9jwtPart0aB1.eyJzdWIiOiJqd3RQYXJ0MGFCMSJ9.c2lnbmF0dXJl",
     "bearer0aB1cD2eF3": "Authorization: Bearer bearer0aB1cD2eF3",
@@ -28,11 +28,11 @@ SECRETS = {
     "sshpass0aB1": "it ran sshpass -p sshpass0aB1 ssh h;",
     "nested0aB1": "{'password': {'value': 'nested0aB1'}}",
     "correct0horse0battery": "the environment's correct0horse0battery",
-    "bare0aB1": "",  # has no shape of its own: secret by the key that it stands under
-    "Ada0Lovelace": "",  # the same, by the script's own pattern
+    "bare0aB1": "",  # secret by its key only
+    "Ada0Lovelace": "",  # secret by the script's own pattern
 }
 
-SAYS = """
+SCRIPT = """
 import json, logging, os, sys, warnings
 import amllog
 from amllog.session import api
@@ -136,30 +136,30 @@ raise RuntimeError(" ".join(json.loads(sys.argv[1])))
 
 @pytest.fixture
 def job(azure: AzureOnThisMachine) -> dict[str, str]:
-    """A step's job, whose environment has a password of its own."""
+    """Return the environment of a step's job, with a password."""
     made = azure.job_environment(run_id="run_1", step_name="train", parent_run_id="pipe_1")
     return {**made, "MY_PASSWORD": "correct0horse0battery"}
 
 
 def written(*folders: Path) -> dict[str, str]:
-    """The names and contents of all files below."""
-    found = [path for folder in folders for path in folder.rglob("*") if path.is_file()]
-    return {str(path): path.name + path.read_bytes().decode("utf-8", "replace") for path in found}
+    """Return the names and contents of all files below the folders."""
+    files = [path for folder in folders for path in folder.rglob("*") if path.is_file()]
+    return {str(path): path.name + path.read_bytes().decode("utf-8", "replace") for path in files}
 
 
 def leaks(places: dict[str, str], *more: str) -> list[tuple[str, str, str]]:
-    """(secret, place, what stands around it)."""
-    found = []
+    """Return the secret, the place and the surrounding text of each leak."""
+    leaked = []
     for secret in (*SECRETS, *more):
         for place, text in places.items():
             at = text.find(secret)
             if at >= 0:
-                found.append((secret, place, text[max(0, at - 80) : at + 40]))
-    return found
+                leaked.append((secret, place, text[max(0, at - 80) : at + 40]))
+    return leaked
 
 
-def at_the_far_side(azure: AzureOnThisMachine) -> dict[str, str]:
-    """All that Azure got: files, run history as it answers, the addresses that were asked for."""
+def received_by_azure(azure: AzureOnThisMachine) -> dict[str, str]:
+    """Return everything that Azure received: files, run history and requested addresses."""
     history = {
         run: [azure.values(run), azure.tags(run), list(azure.artifacts(run)), azure.runs[run]]
         for run in azure.runs
@@ -170,43 +170,42 @@ def at_the_far_side(azure: AzureOnThisMachine) -> dict[str, str]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("form", ["plain", "json", "console"])
-def test_nowhere(child: Any, azure: AzureOnThisMachine, job: Any, tmp_path: Path, form: str) -> None:
-    """In messages, arguments, dimensions and their keys, containers, exceptions, notes, groups, locals, names, tags,
-    tables, files, child runs and reprs: neither on stdout and stderr, nor in the journal, nor in Azure, nor told
-    by the command line."""
-    said = [text for text in SECRETS.values() if text]
+def test_no_secret_is_written(
+    child: Any, azure: AzureOnThisMachine, job: Any, tmp_path: Path, form: str
+) -> None:
+    """No secret in any part of a record is on stdout, in the journal, in Azure or in the commands' output."""
+    texts = [text for text in SECRETS.values() if text]
     env = {**job, "AMLLOG_DRIVER_FORMAT": form}
-    ran = child(SAYS, json.dumps(said), env=env, timeout=900)
+    ran = child(SCRIPT, json.dumps(texts), env=env, timeout=900)
     assert ran.returncode == 0, ran.stderr[-3000:]
-    told = {
+    outputs = {
         command: child([sys.executable, "-m", "amllog", *command.split()], env=env)
         for command in ("runs", "logs", "errors", "metrics", "timeline", "status", "doctor", "logs --json")
     }
-    assert "0 waiting" in ran.stderr and len(azure.envelopes) > 30 * len(said)
+    assert "0 waiting" in ran.stderr and len(azure.envelopes) > 30 * len(texts)
     assert (
         azure.tags("run_1")["password"] == "***"
         and azure.values("run_1")["hidden table"][0]["api_key"] == "***"
     )
-    places = {**written(tmp_path), **at_the_far_side(azure), "stdout": ran.stdout, "stderr": ran.stderr}
-    places.update((command, one.stdout + one.stderr) for command, one in told.items())
+    places = {**written(tmp_path), **received_by_azure(azure), "stdout": ran.stdout, "stderr": ran.stderr}
+    places.update((command, output.stdout + output.stderr) for command, output in outputs.items())
     discovery = job["AZUREML_DISCOVERY_SERVICE_ENDPOINT"].split("/")[3]
     assert leaks(places, job["AZUREML_RUN_TOKEN"], discovery) == [] and len(discovery) == 43
     assert "build.invalid" in places["stdout"] or form != "json"
 
 
-def test_what_python_itself_shows(child: Any, azure: AzureOnThisMachine, job: Any, tmp_path: Path) -> None:
-    """Prints, warnings and uncaught exceptions: Python shows them as ever; the records of them hold no secret."""
-    said = [text for text in SECRETS.values() if text]
-    ran = child(SHOWN_BY_PYTHON, json.dumps(said), env=job)
+def test_output_of_python_itself(child: Any, azure: AzureOnThisMachine, job: Any, tmp_path: Path) -> None:
+    """Python shows prints, warnings and uncaught exceptions, but their records contain no secret."""
+    texts = [text for text in SECRETS.values() if text]
+    ran = child(SHOWN_BY_PYTHON, json.dumps(texts), env=job)
     assert ran.returncode == 1 and "word0aB1" in ran.stdout and "word0aB1" in ran.stderr
-    kinds = [one["data"]["baseType"] for one in azure.envelopes]
-    assert kinds.count("ExceptionData") == len(said) + 1 and kinds.count("MessageData") >= 2 * len(said)
-    assert leaks({**written(tmp_path), **at_the_far_side(azure)}) == []
+    kinds = [envelope["data"]["baseType"] for envelope in azure.envelopes]
+    assert kinds.count("ExceptionData") == len(texts) + 1 and kinds.count("MessageData") >= 2 * len(texts)
+    assert leaks({**written(tmp_path), **received_by_azure(azure)}) == []
 
 
 def test_private_files(child: Any, azure: AzureOnThisMachine, job: Any, tmp_path: Path) -> None:
-    """Whatever the umask is, directories of ours are for the user alone, and so is every file in them, also where the
-    directory was there before with wider rights, and where a temporary one stands in for it."""
+    """With any umask, our directories and files are private, also in an existing or a temporary directory."""
     code = "import os; os.umask(0)\nimport amllog; log = amllog.setup(); log.info('m'); log.run.upload_file('a', b'b')"
     wide = tmp_path / "wide"
     wide.mkdir(mode=0o777)
@@ -230,4 +229,4 @@ def test_private_files(child: Any, azure: AzureOnThisMachine, job: Any, tmp_path
     assert {
         path.name: oct(stat.S_IMODE(path.stat().st_mode)) for path in ours if path.stat().st_mode & 0o077
     } == {}
-    assert stat.S_IMODE(wide.stat().st_mode) == 0o777  # what we did not make, we do not change
+    assert stat.S_IMODE(wide.stat().st_mode) == 0o777  # directories that we did not create are not changed

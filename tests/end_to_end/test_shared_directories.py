@@ -1,4 +1,4 @@
-"""A journal directory that others use as well: their files and descriptors stay as they are, and no record is lost."""
+"""A journal directory with files of others: their files and descriptors are not changed, and no record is lost."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from amllog.local import AzureOnThisMachine
 
 NOWHERE = "InstrumentationKey=00000000-0000-0000-0000-0000000010ca;IngestionEndpoint=http://127.0.0.1:9"
 QUIET = {"AMLLOG_DRIVER_LEVEL": "ERROR"}
-LEAVE = """
+LEAVE_RECORDS = """
 import sys, os, amllog
 log = amllog.setup(driver_level="ERROR")
 for i in range(int(sys.argv[2])):
@@ -28,18 +28,18 @@ os._exit(0)
 DELIVER = [sys.executable, "-m", "amllog", "deliver"]
 
 
-def leave(child: Any, name: str, count: int = 5, directory: str = ".amllog") -> Path:
-    """A process that leaves records behind; its segment."""
+def leave_records(child: Any, name: str, count: int = 5, directory: str = ".amllog") -> Path:
+    """Run a process that leaves records behind, and return its segment."""
     before = set(Path(directory).glob("*.jsonl"))
     env = {"APPLICATIONINSIGHTS_CONNECTION_STRING": NOWHERE, "AMLLOG_DIR": directory}
-    ran = child(LEAVE, name, str(count), env=env)
+    ran = child(LEAVE_RECORDS, name, str(count), env=env)
     assert ran.returncode == 0, ran.stderr
     (segment,) = set(Path(directory).glob("*.jsonl")) - before
     return segment
 
 
 def test_making_room(child: Any, received: Any, connected: Any, tmp_path: Path) -> None:
-    """Making room deletes no file of the user, and the user's files do not count against the limit."""
+    """No file of the user is deleted to free space, and the user's files do not count against the limit."""
     outputs = tmp_path / "outputs"
     outputs.mkdir()
     mine = {
@@ -65,13 +65,13 @@ print(account.accepted, account.waiting, account.refused)
     ran = child(code, env={**connected, **QUIET, "AMLLOG_DIR": "./outputs"})
     assert (ran.returncode, ran.stderr, ran.stdout) == (0, "", "3000 0 0\n")
     assert {name: (outputs / name).read_bytes() for name in mine} == mine
-    assert [int(one.split()[0]) for one in received().messages] == list(range(3000))
+    assert [int(message.split()[0]) for message in received().messages] == list(range(3000))
     assert child([*DELIVER, "./outputs"], env=connected).returncode == 0
     assert {name: (outputs / name).read_bytes() for name in mine} == mine
 
 
-def test_making_room_without_outlets(child: Any, tmp_path: Path) -> None:
-    """A process that sends nothing to anybody deletes its own files alone, whatever names those of the user have."""
+def test_making_room_without_exporters(child: Any, tmp_path: Path) -> None:
+    """A process without exporters deletes only its own files, whatever the names of the user's files are."""
     outputs = tmp_path / "outputs"
     outputs.mkdir()
     mine = {
@@ -97,8 +97,8 @@ amllog.shutdown()
 
 
 def test_sparse_files(child: Any, connected: Any, received: Any) -> None:
-    """Files that are sparse do not count against the limit, are reported once, and hold up no other file."""
-    segment = leave(child, "left")
+    """Sparse files do not count against the limit, are reported once, and block no other file."""
+    segment = leave_records(child, "left")
     for number in range(20):
         path = segment.parent / f"20260101T000000-gone-999999-0a0b{number:02x}.jsonl"
         path.write_bytes(segment.read_bytes().replace(b"left", b"sparse"))
@@ -113,17 +113,17 @@ print(account.waiting, account.refused)
     ran = child(code, env=connected)
     assert (ran.returncode, ran.stdout.splitlines()[-1]) == (0, "0 0"), ran.stderr
     assert ran.stdout.count("is not sent: has more than") == 20
-    leave(child, "later")
+    leave_records(child, "later")
     ran = child([*DELIVER, ".amllog", "--timeout", "60"], env=connected)
     assert ran.stderr.count("is not sent: has more than") == 20
-    said = [f"{name} {i}" for name in ("left", "later") for i in range(5)]
-    found = [one for one in received().messages if "is not sent" not in one]
-    assert sorted(found) == sorted([*said, *(f"own {i}" for i in range(40))])
+    expected = [f"{name} {i}" for name in ("left", "later") for i in range(5)]
+    messages = [message for message in received().messages if "is not sent" not in message]
+    assert sorted(messages) == sorted([*expected, *(f"own {i}" for i in range(40))])
 
 
 @pytest.mark.parametrize("place", ["link", "link/logs", "outer/logs"])
 def test_links_of_another_user(child: Any, received: Any, connected: Any, tmp_path: Path, place: str) -> None:
-    """No link of another user is followed on the way to the journal directory, and nothing is lost."""
+    """Links of another user in the path of the journal directory are not followed, and nothing is lost."""
     if not hasattr(os, "getuid") or os.getuid():
         pytest.skip("only root can make a link of another user")
     spare, elsewhere = tmp_path / "spare", tmp_path / "elsewhere"
@@ -141,7 +141,7 @@ def test_links_of_another_user(child: Any, received: Any, connected: Any, tmp_pa
 
 @pytest.mark.skipif(not hasattr(os, "getuid"), reason="needs users")
 def test_links_that_are_followed(child: Any, received: Any, connected: Any, tmp_path: Path) -> None:
-    """Links of this user, and those of the owner of the directory that they are in, lead to the journal."""
+    """Links of this user, and of the owner of the directory that contains them, are followed."""
     folder = tmp_path / "theirs"
     folder.mkdir()
     (tmp_path / "target").mkdir()
@@ -192,18 +192,18 @@ for file in files:
 @pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="needs /proc")
 @pytest.mark.parametrize("way", ["closerange", "dup2"])
 def test_descriptors(child: Any, received: Any, connected: Any, way: str) -> None:
-    """A script that closes or replaces our descriptors finds nothing of ours in its files, and no record is lost."""
+    """If a script closes or replaces our descriptors, its files are not changed, and no record is lost."""
     ran = child(DESCRIPTORS, way, env=connected)
     assert ran.returncode == 0, ran.stderr
     assert ran.stdout.splitlines()[-1] == "60 0 0"
-    # None where the delivery thread was first, and has opened the file again.
+    # 0 if the delivery thread was first and has opened the file again.
     assert ran.stdout.count("has closed or reused the descriptor") <= 1
     assert received().messages == [*(f"before {i}" for i in range(10)), *(f"after {i}" for i in range(50))]
     assert received().duplicates == []
 
 
 def test_standard_streams(child: Any, journaled: Any) -> None:
-    """A journal file never gets the number of a closed standard stream, which child processes write to."""
+    """A journal file never gets the descriptor of a closed standard stream, to which child processes write."""
     code = """
 import os, amllog
 for fd in (0, 1, 2): os.close(fd)
@@ -219,7 +219,7 @@ open("fds", "w").write(" ".join(os.readlink(place) for place in places if os.pat
 
 
 def test_truncated(child: Any, received: Any, connected: Any) -> None:
-    """Records that another program truncates away are counted, and those after it arrive."""
+    """Records that another program truncates are counted, and later ones arrive."""
     code = """
 import glob, os, amllog
 log = amllog.setup(driver_level="ERROR")
@@ -232,22 +232,22 @@ for i in range(5): log.info("after %d", i)
 account = amllog.flush(200)
 print(account.accepted, account.outlets["app_insights"])
 """
-    # What was logged right before may have been sent: an endpoint that answers late keeps it from being so.
+    # A slow endpoint prevents that the last records are sent before the truncation.
     ran = child(code, env=connected)
     assert ran.returncode == 0, ran.stderr
-    told = ran.stdout.splitlines()[-1]
-    found = received().messages
-    sent = [one for one in found if one.startswith("lost")]
-    assert [one for one in found if not one.startswith("lost")] == [
+    account = ran.stdout.splitlines()[-1]
+    messages = received().messages
+    sent = [message for message in messages if message.startswith("lost")]
+    assert [message for message in messages if not message.startswith("lost")] == [
         *(f"before {i}" for i in range(10)), *(f"after {i}" for i in range(5))
     ]  # fmt: skip
     lost = 2 - len(sent)
-    assert told.startswith(f"17 {17 - lost} delivered, 0 waiting, {lost} refused")
-    assert ("has truncated or deleted the file" in told) == bool(lost)
+    assert account.startswith(f"17 {17 - lost} delivered, 0 waiting, {lost} refused")
+    assert ("has truncated or deleted the file" in account) == bool(lost)
 
 
 def plant(folder: Path, target: Path) -> list[Path]:
-    """Links, FIFOs and directories where segments and checkpoints are expected."""
+    """Create links, FIFOs and directories with the names of segments and checkpoints."""
     names = [f"20260101T00000{n}-gone-999999-0a0b0{n}" for n in range(6)]
     made = [folder / f"{names[0]}.jsonl", folder / f"{names[1]}.ack", folder / f"{names[5]}.jsonl"]
     for link in made:
@@ -260,10 +260,10 @@ def plant(folder: Path, target: Path) -> list[Path]:
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs FIFOs")
 def test_links_and_fifos(child: Any, received: Any, connected: Any, tmp_path: Path) -> None:
-    """Links in a journal directory are not followed, FIFOs block nobody, and each file that is skipped is reported."""
-    segment = leave(child, "left")
+    """Links in a journal directory are not followed, FIFOs do not block, and each skipped file is reported."""
+    segment = leave_records(child, "left")
     lines = segment.read_bytes()
-    for number in (1, 3):  # segments whose checkpoint is a link, or a FIFO
+    for number in (1, 3):  # segments whose checkpoint is a link or a FIFO
         (segment.parent / f"20260101T00000{number}-gone-999999-0a0b0{number}.jsonl").write_bytes(
             lines.replace(b"left", b"skipped")
         )
@@ -289,7 +289,7 @@ def test_links_and_fifos(child: Any, received: Any, connected: Any, tmp_path: Pa
 
 
 def test_private_fallback(child: Any, connected: Any, received: Any, tmp_path: Path) -> None:
-    """The fallback directory is never one that somebody else has put there: not through a link, not a foreign one."""
+    """The fallback directory is never a link or a directory of another user."""
     (tmp_path / ".amllog").write_text("in the way")
     spare, elsewhere = tmp_path / "spare", tmp_path / "elsewhere"
     spare.mkdir()
@@ -319,20 +319,20 @@ FIRST = b'{"outlet":"app_insights","to":0,"delivered":0}\n'
 
 @pytest.mark.parametrize("content", HOSTILE)
 def test_hostile_checkpoints(child: Any, azure: AzureOnThisMachine, received: Any, content: bytes) -> None:
-    """No content of a checkpoint ends the worker: the entry is skipped, and its segment and the others are sent."""
-    segment = leave(child, "first")
+    """A checkpoint with any content does not end the worker, and its segment and the others are sent."""
+    segment = leave_records(child, "first")
     segment.with_suffix(".ack").write_bytes(FIRST + content)
-    leave(child, "second")
+    leave_records(child, "second")
     amllog.setup(connection_string=azure.connection_string, driver_level="ERROR").info("own")
     account = amllog.shutdown(200)
-    said = [f"{name} {i}" for name in ("first", "second") for i in range(5)]
-    assert sorted(received().messages) == sorted(["own", *said])
+    expected = [f"{name} {i}" for name in ("first", "second") for i in range(5)]
+    assert sorted(received().messages) == sorted(["own", *expected])
     assert account.waiting == 0
 
 
 def test_hostile_segments(child: Any, connected: Any, received: Any, tmp_path: Path) -> None:
-    """Sparse files and lines without an end cost a limited amount of memory, and nothing but themselves."""
-    segment = leave(child, "left")
+    """Sparse files and endless lines take limited memory, and only they are not sent."""
+    segment = leave_records(child, "left")
     lines = segment.read_bytes()
     for number, size in ((1, 8 * 1024**3), (2, 900 * 1024**2)):
         path = segment.parent / f"20260101T00000{number}-gone-999999-0a0b0{number}.jsonl"
@@ -354,10 +354,10 @@ finally:
     expected = [f"{name} {i}" for name in ("behind", "left", "long") for i in range(5)]
     assert sorted(received().messages) == expected, ran.stderr
     assert ran.stderr.count("is not sent: has more than") == 2
-    assert int(ran.stderr.split()[-1]) < 400_000  # kB; Python and its packages alone take a quarter of it
+    assert int(ran.stderr.split()[-1]) < 400_000  # kB, of which Python and its packages take a quarter
 
 
-CANNOT_BE_NOTED = """
+CHECKPOINT_NOT_WRITABLE = """
 import os, pathlib, sys, amllog
 log = amllog.setup(driver_level="ERROR")
 for i in range(20): log.info("m %d", i)
@@ -380,11 +380,11 @@ os._exit(0)
 def test_checkpoints_that_cannot_be_written(
     child: Any, connected: Any, received: Any, way: str, tmp_path: Path
 ) -> None:
-    """A checkpoint whose directory is renamed, or whose process changes its user, is written all the same."""
+    """A checkpoint is written although its directory is renamed or its process changes the user."""
     if way == "user" and os.getuid():
         pytest.skip("only root can become another user")
     env = {**connected, "TMPDIR": str(tmp_path)}
-    ran = child(CANNOT_BE_NOTED, way, env=env)
+    ran = child(CHECKPOINT_NOT_WRITABLE, way, env=env)
     assert ran.stdout.splitlines()[-1] == "20 delivered, 0 waiting, 0 refused", ran.stderr
     directory = "moved" if way == "renamed" else ".amllog"
     child([*DELIVER, directory], env=env)
@@ -392,7 +392,7 @@ def test_checkpoints_that_cannot_be_written(
     assert received().duplicates == []
 
 
-NOT_AT_FIRST = """
+NO_ROOM_AT_FIRST = """
 import os, pathlib, resource, time, amllog
 log = amllog.setup()
 for i in range(20): log.info("m %d", i)
@@ -416,20 +416,20 @@ main()
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs limits")
-def test_what_cannot_be_noted(child: Any, connected: Any, received: Any) -> None:
-    """Where no file takes an entry, the process that sent says so, and notes it as soon as there is room."""
-    ran = child(NOT_AT_FIRST, env=connected)
+def test_entries_that_cannot_be_written(child: Any, connected: Any, received: Any) -> None:
+    """If no file accepts an entry, the process reports it, and writes the entry as soon as there is room."""
+    ran = child(NO_ROOM_AT_FIRST, env=connected)
     assert "20 delivered, 0 waiting, 0 refused" in ran.stdout, ran.stderr
     assert ran.stdout.count("what was sent cannot be noted (File too large), and may come twice") == 1
     assert child([*DELIVER, ".amllog"], env=connected).returncode == 0
     assert len(received().messages) == 20
-    segment = leave(child, "left")
+    segment = leave_records(child, "left")
     ran = child(DELIVER_WITHOUT_ROOM, env=connected)
     sentence = "what was sent cannot be noted (File too large), and may come twice"
     assert ran.stderr.count(f"{segment.with_suffix('.ack')}: {sentence}") == 1
 
 
-HARMED = """
+CHANGED = """
 import os, pathlib, sys, amllog
 log = amllog.setup(driver_level="ERROR")
 for i in range(20): log.info("m %d", i)
@@ -449,8 +449,8 @@ os._exit(0)
 
 @pytest.mark.parametrize("way", ["deleted", "moved", "truncated"])
 def test_checkpoints_that_others_delete(child: Any, connected: Any, received: Any, way: str) -> None:
-    """A checkpoint that is deleted, moved or truncated while the process runs is written again in full."""
-    ran = child(HARMED, way, env=connected)
+    """A checkpoint that is deleted, moved or truncated while the process runs is written again completely."""
+    ran = child(CHANGED, way, env=connected)
     assert ran.stdout.splitlines()[-1] == "40 delivered, 0 waiting, 0 refused", ran.stderr
     ran = child([*DELIVER, ".amllog"], env=connected)
     assert "after:  40 accepted" in ran.stdout and "40 delivered" in ran.stdout
@@ -463,8 +463,7 @@ def test_checkpoints_that_others_delete(child: Any, connected: Any, received: An
 def test_checkpoints_on_a_full_disk(
     child: Any, connected: Any, received: Any, tmp_path: Path, place: str
 ) -> None:
-    """What is delivered while the disk is full is not sent again, also after a kill before there is room, wherever
-    the temporary directory is."""
+    """Records that are delivered while the disk is full are not sent again, also after a kill."""
     disk = tmp_path / "disk"
     disk.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=300k", "tmpfs", str(disk)]
@@ -482,9 +481,9 @@ except OSError: pass
 print(amllog.flush(200).outlets["app_insights"], flush=True)
 os._exit(0)
 """
-    spare = disk / "spare" if place == "on the same disk" else tmp_path / "spare"
-    spare.mkdir()
-    env = {**connected, "AMLLOG_DIR": str(disk / "journal"), "TMPDIR": str(spare)}
+    fallback = disk / "spare" if place == "on the same disk" else tmp_path / "spare"
+    fallback.mkdir()
+    env = {**connected, "AMLLOG_DIR": str(disk / "journal"), "TMPDIR": str(fallback)}
     try:
         ran = child(code, str(disk / "filler"), env=env)
         assert ran.stdout.splitlines()[-1] == "20 delivered, 0 waiting, 0 refused", ran.stderr
@@ -497,10 +496,10 @@ os._exit(0)
             child("import amllog; amllog.setup(driver_level='ERROR')", env=env)
         assert len(received().messages) == 20
         assert received().duplicates == []
-        assert list(spare.rglob("*.ack")) == []  # copied to its place once there was room
+        assert list(fallback.rglob("*.ack")) == []  # copied to its place when there was room
         (segment,) = [path for path in (disk / "journal").glob("*.jsonl") if b'"m 0"' in path.read_bytes()]
         entries = [json.loads(line) for line in segment.with_suffix(".ack").read_bytes().splitlines()]
-        assert sum(one["delivered"] for one in entries if one["outlet"] == "app_insights") == 20
+        assert sum(entry["delivered"] for entry in entries if entry["outlet"] == "app_insights") == 20
     finally:
         subprocess.run(["umount", "-l", str(disk)], check=True)
 
@@ -522,8 +521,8 @@ print(account.directory, account.accepted, account.refused)
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a umask")
 @pytest.mark.parametrize("umask", ["0277", "0377", "0777"])
 def test_umask(child: Any, connected: Any, received: Any, umask: str) -> None:
-    """A umask that takes rights from the user itself does not keep the journal from being written and delivered."""
-    with tempfile.TemporaryDirectory() as above:  # another user does not reach what is in `tmp_path`
+    """With a umask that removes permissions of the user, the journal is written and delivered."""
+    with tempfile.TemporaryDirectory() as above:  # another user cannot access `tmp_path`
         os.chmod(above, 0o1777)
         key = connected["APPLICATIONINSIGHTS_CONNECTION_STRING"].partition(";")[0]
         dead = f"{key};IngestionEndpoint=http://127.0.0.1:9"
@@ -558,7 +557,7 @@ except NoSegment:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs limits")
 def test_no_empty_temporary_directory(child: Any, tmp_path: Path) -> None:
-    """A temporary directory in which no file can be made is deleted again."""
+    """A temporary directory in which no file can be created is deleted again."""
     folder = tmp_path / "empty"
     folder.mkdir()
     ran = child(NO_FILE, cwd=folder)
@@ -589,7 +588,7 @@ print(sum(counts) + 1)
 
 
 def test_descriptors_closed_beside_threads_that_log(child: Any) -> None:
-    """Descriptors are closed at any moment of a log call: no record is lost, and the journal stays in its directory."""
+    """If descriptors are closed at any moment of a log call, no record is lost, and the directory stays."""
     ran = child(CLOSING, env={"AMLLOG_EXPORTER": "none", **QUIET})
     assert (ran.returncode, "no journal in" in ran.stderr) == (0, False), ran.stderr
     journaled = sum(path.read_bytes().count(b'.Message"') for path in Path(".amllog").glob("*.jsonl"))
@@ -612,5 +611,5 @@ print(fcntl(mine, F_GETSIG), segment.size_to_append())
 
 @pytest.mark.skipif(sys.platform != "linux", reason="marks are Linux's")
 def test_no_file_of_the_script_is_marked(child: Any) -> None:
-    """A file that the script puts in the place of a new segment before it is marked is not taken for the segment."""
+    """A file that replaces the descriptor of a new segment before its mark is not marked."""
     assert child(REPLACED_WHILE_MARKED).stdout == "0 -1\n"

@@ -1,4 +1,4 @@
-"""Signal handlers that raise, at any moment of a script: each exception reaches it, and nothing stays locked."""
+"""Signal handlers that raise at any moment: each exception reaches the script, and nothing stays locked."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ work = amllog.setup
 @pytest.mark.parametrize("handler", ["star", "deleting", "any"])
 @pytest.mark.parametrize("work", [LOG, FORK, SETUP], ids=["log", "fork", "setup"])
 def test_every_exception_reaches_the_script(child: Any, handler: str, work: str) -> None:
-    """Whatever the handler's arguments: log calls, forks and setup() swallow no exception and keep no lock."""
+    """With any signature of the handler, log calls, forks and setup() lose no exception and keep no lock."""
     if work == FORK and handler == "deleting":
         pytest.skip("the others show it")
     environment = {"AMLLOG_EXPORTER": "none", "AMLLOG_DRIVER_LEVEL": "CRITICAL"}
@@ -107,8 +107,8 @@ def work():
 """
 
 
-def test_flush_passes_what_its_own_queues_raise(child: Any, azure: AzureOnThisMachine) -> None:
-    """A handler that raises `queue.Empty` ends a flush() that waits at a queue."""
+def test_flush_raises_the_error_of_a_handler(child: Any, azure: AzureOnThisMachine) -> None:
+    """A handler that raises `queue.Empty` ends a flush() that waits for a queue."""
     azure.faults.put(Fault(hang="before headers"))
     environment = {
         "APPLICATIONINSIGHTS_CONNECTION_STRING": azure.connection_string,
@@ -149,6 +149,6 @@ print(reached)
 
 
 def test_in_the_scripts_unraisable_hook(child: Any) -> None:
-    """A signal in the hook that the script had for unraisable exceptions: its exception reaches the waiting script."""
+    """The exception of a signal in the script's unraisable hook reaches the waiting script."""
     ran = child(UNRAISABLE, env={"AMLLOG_EXPORTER": "none"})
     assert ran.stdout.splitlines()[-1] == "20", ran.stderr

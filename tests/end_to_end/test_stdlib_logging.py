@@ -1,4 +1,4 @@
-"""A script that only knows `logging` gets everything: once, stamped, as it was when the call was made."""
+"""A script that uses only `logging`: each record once, with the identity and the values of the call."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ logger = logging.getLogger(__name__)
 IDENTITY = ("parent_run_id", "step_id", "step_name", "experiment_name", "run_url")
 
 
-def test_what_guides_write(child: Any, received: Any, connected: Any) -> None:
-    """extra, custom_dimensions, adapters, and the dict as only argument: all are dimensions of the one record."""
+def test_dimensions_as_in_guides(child: Any, received: Any, connected: Any) -> None:
+    """extra, custom_dimensions, adapters, and a dict as the only argument are dimensions of the record."""
     code = (
         GUIDE
         + """
@@ -34,8 +34,8 @@ print("END")
 """
     )
     ran = child(code, env=connected)
-    found = received()
-    assert found.messages == [
+    records = received()
+    assert records.messages == [
         "plain",
         "extra",
         "custom",
@@ -53,18 +53,18 @@ print("END")
         "both": {"key": "custom", "other": "1"},
     }
     for message, dimensions in expected.items():
-        properties = found.properties(message)
+        properties = records.properties(message)
         assert {key: properties.get(key) for key in dimensions} == dimensions, message
-    for data in found.of_type("Message"):
+    for data in records.of_type("Message"):
         assert all(data["properties"].get(name) for name in IDENTITY), data
         assert data["properties"]["logger"] == "__main__"
-    for message in found.messages:
+    for message in records.messages:
         assert ran.stdout.count(f"__main__: {message}") == 1
-    assert found.duplicates == []
+    assert records.duplicates == []
 
 
 def test_as_it_was_at_the_call(child: Any, received: Any, connected: Any) -> None:
-    """What is changed after the call is not changed in the record."""
+    """Changes after the call do not change the record."""
     code = (
         GUIDE
         + """
@@ -79,7 +79,7 @@ values.append(3); dimensions["stage"] = "after"
 
 
 def test_wrong_arguments(child: Any, received: Any, connected: Any) -> None:
-    """Arguments that do not fit the message cost nothing of either, and raise nothing."""
+    """Arguments that do not fit the message are recorded with it, and raise nothing."""
     code = (
         GUIDE
         + """
@@ -97,19 +97,19 @@ logger.info(None)
 """
     )
     ran = child(code, env={**connected, "PYTHONWARNINGS": "error"})
-    said = received().messages
+    messages = received().messages
     assert ran.returncode == 0
-    assert said[0].startswith("%d rows") and "three" in said[0]
-    assert said[1].startswith("%s %s") and "1" in said[1]
-    assert said[2].startswith("none") and "1" in said[2]
-    assert said[3].startswith("bad %s") and "Bad" in said[3]
-    assert "Bad" in said[4]
-    assert said[5:] == ['{"a": 1}', "ValueError: v", "None"]
+    assert messages[0].startswith("%d rows") and "three" in messages[0]
+    assert messages[1].startswith("%s %s") and "1" in messages[1]
+    assert messages[2].startswith("none") and "1" in messages[2]
+    assert messages[3].startswith("bad %s") and "Bad" in messages[3]
+    assert "Bad" in messages[4]
+    assert messages[5:] == ['{"a": 1}', "ValueError: v", "None"]
     assert ran.stdout.count("Z INFO") == 8
 
 
 def test_exceptions(child: Any, received: Any, connected: Any) -> None:
-    """An exception keeps its message, its chain, its stack and its dimensions; stack_info is kept as well."""
+    """An exception keeps its message, its chain, its stack, its dimensions and stack_info."""
     code = (
         GUIDE
         + """
@@ -128,9 +128,9 @@ logger.error("none", exc_info=True)
 """
     )
     ran = child(code, env=connected)
-    found = received()
-    failed, by_hand = found.of_type("Exception")
-    assert [one["typeName"] for one in failed["exceptions"]] == ["ValueError", "OSError"]
+    records = received()
+    failed, by_hand = records.of_type("Exception")
+    assert [details["typeName"] for details in failed["exceptions"]] == ["ValueError", "OSError"]
     assert failed["exceptions"][1]["outerId"] == failed["exceptions"][0]["id"]
     assert failed["exceptions"][0]["message"] == "training failed in epoch 3: bad batch"
     assert failed["exceptions"][1]["parsedStack"][0]["method"] == "load"
@@ -143,10 +143,10 @@ logger.error("none", exc_info=True)
     )
     assert failed["severityLevel"] == 3
     assert by_hand["exceptions"][0]["message"] == "by hand: given"
-    assert "line 17, in <module>" in found.properties("with stack")["stack_info"]
-    assert found.messages == ["with stack", "none"]
+    assert "line 17, in <module>" in records.properties("with stack")["stack_info"]
+    assert records.messages == ["with stack", "none"]
     assert ran.stdout.count("ValueError: bad batch") == 1
-    assert found.properties("with stack")["step_name"] == "-c"
+    assert records.properties("with stack")["step_name"] == "-c"
 
 
 RESERVED = ["name", "msg", "args", "level", "module", "process", "thread", "exc_info", "message", "asctime",
@@ -154,7 +154,7 @@ RESERVED = ["name", "msg", "args", "level", "module", "process", "thread", "exc_
 
 
 def test_reserved_names(child: Any, received: Any, connected: Any) -> None:
-    """Names that logging reserves are dimensions like any other."""
+    """Names that logging reserves are valid dimensions."""
     code = (
         GUIDE
         + f"""
@@ -170,20 +170,20 @@ with log.span("work", name="mine"): pass
 """
     )
     ran = child(code, env=connected)
-    found = received()
+    records = received()
     assert (ran.returncode, ran.stderr) == (0, "")
     ways = [f"{way} {name}" for name in RESERVED for way in ("custom", "args", "ours")]
     ways.remove("ours exc_info")
-    got = {way: found.properties(way)[way.split()[1]] for way in ways if not way.endswith("record_id")}
+    got = {way: records.properties(way)[way.split()[1]] for way in ways if not way.endswith("record_id")}
     assert got == dict.fromkeys(got, "mine")
-    assert found.duplicates == []  # the id of a record is not anybody else's to give
-    assert {found.properties("ours event")[key] for key in ("event", "self")} == {"mine"}
-    assert found.of_type("Event")[0]["properties"]["name"] == "mine"
-    assert found.of_type("RemoteDependency")[0]["properties"]["name"] == "mine"
+    assert records.duplicates == []  # the script cannot set the id of a record
+    assert {records.properties("ours event")[key] for key in ("event", "self")} == {"mine"}
+    assert records.of_type("Event")[0]["properties"]["name"] == "mine"
+    assert records.of_type("RemoteDependency")[0]["properties"]["name"] == "mine"
 
 
 def test_levels(child: Any, received: Any, journaled: Any, connected: Any) -> None:
-    """Each sink has its level; custom levels are kept by name; severities stay within 0 to 4."""
+    """Each outlet has a level, custom levels keep their name, and severities are 0 to 4."""
     code = (
         GUIDE.replace("setup()", "setup(level='DEBUG', driver_level='ERROR', insights_level=15)")
         + """
@@ -194,18 +194,18 @@ for level in (5, 10, 15, 20, 25, 30, 40, 50, 60, 1000):
 """
     )
     ran = child(code, env=connected)
-    found = received()
+    records = received()
     expected = {15: 1, 20: 1, 25: 2, 30: 2, 40: 3, 50: 4, 60: 4, 1000: 4}
-    got = {data["message"]: data["severityLevel"] for data in found.of_type("Message")}
+    got = {data["message"]: data["severityLevel"] for data in records.of_type("Message")}
     assert got == {
         f"{who} {level}": severity for level, severity in expected.items() for who in ("level", "ours")
     }
-    assert found.properties("level 25")["level"] == found.properties("ours 25")["level"] == "NOTICE"
+    assert records.properties("level 25")["level"] == records.properties("ours 25")["level"] == "NOTICE"
     assert [ran.stdout.count(f"level {level}\n") for level in (30, 40, 50, 60, 1000)] == [0, 1, 1, 1, 1]
 
 
 def test_threads(child: Any, received: Any, connected: Any) -> None:
-    """Many threads: each record once, in each thread's own order."""
+    """Records of many threads arrive once, in the order of each thread."""
     code = (
         GUIDE
         + """
@@ -219,16 +219,16 @@ for thread in threads: thread.join()
 """
     )
     ran = child(code, env=connected)
-    found = received()
-    pairs = [tuple(map(int, message.split())) for message in found.messages]
+    records = received()
+    pairs = [tuple(map(int, message.split())) for message in records.messages]
     for name in range(8):
         assert [number for who, number in pairs if who == name] == list(range(200))
-    assert found.duplicates == [] and len(pairs) == 1600
+    assert records.duplicates == [] and len(pairs) == 1600
     assert len([line for line in ran.stdout.splitlines() if " __main__: " in line]) == 1600
 
 
 def test_warnings(child: Any, received: Any, connected: Any) -> None:
-    """A warning is a record, once, whether or not the script captures warnings into logging itself."""
+    """A warning is recorded once, whether or not the script captures warnings into logging itself."""
     for before, after in (
         ("", ""),
         ("logging.captureWarnings(True)\n", ""),
@@ -242,13 +242,13 @@ def test_warnings(child: Any, received: Any, connected: Any) -> None:
             + "warnings.warn('old thing', DeprecationWarning)"
         )
         child(code, env={**connected, "PYTHONWARNINGS": "always"})
-    said = [message for message in received().messages if "old thing" in message]
-    assert len(said) == 3
-    assert all("DeprecationWarning" in message for message in said)
+    messages = [message for message in received().messages if "old thing" in message]
+    assert len(messages) == 3
+    assert all("DeprecationWarning" in message for message in messages)
 
 
 def test_root_level(child: Any, received: Any, connected: Any) -> None:
-    """What the root logger's level was before setup() does not matter."""
+    """The level of the root logger before setup() has no effect."""
     for before in ("", "logging.getLogger().setLevel('CRITICAL')", "logging.getLogger().setLevel(1)"):
         child(
             "import logging\n" + before + GUIDE + "logger.info('info'); logger.debug('debug')", env=connected
@@ -257,7 +257,7 @@ def test_root_level(child: Any, received: Any, connected: Any) -> None:
 
 
 def test_second_setup(child: Any, received: Any, connected: Any) -> None:
-    """Calling setup() again reconfigures, and doubles nothing: a notebook's cell may run twice."""
+    """A second setup() changes the configuration and doubles nothing, as in a notebook cell that runs twice."""
     code = (
         GUIDE
         + """
@@ -276,17 +276,17 @@ logger.info("new life"); log.info("of both")
 """
     )
     ran = child(code, env=connected)
-    found = received()
-    assert found.messages == ["first", "second", "third", "still", "new life", "of both"]
-    assert found.properties("second")["again"] == "yes"
-    assert found.duplicates == []
-    assert [ran.stdout.count(f": {message}") for message in found.messages] == [1] * 6
-    assert "again" not in found.properties("new life")
+    records = received()
+    assert records.messages == ["first", "second", "third", "still", "new life", "of both"]
+    assert records.properties("second")["again"] == "yes"
+    assert records.duplicates == []
+    assert [ran.stdout.count(f": {message}") for message in records.messages] == [1] * 6
+    assert "again" not in records.properties("new life")
 
 
 @pytest.mark.parametrize("capture", ["none", "warnings"])
 def test_capture_off(child: Any, received: Any, connected: Any, capture: str) -> None:
-    """Without capture of logging, only amllog's own calls make records, and the root logger is left alone."""
+    """Without capture of logging, only amllog's own calls are recorded, and the root logger is not changed."""
     code = f"""
 import logging, amllog
 log = amllog.setup(capture={capture!r})
@@ -300,7 +300,7 @@ print(logging.getLogger().handlers, logging.getLogger().level)
 
 
 def test_transport_chatter(child: Any, received: Any, connected: Any) -> None:
-    """At DEBUG, what the libraries that carry our records say of it makes no record of its own."""
+    """At DEBUG, records of the transport libraries about our requests are not recorded."""
     code = (
         GUIDE.replace("setup()", "setup(level='DEBUG')")
         + """

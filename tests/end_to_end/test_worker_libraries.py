@@ -1,4 +1,4 @@
-"""Workers as joblib, concurrent.futures, a data loader and azureml's own client have them."""
+"""Workers of joblib, concurrent.futures, a data loader and azureml's client."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from amllog.local import AzureOnThisMachine
 
 QUIET = {"AMLLOG_DRIVER_LEVEL": "ERROR"}
 
-# The functions travel with the task: a worker of loky's never runs the script, and so not its setup().
+# The functions are pickled with the task. A worker of loky never runs the script, and so not its setup().
 LOKY = """
 import joblib
 import amllog
@@ -50,20 +50,20 @@ SCRIPTS = {
 
 @pytest.mark.parametrize("workers", SCRIPTS)
 def test_executors(child: Any, received: Any, connected: Any, tmp_path: Path, workers: str) -> None:
-    """What workers say through a logger they were given arrives once, of the same run, also without a setup()."""
+    """Records that workers log with a passed logger arrive once, in the same run, also without a setup()."""
     script = tmp_path / "train.py"
     script.write_text(SCRIPTS[workers])
     ran = child(script, env={**connected, **QUIET}, flags=("-W", "ignore:This process:DeprecationWarning"))
-    found = received()
+    records = received()
     assert (ran.returncode, ran.stdout, ran.stderr) == (0, "same run: True\n", "")
-    assert sorted(found.messages) == ["parent", *(f"work {number}" for number in range(10))]
-    assert found.duplicates == []
-    assert [found.properties(f"work {number}").get("team") for number in range(10)] == ["nlp"] * 10
-    assert len(found.of_type("Request")) == 1
+    assert sorted(records.messages) == ["parent", *(f"work {number}" for number in range(10))]
+    assert records.duplicates == []
+    assert [records.properties(f"work {number}").get("team") for number in range(10)] == ["nlp"] * 10
+    assert len(records.of_type("Request")) == 1
 
 
-def test_what_workers_are_told(child: Any, azure: AzureOnThisMachine, received: Any, tmp_path: Path) -> None:
-    """A worker sets up as its parent did, but is told no secret; what it cannot send its parent sends."""
+def test_settings_of_workers(child: Any, azure: AzureOnThisMachine, received: Any, tmp_path: Path) -> None:
+    """A worker has its parent's settings without secrets, and the parent sends its records."""
     code = """
 import concurrent.futures, multiprocessing, os, sys
 import amllog
@@ -85,13 +85,13 @@ if __name__ == "__main__":
     script = tmp_path / "train.py"
     script.write_text(code)
     ran = child(script, azure.connection_string)
-    told, outlets, left = ran.stdout.splitlines()
-    assert (outlets, left, ran.stderr) == ("['driver_log']", "False", "")
-    assert azure.connection_string not in told and "InstrumentationKey" not in told
-    found = received()
-    assert found.messages == ["worker"]
-    assert {"team": "nlp", "step_name": "train"}.items() <= found.properties("worker").items()
-    assert len(found.of_type("Request")) == 1
+    settings, outlets, remaining = ran.stdout.splitlines()
+    assert (outlets, remaining, ran.stderr) == ("['driver_log']", "False", "")
+    assert azure.connection_string not in settings and "InstrumentationKey" not in settings
+    records = received()
+    assert records.messages == ["worker"]
+    assert {"team": "nlp", "step_name": "train"}.items() <= records.properties("worker").items()
+    assert len(records.of_type("Request")) == 1
 
 
 LOADER = """
@@ -135,15 +135,15 @@ if __name__ == "__main__":
 def test_data_loader(
     child: Any, received: Any, connected: Any, tmp_path: Path, method: str, end: str, code: int
 ) -> None:
-    """Workers of a data loader that log while they load, ended as loaders end them, lose and double nothing."""
+    """Records of a data loader's workers, ended as loaders end them, arrive once."""
     script = tmp_path / "train.py"
     script.write_text(LOADER.format(method=method, end=end))
     ran = child(script, env={**connected, **QUIET}, flags=("-W", "ignore:This process:DeprecationWarning"))
-    found = received()
+    records = received()
     assert (ran.returncode, ran.stdout, ran.stderr) == (0, f"{[code, code]}\n", "")
     expected = [f"{what} {index}" for what in ("loaded", "trained on") for index in range(20)]
-    assert sorted(found.messages) == sorted(expected)
-    assert found.duplicates == []
+    assert sorted(records.messages) == sorted(expected)
+    assert records.duplicates == []
 
 
 METRICS = """
@@ -175,7 +175,7 @@ run.log("theirs after", 5)
     ],
 )
 def test_metrics_of_forked_children(child: Any, azure: AzureOnThisMachine, fork: str, before: str) -> None:
-    """What waits in azureml's client or in ours when the process forks is sent once, and so is the child's own."""
+    """Metrics that wait in azureml's client or ours during a fork are sent once, as are the child's."""
     job = azure.job_environment(run_id="run_1", step_name="train", parent_run_id="pipe_1")
     ran = child(METRICS.format(fork=fork, before=before), env={**job, **QUIET})
     assert ran.returncode == 0, ran.stderr
@@ -191,7 +191,7 @@ def test_metrics_of_forked_children(child: Any, azure: AzureOnThisMachine, fork:
 
 @pytest.mark.parametrize("fork", [False, True])
 def test_gevent_after_setup(child: Any, received: Any, connected: Any, fork: bool) -> None:
-    """A server with gevent workers patches `socket` and `ssl` after setup(): records arrive once, without noise."""
+    """If gevent patches `socket` and `ssl` after setup(), records arrive once, without errors."""
     code = f"""
 import os, sys
 import amllog
@@ -206,6 +206,6 @@ log.info("after")
 assert amllog.flush(300)
 """
     ran = child(code, env={**connected, **QUIET}, flags=("-W", "ignore"))
-    found = received()
+    records = received()
     assert (ran.returncode, ran.stderr) == (0, "")
-    assert (sorted(found.messages), found.duplicates) == (["after", "before"], [])
+    assert (sorted(records.messages), records.duplicates) == (["after", "before"], [])

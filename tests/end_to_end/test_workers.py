@@ -1,4 +1,4 @@
-"""Worker processes as libraries have them: terminated, forked in the middle of things, loaded with data, spawned."""
+"""Worker processes that are terminated, or forked while a batch is in flight."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ if __name__ == "__main__":
         pool.map(work, [(number, log) for number in range(10)])
 """
 
-# In C, waiting for a lock that nobody gives back: no Python handler ever runs there.
+# The worker waits in C for a lock that is never released. No Python handler runs there.
 STUCK = """
 import ctypes, multiprocessing, os, signal, sys
 import amllog
@@ -57,16 +57,16 @@ if __name__ == "__main__":
 """
 
 
-def until(what: Any) -> None:
-    """Wait for it; the test fails if it does not come."""
+def until(condition: Any) -> None:
+    """Wait until the condition is true, or fail the test."""
     deadline = time.monotonic() + 600
-    while not what():
+    while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.01)
 
 
 def test_terminated_pool(child: Any, received: Any, connected: Any, tmp_path: Path) -> None:
-    """Workers that are terminated, as a Pool in a `with` statement does, lose nothing."""
+    """Workers that a Pool in a `with` statement terminates lose nothing."""
     script = tmp_path / "train.py"
     script.write_text(POOL)
     ran = child(script, env={**connected, **QUIET})
@@ -79,7 +79,7 @@ def test_terminated_pool(child: Any, received: Any, connected: Any, tmp_path: Pa
 def test_terminated_in_the_middle_of_c(
     child: Any, received: Any, connected: Any, tmp_path: Path, method: str
 ) -> None:
-    """A terminated worker ends at once, wherever its main thread is: no handler of ours stands in the way."""
+    """A terminated worker ends at once, even if its main thread waits in C."""
     script = tmp_path / "train.py"
     script.write_text(STUCK.format(method=method))
     ran = child(script, env={**connected, **QUIET})
@@ -103,7 +103,7 @@ print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
 
 @pytest.fixture
 def sending(child: Any, connected: Any, fork_environment: Any, azure: AzureOnThisMachine) -> Any:
-    """Starts a script whose worker's batch has arrived, but not yet its answer: the process, the worker's id."""
+    """Return a function that starts a script whose worker waits for a response, with the worker's id."""
 
     def start(worker: str = "") -> tuple[Any, int]:
         azure.faults.put(Fault(drops=0.02, times=1))
@@ -116,7 +116,7 @@ def sending(child: Any, connected: Any, fork_environment: Any, azure: AzureOnThi
 
 
 def test_terminated_while_sending(sending: Any, received: Any, azure: AzureOnThisMachine) -> None:
-    """A worker that is terminated while its batch is on its way ends when it is settled: nobody sends it again."""
+    """A worker that is terminated while its batch is in flight ends when it is settled, without duplicates."""
     process, pid = sending()
     os.kill(pid, signal.SIGTERM)
     time.sleep(0.2)
@@ -127,7 +127,7 @@ def test_terminated_while_sending(sending: Any, received: Any, azure: AzureOnThi
 
 
 def test_handler_set_while_sending(sending: Any, received: Any, azure: AzureOnThisMachine) -> None:
-    """A handler that a worker's script sets while a batch is on its way is the one that counts, then and later."""
+    """A SIGTERM handler that a worker's script sets while a batch is in flight is used."""
     handler = "time.sleep(1.0); signal.signal(signal.SIGTERM, lambda *_: os._exit(7))"
     process, pid = sending(worker=handler)
     time.sleep(1.5)
@@ -140,7 +140,7 @@ def test_handler_set_while_sending(sending: Any, received: Any, azure: AzureOnTh
 
 
 def test_fork_while_sending(sending: Any, received: Any, azure: AzureOnThisMachine) -> None:
-    """A fork while a batch is on its way does not wait for it; the child's SIGTERM is the system's own."""
+    """A fork while a batch is in flight does not wait, and the child has the default action for SIGTERM."""
     fork = """
     time.sleep(1.0)
     inner = os.fork()
@@ -156,12 +156,14 @@ def test_fork_while_sending(sending: Any, received: Any, azure: AzureOnThisMachi
     os.kill(pid, signal.SIGTERM)
     stdout, _ = process.communicate(timeout=600)
     assert (process.returncode, stdout) == (0, f"{-signal.SIGTERM}\n")
-    # The inner one may have been terminated before it logged.
+    # The inner process may have been terminated before it logged.
     assert set(received().messages) >= {"worker"} and received().duplicates == []
 
 
-def test_forks_do_not_keep_from_sending(child: Any, connected: Any, azure: AzureOnThisMachine) -> None:
-    """A parent that forks all the time still sends: the courier goes on where it was."""
+def test_frequent_forks_do_not_prevent_delivery(
+    child: Any, connected: Any, azure: AzureOnThisMachine
+) -> None:
+    """A parent that forks constantly still delivers its records."""
     code = """
 import os, time
 import amllog
@@ -178,8 +180,8 @@ while True:
     assert process.poll() is None
 
 
-def test_the_courier_imports_nothing(child: Any, azure: AzureOnThisMachine) -> None:
-    """What delivery needs is loaded by setup(): a fork in the middle of the courier's import would stop the child."""
+def test_the_worker_imports_nothing(child: Any, azure: AzureOnThisMachine) -> None:
+    """setup() imports everything for delivery, because a fork during an import in the worker would stop the child."""
     code = """
 import sys, amllog
 log = amllog.setup()
