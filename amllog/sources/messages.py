@@ -24,7 +24,7 @@ _BLANK_SIZE = len(_BLANK)
 _STANDARD = {
     *_BLANK, "message", "asctime", "taskName", "custom_dimensions", "traceId", "spanId", "traceSampled",
 }  # fmt: skip
-# Of the usual levels, so that a log call needs no call for it.
+# The severities of the usual levels, so that most log calls need no further call.
 _SEVERITIES = {level: envelope.severity(level) for level in (10, 20, 30, 40, 50)}
 
 
@@ -52,9 +52,8 @@ class Messages:
             message, extra = log_call.format_call(event, args)
             if "extra" in values:  # scripts that had a stdlib logger pass it
                 values = {**log_call.extra_dimensions(values.pop("extra")), **values}
-            if (
-                values.get("stack_info") is True
-            ):  # logging's keyword. With any other value, it is a dimension.
+            # The keyword of logging. With any other value, it is a dimension.
+            if values.get("stack_info") is True:
                 values = {**values, "stack_info": stacktrace.format_stack(frame)}
             masked: dict[str, str] = {}
             redactor = self._emitter.redactor
@@ -101,7 +100,7 @@ class Messages:
             return None
 
     def uncaught(self, message: str, error: BaseException, logger: str) -> None:
-        """Record an uncaught exception. Python itself shows it on the driver log."""
+        """Record an uncaught exception. Python shows it on the driver log."""
         try:
             bound, span = current.context_of_error(error)
             masked = dimensions.to_dimensions(bound, self._emitter.redactor)
@@ -112,7 +111,7 @@ class Messages:
             self._emitter.handle_fault(fault)
 
     def captured_line(self, level: int, logger: str, message: str, call_site: CallSite) -> None:
-        """Record a warning or a print. Python itself shows it on the driver log."""
+        """Record a warning or a print. Python shows it on the driver log."""
         if level < self._emitter.threshold:
             return
         try:

@@ -1,4 +1,4 @@
-"""Compose emitter, messages, measurements and run backend to one object for loggers, `log.run` and captures."""
+"""The composition of emitter, messages, measurements and run backend, for loggers, `log.run` and captures."""
 
 from __future__ import annotations
 
