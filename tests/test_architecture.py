@@ -112,8 +112,6 @@ TESTED_ELSEWHERE = {
     "local.app_insights.envelope_schema": "tables without code: local/app_insights/test_validation.py",
     "session.api": "session/test_session",
     "session.captures": "end_to_end/test_logging_configuration",
-    "session.compose": "end_to_end/test_environments",
-    "session.worker_settings": "end_to_end/test_workers",
     "sources.artifact_copying": "end_to_end/test_artifact_copies",
     "sources.capture.azure_handler_takeover": "end_to_end/test_app_insights",
     "sources.capture.azure_log_handler": "end_to_end/test_app_insights",
