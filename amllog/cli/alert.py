@@ -20,11 +20,13 @@ _FILTERS = ("run_type", "experiment_name", "step_name")
 def add_commands(commands: Any, command: Callable[..., ArgumentParser]) -> None:
     """Add both commands to `commands`. `command` creates a parser."""
     alert = command(
-        commands, "alert", "generate an alert rule for errors by run_type and step",
+        commands,
+        "alert",
+        "generate an alert rule for errors by run_type and step",
         "\n\nA scheduled query rule of Azure Monitor, as ARM JSON or Bicep. Nothing is deployed.",
         "  amllog alert --resource-id $ID --run-type training --output errors.bicep\n"
         "  az deployment group create --resource-group rg --template-file errors.bicep",
-    )  # fmt: skip
+    )
     _add_shared_arguments(alert, "amllog-errors")
     alert.add_argument(
         "--severity", type=int, choices=range(5), default=2, help="0 (critical) to 4 (default: 2)"
@@ -36,21 +38,36 @@ def add_commands(commands: Any, command: Callable[..., ArgumentParser]) -> None:
     alert.add_argument(
         "--threshold", type=int, default=0, metavar="N", help="alert on more errors than this (default: 0)"
     )
-    alert.add_argument("--of", choices=("everything", "logs", "exceptions", "steps"), default="everything",
-                       help="the errors to count; --every 1m needs a single kind (default: everything)")  # fmt: skip
-    alert.add_argument("--action-group", action="append", default=[], metavar="ID",
-                       help="the resource id of an action group to notify; may be repeated")  # fmt: skip
+    alert.add_argument(
+        "--of",
+        choices=("everything", "logs", "exceptions", "steps"),
+        default="everything",
+        help="the errors to count; --every 1m needs a single kind (default: everything)",
+    )
+    alert.add_argument(
+        "--action-group",
+        action="append",
+        default=[],
+        metavar="ID",
+        help="the resource id of an action group to notify; may be repeated",
+    )
     workbook = command(
-        commands, "workbook", "generate a workbook of errors by run_type and step",
+        commands,
+        "workbook",
+        "generate a workbook of errors by run_type and step",
         "\n\nA workbook of Azure Monitor, as ARM JSON or Bicep. Nothing is deployed.",
         "  amllog workbook --resource-id $ID --output errors.json",
-    )  # fmt: skip
+    )
     _add_shared_arguments(workbook, "Azure ML errors")
 
 
 def _add_shared_arguments(parser: ArgumentParser, name: str) -> None:
-    parser.add_argument("--resource-id", default="", metavar="ID",
-                        help=f"the Application Insights resource or workspace (default: {RESOURCE_ID})")  # fmt: skip
+    parser.add_argument(
+        "--resource-id",
+        default="",
+        metavar="ID",
+        help=f"the Application Insights resource or workspace (default: {RESOURCE_ID})",
+    )
     parser.add_argument(
         "--name", default=name, metavar="NAME", help=f"the name of the resource (default: {name})"
     )
@@ -77,9 +94,16 @@ def run(options: Namespace, environ: Mapping[str, str]) -> int:
     filters: Any = {name: getattr(options, name) for name in _FILTERS if getattr(options, name)}
     if options.command == "alert":
         template = rules.alert(
-            resource_id, name=options.name, severity=options.severity, window=options.window, every=options.every,
-            threshold=options.threshold, action_groups=options.action_group, of=options.of, **filters,
-        )  # fmt: skip
+            resource_id,
+            name=options.name,
+            severity=options.severity,
+            window=options.window,
+            every=options.every,
+            threshold=options.threshold,
+            action_groups=options.action_group,
+            of=options.of,
+            **filters,
+        )
     else:
         template = rules.workbook(resource_id, name=options.name, **filters)
     is_bicep = (options.format or str(options.output or "").rpartition(".")[2]) == "bicep"

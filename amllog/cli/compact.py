@@ -22,15 +22,27 @@ _SIZES = ((10**9, "GB"), (10**6, "MB"), (10**3, "kB"))
 def add_command(commands: Any, command: Callable[..., ArgumentParser]) -> None:
     """Add the command to `commands`. `command` creates a parser."""
     parser = command(
-        commands, "compact", "write old journal files as Parquet, which is smaller and faster to query",
+        commands,
+        "compact",
+        "write old journal files as Parquet, which is smaller and faster to query",
         "\n\nWrites one folder per pipeline run below DIR/compacted. Spark, Fabric and Azure Data Explorer can read\n"
         "them, too (docs/scale.md). The journal files are kept. Needs pip install 'amllog[insights]'.",
         "  amllog compact\n  amllog compact downloaded/logs/amllog --idle 0s --json",
-    )  # fmt: skip
-    parser.add_argument("directory", nargs="?", type=Path, metavar="DIR",
-                        help="the journal directory (default: AMLLOG_DIR, ./.amllog or ./logs/amllog)")  # fmt: skip
-    parser.add_argument("--idle", type=_idle_time, default=timedelta(minutes=10), metavar="TIME",
-                        help="only files not written to for this long: 0s, 24h, 7d (default: 10m)")  # fmt: skip
+    )
+    parser.add_argument(
+        "directory",
+        nargs="?",
+        type=Path,
+        metavar="DIR",
+        help="the journal directory (default: AMLLOG_DIR, ./.amllog or ./logs/amllog)",
+    )
+    parser.add_argument(
+        "--idle",
+        type=_idle_time,
+        default=timedelta(minutes=10),
+        metavar="TIME",
+        help="only files not written to for this long: 0s, 24h, 7d (default: 10m)",
+    )
     parser.add_argument("--json", action="store_true", help="print the answer as JSON")
 
 

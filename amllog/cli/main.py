@@ -17,11 +17,19 @@ from amllog.errors import AmllogError
 # The module of each command. Its function `run` takes the options and the environment, and returns the exit code.
 COMMANDS = {
     "run": "run_script",
-    **dict.fromkeys(("runs", "steps", "logs", "errors", "exceptions", "metrics", "timeline"), "query_commands"),
+    **dict.fromkeys(
+        ("runs", "steps", "logs", "errors", "exceptions", "metrics", "timeline"), "query_commands"
+    ),
     **dict.fromkeys(("story", "compare", "query", "tail"), "query_commands"),
-    "status": "status", "deliver": "deliver", "serve": "serve", "doctor": "doctor.doctor", "demo": "demo",
-    "compact": "compact", "alert": "alert", "workbook": "alert",
-}  # fmt: skip
+    "status": "status",
+    "deliver": "deliver",
+    "serve": "serve",
+    "doctor": "doctor.doctor",
+    "demo": "demo",
+    "compact": "compact",
+    "alert": "alert",
+    "workbook": "alert",
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -41,8 +49,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         output.print_notice(str(error), f"amllog {chosen.command}")
         return 2
     except MemoryError:
-        output.print_notice("the answer needs more memory than is available: narrow the query",
-                            f"amllog {chosen.command}")  # fmt: skip
+        output.print_notice(
+            "the answer needs more memory than is available: narrow the query", f"amllog {chosen.command}"
+        )
         return 2
     except BrokenPipeError:  # `amllog logs | head`: the reader has closed the pipe
         output.discard_stdout()

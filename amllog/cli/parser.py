@@ -72,31 +72,43 @@ def _command(commands: Any, name: str, help: str, more: str = "", examples: str 
 
 def _add_run_commands(commands: Any) -> None:
     run = _command(
-        commands, "run", "run an unchanged script with amllog",
+        commands,
+        "run",
+        "run an unchanged script with amllog",
         "\n\nSettings come from the environment (docs/settings.md). The script's exit code is kept.\n"
         "A non-zero exit code or an uncaught exception marks the step as failed.",
-        "  amllog run train.py --epochs 3\n"
-        "  AMLLOG_DIMENSIONS=team=nlp amllog run -m package.train",
-    )  # fmt: skip
+        "  amllog run train.py --epochs 3\n  AMLLOG_DIMENSIONS=team=nlp amllog run -m package.train",
+    )
     run.add_argument(
         "-m", dest="is_module", action="store_true", help="SCRIPT is the name of a module, as in python -m"
     )
     run.add_argument("script", metavar="SCRIPT", help="the script to run")
     run.add_argument("args", nargs=argparse.REMAINDER, metavar="ARGS", help="the arguments of the script")
-    _command(commands, "demo", "run the example pipeline on this machine, without Azure",
-             "\n\nThree steps on a real data set, with a local stand-in for Azure. The demo writes its files\n"
-             "below ./.amllog/demo. Needs scikit-learn and the extra amllog[local].")  # fmt: skip
+    _command(
+        commands,
+        "demo",
+        "run the example pipeline on this machine, without Azure",
+        "\n\nThree steps on a real data set, with a local stand-in for Azure. The demo writes its files\n"
+        "below ./.amllog/demo. Needs scikit-learn and the extra amllog[local].",
+    )
     serve = _command(
-        commands, "serve", "run a local stand-in for Azure until Ctrl-C",
+        commands,
+        "serve",
+        "run a local stand-in for Azure until Ctrl-C",
         "\n\nAnswers like Application Insights and the run history of Azure ML, on loopback only, and stores\n"
         "what it receives. Prints variables to export in the shell of a script, which then runs as a job of it.\n"
         "The variables contain tokens that are new at each start. Requests without them are rejected, so keep\n"
         "the variables private.",
         "  amllog serve --directory azure --run-id my_run --step-name train > job.env &\n"
         "  source job.env && python train.py && amllog logs --dir azure/received",
-    )  # fmt: skip
-    serve.add_argument("--directory", type=Path, default=Path("amllog-azure"), metavar="DIR",
-                       help="the directory for received data (default: ./amllog-azure)")  # fmt: skip
+    )
+    serve.add_argument(
+        "--directory",
+        type=Path,
+        default=Path("amllog-azure"),
+        metavar="DIR",
+        help="the directory for received data (default: ./amllog-azure)",
+    )
     serve.add_argument("--port", type=_port, default=0, metavar="N", help="the port (default: any free one)")
     serve.add_argument("--run-id", metavar="ID", help="the run of the printed variables (default: a new one)")
     serve.add_argument(
@@ -113,18 +125,22 @@ def _add_run_commands(commands: Any) -> None:
 
 def _add_delivery_commands(commands: Any) -> None:
     status = _command(
-        commands, "status", "show how many records were accepted, delivered, refused or are waiting",
+        commands,
+        "status",
+        "show how many records were accepted, delivered, refused or are waiting",
         "Exit code 1 if anything was refused.",
         "  amllog status\n  amllog status logs/amllog --json",
-    )  # fmt: skip
+    )
     _add_directory(status)
     deliver = _command(
-        commands, "deliver", "deliver records left behind by processes that have ended",
+        commands,
+        "deliver",
+        "deliver records left behind by processes that have ended",
         "\n\nThe environment names the destinations: Application Insights by\n"
         "APPLICATIONINSIGHTS_CONNECTION_STRING, and run metrics inside a job by AZUREML_*.\n"
         "Exit code 1 if records are refused or still waiting.",
         "  amllog deliver\n  amllog deliver logs/amllog --timeout 300 --resend-old",
-    )  # fmt: skip
+    )
     _add_directory(deliver)
     deliver.add_argument(
         "--timeout",
@@ -133,22 +149,32 @@ def _add_delivery_commands(commands: Any) -> None:
         metavar="SECONDS",
         help="the time limit (default: 60)",
     )
-    deliver.add_argument("--resend-old", action="store_true",
-                         help="send records older than 48 hours, which Application Insights refuses, with the current "
-                         "time; their time becomes the dimension original_time")  # fmt: skip
+    deliver.add_argument(
+        "--resend-old",
+        action="store_true",
+        help="send records older than 48 hours, which Application Insights refuses, with the current "
+        "time; their time becomes the dimension original_time",
+    )
     doctor = _command(
-        commands, "doctor", "check this machine and scripts for known problems",
+        commands,
+        "doctor",
+        "check this machine and scripts for known problems",
         "Exit code 1 if a check failed.",
         "  amllog doctor\n  amllog doctor train.py pipeline.py\n  amllog doctor --send",
-    )  # fmt: skip
+    )
     doctor.add_argument("scripts", nargs="*", type=Path, metavar="SCRIPT", help="scripts to check, too")
     doctor.add_argument("--send", action="store_true", help="send a test record and wait for the response")
     _add_json(doctor)
 
 
 def _add_directory(command: ArgumentParser) -> None:
-    command.add_argument("directory", nargs="?", type=Path, metavar="DIR",
-                         help="the journal directory (default: AMLLOG_DIR, ./.amllog or ./logs/amllog)")  # fmt: skip
+    command.add_argument(
+        "directory",
+        nargs="?",
+        type=Path,
+        metavar="DIR",
+        help="the journal directory (default: AMLLOG_DIR, ./.amllog or ./logs/amllog)",
+    )
     _add_json(command)
 
 

@@ -37,71 +37,92 @@ CommandFactory = Callable[..., ArgumentParser]
 
 def add_commands(commands: Any, command: CommandFactory) -> None:
     """Add the query commands to `commands`. `command` creates a parser."""
-    _add_query_arguments(command(commands, "runs", "list the runs, the latest last", "",
-                   "  amllog runs\n  amllog runs --last 7d --experiment-name digits"))  # fmt: skip
-    _add_query_arguments(
-        _add_run(command(commands, "steps", "list the steps of a run with state and duration"))
+    examples = "  amllog runs\n  amllog runs --last 7d --experiment-name digits"
+    runs = command(commands, "runs", "list the runs, the latest last", examples=examples)
+    _add_query_arguments(runs, run=False)
+    steps = command(commands, "steps", "list the steps of a run with state and duration")
+    _add_query_arguments(steps)
+    _add_log_commands(commands, command)
+    examples = "  amllog exceptions all --last 30d"
+    exceptions = command(
+        commands, "exceptions", "count the exceptions of a run by type and location", examples=examples
     )
-    logs = command(commands, "logs", "show the logs and exceptions of a run in time order", "",
-                   "  amllog logs\n  amllog logs 93102 --level WARNING --contains 'out of memory'\n"
-                   "  amllog logs --json | jq '.[].dimensions.epoch'")  # fmt: skip
-    _add_limit(_add_text_filters(_add_query_arguments(_add_run(logs))))
-    errors = command(commands, "errors", "show exceptions with stacks, error records and failed steps of a run",
-                     "Exit code 1 if there are any.",
-                     "  amllog errors\n  amllog errors all --step-name train\n  amllog errors --dir downloaded/logs\n"
-                     "  amllog errors --kql --dialect workspace")  # fmt: skip
-    _add_limit(_add_text_filters(_add_query_arguments(_add_run(errors))))
-    exceptions = command(commands, "exceptions", "count the exceptions of a run by type and location", "",
-                         "  amllog exceptions all --last 30d")  # fmt: skip
-    _add_query_arguments(_add_run(exceptions))
-    metrics = command(commands, "metrics", "show the metrics of a run", "",
-                      "  amllog metrics\n  amllog metrics last --name loss --values")  # fmt: skip
-    _add_query_arguments(_add_run(metrics))
+    _add_query_arguments(exceptions)
+    examples = "  amllog metrics\n  amllog metrics last --name loss --values"
+    metrics = command(commands, "metrics", "show the metrics of a run", examples=examples)
+    _add_query_arguments(metrics)
     metrics.add_argument("--name", metavar="METRIC", help="only this metric")
     metrics.add_argument("--values", action="store_true", help="every value instead of one line per metric")
-    _add_query_arguments(
-        _add_run(
-            command(
-                commands,
-                "timeline",
-                "show the steps, spans, events, warnings and errors of a run as a tree",
-            )
-        )
-    )
-    _add_other_commands(commands, command)
-    tail = command(commands, "tail", "show the last lines of a run and follow it", "",
-                   "  amllog tail -f\n  amllog tail -n 100 93102")  # fmt: skip
-    tail.add_argument(
-        "-n", "--lines", type=_line_count, default=10, metavar="N", help="the number of lines (default: 10)"
-    )
-    tail.add_argument("-f", "--follow", action="store_true",
-                      help="print new lines until all steps have ended, or Ctrl-C")  # fmt: skip
-    tail.add_argument(
-        "--every", type=seconds, default=1.0, metavar="SECONDS", help="the polling interval (default: 1)"
-    )
-    _add_text_filters(_add_query_arguments(_add_run(tail), tables=False))
+    sentence = "show the steps, spans, events, warnings and errors of a run as a tree"
+    _add_query_arguments(command(commands, "timeline", sentence))
+    _add_report_commands(commands, command)
+    _add_free_query(commands, command)
+    _add_tail(commands, command)
 
 
-def _add_other_commands(commands: Any, command: CommandFactory) -> None:
-    story = command(commands, "story", "describe what happened in a run",
-                    "Shows the steps, the failures with context, what is missing, and the next commands and links.",
-                    "  amllog story\n  amllog story 93102")  # fmt: skip
-    _add_formats(_add_store(_add_run(story)), "print its steps as CSV")
-    compare = command(commands, "compare", "compare two runs",
-                      "Compares step durations, the last values of metrics, messages and counts by level.",
-                      "  amllog compare\n  amllog compare 4c0de 93102")  # fmt: skip
+def _add_log_commands(commands: Any, command: CommandFactory) -> None:
+    examples = """\
+  amllog logs
+  amllog logs 93102 --level WARNING --contains 'out of memory'
+  amllog logs --json | jq '.[].dimensions.epoch'"""
+    logs = command(commands, "logs", "show the logs and exceptions of a run in time order", examples=examples)
+    _add_query_arguments(logs, text_filters=True)
+    _add_limit(logs)
+    examples = """\
+  amllog errors
+  amllog errors all --step-name train
+  amllog errors --dir downloaded/logs
+  amllog errors --kql --dialect workspace"""
+    sentence = "show exceptions with stacks, error records and failed steps of a run"
+    errors = command(commands, "errors", sentence, "Exit code 1 if there are any.", examples)
+    _add_query_arguments(errors, text_filters=True)
+    _add_limit(errors)
+
+
+def _add_report_commands(commands: Any, command: CommandFactory) -> None:
+    more = "Shows the steps, the failures with context, missing records, and the next commands and links."
+    examples = "  amllog story\n  amllog story 93102"
+    story = command(commands, "story", "describe what happened in a run", more, examples)
+    _add_run(story)
+    _add_store(story)
+    _add_formats(story, "print its steps as CSV")
+    more = "Compares step durations, the last values of metrics, messages and counts by level."
+    examples = "  amllog compare\n  amllog compare 4c0de 93102"
+    compare = command(commands, "compare", "compare two runs", more, examples)
     compare.add_argument(
         "first", nargs="?", default="last~1", metavar="FIRST", help="a run (default: last~1)"
     )
     compare.add_argument(
         "second", nargs="?", default="last", metavar="SECOND", help="the other run (default: last)"
     )
-    _add_formats(_add_store(compare), "print one line of CSV for each number and message")
-    query = command(commands, "query", "run a KQL query", "\n\nThe service runs it unchanged. For journals, it needs\n"
-                    "pip install 'amllog[insights]' and Python 3.11 or newer.",
-                    "  amllog query 'traces | where severityLevel >= 3 | summarize count() by message'")  # fmt: skip
+    _add_store(compare)
+    _add_formats(compare, "print one line of CSV for each number and message")
+
+
+def _add_free_query(commands: Any, command: CommandFactory) -> None:
+    more = """
+
+The service runs it unchanged. For journals, it needs
+pip install 'amllog[insights]' and Python 3.11 or newer."""
+    examples = "  amllog query 'traces | where severityLevel >= 3 | summarize count() by message'"
+    query = command(commands, "query", "run a KQL query", more, examples)
     query.add_argument("kql", nargs="*", metavar="KQL", help="the query")
-    _add_formats(_add_store(query))
+    _add_store(query)
+    _add_formats(query)
+
+
+def _add_tail(commands: Any, command: CommandFactory) -> None:
+    examples = "  amllog tail -f\n  amllog tail -n 100 93102"
+    tail = command(commands, "tail", "show the last lines of a run and follow it", examples=examples)
+    tail.add_argument(
+        "-n", "--lines", type=_line_count, default=10, metavar="N", help="the number of lines (default: 10)"
+    )
+    text = "print new lines until all steps have ended, or Ctrl-C"
+    tail.add_argument("-f", "--follow", action="store_true", help=text)
+    tail.add_argument(
+        "--every", type=seconds, default=1.0, metavar="SECONDS", help="the polling interval (default: 1)"
+    )
+    _add_query_arguments(tail, tables=False, text_filters=True)
 
 
 def passed_filters(options: Namespace) -> dict[str, Any]:
@@ -119,58 +140,57 @@ def _split_condition(text: str) -> tuple[str, str]:
     return key, value
 
 
-def _add_run(command: ArgumentParser) -> ArgumentParser:
+def _add_run(command: ArgumentParser) -> None:
     command.add_argument("run", nargs="?", metavar="RUN", help=RUN)
-    return command
 
 
-def _add_query_arguments(command: ArgumentParser, *, tables: bool = True) -> ArgumentParser:
-    """Add the filters, the store and the output formats. Without `tables`, JSON and CSV have a line per record."""
+def _add_query_arguments(
+    command: ArgumentParser, *, run: bool = True, tables: bool = True, text_filters: bool = False
+) -> None:
+    """Add the run, the filters, the store and the output formats.
+
+    Without `tables`, JSON and CSV have one line per record, and the KQL cannot be printed.
+    """
+    if run:
+        _add_run(command)
     for name, value, text in _FILTERS:
         more: Any = {"action": "append"} if name in _REPEATABLE else {}
         command.add_argument(name, metavar=value, help=text, **more)
-    command.add_argument("--where", action="append", metavar="KEY=VALUE",
-                         help="only with this dimension; may be repeated, and all must match")  # fmt: skip
+    text = "only with this dimension; may be repeated, and all must match"
+    command.add_argument("--where", action="append", metavar="KEY=VALUE", help=text)
     _add_store(command)
-    if not tables:
-        return _add_formats(command, "print one line of CSV per record", "print one line of JSON per record")
-    command.add_argument(
-        "--kql", dest="kql_only", action="store_true", help="print the KQL instead of running the query"
-    )
-    return _add_formats(command)
+    if tables:
+        text = "print the KQL instead of running the query"
+        command.add_argument("--kql", dest="kql_only", action="store_true", help=text)
+        _add_formats(command)
+    else:
+        _add_formats(command, "print one line of CSV per record", "print one line of JSON per record")
+    if text_filters:
+        text = f"only this level and above ({', '.join(LEVEL_NAMES)})"
+        command.add_argument("--level", type=str.upper, choices=LEVEL_NAMES, metavar="LEVEL", help=text)
+        text = "only with this text in the message or stack, case-insensitive"
+        command.add_argument("--contains", metavar="TEXT", help=text)
 
 
-def _add_store(command: ArgumentParser) -> ArgumentParser:
+def _add_store(command: ArgumentParser) -> None:
     command.add_argument("--dir", action="append", type=Path, default=[], metavar="DIR", help=_DIRECTORIES)
     for name, text in _SCOPES:
         command.add_argument(name, metavar="ID", help=text)
-    command.add_argument("--dialect", choices=("classic", "workspace"),
-                         help="the table names: traces … or AppTraces … (default: those of the service)")  # fmt: skip
-    return command
+    text = "the table names: traces … or AppTraces … (default: those of the service)"
+    command.add_argument("--dialect", choices=("classic", "workspace"), help=text)
 
 
 def _add_formats(
     command: ArgumentParser, csv: str = "print the answer as CSV", json: str = "print the answer as JSON"
-) -> ArgumentParser:
-    either = command.add_mutually_exclusive_group()
-    either.add_argument("--json", action="store_true", help=json)
-    either.add_argument("--csv", action="store_true", help=csv)
-    return command
-
-
-def _add_text_filters(command: ArgumentParser) -> ArgumentParser:
-    command.add_argument("--level", type=str.upper, choices=LEVEL_NAMES, metavar="LEVEL",
-                         help=f"only this level and above ({', '.join(LEVEL_NAMES)})")  # fmt: skip
-    command.add_argument(
-        "--contains", metavar="TEXT", help="only with this text in the message or stack, case-insensitive"
-    )
-    return command
+) -> None:
+    formats = command.add_mutually_exclusive_group()
+    formats.add_argument("--json", action="store_true", help=json)
+    formats.add_argument("--csv", action="store_true", help=csv)
 
 
 def _add_limit(command: ArgumentParser) -> None:
-    command.add_argument(
-        "--limit", type=_line_count, metavar="N", help="the maximum number of lines (default: all)"
-    )
+    text = "the maximum number of lines (default: all)"
+    command.add_argument("--limit", type=_line_count, metavar="N", help=text)
 
 
 def _line_count(text: str) -> int:

@@ -130,9 +130,13 @@ def _file_report(path: Path, node: str, note: Callable[[str], None]) -> dict[str
     unaddressed = sum(instrumentation_key(line) == b"" for line in rest)
     segment.close()
     return {
-        "file": path.name, "writer": writer, "records": total.accepted,
-        "waiting": total.waiting, "refused": total.refused, "unaddressed": unaddressed,
-    }  # fmt: skip
+        "file": path.name,
+        "writer": writer,
+        "records": total.accepted,
+        "waiting": total.waiting,
+        "refused": total.refused,
+        "unaddressed": unaddressed,
+    }
 
 
 def _print_report(details: Mapping[str, Any], total: Account) -> None:

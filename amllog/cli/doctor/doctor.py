@@ -83,8 +83,11 @@ def _check_variables(environ: Mapping[str, str]) -> Iterator[Check]:
 def _check_connection_string(settings: Settings) -> Check:
     target = settings.connection_string
     if target is None:
-        return warn("connection string", "not set: records stay in the journal",
-                    f"set {_CONNECTION_STRING} to the value on the resource's overview page in the portal")  # fmt: skip
+        return warn(
+            "connection string",
+            "not set: records stay in the journal",
+            f"set {_CONNECTION_STRING} to the value on the resource's overview page in the portal",
+        )
     if target.endpoint.startswith("http://") and "//127.0.0.1" not in target.endpoint:
         return warn(
             "connection string",
@@ -100,19 +103,21 @@ def _check_journal(settings: Settings, environ: Mapping[str, str]) -> Iterator[C
         location = next(path for path in (directory, *directory.parents) if user_path.is_directory(path))
         with tempfile.TemporaryFile(dir=location):
             yield ok("journal", f"{directory} can be written")
-    except OSError as error:
-        yield fail("journal", f"{directory} cannot be written ({error.strerror})",
-                   "set AMLLOG_DIR to a writable directory; until then a temporary one is used")  # fmt: skip
-        return
-    except UsageError as error:
-        yield fail("journal", str(error),
-                   "set AMLLOG_DIR to a writable directory; until then a temporary one is used")  # fmt: skip
+    except (OSError, UsageError) as error:
+        reason = (
+            f"{directory} cannot be written ({error.strerror})" if isinstance(error, OSError) else str(error)
+        )
+        advice = "set AMLLOG_DIR to a writable directory; until then a temporary one is used"
+        yield fail("journal", reason, advice)
         return
     yield _check_file_system(location)
     free = shutil.disk_usage(location).free
     if free < settings.journal_max_bytes:
-        yield warn("journal", f"{free >> 20} MiB are free, which is less than journal_max_bytes",
-                   "free some space: on a full disk, new records are refused and counted")  # fmt: skip
+        yield warn(
+            "journal",
+            f"{free >> 20} MiB are free, which is less than journal_max_bytes",
+            "free some space: on a full disk, new records are refused and counted",
+        )
     if location == directory:
         yield _check_orphans(directory, environ)
 
@@ -121,9 +126,12 @@ def _check_file_system(location: Path) -> Check:
     kind = file_system_of(location, _mounts())
     if not kind.startswith(_NETWORK_FILE_SYSTEMS):
         return ok("file system", kind or "unknown")
-    return warn("file system", f"{kind}: a network file system",
-                "writes may be slow or lost with the mount, and files may have no locks; if steps get slower over "
-                "time, set AMLLOG_DIR to a local disk (and write outputs with as_upload, not as_mount)")  # fmt: skip
+    return warn(
+        "file system",
+        f"{kind}: a network file system",
+        "writes may be slow or lost with the mount, and files may have no locks; if steps get slower over "
+        "time, set AMLLOG_DIR to a local disk (and write outputs with as_upload, not as_mount)",
+    )
 
 
 def file_system_of(location: Path, mounts: str) -> str:
@@ -170,8 +178,11 @@ def _check_run(settings: Settings, environ: Mapping[str, str]) -> Check:
     identity = detector.detect(settings, compose.metrics_kind(settings, environ), "")
     name = f"{identity.step_id}, step {identity.step_name} of {identity.parent_run_id}"
     if errors:
-        return warn("run", f"{name}, from the environment; {errors[0]}",
-                    "the step runs without it; check whether this compute can reach the workspace")  # fmt: skip
+        return warn(
+            "run",
+            f"{name}, from the environment; {errors[0]}",
+            "the step runs without it; check whether this compute can reach the workspace",
+        )
     source = "run history" if detector.azureml_run is not None else "the environment"
     return ok("run", f"{name}, from {source}")
 
@@ -180,11 +191,17 @@ def _check_root_logger() -> Iterator[Check]:
     root = logging.getLogger()
     names = ", ".join(type(handler).__name__ for handler in root.handlers)
     if names:
-        yield warn("logging", f"the root logger has handlers before any script runs: {names}",
-                   "a startup file of Python configures logging: lines may appear twice")  # fmt: skip
+        yield warn(
+            "logging",
+            f"the root logger has handlers before any script runs: {names}",
+            "a startup file of Python configures logging: lines may appear twice",
+        )
     if root.level and root.level <= logging.DEBUG:
-        yield warn("logging", "the level of the root logger is DEBUG",
-                   "the records of libraries are sent, too: use INFO")  # fmt: skip
+        yield warn(
+            "logging",
+            "the level of the root logger is DEBUG",
+            "the records of libraries are sent, too: use INFO",
+        )
     if not names and root.level > logging.DEBUG:
         yield ok("logging", "the root logger has Python's defaults")
 
@@ -200,8 +217,11 @@ def _check_clock() -> Check:
     now = time.time()
     newest = max(path.stat().st_mtime for path in Path(envelope.__file__).parent.glob("*.py"))
     if now < newest - _SKEW_SECONDS:
-        return fail("clock", f"{envelope.format_timestamp(now)} is before amllog was installed",
-                    "set the clock: Application Insights refuses records older than 48 hours")  # fmt: skip
+        return fail(
+            "clock",
+            f"{envelope.format_timestamp(now)} is before amllog was installed",
+            "set the clock: Application Insights refuses records older than 48 hours",
+        )
     return ok("clock", envelope.format_timestamp(now))
 
 
@@ -212,9 +232,12 @@ def _send_test_record(settings: Settings) -> Check:
     sender = Sender(settings.connection_string.instrumentation_key, {"ai.cloud.role": "amllog doctor"})
     message = {"message": "amllog doctor: a test record", "severityLevel": 1}
     line = envelope.encode_record(
-        time.time(), sender.key, sender.tags_for_span(identity.operation_id, identity.span_id), "MessageData",
+        time.time(),
+        sender.key,
+        sender.tags_for_span(identity.operation_id, identity.span_id),
+        "MessageData",
         {**message, "properties": {**identity.dimensions(), "python": sys.version.split()[0]}},
-    )  # fmt: skip
+    )
     outlet = compose.insights_exporter(settings, compose.exporter_kind(settings), time.time())
     try:
         answer = outlet.export([line], SEND_SECONDS)
@@ -226,5 +249,8 @@ def _send_test_record(settings: Settings) -> Check:
             "test record",
             f"accepted by {settings.connection_string.endpoint}; it appears in traces after some minutes",
         )
-    return fail("test record", f"{verdict.state}: {verdict.reason}",
-                "check the endpoint and the network (401, 403: the authentication of the resource)")  # fmt: skip
+    return fail(
+        "test record",
+        f"{verdict.state}: {verdict.reason}",
+        "check the endpoint and the network (401, 403: the authentication of the resource)",
+    )

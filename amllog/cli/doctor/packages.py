@@ -44,8 +44,9 @@ def is_installed(module: str) -> bool:
 
 def _check_azureml(in_job: bool) -> Check:
     if sys.version_info >= (3, 13) and not is_installed("imghdr"):
-        return fail("azureml", "Python 3.13 has no imghdr, which azureml's Run imports",
-                    "pip install standard-imghdr")  # fmt: skip
+        return fail(
+            "azureml", "Python 3.13 has no imghdr, which azureml's Run imports", "pip install standard-imghdr"
+        )
     try:
         importlib.import_module("azureml.core")
     except Exception as error:  # the import is the check, and a package may raise any exception
@@ -64,7 +65,10 @@ def _check_exporters() -> Iterator[Check]:
     if not version:
         yield fail("exporter", f"{OPENCENSUS} is not installed", f"pip install {OPENCENSUS}")
     elif others:
-        yield warn("exporter", f"{OPENCENSUS} {version} and {' and '.join(others)} are both installed",
-                   "use only one of them in a script: records that both receive arrive twice")  # fmt: skip
+        yield warn(
+            "exporter",
+            f"{OPENCENSUS} {version} and {' and '.join(others)} are both installed",
+            "use only one of them in a script: records that both receive arrive twice",
+        )
     else:
         yield ok("exporter", f"{OPENCENSUS} {version}")

@@ -65,9 +65,10 @@ def check_script(path: Path) -> Iterator[Check]:
 def _output_folder_is_created(script: Script) -> Iterator[Check]:
     """Row a: the script itself must create its output folder."""
     outputs = [
-        call for call in script.calls_of("add_argument")
+        call
+        for call in script.calls_of("add_argument")
         if any("output" in text.lower() for text in _strings(call)) and _strings(call)[0].startswith("-")
-    ]  # fmt: skip
+    ]
     writes = script.calls_of(*_WRITES) or [
         call for call in script.calls_of("open") if _mode(call)[:1] in ("w", "a", "x")
     ]
@@ -208,9 +209,17 @@ def _exit_code_is_visible(script: Script) -> Iterator[Check]:
 
 
 RULES: tuple[Rule, ...] = (
-    _output_folder_is_created, _packages_are_installed, _step_is_reused, _own_folders, _not_mounted,
-    _no_workspace_in_a_job, _parallel_run, _logging_is_sound, _not_only_prints, _exit_code_is_visible,
-)  # fmt: skip
+    _output_folder_is_created,
+    _packages_are_installed,
+    _step_is_reused,
+    _own_folders,
+    _not_mounted,
+    _no_workspace_in_a_job,
+    _parallel_run,
+    _logging_is_sound,
+    _not_only_prints,
+    _exit_code_is_visible,
+)
 
 
 def _name(node: ast.AST) -> str:

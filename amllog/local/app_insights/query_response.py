@@ -12,18 +12,37 @@ import orjson
 
 ROWS_MAX, BYTES_MAX = 500_000, 64_000_000
 _TYPES = {
-    "BIGINT": "long", "HUGEINT": "long", "UBIGINT": "long", "INTEGER": "int", "SMALLINT": "int", "TINYINT": "int",
-    "UINTEGER": "long", "DOUBLE": "real", "FLOAT": "real", "BOOLEAN": "bool", "VARCHAR": "string", "UUID": "guid",
-    "DATE": "datetime", "INTERVAL": "timespan",
-}  # fmt: skip
+    "BIGINT": "long",
+    "HUGEINT": "long",
+    "UBIGINT": "long",
+    "INTEGER": "int",
+    "SMALLINT": "int",
+    "TINYINT": "int",
+    "UINTEGER": "long",
+    "DOUBLE": "real",
+    "FLOAT": "real",
+    "BOOLEAN": "bool",
+    "VARCHAR": "string",
+    "UUID": "guid",
+    "DATE": "datetime",
+    "INTERVAL": "timespan",
+}
 _TOO_LARGE = "The results of this query exceed the set limit of {}, so not all records were returned {}"
 _CODE = "(E_QUERY_RESULT_SET_TOO_LARGE, 0x80DA0003)."
 _ERRORS = (  # a pattern of our engine's message, and the code and message of the service
-    (r"Table with name (\S+) does not exist", "SEM0100", "Failed to resolve table or column expression named '{}'"),
-    (r"schema error for '(\w+)' \(unknown table", "SEM0100", "Failed to resolve table or column expression named '{}'"),
+    (
+        r"Table with name (\S+) does not exist",
+        "SEM0100",
+        "Failed to resolve table or column expression named '{}'",
+    ),
+    (
+        r"schema error for '(\w+)' \(unknown table",
+        "SEM0100",
+        "Failed to resolve table or column expression named '{}'",
+    ),
     (r'Referenced column "([^"]+)"', "SEM0100", "Failed to resolve scalar expression named '{}'"),
     (r"could not parse KQL at (\S+):", "SYN0002", "Query could not be parsed at [line:position={}]"),
-)  # fmt: skip
+)
 _UNSUPPORTED = "unsupported KQL construct"
 
 
