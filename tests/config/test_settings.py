@@ -1,4 +1,4 @@
-"""Settings: argument before environment before default, and every wrong one in one error."""
+"""Settings: argument before environment before default, and all problems in one error."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ from amllog.config.settings import BY_NAME, SETTINGS, Settings, find_secrets, re
 from amllog.errors import ConfigError
 
 KEY = "00000000-0000-0000-0000-0000000010ca"
-GOOD: dict[str, tuple[str, Any, str, Any]] = {  # name → (environment, what it means, argument, what it means)
+# name → (value in the environment, its parsed value, value of the argument, its parsed value)
+GOOD: dict[str, tuple[str, Any, str, Any]] = {
     "connection_string": (KEY, ConnectionString(KEY, "https://dc.services.visualstudio.com"),
                           f"InstrumentationKey={KEY};IngestionEndpoint=https://x.invalid/;",
                           ConnectionString(KEY, "https://x.invalid")),
@@ -41,12 +42,12 @@ GOOD: dict[str, tuple[str, Any, str, Any]] = {  # name → (environment, what it
     "grace_seconds": ("2.5", 2.5, "0", 0.0),
     "journal_max_bytes": ("500 MB", 500 * 1024**2, "2GiB", 2 * 1024**3),
 }  # fmt: skip
-NEITHER = object()
-WRONG: dict[str, list[Any]] = {
+UNKNOWN_TYPE = object()
+INVALID: dict[str, list[Any]] = {
     "connection_string": ["x", "InstrumentationKey=1", ";", "=", f"InstrumentationKey={KEY};IngestionEndpoint=ftp://x",
                           f"InstrumentationKey={KEY};Authorization=aad", f"InstrumentationKey={KEY};rest", 7, b"x",
                           "x" * 5000, KEY[:-1]],
-    "exporter": ["azure", 7, True, NEITHER, ["none"]],
+    "exporter": ["azure", 7, True, UNKNOWN_TYPE, ["none"]],
     "metrics": ["wandb", None.__class__, 1.5],
     "metrics_ranks": ["1", -1, False],
     "level": ["LOUD", -1, "-5", 1.5, True, [], "٣x"],
@@ -65,76 +66,76 @@ WRONG: dict[str, list[Any]] = {
 
 
 def test_type_checkers_know_every_setting() -> None:
-    """A keyword that setup() takes is one that an editor offers, and the other way round."""
+    """The keyword arguments for type checkers are the settings."""
     assert list(Arguments.__annotations__) == list(BY_NAME)
     assert inspect.signature(amllog.setup).parameters["settings"].annotation == "Unpack[Arguments]"
 
 
 @pytest.mark.parametrize("name", GOOD)
 def test_precedence(name: str) -> None:
-    """An argument wins over the environment, which wins over the default; empty and blank count as not set."""
-    in_environment, from_environment, given, meant = GOOD[name]
+    """An argument wins over the environment, which wins over the default. Empty and blank values count as not set."""
+    in_environment, from_environment, argument, from_argument = GOOD[name]
     for variable in BY_NAME[name].variables:
         environ = {variable: f" {in_environment} "}
         assert getattr(resolve_settings({}, environ), name) == from_environment
-        assert getattr(resolve_settings({name: given}, environ), name) == meant
+        assert getattr(resolve_settings({name: argument}, environ), name) == from_argument
         assert getattr(resolve_settings({name: None}, environ), name) == from_environment
         assert getattr(resolve_settings({}, {variable: "  "}), name) == getattr(Settings(), name)
 
 
 def test_every_setting_is_tried() -> None:
-    """No setting is without its good and its wrong values here."""
-    assert set(GOOD) == set(WRONG) == set(BY_NAME) == {setting.name for setting in SETTINGS}
+    """The tests have valid and invalid values for each setting."""
+    assert set(GOOD) == set(INVALID) == set(BY_NAME) == {setting.name for setting in SETTINGS}
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [(name, value) for name, values in WRONG.items() for value in values]
+    ("name", "value"), [(name, value) for name, values in INVALID.items() for value in values]
 )
-def test_wrong(name: str, value: object) -> None:
-    """A wrong value, of whatever kind, is a ConfigError that names the setting, the value and what is allowed."""
-    with pytest.raises(ConfigError) as found:
+def test_invalid_values(name: str, value: object) -> None:
+    """An invalid value of any type is a ConfigError with the setting, the value and the allowed values."""
+    with pytest.raises(ConfigError) as raised:
         resolve_settings({name: value}, {})
-    (problem,) = found.value.problems
+    (problem,) = raised.value.problems
     assert problem.variable == f"setup({name}=…)"
-    assert BY_NAME[name].allowed in str(found.value)
-    assert len(str(found.value)) < 2000
+    assert BY_NAME[name].allowed in str(raised.value)
+    assert len(str(raised.value)) < 2000
     if isinstance(value, str) and value.strip():
-        with pytest.raises(ConfigError) as found:
+        with pytest.raises(ConfigError) as raised:
             resolve_settings({}, {BY_NAME[name].variables[0]: value})
-        assert found.value.problems[0].variable == BY_NAME[name].variables[0]
+        assert raised.value.problems[0].variable == BY_NAME[name].variables[0]
 
 
-def test_all_at_once() -> None:
-    """One error tells every problem, unknown names with the nearest known one among them."""
-    with pytest.raises(ConfigError) as found:
+def test_one_error_has_all_problems() -> None:
+    """One error lists all problems, and suggests the nearest name for an unknown one."""
+    with pytest.raises(ConfigError) as raised:
         resolve_settings(
             {"levle": "INFO", "xyz": 1, "grace_seconds": -1},
             {"AMLLOG_LEVEL": "LOUD", "AMLLOG_METRICS": "wandb"},
         )
-    said = str(found.value)
-    assert len(found.value.problems) == 5 and said.startswith("5 settings are invalid:")
+    message = str(raised.value)
+    assert len(raised.value.problems) == 5 and message.startswith("5 settings are invalid:")
     for part in ("setup(levle=…)", "did you mean level", "setup(xyz=…)", "there are connection_string", "'LOUD'",
                  "AMLLOG_METRICS = 'wandb'", "setup(grace_seconds=…) = -1"):  # fmt: skip
-        assert part in said, part
+        assert part in message, part
 
 
 def test_no_secret_in_the_error() -> None:
-    """What was wrong is shown without the secret in it."""
+    """An invalid value is shown without the secrets in it."""
 
     class Hostile:
         def __repr__(self) -> str:
             raise RuntimeError("no")
 
-    with pytest.raises(ConfigError) as found:
+    with pytest.raises(ConfigError) as raised:
         resolve_settings(
             {"conection_string": f"InstrumentationKey={KEY};x", "unknown": Hostile(), "level": Hostile()},
             {"APPLICATIONINSIGHTS_CONNECTION_STRING": f"InstrumentationKey={KEY};AccountKey=abcdefgh;y"},
         )
-    assert KEY not in str(found.value) and "abcdefgh" not in str(found.value)
+    assert KEY not in str(raised.value) and "abcdefgh" not in str(raised.value)
 
 
-def test_nothing_changes_by_a_wrong_setup(capsys: pytest.CaptureFixture[str]) -> None:
-    """A setup() that raises leaves things as they were."""
+def test_a_setup_that_raises_changes_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    """A setup() that raises creates no handlers, files or output."""
     before = logging.getLogger().handlers[:]
     with pytest.raises(ConfigError):
         amllog.setup(level="LOUD")
@@ -145,30 +146,30 @@ def test_nothing_changes_by_a_wrong_setup(capsys: pytest.CaptureFixture[str]) ->
     assert capsys.readouterr().out == ""
 
 
-def test_levels_follow() -> None:
-    """The sinks' levels are the common one where nothing else is said."""
-    found = resolve_settings({"level": 30}, {"AMLLOG_DRIVER_LEVEL": "DEBUG"})
-    assert (found.level, found.driver_level, found.insights_level) == (30, 10, 30)
+def test_levels_default_to_the_common_level() -> None:
+    """The levels of the driver log and Application Insights default to `level`."""
+    settings = resolve_settings({"level": 30}, {"AMLLOG_DRIVER_LEVEL": "DEBUG"})
+    assert (settings.level, settings.driver_level, settings.insights_level) == (30, 10, 30)
 
 
 def test_order_of_variables() -> None:
-    """The modern variable of the connection string wins over the two old ones."""
+    """The current variable of the connection string wins over the two old ones."""
     names = BY_NAME["connection_string"].variables
     keys = [KEY.replace("0", str(number)) for number in range(3)]
     for first in range(3):
-        found = resolve_settings({}, dict(zip(names[first:], keys[first:]))).connection_string
-        assert found is not None and found.instrumentation_key == keys[first]
+        target = resolve_settings({}, dict(zip(names[first:], keys[first:]))).connection_string
+        assert target is not None and target.instrumentation_key == keys[first]
 
 
 @given(st.text(), st.sampled_from(sorted(BY_NAME)))
-def test_any_text(text: str, name: str) -> None:
-    """Any text in any variable is accepted or told as a ConfigError, nothing else."""
+def test_any_string(text: str, name: str) -> None:
+    """Any string in any variable is accepted or raises ConfigError."""
     with contextlib.suppress(ConfigError):
         assert isinstance(resolve_settings({}, {BY_NAME[name].variables[0]: text}), Settings)
 
 
 def test_secrets_of_the_environment() -> None:
-    """Values under names that speak of secrets are known as such; paths, numbers and short ones are not."""
+    """Values of variables with the name of a secret are secrets, but paths, numbers and short values are not."""
     environ = {
         "AZUREML_RUN_TOKEN": "a-run-token", "MY_PASSWORD": "correct horse", "DB_PASSWORD_FILE": "/run/secrets/db",
         "PWD": "/home/user/project", "API_KEY": "short",

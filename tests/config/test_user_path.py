@@ -1,4 +1,4 @@
-"""Paths that people name: each command ends with an error that names what is wrong, never with a traceback."""
+"""Paths of a user: each command reports an invalid path with the reason, never with a traceback."""
 
 from __future__ import annotations
 
@@ -27,7 +27,8 @@ COMMANDS = [
     ["query", "traces"],
 ]
 LONG = {"long name": "x" * 300, "long path": "x/" * 2500}
-# As another user, below a directory that is root's alone. What is imported before is what that user may not read.
+# As another user, below a directory that only root may enter. The imports come first, because that user may not read
+# the modules.
 BELOW = """
 import os, sys
 import amllog.insights.stores.local.compaction
@@ -41,7 +42,7 @@ for command in sys.argv[2:]:
 """
 WITHOUT = """
 import sys, tempfile
-tempfile.tempdir = sys.argv[1]  # as if TMPDIR, /tmp and the others took no file
+tempfile.tempdir = sys.argv[1]  # as if TMPDIR, /tmp and the others were not writable
 from amllog.cli.main import main
 sys.exit(main(sys.argv[2:]))
 """
@@ -50,7 +51,7 @@ sys.exit(main(sys.argv[2:]))
 @pytest.mark.parametrize("name", LONG.values(), ids=LONG)
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command[0])
 def test_a_name_that_is_too_long(child: Any, command: list[str], name: str) -> None:
-    """Every command names the path and the reason, and ends with 2."""
+    """Every command names the path and the reason, and ends with exit code 2."""
     ran = child([sys.executable, "-m", "amllog", *command], env={"AMLLOG_DIR": name})
     assert (ran.returncode, "File name too long" in ran.stderr) == (2, True), ran
     assert ran.stderr.startswith(f"amllog {command[0]}: "), ran
@@ -58,7 +59,7 @@ def test_a_name_that_is_too_long(child: Any, command: list[str], name: str) -> N
 
 @pytest.mark.parametrize("name", LONG.values(), ids=LONG)
 def test_doctor_and_a_name_that_is_too_long(child: Any, name: str) -> None:
-    """`amllog doctor` reports it as a check that failed."""
+    """`amllog doctor` reports the path as a failed check."""
     ran = child([sys.executable, "-m", "amllog", "doctor"], env={"AMLLOG_DIR": name})
     assert (ran.returncode, "File name too long" in ran.stdout, ran.stderr) == (1, True, ""), ran
 
@@ -70,29 +71,29 @@ def test_doctor_and_a_name_that_is_too_long(child: Any, name: str) -> None:
 )  # fmt: skip
 @pytest.mark.parametrize("name", ["x" * 300, "a\0b"], ids=["long", "NUL"])
 def test_a_path_as_an_argument(child: Any, command: list[str], name: str) -> None:
-    """Neither a long name nor a NUL in an argument makes a traceback."""
+    """Neither a long name nor a NUL in an argument causes a traceback."""
     code = f"import sys; from amllog.cli.main import main; sys.exit(main({[*command, name]!r}))"
     ran = child(code)
     assert (ran.returncode in (1, 2), "Traceback" in ran.stderr + ran.stdout) == (True, False), ran
 
 
 def test_below_a_directory_that_may_not_be_entered(child: Any, tmp_path: Path) -> None:
-    """Every command says that the permission is missing; it looks like no empty journal."""
+    """Every command reports the missing permission instead of an empty journal."""
     closed = tmp_path / "closed"
     (closed / "journal").mkdir(parents=True)
     closed.chmod(0o700 if os.geteuid() == 0 else 0)
-    commands = [" ".join(one) for one in COMMANDS]
+    commands = [" ".join(command) for command in COMMANDS]
     ran = child(BELOW, "x", *commands, env={"AMLLOG_DIR": str(closed / "journal")})
     closed.chmod(0o700)
-    assert ran.stdout.splitlines() == [f"{one} 2" for one in commands], ran
+    assert ran.stdout.splitlines() == [f"{command} 2" for command in commands], ran
     assert ran.stderr.count("Permission denied") == len(commands), ran
 
 
 @pytest.mark.parametrize(
-    "command", [["logs"], ["runs"], ["compact"], ["query", "traces"]], ids=lambda one: one[0]
+    "command", [["logs"], ["runs"], ["compact"], ["query", "traces"]], ids=lambda command: command[0]
 )
 def test_no_temporary_directory(child: Any, tmp_path: Path, command: list[str]) -> None:
-    """Where nothing can be written to, the error says so and names TMPDIR."""
+    """If no directory for temporary files is writable, the error names TMPDIR."""
     pytest.importorskip("duckdb")
     (tmp_path / ".amllog").mkdir()
     ran = child(WITHOUT, str(tmp_path / "none"), *command)
@@ -100,7 +101,7 @@ def test_no_temporary_directory(child: Any, tmp_path: Path, command: list[str]) 
 
 
 def test_a_home_directory_in_the_name(child: Any, tmp_path: Path) -> None:
-    """`~` in AMLLOG_DIR is the same directory for the commands as for setup(); an unknown user is an error."""
+    """`~` in AMLLOG_DIR is the same directory for commands and setup(), and an unknown user is an error."""
     env = {"AMLLOG_DIR": "~/journal", "HOME": str(tmp_path)}
     ran = child("import amllog; amllog.setup().info('hello')", env=env)
     assert ran.returncode == 0, ran
@@ -126,7 +127,7 @@ def test_in_python(name: str) -> None:
 
 
 def test_a_name_that_is_not_utf_8(child: Any, tmp_path: Path) -> None:
-    """A journal below such a directory is written, read, counted and compacted."""
+    """A journal in a directory with such a name is written, read, counted and compacted."""
     name = os.fsdecode(bytes(tmp_path) + b"/j\xff")
     env = {"AMLLOG_DIR": name}
     assert child("import amllog; amllog.setup().info('hello')", env=env).returncode == 0
