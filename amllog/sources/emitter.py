@@ -52,6 +52,8 @@ class Emitter:
         self.driver_log = DriverLog("auto", logging.INFO, {})
         self.redactor = redactor or Redactor()
         self.resource: Resource | None = None
+        # Whether metrics of this process are addressed to run history.
+        self.is_online = False
         self._append: Callable[[bytes], bool] | None = None
         self._encoder: Encoder | None = None
         self.renew()
@@ -71,7 +73,7 @@ class Emitter:
     def open(self, resource: Resource, outbox: Outbox, driver_log: DriverLog, redactor: Redactor) -> None:
         """Begin to write records, first those that were made before."""
         driver_log.continue_counts(self.driver_log)
-        self.resource = resource
+        self.resource, self.is_online = resource, resource.run.online
         self._append, self.driver_log, self.redactor = outbox.append, driver_log, redactor
         self._encoder = Encoder(resource, redactor)
         self.threshold = min(driver_log.level, resource.insights_level)
@@ -85,12 +87,6 @@ class Emitter:
     def is_open(self) -> bool:
         """Return whether records are written: after setup(), and before shutdown() closes the journal."""
         return self._encoder is not None
-
-    @property
-    def is_online(self) -> bool:
-        """Return whether this process's metrics are addressed to run history."""
-        resource = self.resource
-        return resource is not None and resource.run.online
 
     @property
     def directory(self) -> Path:
