@@ -21,7 +21,7 @@ from amllog.journal.artifact_copies import Directories
 from amllog.process import interrupts
 from amllog.record.dimensions import to_dimensions
 from amllog.record.redaction import Redactor
-from amllog.sources.artifact_copying import Copying
+from amllog.sources.artifact_copying import ArtifactCopier
 from amllog.sources.resource import Resource, RunTarget, build_resource
 
 
@@ -52,7 +52,7 @@ def compose(
     taken over. `notice` prints a message once, in the driver log.
     """
     exporter, metrics = exporter_kind(settings), metrics_kind(settings, environ)
-    copying = Copying(outbox.current_journal, outbox.directory, settings.journal_max_bytes)
+    copier = ArtifactCopier(outbox.current_journal, outbox.directory, settings.journal_max_bytes)
     exporters: list[Exporter] = []
     if exporter != "none":
         exporters.append(insights_exporter(settings, exporter, since, credential, notice))
@@ -63,12 +63,12 @@ def compose(
         exporters.append(
             metrics_exporter(
                 metrics, outbox.directory, detector.azureml_run, detector.connect, identity.step_id, environ,
-                copying.directories,
+                copier.directories,
             )
         )  # fmt: skip
     online = metrics != "none" and writes_run_metrics(settings, identity)
     redactor = Redactor(settings.redact, find_secrets(environ, settings.connection_string))
-    run = RunTarget(online, online and metrics == "mlflow", copying)
+    run = RunTarget(online, online and metrics == "mlflow", copier)
     return Parts(
         exporters,
         build_resource(identity, settings, redactor, outbox.directory, run),

@@ -23,7 +23,7 @@ CHUNK_BYTES = 1024 * 1024
 FULL = "copies of files that wait take half of journal_max_bytes"
 
 
-class Copying:
+class ArtifactCopier:
     """Copies files beside the journal, as long as waiting copies take less than half of its limit.
 
     Copies do not count as bytes of the journal, because a large model must not prevent records. The size of one file is

@@ -13,7 +13,7 @@ from amllog.context.identity import Identity
 from amllog.record.dimensions import to_dimensions
 from amllog.record.envelope import Sender
 from amllog.record.redaction import Redactor
-from amllog.sources.artifact_copying import Copying
+from amllog.sources.artifact_copying import ArtifactCopier
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class RunTarget:
     # amllog ends the run in run history. In a job, the service does.
     ends_run: bool = False
     # Copies the files of the run beside the journal.
-    copying: Copying | None = None
+    copier: ArtifactCopier | None = None
 
 
 @dataclass(frozen=True)

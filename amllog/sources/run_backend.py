@@ -15,7 +15,7 @@ from amllog.context.identity import Identity
 from amllog.journal import artifact_copies
 from amllog.process import interrupts
 from amllog.record import text
-from amllog.sources.artifact_copying import Copying
+from amllog.sources.artifact_copying import ArtifactCopier
 from amllog.sources.emitter import Emitter
 from amllog.sources.measurement_records import NOWHERE, MeasurementRecords, Number
 from amllog.sources.run.backend import Source
@@ -83,10 +83,10 @@ class JournalingRunBackend:
         The name is relative to the journal directory. Raises the errors of the source.
         """
         try:
-            copying = self._copying()
-            if copying is None:
+            copier = self._copier()
+            if copier is None:
                 raise artifact_copies.CopyNotWritten("copy of a file: there is no journal before setup()")
-            return copying.copy(source, self._emitter.redactor.mask(name))
+            return copier.copy(source, self._emitter.redactor.mask(name))
         except artifact_copies.CopyNotWritten as error:
             interrupts.pass_on(error)
             self._emitter.refused.add(str(error))
@@ -95,8 +95,8 @@ class JournalingRunBackend:
 
     def copied(self, name: str) -> AbstractContextManager[artifact_copies.ArtifactCopy]:
         """Return the open copy with this name. Raises FileNotFoundError, also once it has been delivered."""
-        copying = self._copying()
-        return artifact_copies.open_copy(copying.directories() if copying else (), name)
+        copier = self._copier()
+        return artifact_copies.open_copy(copier.directories() if copier else (), name)
 
     def azure_run(self) -> Any | None:
         """Return azureml's online run, if there is one."""
@@ -108,13 +108,13 @@ class JournalingRunBackend:
 
     def recheck_space(self) -> None:
         """Measure the space again with the next copy, because records were delivered."""
-        copying = self._copying()
-        if copying is not None:
-            copying.recheck_space()
+        copier = self._copier()
+        if copier is not None:
+            copier.recheck_space()
 
-    def _copying(self) -> Copying | None:
+    def _copier(self) -> ArtifactCopier | None:
         resource = self._emitter.resource
-        return resource.run.copying if resource is not None else None
+        return resource.run.copier if resource is not None else None
 
     def _masked(self, kind: str, data: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return a record's data without secrets. Arguments of a call are masked by key, cells by column."""

@@ -13,7 +13,7 @@ from hypothesis import given, strategies as st
 
 from amllog.journal import artifact_copies, disk_usage
 from amllog.journal.artifact_copies import CopyNotWritten, CopyUnusable
-from amllog.sources.artifact_copying import FULL, Copying
+from amllog.sources.artifact_copying import FULL, ArtifactCopier
 
 NAME = "artifacts/0123456789ab-model.txt"
 
@@ -29,9 +29,9 @@ def files(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in (folder / "artifacts").glob("*")}
 
 
-def copying(folder: Path, max_bytes: int = 1024**2) -> Copying:
+def copying(folder: Path, max_bytes: int = 1024**2) -> ArtifactCopier:
     """What makes the copies of a process without a journal of its own."""
-    return Copying(lambda: None, folder, max_bytes)
+    return ArtifactCopier(lambda: None, folder, max_bytes)
 
 
 @given(st.text())

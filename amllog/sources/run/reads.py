@@ -65,55 +65,55 @@ class Reads:
     @property
     def experiment(self) -> Any:
         """azureml's experiment if the service is reachable, otherwise one with only the name."""
-        real = self._backend.azure_run()
-        return real.experiment if real is not None else Experiment(self._backend.identity.experiment_name)
+        run = self._backend.azure_run()
+        return run.experiment if run is not None else Experiment(self._backend.identity.experiment_name)
 
     @property
     def type(self) -> str:
         """The type of the run, such as azureml.StepRun."""
-        return str(self._ask(lambda real: real.type, self._backend.identity.run_type) or "")
+        return str(self._request(lambda run: run.type, self._backend.identity.run_type) or "")
 
     @property
     def number(self) -> int:
         """The number within the experiment, 0 without a service."""
-        return int(self._ask(lambda real: real._run_number, 0) or 0)
+        return int(self._request(lambda run: run._run_number, 0) or 0)
 
     @property
     def status(self) -> str:
         """The last known status."""
-        return str(self._ask(lambda real: real.status, self.memory.status))
+        return str(self._request(lambda run: run.status, self.memory.status))
 
     @property
     def tags(self) -> dict[str, str | None]:
         """The last known tags, and those that this process set."""
-        return {**self._ask(lambda real: real.tags, {}), **self.memory.tags}
+        return {**self._request(lambda run: run.tags, {}), **self.memory.tags}
 
     @property
     def properties(self) -> dict[str, str | None]:
         """The last known properties, and those that this process added."""
-        return {**self._ask(lambda real: real.properties, {}), **self.memory.properties}
+        return {**self._request(lambda run: run.properties, {}), **self.memory.properties}
 
     @property
     def input_datasets(self) -> Any:
         """azureml's dictionary of input datasets, empty without a service."""
-        return self._ask(lambda real: real.input_datasets, {})
+        return self._request(lambda run: run.input_datasets, {})
 
     @property
     def output_datasets(self) -> Any:
         """azureml's dictionary of output datasets, empty without a service."""
-        return self._ask(lambda real: real.output_datasets, {})
+        return self._request(lambda run: run.output_datasets, {})
 
     def get_status(self) -> str:
         """Request and return the status."""
-        return str(self._ask(lambda real: real.get_status(), self.memory.status))
+        return str(self._request(lambda run: run.get_status(), self.memory.status))
 
     def get_tags(self) -> dict[str, str | None]:
         """Request and return the tags, after those that this process set were sent."""
-        return dict(self._after_flush(lambda real: real.get_tags(), self.memory.tags))
+        return dict(self._after_flush(lambda run: run.get_tags(), self.memory.tags))
 
     def get_properties(self) -> dict[str, str | None]:
         """Request and return the properties, after those that this process added were sent."""
-        return dict(self._after_flush(lambda real: real.get_properties(), self.memory.properties))
+        return dict(self._after_flush(lambda run: run.get_properties(), self.memory.properties))
 
     def get_metrics(
         self, name: str | None = None, recursive: bool = False, run_type: Any = None, populate: bool = False
@@ -122,38 +122,40 @@ class Reads:
         mine = self.memory.metrics(name)
         if recursive:
             mine = {run.id: run.memory.metrics(name) for run in (self, *self.memory.children)}
-        return dict(
-            self._after_flush(lambda real: real.get_metrics(name, recursive, run_type, populate), mine)
-        )
+        return dict(self._after_flush(lambda run: run.get_metrics(name, recursive, run_type, populate), mine))
 
     def get_file_names(self) -> list[str]:
         """Return the names of the run's files."""
-        return list(self._after_flush(lambda real: real.get_file_names(), list(self.memory.files)))
+        return list(self._after_flush(lambda run: run.get_file_names(), list(self.memory.files)))
 
     def get_details(self) -> dict[str, Any]:
         """Return a dict with status, properties, log files and other details."""
         mine = {"runId": self.id, "target": "local", "status": self.status, "properties": self.properties}
-        return dict(self._ask(lambda real: real.get_details(), {**mine, "inputDatasets": [], "logFiles": {}}))
+        return dict(
+            self._request(lambda run: run.get_details(), {**mine, "inputDatasets": [], "logFiles": {}})
+        )
 
     def get_details_with_logs(self) -> dict[str, Any]:
         """Return the dict of `get_details` with the content of the log files."""
-        return dict(self._ask(lambda real: real.get_details_with_logs(), None) or self.get_details())
+        return dict(self._request(lambda run: run.get_details_with_logs(), None) or self.get_details())
 
     def wait_for_completion(
         self, show_output: bool = False, wait_post_processing: bool = False, raise_on_error: bool = True
     ) -> dict[str, Any]:
         """Wait for another run. Without a service, return at once."""
         arguments = (show_output, wait_post_processing, raise_on_error)
-        return dict(self._ask(lambda real: real.wait_for_completion(*arguments), None) or self.get_details())
+        return dict(
+            self._request(lambda run: run.wait_for_completion(*arguments), None) or self.get_details()
+        )
 
     def get_all_logs(self, destination: str | None = None) -> list[str]:
         """Download the log files. Return their paths."""
-        return list(self._ask(lambda real: real.get_all_logs(destination), []))
+        return list(self._request(lambda run: run.get_all_logs(destination), []))
 
     def get_children(self, recursive: bool = False, **filters: Any) -> list[Any]:
         """Return the child runs: azureml's objects, or those that this process began."""
         return list(
-            self._after_flush(lambda real: real.get_children(recursive, **filters), self.memory.children)
+            self._after_flush(lambda run: run.get_children(recursive, **filters), self.memory.children)
         )
 
     def get_portal_url(self) -> str:
@@ -168,8 +170,8 @@ class Reads:
         """Download a file of the run. Raises FileNotFoundError if neither the service nor this process has it."""
         target = output_file_path or os.path.basename(name)
 
-        def fetch(real: Any) -> bool:
-            real.download_file(name, target, **options)
+        def fetch(run: Any) -> bool:
+            run.download_file(name, target, **options)
             return True
 
         if not self._after_flush(fetch, False):
@@ -180,8 +182,8 @@ class Reads:
     ) -> None:
         """Download all files whose names begin with the folder `prefix`."""
 
-        def fetch(real: Any) -> bool:
-            real.download_files(prefix, output_directory, *rest, **options)
+        def fetch(run: Any) -> bool:
+            run.download_files(prefix, output_directory, *rest, **options)
             return True
 
         if not self._after_flush(fetch, False):
@@ -193,39 +195,39 @@ class Reads:
         """Pass the other attributes of azureml's Run through. Without a service, some warn and return None."""
         if name.startswith("_"):
             raise AttributeError(name)
-        real = self._real()
-        if real is not None:
-            return getattr(real, name)
+        run = self._azureml_run()
+        if run is not None:
+            return getattr(run, name)
         if name in ONLINE_ONLY:
             return lambda *_, **__: warn(f"{name} needs Azure ML: skipped")
         raise AttributeError(f"neither amllog's nor azureml's Run has {name!r}")
 
-    def _real(self) -> Any:
+    def _azureml_run(self) -> Any:
         """Return azureml's object for this run, or None."""
-        real = self._backend.azure_run()
-        if real is None or self._run_id is None or self._run_id == real.id:
-            return real
-        return self._guarded(lambda run: type(run).get(run.experiment.workspace, self._run_id), real, None)
+        run = self._backend.azure_run()
+        if run is None or self._run_id is None or self._run_id == run.id:
+            return run
+        return self._guarded(lambda run: type(run).get(run.experiment.workspace, self._run_id), run, None)
 
-    def _ask(self, question: Callable[[Any], Any], otherwise: Any) -> Any:
-        real = self._real()
-        return otherwise if real is None else self._guarded(question, real, otherwise)
+    def _request(self, request: Callable[[Any], Any], default: Any) -> Any:
+        run = self._azureml_run()
+        return default if run is None else self._guarded(request, run, default)
 
-    def _after_flush(self, question: Callable[[Any], Any], otherwise: Any) -> Any:
+    def _after_flush(self, request: Callable[[Any], Any], default: Any) -> Any:
         if self._backend.azure_run() is not None:
             self._backend.flush(10.0)
-        return self._ask(question, otherwise)
+        return self._request(request, default)
 
-    def _guarded(self, question: Callable[[Any], Any], real: Any, otherwise: Any) -> Any:
+    def _guarded(self, request: Callable[[Any], Any], run: Any, default: Any) -> Any:
         try:
-            return question(real)
+            return request(run)
         except Exception as error:  # the service, or azureml itself: the step continues with a warning
             if is_from_signal(error):
                 raise
             warn(
                 f"run history did not answer ({type(error).__name__}): the result has only the data of this process"
             )
-            return otherwise
+            return default
 
     def _copy(self, name: str, target: Path) -> None:
         if name not in self.memory.files:

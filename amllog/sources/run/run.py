@@ -210,7 +210,7 @@ class Run(Reads):
     @property
     def description(self) -> str:
         """The description that the studio shows."""
-        return str(self._ask(lambda real: real.description, self.memory.description) or "")
+        return str(self._request(lambda run: run.description, self.memory.description) or "")
 
     @description.setter
     def description(self, description: str) -> None:
