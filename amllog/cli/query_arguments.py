@@ -22,7 +22,7 @@ _SCOPES = (
     ("--app-id", "query this Application Insights app (AMLLOG_APP_ID)"),
 )
 _FILTERS = (
-    ("--last", "TIME", "only the last 7d, 24h, 30m, 90s"),
+    ("--last", "TIME", "only this long before now, such as 7d, 24h, 30m or 90s"),
     ("--since", "TIME", "only from this time on, such as 2026-11-22T10:00 (UTC, unless it has an offset)"),
     ("--until", "TIME", "only before this time"),
     ("--step-name", "NAME", "only steps with this name; may be repeated"),

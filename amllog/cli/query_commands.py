@@ -27,9 +27,7 @@ from amllog.insights.stores.local import duckdb_limits
 from amllog.insights.stores.store import Unasked
 from amllog.record.text import escape_json_controls
 
-FIRST_LINES = (
-    200  # in the first page of `logs`, which is printed at once. Each next page is four times larger
-)
+FIRST_LINES = 200  # the size of the first page of `logs`. Each next one is four times larger
 _TIMES = ("last", "since", "until")
 _SCOPES = ("resource_id", "workspace_id", "app_id")
 _TABLE_COLUMNS = {  # the columns of a command on a terminal. --json and --csv have all columns
@@ -72,7 +70,7 @@ def _print_kql(options: Namespace, environ: Mapping[str, str]) -> int:
     if run_id and len(run_id) < _COMPLETE_ID:
         try:
             insights = connect(options, environ)
-            # The service is queried only for `last`, because a query there takes seconds.
+            # The service is queried only for `last`. Other ids are used as they are.
             if insights.journals is not None or run_id.startswith(run_names.LAST):
                 run_id = _resolve_run(options, insights)
         except UsageError:  # no store, or an id that it does not contain: the id is used as it is

@@ -123,7 +123,7 @@ def _file_report(path: Path, node: str, note: Callable[[str], None]) -> dict[str
         return {}
     for defect in defects(segment):
         note(defect)
-    # A segment with a fault is not claimed: nobody knows whether another process holds it.
+    # A segment with a checkpoint error is not claimed, so it is unknown whether a process holds it.
     writer = "gone" if claimed else "unknown" if segment.checkpoint_error else "alive"
     total = account.tally([segment], ADDRESSED, Counter(), "")
     rest = segment.lines_from(segment.position(APP_INSIGHTS).offset)

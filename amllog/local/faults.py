@@ -1,6 +1,6 @@
 """The faults of the local Azure, which a test can switch on and off while it runs.
 
-Tests add `Fault` values with `Faults.put` or over HTTP. The server takes the fault of each request from `Faults.take`.
+Tests add `Fault` values with `Faults.put` or over HTTP. `Faults.next_fault` returns the fault of a request.
 """
 
 from __future__ import annotations
@@ -159,8 +159,8 @@ class Faults:
         with self._lock:
             return [fault for fault, remaining in self._remaining if remaining[0] > 0]
 
-    def take(self, service: str, path: str) -> Fault | None:
-        """Return the fault of a request, or None, and count it."""
+    def next_fault(self, service: str, path: str) -> Fault | None:
+        """Return the fault that applies to a request, or None. A fault with `times` counts the request."""
         with self._lock:
             for fault, remaining in self._remaining:
                 if fault.service == service and fault.path in path and remaining[0] > 0:

@@ -24,13 +24,16 @@ Names = Mapping[str, str]
 class Credential(Enum):
     """The credential that a route requires."""
 
-    INGESTION = "ingestion"  # the token of the service at the beginning of the path
-    QUERY = "query"  # the same
-    FAULTS = "faults"  # the same
-    DISCOVERY = "discovery"  # the same
-    RUN = "run"  # a run token in the header Authorization
-    READ_ADDRESS = "read"  # a signed address
-    WRITE_ADDRESS = "write"  # the same
+    # The token of the service at the beginning of the path:
+    INGESTION = "ingestion"
+    QUERY = "query"
+    FAULTS = "faults"
+    DISCOVERY = "discovery"
+    # A run token in the header Authorization:
+    RUN = "run"
+    # A signed address:
+    READ_ADDRESS = "read"
+    WRITE_ADDRESS = "write"
 
 
 class Route(NamedTuple):
