@@ -1,44 +1,26 @@
-"""What an answer is: rows, the same whichever engine they come from."""
+"""Tables: their values, formats and types."""
 
 from __future__ import annotations
 
 import json
 import math
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timezone
 
 import pytest
 
-from amllog.insights.query import cell_types
 from amllog.insights.query.result import Column, Table
 
 WHEN = datetime(2026, 11, 22, 10, 0, 0, 123456, timezone.utc)
 
 
 def table(*rows: tuple[object, ...]) -> Table:
-    """A table of one column of each type."""
+    """Return a table with one column of each type."""
     columns = [Column(kind, kind) for kind in ("time", "text", "int", "real", "bool", "dimensions")]
     return Table.of(columns, rows)
 
 
-@pytest.mark.parametrize(
-    "given",
-    [
-        WHEN,
-        WHEN.replace(tzinfo=None),
-        WHEN.astimezone(timezone(timedelta(hours=2))),
-        "2026-11-22T10:00:00.1234567Z",
-        "2026-11-22T12:00:00.123456+02:00",
-        "2026-11-22 10:00:00.123456",
-    ],
-)
-def test_times_are_aware_and_utc(given: object) -> None:
-    """However an engine writes them."""
-    found = cell_types.to_time(given)
-    assert (found, found.tzinfo) == (WHEN, timezone.utc)
-
-
-def test_values_are_brought_to_their_types() -> None:
-    """Texts are never None; what is no such value is None."""
+def test_values_are_converted_to_their_types() -> None:
+    """Strings are never None, and an invalid value is None."""
     (row,) = table(("?", None, "3", "NaN", "False", '{"a": 1, "b": null, "c": "x"}'))
     assert math.isnan(row.pop("real"))
     expected = {
@@ -53,16 +35,8 @@ def test_values_are_brought_to_their_types() -> None:
     assert list(empty.values()) == [None, "5", None, None, None, {}]
 
 
-def test_stacks_are_text() -> None:
-    """Frames are written as Python writes them, the innermost last."""
-    frames = [{"method": "fit", "fileName": "train.py", "line": 3}, {"method": "main"}]
-    expected = '  File "", in main\n  File "train.py", line 3, in fit'
-    assert cell_types.to_stack(json.dumps(frames)) == expected
-    assert cell_types.to_stack("Traceback\n  x") == "Traceback\n  x"
-
-
 def test_json_is_strict() -> None:
-    """Times with Z; what JSON has no number for is its name."""
+    """JSON has times with Z and names for NaN and infinities."""
     text = table((WHEN, "é", 1, float("inf"), None, {"a": "b"})).to_json()
     assert json.loads(text, parse_constant=pytest.fail)[0] == {
         "time": "2026-11-22T10:00:00.123456Z", "text": "é", "int": 1, "real": "Infinity", "bool": None,
@@ -71,23 +45,23 @@ def test_json_is_strict() -> None:
 
 
 def test_pandas_and_arrow_have_types() -> None:
-    """Whole numbers stay whole beside missing ones, times keep their zone, also where there are no rows."""
+    """Whole numbers beside missing ones stay whole and times keep UTC, with and without rows."""
     pytest.importorskip("pandas")
     pytest.importorskip("pyarrow")
     both = table((WHEN, "a", 1, 0.5, True, {"k": "v"}), (None, None, None, None, None, None))
-    for one in (both, table()):
-        frame = one.to_pandas()
+    for each in (both, table()):
+        frame = each.to_pandas()
         kinds = [str(kind) for kind in frame.dtypes[["time", "int"]]]
         assert kinds == ["datetime64[us, UTC]", "Int64"]
-        arrow = one.to_arrow()
+        arrow = each.to_arrow()
         assert [str(arrow.schema.field(name).type) for name in ("time", "int", "dimensions")] == [
             "timestamp[us, tz=UTC]", "int64", "map<string, string>",
         ]  # fmt: skip
     assert frame.empty and both.to_pandas()["time"][0] == WHEN
 
 
-def test_it_says_what_it_does_not_show() -> None:
-    """A long table and a long cell are cut with a mark; notes are told; HTML is escaped."""
+def test_long_tables_are_truncated() -> None:
+    """A long table and a long cell are truncated with a mark, notes are shown, and HTML is escaped."""
     long = Table.of([Column("a", "text")], [("<b>" + "x" * 100,)] * 50, notes=("3 lines are torn",))
     for shown in (repr(long), long._repr_html_()):
         assert "50 rows, the first 40 shown" in shown and "…" in shown and "3 lines are torn" in shown
@@ -96,14 +70,14 @@ def test_it_says_what_it_does_not_show() -> None:
 
 
 def test_a_count_is_a_number() -> None:
-    """One row and one column is a value; anything else is not."""
+    """A table of one row and one column converts to its value."""
     assert int(Table.of([Column("records", "int")], [(7,)])) == 7
     with pytest.raises(ValueError, match="0 rows of 6 columns"):
         _ = table().value
 
 
 def test_pivot() -> None:
-    """One row per step, one column per metric."""
+    """A pivoted table has one row per step and one column per metric."""
     columns = [Column("step", "int"), Column("name", "text"), Column("value", "real")]
     series = Table.of(columns, [(1, "loss", 0.5), (1, "acc", 0.8), (2, "loss", 0.4)])
     wide = series.pivot("step", "name", "value")
@@ -112,7 +86,7 @@ def test_pivot() -> None:
 
 
 def test_an_empty_table_keeps_its_types() -> None:
-    """In pandas too, where rows would show them: frames of several runs go together whatever came."""
+    """A DataFrame without rows has the types of one with rows, so that both can be concatenated."""
     pytest.importorskip("pandas")
     columns = [Column("message", "text"), Column("value", "real"), Column("fine", "bool"), Column("n", "int")]
     none, some = (Table.of(columns, rows).to_pandas() for rows in ((), [("a", 1.5, True, 3)]))
