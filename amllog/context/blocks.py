@@ -105,9 +105,11 @@ class Block:
         return enter
 
     def _leaving(self) -> Any:
+        # From Python 3.14 on, `with` gets `__exit__` before `__enter__`. So each of both is used once.
         if self._exit is None:
             self._prepare()
-        return self._exit
+        exit_, self._exit = self._exit, None
+        return exit_
 
     if TYPE_CHECKING:
 

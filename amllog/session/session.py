@@ -5,7 +5,6 @@ The end of the process takes at most `grace_seconds` more than the script.
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import threading
 import time
@@ -224,7 +223,7 @@ class Session:
 
     def _end_step(self, result: str) -> None:
         """Record the step's one request. Only the process that called setup() records it."""
-        if self._owner == os.getpid() and multiprocessing.parent_process() is None:
+        if self._owner == os.getpid() and not is_worker():
             result = result or self._captures.failure or self._failure
             self.recorder.end_step(self._began, time.perf_counter() - self._ticks, result)
 

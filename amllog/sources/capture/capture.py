@@ -20,12 +20,15 @@ from amllog.process.exits import Exits
 from amllog.process.hooks import Chain, Hook, Hooks
 from amllog.record import log_call, text
 from amllog.record.envelope import UNCAUGHT_LOGGER
+from amllog.record.lazy_pattern import LazyPattern
 from amllog.sources.capture.stdlib_logging import LoggingCapture
 from amllog.sources.capture.stdout import Tee
 from amllog.sources.recorder import Recorder
 
 # Also for hooks of an earlier session that remain under a hook of the script.
 _CHAIN = Chain()
+# The repr of a function, a generator or an instance in the message of an exception that Python ignores.
+_REPR = LazyPattern(r" <(?:\w+ )*(\S+?)(?: object)? at 0x[0-9A-Fa-f]+>")
 
 
 class Capture:
@@ -146,8 +149,11 @@ class Capture:
             return  # at the very end of Python, where no code of the script runs any more
         frames = [frame, *(frame for frame, _ in traceback.walk_tb(error.__traceback__))]
         # The name, not the repr: the object may be destroyed in part, and its address would make each message unique.
-        name = getattr(args.object, "__qualname__", type(args.object).__qualname__)
-        message = f"{args.err_msg or 'Exception ignored in'}: {text.to_text(name)}"
+        if args.object is not None:
+            name = getattr(args.object, "__qualname__", type(args.object).__qualname__)
+            message = f"{args.err_msg or 'Exception ignored in'}: {text.to_text(name)}"
+        else:  # From Python 3.14 on, the message may contain the repr.
+            message = _REPR.sub(r": \1", args.err_msg or "Exception ignored")
         values = {"exc_info": error}
         self._messages.log(logging.ERROR, UNCAUGHT_LOGGER, message, (), values, {}, frames[-1], shown=True)
 
