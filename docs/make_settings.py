@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from amllog.config.settings import SETTINGS
+from amllog.config.settings_table import SETTINGS
 from amllog.config.variables import USER, VARIABLES
 
 PAGE = Path(__file__).with_name("settings.md")
 HEAD = """# Settings
 
-Generated from `amllog/config/settings.py` and `amllog/config/variables.py` by `make docs`. Do not edit.
+Generated from `amllog/config/settings_table.py` and `amllog/config/variables.py` by `make docs`. Do not edit.
 
 An argument of `amllog.setup()` wins over its environment variable, which wins over the default. Where a setting has
 several variables, the first that is set counts; an empty one counts as not set. An unknown argument or a value that

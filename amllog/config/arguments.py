@@ -1,7 +1,7 @@
 """The keyword arguments of `setup()` for type checkers and editors.
 
-settings.py describes each argument. `setup()` does not use this module: it reports an unknown argument together with
-all other problems, in one ConfigError.
+settings_table.py describes each argument. `setup()` does not use this module, because it reports an unknown argument
+together with all other problems in one ConfigError.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The table of settings, and the function that reads them from arguments and the environment.
+"""Read the settings from arguments and the environment.
 
 An argument wins over the environment, which wins over the default. An empty variable counts as not set. `setup()`
 reads the settings once. All problems are in one `ConfigError`, so that a user can correct them together.
@@ -9,13 +9,13 @@ from __future__ import annotations
 import difflib
 import logging
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-from amllog.config import parsers, variables
 from amllog.config.parsers import ConnectionString
+from amllog.config.settings_table import BY_NAME, SETTINGS, Setting
 from amllog.errors import ConfigError, Problem
 from amllog.process import interrupts
 from amllog.record.redaction import Redactor, mask_all_values
@@ -46,17 +46,6 @@ class Settings:
     redact: tuple[str, ...] = ()
     grace_seconds: float = 10.0
     journal_max_bytes: int = 1024**3
-
-
-class Setting(NamedTuple):
-    """One row of the table: the name of a setting, what it accepts and what it does."""
-
-    name: str
-    variables: tuple[str, ...]
-    default: str
-    allowed: str
-    sentence: str
-    parse: Callable[[Any], Any]
 
 
 def resolve_settings(arguments: Mapping[str, object], environ: Mapping[str, str]) -> Settings:
@@ -131,166 +120,3 @@ def _shown(value: object, name: str = "") -> object:
     if isinstance(value, (int, float, type(None))):
         return value
     return Redactor().mask_and_truncate(Redactor().to_text(value), 200)
-
-
-_LEVELS = "a level name (DEBUG, INFO, WARNING, ERROR, CRITICAL) or a number >= 0"
-
-SETTINGS = (
-    Setting(
-        "connection_string",
-        ("APPLICATIONINSIGHTS_CONNECTION_STRING", "APPINSIGHTS_INSTRUMENTATIONKEY", "AML_APP_INSIGHTS_KEY"),
-        "none",
-        "a connection string as the Azure portal shows it (InstrumentationKey=<GUID>;IngestionEndpoint=https://…)"
-        " or a bare instrumentation key",
-        "The Application Insights resource. Without it, records go to the journal and the driver log only.",
-        parsers.parse_connection_string,
-    ),
-    Setting(
-        "exporter",
-        ("AMLLOG_EXPORTER",),
-        "auto",
-        "auto, opencensus, opentelemetry or none",
-        "The exporter for Application Insights. auto is opencensus if a connection string is set.",
-        parsers.parse_choice("auto", "opencensus", "opentelemetry", "none"),
-    ),
-    Setting(
-        "metrics",
-        ("AMLLOG_METRICS",),
-        "auto",
-        "auto, azureml, mlflow or none",
-        "The exporter for run metrics. auto is azureml in a job, else mlflow if MLFLOW_TRACKING_URI is set.",
-        parsers.parse_choice("auto", "azureml", "mlflow", "none"),
-    ),
-    Setting(
-        "metrics_ranks",
-        ("AMLLOG_METRICS_RANKS",),
-        "0",
-        "0 or all",
-        "The ranks of a distributed step that write run metrics. All ranks write to Application Insights.",
-        parsers.parse_choice("0", "all"),
-    ),
-    Setting(
-        "level",
-        ("AMLLOG_LEVEL",),
-        "INFO",
-        _LEVELS,
-        "Records below this level are dropped.",
-        parsers.parse_level,
-    ),
-    Setting(
-        "driver_level",
-        ("AMLLOG_DRIVER_LEVEL",),
-        "level",
-        _LEVELS,
-        "The same for the driver log only.",
-        parsers.parse_level,
-    ),
-    Setting(
-        "insights_level",
-        ("AMLLOG_INSIGHTS_LEVEL",),
-        "level",
-        _LEVELS,
-        "The same for Application Insights only.",
-        parsers.parse_level,
-    ),
-    Setting(
-        "driver_format",
-        ("AMLLOG_DRIVER_FORMAT",),
-        "auto",
-        "auto, console, plain or json",
-        "The format of lines on stdout. auto is console on a terminal and in a notebook, otherwise plain.",
-        parsers.parse_choice("auto", "console", "plain", "json"),
-    ),
-    Setting(
-        "directory",
-        (variables.DIRECTORY,),
-        f"./{variables.JOB_DIRECTORY} in an Azure ML job, else ./{variables.LOCAL_DIRECTORY}",
-        "a path",
-        "The directory of the journal. If it is not writable, a temporary directory replaces it, with a notice.",
-        parsers.parse_path,
-    ),
-    Setting(
-        "run_type",
-        ("AMLLOG_RUN_TYPE",),
-        "none",
-        "a string",
-        "A dimension on every record, such as training or scoring.",
-        parsers.parse_string,
-    ),
-    Setting(
-        "build_url",
-        ("AMLLOG_BUILD_URL",),
-        "from Azure DevOps, GitHub Actions or the run's git properties",
-        "a string",
-        "A dimension on every record: the address of the build of this code.",
-        parsers.parse_string,
-    ),
-    Setting(
-        "build_version",
-        ("AMLLOG_BUILD_VERSION",),
-        "from Azure DevOps, GitHub Actions or the run's git properties",
-        "a string",
-        "A dimension on every record: the number of the build, or the commit.",
-        parsers.parse_string,
-    ),
-    Setting(
-        "step_name",
-        ("AMLLOG_STEP_NAME",),
-        "from the run, locally the name of the script",
-        "a string",
-        "The dimension step_name.",
-        parsers.parse_string,
-    ),
-    Setting(
-        "experiment_name",
-        ("AMLLOG_EXPERIMENT_NAME",),
-        "from the run, locally the name of the folder",
-        "a string",
-        "The dimension experiment_name.",
-        parsers.parse_string,
-    ),
-    Setting(
-        "dimensions",
-        ("AMLLOG_DIMENSIONS",),
-        "none",
-        "key=value pairs separated by commas (team=nlp,owner=me), or a dict as argument",
-        "Dimensions on every record.",
-        parsers.parse_dimensions,
-    ),
-    Setting(
-        "capture",
-        ("AMLLOG_CAPTURE",),
-        "logging,warnings,exceptions",
-        "a list of logging, warnings, exceptions and prints, or none",
-        "Other sources of records: stdlib logging, warnings, uncaught exceptions, prints.",
-        parsers.parse_captures,
-    ),
-    Setting(
-        "redact",
-        ("AMLLOG_REDACT",),
-        "none (the built-in patterns always apply)",
-        "a list of regular expressions for keys, separated by commas",
-        "More keys of dimensions whose values are masked. Passwords, tokens, keys, SAS and connection strings always"
-        " are.",
-        parsers.parse_patterns,
-    ),
-    Setting(
-        "grace_seconds",
-        ("AMLLOG_GRACE_SECONDS",),
-        "10",
-        "a number of seconds from 0 to 3600",
-        "The time in which the process may deliver waiting records after the script has ended.",
-        parsers.parse_seconds,
-    ),
-    Setting(
-        "journal_max_bytes",
-        ("AMLLOG_JOURNAL_MAX_BYTES",),
-        "1 GiB",
-        "a size of at least 1 MiB, in bytes or with a unit (500 MB, 2 GiB)",
-        "Maximum size of the journal directory. Delivered files are deleted first, then new records are refused."
-        " Files for the run are copied while the waiting copies take less than half of it.",
-        parsers.parse_size,
-    ),
-)
-
-BY_NAME = {setting.name: setting for setting in SETTINGS}

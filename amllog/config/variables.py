@@ -1,8 +1,8 @@
 """The environment variables of amllog that are not settings, and the default directories of the journal.
 
-The settings have a table in `settings.py`. The variables here select the service that is queried, or pass state from
-a process to its child processes. All other modules import the names, so that `amllog doctor` and docs/settings.md
-know every variable that exists.
+The settings have a table in `settings_table.py`. The variables here select the service that is queried, or pass state
+from a process to its child processes. All other modules import the names, so that `amllog doctor` and docs/settings.md
+have every variable that exists.
 """
 
 from __future__ import annotations

@@ -29,6 +29,10 @@ class Life:
         self.thread: threading.Thread | None = None
         self._ended: queue.SimpleQueue[None] = queue.SimpleQueue()
 
+    def begin(self, *, is_current: bool) -> None:
+        """Note whether the thread may work. It may not if another one was started in its place."""
+        self.begun = is_current
+
     def end(self) -> None:
         """Wake the callers of `wait()`."""
         self.over = True
@@ -189,7 +193,7 @@ class ForkSafeThread:
     def _live(self, life: Life) -> None:
         interrupts.leave_to_others()
         with self._guard:
-            life.begun = self._life is life
+            life.begin(is_current=self._life is life)
         try:
             while life.begun and not self._leave(life):
                 self._work()

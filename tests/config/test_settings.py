@@ -14,7 +14,8 @@ from hypothesis import given, strategies as st
 import amllog
 from amllog.config.arguments import Arguments
 from amllog.config.parsers import ConnectionString
-from amllog.config.settings import BY_NAME, SETTINGS, Settings, find_secrets, resolve_settings
+from amllog.config.settings import Settings, find_secrets, resolve_settings
+from amllog.config.settings_table import BY_NAME, SETTINGS
 from amllog.errors import ConfigError
 
 KEY = "00000000-0000-0000-0000-0000000010ca"

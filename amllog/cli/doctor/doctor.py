@@ -19,7 +19,8 @@ from amllog.cli import status
 from amllog.cli.doctor import checks, packages, script_checks
 from amllog.cli.doctor.checks import Check, fail, ok, warn
 from amllog.config import user_path, variables
-from amllog.config.settings import SETTINGS, Settings, resolve_settings
+from amllog.config.settings import Settings, resolve_settings
+from amllog.config.settings_table import SETTINGS
 from amllog.context.detector import RunDetector
 from amllog.context.identity import default_directory, is_job
 from amllog.delivery.exporter import Verdict

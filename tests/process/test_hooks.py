@@ -1,0 +1,106 @@
+"""Replaced attributes, lowered levels and the detection of reloads."""
+
+from __future__ import annotations
+
+import copy
+import importlib
+import logging
+import pickle
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from amllog.process import hooks
+from amllog.process.hooks import AfterReload, Chain, Hook, Hooks
+
+
+def test_a_hook_restores_its_attribute() -> None:
+    """remove() restores the attribute, but not one that was replaced since."""
+    owner = SimpleNamespace(name="before")
+    hook = Hook(owner, "name", "ours")
+    hook.put()
+    assert (owner.name, hook.is_on_top, hook.before) == ("ours", True, "before")
+    owner.name = "of another program"
+    hook.remove()
+    assert (owner.name, hook.is_on_top) == ("of another program", False)
+    owner.name = "ours"
+    hook.remove()
+    assert owner.name == "before"
+
+
+def test_hooks_are_removed_in_reverse_order() -> None:
+    """Two hooks on one attribute restore the first state."""
+    owner = SimpleNamespace(name="before")
+    both = Hooks()
+    both.put(Hook(owner, "name", "first"))
+    both.put(Hook(owner, "name", "second"))
+    assert owner.name == "second"
+    both.remove()
+    assert owner.name == "before"
+
+
+def test_a_chain_records_an_event_once() -> None:
+    """An event that passes two hooks is recorded by the first, and is passed on by both."""
+    chain, calls, event = Chain(), list[str](), object()
+
+    def inner() -> None:
+        chain.run(event, lambda: calls.append("second record"), lambda: calls.append("passed on"))
+
+    for _ in range(2):
+        chain.run(event, lambda: calls.append("record"), inner)
+    assert calls == ["record", "passed on"] * 2
+
+
+def test_a_chain_passes_on_after_an_error() -> None:
+    """An event is passed on even if the record raises."""
+    calls: list[str] = []
+    with pytest.raises(ZeroDivisionError):
+        Chain().run("event", lambda: 1 // 0, lambda: calls.append("passed on"))
+    assert calls == ["passed on"]
+
+
+def test_after_reload(tmp_path: Path) -> None:
+    """A reload calls back, the first import and imports of other modules do not."""
+    (tmp_path / "reloaded_module.py").write_text("count = globals().get('count', 0) + 1\n")
+    calls: list[int] = []
+    finder = AfterReload("reloaded_module", lambda: calls.append(sys.modules["reloaded_module"].count))
+    finder.put()
+    sys.path.insert(0, str(tmp_path))
+    try:
+        module = importlib.import_module("reloaded_module")
+        assert calls == []
+        importlib.reload(module)
+        assert calls == [2]
+    finally:
+        finder.remove()
+        finder.remove()
+        importlib.reload(module)
+        sys.path.remove(str(tmp_path))
+        del sys.modules["reloaded_module"]
+    assert calls == [2]
+
+
+def test_levels_are_lowered_and_restored() -> None:
+    """A level is lowered once, restored to the level of the script, and kept if the script sets another one."""
+    logger = logging.getLogger("test of lowered levels")
+    logger.setLevel(logging.ERROR)
+    for _ in range(2):
+        hooks.lower(logger, logging.DEBUG)
+    assert (logger.level, hooks.is_lowered(logger)) == (logging.DEBUG, True)
+    hooks.restore(logger)
+    assert (logger.level, hooks.is_lowered(logger)) == (logging.ERROR, False)
+    hooks.lower(logger, logging.DEBUG)
+    logger.setLevel(logging.DEBUG)
+    hooks.restore(logger)
+    assert (logger.level, hooks.is_lowered(logger)) == (logging.DEBUG, False)
+
+
+def test_copies_of_a_lowered_level_are_numbers() -> None:
+    """A copy of the level, also in another process, is a plain number."""
+    logger = logging.getLogger("test of copied levels")
+    logger.setLevel(logging.ERROR)
+    hooks.lower(logger, logging.DEBUG)
+    for level in (copy.copy(logger.level), pickle.loads(pickle.dumps(logger.level))):
+        assert (type(level), level) == (int, logging.DEBUG)
