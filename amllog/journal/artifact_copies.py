@@ -1,8 +1,7 @@
-"""Copies of files on their way to run history, in the directory `artifacts` of a journal directory.
+"""Copies of files that wait for run history, in the directory `artifacts` of a journal directory.
 
-In: the name of a copy as a line has it, or the bytes of a new one. Out: the open file, or why it is not used.
-A line may be invalid or forged, and other programs may replace what is in the directory. So a name has one form, and a
-copy is opened once, below the descriptor of its directory: the open file is checked, uploaded and deleted.
+A line may be invalid or forged, and other programs may replace files in the directory. So a name has one form, and a
+copy is opened once, relative to the descriptor of its directory. The open file is checked, uploaded and deleted.
 """
 
 from __future__ import annotations
@@ -29,32 +28,31 @@ _NAME = re.compile(f"{DIRECTORY}/{_ENTRY}")
 # Other programs may write a backslash before the slash.
 _IN_LINE = re.compile(rf"{DIRECTORY}\\*/({_ENTRY})".encode())
 
-Directories = Callable[[], Sequence[Path]]  # where the journal has files, and so copies
-
+Directories = Callable[[], Sequence[Path]]  # the directories that may have copies
 
 BUSY = "copy of a file: not usable now"
 
 
 class CopyUnusable(FileNotFoundError):
-    """The file of a line cannot be used, now or later."""
+    """The copy of a line cannot be used, now or later."""
 
 
 class CopyBusy(OSError):
-    """A copy cannot be used now: no descriptor is free, the disk is full or does not answer."""
+    """A copy cannot be used now: no descriptor is free, or the disk is full or does not respond."""
 
 
 class CopyNotWritten(OSError):
-    """A copy cannot be made because of the journal: its disk, its directory or its limit."""
+    """A copy cannot be written because of the journal: its disk, its directory or its limit."""
 
 
 class Folder(NamedTuple):
-    """An open directory of copies. `fd` is None where the system has no descriptors of directories."""
+    """An open directory of copies. `fd` is None if the system does not support descriptors of directories."""
 
     path: Path
     fd: int | None
 
     def stat(self, entry: str) -> os.stat_result:
-        """The entry itself, also if it is a link. Raises OSError."""
+        """Return the status of an entry, without following a link. Raises OSError."""
         return os.stat(self._at(entry), dir_fd=self.fd, follow_symlinks=False)
 
     def open(self, entry: str, flags: int = os.O_RDONLY) -> int:
@@ -62,22 +60,22 @@ class Folder(NamedTuple):
         return own_files.open_regular(self._at(entry), flags, directory=self.fd)
 
     def delete(self, entry: str, identity: descriptors.Identity) -> bool:
-        """Delete a file if its name still stands for it. Return whether it was deleted."""
+        """Delete a file if it still has this name. Return whether it was deleted."""
         with interrupts.suppress(OSError):
-            found = self.stat(entry)
-            if (found.st_dev, found.st_ino) == identity:
+            status = self.stat(entry)
+            if (status.st_dev, status.st_ino) == identity:
                 os.unlink(self._at(entry), dir_fd=self.fd)
                 return True
         return False
 
     def entries(self) -> Iterator[tuple[str, os.stat_result]]:
-        """The regular files that are named as copies."""
+        """Yield the regular files that have the name of a copy."""
         for entry in os.listdir(self.path if self.fd is None else self.fd):
             if is_copy_name(f"{DIRECTORY}/{entry}"):
                 with interrupts.suppress(FileNotFoundError):
-                    found = self.stat(entry)
-                    if stat.S_ISREG(found.st_mode):
-                        yield entry, found
+                    status = self.stat(entry)
+                    if stat.S_ISREG(status.st_mode):
+                        yield entry, status
 
     def _at(self, entry: str) -> str | Path:
         return self.path / entry if self.fd is None else entry
@@ -92,28 +90,28 @@ class ArtifactCopy:
         self._folder, self._entry, self._identity = folder, entry, file.identity
 
     def delete(self) -> None:
-        """Delete it: its line was delivered or refused."""
+        """Delete the copy, because its line was delivered or refused."""
         self._folder.delete(self._entry, self._identity)
 
 
 def new_name(file: str) -> str:
-    """The name of a new copy of a file, relative to the journal directory."""
+    """Return the name of a new copy of a file, relative to the journal directory."""
     safe = re.sub(r"[^A-Za-z0-9_.-]+", "_", os.path.basename(file))[-100:] or "file"
     return f"{DIRECTORY}/{secrets.token_hex(6)}-{safe}"
 
 
 def is_copy_name(name: object) -> bool:
-    """Whether a name has the form that `name_for` gives."""
+    """Return whether a name has the form of `new_name`."""
     return isinstance(name, str) and _NAME.fullmatch(name) is not None
 
 
 def copies_in(line: bytes) -> list[str]:
-    """The copies that a line of a journal names, without their directory."""
-    return [found.decode() for found in _IN_LINE.findall(line)] if DIRECTORY.encode() in line else []
+    """Return the copies that a line names, without their directory."""
+    return [name.decode() for name in _IN_LINE.findall(line)] if DIRECTORY.encode() in line else []
 
 
 def write_copy(directory: Path, name: str, chunks: Iterable[bytes]) -> None:
-    """Write a new copy. Raises NotKept and the errors of `chunks`. Then nothing of the copy is left."""
+    """Write a new copy. Raises CopyNotWritten and the errors of `chunks`, after which no copy remains."""
     with contextlib.ExitStack() as stack:
         try:
             folder = stack.enter_context(open_folder(directory, create=True))
@@ -135,9 +133,9 @@ def write_copy(directory: Path, name: str, chunks: Iterable[bytes]) -> None:
 
 @contextlib.contextmanager
 def open_copy(directories: Sequence[Path], name: object) -> Iterator[ArtifactCopy]:
-    """The copy that a line names, in the first of `directories` that has it. Raises NoCopy, Busy."""
+    """Open the copy that a line names, in the first of `directories` that has it. Raises CopyUnusable, CopyBusy."""
     if not is_copy_name(name):
-        raise CopyUnusable("copy of a file: not a name that amllog gives")
+        raise CopyUnusable("copy of a file: not a name of amllog")
     with contextlib.ExitStack() as stack:
         for directory in directories:
             try:
@@ -154,28 +152,28 @@ def open_copy(directories: Sequence[Path], name: object) -> Iterator[ArtifactCop
 
 
 def delete_copy(directories: Sequence[Path], name: object) -> None:
-    """Delete the copy of a line that was refused. What is no copy of ours stays."""
+    """Delete the copy of a line that was refused. A file that is not a copy is not deleted."""
     with interrupts.suppress(CopyUnusable, CopyBusy), open_copy(directories, name) as copy:
         copy.delete()
 
 
 @contextlib.contextmanager
 def open_folder(directory: Path, *, create: bool = False) -> Iterator[Folder]:
-    """The directory of copies, open. Raises OSError if it is a link, or belongs to another user."""
+    """Open the directory of copies. Raises OSError if it is a link, or belongs to another user."""
     path = directory / DIRECTORY
-    with own_files.open_directory(directory) as above:
+    with own_files.open_directory(directory) as parent:
         if create:
             with interrupts.suppress(FileExistsError):
-                os.mkdir(path if above is None else DIRECTORY, 0o700, dir_fd=above)
-        if above is None:
+                os.mkdir(path if parent is None else DIRECTORY, 0o700, dir_fd=parent)
+        if parent is None:
             if not stat.S_ISDIR(os.lstat(path).st_mode):
                 raise NotADirectoryError(errno.ENOTDIR, "is not a directory", str(path))
             yield Folder(path, None)
             return
-        fd = os.open(DIRECTORY, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=above)
+        fd = os.open(DIRECTORY, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent)
         identity = descriptors.read_identity(fd)
         try:
-            if os.fstat(fd).st_uid not in (os.geteuid(), os.fstat(above).st_uid):
+            if os.fstat(fd).st_uid not in (os.geteuid(), os.fstat(parent).st_uid):
                 raise PermissionError(errno.EPERM, "belongs to another user", str(path))
             yield Folder(path, fd)
         finally:
@@ -183,22 +181,22 @@ def open_folder(directory: Path, *, create: bool = False) -> Iterator[Folder]:
 
 
 def write_error(error: OSError) -> CopyNotWritten:
-    """The error for a copy that the journal's directory does not take."""
+    """Return the error for a copy that cannot be written to the journal's directory."""
     return CopyNotWritten(f"copy of a file: {errno.errorcode.get(error.errno or 0, type(error).__name__)}")
 
 
 def read_error(error: OSError) -> OSError:
-    """Return Busy if another attempt to open the copy may succeed, else NoCopy."""
-    told = error.strerror or type(error).__name__
+    """Return CopyBusy if another attempt to open the copy may succeed, else CopyUnusable."""
+    reason = error.strerror or type(error).__name__
     if is_temporary(error) or error.errno in (errno.ENOSPC, errno.EDQUOT, None):
-        return CopyBusy(f"{BUSY}: {told}")
-    return CopyUnusable(f"copy of a file: {told}")
+        return CopyBusy(f"{BUSY}: {reason}")
+    return CopyUnusable(f"copy of a file: {reason}")
 
 
 @contextlib.contextmanager
 def _opened(folder: Folder, entry: str) -> Iterator[ArtifactCopy]:
     with OwnStream(folder.open(entry)) as file:
-        if own_files.is_linked(file.fileno()):  # the other name may be that of a file of the user
+        if own_files.is_linked(file.fileno()):  # the other one may be a file of the user
             raise OSError(errno.EMLINK, "has several hard links", entry)
         copy = ArtifactCopy(folder, entry, file)
         with copy.stream:
@@ -209,7 +207,7 @@ def _write(fd: int, identity: descriptors.Identity, chunk: bytes) -> None:
     rest = memoryview(chunk)
     while rest:
         try:
-            if not descriptors.is_same(fd, identity):  # the script has closed it, and may use the number
+            if not descriptors.is_same(fd, identity):  # the script has closed it, and may reuse the number
                 raise OSError(errno.EBADF, os.strerror(errno.EBADF))
             rest = rest[os.write(fd, rest) :]
         except OSError as error:
@@ -220,6 +218,6 @@ def _write(fd: int, identity: descriptors.Identity, chunk: bytes) -> None:
 def _close(fd: int) -> None:
     try:
         os.close(fd)
-    except OSError as error:  # some network file systems report here that they are full
+    except OSError as error:  # some network file systems report only now that they are full
         interrupts.pass_on(error)
         raise write_error(error) from error

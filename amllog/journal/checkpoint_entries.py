@@ -1,15 +1,13 @@
 """The entries of a checkpoint: how far each outlet has processed a segment.
 
 A checkpoint has one JSON line for each processed batch:
-`{"outlet": "app_insights", "to": 8192, "delivered": 100, "refused": {"400 …": 1}, "again": [4096]}`. All bytes
-before `to` are processed, except the lines that begin at the offsets in `again`. The counts of all lines are added up.
-`to` and `again` are those of the outlet's last line. A line that changes only counts has a random `mark`, so that no
-two lines are equal.
+`{"outlet": "app_insights", "to": 8192, "delivered": 100, "refused": {"400 …": 1}, "again": [4096]}`. All bytes before
+`to` are processed, except the lines that begin at the offsets in `again`. The counts of all lines are added up. `to`
+and `again` are those of the outlet's last line. A line that changes only counts has a random `mark`, so that no two
+lines are equal. Empty lines have no meaning.
 
-Empty lines mean nothing.
-
-Input is limited: a line with a number, a text or a list that amllog does not write is no valid entry. A file is read in
-pieces, and only the sums are kept.
+Input is limited, because other programs may have written it. A line with a number, a string or a list that amllog does
+not write is not a valid entry. A file is read in pieces, and only the sums are kept in memory.
 """
 
 from __future__ import annotations
@@ -19,30 +17,30 @@ import json
 import operator
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from amllog.journal import own_files
 from amllog.journal.refused_counts import TRUNCATED
 from amllog.record import envelope, text
 
-MAX_BYTES = 8 * 1024 * 1024  # read in a second; amllog begins a new file at half of it
+MAX_BYTES = 8 * 1024 * 1024  # read in a second. amllog starts a new file at half of it
 MAX_LINE_BYTES = 1024 * 1024
 MAX_NUMBER = 2**53
-MAX_TEXT = 300
+MAX_LENGTH = 300  # of a string
 MAX_OUTLETS = 8  # amllog has two
-MAX_AGAIN = 10_000  # no outlet is offered more lines at once
-MAX_REASONS = 200  # of one outlet; refusals for further reasons are counted together
+MAX_RETRIES = 10_000  # no batch has more lines
+MAX_REASONS = 200  # of one outlet. Refusals for further reasons are counted together
 OTHER_REASONS = "other reasons"
-_PIECE_BYTES = 256 * 1024
 MEMBERS = {"outlet", "to", "delivered", "refused", "again", "mark"}
-_HEAD = b'{"outlet":'
+_PIECE_BYTES = 256 * 1024
+_PREFIX = b'{"outlet":'
 
 
 class Position:
-    """The progress of one outlet in a segment: it has processed all before `to`, except the lines at `again`.
+    """The position of one outlet in a segment: all before `offset` is processed, except the lines at `retry`.
 
-    `passed` is the number of lines before `to`, as far as this process has passed them itself.
+    `passed` is the number of records before `offset`, as far as this process itself has processed them.
     """
 
     __slots__ = ("delivered", "offset", "passed", "refused", "retry")
@@ -55,20 +53,40 @@ class Position:
         self.passed = 0
 
     def add(self, entry: CheckpointEntry) -> None:
-        """Add one more entry."""
+        """Add the next entry that was read."""
         self.offset, self.retry = entry.offset, entry.retry
         self.delivered += entry.delivered
         _count(self.refused, entry.refused)
 
-    def copy(self) -> Position:
-        """The same, independent of this one."""
-        found = Position()
-        found.offset, found.retry, found.delivered = self.offset, self.retry, self.delivered
-        found.refused = self.refused.copy()
-        return found
+    def advance(
+        self, offset: int, delivered: int, refused: Counter[str], retry: Sequence[int], passed: int
+    ) -> None:
+        """Add a batch that this process has processed."""
+        self.delivered += delivered
+        self.refused += refused
+        self.retry = list(retry)
+        self.passed += passed
+        # Last: a thread that waits for this offset ends the process then, or deletes the file.
+        self.offset = offset
 
-    def fit(self, size: int) -> None:
-        """Adapt to a file of `size` bytes. One that is shorter was truncated: nothing after its end can be sent."""
+    def set_passed(self, records: int) -> None:
+        """Set the number of records before `offset`, after another process has changed it."""
+        self.passed = records
+
+    def count_missing(self, records: int, reason: str) -> None:
+        """Count records as refused that are no longer in the file."""
+        self.refused[reason] += records
+        self.passed += records
+
+    def copy(self) -> Position:
+        """Return an independent copy, without `passed`."""
+        copy = Position()
+        copy.offset, copy.retry, copy.delivered = self.offset, self.retry, self.delivered
+        copy.refused = self.refused.copy()
+        return copy
+
+    def limit(self, size: int) -> None:
+        """Adapt to a file of `size` bytes. If it is shorter, it was truncated: the lines after its end are gone."""
         gone = [offset for offset in self.retry if offset >= size]
         if gone:
             self.retry = [offset for offset in self.retry if offset < size]
@@ -77,7 +95,7 @@ class Position:
 
 
 class CheckpointEntry(NamedTuple):
-    """One line of a checkpoint."""
+    """One line of a checkpoint. In the file, `offset` is the member `to`, and `retry` the member `again`."""
 
     outlet: str
     offset: int
@@ -88,7 +106,7 @@ class CheckpointEntry(NamedTuple):
 
     @property
     def line(self) -> bytes:
-        """The entry as it is written."""
+        """The entry as a line of the file."""
         members: dict[str, object] = {"outlet": self.outlet, "to": self.offset, "delivered": self.delivered}
         if self.refused:
             refused = Counter[str]()
@@ -101,15 +119,15 @@ class CheckpointEntry(NamedTuple):
         return json.dumps(members).encode() + b"\n"
 
 
-def lines_of(fd: int) -> Iterator[bytes]:
-    """The lines of an open checkpoint. Of a line with more than `MAX_LINE_BYTES` only so much that it is too long.
+def read_lines(fd: int) -> Iterator[bytes]:
+    """Yield the lines of an open checkpoint. A line is cut off after `MAX_LINE_BYTES` + 1 bytes.
 
-    Raises OSError, EFBIG if the file has more than `MAX_BYTES`.
+    Raises OSError, with EFBIG if the file has more than `MAX_BYTES`.
     """
-    position, rest = 0, b""
-    while piece := own_files.read_at(fd, _PIECE_BYTES, position):
-        position += len(piece)
-        if max(position, os.fstat(fd).st_size) > MAX_BYTES:
+    offset, rest = 0, b""
+    while piece := own_files.read_at(fd, _PIECE_BYTES, offset):
+        offset += len(piece)
+        if max(offset, os.fstat(fd).st_size) > MAX_BYTES:
             raise OSError(errno.EFBIG, f"has more than {MAX_BYTES:,} bytes")
         *lines, rest = (rest + piece).split(b"\n")
         rest = rest[: MAX_LINE_BYTES + 1]
@@ -118,35 +136,65 @@ def lines_of(fd: int) -> Iterator[bytes]:
         yield rest
 
 
-def parse(line: bytes) -> CheckpointEntry | None:
-    """The entry of a line; None if the line is torn or no valid entry."""
-    possible = line.startswith(_HEAD) and len(line) <= MAX_LINE_BYTES
+def parse_entry(line: bytes) -> CheckpointEntry | None:
+    """Return the entry of a line, or None if the line is torn or not a valid entry."""
+    possible = line.startswith(_PREFIX) and len(line) <= MAX_LINE_BYTES
     value: Any = envelope.decode_line(line) if possible else None
     if value is None:
         return None
-    outlet, to, delivered = value.get("outlet"), value.get("to"), value.get("delivered")
-    refused, again, mark = value.get("refused", {}), value.get("again", []), value.get("mark", "")
+    outlet, offset, delivered = value.get("outlet"), value.get("to"), value.get("delivered")
+    refused, retry, mark = value.get("refused", {}), value.get("again", []), value.get("mark", "")
     valid = (
         isinstance(outlet, str)
-        and len(outlet) <= MAX_TEXT
-        and _is_count(to)
+        and len(outlet) <= MAX_LENGTH
+        and _is_count(offset)
         and _is_count(delivered)
         and isinstance(refused, dict)
         and len(refused) <= MAX_REASONS + 1
-        and all(len(reason) <= MAX_TEXT and _is_number(count) for reason, count in refused.items())
-        and isinstance(again, list)
-        and len(again) <= MAX_AGAIN
-        and all(map(_is_count, again))
-        and all(map(operator.lt, again, [*again[1:], to]))
+        and all(len(reason) <= MAX_LENGTH and _is_number(count) for reason, count in refused.items())
+        and isinstance(retry, list)
+        and len(retry) <= MAX_RETRIES
+        and all(map(_is_count, retry))
+        and all(map(operator.lt, retry, [*retry[1:], offset]))
         and isinstance(mark, str)
-        and len(mark) <= MAX_TEXT
+        and len(mark) <= MAX_LENGTH
     )
-    return CheckpointEntry(outlet, to, delivered, refused, again, mark) if valid else None
+    return CheckpointEntry(outlet, offset, delivered, refused, retry, mark) if valid else None
 
 
 def is_damaged(line: bytes) -> bool:
-    """Whether an invalid line is complete. An incomplete one was torn by a kill or a full disk."""
+    """Return whether an invalid line is complete. An incomplete line was torn by a kill or a full disk."""
     return len(line) > MAX_LINE_BYTES or line.rstrip().endswith(b"}")
+
+
+def sum_entries(entries: Iterable[CheckpointEntry]) -> tuple[dict[str, Position], int]:
+    """Return the position of each outlet after these entries, and the number of entries of too many outlets."""
+    positions, excess = dict[str, Position](), 0
+    for entry in entries:
+        position = positions.get(entry.outlet)
+        if position is None:
+            if len(positions) >= MAX_OUTLETS:
+                excess += 1
+                continue
+            position = positions[entry.outlet] = Position()
+        position.add(entry)
+    return positions, excess
+
+
+def missing_entries(
+    recorded: Mapping[str, Position], present: Mapping[str, Position]
+) -> list[CheckpointEntry]:
+    """Return the entries that bring a file with the positions `present` to the positions `recorded`."""
+    entries = []
+    for outlet, position in recorded.items():
+        before = present.get(outlet) or Position()
+        refused = position.refused.copy()
+        refused.subtract(before.refused)
+        change = {reason: count for reason, count in refused.items() if count}
+        delivered = max(0, position.delivered - before.delivered)
+        if delivered or change or (position.offset, position.retry) != (before.offset, before.retry):
+            entries.append(CheckpointEntry(outlet, position.offset, delivered, change, position.retry))
+    return entries
 
 
 def _is_number(value: object) -> bool:
@@ -158,36 +206,8 @@ def _is_count(value: object) -> bool:
 
 
 def _count(sums: Counter[str], refused: Mapping[str, int]) -> None:
-    """Add refusals to `sums`, which keeps texts and a number of reasons that `parse` accepts."""
+    """Add refusals to `sums`, within the lengths and the number of reasons that `parse_entry` accepts."""
     for long, count in refused.items():
-        reason = text.truncate(long, MAX_TEXT)
-        full = reason not in sums and len(sums) >= MAX_REASONS
-        sums[OTHER_REASONS if full else reason] += count
-
-
-def sums_of(entries: Iterable[CheckpointEntry]) -> tuple[dict[str, Position], int]:
-    """The progress of each outlet after these entries, and the number of entries of too many outlets."""
-    found, excess = dict[str, Position](), 0
-    for entry in entries:
-        progress = found.get(entry.outlet)
-        if progress is None:
-            if len(found) >= MAX_OUTLETS:
-                excess += 1
-                continue
-            progress = found[entry.outlet] = Position()
-        progress.add(entry)
-    return found, excess
-
-
-def lacking(noted: Mapping[str, Position], there: Mapping[str, Position]) -> list[CheckpointEntry]:
-    """The entries that bring a file with the progress `there` to what was `noted`."""
-    found = []
-    for outlet, progress in noted.items():
-        before = there.get(outlet) or Position()
-        refused = progress.refused.copy()
-        refused.subtract(before.refused)
-        change = {reason: count for reason, count in refused.items() if count}
-        delivered = max(0, progress.delivered - before.delivered)
-        if delivered or change or (progress.offset, progress.retry) != (before.offset, before.retry):
-            found.append(CheckpointEntry(outlet, progress.offset, delivered, change, progress.retry))
-    return found
+        reason = text.truncate(long, MAX_LENGTH)
+        is_full = reason not in sums and len(sums) >= MAX_REASONS
+        sums[OTHER_REASONS if is_full else reason] += count

@@ -1,8 +1,7 @@
-"""Recognises a checkpoint file by its first line, which is an entry with the members that amllog writes.
+"""Recognizes a checkpoint by its first line, which is an entry with the members that amllog writes.
 
-In: an open file. Out: whether it is a checkpoint, and an OSError if no entries may be written to it. Any other file of
-that name, and one with several hard links, is neither written to nor deleted. What was sent of its segment is unknown
-then, so nothing of it is sent.
+Any other file with the name of a checkpoint, and a file with several hard links, is neither written to nor deleted. It
+is then unknown what was sent of the segment, so nothing of the segment is sent.
 """
 
 from __future__ import annotations
@@ -12,8 +11,8 @@ import os
 from pathlib import Path
 
 from amllog.journal import own_files
-from amllog.journal.checkpoint_entries import MAX_LINE_BYTES, MEMBERS, parse
-from amllog.process import interrupts
+from amllog.journal.checkpoint_entries import MAX_LINE_BYTES, MEMBERS, parse_entry
+from amllog.process import descriptors, interrupts
 from amllog.record import envelope
 
 _BEGINNING = b'{"outlet":'
@@ -22,7 +21,7 @@ _APPEND = os.O_RDWR | os.O_APPEND
 
 
 def is_checkpoint(fd: int) -> bool:
-    """Whether an open file begins with an entry of a checkpoint. A torn one may precede it."""
+    """Return whether an open file begins with an entry of a checkpoint. A torn entry may precede it."""
     return any(map(_is_entry, _first_lines(fd)[:-1]))
 
 
@@ -32,12 +31,13 @@ def require_usable(fd: int) -> None:
         raise OSError(errno.EMLINK, "has several hard links")
     if os.fstat(fd).st_size and not is_checkpoint(fd):
         lines = _first_lines(fd)
-        if len(lines) != 1 or len(lines[0]) > MAX_LINE_BYTES:  # one line is no torn entry
+        is_torn = len(lines) == 1 and len(lines[0]) <= MAX_LINE_BYTES
+        if not is_torn:
             raise OSError(errno.EEXIST, "is not a checkpoint of amllog")
 
 
 def is_usable(fd: int) -> bool:
-    """Whether entries may be written to an open file."""
+    """Return whether entries may be written to an open file."""
     with interrupts.suppress(OSError):
         require_usable(fd)
         return True
@@ -45,7 +45,7 @@ def is_usable(fd: int) -> bool:
 
 
 def open_to_append(path: Path) -> tuple[int, bool]:
-    """The descriptor of the checkpoint at the path, for entries, and whether it is a new file. Raises OSError."""
+    """Open a checkpoint for appending. Return the descriptor, and whether the file is new. Raises OSError."""
     with interrupts.suppress(FileExistsError), own_files.open_directory(path.parent) as directory:
         name = path if directory is None else path.name
         return own_files.open_regular(name, _APPEND | os.O_CREAT | os.O_EXCL, directory=directory), True
@@ -58,10 +58,24 @@ def open_to_append(path: Path) -> tuple[int, bool]:
     return fd, False
 
 
+def delete_checkpoint(path: Path, created: descriptors.Identity | None) -> None:
+    """Delete a file if it is a checkpoint. `created`: a file of this process, which may be deleted while empty."""
+    with interrupts.suppress(OSError):
+        fd = own_files.open_regular(path)
+        identity = descriptors.read_identity(fd)
+        try:
+            is_empty = identity == created and not os.fstat(fd).st_size
+            is_deletable = not own_files.is_linked(fd) and (is_empty or is_checkpoint(fd))
+        finally:
+            descriptors.close_if_same(fd, identity)
+        if is_deletable:
+            own_files.delete_if_same(path, identity)
+
+
 def _first_lines(fd: int) -> list[bytes]:
-    """The first two whole lines, and the bytes after them. [] if the file does not begin as a checkpoint."""
+    """Return the first two whole lines, and the bytes after them. [] if the file does not begin as a checkpoint."""
     data = own_files.read_head(fd)
-    if not _is_begun(data):
+    if not data.replace(b" ", b"", 1).startswith(_BEGINNING):
         return []
     while data.count(b"\n") < 2 and len(data) <= 2 * MAX_LINE_BYTES:
         more = own_files.read_at(fd, max(_PART_BYTES, len(data)), len(data))
@@ -72,9 +86,5 @@ def _first_lines(fd: int) -> list[bytes]:
 
 
 def _is_entry(line: bytes) -> bool:
-    """Whether a line is an entry, with the members that amllog writes and no others."""
-    return parse(line) is not None and set(envelope.decode_line(line) or ()) <= MEMBERS
-
-
-def _is_begun(line: bytes) -> bool:
-    return line.replace(b" ", b"", 1).startswith(_BEGINNING)
+    """Return whether a line is an entry, with the members that amllog writes and no others."""
+    return parse_entry(line) is not None and set(envelope.decode_line(line) or ()) <= MEMBERS

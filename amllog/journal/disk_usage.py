@@ -1,8 +1,7 @@
-"""Measures the room that our files take in a journal directory, and deletes those that may be deleted.
+"""Measures the disk space of our files in a journal directory, and deletes settled ones.
 
-In: a directory that other programs may use as well. Out: bytes of our files, and fewer files. A file is deleted only if
-nothing in it is wanted any more, and if it is recognised as ours at that moment: by its name, by its first line and by
-the beginning of each other line.
+Other programs may use the directory as well. A file is deleted only if no outlet wants a line of it any more, and if it
+is recognized as ours at that moment: by its name, by its first line and by the beginning of each other line.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ from amllog.process import descriptors
 from amllog.process.interrupts import pass_on, suppress
 from amllog.record.envelope import MAX_AGE_SECONDS, instrumentation_key, is_run_metric
 
-UNUSED_SECONDS = 24 * 3600.0  # a younger copy may be one whose line is still to come
+UNUSED_SECONDS = 24 * 3600.0  # the line of a younger copy may not be written yet
 Known = dict[str, tuple[descriptors.Identity, bool]]  # by name: the file, and whether it is ours
 
 
@@ -35,45 +34,45 @@ def own_bytes(directory: Path, known: Known) -> int:
         for entry in entries:
             stem, _, suffix = entry.name.rpartition(".")
             if suffix in ("jsonl", "ack") and SEGMENT_NAME.match(f"{stem}.jsonl"):
-                with suppress(OSError):  # removed meanwhile: takes no room
+                with suppress(OSError):  # deleted meanwhile
                     total += _own_size(entry, known)
     return total
 
 
 def copied_bytes(directory: Path) -> int:
-    """Bytes of the copies of files that wait for run history."""
+    """Return the bytes of the copies of files that wait for run history."""
     with suppress(OSError), artifact_copies.open_folder(directory) as folder:
-        return sum(own_files.stored_bytes(found) for _, found in folder.entries())
-    return 0  # there are none, or the directory is not ours
+        return sum(own_files.stored_bytes(status) for _, status in folder.entries())
+    return 0  # there are no copies, or the directory is not ours
 
 
 def delete_unused_copies(directory: Path) -> int:
-    """Delete the copies that no line of a journal names: of killed processes, for instance. Return the bytes freed.
+    """Delete copies that no line of a segment names, for example of killed processes. Return the bytes freed.
 
-    Only old ones, that this user alone may read, as all that amllog makes: a file of the user may have such a name.
+    A file of the user may have such a name. So only old files are deleted that only this user may read.
     """
     freed, latest, user = 0, time.time() - UNUSED_SECONDS, getattr(os, "geteuid", lambda: 0)()
     with suppress(OSError), artifact_copies.open_folder(directory) as folder:
         unused = {
-            entry: found
-            for entry, found in folder.entries()
-            if found.st_mtime < latest
-            if stat.S_IMODE(found.st_mode) == 0o600 and found.st_uid == user and found.st_nlink == 1
+            entry: status
+            for entry, status in folder.entries()
+            if status.st_mtime < latest
+            if stat.S_IMODE(status.st_mode) == 0o600 and status.st_uid == user and status.st_nlink == 1
         }
         for name in _named(directory) if unused else ():
             unused.pop(name, None)
-        for entry, found in unused.items():
-            if folder.delete(entry, (found.st_dev, found.st_ino)):
-                freed += own_files.stored_bytes(found)
+        for entry, status in unused.items():
+            if folder.delete(entry, (status.st_dev, status.st_ino)):
+                freed += own_files.stored_bytes(status)
     return freed
 
 
 def delete_settled(
     directory: Path, excess: int, own: Iterable[Segment], node: str, outlets: Sequence[str]
 ) -> int:
-    """Delete the oldest files that nobody wants any more, until `excess` bytes are free. Return the bytes freed.
+    """Delete the oldest settled segments, until `excess` bytes are free. Return the bytes freed.
 
-    `own` are the files of this process, which are not claimed. The last of them is written to, and stays.
+    `own`: the segments of this process, which are not claimed. The last one is written to, so it is not deleted.
     """
     segments = list(own)
     by_path = {segment.path: segment for segment in segments}
@@ -81,29 +80,30 @@ def delete_settled(
     for path in list_segments(directory):
         if freed >= excess:
             break
-        mine = by_path.get(path)
-        if mine is segments[-1]:
+        own_segment = by_path.get(path)
+        if own_segment is segments[-1]:
             continue
-        # The size first: it opens a file again that the script has closed. Another process may have its lock by then.
-        segment = mine if mine is not None and mine.size and mine.is_locked else claim(path, node)
+        # The size first: it opens a file again that the script has closed. Another process may have its lock then.
+        is_usable = own_segment is not None and own_segment.size and own_segment.is_locked
+        segment = own_segment if is_usable else claim(path, node)
         if segment is None:
             continue
         if segment.size and own_files.is_deletable(path, segment.fd) and is_fully_settled(segment, outlets):
-            if mine is not None:
-                mine.refresh()  # before the checkpoint is deleted
+            if own_segment is not None:
+                own_segment.refresh()  # before the checkpoint is deleted
             freed += _remove(segment)
-            if mine is not None:
-                mine.close()
-        elif segment is not mine:
+            if own_segment is not None:
+                own_segment.close()
+        elif segment is not own_segment:
             segment.close()
     return freed
 
 
 def is_fully_settled(segment: Segment, outlets: Sequence[str]) -> bool:
-    """Whether nothing in the file is wanted any more: by these outlets, or by those that another process may have.
+    """Return whether no line is wanted any more, by these outlets or by those that another process may have.
 
-    What is addressed to no resource yet is wanted for as long as the service would take it. A line that is no record
-    is somebody else's.
+    A line without a key is wanted for as long as the service would accept it. If a line is not a record, another
+    program has written to the file, and it is not settled.
     """
     if outlets and not segment.is_settled(outlets):
         return False
@@ -116,7 +116,7 @@ def is_fully_settled(segment: Segment, outlets: Sequence[str]) -> bool:
 
 
 def _named(directory: Path) -> Iterator[str]:
-    """The copies that lines of the journal files name. Raises OSError if a file cannot be read at the moment."""
+    """Yield the copies that lines of the segments name. Raises OSError if a file cannot be read at the moment."""
     for path in list_segments(directory):
         try:
             fd = open_segment(path)
@@ -124,7 +124,7 @@ def _named(directory: Path) -> Iterator[str]:
             pass_on(error)
             if is_temporary(error):
                 raise
-            continue  # it is gone, or not ours
+            continue  # it is gone, or not a segment
         try:
             segment = Segment(path, fd)
         except BaseException:
@@ -138,7 +138,7 @@ def _named(directory: Path) -> Iterator[str]:
 
 
 def _remove(segment: Segment) -> int:
-    """Delete a file. Return how much of the disk it took."""
+    """Delete a segment. Return the disk space that it used."""
     with suppress(OSError):
         size = own_files.stored_bytes(os.stat(segment.path, follow_symlinks=False))
         return size if segment.remove() else 0
@@ -146,24 +146,23 @@ def _remove(segment: Segment) -> int:
 
 
 def _own_size(entry: os.DirEntry[str], known: Known) -> int:
-    """The bytes on the disk of a file in the directory if it is ours, else 0. Opens it if it is not known yet."""
-    found = entry.stat(follow_symlinks=False)
+    """Return the disk space of a file if it is ours, else 0. Opens the file if it is not known yet."""
+    status = entry.stat(follow_symlinks=False)
     may_be_segment = entry.name.endswith(".jsonl")
-    if not stat.S_ISREG(found.st_mode) or found.st_size > (
-        MAX_SEGMENT_BYTES if may_be_segment else MAX_BYTES
-    ):
+    max_bytes = MAX_SEGMENT_BYTES if may_be_segment else MAX_BYTES
+    if not stat.S_ISREG(status.st_mode) or status.st_size > max_bytes:
         return 0
-    if not found.st_size:  # it takes no room, and may become anything
+    if not status.st_size:  # it uses no space, and its content is unknown
         return 0
-    identity = found.st_dev, found.st_ino
-    before, ours = known.get(entry.name, (None, False))
-    if before != identity:
+    identity = status.st_dev, status.st_ino
+    known_identity, is_ours = known.get(entry.name, (None, False))
+    if known_identity != identity:
         fd = own_files.open_regular(entry.path)
         try:
             head = own_files.read_head(fd)
-            ours = is_segment(entry.name, head) if may_be_segment else is_checkpoint(fd)
+            is_ours = is_segment(entry.name, head) if may_be_segment else is_checkpoint(fd)
         finally:
             descriptors.close_if_same(fd, identity)
-        if head:  # others have emptied it meanwhile
-            known[entry.name] = identity, ours
-    return own_files.stored_bytes(found) if ours else 0
+        if head:  # otherwise others have emptied it meanwhile
+            known[entry.name] = identity, is_ours
+    return own_files.stored_bytes(status) if is_ours else 0

@@ -1,4 +1,4 @@
-"""The fallback checkpoint of a segment, in a private temporary directory: for entries that its file does not take.
+"""The fallback checkpoint of a segment, in a private temporary directory, for entries that its checkpoint rejects.
 
 `TMPDIR` may be on the disk that is full, so `/tmp` and `/var/tmp` are tried as well. All of them are read.
 """
@@ -14,42 +14,42 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from amllog.journal import own_files
-from amllog.journal.checkpoint_entries import MAX_BYTES, lines_of
+from amllog.journal.checkpoint_entries import MAX_BYTES, read_lines
 from amllog.process import descriptors, interrupts
 
 _APPEND = os.O_RDWR | os.O_APPEND
-_BLOCK_BYTES = 4096  # a file system allocates at least so much
+_BLOCK_BYTES = 4096  # a file system allocates at least this much
 _AHEAD_BYTES = 1024
 
 
 class FallbackCheckpoint:
-    """The fallback of one segment, in whichever of the temporary directories it was possible to write it."""
+    """The fallback of one segment, in the first temporary directory where it could be written."""
 
     def __init__(self, segment: Path) -> None:
         with interrupts.suppress(OSError):  # the working directory was deleted
             segment = segment.absolute()
         self._segment = segment
-        self.path: Path | None = None  # where the last entries were written to
-        self._found: list[Path] | None = None
+        self.path: Path | None = None  # of the file with the last entries
+        self._cached_paths: list[Path] | None = None
 
     @property
     def _paths(self) -> list[Path]:
         # Not `functools.cached_property`: before Python 3.12 it has a lock, which a fork may leave locked in the child.
-        if self._found is None:
-            self._found = _paths(self._segment)
-        return self._found
+        if self._cached_paths is None:
+            self._cached_paths = _candidates(self._segment)
+        return self._cached_paths
 
     def lines(self) -> list[bytes]:
-        """The lines of all spares, each once. Raises OSError if there is one that cannot be read."""
-        found = dict[bytes, None]()
+        """Return the lines of all fallbacks, each once. Raises OSError if one of them cannot be read."""
+        lines = dict[bytes, None]()
         for path in filter(_is_private, self._paths):
-            with interrupts.suppress(FileNotFoundError), opened(path) as fd:
-                found.update(dict.fromkeys(lines_of(fd)))
+            with interrupts.suppress(FileNotFoundError), open_file(path) as fd:
+                lines.update(dict.fromkeys(read_lines(fd)))
                 self.path = path
-        return list(found)
+        return list(lines)
 
     def write(self, lines: Sequence[bytes]) -> bool:
-        """Append lines in the first directory where that is possible. Return whether there was one."""
+        """Append lines in the first directory where this is possible. Return whether there was one."""
         for path in self._paths:
             try:
                 _append(path, lines)
@@ -62,7 +62,7 @@ class FallbackCheckpoint:
         return False
 
     def delete(self) -> None:
-        """Delete the spares: the checkpoint has their entries."""
+        """Delete the fallbacks, because the checkpoint has their entries."""
         for path in filter(_is_private, self._paths):
             with interrupts.suppress(OSError):
                 os.unlink(path)
@@ -70,8 +70,8 @@ class FallbackCheckpoint:
 
 
 @contextlib.contextmanager
-def opened(path: Path) -> Iterator[int]:
-    """The descriptor of a regular file, closed at the end. Raises OSError."""
+def open_file(path: Path) -> Iterator[int]:
+    """Open a regular file, and close it at the end of the block. Raises OSError."""
     fd = own_files.open_regular(path)
     identity = descriptors.read_identity(fd)
     try:
@@ -81,21 +81,21 @@ def opened(path: Path) -> Iterator[int]:
 
 
 def append_line(fd: int, line: bytes) -> None:
-    """Append a line; first end a line before it that a kill or a full disk has torn. Raises OSError.
+    """Append a line. A line before it that a kill or a full disk has torn is ended first. Raises OSError.
 
-    Near the end of a block of the disk, empty lines begin the next one: the next entries fit also on a full disk.
+    Near the end of a block of the disk, empty lines start the next block, so that the next entries fit on a full disk.
     """
     size = os.fstat(fd).st_size
     if size and own_files.read_at(fd, 1, size - 1) != b"\n":
         line = b"\n" + line
-    if size + len(line) > MAX_BYTES:  # nobody could read the file
+    if size + len(line) > MAX_BYTES:  # no reader accepts a larger file
         raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
     if os.write(fd, line) < len(line):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-    left = -(size + len(line)) % _BLOCK_BYTES
-    if left < _AHEAD_BYTES:
+    free = -(size + len(line)) % _BLOCK_BYTES
+    if free < _AHEAD_BYTES:
         with interrupts.suppress(OSError):
-            os.write(fd, b"\n" * (left + 1))
+            os.write(fd, b"\n" * (free + 1))
 
 
 def _append(path: Path, lines: Sequence[bytes]) -> None:
@@ -113,22 +113,22 @@ def _append(path: Path, lines: Sequence[bytes]) -> None:
         descriptors.close_if_same(fd, identity)
 
 
-def _paths(segment: Path) -> list[Path]:
-    """The possible paths of a segment's fallback: one directory for each user, one name for each segment's path.
+def _candidates(segment: Path) -> list[Path]:
+    """Return the possible paths of a segment's fallback: a directory for each user, a name for each segment's path.
 
-    Empty where the working directory of a relative path was deleted.
+    Empty if the working directory of a relative path was deleted.
     """
     user = getattr(os, "geteuid", lambda: 0)()
-    above = ["/tmp", "/var/tmp"] if os.name == "posix" else []
-    with interrupts.suppress(OSError):  # there is none with room
-        above.insert(0, tempfile.gettempdir())
+    directories = ["/tmp", "/var/tmp"] if os.name == "posix" else []
+    with interrupts.suppress(OSError):  # no temporary directory has space
+        directories.insert(0, tempfile.gettempdir())
     with interrupts.suppress(OSError):
-        place = hashlib.sha256(os.fsencode(segment.absolute().parent)).hexdigest()[:12]
-        name = Path(f"amllog-{user}", "checkpoints", f"{place}-{segment.stem}.ack")
-        return [one / name for one in map(Path, dict.fromkeys(above))]
+        digest = hashlib.sha256(os.fsencode(segment.absolute().parent)).hexdigest()[:12]
+        name = Path(f"amllog-{user}", "checkpoints", f"{digest}-{segment.stem}.ack")
+        return [directory / name for directory in map(Path, dict.fromkeys(directories))]
     return []
 
 
 def _is_private(fallback: Path) -> bool:
-    """Whether the directory of the fallback exists, and nobody else could have written there."""
+    """Return whether the directory of the fallback exists, and no other user could have written to it."""
     return own_files.is_private(fallback.parent.parent) and own_files.is_private(fallback.parent)

@@ -1,4 +1,4 @@
-"""The lock of a segment, which its writer holds for as long as it lives, and the fallback by process id."""
+"""The lock of a segment, which its writer holds until it ends, and the fallback by process id."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ _IN_NAMES = frozenset(string.ascii_letters + string.digits + "_.")
 
 
 def lock(fd: int, path: Path | None = None, node: str = "") -> bool:
-    """Take the file's lock. Without locks (Windows, some network file systems) a live writer is told by its name."""
+    """Acquire the file's lock. Return whether this process has it.
+
+    Where there are no locks (Windows, some network file systems), the process id in the name decides.
+    """
     locked = try_lock(fd)
     if locked is not None:
         return locked
@@ -23,14 +26,14 @@ def lock(fd: int, path: Path | None = None, node: str = "") -> bool:
 
 
 def file_node(node: str) -> str:
-    """A node's name as it stands in file names: each run of other characters becomes one `_`."""
-    # Without a regular expression: to compile one takes longer than all else that `setup()` does with the name.
+    """Return a node's name for file names, with each run of other characters replaced by `_`."""
+    # Not a regular expression: compiling one takes longer than everything else that `setup()` does with the name.
     parts = ("".join(part) if fits else "_" for fits, part in groupby(node, _IN_NAMES.__contains__))
     return "".join(parts)[:60] or "node"
 
 
 def writer_is_gone(name: str, node: str) -> bool:
-    """Whether the process in a segment's name ran on this node and runs no longer."""
+    """Return whether the process in a segment's name was on this node and has ended."""
     match = SEGMENT_NAME.match(name)
     if match is None or match["node"] != file_node(node):
         return False

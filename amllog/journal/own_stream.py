@@ -1,7 +1,4 @@
-"""Reads an open file of ours in parts, with the check of its descriptor before each.
-
-In: a descriptor. Out: a stream, which owns the descriptor.
-"""
+"""A stream that checks its descriptor before each read. The stream owns the descriptor."""
 
 from __future__ import annotations
 
@@ -15,46 +12,46 @@ from amllog.process import descriptors
 
 
 class OwnStream(io.RawIOBase):
-    """Reads an open file as long as its descriptor stands for it: the script may close it, and use the number."""
+    """Reads an open file as long as the descriptor belongs to it. The script may close it, and reuse the number."""
 
     def __init__(self, fd: int) -> None:
         self.identity = descriptors.read_identity(fd)
-        self._fd, self._at = fd, 0
+        self._fd, self._offset = fd, 0
 
     def readable(self) -> bool:
-        """Always."""
+        """Return True."""
         return True
 
     def seekable(self) -> bool:
-        """Always."""
+        """Return True."""
         return True
 
     def fileno(self) -> int:
-        """The descriptor."""
+        """Return the descriptor."""
         return self._fd
 
     def readinto(self, buffer: Any) -> int:
-        """Read from where the last read ended, whatever others do with the descriptor. Raises OSError."""
+        """Read on, independent of the position of the descriptor. Raises OSError."""
         self.verify()
-        data = own_files.read_at(self._fd, len(buffer), self._at)
+        data = own_files.read_at(self._fd, len(buffer), self._offset)
         buffer[: len(data)] = data
-        self._at += len(data)
+        self._offset += len(data)
         return len(data)
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Read from there. Raises OSError."""
+        """Set the offset of the next read. Raises OSError."""
         self.verify()
-        ends = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: os.fstat(self._fd).st_size}
-        self._at = ends[whence] + offset
-        return self._at
+        starts = {os.SEEK_SET: 0, os.SEEK_CUR: self._offset, os.SEEK_END: os.fstat(self._fd).st_size}
+        self._offset = starts[whence] + offset
+        return self._offset
 
     def verify(self) -> None:
-        """Raise OSError if the descriptor stands for another file, or for none."""
+        """Raise OSError if the descriptor is closed or belongs to another file."""
         if not descriptors.is_same(self._fd, self.identity):
             raise OSError(errno.EBADF, os.strerror(errno.EBADF))
 
     def close(self) -> None:
-        """Close the descriptor if it still stands for the file."""
+        """Close the descriptor if it still belongs to the file."""
         if not self.closed:
             descriptors.close_if_same(self._fd, self.identity)
         super().close()

@@ -1,12 +1,12 @@
 """Recovers a segment that others have renamed, deleted or replaced while its process writes or delivers it.
 
-In: a segment whose path no longer stands for its file, and to which nothing is appended any more. Out: segments with
-names that readers find, in which the same records wait. Three cases:
+The segment is not at its path any more, and nothing is appended to it. The result is segments with names that readers
+find, in which the same records wait. There are three cases:
 
-* The file has another name that a segment can have: it is used under that name, with its checkpoint beside it.
-* Another segment is at the path, such as a copy that `sed -i` has written. The records in it are left to it. Those that
-  it lacks are copied to a new segment.
-* Nobody finds the file: it is copied to a new segment, if something in it is still wanted.
+* The file has another name that a segment can have. It is used under that name, with its checkpoint beside it.
+* Another segment is at the path, such as a copy that `sed -i` has written. Its records are left to it. Records that it
+  lacks are copied to a new segment.
+* No reader finds the file. It is copied to a new segment, if an outlet still wants one of its records.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import Any
 
 from amllog.journal import own_files
 from amllog.journal.checkpoint import Checkpoint
-from amllog.journal.checkpoint_entries import MAX_AGAIN, CheckpointEntry
+from amllog.journal.checkpoint_entries import MAX_RETRIES, CheckpointEntry
 from amllog.journal.directory import claim, open_read_only
 from amllog.journal.disk_usage import is_fully_settled
 from amllog.journal.outlets import OUTLETS, is_meant_for
@@ -33,37 +33,37 @@ _PIECE_BYTES = 1024 * 1024
 
 
 def is_readable(path: Path | None) -> bool:
-    """Whether a segment at this path is found by others."""
+    """Return whether readers find a segment at this path."""
     return path is not None and bool(SEGMENT_NAME.match(path.name))
 
 
 def recover(
     segment: Segment, path: Path | None, new: Callable[[], Segment], outlets: Sequence[str], node: str
 ) -> list[Segment]:
-    """The segments that take the place of this one. `new` opens one. Raises OSError if there can be none now.
+    """Return the segments that replace this one. `new` creates a segment. Raises OSError if that is not possible now.
 
-    `path`: what the file is called now, None if it has no name any more.
+    `path`: the present path of the file, or None if it has none.
     """
     if path is not None and is_readable(path):
         segment.move(path)
         return [segment]
-    if other := _at(segment.path, node):
-        return _left_to(other, segment, new, node)
+    if other := _segment_at(segment.path, node):
+        return _leave_to(other, segment, new, node)
     if not is_fully_settled(segment, outlets):
         _copy(segment, path, new)
     elif path is None:
         segment.remove()
-    else:  # it may get its name back: the checkpoint stays
+    else:  # it may get its name back, so the checkpoint stays
         segment.count_missing()
         segment.close()
     return [segment]
 
 
-def _at(path: Path, node: str) -> Segment | None:
+def _segment_at(path: Path, node: str) -> Segment | None:
     """Return the segment at the path if it has records. It is locked unless another process holds it."""
     segment = claim(path, node)
     if segment is None and (segment := open_read_only(path)):
-        segment.is_locked = False
+        segment.disown()
     if segment is not None and not segment.count_records():
         segment.close()
         return None
@@ -72,25 +72,25 @@ def _at(path: Path, node: str) -> Segment | None:
 
 def _copy(segment: Segment, path: Path | None, new: Callable[[], Segment]) -> None:
     """Move the segment to a new file with the same bytes."""
-    former, identity, size = segment.path, (segment.device, segment.inode), segment.size
-    with _opened(new) as copy:
-        position = 0
-        while piece := own_files.read_at(segment.fd, _PIECE_BYTES, position):
+    former, identity, size = segment.path, segment.identity, segment.size
+    with _created(new) as copy:
+        offset = 0
+        while piece := own_files.read_at(segment.fd, _PIECE_BYTES, offset):
             _write_all(copy.fd, piece)
-            position += len(piece)
+            offset += len(piece)
         segment.move(copy.path, copy)
-    if path is not None:  # the file may get its name back, and nothing of it is sent then
-        mark = Checkpoint(former, identity)
+    if path is not None:  # if the file gets its name back, nothing of it is sent
+        checkpoint = Checkpoint(former, identity)
         for outlet in {*OUTLETS, *segment.outlets}:
-            mark.append(CheckpointEntry(outlet, size, 0, {}, []))
-        mark.close()
+            checkpoint.append(CheckpointEntry(outlet, size, 0, {}, []))
+        checkpoint.close()
 
 
 @contextlib.contextmanager
-def _opened(new: Callable[[], Segment]) -> Iterator[Segment]:
-    """A new segment, which is closed and deleted if what follows fails: it would be sent beside the other one."""
+def _created(new: Callable[[], Segment]) -> Iterator[Segment]:
+    """Create a segment for the block. Delete it if the block raises: its records would be sent twice."""
     segment = new()
-    identity = segment.device, segment.inode
+    identity = segment.identity
     try:
         yield segment
     except BaseException:
@@ -99,65 +99,68 @@ def _opened(new: Callable[[], Segment]) -> Iterator[Segment]:
         raise
 
 
-def _left_to(other: Segment, segment: Segment, new: Callable[[], Segment], node: str) -> list[Segment]:
-    """The segment that is now at the path, and a new one with the records that it lacks."""
+def _leave_to(other: Segment, segment: Segment, new: Callable[[], Segment], node: str) -> list[Segment]:
+    """Return the segment that is now at the path, and a new one with the records that it lacks."""
     lines = list(_records(segment))
-    offsets = {_id(line): offset for offset, line in lines}
-    theirs = [(offset, line, offsets.get(_id(line), -1)) for offset, line in _records(other)]
-    there = {_id(line) for _, line, _ in theirs}
+    offsets = {_record_id(line): offset for offset, line in lines}
+    # For each record of the other segment: its offset there, the line, and its offset in this segment.
+    others = [(offset, line, offsets.get(_record_id(line), -1)) for offset, line in _records(other)]
+    ids = {_record_id(line) for _, line, _ in others}
     names = {*OUTLETS, *segment.outlets}
     rest = [
         (offset, line)
         for offset, line in lines
-        if _id(line) not in there and not all(_is_settled(segment, name, offset, line) for name in names)
+        if _record_id(line) not in ids and not all(_is_settled(segment, name, offset, line) for name in names)
     ]
-    found = [_rest(segment, rest, new)] if rest else []
+    copies = [_copy_lines(segment, rest, new)] if rest else []
     if other.is_locked and not _is_ahead(other, segment):
-        segment.checkpoint.move(other.path, (other.device, other.inode))
+        segment.checkpoint.move(other.path, other.identity)
         for name in segment.outlets:
             states = [
-                (at, len(line), before >= 0 and segment.is_line_settled(name, before))
-                for at, line, before in theirs
+                (offset, len(line), before >= 0 and segment.is_line_settled(name, before))
+                for offset, line, before in others
             ]
-            to, again, _ = _progress(states)
-            segment.checkpoint.append(CheckpointEntry(name, to, 0, {}, again))
+            end, retry, _ = _position(states)
+            segment.checkpoint.append(CheckpointEntry(name, end, 0, {}, retry))
     segment.close()
-    other.close()  # to read the checkpoint as it is now
-    return [*filter(None, [_at(other.path, node)]), *found]
+    other.close()  # the next object reads the checkpoint as it is now
+    return [*filter(None, [_segment_at(other.path, node)]), *copies]
 
 
-def _rest(segment: Segment, lines: Collection[tuple[int, bytes]], new: Callable[[], Segment]) -> Segment:
-    """A new segment of these lines of another one, as far processed as they are."""
-    with _opened(new) as copy:
+def _copy_lines(
+    segment: Segment, lines: Collection[tuple[int, bytes]], new: Callable[[], Segment]
+) -> Segment:
+    """Create a segment with these lines of another one, and the positions of the outlets in them."""
+    with _created(new) as copy:
         _write_all(copy.fd, b"".join(line for _, line in lines))
-    copy.known_bytes = copy.size
+    copy.accept_size(copy.size)
     for name in segment.outlets:
-        states, position = list[tuple[int, int, bool]](), 0
+        states, start = list[tuple[int, int, bool]](), 0
         for offset, line in lines:
-            states.append((position, len(line), segment.is_line_settled(name, offset)))
-            position += len(line)
-        to, again, passed = _progress(states)
-        if to:
-            copy.acknowledge(name, to, 0, Counter(), again, passed=passed)
+            states.append((start, len(line), segment.is_line_settled(name, offset)))
+            start += len(line)
+        end, retry, passed = _position(states)
+        if end:
+            copy.acknowledge(name, end, 0, Counter(), retry, passed=passed)
     return copy
 
 
-def _progress(states: Iterable[tuple[int, int, bool]]) -> tuple[int, list[int], int]:
-    """The position after the last settled line, what waits before it, and the number of lines before it.
+def _position(states: Iterable[tuple[int, int, bool]]) -> tuple[int, list[int], int]:
+    """Return the offset after the last settled line, the lines to retry before it, and the number of lines before it.
 
     `states`: for each line its offset, its length and whether it is settled.
     """
-    to, again, passed, waiting = 0, list[int](), 0, list[int]()
+    end, retry, passed, waiting = 0, list[int](), 0, list[int]()
     for number, (offset, length, settled) in enumerate(states):
         if not settled:
             waiting.append(offset)
-        elif len(waiting) <= MAX_AGAIN:
-            to, again, passed = offset + length, list(waiting), number + 1
-    return to, again, passed
+        elif len(waiting) <= MAX_RETRIES:
+            end, retry, passed = offset + length, list(waiting), number + 1
+    return end, retry, passed
 
 
 def _is_ahead(other: Segment, segment: Segment) -> bool:
-    """Whether another process has already sent something of the other segment."""
+    """Return whether another process has already delivered records of the other segment."""
     return any(
         other.position(name).offset > segment.position(name).offset
         or other.position(name).delivered > segment.position(name).delivered
@@ -166,12 +169,12 @@ def _is_ahead(other: Segment, segment: Segment) -> bool:
 
 
 def _is_settled(segment: Segment, outlet: str, offset: int, line: bytes) -> bool:
-    """Whether the outlet does not want the line, or not any more."""
+    """Return whether the outlet does not want the line, or not any more."""
     return segment.is_line_settled(outlet, offset) or not is_meant_for(outlet, line)
 
 
 def _records(segment: Segment) -> Iterator[tuple[int, bytes]]:
-    """Each record with its offset."""
+    """Yield each record with its offset."""
     offset = 0
     for line in segment.lines_from(0):
         if is_complete(line):
@@ -179,8 +182,8 @@ def _records(segment: Segment) -> Iterator[tuple[int, bytes]]:
         offset += len(line)
 
 
-def _id(line: bytes) -> str | bytes:
-    """Return the record's id, which stays where another program has changed its text."""
+def _record_id(line: bytes) -> str | bytes:
+    """Return the id of a record, or the line if it has none. Other programs may have changed the rest of the line."""
     value: Any = decode_line(line)
     for name in ("data", "baseData", "properties", "record_id"):
         value = value.get(name) if isinstance(value, dict) else None

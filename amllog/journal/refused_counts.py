@@ -1,4 +1,4 @@
-"""Counts records that no journal took and faults of amllog, by reason, over the life of the process."""
+"""Counts records that no journal accepted, and faults of amllog, by reason, over the life of the process."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ _MAX_UNCOUNTED = 1_000
 
 
 class RefusedCounts:
-    """Counts by reason. Threads and signal handlers may add at the same time; no addition is lost.
+    """Counts by reason. No addition is lost, although threads and signal handlers may add at the same time.
 
     An addition is one step of a deque. A signal handler that interrupts the counting adds without counting.
     """
 
     def __init__(self) -> None:
-        self._lock = threading.RLock()  # re-entrant: a signal handler may ask for the counts
+        self._lock = threading.RLock()  # re-entrant: a signal handler may request the counts
         self._counting = False
         self._new: deque[str] = deque()
         self._counts: Counter[str] = Counter()
@@ -32,7 +32,7 @@ class RefusedCounts:
 
     @releasing("_lock")
     def counts(self) -> Counter[str]:
-        """Return the counts now."""
+        """Return the counts."""
         with self._lock:
             if not self._counting:
                 self._counting = True
@@ -50,12 +50,12 @@ class RefusedCounts:
 
     @releasing("_lock")
     def reported(self, counts: Counter[str]) -> None:
-        """Subtract what a final account has reported. What was added since is left for the next one."""
+        """Subtract the counts of a final account. Later additions remain for the next account."""
         with self._lock:
             self._counts = self._counts - counts
 
     def forked(self) -> None:
-        """In a forked child: start at zero. Another thread of the parent may have held the lock."""
+        """In a forked child: start at zero, with a new lock. Another thread of the parent may have held the old one."""
         self._lock = threading.RLock()
         self._counting = False
         self._new = deque()

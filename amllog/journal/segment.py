@@ -1,193 +1,174 @@
-"""One journal segment as its readers see it: lines from any position, its checkpoint, its lock.
+"""One segment of the journal: its lines, its checkpoint and its lock. This is the description of the file format.
 
-In: a path and an open file. Out: whole lines, and how far each outlet has processed them.
-The format is in docs/architecture.md. Each read checks that the descriptor still stands for the same file.
+The journal is a write-ahead log in a directory (`AMLLOG_DIR`). A process writes one or more segments of two files each:
+
+* `<UTC time>-<node>-<pid>-<6 hex digits>.jsonl` has one envelope per line: exactly the bytes that are sent later, in an
+  array and compressed with gzip. A line begins with `{"time":"2026-11-22T20:52:35.123456Z","iKey":"…",`. Without
+  `iKey`, it is not meant for Application Insights (below `insights_level`). With `"iKey":""`, it is, but no connection
+  string was known yet. All other keys of a segment are equal.
+* The same name with `.ack` is the checkpoint, with one JSON line per processed batch (`checkpoint_entries`).
+
+A file is a segment if its name has this form and its first line begins as all lines do (`signature`). A file is a
+checkpoint if its first line is an entry (`checkpoint_signature`). Other files in the directory are never counted,
+locked, written to or deleted. Files with several hard links are never written to or deleted.
+
+A metric for run history has the property `run_metric` (`scalar`, `list`, `row`, `table`, or `call` for tags and
+artifacts), and `run_id` if its run is not `step_id`. A scalar is a `MetricData` envelope. The others are `EventData`,
+with JSON in the property `run_metric_data`. Its member `file` names a copy of a file in the journal's directory:
+`artifacts/<12 hex digits>-<name>`. The copy is kept until its line is delivered or refused (`artifact_copies`).
+
+The guarantees:
+
+* A record is written with one `write` before the log call returns. The operating system has it then, so a killed
+  process loses no record.
+* The writer holds a lock (`flock`) on the segment. A segment without a lock is an orphan, and the process that takes
+  the lock delivers it. If that happens to a new file, its writer deletes the file and creates another one.
+* An entry is in the checkpoint before its batch counts as settled. After a kill in between, the batch is sent again
+  with the same record ids.
+* A segment is deleted only after all outlets have processed it, and if it is recognized as a segment at that moment.
+* Each read and each write checks that the descriptor still belongs to the file. If others rename, delete or replace a
+  segment, its writer continues in a new one (`displacement`, `recovery`).
 """
 
 from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from amllog.journal import line_reader, own_files
+from amllog.journal import own_files
 from amllog.journal.checkpoint import Checkpoint
 from amllog.journal.checkpoint_entries import CheckpointEntry, Position
 from amllog.journal.refused_counts import OVERWRITTEN, TRUNCATED
-from amllog.journal.segment_file import SegmentFile
-from amllog.process import descriptors, interrupts
+from amllog.journal.segment_file import LINE_BYTES, SegmentFile
+from amllog.process import descriptors
 from amllog.process.released_locks import releasing
-from amllog.record.envelope import instrumentation_key, is_complete
-
-_CHUNK_BYTES = 2 * 1024 * 1024
-_LINE_BYTES = 64 * 1024
+from amllog.record.envelope import is_complete
 
 
 class Segment(SegmentFile):
-    """One journal segment as its readers see it; only the holder of its lock writes its checkpoint."""
+    """One segment with its checkpoint. Only the holder of the lock writes the checkpoint."""
 
     def __init__(self, path: Path, fd: int, *, new: bool = False) -> None:
-        """`new`: this process has just created the file, so that there is no checkpoint to read."""
+        """`new`: this process has just created the file, so there is no checkpoint to read."""
         super().__init__(path, fd)
-        self.torn = False  # whether the last write took only a part of its line
-        self.written = itertools.count()  # lines written by this process; `next` is one step for all threads
+        self.torn = False  # whether the last write wrote only a part of its line
+        self.written = itertools.count()  # lines written by this process. `next` is one step for all threads
         self._written_reads = 0
-        self.displaced = (
-            ""  # a sentence if others have renamed, deleted or replaced the file: nothing is appended
-        )
-        self.lost = False  # whether what waits in the file is lost once it is closed
-        self.checkpoint = Checkpoint(path, (self.device, self.inode))
+        # The notice, if others have renamed, deleted or replaced the file. Nothing is appended to it any more.
+        self.displaced = ""
+        self.lost = False  # whether the waiting lines are lost once the file is closed
+        self.checkpoint = Checkpoint(path, self.identity)
         self._positions = {} if new else self.checkpoint.read_positions(self.size)
-        self._keyless, self._key = 0, b""  # bytes without any instrumentation key, and the key
 
     @property
     def checkpoint_error(self) -> OSError | None:
-        """Why nothing of the segment can be sent, with a `strerror` for the user; None if it can."""
+        """Why nothing of the segment can be sent, with a `strerror` for the user. None if it can."""
         return self.checkpoint.unreadable
 
     @property
     def unrecorded(self) -> str:
-        """Why an entry of the checkpoint could be written nowhere, or an empty text."""
+        """Why an entry of the checkpoint could not be written to any file, or ""."""
         return self.checkpoint.unwritable
 
     @property
     def invalid_entries(self) -> int:
-        """How many lines of the checkpoint are no valid entries; their batches are sent again."""
+        """The number of lines of the checkpoint that are not valid entries. Their batches are sent again."""
         return self.checkpoint.invalid
 
     @property
     def outlets(self) -> list[str]:
-        """The outlets that have processed something in the file, or looked at it."""
+        """The outlets whose position in the segment is known."""
         return list(self._positions)
 
     def position(self, outlet: str) -> Position:
-        """How far `outlet` is."""
+        """Return the position of an outlet."""
         return self._positions.setdefault(outlet, Position())
 
     def is_line_settled(self, outlet: str, offset: int) -> bool:
-        """Whether the line at `offset` does not wait for `outlet` any more."""
-        progress = self.position(outlet)
-        return offset < progress.offset and offset not in progress.retry
+        """Return whether the line at `offset` does not wait for the outlet."""
+        position = self.position(outlet)
+        return offset < position.offset and offset not in position.retry
 
     def is_settled(self, outlets: Sequence[str]) -> bool:
-        """Whether nothing in the file waits for any of `outlets`."""
-        progresses = [self.position(outlet) for outlet in outlets]
-        return not any(p.retry or self.lines(p.offset, _LINE_BYTES) for p in progresses)
-
-    def lines(self, start: int, max_bytes: int = _CHUNK_BYTES) -> list[bytes]:
-        """Whole lines from `start` on, newline included, about `max_bytes` of them; [] at the end.
-
-        Lines that are no records may come together, and one that is too long to be ours in parts without a newline:
-        no outlet takes those.
-        """
-        return line_reader.split(line_reader.whole(self._read, self.fd, start, max_bytes))
-
-    def key(self) -> bytes:
-        """The instrumentation key that the lines are addressed to; b"" while none has any. A file has one."""
-        while not self._key:
-            start = self._keyless
-            lines = self.lines(start)
-            if not lines:
-                break
-            self._key = next((key for key in map(instrumentation_key, lines) if key), b"")
-            self._keyless = start + sum(map(len, lines))  # no `+=`: flush() asks beside the courier
-        return self._key
-
-    def line_at(self, offset: int) -> bytes:
-        """The line that begins at `offset`; empty if there is none."""
-        return next(iter(self.lines(offset, _LINE_BYTES)), b"")
-
-    def lines_from(self, start: int) -> Iterator[bytes]:
-        """Every whole line from `start` to the end."""
-        while True:
-            lines = self.lines(start)
-            if not lines:
-                return
-            yield from lines
-            start += sum(map(len, lines))
-
-    def count_records(self) -> int:
-        """The number of records in the file. Remembers those that it has counted."""
-        truncated = self.fd >= 0 and self.size < self._counted[1]
-        lines, end = (0, 0) if truncated else self._counted
-        while found := self.lines(end):
-            lines, end = lines + sum(map(is_complete, found)), end + sum(map(len, found))
-            self._counted = lines, end
-        return lines
+        """Return whether no line waits for any of these outlets."""
+        positions = [self.position(outlet) for outlet in outlets]
+        return not any(one.retry or self.lines(one.offset, LINE_BYTES) for one in positions)
 
     @property
     def damage(self) -> str:
-        """The reason for which a record is not in the file any more."""
+        """The reason why a record is no longer in the file."""
         return TRUNCATED if self.size < self.known_bytes or self.displaced else OVERWRITTEN
 
     @releasing("_reattaching")
     def lines_written(self) -> int:
-        """How many lines this process has appended."""
+        """Return the number of lines that this process has appended."""
         with self._reattaching:
-            found = next(self.written) - self._written_reads
+            count = next(self.written) - self._written_reads
             self._written_reads += 1
-        return found
+        return count
 
     def acknowledge(
         self,
         outlet: str,
-        to: int,
+        offset: int,
         delivered: int,
         refused: Counter[str],
-        again: Sequence[int],
+        retry: Sequence[int],
         *,
         passed: int = 0,
     ) -> None:
-        """Write down a batch's verdicts; `passed` is the number of lines between the former `to` and this one.
+        """Record the verdicts of a batch. `passed`: the number of lines between the former `offset` and this one.
 
-        A kill before this line sends the batch again, with the same record ids.
+        A kill before this call sends the batch again, with the same record ids.
         """
         with self._reattaching:
-            if self.fd >= 0 or self.is_locked:  # else its checkpoint is another segment's now
-                self.checkpoint.append(CheckpointEntry(outlet, to, delivered, dict(refused), list(again)))
-            # Only now, and `to` last: who waits for it ends the process then, or removes the file.
-            progress = self.position(outlet)
-            progress.delivered += delivered
-            progress.refused += refused
-            progress.retry = list(again)
-            progress.passed += passed
-            progress.offset = to
+            if self.fd >= 0 or self.is_locked:  # otherwise the checkpoint belongs to another segment now
+                entry = CheckpointEntry(outlet, offset, delivered, dict(refused), list(retry))
+                self.checkpoint.append(entry)
+            # Only now: a thread that waits for the new position ends the process then, or deletes the file.
+            self.position(outlet).advance(offset, delivered, refused, retry, passed)
 
     def displace(self, notice: str) -> None:
-        """Append nothing any more: the next record goes to a new file, with this notice."""
+        """Append nothing any more. The next record starts a new file, with this notice."""
         self.displaced, self.known_bytes = notice, -1
 
+    def give_up(self, *, last: bool) -> None:
+        """Mark a displaced file that cannot be recovered now. `last`: it will not be tried again."""
+        self.lost = last
+
     def move(self, path: Path, copy: Segment | None = None) -> None:
-        """Continue under another path: of the same file, or of its `copy`, which is not used by anybody else."""
+        """Continue under another path, of the same file or of its `copy`, which nobody else uses."""
         with self._reattaching:
             self.path = path
             if copy is not None:
-                self._exchange(copy.fd, (copy.device, copy.inode))
-            self.checkpoint.move(path, (self.device, self.inode))
+                self._exchange(copy.fd, copy.identity)
+            self.checkpoint.move(path, self.identity)
 
     def count_missing(self) -> None:
         """Count the records in the file, and as refused those that this process has written and that are gone."""
         self.count_records()
-        written = self.lines_written() if self.is_locked else 0  # else another process counts what is gone
-        for progress in self._positions.values():
-            gone = written - progress.passed - sum(map(is_complete, self.lines_from(progress.offset)))
+        written = (
+            self.lines_written() if self.is_locked else 0
+        )  # otherwise another process counts what is gone
+        for position in self._positions.values():
+            gone = written - position.passed - sum(map(is_complete, self.lines_from(position.offset)))
             if gone > 0:
-                progress.refused[self.damage] += gone
-                progress.passed += gone
+                position.count_missing(gone, self.damage)
 
     def refresh(self) -> None:
-        """Read the checkpoint again if another process has the lock of this file, and so delivers it."""
+        """Read the checkpoint again if another process has the lock of this file and delivers it."""
         if not self.is_locked and self.fd >= 0:
-            found = self.checkpoint.read_positions(self.size)
+            positions = self.checkpoint.read_positions(self.size)
             if not self.checkpoint.unreadable:
-                self._positions = found
+                self._positions = positions
 
     def remove(self) -> bool:
-        """Delete the file if it is recognised as ours now. Return whether it is gone. Its counts stay known."""
+        """Delete the file if it is recognized as a segment now. Return whether it is gone. Its counts are kept."""
         self.count_missing()
         self.is_locked = (
-            False  # before the path is gone: no look takes the file for one that others have deleted
+            False  # before the path is gone: otherwise the file looks as if others had deleted it
         )
         gone = own_files.delete_segment(self.path, self.fd)
         if gone:
@@ -197,50 +178,32 @@ class Segment(SegmentFile):
 
     def close(self) -> None:
         """Close the file, which releases its lock."""
-        self.is_locked = False  # first: who reads nothing from now on can tell that nothing is lost
+        self.is_locked = False  # first: a thread that reads nothing from now on can tell that nothing is lost
         self.last_line = b""
-        fd, self.fd = self.fd, -1  # first: others may open files under this number
+        fd, self.fd = self.fd, -1  # first: others may open files with this number
         if self._is_own(fd):
-            descriptors.close_if_same(fd, (self.device, self.inode))
+            descriptors.close_if_same(fd, self.identity)
         self.checkpoint.close()
-
-    def _read(self, count: int, start: int) -> bytes:
-        """Bytes from `start` on; none at the end, and none once the file is closed, also by another thread."""
-        try:
-            return own_files.read_at(self.fd, count, start) if self._is_attached() else b""
-        except OSError as error:
-            if self.fd < 0 and not interrupts.is_from_signal(error):
-                return b""
-            raise
 
     def _reopened(self) -> None:
-        if not self.is_locked:  # another process holds it now, and delivers it
+        if not self.is_locked:  # another process holds the lock now, and delivers it
             self._positions = self.checkpoint.read_positions(self.size)
             return
-        # Nobody had the lock in between, so another process may have delivered something.
+        # The lock was free in between, so another process may have delivered something.
         self.checkpoint.write_pending()
-        checkpoint = Checkpoint(self.path, (self.device, self.inode))
-        found = checkpoint.read_positions(self.size)
-        if checkpoint.unreadable or self.checkpoint.unwritable or not self._is_behind(found):
+        checkpoint = Checkpoint(self.path, self.identity)
+        positions = checkpoint.read_positions(self.size)
+        if checkpoint.unreadable or self.checkpoint.unwritable or not self._is_behind(positions):
             return
-        for progress in found.values():
-            progress.passed = self._records_before(progress.offset)
+        for position in positions.values():
+            position.set_passed(self._records_before(position.offset))
         self.checkpoint.close()
-        self.checkpoint, self._positions = checkpoint, found
+        self.checkpoint, self._positions = checkpoint, positions
 
-    def _is_behind(self, found: Mapping[str, Position]) -> bool:
-        """Whether others have noted more than this process."""
+    def _is_behind(self, positions: Mapping[str, Position]) -> bool:
+        """Return whether others have recorded more than this process."""
         return any(
-            one.offset > self.position(outlet).offset
-            or (one.offset == self.position(outlet).offset and one.retry != self.position(outlet).retry)
-            for outlet, one in found.items()
+            other.offset > self.position(outlet).offset
+            or (other.offset == self.position(outlet).offset and other.retry != self.position(outlet).retry)
+            for outlet, other in positions.items()
         )
-
-    def _records_before(self, end: int) -> int:
-        """The number of records that begin before `end`."""
-        count, position = 0, 0
-        for line in self.lines_from(0):
-            if position >= end:
-                break
-            count, position = count + is_complete(line), position + len(line)
-        return count

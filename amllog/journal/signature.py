@@ -1,7 +1,7 @@
-"""Recognises a journal segment by its name and by how its first line begins.
+"""Recognizes a segment by its name and by the beginning of its first line.
 
-In: a name and the first bytes of a file. Out: whether amllog has written them. The user's own files may be JSON lines
-with a time, and may even have a segment's name: so all that the lines of a segment have in common is compared.
+The user's files may be JSON lines with a time, and may even have a segment's name. So everything that the lines of all
+segments have in common is compared.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ SEGMENT_NAME = re.compile(
 TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z")
 KEY = re.compile(r'[^"\\\n]{0,200}')
 LINE_HEAD = b'{"time":"'
-# JSON libraries put a space after each colon and comma: a copy that another program has written may have them.
+# A copy that another program has written may have a space after each colon and comma, as JSON libraries write.
 _BEGINNING = re.compile(
     (
         rf'\{{"time": ?"{TIME.pattern}",(?: ?"iKey": ?"{KEY.pattern}",)?'
@@ -28,9 +28,9 @@ _EXAMPLES = tuple(
 
 
 def is_segment(name: str, head: bytes) -> bool:
-    """Whether a file is a journal segment: by its name, and by its first bytes (`HEAD_BYTES` of them or fewer).
+    """Return whether a file is a segment, by its name and its first bytes (at most `HEAD_BYTES`).
 
-    An empty file counts as one, and so does a file of one line that was written in part.
+    An empty file counts as a segment, and so does a file with one incomplete line.
     """
     return has_records(name, head) or (
         bool(SEGMENT_NAME.match(name)) and b"\n" not in head and _is_torn(head)
@@ -38,19 +38,19 @@ def is_segment(name: str, head: bytes) -> bool:
 
 
 def has_records(name: str, head: bytes) -> bool:
-    """Whether a segment has at least one line that begins as all of ours. Torn ones may precede it."""
+    """Return whether a segment has a line that begins as all records do. Torn lines may precede it."""
     lines = head.split(b"\n")
-    begun = next((number for number, line in enumerate(lines) if _BEGINNING.match(line)), -1)
-    return bool(SEGMENT_NAME.match(name) and begun >= 0 and lines[0]) and all(map(_is_torn, lines[:begun]))
+    first = next((number for number, line in enumerate(lines) if _BEGINNING.match(line)), -1)
+    return bool(SEGMENT_NAME.match(name) and first >= 0 and lines[0]) and all(map(_is_torn, lines[:first]))
 
 
 def is_line(line: bytes) -> bool:
-    """Whether a line of a segment is a record, or what is left of one that was written in part."""
+    """Return whether a line of a segment is a record, or the beginning of a torn one."""
     torn = line.rstrip(b"\n")
     return line.startswith(LINE_HEAD) or (torn != b"" and _is_torn(torn))
 
 
 def _is_torn(line: bytes) -> bool:
-    """Whether some continuation makes it the beginning of our lines."""
+    """Return whether the line can be continued to the beginning of a record."""
     tails = (example[start:] for example in _EXAMPLES for start in range(len(example) + 1))
     return any(_BEGINNING.fullmatch(line + tail) for tail in tails)

@@ -1,10 +1,12 @@
-"""The write-ahead log of this process: append-only files, one line per record.
+"""Appends lines to the segments of this process, within the size limit of the directory.
 
-In: lines, appended with one `write` each, so that a killed process loses none that its calls returned from.
-Out: True for a line that the operating system has; files within a limit of bytes. Format: docs/architecture.md.
+A line is appended with one `write` in the caller's thread. Before each write, a quick check shows that the descriptor
+still belongs to the segment, and that the file has the size that it had after the last write. If not, the line goes to
+a new segment, in the fallback directory if necessary.
 
-Before each write, the segment checks that the descriptor still stands for its file and that the file has the size that
-it had after the last write. Otherwise the record goes to a new segment, in the fallback directory if need be.
+The limit is used in steps. At the end of a step, the directory is measured, because other processes write to it as
+well. If it is full, the oldest settled segments are deleted. If that is not enough, new records are refused and
+counted. A reserve is kept for exceptions and for the record of how the step ended.
 """
 
 from __future__ import annotations
@@ -28,16 +30,16 @@ from amllog.process.interrupts import is_from_signal, suppress
 from amllog.process.released_locks import releasing
 from amllog.record.envelope import instrumentation_key, is_exception_or_request
 
-SEGMENT_BYTES = 64 * 1024 * 1024
-PARTS = 8
-STEPS = 64  # in which the limit is used: the directory is measured after each, as others write there
-LEAST_STEP_BYTES = 64 * 1024
-RESERVE_BYTES = 1024 * 1024  # of a full journal, at most a sixteenth: for exceptions and how the step ended
+SEGMENT_BYTES = 64 * 1024 * 1024  # the maximum size of a segment
+PARTS = 8  # a segment uses at most this part of the limit
+STEPS = 64  # in which the limit is used
+MIN_STEP_BYTES = 64 * 1024
+RESERVE_BYTES = 1024 * 1024  # at most a sixteenth of the limit
 _FULL = "journal is full (journal_max_bytes)"
 
 
 class Journal:
-    """The files of this process: one that grows, and those before it that may still be read from."""
+    """The segments of this process: the current one, and earlier ones that may not be settled yet."""
 
     def __init__(
         self,
@@ -49,7 +51,7 @@ class Journal:
         notice: Callable[[str], object] = lambda text: None,
         fallback: Sequence[Place] = (),
     ) -> None:
-        """`notice` gets a sentence when the journal continues in a new file or in `fallback`. Raises NoFile."""
+        """`notice` gets a sentence when the journal continues in a new file or in `fallback`. Raises NoSegment."""
         self.directory = directory
         self.segments: list[Segment] = []
         self._unwritten = RefusedCounts()
@@ -58,57 +60,57 @@ class Journal:
         self._fallback = fallback
         self.max_bytes = max_bytes
         self._reserve = min(RESERVE_BYTES, max_bytes // (2 * PARTS))
-        self._bound = max_bytes - self._reserve
-        # Of one file, a part of the limit: only files that are not written to any more can make room.
+        self._limit = max_bytes - self._reserve
+        # A part of the limit, because only earlier segments can be deleted.
         self._file_bytes = min(SEGMENT_BYTES, max_bytes // PARTS)
-        self._step = min(self._file_bytes, max(LEAST_STEP_BYTES, max_bytes // STEPS))
-        self._lock = threading.RLock()  # re-entrant: a signal handler may log in the middle of making room
+        self._step = min(self._file_bytes, max(MIN_STEP_BYTES, max_bytes // STEPS))
+        self._lock = threading.RLock()  # re-entrant: a signal handler may log while space is being freed
         self._notified: set[str] = set()  # kinds of damage
-        self._look_again = 0.0
-        self._room = 0
+        self._next_check = 0.0
+        self._space_end = 0
         self._closed = False
-        self._former: tuple[bytes, Segment] | None = None  # the key of before, and the file of its lines
+        self._former: tuple[bytes, Segment] | None = None  # the previous key, and the segment of its lines
         self.node = file_node(node)
         self._known: Known = {}
-        self._use(self.new_file())
+        self._start(self.new_file())
 
     @property
     def unwritten(self) -> Counter[str]:
-        """How many lines could not be written, by reason."""
+        """The number of lines that could not be written, by reason."""
         return self._unwritten.counts()
 
     @property
     def outlets(self) -> tuple[str, ...]:
-        """The outlets whose progress decides when a file may be deleted."""
+        """The outlets that must have settled a segment before it is deleted."""
         return self._outlets
 
     def retain_for(self, outlets: Sequence[str]) -> None:
-        """Keep each file until these outlets have settled it."""
+        """Keep each segment until these outlets have settled it."""
         self._outlets = tuple(outlets)
         if self._outlets:
             for segment in [one for one in self.segments if one.is_locked]:  # the others are deleted
                 segment.checkpoint.reserve(self._outlets[0])
 
     def append(self, line: bytes, tries: int = 3) -> bool:
-        """Keep a line; True means that the operating system has it. False: counted in `unwritten`.
+        """Append a line. True: the operating system has it. False: it is counted in `unwritten`.
 
-        Raises NoFile where the file was lost and there can be no other one at the moment.
+        Raises NoSegment if the file was lost and no other one can be created now.
         """
         segment, former = self._segment, self._former
         if former is not None and instrumentation_key(line) == former[0]:
-            segment = former[1]  # it was on its way in another thread
+            segment = former[1]  # another thread has made the line before the key changed
         try:
             try:
                 size = segment.size_to_append()
-            except (OSError, ValueError) as error:  # ValueError: the file is closed, and its number -1
+            except (OSError, ValueError) as error:  # ValueError: the file is closed, its descriptor is -1
                 if is_from_signal(error):
                     raise
                 size = -1
             if size < 0:
                 segment = self._intact(segment)
                 size = segment.size
-            if size + len(line) > self._room and segment is self._segment:
-                if not self._make_room(line):
+            if size + len(line) > self._space_end and segment is self._segment:
+                if not self._make_space(line):
                     self._unwritten.add(_FULL)
                     return False
                 segment = self._segment
@@ -122,7 +124,7 @@ class Journal:
                 return self.append(line, tries - 1)
             self._unwritten.add(f"journal: {errno.errorcode.get(error.errno or 0, 'OSError')}")
             return False
-        if written < len(data):  # the disk took only a part: end that line before the next one
+        if written < len(data):  # the disk accepted only a part: the next write ends this line first
             segment.torn = True
             segment.known_bytes = size + written
             self._unwritten.add("journal: ENOSPC")
@@ -135,117 +137,117 @@ class Journal:
 
     @releasing("_lock")
     def rotate(self, former: str = "") -> None:
-        """Begin a new file, for records to another key than `former`: a file has one."""
+        """Start a new segment, because the key changes from `former`, and a segment has one key."""
         with self._lock:
             if self._segment.size:
-                # Before other threads see the new file.
+                # Before other threads see the new segment.
                 self._former = (former.encode(), self._segment) if former else None
-                self._use(self.new_file())
+                self._start(self.new_file())
 
-    def leave(self, segment: Segment, size: int) -> None:
-        """Begin a new file in place of this one, which can be deleted then, unless its size has changed."""
+    def replace(self, segment: Segment, size: int) -> None:
+        """Start a new segment, so that this one can be deleted. Do nothing if its size has changed."""
         with suppress(OSError):
             if size and segment is self._segment and segment.size == size:
-                self._use(create_segment(self.directory, self.node))
+                self._start(create_segment(self.directory, self.node))
 
     def is_own(self, path: Path) -> bool:
-        """Whether this process writes or delivers the segment at this path as its own."""
+        """Return whether the segment at this path is one of this journal."""
         return any(segment.path == path and segment.is_locked for segment in self.segments)
 
     def new_file(self) -> Segment:
-        """A new file, in the fallback directory where that is not possible in the present one. Raises NoFile."""
+        """Create a segment, in the fallback directory if necessary. Raises NoSegment."""
         segment = create_in_first([lambda: self.directory, *self._fallback], self.node, self._notice)
         segment.mark()
         return segment
 
     def notify_once(self, damage: str, segment: Segment) -> None:
-        """Give notice of a kind of damage once."""
+        """Give a notice of each kind of damage once."""
         kind = damage.replace(str(segment.path), "")
         if kind not in self._notified:
             self._notified.add(kind)
             self._notice(damage)
 
     def close(self) -> None:
-        """Close all files; what waits in them is an orphan for the next process."""
+        """Close all segments. Those that are not settled are orphans then."""
         self._closed, self._former = True, None
         for segment in self.segments:
             segment.close()
 
-    def _use(self, segment: Segment) -> None:
-        """Write to this new file from now on."""
+    def _start(self, segment: Segment) -> None:
+        """Write to this new segment from now on."""
         segment.mark()
         if self._outlets:
             segment.checkpoint.reserve(self._outlets[0])
         self.directory = segment.path.parent
-        self._room = min(self._step, self._bound - own_bytes(self.directory, self._known))
+        self._space_end = min(self._step, self._limit - own_bytes(self.directory, self._known))
         self._segment = segment
         self.segments.append(segment)
 
     @releasing("_lock")
     def _intact(self, segment: Segment) -> Segment:
-        """The segment to write to, where a file or its descriptor may not be what it was. Raises NoFile."""
+        """Return the segment to write to, after the quick check of this one has failed. Raises NoSegment."""
         with self._lock:
             if self._closed:
                 raise OSError(errno.EBADF, "the journal is closed")
             damage = damage_of(segment)
             if not damage:
                 return segment
-            if segment is self._segment:  # else another thread was first, or its key waits no longer
-                self._use(self.new_file())
+            if segment is self._segment:  # otherwise another thread was first, or the key has changed
+                self._start(self.new_file())
                 segment.write_last_again()
-                # Else the notice was given, and the segment may have another path by now.
+                # A notice about a displaced segment was given, and it may have another path now.
                 if not segment.displaced:
                     self.notify_once(damage, segment)
             return self._segment
 
     @releasing("_lock")
-    def _make_room(self, line: bytes) -> bool:
-        """Make room, if need be in a new segment or by deleting the oldest processed files. Raises OSError."""
-        wanted = len(line)
+    def _make_space(self, line: bytes) -> bool:
+        """Make space, if necessary in a new segment or by deleting settled segments. Raises OSError."""
+        needed = len(line)
         with self._lock:
-            if self._segment.size + wanted <= self._room:
-                return True  # another thread made it
+            if self._segment.size + needed <= self._space_end:
+                return True  # another thread has made space
             began = time.monotonic()
-            if began < self._look_again:
+            if began < self._next_check:
                 return self._use_reserve(line)
             used = own_bytes(self.directory, self._known)
-            if used + wanted > self._bound:
+            if used + needed > self._limit:
                 if is_fully_settled(self._segment, self._outlets):
-                    self.leave(self._segment, self._segment.size)
-                excess = used + wanted - self._bound
+                    self.replace(self._segment, self._segment.size)
+                excess = used + needed - self._limit
                 used -= delete_settled(self.directory, excess, self.segments, self.node, self._outlets)
-            if used + wanted > self._bound:
-                # With thousands of files a look takes its time, and it is the caller's.
-                self._look_again = time.monotonic() + max(1.0, 50 * (time.monotonic() - began))
+            if used + needed > self._limit:
+                # Measuring thousands of files takes a while, in the caller's thread.
+                self._next_check = time.monotonic() + max(1.0, 50 * (time.monotonic() - began))
                 return self._use_reserve(line)
             size = self._segment.size
-            if size and size + wanted > self._file_bytes:
-                self._open_or_stay(wanted)
-                self._room = max(self._room, wanted)
+            if size and size + needed > self._file_bytes:
+                self._start_or_stay(needed)
+                self._space_end = max(self._space_end, needed)
             else:
-                step = min(self._step, self._file_bytes - size, self._bound - used)
-                self._room = size + max(wanted, step)
+                step = min(self._step, self._file_bytes - size, self._limit - used)
+                self._space_end = size + max(needed, step)
             return True
 
-    def _open_or_stay(self, wanted: int) -> None:
-        """Begin a new file; where that is not possible any more, go on with the present one."""
+    def _start_or_stay(self, needed: int) -> None:
+        """Start a new segment. If that is no longer possible, continue with the current one."""
         try:
-            self._use(create_segment(self.directory, self.node))
+            self._start(create_segment(self.directory, self.node))
         except OSError as error:
-            # Readers take no larger file for one of ours.
-            full = self._segment.size + wanted > MAX_SEGMENT_BYTES
-            if full or error.errno in (errno.ENOSPC, errno.EDQUOT) or is_from_signal(error):
+            # Readers do not accept a larger file.
+            is_full = self._segment.size + needed > MAX_SEGMENT_BYTES
+            if is_full or error.errno in (errno.ENOSPC, errno.EDQUOT) or is_from_signal(error):
                 raise
-            self._room = self._segment.size + max(wanted, self._file_bytes)
+            self._space_end = self._segment.size + max(needed, self._file_bytes)
 
     def recheck_space(self) -> None:
-        """Look again with the next record: something was just delivered."""
-        self._look_again = 0.0
+        """Measure the directory again with the next record, because records were delivered."""
+        self._next_check = 0.0
 
     def _use_reserve(self, line: bytes) -> bool:
-        """Take from the reserve of a full journal, if it is for such a line."""
+        """Use the reserve of a full journal for an important line. Return whether there is space now."""
         if not is_exception_or_request(line) or len(line) > self._reserve:
             return False
         self._reserve -= len(line)
-        self._room = self._segment.size + len(line)
+        self._space_end = self._segment.size + len(line)
         return True

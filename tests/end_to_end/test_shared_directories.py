@@ -420,12 +420,12 @@ def test_entries_that_cannot_be_written(child: Any, connected: Any, received: An
     """If no file accepts an entry, the process reports it, and writes the entry as soon as there is room."""
     ran = child(NO_ROOM_AT_FIRST, env=connected)
     assert "20 delivered, 0 waiting, 0 refused" in ran.stdout, ran.stderr
-    assert ran.stdout.count("what was sent cannot be noted (File too large), and may come twice") == 1
+    assert ran.stdout.count("cannot record what was sent (File too large), so it may be sent twice") == 1
     assert child([*DELIVER, ".amllog"], env=connected).returncode == 0
     assert len(received().messages) == 20
     segment = leave_records(child, "left")
     ran = child(DELIVER_WITHOUT_ROOM, env=connected)
-    sentence = "what was sent cannot be noted (File too large), and may come twice"
+    sentence = "cannot record what was sent (File too large), so it may be sent twice"
     assert ran.stderr.count(f"{segment.with_suffix('.ack')}: {sentence}") == 1
 
 

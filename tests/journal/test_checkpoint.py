@@ -15,15 +15,15 @@ from amllog.exporters.app_insights.http_exporter import AppInsightsExporter
 from amllog.exporters.run_metrics.azureml_exporter import AzureMLExporter
 from amllog.exporters.run_metrics.mlflow_exporter import MLflowExporter
 from amllog.journal.checkpoint_entries import (
-    MAX_AGAIN,
     MAX_BYTES,
+    MAX_LENGTH,
     MAX_LINE_BYTES,
     MAX_OUTLETS,
     MAX_REASONS,
-    MAX_TEXT,
+    MAX_RETRIES,
     OTHER_REASONS,
     CheckpointEntry,
-    parse,
+    parse_entry,
 )
 from amllog.journal.directory import claim, create_segment, open_read_only
 from amllog.journal.segment import Segment
@@ -57,30 +57,30 @@ def noted(path: Path) -> dict[str, Any]:
 
 def test_an_entry_is_read_as_it_was_written() -> None:
     """The longest entry that amllog writes is valid."""
-    reasons = {f"{number:03}{'🔥' * (MAX_TEXT - 3)}": 2 for number in range(MAX_REASONS)}
+    reasons = {f"{number:03}{'🔥' * (MAX_LENGTH - 3)}": 2 for number in range(MAX_REASONS)}
     again = list(
         range(
             2**40,
             2**40 + max(one.max_records for one in (AppInsightsExporter, AzureMLExporter, MLflowExporter)),
         )
     )
-    assert len(again) <= MAX_AGAIN
+    assert len(again) <= MAX_RETRIES
     entry = CheckpointEntry("a", 2**41, 5, reasons, again)
     assert len(entry.line) <= MAX_LINE_BYTES
-    assert parse(entry.line) == entry
+    assert parse_entry(entry.line) == entry
 
 
 @pytest.mark.parametrize(
     "again",
-    ["0,0", "5,4", "100", "5,100", ",".join(map(str, range(MAX_AGAIN + 1)))],
+    ["0,0", "5,4", "100", "5,100", ",".join(map(str, range(MAX_RETRIES + 1)))],
     ids=["equal", "falling", "behind the end", "last behind the end", "too many"],
 )
 def test_offsets_that_amllog_does_not_write(again: str) -> None:
     """Lines that wait are in order, each once, and before the end: an entry with others is invalid."""
     to = 100 if len(again) < 20 else 10**9
     line = b'{"outlet":"a","to":%d,"delivered":0,"again":[%s]}'
-    assert parse(line % (to, again.encode())) is None
-    assert parse(line % (to, b"0,5,99")) is not None
+    assert parse_entry(line % (to, again.encode())) is None
+    assert parse_entry(line % (to, b"0,5,99")) is not None
 
 
 def test_many_reasons_and_outlets(segment: Segment) -> None:
@@ -194,7 +194,7 @@ def test_written_again_after_a_directory(segment: Segment) -> None:
     acks.mkdir()
     segment.acknowledge("a", 5 * size, 1, Counter(), [])
     segment.acknowledge("a", 6 * size, 1, Counter(), [])
-    assert segment.unrecorded == "" and "is noted in" in segment.checkpoint.warning
+    assert segment.unrecorded == "" and "is recorded only in" in segment.checkpoint.warning
     acks.rmdir()
     assert noted(segment.path) == {"to": 6 * size, "again": [], "delivered": 6}
     segment.checkpoint.write_pending()
@@ -213,7 +213,7 @@ def test_equal_changes_of_counts_all_count(segment: Segment) -> None:
     acks.mkdir()
     for _ in range(3):
         segment.acknowledge("a", size, 2, Counter({old: -2}), [])
-    assert "is noted in" in segment.checkpoint.warning
+    assert "is recorded only in" in segment.checkpoint.warning
     acks.rmdir()
     assert noted(segment.path) == {"to": size, "again": [], "delivered": 8, old: 2}
     segment.close()
@@ -295,7 +295,7 @@ def test_a_forked_child_writes_nothing(segment: Segment, child: Any) -> None:
     assert ran.returncode == 0, ran.stderr
     doubt, size, entry = ran.stdout.splitlines()[:3]
     acks = segment.path.with_suffix(".ack")
-    assert doubt == f"{acks}: what was sent cannot be noted (File too large), and may come twice"
+    assert doubt == f"{acks}: cannot record what was sent (File too large), so it may be sent twice"
     assert (size, entry) == ("0", '{"outlet": "a", "to": 10, "delivered": 1}')
 
 
@@ -324,7 +324,7 @@ from amllog.journal.fallback_checkpoint import FallbackCheckpoint
 looking, forked = threading.Event(), threading.Event()
 
 def stop(frame, event, argument):
-    if event == "call" and frame.f_code is fallback_checkpoint._paths.__code__:
+    if event == "call" and frame.f_code is fallback_checkpoint._candidates.__code__:
         looking.set()
         forked.wait()
 

@@ -174,11 +174,11 @@ def test_bound(journal: Journal) -> None:
     assert journal.unwritten == {"journal is full (journal_max_bytes)": 1}
     for segment in journal.segments[:3]:
         segment.acknowledge("a", segment.size, 1, Counter(), [])
-    journal._look_again = 0.0  # it looks once a second
+    journal.recheck_space()  # it measures at most once a second
     assert not journal.append(line(1, 1000))
     for segment in journal.segments[:3]:
         segment.acknowledge("b", segment.size, 1, Counter(), [])
-    journal._look_again = 0.0
+    journal.recheck_space()
     assert journal.append(line(1, 1000))
     assert sum(path.stat().st_size for path in journal.directory.iterdir()) <= 1024**2
     assert sum(segment.count_records() for segment in journal.segments) == kept + 1
@@ -215,7 +215,7 @@ def test_reserve(journal: Journal) -> None:
     assert len(journal.segments) == before  # the reserve needs no files of its own
     size = sum(path.stat().st_size for path in journal.directory.iterdir())
     assert 0.95 * 1024**2 < size <= 1024**2
-    journal._look_again = 0.0
+    journal.recheck_space()
     for segment in journal.segments:
         for outlet in OUTLETS:
             segment.acknowledge(outlet, segment.size, 1, Counter(), [])
