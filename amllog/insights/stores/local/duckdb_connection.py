@@ -1,7 +1,4 @@
-"""One DuckDB in memory with our settings. Ctrl-C, limits of time and whoever waits end its statements.
-
-In: callables that run statements. Out: what they return, or the exception that ends them.
-"""
+"""One in-memory DuckDB connection with our settings, whose statements Ctrl-C and time limits can interrupt."""
 
 from __future__ import annotations
 
@@ -18,13 +15,13 @@ from amllog.insights.stores.local.duckdb_limits import Limits
 from amllog.process.background import BackgroundCall
 
 T = TypeVar("T")
-MEMORY = "700MB"
-# That an interrupt is given: a function at work on one large value does not hear it before its end.
-END_SECONDS = 5.0
-_LOOK_SECONDS = 0.2
-# The cache goes by names, and the name of a descriptor stands for another file each time.
+MEMORY_LIMIT = "700MB"
+# The time for an interrupt. A function that processes one large value does not notice it before its end.
+INTERRUPT_SECONDS = 5.0
+_POLL_SECONDS = 0.2
+# DuckDB's cache of files is by name, and the path of a descriptor leads to another file each time.
 _SETTINGS = f"""
-SET memory_limit = '{MEMORY}'; SET preserve_insertion_order = false; SET TimeZone = 'UTC';
+SET memory_limit = '{MEMORY_LIMIT}'; SET preserve_insertion_order = false; SET TimeZone = 'UTC';
 SET autoinstall_known_extensions = false; SET autoload_known_extensions = false;
 SET python_enable_replacements = false; SET enable_external_file_cache = false;
 """
@@ -39,55 +36,58 @@ class Database:
         except ImportError:
             raise MissingExtraError("duckdb", "insights") from None
         self.error: type[Exception] = duckdb.Error
-        self.is_stuck = False  # a statement goes on that nothing could end
+        self.is_stuck = False  # a statement is running that could not be interrupted
         self.connection = duckdb.connect(":memory:")
         self.run_interruptible(self._configure)
 
     def _configure(self) -> None:
         self.connection.execute(_SETTINGS)
-        # DuckDB creates it when it is needed. Each has its own: DuckDB before 2.0 fails if two write into one.
+        # DuckDB creates the directory when it needs it. Before version 2.0, it fails if two connections share one.
         self.connection.execute(
             "SET temp_directory = ?", [f"{temporary_directory.process_directory()}/{uuid.uuid4().hex}"]
         )
 
-    def run_interruptible(self, ask: Callable[[], T]) -> T:
-        """Return the answer of `ask`. Raise KeyboardInterrupt as soon as Ctrl-C comes.
+    def run_interruptible(self, function: Callable[[], T]) -> T:
+        """Return the result of `function`. Raises KeyboardInterrupt as soon as Ctrl-C is pressed.
 
-        The work runs in another thread. In the main thread, DuckDB checks for signals between its tasks only, and a
-        join of millions with millions is one task of many minutes. It also raises RuntimeError in place of what the
-        handler of the signal has raised.
+        The function runs in another thread. In the main thread, DuckDB checks for signals only between its tasks, and
+        a join of millions with millions is one task of many minutes. It also raises RuntimeError instead of the
+        exception of the signal handler.
         """
         if threading.current_thread() is not threading.main_thread():
-            return ask()
-        attempt = BackgroundCall(ask)
+            return function()
+        call = BackgroundCall(function)
         try:
-            answer: T = attempt.result(threading.TIMEOUT_MAX)
+            result: T = call.result(threading.TIMEOUT_MAX)
         except KeyboardInterrupt:
-            self._end(attempt)
+            self._interrupt(call)
             raise
-        return answer
+        return result
 
-    def run_limited(self, ask: Callable[[], T], most: Limits, stop: Callable[[], None]) -> T:
-        """Like `interruptible`, and at most for its seconds, and as long as it is wanted. `stop` ends what is not
-        DuckDB's work."""
-        attempt, until = BackgroundCall(ask), monotonic() + most.seconds
+    def run_limited(self, function: Callable[[], T], limits: Limits, stop: Callable[[], None]) -> T:
+        """Like `run_interruptible`, but also end at the time limit and if the query is cancelled.
+
+        `stop` ends the part of the work that is not DuckDB's. Raises QueryTimeout.
+        """
+        call, deadline = BackgroundCall(function), monotonic() + limits.seconds
         try:
-            while not attempt.over:
-                if monotonic() > until or most.is_cancelled():
-                    raise duckdb_limits.QueryTimeout(most.seconds)
-                attempt.wait(max(0.0, min(until - monotonic(), _LOOK_SECONDS)))
+            while not call.over:
+                if monotonic() > deadline or limits.is_cancelled():
+                    raise duckdb_limits.QueryTimeout(limits.seconds)
+                call.wait(max(0.0, min(deadline - monotonic(), _POLL_SECONDS)))
         except (KeyboardInterrupt, duckdb_limits.QueryTimeout):
             stop()
-            self._end(attempt)
+            self._interrupt(call)
             raise
-        answer: T = attempt.result(0.0)
-        return answer
+        result: T = call.result(0.0)
+        return result
 
-    def _end(self, attempt: BackgroundCall) -> None:
-        """Interrupt a statement until it has ended. If it does not end, this database is not used any more."""
-        until = monotonic() + END_SECONDS
-        while not attempt.over and monotonic() < until:  # repeated: work that has not begun yet ignores it
-            with contextlib.suppress(KeyboardInterrupt):  # pressed twice
+    def _interrupt(self, call: BackgroundCall) -> None:
+        """Interrupt a statement until it has ended. If it does not end, the database cannot be used again."""
+        deadline = monotonic() + INTERRUPT_SECONDS
+        # Repeated, because a statement that has not started yet ignores an interrupt.
+        while not call.over and monotonic() < deadline:
+            with contextlib.suppress(KeyboardInterrupt):  # Ctrl-C was pressed twice
                 self.connection.interrupt()
-                attempt.wait(0.05)
-        self.is_stuck = not attempt.over
+                call.wait(0.05)
+        self.is_stuck = not call.over

@@ -1,7 +1,6 @@
-"""Limits of one free query: characters of KQL and SQL, rows, bytes, time, and the memory of a process of our own.
+"""Limits one KQL query of a user: characters of KQL and SQL, rows, bytes, time, and the memory of the process.
 
-In: KQL, what translates it, a statement that runs. Out: SQL and rows within the limits. Anything beyond them
-is a `UsageError`, or is left out of the answer, which then has a note.
+A query beyond a limit raises UsageError, or its remaining rows are left out and the answer has a note.
 """
 
 from __future__ import annotations
@@ -19,51 +18,52 @@ from typing import Any, NamedTuple
 from amllog.errors import UsageError
 from amllog.process.released_locks import releasing
 
-QUERY_MAX = 100_000  # characters; the service takes more, and has more memory
+QUERY_MAX = 100_000  # characters. The service accepts more, and has more memory.
 SQL_MAX = 250_000  # characters
-TRANSLATED_MAX = 30_000_000  # characters of everything that the SQL was put together from
-TRANSLATION_SECONDS, CHARACTERS_PER_SECOND = 10.0, 4_000  # of the processor's time
-ROWS_MAX, BYTES_MAX = 500_000, 64_000_000  # of an answer, as the service has them
+TRANSLATED_MAX = 30_000_000  # characters of all strings that the SQL is built from
+TRANSLATION_SECONDS, CHARACTERS_PER_SECOND = 10.0, 4_000  # of processor time
+ROWS_MAX, BYTES_MAX = 500_000, 64_000_000  # of an answer: the limits of the service
 SECONDS, LONGEST_SECONDS = 180.0, 600.0  # the service's own default and maximum
-TABLES_MAX = 100  # that one query reads
-PROCESS_BYTES = 2_147_483_648  # that a process of our own may grow by while it runs free queries
-_PIECE = 64  # rows, which are in memory together whatever their size
-_NARROWER = "ask for less time, fewer rows, or a sum"
+TABLES_MAX = 100  # reads of tables in one query
+PROCESS_BYTES = 2_147_483_648  # growth of a command of amllog while it runs queries of users
+_FETCHED_ROWS = 64  # in memory together, whatever their size
+_ADVICE = "a shorter time range, fewer rows, or a summary"
 
 
-def _wanted() -> bool:
+def _never_cancelled() -> bool:
     return False
 
 
 class Limits(NamedTuple):
-    """The limits of one answer. `is_cancelled` returns whether nobody waits for it any more."""
+    """The limits of one answer. `is_cancelled` returns whether no client waits for it any more."""
 
     rows: int = ROWS_MAX
     bytes: int = BYTES_MAX
     seconds: float = SECONDS
-    is_cancelled: Callable[[], bool] = _wanted
+    is_cancelled: Callable[[], bool] = _never_cancelled
 
 
 class ProcessMemory:
-    """The memory of the whole process while free queries run: the last limit, for what no other one knows.
+    """A limit of the memory of the whole process while queries of users run.
 
-    Only where the process is ours (`claim`): a script's own memory is not limited. It needs Linux.
+    It applies to memory that no other limit includes, in commands of amllog only (`claim`). The memory of a script is
+    not limited. It needs Linux.
     """
 
     def __init__(self) -> None:
         self._lock = threading.RLock()
-        self._is_ours = False
+        self._is_claimed = False
         self._running = 0
-        self._before = (0, 0)
+        self._limits_before = (0, 0)
 
     def claim(self) -> None:
-        """From now on: this process is a command of amllog."""
-        self._is_ours = True
+        """Declare that this process is a command of amllog."""
+        self._is_claimed = True
 
     @contextlib.contextmanager
     def limited(self) -> Iterator[None]:
-        """Within the block, allocations fail if the process has grown by more than PROCESS_BYTES."""
-        if not self._is_ours or not sys.platform.startswith("linux"):
+        """Let allocations in the block fail if the process has grown by more than PROCESS_BYTES."""
+        if not self._is_claimed or not sys.platform.startswith("linux"):
             yield
             return
         self._begin()
@@ -89,49 +89,50 @@ class ProcessMemory:
     def _set(self) -> None:
         import resource
 
-        found = re.search(r"VmData:\s+(\d+) kB", Path("/proc/self/status").read_text("utf-8", "replace"))
-        self._before = resource.getrlimit(resource.RLIMIT_DATA)
-        most = int(found[1]) * 1024 + PROCESS_BYTES if found else resource.RLIM_INFINITY
-        if found and all(most < limit or limit == resource.RLIM_INFINITY for limit in self._before):
-            resource.setrlimit(resource.RLIMIT_DATA, (most, self._before[1]))
+        match = re.search(r"VmData:\s+(\d+) kB", Path("/proc/self/status").read_text("utf-8", "replace"))
+        self._limits_before = resource.getrlimit(resource.RLIMIT_DATA)
+        most = int(match[1]) * 1024 + PROCESS_BYTES if match else resource.RLIM_INFINITY
+        if match and all(most < limit or limit == resource.RLIM_INFINITY for limit in self._limits_before):
+            resource.setrlimit(resource.RLIMIT_DATA, (most, self._limits_before[1]))
 
     def _reset(self) -> None:
         import resource
 
-        resource.setrlimit(resource.RLIMIT_DATA, self._before)
+        resource.setrlimit(resource.RLIMIT_DATA, self._limits_before)
 
 
 PROCESS_MEMORY = ProcessMemory()
 
 
 class QueryTimeout(UsageError):
-    """A query that took longer than it may."""
+    """A query that reached its time limit."""
 
     def __init__(self, seconds: float) -> None:
-        super().__init__(f"the local engine has not answered within {seconds:g} s: {_NARROWER}")
+        super().__init__(f"the local engine has not answered within {seconds:g} s: use {_ADVICE}")
 
 
 class Translation:
-    """The translation of one query, which ends where it takes too much, or when `stop` was called."""
+    """The translation of one query, which ends at its limits or when `stop` is called."""
 
     def __init__(self, kql: str) -> None:
         self._seconds = TRANSLATION_SECONDS + len(kql) / CHARACTERS_PER_SECOND
         self._stopped = False
-        self._made = self._steps = 0
-        self._until = 0.0
+        self._characters = self._steps = 0
+        self._deadline = 0.0
 
     def stop(self) -> None:
-        """End it, from another thread."""
+        """End the translation. Called from another thread."""
         self._stopped = True
 
     def run(self, translate: Callable[[], Any]) -> Any:
-        """The result of `translate`. Raises UsageError if it makes too much SQL of the query.
+        """Return the result of `translate`. Raises UsageError if the SQL becomes too large.
 
-        A small query can become gigabytes of SQL: each definition is put where it is named, and many functions are
-        translated to expressions that contain their argument ten times. So every text that is made on the way counts.
+        A small query can become gigabytes of SQL. Each definition is inserted where it is named, and many functions are
+        translated to expressions that contain their argument ten times. So the length of every string that a function
+        returns during the translation counts. A profile function sees these strings.
         """
-        before, self._until = sys.getprofile(), thread_time() + self._seconds
-        sys.setprofile(self._look)
+        before, self._deadline = sys.getprofile(), thread_time() + self._seconds
+        sys.setprofile(self._profile)
         try:
             return translate()
         except _TooMuchError as error:
@@ -141,39 +142,39 @@ class Translation:
         finally:
             sys.setprofile(before)
 
-    def _look(self, frame: FrameType, event: str, value: Any) -> None:
+    def _profile(self, frame: FrameType, event: str, value: Any) -> None:
         if event != "return":
             return
         if value.__class__ is str:
-            self._made += len(value)
-            if self._made > TRANSLATED_MAX or len(value) > SQL_MAX:
+            self._characters += len(value)
+            if self._characters > TRANSLATED_MAX or len(value) > SQL_MAX:
                 raise _TooMuchError(f"more than {SQL_MAX} characters of SQL")
         self._steps += 1
-        if self._stopped or (self._steps % 1024 == 0 and thread_time() > self._until):
+        if self._stopped or (self._steps % 1024 == 0 and thread_time() > self._deadline):
             raise _TooMuchError(f"more than {self._seconds:.0f} s to translate it")
 
 
 class _TooMuchError(Exception):
-    """Ends a translation."""
+    """A limit of the translation is reached."""
 
 
 def check_length(kql: str) -> None:
     """Raise UsageError for a query that is too long."""
     if len(kql) > QUERY_MAX:
         raise UsageError(
-            f"the query has {len(kql)} characters, and the local engine takes {QUERY_MAX} at most: "
-            "name fewer values in it, or ask the service"
+            f"the query has {len(kql)} characters, and the local engine accepts {QUERY_MAX} at most: "
+            "use fewer values, or query the service"
         )
 
 
 def fetch_rows(
     cursor: Any, convert: Callable[[Sequence[Any]], tuple[Any, ...]], limits: Limits
 ) -> tuple[list[tuple[Any, ...]], str]:
-    """The rows of a statement, and which limit they reached ("" for none)."""
+    """Return the rows of a statement, and the limit that they reached ("" for none)."""
     rows: list[tuple[Any, ...]] = []
     size = 0
-    while piece := cursor.fetchmany(_PIECE):
-        for row in piece:
+    while fetched := cursor.fetchmany(_FETCHED_ROWS):
+        for row in fetched:
             size += sum(map(_size, row))
             if size > limits.bytes:
                 return rows, f"{limits.bytes} bytes"
@@ -184,8 +185,8 @@ def fetch_rows(
 
 
 def incomplete_note(reached: str) -> str:
-    """The note on an answer that reached a limit."""
-    return f"the answer is not complete: it has more than {reached}; {_NARROWER}"
+    """Return the note for an answer that reached a limit."""
+    return f"the answer is not complete: it has more than {reached}. Use {_ADVICE}"
 
 
 def _size(value: Any) -> int:

@@ -1,8 +1,7 @@
-"""Checks which tables the SQL of a free query reads.
+"""Checks which tables and functions the SQL of a user's KQL uses.
 
-In: the syntax tree of a SELECT statement, as DuckDB's `json_serialize_sql` gives it. Out: nothing, or a UsageError that
-names the tables there are. The locked configuration of the database keeps files out of reach; this check also keeps
-out DuckDB's own tables and functions that return tables.
+The check reads the syntax tree of the statement, as DuckDB's `json_serialize_sql` returns it. The locked configuration
+of the database excludes files. This check also excludes DuckDB's own tables and functions that return tables.
 """
 
 from __future__ import annotations
@@ -15,101 +14,108 @@ from amllog.errors import UsageError
 from amllog.insights.stores.local.duckdb_limits import TABLES_MAX
 from amllog.insights.stores.local.duckdb_macros import ARGUMENT_COPIES, NESTED, VARIADIC
 
-NODES_MAX = 1_000_000  # of the syntax tree, after the macros were put in
-_PURE = frozenset({"unnest", "range", "generate_series", "json_each", "json_tree"})  # table functions
+NODES_MAX = 1_000_000  # of the syntax tree, with the macros expanded
+_TABLE_FUNCTIONS = frozenset({"unnest", "range", "generate_series", "json_each", "json_tree"})
 
 
-def check_sql(parsed: str, tables: Collection[str], known: Iterable[str]) -> dict[str, set[int]]:
-    """Raise UsageError if the statement reads anything but `tables`, or them too often. `known`: the tables that the
-    message names. Return the functions that it calls, each with its numbers of arguments."""
-    times = sum(parsed.count(f'"table_name":"{name}"') for name in tables)
-    if times > TABLES_MAX:
-        raise UsageError(
-            f"the query reads tables {times} times, and the local engine {TABLES_MAX} times at most"
-        )
-    tree = json.loads(parsed)
-    if tree.get("error") or len(tree.get("statements", ())) != 1:
-        said = tree.get("error_message", "it is not a single query")
-        raise UsageError(f"the local engine cannot answer this KQL: {said}")
-    _look(tree["statements"][0], frozenset(), tables, known)
-    return _calls(tree)
+def check_sql(syntax_tree: str, tables: Collection[str], known: Iterable[str]) -> dict[str, set[int]]:
+    """Return the functions that a statement calls, each with its numbers of arguments.
 
-
-def _calls(tree: Any) -> dict[str, set[int]]:
-    """`NESTED` is among them where one function of VARIADIC has the result of another.
-
-    Raise UsageError if the macros would make too much of it: what they do several times with an argument, and with its
-    own arguments in turn.
+    Raises UsageError if the statement reads other tables than `tables`, or reads them too often. `known`: the tables
+    that the message lists.
     """
-    found: dict[str, set[int]] = {}
-    size, todo = 0, [(tree, 1, False)]
-    while todo:
-        node, times, within = todo.pop()
-        size += times
+    count = sum(syntax_tree.count(f'"table_name":"{name}"') for name in tables)
+    if count > TABLES_MAX:
+        raise UsageError(
+            f"the query reads tables {count} times, and the local engine {TABLES_MAX} times at most"
+        )
+    tree = json.loads(syntax_tree)
+    if tree.get("error") or len(tree.get("statements", ())) != 1:
+        message = tree.get("error_message", "it is not a single query")
+        raise UsageError(f"the local engine cannot answer this KQL: {message}")
+    _check_node(tree["statements"][0], frozenset(), tables, known)
+    return _function_calls(tree)
+
+
+def _function_calls(tree: Any) -> dict[str, set[int]]:
+    """Return the called functions. `NESTED` is among them if a function of VARIADIC has the result of another one.
+
+    A macro contains an argument several times, and a nested macro multiplies this. Raises UsageError if the expanded
+    statement would be too large.
+    """
+    calls: dict[str, set[int]] = {}
+    size, pending = 0, [(tree, 1, False)]
+    while pending:
+        node, copies, is_inside = pending.pop()
+        size += copies
         if size > NODES_MAX:
             raise UsageError(
                 "the local engine cannot answer this KQL: it is too complex (too many nested functions)"
             )
         if isinstance(node, list):
-            todo += ((one, times, within) for one in node)
+            pending += ((item, copies, is_inside) for item in node)
         elif isinstance(node, dict) and node.get("class") == "FUNCTION":
             name, arguments = str(node.get("function_name")), _arguments(node)
-            found.setdefault(name, set()).add(len(arguments))
+            calls.setdefault(name, set()).add(len(arguments))
             first, others = ARGUMENT_COPIES.get(name, (1, 1))
-            if within and name in VARIADIC:
-                found[NESTED] = set()
-            within = within or name in VARIADIC
-            todo += (
-                (one, times * (others if index else first), within) for index, one in enumerate(arguments)
+            if is_inside and name in VARIADIC:
+                calls[NESTED] = set()
+            is_inside = is_inside or name in VARIADIC
+            pending += (
+                (argument, copies * (others if index else first), is_inside)
+                for index, argument in enumerate(arguments)
             )
-            todo.append((node.get("filter"), times, within))
+            pending.append((node.get("filter"), copies, is_inside))
         elif isinstance(node, dict):
-            todo += ((one, times, within) for one in node.values() if isinstance(one, (dict, list)))
-    return found
+            pending += (
+                (value, copies, is_inside) for value in node.values() if isinstance(value, (dict, list))
+            )
+    return calls
 
 
 def _arguments(node: dict[str, Any]) -> list[Any]:
-    given = node.get("arguments") or node.get("children") or []
-    return given if isinstance(given, list) else []
+    arguments = node.get("arguments") or node.get("children") or []
+    return arguments if isinstance(arguments, list) else []
 
 
-def _look(node: Any, bound: frozenset[str], tables: Container[str], known: Iterable[str]) -> None:
-    """Check a node and everything below. `bound`: the names of common table expressions that are visible here."""
+def _check_node(node: Any, visible: frozenset[str], tables: Container[str], known: Iterable[str]) -> None:
+    """Check a node and all nodes below it. `visible`: the names of common table expressions that it can read."""
     if isinstance(node, list):
-        for one in node:
-            _look(one, bound, tables, known)
+        for item in node:
+            _check_node(item, visible, tables, known)
         return
     if not isinstance(node, dict):
         return
-    kind = node.get("type")
-    if kind == "RECURSIVE_CTE_NODE":
-        bound |= {str(node.get("cte_name"))}
+    type_ = node.get("type")
+    if type_ == "RECURSIVE_CTE_NODE":
+        visible |= {str(node.get("cte_name"))}
     for entry in (node.get("cte_map") or {}).get("map", ()):
-        _look(entry["value"], bound, tables, known)
-        bound |= {str(entry["key"])}
-    if kind == "BASE_TABLE":
-        _check_table(node, bound, tables, known)
-    elif kind == "TABLE_FUNCTION":
+        _check_node(entry["value"], visible, tables, known)
+        visible |= {str(entry["key"])}
+    if type_ == "BASE_TABLE":
+        _check_table(node, visible, tables, known)
+    elif type_ == "TABLE_FUNCTION":
         name = str((node.get("function") or {}).get("function_name"))
-        if name not in _PURE:
-            raise _missing(name, known)
+        if name not in _TABLE_FUNCTIONS:
+            raise _unknown_table(name, known)
     for key, value in node.items():
         if key != "cte_map":
-            _look(value, bound, tables, known)
+            _check_node(value, visible, tables, known)
 
 
 def _check_table(
-    node: dict[str, Any], bound: frozenset[str], tables: Container[str], known: Iterable[str]
+    node: dict[str, Any], visible: frozenset[str], tables: Container[str], known: Iterable[str]
 ) -> None:
     name = str(node.get("table_name"))
-    within = [str(node[key]) for key in ("catalog_name", "schema_name") if node.get(key)]
-    within = within or [str(one) for one in (node.get("qualified_name") or {}).get("path", ())[:-1]]
-    if within or (name not in bound and name not in tables):
-        raise _missing(".".join((*within, name)), known)
+    qualifiers = [str(node[key]) for key in ("catalog_name", "schema_name") if node.get(key)]
+    path = (node.get("qualified_name") or {}).get("path", ())
+    qualifiers = qualifiers or [str(part) for part in path[:-1]]
+    if qualifiers or (name not in visible and name not in tables):
+        raise _unknown_table(".".join((*qualifiers, name)), known)
 
 
-def _missing(name: str, known: Iterable[str]) -> UsageError:
+def _unknown_table(name: str, known: Iterable[str]) -> UsageError:
     return UsageError(
-        f"the local engine cannot answer this KQL: Table with name {name} does not exist; "
-        f"the tables are {', '.join(known)}"
+        f"the local engine cannot answer this KQL: Table with name {name} does not exist. "
+        f"The tables are {', '.join(known)}"
     )
