@@ -24,6 +24,8 @@ from amllog.record.redaction import Redactor
 from amllog.sources.artifact_copying import ArtifactCopier
 from amllog.sources.resource import Resource, RunTarget, build_resource
 
+_NOT_CONNECTED = "no connection string (APPLICATIONINSIGHTS_CONNECTION_STRING): records stay in the journal"
+
 
 class Parts(NamedTuple):
     """The parts of a session that depend on its settings."""
@@ -57,8 +59,7 @@ def compose(
     if exporter != "none":
         exporters.append(insights_exporter(settings, exporter, since, credential, notice))
     elif settings.exporter != "none":
-        notice("no connection string (APPLICATIONINSIGHTS_CONNECTION_STRING): records stay in the journal,"
-               f" {outbox.directory}")  # fmt: skip
+        notice(f"{_NOT_CONNECTED}, {outbox.directory}")
     if metrics != "none":
         exporters.append(
             metrics_exporter(

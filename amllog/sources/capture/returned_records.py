@@ -143,14 +143,13 @@ class ReturnableRecords(Recorded):
         if len(self.recent) >= MAX_CARRIED:
             self.renew()
         try:
-            key = (
-                entry.created, entry.thread, entry.process, entry.name, entry.lineno, entry.levelno, made, message
-            )  # fmt: skip
+            place = entry.created, entry.thread, entry.process, entry.name, entry.lineno, entry.levelno
+            key = (*place, made, message)
             self.recent[hash(key)] = None
             if path == CHANGED:
-                like = self.get(key[:6]) or []
+                like = self.get(place) or []
                 if len(like) < MAX_LIKE:
-                    self.put(key[:6], [*like, message[:LIKE_CHARACTERS]])
+                    self.put(place, [*like, message[:LIKE_CHARACTERS]])
             if entry.exc_info or entry.exc_text or entry.stack_info:
                 self.recent[hash((*key, LONGER))] = None
         except TypeError as error:  # parts that cannot be hashed: the record is not recognized
