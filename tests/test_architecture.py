@@ -104,7 +104,7 @@ TESTED_ELSEWHERE = {
     "config.arguments": "config/test_settings",
     "config.settings_table": "config/test_settings",
     "process.safe_import": "end_to_end/test_environments",
-    "process.sigterm": "end_to_end/test_exits",
+    "process.sigterm": "end_to_end/test_workers",
     "record.secrets.named_patterns": "tables: record/secrets/test_named_secrets",
     "record.secrets.placeholders": "record/secrets/test_named_secrets",
     "record.secrets.prefilter": "record/secrets/test_named_secrets",

@@ -1,7 +1,7 @@
-"""Locks a whole file with `flock`, where the system has it.
+"""Lock a whole file with `flock` on systems that have it.
 
-Such a lock belongs to an open file and ends with the process that holds it, however that ends. Windows has no `flock`,
-and some network file systems reject it. Callers decide what to do there, so the result has three values.
+The lock belongs to the open file and ends with the process that holds it, also if the process is killed. Windows has no
+`flock`, and some network file systems reject it. Callers decide what to do there, so the result has three values.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ except ImportError:  # Windows
 def try_lock(fd: int, *, shared: bool = False) -> bool | None:
     """Lock an open file without waiting, for this process alone or shared with other readers.
 
-    Return True if the lock was acquired and False if another process holds it. None: there are no locks here.
+    Return True if the lock was acquired, False if another process holds it, and None if locks are not supported.
     """
     if fcntl is not None:
         try:

@@ -11,7 +11,7 @@ import re
 from amllog.record.text import escape_controls
 
 LEVEL_NAMES = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")  # by severityLevel, 0 to 4
-# ANSI codes by the lowest level that they are for: red, yellow, green and blue.
+# ANSI codes of the colours by the lowest level that has them: red, yellow, green and blue.
 LEVEL_COLOURS = {50: "1;31", 40: "31", 30: "33", 20: "32", 10: "34"}
 _DELIMITERS = re.compile(r"[ \t\n\r\"'=]")
 

@@ -44,7 +44,7 @@ def format_call(event: object, args: tuple[object, ...]) -> tuple[str, Mapping[A
     """Return the message and the dimensions of a call with positional arguments.
 
     The arguments are inserted with `%`, as in logging. A single mapping without `%(…)` in the message is dimensions:
-    a common guide for Azure ML passes them so.
+    the old logging guide passes dimensions so.
     """
     message = event if type(event) is str else text.to_text(event)
     if not args:

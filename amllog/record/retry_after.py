@@ -8,9 +8,9 @@ from email.utils import parsedate_to_datetime
 
 
 def retry_after_seconds(headers: Mapping[str, str], now: datetime | None = None) -> float | None:
-    """Return the seconds to wait, from a number or a date. None without a valid header.
+    """Return the seconds to wait, from a number or a date, or None without a valid header.
 
-    `now`: the time from which a date is counted, by default the present.
+    A date is counted from `now`, by default the current time.
     """
     value = next((value for name, value in headers.items() if name.lower() == "retry-after"), "").strip()
     if value.isascii() and value.replace(".", "", 1).isdigit():

@@ -93,7 +93,7 @@ def test_below_a_directory_that_may_not_be_entered(child: Any, tmp_path: Path) -
     "command", [["logs"], ["runs"], ["compact"], ["query", "traces"]], ids=lambda command: command[0]
 )
 def test_no_temporary_directory(child: Any, tmp_path: Path, command: list[str]) -> None:
-    """If no directory for temporary files is writable, the error names TMPDIR."""
+    """The error names TMPDIR if no directory for temporary files is writable."""
     pytest.importorskip("duckdb")
     (tmp_path / ".amllog").mkdir()
     ran = child(WITHOUT, str(tmp_path / "none"), *command)

@@ -45,7 +45,7 @@ def test_a_call_does_not_keep_the_process_alive(child: Any) -> None:
 
 
 def test_a_process_without_threads(child: Any) -> None:
-    """If no thread can be started, the call raises RuntimeError or runs in the caller's thread."""
+    """A call without a thread raises RuntimeError or runs in the caller's thread."""
     code = """
 import threading
 from amllog.process.background import BackgroundCall

@@ -29,7 +29,7 @@ CATCH = "try: sys.exit(3)\nexcept SystemExit: "
         (AT_EXIT + "exit()", 0, "|"),
         (AT_EXIT + CATCH + "pass", 0, "|"),
         (AT_EXIT + CATCH + "sys.exit(0)", 0, "|"),
-        (AT_EXIT + "raise SystemExit(3)", 3, "|"),  # which calls no function of ours
+        (AT_EXIT + "raise SystemExit(3)", 3, "|"),  # calls none of the replaced functions
         (WATCH + CATCH + "pass\nwrite()", 0, "|"),
         (WATCH + "try: sys.exit(3)\nfinally: write()", 3, "exit code 3|exit code 3"),
         (WATCH + "try: raise SystemExit(4)\nfinally: write()", 4, "exit code 4|"),

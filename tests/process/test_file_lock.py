@@ -39,7 +39,7 @@ def test_a_shared_lock_excludes_writers_only(child: Any, tmp_path: Path) -> None
 
 
 def test_a_file_without_locks(tmp_path: Path) -> None:
-    """A closed descriptor stands in for a file system that rejects locks: the result is None."""
+    """The result is None if the file system rejects locks. A closed descriptor behaves like this."""
     fd = os.open(tmp_path / "file", os.O_RDWR | os.O_CREAT)
     os.close(fd)
     assert try_lock(fd) is None

@@ -1,4 +1,4 @@
-"""Which processes are workers of `multiprocessing`."""
+"""The detection of workers of `multiprocessing`."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ if __name__ == "__main__":
 
 
 def test_fork_server(child: Any) -> None:
-    """The fork server is a worker from the import of the main script on, and a child that a script forks is none."""
+    """The fork server is a worker after the import of the main script, and a child that a script forks is not."""
     assert child(FORK_SERVER).stdout.split() == ["False", "True", "True", "False"]
 
 
 @pytest.mark.parametrize(("method", "at_import"), [("fork", "False"), ("spawn", "True")])
 def test_worker(child: Any, tmp_path: Any, method: str, at_import: str) -> None:
-    """A worker is one in its functions, and if it imports the main script, also there."""
+    """A worker is recognized in its functions, and also in the main script if it imports that."""
     script = tmp_path / "train.py"
     script.write_text(WORKER.format(method=method))
     assert child(script).stdout.splitlines() == [f"{at_import} True", "False False"]

@@ -346,7 +346,7 @@ def test_tables_of_metrics() -> None:
 
 
 def test_a_string_that_masking_shortens() -> None:
-    """If masking shortens a long string, half of a secret at the place of the cut does not become visible."""
+    """Half of a secret at the place of the cut stays hidden if masking shortens the string."""
     token, known = "q9" * 40, "correct horse battery staple " * 300
     redactor = Redactor((), [known])
     for limit in (150, 1_024, 8_192):
