@@ -1,7 +1,7 @@
 """Recognize records that come back and are recorded already.
 
 The listener of a QueueHandler, a MemoryHandler or a log server passes records to a logger again. A record counts as
-recorded only if that is certain. A wrong positive loses a record, and a wrong negative duplicates one.
+recorded only if that is certain. A false positive loses a record, and a false negative duplicates one.
 
 Nothing is written to the record. An attribute would appear in the output of every formatter that prints unknown
 attributes (docs/decisions/0034-records-that-come-back-by-content.md).
@@ -18,7 +18,7 @@ from amllog.process import interrupts
 from amllog.record import envelope, log_call
 
 # Records that may be on their way back. At most twice as many are remembered.
-MAX_CARRIED = 50_000
+MAX_REMEMBERED = 50_000
 # Messages of one place that a returned one is compared with word by word, and how many characters of each.
 MAX_LIKE = 20
 LIKE_CHARACTERS = 200
@@ -28,7 +28,7 @@ LONGER = "longer"
 # Positions in a message at which a traceback may begin.
 _MAX_CUTS = 200
 # Handlers of the standard library that do not pass a record on.
-_ENDS = frozenset(
+_FINAL_HANDLERS = frozenset(
     (
         "StreamHandler",
         "_StderrHandler",
@@ -45,7 +45,7 @@ _WORD = re.compile(r"\w+")
 def may_return(handler: logging.Handler) -> bool:
     """Return whether records may come back from this handler, as from a queue or a socket."""
     kind = type(handler)
-    return kind.__name__ not in _ENDS or kind.__module__ not in ("logging", "logging.handlers")
+    return kind.__name__ not in _FINAL_HANDLERS or kind.__module__ not in ("logging", "logging.handlers")
 
 
 def return_path(handlers: tuple[logging.Handler, ...], ours: logging.Handler) -> int:
@@ -89,7 +89,7 @@ class Recorded:
 
     def add(self, place: tuple[object, ...], message: str, *, longer: bool) -> None:
         """Remember a message. `longer`: it may come back followed by a traceback."""
-        if len(self.recent) >= MAX_CARRIED:
+        if len(self.recent) >= MAX_REMEMBERED:
             self.renew()
         self.recent[hash((*place, message))] = None
         if longer:
@@ -140,7 +140,7 @@ class ReturnableRecords(Recorded):
         compared as well.
         """
         made = entry.relativeCreated if path == MADE else None
-        if len(self.recent) >= MAX_CARRIED:
+        if len(self.recent) >= MAX_REMEMBERED:
             self.renew()
         try:
             place = entry.created, entry.thread, entry.process, entry.name, entry.lineno, entry.levelno
