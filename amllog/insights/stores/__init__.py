@@ -1,4 +1,4 @@
-"""Where records are read from: `Store`, the protocol of every store, and `Unasked`, which runs no query."""
+"""The stores that records are read from: `Store`, the protocol of all stores, and `Unasked`, which runs no query."""
 
 from amllog.insights.stores.store import Store, Unasked
 

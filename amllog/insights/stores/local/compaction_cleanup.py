@@ -110,7 +110,7 @@ def write_manifest(folder: Path, batches: list[Batch], leftovers: list[str]) -> 
     data = Manifest(batches, leftovers).to_json().encode()
     if len(data) > index_json.MAX_BYTES:
         raise UsageError(
-            f"{folder / MANIFEST} would be larger than {index_json.MAX_BYTES:,} bytes: move the folder to a directory "
-            "of its own, with the journal files that are compacted in it"
+            f"{folder / MANIFEST} would be larger than {index_json.MAX_BYTES:,} bytes: move the folder and its "
+            "journal files to another directory"
         )
     write_atomically(folder / MANIFEST, data)

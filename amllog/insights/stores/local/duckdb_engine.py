@@ -2,7 +2,7 @@
 
 KQL of a user is translated to SQL, so it could use anything that SQL can express. Four barriers limit it:
 
-* The sandbox is a DuckDB of its own. It can read the selected files only, cannot load extensions, and its configuration
+* The sandbox is a separate DuckDB. It can read the selected files only, cannot load extensions, and its configuration
   is locked (`Sandbox`).
 * The translated statement must be a single SELECT that reads only the service's tables (`duckdb_sql_check`). This also
   excludes DuckDB's own tables and functions.
@@ -31,7 +31,7 @@ from amllog.insights.stores.local.duckdb_kql import (
     error_message,
 )
 from amllog.insights.stores.local.duckdb_limits import Limits
-from amllog.insights.stores.local.duckdb_views import view
+from amllog.insights.stores.local.duckdb_tables import view
 
 # The order is significant: the last statement makes the others final.
 _LOCK = "SET allow_community_extensions = false; SET enable_external_access = false; SET lock_configuration = true"

@@ -26,7 +26,7 @@ ROWS_MAX, BYTES_MAX = 500_000, 64_000_000  # of an answer: the limits of the ser
 SECONDS, LONGEST_SECONDS = 180.0, 600.0  # the service's own default and maximum
 TABLES_MAX = 100  # reads of tables in one query
 PROCESS_BYTES = 2_147_483_648  # growth of a command of amllog while it runs queries of users
-_FETCHED_ROWS = 64  # in memory together, whatever their size
+_FETCHED_ROWS = 64  # in memory together, of any size
 _ADVICE = "a shorter time range, fewer rows, or a summary"
 
 

@@ -1,8 +1,7 @@
-"""Envelopes → the columns that the service gives them, as SQL for DuckDB.
+"""The SQL that converts envelopes to the columns of the service.
 
-In: files with one envelope per line. Out: the text of a SELECT, one row per record, with the columns of all tables of
-`schema` in one, and some dimensions as columns of their own. Whatever kind of envelope of whatever SDK; lines that are
-none have no row.
+The input are files with one envelope per line, from any SDK. The result is a SELECT with one row per record. It has the
+columns of all tables of the service in one, and some dimensions as columns. Lines that are not envelopes have no row.
 """
 
 from __future__ import annotations
@@ -15,18 +14,18 @@ from types import MappingProxyType
 from amllog.insights.query.cell_types import EARLIEST, END
 from amllog.insights.query.columns import DIMENSION_COLUMNS
 from amllog.insights.query.sql import escape_glob, literal, quote_name
-from amllog.insights.query.tables import TABLES, Field, ServiceTable
+from amllog.insights.query.tables import TABLES
 from amllog.record.line_format import LEVEL_NAMES
 
 _TEXTS = ("message", "severityLevel", "problemId", "name", "id", "duration", "success", "responseCode", "resultCode",
           "url", "source", "type", "target", "data", "runLocation")  # fmt: skip
 _JSON = ("properties", "measurements", "exceptions", "metrics")
-INDEX_MEMBERS = {  # what tells whose a record is, of when and how bad
+INDEX_MEMBERS = {  # the members of an envelope that the index needs
     "time": "VARCHAR",
     "data": "STRUCT(baseType VARCHAR, baseData STRUCT(severityLevel VARCHAR, success VARCHAR, properties JSON))",
 }
-NO_RUN = "__HIVE_DEFAULT_PARTITION__"  # what Hive, Spark and the others call a partition without a value
-MAX_LINE_BYTES = 4 * 64 * 1024  # a file with a longer line is left out; the service takes 64 KiB
+NO_RUN = "__HIVE_DEFAULT_PARTITION__"  # the name of a partition without a value in Hive, Spark and others
+MAX_LINE_BYTES = 4 * 64 * 1024  # A file with a longer line is not read. The service accepts 64 KiB.
 JSON_COLUMNS = ("customDimensions", "customMeasurements", "details")  # columns of `records`
 
 _TAGS = {
@@ -39,19 +38,19 @@ _TAGS = {
     "cloud_RoleName": "cloud.role", "cloud_RoleInstance": "cloud.roleInstance", "sdkVersion": "internal.sdkVersion",
 }  # fmt: skip
 _CALLS = "('RequestData', 'RemoteDependencyData', 'AvailabilityData')"
-_FAILED_OR_NOT = "CASE lower(b.success) WHEN 'false' THEN 'False' ELSE 'True' END"
-# Up to here: under 250 ms … of 5 minutes or more. The service's own names.
+_SUCCESS = "CASE lower(b.success) WHEN 'false' THEN 'False' ELSE 'True' END"
+# Upper limits in milliseconds, and the service's names. The last bucket has no limit.
 _BUCKETS = ((250, "<250ms"), (500, "250ms-500ms"), (1_000, "500ms-1sec"), (3_000, "1sec-3sec"), (7_000, "3sec-7sec"),
             (15_000, "7sec-15sec"), (30_000, "15sec-30sec"), (60_000, "30sec-1min"), (120_000, "1min-2min"),
             (300_000, "2min-5min"))  # fmt: skip
-_RANK = "amllog_rank"  # whose file a record stands in, as a column within the SELECT
+_RANK = "amllog_rank"  # an internal column: the rank of the owner of the record's file
 _OUTER, _INNERMOST, _RUN_IN_PATH = "$[0]", "$[#-1]", ".*/parent_run_id=([^/]*)"
 
 
-def read_lines(files: Iterable[Path], columns: Mapping[str, str]) -> str:
-    """The lines of the files as DuckDB reads them; a line that is no envelope is a row of NULLs."""
+def read_lines(files: Iterable[Path], members: Mapping[str, str]) -> str:
+    """Return the SQL that reads the lines of the files. A line that is not an envelope is a row of NULLs."""
     names = ", ".join(literal(escape_glob(path)) for path in files)
-    types = ", ".join(f"{quote_name(name)}: {literal(kind)}" for name, kind in columns.items())
+    types = ", ".join(f"{quote_name(name)}: {literal(type_)}" for name, type_ in members.items())
     return (
         f"read_json([{names}], format = 'newline_delimited', columns = {{{types}}}, ignore_errors = true, "
         f"filename = true, hive_partitioning = false, maximum_object_size = {MAX_LINE_BYTES})"
@@ -72,47 +71,30 @@ def records(
     columns = {name: sql for name, sql in _columns().items() if not reader_sql or name in words}
     parts = []
     for rank in sorted({ranks.get(path, 0) for path in (*files, *compacted)} or {0}):
-        own, back = ([path for path in paths if ranks.get(path, 0) == rank] for paths in (files, compacted))
+        lines, parquet = (
+            [path for path in paths if ranks.get(path, 0) == rank] for paths in (files, compacted)
+        )
         ranked = {**columns, _RANK: str(rank)} if deduplicate else columns
-        parts += [_selected(own, ranked)] if own or not back else []
-        parts += [_read_back(back, f", {rank} AS {_RANK}" * deduplicate)] if back else []
-    text = "\nUNION ALL BY NAME\n".join(parts)
+        parts += [_from_lines(lines, ranked)] if lines or not parquet else []
+        parts += [_from_parquet(parquet, f", {rank} AS {_RANK}" * deduplicate)] if parquet else []
+    select = "\nUNION ALL BY NAME\n".join(parts)
     if deduplicate:
         first = f"row_number() OVER (PARTITION BY record_id ORDER BY {_RANK}, timestamp) = 1"
-        text = f"SELECT * EXCLUDE ({_RANK}) FROM ({text})\nQUALIFY record_id IS NULL OR {first}"
-    return text
+        select = f"SELECT * EXCLUDE ({_RANK}) FROM ({select})\nQUALIFY record_id IS NULL OR {first}"
+    return select
 
 
 def column(name: str) -> str:
-    """One column of `records`, as SQL over the lines, where `b` is `data.baseData`."""
+    """Return one column of `records` as SQL over the lines, where `b` is `data.baseData`."""
     return _columns()[name]
 
 
-def view(table: ServiceTable, records: str, *, workspace: bool) -> str:
-    """The SELECT for one of the service's tables, over `records`."""
-    selected = []
-    for field in table.fields:
-        name = field.workspace if workspace else field.classic
-        if name:
-            selected.append(f"{_as(table, field, workspace=workspace)} AS {quote_name(name)}")
-    if workspace:
-        selected.append("'' AS _ResourceId")  # which many of Microsoft's own queries group by
-    return f"SELECT {', '.join(selected)} FROM {records} WHERE itemType = {literal(table.item_type)}"
+def _from_lines(files: Sequence[Path], columns: Mapping[str, str]) -> str:
+    """Return the SELECT that extracts columns from lines.
 
-
-def _as(table: ServiceTable, field: Field, *, workspace: bool) -> str:
-    if workspace and field.classic == "itemType":
-        return literal(table.workspace)
-    if workspace and field.classic == "success":
-        return "CAST(success AS BOOLEAN)"
-    return (
-        f"coalesce({field.classic}, '')" if field.type == "string" else field.classic
-    )  # no text is null in KQL
-
-
-def _selected(files: Sequence[Path], columns: Mapping[str, str]) -> str:
-    """Columns taken out of lines. Texts where another SDK may have a number or a name: what does not fit its type
-    would be lost without a word."""
+    Members are read as strings, because other SDKs may have a number or a name there. A value that does not fit its
+    type would be lost without an error.
+    """
     selected = ",\n  ".join(f"{sql} AS {quote_name(name)}" for name, sql in columns.items())
     base = [f"{name} VARCHAR" for name in _TEXTS if re.search(rf"\bb\.{name}\b", selected)]
     base += [f"{name} JSON" for name in _JSON if re.search(rf"\bb\.{name}\b", selected)]
@@ -125,23 +107,26 @@ def _selected(files: Sequence[Path], columns: Mapping[str, str]) -> str:
     members.update({name: "VARCHAR" for name in ("iKey", "sampleRate") if name in selected})
     lines = read_lines(files, members)
     if not files:
-        empty = ", ".join(f"CAST(NULL AS {kind}) AS {quote_name(name)}" for name, kind in members.items())
+        empty = ", ".join(f"CAST(NULL AS {type_}) AS {quote_name(name)}" for name, type_ in members.items())
         lines = f"(SELECT {empty} WHERE false)"
     return f"SELECT {selected}\nFROM (SELECT *, data.baseData AS b FROM {lines})\nWHERE {IS_RECORD}"
 
 
-def _read_back(files: Iterable[Path], more: str) -> str:
-    """The SELECT over Parquet files, where JSON is text. By default DuckDB takes each `a=b` of a path for a column."""
+def _from_parquet(files: Iterable[Path], rank: str) -> str:
+    """Return the SELECT over Parquet files, in which JSON is a string.
+
+    Without `hive_partitioning = false`, DuckDB would make a column of each `a=b` in a path.
+    """
     paths = ", ".join(literal(escape_glob(path)) for path in files)
-    back = ", ".join(f"CAST({name} AS JSON) AS {name}" for name in JSON_COLUMNS)
+    as_json = ", ".join(f"CAST({name} AS JSON) AS {name}" for name in JSON_COLUMNS)
     run = f"nullif(url_decode(regexp_extract(filename, '{_RUN_IN_PATH}', 1)), {literal(NO_RUN)}) AS parent_run_id"
     read = f"read_parquet([{paths}], hive_partitioning = false, filename = true)"
-    return f"SELECT * EXCLUDE (filename) REPLACE ({back}), {run}{more} FROM {read}"
+    return f"SELECT * EXCLUDE (filename) REPLACE ({as_json}), {run}{rank} FROM {read}"
 
 
 def _columns() -> dict[str, str]:
-    """Every column of `records`, as SQL over the lines (`b`: baseData)."""
-    found = {
+    """Return all columns of `records` as SQL over the lines (`b`: baseData)."""
+    columns = {
         "timestamp": TIME,
         "itemType": _case({table.base_type: literal(table.item_type) for table in TABLES.values()}),
         "message": f"CASE data.baseType WHEN 'ExceptionData' THEN {_exception(_OUTER, 'message')} ELSE b.message END",
@@ -153,7 +138,7 @@ def _columns() -> dict[str, str]:
         "customDimensions": "coalesce(b.properties, CAST('{}' AS JSON))",
         "customMeasurements": "b.measurements",
         **{name: f"coalesce({_tag(tag)}, '')" for name, tag in _TAGS.items()},
-        "client_IP": "'0.0.0.0'",  # which is what the service keeps of it
+        "client_IP": "'0.0.0.0'",  # the service stores this value, too
         "appId": "''",
         "appName": "''",
         "iKey": "iKey",
@@ -162,8 +147,8 @@ def _columns() -> dict[str, str]:
         "ELSE false END",
         "itemCount": "CAST(round(100 / coalesce(nullif(TRY_CAST(sampleRate AS DOUBLE), 0), 100)) AS INTEGER)",
     }
-    found.update({key: f"b.properties->>'{key}'" for key in DIMENSION_COLUMNS})
-    return {**found, "itemId": "coalesce(b.properties->>'record_id', '')"}
+    columns.update({key: f"b.properties->>'{key}'" for key in DIMENSION_COLUMNS})
+    return {**columns, "itemId": "coalesce(b.properties->>'record_id', '')"}
 
 
 def _metrics() -> dict[str, str]:
@@ -180,24 +165,26 @@ def _metrics() -> dict[str, str]:
 
 
 def _exceptions() -> dict[str, str]:
-    found = {
+    columns = {
         "handledAt": "CASE data.baseType WHEN 'ExceptionData' THEN 'UserCode' END",
         "type": f"CASE data.baseType WHEN 'ExceptionData' THEN {_exception(_OUTER, 'typeName')} ELSE b.type END",
         "method": _exception(_OUTER, "parsedStack[0].method"),
         "assembly": _exception(_OUTER, "parsedStack[0].assembly"),
     }
     for name, which in (("outer", _OUTER), ("innermost", _INNERMOST)):
-        found[f"{name}Type"] = _exception(which, "typeName")
-        found[f"{name}Message"] = _exception(which, "message")
-        found[f"{name}Method"] = _exception(which, "parsedStack[0].method")
-        found[f"{name}Assembly"] = _exception(which, "parsedStack[0].assembly")
-    # As the service does where a SDK sends none.
-    built = f"concat_ws(' at ', {found['type']}, {found['method']})"
-    found["problemId"] = f"coalesce(b.problemId, CASE data.baseType WHEN 'ExceptionData' THEN {built} END)"
-    # The service's names. Inside a text a quote is escaped, so that nothing but a member's name looks like one.
+        columns[f"{name}Type"] = _exception(which, "typeName")
+        columns[f"{name}Message"] = _exception(which, "message")
+        columns[f"{name}Method"] = _exception(which, "parsedStack[0].method")
+        columns[f"{name}Assembly"] = _exception(which, "parsedStack[0].assembly")
+    # The same value as the service computes if an SDK sends none.
+    computed = f"concat_ws(' at ', {columns['type']}, {columns['method']})"
+    columns["problemId"] = (
+        f"coalesce(b.problemId, CASE data.baseType WHEN 'ExceptionData' THEN {computed} END)"
+    )
+    # The service's names. A quote inside a string is escaped, so only the name of a member looks like one.
     renamed = """replace(replace(CAST(b.exceptions AS VARCHAR), '"typeName":', '"type":'), '"stack":', '"rawStack":')"""
-    found["details"] = f"CAST({renamed} AS JSON)"
-    return found
+    columns["details"] = f"CAST({renamed} AS JSON)"
+    return columns
 
 
 def _calls() -> dict[str, str]:
@@ -210,16 +197,16 @@ def _calls() -> dict[str, str]:
         "target": "b.target",
         "data": "b.data",
         "location": "b.runLocation",
-        "size": "CAST(NULL AS DOUBLE)",  # the service's own
-        "success": f"CASE WHEN data.baseType IN {_CALLS} THEN {_FAILED_OR_NOT} END",
+        "size": "CAST(NULL AS DOUBLE)",  # only the service has it
+        "success": f"CASE WHEN data.baseType IN {_CALLS} THEN {_SUCCESS} END",
         "resultCode": "CASE data.baseType WHEN 'RequestData' THEN b.responseCode ELSE b.resultCode END",
         "duration": milliseconds,
         "performanceBucket": f"CASE {buckets} WHEN b.duration IS NOT NULL THEN '>=5min' END",
     }
 
 
-def _case(texts: Mapping[str, str]) -> str:
-    return f"CASE data.baseType {' '.join(f'WHEN {literal(key)} THEN {text}' for key, text in texts.items())} END"
+def _case(values: Mapping[str, str]) -> str:
+    return f"CASE data.baseType {' '.join(f'WHEN {literal(key)} THEN {value}' for key, value in values.items())} END"
 
 
 def _tag(tag: str) -> str:
@@ -235,29 +222,32 @@ def _exception(which: str, path: str) -> str:
 
 
 def _milliseconds(duration: str) -> str:
-    """`D.HH:MM:SS.fffffff` or `HH:MM:SS` as milliseconds."""
+    """Return SQL that converts `D.HH:MM:SS.fffffff` or `HH:MM:SS` to milliseconds."""
     seconds = [(r"^(\d+)\.\d+:", 86_400), (r"^(?:\d+\.)?(\d+):", 3_600), (r":(\d+):", 60),
                (r":(\d+(?:\.\d+)?)$", 1)]  # fmt: skip
     parts = [
-        f"coalesce(TRY_CAST(regexp_extract({duration}, '{one}', 1) AS DOUBLE), 0) * {size * 1000}"
-        for one, size in seconds
+        f"coalesce(TRY_CAST(regexp_extract({duration}, '{regex}', 1) AS DOUBLE), 0) * {size * 1000}"
+        for regex, size in seconds
     ]
     return f"CASE WHEN {duration} IS NOT NULL THEN {' + '.join(parts)} END"
 
 
-TIME = (  # a cast to TIMESTAMP would drop an offset without a word, and knows the year 290000, infinity and epoch
+# A cast to TIMESTAMP would ignore an offset. It also accepts the year 290000, infinity and epoch.
+TIME = (
     f"CASE WHEN time < '{EARLIEST}' OR time >= '{END}' OR time[5] <> '-' THEN NULL "
     "WHEN time[-1] = 'Z' THEN TRY_CAST(time AS TIMESTAMP) "
     "ELSE TRY_CAST(time AS TIMESTAMPTZ) AT TIME ZONE 'UTC' END"
 )
 _NUMBER = "TRY_CAST(b.severityLevel AS INTEGER)"
-# First what is most frequent.
+# The most frequent values first.
 _NUMBERS = " ".join(f"WHEN '{number}' THEN {number}" for number in (1, 3, 2, 0, 4))
 _NAMES = " ".join(
     f"WHEN '{name}' THEN {number}"
     for number, name in enumerate(("verbose", "information", *map(str.lower, LEVEL_NAMES[2:])))
 )
-_ODD = f"CASE lower(b.severityLevel) {_NAMES} ELSE CASE WHEN {_NUMBER} > 4 THEN 4 ELSE {_NUMBER} END END"
-SEVERITY = f"CASE b.severityLevel {_NUMBERS} ELSE {_ODD} END"
-_KNOWN = ", ".join(literal(table.base_type) for table in TABLES.values())
-IS_RECORD = f"data.baseType IN ({_KNOWN}) AND data.baseData IS NOT NULL AND {TIME} IS NOT NULL"
+_OTHER_SEVERITY = (
+    f"CASE lower(b.severityLevel) {_NAMES} ELSE CASE WHEN {_NUMBER} > 4 THEN 4 ELSE {_NUMBER} END END"
+)
+SEVERITY = f"CASE b.severityLevel {_NUMBERS} ELSE {_OTHER_SEVERITY} END"
+_BASE_TYPES = ", ".join(literal(table.base_type) for table in TABLES.values())
+IS_RECORD = f"data.baseType IN ({_BASE_TYPES}) AND data.baseData IS NOT NULL AND {TIME} IS NOT NULL"

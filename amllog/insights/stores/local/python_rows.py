@@ -1,6 +1,6 @@
-"""Envelopes → the columns of answers, in Python: what `columns` says in KQL and in SQL, a third time.
+"""Converts one envelope to a row of columns in Python.
 
-In: a decoded line. Out: a `Record` with a value for each column of the catalogue; None if it is no record.
+The columns have the same values as those of the KQL and SQL expressions in `columns`.
 """
 
 from __future__ import annotations
@@ -27,13 +27,15 @@ _TABLES = {table.base_type: table for table in TABLES.values()}
 _NAMES = {
     name: number for number, name in enumerate(("verbose", "information", *map(str.lower, LEVEL_NAMES[2:])))
 }
-_STOCK_PARENT = re.compile(r"\|[0-9a-f]{32}\.([0-9a-f]{16})\.")
+_W3C_PARENT = re.compile(r"\|[0-9a-f]{32}\.([0-9a-f]{16})\.")
 _DURATION = re.compile(r"(?:(\d+)\.)?(\d+):(\d+):(\d+(?:\.\d+)?)")
 
 
 class Record(NamedTuple):
-    """One record: its table, time and severity (None: it says none), its columns, its dimensions, and what
-    `contains` looks at."""
+    """One record. `severity`: None if the envelope has none. `values`: by column.
+
+    `searched`: the strings that the condition `contains` reads.
+    """
 
     table: str
     time: datetime
@@ -44,12 +46,12 @@ class Record(NamedTuple):
 
 
 def to_record(envelope: Mapping[str, Any] | None) -> Record | None:
-    """One envelope, of whatever SDK."""
+    """Return the row of an envelope from any SDK, or None if it is not a record."""
     try:
         data, tags = (envelope or {})["data"], (envelope or {}).get("tags") or {}
         base, table = data["baseData"], _TABLES[data["baseType"]]
-        said = (envelope or {})["time"]
-        time = cell_types.to_time(said) if cell_types.EARLIEST <= said < cell_types.END else None
+        timestamp = (envelope or {})["time"]
+        time = cell_types.to_time(timestamp) if cell_types.EARLIEST <= timestamp < cell_types.END else None
         if time is None or not isinstance(base, Mapping):
             return None
         return _record(table.classic, table.item_type, time, base, tags)
@@ -62,33 +64,35 @@ def _record(
 ) -> Record:
     dimensions = cell_types.to_dimensions(base.get("properties"))
     severity = _severity(base.get("severityLevel"))
-    thrown = _first(base.get("exceptions")) if table == EXCEPTION else {}
+    exception = _first(base.get("exceptions")) if table == EXCEPTION else {}
     failed = table in (REQUEST, DEPENDENCY) and str(base.get("success")).lower() == "false"
     is_bad = table == EXCEPTION or failed
     name = "" if table in (TRACE, EXCEPTION) else _name(table, base)
     parent = cell_types.to_text(tags.get("ai.operation.parentId"))
-    stock = _STOCK_PARENT.fullmatch(parent)
-    outer = cell_types.to_text(thrown.get("message"))
+    parent_match = _W3C_PARENT.fullmatch(parent)
+    outer = cell_types.to_text(exception.get("message"))
     message = {
         TRACE: cell_types.to_text(base.get("message")),
         EXCEPTION: dimensions.get("message") or outer,
     }.get(table, name)
     data = dimensions.get("run_metric_data", "")
     duration = _seconds(base.get("duration")) if table in (REQUEST, DEPENDENCY) else None
-    bad = table == EXCEPTION or (table == TRACE and (severity or 0) >= 3) or (table == REQUEST and failed)
+    is_error = (
+        table == EXCEPTION or (table == TRACE and (severity or 0) >= 3) or (table == REQUEST and failed)
+    )
     values: dict[str, Any] = {
         "timestamp": time, "itemType": item_type, "message": message, "name": name,
-        "type": cell_types.to_text({EXCEPTION: thrown.get("typeName"), DEPENDENCY: base.get("type")}.get(table)),
-        "problemId": _problem(base, thrown) if table == EXCEPTION else "",
-        "outerMessage": outer, "stack": thrown.get("stack") or thrown.get("parsedStack") or "",
+        "type": cell_types.to_text({EXCEPTION: exception.get("typeName"), DEPENDENCY: base.get("type")}.get(table)),
+        "problemId": _problem(base, exception) if table == EXCEPTION else "",
+        "outerMessage": outer, "stack": exception.get("stack") or exception.get("parsedStack") or "",
         "value": _number(table, base, dimensions), "step": cell_types.to_integer(dimensions.get("step")),
         "duration_seconds": duration, "step_seconds": duration if table == REQUEST else None,
         "success": not failed if table in (REQUEST, DEPENDENCY) else None,
         "resultCode": cell_types.to_text(base.get({REQUEST: "responseCode", DEPENDENCY: "resultCode"}.get(table, ""))),
         "id": cell_types.to_text(base.get("id")) if table in (REQUEST, DEPENDENCY) else "",
         "operation_Id": cell_types.to_text(tags.get("ai.operation.id")),
-        "operation_ParentId": stock[1] if stock else parent,
-        "dimensions": dimensions, "is_error": bad, "is_warning": table == TRACE and severity == 2,
+        "operation_ParentId": parent_match[1] if parent_match else parent,
+        "dimensions": dimensions, "is_error": is_error, "is_warning": table == TRACE and severity == 2,
         "is_notable": table in (EXCEPTION, REQUEST, DEPENDENCY) or (table == TRACE and (severity or 0) >= 2)
         or (table == EVENT and not data),
         "is_metric": table == METRIC or (table == EVENT and bool(data and dimensions.get("value"))),
@@ -99,15 +103,15 @@ def _record(
         **{key: dimensions.get(key, "") for key in (*DIMENSION_COLUMNS, "run_url", "node", "rank")},
     }  # fmt: skip
     last = _last(base.get("exceptions")) if table == EXCEPTION else {}
-    seen = (
+    searched = (
         message,
         outer,
         *(
-            cell_types.to_text(one)
-            for one in (last.get("message"), thrown.get("typeName"), thrown.get("stack"))
+            cell_types.to_text(value)
+            for value in (last.get("message"), exception.get("typeName"), exception.get("stack"))
         ),
     )
-    return Record(table, time, severity, values, dimensions, seen if table == EXCEPTION else (message,))
+    return Record(table, time, severity, values, dimensions, searched if table == EXCEPTION else (message,))
 
 
 def _severity(value: Any) -> int | None:
@@ -126,17 +130,17 @@ def _number(table: str, base: Mapping[str, Any], dimensions: Mapping[str, str]) 
     return cell_types.to_real(dimensions.get("value") or None) if table == EVENT else None
 
 
-def _problem(base: Mapping[str, Any], thrown: Mapping[str, Any]) -> str:
+def _problem(base: Mapping[str, Any], exception: Mapping[str, Any]) -> str:
     if base.get("problemId"):
         return cell_types.to_text(base["problemId"])
-    frames = thrown.get("parsedStack")
+    frames = exception.get("parsedStack")
     method = _first(frames).get("method") if frames else ""
-    return " at ".join(str(one) for one in (thrown.get("typeName"), method) if one)
+    return " at ".join(str(part) for part in (exception.get("typeName"), method) if part)
 
 
 def _first(items: Any) -> Mapping[str, Any]:
-    found: Any = items[0] if isinstance(items, list) and items else {}
-    return found if isinstance(found, Mapping) else {}
+    item: Any = items[0] if isinstance(items, list) and items else {}
+    return item if isinstance(item, Mapping) else {}
 
 
 def _last(items: Any) -> Mapping[str, Any]:

@@ -1,7 +1,7 @@
 """Sends one KQL query to the service through azure-monitor-query's client, with retries and limits of time and size.
 
-A response that says "later" is tried again for a limited time. Nothing is imported and no token is requested before the
-first query. Raises only errors of amllog.
+If the service is busy, the query is sent again for a limited time. Nothing is imported and no token is requested before
+the first query. Raises only errors of amllog.
 """
 
 from __future__ import annotations
@@ -157,7 +157,7 @@ class QueryClient:
                     or (LoopbackCredential() if self.scope.is_loopback else _default_credential()),
                     endpoint=self.scope.endpoint,
                     audience=self.scope.audience,
-                    retry_total=0,  # it would wait as long as the service says, even an hour
+                    retry_total=0,  # its own retries wait for any Retry-After, even an hour
                 )
             return self._client
 
