@@ -9,9 +9,7 @@ from typing import Any
 
 import pytest
 
-from amllog.errors import UsageError
-from amllog.insights.alerts import rules, templates
-from amllog.insights.query.tables import TABLES
+from ..insights.alerts.bicep import Bicep  # isort: skip
 
 ID = "/subscriptions/s/resourceGroups/g/providers/microsoft.insights/components/c"
 WORKSPACE = "/subscriptions/s/resourceGroups/g/providers/Microsoft.OperationalInsights/workspaces/w"
@@ -56,76 +54,6 @@ def deployed(template: dict[str, Any]) -> dict[str, Any]:
 
     (resource,) = template["resources"]
     return resolve(resource)
-
-
-_TEXT = r"'(?P<{}>(?:[^'\\\n$]|\$(?!{{)|\\['\\nrt$])*)'"  # an unescaped ${ begins an expression
-_TOKEN = re.compile(
-    rf"(?P<nothing>\s+|//[^\n]*|@description\({_TEXT.format('about')}\)|@allowed\(\[[^\]]*\]\))"
-    rf"|'''\n(?P<block>.*?)'''|{_TEXT.format('text')}|(?P<number>-?\d+)"
-    r"|(?P<word>[A-Za-z_]\w*(?:\([^()'\n]*(?:\(\)[^()'\n]*)?\))?(?:\.\w+)*)|(?P<sign>[{}\[\]:=])",
-    re.DOTALL,
-)
-_ENDS, _ESCAPES = {"{": "}", "[": "]"}, {"n": "\n", "r": "\r", "t": "\t"}
-
-
-class Bicep:
-    """The parameters, variables and resource of a Bicep file. Raises SyntaxError for other syntax than ours."""
-
-    def __init__(self, text: str) -> None:
-        self._tokens: list[tuple[str, str]] = []
-        position = 0
-        while position < len(text):
-            match = _TOKEN.match(text, position)
-            if not match:
-                raise SyntaxError(text[position : position + 40])
-            position, kind = match.end(), str(match.lastgroup)
-            if match["nothing"] is None:
-                self._tokens.append((kind, match[kind]))
-        self.parameters: dict[str, Any] = {}
-        self.variables: dict[str, Any] = {}
-        while self._tokens:
-            self._declaration(self._take(), self._take())
-
-    def _declaration(self, keyword: str, name: str) -> None:
-        if keyword == "param":
-            declared = self._take()
-            has_default = self._tokens[:1] == [("sign", "=")] and bool(self._take("="))
-            self.parameters[name] = (declared, self._value() if has_default else None)
-        elif keyword == "var" and self._take("="):
-            self.variables[name] = self._value()
-        elif keyword == "resource":
-            self.type = self._take()
-            self._take("=")
-            self.resource = self._value()
-        else:
-            raise SyntaxError(keyword)
-
-    def _take(self, sign: str = "") -> str:
-        kind, text = self._tokens.pop(0)
-        if sign and (kind, text) != ("sign", sign):
-            raise SyntaxError(f"expected {sign}, not {text}")
-        return text
-
-    def _value(self) -> Any:
-        kind, text = self._tokens.pop(0)
-        if kind == "text":
-            return re.sub(r"\\(.)", lambda match: _ESCAPES.get(match[1], match[1]), text)
-        if kind == "number":
-            return int(text)
-        if kind == "word":
-            return {"true": True, "false": False}.get(text, f"={text}")
-        if kind == "block":
-            return text
-        items: Any = {} if text == "{" else []
-        while self._tokens[0] != ("sign", _ENDS[text]):
-            if isinstance(items, list):
-                items.append(self._value())
-            else:
-                kind, key = self._tokens.pop(0)
-                self._take(":")
-                items[re.sub(r"\\(.)", lambda match: _ESCAPES.get(match[1], match[1]), key)] = self._value()
-        self._take(_ENDS[text])
-        return items
 
 
 def test_alert(cli: Any, tmp_path: Path) -> None:
@@ -185,41 +113,6 @@ def test_workbook(cli: Any) -> None:
         assert re.match("(union )?App", content["query"])
 
 
-HARD = ["it's", "a\\b", "${x}", "'''", "[parameters('x')]", "line\nline", 'q"uote', "é", "//"]
-
-
-@pytest.mark.parametrize("value", HARD)
-@pytest.mark.parametrize("make", [rules.alert, rules.workbook])
-def test_bicep_and_arm_are_equal(make: Any, value: str) -> None:
-    """The Bicep file has the parameters, variables and resource of the ARM template, for any string."""
-    template = make(ID, run_type=[value, "x"])._replace(
-        variables={"content": {"text": value, value: [value, 1, True]}}
-    )
-    bicep = Bicep(templates.bicep(template))
-    arm = json.loads(templates.arm(template))
-
-    def to_bicep(item: Any) -> Any:
-        """Convert ARM's expressions to Bicep's, with the mark of the parser."""
-        if isinstance(item, dict):
-            return {key: to_bicep(value) for key, value in item.items()}
-        if isinstance(item, list):
-            return [to_bicep(value) for value in item]
-        if isinstance(item, str) and item.startswith("[["):
-            return item[1:]
-        if isinstance(item, str) and item.startswith("["):
-            return "=" + re.sub(r"(?:parameters|variables)\('(\w+)'\)", r"\1", item[1:-1])
-        return item
-
-    (resource,) = arm["resources"]
-    assert bicep.type == f"{resource.pop('type')}@{resource.pop('apiVersion')}"
-    assert bicep.resource == to_bicep(resource)
-    assert bicep.variables == to_bicep(arm["variables"])
-    assert bicep.parameters == {
-        name: (parameter["type"], to_bicep(parameter.get("defaultValue")))
-        for name, parameter in arm["parameters"].items()
-    }
-
-
 def test_the_suffix_of_the_file_selects_the_format(cli: Any, tmp_path: Path) -> None:
     """FILE.bicep is Bicep, --format overrides it, and the same command writes the same bytes."""
     for name in ("a.bicep", "b.bicep", "c.json"):
@@ -230,23 +123,6 @@ def test_the_suffix_of_the_file_selects_the_format(cli: Any, tmp_path: Path) -> 
     assert cli("workbook", "--resource-id", ID, "--format", "bicep").stdout.startswith(
         "// Errors by run_type"
     )
-
-
-@pytest.mark.parametrize("of", ["logs", "exceptions", "steps"])
-def test_a_rule_of_one_table(of: str) -> None:
-    """A rule for one kind of error reads one table, because Azure does not run `union` every minute."""
-    for resource_id in (ID, WORKSPACE):
-        made = json.loads(templates.arm(rules.alert(resource_id, of=of, every="1m", run_type="training")))
-        properties = deployed(made)["properties"]
-        (criterion,) = properties["criteria"]["allOf"]
-        assert properties["evaluationFrequency"] == "PT1M"
-        table = TABLES[rules.ERROR_TABLES[of][0]]
-        assert criterion["query"].startswith(
-            f"{(table.workspace if resource_id == WORKSPACE else table.classic)}\n| "
-        )
-        assert not re.search(r"\b(union|search|take)\b", criterion["query"])
-    with pytest.raises(UsageError, match="of='spans': one of everything, logs"):
-        rules.alert(ID, of="spans")
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Journals made of envelopes, and the questions over them."""
+"""Journals made of envelopes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _numbers = itertools.count()
 def envelope(
     kind: str, base: dict[str, Any], time: str = "2026-11-22T10:00:00Z", parent: str = "", **properties: Any
 ) -> dict[str, Any]:
-    """An envelope as amllog writes them, in its plainest form."""
+    """Return an envelope in the simplest form that amllog writes."""
     tags = {"ai.operation.id": "0" * 31 + "1", "ai.cloud.role": "train", "ai.operation.parentId": parent}
     known = {
         "parent_run_id": RUN,
@@ -32,37 +32,44 @@ def envelope(
 def log(
     message: str, severity: Any = 1, time: str = "2026-11-22T10:00:00Z", **properties: Any
 ) -> dict[str, Any]:
-    """A log line."""
+    """Return the envelope of a log."""
     return envelope("MessageData", {"message": message, "severityLevel": severity}, time, **properties)
 
 
 def failure(message: str, time: str = "2026-11-22T10:00:00Z", **properties: Any) -> dict[str, Any]:
-    """An exception with its message and a stack of two frames."""
+    """Return the envelope of an exception with a stack of two frames."""
     frames = [
         {"level": 0, "method": "fit", "fileName": "train.py", "line": 3},
         {"level": 1, "method": "main"},
     ]
-    one = {
+    exception = {
         "id": 1,
         "outerId": 0,
         "typeName": "ValueError",
         "message": f"{message}: no",
         "parsedStack": frames,
     }
-    base = {"exceptions": [one], "severityLevel": 3, "problemId": "ValueError at train.py:fit"}
+    base = {"exceptions": [exception], "severityLevel": 3, "problemId": "ValueError at train.py:fit"}
     return envelope("ExceptionData", base, time, message=message, **properties)
 
 
 def step(
-    name: str, *, success: bool = True, seconds: int = 5, time: str = "2026-11-22T10:00:00Z", **own: Any
+    name: str,
+    *,
+    success: bool = True,
+    seconds: int = 5,
+    time: str = "2026-11-22T10:00:00Z",
+    **properties: Any,
 ) -> Any:
-    """The end of a step."""
+    """Return the envelope of a step that has ended."""
     base = {"id": f"{name}-id", "name": name, "duration": f"0.00:00:{seconds:02d}.000000", "success": success}
-    return envelope("RequestData", {**base, "responseCode": "0" if success else "ValueError"}, time, **own)
+    return envelope(
+        "RequestData", {**base, "responseCode": "0" if success else "ValueError"}, time, **properties
+    )
 
 
 def write(path: Path, *lines: Any) -> Path:
-    """A file with these envelopes, or with lines that are given as text."""
+    """Write a file with envelopes and with lines that are given as strings."""
     path.parent.mkdir(parents=True, exist_ok=True)
     texts = (line if isinstance(line, str) else json.dumps(line) + "\n" for line in lines)
     path.write_text("".join(texts), encoding="utf-8")
@@ -71,9 +78,9 @@ def write(path: Path, *lines: Any) -> Path:
 
 @pytest.fixture
 def journal(tmp_path: Path) -> Callable[..., Path]:
-    """Writes one journal file into the folder `j`: `journal(log("hello"), …)`; its name may be given."""
+    """Return a function that writes a journal file in the folder `j`: `journal(log("hello"), …)`."""
 
-    def written(*lines: Any, name: str = "20261122T100000-node-1-abcdef.jsonl") -> Path:
+    def write_journal(*lines: Any, name: str = "20261122T100000-node-1-abcdef.jsonl") -> Path:
         return write(tmp_path / "j" / name, *lines)
 
-    return written
+    return write_journal

@@ -1,7 +1,7 @@
-"""Microsoft's own language service for KQL, @kusto/language-service-next, over Node: what it says of a query.
+"""Microsoft's language service for KQL, @kusto/language-service-next, run by Node.
 
-`python tests/insights/language.py` installs it, with npm, where npm is found. In: (dialect, KQL) pairs. Out: for each
-the faults that it has, and the columns that come out.
+`python tests/insights/language.py` installs it with npm, if npm is installed. `Service` returns the errors and the
+columns of queries.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ CHECK = Path(__file__).parent / "kusto" / "check.js"
 _INSTALLED = FOLDER / "node_modules" / "@kusto" / "language-service-next" / "package.json"
 
 
-class Said(NamedTuple):
-    """Of one query: (code, message, the text it is about) of each fault, and (name, type) of each column."""
+class Result(NamedTuple):
+    """The result of one query: code, message and text of each error, name and type of each column."""
 
-    faults: list[list[str]]
+    errors: list[list[str]]
     columns: list[list[str]]
 
 
 def missing() -> str:
-    """Why the language service cannot be asked, or nothing."""
+    """Return why the language service cannot run. "" if it can."""
     if not shutil.which("node"):
         return "node is not installed"
     if not _INSTALLED.exists() or json.loads(_INSTALLED.read_text())["version"] != PACKAGE.rpartition("@")[2]:
@@ -38,7 +38,7 @@ def missing() -> str:
 
 
 def schemas() -> dict[str, dict[str, str]]:
-    """The published tables, by dialect, as KQL declares a table; nothing of it is from our own code."""
+    """Return the published tables by dialect, as declarations of KQL. Nothing of it is from amllog's code."""
     from .published_schemas import CLASSIC, WORKSPACE
 
     both = {"classic": CLASSIC, "workspace": WORKSPACE}
@@ -53,7 +53,7 @@ def _declared(columns: Mapping[str, str]) -> str:
 
 
 class Service:
-    """The language service in a process of its own, until the end of the `with` block."""
+    """The language service in another process, until the end of the `with` block."""
 
     def __enter__(self) -> Service:  # noqa: PYI034  Self comes with 3.11
         pipe = subprocess.PIPE
@@ -66,11 +66,11 @@ class Service:
     def __exit__(self, *_: object) -> None:
         self._process.communicate()
 
-    def __call__(self, queries: Sequence[tuple[str, str]]) -> list[Said]:
-        """What it says of each query."""
+    def __call__(self, queries: Sequence[tuple[str, str]]) -> list[Result]:
+        """Return the result of each query."""
         assert self._process.stdout is not None
         self._write(list(queries))
-        return [Said(**one) for one in json.loads(self._process.stdout.readline())]
+        return [Result(**item) for item in json.loads(self._process.stdout.readline())]
 
     def _write(self, value: object) -> None:
         assert self._process.stdin is not None
@@ -79,7 +79,7 @@ class Service:
 
 
 def install() -> int:
-    """Install it; without npm, and where the network is away outside CI, say so and go on."""
+    """Install the language service. Without npm, and without network outside of CI, print a message and continue."""
     if not missing():
         return 0
     npm = shutil.which("npm")

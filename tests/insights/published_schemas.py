@@ -1,15 +1,15 @@
-"""The tables of Application Insights as Microsoft publishes them, written down from its pages, not from our own code.
+"""The tables of Application Insights as Microsoft publishes them, copied from its pages and not from amllog's code.
 
-In: nothing. Out: `CLASSIC` and `WORKSPACE`, columns and types of every table. Sources, read in November 2026, all of
+`CLASSIC` and `WORKSPACE` have the columns and types of every table. Sources, read in November 2026, all of
 github.com/MicrosoftDocs/azure-monitor-docs, articles/azure-monitor:
 app/convert-classic-resource.md, "Table schemas" (both dialects, all ten tables), and reference/tables/apptraces.md,
 appexceptions.md, appdependencies.md, appevents.md of 07/27/2026 (columns that only workspaces have).
-AppBrowserTimings' Name stands there as a datetime, against every sample query: a slip of that page, here a string.
+In these pages, the Name of AppBrowserTimings is a datetime, against every sample query. Here it is a string.
 """
 
 from __future__ import annotations
 
-# Legacy name → name in a workspace, and types where they are not both "string". "-": removed.
+# Legacy name, name in a workspace ("-" if removed), and the types if they are not both "string".
 _EVERYWHERE = """
 appId=ResourceGUID application_Version=AppVersion appName=- client_Browser=ClientBrowser client_City=ClientCity
 client_CountryOrRegion=ClientCountryOrRegion client_IP=ClientIP client_Model=ClientModel client_OS=ClientOS
@@ -62,14 +62,13 @@ _ONLY_WORKSPACE = {
 _REFERENCED = {"AppTraces": ("ReferencedItemId", "ReferencedType"),
                "AppDependencies": ("ReferencedItemId", "ReferencedType"),
                "AppRequests": ("ReferencedItemId", "ReferencedType")}  # fmt: skip
-# What reference/tables no longer lists, though the older page does: a query must not lean on it.
+# Columns that only the older page lists. No query uses them.
 DOUBTFUL = {"AppDependencies": ("PerformanceBucket",)}
 
 CLASSIC: dict[str, dict[str, str]] = {}
 WORKSPACE: dict[str, dict[str, str]] = {}
-RENAMED: dict[
-    str, dict[str, str]
-] = {}  # by legacy table: legacy column → workspace column, "" where it was removed
+# By legacy table: the workspace column of each legacy column, "" if it was removed.
+RENAMED: dict[str, dict[str, str]] = {}
 
 for (_legacy, _table), _texts in _OWN.items():
     CLASSIC[_legacy], WORKSPACE[_table], RENAMED[_legacy] = {}, dict(_ONLY_WORKSPACE), {}

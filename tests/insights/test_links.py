@@ -1,4 +1,4 @@
-"""Links into the portal and the studio, taken apart again as the portal does."""
+"""Links into the portal and the studio, parsed as the portal does."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ NOON = datetime(2026, 11, 22, 21, 0, 0, 123456, tzinfo=timezone(timedelta(hours=
 
 
 def parts(link: str) -> dict[str, str]:
-    """What follows each name in a link of the Logs blade."""
+    """Return the value after each name in a link to Logs."""
     steps = urlsplit(link).fragment.split("/")
     return {name: unquote(value) for name, value in zip(steps, steps[1:])}
 
 
 def query(link: str) -> str:
-    """The KQL in a link."""
+    """Return the KQL in a link."""
     return gzip.decompress(base64.b64decode(parts(link)["q"])).decode()
 
 
@@ -39,7 +39,7 @@ def query(link: str) -> str:
     "kql", ["traces\n| take 5", 'traces | where message == "é/+ \\"#%😀"', "x" * 5000, ""]
 )
 def test_logs(kql: str) -> None:
-    """The resource and the query come back as they were, whatever is in them; the same query is the same link."""
+    """A link contains the resource and the query unchanged, and equal queries have equal links."""
     link = links.logs(ID, kql)
     assert link.startswith(
         "https://portal.azure.com/#/blade/Microsoft_OperationsManagementSuite_Workspace/Logs.ReactView/"
@@ -50,7 +50,7 @@ def test_logs(kql: str) -> None:
 
 
 def test_times() -> None:
-    """A time back from now, or from one to the other, in UTC."""
+    """The time range is relative to now or a pair of times in UTC."""
     span = {"last": timedelta(hours=36, minutes=5)}
     assert parts(links.logs(ID, "", **span))["timespan"] == "P1DT12H5M"
     between = links.logs(ID, "", since=NOON, until=NOON + timedelta(days=1))
@@ -60,27 +60,27 @@ def test_times() -> None:
 
 
 @pytest.mark.parametrize(
-    ("portal", "begins"),
+    ("portal", "prefix"),
     [
         ("china", "https://portal.azure.cn/#@t.example/"),
         ("government", "https://portal.azure.us/#@t.example/"),
         ("https://portal.azure.eaglex.example/", "https://portal.azure.eaglex.example/#@t.example/"),
     ],
 )
-def test_sovereign_clouds(portal: str, begins: str) -> None:
-    """Another portal's host, and the tenant."""
-    assert links.logs(ID, "traces", portal=portal, tenant="t.example").startswith(begins)
-    assert links.transaction(ID, "i", NOON, portal=portal, tenant="t.example").startswith(begins)
+def test_sovereign_clouds(portal: str, prefix: str) -> None:
+    """A link has the host of the cloud's portal and the tenant."""
+    assert links.logs(ID, "traces", portal=portal, tenant="t.example").startswith(prefix)
+    assert links.transaction(ID, "i", NOON, portal=portal, tenant="t.example").startswith(prefix)
 
 
 def test_transaction() -> None:
-    """The component and the item, as JSON in the address."""
+    """A link to a transaction contains the component and the item as JSON."""
     link = links.transaction(ID, "item-1", NOON, table="exceptions")
-    found = parts(link)
-    assert json.loads(found["DataModel~"]) == {
+    values = parts(link)
+    assert json.loads(values["DataModel~"]) == {
         "eventId": "item-1", "timestamp": "2026-11-22T12:00:00.123Z", "eventTable": "exceptions",
     }  # fmt: skip
-    component = json.loads(found["ComponentId~"])
+    component = json.loads(values["ComponentId~"])
     assert (component["SubscriptionId"], component["ResourceGroup"], component["Name"]) == (
         "5ad0",
         "my rg",
@@ -90,7 +90,7 @@ def test_transaction() -> None:
 
 
 def test_operation() -> None:
-    """All of one operation, in the resource's own dialect."""
+    """A link to an operation has its id in the dialect of the resource."""
     assert query(links.operation(ID, 'a"b')).splitlines()[1] == '| where operation_Id == "a\\"b"'
     assert query(links.operation(WORKSPACE, "ab")).splitlines()[1:] == [
         '| where OperationId == "ab"', "| order by TimeGenerated asc",
@@ -98,7 +98,7 @@ def test_operation() -> None:
 
 
 def test_studio() -> None:
-    """A run's page, from what a row says, or from the workspace."""
+    """The page of a run comes from a row or from the workspace."""
     wsid = "/subscriptions/s/resourcegroups/g/workspaces/w"
     url = links.studio("run 1", wsid, tenant="t")
     assert url.startswith("https://ml.azure.com/runs/run%201?wsid=/subscriptions/")
@@ -112,7 +112,7 @@ def test_studio() -> None:
 
 
 @pytest.mark.parametrize(
-    ("ask", "said"),
+    ("create", "message"),
     [
         (lambda: links.logs("x", ""), "resource_id='x': /subscriptions/"),
         (lambda: links.logs(f"{ID}/extra", ""), "resource_id="),
@@ -124,15 +124,15 @@ def test_studio() -> None:
         (lambda: links.logs(ID, "", portal="mars"), "portal='mars': public, china"),
     ],
 )
-def test_what_is_no_link(ask, said: str) -> None:
-    """The error names the argument, its value and what is allowed."""
+def test_invalid_arguments(create, message: str) -> None:
+    """The error names the argument, its value and the allowed values."""
     with pytest.raises(UsageError) as caught:
-        ask()
-    assert said in str(caught.value)
+        create()
+    assert message in str(caught.value)
 
 
 def test_every_answer_has_its_link() -> None:
-    """Its KQL in the resource's own names, over the time that it asks for; none without a resource."""
+    """A table links to its KQL in the resource's dialect and time range, and to nothing without a resource."""
     assert Questions(Unasked()).errors().portal_link is None
     for resource, name in ((ID, "kql"), (WORKSPACE, "kql_workspace")):
         questions = Questions(Unasked(), links.Portal.of(resource))
@@ -147,7 +147,7 @@ def test_every_answer_has_its_link() -> None:
 
 
 def test_each_cloud_has_its_portal() -> None:
-    """By the address at which it is asked; an id that is none is told."""
+    """The query endpoint selects the portal, and an invalid id is an error."""
     for endpoint, host in (("", "azure.com"), ("https://api.loganalytics.us", "azure.us"),
                            ("https://api.loganalytics.azure.cn", "azure.cn")):  # fmt: skip
         assert links.Portal.of(ID, endpoint).logs("traces").startswith(f"https://portal.{host}/#/blade/")
@@ -156,7 +156,8 @@ def test_each_cloud_has_its_portal() -> None:
 
 
 def test_free_kql_has_its_link(journal: Callable[..., Path]) -> None:
-    """As it was given."""
-    asked = pytest.importorskip("duckdb_kql") and "traces | count"
-    found = connect(journal(log("x")), environ={"AMLLOG_RESOURCE_ID": ID}).query(asked)
-    assert len(found) == 1 and found.portal_link is not None and query(found.portal_link) == asked
+    """Free KQL is in its link unchanged."""
+    pytest.importorskip("duckdb_kql")
+    kql = "traces | count"
+    table = connect(journal(log("x")), environ={"AMLLOG_RESOURCE_ID": ID}).query(kql)
+    assert len(table) == 1 and table.portal_link is not None and query(table.portal_link) == kql

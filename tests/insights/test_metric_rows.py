@@ -1,4 +1,4 @@
-"""Lists, rows and tables of run metrics: a row per number, the same by every way."""
+"""Lists, rows and tables of run metrics become one row per number, the same in every store."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ run.tag("columns", "tag")
 """
 
 
-def metric(name: str, columns: dict[str, str], *rows: list[Any], **own: Any) -> Any:
-    """A run metric that is more than one number, as `log.run` writes it."""
-    data = json.dumps({"columns": columns, "rows": rows, **own.pop("data", {})})
-    return envelope("EventData", {"name": name}, run_metric_data=data, **own)
+def metric(name: str, columns: dict[str, str], *rows: list[Any], **properties: Any) -> Any:
+    """Return a run metric of several numbers, as `log.run` writes it."""
+    data = json.dumps({"columns": columns, "rows": rows, **properties.pop("data", {})})
+    return envelope("EventData", {"name": name}, run_metric_data=data, **properties)
 
 
 def folded() -> list[Any]:
-    """Metrics of every form, and some that are none."""
+    """Return metrics of every form, and events that are not metrics."""
     return [
         metric("l", {"l": "double"}, [1], [2.5], ["NaN"]),
         metric("l", {"l": "int"}, [4]),
@@ -53,8 +53,8 @@ def folded() -> list[Any]:
     ]
 
 
-def told(table: Table) -> list[tuple[Any, ...]]:
-    """Name, value and step of every row."""
+def summary(table: Table) -> list[tuple[Any, ...]]:
+    """Return the name, value and step of every row."""
     return [(row["name"], str(row["value"]), row["step"]) for row in table]
 
 
@@ -63,10 +63,10 @@ ROWS = [("l", "1.0", 0), ("l", "2.5", 1), ("l", "nan", 2), ("l", "4.0", 3), ("r.
 
 
 def test_what_a_script_logs(child: Any, tmp_path: Path) -> None:
-    """Everything numeric that `log.run` takes is found, and can be pivoted; texts and tags are not."""
+    """Every number that `log.run` logs is a row and can be pivoted, but strings and tags are not."""
     assert child(LOGGED).returncode == 0
-    found = connect(tmp_path / ".amllog")
-    assert told(found.metrics()) == [
+    questions = connect(tmp_path / ".amllog")
+    assert summary(questions.metrics()) == [
         ("loss", "0.5", None),
         ("accuracy", "0.25", 0),
         ("accuracy", "0.5", 1),
@@ -79,7 +79,7 @@ def test_what_a_script_logs(child: Any, tmp_path: Path) -> None:
         ("table.x", "2.0", 1),
         ("odd", "-inf", None),
     ]
-    pivoted = found.metrics(name=["accuracy", "eval"], pivot="step")
+    pivoted = questions.metrics(name=["accuracy", "eval"], pivot="step")
     assert [tuple(row.values()) for row in pivoted] == [
         (0, 0.25, 0.5, float("inf")),
         (1, 0.5, 0.75, 1.0),
@@ -88,22 +88,22 @@ def test_what_a_script_logs(child: Any, tmp_path: Path) -> None:
 
 
 def test_every_store_agrees(journal: Callable[..., Path]) -> None:
-    """DuckDB's and the one that needs nothing; the record's data stands no longer in the dimensions."""
+    """Both local stores return the same rows, without the data of the record in the dimensions."""
     path = journal(*folded()).parent
     plain, fast = Questions(PythonStore([path])).metrics(RUN), connect(path).metrics(RUN)
-    assert told(plain) == told(fast) == ROWS
+    assert summary(plain) == summary(fast) == ROWS
     assert not any(metric_rows.DATA in row["dimensions"] for row in fast)
 
 
 def test_the_kql_finds_the_records(journal: Callable[..., Path]) -> None:
-    """In both dialects; unfolded, its rows are those of the answer."""
+    """The KQL of both dialects selects the records that are unfolded to the rows of the answer."""
     pytest.importorskip("duckdb_kql")
     questions = connect(journal(*folded()).parent)
-    found = questions.metrics()
-    for text in (found.kql, found.kql_workspace):
+    table = questions.metrics()
+    for text in (table.kql, table.kql_workspace):
         free = questions.store.query(text)
-        typed = Table.of(found.columns, [tuple(row.values()) for row in free])
-        assert told(metric_rows.unfold(typed)) == told(found) == ROWS
+        typed = Table.of(table.columns, [tuple(row.values()) for row in free])
+        assert summary(metric_rows.unfold(typed)) == summary(table) == ROWS
 
 
 @pytest.mark.parametrize(
@@ -118,13 +118,13 @@ def test_the_kql_finds_the_records(journal: Callable[..., Path]) -> None:
     ],
 )
 def test_names(journal: Callable[..., Path], name: Any, expected: list[str]) -> None:
-    """A metric's name finds all its columns, a column's only that one."""
+    """The name of a metric selects all its columns, and that of a column only this one."""
     questions = connect(journal(*folded()).parent)
     assert [row["name"] for row in questions.metrics(name=name)] == expected
 
 
-def test_what_cannot_be_unfolded_is_counted(journal: Callable[..., Path]) -> None:
-    """Run metrics whose data are torn or do not fit are a note of the answer, in every store; calls are none."""
+def test_damaged_metrics_are_counted(journal: Callable[..., Path]) -> None:
+    """Run metrics with torn or inconsistent data are counted in a note, in every store."""
     path = journal(*folded())
     for store in (DuckDBStore, PythonStore):
         assert Questions(store([path])).metrics().notes == (

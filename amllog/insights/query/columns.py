@@ -27,7 +27,7 @@ DIMENSION_COLUMNS = (
 WHOLE_NUMBER = r"\s*([+-]?[0-9]+|0[xX][0-9a-fA-F]+)\s*"  # strings that are whole numbers
 
 
-class Source(NamedTuple):
+class ColumnExpression(NamedTuple):
     """One expression in KQL and in SQL."""
 
     kql: str
@@ -42,68 +42,70 @@ class ResultColumn(NamedTuple):
     """
 
     type: str
-    sources: Mapping[str, Source]
-    otherwise: Source
+    sources: Mapping[str, ColumnExpression]
+    otherwise: ColumnExpression
     only: bool = False
 
-    def source(self, table: str) -> Source:
+    def source(self, table: str) -> ColumnExpression:
         """Return the expression for the rows of one table."""
         return self.sources.get(table, self.otherwise)
 
 
-_EMPTY_STRING, _FALSE = Source('""', "''"), Source("false", "false")
-_NULL_NUMBER = Source("real(null)", "CAST(NULL AS DOUBLE)")
-_NULL_BOOL = Source("bool(null)", "CAST(NULL AS BOOLEAN)")
-_FAILED = Source('tostring(success) =~ "false"', "coalesce(lower(success) = 'false', false)")
+_EMPTY_STRING, _FALSE = ColumnExpression('""', "''"), ColumnExpression("false", "false")
+_NULL_NUMBER = ColumnExpression("real(null)", "CAST(NULL AS DOUBLE)")
+_NULL_BOOL = ColumnExpression("bool(null)", "CAST(NULL AS BOOLEAN)")
+_FAILED = ColumnExpression('tostring(success) =~ "false"', "coalesce(lower(success) = 'false', false)")
 
 
-def _text_column(name: str) -> Source:
+def _text_column(name: str) -> ColumnExpression:
     """Return a string column that has the same name in KQL and in `records`."""
-    return Source(name, f"coalesce({name}, '')")
+    return ColumnExpression(name, f"coalesce({name}, '')")
 
 
-def dimension(key: str) -> Source:
+def dimension(key: str) -> ColumnExpression:
     """Return a dimension as a string. The key must be a valid identifier."""
     sql = key if key in DIMENSION_COLUMNS else f"customDimensions->>'{key}'"
-    return Source(f"tostring(customDimensions.{key})", f"coalesce({sql}, '')")
+    return ColumnExpression(f"tostring(customDimensions.{key})", f"coalesce({sql}, '')")
 
 
 _CALL_MESSAGE = dimension("message")
 _NAME = dict.fromkeys((EVENT, METRIC, REQUEST, DEPENDENCY), _text_column("name"))
-_SECONDS = Source("duration / 1000", "duration / 1000")
-_RAW_STACK = Source("tostring(details[0].rawStack)", "coalesce(details->>'$[0].rawStack', '')")
-_PARSED_STACK = Source("tostring(details[0].parsedStack)", "coalesce(details->>'$[0].parsedStack', '')")
+_SECONDS = ColumnExpression("duration / 1000", "duration / 1000")
+_RAW_STACK = ColumnExpression("tostring(details[0].rawStack)", "coalesce(details->>'$[0].rawStack', '')")
+_PARSED_STACK = ColumnExpression(
+    "tostring(details[0].parsedStack)", "coalesce(details->>'$[0].parsedStack', '')"
+)
 _OPENCENSUS_PARENT = r"^\|[0-9a-f]{32}\.([0-9a-f]{16})\.$"  # of OpenCensus. Other SDKs write the plain id.
 _VALUE = dimension("value")
 _STEP = "customDimensions->>'step'"
 # The same numbers as in KQL: no fractions, which a cast would round, and no exponents.
 _STEP_NUMBER = rf"CASE WHEN regexp_full_match({_STEP}, '{WHOLE_NUMBER}') THEN TRY_CAST({_STEP} AS BIGINT) END"
-_HAS_VALUE = Source(f"isnotempty({_VALUE.kql})", f"{_VALUE.sql} <> ''")
-_HAS_ROWS = Source(
+_HAS_VALUE = ColumnExpression(f"isnotempty({_VALUE.kql})", f"{_VALUE.sql} <> ''")
+_HAS_ROWS = ColumnExpression(
     """tostring(customDimensions.run_metric_data) startswith_cs '{"columns":'""",
     f"""starts_with({dimension("run_metric_data").sql}, '{{"columns":')""",
 )
 
 
-def _run_metric(*tests: Source) -> Source:
+def _run_metric(*tests: ColumnExpression) -> ColumnExpression:
     """Return the test that an event is a run metric and that one of `tests` holds."""
-    has_data = Source(
+    has_data = ColumnExpression(
         "isnotempty(tostring(customDimensions.run_metric_data))", f"{dimension('run_metric_data').sql} <> ''"
     )
-    return Source(
+    return ColumnExpression(
         f"{has_data.kql} and ({' or '.join(test.kql for test in tests)})",
         f"({has_data.sql} AND ({' OR '.join(test.sql for test in tests)}))",
     )
 
 
 CATALOGUE: dict[str, ResultColumn] = {
-    "timestamp": ResultColumn("time", {}, Source("timestamp", "timestamp")),
-    "itemType": ResultColumn("text", {}, Source("itemType", "itemType")),
+    "timestamp": ResultColumn("time", {}, ColumnExpression("timestamp", "timestamp")),
+    "itemType": ResultColumn("text", {}, ColumnExpression("itemType", "itemType")),
     "message": ResultColumn(
         "text",
         {
             TRACE: _text_column("message"),
-            EXCEPTION: Source(
+            EXCEPTION: ColumnExpression(
                 f"iff(isempty({_CALL_MESSAGE.kql}), outerMessage, {_CALL_MESSAGE.kql})",
                 f"coalesce(nullif({_CALL_MESSAGE.sql}, ''), outerMessage, '')",
             ),
@@ -120,7 +122,7 @@ CATALOGUE: dict[str, ResultColumn] = {
     "stack": ResultColumn(
         "stack",
         {
-            EXCEPTION: Source(
+            EXCEPTION: ColumnExpression(
                 f"iff(isempty({_RAW_STACK.kql}), {_PARSED_STACK.kql}, {_RAW_STACK.kql})",
                 f"coalesce(nullif({_RAW_STACK.sql}, ''), {_PARSED_STACK.sql})",
             )
@@ -131,15 +133,15 @@ CATALOGUE: dict[str, ResultColumn] = {
     "value": ResultColumn(
         "real",
         {
-            METRIC: Source("valueSum", "valueSum"),
-            EVENT: Source(f"todouble({_VALUE.kql})", f"TRY_CAST({_VALUE.sql} AS DOUBLE)"),
+            METRIC: ColumnExpression("valueSum", "valueSum"),
+            EVENT: ColumnExpression(f"todouble({_VALUE.kql})", f"TRY_CAST({_VALUE.sql} AS DOUBLE)"),
         },
         _NULL_NUMBER,
     ),
     "step": ResultColumn(
         "int",
         {},
-        Source("tolong(tostring(customDimensions.step))", _STEP_NUMBER),
+        ColumnExpression("tolong(tostring(customDimensions.step))", _STEP_NUMBER),
     ),
     "duration_seconds": ResultColumn(
         "real", {REQUEST: _SECONDS, DEPENDENCY: _SECONDS}, _NULL_NUMBER, only=True
@@ -147,7 +149,9 @@ CATALOGUE: dict[str, ResultColumn] = {
     "step_seconds": ResultColumn("real", {REQUEST: _SECONDS}, _NULL_NUMBER),
     "success": ResultColumn(
         "bool",
-        dict.fromkeys((REQUEST, DEPENDENCY), Source("tobool(success)", "TRY_CAST(success AS BOOLEAN)")),
+        dict.fromkeys(
+            (REQUEST, DEPENDENCY), ColumnExpression("tobool(success)", "TRY_CAST(success AS BOOLEAN)")
+        ),
         _NULL_BOOL,
         only=True,
     ),
@@ -161,46 +165,46 @@ CATALOGUE: dict[str, ResultColumn] = {
     "operation_ParentId": ResultColumn(
         "text",
         {},
-        Source(
+        ColumnExpression(
             rf'replace_regex(operation_ParentId, @"{_OPENCENSUS_PARENT}", @"\1")',
             rf"regexp_replace(coalesce(operation_ParentId, ''), '{_OPENCENSUS_PARENT}', '\1')",
         ),
     ),
-    "dimensions": ResultColumn("dimensions", {}, Source("customDimensions", "customDimensions")),
+    "dimensions": ResultColumn("dimensions", {}, ColumnExpression("customDimensions", "customDimensions")),
     "is_error": ResultColumn(  # in SQL a column of `records`, by which compacted files are sorted
         "bool",
         {
-            TRACE: Source("severityLevel >= 3", "is_error"),
-            EXCEPTION: Source("true", "is_error"),
-            REQUEST: Source(_FAILED.kql, "is_error"),
+            TRACE: ColumnExpression("severityLevel >= 3", "is_error"),
+            EXCEPTION: ColumnExpression("true", "is_error"),
+            REQUEST: ColumnExpression(_FAILED.kql, "is_error"),
         },
-        Source("false", "is_error"),
+        ColumnExpression("false", "is_error"),
     ),
     "is_warning": ResultColumn(
-        "bool", {TRACE: Source("severityLevel == 2", "coalesce(severityLevel = 2, false)")}, _FALSE
+        "bool", {TRACE: ColumnExpression("severityLevel == 2", "coalesce(severityLevel = 2, false)")}, _FALSE
     ),
     "is_notable": ResultColumn(  # the records in a timeline
         "bool",
         {
-            TRACE: Source("severityLevel >= 2", "coalesce(severityLevel >= 2, false)"),
-            EVENT: Source(
+            TRACE: ColumnExpression("severityLevel >= 2", "coalesce(severityLevel >= 2, false)"),
+            EVENT: ColumnExpression(
                 "isempty(tostring(customDimensions.run_metric_data))",
                 "coalesce(customDimensions->>'run_metric_data', '') = ''",
             ),
-            **dict.fromkeys((EXCEPTION, REQUEST, DEPENDENCY), Source("true", "true")),
+            **dict.fromkeys((EXCEPTION, REQUEST, DEPENDENCY), ColumnExpression("true", "true")),
         },
         _FALSE,
     ),
     "is_metric": ResultColumn(  # a NaN is an event, because JSON has no number for it
-        "bool", {METRIC: Source("true", "true"), EVENT: _run_metric(_HAS_VALUE)}, _FALSE
+        "bool", {METRIC: ColumnExpression("true", "true"), EVENT: _run_metric(_HAS_VALUE)}, _FALSE
     ),
     "has_metrics": ResultColumn(  # with lists, rows and tables (`metric_rows.unfold`)
-        "bool", {METRIC: Source("true", "true"), EVENT: _run_metric(_HAS_VALUE, _HAS_ROWS)}, _FALSE
+        "bool", {METRIC: ColumnExpression("true", "true"), EVENT: _run_metric(_HAS_VALUE, _HAS_ROWS)}, _FALSE
     ),
-    "has_ended": ResultColumn("bool", {REQUEST: Source("true", "true")}, _FALSE),
+    "has_ended": ResultColumn("bool", {REQUEST: ColumnExpression("true", "true")}, _FALSE),
     "has_failed": ResultColumn("bool", {REQUEST: _FAILED}, _FALSE),
     "is_bad": ResultColumn(  # an error without a severity
-        "bool", {EXCEPTION: Source("true", "true"), REQUEST: _FAILED, DEPENDENCY: _FAILED}, _FALSE
+        "bool", {EXCEPTION: ColumnExpression("true", "true"), REQUEST: _FAILED, DEPENDENCY: _FAILED}, _FALSE
     ),
     LEVEL: ResultColumn(
         "text", {}, _EMPTY_STRING
@@ -212,7 +216,7 @@ CATALOGUE: dict[str, ResultColumn] = {
 }
 
 # The expressions that `contains` searches.
-SEARCHED: dict[str, tuple[Source, ...]] = {
+SEARCHED: dict[str, tuple[ColumnExpression, ...]] = {
     TRACE: (_text_column("message"),),
     EXCEPTION: (
         _CALL_MESSAGE,

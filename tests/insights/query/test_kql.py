@@ -1,4 +1,4 @@
-"""Every KQL text that we can produce passes Microsoft's own language service, with the published tables' schemas."""
+"""Every KQL that amllog generates passes Microsoft's language service with the published schemas of the tables."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from amllog.insights.stores.store import Unasked
 
 from .. import language
 
-pytestmark = pytest.mark.skipif(bool(language.missing()), reason=language.missing() or "it is there")
+pytestmark = pytest.mark.skipif(bool(language.missing()), reason=language.missing() or "installed")
 
 ROOT = Path(__file__).parents[3]
 ASK = Questions(Unasked())
@@ -40,31 +40,31 @@ KINDS = {
 }  # fmt: skip
 
 
-Understood = Callable[[list[tuple[str, str]]], list[language.Said]]
+Check = Callable[[list[tuple[str, str]]], list[language.Result]]
 
 
 @pytest.fixture(scope="module")
 def service() -> Iterator[language.Service]:
-    """The language service, once for all tests."""
+    """Run the language service once for all tests."""
     with language.Service() as running:
         yield running
 
 
 @pytest.fixture
-def understood(service: language.Service) -> Understood:
-    """Asserts that none of the queries has a fault."""
+def valid(service: language.Service) -> Check:
+    """Return a function that asserts that the queries have no errors and returns the results."""
 
-    def ask(queries: list[tuple[str, str]]) -> list[language.Said]:
+    def ask(queries: list[tuple[str, str]]) -> list[language.Result]:
         assert queries
-        said = service(queries)
-        assert [(query, one.faults) for query, one in zip(queries, said) if one.faults] == []
-        return said
+        results = service(queries)
+        assert [(query, result.errors) for query, result in zip(queries, results) if result.errors] == []
+        return results
 
     return ask
 
 
-def both(table: Table) -> list[tuple[str, str]]:
-    """A question's KQL in both dialects."""
+def both_dialects(table: Table) -> list[tuple[str, str]]:
+    """Return the KQL of a question in both_dialects dialects."""
     return [("classic", table.kql), ("workspace", table.kql_workspace)]
 
 
@@ -79,10 +79,10 @@ EVERYTHING: dict[str, Any] = {
 }  # fmt: skip
 
 
-def test_every_question(understood: Understood) -> None:
-    """Each of them with each argument, in both dialects; and the columns are those that the table says."""
-    tables = [getattr(ASK, name)(**narrow) for name in NAMES for narrow in ({}, EVERYTHING)]
-    tables += [ASK.logs(**narrow) for narrow in TIMES]
+def test_every_question(valid: Check) -> None:
+    """Each question with each argument is valid in both dialects and returns the columns of its table."""
+    tables = [getattr(ASK, name)(**filters) for name in NAMES for filters in ({}, EVERYTHING)]
+    tables += [ASK.logs(**filters) for filters in TIMES]
     tables += [getattr(ASK, name)("run") for name in NAMES if name != "runs"]
     levels = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
     tables += [ASK.logs(level=level) for level in levels] + [
@@ -90,11 +90,11 @@ def test_every_question(understood: Understood) -> None:
     ]
     tables += [ASK.logs(limit=5, newest_first=True), ASK.errors(limit=5), ASK.metrics(name=["a", "b"])]
     tables += [ASK.count(by="level"), ASK.count(by=["step_name", "fold"]), ASK.count(by="with space")]
-    said = understood([pair for table in tables for pair in both(table)])
-    for table, one in zip([table for table in tables for _ in range(2)], said):
-        assert [name for name, _ in one.columns] == list(table.names), table.kql
+    results = valid([pair for table in tables for pair in both_dialects(table)])
+    for table, result in zip([table for table in tables for _ in range(2)], results):
+        assert [name for name, _ in result.columns] == list(table.names), table.kql
         wrong = [
-            (c.name, kind) for c, (_, kind) in zip(table.columns, one.columns) if kind not in KINDS[c.type]
+            (c.name, kind) for c, (_, kind) in zip(table.columns, result.columns) if kind not in KINDS[c.type]
         ]
         assert wrong == [], table.kql
 
@@ -102,8 +102,8 @@ def test_every_question(understood: Understood) -> None:
 WORDS = "kind last first set title sample query verbose union where by in and or date time int string missing kql to"
 
 
-def test_keywords_as_dimensions(understood: Understood) -> None:
-    """A dimension may be called like anything, also like a word of KQL."""
+def test_keywords_as_dimensions(valid: Check) -> None:
+    """A dimension may have the name of a keyword of KQL."""
     words = [
         *WORDS.split(),
         "customDimensions",
@@ -117,7 +117,7 @@ def test_keywords_as_dimensions(understood: Understood) -> None:
     ]
     tables = [ASK.logs(where={word: "x"}) for word in words] + [ASK.count(by=[word, "fold"]) for word in words
               if word not in ("timestamp", "records")]  # fmt: skip
-    understood([pair for table in tables for pair in both(table)])
+    valid([pair for table in tables for pair in both_dialects(table)])
 
 
 HARD = st.text(
@@ -131,93 +131,95 @@ FRAGMENTS = st.sampled_from(
 TEXTS = st.one_of(HARD, FRAGMENTS, st.builds("{}{}".format, HARD, FRAGMENTS))
 
 
-def drawn(ask: Any, count: int) -> list[tuple[str, str]]:
-    """The queries that `ask` makes of `count` of hypothesis' examples; asked about all at once."""
-    found: list[tuple[str, str]] = []
+def draw_queries(ask: Any, count: int) -> list[tuple[str, str]]:
+    """Return the queries that `ask` generates for `count` examples of hypothesis, so that all are checked at once."""
+    queries: list[tuple[str, str]] = []
 
     @settings(max_examples=count, deadline=None, database=None, suppress_health_check=list(HealthCheck))
     @given(st.data())
     def draw(data: st.DataObject) -> None:
-        found.extend(ask(data.draw))
+        queries.extend(ask(data.draw))
 
     draw()
-    return found
+    return queries
 
 
-def test_whatever_is_asked_for(understood: Understood) -> None:
-    """Arguments full of quotes, backslashes, line ends and KQL stay what they are: texts."""
+def test_arguments_with_kql(valid: Check) -> None:
+    """Arguments with quotes, backslashes, line ends and KQL stay string literals."""
 
     def ask(draw: Any) -> list[tuple[str, str]]:
         a, b, c, key = draw(TEXTS), draw(TEXTS), draw(TEXTS), draw(TEXTS)
         name = draw(st.sampled_from(NAMES))
-        narrow = {
+        filters = {
             "step_id": [a, b],
             "run_type": c or "x",
             "contains": b,
             "where": {key or "k": [c, a], "k": b},
         }
         tables = [
-            getattr(ASK, name)(**narrow),
+            getattr(ASK, name)(**filters),
             ASK.logs(a),
             ASK.count(by=[key or "k"]),
             ASK.spans(name=[a, b]),
         ]
-        return [pair for table in tables for pair in both(table)]
+        return [pair for table in tables for pair in both_dialects(table)]
 
-    queries = drawn(ask, 20)
-    understood(queries)
-    for _, text in queries:  # nothing that was given ends a line, or begins one
-        begins = ("union", "|", "    ", "App", "traces", "exceptions", "requests", "dependencies", "custom")
-        assert all(line.startswith(begins) for line in text.split("\n"))
+    queries = draw_queries(ask, 20)
+    valid(queries)
+    for _, text in queries:  # no argument begins or ends a line
+        prefixes = ("union", "|", "    ", "App", "traces", "exceptions", "requests", "dependencies", "custom")
+        assert all(line.startswith(prefixes) for line in text.split("\n"))
 
 
-def test_alert_and_workbook(understood: Understood) -> None:
-    """What `amllog alert` and `amllog workbook` write, read back from their JSON."""
+def test_alert_and_workbook(valid: Check) -> None:
+    """The queries of alert rules and workbooks are valid, read back from their JSON."""
 
     def ask(draw: Any) -> list[tuple[str, str]]:
         a, b = draw(TEXTS) or "x", draw(TEXTS) or "y"
-        found = []
+        generated = []
         for dialect, resource_id in IDS.items():
-            narrow: dict[str, Any] = {"run_type": [a, b], "step_name": b, "where": {a: b}}
-            rule = json.loads(templates.arm(rules.alert(resource_id, **narrow)))
-            page = json.loads(templates.arm(rules.workbook(resource_id, **narrow)))
+            filters: dict[str, Any] = {"run_type": [a, b], "step_name": b, "where": {a: b}}
+            rule = json.loads(templates.arm(rules.alert(resource_id, **filters)))
+            page = json.loads(templates.arm(rules.workbook(resource_id, **filters)))
             (criterion,) = rule["resources"][0]["properties"]["criteria"]["allOf"]
             items = page["variables"]["content"]["items"]
-            queries = [one["content"]["query"] for one in items if "query" in one["content"]]
+            queries = [item["content"]["query"] for item in items if "query" in item["content"]]
             assert len(queries) == 5
-            found += [(dialect, text) for text in (criterion["query"], *queries)]
-        return found
+            generated += [(dialect, text) for text in (criterion["query"], *queries)]
+        return generated
 
     each = [rules.errors_query(of, run_type="x", step_name="s", contains="é") for of in rules.ERROR_TABLES]
-    single = [("classic", kql.classic(one)) for one in each] + [
-        ("workspace", kql.workspace(one)) for one in each
+    single = [("classic", kql.classic(query)) for query in each] + [
+        ("workspace", kql.workspace(query)) for query in each
     ]
-    for one in understood(single):
-        assert {"timestamp", *rules.GROUP_BY} <= {name for name, _ in one.columns}
-    said = understood(drawn(ask, 4))
-    names = {name for name, _ in said[0].columns}
-    assert {"timestamp", *rules.GROUP_BY} <= names  # what the rule splits by must come out
+    for result in valid(single):
+        assert {"timestamp", *rules.GROUP_BY} <= {name for name, _ in result.columns}
+    results = valid(draw_queries(ask, 4))
+    names = {name for name, _ in results[0].columns}
+    assert {"timestamp", *rules.GROUP_BY} <= names  # the rule splits by these columns
 
 
-def test_links(understood: Understood) -> None:
-    """The query of one operation, in both dialects, whatever its id is."""
+def test_links(valid: Check) -> None:
+    """The query for one operation is valid in both dialects for any id."""
     ids = ("0af7651916cd43dd8448eb211c80319c", 'x" or true //')
-    asked = [(name, links.operation(resource_id, one)) for name, resource_id in IDS.items() for one in ids]
-    understood([(name, query_in(link)) for name, link in asked])
+    addresses = [
+        (name, links.operation(resource_id, id_)) for name, resource_id in IDS.items() for id_ in ids
+    ]
+    valid([(name, query_in(link)) for name, link in addresses])
 
 
 def query_in(link: str) -> str:
-    """The KQL that a link opens."""
+    """Return the KQL that a link opens."""
     packed = unquote(link.partition("/q/")[2].partition("/")[0])
     return gzip.decompress(base64.b64decode(packed)).decode()
 
 
-def test_documents(understood: Understood) -> None:
-    """Every KQL block of the documents."""
+def test_documents(valid: Check) -> None:
+    """Every KQL block in the documents is valid."""
     pages = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "examples").rglob("*.md")]
     block = re.compile(r"^```(?:kql|kusto)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-    found = [text for page in sorted(pages) for text in block.findall(page.read_text(encoding="utf-8"))]
-    understood([("workspace" if re.search(r"\bApp[A-Z]", text) else "classic", text) for text in found])
+    texts = [text for page in sorted(pages) for text in block.findall(page.read_text(encoding="utf-8"))]
+    valid([("workspace" if re.search(r"\bApp[A-Z]", text) else "classic", text) for text in texts])
 
 
 @pytest.mark.parametrize(
@@ -235,18 +237,18 @@ def test_documents(understood: Understood) -> None:
         ("classic", "dependencies | where severityLevel > 2", "KS142"),
     ],
 )
-def test_wrong_queries_are_found(service: language.Service, dialect: str, text: str, code: str) -> None:
-    """A wrong column, table, dialect, bracket, keyword, literal or type: each is a fault."""
-    (said,) = service([(dialect, text)])
-    assert said.faults and (not code or code in [fault[0] for fault in said.faults])
+def test_errors_are_found(service: language.Service, dialect: str, text: str, code: str) -> None:
+    """A wrong column, table, dialect, bracket, keyword, literal or type is an error."""
+    (result,) = service([(dialect, text)])
+    assert result.errors and (not code or code in [error[0] for error in result.errors])
 
 
-def test_a_text_that_breaks_out_is_found(service: language.Service) -> None:
-    """The test above fails where a literal is not escaped, as it must."""
+def test_an_unescaped_literal_is_found(service: language.Service) -> None:
+    """A literal that is not escaped is an error, so that the tests above can fail."""
     right = ASK.logs('a" or b').kql
     wrong = right.replace('\\"', '"')
     assert right != wrong and kql.literal('a" or b') in right
-    assert [bool(one.faults) for one in service([("classic", right), ("classic", wrong)])] == [
+    assert [bool(result.errors) for result in service([("classic", right), ("classic", wrong)])] == [
         False,
         True,
     ]

@@ -16,7 +16,8 @@ import pytest
 from amllog.insights import Questions, connect, links
 from amllog.insights.query import kql
 from amllog.insights.stores import Unasked
-from tests.insights.conftest import failure, log, step
+
+from ..conftest import failure, log, step  # isort: skip
 
 RESOURCE = "/subscriptions/s/resourceGroups/g/providers/microsoft.insights/components/ai"
 TEXTS = ("kql", "kql_workspace", "sql", "portal_link")

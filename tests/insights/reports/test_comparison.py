@@ -1,4 +1,4 @@
-"""Two runs side by side, and the patterns of messages."""
+"""Comparisons of two runs."""
 
 from __future__ import annotations
 
@@ -8,80 +8,21 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from hypothesis import given, strategies as st
-
 from amllog.insights.insights import Insights
 from amllog.insights.reports.comparison import Comparison
-from amllog.insights.reports.message_patterns import KnownIds, message_pattern
 from amllog.insights.stores.local.python_store import PythonStore
 
 from ..conftest import envelope, failure, log, step  # isort: skip
 
-WORDS = st.lists(
-    st.sampled_from(["batch", "of", "epoch:", "loss", "done,", "(in)", "at/", "file_", "näch"]), min_size=1
-)
 
-
-@given(WORDS, st.sampled_from(["ints", "floats", "uuids", "hex", "quoted"]), st.data())
-def test_messages_that_differ_in_values_alone_have_one_pattern(
-    words: list[str], kind: str, data: Any
-) -> None:
-    """Numbers, ids, hexadecimal and quoted texts, wherever in the message."""
-    drawn = {
-        "ints": st.integers(0, 10**12).map(str),
-        "floats": st.floats(0.001, 1e9).map(lambda number: f"{number:.3f}"),
-        "uuids": st.uuids().map(str),
-        "hex": st.binary(min_size=4, max_size=20).map(lambda one: f"0x{one.hex()}"),
-        "quoted": st.text('abc 01"', max_size=5).map(lambda text: f"'{text}'"),
-    }[kind]
-    at = data.draw(st.integers(0, len(words)))
-    one, other = (" ".join([*words[:at], data.draw(drawn), *words[at:]]) for _ in range(2))
-    assert message_pattern(one) == message_pattern(other)
-    assert message_pattern(" ".join([*words, "more"])) != message_pattern(one)
-
-
-@given(st.text())
-def test_no_number_is_left_in_a_pattern(message: str) -> None:
-    """Of any text; and it is one line."""
-    found = message_pattern(message)
-    assert not re.search(r"\d", found)
-    assert len(found.splitlines()) <= 1
-
-
-def test_patterns() -> None:
-    """Some of every day."""
-    assert (
-        message_pattern("batch 17 of 'a.csv'") == message_pattern("batch 18 of 'b.csv'") == "batch # of '…'"
-    )
-    assert message_pattern("took -3.5e-7 s at 10:11:12.5 for run 7f9c24e8") == "took # s at # for run #"
-    assert message_pattern("can't read, won't read") == "can't read, won't read"
-    assert message_pattern("decade\nand more") == "decade"
-    assert (
-        message_pattern("wrote /mnt/cr/j/0a1b2c/exe/wd/out.csv")
-        == message_pattern("wrote /mnt/x/out.csv")
-        == "wrote …/out.csv"
-    )
-    assert message_pattern(r"wrote C:\Temp\a\out.csv") == message_pattern("wrote ~/b/out.csv")
-    assert message_pattern("in /tmp/tmp0k_x9ab1") == message_pattern("in /tmp/tmpabcdefgh") == "in …/tmp#"
-    assert message_pattern("train/loss of https://host/a/b, 5/s") == "train/loss of https://host/a/b, #/s"
-    assert message_pattern("run dd63b0e7_train") == message_pattern("run 4ff6058f_train") == "run #_train"
-
-
-def test_ids_of_the_runs_are_folded() -> None:
-    """Whatever they look like; but not where they are part of a word, nor where any word may be one."""
-    ids = ["sharp_heart", "sharp_heart_x8kd", "r1"]
-    assert message_pattern("run sharp_heart_x8kd of sharp_heart", ids) == "run # of #"
-    assert message_pattern("sharp_hearts or1 r", ids) == "sharp_hearts or# r"
-
-
-def metric(name: str, value: float, second: int = 0, **own: Any) -> Any:
-    """A metric's value."""
+def metric(name: str, value: float, second: int = 0, **properties: Any) -> Any:
+    """Return the envelope of one metric value."""
     point = {"metrics": [{"name": name, "value": value, "count": 1}]}
-    return envelope("MetricData", point, f"2026-11-22T10:00:{second:02d}Z", **own)
+    return envelope("MetricData", point, f"2026-11-22T10:00:{second:02d}Z", **properties)
 
 
 def compared(journal: Callable[..., Path]) -> Comparison:
-    """A run of three steps, and one day later one that stopped in the second."""
+    """Return the comparison of a run of three steps with a later one that stopped in the second step."""
     first: dict[str, Any] = {"parent_run_id": "r1"}
     second: dict[str, Any] = {"parent_run_id": "r2", "time": "2026-11-23T10:00:00Z"}
     path = journal(
@@ -98,65 +39,69 @@ def compared(journal: Callable[..., Path]) -> Comparison:
 
 
 def test_two_runs(journal: Callable[..., Path]) -> None:
-    """Seconds, last values, messages and levels; what one of them has not is None."""
-    found = compared(journal)
-    assert (found.first, found.second) == ("r1", "r2")
+    """A comparison has seconds, last values, messages and levels, with None for a value that a run does not have."""
+    comparison = compared(journal)
+    assert (comparison.first, comparison.second) == ("r1", "r2")
     names = ("step_name", "first_state", "second_state", "first", "second", "difference")
-    assert [tuple(row[name] for name in names) for row in found.steps] == [
+    assert [tuple(row[name] for name in names) for row in comparison.steps] == [
         ("train", "done", "done", 5.0, 8.0, 3.0), ("score", "done", "", 5.0, None, None),
     ]  # fmt: skip
-    assert [tuple(row.values()) for row in found.metrics] == [
+    assert [tuple(row.values()) for row in comparison.metrics] == [
         ("train", "acc", 0.7, None, None, "", ""), ("train", "loss", 0.5, 0.25, -0.25, "", ""),
     ]  # fmt: skip
-    assert [tuple(row.values())[:5] for row in found.messages] == [
+    assert [tuple(row.values())[:5] for row in comparison.messages] == [
         ("new", "ERROR", "train", "it broke in #: ValueError: no", 2), ("gone", "WARNING", "train", "only then", 1),
     ]  # fmt: skip
-    assert [tuple(row.values()) for row in found.levels] == [
+    assert [tuple(row.values()) for row in comparison.levels] == [
         ("ERROR", 0, 2, 2), ("WARNING", 1, 0, -1), ("INFO", 1, 2, 1),
     ]  # fmt: skip
 
 
-def test_exceptions_are_told_apart_by_their_own_words(journal: Callable[..., Path]) -> None:
-    """The message of one that nobody caught is always the same: what it said is what is new."""
+def test_uncaught_exceptions_differ_by_their_text(journal: Callable[..., Path]) -> None:
+    """Uncaught exceptions have the same message, so that their own text is compared."""
 
-    def uncaught(words: str, run: str) -> Any:
-        one = failure("Uncaught exception", parent_run_id=run, step_id=f"{run}-train")
-        one["data"]["baseData"]["exceptions"][0]["message"] = f"Uncaught exception: {words}\nmore"
-        return one
+    def uncaught(text: str, run: str) -> Any:
+        exception = failure("Uncaught exception", parent_run_id=run, step_id=f"{run}-train")
+        exception["data"]["baseData"]["exceptions"][0]["message"] = f"Uncaught exception: {text}\nmore"
+        return exception
 
     path = journal(uncaught("out of memory", "r1"), uncaught("no such file /a/b.csv", "r2"))
-    found = Insights(PythonStore([path])).compare("r1", "r2")
-    assert [(row["change"], row["pattern"]) for row in found.messages] == [
+    comparison = Insights(PythonStore([path])).compare("r1", "r2")
+    assert [(row["change"], row["pattern"]) for row in comparison.messages] == [
         ("new", "Uncaught exception: ValueError: no such file …/b.csv"),
         ("gone", "Uncaught exception: ValueError: out of memory"),
     ]
 
 
-def test_what_a_step_said_that_did_not_run_is_not_listed(journal: Callable[..., Path]) -> None:
-    """In the text; its warnings are, and the table has all."""
+def test_messages_of_a_step_in_one_run_only(journal: Callable[..., Path]) -> None:
+    """The text lists only warnings of a step that the other run does not have, and the table has all messages."""
     train: dict[str, Any] = {"step_id": "train"}
     score: dict[str, Any] = {"step_name": "score", "step_id": "score", "parent_run_id": "r1"}
     path = journal(
         log("gone", parent_run_id="r1", **train), log("scored", **score), log("odd", 2, **score),
         log("x", parent_run_id="r2", **train),
     )  # fmt: skip
-    found = Insights(PythonStore([path])).compare("r1", "r2")
-    assert [row["message"] for row in found.messages if row["change"] == "gone"] == ["odd", "scored", "gone"]
-    text = found.text.partition("only in the first")[2]
+    comparison = Insights(PythonStore([path])).compare("r1", "r2")
+    assert [row["message"] for row in comparison.messages if row["change"] == "gone"] == [
+        "odd",
+        "scored",
+        "gone",
+    ]
+    text = comparison.text.partition("only in the first")[2]
     assert (
         text
         == ": 3\n  WARNING  score: odd\n  INFO     train: gone\n  1 in steps that are not in the second run: score"
     )
 
 
-def folded(name: str, columns: str, rows: str, time: str = "2026-11-22T10:00:00Z", **own: Any) -> Any:
-    """A list, a row or a table of `log.run`."""
+def folded(name: str, columns: str, rows: str, time: str = "2026-11-22T10:00:00Z", **properties: Any) -> Any:
+    """Return the envelope of a list, a row or a table of `log.run`."""
     data = f'{{"columns": {columns}, "rows": {rows}}}'
-    return envelope("EventData", {"name": name}, time, run_metric="row", run_metric_data=data, **own)
+    return envelope("EventData", {"name": name}, time, run_metric="row", run_metric_data=data, **properties)
 
 
 def test_metrics_of_several_numbers_and_of_none(journal: Callable[..., Path]) -> None:
-    """Of a list and of each column of a row the last number, however often it was logged; of a text the text."""
+    """The last number of a list or of a column of rows is compared, or the text of a metric without a number."""
     later = "2026-11-22T11:00:00Z"
     first: dict[str, Any] = {"parent_run_id": "r1", "step_id": "a"}
     second: dict[str, Any] = {"parent_run_id": "r2", "step_id": "b", "time": "2026-11-23T10:00:00Z"}
@@ -174,42 +119,32 @@ def test_metrics_of_several_numbers_and_of_none(journal: Callable[..., Path]) ->
         for row in insights.last_values("r1")
     }
     assert values == {"folds": (2, 0.3, ""), "eval.f1": (2, 0.5, ""), "best": (1, None, "adam w")}
-    found = insights.compare("r1", "r2")
-    assert [tuple(row.values())[1:] for row in found.metrics] == [
+    comparison = insights.compare("r1", "r2")
+    assert [tuple(row.values())[1:] for row in comparison.metrics] == [
         ("best", None, None, None, "adam w", "sgd"), ("eval.f1", 0.5, None, None, "", ""),
         ("folds", 0.3, 0.4, 0.4 - 0.3, "", ""),
     ]  # fmt: skip
-    assert re.search(r"best +adam w +sgd\n", found.text)
+    assert re.search(r"best +adam w +sgd\n", comparison.text)
     assert 'best="adam w", eval.f1=0.5, folds=0.3' in insights.story("r1").text
 
 
-def test_it_reads_well(journal: Callable[..., Path]) -> None:
-    """As text, as HTML and as JSON."""
-    found = compared(journal)
-    text = repr(found)
+def test_formats(journal: Callable[..., Path]) -> None:
+    """A comparison converts to text, HTML and JSON."""
+    comparison = compared(journal)
+    text = repr(comparison)
     assert "train  done  done  5  8  +3 (+60%)" in re.sub(r" {3,}", "  ", text)
     assert "messages only in the second: 1\n  2 × ERROR    train: it broke in #: ValueError: no" in text
-    assert "<h4>messages</h4><table>" in found._repr_html_()
-    whole = json.loads(found.to_json())
-    assert (whole["first"], whole["levels"][0]["second"]) == ("r1", 2)
-    assert [len(whole[name]) for name in ("steps", "metrics", "messages")] == [2, 2, 2]
+    assert "<h4>messages</h4><table>" in comparison._repr_html_()
+    members = json.loads(comparison.to_json())
+    assert (members["first"], members["levels"][0]["second"]) == ("r1", 2)
+    assert [len(members[name]) for name in ("steps", "metrics", "messages")] == [2, 2, 2]
 
 
-def test_what_is_left_out_of_the_text_is_told(journal: Callable[..., Path]) -> None:
-    """Forty messages are listed, the others counted."""
+def test_many_messages_are_counted(journal: Callable[..., Path]) -> None:
+    """The text lists forty messages and counts the others."""
     words = ["".join(letters) for letters in zip("abcdefghijklmnopqrstuvwxyz" * 2, "a" * 26 + "b" * 26)]
     path = journal(log("x", parent_run_id="r1"), *(log(word, parent_run_id="r2") for word in words))
-    found = Insights(PythonStore([path])).compare("r1", "r2")
-    assert len(found.messages) == 53
-    assert "… and 12 more: .messages has all" in found.text
-    assert "messages only in the first: 1" in found.text
-
-
-def test_only_ids_whose_longest_word_is_in_a_message_are_looked_for() -> None:
-    """Of a hundred thousand ids, a message is compared with the few that it may contain: runs have many steps."""
-    ids = KnownIds([*(f"run_{number:06}" for number in range(100_000)), "ab-cdef", "x.y_zz", "..++..++"])
-    assert ids.find_in("step run_000017 of ab-cdef, x.y_zz") == ["run_000017", "ab-cdef", "x.y_zz"]
-    assert ids.find_in("..++..++") == ["..++..++"]
-    assert sum(map(len, ids._by_word.values())) == 100_003
-    assert max(map(len, ids._by_word.values())) == 1
-    assert message_pattern("step run_000017 ended", ids) == message_pattern("step run_000018 ended", ids)
+    comparison = Insights(PythonStore([path])).compare("r1", "r2")
+    assert len(comparison.messages) == 53
+    assert "… and 12 more: .messages has all" in comparison.text
+    assert "messages only in the first: 1" in comparison.text

@@ -1,4 +1,4 @@
-"""How rows read."""
+"""Rows as lines of text."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from amllog.insights.stores.local.python_store import PythonStore
 from ..conftest import envelope, failure, log, step  # isort: skip
 
 
-def said(path: Path) -> list[str]:
-    """Every record of a journal, in words."""
+def summaries(path: Path) -> list[str]:
+    """Return the text of every record of a journal."""
     return [rendering.summary(row) for row in Insights(PythonStore([path])).records()]
 
 
 def test_each_kind(journal: Callable[..., Path]) -> None:
-    """With its own dimensions: what has a column of its own in one kind is a dimension of the call in another."""
+    """A row of each kind shows its call dimensions, except those that are columns of this kind."""
     point = {"metrics": [{"name": "loss", "value": 0.5}]}
     span = {"id": "s", "name": "load", "duration": "00:01:01", "success": False, "resultCode": "KeyError"}
     path = journal(
@@ -29,15 +29,15 @@ def test_each_kind(journal: Callable[..., Path]) -> None:
         envelope("EventData", {"name": "saved"}, value="1"), failure("it failed"),
         envelope("RemoteDependencyData", span), step("train", seconds=5),
     )  # fmt: skip
-    assert said(path) == [
+    assert summaries(path) == [
         'at  step=3  value="x y"', "loss = 0.5  step=3", "acc = nan", "event: saved  value=1",
         "it failed: ValueError: no", "span load: failed (KeyError) after 1 min 01 s", "step train: done after 5.0 s",
     ]  # fmt: skip
 
 
-def test_nothing_passes_for_another_line(journal: Callable[..., Path]) -> None:
-    """Control characters are written out, further lines of a message indented."""
-    assert said(journal(log("a\x1b[2Jb\nforged", k="\r"))) == ['a\\x1b[2Jb  k="\\r"\n    forged']
+def test_no_text_looks_like_another_line(journal: Callable[..., Path]) -> None:
+    """Control characters are escaped, and further lines of a message are indented."""
+    assert summaries(journal(log("a\x1b[2Jb\nforged", k="\r"))) == ['a\\x1b[2Jb  k="\\r"\n    forged']
 
 
 @pytest.mark.parametrize(
@@ -45,5 +45,5 @@ def test_nothing_passes_for_another_line(journal: Callable[..., Path]) -> None:
     [(None, "?"), (0.0123, "0.012 s"), (59.94, "59.9 s"), (61, "1 min 01 s"), (7_260, "2 h 01 min")],
 )
 def test_durations(seconds: float | None, text: str) -> None:
-    """As a person says them."""
+    """A duration has the unit that fits its size."""
     assert rendering.format_duration(seconds) == text

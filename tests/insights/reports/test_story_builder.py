@@ -1,0 +1,140 @@
+"""The data of a story."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from amllog.errors import UsageError
+from amllog.insights.insights import Insights
+from amllog.insights.stores.local.python_store import PythonStore
+
+from ..conftest import RUN, failure, log, step  # isort: skip
+from .conftest import KILLED  # isort: skip
+
+
+def test_a_step_that_failed(pipeline: Callable[[str], Insights]) -> None:
+    """The story has the steps in order, the exception with its stack and span, and the logs around it."""
+    story = pipeline("raise ValueError('really bad batch')").story()
+    assert (story.run, story.state, story.experiment_name) == ("r1", "failed", "digits")
+    assert [(row["step_name"], row["state"]) for row in story.steps] == [
+        ("prepare", "done"), ("train", "failed"), ("publish", "done"),
+    ]  # fmt: skip
+    assert story.failure is not None and story.span is not None
+    assert story.failure["stack"].endswith("ValueError: really bad batch")
+    assert (story.span["name"], story.span["dimensions"]["part"]) == ("work", "3")
+    assert [(row["message"], row["elsewhere"]) for row in story.around] == [
+        ("slow prepare", True), ("began", False), ("slow train", False), ("Uncaught exception", False),
+    ]  # fmt: skip
+    assert [(row["step_name"], row["last_value"]) for row in story.metrics] == [
+        ("prepare", 0.5), ("train", 0.5), ("publish", 0.5),
+    ]  # fmt: skip
+    assert story.missing == ()
+    assert "amllog logs r1 --step-name train" in story.next[0]
+    text = repr(story)
+    assert re.search(r"train +failed .*, 2 errors, 1 warning\n", text)
+    assert "Uncaught exception: ValueError: really bad batch" in text
+    assert re.search(r"→ .*Uncaught exception", text) and re.search(r"\* .*\[prepare\] slow prepare", text)
+    members = json.loads(story.to_json())
+    assert (members["failure"]["type"], members["span"]["name"]) == ("ValueError", "work")
+    assert [len(members[name]) for name in ("steps", "around", "metrics")] == [3, 4, 3]
+    assert story._repr_html_().startswith("<pre>run r1 of digits\n")
+
+
+def test_a_step_that_was_killed(pipeline: Callable[[str], Insights]) -> None:
+    """The story reports a killed step with its last record, and its tree has the records in it."""
+    insights = pipeline(KILLED)
+    story = insights.story("r1")
+    assert (story.state, story.failure) == ("open", None)
+    assert [row["state"] for row in story.steps] == ["done", "open", "done"]
+    (sentence,) = story.missing
+    assert re.match(r"step train began at \S+ and has not ended: it was killed \(no process", sentence)
+    assert sentence.endswith('ago: "slow train". Steps that began after it: publish (done)')
+    assert [(row["message"], row["elsewhere"]) for row in story.around][-1] == ("slow train", False)
+    assert "its last logs" in story.text and "no end" in story.text
+    tree = insights.tree("r1").text
+    assert "in step train: a step or span that has not ended or not arrived" in tree
+    assert tree.count("step p") == 2
+
+
+def test_no_exception(journal: Callable[..., Path]) -> None:
+    """A failed step without records is the failure itself, and so is an error in a run that ended well."""
+    path = journal(step("train", success=False), log("before"))
+    story = Insights(PythonStore([path])).story()
+    assert story.failure is not None
+    assert (story.failure["itemType"], story.errors, story.span) == ("request", 1, None)
+    assert "failure in step train\n" in story.text
+    path = journal(
+        step("train"), log("bad", 3, time="2026-11-22T10:00:01Z"), name="20261122T100001-n-1-ab.jsonl"
+    )
+    story = Insights(PythonStore([path])).story()
+    assert story.failure is not None
+    assert (story.state, story.failure["message"]) == ("done", "bad")
+
+
+def test_an_uncaught_exception_takes_precedence(journal: Callable[..., Path]) -> None:
+    """The failure is the uncaught exception and not a caught one before it."""
+    time = "2026-11-22T10:00:0{}Z"
+    path = journal(
+        step("train", success=False, time=time.format(0)), failure("caught", time.format(1)),
+        failure("deadly", time.format(2), logger="amllog.uncaught"), failure("at exit", time.format(3)),
+        log("in another", 3, time.format(0), step_id="s0"),
+    )  # fmt: skip
+    story = Insights(PythonStore([path])).story()
+    assert story.failure is not None
+    assert story.failure["message"] == "deadly"
+    assert [row["message"] for row in story.around] == ["in another", "caught", "deadly", "at exit"]
+
+
+def test_torn_lines_are_reported(journal: Callable[..., Path]) -> None:
+    """Lines that could not be read are missing records."""
+    story = Insights(PythonStore([journal(step("train"), log("x"), '{"torn\n')])).story(RUN)
+    assert story.missing == (
+        "1 line could not be read and left out (torn by a kill, or being written right now)",
+    )
+
+
+def test_a_story_of_all_runs(journal: Callable[..., Path]) -> None:
+    """A story of all runs is an error."""
+    with pytest.raises(UsageError, match="story needs one run id"):
+        Insights(PythonStore([journal(log("x"))])).story("all")
+
+
+def test_steps_after_a_killed_step(journal: Callable[..., Path]) -> None:
+    """The last logs of a killed step precede the failure of a later one, and missing steps are reported."""
+    before: dict[str, Any] = {"parent_run_id": "r0", "experiment_name": "e", "time": "2026-11-21T10:00:00Z"}
+    now: dict[str, Any] = {"experiment_name": "e"}
+    time = "2026-11-22T10:00:{:02}Z"
+    path = journal(
+        *(step(name, step_id=f"r0-{name}", step_name=name, **before) for name in ("train", "score", "publish")),
+        *(log(f"epoch {number}", 1, time.format(number), step_id="s1", **now) for number in range(6)),
+        step("score", success=False, time=time.format(20), step_id="s2", step_name="score", **now),
+        failure("no model", time.format(21), step_id="s2", step_name="score", **now),
+    )  # fmt: skip
+    story = Insights(PythonStore([path])).story(RUN)
+    assert story.state == "failed" and story.failure is not None and story.failure["message"] == "no model"
+    assert [row["message"] for row in story.around] == ["epoch 3", "epoch 4", "epoch 5", "no model"]
+    assert story.missing[0].endswith('"epoch 5". Steps that began after it: score (failed)')
+    assert story.missing[1] == "steps of the run before it (r0) that have not begun here: publish"
+
+
+def test_an_error_of_another_step_is_not_the_cause(journal: Callable[..., Path]) -> None:
+    """An error of another step is beside the last logs of a killed one, but an error of its own is the failure."""
+    lines = [
+        step("prepare", step_id="s0", step_name="prepare"), log("handled", 3, step_id="s0", step_name="prepare"),
+        log("epoch 1", 1, "2026-11-22T10:00:09Z"),
+    ]  # fmt: skip
+    story = Insights(PythonStore([journal(*lines)])).story(RUN)
+    assert story.failure is None
+    assert [(row["message"], row["elsewhere"]) for row in story.around] == [
+        ("handled", True),
+        ("epoch 1", False),
+    ]
+    lines.append(log("out of memory", 3, "2026-11-22T10:00:10Z"))
+    story = Insights(PythonStore([journal(*lines)])).story(RUN)
+    assert story.failure is not None and story.failure["message"] == "out of memory"
