@@ -114,3 +114,14 @@ def test_outer_block_resets_an_unfinished_inner_block() -> None:
         inner.__enter__()
         assert dict(dimensions()) == {"a": 1, "b": 2}
     assert dict(dimensions()) == {}
+
+
+def test_exit_may_be_looked_up_before_enter() -> None:
+    """A block that is used twice resets its change, also if `with` gets `__exit__` first, as since Python 3.14."""
+    block = bound(a=1)
+    for _ in range(2):
+        leave, enter = block.__exit__, block.__enter__
+        enter()
+        assert dict(dimensions()) == {"a": 1}
+        leave(None, None, None)
+        assert dict(dimensions()) == {}

@@ -223,3 +223,30 @@ def test_lines_of_the_driver_log_are_in_time_order(
         log.info("within")
     times = [line[:24] for line in capsys.readouterr().out.splitlines()]
     assert len(times) == 2 and times == sorted(times) and times[0][-1] == "Z"
+
+
+IGNORED = """
+import sys, types
+import amllog
+sys.unraisablehook = lambda arguments: None  # Python's own one accepts only its own type
+amllog.setup()
+for message in sys.argv[1:]:
+    sys.unraisablehook(types.SimpleNamespace(
+        exc_type=ValueError, exc_value=ValueError("boom"), exc_traceback=None, err_msg=message, object=None
+    ))
+"""
+MESSAGES = {
+    "Exception ignored while calling deallocator <function Leaky.__del__ at 0x7f3e>": "deallocator: Leaky.__del__",
+    "Exception ignored while closing generator <generator object batches at 0x7f3e>": "generator: batches",
+    "Exception ignored in <__main__.Pool object at 0x7F3E>": "in: __main__.Pool",
+    "Exception ignored in the hook": "in the hook",
+}
+
+
+def test_message_of_an_ignored_exception_has_no_address(child: Any, tmp_path: Path, recorded: Any) -> None:
+    """The message of an exception that Python ignores has the name of the object, in the form of Python 3.14, too."""
+    child(IGNORED, *MESSAGES, env={"AMLLOG_DIR": str(tmp_path / "j")})
+    messages = [text for logger, text in recorded() if logger == "amllog.uncaught"]
+    assert [text.endswith(f"{end}: boom") for text, end in zip(messages, MESSAGES.values())] == [True] * 4, (
+        messages
+    )
