@@ -55,7 +55,7 @@ class BackgroundCall:
         raise result
 
     def _run(self) -> None:
-        interrupts.leave_to_others()
+        interrupts.block_signals()
         self._do()
 
     def _do(self) -> None:

@@ -75,7 +75,7 @@ def exit_code(status: object) -> int:
     return int(status) if isinstance(status, int) else int(status is not None)
 
 
-def in_flight() -> str:
+def reason_in_flight() -> str:
     """Return the exception in the caller's `finally` or `except` as the reason of the end, "" if there is none."""
     error = sys.exc_info()[1]
     if isinstance(error, SystemExit):

@@ -1,7 +1,8 @@
 """Detect in a child that its process was forked, also by C code, which does not call Python's fork hooks.
 
-`page()[0]` is 1 in this process and 0 in each process that is forked from it. Linux clears such a page in the child
-(MADV_WIPEONFORK, `man 2 madvise`, since Linux 4.14). Other systems compare the process id, which is a system call.
+`create_page()[0]` is 1 in this process and 0 in each process that is forked from it. Linux clears such a page in the
+child (MADV_WIPEONFORK, `man 2 madvise`, since Linux 4.14). Other systems compare the process id, which is a system
+call.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ class _ProcessId:
         return int(os.getpid() == self._pid)
 
 
-def page() -> Page:
+def create_page() -> Page:
     """Return a new page, whose item 0 is 1 in this process only."""
     if sys.platform != "linux":
         return _ProcessId()

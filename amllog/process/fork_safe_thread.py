@@ -191,7 +191,7 @@ class ForkSafeThread:
                 self._last_calls.pop()()
 
     def _live(self, life: Life) -> None:
-        interrupts.leave_to_others()
+        interrupts.block_signals()
         with self._guard:
             life.begin(is_current=self._life is life)
         try:

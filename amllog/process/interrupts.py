@@ -22,7 +22,7 @@ from typing import TypeVar
 from amllog.process.signal_origin import is_from_signal, origin
 
 __all__ = [
-    "blockable", "call_blocked", "finish", "is_from_signal", "leave_to_others", "origin", "pass_on", "raise_after_fork",
+    "block_signals", "blockable", "call_blocked", "finish", "is_from_signal", "origin", "pass_on", "raise_after_fork",
     "raise_later", "suppress",
 ]  # fmt: skip
 
@@ -94,7 +94,7 @@ def call_blocked(work: Callable[[], object]) -> None:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def leave_to_others() -> None:
+def block_signals() -> None:
     """Block all signals in a thread of amllog, so that only the script's threads receive them.
 
     Otherwise Python would run a handler in the main thread, even while that thread has blocked signals for a fork.
@@ -161,7 +161,7 @@ class _Later:
         _thread.start_new_thread(self._call_handler, (can_send,))
 
     def _call_handler(self, can_send: bool) -> None:
-        leave_to_others()
+        block_signals()
         time.sleep(_SOON_SECONDS)
         if can_send and signal.getsignal(signal.SIGINT) == self._handle:
             signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)

@@ -190,7 +190,7 @@ class Session:
             if self.identity is None:
                 return self.status()
             deadline = time.monotonic() + (self.settings.grace_seconds if timeout is None else timeout)
-            self._end_step(exits.in_flight())
+            self._end_step(exits.reason_in_flight())
             self._captures.drain_metrics()
             self._outbox.drain(deadline - time.monotonic(), with_orphans=True)
             final: list[Account] = []

@@ -66,7 +66,7 @@ class Emitter:
 
     def renew(self) -> None:
         """Begin a new series of record ids, as every process needs, also a forked one."""
-        self._process = fork_detection.page()
+        self._process = fork_detection.create_page()
         # One assignment: no id has the prefix of one series and a number of the other.
         self._ids = secrets.token_hex(4), itertools.count()
 

@@ -8,11 +8,11 @@ import pytest
 
 WATCH = """
 import atexit, os, sys
-from amllog.process.exits import Exits, in_flight
+from amllog.process.exits import Exits, reason_in_flight
 exits = Exits()
 exits.watch()
 def write():
-    os.write(1, f"{in_flight()}|{exits.result()}".encode())
+    os.write(1, f"{reason_in_flight()}|{exits.result()}".encode())
 """
 AT_EXIT = WATCH + "atexit.register(write)\n"
 CATCH = "try: sys.exit(3)\nexcept SystemExit: "

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_page(fork: Callable[[], int]) -> None:
     """The page is 1 in its process and 0 in a child, whether Python or C code has forked it."""
-    page = fork_detection.page()
+    page = fork_detection.create_page()
     assert page[0] == 1
     pid = fork()
     if pid == 0:
