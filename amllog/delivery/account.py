@@ -156,7 +156,7 @@ def _add(sums: Mapping[str, _Sum], segment: Segment, wants: Mapping[str, Wants],
 
     `written`: the number of lines that this process has appended to it.
     """
-    # What is settled is read before what is not: a batch that is settled meanwhile must not count twice.
+    # Settled records are read before waiting ones, so that a batch that is settled meanwhile does not count twice.
     settled = {
         name: (position.delivered, position.refused.copy(), position.retry)
         for name, position in ((name, segment.position(name)) for name in wants)
@@ -167,7 +167,7 @@ def _add(sums: Mapping[str, _Sum], segment: Segment, wants: Mapping[str, Wants],
     for name, (delivered, refused, retry) in settled.items():
         records, waiting = unsettled[name]
         waiting += sum(offset < end for offset in retry)
-        if is_locked:  # else another process has the lock, and counts the lines that are gone
+        if is_locked:  # otherwise another process has the lock, and counts the missing lines
             gone = sum(offset >= end for offset in retry)
             gone += max(0, written - records - segment.position(name).passed)
             if segment.lost:
@@ -181,7 +181,7 @@ def _add(sums: Mapping[str, _Sum], segment: Segment, wants: Mapping[str, Wants],
 
 
 def _unsettled(segment: Segment, wants: Mapping[str, Wants]) -> dict[str, tuple[int, int]]:
-    """For each outlet, return the number of records after its offset, and how many of them are addressed to it."""
+    """Return for each outlet the number of records after its offset, and how many of them are addressed to it."""
     counts = {name: [segment.position(name).offset, 0, 0] for name in wants}
     offset = min((start for start, _, _ in counts.values()), default=segment.size)
     for line in segment.lines_from(offset):

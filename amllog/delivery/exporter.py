@@ -1,7 +1,7 @@
 """The `Exporter` protocol, and the verdicts that an export returns.
 
-An exporter is handed batches of journal lines and returns one verdict per line. It is the object that delivers to an
-outlet. The outlet is a named destination, and its name stands in checkpoints and in the account.
+An exporter receives batches of journal lines and returns one verdict per line. It is the object that delivers to an
+outlet. The outlet is a named destination. Its name is in checkpoints and in the account.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class ExportResult(NamedTuple):
 
     default: Verdict = DELIVERED
     exceptions: Mapping[int, Verdict] = {}
-    pause_seconds: float = 0.0  # how long the service asked us to wait before the next batch
+    pause_seconds: float = 0.0  # the pause before the next batch that the service requires
 
     def verdicts(self, count: int) -> list[Verdict]:
         """Return the verdict of each line of a batch of `count` lines."""

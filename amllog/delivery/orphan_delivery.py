@@ -68,7 +68,9 @@ class OrphanDelivery:
             finally:
                 for segment in segments:
                     segment.close()
-                    if segment.unrecorded:  # only this object knows what was sent: it does not send it again
+                    if (
+                        segment.unrecorded
+                    ):  # only this object knows the sent records, and does not send them again
                         self._settled.add(segment.path.name)
                     if segment.checkpoint.warning:
                         self._reports.append(segment.checkpoint.warning)

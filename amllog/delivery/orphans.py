@@ -1,7 +1,6 @@
 """Delivers the segments of ended processes in the background, one batch at a time.
 
-Between two batches, the worker exports what this process itself has logged: a long file of another process does not
-hold up new records.
+Between two batches, the worker exports records of this process, so that a long orphan does not delay them.
 """
 
 from __future__ import annotations
@@ -82,9 +81,7 @@ class Orphans:
     def _close(self) -> None:
         segment, self._current = self._current, None
         if segment is not None:
-            if (
-                segment.unrecorded
-            ):  # no other process knows what was sent: at least this one does not send it again
+            if segment.unrecorded:  # only this process knows the sent records, and does not send them again
                 self._settled.add(segment.path.name)
             write_pending_entries([segment], self._notice)
             segment.close()

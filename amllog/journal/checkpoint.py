@@ -40,7 +40,7 @@ class Checkpoint:
     def __init__(self, segment: Path, identity: descriptors.Identity) -> None:
         """`identity`: of the segment's file."""
         self.path = segment.with_suffix(".ack")
-        self.unreadable: OSError | None = None  # why the files cannot be used: it is unknown what was sent
+        self.unreadable: OSError | None = None  # why the files cannot be used
         self.unwritable = ""  # why the last entry could not be written to any file
         self.invalid = 0  # complete lines that are not valid entries
         self._segment, self._segment_identity = segment, identity

@@ -1,7 +1,7 @@
 """The outlets that journals are delivered to, and which line is addressed to which.
 
-A line says itself where it is to be delivered, so that every process can judge it. A line for Application Insights has
-an instrumentation key. An empty one means that no connection string was known yet: the line waits for one. A line for
+The destination is in the line, so that every process can determine it. A line for Application Insights has an
+instrumentation key. An empty one means that no connection string was known yet: the line waits for one. A line for
 run history is marked as a run metric.
 """
 

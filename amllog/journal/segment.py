@@ -147,11 +147,11 @@ class Segment(SegmentFile):
             self.checkpoint.move(path, self.identity)
 
     def count_missing(self) -> None:
-        """Count the records in the file, and as refused those that this process has written and that are gone."""
+        """Count the records in the file, and those as refused that this process has written and that are missing."""
         self.count_records()
         written = (
             self.lines_written() if self.is_locked else 0
-        )  # otherwise another process counts what is gone
+        )  # otherwise another process counts missing records
         for position in self._positions.values():
             gone = written - position.passed - sum(map(is_complete, self.lines_from(position.offset)))
             if gone > 0:
@@ -167,9 +167,7 @@ class Segment(SegmentFile):
     def remove(self) -> bool:
         """Delete the file if it is recognized as a segment now. Return whether it is gone. Its counts are kept."""
         self.count_missing()
-        self.is_locked = (
-            False  # before the path is gone: otherwise the file looks as if others had deleted it
-        )
+        self.is_locked = False  # first: otherwise the file looks as if others had deleted it
         gone = own_files.delete_segment(self.path, self.fd)
         if gone:
             self.checkpoint.delete()
@@ -178,7 +176,7 @@ class Segment(SegmentFile):
 
     def close(self) -> None:
         """Close the file, which releases its lock."""
-        self.is_locked = False  # first: a thread that reads nothing from now on can tell that nothing is lost
+        self.is_locked = False  # first: a thread that reads nothing from now on knows that nothing is lost
         self.last_line = b""
         fd, self.fd = self.fd, -1  # first: others may open files with this number
         if self._is_own(fd):

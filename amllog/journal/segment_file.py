@@ -114,7 +114,7 @@ class SegmentFile:
         return size if size == self.known_bytes else -1
 
     def accept_size(self, size: int) -> None:
-        """Append after `size` bytes: others than `Journal.append` have written what is before."""
+        """Continue after `size` bytes, which were not all written by `Journal.append`."""
         self.known_bytes = size
 
     def mark(self) -> None:

@@ -1,4 +1,4 @@
-"""Copies of files beside the journal: which names and files are ours, and what is left when copying fails."""
+"""Copies of files: their names, the files that are recognized, and failed copies."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ NAME = "artifacts/0123456789ab-model.txt"
 
 
 def line(text: str) -> bytes:
-    """A record of a journal that carries a text."""
+    """Return a record that contains a string."""
     head = '{"time":"2026-01-01T20:52:35.123456Z","ver":1,"name":"Microsoft.ApplicationInsights.Event"'
     return f'{head},"x":"{text}"}}\n'.encode()
 
 
 def files(folder: Path) -> dict[str, bytes]:
-    """What is in the directory of copies."""
+    """Return the files in the directory of copies."""
     return {path.name: path.read_bytes() for path in (folder / "artifacts").glob("*")}
 
 
-def copying(folder: Path, max_bytes: int = 1024**2) -> ArtifactCopier:
-    """What makes the copies of a process without a journal of its own."""
+def copier(folder: Path, max_bytes: int = 1024**2) -> ArtifactCopier:
+    """Return a copier without a journal."""
     return ArtifactCopier(lambda: None, folder, max_bytes)
 
 
 @given(st.text())
-def test_new_names_have_the_form(file: str) -> None:
-    """Whatever a file is called, the name of its copy is recognised, also in a line."""
+def test_new_names_are_recognized(file: str) -> None:
+    """The name of a copy is recognized for each name of a file, also in a line."""
     name = artifact_copies.new_name(file)
     assert artifact_copies.is_copy_name(name)
     assert artifact_copies.copies_in(line(name)) == [name.partition("/")[2]]
@@ -51,7 +51,7 @@ def test_new_names_have_the_form(file: str) -> None:
     ],
 )  # fmt: skip
 def test_other_names_are_rejected(tmp_path: Path, name: object) -> None:
-    """No other name is opened or deleted."""
+    """Other names are neither opened nor deleted."""
     with pytest.raises(CopyUnusable), artifact_copies.open_copy([tmp_path], name):
         pytest.fail("it was opened")
     artifact_copies.delete_copy([tmp_path], name)
@@ -76,7 +76,7 @@ def _linked_folder(path: Path, secret: Path) -> None:
     [lambda path, _: os.mkfifo(path), lambda path, _: path.mkdir(), _link, _hard_link, _linked_folder],
 )
 def test_only_a_regular_file_is_opened(tmp_path: Path, make: Callable[[Path, Path], object]) -> None:
-    """A FIFO, a directory and links in the place of a copy are neither opened nor deleted."""
+    """A FIFO, a directory and links are neither opened nor deleted."""
     (tmp_path / "artifacts").mkdir()
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "secret").write_bytes(b"secret")
@@ -89,7 +89,7 @@ def test_only_a_regular_file_is_opened(tmp_path: Path, make: Callable[[Path, Pat
 
 
 def test_the_open_file_is_read_and_deleted(tmp_path: Path) -> None:
-    """What replaces an open copy is neither read nor deleted; the copy itself is for the user alone, and deleted."""
+    """A file that replaces an open copy is neither read nor deleted. The copy is private."""
     before = os.umask(0)
     artifact_copies.write_copy(tmp_path, NAME, [b"con", b"tent"])
     os.umask(before)
@@ -105,30 +105,8 @@ def test_the_open_file_is_read_and_deleted(tmp_path: Path) -> None:
     assert files(tmp_path) == {}
 
 
-@pytest.mark.parametrize("number_is_used", [False, True])
-def test_a_descriptor_that_the_script_has_closed(tmp_path: Path, number_is_used: bool) -> None:
-    """Where the script closes the descriptor of an open copy, its upload waits, and a file of the script under that
-    number is neither read nor closed."""
-    artifact_copies.write_copy(tmp_path, NAME, [b"content"])
-    (tmp_path / "mine").write_bytes(b"secret")
-    with artifact_copies.open_copy([tmp_path], NAME) as copy:
-        number = copy.stream.fileno()
-        mine = os.open(tmp_path / "mine", os.O_RDONLY)
-        if number_is_used:
-            os.dup2(mine, number)
-        else:
-            os.close(number)
-        for use in (copy.stream.read, copy.verify, lambda: copy.stream.seek(3)):
-            with pytest.raises(OSError, match="Bad file descriptor"):
-                use()
-    if number_is_used:
-        assert os.read(number, 10) == b"secret"
-        os.close(number)
-    os.close(mine)
-
-
 def test_nothing_is_written_through_a_link(tmp_path: Path) -> None:
-    """Where the directory of copies is a link or a file, nothing is copied, and the error names no source."""
+    """If the directory of copies is a link or a file, nothing is copied."""
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "artifacts").symlink_to(tmp_path / "elsewhere")
@@ -136,7 +114,7 @@ def test_nothing_is_written_through_a_link(tmp_path: Path) -> None:
     (tmp_path / "b" / "artifacts").write_text("a file of the user")
     for name in ("a", "b", "missing"):
         with pytest.raises(CopyNotWritten):
-            copying(tmp_path / name).copy(b"content", "f")
+            copier(tmp_path / name).copy(b"content", "f")
     assert list((tmp_path / "elsewhere").iterdir()) == []
 
 
@@ -161,40 +139,40 @@ class _Broken(io.RawIOBase):
     ],
 )
 def test_errors_of_the_source_are_raised(tmp_path: Path, source: Any, error: type[BaseException]) -> None:
-    """A source that cannot be read raises its own error, and nothing of the copy is left."""
+    """The error of a source that cannot be read is raised, and no copy remains."""
     with pytest.raises(error) as raised:
-        copying(tmp_path).copy(source, "f")
+        copier(tmp_path).copy(source, "f")
     assert not isinstance(raised.value, CopyNotWritten)
     assert files(tmp_path) == {}
 
 
-def test_copies_are_bounded(tmp_path: Path) -> None:
-    """Copies are made while those that wait take less than half of the journal's limit, and take nothing of its own."""
-    made = copying(tmp_path)
+def test_copies_are_limited(tmp_path: Path) -> None:
+    """Copies that wait use at most half of the limit of the journal."""
+    copies = copier(tmp_path)
     source = tmp_path / "source"
     source.write_bytes(b"x" * 200_000)
     streams: Iterator[Any] = (io.BytesIO(b"x" * 200_000) for _ in range(60))
     for one in (source, b"x" * 200_000, next(streams)):
-        made.copy(one, "f")
+        copies.copy(one, "f")
     for one in (source, b"x" * 200_000, *streams):
         with pytest.raises(CopyNotWritten, match=r"take half of journal_max_bytes"):
-            made.copy(one, "f")
+            copies.copy(one, "f")
     assert (disk_usage.own_bytes(tmp_path, {}), disk_usage.copied_bytes(tmp_path)) == (0, 600_000)
     for name in list(files(tmp_path)):
         artifact_copies.delete_copy([tmp_path], f"artifacts/{name}")
-    made.recheck_space()
-    made.copy(source, "f")
+    copies.recheck_space()
+    copies.copy(source, "f")
     assert str(CopyNotWritten(FULL)) == "copies of files that wait take half of journal_max_bytes"
 
 
 def test_one_file_of_any_size(tmp_path: Path) -> None:
-    """A file that is larger than the journal's limit is copied where no other waits."""
-    copying(tmp_path).copy(b"x" * 3_000_000, "model")
+    """A file that is larger than the limit is copied if no other copy waits."""
+    copier(tmp_path).copy(b"x" * 3_000_000, "model")
     assert list(map(len, files(tmp_path).values())) == [3_000_000]
 
 
 def test_unused_copies_are_deleted(tmp_path: Path) -> None:
-    """Old copies that no line names are deleted; those of a line, young ones, and files of the user are not."""
+    """Old copies that no line names are deleted. Copies of lines, new ones and files of the user are not."""
     entries = {
         key: f"{number:012x}-f" for number, key in enumerate(["named", "young", "mine", "linked", "old"])
     }
@@ -213,9 +191,9 @@ def test_unused_copies_are_deleted(tmp_path: Path) -> None:
     assert files(tmp_path).keys() == {*entries.values(), "notes"} - {entries["old"]}
 
 
-def test_unused_copies_make_room(tmp_path: Path) -> None:
-    """What a killed process has left makes room for a copy."""
+def test_unused_copies_make_space(tmp_path: Path) -> None:
+    """Copies of killed processes are deleted to make space for a new copy."""
     artifact_copies.write_copy(tmp_path, NAME, [b"x" * 600_000])
     os.utime(tmp_path / NAME, (0, 0))
-    copying(tmp_path).copy(b"x" * 100_000, "f")
+    copier(tmp_path).copy(b"x" * 100_000, "f")
     assert [len(content) for content in files(tmp_path).values()] == [100_000]

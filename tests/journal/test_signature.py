@@ -1,4 +1,4 @@
-"""Which files are journal segments: by their names and by how their first lines begin."""
+"""Recognizing segments by their names and their first lines."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ FOREIGN = [
 
 @pytest.mark.parametrize("line", LINES)
 def test_own_lines(line: bytes) -> None:
-    """A file is a segment while its first line is being written, and after a first line that was written in part."""
+    """A file is a segment while its first line is being written, and after a torn first line."""
     for end in range(len(line) + 1):
         assert is_segment(NAME, line[:end][:HEAD_BYTES])
         assert has_records(NAME, line[:end] + b"\n" + line) == (end > 0)
@@ -47,13 +47,13 @@ def test_rewritten_lines(line: bytes) -> None:
 
 @pytest.mark.parametrize("content", FOREIGN)
 def test_foreign_content(content: bytes) -> None:
-    """A file of the user is none, whatever its name."""
+    """A file of the user is not a segment, even with the name of one."""
     assert not is_segment(NAME, content[:HEAD_BYTES])
     assert not has_records(NAME, content[:HEAD_BYTES])
 
 
 def test_names() -> None:
-    """Only names that amllog writes are names of segments: nodes have no hyphens there."""
+    """Only names that amllog writes are names of segments. A node has no hyphens in them."""
     for node in ("node", "a-b c", "ü.x", "", "n" * 100):
         assert SEGMENT_NAME.match(f"20260101T000000-{file_node(node)}-1-0a0b0c.jsonl")
     for name in (

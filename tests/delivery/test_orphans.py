@@ -1,0 +1,99 @@
+"""The delivery of orphans in the background."""
+
+from __future__ import annotations
+
+import errno
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from amllog.delivery.exporter import ExportResult
+from amllog.delivery.outbox import Outbox
+from amllog.journal.segment import Segment
+
+LINE = b'{"time":"2026-11-22T20:52:35.123456Z","iKey":"","ver":1,"name":"Microsoft.ApplicationInsights.Message"}\n'
+
+
+class Faulty:
+    """An exporter whose code raises at first."""
+
+    name, max_records, max_bytes = "faulty", 10, 1024
+
+    def __init__(self, *faults: BaseException) -> None:
+        self.faults = list(faults)
+
+    def concerns(self, segment: Segment) -> bool:
+        if self.faults:
+            raise self.faults.pop()
+        return True
+
+    def wants(self, line: bytes) -> bool:
+        return True
+
+    counts = wants
+
+    def export(self, lines: Sequence[bytes], seconds: float) -> ExportResult:
+        return ExportResult()
+
+    def close(self) -> None:
+        """Do nothing."""
+
+
+class Blocking(Faulty):
+    """An exporter that accepts a batch once it may."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.batches: list[list[bytes]] = []
+        self.asked, self.may_answer = threading.Event(), threading.Event()
+
+    def export(self, lines: Sequence[bytes], seconds: float) -> ExportResult:
+        self.batches.append(list(lines))
+        self.asked.set()
+        self.may_answer.wait(600)
+        return ExportResult()
+
+
+def test_own_lines_between_the_batches_of_an_orphan(tmp_path: Path) -> None:
+    """A long orphan does not delay lines of this process, and is delivered to its end."""
+    lines = [LINE.replace(b"123456", b"%06d" % number) for number in range(500)]
+    (tmp_path / "20260101T000000-gone-999999-abcd.jsonl").write_bytes(b"".join(lines))
+    outbox, exporter = Outbox(lambda message, level: None), Blocking()
+    outbox.open(tmp_path, "gone", 1024**2)
+    outbox.set_exporters([exporter])
+    outbox.drain(0.0)  # wakes the worker
+    assert exporter.asked.wait(600)
+    outbox.append(LINE)
+    exporter.may_answer.set()
+    outbox.drain(600)
+    assert [LINE] in exporter.batches[:4]
+    outbox.drain(600, with_orphans=True)
+    assert [line for batch in exporter.batches for line in batch if line != LINE] == lines
+    assert outbox.status().leftovers_delivered == 500
+    outbox.close(200)
+
+
+class FaultyForOrphans(Faulty):
+    """An exporter whose code raises at first for orphans."""
+
+    def concerns(self, segment: Segment) -> bool:
+        return "-999999-" not in segment.path.name or super().concerns(segment)
+
+
+@pytest.mark.parametrize(
+    ("fault", "delivered"), [(OSError(errno.EMFILE, "no descriptor"), 1), (RecursionError(), 0)]
+)
+def test_an_orphan_that_fails(tmp_path: Path, fault: BaseException, delivered: int) -> None:
+    """An orphan is delivered later if the system lacked resources. Otherwise it is left to another process."""
+    (tmp_path / "20260101T000000-gone-999999-abcd.jsonl").write_bytes(LINE)
+    notices: list[str] = []
+    outbox = Outbox(lambda message, level: notices.append(message))
+    outbox.open(tmp_path, "gone", 1024**2)
+    outbox.set_exporters([FaultyForOrphans(fault)])
+    for _ in range(3):
+        outbox.drain(600, with_orphans=True)
+    assert outbox.status().leftovers_delivered == delivered
+    assert [type(fault).__name__ in notice for notice in notices] == [True]
+    outbox.close(200)

@@ -1,0 +1,122 @@
+"""Files beside a segment that are not checkpoints are left unchanged."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from amllog.journal import disk_usage
+from amllog.journal.directory import claim, claim_orphans, open_read_only
+from amllog.journal.segment import Segment
+from amllog.journal.writer import Journal
+
+NAME = "20260101T000000-gone-999999-abcd.jsonl"
+
+
+LINE = (
+    b'{"time":"2026-01-01T20:52:35.123456Z","ver":1,"name":"Microsoft.ApplicationInsights.Message","x":1}\n'
+)
+
+
+ENTRY = b'{"outlet":"a","to":%d,"delivered":1}\n' % len(LINE)
+
+
+@pytest.fixture
+def segment(tmp_path: Path) -> Segment:
+    """An orphan of ten lines, claimed."""
+    (tmp_path / NAME).write_bytes(LINE * 10)
+    claimed = claim(tmp_path / NAME, "gone")
+    assert claimed is not None
+    return claimed
+
+
+def recorded(path: Path) -> dict[str, Any]:
+    """Return the position of outlet `a` as a later process reads it."""
+    reader = open_read_only(path)
+    assert reader is not None
+    position = reader.position("a")
+    reader.close()
+    return {
+        "to": position.offset,
+        "again": position.retry,
+        "delivered": position.delivered,
+        **position.refused,
+    }
+
+
+def name(number: int) -> str:
+    """Return the name of a segment of an ended process."""
+    return f"20260101T000000-gone-999999-0a0b{number:02x}.jsonl"
+
+
+def delete_settled(folder: Path, *outlets: str) -> int:
+    """Delete all settled segments beside a journal. Return the bytes freed."""
+    journal = Journal(folder, max_bytes=1024**2, node="n", outlets=outlets)
+    journal.append(LINE)
+    freed = disk_usage.delete_settled(folder, 1024**3, journal.segments, "n", outlets)
+    journal.close()
+    return freed
+
+
+ACKS = [
+    b"\nmy notes, first line empty\n",
+    b'{\n "outlet": 3\n}\n',
+    b"{",
+    b"\xff\xff",
+    b"[]\n",
+    b"7\nnull\n",
+    b'{"outlet":"a"}\n',
+    b'{"outlet": "my shop", "city": "x"}\n',
+    ENTRY.replace(b"}", b',"city":"x"}'),
+]
+
+
+@pytest.mark.parametrize("content", ACKS)
+def test_a_foreign_file_is_left_unchanged(tmp_path: Path, content: bytes) -> None:
+    """A file that is not a checkpoint is neither written to nor deleted, and its segment is not sent."""
+    path, alone = tmp_path / name(1), tmp_path / name(2)
+    path.write_bytes(LINE)
+    for one in (path, alone):
+        one.with_suffix(".ack").write_bytes(content)
+    reports: list[str] = []
+    assert list(claim_orphans(tmp_path, "n", ["a"], report=reports.append)) == []
+    assert reports == [f"{path} is not sent: {path.stem}.ack is not a checkpoint of amllog"]
+    assert delete_settled(tmp_path, "a") == 0
+    assert [one.with_suffix(".ack").read_bytes() for one in (path, alone)] == [content] * 2
+    assert path.exists()
+
+
+@pytest.mark.parametrize("content", [b"", b"\nmy notes\n", b'{\n "a": 1}\n', ENTRY])
+def test_a_linked_file_is_left_unchanged(tmp_path: Path, content: bytes) -> None:
+    """A hard link to another file is not a checkpoint, whatever its content."""
+    folder, mine = tmp_path / "journal", tmp_path / "mine"
+    folder.mkdir()
+    mine.write_bytes(content)
+    path = folder / name(1)
+    path.write_bytes(LINE)
+    os.link(mine, path.with_suffix(".ack"))
+    reports: list[str] = []
+    assert list(claim_orphans(folder, "n", ["b"], report=reports.append)) == []
+    assert reports == [f"{path} is not sent: {path.stem}.ack has several hard links"]
+    delete_settled(folder, "a")
+    assert mine.read_bytes() == path.with_suffix(".ack").read_bytes() == content
+
+
+def test_a_file_that_another_program_overwrites(segment: Segment) -> None:
+    """A file that another program overwrites is left unchanged. The entries are in the fallback."""
+    acks, size = segment.path.with_suffix(".ack"), len(LINE)
+    segment.acknowledge("a", 4 * size, 4, Counter(), [])
+    theirs = b"my own notes\n" * 300
+    with acks.open("r+b") as file:
+        file.write(theirs)
+    segment.acknowledge("a", 6 * size, 2, Counter(), [])
+    assert acks.read_bytes() == theirs
+    assert segment.unrecorded == "" and "is not a checkpoint of amllog" in segment.checkpoint.warning
+    acks.rename(acks.with_name("notes"))
+    segment.close()
+    assert recorded(segment.path) == {"to": 6 * size, "again": [], "delivered": 6}
+    assert acks.with_name("notes").read_bytes() == theirs
