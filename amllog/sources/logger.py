@@ -5,7 +5,6 @@ A logger holds the recorder of the process. Therefore, loggers that were made be
 
 from __future__ import annotations
 
-import logging
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
@@ -185,8 +184,3 @@ class Logger(BoundLoggerBase):
 
     def __repr__(self) -> str:
         return f"<amllog.Logger {self._logger.name} {_REDACTOR.mask_values(text.to_json_value(self._context))!r}>"
-
-
-def level_name(level: int) -> str:
-    """Return the name of a level number, as in logging."""
-    return logging.getLevelName(level)
