@@ -53,7 +53,7 @@ class AzureResource(NamedTuple):
 
 
 def resource(resource_id: str) -> AzureResource:
-    """Return the resource of an id. UsageError if it is no id of Application Insights or of a workspace."""
+    """Return the resource of an id. UsageError if it is not that of Application Insights or a workspace."""
     match = _RESOURCE.fullmatch("/" + resource_id.strip().strip("/"))
     if match is None:
         raise UsageError(

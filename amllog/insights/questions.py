@@ -14,27 +14,11 @@ from typing import TYPE_CHECKING, Any
 from amllog.errors import UsageError
 from amllog.insights import metric_rows
 from amllog.insights.links import Portal
-from amllog.insights.query import columns
-from amllog.insights.query.columns import ALL_TABLES, DEPENDENCY, EVENT, EXCEPTION, METRIC, REQUEST, TRACE
+from amllog.insights.query import columns, selections
+from amllog.insights.query.columns import EXCEPTION, TRACE
 from amllog.insights.query.filters import Filters, apply_filters, to_strings
-from amllog.insights.query.query import AtLeast, Condition, Dimension, Equals, Holds, Query, Summary, Total
+from amllog.insights.query.query import AtLeast, Condition, Dimension, Equals, Query, Summary, Total
 from amllog.insights.query.result import Table
-from amllog.insights.query.selections import (
-    ERRORS,
-    EVENTS,
-    EXCEPTIONS,
-    LAST_METRICS,
-    LATEST,
-    LOG,
-    METRIC_KEY,
-    METRICS,
-    RECORDS,
-    RUNS,
-    SPANS,
-    STEPS,
-    SUMMARIZED,
-    TIMELINE,
-)
 from amllog.insights.stores.store import Store
 
 if TYPE_CHECKING:
@@ -66,8 +50,7 @@ class Questions:
         records, errors and warnings. `ended` and `failed` count steps. The state is "failed" if a step has failed. It
         is "open" if a step has not ended, for example because it was killed. Else it is "done".
         """
-        return self._ask("", filters, ALL_TABLES, SUMMARIZED, summaries=(STEPS, RUNS), order=("began", "parent_run_id"),
-                         conditions=(_is_known("parent_run_id"),))  # fmt: skip
+        return self._ask(selections.RUNS_QUERY, "", filters)
 
     def steps(self, run: str = "", **filters: Unpack[Filters]) -> Table:
         """Return one row per step, the earliest first.
@@ -77,25 +60,33 @@ class Questions:
         step has not ended, for example because it was killed. `duration_seconds` is None for an open step. `ended` and
         `failed` count processes.
         """
-        return self._ask(run, filters, ALL_TABLES, SUMMARIZED, summaries=(STEPS,), order=("began", "step_id"),
-                         conditions=(_is_known("step_id"),))  # fmt: skip
+        return self._ask(selections.STEPS_QUERY, run, filters)
 
     def logs(
-        self, run: str = "", *, limit: int | None = None, newest_first: bool = False, **filters: Unpack[Filters]
-    ) -> Table:  # fmt: skip
-        """Return logs and exceptions in time order, with the columns `LOG`, at most `limit` rows."""
-        return self._ask(run, filters, (TRACE, EXCEPTION), LOG, order=_by_time(newest_first), limit=limit)
+        self,
+        run: str = "",
+        *,
+        limit: int | None = None,
+        newest_first: bool = False,
+        **filters: Unpack[Filters],
+    ) -> Table:
+        """Return logs and exceptions in time order, with the columns `selections.LOG`, at most `limit` rows."""
+        return self._ask(_ordered(selections.LOGS_QUERY, limit, newest_first), run, filters)
 
     def errors(
-        self, run: str = "", *, limit: int | None = None, newest_first: bool = False, **filters: Unpack[Filters]
-    ) -> Table:  # fmt: skip
+        self,
+        run: str = "",
+        *,
+        limit: int | None = None,
+        newest_first: bool = False,
+        **filters: Unpack[Filters],
+    ) -> Table:
         """Return exceptions, logs at ERROR or above, and failed steps, in time order.
 
-        The columns are those of `LOG`, with duration_seconds and resultCode for steps. A step is placed at its
-        beginning.
+        The columns are `selections.ERRORS`: those of logs, with duration_seconds and resultCode for steps. A step is
+        placed at its beginning.
         """
-        return self._ask(run, filters, (TRACE, EXCEPTION, REQUEST), ERRORS, order=_by_time(newest_first), limit=limit,
-                         conditions=(Holds("is_error"),))  # fmt: skip
+        return self._ask(_ordered(selections.ERRORS_QUERY, limit, newest_first), run, filters)
 
     def exceptions(self, run: str = "", **filters: Unpack[Filters]) -> Table:
         """Return one row per exception type and location, the most frequent first.
@@ -103,37 +94,35 @@ class Questions:
         The columns are type, problemId (the location), records (the number), first_seen and last_seen. The columns
         message, step_name, step_id, parent_run_id and stack are those of the latest exception.
         """
-        return self._ask(run, filters, (EXCEPTION,), ("timestamp", *EXCEPTIONS.by, *LATEST), summaries=(EXCEPTIONS,),
-                         order=("-records", "type", "problemId"))  # fmt: skip
+        return self._ask(selections.EXCEPTIONS_QUERY, run, filters)
 
     def metrics(
         self, run: str = "", *, name: str | Sequence[str] = "", pivot: str = "", **filters: Unpack[Filters]
     ) -> Table:
-        """Return every value of every metric in time order, with the columns `METRICS`.
+        """Return every value of every metric in time order, with the columns `selections.METRICS`.
 
         NaN and infinite values are included. Lists, rows and tables of `log.run` are expanded into one row per number
         (`metric_rows.unfold`). The KQL of the answer selects their records only. `pivot` returns one row per value of
         that column ("step", "step_name" or "timestamp") and one column per metric.
         """
         names = to_strings("name", name) if name else ()
-        table = self._ask(run, filters, (METRIC, EVENT), METRICS, order=("timestamp",),
-                          conditions=(Holds("has_metrics"), *_has_name(metric_rows.record_names(names))))  # fmt: skip
+        has_name = _has_name(metric_rows.record_names(names))
+        table = self._ask(selections.METRICS_QUERY, run, filters, has_name)
         table = metric_rows.unfold(table, names)
-        if pivot and pivot not in METRICS:
-            raise UsageError(f"pivot={pivot!r}: one of {', '.join(METRICS)}")
+        if pivot and pivot not in selections.METRICS:
+            raise UsageError(f"pivot={pivot!r}: one of {', '.join(selections.METRICS)}")
         return table.pivot(pivot, "name", "value") if pivot else table
 
     def spans(self, run: str = "", *, name: str | Sequence[str] = "", **filters: Unpack[Filters]) -> Table:
-        """Return spans in the order in which they began, with the columns `SPANS`.
+        """Return spans in the order in which they began, with the columns `selections.SPANS`.
 
         The `id` of a span is the `operation_ParentId` of the records in it.
         """
-        return self._ask(run, filters, (DEPENDENCY,), SPANS, order=("timestamp",), conditions=_has_name(name))
+        return self._ask(selections.SPANS_QUERY, run, filters, _has_name(name))
 
     def events(self, run: str = "", *, name: str | Sequence[str] = "", **filters: Unpack[Filters]) -> Table:
-        """Return events in time order, with the columns `EVENTS`, without those that carry run metrics."""
-        return self._ask(run, filters, (EVENT,), EVENTS, order=("timestamp",),
-                         conditions=(Holds("is_notable"), *_has_name(name)))  # fmt: skip
+        """Return events in time order, with the columns `selections.EVENTS`, without those that carry run metrics."""
+        return self._ask(selections.EVENTS_QUERY, run, filters, _has_name(name))
 
     def count(self, run: str = "", *, by: str | Sequence[str] = (), **filters: Unpack[Filters]) -> Table:
         """Return the number of logs and exceptions in the column `records`.
@@ -145,32 +134,29 @@ class Questions:
         summary = Summary(keys, (Total("records", "count"),))
         names = (key.key if isinstance(key, Dimension) else key for key in keys)
         order = ("-records", *names) if keys else ()
-        return self._ask(
-            run, filters, (TRACE, EXCEPTION), keys or ("timestamp",), summaries=(summary,), order=order
-        )
+        query = Query((TRACE, EXCEPTION), keys or ("timestamp",), summaries=(summary,), order=order)
+        return self._ask(query, run, filters)
 
     def timeline(self, run: str = "", **filters: Unpack[Filters]) -> Table:
-        """Return steps, spans, events, warnings and errors in time order, with the columns `TIMELINE`.
+        """Return steps, spans, events, warnings and errors in time order, with the columns `selections.TIMELINE`.
 
         Steps and spans are placed at their beginning.
         """
-        return self._ask(run, filters, (TRACE, EXCEPTION, EVENT, REQUEST, DEPENDENCY), TIMELINE, order=("timestamp",),
-                         conditions=(Holds("is_notable"),))  # fmt: skip
+        return self._ask(selections.TIMELINE_QUERY, run, filters)
 
     def records(self, run: str = "", **filters: Unpack[Filters]) -> Table:
-        """Return all records of all kinds in time order, with the columns `RECORDS`.
+        """Return all records of all kinds in time order, with the columns `selections.RECORDS`.
 
         Steps and spans are placed at their beginning.
         """
-        return self._ask(run, filters, ALL_TABLES, RECORDS, order=("timestamp",))
+        return self._ask(selections.RECORDS_QUERY, run, filters)
 
     def last_metrics(self, run: str = "", **filters: Unpack[Filters]) -> Table:
         """Return one row per metric of a step, for metrics that are single numbers.
 
         The columns are step_name, step_id, name, records (the number of values), last_value and last_seen.
         """
-        return self._ask(run, filters, (METRIC, EVENT), ("timestamp", "value", *METRIC_KEY), summaries=(LAST_METRICS,),
-                          conditions=(Holds("is_metric"),), order=("step_name", "name", "step_id"))  # fmt: skip
+        return self._ask(selections.LAST_METRICS_QUERY, run, filters)
 
     def last_values(self, run: str = "", **filters: Unpack[Filters]) -> Table:
         """Return `last_metrics` with the last numbers of lists, rows and tables of `log.run`.
@@ -178,41 +164,28 @@ class Questions:
         The additional column last_text is the value of a metric that is not a number.
         """
         single = self.last_metrics(run, **filters)
-        folded = self._ask(run, filters, (EVENT,), METRICS, order=("timestamp",),
-                           conditions=(Holds("has_metrics"), Equals((Dimension("value"),), ("",))))  # fmt: skip
+        folded = self._ask(selections.FOLDED_QUERY, run, filters)
         return metric_rows.with_folded(single, folded)
 
-    def _ask(
-        self,
-        run: str,
-        filters: Any,
-        tables: tuple[str, ...],
-        selected: tuple[str | Dimension, ...],
-        *,
-        conditions: tuple[Condition, ...] = (),
-        **rest: Any,
-    ) -> Table:
+    def _ask(self, query: Query, run: str, filters: Any, conditions: tuple[Condition, ...] = ()) -> Table:
         since, until, filtered = apply_filters(run, filters)
-        has_level = columns.DEFAULT_SEVERITIES.keys() & set(tables)
+        has_level = columns.DEFAULT_SEVERITIES.keys() & set(query.tables)
         if not has_level and any(isinstance(condition, AtLeast) for condition in filtered):
-            raise UsageError(f"level={filters['level']!r}: {' and '.join(tables)} have no level")
-        limit = rest.get("limit")
-        if limit is not None and (not isinstance(limit, int) or limit < 1):
-            raise UsageError(f"limit={limit!r}: a whole number, at least 1")
-        query = Query(tables, selected, since, until, (*conditions, *filtered), **rest)
-        return self._linked(self.store.answer(query))
+            raise UsageError(f"level={filters['level']!r}: {' and '.join(query.tables)} have no level")
+        conditions = (*query.conditions, *conditions, *filtered)
+        filtered_query = replace(query, since=since, until=until, conditions=conditions)
+        return self._linked(self.store.answer(filtered_query))
 
     def _linked(self, table: Table) -> Table:
         """Return the table with links to the resource of these questions."""
         return replace(table, texts=table.texts.linked_to(self.portal)) if self.portal else table
 
 
-def _by_time(newest_first: bool) -> tuple[str, ...]:
-    return ("-timestamp",) if newest_first else ("timestamp",)
-
-
-def _is_known(column: str) -> Condition:
-    return Equals((column,), ("",), negated=True)
+def _ordered(query: Query, limit: Any, newest_first: bool) -> Query:
+    """Return a query by time with a limit and a direction."""
+    if limit is not None and (not isinstance(limit, int) or limit < 1):
+        raise UsageError(f"limit={limit!r}: a whole number, at least 1")
+    return replace(query, limit=limit, order=("-timestamp",) if newest_first else ("timestamp",))
 
 
 def _has_name(name: str | Sequence[str]) -> tuple[Condition, ...]:

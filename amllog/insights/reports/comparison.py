@@ -192,7 +192,7 @@ def _paired(
         for row in rows:
             pairs.setdefault((key(row), counts[key(row)]), [None, None])[side] = row
             counts[key(row)] += 1
-    return [(at, pair[0], pair[1]) for at, pair in pairs.items()]
+    return [(key_, pair[0], pair[1]) for key_, pair in pairs.items()]
 
 
 def _difference(first: float | None, second: float | None) -> float | None:

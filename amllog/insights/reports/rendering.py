@@ -93,8 +93,8 @@ def call_dimensions(dimensions: Mapping[str, str], kind: str = "log") -> dict[st
 
 def dimension_pairs(dimensions: Mapping[str, str], kind: str = "log") -> str:
     """Return the dimensions of the log call as `key=value` pairs, each after two spaces."""
-    own = call_dimensions(dimensions, kind)
-    return "".join(f"  {escape_controls(key)}={quoted_value(value)}" for key, value in own.items())
+    values = call_dimensions(dimensions, kind)
+    return "".join(f"  {escape_controls(key)}={quoted_value(value)}" for key, value in values.items())
 
 
 def summary(row: Mapping[str, Any]) -> str:

@@ -20,7 +20,7 @@ def test_columns_are_in_the_catalogue(name: str) -> None:
 
 def test_summaries_read_selected_columns() -> None:
     """The summary of steps reads selected columns, and that of runs reads the columns of steps."""
-    arguments = {total.argument for total in selections.STEPS.totals} - {""}
+    arguments = {total.argument for total in selections.STEP_SUMMARY.totals} - {""}
     assert arguments <= set(selections.SUMMARIZED)
-    steps = {total.name for total in selections.STEPS.totals}
-    assert {total.argument.partition(" ")[0] for total in selections.RUNS.totals} - {""} <= steps
+    steps = {total.name for total in selections.STEP_SUMMARY.totals}
+    assert {total.argument.partition(" ")[0] for total in selections.RUN_SUMMARY.totals} - {""} <= steps
