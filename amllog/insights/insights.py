@@ -47,9 +47,14 @@ class Insights(Questions):
         return tree.build_tree(self.records(self.named(run), **filters))
 
     def watch(
-        self, run: str = run_names.LAST, *, seconds: float = 2.0, quiet_seconds: float = 30.0, lines: int | None = None,
+        self,
+        run: str = run_names.LAST,
+        *,
+        seconds: float = 2.0,
+        quiet_seconds: float = 30.0,
+        lines: int | None = None,
         **filters: Unpack[Filters],
-    ) -> Iterator[Row]:  # fmt: skip
+    ) -> Iterator[Row]:
         """Yield logs and exceptions as they arrive, as rows of `logs`, each exactly once.
 
         Polls every `seconds`, and begins with at most the last `lines`. Ends when all steps have ended and nothing has

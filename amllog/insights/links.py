@@ -134,10 +134,14 @@ def transaction(
     if table not in TABLES:
         raise UsageError(f"table={table!r}: one of {', '.join(TABLES)}")
     component = {
-        "SubscriptionId": where.subscription, "ResourceGroup": where.group, "Name": where.name,
-        "LinkedApplicationType": 0, "ResourceId": _quoted(where.id), "ResourceType": where.type,
+        "SubscriptionId": where.subscription,
+        "ResourceGroup": where.group,
+        "Name": where.name,
+        "LinkedApplicationType": 0,
+        "ResourceId": _quoted(where.id),
+        "ResourceType": where.type,
         "IsAzureFirst": False,
-    }  # fmt: skip
+    }
     model = {"eventId": item_id, "timestamp": _iso(timestamp), "eventTable": table}
     return (
         f"{_blade(portal, tenant)}/view/AppInsightsExtension/DetailsV2Blade"

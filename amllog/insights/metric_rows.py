@@ -96,8 +96,8 @@ def _add_last(last: dict[tuple[str, ...], Row], record: Row, numbers: Table) -> 
     text = "" if numbers else last_text(record)
     for row in numbers or (record,):
         key = tuple(row[name] for name in METRIC_KEY)
-        known = last.setdefault(key, {**dict(zip(METRIC_KEY, key)), "records": 0, "last_value": None,
-                                      "last_seen": record["timestamp"], "last_text": ""})  # fmt: skip
+        new = {"records": 0, "last_value": None, "last_seen": record["timestamp"], "last_text": ""}
+        known = last.setdefault(key, {**dict(zip(METRIC_KEY, key)), **new})
         known["records"] += 1
         if record["timestamp"] >= known["last_seen"]:
             known.update(last_seen=record["timestamp"], last_value=row["value"], last_text=text)

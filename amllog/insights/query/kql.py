@@ -16,8 +16,13 @@ from amllog.insights.query.tables import TABLES
 from amllog.record.line_format import LEVEL_NAMES
 
 _ESCAPES = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\r": "\\r", "\t": "\\t"}
-_UNITS = {"d": timedelta(1), "h": timedelta(0, 3600), "m": timedelta(0, 60), "s": timedelta(0, 1),
-          "ms": timedelta(0, 0, 1000)}  # fmt: skip
+_UNITS = {
+    "d": timedelta(1),
+    "h": timedelta(0, 3600),
+    "m": timedelta(0, 60),
+    "s": timedelta(0, 1),
+    "ms": timedelta(0, 0, 1000),
+}
 # Names of columns in an expression of the catalogue. Strings in quotes and keys after a dot are not names.
 _WORD = re.compile(r'"[^"]*"|(?<![.\w])[A-Za-z_]\w*', re.ASCII)
 

@@ -149,9 +149,14 @@ class Table:
         except ImportError:
             raise MissingExtraError("pyarrow", "insights") from None
         types = {
-            "time": pa.timestamp("us", "UTC"), "text": pa.string(), "stack": pa.string(), "int": pa.int64(),
-            "real": pa.float64(), "bool": pa.bool_(), "dimensions": pa.map_(pa.string(), pa.string()),
-        }  # fmt: skip
+            "time": pa.timestamp("us", "UTC"),
+            "text": pa.string(),
+            "stack": pa.string(),
+            "int": pa.int64(),
+            "real": pa.float64(),
+            "bool": pa.bool_(),
+            "dimensions": pa.map_(pa.string(), pa.string()),
+        }
         arrays = {
             c.name: pa.array([_arrow_value(row[c.name]) for row in self.rows], types.get(c.type))
             for c in self.columns

@@ -71,9 +71,14 @@ class Watch:
 
 
 def watch(
-    questions: Questions, run: str, *, seconds: float = 2.0, quiet_seconds: float = 30.0, lines: int | None = None,
+    questions: Questions,
+    run: str,
+    *,
+    seconds: float = 2.0,
+    quiet_seconds: float = 30.0,
+    lines: int | None = None,
     **filters: Any,
-) -> Iterator[Row]:  # fmt: skip
+) -> Iterator[Row]:
     """Yield the logs and exceptions of a run, at most the last `lines` of the existing ones and then the new ones.
 
     Polls every `seconds`. Ends at Ctrl-C, or when all steps have ended and nothing has arrived for `quiet_seconds`,

@@ -70,10 +70,13 @@ def _transaction(questions: Questions, portal: Portal, cause: Row | None) -> str
     if not table or not cause["operation_Id"]:
         return ""
     time = cause["timestamp"]
-    text = "\n| ".join((
-        table, f"where timestamp >= {kql.instant(time)} and timestamp < {kql.instant(time + _TICK)}",
-        f"where operation_Id == {kql.literal(cause['operation_Id'])}", "project itemId", "take 1",
-    ))  # fmt: skip
+    text = (
+        f"{table}\n"
+        f"| where timestamp >= {kql.instant(time)} and timestamp < {kql.instant(time + _TICK)}\n"
+        f"| where operation_Id == {kql.literal(cause['operation_Id'])}\n"
+        "| project itemId\n"
+        "| take 1"
+    )
     try:
         items = [str(row["itemId"]) for row in questions.store.query(text)]
     except (

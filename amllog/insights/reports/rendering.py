@@ -21,9 +21,13 @@ Paint = Callable[
 ]  # from a string and its kind ("time", "step" or a level name) to a coloured string
 
 KINDS = {
-    "trace": "log", "exception": "exception", "customMetric": "metric", "customEvent": "event",
-    "request": "step", "dependency": "span",
-}  # fmt: skip
+    "trace": "log",
+    "exception": "exception",
+    "customMetric": "metric",
+    "customEvent": "event",
+    "request": "step",
+    "dependency": "span",
+}
 # Dimensions about the place and the run of a record. The others are arguments of the log call.
 CONTEXT_DIMENSIONS = frozenset((
     *DIMENSION_COLUMNS, "process", "module", "fileName", "lineNumber", "level", "node", "rank", "run_url",

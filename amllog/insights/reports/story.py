@@ -56,10 +56,18 @@ class Story:
         span = None if self.span is None else _as_json(self.around, self.span)
         tables = {name: json.loads(getattr(self, name).to_json()) for name in ("steps", "around", "metrics")}
         members = {
-            "run": self.run, "state": self.state, "experiment_name": self.experiment_name,
-            "began": rendering.format_time(self.began), "seconds": self.seconds, "errors": self.errors,
-            "failure": failure, "span": span, **tables, "missing": self.missing, "next": self.next,
-        }  # fmt: skip
+            "run": self.run,
+            "state": self.state,
+            "experiment_name": self.experiment_name,
+            "began": rendering.format_time(self.began),
+            "seconds": self.seconds,
+            "errors": self.errors,
+            "failure": failure,
+            "span": span,
+            **tables,
+            "missing": self.missing,
+            "next": self.next,
+        }
         return json.dumps(members, ensure_ascii=False, indent=indent)
 
     def __repr__(self) -> str:
@@ -78,8 +86,14 @@ def _parts(story: Story) -> list[list[str]]:
         + (f", {rendering.pluralize(story.errors, 'error')}" if story.errors else ""),
     ]
     steps = ["", "steps", *(f"  {line}" for line in _step_lines(story.steps))]
-    return [head, steps, _listed("missing", story.missing), _failure_lines(story), _metric_lines(story.metrics),
-            _listed("next", story.next)]  # fmt: skip
+    return [
+        head,
+        steps,
+        _listed("missing", story.missing),
+        _failure_lines(story),
+        _metric_lines(story.metrics),
+        _listed("next", story.next),
+    ]
 
 
 def _step_lines(steps: Table) -> list[str]:

@@ -47,12 +47,20 @@ def build_story(questions: Questions, run: str) -> Story:
     seconds = (max(ends) - began).total_seconds()
     before = _before(questions, steps)
     return Story(
-        run, state, steps[0]["experiment_name"], began, seconds, steps, failure,
-        _span(questions, run, failure), _marked(around, cause), _in_order(questions.last_values(run), steps),
-        tuple(_missing(questions, run, steps, around, before)),
-        tuple(next_steps.next_steps(questions, run, steps, cause, before, around)),
-        sum(row["errors"] for row in steps),
-    )  # fmt: skip
+        run=run,
+        state=state,
+        experiment_name=steps[0]["experiment_name"],
+        began=began,
+        seconds=seconds,
+        steps=steps,
+        failure=failure,
+        span=_span(questions, run, failure),
+        around=_marked(around, cause),
+        metrics=_in_order(questions.last_values(run), steps),
+        missing=tuple(_missing(questions, run, steps, around, before)),
+        next=tuple(next_steps.next_steps(questions, run, steps, cause, before, around)),
+        errors=sum(row["errors"] for row in steps),
+    )
 
 
 def _failure(questions: Questions, run: str, steps: Table) -> tuple[Row | None, datetime | None]:
