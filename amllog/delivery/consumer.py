@@ -83,10 +83,11 @@ class Consumer:
                 settled = True
                 refused = Counter(verdict.reason for verdict in own if verdict.state == "refused")
                 delivered = len(own) - len(retry) - sum(refused.values())
+                retry += batch.remaining
+                refused += batch.gone
                 segment.acknowledge(
-                    self.exporter.name, batch.end, delivered, refused + batch.gone, retry + batch.remaining,
-                    passed=batch.passed,
-                )  # fmt: skip
+                    self.exporter.name, batch.end, delivered, refused, retry, passed=batch.passed
+                )
         errors = [verdict.reason for verdict in verdicts if verdict.state == "waiting"]
         self._schedule(settled, next(filter(None, errors), ""), result.pause_seconds)
         self._resize(start, settled, spent / max(seconds, 0.001))

@@ -10,13 +10,13 @@ import logging
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from amllog.delivery import account
 from amllog.delivery.account import Account
 from amllog.delivery.exporter import Exporter
-from amllog.delivery.worker import DeliveryWorker
+from amllog.delivery.worker import DeliveryWorker, Notice
 from amllog.journal.directory import fallback_directory
 from amllog.journal.new_segment import NoSegment
 from amllog.journal.refused_counts import RefusedCounts
@@ -24,7 +24,6 @@ from amllog.journal.writer import Journal
 from amllog.process.released_locks import releasing
 from amllog.process.workers import is_worker
 
-Notice = Callable[[str, int], None]
 REOPEN_SECONDS = 0.2  # until the next attempt to open a journal that could not be opened
 MAX_PENDING = 1_000  # lines that wait in memory for such an attempt
 NO_JOURNAL = "the journal cannot be written"
@@ -42,9 +41,8 @@ class Outbox:
         self._journal: Journal | None = None
         self._worker: DeliveryWorker | None = None
         self._wanted = Path()
-        self._node = ""
+        self._node, self._key = "", ""
         self._max_bytes = 0
-        self._key = ""
         self._is_child = False  # whether the process was forked
         self._forked_in_c = False
         self._closed = True
@@ -213,8 +211,7 @@ class Outbox:
         return True
 
     def _report_unwritten(self, journal: Journal) -> None:
-        reasons = journal.unwritten
-        if reasons:
+        if reasons := journal.unwritten:
             self._notice(f"records are refused: {' and '.join(reasons)}", logging.WARNING)
 
     def _open(self) -> None:
@@ -251,9 +248,12 @@ class Outbox:
     def _new_journal(self) -> Journal | None:
         try:
             return Journal(
-                self._wanted, max_bytes=self._max_bytes, node=self._node,
-                outlets=[exporter.name for exporter in self.exporters], fallback=[fallback_directory],
+                self._wanted,
+                max_bytes=self._max_bytes,
+                node=self._node,
+                outlets=[exporter.name for exporter in self.exporters],
+                fallback=[fallback_directory],
                 notice=lambda text: self._notice(text, logging.WARNING),
-            )  # fmt: skip
+            )
         except NoSegment:
             return None
