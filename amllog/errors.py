@@ -64,18 +64,18 @@ class MissingExtraError(AmllogError, ImportError):
         return type(self), (self.package, self.extra)
 
 
-class _VisibleError(AmllogError):
-    """An error whose message may quote records. It is one line with control characters escaped."""
+class _EscapedMessage(Exception):
+    """A part of errors whose message may quote records. It is one line with control characters escaped."""
 
     def __init__(self, message: str) -> None:
         super().__init__(escape_controls(message))
 
 
-class ServiceError(_VisibleError):
+class ServiceError(_EscapedMessage, AmllogError):
     """The query service did not answer a valid query. The message says what to do."""
 
 
-class UsageError(_VisibleError, ValueError):
+class UsageError(_EscapedMessage, AmllogError, ValueError):
     """The arguments of a command or a query are invalid. The message says what to do."""
 
 
