@@ -14,7 +14,7 @@ HEAD = """# Settings
 Generated from `amllog/config/settings_table.py` and `amllog/config/variables.py` by `make docs`. Do not edit.
 
 An argument of `amllog.setup()` wins over its environment variable, which wins over the default. Where a setting has
-several variables, the first that is set counts; an empty one counts as not set. An unknown argument or a value that
+several variables, the first that is set counts. An empty one counts as not set. An unknown argument or a value that
 is not allowed raises a `ConfigError`, which lists every problem.
 
 | setting | environment variable | default | allowed | |
