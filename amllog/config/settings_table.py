@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from amllog.config import parsers, variables
+from amllog.record.line_format import LEVEL_NAMES
 
 
 class Setting(NamedTuple):
@@ -22,7 +23,7 @@ class Setting(NamedTuple):
     parse: Callable[[Any], Any]
 
 
-_LEVELS = "a level name (DEBUG, INFO, WARNING, ERROR, CRITICAL) or a number >= 0"
+_LEVELS = f"a level name ({', '.join(LEVEL_NAMES)}) or a number >= 0"
 
 SETTINGS = (
     Setting(
