@@ -1,4 +1,4 @@
-"""The journals that the tests of the reading side use."""
+"""The journals for the tests of the reading side."""
 
 from ...insights.conftest import journal
 

@@ -1,4 +1,4 @@
-"""Files that others change while they are read, and stores that several threads ask."""
+"""Files that change while they are read, and stores that several threads use."""
 
 from __future__ import annotations
 
@@ -30,19 +30,19 @@ GROWS, GONE = "20261123T100000-node-1-aaaaaa.jsonl", "20261123T100000-node-2-bbb
 NOW = timedelta(0)
 
 
-def said(insights: Insights) -> list[str]:
-    """What the logs say."""
+def messages(insights: Insights) -> list[str]:
+    """Return the messages of the logs."""
     return sorted(row["message"] for row in insights.logs())
 
 
 @contextmanager
 def after(function: Any, happens: Callable[[], object]) -> Iterator[None]:
-    """What others do, once, at the moment at which this function of ours has come to its end."""
-    left, before = [happens], sys.gettrace()
+    """Call a function once, at the moment when a function of amllog returns."""
+    pending, before = [happens], sys.gettrace()
 
     def ended(_frame: Any, event: str, _arg: object) -> Any:
-        if event == "return" and left:
-            left.pop()()
+        if event == "return" and pending:
+            pending.pop()()
         return ended
 
     sys.settrace(lambda frame, _event, _arg: ended if frame.f_code is function.__code__ else None)
@@ -50,13 +50,12 @@ def after(function: Any, happens: Callable[[], object]) -> Iterator[None]:
         yield
     finally:
         sys.settrace(before)
-    assert not left
+    assert not pending
 
 
 @pytest.mark.parametrize("moment", [discovery.find_files, Catalog.select])
-def test_a_journal_is_removed(tmp_path: Path, moment: Any) -> None:
-    """By its writer, whose journal is full, say: before it is looked into, or before it is read. As if it had not
-    been there."""
+def test_a_journal_is_deleted_during_a_query(tmp_path: Path, moment: Any) -> None:
+    """The answer is the same as if the file had not existed, and has no note."""
     path = write(tmp_path / GONE, log("gone"))
     write(tmp_path / GROWS, log("stays"))
     insights = connect(tmp_path)
@@ -66,7 +65,7 @@ def test_a_journal_is_removed(tmp_path: Path, moment: Any) -> None:
 
 
 def test_files_are_replaced_by_a_compaction(tmp_path: Path) -> None:
-    """After its manifest was read: what is in no journal any more is found in the new files."""
+    """Records that are in no journal any more are found in the new files."""
     write(tmp_path / GROWS, log("one"))
     write(tmp_path / GONE, log("gone"))
     compact(tmp_path, idle=NOW)
@@ -75,20 +74,20 @@ def test_files_are_replaced_by_a_compaction(tmp_path: Path) -> None:
         file.write(json.dumps(log("two")) + "\n")
     insights = connect(tmp_path)
     with after(read_batches, lambda: compact(tmp_path, idle=NOW)):
-        assert said(insights) == ["gone", "one", "two"]
+        assert messages(insights) == ["gone", "one", "two"]
 
 
 @pytest.mark.parametrize("made", [connect, lambda folder: Insights(PythonStore([folder]))])
 def test_threads_share_a_store(tmp_path: Path, made: Callable[[Path], Insights]) -> None:
-    """Each has the answer to its own question, also while a file grows."""
+    """Each thread gets the answer to its own query, also while a file grows."""
     steps = [f"step{number}" for number in range(4)]
     paths = [
-        write(tmp_path / f"20261122T100000-{one}-1-abcdef.jsonl", log(one, step_id=one)) for one in steps
+        write(tmp_path / f"20261122T100000-{step}-1-abcdef.jsonl", log(step, step_id=step)) for step in steps
     ]
     insights = made(tmp_path)
     wrong: list[object] = []
 
-    def ask(step: str, path: Path) -> None:
+    def query(step: str, path: Path) -> None:
         for _ in range(8):
             with path.open("a") as file:
                 file.write(json.dumps(log(step, step_id=step)) + "\n")
@@ -99,7 +98,7 @@ def test_threads_share_a_store(tmp_path: Path, made: Callable[[Path], Insights])
             if found != {step}:
                 wrong.append(found)
 
-    threads = [threading.Thread(target=ask, args=one) for one in zip(steps, paths)]
+    threads = [threading.Thread(target=query, args=pair) for pair in zip(steps, paths)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -107,7 +106,7 @@ def test_threads_share_a_store(tmp_path: Path, made: Callable[[Path], Insights])
     assert wrong == []
 
 
-def test_two_stores_do_not_write_into_one_folder() -> None:
-    """What does not fit into memory goes to a folder of its own: DuckDB 1 breaks off where two share one."""
-    asked = "SELECT current_setting('temp_directory')"
-    assert Engine().run(asked).rows != Engine().run(asked).rows
+def test_two_stores_have_separate_temporary_directories() -> None:
+    """DuckDB 1 fails if two databases share a directory for data beyond the memory limit."""
+    statement = "SELECT current_setting('temp_directory')"
+    assert Engine().run(statement).rows != Engine().run(statement).rows

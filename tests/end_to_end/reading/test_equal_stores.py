@@ -1,5 +1,4 @@
-"""Hard data, asked for in hard ways: DuckDB's SQL, Python alone and the question's KQL in both dialects agree, row for
-row and in the same order."""
+"""DuckDB, Python and the KQL of both dialects return the same rows in the same order for unusual data."""
 
 from __future__ import annotations
 
@@ -37,17 +36,17 @@ NUMBERS = ("NaN", "Infinity", "-Infinity", "inf", "5", "0.1", "1e308", "x", "")
 
 
 def bare(kind: str, base: dict[str, Any], number: int, **properties: Any) -> dict[str, Any]:
-    """An envelope as other SDKs write them: no tags, only these properties."""
+    """Return an envelope without tags and with only these properties, as other SDKs write it."""
     data = {"baseType": kind, "baseData": {"ver": 2, **base, "properties": properties}}
     return {"time": f"2026-11-22T11:00:00.{number:06d}Z", "iKey": "", "data": data}
 
 
-def foreign() -> Iterator[Any]:
-    """What other SDKs may leave out, or write otherwise."""
+def foreign_envelopes() -> Iterator[Any]:
+    """Yield envelopes with missing or unusual members of other SDKs."""
     thrown = {"typeName": "E", "message": "m"}
     kinds: list[tuple[str, dict[str, Any]]] = [
         ("MessageData", {"message": "no run"}), ("MessageData", {"message": ""}), ("MessageData", {}),
-        *[("MessageData", {"message": "s", "severityLevel": one}) for one in ("Error", "3", 7, -1, 2.0, "x")],
+        *[("MessageData", {"message": "s", "severityLevel": severity}) for severity in ("Error", "3", 7, -1, 2.0, "x")],
         ("ExceptionData", {"exceptions": [thrown]}), ("ExceptionData", {"exceptions": []}),
         ("ExceptionData", {"exceptions": [{**thrown, "stack": "File x"}], "severityLevel": 0}),
         ("ExceptionData", {"exceptions": [{"message": "only"}, {"typeName": "I", "message": "INNER"}]}),
@@ -64,19 +63,20 @@ def foreign() -> Iterator[Any]:
         )
 
 
-def hard() -> list[Any]:
-    """Values like numbers and JSON, keys like paths, steps that are no numbers, many records of one instant."""
-    lines = [*everything(), *folded(), *foreign()]
+def unusual_envelopes() -> list[Any]:
+    """Values like numbers and JSON, keys like paths, invalid steps, and many records of one time."""
+    lines = [*everything(), *folded(), *foreign_envelopes()]
     lines += [
-        log(f"v{one}", fold=one, time=f"2026-11-22T12:00:{n:02d}.000001Z") for n, one in enumerate(VALUES)
+        log(f"v{value}", fold=value, time=f"2026-11-22T12:00:{n:02d}.000001Z")
+        for n, value in enumerate(VALUES)
     ]
     lines += [log(f"of {key}", 1, "2026-11-22T12:02:00.5Z", **{key: "v"}) for key in KEYS]
-    lines += [log(f"n {one!r}", n=one, time=f"2026-11-22T12:03:0{at}Z") for at, one in
+    lines += [log(f"n {value!r}", n=value, time=f"2026-11-22T12:03:0{second}Z") for second, value in
               enumerate((5, True, None, {"a": [1, None, "x"]}, 1.5))]  # fmt: skip
     point = {"metrics": [{"name": "m", "value": 0.1}]}
-    lines += [envelope("MetricData", point, "2026-11-22T12:04:00Z", step=one) for one in STEPS]
-    lines += [envelope("EventData", {"name": "odd"}, "2026-11-22T12:05:00Z", value=one, run_metric_data="{}")
-              for one in NUMBERS]  # fmt: skip
+    lines += [envelope("MetricData", point, "2026-11-22T12:04:00Z", step=step_) for step_ in STEPS]
+    lines += [envelope("EventData", {"name": "odd"}, "2026-11-22T12:05:00Z", value=number, run_metric_data="{}")
+              for number in NUMBERS]  # fmt: skip
     lines += [
         log(f"tie {n}", 3 if n % 2 else 1, EDGE, record_id=f"bb-{14 + n:x}", step_id="tie") for n in range(6)
     ]
@@ -89,28 +89,31 @@ def hard() -> list[Any]:
     return lines
 
 
-class Ways(NamedTuple):
-    """The same records, asked for in every way."""
+class Stores(NamedTuple):
+    """The same records in all stores."""
 
     sql: Questions
     python: Questions
     engine: Engine
     records: str
 
-    def kql(self, asked: Table, *, workspace: bool) -> Table:
-        """The answer to a question's KQL."""
-        text = asked.kql_workspace if workspace else asked.kql
-        found = self.engine.run_kql(text, self.records, dialects=(workspace,))
-        assert found.names == asked.names
-        return Table.of(asked.columns, found.rows)
+    def kql(self, table: Table, *, workspace: bool) -> Table:
+        """Return the answer to the KQL of a table."""
+        text = table.kql_workspace if workspace else table.kql
+        answer = self.engine.run_kql(text, self.records, dialects=(workspace,))
+        assert answer.names == table.names
+        return Table.of(table.columns, answer.rows)
 
 
 @pytest.fixture(scope="module")
-def ways(tmp_path_factory: pytest.TempPathFactory) -> Ways:
-    """The hard records, read once."""
-    path = write(tmp_path_factory.mktemp("hard") / "20261122T100000-node-1-abcdef.jsonl", *hard())
+def stores(tmp_path_factory: pytest.TempPathFactory) -> Stores:
+    """Return the stores over the unusual records, which are read once."""
+    path = write(
+        tmp_path_factory.mktemp("unusual_envelopes") / "20261122T100000-node-1-abcdef.jsonl",
+        *unusual_envelopes(),
+    )
     engine = Engine()
-    return Ways(
+    return Stores(
         connect(path),
         Questions(PythonStore([path])),
         engine,
@@ -118,8 +121,8 @@ def ways(tmp_path_factory: pytest.TempPathFactory) -> Ways:
     )
 
 
-def listed(table: Table) -> list[tuple[str, ...]]:
-    """Rows in which NaN equals itself."""
+def comparable(table: Table) -> list[tuple[str, ...]]:
+    """Return rows in which NaN equals itself."""
     return [tuple(map(repr, row.values())) for row in table]
 
 
@@ -141,31 +144,33 @@ NARROWS: tuple[dict[str, Any], ...] = (
 )
 
 
-def agree(ways: Ways, name: str, narrow: dict[str, Any], *, dialects: tuple[bool, ...] = ()) -> Table:
-    """The answer, which all ways give: SQL, Python, and KQL in these dialects (False: a resource's names)."""
-    found: Table = getattr(ways.sql, name)(**narrow)
-    assert listed(getattr(ways.python, name)(**narrow)) == listed(found), (name, narrow)
+def equal_answer(
+    stores: Stores, name: str, narrow: dict[str, Any], *, dialects: tuple[bool, ...] = ()
+) -> Table:
+    """Return the answer, after checking that all stores return it. `dialects`: those of the KQL to run."""
+    answer: Table = getattr(stores.sql, name)(**narrow)
+    assert comparable(getattr(stores.python, name)(**narrow)) == comparable(answer), (name, narrow)
     for workspace in dialects:
-        made = ways.kql(found, workspace=workspace)
-        assert listed(made) == listed(found), (name, narrow, workspace)
-    return found
+        other = stores.kql(answer, workspace=workspace)
+        assert comparable(other) == comparable(answer), (name, narrow, workspace)
+    return answer
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name != "metrics"])
-def test_every_question(ways: Ways, name: str) -> None:
-    """As it is and with each argument; KQL by turns, so that each argument is in some question's, in both dialects."""
-    agree(ways, name, {}, dialects=(False, True))
+def test_every_question(stores: Stores, name: str) -> None:
+    """Each question is run with each argument, and the KQL of a part of them in both dialects."""
+    equal_answer(stores, name, {}, dialects=(False, True))
     turn = NAMES.index(name)
     for number, narrow in enumerate(NARROWS, turn):
-        agree(ways, name, narrow, dialects=(bool(number % 8),) if number % 4 == 0 else ())
+        equal_answer(stores, name, narrow, dialects=(bool(number % 8),) if number % 4 == 0 else ())
 
 
-def test_metrics(ways: Ways) -> None:
-    """Steps that are no numbers, numbers that JSON has none for; their KQL finds the records that are unfolded."""
-    found = agree(ways, "metrics", {})
+def test_metrics(stores: Stores) -> None:
+    """Invalid steps and numbers outside JSON are equal, and the KQL finds the records to unfold."""
+    answer = equal_answer(stores, "metrics", {})
     for workspace in (False, True):
-        assert listed(metric_rows.unfold(ways.kql(found, workspace=workspace))) == listed(found)
-    steps = [row["step"] for row in found if row["name"] == "m"]
+        assert comparable(metric_rows.unfold(stores.kql(answer, workspace=workspace))) == comparable(answer)
+    steps = [row["step"] for row in answer if row["name"] == "m"]
     assert steps == [7, None, 8, None, 16, None, None, 2**63 - 1, 3, -3, 7, None, None, None]
     for narrow in (
         *NARROWS,
@@ -173,58 +178,60 @@ def test_metrics(ways: Ways) -> None:
         {"pivot": "step"},
         {"pivot": "timestamp", "name": "m"},
     ):
-        agree(ways, "metrics", narrow)
+        equal_answer(stores, "metrics", narrow)
 
 
 @pytest.mark.parametrize("level", ["DEBUG", "info", "WARN", "ERROR", "FATAL", 0, 10, 20, 25, 30, 40, 50, 60])
-def test_levels(ways: Ways, level: str | int) -> None:
-    """By name and by number; severities that are names, texts, fractions, too great or none."""
+def test_levels(stores: Stores, level: str | int) -> None:
+    """Levels by name and number, for severities that are names, strings, fractions, too large or missing."""
     for name in ("errors", "exceptions", "count", "timeline", "runs", "steps"):
-        agree(ways, name, {"level": level})
-    agree(ways, "logs", {"level": level}, dialects=(True,) if level in ("info", "ERROR") else ())
+        equal_answer(stores, name, {"level": level})
+    equal_answer(stores, "logs", {"level": level}, dialects=(True,) if level in ("info", "ERROR") else ())
 
 
 @pytest.mark.parametrize("key", KEYS)
-def test_keys(ways: Ways, key: str) -> None:
-    """Keys that look like paths, numbers, columns: each finds its record, in both forms of a letter only its own."""
-    asked = agree(ways, "logs", {"where": {key: "v"}}, dialects=(KEYS.index(key) % 2 == 0,))
-    assert [row["message"] for row in asked] == [f"of {key}"]
+def test_keys(stores: Stores, key: str) -> None:
+    """Keys that look like paths, numbers or columns find only their own record."""
+    table = equal_answer(stores, "logs", {"where": {key: "v"}}, dialects=(KEYS.index(key) % 2 == 0,))
+    assert [row["message"] for row in table] == [f"of {key}"]
     if key != "records":
-        agree(ways, "count", {"by": key})
+        equal_answer(stores, "count", {"by": key})
 
 
-def test_values(ways: Ways) -> None:
-    """Values that look like numbers or JSON are the texts that they are."""
+def test_values(stores: Stores) -> None:
+    """Values that look like numbers or JSON are strings."""
     for number, value in enumerate(VALUES):
-        found = agree(ways, "logs", {"where": {"fold": value}, "since": "2026-11-22T12:00:00Z",
+        answer = equal_answer(stores, "logs", {"where": {"fold": value}, "since": "2026-11-22T12:00:00Z",
                                      "until": "2026-11-22T12:01:00Z"},
                       dialects=(number % 8 == 0,) if number % 4 == 0 else ())  # fmt: skip
-        assert [row["message"] for row in found] == [f"v{value}"]
+        assert [row["message"] for row in answer] == [f"v{value}"]
     for value in (5, True, None, "", {"a": [1, None, "x"]}, 1.5, "true", "1.50"):
-        agree(ways, "logs", {"where": {"n": value}})
-    agree(ways, "logs", {"where": {"n": ["5", "true", '{"a":[1,null,"x"]}']}}, dialects=(False, True))
+        equal_answer(stores, "logs", {"where": {"n": value}})
+    equal_answer(
+        stores, "logs", {"where": {"n": ["5", "true", '{"a":[1,null,"x"]}']}}, dialects=(False, True)
+    )
 
 
 @pytest.mark.parametrize(
     "text", ["ÜBER", "über", "é", "e\u0301", "ß", "%", "_", "\\n", "'", "KEY", "😀", "FILE X", "inner"]
 )
-def test_contains(ways: Ways, text: str) -> None:
-    """In capitals or not, other letters than those of ASCII too; nothing in it is a wildcard."""
-    found = agree(ways, "logs", {"contains": text}, dialects=(not text.isascii(),))
-    assert ("tolower" in found.kql) == (not text.isascii())
+def test_contains(stores: Stores, text: str) -> None:
+    """The search ignores case, also beyond ASCII, and has no wildcards."""
+    answer = equal_answer(stores, "logs", {"contains": text}, dialects=(not text.isascii(),))
+    assert ("tolower" in answer.kql) == (not text.isascii())
     if text.lower() == "über":
-        assert [row["message"] for row in found] == ["vÜBER", "vüber"]
+        assert [row["message"] for row in answer] == ["vÜBER", "vüber"]
 
 
 @pytest.mark.parametrize("newest_first", [False, True])
-def test_limits_within_an_instant(ways: Ways, newest_first: bool) -> None:
-    """The first rows are the same where many share one time: as they were written, by the numbers in their ids."""
+def test_limits_within_one_time(stores: Stores, newest_first: bool) -> None:
+    """The first rows of many with one time are equal, in the order of the numbers in their ids."""
     narrow = {"step_id": ["tie", "tie0", "tie1"], "newest_first": newest_first}
-    whole = [row["message"] for row in agree(ways, "logs", narrow, dialects=(False,))]
+    whole = [row["message"] for row in equal_answer(stores, "logs", narrow, dialects=(False,))]
     assert whole[:: -1 if newest_first else 1] == [*(f"tie {n}" for n in range(2)), "tie 0", "tie 1",
                                                   *(f"tie {n}" for n in range(2, 6))]  # fmt: skip
     for limit in (1, 3, 7):
-        cut = agree(ways, "logs", {**narrow, "limit": limit}, dialects=(limit == 3,))
+        cut = equal_answer(stores, "logs", {**narrow, "limit": limit}, dialects=(limit == 3,))
         assert [row["message"] for row in cut] == whole[:limit]
 
 
@@ -242,13 +249,13 @@ def test_limits_within_an_instant(ways: Ways, newest_first: bool) -> None:
         "run_url",
     ],
 )
-def test_counted_by(ways: Ways, by: str | list[str]) -> None:
-    """Columns of any type; a test of ours is no column: a dimension may be called so."""
-    agree(ways, "count", {"by": by}, dialects=(by != "message",))
+def test_counted_by(stores: Stores, by: str | list[str]) -> None:
+    """Groups by columns of any type. A name of an internal condition is a dimension here."""
+    equal_answer(stores, "count", {"by": by}, dialects=(by != "message",))
 
 
 @pytest.mark.parametrize("by", ["dimensions", "stack", "records"])
-def test_not_counted_by(ways: Ways, by: str) -> None:
-    """What KQL cannot group by is refused before anybody is asked."""
+def test_not_counted_by(stores: Stores, by: str) -> None:
+    """A column that KQL cannot group by is rejected before the query is run."""
     with pytest.raises(UsageError, match=f"by='{by}': a dimension, or a column"):
-        ways.sql.count(by=by)
+        stores.sql.count(by=by)

@@ -1,4 +1,4 @@
-"""Files in a journal directory that are not what their names say: they are left out, and reported."""
+"""Hostile files in a journal directory are skipped and reported."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ RECORD = {
 
 @pytest.fixture
 def hostile(tmp_path: Path) -> Path:
-    """A journal directory with one record, a FIFO, a link, a sparse file and a hostile index."""
+    """Return a journal directory with one record, a FIFO, a link, a sparse file and an invalid index."""
     (tmp_path / "20261122T205235-n-1-abcd.jsonl").write_text(json.dumps(RECORD) + "\n")
     os.mkfifo(tmp_path / "fifo.jsonl")
     (tmp_path / "link.jsonl").symlink_to("/etc/passwd")
@@ -43,16 +43,16 @@ def hostile(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("store", [DuckDBStore, PythonStore])
 def test_hostile_files_are_left_out_and_reported(hostile: Path, store: Any) -> None:
-    """A FIFO, a link and a line beyond the limit are notes of the answer; the other files are read."""
+    """A FIFO, a link and a very long line are in the notes, and the other files are read."""
     found = Questions(store([hostile])).logs("r1")
     assert [row["message"] for row in found] == ["hello"]
-    told = [Path(note.split(": ")[1]).name for note in found.notes]
+    names = [Path(note.split(": ")[1]).name for note in found.notes]
     index = [".amllog-index.json"] if store is DuckDBStore else []
-    assert told == ["fifo.jsonl", "link.jsonl", *index, "sparse.jsonl"]
+    assert names == ["fifo.jsonl", "link.jsonl", *index, "sparse.jsonl"]
 
 
 def test_compact_keeps_files_of_others(hostile: Path) -> None:
-    """A Parquet file that no compaction made stays, whatever its name begins with."""
+    """A Parquet file of another program stays, even with the prefix of unfinished files."""
     theirs = hostile / "compacted" / "x=1" / "_mine.parquet"
     theirs.parent.mkdir(parents=True)
     theirs.write_text("PAR1")
@@ -62,7 +62,7 @@ def test_compact_keeps_files_of_others(hostile: Path) -> None:
 
 @pytest.mark.parametrize("store", [DuckDBStore, PythonStore])
 def test_files_beyond_the_limits_are_left_out_and_reported(tmp_path: Path, store: Any) -> None:
-    """A gzip bomb and a line beyond the limit are notes of the answer; the other files are read."""
+    """A gzip bomb and a very long line are in the notes, and the other files are read."""
     line = json.dumps(RECORD) + "\n"
     (tmp_path / "20261122T205235-n-1-abcd.jsonl").write_text(line)
     (tmp_path / "bomb.gz").write_bytes(gzip.compress(line.encode() + b" " * (40 << 20)))
@@ -74,7 +74,7 @@ def test_files_beyond_the_limits_are_left_out_and_reported(tmp_path: Path, store
 
 @pytest.mark.parametrize("planted", ["a link", "a file"])
 def test_compact_writes_to_no_planted_lock(tmp_path: Path, planted: str) -> None:
-    """A link to a file of the user, or such a file itself, in place of the lock: it stays, and an error says so."""
+    """A link or a file of the user in place of the lock is not changed, and the error names it."""
     (tmp_path / "20261122T205235-n-1-abcd.jsonl").write_text(json.dumps(RECORD) + "\n")
     folder = tmp_path / "compacted"
     folder.mkdir()
@@ -91,7 +91,7 @@ def test_compact_writes_to_no_planted_lock(tmp_path: Path, planted: str) -> None
     "name", ["../../model.parquet", "/etc/passwd", "parent_run_id=r/model.parquet", "../model.parquet"]
 )
 def test_a_manifest_deletes_no_file_of_others(tmp_path: Path, name: str) -> None:
-    """A manifest that names a file which no compaction can have made: an error names it, and the file stays."""
+    """A manifest with a name that no compaction creates is an error, and the file stays."""
     journal = tmp_path / "journal"
     folder = journal / "compacted"
     (folder / "parent_run_id=r").mkdir(parents=True)
@@ -114,7 +114,7 @@ def test_a_manifest_deletes_no_file_of_others(tmp_path: Path, name: str) -> None
     "content", ["[" * 100_000, '{"batches": 3}', '{"batches": [{"sources": 1e999}]}', "\0" * 50]
 )
 def test_a_hostile_manifest_is_reported(tmp_path: Path, content: str) -> None:
-    """A manifest that is none is an error of `compact` that names it; nothing is written."""
+    """An invalid manifest is an error that names it, and nothing is written."""
     (tmp_path / "20261122T205235-n-1-abcd.jsonl").write_text(json.dumps(RECORD) + "\n")
     (tmp_path / "compacted").mkdir()
     (tmp_path / "compacted" / MANIFEST).write_text(content)
@@ -137,7 +137,7 @@ FOREIGN_INDEXES = {
 
 @pytest.mark.parametrize("content", FOREIGN_INDEXES.values(), ids=FOREIGN_INDEXES)
 def test_an_index_of_others_stays(tmp_path: Path, content: str) -> None:
-    """A file in the place of the index that amllog has not written is reported; it is neither replaced nor used."""
+    """A file of another program in place of the index is in the notes, and is neither replaced nor used."""
     (tmp_path / "20261122T205235-n-1-abcd.jsonl").write_text(json.dumps(RECORD) + "\n")
     (tmp_path / index_file.INDEX_NAME).write_text(content)
     for _ in range(2):
@@ -150,7 +150,7 @@ def test_an_index_of_others_stays(tmp_path: Path, content: str) -> None:
 
 @pytest.mark.parametrize("version", range(1, index_file.VERSION))
 def test_an_index_of_an_earlier_version_is_replaced(tmp_path: Path, version: int) -> None:
-    """What an earlier amllog has written is made anew."""
+    """The index of an earlier version is created again."""
     name = "20261122T205235-n-1-abcd.jsonl"
     (tmp_path / name).write_text(json.dumps(RECORD) + "\n")
     (tmp_path / index_file.INDEX_NAME).write_text(
@@ -160,8 +160,8 @@ def test_an_index_of_an_earlier_version_is_replaced(tmp_path: Path, version: int
     assert json.loads((tmp_path / index_file.INDEX_NAME).read_text())["version"] == index_file.VERSION
 
 
-def test_an_index_does_not_keep_files_that_are_gone(tmp_path: Path) -> None:
-    """The index says nothing of a file that was deleted, so that it does not grow for ever."""
+def test_an_index_forgets_deleted_files(tmp_path: Path) -> None:
+    """Entries of deleted files are removed, so that the index does not grow without a limit."""
     for number in range(2):
         (tmp_path / f"20261122T20523{number}-n-1-abcd.jsonl").write_text(json.dumps(RECORD) + "\n")
     Questions(DuckDBStore([tmp_path])).logs("r1")
@@ -173,7 +173,7 @@ def test_an_index_does_not_keep_files_that_are_gone(tmp_path: Path) -> None:
 
 
 def test_a_manifest_of_others_stays(tmp_path: Path) -> None:
-    """A file of others in the place of the manifest is an error of `compact` and a note of answers; it stays."""
+    """A file of another program in place of the manifest is an error of `compact` and a note of answers."""
     (tmp_path / "20261122T205235-n-1-abcd.jsonl").write_text(json.dumps(RECORD) + "\n")
     (tmp_path / "compacted").mkdir()
     content = '{"batches": [], "mine": "a manifest of the user"}'
@@ -188,7 +188,7 @@ def test_a_manifest_of_others_stays(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("content", ["magic", "whole"])
 def test_a_manifest_deletes_no_parquet_of_others(tmp_path: Path, content: str) -> None:
-    """Parquet files with names of ours but other columns stay, also if the manifest says that they are left over."""
+    """Parquet files with our names and other columns stay, even if the manifest lists them as leftovers."""
     (tmp_path / "20261122T205235-n-1-abcd.jsonl").write_text(json.dumps(RECORD) + "\n")
     folder = tmp_path / "compacted" / "parent_run_id=y"
     folder.mkdir(parents=True)
@@ -205,8 +205,8 @@ def test_a_manifest_deletes_no_parquet_of_others(tmp_path: Path, content: str) -
     assert done.unknown == 2
 
 
-def test_whole_files_that_a_compaction_left_are_deleted(tmp_path: Path) -> None:
-    """A file with our columns is one of ours, also if an earlier amllog left it without a mark beside it."""
+def test_whole_unfinished_files_are_deleted(tmp_path: Path) -> None:
+    """A file with our columns is recognized without a mark."""
     (tmp_path / "20261122T205235-n-1-abcd.jsonl").write_text(json.dumps(RECORD) + "\n")
     compact(tmp_path, idle=timedelta(0))
     [made] = (tmp_path / "compacted").glob("*/*.parquet")
@@ -235,7 +235,7 @@ if sys.argv[3] == "compact":
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
 """
 BEGIN = json.dumps([RECORD])[:-2] + ', "x": '
-LISTS = "[" + "[]," * 5_000_000 + "[]]"  # 15 MB, of which Python makes 400
+LISTS = "[" + "[]," * 5_000_000 + "[]]"  # 15 MB, which take 400 MB as Python objects
 CROWDED: dict[str, tuple[str, Callable[[], str]]] = {
     "index": (index_file.INDEX_NAME, lambda: '{"version": 5, "files": {"a": ' + LISTS + "}}"),
     "manifest": (f"compacted/{MANIFEST}", lambda: '{"batches": ' + LISTS + ', "leftovers": []}'),
@@ -253,7 +253,7 @@ CROWDED: dict[str, tuple[str, Callable[[], str]]] = {
 
 @pytest.mark.parametrize("name", CROWDED)
 def test_reading_and_compacting_take_bounded_memory(tmp_path: Path, child: Any, name: str) -> None:
-    """Files that become twenty times as large when they are parsed take less than 200 MB, and all commands end."""
+    """Files that become twenty times as large when parsed take less than 200 MB."""
     path, content = CROWDED[name]
     for folder in ("warm", "place"):
         (tmp_path / folder / "compacted").mkdir(parents=True)
@@ -265,7 +265,7 @@ def test_reading_and_compacting_take_bounded_memory(tmp_path: Path, child: Any, 
 
 
 def test_a_large_array_is_read(tmp_path: Path) -> None:
-    """An array with many records, some of which go from one piece to the next, gives each of them once."""
+    """Records of an array that span two chunks are read once."""
     sent = [
         {
             **RECORD,
@@ -283,17 +283,17 @@ def test_a_large_array_is_read(tmp_path: Path) -> None:
         for store in (DuckDBStore, PythonStore):
             found = Questions(store([tmp_path])).logs()
             assert sorted(row["message"] for row in found) == sorted(
-                one["data"]["baseData"]["message"] for one in sent
+                envelope["data"]["baseData"]["message"] for envelope in sent
             )
             assert not found.notes
 
 
 @pytest.mark.parametrize("store", [DuckDBStore, PythonStore])
 def test_a_directory_that_cannot_be_read_is_reported(tmp_path: Path, store: Any) -> None:
-    """A directory below the journal's that cannot be listed is a note of each answer, also of an empty one."""
+    """A subdirectory that cannot be listed is in the notes of each answer, even of an empty one."""
     (tmp_path / "a").mkdir()
     folder = os.open(tmp_path / "a", os.O_RDONLY)
-    for _ in range(20):  # a path that is longer than any call takes
+    for _ in range(20):  # a path that is too long for any system call
         os.mkdir("d" * 250, dir_fd=folder)
         below = os.open("d" * 250, os.O_RDONLY, dir_fd=folder)
         os.close(folder)
@@ -307,7 +307,7 @@ def test_a_directory_that_cannot_be_read_is_reported(tmp_path: Path, store: Any)
 @pytest.mark.skipif(not hasattr(os, "getuid") or os.getuid() == 0, reason="root may read everything")
 @pytest.mark.parametrize("store", [DuckDBStore, PythonStore])
 def test_a_directory_of_others_is_reported(tmp_path: Path, store: Any) -> None:
-    """A directory that this user may not list is a note of each answer, also where it is the one that was named."""
+    """A directory without read permission is in the notes, also if it is the given one."""
     (tmp_path / "a").mkdir(mode=0)
     for place in (tmp_path, tmp_path / "a"):
         assert Questions(store([place])).errors().notes == (f"not read: {tmp_path / 'a'}: Permission denied",)
@@ -316,7 +316,7 @@ def test_a_directory_of_others_is_reported(tmp_path: Path, store: Any) -> None:
 @pytest.mark.parametrize("store", [DuckDBStore, PythonStore])
 @pytest.mark.parametrize("name", ["train.jsonl", "app.jsonl.bz2", "app.json.gz", "app.txt"])
 def test_a_named_file_without_a_record_is_reported(tmp_path: Path, store: Any, name: str) -> None:
-    """A file that is named itself and has nothing readable is a note; below a directory it is of another program."""
+    """An unreadable file that was given by its path has a note, and one in a directory is ignored."""
     path = tmp_path / name
     path.write_bytes(
         gzip.compress(json.dumps(RECORD).encode())[:40] if name.endswith(".gz") else b"BZh9 hello\n"

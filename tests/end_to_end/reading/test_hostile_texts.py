@@ -1,4 +1,4 @@
-"""Records with control characters in every name and id: none is in what the Python API prints or raises."""
+"""Records with control characters in all names and ids do not affect what the Python API prints."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from amllog.record.text import CONTROLS
 from ...insights.conftest import envelope, failure, log, step  # isort: skip
 
 HOSTILE = "a\x1b[2Jb\x1b]8;;http://evil\x07c\u202ed\u2028e\x9bf\nERROR forged"
-ACTS = re.compile(f"[{CONTROLS}]")
+CONTROL_CHARACTER = re.compile(f"[{CONTROLS}]")
 
 
 def ids(number: int) -> dict[str, str]:
-    """The names and ids of a record, each with control characters."""
+    """Return the names and ids of a record, each with control characters."""
     return {
         "parent_run_id": f"{number}{HOSTILE}",
         "step_id": f"step{number}{HOSTILE}",
@@ -33,17 +33,17 @@ def ids(number: int) -> dict[str, str]:
 
 @pytest.fixture(params=["duckdb", "plain"])
 def insights(request: pytest.FixtureRequest, journal: Callable[..., Path]) -> Insights:
-    """A journal of two runs that are hostile in each place, in both stores."""
+    """Return the questions over a journal with control characters in all strings, in both stores."""
     lines = []
     for number in (1, 2):
-        at = f"2026-11-22T1{number}:00:00Z"
+        time = f"2026-11-22T1{number}:00:00Z"
         metric = {"metrics": [{"name": f"loss{HOSTILE}", "value": float(number), "count": 1}]}
         lines += [
-            log(f"said {number} {HOSTILE}", 2, at, **ids(number)),
-            failure(HOSTILE, at, **ids(number)),
-            envelope("MetricData", metric, at, run_metric="scalar", **ids(number)),
-            envelope("EventData", {"name": HOSTILE}, at, **ids(number)),
-            step(HOSTILE, success=False, time=at, **ids(number)),
+            log(f"said {number} {HOSTILE}", 2, time, **ids(number)),
+            failure(HOSTILE, time, **ids(number)),
+            envelope("MetricData", metric, time, run_metric="scalar", **ids(number)),
+            envelope("EventData", {"name": HOSTILE}, time, **ids(number)),
+            step(HOSTILE, success=False, time=time, **ids(number)),
         ]
     folder = journal(*lines).parent
     if request.param == "plain":
@@ -52,22 +52,22 @@ def insights(request: pytest.FixtureRequest, journal: Callable[..., Path]) -> In
     return connect(str(folder))
 
 
-def shown(found: object) -> list[str]:
-    """All that is printed of an answer, in a terminal and in a notebook."""
-    texts = [repr(found), str(found), getattr(found, "text", "")]
-    return [*texts, found._repr_html_()] if hasattr(found, "_repr_html_") else texts
+def printed(answer: object) -> list[str]:
+    """Return everything that is printed of an answer, in a terminal and in a notebook."""
+    texts = [repr(answer), str(answer), getattr(answer, "text", "")]
+    return [*texts, answer._repr_html_()] if hasattr(answer, "_repr_html_") else texts
 
 
-def acting(text: str) -> set[str]:
-    """The control characters in a text of several lines, with a mark for a line that a record has begun."""
-    found = set(ACTS.findall(text.replace("\n", "")))
-    return found | ({"forged"} if re.search(r"^(<pre>)?ERROR forged", text, re.MULTILINE) else set())
+def control_characters(text: str) -> set[str]:
+    """Return the control characters in a text, and a mark for a line that a record has begun."""
+    characters = set(CONTROL_CHARACTER.findall(text.replace("\n", "")))
+    return characters | ({"forged"} if re.search(r"^(<pre>)?ERROR forged", text, re.MULTILINE) else set())
 
 
 def outcome(ask: Callable[[Insights], object], insights: Insights) -> list[str]:
-    """What is printed of an answer, or of the error: its line ends count as control characters."""
+    """Return the printed answer, or the error, whose line ends count as control characters."""
     try:
-        return shown(ask(insights))
+        return printed(ask(insights))
     except AmllogError as error:
         return [text.replace("\n", "\x1b") for text in (str(error), repr(error))]
 
@@ -98,8 +98,8 @@ ANSWERS: list[Callable[[Insights], object]] = [
 
 @pytest.mark.parametrize("ask", ANSWERS)
 def test_no_answer_acts_on_a_terminal(insights: Insights, ask: Callable[[Insights], object]) -> None:
-    """Neither the text nor the HTML of any answer has a control character of a record, or a line that one has begun."""
-    assert [acting(text) for text in outcome(ask, insights) if acting(text)] == []
+    """Neither the text nor the HTML of an answer has a control character or a line end of a record."""
+    assert [control_characters(text) for text in outcome(ask, insights) if control_characters(text)] == []
 
 
 @pytest.mark.parametrize(
@@ -123,11 +123,11 @@ def test_no_answer_acts_on_a_terminal(insights: Insights, ask: Callable[[Insight
 )
 def test_no_error_acts_on_a_terminal(insights: Insights, ask: Callable[[Insights], object]) -> None:
     """An error that quotes ids of records or arguments is one line without control characters."""
-    assert [acting(text) for text in outcome(ask, insights) if acting(text)] == []
+    assert [control_characters(text) for text in outcome(ask, insights) if control_characters(text)] == []
 
 
-def test_errors_of_the_reading_side_are_visible() -> None:
-    """Whatever text an error of the reading side is given, it is one line."""
+def test_errors_of_the_reading_side_are_escaped() -> None:
+    """An error of the reading side is one line for any text."""
     for kind in (UsageError, ServiceError):
         assert (
             str(kind(HOSTILE))

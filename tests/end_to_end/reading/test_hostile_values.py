@@ -1,4 +1,4 @@
-"""Values of records that no SDK writes: no command ends with an error, and the other records are in the answers."""
+"""Values that no SDK writes: all commands work, and the other records are in the answers."""
 
 from __future__ import annotations
 
@@ -22,70 +22,70 @@ DAYS = "99999999.00:00:00"
 
 
 def metric(value: Any) -> dict[str, Any]:
-    """A metric with this value."""
+    """Return a metric with this value."""
     return envelope("MetricData", {"metrics": [{"name": "loss", "value": value}]})
 
 
-def folded(data: str) -> dict[str, Any]:
-    """A run metric of several numbers, with this text as its data."""
+def row_metric(data: str) -> dict[str, Any]:
+    """Return a row metric with this string as its data."""
     return envelope("EventData", {"name": "loss"}, run_metric="row", run_metric_data=data, value="")
 
 
 def with_properties(text: str) -> dict[str, Any]:
-    """A log line whose dimensions are this text."""
-    one = log("m")
-    one["data"]["baseData"]["properties"] = text
-    return one
+    """Return a log line with this string as its dimensions."""
+    envelope = log("m")
+    envelope["data"]["baseData"]["properties"] = text
+    return envelope
 
 
 def lasting(duration: str) -> dict[str, Any]:
-    """The end of a step after this duration."""
-    one: dict[str, Any] = step("train")
-    one["data"]["baseData"]["duration"] = duration
-    return one
+    """Return the end of a step with this duration."""
+    envelope: dict[str, Any] = step("train")
+    envelope["data"]["baseData"]["duration"] = duration
+    return envelope
 
 
-def thrown(**own: Any) -> dict[str, Any]:
-    """An exception with these members."""
-    return envelope("ExceptionData", {"exceptions": [{"typeName": "E", "message": "m", **own}]})
+def exception(**members: Any) -> dict[str, Any]:
+    """Return an exception with these members."""
+    return envelope("ExceptionData", {"exceptions": [{"typeName": "E", "message": "m", **members}]})
 
 
 VALUES = {
     "dimensions that are nested too deeply": with_properties(DEEP),
-    "a stack that is nested too deeply": thrown(stack=DEEP),
-    "data of a run metric that is nested too deeply": folded('{"columns":' + DEEP),
-    "a whole number beyond all others": metric(LARGE),
-    "the same in a run metric": folded(f'{{"columns":{{"a":"double"}},"rows":[[{LARGE}]]}}'),
-    "the smallest": metric(-LARGE),
+    "a stack that is nested too deeply": exception(stack=DEEP),
+    "data of a run metric that is nested too deeply": row_metric('{"columns":' + DEEP),
+    "an integer beyond 64 bits": metric(LARGE),
+    "the same in a run metric": row_metric(f'{{"columns":{{"a":"double"}},"rows":[[{LARGE}]]}}'),
+    "a negative integer beyond 64 bits": metric(-LARGE),
     "a duration beyond the calendar": lasting(DAYS),
     "a duration without an end": lasting("9" * 310 + ".00:00:00"),
     "an empty message": log(""),
     "an error with an empty message": log("", 3),
-    "an exception without a word": thrown(typeName="", message=""),
+    "an exception without type and message": exception(typeName="", message=""),
 }
 
 
 @pytest.mark.parametrize("store", [DuckDBStore, PythonStore])
 @pytest.mark.parametrize("kind", VALUES)
 def test_no_value_ends_an_answer(journal: Callable[..., Path], store: Any, kind: str) -> None:
-    """One hostile value in a journal leaves every question, the story and the tree of the run answered."""
-    kept = store([journal(log("good"), VALUES[kind]).parent])
-    insights = Insights(kept, None, kept.journals)
-    found: list[Table] = [
+    """All questions, the story, the comparison and the tree work with one hostile value."""
+    reader = store([journal(log("good"), VALUES[kind]).parent])
+    insights = Insights(reader, None, reader.journals)
+    tables: list[Table] = [
         getattr(insights, name)() for name in ("runs", "steps", "logs", "metrics", "timeline")
     ]
-    assert "good" in [row["message"] for row in found[2]]
-    assert [row["parent_run_id"] for row in found[0]].count(RUN) == 1
-    for told in (insights.story(RUN), insights.compare(RUN, RUN), insights.tree(RUN)):
-        assert told.text
-    assert all(json.loads(table.to_json()) is not None for table in found)
+    assert "good" in [row["message"] for row in tables[2]]
+    assert [row["parent_run_id"] for row in tables[0]].count(RUN) == 1
+    for report in (insights.story(RUN), insights.compare(RUN, RUN), insights.tree(RUN)):
+        assert report.text
+    assert all(json.loads(table.to_json()) is not None for table in tables)
 
 
 @pytest.mark.parametrize("store", [DuckDBStore, PythonStore])
 @pytest.mark.parametrize("name", ["errors", "exceptions", "metrics", "logs"])
-def test_a_torn_line_may_be_anything(journal: Callable[..., Path], store: Any, name: str) -> None:
-    """An answer without a row says that a line of the run could not be read: it may have been an error."""
-    kept = store([journal(log("good"), '{"time":"2026-11-22T10:00:01Z","iK').parent])
-    insights = Insights(kept, None, kept.journals)
-    for found in (getattr(insights, name)(), getattr(insights, name)(RUN)):
-        assert [note.partition(" ")[0] for note in found.notes] == ["1"], found.notes
+def test_a_torn_line_counts_for_each_question(journal: Callable[..., Path], store: Any, name: str) -> None:
+    """An answer without rows has a note about a torn line, which may have been an error."""
+    reader = store([journal(log("good"), '{"time":"2026-11-22T10:00:01Z","iK').parent])
+    insights = Insights(reader, None, reader.journals)
+    for table in (getattr(insights, name)(), getattr(insights, name)(RUN)):
+        assert [note.partition(" ")[0] for note in table.notes] == ["1"], table.notes

@@ -1,4 +1,4 @@
-"""Answers in a real Jupyter kernel: as HTML in which no text of a record acts, and as plain text beside it."""
+"""Answers in a real Jupyter kernel: escaped HTML, and plain text beside it."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ SCRIPT = "<script>alert(1)</script>"
 CELLS = ("q.logs()", f"q.story('{RUN}')", f"q.compare('{RUN}', 'other')", f"q.tree('{RUN}')")
 
 
-def test_answers_are_shown(journal: Callable[..., Path]) -> None:
-    """A table, a story, a comparison and a tree; the table is cut and says so, everything is escaped."""
+def test_answers_are_escaped_html(journal: Callable[..., Path]) -> None:
+    """The HTML of a table, a story, a comparison and a tree is escaped, and a long table is shortened."""
     path = journal(
         *(log(f"{SCRIPT} {number}", 2) for number in range(50)),
         failure("<b>no</b>"),
@@ -27,12 +27,12 @@ def test_answers_are_shown(journal: Callable[..., Path]) -> None:
         log("fine", parent_run_id="other"),
     )
     setup = f"from amllog import insights\nq = insights.connect({str(path.parent)!r})"
-    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(one) for one in (setup, *CELLS)])
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code) for code in (setup, *CELLS)])
     nbclient.NotebookClient(notebook, timeout=900, startup_timeout=600, kernel_name="python3").execute()
     shown = [cell.outputs[0].data for cell in notebook.cells[1:]]
     for data in shown:
         assert "&lt;script&gt;" in data["text/html"]
-        assert not [one for one in ("<script", "<b>no") if one in data["text/html"]]
+        assert not [tag for tag in ("<script", "<b>no") if tag in data["text/html"]]
         assert "<script>" in data["text/plain"]
     assert shown[0]["text/html"].count("<tr>") == 41
     assert "<p>52 rows, the first 40 shown</p>" in shown[0]["text/html"]

@@ -1,4 +1,4 @@
-"""What the reading side writes: for this user alone, and nothing of it stays where a process was interrupted."""
+"""Files of the reading side are private, and an interrupted process leaves none behind."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from amllog.insights.stores.local.manifest import MANIFEST
 from ...conftest import log, write  # isort: skip
 
 NOW = timedelta(0)
-# A process of its own, which gets this signal while its first new file is written to the disk.
+# A process that gets this signal while it writes its first new file to the disk.
 INTERRUPTED = """
 import os, signal, sys
 real, left = os.fsync, [1]
@@ -46,7 +46,7 @@ os.umask(int(sys.argv[1], 8))
 from amllog.insights import connect
 from amllog.insights.stores.local.compaction import compact
 made = set()
-def watch(event, arguments):  # how each file begins
+def watch(event, arguments):  # records each created file
     if event == "open" and arguments[2] & os.O_CREAT and "place" in str(arguments[0]):
         made.add(str(arguments[0]))
 sys.addaudithook(watch)
@@ -56,14 +56,14 @@ print(len(connect("place").logs()))
 
 
 def modes(folder: Path) -> set[tuple[bool, str]]:
-    """Whether it is a directory, and the mode, of everything in a folder except the journal files."""
+    """Return (is a directory, mode) for everything in a folder except the journal files."""
     found = [path for path in folder.rglob("*") if path.suffix != ".jsonl"]
     return {(path.is_dir(), oct(path.stat().st_mode & 0o777)) for path in found}
 
 
 @pytest.mark.parametrize("umask", ["0", "22", "77"])
 def test_everything_is_private(child: Any, tmp_path: Path, umask: str) -> None:
-    """Whatever the umask is: the directories of a compaction are 0700, its files and the index 0600."""
+    """With any umask, directories of a compaction have the mode 0700, its files and the index 0600."""
     write(
         tmp_path / "place" / "20261122T100000-node-1-abcdef.jsonl", log("one"), log("two", parent_run_id="r2")
     )
@@ -74,7 +74,7 @@ def test_everything_is_private(child: Any, tmp_path: Path, umask: str) -> None:
 
 
 def test_a_parquet_file_is_private_from_its_first_byte(tmp_path: Path, journal: Callable[..., Path]) -> None:
-    """While DuckDB writes it, nobody else can open it, also in a folder that others may read."""
+    """No other user can open it while DuckDB writes it, even in a folder that others may read."""
     folder = journal(log("one")).parent
     compact(folder, idle=NOW)
     for path in (folder / "compacted", *(folder / "compacted").glob("parent_run_id=*")):
@@ -97,11 +97,11 @@ def test_a_parquet_file_is_private_from_its_first_byte(tmp_path: Path, journal: 
     assert {oct(path.stat().st_mode & 0o777) for path in folder.glob("compacted/*/*.parquet")} == {"0o600"}
     assert (
         oct((folder / "compacted").stat().st_mode & 0o777) == "0o755"
-    )  # its reading rights are the user's affair
+    )  # the user may have set its read permissions
 
 
 def test_a_folder_that_others_can_write_to(journal: Callable[..., Path]) -> None:
-    """`compacted` loses that right with the next compaction."""
+    """The next compaction removes their write permission from `compacted`."""
     folder = journal(log("one")).parent
     (folder / "compacted").mkdir()
     (folder / "compacted").chmod(0o777)
@@ -121,23 +121,23 @@ def test_ctrl_c_while_the_index_is_written(
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
-def test_a_process_that_was_killed_leaves_nothing_for_long(
+def test_new_files_of_a_killed_process_are_deleted(
     child: Any, journal: Callable[..., Path], number: signal.Signals
 ) -> None:
-    """What it was writing is deleted by the next command, once nobody can be writing it any more."""
+    """The next command deletes them when they are old enough to have no writer."""
     folder = journal(log("one")).parent
     ran = child(INTERRUPTED, str(int(number)), "runs", env={"AMLLOG_DIR": str(folder)})
     assert ran.returncode == -number, ran
     [left] = folder.glob(".amllog-index.json.*")
     connect(folder).logs()
-    assert left.exists()  # its writer may be at work
+    assert left.exists()  # its writer may still be running
     _make_old(left)
     connect(folder).logs()
     assert not left.exists()
 
 
-def test_only_what_was_left_is_deleted(journal: Callable[..., Path]) -> None:
-    """A file with such a name and another content, a linked one and a link stay; of a manifest the same."""
+def test_only_abandoned_files_are_deleted(journal: Callable[..., Path]) -> None:
+    """Files with such a name and other content, hard links and symbolic links stay."""
     folder = journal(log("one")).parent
     compact(folder, idle=NOW)
     beside = {
@@ -161,7 +161,7 @@ def test_only_what_was_left_is_deleted(journal: Callable[..., Path]) -> None:
 
 
 def test_a_torn_mark_is_deleted(journal: Callable[..., Path]) -> None:
-    """A mark that was written in part, on a full disk say, goes with the next compaction; a foreign file stays."""
+    """The next compaction deletes an incomplete mark, and keeps a file of another program."""
     folder = journal(log("one")).parent
     compact(folder, idle=NOW)
     [run] = (folder / "compacted").glob("parent_run_id=*")

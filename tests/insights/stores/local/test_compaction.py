@@ -1,4 +1,4 @@
-"""Journals that have grown since they were compacted: the second compaction replaces the first, killed or not."""
+"""A second compaction of write_grown_journal journals replaces the first one, even if it is killed."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from ...conftest import RUN, log, write  # isort: skip
 NOW = timedelta(0)
 GROWS, GONE = "20261123T100000-node-1-aaaaaa.jsonl", "20261123T100000-node-2-bbbbbb.jsonl"
 
-# Compacts each folder in a process of its own, which kills itself at the nth rename or removal below `compacted`.
+# Compacts each folder in a child process, which kills itself at the nth rename or removal below `compacted`.
 KILLED = """
 import os, signal, sys
 from datetime import timedelta
@@ -34,13 +34,13 @@ from amllog.insights.stores.local.compaction import compact
 import duckdb
 
 def kill_at(number):
-    left = [number]
+    remaining = [number]
     def watch(event, arguments):
         if event not in ("os.rename", "os.remove") or "amllog-read-" in str(arguments[0]):
             return
-        if "compacted" in str(arguments[0]) or arguments[0].endswith(".parquet"):  # whole, or within its folder
-            left[0] -= 1
-            if not left[0]:
+        if "compacted" in str(arguments[0]) or arguments[0].endswith(".parquet"):  # a whole path, or a name in its folder
+            remaining[0] -= 1
+            if not remaining[0]:
                 os.kill(os.getpid(), signal.SIGKILL)
     sys.addaudithook(watch)
 
@@ -54,26 +54,26 @@ for number, folder in enumerate(sys.argv[1:], 1):
 """
 
 
-def said(folder: Path) -> list[str]:
-    """What amllog reads there."""
+def messages(folder: Path) -> list[str]:
+    """Return the messages that amllog reads in a folder."""
     return sorted(row["message"] for row in connect(folder).logs())
 
 
-def others_read(folder: Path) -> list[str]:
-    """What a reader finds that knows nothing but Parquet."""
+def parquet_messages(folder: Path) -> list[str]:
+    """Return the messages that a plain reader of Parquet finds."""
     files = str(folder / "compacted" / "*" / "[!_]*.parquet")
     rows = duckdb.sql(f"SELECT message FROM read_parquet('{files}', hive_partitioning = true)").fetchall()
     return sorted(message for (message,) in rows)
 
 
 def append(path: Path, *lines: Any) -> None:
-    """More at the end of a file."""
+    """Append lines to a file."""
     with path.open("a") as file:
         file.writelines(json.dumps(line) + "\n" for line in lines)
 
 
-def grown(folder: Path, *lines: Any) -> None:
-    """A journal that was compacted with another, which is gone, and has grown since, also by another run."""
+def write_grown_journal(folder: Path, *lines: Any) -> None:
+    """Write a compacted journal that has write_grown_journal, and whose batch has another source that is deleted."""
     write(folder / GROWS, log("one"), *lines)
     write(folder / GONE, log("gone"))
     compact(folder, idle=NOW)
@@ -82,30 +82,34 @@ def grown(folder: Path, *lines: Any) -> None:
 
 
 def test_every_reader_counts_each_record_once(tmp_path: Path) -> None:
-    """Also a record without an id, twice and meant so; also in what pyarrow reads; and a third time."""
+    """Records without ids, pyarrow as a reader, and a third compaction are included."""
     stock = {
         "time": "2026-11-22T11:00:00Z",
         "data": {"baseType": "MessageData", "baseData": {"message": "stock"}},
     }
-    grown(tmp_path, stock)
+    write_grown_journal(tmp_path, stock)
     done = compact(tmp_path, idle=NOW)
-    assert (done.sources, done.outputs, done.unknown) == (1, 3, 0)  # a file for each run, and for no run
+    assert (done.sources, done.outputs, done.unknown) == (
+        1,
+        3,
+        0,
+    )  # one file per run, and one for records without a run
     expected = ["gone", "one", "stock", "stock", "three", "two"]
-    assert (said(tmp_path), others_read(tmp_path)) == (expected, expected)
+    assert (messages(tmp_path), parquet_messages(tmp_path)) == (expected, expected)
     append(tmp_path / GROWS, log("four"))
     assert compact(tmp_path, idle=NOW).sources == 1
     expected = sorted([*expected, "four"])
-    assert (said(tmp_path), others_read(tmp_path)) == (expected, expected)
+    assert (messages(tmp_path), parquet_messages(tmp_path)) == (expected, expected)
     dataset = pytest.importorskip("pyarrow.dataset")
-    found = dataset.dataset(tmp_path / "compacted", format="parquet", partitioning="hive").to_table(
+    table = dataset.dataset(tmp_path / "compacted", format="parquet", partitioning="hive").to_table(
         ["message"]
     )
-    assert sorted(found["message"].to_pylist()) == expected
+    assert sorted(table["message"].to_pylist()) == expected
     assert compact(tmp_path, idle=NOW)[:2] == (0, 0)
 
 
 def test_records_without_ids_count_once_before_they_are_compacted_again(tmp_path: Path) -> None:
-    """The journals have them all: what stands for them in Parquet is then not read."""
+    """The journals have all of them, so their Parquet files are not read."""
     stock = {
         "time": "2026-11-22T11:00:00Z",
         "data": {"baseType": "MessageData", "baseData": {"message": "stock"}},
@@ -113,54 +117,54 @@ def test_records_without_ids_count_once_before_they_are_compacted_again(tmp_path
     path = write(tmp_path / GROWS, stock)
     compact(tmp_path, idle=NOW)
     append(path, log("new"))
-    assert said(tmp_path) == ["new", "stock"]
+    assert messages(tmp_path) == ["new", "stock"]
 
 
-def test_a_journal_that_begins_otherwise_loses_nothing(tmp_path: Path) -> None:
-    """A last line that was torn, or another file of its name: what was compacted stays, each record counts once."""
+def test_a_journal_with_another_start_loses_no_record(tmp_path: Path) -> None:
+    """After a torn last line, or with another file of its name, each record counts once."""
     half = json.dumps(log("two"))
     path = write(tmp_path / GROWS, log("one"), half[:40])
     compact(tmp_path, idle=NOW)
     with path.open("a") as file:
         file.write(half[40:] + "\n")
     compact(tmp_path, idle=NOW)
-    assert said(tmp_path) == others_read(tmp_path) == ["one", "two"]
+    assert messages(tmp_path) == parquet_messages(tmp_path) == ["one", "two"]
     write(path, log("other"))
     compact(tmp_path, idle=NOW)
-    assert said(tmp_path) == others_read(tmp_path) == ["one", "other", "two"]
+    assert messages(tmp_path) == parquet_messages(tmp_path) == ["one", "other", "two"]
 
 
-def test_a_file_that_is_gone_is_made_again(tmp_path: Path) -> None:
-    """Where its journal is there; what else came of the batch is replaced with it."""
+def test_a_missing_parquet_file_is_written_again(tmp_path: Path) -> None:
+    """If its journal exists, all files of its batch are replaced."""
     write(tmp_path / GROWS, log("one"), log("two", parent_run_id="other"))
     compact(tmp_path, idle=NOW)
     next((tmp_path / "compacted" / "parent_run_id=other").iterdir()).unlink()
-    assert said(tmp_path) == ["one", "two"]
+    assert messages(tmp_path) == ["one", "two"]
     assert compact(tmp_path, idle=NOW).outputs == 2
-    assert said(tmp_path) == others_read(tmp_path) == ["one", "two"]
+    assert messages(tmp_path) == parquet_messages(tmp_path) == ["one", "two"]
 
 
 def test_a_kill_at_any_moment(tmp_path: Path, child: Callable[..., Any]) -> None:
-    """amllog's answers are right at once; after the next compaction, so are all others', and nothing is left over."""
+    """The answers are correct at once. After the next compaction, so are those of other readers."""
     expected = ["gone", "one", "three", "two"]
     folders = [tmp_path / f"killed{number}" for number in range(1, 8)]
     for folder in folders:
-        grown(folder)
+        write_grown_journal(folder)
     ended = child(KILLED, *map(str, folders)).stdout.split()
-    # Two new files, the manifest before and after, the old file, the manifest: then it was left alone.
+    # Kills: two new files, the manifest before and after, the old file, the manifest. The seventh had none.
     assert ended == [str(-signal.SIGKILL)] * 6 + ["0"]
     for folder in folders:
-        assert said(folder) == expected
-        assert set(others_read(folder)) >= {"gone", "one"}
+        assert messages(folder) == expected
+        assert set(parquet_messages(folder)) >= {"gone", "one"}
         compact(folder, idle=NOW)
-        assert said(folder) == others_read(folder) == expected
+        assert messages(folder) == parquet_messages(folder) == expected
         assert json.loads((folder / "compacted" / MANIFEST).read_text())["leftovers"] == []
-    states = [sorted(others_read(folder)) for folder in folders]
+    states = [sorted(parquet_messages(folder)) for folder in folders]
     assert states == [expected] * len(folders)
 
 
-def test_a_reader_meanwhile(tmp_path: Path) -> None:
-    """A question asked again and again has the same answer while the files that it reads are replaced."""
+def test_a_reader_during_compactions(tmp_path: Path) -> None:
+    """Repeated queries return all records while the files that they read are replaced."""
     write(tmp_path / GROWS, log("0"))
     compact(tmp_path, idle=NOW)
     questions = connect(tmp_path)
@@ -175,17 +179,17 @@ def test_a_reader_meanwhile(tmp_path: Path) -> None:
     assert [sorted(answer) for answer in answers] == [[*"01"], [*"012"], [*"0123"]]
 
 
-def test_what_no_compaction_knows_is_left_and_told(tmp_path: Path) -> None:
-    """Parquet of another folder, say, whose journals may be gone: it is not removed."""
+def test_unknown_parquet_files_stay(tmp_path: Path) -> None:
+    """A Parquet file that is not in the manifest is counted and not deleted."""
     write(tmp_path / GROWS, log("one"))
-    stranger = tmp_path / "compacted" / f"parent_run_id={RUN}" / "stranger.parquet"
-    stranger.parent.mkdir(parents=True)
-    stranger.write_bytes(b"")
+    unlisted = tmp_path / "compacted" / f"parent_run_id={RUN}" / "unlisted.parquet"
+    unlisted.parent.mkdir(parents=True)
+    unlisted.write_bytes(b"")
     assert compact(tmp_path, idle=NOW).unknown == 1
     manifest = tmp_path / "compacted" / MANIFEST
     compact(tmp_path, idle=NOW)
     assert (tmp_path / GROWS).exists()
-    assert stranger.exists()
+    assert unlisted.exists()
     manifest.write_text("{")
     with pytest.raises(UsageError, match="cannot be read"):
         compact(tmp_path, idle=NOW)

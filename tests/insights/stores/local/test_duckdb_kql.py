@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from amllog.errors import UsageError
 from amllog.insights import connect
+from amllog.insights.stores.local.duckdb_kql import adapt_kql
+from amllog.insights.stores.store import Store
+
+from ...conftest import failure, log, step  # isort: skip
 
 pytestmark = pytest.mark.skipif(sys.version_info < (3, 11), reason="duckdb-kql needs Python 3.11")
 
@@ -50,3 +55,34 @@ def test_lists_of_dynamic_values(kql_journal: Path) -> None:
     """Strings in a list have no quotes of JSON."""
     query = "traces | summarize a = make_list(message) | mv-expand a | summarize b = make_list(a)"
     assert connect(str(kql_journal)).store.query(query)[0]["b"] == ["hello"]
+
+
+def test_free_kql(journal: Callable[..., Path]) -> None:
+    """Microsoft's queries run over both names of the tables, and errors contain the reason."""
+    pytest.importorskip("duckdb_kql")
+    path = journal(log("a"), log("b\x85c", 3), failure("no"), step("train"), "torn\n")
+    store: Store = connect(path.parent).store
+    found = store.query("traces | summarize n = count() by severityLevel | order by severityLevel asc")
+    assert (found.to_dicts(), len(found.notes)) == (
+        [{"severityLevel": 1, "n": 1}, {"severityLevel": 3, "n": 1}],
+        1,
+    )
+    assert store.query('AppTraces | where Message == "b\\u0085c" | count').value == 1
+    assert store.query("union * | count").value == 4
+    unsupported = "traces | evaluate bag_unpack(customDimensions)"
+    for invalid in ("traces | wherex", "nothing | take 1", "traces | where nothing == 1", unsupported):
+        with pytest.raises(UsageError, match="cannot answer this KQL"):
+            store.query(invalid)
+
+
+@pytest.mark.parametrize(
+    ("kql", "expected"),
+    [
+        (r'"\u0041\\u0041"', r'"A\\u0041"'),
+        (r'@"\u0041"', r'@"\u0041"'),
+        (r"'\u0041' // \u0041", r"'A' // \u0041"),
+    ],
+)
+def test_escapes_are_decoded_in_plain_literals_only(kql: str, expected: str) -> None:
+    """Escapes in verbatim strings, in comments and after a backslash are not decoded."""
+    assert adapt_kql(kql) == expected

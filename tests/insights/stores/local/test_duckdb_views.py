@@ -1,4 +1,4 @@
-"""Envelopes of any SDK → the columns that the service gives them."""
+"""Envelopes of all SDKs as columns of the service."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def some(row: dict[str, Any], *names: str) -> tuple[Any, ...]:
 
 
 def test_an_exception_of_dotnet(journal: Callable[..., Path]) -> None:
-    """The outer and the innermost, a severity by name, no properties; a problem id as the service makes it."""
+    """The outer and the innermost exception, a severity by name, no properties, and a computed problem id."""
     (row,) = rows(journal(DOTNET_EXCEPTION))
     assert row["timestamp"].isoformat() == "2026-11-22T10:00:00.123456"
     assert some(row, "itemType", "severityLevel", "type", "outerMessage", "innermostType", "innermostMessage") == (
@@ -95,7 +95,7 @@ def test_an_exception_of_dotnet(journal: Callable[..., Path]) -> None:
 
 
 def test_a_dependency_of_javascript(journal: Callable[..., Path]) -> None:
-    """An offset, a duration in milliseconds, success as text, sampling, dimensions that are no text."""
+    """A time offset, a duration in milliseconds, success as a string, sampling, and dimensions that are not strings."""
     (row,) = rows(journal(JAVASCRIPT_DEPENDENCY))
     assert row["timestamp"].isoformat() == "2026-11-22T10:00:00.123000"
     assert some(row, "success", "resultCode", "duration", "performanceBucket", "itemCount", "client_IP", "target") == (
@@ -116,7 +116,7 @@ def test_a_dependency_of_javascript(journal: Callable[..., Path]) -> None:
     ],
 )
 def test_durations(journal: Callable[..., Path], duration: str, milliseconds: float) -> None:
-    """With days and without, as all SDKs write them."""
+    """Durations with and without days, as SDKs write them."""
     base = {"id": "1", "name": "r", "duration": duration, "responseCode": 200, "success": True}
     (row,) = rows(
         journal({"time": "2026-11-22T10:00:00Z", "data": {"baseType": "RequestData", "baseData": base}})
@@ -139,7 +139,7 @@ def test_durations(journal: Callable[..., Path], duration: str, milliseconds: fl
     ],
 )
 def test_severities(journal: Callable[..., Path], severity: object, expected: int | None) -> None:
-    """A number or a name; none stays none."""
+    """A number or a name is converted, and a missing severity is null."""
     base = {"message": "m", "severityLevel": severity}
     (row,) = rows(
         journal({"time": "2026-11-22T10:00:00Z", "data": {"baseType": "MessageData", "baseData": base}})
@@ -148,7 +148,7 @@ def test_severities(journal: Callable[..., Path], severity: object, expected: in
 
 
 def test_metrics_views_and_availability(journal: Callable[..., Path]) -> None:
-    """An aggregation has its own count and range, a measurement those of its value; other kinds have tables."""
+    """An aggregation has its count and range, and a single value has its own. Other types have tables."""
     points = [
         {"name": "m", "value": 10, "count": 4, "min": 1, "max": 5, "stdDev": 0.5, "kind": 1},
         {"name": "m", "value": 2},
@@ -189,8 +189,8 @@ def test_metrics_views_and_availability(journal: Callable[..., Path]) -> None:
         '{"time":"2026-11-22T10:00:00Z","data":7}\n',
     ],
 )
-def test_what_is_no_record_has_no_row(journal: Callable[..., Path], line: str) -> None:
-    """Torn lines, other JSON, a time that is none, a kind that the service has no table for."""
+def test_lines_without_a_record_have_no_row(journal: Callable[..., Path], line: str) -> None:
+    """Torn lines, other JSON, an invalid time and an unknown type."""
     assert rows(journal(line)) == []
 
 
@@ -198,7 +198,7 @@ def test_what_is_no_record_has_no_row(journal: Callable[..., Path], line: str) -
     sys.version_info >= (3, 13), reason="the stock handler has no lock, which logging needs from 3.13 on"
 )
 def test_the_stock_handler_of_opencensus(azure: AzureOnThisMachine, child: Any) -> None:
-    """Its logs, exceptions, events and spans, as its own package sends them."""
+    """Its logs, exceptions, events and spans, as its package sends them."""
     ran = child(_real().OPENCENSUS, env=_stock(azure))
     assert ran.returncode == 0, ran.stderr
     questions = connect(azure.directory / "received")
@@ -238,8 +238,7 @@ exporter.export_metrics(stats.stats.get_metrics())
 
 
 def test_the_metrics_exporter_of_opencensus(azure: AzureOnThisMachine, child: Any) -> None:
-    """Its values under their names, its tags as dimensions, its times (without a zone) as UTC; its counters of the
-    process are metrics like all others. The store without DuckDB reads the same."""
+    """Its values, tags and UTC times are read by both stores, and so are its process counters."""
     pytest.importorskip("opencensus.ext.azure.metrics_exporter")
     ran = child(STOCK_METRICS, env=_stock(azure))
     assert ran.returncode == 0, ran.stderr
@@ -260,7 +259,7 @@ def test_the_metrics_exporter_of_opencensus(azure: AzureOnThisMachine, child: An
     sys.version_info < (3, 10), reason="azure-monitor-opentelemetry-exporter needs Python 3.10"
 )
 def test_the_opentelemetry_exporter(azure: AzureOnThisMachine, child: Any) -> None:
-    """Its logs, exceptions, events, spans, requests and metrics, as its own package sends them."""
+    """Its logs, exceptions, events, spans, requests and metrics, as its package sends them."""
     pytest.importorskip("azure.monitor.opentelemetry.exporter")
     ran = child(_real().OPENTELEMETRY, env=_stock(azure))
     assert ran.returncode == 0, ran.stderr

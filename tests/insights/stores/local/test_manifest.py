@@ -1,4 +1,4 @@
-"""Compacted runs that cannot be read, and whose journal files are gone: every answer names them."""
+"""Compacted files that cannot be read, and whose journal files are deleted."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ NAMES = ("20261122T100000-node-1-abcdef.jsonl", "20261122T110000-node-2-abcdef.j
 
 @pytest.fixture
 def compacted(journal: Callable[..., Path]) -> Path:
-    """The folder with two compacted runs, r1 and r2; their journal files are still there."""
+    """Return the folder of two compacted runs, r1 and r2, whose journal files still exist."""
     for number, name in enumerate(NAMES, 1):
         path = journal(
             log("hello", parent_run_id=f"r{number}"), failure("no", parent_run_id=f"r{number}"), name=name
@@ -32,30 +32,30 @@ def compacted(journal: Callable[..., Path]) -> Path:
     return path.parent / "compacted"
 
 
-def lose(folder: Path) -> None:
-    """Delete the journal files, as whoever compacts them may do."""
+def delete_journals(folder: Path) -> None:
+    """Delete the journal files, which is allowed after a compaction."""
     for name in NAMES:
         (folder.parent / name).unlink()
 
 
-def gone(path: Path) -> None:
+def delete(path: Path) -> None:
     """Delete a Parquet file."""
     path.unlink()
 
 
-def torn(path: Path) -> None:
+def truncate(path: Path) -> None:
     """Keep the first half of a Parquet file."""
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 
 
-@pytest.mark.parametrize("damage", [gone, torn])
-def test_a_lost_file_is_named(compacted: Path, damage: Callable[[Path], None]) -> None:
-    """A Parquet file that is gone or torn is a note of the answers about its run; the other runs are read."""
+@pytest.mark.parametrize("damage", [delete, truncate])
+def test_a_missing_parquet_file_is_named(compacted: Path, damage: Callable[[Path], None]) -> None:
+    """A missing or truncate Parquet file is a note of the answers about its run, and other runs are read."""
     (path,) = compacted.glob("parent_run_id=r2/*.parquet")
     damage(path)
-    assert len(Questions(DuckDBStore([compacted.parent])).errors()) == 2  # the journals have it all
+    assert len(Questions(DuckDBStore([compacted.parent])).errors()) == 2  # the journals have all records
     assert not Questions(DuckDBStore([compacted.parent])).errors().notes
-    lose(compacted)
+    delete_journals(compacted)
     questions = Questions(DuckDBStore([compacted.parent]))
     note = f"not read: {path}: is missing, or no whole Parquet file"
     for found, rows in ((questions.errors(), 1), (questions.errors("r2"), 0), (questions.logs(), 2)):
@@ -64,10 +64,10 @@ def test_a_lost_file_is_named(compacted: Path, damage: Callable[[Path], None]) -
 
 
 @pytest.mark.parametrize("store", [DuckDBStore, PythonStore])
-def test_a_lost_manifest_is_named(compacted: Path, store: Callable[..., DuckDBStore]) -> None:
-    """Without its manifest a folder of compacted runs is not read, and the answers say so."""
+def test_a_missing_manifest_is_named(compacted: Path, store: Callable[..., DuckDBStore]) -> None:
+    """Without its manifest, a folder of compacted runs is not read, and a note reports it."""
     (compacted / MANIFEST).unlink()
-    lose(compacted)
+    delete_journals(compacted)
     found = Questions(store([compacted.parent])).errors()
     assert not found
     assert found.notes == (f"not read: {compacted / MANIFEST}: is missing beside Parquet files",)

@@ -1,4 +1,4 @@
-"""Files that are replaced between our look at them and DuckDB's opening."""
+"""Files that are replaced between amllog's check and DuckDB's opening."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from amllog.insights.stores.local.compaction import compact
 
 from ...conftest import log, write  # isort: skip
 
-# A process of its own that reads while, before each statement of DuckDB, the files of the place are replaced by FIFOs.
+# A process in which all files are replaced by FIFOs before each statement of DuckDB.
 SWAPPED = """
 import os, sys
 from datetime import timedelta
@@ -58,7 +58,7 @@ else:
 @pytest.mark.parametrize("what", ["logs", "compact", "kql"])
 @pytest.mark.parametrize("kept", ["journals", "parquet"])
 def test_a_fifo_in_the_place_of_a_file(child: Any, tmp_path: Path, what: str, kept: str) -> None:
-    """Nobody waits for its writer, and the records of the file that was there are read."""
+    """No command waits for its writer, and the records of the replaced file are read."""
     if what == "kql" and sys.version_info < (3, 11):
         pytest.skip("free KQL needs Python 3.11")
     path = write(tmp_path / "place" / "20261122T100000-node-1-abcdef.jsonl", log("one"), log("two"))
@@ -70,7 +70,7 @@ def test_a_fifo_in_the_place_of_a_file(child: Any, tmp_path: Path, what: str, ke
 
 
 def test_more_files_than_may_be_open(child: Any, tmp_path: Path) -> None:
-    """The small ones are copied; every record is there once, and nothing stays in the temporary directory."""
+    """The small ones are copied, each record is read once, and the temporary directory is empty afterwards."""
     for number in range(60):
         write(tmp_path / "place" / f"20261122T100000-node-{number}-abcdef.jsonl", log(f"m {number}"))
     compacted = tmp_path / "place" / "old"
@@ -91,8 +91,8 @@ print(len(found.logs()), found.logs().notes)
     assert (ran.stdout, [*(tmp_path / "tmp").iterdir()]) == ("120 ()\n", []), ran
 
 
-def test_the_names_of_open_files(tmp_path: Path, journal: Callable[..., Path]) -> None:
-    """A name stands for the open file, to the end of the block; a file that is gone has none."""
+def test_the_paths_of_open_files(tmp_path: Path, journal: Callable[..., Path]) -> None:
+    """A path leads to the open file until the end of the block, and a deleted file has none."""
     path = journal(log("one"))
     with open_files.open_all([path, tmp_path / "none"]) as there:
         assert (there.deleted, [*there.names]) == ([tmp_path / "none"], [path])
@@ -118,5 +118,5 @@ with open_files.open_all(paths) as there:
 
 
 def test_copies_are_limited(child: Any) -> None:
-    """Of 30 files 20 stay open; of the others as much is copied as the limit allows, which is no large one."""
+    """Of 30 files, 20 are open. Of the others, small ones are copied up to the limit."""
     assert child(LARGE).stdout == "20 5\n"

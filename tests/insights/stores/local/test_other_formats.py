@@ -1,4 +1,4 @@
-"""Envelopes of other SDKs, however they came into the folder; and KQL as Microsoft's pages have it."""
+"""Envelopes of other SDKs in all file formats, and KQL from Microsoft's pages."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Write = Callable[[Sequence[Any]], bytes]
 
 
 def _sent(kind: str, base: dict[str, Any]) -> dict[str, Any]:
-    """As the .NET SDK writes it."""
+    """Return an envelope as the .NET SDK writes it."""
     tags = {"ai.operation.id": "0af7651916cd43dd8448eb211c80319c", "ai.cloud.role": "web"}
     name = f"Microsoft.ApplicationInsights.0123456789abcdef.{kind}"
     data = {"baseType": kind, "baseData": {"ver": 2, **base}}
@@ -96,8 +96,8 @@ def test_a_torn_gzip_file_gives_its_beginning(
 
 @pytest.mark.parametrize("store", [DuckDBStore, PythonStore])
 @pytest.mark.parametrize("name", FORMS)
-def test_envelopes_are_found_in_whatever_form(name: str, store: Any, tmp_path: Path) -> None:
-    """Arrays, gzip, indented JSON and an exporter's own files are read as lines are, in a folder and by name."""
+def test_envelopes_are_found_in_all_formats(name: str, store: Any, tmp_path: Path) -> None:
+    """Arrays, gzip, indented JSON and exporter files are read like lines, in a directory and by path."""
     path = tmp_path / name
     path.write_bytes(FORMS[name](SENT))
     for place in (tmp_path, path):
@@ -107,8 +107,8 @@ def test_envelopes_are_found_in_whatever_form(name: str, store: Any, tmp_path: P
 
 
 @pytest.mark.parametrize("store", [DuckDBStore, PythonStore])
-def test_what_shows_no_envelope_is_left_alone(store: Any, tmp_path: Path) -> None:
-    """A driver log, a configuration and an archive beside the journals are neither records nor torn lines."""
+def test_files_without_envelopes_are_ignored(store: Any, tmp_path: Path) -> None:
+    """A driver log, a configuration and an archive have neither records nor torn lines."""
     (tmp_path / "std_log.txt").write_text("hello\n", encoding="utf-8")
     (tmp_path / "config.json").write_text('{"a": 1}', encoding="utf-8")
     (tmp_path / "broken.gz").write_bytes(b"\x1f\x8bnonsense")
@@ -118,8 +118,8 @@ def test_what_shows_no_envelope_is_left_alone(store: Any, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("store", [DuckDBStore, PythonStore])
-def test_an_envelope_without_its_data_is_told_as_no_record(store: Any, tmp_path: Path) -> None:
-    """Both stores count it among the lines that could not be read."""
+def test_an_envelope_without_data_is_counted(store: Any, tmp_path: Path) -> None:
+    """Both stores count it as a line that could not be read."""
     empty = {"time": "2026-11-22T10:00:00Z", "data": {"baseType": "MessageData"}}
     (tmp_path / "sent.jsonl").write_bytes(_lines([*SENT, empty]))
     found = Insights(store([tmp_path])).logs()
@@ -127,8 +127,8 @@ def test_an_envelope_without_its_data_is_told_as_no_record(store: Any, tmp_path:
     assert found.notes[0].startswith("1 line ")
 
 
-def test_compaction_takes_only_journals(tmp_path: Path) -> None:
-    """Files of other programs stay where and as they are."""
+def test_only_journals_are_compacted(tmp_path: Path) -> None:
+    """Files of other programs do not change."""
     path = tmp_path / "array.json"
     path.write_bytes(FORMS["array.json"](SENT))
     compact(tmp_path)
@@ -161,14 +161,14 @@ QUERIES = {
 @pytest.mark.skipif(sys.version_info < (3, 11), reason="duckdb-kql needs Python 3.11")
 @pytest.mark.parametrize("kql", QUERIES)
 def test_queries_of_microsofts_pages_have_their_rows(kql: str, tmp_path: Path) -> None:
-    """What is copied from a page into `amllog query` answers as the service would."""
+    """Queries from Microsoft's pages return the rows that the service returns."""
     (tmp_path / "sent.jsonl").write_bytes(_lines(SENT))
     assert [tuple(row.values()) for row in DuckDBStore([tmp_path]).query(kql)] == QUERIES[kql]
 
 
 @pytest.mark.skipif(sys.version_info < (3, 11), reason="duckdb-kql needs Python 3.11")
-def test_what_only_the_service_knows_is_sent_there(tmp_path: Path) -> None:
-    """The refusal names what is not translated and where to ask; nothing of the inside of a library."""
+def test_unsupported_kql_names_the_service(tmp_path: Path) -> None:
+    """The error names the unsupported operator and the service, and no internals of a library."""
     (tmp_path / "sent.jsonl").write_bytes(_lines(SENT))
     with pytest.raises(UsageError) as caught:
         DuckDBStore([tmp_path]).query('search "err"')
@@ -186,7 +186,7 @@ from amllog.insights.stores.local.duckdb_store import DuckDBStore
 from amllog.insights.stores.local.python_store import PythonStore
 stores = [DuckDBStore([Path.cwd()]), PythonStore([Path.cwd()])]
 os.chmod("kept.json", 0)
-if os.geteuid() == 0:  # whom no mode stops
+if os.geteuid() == 0:  # file modes do not apply to root
     os.setuid(65534)
 if not os.path.exists(os.path.abspath("open.json")):
     print("closed")
@@ -196,9 +196,11 @@ for store in stores:
 """
 
 
-def test_a_file_that_cannot_be_read_is_told(child: Any) -> None:
-    """By name, whichever store; and the others are read."""
-    with tempfile.TemporaryDirectory() as folder:  # outside pytest's own, which are closed to other users
+def test_an_unreadable_file_is_named(child: Any) -> None:
+    """Both stores name it in a note and read the others."""
+    with (
+        tempfile.TemporaryDirectory() as folder
+    ):  # outside pytest's directories, which other users cannot read
         Path(folder).chmod(0o755)
         for name in ("kept.json", "open.json"):
             path = Path(folder, name)
@@ -207,7 +209,7 @@ def test_a_file_that_cannot_be_read_is_told(child: Any) -> None:
         ran = child(UNREADABLE, cwd=folder)
     if "closed" in ran.stdout:
         pytest.skip("the temporary folder is closed to other users")
-    told = [
+    notes = [
         line for line in ran.stdout.splitlines() if line.startswith("2 not read: ") and "kept.json" in line
     ]
-    assert len(told) == 2, ran.stdout + ran.stderr
+    assert len(notes) == 2, ran.stdout + ran.stderr

@@ -1,4 +1,4 @@
-"""Files of other users in a directory that several people use: they are read, and never take the place of our own."""
+"""Files of other users in a shared directory are read, and never replace those of this user."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ OWN, FORGED = "20261122T100000-node-1-abcdef.jsonl", "20260101T100000-node-2-abc
 
 @pytest.fixture
 def shared(journal: Callable[..., Path]) -> Path:
-    """A sticky directory with a journal of this user."""
+    """Return a sticky directory with a journal of this user."""
     path = journal(*(log(f"mine {number}", record_id=f"5e71e5-{number:x}") for number in range(3)), name=OWN)
     path.parent.chmod(0o1777)
     return path.parent
 
 
 def forge(path: Path, *changes: tuple[str, str], mode: int = 0o644) -> Path:
-    """A copy of this user's journal with changed texts, of another user."""
+    """Write a copy of this user's journal with changed content, which another user owns."""
     text = (path.parents[path.parts[::-1].index("j") - 1] / OWN).read_text()
     for old, new in (("mine", "forged"), *changes):
         text = text.replace(old, new)
@@ -45,7 +45,7 @@ def forge(path: Path, *changes: tuple[str, str], mode: int = 0o644) -> Path:
 
 
 def give(path: Path, mode: int = 0o644) -> Path:
-    """A file or a directory for another user."""
+    """Give a file or a directory to another user."""
     os.chown(path, OTHER, OTHER)
     path.chmod(mode)
     return path
@@ -62,7 +62,7 @@ STORES = pytest.mark.parametrize("store", [DuckDBStore, PythonStore])
     "name", [FORGED, OWN.replace("abcdef", "ffffff"), f"theirs/{OWN}", "theirs/any.jsonl"]
 )
 def test_a_forged_copy_does_not_count(shared: Path, store: Any, changes: Any, name: str) -> None:
-    """Whatever its name, place and times: of records with the same id, those of this user count; a note says so."""
+    """With any name, place and times, the records of this user count, and a note reports the file."""
     forge(shared / name, *changes)
     if (shared / "theirs").exists():
         give(shared / "theirs", 0o755)
@@ -73,7 +73,7 @@ def test_a_forged_copy_does_not_count(shared: Path, store: Any, changes: Any, na
 
 @STORES
 def test_a_longer_copy_with_the_same_name(shared: Path, store: Any) -> None:
-    """It is not taken for the same file at a later time: what is changed after its beginning does not count."""
+    """It is not taken for a later state of the file, so its changes do not count."""
     many = [log(f"mine {number}", record_id=f"5e71e5-{number:x}") for number in range(40)]
     write(shared / OWN, *many)
     write(
@@ -90,8 +90,8 @@ def test_a_longer_copy_with_the_same_name(shared: Path, store: Any) -> None:
 
 
 @STORES
-def test_files_that_everybody_can_write_to(shared: Path, store: Any) -> None:
-    """Such a file of another user is not read, and the note says why; one of this user is read."""
+def test_world_writable_files(shared: Path, store: Any) -> None:
+    """One of another user is not read, and a note says why. One of this user is read."""
     forge(shared / FORGED, ("5e71e5", "5e71e6"), mode=0o666)
     (shared / OWN).chmod(0o666)
     found = Insights(store([shared])).logs()
@@ -101,7 +101,7 @@ def test_files_that_everybody_can_write_to(shared: Path, store: Any) -> None:
 
 @STORES
 def test_colleagues_and_the_owner_of_the_directory(shared: Path, store: Any) -> None:
-    """What others log is read: with a note, and without one where the directory is theirs, or the file was named."""
+    """Files of other users are read with a note, and without one if they own the directory or the file was given."""
     path = forge(shared / FORGED, ("5e71e5", "5e71e6"))
     found = Insights(store([shared])).logs()
     assert (len(found), len(found.notes)) == (6, 1)
@@ -111,8 +111,8 @@ def test_colleagues_and_the_owner_of_the_directory(shared: Path, store: Any) -> 
     assert (len(found), found.notes) == (6, ())
 
 
-def test_forged_times_do_not_change_what_a_run_is(shared: Path) -> None:
-    """Also where an answer could come from the index alone."""
+def test_forged_times_do_not_change_a_run(shared: Path) -> None:
+    """Forged times have no effect on answers from the index or from KQL."""
     before = connect(shared).steps().rows
     forge(shared / FORGED, ("10:00:00", "03:00:00"))
     found = connect(shared)
@@ -124,7 +124,7 @@ def test_forged_times_do_not_change_what_a_run_is(shared: Path) -> None:
 
 
 def test_a_compacted_folder_of_another_user(shared: Path, tmp_path: Path) -> None:
-    """Its manifest and its Parquet files do not stand for a journal of this user, and nothing is written into it."""
+    """Its files replace no journal of this user, and nothing is written into it."""
     other = tmp_path / "other" / "j"
     other.mkdir(parents=True)
     write(other / OWN, (shared / OWN).read_text().replace("mine", "fake"))
@@ -144,8 +144,8 @@ def test_a_compacted_folder_of_another_user(shared: Path, tmp_path: Path) -> Non
     assert "of another user read" in found.notes[0]
 
 
-def test_compact_leaves_files_of_other_users(shared: Path) -> None:
-    """In a Parquet file of this user they would count as this user's; in their own directory they are compacted."""
+def test_compact_skips_files_of_other_users(shared: Path) -> None:
+    """In a Parquet file, their records would count as those of this user."""
     forge(shared / FORGED, ("5e71e5", "5e71e6"))
     done = compact(shared, idle=NOW)
     assert (done.sources, done.others) == (1, 1)

@@ -1,4 +1,4 @@
-"""The store that needs nothing: the same answers as DuckDB's."""
+"""The store without DuckDB has the same answers as the one with DuckDB."""
 
 from __future__ import annotations
 
@@ -23,32 +23,32 @@ NARROW: list[dict[str, Any]] = [
 ]  # fmt: skip
 
 
-def plain(path: Path) -> Insights:
-    """The questions without DuckDB."""
+def python_insights(path: Path) -> Insights:
+    """Return the questions without DuckDB."""
     return Insights(PythonStore([path]))
 
 
-def told(table: Any) -> list[str]:
-    """Rows of one order, NaN equal to itself."""
+def comparable(table: Any) -> list[str]:
+    """Return rows in one order, in which NaN equals itself."""
     return sorted(json.dumps(row, default=str, sort_keys=True) for row in table)
 
 
 @pytest.fixture
 def both(journal: Callable[..., Path]) -> tuple[Insights, Insights]:
-    """The questions by both stores, over records of ours and of other SDKs."""
+    """Return the questions over both stores, for records of amllog and of other SDKs."""
     pytest.importorskip("duckdb")
     from amllog.insights.stores.local.duckdb_store import DuckDBStore
 
     from ...test_questions import everything
     from .test_duckdb_views import DOTNET_EXCEPTION, JAVASCRIPT_DEPENDENCY
 
-    odd = [log("odd", severity, step_id="s4") for severity in (None, "Warning", "?", 5, "3", 0)]
+    severities = [log("odd", severity, step_id="s4") for severity in (None, "Warning", "?", 5, "3", 0)]
     bare = {"time": "2026-11-22T11:00:00Z", "data": {"baseType": "MessageData", "baseData": {"message": 7}}}
     failed = step("publish", success=False, step_id="s5", duration="x")
     path = journal(
-        *everything(), DOTNET_EXCEPTION, JAVASCRIPT_DEPENDENCY, *odd, bare, failed, "torn\n", "[]\n"
+        *everything(), DOTNET_EXCEPTION, JAVASCRIPT_DEPENDENCY, *severities, bare, failed, "torn\n", "[]\n"
     ).parent
-    return plain(path), Insights(DuckDBStore([path]))
+    return python_insights(path), Insights(DuckDBStore([path]))
 
 
 @pytest.mark.parametrize(
@@ -58,16 +58,16 @@ def both(journal: Callable[..., Path]) -> tuple[Insights, Insights]:
 )  # fmt: skip
 @pytest.mark.parametrize("narrow", NARROW, ids=repr)
 def test_both_stores_agree(both: tuple[Insights, Insights], name: str, narrow: dict[str, Any]) -> None:
-    """Each question, narrowed down in each way: the same columns and rows, the same note of torn lines."""
-    one, other = (getattr(asked, name)(**narrow) for asked in both)
-    assert one.names == other.names
-    assert told(one) == told(other)
-    assert bool(one.notes) >= bool(one)
+    """Each question with each filter has the same columns and rows in both, and a note on torn lines."""
+    ours, theirs = (getattr(insights, name)(**narrow) for insights in both)
+    assert ours.names == theirs.names
+    assert comparable(ours) == comparable(theirs)
+    assert bool(ours.notes) >= bool(ours)
 
 
 @pytest.mark.parametrize("name", ["records", "last_metrics"])
-def test_the_kql_of_its_own_questions(both: tuple[Insights, Insights], name: str) -> None:
-    """In both dialects it gives the rows of the SQL."""
+def test_the_kql_of_report_questions(both: tuple[Insights, Insights], name: str) -> None:
+    """The KQL of both dialects returns the rows of the SQL."""
     pytest.importorskip("duckdb_kql")
     from ...test_questions import assert_both_engines_agree
 
@@ -76,64 +76,62 @@ def test_the_kql_of_its_own_questions(both: tuple[Insights, Insights], name: str
 
 @pytest.mark.parametrize("level", ["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"])
 def test_both_stores_agree_on_levels(both: tuple[Insights, Insights], level: str) -> None:
-    """Also where a record has no severity, or one that nobody knows."""
-    one, other = (asked.logs(level=level) for asked in both)
-    assert told(one) == told(other) != []
+    """Records without a severity, and with an unknown one, are included."""
+    ours, theirs = (insights.logs(level=level) for insights in both)
+    assert comparable(ours) == comparable(theirs) != []
 
 
 def test_order_and_limit(journal: Callable[..., Path]) -> None:
-    """In time order, or the newest first; records of one instant as they were written."""
+    """Rows are in time order or newest first. Records of one time are in the order of writing."""
     path = journal(*(log(str(number)) for number in range(5)), log("early", time="2026-11-22T09:00:00Z"))
-    asked = plain(path)
-    assert [row["message"] for row in asked.logs()] == ["early", "0", "1", "2", "3", "4"]
-    found = asked.logs(limit=2, newest_first=True)
-    assert [row["message"] for row in found] == ["4", "3"]
-    assert found.notes == ("the limit of 2 rows is reached: there may be more",)
-    assert [row["records"] for row in asked.count(by="message")] == [1] * 6
+    insights = python_insights(path)
+    assert [row["message"] for row in insights.logs()] == ["early", "0", "1", "2", "3", "4"]
+    table = insights.logs(limit=2, newest_first=True)
+    assert [row["message"] for row in table] == ["4", "3"]
+    assert table.notes == ("the limit of 2 rows is reached: there may be more",)
+    assert [row["records"] for row in insights.count(by="message")] == [1] * 6
 
 
-def test_a_record_in_two_files_counts_once_and_what_grows_is_read(
-    journal: Callable[..., Path], tmp_path: Path
-) -> None:
-    """A file that was written to since is read again."""
+def test_copies_count_once_and_grown_files_are_read(journal: Callable[..., Path], tmp_path: Path) -> None:
+    """A file that was appended to is read again."""
     path = journal(log("one"), failure("two"))
     (tmp_path / "j" / "copy.jsonl").write_bytes(path.read_bytes())
-    asked = plain(tmp_path / "j")
-    assert int(asked.count()) == 2
+    insights = python_insights(tmp_path / "j")
+    assert int(insights.count()) == 2
     with path.open("a") as file:
         file.write(json.dumps(envelope("MessageData", {"message": "three"})) + "\n")
-    assert [row["message"] for row in asked.logs()] == ["one", "two", "three"]
+    assert [row["message"] for row in insights.logs()] == ["one", "two", "three"]
 
 
-def test_free_kql_says_what_to_install(tmp_path: Path) -> None:
-    """There is no KQL in Python."""
+def test_free_kql_names_the_extra(tmp_path: Path) -> None:
+    """Python cannot run KQL, and the error has the install command."""
     with pytest.raises(UsageError, match=r"pip install 'amllog\[insights\]'"):
         PythonStore([tmp_path]).query("traces")
 
 
-def test_what_it_cannot_read_is_told(journal: Callable[..., Path]) -> None:
-    """Compacted runs whose journals are gone are counted, and so is a file that is not for us; later it is read."""
+def test_unreadable_records_are_in_the_notes(journal: Callable[..., Path]) -> None:
+    """Compacted runs without journal files are counted, and an unreadable file is named until it is readable."""
     pytest.importorskip("duckdb")
     from amllog.insights.stores.local.compaction import compact
 
     path = journal(log("one"), log("two"))
     compact(path.parent, idle=timedelta(0))
-    asked = plain(path.parent)
-    assert (asked.count().notes, int(asked.count())) == ((), 2)
+    insights = python_insights(path.parent)
+    assert (insights.count().notes, int(insights.count())) == ((), 2)
     path.rename(path.parent / "elsewhere")
-    told = "2 records of compacted runs left out, which only DuckDB reads: pip install 'amllog[insights]'"
-    assert (asked.count().notes, int(asked.count())) == ((told,), 0)
+    note = "2 records of compacted runs left out, which only DuckDB reads: pip install 'amllog[insights]'"
+    assert (insights.count().notes, int(insights.count())) == ((note,), 0)
     (path.parent / "elsewhere").rename(path)
     lone = Path(path.parent, "20261123T100000-node-9-abcdef.jsonl")
-    (lone / "folder").mkdir(parents=True)  # reading it fails, whoever asks
-    (note,) = asked.count().notes
-    assert note.startswith("not read: ") and lone.name in note
+    (lone / "folder").mkdir(parents=True)  # reading it fails for every user
+    (unread,) = insights.count().notes
+    assert unread.startswith("not read: ") and lone.name in unread
     shutil.rmtree(lone)
     lone.write_text(json.dumps(log("three")) + "\n")
-    assert (asked.count().notes, int(asked.count())) == ((), 3)
+    assert (insights.count().notes, int(insights.count())) == ((), 3)
 
 
-def test_dimensions_that_look_like_a_direction(journal: Callable[..., Path]) -> None:
-    """`-fold` is a dimension's name where it is one: it does not fall, nor is it looked for without its sign."""
-    asked = plain(journal(*(log("one", **{"-fold": fold}) for fold in "213")))
-    assert [row["-fold"] for row in asked.count(by="-fold")] == ["1", "2", "3"]
+def test_a_dimension_with_a_hyphen_sorts_ascending(journal: Callable[..., Path]) -> None:
+    """`-fold` is the name of a dimension here, and not a descending order."""
+    insights = python_insights(journal(*(log("one", **{"-fold": fold}) for fold in "213")))
+    assert [row["-fold"] for row in insights.count(by="-fold")] == ["1", "2", "3"]

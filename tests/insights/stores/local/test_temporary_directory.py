@@ -1,4 +1,4 @@
-"""The temporary directory of the reading side: whose are deleted, and what in them."""
+"""The temporary directory of the reading side: which directories and files are deleted."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ KILLED = READ + "import os, signal; os.kill(os.getpid(), signal.SIGKILL)\n"
 
 @pytest.fixture
 def read(journal: Callable[..., Path], child: Any, tmp_path: Path) -> Callable[..., Any]:
-    """Reads a journal directory with an exporter's file in it, in a process with a temporary directory of its own."""
+    """Return a function that reads a journal and an exporter's file in a child process with its own TMPDIR."""
     path = journal(log("one"))
     (path.parent / "stored.blob").write_bytes(path.read_bytes().replace(b"one", b"two"))
     (tmp_path / "tmp").mkdir()
@@ -38,30 +38,30 @@ def read(journal: Callable[..., Path], child: Any, tmp_path: Path) -> Callable[.
 
 
 def test_a_directory_of_others_stays(read: Callable[..., Any], tmp_path: Path) -> None:
-    """A directory with our name and a lock file of the user stays as it is."""
+    """A directory with our name and another program's lock file is not changed."""
     theirs = tmp_path / "tmp" / "amllog-read-notes"
     theirs.mkdir(mode=0o700)
     (theirs / "lock").write_text("my own lock notes")
     (theirs / "thesis.txt").write_text("chapter 1")
     ran = read()
     assert ran.stdout.startswith("1\n"), ran
-    assert {one.name: one.read_text() for one in theirs.iterdir()} == {
+    assert {path.name: path.read_text() for path in theirs.iterdir()} == {
         "lock": "my own lock notes",
         "thesis.txt": "chapter 1",
     }
-    assert [one.name for one in (tmp_path / "tmp").iterdir()] == ["amllog-read-notes"]
+    assert [path.name for path in (tmp_path / "tmp").iterdir()] == ["amllog-read-notes"]
 
 
-def test_only_what_amllog_made_is_deleted(read: Callable[..., Any], tmp_path: Path) -> None:
-    """Of a process that was killed, the files of lines are deleted; a file that somebody put beside them stays."""
+def test_only_files_of_amllog_are_deleted(read: Callable[..., Any], tmp_path: Path) -> None:
+    """The converted files of a killed process are deleted, and other files in its directory stay."""
     ran = read(KILLED)
     assert ran.returncode == -signal.SIGKILL, ran
-    [left] = (tmp_path / "tmp").iterdir()
-    assert len([*left.glob("*.jsonl")]) == 1
-    (left / "thesis.txt").write_text("chapter 1")
+    [directory] = (tmp_path / "tmp").iterdir()
+    assert len([*directory.glob("*.jsonl")]) == 1
+    (directory / "thesis.txt").write_text("chapter 1")
     assert read().stdout.startswith("1\n")
-    assert sorted(one.name for one in left.iterdir()) == ["lock", "thesis.txt"]
-    (left / "thesis.txt").unlink()
+    assert sorted(path.name for path in directory.iterdir()) == ["lock", "thesis.txt"]
+    (directory / "thesis.txt").unlink()
     assert read().stdout.startswith("1\n")
     assert [*(tmp_path / "tmp").iterdir()] == []
 
@@ -84,10 +84,10 @@ compact(directory, idle=timedelta(0))
 """
 
 
-def test_a_killed_compaction_leaves_nothing_for_long(read: Callable[..., Any], tmp_path: Path) -> None:
-    """The files that a killed compaction has read from go with the next command that reads."""
+def test_files_of_a_killed_compaction_are_deleted(read: Callable[..., Any], tmp_path: Path) -> None:
+    """The next reading command deletes the files that a killed compaction has read."""
     assert read(KILLED_IN_A_COMPACTION).returncode == -signal.SIGKILL
-    left = [path for path in (tmp_path / "tmp").rglob("*.jsonl") if path.stem.replace("-", "").isdigit()]
-    assert len(left) == 1, left
+    copies = [path for path in (tmp_path / "tmp").rglob("*.jsonl") if path.stem.replace("-", "").isdigit()]
+    assert len(copies) == 1, copies
     assert read().returncode == 0
     assert list((tmp_path / "tmp").iterdir()) == []
