@@ -21,7 +21,7 @@ from amllog.insights.stores.local.compaction_cleanup import (
 from amllog.insights.stores.local.compaction_plan import BatchPlan
 from amllog.insights.stores.local.duckdb_engine import Engine
 from amllog.insights.stores.local.index import may_have_duplicates
-from amllog.insights.stores.local.manifest import Batch, Source, is_whole_parquet, read_batches
+from amllog.insights.stores.local.manifest import Batch, SourceFile, is_whole_parquet, read_batches
 from amllog.journal import own_files
 
 
@@ -33,7 +33,7 @@ def commit_batch(engine: Engine, plan: BatchPlan, folder: Path) -> dict[str, str
     for name in outputs:
         path = folder / name
         path.with_name(UNFINISHED_PREFIX + path.name).rename(path)
-    new_batch = Batch(tuple(Source(name, entry) for name, entry in plan.sources.items()), outputs)
+    new_batch = Batch(tuple(SourceFile(name, entry) for name, entry in plan.sources.items()), outputs)
     replaced = [name for batch in plan.replaced for name in batch.outputs]
     remaining = [batch for batch in batches if {*replaced}.isdisjoint(batch.outputs)]
     write_manifest(folder, [*remaining, new_batch], replaced)

@@ -179,9 +179,8 @@ def _stat_file(path: Path, directory_owner: int, rank: int | None = None) -> Fou
         raise OSError(errno.EINVAL, "is not a regular file", str(path))
     rank = ownership.owner_rank(status, directory_owner) if rank is None else rank
     if rank == ownership.FOREIGN and ownership.is_world_writable(status):
-        raise PermissionError(
-            errno.EPERM, "belongs to another user, and everybody can write to it", str(path)
-        )
+        reason = "belongs to another user, and everybody can write to it"
+        raise PermissionError(errno.EPERM, reason, str(path))
     return FoundFile(path, status.st_size, status.st_mtime_ns, rank)
 
 

@@ -30,7 +30,7 @@ _PARQUET_MAGIC = b"PAR1"
 _OUTPUT = re.compile(r"parent_run_id=[^/]+/[0-9a-f]{32}\.parquet")
 
 
-class Source(NamedTuple):
+class SourceFile(NamedTuple):
     """A journal file of a batch: its name relative to the compacted directory, and its content at that time."""
 
     name: str
@@ -40,7 +40,7 @@ class Source(NamedTuple):
 class Batch(NamedTuple):
     """Journal files that were compacted together, and the resulting files by name, with their run ids."""
 
-    sources: tuple[Source, ...]
+    sources: tuple[SourceFile, ...]
     outputs: dict[str, str]
 
     def is_complete(self, folder: Path) -> bool:
@@ -129,7 +129,7 @@ def _parse_batch(reader: index_json.JsonReader) -> Batch:
         reader.expect("[")
         name = _source_name(reader.string())
         reader.expect(", ")
-        sources.append(Source(name, parse_entry(reader.value())))
+        sources.append(SourceFile(name, parse_entry(reader.value())))
         reader.expect("]")
     reader.expect(', "outputs": {')
     for _ in reader.items("}"):

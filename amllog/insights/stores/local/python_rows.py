@@ -31,7 +31,7 @@ _W3C_PARENT = re.compile(r"\|[0-9a-f]{32}\.([0-9a-f]{16})\.")
 _DURATION = re.compile(r"(?:(\d+)\.)?(\d+):(\d+):(\d+(?:\.\d+)?)")
 
 
-class Record(NamedTuple):
+class PythonRecord(NamedTuple):
     """One record. `severity`: None if the envelope has none. `values`: by column.
 
     `searched`: the strings that the condition `contains` reads.
@@ -45,7 +45,7 @@ class Record(NamedTuple):
     searched: tuple[str, ...]
 
 
-def to_record(envelope: Mapping[str, Any] | None) -> Record | None:
+def to_record(envelope: Mapping[str, Any] | None) -> PythonRecord | None:
     """Return the row of an envelope from any SDK, or None if it is not a record."""
     try:
         data, tags = (envelope or {})["data"], (envelope or {}).get("tags") or {}
@@ -61,7 +61,7 @@ def to_record(envelope: Mapping[str, Any] | None) -> Record | None:
 
 def _record(
     table: str, item_type: str, time: datetime, base: Mapping[str, Any], tags: Mapping[str, Any]
-) -> Record:
+) -> PythonRecord:
     dimensions = cell_types.to_dimensions(base.get("properties"))
     severity = _severity(base.get("severityLevel"))
     exception = _first(base.get("exceptions")) if table == EXCEPTION else {}
@@ -111,7 +111,9 @@ def _record(
             for value in (last.get("message"), exception.get("typeName"), exception.get("stack"))
         ),
     )
-    return Record(table, time, severity, values, dimensions, searched if table == EXCEPTION else (message,))
+    return PythonRecord(
+        table, time, severity, values, dimensions, searched if table == EXCEPTION else (message,)
+    )
 
 
 def _severity(value: Any) -> int | None:

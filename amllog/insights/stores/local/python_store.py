@@ -50,7 +50,7 @@ class LoadedJournals(NamedTuple):
     the files of other users.
     """
 
-    records: list[python_rows.Record]
+    records: list[python_rows.PythonRecord]
     torn: int
     unread: tuple[str, ...] = ()
     foreign: tuple[Path, ...] = ()
@@ -116,7 +116,7 @@ class PythonStore:
         files = discovery.find_files(self._places, skipped=notes)
         known = {file: journals for file, journals in self._loaded.items() if not journals.unread}
         loaded = self._loaded = {file: known.get(file) or _read(file.path, self._places) for file in files}
-        records: dict[object, python_rows.Record] = {}
+        records: dict[object, python_rows.PythonRecord] = {}
         # The files of this user come first, and their records count.
         for file, journals in sorted(loaded.items(), key=lambda item: item[0].rank):
             for record in journals.records:
@@ -170,13 +170,13 @@ def _notes(journals: LoadedJournals, compacted: int) -> tuple[str, ...]:
     )
 
 
-def _value(record: python_rows.Record, column: str | Dimension) -> Any:
+def _value(record: python_rows.PythonRecord, column: str | Dimension) -> Any:
     if isinstance(column, Dimension):
         return record.dimensions.get(column.key, "")
     return record.values[column]
 
 
-def _matches(record: python_rows.Record, condition: Condition) -> bool:
+def _matches(record: python_rows.PythonRecord, condition: Condition) -> bool:
     if isinstance(condition, Equals):
         values = (_value(record, column) for column in condition.columns)
         return any((value in condition.values) != condition.negated for value in values)
@@ -189,7 +189,7 @@ def _matches(record: python_rows.Record, condition: Condition) -> bool:
     return any(condition.text.lower() in text.lower() for text in record.searched)
 
 
-def _sort_records(records: list[python_rows.Record], order: Sequence[str]) -> None:
+def _sort_records(records: list[python_rows.PythonRecord], order: Sequence[str]) -> None:
     """Sort by time. Records of the same time are in the order of the hexadecimal numbers in their ids."""
     if order in (("timestamp",), ("-timestamp",)):
         records.sort(

@@ -38,7 +38,7 @@ def kill_at(number):
     def watch(event, arguments):
         if event not in ("os.rename", "os.remove") or "amllog-read-" in str(arguments[0]):
             return
-        if "compacted" in str(arguments[0]) or arguments[0].endswith(".parquet"):  # a whole path, or a name in its folder
+        if "compacted" in str(arguments[0]) or arguments[0].endswith(".parquet"):  # a path or a name
             remaining[0] -= 1
             if not remaining[0]:
                 os.kill(os.getpid(), signal.SIGKILL)
