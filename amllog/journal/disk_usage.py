@@ -28,7 +28,7 @@ Known = dict[str, tuple[descriptors.Identity, bool]]  # by name: the file, and w
 
 
 def own_bytes(directory: Path, known: Known) -> int:
-    """Return the bytes of our files in `directory`, without copies. `known` keeps the files that were recognised."""
+    """Return the bytes of our files in `directory`, without copies. `known` keeps the files that were recognized."""
     total = 0
     with suppress(OSError), os.scandir(directory) as entries:
         for entry in entries:
@@ -68,13 +68,13 @@ def delete_unused_copies(directory: Path) -> int:
 
 
 def delete_settled(
-    directory: Path, excess: int, own: Iterable[Segment], node: str, outlets: Sequence[str]
+    directory: Path, excess: int, own_segments: Iterable[Segment], node: str, outlets: Sequence[str]
 ) -> int:
     """Delete the oldest settled segments, until `excess` bytes are free. Return the bytes freed.
 
-    `own`: the segments of this process, which are not claimed. The last one is written to, so it is not deleted.
+    `own_segments`: those of this process, which are not claimed. The last one is written to, so it is not deleted.
     """
-    segments = list(own)
+    segments = list(own_segments)
     by_path = {segment.path: segment for segment in segments}
     freed = 0
     for path in list_segments(directory):

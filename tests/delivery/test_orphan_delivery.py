@@ -132,7 +132,7 @@ from amllog.journal.directory import claim, claim_orphans
 path, place = Path(sys.argv[1]), sys.argv[2]
 segment = claim(path, "gone")
 if place == "fallback":
-    os.mkdir(path.with_suffix(".ack"))  # which no entry can be written to
+    os.mkdir(path.with_suffix(".ack"))  # no entry can be written to a directory
 segment.acknowledge("scripted", segment.size, 1, Counter(), [], passed=1)
 assert segment.unrecorded == ""
 segment.close()

@@ -131,7 +131,7 @@ import amllog, os
 string = "InstrumentationKey=00000000-0000-0000-0000-0000000010ca;IngestionEndpoint=http://127.0.0.1:9"
 log = amllog.setup(connection_string=string)
 log.info("one")
-os.closerange(3, 200)  # as some scripts do that become a daemon
+os.closerange(3, 200)  # as scripts do that become a daemon
 log.info("two"); log.info("three")
 account = amllog.flush(0.5).outlets["app_insights"]
 print(account.waiting, account.refused)
@@ -195,7 +195,7 @@ FORKING_THREAD = """
 import os, sys, threading, time
 parked, begun = threading.Event(), threading.Event()
 
-def wait_for_the_flush():  # called after amllog's own
+def wait_for_the_flush():  # called after amllog's hook
     parked.set()
     begun.wait()
     time.sleep(0.2)

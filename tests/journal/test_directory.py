@@ -80,7 +80,7 @@ def test_settled_segments_are_not_opened_again(journal: Journal) -> None:
     for one in claim_orphans(journal.directory, "n", ["a"], known):
         one.acknowledge("a", one.size, 1, Counter(), [])
         one.close()
-    assert known == set()  # they were not settled when they were looked at
+    assert known == set()  # they were not settled when they were claimed
     assert list(claim_orphans(journal.directory, "n", ["a"], known)) == []
     assert len(known) == 4
     for path in journal.directory.glob("*.ack"):
@@ -110,8 +110,8 @@ def test_a_new_segment_is_never_an_orphan(tmp_path: Path) -> None:
     )  # fmt: skip
     assert looking.stdout is not None and looking.stdout.readline() == "\n"
     names, unlocked, until = set(), 0, time.monotonic() + 60
-    for number in range(8_000):  # some fall into that instant
-        if time.monotonic() > until:  # a starved machine
+    for number in range(8_000):  # the other process sees some of them between creation and lock
+        if time.monotonic() > until:  # the machine is too busy
             break
         journal = Journal(tmp_path, max_bytes=1024**2, node="n", outlets=["a"])
         assert journal.append(line(number))

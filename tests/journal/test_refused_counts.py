@@ -33,10 +33,8 @@ def test_threads() -> None:
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs a timer")
 def test_a_signal_handler_that_adds() -> None:
     """No addition is lost when a handler interrupts the main thread, and both add and read."""
-    counts, calls = (
-        RefusedCounts(),
-        deque[int](),
-    )  # a handler may interrupt itself, so a call is added in one step
+    counts = RefusedCounts()
+    calls = deque[int]()  # a handler may interrupt itself, so a call is added in one step
 
     def handle(number: int, frame: FrameType | None) -> None:
         calls.append(0)

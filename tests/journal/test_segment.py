@@ -100,9 +100,9 @@ def test_a_batch_settles_after_its_entry_is_written(journal: Journal) -> None:
     def watch() -> None:
         while not done.is_set():
             settled = segment.position("a").delivered
-            noted = acks.read_bytes().count(b"\n")
-            if noted < settled:
-                wrong.append((noted, settled))
+            entries = acks.read_bytes().count(b"\n")
+            if entries < settled:
+                wrong.append((entries, settled))
 
     thread = threading.Thread(target=watch)
     thread.start()

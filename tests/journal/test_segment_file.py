@@ -82,7 +82,7 @@ def test_append_after_the_descriptor_was_opened_again(journal: Journal) -> None:
     journal.append(LINE)
     (segment,) = journal.segments
     os.close(segment.fd)
-    assert segment.size == len(LINE)  # opens it again
+    assert segment.size == len(LINE)  # opens the file again
     journal.append(KEYED)
     assert segment.path.read_bytes() == LINE + KEYED
 
@@ -134,7 +134,7 @@ def test_a_line_that_went_elsewhere_is_written_again(journal: Journal, tmp_path:
     journal.append(LINE)
     journal.append(KEYED)
     (segment,) = journal.segments
-    os.truncate(segment.path, len(LINE))  # as if the last line had gone elsewhere
+    os.truncate(segment.path, len(LINE))  # as if the last line had gone to another file
     os.dup2(os.open(tmp_path / "theirs", os.O_RDWR | os.O_CREAT), segment.fd)
     journal.append(LINE)
     assert [one.path.read_bytes() for one in journal.segments] == [LINE + KEYED, LINE]
@@ -198,7 +198,7 @@ def test_the_journal_opened_by_the_script(journal: Journal, flags: int) -> None:
     assert journal.append(KEYED)
     assert segment.path.read_bytes() == LINE + KEYED
     assert list(segment.lines_from(0)) == [LINE, KEYED]
-    assert claim(segment.path, "n") is None  # the lock is the journal's again
+    assert claim(segment.path, "n") is None  # the journal has the lock again
     journal.close()
     assert os.fstat(number).st_ino == os.fstat(theirs).st_ino
     os.close(number)
