@@ -82,7 +82,7 @@ FLAGS = {"without docstrings": ["-OO"], "isolated": ["-I"], "in UTF-8 mode": ["-
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("oddity", [*UNUSUAL, *VARIABLES, *FLAGS])
+@pytest.mark.parametrize("name", [*UNUSUAL, *VARIABLES, *FLAGS])
 def test_an_unusual_environment(child: Any, received: Any, connected: Any, name: str) -> None:
     """The script succeeds in the environment, and its records arrive once."""
     code = f"{UNUSUAL.get(name, '')}\n{SCRIPT}"

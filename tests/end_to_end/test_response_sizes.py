@@ -111,7 +111,7 @@ def far_side() -> Iterator[Callable[..., str]]:
         server.server_close()
 
 
-@pytest.mark.parametrize("answer", RESPONSES)
+@pytest.mark.parametrize("response", RESPONSES)
 @pytest.mark.parametrize(
     ("module", "name"),
     [
