@@ -60,8 +60,8 @@ def test_a_journal_is_deleted_during_a_query(tmp_path: Path, moment: Any) -> Non
     write(tmp_path / GROWS, log("stays"))
     insights = connect(tmp_path)
     with after(moment, path.unlink):
-        found = insights.logs()
-    assert ([row["message"] for row in found], found.notes) == (["stays"], ())
+        rows = insights.logs()
+    assert ([row["message"] for row in rows], rows.notes) == (["stays"], ())
 
 
 def test_files_are_replaced_by_a_compaction(tmp_path: Path) -> None:
@@ -92,11 +92,11 @@ def test_threads_share_a_store(tmp_path: Path, made: Callable[[Path], Insights])
             with path.open("a") as file:
                 file.write(json.dumps(log(step, step_id=step)) + "\n")
             try:
-                found = {row["message"] for row in insights.logs(step)}
+                rows = {row["message"] for row in insights.logs(step)}
             except Exception as error:
-                found = {repr(error)}
-            if found != {step}:
-                wrong.append(found)
+                rows = {repr(error)}
+            if rows != {step}:
+                wrong.append(rows)
 
     threads = [threading.Thread(target=query, args=pair) for pair in zip(steps, paths)]
     for thread in threads:

@@ -44,9 +44,9 @@ def hostile(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("store", [DuckDBStore, PythonStore])
 def test_hostile_files_are_left_out_and_reported(hostile: Path, store: Any) -> None:
     """A FIFO, a link and a very long line are in the notes, and the other files are read."""
-    found = Questions(store([hostile])).logs("r1")
-    assert [row["message"] for row in found] == ["hello"]
-    names = [Path(note.split(": ")[1]).name for note in found.notes]
+    table = Questions(store([hostile])).logs("r1")
+    assert [row["message"] for row in table] == ["hello"]
+    names = [Path(note.split(": ")[1]).name for note in table.notes]
     index = [".amllog-index.json"] if store is DuckDBStore else []
     assert names == ["fifo.jsonl", "link.jsonl", *index, "sparse.jsonl"]
 
@@ -67,9 +67,9 @@ def test_files_beyond_the_limits_are_left_out_and_reported(tmp_path: Path, store
     (tmp_path / "20261122T205235-n-1-abcd.jsonl").write_text(line)
     (tmp_path / "bomb.gz").write_bytes(gzip.compress(line.encode() + b" " * (40 << 20)))
     (tmp_path / "long.jsonl").write_text(line.replace("hello", "h" * (17 << 20)))
-    found = Questions(store([tmp_path])).logs("r1")
-    assert [row["message"] for row in found] == ["hello"]
-    assert sorted(Path(note.split(": ")[1]).name for note in found.notes) == ["bomb.gz", "long.jsonl"]
+    table = Questions(store([tmp_path])).logs("r1")
+    assert [row["message"] for row in table] == ["hello"]
+    assert sorted(Path(note.split(": ")[1]).name for note in table.notes) == ["bomb.gz", "long.jsonl"]
 
 
 @pytest.mark.parametrize("planted", ["a link", "a file"])
@@ -141,9 +141,9 @@ def test_an_index_of_others_stays(tmp_path: Path, content: str) -> None:
     (tmp_path / "20261122T205235-n-1-abcd.jsonl").write_text(json.dumps(RECORD) + "\n")
     (tmp_path / index_file.INDEX_NAME).write_text(content)
     for _ in range(2):
-        found = Questions(DuckDBStore([tmp_path])).logs("r1")
-        assert [row["message"] for row in found] == ["hello"]
-        [note] = found.notes
+        table = Questions(DuckDBStore([tmp_path])).logs("r1")
+        assert [row["message"] for row in table] == ["hello"]
+        [note] = table.notes
         assert index_file.INDEX_NAME in note
     assert (tmp_path / index_file.INDEX_NAME).read_text() == content
 
@@ -180,9 +180,9 @@ def test_a_manifest_of_others_stays(tmp_path: Path) -> None:
     (tmp_path / "compacted" / MANIFEST).write_text(content)
     with pytest.raises(UsageError, match=MANIFEST):
         compact(tmp_path, idle=timedelta(0))
-    found = Questions(DuckDBStore([tmp_path])).logs("r1")
-    assert [row["message"] for row in found] == ["hello"]
-    assert [MANIFEST in note for note in found.notes] == [True]
+    table = Questions(DuckDBStore([tmp_path])).logs("r1")
+    assert [row["message"] for row in table] == ["hello"]
+    assert [MANIFEST in note for note in table.notes] == [True]
     assert (tmp_path / "compacted" / MANIFEST).read_text() == content
 
 
@@ -209,11 +209,11 @@ def test_whole_unfinished_files_are_deleted(tmp_path: Path) -> None:
     """A file with our columns is recognized without a mark."""
     (tmp_path / "20261122T205235-n-1-abcd.jsonl").write_text(json.dumps(RECORD) + "\n")
     compact(tmp_path, idle=timedelta(0))
-    [made] = (tmp_path / "compacted").glob("*/*.parquet")
-    left = made.with_name(f"_{'e' * 32}.parquet")
-    left.write_bytes(made.read_bytes())
+    [parquet] = (tmp_path / "compacted").glob("*/*.parquet")
+    copy = parquet.with_name(f"_{'e' * 32}.parquet")
+    copy.write_bytes(parquet.read_bytes())
     compact(tmp_path, idle=timedelta(0))
-    assert [*(tmp_path / "compacted").glob("*/*")] == [made]
+    assert [*(tmp_path / "compacted").glob("*/*")] == [parquet]
 
 
 WITHIN = """
@@ -281,11 +281,11 @@ def test_a_large_array_is_read(tmp_path: Path) -> None:
             json.dumps(sent, indent=indent, ensure_ascii=False), encoding="utf-8"
         )
         for store in (DuckDBStore, PythonStore):
-            found = Questions(store([tmp_path])).logs()
-            assert sorted(row["message"] for row in found) == sorted(
+            table = Questions(store([tmp_path])).logs()
+            assert sorted(row["message"] for row in table) == sorted(
                 envelope["data"]["baseData"]["message"] for envelope in sent
             )
-            assert not found.notes
+            assert not table.notes
 
 
 @pytest.mark.parametrize("store", [DuckDBStore, PythonStore])
@@ -299,9 +299,9 @@ def test_a_directory_that_cannot_be_read_is_reported(tmp_path: Path, store: Any)
         os.close(folder)
         folder = below
     os.close(folder)
-    found = Questions(store([tmp_path])).errors()
-    assert not found
-    assert [note for note in found.notes if note.startswith("not read: ") and "too long" in note]
+    table = Questions(store([tmp_path])).errors()
+    assert not table
+    assert [note for note in table.notes if note.startswith("not read: ") and "too long" in note]
 
 
 @pytest.mark.skipif(not hasattr(os, "getuid") or os.getuid() == 0, reason="root may read everything")

@@ -27,11 +27,11 @@ NOW = timedelta(0)
 # A process that gets this signal while it writes its first new file to the disk.
 INTERRUPTED = """
 import os, signal, sys
-real, left = os.fsync, [1]
+real, abandoned = os.fsync, [1]
 def fsync(fd):
     real(fd)
     if left and "index" in os.readlink(f"/proc/self/fd/{fd}"):
-        left.pop()
+        abandoned.pop()
         os.kill(os.getpid(), int(sys.argv[1]))
         signal.pause() if int(sys.argv[1]) != signal.SIGINT else None
 os.fsync = fsync  # the system's, not ours: the moment of the signal
@@ -57,8 +57,8 @@ print(len(connect("place").logs()))
 
 def modes(folder: Path) -> set[tuple[bool, str]]:
     """Return (is a directory, mode) for everything in a folder except the journal files."""
-    found = [path for path in folder.rglob("*") if path.suffix != ".jsonl"]
-    return {(path.is_dir(), oct(path.stat().st_mode & 0o777)) for path in found}
+    paths = [path for path in folder.rglob("*") if path.suffix != ".jsonl"]
+    return {(path.is_dir(), oct(path.stat().st_mode & 0o777)) for path in paths}
 
 
 @pytest.mark.parametrize("umask", ["0", "22", "77"])
@@ -128,12 +128,12 @@ def test_new_files_of_a_killed_process_are_deleted(
     folder = journal(log("one")).parent
     ran = child(INTERRUPTED, str(int(number)), "runs", env={"AMLLOG_DIR": str(folder)})
     assert ran.returncode == -number, ran
-    [left] = folder.glob(".amllog-index.json.*")
+    [abandoned] = folder.glob(".amllog-index.json.*")
     connect(folder).logs()
-    assert left.exists()  # its writer may still be running
-    _make_old(left)
+    assert abandoned.exists()  # its writer may still be running
+    _make_old(abandoned)
     connect(folder).logs()
-    assert not left.exists()
+    assert not abandoned.exists()
 
 
 def test_only_abandoned_files_are_deleted(journal: Callable[..., Path]) -> None:
@@ -144,20 +144,20 @@ def test_only_abandoned_files_are_deleted(journal: Callable[..., Path]) -> None:
         folder / index_file.INDEX_NAME: b'{"version": ',
         folder / "compacted" / MANIFEST: b'{"batches": [',
     }
-    left, stays = [], []
+    abandoned, kept = [], []
     for path, begin in beside.items():
         for number, text in enumerate([begin + b"5", begin[:4], b""]):
-            left.append(_write(path.with_name(f"{path.name}.{number:016x}"), text))
-        stays += [_write(path.with_name(f"{path.name}.{9:016x}"), b'{"mine": 1}'), path]
-        stays.append(_write(path.with_name(f"{path.name}.backup"), begin))
-        stays.append(_write(path.with_name(f"{path.name}.{10:016x}"), begin))
-        os.link(stays[-1], folder / f"{path.name}-other")
+            abandoned.append(_write(path.with_name(f"{path.name}.{number:016x}"), text))
+        kept += [_write(path.with_name(f"{path.name}.{9:016x}"), b'{"mine": 1}'), path]
+        kept.append(_write(path.with_name(f"{path.name}.backup"), begin))
+        kept.append(_write(path.with_name(f"{path.name}.{10:016x}"), begin))
+        os.link(kept[-1], folder / f"{path.name}-other")
         path.with_name(f"{path.name}.{11:016x}").symlink_to(path)
-        stays.append(path.with_name(f"{path.name}.{11:016x}"))
+        kept.append(path.with_name(f"{path.name}.{11:016x}"))
     compact(folder, idle=NOW)
     connect(folder).logs()
-    assert [path for path in left if path.exists()] == []
-    assert [path for path in stays if not path.is_symlink() and not path.exists()] == []
+    assert [path for path in abandoned if path.exists()] == []
+    assert [path for path in kept if not path.is_symlink() and not path.exists()] == []
 
 
 def test_a_torn_mark_is_deleted(journal: Callable[..., Path]) -> None:

@@ -137,7 +137,7 @@ def test_a_second_compaction_is_rejected(journal: Callable[..., Path]) -> None:
             compact(path.parent, idle=NOW)
 
     assert compact(path.parent, idle=NOW, progress=again).outputs == 1
-    assert sorted(one.name for one in folder.rglob("_*")) == ["_lock", "_manifest.json"]
+    assert sorted(path.name for path in folder.rglob("_*")) == ["_lock", "_manifest.json"]
     assert messages(connect(path.parent)) == ["one"]
 
 
@@ -170,11 +170,11 @@ def test_directories_of_any_name(tmp_path: Path, name: str) -> None:
     folder = tmp_path / name
     write(folder / "20261122T100000-node-1-abcdef.jsonl", log("hello"), log("other", parent_run_id="r/2 %=ü"))
     for _ in range(2):
-        found = connect(str(folder)).logs()
-        assert [(row["message"], row["parent_run_id"]) for row in found] == [
+        table = connect(str(folder)).logs()
+        assert [(row["message"], row["parent_run_id"]) for row in table] == [
             ("hello", RUN),
             ("other", "r/2 %=ü"),
         ]
-        assert found.notes == ()
+        assert table.notes == ()
         compact(folder, idle=timedelta(0))
     assert list((folder / "compacted").rglob("*.parquet"))

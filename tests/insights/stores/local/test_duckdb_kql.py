@@ -62,8 +62,8 @@ def test_free_kql(journal: Callable[..., Path]) -> None:
     pytest.importorskip("duckdb_kql")
     path = journal(log("a"), log("b\x85c", 3), failure("no"), step("train"), "torn\n")
     store: Store = connect(path.parent).store
-    found = store.query("traces | summarize n = count() by severityLevel | order by severityLevel asc")
-    assert (found.to_dicts(), len(found.notes)) == (
+    table = store.query("traces | summarize n = count() by severityLevel | order by severityLevel asc")
+    assert (table.to_dicts(), len(table.notes)) == (
         [{"severityLevel": 1, "n": 1}, {"severityLevel": 3, "n": 1}],
         1,
     )

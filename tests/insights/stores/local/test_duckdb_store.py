@@ -37,9 +37,9 @@ def test_torn_lines_are_counted_and_left_out(journal: Callable[..., Path]) -> No
     path = journal(log("one"), '{"time":"2026-11-22T10:00:00Z","da', log("glued"), "[]\n", log("two"))
     with path.open("ab") as file:
         file.write(b'\xff\xfe\n\n{"time":')
-    found = connect(path.parent).logs()
-    assert [row["message"] for row in found] == ["one", "two"]
-    assert found.notes == (
+    table = connect(path.parent).logs()
+    assert [row["message"] for row in table] == ["one", "two"]
+    assert table.notes == (
         "4 lines could not be read and left out (torn by a kill, or being written right now)",
     )
 
@@ -82,9 +82,9 @@ def test_a_file_that_cannot_be_read_is_tried_again(journal: Callable[..., Path])
     (path.parent / "20261123T100000-node-3-fedcbb.jsonl" / "folder").mkdir(
         parents=True
     )  # reading it fails for every user
-    found = connect(path.parent).logs()
-    assert ([row["message"] for row in found], len(found.notes)) == (["fine", "later"], 1)
-    assert "node-3-fedcbb" in found.notes[0]
+    table = connect(path.parent).logs()
+    assert ([row["message"] for row in table], len(table.notes)) == (["fine", "later"], 1)
+    assert "node-3-fedcbb" in table.notes[0]
 
 
 def test_a_file_that_grows_is_read_again(journal: Callable[..., Path]) -> None:

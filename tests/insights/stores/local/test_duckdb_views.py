@@ -68,8 +68,8 @@ JAVASCRIPT_DEPENDENCY = {
 
 def rows(path: Path) -> list[dict[str, Any]]:
     """Every column of `records`."""
-    found = Engine().run(f"SELECT * FROM ({duckdb_views.records([path])}) ORDER BY timestamp, itemType")
-    return [dict(zip(found.names, row)) for row in found.rows]
+    table = Engine().run(f"SELECT * FROM ({duckdb_views.records([path])}) ORDER BY timestamp, itemType")
+    return [dict(zip(table.names, row)) for row in table.rows]
 
 
 def some(row: dict[str, Any], *names: str) -> tuple[Any, ...]:
@@ -166,14 +166,14 @@ def test_metrics_views_and_availability(journal: Callable[..., Path]) -> None:
     }
     test = {"name": "a", "runLocation": "West", "success": True, "duration": "00:00:01", "id": "1"}
     available = {"time": "2026-11-22T10:00:03Z", "data": {"baseType": "AvailabilityData", "baseData": test}}
-    found = rows(journal(*metrics, view, available))
+    table = rows(journal(*metrics, view, available))
     values = [
         some(row, "value", "valueCount", "valueSum", "valueMin", "valueMax", "valueStdDev")
-        for row in found[:2]
+        for row in table[:2]
     ]
     assert values == [(10, 4, 10, 1, 5, 0.5), (2, 1, 2, 2, 2, None)]
-    assert some(found[2], "itemType", "name", "url") == ("pageView", "p", "u")
-    assert some(found[3], "itemType", "location", "success") == ("availabilityResult", "West", "True")
+    assert some(table[2], "itemType", "name", "url") == ("pageView", "p", "u")
+    assert some(table[3], "itemType", "location", "success") == ("availabilityResult", "West", "True")
 
 
 @pytest.mark.parametrize(
@@ -243,12 +243,12 @@ def test_the_metrics_exporter_of_opencensus(azure: AzureOnThisMachine, child: An
     ran = child(STOCK_METRICS, env=_stock(azure))
     assert ran.returncode == 0, ran.stderr
     received = azure.directory / "received"
-    found = connect(received).metrics(name=["loss", "rows"])
-    told = {(row["name"], row["value"], row["step_name"], row["step"]) for row in found}
-    assert told == {("loss", 0.25, "train", None), ("rows", 6.0, "", None)}
+    table = connect(received).metrics(name=["loss", "rows"])
+    metrics = {(row["name"], row["value"], row["step_name"], row["step"]) for row in table}
+    assert metrics == {("loss", 0.25, "train", None), ("rows", 6.0, "", None)}
     sent = {envelope["time"] for envelope in azure.envelopes}
-    assert {row["timestamp"].replace(tzinfo=None).isoformat() for row in found} <= sent
-    assert all(row["timestamp"].utcoffset() == timedelta(0) for row in found)
+    assert {row["timestamp"].replace(tzinfo=None).isoformat() for row in table} <= sent
+    assert all(row["timestamp"].utcoffset() == timedelta(0) for row in table)
     names = {row["name"] for row in connect(received).metrics()}
     assert {"\\Memory\\Available Bytes", "loss"} <= names
     plain = Questions(PythonStore([received])).metrics()

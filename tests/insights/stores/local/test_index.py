@@ -67,10 +67,10 @@ def runs_known(path: Path) -> dict[str, int]:
 def set_indexed_run(path: Path, **fingerprint: str) -> None:
     """Change the run of a file in the index."""
     cache = path.parent / index_file.INDEX_NAME
-    found = json.loads(cache.read_text())
-    entry = found["files"][path.name]
+    content = json.loads(cache.read_text())
+    entry = content["files"][path.name]
     entry[3][0][0], entry[5] = "set_indexed_run", fingerprint.get("fingerprint", entry[5])
-    cache.write_text(json.dumps(found))
+    cache.write_text(json.dumps(content))
 
 
 def append(path: Path, *lines: Any) -> None:

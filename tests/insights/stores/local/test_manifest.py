@@ -58,8 +58,8 @@ def test_a_missing_parquet_file_is_named(compacted: Path, damage: Callable[[Path
     delete_journals(compacted)
     questions = Questions(DuckDBStore([compacted.parent]))
     note = f"not read: {path}: is missing, or no whole Parquet file"
-    for found, rows in ((questions.errors(), 1), (questions.errors("r2"), 0), (questions.logs(), 2)):
-        assert (len(found), found.notes) == (rows, (note,))
+    for table, rows in ((questions.errors(), 1), (questions.errors("r2"), 0), (questions.logs(), 2)):
+        assert (len(table), table.notes) == (rows, (note,))
     assert not questions.errors("r1").notes
 
 
@@ -68,6 +68,6 @@ def test_a_missing_manifest_is_named(compacted: Path, store: Callable[..., DuckD
     """Without its manifest, a folder of compacted runs is not read, and a note reports it."""
     (compacted / MANIFEST).unlink()
     delete_journals(compacted)
-    found = Questions(store([compacted.parent])).errors()
-    assert not found
-    assert found.notes == (f"not read: {compacted / MANIFEST}: is missing beside Parquet files",)
+    table = Questions(store([compacted.parent])).errors()
+    assert not table
+    assert table.notes == (f"not read: {compacted / MANIFEST}: is missing beside Parquet files",)

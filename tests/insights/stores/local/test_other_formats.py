@@ -43,7 +43,7 @@ SENT = [
 
 
 def _lines(sent: Sequence[Any]) -> bytes:
-    return "".join(json.dumps(one) + "\n" for one in sent).encode()
+    return "".join(json.dumps(envelope) + "\n" for envelope in sent).encode()
 
 
 FORMS: dict[str, Write] = {
@@ -64,10 +64,10 @@ FORMS: dict[str, Write] = {
 @pytest.mark.parametrize(
     "written", [b'{"a":' * 9_000 + b'"baseType"', b'[{"baseType":' + b"[" * 50_000], ids=["object", "array"]
 )
-def test_nested_deeper_than_python_reads(
+def test_files_that_are_nested_too_deeply_are_ignored(
     store: type[DuckDBStore], written: bytes, journal: Callable[..., Path]
 ) -> None:
-    """Such a file is passed by, and the others are read."""
+    """Such a file is ignored, and the others are read."""
     path = journal(log("mine"))
     (path.parent / "other.json").write_bytes(written)
     assert [row["message"] for row in Insights(store([path.parent])).logs()] == ["mine"]
@@ -76,10 +76,10 @@ def test_nested_deeper_than_python_reads(
 @pytest.mark.parametrize("store", [DuckDBStore, PythonStore])
 @pytest.mark.parametrize("harm", ["cut", "damaged"])
 @pytest.mark.parametrize("write", [_lines, lambda sent: json.dumps(sent).encode()], ids=["lines", "array"])
-def test_a_torn_gzip_file_gives_its_beginning(
+def test_a_torn_gzip_file_is_read_up_to_the_damage(
     store: type[DuckDBStore], harm: str, write: Write, tmp_path: Path
 ) -> None:
-    """What can be unpacked is read, and that there was more is told."""
+    """The records before the damage are read, and a note reports the rest."""
     chance = random.Random(1)
     sent = [
         _sent("MessageData", {"message": f"{n} {chance.random()}", "severityLevel": 1}) for n in range(5000)
@@ -89,9 +89,9 @@ def test_a_torn_gzip_file_gives_its_beginning(
     (tmp_path / "sent.gz").write_bytes(
         packed[:half] if harm == "cut" else packed[:half] + b"\xff" * (len(packed) - half)
     )
-    found = Insights(store([tmp_path])).logs()
-    assert 500 < len(found) < 5000
-    assert len(found.notes) == 1
+    table = Insights(store([tmp_path])).logs()
+    assert 500 < len(table) < 5000
+    assert len(table.notes) == 1
 
 
 @pytest.mark.parametrize("store", [DuckDBStore, PythonStore])
@@ -101,9 +101,9 @@ def test_envelopes_are_found_in_all_formats(name: str, store: Any, tmp_path: Pat
     path = tmp_path / name
     path.write_bytes(FORMS[name](SENT))
     for place in (tmp_path, path):
-        found = Insights(store([place])).logs()
-        assert sorted(row["message"] for row in found) == ["net err", '{"a":true}']
-        assert not found.notes
+        table = Insights(store([place])).logs()
+        assert sorted(row["message"] for row in table) == ["net err", '{"a":true}']
+        assert not table.notes
 
 
 @pytest.mark.parametrize("store", [DuckDBStore, PythonStore])
@@ -113,8 +113,8 @@ def test_files_without_envelopes_are_ignored(store: Any, tmp_path: Path) -> None
     (tmp_path / "config.json").write_text('{"a": 1}', encoding="utf-8")
     (tmp_path / "broken.gz").write_bytes(b"\x1f\x8bnonsense")
     (tmp_path / "sent.jsonl").write_bytes(_lines(SENT))
-    found = Insights(store([tmp_path])).logs()
-    assert (len(found), found.notes) == (2, ())
+    table = Insights(store([tmp_path])).logs()
+    assert (len(table), table.notes) == (2, ())
 
 
 @pytest.mark.parametrize("store", [DuckDBStore, PythonStore])
@@ -122,9 +122,9 @@ def test_an_envelope_without_data_is_counted(store: Any, tmp_path: Path) -> None
     """Both stores count it as a line that could not be read."""
     empty = {"time": "2026-11-22T10:00:00Z", "data": {"baseType": "MessageData"}}
     (tmp_path / "sent.jsonl").write_bytes(_lines([*SENT, empty]))
-    found = Insights(store([tmp_path])).logs()
-    assert len(found) == 2
-    assert found.notes[0].startswith("1 line ")
+    table = Insights(store([tmp_path])).logs()
+    assert len(table) == 2
+    assert table.notes[0].startswith("1 line ")
 
 
 def test_only_journals_are_compacted(tmp_path: Path) -> None:
@@ -191,8 +191,8 @@ if os.geteuid() == 0:  # file modes do not apply to root
 if not os.path.exists(os.path.abspath("open.json")):
     print("closed")
 for store in stores:
-    found = Insights(store).logs()
-    print(len(found), *found.notes)
+    table = Insights(store).logs()
+    print(len(table), *table.notes)
 """
 
 

@@ -66,9 +66,9 @@ def test_a_forged_copy_does_not_count(shared: Path, store: Any, changes: Any, na
     forge(shared / name, *changes)
     if (shared / "theirs").exists():
         give(shared / "theirs", 0o755)
-    found = Insights(store([shared])).logs()
-    assert [row["message"] for row in found] == ["mine 0", "mine 1", "mine 2"]
-    assert [note for note in found.notes if "1 file of another user read" in note], found.notes
+    table = Insights(store([shared])).logs()
+    assert [row["message"] for row in table] == ["mine 0", "mine 1", "mine 2"]
+    assert [note for note in table.notes if "1 file of another user read" in note], table.notes
 
 
 @STORES
@@ -79,14 +79,14 @@ def test_a_longer_copy_with_the_same_name(shared: Path, store: Any) -> None:
     write(
         shared / "theirs" / OWN,
         *many[:20],
-        *({**one} for one in many[20:]),
+        *({**envelope} for envelope in many[20:]),
         log("added", record_id="5e71e5-ff"),
     )
     path = shared / "theirs" / OWN
     path.write_text(path.read_text().replace("mine 39", "forged 39"))
     give(path.parent, 0o755), give(path)
-    found = sorted(row["message"] for row in Insights(store([shared])).logs())
-    assert found == sorted([*(f"mine {number}" for number in range(40)), "added"])
+    table = sorted(row["message"] for row in Insights(store([shared])).logs())
+    assert table == sorted([*(f"mine {number}" for number in range(40)), "added"])
 
 
 @STORES
@@ -94,31 +94,31 @@ def test_world_writable_files(shared: Path, store: Any) -> None:
     """One of another user is not read, and a note says why. One of this user is read."""
     forge(shared / FORGED, ("5e71e5", "5e71e6"), mode=0o666)
     (shared / OWN).chmod(0o666)
-    found = Insights(store([shared])).logs()
-    assert [row["message"] for row in found] == ["mine 0", "mine 1", "mine 2"]
-    assert ["everybody can write to it" in note for note in found.notes] == [True]
+    table = Insights(store([shared])).logs()
+    assert [row["message"] for row in table] == ["mine 0", "mine 1", "mine 2"]
+    assert ["everybody can write to it" in note for note in table.notes] == [True]
 
 
 @STORES
 def test_colleagues_and_the_owner_of_the_directory(shared: Path, store: Any) -> None:
     """Files of other users are read with a note, and without one if they own the directory or the file was given."""
     path = forge(shared / FORGED, ("5e71e5", "5e71e6"))
-    found = Insights(store([shared])).logs()
-    assert (len(found), len(found.notes)) == (6, 1)
+    table = Insights(store([shared])).logs()
+    assert (len(table), len(table.notes)) == (6, 1)
     assert Insights(store([path])).logs().notes == ()
     give(shared, 0o755)
-    found = Insights(store([shared])).logs()
-    assert (len(found), found.notes) == (6, ())
+    table = Insights(store([shared])).logs()
+    assert (len(table), table.notes) == (6, ())
 
 
 def test_forged_times_do_not_change_a_run(shared: Path) -> None:
     """Forged times have no effect on answers from the index or from KQL."""
     before = connect(shared).steps().rows
     forge(shared / FORGED, ("10:00:00", "03:00:00"))
-    found = connect(shared)
-    assert found.steps().rows == before
+    table = connect(shared)
+    assert table.steps().rows == before
     if sys.version_info >= (3, 11):
-        assert [*found.query("traces | summarize by message | sort by message asc").rows[0].values()] == [
+        assert [*table.query("traces | summarize by message | sort by message asc").rows[0].values()] == [
             "mine 0"
         ]
 
@@ -132,16 +132,16 @@ def test_a_compacted_folder_of_another_user(shared: Path, tmp_path: Path) -> Non
     (other / "compacted").rename(shared / "compacted")
     for path in [shared / "compacted", *(shared / "compacted").rglob("*")]:
         give(path, 0o755 if path.is_dir() else 0o644)
-    found = connect(shared).logs()
-    assert [row["message"] for row in found] == ["mine 0", "mine 1", "mine 2"]
+    table = connect(shared).logs()
+    assert [row["message"] for row in table] == ["mine 0", "mine 1", "mine 2"]
     before = sorted((shared / "compacted").rglob("*"))
     with pytest.raises(UsageError, match="belongs to another user"):
         compact(shared, idle=NOW)
     assert sorted((shared / "compacted").rglob("*")) == before
     (shared / OWN).unlink()
-    found = connect(shared).logs()
-    assert ([row["message"] for row in found], len(found.notes)) == (["fake 0", "fake 1", "fake 2"], 1)
-    assert "of another user read" in found.notes[0]
+    table = connect(shared).logs()
+    assert ([row["message"] for row in table], len(table.notes)) == (["fake 0", "fake 1", "fake 2"], 1)
+    assert "of another user read" in table.notes[0]
 
 
 def test_compact_skips_files_of_other_users(shared: Path) -> None:
