@@ -87,7 +87,7 @@ def test_records_without_a_run(cli: Any, journal: Path) -> None:
     notice = "amllog: nothing found\namllog: 1 log line without a {} id: see `amllog logs all`\n"
     assert (cli("runs").stderr, cli("steps").stderr) == (notice.format("run"), notice.format("step"))
     assert "by others" in cli("logs", "all").stdout
-    assert "name it, where there are any (amllog runs)" in cli("story").stderr
+    assert "list them with `amllog runs`" in cli("story").stderr
 
 
 @pytest.mark.usefixtures("good_run")
