@@ -1,7 +1,7 @@
 """A query as KQL, as SQL and as a link into the portal, each generated when it is first read.
 
-Most tables are read for their rows only. Generating the KQL and the SQL of every answer was 42 % of all calls of
-`amllog errors last`.
+Most tables are read for their rows only. `amllog errors last` makes 1,100 calls of amllog, and made 2,700 when each
+answer generated its texts.
 """
 
 from __future__ import annotations
