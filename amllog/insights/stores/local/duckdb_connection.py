@@ -56,11 +56,11 @@ class Database:
         """
         if threading.current_thread() is not threading.main_thread():
             return function()
-        call = BackgroundCall(function)
+        work = _Work(function)
         try:
-            result: T = call.result(threading.TIMEOUT_MAX)
+            result: T = BackgroundCall(work.run).result(threading.TIMEOUT_MAX)
         except KeyboardInterrupt:
-            self._interrupt(call)
+            self._interrupt(work)
             raise
         return result
 
@@ -69,25 +69,54 @@ class Database:
 
         `stop` ends the part of the work that is not DuckDB's. Raises QueryTimeout.
         """
-        call, deadline = BackgroundCall(function), monotonic() + limits.seconds
+        work, deadline = _Work(function), monotonic() + limits.seconds
         try:
+            call = BackgroundCall(work.run)
             while not call.over:
                 if monotonic() > deadline or limits.is_cancelled():
                     raise duckdb_limits.QueryTimeout(limits.seconds)
                 call.wait(max(0.0, min(deadline - monotonic(), _POLL_SECONDS)))
         except (KeyboardInterrupt, duckdb_limits.QueryTimeout):
             stop()
-            self._interrupt(call)
+            self._interrupt(work)
             raise
         result: T = call.result(0.0)
         return result
 
-    def _interrupt(self, call: BackgroundCall) -> None:
+    def _interrupt(self, work: _Work) -> None:
         """Interrupt a statement until it has ended. If it does not end, the database cannot be used again."""
+        work.cancel()
         deadline = monotonic() + INTERRUPT_SECONDS
         # Repeated, because a statement that has not started yet ignores an interrupt.
-        while not call.over and monotonic() < deadline:
+        while work.is_running and monotonic() < deadline:
             with contextlib.suppress(KeyboardInterrupt):  # Ctrl-C was pressed twice
                 self.connection.interrupt()
-                call.wait(0.05)
-        self.is_stuck = not call.over
+                work.ended.wait(0.05)
+        self.is_stuck = work.is_running
+
+
+class _Work:
+    """A function that another thread calls, unless it is cancelled before.
+
+    Ctrl-C may be pressed while the thread starts, when there is no `BackgroundCall` to wait for yet. A statement that
+    nobody waits for would still run when Python ends, which aborts the process.
+    """
+
+    def __init__(self, function: Callable[[], object]) -> None:
+        self._function = function
+        self._has_begun = self._is_cancelled = False
+        self.ended = threading.Event()
+
+    def run(self) -> object:
+        self._has_begun = True  # before the check, so that `cancel` or this method notices the other
+        try:
+            return None if self._is_cancelled else self._function()
+        finally:
+            self.ended.set()
+
+    def cancel(self) -> None:
+        self._is_cancelled = True
+
+    @property
+    def is_running(self) -> bool:
+        return self._has_begun and not self.ended.is_set()
