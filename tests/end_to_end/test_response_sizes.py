@@ -24,14 +24,14 @@ import resource, sys, time
 from amllog.record import envelope
 from amllog.exporters.{module} import {name}
 from amllog.config.parsers import parse_connection_string
-outlet = {name}(parse_connection_string("InstrumentationKey={key};IngestionEndpoint={url}"))
+exporter = {name}(parse_connection_string("InstrumentationKey={key};IngestionEndpoint={url}"))
 line = envelope.encode_record(time.time(), {key!r}, {{}}, "MessageData", {{"message": "m", "properties": {{}}}})
-outlet.session()
+exporter.session()
 import requests, json
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 for _ in range(2):
-    answer = outlet.export([line], 60)
-    verdict = answer.exceptions.get(0, answer.default)
+    result = exporter.export([line], 60)
+    verdict = result.exceptions.get(0, result.default)
     print(verdict.state, verdict.reason)
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
 """
@@ -41,7 +41,7 @@ from amllog.errors import ServiceError
 from amllog.insights.stores.service.client import QueryClient
 from amllog.insights.stores.service.scope import parse_scope
 client = QueryClient(parse_scope("workspace_id", "{key}", endpoint="{url}"), retry_seconds=0)
-client._connected()
+client._connect()
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 try:
     client.query("traces", None)
