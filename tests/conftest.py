@@ -60,7 +60,7 @@ def share_of_a_core(seconds: float = 1.0) -> float:
 # processes share a core, a service and a script on this machine do not reach each other within these limits.
 LEAST_SHARE = 0.2
 # A test with one of these fixtures or names starts a process or a service.
-STARTING = {"azure", "child", "far_side", "notebook", "service", "stores", "tracking"}
+STARTING = {"azure", "child", "server_with", "notebook", "service", "stores", "tracking"}
 STARTING_NAMES = {"AzureOnThisMachine", "subprocess"}
 # Measured only if the time is limited. A run by hand skips nothing.
 SHARE = (

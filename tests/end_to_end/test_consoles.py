@@ -167,9 +167,9 @@ except ValueError as error:
 def test_json_line(child: Any, connected: Any) -> None:
     """The JSON format contains the whole record, and a dimension with one of our names gets a suffix."""
     code = SETUP + "log = amllog.setup(driver_format='json', run_type='training')\n"
-    code += "log.warning('said', rows=3, message='other', level='high')"
+    code += "log.warning('text', rows=3, message='other', level='high')"
     (line,) = map(json.loads, child(code, env=connected).stdout.splitlines())
-    expected = {"level": "WARNING", "message": "said", "message_": "other", "level_": "high", "rows": "3",
+    expected = {"level": "WARNING", "message": "text", "message_": "other", "level_": "high", "rows": "3",
                 "run_type": "training", "step_name": "-c", "logger": "__main__"}  # fmt: skip
     assert {key: line.get(key) for key in expected} == expected
 

@@ -381,11 +381,11 @@ def flock(fd, operation): raise OSError(errno.{error}, "no locks here")
 fcntl.flock = flock
 """
     stay = LEAVE_RECORDS.replace(
-        "os._exit(0)", "import threading; print('said', flush=True); threading.Event().wait()"
+        "os._exit(0)", "import threading; print('logged', flush=True); threading.Event().wait()"
     )
     env = {"APPLICATIONINSIGHTS_CONNECTION_STRING": NOWHERE, "AMLLOG_DRIVER_LEVEL": "ERROR"}
     alive = child.start(without + stay, "alive", "3", env=env)
-    assert alive.stdout.readline() == "said\n"
+    assert alive.stdout.readline() == "logged\n"
     messages = leave_records(child, "dead")
     deliver_here = (
         "import sys; from amllog.cli.main import main; sys.argv[1:] = ['deliver', '.amllog']; main()"

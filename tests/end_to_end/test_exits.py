@@ -441,7 +441,7 @@ import amllog
 log = amllog.setup()
 for number in range(10):
     log.info(f"m{number}")
-print("said", flush=True)
+print("logged", flush=True)
 while not os.path.exists("arrived"):
     time.sleep(0.01)
 amllog.shutdown(0.05)
@@ -457,7 +457,7 @@ def test_a_shutdown_during_an_export(
     """An export longer than `shutdown(timeout)` is completed, so the next session sends nothing twice."""
     azure.faults.put(Fault(drops=0.01, times=1))  # accepted at once, with a response that takes seconds
     process = child.start(SHUTDOWN_DURING_AN_EXPORT, env={**connected, "AMLLOG_DRIVER_LEVEL": "ERROR"})
-    assert process.stdout.readline() == "said\n"
+    assert process.stdout.readline() == "logged\n"
     while not azure.envelopes:
         time.sleep(0.01)
     (tmp_path / "arrived").touch()

@@ -27,9 +27,9 @@ side = os.open("side", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
 def work(name):
     number = 0
     while True:
-        said = f"{sys.argv[1]}-{name}-{number}"
-        (log if number % 2 else plain).info(said)
-        os.write(side, said.encode() + b"\\n")
+        message = f"{sys.argv[1]}-{name}-{number}"
+        (log if number % 2 else plain).info(message)
+        os.write(side, message.encode() + b"\\n")
         number += 1
         time.sleep(random.random() / 500)
 
@@ -81,7 +81,7 @@ def test_kill(
 
 def test_another_resource_in_between(tmp_path: Path) -> None:
     """Records for one resource wait for a process with its key, also if others run before."""
-    with AzureOnThisMachine(tmp_path / "far side") as azure:
+    with AzureOnThisMachine(tmp_path / "azure") as azure:
         other = azure.connection_string.replace("0010ca", "00beef")
         dead = azure.connection_string.replace(azure.url, "http://127.0.0.1:9")
         for string, message, seconds in (
@@ -98,7 +98,7 @@ def test_another_resource_in_between(tmp_path: Path) -> None:
 
 def test_another_key_in_one_process(tmp_path: Path) -> None:
     """After a second setup() with another resource, the next process delivers the records for the first."""
-    with AzureOnThisMachine(tmp_path / "far side") as azure:
+    with AzureOnThisMachine(tmp_path / "azure") as azure:
         other = azure.connection_string.replace("0010ca", "00beef")
         dead = azure.connection_string.replace(azure.url, "http://127.0.0.1:9")
         for string in (dead, other):

@@ -53,9 +53,9 @@ def test_v02_dict_config(child: Any, received: Any, connected: Any) -> None:
 def test_v03_refused_without_statsbeat(child: Any, journaled: Any) -> None:
     """Stock: a refused connection with statsbeat off loses the batch. Here: it waits on disk, and is counted."""
     string = "InstrumentationKey=00000000-0000-0000-0000-0000000010ca;IngestionEndpoint=http://127.0.0.1:9"
-    ran = child(SETUP + "logger.info('said')\nprint(amllog.flush(2).waiting)",
+    ran = child(SETUP + "logger.info('logged')\nprint(amllog.flush(2).waiting)",
                 env={"APPLICATIONINSIGHTS_CONNECTION_STRING": string})  # fmt: skip
-    assert (ran.returncode, journaled().messages) == (0, ["said"])
+    assert (ran.returncode, journaled().messages) == (0, ["logged"])
     assert ran.stdout.endswith("\n1\n") and "Traceback" not in ran.stderr
 
 
@@ -94,8 +94,8 @@ def test_v06_os_exit_and_sigterm(child: Any, received: Any, journaled: Any, conn
 def test_v07_slow_ingestion(child: Any, azure: AzureOnThisMachine, journaled: Any, connected: Any) -> None:
     """Stock: the exit waits without a bound. Here: it waits at most the grace, and the record is kept."""
     azure.faults.put(Fault(seconds=50))
-    ran = child(SETUP + "logger.info('said')", env={**connected, "AMLLOG_GRACE_SECONDS": "1"}, timeout=900)
-    assert (ran.returncode, journaled().messages) == (0, ["said"])
+    ran = child(SETUP + "logger.info('logged')", env={**connected, "AMLLOG_GRACE_SECONDS": "1"}, timeout=900)
+    assert (ran.returncode, journaled().messages) == (0, ["logged"])
 
 
 def test_v08_burst_on_the_root_logger(child: Any, received: Any, connected: Any) -> None:
@@ -164,8 +164,8 @@ def test_v12_logger_adapter(child: Any, received: Any, connected: Any) -> None:
 
 def test_v13_changed_after_the_call(child: Any, received: Any, connected: Any) -> None:
     """Stock: values are exported as they are later. Here: as they were at the call."""
-    code = "rows, said = [1], {'stage': 'then'}\nlogger.info('%s', rows, extra={'custom_dimensions': said})\n"
-    child(SETUP + code + "rows.append(2); said['stage'] = 'later'", env=connected)
+    code = "rows, custom = [1], {'stage': 'then'}\nlogger.info('%s', rows, extra={'custom_dimensions': custom})\n"
+    child(SETUP + code + "rows.append(2); custom['stage'] = 'later'", env=connected)
     assert received().properties("[1]")["stage"] == "then"
 
 
@@ -218,7 +218,7 @@ log.bind(rows=3).info("ours", name="bob")
 def test_v18_connection_string(child: Any) -> None:
     """Stock: a missing or invalid string raises in three ways. Here: one notice, or one ConfigError."""
     for absent in (None, ""):
-        ran = child(SETUP + "logger.info('said')", env={"APPLICATIONINSIGHTS_CONNECTION_STRING": absent})
+        ran = child(SETUP + "logger.info('logged')", env={"APPLICATIONINSIGHTS_CONNECTION_STRING": absent})
         assert (ran.returncode, ran.stdout.count("no connection string")) == (0, 1)
     ran = child("import amllog\ntry: amllog.setup()\nexcept amllog.ConfigError as error: print(error)",
                 env={"APPLICATIONINSIGHTS_CONNECTION_STRING": "nonsense"})  # fmt: skip
@@ -236,7 +236,7 @@ def test_v19_run_off_azure(child: Any) -> None:
 
 def test_v20_azureml_is_imported_later(child: Any, received: Any, connected: Any) -> None:
     """azureml-core does not change the root logger, and its own log lines are not recorded."""
-    code = "import azureml.core\nlogger.info('said'); print(len(logging.getLogger().handlers))"
+    code = "import azureml.core\nlogger.info('logged'); print(len(logging.getLogger().handlers))"
     ran = child(SETUP + code, env=connected)
     assert ran.stdout.endswith("\n1\n"), ran.stderr
-    assert received().messages == ["said"]
+    assert received().messages == ["logged"]

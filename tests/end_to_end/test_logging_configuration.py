@@ -105,7 +105,7 @@ ENDS = {
         ["error"],
         1,
     ),
-    "a file": ("library.addHandler(logging.FileHandler('said.log'))", ["info", "error"], 2),
+    "a file": ("library.addHandler(logging.FileHandler('file.log'))", ["info", "error"], 2),
     "nothing: Python shows warnings": ("", ["error"], 1),
     "a NullHandler: silenced": ("library.addHandler(logging.NullHandler())", [], 0),
     "ours": ("library.handlers = logging.getLogger().handlers", ["info", "error"], 2),

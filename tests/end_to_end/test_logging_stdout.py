@@ -11,10 +11,10 @@ import logging, sys
 import amllog
 {configured}
 class Stream:
-    def write(self, said):
-        for line in said.rstrip().splitlines():
+    def write(self, text):
+        for line in text.rstrip().splitlines():
             logging.getLogger("STDOUT").info({logged})
-        return len(said)
+        return len(text)
     def flush(self):
         pass
 {order}

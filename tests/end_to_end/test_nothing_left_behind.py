@@ -12,7 +12,7 @@ from amllog.local import AzureOnThisMachine
 STEP = """
 import amllog
 log = amllog.setup()
-log.info("said")
+log.info("logged")
 log.metric("loss", 0.5)
 account = amllog.shutdown(200)
 assert account.waiting == 0, account

@@ -76,8 +76,8 @@ RESPONSES: dict[str, tuple[int, str, Callable[[], bytes]]] = {
 
 
 @pytest.fixture
-def far_side() -> Iterator[Callable[..., str]]:
-    """Return a function that starts a server: `far_side(206, "gzip", body)` returns its address."""
+def server_with() -> Iterator[Callable[..., str]]:
+    """Return a function that starts a server: `server_with(206, "gzip", body)` returns its address."""
     started: list[ThreadingHTTPServer] = []
 
     def start(status: int, encoding: str, body: bytes) -> str:
@@ -124,11 +124,11 @@ def far_side() -> Iterator[Callable[..., str]]:
     ],
 )
 def test_a_response_beyond_the_limit_is_unreadable(
-    far_side: Callable[..., str], child: Any, module: str, name: str, response: str
+    server_with: Callable[..., str], child: Any, module: str, name: str, response: str
 ) -> None:
     """A response of any size takes a few megabytes. After 200 records count as delivered, after 206 they wait."""
     status, encoding, body = RESPONSES[response]
-    url = far_side(status, encoding, body())
+    url = server_with(status, encoding, body())
     ran = child(EXPORT.format(module=module, name=name, key=KEY, url=url))
     *results, peak = ran.stdout.splitlines()
     expected = "delivered " if status == 200 else "waiting 206 with an unreadable response"
@@ -136,10 +136,10 @@ def test_a_response_beyond_the_limit_is_unreadable(
     assert int(peak) < MAX_KIB
 
 
-def test_a_compressed_response_is_read(far_side: Callable[..., str], child: Any) -> None:
+def test_a_compressed_response_is_read(server_with: Callable[..., str], child: Any) -> None:
     """A gzipped response has the same effect as a plain one."""
     body = {"itemsReceived": 1, "errors": [{"index": 0, "statusCode": 400, "message": "invalid"}]}
-    url = far_side(206, "gzip", gzip.compress(json.dumps(body).encode()))
+    url = server_with(206, "gzip", gzip.compress(json.dumps(body).encode()))
     ran = child(
         EXPORT.format(module="app_insights.http_exporter", name="AppInsightsExporter", key=KEY, url=url)
     )
@@ -153,10 +153,10 @@ def test_a_compressed_response_is_read(far_side: Callable[..., str], child: Any)
     ids=["zeros", "nested"],
 )
 def test_a_response_of_the_query_service_is_limited(
-    far_side: Callable[..., str], child: Any, encoding: str, body: Callable[[], bytes]
+    server_with: Callable[..., str], child: Any, encoding: str, body: Callable[[], bytes]
 ) -> None:
     """A response of more than 128 MiB is an error with a remedy, and takes no more memory than that."""
-    url = far_side(200, encoding, body())
+    url = server_with(200, encoding, body())
     ran = child(QUERY.format(key=KEY, url=url))
     message, peak = ran.stdout.splitlines()
     assert "use a shorter time range" in message, ran

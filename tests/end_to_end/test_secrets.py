@@ -37,16 +37,16 @@ import json, logging, os, sys, warnings
 import amllog
 from amllog.session import api
 
-said = json.loads(sys.argv[1])
+texts = json.loads(sys.argv[1])
 early = amllog.get_logger("early")
-for text in said:
+for text in texts:
     early.info(text, value=text)
     early.metric("early", 1, note=text)
     early.run.tag("early", text)
 
 log = amllog.setup(
     level="DEBUG", redact=["^patient"], build_url="https://me:word0aB1@build.invalid",
-    dimensions={"password": "bare0aB1", "everywhere": said[0]},
+    dimensions={"password": "bare0aB1", "everywhere": texts[0]},
 )
 library = logging.getLogger("library")
 hidden = {"password": "bare0aB1", "patient_name": "Ada0Lovelace", "in": [{"api_key": "bare0aB1"}]}
@@ -72,7 +72,7 @@ def fail(text):
     local_variable = "bare0aB1" + text
     raise RuntimeError(text) from KeyError(text)
 
-for text in said:
+for text in texts:
     log.info(text)
     log.info("%s and %r", text, Holder(text))
     log.debug({text: [text]})
@@ -107,7 +107,7 @@ for text in said:
         log.run.log_table("table", {"note": [text, text]})
     log.run.tag("note", text)
     log.run.set_tags({text[:100]: text * 30})
-    log.run.add_properties({"property " + str(said.index(text)): text})
+    log.run.add_properties({"property " + str(texts.index(text)): text})
     log.run.upload_file(f"outputs/{text}", __import__("io").BytesIO(b"content"))
     child = log.run.child_run(text)
     child.display_name = child.description = text
