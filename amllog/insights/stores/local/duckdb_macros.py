@@ -27,7 +27,7 @@ _ITEM_BYTES = 16  # of a string in a list, in addition to its characters
 _ESTIMATED_BYTES = 32_768  # up to this size, an estimate is enough
 _TOO_LONG, _TOO_MANY = "a string of more than {} bytes", "a range of more than {} values"
 
-_CALLS_OF_VIEWS = {"concat_ws": {3}}  # numbers of arguments in the views of `duckdb_views`
+_CALLS_OF_VIEWS = {"concat_ws": {3}}  # numbers of arguments in the SQL of `duckdb_views`
 VARIADIC, NESTED = ("concat", "concat_ws", "json_object", "json_array"), "nested"
 # The number of copies of its first argument, and of each other argument, in a macro.
 ARGUMENT_COPIES = {

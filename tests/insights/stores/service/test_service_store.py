@@ -355,7 +355,7 @@ def test_free_kql(local_azure: Callable[..., AzureOnThisMachine]) -> None:
     ):
         with pytest.raises(UsageError, match=message):
             store.query(text)
-    with pytest.raises(ServiceError, match="returned HTTP 501: Not on this machine"):
+    with pytest.raises(ServiceError, match="returned HTTP 501: Not in the local Azure"):
         resource.query("traces | extend x = todecimal(1)")
 
 
