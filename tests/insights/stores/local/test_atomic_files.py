@@ -27,11 +27,11 @@ NOW = timedelta(0)
 # A process that gets this signal while it writes its first new file to the disk.
 INTERRUPTED = """
 import os, signal, sys
-real, abandoned = os.fsync, [1]
+real, pending = os.fsync, [1]
 def fsync(fd):
     real(fd)
-    if left and "index" in os.readlink(f"/proc/self/fd/{fd}"):
-        abandoned.pop()
+    if pending and "index" in os.readlink(f"/proc/self/fd/{fd}"):
+        pending.pop()
         os.kill(os.getpid(), int(sys.argv[1]))
         signal.pause() if int(sys.argv[1]) != signal.SIGINT else None
 os.fsync = fsync  # the system's, not ours: the moment of the signal
