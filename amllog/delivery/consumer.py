@@ -17,10 +17,8 @@ from amllog.journal.segment import Segment
 from amllog.process import interrupts
 from amllog.record.envelope import is_complete
 
-BACKOFF_SECONDS, MAX_BACKOFF_SECONDS = (
-    0.5,
-    60.0,
-)  # half of the first pause after a failure, and the longest pause
+BACKOFF_SECONDS = 0.5  # half of the first pause after a failure
+MAX_BACKOFF_SECONDS = 60.0
 _READ_BYTES = 64 * 1024
 # Shares of an export's time: nearly all of it, and so little that twice as many lines would fit.
 _ALL, _LITTLE = 0.9, 0.25

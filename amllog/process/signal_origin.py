@@ -25,10 +25,10 @@ _GENERATORS = inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GEN
 # class is foreign, a handler in C raised it, or it was set in the thread (`PyThreadState_SetAsyncExc`).
 _CLOSED = {
     "delivery.outbox", "delivery.worker", "journal.checkpoint", "journal.checkpoint_entries", "journal.directory",
-    "journal.lock", "journal.own_files", "journal.refused_counts", "journal.segment", "journal.writer",
-    "process.descriptors", "process.events", "process.exits", "process.fork_detection", "process.fork_safe_thread",
-    "process.forks", "process.hooks", "process.interrupts", "record.envelope", "record.item_limit", "session.session",
-    "sources.capture.stdlib_logging", "sources.emitter", "sources.encoder",
+    "journal.lock", "journal.own_files", "journal.refused_counts", "journal.segment", "journal.segment_file",
+    "journal.writer", "process.descriptors", "process.events", "process.exits", "process.fork_detection",
+    "process.fork_safe_thread", "process.forks", "process.hooks", "process.interrupts", "record.envelope",
+    "record.item_limit", "session.session", "sources.capture.stdlib_logging", "sources.emitter", "sources.encoder",
 }  # fmt: skip
 _OWN_KINDS = {"amllog", "builtins", "orjson", *sys.builtin_module_names}
 _STDLIB = os.path.dirname(inspect.__file__)

@@ -140,6 +140,7 @@ def test_code_for_files_does_not_catch_a_timeout(tmp_path: Path) -> None:
         "lock",
         "own_files",
         "segment",
+        "segment_file",
         "writer",
     )
     folder = Path(amllog.__file__).parent / "journal"
