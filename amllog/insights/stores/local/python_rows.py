@@ -102,18 +102,16 @@ def _record(
         "level": LEVEL_NAMES[severity] if severity is not None and severity >= 0 else "ERROR" if is_bad else "INFO",
         **{key: dimensions.get(key, "") for key in (*DIMENSION_COLUMNS, "run_url", "node", "rank")},
     }  # fmt: skip
-    last = _last(base.get("exceptions")) if table == EXCEPTION else {}
-    searched = (
-        message,
-        outer,
-        *(
-            cell_types.to_text(value)
-            for value in (last.get("message"), exception.get("typeName"), exception.get("stack"))
-        ),
-    )
-    return PythonRecord(
-        table, time, severity, values, dimensions, searched if table == EXCEPTION else (message,)
-    )
+    searched = _searched(message, outer, base) if table == EXCEPTION else (message,)
+    return PythonRecord(table, time, severity, values, dimensions, searched)
+
+
+def _searched(message: str, outer: str, base: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the strings of an exception that `contains` reads."""
+    exceptions = base.get("exceptions")
+    first, last = _first(exceptions), _last(exceptions)
+    values = (last.get("message"), first.get("typeName"), first.get("stack"))
+    return (message, outer, *(cell_types.to_text(value) for value in values))
 
 
 def _severity(value: Any) -> int | None:
