@@ -223,11 +223,11 @@ def _exception(which: str, path: str) -> str:
 
 def _milliseconds(duration: str) -> str:
     """Return SQL that converts `D.HH:MM:SS.fffffff` or `HH:MM:SS` to milliseconds."""
-    seconds = [(r"^(\d+)\.\d+:", 86_400), (r"^(?:\d+\.)?(\d+):", 3_600), (r":(\d+):", 60),
-               (r":(\d+(?:\.\d+)?)$", 1)]  # fmt: skip
+    days, hours, minutes = (r"^(\d+)\.\d+:", 86_400), (r"^(?:\d+\.)?(\d+):", 3_600), (r":(\d+):", 60)
+    seconds = (r":(\d+(?:\.\d+)?)$", 1)
     parts = [
         f"coalesce(TRY_CAST(regexp_extract({duration}, '{regex}', 1) AS DOUBLE), 0) * {size * 1000}"
-        for regex, size in seconds
+        for regex, size in (days, hours, minutes, seconds)
     ]
     return f"CASE WHEN {duration} IS NOT NULL THEN {' + '.join(parts)} END"
 

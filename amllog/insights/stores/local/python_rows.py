@@ -27,7 +27,8 @@ _TABLES = {table.base_type: table for table in TABLES.values()}
 _NAMES = {
     name: number for number, name in enumerate(("verbose", "information", *map(str.lower, LEVEL_NAMES[2:])))
 }
-_W3C_PARENT = re.compile(r"\|[0-9a-f]{32}\.([0-9a-f]{16})\.")
+# OpenCensus writes the parent as `|<trace id>.<span id>.`.
+_OPENCENSUS_PARENT = re.compile(r"\|[0-9a-f]{32}\.([0-9a-f]{16})\.")
 _DURATION = re.compile(r"(?:(\d+)\.)?(\d+):(\d+):(\d+(?:\.\d+)?)")
 
 
@@ -69,7 +70,7 @@ def _record(
     is_bad = table == EXCEPTION or failed
     name = "" if table in (TRACE, EXCEPTION) else _name(table, base)
     parent = cell_types.to_text(tags.get("ai.operation.parentId"))
-    parent_match = _W3C_PARENT.fullmatch(parent)
+    parent_match = _OPENCENSUS_PARENT.fullmatch(parent)
     outer = cell_types.to_text(exception.get("message"))
     message = {
         TRACE: cell_types.to_text(base.get("message")),
