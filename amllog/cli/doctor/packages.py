@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import sys
+import warnings
 from collections.abc import Iterator
 from importlib import metadata
 
@@ -48,7 +49,11 @@ def _check_azureml(in_job: bool) -> Check:
             "azureml", "Python 3.13 has no imghdr, which azureml's Run imports", "pip install standard-imghdr"
         )
     try:
-        importlib.import_module("azureml.core")
+        with warnings.catch_warnings():
+            warnings.simplefilter(
+                "ignore"
+            )  # Python reports invalid escapes in azureml when it compiles it first
+            importlib.import_module("azureml.core")
     except Exception as error:  # the import is the check, and a package may raise any exception
         problem = f"azureml.core cannot be imported: {type(error).__name__}: {error}"
         advice = (
