@@ -1,5 +1,5 @@
 # make demo    run the example pipeline on this machine, with the real clients and a local Azure
-# make check   run the quick checks: ruff, mypy, the architecture, the tests on one Python
+# make check   run the quick checks: ruff, mypy, the architecture, the fast tests on one Python
 # make test    run everything that CI runs: lint, types, and the built wheel on every Python from 3.9 on
 # make bench   measure the cost of a call and of an import
 # make clean   restore the state after `git clone`
@@ -31,7 +31,7 @@ check: .venv/.installed
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
-	@$(BIN)/pytest -q -n 2
+	@$(BIN)/pytest -q -n auto -m "not slow"
 
 test: .venv/.tools
 	@$(AS_PIP); $(BIN)/nox
