@@ -107,24 +107,23 @@ def clean_environment(home: Path) -> dict[str, str]:
 # Tests that start many processes or real clients, on the oldest and the newest Python only
 # (docs/decisions/0011-gates.md).
 SLOW = (
-    "cli", "end_to_end/reading", "end_to_end/test_consoles", "end_to_end/test_disk", "end_to_end/test_any_object",
-    "end_to_end/test_known_problems", "end_to_end/test_logging_configuration", "end_to_end/test_notebook",
-    "end_to_end/test_operation_tree", "end_to_end/test_pipeline_example", "end_to_end/test_public_secret_rules",
-    "end_to_end/test_real_clients", "end_to_end/test_response_sizes", "end_to_end/test_run_history_faults",
-    "end_to_end/test_secrets", "end_to_end/test_soak", "end_to_end/test_worker_libraries", "exporters", "insights",
-    "local", "sources/capture/test_azureml_metrics", "test_docs", "test_examples",
+    "cli", "config/test_user_path", "end_to_end/reading", "end_to_end/test_any_object", "end_to_end/test_app_insights",
+    "end_to_end/test_artifact_copies", "end_to_end/test_consoles", "end_to_end/test_damaged_journals",
+    "end_to_end/test_disk", "end_to_end/test_displaced_journals", "end_to_end/test_known_problems",
+    "end_to_end/test_logging_configuration", "end_to_end/test_notebook", "end_to_end/test_operation_tree",
+    "end_to_end/test_pipeline_example", "end_to_end/test_public_secret_rules", "end_to_end/test_real_clients",
+    "end_to_end/test_response_sizes", "end_to_end/test_run_history_faults", "end_to_end/test_secrets",
+    "end_to_end/test_shared_directories", "end_to_end/test_soak", "end_to_end/test_worker_libraries", "exporters",
+    "insights", "journal/test_directory", "local", "record/test_redaction", "sources/capture/test_azureml_metrics",
+    "test_docs", "test_examples",
 )  # fmt: skip
 # The longest tests that depend least on the Python version, on the newest only.
 ONCE = (
-    "cli",
-    "end_to_end/reading/test_notebook_answers",
-    "end_to_end/test_known_problems",
-    "end_to_end/test_public_secret_rules",
-    "end_to_end/test_secrets",
-    "end_to_end/test_soak",
-    "test_docs",
-    "test_examples",
-)
+    "cli", "end_to_end/reading/test_equal_stores", "end_to_end/reading/test_notebook_answers",
+    "end_to_end/test_known_problems", "end_to_end/test_public_secret_rules", "end_to_end/test_response_sizes",
+    "end_to_end/test_run_history_faults", "end_to_end/test_secrets", "end_to_end/test_soak",
+    "insights/stores/local/test_duckdb_macros", "insights/stores/service", "local", "test_docs", "test_examples",
+)  # fmt: skip
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -42,7 +42,8 @@ def connections(target: Any) -> list[int]:
             if not stat.S_ISSOCK(os.stat(int(name)).st_mode):
                 continue
             with socket.socket(fileno=os.dup(int(name))) as sock:
-                descriptors += [int(name)] if sock.getpeername()[1] == port else []
+                is_internet = sock.family in (socket.AF_INET, socket.AF_INET6)
+                descriptors += [int(name)] if is_internet and sock.getpeername()[1] == port else []
     return descriptors
 
 

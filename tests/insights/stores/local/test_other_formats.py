@@ -179,6 +179,7 @@ def test_unsupported_kql_names_the_service(tmp_path: Path) -> None:
 
 UNREADABLE = """
 import os
+import orjson  # now, because another user cannot read every installation
 import amllog.insights.query.sql
 from pathlib import Path
 from amllog.insights.insights import Insights
