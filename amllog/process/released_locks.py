@@ -1,8 +1,9 @@
 """Release our locks when the exception of a signal handler has left them acquired.
 
-Python 3.9 may run a handler after the block of a `with` has ended and before `__exit__` is called. An exception then
-leaves the lock acquired, and all other threads wait for it for ever. Later Python versions run handlers only after
-calls, at jumps backwards and at the beginning of functions. There, `with` and a lock in C always release the lock.
+Python 3.9 may run a handler after the block of a `with` has ended and before `__exit__` is called. Python 3.14 may run
+one after `__enter__` and before the block begins. An exception then leaves the lock acquired, and all other threads
+wait for it for ever. The other versions run handlers only after calls, at jumps backwards and at the beginning of
+functions, and enter a `with` in one step. There, `with` and a lock in C always release the lock.
 """
 
 from __future__ import annotations
@@ -20,10 +21,10 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def releasing(name: str) -> Callable[[F], F]:
-    """Decorate a method that has a block `with self.<name>`. Later versions than Python 3.9 do not need it."""
+    """Decorate a method that has a block `with self.<name>`. Only Python 3.9 and 3.14 need it."""
 
     def decorated(method: F) -> F:
-        if sys.version_info >= (3, 10):
+        if sys.version_info[:2] not in ((3, 9), (3, 14)):
             return method
 
         @functools.wraps(method)

@@ -130,7 +130,7 @@ export(scalar("x", 1.0), call("set_tags", tags={{"a": "1"}}), upload())
         assert set(states) == {state}
         assert reason in reasons[0]
         assert pause == (7 if fault.get("status") == 429 else 0)
-        assert took < 1.5
+        assert took < 60  # a hanging request would take minutes
     assert worked[0] == ["delivered"] * 3
 
 
