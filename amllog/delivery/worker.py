@@ -52,26 +52,23 @@ class DeliveryWorker:
         self, journal: Journal, node: str, notice: Notice, lock: threading.RLock, *, is_worker: bool
     ) -> None:
         """`lock`: held while a line is appended. `is_worker`: whether the process is a worker, which SIGTERM ends."""
-        self._notice = notice
         self.displacement = Displacement(journal, lock)
         self._cleanup = SegmentCleanup(journal, lock)
-        self.journal = journal
+        self.journal, self._notice = journal, notice
         self.consumers: list[Consumer] = []
         self.thread = ForkSafeThread("amllog delivery", self._work)
         # A queue for each caller that waits. A signal handler may wait while its own thread is waiting.
         self._waiting: list[queue.SimpleQueue[None]] = []
         self._deferral = DeferredSigterm(wanted=is_worker)
         self.orphans = Orphans(journal, node, self._export_orphan, self._report, notice)
-        self._rounds = 0
         self._awaited_round = -1  # the round that a fork has waited for in vain
         self._next_round = 0.0  # the time of the next round, unless woken
         self._end = math.inf  # the latest end of the process
         self._in_round = self._paused = self._ending = False
-        self._orphans_due = 0.0
+        self._rounds, self._orphans_due = 0, 0.0
         # Numbers of requests for a pass: the last one, the last when the pass began, the last that is complete.
         self._orphans_requested = self._orphans_begun = self._orphans_done = 0
-        self._busy = False
-        self._faults = 0  # rounds in succession that failed
+        self._busy, self._faults = False, 0  # `_faults`: rounds in succession that failed
 
     def set_exporters(self, exporters: Sequence[Exporter]) -> None:
         """Deliver through `exporters` from now on, each from its checkpoint. Undoes the end by a last `drain`."""
@@ -89,8 +86,7 @@ class DeliveryWorker:
 
     def park(self) -> None:
         """Before a fork: end the thread, unless it is in an export that takes longer than a fork may wait."""
-        patience = 0.0 if self._awaited_round == self._rounds else FORK_SECONDS  # once for each round
-        if not self.thread.park(patience):
+        if not self.thread.park(0.0 if self._awaited_round == self._rounds else FORK_SECONDS):  # once a round
             self._awaited_round = self._rounds
 
     def resume(self) -> None:
@@ -114,23 +110,29 @@ class DeliveryWorker:
         if self._ending:  # SIGTERM during the exit, or a second one: the grace does not start again
             deadline = min(deadline, self._end)
         ends, outer = last or self._end < math.inf or self.thread.cannot_start, self._ending
-        if ends and not outer:  # else a flush() in another thread would end the grace of all
-            self._end, self._paused = deadline, False
-        if self.displacement.displaced_segments():  # their records move to other files
-            checks = self.displacement.checks
-            self._wait(deadline, lambda: self.displacement.checks == checks and self.thread.expected)
-        targets = [(segment, segment.size) for segment in self.journal.segments]
-        for consumer in self.consumers:
-            consumer.retry_now()
+
+        def owed() -> bool:
+            if last:  # a flush() in another thread may have begun just before, and ended meanwhile
+                self._end, self._paused = deadline, False
+            return any(self._owes(one, targets, deadline) for one in self.consumers)
+
         try:
-            self._ending |= last
-            self._wait(deadline, lambda: any(self._owes(one, targets, deadline) for one in self.consumers))
+            self._ending |= last  # before `_end`, so that a flush() that notices the end does not change it
+            if ends and not outer:
+                self._end, self._paused = deadline, False
+            if self.displacement.displaced_segments():  # their records move to other files
+                checks = self.displacement.checks
+                self._wait(deadline, lambda: self.displacement.checks == checks and self.thread.expected)
+            targets = [(segment, segment.size) for segment in self.journal.segments]
+            for consumer in self.consumers:
+                consumer.retry_now()
+            self._wait(deadline, owed)
             if with_orphans and all(consumer.failures == 0 for consumer in self.consumers):
                 request = self._request_orphans()
                 self._wait(deadline, lambda: self._orphans_done < request and self.thread.expected)
         finally:  # also where a signal interrupts it
             self._ending &= outer or not last
-            if last or (ends and not outer):
+            if last or (ends and not outer and not self._ending):
                 # Before the wait: a round sets `_in_round` first, and then reads this.
                 self._paused = True
                 self._wait(deadline, lambda: self._in_round)
@@ -203,8 +205,8 @@ class DeliveryWorker:
         write_pending_entries(self.journal.segments, self._notice)
         self.displacement.check()
         # A drain requests orphans once the process's own records are settled: new records do not delay it.
-        is_due = time.monotonic() >= self._orphans_due
-        if is_due and (not busy or self._orphans_done < self._orphans_requested):
+        has_request = self._orphans_done < self._orphans_requested
+        if time.monotonic() >= self._orphans_due and (not busy or has_request):
             busy |= self._deliver_orphans()
         return busy
 
@@ -247,8 +249,7 @@ class DeliveryWorker:
             return True  # at once, or after the fork
         self._cleanup.remove_settled()
         self._orphans_done = self._orphans_begun
-        # A request that came during the pass needs another pass.
-        if self._orphans_done == self._orphans_requested:
+        if self._orphans_done == self._orphans_requested:  # else a request came during the pass
             self._orphans_due = time.monotonic() + ORPHANS_SECONDS
         return False
 
