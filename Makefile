@@ -64,4 +64,5 @@ clean:
 	@echo "installing amllog, its development tools and the packages of its tests into .venv"
 	@$(AS_PIP); $(BIN)/uv pip install --quiet --python $(BIN)/python --editable . --group dev
 	@$(BIN)/python tests/insights/language.py
+	@env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -W ignore -c "import azureml.core" # compiles it: Python warns of its strings then, and tests read stderr
 	@touch $@

@@ -139,13 +139,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: [item.get_closest_marker(name) is not None for name in ("once", "slow")])
 
 
-def pytest_sessionstart(session: pytest.Session) -> None:
-    """Compile azureml once. Python prints warnings about its strings when it does, which no test may depend on."""
-    if not hasattr(session.config, "workerinput"):
-        code = "import azureml.core"
-        subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, check=False)
-
-
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_protocol(item: pytest.Item) -> bool | None:
     """Skip a test after GATE_ENDS without a report. Thousands of reports take minutes on a starved machine."""

@@ -95,7 +95,8 @@ def install() -> int:
         "--ignore-scripts",
         "--loglevel=error",
     )
-    code = subprocess.run([npm, "install", "--prefix", str(FOLDER), *quiet, PACKAGE], check=False).returncode
+    command = [npm, "install", "--prefix", str(FOLDER), *quiet, PACKAGE]
+    code = subprocess.run(command, stdout=subprocess.DEVNULL, check=False).returncode
     if code:
         print(
             f"KQL is not checked with Microsoft's language service: npm install {PACKAGE} ended with {code}"
