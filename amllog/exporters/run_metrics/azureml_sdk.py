@@ -1,4 +1,4 @@
-"""The only module that imports azureml: its `Run`, a private copy of it for delivery, and its storage client.
+"""The adapter of azureml: its `Run`, a private copy of it for delivery, and its storage client.
 
 azureml's clients retry for minutes (32·2ⁿ seconds after a 429) and log every request. So the delivery worker uses a
 copy of the run whose clients do neither. The copy posts metrics with the generated operation below azureml's queue.

@@ -1,7 +1,7 @@
 """The schema of an envelope as data: the members, their kinds and maximum lengths.
 
-The limits are those of the Bond schemas and the limits page of Application Insights. They also are in
-`amllog.record`, and are repeated here on purpose, so that the local Azure judges independently of the writing side.
+The limits are those of the Bond schemas and the limits page of Application Insights. `amllog.record.envelope` has them
+too. They are repeated here on purpose, so that the local Azure judges independently of the writing side.
 """
 
 from __future__ import annotations
