@@ -1,7 +1,7 @@
 """The gates: lint, types, and the tests against the built wheel on every supported Python.
 
 `make test` runs all of them. One of them: `.venv/bin/nox -s types`, `.venv/bin/nox -s tests-3.9 -- -k journal`.
-Why they are as they are: docs/decisions/0011-gates.md.
+The reasons are in docs/decisions/0011-gates.md.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ PROJECT = nox.project.load_toml("pyproject.toml")
 PYTHONS = [line.rpartition(" ")[2] for line in PROJECT["project"]["classifiers"] if " :: 3." in line]
 AT_HAND = f"{sys.version_info.major}.{sys.version_info.minor}"
 MEASURED = HERE / ".nox" / "measured"
-MEASURE = "coverage" in sys.argv  # it takes a third of the time: by hand, `nox -s tests-3.13 coverage`
+MEASURE = "coverage" in sys.argv  # only by hand (`nox -s tests-3.13 coverage`): it takes a third of the time
 
 nox.needs_version = ">=2025.5.1"
 nox.options.default_venv_backend = "uv|virtualenv"
 nox.options.reuse_venv = "yes"
 nox.options.download_python = "never"
-nox.options.error_on_missing_interpreters = False  # skipped, and said so in nox's closing list
+nox.options.error_on_missing_interpreters = False  # skipped, and nox's closing list says so
 nox.options.sessions = ["lint", "types", "tests"]
 
 
 def show_pythons_of_pyenv() -> None:
-    """Pyenv hides the Pythons that are installed but not chosen: choose all of ours."""
+    """Select all supported Pythons of pyenv, which hides those that are installed but not selected."""
     if shutil.which("pyenv") and "PYENV_VERSION" not in os.environ:
         ask = ["pyenv", "versions", "--bare", "--skip-aliases"]
         installed = subprocess.run(ask, capture_output=True, text=True, check=False).stdout.split()
@@ -50,12 +50,12 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
 def group(name: str) -> list[str]:
-    """The requirements of a dependency group in pyproject.toml, without amllog itself."""
+    """Return the requirements of a dependency group in pyproject.toml, without amllog itself."""
     return [line for line in nox.project.dependency_groups(PROJECT, name) if not line.startswith("amllog")]
 
 
 def wheel(session: nox.Session) -> Path:
-    """The wheel of the present source, built once for all sessions of this run."""
+    """Return the wheel of the present source, built once for all sessions of this run."""
     folder = HERE / ".nox" / "wheel" / str(os.getpid())
     if not list(folder.glob("*.whl")):
         shutil.rmtree(folder.parent, ignore_errors=True)
@@ -65,7 +65,7 @@ def wheel(session: nox.Session) -> Path:
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Ruff: faults and format."""
+    """Run ruff: faults and format."""
     session.install(*group("lint"))
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
@@ -73,14 +73,14 @@ def lint(session: nox.Session) -> None:
 
 @nox.session
 def types(session: nox.Session) -> None:
-    """Mypy, strict, on the package."""
+    """Run mypy, strict, on the package."""
     session.install("--reinstall-package", "amllog", f"{wheel(session)}[local]", *group("types"))
     session.run("mypy")
 
 
 @nox.session(python=ORDER)
 def tests(session: nox.Session) -> None:
-    """The tests against the installed wheel, never the source tree; everything on the newest Python."""
+    """Run the tests against the installed wheel, never the source tree. The newest Python runs all of them."""
     if time.time() > float(os.environ.get("GATE_ENDS", "inf")):  # tests/conftest.py reads it, too
         session.skip("not run: GATE_ENDS, the end of this run's time, came before this session")
     session.install(
@@ -108,7 +108,7 @@ def tests(session: nox.Session) -> None:
 
 @nox.session(python=PYTHONS[0])
 def lowest(session: nox.Session) -> None:
-    """The tests with the oldest versions that pyproject.toml admits; by hand, before a bound is changed."""
+    """Run the tests with the oldest versions that pyproject.toml allows. By hand, before a bound is changed."""
     oldest = [
         "--upgrade",
         "--resolution",
@@ -124,11 +124,11 @@ def lowest(session: nox.Session) -> None:
 
 @nox.session
 def coverage(session: nox.Session) -> None:
-    """One report over all processes."""
+    """Print one report over all processes."""
     session.install(*[line for line in group("test") if line.startswith("coverage")])
     if not list(MEASURED.glob("data.*")):
         session.skip("no tests ran")
     env = {"COVERAGE_FILE": str(MEASURED / "data")}
     session.run("coverage", "combine", "--quiet", "--keep", env=env)
-    # Copies of amllog that a test made for itself are gone by now: no source, and no fault.
+    # Copies of amllog that tests have made are deleted by now. Their missing sources are not errors.
     session.run("coverage", "report", "--ignore-errors", env=env)

@@ -1,7 +1,7 @@
-"""The rules of the architecture: which module imports which, what each may do, how large it gets, how it is written.
+"""The rules of the architecture: imports, powers, sizes and style of the modules.
 
 The modules of each folder, their order and their third-party packages are in docs/architecture.md, and nowhere else. A
-module that a size would make worse is in LARGER, with the reason.
+module that a split would make worse is in LARGER, with its number of lines and the reason.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from pathlib import Path
 
 import pytest
 
-HOUSE = Path(importlib.util.find_spec("amllog").origin).parent
+PACKAGE = Path(importlib.util.find_spec("amllog").origin).parent
 TESTS = Path(__file__).parent
 PAGE = (TESTS.parent / "docs" / "architecture.md").read_text(encoding="utf-8")
 # A folder imports only folders before it.
@@ -31,8 +31,8 @@ ORDER = [
     "session", "insights", "local", "testing", "cli",
 ]  # fmt: skip
 ENTRIES = {"__init__", "__main__", "__version__", "errors", "testing"}
-# What the two sides that read may import beside themselves: they work without the writing side.
-WALLS = {
+# The folders that these two may import besides themselves. They work without the writing side.
+INDEPENDENT = {
     "insights": {"__version__", "process", "record", "errors", "config", "journal"},
     "local": {"__version__", "process", "record", "errors", "insights"},
 }
@@ -44,7 +44,7 @@ ROWS = {  # each module of the page, in its order: the third-party packages that
 PUBLIC = {"amllog", "amllog.insights", "amllog.insights.stores", "amllog.local"}  # packages that export names
 MAX_MODULE, MEDIAN_MODULE, MAX_BODY, P95_BODY = 260, 140, 50, 30
 LARGER: dict[str, tuple[int, str]] = {}
-GUARDS = {  # where an except may take everything: how many, and whom it guards against
+GUARDS = {  # modules with an except for everything: the number of them, and the cause of the exceptions
     "record.text": (3, "a value's own methods"),
     "record.stacktrace": (2, "an exception's own methods"),
     "record.log_call": (1, "a message's own arguments"),
@@ -60,14 +60,14 @@ GUARDS = {  # where an except may take everything: how many, and whom it guards 
     "process.interrupts": (2, "exceptions of signal handlers: they are raised again"),
     "process.forks": (2, "exceptions of signal handlers: they are raised again"),
     "sources.capture.capture": (2, "exceptions of signal handlers: they are raised again"),
-    "process.fork_safe_thread": (1, "a system that has no thread left: it is asked again"),
-    "cli.doctor.packages": (1, "a package's own import, in doctor: the check says what it raised"),
+    "process.fork_safe_thread": (1, "a system that has no thread left: the start is tried again"),
+    "cli.doctor.packages": (1, "a package's own import, in doctor: the check shows the exception"),
     "exporters.run_metrics.azureml_exporter": (2, "azureml: the verdict reports the error"),
     "exporters.run_metrics.mlflow_exporter": (1, "MLflow: the verdict reports the error"),
     "sources.capture.azure_log_handler": (2, "a telemetry processor, OpenCensus: the error is reported"),
     "exporters.driver_log": (1, "stdout"),
 }
-ANSWERS = {"amllog.record.text.to_number"}  # nothing is lost: that the value is no number is the answer
+ANSWERS = {"amllog.record.text.to_number"}  # nothing is lost: the result is that the value is not a number
 POWERS = {  # what only these modules or folders may do
     r"\bThread\(|\bTimer\(|Executor\(|start_new_thread": {
         "process.background", "process.interrupts", "process.fork_safe_thread", "local",
@@ -79,8 +79,8 @@ POWERS = {  # what only these modules or folders may do
     r"\bsignal\.signal\b": {"process.events", "process.interrupts", "local"},
     r"\bsubprocess\b": {"cli"},
 }  # fmt: skip
-# Where an except or suppress may take an exception of a signal handler: code that the main thread does not run, or
-# runs in commands of ours only.
+# Modules in which an except or suppress may take an exception of a signal handler. The main thread does not run them,
+# or only in commands of amllog.
 OTHER_THREADS = {
     "cli", "delivery.consumer", "delivery.exporter", "delivery.orphan_delivery", "delivery.orphans", "delivery.worker",
     "exporters.app_insights", "exporters.http_deadline", "exporters.run_metrics", "exporters.verified_sockets",
@@ -93,13 +93,13 @@ UNDECORATED = {
     "session.api._begin", "insights.stores.service.rate_limit.slot", "process.fork_safe_thread._leave",
     "process.fork_safe_thread._live",
 }  # fmt: skip
-# Kinds that no handler raises to tell the script something: what is excepted is that one operation of the `try`.
+# Exceptions that no signal handler raises on purpose. An except for them takes only those of its `try`.
 NARROW = {
     "BlockingIOError", "FileExistsError", "FileNotFoundError", "GeneratorExit", "ImportError", "IndexError",
     "JSONDecodeError", "ModuleNotFoundError", "NoSegment", "NotADirectoryError", "OverflowError", "PermissionError",
     "ProcessLookupError", "UnicodeEncodeError",
 }  # fmt: skip
-# Modules without a test file of their name: where their tests are.
+# Modules without a test file of their name, and the place of their tests.
 TESTED_ELSEWHERE = {
     "config.arguments": "config/test_settings",
     "config.settings_table": "config/test_settings",
@@ -140,7 +140,7 @@ TESTED_ELSEWHERE = {
 }
 # Classes that inherit from a class of ours that inherits from another one.
 DEEP = {"QueryTimeout": "an error of the tree in errors.py"}
-# Where attributes of objects that are not ours may be assigned: whose they are.
+# Modules that may assign attributes of objects that are not ours, and the owner of the objects.
 FOREIGN = {
     "process.hooks": "Python's modules",
     "process.safe_import": "sys",
@@ -156,7 +156,7 @@ Function = (ast.FunctionDef, ast.AsyncFunctionDef)
 
 
 def is_declared(node: ast.AST) -> bool:
-    """Whether it is declared only (a protocol's member, an overload) or a property's setter: told elsewhere."""
+    """Return whether a function needs no docstring: a protocol's member, an overload or a property's setter."""
     setter = any(ast.unparse(one).endswith(".setter") for one in node.decorator_list)
     return setter or ast.unparse(node.body) == "..."
 
@@ -165,7 +165,7 @@ class Module:
     """One file of the package, parsed."""
 
     def __init__(self, path: Path) -> None:
-        self.name = ".".join((HOUSE.name, *path.relative_to(HOUSE).with_suffix("").parts))
+        self.name = ".".join((PACKAGE.name, *path.relative_to(PACKAGE).with_suffix("").parts))
         self.text = path.read_text(encoding="utf-8")
         self.lines = len(self.text.splitlines())
         self.tree = ast.parse(self.text)
@@ -176,7 +176,7 @@ class Module:
         self.is_package = path.name == "__init__.py"
 
     def imports(self) -> set[str]:
-        """Every module that is imported anywhere in this one: ours by their full name, others by their first."""
+        """Return the imported modules: ours by their full name, others by the name of their package."""
         found = {alias.name for node in self.nodes if isinstance(node, ast.Import) for alias in node.names}
         for node in self.nodes:
             if isinstance(node, ast.ImportFrom):
@@ -190,7 +190,7 @@ class Module:
         return next((one for one in tries if one in NAMES), None)
 
     def code(self) -> str:
-        """The text without comments and docstrings."""
+        """Return the source without comments and docstrings."""
         kept = ast.parse(self.text)
         for node in ast.walk(kept):
             if isinstance(node, (ast.Module, ast.ClassDef, *Function)) and ast.get_docstring(node):
@@ -198,7 +198,7 @@ class Module:
         return ast.unparse(kept)
 
     def undocumented(self) -> list[str]:
-        """Public classes, functions and methods without a docstring."""
+        """Return the public classes, functions and methods without a docstring."""
         classes = [node for node in self.tree.body if isinstance(node, ast.ClassDef) and node.name[0] != "_"]
         parts = [node for owner in (self.tree, *classes) for node in owner.body]
         named = [
@@ -207,18 +207,18 @@ class Module:
         return [node.name for node in named if not ast.get_docstring(node) and not is_declared(node)]
 
 
-ALL = [Module(path) for path in sorted(HOUSE.rglob("*.py"))]
+ALL = [Module(path) for path in sorted(PACKAGE.rglob("*.py"))]
 NAMES = {module.name: module for module in ALL}
 
 
 def lines_of(function: ast.FunctionDef) -> int:
-    """Lines of a function after its signature and docstring."""
+    """Return the number of lines of a function after its signature and docstring."""
     body = function.body[1:] if ast.get_docstring(function) else function.body
     return body[-1].end_lineno - body[0].lineno + 1 if body else 0
 
 
 def takes_everything(node: ast.AST) -> bool:
-    """Whether it is an except for every error that does not raise it again."""
+    """Return whether a node is an except for every error that does not raise it again."""
     if not isinstance(node, ast.ExceptHandler) or isinstance(node.body[-1], ast.Raise):
         return False
     return node.type is None or bool(re.search(r"\b(Base)?Exception\b", ast.unparse(node.type)))
@@ -230,13 +230,13 @@ def is_in(path: str, places: object) -> bool:
 
 
 def steps() -> Iterator[tuple[Module, Module]]:
-    """Each import of a module of amllog in another one."""
+    """Yield each import of a module of amllog in another one."""
     return ((m, NAMES[name]) for m in ALL for name in sorted(m.imports() & NAMES.keys()) if name != m.name)
 
 
 def test_root() -> None:
     """The root contains the entry points, errors, testing and the folders, and nothing else."""
-    names = {path.stem if path.suffix == ".py" else path.name for path in HOUSE.iterdir()}
+    names = {path.stem if path.suffix == ".py" else path.name for path in PACKAGE.iterdir()}
     assert names - {"__pycache__", "py.typed"} == ENTRIES | {name for name in ORDER if name not in ENTRIES}
 
 
@@ -247,7 +247,7 @@ def test_every_module_has_a_row() -> None:
 
 
 def test_folders_import_only_folders_before_them() -> None:
-    """A module imports its own folder and folders before it; nothing imports the entry points."""
+    """A module imports its own folder and folders before it. No module imports the entry points."""
     up = [
         f"{m.name} imports {n.name}"
         for m, n in steps()
@@ -256,12 +256,12 @@ def test_folders_import_only_folders_before_them() -> None:
     assert up == []
 
 
-def test_walls() -> None:
+def test_insights_and_local_import_nothing_of_the_writing_side() -> None:
     """The reading side and the local Azure work without the writing side."""
     across = [
         f"{m.name} imports {n.name}"
         for m, n in steps()
-        if m.folder in WALLS and n.folder not in {m.folder, *WALLS[m.folder]}
+        if m.folder in INDEPENDENT and n.folder not in {m.folder, *INDEPENDENT[m.folder]}
     ]
     assert across == []
 
@@ -293,7 +293,7 @@ def test_packages_have_no_code() -> None:
 
 
 def test_names_are_unique() -> None:
-    """Outside `cli`, no two modules have one name; no two modules define one public class."""
+    """Outside `cli`, no two modules have the same name. No two modules define a public class of the same name."""
     modules = Counter(m.name.rpartition(".")[2] for m in ALL if not m.is_package and m.folder != "cli")
     assert [name for name, count in modules.items() if count > 1] == []
     owners = [(node.name, m.name) for m in ALL for node in m.tree.body if isinstance(node, ast.ClassDef)]
@@ -318,7 +318,7 @@ def test_inheritance_is_at_most_two_levels_deep() -> None:
 
 
 def thread_locals(module: Module) -> set[str]:
-    """Names bound to a `threading.local`, or to what the `__init__` of a subclass of it makes for each thread."""
+    """Return the names of `threading.local` objects, and of the attributes that subclasses create for each thread."""
     classes = [node for node in module.nodes if isinstance(node, ast.ClassDef)]
     ours = [node for node in classes if "threading.local" in map(ast.unparse, node.bases)]
     kinds = "|".join([r"threading\.local", *(node.name for node in ours)])
@@ -327,7 +327,7 @@ def thread_locals(module: Module) -> set[str]:
 
 
 def owners_made_in(function: ast.AST, threads: set[str]) -> set[str]:
-    """Names that a function binds to objects that it makes itself by a call, or to the state of its thread."""
+    """Return the names that a function binds to objects that it creates by a call, or to the state of its thread."""
     made = {"self", "cls"}
     for node in ast.walk(function):
         value = getattr(node, "value", None)
@@ -343,7 +343,7 @@ def owners_made_in(function: ast.AST, threads: set[str]) -> set[str]:
 
 
 def assigned_attributes(function: ast.AST) -> Iterator[ast.Attribute]:
-    """The attributes that a function assigns."""
+    """Yield the attributes that a function assigns."""
     for node in ast.walk(function):
         targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
         if isinstance(node, (ast.Assign, ast.AugAssign, ast.AnnAssign)):
@@ -353,7 +353,7 @@ def assigned_attributes(function: ast.AST) -> Iterator[ast.Attribute]:
 
 
 def test_no_attribute_of_another_object_is_assigned() -> None:
-    """Code assigns attributes of `self` and of objects that it makes; others are changed by their own methods."""
+    """Code assigns attributes of `self` and of objects that it creates. Other objects change by their own methods."""
     wrong = []
     for module in ALL:
         threads = thread_locals(module)
@@ -421,7 +421,7 @@ def test_sizes() -> None:
     assert sorted(bodies.values())[len(bodies) * 95 // 100] <= P95_BODY
 
 
-def test_everything_says_what_it_is_for() -> None:
+def test_modules_and_public_names_have_docstrings() -> None:
     """Every module with code and every public name has a docstring, every function its return type."""
     assert [m.name for m in ALL if m.tree.body and not ast.get_docstring(m.tree)] == []
     assert [f"{m.name}.{name}" for m in ALL for name in m.undocumented()] == []
@@ -429,12 +429,12 @@ def test_everything_says_what_it_is_for() -> None:
 
 
 def test_no_global_statement() -> None:
-    """What is global is one attribute of one object in session."""
+    """No function has a `global` statement. The one global session is an attribute of an object in `session`."""
     assert [m.name for m in ALL for node in m.nodes if isinstance(node, ast.Global)] == []
 
 
 def test_broad_excepts_are_guards_and_never_silent() -> None:
-    """An except that takes everything stands in a guard that we know, and says or counts what it caught."""
+    """An except for everything is in a module listed in GUARDS, and reports or counts the exception."""
     inside = {node: f"{m.name}.{f.name}" for m in ALL for f in m.functions for node in ast.walk(f)}
     broad = {node: name for node, name in inside.items() if takes_everything(node)}
     counts = Counter(m.path for m in ALL for node in m.nodes if takes_everything(node))
@@ -447,7 +447,7 @@ def test_broad_excepts_are_guards_and_never_silent() -> None:
 
 
 def test_no_except_takes_a_signal() -> None:
-    """In the script's threads, what a signal handler raises passes every except and every suppress."""
+    """In the script's threads, the exception of a signal handler passes every except and every suppress."""
     modules = [m for m in ALL if not is_in(m.path, OTHER_THREADS)]
     excepts = [(m, node) for m in modules for node in m.nodes if isinstance(node, ast.ExceptHandler)]
     taking = [
@@ -495,7 +495,7 @@ def test_ignore_comments_have_a_code_and_a_reason() -> None:
 
 
 def docstrings() -> Iterator[tuple[str, str]]:
-    """Each docstring of the package, with its place."""
+    """Yield each docstring of the package, with its place."""
     for module in ALL:
         for node in module.nodes:
             if isinstance(node, (ast.Module, ast.ClassDef, *Function)) and ast.get_docstring(node):
@@ -504,7 +504,7 @@ def docstrings() -> Iterator[tuple[str, str]]:
 
 
 def sentences(text: str) -> list[str]:
-    """The sentences, list items and paragraphs of a docstring, without its code blocks."""
+    """Return the sentences, list items and paragraphs of a docstring, without its code blocks."""
     prose = re.sub(r"(?m)^(    .*| *>>> .*)$", "", text)
     return [
         part for part in re.split(r"(?<=[.:!?])\s+(?=[A-Z`(*\d])|\n\s*\n|\n *[*-] ", prose) if part.strip()
@@ -528,7 +528,7 @@ def test_docstrings_have_short_sentences() -> None:
 
 
 def test_names_say_what_a_value_is() -> None:
-    """Names that say only that there is a value are rare: at most 10 in 1,000 lines."""
+    """Names such as `found` and `one`, which do not describe their value, are rare: at most 10 in 1,000 lines."""
     vague = {"found", "one", "said", "told", "own", "left"}
     uses = Counter(
         m.path
