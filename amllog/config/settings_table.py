@@ -13,7 +13,7 @@ from amllog.record.line_format import LEVEL_NAMES
 
 
 class Setting(NamedTuple):
-    """One row of the table: the name of a setting, what it accepts and what it does."""
+    """One row of the table: the name, the variables, the allowed values and the effect of a setting."""
 
     name: str
     variables: tuple[str, ...]

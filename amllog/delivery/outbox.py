@@ -58,7 +58,7 @@ class Outbox:
         return self._journal
 
     def drain_previous(self, directory: Path, grace_seconds: float) -> None:
-        """Before another directory is opened: deliver what waits in the present one, for at most `grace_seconds`."""
+        """Deliver the waiting records for at most `grace_seconds`, if another directory is to be opened."""
         if self._journal is not None and self._wanted != directory:
             self.drain(grace_seconds, with_orphans=True)
 
@@ -105,7 +105,7 @@ class Outbox:
 
     @releasing("_lock")
     def drain(self, seconds: float, *, with_orphans: bool = False, last: bool = False) -> None:
-        """Deliver what waits, for at most `seconds`. `last`: the process ends after it."""
+        """Deliver the waiting records, for at most `seconds`. `last`: the process ends after it."""
         if self._pending:
             with self._lock:
                 self._open()
@@ -132,7 +132,7 @@ class Outbox:
         )
 
     def close(self, seconds: float) -> Account:
-        """Deliver what waits within `seconds`, and end."""
+        """Deliver the waiting records within `seconds`, and end."""
         deadline = time.monotonic() + seconds
         self.drain(seconds, with_orphans=True)
         return self.end(deadline - time.monotonic())
@@ -141,7 +141,7 @@ class Outbox:
     def end(self, seconds: float) -> Account:
         """Close everything, waiting at most `seconds` for an export in progress. Return the final account.
 
-        What waits is left to the next process. Later lines are not accepted. Safe to repeat.
+        Waiting records are left to the next process. Later lines are not accepted. Safe to repeat.
         """
         with self._lock:  # no other thread writes now, and none will
             self._closed = True

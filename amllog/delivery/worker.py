@@ -11,8 +11,8 @@ kept. A batch without a waiting record ends the pauses. A batch that takes its w
 
 The thread starts with `setup()` if there are exporters, in a forked child with its first record. It ends before a fork
 and continues in the parent afterwards: a child inherits locks held by threads that it does not have. `drain` waits
-until the thread has settled what is in the journal. It makes failed consumers due at once, but gives up after
-`TRIES_AT_EXIT` failures. What waits then is on disk, and the next process delivers it.
+until the thread has settled the records in the journal. It makes failed consumers due at once, but gives up after
+`TRIES_AT_EXIT` failures. The waiting records are on disk, and the next process delivers them.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ class DeliveryWorker:
     def drain(self, seconds: float, *, with_orphans: bool = False, last: bool = False) -> None:
         """Wait until the present content of the journal is settled, for at most `seconds`.
 
-        `with_orphans`: also wait for what ended child processes left in the directory.
+        `with_orphans`: also wait for the records that ended child processes left in the directory.
         `last`: the process ends after it. The thread exports nothing until the next drain: the end would interrupt it.
         """
         deadline = time.monotonic() + seconds

@@ -39,7 +39,7 @@ class Captures:
         return self._capture.failure
 
     def install(self, environ: Mapping[str, str]) -> None:
-        """Install what the settings list.
+        """Install the captures that the settings list.
 
         An installed capture stays in place. Otherwise, records of other threads would be lost meanwhile.
         """

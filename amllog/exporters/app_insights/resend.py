@@ -26,7 +26,7 @@ ORIGINAL_TIME = "original_time"  # the dimension with the time that a resent rec
 def resend_old(
     directory: Path, node: str, exporter: Exporter, seconds: float, report: Callable[[str], object]
 ) -> int:
-    """Resend what was refused for its age, for at most about `seconds`. Return how many records were accepted.
+    """Resend the records that were refused for their age, within about `seconds`. Return the number of accepted ones.
 
     `report` gets a sentence for each file that is not sent, and for each checkpoint that cannot be written.
     """

@@ -25,8 +25,11 @@ class QueryTexts:
         sql_time: datetime | None = None,
         portal: Portal | None = None,
     ) -> None:
-        """Keep what the texts are made of. `sql_time` is the time of an answer of DuckDB, None for other stores.
-        `portal` is the resource that links lead to."""
+        """Keep the sources of the texts.
+
+        `sql_time` is the time of an answer of DuckDB, None for other stores. `portal` is the resource that links lead
+        to.
+        """
         self._query, self._kql, self._sql_time, self._portal = query, kql, sql_time, portal
         self._generated: dict[str, str] = {}
 

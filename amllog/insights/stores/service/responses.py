@@ -1,6 +1,6 @@
 """Parses the responses and errors of the query service, without I/O.
 
-The result is a `QueryResponse`, or an exception that says what is wrong and what to do.
+The result is a `QueryResponse`, or an exception that contains the cause and the remedy.
 """
 
 from __future__ import annotations
