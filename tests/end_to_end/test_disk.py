@@ -155,8 +155,7 @@ print("sum", account.accepted, account.outlets["app_insights"].accepted, account
 
 
 def test_quota(child: Any, azure: AzureOnThisMachine, connected: Any, received: Any, tmp_path: Path) -> None:
-    """The directory keeps its bound: delivered files make room; where nothing is delivered, new records are refused
-    with that reason, and counted."""
+    """At the size limit delivered files are deleted. Without any, new records are refused with that reason."""
     code = """
 import amllog, time
 log = amllog.setup(journal_max_bytes="1 MiB")

@@ -50,7 +50,7 @@ def truncate(path: Path) -> None:
 
 @pytest.mark.parametrize("damage", [delete, truncate])
 def test_a_missing_parquet_file_is_named(compacted: Path, damage: Callable[[Path], None]) -> None:
-    """A missing or truncate Parquet file is a note of the answers about its run, and other runs are read."""
+    """A missing or truncated Parquet file is a note of the answers about its run, and other runs are read."""
     (path,) = compacted.glob("parent_run_id=r2/*.parquet")
     damage(path)
     assert len(Questions(DuckDBStore([compacted.parent])).errors()) == 2  # the journals have all records
