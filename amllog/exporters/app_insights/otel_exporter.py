@@ -3,7 +3,7 @@
 The client provides its authentication, proxies and user agent. A journal line is already the envelope that the exporter
 would create, so it is posted unchanged: the model classes of the exporter could only lose data. Its storage, retries,
 statistics and remote settings never start, because the journal, the delivery worker and the account replace them
-(docs/decisions/0009-opentelemetry-and-mlflow-outlets.md).
+(docs/decisions/0009-opentelemetry-and-mlflow-exporters.md).
 """
 
 from __future__ import annotations
