@@ -7,7 +7,7 @@ answer generated its texts.
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timezone
 
 from amllog.insights.links import Portal
 from amllog.insights.query import kql, sql
@@ -31,6 +31,7 @@ class QueryTexts:
         to.
         """
         self._query, self._kql, self._sql_time, self._portal = query, kql, sql_time, portal
+        self._created = datetime.now(timezone.utc)
         self._generated: dict[str, str] = {}
 
     @property
@@ -64,10 +65,13 @@ class QueryTexts:
         return QueryTexts(self._query, kql=self._kql, sql_time=self._sql_time, portal=portal)
 
     def _link(self, portal: Portal) -> str:
-        if self._query is None:
+        query = self._query
+        if query is None:
             return portal.logs(self._kql)
         text = self.kql_workspace if portal.resource.is_workspace else self.kql
-        return portal.logs(text, self._query.since, self._query.until)
+        # A time range from a fixed start ends at the time of the answer, whenever the link is read.
+        until = query.until or (self._created if isinstance(query.since, datetime) else None)
+        return portal.logs(text, query.since, until)
 
     def _once(self, name: str, generate: Callable[[], str]) -> str:
         if name not in self._generated:

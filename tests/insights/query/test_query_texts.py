@@ -7,6 +7,7 @@ import json
 import pickle
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -77,6 +78,15 @@ def test_texts_of_a_table_survive_copies(journal: Callable[..., Path]) -> None:
     assert all(copied == table for copied in copies)
     assert all([getattr(copied, name) for name in TEXTS] == texts for copied in copies)
     assert table.noting("a note").kql == table.kql
+
+
+def test_a_link_ends_at_the_time_of_the_answer() -> None:
+    """Copies of a table have the same link to a time range without an end, whenever each link is read."""
+    table = Questions(Unasked(), links.Portal.of(RESOURCE)).errors(since="2026-11-22")
+    copied = copy.deepcopy(table)
+    link = table.portal_link
+    time.sleep(0.01)  # links have milliseconds
+    assert copied.portal_link == link
 
 
 def test_texts_are_those_of_the_query() -> None:
