@@ -19,13 +19,8 @@ from amllog.errors import UsageError
 
 PORTAL = "https://portal.azure.com"
 PORTALS = {"public": PORTAL, "china": "https://portal.azure.cn", "government": "https://portal.azure.us"}
-TABLES = (
-    "traces",
-    "exceptions",
-    "requests",
-    "dependencies",
-    "customEvents",
-)  # of items that a transaction begins with
+# Of items that a transaction begins with.
+TABLES = ("traces", "exceptions", "requests", "dependencies", "customEvents")
 
 _RETENTION = timedelta(days=90)  # the default of Application Insights
 _RESOURCE = re.compile(

@@ -96,9 +96,8 @@ def _arm(value: Any) -> Any:
     if isinstance(value, Expression):
         return f"[{value.arm}]"
     if isinstance(value, str):
-        return (
-            f"[{value}" if value.startswith("[") else value
-        )  # a second bracket, or it would be an expression
+        # Without a second bracket, it would be an expression.
+        return f"[{value}" if value.startswith("[") else value
     if isinstance(value, Mapping):
         return {key: _arm(item) for key, item in value.items()}
     return [_arm(item) for item in value] if isinstance(value, (list, tuple)) else value

@@ -206,9 +206,8 @@ CATALOGUE: dict[str, ResultColumn] = {
     "is_bad": ResultColumn(  # an error without a severity
         "bool", {EXCEPTION: ColumnExpression("true", "true"), REQUEST: _FAILED, DEPENDENCY: _FAILED}, _FALSE
     ),
-    LEVEL: ResultColumn(
-        "text", {}, _EMPTY_STRING
-    ),  # computed from severityLevel and is_bad in `kql` and `sql`
+    # Computed from severityLevel and is_bad in `kql` and `sql`.
+    LEVEL: ResultColumn("text", {}, _EMPTY_STRING),
     **{
         name: ResultColumn("text", {}, dimension(name))
         for name in (*DIMENSION_COLUMNS, "run_url", "node", "rank")

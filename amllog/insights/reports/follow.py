@@ -89,9 +89,8 @@ def watch(
     try:
         state, quiet_since = Watch(questions, run, lines, filters), time.monotonic()
         while True:
-            has_ended = (
-                bool(run) and state.has_ended()
-            )  # before the poll, which then sees all records of the run
+            # Before the poll, which then sees all records of the run.
+            has_ended = bool(run) and state.has_ended()
             rows = state.poll()
             yield from rows
             if rows:

@@ -79,8 +79,7 @@ def _transaction(questions: Questions, portal: Portal, cause: Row | None) -> str
     )
     try:
         items = [str(row["itemId"]) for row in questions.store.query(text)]
-    except (
-        AmllogError
-    ):  # the service may have the names of a workspace only, and a story is complete without the link
+    except AmllogError:
+        # The service may have the names of a workspace only, and a story is complete without the link.
         return ""
     return portal.transaction(items[0], time, table) if items and items[0] else ""

@@ -16,9 +16,8 @@ from amllog.insights.query.columns import DIMENSION_COLUMNS
 from amllog.record.line_format import quoted_value
 from amllog.record.text import CONTROLS, escape_character, escape_controls
 
-Paint = Callable[
-    [str, str], str
-]  # from a string and its kind ("time", "step" or a level name) to a coloured string
+# From a string and its kind ("time", "step" or a level name) to a coloured string.
+Paint = Callable[[str, str], str]
 
 KINDS = {
     "trace": "log",

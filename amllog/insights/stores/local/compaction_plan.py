@@ -68,9 +68,8 @@ def _groups(batches: Sequence[Batch]) -> list[tuple[set[str], list[Batch]]]:
         shared = {id(group): group for name in names if (group := group_of.get(name))}
         largest = max(shared.values(), key=lambda group: len(group[0]), default=(set(), []))
         for group in shared.values():
-            if (
-                group is not largest
-            ):  # the smaller groups are merged into it, so that many batches take little time
+            # The smaller groups are merged into the largest one, so that many batches take little time.
+            if group is not largest:
                 names |= group[0]
                 largest[1].extend(group[1])
         largest[1].append(batch)

@@ -129,9 +129,8 @@ def _walk(folder: Path, notes: list[str]) -> Iterator[os.DirEntry[str]]:
                         pending.append((entry.path, depth + 1))
         except (FileNotFoundError, NotADirectoryError):
             continue  # deleted or replaced since it was found
-        except (
-            OSError
-        ) as error:  # such as a folder without read permission: its records are missing in the answer
+        except OSError as error:
+            # Such as a folder without read permission. Its records are missing in the answer.
             notes.append(f"{place}: {error.strerror}")
             continue
         if depth >= MAX_DEPTH:

@@ -139,9 +139,8 @@ def _macros() -> Iterator[tuple[str, list[str]]]:
     places, every = "(strlen(_x) // greatest(strlen(f), 1) + 1)", "(strlen(_x) + 1)"
     replaced = "strlen(_x) + CAST({} AS DOUBLE) * strlen(t)"
     yield '"replace"', [_limited("s, f, t", replace.format("t"), _counted(replace, places, replaced))]
-    backslashes = (
-        "strlen(t) - strlen(system.main.\"replace\"(t, '\\', ''))"  # each of them may insert the match
-    )
+    # Each backslash may insert the match.
+    backslashes = "strlen(t) - strlen(system.main.\"replace\"(t, '\\', ''))"
     inserted = f"({backslashes}) * strlen(_x)"
     once, always = (
         f"strlen(_x) + strlen(t) + {inserted}",

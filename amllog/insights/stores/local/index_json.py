@@ -11,9 +11,8 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-MAX_BYTES = (
-    16 * 1024 * 1024
-)  # of an index or a manifest: enough for 30,000 files. amllog writes no larger one.
+# Of an index or a manifest: enough for 30,000 files. amllog writes no larger one.
+MAX_BYTES = 16 * 1024 * 1024
 MAX_VALUE_CHARACTERS = 1024 * 1024  # of the entry of one file
 _WINDOWS = (4 * 1024, 64 * 1024, MAX_VALUE_CHARACTERS)  # most values fit into the first one
 _DECODER = json.JSONDecoder()
