@@ -35,7 +35,8 @@ def commit_batch(engine: Engine, plan: BatchPlan, folder: Path) -> dict[str, str
         path.with_name(UNFINISHED_PREFIX + path.name).rename(path)
     new_batch = Batch(tuple(SourceFile(name, entry) for name, entry in plan.sources.items()), outputs)
     replaced = [name for batch in plan.replaced for name in batch.outputs]
-    remaining = [batch for batch in batches if {*replaced}.isdisjoint(batch.outputs)]
+    replaced_names = {*replaced}
+    remaining = [batch for batch in batches if replaced_names.isdisjoint(batch.outputs)]
     write_manifest(folder, [*remaining, new_batch], replaced)
     remove_unfinished(engine, folder)
     return outputs
