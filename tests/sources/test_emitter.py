@@ -12,8 +12,9 @@ import amllog
 from amllog.config.settings import Settings
 from amllog.exporters.driver_log import DriverLog
 from amllog.record.redaction import Redactor
-from amllog.session import api
 from amllog.sources.emitter import Emitter
+from amllog.sources.encoder import Draft
+from amllog.sources.measurement_records import NOWHERE
 from amllog.sources.resource import build_resource
 
 
@@ -45,12 +46,10 @@ def test_a_signal_while_early_records_are_kept() -> None:
         lines.append(line)
         return True
 
-    amllog.shutdown(0)
-    logger = amllog.get_logger("early")
-    for number in range(3):
-        logger.info("early %d", number)
     emitter, redactor = Emitter(), Redactor()
-    emitter._early = api.session().recorder.emitter._early
+    for number in range(3):
+        data = {"message": f"early {number}", "severityLevel": 1}
+        emitter.emit(Draft(1.0, logging.INFO, "early", "MessageData", data, {}, NOWHERE))
     outbox = type("Outbox", (), {"append": staticmethod(append)})
     resource = build_resource(amllog.identity(), Settings(), redactor)
     driver_log = DriverLog("plain", logging.INFO, {})
