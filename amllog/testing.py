@@ -1,12 +1,14 @@
-"""Capture the records of code under test, which may call `amllog.setup()` or only hold loggers. Nothing is sent.
+"""Capture the records of code under test, which may call `amllog.setup()` or only hold loggers.
 
-from amllog.testing import capture
+Nothing is sent. An example:
 
-def test_training_says_what_it_did():
-    with capture() as logged:
-        train(epochs=2)
-    assert logged.messages == ["loaded", "trained"]
-    assert logged.metrics == {"loss": [0.5, 0.25]}
+    from amllog.testing import capture
+
+    def test_training_says_what_it_did():
+        with capture() as logged:
+            train(epochs=2)
+        assert logged.messages == ["loaded", "trained"]
+        assert logged.metrics == {"loss": [0.5, 0.25]}
 """
 
 from __future__ import annotations

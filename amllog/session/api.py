@@ -84,15 +84,13 @@ def setup_worker() -> None:
     """In a worker process without a setup(), set up as its parent did."""
     if session().identity is None:
         from amllog.errors import ConfigError
-        from amllog.process import interrupts
         from amllog.process.workers import is_worker
         from amllog.session import worker_settings
 
         arguments = worker_settings.read_arguments(os.environ) if is_worker() else None
         if arguments is not None:
-            with interrupts.suppress(
-                ConfigError
-            ):  # of another version of amllog, or the environment has changed
+            # They may be of another version of amllog, or the environment has changed.
+            with interrupts.suppress(ConfigError):
                 session().setup(arguments)
 
 
@@ -132,7 +130,7 @@ def status() -> Account:
 
 
 def carry(function: F) -> F:
-    """Return `function` for a call in another thread or worker process, with the bound dimensions and the span of here.
+    """Return `function` for a call in another thread or worker process, with the bound dimensions and the present span.
 
     Examples: `pool.submit(amllog.carry(work), …)`, `threading.Thread(target=amllog.carry(work))`. Each call runs in a
     copy of this context. The result can be pickled if `function` can.

@@ -163,10 +163,8 @@ class Emitter:
                     taken.extend(map(deque.popleft, (self._early,)))  # in C, where no signal handler runs
                 for draft in taken:
                     # setup() knows of more secrets than there were then.
-                    masked, data = (
-                        dimensions.remask_dimensions(draft.dimensions, self.redactor),
-                        self.redactor.mask_values(draft.data),
-                    )
+                    masked = dimensions.remask_dimensions(draft.dimensions, self.redactor)
+                    data = self.redactor.mask_values(draft.data)
                     self.guarded(partial(self.emit, draft._replace(dimensions=masked, data=data)))
                 taken.clear()
             finally:

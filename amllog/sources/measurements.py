@@ -121,10 +121,8 @@ class Measurements:
         def end(
             kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
         ) -> None:
-            seconds, result = (
-                time.perf_counter() - start,
-                "" if error is None else exits.type_name(error),
-            )
+            seconds = time.perf_counter() - start
+            result = "" if error is None else exits.type_name(error)
             leave(kind, error, trace)
             self._emitter.guarded(
                 lambda: self._records.span_end(

@@ -60,9 +60,8 @@ class Memory:
 
     def keep_scalar(self, name: str, value: float) -> None:
         """Remember one number."""
-        number = (
-            value if type(value) is float else float(text.to_text(value))
-        )  # a huge integer becomes infinite
+        # A huge integer becomes infinite.
+        number = value if type(value) is float else float(text.to_text(value))
         if name in self._rows:
             self._rows[name][1].append({name: number})
             self._new += 1

@@ -171,12 +171,12 @@ class Run(Reads):
         self._backend.flush(timeout_seconds)
 
     def complete(self, **_: object) -> None:
-        """Complete the run and flush. Of a job, Azure ML sets the status."""
+        """Complete the run and flush. Azure ML sets the status of a job."""
         self._end("complete", "Completed")
         self.flush(timeout_seconds=30)
 
     def fail(self, error_details: object = None, error_code: str | None = None, **_: object) -> None:
-        """Set the error of the run, mark it as failed, and flush. Of a job, Azure ML sets the status."""
+        """Set the error of the run, mark it as failed, and flush. Azure ML sets the status of a job."""
         self._end(
             "fail", "Failed", error_details=metric_values.error_message(error_details), error_code=error_code
         )
