@@ -157,7 +157,7 @@ def trace_environment() -> dict[str, str]:
 
 
 def identity() -> Identity:
-    """Return the run, step, experiment, node and rank of this process. Before setup(), the environment has them."""
+    """Return the run, step, experiment, node and rank of this process, before setup() from the environment alone."""
     known = session().identity
     if known is not None:
         return known

@@ -136,7 +136,7 @@ def test_shutdown_while_logging(azure: AzureOnThisMachine) -> None:
 
 
 def test_missing_extra() -> None:
-    """A missing package of an exporter raises an error that contains the command to install it."""
+    """A missing package of an exporter raises an error with the command to install it, and no journal is created."""
     pytest.importorskip("pip")
     try:
         import azure.monitor.opentelemetry.exporter  # noqa: F401  # only to see if it is installed
