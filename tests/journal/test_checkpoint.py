@@ -15,36 +15,10 @@ from amllog.journal.checkpoint_entries import (
     MAX_BYTES,
     CheckpointEntry,
 )
-from amllog.journal.directory import claim, open_read_only
+from amllog.journal.directory import claim
 from amllog.journal.segment import Segment
 
-NAME = "20260101T000000-gone-999999-abcd.jsonl"
-
-
-LINE = b'{"time":"2026-11-22T20:52:35.123456Z","ver":1,"name":"Microsoft.ApplicationInsights.Message"}\n'
-
-
-@pytest.fixture
-def segment(tmp_path: Path) -> Segment:
-    """An orphan of ten lines, claimed."""
-    (tmp_path / NAME).write_bytes(LINE * 10)
-    claimed = claim(tmp_path / NAME, "gone")
-    assert claimed is not None
-    return claimed
-
-
-def recorded(path: Path) -> dict[str, Any]:
-    """Return the position of outlet `a` as a later process reads it."""
-    reader = open_read_only(path)
-    assert reader is not None
-    position = reader.position("a")
-    reader.close()
-    return {
-        "to": position.offset,
-        "again": position.retry,
-        "delivered": position.delivered,
-        **position.refused,
-    }
+from .conftest import LINE, recorded  # isort: skip
 
 
 def unlink(acks: Path) -> None:

@@ -25,27 +25,7 @@ from amllog.journal.checkpoint_entries import (
 from amllog.journal.directory import claim, open_read_only
 from amllog.journal.segment import Segment
 
-NAME = "20260101T000000-gone-999999-abcd.jsonl"
-
-
-LINE = b'{"time":"2026-11-22T20:52:35.123456Z","ver":1,"name":"Microsoft.ApplicationInsights.Message"}\n'
-
-
-@pytest.fixture
-def segment(tmp_path: Path) -> Segment:
-    """An orphan of ten lines, claimed."""
-    (tmp_path / NAME).write_bytes(LINE * 10)
-    claimed = claim(tmp_path / NAME, "gone")
-    assert claimed is not None
-    return claimed
-
-
-HEAD = b'{"time":"2026-11-22T20:52:35.123456Z","ver":1,"name":"Microsoft.ApplicationInsights.Message","x":"'
-
-
-def line(number: int, size: int = 0) -> bytes:
-    """Return a line that begins as all lines of a segment."""
-    return HEAD + b'%d%s"}\n' % (number, b"x" * size)
+from .conftest import LINE, line, orphan_name  # isort: skip
 
 
 def test_the_longest_entry_is_valid() -> None:
@@ -105,7 +85,7 @@ def test_many_reasons_and_outlets(segment: Segment) -> None:
 )
 def test_torn_entries_are_skipped(tmp_path: Path, torn: bytes) -> None:
     """A torn entry is skipped and does not damage the next entry."""
-    path = tmp_path / NAME
+    path = tmp_path / orphan_name(1)
     path.write_bytes(line(1))
     path.with_suffix(".ack").write_bytes(torn)
     for delivered in (1, 2):
@@ -153,9 +133,9 @@ HOSTILE = {
 @pytest.mark.parametrize("way", HOSTILE)
 def test_reading_takes_little_memory(child: Any, tmp_path: Path, way: str) -> None:
     """Reading a checkpoint takes little memory for all contents."""
-    (tmp_path / NAME).write_bytes(LINE)
+    (tmp_path / orphan_name(1)).write_bytes(LINE)
     content, count = HOSTILE[way]
-    ran = child(READ, str(tmp_path / NAME), content, str(count))
+    ran = child(READ, str(tmp_path / orphan_name(1)), content, str(count))
     assert ran.returncode == 0, ran.stderr
     kilobytes, reports = ran.stdout.split(maxsplit=1)
     assert int(kilobytes) < 50_000

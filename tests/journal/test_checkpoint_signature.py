@@ -5,61 +5,13 @@ from __future__ import annotations
 import os
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from amllog.journal import disk_usage
-from amllog.journal.directory import claim, claim_orphans, open_read_only
+from amllog.journal.directory import claim_orphans
 from amllog.journal.segment import Segment
-from amllog.journal.writer import Journal
 
-NAME = "20260101T000000-gone-999999-abcd.jsonl"
-
-
-LINE = (
-    b'{"time":"2026-01-01T20:52:35.123456Z","ver":1,"name":"Microsoft.ApplicationInsights.Message","x":1}\n'
-)
-
-
-ENTRY = b'{"outlet":"a","to":%d,"delivered":1}\n' % len(LINE)
-
-
-@pytest.fixture
-def segment(tmp_path: Path) -> Segment:
-    """An orphan of ten lines, claimed."""
-    (tmp_path / NAME).write_bytes(LINE * 10)
-    claimed = claim(tmp_path / NAME, "gone")
-    assert claimed is not None
-    return claimed
-
-
-def recorded(path: Path) -> dict[str, Any]:
-    """Return the position of outlet `a` as a later process reads it."""
-    reader = open_read_only(path)
-    assert reader is not None
-    position = reader.position("a")
-    reader.close()
-    return {
-        "to": position.offset,
-        "again": position.retry,
-        "delivered": position.delivered,
-        **position.refused,
-    }
-
-
-def name(number: int) -> str:
-    """Return the name of a segment of an ended process."""
-    return f"20260101T000000-gone-999999-0a0b{number:02x}.jsonl"
-
-
-def delete_settled(folder: Path, *outlets: str) -> int:
-    """Delete all settled segments beside a journal. Return the bytes freed."""
-    journal = Journal(folder, max_bytes=1024**2, node="n", outlets=outlets)
-    journal.append(LINE)
-    freed = disk_usage.delete_settled(folder, 1024**3, journal.segments, "n", outlets)
-    journal.close()
-    return freed
+from .conftest import ENTRY, LINE, delete_settled, orphan_name, recorded  # isort: skip
 
 
 ACKS = [
@@ -78,7 +30,7 @@ ACKS = [
 @pytest.mark.parametrize("content", ACKS)
 def test_a_foreign_file_is_left_unchanged(tmp_path: Path, content: bytes) -> None:
     """A file that is not a checkpoint is neither written to nor deleted, and its segment is not sent."""
-    path, alone = tmp_path / name(1), tmp_path / name(2)
+    path, alone = tmp_path / orphan_name(1), tmp_path / orphan_name(2)
     path.write_bytes(LINE)
     for one in (path, alone):
         one.with_suffix(".ack").write_bytes(content)
@@ -96,7 +48,7 @@ def test_a_linked_file_is_left_unchanged(tmp_path: Path, content: bytes) -> None
     folder, mine = tmp_path / "journal", tmp_path / "mine"
     folder.mkdir()
     mine.write_bytes(content)
-    path = folder / name(1)
+    path = folder / orphan_name(1)
     path.write_bytes(LINE)
     os.link(mine, path.with_suffix(".ack"))
     reports: list[str] = []

@@ -6,26 +6,10 @@ import threading
 from collections import Counter
 from pathlib import Path
 
-import pytest
-
 from amllog.journal.cleanup import SegmentCleanup
 from amllog.journal.writer import Journal
 
-OUTLETS = ("a", "b")
-
-
-HEAD = b'{"time":"2026-11-22T20:52:35.123456Z","ver":1,"name":"Microsoft.ApplicationInsights.Message","x":"'
-
-
-def line(number: int, size: int = 0) -> bytes:
-    """Return a line that begins as all lines of a segment, with `size` more bytes."""
-    return HEAD + b'%d%s"}\n' % (number, b"x" * size)
-
-
-@pytest.fixture
-def journal(tmp_path: Path) -> Journal:
-    """A journal of two outlets."""
-    return Journal(tmp_path / "journal", max_bytes=1024**2, node="n-1/x y", outlets=OUTLETS)
+from .conftest import OUTLETS, line  # isort: skip
 
 
 def delete_all(journal: Journal) -> None:

@@ -16,43 +16,7 @@ from amllog.journal.directory import claim, claim_orphans, open_read_only
 from amllog.journal.signature import SEGMENT_NAME
 from amllog.journal.writer import Journal
 
-LINE = (
-    b'{"time":"2026-01-01T20:52:35.123456Z","ver":1,"name":"Microsoft.ApplicationInsights.Message","x":1}\n'
-)
-
-
-ENTRY = b'{"outlet":"a","to":%d,"delivered":1}\n' % len(LINE)
-
-
-OUTLETS = ("a", "b")
-
-
-HEAD = b'{"time":"2026-11-22T20:52:35.123456Z","ver":1,"name":"Microsoft.ApplicationInsights.Message","x":"'
-
-
-def line(number: int, size: int = 0) -> bytes:
-    """Return a line that begins as all lines of a segment."""
-    return HEAD + b'%d%s"}\n' % (number, b"x" * size)
-
-
-@pytest.fixture
-def journal(tmp_path: Path) -> Journal:
-    """A journal of two outlets."""
-    return Journal(tmp_path / "journal", max_bytes=1024**2, node="n-1/x y", outlets=OUTLETS)
-
-
-def name(number: int) -> str:
-    """Return the name of a segment of an ended process."""
-    return f"20260101T000000-gone-999999-0a0b{number:02x}.jsonl"
-
-
-def delete_settled(folder: Path, *outlets: str) -> int:
-    """Delete all settled segments beside a journal. Return the bytes freed."""
-    journal = Journal(folder, max_bytes=1024**2, node="n", outlets=outlets)
-    journal.append(LINE)
-    freed = disk_usage.delete_settled(folder, 1024**3, journal.segments, "n", outlets)
-    journal.close()
-    return freed
+from .conftest import ENTRY, LINE, OUTLETS, delete_settled, line, orphan_name  # isort: skip
 
 
 def test_a_segment_without_a_writer_is_an_orphan(journal: Journal) -> None:
@@ -150,11 +114,11 @@ def test_sparse_files_are_skipped(tmp_path: Path) -> None:
     """Sparse and large files are not measured. Each is reported once and skipped."""
     sizes = [1024**3, directory.MAX_SEGMENT_BYTES, 8 * 1024**3]
     for number, size in enumerate(sizes):
-        (tmp_path / name(number)).write_bytes(LINE)
-        os.truncate(tmp_path / name(number), size)
-        (tmp_path / name(number)).with_suffix(".ack").write_bytes(ENTRY)
-        os.truncate((tmp_path / name(number)).with_suffix(".ack"), size)
-    if (tmp_path / name(1)).stat().st_blocks * 512 > 1024**2:
+        (tmp_path / orphan_name(number)).write_bytes(LINE)
+        os.truncate(tmp_path / orphan_name(number), size)
+        (tmp_path / orphan_name(number)).with_suffix(".ack").write_bytes(ENTRY)
+        os.truncate((tmp_path / orphan_name(number)).with_suffix(".ack"), size)
+    if (tmp_path / orphan_name(1)).stat().st_blocks * 512 > 1024**2:
         pytest.skip("this file system has no sparse files")
     assert disk_usage.own_bytes(tmp_path, {}) < 1024**2
     reports: list[str] = []
@@ -162,17 +126,17 @@ def test_sparse_files_are_skipped(tmp_path: Path) -> None:
     for _ in range(2):
         assert list(claim_orphans(tmp_path, "n", ["a"], known, reports.append)) == []
     assert [one.rpartition(" is not sent: ")[0] for one in reports] == [
-        str(tmp_path / name(number)) for number in range(3)
+        str(tmp_path / orphan_name(number)) for number in range(3)
     ]
     assert "is sparse" in reports[1]
-    assert [claim(tmp_path / name(number), "n") for number in range(3)] == [None] * 3
-    assert [open_read_only(tmp_path / name(number)) for number in range(3)] == [None] * 3
+    assert [claim(tmp_path / orphan_name(number), "n") for number in range(3)] == [None] * 3
+    assert [open_read_only(tmp_path / orphan_name(number)) for number in range(3)] == [None] * 3
     assert delete_settled(tmp_path) == 0
 
 
 def test_a_file_that_became_a_little_longer(tmp_path: Path) -> None:
     """A segment that another program has made longer by some megabytes is still read."""
-    path = tmp_path / name(1)
+    path = tmp_path / orphan_name(1)
     path.write_bytes(LINE)
     os.truncate(path, 3_000_000)
     (segment,) = claim_orphans(tmp_path, "n", ["a"])

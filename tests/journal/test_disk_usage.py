@@ -16,12 +16,7 @@ from amllog.journal.disk_usage import is_fully_settled
 from amllog.journal.refused_counts import TRUNCATED
 from amllog.journal.writer import Journal
 
-LINE = (
-    b'{"time":"2026-01-01T20:52:35.123456Z","ver":1,"name":"Microsoft.ApplicationInsights.Message","x":1}\n'
-)
-
-
-ENTRY = b'{"outlet":"a","to":%d,"delivered":1}\n' % len(LINE)
+from .conftest import ENTRY, LINE, delete_settled, keyed_line, orphan_name  # isort: skip
 
 
 DELIVERED = "20 delivered, 0 waiting, 0 refused"
@@ -40,40 +35,18 @@ FOREIGN = [
 ]
 
 
-def name(number: int) -> str:
-    """Return the name of a segment of an ended process."""
-    return f"20260101T000000-gone-999999-0a0b{number:02x}.jsonl"
-
-
-def delete_settled(folder: Path, *outlets: str) -> int:
-    """Delete all settled segments beside a journal. Return the bytes freed."""
-    journal = Journal(folder, max_bytes=1024**2, node="n", outlets=outlets)
-    journal.append(LINE)
-    freed = disk_usage.delete_settled(folder, 1024**3, journal.segments, "n", outlets)
-    journal.close()
-    return freed
-
-
-def envelope(key: str | None, metric: bool = False) -> bytes:
-    """Return a line with this key ("": not known yet, None: no key), or a run metric."""
-    address = "" if key is None else f'"iKey":"{key}",'
-    labels = '"run_metric":"scalar",' if metric else ""
-    name = '"ver":1,"name":"Microsoft.ApplicationInsights.Message"'
-    return f'{{"time":"2026-11-22T20:52:35.123456Z",{address}{name},{labels}"x":1}}\n'.encode()
-
-
 @pytest.mark.parametrize(
     ("line", "age_hours", "outlets", "done"),
     [
-        (envelope("k"), 0, ["app_insights"], False),
-        (envelope("k"), 90, [], False),  # another process may have the resource
-        (envelope("k"), 90, ["run_metrics"], False),
-        (envelope(""), 1, [], False),
-        (envelope(""), 49, [], True),  # too old for the service
-        (envelope(None), 0, [], True),
-        (envelope(None, metric=True), 90, [], False),
-        (envelope(None, metric=True), 90, ["app_insights"], False),
-        (envelope(None, metric=True), 90, ["run_metrics"], False),
+        (keyed_line("k"), 0, ["app_insights"], False),
+        (keyed_line("k"), 90, [], False),  # another process may have the resource
+        (keyed_line("k"), 90, ["run_metrics"], False),
+        (keyed_line(""), 1, [], False),
+        (keyed_line(""), 49, [], True),  # too old for the service
+        (keyed_line(None), 0, [], True),
+        (keyed_line(None, metric=True), 90, [], False),
+        (keyed_line(None, metric=True), 90, ["app_insights"], False),
+        (keyed_line(None, metric=True), 90, ["run_metrics"], False),
     ],
 )
 def test_fully_settled_segments(
@@ -96,7 +69,7 @@ def test_fully_settled_segments(
 @pytest.mark.parametrize("content", FOREIGN)
 def test_foreign_files_are_not_deleted(tmp_path: Path, content: bytes, outlets: tuple[str, ...]) -> None:
     """A file with a line that is not a record is not deleted."""
-    path = tmp_path / name(1)
+    path = tmp_path / orphan_name(1)
     path.write_bytes(content)
     if outlets:
         path.with_suffix(".ack").write_bytes(ENTRY.replace(b"%d" % len(LINE), b"%d" % len(content)))
@@ -106,7 +79,7 @@ def test_foreign_files_are_not_deleted(tmp_path: Path, content: bytes, outlets: 
 
 def test_a_settled_segment_is_deleted(tmp_path: Path) -> None:
     """A settled segment is deleted with its checkpoint, although it has torn lines."""
-    path = tmp_path / name(1)
+    path = tmp_path / orphan_name(1)
     path.write_bytes(b'{"time":"2026\n' + LINE * 100 + b'{"ti\n' + LINE + LINE[:-5])
     path.with_suffix(".ack").write_bytes(ENTRY)
     assert delete_settled(tmp_path) > 0

@@ -8,17 +8,7 @@ from pathlib import Path
 from amllog.journal.displacement import Displacement
 from amllog.journal.writer import Journal
 
-LINE = (
-    b'{"time":"2026-01-01T20:52:35.123456Z","ver":1,"name":"Microsoft.ApplicationInsights.Message","x":1}\n'
-)
-
-
-HEAD = b'{"time":"2026-11-22T20:52:35.123456Z","ver":1,"name":"Microsoft.ApplicationInsights.Message","x":"'
-
-
-def line(number: int, size: int = 0) -> bytes:
-    """Return a line that begins as all lines of a segment, with `size` more bytes."""
-    return HEAD + b'%d%s"}\n' % (number, b"x" * size)
+from .conftest import LINE, line  # isort: skip
 
 
 def test_one_notice_for_each_kind_of_damage(tmp_path: Path) -> None:

@@ -8,10 +8,7 @@ from pathlib import Path
 from amllog.journal.segment import Segment
 from amllog.journal.writer import Journal
 
-LINE = b'{"time":"2026-11-22T20:52:35.123456Z","ver":1,"name":"Microsoft.ApplicationInsights.Message"}\n'
-
-
-KEYED = LINE.replace(b'"ver"', b'"iKey":"abc","ver"')
+from .conftest import KEYED, LINE  # isort: skip
 
 
 def test_blank_lines_come_in_pieces(tmp_path: Path) -> None:

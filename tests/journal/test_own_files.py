@@ -6,37 +6,17 @@ import os
 from collections import Counter
 from pathlib import Path
 
-from amllog.journal import disk_usage
 from amllog.journal.directory import claim_orphans
 from amllog.journal.writer import Journal
 
-LINE = (
-    b'{"time":"2026-01-01T20:52:35.123456Z","ver":1,"name":"Microsoft.ApplicationInsights.Message","x":1}\n'
-)
-
-
-ENTRY = b'{"outlet":"a","to":%d,"delivered":1}\n' % len(LINE)
-
-
-def name(number: int) -> str:
-    """Return the name of a segment of an ended process."""
-    return f"20260101T000000-gone-999999-0a0b{number:02x}.jsonl"
-
-
-def delete_settled(folder: Path, *outlets: str) -> int:
-    """Delete all settled segments beside a journal. Return the bytes freed."""
-    journal = Journal(folder, max_bytes=1024**2, node="n", outlets=outlets)
-    journal.append(LINE)
-    freed = disk_usage.delete_settled(folder, 1024**3, journal.segments, "n", outlets)
-    journal.close()
-    return freed
+from .conftest import LINE, delete_settled, orphan_name  # isort: skip
 
 
 def test_a_linked_segment_is_not_deleted(tmp_path: Path) -> None:
     """A segment with several hard links is sent, but neither it nor its checkpoint is deleted."""
     folder = tmp_path / "journal"
     folder.mkdir()
-    path = folder / name(1)
+    path = folder / orphan_name(1)
     path.write_bytes(LINE)
     os.link(path, tmp_path / "mine")
     (segment,) = claim_orphans(folder, "n", ["a"])
@@ -64,7 +44,7 @@ def test_a_replaced_segment_is_not_deleted(tmp_path: Path) -> None:
 
 def test_an_empty_checkpoint_of_this_process_is_deleted(tmp_path: Path) -> None:
     """Empty files are deleted only if this process has created them."""
-    other = tmp_path / name(1)
+    other = tmp_path / orphan_name(1)
     other.with_suffix(".ack").touch()
     journal = Journal(tmp_path, max_bytes=1024**2, node="n", outlets=["a"])
     journal.append(LINE)

@@ -12,18 +12,7 @@ import pytest
 from amllog.journal.directory import claim, claim_orphans, open_read_only
 from amllog.journal.writer import Journal
 
-LINE = b'{"time":"2026-11-22T20:52:35.123456Z","ver":1,"name":"Microsoft.ApplicationInsights.Message"}\n'
-
-
-OUTLETS = ("a", "b")
-
-
-HEAD = b'{"time":"2026-11-22T20:52:35.123456Z","ver":1,"name":"Microsoft.ApplicationInsights.Message","x":"'
-
-
-def line(number: int, size: int = 0) -> bytes:
-    """Return a line that begins as all lines of a segment."""
-    return HEAD + b'%d%s"}\n' % (number, b"x" * size)
+from .conftest import LINE, OUTLETS, line  # isort: skip
 
 
 @pytest.fixture

@@ -16,18 +16,7 @@ from amllog.journal.directory import claim
 from amllog.journal.segment import Segment
 from amllog.journal.writer import Journal
 
-LINE = b'{"time":"2026-11-22T20:52:35.123456Z","ver":1,"name":"Microsoft.ApplicationInsights.Message"}\n'
-
-
-KEYED = LINE.replace(b'"ver"', b'"iKey":"abc","ver"')
-
-
-HEAD = b'{"time":"2026-11-22T20:52:35.123456Z","ver":1,"name":"Microsoft.ApplicationInsights.Message","x":"'
-
-
-def line(number: int, size: int = 0) -> bytes:
-    """Return a line that begins as all lines of a segment."""
-    return HEAD + b'%d%s"}\n' % (number, b"x" * size)
+from .conftest import KEYED, LINE, line  # isort: skip
 
 
 @pytest.fixture

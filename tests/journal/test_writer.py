@@ -12,21 +12,7 @@ import pytest
 from amllog.journal.directory import MAX_SEGMENT_BYTES
 from amllog.journal.writer import Journal
 
-OUTLETS = ("a", "b")
-
-
-HEAD = b'{"time":"2026-11-22T20:52:35.123456Z","ver":1,"name":"Microsoft.ApplicationInsights.Message","x":"'
-
-
-def line(number: int, size: int = 0) -> bytes:
-    """Return a line that begins as all lines of a segment, with `size` more bytes."""
-    return HEAD + b'%d%s"}\n' % (number, b"x" * size)
-
-
-@pytest.fixture
-def journal(tmp_path: Path) -> Journal:
-    """A journal of two outlets."""
-    return Journal(tmp_path / "journal", max_bytes=1024**2, node="n-1/x y", outlets=OUTLETS)
+from .conftest import HEAD, OUTLETS, keyed_line, line  # isort: skip
 
 
 def all_lines(journal: Journal) -> list[bytes]:
@@ -101,7 +87,7 @@ def test_the_reserve_of_a_full_journal(journal: Journal) -> None:
         ("MetricData", False),
         ("RequestData", True),
     ):
-        last = HEAD + b'","data":{"baseType":"%s","x":"%s"}}\n' % (kind.encode(), b"x" * 1000)
+        last = HEAD + b',"data":{"baseType":"%s","x":"%s"}}\n' % (kind.encode(), b"x" * 1000)
         assert journal.append(last) == kept
         assert not journal.append(line(2, 1000))
     before = len(journal.segments)
@@ -117,20 +103,12 @@ def test_the_reserve_of_a_full_journal(journal: Journal) -> None:
     assert journal.append(line(3, 1000))
 
 
-def envelope(key: str | None, metric: bool = False) -> bytes:
-    """Return a line with this key ("": not known yet, None: no key), or a run metric."""
-    address = "" if key is None else f'"iKey":"{key}",'
-    labels = '"run_metric":"scalar",' if metric else ""
-    name = '"ver":1,"name":"Microsoft.ApplicationInsights.Message"'
-    return f'{{"time":"2026-11-22T20:52:35.123456Z",{address}{name},{labels}"x":1}}\n'.encode()
-
-
 def test_late_lines_with_the_previous_key(journal: Journal) -> None:
     """A line with the previous key that arrives after `rotate` goes to the previous segment."""
-    journal.append(envelope("old"))
+    journal.append(keyed_line("old"))
     journal.rotate("old")
     for key in ("old", "new", None):
-        assert journal.append(envelope(key))
+        assert journal.append(keyed_line(key))
     assert [segment.key() for segment in journal.segments] == [b"old", b"new"]
     assert [segment.count_records() for segment in journal.segments] == [2, 2]
 
