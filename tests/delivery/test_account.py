@@ -11,13 +11,14 @@ from hypothesis import given, settings, strategies as st
 from amllog.delivery import account
 from amllog.delivery.consumer import Consumer
 from amllog.delivery.exporter import DELIVERED, ExportResult, refused, waiting
-from amllog.journal.segment import Segment
 from amllog.journal.writer import Journal
+
+from .conftest import AcceptingExporter  # isort: skip
 
 VERDICTS = {"d": DELIVERED, "w": waiting("later"), "r": refused("bad")}
 
 
-class Scripted:
+class Scripted(AcceptingExporter):
     """An exporter that returns the verdicts of a script, and records what it accepted."""
 
     name, max_records, max_bytes = "scripted", 7, 500
@@ -25,9 +26,6 @@ class Scripted:
     def __init__(self, script: list[str]) -> None:
         self.script = script
         self.accepted: list[bytes] = []
-
-    def concerns(self, segment: Segment) -> bool:
-        return True
 
     def wants(self, line: bytes) -> bool:
         return b"no" not in line
@@ -39,9 +37,6 @@ class Scripted:
         verdicts = [VERDICTS[self.script.pop(0)] if self.script else DELIVERED for _ in lines]
         self.accepted += [line for line, verdict in zip(lines, verdicts) if verdict is DELIVERED]
         return ExportResult(exceptions=dict(enumerate(verdicts)))
-
-    def close(self) -> None:
-        """Do nothing."""
 
 
 @settings(deadline=None, max_examples=80)

@@ -15,13 +15,14 @@ from amllog.delivery.consumer import MAX_BACKOFF_SECONDS, Consumer
 from amllog.delivery.exporter import DELIVERED, ExportResult, refused, waiting
 from amllog.journal.directory import claim
 from amllog.journal.refused_counts import OVERWRITTEN, TRUNCATED
-from amllog.journal.segment import Segment
 from amllog.journal.writer import Journal
+
+from .conftest import AcceptingExporter  # isort: skip
 
 LINE = b'{"time":"2026-11-22T20:52:35.123456Z","ver":1,"name":"Microsoft.ApplicationInsights.Message"}\n'
 
 
-class Scripted:
+class Scripted(AcceptingExporter):
     """An exporter that records the batches and returns one result, or raises one exception."""
 
     name, max_records, max_bytes = "scripted", 10, 10_000
@@ -30,22 +31,11 @@ class Scripted:
         self.result = result
         self.batches: list[list[bytes]] = []
 
-    def concerns(self, segment: Segment) -> bool:
-        return True
-
-    def wants(self, line: bytes) -> bool:
-        return True
-
-    counts = wants
-
     def export(self, lines: Sequence[bytes], seconds: float) -> ExportResult:
         self.batches.append(list(lines))
         if isinstance(self.result, Exception):
             raise self.result
         return self.result
-
-    def close(self) -> None:
-        """Do nothing."""
 
 
 @pytest.fixture

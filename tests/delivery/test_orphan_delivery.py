@@ -17,13 +17,14 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from amllog.delivery.exporter import Exporter
-    from amllog.journal.segment import Segment
+
+from .conftest import AcceptingExporter  # isort: skip
 
 KEY = "00000000-0000-0000-0000-000000000001"
 NAME = "20260101T000000-gone-999999-abcd.jsonl"
 
 
-class Scripted:
+class Scripted(AcceptingExporter):
     """An exporter that returns prepared results, and keeps the lines that it accepted."""
 
     name = "scripted"
@@ -34,22 +35,11 @@ class Scripted:
         self.results = list(results)
         self.accepted: list[bytes] = []
 
-    def concerns(self, segment: Segment) -> bool:
-        return True
-
-    def wants(self, line: bytes) -> bool:
-        return True
-
-    counts = wants
-
     def export(self, lines: Sequence[bytes], seconds: float) -> ExportResult:
         result = self.results.pop(0) if self.results else ExportResult()
         verdicts = result.verdicts(len(lines))
         self.accepted += [line for line, verdict in zip(lines, verdicts) if verdict.state == "delivered"]
         return result
-
-    def close(self) -> None:
-        """Do nothing."""
 
 
 def line(message: str, age_seconds: float = 0.0) -> bytes:

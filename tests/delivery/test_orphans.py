@@ -13,39 +13,13 @@ from amllog.delivery.exporter import ExportResult
 from amllog.delivery.outbox import Outbox
 from amllog.journal.segment import Segment
 
-LINE = b'{"time":"2026-11-22T20:52:35.123456Z","iKey":"","ver":1,"name":"Microsoft.ApplicationInsights.Message"}\n'
+from .conftest import LINE, AcceptingExporter, FaultyExporter  # isort: skip
 
 
-class Faulty:
-    """An exporter whose code raises at first."""
-
-    name, max_records, max_bytes = "faulty", 10, 1024
-
-    def __init__(self, *faults: BaseException) -> None:
-        self.faults = list(faults)
-
-    def concerns(self, segment: Segment) -> bool:
-        if self.faults:
-            raise self.faults.pop()
-        return True
-
-    def wants(self, line: bytes) -> bool:
-        return True
-
-    counts = wants
-
-    def export(self, lines: Sequence[bytes], seconds: float) -> ExportResult:
-        return ExportResult()
-
-    def close(self) -> None:
-        """Do nothing."""
-
-
-class Blocking(Faulty):
+class Blocking(AcceptingExporter):
     """An exporter that accepts a batch once it may."""
 
     def __init__(self) -> None:
-        super().__init__()
         self.batches: list[list[bytes]] = []
         self.asked, self.may_answer = threading.Event(), threading.Event()
 
@@ -75,7 +49,7 @@ def test_own_lines_between_the_batches_of_an_orphan(tmp_path: Path) -> None:
     outbox.close(200)
 
 
-class FaultyForOrphans(Faulty):
+class FaultyForOrphans(FaultyExporter):
     """An exporter whose code raises at first for orphans."""
 
     def concerns(self, segment: Segment) -> bool:

@@ -16,6 +16,8 @@ from amllog.delivery.exporter import ExportResult, waiting
 from amllog.delivery.outbox import Outbox
 from amllog.journal.segment import Segment
 
+from .conftest import LINE, FaultyExporter  # isort: skip
+
 
 class Slow:
     """An exporter that accepts nothing, and blocks while it is asked which lines it wants."""
@@ -58,9 +60,6 @@ def test_exporters_change_during_a_count(tmp_path: Path) -> None:
     other.may_answer.set()
     outbox.close(0.0)
     assert [list(account.outlets) for account in accounts] == [["one"]]
-
-
-LINE = b'{"time":"2026-11-22T20:52:35.123456Z","iKey":"","ver":1,"name":"Microsoft.ApplicationInsights.Message"}\n'
 
 
 def test_close_while_threads_append(tmp_path: Path) -> None:
@@ -107,31 +106,6 @@ def test_lines_wait_until_a_journal_can_be_opened(child: Any) -> None:
     assert (ran.stdout.splitlines(), ran.stderr) == (["True True True", "True 3 {}", "3"], "")
 
 
-class Faulty:
-    """An exporter whose code raises at first."""
-
-    name, max_records, max_bytes = "faulty", 10, 1024
-
-    def __init__(self, *faults: BaseException) -> None:
-        self.faults = list(faults)
-
-    def concerns(self, segment: Segment) -> bool:
-        if self.faults:
-            raise self.faults.pop()
-        return True
-
-    def wants(self, line: bytes) -> bool:
-        return True
-
-    counts = wants
-
-    def export(self, lines: Sequence[bytes], seconds: float) -> ExportResult:
-        return ExportResult()
-
-    def close(self) -> None:
-        """Do nothing."""
-
-
 @pytest.mark.parametrize("fault", [RecursionError(), MemoryError(), SystemExit(1)])
 def test_a_fault_does_not_end_the_worker(tmp_path: Path, fault: BaseException) -> None:
     """An unexpected exception in the delivery thread is reported once, and delivery continues."""
@@ -139,7 +113,7 @@ def test_a_fault_does_not_end_the_worker(tmp_path: Path, fault: BaseException) -
     outbox = Outbox(lambda message, level: notices.append(message))
     outbox.open(tmp_path, "n", 1024**2)
     outbox.append(LINE)
-    outbox.set_exporters([Faulty(fault)])
+    outbox.set_exporters([FaultyExporter(fault)])
     deadline = time.monotonic() + 600
     while outbox.status().outlets["faulty"].delivered < 1 and time.monotonic() < deadline:
         time.sleep(0.05)
