@@ -55,7 +55,8 @@ def test_identity_in_the_common_runtime() -> None:
 
 def test_precedence_of_sources() -> None:
     """Settings win over run history, and run history wins over the environment."""
-    environ = {"AZUREML_RUN_ID": "r", "AZUREML_ROOT_RUN_ID": "root", "AZUREML_ARM_PROJECT_NAME": "e"}
+    environ = {"AZUREML_RUN_ID": "r", "AZUREML_ROOT_RUN_ID": "root", "AZUREML_ARM_PROJECT_NAME": "e",
+               "GITHUB_REPOSITORY": "o/r", "GITHUB_RUN_ID": "8", "GITHUB_SHA": "abc"}  # fmt: skip
     run_info = RunInfo(
         "parent", "top", "step of run history", "experiment of run history", "https://history", {}
     )
@@ -63,8 +64,10 @@ def test_precedence_of_sources() -> None:
     assert (who.parent_run_id, who.root_run_id, who.step_name, who.run_url) == (
         "parent", "top", "step of run history", "https://history",
     )  # fmt: skip
-    who = identify(environ, run_info, step_name="mine", experiment_name="also mine")
-    assert (who.step_name, who.experiment_name) == ("mine", "also mine")
+    assert (who.build_url, who.build_version) == ("https://github.com/o/r/actions/runs/8", "abc")
+    settings = {"step_name": "mine", "experiment_name": "also mine", "build_url": "u", "build_version": "v"}
+    who = identify(environ, run_info, **settings)
+    assert {name: getattr(who, name) for name in settings} == settings
 
 
 def test_identity_outside_azure_ml() -> None:
