@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from .conftest import ONCE, SLOW  # isort: skip
+
 TESTS = sorted(Path(__file__).parent.rglob("test_*.py"))
 CONNECT = "import socket; socket.create_connection(('{}', 80), timeout=1)"
 
@@ -53,3 +55,10 @@ def test_tests_are_sentences_without_patches(path: Path) -> None:
         r"(from|import) (unittest.)?mock|mocker\.|(mock\.)?patch\(|monkeypatch\.setattr\((?!sys, )"
     )
     assert [call for call in calls if patches.match(call)] == []
+
+
+@pytest.mark.parametrize("place", sorted({*SLOW, *ONCE}))
+def test_slow_places_exist(place: str) -> None:
+    """Each place in the lists of slow tests is a folder or a file of tests, so that renamed ones stay slow."""
+    path = Path(__file__).parent / place
+    assert path.is_dir() or path.with_suffix(".py").is_file()
