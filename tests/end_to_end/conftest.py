@@ -14,6 +14,26 @@ from amllog.local import AzureOnThisMachine
 
 Envelope = dict[str, Any]
 
+NOWHERE = "InstrumentationKey=00000000-0000-0000-0000-0000000010ca;IngestionEndpoint=http://127.0.0.1:9"
+# Leaves records behind. The arguments are the name in the messages and their number.
+LEAVE_RECORDS = """
+import sys, os, amllog
+log = amllog.setup()
+for i in range(int(sys.argv[2])):
+    log.info("%s %d", sys.argv[1], i)
+os._exit(0)
+"""
+# Runs a command of amllog, whose arguments are those of the process, and prints its peak memory in kB on stderr.
+# getrusage would include the peak of the parent process.
+COMMAND_WITH_PEAK = """
+import sys
+from amllog.cli.main import main
+try:
+    main()
+finally:
+    print(open("/proc/self/status").read().split("VmHWM:")[1].split()[0], file=sys.stderr)
+"""
+
 
 class Records:
     """Envelopes, with the properties that tests compare."""

@@ -14,7 +14,8 @@ import pytest
 from amllog.local import AzureOnThisMachine
 from amllog.record import envelope
 
-NOWHERE = "InstrumentationKey=00000000-0000-0000-0000-0000000010ca;IngestionEndpoint=http://127.0.0.1:9"
+from .conftest import NOWHERE  # isort: skip
+
 QUIET = {"AMLLOG_DRIVER_LEVEL": "ERROR"}
 OVERWRITTEN = "another program has overwritten the record in the file"
 GONE = "another program has truncated or deleted the file"

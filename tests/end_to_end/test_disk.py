@@ -18,14 +18,7 @@ import amllog
 from amllog.local import AzureOnThisMachine
 from amllog.local.faults import Fault
 
-NOWHERE = "InstrumentationKey=00000000-0000-0000-0000-0000000010ca;IngestionEndpoint=http://127.0.0.1:9"
-LEAVE_RECORDS = """
-import sys, os, amllog
-log = amllog.setup()
-for i in range(int(sys.argv[2])):
-    log.info("%s %d", sys.argv[1], i)
-os._exit(0)
-"""
+from .conftest import COMMAND_WITH_PEAK, LEAVE_RECORDS, NOWHERE  # isort: skip
 
 
 def leave_records(child: Any, name: str, count: int = 20, **env: str) -> list[str]:
@@ -346,26 +339,15 @@ def test_many_orphans(
     assert child(bounded + step, env=connected).returncode == 0
     azure.faults.clear()
     before = len(azure.requests_log)
-    command = """
-import sys
-from amllog.cli.main import main
-sys.argv[1:] = ["deliver", ".amllog", "--timeout", "120"]
-try:
-    main()
-finally:
-    # getrusage would include the peak size of the parent process.
-    print(open("/proc/self/status").read().split("VmHWM:")[1].split()[0], file=sys.stderr)
-"""
-    ran = child(bounded + command, env=connected, timeout=900)
+    ran = child(
+        bounded + COMMAND_WITH_PEAK, "deliver", ".amllog", "--timeout", "120", env=connected, timeout=900
+    )
     records = received()
     assert records.duplicates == [] and len(records.messages) == 10_002, ran.stderr
     assert "0 waiting" in ran.stdout.split("after:")[1]
     assert int(ran.stderr.split()[-1]) < 200_000  # kB, of which Python and requests take a quarter
     assert len(azure.requests_log) - before < 300
-    status = child(
-        bounded + command.replace('"deliver", ".amllog", "--timeout", "120"', '"status", ".amllog"'),
-        env=connected,
-    )
+    status = child(bounded + COMMAND_WITH_PEAK, "status", ".amllog", env=connected)
     assert status.stdout.startswith("10003 accepted")
 
 

@@ -16,22 +16,16 @@ import pytest
 import amllog
 from amllog.local import AzureOnThisMachine
 
-NOWHERE = "InstrumentationKey=00000000-0000-0000-0000-0000000010ca;IngestionEndpoint=http://127.0.0.1:9"
+from .conftest import COMMAND_WITH_PEAK, LEAVE_RECORDS, NOWHERE  # isort: skip
+
 QUIET = {"AMLLOG_DRIVER_LEVEL": "ERROR"}
-LEAVE_RECORDS = """
-import sys, os, amllog
-log = amllog.setup(driver_level="ERROR")
-for i in range(int(sys.argv[2])):
-    log.info("%s %d", sys.argv[1], i)
-os._exit(0)
-"""
 DELIVER = [sys.executable, "-m", "amllog", "deliver"]
 
 
 def leave_records(child: Any, name: str, count: int = 5, directory: str = ".amllog") -> Path:
     """Run a process that leaves records behind, and return its segment."""
     before = set(Path(directory).glob("*.jsonl"))
-    env = {"APPLICATIONINSIGHTS_CONNECTION_STRING": NOWHERE, "AMLLOG_DIR": directory}
+    env = {"APPLICATIONINSIGHTS_CONNECTION_STRING": NOWHERE, "AMLLOG_DIR": directory, **QUIET}
     ran = child(LEAVE_RECORDS, name, str(count), env=env)
     assert ran.returncode == 0, ran.stderr
     (segment,) = set(Path(directory).glob("*.jsonl")) - before
@@ -341,16 +335,7 @@ def test_hostile_segments(child: Any, connected: Any, received: Any, tmp_path: P
     with open(segment.parent / "20260101T000003-gone-999999-0a0b03.jsonl", "wb") as file:
         file.write(lines.replace(b"left", b"long") + b'{"time":"' + b"x" * 50_000_000 + b'"}\n')
         file.write(lines.replace(b"left", b"behind"))
-    code = """
-import sys
-from amllog.cli.main import main
-sys.argv[1:] = ["deliver", ".amllog", "--timeout", "120"]
-try:
-    main()
-finally:
-    print(open("/proc/self/status").read().split("VmHWM:")[1].split()[0], file=sys.stderr)
-"""
-    ran = child(code, env=connected, timeout=900)
+    ran = child(COMMAND_WITH_PEAK, "deliver", ".amllog", "--timeout", "120", env=connected, timeout=900)
     expected = [f"{name} {i}" for name in ("behind", "left", "long") for i in range(5)]
     assert sorted(received().messages) == expected, ran.stderr
     assert ran.stderr.count("is not sent: has more than") == 2
