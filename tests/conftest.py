@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, settings
 import amllog
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from amllog.local import AzureOnThisMachine
 
@@ -208,6 +208,14 @@ def _clean_machine(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     reached = home / "reached"
     if reached.exists():
         pytest.fail(f"reached for addresses off this machine: {sorted(set(reached.read_text().split()))}")
+
+
+def wait_until(condition: Callable[[], object]) -> None:
+    """Wait until the condition is true, or fail the test."""
+    deadline = time.monotonic() + 600
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 @contextlib.contextmanager

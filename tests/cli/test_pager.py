@@ -11,7 +11,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 
 import pytest
@@ -23,6 +22,7 @@ from amllog.insights.query.result import Table
 from amllog.insights.questions import Questions
 from amllog.insights.stores import Unasked
 
+from ..conftest import wait_until  # isort: skip
 from .conftest import run_on_terminal  # isort: skip
 
 # A child process runs a query that takes minutes, because Ctrl-C is for the main thread of a process.
@@ -134,5 +134,4 @@ def test_long_queries_show_progress() -> None:
         with pytest.raises(UsageError, match="free KQL needs a store"):
             questions.store.query("x")
     assert "amllog: reading, " in terminal.getvalue()
-    while not terminal.getvalue().endswith(CLEAR_LINE):
-        time.sleep(0.01)
+    wait_until(lambda: terminal.getvalue().endswith(CLEAR_LINE))

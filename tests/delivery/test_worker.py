@@ -8,7 +8,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +17,13 @@ import pytest
 import amllog
 from amllog.delivery.exporter import ExportResult
 from amllog.delivery.outbox import Outbox
-from amllog.journal.segment import Segment
 from amllog.journal.writer import Journal
 from amllog.local import AzureOnThisMachine
 from amllog.local.faults import Fault
 from amllog.record import envelope
+
+from ..conftest import wait_until  # isort: skip
+from .conftest import AcceptingExporter  # isort: skip
 
 
 def delivery_threads() -> list[str]:
@@ -51,7 +53,7 @@ def test_few_requests_to_a_failing_service(azure: AzureOnThisMachine, fault: Fau
     log = amllog.setup(connection_string=azure.connection_string, driver_level="ERROR")
     for number in range(100):
         log.info("%d", number)
-    until(lambda: bool(amllog.status().outlets["app_insights"].trouble))
+    wait_until(lambda: bool(amllog.status().outlets["app_insights"].trouble))
     time.sleep(2.5)
     assert 1 <= len(azure.requests_log) <= 4
     account = amllog.status().outlets["app_insights"]
@@ -68,7 +70,7 @@ def test_retry_after_is_kept(azure: AzureOnThisMachine) -> None:
     """A service that names a time gets no request before it."""
     azure.faults.put(Fault(status=429, headers={"Retry-After": "600"}))
     amllog.setup(connection_string=azure.connection_string).info("m")
-    until(lambda: bool(amllog.status().outlets["app_insights"].trouble))
+    wait_until(lambda: bool(amllog.status().outlets["app_insights"].trouble))
     time.sleep(2.5)
     assert len(azure.requests_log) == 1
 
@@ -119,12 +121,9 @@ def test_delivery_after_an_outage(azure: AzureOnThisMachine) -> None:
     there = azure.connection_string
     azure.stop()
     amllog.setup(connection_string=there).info("during")
-    time.sleep(0.8)
+    wait_until(lambda: bool(amllog.status().outlets["app_insights"].trouble))
     azure.start()
-    for _ in range(200):
-        if azure.envelopes:
-            break
-        time.sleep(0.1)
+    wait_until(lambda: azure.envelopes)
     assert [one["data"]["baseData"]["message"] for one in azure.envelopes] == ["during"]
 
 
@@ -154,7 +153,7 @@ def test_an_orphan_that_appears_during_a_pass(azure: AzureOnThisMachine) -> None
     earlier.close()
     azure.faults.put(Fault(seconds=1.0, times=1))
     amllog.setup(connection_string=azure.connection_string, driver_level="ERROR")
-    until(lambda: not azure.faults.active)  # the thread waits for the response
+    wait_until(lambda: not azure.faults.active)  # the thread waits for the response
     meanwhile = Journal(Path(".amllog"), max_bytes=1024**2, node=platform.node())
     meanwhile.append(addressed(azure, "meanwhile"))
     meanwhile.close()
@@ -180,7 +179,7 @@ def test_interrupted_flush(azure: AzureOnThisMachine) -> None:
             flush()
     finally:
         signal.signal(signal.SIGALRM, before)
-    until(lambda: amllog.status().outlets["app_insights"].delivered == 1)
+    wait_until(lambda: amllog.status().outlets["app_insights"].delivered == 1)
 
 
 def test_a_short_flush_repeats_no_export(azure: AzureOnThisMachine) -> None:
@@ -251,15 +250,7 @@ def addressed(azure: AzureOnThisMachine, message: str) -> bytes:
     )
 
 
-def until(condition: Callable[[], bool]) -> None:
-    """Wait until the condition is true."""
-    deadline = time.monotonic() + 600
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-
-
-class OneByOne:
+class OneByOne(AcceptingExporter):
     """An exporter of single lines that waits before the first one until it may continue."""
 
     name, max_records, max_bytes = "one", 1, 1024
@@ -268,33 +259,19 @@ class OneByOne:
         self.lines: list[bytes] = []
         self.began, self.may_continue = threading.Event(), threading.Event()
 
-    def concerns(self, segment: Segment) -> bool:
-        return True
-
-    def wants(self, line: bytes) -> bool:
-        return True
-
-    counts = wants
-
     def export(self, lines: Sequence[bytes], seconds: float) -> ExportResult:
         self.began.set()
         self.may_continue.wait(600)
         self.lines += lines
         return ExportResult()
 
-    def close(self) -> None:
-        """Do nothing."""
 
-
-def wait_until_draining(thread: threading.Thread) -> None:
-    """Return when the thread waits in `drain()`."""
-    while True:
-        frame = sys._current_frames().get(thread.ident or 0)
-        while frame is not None and frame.f_code.co_name != "_wait":
-            frame = frame.f_back
-        if frame is not None:
-            return
-        time.sleep(0.001)
+def is_draining(thread: threading.Thread) -> bool:
+    """Return whether the thread waits in `drain()`."""
+    frame = sys._current_frames().get(thread.ident or 0)
+    while frame is not None and frame.f_code.co_name != "_wait":
+        frame = frame.f_back
+    return frame is not None
 
 
 def test_a_flush_does_not_end_the_delivery_of_the_exit(tmp_path: Path) -> None:
@@ -312,7 +289,7 @@ def test_a_flush_does_not_end_the_delivery_of_the_exit(tmp_path: Path) -> None:
         outbox.append(line)
     end = threading.Thread(target=outbox.drain, args=(60,), kwargs={"last": True})
     end.start()
-    wait_until_draining(end)
+    wait_until(lambda: is_draining(end))
     exporter.may_continue.set()
     flush.join(600)
     end.join(600)

@@ -14,6 +14,8 @@ import amllog
 from amllog.local import AzureOnThisMachine
 from amllog.local.faults import Fault
 
+from ..conftest import wait_until  # isort: skip
+
 SCRIPT = """
 import os, signal, sys, threading, time
 import amllog
@@ -192,7 +194,8 @@ def test_a_process_that_survives_sigterm(child: Any, received: Any, connected: A
 signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
 signal.getsignal(signal.SIGTERM)(signal.SIGTERM, None)
 log.info("after")
-for _ in range(600):
+deadline = time.monotonic() + 500
+while time.monotonic() < deadline:
     if not amllog.status().waiting: os._exit(0)
     time.sleep(0.1)
 os._exit(9)
@@ -458,8 +461,7 @@ def test_a_shutdown_during_an_export(
     azure.faults.put(Fault(drops=0.01, times=1))  # accepted at once, with a response that takes seconds
     process = child.start(SHUTDOWN_DURING_AN_EXPORT, env={**connected, "AMLLOG_DRIVER_LEVEL": "ERROR"})
     assert process.stdout.readline() == "logged\n"
-    while not azure.envelopes:
-        time.sleep(0.01)
+    wait_until(lambda: azure.envelopes)
     (tmp_path / "arrived").touch()
     process.communicate(timeout=600)
     records = received()

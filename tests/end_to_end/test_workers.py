@@ -13,6 +13,8 @@ import pytest
 from amllog.local import AzureOnThisMachine
 from amllog.local.faults import Fault
 
+from ..conftest import wait_until  # isort: skip
+
 QUIET = {"AMLLOG_DRIVER_LEVEL": "ERROR"}
 
 POOL = """
@@ -55,14 +57,6 @@ if __name__ == "__main__":
     for worker in workers: worker.join()
     print([worker.exitcode for worker in workers])
 """
-
-
-def until(condition: Any) -> None:
-    """Wait until the condition is true, or fail the test."""
-    deadline = time.monotonic() + 600
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def test_terminated_pool(child: Any, received: Any, connected: Any, tmp_path: Path) -> None:
@@ -109,7 +103,7 @@ def sending(child: Any, connected: Any, fork_environment: Any, azure: AzureOnThi
         azure.faults.put(Fault(drops=0.02, times=1))
         process = child.start(SENDING.format(worker=worker), env={**connected, **fork_environment})
         pid = int(process.stdout.readline())
-        until(lambda: azure.envelopes)
+        wait_until(lambda: azure.envelopes)
         return process, pid
 
     return start
@@ -128,11 +122,18 @@ def test_terminated_while_sending(sending: Any, received: Any, azure: AzureOnThi
 
 def test_handler_set_while_sending(sending: Any, received: Any, azure: AzureOnThisMachine) -> None:
     """A SIGTERM handler that a worker's script sets while a batch is in flight is used."""
-    handler = "time.sleep(1.0); signal.signal(signal.SIGTERM, lambda *_: os._exit(7))"
-    process, pid = sending(worker=handler)
-    time.sleep(1.5)
+    handler = """
+    while not os.path.exists("arrived"): time.sleep(0.01)
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(7))
+    open("set", "w").close()
+    """
+    process, pid = sending(worker=handler.strip())
+    Path("arrived").touch()
+    wait_until(Path("set").exists)
     azure.faults.clear()
-    until(lambda: '"delivered": 1' in "".join(p.read_text() for p in Path(".amllog").glob(f"*-{pid}-*.ack")))
+    wait_until(
+        lambda: '"delivered": 1' in "".join(p.read_text() for p in Path(".amllog").glob(f"*-{pid}-*.ack"))
+    )
     os.kill(pid, signal.SIGTERM)
     stdout, stderr = process.communicate(timeout=600)
     assert (process.returncode, stdout, stderr) == (0, "7\n", "")
@@ -142,7 +143,7 @@ def test_handler_set_while_sending(sending: Any, received: Any, azure: AzureOnTh
 def test_fork_while_sending(sending: Any, received: Any, azure: AzureOnThisMachine) -> None:
     """A fork while a batch is in flight does not wait, and the child has the default action for SIGTERM."""
     fork = """
-    time.sleep(1.0)
+    while not os.path.exists("arrived"): time.sleep(0.01)
     inner = os.fork()
     if inner == 0:
         log.info("worker's worker")
@@ -151,6 +152,7 @@ def test_fork_while_sending(sending: Any, received: Any, azure: AzureOnThisMachi
     os.write(1, b"inner %d\\n" % os.waitstatus_to_exitcode(os.waitpid(inner, 0)[1]))
     """
     process, pid = sending(worker=fork.strip())
+    Path("arrived").touch()
     assert process.stdout.readline() == f"inner {-signal.SIGTERM}\n"
     azure.faults.clear()
     os.kill(pid, signal.SIGTERM)
@@ -176,7 +178,7 @@ while True:
     time.sleep(0.05)
 """
     process = child.start(code, env={**connected, **QUIET})
-    until(lambda: azure.envelopes)
+    wait_until(lambda: azure.envelopes)
     assert process.poll() is None
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from amllog.local import AzureOnThisMachine, Fault
 
+from ..conftest import wait_until  # isort: skip
 from .conftest import TRACK  # isort: skip
 
 if TYPE_CHECKING:
@@ -128,8 +129,7 @@ def test_stop_does_not_wait_for_slow_responses(azure: AzureOnThisMachine, client
 
     thread = threading.Thread(target=send)
     thread.start()
-    while azure.faults.active:
-        time.sleep(0.01)
+    wait_until(lambda: not azure.faults.active)
     began = time.monotonic()
     azure.stop()
     thread.join(600)

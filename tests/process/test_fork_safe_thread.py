@@ -6,13 +6,14 @@ import queue
 import signal
 import threading
 import time
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from amllog.process.background import BackgroundCall
 from amllog.process.fork_safe_thread import ForkSafeThread
+
+from ..conftest import wait_until  # isort: skip
 
 NO_THREADS = """
 import threading
@@ -141,11 +142,3 @@ print(thread.running)
 def test_start_interrupted_by_a_signal(child: Any) -> None:
     """`Thread.start()` raises a KeyError in place of a handler's exception, and the script gets the handler's."""
     assert child(INTERRUPTED_START).stdout == "reached True\nFalse\n"
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    """Wait until the condition is true."""
-    deadline = time.monotonic() + 600
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
