@@ -96,9 +96,9 @@ def _add_run_commands(commands: Any) -> None:
         "serve",
         "run a local stand-in for Azure until Ctrl-C",
         "\n\nAnswers like Application Insights and the run history of Azure ML, on loopback only, and stores\n"
-        "what it receives. Prints variables to export in the shell of a script, which then runs as a job of it.\n"
-        "The variables contain tokens that are new at each start. Requests without them are rejected, so keep\n"
-        "the variables private.",
+        "what it receives. Prints the environment variables of a job. A script that is started with them runs\n"
+        "as that job. The variables contain tokens that are new at each start. Requests without them are\n"
+        "rejected, so keep the variables private.",
         "  amllog serve --directory azure --run-id my_run --step-name train > job.env &\n"
         "  source job.env && python train.py && amllog logs --dir azure/received",
     )
@@ -127,7 +127,7 @@ def _add_delivery_commands(commands: Any) -> None:
     status = _command(
         commands,
         "status",
-        "show how many records were accepted, delivered, refused or are waiting",
+        "show how many records were accepted, delivered and refused, and how many wait",
         "Exit code 1 if anything was refused.",
         "  amllog status\n  amllog status logs/amllog --json",
     )
