@@ -1,6 +1,7 @@
 # make demo    run the example pipeline on this machine, with the real clients and a local Azure
 # make check   run the quick checks: ruff, mypy, the architecture, the fast tests on one Python
 # make test    run everything that CI runs: lint, types, and the built wheel on every Python from 3.9 on
+# make docs    write docs/settings.md and docs/cli.md again, from the tables in the code
 # make bench   measure the cost of a call and of an import
 # make clean   restore the state after `git clone`
 #
@@ -64,5 +65,5 @@ clean:
 	@echo "installing amllog, its development tools and the packages of its tests into .venv"
 	@$(AS_PIP); $(BIN)/uv pip install --quiet --python $(BIN)/python --editable . --group dev
 	@$(BIN)/python tests/insights/language.py
-	@env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -W ignore -c "import azureml.core" # compiles it: Python warns of its strings then, and tests read stderr
+	@env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -W ignore -c "import azureml.core" # compiles it now: Python prints warnings about its strings
 	@touch $@

@@ -20,7 +20,7 @@ PROJECT = nox.project.load_toml("pyproject.toml")
 PYTHONS = [line.rpartition(" ")[2] for line in PROJECT["project"]["classifiers"] if " :: 3." in line]
 AT_HAND = f"{sys.version_info.major}.{sys.version_info.minor}"
 MEASURED = HERE / ".nox" / "measured"
-MEASURE = "coverage" in sys.argv  # only by hand (`nox -s tests-3.13 coverage`): it takes a third of the time
+MEASURE = "coverage" in sys.argv  # by hand, on the newest Python (`nox -s tests-3.13 coverage`): it takes a third of the time
 
 nox.needs_version = ">=2025.5.1"
 nox.options.default_venv_backend = "uv|virtualenv"
@@ -33,8 +33,8 @@ nox.options.sessions = ["lint", "types", "tests"]
 def show_pythons_of_pyenv() -> None:
     """Select all supported Pythons of pyenv, which hides those that are installed but not selected."""
     if shutil.which("pyenv") and "PYENV_VERSION" not in os.environ:
-        ask = ["pyenv", "versions", "--bare", "--skip-aliases"]
-        installed = subprocess.run(ask, capture_output=True, text=True, check=False).stdout.split()
+        command = ["pyenv", "versions", "--bare", "--skip-aliases"]
+        installed = subprocess.run(command, capture_output=True, text=True, check=False).stdout.split()
         ours = [version for version in installed if version.rpartition(".")[0] in PYTHONS]
         ours.sort(key=lambda version: not version.startswith(AT_HAND))
         os.environ["PYENV_VERSION"] = ":".join(ours) or "system"
