@@ -1,4 +1,4 @@
-"""Tests of the documents: every code block runs, every link has a target, and the settings page is up to date.
+"""Tests of the documents: code blocks run, links and named paths have targets, and the settings page is up to date.
 
 A comment before a block marks special blocks:
 
@@ -25,6 +25,9 @@ DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT /
 BLOCK = re.compile(
     r"(?:<!-- (?P<note>[^\n]*?) -->\n)?```(?P<kind>[^\n]*)\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL
 )
+# A path in backticks, whose end may be the name of a test.
+PATH = re.compile(r"`([\w-]+(?:/[\w.-]+)+/?)(?:::\w+)?`")
+NOT_PATHS = {"docs/decisions/NNNN-title.md", "record/redaction/"}  # a pattern, and a folder that was rejected
 RUN = ("python", "bash", "console", "sh")
 MAX_NOT_RUN = 12
 
@@ -92,6 +95,24 @@ def test_links_have_targets(document: Path) -> None:
     """Every relative link in the document names a file of the repository."""
     targets = re.findall(r"\]\((?![a-z]+:|#)([^)#\s]+)", document.read_text(encoding="utf-8"))
     assert [target for target in targets if not (document.parent / target).exists()] == []
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=ids)
+def test_named_paths_exist(document: Path) -> None:
+    """Every file, folder and module of the repository that the document names exists."""
+    bases = (ROOT, ROOT / "amllog")
+    folders = {path.name for base in bases for path in base.iterdir() if path.is_dir()}
+    names = [name for name in PATH.findall(document.read_text(encoding="utf-8")) if name not in NOT_PATHS]
+    missing = [
+        name
+        for name in names
+        if name.partition("/")[0] in folders
+        # A module may have the name of a function behind it: `process/interrupts.finish`.
+        and not any(
+            (base / form).exists() for base in bases for form in (name, name.partition(".")[0] + ".py")
+        )
+    ]
+    assert missing == []
 
 
 def test_settings_page_is_up_to_date() -> None:
