@@ -21,14 +21,14 @@ from typing import Any
 _RAISING_NOTHING = {"JUMP_ABSOLUTE", "JUMP_BACKWARD", "POP_BLOCK", "RESUME", "SETUP_FINALLY"}
 _GENERATORS = inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
 
-# Our modules that do not call the script or libraries. If the last frame of an exception is in one of them and its
+# Our folders and modules that do not call functions in C of the script or of libraries. They may pass them on, and call
+# functions in Python, whose frames are in the traceback. If the last frame of an exception is in one of them and its
 # class is foreign, a handler in C raised it, or it was set in the thread (`PyThreadState_SetAsyncExc`).
 _CLOSED = {
-    "delivery.outbox", "delivery.worker", "journal.checkpoint", "journal.checkpoint_entries", "journal.directory",
-    "journal.lock", "journal.own_files", "journal.refused_counts", "journal.segment", "journal.segment_file",
-    "journal.writer", "process.descriptors", "process.events", "process.exits", "process.fork_detection",
-    "process.fork_safe_thread", "process.forks", "process.hooks", "process.interrupts", "record.envelope",
-    "record.item_limit", "session.session", "sources.capture.stdlib_logging", "sources.emitter", "sources.encoder",
+    "delivery.outbox", "delivery.worker", "journal", "process.descriptors", "process.events", "process.exits",
+    "process.file_lock", "process.fork_detection", "process.fork_safe_thread", "process.forks", "process.hooks",
+    "process.interrupts", "process.sigterm", "process.workers", "record.envelope", "record.item_limit",
+    "session.captures", "session.session", "sources.capture.stdlib_logging", "sources.emitter", "sources.encoder",
 }  # fmt: skip
 _OWN_KINDS = {"amllog", "builtins", "orjson", *sys.builtin_module_names}
 _STDLIB = os.path.dirname(inspect.__file__)
@@ -110,9 +110,8 @@ def _is_between_calls(trace: TracebackType) -> bool:
     code = trace.tb_frame.f_code
     if code.co_flags & _GENERATORS:  # `throw()` raises at the instruction where the generator was suspended
         return False
-    if (
-        len(code.co_code) <= _C_CODE_BYTES and not code.co_consts
-    ):  # of C code, such as Cython's: no instructions
+    # A frame of C code, such as Cython's, has no instructions.
+    if len(code.co_code) <= _C_CODE_BYTES and not code.co_consts:
         return False
     return trace.tb_lasti < 0 or opcode.opname[code.co_code[trace.tb_lasti]] in _RAISING_NOTHING
 
@@ -140,15 +139,14 @@ def _code_of(handler: Any) -> CodeType | None:
         elif issubclass(kind, type):
             handler = handler.__init__
         else:
-            handler = next(
-                (vars(base)["__call__"] for base in kind.__mro__ if "__call__" in vars(base)), None
-            )
+            calls = (vars(base)["__call__"] for base in kind.__mro__ if "__call__" in vars(base))
+            handler = next(calls, None)
     return None
 
 
 def _is_closed(frame: FrameType) -> bool:
     package, _, module = str(frame.f_globals.get("__name__", "")).partition(".")
-    return package == "amllog" and module in _CLOSED
+    return package == "amllog" and not _CLOSED.isdisjoint((module, module.partition(".")[0]))
 
 
 def _is_foreign(kind: type[BaseException]) -> bool:
