@@ -18,6 +18,7 @@ until the thread has settled the records in the journal. It makes failed consume
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 import math
 import queue
@@ -110,28 +111,25 @@ class DeliveryWorker:
         if self._ending:  # SIGTERM during the exit, or a second one: the grace does not start again
             deadline = min(deadline, self._end)
         ends, outer = last or self._end < math.inf or self.thread.cannot_start, self._ending
-
-        def owed() -> bool:
-            if last:  # a flush() in another thread may have begun just before, and ended meanwhile
-                self._end, self._paused = deadline, False
-            return any(self._owes(one, targets, deadline) for one in self.consumers)
-
+        wait = functools.partial(self._wait, deadline, last=last)
         try:
-            self._ending |= last  # before `_end`, so that a flush() that notices the end does not change it
+            if last:  # before `_end`, so that a flush() that notices the end does not change it
+                self._ending = True
             if ends and not outer:
                 self._end, self._paused = deadline, False
             if self.displacement.displaced_segments():  # their records move to other files
                 checks = self.displacement.checks
-                self._wait(deadline, lambda: self.displacement.checks == checks and self.thread.expected)
+                wait(lambda: self.displacement.checks == checks and self.thread.expected)
             targets = [(segment, segment.size) for segment in self.journal.segments]
             for consumer in self.consumers:
                 consumer.retry_now()
-            self._wait(deadline, owed)
+            wait(lambda: any(self._owes(consumer, targets, deadline) for consumer in self.consumers))
             if with_orphans and all(consumer.failures == 0 for consumer in self.consumers):
                 request = self._request_orphans()
-                self._wait(deadline, lambda: self._orphans_done < request and self.thread.expected)
+                wait(lambda: self._orphans_done < request and self.thread.expected)
         finally:  # also where a signal interrupts it
-            self._ending &= outer or not last
+            if last and not outer:
+                self._ending = False
             if last or (ends and not outer and not self._ending):
                 # Before the wait: a round sets `_in_round` first, and then reads this.
                 self._paused = True
@@ -146,13 +144,15 @@ class DeliveryWorker:
         calls = [self.journal.close, *(consumer.exporter.close for consumer in self.consumers)]
         self.thread.end_with([self.orphans.leave, *calls])
 
-    def _wait(self, deadline: float, unfinished: Callable[[], bool]) -> None:
-        """Wait while `unfinished()`, until `deadline` at most."""
+    def _wait(self, deadline: float, unfinished: Callable[[], bool], *, last: bool = False) -> None:
+        """Wait while `unfinished()`, until `deadline` at most. `last`: for the last `drain`, which nothing pauses."""
         done: queue.SimpleQueue[None] = queue.SimpleQueue()
         try:
             self._waiting.append(done)
             self.thread.wake()
             while time.monotonic() < deadline and unfinished():
+                if last:  # a flush() in another thread may have begun just before, and ended meanwhile
+                    self._end, self._paused = deadline, False
                 self.start()  # also where it could not be started before
                 # Otherwise it can be started later, and a flush() ends in time however long an export takes.
                 if self._end == math.inf or not self.thread.work_here():
