@@ -25,7 +25,8 @@ UNREADABLE = "the journal cannot be read"
 class OutletAccount:
     """The records addressed to one outlet, counted by their outcome.
 
-    `refused` has the number of records by reason. `trouble` is the error of the last export while it fails, else "".
+    `refused` has the number of records by reason. `trouble` is the error of the last export while it fails, or why the
+    journal cannot be read, else "".
     """
 
     delivered: int
@@ -126,7 +127,8 @@ def tally(
     """Return the account of `segments`.
 
     `unwritten`: records that no file accepted, by reason. They count as refused by every outlet.
-    `errors`: the last error of an outlet. `orphans`: records of ended processes that were delivered.
+    `errors`: the last error of an outlet. A segment that cannot be read takes precedence, because it is not counted.
+    `orphans`: records of ended processes that were delivered.
     """
     accepted, unreadable = sum(unwritten.values()), ""
     sums = {name: _Sum(unwritten) for name in wants}
@@ -137,16 +139,14 @@ def tally(
             counts = _add(sums, segment, wants, written)
             # A file that another program has changed has fewer lines than were accepted, or more.
             accepted += max([written or segment.count_records(), *counts])
-        except (
-            OSError
-        ) as error:  # the content is unknown now: this is reported, and the segment is not counted
+        except OSError as error:  # its content is unknown now, so it is reported and not counted
             interrupts.pass_on(error)
             unreadable = f"{UNREADABLE}: {error.strerror or type(error).__name__}"
     outlets = {
         name: OutletAccount(
-            one.delivered, one.waiting, dict(one.refused), (errors or {}).get(name) or unreadable
+            total.delivered, total.waiting, dict(total.refused), unreadable or (errors or {}).get(name, "")
         )
-        for name, one in sums.items()
+        for name, total in sums.items()
     }
     return Account(accepted, outlets, directory, orphans)
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings, strategies as st
@@ -82,3 +84,20 @@ def test_text(tmp_path: Path) -> None:
     )
     assert repr(result) == "<Account: 5 accepted, 2 waiting, 2 refused>"
     assert result.as_dict()["outlets"] == {"a": {"delivered": 1, "waiting": 2, "refused": {"disk": 2}}}
+
+
+class Unreadable:
+    """A segment whose file cannot be read."""
+
+    def refresh(self) -> None:
+        """Raise the error of a broken disk."""
+        raise OSError(errno.EIO, "Input/output error")
+
+
+def test_unreadable_segment_is_reported() -> None:
+    """A segment that cannot be read is reported for each outlet, even if its last export failed too."""
+    segment: Any = Unreadable()
+    result = account.tally([segment], {"a": bool, "b": bool}, Counter(), "", errors={"b": "timeout"})
+    counts = "0 delivered, 0 waiting, 0 refused"
+    error = "last error: the journal cannot be read: Input/output error"
+    assert str(result) == f"0 accepted\n  a  {counts}; {error}\n  b  {counts}; {error}"
