@@ -29,9 +29,8 @@ class OrphanDelivery:
         self._outlets = [exporter.name for exporter in exporters]
         self._deadline = time.monotonic() + seconds
         self._settled: set[str] = set()  # names of segments in which nothing waits
-        self._reports: list[
-            str
-        ] = []  # about files that cannot be sent, and checkpoints that cannot be written
+        # About files that cannot be sent, and checkpoints that cannot be written.
+        self._reports: list[str] = []
 
     def deliver(self, report: Callable[[str], object]) -> None:
         """Export all that waits, and retry where an exporter fails. `report` gets each error once."""
@@ -68,9 +67,7 @@ class OrphanDelivery:
             finally:
                 for segment in segments:
                     segment.close()
-                    if (
-                        segment.unrecorded
-                    ):  # only this object knows the sent records, and does not send them again
+                    if segment.unrecorded:  # only this object knows the sent records, and sends them once
                         self._settled.add(segment.path.name)
                     if segment.checkpoint.warning:
                         self._reports.append(segment.checkpoint.warning)

@@ -90,9 +90,8 @@ class _Pipeline:
             response.read()
         except HttpResponseError as error:
             if isinstance(error, ClientAuthenticationError) and error.response is None:
-                return _PipelineResponse(
-                    401, {}, b""
-                )  # the credential returned no token, so nothing was sent
+                # The credential returned no token, so nothing was sent.
+                return _PipelineResponse(401, {}, b"")
             if error.response is None:
                 raise requests.ConnectionError(str(error)) from error
             response = error.response  # not readable for the pipeline, for example the page of a proxy
