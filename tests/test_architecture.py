@@ -139,7 +139,7 @@ TESTED_ELSEWHERE = {
     "sources.run_backend": "sources/run/test_run",
 }
 # Classes that inherit from a class of ours that inherits from another one.
-DEEP = {"QueryTimeout": "an error of the tree in errors.py"}
+DEEP = {"QueryTimeout": "a UsageError for callers, and the query service answers it with 504"}
 # Modules that may assign attributes of objects that are not ours, and the owner of the objects.
 FOREIGN = {
     "process.hooks": "Python's modules",
