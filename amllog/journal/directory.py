@@ -24,9 +24,8 @@ from amllog.process import descriptors, interrupts
 
 # The journal writes 64 MiB to a segment, and more only if it cannot create another one.
 MAX_SEGMENT_BYTES = 256 * 1024 * 1024
-MAX_HOLE_BYTES = (
-    16 * 1024 * 1024
-)  # of a file that another program has made longer. Reading a hole is a waste of time
+# Of a file that another program has made longer. Reading a hole is a waste of time.
+MAX_HOLE_BYTES = 16 * 1024 * 1024
 TRIES = 100  # to create a file that nobody else has locked first
 _CREATE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND
 # The machine or the process lacks descriptors, locks or memory, or a network file system does not respond.

@@ -149,9 +149,8 @@ class Segment(SegmentFile):
     def count_missing(self) -> None:
         """Count the records in the file, and those as refused that this process has written and that are missing."""
         self.count_records()
-        written = (
-            self.lines_written() if self.is_locked else 0
-        )  # otherwise another process counts missing records
+        # Without the lock, another process counts missing records.
+        written = self.lines_written() if self.is_locked else 0
         for position in self._positions.values():
             gone = written - position.passed - sum(map(is_complete, self.lines_from(position.offset)))
             if gone > 0:

@@ -233,9 +233,8 @@ class SegmentFile:
     def _open_path(self) -> int:
         """Open the file again. Return -1 if it is not at its path. Raises OSError if no descriptor is free."""
         try:
-            fd = own_files.open_regular(
-                self.path, os.O_RDWR | os.O_APPEND
-            )  # the journal may continue with it
+            # For writing, because the journal may continue with it.
+            fd = own_files.open_regular(self.path, os.O_RDWR | os.O_APPEND)
             if self.is_file_of(os.fstat(fd)):
                 return fd
             os.close(fd)

@@ -20,10 +20,8 @@ if sys.platform == "linux":
     import fcntl as system
     from fcntl import fcntl
 
-    F_GETSIG, F_SETSIG = (
-        getattr(system, "F_GETSIG", 0),
-        getattr(system, "F_SETSIG", 0),
-    )  # not in every C library
+    # Not every C library has them.
+    F_GETSIG, F_SETSIG = getattr(system, "F_GETSIG", 0), getattr(system, "F_SETSIG", 0)
 else:
     F_GETSIG = F_SETSIG = 0
 

@@ -31,9 +31,8 @@ class CallSite(NamedTuple):
 
 _PLACEHOLDER = LazyPattern(r"%[-#0+ ]{0,5}[0-9.*]{0,20}[a-zA-Z]")
 _NAME = LazyPattern(r"([\w.-]{1,80})[\"'\]]?[\s:=]{0,4}[\"']?\Z")
-_NAME_CHARACTERS = (
-    100  # longer than a match, so that the search does not start at each character of a long message
-)
+# Longer than a match, so that the search does not start at each character of a long message.
+_NAME_CHARACTERS = 100
 
 _sites: dict[tuple[str, int], CallSite] = {}
 # For the usual types of arguments, a check against an ABC takes longer than the formatting.

@@ -203,9 +203,8 @@ class Redactor:
     def mask_metric_table(self, data: Mapping[str, Any]) -> dict[str, Any]:
         """Return the columns and rows of a metric, with secrets masked by the name of the column and by format."""
         columns: dict[str, str] = {}
-        kinds: list[
-            tuple[bool, str]
-        ] = []  # of each column: whether it has strings, and its name if it is a secret's
+        # Of each column: whether it has strings, and its name if it is a secret's.
+        kinds: list[tuple[bool, str]] = []
         for name, kind in data["columns"].items():
             shown, secret = self.mask_key(name)
             columns[shown if shown not in columns else f"{shown}~{len(columns)}"] = kind

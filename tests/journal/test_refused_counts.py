@@ -1,4 +1,4 @@
-"""Exact counts of counts by threads and signal handlers."""
+"""Counts are exact while threads and signal handlers add."""
 
 from __future__ import annotations
 

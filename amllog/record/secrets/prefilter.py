@@ -35,9 +35,8 @@ def find_marks(string: str) -> bytes:
         marks = string.encode().translate(_CLASSES)
     except UnicodeEncodeError:  # a lone surrogate
         marks = string.encode("utf-8", "replace").translate(_CLASSES)
-    if (
-        SIGN in marks or RUN in marks or "-" in string
-    ):  # options and the first line of a PEM key begin with a dash
+    # Options and the first line of a PEM key begin with a dash.
+    if SIGN in marks or RUN in marks or "-" in string:
         return marks
     lowered = string.lower()
     if "bearer" in lowered or "basic" in lowered or "passw" in lowered:
