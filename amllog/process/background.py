@@ -19,7 +19,7 @@ class BackgroundCall:
     def __init__(self, work: Callable[[], Any], *, or_here: bool = False) -> None:
         """Start the call. Raise RuntimeError if no thread can be started, or with `or_here` run it in this thread.
 
-        CPython 3.12.0 and 3.12.1 start no thread after the main thread has ended.
+        CPython 3.12.0 to 3.12.2 start no thread after the main thread has ended (CPython issue 113964).
         """
         self._work = work
         self._outcome: list[tuple[bool, Any]] = []

@@ -113,8 +113,8 @@ class ForkSafeThread:
     def work_here(self) -> bool:
         """Do one step of the work in the calling thread if no thread runs or can be started. Return whether it did.
 
-        CPython 3.12 starts no thread after the main thread has ended, also while other threads still run. Signals are
-        blocked during the step.
+        CPython 3.12.0 to 3.12.2 start no thread after the main thread has ended, also while other threads still run.
+        Signals are blocked during the step.
         """
         done: list[bool] = []
         if self._life is None and not self.due:
