@@ -10,7 +10,8 @@ The journal is a write-ahead log in a directory (`AMLLOG_DIR`). A process writes
 
 A file is a segment if its name has this form and its first line begins as all lines do (`signature`). A file is a
 checkpoint if its first line is an entry (`checkpoint_signature`). Other files in the directory are never counted,
-locked, written to or deleted. Files with several hard links are never written to or deleted.
+locked, written to or deleted. A file with several hard links is never deleted, and a checkpoint with several is not
+written to either.
 
 A metric for run history has the property `run_metric` (`scalar`, `list`, `row`, `table`, or `call` for tags and
 artifacts), and `run_id` if its run is not `step_id`. A scalar is a `MetricData` envelope. The others are `EventData`,

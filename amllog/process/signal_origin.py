@@ -21,9 +21,9 @@ from typing import Any
 _RAISING_NOTHING = {"JUMP_ABSOLUTE", "JUMP_BACKWARD", "POP_BLOCK", "RESUME", "SETUP_FINALLY"}
 _GENERATORS = inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
 
-# Our folders and modules that do not call functions in C of the script or of libraries. They may pass them on, and call
-# functions in Python, whose frames are in the traceback. If the last frame of an exception is in one of them and its
-# class is foreign, a handler in C raised it, or it was set in the thread (`PyThreadState_SetAsyncExc`).
+# Our folders and modules that call no C function of the script or of a library except orjson. A Python function that
+# they call has a frame in the traceback. So if the last frame of an exception is in one of them and its class is
+# foreign, a handler in C raised it, or it was set in the thread (`PyThreadState_SetAsyncExc`).
 _CLOSED = {
     "delivery.outbox", "delivery.worker", "journal", "process.descriptors", "process.events", "process.exits",
     "process.file_lock", "process.fork_detection", "process.fork_safe_thread", "process.forks", "process.hooks",
