@@ -1,13 +1,29 @@
-"""Exporters that accept every line, and a journal line."""
+"""Exporters that accept every line, and journal lines."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 
 from amllog.delivery.exporter import ExportResult
 from amllog.journal.segment import Segment
+from amllog.record import envelope
 
 LINE = b'{"time":"2026-11-22T20:52:35.123456Z","iKey":"","ver":1,"name":"Microsoft.ApplicationInsights.Message"}\n'
+KEY = "00000000-0000-0000-0000-000000000001"
+ORPHAN = "20260101T000000-gone-999999-abcd.jsonl"
+
+
+def message_line(message: str, age_seconds: float = 0.0) -> bytes:
+    """Return a journal line of this age."""
+    return envelope.encode_record(
+        time.time() - age_seconds, KEY, {}, "MessageData", {"message": message, "properties": {}}
+    )
+
+
+def messages(lines: Sequence[bytes]) -> list[str]:
+    """Return the messages of lines."""
+    return [(envelope.decode_line(one) or {})["data"]["baseData"]["message"] for one in lines]
 
 
 class AcceptingExporter:

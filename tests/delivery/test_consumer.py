@@ -17,9 +17,7 @@ from amllog.journal.directory import claim
 from amllog.journal.refused_counts import OVERWRITTEN, TRUNCATED
 from amllog.journal.writer import Journal
 
-from .conftest import AcceptingExporter  # isort: skip
-
-LINE = b'{"time":"2026-11-22T20:52:35.123456Z","ver":1,"name":"Microsoft.ApplicationInsights.Message"}\n'
+from .conftest import LINE, AcceptingExporter  # isort: skip
 
 
 class Scripted(AcceptingExporter):

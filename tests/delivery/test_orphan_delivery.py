@@ -11,17 +11,13 @@ import pytest
 
 from amllog.delivery.exporter import ExportResult, waiting
 from amllog.delivery.orphan_delivery import OrphanDelivery
-from amllog.record import envelope
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from amllog.delivery.exporter import Exporter
 
-from .conftest import AcceptingExporter  # isort: skip
-
-KEY = "00000000-0000-0000-0000-000000000001"
-NAME = "20260101T000000-gone-999999-abcd.jsonl"
+from .conftest import ORPHAN, AcceptingExporter, message_line, messages  # isort: skip
 
 
 class Scripted(AcceptingExporter):
@@ -42,16 +38,9 @@ class Scripted(AcceptingExporter):
         return result
 
 
-def line(message: str, age_seconds: float = 0.0) -> bytes:
-    """Return a journal line of this age."""
-    return envelope.encode_record(
-        time.time() - age_seconds, KEY, {}, "MessageData", {"message": message, "properties": {}}
-    )
-
-
 def write(folder: Path, *lines: bytes) -> Path:
     """Write the journal file of an ended process."""
-    path = folder / NAME
+    path = folder / ORPHAN
     path.write_bytes(b"".join(lines))
     return path
 
@@ -63,14 +52,9 @@ def deliver(folder: Path, exporter: Exporter, seconds: float = 600) -> list[str]
     return reports
 
 
-def messages(lines: Sequence[bytes]) -> list[str]:
-    """Return the messages of lines."""
-    return [(envelope.decode_line(one) or {})["data"]["baseData"]["message"] for one in lines]
-
-
 def test_all_whole_lines_are_delivered(tmp_path: Path) -> None:
     """All whole lines are delivered in batches. A torn last line does not prevent the end."""
-    write(tmp_path, *(line(str(number)) for number in range(8)), line("torn")[:50])
+    write(tmp_path, *(message_line(str(number)) for number in range(8)), message_line("torn")[:50])
     exporter = Scripted()
     assert deliver(tmp_path, exporter) == []
     assert messages(exporter.accepted) == [str(number) for number in range(8)]
@@ -78,7 +62,7 @@ def test_all_whole_lines_are_delivered(tmp_path: Path) -> None:
 
 def test_a_failing_exporter_is_retried(tmp_path: Path) -> None:
     """The error is reported once, and the waiting lines are delivered with the next attempt."""
-    write(tmp_path, line("a"), line("b"))
+    write(tmp_path, message_line("a"), message_line("b"))
     exporter = Scripted(ExportResult(waiting("busy")), ExportResult(exceptions={0: waiting("busy")}))
     assert deliver(tmp_path, exporter) == ["scripted: busy"]
     assert sorted(messages(exporter.accepted)) == ["a", "b"]
@@ -86,7 +70,7 @@ def test_a_failing_exporter_is_retried(tmp_path: Path) -> None:
 
 def test_an_exporter_that_keeps_failing_is_given_up(tmp_path: Path) -> None:
     """Delivery ends within its time, and no line is lost."""
-    write(tmp_path, line("a"))
+    write(tmp_path, message_line("a"))
     began = time.monotonic()
     deliver(tmp_path, Scripted(*[ExportResult(waiting("down"))] * 20), seconds=2)
     assert time.monotonic() - began < 100
@@ -98,7 +82,7 @@ def test_an_exporter_that_keeps_failing_is_given_up(tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", ["fifo", "directory", "link"])
 def test_an_unusable_checkpoint_is_reported(tmp_path: Path, kind: str) -> None:
     """A segment whose checkpoint cannot be used is reported, also if it is the only orphan."""
-    path = write(tmp_path, line("a"))
+    path = write(tmp_path, message_line("a"))
     checkpoint = path.with_suffix(".ack")
     if kind == "fifo":
         if not hasattr(os, "mkfifo"):
@@ -155,7 +139,7 @@ print(found())
 @pytest.mark.parametrize("place", ["file", "fallback"])
 def test_a_segment_waits_until_its_checkpoint_can_be_read(tmp_path: Path, child: Any, place: str) -> None:
     """A segment is not sent while no descriptor is free for its checkpoint. The rest is sent later, once."""
-    path = write(tmp_path, line("a"))
+    path = write(tmp_path, message_line("a"))
     ran = child(ALMOST_OUT_OF_DESCRIPTORS, str(path), place, env={"TMPDIR": str(tmp_path)})
     assert ran.stderr == ""
     report, *rest = ran.stdout.splitlines()

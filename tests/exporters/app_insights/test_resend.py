@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,20 +15,16 @@ from amllog.journal.directory import claim
 from amllog.journal.segment import Segment
 from amllog.record import envelope
 
-KEY = "00000000-0000-0000-0000-000000000001"
-NAME = "20260101T000000-gone-999999-abcd.jsonl"
+from ...delivery.conftest import KEY, ORPHAN, AcceptingExporter, message_line, messages  # isort: skip
 
 
-class Scripted:
+class Scripted(AcceptingExporter):
     """An exporter that returns one prepared result."""
 
     name, max_records, max_bytes = "scripted", 3, 1_000_000
 
     def __init__(self, result: ExportResult | None = None) -> None:
         self.result = result or ExportResult()
-
-    def concerns(self, segment: Segment) -> bool:
-        return True
 
     def wants(self, line: bytes) -> bool:
         return b"other outlet" not in line
@@ -39,16 +34,6 @@ class Scripted:
     def export(self, lines: Sequence[bytes], seconds: float) -> ExportResult:
         return self.result
 
-    def close(self) -> None:
-        """Do nothing."""
-
-
-def line(message: str, age_seconds: float = 0.0) -> bytes:
-    """Return a journal line of this age."""
-    return envelope.encode_record(
-        time.time() - age_seconds, KEY, {}, "MessageData", {"message": message, "properties": {}}
-    )
-
 
 def claimed(path: Path) -> Segment:
     """Return the segment, locked."""
@@ -57,21 +42,16 @@ def claimed(path: Path) -> Segment:
     return segment
 
 
-def messages(lines: Sequence[bytes]) -> list[str]:
-    """Return the messages of lines."""
-    return [(envelope.decode_line(one) or {})["data"]["baseData"]["message"] for one in lines]
-
-
 def test_refused_lines_are_found_by_their_age(tmp_path: Path) -> None:
     """The oldest lines of each batch are found, with its retries and without lines of other outlets."""
     lines = [
-        line("old 1", 900),
-        line("other outlet", 999),
-        line("new"),
-        line("waits, then old", 800),
-        line("old 2", 700),
+        message_line("old 1", 900),
+        message_line("other outlet", 999),
+        message_line("new"),
+        message_line("waits, then old", 800),
+        message_line("old 2", 700),
     ]
-    path = tmp_path / NAME
+    path = tmp_path / ORPHAN
     path.write_bytes(b"".join(lines))
     starts = [sum(map(len, lines[:number])) for number in range(6)]
     segment = claimed(path)
@@ -86,8 +66,8 @@ def test_refused_lines_are_found_by_their_age(tmp_path: Path) -> None:
 
 def test_a_resend_changes_the_counts(tmp_path: Path) -> None:
     """Accepted lines count as delivered, refused ones under the new reason. Others stay refused for their age."""
-    path = tmp_path / NAME
-    path.write_bytes(b"".join(line(f"old {number}", 1000 - number) for number in range(4)))
+    path = tmp_path / ORPHAN
+    path.write_bytes(b"".join(message_line(f"old {number}", 1000 - number) for number in range(4)))
     segment = claimed(path)
     segment.acknowledge("scripted", segment.size, 0, Counter({TOO_OLD: 4}), [])
     segment.close()
@@ -102,7 +82,7 @@ def test_a_resend_changes_the_counts(tmp_path: Path) -> None:
 
 def test_a_renewed_line_keeps_its_original_time(tmp_path: Path) -> None:
     """The original time is a dimension, also after a second renewal. Time and key stay the first members."""
-    old = line("m", 200_000)
+    old = message_line("m", 200_000)
     new = renewed(renewed(old))
     decoded = envelope.decode_line(new) or {}
     assert decoded["data"]["baseData"]["properties"][ORIGINAL_TIME] == envelope.read_time(old)
