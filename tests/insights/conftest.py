@@ -76,6 +76,12 @@ def write(path: Path, *lines: Any) -> Path:
     return path
 
 
+def append(path: Path, *lines: Any) -> None:
+    """Append envelopes to a file."""
+    with path.open("a") as file:
+        file.writelines(json.dumps(line) + "\n" for line in lines)
+
+
 @pytest.fixture
 def journal(tmp_path: Path) -> Callable[..., Path]:
     """Return a function that writes a journal file in the folder `j`: `journal(log("hello"), …)`."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,18 +14,12 @@ from amllog.insights.insights import Insights
 from amllog.insights.reports.follow import Watch
 from amllog.insights.stores.local.python_store import PythonStore
 
-from ..conftest import RUN, log, step, write  # isort: skip
+from ..conftest import RUN, append, log, step, write  # isort: skip
 
 
 def time_of(second: int) -> str:
     """Return a time of that day."""
     return f"2026-11-22T10:{second // 60:02d}:{second % 60:02d}Z"
-
-
-def append(path: Path, *lines: Any) -> None:
-    """Append lines to a file."""
-    with path.open("a") as file:
-        file.writelines(json.dumps(line) + "\n" for line in lines)
 
 
 def without_id(message: str, second: int) -> Any:

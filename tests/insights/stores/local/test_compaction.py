@@ -1,4 +1,4 @@
-"""A second compaction of write_grown_journal journals replaces the first one, even if it is killed."""
+"""A second compaction of journals that have grown replaces the first one, even if it is killed."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from amllog.insights import connect
 from amllog.insights.stores.local.compaction import compact
 from amllog.insights.stores.local.manifest import MANIFEST
 
-from ...conftest import RUN, log, write  # isort: skip
+from ...conftest import RUN, append, log, write  # isort: skip
 
 NOW = timedelta(0)
 GROWS, GONE = "20261123T100000-node-1-aaaaaa.jsonl", "20261123T100000-node-2-bbbbbb.jsonl"
@@ -64,12 +64,6 @@ def parquet_messages(folder: Path) -> list[str]:
     files = str(folder / "compacted" / "*" / "[!_]*.parquet")
     rows = duckdb.sql(f"SELECT message FROM read_parquet('{files}', hive_partitioning = true)").fetchall()
     return sorted(message for (message,) in rows)
-
-
-def append(path: Path, *lines: Any) -> None:
-    """Append lines to a file."""
-    with path.open("a") as file:
-        file.writelines(json.dumps(line) + "\n" for line in lines)
 
 
 def write_grown_journal(folder: Path, *lines: Any) -> None:

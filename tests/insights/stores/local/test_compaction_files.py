@@ -7,27 +7,21 @@ import shutil
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 pytest.importorskip("duckdb")
 
 from amllog.errors import UsageError
-from amllog.insights import Questions, connect
+from amllog.insights import connect
 from amllog.insights.stores.local import discovery
 from amllog.insights.stores.local.compaction import compact
 from amllog.insights.stores.local.compaction_cleanup import mark_begun
 
 from ...conftest import RUN, failure, log, step, write  # isort: skip
+from .conftest import OTHER, messages  # isort: skip
 
-OTHER = "20261123T100000-node-2-fedcba.jsonl"
 NOW = timedelta(0)
-
-
-def messages(questions: Questions, **narrow: Any) -> list[str]:
-    """Return the messages of the logs."""
-    return [row["message"] for row in questions.logs(**narrow)]
 
 
 def answers(path: Path) -> list[object]:

@@ -13,7 +13,7 @@ import pytest
 pytest.importorskip("duckdb")
 
 from amllog.errors import UsageError
-from amllog.insights import Questions, connect
+from amllog.insights import connect
 from amllog.insights.insights import Insights
 from amllog.insights.query.query import Query
 from amllog.insights.reports.follow import Watch
@@ -22,14 +22,9 @@ from amllog.insights.stores.local.duckdb_store import DuckDBStore
 from amllog.insights.stores.local.python_store import PythonStore
 
 from ...conftest import RUN, log, write  # isort: skip
+from .conftest import OTHER, messages  # isort: skip
 
-OTHER = "20261123T100000-node-2-fedcba.jsonl"
 NOW = timedelta(0)
-
-
-def messages(questions: Questions, **narrow: Any) -> list[str]:
-    """Return the messages of the logs."""
-    return [row["message"] for row in questions.logs(**narrow)]
 
 
 def test_torn_lines_are_counted_and_left_out(journal: Callable[..., Path]) -> None:

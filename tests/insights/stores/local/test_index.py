@@ -5,23 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 pytest.importorskip("duckdb")
 
-from amllog.insights import Questions, connect
+from amllog.insights import connect
 from amllog.insights.stores.local import discovery, index, index_entries, index_file
 
-from ...conftest import RUN, log, write  # isort: skip
-
-OTHER = "20261123T100000-node-2-fedcba.jsonl"
-
-
-def messages(questions: Questions, **narrow: Any) -> list[str]:
-    """Return the messages of the logs."""
-    return [row["message"] for row in questions.logs(**narrow)]
+from ...conftest import RUN, append, log, write  # isort: skip
+from .conftest import OTHER, messages  # isort: skip
 
 
 def test_a_question_about_a_run_reads_its_files_only(journal: Callable[..., Path]) -> None:
@@ -71,12 +64,6 @@ def set_indexed_run(path: Path, **fingerprint: str) -> None:
     entry = content["files"][path.name]
     entry[3][0][0], entry[5] = "from the index", fingerprint.get("fingerprint", entry[5])
     cache.write_text(json.dumps(content))
-
-
-def append(path: Path, *lines: Any) -> None:
-    """Append lines to a file."""
-    with path.open("a") as file:
-        file.writelines(json.dumps(line) + "\n" for line in lines)
 
 
 def test_only_appended_lines_are_read(journal: Callable[..., Path]) -> None:
