@@ -15,6 +15,7 @@ from amllog.local import AzureOnThisMachine
 Envelope = dict[str, Any]
 
 NOWHERE = "InstrumentationKey=00000000-0000-0000-0000-0000000010ca;IngestionEndpoint=http://127.0.0.1:9"
+QUIET = {"AMLLOG_DRIVER_LEVEL": "ERROR"}
 # Leaves records behind. The arguments are the name in the messages and their number.
 LEAVE_RECORDS = """
 import sys, os, amllog

@@ -14,9 +14,8 @@ import pytest
 from amllog.local import AzureOnThisMachine
 from amllog.record import envelope
 
-from .conftest import NOWHERE  # isort: skip
+from .conftest import NOWHERE, QUIET  # isort: skip
 
-QUIET = {"AMLLOG_DRIVER_LEVEL": "ERROR"}
 OVERWRITTEN = "another program has overwritten the record in the file"
 GONE = "another program has truncated or deleted the file"
 BEGIN = """

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-QUIET = {"AMLLOG_DRIVER_LEVEL": "ERROR"}
+from .conftest import QUIET  # isort: skip
+
 FORK = """
 import os, sys
 import amllog

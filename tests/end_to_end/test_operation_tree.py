@@ -10,9 +10,8 @@ import pytest
 
 from amllog.local import AzureOnThisMachine
 
-from .conftest import Records  # isort: skip
+from .conftest import QUIET, Records  # isort: skip
 
-QUIET = {"AMLLOG_DRIVER_LEVEL": "ERROR"}
 FORKS = ("-W", "ignore:This process:DeprecationWarning")
 TRACE, ABOVE = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 

@@ -16,9 +16,8 @@ import pytest
 import amllog
 from amllog.local import AzureOnThisMachine
 
-from .conftest import COMMAND_WITH_PEAK, LEAVE_RECORDS, NOWHERE  # isort: skip
+from .conftest import COMMAND_WITH_PEAK, LEAVE_RECORDS, NOWHERE, QUIET  # isort: skip
 
-QUIET = {"AMLLOG_DRIVER_LEVEL": "ERROR"}
 DELIVER = [sys.executable, "-m", "amllog", "deliver"]
 
 

@@ -9,7 +9,8 @@ import pytest
 
 from amllog.local import AzureOnThisMachine
 
-QUIET = {"AMLLOG_DRIVER_LEVEL": "ERROR"}
+from .conftest import QUIET  # isort: skip
+
 
 # The functions are pickled with the task. A worker of loky never runs the script, and so not its setup().
 LOKY = """

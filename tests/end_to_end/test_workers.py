@@ -14,8 +14,8 @@ from amllog.local import AzureOnThisMachine
 from amllog.local.faults import Fault
 
 from ..conftest import wait_until  # isort: skip
+from .conftest import QUIET  # isort: skip
 
-QUIET = {"AMLLOG_DRIVER_LEVEL": "ERROR"}
 
 POOL = """
 import logging, multiprocessing
