@@ -138,7 +138,10 @@ class Emitter:
         return current.operation_id() or identity.operation_id, current.span_id() or identity.span_id
 
     def guarded(self, work: Callable[[], object]) -> None:
-        """Call `work` and count its fault instead of raising it."""
+        """Call `work`, a Python function of amllog, and count its fault instead of raising it.
+
+        A foreign exception without a Python frame below this one is taken for a signal's (`process/signal_origin`).
+        """
         try:
             work()
         except Exception as fault:  # counted, and reported by status()
