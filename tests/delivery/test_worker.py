@@ -5,25 +5,20 @@ from __future__ import annotations
 import os
 import platform
 import signal
-import sys
 import threading
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import amllog
-from amllog.delivery.exporter import ExportResult
-from amllog.delivery.outbox import Outbox
 from amllog.journal.writer import Journal
 from amllog.local import AzureOnThisMachine
 from amllog.local.faults import Fault
 from amllog.record import envelope
 
 from ..conftest import wait_until  # isort: skip
-from .conftest import AcceptingExporter  # isort: skip
 
 
 def delivery_threads() -> list[str]:
@@ -248,50 +243,3 @@ def addressed(azure: AzureOnThisMachine, message: str) -> bytes:
     return envelope.encode_envelope(
         envelope.build_envelope(time.time(), key, {}, "MessageData", {"ver": 2, **data})
     )
-
-
-class OneByOne(AcceptingExporter):
-    """An exporter of single lines that waits before the first one until it may continue."""
-
-    name, max_records, max_bytes = "one", 1, 1024
-
-    def __init__(self) -> None:
-        self.lines: list[bytes] = []
-        self.began, self.may_continue = threading.Event(), threading.Event()
-
-    def export(self, lines: Sequence[bytes], seconds: float) -> ExportResult:
-        self.began.set()
-        self.may_continue.wait(600)
-        self.lines += lines
-        return ExportResult()
-
-
-def is_draining(thread: threading.Thread) -> bool:
-    """Return whether the thread waits in `drain()`."""
-    frame = sys._current_frames().get(thread.ident or 0)
-    while frame is not None and frame.f_code.co_name != "_wait":
-        frame = frame.f_back
-    return frame is not None
-
-
-def test_a_flush_does_not_end_the_delivery_of_the_exit(tmp_path: Path) -> None:
-    """A flush() in another thread that ends while the exit waits leaves the delivery of the exit running."""
-    outbox, exporter = Outbox(lambda message, level: None), OneByOne()
-    outbox.open(tmp_path, "n", 1024**2)
-    outbox.set_exporters([exporter])
-    outbox.drain(0.0, last=True)  # the end has begun, and exit handlers still run
-    lines = [b'{"time":"2026-11-22T20:52:35.123456Z","n":"%d"}\n' % number for number in range(5)]
-    outbox.append(lines[0])
-    flush = threading.Thread(target=outbox.drain, args=(600,))
-    flush.start()
-    assert exporter.began.wait(600)
-    for line in lines[1:]:
-        outbox.append(line)
-    end = threading.Thread(target=outbox.drain, args=(60,), kwargs={"last": True})
-    end.start()
-    wait_until(lambda: is_draining(end))
-    exporter.may_continue.set()
-    flush.join(600)
-    end.join(600)
-    assert exporter.lines == lines
-    outbox.close(0.0)

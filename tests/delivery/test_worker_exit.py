@@ -4,42 +4,29 @@ from __future__ import annotations
 
 import sys
 import threading
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 
 from amllog.delivery.exporter import ExportResult
+from amllog.delivery.outbox import Outbox
 from amllog.delivery.worker import DeliveryWorker
-from amllog.journal.segment import Segment
 from amllog.journal.writer import Journal
 
-LINE = b'{"time":"2026-11-22T20:52:35.123456Z","iKey":"","ver":1,"name":"Microsoft.ApplicationInsights.Message"}\n'
+from ..conftest import wait_until  # isort: skip
+from .conftest import LINE, AcceptingExporter  # isort: skip
 
 
-class Receiver:
+class Receiver(AcceptingExporter):
     """An exporter that keeps the lines it gets."""
-
-    name, max_records, max_bytes = "receiver", 10, 1024
 
     def __init__(self) -> None:
         self.lines: list[bytes] = []
 
-    def concerns(self, segment: Segment) -> bool:
-        return True
-
-    def wants(self, line: bytes) -> bool:
-        return True
-
-    counts = wants
-
     def export(self, lines: Sequence[bytes], seconds: float) -> ExportResult:
         self.lines += lines
         return ExportResult()
-
-    def close(self) -> None:
-        """Do nothing."""
 
 
 class HeldWorker(DeliveryWorker):
@@ -79,15 +66,12 @@ class HeldWorker(DeliveryWorker):
         return self._paused
 
 
-def wait_until_waiting(thread: threading.Thread, condition: Callable[[], bool]) -> None:
-    """Return when the thread waits in `drain()` and the condition is true, or when the thread has ended."""
-    while thread.is_alive():
-        frame = sys._current_frames().get(thread.ident or 0)
-        while frame is not None and frame.f_code.co_name != "_wait":
-            frame = frame.f_back
-        if frame is not None and condition():
-            return
-        time.sleep(0.001)
+def is_draining(thread: threading.Thread) -> bool:
+    """Return whether the thread waits in `drain()`."""
+    frame = sys._current_frames().get(thread.ident or 0)
+    while frame is not None and frame.f_code.co_name != "_wait":
+        frame = frame.f_back
+    return frame is not None
 
 
 def leave_displaced_record(journal: Journal) -> None:
@@ -120,7 +104,7 @@ def test_a_flush_pauses_no_wait_of_the_exit(tmp_path: Path, leave: Callable[[Jou
     leave(journal)
     end = threading.Thread(target=worker.exit, args=(60,), kwargs={"with_orphans": True})
     end.start()
-    wait_until_waiting(end, lambda: True)
+    wait_until(lambda: is_draining(end))
     worker.may_pause.set()
     flush.join(600)
     worker.may_work.set()
@@ -139,8 +123,46 @@ def test_the_exit_waits_for_the_round_in_progress(tmp_path: Path) -> None:
     end = threading.Thread(target=worker.exit, args=(600,), kwargs={"with_orphans": False})
     end.start()
     assert worker.at_round_end.wait(600)
-    wait_until_waiting(end, lambda: worker.is_paused)
+    wait_until(lambda: not end.is_alive() or (worker.is_paused and is_draining(end)))
     worker.may_end_round.set()
     end.join(600)
     assert (receiver.lines, worker.ends[0]) == ([LINE], "round")
     worker.release()
+
+
+class OneByOne(Receiver):
+    """An exporter of single lines that waits before the first one until it may continue."""
+
+    name, max_records, max_bytes = "one", 1, 1024
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.began, self.may_continue = threading.Event(), threading.Event()
+
+    def export(self, lines: Sequence[bytes], seconds: float) -> ExportResult:
+        self.began.set()
+        self.may_continue.wait(600)
+        return super().export(lines, seconds)
+
+
+def test_a_flush_does_not_end_the_delivery_of_the_exit(tmp_path: Path) -> None:
+    """A flush() in another thread that ends while the exit waits leaves the delivery of the exit running."""
+    outbox, exporter = Outbox(lambda message, level: None), OneByOne()
+    outbox.open(tmp_path, "n", 1024**2)
+    outbox.set_exporters([exporter])
+    outbox.drain(0.0, last=True)  # the end has begun, and exit handlers still run
+    lines = [b'{"time":"2026-11-22T20:52:35.123456Z","n":"%d"}\n' % number for number in range(5)]
+    outbox.append(lines[0])
+    flush = threading.Thread(target=outbox.drain, args=(600,))
+    flush.start()
+    assert exporter.began.wait(600)
+    for line in lines[1:]:
+        outbox.append(line)
+    end = threading.Thread(target=outbox.drain, args=(60,), kwargs={"last": True})
+    end.start()
+    wait_until(lambda: is_draining(end))
+    exporter.may_continue.set()
+    flush.join(600)
+    end.join(600)
+    assert exporter.lines == lines
+    outbox.close(0.0)
