@@ -45,12 +45,16 @@ class _Calls:
         """Return whether no call is in progress, after at most so many seconds."""
         if self._process != os.getpid():  # forked, and the thread stayed with the parent
             self._call, self._process = None, os.getpid()
-        if self._call is not None:
-            try:
-                self._call.result(seconds)
-            except TimeoutError:
-                return False
-            self._call = None
+        call = self._call
+        if call is None:
+            return True
+        try:
+            call.result(seconds)
+        except TimeoutError:
+            return call.over  # without a result, if a library has ended its thread
+        finally:
+            if call.over:  # also if it raised, because the lines wait and need another call
+                self._call = None
         return True
 
     def start(self, work: Callable[[], None], seconds: float) -> None:

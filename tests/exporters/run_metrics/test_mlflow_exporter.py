@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import json
 import sys
@@ -12,8 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from amllog.exporters.run_metrics.mlflow_exporter import MLflowExporter
+
+from ...conftest import wait_until  # isort: skip
+
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 # Its import configures logging, so it is not imported in this process.
 needs_mlflow = pytest.mark.skipif(
@@ -399,3 +404,29 @@ amllog.shutdown()
     messages = [line["data"]["baseData"].get("message") for line in written]
     assert [messages.count(text) for text in ("before", "after", "ours")] == [1, 1, 1]
     assert [ran.stdout.count(f": {text}") for text in ("before", "after", "ours")] == [1, 1, 1], ran.stdout
+
+
+class Faulty(MLflowExporter):
+    """An exporter whose background thread ends with an exception."""
+
+    def __init__(self, directory: Path, fault: BaseException) -> None:
+        super().__init__(directory)
+        self.fault, self.calls = fault, 0
+
+    def _send(self, lines: Sequence[bytes], deadline: float) -> None:
+        self.calls += 1
+        raise self.fault
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+@pytest.mark.parametrize("fault", [SystemExit(1), ValueError()])
+def test_failed_call_does_not_block_the_next_one(tmp_path: Path, fault: BaseException) -> None:
+    """After a background call that ended with an exception, a later export starts another one."""
+    exporter = Faulty(tmp_path, fault)
+
+    def has_called_again() -> bool:
+        with contextlib.suppress(ValueError):
+            exporter.export([b"{}"], 600)
+        return exporter.calls > 1
+
+    wait_until(has_called_again)
