@@ -74,10 +74,11 @@ def _variables_that_are_set(environ: Mapping[str, str]) -> str:
 
 def _check_variables(environ: Mapping[str, str]) -> Iterator[Check]:
     """Report variables that look like ours and are not, which are usually spelling errors."""
+    ends = [name.partition(variables.PREFIX)[2] for name in _VARIABLES]  # the prefix makes all names similar
     for name in sorted(environ):
         if name.startswith(variables.PREFIX) and name not in _VARIABLES:
-            near = difflib.get_close_matches(name, _VARIABLES, n=1)
-            hint = f"did you mean {near[0]}?" if near else "docs/settings.md lists all variables"
+            near = difflib.get_close_matches(name[len(variables.PREFIX) :], ends, n=1)
+            hint = f"did you mean AMLLOG_{near[0]}?" if near else "docs/settings.md lists all variables"
             yield warn("settings", f"{name} is not an amllog variable", hint)
 
 

@@ -60,10 +60,12 @@ def test_invalid_settings_fail(cli: Any, environment: dict[str, str], message: s
 
 
 def test_a_misspelled_variable(cli: Any) -> None:
-    """A misspelled variable is reported with the most similar one."""
-    ran = cli("doctor", env={"AMLLOG_LEVL": "DEBUG"})
+    """A misspelled variable is reported with the most similar one, and one that resembles none without any."""
+    ran = cli("doctor", env={"AMLLOG_LEVL": "DEBUG", "AMLLOG_NONSENSE": "1"})
     assert "AMLLOG_LEVL is not an amllog variable" in ran.stdout
     assert "did you mean AMLLOG_LEVEL?" in ran.stdout
+    assert "AMLLOG_NONSENSE is not an amllog variable" in ran.stdout
+    assert ran.stdout.count("did you mean") == 1
 
 
 def test_variables_of_amllog_are_known(cli: Any) -> None:
