@@ -1,4 +1,4 @@
-"""Writes the index and the manifest atomically, and never over a file of another program.
+"""Write the index and the manifest atomically, and never over a file of another program.
 
 A new file gets a random name, is synchronized to the disk and is renamed. A link at the path is replaced, and its
 target does not change. A killed process leaves the new file behind. It is recognized by its name, its first bytes and

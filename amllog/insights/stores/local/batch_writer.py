@@ -1,4 +1,4 @@
-"""Writes the Parquet files of one batch, and commits the batch by way of the manifest.
+"""Write the Parquet files of one batch, and commit the batch by way of the manifest.
 
 The order of the steps makes a kill at any moment harmless. `compaction` describes it.
 """

@@ -1,4 +1,4 @@
-"""Selects the journal files and compacted files that a query has to read.
+"""Select the journal files and compacted files that a query has to read.
 
 The directories are searched again for each query, because files are added, extended, compacted and deleted at any time.
 A compacted file replaces its journal files. So a record counts once, whether or not its journal file still exists.

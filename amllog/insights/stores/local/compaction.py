@@ -1,4 +1,4 @@
-"""Writes old runs as Parquet files: smaller, faster, and readable by Spark, Fabric and Azure Data Explorer.
+"""Write old runs as Parquet files: smaller, faster, and readable by Spark, Fabric and Azure Data Explorer.
 
 The files are `compacted/parent_run_id=…/*.parquet` in the journal directory, with the columns of
 `duckdb_views.records`. The manifest says which journal files they replace. The journal files are not deleted, and

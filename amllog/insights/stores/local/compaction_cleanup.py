@@ -1,4 +1,4 @@
-"""Writes the manifest, and deletes Parquet files that belong to no batch.
+"""Write the manifest, and delete Parquet files that belong to no batch.
 
 Such a file was begun by an interrupted compaction, or its batch was replaced. Only files that a compaction created are
 deleted, and a name in the manifest proves nothing, because other programs can write to the folder. A whole file is

@@ -1,4 +1,4 @@
-"""Decides which journal files are compacted together, and which batches they replace.
+"""Plan which journal files to compact together, and which batches they replace.
 
 Only the bytes appended to a journal since its last compaction are read. The older records come from the Parquet files
 of its batch. So a batch with a changed journal is written again, together with all batches that share a source with it.

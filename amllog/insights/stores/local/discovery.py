@@ -1,4 +1,4 @@
-"""Finds the files to read, and detects copies of the same file and open writers.
+"""Find the files to read, and detect copies of the same file and open writers.
 
 A file can be in a directory twice because it was downloaded twice, and it counts once. Other programs write to these
 directories too. So links in them are not followed, and their depth and number of entries are limited.

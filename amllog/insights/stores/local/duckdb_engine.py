@@ -1,4 +1,4 @@
-"""Runs our own SQL in one DuckDB, and KQL of users in another one without access to files.
+"""Run our own SQL in one DuckDB, and KQL of users in another one without access to files.
 
 KQL of a user is translated to SQL, so it could use anything that SQL can express. Four barriers limit it:
 

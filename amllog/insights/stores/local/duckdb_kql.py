@@ -1,4 +1,4 @@
-"""Adapts KQL of users for duckdb-kql, and rewrites the errors of duckdb-kql and DuckDB.
+"""Adapt KQL of users for duckdb-kql, and rewrite the errors of duckdb-kql and DuckDB.
 
 String literals and comments are not changed, except for forms of literals that duckdb-kql does not read.
 """

@@ -1,4 +1,4 @@
-"""Limits one KQL query of a user: characters of KQL and SQL, rows, bytes, time, and the memory of the process.
+"""Limit one KQL query of a user: characters of KQL and SQL, rows, bytes, time, and the memory of the process.
 
 A query beyond a limit raises UsageError, or its remaining rows are left out and the answer has a note.
 """

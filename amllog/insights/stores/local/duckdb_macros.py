@@ -1,4 +1,4 @@
-"""Limits the results of functions in a user's KQL, by SQL macros in front of DuckDB's own functions.
+"""Limit the results of functions in a user's KQL, by SQL macros in front of DuckDB's own functions.
 
 DuckDB's memory limit covers tables, sorts, joins and aggregates. It does not cover the values that a function makes for
 one vector of up to 2,048 rows. So for each function that can make large results of small arguments, a macro computes

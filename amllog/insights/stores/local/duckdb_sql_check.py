@@ -1,4 +1,4 @@
-"""Checks which tables and functions the SQL of a user's KQL uses.
+"""Check which tables and functions the SQL of a user's KQL uses.
 
 The check reads the syntax tree of the statement, as DuckDB's `json_serialize_sql` returns it. The locked configuration
 of the database excludes files. This check also excludes DuckDB's own tables and functions that return tables.

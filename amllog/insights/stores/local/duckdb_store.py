@@ -1,4 +1,4 @@
-"""Answers queries over journal files and compacted files with DuckDB.
+"""Answer queries over journal files and compacted files with DuckDB.
 
 Lines that cannot be read are counted in the notes of the answer. Files may be written, deleted or compacted during a
 query. If a selected file has been deleted, the files are selected again. A compaction deletes files that it has

@@ -1,4 +1,4 @@
-"""Answers queries for runs, steps and their times from the index alone, without reading a journal."""
+"""Answer queries for runs, steps and their times from the index alone, without reading a journal."""
 
 from __future__ import annotations
 

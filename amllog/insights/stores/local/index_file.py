@@ -1,4 +1,4 @@
-"""Loads and saves the index file of a folder, which is a cache."""
+"""Load and save the index file of a folder, which is a cache."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reads the JSON of the index and of a manifest in bounded memory.
+"""Read the JSON of the index and of a manifest in bounded memory.
 
 Any program can write such a file. A file of nothing but brackets would take twenty times its size as Python objects. So
 the reader accepts only the one form that amllog writes, and raises ValueError at the first other character. It decodes

@@ -1,4 +1,4 @@
-"""Opens and checks files, and gives DuckDB paths of the open files.
+"""Open and check files, and give DuckDB paths of the open files.
 
 The directories are shared with other programs. Between a check of a path and DuckDB's own opening, a program can put a
 FIFO there, and DuckDB would wait for its writer without a limit. So DuckDB gets the path of our descriptor in /proc.

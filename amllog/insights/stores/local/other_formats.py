@@ -1,4 +1,4 @@
-"""Converts files of other programs to one envelope per line: compressed files, arrays and indented JSON.
+"""Convert files of other programs to one envelope per line: compressed files, arrays and indented JSON.
 
 Examples are the `.blob` files of an exporter, and a request body in a file. The converted files are in the temporary
 directory of the process. A file is ignored if its start shows no envelope.

@@ -1,4 +1,4 @@
-"""Ranks files by their owners, and checks who can write to the folder of compacted files.
+"""Rank files by their owners, and check who can write to the folder of compacted files.
 
 In a directory that several people use, a file may be a copy of another one with changed content. So the files of this
 user rank before those of others. Root and the owner of the directory can replace every file in it anyway. Some network

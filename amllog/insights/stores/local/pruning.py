@@ -1,4 +1,4 @@
-"""Decides from the index whether a file may have records of a query, so that other files are not read."""
+"""Decide from the index whether a file may have records of a query, so that other files are not read."""
 
 from __future__ import annotations
 

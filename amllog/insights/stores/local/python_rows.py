@@ -1,4 +1,4 @@
-"""Converts one envelope to a row of columns in Python.
+"""Convert one envelope to a row of columns in Python.
 
 The columns have the same values as those of the KQL and SQL expressions in `columns`.
 """

@@ -1,4 +1,4 @@
-"""Answers the same queries as the DuckDB store in Python, if DuckDB is not installed.
+"""Answer the same queries as the DuckDB store in Python, if DuckDB is not installed.
 
 It reads all files for each query, so it is meant for journals of up to some ten thousand records.
 """

@@ -1,4 +1,4 @@
-"""Sends one KQL query to the service through azure-monitor-query's client, with retries and limits of time and size.
+"""Send one KQL query to the service through azure-monitor-query's client, with retries and limits of time and size.
 
 If the service is busy, the query is sent again for a limited time. Nothing is imported and no token is requested before
 the first query. Raises only errors of amllog.

@@ -1,4 +1,4 @@
-"""Limits the number of concurrent requests, and of requests in a time window, for all stores of a process together.
+"""Limit the number of concurrent requests, and of requests in a time window, for all stores of a process together.
 
 The query service accepts 5 queries at once and 200 in 30 s from each user.
 """

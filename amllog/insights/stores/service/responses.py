@@ -1,4 +1,4 @@
-"""Parses the responses and errors of the query service, without I/O.
+"""Parse the responses and errors of the query service, without I/O.
 
 The result is a `QueryResponse`, or an exception that contains the cause and the remedy.
 """

@@ -1,4 +1,4 @@
-"""Answers queries from Application Insights and Log Analytics, in pages by time.
+"""Answer queries from Application Insights and Log Analytics, in pages by time.
 
 The service returns at most 500,000 rows and 64 MB for one query. So a query for records in time order is sent in pages,
 each with a limit of rows. A page without its last timestamp is complete, because the limit can only cut between records
