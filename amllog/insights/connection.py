@@ -72,7 +72,7 @@ def connect(
 
 
 def portal_of(resource_id: str, environ: Mapping[str, str]) -> Portal | None:
-    """Return the resource that links lead to. None if there is no id, UsageError if the id is invalid."""
+    """Return the resource that links lead to. None for an empty id, UsageError for an invalid one."""
     return Portal.of(resource_id, environ.get(QUERY_ENDPOINT, "")) if resource_id.strip() else None
 
 

@@ -50,7 +50,7 @@ def unfold(metrics: Table, names: Sequence[str] = ()) -> Table:
 
 
 def last_text(row: Row) -> str:
-    """Return the last string in a record that contains no number. "" if there is none."""
+    """Return the last string in a record that contains no number, or ""."""
     data = _data(row["dimensions"])
     strings = [cell for values in data["rows"] for cell in values if isinstance(cell, str)] if data else []
     return strings[-1] if strings else ""
@@ -132,7 +132,7 @@ def _is_damaged(row: Row) -> bool:
 
 
 def _is_scalar(name: str, data: Mapping[str, Any]) -> bool:
-    """Return whether the data are one NaN or infinity, which is a metric of its own and not a list."""
+    """Return whether the data are one NaN or infinity, which is a single number and not a list."""
     return [*data["columns"]] == [name] and len(data["rows"]) == 1 and isinstance(data["rows"][0][0], str)
 
 

@@ -79,7 +79,7 @@ def alert(
 ) -> Template:
     """Return a rule that fires per run_type and step for more than `threshold` errors in `window`.
 
-    The rule runs `every` so often, and resolves the alert when there are no more errors.
+    The rule runs `every` so often, and resolves the alert when the errors stop.
 
     * `severity`: 0 (critical) to 4 (verbose).
     * `action_groups`: the ids of the action groups to notify.

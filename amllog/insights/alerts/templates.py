@@ -1,6 +1,7 @@
 """Write one Azure resource as an ARM template in JSON or in Bicep.
 
-A template is plain data with `Expression` for values that the deployment computes. Equal templates give equal text.
+A template is plain data with `Expression` for values that the deployment computes. Equal templates give identical
+output.
 """
 
 from __future__ import annotations
@@ -24,7 +25,10 @@ class Expression(NamedTuple):
 
 
 class Parameter(NamedTuple):
-    """A parameter of type string, int, bool or array. Without a default it is required."""
+    """A parameter of type string, int, bool or array. Without a default it is required.
+
+    `allowed`: the valid values. An empty tuple allows all values.
+    """
 
     type: str
     description: str

@@ -1,7 +1,7 @@
 """The columns of an answer, as one KQL and one SQL expression for each kind of record.
 
 The KQL has the names of an Application Insights resource. `kql` replaces them for a workspace. The SQL is for the
-relation `records`, whose columns have the same names. No expression contains text of a user.
+relation `records`, whose columns have the same names. No expression contains input of a user.
 """
 
 from __future__ import annotations

@@ -31,7 +31,7 @@ class Filters(TypedDict, total=False):
     * `since` (inclusive) and `until` (exclusive): a datetime, a date or an ISO 8601 string, UTC without an offset.
     * `parent_run_id`, `step_id`, `step_name`, `experiment_name`, `run_type`: the exact value, or a list of values.
     * `level`: DEBUG to CRITICAL, or a number of `logging`. Selects logs and exceptions of this level or above.
-    * `contains`: text in the message, the stack or the name, regardless of case.
+    * `contains`: a part of the message, the stack or the name, regardless of case.
     * `where`: a mapping of other dimensions to a value or a list of values. "" selects records without the dimension.
     """
 

@@ -1,7 +1,7 @@
 """Write a `Query` as KQL, to be sent, pasted into the portal, or put into an alert rule.
 
 The classic dialect has the tables of an Application Insights resource (`traces`, `customDimensions`). The other one
-has those of a Log Analytics workspace (`AppTraces`, `Properties`). Text of a user is only in string literals.
+has those of a Log Analytics workspace (`AppTraces`, `Properties`). Input of a user is only in string literals.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """A query as KQL, as SQL and as a link into the portal, each generated when it is first read.
 
 Most tables are read for their rows only. `amllog errors last` makes 1,100 calls of amllog, and made 2,700 when each
-answer generated its texts.
+answer generated them.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from amllog.insights.query.query import Query
 
 
 class QueryTexts:
-    """The texts of one query. Without a query, `kql` is the text of free KQL and the other texts are empty."""
+    """The KQL, the SQL and the link of one query. Without a query, `kql` is KQL of a user."""
 
     def __init__(
         self,
@@ -25,7 +25,7 @@ class QueryTexts:
         sql_time: datetime | None = None,
         portal: Portal | None = None,
     ) -> None:
-        """Keep the sources of the texts.
+        """Store the query, or KQL of a user.
 
         `sql_time` is the time of an answer of DuckDB, None for other stores. `portal` is the resource that links lead
         to.
@@ -61,7 +61,7 @@ class QueryTexts:
         return None if portal is None else self._once("link", lambda: self._link(portal))
 
     def linked_to(self, portal: Portal | None) -> QueryTexts:
-        """Return the texts of the same query with links to another resource."""
+        """Return the same query with links to another resource."""
         return QueryTexts(self._query, kql=self._kql, sql_time=self._sql_time, portal=portal)
 
     def _link(self, portal: Portal) -> str:

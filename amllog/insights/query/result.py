@@ -43,7 +43,7 @@ class Column:
 class Table:
     """Rows as dicts, in the order of the question, with notes such as the number of lines that could not be read.
 
-    `texts` are the query as KQL, SQL and link. Two tables are equal regardless of their texts.
+    `texts` are the query as KQL, SQL and link. Two tables are equal regardless of `texts`.
     """
 
     columns: tuple[Column, ...]
@@ -78,7 +78,7 @@ class Table:
 
     @property
     def kql(self) -> str:
-        """The query in KQL for the tables of an Application Insights resource. "" if there is no query."""
+        """The query in KQL for the tables of an Application Insights resource. "" for a table without a query."""
         return self.texts.kql
 
     @property

@@ -28,7 +28,7 @@ class ServiceTable(NamedTuple):
     fields: tuple[Field, ...]
 
     def workspace_name(self, field: str) -> str:
-        """Return the name of a column in a workspace. KeyError if there is none."""
+        """Return the name of a column in a workspace. KeyError if a workspace does not have it."""
         name = next((known.workspace for known in self.fields if known.classic == field), "")
         if not name:
             raise KeyError(f"{self.workspace} has no column for {field}")

@@ -51,7 +51,7 @@ class Comparison:
 
     @property
     def text(self) -> str:
-        """The comparison as text, with at most `_MAX_MESSAGES` new and gone messages."""
+        """The comparison as text, with at most 40 new and 40 gone messages."""
         lines = [
             f"first   {escape_controls(self.first)}",
             f"second  {escape_controls(self.second)}",
@@ -163,7 +163,10 @@ def _by_pattern(counts: Table, ids: KnownIds) -> Patterns:
 
 
 def _message(row: Row) -> str:
-    """Return the message, with the text of an exception, which differs between failures with the same message."""
+    """Return the message of a record, with the type and the message of its exception if it has one.
+
+    These distinguish failures whose log calls have the same message.
+    """
     if not row["type"]:
         return str(row["message"])
     first = next(iter(row["message"].splitlines()), "")

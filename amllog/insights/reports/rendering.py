@@ -145,12 +145,12 @@ def render_line(row: Mapping[str, Any], paint: Paint = lambda text, _kind: text)
 
 
 def exception_line(row: Mapping[str, Any]) -> str:
-    """Return the message of an exception's row and the text of the exception, on one line."""
+    """Return the message of an exception's row, with the type and the message of the exception, on one line."""
     return _with_exception(escape_controls(next(iter(row["message"].splitlines()), "")), row)
 
 
 def exception_text(row: Mapping[str, Any]) -> str:
-    """Return the type of an exception and the first line of its own text.
+    """Return the type of an exception and the first line of its message.
 
     `outerMessage` begins with the message of the log call if it has both.
     """
@@ -161,7 +161,10 @@ def exception_text(row: Mapping[str, Any]) -> str:
 
 
 def _with_exception(text: str, row: Mapping[str, Any]) -> str:
-    """Append the text of the exception to a message that does not contain it. The last line of the stack has it."""
+    """Append the type and the message of the exception, unless the text contains them.
+
+    Both are in the last line of the stack that begins with the type.
+    """
     kind = row.get("type", "")
     lines = [line for line in (row.get("stack") or "").splitlines() if kind and line.startswith(kind)]
     exception = escape_controls(lines[-1] if lines else exception_text(row))

@@ -1,4 +1,4 @@
-"""Collect the data of a story: the failure, the logs around it, what is missing, and where to look next.
+"""Collect the data of a story: the failure, the logs around it, missing records, and the next steps.
 
 A story takes a fixed number of queries, and a few more for each step that never ended, of which at most `MAX_LOST`
 are reported one by one.
@@ -26,7 +26,7 @@ _TICK = timedelta(microseconds=1)
 
 
 def build_story(questions: Questions, run: str) -> Story:
-    """Return the story of one run or step by its full id. UsageError if there are no records of it."""
+    """Return the story of one run or step by its full id. UsageError if it has no records."""
     steps = questions.steps(run)
     if not run or not steps:
         if run:

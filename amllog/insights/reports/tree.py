@@ -21,7 +21,7 @@ MAX_INDENT = 100  # levels. Without a limit, the text of a deep tree grows with 
 
 @dataclass
 class Node:
-    """A record and its children. `row` is None for a span or step that has not arrived. `said` is its text."""
+    """A record and its children. `row` is None for a span or step that has not arrived. `said` is its label."""
 
     row: Row | None
     said: str = ""
@@ -111,7 +111,7 @@ def _cut_cycles(parents: list[int | None]) -> None:
 
 
 def _absent(row: Row) -> str:
-    """Return the text for the missing parent of a row. A step or a span arrives when it ends."""
+    """Return the label for the missing parent of a row. A step or a span arrives when it ends."""
     step = escape_controls(row["step_name"] or row["step_id"])
     inside = f"in step {step}: " if step else ""
     return f"{inside}a step or span that has not ended or not arrived ({escape_controls(row['operation_ParentId'])})"

@@ -25,7 +25,7 @@ from amllog.insights.stores.local.pruning import counts_torn, is_of_run, is_sele
 
 
 class Selection(NamedTuple):
-    """The files to read for one query, and what the index knows about them.
+    """The files to read for one query, and the data of the index about them.
 
     `deduplicate`: a record may be in two of the files. `torn`: lines that could not be read. `groups`: the groups of
     records that the query is about. `unread`: files, or sentences about files, that are not read. `ranks`: of the
@@ -53,7 +53,7 @@ class Selection(NamedTuple):
 
 @dataclass
 class _Search:
-    """The state of one selection: journal files by path, and what was selected of the compacted ones."""
+    """The state of one selection: journal files by path, and the compacted files selected so far."""
 
     query: Query | None
     now: datetime
@@ -88,7 +88,7 @@ class _Search:
             ]
 
     def _missing_outputs(self, folder: Path, batch: Batch, sources: Sequence[FoundFile | None]) -> list[str]:
-        """Return notes on missing or damaged Parquet files. There are none while the journal files exist."""
+        """Return notes on missing or damaged Parquet files, unless all journal files of the batch exist."""
         if all(file and file.size >= source.entry.size for source, file in zip(batch.sources, sources)):
             return []
         groups = (group for source in batch.sources for group in source.entry.groups)

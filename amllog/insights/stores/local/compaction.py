@@ -1,7 +1,7 @@
 """Write old runs as Parquet files: smaller, faster, and readable by Spark, Fabric and Azure Data Explorer.
 
 The files are `compacted/parent_run_id=…/*.parquet` in the journal directory, with the columns of
-`duckdb_views.records`. The manifest says which journal files they replace. The journal files are not deleted, and
+`duckdb_views.records`. The manifest lists the journal files that they replace. The journal files are not deleted, and
 deleting them afterwards loses no record. If a journal has grown, all files of its batch are written again, and the new
 files replace the old ones.
 
@@ -43,7 +43,7 @@ MAX_NAME_BYTES = 255  # of a folder's name, if the system has no number for it
 
 
 class CompactionResult(NamedTuple):
-    """The number and size of the compacted journal files and of the Parquet files, and what was not compacted.
+    """The number and size of the compacted journal files and of the Parquet files, and the numbers of other files.
 
     Journal files that were not compacted: `written` recently or locked by their writer, compacted `before`, `empty`,
     with a run id that is `too_long` for a folder's name, and of `others`, which are other users. `unread`: files that

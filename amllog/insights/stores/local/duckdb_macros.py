@@ -38,7 +38,7 @@ ARGUMENT_COPIES = {
 
 
 class ResultMemory:
-    """Counts the bytes of the latest results of functions. Those of one vector are in memory together."""
+    """A counter of the bytes of the latest results of functions. Those of one vector are in memory together."""
 
     def __init__(self) -> None:
         self._sizes: deque[float] = deque(maxlen=_VECTOR_ROWS)

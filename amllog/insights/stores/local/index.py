@@ -113,7 +113,7 @@ class Index:
 
 
 class _Content:
-    """Collects the content of one file from rows of `_statement`."""
+    """The content of one file, collected from rows of `_statement`."""
 
     def __init__(self, file: FoundFile) -> None:
         self.file = file

@@ -53,7 +53,7 @@ def _is_supported(query: Query, summary: Summary) -> bool:
 def _are_inside(query: Query, groups: Sequence[RecordGroup], now: datetime) -> bool:
     """Return whether all records of the groups are in the query's time range.
 
-    The index does not have the times of the records of a group that starts before it.
+    The index has only the first and the last time of a group, and not which records are inside.
     """
     since = now - query.since if isinstance(query.since, timedelta) else query.since
     return (

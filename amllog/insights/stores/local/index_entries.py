@@ -9,9 +9,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-UNREADABLE = (
-    -1
-)  # instead of the modification time of a file that could not be read: it is read again each time
+# Instead of the modification time of a file that could not be read. It is read again each time.
+UNREADABLE = -1
 
 
 class RecordGroup(NamedTuple):

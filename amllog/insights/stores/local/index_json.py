@@ -53,7 +53,7 @@ class JsonReader:
         raise ValueError("a value that is too long")
 
     def string(self) -> str:
-        """Consume and return the next string. Raises ValueError if there is none."""
+        """Consume and return the next string. Raises ValueError if the next value is not one."""
         self.expect('"')
         value: str
         scan = json.decoder.scanstring  # type: ignore[attr-defined]  # it is there

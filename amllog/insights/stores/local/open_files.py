@@ -117,7 +117,7 @@ def max_open_files() -> int:
 
 
 def descriptor_path(fd: int) -> str:
-    """Return a path by which this process can open the file of a descriptor again, or "" if there is none."""
+    """Return a path by which this process can open the file of a descriptor again, or "" if the system has none."""
     path = _DESCRIPTOR_PATH.format(fd)
     try:
         second_fd = os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))

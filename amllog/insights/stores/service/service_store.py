@@ -6,9 +6,9 @@ of that timestamp. The next page begins at that timestamp. So records of one tim
 returned twice or is missing.
 
 If all records of a page have the same timestamp, the page is requested again with a larger limit, up to the service's
-own limit. If they still fill it, a note says that records of that time may be missing. If the service truncates a page
-because of its size, the page size becomes smaller. Summaries and queries in another order are sent in one request, and
-a note reports missing rows.
+own limit. If they still fill it, a note reports that records of that time may be missing. If the service truncates a
+page because of its size, the page size becomes smaller. Summaries and queries in another order are sent in one request,
+and a note reports missing rows.
 """
 
 from __future__ import annotations
