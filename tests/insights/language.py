@@ -22,7 +22,7 @@ _INSTALLED = FOLDER / "node_modules" / "@kusto" / "language-service-next" / "pac
 
 
 class Result(NamedTuple):
-    """The result of one query: code, message and text of each error, name and type of each column."""
+    """The result of one query: code, message and source of each error, name and type of each column."""
 
     errors: list[list[str]]
     columns: list[list[str]]

@@ -55,7 +55,7 @@ print(json.dumps([before, counts]))
 def test_an_answer_generates_only_the_sql_that_it_runs(
     question: str, read: dict[str, int], journal: Callable[..., Path]
 ) -> None:
-    """An answer generates no KQL and one SQL statement per query that runs, and each text once when it is read."""
+    """An answer generates no KQL and one SQL statement per query that runs. Reading generates each text once."""
     pytest.importorskip("duckdb")
     path = journal(log("one"), failure("two"), step("train", success=False))
     command = [sys.executable, "-c", COUNTING, str(path), question]

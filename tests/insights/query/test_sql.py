@@ -71,7 +71,7 @@ def draw_texts(count: int) -> list[tuple[str, str]]:
 
 
 def test_no_text_ends_a_literal(journal: Callable[..., Path]) -> None:
-    """Any text in a filter selects its record only, in SQL and in KQL."""
+    """Any string in a filter selects its record only, in SQL and in KQL."""
     pytest.importorskip("duckdb_kql")
     texts = [(str(number), value, f"k{key}") for number, (value, key) in enumerate(draw_texts(15))]
     lines = [

@@ -81,7 +81,7 @@ def test_equal_records(journal: Callable[..., Path]) -> None:
     )
 )
 def test_each_record_is_yielded_once(batches: list[list[tuple[int, bool, str]]]) -> None:
-    """Each record is yielded once, whatever arrives between two polls."""
+    """Each record is yielded once, for any records between two polls."""
     import tempfile
 
     with tempfile.TemporaryDirectory() as folder:

@@ -15,7 +15,7 @@ from ..conftest import envelope, failure, log, step  # isort: skip
 
 
 def summaries(path: Path) -> list[str]:
-    """Return the text of every record of a journal."""
+    """Return the summary of every record of a journal."""
     return [rendering.summary(row) for row in Insights(PythonStore([path])).records()]
 
 

@@ -69,7 +69,7 @@ def test_no_records(tmp_path: Path) -> None:
 
 
 def test_records_of_no_run(journal: Callable[..., Path]) -> None:
-    """If no record has a run id, `last` selects all records."""
+    """`last` selects all records if none of them has a run id."""
     path = journal(log("x", parent_run_id="", step_id=""))
     assert Insights(PythonStore([path])).named() == ""
 

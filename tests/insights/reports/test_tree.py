@@ -36,7 +36,7 @@ def shape(nodes: tree.Tree) -> list[tuple[int, str]]:
 
 
 def test_steps_spans_and_records() -> None:
-    """Spans are in steps and records in spans, in time order, whatever order they arrived in."""
+    """Spans are in steps and records in spans, in time order, for any order of arrival."""
     nested = tree_of(
         row("trace", parent="inner", message="deep", second=3),
         row("dependency", "inner", "outer", "load", 2),
@@ -96,7 +96,7 @@ IDS = st.sampled_from(["", "a", "b", "c", "d", "e"])
 
 @given(st.lists(st.tuples(st.sampled_from(KINDS), IDS, IDS, st.integers(0, 59)), max_size=12))
 def test_every_record_is_in_the_tree_once(rows: list[tuple[str, str, str, int]]) -> None:
-    """Each record is in the tree once, below its parent, whatever its ids are."""
+    """Each record is in the tree once, below its parent, for any ids."""
     nested = tree_of(
         *(row(kind, id_, parent, str(n), second) for n, (kind, id_, parent, second) in enumerate(rows))
     )

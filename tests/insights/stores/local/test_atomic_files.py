@@ -95,9 +95,8 @@ def test_a_parquet_file_is_private_from_its_first_byte(tmp_path: Path, journal: 
         os.umask(before)
     assert seen == ["0o600"]
     assert {oct(path.stat().st_mode & 0o777) for path in folder.glob("compacted/*/*.parquet")} == {"0o600"}
-    assert (
-        oct((folder / "compacted").stat().st_mode & 0o777) == "0o755"
-    )  # the user may have set its read permissions
+    # The user may have set the read permissions of the folder.
+    assert oct((folder / "compacted").stat().st_mode & 0o777) == "0o755"
 
 
 def test_a_folder_that_others_can_write_to(journal: Callable[..., Path]) -> None:

@@ -83,11 +83,8 @@ def test_every_reader_counts_each_record_once(tmp_path: Path) -> None:
     }
     write_grown_journal(tmp_path, stock)
     done = compact(tmp_path, idle=NOW)
-    assert (done.sources, done.outputs, done.unknown) == (
-        1,
-        3,
-        0,
-    )  # one file per run, and one for records without a run
+    # One file per run, and one for records without a run.
+    assert (done.sources, done.outputs, done.unknown) == (1, 3, 0)
     expected = ["gone", "one", "stock", "stock", "three", "two"]
     assert (messages(tmp_path), parquet_messages(tmp_path)) == (expected, expected)
     append(tmp_path / GROWS, log("four"))
@@ -129,7 +126,7 @@ def test_a_journal_with_another_start_loses_no_record(tmp_path: Path) -> None:
 
 
 def test_a_missing_parquet_file_is_written_again(tmp_path: Path) -> None:
-    """If its journal exists, all files of its batch are replaced."""
+    """All files of its batch are replaced if its journal exists."""
     write(tmp_path / GROWS, log("one"), log("two", parent_run_id="other"))
     compact(tmp_path, idle=NOW)
     next((tmp_path / "compacted" / "parent_run_id=other").iterdir()).unlink()

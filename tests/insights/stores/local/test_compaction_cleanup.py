@@ -29,7 +29,7 @@ def test_a_marked_file_is_deleted(tmp_path: Path) -> None:
 
 
 def test_leftovers_of_the_manifest_are_forgotten(tmp_path: Path) -> None:
-    """A leftover that does not exist any more is removed from the manifest."""
+    """A file among the leftovers that does not exist any more is removed from the manifest."""
     compaction_cleanup.write_manifest(tmp_path, [], [NAME])
     assert Manifest.read(tmp_path) == Manifest([], [NAME])
     compaction_cleanup.remove_unfinished(Engine(), tmp_path)

@@ -1,4 +1,4 @@
-"""Which journal files are compacted together."""
+"""Plans of the batches of a compaction."""
 
 from __future__ import annotations
 

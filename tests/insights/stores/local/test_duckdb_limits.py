@@ -35,7 +35,7 @@ def test_a_long_answer_ends_at_its_limits(limits: Limits, rows: int) -> None:
 
 
 def test_the_table_of_a_long_answer_has_a_note(kql_journal: Path) -> None:
-    """A store returns at most as many rows as the service, and a note says that there are more."""
+    """A store returns at most as many rows as the service, and a note reports that there are more."""
     answer = connect(str(kql_journal)).store.query("range x from 1 to 500001 step 1")
     assert len(answer) == 500_000
     assert answer.notes[-1].startswith("the answer is not complete: it has more than 500000 records")

@@ -50,7 +50,7 @@ MANY_STRINGS = "strings? of more than"
     ],
 )  # fmt: skip
 def test_a_query_that_needs_too_much_is_rejected(kql_journal: Path, query: str, message: str) -> None:
-    """Its text, its SQL, its tables and the results of its functions are limited before they need gigabytes."""
+    """The length of a query, its SQL, its tables and the results of its functions are limited."""
     with pytest.raises(UsageError, match=message):
         connect(str(kql_journal)).store.query(query)
 

@@ -74,9 +74,8 @@ def test_a_file_that_cannot_be_read_is_tried_again(journal: Callable[..., Path])
         json.dumps({"version": index_file.VERSION, "files": {other.name: entry}})
     )
     assert messages(connect(path.parent)) == ["fine", "later"]
-    (path.parent / "20261123T100000-node-3-fedcbb.jsonl" / "folder").mkdir(
-        parents=True
-    )  # reading it fails for every user
+    # Reading a directory fails for every user.
+    (path.parent / "20261123T100000-node-3-fedcbb.jsonl" / "folder").mkdir(parents=True)
     table = connect(path.parent).logs()
     assert ([row["message"] for row in table], len(table.notes)) == (["fine", "later"], 1)
     assert "node-3-fedcbb" in table.notes[0]

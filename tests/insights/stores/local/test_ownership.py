@@ -91,7 +91,7 @@ def test_a_longer_copy_with_the_same_name(shared: Path, store: Any) -> None:
 
 @STORES
 def test_world_writable_files(shared: Path, store: Any) -> None:
-    """One of another user is not read, and a note says why. One of this user is read."""
+    """A world-writable file of another user is not read, with a note. One of this user is read."""
     forge(shared / FORGED, ("5e71e5", "5e71e6"), mode=0o666)
     (shared / OWN).chmod(0o666)
     table = Insights(store([shared])).logs()

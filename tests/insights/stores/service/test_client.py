@@ -91,7 +91,7 @@ def test_the_token_is_requested_by_the_first_query(local_azure: Callable[..., Az
 
 
 def test_a_missing_credential_is_explained(child: Any) -> None:
-    """One error says what to do if there is no credential of Azure on this machine."""
+    """Without a credential of Azure on this machine, one error contains the remedy."""
     code = f"""
 from azure.core.exceptions import ClientAuthenticationError
 from amllog.errors import UsageError

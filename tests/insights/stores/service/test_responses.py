@@ -50,7 +50,7 @@ def test_errors_contain_advice(
     kind: type[AmllogError],
     message: str,
 ) -> None:
-    """Each error response raises an error of amllog that says what to do."""
+    """Each error response raises an error of amllog with advice."""
     azure = local_azure()
     azure.faults.put(Fault(service="query", **fault))
     with pytest.raises(kind) as caught:

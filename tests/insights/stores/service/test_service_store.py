@@ -173,7 +173,7 @@ def test_arguments_are_escaped(stores: tuple[Questions, Questions, Questions], t
 
 @runs_kql
 def test_new_records_are_found(local_azure: Callable[..., AzureOnThisMachine]) -> None:
-    """The local service caches what it has read until it receives more."""
+    """The local service caches the records that it has read until it receives more."""
     azure = local_azure(log("first"))
     workspace, resource = connect_to(azure, "workspace_id"), connect_to(azure)
     for number in range(1, 4):
@@ -202,7 +202,7 @@ def records_by_time(*sizes: int) -> list[Any]:
 def test_pages_have_each_record_once(
     local_azure: Callable[..., AzureOnThisMachine], page_rows: int, rows_max: int
 ) -> None:
-    """For all page sizes and limits, each record is returned once, in time order and without a note."""
+    """Each record is returned once, in time order and without a note, for all page sizes and limits."""
     sizes = [1, 3, 2, 1, 1, 5, 1, 4]
     azure = local_azure(*records_by_time(*sizes), rows=rows_max)
     questions = paged_questions(azure, page_rows)  # one more than the records of one timestamp
@@ -318,7 +318,7 @@ def test_tables_that_do_not_exist_yet(local_azure: Callable[..., AzureOnThisMach
 
 @runs_kql
 def test_the_dialect_is_detected(local_azure: Callable[..., AzureOnThisMachine]) -> None:
-    """If the service accepts the other names, one more request is sent once."""
+    """The other table names are tried with one more request, and are used from then on."""
     azure = local_azure(log("hello"))
     scope = parse_scope("resource_id", azure.resource_id, endpoint=azure.query_endpoint)
     questions = Questions(ServiceStore(QueryClient(scope._replace(dialects=("workspace", "classic")))))
@@ -330,7 +330,7 @@ def test_the_dialect_is_detected(local_azure: Callable[..., AzureOnThisMachine])
 
 @runs_kql
 def test_free_kql(local_azure: Callable[..., AzureOnThisMachine]) -> None:
-    """The text is sent unchanged. Errors contain its fault, or the name that the table has in the scope."""
+    """KQL is sent unchanged. Errors contain its fault, or the name that the table has in the scope."""
     azure = local_azure(log("hello", 3), step("train"))
     resource, workspace = connect_to(azure).store, connect_to(azure, "workspace_id").store
     table = resource.query("traces | project timestamp, message, n = 2, none = real(null)")
