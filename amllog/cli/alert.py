@@ -69,7 +69,7 @@ def _add_shared_arguments(parser: ArgumentParser, name: str) -> None:
         help=f"the Application Insights resource or workspace (default: {RESOURCE_ID})",
     )
     parser.add_argument(
-        "--name", default=name, metavar="NAME", help=f"the name of the resource (default: {name})"
+        "--name", default=name, metavar="NAME", help=f"the name of the generated resource (default: {name})"
     )
     parser.add_argument(
         "--run-type", action="append", metavar="TYPE", help="only this run_type; may be repeated"

@@ -83,7 +83,7 @@ def discard_stdout() -> None:
 
 
 def print_table(options: Namespace, table: Table, columns: tuple[str, ...]) -> None:
-    """Print a table as JSON, as CSV or in columns. JSON and CSV have all columns, and the rest has `columns`."""
+    """Print a table as JSON or CSV with all its columns, or else aligned with only `columns`."""
     if options.json:
         print_answer(escape_json_controls(table.to_json(indent=2)))
     elif options.csv:

@@ -27,7 +27,7 @@ from amllog.insights.stores.local import duckdb_limits
 from amllog.insights.stores.store import Unasked
 from amllog.record.text import escape_json_controls
 
-FIRST_LINES = 200  # the size of the first page of `logs`. Each next one is four times larger
+FIRST_LINES = 200  # the size of the first page of `logs`. Each further page is four times as large
 _TIMES = ("last", "since", "until")
 _SCOPES = ("resource_id", "workspace_id", "app_id")
 _TABLE_COLUMNS = {  # the columns of a command on a terminal. --json and --csv have all columns
@@ -100,9 +100,8 @@ def _query_table(options: Namespace, insights: Insights, run_id: str) -> Table:
 def _print_table(options: Namespace, insights: Insights) -> int:
     run_id = "" if options.command == "runs" else _resolve_run(options, insights)
     table = _query_table(options, insights, run_id)
-    if options.command == "exceptions" and not (
-        options.json or options.csv
-    ):  # with the exception's own message
+    is_data = options.json or options.csv
+    if options.command == "exceptions" and not is_data:  # add the text of the exception
         table = replace(table, rows=tuple({**row, "message": rendering.exception_line(row)} for row in table))
     output.print_table(options, table, _TABLE_COLUMNS[options.command])
     others = 0 if table or options.command == "exceptions" else int(insights.count(**passed_filters(options)))
@@ -164,9 +163,7 @@ def _print_errors(options: Namespace, insights: Insights) -> int:
     table = replace(table, rows=tuple(rows if is_data else map(rendering.at_end, rows)))
     try:
         output.print_lines(options, table, "no errors")
-    except (
-        BrokenPipeError
-    ):  # `amllog errors | head -1`: the reader has closed the pipe, and the exit code is kept
+    except BrokenPipeError:  # `amllog errors | head -1`. The exit code is still that of the answer.
         output.discard_stdout()
     return int(bool(table))
 

@@ -43,9 +43,8 @@ def print_checks(checks: Sequence[Check], *, as_json: bool) -> int:
     if as_json:
         output.print_answer(output.to_json([check._asdict() for check in checks]))
         return int(failed > 0)
-    subjects = [
-        escape_controls(check.about) for check in checks
-    ]  # the subject may be the file name of a script
+    # The subject may be the file name of a script.
+    subjects = [escape_controls(check.about) for check in checks]
     width = max(map(len, subjects), default=0)
     for subject, check in zip(subjects, checks):
         state = output.paint(f"{check.state:<4}", _COLOURS[check.state])

@@ -23,7 +23,6 @@ from amllog.config.settings import Settings, resolve_settings
 from amllog.config.settings_table import SETTINGS
 from amllog.context.detector import RunDetector
 from amllog.context.identity import default_directory, is_job
-from amllog.delivery.exporter import Verdict
 from amllog.errors import ConfigError, UsageError
 from amllog.insights.reports.rendering import pluralize
 from amllog.record import envelope
@@ -240,12 +239,12 @@ def _send_test_record(settings: Settings) -> Check:
         "MessageData",
         {**message, "properties": {**identity.dimensions(), "python": sys.version.split()[0]}},
     )
-    outlet = compose.insights_exporter(settings, compose.exporter_kind(settings), time.time())
+    exporter = compose.insights_exporter(settings, compose.exporter_kind(settings), time.time())
     try:
-        answer = outlet.export([line], SEND_SECONDS)
+        result = exporter.export([line], SEND_SECONDS)
     finally:
-        outlet.close()
-    verdict: Verdict = answer.exceptions.get(0, answer.default)
+        exporter.close()
+    (verdict,) = result.verdicts(1)
     if verdict.state == "delivered":
         return ok(
             "test record",

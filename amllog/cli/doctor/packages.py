@@ -50,9 +50,8 @@ def _check_azureml(in_job: bool) -> Check:
         )
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter(
-                "ignore"
-            )  # Python reports invalid escapes in azureml when it compiles it first
+            # Python reports invalid escapes in azureml when it first compiles it.
+            warnings.simplefilter("ignore")
             importlib.import_module("azureml.core")
     except Exception as error:  # the import is the check, and a package may raise any exception
         problem = f"azureml.core cannot be imported: {type(error).__name__}: {error}"

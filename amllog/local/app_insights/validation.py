@@ -146,9 +146,8 @@ def _check_data(data: dict[str, Any]) -> None:
 def _properties(properties: dict[str, Any], base_type: str) -> None:
     for key, value in properties.items():
         _key(key, f"{base_type}.properties")
-        if isinstance(
-            value, (bool, int, float)
-        ):  # the stock handler's lineNumber, which the service converts to a string
+        # The service converts numbers to strings, such as the stock handler's lineNumber.
+        if isinstance(value, (bool, int, float)):
             continue
         _check_field(value, f"{base_type}.properties", FieldRule(key, limit=PROPERTY_VALUE_MAX))
         if value is None:

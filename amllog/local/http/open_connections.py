@@ -80,9 +80,8 @@ def is_disconnected(connection: socket.socket) -> bool:
             selector.register(connection, selectors.EVENT_READ)
             if not selector.select(0):
                 return False
-        return not socket.socket.recv(
-            connection, 1, socket.MSG_PEEK
-        )  # below TLS, whose state must not change
+        # The method of the plain socket reads below TLS, whose state must not change.
+        return not socket.socket.recv(connection, 1, socket.MSG_PEEK)
     except (OSError, ValueError):  # broken, or closed here
         return True
 

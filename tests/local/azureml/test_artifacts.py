@@ -50,9 +50,8 @@ def test_containers_belong_to_runs(
 def test_an_artifact_is_written_once(client: Client, run: str) -> None:
     """A second upload of the same name is the resource conflict of the service."""
     address = create_artifact(client, "x")
-    assert (
-        create_artifact(client, "x").partition("?")[0] == address.partition("?")[0]
-    )  # without bytes, an upload may be repeated
+    # Without bytes, an upload may be repeated.
+    assert create_artifact(client, "x").partition("?")[0] == address.partition("?")[0]
     assert client("PUT", address, b"1", If_None_Match="*").status == 201
     assert client("PUT", address, b"2", If_None_Match="*").status == 409
     errors = client.artifact("POST", f"batch/metadata/{CONTAINER}", {"paths": [{"path": "x"}]}).json["errors"]

@@ -109,9 +109,8 @@ INVALID += [
     {"values": [{"name": "m", "columns": {"m": 1}, "value": [{"createdUtc": 5, "data": {}}]}]},
     {"cells": 5},
 ]
-DEEP = (
-    b'{"name":"x.Error","data":{"ErrorResponse":' + b"[" * 400 + b"]" * 400 + b"}}"
-)  # too deep to be encoded again
+# Nested too deeply to be encoded again.
+DEEP = b'{"name":"x.Error","data":{"ErrorResponse":' + b"[" * 400 + b"]" * 400 + b"}}"
 OPERATIONS = [
     "PATCH history experiments/local/runs/run_1",
     "PATCH history experiments/local/batch/runs",

@@ -72,7 +72,7 @@ def _parse_id(argument: str, value: str) -> tuple[str, tuple[str, ...], str]:
         try:
             resource = links.resource(value)
         except UsageError as error:
-            raise UsageError(f"{error} (an argument, or {VARIABLES[argument]})") from None
+            raise UsageError(f"{error} (as an argument or in {VARIABLES[argument]})") from None
         resource_dialects = (WORKSPACE,) if resource.is_workspace else DIALECTS
         return quote(resource.id, safe="/()"), resource_dialects, LOG_ANALYTICS
     kinds = {
@@ -83,7 +83,7 @@ def _parse_id(argument: str, value: str) -> tuple[str, tuple[str, ...], str]:
     if not _GUID.fullmatch(value):
         raise UsageError(
             f"{argument}={value!r}: an id such as 01234567-89ab-cdef-0123-456789abcdef "
-            f"(portal: {place}) (an argument, or {VARIABLES[argument]})"
+            f"(portal: {place}), as an argument or in {VARIABLES[argument]}"
         )
     return f"/{kind}/{value}", dialects, endpoint
 
