@@ -1,4 +1,4 @@
-"""What the exit waits for: moved records, records, orphans, and the round in progress."""
+"""The wait of the exit for moved records, records, orphans, and the round in progress."""
 
 from __future__ import annotations
 

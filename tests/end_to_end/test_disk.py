@@ -213,7 +213,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 def test_full_disk(child: Any, received: Any, connected: Any, small_disk: Path) -> None:
-    """On a full disk, new records are refused and counted until there is room, and accepted records arrive."""
+    """On a full disk, new records are refused and counted until there is space, and accepted records arrive."""
     code = """
 import amllog, os, pathlib, sys
 log = amllog.setup(driver_level="ERROR")

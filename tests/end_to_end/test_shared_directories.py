@@ -401,7 +401,7 @@ main()
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs limits")
 def test_entries_that_cannot_be_written(child: Any, connected: Any, received: Any) -> None:
-    """If no file accepts an entry, the process reports it, and writes the entry as soon as there is room."""
+    """If no file accepts an entry, the process reports it, and writes the entry as soon as there is space."""
     ran = child(NO_ROOM_AT_FIRST, env=connected)
     assert "20 delivered, 0 waiting, 0 refused" in ran.stdout, ran.stderr
     assert ran.stdout.count("cannot record what was sent (File too large), so it may be sent twice") == 1
@@ -480,7 +480,7 @@ os._exit(0)
             child("import amllog; amllog.setup(driver_level='ERROR')", env=env)
         assert len(received().messages) == 20
         assert received().duplicates == []
-        assert list(fallback.rglob("*.ack")) == []  # copied to its place when there was room
+        assert list(fallback.rglob("*.ack")) == []  # copied to its place when there was space
         (segment,) = [path for path in (disk / "journal").glob("*.jsonl") if b'"m 0"' in path.read_bytes()]
         entries = [json.loads(line) for line in segment.with_suffix(".ack").read_bytes().splitlines()]
         assert sum(entry["delivered"] for entry in entries if entry["outlet"] == "app_insights") == 20

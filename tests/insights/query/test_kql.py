@@ -64,7 +64,7 @@ def valid(service: language.Service) -> Check:
 
 
 def both_dialects(table: Table) -> list[tuple[str, str]]:
-    """Return the KQL of a question in both_dialects dialects."""
+    """Return the KQL of a question in both dialects."""
     return [("classic", table.kql), ("workspace", table.kql_workspace)]
 
 

@@ -1,4 +1,4 @@
-"""The tree tree_of a run, built from the records that arrived."""
+"""The tree of a run, built from the records that arrived."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ KINDS = ("request", "dependency", "trace", "customMetric", "exception")
 def row(
     kind: str, id_: str = "", parent: str = "", message: str = "m", second: int = 0, **more: Any
 ) -> dict[str, Any]:
-    """Return a row tree_of `records`."""
+    """Return a row of `records`."""
     known = {"timestamp": to_time(f"2026-11-22T10:00:{second:02d}Z"), "itemType": kind, "level": "INFO",
              "step_name": "train", "step_id": "s1", "message": message, "type": "", "duration_seconds": 1.0,
              "success": True, "resultCode": "0", "id": id_, "operation_Id": "o", "operation_ParentId": parent,
@@ -26,7 +26,7 @@ def row(
 
 
 def tree_of(*rows: dict[str, Any]) -> tree.Tree:
-    """Return the tree tree_of these rows."""
+    """Return the tree of these rows."""
     return tree.build_tree(Table(tuple(map(Column, rows[0] if rows else ())), rows, notes=("2 lines torn",)))
 
 

@@ -1,4 +1,4 @@
-"""Which handlers a stdlib record reaches."""
+"""The handlers that a stdlib record reaches."""
 
 from __future__ import annotations
 

@@ -67,7 +67,7 @@ def parquet_messages(folder: Path) -> list[str]:
 
 
 def write_grown_journal(folder: Path, *lines: Any) -> None:
-    """Write a compacted journal that has write_grown_journal, and whose batch has another source that is deleted."""
+    """Write a compacted journal that has grown, and whose batch has another source that is deleted."""
     write(folder / GROWS, log("one"), *lines)
     write(folder / GONE, log("gone"))
     compact(folder, idle=NOW)

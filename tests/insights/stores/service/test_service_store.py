@@ -58,9 +58,8 @@ def test_every_question_has_the_same_rows(
         {"since": "2026-11-22", "until": "2026-11-22T10:00:07Z"},
         {"last": timedelta(days=20_000), "parent_run_id": [RUN, "other"], "where": {"fold": ["3", ""]}},
     ]
-    for number, name in enumerate(
-        NAMES, IDS.index(kind)
-    ):  # test_same_rows combines each argument with each question
+    # end_to_end/reading/test_equal_stores.py combines each argument with each question.
+    for number, name in enumerate(NAMES, IDS.index(kind)):
         for narrow in ({}, narrows[number % 3]) if kind != "app_id" else ({},):
             ours, theirs = getattr(local, name)(**narrow), getattr(service, name)(**narrow)
             assert theirs.columns == ours.columns
