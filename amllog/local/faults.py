@@ -1,6 +1,6 @@
 """The faults of the local Azure, which a test can switch on and off while it runs.
 
-Tests add `Fault` values with `Faults.put` or over HTTP. `Faults.next_fault` returns the fault of a request.
+Tests add `Fault` values with `Faults.put` or over HTTP. `Faults.take` returns the fault of a request.
 """
 
 from __future__ import annotations
@@ -159,7 +159,7 @@ class Faults:
         with self._lock:
             return [fault for fault, remaining in self._remaining if remaining[0] > 0]
 
-    def next_fault(self, service: str, path: str) -> Fault | None:
+    def take(self, service: str, path: str) -> Fault | None:
         """Return the fault that applies to a request, or None. A fault with `times` counts the request."""
         with self._lock:
             for fault, remaining in self._remaining:

@@ -153,7 +153,7 @@ class _Connection(BaseHTTPRequestHandler):
         else:
             self.server.connections.mark_authenticated(self.connection)
             service = callbacks.service_of_path(request.path)
-            request = replace(request, fault=callbacks.faults.next_fault(service, request.path))
+            request = replace(request, fault=callbacks.faults.take(service, request.path))
             response = self._read_and_respond(request, handle)
         callbacks.log_request(request, response.status, monotonic() - began)
         self._send(response, request.fault or Fault())
