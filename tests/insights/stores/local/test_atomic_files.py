@@ -74,7 +74,7 @@ def test_everything_is_private(child: Any, tmp_path: Path, umask: str) -> None:
 
 
 def test_a_parquet_file_is_private_from_its_first_byte(tmp_path: Path, journal: Callable[..., Path]) -> None:
-    """No other user can open it while DuckDB writes it, even in a folder that others may read."""
+    """No other user can open a Parquet file while DuckDB writes it, even in a folder that others may read."""
     folder = journal(log("one")).parent
     compact(folder, idle=NOW)
     for path in (folder / "compacted", *(folder / "compacted").glob("parent_run_id=*")):
@@ -100,7 +100,7 @@ def test_a_parquet_file_is_private_from_its_first_byte(tmp_path: Path, journal: 
 
 
 def test_a_folder_that_others_can_write_to(journal: Callable[..., Path]) -> None:
-    """The next compaction removes their write permission from `compacted`."""
+    """The next compaction removes the write permission of others from `compacted`."""
     folder = journal(log("one")).parent
     (folder / "compacted").mkdir()
     (folder / "compacted").chmod(0o777)
@@ -112,7 +112,7 @@ def test_a_folder_that_others_can_write_to(journal: Callable[..., Path]) -> None
 def test_ctrl_c_while_the_index_is_written(
     child: Any, journal: Callable[..., Path], command: list[str]
 ) -> None:
-    """The new file is deleted."""
+    """The new index file is deleted after Ctrl-C."""
     folder = journal(log("one")).parent
     ran = child(INTERRUPTED, str(int(signal.SIGINT)), *command, env={"AMLLOG_DIR": str(folder)})
     assert ran.returncode == 130, ran
@@ -123,7 +123,7 @@ def test_ctrl_c_while_the_index_is_written(
 def test_new_files_of_a_killed_process_are_deleted(
     child: Any, journal: Callable[..., Path], number: signal.Signals
 ) -> None:
-    """The next command deletes them when they are old enough to have no writer."""
+    """The next command deletes new files that are old enough to have no writer."""
     folder = journal(log("one")).parent
     ran = child(INTERRUPTED, str(int(number)), "runs", env={"AMLLOG_DIR": str(folder)})
     assert ran.returncode == -number, ran
@@ -190,7 +190,7 @@ except OSError as error:
 
 
 def test_a_mark_that_does_not_fit_on_the_disk(child: Any) -> None:
-    """It is deleted at once."""
+    """A mark that does not fit on the disk is deleted at once."""
     assert child(FULL).stdout == "27 []\n"
 
 

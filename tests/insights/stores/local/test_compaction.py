@@ -76,7 +76,7 @@ def write_grown_journal(folder: Path, *lines: Any) -> None:
 
 
 def test_every_reader_counts_each_record_once(tmp_path: Path) -> None:
-    """Records without ids, pyarrow as a reader, and a third compaction are included."""
+    """Each reader counts a record once, with or without an id, also after a third compaction."""
     stock = {
         "time": "2026-11-22T11:00:00Z",
         "data": {"baseType": "MessageData", "baseData": {"message": "stock"}},
@@ -100,7 +100,7 @@ def test_every_reader_counts_each_record_once(tmp_path: Path) -> None:
 
 
 def test_records_without_ids_count_once_before_they_are_compacted_again(tmp_path: Path) -> None:
-    """The journals have all of them, so their Parquet files are not read."""
+    """The journals have all records without ids, so that their Parquet files are not read."""
     stock = {
         "time": "2026-11-22T11:00:00Z",
         "data": {"baseType": "MessageData", "baseData": {"message": "stock"}},

@@ -32,7 +32,7 @@ def answers(path: Path) -> list[object]:
 
 
 def test_compacted_runs_have_the_same_answers(journal: Callable[..., Path]) -> None:
-    """With and without the journal files, for a run id with special characters and for records without a run."""
+    """The answers are equal with and without the journal files, for any run id and for records without a run."""
     path = journal(
         log("plain", fold="1"),
         failure("no", "2026-11-22T10:00:01Z"),
@@ -106,9 +106,8 @@ def test_a_torn_manifest_loses_no_record(journal: Callable[..., Path]) -> None:
     folder = path.parent / discovery.COMPACTED_FOLDER
     (folder / "_manifest.json").write_text("{")
     assert messages(connect(path.parent)) == ["one"]
-    with pytest.raises(
-        UsageError, match=r"_manifest\.json cannot be read"
-    ):  # its journal files may be deleted
+    # A compaction does not replace the manifest, because journal files that it lists may be deleted.
+    with pytest.raises(UsageError, match=r"_manifest\.json cannot be read"):
         compact(path.parent, idle=NOW)
     (folder / "_manifest.json").unlink()
     compact(path.parent, idle=NOW)
@@ -118,7 +117,7 @@ def test_a_torn_manifest_loses_no_record(journal: Callable[..., Path]) -> None:
 
 
 def test_a_second_compaction_is_rejected(journal: Callable[..., Path]) -> None:
-    """It is rejected while the first one runs. Unfinished files of an earlier one are deleted."""
+    """A second compaction is rejected while the first one runs. Unfinished files of an earlier one are deleted."""
     path = journal(log("one"))
     folder = path.parent / discovery.COMPACTED_FOLDER
     (folder / "parent_run_id=x").mkdir(parents=True)
@@ -136,7 +135,7 @@ def test_a_second_compaction_is_rejected(journal: Callable[..., Path]) -> None:
 
 
 def test_a_very_long_run_id_is_not_compacted(journal: Callable[..., Path]) -> None:
-    """Its file is counted and read as it is, and the others are compacted."""
+    """The file of a very long run id is counted and read as it is, and the others are compacted."""
     path = journal(log("long", parent_run_id="é" * 50))
     journal(log("short"), name=OTHER)
     done = compact(path.parent, idle=NOW)

@@ -92,7 +92,7 @@ def test_an_open_writer_is_detected(tmp_path: Path) -> None:
 
 
 def test_folders_of_compacted_files_are_found(tmp_path: Path) -> None:
-    """They are found in and below a directory, with the owner of the directory."""
+    """Folders of compacted files are found in and below a directory, with the owner of the directory."""
     (tmp_path / "a" / discovery.COMPACTED_FOLDER).mkdir(parents=True)
     owners = discovery.find_compacted_folders([tmp_path, tmp_path / "missing"])
     assert owners == {(tmp_path / "a" / discovery.COMPACTED_FOLDER).resolve(): tmp_path.stat().st_uid}

@@ -35,7 +35,7 @@ def test_control_commands_are_rejected(kql_journal: Path) -> None:
 
 
 def test_multi_line_and_obfuscated_strings(kql_journal: Path) -> None:
-    """They are equal to plain strings."""
+    """Multi-line and obfuscated strings are equal to plain strings."""
     query = 'print a = ```one\n"two" \\n```, b = h\'abc\', c = H@"d\\e", d = ~~~x```y~~~, e = \'h"f"\' // ```'
     (row,) = connect(str(kql_journal)).store.query(query)
     assert tuple(row.values()) == ('one\n"two" \\n', "abc", "d\\e", "x```y", 'h"f"')

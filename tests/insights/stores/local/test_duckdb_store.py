@@ -65,7 +65,7 @@ def test_a_very_long_line_affects_one_file_only(journal: Callable[..., Path]) ->
 
 
 def test_a_file_that_cannot_be_read_is_tried_again(journal: Callable[..., Path]) -> None:
-    """It is named in a note, and read as soon as possible, even if its size and time have not changed."""
+    """An unreadable file is named in a note. It is read once it can be, even with the same size and time."""
     path = journal(log("fine"))
     other = journal(log("later"), name=OTHER)
     status = other.stat()
@@ -96,7 +96,7 @@ def test_a_file_that_grows_is_read_again(journal: Callable[..., Path]) -> None:
 
 
 def test_a_record_counts_once(journal: Callable[..., Path], tmp_path: Path) -> None:
-    """A record that was sent twice, is in two files, or is in a file that was downloaded twice."""
+    """A record counts once if it was sent twice, is in two files, or is in a file that was downloaded twice."""
     twice, alone = log("twice"), log("alone")
     path = journal(twice, alone, twice)
     journal(twice, name=OTHER)

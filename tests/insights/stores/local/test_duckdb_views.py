@@ -116,7 +116,7 @@ def test_a_dependency_of_javascript(journal: Callable[..., Path]) -> None:
     ],
 )
 def test_durations(journal: Callable[..., Path], duration: str, milliseconds: float) -> None:
-    """Durations with and without days, as SDKs write them."""
+    """Durations with and without days are converted, as SDKs write them."""
     base = {"id": "1", "name": "r", "duration": duration, "responseCode": 200, "success": True}
     (row,) = rows(
         journal({"time": "2026-11-22T10:00:00Z", "data": {"baseType": "RequestData", "baseData": base}})
@@ -190,7 +190,7 @@ def test_metrics_views_and_availability(journal: Callable[..., Path]) -> None:
     ],
 )
 def test_lines_without_a_record_have_no_row(journal: Callable[..., Path], line: str) -> None:
-    """Torn lines, other JSON, an invalid time and an unknown type."""
+    """Torn lines, other JSON, an invalid time and an unknown type have no row."""
     assert rows(journal(line)) == []
 
 
@@ -198,7 +198,7 @@ def test_lines_without_a_record_have_no_row(journal: Callable[..., Path], line: 
     sys.version_info >= (3, 13), reason="the stock handler has no lock, which logging needs from 3.13 on"
 )
 def test_the_stock_handler_of_opencensus(azure: AzureOnThisMachine, child: Any) -> None:
-    """Its logs, exceptions, events and spans, as its package sends them."""
+    """Logs, exceptions, events and spans are read as the package of OpenCensus sends them."""
     ran = child(_real().OPENCENSUS, env=_stock(azure))
     assert ran.returncode == 0, ran.stderr
     questions = connect(azure.directory / "received")
@@ -238,7 +238,7 @@ exporter.export_metrics(stats.stats.get_metrics())
 
 
 def test_the_metrics_exporter_of_opencensus(azure: AzureOnThisMachine, child: Any) -> None:
-    """Its values, tags and UTC times are read by both stores, and so are its process counters."""
+    """Both stores read the values, tags, UTC times and process counters of the exporter."""
     pytest.importorskip("opencensus.ext.azure.metrics_exporter")
     ran = child(STOCK_METRICS, env=_stock(azure))
     assert ran.returncode == 0, ran.stderr
@@ -259,7 +259,7 @@ def test_the_metrics_exporter_of_opencensus(azure: AzureOnThisMachine, child: An
     sys.version_info < (3, 10), reason="azure-monitor-opentelemetry-exporter needs Python 3.10"
 )
 def test_the_opentelemetry_exporter(azure: AzureOnThisMachine, child: Any) -> None:
-    """Its logs, exceptions, events, spans, requests and metrics, as its package sends them."""
+    """Logs, exceptions, events, spans, requests and metrics are read as the package of OpenTelemetry sends them."""
     pytest.importorskip("azure.monitor.opentelemetry.exporter")
     ran = child(_real().OPENTELEMETRY, env=_stock(azure))
     assert ran.returncode == 0, ran.stderr

@@ -21,14 +21,14 @@ def test_saved_entries_are_loaded(tmp_path: Path) -> None:
 
 
 def test_a_missing_or_empty_file_has_no_entries(tmp_path: Path) -> None:
-    """Both are replaced later, so they are not files of another program."""
+    """A missing or empty file is replaced later, so it is not one of another program."""
     assert load(tmp_path) == {}
     (tmp_path / INDEX_NAME).touch()
     assert load(tmp_path) == {}
 
 
 def test_a_file_of_another_program_stays(tmp_path: Path) -> None:
-    """It is reported as None, and saving does not replace it."""
+    """The file of another program is reported as None, and saving does not replace it."""
     (tmp_path / INDEX_NAME).write_text('{"mine": 1}')
     assert load(tmp_path) is None
     save(tmp_path, {tmp_path / "a": ENTRY})

@@ -61,7 +61,7 @@ assert swapped
 @pytest.mark.parametrize("what", ["logs", "compact", "kql"])
 @pytest.mark.parametrize("kept", ["journals", "parquet"])
 def test_a_fifo_in_the_place_of_a_file(child: Any, tmp_path: Path, what: str, kept: str) -> None:
-    """No command waits for its writer, and the records of the replaced file are read."""
+    """No command waits for the writer of a FIFO, and the records of the replaced file are read."""
     if what == "kql" and sys.version_info < (3, 11):
         pytest.skip("free KQL needs Python 3.11")
     path = write(tmp_path / "place" / "20261122T100000-node-1-abcdef.jsonl", log("one"), log("two"))
@@ -73,7 +73,7 @@ def test_a_fifo_in_the_place_of_a_file(child: Any, tmp_path: Path, what: str, ke
 
 
 def test_more_files_than_may_be_open(child: Any, tmp_path: Path) -> None:
-    """The small ones are copied, each record is read once, and the temporary directory is empty afterwards."""
+    """Small files are copied, each record is read once, and the temporary directory is empty afterwards."""
     for number in range(60):
         write(tmp_path / "place" / f"20261122T100000-node-{number}-abcdef.jsonl", log(f"m {number}"))
     compacted = tmp_path / "place" / "old"

@@ -67,7 +67,7 @@ FORMS: dict[str, Write] = {
 def test_files_that_are_nested_too_deeply_are_ignored(
     store: type[DuckDBStore], written: bytes, journal: Callable[..., Path]
 ) -> None:
-    """Such a file is ignored, and the others are read."""
+    """A file that is nested too deeply is ignored, and the others are read."""
     path = journal(log("mine"))
     (path.parent / "other.json").write_bytes(written)
     assert [row["message"] for row in Insights(store([path.parent])).logs()] == ["mine"]
@@ -119,7 +119,7 @@ def test_files_without_envelopes_are_ignored(store: Any, tmp_path: Path) -> None
 
 @pytest.mark.parametrize("store", [DuckDBStore, PythonStore])
 def test_an_envelope_without_data_is_counted(store: Any, tmp_path: Path) -> None:
-    """Both stores count it as a line that could not be read."""
+    """Both stores count an envelope without data as a line that could not be read."""
     empty = {"time": "2026-11-22T10:00:00Z", "data": {"baseType": "MessageData"}}
     (tmp_path / "sent.jsonl").write_bytes(_lines([*SENT, empty]))
     table = Insights(store([tmp_path])).logs()
@@ -198,10 +198,9 @@ for store in stores:
 
 
 def test_an_unreadable_file_is_named(child: Any) -> None:
-    """Both stores name it in a note and read the others."""
-    with (
-        tempfile.TemporaryDirectory() as folder
-    ):  # outside pytest's directories, which other users cannot read
+    """Both stores name an unreadable file in a note and read the others."""
+    # Outside pytest's directories, which other users cannot read.
+    with tempfile.TemporaryDirectory() as folder:
         Path(folder).chmod(0o755)
         for name in ("kept.json", "open.json"):
             path = Path(folder, name)

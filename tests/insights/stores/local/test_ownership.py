@@ -73,7 +73,7 @@ def test_a_forged_copy_does_not_count(shared: Path, store: Any, changes: Any, na
 
 @STORES
 def test_a_longer_copy_with_the_same_name(shared: Path, store: Any) -> None:
-    """It is not taken for a later state of the file, so its changes do not count."""
+    """A longer copy is not taken for a later state of the file, so its changes do not count."""
     many = [log(f"mine {number}", record_id=f"5e71e5-{number:x}") for number in range(40)]
     write(shared / OWN, *many)
     write(
@@ -124,7 +124,7 @@ def test_forged_times_do_not_change_a_run(shared: Path) -> None:
 
 
 def test_a_compacted_folder_of_another_user(shared: Path, tmp_path: Path) -> None:
-    """Its files replace no journal of this user, and nothing is written into it."""
+    """A compacted folder of another user replaces no journal of this user, and nothing is written into it."""
     other = tmp_path / "other" / "j"
     other.mkdir(parents=True)
     write(other / OWN, (shared / OWN).read_text().replace("mine", "fake"))
@@ -145,7 +145,7 @@ def test_a_compacted_folder_of_another_user(shared: Path, tmp_path: Path) -> Non
 
 
 def test_compact_skips_files_of_other_users(shared: Path) -> None:
-    """In a Parquet file, their records would count as those of this user."""
+    """Files of other users are not compacted, because their records would then count as those of this user."""
     forge(shared / FORGED, ("5e71e5", "5e71e6"))
     done = compact(shared, idle=NOW)
     assert (done.sources, done.others) == (1, 1)

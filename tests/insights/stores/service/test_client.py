@@ -42,7 +42,7 @@ def test_a_busy_service_is_tried_again(local_azure: Callable[..., AzureOnThisMac
 def test_retries_end(
     local_azure: Callable[..., AzureOnThisMachine], headers: dict[str, str], message: str, times: int
 ) -> None:
-    """No query waits for an hour without an error or is sent without a limit."""
+    """Retries end with an error after six attempts, or if Retry-After is an hour."""
     azure = local_azure()
     azure.faults.put(Fault(service="query", status=429, headers=headers))
     with pytest.raises(ServiceError) as caught:

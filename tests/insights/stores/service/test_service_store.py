@@ -302,7 +302,7 @@ def test_a_record_with_a_clock_ahead(local_azure: Callable[..., AzureOnThisMachi
 
 @runs_kql
 def test_tables_that_do_not_exist_yet(local_azure: Callable[..., AzureOnThisMachine]) -> None:
-    """They have no rows, and a scope without any of them is an error."""
+    """Tables that do not exist yet have no rows, and a scope without any table is an error."""
     azure = local_azure(log("hello"))
     workspace = connect_to(azure, "workspace_id")
     azure.faults.put(Fault(service="query", status=400, body=unknown_table_body("AppExceptions"), times=1))
