@@ -10,7 +10,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import logging
 import math
 import os
 import re
@@ -23,14 +22,14 @@ from typing import Any, TextIO
 
 from amllog.insights.query.result import Column, Row, Table
 from amllog.insights.reports import rendering
-from amllog.record.line_format import LEVEL_COLOURS
+from amllog.record.line_format import LEVEL_COLOURS, LEVEL_NAMES
 from amllog.record.text import escape_controls, escape_json_controls
 
 GREY, GREEN, YELLOW, RED = "90", "32", "33", "31"
 _MARK = f"\x1b{secrets.token_hex(8)}["  # the beginning of a colour in strings that are not written yet
 _COLOUR = re.compile(re.escape(_MARK) + r"([\d;]+)m")
 _CLEAR_LINE = "\r\x1b[K"
-_LEVELS = {logging.getLevelName(level): colour for level, colour in LEVEL_COLOURS.items()}
+_LEVELS = dict(zip(reversed(LEVEL_NAMES), LEVEL_COLOURS.values()))
 
 
 def uses_colour(stream: TextIO) -> bool:
