@@ -119,10 +119,13 @@ SLOW = (
 )  # fmt: skip
 # The longest tests that depend least on the Python version, on the newest only.
 ONCE = (
-    "cli", "end_to_end/reading/test_equal_stores", "end_to_end/reading/test_notebook_answers",
-    "end_to_end/test_known_problems", "end_to_end/test_public_secret_rules", "end_to_end/test_response_sizes",
-    "end_to_end/test_run_history_faults", "end_to_end/test_secrets", "end_to_end/test_soak",
-    "insights/stores/local/test_duckdb_macros", "insights/stores/service", "local", "test_docs", "test_examples",
+    "cli", "config/test_user_path", "end_to_end/reading/test_equal_stores", "end_to_end/reading/test_notebook_answers",
+    "end_to_end/test_artifact_copies", "end_to_end/test_displaced_journals", "end_to_end/test_known_problems",
+    "end_to_end/test_operation_tree", "end_to_end/test_public_secret_rules", "end_to_end/test_response_sizes",
+    "end_to_end/test_run_history_faults", "end_to_end/test_secrets", "end_to_end/test_shared_directories",
+    "end_to_end/test_soak", "exporters/run_metrics/test_mlflow_exporter", "insights/query",
+    "insights/stores/local/test_duckdb_limits", "insights/stores/local/test_duckdb_macros", "insights/stores/service",
+    "journal/test_directory", "local", "record/test_redaction", "test_docs", "test_examples",
 )  # fmt: skip
 
 
