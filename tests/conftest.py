@@ -125,7 +125,7 @@ ONCE = (
     "end_to_end/test_run_history_faults", "end_to_end/test_secrets", "end_to_end/test_shared_directories",
     "end_to_end/test_soak", "exporters/run_metrics/test_mlflow_exporter", "insights/query",
     "insights/stores/local/test_duckdb_limits", "insights/stores/local/test_duckdb_macros", "insights/stores/service",
-    "journal/test_directory", "local", "record/test_redaction", "test_docs", "test_examples",
+    "journal/test_directory", "local", "test_docs", "test_examples",
 )  # fmt: skip
 
 
