@@ -5,7 +5,7 @@ AmllogError (Exception)
  ├── MetricError          The value or the name of a metric is invalid. Also a TypeError and a ValueError.
  ├── MissingExtraError    An optional package is not installed. The message has the pip command.
  ├── ServiceError         The query service did not answer: throttled, too slow or unreachable. Retry later.
- └── UsageError           The arguments of a command or a query are invalid.
+ └── UsageError           A command or a query cannot be answered with its arguments.
 
 AmllogWarning (UserWarning)  Issued through `warnings` for the developer of the script.
 """
@@ -76,7 +76,7 @@ class ServiceError(_EscapedMessage, AmllogError):
 
 
 class UsageError(_EscapedMessage, AmllogError, ValueError):
-    """The arguments of a command or a query are invalid. The message says what to do."""
+    """A command or a query cannot be answered with its arguments. The message says what to do."""
 
 
 class AmllogWarning(UserWarning):

@@ -144,7 +144,10 @@ class Logger(BoundLoggerBase):
         )
 
     def span(self, name: str, /, **dimensions: Any) -> AbstractContextManager[None]:
-        """Time a block, as in `with log.span("load data"):`. It is a row of dependencies. Spans nest."""
+        """Record a block, as in `with log.span("load data"):`, as a row of dependencies with duration and success.
+
+        Spans nest.
+        """
         wrapped = self._logger
         return wrapped.recorder.measurements.span(
             wrapped.name, name, {**self._context, **dimensions}, sys._getframe(1)
