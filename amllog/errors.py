@@ -36,7 +36,7 @@ class AmllogError(Exception):
 
 
 class ConfigError(AmllogError, ValueError):
-    """Settings are invalid. `problems` lists all of them."""
+    """The error of invalid settings. `problems` lists all of them."""
 
     def __init__(self, problems: Sequence[Problem]) -> None:
         self.problems = tuple(problems)

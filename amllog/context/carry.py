@@ -17,7 +17,7 @@ _PLAIN = (str, int, float, bool, type(None))
 
 
 class CarriedFunction:
-    """Calls `function` in a copy of the context in which this object was created.
+    """A callable that calls `function` in a copy of the context in which this object was created.
 
     It can be pickled if `function` can. `parent` is the (operation id, span id) of that context: in another process,
     only these and the bound dimensions are restored. `prepare` is called there first, and must be importable.

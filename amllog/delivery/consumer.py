@@ -36,7 +36,7 @@ class _Batch(NamedTuple):
 
 
 class Consumer:
-    """Exports the segments of a journal through one exporter, batch by batch."""
+    """Export the segments of a journal through one exporter, batch by batch."""
 
     def __init__(self, exporter: Exporter) -> None:
         self.exporter = exporter

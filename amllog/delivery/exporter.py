@@ -48,7 +48,7 @@ class ExportResult(NamedTuple):
 
 
 class Exporter(Protocol):
-    """Delivers journal lines to one outlet."""
+    """Deliver journal lines to one outlet."""
 
     name: str  # of the outlet
     max_records: int  # in one batch

@@ -1,4 +1,4 @@
-"""Delivers all segments of ended processes in a directory, for `amllog deliver`.
+"""Deliver all segments of ended processes in a directory, for `amllog deliver`.
 
 Unlike `delivery/orphans.py`, which delivers them in the background, it delivers to the end within a time limit.
 """

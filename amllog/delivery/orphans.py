@@ -1,4 +1,4 @@
-"""Delivers the segments of ended processes in the background, one batch at a time.
+"""Deliver the segments of ended processes in the background, one batch at a time.
 
 Between two batches, the worker exports records of this process, so that a long orphan does not delay them.
 """

@@ -30,7 +30,7 @@ NO_JOURNAL = "the journal cannot be written"
 
 
 class Outbox:
-    """Appends lines to the journal, and has them delivered."""
+    """Append lines to the journal, and have them delivered."""
 
     def __init__(self, notice: Notice, refused: RefusedCounts | None = None) -> None:
         """`refused` counts the lines that no journal accepted, over the life of the process."""

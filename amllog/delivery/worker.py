@@ -47,7 +47,7 @@ TRIES_AT_EXIT = 2  # of a consumer that fails, before its records are left on di
 
 
 class DeliveryWorker:
-    """Delivers one journal in the background."""
+    """Deliver one journal in the background."""
 
     def __init__(
         self, journal: Journal, node: str, notice: Notice, lock: threading.RLock, *, is_worker: bool

@@ -1,4 +1,4 @@
-"""Recognizes a checkpoint by its first line, which is an entry with the members that amllog writes.
+"""Recognize a checkpoint by its first line, which is an entry with the members that amllog writes.
 
 Any other file with the name of a checkpoint, and a file with several hard links, is neither written to nor deleted. It
 is then unknown what was sent of the segment, so nothing of the segment is sent.

@@ -1,4 +1,4 @@
-"""Deletes the segments that all outlets have processed, while their process continues.
+"""Delete the segments that all outlets have processed, while their process continues.
 
 If the segment that the journal writes to is processed as well, the journal starts a new one first.
 """

@@ -1,4 +1,4 @@
-"""Detects why the journal cannot append to its segment: it was replaced, truncated or overwritten.
+"""Detect why the journal cannot append to its segment: it was replaced, truncated or overwritten.
 
 The result is one sentence for the user. The segment is repaired where this is possible.
 """

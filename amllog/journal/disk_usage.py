@@ -1,4 +1,4 @@
-"""Measures the disk space of our files in a journal directory, and deletes settled ones.
+"""Measure the disk space of our files in a journal directory, and delete settled ones.
 
 Other programs may use the directory as well. A file is deleted only if no outlet wants a line of it any more. It must
 also be recognized as ours at that moment, by its name, its first line and the beginning of each other line.

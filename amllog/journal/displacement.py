@@ -1,4 +1,4 @@
-"""Detects that others have renamed, deleted or replaced segments of the journal, and recovers them.
+"""Detect that others have renamed, deleted or replaced segments of the journal, and recover them.
 
 The paths are checked in each round of delivery, not before each record. Until the next check, records go to the file as
 before.

@@ -1,4 +1,4 @@
-"""Reads the bytes of a journal file and splits them into lines, in limited time and memory for all contents.
+"""Read the bytes of a journal file and split them into lines, in limited time and memory for all contents.
 
 Each record is one piece. All blank or foreign lines between two records are one piece as well.
 """

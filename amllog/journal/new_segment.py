@@ -1,4 +1,4 @@
-"""Creates a new segment in the first directory where this is possible."""
+"""Create a new segment in the first directory where this is possible."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Creates the journal directory, independent of the umask and not through links of other users."""
+"""Create the journal directory, independent of the umask and not through links of other users."""
 
 from __future__ import annotations
 

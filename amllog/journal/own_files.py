@@ -1,4 +1,4 @@
-"""Opens, recognizes and deletes our own files in directories that other programs can write to.
+"""Open, recognize and delete our own files in directories that other programs can write to.
 
 A journal directory may be the script's `./outputs`, or a directory in `/tmp`. So a name alone is not enough: the entry
 may be a symbolic link to another file, a FIFO that blocks on open, or a file of the user. Three rules follow:

@@ -12,7 +12,7 @@ from amllog.process import descriptors
 
 
 class OwnStream(io.RawIOBase):
-    """Reads an open file as long as the descriptor belongs to it. The script may close it, and reuse the number."""
+    """Read an open file as long as the descriptor belongs to it. The script may close it, and reuse the number."""
 
     def __init__(self, fd: int) -> None:
         self.identity = descriptors.read_identity(fd)

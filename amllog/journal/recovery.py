@@ -1,4 +1,4 @@
-"""Recovers a segment that others have renamed, deleted or replaced while its process writes or delivers it.
+"""Recover a segment that others have renamed, deleted or replaced while its process writes or delivers it.
 
 The segment is not at its path any more, and nothing is appended to it. The result is segments with names that readers
 find, in which the same records wait. There are three cases:

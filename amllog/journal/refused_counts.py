@@ -1,4 +1,4 @@
-"""Counts records that no journal accepted, and faults of amllog, by reason, over the life of the process."""
+"""Count records that no journal accepted, and faults of amllog, by reason, over the life of the process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Recognizes a segment by its name and by the beginning of its first line.
+"""Recognize a segment by its name and by the beginning of its first line.
 
 The user's files may be JSON lines with a time, and may even have a segment's name. So everything that the lines of all
 segments have in common is compared.

@@ -1,4 +1,4 @@
-"""Appends lines to the segments of this process, within the size limit of the directory.
+"""Append lines to the segments of this process, within the size limit of the directory.
 
 A line is appended with one `write` in the caller's thread. Before each write, a quick check shows that the descriptor
 still belongs to the segment, and that the file has the size that it had after the last write. If not, the line goes to

@@ -16,7 +16,7 @@ from amllog.sources.recorder import Recorder
 
 
 class Captures:
-    """Installs and removes all captures."""
+    """Install and remove all captures."""
 
     def __init__(
         self,

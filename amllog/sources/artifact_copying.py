@@ -24,7 +24,7 @@ FULL = "copies of files that wait take half of journal_max_bytes"
 
 
 class ArtifactCopier:
-    """Copies files beside the journal, as long as waiting copies take less than half of its limit.
+    """Copy files beside the journal, as long as waiting copies take less than half of its limit.
 
     Copies do not count as bytes of the journal, because a large model must not prevent records. The size of one file is
     not limited.

@@ -33,7 +33,7 @@ _TOO_EARLY = f"more than {MAX_EARLY:,} records before setup()"
 
 
 class Emitter:
-    """Writes drafts to the journal and lines to the driver log."""
+    """Write drafts to the journal and lines to the driver log."""
 
     def __init__(
         self, refused: RefusedCounts | None = None, in_child: Callable[[], None] | None = None

@@ -57,7 +57,7 @@ class SharedDimensions(NamedTuple):
 
 
 class Encoder:
-    """Encodes the records of one resource."""
+    """Encode the records of one resource."""
 
     def __init__(self, resource: Resource, redactor: Redactor) -> None:
         self.resource = resource

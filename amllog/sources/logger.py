@@ -49,7 +49,7 @@ class WrappedLogger:
 
 
 class Logger(BoundLoggerBase):
-    """Logs messages, metrics, events and spans, with dimensions as keyword arguments.
+    """Log messages, metrics, events and spans, with dimensions as keyword arguments.
 
     `bind`, `unbind`, `try_unbind` and `new` are structlog's. Below the level, a call does nothing.
     """

@@ -20,7 +20,7 @@ NOWHERE = CallSite("", "", 0)
 
 
 class MeasurementRecords:
-    """Builds the drafts of metrics, events and spans, and their lines for the driver log."""
+    """Build the drafts of metrics, events and spans, and their lines for the driver log."""
 
     def __init__(self, emitter: Emitter) -> None:
         self._emitter = emitter

@@ -19,7 +19,7 @@ from amllog.sources.run_backend import JournalingRunBackend
 
 
 class Recorder:
-    """Makes all records of this process. There is one for its whole life, so that loggers can keep it."""
+    """Make all records of this process. There is one for its whole life, so that loggers can keep it."""
 
     def __init__(
         self,

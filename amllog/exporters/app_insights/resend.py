@@ -1,4 +1,4 @@
-"""Resends records that were refused as older than 48 hours, with the present time.
+"""Resend records that were refused as older than 48 hours, with the present time.
 
 A checkpoint counts refusals by batch, not by line. Within a batch, the oldest lines were the ones that were too old, so
 the count of a batch's entry is enough to find them again. A resent line leaves the count by an entry with a negative

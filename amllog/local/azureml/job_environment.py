@@ -21,7 +21,7 @@ TOKEN_SECONDS = 7 * 24 * 3600
 
 
 class RunTokens:
-    """Issues and verifies run tokens: signed JWTs with the run and an expiry."""
+    """Issue and verify run tokens: signed JWTs with the run and an expiry."""
 
     def __init__(self) -> None:
         self._secret = secrets.token_bytes(32)

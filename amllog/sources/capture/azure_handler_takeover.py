@@ -16,7 +16,7 @@ from amllog.sources.capture import azure_log_handler
 
 
 class HandlerTakeover:
-    """Disables AzureLogHandlers of the script and sends in their place."""
+    """Disable AzureLogHandlers of the script and send in their place."""
 
     def __init__(
         self, notice: Callable[[str, int], None], take_over: Callable[[ConnectionString, Any], None]

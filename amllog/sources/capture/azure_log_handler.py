@@ -53,7 +53,7 @@ def make_handler(
     from opencensus.ext.azure.log_exporter import AzureLogHandler
 
     class JournalingAzureLogHandler(AzureLogHandler):  # type: ignore[misc]  # OpenCensus has no types
-        """Passes each record to amllog, which writes it to the journal."""
+        """Pass each record to amllog, which writes it to the journal."""
 
         def __init__(self) -> None:
             logging.Handler.__init__(self)

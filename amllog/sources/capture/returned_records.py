@@ -78,7 +78,7 @@ def contains_words(returned: str, recorded: str) -> bool:
 
 
 class Recorded:
-    """Remembers messages by their place. Threads need no lock, because each step is one operation.
+    """Remember messages by their place. Threads need no lock, because each step is one operation.
 
     The keys are hashes of 64 bits. A tuple for each record would take several times the memory.
     """

@@ -9,7 +9,7 @@ from amllog.sources.capture import logging_lock
 
 
 class PlainHandler(logging.Handler):
-    """Passes each record to `take`."""
+    """Pass each record to `take`."""
 
     def __init__(self, take: Callable[[logging.LogRecord], None]) -> None:
         super().__init__()

@@ -70,7 +70,7 @@ class _Threads(threading.local):
 
 
 class LoggingCapture:
-    """Captures all loggers of this process, also those made before logging was reloaded."""
+    """Capture all loggers of this process, also those made before logging was reloaded."""
 
     def __init__(self, recorder: Recorder, on_handler: Callable[[logging.Handler], object]) -> None:
         """`on_handler` is called for every other handler that a record reaches."""
