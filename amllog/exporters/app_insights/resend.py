@@ -1,4 +1,4 @@
-"""Resend records that were refused as older than 48 hours, with the present time.
+"""Resend records that were refused as older than 48 hours, with the current time.
 
 A checkpoint counts refusals by batch, not by line. Within a batch, the oldest lines were the ones that were too old, so
 the count of a batch's entry is enough to find them again. A resent line leaves the count by an entry with a negative
@@ -38,7 +38,7 @@ def resend_old(
         try:
             count += _resend(segment, exporter, deadline)
         except OSError as error:
-            report(f"{path} is not sent with the present time: {error.strerror}")
+            report(f"{path} is not sent with the current time: {error.strerror}")
         finally:
             segment.close()
         if segment.checkpoint.warning:
@@ -62,7 +62,7 @@ def refused_for_age(segment: Segment, exporter: Exporter) -> list[bytes]:
 
 
 def renewed(line: bytes) -> bytes:
-    """Return a line with the present time. Its own time becomes a dimension."""
+    """Return a line with the current time. Its own time becomes a dimension."""
     record = envelope.decode_line(line)
     if record is None:
         return line

@@ -85,7 +85,7 @@ def test_stories_are_the_same(
         ("compare", [RUN, "other"]),
         ("tree", [RUN]),
     ):
-        # The time since the last record of a step depends on the present time, which differs between the two.
+        # The time since the last record of a step depends on the current time, which differs between the two.
         ours, theirs = (
             re.sub(r", \d+ [^,]* ago", "", str(getattr(questions, name)(*runs)))
             for questions in (local, service)
