@@ -66,7 +66,8 @@ class DeliveryWorker:
         self._next_round = 0.0  # the time of the next round, unless woken
         self._end = math.inf  # the latest end of the process
         self._in_round = self._paused = self._ending = False
-        self._rounds, self._orphans_due = 0, 0.0
+        self._rounds = 0
+        self._orphans_due = 0.0  # the time of the next pass that nobody requests
         # Numbers of requests for a pass: the last one, the last when the pass began, the last that is complete.
         self._orphans_requested = self._orphans_begun = self._orphans_done = 0
         self._busy, self._faults = False, 0  # `_faults`: rounds in succession that failed
@@ -165,7 +166,6 @@ class DeliveryWorker:
     def _request_orphans(self) -> int:
         """Request a pass through the orphans at once. Return the number of the request."""
         self._orphans_requested += 1
-        self._orphans_due = 0.0
         return self._orphans_requested
 
     def _owes(self, consumer: Consumer, targets: Sequence[tuple[Segment, int]], deadline: float) -> bool:
@@ -206,7 +206,7 @@ class DeliveryWorker:
         self.displacement.check()
         # A drain requests orphans once the process's own records are settled: new records do not delay it.
         has_request = self._orphans_done < self._orphans_requested
-        if time.monotonic() >= self._orphans_due and (not busy or has_request):
+        if has_request or (not busy and time.monotonic() >= self._orphans_due):
             busy |= self._deliver_orphans()
         return busy
 
@@ -249,8 +249,7 @@ class DeliveryWorker:
             return True  # at once, or after the fork
         self._cleanup.remove_settled()
         self._orphans_done = self._orphans_begun
-        if self._orphans_done == self._orphans_requested:  # else a request came during the pass
-            self._orphans_due = time.monotonic() + ORPHANS_SECONDS
+        self._orphans_due = time.monotonic() + ORPHANS_SECONDS
         return False
 
 

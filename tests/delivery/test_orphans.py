@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import math
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,8 +12,11 @@ import pytest
 
 from amllog.delivery.exporter import ExportResult
 from amllog.delivery.outbox import Outbox
+from amllog.delivery.worker import DeliveryWorker
 from amllog.journal.segment import Segment
+from amllog.journal.writer import Journal
 
+from ..conftest import wait_until  # isort: skip
 from .conftest import LINE, AcceptingExporter, FaultyExporter  # isort: skip
 
 
@@ -71,3 +75,29 @@ def test_an_orphan_that_fails(tmp_path: Path, fault: BaseException, delivered: i
     assert outbox.status().leftovers_delivered == delivered
     assert [type(fault).__name__ in notice for notice in notices] == [True]
     outbox.close(200)
+
+
+class LateRequest(DeliveryWorker):
+    """A worker that gets a request for a pass while it schedules the next one, which it would never make."""
+
+    def __init__(self, journal: Journal, orphan: Path) -> None:
+        self.orphan = orphan
+        super().__init__(journal, "gone", lambda message, level: None, threading.RLock(), is_worker=False)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if name == "_orphans_due" and value and not self.orphan.exists():
+            self.orphan.write_bytes(LINE)
+            self._request_orphans()  # as another thread does in drain()
+            value = math.inf
+        super().__setattr__(name, value)
+
+
+def test_a_request_at_the_end_of_a_pass(tmp_path: Path) -> None:
+    """A request that comes while the time of the next pass is set causes another pass at once."""
+    journal, exporter = Journal(tmp_path, max_bytes=1024**2, node="gone"), Blocking()
+    exporter.may_answer.set()
+    worker = LateRequest(journal, tmp_path / "20260101T000000-gone-999999-abcd.jsonl")
+    worker.set_exporters([exporter])
+    worker.start()
+    wait_until(lambda: exporter.batches == [[LINE]])
+    worker.release()
