@@ -211,6 +211,8 @@ def _clean_machine(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     reached = home / "reached"
     if reached.exists():
         pytest.fail(f"reached for addresses off this machine: {sorted(set(reached.read_text().split()))}")
+    if sys.exc_info()[1] is not None:  # the next tests of this worker would log it
+        pytest.fail(f"left an exception in sys.exc_info(): {sys.exc_info()[1]!r}")
 
 
 def wait_until(condition: Callable[[], object]) -> None:
