@@ -32,7 +32,7 @@ check: .venv/.installed
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
-	@$(BIN)/pytest -q -n auto --dist worksteal -m "not slow"
+	@$(BIN)/pytest -q -n auto --maxschedchunk 8 -m "not slow"
 
 test: .venv/.tools
 	@$(AS_PIP); $(BIN)/nox

@@ -91,7 +91,7 @@ def tests(session: nox.Session) -> None:
     # Compiles azureml: Python prints warnings about its strings then, and tests read what their processes print.
     session.run("python", "-W", "ignore", "-c", "import azureml.core")
     # A failure is printed at once: CI may stop the run before pytest's summary.
-    pytest = (f"{session.bin}/pytest", "-n", "auto", "--dist", "worksteal", "--instafail", "--durations=10")
+    pytest = (f"{session.bin}/pytest", "-n", "auto", "--maxschedchunk", "8", "--instafail", "--durations=10")
     if session.python != FOUND[-1]:
         left_out = "once" if session.python == FOUND[0] else "slow"
         session.run(*pytest, *(session.posargs or ["-m", f"not {left_out}"]))
