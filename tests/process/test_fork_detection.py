@@ -13,7 +13,8 @@ from amllog.process import fork_detection
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 
 
-@pytest.mark.parametrize("fork", [os.fork, lambda: ctypes.CDLL(None).fork()])
+# PyDLL keeps the GIL. Without it, the child would wait for a GIL whose owner, another thread, does not exist there.
+@pytest.mark.parametrize("fork", [os.fork, lambda: ctypes.PyDLL(None).fork()])
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_page(fork: Callable[[], int]) -> None:
     """The page is 1 in its process and 0 in a child, whether Python or C code has forked it."""
