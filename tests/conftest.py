@@ -16,6 +16,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 import amllog
+from amllog.record import envelope
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -223,6 +224,15 @@ def wait_until(condition: Callable[[], object]) -> None:
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.01)
+
+
+def line_of_another_process(azure: AzureOnThisMachine, message: str) -> bytes:
+    """Return the journal line of a message for the local Azure."""
+    key = azure.connection_string.partition("InstrumentationKey=")[2].partition(";")[0]
+    data = {"message": message, "severityLevel": 1, "properties": {"record_id": message}}
+    return envelope.encode_envelope(
+        envelope.build_envelope(time.time(), key, {}, "MessageData", {"ver": 2, **data})
+    )
 
 
 @contextlib.contextmanager

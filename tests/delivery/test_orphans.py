@@ -17,7 +17,7 @@ from amllog.journal.segment import Segment
 from amllog.journal.writer import Journal
 
 from ..conftest import wait_until  # isort: skip
-from .conftest import LINE, AcceptingExporter, FaultyExporter  # isort: skip
+from .conftest import LINE, ORPHAN, AcceptingExporter, FaultyExporter  # isort: skip
 
 
 class Blocking(AcceptingExporter):
@@ -37,7 +37,7 @@ class Blocking(AcceptingExporter):
 def test_own_lines_between_the_batches_of_an_orphan(tmp_path: Path) -> None:
     """A long orphan does not delay lines of this process, and is delivered to its end."""
     lines = [LINE.replace(b"123456", b"%06d" % number) for number in range(500)]
-    (tmp_path / "20260101T000000-gone-999999-abcd.jsonl").write_bytes(b"".join(lines))
+    (tmp_path / ORPHAN).write_bytes(b"".join(lines))
     outbox, exporter = Outbox(lambda message, level: None), Blocking()
     outbox.open(tmp_path, "gone", 1024**2)
     outbox.set_exporters([exporter])
@@ -65,7 +65,7 @@ class FaultyForOrphans(FaultyExporter):
 )
 def test_an_orphan_that_fails(tmp_path: Path, fault: BaseException, delivered: int) -> None:
     """An orphan is delivered later if the system lacked resources. Otherwise it is left to another process."""
-    (tmp_path / "20260101T000000-gone-999999-abcd.jsonl").write_bytes(LINE)
+    (tmp_path / ORPHAN).write_bytes(LINE)
     notices: list[str] = []
     outbox = Outbox(lambda message, level: notices.append(message))
     outbox.open(tmp_path, "gone", 1024**2)
@@ -78,7 +78,7 @@ def test_an_orphan_that_fails(tmp_path: Path, fault: BaseException, delivered: i
 
 
 class LateRequest(DeliveryWorker):
-    """A worker that gets a request for a pass while it schedules the next one, which it would never make."""
+    """A worker that gets a request for a pass while it schedules the next one, and makes no pass without a request."""
 
     def __init__(self, journal: Journal, orphan: Path) -> None:
         self.orphan = orphan
@@ -96,7 +96,7 @@ def test_a_request_at_the_end_of_a_pass(tmp_path: Path) -> None:
     """A request that comes while the time of the next pass is set causes another pass at once."""
     journal, exporter = Journal(tmp_path, max_bytes=1024**2, node="gone"), Blocking()
     exporter.may_answer.set()
-    worker = LateRequest(journal, tmp_path / "20260101T000000-gone-999999-abcd.jsonl")
+    worker = LateRequest(journal, tmp_path / ORPHAN)
     worker.set_exporters([exporter])
     worker.start()
     wait_until(lambda: exporter.batches == [[LINE]])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import threading
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from amllog.delivery.exporter import ExportResult, waiting
 from amllog.delivery.outbox import Outbox
 from amllog.journal.segment import Segment
 
+from ..conftest import wait_until  # isort: skip
 from .conftest import LINE, FaultyExporter  # isort: skip
 
 
@@ -114,9 +114,7 @@ def test_a_fault_does_not_end_the_worker(tmp_path: Path, fault: BaseException) -
     outbox.open(tmp_path, "n", 1024**2)
     outbox.append(LINE)
     outbox.set_exporters([FaultyExporter(fault)])
-    deadline = time.monotonic() + 600
-    while outbox.status().outlets["faulty"].delivered < 1 and time.monotonic() < deadline:
-        time.sleep(0.05)
+    wait_until(lambda: outbox.status().outlets["faulty"].delivered == 1)
     assert outbox.close(200).outlets["faulty"].delivered == 1
     assert [type(fault).__name__ in notice for notice in notices] == [True]
 

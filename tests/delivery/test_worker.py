@@ -16,9 +16,8 @@ import amllog
 from amllog.journal.writer import Journal
 from amllog.local import AzureOnThisMachine
 from amllog.local.faults import Fault
-from amllog.record import envelope
 
-from ..conftest import wait_until  # isort: skip
+from ..conftest import line_of_another_process, wait_until  # isort: skip
 
 
 def delivery_threads() -> list[str]:
@@ -144,13 +143,13 @@ def test_an_orphan_that_appears_during_a_pass(azure: AzureOnThisMachine) -> None
     """An orphan that appears while another one is delivered is delivered at the end as well."""
     os.environ["RANK"] = "1"  # no request at the end, for which the thread would start another pass
     earlier = Journal(Path(".amllog"), max_bytes=1024**2, node=platform.node())
-    earlier.append(addressed(azure, "earlier"))
+    earlier.append(line_of_another_process(azure, "earlier"))
     earlier.close()
     azure.faults.put(Fault(seconds=1.0, times=1))
     amllog.setup(connection_string=azure.connection_string, driver_level="ERROR")
     wait_until(lambda: not azure.faults.active)  # the thread waits for the response
     meanwhile = Journal(Path(".amllog"), max_bytes=1024**2, node=platform.node())
-    meanwhile.append(addressed(azure, "meanwhile"))
+    meanwhile.append(line_of_another_process(azure, "meanwhile"))
     meanwhile.close()
     amllog.shutdown(200)
     assert "meanwhile" in [one["data"]["baseData"]["message"] for one in azure.envelopes]
@@ -234,12 +233,3 @@ def test_flush_beside_a_fork(azure: AzureOnThisMachine, child: Any) -> None:
     }
     ran = child(FORKING_THREAD, env=environment, flags=["-W", "ignore"])
     assert (ran.stdout, ran.stderr) == ("0\n", "")
-
-
-def addressed(azure: AzureOnThisMachine, message: str) -> bytes:
-    """Return a line as another process wrote it."""
-    key = azure.connection_string.partition("InstrumentationKey=")[2].partition(";")[0]
-    data = {"message": message, "severityLevel": 1, "properties": {"record_id": message}}
-    return envelope.encode_envelope(
-        envelope.build_envelope(time.time(), key, {}, "MessageData", {"ver": 2, **data})
-    )

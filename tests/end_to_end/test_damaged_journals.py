@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from amllog.local import AzureOnThisMachine
-from amllog.record import envelope
 
+from ..conftest import line_of_another_process  # isort: skip
 from .conftest import NOWHERE, QUIET  # isort: skip
 
 OVERWRITTEN = "another program has overwritten the record in the file"
@@ -164,15 +164,6 @@ def test_no_new_file_after_the_descriptor_was_closed(
     assert received().duplicates == []
 
 
-def encoded_record(azure: AzureOnThisMachine, message: str) -> bytes:
-    """Return a line of another process."""
-    key = azure.connection_string.partition("InstrumentationKey=")[2].partition(";")[0]
-    data = {"message": message, "severityLevel": 1, "properties": {"record_id": message}}
-    return envelope.encode_envelope(
-        envelope.build_envelope(time.time(), key, {}, "MessageData", {"ver": 2, **data})
-    )
-
-
 def write_orphan(azure: AzureOnThisMachine, *contents: bytes) -> Path:
     """Write one file of a process that has ended."""
     path = Path(".amllog", "20260101T000000-gone-999999-0a0b00.jsonl")
@@ -185,8 +176,8 @@ def test_millions_of_blank_lines(
     child: Any, azure: AzureOnThisMachine, received: Any, connected: Any
 ) -> None:
     """A file of blank lines takes seconds, not minutes, and new records do not wait for it."""
-    line = encoded_record(azure, "left")
-    write_orphan(azure, line, b"\n" * 200_000_000, encoded_record(azure, "behind"))
+    line = line_of_another_process(azure, "left")
+    write_orphan(azure, line, b"\n" * 200_000_000, line_of_another_process(azure, "behind"))
     env = {**connected, **QUIET, "AMLLOG_JOURNAL_MAX_BYTES": "1 GiB", "RANK": "1"}
     amllog = [sys.executable, "-m", "amllog"]
     assert child([*amllog, "status", ".amllog"], env=env, timeout=200).returncode == 0
