@@ -61,9 +61,10 @@ clean:
 	@$(BIN)/pip install -qq --disable-pip-version-check "nox>=2025.5.1" "uv>=0.8"
 	@touch $@
 
+# azureml is compiled here: Python prints warnings about its strings when it compiles them, and tests read the output.
 .venv/.installed: .venv/.tools pyproject.toml
 	@echo "installing amllog, its development tools and the packages of its tests into .venv"
 	@$(AS_PIP); $(BIN)/uv pip install --quiet --python $(BIN)/python --editable . --group dev
 	@$(BIN)/python tests/insights/language.py
-	@env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -W ignore -c "import azureml.core" # compiles it now: Python prints warnings about its strings
+	@env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -W ignore -c "import azureml.core"
 	@touch $@

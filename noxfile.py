@@ -79,17 +79,21 @@ def types(session: nox.Session) -> None:
     session.run("mypy")
 
 
+def install_tests(session: nox.Session, *options: str) -> None:
+    """Install the wheel and the packages of its tests, and compile azureml."""
+    tested = f"{wheel(session)}[insights,local,notebook]"
+    session.install(*options, "--reinstall-package", "amllog", tested, *group("test"))
+    # Python prints warnings about azureml's strings when it compiles them, and tests read the output of processes.
+    session.run("python", "-W", "ignore", "-c", "import azureml.core")
+
+
 @nox.session(python=ORDER)
 def tests(session: nox.Session) -> None:
     """Run the tests against the installed wheel, never the source tree. The newest Python runs all of them."""
     if time.time() > float(os.environ.get("GATE_ENDS", "inf")):  # tests/conftest.py reads it, too
         session.skip("not run: GATE_ENDS, the end of this run's time, came before this session")
-    session.install(
-        "--reinstall-package", "amllog", f"{wheel(session)}[insights,local,notebook]", *group("test")
-    )
+    install_tests(session)
     session.run("python", "tests/insights/language.py")
-    # Compiles azureml: Python prints warnings about its strings then, and tests read what their processes print.
-    session.run("python", "-W", "ignore", "-c", "import azureml.core")
     # A failure is printed at once: CI may stop the run before pytest's summary.
     pytest = (f"{session.bin}/pytest", "-n", "auto", "--maxschedchunk", "8", "--instafail", "--durations=10")
     if session.python != FOUND[-1]:
@@ -117,9 +121,7 @@ def lowest(session: nox.Session) -> None:
         *PROJECT["project"]["dependencies"],
         "setuptools>=75,<82",
     ]
-    session.install(
-        *oldest, "--reinstall-package", "amllog", f"{wheel(session)}[insights,local,notebook]", *group("test")
-    )
+    install_tests(session, *oldest)
     session.run(f"{session.bin}/pytest", "-n", "2", *session.posargs)
 
 
