@@ -1,4 +1,4 @@
-"""The wait of the exit for moved records, records, orphans, and the round in progress."""
+"""The waits of the exit: for displaced records, other records, orphans and the round in progress."""
 
 from __future__ import annotations
 

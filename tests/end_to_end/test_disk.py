@@ -148,7 +148,7 @@ print("sum", account.accepted, account.outlets["app_insights"].accepted, account
 
 
 def test_quota(child: Any, azure: AzureOnThisMachine, connected: Any, received: Any, tmp_path: Path) -> None:
-    """At the size limit delivered files are deleted. Without any, new records are refused with that reason."""
+    """At the size limit, delivered files are deleted. If there are none, new records are refused and counted."""
     code = """
 import amllog, time
 log = amllog.setup(journal_max_bytes="1 MiB")

@@ -184,7 +184,7 @@ def test_code_for_files_does_not_catch_a_timeout(tmp_path: Path) -> None:
                     os.close(fd)
     finally:
         signal.signal(signal.SIGINT, before)
-    # The names of segments have a random part, so that a run may not reach a line that the first one has reached.
+    # The names of segments have a random part, so a run may not reach a line that the first one has reached.
     assert len(interrupted) > 600
     assert [line for line in completed if line in interrupted] == []
 

@@ -58,7 +58,7 @@ def test_two_runs(journal: Callable[..., Path]) -> None:
 
 
 def test_uncaught_exceptions_differ_by_their_text(journal: Callable[..., Path]) -> None:
-    """Uncaught exceptions have the same message, so that the messages of the exceptions are compared."""
+    """Records of uncaught exceptions have the same message, so the messages of the exceptions are compared."""
 
     def uncaught(text: str, run: str) -> Any:
         exception = failure("Uncaught exception", parent_run_id=run, step_id=f"{run}-train")

@@ -124,7 +124,7 @@ def test_steps_after_a_killed_step(journal: Callable[..., Path]) -> None:
 
 
 def test_an_error_of_another_step_is_not_the_cause(journal: Callable[..., Path]) -> None:
-    """An error of another step is beside the last logs of a killed one, but an error of that step is the failure."""
+    """The failure of a killed step is its own error. An error of another step is only among the last logs."""
     lines = [
         step("prepare", step_id="s0", step_name="prepare"), log("handled", 3, step_id="s0", step_name="prepare"),
         log("epoch 1", 1, "2026-11-22T10:00:09Z"),

@@ -44,7 +44,7 @@ def test_a_full_table_has_a_note() -> None:
 
 
 def test_unasked_runs_no_query() -> None:
-    """Its tables have columns and KQL but no rows, and KQL of users is an error."""
+    """Tables of `Unasked` have columns and KQL but no rows, and KQL of users is an error."""
     table = Unasked().answer(QUERY)
     assert (len(table), table.names) == (0, ("timestamp", "message", "fold"))
     assert "traces" in table.kql

@@ -100,7 +100,7 @@ def test_every_reader_counts_each_record_once(tmp_path: Path) -> None:
 
 
 def test_records_without_ids_count_once_before_they_are_compacted_again(tmp_path: Path) -> None:
-    """The journals have all records without ids, so that their Parquet files are not read."""
+    """Parquet files with records without ids are not read while the journals have all of these records."""
     stock = {
         "time": "2026-11-22T11:00:00Z",
         "data": {"baseType": "MessageData", "baseData": {"message": "stock"}},
@@ -126,7 +126,7 @@ def test_a_journal_with_another_start_loses_no_record(tmp_path: Path) -> None:
 
 
 def test_a_missing_parquet_file_is_written_again(tmp_path: Path) -> None:
-    """All files of its batch are replaced if its journal exists."""
+    """All files of the batch of a missing Parquet file are replaced if the journal exists."""
     write(tmp_path / GROWS, log("one"), log("two", parent_run_id="other"))
     compact(tmp_path, idle=NOW)
     next((tmp_path / "compacted" / "parent_run_id=other").iterdir()).unlink()

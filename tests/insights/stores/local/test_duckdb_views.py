@@ -116,7 +116,7 @@ def test_a_dependency_of_javascript(journal: Callable[..., Path]) -> None:
     ],
 )
 def test_durations(journal: Callable[..., Path], duration: str, milliseconds: float) -> None:
-    """Durations with and without days are converted, as SDKs write them."""
+    """Durations are converted in the forms that SDKs write, with and without days."""
     base = {"id": "1", "name": "r", "duration": duration, "responseCode": 200, "success": True}
     (row,) = rows(
         journal({"time": "2026-11-22T10:00:00Z", "data": {"baseType": "RequestData", "baseData": base}})

@@ -21,7 +21,7 @@ def test_saved_entries_are_loaded(tmp_path: Path) -> None:
 
 
 def test_a_missing_or_empty_file_has_no_entries(tmp_path: Path) -> None:
-    """A missing or empty file is replaced later, so it is not one of another program."""
+    """A missing or empty file has no entries. It is not a file of another program, so it is replaced later."""
     assert load(tmp_path) == {}
     (tmp_path / INDEX_NAME).touch()
     assert load(tmp_path) == {}
