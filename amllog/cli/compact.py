@@ -12,6 +12,7 @@ from typing import Any
 
 from amllog.cli import output
 from amllog.cli.status import journal_directory
+from amllog.config.variables import DEFAULT_DIRECTORY
 from amllog.insights.reports.rendering import pluralize
 from amllog.record.text import escape_controls
 
@@ -34,7 +35,7 @@ def add_command(commands: Any, command: Callable[..., ArgumentParser]) -> None:
         nargs="?",
         type=Path,
         metavar="DIR",
-        help="the journal directory (default: AMLLOG_DIR, ./.amllog or ./logs/amllog)",
+        help=f"the journal directory (default: {DEFAULT_DIRECTORY})",
     )
     parser.add_argument(
         "--idle",

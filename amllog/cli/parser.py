@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 
 from amllog.__version__ import __version__
 from amllog.cli import alert, compact, output, query_arguments
+from amllog.config.variables import DEFAULT_DIRECTORY
 from amllog.record.text import escape_controls
 
 ABOUT = """\
@@ -173,7 +174,7 @@ def _add_directory(command: ArgumentParser) -> None:
         nargs="?",
         type=Path,
         metavar="DIR",
-        help="the journal directory (default: AMLLOG_DIR, ./.amllog or ./logs/amllog)",
+        help=f"the journal directory (default: {DEFAULT_DIRECTORY})",
     )
     _add_json(command)
 

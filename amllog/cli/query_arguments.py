@@ -8,13 +8,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from amllog.config.variables import DIRECTORY, JOB_DIRECTORY, LOCAL_DIRECTORY
 from amllog.errors import UsageError
 from amllog.record.line_format import LEVEL_NAMES
 
 RUN = "the id of a run or step, the beginning of an id, `last` (the default), `last~1`, or `all`"
 _DIRECTORIES = (
-    "a directory with journals, including all folders below it; may be repeated (default: AMLLOG_DIR, or ./.amllog \
-and ./logs/amllog)"
+    "a directory with journals, including all folders below it; may be repeated "
+    f"(default: {DIRECTORY}, or ./{LOCAL_DIRECTORY} and ./{JOB_DIRECTORY})"
 )
 _SCOPES = (
     ("--resource-id", "query this Application Insights resource or workspace (AMLLOG_RESOURCE_ID)"),

@@ -23,6 +23,7 @@ WORKERS = "AMLLOG_WORKERS"
 # Azure ML uploads `logs` of the working directory, also while the job runs.
 JOB_DIRECTORY = "logs/amllog"
 LOCAL_DIRECTORY = ".amllog"
+DEFAULT_DIRECTORY = f"{DIRECTORY}, ./{LOCAL_DIRECTORY} or ./{JOB_DIRECTORY}"  # in help texts
 
 
 class Variable(NamedTuple):
