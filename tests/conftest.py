@@ -117,30 +117,36 @@ SLOW = (
     "end_to_end/test_pipeline_example", "end_to_end/test_public_secret_rules", "end_to_end/test_real_clients",
     "end_to_end/test_response_sizes", "end_to_end/test_run_history_faults", "end_to_end/test_secrets",
     "end_to_end/test_shared_directories", "end_to_end/test_soak", "end_to_end/test_worker_libraries", "exporters",
-    "insights", "journal/test_directory", "local", "record/test_redaction", "sources/capture/test_azureml_metrics",
-    "test_docs", "test_examples",
+    "insights", "journal/test_directory", "local", "record/secrets", "record/test_redaction",
+    "sources/capture/test_azureml_metrics", "test_architecture", "test_docs", "test_examples", "test_reliability",
 )  # fmt: skip
 # The longest tests that depend least on the Python version, on the newest only.
 ONCE = (
-    "cli", "config/test_user_path", "end_to_end/reading/test_equal_stores", "end_to_end/reading/test_notebook_answers",
-    "end_to_end/test_artifact_copies", "end_to_end/test_displaced_journals", "end_to_end/test_known_problems",
-    "end_to_end/test_operation_tree", "end_to_end/test_public_secret_rules", "end_to_end/test_response_sizes",
+    "cli", "config/test_user_path", "end_to_end/reading/test_equal_stores", "end_to_end/reading/test_hostile_files",
+    "end_to_end/reading/test_notebook_answers", "end_to_end/test_artifact_copies", "end_to_end/test_damaged_journals",
+    "end_to_end/test_displaced_journals", "end_to_end/test_known_problems", "end_to_end/test_operation_tree",
+    "end_to_end/test_pipeline_example", "end_to_end/test_public_secret_rules", "end_to_end/test_response_sizes",
     "end_to_end/test_run_history_faults", "end_to_end/test_secrets", "end_to_end/test_shared_directories",
     "end_to_end/test_soak", "exporters/run_metrics/test_mlflow_exporter", "insights/query",
     "insights/stores/local/test_duckdb_limits", "insights/stores/local/test_duckdb_macros", "insights/stores/service",
-    "journal/test_directory", "local", "test_docs", "test_examples",
+    "journal/test_directory", "local", "record/test_redaction", "test_architecture", "test_docs", "test_examples",
+    "test_reliability",
 )  # fmt: skip
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark slow tests by their path, and run them last, so that fast failures come first."""
     here = Path(__file__).parent
+    kinds: dict[Path, list[bool]] = {}
     for item in items:
-        place = item.path.relative_to(here).with_suffix("")
-        names = {place.as_posix(), *(parent.as_posix() for parent in place.parents)}
-        if not names.isdisjoint(SLOW):
+        if item.path not in kinds:
+            place = item.path.relative_to(here).with_suffix("")
+            names = {place.as_posix(), *(parent.as_posix() for parent in place.parents)}
+            kinds[item.path] = [not names.isdisjoint(places) for places in (ONCE, SLOW)]
+        is_once, is_slow = kinds[item.path]
+        if is_slow:
             item.add_marker(pytest.mark.slow)
-        if not names.isdisjoint(ONCE):
+        if is_once:
             item.add_marker(pytest.mark.once)
     items.sort(key=lambda item: [item.get_closest_marker(name) is not None for name in ("once", "slow")])
 

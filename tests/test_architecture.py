@@ -18,6 +18,7 @@ import sys
 import tokenize
 from collections import Counter
 from collections.abc import Iterator
+from functools import cached_property
 from pathlib import Path
 
 import pytest
@@ -161,18 +162,30 @@ def is_declared(node: ast.AST) -> bool:
 
 
 class Module:
-    """One file of the package, parsed."""
+    """One file of the package, parsed when a test needs it: every process of xdist imports this file."""
 
     def __init__(self, path: Path) -> None:
         self.name = ".".join((PACKAGE.name, *path.relative_to(PACKAGE).with_suffix("").parts))
         self.text = path.read_text(encoding="utf-8")
         self.lines = len(self.text.splitlines())
-        self.tree = ast.parse(self.text)
-        self.nodes = list(ast.walk(self.tree))
-        self.functions = [node for node in self.nodes if isinstance(node, Function)]
         self.path = self.name.partition(".")[2].removesuffix(".__init__")
         self.folder = self.path.partition(".")[0]
         self.is_package = path.name == "__init__.py"
+
+    @cached_property
+    def tree(self) -> ast.Module:
+        """The syntax tree."""
+        return ast.parse(self.text)
+
+    @cached_property
+    def nodes(self) -> list[ast.AST]:
+        """All nodes of the tree."""
+        return list(ast.walk(self.tree))
+
+    @cached_property
+    def functions(self) -> list[ast.FunctionDef | ast.AsyncFunctionDef]:
+        """All functions, also those inside others."""
+        return [node for node in self.nodes if isinstance(node, Function)]
 
     def imports(self) -> set[str]:
         """Return the imported modules: ours by their full name, others by the name of their package."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -73,3 +75,12 @@ def segment(tmp_path: Path) -> Segment:
 def journal(tmp_path: Path) -> Journal:
     """A journal of two outlets."""
     return Journal(tmp_path / "journal", max_bytes=1024**2, node="n-1/x y", outlets=OUTLETS)
+
+
+@pytest.fixture
+def often_switching() -> Iterator[None]:
+    """Let threads take turns every 10 µs, as on a machine where each of them has a core."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    yield
+    sys.setswitchinterval(before)

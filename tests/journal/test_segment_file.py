@@ -45,25 +45,20 @@ def test_lines_in_chunks_of_any_size(
     journal.close()
 
 
-def test_several_threads_read_the_key(tmp_path: Path) -> None:
+def test_several_threads_read_the_key(tmp_path: Path, often_switching: None) -> None:
     """The first line with a key is found, although several threads looked for one before it was written."""
-    before = sys.getswitchinterval()
-    sys.setswitchinterval(1e-5)
-    try:
-        for number in range(400):
-            journal = Journal(tmp_path / str(number), max_bytes=1024**2, node="n")
-            (segment,) = journal.segments
-            segment.path.write_bytes(LINE * 300)
-            threads = [threading.Thread(target=segment.key) for _ in range(6)]
-            for thread in threads:
-                thread.start()
-            for thread in threads:
-                thread.join()
-            journal.append(KEYED)
-            assert segment.key() == b"abc"
-            journal.close()
-    finally:
-        sys.setswitchinterval(before)
+    for number in range(400):
+        journal = Journal(tmp_path / str(number), max_bytes=1024**2, node="n")
+        (segment,) = journal.segments
+        segment.path.write_bytes(LINE * 300)
+        threads = [threading.Thread(target=segment.key) for _ in range(6)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        journal.append(KEYED)
+        assert segment.key() == b"abc"
+        journal.close()
 
 
 def test_append_after_the_descriptor_was_opened_again(journal: Journal) -> None:
