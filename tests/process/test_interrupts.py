@@ -139,7 +139,8 @@ def open_descriptors() -> set[int]:
     return {int(name) for name in os.listdir("/dev/fd")}
 
 
-def test_code_for_files_does_not_catch_a_timeout(tmp_path: Path) -> None:
+@pytest.mark.parametrize("part", range(4))  # so that several processes of xdist share the work
+def test_code_for_files_does_not_catch_a_timeout(tmp_path: Path, part: int) -> None:
     """A TimeoutError of a handler reaches the script from every line that the use of a journal reaches."""
     package = Path(amllog.__file__).parent
     files = [file for folder in ("journal", "process") for file in (package / folder).glob("*.py")]
@@ -175,7 +176,7 @@ def test_code_for_files_does_not_catch_a_timeout(tmp_path: Path) -> None:
         run("first")
         completed = []
         already_open = open_descriptors()
-        for number, target in enumerate(list(lines)):
+        for number, target in enumerate(list(lines)[part::4]):
             with contextlib.suppress(TimeoutError):
                 run(str(number))
                 completed.append(target)
@@ -185,7 +186,7 @@ def test_code_for_files_does_not_catch_a_timeout(tmp_path: Path) -> None:
     finally:
         signal.signal(signal.SIGINT, before)
     # The names of segments have a random part, so a run may not reach a line that the first one has reached.
-    assert len(interrupted) > 600
+    assert len(interrupted) > 150
     assert [line for line in completed if line in interrupted] == []
 
 
