@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import pty
+import re
 import subprocess
 import sys
 import time
@@ -86,7 +87,7 @@ def write_old(folder: Path, ages_days: list[float]) -> Path:
 
 
 def run_on_terminal(*arguments: str, env: dict[str, str]) -> tuple[str, int]:
-    """Run `amllog …` on a new terminal and return its output and exit code."""
+    """Run `amllog …` on a new terminal and return its output, without the progress of reading, and its exit code."""
     master, slave = pty.openpty()
     command, env = [sys.executable, "-m", "amllog", *arguments], {**os.environ, **env}
     with subprocess.Popen(command, stdin=slave, stdout=slave, stderr=slave, env=env) as process:
@@ -96,4 +97,5 @@ def run_on_terminal(*arguments: str, env: dict[str, str]) -> tuple[str, int]:
             while piece := os.read(master, 65536):
                 output += piece
     os.close(master)
-    return output.decode().replace("\r\n", "\n"), process.returncode
+    text = output.decode().replace("\r\n", "\n")
+    return re.sub(r"\r\x1b\[K(amllog: reading, \d+ s)?", "", text), process.returncode
