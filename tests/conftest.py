@@ -135,7 +135,11 @@ ONCE = (
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark slow tests by their path, and run them last, so that fast failures come first."""
+    """Mark slow tests by their path, and run them last, so that fast failures come first.
+
+    Of the slow ones, those of the documents and the examples come first. Each of them takes many seconds. As the last
+    one, it would keep one process of xdist busy after the others have ended.
+    """
     here = Path(__file__).parent
     kinds: dict[Path, list[bool]] = {}
     for item in items:
@@ -148,7 +152,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.slow)
         if is_once:
             item.add_marker(pytest.mark.once)
-    items.sort(key=lambda item: [item.get_closest_marker(name) is not None for name in ("once", "slow")])
+
+    def position(item: pytest.Item) -> list[bool]:
+        marks = [item.get_closest_marker(name) is not None for name in ("once", "slow")]
+        return [*marks, item.path.parent != here]
+
+    items.sort(key=position)
 
 
 @pytest.hookimpl(tryfirst=True)
