@@ -6,6 +6,7 @@ Ctrl-C. Modules are imported when they are needed, so that Ctrl-C during an impo
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from argparse import Namespace
@@ -34,6 +35,13 @@ COMMANDS = {
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
+    code = _run(arguments)
+    _exit_if_a_statement_runs(code)
+    return code
+
+
+def _run(arguments: Sequence[str] | None) -> int:
+    """Run the command. Errors are printed."""
     chosen, code = Namespace(command=""), 0
     try:
         from amllog.cli import output, parser
@@ -61,3 +69,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 0 if chosen.command == "tail" else 130  # Ctrl-C is the normal end of `tail --follow`
     return code
+
+
+def _exit_if_a_statement_runs(code: int) -> None:
+    """End the process at once if DuckDB runs a statement that could not be interrupted.
+
+    Before Python 3.14, a thread that returns from DuckDB to Python while Python ends aborts the process.
+    """
+    connection = sys.modules.get("amllog.insights.stores.local.duckdb_connection")
+    if connection is not None and connection.is_statement_running():
+        import_module("amllog.insights.stores.local.temporary_directory").delete()
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError):  # for example, a closed pipe
+                stream.flush()
+        os._exit(code)

@@ -137,6 +137,37 @@ def test_ctrl_c_ends_a_query(call: str) -> None:
     assert code == 130, output
 
 
+# The interrupt of a statement has no time here, so the statement ends while Python ends.
+ENDS_LATE = """
+import os, signal, sys, threading, time
+import duckdb_kql  # the query is to be interrupted, and not this import
+from amllog.cli import main, query_commands
+from amllog.insights.stores.local import duckdb_connection, temporary_directory
+from amllog.insights.stores.local.duckdb_engine import Engine
+
+duckdb_connection.INTERRUPT_SECONDS = 0
+engine = Engine()
+class LastObject:
+    def __del__(self, engine=engine, sleep=time.sleep):
+        engine._sandbox._database.connection.interrupt()
+        sleep(3)
+def run(options, environ):
+    threading.Timer(1, os.kill, (os.getpid(), signal.SIGINT)).start()
+    return engine.CALL
+query_commands.run, last = run, LastObject()
+print(temporary_directory.process_directory())
+sys.exit(main.main(["query", "x"]))
+"""
+
+
+@needs_kql
+def test_a_statement_that_ends_after_python(child: Any) -> None:
+    """A command whose statement cannot be interrupted ends with its exit code and deletes its directory."""
+    ran = child(ENDS_LATE.replace("CALL", SLOW_KQL))
+    assert ran.returncode == 130 and ran.stderr == "", ran
+    assert not Path(ran.stdout.strip()).exists()
+
+
 def test_long_queries_show_progress(child: Any) -> None:
     """Progress is shown on a terminal during a long query, and removed before the answer or the error is printed."""
     ran = child(LONG_QUERY)

@@ -27,6 +27,11 @@ SET python_enable_replacements = false; SET enable_external_file_cache = false;
 """
 
 
+def is_statement_running() -> bool:
+    """Return whether a statement of this process is running that could not be interrupted."""
+    return any(work.is_running for work in _STUCK)
+
+
 class Database:
     """One DuckDB in memory with our settings."""
 
@@ -93,6 +98,8 @@ class Database:
                 self.connection.interrupt()
                 work.ended.wait(0.05)
         self.is_stuck = work.is_running
+        if self.is_stuck:
+            _STUCK.append(work)
 
 
 class _Work:
@@ -120,3 +127,6 @@ class _Work:
     @property
     def is_running(self) -> bool:
         return self._has_begun and not self.ended.is_set()
+
+
+_STUCK: list[_Work] = []

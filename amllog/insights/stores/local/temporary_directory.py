@@ -131,6 +131,13 @@ def _delete_subdirectory(path: Path) -> None:
         os.rmdir(path)
 
 
+def delete() -> None:
+    """Delete the directory of this process, which ends without its exit functions."""
+    path, _ = _directories.pop(os.getpid(), (None, -1))
+    if path is not None:
+        _delete_at_exit(os.getpid(), path)
+
+
 def _delete_at_exit(process_id: int, path: Path) -> None:
     # A forked child inherits the exit function.
     if os.getpid() == process_id:
