@@ -28,11 +28,15 @@ endef
 demo: .venv/.installed
 	@$(BIN)/python examples/pipeline/run.py
 
+# They are marked slow, so that `make test` does not run them on each Python.
+FAST := tests/test_architecture.py tests/test_reliability.py tests/record/secrets
+
 check: .venv/.installed
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/pytest -q -n auto --maxschedchunk 8 -m "not slow"
+	@$(BIN)/pytest -q -n auto --maxschedchunk 8 $(FAST)
 
 test: .venv/.tools
 	@$(AS_PIP); $(BIN)/nox
