@@ -28,7 +28,7 @@ endef
 demo: .venv/.installed
 	@$(BIN)/python examples/pipeline/run.py
 
-# They are marked slow, so that `make test` does not run them on each Python.
+# Fast tests that are marked slow, so that `make test` does not run them on each Python.
 FAST := tests/test_architecture.py tests/test_reliability.py tests/record/secrets
 
 check: .venv/.installed

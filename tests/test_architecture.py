@@ -162,7 +162,7 @@ def is_declared(node: ast.AST) -> bool:
 
 
 class Module:
-    """One file of the package, parsed when a test needs it: every process of xdist imports this file."""
+    """One file of the package. It is parsed when a test needs it, because each process of xdist imports this file."""
 
     def __init__(self, path: Path) -> None:
         self.name = ".".join((PACKAGE.name, *path.relative_to(PACKAGE).with_suffix("").parts))

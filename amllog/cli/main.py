@@ -6,7 +6,6 @@ Ctrl-C. Modules are imported when they are needed, so that Ctrl-C during an impo
 
 from __future__ import annotations
 
-import contextlib
 import os
 import sys
 from argparse import Namespace
@@ -35,14 +34,16 @@ COMMANDS = {
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
-    code = _run(arguments)
-    _exit_if_a_statement_runs(code)
+    chosen = Namespace(command="")
+    code = _run(arguments, chosen)
+    if chosen.command != "run":  # the end of a script also ends its step
+        _exit_if_a_statement_runs(code)
     return code
 
 
-def _run(arguments: Sequence[str] | None) -> int:
-    """Run the command. Errors are printed."""
-    chosen, code = Namespace(command=""), 0
+def _run(arguments: Sequence[str] | None, chosen: Namespace) -> int:
+    """Read the arguments into `chosen`, run the command, print its error, and return its exit code."""
+    code = 0
     try:
         from amllog.cli import output, parser
 
@@ -72,14 +73,14 @@ def _run(arguments: Sequence[str] | None) -> int:
 
 
 def _exit_if_a_statement_runs(code: int) -> None:
-    """End the process at once if DuckDB runs a statement that could not be interrupted.
+    """End the process at once if DuckDB still runs a statement, because it did not react to an interrupt.
 
     Before Python 3.14, a thread that returns from DuckDB to Python while Python ends aborts the process.
     """
     connection = sys.modules.get("amllog.insights.stores.local.duckdb_connection")
     if connection is not None and connection.is_statement_running():
-        import_module("amllog.insights.stores.local.temporary_directory").delete()
-        for stream in (sys.stdout, sys.stderr):
-            with contextlib.suppress(OSError):  # for example, a closed pipe
-                stream.flush()
-        os._exit(code)
+        try:
+            import_module("amllog.insights.stores.local.temporary_directory").delete()
+            sys.stdout.flush()
+        finally:  # also after another Ctrl-C, or if the reader has closed the pipe
+            os._exit(code)

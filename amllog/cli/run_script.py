@@ -51,10 +51,10 @@ def run_script(target: str, arguments: Sequence[str], *, is_module: bool) -> Non
         if code:
             api.session().fail(f"exit code {code}")
         raise
-    except Exception as error:
+    except (Exception, KeyboardInterrupt) as error:
         error.__traceback__ = _without_our_frames(error.__traceback__)
         sys.excepthook(type(error), error, error.__traceback__)
-        raise SystemExit(1) from None
+        raise SystemExit(130 if isinstance(error, KeyboardInterrupt) else 1) from None
 
 
 def _run_file(path: str) -> None:

@@ -47,6 +47,7 @@ def test_a_module_has_pythons_arguments_and_path(cli: Any, child: Any, tmp_path:
         ("sys.exit(3)", 3, "exit code 3"),
         ("sys.exit('no data')", 1, "exit code 1"),
         ("1 / 0", 1, "uncaught exception"),
+        ("raise KeyboardInterrupt", 130, "interrupted (KeyboardInterrupt)"),
         ("def", 1, "uncaught exception"),
     ],
 )
@@ -106,3 +107,23 @@ def test_invalid_settings_are_wrong_usage(cli: Any) -> None:
     ran = cli("run", "train.py", env={"AMLLOG_LEVEL": "loud"})
     assert (ran.returncode, ran.stdout) == (2, "")
     assert "AMLLOG_LEVEL = 'loud'" in ran.stderr
+
+
+QUERIES = """
+import contextlib, os, signal, threading
+from amllog.insights.stores.local import duckdb_connection
+from amllog.insights.stores.local.duckdb_engine import Engine
+
+duckdb_connection.INTERRUPT_SECONDS = 0
+engine = Engine()
+threading.Timer(1, os.kill, (os.getpid(), signal.SIGINT)).start()
+with contextlib.suppress(KeyboardInterrupt):
+    engine.run("SELECT sum(a.range + b.range) FROM range(10000000) a, range(10000000) b")
+"""
+
+
+def test_an_interrupted_query_of_a_script(cli: Any, read_json: Any) -> None:
+    """A script ends its step although a statement of it that could not be interrupted still runs."""
+    Path("train.py").write_text(QUERIES)
+    assert cli("run", "train.py").returncode == 0
+    assert step(read_json)["success"] is True

@@ -25,11 +25,13 @@ SET memory_limit = '{MEMORY_LIMIT}'; SET preserve_insertion_order = false; SET T
 SET autoinstall_known_extensions = false; SET autoload_known_extensions = false;
 SET python_enable_replacements = false; SET enable_external_file_cache = false;
 """
+# The work that is being done now.
+_RUNNING: set[_Work] = set()
 
 
 def is_statement_running() -> bool:
-    """Return whether a statement of this process is running that could not be interrupted."""
-    return any(work.is_running for work in _STUCK)
+    """Return whether a statement is running, in a thread that `Database` has started."""
+    return bool(_RUNNING)
 
 
 class Database:
@@ -98,8 +100,6 @@ class Database:
                 self.connection.interrupt()
                 work.ended.wait(0.05)
         self.is_stuck = work.is_running
-        if self.is_stuck:
-            _STUCK.append(work)
 
 
 class _Work:
@@ -116,9 +116,11 @@ class _Work:
 
     def run(self) -> object:
         self._has_begun = True  # before the check, so that `cancel` or this method notices the other
+        _RUNNING.add(self)
         try:
             return None if self._is_cancelled else self._function()
         finally:
+            _RUNNING.discard(self)
             self.ended.set()
 
     def cancel(self) -> None:
@@ -127,6 +129,3 @@ class _Work:
     @property
     def is_running(self) -> bool:
         return self._has_begun and not self.ended.is_set()
-
-
-_STUCK: list[_Work] = []
