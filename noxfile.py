@@ -28,7 +28,7 @@ nox.options.default_venv_backend = "uv|virtualenv"
 nox.options.reuse_venv = "yes"
 nox.options.download_python = "never"
 nox.options.error_on_missing_interpreters = False  # skipped, and nox's closing list says so
-nox.options.sessions = ["lint", "types", "tests"]
+nox.options.sessions = ["lint", "types", "tests", "guests"]
 
 
 def show_pythons_of_pyenv() -> None:
@@ -45,6 +45,11 @@ show_pythons_of_pyenv()
 FOUND = [version for version in PYTHONS if version == AT_HAND or shutil.which(f"python{version}")]
 # The newest Python runs everything and comes first, then the oldest, then those between.
 ORDER = sorted(PYTHONS, key=lambda version: (version != FOUND[-1], version != FOUND[0]))
+# Not each package of the guests has wheels for the newest Python.
+OF_GUESTS = max(
+    (version for version in FOUND if version not in {"3.14", "3.15"}), key=PYTHONS.index, default=FOUND[-1]
+)
+GUESTS = "tests/end_to_end/guests"
 os.environ["UV_PYTHON_DOWNLOADS"] = "never"
 # Without bytecode, each of the processes that the tests start would compile all of its imports again.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
@@ -87,6 +92,12 @@ def install_tests(session: nox.Session, *options: str) -> None:
     session.run("python", "-W", "ignore", "-c", "import azureml.core")
 
 
+def pytest_command(session: nox.Session) -> tuple[str, ...]:
+    """Return the beginning of a command that runs tests. `python -m pytest` would put the source tree on the path."""
+    # A failure is printed at once: CI may stop the run before pytest's summary.
+    return (f"{session.bin}/pytest", "-n", "auto", "--maxschedchunk", "8", "--instafail", "--durations=10")
+
+
 @nox.session(python=ORDER)
 def tests(session: nox.Session) -> None:
     """Run the tests against the installed wheel, never the source tree. The newest Python runs all of them."""
@@ -94,8 +105,7 @@ def tests(session: nox.Session) -> None:
         session.skip("not run: GATE_ENDS, the end of this run's time, came before this session")
     install_tests(session)
     session.run("python", "tests/insights/language.py")
-    # A failure is printed at once: CI may stop the run before pytest's summary.
-    pytest = (f"{session.bin}/pytest", "-n", "auto", "--maxschedchunk", "8", "--instafail", "--durations=10")
+    pytest = (*pytest_command(session), f"--ignore={GUESTS}")
     if session.python != FOUND[-1]:
         left_out = "once" if session.python == FOUND[0] else "slow"
         session.run(*pytest, *(session.posargs or ["-m", f"not {left_out}"]))
@@ -109,6 +119,13 @@ def tests(session: nox.Session) -> None:
         *("coverage", "run", *pytest, *session.posargs),
         env={"COVERAGE_FILE": str(MEASURED / f"data.{session.python}")},
     )
+
+
+@nox.session(python=OF_GUESTS)
+def guests(session: nox.Session) -> None:
+    """Run the tests beside the libraries that jobs use: on one Python, because these are many packages."""
+    install_tests(session, *group("guests"))
+    session.run(*pytest_command(session), *(session.posargs or [GUESTS]))
 
 
 @nox.session(python=PYTHONS[0])
