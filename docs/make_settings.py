@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from amllog.config.settings_table import SETTINGS
-from amllog.config.variables import USER, VARIABLES
+from amllog.config.variables import AMLLOG, EITHER, USER, VARIABLES
 
 PAGE = Path(__file__).with_name("settings.md")
 HEAD = """# Settings
@@ -29,6 +29,12 @@ These variables are not settings. `amllog.insights.connect()` and the commands t
 |---|---|---|
 """
 
+SET_BY = {
+    USER: "you",
+    AMLLOG: "amllog, for child processes",
+    EITHER: "you, and amllog for child processes",
+}
+
 
 def page() -> str:
     """Return the whole page."""
@@ -42,10 +48,7 @@ def page() -> str:
         )
         for row in SETTINGS
     ]
-    variables = [
-        (f"`{row.name}`", "you" if row.set_by == USER else "amllog, for child processes", row.sentence)
-        for row in VARIABLES
-    ]
+    variables = [(f"`{row.name}`", SET_BY[row.set_by], row.sentence) for row in VARIABLES]
     return HEAD + table(settings) + VARIABLES_HEAD + table(variables)
 
 

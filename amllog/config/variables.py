@@ -34,13 +34,13 @@ class Variable(NamedTuple):
     sentence: str
 
 
-USER, AMLLOG = "user", "amllog"
+USER, AMLLOG, EITHER = "user", "amllog", "user, amllog"
 VARIABLES = (
     Variable(RESOURCE_ID, USER, "Query this Application Insights resource or workspace. Also used in portal links."),
     Variable(WORKSPACE_ID, USER, "Query this Log Analytics workspace."),
     Variable(APP_ID, USER, "Query the Application Insights resource with this application id."),
     Variable(QUERY_ENDPOINT, USER, "The address of the query service. The default is that of the public cloud."),
-    Variable(LOCAL_RUN, AMLLOG, "The run and the step that child processes outside Azure ML belong to."),
+    Variable(LOCAL_RUN, EITHER, "The name of the run of scripts outside Azure ML. amllog adds the step for workers."),
     Variable(CHILD, AMLLOG, "The step and the span of a child process that `trace_environment()` was passed to."),
     Variable(WORKERS, AMLLOG, "The arguments of `setup()` for worker processes that do not call it."),
 )  # fmt: skip

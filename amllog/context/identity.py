@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from amllog.config.settings import Settings
 
 
+MAX_LOCAL_RUN = 256  # characters of a name in AMLLOG_LOCAL_RUN
 _ONLINE = (
     "AZUREML_ARM_SUBSCRIPTION",
     "AZUREML_RUN_ID",
@@ -32,6 +33,7 @@ _ONLINE = (
     "AZUREML_RUN_TOKEN",
     "AZUREML_SERVICE_ENDPOINT",
 )
+_LOCAL_RUN_VALUE = re.compile(r"(.+) (local_\d{8}T\d{6}_[0-9a-f]{8})", re.DOTALL)
 _GUID = re.compile(r"[0-9a-f]{8}-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12}")
 
 
@@ -158,6 +160,13 @@ def local_run_value(identity: Identity) -> str:
     return f"{identity.root_run_id} {identity.step_id}"
 
 
+def split_local_run(value: str) -> tuple[str, str]:
+    """Return the run and the step in a value of AMLLOG_LOCAL_RUN. The value of a user is a run without a step."""
+    value = value.strip()
+    match = _LOCAL_RUN_VALUE.fullmatch(value)
+    return (match[1], match[2]) if match else (value[:MAX_LOCAL_RUN], "")
+
+
 def operation_id_of(root_run_id: str) -> str:
     """Return the operation_Id (W3C trace id) of a run, which is the same in all of its processes.
 
@@ -192,7 +201,7 @@ def _run_id(environ: Mapping[str, str], context: Mapping[str, Any]) -> str:
 
 def _local(environ: Mapping[str, str], process: ProcessInfo) -> tuple[str, str, str]:
     """Return (step, parent, root) outside Azure ML. Children of a process that called setup() belong to its run."""
-    root, _, step = environ.get(LOCAL_RUN, "").partition(" ")
+    root, step = split_local_run(environ.get(LOCAL_RUN, ""))
     if root and step and process.is_worker:
         return step, root, root
     run_id = (

@@ -14,7 +14,6 @@ from typing import Any
 
 from amllog.config.parsers import ConnectionString
 from amllog.config.settings import Settings, find_secrets, resolve_settings, with_connection
-from amllog.config.variables import LOCAL_RUN
 from amllog.context import environment
 from amllog.context.detector import RunDetector
 from amllog.context.identity import Identity, default_directory, local_run_value
@@ -44,6 +43,7 @@ class Session:
         self._lock = threading.RLock()
         self._process = os.getpid()
         self._setting_up = False
+        self._former_run = ""  # the value of AMLLOG_LOCAL_RUN before setup()
         self._refused = RefusedCounts()
         self.settings = Settings()
         self._notice = Notices(lambda: self.settings).print
@@ -128,7 +128,9 @@ class Session:
         kind = compose.metrics_kind(settings, os.environ)
         identity = self.detector.detect(settings, kind, environment.file_uri(directory))
         if not identity.in_job:
-            os.environ.setdefault(LOCAL_RUN, local_run_value(identity))
+            value = local_run_value(identity)
+            former = worker_settings.export_local_run(os.environ, value)
+            self._former_run = former if former != value else self._former_run
         return identity, directory
 
     def _open_recorder(self) -> Sequence[Exporter]:
@@ -210,8 +212,8 @@ class Session:
         if self._events is not None:
             self._events.unwatch_sigterm()
         self.recorder.emitter.close()
-        if self.identity and os.environ.get(LOCAL_RUN) == local_run_value(self.identity):
-            del os.environ[LOCAL_RUN]
+        if self.identity:
+            worker_settings.restore_local_run(os.environ, local_run_value(self.identity), self._former_run)
         worker_settings.remove_arguments(os.environ)
 
     def _complete(self, account: Account) -> Account:

@@ -91,6 +91,25 @@ def test_identity_outside_azure_ml() -> None:
     assert (worker.step_id, worker.operation_id) == (who.step_id, who.operation_id)
 
 
+def test_a_run_named_by_the_user() -> None:
+    """A value of AMLLOG_LOCAL_RUN without a step is the name of a run, with its spaces, and each script is a step."""
+    for value in ("monday", " my run of monday ", "local 2 x"):
+        step = identify({LOCAL_RUN: value})
+        assert step.parent_run_id == step.root_run_id == value.strip() and step.step_id.startswith("local_")
+        passed = {LOCAL_RUN: identity.local_run_value(step)}
+        worker = resolve_identity(passed, HOST._replace(is_worker=True), Settings(), RunInfo())
+        assert (worker.step_id, worker.parent_run_id) == (step.step_id, step.parent_run_id)
+    assert len(identify({LOCAL_RUN: "x" * 1000}).parent_run_id) == identity.MAX_LOCAL_RUN
+
+
+@given(st.text())
+def test_any_name_of_a_run_comes_back(name: str) -> None:
+    """The value for child processes has the name and the step of its process again, for any name."""
+    step = identify({LOCAL_RUN: name})
+    value = identity.local_run_value(step)
+    assert identity.split_local_run(value) == (step.root_run_id, step.step_id)
+
+
 def test_operation_id_of_a_run() -> None:
     """A GUID is the operation id itself, and any other root has the same operation id in every process."""
     assert operation_id_of("0AF76519-16CD-43DD-8448-EB211C80319C") == "0af7651916cd43dd8448eb211c80319c"

@@ -26,17 +26,15 @@ def next_steps(
     `cause` is the row of the failure, or the step that never ended. `before` is the run to compare with. `rows` are
     some logs, in which the address of the run's page may be.
     """
-    lines = []
+    lines, name = [], shlex.quote(run)
     if cause is not None:
         step = shlex.quote(cause["step_name"] or cause["step_id"])
         option = "--step-name" if cause["step_name"] else "--step-id"
-        lines.append(f"amllog logs {run} {option} {step}   all logs of that step")
-    lines.append(f"amllog timeline {run}   steps, spans, events and warnings")
+        lines.append(f"amllog logs {name} {option} {step}   all logs of that step")
+    lines.append(f"amllog timeline {name}   steps, spans, events and warnings")
     if before is not None:
-        parent = steps[0]["parent_run_id"]
-        lines.append(
-            f"amllog compare {before['parent_run_id']} {parent}   with the run before it ({before['state']})"
-        )
+        parent, earlier = shlex.quote(steps[0]["parent_run_id"]), shlex.quote(before["parent_run_id"])
+        lines.append(f"amllog compare {earlier} {parent}   with the run before it ({before['state']})")
     known = [row for row in (cause, *rows) if row is not None]
     if questions.portal is not None:
         lines += _portal_links(questions, questions.portal, run, cause, known)

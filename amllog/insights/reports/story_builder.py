@@ -21,6 +21,7 @@ from amllog.record.envelope import UNCAUGHT_LOGGER
 BEFORE, AFTER, ELSEWHERE = 8, 3, 6  # logs around the failure: before it, after it, in other steps
 LAST_LOGS = 3  # of each step that never ended
 MAX_LOST = 20  # steps that never ended. The others are counted.
+MAX_NAMES = 100  # names of steps that an earlier run may have
 _MAX_ERRORS = 100  # of the failed step that are read, the latest first
 _TICK = timedelta(microseconds=1)
 
@@ -134,9 +135,7 @@ def _missing(
     if len(lost) > MAX_LOST:
         yield f"{rendering.pluralize(len(lost) - MAX_LOST, 'more step')} began and did not end"
     if before is not None and run == steps[0]["parent_run_id"] and _state(steps) != "done":
-        known = {row["step_name"] for row in steps}
-        earlier = questions.steps(before["parent_run_id"])
-        absent = dict.fromkeys(step_label(row) for row in earlier if row["step_name"] not in known)
+        absent = _not_begun(questions.steps(before["parent_run_id"]), steps)
         if absent:
             run_before = before["parent_run_id"]
             yield f"steps of the run before it ({run_before}) that have not begun here: {', '.join(absent)}"
@@ -144,6 +143,26 @@ def _missing(
         yield from undelivered.describe_undelivered(questions.journals(run))
     notes = dict.fromkeys((*steps.notes, *around.notes))
     yield from (note for note in notes if note != UNBOUNDED and not note.startswith("the limit of"))
+
+
+def _not_begun(earlier: Table, steps: Table) -> list[str]:
+    """Return the steps of an earlier run that followed the ones of this run and have no records here.
+
+    Steps before the latest common one are left out, because Azure ML may have reused their results. So are steps
+    without a name of their own, such as the trials of a sweep.
+    """
+    known = {row["step_name"] for row in steps}
+    common = [row["began"] for row in earlier if row["step_name"] in known]
+    return [
+        *dict.fromkeys(
+            step_label(row)
+            for row in earlier
+            if common
+            and row["began"] >= max(common)
+            and row["step_name"] not in known
+            and row["step_name"] != row["step_id"]
+        )
+    ]
 
 
 def _open(steps: Table) -> list[Row]:
@@ -174,10 +193,19 @@ def _in_order(metrics: Table, steps: Table) -> Table:
 
 
 def _before(questions: Questions, steps: Table) -> Row | None:
-    """Return the last run of the same experiment before this one that was good, or else the last one."""
-    experiment = steps[0]["experiment_name"]
-    runs = questions.runs(experiment_name=experiment, until=steps[0]["began"]) if experiment else ()
-    others = [row for row in runs if row["parent_run_id"] != steps[0]["parent_run_id"]]
+    """Return the last run of the same experiment and steps before this one that was good, or else the last one.
+
+    A run without a step of this run is another pipeline, or on a laptop another script.
+    """
+    experiment, until = steps[0]["experiment_name"], steps[0]["began"]
+    names = [*dict.fromkeys(row["step_name"] for row in steps if row["step_name"])][:MAX_NAMES]
+    if not experiment or not names:
+        return None
+    alike = questions.runs(experiment_name=experiment, step_name=names, until=until)
+    ids = {row["parent_run_id"] for row in alike} - {steps[0]["parent_run_id"]}
+    # The states are those of all steps of a run.
+    runs = questions.runs(experiment_name=experiment, until=until) if ids else ()
+    others = [row for row in runs if row["parent_run_id"] in ids]
     good = [row for row in others if row["state"] == "done"] or others
     return good[-1] if good else None
 

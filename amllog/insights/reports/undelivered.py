@@ -5,6 +5,9 @@ Reads at most `MAX_LINES` pending lines, so that `story` stays fast.
 
 from __future__ import annotations
 
+import platform
+import re
+import shlex
 from collections import Counter
 from collections.abc import Iterable
 from itertools import islice
@@ -13,22 +16,33 @@ from pathlib import Path
 from amllog.insights.reports import rendering
 from amllog.insights.stores.local import discovery
 from amllog.journal.directory import open_read_only
+from amllog.journal.lock import file_node
 from amllog.journal.outlets import ADDRESSED
 from amllog.journal.segment import Segment
 
 MAX_LINES = 20_000  # over all files
-UNKNOWN_STATE = "it was killed, or is still running"  # without a journal on this machine
+UNKNOWN_STATE = "it was killed, or is still running"  # without a journal of this machine
+KILLED = "it was killed (no process on this machine writes its journal)"
+MAX_NODES = 3  # in a sentence
+_NAME = re.compile(r"\d{8}T\d{6}-(?P<node>.+)-\d+-[0-9a-f]+\.jsonl")  # of a journal, also if it was renamed
 RECEIVED_FOLDER = "received"  # where `amllog.local` keeps the envelopes that it received
 
 
 def describe_writer(paths: Iterable[Path]) -> str:
-    """Return a clause about the process that wrote these files, such as that it was killed."""
+    """Return a clause about the process that wrote these files: that it is running, that it was killed, or neither.
+
+    A free lock proves that the process was killed only on the machine of the process, which is in the file's name. A
+    journal that was downloaded, or that a file system shares without its locks, proves nothing.
+    """
     journals = _journals(paths)
-    if not journals:
-        return UNKNOWN_STATE
-    if any(map(discovery.has_writer, journals)):
+    states = [discovery.has_writer(path) for path in journals]
+    if any(states):
         return "it is still running (a process on this machine writes its journal)"
-    return "it was killed (no process on this machine writes its journal)"
+    nodes = dict.fromkeys(match["node"] for path in journals if (match := _NAME.fullmatch(path.name)))
+    elsewhere = [node for node in nodes if node != file_node(platform.node())]
+    if elsewhere:
+        return f"{UNKNOWN_STATE} on node {', '.join(elsewhere[:MAX_NODES])}"
+    return KILLED if nodes and None not in states else UNKNOWN_STATE
 
 
 def describe_undelivered(paths: Iterable[Path]) -> list[str]:
@@ -48,7 +62,9 @@ def describe_undelivered(paths: Iterable[Path]) -> list[str]:
             counts = " and ".join(
                 f"{rendering.pluralize(count, 'record')} for {name}" for name, count in waiting.items()
             )
-            sentences.append(f"not sent yet: {bound}{counts}, in {directory} (amllog deliver {directory})")
+            sentences.append(
+                f"not sent yet: {bound}{counts}, in {directory} (amllog deliver {shlex.quote(str(directory))})"
+            )
         sentences += [
             f"refused by {name}: {rendering.pluralize(count, 'record')}: {reason}"
             for (name, reason), count in sorted(refused.items())

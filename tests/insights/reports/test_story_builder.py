@@ -123,6 +123,57 @@ def test_steps_after_a_killed_step(journal: Callable[..., Path]) -> None:
     assert story.missing[1] == "steps of the run before it (r0) that have not begun here: publish"
 
 
+def steps_of(run: str, day: int, *names: str, failed: str = "", experiment: str = "e") -> list[Any]:
+    """Return the records of the steps of a run, each a minute after the one before it."""
+    return [
+        step(name, success=name != failed, time=f"2026-11-{day}T10:{minute:02}:00Z", step_name=name,
+             step_id=f"{run}-{name}", parent_run_id=run, experiment_name=experiment)
+        for minute, name in enumerate(names)
+    ]  # fmt: skip
+
+
+def test_only_steps_that_follow_are_reported_as_not_begun(journal: Callable[..., Path]) -> None:
+    """Steps before the failed one are reused results, and no sentence reports them or the trials of a sweep."""
+    before = steps_of("r0", 21, "prepare", "train", "evaluate", "publish")
+    trial = step("HD_7", step_id="HD_7", step_name="HD_7", parent_run_id="r0", experiment_name="e",
+                 time="2026-11-21T11:00:00Z")  # fmt: skip
+    path = journal(*before, trial, *steps_of("r1", 22, "train", failed="train"))
+    assert Insights(PythonStore([path])).story("r1").missing == (
+        "steps of the run before it (r0) that have not begun here: evaluate, publish",
+    )
+    path = journal(*before, *steps_of("r1", 22, "train"))
+    assert Insights(PythonStore([path])).story("r1").missing == ()
+
+
+def test_the_run_before_has_a_step_of_this_run(journal: Callable[..., Path]) -> None:
+    """A run of other steps is another pipeline or script, and is neither compared nor reported as missing."""
+    others = (*steps_of("r0", 20, "train", "evaluate"), *steps_of("r1", 21, "score", "publish"))
+    story = Insights(PythonStore([journal(*others, *steps_of("r2", 22, "train", failed="train"))])).story()
+    assert story.missing == ("steps of the run before it (r0) that have not begun here: evaluate",)
+    assert "amllog compare r0 r2   with the run before it (done)" in story.next
+    story = Insights(PythonStore([journal(*others, *steps_of("r2", 22, "load", failed="load"))])).story()
+    assert (story.missing, [line for line in story.next if "compare" in line]) == ((), [])
+
+
+def test_the_state_of_the_run_before_is_that_of_all_its_steps(journal: Callable[..., Path]) -> None:
+    """A run whose other step failed is not the good run to compare with."""
+    path = journal(
+        *steps_of("r0", 20, "train", "evaluate"),
+        *steps_of("r1", 21, "train", "evaluate", failed="evaluate"),
+        *steps_of("r2", 22, "train", failed="train"),
+    )
+    story = Insights(PythonStore([path])).story()
+    assert "amllog compare r0 r2   with the run before it (done)" in story.next
+
+
+def test_commands_quote_the_name_of_a_run(journal: Callable[..., Path]) -> None:
+    """The commands of a run whose name has a space can be pasted into a shell."""
+    path = journal(*steps_of("run of monday", 22, "train", failed="train"))
+    story = Insights(PythonStore([path])).story()
+    assert story.next[0].startswith("amllog logs 'run of monday' --step-name train")
+    assert story.next[1].startswith("amllog timeline 'run of monday' ")
+
+
 def test_an_error_of_another_step_is_not_the_cause(journal: Callable[..., Path]) -> None:
     """The failure of a killed step is its own error. An error of another step is only among the last logs."""
     lines = [

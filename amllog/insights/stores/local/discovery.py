@@ -193,13 +193,14 @@ def find_compacted_folders(places: Iterable[Path]) -> dict[Path, int]:
     return dict(sorted(owners.items()))
 
 
-def has_writer(path: Path) -> bool:
-    """Return whether a process has the journal file locked for writing. False on file systems without locks."""
+def has_writer(path: Path) -> bool | None:
+    """Return whether a process has the journal file locked for writing. None on file systems without locks."""
     try:
         with open_for_reading(path) as file:
-            return try_lock(file.fileno(), shared=True) is False
+            is_free = try_lock(file.fileno(), shared=True)
+            return None if is_free is None else not is_free
     except OSError:
-        return False
+        return None
 
 
 def fingerprint(path: Path, size: int) -> str:
