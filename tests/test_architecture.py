@@ -119,7 +119,6 @@ TESTED_ELSEWHERE = {
     "exporters.run_metrics.mlflow_runs": "exporters/run_metrics/test_mlflow_exporter",
     "journal.damage": "end_to_end/test_shared_directories",
     "journal.new_segment": "end_to_end/test_shared_directories",
-    "journal.own_directories": "end_to_end/test_shared_directories",
     "journal.recovery": "end_to_end/test_displaced_journals",
     "local.app_insights.envelope_schema": "local/app_insights/test_validation",
     "session.api": "session/test_session",

@@ -46,25 +46,39 @@ def copied_bytes(directory: Path) -> int:
     return 0  # there are no copies, or the directory is not ours
 
 
-def delete_unused_copies(directory: Path) -> int:
-    """Delete copies that no line of a segment names, for example of killed processes. Return the bytes freed.
-
-    A file of the user may have such a name. So only old files are deleted that only this user may read.
-    """
-    freed, latest, user = 0, time.time() - UNUSED_SECONDS, getattr(os, "geteuid", lambda: 0)()
+def unused_copies(directory: Path) -> dict[Path, int]:
+    """Return the copies that `delete_unused_copies` deletes, with the disk space that they use in bytes."""
     with suppress(OSError), artifact_copies.open_folder(directory) as folder:
-        unused = {
-            entry: status
-            for entry, status in folder.entries()
-            if status.st_mtime < latest
-            if stat.S_IMODE(status.st_mode) == 0o600 and status.st_uid == user and status.st_nlink == 1
-        }
-        for name in _named(directory) if unused else ():
-            unused.pop(name, None)
-        for entry, status in unused.items():
+        unused = _unused_copies(directory, folder)
+        return {folder.path / entry: own_files.stored_bytes(status) for entry, status in unused.items()}
+    return {}
+
+
+def delete_unused_copies(directory: Path) -> int:
+    """Delete copies that no line of a segment names, for example of killed processes. Return the bytes freed."""
+    freed = 0
+    with suppress(OSError), artifact_copies.open_folder(directory) as folder:
+        for entry, status in _unused_copies(directory, folder).items():
             if folder.delete(entry, (status.st_dev, status.st_ino)):
                 freed += own_files.stored_bytes(status)
     return freed
+
+
+def _unused_copies(directory: Path, folder: artifact_copies.Folder) -> dict[str, os.stat_result]:
+    """Return the copies that no line names. Raises OSError if a segment cannot be read at the moment.
+
+    A file of the user may have such a name. So only old files count that only this user may read.
+    """
+    latest, user = time.time() - UNUSED_SECONDS, getattr(os, "geteuid", lambda: 0)()
+    unused = {
+        entry: status
+        for entry, status in folder.entries()
+        if status.st_mtime < latest
+        if stat.S_IMODE(status.st_mode) == 0o600 and status.st_uid == user and status.st_nlink == 1
+    }
+    for name in _named(directory) if unused else ():
+        unused.pop(name, None)
+    return unused
 
 
 def delete_settled(
@@ -106,6 +120,8 @@ def is_fully_settled(segment: Segment, outlets: Sequence[str]) -> bool:
     program has written to the file, and it is not settled.
     """
     if outlets and not segment.is_settled(outlets):
+        return False
+    if any(segment.position(name).retry for name in OUTLETS):
         return False
     sent = {name: segment.position(name).offset for name in OUTLETS if name not in outlets}
     keys = {instrumentation_key(line) for line in segment.lines_from(sent.get(APP_INSIGHTS, segment.size))}

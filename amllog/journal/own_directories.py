@@ -1,4 +1,8 @@
-"""Create the journal directory, independent of the umask and not through links of other users."""
+"""Create the journal directory, independent of the umask and not through links of other users.
+
+The default directory on a laptop may be in a repository. It gets a `.gitignore`, so that no journal is committed.
+A directory with another name gets none, because the script may store its results there.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +11,12 @@ import os
 import stat
 from pathlib import Path
 
+from amllog.config.variables import LOCAL_DIRECTORY
 from amllog.journal import own_files
+from amllog.process import descriptors, interrupts
 
+GITIGNORE = ".gitignore"
+_IGNORE_ALL = b"# Created by amllog: the records of runs are not part of a repository.\n*\n"
 _MAX_LINKS = 40  # in a path, as on Linux
 
 
@@ -22,6 +30,24 @@ def make_directory(directory: Path) -> None:
         _make(directory, 0o700)
     # Also for an existing directory, and again for a new one: another process may have been faster.
     _require_own_links(directory)
+    for path in (directory, *directory.parents):
+        if path.name == LOCAL_DIRECTORY:
+            _ignore_in_git(path)
+
+
+def _ignore_in_git(directory: Path) -> None:
+    """Create a `.gitignore`, unless there is one. An existing one may be the user's, and is not changed."""
+    with interrupts.suppress(OSError), own_files.open_directory(directory) as parent:
+        name = directory / GITIGNORE if parent is None else GITIGNORE
+        fd = own_files.open_regular(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, directory=parent)
+        identity = descriptors.read_identity(fd)
+        is_whole = False
+        try:
+            is_whole = os.write(fd, _IGNORE_ALL) == len(_IGNORE_ALL)
+        finally:
+            descriptors.close_if_same(fd, identity)
+            if not is_whole:  # on a full disk: the next process creates it
+                own_files.delete_if_same(directory / GITIGNORE, identity)
 
 
 def _require_own_links(directory: Path) -> None:

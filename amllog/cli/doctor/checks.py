@@ -13,17 +13,18 @@ _COLOURS = {"ok": output.GREEN, "warn": output.YELLOW, "fail": output.RED}
 
 
 class Check(NamedTuple):
-    """The result of one check: `ok`, `warn` or `fail`, the subject, the finding, and the advice."""
+    """The result of one check: `ok`, `warn` or `fail`, the subject, the finding, the advice, and files."""
 
     state: str
     about: str
     found: str
     advice: str = ""
+    files: Sequence[str] = ()
 
 
-def ok(about: str, found: str) -> Check:
+def ok(about: str, found: str, advice: str = "", files: Sequence[str] = ()) -> Check:
     """Return a check that needs no action."""
-    return Check("ok", about, found)
+    return Check("ok", about, found, advice, files)
 
 
 def warn(about: str, found: str, advice: str) -> Check:

@@ -15,8 +15,7 @@ from argparse import Namespace
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from amllog.cli import status
-from amllog.cli.doctor import checks, packages, script_checks
+from amllog.cli.doctor import checks, leftovers, packages, script_checks
 from amllog.cli.doctor.checks import Check, fail, ok, warn
 from amllog.config import user_path, variables
 from amllog.config.settings import Settings, resolve_settings
@@ -24,7 +23,6 @@ from amllog.config.settings_table import SETTINGS
 from amllog.context.detector import RunDetector
 from amllog.context.identity import default_directory, is_job
 from amllog.errors import ConfigError, UsageError
-from amllog.insights.reports.rendering import pluralize
 from amllog.record import envelope
 from amllog.record.envelope import Sender
 from amllog.session import api, compose
@@ -54,6 +52,7 @@ def run(options: Namespace, environ: Mapping[str, str]) -> int:
         ]
     results += _check_variables(environ)
     results += _check_journal(settings, environ)
+    results += leftovers.check_temporary_directories(environ)
     results += packages.check_packages(in_job=is_job(environ))
     results.append(_check_run(settings, environ))
     results += _check_root_logger()
@@ -120,7 +119,7 @@ def _check_journal(settings: Settings, environ: Mapping[str, str]) -> Iterator[C
             "free some space: on a full disk, new records are refused and counted",
         )
     if location == directory:
-        yield _check_orphans(directory, environ)
+        yield from leftovers.check_directory(directory, environ)
 
 
 def _check_file_system(location: Path) -> Check:
@@ -151,24 +150,6 @@ def _mounts() -> str:
         return Path("/proc/mounts").read_text(encoding="utf-8", errors="replace")
     except OSError:  # not Linux
         return ""
-
-
-def _check_orphans(directory: Path, environ: Mapping[str, str]) -> Check:
-    report = status.report(directory, environ)
-    waiting = sum(file["waiting"] for file in report["files"] if file["writer"] == "gone")
-    if report["refused"]:
-        return warn(
-            "leftovers",
-            f"{pluralize(report['refused'], 'record')} refused",
-            "see the reasons with: amllog status",
-        )
-    if waiting:
-        return warn(
-            "leftovers",
-            f"{pluralize(waiting, 'record')} of processes that have ended {'is' if waiting == 1 else 'are'} waiting",
-            "amllog deliver",
-        )
-    return ok("leftovers", "no waiting records")
 
 
 def _check_run(settings: Settings, environ: Mapping[str, str]) -> Check:

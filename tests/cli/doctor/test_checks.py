@@ -20,8 +20,8 @@ def test_a_failed_check_exits_with_1(capsys: pytest.CaptureFixture[str]) -> None
 
 
 def test_checks_as_json(capsys: pytest.CaptureFixture[str]) -> None:
-    """JSON has the state, the subject, the finding and the advice of each check."""
-    assert print_checks([ok("clock", "fine")], as_json=True) == 0
+    """JSON has the state, the subject, the finding, the advice and the files of each check."""
+    assert print_checks([ok("clock", "fine", files=["a"])], as_json=True) == 0
     assert json.loads(capsys.readouterr().out) == [
-        {"state": "ok", "about": "clock", "found": "fine", "advice": ""}
+        {"state": "ok", "about": "clock", "found": "fine", "advice": "", "files": ["a"]}
     ]

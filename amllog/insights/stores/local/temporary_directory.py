@@ -92,18 +92,27 @@ def subdirectory(name: str = "") -> Iterator[Path]:
         _delete_subdirectory(path)
 
 
-def _delete_abandoned() -> None:
-    """Delete the directories of ended processes: those of this user whose lock no process holds."""
+def abandoned() -> Iterator[Path]:
+    """Yield the directories of ended processes: those of this user whose lock no process holds.
+
+    This process has the lock of a directory until the next one is requested.
+    """
     with contextlib.suppress(OSError):
         for path in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
             with contextlib.suppress(OSError):
                 if own_files.is_private(path):
                     fd = own_files.open_regular(path / LOCK, os.O_RDWR)
                     try:
-                        if try_lock(fd):
-                            _delete(path)
+                        if try_lock(fd) and own_files.read_bounded(path / LOCK, len(MARK)) == MARK:
+                            yield path
                     finally:
                         os.close(fd)
+
+
+def _delete_abandoned() -> None:
+    for path in abandoned():
+        with contextlib.suppress(OSError):
+            _delete(path)
 
 
 def _delete(path: Path) -> None:
