@@ -151,8 +151,13 @@ class LastObject:
     def __del__(self, engine=engine, sleep=time.sleep):
         engine._sandbox._database.connection.interrupt()
         sleep(3)
+def interrupt():
+    while not duckdb_connection.is_statement_running():
+        time.sleep(0.01)
+    time.sleep(1)  # a short statement may run before the long one
+    os.kill(os.getpid(), signal.SIGINT)
 def run(options, environ):
-    threading.Timer(1, os.kill, (os.getpid(), signal.SIGINT)).start()
+    threading.Thread(target=interrupt).start()
     return engine.CALL
 query_commands.run, last = run, LastObject()
 print(temporary_directory.process_directory())

@@ -110,13 +110,18 @@ def test_invalid_settings_are_wrong_usage(cli: Any) -> None:
 
 
 QUERIES = """
-import contextlib, os, signal, threading
+import contextlib, os, signal, threading, time
 from amllog.insights.stores.local import duckdb_connection
 from amllog.insights.stores.local.duckdb_engine import Engine
 
 duckdb_connection.INTERRUPT_SECONDS = 0
 engine = Engine()
-threading.Timer(1, os.kill, (os.getpid(), signal.SIGINT)).start()
+def interrupt():
+    while not duckdb_connection.is_statement_running():
+        time.sleep(0.01)
+    time.sleep(1)  # a short statement may run before the long one
+    os.kill(os.getpid(), signal.SIGINT)
+threading.Thread(target=interrupt).start()
 with contextlib.suppress(KeyboardInterrupt):
     engine.run("SELECT sum(a.range + b.range) FROM range(10000000) a, range(10000000) b")
 """
