@@ -117,7 +117,8 @@ SLOW = (
     "end_to_end/test_operation_tree",
     "end_to_end/test_pipeline_example", "end_to_end/test_public_secret_rules", "end_to_end/test_real_clients",
     "end_to_end/test_response_sizes", "end_to_end/test_run_history_faults", "end_to_end/test_secrets",
-    "end_to_end/test_shared_directories", "end_to_end/test_soak", "end_to_end/test_worker_libraries", "exporters",
+    "end_to_end/test_shared_directories", "end_to_end/test_soak", "end_to_end/test_step_end",
+    "end_to_end/test_worker_libraries", "exporters",
     "insights", "journal/test_directory", "local", "record/secrets", "record/test_redaction",
     "sources/capture/test_azureml_metrics", "test_architecture", "test_docs", "test_examples", "test_reliability",
 )  # fmt: skip

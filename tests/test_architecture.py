@@ -123,6 +123,8 @@ TESTED_ELSEWHERE = {
     "local.app_insights.envelope_schema": "local/app_insights/test_validation",
     "session.api": "session/test_session",
     "session.captures": "end_to_end/test_logging_configuration",
+    "session.run_variables": "end_to_end/test_step_end",
+    "session.step": "end_to_end/test_step_end",
     "sources.artifact_copying": "end_to_end/test_artifact_copies",
     "sources.capture.azure_handler_takeover": "end_to_end/test_app_insights",
     "sources.capture.azure_log_handler": "end_to_end/test_app_insights",

@@ -49,7 +49,7 @@ def run_script(target: str, arguments: Sequence[str], *, is_module: bool) -> Non
     except SystemExit as stop:
         code = exits.exit_code(stop.code)
         if code:
-            api.session().fail(f"exit code {code}")
+            api.session().step.fail(f"exit code {code}")
         raise
     except (Exception, KeyboardInterrupt) as error:
         error.__traceback__ = _without_our_frames(error.__traceback__)

@@ -16,12 +16,10 @@ from amllog.cli import output
 from amllog.config import user_path
 from amllog.config.settings import Settings
 from amllog.config.variables import candidate_directories
-from amllog.context import identity
-from amllog.context.detector import process_info
+from amllog.context.detector import RunDetector
 from amllog.delivery import account
 from amllog.delivery.account import Account, OutletAccount, Wants
 from amllog.errors import UsageError
-from amllog.exporters.run_metrics.run_info import RunInfo
 from amllog.insights.reports.rendering import pluralize
 from amllog.journal.directory import claim, defects, list_segments, open_read_only
 from amllog.journal.outlets import ADDRESSED, APP_INSIGHTS
@@ -104,7 +102,7 @@ def report(directory: Path, environ: Mapping[str, str], total: Account | None = 
 
 def node_name(environ: Mapping[str, str]) -> str:
     """Return the name of this machine in the names of journal files. It does not depend on valid settings."""
-    return identity.resolve_identity(environ, process_info(), Settings(), RunInfo()).node
+    return RunDetector(environ, print).from_environment(Settings()).node
 
 
 def _segments(directory: Path) -> Iterator[Segment]:

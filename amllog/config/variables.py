@@ -18,6 +18,7 @@ APP_ID = "AMLLOG_APP_ID"
 QUERY_ENDPOINT = "AMLLOG_QUERY_ENDPOINT"
 LOCAL_RUN = "AMLLOG_LOCAL_RUN"
 CHILD = "AMLLOG_CHILD"
+STEP_PROCESS = "AMLLOG_STEP_PROCESS"
 WORKERS = "AMLLOG_WORKERS"
 
 # Azure ML uploads `logs` of the working directory, also while the job runs.
@@ -41,7 +42,8 @@ VARIABLES = (
     Variable(APP_ID, USER, "Query the Application Insights resource with this application id."),
     Variable(QUERY_ENDPOINT, USER, "The address of the query service. The default is that of the public cloud."),
     Variable(LOCAL_RUN, EITHER, "The name of the run of scripts outside Azure ML. amllog adds the step for workers."),
-    Variable(CHILD, AMLLOG, "The step and the span of a child process that `trace_environment()` was passed to."),
+    Variable(CHILD, AMLLOG, "The step and the span of a child process that is a span of its step."),
+    Variable(STEP_PROCESS, AMLLOG, "The step and the process that records its end. Other processes are spans of it."),
     Variable(WORKERS, AMLLOG, "The arguments of `setup()` for worker processes that do not call it."),
 )  # fmt: skip
 

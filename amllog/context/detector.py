@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -12,6 +13,7 @@ from amllog.context.identity import Identity, ProcessInfo, may_be_online, resolv
 from amllog.exporters.run_metrics.run_info import RunInfo
 from amllog.process.background import BackgroundCall
 from amllog.process.interrupts import is_from_signal
+from amllog.process.process_token import process_token
 from amllog.process.workers import is_worker
 
 CONTEXT_SECONDS = 5.0  # that setup() waits for run history
@@ -20,8 +22,9 @@ CONTEXT_SECONDS = 5.0  # that setup() waits for run history
 class RunDetector:
     """The run of this process, detected once and kept for the life of the process."""
 
-    def __init__(self, environ: Mapping[str, str], notice: Callable[[str], None]) -> None:
-        self._environ = environ
+    def __init__(self, environ: Mapping[str, str], notice: Callable[[str], None], number: int = 0) -> None:
+        """`number`: that of the session in this process."""
+        self._environ, self._number, self._pid = environ, number, os.getpid()
         self.azureml_run: Any = None  # once run history has answered
         self._notice = notice
         self._run_info: RunInfo | None = None
@@ -36,15 +39,33 @@ class RunDetector:
         if self._run_info is None and metrics == "azureml" and may_be_online(self._environ):
             self.connect(CONTEXT_SECONDS)
         run_info = self._run_info or RunInfo()
-        self._identity = resolve_identity(
-            self._environ, process_info(self._identity, url), settings, run_info
-        )
+        self._identity = resolve_identity(self._environ, self._process(url), settings, run_info)
         return self._identity
 
     def from_environment(self, settings: Settings) -> Identity:
         """Return the identity from the environment alone, before setup(). A local run keeps the id of this identity."""
-        self._identity = resolve_identity(self._environ, process_info(self._identity), settings, RunInfo())
+        self._identity = resolve_identity(self._environ, self._process(), settings, RunInfo())
         return self._identity
+
+    @property
+    def token(self) -> str:
+        """Identifies this session of this process. "" in a worker and in a fork, which end with their parent."""
+        if is_worker() or os.getpid() != self._pid:
+            return ""
+        return f"{process_token()}.{self._number}@{platform.node().replace(' ', '_')}"
+
+    def _process(self, url: str = "") -> ProcessInfo:
+        """Return names from this process. `url`: see `detect`. A local run keeps the id of the previous identity."""
+        directory, previous = environment.working_directory(), self._identity
+        return ProcessInfo(
+            script=environment.script_name() or "python",
+            folder=(directory.name if directory is not None else "") or "/",
+            node=platform.node(),
+            is_worker=is_worker(),
+            token=self.token,
+            url=url,
+            local_run=previous.step_id if previous is not None and not previous.in_job else "",
+        )
 
     def connect(self, seconds: float) -> Any:
         """Return azureml's run if run history answers within `seconds`. Otherwise print a notice and return None."""
@@ -65,16 +86,3 @@ class RunDetector:
             self._notice(f"run history does not answer ({type(error).__name__}): metrics wait in the journal")
             return None
         return self.azureml_run
-
-
-def process_info(previous: Identity | None = None, url: str = "") -> ProcessInfo:
-    """Return names from this process. A local run keeps the id of its `previous` identity."""
-    script, directory = environment.script_name() or "python", environment.working_directory()
-    return ProcessInfo(
-        script="notebook" if "ipykernel" in script else script,
-        folder=(directory.name if directory is not None else "") or "/",
-        node=platform.node(),
-        is_worker=is_worker(),
-        url=url,
-        local_run=previous.step_id if previous is not None and not previous.in_job else "",
-    )

@@ -16,13 +16,14 @@ if TYPE_CHECKING:
 
 
 def script_name() -> str:
-    """Return the file name of the script, or "" if `sys.argv` has none."""
+    """Return the file name of the script, `notebook` in a kernel, or "" if `sys.argv` has no script."""
     arguments = getattr(sys, "argv", None)
     script = arguments[0] if isinstance(arguments, (list, tuple)) and arguments else ""
     name = os.fsdecode(script) if isinstance(script, (str, bytes)) else ""
     if isinstance(script, os.PathLike):  # its methods may raise
         name = text.to_text(script)
-    return os.path.basename(name)
+    file = os.path.basename(name)
+    return "notebook" if "ipykernel" in file else file
 
 
 def working_directory() -> Path | None:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from amllog.config.variables import JOB_DIRECTORY, LOCAL_DIRECTORY, LOCAL_RUN
-from amllog.context import environment, traceparent
+from amllog.context import environment, step_process, traceparent
 from amllog.context.environment import first_non_empty, json_object
 from amllog.exporters.run_metrics.run_info import RunInfo
 
@@ -44,6 +44,9 @@ class ProcessInfo(NamedTuple):
     folder: str
     node: str
     is_worker: bool = False  # a multiprocessing child, which is of the same step as its parent
+    token: str = (
+        ""  # identifies the process. "" for a worker and for a fork of the process that called setup().
+    )
     url: str = ""  # of the records of a local run
     local_run: str = ""  # the id of the local run, if this process already has one
 
@@ -70,7 +73,7 @@ class Identity:
 
     @property
     def is_child(self) -> bool:
-        """Return whether another process of the same step started this one. That one records the end of the step."""
+        """Return whether another process is the step and records its end. This one is a span of it."""
         return self.span_id != span_id_of(self.step_id)
 
     def dimensions(self) -> dict[str, str]:
@@ -122,12 +125,9 @@ def resolve_identity(
         parent = run_info.parent_run_id or root
     else:
         run_id, parent, root = _local(environ, process)
-    span_id = traceparent.child_span(environ, run_id) or span_id_of(run_id)
     trace_parent = traceparent.read_parent(environ)
     operation_id = trace_parent[0] if trace_parent else operation_id_of(root)
-    parent_span_id = span_id_of(parent) if parent != run_id else ""
-    if trace_parent and trace_parent[1] != span_id:  # otherwise this step started the process
-        parent_span_id = trace_parent[1]
+    place = _place(environ, process, run_id, parent)
     build_url, build_version = environment.build_info(environ, run_info.properties)
     return Identity(
         step_id=run_id,
@@ -150,9 +150,21 @@ def resolve_identity(
         rank=environment.rank(environ),
         in_job=is_job(environ),
         operation_id=operation_id,
-        span_id=span_id,
-        parent_span_id=parent_span_id,
+        span_id=place.span_id,
+        parent_span_id=place.parent_span_id,
     )
+
+
+def _place(environ: Mapping[str, str], process: ProcessInfo, run_id: str, parent: str) -> step_process.Place:
+    """Return the span of this process, which is that of the step unless another process is the step."""
+    span_id = span_id_of(run_id)
+    below = step_process.place_below_step(environ, run_id, span_id, process.token)
+    if below is not None:
+        return below
+    started_by = traceparent.read_parent(environ)
+    if started_by is not None and started_by[1] != span_id:
+        return step_process.Place(span_id, started_by[1])
+    return step_process.Place(span_id, span_id_of(parent) if parent != run_id else "")
 
 
 def local_run_value(identity: Identity) -> str:

@@ -27,12 +27,6 @@ def read_parent(environ: Mapping[str, str]) -> tuple[str, str] | None:
     return operation, span
 
 
-def child_span(environ: Mapping[str, str], step_id: str) -> str:
-    """Return the span id that the parent process assigned to this one, or "" if the parent is not of this step."""
-    step, _, span = environ.get(CHILD, "").rpartition(" ")
-    return span if step == step_id and re.fullmatch("[0-9a-f]{16}", span) else ""
-
-
 def child_variables(operation_id: str, span_id: str, step_id: str) -> dict[str, str]:
     """Return the environment variables for one child process below a span."""
     return {

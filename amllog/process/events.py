@@ -7,15 +7,15 @@ SIGTERM handler of amllog after its fork hooks have run. Signals that arrive bef
 from __future__ import annotations
 
 import atexit
-import multiprocessing
 import os
 import signal
 import threading
 from collections.abc import Callable
-from multiprocessing import util
+from multiprocessing import util as _util  # noqa: F401  it is loaded, so that its callbacks are registered
 from types import FrameType
 
 from amllog.process import interrupts
+from amllog.process.workers import family_modules, is_worker
 
 
 class ProcessEvents:
@@ -28,21 +28,26 @@ class ProcessEvents:
         self._at_exit, self._at_term, self._go_on = at_exit, at_term, go_on
         self._pid = os.getpid()
         self._watched = False
+        self._families: set[str] = set()
         atexit.register(at_exit)
         self._watch_workers()
-
-    def _watch_workers(self) -> None:
-        """Register `at_exit` as a finalizer of multiprocessing, whose children do not call atexit.
-
-        multiprocessing clears the finalizers when a child begins, also a spawned one. It does so before it calls the
-        `register_after_fork` callbacks.
-        """
-        util.register_after_fork(self, ProcessEvents._in_worker)
-        if multiprocessing.parent_process() is not None:
+        if is_worker():
             self._in_worker()
 
+    def _watch_workers(self) -> None:
+        """Register `at_exit` as a finalizer of multiprocessing, whose children do not call atexit. Safe to repeat.
+
+        multiprocessing clears the finalizers when a forked child begins. It does so before it calls the
+        `register_after_fork` callbacks. In a spawned child it does neither.
+        """
+        for util in family_modules("util"):
+            if util.__name__ not in self._families:
+                self._families.add(util.__name__)
+                util.register_after_fork(self, ProcessEvents._in_worker)
+
     def _in_worker(self) -> None:
-        util.Finalize(None, self._at_exit, exitpriority=0)
+        for util in family_modules("util"):
+            util.Finalize(None, self._at_exit, exitpriority=0)
 
     def watch_sigterm(self) -> None:
         """Install the handler for SIGTERM, which Azure ML sends to a job that is cancelled or preempted.
@@ -80,6 +85,7 @@ class ProcessEvents:
 
     def forked(self) -> None:
         """Remove the handler in a forked child, which begins with its parent's handlers. Safe to repeat."""
+        self._watch_workers()  # a family that was loaded after setup()
         main = threading.current_thread() is threading.main_thread()
         if main and self._watched and signal.getsignal(signal.SIGTERM) == self._terminated:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)

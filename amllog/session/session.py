@@ -16,7 +16,7 @@ from amllog.config.parsers import ConnectionString
 from amllog.config.settings import Settings, find_secrets, resolve_settings, with_connection
 from amllog.context import environment
 from amllog.context.detector import RunDetector
-from amllog.context.identity import Identity, default_directory, local_run_value
+from amllog.context.identity import Identity, default_directory
 from amllog.delivery.account import Account
 from amllog.delivery.exporter import Exporter
 from amllog.delivery.outbox import Outbox
@@ -31,6 +31,8 @@ from amllog.process.workers import is_worker
 from amllog.record.redaction import Redactor
 from amllog.session import compose, worker_settings
 from amllog.session.captures import Captures
+from amllog.session.run_variables import RunVariables
+from amllog.session.step import Step
 from amllog.sources.capture.logging_lock import call_releasing
 from amllog.sources.recorder import Recorder
 
@@ -42,8 +44,9 @@ class Session:
         self._events: ProcessEvents | None = None
         self._lock = threading.RLock()
         self._process = os.getpid()
+        self._number = 0  # of the sessions before this one
         self._setting_up = False
-        self._former_run = ""  # the value of AMLLOG_LOCAL_RUN before setup()
+        self._variables = RunVariables(os.environ)
         self._refused = RefusedCounts()
         self.settings = Settings()
         self._notice = Notices(lambda: self.settings).print
@@ -74,13 +77,11 @@ class Session:
         self._captures = Captures(
             self.recorder, lambda: self.settings, self.flush, self._notice, self._take_over
         )
-        self._began, self._ticks, self._since = 0.0, 0.0, time.time()
+        self.step, self._since = Step(self.recorder, self._captures), time.time()
         # The resource of a script's own handler, and its credential.
         self._taken_over: ConnectionString | None = None
         self._credential: Any = None
-        self.detector = RunDetector(os.environ, self._notice)
-        # The process that records the end of the step, and the reason why it failed, if no exception has it.
-        self._owner, self._failure = os.getpid(), ""
+        self.detector = RunDetector(os.environ, self._notice, self._number)
 
     def pin(self, settings: dict[str, object], *, strict: bool) -> tuple[dict[str, object], bool]:
         """Fix settings that no setup() changes, and return the ones before. `strict`: raise faults of amllog."""
@@ -109,8 +110,7 @@ class Session:
 
             def apply() -> None:
                 self._setting_up = True
-                if not self._began:
-                    self._began, self._ticks = began, ticks
+                self.step.begin(began, ticks)
                 self.settings, self.arguments, self.identity = settings, arguments, identity
                 self._outbox.open(directory, identity.node, settings.journal_max_bytes)
                 exporters = self._open_recorder()
@@ -127,10 +127,7 @@ class Session:
         directory = environment.absolute_path(settings.directory or default_directory(os.environ))
         kind = compose.metrics_kind(settings, os.environ)
         identity = self.detector.detect(settings, kind, environment.file_uri(directory))
-        if not identity.in_job:
-            value = local_run_value(identity)
-            former = worker_settings.export_local_run(os.environ, value)
-            self._former_run = former if former != value else self._former_run
+        self._variables.export(identity, self.detector.token)
         return identity, directory
 
     def _open_recorder(self) -> Sequence[Exporter]:
@@ -192,7 +189,7 @@ class Session:
             if self.identity is None:
                 return self.status()
             deadline = time.monotonic() + (self.settings.grace_seconds if timeout is None else timeout)
-            self._end_step(exits.reason_in_flight())
+            self.step.end(exits.reason_in_flight())
             self._captures.drain_metrics()
             self._outbox.drain(deadline - time.monotonic(), with_orphans=True)
             final: list[Account] = []
@@ -201,6 +198,7 @@ class Session:
                 if not final:
                     self._release()
                     final.append(self._complete(self._outbox.end(deadline - time.monotonic())))
+                    self._number += 1
                 self._forget()
                 return final[0]
 
@@ -212,33 +210,23 @@ class Session:
         if self._events is not None:
             self._events.unwatch_sigterm()
         self.recorder.emitter.close()
-        if self.identity:
-            worker_settings.restore_local_run(os.environ, local_run_value(self.identity), self._former_run)
+        self._variables.remove(self.identity)
         worker_settings.remove_arguments(os.environ)
 
     def _complete(self, account: Account) -> Account:
         return account.with_outlet(DriverLog.name, self.recorder.emitter.driver_log.account())
 
-    def fail(self, reason: str) -> None:
-        """Mark the step as failed for `reason` when no exception reports it."""
-        self._failure = reason
-
-    def _end_step(self, result: str) -> None:
-        """Record the step's one request. Only the process that called setup() records it."""
-        if self._owner == os.getpid() and not is_worker():
-            result = result or self._captures.failure or self._failure
-            self.recorder.end_step(self._began, time.perf_counter() - self._ticks, result)
-
     def _at_exit(self) -> None:
         """Deliver within the grace. The journal stays open for records of other exit handlers."""
         self._check_process()
         if self.identity is not None:
-            self._end_step("")
+            self.step.end("")
             self._captures.drain_metrics()
             self._outbox.drain(self.settings.grace_seconds, with_orphans=True, last=True)
 
     def _at_term(self) -> None:
-        self._end_step("terminated (SIGTERM)")
+        if self.identity is not None:
+            self.step.end_by_sigterm(self.identity)
         self._outbox.drain(self.settings.grace_seconds, last=True)
 
     def _check_process(self) -> None:

@@ -1,4 +1,4 @@
-"""Pass the run and the arguments of setup() through the environment to child processes.
+"""Pass the arguments of setup() through the environment to worker processes that do not call it.
 
 Secrets are left out, because every child process can read the environment. A worker without the connection string
 leaves its records in the journal, and its parent delivers them.
@@ -10,7 +10,7 @@ import json
 from collections.abc import Callable, Mapping, MutableMapping
 from pathlib import Path
 
-from amllog.config.variables import LOCAL_RUN, WORKERS
+from amllog.config.variables import WORKERS
 from amllog.process import interrupts
 from amllog.record.redaction import Redactor
 
@@ -43,26 +43,6 @@ def export_arguments(
 def remove_arguments(environ: MutableMapping[str, str]) -> None:
     """Remove the arguments from the environment."""
     environ.pop(WORKERS, None)
-
-
-def export_local_run(environ: MutableMapping[str, str], value: str) -> str:
-    """Set the run and the step that child processes belong to. Return the former value, for `restore_local_run`.
-
-    The former value is that of the user or of the process that started this one. Workers of this process would record
-    into the step in it.
-    """
-    former = environ.get(LOCAL_RUN, "")
-    environ[LOCAL_RUN] = value
-    return former
-
-
-def restore_local_run(environ: MutableMapping[str, str], value: str, former: str) -> None:
-    """Set the former value again, unless the script has set another one than `value`."""
-    if environ.get(LOCAL_RUN) == value:
-        if former:
-            environ[LOCAL_RUN] = former
-        else:
-            del environ[LOCAL_RUN]
 
 
 def read_arguments(environ: Mapping[str, str]) -> dict[str, object] | None:

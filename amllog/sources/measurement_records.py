@@ -95,19 +95,24 @@ class MeasurementRecords:
         values: Mapping[str, object],
         call_site: CallSite,
         parent: tuple[str, str] | None,
+        *,
+        failed: bool = True,
     ) -> None:
-        """Record a span (RemoteDependencyData) or the step itself (RequestData). An empty `result` means success."""
+        """Record a span (RemoteDependencyData) or the step itself (RequestData).
+
+        An empty `result` means success, another one means failure only if `failed`.
+        """
         masked = self._dimensions(values)
         data: dict[str, Any] = {
             "name": self._emitter.redactor.mask_and_truncate(name, envelope.MAX_NAME) or envelope.EMPTY,
             "id": span_id,
             "duration": envelope.format_duration(seconds),
-            "success": not result,
+            "success": not (result and failed),
         }
         data["responseCode" if kind == "RequestData" else "resultCode"] = result or "0"
         if kind == "RemoteDependencyData":
             data["type"] = "InProc"
-        outcome = f"failed ({result})" if result else "done"
+        outcome = "done" if not result else f"failed ({result})" if failed else result
         draft = Draft(began, logging.CRITICAL, logger, kind, data, masked, call_site, parent)
         # Lines of the driver log have the time at which they are written.
         ended = draft._replace(seconds=began + seconds)

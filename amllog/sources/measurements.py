@@ -84,11 +84,12 @@ class Measurements:
         """Return a `with` block that records its duration and success at its end, under the span around it."""
         return Block(partial(self._begin_span, logger, name, dimensions, frame))
 
-    def end_step(self, began: float, seconds: float, result: str) -> bool:
+    def end_step(self, began: float, seconds: float, result: str, *, failed: bool = True) -> bool:
         """Record the step's one request, only once and only for the first rank. Return whether it was recorded now.
 
-        A child process of the step, started under one of its spans, is recorded as a span below that one.
-        `seconds`: the duration of the step, which changes of the clock do not affect. An empty `result` means success.
+        Another process of the step is recorded as a span.
+        `seconds`: the duration of the step, which changes of the clock do not affect. An empty `result` means success,
+        another one means failure only if `failed`.
         """
         resource = self._emitter.resource
         if resource is None or not self._emitter.is_open or self._ended:
@@ -103,7 +104,17 @@ class Measurements:
         try:
             self._emitter.guarded(
                 lambda: self._records.span_end(
-                    kind, "amllog", name, identity.span_id, began, seconds, result, {}, NOWHERE, parent
+                    kind,
+                    "amllog",
+                    name,
+                    identity.span_id,
+                    began,
+                    seconds,
+                    result,
+                    {},
+                    NOWHERE,
+                    parent,
+                    failed=failed,
                 )
             )
         except BaseException:  # of a signal handler: the step has not ended

@@ -55,10 +55,11 @@ class Recorder:
         self.measurements.reset()
         self._run = None
 
-    def end_step(self, began: float, seconds: float, result: str) -> None:
+    def end_step(self, began: float, seconds: float, result: str, *, failed: bool = True) -> None:
         """Record the end of the step, as in `Measurements`, and end the run in run history if no service does."""
         resource = self.emitter.resource
-        if not self.measurements.end_step(began, seconds, result) or resource is None:
+        ended = self.measurements.end_step(began, seconds, result, failed=failed)
+        if not ended or resource is None:
             return
         if resource.run.ends_run and not resource.identity.is_child:
             status = "FAILED" if result else "FINISHED"

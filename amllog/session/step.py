@@ -1,0 +1,47 @@
+"""`Step`: the time and the result of the step, and whether this process records its end."""
+
+from __future__ import annotations
+
+import os
+import time
+
+from amllog.context.identity import Identity
+from amllog.process.workers import is_worker
+from amllog.session.captures import Captures
+from amllog.sources.recorder import Recorder
+
+
+class Step:
+    """The step of one session."""
+
+    def __init__(self, recorder: Recorder, captures: Captures) -> None:
+        self._recorder, self._captures = recorder, captures
+        self._owner = os.getpid()
+        self._began, self._ticks, self._failure = 0.0, 0.0, ""
+
+    @property
+    def is_here(self) -> bool:
+        """Return whether this process records its end: no worker, and no fork of the process that called setup()."""
+        return self._owner == os.getpid() and not is_worker()
+
+    def begin(self, began: float, ticks: float) -> None:
+        """Note when the first setup() began, in seconds since 1970 and by `time.perf_counter`."""
+        if not self._began:
+            self._began, self._ticks = began, ticks
+
+    def fail(self, reason: str) -> None:
+        """Mark the step as failed for `reason` when no exception reports it."""
+        self._failure = reason
+
+    def end(self, result: str) -> None:
+        """Record the one request of the step, or the span of another process of it. Not in workers and forks."""
+        if self.is_here:
+            self._record_end(result or self._captures.failure or self._failure, failed=True)
+
+    def end_by_sigterm(self, identity: Identity) -> None:
+        """Record the end by SIGTERM. It is no failure of a process whose step ends it."""
+        if self.is_here:
+            self._record_end("terminated (SIGTERM)", failed=not identity.is_child)
+
+    def _record_end(self, result: str, *, failed: bool) -> None:
+        self._recorder.end_step(self._began, time.perf_counter() - self._ticks, result, failed=failed)
