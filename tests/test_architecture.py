@@ -65,6 +65,10 @@ GUARDS = {  # modules with an except for everything: the number of them, and the
     "cli.doctor.packages": (1, "a package's own import, in doctor: the check shows the exception"),
     "exporters.run_metrics.azureml_exporter": (2, "azureml: the verdict reports the error"),
     "exporters.run_metrics.mlflow_exporter": (1, "MLflow: the verdict reports the error"),
+    "sources.capture.offline_runs": (
+        1,
+        "the script's values, which azureml's offline class accepts: one notice",
+    ),
     "sources.capture.azure_log_handler": (2, "a telemetry processor, OpenCensus: the error is reported"),
     "exporters.driver_log": (1, "stdout"),
 }
@@ -144,6 +148,7 @@ DEEP = {"QueryTimeout": "a UsageError for callers, and the query service answers
 # Modules that may assign attributes of objects that are not ours, and the owner of the objects.
 FOREIGN = {
     "process.hooks": "Python's modules",
+    "process.import_hooks": "modules and their specs, during the import",
     "process.safe_import": "sys",
     "exporters.http_deadline": "sessions of requests, pools of urllib3",
     "exporters.verified_sockets": "ssl's TLS sockets",

@@ -171,7 +171,9 @@ def _print_errors(options: Namespace, insights: Insights) -> int:
 def _print_metrics(options: Namespace, insights: Insights) -> int:
     table = _query_table(options, insights, _resolve_run(options, insights))
     if options.values:
-        output.print_table(options, table, _VALUE_COLUMNS)
+        table = metric_rows.with_runs(table)
+        runs = (metric_rows.RUN,) if metric_rows.RUN in table.names else ()
+        output.print_table(options, table, (*_VALUE_COLUMNS, *runs))
     else:
         series = metric_rows.summarize_series(table)
         output.print_table(options, series, series.names)

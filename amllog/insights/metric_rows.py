@@ -7,6 +7,8 @@ so that every store returns the same rows. A query only selects the records.
 from __future__ import annotations
 
 import math
+import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -16,6 +18,9 @@ from amllog.insights.query.result import Column, Row, Table
 from amllog.insights.query.selections import METRIC_KEY
 
 DATA = "run_metric_data"
+# The column of a summary with the name of a run below the step, and the dimensions that it is from.
+RUN, _RUN_ID, _RUN_NAME = "run", "run_id", "run_name"
+_RANDOM_ID, _SHORT_ID = re.compile(r"[0-9a-f-]{32,36}"), 8
 _PREFIX = '{"columns":'  # of the data of several numbers. Calls such as tags have other data.
 
 
@@ -74,15 +79,53 @@ def with_folded(single: Table, folded: Table) -> Table:
 
 
 def summarize_series(metrics: Table) -> Table:
-    """Return one row per step and metric: the number of values, the first, the last, the minimum and the maximum."""
-    series: dict[tuple[str, str], list[float]] = {}
+    """Return one row per step, run and metric: the number of values, the first, the last, the minimum and the maximum.
+
+    The column `run` is present if a metric belongs to a run below its step: a child run, or a run of MLflow.
+    """
+    series: dict[tuple[str, ...], list[float]] = {}
+    names = run_names(metrics)
     for row in metrics:
         if row["value"] is not None:
-            series.setdefault((row["step_name"], row["name"]), []).append(row["value"])
+            run = [names.get(row["dimensions"].get(_RUN_ID, ""), "")] if names else []
+            series.setdefault((row["step_name"], *run, row["name"]), []).append(row["value"])
     bounds = dict.fromkeys(("first", "last", "min", "max"), "real")
-    kinds = {"step_name": "text", "name": "text", "values": "int", **bounds}
+    keys = dict.fromkeys(("step_name", *([RUN] if names else []), "name"), "text")
+    kinds = {**keys, "values": "int", **bounds}
     rows = [(*key, len(values), values[0], values[-1], *_bounds(values)) for key, values in series.items()]
     return Table.of([Column(*pair) for pair in kinds.items()], rows, notes=metrics.notes)
+
+
+def with_runs(metrics: Table) -> Table:
+    """Return metrics with the column `run`, if one of them belongs to a run below its step."""
+    names = run_names(metrics)
+    if not names:
+        return metrics
+    rows = tuple({**row, RUN: names.get(row["dimensions"].get(_RUN_ID, ""), "")} for row in metrics)
+    return replace(metrics, columns=(*metrics.columns, Column(RUN, "text")), rows=rows)
+
+
+def run_names(metrics: Table) -> dict[str, str]:
+    """Return a short and unique name of each run that is not its step, by run id."""
+    names: dict[str, str] = {}
+    for row in metrics:
+        run_id, step_id = row["dimensions"].get(_RUN_ID, ""), row["step_id"]
+        if run_id and run_id != step_id:
+            is_parent = run_id == row["parent_run_id"]
+            below = f"{step_id}."  # the id of a child run begins with it
+            rest = run_id.removeprefix(below)
+            short = "parent run" if is_parent else _short_id(rest)
+            names[run_id] = row["dimensions"].get(_RUN_NAME) or names.get(run_id) or short
+    counts = Counter(names.values())
+    return {
+        run_id: name if counts[name] == 1 else f"{name} ({_short_id(run_id)})"
+        for run_id, name in names.items()
+    }
+
+
+def _short_id(run_id: str) -> str:
+    """Return the beginning of an id of random digits, as those of MLflow and of child runs are. Others stay."""
+    return run_id[:_SHORT_ID] if _RANDOM_ID.fullmatch(run_id) else run_id
 
 
 def _bounds(values: list[float]) -> tuple[float, float]:
@@ -114,7 +157,7 @@ def _unfold_row(row: Row, counts: dict[tuple[str, ...], int]) -> Iterator[tuple[
     dimensions = {key: value for key, value in row["dimensions"].items() if key != DATA}
     step = row["step"] if row["step"] is not None else cell_types.to_integer(data.get("step"))
     process = dimensions.get("record_id", "").partition("-")[0]
-    key = (row["parent_run_id"], row["step_id"], process, name)
+    key = (row["parent_run_id"], row["step_id"], dimensions.get(_RUN_ID, ""), process, name)
     for values in data["rows"]:
         index = None if _is_scalar(name, data) else counts.get(key, 0)
         counts[key] = counts.get(key, 0) + (index is not None)

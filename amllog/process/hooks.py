@@ -14,18 +14,24 @@ from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
 from typing import Any
 
+# The value of an attribute that the owner of a hook does not have.
+MISSING: Any = object()
+
 
 class Hook:
-    """One replaced attribute. `remove()` restores it unless another program has replaced it since `put()`."""
+    """One replaced attribute. `remove()` restores it unless another program has replaced it since `put()`.
+
+    `before` is MISSING if the owner lacks the attribute. Then, `remove()` deletes it.
+    """
 
     def __init__(self, owner: Any, name: str, replacement: Any) -> None:
         self._owner, self._name, self._ours = owner, name, replacement
-        self.before = getattr(owner, name)
+        self.before = getattr(owner, name, MISSING)
 
     @property
     def is_on_top(self) -> bool:
         """Return whether the attribute is our replacement."""
-        return getattr(self._owner, self._name) is self._ours
+        return getattr(self._owner, self._name, MISSING) is self._ours
 
     def put(self) -> None:
         """Replace the attribute."""
@@ -33,7 +39,9 @@ class Hook:
 
     def remove(self) -> None:
         """Restore the attribute."""
-        if self.is_on_top:
+        if self.is_on_top and self.before is MISSING:
+            delattr(self._owner, self._name)
+        elif self.is_on_top:
             setattr(self._owner, self._name, self.before)
 
 
@@ -41,9 +49,9 @@ class Hooks:
     """Hooks that are removed together, also if a signal has interrupted `put()`."""
 
     def __init__(self) -> None:
-        self._hooks: list[Hook | AfterReload] = []
+        self._hooks: list[Any] = []
 
-    def put(self, hook: Hook | AfterReload) -> None:
+    def put(self, hook: Any) -> None:
         """Store a hook, then put it, so that each hook that was put can be removed."""
         self._hooks.append(hook)
         hook.put()

@@ -11,6 +11,8 @@ from amllog.config.settings import Settings
 from amllog.session import compose
 from amllog.sources.capture.azure_handler_takeover import HandlerTakeover
 from amllog.sources.capture.capture import Capture
+from amllog.sources.capture.mlflow_metrics import MLflowMetrics
+from amllog.sources.capture.offline_runs import OfflineRuns
 from amllog.sources.capture.root_handler import plain_handler
 from amllog.sources.recorder import Recorder
 
@@ -32,6 +34,7 @@ class Captures:
         self._capture = Capture(recorder, on_handler=self._on_handler)
         self._takeover = HandlerTakeover(notice, take_over)
         self._metrics: Any = None
+        self._run_libraries = (OfflineRuns(recorder, notice), MLflowMetrics(recorder))
 
     @property
     def failure(self) -> str:
@@ -47,6 +50,11 @@ class Captures:
         handler = self._root_handler(settings)
         self._use_processors(handler)
         self._capture.install(settings.capture, handler)
+        for library in self._run_libraries:
+            if settings.metrics == "none":
+                library.remove()
+            else:
+                library.install()
         if self._metrics is not None:
             self._metrics.undo()
             self._metrics = None
@@ -68,6 +76,8 @@ class Captures:
         """Remove every hook."""
         if self._metrics is not None:
             self._metrics.undo()
+        for library in self._run_libraries:
+            library.remove()
         self._capture.remove()
         self._takeover.end()
 

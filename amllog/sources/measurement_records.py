@@ -26,12 +26,12 @@ class MeasurementRecords:
         self._emitter = emitter
 
     def run_marks(self, kind: str, run_id: str | None) -> dict[str, str]:
-        """Return the dimensions that address a record to run history. Empty if metrics are not sent there.
+        """Return the dimensions that address a record to run history. If metrics are not sent there, only the run.
 
         `run_id`: None means the process's own run.
         """
         if not self._emitter.is_online:
-            return {}
+            return {} if run_id is None else {"run_id": run_id}
         return {"run_metric": kind} if run_id is None else {"run_metric": kind, "run_id": run_id}
 
     def metric(
@@ -43,9 +43,11 @@ class MeasurementRecords:
         run_id: str | None,
         values: Mapping[str, object],
         call_site: CallSite,
+        *,
+        addressed: bool = True,
     ) -> None:
-        """Record one finite number. `values`: the dimensions of the call."""
-        marks = self.run_marks("scalar", run_id)
+        """Record one finite number. `values`: the dimensions of the call. `addressed`: send it to run history."""
+        marks = self.run_marks("scalar", run_id) if addressed else {}
         if step is not None:
             marks["step"] = str(step)
         # Readers of JSON expect integers of 64 bits. A larger one becomes a double.

@@ -72,6 +72,40 @@ class Measurements:
 
         self._emitter.guarded(write)
 
+    def stored_metric(
+        self, logger: str, name: object, value: object, step: object, run: Mapping[str, object]
+    ) -> None:
+        """Record a number that another library stores in a run of its own. It is not sent to run history.
+
+        `run`: the dimensions with the id and the name of that run. A value that is not a number is ignored.
+        """
+
+        def write() -> None:
+            number = text.to_number(value)
+            if number is None:
+                return
+            key, of_step = text.to_text(name), {} if step is None else {"step": text.to_text(step)}
+            if -_GREATEST <= number <= _GREATEST:
+                number = float(number) if isinstance(number, bool) else number
+                self._records.metric(
+                    logger, key, number, None, None, {**run, **of_step}, NOWHERE, addressed=False
+                )
+            else:
+                key, shown = self._emitter.redactor.mask_key(key)[0], text.to_text(float(number))
+                data = {"columns": {key: "double"}, "rows": [[shown]]}
+                marks = {"value": shown, "run_metric_data": json.dumps(data, ensure_ascii=False)}
+                self._records.event(
+                    logger,
+                    key,
+                    {**run, **of_step},
+                    marks,
+                    NOWHERE,
+                    level=logging.DEBUG,
+                    message=f"{key} = {shown}",
+                )
+
+        self._emitter.guarded(write)
+
     def event(self, logger: str, name: str, dimensions: Mapping[str, object], frame: FrameType) -> None:
         """Record an event."""
         self._emitter.guarded(

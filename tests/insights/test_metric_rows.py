@@ -131,3 +131,29 @@ def test_damaged_metrics_are_counted(journal: Callable[..., Path]) -> None:
             "2 run metrics left out: the data cannot be read",
         )
         assert not Questions(store([path])).metrics(name="l").notes
+
+
+def metrics_of_runs() -> list[Any]:
+    """Return one number each of the step, a child run, runs of MLflow with equal names, and another random id."""
+    ids = {"": "", "s1.kid": "", "a" * 32: "fit", "b" * 32: "fit", "c" * 32: "", RUN: ""}
+    data = {"metrics": [{"name": "loss", "value": 1}]}
+    marks = [{"run_id": run_id, "run_name": name} for run_id, name in ids.items()]
+    return [
+        envelope("MetricData", data, **{key: value for key, value in pair.items() if value}) for pair in marks
+    ]
+
+
+def test_metrics_of_other_runs(journal: Callable[..., Path]) -> None:
+    """The summary has one row per run, with a unique name of each run that is not its step."""
+    path = journal(*metrics_of_runs())
+    expected = ["", "kid", "fit (aaaaaaaa)", "fit (bbbbbbbb)", "cccccccc", "parent run"]
+    for store in (DuckDBStore, PythonStore):
+        metrics = Questions(store([path])).metrics()
+        assert [row["run"] for row in metric_rows.summarize_series(metrics)] == expected
+        assert [row["run"] for row in metric_rows.with_runs(metrics)] == expected
+
+
+def test_no_column_without_other_runs(journal: Callable[..., Path]) -> None:
+    """Without metrics of other runs, the answer has no column for them."""
+    metrics = connect(journal(*folded()).parent).metrics()
+    assert "run" not in (*metric_rows.summarize_series(metrics).names, *metric_rows.with_runs(metrics).names)

@@ -104,3 +104,18 @@ def test_copies_of_a_lowered_level_are_numbers() -> None:
     hooks.lower(logger, logging.DEBUG)
     for level in (copy.copy(logger.level), pickle.loads(pickle.dumps(logger.level))):
         assert (type(level), level) == (int, logging.DEBUG)
+
+
+def test_a_hook_deletes_an_attribute_that_was_missing() -> None:
+    """A name that the owner lacked is deleted again, but not if it was replaced since."""
+    owner = SimpleNamespace()
+    hook = Hook(owner, "name", "ours")
+    hook.put()
+    assert (owner.name, hook.before is hooks.MISSING) == ("ours", True)
+    owner.name = "of another program"
+    hook.remove()
+    assert owner.name == "of another program"
+    owner.name = "ours"
+    hook.remove()
+    hook.remove()
+    assert vars(owner) == {}

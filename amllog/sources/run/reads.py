@@ -29,7 +29,11 @@ class Experiment(NamedTuple):
 
     name: str
     id: str = ""
-    workspace: Any = None
+
+    @property
+    def workspace(self) -> Any:
+        """Raise AttributeError, which scripts catch to call `Workspace.from_config()`."""
+        raise AttributeError("there is no workspace without Azure ML: use Workspace.from_config()")
 
 
 class Reads:
