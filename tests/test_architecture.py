@@ -134,6 +134,7 @@ TESTED_ELSEWHERE = {
     "sources.capture.azure_log_handler": "end_to_end/test_app_insights",
     "sources.capture.logging_lock": "end_to_end/test_signals",
     "sources.capture.other_journals": "end_to_end/test_returned_records",
+    "sources.capture.record_taker": "sources/capture/test_record_dispatch",
     "sources.capture.root_handler": "end_to_end/test_logging_configuration",
     "sources.capture.stdlib_logging": "end_to_end/test_stdlib_logging",
     "sources.capture.stdout": "end_to_end/test_logging_stdout",

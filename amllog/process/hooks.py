@@ -1,11 +1,10 @@
-"""Replace and restore attributes of Python modules and levels of loggers, and detect the reload of a module.
+"""Replace and restore attributes of Python modules, and detect the reload of a module.
 
 `remove()` restores the previous state. An attribute that another program has replaced in the meantime stays.
 """
 
 from __future__ import annotations
 
-import logging
 import sys
 import threading
 from collections.abc import Callable, Sequence
@@ -132,34 +131,3 @@ class _Loader(Loader):
         module.__loader__ = module.__spec__.loader = self._real
         self._real.exec_module(module)
         self._then()
-
-
-class LoweredLevel(int):
-    """The level of a logger that amllog has lowered. The class distinguishes it from an equal level of the script."""
-
-    before: int
-
-    def __reduce__(self) -> tuple[type[int], tuple[int]]:
-        """Return a plain number for copies, also in other processes."""
-        return int, (int(self),)
-
-
-def is_lowered(logger: logging.Logger) -> bool:
-    """Return whether amllog has lowered the level of a logger and nobody has set it since."""
-    return type(logger.level) is LoweredLevel
-
-
-def lower(logger: logging.Logger, threshold: int) -> None:
-    """Lower the level of a logger to `threshold` unless it is lower already. Safe to repeat."""
-    level = logger.level
-    before = level.before if type(level) is LoweredLevel else level
-    lowered = LoweredLevel(min(before, threshold))
-    lowered.before = before
-    logger.setLevel(lowered)
-
-
-def restore(logger: logging.Logger) -> None:
-    """Restore the level of a logger, unless the script has set another one since."""
-    level = logger.level
-    if type(level) is LoweredLevel:
-        logger.setLevel(level.before)

@@ -89,7 +89,7 @@ class Captures:
             from amllog.sources.capture import azure_log_handler
 
             handler = azure_log_handler.root_handler(capture, self._flush, target, self._notice)
-        return handler or plain_handler(capture.handler, capture.take)
+        return handler or plain_handler(capture.handler, capture.taker)
 
     def _use_processors(self, handler: logging.Handler | None) -> None:
         """Apply the telemetry processors of our handler and of those that were taken over."""

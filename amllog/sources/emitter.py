@@ -124,6 +124,13 @@ class Emitter:
         elif shown:
             self.driver_log.count_delivered()
 
+    def finish_line(self, line: Line | None, shown: bool) -> None:
+        """Write the line of a record that is in the journal already. `shown`: a handler has shown it meanwhile."""
+        if shown:
+            self.driver_log.count_delivered()
+        elif line is not None:
+            self.driver_log.write(line)
+
     def parent(self) -> tuple[str, str]:
         """Return (operation id, span id) that a record made here belongs under."""
         modules = sys.modules

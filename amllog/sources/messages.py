@@ -64,8 +64,13 @@ class Messages:
         except Exception as fault:  # the guard of this entry: counted, and reported by status()
             self._emitter.handle_fault(fault)
 
-    def stdlib_record(self, entry: logging.LogRecord, *, shown: bool) -> str | None:
-        """Record a stdlib record with its `extra` and a dict as args. Return its message, or None at a fault."""
+    def stdlib_record(
+        self, entry: logging.LogRecord, *, shown: bool = False, lines: list[Line | None] | None = None
+    ) -> str | None:
+        """Record a stdlib record with its `extra` and a dict as args. Return its message, or None at a fault.
+
+        With `lines`, the line for the driver log is added to them and not written.
+        """
         try:
             driver_log, redactor = self._emitter.driver_log, self._emitter.redactor
             if driver_log.writing and driver_log.is_writing(log_call.format_record(entry)):
@@ -92,7 +97,7 @@ class Messages:
             message = log_call.format_record(entry)
             self._emit(
                 entry.levelno, text.to_text(entry.name), message, masked, call_site, error, shown,
-                seconds=entry.created, level_name=entry.levelname, parent=parent,
+                seconds=entry.created, level_name=entry.levelname, parent=parent, lines=lines,
             )  # fmt: skip
             return message
         except Exception as fault:  # the guard of this entry
@@ -133,6 +138,7 @@ class Messages:
         seconds: float = 0.0,
         level_name: str = "",
         parent: tuple[str, str] | None = None,
+        lines: list[Line | None] | None = None,
     ) -> None:
         """Emit the draft of a message or an exception, with its line for the driver log."""
         emitter = self._emitter
@@ -162,6 +168,9 @@ class Messages:
             logger_name = (redactor.masked_keys.get(logger) or redactor.mask_key(logger))[0]
             line = make(Line, (seconds, level, name, logger_name, message, masked, stack))
         draft = make(Draft, (seconds, level, logger, kind, data, values, call_site, parent, name))
+        if lines is not None:
+            lines.append(line)
+            line = None
         emitter.emit(draft, line, shown)
 
 

@@ -11,7 +11,7 @@ import pytest
 SETUP = """
 import json, logging, logging.handlers, multiprocessing, os, pickle, queue, socketserver, struct, sys, threading, time
 import amllog
-root = logging.getLogger()
+root = logging.getLogger(); root.setLevel("INFO")
 log = logging.getLogger("script")
 """
 LISTENER = """

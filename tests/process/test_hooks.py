@@ -1,19 +1,15 @@
-"""Replaced attributes, lowered levels and the detection of reloads."""
+"""Replaced attributes and the detection of reloads."""
 
 from __future__ import annotations
 
-import copy
 import importlib
-import logging
-import pickle
 import sys
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
-from amllog.process import hooks
-from amllog.process.hooks import AfterReload, Chain, Hook, Hooks
+from amllog.process.hooks import MISSING, AfterReload, Chain, Hook, Hooks
 
 
 def test_a_hook_restores_its_attribute() -> None:
@@ -82,36 +78,12 @@ def test_after_reload(tmp_path: Path) -> None:
     assert calls == [2]
 
 
-def test_levels_are_lowered_and_restored() -> None:
-    """A level is lowered once, restored to the level of the script, and kept if the script sets another one."""
-    logger = logging.getLogger("test of lowered levels")
-    logger.setLevel(logging.ERROR)
-    for _ in range(2):
-        hooks.lower(logger, logging.DEBUG)
-    assert (logger.level, hooks.is_lowered(logger)) == (logging.DEBUG, True)
-    hooks.restore(logger)
-    assert (logger.level, hooks.is_lowered(logger)) == (logging.ERROR, False)
-    hooks.lower(logger, logging.DEBUG)
-    logger.setLevel(logging.DEBUG)
-    hooks.restore(logger)
-    assert (logger.level, hooks.is_lowered(logger)) == (logging.DEBUG, False)
-
-
-def test_copies_of_a_lowered_level_are_numbers() -> None:
-    """A copy of the level, also in another process, is a plain number."""
-    logger = logging.getLogger("test of copied levels")
-    logger.setLevel(logging.ERROR)
-    hooks.lower(logger, logging.DEBUG)
-    for level in (copy.copy(logger.level), pickle.loads(pickle.dumps(logger.level))):
-        assert (type(level), level) == (int, logging.DEBUG)
-
-
 def test_a_hook_deletes_an_attribute_that_was_missing() -> None:
     """A name that the owner lacked is deleted again, but not if it was replaced since."""
     owner = SimpleNamespace()
     hook = Hook(owner, "name", "ours")
     hook.put()
-    assert (owner.name, hook.before is hooks.MISSING) == ("ours", True)
+    assert (owner.name, hook.before is MISSING) == ("ours", True)
     owner.name = "of another program"
     hook.remove()
     assert owner.name == "of another program"

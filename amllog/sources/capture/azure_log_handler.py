@@ -18,6 +18,7 @@ from amllog.process import safe_import
 from amllog.process.interrupts import is_from_signal
 from amllog.record import text
 from amllog.sources.capture import logging_lock
+from amllog.sources.capture.record_taker import RecordTaker
 
 
 def root_handler(
@@ -25,17 +26,17 @@ def root_handler(
 ) -> logging.Handler | None:
     """Return the handler of an earlier setup(), with its processors and filters, or a new one. See `make_handler`.
 
-    `capture` has the present `handler`, and `take` for records.
+    `capture` has the present `handler`, and the `taker` of records.
     """
     present: logging.Handler | None = capture.handler
     if not hasattr(present, "amllog_set_target"):
-        return make_handler(capture.take, flush, target, notice)
+        return make_handler(capture.taker, flush, target, notice)
     capture.handler.amllog_set_target(target)
     return present
 
 
 def make_handler(
-    take: Callable[[logging.LogRecord], None],
+    taker: RecordTaker,
     flush: Callable[[float], object],
     target: ConnectionString,
     notice: Callable[[str], None],
@@ -75,13 +76,13 @@ def make_handler(
 
         def handle(self, record: logging.LogRecord) -> Any:
             """Filter and take the record without a lock, as the stock handler does since Python 3.13."""
-            passed = not self.filters or self.filter(record)
+            passed = not self.filters or taker.passes(self, record)
             if passed:
-                take(record)
+                taker.take(record)
             return passed
 
         def emit(self, record: logging.LogRecord) -> None:
-            take(record)
+            taker.take(record)
 
         def flush(self, timeout: float | None = None) -> None:
             # Without a timeout, logging.shutdown or dictConfig call it. Everything is in the journal already.

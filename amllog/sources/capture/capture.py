@@ -39,7 +39,7 @@ class Capture:
         self._recorder, self._messages = recorder, recorder.messages
         self._hooks = Hooks()
         self._loggers = LoggingCapture(recorder, on_handler)
-        self.take = self._loggers.take
+        self.taker = self._loggers.taker
         # How the main thread ended, if by an exception.
         self._failure = ""
         self._exits = Exits()

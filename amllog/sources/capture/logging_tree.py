@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Iterator
+from types import FrameType
 from typing import Any
 
 # Loggers of libraries that send data, often for amllog. Their records below WARNING are not records of the run.
@@ -19,9 +21,11 @@ QUIET = (
 CONSOLES = ("RichHandler", "MlflowLoggingStream")
 
 
-def is_log_call() -> bool:
-    """Return whether the record that is dispatched comes from a log call, and not from `logger.handle(record)`."""
-    frame = sys._getframe(2)  # `handle`, or the hook of another library over ours
+def is_log_call(frame: FrameType) -> bool:
+    """Return whether the record that is dispatched comes from a log call, and not from `logger.handle(record)`.
+
+    `frame`: the caller of `callHandlers`, which is `handle` or the hook of another library.
+    """
     for _ in range(3):
         if frame.f_code.co_name == "_log":
             return True
@@ -54,6 +58,19 @@ def handlers_of(logger: logging.Logger) -> tuple[logging.Handler, ...]:
     if not handlers and logging.lastResort is not None:
         handlers.append(logging.lastResort)
     return tuple(handlers)
+
+
+def live_handlers(logger: logging.Logger) -> Iterator[logging.Handler]:
+    """Yield the same handlers without the last resort, as logging does, while other handlers may change the lists."""
+    current: logging.Logger | None = logger
+    while current is not None:
+        yield from current.handlers
+        current = current.parent if current.propagate else None
+
+
+def has_handlers(logger: logging.Logger) -> bool:
+    """Return whether a record reaches a handler that is not the last resort."""
+    return next(live_handlers(logger), None) is not None
 
 
 def is_only_handler(handler: logging.Handler, logger: logging.Logger) -> bool:

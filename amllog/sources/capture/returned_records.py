@@ -48,7 +48,7 @@ def may_return(handler: logging.Handler) -> bool:
     return kind.__name__ not in _FINAL_HANDLERS or kind.__module__ not in ("logging", "logging.handlers")
 
 
-def return_path(handlers: tuple[logging.Handler, ...], ours: logging.Handler) -> int:
+def return_path(handlers: tuple[logging.Handler, ...], ours: logging.Handler | None) -> int:
     """Return how handlers may bring a record back: 0 for not at all, UNCHANGED, or CHANGED by a format or filter."""
     path = 0
     for handler in handlers:

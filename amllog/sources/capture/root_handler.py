@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 
 from amllog.sources.capture import logging_lock
+from amllog.sources.capture.record_taker import RecordTaker
 
 
 class PlainHandler(logging.Handler):
-    """Pass each record to `take`."""
+    """Pass each record to `taker.take`."""
 
-    def __init__(self, take: Callable[[logging.LogRecord], None]) -> None:
+    def __init__(self, taker: RecordTaker) -> None:
         super().__init__()
         logging_lock.unlist_handlers()
-        self._take = take
+        self._taker, self._take = taker, taker.take
 
     def createLock(self) -> None:  # noqa: N802  # a method of logging's
         """Create no lock. amllog needs none, and the end of a lock would call Python code, as for listed handlers."""
@@ -22,7 +22,7 @@ class PlainHandler(logging.Handler):
 
     def handle(self, record: logging.LogRecord) -> bool:
         """Filter and take the record without a lock. A forked child could inherit a lock in the acquired state."""
-        passed = not self.filters or bool(self.filter(record))
+        passed = not self.filters or self._taker.passes(self, record)
         if passed:
             self._take(record)
         return passed
@@ -35,8 +35,6 @@ class PlainHandler(logging.Handler):
         """Do nothing. dictConfig of other libraries calls this, and later records must still be taken."""
 
 
-def plain_handler(
-    before: logging.Handler | None, take: Callable[[logging.LogRecord], None]
-) -> logging.Handler:
+def plain_handler(before: logging.Handler | None, taker: RecordTaker) -> logging.Handler:
     """Return `before` with the filters of the script if it is a plain handler, otherwise a new one."""
-    return before if isinstance(before, PlainHandler) else PlainHandler(take)
+    return before if isinstance(before, PlainHandler) else PlainHandler(taker)

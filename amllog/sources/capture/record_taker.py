@@ -1,0 +1,194 @@
+"""Pass each stdlib record to amllog once, however often it reaches our handler.
+
+`Dispatch` has the record that a thread is dispatching. A handler may also bring a record back later, for example a
+QueueListener or a log server. These are recognized by content (`returned_records` in this process, `other_journals` for
+others). The records of amllog's threads, and those of transport libraries below WARNING, are never taken.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from collections.abc import Callable
+
+from amllog.exporters.driver_log import Line
+from amllog.sources.capture.logging_tree import QUIET, has_receiver, is_transport
+from amllog.sources.capture.other_journals import OtherJournals
+from amllog.sources.capture.returned_records import MADE, ReturnableRecords, return_path, sent_message
+from amllog.sources.recorder import Recorder
+
+# The beginning of the names of our threads.
+THREADS = "amllog "
+
+# Of the process, because records may be on their way back during a second setup().
+RETURNABLE = ReturnableRecords()
+_OTHER_JOURNALS = OtherJournals()
+
+
+class Dispatch:
+    """A record that a thread is dispatching, and what happened to it."""
+
+    __slots__ = (
+        "consoles", "entry", "handlers", "is_observed", "is_shown", "lines", "outer", "passed", "return_path", "taken",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        entry: logging.LogRecord | None = None,
+        handlers: tuple[logging.Handler, ...] = (),
+        outer: Dispatch | None = None,
+        *,
+        return_path: int = 0,
+        is_recorded: bool = False,
+    ) -> None:
+        """`handlers`: those that the record reaches. `outer`: the dispatch during which this one began.
+
+        `return_path`: how handlers may bring the record back (see `returned_records`).
+        """
+        self.entry, self.handlers, self.outer, self.return_path = entry, handlers, outer, return_path
+        # The record, when it is recorded.
+        self.taken = entry if is_recorded else None
+        # The result of the filters on our handler, when they were called.
+        self.passed: bool | None = None
+        # The handlers, by identity, that may show the record on the driver log.
+        self.consoles: frozenset[int] = frozenset()
+        # Whether we call these handlers, and whether one of them has shown the record.
+        self.is_observed = self.is_shown = False
+        # Our line. It is written at the end if no handler has shown the record.
+        self.lines: list[Line | None] = []
+
+    def expect(self, consoles: frozenset[int]) -> None:
+        """Set the handlers that may show the record."""
+        self.consoles = consoles
+
+    def observe(self) -> frozenset[int]:
+        """Return the handlers that may show the record. The caller calls them, and `show` for each."""
+        self.is_observed = True
+        return self.consoles
+
+    def show(self, accepted: object) -> None:
+        """Note the result of a handler that shows records. Its own `handle` may return nothing."""
+        if accepted is None or accepted:
+            self.is_shown = True
+
+
+class Threads(threading.local):
+    """The dispatch of each thread, in one object because each access to a thread's data is slow."""
+
+    def __init__(self) -> None:
+        self.dispatch = Dispatch()
+
+
+class RecordTaker:
+    """Take the records that reach our handler."""
+
+    def __init__(self, recorder: Recorder) -> None:
+        self.emitter, self._messages = recorder.emitter, recorder.messages
+        self.threads = Threads()
+        self.handler: logging.Handler | None = None
+        # Of the last dispatch. A forked child has another one.
+        self.process = os.getpid()
+
+    def use_handler(self, handler: logging.Handler | None) -> None:
+        """Set our handler on the root logger, which passes its records to `take`."""
+        self.handler = handler
+
+    def take(self, entry: logging.LogRecord) -> None:
+        """Record a record that our handler got, unless it was recorded before."""
+        level, thread = entry.levelno, entry.threadName
+        state = self.threads.dispatch
+        if level < self.emitter.threshold or (thread is not None and thread.startswith(THREADS)):
+            return
+        # `startswith` excludes almost all names fast. A module of the script may be called `requests_client`.
+        if level < logging.WARNING and str(entry.name).startswith(QUIET) and is_transport(entry.name):
+            return
+        if state.taken is entry:  # with `library.handlers = root.handlers`, it reaches our handler twice
+            return
+        is_dispatched = state.entry is entry
+        if not is_dispatched and self.is_recorded(entry):  # a QueueListener that calls our handler
+            return
+        state.taken = entry
+        lines = state.lines if is_dispatched and state.consoles else None
+        message = self._messages.stdlib_record(entry, lines=lines)
+        if state.return_path and is_dispatched and message is not None:
+            sent = message if type(entry.msg) is str else sent_message(entry)
+            RETURNABLE.add_record(entry, sent, state.return_path)
+
+    def passes(self, handler: logging.Handler, entry: logging.LogRecord) -> bool:
+        """Return whether the filters on our handler accept a record. They may count, so they are called once."""
+        state = self.threads.dispatch
+        if state.entry is not entry:
+            return bool(handler.filter(entry))
+        if state.passed is None:
+            state.passed = bool(handler.filter(entry))
+        return state.passed
+
+    def is_recorded(self, entry: logging.LogRecord) -> bool:
+        """Return whether this process or another one of the run has recorded the record already."""
+        if entry in RETURNABLE:
+            return True
+        if entry.process in (None, os.getpid()):
+            return False
+        return _OTHER_JOURNALS.contains(
+            self.emitter.directory, entry, self.emitter.redactor.mask_and_truncate
+        )
+
+    def take_only(
+        self, handler: logging.Handler, entry: logging.LogRecord, then: Callable[[], object] | None = None
+    ) -> None:
+        """Pass a record to our handler, which is the only one that it reaches. `then`: the hook of another library."""
+        state = self.threads.dispatch
+        try:
+            state.entry = entry
+            if entry.levelno >= handler.level:
+                handler.handle(entry)
+            if then is not None:
+                then()
+        finally:
+            state.entry = state.taken = state.passed = None
+
+    def new_dispatch(
+        self, entry: logging.LogRecord, handlers: tuple[logging.Handler, ...], *, is_log_call: bool
+    ) -> Dispatch:
+        """Return the dispatch of a record to these handlers. `is_log_call`: it does not come from `handle(record)`."""
+        path = return_path(handlers, self.handler)
+        return Dispatch(
+            entry,
+            handlers,
+            self.threads.dispatch,
+            return_path=path if is_log_call or not path else MADE,
+            is_recorded=not is_log_call and self.is_recorded(entry),
+        )
+
+    def take_first(self, state: Dispatch, entry: logging.LogRecord) -> None:
+        """Pass the record to our handler before another one changes it, sends it away, raises or ends the process."""
+        self.threads.dispatch = state
+        self.process = os.getpid()
+        ours, is_new = self.handler, state.taken is None
+        if (
+            is_new
+            and ours is not None
+            and entry.levelno >= ours.level
+            and has_receiver(entry, state.handlers)
+        ):
+            ours.handle(entry)
+
+    def end(self, state: Dispatch) -> None:
+        """End the dispatch of a record. Write our line if no handler has shown it."""
+        if self.threads.dispatch is state:
+            self.threads.dispatch = state.outer or Dispatch()
+        if state.lines:
+            is_shown = state.is_shown or (not state.is_observed and self._is_presumed(state))
+            for line in state.lines:
+                self.emitter.finish_line(line, is_shown)
+
+    def _is_presumed(self, state: Dispatch) -> bool:
+        """Return whether a handler has probably shown the record. The hook of another library has called it."""
+        return any(
+            id(handler) in state.consoles
+            and state.entry is not None
+            and state.entry.levelno >= handler.level
+            and not handler.filters
+            for handler in state.handlers
+        )
