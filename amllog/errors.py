@@ -20,6 +20,16 @@ from typing import NamedTuple
 from amllog.record.text import escape_controls
 
 
+class _Unshown:
+    """The value of a problem whose message does not contain the value."""
+
+    def __repr__(self) -> str:
+        return "(not shown)"
+
+
+UNSHOWN = _Unshown()
+
+
 class Problem(NamedTuple):
     """An invalid setting: where it was set, its value, and what is allowed."""
 
@@ -28,6 +38,8 @@ class Problem(NamedTuple):
     allowed: str
 
     def __str__(self) -> str:
+        if self.value is UNSHOWN:
+            return f"{self.variable} {self.allowed}"
         return f"{self.variable} = {self.value!r}: {self.allowed}"
 
 

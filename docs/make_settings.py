@@ -15,7 +15,8 @@ Generated from `amllog/config/settings_table.py` and `amllog/config/variables.py
 
 An argument of `amllog.setup()` wins over its environment variable, which wins over the default. Where a setting has
 several variables, the first that is set counts. An empty one counts as not set. An unknown argument or a value that
-is not allowed raises a `ConfigError`, which lists every problem.
+is not allowed raises a `ConfigError`, which lists every problem. In an Azure ML job, invalid variables do not raise
+(see `strict`). Variables that look like these and are unknown are reported with the nearest name.
 
 | setting | environment variable | default | allowed | |
 |---|---|---|---|---|

@@ -55,7 +55,7 @@ GUARDS = {  # modules with an except for everything: the number of them, and the
     "sources.run.reads": (1, "azureml, when something is read from it"),
     "process.background": (1, "azureml at setup(): carried to the thread that waits"),
     "delivery.consumer": (1, "an exporter: its records wait"),
-    "process.safe_import": (1, "a stdout that raises"),
+    "process.safe_import": (2, "a stdout that raises, and a library's own import in setup()"),
     "delivery.orphans": (1, "a file of another process: it is reported, and the others are sent"),
     "delivery.worker": (2, "any fault of the delivery thread: it is reported, and the thread continues"),
     "process.interrupts": (2, "exceptions of signal handlers: they are raised again"),
@@ -258,6 +258,12 @@ def test_lists_name_modules_that_exist() -> None:
     lists = (GUARDS, OTHER_THREADS, FOREIGN, TESTED_ELSEWHERE, *POWERS.values())
     places = {place for entries in lists for place in entries}
     assert sorted(place for place in places if not any(is_in(m.path, [place]) for m in ALL)) == []
+
+
+def test_settings_are_resolved_in_one_place() -> None:
+    """Only `read_settings` decides whether an invalid variable raises."""
+    callers = {m.path for m in ALL if re.search(r"\bresolve_settings\(", m.code())}
+    assert callers == {"config.settings", "session.compose"}
 
 
 def test_root() -> None:

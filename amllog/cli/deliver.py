@@ -12,12 +12,11 @@ from pathlib import Path
 
 from amllog.cli import output, status
 from amllog.cli.status import OutletFilters
-from amllog.config.settings import resolve_settings
 from amllog.context.detector import RunDetector
 from amllog.delivery import account
 from amllog.delivery.exporter import Exporter
 from amllog.delivery.orphan_delivery import OrphanDelivery
-from amllog.errors import UsageError
+from amllog.errors import ConfigError, UsageError
 from amllog.exporters.app_insights.resend import resend_old
 from amllog.insights.reports.rendering import pluralize
 from amllog.journal.directory import claim, list_segments, open_read_only
@@ -55,9 +54,15 @@ def run(options: Namespace, environ: Mapping[str, str]) -> int:
 
 
 def _exporters(directory: Path, environ: Mapping[str, str]) -> list[Exporter]:
-    """Create the exporters that the environment names. Raises UsageError if it names none."""
-    settings = resolve_settings({}, environ)
-    compose.check_packages(settings)
+    """Create the exporters that the environment names. Raises UsageError if it names none.
+
+    An invalid connection string raises ConfigError also in a job, because the command can do nothing without it.
+    """
+    settings = compose.read_settings({}, environ)
+    if settings.is_invalid("connection_string"):
+        raise ConfigError(settings.problems)
+    for problem in settings.problems:
+        output.print_notice(str(problem))
     exporter, metrics = compose.exporter_kind(settings), compose.metrics_kind(settings, environ)
     exporters = [compose.insights_exporter(settings, exporter, 0.0)] if exporter != "none" else []
     if metrics != "none":

@@ -35,3 +35,4 @@ class Arguments(TypedDict, total=False):
     redact: Iterable[str] | str | None
     grace_seconds: float | str | None
     journal_max_bytes: float | str | None
+    strict: bool | str | None

@@ -1,7 +1,6 @@
 """Parse and validate the value of a setting, from an argument or from the environment.
 
-Each parser returns the value in the form that the code uses. It raises ValueError, TypeError or re.error if the value
-is invalid.
+Each parser returns the value in the form that the code uses. It raises one of `INVALID` if the value is invalid.
 """
 
 from __future__ import annotations
@@ -13,9 +12,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
+from amllog.process import interrupts
 from amllog.record.redaction import Redactor
 from amllog.record.secrets import secret_names
 
+INVALID = (ValueError, TypeError, ArithmeticError, RuntimeError, re.error, Warning)  # a value raises these
+_WORD = re.compile(r"\w{2,}")
+_OFF = {"off", "false", "no", "0", "disable", "disabled", "nothing", "null"}
 CAPTURES = ("logging", "warnings", "exceptions", "prints")
 _DEFAULT_ENDPOINT = "https://dc.services.visualstudio.com"
 _GUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
@@ -157,6 +160,28 @@ def parse_patterns(value: Any) -> tuple[str, ...]:
     return patterns
 
 
+def patterns_or_words(value: str) -> tuple[str, ...]:
+    """Parse a list of regular expressions. Each word in an invalid one is an expression."""
+    patterns: list[str] = []
+    for pattern in parse_list(value):
+        patterns += [pattern] if _is_pattern(pattern) else _WORD.findall(pattern)
+    return tuple(patterns)
+
+
+def _is_pattern(pattern: str) -> bool:
+    try:
+        parse_patterns([pattern])
+    except INVALID as error:
+        interrupts.pass_on(error)
+        return False
+    return True
+
+
+def none_if_off(none: Any) -> Callable[[str], Any]:
+    """Return a fallback: `none` for a string that usually turns something off, such as `off` or `false`."""
+    return lambda value: none if value.lower() in _OFF else None
+
+
 def parse_seconds(value: Any) -> float:
     """Parse a number of seconds from 0 to 3600."""
     if isinstance(value, bool) or not 0 <= float(value) <= 3600:
@@ -175,3 +200,8 @@ def parse_size(value: Any) -> int:
     if size < 1024**2:
         raise ValueError("too small")
     return size
+
+
+def parse_strict(value: Any) -> str:
+    """Parse auto, true or false, also as a bool."""
+    return parse_choice("auto", "true", "false")(str(value) if isinstance(value, bool) else value)

@@ -2,6 +2,10 @@
 
 An argument wins over the environment, which wins over the default. An empty variable counts as not set. `setup()`
 reads the settings once. All problems are in one `ConfigError`, so that a user can correct them together.
+
+An invalid argument always raises. An invalid variable raises where a person sees it at once, which is outside a job, or
+if `strict` is true. In a job, it must not end a run that has waited for its node. There, the default replaces it, and
+`Settings.problems` has the problem.
 """
 
 from __future__ import annotations
@@ -14,6 +18,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from amllog.config import parsers
 from amllog.config.parsers import ConnectionString
 from amllog.config.settings_table import BY_NAME, SETTINGS, Setting
 from amllog.errors import ConfigError, Problem
@@ -46,14 +51,26 @@ class Settings:
     redact: tuple[str, ...] = ()
     grace_seconds: float = 10.0
     journal_max_bytes: int = 1024**3
+    # Whether an invalid variable raises. `auto` is resolved already.
+    strict: bool = True
+    # Invalid variables that did not raise.
+    problems: tuple[Problem, ...] = field(default=(), compare=False, repr=False)
+
+    def is_invalid(self, name: str) -> bool:
+        """Return whether a variable of the setting `name` is invalid."""
+        return any(problem.variable in BY_NAME[name].variables for problem in self.problems)
 
 
-def resolve_settings(arguments: Mapping[str, object], environ: Mapping[str, str]) -> Settings:
-    """Return the settings from `arguments` and `environ`.
+def resolve_settings(
+    arguments: Mapping[str, object], environ: Mapping[str, str], *, in_job: bool
+) -> Settings:
+    """Return the settings from `arguments` and `environ`. `in_job`: `strict=auto` is false.
 
-    Raise ConfigError with all problems: unknown arguments and invalid values.
+    Raise ConfigError with all problems, if there are unknown or invalid arguments, or invalid variables that raise.
     """
-    problems = [_unknown(name, value) for name, value in arguments.items() if name not in BY_NAME]
+    of_arguments = [_unknown(name, value) for name, value in arguments.items() if name not in BY_NAME]
+    of_variables: list[Problem] = []
+    notes: dict[str, str] = {}
     values: dict[str, Any] = {}
     for setting in SETTINGS:
         source, value = _given(setting, arguments, environ)
@@ -61,18 +78,43 @@ def resolve_settings(arguments: Mapping[str, object], environ: Mapping[str, str]
             continue
         try:
             values[setting.name] = setting.parse(value)
-        except (ValueError, TypeError, ArithmeticError, RuntimeError, re.error) as error:
+        except parsers.INVALID as error:
             interrupts.pass_on(error)
-            reason = f" ({error})" if isinstance(error, re.error) else ""
-            problems.append(
-                Problem(source, _shown(value, setting.name), f"allowed is {setting.allowed}{reason}")
-            )
-    if problems:
-        raise ConfigError(problems)
+            reason = f" ({error})" if isinstance(error, (re.error, Warning)) else ""
+            problem = Problem(source, _shown(value, setting.name), f"allowed is {setting.allowed}{reason}")
+            if source not in setting.variables:
+                of_arguments.append(problem)
+                continue
+            of_variables.append(problem)
+            replacement = setting.fallback(str(value)) if setting.fallback else None
+            if replacement is not None:
+                values[setting.name] = replacement
+                notes[source] = f" ({replacement!r} is used)"
+    chosen = values.get("strict", "auto")
+    values["strict"] = chosen == "true" or (chosen == "auto" and not in_job)
+    if of_arguments or (of_variables and values["strict"]):
+        raise ConfigError([*of_arguments, *of_variables])
     level = values.setdefault("level", logging.INFO)
     for name in ("driver_level", "insights_level"):
         values.setdefault(name, level)
-    return Settings(**values)
+    noted = (
+        problem._replace(allowed=problem.allowed + notes.get(problem.variable, ""))
+        for problem in of_variables
+    )
+    return Settings(**values, problems=tuple(noted))
+
+
+def inspect_settings(environ: Mapping[str, str]) -> Settings:
+    """Return the settings of the environment as in a job, where nothing raises, with all problems in `problems`."""
+    settings = resolve_settings({"strict": False}, environ, in_job=True)
+    try:
+        resolve_settings(
+            {}, {name: environ.get(name, "") for name in BY_NAME["strict"].variables}, in_job=False
+        )
+    except ConfigError as error:
+        interrupts.pass_on(error)
+        return replace(settings, problems=(*settings.problems, *error.problems))
+    return settings
 
 
 def with_connection(settings: Settings, target: ConnectionString) -> Settings:

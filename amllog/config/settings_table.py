@@ -21,6 +21,8 @@ class Setting(NamedTuple):
     allowed: str
     sentence: str
     parse: Callable[[Any], Any]
+    # Returns what replaces an invalid value of a variable, instead of the default. None is the default.
+    fallback: Callable[[str], Any] | None = None
 
 
 _LEVELS = f"a level name ({', '.join(LEVEL_NAMES)}) or a number >= 0"
@@ -42,6 +44,7 @@ SETTINGS = (
         "auto, opencensus, opentelemetry or none",
         "The exporter for Application Insights. auto is opencensus if a connection string is set.",
         parsers.parse_choice("auto", "opencensus", "opentelemetry", "none"),
+        parsers.none_if_off("none"),
     ),
     Setting(
         "metrics",
@@ -50,6 +53,7 @@ SETTINGS = (
         "auto, azureml, mlflow or none",
         "The exporter for run metrics. auto is azureml in a job, else mlflow if MLFLOW_TRACKING_URI is set.",
         parsers.parse_choice("auto", "azureml", "mlflow", "none"),
+        parsers.none_if_off("none"),
     ),
     Setting(
         "metrics_ranks",
@@ -154,6 +158,7 @@ SETTINGS = (
         "a list of logging, warnings, exceptions and prints, or none",
         "Other sources of records: stdlib logging, warnings, uncaught exceptions, prints.",
         parsers.parse_captures,
+        parsers.none_if_off(()),
     ),
     Setting(
         "redact",
@@ -163,6 +168,7 @@ SETTINGS = (
         "More keys of dimensions whose values are masked. Passwords, tokens, keys, SAS and connection strings always"
         " are.",
         parsers.parse_patterns,
+        parsers.patterns_or_words,  # the default would send values that the user wanted to be masked
     ),
     Setting(
         "grace_seconds",
@@ -180,6 +186,16 @@ SETTINGS = (
         "Maximum size of the journal directory. Delivered files are deleted first, then new records are refused."
         " Files for the run are copied while the waiting copies take less than half of it.",
         parsers.parse_size,
+    ),
+    Setting(
+        "strict",
+        ("AMLLOG_STRICT",),
+        "auto",
+        "auto, true or false",
+        "Whether an invalid value in a variable raises ConfigError. auto is false in an Azure ML job, else true."
+        " If it does not raise, the default is used, and a WARNING and `status()` report it. Invalid arguments of"
+        " `setup()` always raise.",
+        parsers.parse_strict,
     ),
 )
 

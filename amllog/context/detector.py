@@ -15,6 +15,7 @@ from amllog.process.background import BackgroundCall
 from amllog.process.interrupts import is_from_signal
 from amllog.process.process_token import process_token
 from amllog.process.workers import is_worker
+from amllog.record.error_cause import describe
 
 CONTEXT_SECONDS = 5.0  # that setup() waits for run history
 
@@ -83,6 +84,6 @@ class RunDetector:
                 raise
             if self._call is not None and self._call.over:
                 self._call = None
-            self._notice(f"run history does not answer ({type(error).__name__}): metrics wait in the journal")
+            self._notice(f"run history does not answer ({describe(error)}): metrics wait in the journal")
             return None
         return self.azureml_run

@@ -59,12 +59,16 @@ class OutletAccount:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Account:
-    """The records that were accepted, and their outcome per outlet: accepted = delivered + waiting + refused."""
+    """The records that were accepted, and their outcome per outlet: accepted = delivered + waiting + refused.
+
+    `problems` lists the invalid environment variables.
+    """
 
     accepted: int
     outlets: Mapping[str, OutletAccount]
     directory: str = ""
     leftovers_delivered: int = 0  # records of ended processes that this process has delivered
+    problems: tuple[str, ...] = ()  # invalid environment variables, which did not stop the step
 
     @property
     def waiting(self) -> int:
@@ -89,6 +93,7 @@ class Account:
                 name: {"delivered": o.delivered, "waiting": o.waiting, "refused": dict(o.refused)}
                 for name, o in self.outlets.items()
             },
+            "problems": list(self.problems),
         }
 
     def __str__(self) -> str:
@@ -97,6 +102,7 @@ class Account:
         lines.extend(f"  {name:<{width}}  {outlet}" for name, outlet in self.outlets.items())
         if self.leftovers_delivered:
             lines.append(f"  and {self.leftovers_delivered} delivered for processes before this one")
+        lines.extend(f"  invalid: {problem}" for problem in self.problems)
         return "\n".join(lines)
 
     def __repr__(self) -> str:

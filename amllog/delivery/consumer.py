@@ -16,6 +16,7 @@ from amllog.delivery.exporter import Exporter, ExportResult, waiting
 from amllog.journal.segment import Segment
 from amllog.process import interrupts
 from amllog.record.envelope import is_complete
+from amllog.record.error_cause import describe
 
 BACKOFF_SECONDS = 0.5  # half of the first pause after a failure
 MAX_BACKOFF_SECONDS = 60.0
@@ -104,7 +105,7 @@ class Consumer:
         try:
             return self.exporter.export(lines, seconds)
         except Exception as error:  # the thread goes on, the records wait, and `status()` reports the error
-            return ExportResult(waiting(f"{self.exporter.name}: {type(error).__name__}: {error}"))
+            return ExportResult(waiting(f"{self.exporter.name}: {describe(error)}"))
 
     def _schedule(self, settled: bool, error: str, pause: float) -> None:
         """Set when the next attempt is due."""

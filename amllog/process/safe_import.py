@@ -1,17 +1,21 @@
 """Import libraries in a process with a broken stdout, an unusual `sys.argv` or a deleted working directory.
 
 structlog calls `isatty()` of stdout, opencensus reads `sys.argv[0]`, and the import of namespace packages searches the
-working directory on `sys.path`.
+working directory on `sys.path`. A library may also be of a version that does not fit its dependencies. Its import may
+then raise any exception.
 """
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TypeVar
 
 from amllog.process.interrupts import is_from_signal
+
+T = TypeVar("T")
 
 
 @contextmanager
@@ -43,6 +47,18 @@ def ordinary_process() -> Iterator[None]:
             sys.argv = arguments  # type: ignore[assignment]  # any object of the script
             if not had_arguments:
                 del sys.argv
+
+
+def attempt(work: Callable[[], T], report: Callable[[BaseException], object]) -> T | None:
+    """Return the result of `work`, which imports or calls a library. After any error, report it and return None."""
+    try:
+        with ordinary_process():
+            return work()
+    except (Exception, SystemExit) as error:  # the library's own code
+        if is_from_signal(error):
+            raise
+        report(error)
+        return None
 
 
 def _is_broken(stdout: object) -> bool:

@@ -6,6 +6,7 @@ Nothing happens at import. The session and its modules are loaded with the first
 from __future__ import annotations
 
 import importlib
+import logging
 import os
 import signal
 import sys
@@ -83,15 +84,18 @@ def unpickle_logger(name: str) -> WrappedLogger:
 def setup_worker() -> None:
     """In a worker process without a setup(), set up as its parent did."""
     if session().identity is None:
-        from amllog.errors import ConfigError
+        from amllog.errors import ConfigError, MissingExtraError
         from amllog.process.workers import is_worker
         from amllog.session import worker_settings
 
         arguments = worker_settings.read_arguments(os.environ) if is_worker() else None
         if arguments is not None:
-            # They may be of another version of amllog, or the environment has changed.
-            with interrupts.suppress(ConfigError):
+            try:
                 session().setup(arguments)
+            except (ConfigError, MissingExtraError) as error:
+                # They are of another version of amllog, or the packages of this worker are others.
+                interrupts.pass_on(error)
+                session().notice(f"this worker records nothing: {error}", logging.WARNING)
 
 
 def setup(**settings: Unpack[Arguments]) -> Logger:
@@ -161,6 +165,6 @@ def identity() -> Identity:
     known = session().identity
     if known is not None:
         return known
-    from amllog.config.settings import resolve_settings
+    from amllog.session import compose
 
-    return session().detector.from_environment(resolve_settings({}, os.environ))
+    return session().detector.from_environment(compose.read_settings({}, os.environ))

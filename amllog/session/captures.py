@@ -8,6 +8,8 @@ from typing import Any
 
 from amllog.config.parsers import ConnectionString
 from amllog.config.settings import Settings
+from amllog.process import safe_import
+from amllog.record.error_cause import describe
 from amllog.session import compose
 from amllog.sources.capture.azure_handler_takeover import HandlerTakeover
 from amllog.sources.capture.capture import Capture
@@ -59,9 +61,18 @@ class Captures:
             self._metrics.undo()
             self._metrics = None
         if compose.metrics_kind(settings, environ) == "azureml":
-            from amllog.sources.capture.azureml_metrics import capture_script_metrics
+            self._metrics = safe_import.attempt(self._capture_metrics, self._report_azureml)
 
-            self._metrics = capture_script_metrics(self._recorder.run_backend.script_metric, self._flush)
+    def _capture_metrics(self) -> object:
+        from amllog.sources.capture.azureml_metrics import capture_script_metrics
+
+        return capture_script_metrics(self._recorder.run_backend.script_metric, self._flush)
+
+    def _report_azureml(self, error: BaseException) -> None:
+        reason = describe(error)
+        self._notice(
+            f"azureml cannot be imported ({reason}): metrics that the script logs through it are not captured"
+        )
 
     def renew_processors(self) -> None:
         """Apply all telemetry processors after the recorder was opened again."""

@@ -7,19 +7,25 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from amllog.config.settings import Settings, find_secrets
+from amllog.config.parsers import ConnectionString
+from amllog.config.settings import Settings, find_secrets, resolve_settings, with_connection
+from amllog.config.settings_table import BY_NAME
 from amllog.context.detector import RunDetector
-from amllog.context.identity import Identity, may_be_online
+from amllog.context.identity import Identity, is_job, may_be_online
 from amllog.delivery.exporter import Exporter
 from amllog.delivery.outbox import Outbox
-from amllog.errors import MissingExtraError
+from amllog.errors import MissingExtraError, Problem
 from amllog.exporters.driver_log import DriverLog
+from amllog.exporters.no_destination import NoDestination
 from amllog.journal.artifact_copies import Directories
-from amllog.process import interrupts
+from amllog.journal.outlets import APP_INSIGHTS, RUN_METRICS
+from amllog.process import interrupts, safe_import
 from amllog.record.dimensions import to_dimensions
+from amllog.record.error_cause import describe
 from amllog.record.redaction import Redactor
 from amllog.sources.artifact_copying import ArtifactCopier
 from amllog.sources.resource import Resource, RunTarget, build_resource
@@ -57,16 +63,24 @@ def compose(
     copier = ArtifactCopier(outbox.current_journal, outbox.directory, settings.journal_max_bytes)
     exporters: list[Exporter] = []
     if exporter != "none":
-        exporters.append(insights_exporter(settings, exporter, since, credential, notice))
+
+        def to_insights() -> Exporter:
+            return insights_exporter(settings, exporter, since, credential, notice)
+
+        exporters.append(_available(APP_INSIGHTS, to_insights, notice))
+    elif settings.exporter != "none" and settings.is_invalid("connection_string"):
+        exporters.append(NoDestination(APP_INSIGHTS))
     elif settings.exporter != "none":
         notice(f"{_NOT_CONNECTED}, {outbox.directory}")
     if metrics != "none":
-        exporters.append(
-            metrics_exporter(
+
+        def to_run() -> Exporter:
+            return metrics_exporter(
                 metrics, outbox.directory, detector.azureml_run, detector.connect, identity.step_id, environ,
                 copier.directories,
-            )
-        )  # fmt: skip
+            )  # fmt: skip
+
+        exporters.append(_available(RUN_METRICS, to_run, notice))
     online = metrics != "none" and writes_run_metrics(settings, identity)
     redactor = Redactor(settings.redact, find_secrets(environ, settings.connection_string))
     run = RunTarget(online, online and metrics == "mlflow", copier)
@@ -87,12 +101,43 @@ def exporter_kind(settings: Settings) -> str:
     return "opencensus" if settings.exporter == "auto" else settings.exporter
 
 
-def check_packages(settings: Settings) -> None:
-    """Raise MissingExtraError if a package that the settings need is not installed."""
+def read_settings(
+    arguments: Mapping[str, object], environ: Mapping[str, str], taken_over: ConnectionString | None = None
+) -> Settings:
+    """Return the settings, without exporters whose package is not installed.
+
+    `taken_over`: the resource of a script's own handler, if there is no other connection string. Raise ConfigError if
+    a value is invalid, and MissingExtraError for an exporter of the arguments, or if invalid variables raise.
+    """
+    settings = resolve_settings(arguments, environ, in_job=is_job(environ))
+    if settings.connection_string is None and taken_over is not None:
+        settings = with_connection(settings, taken_over)
     if exporter_kind(settings) == "opentelemetry" and not _installed("azure.monitor.opentelemetry.exporter"):
-        raise MissingExtraError("azure-monitor-opentelemetry-exporter", "opentelemetry")
+        error = MissingExtraError("azure-monitor-opentelemetry-exporter", "opentelemetry")
+        settings = replace(_with_problem(settings, "exporter", arguments, error), exporter="auto")
     if settings.metrics == "mlflow" and not _installed("mlflow"):
-        raise MissingExtraError("mlflow-skinny", "mlflow")
+        error = MissingExtraError("mlflow-skinny", "mlflow")
+        settings = replace(_with_problem(settings, "metrics", arguments, error), metrics="auto")
+    return settings
+
+
+def _with_problem(
+    settings: Settings, name: str, arguments: Mapping[str, object], error: MissingExtraError
+) -> Settings:
+    """Return the settings with the problem that a package is missing. Raise the error if it may not be ignored."""
+    if settings.strict or arguments.get(name) is not None:
+        raise error
+    problem = Problem(BY_NAME[name].variables[0], getattr(settings, name), str(error))
+    return replace(settings, problems=(*settings.problems, problem))
+
+
+def _available(outlet: str, make: Callable[[], Exporter], notice: Callable[[str], object]) -> Exporter:
+    """Return the exporter that `make` returns. If its package raises an error, the records of the outlet wait."""
+
+    def report(error: BaseException) -> None:
+        notice(f"{outlet} is not available ({describe(error)}): its records wait in the journal")
+
+    return safe_import.attempt(make, report) or NoDestination(outlet)
 
 
 def metrics_kind(settings: Settings, environ: Mapping[str, str]) -> str:

@@ -13,14 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from amllog.config.parsers import ConnectionString
-from amllog.config.settings import Settings, find_secrets, resolve_settings, with_connection
+from amllog.config.settings import Settings, find_secrets, with_connection
 from amllog.context import environment
 from amllog.context.detector import RunDetector
 from amllog.context.identity import Identity, default_directory
 from amllog.delivery.account import Account
 from amllog.delivery.exporter import Exporter
 from amllog.delivery.outbox import Outbox
-from amllog.exporters.driver_log import DriverLog
 from amllog.exporters.notices import Notices
 from amllog.journal.refused_counts import RefusedCounts
 from amllog.process import exits, interrupts
@@ -29,7 +28,7 @@ from amllog.process.forks import ForkHooks, Forks
 from amllog.process.released_locks import releasing
 from amllog.process.workers import is_worker
 from amllog.record.redaction import Redactor
-from amllog.session import compose, worker_settings
+from amllog.session import compose, environment_problems, worker_settings
 from amllog.session.captures import Captures
 from amllog.session.run_variables import RunVariables
 from amllog.session.step import Step
@@ -48,12 +47,13 @@ class Session:
         self._setting_up = False
         self._variables = RunVariables(os.environ)
         self._refused = RefusedCounts()
+        self._problems = environment_problems.EnvironmentProblems()
         self.settings = Settings()
-        self._notice = Notices(lambda: self.settings).print
+        self.notice = Notices(lambda: self.settings).print
         self.recorder = Recorder(
             self.flush,
             lambda: self.detector.azureml_run,
-            self._notice,
+            self.notice,
             refused=self._refused,
             in_child=lambda: self._in_child(in_c=True),
         )
@@ -73,15 +73,15 @@ class Session:
         self.settings = Settings()
         self.arguments: dict[str, object] = {}  # of the last setup()
         self.identity: Identity | None = None
-        self._outbox = Outbox(self._notice, self._refused)
+        self._outbox = Outbox(self.notice, self._refused)
         self._captures = Captures(
-            self.recorder, lambda: self.settings, self.flush, self._notice, self._take_over
+            self.recorder, lambda: self.settings, self.flush, self.notice, self._take_over
         )
         self.step, self._since = Step(self.recorder, self._captures), time.time()
         # The resource of a script's own handler, and its credential.
         self._taken_over: ConnectionString | None = None
         self._credential: Any = None
-        self.detector = RunDetector(os.environ, self._notice, self._number)
+        self.detector = RunDetector(os.environ, self.notice, self._number)
 
     def pin(self, settings: dict[str, object], *, strict: bool) -> tuple[dict[str, object], bool]:
         """Fix settings that no setup() changes, and return the ones before. `strict`: raise faults of amllog."""
@@ -98,10 +98,7 @@ class Session:
         """
         self._check_process()
         with self._lock:
-            settings = resolve_settings({**arguments, **self._pinned}, os.environ)
-            if settings.connection_string is None and self._taken_over is not None:
-                settings = with_connection(settings, self._taken_over)
-            compose.check_packages(settings)
+            settings = compose.read_settings({**arguments, **self._pinned}, os.environ, self._taken_over)
             # No telemetry about telemetry, also in handlers that the script makes itself (docs/decisions/0004).
             os.environ.setdefault("APPLICATIONINSIGHTS_STATSBEAT_DISABLED_ALL", "true")
             began, ticks = time.time(), time.perf_counter()
@@ -117,7 +114,8 @@ class Session:
                 self._captures.install(os.environ)
                 self._outbox.set_exporters(exporters)
                 self._watch_process()
-                worker_settings.export_arguments(os.environ, arguments, directory, self._notice)
+                worker_settings.export_arguments(os.environ, arguments, directory, self.notice)
+                self._problems.report(settings, os.environ, identity, self.recorder.messages)
                 self._setting_up = False
 
             interrupts.finish(lambda: call_releasing(apply))
@@ -135,7 +133,7 @@ class Session:
         assert self.identity is not None
         parts = compose.compose(
             self.settings, self.identity, os.environ, self._outbox, self.detector,
-            since=self._since, credential=self._credential, notice=self._notice,
+            since=self._since, credential=self._credential, notice=self.notice,
         )  # fmt: skip
         self._outbox.set_key(parts.resource.sender.key or "")
         self.recorder.open(parts.resource, self._outbox, parts.driver_log, parts.redactor)
@@ -214,7 +212,7 @@ class Session:
         worker_settings.remove_arguments(os.environ)
 
     def _complete(self, account: Account) -> Account:
-        return account.with_outlet(DriverLog.name, self.recorder.emitter.driver_log.account())
+        return self._problems.complete(account, self.recorder.emitter.driver_log.account())
 
     def _at_exit(self) -> None:
         """Deliver within the grace. The journal stays open for records of other exit handlers."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import inspect
 import logging
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +16,13 @@ from hypothesis import given, strategies as st
 import amllog
 from amllog.config.arguments import Arguments
 from amllog.config.parsers import ConnectionString
-from amllog.config.settings import Settings, find_secrets, resolve_settings
+from amllog.config.settings import Settings, find_secrets, inspect_settings, resolve_settings as resolve
 from amllog.config.settings_table import BY_NAME, SETTINGS
 from amllog.errors import ConfigError
 
 KEY = "00000000-0000-0000-0000-0000000010ca"
+# Outside a job.
+resolve_settings = functools.partial(resolve, in_job=False)
 # name → (value in the environment, its parsed value, value of the argument, its parsed value)
 GOOD: dict[str, tuple[str, Any, str, Any]] = {
     "connection_string": (KEY, ConnectionString(KEY, "https://dc.services.visualstudio.com"),
@@ -42,6 +46,7 @@ GOOD: dict[str, tuple[str, Any, str, Any]] = {
     "redact": ("a.b, c", ("a.b", "c"), "d", ("d",)),
     "grace_seconds": ("2.5", 2.5, "0", 0.0),
     "journal_max_bytes": ("500 MB", 500 * 1024**2, "2GiB", 2 * 1024**3),
+    "strict": ("False", False, True, True),
 }  # fmt: skip
 UNKNOWN_TYPE = object()
 INVALID: dict[str, list[Any]] = {
@@ -63,6 +68,7 @@ INVALID: dict[str, list[Any]] = {
     "redact": ["(", "a{99999999999999}", [7], "(" * 3000, 7],
     "grace_seconds": ["soon", -1, 3601, "nan", "inf", True, [], "1e400", 10**400],
     "journal_max_bytes": ["big", "1 KB", -5, "5 XB", True, "9" * 400, "9" * 400 + " TB", 1000, [2**30], float("nan")],
+    "strict": ["perhaps", 1, 0.0, b"true", [True]],
 }  # fmt: skip
 
 
@@ -178,3 +184,92 @@ def test_secrets_of_the_environment() -> None:
         "PATH": "/usr/bin:/bin",
     }  # fmt: skip
     assert sorted(find_secrets(environ)) == ["a-run-token", "correct horse"]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        (name, value)
+        for name, values in INVALID.items()
+        for value in values
+        if isinstance(value, str) and value.strip()
+    ],
+)
+def test_who_may_stop_a_step(name: str, value: str) -> None:
+    """In a job, or with strict=False, an invalid variable is a problem and has its default. An argument raises."""
+    row = BY_NAME[name]
+    for arguments, in_job in (({}, True), ({"strict": False}, False), ({"strict": "auto"}, True)):
+        if name == "strict" and arguments:  # the argument wins
+            continue
+        settings = resolve(arguments, {row.variables[0]: value}, in_job=in_job)
+        (problem,) = settings.problems
+        assert (problem.variable, settings.is_invalid(name), settings.strict) == (
+            row.variables[0],
+            True,
+            False,
+        )
+        assert row.allowed in str(problem) and "\n" not in str(problem)
+        if name != "redact":
+            assert getattr(settings, name) == (False if name == "strict" else getattr(Settings(), name))
+    for arguments, in_job in (
+        ({"strict": True}, True),
+        ({name: value}, True),
+        ({name: value, "strict": False}, False),
+    ):
+        if name == "strict" and arguments != {name: value}:
+            continue
+        with pytest.raises(ConfigError) as raised:
+            resolve(arguments, {row.variables[0]: value}, in_job=in_job)
+        assert len(raised.value.problems) == 1
+
+
+def test_one_error_has_the_problems_of_variables_too() -> None:
+    """An invalid argument in a job raises with all problems, also those that would only be reported."""
+    with pytest.raises(ConfigError) as raised:
+        resolve({"level": "LOUD"}, {"AMLLOG_GRACE_SECONDS": "soon"}, in_job=True)
+    assert [problem.variable for problem in raised.value.problems] == [
+        "setup(level=…)",
+        "AMLLOG_GRACE_SECONDS",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "used"),
+    [
+        ("redact", "patient(", ("patient",)),
+        ("redact", "ssn, (name|city, [", ("ssn", "name", "city")),
+        ("exporter", "Off", "none"),
+        ("exporter", "azure", "auto"),
+        ("metrics", "false", "none"),
+        ("capture", "disabled", ()),
+        ("capture", "stdout", Settings().capture),
+    ],
+)
+def test_fallbacks(name: str, value: str, used: object) -> None:
+    """What should be masked stays masked, and what should be off stays off, although the value is invalid."""
+    settings = resolve({}, {BY_NAME[name].variables[0]: value}, in_job=True)
+    assert getattr(settings, name) == used
+    assert (f"({used!r} is used)" in str(settings.problems[0])) == (used != getattr(Settings(), name))
+
+
+def test_all_problems_can_be_inspected() -> None:
+    """The problems of all variables are known, whatever `strict` is."""
+    environ = {"AMLLOG_LEVEL": "LOUD", "AMLLOG_STRICT": "perhaps", "AMLLOG_GRACE_SECONDS": "5"}
+    settings = inspect_settings(environ)
+    assert [problem.variable for problem in settings.problems] == ["AMLLOG_LEVEL", "AMLLOG_STRICT"]
+    assert settings.grace_seconds == 5
+    assert len(inspect_settings({**environ, "AMLLOG_STRICT": "true"}).problems) == 1
+
+
+@given(st.dictionaries(st.sampled_from([name for row in SETTINGS for name in row.variables]), st.text()))
+def test_any_environment_of_a_job(environ: dict[str, str]) -> None:
+    """Any strings in the variables of a job give settings, unless they demand an error."""
+    settings = resolve({"strict": False}, environ, in_job=True)
+    assert all(str(problem) for problem in settings.problems)
+
+
+def test_warnings_as_errors() -> None:
+    """An expression that Python warns about is invalid if warnings are errors."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert resolve({}, {"AMLLOG_REDACT": "[[a]patient"}, in_job=True).redact == ("patient",)

@@ -304,7 +304,8 @@ def test_reprs() -> None:
     session = api.session()
     bound = log.bind(password=secret, nested={"api_key": [secret]}, say=f"token={secret}", fold=3)
     objects = (
-        parse_connection_string(given["connection_string"]), resolve_settings(given, {}), Redactor((), [secret]),
+        parse_connection_string(given["connection_string"]), resolve_settings(given, {}, in_job=False),
+        Redactor((), [secret]),
         log, bound,
         session, session.recorder, session.settings, session.identity, session._outbox, session._outbox.exporters,
         session.recorder.emitter.redactor, session.recorder.emitter.driver_log, amllog.status(), log.run,

@@ -9,6 +9,7 @@ import pytest
 
 from amllog.config.settings import resolve_settings
 from amllog.context.detector import RunDetector
+from amllog.context.identity import is_job
 from amllog.delivery.outbox import Outbox
 from amllog.session import compose
 
@@ -19,7 +20,7 @@ JOB = {"AZUREML_RUN_ID": "run_1", "AZUREML_RUN_TOKEN": "token"}
 def compose_parts(environ: Mapping[str, str], **arguments: object) -> tuple[compose.Parts, list[str]]:
     """Return the parts of a session with these settings, and the notices."""
     notices: list[str] = []
-    settings = resolve_settings({**arguments}, environ)
+    settings = resolve_settings({**arguments}, environ, in_job=is_job(environ))
     detector = RunDetector(environ, lambda message, level=0: notices.append(message))
     identity = detector.from_environment(settings)
     outbox = Outbox(lambda message, level=0: notices.append(message))
@@ -54,7 +55,7 @@ def test_application_insights() -> None:
 )
 def test_metrics_kind(arguments: dict[str, object], environ: dict[str, str], kind: str) -> None:
     """The setting `metrics` wins over the environment."""
-    assert compose.metrics_kind(resolve_settings(arguments, {}), environ) == kind
+    assert compose.metrics_kind(resolve_settings(arguments, {}, in_job=False), environ) == kind
 
 
 @pytest.mark.parametrize(

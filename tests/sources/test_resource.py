@@ -18,7 +18,7 @@ IDENTITY = Identity(
 def test_resource() -> None:
     """Tags and dimensions come from the identity and the settings, with secrets masked."""
     settings = resolve_settings(
-        {"connection_string": KEY, "dimensions": {"team": "nlp", "api_key": "hunter22"}}, {}
+        {"connection_string": KEY, "dimensions": {"team": "nlp", "api_key": "hunter22"}}, {}, in_job=False
     )
     resource = build_resource(IDENTITY, settings, Redactor())
     assert resource.sender.key == KEY

@@ -5,7 +5,6 @@ Nothing is changed. A request is made only inside a job, to find its run, and wi
 
 from __future__ import annotations
 
-import difflib
 import logging
 import shutil
 import sys
@@ -18,21 +17,17 @@ from pathlib import Path
 from amllog.cli.doctor import checks, leftovers, packages, script_checks
 from amllog.cli.doctor.checks import Check, fail, ok, warn
 from amllog.config import user_path, variables
-from amllog.config.settings import Settings, resolve_settings
-from amllog.config.settings_table import SETTINGS
+from amllog.config.settings import Settings, inspect_settings
+from amllog.config.unknown_variables import KNOWN, find_unknown
 from amllog.context.detector import RunDetector
 from amllog.context.identity import default_directory, is_job
-from amllog.errors import ConfigError, UsageError
+from amllog.errors import UsageError
 from amllog.record import envelope
 from amllog.record.envelope import Sender
 from amllog.session import api, compose
 
 SEND_SECONDS = 15.0
 _NETWORK_FILE_SYSTEMS = ("fuse", "nfs", "cifs", "smb", "9p", "lustre", "blobfuse")
-_VARIABLES = {
-    *(variable.name for variable in variables.VARIABLES),
-    *(variable for setting in SETTINGS for variable in setting.variables),
-}
 _SET_BY_AMLLOG = {variable.name for variable in variables.VARIABLES if variable.set_by == variables.AMLLOG}
 _SKEW_SECONDS = 3600.0
 _CONNECTION_STRING = "APPLICATIONINSIGHTS_CONNECTION_STRING"
@@ -41,16 +36,8 @@ _CONNECTION_STRING = "APPLICATIONINSIGHTS_CONNECTION_STRING"
 def run(options: Namespace, environ: Mapping[str, str]) -> int:
     """Run all checks of the machine and of the scripts. Return 1 if one failed."""
     results: list[Check] = []
-    settings = Settings()
-    try:
-        settings = resolve_settings({}, environ)
-        results += [ok("settings", _variables_that_are_set(environ)), _check_connection_string(settings)]
-    except ConfigError as error:
-        results += [
-            fail("settings", f"{problem.variable} = {problem.value!r}", problem.allowed)
-            for problem in error.problems
-        ]
-    results += _check_variables(environ)
+    settings = inspect_settings(environ)
+    results += _check_settings(settings, environ)
     results += _check_journal(settings, environ)
     results += leftovers.check_temporary_directories(environ)
     results += packages.check_packages(in_job=is_job(environ))
@@ -66,18 +53,21 @@ def run(options: Namespace, environ: Mapping[str, str]) -> int:
 
 
 def _variables_that_are_set(environ: Mapping[str, str]) -> str:
-    names = sorted(name for name in _VARIABLES - _SET_BY_AMLLOG if environ.get(name, "").strip())
+    names = sorted(name for name in KNOWN - _SET_BY_AMLLOG if environ.get(name, "").strip())
     return f"from the environment: {', '.join(names)}" if names else "all defaults"
 
 
-def _check_variables(environ: Mapping[str, str]) -> Iterator[Check]:
-    """Report variables that look like ours and are not, which are usually spelling errors."""
-    ends = [name.partition(variables.PREFIX)[2] for name in _VARIABLES]  # the prefix makes all names similar
-    for name in sorted(environ):
-        if name.startswith(variables.PREFIX) and name not in _VARIABLES:
-            near = difflib.get_close_matches(name[len(variables.PREFIX) :], ends, n=1)
-            hint = f"did you mean AMLLOG_{near[0]}?" if near else "docs/settings.md lists all variables"
-            yield warn("settings", f"{name} is not an amllog variable", hint)
+def _check_settings(settings: Settings, environ: Mapping[str, str]) -> Iterator[Check]:
+    """Report invalid and unknown variables. In a job, invalid ones do not raise, so they need to be found here."""
+    for problem in settings.problems:
+        yield fail("settings", f"{problem.variable} = {problem.value!r}", problem.allowed)
+    if not settings.problems:
+        yield ok("settings", _variables_that_are_set(environ))
+    for problem in find_unknown(environ):
+        fact, _, hint = str(problem).partition(": ")
+        yield warn("settings", fact, hint)
+    if not settings.is_invalid("connection_string"):
+        yield _check_connection_string(settings)
 
 
 def _check_connection_string(settings: Settings) -> Check:
