@@ -138,6 +138,7 @@ TESTED_ELSEWHERE = {
     "sources.capture.root_handler": "end_to_end/test_logging_configuration",
     "sources.capture.stdlib_logging": "end_to_end/test_stdlib_logging",
     "sources.capture.stdout": "end_to_end/test_logging_stdout",
+    "sources.logger_states": "sources/test_logging_logger",
     "sources.measurement_records": "sources/test_measurements",
     "sources.recorder": "sources/test_logger",
     "sources.run.backend": "a protocol",

@@ -19,6 +19,7 @@ from amllog.record.secrets import secret_names
 from amllog.record.secrets.provider_secrets import MASK
 
 MAX_SITES = 10_000  # in the cache
+_LOGGING_FILE = logging.addLevelName.__code__.co_filename
 
 
 class CallSite(NamedTuple):
@@ -116,6 +117,18 @@ def record_site(entry: logging.LogRecord) -> CallSite:
         if site.module == entry.module:
             return site
     return CallSite(entry.module, entry.pathname, entry.lineno)
+
+
+def caller(frame: FrameType, stacklevel: object) -> FrameType:
+    """Return the frame that `stacklevel` of logging selects. 1 is `frame`. Frames of logging itself do not count."""
+    levels = stacklevel if type(stacklevel) is int else 1
+    while frame.f_back is not None:
+        if frame.f_code.co_filename != _LOGGING_FILE:
+            levels -= 1
+            if levels <= 0:
+                break
+        frame = frame.f_back
+    return frame
 
 
 def frame_site(frame: FrameType) -> CallSite:

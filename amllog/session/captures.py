@@ -11,6 +11,7 @@ from amllog.config.settings import Settings
 from amllog.process import safe_import
 from amllog.record.error_cause import describe
 from amllog.session import compose
+from amllog.sources.capture import logging_tree
 from amllog.sources.capture.azure_handler_takeover import HandlerTakeover
 from amllog.sources.capture.capture import Capture
 from amllog.sources.capture.mlflow_metrics import MLflowMetrics
@@ -51,6 +52,7 @@ class Captures:
         settings = self._settings()
         handler = self._root_handler(settings)
         self._use_processors(handler)
+        self._recorder.states.connect(self._on_handler, logging_tree.is_console)
         self._capture.install(settings.capture, handler)
         for library in self._run_libraries:
             if settings.metrics == "none":

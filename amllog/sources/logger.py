@@ -5,6 +5,7 @@ A logger holds the recorder of the process. Therefore, loggers that were made be
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from amllog.process import safe_import
 from amllog.record import text
 from amllog.record.redaction import Redactor, describe_value
+from amllog.sources.logging_logger import LoggingLogger
 
 with safe_import.ordinary_process():
     from structlog import BoundLoggerBase
@@ -30,7 +32,7 @@ _REDACTOR = Redactor()
 class WrappedLogger:
     """A logger's name and the recorder that it writes to: what structlog calls the wrapped logger."""
 
-    __slots__ = ("emitter", "find", "messages", "name", "recorder")
+    __slots__ = ("emitter", "find", "name", "recorder", "state")
 
     def __init__(self, name: str, recorder: Recorder, find: Callable[[str], WrappedLogger]) -> None:
         """`find` returns the wrapped logger of a name. A pickled logger finds its recorder with it."""
@@ -38,7 +40,7 @@ class WrappedLogger:
         self.recorder = recorder
         # Parts of the recorder that each log call needs.
         self.emitter = recorder.emitter
-        self.messages = recorder.messages
+        self.state = recorder.states.of(name)
         self.find = find
 
     def __reduce__(self) -> tuple[Callable[[str], WrappedLogger], tuple[str]]:
@@ -48,50 +50,49 @@ class WrappedLogger:
         return f"<WrappedLogger {self.name}>"
 
 
-class Logger(BoundLoggerBase):
+class Logger(BoundLoggerBase, LoggingLogger):
     """Log messages, metrics, events and spans, with dimensions as keyword arguments.
 
-    `bind`, `unbind`, `try_unbind` and `new` are structlog's. Below the level, a call does nothing.
+    `bind`, `unbind`, `try_unbind` and `new` are structlog's. Below the level, a call does nothing. It can replace a
+    `logging.Logger`.
     """
 
     _logger: WrappedLogger
     _context: dict[str, Any]
 
+    def __init__(self, logger: WrappedLogger, processors: Any, context: dict[str, Any]) -> None:
+        # Not that of logging.Logger, whose attributes are in the state of the name.
+        self._logger, self._processors, self._context = logger, processors, context
+
     def debug(self, event: object = "", /, *args: object, **dimensions: Any) -> None:
         """Log at DEBUG. `args` are for `%` formatting, as in logging."""
         wrapped = self._logger
         if wrapped.emitter.threshold <= DEBUG:
-            wrapped.messages.log(
-                DEBUG, wrapped.name, event, args, dimensions, self._context, sys._getframe(1)
-            )
+            wrapped.state.log(DEBUG, wrapped.name, event, args, dimensions, self._context, sys._getframe(1))
 
     def info(self, event: object = "", /, *args: object, **dimensions: Any) -> None:
         """Log at INFO."""
         wrapped = self._logger
         if wrapped.emitter.threshold <= INFO:
-            wrapped.messages.log(INFO, wrapped.name, event, args, dimensions, self._context, sys._getframe(1))
+            wrapped.state.log(INFO, wrapped.name, event, args, dimensions, self._context, sys._getframe(1))
 
     def warning(self, event: object = "", /, *args: object, **dimensions: Any) -> None:
         """Log at WARNING."""
         wrapped = self._logger
         if wrapped.emitter.threshold <= WARNING:
-            wrapped.messages.log(
-                WARNING, wrapped.name, event, args, dimensions, self._context, sys._getframe(1)
-            )
+            wrapped.state.log(WARNING, wrapped.name, event, args, dimensions, self._context, sys._getframe(1))
 
     def error(self, event: object = "", /, *args: object, **dimensions: Any) -> None:
         """Log at ERROR. With `exc_info=True`, log the exception that is being handled."""
         wrapped = self._logger
         if wrapped.emitter.threshold <= ERROR:
-            wrapped.messages.log(
-                ERROR, wrapped.name, event, args, dimensions, self._context, sys._getframe(1)
-            )
+            wrapped.state.log(ERROR, wrapped.name, event, args, dimensions, self._context, sys._getframe(1))
 
     def critical(self, event: object = "", /, *args: object, **dimensions: Any) -> None:
         """Log at CRITICAL."""
         wrapped = self._logger
         if wrapped.emitter.threshold <= CRITICAL:
-            wrapped.messages.log(
+            wrapped.state.log(
                 CRITICAL, wrapped.name, event, args, dimensions, self._context, sys._getframe(1)
             )
 
@@ -100,18 +101,19 @@ class Logger(BoundLoggerBase):
         wrapped = self._logger
         if wrapped.emitter.threshold <= ERROR:
             dimensions.setdefault("exc_info", True)
-            wrapped.messages.log(
-                ERROR, wrapped.name, event, args, dimensions, self._context, sys._getframe(1)
-            )
+            wrapped.state.log(ERROR, wrapped.name, event, args, dimensions, self._context, sys._getframe(1))
 
-    def log(self, level: int, event: object = "", /, *args: object, **dimensions: Any) -> None:
-        """Log at any level number. Raises TypeError if `level` is not a number."""
+    def log(  # type: ignore[override]  # with free keywords, and a level that may be a name
+        self, level: int | str, event: object = "", /, *args: object, **dimensions: Any
+    ) -> None:
+        """Log at any level: a number, or a name that logging knows. Raises TypeError for other values."""
         wrapped = self._logger
-        if not isinstance(level, int):
+        number = logging.getLevelName(level) if isinstance(level, str) else level
+        if not isinstance(number, int):
             raise TypeError(f"a level is a number such as logging.INFO, got {describe_value(level)}")
-        if wrapped.emitter.threshold <= level:
-            wrapped.messages.log(
-                level, wrapped.name, event, args, dimensions, self._context, sys._getframe(1)
+        if wrapped.emitter.threshold <= number:
+            wrapped.state.log_passed_on(
+                number, wrapped.name, event, args, dimensions, self._context, sys._getframe(1)
             )
 
     warn = warning
@@ -165,7 +167,7 @@ class Logger(BoundLoggerBase):
         wrapped, frame = self._logger, sys._getframe(1)
 
         def log_line(message: str) -> None:
-            wrapped.messages.log(INFO, wrapped.name, message, (), {}, {}, frame)
+            wrapped.state.log(INFO, wrapped.name, message, (), {}, {}, frame)
 
         return progress.track(items, description, total, log_line)
 
@@ -175,15 +177,37 @@ class Logger(BoundLoggerBase):
         return self._logger.recorder.run
 
     @property
-    def name(self) -> str:
+    def name(self) -> str:  # type: ignore[override]  # nothing assigns it
         """The logger's name."""
         return self._logger.name
 
-    def isEnabledFor(self, level: int) -> bool:  # noqa: N802  # logging's and structlog's name
-        """Return whether a call at `level` makes a record."""
-        return self._logger.emitter.threshold <= level
+    @property
+    def parent(self) -> Logger | None:  # type: ignore[override]  # the same
+        """The logger of the name above, with the same bound dimensions. None for the root logger."""
+        wrapped = self._logger
+        above = wrapped.name.rpartition(".")[0] or "root"
+        return None if wrapped.name == "root" else Logger(wrapped.find(above), (), dict(self._context))
 
-    is_enabled_for = isEnabledFor
+    def getChild(self, suffix: str) -> Logger:  # noqa: N802  # logging's name
+        """Return the logger of a name below this one, with the same bound dimensions."""
+        wrapped = self._logger
+        name = suffix if wrapped.name == "root" else f"{wrapped.name}.{suffix}"
+        return Logger(wrapped.find(name), (), dict(self._context))
+
+    def is_enabled_for(self, level: int) -> bool:
+        """Return whether a call at `level` makes a record."""
+        return self.isEnabledFor(level)
+
+    def __eq__(self, other: object) -> bool:
+        if type(other) is not Logger:
+            return NotImplemented
+        return self._logger.name == other._logger.name and self._context == other._context
+
+    def __hash__(self) -> int:
+        return hash(self._logger.name)
+
+    def __reduce__(self) -> tuple[type[Logger], tuple[WrappedLogger, Any, dict[str, Any]]]:
+        return Logger, (self._logger, self._processors, self._context)
 
     def __repr__(self) -> str:
         return f"<amllog.Logger {self._logger.name} {_REDACTOR.mask_values(text.to_json_value(self._context))!r}>"

@@ -52,7 +52,10 @@ class Messages:
             message, extra = log_call.format_call(event, args)
             if "extra" in values:  # scripts that had a stdlib logger pass it
                 values = {**log_call.extra_dimensions(values.pop("extra")), **values}
-            # The keyword of logging. With any other value, it is a dimension.
+            # The keywords of logging. With any other value, they are dimensions.
+            if "stacklevel" in values and type(values["stacklevel"]) is int:
+                frame = log_call.caller(frame, values["stacklevel"])
+                values = {key: value for key, value in values.items() if key != "stacklevel"}
             if values.get("stack_info") is True:
                 values = {**values, "stack_info": stacktrace.format_stack(frame)}
             masked: dict[str, str] = {}

@@ -10,6 +10,7 @@ from amllog.exporters.driver_log import DriverLog
 from amllog.journal.refused_counts import RefusedCounts
 from amllog.record.redaction import Redactor
 from amllog.sources.emitter import Emitter
+from amllog.sources.logger_states import LoggerStates
 from amllog.sources.measurement_records import MeasurementRecords, Number
 from amllog.sources.measurements import Measurements
 from amllog.sources.messages import Messages
@@ -33,6 +34,7 @@ class Recorder:
         """Parameters as for `JournalingRunBackend` and `Emitter`."""
         self.emitter = Emitter(refused, in_child)
         self.messages = Messages(self.emitter)
+        self.states = LoggerStates(self.messages)
         records = MeasurementRecords(self.emitter)
         self.measurements = Measurements(self.emitter, records, self._remember)
         self.run_backend = JournalingRunBackend(self.emitter, records, flush, azure_run, notice)
