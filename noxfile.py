@@ -86,7 +86,7 @@ def types(session: nox.Session) -> None:
 
 def install_tests(session: nox.Session, *options: str) -> None:
     """Install the wheel and the packages of its tests, and compile azureml."""
-    tested = f"{wheel(session)}[insights,local,notebook]"
+    tested = f"{wheel(session)}[insights,pandas,arrow,local,notebook,demo]"
     session.install(*options, "--reinstall-package", "amllog", tested, *group("test"))
     # Python prints warnings about azureml's strings when it compiles them, and tests read the output of processes.
     session.run("python", "-W", "ignore", "-c", "import azureml.core")

@@ -125,7 +125,8 @@ SLOW = (
 # The longest tests that depend least on the Python version, on the newest only.
 ONCE = (
     "cli", "config/test_user_path", "end_to_end/reading/test_equal_stores", "end_to_end/reading/test_hostile_files",
-    "end_to_end/reading/test_notebook_answers", "end_to_end/test_artifact_copies", "end_to_end/test_damaged_journals",
+    "end_to_end/reading/test_notebook_answers", "end_to_end/reading/test_without_pandas",
+    "end_to_end/test_artifact_copies", "end_to_end/test_damaged_journals",
     "end_to_end/test_displaced_journals", "end_to_end/test_known_problems", "end_to_end/test_operation_tree",
     "end_to_end/test_pipeline_example", "end_to_end/test_public_secret_rules", "end_to_end/test_response_sizes",
     "end_to_end/test_run_history_faults", "end_to_end/test_secrets", "end_to_end/test_shared_directories",

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import pickle
+import re
 import warnings
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -84,3 +86,22 @@ def test_levels_are_any_number() -> None:
         for level in (logging.INFO, 25, True):
             amllog.get_logger("levels").log(level, "message")
     assert len(logged.messages) == 2
+
+
+def test_the_extra_of_a_message_has_the_package() -> None:
+    """Each package of a MissingExtraError is in the extra that the message names. The extra `all` has all others."""
+    project = (Path(__file__).parent.parent / "pyproject.toml").read_text("utf-8")
+    table = project.partition("[project.optional-dependencies]")[2].partition("\n[project.scripts]")[0]
+    extras = {
+        name: set(re.findall(r'"([\w-]+)[>\[]', packages))
+        for name, packages in re.findall(r"^(\w+) = (\[.*?\])(?: #[^\n]*)?$", table, re.MULTILINE | re.DOTALL)
+    }
+    named = [
+        call
+        for file in Path(amllog.__file__).parent.rglob("*.py")
+        for call in re.findall(r'MissingExtraError\("([\w-]+)", "(\w+)"\)', file.read_text("utf-8"))
+    ]
+    assert len(named) >= 8
+    assert [(package, extra) for package, extra in named if package not in extras[extra]] == []
+    everything = set(re.search(r"amllog\[([\w,]+)\]", table)[1].split(","))
+    assert everything == {*extras} - {"all"}

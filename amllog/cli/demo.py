@@ -17,7 +17,7 @@ from amllog.errors import UsageError
 
 CLONE = Path(__file__).resolve().parents[2] / "examples" / "pipeline" / "run.py"
 INSTALLED = "share/amllog/demo/run.py"
-NEEDED = {"sklearn": "scikit-learn", "cryptography": "'amllog[local]'"}
+NEEDED = {"sklearn": "scikit-learn", "cryptography": "cryptography"}
 NOT_INSTALLED = (
     "the example pipeline is not installed here (the wheel of amllog contains it); "
     "in a clone of the repository: make demo"
@@ -31,7 +31,7 @@ def run(options: Namespace, environ: Mapping[str, str]) -> int:
         raise UsageError(NOT_INSTALLED)
     missing = [package for module, package in NEEDED.items() if not is_installed(module)]
     if missing:
-        raise UsageError(f"the example needs more packages: pip install {' '.join(missing)}")
+        raise UsageError(f"the example needs {' and '.join(missing)}: pip install 'amllog[demo]'")
     return subprocess.run([sys.executable, str(script)], check=False).returncode
 
 

@@ -90,7 +90,7 @@ def _add_run_commands(commands: Any) -> None:
         "demo",
         "run the example pipeline on this machine, without Azure",
         "\n\nThree steps on a real data set, with a local stand-in for Azure. The demo writes its files\n"
-        "below ./.amllog/demo. Needs scikit-learn and the extra amllog[local].",
+        "below ./.amllog/demo. Needs pip install 'amllog[demo]'.",
     )
     serve = _command(
         commands,

@@ -127,7 +127,7 @@ class Table:
         try:
             import pandas as pd
         except ImportError:
-            raise MissingExtraError("pandas", "insights") from None
+            raise MissingExtraError("pandas", "pandas") from None
         frame = pd.DataFrame.from_records(self.to_dicts(), columns=list(self.names))
         for column in self.columns:
             if column.type == "time":
@@ -147,7 +147,7 @@ class Table:
         try:
             import pyarrow as pa
         except ImportError:
-            raise MissingExtraError("pyarrow", "insights") from None
+            raise MissingExtraError("pyarrow", "arrow") from None
         types = {
             "time": pa.timestamp("us", "UTC"),
             "text": pa.string(),

@@ -37,7 +37,7 @@ _PATHS = ("/v1/{scope*}/query", "/workspaces/{workspace}/query", "/apps/{app}/qu
 _HELD_BYTES = 32_000_000  # up to this size, received envelopes are read once and not again for each query
 CONCURRENT_QUERIES, QUEUE_SECONDS = 3, 30.0  # other queries wait up to this time
 _WAIT = re.compile(r"\bwait=(\d{1,6})\b", re.ASCII)  # of the header Prefer
-_NEEDED = ("duckdb", "duckdb_kql")
+_NEEDED = ("duckdb", "duckdb_kql", "numpy")
 _DURATION = re.compile(r"P(?:([\d.]+)D)?(?:T(?:([\d.]+)H)?(?:([\d.]+)M)?(?:([\d.]+)S)?)?", re.ASCII)
 _BEGIN = datetime(1970, 1, 1, tzinfo=timezone.utc)
 

@@ -10,11 +10,12 @@ first argument. `duckdb_sql_check` limits the size of the expanded statement.
 
 from __future__ import annotations
 
+import importlib.util
 from collections import deque
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
-from amllog.errors import UsageError
+from amllog.errors import MissingExtraError, UsageError
 
 SMALL_BYTES = 256  # smaller results are not counted
 TEXT_MAX_BYTES = 1_048_576  # of one string: the limit of the service
@@ -217,6 +218,8 @@ class SandboxMacros:
     """The macros of one database."""
 
     def __init__(self, connection: Any) -> None:
+        if importlib.util.find_spec("numpy") is None:  # DuckDB imports it for a function in Python
+            raise MissingExtraError("numpy", "insights")
         self._connection, self._memory, self._variadic = connection, ResultMemory(), VariadicMacros()
         connection.create_function("amllog_reserve", self._memory.reserve, ["DOUBLE", "DOUBLE"], "BOOLEAN")
         connection.execute(MACROS)
