@@ -121,6 +121,7 @@ TESTED_ELSEWHERE = {
     "exporters.run_metrics.azureml_upload": "exporters/run_metrics/test_azureml_exporter",
     "exporters.run_metrics.mlflow_artifact_path": "exporters/run_metrics/test_mlflow_exporter",
     "exporters.run_metrics.mlflow_runs": "exporters/run_metrics/test_mlflow_exporter",
+    "exporters.terminal_bars": "end_to_end/test_terminal",
     "journal.damage": "end_to_end/test_shared_directories",
     "journal.new_segment": "end_to_end/test_shared_directories",
     "journal.recovery": "end_to_end/test_displaced_journals",
@@ -137,7 +138,6 @@ TESTED_ELSEWHERE = {
     "sources.capture.record_taker": "sources/capture/test_record_dispatch",
     "sources.capture.root_handler": "end_to_end/test_logging_configuration",
     "sources.capture.stdlib_logging": "end_to_end/test_stdlib_logging",
-    "sources.capture.stdout": "end_to_end/test_logging_stdout",
     "sources.logger_states": "sources/test_logging_logger",
     "sources.measurement_records": "sources/test_measurements",
     "sources.recorder": "sources/test_logger",
@@ -514,7 +514,8 @@ def test_locks_are_released_on_every_python() -> None:
         if any(f"releasing({name!r})" not in decorated for name in held):
             bare.add(f"{module.name.removeprefix('amllog.')}.{function.name}")
     assert {name for name in bare if not name.startswith("local.")} == UNDECORATED
-    assert [m.name for m in ALL if ".acquire(" in m.code()] == []
+    # `with` has no time limit. tqdm's lock may be held by a thread that a forked child does not have.
+    assert [m.name for m in ALL if ".acquire(" in m.code()] == ["amllog.exporters.terminal_bars"]
 
 
 def test_ignore_comments_have_a_code_and_a_reason() -> None:

@@ -18,6 +18,7 @@ from functools import partial
 from typing import Any, NamedTuple, TextIO
 
 from amllog.delivery.account import OutletAccount
+from amllog.exporters import terminal_bars
 from amllog.process import interrupts
 from amllog.process.interrupts import is_from_signal
 from amllog.record.envelope import format_timestamp
@@ -49,18 +50,20 @@ class DriverLog:
 
     `form`: `plain`, `console` (with colours), `json`, or `auto` (`console` on a terminal or in a notebook).
     `level`: the lowest level that is written. `common`: dimensions of every record, which only `json` repeats.
+    `terminal`: the value of TERM.
     """
 
     name = "driver_log"
 
-    def __init__(self, form: str, level: int, common: Mapping[str, str]) -> None:
+    def __init__(self, form: str, level: int, common: Mapping[str, str], terminal: str = "") -> None:
         self.level = level
-        self._form = form
+        self._form, self._terminal = form, terminal
         self._common = dict(common)
         self._delivered = itertools.count()  # next() is atomic, so threads need no lock
         self._refused: Counter[str] = Counter()
         self.writing: dict[int, list[str]] = {}  # the lines that each thread is writing now
         self._is_file = False  # so that the stream cannot log the lines that are written to it
+        self._is_terminal = False
         # `sys.stdout` of the last line, and the stream and the format that belong to it.
         self._target: tuple[Any, Any, Callable[[Line], str]] = (None, None, _plain)
 
@@ -82,7 +85,10 @@ class DriverLog:
             if stream is None:  # pythonw, a detached daemon
                 self._refused["no stdout"] += 1
                 return
-            if self._is_file:
+            if self._is_terminal:
+                with terminal_bars.cleared_bars():
+                    _write(stream, f"{terminal_bars.empty_row(stream, self._terminal)}{form(line)}\n")
+            elif self._is_file:
                 _write(stream, form(line) + "\n")
             else:
                 self._write_tracked(stream, form(line) + "\n")
@@ -125,14 +131,16 @@ class DriverLog:
 
     def _select_target(self, stdout: Any) -> tuple[Any, Callable[[Line], str]]:
         """Return the stream and the format for a new `sys.stdout`."""
-        # Not the stream that captures prints, but the one below it.
-        stream = getattr(stdout, "amllog_beneath", stdout)
+        # Not the stream that captures prints, but the one below it. A stream that delegates to it stays, such as that
+        # of rich, which draws its bars again.
+        stream = getattr(stdout, "__dict__", {}).get("amllog_beneath", stdout)
         form: Callable[[Line], str] = _plain
         if self._form == "json":
             form = partial(_json, common=self._common, ascii_only=not _is_utf(stream))
         elif self._form == "console" or (self._form == "auto" and _shows_colour(stream)):
             form = _console
         self._is_file = _is_file(stream)
+        self._is_terminal = self._is_file and self._form != "json" and stream.isatty()
         self._target = stdout, stream, form
         return stream, form
 

@@ -11,7 +11,7 @@ from amllog.config.settings import Settings
 from amllog.process import safe_import
 from amllog.record.error_cause import describe
 from amllog.session import compose
-from amllog.sources.capture import logging_tree
+from amllog.sources.capture import logging_tree, stdout
 from amllog.sources.capture.azure_handler_takeover import HandlerTakeover
 from amllog.sources.capture.capture import Capture
 from amllog.sources.capture.mlflow_metrics import MLflowMetrics
@@ -79,6 +79,10 @@ class Captures:
     def renew_processors(self) -> None:
         """Apply all telemetry processors after the recorder was opened again."""
         self._use_processors(self._capture.handler)
+
+    def record_prints(self, *, unfinished: bool) -> None:
+        """Record the printed lines that may change again, and on request the one that is not finished."""
+        (stdout.record_unfinished if unfinished else stdout.record_finished)(self._recorder)
 
     def drain_metrics(self) -> None:
         """Record the metrics that wait in azureml's own queues."""

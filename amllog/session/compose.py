@@ -88,7 +88,10 @@ def compose(
         exporters,
         build_resource(identity, settings, redactor, outbox.directory, run),
         DriverLog(
-            settings.driver_format, settings.driver_level, to_dimensions(identity.dimensions(), redactor)
+            settings.driver_format,
+            settings.driver_level,
+            to_dimensions(identity.dimensions(), redactor),
+            environ.get("TERM", ""),
         ),
         redactor,
     )

@@ -49,7 +49,7 @@ class Session:
         self._refused = RefusedCounts()
         self._problems = environment_problems.EnvironmentProblems()
         self.settings = Settings()
-        self.notice = Notices(lambda: self.settings).print
+        self.notice = Notices(lambda: self.settings, os.environ).print
         self.recorder = Recorder(
             self.flush,
             lambda: self.detector.azureml_run,
@@ -57,8 +57,7 @@ class Session:
             refused=self._refused,
             in_child=lambda: self._in_child(in_c=True),
         )
-        # Settings that no setup() changes (amllog.testing).
-        self._pinned: dict[str, object] = {}
+        self._pinned: dict[str, object] = {}  # settings that no setup() changes (amllog.testing)
         self._forget()
         # From now on, not from setup() on: a fork without a call of these hooks is taken for one that was made in C.
         forks = Forks(
@@ -167,6 +166,7 @@ class Session:
     def flush(self, timeout: float) -> Account:
         """Deliver waiting records for at most `timeout` seconds. The account counts those that still wait."""
         self._check_process()
+        self._captures.record_prints(unfinished=False)
         self._outbox.drain(timeout)
         self.recorder.run_backend.recheck_space()
         return self.status()
@@ -235,8 +235,7 @@ class Session:
     def _in_child(self, *, in_c: bool = False) -> None:
         """In a forked child: drop the parent's journal, worker and record ids. Safe to repeat."""
         self._process = os.getpid()
-        # Another thread of the parent may have held it.
-        self._lock = threading.RLock()
+        self._lock = threading.RLock()  # another thread of the parent may have held it
         self._outbox.forked(in_c=in_c)
         self.recorder.emitter.forked()
         if self._events is not None and not in_c:

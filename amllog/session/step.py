@@ -34,12 +34,17 @@ class Step:
         self._failure = reason
 
     def end(self, result: str) -> None:
-        """Record the one request of the step, or the span of another process of it. Not in workers and forks."""
+        """Record the one request of the step, or the span of another process of it. Not in workers and forks.
+
+        The prints of each process are recorded up to their end.
+        """
+        self._captures.record_prints(unfinished=True)
         if self.is_here:
             self._record_end(result or self._captures.failure or self._failure, failed=True)
 
     def end_by_sigterm(self, identity: Identity) -> None:
         """Record the end by SIGTERM. It is no failure of a process whose step ends it."""
+        self._captures.record_prints(unfinished=True)
         if self.is_here:
             self._record_end("terminated (SIGTERM)", failed=not identity.is_child)
 

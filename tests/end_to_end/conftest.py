@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
+import select
+import signal
+import subprocess
 import sys
 from collections import Counter
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -135,3 +140,70 @@ class Journaled:
 def journaled(tmp_path: Path) -> Journaled:
     """Return the records of the journal: `journaled().messages`."""
     return Journaled(tmp_path)
+
+
+class Terminal:
+    """Runs scripts on a new terminal, of which `pyte` shows the screen."""
+
+    columns, rows = 100, 40
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.running: list[subprocess.Popen[bytes]] = []
+        self.output = b""
+
+    def __call__(
+        self, code: str, *, env: Mapping[str, str] | None = None, columns: int = columns
+    ) -> list[str]:
+        """Run a script to its end. Return the lines that the terminal shows, without blank ones at the end."""
+        import fcntl
+        import pty
+        import struct
+        import termios
+
+        import pyte
+
+        (self.folder / "script.py").write_text(code)
+        master, slave = pty.openpty()
+        fcntl.ioctl(
+            slave, termios.TIOCSWINSZ, struct.pack("HHHH", self.rows if columns else 0, columns, 0, 0)
+        )
+        environment = {**os.environ, "TERM": "xterm-256color", "PYTHONUTF8": "1", **(env or {})}
+        command = [sys.executable, "script.py"]
+        streams = {"stdin": slave, "stdout": slave, "stderr": slave}
+        process = subprocess.Popen(
+            command, cwd=self.folder, env=environment, start_new_session=True, **streams
+        )
+        self.running.append(process)
+        os.close(slave)
+        self.output = b""
+        while select.select([master], [], [], 600)[0]:
+            try:
+                piece = os.read(master, 65536)
+            except OSError:  # on Linux, the end of the output is an error
+                break
+            if not piece:
+                break
+            self.output += piece
+        process.wait(timeout=600)
+        os.close(master)
+        screen = pyte.Screen(columns or 80, 2000)
+        pyte.ByteStream(screen).feed(self.output)
+        cells = [screen.buffer[number] for number in range(2000)]
+        lines = [
+            "".join(row[column].data for column in range(max(row, default=-1) + 1)).rstrip() for row in cells
+        ]
+        while lines and not lines[-1]:
+            lines.pop()
+        return lines
+
+
+@pytest.fixture
+def terminal(tmp_path: Path) -> Iterator[Terminal]:
+    """A function that runs code on a terminal and returns the lines that it shows in the end."""
+    terminal = Terminal(tmp_path)
+    yield terminal
+    for process in terminal.running:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()

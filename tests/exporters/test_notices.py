@@ -12,7 +12,7 @@ from amllog.exporters.notices import Notices
 
 def test_notice_is_printed_once(capsys: pytest.CaptureFixture[str]) -> None:
     """A notice is printed once, and only if the level of the driver log allows it."""
-    notices = Notices(lambda: Settings(driver_level=logging.INFO))
+    notices = Notices(lambda: Settings(driver_level=logging.INFO), {})
     notices.print("hello")
     notices.print("hello")
     notices.print("quiet", logging.DEBUG)

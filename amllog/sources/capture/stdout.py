@@ -1,35 +1,33 @@
-"""Capture prints: a stdout that also records every complete line."""
+"""Capture prints: a stdout that also records every line, as a terminal shows it in the end."""
 
 from __future__ import annotations
 
 import logging
-import re
 import sys
 import threading
+from collections.abc import Iterable
 from types import FrameType
 from typing import Any
 
 from amllog.record import log_call
+from amllog.record.log_call import CallSite
+from amllog.sources.capture.printed_lines import LINES
 from amllog.sources.recorder import Recorder
-
-_KEY_BEGINS = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----")
-_KEY_ENDS = re.compile(r"-----END [A-Z ]*PRIVATE KEY-----")
 
 # `outer`: the outermost Tee that writes in this thread.
 _WRITING = threading.local()
 
 
 class Tee:
-    """A stdout wrapper that records every complete line and delegates everything else."""
+    """A stdout wrapper that records every line and delegates everything else."""
 
     def __init__(self, stream: Any, recorder: Recorder) -> None:
         # The driver log writes there, because its lines are records already.
         self.amllog_beneath = stream
         self._stream, self._recorder = stream, recorder
-        self._partial = threading.local()
 
     def write(self, string: str) -> int:
-        """Write to the stream and record complete lines."""
+        """Write to the stream and record the lines that are complete."""
         outer = getattr(_WRITING, "outer", None)
         _WRITING.outer = outer or self
         try:
@@ -38,29 +36,42 @@ class Tee:
             _WRITING.outer = outer
         # The script has put its stream over this one, and setup() has put another Tee over that. If `outer` is this
         # one, a signal handler prints.
-        if outer is not None and outer is not self:
-            return count
-        *lines, rest = (getattr(self._partial, "line", "") + string).split("\n")
-        self._partial.line = rest[-100_000:]
-        for line in lines:
-            if self._is_in_private_key(line) or self._recorder.emitter.driver_log.is_writing(line):
-                continue
-            if line.strip() and not _is_called_by_logging(sys._getframe(1)):
-                self._recorder.messages.captured_line(
-                    logging.INFO, "print", line, log_call.frame_site(sys._getframe(1))
-                )
+        if outer is None or outer is self:
+            self._record(string, sys._getframe(1))
         return count
 
-    def _is_in_private_key(self, line: str) -> bool:
-        """Return whether the line is inside a private key. A single line has no form that would be masked."""
-        began, self._partial.in_key = getattr(self._partial, "in_key", False), False
-        if _KEY_ENDS.search(line):
-            return began
-        self._partial.in_key = began or _KEY_BEGINS.search(line) is not None
-        return began
+    def writelines(self, strings: Iterable[str]) -> None:
+        """Write several strings."""
+        for string in strings:
+            self.write(string)
+
+    def _record(self, string: str, frame: FrameType) -> None:
+        driver_log = self._recorder.emitter.driver_log
+        if _is_called_by_logging(frame) or driver_log.is_writing(string):
+            return
+        site = log_call.frame_site(frame)
+        self._recorder.emitter.guarded(
+            lambda: _record(self._recorder, [(line, site) for line in LINES.write(string, site)])
+        )
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
+
+
+def record_unfinished(recorder: Recorder) -> None:
+    """Record the lines that are left, at the end of the process or of the session."""
+    recorder.emitter.guarded(lambda: _record(recorder, LINES.end()))
+
+
+def record_finished(recorder: Recorder) -> None:
+    """Record the finished lines above a bar that may change again."""
+    recorder.emitter.guarded(lambda: _record(recorder, LINES.settle()))
+
+
+def _record(recorder: Recorder, lines: Iterable[tuple[str, CallSite]]) -> None:
+    for line, site in lines:
+        if line.strip():
+            recorder.messages.captured_line(logging.INFO, "print", line, site)
 
 
 def _is_called_by_logging(frame: FrameType | None) -> bool:
