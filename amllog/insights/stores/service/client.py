@@ -15,11 +15,13 @@ from typing import Any, NamedTuple
 from amllog.config.variables import QUERY_ENDPOINT
 from amllog.errors import MissingExtraError, ServiceError, UsageError
 from amllog.insights.stores.service import responses
+from amllog.insights.stores.service.credentials import CheckedCredential, default_credential, no_token
 from amllog.insights.stores.service.rate_limit import SHARED, RateLimit
 from amllog.insights.stores.service.responses import QueryResponse
 from amllog.insights.stores.service.scope import Scope
 from amllog.process.released_locks import releasing
 from amllog.record import response_body
+from amllog.record.error_cause import cause
 from amllog.record.retry_after import retry_after_seconds
 
 RETRY_SECONDS = 120.0
@@ -82,7 +84,7 @@ class QueryClient:
         remaining = self._retry_seconds
         for attempt in count(1):
             with self._rate_limit.slot():
-                status, headers, body = self._send({"query": kql, "timespan": timespan})
+                status, headers, body, error = self._send({"query": kql, "timespan": timespan})
             if status not in responses.RETRYABLE:
                 return responses.parse_response(status, body, self.scope)
             retry_after = retry_after_seconds(headers)
@@ -91,16 +93,18 @@ class QueryClient:
                 break
             remaining -= delay
             self._rate_limit.sleep(delay)
-        reason = "disconnected" if status == responses.DISCONNECTED else f"HTTP {status}"
-        reason += f", Retry-After: {retry_after:g} s" if retry_after is not None else ""
+        status_text = "disconnected" if status == responses.DISCONNECTED else f"HTTP {status}"
+        status_text += f", Retry-After: {retry_after:g} s" if retry_after is not None else ""
         attempts = "1 attempt" if attempt == 1 else f"{attempt} attempts"
+        reason = error or responses.message_of(body)
+        reason = f". The error was: {reason}" if reason else ""
         raise ServiceError(
-            f"the query service is not available ({reason}, {attempts}): try again later. "
-            "It accepts 5 queries at once and 200 in 30 s from each user"
+            f"the query service is not available ({status_text}, {attempts}): try again later. "
+            f"It accepts 5 queries at once and 200 in 30 s from each user{reason}"
         )
 
-    def _send(self, body: dict[str, Any]) -> tuple[int, dict[str, str], str]:
-        """Return status, headers and body of the response to one request."""
+    def _send(self, body: dict[str, Any]) -> tuple[int, dict[str, str], str, str]:
+        """Return status, headers and body of the response to one request, and the error if there is no response."""
         client = self._connect()
         from azure.core.exceptions import (
             AzureError,
@@ -128,20 +132,18 @@ class QueryClient:
                 read_timeout=self._server_timeout_seconds + _GRACE_SECONDS,
             )
             with response:
-                return response.status_code, dict(response.headers), _read_body(response)
+                return response.status_code, dict(response.headers), _read_body(response), ""
         except ClientAuthenticationError as error:
-            raise UsageError(
-                f"no token for {self.scope} ({_first_line(error)}): run az login, or pass credential= to connect()"
-            ) from error
+            raise no_token(error, self.scope) from error
         except ServiceRequestError as error:
             raise ServiceError(
-                f"{self.scope.endpoint} cannot be reached ({_first_line(error)}): check the network and "
+                f"{self.scope.endpoint} cannot be reached ({cause(error)}): check the network and "
                 f"{QUERY_ENDPOINT}"
             ) from error
         except AzureError as error:
             if "timeout" in f"{type(error).__name__} {error}".lower() or "timed out" in str(error):
-                return 504, {}, ""
-            return responses.DISCONNECTED, {}, ""
+                return 504, {}, "", ""
+            return responses.DISCONNECTED, {}, "", cause(error)
 
     @releasing("_lock")
     def _connect(self) -> Any:
@@ -152,23 +154,15 @@ class QueryClient:
                     from azure.monitor.query import LogsQueryClient
                 except ImportError:
                     raise MissingExtraError("azure-monitor-query", "insights") from None
+                local = LoopbackCredential() if self.scope.is_loopback else None
+                credential = self._credential or local or default_credential(self.scope)
                 self._client = LogsQueryClient(
-                    self._credential
-                    or (LoopbackCredential() if self.scope.is_loopback else _default_credential()),
+                    CheckedCredential(credential, self.scope),
                     endpoint=self.scope.endpoint,
                     audience=self.scope.audience,
                     retry_total=0,  # its own retries wait for any Retry-After, even an hour
                 )
             return self._client
-
-
-def _default_credential() -> Any:
-    """Return the credential that azure-identity finds: variables, a managed identity, az login."""
-    try:
-        from azure.identity import DefaultAzureCredential
-    except ImportError:
-        raise MissingExtraError("azure-identity", "insights") from None
-    return DefaultAzureCredential()
 
 
 def _read_body(response: Any) -> str:
@@ -198,7 +192,3 @@ def _read_body(response: Any) -> str:
             "use a shorter time range or fewer columns"
         )
     return body.decode("utf-8", "replace")
-
-
-def _first_line(error: BaseException) -> str:
-    return next(iter(str(error).splitlines()), type(error).__name__)

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from amllog.errors import AmllogError, ServiceError, UsageError
 from amllog.insights.query.tables import TABLES
 from amllog.insights.stores.service.scope import CLASSIC, WORKSPACE, Scope
+from amllog.record.error_cause import cause
 
 DISCONNECTED = 0  # instead of a status, if there is no complete response
 # Statuses after which the request is sent again. Not 504, which means that the query takes too long.
@@ -30,6 +31,9 @@ _NOT_FOUND_CODES = (
     "ResourceNotFoundError",
     "ApplicationNotFoundError",
 )
+_TITLE = re.compile(r"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
+_TAG = re.compile(r"<(?:script|style)\b.*?</(?:script|style)>|<[^>]*>", re.IGNORECASE | re.DOTALL)
+_TEXT_MAX = 200
 _ROLE = "Monitoring Reader or Log Analytics Reader"
 
 
@@ -55,11 +59,46 @@ def parse_response(status: int, body: str, scope: Scope) -> QueryResponse:
         return QueryResponse(unknown_table=ANY_TABLE)
     if status == 200:
         return _rows(content, scope)
-    error = content.get("error")
+    error = _error_of(content)
+    if error is None and _foreign_text(body):
+        raise not_from_service(status, body)
     unknown_table = find_unknown_table(_message(error)) if status == 400 else ""
     if unknown_table:
         return QueryResponse(unknown_table=unknown_table)
     raise error_for(status, error, scope)
+
+
+def message_of(body: str) -> str:
+    """Return the message in the body of an error, also of one that another server sent. "" without one."""
+    return _message(_error_of(_decode_json(body))) or _foreign_text(body)
+
+
+def not_from_service(status: int, body: str) -> ServiceError:
+    """Return the exception for a response of something else, such as a proxy."""
+    return ServiceError(
+        f"the response is not that of the query service (HTTP {status}: {message_of(body)}): "
+        "check the proxy and the endpoint"
+    )
+
+
+def _foreign_text(body: str) -> str:
+    """Return the title or the beginning of a body that is not JSON, on one line. "" for JSON and an empty body."""
+    try:
+        json.loads(body)
+    except (ValueError, RecursionError):
+        title = _TITLE.search(body)
+        return cause(_TAG.sub(" ", title[1] if title else body))[:_TEXT_MAX]
+    return ""
+
+
+def _error_of(content: Mapping[str, Any]) -> Any:
+    """Return the error of a response as an object, also that of an OAuth server (RFC 6749, section 5.2)."""
+    error = content.get("error")
+    if isinstance(error, str):
+        return {"code": error, "message": content.get("error_description")}
+    if isinstance(error, dict) and content.get("correlationId"):
+        return {**error, "correlationId": content["correlationId"]}
+    return error
 
 
 def find_unknown_table(message: str) -> str:
@@ -129,15 +168,22 @@ def _rows(content: Mapping[str, Any], scope: Scope) -> QueryResponse:
         tuple(str(column["name"]) for column in columns),
         tuple(str(column.get("type", "dynamic")) for column in columns),
         tuple(table.get("rows") or ()),
-        _message(error),
+        next((message for _, message in reversed([*_nested_errors(error)]) if message), ""),
         any(mark in json.dumps(error) for mark in _TOO_LARGE),
     )
 
 
 def _message(error: object) -> str:
-    """Return the message of the innermost error, or "" without one."""
-    messages = [message for _, message in _nested_errors(error) if message]
-    return messages[-1] if messages else ""
+    """Return the message of the innermost error with its code and the correlation id, or "" without one."""
+    errors = [(code, cause(message)) for code, message in _nested_errors(error) if message]
+    if not errors:
+        return ""
+    code, message = errors[-1]
+    # The names of others repeat the message: InsufficientAccessError.
+    notes = [code] if re.search(r"\d", code) and code not in message else []
+    correlation = error.get("correlationId") if isinstance(error, dict) else None
+    notes += [f"correlation id {correlation}"] if correlation else []
+    return f"{message.rstrip('.')} ({', '.join(notes)})" if notes else message
 
 
 def _nested_errors(error: object) -> Iterator[tuple[str, str]]:

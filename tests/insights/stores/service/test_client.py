@@ -105,7 +105,9 @@ except UsageError as error:
     print(error)
 """
     ran = child(code)
-    assert ran.stdout.strip().endswith("(nobody): run az login, or pass credential= to connect()"), ran.stderr
+    assert ran.stdout.strip().endswith("(nobody is here): run az login, or pass credential= to connect()"), (
+        ran.stderr
+    )
 
 
 @pytest.mark.parametrize(

@@ -88,3 +88,25 @@ def test_unknown_tables_are_found_in_messages(table: Any) -> None:
     for name in table[:2]:
         assert find_unknown_table(f"Failed to resolve table or column expression named '{name}'") == name
     assert find_unknown_table("Failed to resolve table or column expression named 'colour'") == ""
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "message"),
+    [
+        (403, "<html><head><title>Blocked by\n ACME proxy</title></head><body>x</body></html>",
+         "not that of the query service (HTTP 403: Blocked by ACME proxy): check the proxy"),
+        (407, "authenticate <b>first</b>", "(HTTP 407: authenticate first)"),
+        (200, "<html>login</html>", "not that of a query service"),
+        (401, '{"error": "invalid_grant", "error_description": "AADSTS50173: The grant has expired. Trace ID: 1"}',
+         "AADSTS50173: The grant has expired."),
+        (400, '{"error": {"message": "m", "innererror": {"code": "SYN0002", "message": "a syntax error."}}}',
+         "a syntax error (SYN0002)"),
+        (403, '{"error": {"message": "no", "code": "X"}, "correlationId": "7d2c"}', "(no (correlation id 7d2c))"),
+    ],
+)  # fmt: skip
+def test_errors_keep_their_cause(status: int, body: str, message: str) -> None:
+    """The code, the correlation id, the message of Microsoft Entra ID and the title of a proxy's page are kept."""
+    with pytest.raises(AmllogError) as raised:
+        parse_response(status, body, parse_scope("resource_id", COMPONENT))
+    assert message in str(raised.value)
+    assert "\n" not in str(raised.value)
