@@ -49,12 +49,16 @@ def run_script(target: str, arguments: Sequence[str], *, is_module: bool) -> Non
     except SystemExit as stop:
         code = exits.exit_code(stop.code)
         if code:
-            api.session().step.fail(f"exit code {code}")
+            api.session().step.fail(exits.describe(code), exits.cause_of_exit(stop))
         raise
     except (Exception, KeyboardInterrupt) as error:
         error.__traceback__ = _without_our_frames(error.__traceback__)
-        sys.excepthook(type(error), error, error.__traceback__)
-        raise SystemExit(130 if isinstance(error, KeyboardInterrupt) else 1) from None
+        # The hook that Python would call. The attribute of the module is the hook of the script.
+        hook = vars(sys).get("excepthook")
+        (hook if callable(hook) else sys.__excepthook__)(type(error), error, error.__traceback__)
+        is_interruption = isinstance(error, KeyboardInterrupt)
+        api.session().step.fail(exits.INTERRUPTED if is_interruption else exits.UNCAUGHT)
+        raise SystemExit(130 if is_interruption else 1) from None
 
 
 def _run_file(path: str) -> None:

@@ -1,4 +1,4 @@
-"""Determine the exit code of the main thread, and the reason why a step ended.
+"""Determine the exit code of the main thread, the reason why a step ended, and the exception behind it.
 
 `sys.exit`, `exit` and `quit` are replaced to note the code. The state of the script's first frame shows whether the
 script caught the SystemExit and continued. `raise SystemExit(3)` calls none of them, and its code is lost before any
@@ -6,18 +6,27 @@ code of amllog runs.
 
 The first frame is determined in the main thread when it calls `sys.exit`. `sys._current_frames()` would return it in
 any thread, but can freeze the process while threads start (CPython issue 106883).
+
+Command-line frameworks catch an exception, show it and exit with a code. The exception is their cause of the exit.
 """
 
 from __future__ import annotations
 
+import functools
 import opcode
 import sys
 import threading
-from types import FrameType
+from types import FrameType, MethodType
+from typing import Any
 
 from amllog.process.hooks import Hook, Hooks
 
+# Reasons of the end. The others are exit codes.
+UNCAUGHT, INTERRUPTED = "uncaught exception", "interrupted (KeyboardInterrupt)"
 _OUTERMOST = ("<module>", "_run_module_as_main")  # a script's own frame, or runpy's above it
+# Exceptions of click and typer that carry an exit code and no error.
+_WITHOUT_ERROR = ("Exit", "Abort")
+_MAX_CHAIN = 100
 
 
 class Exits:
@@ -25,17 +34,18 @@ class Exits:
 
     def __init__(self) -> None:
         self._code = 0
+        self._cause: Exception | None = None
         self._first: FrameType | None = None  # the main thread's, once it has called sys.exit
         self._hooks = Hooks()
 
     def watch(self) -> None:
         """Replace `sys.exit`, and `exit` and `quit` of the site module."""
 
-        def leave(status: object = None) -> None:
-            self._note(status)
-            leaving.before(status)
+        def leave(*status: object) -> None:
+            self._note(*status[:1])
+            leaving.before(*status)
 
-        leaving = Hook(sys, "exit", leave)
+        leaving = Hook(sys, "exit", functools.update_wrapper(leave, sys.exit))  # pickle finds it by its name
         self._hooks.put(leaving)
         site = sys.modules.get("_sitebuiltins")
         if site is not None:  # None with the option -S. The replaced `exit` and `quit` keep their repr.
@@ -50,7 +60,12 @@ class Exits:
     def remove(self) -> None:
         """Restore the functions."""
         self._hooks.remove()
-        self._first = None
+        self._first = self._cause = None
+
+    @property
+    def cause(self) -> Exception | None:
+        """The exception behind the exit code that `result()` has returned."""
+        return self._cause if self._code else None
 
     def result(self) -> str:
         """Return `exit code 3`, or "" if the code is 0 or the script caught the SystemExit and continued."""
@@ -58,16 +73,19 @@ class Exits:
         in_main = threading.current_thread() is threading.main_thread()
         if first is not None and in_main and _first_frame() is first:
             # The script still runs. In a `finally` or `except`, the exit is in progress, otherwise it was caught.
-            return _describe(self._code) if self._code and sys.exc_info()[1] is not None else ""
+            return describe(self._code) if self._code and sys.exc_info()[1] is not None else ""
         if first is not None and in_main and _returned(first):
-            self._code = 0
+            self._code, self._cause = 0, None
         self._first = None  # the frame references all objects of the script's module
-        return _describe(self._code) if self._code else ""
+        return describe(self._code) if self._code else ""
 
-    def _note(self, status: object) -> None:
+    def _note(self, status: object = None) -> None:
         if threading.current_thread() is threading.main_thread():
             self._code = exit_code(status)
             self._first = _first_frame() if self._code else None
+            self._cause = None
+            if self._code:
+                self._cause = cause_of_exit(sys.exc_info()[1]) or _caught_in(sys._getframe(2))
 
 
 def exit_code(status: object) -> int:
@@ -80,7 +98,7 @@ def reason_in_flight() -> str:
     error = sys.exc_info()[1]
     if isinstance(error, SystemExit):
         code = exit_code(error.code)
-        return _describe(code) if code else ""
+        return describe(code) if code else ""
     return type_name(error) if error is not None else ""
 
 
@@ -91,7 +109,56 @@ def type_name(error: BaseException) -> str:
     return kind.__qualname__ if module in ("builtins", "__main__") else f"{module}.{kind.__qualname__}"
 
 
-def _describe(code: int) -> str:
+def cause_of_exit(error: BaseException | None) -> Exception | None:
+    """Return the exception that led to `error`, past exceptions that only end a process. None for an interruption."""
+    for _ in range(_MAX_CHAIN):
+        if error is None or not _is_exit(error):
+            break
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    return error if isinstance(error, Exception) and not _is_exit(error) else None
+
+
+def last_exception() -> BaseException | None:
+    """Return the exception that ended the main thread, which Python keeps for debuggers (`sys.last_value`).
+
+    Interactive shells keep other exceptions there, which have not left the first frame.
+    """
+    error = getattr(sys, "last_value", None)
+    return error if isinstance(error, BaseException) and has_left_first_frame(error) else None
+
+
+def has_left_first_frame(error: BaseException) -> bool:
+    """Return whether an exception has left the first frame of a script."""
+    trace = error.__traceback__
+    return trace is not None and trace.tb_frame.f_back is None and trace.tb_frame.f_code.co_name in _OUTERMOST
+
+
+def _is_exit(error: BaseException) -> bool:
+    kind = type(error)
+    if kind.__name__ in _WITHOUT_ERROR:
+        return any(name in kind.__module__ for name in ("click", "typer"))
+    return issubclass(kind, SystemExit)
+
+
+def _caught_in(frame: FrameType) -> Exception | None:
+    """Return the exception that was caught in a frame, if one of the frame's variables still refers to it.
+
+    click 8.5 has left its `except` when it exits, and keeps the method that shows the exception. The traceback of an
+    exception that was caught in a frame begins there.
+    """
+    if sys.exc_info()[1] is not None:
+        return None
+    for value in list(frame.f_locals.values()):
+        error: Any = value.__self__ if type(value) is MethodType else value
+        if issubclass(type(error), BaseException):
+            trace = error.__traceback__
+            if trace is not None and trace.tb_frame is frame:
+                return cause_of_exit(error)
+    return None
+
+
+def describe(code: int) -> str:
+    """Return the result of a step for an exit code: `exit code 3`."""
     return f"exit code {code}"
 
 

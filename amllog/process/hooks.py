@@ -6,15 +6,24 @@
 from __future__ import annotations
 
 import sys
-import threading
 from collections.abc import Callable, Sequence
 from importlib.abc import Loader
 from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
-from typing import Any
+from typing import Any, Protocol
 
 # The value of an attribute that the owner of a hook does not have.
 MISSING: Any = object()
+
+
+class Removable(Protocol):
+    """A change that is put into effect and removed. Both are safe to repeat."""
+
+    def put(self) -> object:
+        """Make the change."""
+
+    def remove(self) -> object:
+        """Undo the change."""
 
 
 class Hook:
@@ -60,34 +69,6 @@ class Hooks:
         while self._hooks:
             self._hooks[-1].remove()
             self._hooks.pop()
-
-
-class Chain:
-    """The events that our hooks are passing on, by thread.
-
-    A script may wrap one of our hooks, and a later hook of ours may replace the wrapper. An event then passes both.
-    """
-
-    def __init__(self) -> None:
-        # The keys are identities, because exceptions may define their own comparison.
-        self._events: dict[tuple[int, int], object] = {}
-
-    def run(self, event: object, record: Callable[[], object], pass_on: Callable[[], object]) -> None:
-        """Call `record` and `pass_on`, or `pass_on` only if another hook of ours is passing this event on.
-
-        `pass_on` is called even if `record` raises.
-        """
-        key, call = (threading.get_ident(), id(event)), object()
-        is_first = self._events.setdefault(key, call) is call
-        try:
-            if is_first:
-                record()
-        finally:
-            try:
-                pass_on()
-            finally:
-                if is_first:
-                    self._events.pop(key, None)
 
 
 class AfterReload:

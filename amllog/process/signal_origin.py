@@ -27,9 +27,9 @@ _GENERATORS = inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GEN
 _CLOSED = {
     "delivery.outbox", "delivery.worker", "journal", "process.descriptors", "process.events", "process.exits",
     "process.file_lock", "process.fork_detection", "process.fork_safe_thread", "process.forks", "process.hooks",
-    "process.interrupts", "process.process_token", "process.sigterm", "process.workers", "record.envelope",
-    "record.item_limit", "session.captures", "session.run_variables", "session.session", "session.step",
-    "sources.capture.stdlib_logging", "sources.emitter", "sources.encoder",
+    "process.interrupts", "process.module_hooks", "process.process_token", "process.sigterm", "process.workers",
+    "record.envelope", "record.item_limit", "session.captures", "session.run_variables", "session.session",
+    "session.step", "sources.capture.stdlib_logging", "sources.emitter", "sources.encoder",
 }  # fmt: skip
 _OWN_KINDS = {"amllog", "builtins", "orjson", *sys.builtin_module_names}
 _STDLIB = os.path.dirname(inspect.__file__)

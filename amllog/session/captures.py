@@ -44,6 +44,10 @@ class Captures:
         """The reason why the main thread ended, empty at success."""
         return self._capture.failure
 
+    def record_end(self, reason: str, cause: Exception | None) -> None:
+        """Record the exception that ends this process. Parameters as for `ExceptionCapture.record_end`."""
+        self._capture.record_end(reason, cause)
+
     def install(self, environ: Mapping[str, str]) -> None:
         """Install the captures that the settings list.
 

@@ -218,6 +218,7 @@ class Session:
         """Deliver within the grace. The journal stays open for records of other exit handlers."""
         self._check_process()
         if self.identity is not None:
+            self._captures.record_end(self.step.failure, self.step.cause)
             self.step.end("")
             self._captures.drain_metrics()
             self._outbox.drain(self.settings.grace_seconds, with_orphans=True, last=True)

@@ -17,7 +17,9 @@ class Step:
     def __init__(self, recorder: Recorder, captures: Captures) -> None:
         self._recorder, self._captures = recorder, captures
         self._owner = os.getpid()
-        self._began, self._ticks, self._failure = 0.0, 0.0, ""
+        self._began, self._ticks = 0.0, 0.0
+        self.failure = ""
+        self.cause: Exception | None = None
 
     @property
     def is_here(self) -> bool:
@@ -29,9 +31,9 @@ class Step:
         if not self._began:
             self._began, self._ticks = began, ticks
 
-    def fail(self, reason: str) -> None:
-        """Mark the step as failed for `reason` when no exception reports it."""
-        self._failure = reason
+    def fail(self, reason: str, cause: Exception | None = None) -> None:
+        """Mark the step as failed for `reason` when no hook reports it. `cause`: the exception behind it."""
+        self.failure, self.cause = reason, cause
 
     def end(self, result: str) -> None:
         """Record the one request of the step, or the span of another process of it. Not in workers and forks.
@@ -40,7 +42,7 @@ class Step:
         """
         self._captures.record_prints(unfinished=True)
         if self.is_here:
-            self._record_end(result or self._captures.failure or self._failure, failed=True)
+            self._record_end(result or self._captures.failure or self.failure, failed=True)
 
     def end_by_sigterm(self, identity: Identity) -> None:
         """Record the end by SIGTERM. It is no failure of a process whose step ends it."""

@@ -14,7 +14,7 @@ from typing import Any
 
 from amllog.context import current
 from amllog.exporters.driver_log import Line
-from amllog.record import dimensions, envelope, log_call, stacktrace, text
+from amllog.record import dimensions, envelope, log_call, recorded_mark, stacktrace, text
 from amllog.record.log_call import CallSite
 from amllog.sources.emitter import Emitter
 from amllog.sources.encoder import Draft, make
@@ -154,6 +154,7 @@ class Messages:
         if error is None:
             kind, data = "MessageData", {"message": message or envelope.EMPTY, "severityLevel": severity}
         else:
+            recorded_mark.mark_recorded(error)
             details = stacktrace.exception_details(error, redactor)
             stack = details[0]["stack"]
             data = {

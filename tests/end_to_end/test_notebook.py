@@ -147,3 +147,20 @@ def test_the_example_notebook(tmp_path: Path) -> None:
     assert not [line for line in lines if "Warning:" in line]
     assert len(notebook.records("ExceptionData")) == 1
     assert len(notebook.records("MetricData")) == 5
+
+
+@pytest.mark.parametrize(
+    ("cells", "code", "count"),
+    [
+        (("1 / 0",), "uncaught exception", 1),
+        (("import sys; sys.exit(3)",), "exit code 3", 1),
+        (("1 / 0", "log.info('goes on')"), "0", 1),
+        (("get_ipython().events.callbacks['post_run_cell'].clear()", "1 / 0"), "uncaught exception", 1),
+        (("get_ipython().set_custom_exc((Exception,), lambda *args, **named: None)", "1 / 0"), "uncaught exception", 1),
+    ],
+)  # fmt: skip
+def test_the_last_cell_decides(notebook, cells: tuple[str, ...], code: str, count: int) -> None:
+    """The step fails if its last cell does, also if a cell has removed or replaced the hooks of the notebook."""
+    notebook.run(SETUP, *cells)
+    assert [record["responseCode"] for record in notebook.records("RequestData")] == [code]
+    assert len(notebook.records("ExceptionData")) == count

@@ -7,9 +7,7 @@ import sys
 from pathlib import Path
 from types import SimpleNamespace
 
-import pytest
-
-from amllog.process.hooks import MISSING, AfterReload, Chain, Hook, Hooks
+from amllog.process.hooks import MISSING, AfterReload, Hook, Hooks
 
 
 def test_a_hook_restores_its_attribute() -> None:
@@ -35,26 +33,6 @@ def test_hooks_are_removed_in_reverse_order() -> None:
     assert owner.name == "second"
     both.remove()
     assert owner.name == "before"
-
-
-def test_a_chain_records_an_event_once() -> None:
-    """An event that passes two hooks is recorded by the first, and is passed on by both."""
-    chain, calls, event = Chain(), list[str](), object()
-
-    def inner() -> None:
-        chain.run(event, lambda: calls.append("second record"), lambda: calls.append("passed on"))
-
-    for _ in range(2):
-        chain.run(event, lambda: calls.append("record"), inner)
-    assert calls == ["record", "passed on"] * 2
-
-
-def test_a_chain_passes_on_after_an_error() -> None:
-    """An event is passed on even if the record raises."""
-    calls: list[str] = []
-    with pytest.raises(ZeroDivisionError):
-        Chain().run("event", lambda: 1 // 0, lambda: calls.append("passed on"))
-    assert calls == ["passed on"]
 
 
 def test_after_reload(tmp_path: Path) -> None:

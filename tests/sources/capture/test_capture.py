@@ -16,19 +16,24 @@ import pytest
 
 import amllog
 
-HOOKS = [(sys, "excepthook"), (threading, "excepthook"), (warnings, "showwarning"), (logging, "basicConfig"),
-         (logging.Logger, "callHandlers"), (logging.Logger, "isEnabledFor"), (sys, "stdout"), (sys, "exit"),
-         (sys, "unraisablehook")]  # fmt: skip
+HOOKS = [(warnings, "_showwarnmsg"), (logging, "basicConfig"), (logging.Logger, "callHandlers"),
+         (logging.Logger, "isEnabledFor"), (sys, "stdout"), (sys, "exit"), (sys, "__class__"),
+         (threading, "__class__")]  # fmt: skip
+UNSEEN = [(sys, "excepthook"), (sys, "unraisablehook"), (threading, "excepthook"), (warnings, "showwarning")]
 
 
 def test_hooks_are_removed(tmp_path: Path) -> None:
     """After shutdown(), every hook, the root logger's level and its handlers are as they were."""
     root = logging.getLogger()
     before = [getattr(owner, name) for owner, name in HOOKS], root.level, root.handlers[:]
+    unseen = [getattr(owner, name) for owner, name in UNSEEN]
+    names = [vars(owner)[name] for owner, name in UNSEEN]
     for _ in range(3):
         amllog.setup(directory=tmp_path / "j", level="DEBUG", capture="logging,warnings,exceptions,prints")
-    assert [getattr(owner, name) for owner, name in HOOKS] != before[0]
+    assert all(getattr(owner, name) is not was for (owner, name), was in zip(HOOKS, before[0]))
+    assert [getattr(owner, name) for owner, name in UNSEEN] == unseen
     amllog.shutdown(0)
+    assert [vars(owner)[name] for owner, name in UNSEEN] == names
     assert ([getattr(owner, name) for owner, name in HOOKS], root.level, root.handlers) == before
 
 
@@ -72,14 +77,15 @@ raise ValueError("uncaught")
 
 
 def test_hooks_of_others_stay(tmp_path: Path) -> None:
-    """A hook that a script has put over ours is not removed."""
+    """A hook that a script has set after setup() is still set after shutdown()."""
     amllog.setup(directory=tmp_path / "j")
-    ours, mine = sys.excepthook, lambda *_: None
+    before, mine = sys.excepthook, lambda *_: None
     sys.excepthook = mine
-    amllog.shutdown(0)
-    assert sys.excepthook is mine
-    sys.excepthook = sys.__excepthook__
-    assert ours is not mine
+    try:
+        amllog.shutdown(0)
+        assert sys.excepthook is mine
+    finally:
+        sys.excepthook = before
 
 
 def test_hooks_called_after_shutdown(recorded: Any, tmp_path: Path) -> None:
@@ -211,7 +217,7 @@ import amllog
 sys.unraisablehook = lambda arguments: None  # Python's own one accepts only its own type
 amllog.setup()
 for message in sys.argv[1:]:
-    sys.unraisablehook(types.SimpleNamespace(
+    vars(sys)["unraisablehook"](types.SimpleNamespace(  # the one that Python calls
         exc_type=ValueError, exc_value=ValueError("boom"), exc_traceback=None, err_msg=message, object=None
     ))
 """
