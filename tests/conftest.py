@@ -110,6 +110,7 @@ def clean_environment(home: Path) -> dict[str, str]:
 # Tests that start many processes or real clients, on the oldest and the newest Python only
 # (docs/decisions/0011-gates.md).
 SLOW = (
+    "end_to_end/test_nested_runs",
     "cli", "config/test_user_path", "end_to_end/reading", "end_to_end/test_any_object", "end_to_end/test_app_insights",
     "end_to_end/test_artifact_copies", "end_to_end/test_causes", "end_to_end/test_consoles",
     "end_to_end/test_damaged_journals", "end_to_end/test_disk", "end_to_end/test_displaced_journals",
@@ -127,7 +128,8 @@ ONCE = (
     "cli", "config/test_user_path", "end_to_end/reading/test_equal_stores", "end_to_end/reading/test_hostile_files",
     "end_to_end/reading/test_notebook_answers", "end_to_end/reading/test_without_pandas",
     "end_to_end/test_artifact_copies", "end_to_end/test_damaged_journals",
-    "end_to_end/test_displaced_journals", "end_to_end/test_known_problems", "end_to_end/test_operation_tree",
+    "end_to_end/test_displaced_journals", "end_to_end/test_known_problems", "end_to_end/test_nested_runs",
+    "end_to_end/test_operation_tree",
     "end_to_end/test_pipeline_example", "end_to_end/test_public_secret_rules", "end_to_end/test_response_sizes",
     "end_to_end/test_run_history_faults", "end_to_end/test_secrets", "end_to_end/test_shared_directories",
     "end_to_end/test_soak", "end_to_end/test_terminal", "exporters/run_metrics/test_mlflow_exporter", "insights/query",

@@ -34,6 +34,11 @@ class ProgressStore:
     def __init__(self, store: Store) -> None:
         self._store = store
 
+    @property
+    def knows_runs(self) -> bool:
+        """The answer of the store."""
+        return self._store.knows_runs
+
     def answer(self, query: Query) -> Table:
         """Return the answer of the store."""
         table: Table = _call_with_progress(lambda: self._store.answer(query))

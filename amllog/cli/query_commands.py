@@ -21,8 +21,9 @@ from amllog.insights import connection, metric_rows
 from amllog.insights.insights import Insights
 from amllog.insights.query import filters
 from amllog.insights.query.result import Row, Table
-from amllog.insights.reports import rendering, run_names, tree
+from amllog.insights.reports import rendering, tree
 from amllog.insights.reports.follow import row_key
+from amllog.insights.run_tree import ALL, COMPLETE_ID, LAST
 from amllog.insights.stores.local import duckdb_limits
 from amllog.insights.stores.store import Unasked
 from amllog.record.text import escape_json_controls
@@ -35,7 +36,6 @@ _TABLE_COLUMNS = {  # the columns of a command on a terminal. --json and --csv h
     "steps": ("step_name", "state", "began", "duration_seconds", "records", "errors", "warnings", "step_id"),
     "exceptions": ("records", "type", "message", "step_name", "first_seen", "last_seen", "problemId"),
 }
-_COMPLETE_ID = 32  # an id of at least this many characters is not the beginning of a longer one
 _VALUE_COLUMNS = ("timestamp", "step_name", "name", "step", "value")
 
 
@@ -67,17 +67,17 @@ def _print_kql(options: Namespace, environ: Mapping[str, str]) -> int:
     A query is needed only to resolve `last`, and in journals also the beginning of an id.
     """
     run_id = (options.run if "run" in options else "") or ""
-    if run_id and len(run_id) < _COMPLETE_ID:
+    if run_id and len(run_id) < COMPLETE_ID:
         try:
             insights = connect(options, environ)
             # The service is queried only for `last`. Other ids are used as they are.
-            if insights.journals is not None or run_id.startswith(run_names.LAST):
+            if insights.journals is not None or run_id.startswith(LAST):
                 run_id = _resolve_run(options, insights)
         except UsageError:  # no store, or an id that it does not contain: the id is used as it is
-            if run_id.startswith(run_names.LAST):
+            if run_id.startswith(LAST):
                 raise
     portal = connection.portal_of(options.resource_id or environ.get(RESOURCE_ID, ""), environ)
-    table = _query_table(options, Insights(Unasked(), portal), "" if run_id == run_names.ALL else run_id)
+    table = _query_table(options, Insights(Unasked(), portal), "" if run_id == ALL else run_id)
     output.print_answer(table.kql_workspace if options.dialect == "workspace" else table.kql)
     if table.portal_link:
         output.print_notice(f"in the portal: {table.portal_link}")
@@ -195,7 +195,7 @@ def _print_report(options: Namespace, insights: Insights) -> int:
     """Print a story or a comparison."""
     report: Any
     if options.command == "story":
-        report = insights.story(options.run or run_names.LAST)  # its text contains the run id
+        report = insights.story(options.run or LAST)  # its text contains the run id
     else:
         report = insights.compare(options.first, options.second)
     if options.csv:
@@ -220,7 +220,7 @@ def _tail(options: Namespace, insights: Insights) -> int:
     if options.follow:
         # Print the notes now: the lines that are awaited may be in a file that cannot be read.
         output.print_notes(True, output.notes_without_limit(insights.logs(run_id, limit=1, **chosen)))
-        rows = insights.watch(run_id or run_names.ALL, seconds=options.every, lines=options.lines, **chosen)
+        rows = insights.watch(run_id or ALL, seconds=options.every, lines=options.lines, **chosen)
     else:
         table = insights.logs(run_id, limit=options.lines, newest_first=True, **chosen)
         rows = reversed(table.rows)
@@ -237,7 +237,7 @@ def _resolve_run(options: Namespace, insights: Insights) -> str:
     """Return the id of the run in the arguments. Print it if it was abbreviated."""
     chosen = passed_filters(options)
     times = {name: chosen[name] for name in _TIMES if name in chosen}
-    run_id = insights.named(options.run or run_names.LAST, **times)
+    run_id = insights.named(options.run or LAST, **times)
     if run_id and run_id != options.run:
         output.print_notice(f"run {run_id}")
     return run_id

@@ -18,6 +18,7 @@ from amllog.config.variables import JOB_DIRECTORY, LOCAL_DIRECTORY, LOCAL_RUN
 from amllog.context import environment, step_process, traceparent
 from amllog.context.environment import first_non_empty, json_object
 from amllog.exporters.run_metrics.run_info import RunInfo
+from amllog.record.operation_id import operation_id_of, span_id_of
 
 if TYPE_CHECKING:
     from amllog.config.settings import Settings
@@ -34,7 +35,6 @@ _ONLINE = (
     "AZUREML_SERVICE_ENDPOINT",
 )
 _LOCAL_RUN_VALUE = re.compile(r"(.+) (local_\d{8}T\d{6}_[0-9a-f]{8})", re.DOTALL)
-_GUID = re.compile(r"[0-9a-f]{8}-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12}")
 
 
 class ProcessInfo(NamedTuple):
@@ -77,7 +77,10 @@ class Identity:
         return self.span_id != span_id_of(self.step_id)
 
     def dimensions(self) -> dict[str, str]:
-        """Return the dimensions of every record: the five of Microsoft's guide, then the others if they are known."""
+        """Return the dimensions of every record: the five of Microsoft's guide, then the others if they are known.
+
+        A step has its root run only if that is another one than its parent, as for a trial in a pipeline.
+        """
         dimensions = {
             "parent_run_id": self.parent_run_id,
             "step_id": self.step_id,
@@ -86,6 +89,7 @@ class Identity:
             "run_url": self.run_url,
         }
         optional = {
+            "root_run_id": self.root_run_id if self.root_run_id != self.parent_run_id else "",
             "run_type": self.run_type,
             "build_url": self.build_url,
             "build_version": self.build_version,
@@ -177,29 +181,6 @@ def split_local_run(value: str) -> tuple[str, str]:
     value = value.strip()
     match = _LOCAL_RUN_VALUE.fullmatch(value)
     return (match[1], match[2]) if match else (value[:MAX_LOCAL_RUN], "")
-
-
-def operation_id_of(root_run_id: str) -> str:
-    """Return the operation_Id (W3C trace id) of a run, which is the same in all of its processes.
-
-    It consists of the 32 hexadecimal digits of a run id that is a GUID, or else of the first 32 of the id's SHA-256.
-    """
-    lowered = root_run_id.lower()
-    digits = lowered.replace("-", "")
-    if _GUID.fullmatch(lowered) and digits.strip("0"):
-        return digits
-    return _digest(root_run_id)[:32]
-
-
-def span_id_of(run_id: str) -> str:
-    """Return the span id of a run: the first 16 hexadecimal digits of its id's SHA-256."""
-    return _digest(run_id)[:16]
-
-
-def _digest(text: str) -> str:
-    import hashlib  # here: `import amllog` must stay light
-
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _run_id(environ: Mapping[str, str], context: Mapping[str, Any]) -> str:

@@ -9,11 +9,13 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from amllog.insights.query.result import Row
+from amllog.insights.query.run_ids import RunId
 from amllog.insights.questions import Questions
-from amllog.insights.reports import comparison, follow, run_names, story_builder, tree
+from amllog.insights.reports import comparison, follow, story_builder, tree
 from amllog.insights.reports.comparison import Comparison
 from amllog.insights.reports.story import Story
 from amllog.insights.reports.tree import Tree
+from amllog.insights.run_tree import LAST, find_run
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -24,14 +26,16 @@ if TYPE_CHECKING:
 class Insights(Questions):
     """All questions, and the reports that combine them."""
 
-    def named(self, name: str = run_names.LAST, **filters: Unpack[Filters]) -> str:
-        """Return the full id of the run or step that `name` means. "" for `all`.
+    def named(self, name: str = LAST, **filters: Unpack[Filters]) -> RunId:
+        """Return the full id of the run or step that `name` means, with the runs below it. "" for `all`.
 
-        `name` is `last`, `last~1`, or the beginning of an id. UsageError lists the candidates.
+        `name` is an id or the beginning of one, `last`, which is the run that began last, `last~1`, or the address of
+        the run in the studio. Runs take precedence over steps. If no record has a run id, `last` selects all records.
+        `filters` select the runs that count, such as `last="7d"`. UsageError lists the candidates.
         """
-        return run_names.resolve_run(self, name, **filters)
+        return find_run(self.store, name, **filters)
 
-    def story(self, run: str = run_names.LAST) -> Story:
+    def story(self, run: str = LAST) -> Story:
         """Return a report of one run: its steps, the failure and its surroundings, missing records, next commands."""
         return story_builder.build_story(self, self.named(run))
 
@@ -42,13 +46,13 @@ class Insights(Questions):
         """
         return comparison.compare(self, self.named(first), self.named(second))
 
-    def tree(self, run: str = run_names.LAST, **filters: Unpack[Filters]) -> Tree:
+    def tree(self, run: str = LAST, **filters: Unpack[Filters]) -> Tree:
         """Return the steps of a run, with their spans and the records in them."""
         return tree.build_tree(self.records(self.named(run), **filters))
 
     def watch(
         self,
-        run: str = run_names.LAST,
+        run: str = LAST,
         *,
         seconds: float = 2.0,
         quiet_seconds: float = 30.0,

@@ -1,7 +1,8 @@
 """The questions about runs, as methods with plain arguments.
 
 Each method returns a `Table`. All take the keyword arguments of `filters.Filters`. `run`, where it is the first
-argument, is the id of a pipeline run or of a step, and "" selects all runs.
+argument, selects a run or a step with everything below it. It is an id, the beginning of one, `last`, `last~1`, or a
+list of these. "" and `all` select all runs. UsageError lists the candidates of a name that no run has.
 """
 
 from __future__ import annotations
@@ -12,13 +13,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from amllog.errors import UsageError
-from amllog.insights import metric_rows
+from amllog.insights import metric_rows, run_tree
 from amllog.insights.links import Portal
 from amllog.insights.query import columns, selections
 from amllog.insights.query.columns import EXCEPTION, TRACE
 from amllog.insights.query.filters import Filters, apply_filters, to_strings
 from amllog.insights.query.query import AtLeast, Condition, Dimension, Equals, Query, Summary, Total
 from amllog.insights.query.result import Table
+from amllog.insights.query.run_ids import RunId, run_condition
 from amllog.insights.stores.store import Store
 
 if TYPE_CHECKING:
@@ -50,7 +52,10 @@ class Questions:
         records, errors and warnings. `ended` and `failed` count steps. The state is "failed" if a step has failed. It
         is "open" if a step has not ended, for example because it was killed. Else it is "done".
         """
-        return self._ask(selections.RUNS_QUERY, "", filters)
+        table = self._ask(selections.RUNS_QUERY, "", filters)
+        if not table or not self.store.knows_runs:
+            return table
+        return run_tree.merge_runs(table, run_tree.load_tree(self.store, {}))
 
     def steps(self, run: str = "", **filters: Unpack[Filters]) -> Table:
         """Return one row per step, the earliest first.
@@ -168,17 +173,31 @@ class Questions:
         return metric_rows.with_folded(single, folded)
 
     def _ask(self, query: Query, run: str, filters: Any, conditions: tuple[Condition, ...] = ()) -> Table:
-        since, until, filtered = apply_filters(run, filters)
+        times = {name: filters[name] for name in ("last", "since", "until") if filters.get(name)}
+        selected = run_tree.find_run(self.store, run, assume=True, **times)
+        since, until, filtered = apply_filters(filters)
         has_level = columns.DEFAULT_SEVERITIES.keys() & set(query.tables)
         if not has_level and any(isinstance(condition, AtLeast) for condition in filtered):
             raise UsageError(f"level={filters['level']!r}: {' and '.join(query.tables)} have no level")
         conditions = (*query.conditions, *conditions, *filtered)
-        filtered_query = replace(query, since=since, until=until, conditions=conditions)
-        return self._linked(self.store.answer(filtered_query))
+        limited = replace(query, since=since, until=until)
+        table = self._answer(limited, selected, conditions)
+        if not selected.is_known and _is_empty(table):
+            selected = run_tree.confirm_run(self.store, selected)
+            table = self._answer(limited, selected, conditions) if selected.is_known else table
+        return self._linked(table.noting(selected.note) if selected.note else table)
+
+    def _answer(self, query: Query, run: RunId, conditions: tuple[Condition, ...]) -> Table:
+        return self.store.answer(replace(query, conditions=(*conditions, *run_condition(run))))
 
     def _linked(self, table: Table) -> Table:
         """Return the table with links to the resource of these questions."""
         return replace(table, texts=table.texts.linked_to(self.portal)) if self.portal else table
+
+
+def _is_empty(table: Table) -> bool:
+    """Return whether no record is in an answer. A count has a row also then."""
+    return not table or (table.names == ("records",) and table.value == 0)
 
 
 def _ordered(query: Query, limit: Any, newest_first: bool) -> Query:

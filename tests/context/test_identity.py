@@ -10,7 +10,7 @@ from hypothesis import given, strategies as st
 from amllog.config.settings import Settings
 from amllog.config.variables import LOCAL_RUN
 from amllog.context import identity
-from amllog.context.identity import ProcessInfo, operation_id_of, resolve_identity
+from amllog.context.identity import ProcessInfo, resolve_identity
 from amllog.exporters.run_metrics.run_info import RunInfo
 
 HOST = ProcessInfo(script="train.py", folder="digits", node="laptop", url="file:///j")
@@ -108,14 +108,6 @@ def test_any_name_of_a_run_comes_back(name: str) -> None:
     step = identify({LOCAL_RUN: name})
     value = identity.local_run_value(step)
     assert identity.split_local_run(value) == (step.root_run_id, step.step_id)
-
-
-def test_operation_id_of_a_run() -> None:
-    """A GUID is the operation id itself, and any other root has the same operation id in every process."""
-    assert operation_id_of("0AF76519-16CD-43DD-8448-EB211C80319C") == "0af7651916cd43dd8448eb211c80319c"
-    assert operation_id_of("0af7651916cd43dd8448eb211c80319c") == "0af7651916cd43dd8448eb211c80319c"
-    assert operation_id_of("00000000-0000-0000-0000-000000000000") != "0" * 32
-    assert operation_id_of("pipeline_1") == operation_id_of("pipeline_1") != operation_id_of("pipeline_2")
 
 
 NAMES = ["AZUREML_RUN_ID", "AZUREML_ROOT_RUN_ID", "AZUREML_CR_AZUREML_CONTEXT", "AZUREML_CR_COMPUTE_CONTEXT",

@@ -6,8 +6,9 @@ import pytest
 
 from amllog.config.settings import Settings
 from amllog.context import traceparent
-from amllog.context.identity import Identity, ProcessInfo, operation_id_of, resolve_identity, span_id_of
+from amllog.context.identity import Identity, ProcessInfo, resolve_identity
 from amllog.exporters.run_metrics.run_info import RunInfo
+from amllog.record.operation_id import operation_id_of, span_id_of
 
 TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 JOB = {"AZUREML_RUN_ID": "step", "AZUREML_ROOT_RUN_ID": "root"}

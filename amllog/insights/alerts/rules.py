@@ -226,7 +226,7 @@ def _conditions(filters: Mapping[str, Any]) -> tuple[Any, ...]:
         raise UsageError(
             f"{', '.join(times)}: not allowed here; the alert's window or the workbook's page sets the time range"
         )
-    return apply_filters("", filters).conditions
+    return apply_filters(filters).conditions
 
 
 def _kql(target: AzureResource, query: Query) -> str:

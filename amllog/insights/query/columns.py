@@ -21,6 +21,7 @@ DIMENSION_COLUMNS = (
     "step_name",
     "experiment_name",
     "run_type",
+    "root_run_id",
     "logger",
     "record_id",
 )
@@ -205,6 +206,15 @@ CATALOGUE: dict[str, ResultColumn] = {
     "has_failed": ResultColumn("bool", {REQUEST: _FAILED}, _FALSE),
     "is_bad": ResultColumn(  # an error without a severity
         "bool", {EXCEPTION: ColumnExpression("true", "true"), REQUEST: _FAILED, DEPENDENCY: _FAILED}, _FALSE
+    ),
+    "top_run_id": ResultColumn(  # the root run, or the parent if the record names no other root
+        "text",
+        {},
+        ColumnExpression(
+            "iff(isempty(tostring(customDimensions.root_run_id)), tostring(customDimensions.parent_run_id), "
+            "tostring(customDimensions.root_run_id))",
+            "coalesce(nullif(root_run_id, ''), parent_run_id, '')",
+        ),
     ),
     # Computed from severityLevel and is_bad in `kql` and `sql`.
     LEVEL: ResultColumn("text", {}, _EMPTY_STRING),

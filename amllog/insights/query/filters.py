@@ -56,10 +56,10 @@ class AppliedFilters(NamedTuple):
     conditions: tuple[Condition, ...]
 
 
-def apply_filters(run: str, arguments: Mapping[str, Any]) -> AppliedFilters:
+def apply_filters(arguments: Mapping[str, Any]) -> AppliedFilters:
     """Return the time range and conditions of a run and of keyword arguments.
 
-    `run` is the id of a pipeline run or of a step. "" selects all runs. None and "" count as no argument.
+    None and "" count as no argument.
     """
     unknown = sorted(arguments.keys() - Filters.__annotations__.keys())
     if unknown:
@@ -70,7 +70,7 @@ def apply_filters(run: str, arguments: Mapping[str, Any]) -> AppliedFilters:
         raise UsageError(f"last={given['last']!r} and since={given['since']!r}: use only one of them")
     since = parse_duration(given["last"]) if "last" in given else parse_instant("since", given.get("since"))
     until = parse_instant("until", given.get("until"))
-    return AppliedFilters(since, until, tuple(_conditions(run, given)))
+    return AppliedFilters(since, until, tuple(_conditions(given)))
 
 
 def parse_duration(value: str | timedelta) -> timedelta:
@@ -132,10 +132,8 @@ def to_strings(name: str, value: object) -> tuple[str, ...]:
     return strings
 
 
-def _conditions(run: str, given: Mapping[str, Any]) -> list[Condition]:
+def _conditions(given: Mapping[str, Any]) -> list[Condition]:
     conditions: list[Condition] = []
-    if run:
-        conditions.append(Equals(("parent_run_id", "step_id"), to_strings("run", run)))
     conditions += [Equals((name,), to_strings(name, given[name])) for name in _DIMENSIONS if name in given]
     where = given.get("where", {})
     if not isinstance(where, Mapping):

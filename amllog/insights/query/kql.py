@@ -140,11 +140,13 @@ class _Writer:
         names = TABLES[table]
         return f'Type == "{names.workspace}"' if self._workspace else f'itemType == "{names.item_type}"'
 
-    def _projected(self, column: str | q.Dimension) -> str:
+    def _projected(self, column: str | q.Dimension | q.Alias) -> str:
         name, value = q.column_name(column), self._value(column)
         return value if name == value else f"{self._named(name)} = {value}"
 
-    def _value(self, column: str | q.Dimension) -> str:
+    def _value(self, column: str | q.Dimension | q.Alias) -> str:
+        if isinstance(column, q.Alias):
+            column = column.column
         if isinstance(column, q.Dimension):
             bag = self._in_dialect("customDimensions", self._tables[0])
             return f"tostring({bag}[{literal(column.key)}])"

@@ -16,6 +16,13 @@ class Dimension(NamedTuple):
     key: str
 
 
+class Alias(NamedTuple):
+    """A column of the catalogue under another name."""
+
+    name: str
+    column: str
+
+
 class Equals(NamedTuple):
     """At least one of `columns` has one of `values`. With `negated`, at least one has none of them."""
 
@@ -86,7 +93,7 @@ class Query:
     """
 
     tables: tuple[str, ...]
-    columns: tuple[str | Dimension, ...]
+    columns: tuple[str | Dimension | Alias, ...]
     since: datetime | timedelta | None = None
     until: datetime | None = None
     conditions: tuple[Condition, ...] = ()
@@ -95,6 +102,8 @@ class Query:
     limit: int | None = None
 
 
-def column_name(column: str | Dimension) -> str:
+def column_name(column: str | Dimension | Alias) -> str:
     """Return the name of a column in the answer."""
+    if isinstance(column, Alias):
+        return column.name
     return column.key if isinstance(column, Dimension) else column

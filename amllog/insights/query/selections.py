@@ -11,7 +11,7 @@ from amllog.insights.query.columns import (
     REQUEST,
     TRACE,
 )
-from amllog.insights.query.query import Dimension, Equals, Holds, Query, State, Summary, Total
+from amllog.insights.query.query import Alias, Dimension, Equals, Holds, Query, State, Summary, Total
 
 LOG = ("timestamp", "level", "step_name", "message", "itemType", "type", "stack", "logger", "step_id",
        "parent_run_id", "operation_Id", "operation_ParentId", "dimensions")  # fmt: skip
@@ -65,7 +65,7 @@ LAST_METRIC_SUMMARY = Summary(
 _BY_TIME = ("timestamp",)
 RUNS_QUERY = Query(
     ALL_TABLES,
-    SUMMARIZED,
+    tuple(Alias(name, "top_run_id") if name == "parent_run_id" else name for name in SUMMARIZED),
     conditions=(Equals(("parent_run_id",), ("",), negated=True),),
     summaries=(STEP_SUMMARY, RUN_SUMMARY),
     order=("began", "parent_run_id"),

@@ -121,11 +121,13 @@ def _contains(table: str, condition: q.Contains, parameters: list[Any]) -> str:
     return " OR ".join(rf"{source.sql} ILIKE ? ESCAPE '\'" for source in SEARCHED[table])
 
 
-def _projected(column: str | q.Dimension, tables: tuple[str, ...], parameters: list[Any]) -> str:
+def _projected(column: str | q.Dimension | q.Alias, tables: tuple[str, ...], parameters: list[Any]) -> str:
     return f"{_value(column, tables, parameters)} AS {quote_name(q.column_name(column))}"
 
 
-def _value(column: str | q.Dimension, tables: tuple[str, ...], parameters: list[Any]) -> str:
+def _value(column: str | q.Dimension | q.Alias, tables: tuple[str, ...], parameters: list[Any]) -> str:
+    if isinstance(column, q.Alias):
+        column = column.column
     if isinstance(column, str):
         known = CATALOGUE[column]
         if column == LEVEL:

@@ -11,6 +11,7 @@ from amllog.insights.links import Portal
 from amllog.insights.query import kql
 from amllog.insights.query.columns import EXCEPTION, REQUEST, TRACE
 from amllog.insights.query.result import Row, Table
+from amllog.insights.query.run_ids import root_of
 from amllog.insights.questions import Questions
 from amllog.insights.stores.store import Unasked
 
@@ -33,7 +34,8 @@ def next_steps(
         lines.append(f"amllog logs {name} {option} {step}   all logs of that step")
     lines.append(f"amllog timeline {name}   steps, spans, events and warnings")
     if before is not None:
-        parent, earlier = shlex.quote(steps[0]["parent_run_id"]), shlex.quote(before["parent_run_id"])
+        parent = shlex.quote(root_of(run, steps[0]["parent_run_id"]))
+        earlier = shlex.quote(before["parent_run_id"])
         lines.append(f"amllog compare {earlier} {parent}   with the run before it ({before['state']})")
     known = [row for row in (cause, *rows) if row is not None]
     if questions.portal is not None:

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta, timezone
 
 from amllog.errors import UsageError
 from amllog.insights.query.result import Column, Row, Table
+from amllog.insights.query.run_ids import root_of
 from amllog.insights.questions import Questions
 from amllog.insights.reports import next_steps, rendering, undelivered
 from amllog.insights.reports.story import Story, step_label
@@ -46,7 +47,7 @@ def build_story(questions: Questions, run: str) -> Story:
     ends = [_end(row) for row in steps]
     began, state = steps[0]["began"], _state(steps)
     seconds = (max(ends) - began).total_seconds()
-    before = _before(questions, steps)
+    before = _before(questions, run, steps)
     return Story(
         run=run,
         state=state,
@@ -134,7 +135,8 @@ def _missing(
     yield from (_describe_lost(questions, row, steps) for row in lost[:MAX_LOST])
     if len(lost) > MAX_LOST:
         yield f"{rendering.pluralize(len(lost) - MAX_LOST, 'more step')} began and did not end"
-    if before is not None and run == steps[0]["parent_run_id"] and _state(steps) != "done":
+    is_step = run in {row["step_id"] for row in steps} - {row["parent_run_id"] for row in steps}
+    if before is not None and not is_step and _state(steps) != "done":
         absent = _not_begun(questions.steps(before["parent_run_id"]), steps)
         if absent:
             run_before = before["parent_run_id"]
@@ -192,7 +194,7 @@ def _in_order(metrics: Table, steps: Table) -> Table:
     )
 
 
-def _before(questions: Questions, steps: Table) -> Row | None:
+def _before(questions: Questions, run: str, steps: Table) -> Row | None:
     """Return the last run of the same experiment and steps before this one that was good, or else the last one.
 
     A run without a step of this run is another pipeline, or on a laptop another script.
@@ -202,7 +204,7 @@ def _before(questions: Questions, steps: Table) -> Row | None:
     if not experiment or not names:
         return None
     alike = questions.runs(experiment_name=experiment, step_name=names, until=until)
-    ids = {row["parent_run_id"] for row in alike} - {steps[0]["parent_run_id"]}
+    ids = {row["parent_run_id"] for row in alike} - {root_of(run, steps[0]["parent_run_id"])}
     # The states are those of all steps of a run.
     runs = questions.runs(experiment_name=experiment, until=until) if ids else ()
     others = [row for row in runs if row["parent_run_id"] in ids]

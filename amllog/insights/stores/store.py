@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from amllog.errors import UsageError
 from amllog.insights.query.columns import CATALOGUE
-from amllog.insights.query.query import Dimension, Query, column_name
+from amllog.insights.query.query import Alias, Dimension, Query, column_name
 from amllog.insights.query.query_texts import QueryTexts
 from amllog.insights.query.result import Column, Table
 
@@ -19,7 +19,13 @@ _RESULT_TYPES = {"count": "int", "countif": "int"}  # other functions have the t
 
 
 class Store(Protocol):
-    """A place that records are read from: local journals, or the service."""
+    """A place that records are read from: local journals, or the service.
+
+    `knows_runs`: the ids of all runs are known without reading records.
+    """
+
+    @property
+    def knows_runs(self) -> bool: ...
 
     def answer(self, query: Query) -> Table:
         """Return the rows of a query, in a table that knows its KQL."""
@@ -33,6 +39,8 @@ class Store(Protocol):
 class Unasked:
     """A store that runs no queries. Its tables have no rows, but know their KQL."""
 
+    knows_runs = False
+
     def answer(self, query: Query) -> Table:
         """Return a table with the columns and the KQL of the query, without rows."""
         return make_table(query, ())
@@ -45,7 +53,9 @@ class Unasked:
 def columns_of(query: Query) -> tuple[Column, ...]:
     """Return the columns of a query's rows in their order, which is the same in all stores."""
     types = {
-        column_name(column): "text" if isinstance(column, Dimension) else CATALOGUE[column].type
+        column_name(column): "text"
+        if isinstance(column, Dimension)
+        else CATALOGUE[column.column if isinstance(column, Alias) else column].type
         for column in query.columns
     }
     for summary in query.summaries:

@@ -20,9 +20,10 @@ from pathlib import Path
 from amllog.errors import UsageError
 from amllog.insights.query import sql
 from amllog.insights.query.columns import ALL_TABLES
-from amllog.insights.query.query import Equals, Query
+from amllog.insights.query.query import Query
 from amllog.insights.query.query_texts import QueryTexts
 from amllog.insights.query.result import Column, Table
+from amllog.insights.query.run_ids import run_condition
 from amllog.insights.stores.local import duckdb_limits, duckdb_views, index_answers, open_files
 from amllog.insights.stores.local.catalog import Catalog, Selection
 from amllog.insights.stores.local.duckdb_engine import Engine, QueryResult
@@ -38,6 +39,8 @@ class DuckDBStore:
     Files that are created later are read as well. Threads may share a store. Their queries run one after the other,
     because a DuckDB connection returns only the rows of its latest statement.
     """
+
+    knows_runs = True  # the index has them
 
     def __init__(self, places: Sequence[Path]) -> None:
         self._engine = Engine()
@@ -66,8 +69,8 @@ class DuckDBStore:
 
     @releasing("_lock")
     def journals(self, run: str) -> list[Path]:
-        """Return the journal files with records of a run or step."""
-        query = Query(ALL_TABLES, ("timestamp",), conditions=(Equals(("parent_run_id", "step_id"), (run,)),))
+        """Return the journal files with records of a run or step, and of the runs below it."""
+        query = Query(ALL_TABLES, ("timestamp",), conditions=run_condition(run))
         with self._lock:
             return self._catalog.select(query, datetime.now(timezone.utc)).journals
 

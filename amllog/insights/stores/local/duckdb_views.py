@@ -23,6 +23,7 @@ _JSON = ("properties", "measurements", "exceptions", "metrics")
 INDEX_MEMBERS = {  # the members of an envelope that the index needs
     "time": "VARCHAR",
     "data": "STRUCT(baseType VARCHAR, baseData STRUCT(severityLevel VARCHAR, success VARCHAR, properties JSON))",
+    "tags": 'STRUCT("ai.operation.id" VARCHAR)',
 }
 NO_RUN = "__HIVE_DEFAULT_PARTITION__"  # the name of a partition without a value in Hive, Spark and others
 MAX_LINE_BYTES = 4 * 64 * 1024  # A file with a longer line is not read. The service accepts 64 KiB.
@@ -115,12 +116,14 @@ def _from_lines(files: Sequence[Path], columns: Mapping[str, str]) -> str:
 def _from_parquet(files: Iterable[Path], rank: str) -> str:
     """Return the SELECT over Parquet files, in which JSON is a string.
 
-    Without `hive_partitioning = false`, DuckDB would make a column of each `a=b` in a path.
+    Without `hive_partitioning = false`, DuckDB would make a column of each `a=b` in a path. Files of an earlier version
+    have fewer columns.
     """
     paths = ", ".join(literal(escape_glob(path)) for path in files)
     as_json = ", ".join(f"CAST({name} AS JSON) AS {name}" for name in JSON_COLUMNS)
     run = f"nullif(url_decode(regexp_extract(filename, '{_RUN_IN_PATH}', 1)), {literal(NO_RUN)}) AS parent_run_id"
-    read = f"read_parquet([{paths}], hive_partitioning = false, filename = true)"
+    read = f"read_parquet([{paths}], hive_partitioning = false, filename = true, union_by_name = true)"
+    read = f"(SELECT CAST(NULL AS VARCHAR) AS root_run_id WHERE false UNION ALL BY NAME SELECT * FROM {read})"
     return f"SELECT * EXCLUDE (filename) REPLACE ({as_json}), {run}{rank} FROM {read}"
 
 

@@ -123,15 +123,28 @@ class _Content:
 
     def add(self, row: Sequence[Any]) -> None:
         """Add a row, which counts the records of one step, type and range of ids."""
-        run, step, step_name, item_type, prefix, lines, first, last, severity, errors, *ids = row
+        (
+            run,
+            step,
+            step_name,
+            item_type,
+            root,
+            prefix,
+            lines,
+            first,
+            last,
+            severity,
+            errors,
+            operation,
+            *ids,
+        ) = row
         if item_type is None:
             self._torn += lines
             return
-        key, times = (
-            (run or "", step or "", step_name or "", item_type),
-            (first.isoformat(), last.isoformat()),
-        )
-        group = RecordGroup(*key, lines, *times, -1 if severity is None else severity, errors)
+        key = (run or "", step or "", step_name or "", item_type, root or "")
+        times = (first.isoformat(), last.isoformat())
+        level = -1 if severity is None else severity
+        group = RecordGroup(*key[:4], lines, *times, level, errors, key[4], operation or "")
         self._groups[key] = _merged_groups(self._groups[key], group) if key in self._groups else group
         if prefix is not None:
             low, high, distinct = ids
@@ -175,11 +188,11 @@ def _statement(paths: Iterable[Path]) -> str:
     # For the id of another SDK: any number that distinguishes it.
     number = f"coalesce({number}, CAST(hash({identity}) >> 1 AS BIGINT))"
     return f"""
-SELECT filename, run, step, name, kind, series, count(*), min(time), max(time), max(severity),
-  count(*) FILTER (WHERE is_error), min(number), max(number), count(DISTINCT number)
+SELECT filename, run, step, name, kind, root, series, count(*), min(time), max(time), max(severity),
+  count(*) FILTER (WHERE is_error), max(operation), min(number), max(number), count(DISTINCT number)
 FROM (
   SELECT filename, b.properties->>'parent_run_id' AS run, b.properties->>'step_id' AS step,
-    b.properties->>'step_name' AS name,
+    b.properties->>'step_name' AS name, b.properties->>'root_run_id' AS root, tags."ai.operation.id" AS operation,
     CASE WHEN {duckdb_views.IS_RECORD} THEN {duckdb_views.column("itemType")} END AS kind,
     split_part({identity}, '-', 1) AS series, {duckdb_views.TIME} AS time, {duckdb_views.SEVERITY} AS severity,
     {duckdb_views.column("is_error")} AS is_error, {number} AS number
@@ -195,6 +208,7 @@ def _merged_groups(a: RecordGroup, b: RecordGroup) -> RecordGroup:
         last=max(a.last, b.last),
         severity=max(a.severity, b.severity),
         errors=a.errors + b.errors,
+        operation_id=max(a.operation_id, b.operation_id),
     )
 
 

@@ -6,12 +6,16 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from amllog.insights.query.query import Equals, Query, Summary
+from amllog.insights.query.query import Equals, Query, Summary, Total
 from amllog.insights.query.sql import naive_utc
 from amllog.insights.stores.local.index_entries import RecordGroup
 
-_KEYS = ("parent_run_id", "step_id", "step_name")
-_FIELDS = {"min": "first", "max": "last"}  # of a group, by the function of a total
+_KEYS = ("parent_run_id", "step_id", "step_name", "root_run_id")
+_FIELDS = {  # of a group, by the function and the argument of a total
+    ("min", "timestamp"): "first",
+    ("max", "timestamp"): "last",
+    ("max", "operation_Id"): "operation_id",
+}
 
 
 def rows(query: Query, groups: Sequence[RecordGroup], now: datetime) -> list[tuple[Any, ...]] | None:
@@ -28,7 +32,7 @@ def rows(query: Query, groups: Sequence[RecordGroup], now: datetime) -> list[tup
     result = [
         {
             **dict(zip(map(str, summary.by), key)),
-            **{total.name: _time(total.function, members) for total in summary.totals},
+            **{total.name: _total(total, members) for total in summary.totals},
         }
         for key, members in by_key.items()
     ]
@@ -40,7 +44,7 @@ def _is_supported(query: Query, summary: Summary) -> bool:
     return (
         bool(summary.by)
         and set(summary.by) <= set(_KEYS)
-        and all(total.function in _FIELDS and total.argument == "timestamp" for total in summary.totals)
+        and all((total.function, total.argument) in _FIELDS for total in summary.totals)
         and not summary.states
         and all(
             isinstance(condition, Equals) and set(condition.columns) <= set(_KEYS)
@@ -64,6 +68,9 @@ def _are_inside(query: Query, groups: Sequence[RecordGroup], now: datetime) -> b
     )
 
 
-def _time(function: str, groups: Sequence[RecordGroup]) -> datetime:
-    times = (datetime.fromisoformat(getattr(group, _FIELDS[function])) for group in groups)
-    return min(times) if function == "min" else max(times)
+def _total(total: Total, groups: Sequence[RecordGroup]) -> datetime | str:
+    values = [getattr(group, _FIELDS[total.function, total.argument]) for group in groups]
+    if total.argument != "timestamp":
+        return str(max(values))
+    times = map(datetime.fromisoformat, values)
+    return min(times) if total.function == "min" else max(times)

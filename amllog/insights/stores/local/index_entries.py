@@ -14,7 +14,10 @@ UNREADABLE = -1
 
 
 class RecordGroup(NamedTuple):
-    """The records of one run, step and type in one file. `first` and `last` are ISO 8601 in UTC, without an offset."""
+    """The records of one run, step and type in one file. `first` and `last` are ISO 8601 in UTC, without an offset.
+
+    `operation_id`: one of them. Manifests of earlier versions have no values after `errors`.
+    """
 
     parent_run_id: str
     step_id: str
@@ -25,11 +28,13 @@ class RecordGroup(NamedTuple):
     last: str
     severity: int
     errors: int
+    root_run_id: str = ""
+    operation_id: str = ""
 
     @property
     def key(self) -> tuple[str, ...]:
         """The values that identify a group in its file."""
-        return self[:4]
+        return (*self[:4], self.root_run_id)
 
 
 class IdRange(NamedTuple):
@@ -75,7 +80,7 @@ def parse_entry(values: Sequence[Any]) -> IndexEntry:
     is_valid = (
         _are(int, size, modified, torn)
         and _are(str, fingerprint)
-        and all(_are(str, *group[:4], group.first, group.last) for group in entry.groups)
+        and all(_are(str, *group[:4], *group[9:], group.first, group.last) for group in entry.groups)
         and all(_are(int, group.records, group.severity, group.errors) for group in entry.groups)
         and all(_are(str, ids.prefix) and _are(int, *ids[1:]) for ids in entry.id_ranges)
     )

@@ -16,7 +16,7 @@ from amllog.journal import own_files
 
 INDEX_NAME = ".amllog-index.json"
 INDEX_PREFIX = b'{"version": '
-VERSION = 5
+VERSION = 6
 
 
 def load(folder: Path) -> dict[Path, IndexEntry] | None:

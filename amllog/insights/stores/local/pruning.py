@@ -12,7 +12,7 @@ from amllog.insights.query.tables import TABLES
 from amllog.insights.stores.local.index_entries import IndexEntry, RecordGroup
 
 # A condition on these is true for all lines of a process or for none.
-_ID_COLUMNS = {"parent_run_id", "step_id", "step_name"}
+_ID_COLUMNS = {"parent_run_id", "step_id", "step_name", "root_run_id"}
 
 
 def is_selected(entry: IndexEntry, query: Query | None, now: datetime) -> bool:

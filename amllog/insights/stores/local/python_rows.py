@@ -101,6 +101,7 @@ def _record(
         or (table == EVENT and bool(data and (dimensions.get("value") or data.startswith('{"columns":')))),
         "has_ended": table == REQUEST, "has_failed": table == REQUEST and failed, "is_bad": is_bad,
         "level": LEVEL_NAMES[severity] if severity is not None and severity >= 0 else "ERROR" if is_bad else "INFO",
+        "top_run_id": dimensions.get("root_run_id") or dimensions.get("parent_run_id", ""),
         **{key: dimensions.get(key, "") for key in (*DIMENSION_COLUMNS, "run_url", "node", "rank")},
     }  # fmt: skip
     searched = _searched(message, outer, base) if table == EXCEPTION else (message,)

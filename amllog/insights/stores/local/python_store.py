@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from amllog.errors import UsageError
 from amllog.insights.query.columns import DEFAULT_SEVERITIES
 from amllog.insights.query.query import (
+    Alias,
     AtLeast,
     Condition,
     Contains,
@@ -28,6 +29,7 @@ from amllog.insights.query.query import (
     column_name,
 )
 from amllog.insights.query.result import Table
+from amllog.insights.query.run_ids import run_condition
 from amllog.insights.stores.local import discovery, other_formats, python_rows
 from amllog.insights.stores.local.duckdb_views import MAX_LINE_BYTES
 from amllog.insights.stores.local.manifest import manifest_problem, read_batches
@@ -61,6 +63,8 @@ class PythonStore:
 
     Files that are created later are read as well.
     """
+
+    knows_runs = True  # all records are in memory
 
     def __init__(self, places: Sequence[Path]) -> None:
         self._places = tuple(places)
@@ -97,13 +101,13 @@ class PythonStore:
         return make_table(query, values, notes=_notes(journals, self._count_compacted()))
 
     def journals(self, run: str) -> list[Path]:
-        """Return the journal files with records of a run or step."""
+        """Return the journal files with records of a run or step, and of the runs below it."""
         self._load()
-        columns, loaded = ("parent_run_id", "step_id"), self._loaded
+        conditions = run_condition(run)
         return [
             file.path
-            for file, journals in loaded.items()
-            if any(record.values[column] == run for record in journals.records for column in columns)
+            for file, journals in self._loaded.items()
+            if any(_matches(record, condition) for record in journals.records for condition in conditions)
         ]
 
     def query(self, kql: str) -> Table:
@@ -170,10 +174,10 @@ def _notes(journals: LoadedJournals, compacted: int) -> tuple[str, ...]:
     )
 
 
-def _value(record: python_rows.PythonRecord, column: str | Dimension) -> Any:
+def _value(record: python_rows.PythonRecord, column: str | Dimension | Alias) -> Any:
     if isinstance(column, Dimension):
         return record.dimensions.get(column.key, "")
-    return record.values[column]
+    return record.values[column.column if isinstance(column, Alias) else column]
 
 
 def _matches(record: python_rows.PythonRecord, condition: Condition) -> bool:

@@ -43,6 +43,8 @@ _START = datetime(1970, 1, 1, tzinfo=timezone.utc)
 class ServiceStore:
     """The store over one scope of the service, which requests at most `page_rows` rows at a time."""
 
+    knows_runs = False  # a request reads them
+
     def __init__(self, client: QueryClient, *, page_rows: int = PAGE_ROWS) -> None:
         self._client, self._page_rows = client, page_rows
         self._dialects = client.scope.dialects  # after the first response, only the dialect that was accepted

@@ -16,7 +16,13 @@ ENTRY = IndexEntry(10, 20, 1, (GROUP,), (IdRange("5e71e5", 0, 1, 2, 2),), "aa")
 def test_an_entry_is_read_from_its_json() -> None:
     """Encoding and parsing return an equal entry."""
     assert parse_entry(json.loads(json.dumps(ENTRY))) == ENTRY
-    assert GROUP.key == ("r", "s", "train", "trace")
+    assert GROUP.key == ("r", "s", "train", "trace", "")
+
+
+def test_an_entry_of_an_earlier_version_is_read() -> None:
+    """A manifest of before has groups without a root and an operation."""
+    old = json.loads(json.dumps(ENTRY._replace(groups=[group[:9] for group in ENTRY.groups])))
+    assert parse_entry(old) == ENTRY
 
 
 @pytest.mark.parametrize(
@@ -30,6 +36,8 @@ def test_an_entry_is_read_from_its_json() -> None:
         {"groups": [GROUP._replace(records="2")]},
         {"groups": [GROUP._replace(first="2026-11-22T10:00:00+01:00")]},
         {"groups": [GROUP._replace(last="never")]},
+        {"groups": [GROUP._replace(root_run_id=1)]},
+        {"groups": [(*GROUP, "more")]},
         {"id_ranges": [["5e71e5", "0", 1, 2, 2]]},
     ],
     ids=repr,

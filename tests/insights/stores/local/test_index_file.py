@@ -17,7 +17,7 @@ def test_saved_entries_are_loaded(tmp_path: Path) -> None:
     path.touch()
     save(tmp_path, {path: ENTRY, tmp_path / "deleted.jsonl": ENTRY})
     assert load(tmp_path) == {path: ENTRY}
-    assert json.loads((tmp_path / INDEX_NAME).read_text())["version"] == VERSION == 5
+    assert json.loads((tmp_path / INDEX_NAME).read_text())["version"] == VERSION == 6
 
 
 def test_a_missing_or_empty_file_has_no_entries(tmp_path: Path) -> None:
