@@ -20,6 +20,7 @@ from types import FrameType, MethodType
 from typing import Any
 
 from amllog.process.hooks import Hook, Hooks
+from amllog.process.worker_end import NotedExit
 
 # Reasons of the end. The others are exit codes.
 UNCAUGHT, INTERRUPTED = "uncaught exception", "interrupted (KeyboardInterrupt)"
@@ -35,6 +36,7 @@ class Exits:
     def __init__(self) -> None:
         self._code = 0
         self._cause: Exception | None = None
+        self._in_worker: NotedExit | None = None
         self._first: FrameType | None = None  # the main thread's, once it has called sys.exit
         self._hooks = Hooks()
 
@@ -60,12 +62,16 @@ class Exits:
     def remove(self) -> None:
         """Restore the functions."""
         self._hooks.remove()
-        self._first = self._cause = None
+        self._first = self._cause = self._in_worker = None
 
     @property
     def cause(self) -> Exception | None:
         """The exception behind the exit code that `result()` has returned."""
         return self._cause if self._code else None
+
+    def worker_end(self) -> tuple[str, Exception | None]:
+        """Return the name of this process and the exception behind the exit of its function, if it is a worker's."""
+        return self._in_worker.result() if self._in_worker is not None else ("", None)
 
     def result(self) -> str:
         """Return `exit code 3`, or "" if the code is 0 or the script caught the SystemExit and continued."""
@@ -85,7 +91,10 @@ class Exits:
             self._first = _first_frame() if self._code else None
             self._cause = None
             if self._code:
-                self._cause = cause_of_exit(sys.exc_info()[1]) or _caught_in(sys._getframe(2))
+                caller = sys._getframe(2)
+                self._cause = cause_of_exit(sys.exc_info()[1]) or _caught_in(caller)
+                if self._cause is not None:
+                    self._in_worker = NotedExit(self._code, self._cause, caller)
 
 
 def exit_code(status: object) -> int:

@@ -26,6 +26,7 @@ CALLING = {
     "process.released_locks": "the function that acquires a lock",
     "process.safe_import": "`isatty` of the script's stdout",
     "process.signal_origin": "the attributes of handlers and of exceptions",
+    "process.worker_end": "traceback.print_exc",
 }
 
 

@@ -12,11 +12,10 @@ import traceback
 from types import FrameType, TracebackType
 from typing import Any
 
-from amllog.process import exits, interrupts
+from amllog.process import exits, interrupts, worker_end
 from amllog.process.exits import Exits
 from amllog.process.hooks import Hooks
 from amllog.process.module_hooks import ModuleHook
-from amllog.process.workers import family_modules
 from amllog.record import text
 from amllog.record.envelope import UNCAUGHT_LOGGER
 from amllog.record.lazy_pattern import LazyPattern
@@ -52,6 +51,7 @@ class ExceptionCapture:
         self._capture_main_thread()
         self._capture_threads()
         self._capture_ignored()
+        self._hooks.put(worker_end.hook(self._record_end_of_worker))
         cells = self._notebook.hook()
         if cells is not None:
             self._hooks.put(cells)
@@ -70,9 +70,11 @@ class ExceptionCapture:
         if not self._is_installed:
             return
         error = sys.exc_info()[1]
-        worker = _worker_that_ended(error)
+        worker = worker_end.name_of_ended(error)
+        if not worker:
+            worker, error = self._exits.worker_end()
         if worker:
-            self._record_cause(f"Uncaught exception in process {worker}", exits.cause_of_exit(error))
+            self._record_end_of_worker(worker, error)
             return
         last = exits.last_exception()
         if last is not None and last is not self._former and id(last) != self._recorded:
@@ -81,6 +83,9 @@ class ExceptionCapture:
         reason = self._exits.result() or reason
         if reason and not self._failure:
             self._record_cause(reason.capitalize(), self._exits.cause or cause or self._shown_by_shell())
+
+    def _record_end_of_worker(self, name: str, error: BaseException | None) -> None:
+        self._record_cause(f"Uncaught exception in process {name}", exits.cause_of_exit(error))
 
     def _record_cause(self, message: str, cause: Exception | None) -> None:
         if cause is not None and not is_recorded(cause):
@@ -159,21 +164,6 @@ class ExceptionCapture:
             message = _REPR.sub(r": \1", args.err_msg or "Exception ignored")
         values = {"exc_info": error}
         self._messages.log(logging.ERROR, UNCAUGHT_LOGGER, message, (), values, {}, frames[-1], shown=True)
-
-
-def _worker_that_ended(error: BaseException | None) -> str:
-    """Return the name of the multiprocessing.Process that an exception ends now, or "".
-
-    Its `_bootstrap` calls the finalizers while it handles the exception. In another forked process, an exception that
-    the parent was handling may be in flight.
-    """
-    trace = error.__traceback__ if error is not None else None
-    if trace is None or trace.tb_frame.f_code.co_name != "_bootstrap":
-        return ""
-    frame = trace.tb_frame
-    if not any(frame.f_globals is vars(module) for module in family_modules("process")):
-        return ""
-    return text.to_text(getattr(frame.f_locals.get("self"), "name", "")) or "?"
 
 
 def _is_of_amllog(frame: FrameType) -> bool:
