@@ -81,7 +81,7 @@ POWERS = {  # what only these modules or folders may do
     r"\batexit\.|\bregister_at_fork\b|\bsys\.(unraisable)?excepthook = ": {
         "process.events", "process.forks", "insights",
     },
-    r"\bsignal\.signal\b": {"process.events", "process.interrupts", "local"},
+    r"\b_?signal\.signal\b": {"process.events", "process.interrupts", "local"},
     r"\bsubprocess\b": {"cli"},
 }  # fmt: skip
 # Modules in which an except or suppress may take an exception of a signal handler. The main thread does not run them,

@@ -54,7 +54,7 @@ class DeferredSigterm:
         self._pipe: _Pipe | None = None  # the handler writes to it
 
     def __enter__(self) -> None:
-        if self._wanted and _is_default():
+        if self._wanted and is_default():
             self._pipe = _Pipe()
             faulthandler.register(signal.SIGTERM, file=self._pipe.writer, all_threads=False)
 
@@ -81,7 +81,7 @@ def _restore() -> None:
         faulthandler.unregister(signal.SIGTERM)
 
 
-def _is_default() -> bool:
+def is_default() -> bool:
     """Return whether SIGTERM ends the process. Python lists its handlers, the system also those of C libraries."""
     if signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
         return False

@@ -56,6 +56,7 @@ class Session:
             self.notice,
             refused=self._refused,
             in_child=lambda: self._in_child(in_c=True),
+            recheck=self._rewatch,
         )
         self._pinned: dict[str, object] = {}  # settings that no setup() changes (amllog.testing)
         self._forget()
@@ -146,6 +147,10 @@ class Session:
         if not is_worker():
             self._events.watch_sigterm()
 
+    def _rewatch(self) -> float:
+        """Handle SIGTERM again after a library has restored the default. Return when to call again, in seconds."""
+        return self._events.rewatch_sigterm() if self._events is not None else 0.0
+
     @releasing("_lock")
     def _take_over(self, target: ConnectionString, credential: Any) -> None:
         """Send to the resource of a script's own handler.
@@ -174,6 +179,7 @@ class Session:
     def status(self) -> Account:
         """Return the account of this process."""
         self._check_process()
+        self._rewatch()
         return self._complete(self._outbox.status())
 
     @releasing("_lock")

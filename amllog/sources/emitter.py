@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import logging
+import math
 import secrets
 import sys
 from collections import deque
@@ -36,12 +37,19 @@ class Emitter:
     """Write drafts to the journal and lines to the driver log."""
 
     def __init__(
-        self, refused: RefusedCounts | None = None, in_child: Callable[[], None] | None = None
+        self,
+        refused: RefusedCounts | None = None,
+        in_child: Callable[[], None] | None = None,
+        recheck: Callable[[], float] | None = None,
     ) -> None:
-        """`in_child` is called before the first record of a child process that was forked without Python's hooks."""
+        """`in_child` is called before the first record of a child process that was forked without Python's hooks.
+
+        `recheck` is called with a record, and returns after how many seconds to call it again.
+        """
         self.refused = refused or RefusedCounts()
         self.strict = False
         self._in_child = in_child or self.forked
+        self._recheck, self._recheck_at = recheck, 0.0 if recheck is not None else math.inf
         # One for the life of the process: threads may add to it during a reset().
         self._early: deque[Draft] = deque()
         self.reset()
@@ -107,6 +115,8 @@ class Emitter:
         """Write a record to the journal, and `line` to the driver log. `shown`: the driver log has it already."""
         if not self._process[0]:  # forked in C, where Python calls no hook
             self._in_child()
+        if draft.seconds >= self._recheck_at and self._recheck is not None:
+            self._recheck_at = draft.seconds + self._recheck()
         encoder, append = self._encoder, self._append
         if encoder is None or append is None:
             self._keep_for_setup(draft, None)

@@ -30,9 +30,10 @@ class Recorder:
         *,
         refused: RefusedCounts,
         in_child: Callable[[], None],
+        recheck: Callable[[], float] | None = None,
     ) -> None:
         """Parameters as for `JournalingRunBackend` and `Emitter`."""
-        self.emitter = Emitter(refused, in_child)
+        self.emitter = Emitter(refused, in_child, recheck)
         self.messages = Messages(self.emitter)
         self.states = LoggerStates(self.messages)
         records = MeasurementRecords(self.emitter)
