@@ -19,7 +19,7 @@ from amllog.record.secrets import secret_names
 INVALID = (ValueError, TypeError, ArithmeticError, RuntimeError, re.error, Warning)  # a value raises these
 _WORD = re.compile(r"\w{2,}")
 _OFF = {"off", "false", "no", "0", "disable", "disabled", "nothing", "null"}
-CAPTURES = ("logging", "warnings", "exceptions", "prints")
+CAPTURES = ("logging", "warnings", "exceptions", "loguru", "prints")
 _DEFAULT_ENDPOINT = "https://dc.services.visualstudio.com"
 _GUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b?", re.IGNORECASE)

@@ -47,7 +47,7 @@ class Settings:
     step_name: str = ""
     experiment_name: str = ""
     dimensions: Mapping[str, object] = field(default_factory=dict, repr=False)
-    capture: tuple[str, ...] = ("logging", "warnings", "exceptions")
+    capture: tuple[str, ...] = ("logging", "warnings", "exceptions", "loguru")
     redact: tuple[str, ...] = ()
     grace_seconds: float = 10.0
     journal_max_bytes: int = 1024**3

@@ -154,9 +154,9 @@ SETTINGS = (
     Setting(
         "capture",
         ("AMLLOG_CAPTURE",),
-        "logging,warnings,exceptions",
-        "a list of logging, warnings, exceptions and prints, or none",
-        "Other sources of records: stdlib logging, warnings, uncaught exceptions, prints.",
+        "logging,warnings,exceptions,loguru",
+        "a list of logging, warnings, exceptions, loguru and prints, or none",
+        "Other sources of records: stdlib logging (and structlog), warnings, uncaught exceptions, loguru, prints.",
         parsers.parse_captures,
         parsers.none_if_off(()),
     ),

@@ -26,9 +26,9 @@ _GENERATORS = inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GEN
 # foreign, a handler in C raised it, or it was set in the thread (`PyThreadState_SetAsyncExc`).
 _CLOSED = {
     "delivery.outbox", "delivery.worker", "journal", "process.descriptors", "process.events", "process.exits",
-    "process.file_lock", "process.fork_detection", "process.fork_safe_thread", "process.forks", "process.hooks",
-    "process.interrupts", "process.module_hooks", "process.process_token", "process.sigterm", "process.workers",
-    "record.envelope", "record.item_limit", "session.captures", "session.run_variables", "session.session",
+    "process.file_lock", "process.fork_detection", "process.fork_safe_thread", "process.forks", "process.frames",
+    "process.hooks", "process.interrupts", "process.module_hooks", "process.process_token", "process.sigterm",
+    "process.workers", "record.envelope", "record.item_limit", "session.captures", "session.run_variables", "session.session",
     "session.step", "sources.capture.stdlib_logging", "sources.emitter", "sources.encoder",
 }  # fmt: skip
 _OWN_KINDS = {"amllog", "builtins", "orjson", *sys.builtin_module_names}

@@ -47,7 +47,7 @@ def _begin() -> None:
             _check_interpreter()
             from amllog.session.session import Session
 
-            _SESSION.append(Session())
+            _SESSION.append(Session(unpickle_taker))
 
 
 def _check_interpreter() -> None:
@@ -79,6 +79,12 @@ def unpickle_logger(name: str) -> WrappedLogger:
     """Return the wrapped logger of a logger that was pickled."""
     setup_worker()
     return wrapped_logger(name)
+
+
+def unpickle_taker() -> Any:
+    """Return the filter of our handler in loguru, for a logger of loguru that was pickled."""
+    setup_worker()
+    return session().loguru_taker
 
 
 def setup_worker() -> None:

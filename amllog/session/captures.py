@@ -14,6 +14,7 @@ from amllog.session import compose
 from amllog.sources.capture import logging_tree, stdout
 from amllog.sources.capture.azure_handler_takeover import HandlerTakeover
 from amllog.sources.capture.capture import Capture
+from amllog.sources.capture.loguru_capture import LoguruCapture, Taker
 from amllog.sources.capture.mlflow_metrics import MLflowMetrics
 from amllog.sources.capture.offline_runs import OfflineRuns
 from amllog.sources.capture.root_handler import plain_handler
@@ -30,12 +31,15 @@ class Captures:
         flush: Callable[[float], object],
         notice: Callable[..., None],
         take_over: Callable[[ConnectionString, Any], None],
+        find_taker: Callable[[], Taker],
     ) -> None:
-        """`settings` returns the present ones. `take_over`: see `HandlerTakeover`."""
+        """`settings` returns the present ones. See `HandlerTakeover` and `LoguruCapture` for the last two."""
         self._recorder, self._settings = recorder, settings
         self._flush, self._notice = flush, notice
         self._capture = Capture(recorder, on_handler=self._on_handler)
         self._takeover = HandlerTakeover(notice, take_over)
+        self.loguru = LoguruCapture(recorder, self._capture.taker.crossings, find_taker)
+        self._capture.taker.use_other_library(self.loguru.shows)
         self._metrics: Any = None
         self._run_libraries = (OfflineRuns(recorder, notice), MLflowMetrics(recorder))
 
@@ -58,6 +62,10 @@ class Captures:
         self._use_processors(handler)
         self._recorder.states.connect(self._on_handler, logging_tree.is_console)
         self._capture.install(settings.capture, handler)
+        if "loguru" in settings.capture:
+            self.loguru.install()
+        else:
+            self.loguru.remove()
         for library in self._run_libraries:
             if settings.metrics == "none":
                 library.remove()
@@ -99,6 +107,7 @@ class Captures:
             self._metrics.undo()
         for library in self._run_libraries:
             library.remove()
+        self.loguru.remove()
         self._capture.remove()
         self._takeover.end()
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +39,9 @@ from amllog.sources.recorder import Recorder
 class Session:
     """The state between setup() and the end of the process."""
 
-    def __init__(self) -> None:
+    def __init__(self, find_taker: Callable[[], Any]) -> None:
+        """`find_taker`: see `LoguruCapture`."""
+        self._find_taker = find_taker
         self._events: ProcessEvents | None = None
         self._lock = threading.RLock()
         self._process = os.getpid()
@@ -75,7 +77,7 @@ class Session:
         self.identity: Identity | None = None
         self._outbox = Outbox(self.notice, self._refused)
         self._captures = Captures(
-            self.recorder, lambda: self.settings, self.flush, self.notice, self._take_over
+            self.recorder, lambda: self.settings, self.flush, self.notice, self._take_over, self._find_taker
         )
         self.step, self._since = Step(self.recorder, self._captures), time.time()
         # The resource of a script's own handler, and its credential.
@@ -167,6 +169,11 @@ class Session:
         exporters = self._open_recorder()
         self._captures.renew_processors()
         self._outbox.set_exporters(exporters)
+
+    @property
+    def loguru_taker(self) -> Any:
+        """The filter of our handler in loguru."""
+        return self._captures.loguru.taker
 
     def flush(self, timeout: float) -> Account:
         """Deliver waiting records for at most `timeout` seconds. The account counts those that still wait."""

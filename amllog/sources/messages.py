@@ -107,6 +107,38 @@ class Messages:
             self._emitter.handle_fault(fault)
             return None
 
+    def foreign_record(
+        self,
+        level: int,
+        level_name: str,
+        logger: str,
+        message: str,
+        values: Mapping[Any, object],
+        error: BaseException | None,
+        call_site: CallSite,
+        seconds: float,
+        *,
+        shown: bool,
+    ) -> None:
+        """Record a record of another logging library, which may have levels between those of logging.
+
+        `seconds`: its time, 0 for now. `shown`: the driver log has the line already.
+        """
+        try:
+            driver_log = self._emitter.driver_log
+            if driver_log.writing and driver_log.is_writing(message):
+                return  # from a stdout that logs every line written to it
+            masked: dict[str, str] = {}
+            for layer in (current.dimensions(), values):
+                if layer:
+                    dimensions.add_dimensions(masked, layer, self._emitter.redactor)
+            self._emit(
+                level, logger, message, masked, call_site, error, shown,
+                seconds=seconds, level_name=level_name, severity=envelope.severity(level - level % 10),
+            )  # fmt: skip
+        except Exception as fault:  # the guard of this entry
+            self._emitter.handle_fault(fault)
+
     def uncaught(self, message: str, error: BaseException, logger: str) -> None:
         """Record an uncaught exception. Python shows it on the driver log."""
         try:
@@ -142,12 +174,14 @@ class Messages:
         level_name: str = "",
         parent: tuple[str, str] | None = None,
         lines: list[Line | None] | None = None,
+        severity: int | None = None,
     ) -> None:
         """Emit the draft of a message or an exception, with its line for the driver log."""
         emitter = self._emitter
         redactor = emitter.redactor
         message = redactor.mask_and_truncate(message, envelope.MAX_MESSAGE)
-        severity = _SEVERITIES[level] if level in _SEVERITIES else envelope.severity(level)
+        if severity is None:
+            severity = _SEVERITIES[level] if level in _SEVERITIES else envelope.severity(level)
         name = level_name or logging.getLevelName(level)
         seconds = seconds or time.time()
         values, stack = masked, ""

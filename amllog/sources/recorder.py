@@ -40,6 +40,8 @@ class Recorder:
         self.measurements = Measurements(self.emitter, records, self._remember)
         self.run_backend = JournalingRunBackend(self.emitter, records, flush, azure_run, notice)
         self._run: Run | None = None
+        # Modules of logging libraries that write lines to stdout which are records already.
+        self.writers: set[str] = set()
 
     @property
     def run(self) -> Run:

@@ -21,6 +21,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from amllog.process.frames import disguised
 from amllog.process.hooks import Hook
 from amllog.sources.capture import logging_lock
 from amllog.sources.capture.level_gate import LevelGate
@@ -87,7 +88,7 @@ class RecordDispatch:
                 if began is not None:
                     taker.end(began)
 
-        return callHandlers
+        return disguised(callHandlers, logging.Handler.handle)  # type: ignore[no-any-return]  # as in logging
 
     def _prepare(
         self, logger: logging.Logger, entry: logging.LogRecord, ours: logging.Handler
@@ -108,6 +109,8 @@ class RecordDispatch:
         """Pass the record to our handler before others. Return whether they do not get it."""
         is_admitted = entry.levelno < self._gate.root.level and self._gate.is_admitted(logger, entry)
         if not is_admitted:
-            state.expect(frozenset(id(handler) for handler in state.handlers if is_console(handler)))
+            elsewhere = self._taker.shows_elsewhere
+            consoles = (one for one in state.handlers if is_console(one) or elsewhere(one, entry))
+            state.expect(frozenset(map(id, consoles)))
         self._taker.take_first(state, entry)
         return is_admitted

@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable
 
 from amllog.exporters.driver_log import Line
+from amllog.sources.capture.crossings import LOGGING, LOGURU, Crossings
 from amllog.sources.capture.logging_tree import QUIET, has_receiver, is_transport
 from amllog.sources.capture.other_journals import OtherJournals
 from amllog.sources.capture.returned_records import MADE, ReturnableRecords, return_path, sent_message
@@ -86,9 +87,17 @@ class RecordTaker:
     def __init__(self, recorder: Recorder) -> None:
         self.emitter, self._messages = recorder.emitter, recorder.messages
         self.threads = Threads()
+        # Of the records that logging and another library exchange.
+        self.crossings = Crossings()
         self.handler: logging.Handler | None = None
+        # Returns whether a handler passes a record on to another library, which shows it on the driver log.
+        self.shows_elsewhere: Callable[[logging.Handler, logging.LogRecord], bool] = lambda *_: False
         # Of the last dispatch. A forked child has another one.
         self.process = os.getpid()
+
+    def use_other_library(self, shows: Callable[[logging.Handler, logging.LogRecord], bool]) -> None:
+        """Set the function for `shows_elsewhere`."""
+        self.shows_elsewhere = shows
 
     def use_handler(self, handler: logging.Handler | None) -> None:
         """Set our handler on the root logger, which passes its records to `take`."""
@@ -107,6 +116,8 @@ class RecordTaker:
             return
         is_dispatched = state.entry is entry
         if not is_dispatched and self.is_recorded(entry):  # a QueueListener that calls our handler
+            return
+        if self.crossings.is_active and self.crossings.is_copy(LOGURU, sent_message(entry)):
             return
         state.taken = entry
         lines = state.lines if is_dispatched and state.consoles else None
@@ -152,6 +163,8 @@ class RecordTaker:
         self, entry: logging.LogRecord, handlers: tuple[logging.Handler, ...], *, is_log_call: bool
     ) -> Dispatch:
         """Return the dispatch of a record to these handlers. `is_log_call`: it does not come from `handle(record)`."""
+        if self.crossings.is_active:
+            self.crossings.add(LOGGING, sent_message(entry))
         path = return_path(handlers, self.handler)
         return Dispatch(
             entry,

@@ -47,7 +47,7 @@ class Tee:
 
     def _record(self, string: str, frame: FrameType) -> None:
         driver_log = self._recorder.emitter.driver_log
-        if _is_called_by_logging(frame) or driver_log.is_writing(string):
+        if _is_called_by_logging(frame, self._recorder.writers) or driver_log.is_writing(string):
             return
         site = log_call.frame_site(frame)
         self._recorder.emitter.guarded(
@@ -74,12 +74,12 @@ def _record(recorder: Recorder, lines: Iterable[tuple[str, CallSite]]) -> None:
             recorder.messages.captured_line(logging.INFO, "print", line, site)
 
 
-def _is_called_by_logging(frame: FrameType | None) -> bool:
-    """Return whether a logging handler writes here. Its line is a record already."""
+def _is_called_by_logging(frame: FrameType | None, writers: set[str]) -> bool:
+    """Return whether a logging handler, or a module of `writers`, writes here. Its line is a record already."""
     for _ in range(20):
         if frame is None:
             return False
-        if frame.f_code.co_name == "callHandlers":
+        if frame.f_code.co_name == "callHandlers" or frame.f_globals.get("__name__") in writers:
             return True
         frame = frame.f_back
     return False
