@@ -146,6 +146,7 @@ TESTED_ELSEWHERE = {
     "sources.capture.stdlib_logging": "end_to_end/test_stdlib_logging",
     "sources.logger_states": "sources/test_logging_logger",
     "sources.capture.warnings_capture": "end_to_end/test_replaced_hooks",
+    "sources.capture.structlog_taps": "sources/capture/test_structlog_events",
     "sources.measurement_records": "sources/test_measurements",
     "sources.recorder": "sources/test_logger",
     "sources.run.backend": "a protocol",

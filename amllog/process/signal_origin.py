@@ -28,8 +28,8 @@ _CLOSED = {
     "delivery.outbox", "delivery.worker", "journal", "process.descriptors", "process.events", "process.exits",
     "process.file_lock", "process.fork_detection", "process.fork_safe_thread", "process.forks", "process.frames",
     "process.hooks", "process.interrupts", "process.module_hooks", "process.process_token", "process.sigterm",
-    "process.workers", "record.envelope", "record.item_limit", "session.captures", "session.run_variables", "session.session",
-    "session.step", "sources.capture.stdlib_logging", "sources.emitter", "sources.encoder",
+    "process.workers", "record.envelope", "record.item_limit", "session.captures", "session.run_variables",
+    "session.session", "session.step", "sources.capture.stdlib_logging", "sources.emitter", "sources.encoder",
 }  # fmt: skip
 _OWN_KINDS = {"amllog", "builtins", "orjson", *sys.builtin_module_names}
 _STDLIB = os.path.dirname(inspect.__file__)

@@ -59,6 +59,8 @@ class Logger(BoundLoggerBase, LoggingLogger):
 
     _logger: WrappedLogger
     _context: dict[str, Any]
+    # Not the property over the processors of other loggers of structlog.
+    _processors: Any = ()
 
     def __init__(self, logger: WrappedLogger, processors: Any, context: dict[str, Any]) -> None:
         # Not that of logging.Logger, whose attributes are in the state of the name.

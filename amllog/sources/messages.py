@@ -10,7 +10,7 @@ import logging
 import time
 from collections.abc import Mapping
 from types import FrameType
-from typing import Any
+from typing import Any, Protocol
 
 from amllog.context import current
 from amllog.exporters.driver_log import Line
@@ -23,9 +23,18 @@ _BLANK = logging.LogRecord("", 0, "", 0, "", (), None).__dict__
 _BLANK_SIZE = len(_BLANK)
 _STANDARD = {
     *_BLANK, "message", "asctime", "taskName", "custom_dimensions", "traceId", "spanId", "traceSampled",
+    "_absl_log_fatal", "_logger", "_name", "color_message",  # of absl, structlog and uvicorn
 }  # fmt: skip
 # The severities of the usual levels, so that most log calls need no further call.
 _SEVERITIES = {level: envelope.severity(level) for level in (10, 20, 30, 40, 50)}
+
+
+class Event(Protocol):
+    """The parts of an event of another library whose record of logging has one string."""
+
+    error: BaseException | None
+    message: str
+    values: dict[Any, object] | None
 
 
 class Messages:
@@ -68,11 +77,17 @@ class Messages:
             self._emitter.handle_fault(fault)
 
     def stdlib_record(
-        self, entry: logging.LogRecord, *, shown: bool = False, lines: list[Line | None] | None = None
+        self,
+        entry: logging.LogRecord,
+        *,
+        shown: bool = False,
+        lines: list[Line | None] | None = None,
+        event: Event | None = None,
     ) -> str | None:
         """Record a stdlib record with its `extra` and a dict as args. Return its message, or None at a fault.
 
-        With `lines`, the line for the driver log is added to them and not written.
+        With `lines`, the line for the driver log is added to them and not written. `event`: the message, the dimensions
+        and the exception of a record whose own message is made of them.
         """
         try:
             driver_log, redactor = self._emitter.driver_log, self._emitter.redactor
@@ -80,11 +95,13 @@ class Messages:
                 return None  # from a stdout that logs every line written to it
             extra, bound = entry.__dict__, current.dimensions()
             layers: list[Mapping[Any, object]] = [bound] if bound else []
-            if len(extra) > _BLANK_SIZE:  # only then there may be keys of the script
+            if event is not None:
+                layers.append(event.values or {})
+            elif len(extra) > _BLANK_SIZE:  # only then there may be keys of the script
                 layers.append({key: extra[key] for key in extra.keys() - _STANDARD})
                 if isinstance(extra.get("custom_dimensions"), Mapping):
                     layers.append(extra["custom_dimensions"])
-            args = entry.args
+            args = entry.args if event is None else ()
             if type(args) is not tuple and isinstance(args, Mapping) and "%(" not in text.to_text(entry.msg):
                 layers.append(args)
             masked: dict[str, str] = {}
@@ -98,6 +115,8 @@ class Messages:
             error = log_call.find_exception(entry.exc_info) if entry.exc_info else None
             parent = current.logged_span(extra) if "traceId" in extra else None
             message = log_call.format_record(entry)
+            if event is not None:
+                message, error = event.message, error or event.error
             self._emit(
                 entry.levelno, text.to_text(entry.name), message, masked, call_site, error, shown,
                 seconds=entry.created, level_name=entry.levelname, parent=parent, lines=lines,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import functools
 import gc
 import json
 import logging
@@ -207,30 +206,35 @@ def test_stacklevel(recorded: Any, name: str) -> None:
     log.info("far", stacklevel=10_000)
 
 
-def test_adapters_and_added_methods(recorded: Any, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Adapters and methods that libraries add to `logging.Logger` record the line of the script."""
+def test_adapters(recorded: Any, name: str) -> None:
+    """Adapters pass on their values, and the record has the line of the script. A level may be a name."""
     log = amllog.get_logger(name)
-    added = functools.lru_cache(None)(lambda self, *args, **options: self.warning(*args, **options))
-    monkeypatch.setattr(logging.Logger, "warning_once", added, raising=False)  # as transformers does
-    notice = lambda self, message, *args, **options: self._log(25, message, args, **options)  # noqa: E731
-    monkeypatch.setattr(logging.Logger, "notice", notice, raising=False)  # as verboselogs does
     logging.LoggerAdapter(log, {"user": "me"}).info("adapted %d", 1)
     logging.LoggerAdapter(logging.LoggerAdapter(log, {"a": 1}), {"b": 2}).warning("twice")
-    for _ in range(2):
-        log.warning_once("once")
-    log.notice("added %s", "level", extra={"key": "value"}, exc_info=ValueError("no"))
     log.log("INFO", "level by name")
     found = dict(recorded())
-    assert list(found) == ["adapted 1", "twice", "once", "", "level by name"]
+    assert list(found) == ["adapted 1", "twice", "level by name"]
     assert found["adapted 1"]["user"] == "me"
-    assert (found[""]["message"], found[""]["level"], found[""]["key"]) == (
-        "added level",
-        "Level 25",
-        "value",
-    )
     assert {dimensions["fileName"] for dimensions in found.values()} == {__file__}
     with pytest.raises(TypeError, match="a level is a number"):
         log.log("LOUD", "no level")
+
+
+def test_added_methods(child: Any) -> None:
+    """Methods that libraries add to `logging.Logger`, as transformers and verboselogs do, work on our logger."""
+    code = """
+import functools, logging, amllog
+logging.Logger.warning_once = functools.lru_cache(None)(lambda self, *args, **options: self.warning(*args, **options))
+logging.Logger.notice = lambda self, message, *args, **options: self._log(25, message, args, **options)
+log = amllog.setup()
+for _ in range(2):
+    log.warning_once("once")
+log.notice("added %s", "level", extra={"key": "value"}, exc_info=ValueError("no"))
+"""
+    ran = child(code)
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout.count("WARNING  __main__: once\n") == 1
+    assert "Level 25 __main__: added level  key=value\n    ValueError: no\n" in ran.stdout
 
 
 def test_records_made_elsewhere(recorded: Any, name: str) -> None:

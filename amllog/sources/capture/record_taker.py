@@ -17,6 +17,7 @@ from amllog.sources.capture.crossings import LOGGING, LOGURU, Crossings
 from amllog.sources.capture.logging_tree import QUIET, has_receiver, is_transport
 from amllog.sources.capture.other_journals import OtherJournals
 from amllog.sources.capture.returned_records import MADE, ReturnableRecords, return_path, sent_message
+from amllog.sources.capture.structlog_events import StructlogEvents
 from amllog.sources.recorder import Recorder
 
 # The beginning of the names of our threads.
@@ -89,6 +90,7 @@ class RecordTaker:
         self.threads = Threads()
         # Of the records that logging and another library exchange.
         self.crossings = Crossings()
+        self.events = StructlogEvents(recorder)
         self.handler: logging.Handler | None = None
         # Returns whether a handler passes a record on to another library, which shows it on the driver log.
         self.shows_elsewhere: Callable[[logging.Handler, logging.LogRecord], bool] = lambda *_: False
@@ -119,11 +121,14 @@ class RecordTaker:
             return
         if self.crossings.is_active and self.crossings.is_copy(LOGURU, sent_message(entry)):
             return
+        event = self.events.find(entry) if self.events.is_used else None
+        if event is not None and event.is_recorded:
+            return
         state.taken = entry
         lines = state.lines if is_dispatched and state.consoles else None
-        message = self._messages.stdlib_record(entry, lines=lines)
+        message = self._messages.stdlib_record(entry, lines=lines, event=event)
         if state.return_path and is_dispatched and message is not None:
-            sent = message if type(entry.msg) is str else sent_message(entry)
+            sent = message if type(entry.msg) is str and event is None else sent_message(entry)
             RETURNABLE.add_record(entry, sent, state.return_path)
 
     def passes(self, handler: logging.Handler, entry: logging.LogRecord) -> bool:

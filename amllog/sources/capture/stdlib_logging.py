@@ -66,6 +66,7 @@ class LoggingCapture:
         if self.handler is not None and self.handler is not handler:
             self._former.append(self.handler)
         self.taker.use_handler(handler)
+        self.taker.events.install()
         if not self._generations:
             self._hooks.put(AfterReload("logging", lambda: logging_lock.call_releasing(self._hook_all)))
             self._hook_all()
@@ -81,6 +82,7 @@ class LoggingCapture:
 
     def remove(self) -> None:
         """Remove the handler and all hooks."""
+        self.taker.events.remove()
         self._hooks.remove()
         if self.handler is not None:
             self._former.append(self.handler)

@@ -1,0 +1,161 @@
+"""Capture the events of structlog with their keys, whatever renders and writes them.
+
+The processors of every bound logger are read through a property of its class, which puts ours among them
+(`structlog_taps`). So loggers from before `setup()` are captured as well, and a later `configure()` has its effect.
+
+An event that goes to logging is recorded there: `find` returns it for its record. Other events are recorded here.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import threading
+from types import FrameType
+from typing import Any
+
+import structlog
+from structlog import contextvars as context_of_calls
+
+from amllog.process.hooks import Hook, Hooks
+from amllog.record import log_call, text
+from amllog.sources.capture.returned_records import contains_words, sent_message
+from amllog.sources.capture.structlog_taps import StructlogEvent, TappedProcessors, first_part
+from amllog.sources.recorder import Recorder
+
+_LEVELS = {
+    "debug": 10, "info": 20, "msg": 20, "warning": 30, "warn": 30, "error": 40, "err": 40, "exception": 40,
+    "failure": 40, "critical": 50, "fatal": 50,
+}  # fmt: skip
+# Loggers that are captured in another way, or that write nothing.
+_OTHERS = ("amllog.", "loguru.", "structlog.testing", "structlog._log_levels")
+# The module of the loggers that print.
+_WRITER = "structlog._output"
+_MAX_FRAMES = 40
+
+
+class _Threads(threading.local):
+    """The last event of each thread that went to another logger."""
+
+    event: StructlogEvent | None = None
+
+    def keep(self, event: StructlogEvent | None) -> None:
+        self.event = event
+
+
+class StructlogEvents:
+    """The property over the processors of structlog's loggers, and the events that go to logging."""
+
+    def __init__(self, recorder: Recorder) -> None:
+        self._emitter, self._messages, self._writers = recorder.emitter, recorder.messages, recorder.writers
+        self.guarded = recorder.emitter.guarded
+        self._hooks, self._threads = Hooks(), _Threads()
+        self._is_installed = False
+        # Whether an event may wait for its record.
+        self.is_used = False
+
+    def install(self) -> None:
+        """Capture events from now on, also those of loggers from before. It may be called again."""
+        if not self._is_installed:
+            self._is_installed = True
+            self._hooks.put(Hook(structlog.BoundLoggerBase, "_processors", self._property()))
+            self._writers.add(_WRITER)
+
+    def remove(self) -> None:
+        """Remove the property."""
+        self._hooks.remove()
+        self._writers.discard(_WRITER)
+        self._is_installed = self.is_used = False
+
+    def _property(self) -> property:
+        def read(logger: Any) -> TappedProcessors:
+            if "_processors" not in vars(logger):
+                raise AttributeError(f"{type(logger).__name__!r} object has no attribute '_processors'")
+            return TappedProcessors(vars(logger)["_processors"], self.guarded, self.end)
+
+        def write(logger: Any, processors: Any) -> None:
+            is_ours = type(processors) is TappedProcessors
+            vars(logger)["_processors"] = processors.processors if is_ours else processors
+
+        return property(read, write, lambda logger: vars(logger).pop("_processors"))
+
+    def end(self, event: StructlogEvent, wrapped: Any, method: str, rendered: Any, caller: FrameType) -> None:
+        """Leave a rendered event to logging if it goes there, and record it otherwise."""
+        target = wrapped
+        while isinstance(target, logging.LoggerAdapter):
+            target = target.logger
+        if type(target).__module__.startswith(_OTHERS):
+            return
+        is_of_logging = isinstance(target, logging.Logger)
+        self.is_used = True
+        self._threads.keep(event)
+        event.render(first_part(rendered), is_recorded=not is_of_logging)
+        if not is_of_logging:
+            self._record(event, wrapped, method, caller)
+
+    def _record(self, event: StructlogEvent, wrapped: Any, method: str, caller: FrameType) -> None:
+        level = _LEVELS.get(method, logging.INFO)
+        if level < self._emitter.threshold:
+            return
+        frame = _calling_frame(caller)
+        name = event.name or getattr(wrapped, "name", None) or frame.f_globals.get("__name__")
+        message = event.message if event.values is not None else text.to_text(event.rendered)
+        is_shown = _is_console(getattr(wrapped, "_file", None))
+        self._messages.foreign_record(
+            level, logging.getLevelName(level), text.to_text(name or "structlog"), message, event.values or {},
+            event.error, log_call.frame_site(frame), 0.0, shown=is_shown,
+        )  # fmt: skip
+        event.release()
+
+    def find(self, entry: logging.LogRecord) -> StructlogEvent | None:
+        """Return the event that a record of logging was made from, whatever its configuration. None for others."""
+        event = self._threads.event
+        if event is None or event.values is None:
+            return None
+        if not _is_below_structlog(sys._getframe(1)):
+            self._threads.keep(None)  # logging has not made a record of it
+            return None
+        is_same = entry.msg is event.rendered
+        if event.is_recorded:  # by a logger of the script that passes it on
+            is_same = is_same or contains_words(sent_message(entry), event.message)
+        return event if is_same else None
+
+
+def _calling_frame(frame: FrameType) -> FrameType:
+    """Return the first frame outside structlog. Asynchronous methods run in another thread, and keep it."""
+    kept = getattr(context_of_calls, "_ASYNC_CALLING_STACK", None)
+    current: FrameType = (kept.get(None) if kept is not None else None) or frame
+    while current.f_back is not None and _is_of_structlog(current):
+        current = current.f_back
+    return current
+
+
+def _is_below_structlog(frame: FrameType | None) -> bool:
+    """Return whether a function of structlog has made the present call."""
+    for _ in range(_MAX_FRAMES):
+        if frame is None:
+            return False
+        if _is_of_structlog(frame):
+            return True
+        frame = frame.f_back
+    return False
+
+
+def _is_of_structlog(frame: FrameType) -> bool:
+    return str(frame.f_globals.get("__name__")).partition(".")[0] == "structlog"
+
+
+def _is_console(file: Any) -> bool:
+    """Return whether a file is stdout or stderr, or its buffer.
+
+    structlog prints to the present `sys.stdout` if a logger has the one from before.
+    """
+    owners = {
+        "stdout": (sys, sys.modules.get(_WRITER)),
+        "stderr": (sys,),
+        "__stdout__": (sys,),
+        "__stderr__": (sys,),
+    }
+    streams = [getattr(owner, name, None) for name, modules in owners.items() for owner in modules]
+    buffers = [getattr(stream, "buffer", None) for stream in streams]
+    return file is not None and any(file is stream for stream in (*streams, *buffers))
