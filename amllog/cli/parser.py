@@ -121,6 +121,17 @@ def _add_run_commands(commands: Any) -> None:
         metavar="NAME",
         help="the experiment of the run (default: local)",
     )
+    parent = serve.add_mutually_exclusive_group()
+    parent.add_argument(
+        "--parent-run-id",
+        "--pipeline",
+        metavar="ID",
+        help="the pipeline run that the run is a step of (default: one for this run)",
+    )
+    parent.add_argument(
+        "--no-parent", action="store_true", help="the run is a job of its own, without a pipeline"
+    )
+    serve.add_argument("--root-run-id", metavar="ID", help="the root run (default: the pipeline run)")
     serve.add_argument("--lenient", action="store_true", help="accept requests that Azure would reject")
 
 

@@ -27,6 +27,8 @@ from amllog.local.http.gateway import TRACKS, Gateway, service_of_path
 from amllog.local.http.request import Request, Response
 from amllog.local.http.routes import Credential, Names, Route
 from amllog.local.http.server import LoopbackServer, ServerCallbacks
+from amllog.local.mlflow.artifact_proxy import MLflowArtifacts
+from amllog.local.mlflow.tracking import MLflowTracking
 from amllog.local.storage import (
     JsonLinesFile,
     make_private_directory,
@@ -94,6 +96,8 @@ class AzureOnThisMachine:
             *FaultService(self.faults).routes(),
             *RunHistory(self._runs, self._metrics, self._access.run_tokens, self.url).routes(),
             *ArtifactService(self._artifacts, self._access, lambda: self.url, self._upload_url).routes(),
+            *MLflowArtifacts(self._runs, self._artifacts).routes(),
+            *MLflowTracking(self._runs, self._metrics).routes(),
             *QueryService(received, strict=self._strict, limits=self._limits).routes(),
         ]
         self._gateway.open(routes, self._runs)
@@ -171,26 +175,10 @@ class AzureOnThisMachine:
     ) -> dict[str, str]:
         """Register the run and its missing ancestors, and return the environment variables of a job of it.
 
-        In a child process with these variables, azureml-core's `Run.get_context()` is online and can upload files, and
-        `APPLICATIONINSIGHTS_CONNECTION_STRING` is set.
+        In a child process with these variables, azureml-core's `Run.get_context()` is online and can upload files,
+        MLflow logs to the same run, and `APPLICATIONINSIGHTS_CONNECTION_STRING` is set.
         """
-        above = parent_run_id or root_run_id
-        parent = above if above != run_id else None
-        root = root_run_id if root_run_id != run_id else None
-        for ancestor, above_it in ((root, None), (parent, root if root != parent else None)):
-            if ancestor and not self._runs.contains(ancestor):
-                fields = {"runType": "azureml.PipelineRun", "status": "Running", "parentRunId": above_it}
-                self._runs.add(ancestor, experiment_name, **fields)
-        self._runs.add(
-            run_id,
-            experiment_name,
-            name=step_name,
-            displayName=step_name,
-            parentRunId=parent,
-            rootRunId=root_run_id,
-            runType="azureml.StepRun" if parent else "azureml.scriptrun",
-            status="Running",
-        )
+        self._runs.add_job(run_id, step_name, experiment_name, parent_run_id, root_run_id)
         self._upload_url()
         return {
             **job_environment.variables(

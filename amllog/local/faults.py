@@ -15,7 +15,7 @@ import orjson
 
 from amllog.local.app_insights.validation import ItemError
 
-SERVICES = ("ingestion", "run_history", "query")
+SERVICES = ("ingestion", "run_history", "mlflow", "query")
 HANGS = ("", "before headers", "after headers")
 FOREVER_SECONDS = 3600.0
 _RANGES = {

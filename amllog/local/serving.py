@@ -15,6 +15,8 @@ from typing import TextIO
 
 from amllog.local.azure import AzureOnThisMachine
 
+PIPELINE_OF_RUN = "(of the run)"
+
 
 def serve(
     directory: str | Path,
@@ -24,9 +26,14 @@ def serve(
     run_id: str | None = None,
     step_name: str = "step",
     experiment_name: str = "local",
+    parent_run_id: str | None = PIPELINE_OF_RUN,
+    root_run_id: str | None = None,
     out: TextIO | None = None,
 ) -> None:
     """Answer requests until SIGINT or SIGTERM. Print the connection string and the variables for one run to `out`.
+
+    As in a pipeline, the run is a step of `parent_run_id`. The default is a pipeline run whose id depends on `run_id`
+    only. None is a job of its own.
 
     The variables contain the tokens. If `out` is a new file that others may read, it is made private to this user.
     Raises OSError if the port or the directory cannot be used.
@@ -45,7 +52,11 @@ def serve(
         with AzureOnThisMachine(directory, port=port, strict=strict) as azure:
             run = run_id or f"local_{uuid.uuid4()}"
             environment = azure.job_environment(
-                run_id=run, step_name=step_name, experiment_name=experiment_name
+                run_id=run,
+                step_name=step_name,
+                experiment_name=experiment_name,
+                parent_run_id=pipeline_of(run) if parent_run_id == PIPELINE_OF_RUN else parent_run_id,
+                root_run_id=root_run_id,
             )
             restrict_access(out)
             out.write("\n".join(_shell_lines(azure, run, environment)) + "\n")
@@ -55,6 +66,11 @@ def serve(
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def pipeline_of(run_id: str) -> str:
+    """Return the id of the pipeline run of a step. As in the service, it is a GUID."""
+    return str(uuid.uuid5(uuid.NAMESPACE_URL, f"amllog:pipeline of {run_id}"))
 
 
 def restrict_access(out: TextIO) -> None:

@@ -7,25 +7,71 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from amllog.local.serving import pipeline_of
+
 JOB = "import amllog; log = amllog.setup(); log.info('hello'); log.metric('loss', 1)"
 
 
-def test_serve_and_read(child: Any, cli: Any, read_json: Any) -> None:
-    """A script with the printed variables is a job of the server, and `amllog logs` reads its records."""
-    arguments = ["serve", "--directory", "azure", "--run-id", "run_1", "--step-name", "train"]
-    process = child.start([sys.executable, "-m", "amllog", *arguments])
-    environment = {}
-    for line in process.stdout:
-        if line.startswith("export "):
-            name, _, value = line[len("export ") :].strip().partition("=")
-            environment[name] = value.strip("'")
-        if line.startswith("# stop"):
-            break
-    assert child(JOB, env=environment).returncode == 0
+# The dimensions of Microsoft's guide: a run without a pipeline has no `parent`.
+GUIDE = """
+from azureml.core import Run
+run = Run.get_context(allow_offline=False)
+print("PARENT", run.parent.id, run.parent.get_portal_url() != "", run.experiment.name)
+"""
+
+
+@pytest.fixture
+def serve(child: Any) -> Any:
+    """A function that starts `amllog serve` with these arguments and returns the process and the variables."""
+
+    def start(*arguments: str) -> tuple[Any, dict[str, str]]:
+        process = child.start([sys.executable, "-m", "amllog", "serve", "--directory", "azure", *arguments])
+        environment = {}
+        for line in process.stdout:
+            if line.startswith("export "):
+                name, _, value = line[len("export ") :].strip().partition("=")
+                environment[name] = value.strip("'")
+            if line.startswith("# stop"):
+                break
+        return process, environment
+
+    return start
+
+
+def test_serve_and_read(child: Any, serve: Any, read_json: Any) -> None:
+    """A script with the printed variables is a step of a pipeline run, and `amllog logs` reads its records."""
+    process, environment = serve("--run-id", "run_1", "--step-name", "train")
+    ran = child(GUIDE + JOB, env=environment)
+    assert ran.returncode == 0, ran.stderr
     process.send_signal(signal.SIGINT)
     assert process.wait(600) == 0
-    (row,) = read_json("logs", "run_1", "--dir", "azure/received")
-    assert (row["message"], row["step_name"], row["parent_run_id"]) == ("hello", "train", "run_1")
+    (row,) = read_json("logs", pipeline_of("run_1"), "--dir", "azure/received")
+    assert (row["message"], row["step_name"], row["parent_run_id"]) == (
+        "hello",
+        "train",
+        pipeline_of("run_1"),
+    )
+    assert f"PARENT {pipeline_of('run_1')} True local" in ran.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "parent"),
+    [
+        (["--pipeline", "pipe_1"], "pipe_1"),
+        (["--parent-run-id", "pipe_1"], "pipe_1"),
+        (["--no-parent"], "run_1"),
+    ],
+)
+def test_the_pipeline_run(serve: Any, child: Any, arguments: list[str], parent: str) -> None:
+    """The pipeline run can be chosen, also as a job of its own. MLflow has its address."""
+    process, environment = serve("--run-id", "run_1", "--root-run-id", parent, *arguments)
+    ran = child("import amllog; amllog.setup(); print(amllog.identity().parent_run_id)", env=environment)
+    assert ran.stdout.splitlines()[-1] == parent, ran.stderr
+    assert environment["MLFLOW_TRACKING_URI"] == f"{environment['AZUREML_SERVICE_ENDPOINT']}/mlflow"
+    process.send_signal(signal.SIGINT)
+    assert process.wait(600) == 0
 
 
 def test_a_port_in_use(cli: Any, azure: Any) -> None:

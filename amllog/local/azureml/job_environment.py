@@ -1,6 +1,6 @@
 """The environment variables of a job, as Azure ML's common runtime sets them.
 
-azureml-core and amllog find their run and its services by these variables.
+azureml-core, amllog and MLflow find their run and its services by these variables.
 """
 
 from __future__ import annotations
@@ -88,6 +88,11 @@ def variables(run: Mapping[str, Any], url: str, discovery_url: str, tokens: RunT
         "AZUREML_CR_AZUREML_CONTEXT": json.dumps(context),
         "AZUREML_CR_COMPUTE_CONTEXT": json.dumps({"cluster_name": "this-machine", "node_id": "node-0"}),
         "AZUREML_CR_NODE_RANK": "0",
+        "MLFLOW_TRACKING_URI": f"{url}/mlflow",
+        "MLFLOW_TRACKING_TOKEN": token,
+        "MLFLOW_RUN_ID": run["runId"],
+        "MLFLOW_EXPERIMENT_ID": run["experimentId"],
+        "MLFLOW_EXPERIMENT_NAME": run["experimentName"],
     }
 
 

@@ -94,6 +94,27 @@ class RunStore:
             self._runs[run_id].update({name: value for name, value in fields.items() if value is not None})
             return self._save(run_id)
 
+    def add_job(
+        self, run_id: str, name: str, experiment: str, parent_run_id: str | None, root_run_id: str | None
+    ) -> None:
+        """Create the run of a job and its missing ancestors, or set the fields of an existing one."""
+        above = parent_run_id or root_run_id
+        parent = above if above != run_id else None
+        root = root_run_id if root_run_id != run_id else None
+        for ancestor, above_it in ((root, None), (parent, root if root != parent else None)):
+            if ancestor and not self.contains(ancestor):
+                self.add(
+                    ancestor,
+                    experiment,
+                    runType="azureml.PipelineRun",
+                    status="Running",
+                    parentRunId=above_it,
+                )
+        kind = "azureml.StepRun" if parent else "azureml.scriptrun"
+        names = {"name": name, "displayName": name}
+        ancestors = {"parentRunId": parent, "rootRunId": root_run_id}
+        self.add(run_id, experiment, runType=kind, status="Running", **names, **ancestors)
+
     def patch(self, run_id: str, experiment: str, change: Mapping[str, Any]) -> Run:
         """Apply a PATCH of run history: create the run if needed, and add tags and properties to it."""
         tags, properties = _strings(change.get("tags"), "tag"), _strings(change.get("properties"), "property")

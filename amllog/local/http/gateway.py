@@ -68,4 +68,6 @@ def service_of_path(path: str) -> str:
         return "faults"
     if path in TRACKS:
         return "ingestion"
+    if path.startswith("/mlflow/"):
+        return "mlflow"
     return "query" if query_service.is_query_path(path) else "run_history"
