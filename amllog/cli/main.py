@@ -6,7 +6,6 @@ Ctrl-C. Modules are imported when they are needed, so that Ctrl-C during an impo
 
 from __future__ import annotations
 
-import logging
 import os
 import sys
 from argparse import Namespace
@@ -51,8 +50,6 @@ def _run(arguments: Sequence[str] | None, chosen: Namespace) -> int:
         parser.parser().parse_args(arguments, chosen)
         is_script = chosen.command == "run"  # its streams and errors are as Python opens and prints them
         if not is_script:
-            # The error of a command has the message that azure-identity also logs in many lines.
-            logging.getLogger("azure").addHandler(logging.NullHandler())
             sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # a real stream here
         code = import_module(f"amllog.cli.{COMMANDS[chosen.command]}").run(chosen, os.environ)
         if not is_script:

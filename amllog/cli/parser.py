@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from amllog.__version__ import __version__
-from amllog.cli import alert, compact, output, query_arguments
+from amllog.cli import alert, compact, output, query_arguments, serve
 from amllog.config.variables import DEFAULT_DIRECTORY
 from amllog.record.text import escape_controls
 
@@ -50,6 +50,7 @@ def parser() -> ArgumentParser:
     top.add_argument("--version", action="version", version=f"amllog {__version__}")
     commands = top.add_subparsers(dest="command", metavar="COMMAND", title="commands", required=True)
     _add_run_commands(commands)
+    serve.add_command(commands, _command)
     query_arguments.add_commands(commands, _command)
     _add_delivery_commands(commands)
     compact.add_command(commands, _command)
@@ -92,47 +93,6 @@ def _add_run_commands(commands: Any) -> None:
         "\n\nThree steps on a real data set, with a local stand-in for Azure. The demo writes its files\n"
         "below ./.amllog/demo. Needs pip install 'amllog[demo]'.",
     )
-    serve = _command(
-        commands,
-        "serve",
-        "run a local stand-in for Azure until Ctrl-C",
-        "\n\nAnswers like Application Insights and the run history of Azure ML, on loopback only, and stores\n"
-        "what it receives. Prints the environment variables of a job. A script that is started with them runs\n"
-        "as that job. The variables contain tokens that are new at each start. Requests without them are\n"
-        "rejected, so keep the variables private.",
-        "  amllog serve --directory azure --run-id my_run --step-name train > job.env &\n"
-        "  source job.env && python train.py && amllog logs --dir azure/received",
-    )
-    serve.add_argument(
-        "--directory",
-        type=Path,
-        default=Path("amllog-azure"),
-        metavar="DIR",
-        help="the directory for received data (default: ./amllog-azure)",
-    )
-    serve.add_argument("--port", type=_port, default=0, metavar="N", help="the port (default: any free one)")
-    serve.add_argument("--run-id", metavar="ID", help="the run of the printed variables (default: a new one)")
-    serve.add_argument(
-        "--step-name", default="step", metavar="NAME", help="the step of the run (default: step)"
-    )
-    serve.add_argument(
-        "--experiment-name",
-        default="local",
-        metavar="NAME",
-        help="the experiment of the run (default: local)",
-    )
-    parent = serve.add_mutually_exclusive_group()
-    parent.add_argument(
-        "--parent-run-id",
-        "--pipeline",
-        metavar="ID",
-        help="the pipeline run that the run is a step of (default: one for this run)",
-    )
-    parent.add_argument(
-        "--no-parent", action="store_true", help="the run is a job of its own, without a pipeline"
-    )
-    serve.add_argument("--root-run-id", metavar="ID", help="the root run (default: the pipeline run)")
-    serve.add_argument("--lenient", action="store_true", help="accept requests that Azure would reject")
 
 
 def _add_delivery_commands(commands: Any) -> None:
@@ -192,9 +152,3 @@ def _add_directory(command: ArgumentParser) -> None:
 
 def _add_json(command: ArgumentParser) -> None:
     command.add_argument("--json", action="store_true", help="print the answer as JSON")
-
-
-def _port(text: str) -> int:
-    if not text.isdigit() or int(text) > 65535:
-        raise argparse.ArgumentTypeError(f"{text!r}: expected a port from 0 (any free one) to 65535")
-    return int(text)
