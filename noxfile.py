@@ -128,6 +128,16 @@ def guests(session: nox.Session) -> None:
     session.run(*pytest_command(session), *(session.posargs or [GUESTS]))
 
 
+@nox.session(name="guests-heavy", python=OF_GUESTS)
+def guests_heavy(session: nox.Session) -> None:
+    """Run the tests beside Spark. By hand: its package has 0.5 GB, and it needs Java."""
+    if shutil.which("java") is None and shutil.which("apt-get") and os.getuid() == 0:
+        session.run("apt-get", "update", "-qq", external=True)
+        session.run("apt-get", "install", "-qq", "default-jre-headless", external=True)
+    install_tests(session, *group("guests"), *group("guests-heavy"))
+    session.run(*pytest_command(session), *(session.posargs or [f"{GUESTS}/heavy"]))
+
+
 @nox.session(python=PYTHONS[0])
 def lowest(session: nox.Session) -> None:
     """Run the tests with the oldest versions that pyproject.toml allows. By hand, before a bound is changed."""

@@ -5,7 +5,17 @@ from amllog.context.current import bound
 from amllog.context.identity import Identity
 from amllog.delivery.account import Account
 from amllog.errors import AmllogError, AmllogWarning, ConfigError, MetricError, MissingExtraError
-from amllog.session.api import carry, flush, get_logger, identity, setup, shutdown, status, trace_environment
+from amllog.session.api import (
+    carry,
+    flush,
+    get_logger,
+    identity,
+    join_at_import as _join_at_import,
+    setup,
+    shutdown,
+    status,
+    trace_environment,
+)
 from amllog.sources.logger import Logger
 
 __all__ = [
@@ -28,3 +38,5 @@ __all__ = [
     "status",
     "trace_environment",
 ]
+
+_join_at_import()

@@ -110,18 +110,18 @@ def clean_environment(home: Path) -> dict[str, str]:
 # Tests that start many processes or real clients, on the oldest and the newest Python only
 # (docs/decisions/0011-gates.md).
 SLOW = (
-    "end_to_end/test_nested_runs",
-    "cli", "config/test_user_path", "end_to_end/reading", "end_to_end/test_any_object", "end_to_end/test_app_insights",
+    "end_to_end/test_nested_runs", "cli", "config/test_user_path", "delivery/test_worker_segments",
+    "end_to_end/reading", "end_to_end/test_any_object", "end_to_end/test_app_insights",
     "end_to_end/test_artifact_copies", "end_to_end/test_causes", "end_to_end/test_consoles",
     "end_to_end/test_damaged_journals", "end_to_end/test_disk", "end_to_end/test_displaced_journals",
-    "end_to_end/guests", "end_to_end/test_known_problems", "end_to_end/test_local_runs",
-    "end_to_end/test_logging_configuration", "end_to_end/test_notebook", "end_to_end/test_operation_tree",
-    "end_to_end/test_pipeline_example", "end_to_end/test_public_secret_rules", "end_to_end/test_real_clients",
-    "end_to_end/test_response_sizes", "end_to_end/test_run_history_faults", "end_to_end/test_secrets",
-    "end_to_end/test_shared_directories", "end_to_end/test_sigterm_of_others", "end_to_end/test_soak",
-    "end_to_end/test_step_end",
-    "end_to_end/test_worker_libraries", "exporters", "insights", "journal/test_directory", "local", "record/secrets",
-    "record/test_redaction", "sources/capture/test_azureml_metrics", "test_architecture", "test_docs", "test_examples",
+    "end_to_end/guests", "end_to_end/test_joined_workers", "end_to_end/test_known_problems",
+    "end_to_end/test_local_runs", "end_to_end/test_logging_configuration", "end_to_end/test_notebook",
+    "end_to_end/test_operation_tree", "end_to_end/test_pipeline_example", "end_to_end/test_public_secret_rules",
+    "end_to_end/test_real_clients", "end_to_end/test_response_sizes", "end_to_end/test_run_history_faults",
+    "end_to_end/test_secrets", "end_to_end/test_shared_directories", "end_to_end/test_sigterm_of_others",
+    "end_to_end/test_soak", "end_to_end/test_step_end", "end_to_end/test_worker_libraries", "exporters",
+    "insights", "journal/test_directory", "local", "record/secrets", "record/test_redaction",
+    "sources/capture/test_azureml_metrics", "test_architecture", "test_docs", "test_examples",
     "test_reliability",
 )  # fmt: skip
 # The longest tests that depend least on the Python version, on the newest only.

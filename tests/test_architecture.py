@@ -83,6 +83,8 @@ POWERS = {  # what only these modules or folders may do
     },
     r"\b_?signal\.signal\b": {"process.events", "process.interrupts", "local"},
     r"\bsubprocess\b": {"cli"},
+    r"\bmemfd_create\b": {"process.ancestors"},
+    r"\._config\b|\"_config\"": {"process.process_objects"},
 }  # fmt: skip
 # Modules in which an except or suppress may take an exception of a signal handler. The main thread does not run them,
 # or only in commands of amllog.
@@ -129,6 +131,7 @@ TESTED_ELSEWHERE = {
     "journal.recovery": "end_to_end/test_displaced_journals",
     "local.app_insights.envelope_schema": "local/app_insights/test_validation",
     "session.api": "session/test_session",
+    "session.configuration": "end_to_end/test_joined_workers",
     "session.captures": "end_to_end/test_logging_configuration",
     "session.run_variables": "end_to_end/test_step_end",
     "session.step": "end_to_end/test_step_end",

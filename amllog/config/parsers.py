@@ -32,6 +32,16 @@ class ConnectionString(NamedTuple):
     endpoint: str
     application_id: str = ""
 
+    @property
+    def text(self) -> str:
+        """The connection string."""
+        parts = (
+            ("InstrumentationKey", self.instrumentation_key),
+            ("IngestionEndpoint", self.endpoint),
+            ("ApplicationId", self.application_id),
+        )
+        return ";".join(f"{name}={value}" for name, value in parts if value)
+
     def __repr__(self) -> str:
         # The endpoint of `amllog serve` contains its token.
         tokens = secret_names.path_tokens(self.endpoint)

@@ -44,7 +44,7 @@ VARIABLES = (
     Variable(LOCAL_RUN, EITHER, "The name of the run of scripts outside Azure ML. amllog adds the step for workers."),
     Variable(CHILD, AMLLOG, "The step and the span of a child process that is a span of its step."),
     Variable(STEP_PROCESS, AMLLOG, "The step and the process that records its end. Other processes are spans of it."),
-    Variable(WORKERS, AMLLOG, "The arguments of `setup()` for worker processes that do not call it."),
+    Variable(WORKERS, AMLLOG, "The step that worker processes belong to. Unset it for a process that does not."),
 )  # fmt: skip
 
 

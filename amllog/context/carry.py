@@ -20,14 +20,20 @@ class CarriedFunction:
     """A callable that calls `function` in a copy of the context in which this object was created.
 
     It can be pickled if `function` can. `parent` is the (operation id, span id) of that context: in another process,
-    only these and the bound dimensions are restored. `prepare` is called there first, and must be importable.
+    only these and the bound dimensions are restored. `prepare` is called there first, with the arguments that
+    `carried` returns here. Both must be importable.
     """
 
     def __init__(
-        self, function: Callable[..., Any], parent: tuple[str, str], prepare: Callable[[], None]
+        self,
+        function: Callable[..., Any],
+        parent: tuple[str, str],
+        prepare: Callable[..., object],
+        carried: Callable[[], tuple[str, ...]] = tuple,
     ) -> None:
         functools.update_wrapper(self, function)
-        self._function, self._parent, self._prepare = function, parent, prepare
+        self._function, self._parent = function, parent
+        self._prepare, self._carried = prepare, carried
         self._context = contextvars.copy_context()
 
     def __call__(self, *args: Any, **named: Any) -> Any:
@@ -36,19 +42,23 @@ class CarriedFunction:
 
     def __reduce__(self) -> tuple[Callable[..., CarriedFunction], tuple[Any, ...]]:
         dimensions = self._context.run(current.dimensions)
-        return _unpickled, (self._function, _picklable(dimensions), self._parent, self._prepare)
+        return _unpickled, (
+            self._function, _picklable(dimensions), self._parent, self._prepare, self._carried, *self._carried()
+        )  # fmt: skip
 
 
 def _unpickled(
     function: Callable[..., Any],
     dimensions: Mapping[str, object],
     parent: tuple[str, str],
-    prepare: Callable[[], None],
+    prepare: Callable[..., object],
+    carried: Callable[[], tuple[str, ...]],
+    *arguments: str,
 ) -> CarriedFunction:
     """Return the same function in another process."""
-    prepare()
+    prepare(*arguments)
     with current.bound(**dimensions), current.remote_parent(*parent):
-        return CarriedFunction(function, parent, prepare)
+        return CarriedFunction(function, parent, prepare, carried)
 
 
 def _picklable(dimensions: Mapping[str, object]) -> dict[str, object]:

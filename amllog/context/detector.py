@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from amllog.config.settings import Settings
-from amllog.context import environment
-from amllog.context.identity import Identity, ProcessInfo, may_be_online, resolve_identity
+from amllog.context import environment, step_process
+from amllog.context.identity import Identity, ProcessInfo, may_be_online, resolve_identity, resolve_node
 from amllog.exporters.run_metrics.run_info import RunInfo
 from amllog.process.background import BackgroundCall
 from amllog.process.interrupts import is_from_signal
@@ -30,6 +31,7 @@ class RunDetector:
         self._notice = notice
         self._run_info: RunInfo | None = None
         self._identity: Identity | None = None
+        self._is_adopted, self._local_run = False, ""
         self._call: BackgroundCall | None = None
 
     def detect(self, settings: Settings, metrics: str, url: str) -> Identity:
@@ -48,6 +50,34 @@ class RunDetector:
         self._identity = resolve_identity(self._environ, self._process(), settings, RunInfo())
         return self._identity
 
+    def adopt(self, identity: Identity) -> Identity:
+        """Use the identity of the step that this process works for, with the node and the rank of this process."""
+        rank = environment.rank(self._environ)
+        self._identity = replace(
+            identity,
+            node=self.node,
+            rank=identity.rank if rank is None else rank,
+            span_id=step_process.span_of_worker(self._environ, identity.step_id, identity.span_id),
+        )
+        self._is_adopted = True
+        return self._identity
+
+    def use_local_run(self, run_id: str) -> None:
+        """Use this id if the run is a local one, instead of a new one."""
+        self._local_run = run_id
+
+    @property
+    def node(self) -> str:
+        """The id of the node that this process runs on."""
+        return resolve_node(self._environ, platform.node())
+
+    def reach_run(self) -> Any:
+        """Return azureml's run, or None. A process that has adopted an identity connects with the first call."""
+        if self._is_adopted and self._run_info is None and may_be_online(self._environ):
+            self._is_adopted = False
+            self.connect(CONTEXT_SECONDS)
+        return self.azureml_run
+
     @property
     def token(self) -> str:
         """Identifies this session of this process. "" in a worker and in a fork, which end with their parent."""
@@ -65,7 +95,7 @@ class RunDetector:
             is_worker=is_worker(),
             token=self.token,
             url=url,
-            local_run=previous.step_id if previous is not None and not previous.in_job else "",
+            local_run=previous.step_id if previous is not None and not previous.in_job else self._local_run,
         )
 
     def connect(self, seconds: float) -> Any:

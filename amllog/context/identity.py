@@ -102,7 +102,12 @@ class Identity:
 
 def is_job(environ: Mapping[str, str]) -> bool:
     """Return whether this process runs in an Azure ML job, of either generation of the runtime."""
-    return bool(_run_id(environ, json_object(environ, "AZUREML_CR_AZUREML_CONTEXT")))
+    return bool(job_run_id(environ))
+
+
+def job_run_id(environ: Mapping[str, str]) -> str:
+    """Return the run id of the Azure ML job that this process runs in, or "" outside a job."""
+    return _run_id(environ, json_object(environ, "AZUREML_CR_AZUREML_CONTEXT"))
 
 
 def default_directory(environ: Mapping[str, str]) -> str:
@@ -150,7 +155,7 @@ def resolve_identity(
         run_type=settings.run_type,
         build_url=settings.build_url or build_url,
         build_version=settings.build_version or build_version,
-        node=_node(environ, process),
+        node=resolve_node(environ, process.node),
         rank=environment.rank(environ),
         in_job=is_job(environ),
         operation_id=operation_id,
@@ -220,8 +225,9 @@ def _portal_url(environ: Mapping[str, str], context: Mapping[str, Any], run_id: 
     return f"https://ml.azure.com/runs/{run_id}?wsid={workspace_id}"
 
 
-def _node(environ: Mapping[str, str], process: ProcessInfo) -> str:
+def resolve_node(environ: Mapping[str, str], name: str) -> str:
+    """Return the id of this node. `name`: of the machine, which is the id outside Azure ML."""
     compute = json_object(environ, "AZUREML_CR_COMPUTE_CONTEXT")
     return first_non_empty(
-        environ.get("AZ_BATCH_NODE_ID"), compute.get("node_id"), compute.get("vm_id"), process.node
+        environ.get("AZ_BATCH_NODE_ID"), compute.get("node_id"), compute.get("vm_id"), name
     )

@@ -40,6 +40,19 @@ def place_below_step(environ: Mapping[str, str], step_id: str, step_span: str, t
     return None
 
 
+def span_of_worker(environ: Mapping[str, str], step_id: str, step_span: str) -> str:
+    """Return the span that the records of a process belong to that does not record its own end.
+
+    `step_span`: that of the step, if `AMLLOG_CHILD` names no span of this step.
+    """
+    step, span, owner, _ = _words(environ.get(CHILD, ""), 4)
+    if step != step_id or not re.fullmatch("[0-9a-f]{16}", span):
+        return step_span
+    started_by = traceparent.read_parent(environ)
+    # Without an owner, the span is that of a process that records its end. The span around it is known.
+    return span if owner else started_by[1] if started_by is not None else step_span
+
+
 def mark_process(environ: MutableMapping[str, str], step_id: str, token: str, place: Place | None) -> None:
     """Set the variable from which child processes find their place. Safe to repeat.
 

@@ -34,18 +34,15 @@ class Outbox:
 
     def __init__(self, notice: Notice, refused: RefusedCounts | None = None) -> None:
         """`refused` counts the lines that no journal accepted, over the life of the process."""
-        self.directory = Path()
+        self.directory = self._wanted = Path()
         self.exporters: Sequence[Exporter] = ()
         self.refused = refused or RefusedCounts()
         self._notice = notice
         self._journal: Journal | None = None
         self._worker: DeliveryWorker | None = None
-        self._wanted = Path()
-        self._node, self._key = "", ""
-        self._max_bytes = 0
-        self._is_child = False  # whether the process was forked
-        self._forked_in_c = False
-        self._closed = True
+        self._node, self._key, self._max_bytes = "", "", 0
+        self._is_child = False  # whether the process was forked, or has joined the step of another one
+        self._forked_in_c, self._closed = False, True
         self._final: Account | None = None
         self._pending: deque[bytes] = deque()  # lines that wait for a journal that cannot be opened now
         self._reopen_at = 0.0
@@ -63,14 +60,19 @@ class Outbox:
             self.drain(grace_seconds, with_orphans=True)
 
     @releasing("_lock")
-    def open(self, directory: Path, node: str, max_bytes: int) -> None:
-        """Open a journal in `directory`, or in the fallback directory with a notice. An open one there stays open."""
+    def open(self, directory: Path, node: str, max_bytes: int, *, lazily: bool = False) -> None:
+        """Open a journal in `directory`, or in the fallback directory with a notice. An open one there stays open.
+
+        `lazily`: open it with the first record, as a forked child does, because the process works for another one.
+        """
         with self._lock:
             if self._wanted != directory:
                 self._release()
             self._wanted, self._node, self._max_bytes = directory, node, max_bytes
-            self._closed = False
-            self._open()
+            self._closed, self.directory = False, directory
+            self._is_child |= lazily
+            if not lazily or self._journal is not None:
+                self._open()
 
     def set_key(self, key: str) -> None:
         """Set the instrumentation key of the next lines. A segment has one key, because its lines wait for that key."""
@@ -178,8 +180,7 @@ class Outbox:
         self._lock = threading.RLock()
         self.refused.forked()
         self._pending.clear()
-        worker, journal = self._worker, self._journal
-        self._journal = self._worker = None
+        worker, journal, self._journal, self._worker = self._worker, self._journal, None, None
         if worker is not None:
             worker.forked()
         if journal is not None:

@@ -25,11 +25,12 @@ _GENERATORS = inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GEN
 # they call has a frame in the traceback. So if the last frame of an exception is in one of them and its class is
 # foreign, a handler in C raised it, or it was set in the thread (`PyThreadState_SetAsyncExc`).
 _CLOSED = {
-    "delivery.outbox", "delivery.worker", "journal", "process.descriptors", "process.events", "process.exits",
-    "process.file_lock", "process.fork_detection", "process.fork_safe_thread", "process.forks", "process.frames",
-    "process.hooks", "process.interrupts", "process.module_hooks", "process.process_token", "process.sigterm",
-    "process.workers", "record.envelope", "record.item_limit", "session.captures", "session.run_variables",
-    "session.session", "session.step", "sources.capture.stdlib_logging", "sources.emitter", "sources.encoder",
+    "delivery.outbox", "delivery.worker", "journal", "process.ancestors", "process.descriptors", "process.events",
+    "process.exits", "process.file_lock", "process.fork_detection", "process.fork_safe_thread", "process.forks",
+    "process.frames", "process.hooks", "process.interrupts", "process.module_hooks", "process.process_objects",
+    "process.process_token", "process.sigterm", "process.worker_programs", "process.workers", "record.envelope",
+    "record.item_limit", "session.captures", "session.joining", "session.run_variables", "session.session",
+    "session.step", "sources.capture.stdlib_logging", "sources.emitter", "sources.encoder",
 }  # fmt: skip
 _OWN_KINDS = {"amllog", "builtins", "orjson", *sys.builtin_module_names}
 _STDLIB = os.path.dirname(inspect.__file__)

@@ -1,4 +1,4 @@
-"""Determine whether `multiprocessing`, or a package with its interface, started this process."""
+"""Determine whether `multiprocessing`, a package with its interface, or another framework started this process."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import multiprocessing.process  # noqa: F401  it is in sys.modules, where the fa
 import os
 import sys
 from types import FrameType, ModuleType
+
+from amllog.process.worker_programs import worker_program
 
 # multiprocessing, its copy for dill (pathos), and the one of Celery. They have the same modules.
 _FAMILIES = ("multiprocessing", "multiprocess", "billiard")
@@ -22,15 +24,17 @@ def family_modules(name: str) -> list[ModuleType]:
 
 
 def is_worker() -> bool:
-    """Return whether one of the families started this process: a worker or its fork server.
+    """Return whether a framework started this process: a worker, or a process that forks workers.
 
     A process that was a worker when its main script was imported remains one.
     """
     processes = [module.current_process() for module in family_modules("process")]
     if any(getattr(process, "_inheriting", False) for process in processes) or _is_in_fork_server():
         _marked.add(os.getpid())
-    return os.getpid() in _marked or any(
-        getattr(process, "_parent_pid", None) is not None for process in processes
+    return (
+        os.getpid() in _marked
+        or any(getattr(process, "_parent_pid", None) is not None for process in processes)
+        or worker_program() != ""
     )
 
 

@@ -6,7 +6,6 @@ Nothing happens at import. The session and its modules are loaded with the first
 from __future__ import annotations
 
 import importlib
-import logging
 import os
 import signal
 import sys
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Callable[..., Any])
 _NO_DESCRIPTOR = 2**31 - 1
+_CLUSTERS = {"ray", "pyspark", "distributed"}  # packages that send pickled objects to other machines
 _LOCK = threading.RLock()
 # The one global. It is filled once, so that no caller can hold an older session.
 _SESSION: list[Session] = []
@@ -47,7 +47,7 @@ def _begin() -> None:
             _check_interpreter()
             from amllog.session.session import Session
 
-            _SESSION.append(Session(unpickle_taker))
+            _SESSION.append(Session(unpickle_taker, accept_invitation))
 
 
 def _check_interpreter() -> None:
@@ -72,36 +72,54 @@ def _check_interpreter() -> None:
 def wrapped_logger(name: object) -> WrappedLogger:
     """Return the wrapped logger of a name. As in `logging`, None is the root logger. Other objects become strings."""
     shown = "root" if name is None else text.to_text(name)
-    return WrappedLogger(shown, session().recorder, unpickle_logger)
+    return WrappedLogger(shown, session().recorder, unpickle_logger, carried_step)
 
 
-def unpickle_logger(name: str) -> WrappedLogger:
-    """Return the wrapped logger of a logger that was pickled."""
-    setup_worker()
+def unpickle_logger(name: str, step: str = "") -> WrappedLogger:
+    """Return the wrapped logger of a logger that was pickled. `step`: see `carried_step`."""
+    join_step(step)
     return wrapped_logger(name)
 
 
 def unpickle_taker() -> Any:
     """Return the filter of our handler in loguru, for a logger of loguru that was pickled."""
-    setup_worker()
-    return session().loguru_taker
+    join_step()
+    return session().captures.loguru.taker
 
 
-def setup_worker() -> None:
-    """In a worker process without a setup(), set up as its parent did."""
-    if session().identity is None:
-        from amllog.errors import ConfigError, MissingExtraError
-        from amllog.process.workers import is_worker
-        from amllog.session import worker_settings
+def join_step(step: str = "") -> None:
+    """In a worker process without a setup(), join its step. `step`: the one in an object that was unpickled."""
+    from amllog.process.workers import is_worker
 
-        arguments = worker_settings.read_arguments(os.environ) if is_worker() else None
-        if arguments is not None:
-            try:
-                session().setup(arguments)
-            except (ConfigError, MissingExtraError) as error:
-                # They are of another version of amllog, or the packages of this worker are others.
-                interrupts.pass_on(error)
-                session().notice(f"this worker records nothing: {error}", logging.WARNING)
+    if is_worker():
+        session().join(step)
+
+
+def join_at_import() -> None:
+    """At the end of the import of amllog: in a worker, join its step. It loads modules only if it may be one."""
+    from amllog.config.variables import WORKERS
+    from amllog.process.worker_programs import worker_program
+
+    if WORKERS in os.environ or "multiprocessing.process" in sys.modules or worker_program():
+        with interrupts.suppress(AmllogError):  # a sub-interpreter
+            join_step()
+
+
+def accept_invitation(step: str) -> object:
+    """Join the step of the process that started this worker, and return the invitation for the workers of this one."""
+    from amllog.session.published_step import Invitation
+
+    join_step(step)
+    return Invitation(step, accept_invitation)
+
+
+def carried_step() -> tuple[str, ...]:
+    """Return the step for a pickled object, if there may be workers that do not find it: those of a cluster.
+
+    Otherwise, a pickled object is the same in each run. Caches and saved models depend on that.
+    """
+    text = session().joining.publication.text
+    return (text,) if text and not _CLUSTERS.isdisjoint(sys.modules) else ()
 
 
 def setup(**settings: Unpack[Arguments]) -> Logger:
@@ -147,7 +165,7 @@ def carry(function: F) -> F:
     """
     from amllog.context.carry import CarriedFunction
 
-    return cast("F", CarriedFunction(function, session().recorder.emitter.parent(), setup_worker))
+    return cast("F", CarriedFunction(function, session().recorder.emitter.parent(), join_step, carried_step))
 
 
 def trace_environment() -> dict[str, str]:
@@ -168,6 +186,7 @@ def trace_environment() -> dict[str, str]:
 
 def identity() -> Identity:
     """Return the run, step, experiment, node and rank of this process, before setup() from the environment alone."""
+    join_step()
     known = session().identity
     if known is not None:
         return known

@@ -52,14 +52,16 @@ class Captures:
         """Record the exception that ends this process. Parameters as for `ExceptionCapture.record_end`."""
         self._capture.record_end(reason, cause)
 
-    def install(self, environ: Mapping[str, str]) -> None:
-        """Install the captures that the settings list.
+    def install(self, environ: Mapping[str, str], *, plain: bool = False) -> None:
+        """Install the captures that the settings list. `plain`: without OpenCensus, which takes time to import.
 
         An installed capture stays in place. Otherwise, records of other threads would be lost meanwhile.
         """
         settings = self._settings()
-        handler = self._root_handler(settings)
-        self._use_processors(handler)
+        capture = self._capture
+        handler = plain_handler(capture.handler, capture.taker) if plain else self._root_handler(settings)
+        if not plain:
+            self._use_processors(handler)
         self._recorder.states.connect(self._on_handler, logging_tree.is_console)
         self._capture.install(settings.capture, handler)
         if "loguru" in settings.capture:

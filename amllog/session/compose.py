@@ -53,11 +53,13 @@ def compose(
     since: float,
     credential: Any,
     notice: Callable[[str], object],
+    in_worker: bool = False,
 ) -> Parts:
     """Return the parts of a session. The outbox is open.
 
     `since`: the time at which this process began to record. `credential`: the token credential of a handler that was
-    taken over. `notice` prints a message once, in the driver log.
+    taken over. `notice` prints a message once, in the driver log. `in_worker`: the step delivers what this process does
+    not.
     """
     exporter, metrics = exporter_kind(settings), metrics_kind(settings, environ)
     copier = ArtifactCopier(outbox.current_journal, outbox.directory, settings.journal_max_bytes)
@@ -70,7 +72,7 @@ def compose(
         exporters.append(_available(APP_INSIGHTS, to_insights, notice))
     elif settings.exporter != "none" and settings.is_invalid("connection_string"):
         exporters.append(NoDestination(APP_INSIGHTS))
-    elif settings.exporter != "none":
+    elif settings.exporter != "none" and not in_worker:
         notice(f"{_NOT_CONNECTED}, {outbox.directory}")
     if metrics != "none":
 

@@ -17,7 +17,7 @@ from amllog.config.unknown_variables import find_unknown
 from amllog.context.identity import Identity
 from amllog.delivery.account import Account, OutletAccount
 from amllog.exporters.driver_log import DriverLog
-from amllog.process.workers import is_worker
+from amllog.session.step import Step
 from amllog.sources.messages import Messages
 
 _WAITING = " Records wait in the journal until `amllog deliver` has a valid connection string."
@@ -32,7 +32,12 @@ class EnvironmentProblems:
         self._has_destination = True
 
     def report(
-        self, settings: Settings, environ: Mapping[str, str], identity: Identity, messages: Messages
+        self,
+        settings: Settings,
+        environ: Mapping[str, str],
+        identity: Identity,
+        messages: Messages,
+        step: Step,
     ) -> None:
         """Record one WARNING with all invalid and unknown variables, unless it was recorded before.
 
@@ -40,8 +45,7 @@ class EnvironmentProblems:
         """
         self._present = tuple(map(str, (*settings.problems, *find_unknown(environ))))
         self._has_destination = not settings.is_invalid("connection_string")
-        is_step = not (is_worker() or identity.is_child)
-        if is_step and self._present and self._present != self._reported:
+        if step.is_here and not identity.is_child and self._present and self._present != self._reported:
             self._reported = self._present
             count = len(self._present)
             head = "1 environment variable is" if count == 1 else f"{count} environment variables are"

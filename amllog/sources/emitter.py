@@ -15,10 +15,9 @@ from collections import deque
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from amllog.context import current
-from amllog.delivery.outbox import Outbox
 from amllog.exporters.driver_log import DriverLog, Line
 from amllog.journal.refused_counts import RefusedCounts
 from amllog.process import fork_detection
@@ -33,6 +32,13 @@ MAX_EARLY = 1_000
 _TOO_EARLY = f"more than {MAX_EARLY:,} records before setup()"
 
 
+class Appender(Protocol):
+    """The object that encoded records are written to."""
+
+    def append(self, line: bytes) -> bool:
+        """Write a line. Return False if the session has ended."""
+
+
 class Emitter:
     """Write drafts to the journal and lines to the driver log."""
 
@@ -41,14 +47,16 @@ class Emitter:
         refused: RefusedCounts | None = None,
         in_child: Callable[[], None] | None = None,
         recheck: Callable[[], float] | None = None,
+        join: Callable[[], object] = int,
     ) -> None:
         """`in_child` is called before the first record of a child process that was forked without Python's hooks.
 
-        `recheck` is called with a record, and returns after how many seconds to call it again.
+        `recheck` is called with a record, and returns after how many seconds to call it again. `join` is called after
+        each record that is kept for setup(). It may call setup().
         """
         self.refused = refused or RefusedCounts()
         self.strict = False
-        self._in_child = in_child or self.forked
+        self._in_child, self._join = in_child or self.forked, join
         self._recheck, self._recheck_at = recheck, 0.0 if recheck is not None else math.inf
         # One for the life of the process: threads may add to it during a reset().
         self._early: deque[Draft] = deque()
@@ -60,8 +68,8 @@ class Emitter:
         self.driver_log = DriverLog("auto", logging.INFO, {})
         self.redactor = redactor or Redactor()
         self.resource: Resource | None = None
-        # Whether metrics of this process are addressed to run history.
-        self.is_online = False
+        # Whether metrics of this process are addressed to run history. None: not known before setup().
+        self.is_online: bool | None = None
         self._append: Callable[[bytes], bool] | None = None
         self._encoder: Encoder | None = None
         self.renew()
@@ -78,7 +86,7 @@ class Emitter:
         # One assignment: no id has the prefix of one series and a number of the other.
         self._ids = secrets.token_hex(4), itertools.count()
 
-    def open(self, resource: Resource, outbox: Outbox, driver_log: DriverLog, redactor: Redactor) -> None:
+    def open(self, resource: Resource, outbox: Appender, driver_log: DriverLog, redactor: Redactor) -> None:
         """Begin to write records, first those that were made before."""
         driver_log.continue_counts(self.driver_log)
         self.resource, self.is_online = resource, resource.run.online
@@ -90,6 +98,11 @@ class Emitter:
     def close(self) -> None:
         """Stop writing. Records wait for the next setup()."""
         self._append = self._encoder = None
+
+    def join(self) -> bool:
+        """Join the step that this process works for. Return whether metrics are addressed to run history."""
+        self._join()
+        return bool(self.is_online)
 
     @property
     def is_open(self) -> bool:
@@ -120,6 +133,7 @@ class Emitter:
         encoder, append = self._encoder, self._append
         if encoder is None or append is None:
             self._keep_for_setup(draft, None)
+            self._join()
         else:
             operation, parent = draft.parent or self.parent()
             identity = encoder.resource.identity

@@ -32,19 +32,28 @@ _REDACTOR = Redactor()
 class WrappedLogger:
     """A logger's name and the recorder that it writes to: what structlog calls the wrapped logger."""
 
-    __slots__ = ("emitter", "find", "name", "recorder", "state")
+    __slots__ = ("carried", "emitter", "find", "name", "recorder", "state")
 
-    def __init__(self, name: str, recorder: Recorder, find: Callable[[str], WrappedLogger]) -> None:
-        """`find` returns the wrapped logger of a name. A pickled logger finds its recorder with it."""
+    def __init__(
+        self,
+        name: str,
+        recorder: Recorder,
+        find: Callable[..., WrappedLogger],
+        carried: Callable[[], tuple[str, ...]] = tuple,
+    ) -> None:
+        """`find` returns the wrapped logger of a name. A pickled logger finds its recorder with it.
+
+        `carried` returns further arguments of `find` for a pickled logger.
+        """
         self.name = name
         self.recorder = recorder
         # Parts of the recorder that each log call needs.
         self.emitter = recorder.emitter
         self.state = recorder.states.of(name)
-        self.find = find
+        self.find, self.carried = find, carried
 
-    def __reduce__(self) -> tuple[Callable[[str], WrappedLogger], tuple[str]]:
-        return self.find, (self.name,)
+    def __reduce__(self) -> tuple[Callable[..., WrappedLogger], tuple[str, ...]]:
+        return self.find, (self.name, *self.carried())
 
     def __repr__(self) -> str:
         return f"<WrappedLogger {self.name}>"

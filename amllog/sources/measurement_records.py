@@ -30,7 +30,8 @@ class MeasurementRecords:
 
         `run_id`: None means the process's own run.
         """
-        if not self._emitter.is_online:
+        online = self._emitter.is_online
+        if not online and (online is not None or not self._emitter.join()):
             return {} if run_id is None else {"run_id": run_id}
         return {"run_metric": kind} if run_id is None else {"run_metric": kind, "run_id": run_id}
 

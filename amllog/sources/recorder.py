@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from amllog.delivery.outbox import Outbox
 from amllog.exporters.driver_log import DriverLog
 from amllog.journal.refused_counts import RefusedCounts
 from amllog.record.redaction import Redactor
-from amllog.sources.emitter import Emitter
+from amllog.sources.emitter import Appender, Emitter
 from amllog.sources.logger_states import LoggerStates
 from amllog.sources.measurement_records import MeasurementRecords, Number
 from amllog.sources.measurements import Measurements
@@ -31,9 +30,10 @@ class Recorder:
         refused: RefusedCounts,
         in_child: Callable[[], None],
         recheck: Callable[[], float] | None = None,
+        join: Callable[[], object] = int,
     ) -> None:
         """Parameters as for `JournalingRunBackend` and `Emitter`."""
-        self.emitter = Emitter(refused, in_child, recheck)
+        self.emitter = Emitter(refused, in_child, recheck, join)
         self.messages = Messages(self.emitter)
         self.states = LoggerStates(self.messages)
         records = MeasurementRecords(self.emitter)
@@ -46,11 +46,13 @@ class Recorder:
     @property
     def run(self) -> Run:
         """The run behind `log.run`."""
+        if self.emitter.is_online is None:
+            self.emitter.join()
         if self._run is None:
             self._run = Run(self.run_backend)
         return self._run
 
-    def open(self, resource: Resource, outbox: Outbox, driver_log: DriverLog, redactor: Redactor) -> None:
+    def open(self, resource: Resource, outbox: Appender, driver_log: DriverLog, redactor: Redactor) -> None:
         """Begin to write records to the outbox and the driver log."""
         self.emitter.open(resource, outbox, driver_log, redactor)
 

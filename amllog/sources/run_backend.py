@@ -47,7 +47,7 @@ class JournalingRunBackend:
     @property
     def online(self) -> bool:
         """Return whether records are addressed to run history."""
-        return self._emitter.is_online
+        return bool(self._emitter.is_online)
 
     def metric(self, name: str, value: Number, step: int | None, run_id: str | None) -> None:
         """Record a finite number."""

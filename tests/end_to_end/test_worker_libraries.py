@@ -64,7 +64,7 @@ def test_executors(child: Any, received: Any, connected: Any, tmp_path: Path, wo
 
 
 def test_settings_of_workers(child: Any, azure: AzureOnThisMachine, received: Any, tmp_path: Path) -> None:
-    """A worker has its parent's settings without secrets, and the parent sends its records."""
+    """A worker has its parent's settings. The connection string is not in the environment, but it sends its records."""
     code = """
 import concurrent.futures, multiprocessing, os, sys
 import amllog
@@ -87,7 +87,7 @@ if __name__ == "__main__":
     script.write_text(code)
     ran = child(script, azure.connection_string)
     settings, outlets, remaining = ran.stdout.splitlines()
-    assert (outlets, remaining, ran.stderr) == ("['driver_log']", "False", "")
+    assert (outlets, remaining, ran.stderr) == ("['app_insights', 'driver_log']", "False", "")
     assert azure.connection_string not in settings and "InstrumentationKey" not in settings
     records = received()
     assert records.messages == ["worker"]

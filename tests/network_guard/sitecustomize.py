@@ -15,7 +15,24 @@ HERE = {"localhost", "::1", "0.0.0.0", "::", ""}
 def is_local(host):
     """Return whether `host` is this machine."""
     host = host.decode("ascii", "replace") if isinstance(host, bytes) else host
-    return host is None or host in HERE or host.startswith("127.") or host == socket.gethostname()
+    return (
+        host is None
+        or host in HERE
+        or host.startswith("127.")
+        or host == socket.gethostname()
+        or is_own_address(host)
+    )
+
+
+def is_own_address(host):
+    """Return whether `host` is an IPv4 address of this machine, which a socket can be bound to."""
+    try:
+        socket.inet_pton(socket.AF_INET, host)
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+            probe.bind((host, 0))
+    except (OSError, ValueError):
+        return False
+    return True
 
 
 def reject(host):
