@@ -121,7 +121,9 @@ class Logger(BoundLoggerBase, LoggingLogger):
         wrapped = self._logger
         number = logging.getLevelName(level) if isinstance(level, str) else level
         if not isinstance(number, int):
-            raise TypeError(f"a level is a number such as logging.INFO, got {describe_value(level)}")
+            raise TypeError(
+                f"a level is a number such as logging.INFO, or its name, got {describe_value(level)}"
+            )
         if wrapped.emitter.threshold <= number:
             wrapped.state.log_passed_on(
                 number, wrapped.name, event, args, dimensions, self._context, sys._getframe(1)
