@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import sys
 from logging import Logger as StdlibLogger
-from typing import Any
+from typing import Any, ClassVar
 
 
 def _shared(name: str) -> Any:
@@ -36,6 +36,8 @@ class LoggingLogger(StdlibLogger):
     # The WrappedLogger.
     _logger: Any
     _context: dict[str, Any]
+    # `Manager` clears it in each logger of its dictionary, where a script may have put ours.
+    _cache: ClassVar[dict[int, bool]] = {}
 
     handlers = _shared("handlers")
     filters = _shared("filters")

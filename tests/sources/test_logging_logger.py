@@ -230,10 +230,14 @@ log = amllog.setup()
 for _ in range(2):
     log.warning_once("once")
 log.notice("added %s", "level", extra={"key": "value"}, exc_info=ValueError("no"))
+logging.root.manager.loggerDict["ours"] = log  # as a script that replaces a library's logger
+logging.root.setLevel(logging.WARNING)
+logging.getLogger("ours").warning("in place of another")
 """
     ran = child(code)
     assert ran.returncode == 0, ran.stderr
     assert ran.stdout.count("WARNING  __main__: once\n") == 1
+    assert "WARNING  __main__: in place of another\n" in ran.stdout
     assert "Level 25 __main__: added level  key=value\n    ValueError: no\n" in ran.stdout
 
 
