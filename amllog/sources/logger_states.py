@@ -16,7 +16,7 @@ from typing import Any
 from amllog.record import log_call
 from amllog.sources.messages import Messages
 
-# Keywords of a log call that are no dimensions.
+# Keywords of a log call that are not dimensions.
 _NOT_VALUES = ("exc_info", "stack_info", "stacklevel", "extra")
 
 
@@ -32,7 +32,7 @@ class LoggerState:
         self.log: Callable[..., None] = states.messages.log
 
     def effective_level(self) -> int:
-        """Return the nearest level that was set, on this name or above. 0 if there is none."""
+        """Return the nearest level that was set, on this name or above. 0 if no level was set."""
         if not self._is_used:
             return logging.NOTSET
         return next((state.plain.level for state in self._lineage() if state.plain.level), logging.NOTSET)

@@ -93,7 +93,9 @@ class MLflowMetrics:
                 values = parameters.bind_partial(*args, **options).arguments
                 metrics = values.get("metrics") or ()
                 if isinstance(metrics, (list, tuple)):  # an iterator belongs to MLflow
-                    self._record(values.get("run_id"), [(one.key, one.value, one.step) for one in metrics])
+                    self._record(
+                        values.get("run_id"), [(metric.key, metric.value, metric.step) for metric in metrics]
+                    )
 
             self._guarded(record)
             return original(*args, **options)

@@ -121,8 +121,8 @@ class OfflineRuns:
                     f"run.{name}(…) is not recorded: {reason}. In a job, azureml raises here", logging.WARNING
                 )
             args, options = _taken(signature, args, options)
-            own = theirs(run, *args, **options)
-            return result if own is None else own
+            theirs_result = theirs(run, *args, **options)
+            return result if theirs_result is None else theirs_result
 
         return functools.wraps(theirs)(call_both)
 
@@ -152,7 +152,7 @@ def _taken(
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """Return the arguments that azureml's offline method takes. The online one has more, and other names."""
     names = [*signature.parameters][1:]
-    if any(one.kind is one.VAR_KEYWORD for one in signature.parameters.values()):
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in signature.parameters.values()):
         return args, options
     renamed = {"name" if key == "key" and "name" in names else key: value for key, value in options.items()}
     return args[: len(names)], {key: value for key, value in renamed.items() if key in names[len(args) :]}

@@ -29,8 +29,8 @@ _LEVELS = {
 }  # fmt: skip
 # Loggers that are captured in another way, or that write nothing.
 _OTHERS = ("amllog.", "loguru.", "structlog.testing", "structlog._log_levels")
-# The module of the loggers that print.
-_WRITER = "structlog._output"
+# The module of the loggers that print, which has another name before structlog 22.2.
+_WRITERS = frozenset(("structlog._output", "structlog._loggers"))
 _MAX_FRAMES = 40
 
 
@@ -59,12 +59,12 @@ class StructlogEvents:
         if not self._is_installed:
             self._is_installed = True
             self._hooks.put(Hook(structlog.BoundLoggerBase, "_processors", self._property()))
-            self._writers.add(_WRITER)
+            self._writers.update(_WRITERS)
 
     def remove(self) -> None:
         """Remove the property."""
         self._hooks.remove()
-        self._writers.discard(_WRITER)
+        self._writers.difference_update(_WRITERS)
         self._is_installed = self.is_used = False
 
     def _property(self) -> property:
@@ -150,12 +150,8 @@ def _is_console(file: Any) -> bool:
 
     structlog prints to the present `sys.stdout` if a logger has the one from before.
     """
-    owners = {
-        "stdout": (sys, sys.modules.get(_WRITER)),
-        "stderr": (sys,),
-        "__stdout__": (sys,),
-        "__stderr__": (sys,),
-    }
-    streams = [getattr(owner, name, None) for name, modules in owners.items() for owner in modules]
+    owners = (sys, *map(sys.modules.get, _WRITERS))
+    names = ("stdout", "stderr", "__stdout__", "__stderr__")
+    streams = [getattr(owner, name, None) for owner in owners for name in names]
     buffers = [getattr(stream, "buffer", None) for stream in streams]
     return file is not None and any(file is stream for stream in (*streams, *buffers))
