@@ -119,6 +119,7 @@ TESTED_ELSEWHERE = {
     "record.secrets.provider_patterns": "record/secrets/test_named_secrets",
     "record.secrets.provider_secrets": "record/secrets/test_named_secrets",
     "record.secrets.secret_names": "record/secrets/test_named_secrets",
+    "insights.stores.local.python_summaries": "insights/stores/local/test_python_store",
     "exporters.run_metrics.run_info": "exporters/run_metrics/test_azureml_sdk",
     "exporters.run_metrics.azureml_addresses": "exporters/run_metrics/test_azureml_sdk",
     "exporters.run_metrics.azureml_calls": "exporters/run_metrics/test_azureml_exporter",

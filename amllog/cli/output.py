@@ -81,7 +81,9 @@ def discard_stdout() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def print_table(options: Namespace, table: Table, columns: tuple[str, ...]) -> None:
+def print_table(
+    options: Namespace, table: Table, columns: tuple[str, ...], nothing: str = "nothing found"
+) -> None:
     """Print a table as JSON or CSV with all its columns, or else aligned with only `columns`."""
     if options.json:
         print_answer(escape_json_controls(table.to_json(indent=2)))
@@ -89,17 +91,17 @@ def print_table(options: Namespace, table: Table, columns: tuple[str, ...]) -> N
         print_csv(table)
     elif table:
         print_answer(format_table(table.rows, columns))
-    print_notes(bool(table), table.notes)
+    print_notes(bool(table), table.notes, nothing if table.reading.has_records else "")
 
 
 def print_lines(options: Namespace, table: Table, nothing: str = "nothing found") -> None:
     """Print rows of logs as lines, or as JSON or CSV."""
     if options.json or options.csv:
-        print_table(options, table, table.names)
+        print_table(options, table, table.names, nothing)
         return
     for row in table:
         print_answer(format_line(row))
-    print_notes(bool(table), table.notes, nothing)
+    print_notes(bool(table), table.notes, nothing if table.reading.has_records else "")
 
 
 def print_row(options: Namespace, row: Row) -> None:
@@ -115,8 +117,8 @@ def print_row(options: Namespace, row: Row) -> None:
 
 
 def print_notes(is_found: bool, notes: tuple[str, ...], nothing: str = "nothing found") -> None:
-    """Print the notes of an answer, and `nothing` if it has no rows."""
-    for note in notes if is_found else (*notes, nothing):
+    """Print the notes of an answer, and `nothing` if it has no rows and that is not empty."""
+    for note in notes if is_found or not nothing else (*notes, nothing):
         print_notice(note)
 
 

@@ -75,7 +75,8 @@ def _add_log_commands(commands: Any, command: CommandFactory) -> None:
   amllog errors --dir downloaded/logs
   amllog errors --kql --dialect workspace"""
     sentence = "show exceptions with stacks, error records and failed steps of a run"
-    errors = command(commands, "errors", sentence, "Exit code 1 if there are any.", examples)
+    more = "Exit code 1 if there are any, and 2 if not all records could be read."
+    errors = command(commands, "errors", sentence, more, examples)
     _add_query_arguments(errors, text_filters=True)
     _add_limit(errors)
 

@@ -1,34 +1,33 @@
 """Run the query commands: runs, steps, logs, errors, exceptions, metrics, timeline, story, compare, query and tail.
 
-Each of them calls a method of `Insights` and prints the answer. The exit code is 1 if `errors` found any.
+Each of them calls a method of `Insights` and prints the answer. The exit code is 1 if `errors` found any, and
+`exit_codes` decides the others.
 """
 
 from __future__ import annotations
 
 import logging
 from argparse import Namespace
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from datetime import datetime, timezone
 from typing import Any
 
 from amllog.cli import output, pager
+from amllog.cli.exit_codes import code_of_errors, exit_code
+from amllog.cli.log_pages import pages
 from amllog.cli.query_arguments import passed_filters
 from amllog.config.variables import RESOURCE_ID
 from amllog.errors import UsageError
-from amllog.insights import connection, metric_rows
+from amllog.insights import connection, known_values, metric_rows
 from amllog.insights.insights import Insights
-from amllog.insights.query import filters
-from amllog.insights.query.result import Row, Table
+from amllog.insights.query.result import Table
 from amllog.insights.reports import rendering, tree
-from amllog.insights.reports.follow import row_key
 from amllog.insights.run_tree import ALL, COMPLETE_ID, LAST
 from amllog.insights.stores.local import duckdb_limits
 from amllog.insights.stores.store import Unasked
 from amllog.record.text import escape_json_controls
 
-FIRST_LINES = 200  # the size of the first page of `logs`. Each further page is four times as large
+_NOTHING = "nothing found"
 _TIMES = ("last", "since", "until")
 _SCOPES = ("resource_id", "workspace_id", "app_id")
 _TABLE_COLUMNS = {  # the columns of a command on a terminal. --json and --csv have all columns
@@ -94,7 +93,9 @@ def _query_table(options: Namespace, insights: Insights, run_id: str) -> Table:
     if options.command == "metrics" and options.name:
         arguments["name"] = options.name
     table: Table = getattr(insights, options.command)(run_id, **arguments)
-    return table
+    if table or insights.store.knows_runs or isinstance(insights.store, Unasked):
+        return table
+    return known_values.check(insights.store, table, passed_filters(options))
 
 
 def _print_table(options: Namespace, insights: Insights) -> int:
@@ -110,62 +111,37 @@ def _print_table(options: Namespace, insights: Insights) -> int:
         output.print_notice(
             f"{rendering.pluralize(others, 'log line')} without a {kind} id: see `amllog logs all`"
         )
-    return 0
+    return exit_code(options, table)
 
 
 def _print_logs(options: Namespace, insights: Insights) -> int:
     run_id = _resolve_run(options, insights)
     if options.limit or options.json or options.csv:
-        output.print_lines(options, _query_table(options, insights, run_id))
-        return 0
-    notes, is_found = dict[str, None](), False
-    for page in _pages(options, insights, run_id):
+        table = _query_table(options, insights, run_id)
+        output.print_lines(options, table)
+        return exit_code(options, table)
+    notes, is_found, page = dict[str, None](), False, Table((), ())
+    for page in pages(options, insights, run_id):
         for row in page:
             output.print_answer(output.format_line(row))
         notes.update(dict.fromkeys(page.notes))
         is_found = is_found or bool(page)
-    output.print_notes(is_found, tuple(notes))
-    return 0
-
-
-def _pages(options: Namespace, insights: Insights, run_id: str) -> Iterator[Table]:
-    """Yield all lines in time order, in pages.
-
-    A page begins at the time of the last line before it. The lines of that time come again, in any order, so they are
-    counted and skipped.
-    """
-    size, chosen = FIRST_LINES, passed_filters(options)
-    printed: Counter[object] = Counter()  # the lines of the last time that were yielded
-    if "last" in chosen:  # a relative range would move with the clock between pages
-        chosen["since"] = datetime.now(timezone.utc) - filters.parse_duration(chosen.pop("last"))
-    while True:
-        table = insights.logs(run_id, limit=size, **chosen)
-        skipped, rows = printed.copy(), list[Row]()
-        for row in table:
-            if skipped[row_key(row)] > 0:
-                skipped[row_key(row)] -= 1
-            else:
-                rows.append(row)
-        yield replace(table, rows=tuple(rows), notes=output.notes_without_limit(table))
-        if len(table) < size:
-            return
-        last = table[-1]["timestamp"]
-        before = printed if chosen.get("since") == last else Counter()
-        printed = before + Counter(row_key(row) for row in rows if row["timestamp"] == last)
-        chosen["since"], size = last, size * 4
+    output.print_notes(is_found, tuple(notes), _NOTHING * page.reading.has_records)
+    return exit_code(options, page)
 
 
 def _print_errors(options: Namespace, insights: Insights) -> int:
-    table = _query_table(options, insights, _resolve_run(options, insights))
+    run_id = _resolve_run(options, insights)
+    table = _query_table(options, insights, run_id)
     # A failed step is listed at the time when it ended, which is when it failed.
     rows = sorted(table.rows, key=lambda row: rendering.at_end(row)["timestamp"])
     is_data = options.json or options.csv
     table = replace(table, rows=tuple(rows if is_data else map(rendering.at_end, rows)))
     try:
-        output.print_lines(options, table, "no errors")
+        output.print_lines(options, table, "")
     except BrokenPipeError:  # `amllog errors | head -1`. The exit code is still that of the answer.
         output.discard_stdout()
-    return int(bool(table))
+    return code_of_errors(options, insights, run_id, table)
 
 
 def _print_metrics(options: Namespace, insights: Insights) -> int:
@@ -177,7 +153,7 @@ def _print_metrics(options: Namespace, insights: Insights) -> int:
     else:
         series = metric_rows.summarize_series(table)
         output.print_table(options, series, series.names)
-    return 0
+    return exit_code(options, table)
 
 
 def _print_timeline(options: Namespace, insights: Insights) -> int:
@@ -187,8 +163,8 @@ def _print_timeline(options: Namespace, insights: Insights) -> int:
     else:
         if table:
             output.print_answer(tree.build_tree(replace(table, notes=())).text)
-        output.print_notes(bool(table), table.notes)
-    return 0
+        output.print_notes(bool(table), table.notes, _NOTHING * table.reading.has_records)
+    return exit_code(options, table)
 
 
 def _print_report(options: Namespace, insights: Insights) -> int:
@@ -212,7 +188,11 @@ def _run_kql(options: Namespace, insights: Insights) -> int:
     duckdb_limits.PROCESS_MEMORY.claim()
     table = insights.store.query(kql)
     output.print_table(options, table, table.names)
-    return 0
+    reading = table.reading
+    is_empty = (
+        not reading.unread and not reading.ignored
+    )  # a query may count the records of an empty directory
+    return 0 if is_empty else exit_code(options, table)
 
 
 def _tail(options: Namespace, insights: Insights) -> int:
@@ -229,7 +209,9 @@ def _tail(options: Namespace, insights: Insights) -> int:
     for row in rows:
         output.print_row(options, row)
     if not options.follow:
-        output.print_notes(bool(table), output.notes_without_limit(table))
+        notes = output.notes_without_limit(table)
+        output.print_notes(bool(table), notes, _NOTHING * table.reading.has_records)
+        return exit_code(options, table)
     return 0
 
 

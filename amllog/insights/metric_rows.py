@@ -93,7 +93,9 @@ def summarize_series(metrics: Table) -> Table:
     keys = dict.fromkeys(("step_name", *([RUN] if names else []), "name"), "text")
     kinds = {**keys, "values": "int", **bounds}
     rows = [(*key, len(values), values[0], values[-1], *_bounds(values)) for key, values in series.items()]
-    return Table.of([Column(*pair) for pair in kinds.items()], rows, notes=metrics.notes)
+    return Table.of(
+        [Column(*pair) for pair in kinds.items()], rows, notes=metrics.notes, reading=metrics.reading
+    )
 
 
 def with_runs(metrics: Table) -> Table:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from amllog.errors import UsageError
-from amllog.insights import metric_rows, run_tree
+from amllog.insights import known_values, metric_rows, run_tree
 from amllog.insights.links import Portal
 from amllog.insights.query import columns, selections
 from amllog.insights.query.columns import EXCEPTION, TRACE
@@ -185,6 +185,8 @@ class Questions:
         if not selected.is_known and _is_empty(table):
             selected = run_tree.confirm_run(self.store, selected)
             table = self._answer(limited, selected, conditions) if selected.is_known else table
+        if _is_empty(table) and self.store.knows_runs:
+            table = known_values.check(self.store, table, filters)
         return self._linked(table.noting(selected.note) if selected.note else table)
 
     def _answer(self, query: Query, run: RunId, conditions: tuple[Condition, ...]) -> Table:

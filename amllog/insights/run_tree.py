@@ -237,7 +237,8 @@ def _known_runs(store: Store, filters: Mapping[str, Any], tree: RunTree) -> str:
         store.answer(replace(RUNS_QUERY, since=since, until=until, conditions=conditions)), tree
     )
     # The notes name files that could not be read, because the run may be in them.
-    notes = f" ({_listed([*runs.notes])})" if runs.notes else ""
+    problems = [*runs.notes, *(f"not read: {sentence}" for sentence in runs.reading.ignored)]
+    notes = f" ({_listed(problems)})" if problems else ""
     if not runs:
         return f"there are no records of any run yet{notes}"
     latest = [f"{row['parent_run_id']} ({row['state']})" for row in reversed(runs.rows)]

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from amllog.errors import MissingExtraError
 from amllog.insights.query import cell_types
 from amllog.insights.query.query_texts import QueryTexts
+from amllog.insights.query.reading import Reading
 from amllog.record.text import escape_controls
 
 if TYPE_CHECKING:
@@ -43,13 +44,15 @@ class Column:
 class Table:
     """Rows as dicts, in the order of the question, with notes such as the number of lines that could not be read.
 
-    `texts` are the query as KQL, SQL and link. Two tables are equal regardless of `texts`.
+    `texts` are the query as KQL, SQL and link. `reading` states whether all records could be read. Two tables are equal
+    regardless of both.
     """
 
     columns: tuple[Column, ...]
     rows: tuple[Row, ...]
     notes: tuple[str, ...] = ()
     texts: QueryTexts = field(default_factory=QueryTexts, compare=False)
+    reading: Reading = field(default=Reading(), compare=False)
 
     @classmethod
     def of(cls, columns: Sequence[Column], rows: Iterable[Sequence[Any]], **fields: Any) -> Table:

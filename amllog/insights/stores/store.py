@@ -5,16 +5,20 @@ A store raises only errors of amllog.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import Any, Protocol
 
 from amllog.errors import UsageError
 from amllog.insights.query.columns import CATALOGUE
 from amllog.insights.query.query import Alias, Dimension, Query, column_name
 from amllog.insights.query.query_texts import QueryTexts
+from amllog.insights.query.reading import Reading
 from amllog.insights.query.result import Column, Table
 
+COMPLETE = Reading()
+MAX_FILES = 3  # with damaged lines, in a note
 _RESULT_TYPES = {"count": "int", "countif": "int"}  # other functions have the type of their argument
 
 
@@ -68,14 +72,19 @@ def columns_of(query: Query) -> tuple[Column, ...]:
     return tuple(Column(name, type_) for name, type_ in types.items())
 
 
-def reading_notes(torn: int, unread: Iterable[object], foreign: Sequence[object] = ()) -> tuple[str, ...]:
+def reading_notes(
+    torn: int,
+    unread: Iterable[object],
+    foreign: Sequence[object] = (),
+    damaged: Mapping[Path, int] | None = None,
+) -> tuple[str, ...]:
     """Return notes on lines and files that are not in an answer, and on files of other users that are in it.
 
-    `torn`: the number of unreadable lines. `unread`: files that were not read, or sentences about them.
+    `torn`: the number of unfinished last lines. `unread`: sentences about files that were not read. `damaged`: the
+    number of other lines that could not be read, by file.
     """
-    lines = "1 line" if torn == 1 else f"{torn} lines"
-    torn_note = f"{lines} could not be read and left out (torn by a kill, or being written right now)"
-    notes = [f"not read: {item}" for item in unread] + [torn_note] * bool(torn)
+    notes = [f"not read: {item}" for item in unread]
+    notes += damage_notes(damaged or {}, torn)
     if foreign:
         files = "1 file of another user" if len(foreign) == 1 else f"{len(foreign)} files of other users"
         notes.append(
@@ -84,18 +93,33 @@ def reading_notes(torn: int, unread: Iterable[object], foreign: Sequence[object]
     return tuple(notes)
 
 
+def damage_notes(damaged: Mapping[Path, int], torn: int = 0) -> tuple[str, ...]:
+    """Return a note on damaged lines with the files that have them, and on unfinished ones."""
+    total = sum(damaged.values())
+    files = ", ".join(map(str, [*damaged][:MAX_FILES])) + (" and others" if len(damaged) > MAX_FILES else "")
+    reasons = ["torn by a kill, or being written right now"] * bool(torn) + [f"damaged: {files}"] * bool(
+        total
+    )
+    if torn and total:
+        reasons = [f"{count} {reason}" for count, reason in zip((torn, total), reasons)]
+    lines = "1 line" if torn + total == 1 else f"{torn + total} lines"
+    return (f"{lines} could not be read and left out ({', and '.join(reasons)})",) if reasons else ()
+
+
 def make_table(
     query: Query,
     rows: Iterable[Sequence[Any]],
     *,
     notes: tuple[str, ...] = (),
     sql_time: datetime | None = None,
+    reading: Reading = COMPLETE,
 ) -> Table:
     """Return rows, in the order of `columns_of`, as the table of a query.
 
     `sql_time`: the time of an answer of DuckDB. The table generates its KQL and SQL when they are read.
     """
-    table = Table.of(columns_of(query), rows, notes=notes, texts=QueryTexts(query, sql_time=sql_time))
+    texts = QueryTexts(query, sql_time=sql_time)
+    table = Table.of(columns_of(query), rows, notes=notes, texts=texts, reading=reading)
     if query.limit is not None and len(table) >= query.limit:
         return table.noting(f"the limit of {query.limit} rows is reached: there may be more")
     return table

@@ -37,7 +37,7 @@ def hostile(tmp_path: Path) -> Path:
     (tmp_path / "dir.jsonl").mkdir()
     with (tmp_path / "sparse.jsonl").open("wb") as file:
         file.truncate(8 << 30)
-    (tmp_path / ".amllog-index.json").write_text('{"version": 5, "files": {"a": [1]}}')
+    (tmp_path / ".amllog-index.json").write_text('{"version": 6, "files": {"a": [1]}}')
     return tmp_path
 
 
@@ -129,7 +129,7 @@ FOREIGN_INDEXES = {
     "another program": '{"version": 7, "mine": "index of the user"}',
     "a list": "[]",
     "other spaces": '{"version":5,"files":{}}',
-    "other types": '{"version": 5, "files": {"a": [1, 1, 0, {}, [], ""]}}',
+    "other types": '{"version": 6, "files": {"a": [1, 1, 0, {}, [], ""]}}',
     "torn": '{"version": 5, "files": {"a": [1, 1, 0',
     "nested": '{"version": 5, "files": {"a": ' + "[" * 100_000,
 }

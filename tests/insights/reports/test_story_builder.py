@@ -93,7 +93,7 @@ def test_an_uncaught_exception_takes_precedence(journal: Callable[..., Path]) ->
 
 def test_torn_lines_are_reported(journal: Callable[..., Path]) -> None:
     """Lines that could not be read are missing records."""
-    story = Insights(PythonStore([journal(step("train"), log("x"), '{"torn\n')])).story(RUN)
+    story = Insights(PythonStore([journal(step("train"), log("x"), '{"torn')])).story(RUN)
     assert story.missing == (
         "1 line could not be read and left out (torn by a kill, or being written right now)",
     )

@@ -8,18 +8,21 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 
 from amllog.insights.query.query import Query
+from amllog.insights.query.reading import Reading
 from amllog.insights.stores.local import discovery, ownership
-from amllog.insights.stores.local.discovery import FoundFile
+from amllog.insights.stores.local.discovery import FoundFile, is_below
 from amllog.insights.stores.local.duckdb_engine import Engine
 from amllog.insights.stores.local.index import Index, may_have_duplicates
 from amllog.insights.stores.local.index_entries import UNREADABLE, IndexEntry, RecordGroup
+from amllog.insights.stores.local.leftovers import Leftovers
+from amllog.insights.stores.local.long_lines import has_unfinished_line, reason
 from amllog.insights.stores.local.manifest import Batch, is_whole_parquet, manifest_problem, read_batches
 from amllog.insights.stores.local.pruning import counts_torn, is_of_run, is_selected, may_match
 
@@ -27,18 +30,21 @@ from amllog.insights.stores.local.pruning import counts_torn, is_of_run, is_sele
 class Selection(NamedTuple):
     """The files to read for one query, and the data of the index about them.
 
-    `deduplicate`: a record may be in two of the files. `torn`: lines that could not be read. `groups`: the groups of
-    records that the query is about. `unread`: files, or sentences about files, that are not read. `ranks`: of the
-    owners of the files.
+    `deduplicate`: a record may be in two of the files. `torn`: unfinished lines. `damaged`: other lines that could not
+    be read, by file. `groups`: the groups of records that the query is about. `unread`: sentences about files that are
+    not read. `harmless`: those about files without records of a question. `ranks`: of the owners of the files.
     """
 
     journals: list[Path]
     compacted: list[Path]
     deduplicate: bool
     torn: int
+    damaged: dict[Path, int]
     groups: list[RecordGroup]
-    unread: list[Path | str]
+    unread: list[str]
+    harmless: list[str]
     ranks: dict[Path, int]
+    reading: Reading
 
     @property
     def has_several_owners(self) -> bool:
@@ -112,13 +118,14 @@ class Catalog:
 
     def select(self, query: Query | None, now: datetime) -> Selection:
         """Return the files that the query has to read, or all files for None."""
-        notes: list[str] = []
-        journals = {file.path: file for file in discovery.find_files(self.places, skipped=notes)}
+        leftovers = Leftovers()
+        journals = {file.path: file for file in discovery.find_files(self.places, leftovers=leftovers)}
+        sources = {path: file.source or path for path, file in journals.items()}
         self._index.remove_abandoned(path.parent for path in journals)
         owners = discovery.find_compacted_folders(self.places)
         batches = {folder: read_batches(folder) for folder in owners}
         ranks = {path: file.rank for path, file in journals.items()}
-        search = _Search(query, now, journals, notes, ranks=ranks)
+        search = _Search(query, now, journals, leftovers.unread, ranks=ranks)
         for folder, folder_batches in batches.items():
             for batch in folder_batches:
                 search.add_batch(folder, owners[folder], batch)
@@ -129,9 +136,12 @@ class Catalog:
             if entry.modified != UNREADABLE and is_selected(entry, query, now)
         ]
         selected_entries = search.entries + [entries[path] for path in selected]
-        torn = search.torn + sum(
-            entry.torn for path, entry in entries.items() if self._counts_torn(path, entry, query, now)
-        )
+        torn, damaged = search.torn, dict[Path, int]()
+        for path, entry in entries.items():
+            if entry.torn and self._counts_torn(sources[path], entry, query, now):
+                unfinished = int(sources[path] == path and has_unfinished_line(path))
+                torn += unfinished
+                damaged.update({sources[path]: entry.torn - unfinished} if entry.torn > unfinished else {})
         groups = [
             group
             for entry in selected_entries
@@ -139,31 +149,39 @@ class Catalog:
             if query is None or may_match(group, query, now)
         ]
         unreadable = (path for path, entry in entries.items() if entry.modified == UNREADABLE)
-        unread: list[Path | str] = [
-            *search.notes,
-            *self._foreign_notes(batches),
-            *filter(os.path.exists, unreadable),
-        ]
+        problems = (manifest_problem(folder) for folder, whole in batches.items() if not whole)
+        indexes = self._foreign_indexes()
+        unread = [*search.notes, *indexes, *filter(None, problems)]
+        unread += [f"{sources[path]}: {reason(path)}" for path in unreadable if os.path.exists(path)]
         if any(_are_replaced(folder, folder_batches) for folder, folder_batches in batches.items()):
             return self.select(query, now)
         ranks = {path: search.ranks[path] for path in (*selected, *search.compacted)}
         # An index or a manifest of another user proves nothing about the records.
         deduplicate = len({*ranks.values()}) > 1 or may_have_duplicates(selected_entries)
-        return Selection(selected, search.compacted, deduplicate, torn, groups, unread, ranks)
+        with_records = [sources[path] for path, entry in entries.items() if entry.groups]
+        reading = self._reading(
+            [*with_records, *(folder for folder in batches if batches[folder])], leftovers
+        )
+        harmless = [*leftovers.left_out, *indexes]
+        return Selection(
+            selected, search.compacted, deduplicate, torn, damaged, groups, unread, harmless, ranks, reading
+        )
+
+    def _reading(self, with_records: Sequence[Path], leftovers: Leftovers) -> Reading:
+        """Return whether any of these files and folders has records, and the places without any."""
+        empty = [place for place in self.places if not any(is_below(path, place) for path in with_records)]
+        ignored = () if with_records else leftovers.describe_ignored()
+        return Reading(bool(with_records), ignored=ignored, empty_places=tuple(map(str, empty)))
 
     def _counts_torn(self, path: Path, entry: IndexEntry, query: Query | None, now: datetime) -> bool:
         """Return whether to count the torn lines of a file. A file of other programs may have no records at all."""
         return counts_torn(entry, query, now) if entry.groups else discovery.is_reportable(path, self.places)
 
-    def _foreign_notes(self, batches: Mapping[Path, list[Batch]]) -> list[str]:
-        """Return notes on indexes and manifests that amllog did not write, and on missing manifests."""
-        notes = [
+    def _foreign_indexes(self) -> list[str]:
+        """Return notes on files at the path of an index that amllog did not write."""
+        return [
             f"{path}: was not written by this version of amllog, and stays" for path in self._index.foreign
         ]
-        problems = (
-            manifest_problem(folder) for folder, folder_batches in batches.items() if not folder_batches
-        )
-        return [*notes, *filter(None, problems)]
 
 
 def _ranks(outputs: Iterable[Path], directory_owner: int, notes: list[str]) -> dict[Path, int]:

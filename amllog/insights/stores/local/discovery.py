@@ -13,11 +13,14 @@ import re
 import stat
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import NamedTuple
 
 from amllog.config import user_path
 from amllog.insights.stores.local import other_formats, ownership
 from amllog.insights.stores.local.duckdb_views import MAX_LINE_BYTES
+from amllog.insights.stores.local.formats import unsupported
+from amllog.insights.stores.local.leftovers import Leftovers
+from amllog.insights.stores.local.long_lines import has_long_line
 from amllog.insights.stores.local.other_formats import open_for_reading
 from amllog.process.file_lock import try_lock
 
@@ -30,38 +33,50 @@ _CHUNK_BYTES = 1024 * 1024
 
 
 class FoundFile(NamedTuple):
-    """A file and its state when it was found. `modified`: st_mtime_ns. `rank`: of its owner."""
+    """A file and its state when it was found. `modified`: st_mtime_ns. `rank`: of its owner.
+
+    `source`: the file from which it was converted, or None.
+    """
 
     path: Path
     size: int
     modified: int
     rank: int = ownership.OWN
+    source: Path | None = None
 
 
 def find_files(
-    places: Iterable[Path], *, convert: bool = True, skipped: list[str] | None = None
+    places: Iterable[Path],
+    *,
+    convert: bool = True,
+    skipped: list[str] | None = None,
+    leftovers: Leftovers | None = None,
 ) -> list[FoundFile]:
     """Return the given files, and all `*.jsonl` in and below the given directories.
 
-    They are sorted by name, which sorts journals by time. Envelopes of other programs can be in files of other names,
-    compressed or in arrays. For them, the result has the converted files of `other_formats`. `convert=False` ignores
-    such files. `skipped` gets a sentence for each file or directory that is not read. This is a link in a directory, a
-    file that is not regular or cannot be opened, and one beyond the limits.
+    They are sorted by name, which sorts journals by time. Files of other programs are converted by `other_formats`, or
+    ignored with `convert=False`. `skipped`, or `leftovers`, gets a sentence for each file that is not read: a link, one
+    that cannot be opened, one beyond the limits, and one of another format.
     """
     files: dict[Path, FoundFile] = {}
-    notes = skipped if skipped is not None else []
+    leftovers = leftovers or Leftovers([] if skipped is None else skipped)
+    notes = leftovers.unread
     for place in places:
-        owner = ownership.owner_id(place)
-        for path in _candidates(place, notes) if user_path.is_directory(place) else [place]:
+        owner, is_directory = ownership.owner_id(place), user_path.is_directory(place)
+        for path in _candidates(place, leftovers) if is_directory else [place]:
             try:
                 file = _stat_file(path.resolve(), owner)
-                is_jsonl = path.suffix == ".jsonl"
-                if file.size and not JOURNAL_NAME.fullmatch(path.name) and (convert or not is_jsonl):
-                    converted = _converted(file) if convert else None
-                    if converted is None and user_path.is_directory(place) and not is_jsonl:
+                if (
+                    file.size
+                    and not JOURNAL_NAME.fullmatch(path.name)
+                    and (convert or path.suffix != ".jsonl")
+                ):
+                    converted = _converted(file, leftovers) if convert else None
+                    if converted is None and not (is_directory and path.suffix == ".jsonl"):
+                        leftovers.add(path, is_named=not is_directory)
                         continue
                     if converted is not None and converted != file.path:
-                        file = _stat_file(converted, owner, file.rank)
+                        file = _stat_file(converted, owner, file.rank)._replace(source=path)
                 if file.size:
                     files[file.path] = file
             except FileNotFoundError:
@@ -71,12 +86,20 @@ def find_files(
     return sorted(_without_copies(files.values()), key=lambda file: (file.path.name, str(file.path)))
 
 
+def is_below(path: Path, place: Path) -> bool:
+    """Return whether a file is this place or in it."""
+    return place.resolve() in (path.resolve(), *path.resolve().parents)
+
+
 def is_reportable(path: Path, places: Iterable[Path]) -> bool:
-    """Return whether a file without records is worth a note: a journal file, or one that was given by its path."""
-    return JOURNAL_NAME.fullmatch(path.name) is not None or any(path == place.resolve() for place in places)
+    """Return whether a file without records is worth a note: a journal, an export, or one that was named."""
+    is_telemetry = (
+        path.suffix == ".trn" or unsupported.is_telemetry(path.name) or JOURNAL_NAME.fullmatch(path.name)
+    )
+    return bool(is_telemetry) or path.resolve() in (place.resolve() for place in places)
 
 
-def _converted(file: FoundFile) -> Path | None:
+def _converted(file: FoundFile, leftovers: Leftovers) -> Path | None:
     """Return the file with one envelope per line, or None if the file has no envelopes."""
     try:
         converted = other_formats.convert_to_lines(file.path, file.size, file.modified)
@@ -88,22 +111,27 @@ def _converted(file: FoundFile) -> Path | None:
         raise  # the converted file could not be written
     if isinstance(converted, str):
         raise OSError(errno.EFBIG, converted, str(file.path))
-    if converted is None or converted == file.path:
-        return converted
-    if has_long_line(converted, 0, converted.stat().st_size):
+    if converted is None or converted.path == file.path:
+        return converted.path if converted else None
+    for table, rows in converted.left_out.items():
+        count = "1 row" if rows == 1 else f"{rows} rows"
+        leftovers.left_out.append(f"{file.path}: {count} of {table}, which no question reads")
+    if has_long_line(converted.path, 0, converted.path.stat().st_size):
         # Reported here, because the name of the converted file means nothing to a user.
         raise OSError(errno.EFBIG, f"has a line of more than {MAX_LINE_BYTES:,} bytes", str(file.path))
-    return converted
+    return converted.path
 
 
-def _candidates(folder: Path, notes: list[str]) -> list[Path]:
+def _candidates(folder: Path, leftovers: Leftovers) -> list[Path]:
     """Return the files in and below a folder that may have envelopes, by their names."""
-    paths = []
+    paths, notes = [], leftovers.unread
     for entry in _walk(folder, notes):
         path = Path(entry.path)
         if entry.is_file(follow_symlinks=False):
             if path.suffix == ".jsonl" or other_formats.is_candidate(path):
                 paths.append(path)
+            elif unsupported.may_have_records(path) and COMPACTED_FOLDER not in path.parts:
+                leftovers.add(path, is_named=False)
         # A folder may be named like a file, as Spark's are, but not like a journal file.
         elif JOURNAL_NAME.fullmatch(path.name) or (
             path.suffix == ".jsonl" and not entry.is_dir(follow_symlinks=False)
@@ -138,34 +166,6 @@ def _walk(folder: Path, notes: list[str]) -> Iterator[os.DirEntry[str]]:
             if len(allowed) < len(pending):
                 notes.append(f"{place}: folders more than {MAX_DEPTH} deep")
             pending = allowed
-
-
-def has_long_line(path: Path, start: int, end: int) -> bool:
-    """Return whether a line between two offsets has more than MAX_LINE_BYTES.
-
-    Reads only the end of each block of that length if it has a line end. Raises OSError if the file cannot be read.
-    """
-    if end - start <= MAX_LINE_BYTES:
-        return False
-    with open_for_reading(path) as file:
-        while end - start > MAX_LINE_BYTES:
-            next_line = _after_last_line_end(file, start, start + MAX_LINE_BYTES)
-            if next_line is None:
-                return True
-            start = next_line
-    return False
-
-
-def _after_last_line_end(file: BinaryIO, start: int, end: int) -> int | None:
-    """Return the offset after the last line end between two offsets, or None without one."""
-    while end > start:
-        block_start = max(start, end - _HEAD_BYTES * 16)
-        file.seek(block_start)
-        index = file.read(end - block_start).rfind(b"\n")
-        if index >= 0:
-            return block_start + index + 1
-        end = block_start
-    return None
 
 
 def _stat_file(path: Path, directory_owner: int, rank: int | None = None) -> FoundFile:

@@ -22,12 +22,13 @@ from amllog.insights.query import sql
 from amllog.insights.query.columns import ALL_TABLES
 from amllog.insights.query.query import Query
 from amllog.insights.query.query_texts import QueryTexts
+from amllog.insights.query.reading import Reading
 from amllog.insights.query.result import Column, Table
 from amllog.insights.query.run_ids import run_condition
 from amllog.insights.stores.local import duckdb_limits, duckdb_views, index_answers, open_files
 from amllog.insights.stores.local.catalog import Catalog, Selection
 from amllog.insights.stores.local.duckdb_engine import Engine, QueryResult
-from amllog.insights.stores.store import make_table, reading_notes
+from amllog.insights.stores.store import damage_notes, make_table, reading_notes
 from amllog.process.released_locks import releasing
 
 MAX_ATTEMPTS = 5  # to open files that other processes delete
@@ -58,14 +59,15 @@ class DuckDBStore:
         selection = self._catalog.select(query, now)
         rows = None if selection.has_several_owners else index_answers.rows(query, selection.groups, now)
         if rows is not None:
-            return make_table(query, rows, notes=_notes(selection), sql_time=now)
+            return make_table(query, rows, notes=_notes(selection), sql_time=now, reading=_reading(selection))
         narrowed, result = _narrowed(query, selection), None
         unread: list[str] = []
         if narrowed is not None:
             result, unread = self._run(narrowed, now, self._catalog.select(narrowed, now))
         if result is None or len(result.rows) < (query.limit or 0):
             result, unread = self._run(query, now, selection)
-        return make_table(query, result.rows, notes=_notes(selection, unread), sql_time=now)
+        notes, reading = _notes(selection, unread), _reading(selection, unread)
+        return make_table(query, result.rows, notes=notes, sql_time=now, reading=reading)
 
     @releasing("_lock")
     def journals(self, run: str) -> list[Path]:
@@ -88,7 +90,8 @@ class DuckDBStore:
         columns = [Column(name) for name in result.names]
         notes = _notes(selection, files.notes)
         notes += (duckdb_limits.incomplete_note(result.reached),) if result.reached else ()
-        return Table.of(columns, result.rows, notes=notes, texts=QueryTexts(kql=kql))
+        reading = _reading(selection, files.notes)
+        return Table.of(columns, result.rows, notes=notes, texts=QueryTexts(kql=kql), reading=reading)
 
     def _run(self, query: Query, now: datetime, selection: Selection) -> tuple[QueryResult, list[str]]:
         """Return the rows, and notes on selected files that could not be read."""
@@ -130,7 +133,13 @@ def _records(selection: Selection, files: open_files.OpenFiles, reader_sql: str 
 
 
 def _notes(selection: Selection, unread: Sequence[str] = ()) -> tuple[str, ...]:
-    return reading_notes(selection.torn, [*selection.unread, *unread], selection.foreign)
+    sentences = dict.fromkeys([*selection.unread, *unread, *selection.harmless])
+    return reading_notes(selection.torn, sentences, selection.foreign, selection.damaged)
+
+
+def _reading(selection: Selection, unread: Sequence[str] = ()) -> Reading:
+    missing = [sentence for sentence in selection.unread if sentence not in selection.harmless]
+    return replace(selection.reading, unread=(*missing, *unread, *damage_notes(selection.damaged)))
 
 
 def _narrowed(query: Query, selection: Selection) -> Query | None:

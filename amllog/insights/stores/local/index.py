@@ -19,10 +19,11 @@ from typing import Any
 from amllog.errors import UsageError
 from amllog.insights.stores.local import duckdb_views, index_file, open_files, temporary_directory
 from amllog.insights.stores.local.atomic_files import delete_abandoned
-from amllog.insights.stores.local.discovery import FoundFile, copy_from, fingerprint, has_long_line
+from amllog.insights.stores.local.discovery import FoundFile, copy_from, fingerprint
 from amllog.insights.stores.local.duckdb_engine import Engine
 from amllog.insights.stores.local.index_entries import UNREADABLE, IdRange, IndexEntry, RecordGroup
 from amllog.insights.stores.local.index_file import INDEX_NAME, INDEX_PREFIX
+from amllog.insights.stores.local.long_lines import has_long_line
 
 
 class Index:

@@ -5,9 +5,8 @@ It reads all files for each query, so it is meant for journals of up to some ten
 
 from __future__ import annotations
 
-import operator
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,21 +22,21 @@ from amllog.insights.query.query import (
     Equals,
     Holds,
     Query,
-    State,
-    Summary,
-    Total,
     column_name,
 )
+from amllog.insights.query.reading import Reading
 from amllog.insights.query.result import Table
 from amllog.insights.query.run_ids import run_condition
 from amllog.insights.stores.local import discovery, other_formats, python_rows
+from amllog.insights.stores.local.discovery import is_below
 from amllog.insights.stores.local.duckdb_views import MAX_LINE_BYTES
+from amllog.insights.stores.local.leftovers import Leftovers
 from amllog.insights.stores.local.manifest import manifest_problem, read_batches
 from amllog.insights.stores.local.ownership import FOREIGN
-from amllog.insights.stores.store import columns_of, make_table, reading_notes
+from amllog.insights.stores.local.python_summaries import summarize
+from amllog.insights.stores.store import columns_of, damage_notes, make_table, reading_notes
 from amllog.record import envelope
 
-_OPERATORS: dict[str, Callable[[Any, Any], bool]] = {">": operator.gt, "<": operator.lt}
 KQL_NEEDS = (
     "free KQL on journals needs DuckDB and duckdb-kql: pip install 'amllog[insights]' (Python 3.11 or newer)"
 )
@@ -46,16 +45,24 @@ Row = dict[str, Any]
 
 
 class LoadedJournals(NamedTuple):
-    """The content of files.
+    """The content of a file.
 
-    `torn`: the number of lines that are not records. `unread`: sentences about files that could not be read. `foreign`:
-    the files of other users.
+    `torn`: the number of unfinished lines. `damaged`: the number of other lines that are not records. `unread`: why the
+    file could not be read.
     """
 
     records: list[python_rows.PythonRecord]
-    torn: int
+    torn: int = 0
+    damaged: int = 0
     unread: tuple[str, ...] = ()
-    foreign: tuple[Path, ...] = ()
+
+
+class AllJournals(NamedTuple):
+    """The records of all files, with notes on what is not in them."""
+
+    records: list[python_rows.PythonRecord]
+    notes: tuple[str, ...]
+    reading: Reading
 
 
 class PythonStore:
@@ -89,7 +96,7 @@ class PythonStore:
             {column_name(column): _value(record, column) for column in query.columns} for record in records
         ]
         for summary in query.summaries:
-            rows = _summarize(summary, rows)
+            rows = summarize(summary, rows)
         if query.summaries or query.order not in (("timestamp",), ("-timestamp",)):
             dimensions = {column.key for column in query.columns if isinstance(column, Dimension)}
             for name in reversed(query.order):
@@ -98,7 +105,7 @@ class PythonStore:
                 _sort(rows, name[is_descending:], is_descending=is_descending)
         names = [column.name for column in columns_of(query)]
         values = [[row[name] for name in names] for row in rows[: query.limit]]
-        return make_table(query, values, notes=_notes(journals, self._count_compacted()))
+        return make_table(query, values, notes=journals.notes, reading=journals.reading)
 
     def journals(self, run: str) -> list[Path]:
         """Return the journal files with records of a run or step, and of the runs below it."""
@@ -114,24 +121,32 @@ class PythonStore:
         """Raise UsageError, because the packages that run KQL are not installed."""
         raise UsageError(KQL_NEEDS)
 
-    def _load(self) -> LoadedJournals:
+    def _load(self) -> AllJournals:
         """Return the content of all files. Changed files are read again. A record in two files counts once."""
-        notes: list[str] = []
-        files = discovery.find_files(self._places, skipped=notes)
+        leftovers = Leftovers()
+        files = discovery.find_files(self._places, leftovers=leftovers)
         known = {file: journals for file, journals in self._loaded.items() if not journals.unread}
-        loaded = self._loaded = {file: known.get(file) or _read(file.path, self._places) for file in files}
+        loaded = self._loaded = {file: known.get(file) or _read(file, self._places) for file in files}
         records: dict[object, python_rows.PythonRecord] = {}
         # The files of this user come first, and their records count.
         for file, journals in sorted(loaded.items(), key=lambda item: item[0].rank):
             for record in journals.records:
                 records.setdefault(record.values["record_id"] or (file.path, len(records)), record)
-        notes += filter(None, map(manifest_problem, discovery.find_compacted_folders(self._places)))
-        unread = (*notes, *(note for journals in loaded.values() for note in journals.unread))
-        foreign = (
+        problems = filter(None, map(manifest_problem, discovery.find_compacted_folders(self._places)))
+        compacted = _compacted_notes(self._count_compacted())
+        unread = [*leftovers.unread, *problems, *(note for one in loaded.values() for note in one.unread)]
+        foreign = [
             file.path for file, journals in loaded.items() if file.rank == FOREIGN and journals.records
-        )
+        ]
         torn = sum(journals.torn for journals in loaded.values())
-        return LoadedJournals(list(records.values()), torn, unread, tuple(foreign))
+        damaged = {file.source or file.path: one.damaged for file, one in loaded.items() if one.damaged}
+        notes = (*reading_notes(torn, [*unread, *leftovers.left_out], foreign, damaged), *compacted)
+        with_records = [file.source or file.path for file, journals in loaded.items() if journals.records]
+        empty = [place for place in self._places if not any(is_below(path, place) for path in with_records)]
+        ignored = () if records else leftovers.describe_ignored()
+        unread += [*damage_notes(damaged), *compacted]
+        reading = Reading(bool(records), tuple(unread), ignored, tuple(map(str, empty)))
+        return AllJournals(list(records.values()), notes, reading)
 
     def _count_compacted(self) -> int:
         """Return the number of records that are only in Parquet files, which this store cannot read."""
@@ -145,33 +160,33 @@ class PythonStore:
         return sum(group.records for entry in deleted.values() for group in entry.groups)
 
 
-def _read(path: Path, places: Iterable[Path]) -> LoadedJournals:
-    records, torn = [], 0
+def _read(file: discovery.FoundFile, places: Iterable[Path]) -> LoadedJournals:
+    records, invalid, is_whole, path = list[python_rows.PythonRecord](), 0, True, file.path
     try:
-        with other_formats.open_for_reading(path) as file:
-            while line := file.readline(MAX_LINE_BYTES + 1):
+        with other_formats.open_for_reading(path) as opened:
+            while line := opened.readline(MAX_LINE_BYTES + 1):
                 if len(line) > MAX_LINE_BYTES:
                     note = f"{path}: has a line of more than {MAX_LINE_BYTES:,} bytes"
-                    return LoadedJournals([], 0, (note,))
+                    return LoadedJournals([], unread=(note,))
+                is_whole = line.endswith(b"\n")
                 if not line.strip():
                     continue
                 record = python_rows.to_record(envelope.decode_line(line))
-                torn += record is None
+                invalid += record is None
                 records += [record] if record else []
     except OSError as error:
-        return LoadedJournals([], 0, (str(error),))
-    return LoadedJournals(records, torn if records or discovery.is_reportable(path, places) else 0)
+        return LoadedJournals([], unread=(f"{path}: {error.strerror or error}",))
+    if not records and not discovery.is_reportable(file.source or path, places):
+        return LoadedJournals(records)
+    torn = int(bool(invalid) and not is_whole and file.source is None)
+    return LoadedJournals(records, torn, invalid - torn)
 
 
-def _notes(journals: LoadedJournals, compacted: int) -> tuple[str, ...]:
-    notes = reading_notes(journals.torn, journals.unread, journals.foreign)
+def _compacted_notes(compacted: int) -> tuple[str, ...]:
     if not compacted:
-        return notes
+        return ()
     count = "1 record" if compacted == 1 else f"{compacted} records"
-    return (
-        *notes,
-        f"{count} of compacted runs left out, which only DuckDB reads: pip install 'amllog[insights]'",
-    )
+    return (f"{count} of compacted runs left out, which only DuckDB reads: pip install 'amllog[insights]'",)
 
 
 def _value(record: python_rows.PythonRecord, column: str | Dimension | Alias) -> Any:
@@ -211,42 +226,3 @@ def _sort(rows: list[Row], column: str, *, is_descending: bool) -> None:
 
 def _smallest(value: Any) -> Any:
     return "" if isinstance(value, str) else _MIN_TIME if isinstance(value, datetime) else 0
-
-
-def _summarize(summary: Summary, rows: Iterable[Row]) -> list[Row]:
-    names = [column_name(column) for column in summary.by]
-    groups: dict[tuple[Any, ...], list[Row]] = {} if names else {(): []}
-    for row in rows:
-        groups.setdefault(tuple(row[name] for name in names), []).append(row)
-    result = []
-    for key, members in groups.items():
-        row = {**dict(zip(names, key)), **{total.name: _total(total, members) for total in summary.totals}}
-        result.append({**row, **{state.name: _state(state, row) for state in summary.states}})
-    return result
-
-
-def _total(total: Total, rows: Sequence[Row]) -> Any:
-    if total.function == "count":
-        return len(rows)
-    if total.function == "countif":
-        return sum(_is_true(total.argument, row) for row in rows)
-    if total.function == "last":
-        with_value = [row for row in rows if row[total.argument] is not None]
-        return max(with_value, key=lambda row: row["timestamp"])[total.argument] if with_value else None
-    values = [row[total.argument] for row in rows if row[total.argument] is not None]
-    if not values:
-        return None
-    return sum(values) if total.function == "sum" else (min if total.function == "min" else max)(values)
-
-
-def _state(state: State, row: Mapping[str, Any]) -> str:
-    return next((text for test, text in state.cases if _is_true(test, row)), state.otherwise)
-
-
-def _is_true(test: str, row: Mapping[str, Any]) -> bool:
-    """Evaluate a bool column, or a comparison such as `failed > 0` or `ended < steps`."""
-    name, _, rest = test.partition(" ")
-    if not rest:
-        return bool(row[name])
-    operator_, other = rest.split()
-    return _OPERATORS[operator_](row[name], int(other) if other.isdigit() else row[other])

@@ -22,6 +22,7 @@ from amllog.errors import UsageError
 from amllog.insights.query import cell_types, kql
 from amllog.insights.query.query import Query
 from amllog.insights.query.query_texts import QueryTexts
+from amllog.insights.query.reading import Reading
 from amllog.insights.query.result import Column, Table
 from amllog.insights.query.tables import TABLES
 from amllog.insights.stores.service import responses
@@ -32,6 +33,7 @@ from amllog.insights.stores.store import make_table
 
 ROWS_MAX = 500_000  # the service's limit for one response
 PAGE_ROWS = 50_000  # 64 MB of our records have far fewer rows than the service's limit
+INCOMPLETE = "the answer is not complete: "
 UNBOUNDED = "no time range was given: queried all data that the service keeps (faster with last= or since=)"
 _GENERATORS: dict[str, Callable[[Query], str]] = {CLASSIC: kql.classic, WORKSPACE: kql.workspace}
 _CLOCK_DIFFERENCE = timedelta(minutes=5)  # between this machine and the service
@@ -55,7 +57,8 @@ class ServiceStore:
         if query.since is None and query.until is None:
             notes[UNBOUNDED] = None
         rows = list(self._pages(query, notes) if _is_paged(query) else self._all_rows(query, notes))
-        return make_table(query, rows, notes=tuple(notes))
+        incomplete = tuple(note for note in notes if note.startswith(INCOMPLETE))
+        return make_table(query, rows, notes=tuple(notes), reading=Reading(unread=incomplete))
 
     def query(self, kql: str) -> Table:
         """Return the rows of a KQL query, which is sent unchanged and sets its own time range."""
@@ -162,7 +165,7 @@ def _without_time(time: datetime | None, rows: list[list[Any]], index: int) -> l
 
 def _incomplete_note(response: QueryResponse) -> str:
     advice = ". Use a shorter time range or fewer columns" if response.is_truncated else ""
-    return f"the answer is not complete: {response.incomplete_reason}{advice}"
+    return f"{INCOMPLETE}{response.incomplete_reason}{advice}"
 
 
 def _iso(time: datetime) -> str:

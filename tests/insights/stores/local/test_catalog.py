@@ -34,7 +34,8 @@ def test_only_files_with_possible_records_are_selected(directory: Path) -> None:
     catalog = Catalog([directory], Engine())
     selection = catalog.select(R2, NOW)
     assert [path.name for path in selection.journals] == [NAMES[1]]
-    assert (selection.torn, selection.deduplicate, selection.unread) == (2, False, [])
+    assert (selection.damaged, selection.torn) == ({directory / NAMES[1]: 2}, 0)
+    assert (selection.deduplicate, selection.unread) == (False, [])
     assert len(catalog.select(None, NOW).journals) == 2
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from amllog.insights.stores.local import discovery
 from amllog.insights.stores.local.duckdb_views import MAX_LINE_BYTES
+from amllog.insights.stores.local.long_lines import has_long_line
 
 from ...conftest import log, write  # isort: skip
 
@@ -73,10 +74,10 @@ def test_long_lines_are_detected(tmp_path: Path) -> None:
     path = tmp_path / NAME
     path.write_bytes(b"x" * MAX_LINE_BYTES + b"\n" + b"y" * 9 + b"\n")
     size = path.stat().st_size
-    assert discovery.has_long_line(path, 0, size)
-    assert not discovery.has_long_line(path, 1, size)
+    assert has_long_line(path, 0, size)
+    assert not has_long_line(path, 1, size)
     path.write_bytes(b"short\n" * MAX_LINE_BYTES)
-    assert not discovery.has_long_line(path, 0, path.stat().st_size)
+    assert not has_long_line(path, 0, path.stat().st_size)
 
 
 def test_an_open_writer_is_detected(tmp_path: Path) -> None:

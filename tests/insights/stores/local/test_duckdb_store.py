@@ -34,9 +34,8 @@ def test_torn_lines_are_counted_and_left_out(journal: Callable[..., Path]) -> No
         file.write(b'\xff\xfe\n\n{"time":')
     table = connect(path.parent).logs()
     assert [row["message"] for row in table] == ["one", "two"]
-    assert table.notes == (
-        "4 lines could not be read and left out (torn by a kill, or being written right now)",
-    )
+    reasons = f"1 torn by a kill, or being written right now, and 3 damaged: {path}"
+    assert table.notes == (f"4 lines could not be read and left out ({reasons})",)
 
 
 @pytest.mark.parametrize("store", [DuckDBStore, PythonStore])
