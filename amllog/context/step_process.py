@@ -56,7 +56,7 @@ def span_of_worker(environ: Mapping[str, str], step_id: str, step_span: str) -> 
 def mark_process(environ: MutableMapping[str, str], step_id: str, token: str, place: Place | None) -> None:
     """Set the variable from which child processes find their place. Safe to repeat.
 
-    It stays after shutdown(), because the step has ended then, and what is logged later in its processes is a span.
+    It stays after shutdown(), because the step has ended then. Later records of its processes are in a span.
     """
     if place is None:
         environ[STEP_PROCESS] = f"{step_id} {token}"

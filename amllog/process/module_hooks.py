@@ -2,8 +2,8 @@
 
 Python reads `sys.excepthook`, `sys.unraisablehook` and `threading.excepthook` from the dictionary of their module.
 Programs read and write an attribute. While a session lasts, the dictionary has our hook, and the class of the module
-(Python's language reference, 3.3.2.1) has a descriptor with the hook of the programs. Ours is called whatever they
-assign, and then it calls theirs. They never get ours, so they cannot chain, compare or restore it.
+(Python's language reference, 3.3.2.1) has a descriptor with the hook of the programs. Ours is called first, also after
+they have set another one, and then it calls theirs. They never get ours, so they cannot chain, compare or restore it.
 """
 
 from __future__ import annotations

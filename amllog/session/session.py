@@ -161,7 +161,7 @@ class Session:
 
     def _rewatch(self) -> float:
         """Handle SIGTERM again after a library has restored the default. Return when to call again, in seconds."""
-        return self._events.rewatch_sigterm() if self._events is not None else 0.0
+        return self._events.rewatch_sigterm() if self._events is not None else 1.0
 
     @releasing("_lock")
     def _take_over(self, target: ConnectionString, credential: Any) -> None:
