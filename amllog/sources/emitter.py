@@ -134,6 +134,8 @@ class Emitter:
         if encoder is None or append is None:
             self._keep_for_setup(draft, None)
             self._join()
+            # The level of the driver log is that of the step.
+            line = line if line is not None and line.level >= self.driver_log.level else None
         else:
             operation, parent = draft.parent or self.parent()
             identity = encoder.resource.identity

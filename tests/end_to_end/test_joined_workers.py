@@ -76,6 +76,7 @@ def test_script_without_setup(child: Any, received: Any, connected: Any) -> None
     code = "import amllog; amllog.get_logger().info('child'); print(amllog.identity().node)"
     ran = child(SUBPROCESS, code, env=connected)
     records = received()
+    assert "child" not in ran.stdout  # the step's level of the driver log
     assert (records.messages.count("child"), len(records.envelopes), ran.stderr) == (1, 3, "")
     assert {"team": "nlp", "step_id": ran.stdout.split()[-1]}.items() <= records.properties("child").items()
 
@@ -129,6 +130,37 @@ def test_ended_workers(child: Any, received: Any, connected: Any, tmp_path: Path
     expected = [f"working until {end}" for end in ("exit", "kill", "terminate")]
     assert sorted(records.messages) == ["parent", *expected]
     assert (records.duplicates, len(records.of_type("Request"))) == ([], 1)
+
+
+EXCEPTIONS = """
+import multiprocessing, sys
+
+def fail(reason):
+    try:
+        raise ValueError(reason)
+    except ValueError:
+        if reason == "exit":
+            sys.exit(1)
+        raise
+
+if __name__ == "__main__":
+    import amllog
+    amllog.setup(driver_level="CRITICAL")
+    for reason in ("raise", "exit"):
+        process = multiprocessing.get_context(sys.argv[1]).Process(target=fail, args=(reason,))
+        process.start(), process.join()
+"""
+
+
+@pytest.mark.parametrize("method", ["spawn", "forkserver"])
+def test_exception_of_a_process(child: Any, journaled: Any, tmp_path: Path, method: str) -> None:
+    """The exception that ends a process is recorded, also if nothing in the process mentions amllog."""
+    script = tmp_path / "train.py"
+    script.write_text(EXCEPTIONS)
+    assert child(script, method).returncode == 0
+    found = [data["exceptions"][0] for data in journaled().of_type("Exception")]
+    assert [error["typeName"] for error in found] == ["ValueError", "ValueError"]
+    assert [error["message"].split(": ")[1] for error in found] == ["raise", "exit"]
 
 
 METRICS = """
