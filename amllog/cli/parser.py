@@ -100,7 +100,7 @@ def _add_delivery_commands(commands: Any) -> None:
         commands,
         "status",
         "show how many records were accepted, delivered and refused, and how many wait",
-        "Exit code 1 if anything was refused.",
+        "Exit code 1 if anything was refused, and 2 if no file could be read.",
         "  amllog status\n  amllog status logs/amllog --json",
     )
     _add_directory(status)

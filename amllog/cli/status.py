@@ -1,6 +1,7 @@
 """`amllog status`: report the delivered, waiting and refused records of a journal directory.
 
-The report has the account of each outlet and of each file. The exit code is 1 if any record was refused.
+The report has the account of each outlet and of each file. The exit code is 1 if any record was refused,
+and 2 if no file could be read.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from amllog.cli import output
+from amllog.cli import directory_content, output
 from amllog.config import user_path
 from amllog.config.settings import Settings
 from amllog.config.variables import candidate_directories
@@ -36,10 +37,13 @@ def run(options: Namespace, environ: Mapping[str, str]) -> int:
     directory = journal_directory(options, environ)
     total = tally_directory(directory, ADDRESSED)
     details = report(directory, environ, total)
+    details["explanation"] = directory_content.explain(directory, details)
     if options.json:
         output.print_answer(output.to_json(details))
     else:
         _print_report(details, total)
+    if details["notes"] and not details["files"]:
+        return 2
     return int(details["refused"] > 0)
 
 
@@ -156,3 +160,5 @@ def _print_report(details: Mapping[str, Any], total: Account) -> None:
         output.print_answer(output.format_table(listed, _FILE_COLUMNS))
     if any(file["waiting"] and file["writer"] == "gone" for file in files):
         output.print_answer("deliver the records of processes that have ended with: amllog deliver")
+    for sentence in details["explanation"]:
+        output.print_answer(sentence)
