@@ -126,6 +126,7 @@ TESTED_ELSEWHERE = {
     "exporters.run_metrics.azureml_upload": "exporters/run_metrics/test_azureml_exporter",
     "exporters.run_metrics.mlflow_artifact_path": "exporters/run_metrics/test_mlflow_exporter",
     "exporters.run_metrics.mlflow_runs": "exporters/run_metrics/test_mlflow_exporter",
+    "exporters.driver_streams": "exporters/test_driver_log",
     "exporters.terminal_bars": "end_to_end/test_terminal",
     "journal.damage": "end_to_end/test_shared_directories",
     "journal.new_segment": "end_to_end/test_shared_directories",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from amllog.process import interrupts
@@ -61,7 +61,8 @@ class OutletAccount:
 class Account:
     """The records that were accepted, and their outcome per outlet: accepted = delivered + waiting + refused.
 
-    `problems` lists the invalid environment variables.
+    `problems` lists the invalid environment variables. `feedback` has the number of records that were not recorded,
+    because amllog or a handler has caused them, by reason. They count as neither accepted nor refused.
     """
 
     accepted: int
@@ -69,6 +70,7 @@ class Account:
     directory: str = ""
     leftovers_delivered: int = 0  # records of ended processes that this process has delivered
     problems: tuple[str, ...] = ()  # invalid environment variables, which did not stop the step
+    feedback: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def waiting(self) -> int:
@@ -84,6 +86,10 @@ class Account:
         """Return the account with one more outlet."""
         return replace(self, outlets={**self.outlets, name: outlet})
 
+    def with_feedback(self, feedback: Mapping[str, int]) -> Account:
+        """Return the account with the records that were not recorded."""
+        return replace(self, feedback=feedback)
+
     def as_dict(self) -> dict[str, object]:
         """Return the account as JSON objects."""
         return {
@@ -94,6 +100,7 @@ class Account:
                 for name, o in self.outlets.items()
             },
             "problems": list(self.problems),
+            "feedback": dict(self.feedback),
         }
 
     def __str__(self) -> str:
@@ -103,6 +110,7 @@ class Account:
         if self.leftovers_delivered:
             lines.append(f"  and {self.leftovers_delivered} delivered for processes before this one")
         lines.extend(f"  invalid: {problem}" for problem in self.problems)
+        lines.extend(f"  not recorded: {count} × {reason}" for reason, count in sorted(self.feedback.items()))
         return "\n".join(lines)
 
     def __repr__(self) -> str:

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from amllog.delivery.exporter import Exporter, ExportResult, waiting
 from amllog.journal.segment import Segment
-from amllog.process import interrupts
+from amllog.process import interrupts, other_tracers
 from amllog.record.envelope import is_complete
 from amllog.record.error_cause import describe
 
@@ -103,7 +103,8 @@ class Consumer:
 
     def _export(self, lines: Sequence[bytes], seconds: float) -> ExportResult:
         try:
-            return self.exporter.export(lines, seconds)
+            with other_tracers.suppressed():
+                return self.exporter.export(lines, seconds)
         except Exception as error:  # the thread goes on, the records wait, and `status()` reports the error
             return ExportResult(waiting(f"{self.exporter.name}: {describe(error)}"))
 

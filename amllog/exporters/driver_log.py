@@ -6,21 +6,21 @@ no error, because the record is in the journal.
 
 from __future__ import annotations
 
-import io
 import itertools
 import json
-import os
 import sys
 import threading
 from collections import Counter
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any, NamedTuple, TextIO
+from typing import Any, NamedTuple
 
 from amllog.delivery.account import OutletAccount
 from amllog.exporters import terminal_bars
-from amllog.process import interrupts
+from amllog.exporters.driver_streams import drop_buffered, is_file, is_utf, shows_colour, write_text
+from amllog.exporters.echoes import KEPT, MAX_CHARACTERS, Echoes, Site, is_read_here
 from amllog.process.interrupts import is_from_signal
+from amllog.process.own_work import THREAD, WRITING
 from amllog.record.envelope import format_timestamp
 from amllog.record.lazy_pattern import LazyPattern
 from amllog.record.line_format import LEVEL_COLOURS, quoted_value
@@ -28,9 +28,13 @@ from amllog.record.text import CONTROLS, escape_character, escape_json_controls
 
 _GREY, _OFF = "\x1b[90m", "\x1b[0m"
 _CONTROLS = LazyPattern(f"(?![\t\n])[{CONTROLS}]")
+_NOTEBOOKS_AND_TESTS = ("ipykernel", "_pytest")  # their streams bring nothing back
 
-# Lines that one thread writes at once. A signal handler may log during a write, and a stdout may log endlessly.
-MAX_NESTED = 2
+
+# The written lines, and the streams of the script that log what is written to them. They belong to the process, because
+# notices and a second setup() write to the same stdout.
+_ECHOES = Echoes()
+_LOGGERS: list[Any] = []
 
 
 class Line(NamedTuple):
@@ -61,9 +65,10 @@ class DriverLog:
         self._common = dict(common)
         self._delivered = itertools.count()  # next() is atomic, so threads need no lock
         self._refused: Counter[str] = Counter()
-        self.writing: dict[int, list[str]] = {}  # the lines that each thread is writing now
-        self._is_file = False  # so that the stream cannot log the lines that are written to it
-        self._is_terminal = False
+        self.echoes, self._loggers = _ECHOES, _LOGGERS
+        self._position = 0
+        self.mark = "Z"  # a character of each line, also of one that comes back
+        self._is_file = self._is_terminal = False
         # `sys.stdout` of the last line, and the stream and the format that belong to it.
         self._target: tuple[Any, Any, Callable[[Line], str]] = (None, None, _plain)
 
@@ -74,7 +79,6 @@ class DriverLog:
     def forked(self) -> None:
         """Reset the counts in a forked child, because all lines so far are its parent's."""
         self._delivered, self._refused = itertools.count(), Counter()
-        self.writing = {}
 
     def write(self, line: Line) -> None:
         """Write and flush one line. A failure is counted with its reason."""
@@ -85,41 +89,60 @@ class DriverLog:
             if stream is None:  # pythonw, a detached daemon
                 self._refused["no stdout"] += 1
                 return
+            text = form(line)
+            self._position = position = (self._position + 1) % KEPT
+            self.echoes.lines[position] = text[:MAX_CHARACTERS]
             if self._is_terminal:
                 with terminal_bars.cleared_bars():
-                    _write(stream, f"{terminal_bars.empty_row(stream, self._terminal)}{form(line)}\n")
+                    write_text(stream, f"{terminal_bars.empty_row(stream, self._terminal)}{text}\n")
             elif self._is_file:
-                _write(stream, form(line) + "\n")
+                write_text(stream, f"{text}\n")
             else:
-                self._write_tracked(stream, form(line) + "\n")
+                self._write_tracked(stream, f"{text}\n")
         # stdout may be closed, full or any object of the script. The record is in the journal.
         except Exception as error:
             if is_from_signal(error):
                 raise
             self._refused[f"stdout: {type(error).__name__}"] += 1
-            _drop_buffered(stream, error)
+            drop_buffered(stream, error)
         else:
             next(self._delivered)
 
     def _write_tracked(self, stream: Any, line: str) -> None:
-        lines = self.writing.setdefault(threading.get_ident(), [])
-        if len(lines) >= MAX_NESTED:
-            raise RecursionError("stdout logs the lines that are written to it")
-        lines.append(line)
+        """Write to an object of the script. If it logs the line, Python's own stdout gets this line and all others."""
+        before = THREAD.begin(WRITING)
         try:
-            _write(stream, line)
+            write_text(stream, line)
         finally:
-            lines.pop()
-            if not lines:
-                self.writing.pop(threading.get_ident(), None)
+            has_caused = THREAD.end(before)
+        if has_caused:
+            self.avoid(stream)
+            usable = self._target[1]
+            if usable is not None and usable is not stream:
+                write_text(usable, line)
 
-    def is_writing(self, message: str) -> bool:
-        """Return whether this thread is writing a line with this message.
+    def avoid(self, stream: Any = None) -> None:
+        """Write no further line to a stream that logs the lines. By default, it is the present one."""
+        stream = self._target[1] if stream is None else stream
+        if stream is not None and not is_file(stream):
+            self._loggers.append(stream)
+            self._select_target(sys.stdout)
 
-        A stdout that logs the lines written to it would otherwise record each of them again.
+    def end_loop(self, site: Site) -> None:
+        """Write no further lines for a call site that has made many records in a row, if lines may come back to it.
+
+        It may be a stdout that logs something else for each line that is written to it.
         """
-        message, lines = message.strip(), self.writing.get(threading.get_ident(), ())
-        return any(message in line or line.strip() in message for line in lines)
+        if threading.current_thread() is not threading.main_thread() and self.may_return:
+            self.echoes.add_site(site)
+
+    @property
+    def may_return(self) -> bool:
+        """Return whether lines may come back: stdout is an object of the script, or a pipe that this process reads."""
+        stream = self._target[1]
+        if type(stream).__module__.partition(".")[0] in _NOTEBOOKS_AND_TESTS:
+            return False
+        return not self._is_file or is_read_here(stream)
 
     def count_delivered(self) -> None:
         """Count a line that another handler or Python itself has written to the driver log."""
@@ -134,57 +157,18 @@ class DriverLog:
         # Not the stream that captures prints, but the one below it. A stream that delegates to it stays, such as that
         # of rich, which draws its bars again.
         stream = getattr(stdout, "__dict__", {}).get("amllog_beneath", stdout)
+        if any(stream is known for known in self._loggers):
+            stream = sys.__stdout__
         form: Callable[[Line], str] = _plain
         if self._form == "json":
-            form = partial(_json, common=self._common, ascii_only=not _is_utf(stream))
-        elif self._form == "console" or (self._form == "auto" and _shows_colour(stream)):
+            form = partial(_json, common=self._common, ascii_only=not is_utf(stream))
+        elif self._form == "console" or (self._form == "auto" and shows_colour(stream)):
             form = _console
-        self._is_file = _is_file(stream)
+        self.mark = ":" if form is _console else "Z"
+        self._is_file = is_file(stream)
         self._is_terminal = self._is_file and self._form != "json" and stream.isatty()
         self._target = stdout, stream, form
         return stream, form
-
-
-def _drop_buffered(stream: Any, error: Exception) -> None:
-    """Drop the buffered text of a pipe without a reader.
-
-    Otherwise Python tries to write it again at exit, and exits with status 120. Only the standard streams are handled,
-    because no other descriptor of the script may be replaced, even for a moment.
-    """
-    if not isinstance(error, BrokenPipeError):
-        return
-    with interrupts.suppress(OSError, ValueError, AttributeError):
-        fd = stream.fileno()
-        if fd not in (1, 2):
-            return
-        with open(os.devnull, "wb") as null:
-            saved = os.dup(fd)
-            try:
-                os.dup2(null.fileno(), fd)
-                stream.flush()
-            finally:
-                os.dup2(saved, fd)
-                os.close(saved)
-
-
-def _write(stream: TextIO, text: str) -> None:
-    try:
-        stream.write(text)
-    except UnicodeEncodeError:  # characters outside the encoding, for example ASCII, become \uXXXX
-        encoding = getattr(stream, "encoding", None) or "ascii"
-        stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
-    stream.flush()
-
-
-def _is_file(stream: Any) -> bool:
-    """Return whether a stream is Python's standard one, on a file, a pipe or a terminal."""
-    buffer = getattr(stream, "buffer", None) if type(stream) is io.TextIOWrapper else None
-    return type(buffer) is io.BufferedWriter and type(buffer.raw) is io.FileIO
-
-
-def _shows_colour(stream: TextIO) -> bool:
-    isatty = getattr(stream, "isatty", None)
-    return type(stream).__module__.startswith("ipykernel") or bool(isatty and isatty())
 
 
 def _plain(line: Line) -> str:
@@ -226,10 +210,6 @@ def _json(line: Line, common: Mapping[str, str], *, ascii_only: bool) -> str:
     # json.dumps escapes the characters below 32.
     is_safe = "\x7f" not in text if text.isascii() else text.isprintable()
     return text if is_safe else escape_json_controls(text)
-
-
-def _is_utf(stream: TextIO) -> bool:
-    return (getattr(stream, "encoding", None) or "utf-8").lower().startswith("utf")
 
 
 def _colour(level: int) -> str:

@@ -19,6 +19,7 @@ from functools import lru_cache
 from typing import Any
 
 from amllog.exporters import verified_sockets
+from amllog.process import own_work
 from amllog.record import response_body
 
 CONNECT_SECONDS = 5.0  # until a service accepts a connection
@@ -89,6 +90,15 @@ class _Connection:
 
     notice: Callable[[str], object] | None
     _verified_sock: Any = None
+
+    @property
+    def debuglevel(self) -> int:
+        """The level that a script sets in http.client to print requests. amllog's requests are not printed."""
+        return 0 if own_work.THREAD.doing == own_work.SENDING else http.client.HTTPConnection.debuglevel
+
+    @debuglevel.setter
+    def debuglevel(self, level: int) -> None:
+        pass
 
     @property
     def sock(self) -> Any:

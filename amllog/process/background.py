@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from amllog.process import interrupts
+from amllog.process import interrupts, own_work
 
 
 class BackgroundCall:
@@ -60,7 +60,8 @@ class BackgroundCall:
 
     def _do(self) -> None:
         try:
-            self._outcome.append((True, self._work()))
+            with own_work.sending():
+                self._outcome.append((True, self._work()))
         except Exception as error:  # result() raises it
             if threading.current_thread() is threading.main_thread():  # where signal handlers run
                 interrupts.pass_on(error)

@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 
-from amllog.process import interrupts
+from amllog.process import interrupts, own_work
 from amllog.process.released_locks import releasing
 
 RETRY_SECONDS = 0.5  # until the next attempt, after a thread could not be started
@@ -132,7 +132,8 @@ class ForkSafeThread:
             life.thread, life.begun, self._life = threading.current_thread(), True, life
         try:
             self.wake()  # the step begins with a wait
-            self._work()
+            with own_work.sending():
+                self._work()
         finally:
             with self._guard:
                 if self._life is life:
@@ -196,7 +197,8 @@ class ForkSafeThread:
             life.begin(is_current=self._life is life)
         try:
             while life.begun and not self._leave(life):
-                self._work()
+                with own_work.sending():
+                    self._work()
         finally:
             life.end()
             self._call_last()

@@ -27,10 +27,11 @@ _GENERATORS = inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GEN
 _CLOSED = {
     "delivery.outbox", "delivery.worker", "journal", "process.ancestors", "process.descriptors", "process.events",
     "process.exits", "process.file_lock", "process.fork_detection", "process.fork_safe_thread", "process.forks",
-    "process.frames", "process.hooks", "process.interrupts", "process.module_hooks", "process.process_objects",
-    "process.process_token", "process.sigterm", "process.worker_programs", "process.workers", "record.envelope",
-    "record.item_limit", "session.captures", "session.joining", "session.run_variables", "session.session",
-    "session.step", "sources.capture.stdlib_logging", "sources.emitter", "sources.encoder",
+    "process.frames", "process.hooks", "process.interrupts", "process.module_hooks", "process.own_work",
+    "process.process_objects", "process.process_token", "process.sigterm", "process.worker_programs",
+    "process.workers", "record.envelope", "record.item_limit", "session.captures", "session.joining",
+    "session.run_variables", "session.session", "session.step", "sources.capture.stdlib_logging", "sources.emitter",
+    "sources.encoder",
 }  # fmt: skip
 _OWN_KINDS = {"amllog", "builtins", "orjson", *sys.builtin_module_names}
 _STDLIB = os.path.dirname(inspect.__file__)
@@ -89,7 +90,7 @@ def _is_of_handler(error: BaseException) -> bool:
         return True
     if any(_is_between_calls(trace) for trace in traces):
         return True
-    handlers = _codes_of_handlers() if called else []
+    handlers = codes_of_handlers() if called else []
     if any(frame.f_code is code for _, frame in called for code in handlers):
         return True
     return bool(traces) and _is_closed(traces[-1].tb_frame) and _is_foreign(kind)
@@ -118,7 +119,7 @@ def _is_between_calls(trace: TracebackType) -> bool:
     return trace.tb_lasti < 0 or opcode.opname[code.co_code[trace.tb_lasti]] in _RAISING_NOTHING
 
 
-def _codes_of_handlers() -> list[CodeType]:
+def codes_of_handlers() -> list[CodeType]:
     """Return the code of each handler that is registered now."""
     # Not signal.getsignal: it converts the results to enumerations, which takes 1 ms for all signals.
     codes = (_code_of(_signal.getsignal(number)) for number in range(1, signal.NSIG))

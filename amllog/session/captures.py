@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from amllog.config.parsers import ConnectionString
@@ -52,9 +52,12 @@ class Captures:
         """Record the exception that ends this process. Parameters as for `ExceptionCapture.record_end`."""
         self._capture.record_end(reason, cause)
 
-    def install(self, environ: Mapping[str, str], *, plain: bool = False) -> None:
+    def install(
+        self, environ: Mapping[str, str], notices: Sequence[str] = (), *, plain: bool = False
+    ) -> None:
         """Install the captures that the settings list. `plain`: without OpenCensus, which takes time to import.
 
+        `notices` are printed when a stdout that logs its lines is recognized.
         An installed capture stays in place. Otherwise, records of other threads would be lost meanwhile.
         """
         settings = self._settings()
@@ -68,6 +71,8 @@ class Captures:
             self.loguru.install()
         else:
             self.loguru.remove()
+        for notice in notices:
+            self._notice(notice)
         for library in self._run_libraries:
             if settings.metrics == "none":
                 library.remove()

@@ -41,6 +41,7 @@ class Parts(NamedTuple):
     resource: Resource
     driver_log: DriverLog
     redactor: Redactor
+    notices: Sequence[str]  # to be printed when the captures are installed
 
 
 def compose(
@@ -64,6 +65,7 @@ def compose(
     exporter, metrics = exporter_kind(settings), metrics_kind(settings, environ)
     copier = ArtifactCopier(outbox.current_journal, outbox.directory, settings.journal_max_bytes)
     exporters: list[Exporter] = []
+    later: list[str] = []
     if exporter != "none":
 
         def to_insights() -> Exporter:
@@ -73,7 +75,7 @@ def compose(
     elif settings.exporter != "none" and settings.is_invalid("connection_string"):
         exporters.append(NoDestination(APP_INSIGHTS))
     elif settings.exporter != "none" and not in_worker:
-        notice(f"{_NOT_CONNECTED}, {outbox.directory}")
+        later.append(f"{_NOT_CONNECTED}, {outbox.directory}")
     if metrics != "none":
 
         def to_run() -> Exporter:
@@ -96,6 +98,7 @@ def compose(
             environ.get("TERM", ""),
         ),
         redactor,
+        later,
     )
 
 

@@ -9,7 +9,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from amllog.config.parsers import ConnectionString
@@ -127,16 +127,15 @@ class Session:
                 self.settings, self.arguments, self.identity = settings, arguments, identity
                 limit, lazily = settings.journal_max_bytes, self.joining.has_joined
                 self._outbox.open(directory, identity.node, limit, lazily=lazily)
-                self._open_recorder()
-                self.captures.install(os.environ, plain=self.joining.is_contact)
+                self.captures.install(os.environ, self._open_recorder(), plain=self.joining.is_contact)
                 self._watch_process()
                 self._problems.report(settings, os.environ, identity, self.recorder.messages, self.step)
                 self._setting_up = False
 
             interrupts.finish(lambda: call_releasing(apply))
 
-    def _open_recorder(self) -> None:
-        """Begin to record and to deliver with the present settings and identity."""
+    def _open_recorder(self) -> Sequence[str]:
+        """Begin to record and to deliver with the present settings and identity. Return the notices about that."""
         assert self.identity is not None
         parts = compose.compose(
             self.settings, self.identity, os.environ, self._outbox, self.detector,
@@ -150,6 +149,7 @@ class Session:
             token=self.detector.token, credential=self._credential, notice=self.notice,
         )  # fmt: skip
         self._outbox.set_exporters(parts.exporters)
+        return parts.notices
 
     def _watch_process(self) -> None:
         if self._events is None:
@@ -225,7 +225,7 @@ class Session:
         self.joining.end(self.identity)
 
     def _complete(self, account: Account) -> Account:
-        return self._problems.complete(account, self.recorder.emitter.driver_log.account())
+        return self._problems.complete(*self.recorder.emitter.complete(account))
 
     def _at_exit(self) -> None:
         """Deliver within the grace. The journal stays open for records of other exit handlers."""

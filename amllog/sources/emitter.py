@@ -18,10 +18,12 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from amllog.context import current
+from amllog.delivery.account import Account, OutletAccount
 from amllog.exporters.driver_log import DriverLog, Line
 from amllog.journal.refused_counts import RefusedCounts
 from amllog.process import fork_detection
 from amllog.process.interrupts import pass_on, suppress
+from amllog.process.own_work import SENDING, THREAD, WRITING, causes
 from amllog.record import dimensions
 from amllog.record.redaction import Redactor
 from amllog.sources.encoder import Draft, Encoder
@@ -29,6 +31,10 @@ from amllog.sources.resource import Resource
 
 # Records that are kept for setup().
 MAX_EARLY = 1_000
+# Why a record is not recorded.
+ECHO = "stdout logs the lines of the driver log"
+LOOP = "a handler logs about its own records"
+_REASONS = {WRITING: ECHO, SENDING: "a library logs or prints while amllog delivers"}
 _TOO_EARLY = f"more than {MAX_EARLY:,} records before setup()"
 
 
@@ -48,13 +54,19 @@ class Emitter:
         in_child: Callable[[], None] | None = None,
         recheck: Callable[[], float] | None = None,
         join: Callable[[], object] = int,
+        notice: Callable[[str, int], object] | None = None,
     ) -> None:
         """`in_child` is called before the first record of a child process that was forked without Python's hooks.
 
         `recheck` is called with a record, and returns after how many seconds to call it again. `join` is called after
-        each record that is kept for setup(). It may call setup().
+        each record that is kept for setup(). It may call setup(). `notice` prints a message once, with a level.
         """
+        self._notice = notice or (lambda message, level: None)
         self.refused = refused or RefusedCounts()
+        # Records that are not recorded, because amllog or a handler has caused them, by reason.
+        self.feedback = RefusedCounts()
+        self._unreported: list[str] = []
+        self._reported: set[str] = set()
         self.strict = False
         self._in_child, self._join = in_child or self.forked, join
         self._recheck, self._recheck_at = recheck, 0.0 if recheck is not None else math.inf
@@ -126,6 +138,8 @@ class Emitter:
 
     def emit(self, draft: Draft, line: Line | None = None, shown: bool = False) -> None:
         """Write a record to the journal, and `line` to the driver log. `shown`: the driver log has it already."""
+        if THREAD.doing and causes():
+            return self.drop_caused()
         if not self._process[0]:  # forked in C, where Python calls no hook
             self._in_child()
         if draft.seconds >= self._recheck_at and self._recheck is not None:
@@ -149,6 +163,31 @@ class Emitter:
             self.driver_log.write(line)
         elif shown:
             self.driver_log.count_delivered()
+        if self._unreported:
+            self.report_feedback()
+
+    def drop_caused(self) -> None:
+        """Count a record that the present work of amllog has caused."""
+        self.drop(_REASONS[THREAD.doing])
+
+    def drop(self, reason: str) -> None:
+        """Count a record that is not recorded, because amllog or a handler has caused it."""
+        self.feedback.add(reason)
+        if reason not in self._reported:
+            self._reported.add(reason)
+            self._unreported.append(reason)
+
+    def complete(self, account: Account) -> tuple[Account, OutletAccount]:
+        """Return the account with the records that were not recorded, and that of the driver log."""
+        self.report_feedback()
+        return account.with_feedback(self.feedback.counts()), self.driver_log.account()
+
+    def report_feedback(self) -> None:
+        """Print a notice about each new reason of `drop`, unless this thread writes or sends at the moment."""
+        while self._unreported and not THREAD.doing:
+            with suppress(IndexError):  # another thread has reported it
+                reason = self._unreported.pop()
+                self._notice(f"{reason}: such records are counted, and not recorded", logging.WARNING)
 
     def finish_line(self, line: Line | None, shown: bool) -> None:
         """Write the line of a record that is in the journal already. `shown`: a handler has shown it meanwhile."""

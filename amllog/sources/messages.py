@@ -14,11 +14,14 @@ from typing import Any, Protocol
 
 from amllog.context import current
 from amllog.exporters.driver_log import Line
+from amllog.process.own_work import THREAD
 from amllog.record import dimensions, envelope, log_call, recorded_mark, stacktrace, text
 from amllog.record.log_call import CallSite
-from amllog.sources.emitter import Emitter
+from amllog.sources.emitter import ECHO, Emitter
 from amllog.sources.encoder import Draft, make
 
+# Records in a row of one call site within a time, until it is checked whether lines of the driver log come back to it.
+MAX_REPEATS, LOOP_SECONDS = 200, 10.0
 _BLANK = logging.LogRecord("", 0, "", 0, "", (), None).__dict__
 _BLANK_SIZE = len(_BLANK)
 _STANDARD = {
@@ -42,6 +45,8 @@ class Messages:
 
     def __init__(self, emitter: Emitter) -> None:
         self._emitter = emitter
+        # The call site of the last record, how many records in a row it has made before that, and since when.
+        self._site, self._repeats, self._since = CallSite("", "", 0), 0, 0.0
 
     def log(
         self,
@@ -90,9 +95,7 @@ class Messages:
         and the exception of a record whose own message is made of them.
         """
         try:
-            driver_log, redactor = self._emitter.driver_log, self._emitter.redactor
-            if driver_log.writing and driver_log.is_writing(log_call.format_record(entry)):
-                return None  # from a stdout that logs every line written to it
+            redactor = self._emitter.redactor
             extra, bound = entry.__dict__, current.dimensions()
             layers: list[Mapping[Any, object]] = [bound] if bound else []
             if event is not None:
@@ -144,9 +147,6 @@ class Messages:
         `seconds`: its time, 0 for now. `shown`: the driver log has the line already.
         """
         try:
-            driver_log = self._emitter.driver_log
-            if driver_log.writing and driver_log.is_writing(message):
-                return  # from a stdout that logs every line written to it
             masked: dict[str, str] = {}
             for layer in (current.dimensions(), values):
                 if layer:
@@ -197,12 +197,27 @@ class Messages:
     ) -> None:
         """Emit the draft of a message or an exception, with its line for the driver log."""
         emitter = self._emitter
-        redactor = emitter.redactor
+        driver_log, redactor = emitter.driver_log, emitter.redactor
+        seconds = seconds or time.time()
+        if call_site is self._site:
+            self._repeats += 1
+            if self._repeats == MAX_REPEATS:
+                if seconds - self._since < LOOP_SECONDS:
+                    driver_log.end_loop((logger, *call_site))
+                self._repeats, self._since = 0, seconds
+        else:
+            self._site, self._repeats, self._since = call_site, 0, seconds
+        # What this thread itself causes is recognized in `emit`.
+        if (driver_log.mark in message or driver_log.echoes.sites) and not THREAD.doing:
+            site = logger, *call_site
+            if driver_log.echoes.is_echo(message, site):
+                driver_log.avoid()
+                return emitter.drop(ECHO)
+            shown = shown or site in driver_log.echoes.sites
         message = redactor.mask_and_truncate(message, envelope.MAX_MESSAGE)
         if severity is None:
             severity = _SEVERITIES[level] if level in _SEVERITIES else envelope.severity(level)
         name = level_name or logging.getLevelName(level)
-        seconds = seconds or time.time()
         values, stack = masked, ""
         if error is None:
             kind, data = "MessageData", {"message": message or envelope.EMPTY, "severityLevel": severity}
@@ -218,7 +233,7 @@ class Messages:
             details[0]["message"] = _joined(message, details[0]["message"])
             kind, values = "ExceptionData", {"message": message[: envelope.MAX_VALUE], **masked}
         line = None
-        if not shown and level >= emitter.driver_log.level:
+        if not shown and level >= driver_log.level:
             if not stack and masked.get("stack_info", "").startswith(stacktrace.STACK_HEADER):
                 masked = masked.copy()
                 stack = masked.pop("stack_info")

@@ -33,7 +33,7 @@ class Recorder:
         join: Callable[[], object] = int,
     ) -> None:
         """Parameters as for `JournalingRunBackend` and `Emitter`."""
-        self.emitter = Emitter(refused, in_child, recheck, join)
+        self.emitter = Emitter(refused, in_child, recheck, join, notice)
         self.messages = Messages(self.emitter)
         self.states = LoggerStates(self.messages)
         records = MeasurementRecords(self.emitter)

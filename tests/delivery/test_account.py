@@ -101,3 +101,11 @@ def test_unreadable_segment_is_reported() -> None:
     counts = "0 delivered, 0 waiting, 0 refused"
     error = "last error: the journal cannot be read: Input/output error"
     assert str(result) == f"0 accepted\n  a  {counts}; {error}\n  b  {counts}; {error}"
+
+
+def test_feedback_is_no_part_of_the_sum() -> None:
+    """Records that amllog has caused are shown below the outlets, and change no other number."""
+    counted = account.Account(2, {"a": account.OutletAccount(2, 0, {})}).with_feedback({"a handler logs": 12})
+    assert (counted.accepted, counted.refused, counted.waiting) == (2, 0, 0)
+    assert counted.as_dict()["feedback"] == {"a handler logs": 12}
+    assert str(counted).splitlines()[-1] == "  not recorded: 12 × a handler logs"

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import http.client
 import http.server
 import threading
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import requests
 
 from amllog.exporters.http_deadline import UNREADABLE, bound_responses, verify_sockets
+from amllog.process.own_work import sending
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -54,3 +57,14 @@ def test_session_is_adapted_once(url: str) -> None:
     assert session.get_adapter(url).poolmanager.pool_classes_by_scheme == pools
     verified = verify_sockets(requests.Session())
     assert verified.get(f"{url}/5000", timeout=60).content == b"x" * 5_000
+
+
+def test_http_client_prints_no_request_of_amllog(url: str, monkeypatch: Any, capsys: Any) -> None:
+    """The level that a script sets to print requests, with their headers, applies to its own requests only."""
+    monkeypatch.setattr(http.client.HTTPConnection, "debuglevel", 1)
+    session = bound_responses(requests.Session())
+    with sending():
+        assert session.get(f"{url}/3", timeout=60).content == b"xxx"
+    assert capsys.readouterr().out == ""
+    session.get(f"{url}/3", timeout=60)
+    assert "send: " in capsys.readouterr().out

@@ -23,6 +23,7 @@ pytestmark = pytest.mark.skipif(not hasattr(signal, "raise_signal"), reason="nee
 CALLING = {
     "process.background": "the function of a BackgroundCall",
     "process.import_hooks": "the finders and loaders of others",
+    "process.other_tracers": "the contexts of OpenTelemetry and OpenCensus",
     "process.released_locks": "the function that acquires a lock",
     "process.safe_import": "`isatty` of the script's stdout",
     "process.signal_origin": "the attributes of handlers and of exceptions",

@@ -14,7 +14,7 @@ from typing import Any
 # Loggers of libraries that send data, often for amllog. Their records below WARNING are not records of the run.
 QUIET = (
     "opencensus", "urllib3", "requests", "requests_oauthlib", "azure.core", "azure.identity", "msrest", "msrestazure",
-    "msal", "msal_extensions", "azureml",
+    "msal", "msal_extensions", "azureml", "azure.monitor", "opentelemetry",
 )  # fmt: skip
 
 # Classes of handlers and streams that write to the console without having its stream.

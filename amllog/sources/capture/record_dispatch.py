@@ -1,5 +1,7 @@
 """The hook of `Logger.callHandlers` in one generation of logging. Our handler gets each record first.
 
+A record that amllog itself has caused reaches no handler (`process/own_work`).
+
 Other handlers may change the record, send it away, raise an exception or end the process. Therefore, they get it after
 our handler. The hook takes these steps:
 
@@ -23,6 +25,7 @@ from typing import Any
 
 from amllog.process.frames import disguised
 from amllog.process.hooks import Hook
+from amllog.process.own_work import THREAD
 from amllog.sources.capture import logging_lock
 from amllog.sources.capture.level_gate import LevelGate
 from amllog.sources.capture.logging_tree import (
@@ -59,13 +62,18 @@ class RecordDispatch:
 
         def callHandlers(logger: logging.Logger, entry: logging.LogRecord) -> None:  # noqa: N802  # as in logging
             """Pass the record to our handler, then to all others in this frame, as logging does."""
+            if THREAD.doing and taker.is_caused(entry):
+                return None
             ours, state, began = taker.handler, threads.dispatch, None
             if ours is not None and not self._is_closed:
                 usual = state.entry is None and not RETURNABLE.recent and entry.process == taker.process
                 if usual and is_only_handler(ours, logger):
-                    if is_foreign and not (entry.levelno < root.level and gate.is_admitted(logger, entry)):
-                        return taker.take_only(ours, entry, partial(dispatch, logger, entry))
-                    return taker.take_only(ours, entry)
+                    is_passed_on = is_foreign and not (
+                        entry.levelno < root.level and gate.is_admitted(logger, entry)
+                    )
+                    return taker.take_only(
+                        ours, entry, partial(dispatch, logger, entry) if is_passed_on else None
+                    )
                 began = self._prepare(logger, entry, ours)
                 if began is None:  # another thread has called setup(): once more, with the new handler
                     return logger.callHandlers(entry)

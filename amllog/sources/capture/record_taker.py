@@ -9,15 +9,18 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 import threading
 from collections.abc import Callable
 
 from amllog.exporters.driver_log import Line
+from amllog.process import other_tracers, own_work
 from amllog.sources.capture.crossings import LOGGING, LOGURU, Crossings
 from amllog.sources.capture.logging_tree import QUIET, has_receiver, is_transport
 from amllog.sources.capture.other_journals import OtherJournals
 from amllog.sources.capture.returned_records import MADE, ReturnableRecords, return_path, sent_message
 from amllog.sources.capture.structlog_events import StructlogEvents
+from amllog.sources.emitter import LOOP
 from amllog.sources.recorder import Recorder
 
 # The beginning of the names of our threads.
@@ -112,8 +115,13 @@ class RecordTaker:
         if level < self.emitter.threshold or (thread is not None and thread.startswith(THREADS)):
             return
         # `startswith` excludes almost all names fast. A module of the script may be called `requests_client`.
-        if level < logging.WARNING and str(entry.name).startswith(QUIET) and is_transport(entry.name):
-            return
+        if level < logging.WARNING:
+            if str(entry.name).startswith(QUIET) and is_transport(entry.name):
+                return
+            modules = sys.modules  # a call would cost more
+            is_traced = other_tracers.OPENTELEMETRY in modules or other_tracers.OPENCENSUS in modules
+            if is_traced and other_tracers.is_exporting():
+                return
         if state.taken is entry:  # with `library.handlers = root.handlers`, it reaches our handler twice
             return
         is_dispatched = state.entry is entry
@@ -121,6 +129,9 @@ class RecordTaker:
             return
         if self.crossings.is_active and self.crossings.is_copy(LOGURU, sent_message(entry)):
             return
+        if state.outer is not None and state.outer.entry is not None and self._is_loop(entry, state.outer):
+            state.taken = entry
+            return self.emitter.drop(LOOP)
         event = self.events.find(entry) if self.events.is_used else None
         if event is not None and event.is_recorded:
             return
@@ -130,6 +141,28 @@ class RecordTaker:
         if state.return_path and is_dispatched and message is not None:
             sent = message if type(entry.msg) is str and event is None else sent_message(entry)
             RETURNABLE.add_record(entry, sent, state.return_path)
+
+    def is_caused(self, entry: logging.LogRecord) -> bool:
+        """Return whether amllog has caused a record. Then no handler gets it, because it would not exist otherwise.
+
+        What HTTP libraries log about our requests is expected, and not counted.
+        """
+        if not own_work.causes():
+            return False
+        is_expected = str(entry.name).startswith(QUIET) and is_transport(entry.name)
+        if entry.levelno >= self.emitter.threshold and not is_expected:
+            self.emitter.drop_caused()
+        return True
+
+    @staticmethod
+    def _is_loop(entry: logging.LogRecord, outer: Dispatch | None) -> bool:
+        """Return whether a handler of a record has made this one, and that record is of the same call site."""
+        while outer is not None:
+            before = outer.entry
+            if before is not None and (before.lineno, before.pathname) == (entry.lineno, entry.pathname):
+                return before is not entry and not own_work.is_interruption(sys._getframe(1))
+            outer = outer.outer
+        return False
 
     def passes(self, handler: logging.Handler, entry: logging.LogRecord) -> bool:
         """Return whether the filters on our handler accept a record. They may count, so they are called once."""

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from types import FrameType
 from typing import Any
 
+from amllog.process.own_work import PRINTING, SENDING, THREAD, WRITING, causes, is_within
 from amllog.record import log_call
 from amllog.record.log_call import CallSite
 from amllog.sources.capture.printed_lines import LINES
@@ -30,13 +31,17 @@ class Tee:
         """Write to the stream and record the lines that are complete."""
         outer = getattr(_WRITING, "outer", None)
         _WRITING.outer = outer or self
+        before = None if THREAD.doing else THREAD.begin(PRINTING)
+        is_logged = False
         try:
             count: int = self._stream.write(string)
         finally:
+            if before is not None:
+                is_logged = THREAD.end(before)  # the stream has made a record of it
             _WRITING.outer = outer
         # The script has put its stream over this one, and setup() has put another Tee over that. If `outer` is this
         # one, a signal handler prints.
-        if outer is None or outer is self:
+        if not is_logged and (outer is None or outer is self):
             self._record(string, sys._getframe(1))
         return count
 
@@ -46,13 +51,21 @@ class Tee:
             self.write(string)
 
     def _record(self, string: str, frame: FrameType) -> None:
-        driver_log = self._recorder.emitter.driver_log
-        if _is_called_by_logging(frame, self._recorder.writers) or driver_log.is_writing(string):
+        if THREAD.doing and self._is_caused():
+            return
+        if _is_called_by_logging(frame, self._recorder.writers):
             return
         site = log_call.frame_site(frame)
         self._recorder.emitter.guarded(
             lambda: _record(self._recorder, [(line, site) for line in LINES.write(string, site)])
         )
+
+    def _is_caused(self) -> bool:
+        """Return whether amllog has caused the text: a line of the driver log, or a print during its sending."""
+        if THREAD.doing == SENDING and causes():
+            self._recorder.emitter.drop_caused()
+            return True
+        return THREAD.doing == WRITING and is_within()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
