@@ -134,9 +134,9 @@ ONCE = (
     "end_to_end/test_pipeline_example", "end_to_end/test_public_secret_rules", "end_to_end/test_response_sizes",
     "end_to_end/test_run_history_faults", "end_to_end/test_secrets", "end_to_end/test_shared_directories",
     "end_to_end/test_soak", "end_to_end/test_terminal", "exporters/run_metrics/test_mlflow_exporter", "insights/query",
-    "insights/stores/local/test_duckdb_limits", "insights/stores/local/test_duckdb_macros", "insights/stores/service",
-    "journal/test_directory", "local", "record/test_redaction", "test_architecture", "test_docs", "test_examples",
-    "test_reliability",
+    "insights/stores/local/kql/test_compiler_language", "insights/stores/local/test_duckdb_limits",
+    "insights/stores/local/test_duckdb_macros", "insights/stores/service", "journal/test_directory", "local",
+    "record/test_redaction", "test_architecture", "test_docs", "test_examples", "test_reliability",
 )  # fmt: skip
 
 

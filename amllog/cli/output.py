@@ -17,9 +17,10 @@ import secrets
 import sys
 from argparse import Namespace
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, TextIO
 
+from amllog.insights.query.cell_types import duration_text
 from amllog.insights.query.result import Column, Row, Table
 from amllog.insights.reports import rendering
 from amllog.record.line_format import LEVEL_COLOURS, LEVEL_NAMES
@@ -163,6 +164,10 @@ def format_cell(value: object) -> str:
         return ""
     if isinstance(value, datetime):
         return rendering.format_time(value)
+    if isinstance(value, timedelta):
+        return duration_text(value)
+    if isinstance(value, list):
+        return escape_controls(json.dumps(value, ensure_ascii=False, default=str))
     if isinstance(value, Mapping):
         return rendering.dimension_pairs(value).strip()
     if isinstance(value, float):
@@ -186,7 +191,7 @@ def _write(stream: TextIO, text: str) -> None:
 
 
 def _csv_cell(value: object) -> object:
-    return json.dumps(value, ensure_ascii=False) if isinstance(value, dict) else value
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, (dict, list)) else value
 
 
 def _csv_line(values: Iterable[object]) -> str:

@@ -105,7 +105,7 @@ def _add_free_query(commands: Any, command: CommandFactory) -> None:
     more = """
 
 The service runs it unchanged. For journals, it needs
-pip install 'amllog[insights]' and Python 3.11 or newer."""
+pip install 'amllog[insights]', and a part of KQL runs."""
     examples = "  amllog query 'traces | where severityLevel >= 3 | summarize count() by message'"
     query = command(commands, "query", "run a KQL query", more, examples)
     query.add_argument("kql", nargs="*", metavar="KQL", help="the query")

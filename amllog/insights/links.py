@@ -146,14 +146,14 @@ def transaction(
 
 def operation(resource_id: str, operation_id: str, *, tenant: str = "", portal: str = PORTAL) -> str:
     """Return a link to all records of one operation in Logs, in time order. It needs no `itemId`."""
-    from amllog.insights.query import kql
+    from amllog.insights.query import kql_literals
 
     if resource(resource_id).is_workspace:
         tables = "AppTraces, AppExceptions, AppRequests, AppDependencies, AppEvents"
         column, time = "OperationId", "TimeGenerated"
     else:
         tables, column, time = ", ".join(TABLES), "operation_Id", "timestamp"
-    text = f"union {tables}\n| where {column} == {kql.literal(operation_id)}\n| order by {time} asc"
+    text = f"union {tables}\n| where {column} == {kql_literals.literal(operation_id)}\n| order by {time} asc"
     return logs(resource_id, text, last=_RETENTION, tenant=tenant, portal=portal)
 
 

@@ -42,7 +42,7 @@ class Questions:
         return type(self)(store, self.portal, self.journals)
 
     def query(self, kql: str) -> Table:
-        """Return the rows of free KQL. The service gets it unchanged, duckdb-kql runs it over journals."""
+        """Return the rows of free KQL. The service gets it unchanged. Over journals, a part of KQL runs."""
         return self._linked(self.store.query(kql))
 
     def runs(self, **filters: Unpack[Filters]) -> Table:

@@ -24,7 +24,7 @@ import contextlib, sys
 from amllog.cli import main, pager, query_commands
 from amllog.insights.stores.local.duckdb_engine import Engine
 with contextlib.suppress(ImportError):
-    import duckdb_kql  # the query is to be interrupted, and not this import
+    import duckdb  # the query is to be interrupted, and not this import
 engine = Engine()
 class SlowStore:
     def query(self, kql):
@@ -37,7 +37,7 @@ SLOW_KQL = (
     "run_kql('range a from 1 to 5000000 step 1 | extend k = 1 | join kind=inner "
     "(range b from 1 to 5000000 step 1 | extend k = 1) on k | summarize sum(a + b)', '', dialects=())"
 )
-needs_kql = pytest.mark.skipif(not importlib.util.find_spec("duckdb_kql"), reason="needs Python 3.11")
+needs_kql = pytest.mark.skipif(not importlib.util.find_spec("duckdb"), reason="needs DuckDB")
 CLEAR_LINE = "\r\x1b[K"
 
 
@@ -140,7 +140,7 @@ def test_ctrl_c_ends_a_query(call: str) -> None:
 # The interrupt of a statement has no time here, so the statement ends while Python ends.
 ENDS_LATE = """
 import os, signal, sys, threading, time
-import duckdb_kql  # the query is to be interrupted, and not this import
+import duckdb  # the query is to be interrupted, and not this import
 from amllog.cli import main, query_commands
 from amllog.insights.stores.local import duckdb_connection, temporary_directory
 from amllog.insights.stores.local.duckdb_engine import Engine

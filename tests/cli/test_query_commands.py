@@ -281,9 +281,9 @@ def test_kql_is_printed_without_a_query(cli: Any) -> None:
 
 @pytest.mark.usefixtures("good_run")
 def test_free_kql(cli: Any, read_json: Any) -> None:
-    """Free KQL runs on journals with duckdb-kql, or the message contains what to install."""
+    """Free KQL runs on journals with DuckDB, or the message contains what to install."""
     text = "traces | where severityLevel == 2 | project message"
-    if importlib.util.find_spec("duckdb_kql"):
+    if importlib.util.find_spec("duckdb"):
         assert read_json("query", text) == [{"message": "slow fold"}]
     else:
         assert "pip install 'amllog[insights]'" in cli("query", text).stderr

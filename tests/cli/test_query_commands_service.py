@@ -14,8 +14,8 @@ from .conftest import FAILED  # isort: skip
 
 pytest.importorskip("azure.monitor.query")
 pytestmark = pytest.mark.skipif(
-    importlib.util.find_spec("duckdb_kql") is None,
-    reason="the local query service runs KQL with duckdb-kql, which needs Python 3.11",
+    importlib.util.find_spec("duckdb") is None,
+    reason="the local query service runs KQL with DuckDB",
 )
 
 

@@ -53,14 +53,20 @@ def _declared(columns: Mapping[str, str]) -> str:
 
 
 class Service:
-    """The language service in another process, until the end of the `with` block."""
+    """The language service in another process, until the end of the `with` block.
+
+    `tables`: those that exist. Without it, all published tables.
+    """
+
+    def __init__(self, tables: Mapping[str, Mapping[str, str]] | None = None) -> None:
+        self._tables = tables
 
     def __enter__(self) -> Service:  # noqa: PYI034  Self comes with 3.11
         pipe = subprocess.PIPE
         self._process = subprocess.Popen(
             ["node", str(CHECK), str(FOLDER)], stdin=pipe, stdout=pipe, encoding="utf-8"
         )
-        self._write(schemas())
+        self._write(schemas() if self._tables is None else self._tables)
         return self
 
     def __exit__(self, *_: object) -> None:

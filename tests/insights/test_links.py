@@ -157,7 +157,7 @@ def test_each_cloud_has_its_portal() -> None:
 
 def test_free_kql_has_its_link(journal: Callable[..., Path]) -> None:
     """Free KQL is in its link unchanged."""
-    pytest.importorskip("duckdb_kql")
+    pytest.importorskip("duckdb")
     kql = "traces | count"
     table = connect(journal(log("x")), environ={"AMLLOG_RESOURCE_ID": ID}).query(kql)
     assert len(table) == 1 and table.portal_link is not None and query(table.portal_link) == kql

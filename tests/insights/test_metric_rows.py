@@ -97,7 +97,7 @@ def test_every_store_agrees(journal: Callable[..., Path]) -> None:
 
 def test_the_kql_finds_the_records(journal: Callable[..., Path]) -> None:
     """The KQL of both dialects selects the records that are unfolded to the rows of the answer."""
-    pytest.importorskip("duckdb_kql")
+    pytest.importorskip("duckdb")
     questions = connect(journal(*folded()).parent)
     table = questions.metrics()
     for text in (table.kql, table.kql_workspace):

@@ -169,7 +169,7 @@ def test_the_four_questions_of_microsofts_guide(questions: Questions) -> None:
     assert int(questions.count(**recent, level="INFO")) == 1
 
 
-# For comparisons of the SQL with the KQL, which duckdb-kql runs.
+# For comparisons of the SQL with the KQL, which the local engine runs.
 HARD = st.text(
     st.one_of(st.sampled_from("\"'\\\n\t|%_*?[]{}()$.~/@ "), st.characters(exclude_categories=["Cs", "Cc"])),
     max_size=12,

@@ -30,6 +30,7 @@ WORKBOOK, WORKBOOK_VERSION = "Microsoft.Insights/workbooks", "2023-06-01"
 GROUP_BY = ("run_type", "step_name")
 MINUTES = (1, 5, 10, 15, 30, 45, 60, 120, 180, 240, 300, 360, 1440)  # between two runs of a rule
 WINDOWS = (*MINUTES, 2880)  # in minutes
+_SHORTEST_UNION = timedelta(minutes=5)  # between two runs of a rule with `union`
 
 _ERRORS = (TRACE, EXCEPTION, REQUEST)
 ERROR_TABLES = {"everything": _ERRORS, "logs": (TRACE,), "exceptions": (EXCEPTION,), "steps": (REQUEST,)}
@@ -84,7 +85,7 @@ def alert(
     * `severity`: 0 (critical) to 4 (verbose).
     * `action_groups`: the ids of the action groups to notify.
     * `of`: "everything", or only "logs", "exceptions" or "steps". Those read one table. Azure does not run rules with
-      `union` every minute, and advises against `union` in rules.
+      `union` every minute. So below 5 minutes, the rule fails until the first record of its table exists.
     * `filters`: the errors that count, as in a question, without times.
 
     All arguments except `of` and the filters are also parameters of the template.
@@ -109,7 +110,7 @@ def alert(
         "actionGroups": Parameter("array", "The ids of the action groups to notify.", list(action_groups)),
     }
     criterion = {
-        "query": _kql(target, query),
+        "query": _kql(target, query, is_fuzzy=interval >= _SHORTEST_UNION),
         "timeAggregation": "Count",
         "dimensions": [{"name": name, "operator": "Include", "values": ["*"]} for name in GROUP_BY],
         "operator": "GreaterThan",
@@ -126,6 +127,7 @@ def alert(
         "evaluationFrequency": parameter("evaluationFrequency"),
         "windowSize": parameter("windowSize"),
         "criteria": {"allOf": [criterion]},
+        "skipQueryValidation": True,  # a table exists after its first record only
         "autoMitigate": True,
         "actions": {"actionGroups": parameter("actionGroups")},
     }
@@ -146,7 +148,7 @@ def workbook(resource_id: str, *, name: str = "Azure ML errors", **filters: Unpa
     """
     target = _target(resource_id, name)
     _conditions(filters)
-    questions, by_step = Questions(Unasked()), _kql(target, errors_by_step_query(**filters))
+    questions, by_step = Questions(Unasked()), _kql(target, errors_by_step_query(**filters), is_fuzzy=True)
     tables = (
         ("Errors by run_type and step", by_step, "table"),
         ("Errors by step", f"{by_step}\n| summarize errors = sum(errors) by step_name", "barchart"),
@@ -229,19 +231,19 @@ def _conditions(filters: Mapping[str, Any]) -> tuple[Any, ...]:
     return apply_filters(filters).conditions
 
 
-def _kql(target: AzureResource, query: Query) -> str:
-    return kql.workspace(query) if target.is_workspace else kql.classic(query)
+def _kql(target: AzureResource, query: Query, *, is_fuzzy: bool) -> str:
+    return (kql.workspace if target.is_workspace else kql.classic)(query, is_fuzzy=is_fuzzy)
 
 
 def _kql_of(target: AzureResource, table: Table) -> str:
-    return table.kql_workspace if target.is_workspace else table.kql
+    return table.texts.fuzzy_kql(workspace=target.is_workspace)
 
 
 def _times(window: str | timedelta, every: str | timedelta, query: Query) -> tuple[timedelta, timedelta]:
     length, interval = _minutes("window", window, WINDOWS), _minutes("every", every, MINUTES)
     if interval > length:
         raise UsageError(f"every={every!r}: at most the window, {window!r}, or errors would be missed")
-    if interval < timedelta(minutes=5) and len(query.tables) > 1:
+    if interval < _SHORTEST_UNION and len(query.tables) > 1:
         raise UsageError(
             f"every={every!r}: at least 5m, or of= logs, exceptions or steps (every minute, Azure runs only rules that "
             "read one table)"

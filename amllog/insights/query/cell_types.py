@@ -1,6 +1,6 @@
 """Convert one value of an answer to the type of its column, whichever engine returned it.
 
-The engines are DuckDB, duckdb-kql and the client of the query service. The results are plain Python values. A value
+The engines are DuckDB and the client of the query service. The results are plain Python values. A value
 that cannot be converted is None, or "" for a string, as in the conversions of KQL.
 """
 
@@ -10,11 +10,19 @@ import json
 import math
 import re
 from collections.abc import Callable, Mapping
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 # One day inside the range of `datetime`, so that offsets and arithmetic do not overflow.
 EARLIEST, END = "0001-01-02", "9999-12-31"
+# The columns of a free query by the service's types.
+KUSTO_COLUMNS = {
+    "datetime": "time", "string": "text", "guid": "text", "int": "int", "long": "int", "real": "real",
+    "double": "real", "decimal": "real", "bool": "bool", "boolean": "bool", "timespan": "timespan",
+    "dynamic": "dynamic",
+}  # fmt: skip
+TICKS_PER_SECOND = 10_000_000  # the service's unit of a duration is 100 ns
+_TIMESPAN = re.compile(r"(-)?(?:(\d+)\.)?(\d{1,2}):(\d{2}):(\d{2})(?:\.(\d{1,7}))?", re.ASCII)
 _WHOLE_NUMBER = re.compile(r"\s*(?:([+-]?\d+)|(0[xX][0-9a-fA-F]+))\s*", re.ASCII)
 
 
@@ -76,6 +84,50 @@ def to_boolean(value: Any) -> bool | None:
     return None if value is None else bool(value)
 
 
+def to_timespan(value: Any) -> timedelta | None:
+    """Return a duration of a number of ticks, or of the service's text. Fractions of microseconds are cut."""
+    if isinstance(value, timedelta):
+        return value
+    if isinstance(value, str):
+        match = _TIMESPAN.fullmatch(value)
+        if not match:
+            return None
+        days, hours, minutes, seconds = (int(match[group] or 0) for group in (2, 3, 4, 5))
+        ticks = (((days * 24 + hours) * 60 + minutes) * 60 + seconds) * TICKS_PER_SECOND
+        value = (ticks + int((match[6] or "0").ljust(7, "0"))) * (-1 if match[1] else 1)
+    if not isinstance(value, int):
+        return None
+    microseconds = abs(value) // 10
+    return timedelta(microseconds=microseconds if value >= 0 else -microseconds)
+
+
+def to_dynamic(value: Any) -> Any:
+    """Return a dynamic value of a free query: a list, a dict, or a single value.
+
+    The service writes lists and dicts as JSON. A text that looks like one of them is converted as well, because the
+    service's answer does not distinguish them.
+    """
+    if not isinstance(value, str) or value[:1] not in ("{", "["):
+        return value
+    parsed = load_json(value)
+    return parsed if isinstance(parsed, (dict, list)) else value
+
+
+def timespan_text(ticks: int) -> str:
+    """Return a number of ticks as the service writes it: `[-][d.]hh:mm:ss[.fffffff]`."""
+    seconds, fraction = divmod(abs(ticks), TICKS_PER_SECOND)
+    minutes, second = divmod(seconds, 60)
+    hours, minute = divmod(minutes, 60)
+    days, hour = divmod(hours, 24)
+    head = f"{'-' if ticks < 0 else ''}{f'{days}.' if days else ''}"
+    return f"{head}{hour:02d}:{minute:02d}:{second:02d}{f'.{fraction:07d}' if fraction else ''}"
+
+
+def duration_text(value: timedelta) -> str:
+    """Return a duration as the service writes it."""
+    return timespan_text(value // timedelta(microseconds=1) * 10)
+
+
 def to_dimensions(value: Any) -> dict[str, str]:
     """Return customDimensions as strings by key. The service and DuckDB return them as JSON."""
     dimensions = load_json(value)
@@ -110,6 +162,8 @@ CONVERTERS: dict[str, Callable[[Any], Any]] = {
     "bool": to_boolean,
     "dimensions": to_dimensions,
     "stack": to_stack,
+    "timespan": to_timespan,
+    "dynamic": to_dynamic,
     "any": to_any,
 }
 

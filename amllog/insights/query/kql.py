@@ -8,60 +8,36 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from datetime import datetime, timedelta, timezone
+from datetime import timedelta
 
 from amllog.insights.query import query as q
 from amllog.insights.query.columns import CATALOGUE, DEFAULT_SEVERITIES, LEVEL, SEARCHED
+from amllog.insights.query.kql_literals import ago, instant, literal
 from amllog.insights.query.tables import TABLES
 from amllog.record.line_format import LEVEL_NAMES
 
-_ESCAPES = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\r": "\\r", "\t": "\\t"}
-_UNITS = {
-    "d": timedelta(1),
-    "h": timedelta(0, 3600),
-    "m": timedelta(0, 60),
-    "s": timedelta(0, 1),
-    "ms": timedelta(0, 0, 1000),
-}
 # Names of columns in an expression of the catalogue. Strings in quotes and keys after a dot are not names.
 _WORD = re.compile(r'"[^"]*"|(?<![.\w])[A-Za-z_]\w*', re.ASCII)
 
 
-def classic(query: q.Query) -> str:
-    """Return the query for the tables of an Application Insights resource."""
-    return _Writer(workspace=False).write(query)
+def classic(query: q.Query, *, is_fuzzy: bool = False) -> str:
+    """Return the query for the tables of an Application Insights resource.
+
+    `is_fuzzy`: a table that does not exist yet has no rows. Otherwise the service rejects the query.
+    """
+    return _Writer(workspace=False, is_fuzzy=is_fuzzy).write(query)
 
 
-def workspace(query: q.Query) -> str:
-    """Return the query for the tables of a Log Analytics workspace."""
-    return _Writer(workspace=True).write(query)
-
-
-def literal(text: str) -> str:
-    """Return `text` as a string literal. Characters that could end the literal are escaped."""
-    return '"' + "".join(_ESCAPES.get(character) or _printable(character) for character in text) + '"'
-
-
-def instant(time: datetime) -> str:
-    """Return a datetime literal in UTC."""
-    naive = time.astimezone(timezone.utc).replace(tzinfo=None)
-    return f"datetime({naive.isoformat(timespec='microseconds')}Z)"
-
-
-def ago(span: timedelta) -> str:
-    """Return a call such as `ago(7d)`, in the greatest unit that divides the duration."""
-    for unit, size in _UNITS.items():
-        if span >= size and not span % size:
-            return f"ago({span // size}{unit})"
-    seconds, rest = divmod(span, timedelta(seconds=1))
-    return f"ago({seconds}.{rest.microseconds:06d}s)"
+def workspace(query: q.Query, *, is_fuzzy: bool = False) -> str:
+    """Return the query for the tables of a Log Analytics workspace. `is_fuzzy` as in `classic`."""
+    return _Writer(workspace=True, is_fuzzy=is_fuzzy).write(query)
 
 
 class _Writer:
     """Write one query in one dialect."""
 
-    def __init__(self, *, workspace: bool) -> None:
-        self._workspace = workspace
+    def __init__(self, *, workspace: bool, is_fuzzy: bool) -> None:
+        self._workspace, self._is_fuzzy = workspace, is_fuzzy
         self._tables: tuple[str, ...] = ()
         self._keys: set[str] = set()  # names of columns that are dimensions, chosen by a user
 
@@ -69,9 +45,8 @@ class _Writer:
         self._tables = query.tables
         self._keys = {column.key for column in query.columns if isinstance(column, q.Dimension)}
         names = [TABLES[table].workspace if self._workspace else table for table in query.tables]
-        lines = [names[0] if len(names) == 1 else f"union {', '.join(names)}"]
         tests = (*self._times(query), *map(self._condition, query.conditions))
-        lines += [f"| where {test}" for test in tests if test]
+        lines = [f"| where {test}" for test in tests if test]
         lines.append("| project " + ",\n    ".join(map(self._projected, query.columns)))
         for summary in query.summaries:
             lines += self._summary(summary, is_last=summary is query.summaries[-1])
@@ -79,7 +54,19 @@ class _Writer:
             lines.append(f"| order by {', '.join([*map(self._ordered, query.order), *_ties(query)])}")
         if query.limit is not None:
             lines.append(f"| take {query.limit}")
-        return "\n".join(lines)
+        return "\n".join([self._source(names, lines), *lines])
+
+    def _source(self, names: list[str], lines: list[str]) -> str:
+        """Return the first line. If it is fuzzy, an empty table has the columns of tables that do not exist."""
+        if not self._is_fuzzy:
+            return names[0] if len(names) == 1 else f"union {', '.join(names)}"
+        types: dict[str, str] = {}
+        for field in (field for table in self._tables for field in TABLES[table].fields):
+            name = field.workspace if self._workspace else field.classic
+            types[name] = (field.workspace_type if self._workspace else "") or field.type
+        used = dict.fromkeys(word for line in lines for word in _WORD.findall(line) if word in types)
+        columns = ", ".join(f"{name}: {types[name]}" for name in used)
+        return f"union isfuzzy=true (datatable({columns})[]), {', '.join(names)}"
 
     def _times(self, query: q.Query) -> list[str]:
         time = self._in_dialect("timestamp", query.tables[0])
@@ -219,13 +206,6 @@ class _Writer:
     def _ordered(self, name: str) -> str:
         is_descending = name.startswith("-") and name not in self._keys
         return f"{self._named(name[1:])} desc" if is_descending else f"{self._named(name)} asc"
-
-
-def _printable(character: str) -> str:
-    """Return a character, escaped if an editor could hide it or KQL could misread it."""
-    if character.isprintable() or ord(character) > 0xFFFF:
-        return character
-    return f"\\u{ord(character):04x}"
 
 
 def _ties(query: q.Query) -> tuple[str, ...]:

@@ -46,6 +46,11 @@ class QueryTexts:
         query = self._query
         return "" if query is None else self._once("kql_workspace", lambda: kql.workspace(query))
 
+    def fuzzy_kql(self, *, workspace: bool) -> str:
+        """Return the query for a workbook, in which tables that do not exist yet have no rows. "" for free KQL."""
+        write = kql.workspace if workspace else kql.classic
+        return "" if self._query is None else write(self._query, is_fuzzy=True)
+
     @property
     def sql(self) -> str:
         """The query for DuckDB. "" for free KQL and for answers of other stores."""

@@ -7,14 +7,12 @@ from __future__ import annotations
 
 import html
 import json
-import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from amllog.errors import MissingExtraError
-from amllog.insights.query import cell_types
+from amllog.insights.query import cell_texts, cell_types
 from amllog.insights.query.query_texts import QueryTexts
 from amllog.insights.query.reading import Reading
 from amllog.record.text import escape_controls
@@ -27,14 +25,16 @@ Row = dict[str, Any]
 
 MAX_ROWS_SHOWN = 40  # in repr and HTML, with the number of all rows
 MAX_LINES_SHOWN = 1000  # of a report in a notebook
-MAX_CELL_CHARACTERS = 60  # in repr and HTML, with a mark for the rest
 # The types that pandas infers from values, and that an empty column needs explicitly.
 _PANDAS_TYPES: dict[str, type] = {"text": str, "stack": str, "bool": bool}
 
 
 @dataclass(frozen=True)
 class Column:
-    """A column: its name and its type (time, text, int, real, bool, dimensions, stack or any)."""
+    """A column: its name and its type.
+
+    The types are time, text, int, real, bool, timespan, dynamic, dimensions, stack and any.
+    """
 
     name: str
     type: str = "any"
@@ -121,12 +121,15 @@ class Table:
         return [dict(row) for row in self.rows]
 
     def to_json(self, *, indent: int | None = None) -> str:
-        """Return the rows as a JSON array. Times are ISO 8601 with Z, NaN and infinities are their names."""
-        rows = [{name: _json_value(value) for name, value in row.items()} for row in self.rows]
+        """Return the rows as a JSON array. Times are ISO 8601 with Z, NaN and infinities are their names.
+
+        Durations are `[d.]hh:mm:ss[.fffffff]`, as the service writes them.
+        """
+        rows = [{name: cell_texts.json_value(value) for name, value in row.items()} for row in self.rows]
         return json.dumps(rows, ensure_ascii=False, indent=indent, default=str)
 
     def to_pandas(self) -> pandas.DataFrame:
-        """Return the rows as a pandas DataFrame. Times are `datetime64[us, UTC]`."""
+        """Return the rows as a pandas DataFrame. Times are `datetime64[us, UTC]`, durations `timedelta64[us]`."""
         try:
             import pandas as pd
         except ImportError:
@@ -141,12 +144,14 @@ class Table:
                 frame[column.name] = frame[column.name].astype("Int64")
             elif column.type == "real":
                 frame[column.name] = frame[column.name].astype(float)
+            elif column.type == "timespan":
+                frame[column.name] = pd.to_timedelta(frame[column.name]).astype("timedelta64[us]")
             elif not self.rows and column.type in _PANDAS_TYPES:
                 frame[column.name] = frame[column.name].astype(_PANDAS_TYPES[column.type])
         return frame
 
     def to_arrow(self) -> pyarrow.Table:
-        """Return the rows as a pyarrow Table. Dimensions are a map of strings."""
+        """Return the rows as a pyarrow Table. Dimensions are a map of strings, and dynamic values JSON."""
         try:
             import pyarrow as pa
         except ImportError:
@@ -158,10 +163,14 @@ class Table:
             "int": pa.int64(),
             "real": pa.float64(),
             "bool": pa.bool_(),
+            "timespan": pa.duration("us"),
+            "dynamic": pa.string(),
             "dimensions": pa.map_(pa.string(), pa.string()),
         }
         arrays = {
-            c.name: pa.array([_arrow_value(row[c.name]) for row in self.rows], types.get(c.type))
+            c.name: pa.array(
+                [cell_texts.arrow_value(row[c.name], c.type) for row in self.rows], types.get(c.type)
+            )
             for c in self.columns
         }
         return pa.table(arrays)
@@ -182,7 +191,7 @@ class Table:
 
     def __repr__(self) -> str:
         names = tuple(map(escape_controls, self.names))
-        lines = [[_cell_text(row[name]) for name in self.names] for row in self.rows[:MAX_ROWS_SHOWN]]
+        lines = [[cell_texts.shown(row[name]) for name in self.names] for row in self.rows[:MAX_ROWS_SHOWN]]
         widths = [max(map(len, column)) for column in zip(names, *lines)]
         text = [
             "  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip()
@@ -194,7 +203,7 @@ class Table:
         """Return the table for notebooks."""
         rows = [_html_row(map(escape_controls, self.names), "th")]
         rows += [
-            _html_row([_cell_text(row[name]) for name in self.names], "td")
+            _html_row([cell_texts.shown(row[name]) for name in self.names], "td")
             for row in self.rows[:MAX_ROWS_SHOWN]
         ]
         notes = "".join(f"<p>{html.escape(note)}</p>" for note in self._footnotes())
@@ -221,30 +230,3 @@ def preformatted_html(text: str) -> str:
 
 def _html_row(texts: Iterable[str], tag: str) -> str:
     return f"<tr>{''.join(f'<{tag}>{html.escape(text)}</{tag}>' for text in texts)}</tr>"
-
-
-def _cell_text(value: object) -> str:
-    """Return a value on one line, of at most `MAX_CELL_CHARACTERS`."""
-    if value is None:
-        return ""
-    if isinstance(value, datetime):
-        return value.strftime("%Y-%m-%d %H:%M:%S.%f")[:-3] + "Z"
-    if isinstance(value, float):
-        return f"{value:.6g}"
-    if isinstance(value, dict):
-        value = " ".join(f"{key}={item}" for key, item in value.items())
-    text = "".join(character if character.isprintable() else " " for character in str(value))
-    return text if len(text) <= MAX_CELL_CHARACTERS else text[: MAX_CELL_CHARACTERS - 1] + "…"
-
-
-def _json_value(value: Any) -> Any:
-    """Return a value that JSON can represent."""
-    if isinstance(value, datetime):
-        return value.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-    if isinstance(value, float) and not math.isfinite(value):
-        return cell_types.float_name(value)
-    return value
-
-
-def _arrow_value(value: Any) -> Any:
-    return list(value.items()) if isinstance(value, dict) else value

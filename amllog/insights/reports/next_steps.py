@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from amllog.errors import AmllogError
 from amllog.insights.links import Portal
-from amllog.insights.query import kql
+from amllog.insights.query import kql_literals
 from amllog.insights.query.columns import EXCEPTION, REQUEST, TRACE
 from amllog.insights.query.result import Row, Table
 from amllog.insights.query.run_ids import root_of
@@ -72,8 +72,8 @@ def _transaction(questions: Questions, portal: Portal, cause: Row | None) -> str
     time = cause["timestamp"]
     text = (
         f"{table}\n"
-        f"| where timestamp >= {kql.instant(time)} and timestamp < {kql.instant(time + _TICK)}\n"
-        f"| where operation_Id == {kql.literal(cause['operation_Id'])}\n"
+        f"| where timestamp >= {kql_literals.instant(time)} and timestamp < {kql_literals.instant(time + _TICK)}\n"
+        f"| where operation_Id == {kql_literals.literal(cause['operation_Id'])}\n"
         "| project itemId\n"
         "| take 1"
     )

@@ -1,7 +1,6 @@
 """Run KQL over the received envelopes, like the query services of Application Insights and Log Analytics.
 
-The paths are `/v1/workspaces/{id}/query`, `/v1/{resource id}/query` and `/v1/apps/{id}/query`. Queries need DuckDB and
-duckdb-kql, which needs Python 3.11.
+The paths are `/v1/workspaces/{id}/query`, `/v1/{resource id}/query` and `/v1/apps/{id}/query`. Queries need DuckDB.
 """
 
 from __future__ import annotations
@@ -37,7 +36,7 @@ _PATHS = ("/v1/{scope*}/query", "/workspaces/{workspace}/query", "/apps/{app}/qu
 _HELD_BYTES = 32_000_000  # up to this size, received envelopes are read once and not again for each query
 CONCURRENT_QUERIES, QUEUE_SECONDS = 3, 30.0  # other queries wait up to this time
 _WAIT = re.compile(r"\bwait=(\d{1,6})\b", re.ASCII)  # of the header Prefer
-_NEEDED = ("duckdb", "duckdb_kql", "numpy")
+_NEEDED = ("duckdb", "numpy")
 _DURATION = re.compile(r"P(?:([\d.]+)D)?(?:T(?:([\d.]+)H)?(?:([\d.]+)M)?(?:([\d.]+)S)?)?", re.ASCII)
 _BEGIN = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
@@ -68,9 +67,7 @@ class QueryService:
         is_workspace = _is_workspace(request.path)
         missing = [name for name in _NEEDED if importlib.util.find_spec(name) is None]
         if missing:
-            message = (
-                f"pip install 'amllog[insights]' on Python 3.11 or later: KQL needs {', '.join(missing)}"
-            )
+            message = f"pip install 'amllog[insights]': KQL needs {' and '.join(missing)}"
             raise Refusal(501, message, "NotImplemented")
         body = request.json()
         text = body.get("query") if isinstance(body, dict) else None
@@ -102,7 +99,7 @@ class QueryService:
         except duckdb_limits.QueryTimeout as error:
             return Response.from_value({"error": {"code": "GatewayTimeout", "message": str(error)}}, 504)
         except UsageError as error:
-            status, body = query_response.error_response(str(error))
+            status, body = query_response.error_response(error)
             return Response.from_value(body, status)
         finally:
             self._engines.put(engine)

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import pytest
 
 pytest.importorskip("duckdb")
-pytest.importorskip("duckdb_kql")
+pytest.importorskip("duckdb")
 
 from amllog.errors import UsageError
 from amllog.insights import connect, metric_rows

@@ -7,6 +7,7 @@ import math
 from datetime import datetime, timedelta, timezone
 
 import pytest
+from hypothesis import given, strategies as st
 
 from amllog.insights.query import cell_types
 
@@ -61,3 +62,41 @@ def test_reals_of_every_size() -> None:
     assert cell_types.to_real(-(10**400)) == -math.inf
     assert math.isnan(cell_types.to_real("NaN") or 0.0)
     assert (cell_types.to_real("x"), cell_types.float_name(-math.inf)) == (None, "-Infinity")
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("1.02:03:04.0000015", timedelta(days=1, seconds=7384, microseconds=1)),
+        ("-00:00:00.0000050", timedelta(microseconds=-5)),
+        (15, timedelta(microseconds=1)),
+        (-15, timedelta(microseconds=-1)),
+        (timedelta(1), timedelta(1)),
+        ("x", None),
+        (None, None),
+    ],
+)
+def test_to_timespan(value: object, expected: timedelta | None) -> None:
+    """Ticks and the service's text are durations, without fractions of microseconds."""
+    assert cell_types.to_timespan(value) == expected
+
+
+@given(st.integers(-(2**63) + 1, 2**63 - 1))
+def test_the_text_of_a_duration_survives(ticks: int) -> None:
+    """The text has all ticks, and is read back to microseconds."""
+    assert cell_types.to_timespan(cell_types.timespan_text(ticks)) == cell_types.to_timespan(ticks)
+
+
+def test_to_dynamic() -> None:
+    """Text that is a list or dict of JSON is converted, and other values are not."""
+    values = ["[1]", '{"a":1}', "[x", "text", "5", 5, None, [1]]
+    assert [cell_types.to_dynamic(value) for value in values] == [
+        [1],
+        {"a": 1},
+        "[x",
+        "text",
+        "5",
+        5,
+        None,
+        [1],
+    ]

@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 
 from amllog.insights import links
 from amllog.insights.alerts import rules, templates
-from amllog.insights.query import kql
+from amllog.insights.query import kql, kql_literals
 from amllog.insights.query.result import Table
 from amllog.insights.questions import Questions
 from amllog.insights.stores.store import Unasked
@@ -247,7 +247,7 @@ def test_an_unescaped_literal_is_found(service: language.Service) -> None:
     """A literal that is not escaped is an error, so that the tests above can fail."""
     right = ASK.logs('a" or b').kql
     wrong = right.replace('\\"', '"')
-    assert right != wrong and kql.literal('a" or b') in right
+    assert right != wrong and kql_literals.literal('a" or b') in right
     assert [bool(result.errors) for result in service([("classic", right), ("classic", wrong)])] == [
         False,
         True,

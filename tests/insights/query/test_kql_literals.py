@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from amllog.insights.query import kql
+from amllog.insights.query import kql_literals
 from amllog.insights.query.filters import parse_duration
 from amllog.insights.questions import Questions
 from amllog.insights.stores.store import Unasked
@@ -39,7 +39,7 @@ def test_kql_without_a_store() -> None:
 )
 def test_string_literals(text: str, literal: str) -> None:
     """No character in a string literal ends it."""
-    assert kql.literal(text) == literal
+    assert kql_literals.literal(text) == literal
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,7 @@ def test_string_literals(text: str, literal: str) -> None:
 )
 def test_durations(duration: str | timedelta, literal: str) -> None:
     """A duration is in the greatest unit that divides it, without an exponent, which KQL does not know."""
-    assert kql.ago(parse_duration(duration)) == f"ago({literal})"
+    assert kql_literals.ago(parse_duration(duration)) == f"ago({literal})"
 
 
 def test_years_have_four_digits() -> None:

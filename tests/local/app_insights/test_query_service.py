@@ -19,8 +19,8 @@ from amllog.local.app_insights.query_service import CONCURRENT_QUERIES, TimeRang
 if TYPE_CHECKING:
     from ..conftest import Client
 
-has_kql = all(importlib.util.find_spec(name) for name in ("duckdb", "duckdb_kql"))
-runs_kql = pytest.mark.skipif(not has_kql, reason="KQL is run by duckdb-kql, which needs Python 3.11")
+has_kql = importlib.util.find_spec("duckdb")
+runs_kql = pytest.mark.skipif(not has_kql, reason="KQL is run by DuckDB")
 NOW = datetime(2026, 11, 23, 1, 0, 0, 123456, tzinfo=timezone.utc)
 IDS = ("resource_id", "workspace_id", "app_id")
 
@@ -189,10 +189,10 @@ def test_invalid_bodies(azure: AzureOnThisMachine, client: Client, body: object,
 def test_without_the_packages(
     azure: AzureOnThisMachine, client: Client, tmp_path: Path, child: Callable[..., Any]
 ) -> None:
-    """Without duckdb-kql (Python before 3.11), the error contains what to install."""
+    """Without DuckDB, the error contains what to install."""
     code = f"""
 import json, sys, urllib.request, urllib.error
-sys.modules["duckdb_kql"] = None
+sys.modules["duckdb"] = None
 from amllog.local import AzureOnThisMachine
 with AzureOnThisMachine({str(tmp_path / "bare")!r}, strict=False) as azure:
     url = f"{{azure.query_endpoint}}/v1/apps/{{azure.app_id}}/query"

@@ -80,13 +80,16 @@ def _write_batch(engine: Engine, plan: BatchPlan, folder: Path) -> dict[str, str
 
 
 def _write_parquet(engine: Engine, path: Path, select: str) -> None:
-    """Write the rows of a SELECT into a new Parquet file that no other user can read at any moment."""
+    """Write the rows of a SELECT into a new Parquet file that no other user can read at any moment.
+
+    Its times are marked as UTC. Without the time zone, other programs would read them as local times.
+    """
     fd = own_files.open_regular(path, os.O_RDWR | os.O_CREAT | os.O_EXCL)
     with open(fd, "r+b") as file:
         name = literal(open_files.descriptor_path(fd) or str(path))
         # With USE_TMP_FILE, DuckDB would replace the file by another one, with a mode by the umask.
         engine.run(
-            f"COPY ({select}) TO {name} "
+            f"COPY (SELECT * REPLACE (timestamp AT TIME ZONE 'UTC' AS timestamp) FROM ({select})) TO {name} "
             "(FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 20480, USE_TMP_FILE false)"
         )
         os.fsync(file.fileno())  # the files that it replaces will be deleted

@@ -71,10 +71,10 @@ class Database:
             raise
         return result
 
-    def run_limited(self, function: Callable[[], T], limits: Limits, stop: Callable[[], None]) -> T:
+    def run_limited(self, function: Callable[[], T], limits: Limits) -> T:
         """Like `run_interruptible`, but also end at the time limit and if the query is cancelled.
 
-        `stop` ends the part of the work that is not DuckDB's. Raises QueryTimeout.
+        Raises QueryTimeout.
         """
         work, deadline = _Work(function), monotonic() + limits.seconds
         try:
@@ -84,7 +84,6 @@ class Database:
                     raise duckdb_limits.QueryTimeout(limits.seconds)
                 call.wait(max(0.0, min(deadline - monotonic(), _POLL_SECONDS)))
         except (KeyboardInterrupt, duckdb_limits.QueryTimeout):
-            stop()
             self._interrupt(work)
             raise
         result: T = call.result(0.0)

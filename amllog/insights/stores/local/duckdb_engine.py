@@ -1,47 +1,47 @@
 """Run our own SQL in one DuckDB, and KQL of users in another one without access to files.
 
-KQL of a user is translated to SQL, so it could use anything that SQL can express. Four barriers limit it:
+KQL of a user is compiled to SQL (`kql`), so a fault of the compiler could let it use SQL. Four barriers limit it:
 
 * The sandbox is a separate DuckDB. It can read the selected files only, cannot load extensions, and its configuration
   is locked (`Sandbox`).
-* The translated statement must be a single SELECT that reads only the service's tables (`duckdb_sql_check`). This also
+* The compiled statement must be a single SELECT that reads only the service's tables (`duckdb_sql_check`). This also
   excludes DuckDB's own tables and functions.
 * Macros in front of DuckDB's functions limit the size of their results, which DuckDB's memory limit does not include
   (`duckdb_macros`).
-* Time, rows, bytes and the translation are limited (`duckdb_limits`), and so is the memory of a command.
+* Time, rows and bytes are limited (`duckdb_limits`), and so is the memory of a command.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from functools import partial
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from amllog.config.variables import RESOURCE_ID
 from amllog.errors import UsageError
+from amllog.insights.query import cell_types
 from amllog.insights.query.sql import escape_glob
 from amllog.insights.query.tables import TABLES
-from amllog.insights.stores.local import duckdb_limits, duckdb_macros, duckdb_sql_check
+from amllog.insights.stores.local import duckdb_errors, duckdb_limits, duckdb_macros, duckdb_sql_check
 from amllog.insights.stores.local.duckdb_connection import Database
-from amllog.insights.stores.local.duckdb_kql import (
-    adapt_kql,
-    check_ranges,
-    check_statement,
-    decode_dynamic,
-    error_message,
-)
 from amllog.insights.stores.local.duckdb_limits import Limits
-from amllog.insights.stores.local.duckdb_tables import view
+from amllog.insights.stores.local.duckdb_tables import schema, view
+from amllog.insights.stores.local.kql.compiler import Compiled, compile_kql
+from amllog.insights.stores.local.kql.reasons import KqlError, UnsupportedKql
 
 # The order is significant: the last statement makes the others final.
 _LOCK = "SET allow_community_extensions = false; SET enable_external_access = false; SET lock_configuration = true"
 _CANNOT_ANSWER = "the local engine cannot answer this KQL: "
+_USE_SERVICE = (
+    f". Query the service, which supports it (connect(resource_id=…), or {RESOURCE_ID} for the command)"
+)
 
 
 class QueryResult(NamedTuple):
     """The rows of a statement and the names of their columns.
 
-    For KQL also DuckDB's names of their types, and the limit at which the rows end ("" if they are complete).
+    For KQL also the types of the service (a timespan is a number of ticks), and the limit at which the rows end ("" if
+    they are complete).
     """
 
     names: tuple[str, ...]
@@ -81,63 +81,41 @@ class Sandbox:
 
     def run(self, kql: str, records: str, dialects: Sequence[bool], limits: Limits) -> QueryResult:
         """Return the rows of a query. Raises UsageError if it cannot be run, or reads an unknown table."""
-        import duckdb_kql
-
-        connection, translation = self._database.connection, duckdb_limits.Translation(kql)
+        compiled = _compiled(kql, dialects)
+        types = tuple(compiled.columns.values())
 
         def execute() -> QueryResult:
-            self._create_views(kql, records, dialects)
-            text = adapt_kql(kql)
-            translate = partial(duckdb_kql.to_sql, text, schema=self._columns(), allow_write=False)
-            translated = translation.run(translate)
-            if translated.unbound:
-                raise UsageError(f"query parameter without a value: {', '.join(translated.unbound)}")
-            sql, parameters = str(translated), translated.parameters or None
-            check_ranges(sql)
-            calls = duckdb_sql_check.check_sql(self._syntax_tree(sql), self._views, _names(dialects))
-            self._macros.prepare(calls)
-            cursor = connection.execute(sql, parameters)  # rows are computed when they are fetched
-            names, types = (tuple(str(column[index]) for column in cursor.description) for index in (0, 1))
+            self._create_views(compiled.tables, records)
+            connection, tree = self._database.connection, self._syntax_tree(compiled.sql)
+            self._macros.prepare(duckdb_sql_check.check_sql(tree, self._views, _names(dialects)))
+            for pattern in duckdb_sql_check.patterns(tree):  # also if there is no row
+                connection.execute("SELECT regexp_matches('', ?)", [pattern]).fetchall()
+            cursor = connection.execute(compiled.sql)  # rows are computed when they are fetched
             rows, reached = duckdb_limits.fetch_rows(
-                cursor, lambda row: tuple(map(decode_dynamic, row, types)), limits
+                cursor, lambda row: tuple(map(_python_value, row, types)), limits
             )
             if reached:
                 connection.execute("SELECT 1")  # ends the statement
-            return QueryResult(names, rows, types, reached)
+            return QueryResult(tuple(compiled.columns), rows, types, reached)
 
         try:
             with duckdb_limits.PROCESS_MEMORY.limited():
-                return self._database.run_limited(execute, limits, translation.stop)
+                return self._database.run_limited(execute, limits)
         except RecursionError:
             raise UsageError(f"{_CANNOT_ANSWER}it is nested too deeply") from None
         except MemoryError:
             raise UsageError(f"{_CANNOT_ANSWER}there is too little memory") from None
-        except (duckdb_kql.KqlError, self._database.error) as error:
-            raise UsageError(f"{_CANNOT_ANSWER}{error_message(str(error))}") from error
-
-    def _columns(self) -> dict[str, list[str]]:
-        """Return the columns of each view, which the translation of joins needs."""
-        columns: dict[str, list[str]] = {}
-        statement = (
-            "SELECT table_name, column_name FROM information_schema.columns "
-            "WHERE table_catalog = 'memory' ORDER BY ordinal_position"
-        )
-        for table, column in self._database.connection.execute(statement).fetchall():
-            columns.setdefault(table, []).append(column)
-        return columns
+        except (self._database.error, duckdb_errors.ValueOutOfRange) as error:
+            raise UsageError(f"{_CANNOT_ANSWER}{duckdb_errors.explain(error)}") from error
 
     def _syntax_tree(self, sql: str) -> str:
         """Return the syntax tree of a statement as JSON. DuckDB returns one for SELECT statements only."""
         return str(self._database.connection.execute("SELECT json_serialize_sql(?)", [sql]).fetchall()[0][0])
 
-    def _create_views(self, kql: str, records: str, dialects: Sequence[bool]) -> None:
-        """Create the views that the query names, because each takes some time. `*` is every table of a resource."""
-        names = {name: (table, name != table.classic) for table in TABLES.values() for name in table[:2]}
-        has_wildcard = "*" in kql and not any(
-            name in kql for name, (_, workspace) in names.items() if workspace
-        )
-        for name, (table, workspace) in names.items():
-            if workspace in dialects and (name in kql or (has_wildcard and not workspace)):
+    def _create_views(self, tables: Collection[str], records: str) -> None:
+        """Create the views that the query reads, because each takes some time."""
+        for name, (table, workspace) in _VIEWS.items():
+            if name in tables:
                 select = view(table, f"({records}) AS records", workspace=workspace)
                 if self._views.get(name) != select:
                     self._database.connection.execute(f"CREATE OR REPLACE VIEW {name} AS {select}")
@@ -180,15 +158,7 @@ class Engine:
         `dialects`: the table names of a resource (False), of a workspace (True), or both. `files`: those that `records`
         reads. The query can read no others. Raises UsageError if the query cannot be run.
         """
-        check_statement(kql)
         duckdb_limits.check_length(kql)
-        try:
-            import duckdb_kql  # noqa: F401  the sandbox needs it
-        except ImportError:
-            raise UsageError(
-                "free KQL runs on local journals through duckdb-kql, which is not installed "
-                "(or this Python is older than 3.11): pip install 'amllog[insights]'"
-            ) from None
         sandbox = self._sandbox
         if sandbox is None or (files and sandbox.files != tuple(files)):
             sandbox, self._cache_key = Sandbox(files), None
@@ -209,10 +179,33 @@ class Engine:
         return "SELECT * FROM cached.records"
 
 
+_VIEWS = {name: (table, name != table.classic) for table in TABLES.values() for name in table[:2]}
+
+
 def _names(dialects: Sequence[bool]) -> list[str]:
-    return [
-        table.workspace if workspace else table.classic
-        for table in TABLES.values()
-        for workspace in (False, True)
-        if workspace in dialects
-    ]
+    return [name for name, (_, workspace) in _VIEWS.items() if workspace in dialects]
+
+
+def _compiled(kql: str, dialects: Sequence[bool]) -> Compiled:
+    """Return the SQL of a query. Raises UsageError from a KqlError."""
+    schemas = [schema(workspace=workspace) for workspace in (False, True) if workspace in dialects]
+    try:
+        compiled = compile_kql(kql, {name: types for tables in schemas for name, types in tables.items()})
+    except KqlError as error:
+        advice = _USE_SERVICE if isinstance(error, UnsupportedKql) else ""
+        raise UsageError(f"{_CANNOT_ANSWER}{error}{advice}") from error
+    return compiled
+
+
+def _python_value(value: Any, type_: str) -> Any:
+    """Return a value of DuckDB as that of its type in the service."""
+    if value is None:
+        return "" if type_ == "string" else None
+    if type_ == "dynamic" and isinstance(value, str):
+        parsed = cell_types.load_json(value)
+        return value if parsed is None and value != "null" else parsed
+    if type_ == "guid":
+        return str(value)
+    if type_ == "datetime" and isinstance(value, str):  # DuckDB's years have no limit
+        raise duckdb_errors.ValueOutOfRange(value)
+    return value

@@ -1,4 +1,4 @@
-"""Limit one KQL query of a user: characters of KQL and SQL, rows, bytes, time, and the memory of the process.
+"""Limit one KQL query of a user: characters of KQL, rows, bytes, time, and the memory of the process.
 
 A query beyond a limit raises UsageError, or its remaining rows are left out and the answer has a note.
 """
@@ -11,17 +11,12 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from time import thread_time
-from types import FrameType
 from typing import Any, NamedTuple
 
 from amllog.errors import UsageError
 from amllog.process.released_locks import releasing
 
 QUERY_MAX = 100_000  # characters. The service accepts more, and has more memory.
-SQL_MAX = 250_000  # characters
-TRANSLATED_MAX = 30_000_000  # characters of all strings that the SQL is built from
-TRANSLATION_SECONDS, CHARACTERS_PER_SECOND = 10.0, 4_000  # of processor time
 ROWS_MAX, BYTES_MAX = 500_000, 64_000_000  # of an answer: the limits of the service
 SECONDS, LONGEST_SECONDS = 180.0, 600.0  # the service's own default and maximum
 TABLES_MAX = 100  # reads of tables in one query
@@ -109,53 +104,6 @@ class QueryTimeout(UsageError):
 
     def __init__(self, seconds: float) -> None:
         super().__init__(f"the local engine has not answered within {seconds:g} s: use {_ADVICE}")
-
-
-class Translation:
-    """The translation of one query, which ends at its limits or when `stop` is called."""
-
-    def __init__(self, kql: str) -> None:
-        self._seconds = TRANSLATION_SECONDS + len(kql) / CHARACTERS_PER_SECOND
-        self._stopped = False
-        self._characters = self._steps = 0
-        self._deadline = 0.0
-
-    def stop(self) -> None:
-        """End the translation. Called from another thread."""
-        self._stopped = True
-
-    def run(self, translate: Callable[[], Any]) -> Any:
-        """Return the result of `translate`. Raises UsageError if the SQL becomes too large.
-
-        A small query can become gigabytes of SQL. Each definition is inserted where it is named, and many functions are
-        translated to expressions that contain their argument ten times. So the length of every string that a function
-        returns during the translation counts. A profile function sees these strings.
-        """
-        before, self._deadline = sys.getprofile(), thread_time() + self._seconds
-        sys.setprofile(self._profile)
-        try:
-            return translate()
-        except _TooMuchError as error:
-            raise UsageError(
-                f"the local engine cannot answer this KQL: it is too complex ({error})"
-            ) from None
-        finally:
-            sys.setprofile(before)
-
-    def _profile(self, frame: FrameType, event: str, value: Any) -> None:
-        if event != "return":
-            return
-        if value.__class__ is str:
-            self._characters += len(value)
-            if self._characters > TRANSLATED_MAX or len(value) > SQL_MAX:
-                raise _TooMuchError(f"more than {SQL_MAX} characters of SQL")
-        self._steps += 1
-        if self._stopped or (self._steps % 1024 == 0 and thread_time() > self._deadline):
-            raise _TooMuchError(f"more than {self._seconds:.0f} s to translate it")
-
-
-class _TooMuchError(Exception):
-    """A limit of the translation is reached."""
 
 
 def check_length(kql: str) -> None:

@@ -16,6 +16,7 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from amllog.errors import MissingExtraError, UsageError
+from amllog.insights.stores.local.kql import value_macros
 
 SMALL_BYTES = 256  # smaller results are not counted
 TEXT_MAX_BYTES = 1_048_576  # of one string: the limit of the service
@@ -71,14 +72,14 @@ def _reserve(size: str, max_size: int) -> str:
 def _limited(parameters: str, call: str, size: str, max_size: int = TEXT_MAX_BYTES) -> str:
     """Return the parameters and the body of a macro, which is `call` if `size` can be reserved.
 
-    Both use the first parameter as `_x`. It is an element of a list, so it is computed once, and nested calls do not
-    grow. The other parameters are not in that list, because a list copies a constant for each row. DuckDB compiles a
-    pattern only once if it is a constant.
+    Both use the first parameter as `_kql_x`. It is an element of a list, so it is computed once, and nested calls do
+    not grow. The other parameters are not in that list, because a list copies a constant for each row. DuckDB
+    compiles a pattern only once if it is a constant.
     """
     first = parameters.partition(", ")[0]
     return (
         f"({parameters}) AS list_transform(system.main.list_value({first}), "
-        f"lambda _x: CASE WHEN {_reserve(size, max_size)} THEN {call} END)[1]"
+        f"lambda _kql_x: CASE WHEN {_reserve(size, max_size)} THEN {call} END)[1]"
     )
 
 
@@ -88,14 +89,14 @@ def _length(name: str) -> str:
 
 def _list_length(name: str) -> str:
     """Return SQL for the length of all elements of a list."""
-    each = f"list_transform({name}, lambda _y: {_ITEM_BYTES} + {_length('_y')})"
+    each = f"list_transform({name}, lambda _kql_y: {_ITEM_BYTES} + {_length('_kql_y')})"
     return f"coalesce(list_sum({each}), 0)"
 
 
 def _joined(function: str, count: int, separator: str, max_size: int, *, is_nested: bool) -> str:
     """Return the macro of a function of `count` strings. `separator`: its first parameter, if it has one."""
     names = [f"a{number}" for number in range(count)]
-    values = {name: f"_x.{name}" if is_nested else name for name in (*names, "d")}
+    values = {name: f"_kql_x.{name}" if is_nested else name for name in (*names, "d")}
     size = " + ".join(_length(values[name]) for name in names)
     if separator:
         size, names = f"{size} + {count} * {_length(values[separator])}", [separator, *names]
@@ -105,7 +106,7 @@ def _joined(function: str, count: int, separator: str, max_size: int, *, is_nest
     body = f"CASE WHEN {_reserve(size, max_size)} THEN system.main.{function}({', '.join(arguments)}) END"
     if is_nested:
         packed = ", ".join(f"{name} := {name}" for name in names)
-        body = f"list_transform(system.main.list_value(struct_pack({packed})), lambda _x: {body})[1]"
+        body = f"list_transform(system.main.list_value(struct_pack({packed})), lambda _kql_x: {body})[1]"
     return f"({', '.join(names)}) AS {body}"
 
 
@@ -128,39 +129,40 @@ def _number(name: str) -> str:
 
 
 def _range(argument: str, values: str) -> str:
-    return (
-        f"CASE WHEN {values} > {VALUES_MAX} THEN error('{_TOO_MANY.format(VALUES_MAX)}') ELSE {argument} END"
-    )
+    return f"CASE WHEN {values} > {VALUES_MAX} THEN error('kql: {_TOO_MANY.format(VALUES_MAX)}') ELSE {argument} END"
 
 
 def _macros() -> Iterator[tuple[str, list[str]]]:
     """Yield each function with its overloads."""
-    yield "repeat", [_limited("s, n", "system.main.repeat(_x, n)", "CAST(strlen(_x) AS DOUBLE) * n")]
-    replace, regex = 'system.main."replace"(_x, f, {})', "system.main.regexp_replace(_x, f, {}, 'g')"
-    places, every = "(strlen(_x) // greatest(strlen(f), 1) + 1)", "(strlen(_x) + 1)"
-    replaced = "strlen(_x) + CAST({} AS DOUBLE) * strlen(t)"
+    yield "repeat", [_limited("s, n", "system.main.repeat(_kql_x, n)", "CAST(strlen(_kql_x) AS DOUBLE) * n")]
+    replace, regex = 'system.main."replace"(_kql_x, f, {})', "system.main.regexp_replace(_kql_x, f, {}, 'g')"
+    places, every = "(strlen(_kql_x) // greatest(strlen(f), 1) + 1)", "(strlen(_kql_x) + 1)"
+    replaced = "strlen(_kql_x) + CAST({} AS DOUBLE) * strlen(t)"
     yield '"replace"', [_limited("s, f, t", replace.format("t"), _counted(replace, places, replaced))]
     # Each backslash may insert the match.
     backslashes = "strlen(t) - strlen(system.main.\"replace\"(t, '\\', ''))"
-    inserted = f"({backslashes}) * strlen(_x)"
+    inserted = f"({backslashes}) * strlen(_kql_x)"
     once, always = (
-        f"strlen(_x) + strlen(t) + {inserted}",
+        f"strlen(_kql_x) + strlen(t) + {inserted}",
         f"{_counted(regex, every, replaced)} + {inserted}",
     )
-    first = _limited("s, f, t", "system.main.regexp_replace(_x, f, t)", once)
-    yield "regexp_replace", [first, _limited("s, f, t, o", "system.main.regexp_replace(_x, f, t, o)", always)]
-    items = f"strlen(_x) + {_ITEM_BYTES} * {{}}"
+    first = _limited("s, f, t", "system.main.regexp_replace(_kql_x, f, t)", once)
+    yield (
+        "regexp_replace",
+        [first, _limited("s, f, t, o", "system.main.regexp_replace(_kql_x, f, t, o)", always)],
+    )
+    items = f"strlen(_kql_x) + {_ITEM_BYTES} * {{}}"
     size = _counted(replace, places, items)
-    yield "str_split", [_limited("s, f", "system.main.str_split(_x, f)", size, JSON_MAX_BYTES)]
+    yield "str_split", [_limited("s, f", "system.main.str_split(_kql_x, f)", size, JSON_MAX_BYTES)]
     matches = _counted(regex, every, items)
-    whole = _limited("s, f", "system.main.regexp_extract_all(_x, f)", matches, JSON_MAX_BYTES)
-    group = _limited("s, f, g", "system.main.regexp_extract_all(_x, f, g)", matches, JSON_MAX_BYTES)
+    whole = _limited("s, f", "system.main.regexp_extract_all(_kql_x, f)", matches, JSON_MAX_BYTES)
+    group = _limited("s, f, g", "system.main.regexp_extract_all(_kql_x, f, g)", matches, JSON_MAX_BYTES)
     yield "regexp_extract_all", [whole, group]
-    lengths = f"{_list_length('_x')} + {_list_length('b')}"
-    yield "list_concat", [_limited("a, b", "system.main.list_concat(_x, b)", lengths, JSON_MAX_BYTES)]
+    lengths = f"{_list_length('_kql_x')} + {_list_length('b')}"
+    yield "list_concat", [_limited("a, b", "system.main.list_concat(_kql_x, b)", lengths, JSON_MAX_BYTES)]
     reserve = _reserve(f"{_list_length('a')} + len(a) * strlen(d)", TEXT_MAX_BYTES)
     yield "array_to_string", [f"(a, d) AS CASE WHEN {reserve} THEN system.main.array_to_string(a, d) END"]
-    yield "to_base64", [_limited("a", "system.main.to_base64(_x)", "octet_length(_x) * 4 // 3 + 4")]
+    yield "to_base64", [_limited("a", "system.main.to_base64(_kql_x)", "octet_length(_kql_x) * 4 // 3 + 4")]
     steps, series = (
         f"({_number('b')} - {_number('a')}) / nullif({_number('c')}, 0)",
         "system.main.generate_series",
@@ -223,6 +225,7 @@ class SandboxMacros:
         self._connection, self._memory, self._variadic = connection, ResultMemory(), VariadicMacros()
         connection.create_function("amllog_reserve", self._memory.reserve, ["DOUBLE", "DOUBLE"], "BOOLEAN")
         connection.execute(MACROS)
+        connection.execute(value_macros.MACROS)
 
     def prepare(self, calls: Mapping[str, Collection[int]]) -> None:
         """Create the macros for the next query. `calls`: as in `VariadicMacros.statements`."""

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from amllog.errors import UsageError
 from amllog.insights.query import sql
+from amllog.insights.query.cell_types import KUSTO_COLUMNS
 from amllog.insights.query.columns import ALL_TABLES
 from amllog.insights.query.query import Query
 from amllog.insights.query.query_texts import QueryTexts
@@ -87,7 +88,7 @@ class DuckDBStore:
         with self._opened(None, now, self._catalog.select(None, now)) as (selection, files):
             names, records = tuple(files.names.values()), _records(selection, files)
             result = self._engine.run_kql(kql, records, files=names)
-        columns = [Column(name) for name in result.names]
+        columns = [Column(name, KUSTO_COLUMNS[type_]) for name, type_ in zip(result.names, result.types)]
         notes = _notes(selection, files.notes)
         notes += (duckdb_limits.incomplete_note(result.reached),) if result.reached else ()
         reading = _reading(selection, files.notes)

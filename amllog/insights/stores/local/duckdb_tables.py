@@ -3,7 +3,22 @@
 from __future__ import annotations
 
 from amllog.insights.query.sql import literal, quote_name
-from amllog.insights.query.tables import Field, ServiceTable
+from amllog.insights.query.tables import TABLES, Field, ServiceTable
+
+
+def schema(*, workspace: bool) -> dict[str, dict[str, str]]:
+    """Return the columns of each table of a dialect, with their types."""
+    return {
+        (table.workspace if workspace else table.classic): _types(table, workspace=workspace)
+        for table in TABLES.values()
+    }
+
+
+def _types(table: ServiceTable, *, workspace: bool) -> dict[str, str]:
+    if not workspace:
+        return {field.classic: field.type for field in table.fields}
+    types = {field.workspace: field.workspace_type or field.type for field in table.fields if field.workspace}
+    return {**types, "_ResourceId": "string"}
 
 
 def view(table: ServiceTable, records: str, *, workspace: bool) -> str:

@@ -114,17 +114,19 @@ def _from_lines(files: Sequence[Path], columns: Mapping[str, str]) -> str:
 
 
 def _from_parquet(files: Iterable[Path], rank: str) -> str:
-    """Return the SELECT over Parquet files, in which JSON is a string.
+    """Return the SELECT over Parquet files, in which JSON is a string. Older files have times without a time zone.
 
+    With this CAST, and not with `AT TIME ZONE`, DuckDB does not read row groups outside of a time range.
     Without `hive_partitioning = false`, DuckDB would make a column of each `a=b` in a path. Files of an earlier version
     have fewer columns.
     """
     paths = ", ".join(literal(escape_glob(path)) for path in files)
     as_json = ", ".join(f"CAST({name} AS JSON) AS {name}" for name in JSON_COLUMNS)
+    time = "CAST(timestamp AS TIMESTAMP) AS timestamp"
     run = f"nullif(url_decode(regexp_extract(filename, '{_RUN_IN_PATH}', 1)), {literal(NO_RUN)}) AS parent_run_id"
     read = f"read_parquet([{paths}], hive_partitioning = false, filename = true, union_by_name = true)"
     read = f"(SELECT CAST(NULL AS VARCHAR) AS root_run_id WHERE false UNION ALL BY NAME SELECT * FROM {read})"
-    return f"SELECT * EXCLUDE (filename) REPLACE ({as_json}), {run}{rank} FROM {read}"
+    return f"SELECT * EXCLUDE (filename) REPLACE ({as_json}, {time}), {run}{rank} FROM {read}"
 
 
 def _columns() -> dict[str, str]:

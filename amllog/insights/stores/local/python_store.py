@@ -37,9 +37,7 @@ from amllog.insights.stores.local.python_summaries import summarize
 from amllog.insights.stores.store import columns_of, damage_notes, make_table, reading_notes
 from amllog.record import envelope
 
-KQL_NEEDS = (
-    "free KQL on journals needs DuckDB and duckdb-kql: pip install 'amllog[insights]' (Python 3.11 or newer)"
-)
+KQL_NEEDS = "free KQL on journals needs DuckDB: pip install 'amllog[insights]'"
 _MIN_TIME = datetime.min.replace(tzinfo=timezone.utc)
 Row = dict[str, Any]
 

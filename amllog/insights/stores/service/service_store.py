@@ -65,14 +65,12 @@ class ServiceStore:
         response = self._client.query(kql, None)
         if response.unknown_table:
             raise responses.missing_table_error(self._client.scope, response.unknown_table)
-        converters = [
-            cell_types.CONVERTERS["time"] if type_ == "datetime" else cell_types.to_any
-            for type_ in response.types
-        ]
-        rows = [[convert(value) for convert, value in zip(converters, row)] for row in response.rows]
         notes = (_incomplete_note(response),) if response.incomplete_reason else ()
-        columns = [Column(name) for name in response.names]
-        return Table.of(columns, rows, notes=notes, texts=QueryTexts(kql=kql))
+        columns = [
+            Column(name, cell_types.KUSTO_COLUMNS.get(type_, "any"))
+            for name, type_ in zip(response.names, response.types)
+        ]
+        return Table.of(columns, response.rows, notes=notes, texts=QueryTexts(kql=kql))
 
     def _all_rows(self, query: Query, notes: dict[str, None]) -> Sequence[list[Any]]:
         """Return the rows of a query that cannot be paged: a summary, or one in another order than time."""

@@ -86,7 +86,7 @@ def test_open_and_recent_files_are_not_compacted(journal: Callable[..., Path]) -
 
 
 def test_compacted_files_are_plain_parquet(journal: Callable[..., Path]) -> None:
-    """Other readers find the run as a partition, dimensions as JSON strings, and timestamps."""
+    """Other readers find the run as a partition, dimensions as JSON strings, and times in UTC."""
     parquet = pytest.importorskip("pyarrow.parquet")
     path = journal(log("one", fold="1"))
     compact(path.parent, idle=NOW)
@@ -96,7 +96,7 @@ def test_compacted_files_are_plain_parquet(journal: Callable[..., Path]) -> None
         RUN,
         "1",
     )
-    assert row["timestamp"].isoformat() == "2026-11-22T10:00:00"
+    assert row["timestamp"].isoformat() == "2026-11-22T10:00:00+00:00"
 
 
 def test_a_torn_manifest_loses_no_record(journal: Callable[..., Path]) -> None:

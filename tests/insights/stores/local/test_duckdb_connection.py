@@ -39,5 +39,5 @@ print(fired, reached)
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs signals")
 def test_the_exception_of_a_signal_handler_reaches_the_caller(child: Any) -> None:
     """A signal at any moment of a query or of the creation of its database raises in the caller."""
-    pytest.importorskip("duckdb_kql", reason="needs Python 3.11")
+    pytest.importorskip("duckdb")
     assert child(INTERRUPTED).stdout == "60 60\n"

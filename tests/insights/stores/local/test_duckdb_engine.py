@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
 import pytest
@@ -13,8 +12,6 @@ from amllog.insights import connect
 from amllog.insights.stores.local.duckdb_engine import Engine
 
 from .conftest import RECORD, SECRET  # isort: skip
-
-pytestmark = pytest.mark.skipif(sys.version_info < (3, 11), reason="duckdb-kql needs Python 3.11")
 
 
 def test_a_query_reads_no_file(kql_journal: Path) -> None:

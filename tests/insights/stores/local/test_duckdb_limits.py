@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 import time
 from pathlib import Path
@@ -13,9 +12,6 @@ import pytest
 from amllog.insights import connect
 from amllog.insights.stores.local.duckdb_engine import Engine
 from amllog.insights.stores.local.duckdb_limits import Limits, QueryTimeout
-
-pytestmark = pytest.mark.skipif(sys.version_info < (3, 11), reason="duckdb-kql needs Python 3.11")
-
 
 MILLIONS = (
     "range x from 1 to 100000 step 1 | extend k=1 "

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import json
 import random
-import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -158,7 +157,6 @@ QUERIES = {
 }  # fmt: skip
 
 
-@pytest.mark.skipif(sys.version_info < (3, 11), reason="duckdb-kql needs Python 3.11")
 @pytest.mark.parametrize("kql", QUERIES)
 def test_queries_of_microsofts_pages_have_their_rows(kql: str, tmp_path: Path) -> None:
     """Queries from Microsoft's pages return the rows that the service returns."""
@@ -166,15 +164,13 @@ def test_queries_of_microsofts_pages_have_their_rows(kql: str, tmp_path: Path) -
     assert [tuple(row.values()) for row in DuckDBStore([tmp_path]).query(kql)] == QUERIES[kql]
 
 
-@pytest.mark.skipif(sys.version_info < (3, 11), reason="duckdb-kql needs Python 3.11")
 def test_unsupported_kql_names_the_service(tmp_path: Path) -> None:
     """The error names the unsupported operator and the service, and no internals of a library."""
     (tmp_path / "sent.jsonl").write_bytes(_lines(SENT))
     with pytest.raises(UsageError) as caught:
         DuckDBStore([tmp_path]).query('search "err"')
-    assert "SearchOperator" in str(caught.value)
+    assert "it does not support the operator 'search'" in str(caught.value)
     assert "AMLLOG_RESOURCE_ID" in str(caught.value)
-    assert "wave" not in str(caught.value)
 
 
 UNREADABLE = """

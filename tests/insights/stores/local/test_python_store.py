@@ -68,7 +68,7 @@ def test_both_stores_agree(both: tuple[Insights, Insights], name: str, narrow: d
 @pytest.mark.parametrize("name", ["records", "last_metrics"])
 def test_the_kql_of_report_questions(both: tuple[Insights, Insights], name: str) -> None:
     """The KQL of both dialects returns the rows of the SQL."""
-    pytest.importorskip("duckdb_kql")
+    pytest.importorskip("duckdb")
     from ...test_questions import assert_both_engines_agree
 
     assert_both_engines_agree(both[1], getattr(both[1], name)(RUN))

@@ -21,8 +21,8 @@ from amllog.insights.stores.service.service_store import ServiceStore
 from amllog.local import AzureOnThisMachine
 
 runs_kql = pytest.mark.skipif(
-    importlib.util.find_spec("duckdb_kql") is None,
-    reason="the query service on this machine runs KQL by duckdb-kql, which needs Python 3.11",
+    importlib.util.find_spec("duckdb") is None,
+    reason="the query service on this machine runs KQL with DuckDB",
 )
 COMPONENT = "/subscriptions/s/resourceGroups/r/providers/microsoft.insights/components/c"
 
