@@ -11,7 +11,7 @@ from amllog.config.settings import Settings
 from amllog.process import safe_import
 from amllog.record.error_cause import describe
 from amllog.session import compose
-from amllog.sources.capture import logging_tree, stdout
+from amllog.sources.capture import stdout
 from amllog.sources.capture.azure_handler_takeover import HandlerTakeover
 from amllog.sources.capture.capture import Capture
 from amllog.sources.capture.loguru_capture import LoguruCapture, Taker
@@ -65,7 +65,7 @@ class Captures:
         handler = plain_handler(capture.handler, capture.taker) if plain else self._root_handler(settings)
         if not plain:
             self._use_processors(handler)
-        self._recorder.states.connect(self._on_handler, logging_tree.is_console)
+        self._recorder.states.connect(self._on_handler, capture.taker.consoles.views)
         self._capture.install(settings.capture, handler)
         if "loguru" in settings.capture:
             self.loguru.install()

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import logging
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import FrameType
 from typing import Any
 
+from amllog.exporters.driver_log import Line
 from amllog.record import log_call
 from amllog.sources.messages import Messages
 
@@ -62,9 +63,8 @@ class LoggerState:
             return
         entry = allowed if isinstance(allowed, logging.LogRecord) else entry
         handlers = self._handlers(entry.levelno)
-        self._states.messages.stdlib_record(entry, shown=self._is_shown(handlers))
-        for handler in handlers:
-            handler.handle(entry)
+        record = self._states.messages.stdlib_record
+        self._record_first(entry, handlers, lambda lines: record(entry, lines=lines))
 
     def refresh(self) -> None:
         """Choose the direct path of log calls, or the one through level, filters and handlers."""
@@ -96,10 +96,29 @@ class LoggerState:
         if after["args"] is not before["args"]:
             args = after["args"] if isinstance(after["args"], tuple) else (after["args"],)
         values = {**values, **{key: after[key] for key in after.keys() - before.keys()}}
-        record(level, logger, entry.msg, args, values, bound, frame, shown=self._is_shown(handlers))
-        for handler in handlers:
-            handler.handle(entry)
+        call = (level, logger, entry.msg, args, values, bound, frame)
+        self._record_first(entry, handlers, lambda lines: record(*call, lines=lines))
         return None
+
+    def _record_first(
+        self,
+        entry: logging.LogRecord,
+        handlers: list[logging.Handler],
+        record: Callable[[list[Line | None] | None], object],
+    ) -> None:
+        """Record a record, then pass it to the handlers. Write our line if none of them has shown it."""
+        views = self._states.views(handlers, entry)
+        lines: list[Line | None] = []
+        try:
+            record(lines if views else None)
+            for handler in handlers:
+                if id(handler) in views:
+                    with views[id(handler)]:
+                        views[id(handler)].accept(handler.handle(entry))
+                else:
+                    handler.handle(entry)
+        finally:
+            self._states.messages.finish_lines(lines, any(view.is_shown for view in views.values()))
 
     def _entry(
         self, level: int, event: object, args: tuple[Any, ...], values: Mapping[str, Any], frame: FrameType
@@ -140,9 +159,6 @@ class LoggerState:
             self._states.on_handler(handler)
         return handlers
 
-    def _is_shown(self, handlers: list[logging.Handler]) -> bool:
-        return any(map(self._states.is_console, handlers))
-
 
 class LoggerStates:
     """The states of all names. A state that was never used is forgotten with the last logger of its name."""
@@ -150,15 +166,20 @@ class LoggerStates:
     def __init__(self, messages: Messages) -> None:
         self.messages = messages
         self.on_handler: Callable[[logging.Handler], object] = bool
-        self.is_console: Callable[[logging.Handler], bool] = lambda handler: False
+        self.views: Callable[[Iterable[logging.Handler], logging.LogRecord], dict[int, Any]] = lambda *_: {}
         self._known: weakref.WeakValueDictionary[str, LoggerState] = weakref.WeakValueDictionary()
         self._kept: dict[str, LoggerState] = {}
 
     def connect(
-        self, on_handler: Callable[[logging.Handler], object], is_console: Callable[[logging.Handler], bool]
+        self,
+        on_handler: Callable[[logging.Handler], object],
+        views: Callable[[Iterable[logging.Handler], logging.LogRecord], dict[int, Any]],
     ) -> None:
-        """Set the function that gets each handler before a record, and the one that recognizes consoles."""
-        self.on_handler, self.is_console = on_handler, is_console
+        """Set the function that gets each handler before a record, and the one that recognizes consoles.
+
+        `views` returns a `View` of each handler that may show the record (`capture/console_views`).
+        """
+        self.on_handler, self.views = on_handler, views
 
     def of(self, name: str) -> LoggerState:
         """Return the state of a name."""

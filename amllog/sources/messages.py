@@ -59,8 +59,9 @@ class Messages:
         frame: FrameType,
         *,
         shown: bool = False,
+        lines: list[Line | None] | None = None,
     ) -> None:
-        """Record one call of a logger's method. `shown`: the driver log has the line already."""
+        """Record one call of a logger's method. `shown`: the driver log has the line. `lines`: as in `stdlib_record`."""
         try:
             error = log_call.find_exception(values.pop("exc_info", None)) if "exc_info" in values else None
             message, extra = log_call.format_call(event, args)
@@ -77,7 +78,7 @@ class Messages:
             for layer in (current.dimensions(), bound, extra, values):
                 if layer:
                     dimensions.add_dimensions(masked, layer, redactor)
-            self._emit(level, logger, message, masked, log_call.frame_site(frame), error, shown)
+            self._emit(level, logger, message, masked, log_call.frame_site(frame), error, shown, lines=lines)
         except Exception as fault:  # the guard of this entry: counted, and reported by status()
             self._emitter.handle_fault(fault)
 
@@ -157,6 +158,11 @@ class Messages:
             )  # fmt: skip
         except Exception as fault:  # the guard of this entry
             self._emitter.handle_fault(fault)
+
+    def finish_lines(self, lines: list[Line | None], shown: bool) -> None:
+        """Write the lines of records that are in the journal already. `shown`: a handler has shown them meanwhile."""
+        for line in lines:
+            self._emitter.finish_line(line, shown)
 
     def uncaught(self, message: str, error: BaseException, logger: str) -> None:
         """Record an uncaught exception. Python shows it on the driver log."""

@@ -1,4 +1,4 @@
-"""Read from stdlib logging which handlers a record reaches, which are consoles, and which loggers belong to transport.
+"""Read from stdlib logging which handlers a record reaches, and which loggers belong to transport.
 
 Nothing is changed here.
 """
@@ -6,7 +6,6 @@ Nothing is changed here.
 from __future__ import annotations
 
 import logging
-import sys
 from collections.abc import Iterator
 from types import FrameType
 from typing import Any
@@ -16,9 +15,6 @@ QUIET = (
     "opencensus", "urllib3", "requests", "requests_oauthlib", "azure.core", "azure.identity", "msrest", "msrestazure",
     "msal", "msal_extensions", "azureml", "azure.monitor", "opentelemetry",
 )  # fmt: skip
-
-# Classes of handlers and streams that write to the console without having its stream.
-CONSOLES = ("RichHandler", "MlflowLoggingStream")
 
 
 def is_log_call(frame: FrameType) -> bool:
@@ -91,15 +87,6 @@ def has_receiver(entry: logging.LogRecord, handlers: tuple[logging.Handler, ...]
     return any(
         entry.levelno >= handler.level and type(handler).__name__ != "NullHandler" for handler in handlers
     )
-
-
-def is_console(handler: logging.Handler) -> bool:
-    """Return whether a handler writes to the driver log: stdout or stderr, directly or through a known wrapper."""
-    stream = getattr(handler, "stream", None)
-    if type(handler).__name__ in CONSOLES or type(stream).__name__ in CONSOLES:
-        return True
-    names = ("stdout", "stderr", "__stdout__", "__stderr__")  # a script may have deleted one of them
-    return stream is not None and any(stream is getattr(sys, name, None) for name in names)
 
 
 def is_transport(name: str) -> bool:

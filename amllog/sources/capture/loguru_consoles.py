@@ -7,12 +7,10 @@ line may be twice on the driver log, but it is never missing.
 from __future__ import annotations
 
 import functools
-import logging
-import sys
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from amllog.sources.capture.logging_tree import is_console
+from amllog.sources.capture.console_streams import is_console
 
 # The names that functions use which print.
 _PRINTING = frozenset(("print", "stdout", "stderr", "tqdm", "echo"))
@@ -46,12 +44,10 @@ def forwards(kind: Any) -> bool:
 def _is_console(handler: Any) -> bool:
     sink = getattr(handler, "_sink", None)
     stream = getattr(sink, "_stream", None)
+    if stream is None:
+        stream = getattr(getattr(sink, "_handler", None), "stream", None)  # of a handler of logging
     if stream is not None:
-        standard = ("stdout", "stderr", "__stdout__", "__stderr__")
-        return any(stream is getattr(sys, name, None) for name in standard)
-    target = getattr(sink, "_handler", None)
-    if isinstance(target, logging.Handler):
-        return is_console(target)
+        return is_console(stream) is True
     function = getattr(sink, "_function", None)
     names = getattr(getattr(function, "__code__", None), "co_names", ())
     return function is print or not _PRINTING.isdisjoint(names)

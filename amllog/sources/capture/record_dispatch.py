@@ -27,16 +27,18 @@ from amllog.process.frames import disguised
 from amllog.process.hooks import Hook
 from amllog.process.own_work import THREAD
 from amllog.sources.capture import logging_lock
+from amllog.sources.capture.console_views import View
 from amllog.sources.capture.level_gate import LevelGate
 from amllog.sources.capture.logging_tree import (
     handlers_of,
     has_handlers,
-    is_console,
     is_log_call,
     is_only_handler,
     live_handlers,
 )
 from amllog.sources.capture.record_taker import RETURNABLE, Dispatch, RecordTaker
+
+_NO_VIEW = View()
 
 
 class RecordDispatch:
@@ -82,15 +84,18 @@ class RecordDispatch:
                 if began is not None and self._take_first(logger, entry, began):
                     return None
                 if is_foreign or not has_handlers(logger):
-                    return dispatch(logger, entry)
-                # If `callHandlers` was called without a hook of ours above, our handler is one of the others.
+                    with _NO_VIEW if began is None else began.observe_hook():
+                        return dispatch(logger, entry)
+                # If another library has called a hook of ours after `close()`, our handler may be one of the others.
                 is_known = state.entry is entry
-                consoles = state.observe() if is_known else ()
+                views = state.observe() if is_known else None
                 for handler in live_handlers(logger):
                     if entry.levelno >= handler.level and not (is_known and handler is ours):
-                        accepted = handler.handle(entry)
-                        if id(handler) in consoles:
-                            state.show(accepted)
+                        if views and id(handler) in views:
+                            with views[id(handler)]:
+                                views[id(handler)].accept(handler.handle(entry))
+                        else:
+                            handler.handle(entry)
                 return None
             finally:
                 if began is not None:
@@ -117,8 +122,10 @@ class RecordDispatch:
         """Pass the record to our handler before others. Return whether they do not get it."""
         is_admitted = entry.levelno < self._gate.root.level and self._gate.is_admitted(logger, entry)
         if not is_admitted:
-            elsewhere = self._taker.shows_elsewhere
-            consoles = (one for one in state.handlers if is_console(one) or elsewhere(one, entry))
-            state.expect(frozenset(map(id, consoles)))
+            views = self._taker.consoles.views(state.handlers, entry, self._taker.handler)
+            for handler in state.handlers:
+                if self._taker.shows_elsewhere(handler, entry):
+                    views[id(handler)] = View()
+            state.expect(views)
         self._taker.take_first(state, entry)
         return is_admitted

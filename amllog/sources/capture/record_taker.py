@@ -15,6 +15,8 @@ from collections.abc import Callable
 
 from amllog.exporters.driver_log import Line
 from amllog.process import other_tracers, own_work
+from amllog.sources.capture.console_views import HookView, View
+from amllog.sources.capture.consoles import Consoles
 from amllog.sources.capture.crossings import LOGGING, LOGURU, Crossings
 from amllog.sources.capture.logging_tree import QUIET, has_receiver, is_transport
 from amllog.sources.capture.other_journals import OtherJournals
@@ -35,7 +37,7 @@ class Dispatch:
     """A record that a thread is dispatching, and what happened to it."""
 
     __slots__ = (
-        "consoles", "entry", "handlers", "is_observed", "is_shown", "lines", "outer", "passed", "return_path", "taken",
+        "entry", "handlers", "hook_view", "is_observed", "lines", "outer", "passed", "return_path", "taken", "views",
     )  # fmt: skip
 
     def __init__(
@@ -56,26 +58,35 @@ class Dispatch:
         self.taken = entry if is_recorded else None
         # The result of the filters on our handler, when they were called.
         self.passed: bool | None = None
-        # The handlers, by identity, that may show the record on the driver log.
-        self.consoles: frozenset[int] = frozenset()
-        # Whether we call these handlers, and whether one of them has shown the record.
-        self.is_observed = self.is_shown = False
+        # The handlers, by identity, that may show the record on the driver log. Another library's hook may call them.
+        self.views: dict[int, View] = {}
+        self.hook_view: View | None = None
+        self.is_observed = False
         # Our line. It is written at the end if no handler has shown the record.
         self.lines: list[Line | None] = []
 
-    def expect(self, consoles: frozenset[int]) -> None:
+    def expect(self, views: dict[int, View]) -> None:
         """Set the handlers that may show the record."""
-        self.consoles = consoles
+        self.views = views
 
-    def observe(self) -> frozenset[int]:
-        """Return the handlers that may show the record. The caller calls them, and `show` for each."""
+    def observe(self) -> dict[int, View]:
+        """Return the handlers that may show the record. The caller calls the handlers and not the hook."""
         self.is_observed = True
-        return self.consoles
+        return self.views
 
-    def show(self, accepted: object) -> None:
-        """Note the result of a handler that shows records. Its own `handle` may return nothing."""
-        if accepted is None or accepted:
-            self.is_shown = True
+    def observe_hook(self) -> View:
+        """Return the view of all handlers together, for a call of the hook of another library."""
+        view = View()
+        if self.views and self.entry is not None:
+            self.hook_view = view = HookView(self.entry, self.handlers, self.views)
+        return view
+
+    @property
+    def is_shown(self) -> bool:
+        """Return whether a handler has shown the record on the driver log."""
+        if self.is_observed or self.hook_view is None:
+            return any(view.is_shown for view in self.views.values())
+        return self.hook_view.is_shown
 
 
 class Threads(threading.local):
@@ -91,6 +102,7 @@ class RecordTaker:
     def __init__(self, recorder: Recorder) -> None:
         self.emitter, self._messages = recorder.emitter, recorder.messages
         self.threads = Threads()
+        self.consoles = Consoles()
         # Of the records that logging and another library exchange.
         self.crossings = Crossings()
         self.events = StructlogEvents(recorder)
@@ -136,7 +148,7 @@ class RecordTaker:
         if event is not None and event.is_recorded:
             return
         state.taken = entry
-        lines = state.lines if is_dispatched and state.consoles else None
+        lines = state.lines if is_dispatched and state.views else None
         message = self._messages.stdlib_record(entry, lines=lines, event=event)
         if state.return_path and is_dispatched and message is not None:
             sent = message if type(entry.msg) is str and event is None else sent_message(entry)
@@ -230,16 +242,4 @@ class RecordTaker:
         if self.threads.dispatch is state:
             self.threads.dispatch = state.outer or Dispatch()
         if state.lines:
-            is_shown = state.is_shown or (not state.is_observed and self._is_presumed(state))
-            for line in state.lines:
-                self.emitter.finish_line(line, is_shown)
-
-    def _is_presumed(self, state: Dispatch) -> bool:
-        """Return whether a handler has probably shown the record. The hook of another library has called it."""
-        return any(
-            id(handler) in state.consoles
-            and state.entry is not None
-            and state.entry.levelno >= handler.level
-            and not handler.filters
-            for handler in state.handlers
-        )
+            self._messages.finish_lines(state.lines, state.is_shown)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import sys
 from collections.abc import Iterator
 
 import pytest
@@ -54,13 +53,6 @@ def test_receivers() -> None:
     assert logging_tree.has_receiver(entry, (logging.NullHandler(), stream))
     stream.setLevel(logging.ERROR)
     assert not logging_tree.has_receiver(entry, (logging.NullHandler(), stream))
-
-
-def test_consoles() -> None:
-    """A handler with stdout or stderr is a console, and so is one of a known class."""
-    rich = type("RichHandler", (logging.Handler,), {})()
-    handlers = [logging.StreamHandler(sys.stdout), logging.StreamHandler(), rich, logging.NullHandler()]
-    assert [logging_tree.is_console(handler) for handler in handlers] == [True, True, True, False]
 
 
 @pytest.mark.parametrize(
