@@ -18,6 +18,7 @@ from pathlib import Path
 from types import TracebackType
 
 from amllog.config import user_path
+from amllog.config.variables import LOCAL_AUTHORITIES
 from amllog.errors import UsageError
 from amllog.process import exits
 from amllog.record.text import escape_controls
@@ -27,7 +28,12 @@ _OUR_FILES = (__file__, runpy.__file__)
 
 
 def run(options: Namespace, environ: Mapping[str, str]) -> int:
-    """Run the script of the command line."""
+    """Run the script of the command line.
+
+    Under `amllog serve`, the process trusts its storage in addition to the authorities of the shell.
+    """
+    if environ.get(LOCAL_AUTHORITIES):
+        os.environ["REQUESTS_CA_BUNDLE"] = environ[LOCAL_AUTHORITIES]
     run_script(options.script, options.args, is_module=options.is_module)
     return 0
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from amllog.config import user_path
 from amllog.errors import MissingExtraError, UsageError
 
 
@@ -57,6 +58,12 @@ def add_command(commands: Any, command: Callable[..., ArgumentParser]) -> None:
     serve.add_argument("--lenient", action="store_true", help="accept requests that Azure would reject")
 
 
+def _authorities(environ: Mapping[str, str]) -> Path | None:
+    """Return the file of certificate authorities that programs in this shell use, or None for their default."""
+    names = (environ.get("REQUESTS_CA_BUNDLE"), environ.get("CURL_CA_BUNDLE"))
+    return next((Path(name) for name in names if name and user_path.is_file(Path(name))), None)
+
+
 def run(options: Namespace, environ: Mapping[str, str]) -> int:
     """Answer requests until Ctrl-C."""
     if not importlib.util.find_spec("cryptography"):
@@ -74,6 +81,7 @@ def run(options: Namespace, environ: Mapping[str, str]) -> int:
             experiment_name=options.experiment_name,
             parent_run_id=None if options.no_parent else options.parent_run_id or PIPELINE_OF_RUN,
             root_run_id=options.root_run_id,
+            authorities=_authorities(environ),
         )
     except (OSError, ValueError) as error:
         raise UsageError(f"cannot serve on port {options.port} into {options.directory}: {error}") from error

@@ -20,6 +20,7 @@ LOCAL_RUN = "AMLLOG_LOCAL_RUN"
 CHILD = "AMLLOG_CHILD"
 STEP_PROCESS = "AMLLOG_STEP_PROCESS"
 WORKERS = "AMLLOG_WORKERS"
+LOCAL_AUTHORITIES = "AMLLOG_LOCAL_AUTHORITIES"
 
 # Azure ML uploads `logs` of the working directory, also while the job runs.
 JOB_DIRECTORY = "logs/amllog"
@@ -44,6 +45,7 @@ VARIABLES = (
     Variable(LOCAL_RUN, EITHER, "The name of the run of scripts outside Azure ML. amllog adds the step for workers."),
     Variable(CHILD, AMLLOG, "The step and the span of a child process that is a span of its step."),
     Variable(STEP_PROCESS, AMLLOG, "The step and the process that records its end. Other processes are spans of it."),
+    Variable(LOCAL_AUTHORITIES, AMLLOG, "The certificate authorities for uploads to `amllog serve`, which prints it."),
     Variable(WORKERS, AMLLOG, "The step that worker processes belong to. Unset it for a process that does not."),
 )  # fmt: skip
 

@@ -176,7 +176,8 @@ class AzureOnThisMachine:
         """Register the run and its missing ancestors, and return the environment variables of a job of it.
 
         In a child process with these variables, azureml-core's `Run.get_context()` is online and can upload files,
-        MLflow logs to the same run, and `APPLICATIONINSIGHTS_CONNECTION_STRING` is set.
+        MLflow logs to the same run, and `APPLICATIONINSIGHTS_CONNECTION_STRING` is set. `REQUESTS_CA_BUNDLE` names the
+        file of `authorities` and ours.
         """
         self._runs.add_job(run_id, step_name, experiment_name, parent_run_id, root_run_id)
         self._upload_url()

@@ -29,6 +29,7 @@ def serve(
     parent_run_id: str | None = PIPELINE_OF_RUN,
     root_run_id: str | None = None,
     out: TextIO | None = None,
+    authorities: Path | None = None,
 ) -> None:
     """Answer requests until SIGINT or SIGTERM. Print the connection string and the variables for one run to `out`.
 
@@ -36,6 +37,8 @@ def serve(
     only. None is a job of its own.
 
     The variables contain the tokens. If `out` is a new file that others may read, it is made private to this user.
+    `authorities` is the file of certificate authorities that other programs in that shell use (default: that of
+    `requests`). The variables leave it as it is.
     Raises OSError if the port or the directory cannot be used.
     """
     from amllog.insights.stores.local import duckdb_limits
@@ -49,7 +52,7 @@ def serve(
 
     before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        with AzureOnThisMachine(directory, port=port, strict=strict) as azure:
+        with AzureOnThisMachine(directory, port=port, strict=strict, authorities=authorities) as azure:
             run = run_id or f"local_{uuid.uuid4()}"
             environment = azure.job_environment(
                 run_id=run,
@@ -89,13 +92,21 @@ def restrict_access(out: TextIO) -> None:
 
 
 def _shell_lines(azure: AzureOnThisMachine, run: str, environment: dict[str, str]) -> list[str]:
-    """Return the lines for a shell. Other users can see command lines, so curl reads the URL from stdin."""
+    """Return the lines for a shell. Other users can see command lines, so curl reads the URL from stdin.
+
+    `REQUESTS_CA_BUNDLE` would replace the authorities of all other programs in that shell.
+    """
+    exported = {name: value for name, value in environment.items() if name != "REQUESTS_CA_BUNDLE"}
+    bundle = shlex.quote(environment["REQUESTS_CA_BUNDLE"])
     return [
         f"# local Azure: {azure.url}, the received data is in {azure.directory}",
         "# the lines below contain tokens, which are secret and valid until this server stops",
         f"# connection string: {azure.connection_string}",
         f"# export in the shell of your script, which then is run {run}:",
-        *(f"export {name}={shlex.quote(value)}" for name, value in sorted(environment.items())),
+        *(f"export {name}={shlex.quote(value)}" for name, value in sorted(exported.items())),
+        f"export AMLLOG_LOCAL_AUTHORITIES={bundle}",
+        "# uploads by azureml's own Run trust this server under `amllog run SCRIPT`, or with one more variable:",
+        f"# REQUESTS_CA_BUNDLE={bundle} python SCRIPT",
         "# to query the received data with insights, in another shell:",
         f"# export AMLLOG_QUERY_ENDPOINT={azure.query_endpoint} AMLLOG_RESOURCE_ID={azure.resource_id}",
         "# to switch faults on (an empty list switches them off), in another shell:",

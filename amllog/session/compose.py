@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from amllog.config.parsers import ConnectionString
 from amllog.config.settings import Settings, find_secrets, resolve_settings, with_connection
 from amllog.config.settings_table import BY_NAME
+from amllog.config.variables import LOCAL_AUTHORITIES
 from amllog.context.detector import RunDetector
 from amllog.context.identity import Identity, is_job, may_be_online
 from amllog.delivery.exporter import Exporter
@@ -199,7 +200,8 @@ def metrics_exporter(
 ) -> Exporter:
     """Return the exporter of run metrics. `connect` returns azureml's run later, if it is not known yet.
 
-    `step_id`, `environ`: those of the process whose metrics belong to the MLflow run that its environment names.
+    `step_id`, `environ`: those of the process whose metrics belong to the MLflow run that its environment names. The
+    environment of `amllog serve` also names the certificate authorities for uploads.
     `directories` returns the directories of copied files, if the journal may move to another one than `directory`.
     """
     if kind == "mlflow":
@@ -208,7 +210,8 @@ def metrics_exporter(
         return MLflowExporter(directory, step_id=step_id, environ=environ, directories=directories)
     from amllog.exporters.run_metrics.azureml_exporter import AzureMLExporter
 
-    return AzureMLExporter(directory, run, connect, directories)
+    authorities = (environ or {}).get(LOCAL_AUTHORITIES, "")
+    return AzureMLExporter(directory, run, connect, directories, authorities)
 
 
 def _installed(package: str) -> bool:

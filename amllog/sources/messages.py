@@ -61,7 +61,7 @@ class Messages:
         shown: bool = False,
         lines: list[Line | None] | None = None,
     ) -> None:
-        """Record one call of a logger's method. `shown`: the driver log has the line. `lines`: as in `stdlib_record`."""
+        """Record one call of a logger's method. `shown`: the driver log has it. `lines`: as in `stdlib_record`."""
         try:
             error = log_call.find_exception(values.pop("exc_info", None)) if "exc_info" in values else None
             message, extra = log_call.format_call(event, args)

@@ -81,3 +81,50 @@ def test_a_port_in_use(cli: Any, azure: Any) -> None:
     assert "cannot serve on port" in ran.stderr
     assert "Traceback" not in ran.stderr
     assert Path("amllog-azure").exists()
+
+
+UPLOAD = """
+import amllog, os
+from azureml.core import Run
+log = amllog.setup()
+open("of_amllog.txt", "w").write("of amllog")
+log.run.upload_file("of_amllog.txt", "of_amllog.txt")
+if os.environ.get("UPLOAD") == "azureml":
+    open("of_azureml.txt", "w").write("of azureml")
+    Run.get_context().upload_file("of_azureml.txt", "of_azureml.txt")
+print(os.environ["REQUESTS_CA_BUNDLE"])
+amllog.shutdown(200)
+"""
+
+
+def test_the_authorities_of_the_shell_stay(child: Any, tmp_path: Path) -> None:
+    """A shell keeps its authorities, which the file of the server contains. amllog and `amllog run` upload."""
+    import certifi
+
+    first = Path(certifi.where()).read_text().partition("-----END CERTIFICATE-----")
+    (tmp_path / "corporate.pem").write_text(first[0] + first[1] + "\n")
+    (tmp_path / "script.py").write_text(UPLOAD)
+    corporate = {"REQUESTS_CA_BUNDLE": str(tmp_path / "corporate.pem")}
+    arguments = ["serve", "--directory", "azure", "--run-id", "run_1", "--step-name", "train"]
+    process = child.start([sys.executable, "-m", "amllog", *arguments], env=corporate)
+    lines = []
+    for line in process.stdout:
+        lines.append(line)
+        if line.startswith("# stop"):
+            break
+    assert [line for line in lines if line.startswith("export REQUESTS_CA_BUNDLE")] == []
+    bundle = (tmp_path / "azure" / "ca-bundle.pem").read_text()
+    assert first[0] in bundle
+    assert bundle.count("BEGIN CERTIFICATE") == 2
+    shell = "".join(lines)
+    plain = child(["/bin/sh", "-c", f'{shell}\n"{sys.executable}" script.py'], env=corporate)
+    assert plain.returncode == 0, plain.stderr
+    assert plain.stdout.splitlines()[-1] == corporate["REQUESTS_CA_BUNDLE"]
+    stored = tmp_path / "azure" / "artifacts"
+    assert b"of amllog" in [file.read_bytes() for file in stored.rglob("*") if file.is_file()]
+    code = f'{shell}\nUPLOAD=azureml "{sys.executable}" -m amllog run script.py'
+    wrapped = child(["/bin/sh", "-c", code], env=corporate)
+    assert wrapped.returncode == 0, wrapped.stderr
+    assert b"of azureml" in [file.read_bytes() for file in stored.rglob("*") if file.is_file()]
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(600) == 0

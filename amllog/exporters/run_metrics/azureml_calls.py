@@ -26,6 +26,7 @@ class Target(NamedTuple):
     directories: artifact_copies.Directories  # that may contain the copies of files
     addresses: dict[str, str]  # of unfinished uploads, by record id
     seconds: float  # the time limit
+    authorities: str  # the file of certificate authorities for uploads, or empty
     find: Callable[[str], Any]  # returns azureml's run of an id
     post: Callable[[MetricPost], None]
 
@@ -65,7 +66,8 @@ def _description(target: Target, call: Call) -> None:
 
 def _upload_file(target: Target, call: Call, stream: BinaryIO) -> None:
     artifact, datastore = call.data["artifact"], call.data.get("datastore_name")
-    upload(target.run, stream, artifact, datastore, target.addresses, call.record_id, target.seconds)
+    addresses, authorities = target.addresses, target.authorities
+    upload(target.run, stream, artifact, datastore, addresses, call.record_id, target.seconds, authorities)
 
 
 def _log_artifact(target: Target, call: Call, stream: BinaryIO) -> None:

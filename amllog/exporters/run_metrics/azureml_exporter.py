@@ -34,6 +34,7 @@ class _Cache(NamedTuple):
 
     runs: dict[str, Any]  # other runs with calls, by id
     addresses: dict[str, str]  # of unfinished uploads, by record id
+    authorities: str  # the file of certificate authorities for uploads, or empty
 
 
 class AzureMLExporter:
@@ -41,7 +42,7 @@ class AzureMLExporter:
 
     `directory`: of the journal, which contains the copies of files that lines name. `directories`: for a journal that
     may move. `run`: azureml's online run, or None. Without a run, `connect` is called while records wait, with the
-    seconds that it may take.
+    seconds that it may take. `authorities`: a file of certificate authorities for uploads.
     """
 
     name = RUN_METRICS
@@ -54,11 +55,12 @@ class AzureMLExporter:
         run: Any = None,
         connect: Callable[[float], Any] | None = None,
         directories: artifact_copies.Directories | None = None,
+        authorities: str = "",
     ) -> None:
         self._directories = directories or (lambda: [Path(directory)])
         self._run: Any = None
         self._post: azureml_sdk.PostMetrics | None = None
-        self._cache = _Cache({}, {})
+        self._cache = _Cache({}, {}, authorities)
         self._connect = connect
         if run is not None:
             self.attach(run)
@@ -186,11 +188,14 @@ class _Export:
         if self.failure or self.waiting_call or run_id in self.missing_runs or seconds <= 0:
             return self.failure or self.waiting_call or waiting("an earlier call waits")
         azureml_sdk.limit_requests(self.run, seconds)
-        addresses = self.cache.addresses
+        addresses, authorities = self.cache.addresses, self.cache.authorities
         try:
             run = self._find(run_id)
             find, post = self._find, self._post_one
-            perform(Target(run, run is self.run, self.directories, addresses, seconds, find, post), call)
+            target = Target(
+                run, run is self.run, self.directories, addresses, seconds, authorities, find, post
+            )
+            perform(target, call)
         except Exception as error:  # any error of azureml becomes a verdict
             # For a file, 403 and 404 are from the storage, and final, because its address is created once.
             verdict, _ = self._verdict(error, "" if call.file else run_id)

@@ -25,8 +25,12 @@ def upload(
     addresses: dict[str, str],
     key: str,
     seconds: float,
+    authorities: str = "",
 ) -> None:
-    """Upload the file as artifact `name`. `addresses` keeps its address under `key`, for another attempt."""
+    """Upload the file as artifact `name`. `addresses` keeps its address under `key`, for another attempt.
+
+    `authorities`: a file of certificate authorities for the storage, in place of those of `requests`.
+    """
     storage = azureml_sdk.storage()
     if storage is None:  # azureml has changed, so its upload without a time limit is used
         run.upload_file(name, stream, datastore_name=datastore)
@@ -34,7 +38,11 @@ def upload(
     address = addresses.get(key) or _address(run, name, datastore)
     addresses[key] = address
     token, account, suffix, container, blob = storage.split_address(address)
-    transport = storage.transport(connection_timeout=min(CONNECT_SECONDS, seconds), read_timeout=seconds)
+    transport = storage.transport(
+        connection_timeout=min(CONNECT_SECONDS, seconds),
+        read_timeout=seconds,
+        connection_verify=authorities or True,
+    )
     transport.open()
     bound_responses(transport.session)
     client = storage.client(

@@ -1,6 +1,6 @@
 """The certificate of the TLS server, which is created when the server starts.
 
-Clients trust it by the file of `REQUESTS_CA_BUNDLE`, which contains the usual certificate authorities and this
+Clients trust it by a file (`REQUESTS_CA_BUNDLE`), which contains the usual certificate authorities and this
 certificate. It is valid for 127.0.0.1 and cannot sign others. Its key is on disk only while it is loaded.
 """
 

@@ -90,7 +90,7 @@ class RecordDispatch:
                 is_known = state.entry is entry
                 views = state.observe() if is_known else None
                 for handler in live_handlers(logger):
-                    if entry.levelno >= handler.level and not (is_known and handler is ours):
+                    if not (is_known and handler is ours) and entry.levelno >= handler.level:
                         if views and id(handler) in views:
                             with views[id(handler)]:
                                 views[id(handler)].accept(handler.handle(entry))
