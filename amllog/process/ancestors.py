@@ -1,4 +1,4 @@
-"""Leave a string for the processes below this one, and find it from there, also if they are older than the string.
+"""Leave a string for other processes, and find it: below this one, also if they are older, or by its process id.
 
 The string is in an anonymous file (`memfd_create`), which others find by its name in `/proc/<pid>/fd`. It has no path,
 and it ends with the processes that hold it. Only processes of the same user can open it. Systems other than Linux have
@@ -56,6 +56,15 @@ def find() -> str:
             interrupts.pass_on(error)
             break
     return ""
+
+
+def find_at(process: int) -> str:
+    """Return the string of this process, or "" if it has none or is not there."""
+    try:
+        return _text_of(process)
+    except (OSError, ValueError) as error:
+        interrupts.pass_on(error)
+        return ""
 
 
 def _text_of(pid: int) -> str:

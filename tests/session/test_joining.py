@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import os
 import time
 from pathlib import Path
 from typing import Any
@@ -88,6 +89,35 @@ print(older.communicate("")[0])
     )
     found = child(code, connection).stdout
     assert "'level': 'ERROR'" in found and "0000-0000000010ca" in found
+
+
+CLUSTER = """
+import base64, pickle, subprocess, sys, types
+import amllog
+sys.modules["ray"] = types.ModuleType("ray")
+log = amllog.setup(connection_string=sys.argv[1], driver_level="CRITICAL")
+task = base64.b64encode(pickle.dumps(log)).decode()
+# The process between them ends, so the worker is not below the step.
+between = "import subprocess, sys; subprocess.Popen([sys.executable, 'ray/default_worker.py', *sys.argv[1:]])"
+environ = {"PYTHONPATH": sys.argv[2]}
+started = subprocess.Popen([sys.executable, "-c", between, task], env=environ, stdout=subprocess.PIPE, text=True)
+started.wait()
+print(started.stdout.read())
+"""
+
+
+def test_worker_of_another_cluster(child: Any, tmp_path: Path) -> None:
+    """A worker that is not below the step, but on its machine, gets the connection string with a pickled logger."""
+    script = tmp_path / "ray" / "default_worker.py"
+    script.parent.mkdir()
+    script.write_text(
+        "import base64, pickle, sys\nimport amllog\npickle.loads(base64.b64decode(sys.argv[1])).info('worker')\n"
+        "print(*amllog.status().outlets)\n"
+    )
+    connection = (
+        "InstrumentationKey=00000000-0000-0000-0000-0000000010ca;IngestionEndpoint=http://127.0.0.1:9"
+    )
+    assert child(CLUSTER, connection, os.environ["PYTHONPATH"]).stdout.strip() == "app_insights driver_log"
 
 
 def test_time_between_looks() -> None:
