@@ -83,6 +83,9 @@ POWERS = {  # what only these modules or folders may do
     },
     r"\b_?signal\.signal\b": {"process.events", "process.interrupts", "local"},
     r"\bsubprocess\b": {"cli"},
+    r"\bsys\.meta_path\b": {"process.hooks", "process.import_hooks"},
+    r"\bFunctionType\(|\.__code__\.replace\b": {"process.frames"},
+    r"\._core\b": {"sources.capture.loguru_capture"},
     r"\bmemfd_create\b": {"process.ancestors"},
     r"\._config\b|\"_config\"": {"process.process_objects"},
 }  # fmt: skip

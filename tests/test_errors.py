@@ -21,8 +21,8 @@ MISUSES = {
         "metrics takes a dict of names and numbers, got list",
     ),
     "a level's name": (
-        lambda log: log.log("LOUD", "x"),
-        "a level is a number such as logging.INFO, or its name, got 'LOUD'",
+        lambda log: log.log("INFO", "x"),
+        "a level is a number such as logging.INFO, got 'INFO'",
     ),
     "tags of a text": (lambda log: log.run.set_tags("x"), "tags and properties are a dict, got str"),
     "a tag without a key": (

@@ -64,6 +64,21 @@ def extra_dimensions(extra: object) -> dict[Any, object]:
     return {**dimensions, **custom} if isinstance(custom, Mapping) else dict(extra)
 
 
+class DictEvent(NamedTuple):
+    """A message that is a dict, as for python-json-logger: its own message, and its other values."""
+
+    message: str
+    values: dict[Any, object]
+
+
+def dict_event(given: dict[Any, Any]) -> DictEvent | None:
+    """Return the parts of a dict with a string under `message` or `event`, or None."""
+    key = next((key for key in ("message", "event") if type(given.get(key)) is str), None)
+    if key is None:
+        return None
+    return DictEvent(given[key], {name: value for name, value in given.items() if name != key})
+
+
 def format_record(entry: logging.LogRecord) -> str:
     """Return the message of a stdlib record, like `getMessage` but without raising."""
     args = entry.args

@@ -5,7 +5,6 @@ A logger holds the recorder of the process. Therefore, loggers that were made be
 
 from __future__ import annotations
 
-import logging
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
@@ -114,19 +113,16 @@ class Logger(BoundLoggerBase, LoggingLogger):
             dimensions.setdefault("exc_info", True)
             wrapped.state.log(ERROR, wrapped.name, event, args, dimensions, self._context, sys._getframe(1))
 
-    def log(  # type: ignore[override]  # with free keywords, and a level that may be a name
-        self, level: int | str, event: object = "", /, *args: object, **dimensions: Any
+    def log(  # type: ignore[override]  # with free keywords
+        self, level: int, event: object = "", /, *args: object, **dimensions: Any
     ) -> None:
-        """Log at any level: a number, or a name that logging knows. Raises TypeError for other values."""
+        """Log at any level number. Raises TypeError if `level` is not a number."""
         wrapped = self._logger
-        number = logging.getLevelName(level) if isinstance(level, str) else level
-        if not isinstance(number, int):
-            raise TypeError(
-                f"a level is a number such as logging.INFO, or its name, got {describe_value(level)}"
-            )
-        if wrapped.emitter.threshold <= number:
+        if not isinstance(level, int):
+            raise TypeError(f"a level is a number such as logging.INFO, got {describe_value(level)}")
+        if wrapped.emitter.threshold <= level:
             wrapped.state.log_passed_on(
-                number, wrapped.name, event, args, dimensions, self._context, sys._getframe(1)
+                level, wrapped.name, event, args, dimensions, self._context, sys._getframe(1)
             )
 
     warn = warning

@@ -37,6 +37,7 @@ class Event(Protocol):
 
     error: BaseException | None
     message: str
+    site: CallSite | None
     values: dict[Any, object] | None
 
 
@@ -64,6 +65,8 @@ class Messages:
         """Record one call of a logger's method. `shown`: the driver log has it. `lines`: as in `stdlib_record`."""
         try:
             error = log_call.find_exception(values.pop("exc_info", None)) if "exc_info" in values else None
+            if "msg" in values and type(event) is str and not event and not args:
+                event = values.pop("msg")  # the keyword of logging
             message, extra = log_call.format_call(event, args)
             if "extra" in values:  # scripts that had a stdlib logger pass it
                 values = {**log_call.extra_dimensions(values.pop("extra")), **values}
@@ -99,12 +102,15 @@ class Messages:
             redactor = self._emitter.redactor
             extra, bound = entry.__dict__, current.dimensions()
             layers: list[Mapping[Any, object]] = [bound] if bound else []
+            parts = log_call.dict_event(entry.msg) if type(entry.msg) is dict and not entry.args else None
             if event is not None:
                 layers.append(event.values or {})
             elif len(extra) > _BLANK_SIZE:  # only then there may be keys of the script
                 layers.append({key: extra[key] for key in extra.keys() - _STANDARD})
                 if isinstance(extra.get("custom_dimensions"), Mapping):
                     layers.append(extra["custom_dimensions"])
+            if event is None and parts is not None:
+                layers.append(parts.values)
             args = entry.args if event is None else ()
             if type(args) is not tuple and isinstance(args, Mapping) and "%(" not in text.to_text(entry.msg):
                 layers.append(args)
@@ -118,9 +124,9 @@ class Messages:
             call_site = log_call.record_site(entry)
             error = log_call.find_exception(entry.exc_info) if entry.exc_info else None
             parent = current.logged_span(extra) if "traceId" in extra else None
-            message = log_call.format_record(entry)
+            message = log_call.format_record(entry) if parts is None else parts.message
             if event is not None:
-                message, error = event.message, error or event.error
+                message, error, call_site = event.message, error or event.error, event.site or call_site
             self._emit(
                 entry.levelno, text.to_text(entry.name), message, masked, call_site, error, shown,
                 seconds=entry.created, level_name=entry.levelname, parent=parent, lines=lines,

@@ -95,3 +95,20 @@ def test_call_sites() -> None:
 def test_extra_dimensions(extra: object, dimensions: dict[str, object]) -> None:
     """The `extra` argument of logging is dimensions, including those in custom_dimensions."""
     assert log_call.extra_dimensions(extra) == dimensions
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({"message": "loaded", "rows": 3}, ("loaded", {"rows": 3})),
+        ({"event": "loaded", "message": 1}, ("loaded", {"message": 1})),
+        ({"message": "first", "event": "second"}, ("first", {"event": "second"})),
+        ({"message": 3}, None),
+        ({"rows": 3}, None),
+        ({}, None),
+    ],
+)
+def test_messages_that_are_dicts(given: dict[str, Any], expected: Any) -> None:
+    """A dict with a string under `message` or `event` has a message and values. Others are messages as a whole."""
+    parts = log_call.dict_event(given)
+    assert (parts and (parts.message, parts.values)) == expected

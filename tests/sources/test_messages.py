@@ -433,3 +433,12 @@ def test_extra_of_a_log_call(log: Any) -> None:
     properties = first["data"]["baseData"]["properties"]
     assert {key: properties.get(key) for key in "abc"} == {"a": "1", "b": "2", "c": "3"}
     assert second["data"]["baseData"]["properties"]["extra"] == "text"
+
+
+def test_a_dict_as_the_message(log: Any) -> None:
+    """A record whose message is a dict has the message in it, and its other values with `extra` as dimensions."""
+    given = {"msg": {"message": "loaded", "rows": 3}, "levelno": 20, "levelname": "INFO", "user": "me"}
+    api.session().recorder.messages.stdlib_record(logging.makeLogRecord(given), shown=True)
+    (record,) = check(log)
+    data = record["data"]["baseData"]
+    assert (data["message"], data["properties"]["rows"], data["properties"]["user"]) == ("loaded", "3", "me")

@@ -112,13 +112,17 @@ class StructlogEvents:
         event = self._threads.event
         if event is None or event.values is None:
             return None
-        if not _is_below_structlog(sys._getframe(1)):
+        frame = _frame_of_structlog(sys._getframe(1))
+        if frame is None:
             self._threads.keep(None)  # logging has not made a record of it
             return None
         is_same = entry.msg is event.rendered
         if event.is_recorded:  # by a logger of the script that passes it on
             is_same = is_same or contains_words(sent_message(entry), event.message)
-        return event if is_same else None
+        if not is_same:
+            return None
+        event.place(log_call.frame_site(_calling_frame(frame)))
+        return event
 
 
 def _calling_frame(frame: FrameType) -> FrameType:
@@ -130,15 +134,13 @@ def _calling_frame(frame: FrameType) -> FrameType:
     return current
 
 
-def _is_below_structlog(frame: FrameType | None) -> bool:
-    """Return whether a function of structlog has made the present call."""
+def _frame_of_structlog(frame: FrameType | None) -> FrameType | None:
+    """Return the innermost frame of structlog below which the present call is made."""
     for _ in range(_MAX_FRAMES):
-        if frame is None:
-            return False
-        if _is_of_structlog(frame):
-            return True
+        if frame is None or _is_of_structlog(frame):
+            return frame
         frame = frame.f_back
-    return False
+    return None
 
 
 def _is_of_structlog(frame: FrameType) -> bool:

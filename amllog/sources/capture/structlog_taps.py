@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from amllog.record import log_call, text
+from amllog.record.log_call import CallSite
 
 # (event, wrapped logger, name of the method, what the last processor returned, the frame that calls processors)
 Ended = Callable[["StructlogEvent", Any, str, Any, Any], object]
@@ -26,7 +27,8 @@ class StructlogEvent:
     """One event on its way through the processors."""
 
     __slots__ = (
-        "_ended", "_first", "_given", "_guarded", "error", "is_recorded", "message", "name", "rendered", "values",
+        "_ended", "_first", "_given", "_guarded",
+        "error", "is_recorded", "message", "name", "rendered", "site", "values",
     )  # fmt: skip
 
     def __init__(self, guarded: Guarded, ended: Ended) -> None:
@@ -42,6 +44,8 @@ class StructlogEvent:
         self.rendered: object = None
         # Whether it was recorded here, and not in logging.
         self.is_recorded = False
+        # The call site. A logger of logging may find one inside structlog.
+        self.site: CallSite | None = None
 
     def begin(self, wrapped: object, method: str, event: Any) -> Any:
         """Keep the exception and the original keys. A processor."""
@@ -62,6 +66,10 @@ class StructlogEvent:
     def render(self, rendered: object, *, is_recorded: bool) -> None:
         """Keep the result of the last processor."""
         self.rendered, self.is_recorded = rendered, is_recorded
+
+    def place(self, site: CallSite) -> None:
+        """Set the call site."""
+        self.site = site
 
     def release(self) -> None:
         """Drop the exception and the values, whose frames and objects may be large."""

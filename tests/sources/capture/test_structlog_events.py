@@ -117,8 +117,7 @@ def test_configurations(recorded: Any, configuration: str, capfd: Any) -> None:
     )
     assert (failed, error["exception type"], error["fold"]) == ("failed", "ValueError", "2")
     assert (values["level"], error["level"]) == ("INFO", "ERROR")
-    if configuration != "stdlib logger":  # logging finds structlog's own line
-        assert (values["fileName"], values["lineNumber"]) == (__file__, str(line))
+    assert (values["fileName"], values["lineNumber"]) == (__file__, str(line))
 
 
 def test_the_output_of_the_script_is_as_without_amllog(recorded: Any) -> None:
