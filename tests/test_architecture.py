@@ -113,6 +113,7 @@ NARROW = {
 TESTED_ELSEWHERE = {
     "config.arguments": "config/test_settings",
     "config.settings_table": "config/test_settings",
+    "cli.kql_input": "cli/test_habits",
     "local.mlflow.artifact_proxy": "local/mlflow/test_tracking",
     "process.safe_import": "end_to_end/test_environments",
     "process.sigterm": "end_to_end/test_workers",

@@ -12,7 +12,7 @@ from argparse import Namespace
 from collections.abc import Sequence
 from importlib import import_module
 
-from amllog.errors import AmllogError
+from amllog.errors import AmllogError, UsageError
 
 # The module of each command. Its function `run` takes the options and the environment, and returns the exit code.
 COMMANDS = {
@@ -45,9 +45,15 @@ def _run(arguments: Sequence[str] | None, chosen: Namespace) -> int:
     """Read the arguments into `chosen`, run the command, print its error, and return its exit code."""
     code = 0
     try:
-        from amllog.cli import output, parser
+        from amllog.cli import habits, output, parser
 
-        parser.parser().parse_args(arguments, chosen)
+        words = habits.rewrite(sys.argv[1:] if arguments is None else arguments, COMMANDS)
+        if not (words[0].startswith("-") or words[0] in COMMANDS):
+            raise UsageError(habits.explain_command(words[0], COMMANDS))
+        rest = parser.parser().parse_known_args(words, chosen)[1]
+        if rest:
+            options = parser.options_of(chosen.command)
+            raise UsageError(habits.explain_option(chosen.command, rest, options))
         is_script = chosen.command == "run"  # its streams and errors are as Python opens and prints them
         if not is_script:
             sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # a real stream here
@@ -55,7 +61,7 @@ def _run(arguments: Sequence[str] | None, chosen: Namespace) -> int:
         if not is_script:
             sys.stdout.flush()
     except AmllogError as error:
-        output.print_notice(str(error), f"amllog {chosen.command}")
+        output.print_notice(str(error), f"amllog {chosen.command}".strip())
         return 2
     except MemoryError:
         output.print_notice(

@@ -20,6 +20,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, TextIO
 
+from amllog.cli.time_zones import in_zone
 from amllog.insights.query.cell_types import duration_text
 from amllog.insights.query.result import Column, Row, Table
 from amllog.insights.reports import rendering
@@ -91,7 +92,7 @@ def print_table(
     elif options.csv:
         print_csv(table)
     elif table:
-        print_answer(format_table(table.rows, columns))
+        print_answer(format_table([in_zone(options, row) for row in table], columns))
     print_notes(bool(table), table.notes, nothing if table.reading.has_records else "")
 
 
@@ -101,7 +102,7 @@ def print_lines(options: Namespace, table: Table, nothing: str = "nothing found"
         print_table(options, table, table.names, nothing)
         return
     for row in table:
-        print_answer(format_line(row))
+        print_answer(format_line(in_zone(options, row)))
     print_notes(bool(table), table.notes, nothing if table.reading.has_records else "")
 
 
@@ -113,7 +114,7 @@ def print_row(options: Namespace, row: Row) -> None:
     elif options.csv:
         print_csv(table, header=False)
     else:
-        print_answer(format_line(row))
+        print_answer(format_line(in_zone(options, row)))
     sys.stdout.flush()  # also into a pipe: a reader may wait for this row
 
 

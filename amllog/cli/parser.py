@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from argparse import ArgumentParser
 from pathlib import Path
@@ -44,6 +45,17 @@ class Parser(ArgumentParser):
 
 def parser() -> ArgumentParser:
     """Return the parser of the whole command."""
+    return _build()[0]
+
+
+def options_of(command: str) -> list[str]:
+    """Return the options of a command."""
+    text = _build()[1].choices[command].format_help()
+    return list(dict.fromkeys(re.findall(r"(?<![\w-])--?[a-zA-Z][\w-]*", text)))
+
+
+def _build() -> tuple[ArgumentParser, Any]:
+    """Return the parser and its commands."""
     top = Parser(
         prog="amllog", description=ABOUT, epilog=AFTER, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -55,7 +67,7 @@ def parser() -> ArgumentParser:
     _add_delivery_commands(commands)
     compact.add_command(commands, _command)
     alert.add_commands(commands, _command)
-    return top
+    return top, commands
 
 
 def _command(commands: Any, name: str, help: str, more: str = "", examples: str = "") -> ArgumentParser:
@@ -140,12 +152,10 @@ def _add_delivery_commands(commands: Any) -> None:
 
 
 def _add_directory(command: ArgumentParser) -> None:
+    text = f"the journal directory (default: {DEFAULT_DIRECTORY})"
+    command.add_argument("directory", nargs="?", type=Path, metavar="DIR", help=text)
     command.add_argument(
-        "directory",
-        nargs="?",
-        type=Path,
-        metavar="DIR",
-        help=f"the journal directory (default: {DEFAULT_DIRECTORY})",
+        "--dir", "--directory", dest="named_directory", type=Path, metavar="DIR", help="the same"
     )
     _add_json(command)
 

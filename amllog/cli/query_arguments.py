@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import re
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+from amllog.cli import time_zones
 from amllog.config.variables import DIRECTORY, JOB_DIRECTORY, LOCAL_DIRECTORY
 from amllog.errors import UsageError
+from amllog.insights.query import instants
+from amllog.insights.query.filters import parse_severity
 from amllog.record.line_format import LEVEL_NAMES
 
 RUN = "the id of a run or step, the beginning of an id, `last` (the default), `last~1`, or `all`"
@@ -23,8 +28,12 @@ _SCOPES = (
     ("--app-id", "query this Application Insights app (AMLLOG_APP_ID)"),
 )
 _FILTERS = (
-    ("--last", "TIME", "only this long before now, such as 7d, 24h, 30m or 90s"),
-    ("--since", "TIME", "only from this time on, such as 2026-11-22T10:00 (UTC, unless it has an offset)"),
+    ("--last", "TIME", "only this long before now, such as 7d, 24h, 1h30m or 90s"),
+    (
+        "--since",
+        "TIME",
+        "only from this time on, such as 2026-11-22T10:00, yesterday, 10:00 or 2h (in UTC or --tz)",
+    ),
     ("--until", "TIME", "only before this time"),
     ("--step-name", "NAME", "only steps with this name; may be repeated"),
     ("--step-id", "ID", "only this step; may be repeated"),
@@ -33,6 +42,7 @@ _FILTERS = (
 )
 _NAMES = tuple(name.lstrip("-").replace("-", "_") for name, *_ in _FILTERS)
 _REPEATABLE = ("--step-name", "--step-id", "--experiment-name", "--run-type")
+_EXPRESSION = re.compile(r"[\\^$|*+(){}\[\]]")
 CommandFactory = Callable[..., ArgumentParser]
 
 
@@ -69,6 +79,8 @@ def _add_log_commands(commands: Any, command: CommandFactory) -> None:
     logs = command(commands, "logs", "show the logs and exceptions of a run in time order", examples=examples)
     _add_query_arguments(logs, text_filters=True)
     _add_limit(logs)
+    _add_lines(logs, None, "only the last N lines")
+    _add_follow(logs)
     examples = """\
   amllog errors
   amllog errors all --step-name train
@@ -108,7 +120,10 @@ The service runs it unchanged. For journals, it needs
 pip install 'amllog[insights]', and a part of KQL runs."""
     examples = "  amllog query 'traces | where severityLevel >= 3 | summarize count() by message'"
     query = command(commands, "query", "run a KQL query", more, examples)
-    query.add_argument("kql", nargs="*", metavar="KQL", help="the query")
+    query.add_argument("kql", nargs="*", metavar="KQL", help="the query, or - for stdin")
+    query.add_argument(
+        "-f", "--file", type=Path, metavar="FILE", help="the file with the query, or - for stdin"
+    )
     _add_store(query)
     _add_formats(query)
 
@@ -116,21 +131,31 @@ pip install 'amllog[insights]', and a part of KQL runs."""
 def _add_tail(commands: Any, command: CommandFactory) -> None:
     examples = "  amllog tail -f\n  amllog tail -n 100 93102"
     tail = command(commands, "tail", "show the last lines of a run and follow it", examples=examples)
-    tail.add_argument(
-        "-n", "--lines", type=_line_count, default=10, metavar="N", help="the number of lines (default: 10)"
-    )
-    text = "print new lines until all steps have ended, or Ctrl-C"
-    tail.add_argument("-f", "--follow", action="store_true", help=text)
-    tail.add_argument(
-        "--every", type=seconds, default=1.0, metavar="SECONDS", help="the polling interval (default: 1)"
-    )
+    _add_lines(tail, 10, "the number of lines (default: 10)")
+    _add_follow(tail)
     _add_query_arguments(tail, tables=False, text_filters=True)
+
+
+def _add_lines(command: ArgumentParser, default: int | None, text: str) -> None:
+    command.add_argument("-n", "--lines", "--tail", type=_line_count, default=default, metavar="N", help=text)
+
+
+def _add_follow(command: ArgumentParser) -> None:
+    text = "print new lines until all steps have ended, or Ctrl-C"
+    command.add_argument("-f", "--follow", action="store_true", help=text)
+    text = "the polling interval (default: 1)"
+    command.add_argument("--every", type=seconds, default=1.0, metavar="SECONDS", help=text)
 
 
 def passed_filters(options: Namespace) -> dict[str, Any]:
     """Return the filters that were passed, as arguments of the methods of `Insights`."""
     names = (*_NAMES, "level", "contains")
     filters = {name: getattr(options, name) for name in names if getattr(options, name, None)}
+    for name in {"since", "until"} & filters.keys():
+        zone = getattr(options, "tz", None) or timezone.utc
+        filters[name] = (
+            instants.parse_instant(filters[name], datetime.now(timezone.utc), zone) or filters[name]
+        )
     where = dict(_split_condition(text) for text in getattr(options, "where", None) or ())
     return {**filters, "where": where} if where else filters
 
@@ -161,6 +186,8 @@ def _add_query_arguments(
     text = "only with this dimension; may be repeated, and all must match"
     command.add_argument("--where", action="append", metavar="KEY=VALUE", help=text)
     _add_store(command)
+    text = "the zone of times in text: UTC (the default), local, +02:00, or Europe/Berlin"
+    command.add_argument("--tz", type=time_zones.parse_zone, metavar="ZONE", help=text)
     if tables:
         text = "print the KQL instead of running the query"
         command.add_argument("--kql", dest="kql_only", action="store_true", help=text)
@@ -169,13 +196,16 @@ def _add_query_arguments(
         _add_formats(command, "print one line of CSV per record", "print one line of JSON per record")
     if text_filters:
         text = f"only this level and above ({', '.join(LEVEL_NAMES)})"
-        command.add_argument("--level", type=str.upper, choices=LEVEL_NAMES, metavar="LEVEL", help=text)
+        command.add_argument("--level", type=_level, choices=LEVEL_NAMES, metavar="LEVEL", help=text)
         text = "only with this text in the message or stack, case-insensitive"
         command.add_argument("--contains", metavar="TEXT", help=text)
+        command.add_argument("--grep", dest="contains", type=_plain_text, metavar="TEXT", help="the same")
 
 
 def _add_store(command: ArgumentParser) -> None:
-    command.add_argument("--dir", action="append", type=Path, default=[], metavar="DIR", help=_DIRECTORIES)
+    command.add_argument(
+        "--dir", "--directory", action="append", type=Path, default=[], metavar="DIR", help=_DIRECTORIES
+    )
     for name, text in _SCOPES:
         command.add_argument(name, metavar="ID", help=text)
     text = "the table names: traces … or AppTraces … (default: those of the service)"
@@ -193,6 +223,24 @@ def _add_formats(
 def _add_limit(command: ArgumentParser) -> None:
     text = "the maximum number of lines (default: all)"
     command.add_argument("--limit", type=_line_count, metavar="N", help=text)
+
+
+def _level(text: str) -> str:
+    """Return the name of a level that has another name or is a number."""
+    try:
+        return LEVEL_NAMES[parse_severity(int(text) if text.isdigit() else text)]
+    except UsageError:
+        return text.upper()  # argparse rejects it
+
+
+def _plain_text(text: str) -> str:
+    """Return the text. Raises ArgumentTypeError for a regular expression, which would find nothing."""
+    if _EXPRESSION.search(text):
+        raise argparse.ArgumentTypeError(
+            f"{text!r}: --grep takes plain text. Use --contains for this very text, or "
+            "amllog query 'traces | where message matches regex \"…\"'"
+        )
+    return text
 
 
 def _line_count(text: str) -> int:

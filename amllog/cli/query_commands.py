@@ -14,8 +14,10 @@ from typing import Any
 
 from amllog.cli import output, pager
 from amllog.cli.exit_codes import code_of_errors, exit_code
+from amllog.cli.kql_input import run_kql
 from amllog.cli.log_pages import pages
 from amllog.cli.query_arguments import passed_filters
+from amllog.cli.time_zones import in_zone
 from amllog.config.variables import RESOURCE_ID
 from amllog.errors import UsageError
 from amllog.insights import connection, known_values, metric_rows
@@ -23,7 +25,6 @@ from amllog.insights.insights import Insights
 from amllog.insights.query.result import Table
 from amllog.insights.reports import rendering, tree
 from amllog.insights.run_tree import ALL, COMPLETE_ID, LAST
-from amllog.insights.stores.local import duckdb_limits
 from amllog.insights.stores.store import Unasked
 from amllog.record.text import escape_json_controls
 
@@ -54,7 +55,7 @@ def run(options: Namespace, environ: Mapping[str, str]) -> int:
     # Our messages contain the errors that the Azure client logs. Without a handler, Python would print them, too.
     logging.getLogger("azure").addHandler(logging.NullHandler())
     insights = connect(options, environ)
-    if options.command == "tail":
+    if options.command == "tail" or getattr(options, "follow", False):
         return _tail(options, insights)
     with pager.paged():
         return _COMMANDS[options.command](options, insights)
@@ -116,6 +117,11 @@ def _print_table(options: Namespace, insights: Insights) -> int:
 
 def _print_logs(options: Namespace, insights: Insights) -> int:
     run_id = _resolve_run(options, insights)
+    if options.lines:
+        table = insights.logs(run_id, limit=options.lines, newest_first=True, **passed_filters(options))
+        table = replace(table, rows=table.rows[::-1], notes=output.notes_without_limit(table))
+        output.print_lines(options, table)
+        return exit_code(options, table)
     if options.limit or options.json or options.csv:
         table = _query_table(options, insights, run_id)
         output.print_lines(options, table)
@@ -123,7 +129,7 @@ def _print_logs(options: Namespace, insights: Insights) -> int:
     notes, is_found, page = dict[str, None](), False, Table((), ())
     for page in pages(options, insights, run_id):
         for row in page:
-            output.print_answer(output.format_line(row))
+            output.print_answer(output.format_line(in_zone(options, row)))
         notes.update(dict.fromkeys(page.notes))
         is_found = is_found or bool(page)
     output.print_notes(is_found, tuple(notes), _NOTHING * page.reading.has_records)
@@ -162,7 +168,8 @@ def _print_timeline(options: Namespace, insights: Insights) -> int:
         output.print_table(options, table, table.names)
     else:
         if table:
-            output.print_answer(tree.build_tree(replace(table, notes=())).text)
+            rows = tuple(dict(in_zone(options, row)) for row in table)
+            output.print_answer(tree.build_tree(replace(table, rows=rows, notes=())).text)
         output.print_notes(bool(table), table.notes, _NOTHING * table.reading.has_records)
     return exit_code(options, table)
 
@@ -172,6 +179,8 @@ def _print_report(options: Namespace, insights: Insights) -> int:
     report: Any
     if options.command == "story":
         report = insights.story(options.run or LAST)  # its text contains the run id
+    elif options.first == options.second:
+        raise UsageError(f"{options.first} is compared with itself: amllog compare FIRST SECOND")
     else:
         report = insights.compare(options.first, options.second)
     if options.csv:
@@ -179,20 +188,6 @@ def _print_report(options: Namespace, insights: Insights) -> int:
     else:
         output.print_answer(escape_json_controls(report.to_json(indent=2)) if options.json else report.text)
     return 0
-
-
-def _run_kql(options: Namespace, insights: Insights) -> int:
-    kql = " ".join(options.kql).strip()
-    if not kql:
-        raise UsageError("no query: amllog query 'traces | take 10'")
-    duckdb_limits.PROCESS_MEMORY.claim()
-    table = insights.store.query(kql)
-    output.print_table(options, table, table.names)
-    reading = table.reading
-    is_empty = (
-        not reading.unread and not reading.ignored
-    )  # a query may count the records of an empty directory
-    return 0 if is_empty else exit_code(options, table)
 
 
 def _tail(options: Namespace, insights: Insights) -> int:
@@ -232,5 +227,5 @@ _COMMANDS: dict[str, Callable[[Namespace, Insights], int]] = {
     "metrics": _print_metrics,
     "timeline": _print_timeline,
     **dict.fromkeys(("story", "compare"), _print_report),
-    "query": _run_kql,
+    "query": run_kql,
 }

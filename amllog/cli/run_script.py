@@ -11,12 +11,15 @@ import os
 import runpy
 import sys
 import types
+import zipfile
 from argparse import Namespace
 from collections.abc import Mapping, Sequence
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from types import TracebackType
 
+from amllog.cli import entry_script
+from amllog.cli.run_target import check_target
 from amllog.config import user_path
 from amllog.config.variables import LOCAL_AUTHORITIES
 from amllog.errors import UsageError
@@ -42,16 +45,20 @@ def run_script(target: str, arguments: Sequence[str], *, is_module: bool) -> Non
     """Run a script or a module. Raises SystemExit if the script does, and after an uncaught exception."""
     if is_module and escape_controls(target) != target:  # Python would print the name unescaped
         raise UsageError(f"there is no module {target}")
-    if not is_module and not user_path.is_file(Path(target)):
-        raise UsageError(f"there is no script {target} in {Path.cwd()}; for a module: amllog run -m {target}")
+    if not is_module:
+        check_target(target, arguments)
+    is_archive = not is_module and (user_path.is_directory(Path(target)) or zipfile.is_zipfile(target))
     sys.argv = [target, *arguments]
     _set_script_directory(str(Path.cwd() if is_module else Path(target).resolve().parent))
     api.setup()
     try:
         if is_module:
             runpy.run_module(target, run_name="__main__", alter_sys=True)
+        elif is_archive:
+            runpy.run_path(target, run_name="__main__")
         else:
             _run_file(os.path.abspath(target))
+            _warn_of_uncalled_functions(target)
     except SystemExit as stop:
         code = exits.exit_code(stop.code)
         if code:
@@ -78,6 +85,16 @@ def _run_file(path: str) -> None:
     )
     sys.modules["__main__"] = module
     exec(compile(Path(path).read_bytes(), path, "exec", dont_inherit=True), module.__dict__)
+
+
+def _warn_of_uncalled_functions(script: str) -> None:
+    """Record a WARNING if the script defines `init()` and `run()` for ParallelRunStep or an endpoint only."""
+    if entry_script.is_uncalled(Path(script).read_bytes()):
+        name = Path(script).stem
+        api.get_logger("amllog").warning(
+            f"{Path(script).name} defines init() and run(), and nothing called them: ParallelRunStep or an endpoint "
+            f"does. To try them: python -c 'import {name}; {name}.init(); print({name}.run([…]))'"
+        )
 
 
 def _set_script_directory(directory: str) -> None:

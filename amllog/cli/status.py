@@ -52,7 +52,8 @@ def journal_directory(options: Namespace, environ: Mapping[str, str]) -> Path:
 
     Raises UsageError if it does not exist or cannot be read.
     """
-    names = [options.directory] if options.directory else candidate_directories(environ)
+    given = options.directory or options.named_directory
+    names = [given] if given else candidate_directories(environ)
     candidates = [user_path.expand_path(name) for name in names]
     directory = next((path for path in candidates if user_path.is_directory(path)), None)
     if directory is None:

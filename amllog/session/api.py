@@ -125,9 +125,27 @@ def carried_step() -> tuple[str, ...]:
 def setup(**settings: Unpack[Arguments]) -> Logger:
     """Return a logger that writes to run metrics, the driver log and Application Insights.
 
-    Settings that are not given here come from the environment. docs/settings.md lists all settings. A further call
-    changes the settings and records nothing twice. Raises ConfigError with every problem of the settings. It never
-    raises because of a remote service.
+    Settings that are not given here come from the environment. docs/settings.md lists their variables and defaults. A
+    further call changes the settings and records nothing twice.
+
+    * connection_string: the Application Insights resource, as the portal shows it.
+    * exporter: auto, opencensus, opentelemetry or none.
+    * metrics: auto, azureml, mlflow or none, for run metrics.
+    * metrics_ranks: 0 or all, the ranks that write run metrics.
+    * level, driver_level, insights_level: the least level of records, of the driver log and of Application Insights.
+    * driver_format: auto, console, plain or json.
+    * directory: the directory of the journal.
+    * run_type, build_url, build_version: dimensions on every record.
+    * step_name, experiment_name: the names of the step and the experiment.
+    * dimensions: more dimensions on every record, as a dict.
+    * capture: which records of others are recorded, such as logging, warnings, exceptions and prints.
+    * redact: regular expressions of more keys whose values are masked.
+    * grace_seconds: how long the end of the process may take for the delivery.
+    * journal_max_bytes: the maximum size of the journal.
+    * strict: whether invalid environment variables raise, also in a job.
+
+    Raises ConfigError with every problem of the settings, except invalid variables in a job. It never raises because of
+    a remote service.
     """
     session().setup({**settings})
     caller = sys._getframe(1).f_globals.get("__name__", "__main__")

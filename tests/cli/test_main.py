@@ -13,10 +13,9 @@ import pytest
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((), "COMMAND"),
         (("lgos",), "invalid choice: 'lgos'"),
         (("logs", "--level", "loud"), "invalid choice: 'LOUD'"),
-        (("logs", "--lines", "3"), "unrecognized arguments"),
+        (("logs", "--line", "3"), "unrecognized arguments"),
         (("tail", "-n", "0"), "'0': expected a number of lines"),
         (("serve", "--port", "70000"), "'70000': expected a port"),
         (("deliver", "--timeout", "soon"), "'soon': expected a number of seconds"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import threading
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 
 import amllog
+from amllog.config.settings_table import BY_NAME
 from amllog.local import AzureOnThisMachine
 from amllog.local.faults import Fault
 from amllog.sources.emitter import Emitter
@@ -193,3 +195,9 @@ amllog.setup(connection_string=string, grace_seconds=0)
 print(sum(path.read_bytes().count(b'"just then"') for path in Path(".amllog").glob("*.jsonl")))
 """
     assert child(code, env={"AMLLOG_DRIVER_LEVEL": "ERROR"}).stdout == "1\n"
+
+
+def test_help_lists_the_keywords() -> None:
+    """`help(amllog.setup)` has each setting."""
+    named = set(re.findall(r"[a-z_]+", amllog.setup.__doc__ or ""))
+    assert set(BY_NAME) <= named

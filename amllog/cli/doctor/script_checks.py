@@ -11,44 +11,15 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from amllog.cli.doctor.checks import Check, fail, ok, warn
+from amllog.cli.doctor.checks import Check, fail, ok
+from amllog.cli.doctor.logging_rules import LOSSES
 from amllog.cli.doctor.packages import is_installed
+from amllog.cli.doctor.script import Script, dotted_name, has_clock_call, mode, string, strings
 
 MAX_SNAPSHOT_BYTES, MAX_SNAPSHOT_FILES = 300 * 1024 * 1024, 2_000
 _WRITES = ("to_csv", "to_parquet", "to_json", "save", "savez", "savetxt", "dump", "write_text", "write_bytes")
 _LOG_CALLS = ("debug", "info", "warning", "error", "exception", "critical")
-Rule = Callable[["Script"], Iterator[Check]]
-
-
-class Script:
-    """A parsed script with the queries that the rules use."""
-
-    def __init__(self, path: Path, text: str) -> None:
-        self.path = path
-        self.tree = ast.parse(text, str(path))
-        self.calls = [node for node in ast.walk(self.tree) if isinstance(node, ast.Call)]
-
-    def calls_of(self, *names: str) -> list[ast.Call]:
-        """Return the calls whose dotted name ends with one of `names`."""
-        return [call for call in self.calls if _ends_with(_name(call.func), names)]
-
-    def location(self, node: ast.AST) -> str:
-        """Return the file name and line of a node, such as `train.py:12`."""
-        return f"{self.path.name}:{getattr(node, 'lineno', 0)}"
-
-    def warn(self, node: ast.AST, found: str, advice: str) -> Check:
-        """Return a warning with the location of a node."""
-        return warn(self.location(node), found, advice)
-
-    def imported(self) -> dict[str, ast.AST]:
-        """Return the top-level names of absolute imports, each with its node."""
-        names: dict[str, ast.AST] = {}
-        for node in ast.walk(self.tree):
-            if isinstance(node, ast.Import):
-                names.update((alias.name.partition(".")[0], node) for alias in node.names)
-            elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-                names[node.module.partition(".")[0]] = node
-        return names
+Rule = Callable[[Script], Iterator[Check]]
 
 
 def check_script(path: Path) -> Iterator[Check]:
@@ -58,7 +29,7 @@ def check_script(path: Path) -> Iterator[Check]:
     except (OSError, SyntaxError, ValueError) as error:
         yield fail(path.name, f"cannot be read as Python: {error}", "pass the script that the step runs")
         return
-    checks = [check for rule in RULES for check in rule(script)]
+    checks = [check for rule in (*RULES, *LOSSES) for check in rule(script)]
     yield from checks or [ok(path.name, "no known problems")]
 
 
@@ -67,21 +38,23 @@ def _output_folder_is_created(script: Script) -> Iterator[Check]:
     outputs = [
         call
         for call in script.calls_of("add_argument")
-        if any("output" in text.lower() for text in _strings(call)) and _strings(call)[0].startswith("-")
+        if any("output" in text.lower() for text in strings(call)) and strings(call)[0].startswith("-")
     ]
     writes = script.calls_of(*_WRITES) or [
-        call for call in script.calls_of("open") if _mode(call)[:1] in ("w", "a", "x")
+        call for call in script.calls_of("open") if mode(call)[:1] in ("w", "a", "x")
     ]
     if outputs and writes and not script.calls_of("makedirs", "mkdir"):
-        problem = f"the output folder of the argument {_strings(outputs[0])[0]} is not created"
+        problem = f"the output folder of the argument {strings(outputs[0])[0]} is not created"
         yield script.warn(outputs[0], problem, "os.makedirs(args.…, exist_ok=True) before the first write")
 
 
 def _packages_are_installed(script: Script) -> Iterator[Check]:
     """Row b: imported packages must be installed in the environment of the step."""
+    optional = script.optional_imports()
     siblings = {path.stem for path in script.path.parent.glob("*") if path.suffix == ".py" or path.is_dir()}
     for name, node in script.imported().items():
-        if name not in siblings and name not in sys.builtin_module_names and not is_installed(name):
+        is_known = name in siblings or name in sys.builtin_module_names or node in optional
+        if not is_known and not is_installed(name):
             advice = "add the tested version to the environment of the step"
             yield script.warn(node, f"{name} is imported and not installed here", advice)
 
@@ -96,7 +69,7 @@ def _step_is_reused(script: Script) -> Iterator[Check]:
                 yield script.warn(
                     call, f"{keyword.arg}={constant!r}", "the step is never reused: remove the argument"
                 )
-            if keyword.arg in ("arguments", "script_params", "inputs") and _has_clock_call(value):
+            if keyword.arg in ("arguments", "script_params", "inputs") and has_clock_call(value):
                 advice = (
                     "the step is never reused, because its arguments change: pass the time in another way"
                 )
@@ -108,7 +81,7 @@ def _own_folders(script: Script) -> Iterator[Check]:
     first: dict[str, ast.Call] = {}
     for call in script.calls:
         folder = next(
-            (_string(keyword.value) for keyword in call.keywords if keyword.arg == "source_directory"), ""
+            (string(keyword.value) for keyword in call.keywords if keyword.arg == "source_directory"), ""
         )
         if folder and folder in first:
             problem = f"source_directory {folder!r} is also used in line {first[folder].lineno}"
@@ -179,7 +152,7 @@ def _logging_is_sound(script: Script) -> Iterator[Check]:
                 call, "DEBUG with an AzureLogHandler", "the records of libraries are sent, too: use INFO"
             )
     for call in script.calls_of("getLogger", "get_logger"):
-        if (_strings(call) or [""])[0].split(".")[0] == "azureml":
+        if (strings(call) or [""])[0].split(".")[0] == "azureml":
             advice = "amllog drops records below WARNING of azureml's loggers: rename the logger"
             yield script.warn(call, "a logger named azureml.*", advice)
     if uses_amllog and not script.calls_of("amllog.setup", "setup"):
@@ -201,7 +174,7 @@ def _exit_code_is_visible(script: Script) -> Iterator[Check]:
     """`raise SystemExit(3)` calls no function, so that amllog cannot record the exit code."""
     raised = (node.exc for node in ast.walk(script.tree) if isinstance(node, ast.Raise))
     for call in raised if "amllog" in script.imported() else ():
-        if isinstance(call, ast.Call) and _name(call.func) == "SystemExit" and call.args:
+        if isinstance(call, ast.Call) and dotted_name(call.func) == "SystemExit" and call.args:
             problem = f"raise {ast.unparse(call)}: the step counts as successful with any exit code"
             yield script.warn(
                 call, problem, f"use sys.exit({ast.unparse(call.args[0])}), which amllog records"
@@ -220,36 +193,3 @@ RULES: tuple[Rule, ...] = (
     _not_only_prints,
     _exit_code_is_visible,
 )
-
-
-def _name(node: ast.AST) -> str:
-    """Return the dotted name of an expression, such as `a.b.c`. A call or an index before it is omitted."""
-    if isinstance(node, ast.Attribute):
-        return f"{_name(node.value)}.{node.attr}"
-    return node.id if isinstance(node, ast.Name) else ""
-
-
-def _ends_with(name: str, endings: tuple[str, ...]) -> bool:
-    return any(name == ending or name.endswith(f".{ending}") for ending in endings)
-
-
-def _string(node: ast.AST) -> str:
-    """Return the value of a string constant, or ""."""
-    return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else ""
-
-
-def _strings(call: ast.Call) -> list[str]:
-    """Return the positional arguments of a call that are string constants."""
-    return [text for text in map(_string, call.args) if text]
-
-
-def _mode(call: ast.Call) -> str:
-    """Return the mode of a call of `open`."""
-    keywords = [_string(keyword.value) for keyword in call.keywords if keyword.arg == "mode"]
-    return keywords[0] if keywords else (_string(call.args[1]) if len(call.args) > 1 else "r")
-
-
-def _has_clock_call(node: ast.AST) -> bool:
-    """Return whether an expression contains a call whose result changes with time."""
-    clocks = ("now", "utcnow", "today", "time.time", "strftime", "uuid4")
-    return any(isinstance(part, ast.Call) and _ends_with(_name(part.func), clocks) for part in ast.walk(node))

@@ -5,30 +5,27 @@ UsageError names the argument, its value and the allowed values.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime, time, timedelta, timezone
 from typing import Any, NamedTuple, TypedDict, Union
 
 from amllog.errors import UsageError
+from amllog.insights.query import instants
 from amllog.insights.query.query import AtLeast, Condition, Contains, Dimension, Equals
 from amllog.record.line_format import LEVEL_NAMES
 from amllog.record.text import replace_surrogates, to_text
 
 Instant = Union[str, date, datetime]
 
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(w|d|h|m|min|s)", re.ASCII)
-_UNITS = {"w": "weeks", "d": "days", "h": "hours", "m": "minutes", "min": "minutes", "s": "seconds"}
-_MAX_DURATION = timedelta(days=36_500)
 _DIMENSIONS = ("parent_run_id", "step_id", "step_name", "experiment_name", "run_type")
-_FRACTION = re.compile(r"\.(\d+)")
 
 
 class Filters(TypedDict, total=False):
     """The keyword arguments of every question.
 
     * `last`: a time before now, as a timedelta or a string such as "7d", "24h", "30m" or "90s".
-    * `since` (inclusive) and `until` (exclusive): a datetime, a date or an ISO 8601 string, UTC without an offset.
+    * `since` (inclusive) and `until` (exclusive): a datetime, a date, an ISO 8601 string (UTC without an offset), or a
+      string such as "yesterday", "10:00" or "2h ago".
     * `parent_run_id`, `step_id`, `step_name`, `experiment_name`, `run_type`: the exact value, or a list of values.
     * `level`: DEBUG to CRITICAL, or a number of `logging`. Selects logs and exceptions of this level or above.
     * `contains`: a part of the message, the stack or the name, regardless of case.
@@ -74,14 +71,13 @@ def apply_filters(arguments: Mapping[str, Any]) -> AppliedFilters:
 
 
 def parse_duration(value: str | timedelta) -> timedelta:
-    """Return a string such as `7d` as a timedelta."""
-    duration = value if isinstance(value, timedelta) else None
-    match = _DURATION.fullmatch(value.strip().lower()) if isinstance(value, str) else None
-    if match and float(match[1]) < 1e9:
-        duration = timedelta(**{_UNITS[match[2]]: float(match[1])})
-    if duration is None or not timedelta(0) < duration <= _MAX_DURATION:
+    """Return a string such as `7d` or `1h30m` as a timedelta."""
+    duration = instants.parse_duration(value) if isinstance(value, str) else value
+    if not isinstance(duration, timedelta) or not timedelta(0) < duration <= instants.MAX_DURATION:
+        is_instant = isinstance(value, str) and instants.parse_instant(value, datetime.now(timezone.utc))
+        hint = f"; for a point in time, use since={value!r}" if is_instant else ""
         raise UsageError(
-            f"last={value!r}: a number and w, d, h, m or s, such as 7d or 30m (at most 100 years)"
+            f"last={value!r}: a number and w, d, h, m or s, such as 7d, 1h30m or 30m (at most 100 years){hint}"
         )
     return duration
 
@@ -90,19 +86,13 @@ def parse_instant(name: str, value: object) -> datetime | None:
     """Return a point in time as an aware datetime. None stays None."""
     if value is None:
         return None
-    instant = value
+    instant: object = value
     if isinstance(value, str):
-        text = _FRACTION.sub(lambda match: f".{match[1][:6]:0<6}", value.strip().replace("Z", "+00:00"))
-        try:
-            instant = datetime.fromisoformat(text)
-        except ValueError:
-            raise UsageError(
-                f"{name}={value!r}: a datetime, or a string such as 2026-11-22T10:00:00Z"
-            ) from None
+        instant = instants.parse_instant(value, datetime.now(timezone.utc))
     elif isinstance(value, date) and not isinstance(value, datetime):
         instant = datetime.combine(value, time())
     if not isinstance(instant, datetime):
-        raise UsageError(f"{name}={value!r}: a datetime, or a string such as 2026-11-22T10:00:00Z")
+        raise UsageError(f"{name}={value!r}: a datetime, or a string such as {instants.EXAMPLES}")
     try:
         return (
             instant.replace(tzinfo=timezone.utc)

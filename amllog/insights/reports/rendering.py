@@ -48,8 +48,11 @@ def indent_lines(text: str, indent: str = "    ") -> str:
 
 
 def format_time(time: datetime | None) -> str:
-    """Return a time in UTC to the millisecond. "" for None."""
-    return "" if time is None else time.strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
+    """Return a time to the millisecond, with `Z` or its offset from UTC. "" for None."""
+    if time is None:
+        return ""
+    offset = time.utcoffset()
+    return time.strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + (time.strftime("%z") if offset else "Z")
 
 
 def format_duration(seconds: float | None) -> str:
