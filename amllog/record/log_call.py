@@ -10,7 +10,7 @@ import os
 import sys
 from collections.abc import Mapping
 from types import FrameType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from amllog.process.interrupts import is_from_signal
 from amllog.record import text
@@ -62,6 +62,15 @@ def extra_dimensions(extra: object) -> dict[Any, object]:
     dimensions = dict(extra)
     custom = dimensions.pop("custom_dimensions", {})
     return {**dimensions, **custom} if isinstance(custom, Mapping) else dict(extra)
+
+
+class Event(Protocol):
+    """The parts of an event of another library whose record of logging has one string."""
+
+    error: BaseException | None
+    message: str
+    site: CallSite | None
+    values: dict[Any, object] | None
 
 
 class DictEvent(NamedTuple):

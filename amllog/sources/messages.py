@@ -10,13 +10,13 @@ import logging
 import time
 from collections.abc import Mapping
 from types import FrameType
-from typing import Any, Protocol
+from typing import Any
 
 from amllog.context import current
 from amllog.exporters.driver_log import Line
 from amllog.process.own_work import THREAD
 from amllog.record import dimensions, envelope, log_call, recorded_mark, stacktrace, text
-from amllog.record.log_call import CallSite
+from amllog.record.log_call import CallSite, Event
 from amllog.sources.emitter import ECHO, Emitter
 from amllog.sources.encoder import Draft, make
 
@@ -30,15 +30,6 @@ _STANDARD = {
 }  # fmt: skip
 # The severities of the usual levels, so that most log calls need no further call.
 _SEVERITIES = {level: envelope.severity(level) for level in (10, 20, 30, 40, 50)}
-
-
-class Event(Protocol):
-    """The parts of an event of another library whose record of logging has one string."""
-
-    error: BaseException | None
-    message: str
-    site: CallSite | None
-    values: dict[Any, object] | None
 
 
 class Messages:
