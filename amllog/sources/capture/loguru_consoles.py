@@ -44,8 +44,9 @@ def forwards(kind: Any) -> bool:
 def _is_console(handler: Any) -> bool:
     sink = getattr(handler, "_sink", None)
     stream = getattr(sink, "_stream", None)
-    if stream is None:
-        stream = getattr(getattr(sink, "_handler", None), "stream", None)  # of a handler of logging
+    if stream is None:  # a handler of logging, or one of rich
+        target = getattr(sink, "_handler", None)
+        stream = getattr(target, "stream", None) or getattr(getattr(target, "console", None), "file", None)
     if stream is not None:
         return is_console(stream) is True
     function = getattr(sink, "_function", None)

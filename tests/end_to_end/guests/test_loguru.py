@@ -263,10 +263,13 @@ def test_lines_on_the_driver_log(logger: Any, capfd: Any) -> None:
     """Each line is on the driver log once, whichever sink shows it. A filter of the script is called once."""
     amllog.setup(directory="j")
     calls: list[str] = []
+    from rich.logging import RichHandler
+
     sinks: dict[str, Callable[[], object]] = {
         "stdout": lambda: logger.add(sys.stdout),
         "print": lambda: logger.add(lambda message: print(message, end="")),
         "handler": lambda: logger.add(logging.StreamHandler(sys.stderr)),
+        "rich": lambda: logger.add(RichHandler(), format="{message}"),
         "file": lambda: logger.add("file.log"),
         "of another name": lambda: logger.add(sys.stderr, filter="another"),
         "above": lambda: logger.add(sys.stderr, level="ERROR"),
