@@ -196,8 +196,9 @@ class TerminalText:
     def _end_movement(self, done: list[str]) -> None:
         """Complete the lines above the one that a movement has reached, because a display does not return to them."""
         if self._is_moving:
-            self._is_moving = False
+            self._is_moving, has_moved_up = False, self._has_moved_up
             self._complete(self._row, done)
+            self._has_moved_up = has_moved_up
 
     def _next_line(self, done: list[str], *, keep_column: bool = False) -> None:
         self._separate()

@@ -113,6 +113,15 @@ def test_nested_bars_of_tqdm() -> None:
     assert terminal.end() == ["outer 100%", "inner 100%"]
 
 
+def test_a_display_below_plain_lines() -> None:
+    """The first state of a display may look like plain lines. Then its last state is returned once."""
+    terminal = TerminalText()
+    lines = terminal.write("one 0\ntwo 0\n")
+    for number in range(1, 4):
+        lines += terminal.write(f"\x1b[2F\x1b[Kone {number}\n\x1b[Ktwo {number}\n")
+    assert lines + terminal.end() == ["one 0", "two 0", "one 3", "two 3", ""]
+
+
 def test_lines_between_the_states_of_one_bar() -> None:
     """A line that tqdm.write puts above a bar is returned when the bar is drawn again, not only at the end."""
     terminal = TerminalText()
