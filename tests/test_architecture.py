@@ -86,6 +86,10 @@ POWERS = {  # what only these modules or folders may do
     r"\bsys\.meta_path\b": {"process.hooks", "process.import_hooks"},
     r"\bFunctionType\(|\.__code__\.replace\b": {"process.frames"},
     r"\._core\b": {"sources.capture.loguru_capture"},
+    r"\bTHREAD\.(begin|forget)\(|\bsending\(": {
+        "process.own_work", "process.background", "process.fork_safe_thread", "exporters.driver_log",
+        "sources.capture.stdout",
+    },
     r"\bmemfd_create\b": {"process.ancestors"},
     r"\._config\b|\"_config\"": {"process.process_objects"},
 }  # fmt: skip
