@@ -28,6 +28,7 @@ from amllog.record.text import CONTROLS, escape_character, escape_json_controls
 
 _GREY, _OFF = "\x1b[90m", "\x1b[0m"
 _CONTROLS = LazyPattern(f"(?![\t\n])[{CONTROLS}]")
+LOOP_SECONDS = 10.0  # a loop makes its records in less time
 _NOTEBOOKS_AND_TESTS = ("ipykernel", "_pytest")  # their streams bring nothing back
 
 
@@ -128,12 +129,20 @@ class DriverLog:
             self._loggers.append(stream)
             self._select_target(sys.stdout)
 
-    def end_loop(self, site: Site) -> None:
+    def is_return(self, message: str, site: Site) -> bool:
+        """Return whether a message is a line that comes back. The stream gets no further ones. `site`: its place."""
+        is_echo = self.echoes.is_echo(message, site)
+        if is_echo:
+            self.avoid()
+        return is_echo
+
+    def end_loop(self, site: Site, seconds: float) -> None:
         """Write no further lines for a call site that has made many records in a row, if lines may come back to it.
 
-        It may be a stdout that logs something else for each line that is written to it.
+        It may be a stdout that logs something else for each line that is written to it. `seconds`: since the first one.
         """
-        if threading.current_thread() is not threading.main_thread() and self.may_return:
+        is_other_thread = threading.current_thread() is not threading.main_thread()
+        if seconds < LOOP_SECONDS and is_other_thread and self.may_return:
             self.echoes.add_site(site)
 
     @property

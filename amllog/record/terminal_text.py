@@ -172,6 +172,7 @@ class TerminalText:
         """Erase (J, K), or move the cursor."""
         steps = max(count, 1)
         if final in "JK":
+            self._returned = ""
             self._rows[self._row].erase(self._column, count)
             if final == "J":
                 del self._rows[self._row + 1 :]

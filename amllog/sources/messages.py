@@ -20,8 +20,8 @@ from amllog.record.log_call import CallSite, Event
 from amllog.sources.emitter import ECHO, Emitter
 from amllog.sources.encoder import Draft, make
 
-# Records in a row of one call site within a time, until it is checked whether lines of the driver log come back to it.
-MAX_REPEATS, LOOP_SECONDS = 200, 10.0
+# Records in a row of one call site, until it is checked whether lines of the driver log come back to it.
+MAX_REPEATS = 200
 _BLANK = logging.LogRecord("", 0, "", 0, "", (), None).__dict__
 _BLANK_SIZE = len(_BLANK)
 _STANDARD = {
@@ -37,8 +37,7 @@ class Messages:
 
     def __init__(self, emitter: Emitter) -> None:
         self._emitter = emitter
-        # The call site of the last record, how many records in a row it has made before that, and since when.
-        self._site, self._repeats, self._since = CallSite("", "", 0), 0, 0.0
+        self._site, self._repeats, self._since = CallSite("", "", 0), 0, 0.0  # of the records in a row
 
     def log(
         self,
@@ -205,16 +204,13 @@ class Messages:
         if call_site is self._site:
             self._repeats += 1
             if self._repeats == MAX_REPEATS:
-                if seconds - self._since < LOOP_SECONDS:
-                    driver_log.end_loop((logger, *call_site))
+                driver_log.end_loop((logger, *call_site), seconds - self._since)
                 self._repeats, self._since = 0, seconds
         else:
             self._site, self._repeats, self._since = call_site, 0, seconds
-        # What this thread itself causes is recognized in `emit`.
-        if (driver_log.mark in message or driver_log.echoes.sites) and not THREAD.doing:
+        if (driver_log.mark in message or driver_log.echoes.sites) and not THREAD.doing:  # else: `emit`
             site = logger, *call_site
-            if driver_log.echoes.is_echo(message, site):
-                driver_log.avoid()
+            if driver_log.is_return(message, site):
                 return emitter.drop(ECHO)
             shown = shown or site in driver_log.echoes.sites
         message = redactor.mask_and_truncate(message, envelope.MAX_MESSAGE)

@@ -78,6 +78,7 @@ def test_a_display_of_several_lines(frames: list[list[str]], hides_cursor: bool)
         (["progress 99%", "\r", "done", "\n"], ["progress 99%", "done"]),  # a terminal shows "doneress 99%"
         (["99%", "\r", "finished", "\n"], ["finished"]),
         (["progress 99%", "\r", "done"], ["progress 99%", "done"]),
+        (["progress 98%", "\r", "99%", "\x1b[K", "\n", "after\n"], ["99%", "after"]),
         (["progress 98%", "\r", "99%", "\r", "\x1b[K", "done\n"], ["done"]),
         (["\r\rabc", "\b\bX\n"], ["aXc"]),
         (["\x1b[31mred\x1b[0m \x1b]8;;http://a\x1b\\link\x1b]8;;\x1b\\\n"], ["red link"]),
