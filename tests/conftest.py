@@ -123,6 +123,7 @@ SLOW = (
     "insights", "journal/test_directory", "local", "record/secrets", "record/test_redaction",
     "sources/capture/test_azureml_metrics", "test_architecture", "test_docs", "test_examples",
     "test_reliability",
+    "sources/capture/test_mlflow_metrics",
 )  # fmt: skip
 # The longest tests that depend least on the Python version, on the newest only.
 ONCE = (
@@ -137,6 +138,7 @@ ONCE = (
     "insights/stores/local/kql/test_compiler_language", "insights/stores/local/test_duckdb_limits",
     "insights/stores/local/test_duckdb_macros", "insights/stores/service", "journal/test_directory", "local",
     "record/test_redaction", "test_architecture", "test_docs", "test_examples", "test_reliability",
+    "sources/capture/test_mlflow_metrics",
 )  # fmt: skip
 
 
