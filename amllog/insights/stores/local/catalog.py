@@ -69,6 +69,7 @@ class _Search:
     entries: list[IndexEntry] = field(default_factory=list)
     ranks: dict[Path, int] = field(default_factory=dict)
     torn: int = 0
+    damaged: dict[Path, int] = field(default_factory=dict)
 
     def add_batch(self, folder: Path, directory_owner: int, batch: Batch) -> None:
         """Select the Parquet files of a batch, and drop the journal files that they replace."""
@@ -83,7 +84,8 @@ class _Search:
                 # itself, and its former records count once.
                 if file is None or (file.size == source.entry.size and max(ranks.values()) <= file.rank):
                     self.journals.pop(folder.parent / source.name, None)
-                    self.torn += source.entry.torn * counts_torn(source.entry, self.query, self.now)
+                    if source.entry.torn and counts_torn(source.entry, self.query, self.now):
+                        self.add_invalid_lines(folder.parent / source.name, source.entry.torn)
         entries = [source.entry for source in batch.sources]
         if any(is_selected(entry, self.query, self.now) for entry in entries):
             self.entries += entries
@@ -92,6 +94,13 @@ class _Search:
             self.compacted += [
                 path for path, run in outputs.items() if is_whole_parquet(path) and is_of_run(run, self.query)
             ]
+
+    def add_invalid_lines(self, path: Path, lines: int, *, may_end_unfinished: bool = True) -> None:
+        """Count the lines of a file that could not be read: its unfinished last line, and damaged ones."""
+        unfinished = int(may_end_unfinished and has_unfinished_line(path))
+        self.torn += unfinished
+        if lines > unfinished:
+            self.damaged[path] = lines - unfinished
 
     def _missing_outputs(self, folder: Path, batch: Batch, sources: Sequence[FoundFile | None]) -> list[str]:
         """Return notes on missing or damaged Parquet files, unless all journal files of the batch exist."""
@@ -136,12 +145,10 @@ class Catalog:
             if entry.modified != UNREADABLE and is_selected(entry, query, now)
         ]
         selected_entries = search.entries + [entries[path] for path in selected]
-        torn, damaged = search.torn, dict[Path, int]()
         for path, entry in entries.items():
-            if entry.torn and self._counts_torn(sources[path], entry, query, now):
-                unfinished = int(sources[path] == path and has_unfinished_line(path))
-                torn += unfinished
-                damaged.update({sources[path]: entry.torn - unfinished} if entry.torn > unfinished else {})
+            source = sources[path]  # the file of another format that `path` was converted from
+            if entry.torn and self._counts_torn(source, entry, query, now):
+                search.add_invalid_lines(source, entry.torn, may_end_unfinished=source == path)
         groups = [
             group
             for entry in selected_entries
@@ -164,7 +171,16 @@ class Catalog:
         )
         harmless = [*leftovers.left_out, *indexes]
         return Selection(
-            selected, search.compacted, deduplicate, torn, damaged, groups, unread, harmless, ranks, reading
+            selected,
+            search.compacted,
+            deduplicate,
+            search.torn,
+            search.damaged,
+            groups,
+            unread,
+            harmless,
+            ranks,
+            reading,
         )
 
     def _reading(self, with_records: Sequence[Path], leftovers: Leftovers) -> Reading:
