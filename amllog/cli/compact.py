@@ -7,12 +7,10 @@ import sys
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Callable, Mapping
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 from amllog.cli import output
-from amllog.cli.status import journal_directory
-from amllog.config.variables import DEFAULT_DIRECTORY
+from amllog.cli.status import add_directory, journal_directory
 from amllog.insights.reports.rendering import pluralize
 from amllog.record.text import escape_controls
 
@@ -30,13 +28,7 @@ def add_command(commands: Any, command: Callable[..., ArgumentParser]) -> None:
         "them, too (docs/scale.md). The journal files are kept. Needs pip install 'amllog[insights]'.",
         "  amllog compact\n  amllog compact downloaded/logs/amllog --idle 0s --json",
     )
-    parser.add_argument(
-        "directory",
-        nargs="?",
-        type=Path,
-        metavar="DIR",
-        help=f"the journal directory (default: {DEFAULT_DIRECTORY})",
-    )
+    add_directory(parser)
     parser.add_argument(
         "--idle",
         type=_idle_time,
@@ -44,7 +36,6 @@ def add_command(commands: Any, command: Callable[..., ArgumentParser]) -> None:
         metavar="TIME",
         help="only files not written to for this long: 0s, 24h, 7d (default: 10m)",
     )
-    parser.add_argument("--json", action="store_true", help="print the answer as JSON")
 
 
 def run(options: Namespace, environ: Mapping[str, str]) -> int:

@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 
 from amllog.__version__ import __version__
 from amllog.cli import alert, compact, output, query_arguments, serve
-from amllog.config.variables import DEFAULT_DIRECTORY
+from amllog.cli.status import add_directory
 from amllog.record.text import escape_controls
 
 ABOUT = """\
@@ -115,7 +115,7 @@ def _add_delivery_commands(commands: Any) -> None:
         "Exit code 1 if anything was refused, and 2 if no file could be read.",
         "  amllog status\n  amllog status logs/amllog --json",
     )
-    _add_directory(status)
+    add_directory(status)
     deliver = _command(
         commands,
         "deliver",
@@ -125,7 +125,7 @@ def _add_delivery_commands(commands: Any) -> None:
         "Exit code 1 if records are refused or still waiting.",
         "  amllog deliver\n  amllog deliver logs/amllog --timeout 300 --resend-old",
     )
-    _add_directory(deliver)
+    add_directory(deliver)
     deliver.add_argument(
         "--timeout",
         type=query_arguments.seconds,
@@ -149,15 +149,6 @@ def _add_delivery_commands(commands: Any) -> None:
     doctor.add_argument("scripts", nargs="*", type=Path, metavar="SCRIPT", help="scripts to check, too")
     doctor.add_argument("--send", action="store_true", help="send a test record and wait for the response")
     _add_json(doctor)
-
-
-def _add_directory(command: ArgumentParser) -> None:
-    text = f"the journal directory (default: {DEFAULT_DIRECTORY})"
-    command.add_argument("directory", nargs="?", type=Path, metavar="DIR", help=text)
-    command.add_argument(
-        "--dir", "--directory", dest="named_directory", type=Path, metavar="DIR", help="the same"
-    )
-    _add_json(command)
 
 
 def _add_json(command: ArgumentParser) -> None:

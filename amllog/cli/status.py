@@ -7,7 +7,7 @@ and 2 if no file could be read.
 from __future__ import annotations
 
 import os
-from argparse import Namespace
+from argparse import ArgumentParser, Namespace
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -16,7 +16,7 @@ from typing import Any
 from amllog.cli import directory_content, output
 from amllog.config import user_path
 from amllog.config.settings import Settings
-from amllog.config.variables import candidate_directories
+from amllog.config.variables import DEFAULT_DIRECTORY, candidate_directories
 from amllog.context.detector import RunDetector
 from amllog.delivery import account
 from amllog.delivery.account import Account, OutletAccount, Wants
@@ -45,6 +45,16 @@ def run(options: Namespace, environ: Mapping[str, str]) -> int:
     if details["notes"] and not details["files"]:
         return 2
     return int(details["refused"] > 0)
+
+
+def add_directory(command: ArgumentParser) -> None:
+    """Add the arguments that `journal_directory` reads, and --json."""
+    text = f"the journal directory (default: {DEFAULT_DIRECTORY})"
+    command.add_argument("directory", nargs="?", type=Path, metavar="DIR", help=text)
+    command.add_argument(
+        "--dir", "--directory", dest="named_directory", type=Path, metavar="DIR", help="the same"
+    )
+    command.add_argument("--json", action="store_true", help="print the answer as JSON")
 
 
 def journal_directory(options: Namespace, environ: Mapping[str, str]) -> Path:

@@ -18,6 +18,7 @@ GROUP = "/subscriptions/s/resourceGroups/g/providers/microsoft.insights/actionGr
 RULE = {
     "displayName": str, "description": str, "enabled": bool, "severity": int, "scopes": list, "windowSize": str,
     "evaluationFrequency": str, "targetResourceTypes": list, "criteria": dict, "autoMitigate": bool, "actions": dict,
+    "skipQueryValidation": bool,
 }  # fmt: skip
 CRITERION = {
     "query": str, "timeAggregation": {"Average", "Count", "Maximum", "Minimum", "Total"}, "dimensions": list,
@@ -85,7 +86,7 @@ def test_alert(cli: Any, tmp_path: Path) -> None:
         3,
     )
     assert [dimension["name"] for dimension in criterion["dimensions"]] == ["run_type", "step_name"]
-    assert '== "training"' in criterion["query"] and criterion["query"].startswith("union traces, ")
+    assert '== "training"' in criterion["query"] and criterion["query"].startswith("union isfuzzy=true (")
     assert "ago(" not in criterion["query"]  # the window of the rule is the time range
 
 
@@ -110,7 +111,7 @@ def test_workbook(cli: Any) -> None:
             WORKSPACE
         ]
         assert content["resourceType"] == "microsoft.operationalinsights/workspaces"
-        assert re.match("(union )?App", content["query"])
+        assert content["query"].startswith("union isfuzzy=true (") and "App" in content["query"]
 
 
 def test_the_suffix_of_the_file_selects_the_format(cli: Any, tmp_path: Path) -> None:
