@@ -19,7 +19,7 @@ from amllog.context.detector import RunDetector
 from amllog.context.identity import Identity, is_job, may_be_online
 from amllog.delivery.exporter import Exporter
 from amllog.delivery.outbox import Outbox
-from amllog.errors import MissingExtraError, Problem
+from amllog.errors import AmllogError, MissingExtraError, Problem
 from amllog.exporters.driver_log import DriverLog
 from amllog.exporters.no_destination import NoDestination
 from amllog.journal.artifact_copies import Directories
@@ -72,7 +72,7 @@ def compose(
         def to_insights() -> Exporter:
             return insights_exporter(settings, exporter, since, credential, notice)
 
-        exporters.append(_available(APP_INSIGHTS, to_insights, notice))
+        exporters.append(_available(APP_INSIGHTS, to_insights, settings, notice))
     elif settings.exporter != "none" and settings.is_invalid("connection_string"):
         exporters.append(NoDestination(APP_INSIGHTS))
     elif settings.exporter != "none" and not in_worker:
@@ -85,7 +85,7 @@ def compose(
                 copier.directories,
             )  # fmt: skip
 
-        exporters.append(_available(RUN_METRICS, to_run, notice))
+        exporters.append(_available(RUN_METRICS, to_run, settings, notice))
     online = metrics != "none" and writes_run_metrics(settings, identity)
     redactor = Redactor(settings.redact, find_secrets(environ, settings.connection_string))
     run = RunTarget(online, online and metrics == "mlflow", copier)
@@ -140,10 +140,17 @@ def _with_problem(
     return replace(settings, problems=(*settings.problems, problem))
 
 
-def _available(outlet: str, make: Callable[[], Exporter], notice: Callable[[str], object]) -> Exporter:
-    """Return the exporter that `make` returns. If its package raises an error, the records of the outlet wait."""
+def _available(
+    outlet: str, make: Callable[[], Exporter], settings: Settings, notice: Callable[[str], object]
+) -> Exporter:
+    """Return the exporter that `make` returns. If its package raises an error, the records of the outlet wait.
+
+    Raises AmllogError if the settings are strict and the package is of another version.
+    """
 
     def report(error: BaseException) -> None:
+        if settings.strict and isinstance(error, AmllogError):
+            raise error
         notice(f"{outlet} is not available ({describe(error)}): its records wait in the journal")
 
     return safe_import.attempt(make, report) or NoDestination(outlet)

@@ -37,7 +37,8 @@ class Dispatch:
     """A record that a thread is dispatching, and what happened to it."""
 
     __slots__ = (
-        "entry", "handlers", "hook_view", "is_observed", "lines", "outer", "passed", "return_path", "taken", "views",
+        "entry", "handlers", "hook_view", "is_log_call", "is_observed", "lines", "outer", "passed", "return_path",
+        "taken", "views",
     )  # fmt: skip
 
     def __init__(
@@ -47,6 +48,7 @@ class Dispatch:
         outer: Dispatch | None = None,
         *,
         return_path: int = 0,
+        is_log_call: bool = True,
         is_recorded: bool = False,
     ) -> None:
         """`handlers`: those that the record reaches. `outer`: the dispatch during which this one began.
@@ -54,6 +56,7 @@ class Dispatch:
         `return_path`: how handlers may bring the record back (see `returned_records`).
         """
         self.entry, self.handlers, self.outer, self.return_path = entry, handlers, outer, return_path
+        self.is_log_call = is_log_call
         # The record, when it is recorded.
         self.taken = entry if is_recorded else None
         # The result of the filters on our handler, when they were called.
@@ -141,7 +144,7 @@ class RecordTaker:
             return
         if self.crossings.is_active and self.crossings.is_copy(LOGURU, sent_message(entry)):
             return
-        if state.outer is not None and state.outer.entry is not None and self._is_loop(entry, state.outer):
+        if state.outer is not None and state.is_log_call and self._is_loop(entry, state.outer):
             state.taken = entry
             return self.emitter.drop(LOOP)
         event = self.events.find(entry) if self.events.is_used else None
@@ -168,7 +171,7 @@ class RecordTaker:
 
     @staticmethod
     def _is_loop(entry: logging.LogRecord, outer: Dispatch | None) -> bool:
-        """Return whether a handler of a record has made this one, and that record is of the same call site."""
+        """Return whether a handler of a record has logged this one, and that record is of the same call site."""
         while outer is not None:
             before = outer.entry
             if before is not None and (before.lineno, before.pathname) == (entry.lineno, entry.pathname):
@@ -221,6 +224,7 @@ class RecordTaker:
             handlers,
             self.threads.dispatch,
             return_path=path if is_log_call or not path else MADE,
+            is_log_call=is_log_call,
             is_recorded=not is_log_call and self.is_recorded(entry),
         )
 

@@ -170,17 +170,9 @@ class Catalog:
             [*with_records, *(folder for folder in batches if batches[folder])], leftovers
         )
         harmless = [*leftovers.left_out, *indexes]
+        lines = search.torn, search.damaged
         return Selection(
-            selected,
-            search.compacted,
-            deduplicate,
-            search.torn,
-            search.damaged,
-            groups,
-            unread,
-            harmless,
-            ranks,
-            reading,
+            selected, search.compacted, deduplicate, *lines, groups, unread, harmless, ranks, reading
         )
 
     def _reading(self, with_records: Sequence[Path], leftovers: Leftovers) -> Reading:
