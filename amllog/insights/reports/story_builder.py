@@ -56,7 +56,7 @@ def build_story(questions: Questions, run: str) -> Story:
         seconds=seconds,
         steps=steps,
         failure=failure,
-        span=_span(questions, run, failure),
+        span=_span(questions, run, failure, around),
         around=_marked(around, cause),
         metrics=_in_order(questions.last_values(run), steps),
         missing=tuple(_missing(questions, run, steps, around, before)),
@@ -115,16 +115,29 @@ def _marked(around: Table, cause: Row | None) -> Table:
     return Table((*around.columns, Column("elsewhere", "bool")), rows, around.notes)
 
 
-def _span(questions: Questions, run: str, failure: Row | None) -> Row | None:
-    """Return the span that contains the failure, or the last span that failed before it."""
+def _span(questions: Questions, run: str, failure: Row | None, around: Table) -> Row | None:
+    """Return the span that contains the failure.
+
+    An uncaught exception has the span in which it was raised. One that was caught and logged left a span if that span
+    failed with its type, and the step logged nothing in between.
+    """
     if failure is None or failure["itemType"] == "request":
         return None
     spans = questions.spans(run, step_id=failure["step_id"], until=failure["timestamp"] + _TICK)
-    containing = [row for row in spans if row["id"] == failure["operation_ParentId"]]
-    failed = [row for row in spans if row["success"] is False]
-    for span in (containing or failed)[-1:]:
+    found = [row for row in spans if row["id"] == failure["operation_ParentId"]]
+    if not found and failure["itemType"] == "exception" and failure["logger"] != UNCAUGHT_LOGGER:
+        of_step = (row["timestamp"] for row in around if row["step_id"] == failure["step_id"])
+        last = max((time for time in of_step if time < failure["timestamp"]), default=None)
+        kind = failure["type"].rpartition(".")[2]
+        failed = [row for row in spans if not row["success"] and row["resultCode"].rpartition(".")[2] == kind]
+        found = [row for row in failed if last is None or _end_of_span(row) > last]
+    for span in found[-1:]:
         return {**span, "message": span["name"], "itemType": "dependency"}
     return None
+
+
+def _end_of_span(span: Row) -> datetime:
+    return rendering.add_seconds(span["timestamp"], span["duration_seconds"])
 
 
 def _missing(

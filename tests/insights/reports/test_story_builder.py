@@ -91,6 +91,34 @@ def test_an_uncaught_exception_takes_precedence(journal: Callable[..., Path]) ->
     assert [row["message"] for row in story.around] == ["in another", "caught", "deadly", "at exit"]
 
 
+@pytest.mark.parametrize(
+    ("outside", "name"),
+    [
+        ("raise error", "read"),
+        ("log.exception('no data', exc_info=error)", "read"),
+        ("raise KeyError from error", None),
+        ("log.info('next'); log.exception('no data', exc_info=error)", None),
+        ("log.exception('no key', exc_info=KeyError('a'))", None),
+        ("log.error('no data')", None),
+    ],
+)
+def test_the_span_of_a_failure(child: Any, tmp_path: Path, outside: str, name: str | None) -> None:
+    """The span of a failure is the one in which its exception was raised, and not one that failed before it."""
+    script = f"""
+import amllog
+log = amllog.setup()
+try:
+    with log.span("read"):
+        raise ValueError("bad")
+except ValueError as caught:
+    error = caught
+{outside}
+"""
+    child(script, env={"AMLLOG_DIR": str(tmp_path / "logs")})
+    span = Insights(PythonStore([tmp_path / "logs"])).story("last").span
+    assert (span and span["name"]) == name
+
+
 def test_torn_lines_are_reported(journal: Callable[..., Path]) -> None:
     """Lines that could not be read are missing records."""
     story = Insights(PythonStore([journal(step("train"), log("x"), '{"torn')])).story(RUN)
