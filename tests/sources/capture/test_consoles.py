@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import contextlib
 import io
 import logging
 import logging.handlers
@@ -289,6 +290,16 @@ def test_a_filter_behind_a_listener(guest: logging.Logger, capfd: Any) -> None:
     assert (output.count("rejected"), output.count("accepted")) == (1, 2)
 
 
+class NoLock(contextlib.nullcontext):
+    """A lock that everybody gets."""
+
+    def acquire(self) -> bool:
+        return True
+
+    def release(self) -> None:
+        pass
+
+
 def test_another_thread_is_watched(guest: logging.Logger, capfd: Any) -> None:
     """While a handler is watched in one thread, records of others are shown, at most twice."""
     inside, leave = threading.Event(), threading.Event()
@@ -301,7 +312,8 @@ def test_another_thread_is_watched(guest: logging.Logger, capfd: Any) -> None:
             super().emit(record)
 
         def createLock(self) -> None:  # noqa: N802  # a method of logging
-            self.lock = None
+            """Let two threads into the handler at once."""
+            self.lock = NoLock()
 
     guest.addHandler(Waiting())
     thread = threading.Thread(target=logging.getLogger("guest.waiting").warning, args=("of the thread",))
