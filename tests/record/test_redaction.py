@@ -309,7 +309,7 @@ def test_reprs() -> None:
         log, bound,
         session, session.recorder, session.settings, session.identity, session._outbox, session._outbox.exporters,
         session.recorder.emitter.redactor, session.recorder.emitter.driver_log, amllog.status(), log.run,
-        logging.getLogger().handlers, session._captures._capture, session.detector, session._captures._takeover,
+        logging.getLogger().handlers, session.captures._capture, session.detector, session.captures._takeover,
     )  # fmt: skip
     for item in objects:
         assert secret not in repr(item) + str(item) and key not in repr(item) + str(item), type(item)
