@@ -38,8 +38,9 @@ class Captures:
         self._flush, self._notice = flush, notice
         self._capture = Capture(recorder, on_handler=self._on_handler)
         self._takeover = HandlerTakeover(notice, take_over)
-        self.loguru = LoguruCapture(recorder, self._capture.taker.crossings, find_taker)
-        self._capture.taker.use_other_library(self.loguru.shows)
+        taker = self._capture.taker
+        self.loguru = LoguruCapture(recorder, taker.crossings, taker.events, find_taker)
+        taker.use_other_library(self.loguru.shows)
         self._metrics: Any = None
         self._run_libraries = (OfflineRuns(recorder, notice), MLflowMetrics(recorder))
 

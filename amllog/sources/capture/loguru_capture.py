@@ -22,6 +22,7 @@ from amllog.record import log_call, text
 from amllog.sources.capture import loguru_consoles
 from amllog.sources.capture.crossings import LOGGING, LOGURU, Crossings
 from amllog.sources.capture.logging_tree import QUIET, is_transport
+from amllog.sources.capture.structlog_events import StructlogEvents
 from amllog.sources.recorder import Recorder
 
 MODULE = "loguru"
@@ -52,8 +53,15 @@ class Taker:
 class LoguruCapture:
     """Our handler in loguru, from the import of loguru on."""
 
-    def __init__(self, recorder: Recorder, crossings: Crossings, find_taker: Callable[[], Taker]) -> None:
+    def __init__(
+        self,
+        recorder: Recorder,
+        crossings: Crossings,
+        events: StructlogEvents,
+        find_taker: Callable[[], Taker],
+    ) -> None:
         """`find_taker` is a function of a module. It returns the taker of the process that calls it."""
+        self._events = events
         self._emitter, self._messages, self._crossings = recorder.emitter, recorder.messages, crossings
         self._writers = recorder.writers
         self.taker = Taker(self._take, find_taker)
@@ -165,10 +173,16 @@ class LoguruCapture:
             return
         if self._crossings.is_copy(LOGGING, message):
             return
+        values, site = record["extra"], log_call.line_site(record["file"].path, record["line"])
+        cause, words = error.value if error else None, message.rstrip("\n")
+        found = self._events.find_in_loguru(message) if self._events.is_used else None
+        if found is not None:
+            event, name = found
+            values, cause = {**values, **(event.values or {})}, cause or event.error
+            site, words = event.site or site, event.message
         self._messages.foreign_record(
-            level.no, level.name, name, message.rstrip("\n"), record["extra"],
-            error.value if error else None, log_call.line_site(record["file"].path, record["line"]),
-            record["time"].timestamp(), shown=loguru_consoles.shows(self._other_handlers(), record),
+            level.no, level.name, name, words, values, cause, site, record["time"].timestamp(),
+            shown=loguru_consoles.shows(self._other_handlers(), record),
         )  # fmt: skip
         self._crossings.add(LOGURU, message)
 

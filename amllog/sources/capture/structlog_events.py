@@ -3,7 +3,8 @@
 The processors of every bound logger are read through a property of its class, which puts ours among them
 (`structlog_taps`). So loggers from before `setup()` are captured as well, and a later `configure()` has its effect.
 
-An event that goes to logging is recorded there: `find` returns it for its record. Other events are recorded here.
+An event that goes to logging or loguru is recorded there: `find` returns it for its record. A logger of ours gets the
+message and the keys instead of what was rendered. Other events are recorded here.
 """
 
 from __future__ import annotations
@@ -21,14 +22,16 @@ from amllog.process.hooks import Hook, Hooks
 from amllog.record import log_call, text
 from amllog.sources.capture.returned_records import contains_words, sent_message
 from amllog.sources.capture.structlog_taps import StructlogEvent, TappedProcessors, first_part
+from amllog.sources.logger import Logger
 from amllog.sources.recorder import Recorder
 
 _LEVELS = {
     "debug": 10, "info": 20, "msg": 20, "warning": 30, "warn": 30, "error": 40, "err": 40, "exception": 40,
     "failure": 40, "critical": 50, "fatal": 50,
 }  # fmt: skip
-# Loggers that are captured in another way, or that write nothing.
-_OTHERS = ("amllog.", "loguru.", "structlog.testing", "structlog._log_levels")
+# Loggers that write nothing.
+_OTHERS = ("structlog.testing", "structlog._log_levels")
+_LOGURU = "loguru."
 # The module of the loggers that print, which has another name before structlog 22.2.
 _WRITERS = frozenset(("structlog._output", "structlog._loggers"))
 _MAX_FRAMES = 40
@@ -84,13 +87,18 @@ class StructlogEvents:
         target = wrapped
         while isinstance(target, logging.LoggerAdapter):
             target = target.logger
-        if type(target).__module__.startswith(_OTHERS):
+        module = type(target).__module__
+        if module.startswith(_OTHERS):
             return
-        is_of_logging = isinstance(target, logging.Logger)
+        if isinstance(target, Logger):
+            if target is wrapped and event.values is not None and not target.handlers:
+                event.pass_on(_call_of_ours(event, event.values, caller))
+            return
+        is_taken_there = isinstance(target, logging.Logger) or module.startswith(_LOGURU)
         self.is_used = True
         self._threads.keep(event)
-        event.render(first_part(rendered), is_recorded=not is_of_logging)
-        if not is_of_logging:
+        event.render(first_part(rendered), is_recorded=not is_taken_there)
+        if not is_taken_there:
             self._record(event, wrapped, method, caller)
 
     def _record(self, event: StructlogEvent, wrapped: Any, method: str, caller: FrameType) -> None:
@@ -123,6 +131,29 @@ class StructlogEvents:
             return None
         event.place(log_call.frame_site(_calling_frame(frame)))
         return event
+
+    def find_in_loguru(self, message: str) -> tuple[StructlogEvent, str] | None:
+        """Return the event that a record of loguru was made from, and its logger. None for others."""
+        event = self._threads.event
+        frame = _frame_of_structlog(sys._getframe(1))
+        if event is None or event.values is None or frame is None:
+            return None
+        if type(event.rendered) is not str or event.rendered != message:
+            return None
+        calling = _calling_frame(frame)
+        event.place(log_call.frame_site(calling))
+        return event, event.name or text.to_text(calling.f_globals.get("__name__"))
+
+
+def _call_of_ours(event: StructlogEvent, values: dict[Any, object], caller: FrameType) -> object:
+    """Return the arguments of a call of our logger. `caller` calls the processors, and its caller calls our logger."""
+    names = {text.to_text(key): value for key, value in values.items()}
+    if event.error is not None:
+        names["exc_info"] = event.error
+    site, frame, level = _calling_frame(caller), caller.f_back, 1
+    while frame is not None and frame is not site:
+        frame, level = frame.f_back, level + 1
+    return (event.message,), names if frame is None else {**names, "stacklevel": level}
 
 
 def _calling_frame(frame: FrameType) -> FrameType:

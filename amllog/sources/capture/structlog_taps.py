@@ -28,7 +28,7 @@ class StructlogEvent:
 
     __slots__ = (
         "_ended", "_first", "_given", "_guarded",
-        "error", "is_recorded", "message", "name", "rendered", "site", "values",
+        "error", "is_recorded", "message", "name", "passed_on", "rendered", "site", "values",
     )  # fmt: skip
 
     def __init__(self, guarded: Guarded, ended: Ended) -> None:
@@ -42,6 +42,8 @@ class StructlogEvent:
         self.values: dict[Any, object] | None = None
         # The result of the last processor.
         self.rendered: object = None
+        # What the wrapped logger gets.
+        self.passed_on: object = None
         # Whether it was recorded here, and not in logging.
         self.is_recorded = False
         # The call site. A logger of logging may find one inside structlog.
@@ -60,12 +62,17 @@ class StructlogEvent:
     def end(self, wrapped: object, method: str, event: Any) -> Any:
         """Record the event, or leave it to logging. A processor."""
         caller = sys._getframe(1)
+        self.passed_on = event
         self._guarded(lambda: self._ended(self, wrapped, method, event, caller))
-        return event
+        return self.passed_on
 
     def render(self, rendered: object, *, is_recorded: bool) -> None:
         """Keep the result of the last processor."""
         self.rendered, self.is_recorded = rendered, is_recorded
+
+    def pass_on(self, arguments: object) -> None:
+        """Pass other arguments on to the wrapped logger, which is one of ours."""
+        self.passed_on = arguments
 
     def place(self, site: CallSite) -> None:
         """Set the call site."""
@@ -137,7 +144,9 @@ class TappedProcessors:
 def first_part(rendered: Any) -> object:
     """Return the message among the arguments that the last processor has made for the logger."""
     if isinstance(rendered, tuple) and len(rendered) == 2:
-        rendered = rendered[0][0] if rendered[0] else rendered[1]
+        if rendered[0]:
+            return rendered[0][0]
+        rendered = rendered[1]
     return (
         rendered.get("msg", rendered.get("event"))
         if type(rendered) is dict and "msg" in rendered

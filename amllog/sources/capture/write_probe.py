@@ -23,6 +23,10 @@ _CONTROL = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\].*?(?:\x07|\x1b\\)", re.DO
 _FAILED = "--- Logging error ---"
 # The beginning of a message that is compared. A console may cut it.
 _COMPARED = 100
+# The part of its words with which a message is taken for written.
+_ENOUGH = 0.5
+# A tag of rich's markup.
+_MARKUP = re.compile(r"\[/?[a-zA-Z#@][^\[\]]*\]|\[/\]")
 
 # The thread whose streams are replaced, by process. A forked child does not inherit it.
 _WATCHING: dict[int, int] = {}
@@ -133,20 +137,31 @@ class WriteWatch:
             _WATCHING.pop(os.getpid(), None)
 
     def shows(self, message: str) -> bool | None:
-        """Return whether the message was written. None: that is not known, because the handler has failed."""
+        """Return whether the message was written. None: that is not known.
+
+        The handler may have failed. Or a part was written, as when the rest of the words are markup of a renderer.
+        """
         text = _CONTROL.sub("", "".join(self.strings))
         if not self.is_active or _FAILED in text:
             return None
-        return bool(text) and contains_half(text, message)
+        part = contained_part(text, message) if text else 0.0
+        return None if 0 < part < _ENOUGH else part >= _ENOUGH
 
 
-def contains_half(text: str, message: str) -> bool:
-    """Return whether a text contains at least half of the words of a message.
+def contained_part(text: str, message: str) -> float:
+    """Return the part of the words of a message that a text contains (0 to 1). Tags of markup may be missing."""
+    plain = _MARKUP.sub(" ", message) if "[" in message else message
+    return max(_part(text, words) for words in (message, plain) if words is message or words.strip())
 
-    A console may wrap, cut or colour the message, and JSON escapes characters. Therefore, only ASCII words count, if
-    there are any.
+
+def _part(text: str, message: str) -> float:
+    """Return the part of the words of a message that a text contains.
+
+    A console may wrap, cut, colour or capitalize the message, and JSON escapes characters. Therefore, only ASCII words
+    count, if there are any.
     """
-    words = {word for word in _WORD.findall(message[:_COMPARED]) if word.isascii()}
-    words = words or set(_WORD.findall(message[:_COMPARED])) or {message.strip()}
+    text, message = text.lower(), message[:_COMPARED].lower()
+    words = {word for word in _WORD.findall(message) if word.isascii()}
+    words = words or set(_WORD.findall(message)) or {message.strip()}
     is_escaped = not message.isascii() and ("\\u" in text or "\\x" in text or "?" in text)
-    return 2 * sum(word in text or (is_escaped and not word.isascii()) for word in words) >= len(words)
+    return sum(word in text or (is_escaped and not word.isascii()) for word in words) / len(words)

@@ -218,6 +218,22 @@ def test_through_a_queue(logger: Any, recorded: Records, root: logging.Logger) -
     assert texts(recorded) == [f"queued {number}" for number in range(3)]
 
 
+def test_below_structlog(logger: Any, recorded: Records) -> None:
+    """An event of structlog that goes to loguru is recorded with its message, keys and line, not its text."""
+    import structlog
+
+    processors = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+    log = structlog.wrap_logger(logger.bind(bound=1), processors=processors)
+    log.info("started", rows=3)
+    try:
+        raise ValueError("cause")
+    except ValueError:
+        log.exception("failed", part=2)
+    (first, values), (second, others) = recorded()
+    assert (first, values["rows"], values["bound"], values["fileName"]) == ("started", "3", "1", __file__)
+    assert (second, others["part"], values["logger"]) == ("failed", "2", __name__)
+
+
 def test_a_sink_that_logs_about_itself(logger: Any, recorded: Records) -> None:
     """A record that a sink makes about its own work is recorded, because its content is another one."""
     logger.add(lambda message: logging.getLogger("sink").warning("the disk is slow"))

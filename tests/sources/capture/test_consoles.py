@@ -300,6 +300,22 @@ class NoLock(contextlib.nullcontext):
         pass
 
 
+def test_a_part_of_a_message_proves_nothing(guest: logging.Logger, capfd: Any) -> None:
+    """A handler that writes few words of its first record is watched again, and its next line is not repeated."""
+
+    class Shortening(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            print(record.getMessage().partition("|")[0])
+
+    guest.addHandler(Shortening())
+    capfd.readouterr()
+    guest.warning("begin | of a message with many words that are not written")
+    guest.warning("a whole message")
+    guest.handlers.clear()
+    output = capfd.readouterr().out
+    assert (output.count("begin"), output.count("a whole message")) == (2, 1)
+
+
 def test_another_thread_is_watched(guest: logging.Logger, capfd: Any) -> None:
     """While a handler is watched in one thread, records of others are shown, at most twice."""
     inside, leave = threading.Event(), threading.Event()

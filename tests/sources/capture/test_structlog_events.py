@@ -206,6 +206,30 @@ def test_a_logger_that_passes_lines_on(recorded: Any) -> None:
     ]
 
 
+@pytest.mark.parametrize("renderer", [steps.JSONRenderer(), structlog.stdlib.render_to_log_kwargs])
+def test_over_our_logger(recorded: Any, renderer: Any) -> None:
+    """Our logger records the message, the keys, the exception and the line of an event, and not its text."""
+    processors = [*SHARED[1:2], steps.format_exc_info, renderer]
+    log = structlog.wrap_logger(amllog.get_logger("ours"), processors=processors)
+    log.info("started", msg="a key", rows=3)
+    try:
+        raise ValueError("cause")
+    except ValueError:
+        log.exception("failed", part=2)
+    (first, values), (second, others) = recorded()
+    assert (first, values["msg"], values["rows"], values["fileName"]) == ("started", "a key", "3", __file__)
+    assert (second, others["part"], others["exception type"]) == ("failed", "2", "ValueError")
+    assert values["logger"] == "ours"
+
+
+def test_a_key_named_msg(recorded: Any) -> None:
+    """A key `msg` is a key also where structlog passes a dict of keys on to logging."""
+    structlog.configure(**CONFIGURATIONS["formatter"])
+    structlog.get_logger("keys").info("started", msg="a key", message="another key")
+    ((message, values),) = recorded()
+    assert (message, values["msg"], values["message"]) == ("started", "a key", "another key")
+
+
 def test_an_event_without_a_record(recorded: Any) -> None:
     """An event below the level of its logger leaves nothing for a later record with the same text."""
     structlog.configure(processors=[structlog.stdlib.render_to_log_kwargs], **STDLIB)
