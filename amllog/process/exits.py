@@ -19,6 +19,7 @@ import threading
 from types import FrameType, MethodType
 from typing import Any
 
+from amllog.process.exit_exceptions import ExitExceptions
 from amllog.process.hooks import Hook, Hooks
 from amllog.process.worker_end import NotedExit
 
@@ -36,6 +37,8 @@ class Exits:
     def __init__(self) -> None:
         self._code = 0
         self._cause: Exception | None = None
+        self._message, self._line = "", ("", 0)
+        self._of_click = ExitExceptions()
         self._in_worker: NotedExit | None = None
         self._first: FrameType | None = None  # the main thread's, once it has called sys.exit
         self._hooks = Hooks()
@@ -49,6 +52,7 @@ class Exits:
 
         leaving = Hook(sys, "exit", functools.update_wrapper(leave, sys.exit))  # pickle finds it by its name
         self._hooks.put(leaving)
+        self._of_click.watch()
         site = sys.modules.get("_sitebuiltins")
         if site is not None:  # None with the option -S. The replaced `exit` and `quit` keep their repr.
 
@@ -62,12 +66,18 @@ class Exits:
     def remove(self) -> None:
         """Restore the functions."""
         self._hooks.remove()
+        self._of_click.remove()
         self._first = self._cause = self._in_worker = None
 
     @property
     def cause(self) -> Exception | None:
         """The exception behind the exit code that `result()` has returned."""
         return self._cause if self._code else None
+
+    @property
+    def message(self) -> tuple[str, str, int]:
+        """The message of `sys.exit("no rows")`, its file and its line. "" for another exit."""
+        return (self._message if self._code else "", *self._line)
 
     def worker_end(self) -> tuple[str, Exception | None]:
         """Return the name of this process and the exception behind the exit of its function, if it is a worker's."""
@@ -89,12 +99,21 @@ class Exits:
         if threading.current_thread() is threading.main_thread():
             self._code = exit_code(status)
             self._first = _first_frame() if self._code else None
-            self._cause = None
+            self._cause, self._message = None, status if isinstance(status, str) else ""
             if self._code:
                 caller = sys._getframe(2)
-                self._cause = cause_of_exit(sys.exc_info()[1]) or _caught_in(caller)
+                self._line = caller.f_code.co_filename, caller.f_lineno
+                self._cause = self._cause_of(status, caller)
                 if self._cause is not None:
                     self._in_worker = NotedExit(self._code, self._cause, caller)
+
+    def _cause_of(self, status: object, caller: FrameType) -> Exception | None:
+        return (
+            cause_of_exit(sys.exc_info()[1])
+            or (cause_of_exit(status) if isinstance(status, BaseException) else None)
+            or _caught_in(caller)
+            or cause_of_exit(self._of_click.handled(self._code, caller))
+        )
 
 
 def exit_code(status: object) -> int:

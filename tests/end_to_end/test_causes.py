@@ -14,6 +14,7 @@ FAIL = "try: int('x')\nexcept ValueError as error:\n    "
 CAUSES = {
     "except": (FAIL + "print(error); sys.exit(1)", "exit code 1", 1),
     "a message": (FAIL + "sys.exit(f'failed: {error}')", "exit code 1", 1),
+    "the exception itself": (FAIL + "failed = error\nsys.exit(failed)", "exit code 1", 1),
     "quit": (FAIL + "quit(2)", "exit code 2", 1),
     "finally": ("try: int('x')\nfinally: sys.exit(4)", "exit code 4", 1),
     "logged before": (FAIL + "logging.exception('failed')\n    sys.exit(1)", "exit code 1", 1),
@@ -48,6 +49,30 @@ def test_exit(child: Any, journaled: Any, case: str) -> None:
     assert [data["responseCode"] for data in records.of_type("Request")] == [result], ran.stderr
     assert len(records.of_type("Exception")) == count
     assert ran.returncode == plain.returncode
+
+
+@pytest.mark.parametrize(
+    ("end", "messages"),
+    [
+        ("sys.exit('no rows in x.csv')", ["Exit code 1: no rows in x.csv"]),
+        ("exit('no rows')", ["Exit code 1: no rows"]),
+        ("try: sys.exit('no rows')\nexcept SystemExit: pass", []),
+        ("try: sys.exit('no rows')\nexcept SystemExit: sys.exit(2)", []),
+        ("sys.exit('')", []),
+    ],
+)
+def test_the_message_of_an_exit(child: Any, journaled: Any, end: str, messages: list[str]) -> None:
+    """A message that a script exits with is the cause of the exit, with its line."""
+    child(SETUP + end, env=QUIET)
+    records = journaled()
+    assert records.messages == messages
+    for data in records.of_type("Message"):
+        properties = data["properties"]
+        assert (properties["logger"], properties["lineNumber"], data["severityLevel"]) == (
+            "amllog.uncaught",
+            "4",
+            4,
+        )
 
 
 def test_the_record_of_a_cause(child: Any, journaled: Any) -> None:

@@ -16,7 +16,7 @@ from amllog.process import exits, interrupts, worker_end
 from amllog.process.exits import Exits
 from amllog.process.hooks import Hooks
 from amllog.process.module_hooks import ModuleHook
-from amllog.record import text
+from amllog.record import log_call, text
 from amllog.record.envelope import UNCAUGHT_LOGGER
 from amllog.record.lazy_pattern import LazyPattern
 from amllog.record.recorded_mark import is_recorded
@@ -82,7 +82,12 @@ class ExceptionCapture:
         self._notebook.record_end()
         reason = self._exits.result() or reason
         if reason and not self._failure:
-            self._record_cause(reason.capitalize(), self._exits.cause or cause or self._shown_by_shell())
+            cause = self._exits.cause or cause or self._shown_by_shell()
+            self._record_cause(reason.capitalize(), cause)
+            shown, file, line = self._exits.message
+            if cause is None and shown.strip():
+                message, site = f"{reason.capitalize()}: {shown}", log_call.line_site(file, line)
+                self._messages.captured_line(logging.CRITICAL, UNCAUGHT_LOGGER, message, site)
 
     def _record_end_of_worker(self, name: str, error: BaseException | None) -> None:
         self._record_cause(f"Uncaught exception in process {name}", exits.cause_of_exit(error))

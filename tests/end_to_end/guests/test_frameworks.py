@@ -29,6 +29,13 @@ CASES: dict[str, tuple[str, str, tuple[str, ...], str, list[str]]] = {
     "click usage": (CLICK, FAIL, ("--n", "x"), "exit code 2", ["BadParameter"]),
     "click": (CLICK, FAIL, (), "uncaught exception", ["ValueError"]),
     "click exit": (CLICK, "click.get_current_context().exit(3)", (), "exit code 3", []),
+    "click exit in an except": (
+        CLICK,
+        "\n    try: int('x')\n    except ValueError: click.get_current_context().exit(3)",
+        (),
+        "exit code 3",
+        ["ValueError"],
+    ),
     "click help": (CLICK, FAIL, ("--help",), "0", []),
     "typer": (TYPER, FAIL, (), "uncaught exception", ["ValueError"]),
     "typer exit": (
