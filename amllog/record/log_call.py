@@ -58,7 +58,7 @@ def format_call(event: object, args: tuple[object, ...]) -> tuple[str, Mapping[A
 def extra_dimensions(extra: object) -> dict[Any, object]:
     """Return the dimensions in the `extra` argument of logging, including those under `custom_dimensions`."""
     if not isinstance(extra, Mapping):
-        return {"extra": extra}
+        return {} if extra is None else {"extra": extra}
     dimensions = dict(extra)
     custom = dimensions.pop("custom_dimensions", {})
     return {**dimensions, **custom} if isinstance(custom, Mapping) else dict(extra)

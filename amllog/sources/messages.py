@@ -26,7 +26,7 @@ _BLANK = logging.LogRecord("", 0, "", 0, "", (), None).__dict__
 _BLANK_SIZE = len(_BLANK)
 _STANDARD = {
     *_BLANK, "message", "asctime", "taskName", "custom_dimensions", "traceId", "spanId", "traceSampled",
-    "_absl_log_fatal", "_logger", "_name", "color_message",  # of absl, structlog and uvicorn
+    "_absl_log_fatal", "_daiquiri_extra_keys", "_logger", "_name", "color_message",  # of other libraries
 }  # fmt: skip
 # The severities of the usual levels, so that most log calls need no further call.
 _SEVERITIES = {level: envelope.severity(level) for level in (10, 20, 30, 40, 50)}
@@ -64,8 +64,9 @@ class Messages:
             if "stacklevel" in values and type(values["stacklevel"]) is int:
                 frame = log_call.caller(frame, values["stacklevel"])
                 values = {key: value for key, value in values.items() if key != "stacklevel"}
-            if values.get("stack_info") is True:
-                values = {**values, "stack_info": stacktrace.format_stack(frame)}
+            if "stack_info" in values and type(values["stack_info"]) is bool:
+                stack = {"stack_info": stacktrace.format_stack(frame)} if values["stack_info"] else {}
+                values = {**{key: value for key, value in values.items() if key != "stack_info"}, **stack}
             masked: dict[str, str] = {}
             redactor = self._emitter.redactor
             for layer in (current.dimensions(), bound, extra, values):

@@ -199,10 +199,7 @@ logging.getLogger("script").info("first"); logging.getLogger("script").info("sec
 
 
 def test_transport_that_does_not_propagate(child: Any, received: Any, connected: Any) -> None:
-    """Records of the transport libraries are not captured, even if their logger has a console handler.
-
-    Those about requests of amllog reach no handler at all.
-    """
+    """Records of the transport libraries are not captured, and those about requests of amllog reach no handler."""
     code = (
         SETUP
         + """

@@ -59,9 +59,18 @@ def test_session_is_adapted_once(url: str) -> None:
     assert verified.get(f"{url}/5000", timeout=60).content == b"x" * 5_000
 
 
-def test_http_client_prints_no_request_of_amllog(url: str, monkeypatch: Any, capsys: Any) -> None:
+@pytest.fixture
+def printed_requests() -> Iterator[None]:
+    """Print the requests of this process, as a script does to find an error."""
+    before = http.client.HTTPConnection.debuglevel
+    http.client.HTTPConnection.debuglevel = 1
+    yield
+    http.client.HTTPConnection.debuglevel = before
+
+
+@pytest.mark.usefixtures("printed_requests")
+def test_http_client_prints_no_request_of_amllog(url: str, capsys: Any) -> None:
     """The level that a script sets to print requests, with their headers, applies to its own requests only."""
-    monkeypatch.setattr(http.client.HTTPConnection, "debuglevel", 1)
     session = bound_responses(requests.Session())
     with sending():
         assert session.get(f"{url}/3", timeout=60).content == b"xxx"

@@ -252,6 +252,21 @@ def test_records_made_elsewhere(recorded: Any, name: str) -> None:
     assert messages(recorded) == handler.messages == ["made"] * 2
 
 
+def test_keywords_of_logging_with_their_defaults(recorded: Any, name: str) -> None:
+    """Keywords that a library passes on with their default values are no dimensions."""
+    log = amllog.get_logger(name)
+    log.info("passed on", exc_info=None, stack_info=False, stacklevel=1, extra=None)
+    log.bind(stack_info="of the script").info("a word")
+    logging.getLogger(name).warning("of daiquiri", extra={"_daiquiri_extra_keys": {"key"}, "key": 1})
+    rows = [row for _, row in recorded()]
+    keys = ("stack_info", "exc_info", "stacklevel", "extra", "_daiquiri_extra_keys", "key")
+    assert [{key: row[key] for key in keys if key in row} for row in rows] == [
+        {},
+        {"stack_info": "of the script"},
+        {"key": "1"},
+    ]
+
+
 def test_equality_and_copies(name: str) -> None:
     """Equal names and dimensions are equal loggers, with one hash. Copies and pickles are equal."""
     log = amllog.get_logger(name).bind(a=1)
