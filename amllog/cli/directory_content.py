@@ -55,7 +55,9 @@ def _other_files(directory: Path) -> list[str]:
     """Return sentences about journals in folders below, and about files of other programs."""
     leftovers = Leftovers()
     files = discovery.find_files([directory], convert=False, leftovers=leftovers)
-    journals = [file.path for file in files if discovery.JOURNAL_NAME.fullmatch(file.path.name)]
+    # In the directory itself, a file with the name of a journal is not one of amllog, which `status` has counted.
+    below = [file.path for file in files if file.path.parent != directory]
+    journals = [path for path in below if discovery.JOURNAL_NAME.fullmatch(path.name)]
     folders = sorted({str(path.parent) for path in journals if path.parent.name != RECEIVED_FOLDER})
     others = [file.path for file in files if file.path not in journals]
     others += [path for path in leftovers.ignored if path.suffix in _OF_EXPORTERS]

@@ -27,7 +27,9 @@ COMPLETE_ID = 32  # an id of at least this many characters is not the beginning 
 MAX_CANDIDATES = 10  # in an error
 _SUMS = ("steps", "ended", "failed", "records", "errors", "warnings")  # columns of `runs()`
 _LAST = re.compile(r"last(?:~(\d{1,6}))?")
-_STUDIO = re.compile(r"https?://ml\.azure\.[a-z.]+/(?:\S*/)?runs?/([^/?#\s]+)\S*")
+_ADDRESS = re.compile(
+    r"(?:https?://[a-z.]*azure\.[a-z.]+/|azureml://|/subscriptions/)(?:[^?\s]*/)?(?:runs?|jobs?)/([^/?#\s]+)\S*"
+)
 
 
 class Link(NamedTuple):
@@ -158,10 +160,10 @@ def find_run(store: Store, name: object, *, assume: bool = False, **filters: Any
 
 
 def _short(text: str) -> str:
-    """Return the id in an address of the studio, or the text without blanks around it."""
+    """Return the id in an address of the studio, `azureml://` or Resource Manager, or the text without blanks."""
     text = text.strip()
-    studio = _STUDIO.fullmatch(text)
-    return unquote(studio[1]) if studio else text
+    address = _ADDRESS.fullmatch(text)
+    return unquote(address[1]) if address else text
 
 
 def _find(store: Store, text: str, filters: Mapping[str, Any]) -> RunId:

@@ -32,6 +32,7 @@ EMPTY: dict[str, Any] = {
             "1 file of other programs, which amllog does not deliver: amllog logs all",
         ),
         ("sent.jsonl", "1 file of other programs"),
+        (NAME, "1 file of other programs"),
         (f"logs/amllog/{NAME}", "journals are below: amllog status "),
         (f"received/{NAME}", "`amllog serve` received the records here"),
         ("notes.txt", "there is no journal in "),

@@ -49,11 +49,15 @@ def test_names(insights: Insights, name: str, run: str) -> None:
     [
         ("last", ["late"]), ("last~1", ["early"]), ("93102", ["early"]), ("93102F5A-5B0C", ["early"]),
         (" 93102f5a\n", ["early"]), ("https://ml.azure.com/runs/4c0de?wsid=/subscriptions/s", ["late"]),
+        ("azureml://jobs/4c0de/outputs/artifacts/paths/logs/", ["late"]),
+        ("azureml://locations/x/workspaces/y/runs/4c0de", ["late"]),
+        ("/subscriptions/s/resourceGroups/runs/providers/Microsoft.MachineLearningServices/jobs/4c0de", ["late"]),
+        ("https://mlworkspace.azure.ai/portal/subscriptions/s/experiments/e/runs/4c0de", ["late"]),
         ("all", ["early", "late"]), (["93102", "4c"], ["early", "late"]), (None, ["early", "late"]),
     ],
 )  # fmt: skip
 def test_names_in_python(journal: Callable[..., Path], store: Any, name: Any, messages: list[str]) -> None:
-    """A question accepts the names of the command line, an id in another case, and an address of the studio."""
+    """A question accepts the names of the command line, an id in another case, and the addresses of a run."""
     path = journal(
         failure("early", parent_run_id="93102f5a-5b0c", step_id="s0"),
         failure("late", "2026-11-22T11:00:00Z", parent_run_id="4c0de", step_id="s1"),

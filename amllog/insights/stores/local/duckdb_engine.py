@@ -33,7 +33,8 @@ from amllog.insights.stores.local.kql.reasons import KqlError, UnsupportedKql
 _LOCK = "SET allow_community_extensions = false; SET enable_external_access = false; SET lock_configuration = true"
 _CANNOT_ANSWER = "the local engine cannot answer this KQL: "
 _USE_SERVICE = (
-    f". Query the service, which supports it (connect(resource_id=…), or {RESOURCE_ID} for the command)"
+    ". Query the service, which supports all of KQL "
+    f"(connect(resource_id=…), or {RESOURCE_ID} for the command)"
 )
 
 

@@ -23,20 +23,28 @@ _MAGIC = (
     (b"SQLite format 3\x00", "is an SQLite database", _EXPORT),
 )
 _TELEMETRY = re.compile(r"\d{8}T\d{6}.*\.jsonl\.(gz|bz2|xz|zst|zip)|PT\d+[HM](_\d+)?\.json|.*\.trn")
+# Of browsers and WinSCP, which rename the file at its end.
+_UNFINISHED = re.compile(
+    r"\d{8}t\d{6}-.*\.jsonl(\.gz)?\.(part|partial|crdownload|download|opdownload|filepart)", re.IGNORECASE
+)
 _HEADER = re.compile(rb'^[^\n{\[]*[",;\t ](timestamp|TimeGenerated|message|itemType)\b', re.IGNORECASE)
 
 
 def may_have_records(path: PurePath) -> bool:
     """Return whether a file in a directory may have telemetry in an unsupported format, by its name."""
-    return path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
+    is_unfinished = _UNFINISHED.fullmatch(path.name)
+    return bool(is_unfinished) or (path.suffix.lower() in SUFFIXES and not path.name.startswith("."))
 
 
 def is_telemetry(name: str, tail: bytes = b"") -> bool:
     """Return whether a file that could not be read has telemetry for certain.
 
-    It is a compressed journal, an export, a transmission, or a zip archive with a journal. `tail`: its last bytes.
+    It is a compressed journal, an unfinished download of a journal, an export, a transmission, or a zip archive with a
+    journal. `tail`: its last bytes.
     """
-    return bool(_TELEMETRY.fullmatch(name)) or (b"amllog/" in tail and b".jsonl" in tail)
+    return bool(_TELEMETRY.fullmatch(name) or _UNFINISHED.fullmatch(name)) or (
+        b"amllog/" in tail and b".jsonl" in tail
+    )
 
 
 def describe(name: str, head: bytes) -> str:
@@ -46,6 +54,8 @@ def describe(name: str, head: bytes) -> str:
 
 
 def _form(name: str, head: bytes) -> tuple[str, str]:
+    if _UNFINISHED.fullmatch(name):
+        return "is an unfinished download", "download it again"
     if head.startswith(b"PK\x03\x04"):
         return ("is an Excel workbook", _EXPORT) if name.endswith(".xlsx") else ("is a zip archive", _UNPACK)
     if name.endswith((".tar.gz", ".tgz")) or head[257:262] == b"ustar":

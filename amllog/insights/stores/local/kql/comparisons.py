@@ -90,6 +90,8 @@ def _advice(left: TypedSql, right: TypedSql) -> str:
     if "string" in (left.type, right.type) and left.type != right.type:
         other = right.type if left.type == "string" else left.type
         return f": convert the text, as in to{other}(…)"
+    if "timespan" in (left.type, right.type):
+        return ": divide the timespan, as in 1s / 1ms, which is 1000"
     return ""
 
 
@@ -150,7 +152,7 @@ def _text_operator(operator: str, left: str, right: TypedSql) -> str:
     if name in functions:
         sql = f"{functions[name]}({first}, {second})"
     elif not right.is_constant:
-        raise UnsupportedKql(f"{operator!r} with a term that is not a constant")
+        raise UnsupportedKql(f"{operator!r} with a term that is not a constant: use contains")
     else:
         sql = f"regexp_matches({first}, {text_sql(_term(str(right.value), name, is_exact=is_exact))})"
     return f"(NOT {sql})" if operator[0] == "!" else sql

@@ -110,7 +110,7 @@ def _to_scalar(node: syntax.ToScalar, scope: NameScope) -> TypedSql:
 
 
 def _star(node: syntax.Star, scope: NameScope) -> TypedSql:
-    raise UnsupportedKql("* in place of an expression")
+    raise UnsupportedKql("* in place of an expression: name the column, as in message has 'x'")
 
 
 def _type_of(node: syntax.TypeOf, scope: NameScope) -> TypedSql:

@@ -17,7 +17,7 @@ from amllog.insights.stores.local.kql.dynamic_functions import DYNAMIC_FUNCTIONS
 from amllog.insights.stores.local.kql.function_rows import Rows, apply
 from amllog.insights.stores.local.kql.list_functions import LIST_FUNCTIONS
 from amllog.insights.stores.local.kql.number_functions import NUMBER_FUNCTIONS
-from amllog.insights.stores.local.kql.reasons import InvalidKql, UnsupportedKql
+from amllog.insights.stores.local.kql.reasons import InvalidKql, UnsupportedKql, unsupported_function
 from amllog.insights.stores.local.kql.text_functions import TEXT_FUNCTIONS
 from amllog.insights.stores.local.kql.time_functions import TIME_FUNCTIONS
 from amllog.insights.stores.local.kql.typed_sql import TypedSql, need, need_count
@@ -73,4 +73,4 @@ def check_name(name: str) -> None:
     equal = [known for known in (*NAMES, *AGGREGATES, *ROWS) if known.lower() == name.lower()]
     if equal:
         raise InvalidKql(f"there is no function {name}(). Did you mean {equal[0]}? Names are case-sensitive")
-    raise UnsupportedKql(f"the function {name}()")
+    raise unsupported_function(name)

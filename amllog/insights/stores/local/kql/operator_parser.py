@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from amllog.insights.stores.local.kql.annotations import skip_chart, skip_hints
 from amllog.insights.stores.local.kql.expression_parser import ExpressionParser
 from amllog.insights.stores.local.kql.literals import TYPES
-from amllog.insights.stores.local.kql.reasons import InvalidKql, UnsupportedKql
+from amllog.insights.stores.local.kql.reasons import InvalidKql, UnsupportedKql, nearest, unsupported_operator
 from amllog.insights.stores.local.kql.syntax import (
     Expand,
     Expression,
@@ -33,10 +34,6 @@ UNSUPPORTED = {
 _JOINS = {
     "innerunique", "inner", "leftouter", "rightouter", "fullouter", "leftsemi", "rightsemi", "leftanti", "rightanti",
     "anti", "leftantisemi", "rightantisemi",
-}  # fmt: skip
-_CHARTS = {
-    "anomalychart", "areachart", "barchart", "card", "columnchart", "ladderchart", "linechart", "piechart",
-    "pivotchart", "scatterchart", "stackedareachart", "table", "timechart", "timepivot", "treemap",
 }  # fmt: skip
 
 
@@ -88,9 +85,9 @@ class OperatorParser:
             parse = self._parsers.get(token.text) if token.kind == "name" else None
             if parse is None:
                 if token.kind == "name" and token.text in UNSUPPORTED:
-                    raise UnsupportedKql(f"the operator {token.text!r}")
+                    raise unsupported_operator(token.text)
                 self._cursor.back()
-                raise self._cursor.error("an operator is expected")
+                raise self._cursor.error("an operator is expected", nearest(token.text, self._parsers))
             operators.append(parse())
         return tuple(operators)
 
@@ -120,12 +117,8 @@ class OperatorParser:
 
     def _render(self) -> RowOperator:
         """Parse a chart, which does not change the rows."""
-        chart = self._cursor.name()
-        if chart not in _CHARTS:
-            raise UnsupportedKql(f"render {chart}")
-        if not self._is_end():
-            raise UnsupportedKql("render with properties: leave them out")
-        return RowOperator("render")
+        columns = skip_chart(self._cursor)
+        return RowOperator("render", patterns=tuple((name, "") for name in columns))
 
     def _patterns(self, *, ordered: bool = False) -> tuple[tuple[str, str], ...]:
         patterns = []
@@ -176,14 +169,17 @@ class OperatorParser:
         return RowOperator("top", keys=self._keys(), count=count)
 
     def _summarize(self) -> Summarize:
+        skip_hints(self._cursor, "summarize")
         items = () if self._cursor.is_at("by") else self._expressions.items()
         return Summarize(items, self._expressions.items() if self._cursor.take("by") else ())
 
     def _join(self, operator: str, kind: str) -> Join:
+        skip_hints(self._cursor, operator)
         while self._cursor.token.kind == "name" and self._cursor.is_before("="):
             key = self._cursor.name()
             self._cursor.expect("=")
             value = self._cursor.name()
+            skip_hints(self._cursor, operator)
             if key != "kind":
                 raise UnsupportedKql(f"{operator} {key}={value}: leave it out")
             kind = value

@@ -11,6 +11,34 @@ TOTAL_MAX = 30_000_000  # characters of all definitions that are inserted
 CALLS_MAX = 10_000  # of functions of the query
 
 
+_INSTEAD_OF_OPERATORS = {
+    "as": "use let T = …;",
+    "evaluate": "name the members, as in extend x = tostring(customDimensions.x)",
+    "find": "name the tables and columns, as in union traces, exceptions | where message has 'x'",
+    "invoke": "write the operators of the function in place of it",
+    "make-series": "use summarize … by bin(timestamp, 1h), which has no rows for empty bins",
+    "mv-apply": "use mv-expand and summarize",
+    "parse-kv": "use extract()",
+    "reduce": r"use summarize count() by replace_regex(message, @'\d+', '#')",
+    "sample": "use take",
+    "sample-distinct": "use distinct and take",
+    "search": "name the tables and columns, as in union traces, exceptions | where message has 'x'",
+    "top-hitters": "use summarize n = count() by … and top 3 by n",
+    "top-nested": "use summarize n = count() by … and top 3 by n",
+}
+_INSTEAD_OF_FUNCTIONS = {
+    "bin_auto": "use bin(timestamp, 1h)", "datetime_utc_to_local": "add the offset, as in timestamp + 2h",
+    "hash": "use hash_md5()", "ingestion_time": "use timestamp", "make_bag": "use make_list(bag_pack('x', x))",
+    "pack_all": "use bag_pack('message', message)", "parse_url": "use extract()",
+    "percentilew": "use percentile()", "todecimal": "use toreal()",
+}  # fmt: skip
+_OTHER_LANGUAGES = {
+    "concat": "strcat", "countdistinct": "dcount", "date_trunc": "bin", "dateadd": "datetime_add",
+    "datediff": "datetime_diff", "datetimeadd": "datetime_add", "if": "iff", "ifnull": "coalesce", "len": "strlen",
+    "length": "strlen", "lower": "tolower", "nvl": "coalesce", "substr": "substring", "upper": "toupper",
+}  # fmt: skip
+
+
 class KqlError(Exception):
     """A query that the local engine does not answer. `code` and `service`: the service's error, if it is known."""
 
@@ -54,6 +82,20 @@ def unknown_column(name: str, known: Iterable[str]) -> InvalidKql:
     """Return the error of a column that does not exist."""
     service = f"Failed to resolve scalar expression named '{name}'"
     return InvalidKql(f"there is no column {name!r}{nearest(name, known)}", code="SEM0100", service=service)
+
+
+def unsupported_operator(name: str) -> UnsupportedKql:
+    """Return the error of an operator that only the service has, with what to write in place of it."""
+    advice = _INSTEAD_OF_OPERATORS.get(name)
+    return UnsupportedKql(f"the operator {name!r}{f': {advice}' if advice else ''}")
+
+
+def unsupported_function(name: str) -> KqlError:
+    """Return the error of a function that the local engine does not have, with what to write in place of it."""
+    if name in _OTHER_LANGUAGES:
+        return InvalidKql(f"there is no function {name}(). Did you mean {_OTHER_LANGUAGES[name]}()?")
+    advice = _INSTEAD_OF_FUNCTIONS.get(name)
+    return UnsupportedKql(f"the function {name}(){f': {advice}' if advice else ''}")
 
 
 def too_deep() -> TooComplexKql:

@@ -154,6 +154,12 @@ def _getschema(step: RowOperator, relation: Relation, scope: NameScope) -> Relat
     return Relation(f"SELECT * FROM (VALUES {rows}) AS _kql_t({names})", types)
 
 
+def _render(step: RowOperator, relation: Relation, scope: NameScope) -> Relation:
+    for name, _ in step.patterns:
+        relation.need(name)
+    return relation
+
+
 _OPERATORS: dict[str, Callable[[RowOperator, Relation, NameScope], Relation]] = {
     "where": _where,
     "extend": _extend,
@@ -168,6 +174,6 @@ _OPERATORS: dict[str, Callable[[RowOperator, Relation, NameScope], Relation]] = 
     "top": _top,
     "take": _take,
     "serialize": _same,
-    "render": _same,
+    "render": _render,
     "getschema": _getschema,
 }

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from amllog.insights.stores.local.kql.annotations import skip_hints
 from amllog.insights.stores.local.kql.expression_parser import ExpressionParser
-from amllog.insights.stores.local.kql.keywords import DEFINED
+from amllog.insights.stores.local.kql.keywords import DECLARED, DEFINED
 from amllog.insights.stores.local.kql.literals import TYPES
 from amllog.insights.stores.local.kql.operator_parser import UNSUPPORTED, OperatorParser
-from amllog.insights.stores.local.kql.reasons import InvalidKql, UnsupportedKql
+from amllog.insights.stores.local.kql.reasons import InvalidKql, UnsupportedKql, unsupported_operator
 from amllog.insights.stores.local.kql.syntax import (
     DataTable,
     Expression,
@@ -50,7 +51,7 @@ class StatementParser:
             text = "a query is expected after the last let" if lets else "the query is empty"
             raise InvalidKql(text, code="SYN0002")
         if self._cursor.is_at(*_STATEMENTS) and self._cursor.peek().kind == "name":
-            raise UnsupportedKql(f"the statement {self._cursor.token.text!r}")
+            raise UnsupportedKql(f"the statement {self._cursor.token.text!r}: leave it out")
         body = self._pipeline()
         self._cursor.take(";")
         if self._cursor.token.kind != "end":
@@ -177,7 +178,7 @@ class StatementParser:
                 self._cursor.step()
                 return self._closed_pipeline()
             if token.text in UNSUPPORTED and not self._cursor.is_before("|", ";", ")", ","):
-                raise UnsupportedKql(f"the operator {token.text!r}")
+                raise unsupported_operator(token.text)
         name = self._cursor.name()
         if token.kind == "name" and is_call:
             return self._invocation(name)
@@ -201,7 +202,7 @@ class StatementParser:
         self._cursor.expect("(")
         columns: list[tuple[str, str]] = []
         while not self._cursor.is_at(")") or not columns:
-            name = self._cursor.name()
+            name = self._cursor.declared(DECLARED - {"by"})
             self._cursor.expect(":")
             columns.append((name, self._type()))
             if not self._cursor.is_at(")"):
@@ -218,7 +219,7 @@ class StatementParser:
 
     def _range(self) -> Range:
         self._cursor.step()
-        name, values = self._cursor.name(), []
+        name, values = self._cursor.declared(DEFINED), []
         for word in ("from", "to", "step"):
             self._cursor.expect(word)
             values.append(self._expressions.expression())
@@ -226,10 +227,12 @@ class StatementParser:
 
     def _union(self) -> TableUnion:
         kind, source_column, is_fuzzy = "outer", "", False
+        skip_hints(self._cursor, "union")
         while self._cursor.token.kind == "name" and self._cursor.is_before("="):
             key = self._cursor.name()
             self._cursor.expect("=")
             value = self._cursor.name()
+            skip_hints(self._cursor, "union")
             if key == "kind" and value in ("inner", "outer"):
                 kind = value
             elif key in ("withsource", "with_source"):

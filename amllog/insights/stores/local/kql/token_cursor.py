@@ -78,13 +78,13 @@ class TokenCursor:
         name = self.name()
         return name if is_quoted else need_no_keyword(name, words)
 
-    def error(self, message: str) -> InvalidKql:
-        """Return the error for the present token."""
+    def error(self, message: str, advice: str = "") -> InvalidKql:
+        """Return the error for the present token. `advice` follows the place."""
         token = self.token
         text = "the end" if token.kind == "end" else repr(token.text[:30])
         where = place(self._text, token.start)
         service = f"Query could not be parsed at {text}, {where}"
-        return InvalidKql(f"{message} instead of {text} at {where}", code="SYN0002", service=service)
+        return InvalidKql(f"{message} instead of {text} at {where}{advice}", code="SYN0002", service=service)
 
     def joined(self) -> tuple[str, bool]:
         """Return words and stars without a space between them as one pattern, and whether it has a star."""

@@ -131,7 +131,8 @@ def common_type(values: Iterable[TypedSql], place: str) -> str:
 def need(value: TypedSql, place: str, *types: str) -> TypedSql:
     """Return a value that has one of these types. Raises InvalidKql for another one."""
     if value.type not in types:
-        advice = f": convert it, as in to{'string' if 'string' in types else types[-1]}(…)"
+        usual = next((name for name in ("string", "real") if name in types), types[-1])
+        advice = f": convert it, as in to{usual}(…)"
         raise InvalidKql(f"{place} of {value.type}{advice if value.type == 'dynamic' else ''}")
     return value
 

@@ -43,9 +43,12 @@ FORMS = {
     "errors.json": (b'[{"timestamp": "2026-11-22T10:00:00Z", "itemType": "exception"}]', "answer of a query"),
     "response.json": (b'{"tables": [{"name": "PrimaryResult"}]}', "answer of the query API"),
     "17.avro": (b"Obj\x01" + b"x" * 100, "Avro"),
+    f"{JOURNAL}.crdownload": (LINE[:20], "unfinished download"),
     "std_log.txt": (b"ERROR boom\n", "no envelopes"),
 }
-CERTAIN = ("logs.zip", f"{JOURNAL}.bz2", f"{JOURNAL}.xz", f"{JOURNAL}.zst", f"{JOURNAL}.gz")
+CERTAIN = (
+    "logs.zip", f"{JOURNAL}.bz2", f"{JOURNAL}.xz", f"{JOURNAL}.zst", f"{JOURNAL}.gz", f"{JOURNAL}.crdownload",
+)  # fmt: skip
 
 
 @pytest.mark.parametrize("store", [DuckDBStore, PythonStore])

@@ -17,6 +17,7 @@ from amllog.insights.stores.local.kql.function_calls import NAMES
 from amllog.insights.stores.local.kql.reasons import KqlError
 
 from .... import language
+from .test_annotations import CHARTS, HINTED, REJECTED as ANNOTATIONS
 from .test_column_names import NAMES as NAMED
 from .test_compiler import ANSWERS, REJECTED
 from .test_function_calls import EXAMPLES
@@ -122,7 +123,8 @@ def test_the_examples_are_valid() -> None:
     """The examples of these tests are valid for the service, with the same names and types."""
     examples = [f"print x = {kql}" for kql in EXAMPLES]
     fuzzy = [kql for kql in ANSWERS if "isfuzzy" not in kql and "description" not in kql]
-    assert differences([*examples, *fuzzy, *NAMED]) == []
+    charts = [f"datatable(a: long, b: string)[] | render {chart}" for chart in CHARTS]
+    assert differences([*examples, *fuzzy, *NAMED, *HINTED, *charts]) == []
 
 
 def test_changed_queries() -> None:
@@ -132,6 +134,8 @@ def test_changed_queries() -> None:
         *(f"print x = {kql}" for kql in EXAMPLES),
         *ANSWERS,
         *NAMED,
+        *HINTED,
+        *ANNOTATIONS,
         *(kql for kql in REJECTED if len(kql) < 200),
     ]
     changed = []
