@@ -39,6 +39,7 @@ OPTIONS = {
         ("-v", "--verbose", "-q", "--quiet", "--debug"), "the answer is on stdout, notices are on stderr"
     ),
     **dict.fromkeys(("-t", "--timestamps", "--time"), "each line begins with its time"),
+    "--tz": "its times are in UTC: use amllog logs --tz ZONE",
     "--utc": "times are in UTC unless --tz is passed",
     **dict.fromkeys(("-p", "--previous"), "the run before the last one is the argument last~1"),
     **dict.fromkeys(("-l", "-e", "--errors"), "use --level LEVEL, or the command errors"),

@@ -51,8 +51,8 @@ def add_commands(commands: Any, command: CommandFactory) -> None:
     examples = "  amllog runs\n  amllog runs --last 7d --experiment-name digits"
     runs = command(commands, "runs", "list the runs, the latest last", examples=examples)
     _add_query_arguments(runs, run=False)
-    steps = command(commands, "steps", "list the steps of a run with state and duration")
-    _add_query_arguments(steps)
+    _add_lines(runs, None, "only the last N runs", "--limit")
+    _add_query_arguments(command(commands, "steps", "list the steps of a run with state and duration"))
     _add_log_commands(commands, command)
     examples = "  amllog exceptions all --last 30d"
     exceptions = command(
@@ -136,8 +136,8 @@ def _add_tail(commands: Any, command: CommandFactory) -> None:
     _add_query_arguments(tail, tables=False, text_filters=True)
 
 
-def _add_lines(command: ArgumentParser, default: int | None, text: str) -> None:
-    command.add_argument("-n", "--lines", "--tail", type=_line_count, default=default, metavar="N", help=text)
+def _add_lines(command: ArgumentParser, default: int | None, text: str, more: str = "--tail") -> None:
+    command.add_argument("-n", "--lines", more, type=_line_count, default=default, metavar="N", help=text)
 
 
 def _add_follow(command: ArgumentParser) -> None:

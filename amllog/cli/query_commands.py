@@ -102,6 +102,8 @@ def _query_table(options: Namespace, insights: Insights, run_id: str) -> Table:
 def _print_table(options: Namespace, insights: Insights) -> int:
     run_id = "" if options.command == "runs" else _resolve_run(options, insights)
     table = _query_table(options, insights, run_id)
+    if options.command == "runs" and options.lines:
+        table = replace(table, rows=table.rows[-options.lines :])
     is_data = options.json or options.csv
     if options.command == "exceptions" and not is_data:  # add the text of the exception
         table = replace(table, rows=tuple({**row, "message": rendering.exception_line(row)} for row in table))

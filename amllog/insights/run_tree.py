@@ -27,6 +27,8 @@ COMPLETE_ID = 32  # an id of at least this many characters is not the beginning 
 MAX_CANDIDATES = 10  # in an error
 _SUMS = ("steps", "ended", "failed", "records", "errors", "warnings")  # columns of `runs()`
 _LAST = re.compile(r"last(?:~(\d{1,6}))?")
+# Names in git and other tools.
+_OF_OTHERS = re.compile(r"(?i:latest|newest|current|previous|HEAD|@)(?:[~^]\d*)*")
 _ADDRESS = re.compile(
     r"(?:https?://[a-z.]*azure\.[a-z.]+/|azureml://|/subscriptions/)(?:[^?\s]*/)?(?:runs?|jobs?)/([^/?#\s]+)\S*"
 )
@@ -186,7 +188,8 @@ def _find(store: Store, text: str, filters: Mapping[str, Any]) -> RunId:
     if len(candidates) > 1:
         raise UsageError(f"{name} is ambiguous ({_listed(candidates)}): use more characters of the id")
     if not candidates:
-        raise UsageError(f"no run or step begins with {name}; {_known_runs(store, filters, tree)}")
+        hint = " (last is the last run, last~1 the one before)" if _OF_OTHERS.fullmatch(name) else ""
+        raise UsageError(f"no run or step begins with {name}{hint}; {_known_runs(store, filters, tree)}")
     return tree.id(candidates[0])
 
 

@@ -13,7 +13,8 @@ from amllog.record.redaction import Redactor
 from amllog.record.text import escape_controls, to_text, truncate
 
 MAX_CHARACTERS = 1000
-_ATTEMPT = LazyPattern(r"^\s*(\w*Credential): (.*)$")
+# A class of the user has any name. The list of a chain has a tab before each.
+_ATTEMPT = LazyPattern(r"^(?:\s*(?=\w*Credential:)|\t)(\w+): (.*)$")
 # Lines of azure-identity around the attempts.
 _FRAME = ("Attempted credentials", "To mitigate this issue")
 _IDS = LazyPattern(r"\s*\b(?:Trace ID|Correlation ID|Timestamp): \S+(?: [\d:]+Z?)?\.?")

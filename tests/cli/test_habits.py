@@ -71,6 +71,7 @@ def test_lines_of_a_user(child: Any, cli: Any, tmp_path: Any) -> None:
         ("logs --tail 1", "second"), ("logs -1", "second"), ("tail -F --every 0.1", "second"), ("logs -f", "careful"),
         ("logs --since yesterday --grep careful", "careful"), ("logs --level warn", "second"), ("help", "COMMAND"),
         ("query -f q.kql", "trace"), ("logs --tz +02:00", "+0200"), ("status --dir .amllog", "3 accepted"),
+        ("compact --dir .amllog", "nothing to compact"), ("runs --limit 1", "local_"), ("runs -n 1", "local_"),
     ):  # fmt: skip
         ran = cli(*line.split())
         assert (ran.returncode, found in ran.stdout) == (0, True), (line, ran)
@@ -81,6 +82,7 @@ def test_lines_of_a_user(child: Any, cli: Any, tmp_path: Any) -> None:
         "logs --last yesterday",
         "run python train.py",
         "logs --tial 3",
+        "story --tz local",
     ):
         ran = cli(*line.split())
         assert (ran.returncode, ran.stdout, ran.stderr.count("\n")) == (2, "", 1), (line, ran)

@@ -160,6 +160,10 @@ def test_filters(insights: Insights) -> None:
         ),
         ("last~3", "last~3: there are 3 runs: 93102f5a"),
         ("last~", "no run or step begins with last~"),
+        (
+            "HEAD~1",
+            r"no run or step begins with HEAD~1 \(last is the last run, last~1 the one before\); there",
+        ),
     ],
 )
 def test_errors(insights: Insights, name: str, message: str) -> None:

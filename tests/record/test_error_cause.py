@@ -24,6 +24,15 @@ def test_the_attempt_with_a_code() -> None:
     )
 
 
+def test_a_credential_of_the_user() -> None:
+    """The attempt of a class with any name in a chain keeps its code, and is not masked."""
+    attempts = "\tVault: is sealed.\n\tB: Authentication failed: AADSTS50076: Use MFA.\r\nTrace ID: 1"
+    assert (
+        cause(f"Failed.\nAttempted credentials:\n{attempts}")
+        == "B: Authentication failed: AADSTS50076: Use MFA."
+    )
+
+
 def test_attempts_without_a_code() -> None:
     """Without a code, the first sentence of each attempt remains."""
     message = "Failed.\nAttempted credentials:\n\tACredential: is not set. See there.\n\tBCredential: no host 10.0.0.1"

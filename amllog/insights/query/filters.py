@@ -107,7 +107,9 @@ def parse_severity(level: object) -> int:
     """Return a level name or a number of `logging` as a severity from 0 to 4."""
     if isinstance(level, int) and not isinstance(level, bool):
         return min(4, max(0, level - 1) // 10)
-    name = {"WARN": "WARNING", "FATAL": "CRITICAL"}.get(str(level).upper(), str(level).upper())
+    name = {"WARN": "WARNING", "ERR": "ERROR", "FATAL": "CRITICAL"}.get(
+        str(level).upper(), str(level).upper()
+    )
     if name not in LEVEL_NAMES:
         raise UsageError(f"level={level!r}: one of {', '.join(LEVEL_NAMES)}, or a number of logging")
     return LEVEL_NAMES.index(name)

@@ -45,6 +45,16 @@ def test_a_job(cli: Any, states: Any, azure: Any) -> None:
     assert states(env=job)["run"] == {"warn"}
 
 
+def test_a_clean_job(states: Any, azure: Any, tmp_path: Path) -> None:
+    """A job with every variable of Azure ML, and a script with amllog, cause no warning."""
+    (tmp_path / "new.py").write_text("import amllog\n\nlog = amllog.setup()\nlog.info('loaded', rows=7)\n")
+    for parent in (None, "pipeline_1"):
+        job = azure.job_environment(run_id=f"run_of_{parent}", step_name="train", parent_run_id=parent)
+        subjects = states("new.py", env=job)
+        assert {name: found for name, found in subjects.items() if found != {"ok"}} == {}
+        assert "new.py" in subjects
+
+
 @pytest.mark.parametrize(
     ("environment", "message"),
     [
