@@ -90,6 +90,9 @@ POWERS = {  # what only these modules or folders may do
         "process.own_work", "process.background", "process.fork_safe_thread", "exporters.driver_log",
         "sources.capture.stdout",
     },
+    # No level of another logger is changed, and no filter of another handler is called.
+    r"\.setLevel\(": {"sources.logging_logger"},
+    r"\.filter\(": {"sources.logger_states", "sources.logging_logger", "sources.capture.record_taker"},
     r"\bmemfd_create\b": {"process.ancestors"},
     r"\._config\b|\"_config\"": {"process.process_objects"},
 }  # fmt: skip

@@ -90,7 +90,7 @@ def test_call_sites() -> None:
 @pytest.mark.parametrize(
     ("extra", "dimensions"),
     [({"a": 1}, {"a": 1}), ({"custom_dimensions": {"a": 1}, "b": 2}, {"a": 1, "b": 2}), ("x", {"extra": "x"}),
-     ({"custom_dimensions": 7}, {"custom_dimensions": 7}), (None, {"extra": None})],
+     ({"custom_dimensions": 7}, {"custom_dimensions": 7}), (None, {})],
 )  # fmt: skip
 def test_extra_dimensions(extra: object, dimensions: dict[str, object]) -> None:
     """The `extra` argument of logging is dimensions, including those in custom_dimensions."""
