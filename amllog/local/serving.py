@@ -17,6 +17,14 @@ from amllog.local.azure import AzureOnThisMachine
 
 PIPELINE_OF_RUN = "(of the run)"
 
+_OF_THE_SHELL = ("REQUESTS_CA_BUNDLE", "NO_PROXY", "no_proxy")
+# Adds loopback to the names of the shell that has a proxy. The lower-case variable wins, as in curl and requests.
+_NO_PROXY = (
+    '[ -z "${http_proxy:-}${HTTP_PROXY:-}${https_proxy:-}${HTTPS_PROXY:-}${all_proxy:-}${ALL_PROXY:-}" ] || '
+    '{ no_proxy="${no_proxy:-${NO_PROXY:-}}"; export no_proxy="${no_proxy:+$no_proxy,}127.0.0.1,localhost"; '
+    'export NO_PROXY="$no_proxy"; }'
+)
+
 
 def serve(
     directory: str | Path,
@@ -94,9 +102,10 @@ def restrict_access(out: TextIO) -> None:
 def _shell_lines(azure: AzureOnThisMachine, run: str, environment: dict[str, str]) -> list[str]:
     """Return the lines for a shell. Other users can see command lines, so curl reads the URL from stdin.
 
-    `REQUESTS_CA_BUNDLE` would replace the authorities of all other programs in that shell.
+    `REQUESTS_CA_BUNDLE` would replace the authorities of all other programs in that shell, and `NO_PROXY` of the
+    shell of this server the hosts of the other one.
     """
-    exported = {name: value for name, value in environment.items() if name != "REQUESTS_CA_BUNDLE"}
+    exported = {name: value for name, value in environment.items() if name not in _OF_THE_SHELL}
     bundle = shlex.quote(environment["REQUESTS_CA_BUNDLE"])
     return [
         f"# local Azure: {azure.url}, the received data is in {azure.directory}",
@@ -105,6 +114,7 @@ def _shell_lines(azure: AzureOnThisMachine, run: str, environment: dict[str, str
         f"# export in the shell of your script, which then is run {run}:",
         *(f"export {name}={shlex.quote(value)}" for name, value in sorted(exported.items())),
         f"export AMLLOG_LOCAL_AUTHORITIES={bundle}",
+        _NO_PROXY,
         "# uploads by azureml's own Run trust this server under `amllog run SCRIPT`, or with one more variable:",
         f"# REQUESTS_CA_BUNDLE={bundle} python SCRIPT",
         "# to query the received data with insights, in another shell:",

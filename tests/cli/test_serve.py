@@ -126,5 +126,14 @@ def test_the_authorities_of_the_shell_stay(child: Any, tmp_path: Path) -> None:
     wrapped = child(["/bin/sh", "-c", code], env=corporate)
     assert wrapped.returncode == 0, wrapped.stderr
     assert b"of azureml" in [file.read_bytes() for file in stored.rglob("*") if file.is_file()]
+    names = 'echo "NAMES ${NO_PROXY-} ${no_proxy-}"'
+    for proxy, expected in (
+        ("http://proxy.example:1", "mine.example,127.0.0.1,localhost"),
+        ("", "mine.example"),
+    ):
+        variables = dict.fromkeys(("http_proxy", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"), "")
+        variables.update(HTTP_PROXY=proxy, NO_PROXY="mine.example", no_proxy="")
+        echoed = child(["/bin/sh", "-c", f"set -eu\n{shell}\n{names}"], env=variables).stdout.split()
+        assert echoed == ["NAMES", expected, *([expected] if proxy else [])]
     process.send_signal(signal.SIGTERM)
     assert process.wait(600) == 0
