@@ -11,10 +11,19 @@ from typing import Any
 
 from amllog.process.own_work import PRINTING, SENDING, THREAD, WRITING, causes, is_within
 from amllog.record import log_call
+from amllog.record.lazy_pattern import LazyPattern
+from amllog.record.line_format import LEVEL_NAMES
 from amllog.record.log_call import CallSite
 from amllog.sources.capture.printed_lines import LINES
 from amllog.sources.recorder import Recorder
 
+# Lines that Ray prints: in a driver a line of amllog in a worker, which has recorded it, and in a worker the names of
+# its tasks, for the driver (`LOG_PREFIX_…` in `ray_constants`).
+_OF_RAY = LazyPattern(
+    r"\([^()]{0,200}\bpid=\d+[^()]{0,200}\) \d{4}-\d\d-\d\dT[\d:.]+Z (?:"
+    + "|".join(LEVEL_NAMES)
+    + r") +\S+: |:(?:actor_name|job_id|task_name):"
+)
 # `outer`: the outermost Tee that writes in this thread.
 _WRITING = threading.local()
 
@@ -82,8 +91,9 @@ def record_finished(recorder: Recorder) -> None:
 
 
 def _record(recorder: Recorder, lines: Iterable[tuple[str, CallSite]]) -> None:
+    has_ray = "ray" in sys.modules
     for line, site in lines:
-        if line.strip():
+        if line.strip() and not (has_ray and _OF_RAY.match(line)):
             recorder.messages.captured_line(logging.INFO, "print", line, site)
 
 

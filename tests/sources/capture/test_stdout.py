@@ -144,3 +144,18 @@ def test_a_finished_bar_before_an_immediate_end(child: Any, tmp_path: Path) -> N
     """flush() records a bar whose line has ended. The line that is not finished waits for its end."""
     child(f"{SETUP}print('\\r100%'); print('rest', end=''); amllog.flush(0); os._exit(0)\n")
     assert prints(tmp_path / ".amllog") == ["100%"]
+
+
+def test_lines_of_ray(child: Any, tmp_path: Path) -> None:
+    """Lines of amllog in a worker of Ray are records of the worker, and marks of Ray for its driver are none."""
+    lines = [
+        "(work pid=17) 2026-11-30T20:13:51.426Z INFO     __main__: recorded in the worker",
+        "(Actor(id=1) pid=17, ip=10.0.0.4) printed in the worker",
+        "(work pid=17, ip=10.0.0.4) 2026-11-30T20:13:51.426Z CRITICAL a.b: recorded in the worker",
+        ":task_name:work",
+        "2026-11-30T20:13:51.426Z INFO     __main__: printed by the script",
+    ]
+    script = f"import types\nsys.modules['ray'] = types.ModuleType('ray')\nfor line in {lines}: print(line)"
+    ran = child(SETUP + script, env={"AMLLOG_DIR": str(tmp_path / "logs")})
+    assert ran.stdout.splitlines()[-5:] == lines
+    assert prints(tmp_path / "logs") == [lines[1], lines[4]]
