@@ -215,7 +215,7 @@ def test_orphans_go_to_the_same_run(child: Any, tracking: Any, environment: dict
     first = "import amllog, os\nlog = amllog.setup()\nlog.metric('loss', 1, step=1); amllog.flush(200)\n"
     child(first + "log.metric('loss', 2, step=2); os._exit(1)", env=environment)
     child(
-        "import amllog\nlog = amllog.setup(step_name='next')\nlog.metric('x', 1)\namllog.shutdown()",
+        "import amllog\nlog = amllog.setup(step_name='next')\nlog.metric('x', 1)\namllog.shutdown(200)",
         env=environment,
     )
     assert tracking.named("train")["metrics"] == [("loss", 1, 1), ("loss", 2, 2)]
@@ -273,7 +273,7 @@ print(amllog.shutdown(timeout=3).outlets["run_metrics"].waiting, time.monotonic(
     assert time.monotonic() - began < 500
     tracking.fault = lambda path, body: None
     child(
-        "import amllog\nlog = amllog.setup(step_name='next')\nlog.metric('x', 1)\namllog.shutdown()",
+        "import amllog\nlog = amllog.setup(step_name='next')\nlog.metric('x', 1)\namllog.shutdown(200)",
         env=environment,
     )
     assert tracking.named("train")["metrics"] == [("loss", 1, 0)]
