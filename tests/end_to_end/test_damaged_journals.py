@@ -131,7 +131,7 @@ def test_out_of_reach(child: Any, connected: Any, received: Any, tmp_path: Path)
 
 
 LOST_DESCRIPTOR = """
-amllog.flush(200)
+print(amllog.flush(200))
 files = resource.getrlimit(resource.RLIMIT_NOFILE)
 os.closerange(3, 256)
 if way == "user":
@@ -143,8 +143,8 @@ else:
     resource.setrlimit(resource.RLIMIT_NOFILE, (3, files[1]))
 for i in range(50): log.info("after %d", i)
 resource.setrlimit(resource.RLIMIT_NOFILE, files)
-account = amllog.shutdown(200).outlets["app_insights"]
-print(account)
+account = amllog.shutdown(200)
+print(account, account.outlets["app_insights"], sep="\n")
 """
 
 
@@ -159,7 +159,7 @@ def test_no_new_file_after_the_descriptor_was_closed(
         os.chmod(fallback, 0o1777)
         ran = child(BEGIN + LOST_DESCRIPTOR, way, env={**connected, "TMPDIR": fallback, "RANK": "1"})
     assert ran.returncode == 0, ran.stderr
-    assert ran.stdout.splitlines()[-1] == "70 delivered, 0 waiting, 0 refused"
+    assert ran.stdout.splitlines()[-1] == "70 delivered, 0 waiting, 0 refused", ran.stdout
     assert received().messages == [*(f"before {i}" for i in range(20)), *(f"after {i}" for i in range(50))]
     assert received().duplicates == []
 
