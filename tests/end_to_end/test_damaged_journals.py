@@ -144,7 +144,8 @@ else:
 for i in range(50): log.info("after %d", i)
 resource.setrlimit(resource.RLIMIT_NOFILE, files)
 account = amllog.shutdown(200)
-print(account, account.outlets["app_insights"], sep="\n")
+print(account)
+print(account.outlets["app_insights"])
 """
 
 
