@@ -76,7 +76,7 @@ class Exits:
 
     @property
     def message(self) -> tuple[str, str, int]:
-        """The message of `sys.exit("no rows")`, its file and its line. "" for another exit."""
+        """The message of `sys.exit("no rows")` or of argparse, its file and its line. "" for another exit."""
         return (self._message if self._code else "", *self._line)
 
     def worker_end(self) -> tuple[str, Exception | None]:
@@ -99,10 +99,10 @@ class Exits:
         if threading.current_thread() is threading.main_thread():
             self._code = exit_code(status)
             self._first = _first_frame() if self._code else None
-            self._cause, self._message = None, status if isinstance(status, str) else ""
+            self._cause = None
             if self._code:
                 caller = sys._getframe(2)
-                self._line = caller.f_code.co_filename, caller.f_lineno
+                self._message, self._line = _message_of(status, caller)
                 self._cause = self._cause_of(status, caller)
                 if self._cause is not None:
                     self._in_worker = NotedExit(self._code, self._cause, caller)
@@ -183,6 +183,16 @@ def _caught_in(frame: FrameType) -> Exception | None:
             if trace is not None and trace.tb_frame is frame:
                 return cause_of_exit(error)
     return None
+
+
+def _message_of(status: object, caller: FrameType) -> tuple[str, tuple[str, int]]:
+    """Return the message of an exit, and the line of the script. argparse prints it in `ArgumentParser.exit`."""
+    frame = caller
+    if caller.f_globals.get("__name__") == "argparse" and caller.f_code.co_name == "exit":
+        status = caller.f_locals.get("message")
+        while frame.f_globals is caller.f_globals and frame.f_back is not None:
+            frame = frame.f_back
+    return status.strip() if isinstance(status, str) else "", (frame.f_code.co_filename, frame.f_lineno)
 
 
 def describe(code: int) -> str:

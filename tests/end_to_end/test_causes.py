@@ -58,7 +58,11 @@ def test_exit(child: Any, journaled: Any, case: str) -> None:
         ("exit('no rows')", ["Exit code 1: no rows"]),
         ("try: sys.exit('no rows')\nexcept SystemExit: pass", []),
         ("try: sys.exit('no rows')\nexcept SystemExit: sys.exit(2)", []),
-        ("sys.exit('')", []),
+        (
+            "import argparse; argparse.ArgumentParser('x').error('no --data')",
+            ["Exit code 2: x: error: no --data"],
+        ),
+        ("sys.exit(' ')", []),
     ],
 )
 def test_the_message_of_an_exit(child: Any, journaled: Any, end: str, messages: list[str]) -> None:

@@ -136,15 +136,17 @@ if __name__ == "__main__":
 def test_data_loader(
     child: Any, received: Any, connected: Any, tmp_path: Path, method: str, end: str, code: int
 ) -> None:
-    """Records of a data loader's workers, ended as loaders end them, arrive once."""
+    """Records of a data loader's workers, ended as loaders end them, arrive once, except in flight at a kill."""
     script = tmp_path / "train.py"
     script.write_text(LOADER.format(method=method, end=end))
     ran = child(script, env={**connected, **QUIET}, flags=("-W", "ignore:This process:DeprecationWarning"))
     records = received()
     assert (ran.returncode, ran.stdout, ran.stderr) == (0, f"{[code, code]}\n", "")
     expected = [f"{what} {index}" for what in ("loaded", "trained on") for index in range(20)]
-    assert sorted(records.messages) == sorted(expected)
-    assert records.duplicates == []
+    assert set(records.messages) == set(expected)
+    twice = [message for message in expected if records.messages.count(message) > 1]
+    assert [message for message in twice if code != -9 or "loaded" not in message] == []
+    assert len(records.duplicates) == len(twice)
 
 
 METRICS = """

@@ -85,7 +85,7 @@ class ExceptionCapture:
             cause = self._exits.cause or cause or self._shown_by_shell()
             self._record_cause(reason.capitalize(), cause)
             shown, file, line = self._exits.message
-            if cause is None and shown.strip():
+            if cause is None and shown:
                 message, site = f"{reason.capitalize()}: {shown}", log_call.line_site(file, line)
                 self._messages.captured_line(logging.CRITICAL, UNCAUGHT_LOGGER, message, site)
 
