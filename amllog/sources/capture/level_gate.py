@@ -12,6 +12,7 @@ logger after `setup()` apply to amllog as well.
 
 from __future__ import annotations
 
+import functools
 import logging
 import sys
 import threading
@@ -79,6 +80,7 @@ class LevelGate:
     ) -> Callable[[logging.Logger, int], bool]:
         emitter, admits = self._emitter, self._admits
 
+        @functools.wraps(is_enabled)
         def isEnabledFor(logger: logging.Logger, level: int) -> bool:  # noqa: N802  # the name in tracebacks
             """Return whether the logger is enabled for the level, or amllog admits the log call."""
             if is_enabled(logger, level):

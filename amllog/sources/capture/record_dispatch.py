@@ -17,10 +17,10 @@ it only passes records on.
 
 from __future__ import annotations
 
+import functools
 import logging
 import sys
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 from amllog.process.frames import disguised
@@ -62,46 +62,47 @@ class RecordDispatch:
         taker, threads, root, gate = self._taker, self._taker.threads, self._gate.root, self._gate
         is_foreign = dispatch.__module__ != "logging"  # the hook of another library
 
-        def callHandlers(logger: logging.Logger, entry: logging.LogRecord) -> None:  # noqa: N802  # as in logging
+        def callHandlers(logger: logging.Logger, record: logging.LogRecord) -> None:  # noqa: N802  # as in logging
             """Pass the record to our handler, then to all others in this frame, as logging does."""
-            if THREAD.doing and taker.is_caused(entry):
+            if THREAD.doing and taker.is_caused(record):
                 return None
             ours, state, began = taker.handler, threads.dispatch, None
             if ours is not None and not self._is_closed:
-                usual = state.entry is None and not RETURNABLE.recent and entry.process == taker.process
+                usual = state.entry is None and not RETURNABLE.recent and record.process == taker.process
                 if usual and is_only_handler(ours, logger):
                     is_passed_on = is_foreign and not (
-                        entry.levelno < root.level and gate.is_admitted(logger, entry)
+                        record.levelno < root.level and gate.is_admitted(logger, record)
                     )
                     return taker.take_only(
-                        ours, entry, partial(dispatch, logger, entry) if is_passed_on else None
+                        ours, record, functools.partial(dispatch, logger, record) if is_passed_on else None
                     )
-                began = self._prepare(logger, entry, ours)
+                began = self._prepare(logger, record, ours)
                 if began is None:  # another thread has called setup(): once more, with the new handler
-                    return logger.callHandlers(entry)
+                    return logger.callHandlers(record)
                 state = began
             try:
-                if began is not None and self._take_first(logger, entry, began):
+                if began is not None and self._take_first(logger, record, began):
                     return None
                 if is_foreign or not has_handlers(logger):
                     with _NO_VIEW if began is None else began.observe_hook():
-                        return dispatch(logger, entry)
+                        return dispatch(logger, record)
                 # If another library has called a hook of ours after `close()`, our handler may be one of the others.
-                is_known = state.entry is entry
+                is_known = state.entry is record
                 views = state.observe() if is_known else None
                 for handler in live_handlers(logger):
-                    if not (is_known and handler is ours) and entry.levelno >= handler.level:
+                    if not (is_known and handler is ours) and record.levelno >= handler.level:
                         if views and id(handler) in views:
                             with views[id(handler)]:
-                                views[id(handler)].accept(handler.handle(entry))
+                                views[id(handler)].accept(handler.handle(record))
                         else:
-                            handler.handle(entry)
+                            handler.handle(record)
                 return None
             finally:
                 if began is not None:
                     taker.end(began)
 
-        return disguised(callHandlers, logging.Handler.handle)  # type: ignore[no-any-return]  # as in logging
+        hook = disguised(callHandlers, logging.Handler.handle)  # as in logging
+        return functools.update_wrapper(hook, dispatch)
 
     def _prepare(
         self, logger: logging.Logger, entry: logging.LogRecord, ours: logging.Handler

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import io
 import logging
 import logging.handlers
@@ -231,3 +232,27 @@ def test_handlers_that_change_the_lists(guest: logging.Logger, received: Any, re
     guest.warning("two")
     assert received.messages == ["one", "two"]
     assert messages(recorded) == ["one", "two"]
+
+
+def test_the_methods_of_logging_look_as_before(tmp_path: Path) -> None:
+    """The two hooked methods have the names, the signatures and the sources of logging's, and take its keywords."""
+    methods = ("callHandlers", "isEnabledFor")
+
+    def looks() -> list[tuple[object, ...]]:
+        found = [getattr(logging.Logger, name) for name in methods]
+        return [
+            (one.__module__, one.__qualname__, inspect.signature(one), inspect.getsource(one))
+            for one in found
+        ]
+
+    before = looks()
+    amllog.setup(directory=tmp_path / "j", driver_level="CRITICAL")
+    try:
+        assert looks() == before
+        logging.getLogger("keywords").callHandlers(
+            record=logging.makeLogRecord({"msg": "kept", "levelno": 30})
+        )
+        assert not logging.getLogger("keywords").isEnabledFor(level=1)
+    finally:
+        amllog.shutdown(timeout=0)
+    assert '"kept"' in "".join(file.read_text("utf-8") for file in (tmp_path / "j").glob("*.jsonl"))
