@@ -77,15 +77,22 @@ def _items(tables: tuple[str, ...]) -> str:
     return f"itemType IN ({', '.join(literal(TABLES[table].item_type) for table in tables)})"
 
 
+def time_test(query: q.Query, now: datetime) -> str:
+    """Return the test of the times of a query on a column of times with a time zone. "" without one."""
+    tests = zip(("timestamp >=", "timestamp <"), _bounds(query, now))
+    return " AND ".join(f"{test} TIMESTAMPTZ '{naive_utc(time)}+00'" for test, time in tests if time)
+
+
+def _bounds(query: q.Query, now: datetime) -> tuple[datetime | None, datetime | None]:
+    return (now - query.since if isinstance(query.since, timedelta) else query.since), query.until
+
+
 def _times(query: q.Query, now: datetime, parameters: list[Any]) -> list[str]:
     tests = []
-    if query.since is not None:
-        since = now - query.since if isinstance(query.since, timedelta) else query.since
-        parameters.append(naive_utc(since))
-        tests.append("timestamp >= ?")
-    if query.until is not None:
-        parameters.append(naive_utc(query.until))
-        tests.append("timestamp < ?")
+    for test, time in zip(("timestamp >= ?", "timestamp < ?"), _bounds(query, now)):
+        if time is not None:
+            parameters.append(naive_utc(time))
+            tests.append(test)
     return tests
 
 

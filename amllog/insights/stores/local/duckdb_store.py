@@ -98,7 +98,10 @@ class DuckDBStore:
         """Return the rows, and notes on selected files that could not be read."""
         statement = sql.statement(query, now)
         with self._opened(query, now, selection) as (current, files):
-            text = f"WITH records AS ({_records(current, files, statement.text)})\n{statement.text}"
+            # A copy of a record with another time must not replace it: duplicates are removed before times are tested.
+            times = "" if current.deduplicate else sql.time_test(query, now)
+            records = _records(current, files, statement.text, times)
+            text = f"WITH records AS ({records})\n{statement.text}"
             return self._engine.run(text, statement.parameters), files.notes
 
     @contextlib.contextmanager
@@ -122,14 +125,19 @@ class DuckDBStore:
             selection = self._catalog.select(query, now)
 
 
-def _records(selection: Selection, files: open_files.OpenFiles, reader_sql: str = "") -> str:
+def _records(selection: Selection, files: open_files.OpenFiles, reader_sql: str = "", times: str = "") -> str:
     journals, compacted = (
         [files.names[path] for path in paths if path in files.names]
         for paths in (selection.journals, selection.compacted)
     )
     ranks = {files.names[path]: rank for path, rank in selection.ranks.items() if path in files.names}
     return duckdb_views.records(
-        journals, compacted, deduplicate=selection.deduplicate, reader_sql=reader_sql, ranks=ranks
+        journals,
+        compacted,
+        deduplicate=selection.deduplicate,
+        reader_sql=reader_sql,
+        ranks=ranks,
+        times=times,
     )
 
 

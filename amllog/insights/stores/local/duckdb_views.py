@@ -60,13 +60,13 @@ def read_lines(files: Iterable[Path], members: Mapping[str, str]) -> str:
 
 def records(
     files: Sequence[Path], compacted: Sequence[Path] = (), *, deduplicate: bool = False, reader_sql: str = "",
-    ranks: Mapping[Path, int] = MappingProxyType({}),
+    ranks: Mapping[Path, int] = MappingProxyType({}), times: str = "",
 ) -> str:  # fmt: skip
     """Return the SELECT over journal files and compacted ones.
 
     `deduplicate`: a record that is in several files counts once, as it is in the file with the lowest of `ranks`.
     `reader_sql`: the SQL that reads the result. Members of the lines that it does not use are not extracted. ""
-    extracts all of them.
+    extracts all of them. `times`: a test that selects the rows of compacted files which are read.
     """
     words = {*re.findall(r"\w+", reader_sql), "timestamp", "record_id"}
     columns = {name: sql for name, sql in _columns().items() if not reader_sql or name in words}
@@ -77,7 +77,7 @@ def records(
         )
         ranked = {**columns, _RANK: str(rank)} if deduplicate else columns
         parts += [_from_lines(lines, ranked)] if lines or not parquet else []
-        parts += [_from_parquet(parquet, f", {rank} AS {_RANK}" * deduplicate)] if parquet else []
+        parts += [_from_parquet(parquet, f", {rank} AS {_RANK}" * deduplicate, times)] if parquet else []
     select = "\nUNION ALL BY NAME\n".join(parts)
     if deduplicate:
         first = f"row_number() OVER (PARTITION BY record_id ORDER BY {_RANK}, timestamp) = 1"
@@ -113,10 +113,10 @@ def _from_lines(files: Sequence[Path], columns: Mapping[str, str]) -> str:
     return f"SELECT {selected}\nFROM (SELECT *, data.baseData AS b FROM {lines})\nWHERE {IS_RECORD}"
 
 
-def _from_parquet(files: Iterable[Path], rank: str) -> str:
+def _from_parquet(files: Iterable[Path], rank: str, times: str) -> str:
     """Return the SELECT over Parquet files, in which JSON is a string. Older files have times without a time zone.
 
-    With this CAST, and not with `AT TIME ZONE`, DuckDB does not read row groups outside of a time range.
+    DuckDB skips row groups by a test of the column itself, and not by one of the CAST. So `times` is tested first.
     Without `hive_partitioning = false`, DuckDB would make a column of each `a=b` in a path. Files of an earlier version
     have fewer columns.
     """
@@ -124,7 +124,8 @@ def _from_parquet(files: Iterable[Path], rank: str) -> str:
     as_json = ", ".join(f"CAST({name} AS JSON) AS {name}" for name in JSON_COLUMNS)
     time = "CAST(timestamp AS TIMESTAMP) AS timestamp"
     run = f"nullif(url_decode(regexp_extract(filename, '{_RUN_IN_PATH}', 1)), {literal(NO_RUN)}) AS parent_run_id"
-    read = f"read_parquet([{paths}], hive_partitioning = false, filename = true, union_by_name = true)"
+    where = f" WHERE {times}" if times else ""
+    read = f"read_parquet([{paths}], hive_partitioning = false, filename = true, union_by_name = true){where}"
     read = f"(SELECT CAST(NULL AS VARCHAR) AS root_run_id WHERE false UNION ALL BY NAME SELECT * FROM {read})"
     return f"SELECT * EXCLUDE (filename) REPLACE ({as_json}, {time}), {run}{rank} FROM {read}"
 
