@@ -41,6 +41,8 @@ def run_kql(options: Namespace, insights: Insights) -> int:
     table = insights.store.query(kql)
     output.print_table(options, table, table.names)
     reading = table.reading
-    # A query may count the records of an empty directory.
-    is_empty = not reading.unread and not reading.ignored
-    return 0 if is_empty else exit_code(options, table)
+    if reading.unread or reading.ignored:
+        return exit_code(options, table)
+    for place in reading.empty_places:  # a query may count the records of an empty directory
+        output.print_notice(f"no records in {place}")
+    return 0

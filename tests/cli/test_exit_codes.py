@@ -97,6 +97,8 @@ def test_lists_of_an_empty_directory(cli: Any, tmp_path: Path) -> None:
     """The empty list of runs is right for an empty directory, and not for one with unreadable files."""
     (tmp_path / "empty").mkdir()
     assert cli("runs", "--dir", tmp_path / "empty").returncode == 0
+    counted = cli("query", "print x = 1", "--dir", tmp_path / "empty")
+    assert counted.returncode == 0 and f"no records in {tmp_path / 'empty'}" in counted.stderr
     assert cli("runs", "--dir", write(tmp_path / "damaged", "\0\n")).returncode == 2
 
 
