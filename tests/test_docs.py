@@ -4,6 +4,7 @@ A comment before a block marks special blocks:
 
 * `<!-- file: train.py -->`: it is saved under that name, and runs when a later block starts it.
 * `<!-- exit: 1 -->`: it ends with this code.
+* `<!-- exit from 3.13: 1 -->`: it ends with this code on Python 3.13 and newer, and with 0 on older versions.
 * `<!-- not run: reason -->`: it is not run.
 
 The blocks of one document run in order, in one folder, each in a separate process.
@@ -48,6 +49,8 @@ def blocks(document: Path) -> list[Block]:
     matches = []
     for match in BLOCK.finditer(text):
         rule, _, reason = (match["note"] or "").partition(": ")
+        if rule == "exit from 3.13":
+            rule, reason = "exit", reason if sys.version_info >= (3, 13) else "0"
         rule = rule if rule in ("file", "exit", "not run") else ""
         matches.append(
             Block(text.count("\n", 0, match.start()) + 1, match["kind"].strip(), match["code"], rule, reason)
