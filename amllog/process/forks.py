@@ -14,6 +14,7 @@ import functools
 import operator
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Generator
 from typing import NamedTuple
@@ -73,9 +74,12 @@ class ForkHooks(threading.local):
                     raise
                 self._keep(error)
                 work()
-        except BaseException as error:  # a second signal
+        except BaseException as error:  # a second signal, or one while the generator ends
             if not suspended:
                 raise
+            if _ends_here(error.__context__):
+                interrupts.raise_later(error)
+                return
             self._keep(error)
             work()
 
@@ -115,6 +119,12 @@ class ForkHooks(threading.local):
             if process == here:
                 self.deliver = interrupts.raise_after_fork(error)
             del caught[0]
+
+
+def _ends_here(context: BaseException | None) -> bool:
+    """Return whether Python ends the calling generator, and no fork of its thread will continue it."""
+    trace = context.__traceback__ if isinstance(context, GeneratorExit) else None
+    return trace is not None and trace.tb_frame is sys._getframe(1)
 
 
 def _of_this_thread(hooks: ForkHooks, name: str) -> Callable[[], object]:

@@ -106,6 +106,39 @@ print(points > 20, lost)
 """
 )
 
+ENDED = (
+    HOOKS
+    + """
+lines = []
+def trace(frame, event, argument):
+    if frame.f_code.co_name != "_run":
+        return None
+    if event == "line":
+        lines.append(frame.f_lineno)
+        if len(lines) == remaining:
+            signal.raise_signal(signal.SIGALRM)
+    return trace
+
+remaining, results = 0, []
+while remaining <= len(lines):
+    remaining += 1
+    hooks = ForkHooks(Forks(*[interrupting("called")] * 3))
+    suspended = [hooks._suspended(hooks._before)]
+    lines.clear()
+    try:
+        sys.settrace(trace)
+        suspended.clear()
+        sys.settrace(None)
+        if remaining <= len(lines):
+            wait(lambda: True)
+        results.append("no signal")
+    except Stop:
+        sys.settrace(None)
+        results.append("raised")
+print(len(results) > 1, {*results[:-1]}, results[-1], calls, blocked())
+"""
+)
+
 
 def test_each_hook(child: Any) -> None:
     """The exception of a signal in a hook is raised after the fork, the hook is repeated, and no signal is blocked."""
@@ -127,3 +160,9 @@ def test_each_line_of_the_hooks(child: Any) -> None:
     """The exception of a signal at any line of the hooks reaches the script, and the hooks complete."""
     ran = child(EACH_LINE)
     assert (ran.stdout, ran.stderr) == ("True []\n", "")
+
+
+def test_the_hooks_of_an_ended_thread(child: Any) -> None:
+    """The exception of a signal while Python ends hooks that were not used is raised, and the hooks do no work."""
+    ran = child(ENDED)
+    assert (ran.stdout, ran.stderr) == ("True {'raised'} no signal [] set()\n", "")
