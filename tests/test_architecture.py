@@ -35,7 +35,7 @@ ENTRIES = {"__init__", "__main__", "__version__", "errors", "testing"}
 # The folders that these two may import besides themselves. They work without the writing side.
 INDEPENDENT = {
     "insights": {"__version__", "process", "record", "errors", "config", "journal"},
-    "local": {"__version__", "process", "record", "errors", "insights"},
+    "local": {"__version__", "process", "record", "errors", "config", "insights"},
 }
 ROWS = {  # each module of the page, in its order: the third-party packages that it may import
     f"amllog.{folder}.{module.replace('/', '.')}": set(re.findall(r"\w+", packages))
@@ -82,7 +82,7 @@ POWERS = {  # what only these modules or folders may do
         "process.events", "process.forks", "insights",
     },
     r"\b_?signal\.signal\b": {"process.events", "process.interrupts", "local"},
-    r"\bsubprocess\b": {"cli"},
+    r"\bsubprocess\b": {"cli", "local.plan"},
     r"\bsys\.meta_path\b": {"process.hooks", "process.import_hooks"},
     r"\bFunctionType\(|\.__code__\.replace\b": {"process.frames"},
     r"\._core\b": {"sources.capture.loguru_capture"},
