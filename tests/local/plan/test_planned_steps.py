@@ -6,8 +6,8 @@ from amllog.local.plan.planned_steps import (
     Finding,
     LiteralValue,
     PlannedStep,
-    SourceLine,
     Severity,
+    SourceLine,
     StepOutput,
 )
 
