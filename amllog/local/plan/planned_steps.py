@@ -208,6 +208,8 @@ class PlannedStep:
     is_reuse_allowed: bool = True
     skip_reason: str = ""  # UNSUPPORTED: why
     input_positions: Mapping[str, SourceLine] = field(default_factory=lambda: MappingProxyType({}))
+    # The lines of other keys, for findings: "command", "code", "entry_script" (parallel), "entry" (spark)
+    key_positions: Mapping[str, SourceLine] = field(default_factory=lambda: MappingProxyType({}))
 
     @property
     def requires(self) -> tuple[str, ...]:
