@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -112,3 +114,33 @@ def test_a_killed_step_is_no_all_clear(cli: Any, child: Any, tmp_path: Path) -> 
     assert (
         ran.returncode == 0 and "step train has not ended: it was killed, or is still running" in ran.stderr
     )
+
+
+# As another user than root, who may read every file. The first commands import everything, as that user may not read
+# the modules.
+UNREADABLE = """
+import os, sys
+from amllog.cli.main import main
+path = sys.argv[1]
+for command in (["errors", "all"], ["query", "traces"]):
+    main([*command, "--dir", sys.argv[2]])
+if os.geteuid() == 0:
+    for place in (os.path.dirname(path), path):
+        os.chown(place, 65534, 65534)
+    os.setgroups([]); os.setgid(65534); os.setuid(65534)
+os.chdir(os.path.dirname(path))
+codes = [main(["logs", "all", "--dir", "."])]
+os.chmod(path, 0)
+codes += [main([*command, "--dir", "."]) for command in (["logs", "all"], ["query", "traces"])]
+print(codes)
+"""
+
+
+def test_journals_that_became_unreadable(child: Any, tmp_path: Path) -> None:
+    """If no journal can be opened, the exit code is 2, although an index has their records."""
+    with tempfile.TemporaryDirectory() as name:  # pytest's directory is closed to other users
+        os.chmod(name, 0o755)
+        folder = write(Path(name) / "j", LOG)
+        ran = child([sys.executable, "-c", UNREADABLE, str(folder / NAME), str(write(tmp_path / "k", LOG))])
+    assert ran.stdout.endswith("[0, 2, 2]\n"), ran
+    assert ran.stderr.count("nothing could be read in ") == 2 and "Permission denied" in ran.stderr

@@ -61,14 +61,21 @@ class DuckDBStore:
         rows = None if selection.has_several_owners else index_answers.rows(query, selection.groups, now)
         if rows is not None:
             return make_table(query, rows, notes=_notes(selection), sql_time=now, reading=_reading(selection))
-        narrowed, result = _narrowed(query, selection), None
-        unread: list[str] = []
+        narrowed, answer = _narrowed(query, selection), None
         if narrowed is not None:
-            result, unread = self._run(narrowed, now, self._catalog.select(narrowed, now))
-        if result is None or len(result.rows) < (query.limit or 0):
-            result, unread = self._run(query, now, selection)
-        notes, reading = _notes(selection, unread), _reading(selection, unread)
+            answer = self._run(narrowed, now, self._catalog.select(narrowed, now))
+        if answer is None or len(answer[0].rows) < (query.limit or 0):
+            answer = self._run(query, now, selection)
+        result, files = answer
+        notes, reading = _notes(selection, files.notes), self._reading_of(selection, files)
         return make_table(query, result.rows, notes=notes, sql_time=now, reading=reading)
+
+    def _reading_of(self, selection: Selection, files: open_files.OpenFiles) -> Reading:
+        """Return how complete an answer is. The index may have records of files that can no longer be opened."""
+        reading = _reading(selection, files.notes)
+        if files.names or not files.unread:
+            return reading
+        return replace(reading, has_records=False, empty_places=tuple(map(str, self._catalog.places)))
 
     @releasing("_lock")
     def journals(self, run: str) -> list[Path]:
@@ -91,18 +98,20 @@ class DuckDBStore:
         columns = [Column(name, KUSTO_COLUMNS[type_]) for name, type_ in zip(result.names, result.types)]
         notes = _notes(selection, files.notes)
         notes += (duckdb_limits.incomplete_note(result.reached),) if result.reached else ()
-        reading = _reading(selection, files.notes)
+        reading = self._reading_of(selection, files)
         return Table.of(columns, result.rows, notes=notes, texts=QueryTexts(kql=kql), reading=reading)
 
-    def _run(self, query: Query, now: datetime, selection: Selection) -> tuple[QueryResult, list[str]]:
-        """Return the rows, and notes on selected files that could not be read."""
+    def _run(
+        self, query: Query, now: datetime, selection: Selection
+    ) -> tuple[QueryResult, open_files.OpenFiles]:
+        """Return the rows, and the files that were opened for them."""
         statement = sql.statement(query, now)
         with self._opened(query, now, selection) as (current, files):
             # A copy of a record with another time must not replace it: duplicates are removed before times are tested.
             times = "" if current.deduplicate else sql.time_test(query, now)
             records = _records(current, files, statement.text, times)
             text = f"WITH records AS ({records})\n{statement.text}"
-            return self._engine.run(text, statement.parameters), files.notes
+            return self._engine.run(text, statement.parameters), files
 
     @contextlib.contextmanager
     def _opened(
