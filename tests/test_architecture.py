@@ -178,6 +178,7 @@ TESTED_ELSEWHERE = {
     "journal.recovery": "end_to_end/test_displaced_journals",
     "local.app_insights.envelope_schema": "local/app_insights/test_validation",
     "local.execution.step_values": "local/execution/test_run_options",
+    "local.definition.yaml_numbers": "local/definition/test_yaml_nodes",
     "session.api": "session/test_session",
     "session.configuration": "end_to_end/test_joined_workers",
     "session.captures": "end_to_end/test_logging_configuration",
