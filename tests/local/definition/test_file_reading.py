@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from amllog.local.definition.reading import read_file
+from amllog.local.definition.file_reading import read_file
 
 
 def test_missing_file_is_a_finding(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Reads a file of Azure ML's format: a pipeline, a job of one step, or a component."""
+"""Entry of the definition: a file of Azure ML's format as a planned pipeline, with findings."""
 
 from __future__ import annotations
 
