@@ -21,6 +21,8 @@ CHILD = "AMLLOG_CHILD"
 STEP_PROCESS = "AMLLOG_STEP_PROCESS"
 WORKERS = "AMLLOG_WORKERS"
 LOCAL_AUTHORITIES = "AMLLOG_LOCAL_AUTHORITIES"
+LOCAL_AZURE = "AMLLOG_LOCAL_AZURE"
+OF_ONE_STEP = ("AMLLOG_STEP_NAME", "AMLLOG_EXPERIMENT_NAME")  # settings that a pipeline's steps do not share
 
 # Azure ML uploads `logs` of the working directory, also while the job runs.
 JOB_DIRECTORY = "logs/amllog"
@@ -46,6 +48,7 @@ VARIABLES = (
     Variable(CHILD, AMLLOG, "The step and the span of a child process that is a span of its step."),
     Variable(STEP_PROCESS, AMLLOG, "The step and the process that records its end. Other processes are spans of it."),
     Variable(LOCAL_AUTHORITIES, AMLLOG, "The certificate authorities for uploads to `amllog serve`, which prints it."),
+    Variable(LOCAL_AZURE, AMLLOG, "`true` in the steps of a pipeline or job file that run on this machine."),
     Variable(WORKERS, AMLLOG, "The step that worker processes belong to. Unset it for a process that does not."),
 )  # fmt: skip
 

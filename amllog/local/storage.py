@@ -21,6 +21,8 @@ from typing import Any, BinaryIO
 
 import orjson
 
+from amllog.process import file_lock
+
 
 def new_file_name() -> str:
     """Return a file name that no other process uses: `<UTC time>-local-<pid>-<4 hex digits>`."""
@@ -140,6 +142,38 @@ class JsonLinesFile:
         """Close the file."""
         with self._lock:
             self._file.close()
+
+
+class LockedLines:
+    """A new file of encoded lines in a directory of others. Its lock shows that its writer continues.
+
+    Another process may lock the file before its writer does, and then regards it as its own. So a file without the
+    lock is left empty, and deleted.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        prepare_directory(directory)
+        for _ in range(10):
+            self.path = directory / f"{new_file_name()}.jsonl"
+            self._file = open_for_append(self.path, exclusive=True)
+            if file_lock.try_lock(self._file.fileno()) is not False:  # None: a file system without locks
+                return
+            self.path.unlink()
+            self._file.close()
+        raise OSError(errno.EAGAIN, "another process locks each new file", str(directory))
+
+    def append(self, lines: Iterable[bytes]) -> None:
+        """Append lines, each with its line feed. If an OSError is raised, no line was appended."""
+        begin = os.fstat(self._file.fileno()).st_size
+        try:
+            _write(self._file, b"".join(lines))
+        except BaseException:  # Ctrl-C too
+            self._file.truncate(begin)
+            raise
+
+    def close(self) -> None:
+        """Close the file, which releases the lock."""
+        self._file.close()
 
 
 def read_lines(paths: Iterable[Path]) -> Iterator[dict[str, Any]]:
