@@ -82,7 +82,7 @@ POWERS = {  # what only these modules or folders may do
         "process.events", "process.forks", "insights",
     },
     r"\b_?signal\.signal\b": {"process.events", "process.interrupts", "local"},
-    r"\bsubprocess\b": {"cli", "local.plan", "local.execution"},
+    r"\bsubprocess\b": {"cli", "local.plan", "local.execution", "local.step_kinds"},
     r"\bsys\.meta_path\b": {"process.hooks", "process.import_hooks"},
     r"\bFunctionType\(|\.__code__\.replace\b": {"process.frames"},
     r"\._core\b": {"sources.capture.loguru_capture"},
