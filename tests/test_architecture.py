@@ -77,7 +77,10 @@ POWERS = {  # what only these modules or folders may do
     r"\bThread\(|\bTimer\(|Executor\(|start_new_thread": {
         "process.background", "process.interrupts", "process.fork_safe_thread", "local",
     },
-    r"\bos\.(environ|getenv|putenv)\b": {"session.api", "session.session", "cli", "testing", "insights"},
+    r"\bos\.(environ|getenv|putenv)\b": {
+        "session.api", "session.session", "cli", "testing", "insights",
+        "local.step_kinds.distribution_launcher",  # stand-alone programs, which pass it to their children
+    },
     r"\batexit\.|\bregister_at_fork\b|\bsys\.(unraisable)?excepthook = ": {
         "process.events", "process.forks", "insights",
     },
