@@ -12,7 +12,8 @@ from pathlib import Path
 IGNORE_FILES = (".amlignore", ".gitignore")
 # Caches and data that no step reads. The last two are ours.
 SKIPPED_NAMES = {
-    ".git", "__pycache__", ".ipynb_checkpoints", ".pytest_cache", ".mypy_cache", ".ruff_cache", ".amllog", "amllog-runs",
+    ".git", "__pycache__", ".ipynb_checkpoints", ".pytest_cache", ".mypy_cache", ".ruff_cache",
+    ".amllog", "amllog-runs",
 }  # fmt: skip
 TOKEN = re.compile(r"\*\*|\*|\?|\[[!^]?\]?[^\]/]*\]|\\.|.", re.DOTALL)
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from amllog.errors import UsageError
 from amllog.local.execution.command_text import CommandValues, replace_expressions
