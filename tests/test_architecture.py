@@ -182,7 +182,6 @@ TESTED_ELSEWHERE = {
     "journal.new_segment": "end_to_end/test_shared_directories",
     "journal.recovery": "end_to_end/test_displaced_journals",
     "local.app_insights.envelope_schema": "local/app_insights/test_validation",
-    "local.execution.keeper": "local/execution/test_keeper_process",
     "local.execution.step_values": "local/execution/test_run_options",
     "local.definition.yaml_numbers": "local/definition/test_yaml_nodes",
     "session.api": "session/test_session",
