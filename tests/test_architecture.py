@@ -127,6 +127,7 @@ TESTED_ELSEWHERE = {
     "config.settings_table": "config/test_settings",
     "cli.kql_input": "cli/test_habits",
     "local.mlflow.artifact_proxy": "local/mlflow/test_tracking",
+    "local.plan.interpreter_probe": "local/plan/test_interpreters",
     "process.safe_import": "end_to_end/test_environments",
     "process.sigterm": "end_to_end/test_workers",
     "record.secrets.named_patterns": "record/secrets/test_named_secrets",
