@@ -77,11 +77,12 @@ GUARDS = {  # modules with an except for everything: the number of them, and the
 }
 POWERS = {  # what only these modules or folders may do
     r"\bThread\(|\bTimer\(|Executor\(|start_new_thread": {
-        "process.background", "process.interrupts", "process.fork_safe_thread", "local",
+        "process.background", "process.interrupts", "process.fork_safe_thread", "process.debug_server", "local",
     },
     r"\bos\.(environ|getenv|putenv)\b": {
-        "session.api", "session.session", "cli", "testing", "insights",
-        "local.step_kinds.distribution_launcher",  # stand-alone programs, which pass it to their children
+        "session.api", "session.session", "cli", "testing", "insights", "process.debug_server",
+        # stand-alone programs, which pass it to their children
+        "process.debug_launcher", "local.step_kinds.distribution_launcher",
     },
     r"\batexit\.|\bregister_at_fork\b|\bsys\.(unraisable)?excepthook = ": {
         "process.events", "process.forks", "insights",
@@ -106,8 +107,8 @@ POWERS = {  # what only these modules or folders may do
 OTHER_THREADS = {
     "cli", "delivery.consumer", "delivery.exporter", "delivery.orphan_delivery", "delivery.orphans", "delivery.worker",
     "exporters.app_insights", "exporters.http_deadline", "exporters.run_metrics", "exporters.verified_sockets",
-    "insights", "local", "process.background", "process.sigterm", "record.response_body", "record.retry_after",
-    "sources.capture.azureml_metrics",
+    "insights", "local", "process.background", "process.debug_launcher", "process.sigterm", "record.response_body",
+    "record.retry_after", "sources.capture.azureml_metrics",
 }  # fmt: skip
 # Functions with `with` on a lock that the main thread does not run, that `call_releasing` calls, or whose lock is the
 # standard library's own Python code.
