@@ -128,18 +128,22 @@ SLOW = (
 )  # fmt: skip
 # The longest tests that depend least on the Python version, on the newest only.
 ONCE = (
-    "cli", "config/test_user_path", "end_to_end/reading/test_equal_stores", "end_to_end/reading/test_hostile_files",
-    "end_to_end/reading/test_notebook_answers", "end_to_end/reading/test_without_pandas",
-    "end_to_end/test_artifact_copies", "end_to_end/test_damaged_journals",
-    "end_to_end/test_displaced_journals", "end_to_end/test_known_problems", "end_to_end/test_nested_runs",
-    "end_to_end/pipelines", "end_to_end/test_operation_tree",
-    "end_to_end/test_pipeline_example", "end_to_end/test_public_secret_rules", "end_to_end/test_response_sizes",
-    "end_to_end/test_run_history_faults", "end_to_end/test_secrets", "end_to_end/test_shared_directories",
-    "end_to_end/test_soak", "end_to_end/test_terminal", "exporters/run_metrics/test_mlflow_exporter", "insights/query",
-    "insights/stores/local/kql/test_compiler_language", "insights/stores/local/test_duckdb_limits",
-    "insights/stores/local/test_duckdb_macros", "insights/stores/service", "journal/test_directory", "local",
-    "record/test_redaction", "test_architecture", "test_docs", "test_examples", "test_reliability",
-    "sources/capture/test_mlflow_metrics",
+    "cli", "config/test_user_path", "end_to_end/pipelines", "end_to_end/reading/test_equal_stores",
+    "end_to_end/reading/test_hostile_files", "end_to_end/reading/test_notebook_answers",
+    "end_to_end/reading/test_without_pandas", "end_to_end/test_artifact_copies", "end_to_end/test_damaged_journals",
+    "end_to_end/test_disk", "end_to_end/test_displaced_journals", "end_to_end/test_known_problems",
+    "end_to_end/test_nested_runs", "end_to_end/test_operation_tree", "end_to_end/test_pipeline_example",
+    "end_to_end/test_public_secret_rules", "end_to_end/test_response_sizes", "end_to_end/test_run_history_faults",
+    "end_to_end/test_secrets", "end_to_end/test_shared_directories", "end_to_end/test_soak",
+    "end_to_end/test_terminal", "exporters/run_metrics/test_azureml_exporter",
+    "exporters/run_metrics/test_mlflow_exporter", "insights/alerts", "insights/query", "insights/reports",
+    "insights/stores/local/kql/test_compiler_language", "insights/stores/local/test_atomic_files",
+    "insights/stores/local/test_compaction", "insights/stores/local/test_compaction_files",
+    "insights/stores/local/test_duckdb_limits", "insights/stores/local/test_duckdb_macros",
+    "insights/stores/local/test_open_files", "insights/stores/local/test_other_formats",
+    "insights/stores/local/test_ownership", "insights/stores/service", "journal/test_directory", "local",
+    "record/test_redaction", "sources/capture/test_mlflow_metrics", "test_architecture", "test_docs", "test_examples",
+    "test_reliability",
 )  # fmt: skip
 
 
