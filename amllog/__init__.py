@@ -7,6 +7,7 @@ from amllog.delivery.account import Account
 from amllog.errors import AmllogError, AmllogWarning, ConfigError, MetricError, MissingExtraError
 from amllog.session.api import (
     carry,
+    debug,
     flush,
     get_logger,
     identity,
@@ -30,6 +31,7 @@ __all__ = [
     "__version__",
     "bound",
     "carry",
+    "debug",
     "flush",
     "get_logger",
     "identity",

@@ -35,4 +35,7 @@ class Arguments(TypedDict, total=False):
     redact: Iterable[str] | str | None
     grace_seconds: float | str | None
     journal_max_bytes: float | str | None
+    debug: bool | str | None
+    debug_address: str | int | None
+    debug_seconds: float | str | None
     strict: bool | str | None

@@ -22,6 +22,7 @@ _OFF = {"off", "false", "no", "0", "disable", "disabled", "nothing", "null"}
 CAPTURES = ("logging", "warnings", "exceptions", "loguru", "prints")
 _DEFAULT_ENDPOINT = "https://dc.services.visualstudio.com"
 _GUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+_ADDRESS = re.compile(r"(?:(?P<host>[\w.-]+|\[[0-9a-fA-F:.]+\]):)?(?P<port>[0-9]{1,5})", re.ASCII)
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b?", re.IGNORECASE)
 
 
@@ -46,6 +47,13 @@ class ConnectionString(NamedTuple):
         # The endpoint of `amllog serve` contains its token.
         tokens = secret_names.path_tokens(self.endpoint)
         return f"<ConnectionString: {Redactor(known=tokens).mask(self.endpoint)}>"
+
+
+class Address(NamedTuple):
+    """A host and a port at which this process listens. Port 0 is any free one."""
+
+    host: str
+    port: int
 
 
 def parse_connection_string(value: object) -> ConnectionString:
@@ -210,6 +218,21 @@ def parse_size(value: Any) -> int:
     if size < 1024**2:
         raise ValueError("too small")
     return size
+
+
+def parse_switch(value: Any) -> bool:
+    """Parse true or false, 1 or 0, also as a bool."""
+    return parse_choice("true", "false", "1", "0")(str(value)) in ("true", "1")
+
+
+def parse_address(value: Any) -> Address:
+    """Parse `host:port`, or a port on loopback. The address of IPv6 is in brackets: `[::1]:5678`."""
+    if isinstance(value, bool) or not isinstance(value, (str, int)):
+        raise TypeError("not an address")
+    match = _ADDRESS.fullmatch(str(value).strip())
+    if match is None or int(match["port"]) > 65535:
+        raise ValueError("not host:port")
+    return Address((match["host"] or "127.0.0.1").strip("[]"), int(match["port"]))
 
 
 def parse_strict(value: Any) -> str:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from amllog.config import parsers
-from amllog.config.parsers import ConnectionString
+from amllog.config.parsers import Address, ConnectionString
 from amllog.config.settings_table import BY_NAME, SETTINGS, Setting
 from amllog.errors import ConfigError, Problem
 from amllog.process import interrupts
@@ -51,6 +51,9 @@ class Settings:
     redact: tuple[str, ...] = ()
     grace_seconds: float = 10.0
     journal_max_bytes: int = 1024**3
+    debug: bool = False
+    debug_address: Address | None = None
+    debug_seconds: float = 300.0
     # Whether an invalid variable raises. `auto` is resolved already.
     strict: bool = True
     # Invalid variables that did not raise.

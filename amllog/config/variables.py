@@ -21,6 +21,9 @@ CHILD = "AMLLOG_CHILD"
 STEP_PROCESS = "AMLLOG_STEP_PROCESS"
 WORKERS = "AMLLOG_WORKERS"
 LOCAL_AUTHORITIES = "AMLLOG_LOCAL_AUTHORITIES"
+DEBUG = "AMLLOG_DEBUG"  # the variable of the setting `debug`
+DEBUG_SOURCE = "AMLLOG_DEBUG_SOURCE"
+DEBUG_PROCESS = "AMLLOG_DEBUG_PROCESS"
 LOCAL_AZURE = "AMLLOG_LOCAL_AZURE"
 OF_ONE_STEP = ("AMLLOG_STEP_NAME", "AMLLOG_EXPERIMENT_NAME")  # settings that a pipeline's steps do not share
 
@@ -49,6 +52,8 @@ VARIABLES = (
     Variable(STEP_PROCESS, AMLLOG, "The step and the process that records its end. Other processes are spans of it."),
     Variable(LOCAL_AUTHORITIES, AMLLOG, "The certificate authorities for uploads to `amllog serve`, which prints it."),
     Variable(LOCAL_AZURE, AMLLOG, "`true` in the steps of a pipeline or job file that run on this machine."),
+    Variable(DEBUG_SOURCE, EITHER, "The folder of which the working directory is a copy, for a debugger."),
+    Variable(DEBUG_PROCESS, AMLLOG, "The process that a debugger debugs. Its child processes do not listen."),
     Variable(WORKERS, AMLLOG, "The step that worker processes belong to. Unset it for a process that does not."),
 )  # fmt: skip
 

@@ -142,12 +142,15 @@ def setup(**settings: Unpack[Arguments]) -> Logger:
     * redact: regular expressions of more keys whose values are masked.
     * grace_seconds: how long the end of the process may take for the delivery.
     * journal_max_bytes: the maximum size of the journal.
+    * debug, debug_address, debug_seconds: whether to wait for a debugger, where and how long (see `amllog.debug`).
     * strict: whether invalid environment variables raise, also in a job.
 
     Raises ConfigError with every problem of the settings, except invalid variables in a job. It never raises because of
     a remote service.
     """
     session().setup({**settings})
+    if session().settings.debug:
+        _debug_step()
     caller = sys._getframe(1).f_globals.get("__name__", "__main__")
     return get_logger(caller)
 
@@ -200,6 +203,32 @@ def trace_environment() -> dict[str, str]:
         **os.environ,
         **(traceparent.child_variables(operation, span, step) if operation and span else {}),
     }
+
+
+def debug(address: str | int | None = None, seconds: float | None = None) -> bool:
+    """Listen for a debugger, print how to attach, and wait for it. Return whether a debugger is attached.
+
+    * address: host:port, or a port on this machine (default: AMLLOG_DEBUG_ADDRESS, otherwise 127.0.0.1:5678). Whoever
+      reaches the port can run code in this process.
+    * seconds: the limit of the wait (default: AMLLOG_DEBUG_SECONDS, otherwise 300). Then the script continues at full
+      speed, and a debugger can still attach.
+
+    Only rank 0 listens, and no worker process. A second call does not wait again. Raises ConfigError if an argument is
+    invalid, and MissingExtraError if debugpy is not installed. In a job, the latter is printed instead.
+    """
+    from amllog.session import compose, debugging
+
+    ours = session()
+    known = ours.settings if ours.identity is not None else compose.read_settings({}, os.environ)
+    settings = debugging.with_arguments(known, address, seconds)
+    return debugging.wait(ours, settings, identity(), os.environ)
+
+
+def _debug_step() -> None:
+    from amllog.session import debugging
+
+    if debugging.is_for_setup(session()):
+        debugging.wait(session(), session().settings, identity(), os.environ)
 
 
 def identity() -> Identity:

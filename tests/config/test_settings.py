@@ -15,7 +15,7 @@ from hypothesis import given, strategies as st
 
 import amllog
 from amllog.config.arguments import Arguments
-from amllog.config.parsers import ConnectionString
+from amllog.config.parsers import Address, ConnectionString
 from amllog.config.settings import Settings, find_secrets, inspect_settings, resolve_settings as resolve
 from amllog.config.settings_table import BY_NAME, SETTINGS
 from amllog.errors import ConfigError
@@ -46,6 +46,9 @@ GOOD: dict[str, tuple[str, Any, str, Any]] = {
     "redact": ("a.b, c", ("a.b", "c"), "d", ("d",)),
     "grace_seconds": ("2.5", 2.5, "0", 0.0),
     "journal_max_bytes": ("500 MB", 500 * 1024**2, "2GiB", 2 * 1024**3),
+    "debug": ("1", True, False, False),
+    "debug_address": ("0.0.0.0:80", Address("0.0.0.0", 80), "[::1]:5678", Address("::1", 5678)),
+    "debug_seconds": ("60", 60.0, "0", 0.0),
     "strict": ("False", False, True, True),
 }  # fmt: skip
 UNKNOWN_TYPE = object()
@@ -68,6 +71,9 @@ INVALID: dict[str, list[Any]] = {
     "redact": ["(", "a{99999999999999}", [7], "(" * 3000, 7],
     "grace_seconds": ["soon", -1, 3601, "nan", "inf", True, [], "1e400", 10**400],
     "journal_max_bytes": ["big", "1 KB", -5, "5 XB", True, "9" * 400, "9" * 400 + " TB", 1000, [2**30], float("nan")],
+    "debug": ["yes", 2, 1.0, [True], b"1"],
+    "debug_address": ["here", "host:", ":5678", "1:65536", "-1", "a b:1", "::1:5678", "٣:٣", True, 1.5, ("h", 1)],
+    "debug_seconds": ["soon", -1, 3601, "nan", True],
     "strict": ["perhaps", 1, 0.0, b"true", [True]],
 }  # fmt: skip
 
