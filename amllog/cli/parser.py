@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from amllog.__version__ import __version__
-from amllog.cli import alert, compact, output, query_arguments, serve
+from amllog.cli import alert, argument_values, compact, output, query_arguments, serve
 from amllog.cli.status import add_directory
 from amllog.record.text import escape_controls
 
@@ -128,7 +128,7 @@ def _add_delivery_commands(commands: Any) -> None:
     add_directory(deliver)
     deliver.add_argument(
         "--timeout",
-        type=query_arguments.seconds,
+        type=argument_values.seconds,
         default=60.0,
         metavar="SECONDS",
         help="the time limit (default: 60)",

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import argparse
-import re
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from amllog.cli import time_zones
+from amllog.cli import argument_values, time_zones
 from amllog.config.variables import DIRECTORY, JOB_DIRECTORY, LOCAL_DIRECTORY
 from amllog.errors import UsageError
 from amllog.insights.query import instants
-from amllog.insights.query.filters import parse_severity
 from amllog.record.line_format import LEVEL_NAMES
 
 RUN = "the id of a run or step, the beginning of an id, `last` (the default), `last~1`, or `all`"
@@ -42,7 +39,6 @@ _FILTERS = (
 )
 _NAMES = tuple(name.lstrip("-").replace("-", "_") for name, *_ in _FILTERS)
 _REPEATABLE = ("--step-name", "--step-id", "--experiment-name", "--run-type")
-_EXPRESSION = re.compile(r"[\\^$|*+(){}\[\]]")
 CommandFactory = Callable[..., ArgumentParser]
 
 
@@ -75,12 +71,17 @@ def _add_log_commands(commands: Any, command: CommandFactory) -> None:
     examples = """\
   amllog logs
   amllog logs 93102 --level WARNING --contains 'out of memory'
-  amllog logs --json | jq '.[].dimensions.epoch'"""
+  amllog logs --json | jq '.[].dimensions.epoch'
+  amllog logs --driver --level ERROR"""
     logs = command(commands, "logs", "show the logs and exceptions of a run in time order", examples=examples)
     _add_query_arguments(logs, text_filters=True)
     _add_limit(logs)
     _add_lines(logs, None, "only the last N lines")
     _add_follow(logs)
+    text = "show the driver logs: all that the script wrote, with the dimensions of our lines"
+    logs.add_argument("--driver", action="store_true", help=text)
+    text = "with --driver: also the lines and files that the runtime of Azure ML writes"
+    logs.add_argument("--runtime", action="store_true", help=text)
     examples = """\
   amllog errors
   amllog errors all --step-name train
@@ -137,14 +138,16 @@ def _add_tail(commands: Any, command: CommandFactory) -> None:
 
 
 def _add_lines(command: ArgumentParser, default: int | None, text: str, more: str = "--tail") -> None:
-    command.add_argument("-n", "--lines", more, type=_line_count, default=default, metavar="N", help=text)
+    command.add_argument(
+        "-n", "--lines", more, type=argument_values.line_count, default=default, metavar="N", help=text
+    )
 
 
 def _add_follow(command: ArgumentParser) -> None:
     text = "print new lines until all steps have ended, or Ctrl-C"
     command.add_argument("-f", "--follow", action="store_true", help=text)
     text = "the polling interval (default: 1)"
-    command.add_argument("--every", type=seconds, default=1.0, metavar="SECONDS", help=text)
+    command.add_argument("--every", type=argument_values.seconds, default=1.0, metavar="SECONDS", help=text)
 
 
 def passed_filters(options: Namespace) -> dict[str, Any]:
@@ -196,10 +199,14 @@ def _add_query_arguments(
         _add_formats(command, "print one line of CSV per record", "print one line of JSON per record")
     if text_filters:
         text = f"only this level and above ({', '.join(LEVEL_NAMES)})"
-        command.add_argument("--level", type=_level, choices=LEVEL_NAMES, metavar="LEVEL", help=text)
+        command.add_argument(
+            "--level", type=argument_values.level, choices=LEVEL_NAMES, metavar="LEVEL", help=text
+        )
         text = "only with this text in the message or stack, case-insensitive"
         command.add_argument("--contains", metavar="TEXT", help=text)
-        command.add_argument("--grep", dest="contains", type=_plain_text, metavar="TEXT", help="the same")
+        command.add_argument(
+            "--grep", dest="contains", type=argument_values.plain_text, metavar="TEXT", help="the same"
+        )
 
 
 def _add_store(command: ArgumentParser) -> None:
@@ -222,39 +229,4 @@ def _add_formats(
 
 def _add_limit(command: ArgumentParser) -> None:
     text = "the maximum number of lines (default: all)"
-    command.add_argument("--limit", type=_line_count, metavar="N", help=text)
-
-
-def _level(text: str) -> str:
-    """Return the name of a level that has another name or is a number."""
-    try:
-        return LEVEL_NAMES[parse_severity(int(text) if text.isdigit() else text)]
-    except UsageError:
-        return text.upper()  # argparse rejects it
-
-
-def _plain_text(text: str) -> str:
-    """Return the text. Raises ArgumentTypeError for a regular expression, which would find nothing."""
-    if _EXPRESSION.search(text):
-        raise argparse.ArgumentTypeError(
-            f"{text!r}: --grep takes plain text. Use --contains for this very text, or "
-            "amllog query 'traces | where message matches regex \"…\"'"
-        )
-    return text
-
-
-def _line_count(text: str) -> int:
-    if not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r}: expected a number of lines, 1 or more")
-    return int(text)
-
-
-def seconds(text: str) -> float:
-    """Parse an option in seconds. Raises ArgumentTypeError, which argparse reports as wrong usage."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 < value <= 86_400:
-        raise argparse.ArgumentTypeError(f"{text!r}: expected a number of seconds above 0 and up to 86400")
-    return value
+    command.add_argument("--limit", type=argument_values.line_count, metavar="N", help=text)

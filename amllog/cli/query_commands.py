@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from amllog.cli import output, pager
+from amllog.cli import driver_logs, output, pager
 from amllog.cli.exit_codes import code_of_errors, exit_code
 from amllog.cli.kql_input import run_kql
 from amllog.cli.log_pages import pages
@@ -50,6 +50,8 @@ def connect(options: Namespace, environ: Mapping[str, str]) -> Insights:
 
 def run(options: Namespace, environ: Mapping[str, str]) -> int:
     """Run one query command and return its exit code."""
+    if getattr(options, "driver", False):
+        return driver_logs.run(options, environ)
     if getattr(options, "kql_only", False):
         return _print_kql(options, environ)
     # Our messages contain the errors that the Azure client logs. Without a handler, Python would print them, too.

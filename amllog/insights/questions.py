@@ -149,12 +149,12 @@ class Questions:
         """
         return self._ask(selections.TIMELINE_QUERY, run, filters)
 
-    def records(self, run: str = "", **filters: Unpack[Filters]) -> Table:
-        """Return all records of all kinds in time order, with the columns `selections.RECORDS`.
+    def records(self, run: str = "", *, limit: int | None = None, **filters: Unpack[Filters]) -> Table:
+        """Return records of all kinds in time order, with the columns `selections.RECORDS`, at most `limit` rows.
 
         Steps and spans are placed at their beginning.
         """
-        return self._ask(selections.RECORDS_QUERY, run, filters)
+        return self._ask(_ordered(selections.RECORDS_QUERY, limit, False), run, filters)
 
     def last_metrics(self, run: str = "", **filters: Unpack[Filters]) -> Table:
         """Return one row per metric of a step, for metrics that are single numbers.

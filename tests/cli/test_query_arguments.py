@@ -23,11 +23,3 @@ def test_conditions_need_a_key_and_a_value(condition: str) -> None:
     options = parser().parse_args(["logs", "--where", condition])
     with pytest.raises(UsageError, match="KEY=VALUE"):
         passed_filters(options)
-
-
-@pytest.mark.parametrize("seconds", ["soon", "0", "-1", "nan", "86401"])
-def test_invalid_seconds(seconds: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """A number of seconds is above 0 and up to 86400."""
-    with pytest.raises(SystemExit):
-        parser().parse_args(["tail", "--every", seconds])
-    assert f"'{seconds}': expected a number of seconds" in capsys.readouterr().err

@@ -1,0 +1,139 @@
+"""Find the folders of jobs below a folder, with their log files.
+
+Three programs make such folders: `amllog run` (`<run>/steps/<step>`), `amllog fetch` (the same), and the downloads of
+Azure ML's own tools, which put the files of a job below `artifacts`. A folder is that of a job if it has a folder or a
+file that only jobs have. Links are not followed, and depth and number of entries are limited.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from amllog.insights.driver_logs.layouts import MARKS, LogKind, kind_of_file, sort_key
+from amllog.insights.stores.local.other_formats import open_for_reading
+
+RUN_FILE, STEP_FILE = "run.json", "step.json"  # of `amllog run` and `amllog fetch`
+STEPS = "steps"
+MAX_DEPTH = 12
+MAX_ENTRIES = 200_000
+MAX_JSON_BYTES = 16 * 1024 * 1024
+_WORK = "work"  # the working directory of a local step. Its `logs` are those of the job
+# Folders of a job without another job in them.
+_INNER = MARKS | {"logs", "outputs", "named-outputs", _WORK, "azure", "inputs", ".git"}
+
+
+class LogFile(NamedTuple):
+    """One log file. `name` is relative to the folder of its job, with `/`."""
+
+    path: Path
+    name: str
+    kind: LogKind
+
+
+class JobFolder(NamedTuple):
+    """The folder of one job. `run_id` is "" if nothing in the folder has it, as in downloads."""
+
+    path: Path
+    name: str
+    run_id: str = ""
+    state: str = ""
+    files: tuple[LogFile, ...] = ()
+
+    def of_kind(self, kind: LogKind) -> list[LogFile]:
+        """Return the files of one kind."""
+        return [file for file in self.files if file.kind is kind]
+
+
+def find_jobs(folder: Path, notes: list[str]) -> list[JobFolder]:
+    """Return the jobs in and below a folder, in the order of their start as far as known, else by name.
+
+    `notes` gets a sentence for each folder that cannot be read and for each limit.
+    """
+    jobs = [_job(path, notes) for path in _job_paths(folder, notes)]
+    order = {name: number for number, name in enumerate(_step_names(folder))}
+    jobs.sort(key=lambda job: (order.get(job.name, len(order)), sort_key(job.name)[1], str(job.path)))
+    return [job for job in jobs if job.files or (job.path / STEP_FILE).is_file()]
+
+
+def read_json(path: Path) -> Mapping[str, Any]:
+    """Return the object in a small JSON file. {} if there is none, or if the file is another one."""
+    try:
+        with open_for_reading(path) as file:
+            value = json.loads(file.read(MAX_JSON_BYTES))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def text_of(values: Mapping[str, Any], *names: str) -> str:
+    """Return the first of these members that is a string, or ""."""
+    return next((values[name] for name in names if isinstance(values.get(name), str)), "")
+
+
+def _step_names(folder: Path) -> list[str]:
+    """Return the names of the steps in the order of the file of the run."""
+    steps = read_json(folder / RUN_FILE).get(STEPS)
+    return (
+        [text_of(step, "name") for step in steps if isinstance(step, dict)] if isinstance(steps, list) else []
+    )
+
+
+def _job_paths(folder: Path, notes: list[str]) -> Iterator[Path]:
+    """Yield the folders of jobs in and below a folder."""
+    pending, count = [(folder, 0)], 0
+    while pending:
+        place, depth = pending.pop()
+        try:
+            with os.scandir(place) as entries:
+                listed = [entry for entry in entries if not entry.is_symlink()]
+        except OSError as error:
+            notes.append(f"{place}: {error.strerror}")
+            continue
+        count += len(listed)
+        names = {entry.name for entry in listed}
+        folders = {entry.name for entry in listed if entry.is_dir(follow_symlinks=False)}
+        if count > MAX_ENTRIES or (depth == MAX_DEPTH and folders):
+            limit = (
+                "folders more than 12 deep" if count <= MAX_ENTRIES else f"more than {MAX_ENTRIES:,} files"
+            )
+            notes.append(f"{place}: {limit} are not read")
+            continue
+        if folders & MARKS or names & {STEP_FILE, RUN_FILE} or _is_parallel(place):
+            yield place
+        pending += [(place / name, depth + 1) for name in sorted(folders - _INNER, reverse=True)]
+
+
+def _is_parallel(place: Path) -> bool:
+    """Return whether the folder has the logs of ParallelRunStep. `logs` alone is a common name."""
+    logs = place / "logs"
+    return (logs / "user").is_dir() or (logs / "sys").is_dir() or any(logs.glob("job_error*.txt"))
+
+
+def _job(path: Path, notes: list[str]) -> JobFolder:
+    values = read_json(path / STEP_FILE) or read_json(path / RUN_FILE)
+    parent = path.parent if path.name == "artifacts" else path
+    name = text_of(values, "name", "display_name") or parent.absolute().name
+    files = {file.name: file for base in (path / _WORK, path) for file in _files(base, notes)}
+    ordered = tuple(files[name] for name in sorted(files, key=sort_key))
+    return JobFolder(path, name, text_of(values, "run_id"), text_of(values, "state", "status"), ordered)
+
+
+def _files(base: Path, notes: list[str]) -> Iterator[LogFile]:
+    """Yield the log files in a folder."""
+
+    def report(error: OSError) -> None:
+        if not isinstance(error, FileNotFoundError):
+            notes.append(f"{error.filename}: {error.strerror}")
+
+    for top in sorted(name for name in (*MARKS, "logs") if not (base / name).is_symlink()):
+        for place, _, names in os.walk(base / top, onerror=report):
+            for file in names:
+                path = Path(place, file)
+                name = path.relative_to(base).as_posix()
+                kind = kind_of_file(name)
+                if kind is not None and not path.is_symlink():
+                    yield LogFile(path, name, kind)
