@@ -74,6 +74,7 @@ GUARDS = {  # modules with an except for everything: the number of them, and the
     ),
     "sources.capture.azure_log_handler": (2, "a telemetry processor, OpenCensus: the error is reported"),
     "exporters.driver_log": (1, "stdout"),
+    "local.step_kinds.parallel_worker": (1, "an entry script: the driver reports the exception"),
 }
 POWERS = {  # what only these modules or folders may do
     r"\bThread\(|\bTimer\(|Executor\(|start_new_thread": {
