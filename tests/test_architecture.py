@@ -187,6 +187,8 @@ TESTED_ELSEWHERE = {
     "local.app_insights.envelope_schema": "local/app_insights/test_validation",
     "local.execution.step_values": "local/execution/test_run_options",
     "local.definition.yaml_numbers": "local/definition/test_yaml_nodes",
+    "local.step_kinds.parallel_process": "local/step_kinds/test_parallel_driver",
+    "local.step_kinds.parallel_reports": "local/step_kinds/test_parallel_driver",
     "session.api": "session/test_session",
     "session.configuration": "end_to_end/test_joined_workers",
     "session.captures": "end_to_end/test_logging_configuration",

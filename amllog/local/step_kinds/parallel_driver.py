@@ -42,7 +42,7 @@ class Driver:
 
     def __init__(self, task: dict[str, Any], reports: ParallelReports, directory: str) -> None:
         self._task, self._reports, self._directory = task, reports, directory
-        self.tally = Tally(task)
+        self.tally = Tally(task, 0)
         self._selector = selectors.DefaultSelector()
         self._workers: list[WorkerProcess] = []
         self._waiting: deque[dict[str, Any]] = deque()
@@ -68,7 +68,7 @@ class Driver:
             reason = answer.get("error") or f"the program ended with exit code {done.returncode}, see above"
             raise StepFailed(f"The input {self._task['input']['name']} cannot be divided: {reason}")
         self._waiting.extend({**batch, "attempt": 0} for batch in answer["batches"])
-        self.tally.total = len(self._waiting)
+        self.tally = Tally(self._task, len(self._waiting))
 
     def run(self) -> None:
         """Process all mini-batches. Raises StepFailed."""
@@ -129,13 +129,12 @@ class Driver:
             for message in worker.messages():
                 event = message["event"]
                 if event == "ready":
-                    worker.is_ready = self._has_worked = True
+                    self._has_worked = True
                 elif event == "done":
                     self._batch_done(worker, message)
                 elif event == "run_error":
                     self._batch_failed(worker, message, "RUN_EXCEPTION")
                 elif event in ("init_error", "shutdown_error"):
-                    worker.has_error = True
                     self._script_failed(worker, "init()" if event == "init_error" else "shutdown()", message)
 
     def _take_ends(self) -> None:

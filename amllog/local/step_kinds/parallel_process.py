@@ -72,7 +72,11 @@ class WorkerProcess:
             while data := os.read(self.results, 65536):
                 self._rest += data
         *lines, self._rest = self._rest.split(b"\n")
-        return [json.loads(line) for line in lines]
+        messages: list[dict[str, Any]] = [json.loads(line) for line in lines]
+        events = {message["event"] for message in messages}
+        self.is_ready = self.is_ready or "ready" in events
+        self.has_error = self.has_error or bool(events & {"init_error", "shutdown_error"})
+        return messages
 
     def finish(self) -> None:
         """Let the process end after its mini-batch."""
@@ -96,7 +100,7 @@ class WorkerProcess:
 
     @property
     def end(self) -> str:
-        """How the process has ended, as a part of a sentence."""
+        """The way in which the process has ended, as a part of a sentence."""
         code = self.process.returncode
         return f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
 

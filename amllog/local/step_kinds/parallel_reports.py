@@ -34,8 +34,9 @@ def show(text: str) -> None:
 class Tally:
     """The counts of mini-batches, and of their files or rows, with the limits of the step."""
 
-    def __init__(self, task: Mapping[str, Any]) -> None:
-        self.total = self.done = self.failed = 0
+    def __init__(self, task: Mapping[str, Any], total: int) -> None:
+        self.total = total
+        self.done = self.failed = 0
         self._failed_items = 0
         self._tracebacks: set[str] = set()
         self._last_error = ""
