@@ -8,6 +8,8 @@ start-up files of an interpreter may print.
 import importlib.machinery
 import importlib.util
 import json
+import os
+import re
 import sys
 
 
@@ -33,14 +35,32 @@ def can_import(name: str) -> bool:
         return True
     try:
         spec = importlib.util.find_spec(head)
-        while spec is not None and rest and spec.origin in (None, "namespace"):
+        places = namespace_folders(spec)
+        while spec is not None and rest and places:
             part, _, rest = rest.partition(".")
             # The name alone: a namespace package with dots in its name looks for its parent in sys.modules.
-            spec = importlib.machinery.PathFinder.find_spec(part, list(spec.submodule_search_locations or ()))
-    except (ImportError, AttributeError, ValueError):
+            spec = importlib.machinery.PathFinder.find_spec(part, places)
+            places = namespace_folders(spec, places)
+    except (ImportError, AttributeError, ValueError, OSError):
         # ValueError: the module is in sys.modules without a spec, so it was imported.
         return head in sys.modules
     return spec is not None
+
+
+def namespace_folders(
+    spec: "importlib.machinery.ModuleSpec | None", places: "list[str] | None" = None
+) -> "list[str]":
+    """Return the folders of a namespace package, or an empty list for other modules."""
+    if spec is None or spec.submodule_search_locations is None:
+        return []
+    if spec.origin is None or spec.origin == "namespace":
+        return list(spec.submodule_search_locations)
+    # azureml's distributions share a package of the older kind, which extends its path when it is imported.
+    with open(spec.origin, "rb") as file:
+        if not re.search(b"extend_path|declare_namespace", file.read(4096)):
+            return []
+    folders = [os.path.join(place, spec.name) for place in (sys.path if places is None else places)]
+    return [folder for folder in folders if os.path.isdir(folder)]
 
 
 def installed_versions(names: "list[str]") -> "dict[str, str]":

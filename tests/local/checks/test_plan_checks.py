@@ -13,3 +13,16 @@ LINE = SourceLine(Path("/project/pipeline.yml"), 5)
 def test_a_correct_plan_has_no_finding() -> None:
     """A plan without a fault gives nothing."""
     assert check_plan(PlannedPipeline("p", LINE, (PlannedStep("a", LINE, command="echo 1"),))) == []
+
+
+def test_steps_that_do_not_run_are_not_checked(project) -> None:
+    """A skipped step has no findings. A step that cannot run here is a warning with its reason and the option."""
+    from amllog.local.plan.planned_steps import StepKind
+
+    project.add("python no.py")
+    assert check_plan(project.plan(), ignored=["s0"]) == []
+    project.add(kind=StepKind.UNSUPPORTED, skip_reason="automl is a service")
+    assert project.findings()[0] == (
+        "pipeline.yml:3: warning: the step s1 is skipped: automl is a service. --stub s1=FOLDER provides its outputs"
+    )
+    assert check_plan(project.plan(), ignored=["s0", "s1"]) == []

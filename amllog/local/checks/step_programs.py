@@ -1,0 +1,117 @@
+"""The programs that the command of a step starts: Python scripts and modules, and executables."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from amllog.errors import UsageError
+from amllog.local.checks.shell_words import UNKNOWN, SimpleCommand, Word, simple_commands
+from amllog.local.execution.command_text import CommandValues, replace_expressions
+from amllog.local.plan.planned_steps import LiteralValue, LocalData, PlannedStep
+
+_PYTHON = re.compile(r"python(3(\.\d+)?)?")
+_OPTIONS_WITH_VALUE = {"-W", "-X", "--check-hash-based-pycs"}
+_TRIAL_VALUE = re.compile(r"\$\{\{\s*search_space\.[^}]*\}\}")
+# Programs that create no script and install no package. After any other, both are unknown.
+_HARMLESS = {
+    "[", "cat", "cd", "chmod", "date", "df", "du", "echo", "env", "exit", "export", "false", "free", "grep", "head",
+    "hostname", "id", "ls", "mkdir", "nvidia-smi", "printenv", "printf", "ps", "pwd", "rm", "set", "sleep", "tail",
+    "test", "touch", "trap", "tree", "true", "ulimit", "umask", "uname", "unset", "wc", "which", "whoami",
+}  # fmt: skip
+
+
+class PythonProgram(NamedTuple):
+    """A script or a module that Python runs.
+
+    `folder` is the current directory, relative to the working directory. A fault surely ends the step if it
+    `is_certain`. The packages are known if no earlier command may install some.
+    """
+
+    script: str = ""
+    module: str = ""
+    folder: str = ""
+    is_certain: bool = True
+    are_packages_known: bool = True
+
+
+class Executable(NamedTuple):
+    """A program that is looked up on PATH."""
+
+    name: str
+    is_certain: bool = True
+
+
+def command_of(step: PlannedStep) -> str | None:
+    """Return the command with the values that are known, and UNKNOWN for the others. None: it cannot be read."""
+    texts: dict[str, str] = {}
+    for name, value in step.inputs.items():
+        if isinstance(value, LiteralValue):
+            texts[name] = str(value.value)
+        else:
+            texts[name] = os.fspath(value.path) if isinstance(value, LocalData) else UNKNOWN
+    values = CommandValues(texts, dict.fromkeys(step.outputs, UNKNOWN))
+    try:
+        return replace_expressions(_TRIAL_VALUE.sub(UNKNOWN, step.command), values)
+    except UsageError:
+        return None  # the definition reports it
+
+
+def commands_of(step: PlannedStep) -> list[SimpleCommand]:
+    """Return the simple commands of a step. Raise UnbalancedQuote if the shell would reject its command."""
+    if step.arguments is not None:
+        return [SimpleCommand(tuple(Word(text, "$" not in text) for text in step.arguments))] * bool(
+            step.arguments
+        )
+    command = command_of(step)
+    return simple_commands(command) if command else []
+
+
+def programs_of(commands: list[SimpleCommand]) -> Iterator[PythonProgram | Executable]:
+    """Yield the programs in the order in which they start, up to a change of directory that is not known."""
+    folder = ""
+    are_files_known = are_packages_known = True
+    for command in commands:
+        words, program = command.words, command.program
+        if program == "cd":
+            if len(words) != 2 or not words[1].is_literal:
+                return
+            folder = os.path.join(folder, words[1].text)
+        elif _PYTHON.fullmatch(program):
+            python = _python_program(words[1:])
+            if python and are_files_known:
+                certain = command.is_certain
+                yield python._replace(
+                    folder=folder, is_certain=certain, are_packages_known=are_packages_known
+                )
+            if python and python.module in {"pip", "uv", "ensurepip"}:
+                are_packages_known = False
+        elif program and "/" not in program:
+            yield Executable(program, command.is_certain)
+            are_packages_known = are_packages_known and program in _HARMLESS
+            are_files_known = are_files_known and (program in _HARMLESS or program.startswith("pip"))
+        else:
+            are_files_known = are_packages_known = False
+        are_files_known = are_files_known and not command.writes
+
+
+def _python_program(words: tuple[Word, ...]) -> PythonProgram | None:
+    """Return the script or the module of Python's arguments, or None if it is neither or not known."""
+    rest = iter(words)
+    for word in rest:
+        if not word.is_literal:
+            return None
+        if word.text in _OPTIONS_WITH_VALUE:
+            next(rest, None)
+        elif word.text == "-m":
+            module = next(rest, None)
+            return PythonProgram(module=module.text) if module and module.is_literal else None
+        elif word.text.startswith("-m") and len(word.text) > 2:
+            return PythonProgram(module=word.text[2:])
+        elif word.text.startswith("-c") or word.text == "-":
+            return None
+        elif not word.text.startswith("-"):
+            return PythonProgram(script=word.text)
+    return None
