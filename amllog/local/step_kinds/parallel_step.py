@@ -28,7 +28,10 @@ def command(step: PlannedStep, values: StepValues) -> tuple[str, ...]:
     """Return the words that start the driver of a parallel step. Raises UsageError with the line of the step."""
     try:
         task = _task(step, values)
-    except UsageError as error:
+    except (
+        UsageError,
+        ValueError,
+    ) as error:  # ValueError: a quotation mark in program_arguments is not closed
         raise UsageError(f"{step.position}: {step.name}: {error}") from None
     # The driver needs only the standard library. The scripts that it starts run in the interpreter of the step.
     return (sys.executable, "-I", "-S", os.fspath(_FOLDER / "parallel_driver.py"), json.dumps(task))

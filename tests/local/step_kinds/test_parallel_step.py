@@ -30,6 +30,7 @@ if TYPE_CHECKING:
             {"program_arguments": "--error_threshold many"},
             "--error_threshold is 'many', which must be a number",
         ),
+        ({"program_arguments": "--x 'y"}, "No closing quotation"),
         ({"program_arguments": "${{inputs.none}}"}, "${{inputs.none}} has no value"),
     ],
 )
