@@ -27,7 +27,7 @@ def _segment(text: str) -> str:
         elif token == "?":
             result += "[^/]"
         elif token[0] == "[" and len(token) > 2:
-            content = token[1:-1].replace("\\", "\\\\")
+            content = re.sub(r"([\[\\&~|])", r"\\\1", token[1:-1])
             result += f"[^{content[1:]}]" if content[0] in "!^" else f"[{content}]"
         else:
             result += re.escape(token[1:] if token[0] == "\\" and len(token) == 2 else token)

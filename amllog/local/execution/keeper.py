@@ -21,6 +21,8 @@ import time
 from typing import Any
 
 CHUNK = 1 << 16
+NOTICE_SECONDS = 0.02  # between two events about output
+GIVE_UP_SECONDS = 10.0  # after SIGKILL: a process that waits for a broken disk cannot end
 LEAVE_SECONDS = 1.0  # children that the step left behind may end by themselves, such as `tee`
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
 ADOPT_ORPHANS = 36  # PR_SET_CHILD_SUBREAPER of prctl(2)
@@ -149,6 +151,9 @@ class Keeper:
         self.limit = now + order["timeout"] if order["timeout"] else None
         self.kill_time: float | None = None
         self.leave_time: float | None = None
+        self.give_up_time: float | None = None
+        self.notice_time: float | None = None  # when the next event about output is due
+        self.noticed = 0.0
         self.inputs = [0, self.wake, self.step.output]
 
     def _signaled(self, number: int, _frame: object) -> None:
@@ -170,7 +175,7 @@ class Keeper:
         if not self.stopped:
             self.stopped = reason
         if now:
-            self.step.send(signal.SIGKILL)
+            self.kill_time = time.monotonic()
         elif self.kill_time is None:
             self.kill_time = time.monotonic() + self.order["grace"]
             self.step.send(signal.SIGTERM)
@@ -185,7 +190,7 @@ class Keeper:
             return False
         if data:
             self.log.write(data)
-            self.report(output=1)
+            self.notice_time = self.notice_time or self.noticed + NOTICE_SECONDS
         else:
             self.inputs.remove(self.step.output)
         return bool(data)
@@ -215,9 +220,13 @@ class Keeper:
             self.step.send(signal.SIGTERM)
         if self.kill_time and now >= self.kill_time:
             self.kill_time = now + 0.1  # again, until no process is left
+            self.give_up_time = self.give_up_time or now + GIVE_UP_SECONDS
             self.step.send(signal.SIGKILL)
+        if self.notice_time and now >= self.notice_time:
+            self.notice_time, self.noticed = None, now
+            self.report(output=1)
         limit = None if self.step.exit_code is not None else self.limit
-        times = [due for due in (limit, self.kill_time or self.leave_time) if due]
+        times = [due for due in (limit, self.kill_time or self.leave_time, self.notice_time) if due]
         return max(0.0, min(times) - now) if times else None
 
     def run(self) -> dict[str, Any]:
@@ -225,7 +234,7 @@ class Keeper:
         self.report(started=self.step.pid)
         while True:
             self.step.reap()
-            if not self.step.is_alive:
+            if not self.step.is_alive or (self.give_up_time and time.monotonic() > self.give_up_time):
                 break
             ready = select.select(self.inputs, [], [], self.keep_time())[0]
             if self.wake in ready:

@@ -76,7 +76,7 @@ class StepEvents(NamedTuple):
 
 
 class StepProcess:
-    """One attempt of a step. `fileno` is readable when there is an event. Use it from one thread."""
+    """One attempt of a step. `stop` may be called from any thread, and the others from one."""
 
     def __init__(
         self,
@@ -114,14 +114,10 @@ class StepProcess:
         data = json.dumps(order).encode()
         self._send(b"%08d" % len(data) + data)
 
-    def fileno(self) -> int:
-        """Return the descriptor that is readable when there is an event."""
-        assert self._keeper.stdout
-        return self._keeper.stdout.fileno()
-
     def read_events(self) -> StepEvents:
-        """Read what the keeper has sent, and wait if there is nothing. After the exit, the process is closed."""
-        data = os.read(self.fileno(), 1 << 16)
+        """Read what the keeper has sent, and wait if there is nothing."""
+        assert self._keeper.stdout
+        data = os.read(self._keeper.stdout.fileno(), 1 << 16)
         if not data:
             return StepEvents(True, self._lost_keeper())
         *lines, self._rest = (self._rest + data).split(b"\n")
@@ -131,7 +127,6 @@ class StepProcess:
         self.pid = events.get("started", self.pid)
         if "exit" not in events:
             return StepEvents("output" in events, None)
-        self._close()
         return StepEvents(True, StepExit(**events["exit"]))
 
     def stop(self, *, now: bool = False) -> None:
@@ -151,22 +146,17 @@ class StepProcess:
         if self.pid is not None:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.pid, signal.SIGKILL)
-        self._close()
         return StepExit(None, error=message.rpartition("\n")[2])
 
-    def _close(self) -> None:
-        self._keeper.wait()
-        for stream in (self._keeper.stdin, self._keeper.stdout, self._keeper.stderr):
-            if stream:
-                stream.close()
-
-    def abandon(self) -> None:
-        """Close the pipes. The keeper stops the step by itself, and this process waits for it for a limited time."""
-        for stream in (self._keeper.stdin, self._keeper.stdout, self._keeper.stderr):
-            if stream:
-                stream.close()
+    def close(self) -> None:
+        """Close the pipes, and wait for the keeper for a limited time. A step that still runs is stopped."""
+        assert self._keeper.stdin
+        self._keeper.stdin.close()
         try:
             self._keeper.wait(END_SECONDS)
         except subprocess.TimeoutExpired:
             self._keeper.kill()
             self._keeper.wait()
+        for stream in (self._keeper.stdout, self._keeper.stderr):
+            if stream:
+                stream.close()

@@ -95,6 +95,7 @@ class RunResult:
     exit_code: int
     outputs: Mapping[str, Path] = field(default_factory=lambda: MappingProxyType({}))  # of the pipeline
     journal_directory: Path | None = None
+    problems: tuple[str, ...] = ()  # sentences about files and records that could not be written
 
     def step(self, name: str) -> StepStatus:
         """Return a step. Raises KeyError if the run has no step with this name."""

@@ -37,7 +37,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
 
     yield start_command
     for process in processes:
-        process.abandon()
+        process.close()
 
 
 def end(process: StepProcess) -> StepExit:
@@ -151,7 +151,7 @@ def test_the_end_of_the_runner_stops_the_step(start: Start, tmp_path: Path) -> N
     """When the pipe of the runner closes, the keeper stops the step and writes its exit."""
     process = start("echo $$; exec sleep 1000")
     wait_for_output(process)
-    process.abandon()
+    process.close()
     result = StepExit.read(tmp_path / "exit.json")
     assert result
     assert (result.exit_code, result.stopped) == (-signal.SIGTERM, "runner")

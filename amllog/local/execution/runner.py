@@ -1,0 +1,70 @@
+"""Run a plan: read the options and the earlier runs, open the folder and the services, and run all steps."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from queue import SimpleQueue
+
+from amllog.config import variables
+from amllog.errors import UsageError
+from amllog.local.execution.past_runs import PastRun, past_runs
+from amllog.local.execution.run_folder import RunFolder
+from amllog.local.execution.run_loop import Event, RunLoop, StopSignal
+from amllog.local.execution.run_options import RunOptions
+from amllog.local.execution.step_events import RunObserver, RunResult, RunState
+from amllog.local.execution.step_reuse import EarlierSteps
+from amllog.local.execution.step_runs import StepRuns
+from amllog.local.execution.step_selection import decisions, names_of
+from amllog.local.execution.stop_signals import StopSignals
+from amllog.local.execution.stop_switch import StopSwitch
+from amllog.local.job_services import JobServices
+from amllog.local.plan.planned_steps import PlannedPipeline
+
+
+def run(
+    plan: PlannedPipeline, options: RunOptions, observer: RunObserver, environ: Mapping[str, str]
+) -> RunResult:
+    """Run all steps of a resolved plan, and wait for their end.
+
+    The observer is called in this thread. Ctrl-C and SIGTERM stop the run if this is the main thread. Raises UsageError
+    for options that do not fit the plan, before anything has started.
+    """
+    if options.jobs is not None and options.jobs < 1:
+        raise UsageError(f"--jobs {options.jobs}: allowed is a number from 1")
+    source = str(plan.source or plan.name)
+    earlier = list(past_runs(options.runs))
+    problems = _mark_killed(earlier)
+    decided = decisions(plan, options, (past for past in earlier if past.source == source))
+    variable = environ.get(variables.DIRECTORY, "").strip()
+    journal = options.journal_directory or Path(variable or variables.LOCAL_DIRECTORY)
+    debugged = frozenset(names_of(plan, "--debug", [options.debug_step]) if options.debug_step else [])
+    queue: SimpleQueue[Event] = SimpleQueue()
+    run_id = JobServices.new_run_id(plan)
+    with StopSignals(lambda number: queue.put(StopSignal(number))), RunFolder(options.runs, run_id) as folder:
+        folder.write_state(name=plan.name, source=source, state=RunState.RUNNING.value, started=time.time())
+        with JobServices(folder.azure, options.directory / journal, environ) as services:
+            runs = StepRuns(
+                plan,
+                options,
+                folder,
+                services,
+                StopSwitch(),
+                EarlierSteps(lambda: earlier),
+                debugged,
+                queue.put,
+            )
+            return RunLoop(runs, queue, observer, source, problems).run(decided)
+
+
+def _mark_killed(earlier: list[PastRun]) -> list[str]:
+    """Write the state of runs that were killed. Return the errors."""
+    problems = []
+    for past in earlier:
+        if past.state is RunState.KILLED and past.content.get("state") != RunState.KILLED.value:
+            try:
+                past.mark_killed()
+            except OSError as error:
+                problems.append(f"The state of run {past.run_id} cannot be written: {error}")
+    return problems

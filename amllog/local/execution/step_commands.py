@@ -1,0 +1,49 @@
+"""The words that start a step of each kind."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from importlib import import_module
+
+from amllog.errors import UsageError
+from amllog.local.execution.command_text import CommandValues, replace_expressions
+from amllog.local.execution.step_values import StepValues
+from amllog.local.plan.planned_steps import PlannedStep, StepKind
+
+MODULES = {
+    StepKind.PARALLEL: "parallel_step",
+    StepKind.SPARK: "spark_step",
+    StepKind.FUNCTION: "function_step",
+}
+
+
+def command_words(step: PlannedStep, values: StepValues, path: str) -> tuple[str, ...]:
+    """Return the words of a step. `path` is its PATH. Raises UsageError."""
+    if step.kind is StepKind.COMMAND:
+        words = _shell_words(step, values, path)
+        if step.distribution is None:
+            return words
+        return tuple(import_module("amllog.local.step_kinds.distribution_step").command(step, values, words))
+    if step.kind not in MODULES:
+        raise UsageError(f"{step.position}: a step of type {step.kind.value} has no command")
+    return tuple(import_module(f"amllog.local.step_kinds.{MODULES[step.kind]}").command(step, values))
+
+
+def _shell_words(step: PlannedStep, values: StepValues, path: str) -> tuple[str, ...]:
+    texts = CommandValues(values.inputs, values.outputs)
+    if step.arguments is not None:
+        return tuple(replace_expressions(word, texts) for word in step.arguments)
+    shell = "bash" if shutil.which("bash", path=path) else "sh"
+    return (shell, "-c", replace_expressions(step.command, texts))
+
+
+def executable_of(words: tuple[str, ...], environment: Mapping[str, str]) -> str:
+    """Return the path of the program. One that does not exist is returned as it is, and the keeper reports it."""
+    return shutil.which(words[0], path=environment.get("PATH", "")) or words[0]
+
+
+def replaced_variables(step: PlannedStep, values: StepValues) -> dict[str, str]:
+    """Return `environment_variables` of a step with their expressions replaced."""
+    texts = CommandValues(values.inputs, values.outputs)
+    return {name: replace_expressions(value, texts) for name, value in step.environment_variables.items()}

@@ -1,0 +1,206 @@
+"""Run one step in the calling thread: its folders, its run in the local Azure, its attempts, its outputs."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import NamedTuple
+
+from amllog.errors import AmllogError
+from amllog.local.execution import step_folders, step_outputs
+from amllog.local.execution.code_copy import code_hash
+from amllog.local.execution.interpreter_shims import search_path, write_shims
+from amllog.local.execution.keeper_process import StepExit, StepProcess
+from amllog.local.execution.run_folder import RunFolder, StepRecord
+from amllog.local.execution.run_options import RunOptions
+from amllog.local.execution.step_commands import command_words, executable_of, replaced_variables
+from amllog.local.execution.step_events import StepState
+from amllog.local.execution.step_reuse import EarlierSteps, reuse_key
+from amllog.local.execution.step_values import StepValues
+from amllog.local.execution.stop_switch import StopSwitch
+from amllog.local.job_services import JobServices, StepOutcome
+from amllog.local.plan.planned_steps import PlannedPipeline, PlannedStep
+
+SERVICE_STATES = {
+    StepState.COMPLETED: "Completed",
+    StepState.FAILED: "Failed",
+    StepState.CANCELED: "Canceled",
+}
+
+
+class StepStarted(NamedTuple):
+    """A step, or a trial of a sweep, has started."""
+
+    name: str
+    record: StepRecord
+    log: Path
+
+
+class StepHasOutput(NamedTuple):
+    """The log of a step has grown."""
+
+    name: str
+
+
+class EarlierResults(NamedTuple):
+    """The results of the steps that have ended."""
+
+    outputs: Mapping[str, Mapping[str, Path]]
+    identities: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class StepRuns:
+    """Everything that the steps of one run share. Its methods run in the threads of the steps."""
+
+    plan: PlannedPipeline
+    options: RunOptions
+    folder: RunFolder
+    services: JobServices
+    switch: StopSwitch
+    earlier: EarlierSteps
+    debugged: frozenset[str]
+    post: Callable[[StepStarted | StepHasOutput], None]
+
+    def run(self, step: PlannedStep, results: EarlierResults) -> StepRecord:
+        """Run a step or reuse an earlier execution. Faults of files and of values are the reason of a failed step."""
+        began = time.time()
+        folder = self.folder.step(step.name)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            inputs = step_folders.input_texts(step, results.outputs)
+            key = self._key(step, results)
+            record = self._reused(step, key)
+            if record is None:
+                run_id = self.folder.run_id if self.plan.is_single else self.services.new_step_run_id(step)
+                record = self.run_attempts(step, run_id, self.services.parent_run_id(step), inputs)
+                record = record._replace(key=key if record.state is StepState.COMPLETED else "")
+        except (OSError, AmllogError) as error:
+            record = StepRecord(
+                step.name, StepState.FAILED, "", began, time.time() - began, reason=_text(error)
+            )
+        try:
+            record.write(folder)
+        except OSError as error:
+            return record._replace(reason="; ".join(filter(None, (record.reason, _text(error)))))
+        return record
+
+    def _key(self, step: PlannedStep, results: EarlierResults) -> str:
+        python = step.interpreter or Path(sys.executable)
+        try:
+            return reuse_key(step, code_hash(step.code, self.excluded), python, results.identities)
+        except OSError:  # a file is gone or unreadable: this execution is not reused
+            return ""
+
+    @property
+    def excluded(self) -> tuple[Path, ...]:
+        """The folders of ours, which are no code."""
+        return (self.options.runs, self.services.journal_directory)
+
+    def _reused(self, step: PlannedStep, key: str) -> StepRecord | None:
+        """Return the result of an earlier execution if the options and the step allow it."""
+        if not self.options.reuse or not step.is_reuse_allowed or not key or step.name in self.debugged:
+            return None
+        record = self.earlier.find(key)
+        if record is None:
+            return None
+        outputs = {name: Path(path) for name, path in record.outputs.items()}
+        step_outputs.copy_outputs(step_outputs.wanted_paths(self.plan, step), outputs)
+        reason = f"unchanged since run {Path(record.folder).parent.parent.name}"
+        return record._replace(name=step.name, state=StepState.REUSED, reason=reason)
+
+    def run_attempts(
+        self, step: PlannedStep, run_id: str, parent_run_id: str, inputs: Mapping[str, str]
+    ) -> StepRecord:
+        """Run a step, or a trial of a sweep, until an attempt completes. Raises OSError and AmllogError."""
+        folder = self.folder.step(step.name)
+        identity = f"{self.folder.run_id}/{step.name}"
+        record = StepRecord(
+            step.name, StepState.RUNNING, run_id, time.time(), folder=str(folder), identity=identity
+        )
+        values = step_folders.prepare(step, folder, inputs, self.excluded)
+        record.write(folder)
+        self.post(StepStarted(step.name, record, step_folders.StepLayout(folder).log))
+        resolved = replace(step, environment_variables=replaced_variables(step, values))
+        environment = self.services.begin_step(resolved, run_id, parent_run_id, values)
+        end = StepExit(None)
+        try:
+            for attempt in range(1 + (0 if step.name in self.debugged else step.max_retries)):
+                if attempt:
+                    values = step_folders.prepare(step, folder, inputs, self.excluded)
+                end = self._attempt(step, values, environment)
+                if end.exit_code == 0 or self.switch.reason:
+                    break
+            record = self._finished(step, values, record, end)
+        except (OSError, AmllogError) as error:
+            record = record._replace(state=StepState.FAILED, reason=_text(error))
+        seconds = time.time() - (record.started or 0)
+        record = record._replace(seconds=seconds, outputs=values.outputs)
+        outcome = StepOutcome(
+            SERVICE_STATES[record.state], record.started or 0, seconds, record.exit_code, record.reason
+        )
+        self.services.end_step(run_id, outcome, values)
+        return record
+
+    def _attempt(self, step: PlannedStep, values: StepValues, environment: Mapping[str, str]) -> StepExit:
+        """Run the process of a step once."""
+        layout = step_folders.StepLayout(values.folder)
+        is_debugged = step.name in self.debugged
+        prefix = self.options.debug(step, values) if is_debugged and self.options.debug else ()
+        write_shims(layout.shims, values.python, prefix)
+        path = search_path(layout.shims, values.python, environment.get("PATH", ""))
+        # Without a buffer in the step, `kill -9` loses no line that it has printed.
+        variables = {"PYTHONUNBUFFERED": "1", **environment, "PATH": path}
+        words = command_words(step, values, path)
+        process = StepProcess(
+            words,
+            executable=executable_of(words, variables),
+            environment=variables,
+            work=values.work,
+            log=layout.log,
+            exit_file=layout.exit_file,
+            timeout_seconds=None if is_debugged else step.timeout_seconds,
+        )
+        self.switch.add(process)
+        try:
+            while True:
+                events = process.read_events()
+                if events.has_output:
+                    self.post(StepHasOutput(step.name))
+                if events.exit:
+                    return events.exit
+        finally:
+            self.switch.remove(process)
+            process.close()
+
+    def _finished(
+        self, step: PlannedStep, values: StepValues, record: StepRecord, end: StepExit
+    ) -> StepRecord:
+        """Return the record of a step whose process has ended. Its outputs are complete then."""
+        state = StepState.COMPLETED if end.exit_code == 0 and not end.stopped else StepState.FAILED
+        reason = end.reason
+        if end.stopped == "stop":
+            state, reason = StepState.CANCELED, self.switch.reason
+        elif end.stopped == "timeout":
+            reason = f"timeout after {step.timeout_seconds:g} s"
+        if end.lost_bytes:
+            reason = "; ".join(
+                filter(None, (reason, f"{end.lost_bytes:,} bytes of its log are lost: {end.error}"))
+            )
+        elif end.exit_code is None and end.error:
+            reason += f": {end.error}"
+        step_outputs.fill_artifacts(step, values)
+        if state is StepState.COMPLETED:
+            outputs = {name: Path(path) for name, path in values.outputs.items()}
+            step_outputs.copy_outputs(step_outputs.wanted_paths(self.plan, step), outputs)
+        return record._replace(state=state, reason=reason, exit_code=end.exit_code)
+
+
+def _text(error: Exception) -> str:
+    """Return an error as one text, with its file."""
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.strerror}: {error.filename}" if error.filename else error.strerror
+    return str(error)

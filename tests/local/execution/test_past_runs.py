@@ -1,0 +1,129 @@
+"""Runs that ended earlier, also by a kill, and runs of other processes."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from amllog.errors import UsageError
+from amllog.local.execution.past_runs import past_runs
+from amllog.local.execution.run_folder import RunFolder, StepRecord
+from amllog.local.execution.step_events import RunState, StepState
+
+PIPELINE = """
+import os, sys
+from pathlib import Path
+from amllog.local.execution.run_options import RunOptions
+from amllog.local.execution.runner import run
+from amllog.local.plan.planned_steps import PlannedPipeline, PlannedStep, SourceLine
+class Observer:
+    started = changed = ended = lambda self, value: None
+    def line(self, name, text): print(name, text, flush=True)
+position = SourceLine(Path("p.yml"), 1)
+steps = [PlannedStep(name, position, command=command, after=tuple(after.split()))
+         for name, command, after in zip(*[iter(sys.argv[1:])] * 3)]
+result = run(PlannedPipeline("p", position, tuple(steps)), RunOptions(), Observer(), {"PATH": os.environ["PATH"]})
+sys.exit(result.exit_code)
+"""
+
+
+def start_run(folder: Path, *steps: str) -> subprocess.Popen[str]:
+    """Start a run in a process. Each step has a name, a command, and the steps before it."""
+    words = [sys.executable, "-c", PIPELINE, *steps]
+    return subprocess.Popen(words, cwd=folder, stdout=subprocess.PIPE, text=True)
+
+
+def is_gone(pid: int) -> bool:
+    """Wait until a process has ended, at most 30 seconds, and return whether it has."""
+    for _ in range(30 * 20):
+        try:
+            status = Path(f"/proc/{pid}/stat").read_text()
+        except OSError:
+            return True
+        if status.rpartition(")")[2].split()[0] == "Z":
+            return True
+        subprocess.run(["sleep", "0.05"], check=True)
+    return False
+
+
+def test_a_killed_runner_leaves_no_process_and_loses_no_line(tmp_path: Path) -> None:
+    """After `kill -9` of the runner, the step is stopped, its last lines are in the log, and the run is `killed`."""
+    command = "trap 'echo last; exit 1' TERM; echo $$; while :; do sleep 0.05; done"
+    with start_run(tmp_path, "done", "true", "", "long", command, "done", "later", "true", "long") as process:
+        assert process.stdout
+        pid = int(process.stdout.readline().split()[1])
+        process.kill()
+    assert is_gone(pid)
+    (run,) = past_runs(tmp_path / "amllog-runs")
+    log = (run.folder / "steps/long/user_logs/std_log.txt").read_text().split()
+    assert (log[0], log[-1]) == (str(pid), "last")
+    assert run.state is RunState.KILLED
+    steps = {name: (record.state, record.reason) for name, record in run.steps.items()}
+    assert steps == {"done": (StepState.COMPLETED, ""), "long": (StepState.CANCELED, "the run was killed")}
+    run.mark_killed()
+    assert json.loads((run.folder / "run.json").read_text())["state"] == "killed"
+
+
+def test_a_living_run_is_running(tmp_path: Path) -> None:
+    """A run that another process holds is no killed run. Two runs at once have folders of their own."""
+    with start_run(tmp_path, "a", "echo ready; exec sleep 1000", "") as first:
+        assert first.stdout
+        first.stdout.readline()
+        with start_run(tmp_path, "b", "echo ready", "") as second:
+            assert second.wait() == 0
+        assert [run.state for run in past_runs(tmp_path / "amllog-runs")] == [
+            RunState.COMPLETED,
+            RunState.RUNNING,
+        ]
+        first.send_signal(signal.SIGTERM)
+        assert first.wait() == 143
+    assert {run.state for run in past_runs(tmp_path / "amllog-runs")} == {
+        RunState.COMPLETED,
+        RunState.CANCELED,
+    }
+
+
+def test_damaged_files_are_no_runs(tmp_path: Path) -> None:
+    """A damaged or foreign file in the folder of runs is ignored, and nothing of it changes."""
+    for name, text in (("a", "{"), ("b", "[]"), ("c", '{"state": "unknown", "steps": 1}')):
+        (tmp_path / name / "steps/x").mkdir(parents=True)
+        (tmp_path / name / "run.json").write_text(text)
+        (tmp_path / name / "steps/x/step.json").write_text('{"state": "x"}')
+    runs = list(past_runs(tmp_path))
+    assert [(run.run_id, run.state, run.steps) for run in runs] == [("c", RunState.KILLED, {})]
+
+
+def test_a_run_needs_a_folder(tmp_path: Path) -> None:
+    """If the folder of the run cannot be created, the error names it."""
+    (tmp_path / "amllog-runs").write_text("mine")
+    with (
+        pytest.raises(UsageError, match=r"The folder of the run cannot be created: .*amllog-runs"),
+        RunFolder(tmp_path / "amllog-runs", "r"),
+    ):
+        pass
+    assert (tmp_path / "amllog-runs").read_text() == "mine"
+
+
+def test_names_of_steps_are_names_of_folders(tmp_path: Path) -> None:
+    """Dots of nested pipelines stay. Other names are escaped, and long ones shortened, so that no two are equal."""
+    folder = RunFolder(tmp_path, "r")
+    names = ["outer.inner", "..", "a/b", "a%2Fb", "x" * 300, "x" * 301, "ä b", ".hidden"]
+    folders = [folder.step(name) for name in names]
+    assert folders[0].name == "outer.inner"
+    assert len(set(folders)) == len(names)
+    assert all(path.parent == folder.path / "steps" and len(os.fsencode(path.name)) < 255 for path in folders)
+
+
+def test_a_record_is_read_as_it_was_written(tmp_path: Path) -> None:
+    """The file of a step has all of its fields. A file with others is none."""
+    record = StepRecord("a", StepState.FAILED, "id", 1.0, 2.0, -9, "killed", "/f", "r/a", "k", {"out": "/o"})
+    record.write(tmp_path)
+    assert StepRecord.read(tmp_path) == record
+    (tmp_path / "step.json").write_text('{"name": "a", "state": "failed", "new": 1}')
+    assert StepRecord.read(tmp_path) is None
