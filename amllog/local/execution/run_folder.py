@@ -79,7 +79,7 @@ class StepRecord(NamedTuple):
 
 
 @final
-class RunFolder:
+class LocalRunFolder:
     """The folder of a run, for the process that runs it. Use it as a context manager: it holds the lock."""
 
     def __init__(self, runs: Path, run_id: str) -> None:
@@ -88,7 +88,7 @@ class RunFolder:
         self._runs = runs
         self._lock_file: int | None = None
 
-    def __enter__(self) -> RunFolder:
+    def __enter__(self) -> LocalRunFolder:
         try:
             self._create()
         except OSError as error:

@@ -10,7 +10,7 @@ from queue import SimpleQueue
 from amllog.config import variables
 from amllog.errors import UsageError
 from amllog.local.execution.past_runs import PastRun, past_runs
-from amllog.local.execution.run_folder import RunFolder
+from amllog.local.execution.run_folder import LocalRunFolder
 from amllog.local.execution.run_loop import Event, RunLoop, StopSignal
 from amllog.local.execution.run_options import RunOptions
 from amllog.local.execution.step_events import RunObserver, RunResult, RunState
@@ -42,7 +42,10 @@ def run(
     debugged = frozenset(names_of(plan, "--debug", [options.debug_step]) if options.debug_step else [])
     queue: SimpleQueue[Event] = SimpleQueue()
     run_id = JobServices.new_run_id(plan)
-    with StopSignals(lambda number: queue.put(StopSignal(number))), RunFolder(options.runs, run_id) as folder:
+    with (
+        StopSignals(lambda number: queue.put(StopSignal(number))),
+        LocalRunFolder(options.runs, run_id) as folder,
+    ):
         folder.write_state(name=plan.name, source=source, state=RunState.RUNNING.value, started=time.time())
         with JobServices(folder.azure, options.directory / journal, environ) as services:
             runs = StepRuns(

@@ -14,7 +14,7 @@ from amllog.local.execution import step_folders, step_outputs
 from amllog.local.execution.code_copy import code_hash
 from amllog.local.execution.interpreter_shims import search_path, write_shims
 from amllog.local.execution.keeper_process import StepExit, StepProcess
-from amllog.local.execution.run_folder import RunFolder, StepRecord
+from amllog.local.execution.run_folder import LocalRunFolder, StepRecord
 from amllog.local.execution.run_options import RunOptions
 from amllog.local.execution.step_commands import command_words, executable_of, replaced_variables
 from amllog.local.execution.step_events import StepState
@@ -58,7 +58,7 @@ class StepRuns:
 
     plan: PlannedPipeline
     options: RunOptions
-    folder: RunFolder
+    folder: LocalRunFolder
     services: JobServices
     switch: StopSwitch
     earlier: EarlierSteps

@@ -13,7 +13,7 @@ import pytest
 
 from amllog.errors import UsageError
 from amllog.local.execution.past_runs import past_runs
-from amllog.local.execution.run_folder import RunFolder, StepRecord
+from amllog.local.execution.run_folder import LocalRunFolder, StepRecord
 from amllog.local.execution.step_events import RunState, StepState
 
 PIPELINE = """
@@ -104,7 +104,7 @@ def test_a_run_needs_a_folder(tmp_path: Path) -> None:
     (tmp_path / "amllog-runs").write_text("mine")
     with (
         pytest.raises(UsageError, match=r"The folder of the run cannot be created: .*amllog-runs"),
-        RunFolder(tmp_path / "amllog-runs", "r"),
+        LocalRunFolder(tmp_path / "amllog-runs", "r"),
     ):
         pass
     assert (tmp_path / "amllog-runs").read_text() == "mine"
@@ -112,7 +112,7 @@ def test_a_run_needs_a_folder(tmp_path: Path) -> None:
 
 def test_names_of_steps_are_names_of_folders(tmp_path: Path) -> None:
     """Dots of nested pipelines stay. Other names are escaped, and long ones shortened, so that no two are equal."""
-    folder = RunFolder(tmp_path, "r")
+    folder = LocalRunFolder(tmp_path, "r")
     names = ["outer.inner", "..", "a/b", "a%2Fb", "x" * 300, "x" * 301, "ä b", ".hidden"]
     folders = [folder.step(name) for name in names]
     assert folders[0].name == "outer.inner"
