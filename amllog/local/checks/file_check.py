@@ -13,24 +13,26 @@ from amllog.local.definition.file_reading import read_file
 from amllog.local.plan.asset_maps import AssetMaps
 from amllog.local.plan.environments import EnvironmentResolver
 from amllog.local.plan.map_file import load_maps
-from amllog.local.plan.planned_steps import Finding, PlannedPipeline, Severity
+from amllog.local.plan.planned_steps import Finding, PlannedPipeline, Severity, StepKind
 from amllog.local.plan.resolution import resolve
 from amllog.local.plan.virtual_environments import VirtualEnvironments
 
 
 @dataclass(frozen=True)
 class CheckOptions:
-    """The options that decide how a plan is resolved.
+    """The options that decide how a plan is resolved and what is checked.
 
-    `data` and `environments` are the values of `--data` and `--env`. `ignored` are the steps that do not run.
-    `directory` is that of the command: paths of options are relative to it. Without `virtual_environments`, none is
-    built and only a note names them.
+    `data` and `environments` are the values of `--data` and `--env`. Paths are relative to `directory`, that of the
+    command. The steps in `skip`, `stubs` and `ignored` do not run, and neither do those that need a skipped one.
+    Without `virtual_environments`, none is built, and a note names those that would be.
     """
 
     data: Mapping[str, str | PathLike[str]] = field(default_factory=lambda: MappingProxyType({}))
     environments: Mapping[str, str | PathLike[str]] = field(default_factory=lambda: MappingProxyType({}))
-    ignored: Collection[str] = ()
     directory: Path = field(default_factory=Path.cwd)
+    skip: Collection[str] = ()
+    stubs: Collection[str] = ()
+    ignored: Collection[str] = ()
     virtual_environments: VirtualEnvironments | None = None
 
 
@@ -38,23 +40,58 @@ def check_file(
     path: Path, inputs: Mapping[str, str], options: CheckOptions
 ) -> tuple[PlannedPipeline | None, list[Finding]]:
     """Return the resolved plan of a file and all findings. The plan is None if there is an error."""
-    maps, findings = load_maps(path.absolute().parent, options.data, options.environments, options.directory)
+    path = path.absolute()
+    maps, findings = load_maps(path.parent, options.data, options.environments, options.directory)
     result = read_file(path, inputs, maps.components)
     findings += result.findings
     if result.pipeline is None:
         return None, ordered(findings)
-    plan, more = prepare_plan(result.pipeline, maps, options)
+    plan, more = _prepare(result.pipeline, maps, options)
     findings += more
     return None if has_errors(findings) else plan, ordered(findings)
 
 
-def prepare_plan(
+def check_source(
+    plan: PlannedPipeline, options: CheckOptions
+) -> tuple[PlannedPipeline | None, list[Finding]]:
+    """Return the resolved plan of step objects or functions and all findings, as `check_file` does.
+
+    The map file is looked for upwards from the source of the plan, otherwise from the directory of the options.
+    """
+    start = plan.source.parent if plan.source else options.directory
+    maps, findings = load_maps(start, options.data, options.environments, options.directory)
+    resolved, more = _prepare(plan, maps, options)
+    findings += more
+    return None if has_errors(findings) else resolved, ordered(findings)
+
+
+def _prepare(
     plan: PlannedPipeline, maps: AssetMaps, options: CheckOptions
 ) -> tuple[PlannedPipeline, list[Finding]]:
-    """Resolve and check a plan from any source."""
+    ignored = {*options.ignored, *_steps_that_do_not_run(plan, options)}
     environments = EnvironmentResolver(maps, options.virtual_environments)
-    resolved, findings = resolve(plan, maps, environments, ignored=options.ignored)
-    return resolved, [*findings, *check_plan(resolved, ignored=options.ignored)]
+    resolved, findings = resolve(plan, maps, environments, ignored=ignored)
+    return resolved, [*findings, *check_plan(resolved, ignored=ignored)]
+
+
+def _steps_that_do_not_run(plan: PlannedPipeline, options: CheckOptions) -> set[str]:
+    """Return the stubbed steps, the skipped steps, and those that need a skipped one.
+
+    Steps that cannot run here are not among them, because a warning names them, but those that need them are.
+    """
+    stubbed = {step.name for step in plan.steps if _is_named(step.name, options.stubs)}
+    ended: set[str] = set()
+    for step in plan.steps:  # in the order in which they can run
+        is_skipped = step.kind is StepKind.UNSUPPORTED or _is_named(step.name, options.skip)
+        if step.name not in stubbed and (is_skipped or ended & {*step.requires}):
+            ended.add(step.name)
+    unsupported = {step.name for step in plan.steps if step.kind is StepKind.UNSUPPORTED}
+    return stubbed | {name for name in ended if name not in unsupported or _is_named(name, options.skip)}
+
+
+def _is_named(step: str, names: Collection[str]) -> bool:
+    """Return whether a step is one of these, or in a nested pipeline that is one of these."""
+    return any(step == name or step.startswith(f"{name}.") for name in names)
 
 
 def has_errors(findings: Collection[Finding]) -> bool:

@@ -69,11 +69,11 @@ class EnvironmentResolver:
             notes.append(f"conda packages are not installed: {', '.join(conda.conda)}")
         if notes:
             self.findings.append(Finding(conda.position, ". ".join(notes), Severity.NOTE))
-        if self._environments is None:
+        built = self._environments.python(conda, base) if self._environments else None
+        if built is None:
             message = f"environment {entry.key}: its virtual environment is built before the run"
             self._add(entry, step, message, Severity.NOTE)
-            return None
-        return self._environments.python(conda, base)
+        return built
 
     def _add(
         self, entry: EnvironmentEntry, step: PlannedStep, message: str, severity: Severity = Severity.ERROR

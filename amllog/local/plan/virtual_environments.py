@@ -54,23 +54,26 @@ class VirtualEnvironments:
         self._report = report
         self._is_building = is_building
 
+    def folder(self, conda: CondaRequirements, base: Path) -> Path:
+        """Return the folder of the environment, which depends on its content alone."""
+        lines, used = _requirement_lines(conda)
+        content = json.dumps([os.path.realpath(base), query_interpreter(base).version, lines, used])
+        return self._directory / hashlib.sha256(content.encode()).hexdigest()[:16]
+
     def python(self, conda: CondaRequirements, base: Path) -> Path | None:
         """Return the interpreter of the environment, and build the environment first if it is not complete.
 
         Return None if it is not complete and this object does not build. Raise UsageError if the build fails.
         """
-        lines, used = _requirement_lines(conda)
-        content = json.dumps([os.path.realpath(base), query_interpreter(base).version, lines, used])
-        folder = self._directory / hashlib.sha256(content.encode()).hexdigest()[:16]
-        if (folder / COMPLETE).is_file():
-            return find_interpreter(os.fspath(folder), folder)
-        if not self._is_building:
-            return None
         try:
-            self._directory.mkdir(parents=True, exist_ok=True)
-            with self._lock(folder):
-                if not (folder / COMPLETE).is_file():
-                    self._build(folder, conda, base, lines)
+            folder = self.folder(conda, base)
+            if not (folder / COMPLETE).is_file():
+                if not self._is_building:
+                    return None
+                self._directory.mkdir(parents=True, exist_ok=True)
+                with self._lock(folder):
+                    if not (folder / COMPLETE).is_file():
+                        self._build(folder, conda, base)
         except OSError as error:
             place = error.filename or self._directory
             raise UsageError(f"the virtual environment cannot be built: {place}: {error.strerror}") from None
@@ -94,7 +97,8 @@ class VirtualEnvironments:
         finally:
             os.close(fd)  # releases the lock. The file stays: another process may wait on it
 
-    def _build(self, folder: Path, conda: CondaRequirements, base: Path, lines: Sequence[str]) -> None:
+    def _build(self, folder: Path, conda: CondaRequirements, base: Path) -> None:
+        lines, _ = _requirement_lines(conda)
         if folder.exists() and any(folder.iterdir()):
             if not (folder / REQUIREMENTS).is_file():
                 raise UsageError(f"{folder} contains files that amllog did not write: remove the folder")
@@ -105,7 +109,8 @@ class VirtualEnvironments:
         log = Path(f"{folder}.log")
         with log.open("wb") as output:
             run = _Commands(conda.folder, output.fileno(), log)
-            run([os.fspath(base), "-m", "venv", os.fspath(folder)], "python -m venv")
+            options = [] if lines else ["--without-pip"]
+            run([os.fspath(base), "-m", "venv", *options, os.fspath(folder)], "python -m venv")
             python = os.fspath(find_interpreter(os.fspath(folder), folder))
             if lines:
                 pip = ["-m", "pip", "install", "--disable-pip-version-check", "--no-input"]

@@ -2,12 +2,48 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
-from amllog.local.checks.file_check import CheckOptions, check_file
+from amllog.local.checks.file_check import CheckOptions, check_file, check_source
+from amllog.local.plan.planned_steps import NamedData, Severity, SourceLine, StepKind, StepOutput
 
 
 def test_a_missing_file(tmp_path: Path) -> None:
     """A file that does not exist is a finding."""
     plan, findings = check_file(tmp_path / "no.yml", {}, CheckOptions())
     assert (plan, [str(f) for f in findings]) == (None, [f"{tmp_path / 'no.yml'}: the file does not exist"])
+
+
+def test_which_steps_are_checked(project) -> None:
+    """Nothing is reported about stubbed and skipped steps, and about those that need a skipped one."""
+    missing = {"d": NamedData("azureml:d:1", "uri_file", SourceLine(project.file, 1))}
+    project.add(kind=StepKind.UNSUPPORTED, skip_reason="automl", inputs=missing)
+    project.add("python no.py", inputs={"x": StepOutput("s0", "o"), **missing})
+    project.add("python no.py", inputs={"x": StepOutput("s1", "o")})
+    other = project.add("python other.py")
+
+    def lines(**options: object) -> list[str]:
+        plan, findings = check_source(project.plan(), CheckOptions(directory=project.folder, **options))
+        assert (plan is None) is any(finding.severity is Severity.ERROR for finding in findings)
+        return [str(finding).replace(f"{project.folder}/", "")[:40] for finding in findings]
+
+    automl = "pipeline.yml:1: warning: the step s0 is "
+    assert lines() == [automl, "pipeline.yml:8: script other.py does not"]
+    assert lines(skip=[other.name]) == [automl]
+    assert lines(stubs=["s0"], ignored=[other.name]) == [
+        "pipeline.yml:1: no local path for azurem",
+        "pipeline.yml:4: script no.py does not ex",
+        "pipeline.yml:6: script no.py does not ex",
+    ]
+    assert lines(stubs=["s0", "s1", "s2", "s3"]) == []
+
+
+def test_a_correct_plan_is_resolved(project) -> None:
+    """A plan without an error is returned with the interpreter of each step, by the map file of the directory."""
+    project.write("amllog.yml", f"environments:\n  '*': {sys.executable}\n")
+    project.add("echo")
+    plan, findings = check_source(project.plan(), CheckOptions(directory=project.folder))
+    assert findings == []
+    assert plan is not None
+    assert plan.steps[0].interpreter == Path(sys.executable)
