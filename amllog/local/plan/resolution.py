@@ -25,6 +25,7 @@ from amllog.local.plan.planned_steps import (
     PlannedPipeline,
     Severity,
     SourceLine,
+    StepKind,
 )
 
 
@@ -37,12 +38,14 @@ def resolve(
 ) -> tuple[PlannedPipeline, list[Finding]]:
     """Return the plan with local paths and an interpreter for each step, and all findings.
 
-    Data without a path stays `NamedData`, with a finding. Steps in `ignored` do not run, so nothing is reported about
-    them. Without `environments`, no virtual environment is built, and only notes tell which would be.
+    Data without a path stays `NamedData`, with a finding. Steps in `ignored`, and those that cannot run here, have no
+    findings. Without `environments`, no virtual environment is built, and only notes tell which would be.
     """
     environments = environments or EnvironmentResolver(maps)
     data = _DataResolver(maps)
-    running = [step for step in plan.steps if step.name not in ignored]
+    running = [
+        step for step in plan.steps if step.name not in ignored and step.kind is not StepKind.UNSUPPORTED
+    ]
     resolved = {
         step.name: replace(
             step,
