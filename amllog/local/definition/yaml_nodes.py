@@ -19,8 +19,8 @@ from amllog.errors import MissingExtraError
 from amllog.local.definition.yaml_numbers import yaml_integer, yaml_number
 from amllog.local.plan.planned_steps import Finding, SourceLine
 
-MAX_BYTES = 2_000_000
-MAX_NODES = 100_000  # after the expansion of aliases
+MAX_BYTES = 1_000_000
+MAX_NODES = 50_000  # after the expansion of aliases
 MAX_DEPTH = 100
 _TAG = "tag:yaml.org,2002:"
 _BOOLEANS = {"yes": True, "no": False, "true": True, "false": False, "on": True, "off": False}

@@ -1,0 +1,159 @@
+"""The command of a step: its expressions, its optional parts, and comments that hide arguments."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator, Mapping
+
+from amllog.local.definition.expressions import (
+    Expression,
+    expressions,
+    malformed,
+    placeholders,
+    replace_expressions,
+)
+from amllog.local.definition.finding_list import FindingList, allowed_words
+from amllog.local.definition.yaml_nodes import YamlScalar
+from amllog.local.plan.planned_steps import SourceLine
+
+_OPTIONAL = re.compile(r"\$\[\[(.*?)\]\]", re.DOTALL)
+_ASSIGNED = re.compile(r"(?:^|[\s;&|(`])(?:(?:read|for)\s+(?:-\w+\s+)*([A-Za-z_]\w*)|([A-Za-z_]\w*)=)")
+_JOB_VARIABLES = re.compile(
+    r"(AZURE|AZ_|AMLLOG_|MLFLOW_|AML_|OMPI_|CUDA|NCCL|CONDA|SPARK|JAVA_|PYTHON|VIRTUAL_ENV|LC_|XDG_|SSH_|DEFAULT_ROOT)"
+    r"|(HOME|PATH|USER|PWD|OLDPWD|SHELL|LANG|TMPDIR|TMP|TEMP|HOSTNAME|RANDOM|SECONDS|LINENO|UID|EUID|PPID|IFS|TERM"
+    r"|RANK|LOCAL_RANK|WORLD_SIZE|NODE_RANK|MASTER_ADDR|MASTER_PORT|TF_CONFIG|LD_LIBRARY_PATH|OMP_NUM_THREADS"
+    r"|BASH\w*|LOGNAME|EDITOR|DISPLAY|NODE_COUNT)$"
+)
+
+
+def lines_of(scalar: YamlScalar, lines: tuple[str, ...]) -> Iterator[tuple[SourceLine, str]]:
+    """Yield the lines of the file that contain a scalar, without its opening quote."""
+    for number in range(scalar.position.line, min(scalar.last_line, len(lines)) + 1):
+        is_quoted = number == scalar.position.line and scalar.style in {"'", '"'}
+        line = lines[number - 1]
+        yield (
+            SourceLine(scalar.position.file, number),
+            line.replace(scalar.style, "", 1) if is_quoted else line,
+        )
+
+
+def line_with(scalar: YamlScalar, lines: tuple[str, ...], text: str) -> SourceLine:
+    """Return the line of a scalar that contains a text, or its first line."""
+    return next((line for line, source in lines_of(scalar, lines) if text in source), scalar.position)
+
+
+def check_command(
+    scalar: YamlScalar,
+    lines: tuple[str, ...],
+    names: Mapping[str, Collection[str]],
+    variables: Collection[str],
+    findings: FindingList,
+) -> None:
+    """Report what a command cannot do. `names` has the declared names of each kind of expression."""
+    for expression in expressions(scalar.text):
+        position = line_with(scalar, lines, "${{" + scalar.text[expression.start + 3 : expression.end])
+        message = _expression_message(expression, names)
+        if message:
+            findings.error(position, message)
+    for message in malformed(scalar.text):
+        places = (line for line, text in lines_of(scalar, lines) if message in malformed(text))
+        findings.error(next(places, scalar.position), message)
+    assigned = {match.group(1) or match.group(2) for match in _ASSIGNED.finditer(scalar.text)}
+    for text, name in placeholders(scalar.text):
+        if name not in {*assigned, *variables} and not _JOB_VARIABLES.match(name):
+            message = (
+                f"the placeholder {text} is not replaced: set {name} in environment_variables, or fill it in"
+            )
+            findings.error(line_with(scalar, lines, text), message)
+    _check_comments(scalar, lines, findings)
+
+
+def _expression_message(expression: Expression, names: Mapping[str, Collection[str]]) -> str:
+    text = "${{" + expression.text + "}}"
+    if expression.kind in names:
+        declared = names[expression.kind]
+        if expression.name in declared:
+            return ""
+        end = allowed_words(expression.name, declared, "declared")
+        return f"{text} is used, and {expression.kind} has no {expression.name!r}{end}"
+    if expression.kind.startswith("parent."):
+        return (
+            f"{text} is not allowed in a command: bind it to an input or output, and use ${{{{inputs.NAME}}}}"
+        )
+    kinds = ", ".join(f"${{{{{kind}.NAME}}}}" for kind in names)
+    return f"unknown expression {text}: allowed in a command are {kinds}"
+
+
+def _check_comments(scalar: YamlScalar, lines: tuple[str, ...], findings: FindingList) -> None:
+    """Report a comment that hides arguments of the lines below it, and a backslash that continues no line.
+
+    A folded command is one line for the shell. In a literal command, a comment after a line with a backslash at its end
+    ends the command.
+    """
+    commands = scalar.text.split("\n")
+    for number, command in enumerate(commands):
+        hidden = _comment(command)
+        if not hidden:
+            continue
+        source = next((pair for pair in lines_of(scalar, lines) if _comment(pair[1])), None)
+        if source is None:
+            continue
+        if scalar.style == "|":
+            is_continued = number > 0 and commands[number - 1].endswith("\\")
+            hides = is_continued and any(line.strip() for line in commands[number + 1 :])
+        else:
+            hides = hidden.strip() != _comment(source[1]).strip().rstrip("'\"")
+        if hides:
+            message = "the comment hides the rest of the command from the shell: put it above the key"
+            findings.error(source[0], message)
+            return
+    if scalar.style != "|":
+        for line, text in list(lines_of(scalar, lines))[:-1]:
+            if text.rstrip().endswith("\\") and scalar.style != '"':
+                message = (
+                    "the backslash continues no line, because YAML folds the lines: remove it, or write '|'"
+                )
+                findings.error(line, message)
+
+
+def _comment(line: str) -> str:
+    """Return the part of a line that the shell takes as a comment, or ""."""
+    quote, before = "", " "
+    index = 0
+    while index < len(line):
+        character = line[index]
+        if quote:
+            if character == "\\" and quote == '"':
+                index += 1
+            elif character == quote:
+                quote = ""
+        elif character == "\\":
+            index += 1
+        elif character in "'\"":
+            quote = character
+        elif character == "#" and before in " \t;&|(":
+            return line[index:]
+        before = character
+        index += 1
+    return ""
+
+
+def normalized(text: str, search_space: Collection[str] = ()) -> str:
+    """Return a command without spaces and `.path` in its expressions.
+
+    The inputs of a trial that are in the search space become `${{search_space.x}}`.
+    """
+
+    def short(expression: Expression) -> str | None:
+        kind = expression.kind
+        if kind == "inputs" and expression.name in search_space:
+            kind = "search_space"
+        return f"${{{{{kind}.{expression.name}}}}}" if kind in {"inputs", "outputs", "search_space"} else None
+
+    return replace_expressions(text, short)
+
+
+def required_names(text: str) -> set[str]:
+    """Return the names of the inputs that a command uses outside of its optional parts."""
+    rest = _OPTIONAL.sub("", text)
+    return {expression.name for expression in expressions(rest) if expression.kind == "inputs"}
