@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator, Mapping
 
-from amllog.local.definition.expressions import (
+from amllog.local.definition.finding_list import FindingList, allowed_words
+from amllog.local.definition.format_expressions import (
     Expression,
     expressions,
     malformed,
     placeholders,
     replace_expressions,
 )
-from amllog.local.definition.finding_list import FindingList, allowed_words
 from amllog.local.definition.yaml_nodes import YamlScalar
 from amllog.local.plan.planned_steps import SourceLine
 

@@ -6,8 +6,8 @@ import os.path
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from amllog.local.definition.expressions import placeholders
 from amllog.local.definition.finding_list import FindingList
+from amllog.local.definition.format_expressions import placeholders
 from amllog.local.definition.yaml_nodes import (
     YamlDocument,
     YamlMap,
@@ -54,6 +54,10 @@ class DefinitionContext:
     def lines(self, position: SourceLine) -> tuple[str, ...]:
         """Return the lines of the file of a position."""
         return self.document(position.file).lines
+
+    def allow_reuse(self, is_allowed: bool) -> None:
+        """Set whether steps may be reused, as the settings of the pipeline have it."""
+        self.is_reuse_allowed = is_allowed
 
     def add_step(self, step: PlannedStep) -> None:
         """Add a step to the plan."""

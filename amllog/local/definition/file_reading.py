@@ -80,7 +80,7 @@ class _FileReading:
             return None
         settings = read_settings_key(self.values)
         owner = settings or self.values
-        self.context.is_reuse_allowed = not owner.boolean("force_rerun", False)
+        self.context.allow_reuse(not owner.boolean("force_rerun", False))
         if self.kind == "pipeline" and self.values.node.get("component") is not None:
             self.component = find_component(self.values, "component", self.context)
             if self.component is None:

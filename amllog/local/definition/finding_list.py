@@ -10,7 +10,7 @@ from amllog.local.plan.planned_steps import Finding, Severity, SourceLine
 
 
 class FindingList:
-    """Collects findings. A component that two steps use gives each finding once."""
+    """Findings in file order. A component that two steps use gives each finding once."""
 
     def __init__(self) -> None:
         self._findings: dict[Finding, None] = {}

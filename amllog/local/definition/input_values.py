@@ -8,8 +8,8 @@ from dataclasses import dataclass, field, replace
 from amllog.local.definition.addresses import data_value
 from amllog.local.definition.checked_map import CheckedMap, shown
 from amllog.local.definition.definition_context import DefinitionContext
-from amllog.local.definition.expressions import expressions, single_expression
 from amllog.local.definition.finding_list import allowed_words
+from amllog.local.definition.format_expressions import expressions, single_expression
 from amllog.local.definition.format_keys import INPUT_KEYS, LITERAL_TYPES
 from amllog.local.definition.input_declarations import (
     InputDeclaration,

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from amllog.local.definition.addresses import local_path
 from amllog.local.definition.checked_map import CheckedMap, shown
-from amllog.local.definition.expressions import expressions, single_expression
 from amllog.local.definition.finding_list import FindingList, allowed_words
+from amllog.local.definition.format_expressions import expressions, single_expression
 from amllog.local.definition.format_keys import DATA_TYPES, LITERAL_TYPES, OUTPUT_KEYS
 from amllog.local.definition.yaml_nodes import YamlList, YamlMap, YamlNode, YamlScalar
 from amllog.local.plan.planned_steps import SourceLine

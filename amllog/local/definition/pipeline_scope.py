@@ -8,13 +8,13 @@ from pathlib import Path
 from types import MappingProxyType
 
 from amllog.local.definition.definition_context import DefinitionContext
-from amllog.local.definition.expressions import (
+from amllog.local.definition.finding_list import allowed_words
+from amllog.local.definition.format_expressions import (
     Expression,
     expressions,
     malformed,
     replace_expressions,
 )
-from amllog.local.definition.finding_list import allowed_words
 from amllog.local.definition.yaml_nodes import YamlMap, YamlScalar, scalars
 from amllog.local.plan.planned_steps import InputValue, LiteralValue, SourceLine
 
@@ -62,7 +62,7 @@ class PipelineScope:
 
 def check_references(step: YamlMap, scope: PipelineScope, context: DefinitionContext) -> None:
     """Report the expressions of a step that name nothing. The outputs of other steps are checked at the end."""
-    context.references += job_references(step, scope)
+    context.references.extend(job_references(step, scope))
     for key, node in step.items.items():
         for scalar in scalars(node) if key not in _OTHER_NAMES else ():
             for message in malformed(scalar.text):

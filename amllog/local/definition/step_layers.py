@@ -11,8 +11,8 @@ from amllog.local.definition.checked_map import CheckedMap
 from amllog.local.definition.command_texts import check_command, normalized, required_names
 from amllog.local.definition.definition_context import DefinitionContext
 from amllog.local.definition.environment_keys import read_environment
-from amllog.local.definition.expressions import Expression, replace_expressions
 from amllog.local.definition.finding_list import allowed_words
+from amllog.local.definition.format_expressions import Expression, replace_expressions
 from amllog.local.definition.format_keys import (
     DISTRIBUTION_KEYS,
     LIMIT_KEYS,

@@ -6,8 +6,8 @@ from types import MappingProxyType
 from typing import Any
 
 from amllog.local.definition.checked_map import CheckedMap, shown
-from amllog.local.definition.expressions import single_expression
 from amllog.local.definition.finding_list import allowed_words
+from amllog.local.definition.format_expressions import single_expression
 from amllog.local.definition.format_keys import (
     SAMPLING_ALGORITHMS,
     SEARCH_SPACE_KEYS,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from amllog.local.definition.expressions import (
+from amllog.local.definition.format_expressions import (
     Expression,
     expressions,
     malformed,
