@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Mapping
 
 from amllog.local.definition.finding_list import FindingList, allowed_words
 from amllog.local.definition.format_expressions import (
-    Expression,
+    FormatExpression,
     expressions,
     malformed,
     placeholders,
@@ -68,7 +68,7 @@ def check_command(
     _check_comments(scalar, lines, findings)
 
 
-def _expression_message(expression: Expression, names: Mapping[str, Collection[str]]) -> str:
+def _expression_message(expression: FormatExpression, names: Mapping[str, Collection[str]]) -> str:
     text = "${{" + expression.text + "}}"
     if expression.kind in names:
         declared = names[expression.kind]
@@ -144,7 +144,7 @@ def normalized(text: str, search_space: Collection[str] = ()) -> str:
     The inputs of a trial that are in the search space become `${{search_space.x}}`.
     """
 
-    def short(expression: Expression) -> str | None:
+    def short(expression: FormatExpression) -> str | None:
         kind = expression.kind
         if kind == "inputs" and expression.name in search_space:
             kind = "search_space"

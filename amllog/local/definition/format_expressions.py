@@ -13,7 +13,7 @@ _PLACEHOLDER = re.compile(r"\$\{([A-Za-z_]\w*)\}|#\{([\w.-]+)\}#|(?<![${])\{\{\s
 RUN_NAMES = {"name", "output_name", "default_datastore"}
 
 
-class Expression(NamedTuple):
+class FormatExpression(NamedTuple):
     """One expression: its place in the string and its words. `${{parent.inputs.x}}` has the words parent, inputs, x."""
 
     text: str
@@ -46,16 +46,16 @@ class Expression(NamedTuple):
         return self.words[2]
 
 
-def expressions(text: str) -> list[Expression]:
+def expressions(text: str) -> list[FormatExpression]:
     """Return the expressions of a string."""
     return [
-        Expression(inner, match.start(), match.end(), tuple(inner.split(".")))
+        FormatExpression(inner, match.start(), match.end(), tuple(inner.split(".")))
         for match in _EXPRESSION.finditer(text)
         for inner in [match.group(1).strip()]
     ]
 
 
-def single_expression(text: str) -> Expression | None:
+def single_expression(text: str) -> FormatExpression | None:
     """Return the expression that is the whole string, or None."""
     parts = expressions(text)
     return (
@@ -65,7 +65,7 @@ def single_expression(text: str) -> Expression | None:
     )
 
 
-def replace_expressions(text: str, replacement: Callable[[Expression], str | None]) -> str:
+def replace_expressions(text: str, replacement: Callable[[FormatExpression], str | None]) -> str:
     """Replace the expressions for which there is a replacement."""
     for expression in reversed(expressions(text)):
         new = replacement(expression)

@@ -10,7 +10,7 @@ from types import MappingProxyType
 from amllog.local.definition.definition_context import DefinitionContext
 from amllog.local.definition.finding_list import allowed_words
 from amllog.local.definition.format_expressions import (
-    Expression,
+    FormatExpression,
     expressions,
     malformed,
     replace_expressions,
@@ -55,7 +55,7 @@ class PipelineScope:
         """Return a string with the literals of the pipeline's inputs in place of their expressions."""
         return replace_expressions(scalar.text, self._literal)
 
-    def _literal(self, expression: Expression) -> str | None:
+    def _literal(self, expression: FormatExpression) -> str | None:
         bound = self.inputs.get(expression.name) if expression.kind == "parent.inputs" else None
         return str(bound.value.value) if bound and isinstance(bound.value, LiteralValue) else None
 
@@ -73,7 +73,7 @@ def check_references(step: YamlMap, scope: PipelineScope, context: DefinitionCon
                     context.findings.error(scalar.position, message)
 
 
-def _message(expression: Expression, key: str, scope: PipelineScope) -> str:
+def _message(expression: FormatExpression, key: str, scope: PipelineScope) -> str:
     kind, text = expression.kind, "${{" + expression.text + "}}"
     if kind.startswith("parent.") and not scope.is_pipeline:
         return f"{text}: this job is not in a pipeline, so it has no parent"

@@ -12,7 +12,7 @@ from amllog.local.definition.command_texts import check_command, normalized, req
 from amllog.local.definition.definition_context import DefinitionContext
 from amllog.local.definition.environment_keys import read_environment
 from amllog.local.definition.finding_list import allowed_words
-from amllog.local.definition.format_expressions import Expression, replace_expressions
+from amllog.local.definition.format_expressions import FormatExpression, replace_expressions
 from amllog.local.definition.format_keys import (
     DISTRIBUTION_KEYS,
     LIMIT_KEYS,
@@ -86,7 +86,7 @@ class StepLayers:
     def environment_variables(self) -> dict[str, str]:
         """Return the environment variables of all layers, with the literals of the inputs."""
 
-        def literal(expression: Expression) -> str | None:
+        def literal(expression: FormatExpression) -> str | None:
             value = self.inputs.values.get(expression.name) if expression.kind == "inputs" else None
             return str(value.value) if isinstance(value, LiteralValue) else None
 

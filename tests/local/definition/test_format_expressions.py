@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from amllog.local.definition.format_expressions import (
-    Expression,
+    FormatExpression,
     expressions,
     malformed,
     placeholders,
@@ -52,7 +52,7 @@ def test_replacement_keeps_the_rest() -> None:
     assert text == "x 1 ${{inputs.b}} y"
 
 
-def _text(expression: Expression) -> str | None:
+def _text(expression: FormatExpression) -> str | None:
     return "1" if expression.name == "a" else None
 
 
