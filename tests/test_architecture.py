@@ -75,6 +75,7 @@ GUARDS = {  # modules with an except for everything: the number of them, and the
     "sources.capture.azure_log_handler": (2, "a telemetry processor, OpenCensus: the error is reported"),
     "exporters.driver_log": (1, "stdout"),
     "local.step_kinds.parallel_worker": (1, "an entry script: the driver reports the exception"),
+    "local.step_startup.sitecustomize": (1, "azureml's request at the end of a step: it is reported"),
 }
 POWERS = {  # what only these modules or folders may do
     r"\bThread\(|\bTimer\(|Executor\(|start_new_thread": {
@@ -86,7 +87,7 @@ POWERS = {  # what only these modules or folders may do
         "process.debug_launcher", "local.step_kinds.distribution_launcher",
     },
     r"\batexit\.|\bregister_at_fork\b|\bsys\.(unraisable)?excepthook = ": {
-        "process.events", "process.forks", "insights",
+        "process.events", "process.forks", "insights", "local.step_startup",
     },
     r"\b_?signal\.signal\b": {"process.events", "process.interrupts", "local"},
     r"\bsubprocess\b": {"cli", "local.plan", "local.execution", "local.step_kinds"},
@@ -130,6 +131,9 @@ TESTED_ELSEWHERE = {
     "cli.kql_input": "cli/test_habits",
     "local.mlflow.artifact_proxy": "local/mlflow/test_tracking",
     "local.plan.interpreter_probe": "local/plan/test_interpreters",
+    "local.mlflow.logged_models": "local/mlflow/test_model_registry",
+    "local.mlflow.operations": "local/mlflow/test_tracking",
+    "local.stored_data": "local/test_azure",
     "process.safe_import": "end_to_end/test_environments",
     "process.sigterm": "end_to_end/test_workers",
     "record.secrets.named_patterns": "record/secrets/test_named_secrets",

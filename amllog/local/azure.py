@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 from types import TracebackType
@@ -15,10 +16,10 @@ from amllog.local.app_insights.query_response import ROWS_MAX, ResponseLimits
 from amllog.local.app_insights.query_service import QueryService
 from amllog.local.azureml import job_environment
 from amllog.local.azureml.artifact_service import ArtifactService
-from amllog.local.azureml.artifacts import Artifact, ArtifactStore
-from amllog.local.azureml.metrics import Metric, MetricStore
+from amllog.local.azureml.artifacts import Artifact
+from amllog.local.azureml.metrics import Metric
 from amllog.local.azureml.run_history import RunHistory
-from amllog.local.azureml.runs import Run, RunStore
+from amllog.local.azureml.runs import Run
 from amllog.local.fault_service import FaultService
 from amllog.local.faults import Faults
 from amllog.local.http import certificate
@@ -28,14 +29,11 @@ from amllog.local.http.request import Request, Response
 from amllog.local.http.routes import Credential, Names, Route
 from amllog.local.http.server import LoopbackServer, ServerCallbacks
 from amllog.local.mlflow.artifact_proxy import MLflowArtifacts
+from amllog.local.mlflow.logged_models import LoggedModels
+from amllog.local.mlflow.model_registry import ModelRegistry
 from amllog.local.mlflow.tracking import MLflowTracking
-from amllog.local.storage import (
-    JsonLinesFile,
-    make_private_directory,
-    new_file_name,
-    prepare_directory,
-    read_lines,
-)
+from amllog.local.storage import read_lines
+from amllog.local.stored_data import StoredData
 
 INSTRUMENTATION_KEY = "00000000-0000-0000-0000-0000000010ca"
 
@@ -47,7 +45,8 @@ class AzureOnThisMachine:
     The object is a context manager. `start()` and `stop()` do the same and may be repeated: the port is kept, and the
     content of the directory is read again. `strict` applies the limits of the services. `authorities` is a file of the
     certificate authorities that jobs trust in addition to ours (default: those of `requests`). The response to a query
-    has at most `query_rows_max` rows. `resource_id`, `workspace_id` and `app_id` can be queried and are constant.
+    has at most `query_rows_max` rows. `on_envelopes` gets the run and the envelopes of each accepted request, in
+    threads of the server. `resource_id`, `workspace_id` and `app_id` can be queried and are constant.
 
     Each object creates its own tokens, one for each service, and rejects every request without a valid one. They are
     in `connection_string`, `query_endpoint`, `faults_url` and `job_environment()`, and are kept when the object is
@@ -66,11 +65,12 @@ class AzureOnThisMachine:
         strict: bool = True,
         authorities: Path | None = None,
         query_rows_max: int = ROWS_MAX,
+        on_envelopes: Callable[[str, Sequence[Envelope]], None] | None = None,
     ) -> None:
         self.directory = Path(directory).absolute()
         self.faults = faults or Faults()
         self._port, self._strict, self._authorities = port, strict, authorities
-        self._limits = ResponseLimits(query_rows_max)
+        self._limits, self._on_envelopes = ResponseLimits(query_rows_max), on_envelopes
         self._access = Access()
         self._gateway = Gateway(self._access)
         self.requests_log = self._gateway.requests_log
@@ -83,24 +83,22 @@ class AzureOnThisMachine:
 
     def start(self) -> AzureOnThisMachine:
         """Open the directory and answer requests."""
-        received = self.directory / "received"
-        prepare_directory(self.directory)
-        make_private_directory(received)
-        self._received = JsonLinesFile(received / f"{new_file_name()}.jsonl")
-        self._runs, self._artifacts = RunStore(self.directory), ArtifactStore(self.directory)
-        self._metrics = MetricStore(self.directory, strict=self._strict)
+        self.data = data = StoredData(self.directory, strict=self._strict)
         self._server = LoopbackServer(self._port, self._callbacks)
         self._port = self._server.port
+        received = self.directory / "received"
         routes = [
             *(Route("POST", path, Credential.INGESTION, self._track) for path in TRACKS),
             *FaultService(self.faults).routes(),
-            *RunHistory(self._runs, self._metrics, self._access.run_tokens, self.url).routes(),
-            *ArtifactService(self._artifacts, self._access, lambda: self.url, self._upload_url).routes(),
-            *MLflowArtifacts(self._runs, self._artifacts).routes(),
-            *MLflowTracking(self._runs, self._metrics).routes(),
+            *RunHistory(data.runs, data.metrics, self._access.run_tokens, self.url).routes(),
+            *ArtifactService(data.artifacts, self._access, lambda: self.url, self._upload_url).routes(),
+            *MLflowArtifacts(data.runs, data.artifacts).routes(),
+            *LoggedModels(data.runs, data.models).routes(),
+            *ModelRegistry(data.models).routes(),
+            *MLflowTracking(data.runs, data.metrics).routes(),
             *QueryService(received, strict=self._strict, limits=self._limits).routes(),
         ]
-        self._gateway.open(routes, self._runs)
+        self._gateway.open(routes, data.runs)
         self._server.start()
         return self
 
@@ -113,8 +111,7 @@ class AzureOnThisMachine:
             self._tls_server.stop()
         self.faults.clear()
         self._tls_server = None
-        for part in (self._received, self._runs, self._metrics, self._artifacts):
-            part.close()
+        self.data.close()
 
     def __enter__(self) -> AzureOnThisMachine:
         return self.start()
@@ -157,7 +154,10 @@ class AzureOnThisMachine:
     @property
     def connection_string(self) -> str:
         """The connection string of Application Insights. The path of its addresses is the token of ingestion."""
-        address = f"{self.ingestion_endpoint}/"
+        return self._connection_string(self.ingestion_endpoint)
+
+    def _connection_string(self, address: str) -> str:
+        address = f"{address}/"
         return f"InstrumentationKey={INSTRUMENTATION_KEY};IngestionEndpoint={address};LiveEndpoint={address}"
 
     def run_token(self, run_id: str, seconds: float = job_environment.TOKEN_SECONDS) -> str:
@@ -179,14 +179,21 @@ class AzureOnThisMachine:
         MLflow logs to the same run, and `APPLICATIONINSIGHTS_CONNECTION_STRING` is set. `REQUESTS_CA_BUNDLE` names the
         file of `authorities` and ours.
         """
-        self._runs.add_job(run_id, step_name, experiment_name, parent_run_id, root_run_id)
+        self.data.runs.add_job(run_id, step_name, experiment_name, parent_run_id, root_run_id)
         self._upload_url()
         return {
             **job_environment.variables(
-                self._runs.get(run_id), self.url, self._address(Credential.DISCOVERY), self._access.run_tokens
+                self.data.runs.get(run_id),
+                self.url,
+                self._address(Credential.DISCOVERY),
+                self._access.run_tokens,
             ),
             **job_environment.no_proxy(getproxies()),
-            "APPLICATIONINSIGHTS_CONNECTION_STRING": self.connection_string,
+            "APPLICATIONINSIGHTS_CONNECTION_STRING": self._connection_string(
+                self.url + self._access.ingestion_path(run_id)
+                if self._on_envelopes
+                else self.ingestion_endpoint
+            ),
             "APPLICATIONINSIGHTS_STATSBEAT_DISABLED_ALL": "true",
             "REQUESTS_CA_BUNDLE": str(self._bundle),
         }
@@ -199,33 +206,27 @@ class AzureOnThisMachine:
     @property
     def runs(self) -> dict[str, Run]:
         """All runs of run history by id."""
-        return {run["runId"]: run for run in self._runs.all()}
+        return {run["runId"]: run for run in self.data.runs.all()}
 
     def metrics(self, run_id: str) -> list[Metric]:
         """Return the metrics of a run as they were posted."""
-        return self._metrics.of_run(run_id)
+        return self.data.metrics.of_run(run_id)
 
     def values(self, run_id: str) -> dict[str, list[Any]]:
         """Return the metrics of a run by name: numbers for scalars and lists, dictionaries for rows and tables."""
-        return {name: self._values(run_id, name) for name in self._metrics.names(run_id)}
+        return {name: self.data.values(run_id, name) for name in self.data.metrics.names(run_id)}
 
     def tags(self, run_id: str) -> dict[str, str]:
         """Return the tags of a run."""
-        return dict(self._runs.get(run_id)["tags"])
+        return dict(self.data.runs.get(run_id)["tags"])
 
     def artifacts(self, run_id: str) -> dict[str, Artifact]:
         """Return the artifacts of a run by name. `.file` is the path of the bytes."""
-        container = self._runs.get(run_id)["dataContainerId"]
-        artifacts = self._artifacts.list_container("ExperimentRun", container)
-        return {artifact.path: artifact for artifact in artifacts}
+        return self.data.artifacts_of(run_id)
 
     @property
     def _bundle(self) -> Path:
         return self.directory / "ca-bundle.pem"
-
-    def _values(self, run_id: str, name: str) -> list[Any]:
-        rows = (self._metrics.merged(run_id, name) or {"value": []})["value"]
-        return [row["data"][name] if list(row["data"]) == [name] else row["data"] for row in rows]
 
     def _address(self, need: Credential) -> str:
         return self.url + self._access.path(need)
@@ -245,5 +246,7 @@ class AzureOnThisMachine:
         item_fault = request.fault.verdict if request.fault else None
         content_type = request.headers.get("content-type", "application/json")
         result = track(request.body, content_type, now, strict=self._strict, fault=item_fault)
-        self._received.append(with_time_and_key_first(envelope) for envelope in result.accepted)
+        self.data.received.append(with_time_and_key_first(envelope) for envelope in result.accepted)
+        if self._on_envelopes and result.accepted:
+            self._on_envelopes(request.run_id, result.accepted)
         return Response.from_value(result.reply, result.status)

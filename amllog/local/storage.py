@@ -12,6 +12,7 @@ import errno
 import hashlib
 import os
 import secrets
+import shutil
 import stat
 import threading
 from collections.abc import Callable, Iterable, Iterator
@@ -204,6 +205,19 @@ class BlobFiles:
         path = self.path(name)
         replace_file(path, path.with_name(f".{secrets.token_hex(8)}"), body)
         return path
+
+    def add(self, name: str, source: Path) -> None:
+        """Add a file as a blob: as a second name of it, or as a copy where the file system has no links."""
+        path = self.path(name)
+        temporary = path.with_name(f".{secrets.token_hex(8)}")
+        try:
+            try:
+                os.link(source, temporary, follow_symlinks=False)
+            except OSError:
+                shutil.copyfile(source, temporary, follow_symlinks=False)
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
 
     def read(self, name: str) -> bytes:
         """Return the content of a blob, or b"" if it does not exist."""

@@ -9,9 +9,6 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from amllog.insights.query import cell_types
-from amllog.insights.stores.local.kql.reasons import InvalidKql, UnsupportedKql
-
 ROWS_MAX, BYTES_MAX = 500_000, 64_000_000
 _TOO_LARGE = "The results of this query exceed the set limit of {}, so not all records were returned {}"
 _CODE = "(E_QUERY_RESULT_SET_TOO_LARGE, 0x80DA0003)."
@@ -62,6 +59,8 @@ def with_error(response: dict[str, Any], message: str, code: str) -> dict[str, A
 
 def error_response(error: Exception) -> tuple[int, dict[str, Any]]:
     """Return the status and body for an error of our engine: 501 for unsupported KQL, otherwise 400."""
+    from amllog.insights.stores.local.kql.reasons import InvalidKql, UnsupportedKql  # slow to import
+
     cause = error.__cause__
     if isinstance(cause, UnsupportedKql):
         return 501, {"error": {"code": "NotImplemented", "message": f"Not in the local Azure: {error}"}}
@@ -85,6 +84,8 @@ def bad_argument(code: str, message: str) -> dict[str, Any]:
 
 def _json_value(value: Any, kind: str) -> Any:
     """Return a value as in the JSON of the service. Strings are never null, and NaN and infinities are strings."""
+    from amllog.insights.query import cell_types  # slow to import, and only a query needs it
+
     if value is None:
         return "" if kind == "string" else None
     if isinstance(value, datetime):

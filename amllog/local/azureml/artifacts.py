@@ -87,6 +87,17 @@ class ArtifactStore:
         """Write the bytes of an artifact."""
         self._blobs.write(key, body)
 
+    def add_file(self, origin: str, container: str, path: str, file: Path) -> bool:
+        """Add a file of this machine, unless an artifact with bytes has its name. Return whether it was added.
+
+        Raises `Refusal` if the name is invalid, and OSError if the file cannot be read.
+        """
+        key = self.key(origin, container, path)
+        if self._blobs.size(key) >= 0:
+            return False
+        self._blobs.add(self.create(origin, container, path), file)
+        return True
+
     def write_block(self, key: str, block: str, body: bytes) -> None:
         """Write one block of an artifact that is uploaded in blocks."""
         self._blobs.write(f"{key}\n{block}", body)

@@ -11,7 +11,8 @@ import hmac
 import json
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from pathlib import Path
 from typing import Any
 
 SUBSCRIPTION = "00000000-0000-0000-0000-000000000000"
@@ -70,12 +71,18 @@ def variables(run: Mapping[str, Any], url: str, discovery_url: str, tokens: RunT
         "run_history_service_endpoint": url,
         "data_container_id": run["dataContainerId"],
     }
+    scope = (
+        f"/subscriptions/{SUBSCRIPTION}/resourceGroups/{RESOURCE_GROUP}"
+        f"/providers/Microsoft.MachineLearningServices/workspaces/{WORKSPACE}"
+    )
     return {
         "AZUREML_ARM_SUBSCRIPTION": SUBSCRIPTION,
         "AZUREML_ARM_RESOURCEGROUP": RESOURCE_GROUP,
         "AZUREML_ARM_WORKSPACE_NAME": WORKSPACE,
         "AZUREML_ARM_PROJECT_NAME": run["experimentName"],
         "AZUREML_EXPERIMENT_ID": run["experimentId"],
+        "AZUREML_WORKSPACE_SCOPE": scope,
+        "AZUREML_EXPERIMENT_SCOPE": f"{scope}/experiments/{run['experimentName']}",
         "AZUREML_WORKSPACE_ID": workspace_id,
         "AZUREML_RUN_ID": run["runId"],
         "AZUREML_ROOT_RUN_ID": run["rootRunId"],
@@ -93,6 +100,33 @@ def variables(run: Mapping[str, Any], url: str, discovery_url: str, tokens: RunT
         "MLFLOW_RUN_ID": run["runId"],
         "MLFLOW_EXPERIMENT_ID": run["experimentId"],
         "MLFLOW_EXPERIMENT_NAME": run["experimentName"],
+    }
+
+
+def step_variables(
+    inputs: Mapping[str, str], outputs: Mapping[str, str], literals: Collection[str], work: Path, folder: Path
+) -> dict[str, str]:
+    """Return the variables of a step with inputs and outputs: their values, and the folders of the job.
+
+    A literal is a parameter. The paths of data have the names of both generations of the runtime. `work` is the
+    working directory with `outputs` and `logs`, and `folder` has the driver logs.
+    """
+    data = {name: value for name, value in inputs.items() if name not in literals}
+    user_logs = folder / "user_logs"
+    return {
+        **{f"AZUREML_PARAMETER_{name}": value for name, value in inputs.items() if name in literals},
+        **{f"AZURE_ML_INPUT_{name}": value for name, value in data.items()},
+        **{f"AZURE_ML_OUTPUT_{name}": value for name, value in outputs.items()},
+        **{f"AZUREML_DATAREFERENCE_{name}": value for name, value in {**data, **outputs}.items()},
+        "AZUREML_COMPUTE_USE_COMMON_RUNTIME": "true",
+        "AZUREML_NODE_COUNT": "1",
+        "AZUREML_CR_EXECUTION_WORKING_DIR_PATH": str(work),
+        "AZUREML_CR_HT_CAP_user_logs_PATH": str(user_logs),
+        "AZUREML_CR_HT_CAP_outputs_PATH": str(work / "outputs"),
+        "AZUREML_CR_HT_CAP_logs_PATH": str(work / "logs"),
+        "AZUREML_LOGDIRECTORY_PATH": str(user_logs),
+        "AZUREML_OUTPUT_DIRECTORY": str(work / "outputs"),
+        "AZUREML_DRIVERLOG_PATH": str(user_logs / "std_log.txt"),
     }
 
 

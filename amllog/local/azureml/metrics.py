@@ -55,7 +55,7 @@ class MetricStore:
 
     def __init__(self, directory: Path, *, strict: bool = True) -> None:
         self._lock = threading.Lock()
-        self._strict = strict
+        self.is_strict = strict
         self._logged: dict[str, dict[str, list[Metric]]] = {}
         for line in read_lines(directory.glob("metrics.jsonl")):
             self._add(line["runId"], line["metric"])
@@ -103,7 +103,7 @@ class MetricStore:
 
     def _check(self, run_id: str, metric: Metric) -> ItemError | None:
         error = check_shape(metric)
-        if error or not self._strict:
+        if error or not self.is_strict:
             return error
         known = self._logged.get(run_id, {})
         if metric["name"] not in known and len(known) >= NAMES_MAX:

@@ -30,6 +30,11 @@ def new_job_id() -> str:
     return f"{secrets.choice(_ADJECTIVES)}_{secrets.choice(_NOUNS)}_{random}"
 
 
+def new_run_name() -> str:
+    """Return a name for a run of MLflow without a name: `<adjective>-<noun>-<number>`, as MLflow makes it."""
+    return f"{secrets.choice(_ADJECTIVES)}-{secrets.choice(_NOUNS)}-{secrets.randbelow(1000)}"
+
+
 def new_guid() -> str:
     """Return a new id of a step, or of a run of SDK v1."""
     return str(uuid.uuid4())

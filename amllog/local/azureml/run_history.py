@@ -173,17 +173,20 @@ class RunHistory:
         return _page([run for run in reversed(runs) if all(_matches(run, *clause) for clause in clauses)])
 
     def _post_metrics(self, request: Request, names: Names) -> Response:
-        return self._post(request, names["run"], _objects(_object(request.json()).get("values")))
+        return self._post(request, names["run"], _objects(_object(self._json(request)).get("values")))
 
     def _post_old_metrics(self, request: Request, names: Names) -> Response:
         return self._post(
             request,
             names["run"],
-            [_from_old(metric) for metric in _objects(_object(request.json()).get("values"))],
+            [_from_old(metric) for metric in _objects(_object(self._json(request)).get("values"))],
         )
 
     def _post_old_metric(self, request: Request, names: Names) -> Response:
-        return self._post(request, names["run"], [_from_old(_object(request.json()))])
+        return self._post(request, names["run"], [_from_old(_object(self._json(request)))])
+
+    def _json(self, request: Request) -> Any:
+        return request.json() if self._metrics.is_strict else request.json_with_nan()
 
     def _post(self, request: Request, run_id: str, batch: list[dict[str, Any]]) -> Response:
         self._runs.get(run_id)

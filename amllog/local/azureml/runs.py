@@ -94,6 +94,11 @@ class RunStore:
             self._runs[run_id].update({name: value for name, value in fields.items() if value is not None})
             return self._save(run_id)
 
+    def extend_list(self, run_id: str, name: str, values: Iterable[object]) -> Run:
+        """Append values to a list of a run. Raises `Refusal` if the run does not exist."""
+        with self._lock:
+            return self.add(run_id, "", **{name: [*self.get(run_id).get(name, ()), *values]})
+
     def add_job(
         self, run_id: str, name: str, experiment: str, parent_run_id: str | None, root_run_id: str | None
     ) -> None:

@@ -12,6 +12,7 @@ Tokens are created in memory, once for each `AzureOnThisMachine`. They are not w
 
 from __future__ import annotations
 
+import hashlib
 import hmac
 import secrets
 import time
@@ -34,10 +35,17 @@ class Access:
         self.run_tokens = RunTokens()
         self._in_path = {need: secrets.token_urlsafe(32) for need in _IN_PATH}
         self._address_secret = secrets.token_bytes(32)
+        self._runs_of_ingestion: dict[bytes, str] = {}  # by the digest of the token
 
     def path(self, need: Credential) -> str:
         """Return the beginning of the path of the service's addresses: a slash and the token."""
         return f"/{self._in_path[need]}"
+
+    def ingestion_path(self, run_id: str) -> str:
+        """Return the beginning of the path of ingestion addresses of a run, whose requests are known to be of it."""
+        token = secrets.token_urlsafe(32)
+        self._runs_of_ingestion[_digest(token)] = run_id
+        return f"/{token}"
 
     def sign(self, key: str, purpose: str, seconds: float = ADDRESS_SECONDS) -> str:
         """Return the query string that allows to write (`w`) or read (`r`) a blob for `seconds`."""
@@ -50,6 +58,8 @@ class Access:
             return self._verify_run_token(request)
         if need in _PURPOSES:
             self._check_address(_PURPOSES[need], request)
+        elif need is Credential.INGESTION and _digest(request.token) in self._runs_of_ingestion:
+            return self._runs_of_ingestion[_digest(request.token)]
         else:
             self._check_path(need, request)
         return ""
@@ -64,6 +74,8 @@ class Access:
             return False
 
     def _services_of_token(self, request: Request) -> list[Credential]:
+        if _digest(request.token) in self._runs_of_ingestion:
+            return [Credential.INGESTION]
         given = request.token.encode()
         return [need for need, token in self._in_path.items() if hmac.compare_digest(token.encode(), given)]
 
@@ -93,6 +105,11 @@ class Access:
     def _signature(self, key: str, purpose: str, expiry: str) -> str:
         text = f"{purpose}\n{expiry}\n{key}".encode("utf-8", "replace")
         return hmac.new(self._address_secret, text, "sha256").hexdigest()
+
+
+def _digest(token: str) -> bytes:
+    """Return the digest by which a token is looked up. The time of the look-up reveals nothing about a valid token."""
+    return hashlib.sha256(token.encode()).digest()
 
 
 def check_scope(runs: RunStore, caller: str, names: Names) -> None:

@@ -5,6 +5,7 @@ A handler raises `Refusal` to send an error. The limits protect the server from 
 
 from __future__ import annotations
 
+import json
 import re
 import zlib
 from collections.abc import Callable, Mapping, Sequence
@@ -19,6 +20,7 @@ BODY_MAX_BYTES = 128 * 1024 * 1024
 UNZIPPED_MAX_BYTES = 256 * 1024 * 1024
 GZIP_MAX_MEMBERS = 1000
 _LOOPBACK_NAMES = ("127.0.0.1", "localhost", "[::1]")
+_NOT_FINITE = re.compile(rb"NaN|Infinity")
 _SIZE = re.compile(r"-?[0-9A-Fa-f]+")
 _TOKEN = re.compile(r"/+([\w-]{43})(/.*)", re.ASCII)  # the form of `secrets.token_urlsafe(32)`
 
@@ -47,6 +49,17 @@ class Request:
             value = orjson.loads(self.body)
             orjson.dumps(value)
         except (ValueError, TypeError) as error:
+            raise Refusal(400, f"Invalid JSON: {error}") from error
+        return value
+
+    def json_with_nan(self) -> Any:
+        """Parse a body that may contain NaN and infinities, which become strings. azureml writes them, unlike JSON."""
+        if not _NOT_FINITE.search(self.body):
+            return self.json()
+        try:
+            value = json.loads(self.body, parse_constant=str)
+            orjson.dumps(value)
+        except (ValueError, TypeError, RecursionError) as error:
             raise Refusal(400, f"Invalid JSON: {error}") from error
         return value
 

@@ -51,6 +51,11 @@ class RunIdentity(NamedTuple):
             dimensions["root_run_id"] = self.root_run_id
         return dimensions
 
+    def pipeline_dimensions(self) -> dict[str, str]:
+        """Return the dimensions of records of a pipeline run, which has no step. With one, it would count as a step."""
+        names = {"step_name": self.step_name, "experiment_name": self.experiment_name}
+        return {**names, "root_run_id": self.root_run_id}
+
     def tags(self, *, of_request: bool = False) -> dict[str, str]:
         """Return the tags of a record in the span of the run, or those of its request."""
         above = span_id_of(self.parent_run_id) if self.parent_run_id != self.run_id else ""

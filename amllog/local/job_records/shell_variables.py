@@ -6,8 +6,10 @@ would assign the records of a step to another run, or send them to another servi
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
+from pathlib import Path
 
 from amllog.config import variables
 
@@ -28,6 +30,15 @@ _OF_AMLLOG = frozenset(
         *variables.OF_ONE_STEP,
     )
 )
+
+
+STARTUP = Path(__file__).parent.parent / "step_startup"  # the folder of the sitecustomize of steps
+
+
+def with_startup(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables with the folder of our sitecustomize first on PYTHONPATH."""
+    others = [entry for entry in environ.get("PYTHONPATH", "").split(os.pathsep) if entry]
+    return {**environ, "PYTHONPATH": os.pathsep.join([str(STARTUP), *others])}
 
 
 def without_other_runs(environ: Mapping[str, str]) -> dict[str, str]:

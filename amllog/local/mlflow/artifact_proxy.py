@@ -8,7 +8,7 @@ from amllog.local.http.access import check_related
 from amllog.local.http.request import Request, Response
 from amllog.local.http.routes import Credential, Names, Route
 from amllog.local.mlflow import conversion
-from amllog.local.mlflow.tracking import PREFIX
+from amllog.local.mlflow.operations import PREFIX
 
 _ARTIFACTS = f"{PREFIX}/mlflow-artifacts/artifacts"
 _ORIGIN = "ExperimentRun"

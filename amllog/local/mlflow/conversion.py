@@ -127,11 +127,13 @@ def to_run(run: Mapping[str, Any], metrics: Points) -> dict[str, Any]:
     }
     if run.get("endTimeUtc"):
         info["end_time"] = to_milliseconds(run["endTimeUtc"])
-    data = {"metrics": metrics, "params": _items(run.get("params", {})), "tags": _items(tags)}
-    return {"info": info, "data": data}
+    data = {"metrics": metrics, "params": items(run.get("params", {})), "tags": items(tags)}
+    outputs = {"model_outputs": run.get("modelOutputs", [])}
+    return {"info": info, "data": data, "outputs": outputs}
 
 
-def _items(values: Mapping[str, str]) -> list[dict[str, str]]:
+def items(values: Mapping[str, str]) -> list[dict[str, str]]:
+    """Return a dictionary as a list of keys and values."""
     return [{"key": key, "value": value} for key, value in values.items()]
 
 

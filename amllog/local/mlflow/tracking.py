@@ -6,21 +6,21 @@ of its job (MLFLOW_TRACKING_TOKEN), which is valid for the runs of one pipeline 
 
 from __future__ import annotations
 
+import json
 import uuid
-from collections.abc import Callable, Mapping
 from typing import Any
 
 from amllog.local.azureml.metrics import MetricStore
+from amllog.local.azureml.new_run_ids import new_run_name
 from amllog.local.azureml.runs import Run, RunStore, experiment_id
-from amllog.local.http.request import Refusal, Request, Response
+from amllog.local.http.request import Request, Response
 from amllog.local.http.routes import Credential, Names, Route
 from amllog.local.mlflow import conversion
 from amllog.local.mlflow.conversion import invalid, objects, pairs, refusal, text
+from amllog.local.mlflow.operations import Body, Operation, operation_routes
 
-PREFIX = "/mlflow/api/2.0"
+_MODEL_HISTORY = "mlflow.log-model.history"
 _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
-
-Body = Mapping[str, Any]
 
 
 class MLflowTracking:
@@ -32,7 +32,7 @@ class MLflowTracking:
 
     def routes(self) -> list[Route]:
         """Return the routes of the operations. The last ones answer all other paths in MLflow's format."""
-        operations: dict[tuple[str, str], Callable[[str, Body], object]] = {
+        operations: dict[tuple[str, str], Operation] = {
             ("GET", "experiments/get"): self._experiment,
             ("GET", "experiments/get-by-name"): self._experiment_by_name,
             ("POST", "experiments/create"): self._create_experiment,
@@ -48,14 +48,12 @@ class MLflowTracking:
             ("POST", "runs/set-tag"): self._set_tag,
             ("POST", "runs/delete-tag"): self._delete_tag,
             ("GET", "metrics/get-history"): self._history,
-            # MLflow 3 looks for models in a run's list of files.
-            ("POST", "logged-models/search"): lambda caller, body: {"models": []},
+            ("POST", "runs/log-model"): self._log_model,
         }
-        routes = [
-            Route(method, f"{PREFIX}/mlflow/{path}", Credential.RUN, _handler(operation))
-            for (method, path), operation in operations.items()
+        return [
+            *operation_routes(operations),
+            *(Route(method, "/mlflow/{path*}", Credential.RUN, _missing) for method in _METHODS),
         ]
-        return [*routes, *(Route(method, "/mlflow/{path*}", Credential.RUN, _missing) for method in _METHODS)]
 
     def _find(self, caller: str, body: Body) -> Run:
         run_id = text(body, "run_id", "run_uuid")
@@ -99,12 +97,13 @@ class MLflowTracking:
         return {"run": self._to_run(self._find(caller, body))}
 
     def _create(self, caller: str, body: Body) -> object:
-        """Create a child of the run that the tag names, otherwise of the caller."""
+        """Create a child of the run that the tag names, otherwise of the caller.
+
+        Autologging ends the run of the job after `fit`, and MLflow logs everything after that into such a child.
+        """
         tags = pairs(body.get("tags"))
-        parent, name = (
-            tags.get("mlflow.parentRunId") or caller,
-            body.get("run_name") or tags.get("mlflow.runName"),
-        )
+        parent = tags.get("mlflow.parentRunId") or caller
+        name = body.get("run_name") or tags.get("mlflow.runName") or new_run_name()
         self._check(caller, parent)
         change = {"tags": tags, "name": name, "displayName": name, "status": "Running", "parentRunId": parent}
         return {"run": self._to_run(self._runs.patch(str(uuid.uuid4()), "", change))}
@@ -157,6 +156,16 @@ class MLflowTracking:
         self._find(caller, body)
         return {}
 
+    def _log_model(self, caller: str, body: Body) -> object:
+        """Add a model to the history in the run's tag (MLflow 2), of which the first one counts as in MLflow."""
+        run, logged = self._find(caller, body), text(body, "model_json")
+        try:
+            models = [*json.loads(run["tags"].get(_MODEL_HISTORY, "[]")), json.loads(logged)]
+        except (ValueError, TypeError) as error:
+            raise invalid(f"Invalid model_json: {error}") from error
+        self._runs.add(run["runId"], "", tags={**run["tags"], _MODEL_HISTORY: json.dumps(models)})
+        return {}
+
     def _set_tag(self, caller: str, body: Body) -> object:
         return self._log_batch(caller, {"run_id": text(body, "run_id", "run_uuid"), "tags": [body]})
 
@@ -176,21 +185,6 @@ class MLflowTracking:
         names = self._metrics.names(run["runId"])
         points = [conversion.to_points(self._metrics.merged(run["runId"], name), name)[-1:] for name in names]
         return conversion.to_run(run, [point for last in points for point in last])
-
-
-def _handler(operation: Callable[[str, Body], object]) -> Callable[[Request, Names], Response]:
-    def handle(request: Request, names: Names) -> Response:
-        body = request.json() if request.body else dict(request.query)
-        if not isinstance(body, dict):
-            raise invalid("Expected an object")
-        try:
-            return Response.from_value(operation(request.run_id, body))
-        except Refusal as error:
-            if error.body is not None:
-                raise
-            raise refusal(error.status, "INVALID_PARAMETER_VALUE", error.message) from error
-
-    return handle
 
 
 def _missing(request: Request, names: Names) -> Response:

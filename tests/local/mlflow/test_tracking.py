@@ -50,7 +50,7 @@ assert found[0].info.status == "FINISHED" and found[0].info.run_name == "fold 1"
 assert mlflow.set_experiment("another").name == "another"
 assert client.get_experiment_by_name("nothing") is None
 for call in (lambda: client.log_param(run.info.run_id, "lr", 0.2), lambda: client.get_run("nobody"),
-             lambda: client.search_model_versions("x = 'y'")):
+             lambda: client.delete_experiment("1")):
     try:
         call()
     except MlflowException as error:
