@@ -47,6 +47,23 @@ class StepJournal:
         self.metrics[key] -= 1
         return True
 
+    def add(self, record: Mapping[str, Any], run_id: str, span: str) -> None:
+        """Add a record if it belongs to the step `run_id`, whose request has the id `span`."""
+        try:
+            kind, data = record["data"]["baseType"], record["data"]["baseData"]
+            properties = data.get("properties") or {}
+            if properties.get("step_id") != run_id:
+                return
+            if kind == "RequestData":
+                self.has_request = self.has_request or data.get("id") == span
+            elif kind == "ExceptionData":
+                self.exception_types.update(str(error["typeName"]) for error in data["exceptions"])
+            else:
+                owner = properties.get("run_id") or run_id
+                self.metrics.update(metric_key(owner, *value) for value in _values(data, properties))
+        except (KeyError, TypeError, AttributeError, ValueError):
+            return  # not a record of amllog
+
 
 def scan_step(directory: Path, run_id: str, began: float) -> StepJournal:
     """Return what the journal has of a step that began at this time."""
@@ -57,7 +74,7 @@ def scan_step(directory: Path, run_id: str, began: float) -> StepJournal:
             continue
         record = envelope.decode_line(line)
         if record is not None:
-            _add(step, record, run_id, span)
+            step.add(record, run_id, span)
     return step
 
 
@@ -70,23 +87,6 @@ def _lines(directory: Path, began: float) -> Iterator[bytes]:
                     yield from file
         except OSError:
             continue  # deleted meanwhile
-
-
-def _add(step: StepJournal, record: Mapping[str, Any], run_id: str, span: str) -> None:
-    try:
-        kind, data = record["data"]["baseType"], record["data"]["baseData"]
-        properties = data.get("properties") or {}
-        if properties.get("step_id") != run_id:
-            return
-        if kind == "RequestData":
-            step.has_request = step.has_request or data.get("id") == span
-        elif kind == "ExceptionData":
-            step.exception_types.update(str(error["typeName"]) for error in data["exceptions"])
-        else:
-            owner = properties.get("run_id") or run_id
-            step.metrics.update(metric_key(owner, *value) for value in _values(data, properties))
-    except (KeyError, TypeError, AttributeError, ValueError):
-        return  # not a record of amllog
 
 
 def _values(data: Mapping[str, Any], properties: Mapping[str, str]) -> Iterator[tuple[str, object]]:
