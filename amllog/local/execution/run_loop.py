@@ -19,7 +19,7 @@ from amllog.local.execution.run_folder import StepRecord
 from amllog.local.execution.run_progress import RunProgress
 from amllog.local.execution.schedule import Schedule, Skipped
 from amllog.local.execution.step_events import RunObserver, RunResult, RunState, StepState
-from amllog.local.execution.step_runs import EarlierResults, StepHasOutput, StepRuns, StepStarted
+from amllog.local.execution.step_runs import EarlierResults, StepHasOutput, StepRuns, StepStarted, TrialEnded
 from amllog.local.execution.step_selection import Decision, pipeline_outputs
 from amllog.local.job_services import StepOutcome
 
@@ -39,7 +39,7 @@ class StopSignal(NamedTuple):
     number: int
 
 
-Event = Union[StepStarted, StepHasOutput, StepEnded, StopSignal]
+Event = Union[StepStarted, StepHasOutput, TrialEnded, StepEnded, StopSignal]
 
 
 class RunLoop:
@@ -171,6 +171,8 @@ class RunLoop:
         elif isinstance(event, StepHasOutput):
             if self._progress.read(event.name):
                 self._queue.put(event)  # other events have their turn
+        elif isinstance(event, TrialEnded):
+            self._progress.finish(event.record)
         elif isinstance(event, StepEnded):
             self._free += 1
             self._end(event.future.result(), has_run=True)

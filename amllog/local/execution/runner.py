@@ -56,6 +56,7 @@ def run(
                 StopSwitch(),
                 EarlierSteps(lambda: earlier),
                 debugged,
+                environ,
                 queue.put,
             )
             return RunLoop(runs, queue, observer, source, problems).run(decided)

@@ -3,25 +3,35 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from collections.abc import Mapping
 from importlib import import_module
+from pathlib import Path
 
 from amllog.errors import UsageError
 from amllog.local.execution.command_text import CommandValues, replace_expressions
 from amllog.local.execution.step_values import StepValues
 from amllog.local.plan.planned_steps import PlannedStep, StepKind
+from amllog.local.step_kinds import spark_step
 
 MODULES = {
     StepKind.PARALLEL: "parallel_step",
-    StepKind.SPARK: "spark_step",
     StepKind.FUNCTION: "function_step",
 }
 
 
-def command_words(step: PlannedStep, values: StepValues, path: str) -> tuple[str, ...]:
-    """Return the words of a step. `path` is its PATH. Raises UsageError."""
+def skip_reason(step: PlannedStep, environ: Mapping[str, str]) -> str:
+    """Return why this machine cannot run a step that is correct, or an empty string."""
+    python = step.interpreter or Path(sys.executable)
+    return spark_step.skip_reason(python, environ) if step.kind is StepKind.SPARK else ""
+
+
+def command_words(step: PlannedStep, values: StepValues, environment: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the words of a step. `environment` is that of its process. Raises UsageError."""
+    if step.kind is StepKind.SPARK:
+        return spark_step.command(step, values, environment)
     if step.kind is StepKind.COMMAND:
-        words = _shell_words(step, values, path)
+        words = _shell_words(step, values, environment.get("PATH", ""))
         if step.distribution is None:
             return words
         return tuple(import_module("amllog.local.step_kinds.distribution_step").command(step, values, words))

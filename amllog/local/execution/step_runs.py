@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -16,13 +17,14 @@ from amllog.local.execution.interpreter_shims import search_path, write_shims
 from amllog.local.execution.keeper_process import StepExit, StepProcess
 from amllog.local.execution.run_folder import LocalRunFolder, StepRecord
 from amllog.local.execution.run_options import RunOptions
-from amllog.local.execution.step_commands import command_words, executable_of, replaced_variables
+from amllog.local.execution.step_commands import command_words, executable_of, replaced_variables, skip_reason
 from amllog.local.execution.step_events import StepState
 from amllog.local.execution.step_reuse import EarlierSteps, reuse_key
 from amllog.local.execution.step_values import StepValues
 from amllog.local.execution.stop_switch import StopSwitch
+from amllog.local.execution.sweep_runs import SweepRun
 from amllog.local.job_services import JobServices, StepOutcome
-from amllog.local.plan.planned_steps import PlannedPipeline, PlannedStep
+from amllog.local.plan.planned_steps import PlannedPipeline, PlannedStep, StepKind
 
 SERVICE_STATES = {
     StepState.COMPLETED: "Completed",
@@ -45,6 +47,12 @@ class StepHasOutput(NamedTuple):
     name: str
 
 
+class TrialEnded(NamedTuple):
+    """A trial of a sweep has ended."""
+
+    record: StepRecord
+
+
 class EarlierResults(NamedTuple):
     """The results of the steps that have ended."""
 
@@ -63,7 +71,8 @@ class StepRuns:
     switch: StopSwitch
     earlier: EarlierSteps
     debugged: frozenset[str]
-    post: Callable[[StepStarted | StepHasOutput], None]
+    environ: Mapping[str, str]
+    post: Callable[[StepStarted | StepHasOutput | TrialEnded], None]
 
     def run(self, step: PlannedStep, results: EarlierResults) -> StepRecord:
         """Run a step or reuse an earlier execution. Faults of files and of values are the reason of a failed step."""
@@ -75,8 +84,7 @@ class StepRuns:
             key = self._key(step, results)
             record = self._reused(step, key)
             if record is None:
-                run_id = self.folder.run_id if self.plan.is_single else self.services.new_step_run_id(step)
-                record = self.run_attempts(step, run_id, self.services.parent_run_id(step), inputs)
+                record = self._run(step, inputs)
                 record = record._replace(key=key if record.state is StepState.COMPLETED else "")
         except (OSError, AmllogError) as error:
             record = StepRecord(
@@ -87,6 +95,13 @@ class StepRuns:
         except OSError as error:
             return record._replace(reason="; ".join(filter(None, (record.reason, _text(error)))))
         return record
+
+    def _run(self, step: PlannedStep, inputs: Mapping[str, str]) -> StepRecord:
+        reason = skip_reason(step, self.environ)
+        if reason:
+            return StepRecord(step.name, StepState.SKIPPED, reason=reason)
+        run_id = self.folder.run_id if self.plan.is_single else self.services.new_step_run_id(step)
+        return self.run_attempts(step, run_id, self.services.parent_run_id(step), inputs)
 
     def _key(self, step: PlannedStep, results: EarlierResults) -> str:
         python = step.interpreter or Path(sys.executable)
@@ -121,29 +136,66 @@ class StepRuns:
         record = StepRecord(
             step.name, StepState.RUNNING, run_id, time.time(), folder=str(folder), identity=identity
         )
-        values = step_folders.prepare(step, folder, inputs, self.excluded)
+        is_sweep = step.kind is StepKind.SWEEP  # only its trials need the code
+        prepared = replace(step, code=None) if is_sweep else step
+        values = step_folders.prepare(prepared, folder, inputs, self.excluded)
         record.write(folder)
         self.post(StepStarted(step.name, record, step_folders.StepLayout(folder).log))
         resolved = replace(step, environment_variables=replaced_variables(step, values))
         environment = self.services.begin_step(resolved, run_id, parent_run_id, values)
-        end = StepExit(None)
         try:
-            for attempt in range(1 + (0 if step.name in self.debugged else step.max_retries)):
-                if attempt:
-                    values = step_folders.prepare(step, folder, inputs, self.excluded)
-                end = self._attempt(step, values, environment)
-                if end.exit_code == 0 or self.switch.reason:
-                    break
-            record = self._finished(step, values, record, end)
+            if is_sweep:
+                record = self._swept(step, values, record)
+            else:
+                record = self._finished(step, values, record, self._last_attempt(step, values, environment))
         except (OSError, AmllogError) as error:
             record = record._replace(state=StepState.FAILED, reason=_text(error))
         seconds = time.time() - (record.started or 0)
-        record = record._replace(seconds=seconds, outputs=values.outputs)
+        record = record._replace(seconds=seconds, outputs=record.outputs or dict(values.outputs))
         outcome = StepOutcome(
             SERVICE_STATES[record.state], record.started or 0, seconds, record.exit_code, record.reason
         )
-        self.services.end_step(run_id, outcome, values)
+        self.services.end_step(run_id, outcome, replace(values, outputs=record.outputs))
         return record
+
+    def _swept(self, step: PlannedStep, values: StepValues, record: StepRecord) -> StepRecord:
+        """Run the trials of a sweep. The outputs of the best trial are those of the sweep."""
+        sweep = SweepRun(
+            step,
+            record,
+            values.inputs,
+            step_folders.StepLayout(values.folder).log,
+            self.services,
+            self.options.jobs or os.cpu_count() or 1,
+            lambda: self.switch.reason,
+            self._run_trial,
+            lambda: self.post(StepHasOutput(step.name)),
+        )
+        record = sweep.run()
+        if record.state is StepState.COMPLETED:
+            outputs = {name: Path(path) for name, path in record.outputs.items()}
+            step_outputs.copy_outputs(step_outputs.wanted_paths(self.plan, step), outputs)
+        return record
+
+    def _run_trial(
+        self, step: PlannedStep, run_id: str, parent_run_id: str, inputs: Mapping[str, str]
+    ) -> StepRecord:
+        record = self.run_attempts(step, run_id, parent_run_id, inputs)
+        self.post(TrialEnded(record))
+        return record
+
+    def _last_attempt(
+        self, step: PlannedStep, values: StepValues, environment: Mapping[str, str]
+    ) -> StepExit:
+        """Run a step until an attempt succeeds. Return the end of the last one."""
+        end = StepExit(None)
+        for attempt in range(1 + (0 if step.name in self.debugged else step.max_retries)):
+            if attempt:
+                values = step_folders.prepare(step, values.folder, values.inputs, self.excluded)
+            end = self._attempt(step, values, environment)
+            if end.exit_code == 0 or self.switch.reason:
+                break
+        return end
 
     def _attempt(self, step: PlannedStep, values: StepValues, environment: Mapping[str, str]) -> StepExit:
         """Run the process of a step once."""
@@ -154,7 +206,7 @@ class StepRuns:
         path = search_path(layout.shims, values.python, environment.get("PATH", ""))
         # Without a buffer in the step, `kill -9` loses no line that it has printed.
         variables = {"PYTHONUNBUFFERED": "1", **environment, "PATH": path}
-        words = command_words(step, values, path)
+        words = command_words(step, values, variables)
         process = StepProcess(
             words,
             executable=executable_of(words, variables),

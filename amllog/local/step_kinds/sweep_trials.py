@@ -111,26 +111,20 @@ def best(results: Sequence[TrialResult], goal: str) -> TrialResult | None:
     return min(known, key=lambda result: sign * (result.metric or 0.0), default=None)
 
 
-def report(results: Sequence[TrialResult], task: SweepTask) -> list[str]:
-    """Return the lines about the end of a sweep: each trial, what is missing, and the best."""
-    lines = [
-        f"{result.trial.step.name}: {_outcome(result, task)} ({result.trial.values})" for result in results
-    ]
+def verdict(results: Sequence[TrialResult], task: SweepTask) -> str:
+    """Return the sentence about the best trial, or the reason why there is none."""
     winner = best(results, task.goal)
     if winner is not None:
         extreme = "lowest" if task.goal == "minimize" else "highest"
-        name, metric = winner.trial.step.name, winner.metric
-        lines.append(
-            f"The best trial is {name} with the {extreme} {task.primary_metric}: {metric:.12g} ({winner.trial.values})"
-        )
-    elif any(result.is_completed for result in results):
-        lines.append(f"No completed trial has logged the primary metric {task.primary_metric!r}.")
-    else:
-        lines.append(f"All {len(results)} trials failed.")
-    return lines
+        name, values = winner.trial.step.name, winner.trial.values
+        return f"The best trial is {name} with the {extreme} {task.primary_metric}: {winner.metric:.12g} ({values})"
+    if any(result.is_completed for result in results):
+        return f"No completed trial has logged the primary metric {task.primary_metric!r}"
+    return f"All {len(results)} trials failed"
 
 
-def _outcome(result: TrialResult, task: SweepTask) -> str:
+def outcome(result: TrialResult, task: SweepTask) -> str:
+    """Return the end of a trial in a few words."""
     if not result.is_completed:
         return "failed"
     if result.metric is None:

@@ -14,7 +14,7 @@ from amllog.local.plan.planned_steps import (
     StepKind,
     SweepTask,
 )
-from amllog.local.step_kinds.sweep_trials import TrialResult, best, notes, report, trials
+from amllog.local.step_kinds.sweep_trials import TrialResult, best, notes, outcome, trials, verdict
 
 TASK = SweepTask(
     {"c": {"type": "choice", "values": [0.5, "rbf"]}},
@@ -80,14 +80,17 @@ def test_the_best_trial_is_that_of_the_goal(goal: str, name: str) -> None:
     assert winner.trial.step.name == name
 
 
-def test_the_report_names_the_best_and_what_is_missing() -> None:
-    """Each trial has a line with its values. A trial without the metric is reported."""
-    lines = report(results(3.0, None, 1.5, failed=()), TASK)
-    assert lines[0] == "t0: loss = 3 (c=0.5)"
-    assert lines[1] == "t1: completed without the metric 'loss' (c=0.5)"
-    assert lines[-1] == "The best trial is t2 with the lowest loss: 1.5 (c=0.5)"
-    assert report(results(None), TASK)[-1] == "No completed trial has logged the primary metric 'loss'."
-    assert report(results(1.0, failed=(0,)), TASK)[-1] == "All 1 trials failed."
+def test_the_verdict_names_the_best_or_what_is_missing() -> None:
+    """The best has its metric and values. Without a best one there is a reason."""
+    assert verdict(results(3.0, None, 1.5), TASK) == "The best trial is t2 with the lowest loss: 1.5 (c=0.5)"
+    assert verdict(results(None), TASK) == "No completed trial has logged the primary metric 'loss'"
+    assert verdict(results(1.0, failed=(0,)), TASK) == "All 1 trials failed"
+    ends = results(3.0, None, 1.5, failed=(2,))
+    assert [outcome(end, TASK) for end in ends] == [
+        "loss = 3",
+        "completed without the metric 'loss'",
+        "failed",
+    ]
 
 
 def test_what_is_not_done_here_is_stated() -> None:
