@@ -6,7 +6,7 @@ The shims are shell scripts and no links, because a linked interpreter does not 
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 NAMES = ("python", "python3")
@@ -22,6 +22,15 @@ def write_shims(folder: Path, python: Path, prefix: Sequence[str] = ()) -> None:
         shim.chmod(0o755)
 
 
-def search_path(folder: Path, python: Path, path: str) -> str:
-    """Return the PATH of a step: the shims, the programs of its environment, and that of the shell."""
-    return ":".join([str(folder), str(python.parent), *([path] if path else [])])
+def step_variables(folder: Path, python: Path, environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables of a step, with its PATH: the shims, the programs of its environment, those of the shell.
+
+    VIRTUAL_ENV is that of the interpreter. Without a buffer in Python, `kill -9` loses no line that a step has printed.
+    """
+    path = environment.get("PATH", "")
+    result = {"PYTHONUNBUFFERED": "1", **environment}
+    result["PATH"] = ":".join([str(folder), str(python.parent), *([path] if path else [])])
+    result.pop("VIRTUAL_ENV", None)
+    if (python.parent.parent / "pyvenv.cfg").exists():
+        result["VIRTUAL_ENV"] = str(python.parent.parent)
+    return result

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType, TracebackType
@@ -24,7 +25,7 @@ from typing import Any, NamedTuple, final
 from urllib.parse import quote
 
 from amllog.errors import UsageError
-from amllog.local.execution.step_events import StepState
+from amllog.local.execution.step_events import RunState, StepState
 from amllog.process.file_lock import try_lock
 
 FORMAT = 1
@@ -121,6 +122,15 @@ class LocalRunFolder:
         text = quote(name, safe=" ()+,=@")
         text = "%2E" + text[1:] if text.startswith(".") else text
         return self.path / "steps" / (text if len(text) <= NAME_LENGTH_MAX else shortened(text, name))
+
+    def begin(self, **content: object) -> None:
+        """Write the state of a run that begins. Raises UsageError, for example if the disk is full."""
+        try:
+            self.write_state(**content, state=RunState.RUNNING.value, started=time.time())
+        except OSError as error:
+            raise UsageError(
+                f"The state of the run cannot be written: {error.strerror}: {self.path}"
+            ) from error
 
     def write_state(self, **content: object) -> None:
         """Write run.json. Raises OSError."""

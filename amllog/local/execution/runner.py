@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from queue import SimpleQueue
@@ -31,6 +31,8 @@ def run(
     The observer is called in this thread. Ctrl-C and SIGTERM stop the run if this is the main thread. Raises UsageError
     for options that do not fit the plan, before anything has started.
     """
+    if not hasattr(os, "fork"):
+        raise UsageError("Pipelines run on Linux and macOS. On Windows, use the Windows Subsystem for Linux")
     if options.jobs is not None and options.jobs < 1:
         raise UsageError(f"--jobs {options.jobs}: allowed is a number from 1")
     source = str(plan.source or plan.name)
@@ -46,7 +48,7 @@ def run(
         StopSignals(lambda number: queue.put(StopSignal(number))),
         LocalRunFolder(options.runs, run_id) as folder,
     ):
-        folder.write_state(name=plan.name, source=source, state=RunState.RUNNING.value, started=time.time())
+        folder.begin(name=plan.name, source=source)
         with JobServices(folder.azure, options.directory / journal, environ) as services:
             runs = StepRuns(
                 plan,

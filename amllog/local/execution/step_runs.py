@@ -13,7 +13,7 @@ from typing import NamedTuple
 from amllog.errors import AmllogError
 from amllog.local.execution import step_folders, step_outputs
 from amllog.local.execution.code_copy import code_hash
-from amllog.local.execution.interpreter_shims import search_path, write_shims
+from amllog.local.execution.interpreter_shims import step_variables, write_shims
 from amllog.local.execution.keeper_process import StepExit, StepProcess
 from amllog.local.execution.run_folder import LocalRunFolder, StepRecord
 from amllog.local.execution.run_options import RunOptions
@@ -125,7 +125,9 @@ class StepRuns:
         outputs = {name: Path(path) for name, path in record.outputs.items()}
         step_outputs.copy_outputs(step_outputs.wanted_paths(self.plan, step), outputs)
         reason = f"unchanged since run {Path(record.folder).parent.parent.name}"
-        return record._replace(name=step.name, state=StepState.REUSED, reason=reason)
+        return record._replace(
+            name=step.name, state=StepState.REUSED, reason=reason, started=None, seconds=None, exit_code=None
+        )
 
     def run_attempts(
         self, step: PlannedStep, run_id: str, parent_run_id: str, inputs: Mapping[str, str]
@@ -203,9 +205,7 @@ class StepRuns:
         is_debugged = step.name in self.debugged
         prefix = self.options.debug(step, values) if is_debugged and self.options.debug else ()
         write_shims(layout.shims, values.python, prefix)
-        path = search_path(layout.shims, values.python, environment.get("PATH", ""))
-        # Without a buffer in the step, `kill -9` loses no line that it has printed.
-        variables = {"PYTHONUNBUFFERED": "1", **environment, "PATH": path}
+        variables = step_variables(layout.shims, values.python, environment)
         words = command_words(step, values, variables)
         process = StepProcess(
             words,

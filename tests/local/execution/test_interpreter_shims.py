@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from amllog.local.execution.interpreter_shims import search_path, write_shims
+from amllog.local.execution.interpreter_shims import step_variables, write_shims
 
 
 def test_python_is_the_interpreter_with_its_arguments(tmp_path: Path) -> None:
@@ -26,7 +26,14 @@ def test_a_prefix_comes_first(tmp_path: Path) -> None:
     assert output == "it's -- x\n"
 
 
-def test_the_path_begins_with_the_shims() -> None:
-    """The programs of the step's environment come before those of the shell."""
-    assert search_path(Path("/shims"), Path("/venv/bin/python"), "/usr/bin") == "/shims:/venv/bin:/usr/bin"
-    assert search_path(Path("/shims"), Path("/venv/bin/python"), "") == "/shims:/venv/bin"
+def test_the_path_begins_with_the_shims(tmp_path: Path) -> None:
+    """The programs of the step's environment come before those of the shell, and VIRTUAL_ENV is its own."""
+    python = tmp_path / "bin/python"
+    shell = {"PATH": "/usr/bin", "VIRTUAL_ENV": "/other", "A": "b"}
+    common = {"PYTHONUNBUFFERED": "1", "A": "b"}
+    path = f"/shims:{tmp_path}/bin"
+    assert step_variables(Path("/shims"), python, shell) == {**common, "PATH": f"{path}:/usr/bin"}
+    (tmp_path / "pyvenv.cfg").touch()
+    assert step_variables(Path("/shims"), python, {"A": "b", "PYTHONUNBUFFERED": ""}) == {
+        **common, "PYTHONUNBUFFERED": "", "PATH": path, "VIRTUAL_ENV": str(tmp_path)
+    }  # fmt: skip
