@@ -107,13 +107,13 @@ class _Query:
             raise too_complex()
         return value
 
-    def scalar(self, query: syntax.Pipeline) -> TypedSql:
+    def scalar(self, query: syntax.TabularQuery) -> TypedSql:
         relation = self._pipeline(query)
         name, type_ = next(iter(relation.columns.items()))
         sql = f"(SELECT {quote(name)} FROM {relation.table}{relation.order} LIMIT 1)"
         return TypedSql(f"coalesce({sql}, '')" if type_ == "string" else sql, type_)
 
-    def column(self, query: syntax.Pipeline) -> tuple[str, str, int]:
+    def column(self, query: syntax.TabularQuery) -> tuple[str, str, int]:
         relation = self._pipeline(query)
         name, type_ = next(iter(relation.columns.items()))
         return f"SELECT {quote(name)} AS _kql_in FROM {relation.table}", type_, len(relation.columns)
@@ -123,7 +123,7 @@ class _Query:
         if not isinstance(function, syntax.Function):
             return None
         body = function.body
-        if isinstance(body, syntax.Pipeline):
+        if isinstance(body, syntax.TabularQuery):
             raise UnsupportedKql(f"{name}(), which returns a table, in place of a value")
         with self._inside(name, function, arguments):
             return compile_expression(body, NameScope({}, self))
@@ -135,7 +135,7 @@ class _Query:
         if isinstance(let.value, syntax.Function):
             self._check(let.name, let.value)
             return let.value
-        if isinstance(let.value, syntax.Pipeline):
+        if isinstance(let.value, syntax.TabularQuery):
             return self._pipeline(let.value)
         return compile_expression(let.value, NameScope({}, self))
 
@@ -143,7 +143,7 @@ class _Query:
         """Compile the body of a function with nulls, because the service checks functions that nobody calls."""
         arguments = [TypedSql(constant(type_, None).sql, type_) for _, type_, _ in function.parameters]
         with self._inside(name, function, arguments):
-            if isinstance(function.body, syntax.Pipeline):
+            if isinstance(function.body, syntax.TabularQuery):
                 self._pipeline(function.body)
             else:
                 compile_expression(function.body, NameScope({}, self))
@@ -168,9 +168,9 @@ class _Query:
             self._definitions = saved
             self._depth -= 1
 
-    def _pipeline(self, query: syntax.Pipeline) -> Relation:
+    def _pipeline(self, query: syntax.TabularQuery) -> Relation:
         source = query.source
-        relation = self._pipeline(source) if isinstance(source, syntax.Pipeline) else self._source(source)
+        relation = self._pipeline(source) if isinstance(source, syntax.TabularQuery) else self._source(source)
         for operator in query.operators:
             relation = self._apply(operator, relation)
         return relation
@@ -224,7 +224,7 @@ class _Query:
 
     def _invocation(self, call: syntax.FunctionCall) -> Relation:
         function = self._definitions.get(call.name)
-        if not isinstance(function, syntax.Function) or not isinstance(function.body, syntax.Pipeline):
+        if not isinstance(function, syntax.Function) or not isinstance(function.body, syntax.TabularQuery):
             raise unknown_table(call.name)
         arguments = [compile_expression(argument, NameScope({}, self)) for argument in call.arguments]
         with self._inside(call.name, function, arguments):
@@ -240,7 +240,7 @@ class _Query:
                 if known or not union.is_fuzzy:
                     label = label if part.name in self._definitions else part.name
                     parts.append((label, self._table(part.name)))
-            elif isinstance(part, syntax.Pipeline):
+            elif isinstance(part, syntax.TabularQuery):
                 parts.append((label, self._pipeline(part)))
             else:
                 parts.append((label, self._source(part)))

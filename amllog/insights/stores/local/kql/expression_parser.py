@@ -18,8 +18,8 @@ from amllog.insights.stores.local.kql.syntax import (
     Name,
     NamedExpression,
     Negative,
-    Pipeline,
     Star,
+    TabularQuery,
     ToScalar,
     TypeOf,
 )
@@ -36,7 +36,7 @@ class ExpressionParser:
     """A parser of expressions. `is_query` and `query` parse the queries in them."""
 
     def __init__(
-        self, cursor: TokenCursor, is_query: Callable[[], bool], query: Callable[[], Pipeline]
+        self, cursor: TokenCursor, is_query: Callable[[], bool], query: Callable[[], TabularQuery]
     ) -> None:
         self._cursor, self._is_query, self._query = cursor, is_query, query
 
@@ -102,7 +102,7 @@ class ExpressionParser:
             raise UnsupportedKql("two comparisons without brackets: write (a == b) == c")
         return comparison
 
-    def _members(self) -> tuple[Expression, ...] | Pipeline:
+    def _members(self) -> tuple[Expression, ...] | TabularQuery:
         if self._is_query():
             query = self._query()
             self._cursor.expect(")")

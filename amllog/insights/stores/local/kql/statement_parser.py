@@ -17,12 +17,12 @@ from amllog.insights.stores.local.kql.syntax import (
     FunctionCall,
     Invocation,
     Let,
-    Pipeline,
     Print,
     Range,
     Source,
     TableName,
     TableUnion,
+    TabularQuery,
     Wildcard,
 )
 from amllog.insights.stores.local.kql.token_cursor import TokenCursor
@@ -40,7 +40,7 @@ class StatementParser:
         self._expressions = ExpressionParser(self._cursor, self._is_query, self._pipeline)
         self._operators = OperatorParser(self._cursor, self._expressions, self._pipeline, self._union)
 
-    def query(self) -> tuple[tuple[Let, ...], Pipeline]:
+    def query(self) -> tuple[tuple[Let, ...], TabularQuery]:
         """Return the definitions and the query."""
         lets = []
         while self._cursor.is_at("let"):
@@ -66,12 +66,12 @@ class StatementParser:
         self._functions.pop(name, None)
         self._tables.discard(name)
         if isinstance(value, Function):
-            self._functions[name] = isinstance(value.body, Pipeline)
-        elif isinstance(value, Pipeline):
+            self._functions[name] = isinstance(value.body, TabularQuery)
+        elif isinstance(value, TabularQuery):
             self._tables.add(name)
         return Let(name, value)
 
-    def _definition(self) -> Expression | Pipeline | Function:
+    def _definition(self) -> Expression | TabularQuery | Function:
         if self._cursor.is_at("view") and self._cursor.is_before("("):
             self._cursor.step()
         if self._cursor.is_at("(") and self._is_function():
@@ -150,13 +150,17 @@ class StatementParser:
             return self._functions.get(token.text, False)
         return token.text in self._tables or (after.kind == "symbol" and after.text == "|")
 
-    def _pipeline(self) -> Pipeline:
+    def _pipeline(self) -> TabularQuery:
         with self._cursor.nested():
             source = self._source()
             operators = self._operators.operators()
-            return source if isinstance(source, Pipeline) and not operators else Pipeline(source, operators)
+            return (
+                source
+                if isinstance(source, TabularQuery) and not operators
+                else TabularQuery(source, operators)
+            )
 
-    def _source(self) -> Source | Pipeline:
+    def _source(self) -> Source | TabularQuery:
         if self._cursor.take("("):
             return self._closed_pipeline()
         token, is_call = self._cursor.token, self._cursor.is_before("(")
@@ -186,7 +190,7 @@ class StatementParser:
             raise UnsupportedKql("tables of other databases")
         return TableName(name)
 
-    def _closed_pipeline(self) -> Pipeline:
+    def _closed_pipeline(self) -> TabularQuery:
         query = self._pipeline()
         self._cursor.expect(")")
         return query
@@ -246,7 +250,7 @@ class StatementParser:
             parts.append(self._part())
         return TableUnion(kind, source_column, is_fuzzy, tuple(parts))
 
-    def _part(self) -> Source | Pipeline:
+    def _part(self) -> Source | TabularQuery:
         if self._cursor.take("("):
             return self._closed_pipeline()
         if self._cursor.token.kind == "quoted" or self._cursor.is_before("("):
