@@ -3,6 +3,7 @@
 AmllogError (Exception)
  ├── ConfigError          Settings are invalid. setup() raises it with all problems.
  ├── MetricError          The value or the name of a metric is invalid. Also a TypeError and a ValueError.
+ ├── PipelineError        A pipeline cannot run on this machine. `findings` has every reason with its line.
  ├── MissingExtraError    An optional package is not installed. The message has the pip command.
  ├── ServiceError         The query service did not answer: throttled, too slow or unreachable. Retry later.
  └── UsageError           A command or a query cannot be answered with its arguments.
@@ -62,6 +63,19 @@ class ConfigError(AmllogError, ValueError):
 
 class MetricError(AmllogError, TypeError, ValueError):
     """The value of a metric is not a number, or its name is empty or too long."""
+
+
+class PipelineError(AmllogError, ValueError):
+    """A pipeline cannot run on this machine. `findings` lists every reason, with its file and its line."""
+
+    def __init__(self, findings: Sequence[object]) -> None:
+        self.findings = tuple(findings)
+        super().__init__(self.findings)
+
+    def __str__(self) -> str:
+        count = len(self.findings)
+        head = "1 error prevents the run" if count == 1 else f"{count} errors prevent the run"
+        return "\n".join([f"{head}:", *(escape_controls(str(finding)) for finding in self.findings)])
 
 
 class MissingExtraError(AmllogError, ImportError):

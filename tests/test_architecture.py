@@ -85,6 +85,7 @@ POWERS = {  # what only these modules or folders may do
         "session.api", "session.session", "cli", "testing", "insights", "process.debug_server",
         # stand-alone programs, which pass it to their children
         "process.debug_launcher", "local.step_kinds.distribution_launcher",
+        "local.pipeline",
     },
     r"\batexit\.|\bregister_at_fork\b|\bsys\.(unraisable)?excepthook = ": {
         "process.events", "process.forks", "insights", "local.step_startup",
@@ -129,6 +130,11 @@ TESTED_ELSEWHERE = {
     "config.arguments": "config/test_settings",
     "config.settings_table": "config/test_settings",
     "cli.kql_input": "cli/test_habits",
+    "local.step_kinds.function_program": "local/step_kinds/test_function_step",
+    "local.step_objects.sdk_ports": "local/step_objects/test_sdk_steps",
+    "local.step_objects.sdk_parallel": "local/step_objects/test_sdk_steps",
+    "cli.run_command": "cli/test_run_pipeline",
+    "cli.run_summary": "cli/test_run_pipeline",
     "local.mlflow.artifact_proxy": "local/mlflow/test_tracking",
     "local.plan.interpreter_probe": "local/plan/test_interpreters",
     "local.mlflow.logged_models": "local/mlflow/test_model_registry",
