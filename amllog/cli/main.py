@@ -16,7 +16,7 @@ from amllog.errors import AmllogError, UsageError
 
 # The module of each command. Its function `run` takes the options and the environment, and returns the exit code.
 COMMANDS = {
-    "run": "run_script",
+    "run": "run_command",
     **dict.fromkeys(
         ("runs", "steps", "logs", "errors", "exceptions", "metrics", "timeline"), "query_commands"
     ),

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from amllog.__version__ import __version__
-from amllog.cli import alert, argument_values, compact, output, query_arguments, serve
+from amllog.cli import alert, argument_values, compact, output, pipeline_options, query_arguments, serve
 from amllog.cli.status import add_directory
 from amllog.record.text import escape_controls
 
@@ -22,6 +22,7 @@ Logging for Azure Machine Learning: read logs and metrics, find errors, and chec
 AFTER = """\
 first steps:
   amllog run train.py       run an unchanged script with amllog
+  amllog run pipeline.yml   run a pipeline of Azure ML on this machine
   amllog story              describe the last run
   amllog errors             list its errors, with stacks
   amllog status             check that all records were delivered
@@ -88,16 +89,32 @@ def _add_run_commands(commands: Any) -> None:
     run = _command(
         commands,
         "run",
-        "run an unchanged script with amllog",
-        "\n\nSettings come from the environment (docs/settings.md). The script's exit code is kept.\n"
-        "A non-zero exit code or an uncaught exception marks the step as failed.",
-        "  amllog run train.py --epochs 3\n  AMLLOG_DIMENSIONS=team=nlp amllog run -m package.train",
+        "run an unchanged script or pipeline on this machine with amllog",
+        "\n\nA script runs in this process. Settings come from the environment (docs/settings.md), and everything\n"
+        "after the script belongs to it. Its exit code is kept. A non-zero exit code or an uncaught exception\n"
+        "marks the step as failed.\n\n"
+        "A pipeline, job or component file in Azure ML's format is checked first. Then each step runs in a\n"
+        "process of its own with the environment of a job, below ./amllog-runs (docs/local-pipelines.md).\n"
+        "Exit code 0 if all steps completed, 1 if one failed or --check found errors, 2 if nothing was run,\n"
+        "and 130 after Ctrl-C.",
+        "  amllog run train.py --epochs 3\n  AMLLOG_DIMENSIONS=team=nlp amllog run -m package.train\n"
+        "  amllog run --check pipeline.yml\n"
+        "  amllog run pipeline.yml --data scores@latest=data/scores --env train-env=.venv/bin/python\n"
+        "  amllog run component.yml --input rate=0.1",
     )
     run.add_argument(
         "-m", dest="is_module", action="store_true", help="SCRIPT is the name of a module, as in python -m"
     )
-    run.add_argument("script", metavar="SCRIPT", help="the script to run")
-    run.add_argument("args", nargs=argparse.REMAINDER, metavar="ARGS", help="the arguments of the script")
+    pipeline_options.add_options(run)
+    run.add_argument(
+        "script", metavar="SCRIPT", help="the script to run, or a pipeline, job or component file (.yml)"
+    )
+    run.add_argument(
+        "args",
+        nargs=argparse.REMAINDER,
+        metavar="ARGS",
+        help="the arguments of the script, or more options for the file",
+    )
     _command(
         commands,
         "demo",

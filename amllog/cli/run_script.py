@@ -1,4 +1,4 @@
-"""`amllog run`: run a script as Python does, after `setup()`.
+"""Run a script as Python does, after `setup()`.
 
 The script sees the arguments, `__main__` module and `sys.path` that `python script.py` gives it. Its exit code is
 kept. A non-zero exit code or an uncaught exception marks the step as failed.

@@ -51,7 +51,7 @@ def check_target(target: str, arguments: Sequence[str]) -> None:
     if not user_path.is_file(path):
         raise UsageError(_missing(target, arguments))
     suffix = path.suffix.lower()
-    if suffix in (".yml", ".yaml", ".json") or path.name == "MLproject":
+    if suffix == ".json" or path.name == "MLproject":
         raise UsageError(_definition(path))
     if suffix in _OTHERS:
         raise UsageError(f"{target} is {_OTHERS[suffix].format(target)}")

@@ -11,7 +11,7 @@ from amllog.cli.run_target import check_target
 from amllog.errors import UsageError
 
 FILES = {
-    "pipeline.yml": b"jobs:\n  a:\n    command: python train.py --epochs 3\n",
+    "pipeline.json": b'{"jobs": {"a": {"command": "python train.py --epochs 3"}}}',
     "job.json": b'{"a": 1}',
     "nb.ipynb": b"{}",
     "x.sh": b"echo 1",
@@ -31,7 +31,7 @@ def _files(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("target", "arguments", "message"),
     [
-        ("pipeline.yml", [], "amllog run train.py. Submit the whole job: az ml job create -f pipeline.yml"),
+        ("pipeline.json", [], "amllog run train.py. Submit the whole job: az ml job create -f pipeline.json"),
         ("job.json", [], "defines a job"),
         ("nb.ipynb", [], "a notebook"),
         ("x.sh", [], "a shell script"),
@@ -62,7 +62,7 @@ def test_scripts(tmp_path: Path) -> None:
 
 def test_no_run_is_recorded(cli: Any, tmp_path: Path) -> None:
     """A target that is no script leaves no run in the journal. A folder runs."""
-    ran = cli("run", "pipeline.yml")
+    ran = cli("run", "pipeline.json")
     assert (ran.returncode, ran.stdout, (tmp_path / ".amllog").exists()) == (2, "", False)
     (tmp_path / "app").mkdir()
     (tmp_path / "app" / "__main__.py").write_text("print('from the folder')")

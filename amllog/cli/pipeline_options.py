@@ -1,0 +1,124 @@
+"""The options of `amllog run` for pipeline files, jobs and components.
+
+They may stand before or after the file. Everything after a script belongs to the script.
+"""
+
+from __future__ import annotations
+
+import argparse
+from argparse import ArgumentParser, Namespace
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from amllog.cli.argument_values import seconds
+
+_FILES = (".yml", ".yaml")
+GROUP = "options for pipelines, jobs and components"
+
+
+def is_definition(target: str) -> bool:
+    """Return whether the target of `amllog run` is a file of Azure ML's format."""
+    return Path(target).suffix.lower() in _FILES
+
+
+def add_options(command: ArgumentParser) -> None:
+    """Add the options."""
+    group = command.add_argument_group(GROUP)
+    group.add_argument(
+        "--check", action="store_true", help="check the file and what it names, and run nothing"
+    )
+    _add_pairs(
+        group, "--input", "NAME=VALUE", "a value of an input of the pipeline or component; may be repeated"
+    )
+    _add_pairs(
+        group,
+        "--data",
+        "NAME=PATH",
+        "the local path of a data asset or an address, such as azureml:scores@latest=data/scores; may be repeated",
+    )
+    _add_pairs(
+        group,
+        "--env",
+        "NAME=PYTHON",
+        "the Python of an environment, such as train-env=.venv/bin/python; may be repeated",
+    )
+    group.add_argument(
+        "--jobs",
+        type=_count,
+        metavar="N",
+        help="the number of steps that run at the same time (default: the number of processors)",
+    )
+    _add_steps(group, "--skip", "do not run this step, and no step that needs it; may be repeated")
+    _add_pairs(
+        group, "--stub", "STEP=FOLDER", "do not run this step: its outputs are in FOLDER; may be repeated"
+    )
+    group.add_argument(
+        "--from",
+        dest="start_from",
+        default="",
+        metavar="STEP",
+        help="run this step and all that need it, with the outputs of the last run",
+    )
+    _add_steps(group, "--only", "run only this step, with the outputs of the last run; may be repeated")
+    group.add_argument(
+        "--reuse",
+        action="store_true",
+        help="do not run steps whose code, command and inputs are those of an earlier run",
+    )
+    group.add_argument(
+        "--timeout", type=seconds, metavar="SECONDS", help="stop the run after this time (default: no limit)"
+    )
+    group.add_argument(
+        "--debug", dest="debug_step", default="", metavar="STEP", help="start this step under a debugger"
+    )
+
+
+def used_options(options: Namespace) -> list[str]:
+    """Return the options for pipelines that the command line has."""
+    parser = ArgumentParser()
+    add_options(parser)
+    return [
+        action.option_strings[0]
+        for action in parser._actions
+        if action.option_strings[0] != "-h" and getattr(options, action.dest) != action.default
+    ]
+
+
+def parse_rest(parser: ArgumentParser, options: Namespace) -> list[str]:
+    """Read the options after the file into `options`. Return the words that are no options of the command."""
+    add_options(parser)
+    return parser.parse_known_args(options.args, options)[1]
+
+
+def pairs(values: Sequence[tuple[str, str]]) -> dict[str, str]:
+    """Return the values of a repeated option. The last one of a name wins."""
+    return dict(values)
+
+
+def _add_pairs(group: Any, name: str, metavar: str, help: str) -> None:
+    group.add_argument(name, action="append", default=[], type=_Pair(metavar), metavar=metavar, help=help)
+
+
+def _add_steps(group: Any, name: str, help: str) -> None:
+    group.add_argument(name, action="append", default=[], metavar="STEP", help=help)
+
+
+class _Pair:
+    """The type of an option `NAME=VALUE`. A name may be an address that contains `=`, so the last one separates."""
+
+    def __init__(self, metavar: str) -> None:
+        self._metavar = metavar
+
+    def __call__(self, text: str) -> tuple[str, str]:
+        is_plain = self._metavar in ("NAME=VALUE", "STEP=FOLDER")
+        name, separator, value = text.partition("=") if is_plain else text.rpartition("=")
+        if not separator or not name:
+            raise argparse.ArgumentTypeError(f"{text!r}: expected {self._metavar}")
+        return name, value
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"{text!r}: expected a number of steps from 1")
+    return int(text)
