@@ -13,7 +13,6 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from importlib import import_module
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Optional, final
@@ -100,7 +99,7 @@ class Pipeline:
         Raises PipelineError if the check finds an error, and UsageError if an option names no step.
         """
         from amllog.local import run_lines
-        from amllog.local.execution import run_options
+        from amllog.local.execution import run_options, runner
 
         options = run_options.RunOptions(
             jobs=jobs,
@@ -124,10 +123,7 @@ class Pipeline:
         errors = [finding for finding in findings if finding.severity is Severity.ERROR]
         if plan is None or errors:
             raise PipelineError(errors)
-        result: RunResult = import_module("amllog.local.execution.runner").run(
-            plan, options, observer or shown, variables
-        )
-        return result
+        return runner.run(plan, options, observer or shown, variables)
 
     def returned(self, result: RunResult, function: str) -> Any:
         """Return the value that a function of the list returned in a run. Raises UsageError if it returned none."""
