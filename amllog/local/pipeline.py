@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Optional, final
 
 from amllog.errors import PipelineError, UsageError
-from amllog.local.plan.planned_steps import Finding, PlannedPipeline, PlannedStep, Severity, SourceLine
+from amllog.local.plan.planned_steps import Finding, PlannedPipeline, Severity, SourceLine
 
 if TYPE_CHECKING:
     from amllog.local.execution.run_options import DebugPrefix
@@ -170,13 +170,17 @@ class Pipeline:
         """Return the steps that do not run with these options, so that their data may be missing."""
         if not (skip or start_from or only):
             return set(stubs)
+        from amllog.local.execution.schedule import descendants_of
+
         plan = self._unresolved()[0]
-        steps = plan.steps if plan else ()
-        skipped = _with_dependents(steps, set(skip)) | set(stubs)
-        wanted = set(only) or {step.name for step in steps}
+        if plan is None:
+            return set(stubs)
+        every = {step.name for step in plan.steps}
+        wanted = _named(every, only) or every
         if start_from:
-            wanted &= _with_dependents(steps, {start_from})
-        return skipped | {step.name for step in steps if step.name not in wanted}
+            wanted &= descendants_of(plan, _named(every, [start_from]))
+        without = descendants_of(plan, _named(every, skip)) | _named(every, stubs)
+        return (every - wanted) | without
 
     def _unresolved(self) -> _Checked:
         """Return the plan with unresolved references, and the findings about the source itself."""
@@ -205,13 +209,9 @@ class Pipeline:
         return function_steps.plan_functions(self._source, self._inputs, self._position)
 
 
-def _with_dependents(steps: Iterable[PlannedStep], names: set[str]) -> set[str]:
-    """Return the names, and those of all steps that need one of them. Steps come after those that they require."""
-    dependents = set(names)
-    for step in steps:
-        if dependents.intersection(step.requires):
-            dependents.add(step.name)
-    return dependents
+def _named(steps: Collection[str], names: Iterable[str]) -> set[str]:
+    """Return the steps with these names, and all steps of nested pipelines with these names."""
+    return {step for step in steps for name in names if step == name or step.startswith(f"{name}.")}
 
 
 def _classify(source: Any) -> tuple[Any, str]:

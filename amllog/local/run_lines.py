@@ -58,6 +58,7 @@ class RunLines:
     def __init__(self, stream: TextIO, notices: TextIO, prefix: str = "") -> None:
         self._stream, self._notices, self._prefix = stream, notices, prefix
         self._width = 0
+        self._states: dict[str, StepState] = {}
         self.error: OSError | None = None
 
     def notice(self, text: str) -> None:
@@ -70,9 +71,11 @@ class RunLines:
         self._write(self._notices, f"{self._prefix}run {run.run_id} in {printable(str(run.folder))}\n")
 
     def changed(self, step: StepStatus) -> None:
-        """Write the change."""
+        """Write the change of a state. Progress bars change the last line only."""
+        is_new = self._states.get(step.name) is not step.state
+        self._states[step.name] = step.state
         sentence = describe_change(step)
-        if sentence:
+        if sentence and is_new:
             self._write(self._notices, f"{self._prefix}{sentence}\n")
 
     def line(self, step_name: str, text: str) -> None:

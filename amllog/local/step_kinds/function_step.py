@@ -10,12 +10,15 @@ A function whose module a new process can import is found by its name. All other
 from __future__ import annotations
 
 import importlib.machinery
+import io
 import os
 import pickle
 import sys
+from collections import ChainMap
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from types import CodeType
 from typing import Any
 
 from amllog.errors import MissingExtraError, UsageError
@@ -23,6 +26,7 @@ from amllog.local.execution.step_values import StepValues
 from amllog.local.plan.planned_steps import PlannedStep, StepOutput
 
 RESULT = "result"  # the output of every function
+_NO_FILE = "<dynamic-code>"
 _PROGRAM = Path(__file__).with_name("function_program.py")
 
 
@@ -64,7 +68,7 @@ def _pickled(function: Callable[..., Any], name: str) -> bytes:
     if is_by_value:
         cloudpickle.register_pickle_by_value(module)
     try:
-        return bytes(cloudpickle.dumps(function))
+        return _dumped(function, cloudpickle)
     except (TypeError, ValueError, AttributeError, RecursionError, pickle.PicklingError) as error:
         raise UsageError(
             f"function {name} cannot run in a process of its own, because it or an argument cannot be pickled: {error}"
@@ -72,6 +76,20 @@ def _pickled(function: Callable[..., Any], name: str) -> bytes:
     finally:
         if is_by_value:
             cloudpickle.unregister_pickle_by_value(module)
+
+
+def _dumped(value: object, cloudpickle: Any) -> bytes:
+    """Return a pickle in which code keeps the name of its file, so that tracebacks have it. cloudpickle replaces it."""
+    reducers = cloudpickle.Pickler.dispatch_table
+
+    def reduce_code(code: CodeType) -> Any:
+        kind, arguments = reducers[CodeType](code)
+        return kind, tuple(code.co_filename if part == _NO_FILE else part for part in arguments)
+
+    table = ChainMap({CodeType: reduce_code}, reducers)
+    file = io.BytesIO()
+    type("PicklerWithFiles", (cloudpickle.Pickler,), {"dispatch_table": table})(file).dump(value)
+    return file.getvalue()
 
 
 def _is_importable(name: str) -> bool:

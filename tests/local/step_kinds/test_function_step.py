@@ -68,7 +68,7 @@ def test_an_exception_is_that_of_the_function(tmp_path: Path) -> None:
     """The process ends with 1 and the traceback, and no result exists."""
     ran = run_step(step_of(partial(fit, rate=None)), tmp_path / "fit", {})
     assert ran.returncode == 1
-    assert "TypeError: unsupported operand" in ran.stderr and "in fit" in ran.stderr
+    assert "TypeError: unsupported operand" in ran.stderr and f'File "{__file__}"' in ran.stderr
     assert not (tmp_path / "fit" / "result").exists()
 
 
