@@ -15,7 +15,7 @@ import sys
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Optional, final
+from typing import TYPE_CHECKING, Any, NamedTuple, Optional, final
 
 from amllog.errors import PipelineError, UsageError
 from amllog.local.plan.planned_steps import Finding, PlannedPipeline, Severity, SourceLine
@@ -23,6 +23,16 @@ from amllog.local.plan.planned_steps import Finding, PlannedPipeline, Severity, 
 if TYPE_CHECKING:
     from amllog.local.execution.run_options import DebugPrefix
     from amllog.local.execution.step_events import RunObserver, RunResult
+
+
+class _Selection(NamedTuple):
+    """The options that select the steps of a run."""
+
+    skip: Collection[str]
+    stubs: Collection[str]
+    start_from: str
+    only: Collection[str]
+
 
 _Checked = tuple[Optional[PlannedPipeline], list[Finding]]
 
@@ -71,8 +81,8 @@ class Pipeline:
 
         The arguments are those of `run()`. Nothing is reported about steps that would not run.
         """
-        ignored = self._ignored(skip, stubs, start_from, only)
-        return self._plan(ignored, os.environ if environ is None else environ, is_run=False)[1]
+        selection = _Selection(skip, stubs, start_from, only)
+        return self._plan(selection, os.environ if environ is None else environ, is_run=False)[1]
 
     def run(
         self,
@@ -116,8 +126,8 @@ class Pipeline:
         shown = run_lines.RunLines(sys.stdout, sys.stdout)
         report = report or shown.notice
         variables = os.environ if environ is None else environ
-        ignored = self._ignored(skip, options.stubs, start_from, only)
-        plan, findings = self._plan(ignored, variables, report, is_run=True)
+        selection = _Selection(skip, options.stubs, start_from, only)
+        plan, findings = self._plan(selection, variables, report, is_run=True)
         for finding in findings:
             report(str(finding))
         errors = [finding for finding in findings if finding.severity is Severity.ERROR]
@@ -139,7 +149,7 @@ class Pipeline:
 
     def _plan(
         self,
-        ignored: Collection[str],
+        selection: _Selection,
         environ: Mapping[str, str],
         report: Callable[[str], None] = lambda line: None,
         *,
@@ -150,37 +160,39 @@ class Pipeline:
         Virtual environments are built for a run only.
         """
         from amllog.local.checks import file_check
-        from amllog.local.plan import map_file, virtual_environments
+        from amllog.local.plan import virtual_environments
 
-        directory, cache = Path.cwd(), virtual_environments.cache_directory(environ)
-        built = virtual_environments.VirtualEnvironments(cache, report, is_building=is_run)
-        options = file_check.CheckOptions(self._data, self._environments, ignored, directory, built)
+        options = file_check.CheckOptions(
+            self._data,
+            self._environments,
+            skip=selection.skip,
+            stubs=selection.stubs,
+            ignored=self._unselected(selection),
+            virtual_environments=virtual_environments.VirtualEnvironments(
+                virtual_environments.cache_directory(environ), report, is_building=is_run
+            ),
+        )
         if self._kind == "file":
             return file_check.check_file(self._source, self._texts(), options)
         plan, findings = self._plan_of_objects()
-        if plan is not None:
-            maps, more = map_file.load_maps(directory, self._data, self._environments, directory)
-            plan, others = file_check.prepare_plan(plan, maps, options)
-            findings += [*more, *others]
-        return plan, file_check.ordered(findings)
+        if plan is None:
+            return None, findings
+        resolved, more = file_check.check_source(plan, options)
+        findings = file_check.ordered([*findings, *more])
+        return None if file_check.has_errors(findings) else resolved, findings
 
-    def _ignored(
-        self, skip: Collection[str], stubs: Collection[str], start_from: str, only: Collection[str]
-    ) -> set[str]:
-        """Return the steps that do not run with these options, so that their data may be missing."""
-        if not (skip or start_from or only):
-            return set(stubs)
+    def _unselected(self, selection: _Selection) -> set[str]:
+        """Return the steps that `start_from` and `only` leave out, so that their data may be missing."""
+        if not (selection.start_from or selection.only):
+            return set()
         from amllog.local.execution.schedule import descendants_of
 
         plan = self._unresolved()[0]
-        if plan is None:
-            return set(stubs)
-        every = {step.name for step in plan.steps}
-        wanted = _named(every, only) or every
-        if start_from:
-            wanted &= descendants_of(plan, _named(every, [start_from]))
-        without = descendants_of(plan, _named(every, skip)) | _named(every, stubs)
-        return (every - wanted) | without
+        every = {step.name for step in plan.steps} if plan else set()
+        wanted = _named(every, selection.only) or every
+        if plan and selection.start_from:
+            wanted &= descendants_of(plan, _named(every, [selection.start_from]))
+        return every - wanted
 
     def _unresolved(self) -> _Checked:
         """Return the plan with unresolved references, and the findings about the source itself."""
