@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Optional, final
 
 from amllog.errors import PipelineError, UsageError
 from amllog.local.plan.planned_steps import Finding, PlannedPipeline, Severity, SourceLine
+from amllog.local.step_objects import source_kinds
 
 if TYPE_CHECKING:
     from amllog.local.execution.run_options import DebugPrefix
@@ -63,7 +64,7 @@ class Pipeline:
     ) -> None:
         caller = sys._getframe(1)
         self._position = SourceLine(Path(caller.f_code.co_filename), caller.f_lineno)
-        self._source, self._kind = _classify(source)
+        self._source, self._kind = source_kinds.classify(source)
         self._inputs = dict(inputs or {})
         self._data = {name: os.fspath(path) for name, path in (data or {}).items()}
         self._environments = {name: os.fspath(path) for name, path in (environments or {}).items()}
@@ -224,38 +225,3 @@ class Pipeline:
 def _named(steps: Collection[str], names: Iterable[str]) -> set[str]:
     """Return the steps with these names, and all steps of nested pipelines with these names."""
     return {step for step in steps for name in names if step == name or step.startswith(f"{name}.")}
-
-
-def _classify(source: Any) -> tuple[Any, str]:
-    """Return a source in the form of its kind, and the kind. Raises UsageError for anything else."""
-    from amllog.local.step_objects import job_objects, sdk_ports
-
-    if isinstance(source, (str, PathLike)):
-        path = Path(source).absolute()
-        if not path.is_file():
-            raise UsageError(f"there is no file {source} in {Path.cwd()}")
-        return path, "file"
-    if sdk_ports.is_step(source):
-        return [source], "steps"
-    if job_objects.is_job(source):
-        return source, "job"
-    if callable(source):
-        return [_plain_function(source)], "functions"
-    elements = list(source) if isinstance(source, Iterable) else []
-    if elements and all(callable(element) and not sdk_ports.is_step(element) for element in elements):
-        return [_plain_function(element) for element in elements], "functions"
-    if elements and not any(map(callable, elements)):
-        return source, "steps"
-    hint = ": pass its steps, and not the Pipeline" if hasattr(source, "graph") else ""
-    raise UsageError(
-        f"a pipeline is a path, steps of SDK v1, a job of azure-ai-ml or a list of functions, got "
-        f"{type(source).__name__}{hint}"
-    )
-
-
-def _plain_function(function: Any) -> Any:
-    if getattr(function, "_is_dsl_func", False):
-        raise UsageError(
-            "call the function that has the decorator @pipeline, and pass the job that it returns"
-        )
-    return function

@@ -1,25 +1,49 @@
-"""`Pipeline`: its sources."""
+"""`Pipeline`: what it runs, and what prevents a run."""
 
 from __future__ import annotations
 
-from typing import Any
+from pathlib import Path
 
 import pytest
 
-from amllog.errors import UsageError
+from amllog.errors import PipelineError
 from amllog.local import Pipeline
 
 
-@pytest.mark.parametrize(
-    ("source", "message"),
-    [
-        ("missing.yml", "there is no file missing.yml in"),
-        ([], "a list of functions, got list"),
-        (3, "a list of functions, got int"),
-        ([print, 3], "a list of functions, got list"),
-    ],
-)
-def test_sources_that_are_none(source: Any, message: str) -> None:
-    """A source of another kind is an error that names what is allowed."""
-    with pytest.raises(UsageError, match=message):
-        Pipeline(source)
+def load(rows: int) -> list[int]:
+    """Return rows."""
+    print("loading")
+    return list(range(rows))
+
+
+def train(load: list[int], rate: float = 0.5) -> float:
+    """Return a number, or fail for too many rows."""
+    if len(load) > 3:
+        raise ValueError(f"{len(load)} rows")
+    return len(load) * rate
+
+
+def test_functions_run_in_processes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each function is a step whose lines are shown, and its value is kept. The run is recorded in the folder."""
+    pipeline = Pipeline([load, train], inputs={"rows": 3})
+    assert pipeline.check() == []
+    result = pipeline.run()
+    assert result.exit_code == 0
+    assert pipeline.returned(result, "train") == 1.5
+    assert "load  | loading\n" in capsys.readouterr().out
+    assert result.folder.parent == tmp_path / "amllog-runs"
+    assert result.journal_directory == tmp_path / ".amllog"
+
+
+def test_a_missing_value_prevents_the_run(tmp_path: Path) -> None:
+    """The error has each finding, and nothing is run."""
+    pipeline = Pipeline([load, train])
+    with pytest.raises(PipelineError) as caught:
+        pipeline.run(report=lambda line: None)
+    (finding,) = caught.value.findings
+    assert str(finding).startswith(
+        f"{__file__}:{load.__code__.co_firstlineno}: the parameter rows of load has no"
+    )
+    assert "1 error prevents the run:" in str(caught.value)
+    assert pipeline.check() == [finding]
+    assert list(tmp_path.iterdir()) == []

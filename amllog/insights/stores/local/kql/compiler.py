@@ -107,13 +107,13 @@ class _Query:
             raise too_complex()
         return value
 
-    def scalar(self, query: syntax.TabularQuery) -> TypedSql:
+    def scalar(self, query: syntax.KqlQuery) -> TypedSql:
         relation = self._pipeline(query)
         name, type_ = next(iter(relation.columns.items()))
         sql = f"(SELECT {quote(name)} FROM {relation.table}{relation.order} LIMIT 1)"
         return TypedSql(f"coalesce({sql}, '')" if type_ == "string" else sql, type_)
 
-    def column(self, query: syntax.TabularQuery) -> tuple[str, str, int]:
+    def column(self, query: syntax.KqlQuery) -> tuple[str, str, int]:
         relation = self._pipeline(query)
         name, type_ = next(iter(relation.columns.items()))
         return f"SELECT {quote(name)} AS _kql_in FROM {relation.table}", type_, len(relation.columns)
@@ -123,7 +123,7 @@ class _Query:
         if not isinstance(function, syntax.Function):
             return None
         body = function.body
-        if isinstance(body, syntax.TabularQuery):
+        if isinstance(body, syntax.KqlQuery):
             raise UnsupportedKql(f"{name}(), which returns a table, in place of a value")
         with self._inside(name, function, arguments):
             return compile_expression(body, NameScope({}, self))
@@ -135,7 +135,7 @@ class _Query:
         if isinstance(let.value, syntax.Function):
             self._check(let.name, let.value)
             return let.value
-        if isinstance(let.value, syntax.TabularQuery):
+        if isinstance(let.value, syntax.KqlQuery):
             return self._pipeline(let.value)
         return compile_expression(let.value, NameScope({}, self))
 
@@ -143,7 +143,7 @@ class _Query:
         """Compile the body of a function with nulls, because the service checks functions that nobody calls."""
         arguments = [TypedSql(constant(type_, None).sql, type_) for _, type_, _ in function.parameters]
         with self._inside(name, function, arguments):
-            if isinstance(function.body, syntax.TabularQuery):
+            if isinstance(function.body, syntax.KqlQuery):
                 self._pipeline(function.body)
             else:
                 compile_expression(function.body, NameScope({}, self))
@@ -168,9 +168,9 @@ class _Query:
             self._definitions = saved
             self._depth -= 1
 
-    def _pipeline(self, query: syntax.TabularQuery) -> Relation:
+    def _pipeline(self, query: syntax.KqlQuery) -> Relation:
         source = query.source
-        relation = self._pipeline(source) if isinstance(source, syntax.TabularQuery) else self._source(source)
+        relation = self._pipeline(source) if isinstance(source, syntax.KqlQuery) else self._source(source)
         for operator in query.operators:
             relation = self._apply(operator, relation)
         return relation
@@ -224,7 +224,7 @@ class _Query:
 
     def _invocation(self, call: syntax.FunctionCall) -> Relation:
         function = self._definitions.get(call.name)
-        if not isinstance(function, syntax.Function) or not isinstance(function.body, syntax.TabularQuery):
+        if not isinstance(function, syntax.Function) or not isinstance(function.body, syntax.KqlQuery):
             raise unknown_table(call.name)
         arguments = [compile_expression(argument, NameScope({}, self)) for argument in call.arguments]
         with self._inside(call.name, function, arguments):
@@ -240,7 +240,7 @@ class _Query:
                 if known or not union.is_fuzzy:
                     label = label if part.name in self._definitions else part.name
                     parts.append((label, self._table(part.name)))
-            elif isinstance(part, syntax.TabularQuery):
+            elif isinstance(part, syntax.KqlQuery):
                 parts.append((label, self._pipeline(part)))
             else:
                 parts.append((label, self._source(part)))

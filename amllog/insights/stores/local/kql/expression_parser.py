@@ -12,6 +12,7 @@ from amllog.insights.stores.local.kql.syntax import (
     Binary,
     Expression,
     FunctionCall,
+    KqlQuery,
     Literal,
     Member,
     Membership,
@@ -19,7 +20,6 @@ from amllog.insights.stores.local.kql.syntax import (
     NamedExpression,
     Negative,
     Star,
-    TabularQuery,
     ToScalar,
     TypeOf,
 )
@@ -36,7 +36,7 @@ class ExpressionParser:
     """A parser of expressions. `is_query` and `query` parse the queries in them."""
 
     def __init__(
-        self, cursor: TokenCursor, is_query: Callable[[], bool], query: Callable[[], TabularQuery]
+        self, cursor: TokenCursor, is_query: Callable[[], bool], query: Callable[[], KqlQuery]
     ) -> None:
         self._cursor, self._is_query, self._query = cursor, is_query, query
 
@@ -102,7 +102,7 @@ class ExpressionParser:
             raise UnsupportedKql("two comparisons without brackets: write (a == b) == c")
         return comparison
 
-    def _members(self) -> tuple[Expression, ...] | TabularQuery:
+    def _members(self) -> tuple[Expression, ...] | KqlQuery:
         if self._is_query():
             query = self._query()
             self._cursor.expect(")")

@@ -141,7 +141,7 @@ def _arguments(node: syntax.FunctionCall, scope: NameScope) -> Iterator[TypedSql
 
 def _membership(node: syntax.Membership, scope: NameScope) -> TypedSql:
     value = compile_expression(node.value, scope)
-    if isinstance(node.items, syntax.TabularQuery):
+    if isinstance(node.items, syntax.KqlQuery):
         sql = _in_query(node.operator, value, node.items, scope)
     else:
         items = list(_flat(node.operator, [compile_expression(item, scope) for item in node.items]))
@@ -183,7 +183,7 @@ def _in_list(operator: str, value: TypedSql, items: Sequence[TypedSql]) -> str:
     return "(" + " OR ".join(f"coalesce({sql}, false)" for sql in tests) + ")"
 
 
-def _in_query(operator: str, value: TypedSql, query: syntax.TabularQuery, scope: NameScope) -> str:
+def _in_query(operator: str, value: TypedSql, query: syntax.KqlQuery, scope: NameScope) -> str:
     sql, type_, count = scope.definitions.column(query)
     numbers = value.type in NUMBERS and type_ in NUMBERS
     fits = value.type == type_ or (value.type == "dynamic" and type_ == "string") or numbers

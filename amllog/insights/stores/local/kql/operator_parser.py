@@ -12,6 +12,7 @@ from amllog.insights.stores.local.kql.syntax import (
     Expand,
     Expression,
     Join,
+    KqlQuery,
     Literal,
     Name,
     NamedExpression,
@@ -21,7 +22,6 @@ from amllog.insights.stores.local.kql.syntax import (
     SortKey,
     Summarize,
     TableName,
-    TabularQuery,
     TypeOf,
 )
 from amllog.insights.stores.local.kql.token_cursor import TokenCursor
@@ -44,7 +44,7 @@ class OperatorParser:
         self,
         cursor: TokenCursor,
         expressions: ExpressionParser,
-        query: Callable[[], TabularQuery],
+        query: Callable[[], KqlQuery],
         union: Callable[[], Operator],
     ) -> None:
         self._cursor, self._expressions, self._query = cursor, expressions, query
@@ -189,7 +189,7 @@ class OperatorParser:
             right = self._query()
             self._cursor.expect(")")
         else:
-            right = TabularQuery(TableName(self._cursor.name()))
+            right = KqlQuery(TableName(self._cursor.name()))
         self._cursor.expect("on")
         keys = [self._expressions.expression()]
         while self._cursor.take(","):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from amllog.insights.stores.local.kql.reasons import unknown_column
-from amllog.insights.stores.local.kql.syntax import FunctionCall, TabularQuery
+from amllog.insights.stores.local.kql.syntax import FunctionCall, KqlQuery
 from amllog.insights.stores.local.kql.typed_sql import TypedSql, quote
 
 
@@ -28,10 +28,10 @@ class Definitions(Protocol):
     def call(self, name: str, arguments: Sequence[TypedSql]) -> TypedSql | None:
         """Return the result of a function of the query, or None if there is no such function."""
 
-    def scalar(self, query: TabularQuery) -> TypedSql:
+    def scalar(self, query: KqlQuery) -> TypedSql:
         """Return the first value of a query."""
 
-    def column(self, query: TabularQuery) -> tuple[str, str, int]:
+    def column(self, query: KqlQuery) -> tuple[str, str, int]:
         """Return the SELECT of the first column of a query, its type, and the number of columns."""
 
 

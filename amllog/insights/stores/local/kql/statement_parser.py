@@ -16,13 +16,13 @@ from amllog.insights.stores.local.kql.syntax import (
     Function,
     FunctionCall,
     Invocation,
+    KqlQuery,
     Let,
     Print,
     Range,
     Source,
     TableName,
     TableUnion,
-    TabularQuery,
     Wildcard,
 )
 from amllog.insights.stores.local.kql.token_cursor import TokenCursor
@@ -40,7 +40,7 @@ class StatementParser:
         self._expressions = ExpressionParser(self._cursor, self._is_query, self._pipeline)
         self._operators = OperatorParser(self._cursor, self._expressions, self._pipeline, self._union)
 
-    def query(self) -> tuple[tuple[Let, ...], TabularQuery]:
+    def query(self) -> tuple[tuple[Let, ...], KqlQuery]:
         """Return the definitions and the query."""
         lets = []
         while self._cursor.is_at("let"):
@@ -66,12 +66,12 @@ class StatementParser:
         self._functions.pop(name, None)
         self._tables.discard(name)
         if isinstance(value, Function):
-            self._functions[name] = isinstance(value.body, TabularQuery)
-        elif isinstance(value, TabularQuery):
+            self._functions[name] = isinstance(value.body, KqlQuery)
+        elif isinstance(value, KqlQuery):
             self._tables.add(name)
         return Let(name, value)
 
-    def _definition(self) -> Expression | TabularQuery | Function:
+    def _definition(self) -> Expression | KqlQuery | Function:
         if self._cursor.is_at("view") and self._cursor.is_before("("):
             self._cursor.step()
         if self._cursor.is_at("(") and self._is_function():
@@ -150,17 +150,13 @@ class StatementParser:
             return self._functions.get(token.text, False)
         return token.text in self._tables or (after.kind == "symbol" and after.text == "|")
 
-    def _pipeline(self) -> TabularQuery:
+    def _pipeline(self) -> KqlQuery:
         with self._cursor.nested():
             source = self._source()
             operators = self._operators.operators()
-            return (
-                source
-                if isinstance(source, TabularQuery) and not operators
-                else TabularQuery(source, operators)
-            )
+            return source if isinstance(source, KqlQuery) and not operators else KqlQuery(source, operators)
 
-    def _source(self) -> Source | TabularQuery:
+    def _source(self) -> Source | KqlQuery:
         if self._cursor.take("("):
             return self._closed_pipeline()
         token, is_call = self._cursor.token, self._cursor.is_before("(")
@@ -190,7 +186,7 @@ class StatementParser:
             raise UnsupportedKql("tables of other databases")
         return TableName(name)
 
-    def _closed_pipeline(self) -> TabularQuery:
+    def _closed_pipeline(self) -> KqlQuery:
         query = self._pipeline()
         self._cursor.expect(")")
         return query
@@ -250,7 +246,7 @@ class StatementParser:
             parts.append(self._part())
         return TableUnion(kind, source_column, is_fuzzy, tuple(parts))
 
-    def _part(self) -> Source | TabularQuery:
+    def _part(self) -> Source | KqlQuery:
         if self._cursor.take("("):
             return self._closed_pipeline()
         if self._cursor.token.kind == "quoted" or self._cursor.is_before("("):

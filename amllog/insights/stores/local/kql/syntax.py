@@ -51,7 +51,7 @@ class Membership:
 
     operator: str
     value: Expression
-    items: tuple[Expression, ...] | TabularQuery
+    items: tuple[Expression, ...] | KqlQuery
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ class Member:
 class ToScalar:
     """The first value of a query."""
 
-    query: TabularQuery
+    query: KqlQuery
 
 
 @dataclass(frozen=True)
@@ -166,7 +166,7 @@ class TableUnion:
     kind: str
     source_column: str
     is_fuzzy: bool
-    parts: tuple[Source | TabularQuery, ...]
+    parts: tuple[Source | KqlQuery, ...]
 
 
 @dataclass(frozen=True)
@@ -194,7 +194,7 @@ class Join:
 
     operator: str
     kind: str
-    right: TabularQuery
+    right: KqlQuery
     keys: tuple[Expression, ...]
 
 
@@ -222,10 +222,10 @@ Operator = Union[RowOperator, Summarize, Join, Expand, Parse, TableUnion]
 
 
 @dataclass(frozen=True)
-class TabularQuery:
+class KqlQuery:
     """A source and the operators after it."""
 
-    source: Source | TabularQuery
+    source: Source | KqlQuery
     operators: tuple[Operator, ...] = ()
 
 
@@ -235,7 +235,7 @@ class Function:
 
     parameters: tuple[tuple[str, str, Expression | None], ...]
     lets: tuple[Let, ...]
-    body: Expression | TabularQuery
+    body: Expression | KqlQuery
 
 
 @dataclass(frozen=True)
@@ -243,4 +243,4 @@ class Let:
     """A definition."""
 
     name: str
-    value: Expression | TabularQuery | Function
+    value: Expression | KqlQuery | Function
