@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from amllog.errors import UsageError
 from amllog.local.checks.program_checks import ScriptUse
-from amllog.local.checks.script_imports import ImportedModule, imported_code
+from amllog.local.checks.script_imports import ImportedCode, ImportedModule, imported_code
 from amllog.local.plan.asset_references import name_of
 from amllog.local.plan.conda_files import CondaRequirements, read_conda
 from amllog.local.plan.interpreters import InterpreterReport, query_interpreter
@@ -50,6 +50,7 @@ class InterpreterCheck:
     def __init__(self) -> None:
         self.findings: list[Finding] = []
         self._queries: dict[Path, _Query] = {}
+        self._codes: dict[tuple[Path, tuple[Path, ...]], ImportedCode] = {}  # steps may run the same script
 
     def _query(self, step: PlannedStep) -> _Query | None:
         if step.interpreter is None:
@@ -68,7 +69,10 @@ class InterpreterCheck:
             module = ImportedModule(use.module.partition(".")[0], use.line.file, use.line.line)
             query.needs.append(_Need(module, use.step, _severity(use.is_certain)))
             return
-        code = imported_code(use.script, use.folders)
+        key = (use.script, use.folders)
+        code = self._codes.get(key)
+        if code is None:
+            code = self._codes[key] = imported_code(*key)
         for file in code.files:
             query.files.setdefault(file, use.step)
         if code.are_packages_known:

@@ -46,14 +46,21 @@ class StepLayers:
     context: DefinitionContext
     search_space: tuple[str, ...] = ()
     skip_reasons: list[str] = field(default_factory=list)
+    key_positions: dict[str, SourceLine] = field(default_factory=dict)  # for the checks of the plan
 
     def owner(self, key: str) -> CheckedMap:
         """Return the layer that has a key, or the last one."""
         return next((layer for layer in self.layers if layer.node.get(key) is not None), self.layers[-1])
 
+    def note_line(self, key: str, owner: CheckedMap) -> None:
+        """Remember the line of a key that the checks of the plan name."""
+        if owner.node.get(key) is not None:
+            self.key_positions[key] = owner.line(key)
+
     def command(self, key: str, owner: CheckedMap | None = None) -> str:
         """Return a command after its check."""
         owner = owner or self.owner(key)
+        self.note_line(key, owner)
         node = owner.node.get(key)
         if not isinstance(node, YamlScalar):
             return owner.text(key)
@@ -71,6 +78,7 @@ class StepLayers:
     def code(self, owner: CheckedMap | None = None) -> Path | None:
         """Return the folder or file of the code. Code that is not on this machine is a reason to skip the step."""
         owner = owner or self.owner("code")
+        self.note_line("code", owner)
         text = owner.text("code").strip()
         if not text:
             return None
@@ -161,4 +169,5 @@ class StepLayers:
             "environment_variables": self.environment_variables(),
             "is_reuse_allowed": is_deterministic and self.context.is_reuse_allowed,
             "input_positions": self.inputs.positions,
+            "key_positions": self.key_positions,
         }

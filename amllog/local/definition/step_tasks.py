@@ -42,6 +42,7 @@ def parallel_step(step: StepLayers) -> PlannedStep:
         step.context.findings.error(step.position, "the parallel step has no task")
         task = CheckedMap(YamlMap({}, step.position), step.context.findings)
     task.check_keys(TASK_KEYS, "task")
+    step.note_line("entry_script", task)
     if not task.text("entry_script"):
         step.context.findings.error(task.node.position, "the task has no entry_script")
     retries, timeout = step.retries()
@@ -164,6 +165,7 @@ def _distribution(space: CheckedMap, name: str) -> MappingProxyType[str, Any]:
 def spark_step(step: StepLayers) -> PlannedStep:
     """Return a step of the type spark."""
     owner = step.owner("entry")
+    step.note_line("entry", owner)
     node = owner.node.get("entry")
     entry = owner.text("entry") if isinstance(node, YamlScalar) else ""
     if isinstance(node, YamlMap):
