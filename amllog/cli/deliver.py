@@ -5,6 +5,8 @@ The destinations come from the environment. The exit code is 1 if records are re
 
 from __future__ import annotations
 
+import os
+import time
 from argparse import Namespace
 from collections import Counter
 from collections.abc import Mapping
@@ -14,25 +16,75 @@ from amllog.cli import output, status
 from amllog.cli.status import OutletFilters
 from amllog.context.detector import RunDetector
 from amllog.delivery import account
+from amllog.delivery.account import Account
 from amllog.delivery.exporter import Exporter
 from amllog.delivery.orphan_delivery import OrphanDelivery
 from amllog.errors import ConfigError, UsageError
 from amllog.exporters.app_insights.resend import resend_old
+from amllog.insights.fetch.fetched_folder import unfinished_run
 from amllog.insights.reports.rendering import pluralize
 from amllog.journal.directory import claim, list_segments, open_read_only
 from amllog.journal.outlets import APP_INSIGHTS
 from amllog.session import compose
 
+_RECEIVED = "received"  # a folder of the local Azure
+
 
 def run(options: Namespace, environ: Mapping[str, str]) -> int:
     """Deliver the records of ended processes. Return 1 if records are refused or still waiting."""
     directory = status.journal_directory(options, environ)
+    is_named = bool(options.directory or options.named_directory)
+    journals = [directory] if list_segments(directory) or not is_named else journals_below(directory)
+    for journal in journals:
+        _check_run(journal)
+    deadline, is_delivered, values = time.monotonic() + options.timeout, True, []
+    for journal in journals or [directory]:
+        if journal != directory:
+            output.print_notice(f"directory {journal}")
+        before, after = _deliver(journal, options, environ, max(deadline - time.monotonic(), 0.1))
+        is_delivered = is_delivered and not after.waiting + after.refused
+        values.append({"before": before.as_dict(), "after": after.as_dict()})
+    if options.json:
+        output.print_answer(output.to_json(values[0] if len(values) == 1 else values))
+    return int(not is_delivered)
+
+
+def journals_below(directory: Path) -> list[Path]:
+    """Return the journal directories below a directory, as in a fetched run. Links are not followed.
+
+    The folder in which a local Azure keeps what it received is none.
+    """
+    journals = []
+    for place, folders, _ in os.walk(directory):
+        folders[:] = sorted(name for name in folders if name != _RECEIVED)
+        if list_segments(Path(place)):
+            journals.append(Path(place))
+    return journals
+
+
+def _check_run(directory: Path) -> None:
+    """Raise UsageError for the journal of a run that had not ended when it was fetched.
+
+    The run delivers its records itself, and the fetched checkpoint does not know which ones.
+    """
+    run_id = unfinished_run(directory)
+    if run_id:
+        raise UsageError(
+            f"{directory} is of run {run_id}, which had not ended when it was fetched: "
+            "fetch it again after its end, or its records are sent twice"
+        )
+
+
+def _deliver(
+    directory: Path, options: Namespace, environ: Mapping[str, str], seconds: float
+) -> tuple[Account, Account]:
+    """Deliver the records of one directory, and return and print its accounts before and after."""
     exporters = _exporters(directory, environ)
     filters: OutletFilters = {exporter.name: exporter.wants for exporter in exporters}
     before = status.tally_directory(directory, filters)
     if not options.json:
         output.print_answer(f"before: {status.format_account(before)}")
-    delivery = OrphanDelivery(directory, status.node_name(environ), exporters, options.timeout)
+    delivery = OrphanDelivery(directory, status.node_name(environ), exporters, seconds)
     try:
         delivery.deliver(output.print_notice)
         for exporter in exporters:
@@ -46,11 +98,9 @@ def run(options: Namespace, environ: Mapping[str, str]) -> int:
     after = status.tally_directory(directory, filters)
     if after.waiting:
         _report_writers(directory, status.node_name(environ), filters)
-    if options.json:
-        output.print_answer(output.to_json({"before": before.as_dict(), "after": after.as_dict()}))
-    else:
+    if not options.json:
         output.print_answer(f"after:  {status.format_account(after)}")
-    return int(after.waiting + after.refused > 0)
+    return before, after
 
 
 def _exporters(directory: Path, environ: Mapping[str, str]) -> list[Exporter]:

@@ -23,6 +23,7 @@ COMMANDS = {
     **dict.fromkeys(("story", "compare", "query", "tail"), "query_commands"),
     "status": "status",
     "deliver": "deliver",
+    "fetch": "fetch",
     "serve": "serve",
     "doctor": "doctor.doctor",
     "demo": "demo",

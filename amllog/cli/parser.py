@@ -13,7 +13,16 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from amllog.__version__ import __version__
-from amllog.cli import alert, argument_values, compact, output, pipeline_options, query_arguments, serve
+from amllog.cli import (
+    alert,
+    argument_values,
+    compact,
+    fetch,
+    output,
+    pipeline_options,
+    query_arguments,
+    serve,
+)
 from amllog.cli.status import add_directory
 from amllog.record.text import escape_controls
 
@@ -66,6 +75,7 @@ def _build() -> tuple[ArgumentParser, Any]:
     serve.add_command(commands, _command)
     query_arguments.add_commands(commands, _command)
     _add_delivery_commands(commands)
+    fetch.add_command(commands, _command)
     compact.add_command(commands, _command)
     alert.add_commands(commands, _command)
     return top, commands

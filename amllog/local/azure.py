@@ -87,11 +87,15 @@ class AzureOnThisMachine:
         self._server = LoopbackServer(self._port, self._callbacks)
         self._port = self._server.port
         received = self.directory / "received"
+        artifacts = ArtifactService(data.artifacts, self._access, lambda: self.url, self._upload_url)
+        history = RunHistory(
+            data.runs, data.metrics, self._access.run_tokens, self.url, artifacts.log_addresses
+        )
         routes = [
             *(Route("POST", path, Credential.INGESTION, self._track) for path in TRACKS),
             *FaultService(self.faults).routes(),
-            *RunHistory(data.runs, data.metrics, self._access.run_tokens, self.url).routes(),
-            *ArtifactService(data.artifacts, self._access, lambda: self.url, self._upload_url).routes(),
+            *history.routes(),
+            *artifacts.routes(),
             *MLflowArtifacts(data.runs, data.artifacts).routes(),
             *LoggedModels(data.runs, data.models).routes(),
             *ModelRegistry(data.models).routes(),

@@ -21,6 +21,7 @@ from amllog.local.http.routes import WORKSPACE, Credential, Names, Route
 
 ARTIFACT = f"/artifact/v2.0{WORKSPACE}/artifacts"
 BATCH_MAX = 50
+LISTED_LOGS = ("azureml-logs/", "logs/azureml/")
 _BLOCK = re.compile(r"<(?:Latest|Uncommitted|Committed)>([^<]+)<")
 
 
@@ -55,6 +56,15 @@ class ArtifactService:
             Route("HEAD", "/blobs/{key}", Credential.WRITE_ADDRESS, self._head_blob),
             Route("PUT", "/blobs/{key}", Credential.WRITE_ADDRESS, self._put_blob),
         ]
+
+    def log_addresses(self, container: str) -> dict[str, str]:
+        """Return the addresses of the log files of a run that run history lists: those of the legacy runtime."""
+        listed = self._artifacts.list_container("ExperimentRun", container)
+        return {
+            artifact.path: self._read_uri(self._artifacts.key(*artifact[:3]))
+            for artifact in listed
+            if artifact.path.startswith(LISTED_LOGS)
+        }
 
     def _create(self, request: Request, names: Names) -> Response:
         origin, container = names["origin"], names["container"]

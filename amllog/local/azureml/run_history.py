@@ -19,6 +19,7 @@ from amllog.local.http.routes import WORKSPACE, Credential, Names, Route
 
 HISTORY = f"/history/v1.0{WORKSPACE}"
 METRIC = f"/metric/v2.0{WORKSPACE}"
+LogAddresses = Callable[[str], Mapping[str, str]]  # of a container, by the names of the files
 _CLAUSE = re.compile(
     r"(RunId|RootRunId|ParentRunId|Status|RunType|ExperimentId) (eq|ne) '?([^'()]+)'?", re.IGNORECASE
 )
@@ -27,8 +28,11 @@ _CLAUSE = re.compile(
 class RunHistory:
     """The operations of run history and the metric service."""
 
-    def __init__(self, runs: RunStore, metrics: MetricStore, tokens: RunTokens, url: str) -> None:
+    def __init__(
+        self, runs: RunStore, metrics: MetricStore, tokens: RunTokens, url: str, log_addresses: LogAddresses
+    ) -> None:
         self._runs, self._metrics, self._tokens, self._url = runs, metrics, tokens, url
+        self._log_addresses = log_addresses
 
     def routes(self) -> list[Route]:
         """Return the routes of the operations. A path contains the name or the id of an experiment."""
@@ -118,14 +122,10 @@ class RunHistory:
 
     def _details(self, request: Request, names: Names) -> Response:
         run = self._runs.get(names["run"])
-        lists: dict[str, Any] = {
-            "inputDatasets": [],
-            "outputDatasets": [],
-            "logFiles": {},
-            "runDefinition": {},
-        }
+        lists: dict[str, Any] = {"inputDatasets": [], "outputDatasets": [], "runDefinition": {}}
+        logs = {"logFiles": dict(self._log_addresses(run["dataContainerId"]))}
         names_of_run = ("runId", "target", "status", "startTimeUtc", "endTimeUtc", "error", "properties")
-        return Response.from_value({**lists, **{name: run.get(name) for name in names_of_run}})
+        return Response.from_value({**lists, **logs, **{name: run.get(name) for name in names_of_run}})
 
     def _token(self, request: Request, names: Names) -> Response:
         token, expiry = self._tokens.issue(self._runs.get(names["run"])["runId"])
