@@ -17,6 +17,7 @@ from amllog.cli import habits, output, parser, pipeline_options, run_summary
 from amllog.cli.live_table import LiveTable
 from amllog.errors import PipelineError, UsageError
 from amllog.insights.reports.rendering import pluralize
+from amllog.local.execution.step_events import RunResult
 from amllog.local.plan.planned_steps import Finding, Severity
 from amllog.local.run_lines import RunLines
 
@@ -81,12 +82,19 @@ def _run(pipeline: Pipeline, options: Namespace, environ: Mapping[str, str]) -> 
     finally:
         if isinstance(observer, LiveTable):
             observer.close()
-    if isinstance(observer.error, BrokenPipeError):  # `amllog run pipeline.yml | head`: the run went on
-        output.discard_stdout()
-    elif observer.error is not None:
-        output.print_notice(f"the lines of the steps could not be written: {observer.error}", "amllog run")
-    run_summary.print_summary(result)
+    _print_end(result, observer.error)
     return result.exit_code
+
+
+def _print_end(result: RunResult, error: OSError | None) -> None:
+    """Print the summary. `error` is that of the stream of the lines."""
+    if error is not None and not isinstance(error, BrokenPipeError):
+        output.print_notice(f"the lines of the steps could not be written: {error}", "amllog run")
+    try:
+        run_summary.print_summary(result)
+        sys.stdout.flush()
+    except BrokenPipeError:  # `amllog run pipeline.yml | head`: the run went on, and its exit code counts
+        output.discard_stdout()
 
 
 def _observer(environ: Mapping[str, str]) -> LiveTable | RunLines:
@@ -95,7 +103,7 @@ def _observer(environ: Mapping[str, str]) -> LiveTable | RunLines:
         sys.stdout.isatty() and environ.get("TERM") not in ("dumb", "unknown") and not environ.get("CI")
     )
     if not is_drawn:
-        return RunLines(sys.stdout, sys.stderr, _PREFIX)
+        return RunLines(sys.stdout, sys.stderr, _PREFIX, has_summary=True)
     return LiveTable(sys.stdout, colour=output.uses_colour(sys.stdout), size=shutil.get_terminal_size)
 
 

@@ -55,8 +55,10 @@ class RunLines:
     more: the run does not stop because nobody reads its lines.
     """
 
-    def __init__(self, stream: TextIO, notices: TextIO, prefix: str = "") -> None:
-        self._stream, self._notices, self._prefix = stream, notices, prefix
+    def __init__(
+        self, stream: TextIO, notices: TextIO, prefix: str = "", *, has_summary: bool = False
+    ) -> None:
+        self._stream, self._notices, self._prefix, self._has_summary = stream, notices, prefix, has_summary
         self._width = 0
         self._states: dict[str, StepState] = {}
         self.error: OSError | None = None
@@ -85,8 +87,9 @@ class RunLines:
         )
 
     def ended(self, run: RunStatus) -> None:
-        """Write the state of the run."""
-        self._write(self._notices, f"{self._prefix}run {run.run_id} {run.state.value}\n")
+        """Write the state of the run, unless a summary follows."""
+        if not self._has_summary:
+            self._write(self._notices, f"{self._prefix}run {run.run_id} {run.state.value}\n")
 
     def _write(self, stream: TextIO, text: str) -> None:
         if self.error is not None:
