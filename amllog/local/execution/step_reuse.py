@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, is_dataclass
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 
 from amllog.local.execution.past_runs import PastRun
@@ -43,7 +43,9 @@ def _environment_state(python: Path) -> list[tuple[str, int]]:
 
 def _plain(value: object) -> object:
     """Return a task of a step as plain data with a stable text."""
-    data = asdict(value) if is_dataclass(value) and not isinstance(value, type) else value
+    data = value
+    if is_dataclass(value):  # not by `asdict`, which cannot copy the mappings of frozen tasks
+        data = {field.name: getattr(value, field.name) for field in fields(value)}
     if isinstance(data, Mapping):
         return sorted((str(key), _plain(item)) for key, item in data.items())
     return [_plain(item) for item in data] if isinstance(data, (list, tuple)) else data

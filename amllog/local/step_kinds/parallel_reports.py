@@ -39,12 +39,12 @@ class Tally:
         self.done = self.failed = 0
         self._failed_items = 0
         self._tracebacks: set[str] = set()
-        self._last_error = ""
+        self._last_error = self._last_traceback = ""
         self._task = task
 
     def is_new_error(self, message: str, traceback: str) -> bool:
         """Note an error. Return whether its traceback should be shown: the first ones that differ."""
-        self._last_error = message
+        self._last_error, self._last_traceback = message, traceback
         is_new = bool(traceback) and traceback not in self._tracebacks and len(self._tracebacks) < _TRACEBACKS
         self._tracebacks.update([traceback] if is_new else [])
         return is_new
@@ -80,7 +80,9 @@ class Tally:
         if not failure:
             return [counts, logs]
         cause = f" The last error: {self._last_error}" if self._last_error not in failure else ""
-        return [counts, logs, f"The parallel step failed. {failure}.{cause}"]
+        # The log of the step ends with the traceback, where people and programs look for it.
+        traceback = [self._last_traceback.rstrip()] if self._last_traceback else []
+        return [counts, logs, f"The parallel step failed. {failure}.{cause}", *traceback]
 
 
 class ParallelReports:
