@@ -12,7 +12,7 @@ from amllog.local.checks.code_folder import CodeFolder
 from amllog.local.checks.finding_places import key_line, text_line
 from amllog.local.checks.script_imports import has_function
 from amllog.local.checks.shell_words import UnbalancedQuote
-from amllog.local.checks.step_programs import Executable, PythonProgram, commands_of, programs_of
+from amllog.local.checks.step_programs import Executable, ProgramFile, PythonProgram, commands_of, programs_of
 from amllog.local.plan.planned_steps import Finding, PlannedStep, Severity, SourceLine, StepKind
 
 # Programs that are part of the shell, or that the folder of shims provides.
@@ -74,6 +74,8 @@ class ProgramCheck:
         for program in programs_of(commands):
             if isinstance(program, Executable):
                 self._check_executable(program)
+            elif isinstance(program, ProgramFile):
+                self._check_file(program)
             elif program.script:
                 self._check_script(program)
             else:
@@ -83,14 +85,24 @@ class ProgramCheck:
         step = self._step
         if program.name in _BUILTINS or shutil.which(program.name) or step.interpreter is None:
             return
-        # The programs of the interpreter's environment are on the PATH of the step.
-        if (step.interpreter.parent / program.name).exists():
+        # The programs of the interpreter's environment are on the PATH of the step, and so is its own name.
+        if program.name == step.interpreter.name or (step.interpreter.parent / program.name).exists():
             return
         message = (
             f"command: {program.name} is not on PATH: install it, or use --skip {step.name}, or "
             f"--stub {step.name}=FOLDER with its outputs"
         )
         self._report(text_line(step, "command", program.name), message, is_certain=program.is_certain)
+
+    def _check_file(self, program: ProgramFile) -> None:
+        name = os.path.join(program.folder, program.name)
+        path = self._code.file(name)
+        line = text_line(self._step, "command", program.name)
+        if path is None:
+            self._report(line, self._missing("file", name), is_certain=program.is_certain)
+        elif program.is_executed and not os.access(path, os.X_OK):
+            message = f"command: {path} is not executable: chmod +x {path}"
+            self._report(line, message, is_certain=program.is_certain)
 
     def _check_script(self, program: PythonProgram) -> None:
         name = os.path.join(program.folder, program.script)

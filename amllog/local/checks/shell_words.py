@@ -105,9 +105,7 @@ class _Reader:
         is_literal = True
         while self._at < len(self._text):
             character = self._text[self._at]
-            if character in " \t\r" or (_OPERATOR.match(character) and character != "("):
-                break
-            if character in "<>":
+            if character in " \t\r<>" or _OPERATOR.match(character):
                 break
             if character in "'\"":
                 text, is_plain = self._quoted(character)
@@ -118,7 +116,7 @@ class _Reader:
                 parts.append(self._text[self._at + 1 : self._at + 2])
                 self._at += 2
                 continue
-            if self._text.startswith("$(", self._at) or character in "`(":
+            if self._text.startswith("$(", self._at) or character == "`":
                 self._skip_substitution()
                 is_literal = False
                 continue
@@ -166,10 +164,11 @@ class _Reader:
             words = words[1:]
         while words and (_ASSIGNMENT.fullmatch(words[0].text) or words[0].text in _WRAPPERS):
             words = words[1:]
-        if words and words[0].text in _UNREAD:
+        # A word before "(" is the name of a function.
+        if words and (words[0].text in _UNREAD or operator == "("):
             self._is_known = False
             return
-        if operator in {"||", "(", ")"}:
+        if operator in {"||", ")"}:
             self._is_certain = False
         if words:
             self.commands.append(SimpleCommand(tuple(words), self._is_certain, writes))

@@ -13,6 +13,7 @@ from amllog.local.execution.command_text import CommandValues, replace_expressio
 from amllog.local.plan.planned_steps import LiteralValue, LocalData, PlannedStep
 
 _PYTHON = re.compile(r"python(3(\.\d+)?)?")
+_RUNNERS = {"bash", "sh", "zsh", "Rscript", "perl", "node", "julia"}  # their first argument is a file
 _OPTIONS_WITH_VALUE = {"-W", "-X", "--check-hash-based-pycs"}
 _TRIAL_VALUE = re.compile(r"\$\{\{\s*search_space\.[^}]*\}\}")
 # Programs that create no script and install no package. After any other, both are unknown.
@@ -44,6 +45,15 @@ class Executable(NamedTuple):
     is_certain: bool = True
 
 
+class ProgramFile(NamedTuple):
+    """A file that a command runs by its path (`./run.sh`), or by another program (`bash run.sh`)."""
+
+    name: str
+    folder: str = ""
+    is_certain: bool = True
+    is_executed: bool = False
+
+
 def command_of(step: PlannedStep) -> str | None:
     """Return the command with the values that are known, and UNKNOWN for the others. None: it cannot be read."""
     texts: dict[str, str] = {}
@@ -69,7 +79,7 @@ def commands_of(step: PlannedStep) -> list[SimpleCommand]:
     return simple_commands(command) if command else []
 
 
-def programs_of(commands: list[SimpleCommand]) -> Iterator[PythonProgram | Executable]:
+def programs_of(commands: list[SimpleCommand]) -> Iterator[PythonProgram | Executable | ProgramFile]:
     """Yield the programs in the order in which they start, up to a change of directory that is not known."""
     folder = ""
     are_files_known = are_packages_known = True
@@ -80,21 +90,35 @@ def programs_of(commands: list[SimpleCommand]) -> Iterator[PythonProgram | Execu
                 return
             folder = os.path.join(folder, words[1].text)
         elif _PYTHON.fullmatch(program):
+            if "." in program:
+                yield Executable(program, command.is_certain)
             python = _python_program(words[1:])
             if python and are_files_known:
-                certain = command.is_certain
+                is_known = are_packages_known and "." not in program
                 yield python._replace(
-                    folder=folder, is_certain=certain, are_packages_known=are_packages_known
+                    folder=folder, is_certain=command.is_certain, are_packages_known=is_known
                 )
             if python and python.module in {"pip", "uv", "ensurepip"}:
                 are_packages_known = False
-        elif program and "/" not in program:
-            yield Executable(program, command.is_certain)
+        else:
+            yield from _other_programs(command, folder, are_files_known=are_files_known)
             are_packages_known = are_packages_known and program in _HARMLESS
             are_files_known = are_files_known and (program in _HARMLESS or program.startswith("pip"))
-        else:
-            are_files_known = are_packages_known = False
         are_files_known = are_files_known and not command.writes
+
+
+def _other_programs(
+    command: SimpleCommand, folder: str, *, are_files_known: bool
+) -> Iterator[Executable | ProgramFile]:
+    """Yield the program of a command, and the file that it runs."""
+    program, is_certain = command.program, command.is_certain
+    if program and "/" not in program:
+        yield Executable(program, is_certain)
+        first = command.words[1] if len(command.words) > 1 else Word("-")
+        if program in _RUNNERS and first.is_literal and first.text[:1] != "-" and are_files_known:
+            yield ProgramFile(first.text, folder, is_certain)
+    elif program and are_files_known:
+        yield ProgramFile(program, folder, is_certain, is_executed=True)
 
 
 def _python_program(words: tuple[Word, ...]) -> PythonProgram | None:

@@ -71,17 +71,21 @@ class VirtualEnvironments:
                 if not self._is_building:
                     return None
                 self._directory.mkdir(parents=True, exist_ok=True)
-                with self._lock(folder):
+                with self._lock(folder) as lock:
                     if not (folder / COMPLETE).is_file():
-                        self._build(folder, conda, base)
+                        self._build(folder, conda, base, lock)
         except OSError as error:
             place = error.filename or self._directory
             raise UsageError(f"the virtual environment cannot be built: {place}: {error.strerror}") from None
         return find_interpreter(os.fspath(folder), folder)
 
     @contextlib.contextmanager
-    def _lock(self, folder: Path) -> Iterator[None]:
-        """Hold the lock of an environment. Wait for another process that builds it, up to the time of a build."""
+    def _lock(self, folder: Path) -> Iterator[int]:
+        """Hold the lock of an environment. Wait for another process that builds it, up to the time of a build.
+
+        Yield the descriptor. The commands of the build inherit it: if this process is killed, the lock is held until
+        they have ended.
+        """
         fd = os.open(f"{folder}.lock", os.O_RDWR | os.O_CREAT, 0o600)
         try:
             ends = time.monotonic() + BUILD_SECONDS
@@ -93,11 +97,11 @@ class VirtualEnvironments:
                 if time.monotonic() > ends:
                     raise UsageError(f"another process builds {folder} for more than {BUILD_SECONDS:g} s")
                 time.sleep(POLL_SECONDS)
-            yield
+            yield fd
         finally:
             os.close(fd)  # releases the lock. The file stays: another process may wait on it
 
-    def _build(self, folder: Path, conda: CondaRequirements, base: Path) -> None:
+    def _build(self, folder: Path, conda: CondaRequirements, base: Path, lock: int) -> None:
         lines, _ = _requirement_lines(conda)
         if folder.exists() and any(folder.iterdir()):
             if not (folder / REQUIREMENTS).is_file():
@@ -108,7 +112,7 @@ class VirtualEnvironments:
         self._report(f"building a virtual environment of {len(lines)} requirements in {folder}")
         log = Path(f"{folder}.log")
         with log.open("wb") as output:
-            run = _Commands(conda.folder, output.fileno(), log)
+            run = _Commands(conda.folder, output.fileno(), log, lock)
             options = [] if lines else ["--without-pip"]
             run([os.fspath(base), "-m", "venv", *options, os.fspath(folder)], "python -m venv")
             python = os.fspath(find_interpreter(os.fspath(folder), folder))
@@ -126,8 +130,9 @@ class VirtualEnvironments:
 class _Commands:
     """The commands of a build, with their output in a log file."""
 
-    def __init__(self, directory: Path, output: int, log: Path) -> None:
+    def __init__(self, directory: Path, output: int, log: Path, lock: int) -> None:
         self._directory = directory
+        self._lock = lock
         self._output = output
         self._log = log
 
@@ -141,6 +146,7 @@ class _Commands:
                 stdout=self._output,
                 stderr=subprocess.STDOUT,
                 timeout=BUILD_SECONDS,
+                pass_fds=(self._lock,) if os.name == "posix" else (),
                 check=False,
             ).returncode
             reason = f"exit code {code}"

@@ -37,6 +37,8 @@ def test_correct_programs(project) -> None:
         ("python secret.py", "script secret.py is excluded by .amlignore of src"),
         ("python ../src/train.py", "script ../src/train.py does not exist in src"),
         ("python /no/x.py", "script /no/x.py does not exist in src"),
+        ("bash no.sh", "file no.sh does not exist in src"),
+        ("./train.py", "command: src/train.py is not executable: chmod +x src/train.py"),
         ("python train.py --a 'b", "command: the quote ' does not end"),
         (
             f"{NOWHERE} x",

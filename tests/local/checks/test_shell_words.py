@@ -27,6 +27,7 @@ def read(text: str) -> list[list[str]]:
         ("python a.py; cat <<EOF\nit's\nEOF", [["python", "a.py"], ["cat"]]),
         ("if test -f x; then python a.py; fi; b", [["test", "-f", "x"], ["python", "a.py"], ["b"]]),
         ("(cd a && b) && c", [["cd", "a"], ["b"], ["c"]]),
+        ("a; f() { b; }; f", [["a"]]),
         ("", []),
     ],
 )

@@ -6,7 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from amllog.local.checks.step_programs import Executable, PythonProgram, command_of, commands_of, programs_of
+from amllog.local.checks.step_programs import (
+    Executable,
+    ProgramFile,
+    PythonProgram,
+    command_of,
+    commands_of,
+    programs_of,
+)
 from amllog.local.plan.planned_steps import (
     LiteralValue,
     LocalData,
@@ -31,7 +38,7 @@ def step_of(command: str) -> PlannedStep:
     return PlannedStep("s", LINE, command=command, inputs=inputs, outputs={"o": PlannedOutput()})
 
 
-def programs(command: str) -> list[PythonProgram | Executable]:
+def programs(command: str) -> list[PythonProgram | Executable | ProgramFile]:
     """Return the programs of a command."""
     return list(programs_of(commands_of(step_of(command))))
 
@@ -53,11 +60,13 @@ def programs(command: str) -> list[PythonProgram | Executable]:
         ),
         ("git clone u; python x.py", [Executable("git")]),
         ("echo 1 > x.py; python x.py", [Executable("echo")]),
-        ("./run.sh; python x.py", []),
-        ("Rscript a.R $[[--x ${{inputs.missing}}]]", [Executable("Rscript")]),
+        ("cd a; ./run.sh; python x.py", [ProgramFile("./run.sh", "a", is_executed=True)]),
+        ("Rscript a.R $[[--x ${{inputs.missing}}]]", [Executable("Rscript"), ProgramFile("a.R")]),
+        ("bash -c 'x'; bash; bash b.sh", [Executable("bash"), Executable("bash"), Executable("bash")]),
+        ("python3.7 x.py", [Executable("python3.7"), PythonProgram("x.py", are_packages_known=False)]),
     ],
 )
-def test_programs(command: str, expected: list[PythonProgram | Executable]) -> None:
+def test_programs(command: str, expected: list[PythonProgram | Executable | ProgramFile]) -> None:
     """Scripts, modules and executables are known, and what an earlier command may create or install is not."""
     assert programs(command) == expected
 

@@ -22,6 +22,8 @@ from amllog.local.plan.virtual_environments import (
 )
 from amllog.process.file_lock import try_lock
 
+from ...conftest import wait_until  # isort: skip
+
 BASE = Path(sys.executable)
 
 
@@ -160,3 +162,35 @@ def test_a_cache_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "cache").write_text("")
     with pytest.raises(UsageError, match=r"the virtual environment cannot be built: .*cache"):
         VirtualEnvironments(tmp_path / "cache").python(conda_of(tmp_path), BASE)
+
+
+def test_a_killed_build_holds_its_lock_until_its_commands_end(tmp_path: Path, child) -> None:
+    """If amllog is killed while it builds, the next process waits for the command that is still running."""
+    base = tmp_path / "python3"
+    base.write_text(
+        f'#!/bin/sh\n[ "$2" = venv ] && {{ echo > "{tmp_path}/started"; read line < "{tmp_path}/end"; exit 1; }}\n'
+        f'exec "{sys.executable}" "$@"\n'
+    )
+    base.chmod(0o755)
+    os.mkfifo(tmp_path / "end")
+    os.mkfifo(tmp_path / "started")
+    code = (
+        "import sys\n"
+        "from pathlib import Path\n"
+        "from amllog.local.plan.conda_files import CondaRequirements\n"
+        "from amllog.local.plan.planned_steps import SourceLine\n"
+        "from amllog.local.plan.virtual_environments import VirtualEnvironments\n"
+        "folder = Path(sys.argv[1])\n"
+        "conda = CondaRequirements(SourceLine(folder, 0), folder)\n"
+        "VirtualEnvironments(folder / 'cache').python(conda, folder / 'python3')\n"
+    )
+    process = child.start(code, os.fspath(tmp_path))
+    (tmp_path / "started").read_text()
+    process.kill()
+    process.wait()
+    [lock] = (tmp_path / "cache").glob("*.lock")
+    fd = os.open(lock, os.O_RDWR)
+    assert try_lock(fd) is False
+    (tmp_path / "end").write_text("\n")
+    wait_until(lambda: try_lock(fd) is True)
+    os.close(fd)
