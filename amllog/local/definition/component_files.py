@@ -13,6 +13,7 @@ from amllog.local.definition.format_keys import COMPONENT_KEYS, JOB_KEYS
 from amllog.local.definition.input_declarations import InputDeclaration, read_declarations
 from amllog.local.definition.output_declarations import OutputDeclaration, read_outputs
 from amllog.local.definition.yaml_nodes import YamlMap, YamlNode, YamlScalar
+from amllog.local.plan.asset_references import fitting_key
 
 _KIND_OF_KEY = {
     "jobs": "pipeline", "trial": "sweep", "task": "parallel", "entry": "spark", "command": "command",
@@ -55,7 +56,8 @@ def find_component(
         context.findings.error(owner.line(key), f"{key} = {shown(node)}: allowed is a file or a mapping")
         return None
     name = owner.text(key).strip()
-    path = context.components.get(name) or local_path(name, owner.folder)
+    fit = fitting_key(name, context.components) if name.startswith("azureml:") else None
+    path = context.components[fit.key] if fit else local_path(name, owner.folder)
     if path is None:
         place = "a registry" if "registries/" in name else "a workspace"
         reason = f"its component {name} is in {place}, and not on this machine"

@@ -236,7 +236,7 @@ def test_registered_components_map_to_files(tmp_path: Path) -> None:
     (tmp_path / "c.yml").write_text(COMPONENT, encoding="utf-8")
     pipeline = tmp_path / "p.yml"
     pipeline.write_text("type: pipeline\njobs:\n  a: {component: 'azureml:t@latest', inputs: {data: ./d}}\n")
-    assert only(read_file(pipeline, {}, {"azureml:t@latest": tmp_path / "c.yml"})).kind is StepKind.COMMAND
+    assert only(read_file(pipeline, {}, {"t": tmp_path / "c.yml"})).kind is StepKind.COMMAND
 
 
 @pytest.mark.parametrize("schema", ["$schema: https://x/commandJob.schema.json\n", "type: command\n", ""])
