@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import os
 import stat
+from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
@@ -30,10 +31,11 @@ class CodeSize(NamedTuple):
 
 
 class CodeFolder:
-    """The code of a step: a folder, a single file, or nothing."""
+    """The code of a step: a folder, a single file, or nothing. `includes` are files and folders beside it."""
 
-    def __init__(self, path: Path | None) -> None:
+    def __init__(self, path: Path | None, includes: Iterable[Path] = ()) -> None:
         self.path = path
+        self._includes = {include.name: include for include in includes}
         self._is_folder = path is not None and path.is_dir()
 
     def __str__(self) -> str:
@@ -58,6 +60,9 @@ class CodeFolder:
         if os.path.isabs(name):
             return Path(name)
         relative = os.path.normpath(name)
+        first, _, rest = relative.partition(os.sep)
+        if first in self._includes:
+            return self._includes[first] / rest if rest else self._includes[first]
         if self.path is None or relative.split(os.sep)[0] == os.pardir:
             return None  # what is above the working directory is not ours
         if self._is_folder:

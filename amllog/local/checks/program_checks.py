@@ -48,7 +48,7 @@ class ProgramCheck:
         self.findings: list[Finding] = []
         self.scripts: list[ScriptUse] = []
         self._step = step
-        self._code = CodeFolder(step.code)
+        self._code = CodeFolder(step.code, step.code_includes)
         if step.code is not None and not step.code.exists():
             return
         if step.kind is StepKind.PARALLEL and step.parallel:

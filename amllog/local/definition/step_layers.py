@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from amllog.local.definition.addresses import local_path
-from amllog.local.definition.checked_map import CheckedMap
+from amllog.local.definition.checked_map import CheckedMap, absolute
 from amllog.local.definition.command_texts import check_command, normalized, required_names
 from amllog.local.definition.definition_context import DefinitionContext
 from amllog.local.definition.environment_keys import read_environment
@@ -22,7 +22,7 @@ from amllog.local.definition.format_keys import (
 from amllog.local.definition.input_values import StepInputs
 from amllog.local.definition.output_declarations import OutputDeclaration
 from amllog.local.definition.pipeline_scope import PipelineScope
-from amllog.local.definition.yaml_nodes import YamlScalar
+from amllog.local.definition.yaml_nodes import YamlList, YamlScalar
 from amllog.local.plan.planned_steps import (
     Distribution,
     EnvironmentReference,
@@ -86,6 +86,21 @@ class StepLayers:
         if path is None:
             self.skip_reasons.append(f"its code {text} is not on this machine")
         return path
+
+    def includes(self) -> tuple[Path, ...]:
+        """Return the files and folders of `additional_includes`. Those of another place are a reason to skip."""
+        owner = self.owner("additional_includes")
+        node = owner.node.get("additional_includes")
+        paths = []
+        for item in node.items if isinstance(node, YamlList) else ():
+            if not isinstance(item, YamlScalar):  # an artifact of a git repository or of Azure DevOps
+                self.skip_reasons.append("its additional_includes are not on this machine")
+                continue
+            path = absolute(owner.folder, item.text)
+            if not path.exists():
+                self.context.findings.error(item.position, f"additional_includes: {path} does not exist")
+            paths.append(path)
+        return tuple(paths)
 
     def environment(self, owner: CheckedMap | None = None) -> EnvironmentReference | None:
         """Return the environment."""
@@ -166,6 +181,7 @@ class StepLayers:
             "display_name": self.layers[0].text("display_name"),
             "inputs": self.inputs.values,
             "outputs": self.planned_outputs(),
+            "code_includes": self.includes(),
             "environment_variables": self.environment_variables(),
             "is_reuse_allowed": is_deterministic and self.context.is_reuse_allowed,
             "input_positions": self.inputs.positions,

@@ -80,6 +80,8 @@ def prepare(
         path.mkdir(parents=True, exist_ok=True)
     keep_log(layout)
     copy_code(step.code, layout.work, excluded)
+    for path in step.code_includes:
+        copy_code(path, layout.work / path.name if path.is_dir() else layout.work, excluded)
     for name in ("outputs", "logs"):
         (layout.work / name).mkdir(exist_ok=True)
     outputs = {name: layout.outputs / name for name in step.outputs}

@@ -106,7 +106,8 @@ class StepRuns:
     def _key(self, step: PlannedStep, results: EarlierResults) -> str:
         python = step.interpreter or Path(sys.executable)
         try:
-            return reuse_key(step, code_hash(step.code, self.excluded), python, results.identities)
+            parts = [code_hash(path, self.excluded) for path in (step.code, *step.code_includes)]
+            return reuse_key(step, "".join(parts), python, results.identities)
         except OSError:  # a file is gone or unreadable: this execution is not reused
             return ""
 

@@ -207,6 +207,7 @@ class PlannedStep:
     )
     is_reuse_allowed: bool = True
     skip_reason: str = ""  # UNSUPPORTED: why
+    code_includes: tuple[Path, ...] = ()  # files and folders that are copied beside the code
     input_positions: Mapping[str, SourceLine] = field(default_factory=lambda: MappingProxyType({}))
     # The lines of other keys, for findings: "command", "code", "entry_script" (parallel), "entry" (spark)
     key_positions: Mapping[str, SourceLine] = field(default_factory=lambda: MappingProxyType({}))

@@ -58,3 +58,13 @@ def test_many_files(tmp_path: Path) -> None:
     for number in range(1, code_folder.MAX_FILES + 1):
         os.link(tmp_path / "0", tmp_path / str(number))
     assert CodeFolder(tmp_path).size().is_too_big
+
+
+def test_includes_are_beside_the_code(tmp_path: Path) -> None:
+    """Files and folders of `additional_includes` have their names in the working directory."""
+    (tmp_path / "common").mkdir()
+    (tmp_path / "common" / "helper.py").touch()
+    folder = CodeFolder(None, [tmp_path / "common"])
+    assert folder.file("common/helper.py") == tmp_path / "common" / "helper.py"
+    assert folder.file("common") == tmp_path / "common"
+    assert folder.file("other/helper.py") is None

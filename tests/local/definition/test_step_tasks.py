@@ -222,3 +222,15 @@ jobs:
     again = single(read, text.replace("true", "false"), c=component + "is_deterministic: false\n")
     assert not again.is_reuse_allowed
     assert single(read, text.replace("true", "false"), c=component).is_reuse_allowed
+
+
+def test_additional_includes(read: Reader, tmp_path: Path) -> None:
+    """Files and folders of `additional_includes` are relative to the component. Others are a finding or a reason."""
+    (tmp_path / "common").mkdir()
+    text = "command: x\nenvironment: e\nadditional_includes: [common]\n"
+    assert single(read, text).code_includes == (tmp_path / "common",)
+    assert str(read(text.replace("common", "other")).findings[0]) == (
+        f"pipeline.yml:3: additional_includes: {tmp_path}/other does not exist"
+    )
+    step = single(read, text.replace("common", "{type: git, repo: x}"))
+    assert step.skip_reason == "its additional_includes are not on this machine"

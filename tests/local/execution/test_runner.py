@@ -359,3 +359,17 @@ def test_jobs_must_be_positive(runs: Runs) -> None:
     with pytest.raises(UsageError, match="--jobs 0: allowed is a number from 1"):
         runs(plan(step("a", "true")), jobs=0)
     assert not (runs.folder / "amllog-runs").exists()
+
+
+def test_additional_includes_are_beside_the_code(runs: Runs, tmp_path: Path) -> None:
+    """Files and folders of `additional_includes` are in the working directory, and a change of them is a change."""
+    (tmp_path / "common").mkdir()
+    for name in ("common/a.txt", "b.txt"):
+        (tmp_path / name).write_text(name)
+    step_of = plan(
+        step("s", "cat common/a.txt b.txt", code_includes=(tmp_path / "common", tmp_path / "b.txt"))
+    )
+    assert "common/a.txtb.txt" in runs.log(runs(step_of), "s")
+    (tmp_path / "b.txt").write_text("changed")
+    assert states(runs(step_of, reuse=True)) == {"s": "completed"}
+    assert states(runs(step_of, reuse=True)) == {"s": "reused"}
