@@ -19,7 +19,6 @@ from typing import NamedTuple
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from amllog.errors import AmllogError
 from amllog.local.checks.file_check import CheckOptions, check_file
 from amllog.local.definition.yaml_nodes import YamlMap, plain, read_yaml
 from amllog.local.execution.run_options import RunOptions
@@ -131,7 +130,7 @@ def measure(
     try:
         run_options = RunOptions(directory=options.directory, timeout_seconds=seconds)
         result = run(plan, run_options, _Silent(), dict(os.environ))
-    except (AmllogError, OSError) as error:
+    except Exception as error:
         return FileResult(name, "failed", repr(error), kinds, bool(inputs), time.monotonic() - start)
     took = time.monotonic() - start
     if result.state is RunState.COMPLETED and not reasons:

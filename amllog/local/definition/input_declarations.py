@@ -11,7 +11,7 @@ from amllog.local.definition.checked_map import CheckedMap
 from amllog.local.definition.finding_list import FindingList, allowed_words
 from amllog.local.definition.format_keys import DATA_TYPES, INPUT_KEYS, LITERAL_TYPES
 from amllog.local.definition.yaml_nodes import YamlMap, YamlNode, YamlScalar, plain
-from amllog.local.plan.planned_steps import InputValue, LiteralValue, LocalData, NamedData, SourceLine
+from amllog.local.plan.planned_steps import InputValue, LiteralValue, SourceLine
 
 
 @dataclass(frozen=True)
@@ -99,11 +99,9 @@ def fit_value(
         return _fit_literal(value, declaration, position, findings)
     if kind in {"integer", "number", "boolean"}:
         return _unfit("data", declaration, position, findings)
-    if isinstance(value, LocalData) and kind != "string":
-        return LocalData(value.path, kind)
-    if isinstance(value, NamedData) and kind != "string":
-        return NamedData(value.reference, kind, value.position)
-    return value
+    if kind == "string" or (value.type == "uri_file" and kind == "uri_folder"):
+        return value  # the service accepts a file for an input that is declared as a folder
+    return replace(value, type=kind)
 
 
 def _fit_literal(
@@ -118,7 +116,7 @@ def _fit_literal(
         "string": True,
         "boolean": str(value).lower() in {"true", "false"},
         "number": number is not None,
-        "integer": number is not None and number == number // 1 and "." not in str(value).rstrip("0")[:-1],
+        "integer": number is not None and number == number // 1,
     }
     if not is_valid[kind]:
         return _unfit(value, declaration, position, findings)

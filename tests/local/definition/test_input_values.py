@@ -42,6 +42,7 @@ jobs:
          NamedData("https://a.b/c.csv", "uri_file", SourceLine(Path("pipeline.yml"), 10))),
         ("uri_file", "{path: wasbs://x/y, mode: direct}",
          NamedData("wasbs://x/y", "uri_file", SourceLine(Path("pipeline.yml"), 10))),
+        ("uri_folder", "{type: uri_file, path: ./t.csv}", LocalData(Path("t.csv"), "uri_file")),
         ("mltable", "{type: mltable, path: ./t}", LocalData(Path("t"), "mltable")),
         ("uri_folder", "./t", LocalData(Path("t"))),
         ("uri_folder", "{path: '${{parent.inputs.folder}}/train'}", LocalData(Path("data/train"))),
