@@ -8,7 +8,6 @@ from datetime import datetime, timezone
 from pathlib import Path
 from types import TracebackType
 from typing import Any, final
-from urllib.request import getproxies
 
 from amllog.local.app_insights import query_service
 from amllog.local.app_insights.ingestion import Envelope, track, with_time_and_key_first
@@ -96,7 +95,7 @@ class AzureOnThisMachine:
             *FaultService(self.faults).routes(),
             *history.routes(),
             *artifacts.routes(),
-            *MLflowArtifacts(data.runs, data.artifacts).routes(),
+            *MLflowArtifacts(data.runs, data.artifacts, self._access, lambda: self.url).routes(),
             *LoggedModels(data.runs, data.models).routes(),
             *ModelRegistry(data.models).routes(),
             *MLflowTracking(data.runs, data.metrics).routes(),
@@ -183,6 +182,8 @@ class AzureOnThisMachine:
         MLflow logs to the same run, and `APPLICATIONINSIGHTS_CONNECTION_STRING` is set. `REQUESTS_CA_BUNDLE` names the
         file of `authorities` and ours.
         """
+        from urllib.request import getproxies  # slow to import
+
         self.data.runs.add_job(run_id, step_name, experiment_name, parent_run_id, root_run_id)
         self._upload_url()
         return {

@@ -15,7 +15,7 @@ import secrets
 import shutil
 import stat
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -218,6 +218,20 @@ class BlobFiles:
             os.replace(temporary, path)
         finally:
             temporary.unlink(missing_ok=True)
+
+    def join(self, name: str, parts: Sequence[str]) -> None:
+        """Replace a blob by the blobs `parts`, one after the other, and delete these."""
+        path = self.path(name)
+        temporary = path.with_name(f".{secrets.token_hex(8)}")
+        try:
+            with open_for_append(temporary, exclusive=True) as file:
+                for part in parts:
+                    _write(file, self.read(part))
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+        for part in parts:
+            self.path(part).unlink(missing_ok=True)
 
     def read(self, name: str) -> bytes:
         """Return the content of a blob, or b"" if it does not exist."""

@@ -107,9 +107,7 @@ class ArtifactStore:
         names = [f"{key}\n{block}" for block in blocks]
         if any(self._blobs.size(name) < 0 for name in names):
             raise Refusal(400, "The block list names a block that was not uploaded", "InvalidBlockList")
-        self._blobs.write(key, b"".join(map(self._blobs.read, names)))
-        for name in names:
-            self._blobs.path(name).unlink()
+        self._blobs.join(key, names)
 
     def read(self, key: str) -> bytes:
         """Return the bytes of an artifact."""

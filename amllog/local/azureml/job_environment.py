@@ -100,6 +100,9 @@ def variables(run: Mapping[str, Any], url: str, discovery_url: str, tokens: RunT
         "MLFLOW_RUN_ID": run["runId"],
         "MLFLOW_EXPERIMENT_ID": run["experimentId"],
         "MLFLOW_EXPERIMENT_NAME": run["experimentName"],
+        # A request has at most 128 MiB. MLflow divides files from this size on, if the proxy allows it.
+        "MLFLOW_ENABLE_PROXY_MULTIPART_UPLOAD": "true",
+        "MLFLOW_MULTIPART_UPLOAD_MINIMUM_FILE_SIZE": str(64 * 1024 * 1024),
     }
 
 

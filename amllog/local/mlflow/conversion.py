@@ -13,7 +13,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 from amllog.local.azureml.artifacts import Artifact
-from amllog.local.http.request import Refusal
+from amllog.local.http.request import Refusal, Request
 
 ENDED = {"FINISHED": "Completed", "FAILED": "Failed", "KILLED": "Canceled"}
 _STATUS = {"RUNNING": "Running", "SCHEDULED": "NotStarted", **ENDED}
@@ -34,6 +34,14 @@ def refusal(status: int, code: str, message: str) -> Refusal:
 def invalid(message: str) -> Refusal:
     """Return the error for an invalid argument."""
     return refusal(400, "INVALID_PARAMETER_VALUE", message)
+
+
+def body_of(request: Request) -> Mapping[str, Any]:
+    """Return the members of the body, or those of the query of a request without a body."""
+    body = request.json() if request.body else dict(request.query)
+    if not isinstance(body, dict):
+        raise invalid("Expected an object")
+    return body
 
 
 def text(body: Mapping[str, Any], *names: str) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 from amllog.local.http.request import Refusal, Request, Response
 from amllog.local.http.routes import Credential, Names, Route
-from amllog.local.mlflow.conversion import invalid, refusal
+from amllog.local.mlflow.conversion import body_of, refusal
 
 PREFIX = "/mlflow/api/2.0"
 Body = Mapping[str, Any]
@@ -26,11 +26,8 @@ def operation_routes(operations: Mapping[tuple[str, str], Operation]) -> list[Ro
 
 def _handler(operation: Operation) -> Callable[[Request, Names], Response]:
     def handle(request: Request, names: Names) -> Response:
-        body = request.json() if request.body else dict(request.query)
-        if not isinstance(body, dict):
-            raise invalid("Expected an object")
         try:
-            return Response.from_value(operation(request.run_id, {**body, **names}))
+            return Response.from_value(operation(request.run_id, {**body_of(request), **names}))
         except Refusal as error:
             if error.body is not None:
                 raise

@@ -15,6 +15,7 @@ QUIET = {
 }
 SCRIPT = """
 import math
+import os
 import mlflow
 from mlflow.exceptions import MlflowException
 with mlflow.start_run() as run:
@@ -40,6 +41,13 @@ assert [(point.step, point.value) for point in points] == [(1, 0.5), (2, 0.25)]
 assert all(point.timestamp > 10**12 for point in points)
 assert sorted(file.path for file in client.list_artifacts(run.info.run_id)) == ["b.json", "notes"]
 assert [file.path for file in client.list_artifacts(run.info.run_id, "notes")] == ["notes/a.txt"]
+os.environ["MLFLOW_MULTIPART_UPLOAD_MINIMUM_FILE_SIZE"] = "10"
+os.environ["MLFLOW_MULTIPART_UPLOAD_CHUNK_SIZE"] = str(5 * 1024 * 1024)
+with open("large.bin", "wb") as file:
+    file.write(b"abcdefg" * 1_000_000)
+client.log_artifact(run.info.run_id, "large.bin", "parts")
+large = mlflow.artifacts.download_artifacts(f"runs:/{run.info.run_id}/parts/large.bin", dst_path=".")
+assert open(large, "rb").read() == b"abcdefg" * 1_000_000
 assert mlflow.artifacts.load_text(f"runs:/{run.info.run_id}/notes/a.txt") == "again"
 experiment = client.get_experiment(known.info.experiment_id)
 assert experiment.name == "local", experiment
@@ -79,6 +87,8 @@ def test_a_script_with_mlflow(azure: Any, child: Any) -> None:
     assert (values["loss"], values["acc"]) == ([0.5, 0.25], [0.9])
     assert azure.tags("run_1")["author"] == "me"
     assert azure.artifacts("run_1")["notes/a.txt"].file.read_text() == "again"
+    parts = [served for served in azure.requests_log if served.path.startswith("/blobs/")]
+    assert [(served.method, served.status) for served in parts] == [("PUT", 201)] * 2
     assert azure.runs["run_1"]["status"] == "Running"  # the job ends its own run
     (nested,) = [run for run in azure.runs.values() if run["parentRunId"] == "run_1"]
     assert (nested["displayName"], nested["status"], azure.values(nested["runId"])) == (
@@ -88,7 +98,7 @@ def test_a_script_with_mlflow(azure: Any, child: Any) -> None:
     )
     ran = child(AZUREML, env=job)
     assert "{'loss': [0.5, 0.25], 'acc': 0.9}" in ran.stdout, ran.stderr
-    assert "['b.json', 'notes/a.txt'] True" in ran.stdout
+    assert "['b.json', 'notes/a.txt', 'parts/large.bin'] True" in ran.stdout
 
 
 def test_the_token_of_another_run(azure: Any, child: Any) -> None:
