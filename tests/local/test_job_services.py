@@ -29,6 +29,8 @@ from amllog.local.plan.planned_steps import (
 
 LINE = SourceLine(Path("pipeline.yml"), 1)
 
+QUIET = {"MLFLOW_DISABLE_TELEMETRY": "true", "GIT_PYTHON_REFRESH": "quiet"}
+
 
 class LocalRun:
     """A small runner: one step after the other, as the runner of `amllog run` uses the services."""
@@ -216,17 +218,61 @@ def test_the_real_sdks_in_a_step(make_run: Any) -> None:
     )
 
 
+MLFLOW = """
+import mlflow
+import numpy
+from sklearn.linear_model import LogisticRegression
+mlflow.sklearn.autolog(log_models=False, log_post_training_metrics=False)
+model = LogisticRegression().fit(numpy.array([[0.0], [1.0], [2.0], [3.0]]), numpy.array([0, 0, 1, 1]))
+with mlflow.start_run(nested=True, run_name="fold 1"):
+    mlflow.log_metric("f1", 0.8)
+with mlflow.start_run(run_name="after"):
+    mlflow.log_metric("auc", 0.9, step=2)
+    options = {"pip_requirements": ["scikit-learn"], "registered_model_name": "clf"}
+    if int(mlflow.__version__.partition(".")[0]) >= 3:
+        options.update(name="model", serialization_format="pickle")
+    else:
+        options.update(artifact_path="model")
+    logged = mlflow.sklearn.log_model(model, **options)
+    run_id = mlflow.active_run().info.run_id
+for uri in (logged.model_uri, f"runs:/{run_id}/model", "models:/clf/1", "models:/clf/latest"):
+    print("loaded", mlflow.sklearn.load_model(uri).predict([[3.0]]))
+mlflow.register_model(logged.model_uri, "other")
+"""
+
+
+def test_mlflow_in_a_step(make_run: Any) -> None:
+    """Autologging, `log_model`, `register_model` and `load_model` work, and all metrics are found with the step."""
+    pytest.importorskip("mlflow")
+    pytest.importorskip("sklearn")
+    run = make_run("train")
+    run_id = run.run("train", sys.executable, "-W", "ignore", "-c", MLFLOW)
+    run.end_pipeline()
+    assert run.log("train").count("loaded [1]") == 4, run.log("train")
+    rows = insights.connect(run.journal).metrics(run.run_id)
+    metrics = {
+        (row["dimensions"].get("run_name", ""), row["name"], row["value"], row["step"]) for row in rows
+    }
+    assert {("fold 1", "f1", 0.8, 0), ("after", "auc", 0.9, 2)} <= metrics
+    assert run.services.azure.data.runs.get(run_id)["params"]["max_iter"] == "100"
+    assert {row["step_id"] for row in rows} == {run_id}
+    failed = [served for served in run.services.azure.requests_log if served.status >= 500]
+    assert failed == []
+
+
 def test_amllog_in_a_step_records_everything_once(make_run: Any) -> None:
     """A step that uses amllog has one request, one exception and one record of each metric."""
     run = make_run("train")
-    code = "import amllog\nlog = amllog.setup()\nlog.metric('loss', 0.5)\nlog.info('hello')\n{}['x']"
+    pytest.importorskip("mlflow")
+    code = "import amllog, mlflow\nlog = amllog.setup()\nlog.metric('loss', 0.5)\nlog.info('hello')\n"
+    code += "mlflow.log_metric('theirs', 2)\nfrom azureml.core import Run\nRun.get_context().log('azureml', 3)\n{}['x']"
     run.run("train", sys.executable, "-c", code)
     run.end_pipeline("Failed")
     found = insights.connect(run.journal)
-    assert [row["name"] for row in found.metrics(run.run_id)] == ["loss"]
+    assert sorted(row["name"] for row in found.metrics(run.run_id)) == ["azureml", "loss", "theirs"]
     assert [row["records"] for row in found.exceptions(run.run_id)] == [1]
     (step,) = found.steps(run.run_id)
-    assert (step["step_name"], step["records"], step["state"]) == ("train", 4, "failed")
+    assert (step["step_name"], step["records"], step["state"]) == ("train", 6, "failed")
 
 
 def test_a_single_job(make_run: Any) -> None:

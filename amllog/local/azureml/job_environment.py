@@ -95,6 +95,12 @@ def variables(run: Mapping[str, Any], url: str, discovery_url: str, tokens: RunT
         "AZUREML_CR_AZUREML_CONTEXT": json.dumps(context),
         "AZUREML_CR_COMPUTE_CONTEXT": json.dumps({"cluster_name": "this-machine", "node_id": "node-0"}),
         "AZUREML_CR_NODE_RANK": "0",
+        **_mlflow_variables(run, url, token),
+    }
+
+
+def _mlflow_variables(run: Mapping[str, Any], url: str, token: str) -> dict[str, str]:
+    return {
         "MLFLOW_TRACKING_URI": f"{url}/mlflow",
         "MLFLOW_TRACKING_TOKEN": token,
         "MLFLOW_RUN_ID": run["runId"],
