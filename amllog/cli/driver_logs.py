@@ -5,10 +5,11 @@ Lines of Azure ML's own wrapper are hidden and counted. The exit code is 0, or 2
 
 from __future__ import annotations
 
+import json
 import logging
 from argparse import Namespace
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -29,12 +30,13 @@ from amllog.insights.insights import Insights
 from amllog.insights.query.result import Column, Table
 from amllog.insights.reports import rendering
 from amllog.record.line_format import LEVEL_COLOURS, LEVEL_NAMES
+from amllog.record.text import escape_json_controls
 
 _RECORDS_ONLY = ("last", "since", "until", "experiment_name", "run_type", "where", "kql_only", "follow")
 _SCOPES = ("resource_id", "workspace_id", "app_id")
 _GOOD_STATES = {"completed", "finished", "reused"}
 _COLOURS = dict(zip(reversed(LEVEL_NAMES), LEVEL_COLOURS.values()))
-_BATCH = 500  # rows of CSV that are printed at once
+_BATCH = 500  # lines that are printed at once
 
 
 class _Part(NamedTuple):
@@ -123,7 +125,8 @@ def _parts(
             kinds = set(LogKind) if options.runtime else {LogKind.USER}
             files = [file for file in job.files if file.kind in kinds]
             if not files:
-                counts.notes.append(f"{job.name}: no driver log in {job.path}")
+                state = f" ({job.state})" if job.state else ""
+                counts.notes.append(f"{job.name}{state}: no driver log in {job.path}")
             for file in files:
                 title = "  ".join(filter(None, (f"{job.name}: {file.name}", job.state, job.run_id)))
                 yield _Part(title, _lines(options, job, file, insights, counts))
@@ -177,42 +180,44 @@ def _print(options: Namespace, parts: list[_Part], counts: _Counts) -> bool:
         numbered = iter(deque(numbered, maxlen=options.lines))
     elif options.limit:
         numbered = islice(numbered, options.limit)
-    lines = (line for _, line in numbered)
-    if options.json:
-        return _print_json(lines)
     if options.csv:
-        return _print_csv(lines)
+        return _print_csv(line for _, line in numbered)
+    texts = _json_texts(numbered) if options.json else _texts(numbered, has_titles=len(parts) > 1)
+    is_empty = True
+    while batch := list(islice(texts, _BATCH)):
+        is_empty = False
+        output.print_answer("\n".join(batch))
+    if options.json:
+        output.print_answer("[]" if is_empty else "]")
+    return not is_empty
+
+
+def _texts(numbered: Iterable[tuple[_Part, DriverLine]], *, has_titles: bool) -> Iterator[str]:
+    """Yield the lines under the titles of their parts."""
     last: _Part | None = None
     for part, line in numbered:
-        if part is not last and len(parts) > 1:
+        if part is not last and has_titles:
             separator = "" if last is None else "\n"
-            output.print_answer(f"{separator}{output.paint(f'== {part.title}', output.GREY)}")
+            yield f"{separator}{output.paint(f'== {part.title}', output.GREY)}"
         last = part
-        output.print_answer(_text(line))
-    return last is not None
+        yield _text(line)
 
 
 def _text(line: DriverLine) -> str:
-    text = output.paint(
-        line.text, _COLOURS.get(line.level, "") if line.level not in ("", "INFO", "DEBUG") else ""
-    )
-    missing = line.missing_dimensions
+    colour = _COLOURS.get(line.level, "") if line.level not in ("", "INFO", "DEBUG") else ""
+    text = output.paint(line.text, colour) if colour else line.text
+    missing = line.missing_dimensions if line.row is not None else ""
     return f"{text}{output.paint(missing, output.GREY)}" if missing else text
 
 
-def _print_json(lines: Iterator[DriverLine]) -> bool:
-    """Print a JSON list, one line at a time."""
+def _json_texts(numbered: Iterable[tuple[_Part, DriverLine]]) -> Iterator[str]:
+    """Yield the members of a JSON list, one on each line."""
     separator = "["
-    for line in lines:
-        output.print_answer(f"{separator}{output.to_json(_jsonable(line), indent=None)}")
+    for _, line in numbered:
+        values = line.as_dict()
+        values["timestamp"] = rendering.format_time(values["timestamp"]) or None
+        yield separator + escape_json_controls(json.dumps(values, ensure_ascii=False, default=str))
         separator = ","
-    output.print_answer("[]" if separator == "[" else "]")
-    return separator == ","
-
-
-def _jsonable(line: DriverLine) -> dict[str, Any]:
-    values = line.as_dict()
-    return {**values, "timestamp": rendering.format_time(values["timestamp"]) or None}
 
 
 def _print_csv(lines: Iterator[DriverLine]) -> bool:

@@ -144,9 +144,9 @@ def print_csv(table: Table, *, header: bool = True) -> None:
     sys.stdout.write(f"{text}\n")
 
 
-def to_json(value: object, indent: int | None = 2) -> str:
+def to_json(value: object) -> str:
     """Return strict JSON. NaN and infinities, which JSON does not have, are written as strings."""
-    return escape_json_controls(json.dumps(_strict(value), ensure_ascii=False, indent=indent, default=str))
+    return escape_json_controls(json.dumps(_strict(value), ensure_ascii=False, indent=2, default=str))
 
 
 def format_table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Mapping
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,6 +22,8 @@ STEPS = "steps"
 MAX_DEPTH = 12
 MAX_ENTRIES = 200_000
 MAX_JSON_BYTES = 16 * 1024 * 1024
+NEVER = "~"  # sorts after each time
+_LAST_SECOND = 253_402_300_799  # of the year 9999
 _WORK = "work"  # the working directory of a local step. Its `logs` are those of the job
 # Folders of a job without another job in them.
 _INNER = MARKS | {"logs", "outputs", "named-outputs", _WORK, "azure", "inputs", ".git"}
@@ -42,10 +45,7 @@ class JobFolder(NamedTuple):
     run_id: str = ""
     state: str = ""
     files: tuple[LogFile, ...] = ()
-
-    def of_kind(self, kind: LogKind) -> list[LogFile]:
-        """Return the files of one kind."""
-        return [file for file in self.files if file.kind is kind]
+    started: str = NEVER
 
 
 def find_jobs(folder: Path, notes: list[str]) -> list[JobFolder]:
@@ -54,8 +54,7 @@ def find_jobs(folder: Path, notes: list[str]) -> list[JobFolder]:
     `notes` gets a sentence for each folder that cannot be read and for each limit.
     """
     jobs = [_job(path, notes) for path in _job_paths(folder, notes)]
-    order = {name: number for number, name in enumerate(_step_names(folder))}
-    jobs.sort(key=lambda job: (order.get(job.name, len(order)), sort_key(job.name)[1], str(job.path)))
+    jobs.sort(key=lambda job: (job.started, sort_key(job.name)[1], str(job.path)))
     return [job for job in jobs if job.files or (job.path / STEP_FILE).is_file()]
 
 
@@ -74,12 +73,12 @@ def text_of(values: Mapping[str, Any], *names: str) -> str:
     return next((values[name] for name in names if isinstance(values.get(name), str)), "")
 
 
-def _step_names(folder: Path) -> list[str]:
-    """Return the names of the steps in the order of the file of the run."""
-    steps = read_json(folder / RUN_FILE).get(STEPS)
-    return (
-        [text_of(step, "name") for step in steps if isinstance(step, dict)] if isinstance(steps, list) else []
-    )
+def start_of(values: Mapping[str, Any]) -> str:
+    """Return the start of a run as ISO 8601, from seconds or from a string. NEVER, which sorts last, without one."""
+    started = values.get("started")
+    if isinstance(started, (int, float)) and 0 <= started < _LAST_SECOND:
+        return datetime.fromtimestamp(started, timezone.utc).isoformat()
+    return started if isinstance(started, str) and started else NEVER
 
 
 def _job_paths(folder: Path, notes: list[str]) -> Iterator[Path]:
@@ -118,8 +117,18 @@ def _job(path: Path, notes: list[str]) -> JobFolder:
     parent = path.parent if path.name == "artifacts" else path
     name = text_of(values, "name", "display_name") or parent.absolute().name
     files = {file.name: file for base in (path / _WORK, path) for file in _files(base, notes)}
+    if not files:
+        files = {file.name: file for base in _reused_folders(path, values) for file in _files(base, notes)}
     ordered = tuple(files[name] for name in sorted(files, key=sort_key))
-    return JobFolder(path, name, text_of(values, "run_id"), text_of(values, "state", "status"), ordered)
+    run_id, state = text_of(values, "run_id"), text_of(values, "state", "status")
+    return JobFolder(path, name, run_id, state, ordered, start_of(values))
+
+
+def _reused_folders(path: Path, values: Mapping[str, Any]) -> list[Path]:
+    """Return the folders of the step whose outputs this one reuses. They belong to another run in the same folder."""
+    folder, runs = Path(text_of(values, "folder")).absolute(), path.absolute().parents[2:3]
+    is_reused = folder != path.absolute() and any(runs_folder in folder.parents for runs_folder in runs)
+    return [folder / _WORK, folder] if is_reused else []
 
 
 def _files(base: Path, notes: list[str]) -> Iterator[LogFile]:

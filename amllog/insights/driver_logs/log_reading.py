@@ -34,7 +34,10 @@ def read_lines(path: Path) -> Iterator[str]:
         while chunk := file.read(CHUNK_BYTES):
             *lines, pending = (pending + decoder.decode(chunk)).split("\n")
             for line in lines:
-                yield from _pieces(line)
+                if len(line) <= MAX_LINE:
+                    yield shown_text(line)
+                else:
+                    yield from _pieces(line)
             if len(pending) > MAX_LINE:
                 pending = _without_overdrawn(pending)
             while len(pending) > MAX_LINE:

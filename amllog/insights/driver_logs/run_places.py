@@ -116,5 +116,7 @@ def _with_step(runs: Sequence[RunFolder], text: str) -> list[RunFolder]:
 
 
 def _time(run: RunFolder) -> tuple[float, str]:
+    """Return the time of the start of a local run, or that at which another one was fetched or downloaded."""
     path = run.path / RUN_FILE if _is_run(run.path) else run.path
-    return path.stat().st_mtime, run.run_id
+    started = read_json(path).get("started") if run.is_local else None
+    return float(started) if isinstance(started, (int, float)) else path.stat().st_mtime, run.run_id

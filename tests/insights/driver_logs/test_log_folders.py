@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from amllog.insights.driver_logs.layouts import LogKind
-from amllog.insights.driver_logs.log_folders import MAX_DEPTH, JobFolder, find_jobs, read_json
+from amllog.insights.driver_logs.log_folders import MAX_DEPTH, JobFolder, find_jobs, read_json, start_of
 
 from .conftest import write_files, write_json  # isort: skip
 
@@ -17,17 +17,18 @@ def names(jobs: list[JobFolder]) -> dict[str, list[str]]:
 
 def test_a_local_run(tmp_path: Path) -> None:
     """The steps of `amllog run` are in the order of the run, and the logs of a working directory belong to its step."""
-    write_json(tmp_path / "run.json", run_id="r", steps=[{"name": "b"}, {"name": "a"}])
-    for number, name in enumerate(("a", "b")):
+    write_json(tmp_path / "run.json", run_id="r")
+    for number, name in enumerate(("b", "a", "c")):
         step = write_files(
             tmp_path / "steps" / name, user_logs__std_log="x", work__logs__user__stdout__n__p0="y"
         )
-        write_json(step / "step.json", run_id=f"s{number}", name=name, state="failed")
+        start = {} if name == "c" else {"started": 1_796_078_755.6 + number}
+        write_json(step / "step.json", run_id=f"s{number}", name=name, state="failed", **start)
     jobs = find_jobs(tmp_path, [])
     files = ["logs/user/stdout/n/p0.txt", "user_logs/std_log.txt"]
-    assert names(jobs) == {"b": files, "a": files}
-    assert [job.name for job in jobs] == ["b", "a"]
-    assert (jobs[0].run_id, jobs[0].state) == ("s1", "failed")
+    assert names(jobs) == {"b": files, "a": files, "c": files}
+    assert [job.name for job in jobs] == ["b", "a", "c"]
+    assert (jobs[0].run_id, jobs[0].state) == ("s0", "failed")
 
 
 def test_a_download(tmp_path: Path) -> None:
@@ -68,6 +69,25 @@ def test_a_step_without_a_log(tmp_path: Path) -> None:
     """A step that has not started is listed, so that its missing log is reported."""
     write_json(tmp_path / "steps" / "later" / "step.json", name="later")
     assert names(find_jobs(tmp_path, [])) == {"later": []}
+
+
+def test_a_reused_step(tmp_path: Path) -> None:
+    """The log of a reused step is that of the earlier run, if that is a run beside this one."""
+    earlier = write_files(tmp_path / "runs" / "r1" / "steps" / "a", user_logs__std_log="x")
+    other = write_files(tmp_path / "other", user_logs__std_log="x")
+    for name, folder in (("a", earlier), ("b", other)):
+        write_json(tmp_path / "runs" / "r2" / "steps" / name / "step.json", name=name, folder=str(folder))
+    jobs = find_jobs(tmp_path / "runs" / "r2", [])
+    assert {job.name: [file.path for file in job.files] for job in jobs} == {
+        "a": [earlier / "user_logs" / "std_log.txt"],
+        "b": [],
+    }
+
+
+def test_times_of_starts() -> None:
+    """A start is in seconds or a string. Anything else sorts last."""
+    values = ({"started": 0}, {"started": "2026"}, {}, {"started": None}, {"started": -1}, {"started": 1e300})
+    assert [start_of(value)[:4] for value in values] == ["1970", "2026", "~", "~", "~", "~"]
 
 
 def test_files_that_are_no_objects(tmp_path: Path) -> None:
