@@ -130,7 +130,7 @@ def guests(session: nox.Session) -> None:
 
 @nox.session(name="guests-heavy", python=OF_GUESTS)
 def guests_heavy(session: nox.Session) -> None:
-    """Run the tests beside Spark and the full MLflow. By hand: they have 0.8 GB, and Spark needs Java."""
+    """Run the tests beside Spark, the full MLflow and the SDKs for pipelines. By hand: 2 GB, and Spark needs Java."""
     if shutil.which("java") is None and shutil.which("apt-get") and os.getuid() == 0:
         session.run("apt-get", "update", "-qq", external=True)
         session.run("apt-get", "install", "-qq", "default-jre-headless", external=True)

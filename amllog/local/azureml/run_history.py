@@ -12,6 +12,7 @@ from typing import Any
 
 from amllog.local.azureml.job_environment import RunTokens
 from amllog.local.azureml.metrics import BATCH_MAX, MetricStore
+from amllog.local.azureml.pipeline_data_types import data_types
 from amllog.local.azureml.runs import Run, RunStore
 from amllog.local.http.access import check_change, check_related
 from amllog.local.http.request import Refusal, Request, Response
@@ -78,22 +79,13 @@ class RunHistory:
                 "GET",
                 f"/pipelines/v1.0{WORKSPACE}/DataTypes",
                 Credential.RUN,
-                lambda request, names: Response.from_value([]),
+                lambda request, names: Response.from_value(data_types()),
             ),
         ]
 
     def _discover(self, request: Request, names: Names) -> Response:
-        services = (
-            "history",
-            "experimentation",
-            "hyperdrive",
-            "modelmanagement",
-            "pipelines",
-            "catalog",
-            "api",
-            "studio",
-        )
-        return Response.from_value(dict.fromkeys(services, self._url))
+        services = "history experimentation hyperdrive modelmanagement pipelines catalog api studio"
+        return Response.from_value(dict.fromkeys(services.split(), self._url))
 
     def _get(self, request: Request, names: Names) -> Response:
         return Response.from_value(self._runs.get(names["run"]))

@@ -117,15 +117,15 @@ def _plan_step(
     }
     values = {name: _input_value(port, names, parameters, position) for name, port in ports.items()}
     outputs = {sdk_ports.port_name(port): port for port in step._outputs}
+    kind = str(getattr(step, "step_type", type(step).__name__))
     planned = PlannedStep(
         name=names[id(step)],
         position=position,
         display_name=str(step.name),
         inputs=values,
-        outputs={name: PlannedOutput(is_created=_is_created(port)) for name, port in outputs.items()},
+        outputs={name: PlannedOutput(is_created=_is_created(port, kind)) for name, port in outputs.items()},
         is_reuse_allowed=bool(getattr(step, "_allow_reuse", True)),
     )
-    kind = str(getattr(step, "step_type", type(step).__name__))
     script, command = getattr(step, "_script_name", None), getattr(step, "_command", None)
     if kind not in ("PythonScriptStep", "CommandStep", "ParallelRunStep"):
         reason = f"steps of type {kind} run in Azure only"
@@ -156,9 +156,12 @@ def _input_value(
     return StepOutput(names[id(producer)], sdk_ports.port_name(sdk_ports.content(port)))
 
 
-def _is_created(port: Any) -> bool:
-    """Return whether the service creates the folder of an output. It does not for PipelineData."""
-    return not hasattr(port, "_producer") or hasattr(port, "_origin")
+def _is_created(port: Any, kind: str) -> bool:
+    """Return whether the folder of an output is created before the script runs. That of PipelineData is not.
+
+    The driver of a ParallelRunStep creates all of its outputs.
+    """
+    return kind == "ParallelRunStep" or not hasattr(port, "_producer") or hasattr(port, "_origin")
 
 
 def _with_configuration(

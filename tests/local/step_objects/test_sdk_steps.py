@@ -179,3 +179,4 @@ def test_parallel_run_step() -> None:
     assert (task.timeout_seconds, task.max_concurrency_per_instance, task.instance_count) == (30, 2, 2)
     assert task.append_row_to == "${{outputs.scores}}/parallel_run_step.txt"
     assert task.partition_keys == ("day",)
+    assert plan.steps[0].outputs["scores"].is_created
