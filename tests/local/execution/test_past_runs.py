@@ -7,6 +7,8 @@ import os
 import signal
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -39,17 +41,32 @@ def start_run(folder: Path, *steps: str) -> subprocess.Popen[str]:
     return subprocess.Popen(words, cwd=folder, stdout=subprocess.PIPE, text=True)
 
 
+def waits_for(condition: Callable[[], bool]) -> bool:
+    """Wait until a condition is true, at most 30 seconds, and return whether it is."""
+    deadline = time.monotonic() + 30
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.02)
+    return True
+
+
 def is_gone(pid: int) -> bool:
-    """Wait until a process has ended, at most 30 seconds, and return whether it has."""
-    for _ in range(30 * 20):
+    """Wait until a process has ended, and return whether it has."""
+
+    def is_no_process() -> bool:
         try:
             status = Path(f"/proc/{pid}/stat").read_text()
         except OSError:
             return True
-        if status.rpartition(")")[2].split()[0] == "Z":
-            return True
-        subprocess.run(["sleep", "0.05"], check=True)
-    return False
+        return status.rpartition(")")[2].split()[0] == "Z"
+
+    return waits_for(is_no_process)
+
+
+def exists(file: Path) -> bool:
+    """Wait until a file exists, and return whether it does."""
+    return waits_for(file.exists)
 
 
 def test_a_killed_runner_leaves_no_process_and_loses_no_line(tmp_path: Path) -> None:
@@ -61,6 +78,7 @@ def test_a_killed_runner_leaves_no_process_and_loses_no_line(tmp_path: Path) -> 
         process.kill()
     assert is_gone(pid)
     (run,) = past_runs(tmp_path / "amllog-runs")
+    assert exists(run.folder / "steps/long/exit.json")
     log = (run.folder / "steps/long/user_logs/std_log.txt").read_text().split()
     assert (log[0], log[-1]) == (str(pid), "last")
     assert run.state is RunState.KILLED

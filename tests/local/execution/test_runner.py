@@ -349,7 +349,7 @@ def test_all_processes_stop_when_the_observer_fails(runs: Runs) -> None:
 
     with pytest.raises(BrokenPipeError):
         runs(plan(step("a", "echo $$; exec sleep 1000")), Watcher(fail))
-    (folder,) = (runs.folder / "amllog-runs").glob("*/")
+    (folder,) = (file.parent for file in runs.folder.glob("amllog-runs/*/run.json"))
     assert not Path("/proc", (folder / "steps/a/user_logs/std_log.txt").read_text().strip()).exists()
     assert json.loads((folder / "run.json").read_text())["state"] == "failed"
 
