@@ -105,15 +105,16 @@ def _add_steps(group: Any, name: str, help: str) -> None:
 
 
 class _Pair:
-    """The type of an option `NAME=VALUE`. A name may be an address that contains `=`, so the last one separates."""
+    """The type of an option `NAME=VALUE`. A name may be an address that contains `=`, so its last one separates."""
 
     def __init__(self, metavar: str) -> None:
         self._metavar = metavar
 
     def __call__(self, text: str) -> tuple[str, str]:
-        is_plain = self._metavar in ("NAME=VALUE", "STEP=FOLDER")
-        name, separator, value = text.partition("=") if is_plain else text.rpartition("=")
-        if not separator or not name:
+        is_address = self._metavar == "NAME=PATH" and "://" in text.partition("=")[0]
+        name, separator, value = text.rpartition("=") if is_address else text.partition("=")
+        is_empty = not value and self._metavar != "NAME=VALUE"  # an empty path is the working directory
+        if not separator or not name or is_empty:
             raise argparse.ArgumentTypeError(f"{text!r}: expected {self._metavar}")
         return name, value
 

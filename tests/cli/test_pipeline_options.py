@@ -46,6 +46,7 @@ def test_values_add_up_and_the_last_one_wins() -> None:
     [
         (["--input", "rate"], "'rate': expected NAME=VALUE"),
         (["--data", "=x"], "'=x': expected NAME=PATH"),
+        (["--data", "x="], "'x=': expected NAME=PATH"),
         (["--jobs", "0"], "'0': expected a number of steps from 1"),
         (["--timeout", "-1"], "expected a number of seconds"),
     ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 
 from amllog.local.checks.code_checks import code_findings
@@ -9,7 +10,9 @@ from amllog.local.checks.data_checks import data_findings
 from amllog.local.checks.interpreter_checks import InterpreterCheck
 from amllog.local.checks.output_checks import output_findings
 from amllog.local.checks.program_checks import ProgramCheck
-from amllog.local.plan.planned_steps import Finding, PlannedPipeline, Severity, StepKind
+from amllog.local.plan.asset_references import name_of
+from amllog.local.plan.map_file import map_line
+from amllog.local.plan.planned_steps import Finding, PlannedPipeline, PlannedStep, Severity, StepKind
 
 
 def check_plan(plan: PlannedPipeline, *, ignored: Collection[str] = ()) -> list[Finding]:
@@ -18,11 +21,7 @@ def check_plan(plan: PlannedPipeline, *, ignored: Collection[str] = ()) -> list[
         step for step in plan.steps if step.name not in ignored and step.kind is not StepKind.UNSUPPORTED
     ]
     findings = [
-        Finding(
-            step.position,
-            f"the step {step.name} is skipped: {step.skip_reason}. --stub {step.name}=FOLDER provides its outputs",
-            Severity.WARNING,
-        )
+        Finding(step.position, _skipped(step), Severity.WARNING)
         for step in plan.steps
         if step.kind is StepKind.UNSUPPORTED and step.name not in ignored
     ]
@@ -36,3 +35,15 @@ def check_plan(plan: PlannedPipeline, *, ignored: Collection[str] = ()) -> list[
         interpreters.add_environment(step)
     interpreters.answer()
     return list(dict.fromkeys([*findings, *interpreters.findings]))
+
+
+def _skipped(step: PlannedStep) -> str:
+    """Return why a step does not run here, and what the user can do."""
+    component = re.search(r"component (azureml:\S+) ", step.skip_reason)
+    mapped = (
+        f"`{map_line(name_of(component[1]), 'PATH')}` below `components:` in amllog.yml maps it, and "
+        if component
+        else ""
+    )
+    stub = f"--stub {step.name}=FOLDER provides its outputs"
+    return f"the step {step.name} is skipped: {step.skip_reason}. {mapped}{stub}"

@@ -26,8 +26,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from amllog.config.user_path import expand_path
-from amllog.errors import UsageError
-from amllog.local.plan.asset_references import fitting_key, is_address
+from amllog.local.plan.asset_references import fitting_key
 from amllog.local.plan.planned_steps import EnvironmentReference, SourceLine
 
 EVERY = "*"
@@ -107,17 +106,6 @@ def _specific(
             return by_key[fit.key]
     conda = reference.conda_file
     return next((e for e in by_key.values() if isinstance(conda, Path) and e.is_path(conda)), None)
-
-
-def option_entry(option: str, text: str) -> tuple[str, str]:
-    """Return the name and the value of `name=value`. Raise UsageError if one of them is missing."""
-    # The path of an address may contain "=", as in `…/year=2026=data`.
-    name, equals, value = text.rpartition("=") if is_address(text) else text.partition("=")
-    if not (equals and name.strip() and value.strip()):
-        raise UsageError(
-            f"{option} {text}: allowed is name=value, for example {option} credit-data=./credit.csv"
-        )
-    return name.strip(), value.strip()
 
 
 def option_maps(

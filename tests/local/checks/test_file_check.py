@@ -47,3 +47,25 @@ def test_a_correct_plan_is_resolved(project) -> None:
     assert findings == []
     assert plan is not None
     assert plan.steps[0].interpreter == Path(sys.executable)
+
+
+def test_registered_components(project) -> None:
+    """A component of a workspace is read from the file that the map names. Without one, its step is skipped."""
+    project.write("prep.yml", "type: command\nname: prep\ncommand: echo 1\n")
+    project.write(
+        "pipeline.yml", "type: pipeline\njobs:\n  a:\n    component: azureml:prep@latest\n    type: command\n"
+    )
+    path = project.folder / "pipeline.yml"
+    _, findings = check_file(path, {}, CheckOptions(directory=project.folder))
+    assert [str(finding) for finding in findings] == [
+        (
+            f"{path}:3: warning: the step a is skipped: its component azureml:prep@latest is in a workspace, and not "
+            "on this machine. `prep: PATH` below `components:` in amllog.yml maps it, and --stub a=FOLDER provides its "
+            "outputs"
+        )
+    ]
+    project.write("amllog.yml", "components:\n  prep: prep.yml\n")
+    plan, findings = check_file(path, {}, CheckOptions(directory=project.folder))
+    assert findings == []
+    assert plan is not None
+    assert plan.steps[0].command == "echo 1"

@@ -6,31 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from amllog.errors import UsageError
-from amllog.local.plan.asset_maps import AssetMaps, option_entry, option_maps
+from amllog.local.plan.asset_maps import AssetMaps, option_maps
 from amllog.local.plan.planned_steps import EnvironmentReference
 
 HERE = Path("/project")
-
-
-@pytest.mark.parametrize(
-    ("text", "entry"),
-    [
-        ("credit=./a=b.csv", ("credit", "./a=b.csv")),
-        ("credit@latest= data ", ("credit@latest", "data")),
-        ("azureml://datastores/b/paths/year=2026=data", ("azureml://datastores/b/paths/year=2026", "data")),
-    ],
-)
-def test_option_entries(text: str, entry: tuple[str, str]) -> None:
-    """An option is a name and a value. The path of an address may contain an equals sign."""
-    assert option_entry("--data", text) == entry
-
-
-@pytest.mark.parametrize("text", ["credit", "=x", "credit=", " = "])
-def test_invalid_option_entries(text: str) -> None:
-    """An option without a name or a value is an error that names the option, its value and the form."""
-    with pytest.raises(UsageError, match=f"--data {text}: allowed is name=value"):
-        option_entry("--data", text)
 
 
 def test_paths_of_options() -> None:
