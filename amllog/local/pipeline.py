@@ -65,6 +65,7 @@ class Pipeline:
         caller = sys._getframe(1)
         self._position = SourceLine(Path(caller.f_code.co_filename), caller.f_lineno)
         self._source, self._kind = source_kinds.classify(source)
+        self._is_relative = self._kind == "file" and not os.path.isabs(source)
         self._inputs = dict(inputs or {})
         self._data = {name: os.fspath(path) for name, path in (data or {}).items()}
         self._environments = {name: os.fspath(path) for name, path in (environments or {}).items()}
@@ -174,7 +175,8 @@ class Pipeline:
             ),
         )
         if self._kind == "file":
-            return file_check.check_file(self._source, self._texts(), options)
+            plan, findings = file_check.check_file(self._source, self._texts(), options)
+            return plan, file_check.relative(findings, Path.cwd()) if self._is_relative else findings
         plan, findings = self._plan_of_objects()
         if plan is None:
             return None, findings

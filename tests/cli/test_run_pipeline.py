@@ -94,11 +94,11 @@ def test_check_runs_nothing(amllog: Callable[..., Ran], file: Path, tmp_path: Pa
     ran = amllog("run", "pipeline.yml", "--check")
     assert ran.returncode == 1
     line = PIPELINE[: PIPELINE.index("jobs.train.")].count("\n") + 1
-    assert re.match(rf"{re.escape(str(file))}:{line}: .*trian", ran.stdout)
+    assert re.match(rf"pipeline\.yml:{line}: .*trian", ran.stdout)
     assert ran.stderr == "amllog run: pipeline.yml: 1 error\n"
     ran = amllog("run", "pipeline.yml")
     assert (ran.returncode, ran.stdout) == (2, "")
-    assert f"{file}:{line}: " in ran.stderr
+    assert f"pipeline.yml:{line}: " in ran.stderr
     assert ran.stderr.endswith("amllog run: pipeline.yml: 1 error, nothing was run\n")
     assert not (tmp_path / "amllog-runs").exists() and not (tmp_path / ".amllog").exists()
 

@@ -84,9 +84,9 @@ class CodeFolder:
         place = self.place(name)
         if place is None or not place.parent.is_dir():
             return ""
-        names = [entry.name for entry in os.scandir(place.parent) if entry.is_file()]
-        close = difflib.get_close_matches(place.name, names, 1)
-        return os.path.join(os.path.dirname(name), close[0]) if close else ""
+        names = {path.stem: path.name for path in place.parent.iterdir() if path.suffix == place.suffix}
+        close = difflib.get_close_matches(place.stem, names, 1)
+        return os.path.join(os.path.dirname(name), names[close[0]]) if close else ""
 
     def size(self) -> CodeSize:
         """Return the size of the code. Raise OSError if a folder cannot be read."""

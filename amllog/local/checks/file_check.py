@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from os import PathLike
@@ -106,3 +107,14 @@ def ordered(findings: Collection[Finding]) -> list[Finding]:
         dict.fromkeys(findings),
         key=lambda finding: (files.index(finding.position.file), finding.position.line),
     )
+
+
+def relative(findings: Collection[Finding], directory: Path) -> list[Finding]:
+    """Return the findings with paths relative to a directory, for a user who named the file by a relative path."""
+    return [
+        finding._replace(
+            position=finding.position._replace(file=Path(os.path.relpath(finding.position.file, directory))),
+            message=finding.message.replace(f"{directory}{os.sep}", ""),
+        )
+        for finding in findings
+    ]

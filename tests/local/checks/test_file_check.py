@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
-from amllog.local.checks.file_check import CheckOptions, check_file, check_source
+from amllog.local.checks.file_check import CheckOptions, check_file, check_source, relative
 from amllog.local.plan.planned_steps import NamedData, Severity, SourceLine, StepKind, StepOutput
 
 
@@ -69,3 +70,13 @@ def test_registered_components(project) -> None:
     assert findings == []
     assert plan is not None
     assert plan.steps[0].command == "echo 1"
+
+
+def test_relative_paths(project) -> None:
+    """The findings about a file with a relative path have relative paths, also above the directory."""
+    project.add("python no.py", code=project.write("src/train.py").parent)
+    _, findings = check_source(project.plan(), CheckOptions(directory=project.folder))
+    shown = [str(finding) for finding in relative(findings, project.folder)]
+    assert shown == ["pipeline.yml:2: script no.py does not exist in src"]
+    [finding] = relative(findings, project.folder / "src")
+    assert str(finding.position) == f"..{os.sep}pipeline.yml:2"

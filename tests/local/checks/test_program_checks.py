@@ -62,7 +62,7 @@ def test_the_line_of_a_command_in_a_block(project) -> None:
     step = project.add("python a.py\npython b.py", code=project.folder / "src")
     project.file.write_text("s0:\n  command: |\n    python a.py\n    python b.py\n")
     assert step.command.endswith("b.py")
-    assert project.findings() == ["pipeline.yml:4: script b.py does not exist in src. Did you mean a.py?"]
+    assert project.findings() == ["pipeline.yml:4: script b.py does not exist in src"]
 
 
 def test_programs_whose_failure_is_handled(project) -> None:
