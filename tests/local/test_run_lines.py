@@ -51,6 +51,7 @@ def test_lines_and_changes() -> None:
     shown.line("a", "one")
     shown.line("train", "")
     shown.changed(StepStatus("a", StepState.RUNNING))
+    shown.changed(StepStatus("a", StepState.RUNNING, last_line="50%"))  # a progress bar
     shown.changed(StepStatus("a", StepState.FAILED, seconds=2.0, reason="exit code 3"))
     shown.changed(StepStatus("train", StepState.SKIPPED, reason="a failed"))
     shown.ended(RUN)
