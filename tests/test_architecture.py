@@ -195,6 +195,7 @@ TESTED_ELSEWHERE = {
     "journal.new_segment": "end_to_end/test_shared_directories",
     "journal.recovery": "end_to_end/test_displaced_journals",
     "local.app_insights.envelope_schema": "local/app_insights/test_validation",
+    "local.execution.killed_runs": "local/execution/test_past_runs",
     "local.execution.run_folder": "local/execution/test_past_runs",
     "local.execution.run_loop": "local/execution/test_runner",
     "local.execution.run_progress": "local/execution/test_runner",

@@ -13,6 +13,8 @@ from amllog.local.execution.run_folder import StepRecord, read_json, write_json
 from amllog.local.execution.step_events import RunState, StepState
 from amllog.process.file_lock import try_lock
 
+KILLED_REASON = "the run was killed"
+
 
 class PastRun:
     """One earlier run, or one that another process is running."""
@@ -70,7 +72,7 @@ def _settled(folder: Path, state: RunState) -> StepRecord | None:
     code = end.exit_code if end else None
     return record._replace(
         state=StepState.CANCELED,
-        reason="the run was killed",
+        reason=KILLED_REASON,
         exit_code=code,
         seconds=seconds,
         folder=str(folder),

@@ -122,6 +122,7 @@ class RunLoop:
             self._folder.write_state(
                 name=self._plan.name,
                 source=self._source,
+                journal=str(self._runs.services.journal_directory),
                 state=state.value,
                 started=self._began,
                 ended=time.time(),

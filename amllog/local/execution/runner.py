@@ -9,11 +9,12 @@ from queue import SimpleQueue
 
 from amllog.config import variables
 from amllog.errors import UsageError
-from amllog.local.execution.past_runs import PastRun, past_runs
+from amllog.local.execution.killed_runs import settle_killed_runs
+from amllog.local.execution.past_runs import past_runs
 from amllog.local.execution.run_folder import LocalRunFolder
 from amllog.local.execution.run_loop import Event, RunLoop, StopSignal
 from amllog.local.execution.run_options import RunOptions
-from amllog.local.execution.step_events import RunObserver, RunResult, RunState
+from amllog.local.execution.step_events import RunObserver, RunResult
 from amllog.local.execution.step_reuse import EarlierSteps
 from amllog.local.execution.step_runs import StepRuns
 from amllog.local.execution.step_selection import decisions, names_of
@@ -37,7 +38,7 @@ def run(
         raise UsageError(f"--jobs {options.jobs}: allowed is a number from 1")
     source = str(plan.source or plan.name)
     earlier = list(past_runs(options.runs))
-    problems = _mark_killed(earlier)
+    problems = settle_killed_runs(earlier)
     decided = decisions(plan, options, (past for past in earlier if past.source == source))
     variable = environ.get(variables.DIRECTORY, "").strip()
     journal = options.journal_directory or Path(variable or variables.LOCAL_DIRECTORY)
@@ -48,8 +49,9 @@ def run(
         StopSignals(lambda number: queue.put(StopSignal(number))),
         LocalRunFolder(options.runs, run_id) as folder,
     ):
-        folder.begin(name=plan.name, source=source)
-        with JobServices(folder.azure, options.directory / journal, environ) as services:
+        journal = (options.directory / journal).absolute()
+        folder.begin(name=plan.name, source=source, journal=str(journal))
+        with JobServices(folder.azure, journal, environ) as services:
             runs = StepRuns(
                 plan,
                 options,
@@ -62,15 +64,3 @@ def run(
                 queue.put,
             )
             return RunLoop(runs, queue, observer, source, problems).run(decided)
-
-
-def _mark_killed(earlier: list[PastRun]) -> list[str]:
-    """Write the state of runs that were killed. Return the errors."""
-    problems = []
-    for past in earlier:
-        if past.state is RunState.KILLED and past.content.get("state") != RunState.KILLED.value:
-            try:
-                past.mark_killed()
-            except OSError as error:
-                problems.append(f"The state of run {past.run_id} cannot be written: {error}")
-    return problems

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from amllog.errors import UsageError
+from amllog.local.execution.killed_runs import settle_killed_runs
 from amllog.local.execution.past_runs import past_runs
 from amllog.local.execution.run_folder import LocalRunFolder, StepRecord
 from amllog.local.execution.step_events import RunState, StepState
@@ -84,8 +85,16 @@ def test_a_killed_runner_leaves_no_process_and_loses_no_line(tmp_path: Path) -> 
     assert run.state is RunState.KILLED
     steps = {name: (record.state, record.reason) for name, record in run.steps.items()}
     assert steps == {"done": (StepState.COMPLETED, ""), "long": (StepState.CANCELED, "the run was killed")}
-    run.mark_killed()
+    for _ in "ab":  # the second time, everything is written already
+        assert settle_killed_runs(past_runs(tmp_path / "amllog-runs")) == []
     assert json.loads((run.folder / "run.json").read_text())["state"] == "killed"
+    lines = [
+        line for file in (tmp_path / ".amllog").glob("*.jsonl") for line in file.read_text().splitlines()
+    ]
+    requests = [data for line in lines if "duration" in (data := json.loads(line)["data"]["baseData"])]
+    results = {data["name"]: data["responseCode"] for data in requests}
+    assert results == {"done": "0", "long": "the run was killed", "p": "the run was killed"}
+    assert len(requests) == 3
 
 
 def test_a_living_run_is_running(tmp_path: Path) -> None:
