@@ -30,6 +30,8 @@ def print_summary(result: RunResult) -> None:
     for name, path in result.outputs.items():
         output.print_answer(f"output {name}: {_shown(path)}")
     output.print_answer(f"folder: {_shown(result.folder)}")
+    for problem in result.problems:
+        output.print_notice(problem, "amllog run")
     if any(step.state is StepState.FAILED for step in result.steps):
         _print_story(result)
 

@@ -18,12 +18,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Optional, final
 
 from amllog.errors import PipelineError, UsageError
-from amllog.local.plan.planned_steps import Finding, PlannedPipeline, Severity, SourceLine
-from amllog.local.step_objects import source_kinds
 
 if TYPE_CHECKING:
     from amllog.local.execution.run_options import DebugPrefix
     from amllog.local.execution.step_events import RunObserver, RunResult
+    from amllog.local.plan.planned_steps import Finding, PlannedPipeline
+
+    _Checked = tuple[Optional[PlannedPipeline], list[Finding]]
 
 
 class _Selection(NamedTuple):
@@ -33,9 +34,6 @@ class _Selection(NamedTuple):
     stubs: Collection[str]
     start_from: str
     only: Collection[str]
-
-
-_Checked = tuple[Optional[PlannedPipeline], list[Finding]]
 
 
 @final
@@ -62,6 +60,9 @@ class Pipeline:
         data: Mapping[str, str | PathLike[str]] | None = None,
         environments: Mapping[str, str | PathLike[str]] | None = None,
     ) -> None:
+        from amllog.local.plan.planned_steps import SourceLine
+        from amllog.local.step_objects import source_kinds
+
         caller = sys._getframe(1)
         self._position = SourceLine(Path(caller.f_code.co_filename), caller.f_lineno)
         self._source, self._kind = source_kinds.classify(source)
@@ -112,6 +113,7 @@ class Pipeline:
         """
         from amllog.local import run_lines
         from amllog.local.execution import run_options, runner
+        from amllog.local.plan import planned_steps
 
         options = run_options.RunOptions(
             jobs=jobs,
@@ -132,7 +134,7 @@ class Pipeline:
         plan, findings = self._plan(selection, variables, report, is_run=True)
         for finding in findings:
             report(str(finding))
-        errors = [finding for finding in findings if finding.severity is Severity.ERROR]
+        errors = [finding for finding in findings if finding.severity is planned_steps.Severity.ERROR]
         if plan is None or errors:
             raise PipelineError(errors)
         return runner.run(plan, options, observer or shown, variables)

@@ -105,7 +105,7 @@ def _unselected(
             )
         result[step.name] = Decision(StepState.SKIPPED, f"not selected by {option}")
     if problems:
-        raise UsageError("\n".join(problems) + "\nRun the whole pipeline, or pass --stub STEP=FOLDER")
+        raise UsageError(f"{'; '.join(problems)}. Run the whole pipeline, or pass --stub STEP=FOLDER")
     return result
 
 

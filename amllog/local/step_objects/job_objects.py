@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any
 
 from amllog.errors import MissingExtraError
-from amllog.local.definition.file_reading import read_file
 from amllog.local.plan.planned_steps import Finding, PlannedPipeline, SourceLine
 
 _ASSET = re.compile(r"azureml:(?!//)(.+)", re.DOTALL)
@@ -42,6 +41,8 @@ def plan_job(
         import yaml
     except ImportError:
         raise MissingExtraError("pyyaml", "local") from None
+    from amllog.local.definition.file_reading import read_file
+
     with tempfile.TemporaryDirectory(prefix="amllog-") as folder:
         file = Path(folder) / "pipeline.yml"
         with contextlib.redirect_stdout(io.StringIO()):  # the SDK prints lines about experimental classes
