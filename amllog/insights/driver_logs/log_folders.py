@@ -126,7 +126,7 @@ def _job(path: Path, notes: list[str]) -> JobFolder:
 
 def _reused_folders(path: Path, values: Mapping[str, Any]) -> list[Path]:
     """Return the folders of the step whose outputs this one reuses. They belong to another run in the same folder."""
-    folder, runs = Path(text_of(values, "folder")).absolute(), path.absolute().parents[2:3]
+    folder, runs = Path(text_of(values, "folder")).absolute(), list(path.absolute().parents)[2:3]
     is_reused = folder != path.absolute() and any(runs_folder in folder.parents for runs_folder in runs)
     return [folder / _WORK, folder] if is_reused else []
 
