@@ -17,6 +17,7 @@ WORDS = {
     **dict.fromkeys(("show", "describe", "inspect", "why", "explain", "summary", "job"), "story"),
     **dict.fromkeys(("follow", "watch", "stream", "attach"), "tail -f"),
     "diff": "compare",
+    **dict.fromkeys(("download", "pull"), "fetch RUN"),
     **dict.fromkeys(("grep", "search", "find"), "logs --contains TEXT"),
     "head": "logs --limit N",
     **dict.fromkeys(("ui", "server", "start", "up"), "serve"),

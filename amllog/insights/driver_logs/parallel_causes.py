@@ -79,7 +79,8 @@ _PLACES = ("logs/job_error", "logs/user/error", "logs/user/stderr/", "logs/user/
 
 def _failed_processes(job: JobFolder) -> set[str]:
     """Return the names of the processes with an error, such as `process003`."""
-    failed = {_process(file.name) for file in job.files if file.name.startswith("logs/user/error/")}
+    errors = [file for file in job.files if file.name.startswith("logs/user/error/")]
+    failed = {_process(file.name) for file in errors if file.path.stat().st_size}
     for file in job.files:
         if _TABLE.search(file.name):
             failed |= set(_failed_in_table(file.path))

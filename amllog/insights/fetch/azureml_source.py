@@ -22,6 +22,7 @@ _VARIABLES = {
     "resource_group": "AZUREML_ARM_RESOURCEGROUP",
     "workspace_name": "AZUREML_ARM_WORKSPACE_NAME",
 }
+_PLAIN = {"_rehydrate_runs": False}  # children as objects of the base class
 _CHUNK_BYTES = 1024 * 1024
 _SECONDS = (10, 60)  # to connect, and without a byte
 
@@ -66,10 +67,7 @@ class AzureMLRuns:
 
     def descendants(self, run_id: str) -> Sequence[RemoteRun]:
         """Return the runs below a run, at any depth."""
-        from azureml.core import Run
-
-        # That of the base class: the classes of pipelines have one with other arguments.
-        children = list(Run.get_children(self._run(run_id), recursive=True))
+        children = list(self._run(run_id).get_children(recursive=True, **_PLAIN))
         self._runs.update({child.id: child for child in children})
         return [self._remote(child) for child in children]
 
@@ -90,9 +88,7 @@ class AzureMLRuns:
 
     def _run(self, run_id: str) -> Any:
         if run_id not in self._runs:
-            from azureml.core import Run
-
-            self._runs[run_id] = Run.get(self._workspace(), run_id)
+            self._runs[run_id] = _plain_run(self._workspace(), run_id)
         return self._runs[run_id]
 
     def _workspace(self) -> Any:
@@ -114,6 +110,21 @@ class AzureMLRuns:
         name = getattr(run, "display_name", None) or run.name or run.id
         state, started = str(details.get("status") or ""), str(details.get("startTimeUtc") or "")
         return RemoteRun(run.id, str(name), state.lower(), started)
+
+
+def _plain_run(workspace: Any, run_id: str) -> Any:
+    """Return a run as an object of azureml's base class, whatever its type is.
+
+    `Run.get` returns objects of azureml-pipeline-core if that is installed, which send requests to other services.
+    """
+    from azureml._restclient.workspace_client import WorkspaceClient
+    from azureml.core import Experiment, Run
+
+    client = WorkspaceClient(workspace.service_context)
+    dto = client.get_run(run_id)
+    name = client.get_experiment_by_id(dto.experiment_id).name
+    experiment = Experiment(workspace, name, _id=dto.experiment_id, _create_in_cloud=False)
+    return Run(experiment, run_id, _run_dto=dto)
 
 
 def _load(address: str, target: Path) -> None:

@@ -8,6 +8,7 @@ import threading
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -113,6 +114,47 @@ def test_the_time_limit(source: FolderRuns, tmp_path: Path) -> None:
     assert "within 0.3 s (--timeout)" in report.all_failures[-1]
     assert json.loads((tmp_path / "run_1/steps/name of s1/step.json").read_text())["is_complete"] is False
     assert fetch(source, tmp_path).all_failures == []
+
+
+KILLED = """
+import sys, threading
+from pathlib import Path
+from amllog.insights.fetch.fetching import Fetch
+from amllog.insights.fetch.remote_runs import RemoteRun
+
+class Runs:
+    def run(self, run_id):
+        return RemoteRun(run_id, "train", "failed")
+    def descendants(self, run_id):
+        return []
+    def files(self, run_id):
+        return ["user_logs/a.txt", "user_logs/b.txt"]
+    def download(self, run_id, name, target):
+        target.write_text("torn" if "b" in name else "whole")
+        if "b" in name:
+            print("ready", flush=True)
+            threading.Event().wait(600)
+
+Fetch(Runs(), Path("here"), seconds=600).fetch("s1")
+"""
+
+
+def test_a_killed_fetch(child: Any, tmp_path: Path) -> None:
+    """After a kill, no file is torn, and the next fetch loads what is missing."""
+    process = child.start(KILLED)
+    assert process.stdout.readline() == "ready\n"
+    process.kill()
+    process.wait()
+    place = tmp_path / "here" / "s1" / "user_logs"
+    assert [path.read_text() for path in place.iterdir()] == ["whole"]
+    source = FolderRuns(tmp_path / "remote")
+    for name in ("a", "b"):
+        path = tmp_path / "remote" / "s1" / "user_logs" / f"{name}.txt"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("whole")
+    report = Fetch(source, tmp_path / "here", seconds=600).fetch("s1")
+    assert report.all_failures == []
+    assert [path.read_text() for path in place.iterdir()] == ["whole"] * 2
 
 
 def test_the_limit_of_the_size(source: FolderRuns, tmp_path: Path) -> None:
