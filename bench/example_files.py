@@ -1,8 +1,8 @@
 """Runs the pipeline files of Azure/azureml-examples: `python bench/example_files.py DIRECTORY --env PYTHON`.
 
 The table has a row for each file: whether it ran from its first step to its last one, and why not. `--env` is the
-interpreter of all environments. `--plan` counts the files that can be planned, and runs nothing. `--data name=path`
-maps data that is not in the checkout. The exit code is 1 if fewer files ran than the issue demands.
+interpreter of one environment, or of all. `--plan` counts the files that can be planned, and runs nothing.
+`--data name=path` maps data that is not in the checkout. The exit code is 1 if fewer files ran than the issue demands.
 """
 
 from __future__ import annotations
@@ -135,7 +135,8 @@ def measure(
     took = time.monotonic() - start
     if result.state is RunState.COMPLETED and not reasons:
         return FileResult(name, "ran", "", kinds, bool(inputs), took, result)
-    verdict = "partly" if result.state is RunState.COMPLETED else "failed"
+    is_failed = any(status.state is StepState.FAILED for status in result.steps)
+    verdict = "failed" if is_failed or not reasons else "partly"
     return FileResult(name, verdict, _first_error(plan, result), kinds, bool(inputs), took, result)
 
 
@@ -169,7 +170,7 @@ def main() -> int:
     """Run the files and print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("directory", type=Path)
-    parser.add_argument("--env", default="current", help="the interpreter of all environments")
+    parser.add_argument("--env", action="append", default=[], metavar="[NAME=]PYTHON", help="an interpreter")
     parser.add_argument("--data", action="append", default=[], metavar="NAME=PATH")
     parser.add_argument("--files", default="", help="only files whose path contains this string")
     parser.add_argument("--timeout", type=float, default=120, help="seconds for one file")
@@ -177,7 +178,8 @@ def main() -> int:
     parser.add_argument("--markdown", type=Path, help="write the table to this file")
     arguments = parser.parse_args()
     root = arguments.directory.absolute()
-    environments = {} if arguments.env == "current" else {"*": str(Path(arguments.env).absolute())}
+    pairs = [item.rpartition("=") for item in arguments.env]
+    environments = {name or "*": str(Path(path).absolute()) for name, _, path in pairs}
     data = {
         name: str(Path(path).absolute())
         for name, _, path in (item.rpartition("=") for item in arguments.data)

@@ -31,10 +31,14 @@ def local_path(text: str, folder: Path) -> Path | None:
 
 
 def data_value(text: str, kind: str, folder: Path, position: SourceLine) -> LocalData | NamedData:
-    """Return the data of an address. Without a type, a local file is a `uri_file`, and all else is a `uri_folder`."""
+    """Return the data of an address. Without a type, a local file is a `uri_file`, and all else is a `uri_folder`.
+
+    azure-ai-ml dumps the address `https://…` as `azureml:https://…`.
+    """
     path = local_path(text, folder)
     if path is None:
-        return NamedData(text.strip(), kind or "uri_folder", position)
+        reference = re.sub("^azureml:(?=[a-z]+://)", "", text.strip())
+        return NamedData(reference, kind or "uri_folder", position)
     if not kind:
         try:
             kind = "uri_file" if path.is_file() else "uri_folder"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os.path
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -127,6 +128,4 @@ def shown(node: YamlNode | None) -> str:
 
 def absolute(folder: Path, text: str) -> Path:
     """Return the absolute path of a text in a file of a folder. Links stay as they are."""
-    import os.path
-
     return Path(os.path.abspath(folder / text))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os.path
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -69,8 +70,6 @@ def _written(owner: CheckedMap, name: str, path: Path) -> Path:
     """Return the path of a component's file as its findings show it: relative, if that of the pipeline is."""
     if owner.folder.is_absolute() or name.startswith(("/", "file:/")):
         return path
-    import os.path
-
     return Path(os.path.relpath(path))
 
 

@@ -10,6 +10,7 @@ from amllog.local.definition.checked_map import CheckedMap, absolute
 from amllog.local.definition.component_files import ComponentDefinition, body_kind, find_component
 from amllog.local.definition.definition_context import DefinitionContext
 from amllog.local.definition.finding_list import allowed_words
+from amllog.local.definition.format_expressions import single_expression
 from amllog.local.definition.format_keys import COMPONENT_KEYS, JOB_KEYS, JOB_TYPES
 from amllog.local.definition.input_declarations import (
     InputDeclaration,
@@ -27,7 +28,7 @@ from amllog.local.definition.pipeline_building import (
 from amllog.local.definition.pipeline_scope import BoundValue, PipelineScope, check_references
 from amllog.local.definition.step_building import StepSource, build_step
 from amllog.local.definition.step_links import final_output, link_steps
-from amllog.local.definition.yaml_nodes import YamlMap
+from amllog.local.definition.yaml_nodes import YamlMap, YamlNode, YamlScalar, scalars
 from amllog.local.plan.planned_steps import Finding, PlannedPipeline, Severity, SourceLine, StepOutput
 
 
@@ -43,18 +44,22 @@ class DefinitionResult:
 
 
 def read_file(
-    path: Path, inputs: Mapping[str, str], components: Mapping[str, Path] | None = None
+    path: Path,
+    inputs: Mapping[str, str],
+    components: Mapping[str, Path] | None = None,
+    is_dump: bool = False,
 ) -> DefinitionResult:
     """Read a pipeline, job or component file.
 
     `inputs` are values of `--input name=value`. Their paths are relative to the working directory. `components` maps
-    registered components to files. Data and environments stay references.
+    registered components to files. Data and environments stay references. `is_dump`: azure-ai-ml wrote the file. It
+    leaves out the outputs of the pipeline that have no keys.
     """
     context = DefinitionContext(components or {})
     root = context.document(path).root
     plan = None
     if isinstance(root, YamlMap):
-        plan = _FileReading(CheckedMap(root, context.findings), path, inputs, context).plan()
+        plan = _FileReading(CheckedMap(root, context.findings), path, inputs, context).plan(is_dump)
     elif not context.findings.sorted():
         context.findings.error(
             SourceLine(path, 1), f"the file is not a mapping{allowed_words('', JOB_TYPES)}"
@@ -74,10 +79,12 @@ class _FileReading:
         self.kind = body_kind(values.node)
         self.component: ComponentDefinition | None = None
 
-    def plan(self) -> PlannedPipeline | None:
+    def plan(self, is_dump: bool) -> PlannedPipeline | None:
         """Return the plan, or None if the file is no job."""
         if not self._is_job():
             return None
+        if is_dump:
+            self._declare_bound_outputs()
         settings = read_settings_key(self.values)
         owner = settings or self.values
         self.context.allow_reuse(not owner.boolean("force_rerun", False))
@@ -103,6 +110,21 @@ class _FileReading:
             groups=tuple(self.context.groups),
             source=absolute(Path(), str(self.path)),
             is_single=not self._is_pipeline(),
+        )
+
+    def _declare_bound_outputs(self) -> None:
+        """Add the outputs that steps are bound to, as null, to those of the file."""
+        jobs, outputs = self.values.map("jobs"), self.values.map("outputs")
+        items: dict[str, YamlNode] = {**outputs.node.items} if outputs else {}
+        for step in jobs.node.items.values() if jobs else ():
+            for scalar in scalars(step.get("outputs")) if isinstance(step, YamlMap) else ():
+                expression = single_expression(scalar.text)
+                if expression and expression.kind == "parent.outputs":
+                    items.setdefault(expression.name, YamlScalar(None, "", scalar.position))
+        node = self.values.node
+        declared = YamlMap(items, node.position, outputs.node.key_positions if outputs else {})
+        self.values = CheckedMap(
+            replace(node, items={**node.items, "outputs": declared}), self.context.findings
         )
 
     def _is_job(self) -> bool:

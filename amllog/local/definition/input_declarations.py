@@ -108,6 +108,8 @@ def _fit_literal(
     literal: LiteralValue, declaration: InputDeclaration, position: SourceLine, findings: FindingList
 ) -> LiteralValue | None:
     value, kind = literal.value, declaration.type
+    if kind == "boolean" and value in (0, 1) and not isinstance(value, str):
+        value = bool(value)  # azure-ai-ml dumps False as 0
     try:
         number = None if isinstance(value, bool) else float(value)
     except (ValueError, OverflowError):

@@ -33,6 +33,7 @@ _SERVICE_TYPES = {
     "parallel_for": "control flow runs in the service only",
     "condition_node": "control flow runs in the service only",
     "flow": "prompt flows run in the service only",
+    "promptflow_parallel": "prompt flows run in the service only",
 }
 
 

@@ -50,7 +50,7 @@ def plan_job(
         document = yaml.safe_load(file.read_text(encoding="utf-8"))
         text = yaml.safe_dump(translated(document, directory), sort_keys=False, allow_unicode=True)
         file.write_text(text, encoding="utf-8")
-        result = read_file(file, inputs)
+        result = read_file(file, inputs, is_dump=True)
     findings = [finding._replace(position=position) for finding in result.findings]
     if result.pipeline is None:
         return None, findings

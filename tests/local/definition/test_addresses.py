@@ -25,6 +25,13 @@ def test_local_addresses(address: str, expected: str) -> None:
     assert local_path(address, Path("/base")) == Path(expected)
 
 
+def test_dumped_addresses(tmp_path: Path) -> None:
+    """azure-ai-ml puts `azureml:` before addresses of other services."""
+    assert data_value("azureml:https://a/b", "uri_file", tmp_path, LINE) == NamedData(
+        "https://a/b", "uri_file", LINE
+    )
+
+
 @pytest.mark.parametrize(
     "address",
     [

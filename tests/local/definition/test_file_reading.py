@@ -331,6 +331,15 @@ jobs:
     assert (step.inputs["data"], step.code) == (LocalData(tmp_path / "data"), tmp_path / "src")
 
 
+def test_dumps_lose_null_outputs(tmp_path: Path) -> None:
+    """A dump of azure-ai-ml has no outputs without keys. They are those that steps are bound to."""
+    path = tmp_path / "dump.yml"
+    output = "outputs: {x: '${{parent.outputs.y}}'}"
+    path.write_text(f"type: pipeline\njobs: {{s: {{command: 'true', environment: e, {output}}}}}\n")
+    assert "the pipeline has no output 'y'" in read_file(path, {}).findings[0].message
+    assert plan(read_file(path, {}, is_dump=True)).outputs == {"y": StepOutput("s", "x", "uri_folder")}
+
+
 def test_recursion_and_growth_are_bounded(read: Reader) -> None:
     """A component that contains itself is an error, and so is a pipeline of too many steps."""
     job = "type: pipeline\njobs: {a: {type: pipeline, component: ./c.yml}}\n"

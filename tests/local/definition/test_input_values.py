@@ -28,6 +28,7 @@ jobs:
     [
         ("string", "${{parent.inputs.flag}}", LiteralValue(True, "string")),
         ("boolean", "'False'", LiteralValue("False", "boolean")),
+        ("boolean", "0", LiteralValue(False, "boolean")),
         ("boolean", "no", LiteralValue(False, "boolean")),
         ("integer", "'3'", LiteralValue("3", "integer")),
         ("integer", "{value: 4}", LiteralValue(4, "integer")),
@@ -69,7 +70,7 @@ def test_values(read: Reader, tmp_path: Path, declared: str, value: str, expecte
 @pytest.mark.parametrize(
     ("declared", "value"),
     [
-        ("integer", "3.5"), ("integer", "true"), ("integer", "x"), ("number", "''"), ("boolean", "1"),
+        ("integer", "3.5"), ("integer", "true"), ("integer", "x"), ("number", "''"), ("boolean", "2"),
         ("boolean", "maybe"), ("uri_file", "5"), ("number", "'${{parent.inputs.folder}}'"), ("integer", ".nan"),
         ("integer", "'${{parent.inputs.unused}}'"),
     ],
