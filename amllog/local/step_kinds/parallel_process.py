@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import signal
 import subprocess
 import time
 from collections.abc import Mapping
@@ -15,6 +16,19 @@ from pathlib import Path
 from typing import Any
 
 _SECONDS_FOR_TRACES = 0.5  # after the time limit, in which the worker writes where it is
+
+
+def _descendants(ancestor: int) -> list[int]:
+    """Return the process ids of the children of a process, and of theirs. Empty without /proc."""
+    children: dict[int, list[int]] = {}
+    for name in os.listdir("/proc") if os.path.isdir("/proc/self") else []:
+        with contextlib.suppress(OSError, ValueError, IndexError):  # it has ended, or is no process
+            stat = Path("/proc", name, "stat").read_bytes()
+            children.setdefault(int(stat.rpartition(b")")[2].split()[1]), []).append(int(name))
+    pids = list(children.get(ancestor, []))
+    for pid in pids:  # the list grows
+        pids += children.get(pid, [])
+    return pids
 
 
 class WorkerProcess:
@@ -94,8 +108,13 @@ class WorkerProcess:
         return self.batch is not None and time.monotonic() >= self.deadline
 
     def kill(self) -> None:
-        """Kill the process, and wait for its end."""
+        """Kill the process with all that it has started, and wait for its end."""
+        self.process.send_signal(signal.SIGSTOP)  # it must not see the end of its children, nor start more
+        children = _descendants(self.process.pid)
         self.process.kill()
+        for pid in children:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
         self.process.wait()
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -89,13 +90,18 @@ def test_prints_of_a_process_that_is_killed_are_kept(parallel: ParallelFolder) -
 
 
 def test_a_run_that_hangs_is_killed_and_its_place_is_known(parallel: ParallelFolder) -> None:
-    """The time limit kills the process. The file of its errors has the line in which it was."""
+    """The time limit kills the process and its children. The file of its errors has the line in which it was."""
     parallel.files(1)
-    script = "import threading\ndef wait(): threading.Event().wait()\ndef run(mini_batch): wait()"
+    script = (
+        "import subprocess\ndef wait():\n child = subprocess.Popen(['sleep', '1000'])\n print(child.pid)\n"
+    )
+    script += " child.wait()\ndef run(mini_batch): wait()"
     done = parallel.run(script, timeout_seconds=0.1)
     assert done.returncode == 42
     assert "run() did not end within 0.1 seconds. process000 was killed" in done.stdout
-    assert 'score.py", line 4 in wait' in parallel.log("user/error/*/process000.txt")
+    assert 'score.py", line 7 in wait' in parallel.log("user/error/*/process000.txt")
+    child = Path("/proc", parallel.log("user/stdout/*/process000.stdout.txt").strip(), "stat")
+    assert not child.exists() or child.read_text().rpartition(")")[2].split()[0] in "ZX"
     assert "RUN_TIMEOUT" in parallel.log("sys/job_report/*.csv")
 
 
