@@ -2,7 +2,8 @@
 
 The table has a row for each file: whether it ran from its first step to its last one, and why not. `--env` is the
 interpreter of one environment, or of all. `--plan` counts the files that can be planned, and runs nothing.
-`--data name=path` maps data that is not in the checkout. The exit code is 1 if fewer files ran than the issue demands.
+`--data name=path` maps data that is not in the checkout, and so does an amllog.yml in a copy of the checkout. The exit
+code is 1 if fewer files ran than the issue demands.
 """
 
 from __future__ import annotations
@@ -41,8 +42,12 @@ INPUTS: dict[str, dict[str, str]] = {
         "training_learning_rate": "0.1", "train_node_compute": "local",
     },
     **{
+        f"{folder}data_pipeline/data_pipeline.yml": {"raw_data": "../data"}
+        for folder in (f"{_NESTED}{_TAXI}", _TAXI_SDK)
+    },
+    **{
         f"{folder}train_pipeline/train_pipeline.yml": {
-            "train_data": f"RUN:{folder}pipeline.yml:data_pipeline.transform_job:transformed_data",
+            "train_data": f"RUN:{folder}data_pipeline/data_pipeline.yml:transform_job:transformed_data",
             "compute_train_node": "local",
         }
         for folder in (f"{_NESTED}{_TAXI}", _TAXI_SDK)
@@ -172,7 +177,9 @@ def main() -> int:
     parser.add_argument("directory", type=Path)
     parser.add_argument("--env", action="append", default=[], metavar="[NAME=]PYTHON", help="an interpreter")
     parser.add_argument("--data", action="append", default=[], metavar="NAME=PATH")
-    parser.add_argument("--files", default="", help="only files whose path contains this string")
+    parser.add_argument(
+        "--files", action="append", default=[], help="only files whose path contains this string"
+    )
     parser.add_argument("--timeout", type=float, default=120, help="seconds for one file")
     parser.add_argument("--plan", action="store_true", help="plan the files, and run nothing")
     parser.add_argument("--markdown", type=Path, help="write the table to this file")
@@ -189,7 +196,7 @@ def main() -> int:
         options = CheckOptions(data, environments, Path(directory))
         for path in pipeline_files(root):
             name = path.relative_to(root).as_posix()
-            if arguments.files in name:
+            if not arguments.files or any(part in name for part in arguments.files):
                 seconds = None if arguments.plan else arguments.timeout
                 results[name] = measure(path, name, options, seconds, results)
                 print(
