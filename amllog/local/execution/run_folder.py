@@ -15,6 +15,7 @@ amllog-runs/<run id>/run.json            the run: its source, its state
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import time
@@ -35,8 +36,13 @@ NAME_LENGTH_MAX = 120
 def write_json(path: Path, content: object) -> None:
     """Replace a file at once. A reader sees the old or the new content. Raises OSError."""
     new = path.with_name(path.name + ".new")
-    new.write_text(json.dumps(content, indent=1), encoding="utf-8")
-    new.replace(path)
+    try:
+        new.write_text(json.dumps(content, indent=1), encoding="utf-8")
+        new.replace(path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            new.unlink()
+        raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from types import FrameType, TracebackType
 from typing import final
 
 NUMBERS = (signal.SIGINT, signal.SIGTERM)
+DEADLY_COUNT = 3  # the first stops all steps, the second kills them
 
 
 @final
@@ -17,13 +18,15 @@ class StopSignals:
     """A context manager that calls `post` with the number of each signal, in the main thread only.
 
     A signal that the process ignores stays ignored. The handlers before are restored at the end. `post` runs inside a
-    signal handler, so it may only put something into a SimpleQueue.
+    signal handler, so it may only put something into a SimpleQueue. The third signal ends the process as if it had no
+    handler. The keepers stop the steps then.
     """
 
     def __init__(self, post: Callable[[int], None]) -> None:
         self._post = post
         self._pid = os.getpid()
         self._before: dict[int, object] = {}
+        self._count = 0
 
     def __enter__(self) -> StopSignals:
         if threading.current_thread() is threading.main_thread():
@@ -42,8 +45,9 @@ class StopSignals:
             signal.signal(number, before if before is not None else signal.SIG_DFL)  # type: ignore[arg-type]  # as read
 
     def _handle(self, number: int, _frame: FrameType | None) -> None:
-        if os.getpid() == self._pid:
+        self._count += 1
+        if os.getpid() == self._pid and self._count < DEADLY_COUNT:
             self._post(number)
-        else:  # a forked child is not the run
+        else:  # also a forked child, which is not the run
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)

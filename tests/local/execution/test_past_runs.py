@@ -16,7 +16,7 @@ import pytest
 from amllog.errors import UsageError
 from amllog.local.execution.killed_runs import settle_killed_runs
 from amllog.local.execution.past_runs import past_runs
-from amllog.local.execution.run_folder import LocalRunFolder, StepRecord
+from amllog.local.execution.run_folder import LocalRunFolder, StepRecord, write_json
 from amllog.local.execution.step_events import RunState, StepState
 
 PIPELINE = """
@@ -154,3 +154,14 @@ def test_a_record_is_read_as_it_was_written(tmp_path: Path) -> None:
     assert StepRecord.read(tmp_path) == record
     (tmp_path / "step.json").write_text('{"name": "a", "state": "failed", "new": 1}')
     assert StepRecord.read(tmp_path) is None
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a disk that is always full")
+def test_a_full_disk_is_an_error_with_the_file(tmp_path: Path) -> None:
+    """A state that cannot be written is an error that names the file. The state before stays."""
+    write_json(tmp_path / "run.json", {"state": "running"})
+    (tmp_path / "run.json.new").symlink_to("/dev/full")
+    with pytest.raises(OSError, match=r"No space left on device: '.*run.json'"):
+        write_json(tmp_path / "run.json", {"state": "completed"})
+    assert json.loads((tmp_path / "run.json").read_text()) == {"state": "running"}
+    assert not (tmp_path / "run.json.new").is_symlink()

@@ -74,6 +74,16 @@ def test_handlers_are_restored() -> None:
     assert seen == [before]
 
 
+def test_the_third_signal_ends_the_process(tmp_path: Path) -> None:
+    """A run that cannot end, for example because a disk hangs, ends with the third Ctrl-C."""
+    code = (
+        "import os, signal; from amllog.local.execution.stop_signals import StopSignals\n"
+        "with StopSignals(print):\n while True: os.kill(os.getpid(), signal.SIGINT)\n"
+    )
+    process = subprocess.run([sys.executable, "-uc", code], cwd=tmp_path, stdout=subprocess.PIPE, text=True)
+    assert (process.stdout, process.returncode) == ("2\n2\n", -signal.SIGINT)
+
+
 def test_ignored_signals_stay_ignored(tmp_path: Path) -> None:
     """A run in the background of a shell, which ignores SIGINT, is not stopped by it."""
     code = (
