@@ -14,6 +14,7 @@ from amllog.local.execution.past_runs import past_runs
 from amllog.local.execution.run_folder import LocalRunFolder
 from amllog.local.execution.run_loop import Event, RunLoop, StopSignal
 from amllog.local.execution.run_options import RunOptions
+from amllog.local.execution.step_commands import debugged_names
 from amllog.local.execution.step_events import RunObserver, RunResult
 from amllog.local.execution.step_reuse import EarlierSteps
 from amllog.local.execution.step_runs import StepRuns
@@ -42,7 +43,7 @@ def run(
     decided = decisions(plan, options, (past for past in earlier if past.source == source))
     variable = environ.get(variables.DIRECTORY, "").strip()
     journal = options.journal_directory or Path(variable or variables.LOCAL_DIRECTORY)
-    debugged = frozenset(names_of(plan, "--debug", [options.debug_step]) if options.debug_step else [])
+    debugged = debugged_names(names_of(plan, "--debug", [options.debug_step]) if options.debug_step else [])
     queue: SimpleQueue[Event] = SimpleQueue()
     run_id = JobServices.new_run_id(plan)
     with (

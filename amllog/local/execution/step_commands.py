@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from amllog.local.execution.step_values import StepValues
 from amllog.local.plan.planned_steps import PlannedStep, StepKind
 from amllog.local.step_kinds import spark_step
 
+DEBUG_SECONDS = 86400.0  # for one mini-batch
 MODULES = {
     StepKind.PARALLEL: "parallel_step",
     StepKind.FUNCTION: "function_step",
@@ -26,8 +28,20 @@ def skip_reason(step: PlannedStep, environ: Mapping[str, str]) -> str:
     return spark_step.skip_reason(python, environ) if step.kind is StepKind.SPARK else ""
 
 
-def command_words(step: PlannedStep, values: StepValues, environment: Mapping[str, str]) -> tuple[str, ...]:
-    """Return the words of a step. `environment` is that of its process. Raises UsageError."""
+def debugged_names(names: Iterable[str]) -> frozenset[str]:
+    """Return the steps that a debugger stops: those with the names, and the first trials of sweeps."""
+    return frozenset(text for name in names for text in (name, f"{name}.trial_0"))
+
+
+def command_words(
+    step: PlannedStep, values: StepValues, environment: Mapping[str, str], debug_shims: Path | None = None
+) -> tuple[str, ...]:
+    """Return the words of a step. `environment` is that of its process. Raises UsageError.
+
+    `debug_shims` is the folder with the `python` that waits for a debugger. The words of a shell find it on PATH.
+    """
+    if debug_shims:
+        step, values = _for_debugger(step, values, debug_shims)
     if step.kind is StepKind.SPARK:
         return spark_step.command(step, values, environment)
     if step.kind is StepKind.COMMAND:
@@ -38,6 +52,16 @@ def command_words(step: PlannedStep, values: StepValues, environment: Mapping[st
     if step.kind not in MODULES:
         raise UsageError(f"{step.position}: a step of type {step.kind.value} has no command")
     return tuple(import_module(f"amllog.local.step_kinds.{MODULES[step.kind]}").command(step, values))
+
+
+def _for_debugger(step: PlannedStep, values: StepValues, shims: Path) -> tuple[PlannedStep, StepValues]:
+    """Return a parallel step with one worker that the debugger stops, and without a time limit for mini-batches."""
+    if step.kind is StepKind.SPARK:
+        raise UsageError(f"{step.position}: --debug {step.name}: a debugger cannot stop Spark steps")
+    if step.parallel is None:
+        return step, values
+    parallel = replace(step.parallel, max_concurrency_per_instance=1, timeout_seconds=DEBUG_SECONDS)
+    return replace(step, parallel=parallel), replace(values, python=shims / "python")
 
 
 def _shell_words(step: PlannedStep, values: StepValues, path: str) -> tuple[str, ...]:

@@ -207,7 +207,7 @@ class StepRuns:
         prefix = self.options.debug(step, values) if is_debugged and self.options.debug else ()
         write_shims(layout.shims, values.python, prefix)
         variables = step_variables(layout.shims, values.python, environment)
-        words = command_words(step, values, variables)
+        words = command_words(step, values, variables, layout.shims if is_debugged else None)
         process = StepProcess(
             words,
             executable=executable_of(words, variables),

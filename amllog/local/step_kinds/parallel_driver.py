@@ -58,7 +58,7 @@ class Driver:
     def divide(self) -> None:
         """Divide the input into mini-batches, in the interpreter of the step. Raises StepFailed."""
         task = {**self._task["input"], "directory": self._directory}
-        program = [self._task["python"], self._task["input_program"], json.dumps(task)]
+        program = [self._task["input_python"], self._task["input_program"], json.dumps(task)]
         done = subprocess.run(
             program, cwd=self._task["worker"]["work"], stdin=subprocess.DEVNULL, check=False
         )

@@ -54,6 +54,7 @@ def _task(step: PlannedStep, values: StepValues) -> dict[str, Any]:
     table = _input(step, parallel, values)
     return {
         "python": str(values.python),
+        "input_python": str(step.interpreter or sys.executable),  # no debugger stops it
         "input_program": str(_FOLDER / "mini_batches.py"),
         "worker_program": str(_FOLDER / "parallel_worker.py"),
         "input": table,

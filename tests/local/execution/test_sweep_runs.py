@@ -14,6 +14,8 @@ from amllog.local.execution.run_options import RunOptions
 from amllog.local.execution.runner import run
 from amllog.local.execution.step_events import RunResult, RunState, RunStatus, StepStatus
 from amllog.local.plan.planned_steps import (
+    LocalData,
+    ParallelTask,
     PlannedOutput,
     PlannedPipeline,
     PlannedStep,
@@ -152,3 +154,29 @@ def test_ctrl_c_stops_all_trials(tmp_path: Path) -> None:
     )
     assert (result.exit_code, result.step("search").state.value) == (130, "canceled")
     assert ("search.trial_2", "trial 2") not in lines.lines
+
+
+def test_a_debugger_stops_the_first_trial_and_one_worker(tmp_path: Path) -> None:
+    """`--debug` of a sweep means its first trial. A parallel step has one worker, and mini-batches have no limit."""
+    mark = ("-S", "-c", "print('debugged')")
+    lines = Lines()
+    options = {"debug_step": "search", "debug": lambda step, values: mark, "jobs": 1}
+    run_steps(tmp_path, sweep("python -S -c 'print(1)'"), lines=lines, **options)
+    texts = [text for name, text in lines.lines if name.startswith("search.")]
+    assert texts == ["debugged", "1", "1"]
+
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "file").touch()
+    (tmp_path / "code.py").write_text("def run(mini_batch): return mini_batch")
+    parallel = ParallelTask("code.py", "data", max_concurrency_per_instance=4, timeout_seconds=0.001)
+    step = PlannedStep(
+        "score", POSITION, StepKind.PARALLEL, code=tmp_path / "code.py", parallel=parallel,
+        inputs={"data": LocalData(tmp_path / "data")}, interpreter=Path(sys.executable),
+    )  # fmt: skip
+    (tmp_path / "prefix.py").write_text(
+        f"import runpy, sys; open({str(tmp_path / 'used')!r}, 'a').write('x')\n"
+        "del sys.argv[0]; runpy.run_path(sys.argv[0], run_name='__main__')"
+    )
+    options = {"debug_step": "score", "debug": lambda step, values: (str(tmp_path / "prefix.py"),)}
+    assert run_steps(tmp_path, step, **options).exit_code == 0
+    assert (tmp_path / "used").read_text() == "x"
