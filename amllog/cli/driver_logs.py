@@ -97,10 +97,9 @@ def _places(options: Namespace) -> list[Path]:
         if missing:
             raise UsageError(f"no such directory: {', '.join(missing)}")
         return places
-    candidates = run_places.default_places(Path())
-    places = [path for path in candidates if user_path.is_directory(path)]
+    places = run_places.default_places(Path())
     if not places:
-        names = " and ".join(f"./{path}" for path in candidates)
+        names = f"./{run_places.RUNS_FOLDER} and ./{run_places.FETCHED_FOLDER}"
         raise UsageError(
             f"no driver logs here (looked for {names}): run amllog run FILE or amllog fetch RUN, or pass --dir"
         )

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from amllog.errors import UsageError
+from amllog.insights.driver_logs.layouts import MARKS
 from amllog.insights.driver_logs.log_folders import (
     RUN_FILE,
     STEP_FILE,
@@ -66,7 +67,8 @@ def select(runs: Sequence[RunFolder], name: str, places: Sequence[Path]) -> list
         if number >= len(runs):
             raise UsageError(f"{text}: there are {len(runs)} runs in {looked_in}")
         return [runs[-1 - number]]
-    matches = [run for run in runs if run.run_id.startswith(text)] or _with_step(runs, text)
+    matches = [run for run in runs if run.run_id.startswith(text)]
+    matches = matches or _with_step(runs, text) or _downloads(runs, text)
     exact = [run for run in matches if text in (run.run_id, run.step_id)]
     if len(exact or matches) == 1:
         return exact or matches
@@ -78,8 +80,11 @@ def select(runs: Sequence[RunFolder], name: str, places: Sequence[Path]) -> list
 
 
 def default_places(directory: Path) -> list[Path]:
-    """Return the folders of runs in a working directory, whether they exist or not."""
-    return [directory / RUNS_FOLDER, directory / FETCHED_FOLDER]
+    """Return the folders of runs in a working directory, or the directory itself if it is a downloaded job."""
+    folders = [directory / RUNS_FOLDER, directory / FETCHED_FOLDER]
+    places = [path for path in folders if path.is_dir()]
+    is_job = any((directory / name).is_dir() for name in (*MARKS, "artifacts"))
+    return places or ([directory] if is_job else [])
 
 
 def _roots(place: Path) -> list[Path]:
@@ -113,6 +118,13 @@ def _with_step(runs: Sequence[RunFolder], text: str) -> list[RunFolder]:
         )
         if step_id.startswith(text)
     ]
+
+
+def _downloads(runs: Sequence[RunFolder], text: str) -> list[RunFolder]:
+    """Return the folders of downloads in a place whose name begins with the text. Such a folder has the id of a job."""
+    places = [run.path for run in runs if not _is_run(run.path)]
+    paths = [path for place in places for path in sorted(place.iterdir()) if path.name.startswith(text)]
+    return [_run(path) for path in paths if path.is_dir() and not path.is_symlink() and find_jobs(path, [])]
 
 
 def _time(run: RunFolder) -> tuple[float, str]:

@@ -40,7 +40,7 @@ def place(tmp_path: Path) -> Path:
 )
 def test_names_of_runs(place: Path, name: str, run_ids: list[str], step_id: str) -> None:
     """A run is named by its id, the beginning of it, the id of a step, or its place in time."""
-    places = default_places(place)[:1]
+    places = default_places(place)
     runs = select(run_folders(places), name, places)
     assert [run.run_id for run in runs] == run_ids
     assert [len(run.jobs([])) for run in runs] == [1] * len(runs)
@@ -70,3 +70,18 @@ def test_any_folder(place: Path) -> None:
     download = write_files(place / "cool_name", artifacts__user_logs__std_log="x")
     assert run_folders([download]) == [RunFolder(download, "cool_name", "cool_name")]
     assert not run_folders([download])[0].is_local
+
+
+def test_downloads_in_one_folder(tmp_path: Path) -> None:
+    """A downloaded job is named by its folder, and a working directory that is one needs no name."""
+    for name in ("cool_name", "cold_name"):
+        write_files(tmp_path / name, artifacts__user_logs__std_log="x")
+    (tmp_path / "cool_name_2").mkdir()
+    runs = run_folders([tmp_path])
+    assert [run.run_id for run in select(runs, "cool", [tmp_path])] == ["cool_name"]
+    with pytest.raises(UsageError, match="beginning of 2 runs: cold_name, cool_name"):
+        select(runs, "co", [tmp_path])
+    assert (default_places(tmp_path), default_places(tmp_path / "cool_name")) == (
+        [],
+        [tmp_path / "cool_name"],
+    )
