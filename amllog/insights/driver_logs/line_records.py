@@ -64,7 +64,7 @@ class RecordWindow:
     def __init__(self, rows: Iterator[Row]) -> None:
         self._rows = (row for row in rows if row["itemType"] in _WITH_LINES)
         self._next = next(self._rows, None)
-        self._kept: deque[tuple[str, Row]] = deque()
+        self._read: deque[tuple[datetime, str]] = deque()  # the times of records in the window
         self._by_time: dict[str, list[Row]] = {}
         self._last: datetime | None = self._next["timestamp"] if self._next else None
 
@@ -77,7 +77,7 @@ class RecordWindow:
         candidates = self._by_time.get(line.time, [])
         row = next((row for row in candidates if _fits(row, line)), None)
         if row is not None:
-            candidates[:] = [other for other in candidates if other is not row]
+            self._keep(line.time, [other for other in candidates if other is not row])
             self._last = row["timestamp"]
         return row
 
@@ -99,23 +99,24 @@ class RecordWindow:
         """Read the records up to a time, and forget those long before it."""
         while self._next is not None and self._next["timestamp"] <= time:
             key = self._next["timestamp"].strftime("%H:%M:%S.%f")[:12]
-            self._kept.append((key, self._next))
+            self._read.append((self._next["timestamp"], key))
             self._by_time.setdefault(key, []).append(self._next)
             self._next = next(self._rows, None)
             self._forget(time)
         self._forget(time)
 
     def _forget(self, time: datetime) -> None:
-        while self._kept and (
-            self._kept[0][1]["timestamp"] < time - SLACK - timedelta(milliseconds=1)
-            or len(self._kept) > MAX_KEPT
-        ):
-            key, row = self._kept.popleft()
-            rows = [other for other in self._by_time.get(key, ()) if other is not row]
-            if rows:
-                self._by_time[key] = rows
-            else:
-                self._by_time.pop(key, None)
+        begin = time - SLACK
+        while self._read and (self._read[0][0] < begin or len(self._read) > MAX_KEPT):
+            last, key = self._read.popleft()
+            self._keep(key, [row for row in self._by_time.get(key, ()) if row["timestamp"] > last])
+
+    def _keep(self, key: str, rows: list[Row]) -> None:
+        """Set the records of a millisecond that have no line yet."""
+        if rows:
+            self._by_time[key] = rows
+        else:
+            self._by_time.pop(key, None)
 
 
 def _fits(row: Row, line: OurLine) -> bool:

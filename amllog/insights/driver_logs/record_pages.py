@@ -10,7 +10,7 @@ from amllog.insights.insights import Insights
 from amllog.insights.query.result import Row
 from amllog.insights.reports.follow import row_key
 
-FIRST_ROWS, MAX_ROWS = 2_000, 32_000  # of a page
+FIRST_ROWS, MAX_ROWS = 2_000, 16_000  # of a page
 
 
 def record_rows(insights: Insights, step_id: str) -> Iterator[Row]:
