@@ -119,8 +119,9 @@ def _parts(
             cause = None if job.state.lower() in _GOOD_STATES else find_cause(job)
             if cause is not None:
                 counts.read()
-                lines = (DriverLine(job.name, cause.file, 0, text, "ERROR") for text in cause.lines)
-                yield _Part(f"{job.name}: the cause of the failure is in {cause.file}", lines)
+                # A list: a generator would read `cause` after it is that of the last job.
+                lines = [DriverLine(job.name, cause.file, 0, text, "ERROR") for text in cause.lines]
+                yield _Part(f"{job.name}: the cause of the failure is in {cause.file}", iter(lines))
             kinds = set(LogKind) if options.runtime else {LogKind.USER}
             files = [file for file in job.files if file.kind in kinds]
             if not files:

@@ -91,6 +91,20 @@ def test_the_cause_of_a_parallel_job(tmp_path: Path, cli: Callable[..., Any]) ->
     )
 
 
+def test_each_cause_is_that_of_its_own_step(tmp_path: Path, cli: Callable[..., Any]) -> None:
+    """A step that completed after the failed one does not change the cause that is shown."""
+    for name, state in (("a", "failed"), ("b", "failed"), ("c", "completed")):
+        step = tmp_path / "amllog-runs" / "run_1" / "steps" / name
+        for folder in ("user_logs", "work/logs/user/error/n"):
+            (step / folder).mkdir(parents=True)
+        (step / "user_logs" / "std_log.txt").write_text(f"log of {name}\n")
+        (step / "work/logs/user/error/n/process000.txt").write_text(f"ValueError: {name}\n")
+        (step / "step.json").write_text(json.dumps({"run_id": name, "name": name, "state": state}))
+    (tmp_path / "amllog-runs" / "run_1" / "run.json").write_text(json.dumps({"run_id": "run_1", "name": "p"}))
+    lines = cli("logs", "--driver").stdout.splitlines()
+    assert [line for line in lines if line.startswith("ValueError")] == ["ValueError: a", "ValueError: b"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
