@@ -16,8 +16,9 @@ import sys
 def main() -> None:
     """Read the query and write the report."""
     query = json.loads(sys.stdin.buffer.read().decode())
-    # The folder of this script is no folder of the step.
-    del sys.path[0]
+    # The folder of this script is no folder of the step. With PYTHONSAFEPATH it is not on the path.
+    here = os.path.dirname(os.path.abspath(__file__))
+    sys.path[:] = [entry for entry in sys.path if entry != here]
     report = {
         "version": ".".join(str(part) for part in sys.version_info[:3]),
         "missing": [name for name in query["modules"] if not can_import(name)],

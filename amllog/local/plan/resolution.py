@@ -94,9 +94,10 @@ class _DataResolver:
 def _missing(reference: str, maps: AssetMaps) -> str:
     key = name_of(reference)
     option = shlex.join(["--data", f"{key}=PATH"])
+    place = maps.file if exists(maps.file) else f"a new file {maps.file}"
     shown = re.split(r"[?#]", reference, maxsplit=1)[0]  # the query of an address may be a signature
     return (
-        f"no local path for {shown}: add the line `{map_line(key, 'PATH')}` below `data:` in {maps.file}, "
+        f"no local path for {shown}: add the line `{map_line(key, 'PATH')}` below `data:` in {place}, "
         f"or pass {option}"
     )
 

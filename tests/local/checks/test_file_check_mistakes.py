@@ -180,7 +180,7 @@ MISTAKES = {
     ),
     "data that no entry maps": (
         without("amllog.yml"),
-        "pipeline.yml:", "add the line `credit-data: PATH` below `data:` in amllog.yml, or pass --data credit-data=",
+        "pipeline.yml:", "add the line `credit-data: PATH` below `data:` in a new file amllog.yml, or pass --data ",
     ),
     "mapped path missing": (
         changed("amllog.yml", "data/credit.csv", "data/credits.csv"),

@@ -73,14 +73,23 @@ def test_what_an_interpreter_reports(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("PYTHONPATH", os.fspath(tmp_path))
     report = query_interpreter(
         Path(sys.executable),
-        ["json", "sys", "_no_such_module", "space.here", "space.there.x", "loud", "loud_package.any"],
+        [
+            "json",
+            "sys",
+            "_no_such_module",
+            "planned_steps",
+            "space.here",
+            "space.there.x",
+            "loud",
+            "loud_package.any",
+        ],
         ["hypothesis", "no-such-distribution"],
         [tmp_path / "good.py", tmp_path / "bad.py", tmp_path / "zero.py"],
     )
     import hypothesis
 
     assert report.version == ".".join(map(str, sys.version_info[:3]))
-    assert report.missing == {"_no_such_module", "space.there.x"}
+    assert report.missing == {"_no_such_module", "planned_steps", "space.there.x"}
     assert report.versions == {"hypothesis": hypothesis.__version__}
     assert sorted(path.name for path in report.faults) == ["bad.py", "zero.py"]
     assert report.faults[tmp_path / "bad.py"] == ScriptFault(2, report.faults[tmp_path / "bad.py"].message)

@@ -58,11 +58,11 @@ def test_all_missing_entries_at_once() -> None:
     assert [str(finding) for finding in findings] == [
         (
             f"{FILE}:10: no local path for azureml:a@latest: add the line `a: PATH` below `data:` "
-            "in /project/amllog.yml, or pass --data a=PATH"
+            "in a new file /project/amllog.yml, or pass --data a=PATH"
         ),
         (
             f'{FILE}:12: no local path for https://host/x y.csv: add the line `"https://host/x y.csv": PATH` below '
-            "`data:` in /project/amllog.yml, or pass --data 'https://host/x y.csv=PATH'"
+            "`data:` in a new file /project/amllog.yml, or pass --data 'https://host/x y.csv=PATH'"
         ),
     ]
     assert resolved.steps == tuple(
