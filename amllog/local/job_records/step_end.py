@@ -22,7 +22,7 @@ class StepOutcome(NamedTuple):
     """The end of a run.
 
     `state` is that of run history: Completed, Failed or Canceled. `began` is in seconds since 1970. A negative
-    `exit_code` is the number of the signal that killed the step. `reason` explains a failure without an exit code.
+    `exit_code` is the number of the signal that killed the step. `reason` says more than the code, such as a timeout.
     """
 
     state: str
@@ -41,9 +41,7 @@ class StepOutcome(NamedTuple):
         """The result code of the request. "0" for a success."""
         if self.has_succeeded:
             return "0"
-        if self.exit_code is None or self.exit_code == 0:
-            return self.reason or self.state.lower()
-        return self.reason if self.state == "Canceled" and self.reason else describe_exit(self.exit_code)
+        return self.reason or (describe_exit(self.exit_code) if self.exit_code else self.state.lower())
 
 
 def describe_exit(code: int) -> str:
@@ -89,7 +87,8 @@ def end_records(
     if outcome.state == "Failed":
         cause = _cause(outcome, identity, journal, logs, redactor)
         if cause is not None:
-            result = "uncaught exception" if outcome.exit_code == 1 and cause.kind == "ExceptionData" else ""
+            is_uncaught = cause.kind == "ExceptionData" and outcome.result == describe_exit(1)
+            result = "uncaught exception" if is_uncaught else ""
             yield cause
     yield request_record(outcome, identity, result)
 

@@ -37,6 +37,8 @@ def _end(
          [("MessageData", "Exit code 127: sh: no x"), ("RequestData", "exit code 127")]),
         (TRACEBACK, StepOutcome("Failed", 0, 1, -9),
          [("MessageData", "Killed by SIGKILL: KeyError: 'x'"), ("RequestData", "killed by SIGKILL")]),
+        (TRACEBACK, StepOutcome("Failed", 0, 1, 1, "timeout after 3 s"),
+         [("ExceptionData", ""), ("RequestData", "timeout after 3 s")]),
         ("", StepOutcome("Failed", 0, 1, None, "timeout after 3 s"),
          [("MessageData", "Timeout after 3 s"), ("RequestData", "timeout after 3 s")]),
         ("", StepOutcome("Canceled", 0, 1, -15, "canceled by Ctrl-C"), [("RequestData", "canceled by Ctrl-C")]),
