@@ -57,6 +57,7 @@ class JobServices:
         self._groups: dict[str, str] = {}  # the run ids of nested pipelines by name
         self._steps: set[str] = set()  # the run ids of steps, which runs of MLflow are not
         self._failed_groups: set[str] = set()
+        self._failed_steps: list[str] = []
 
     def __enter__(self) -> JobServices:
         self.azure.start()
@@ -148,13 +149,18 @@ class JobServices:
         self._append(self._metric_records([run, *below], identity, journal))
         self._append(end_records(outcome, identity, journal, logs, self._redactor))
         if outcome.state == "Failed":
+            above = set(self._above(run))
             with self._lock:
-                self._failed_groups.update(self._above(run))
+                self._failed_groups.update(above)
+                self._failed_steps.append(identity.step_name)
 
     def end_pipeline(self, outcome: StepOutcome) -> None:
         """End the run of the pipeline and those of its nested pipelines, and record their requests."""
         if self._plan is None or self._plan.is_single:
             return
+        names = ", ".join(self._failed_steps)
+        if outcome.state == "Failed" and not outcome.reason and names:
+            outcome = outcome._replace(reason=f"failed steps: {names}")
         for run_id in (*reversed(self._groups.values()), self._pipeline_run_id):
             is_affected = run_id == self._pipeline_run_id or run_id in self._failed_groups
             own = outcome

@@ -154,7 +154,7 @@ def test_a_pipeline_of_scripts_without_amllog(make_run: Any) -> None:
     run.run("ok", "sh", "-c", "echo hello > outputs/a.txt")
     run.run("prep.clean", sys.executable, "-S", "-c", script)
     run.run("prep.missing", "sh", "-c", "pyhton train.py")
-    run.end_pipeline("Failed")
+    run.services.end_pipeline(StepOutcome("Failed", run.began, time.time() - run.began))
     found = insights.connect(run.journal)
     assert [(row["step_name"], row["state"]) for row in found.steps(run.run_id)] == [
         ("ok", "done"), ("prep.clean", "failed"), ("prep.missing", "failed"),
@@ -165,6 +165,10 @@ def test_a_pipeline_of_scripts_without_amllog(make_run: Any) -> None:
     assert (error["type"], error["step_name"]) == ("FileNotFoundError", "prep.clean")
     messages = [row["message"] for row in found.logs(run.run_id)]
     assert any("Exit code 127: sh: 1: pyhton: not found" in message for message in messages), messages
+    results = {
+        row["message"]: row["resultCode"] for row in found.errors(run.run_id) if row["itemType"] == "request"
+    }
+    assert results["digits"] == "failed steps: prep.clean, prep.missing", results
     story = str(found.story(run.run_id))
     assert "failure in step prep.clean" in story
     assert "FileNotFoundError: a.csv" in story

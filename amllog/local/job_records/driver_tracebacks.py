@@ -28,6 +28,8 @@ _LINK = re.compile(
     r"(?:During handling of the above exception, another exception occurred|"
     r"The above exception was the direct cause of the following exception):\Z"
 )
+# Lines after a traceback that do not belong to the message: those of loggers, and those that MLflow prints at the end.
+_OTHER_LINE = re.compile(r"[\[(]?\d{4}[-/]\d\d[-/]\d\d|(?:\U0001F3C3|\U0001F9EA) View ")
 
 
 class Frame(NamedTuple):
@@ -158,7 +160,7 @@ def _end_of_message(lines: Sequence[str], index: int) -> int:
     end = index
     while end < len(lines) and end - index < MESSAGE_LINES:
         line = lines[end].strip()
-        if not line or _HEADER.match(line) or _LINK.match(line):
+        if not line or any(pattern.match(line) for pattern in (_HEADER, _LINK, _OTHER_LINE)):
             break
         end += 1
     return end

@@ -78,6 +78,14 @@ def test_an_exception_group() -> None:
     assert data["exceptions"][0]["typeName"] in ("ExceptionGroup", "TypeError")
 
 
+def test_lines_after_a_traceback() -> None:
+    """A message of several lines ends before the lines of loggers and of MLflow."""
+    log = _printed("raise ValueError('bad\\ndata')") + "\U0001f3c3 View run train at: http://x\nmore\n"
+    assert _data(log)["exceptions"][0]["message"] == "bad\ndata"
+    log = _printed("raise ValueError('bad')") + "2026-11-30 10:00:00 INFO ended\n"
+    assert _data(log)["exceptions"][0]["message"] == "bad"
+
+
 def test_secrets_and_colors() -> None:
     """Secrets are masked, and codes of the terminal are removed."""
     log = _printed("raise ValueError('password=hunter2secret')")
