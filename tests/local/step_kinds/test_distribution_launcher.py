@@ -76,7 +76,11 @@ def test_a_process_that_ignores_sigterm_is_killed(tmp_path: Path) -> None:
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_stops_all_processes(tmp_path: Path, number: int) -> None:
     """SIGTERM and SIGINT to the launcher end all processes, and no line that they wrote is lost."""
-    text = "trap 'echo stopped; exit 1' TERM INT; echo started; while :; do sleep 0.01; done"
+    code = (
+        "import os, signal; signal.signal(15, lambda *_: (os.write(1, b'stopped'), os._exit(1))); "
+        "os.write(1, b'started\\n'); signal.pause()"
+    )
+    text = f'exec {sys.executable} -I -S -c "{code}"'
     with subprocess.Popen(
         words(tmp_path, text), stdout=subprocess.PIPE, text=True, start_new_session=True
     ) as child:
@@ -104,7 +108,7 @@ def test_output_is_complete_with_any_bytes_and_long_lines(tmp_path: Path) -> Non
 
 def test_a_background_child_that_holds_the_pipe_does_not_hold_the_step(tmp_path: Path) -> None:
     """The step ends with its processes, although a child that they left behind still has the pipe."""
-    text = f"echo before; sleep 1000 & echo $! > {tmp_path}/pid"
+    text = f"printf before; sleep 1000 & echo $! > {tmp_path}/pid"
     try:
         done = run(tmp_path, text, count=1)
         assert (done.stdout, done.returncode) == ("before\n", 0)

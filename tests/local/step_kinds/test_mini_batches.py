@@ -130,6 +130,8 @@ def test_a_table_is_divided_by_the_size_of_its_rows(tmp_path: Path) -> None:
     frame = read_table(task)
     assert [len(part) for part, _ in divide_table(frame, [], 100)] == [10, 10, 5]
     assert len(list(divide_table(frame, [], 1))) == 25
+    parts = divide_table(pandas.DataFrame({"key": ["a", None], "n": [1, 2]}), ["key"], 1)
+    assert [len(part) for part, _ in parts] == [1, 1]  # rows without a key are in a mini-batch too
     with pytest.raises(InputError, match="partition_keys: the table has no column 'y', only x"):
         list(divide_table(frame, ["y"], 1))
 
