@@ -29,7 +29,7 @@ from amllog.local.definition.pipeline_scope import BoundValue, PipelineScope, ch
 from amllog.local.definition.step_building import StepSource, build_step
 from amllog.local.definition.step_links import final_output, link_steps
 from amllog.local.definition.yaml_nodes import YamlMap, YamlNode, YamlScalar, scalars
-from amllog.local.plan.planned_steps import Finding, PlannedPipeline, Severity, SourceLine, StepOutput
+from amllog.local.plan.planned_steps import Finding, PlannedPipeline, SourceLine, StepOutput
 
 
 @dataclass(frozen=True)
@@ -64,9 +64,7 @@ def read_file(
         context.findings.error(
             SourceLine(path, 1), f"the file is not a mapping{allowed_words('', JOB_TYPES)}"
         )
-    findings = context.findings.sorted()
-    has_errors = any(finding.severity is Severity.ERROR for finding in findings)
-    return DefinitionResult(None if has_errors else plan, findings)
+    return DefinitionResult(None if context.findings.has_errors else plan, context.findings.sorted())
 
 
 class _FileReading:

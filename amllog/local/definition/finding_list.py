@@ -38,6 +38,11 @@ class FindingList:
         """Add a note."""
         self.add([Finding(position, message, Severity.NOTE)])
 
+    @property
+    def has_errors(self) -> bool:
+        """True if a finding prevents the start."""
+        return any(finding.severity is Severity.ERROR for finding in self._findings)
+
     def sorted(self) -> list[Finding]:
         """Return all findings in file order."""
         return sorted(self._findings, key=lambda f: (self._files[f.position.file], f.position.line))

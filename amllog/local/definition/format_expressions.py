@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 _EXPRESSION = re.compile(r"\$\{\{(.*?)\}\}", re.DOTALL)
+_OPTIONAL = re.compile(r"\$\[\[.*?\]\]", re.DOTALL)
 _SINGLE_BRACES = re.compile(r"\$\{\s*(?:inputs|outputs|parent|search_space)\.[\w.]+\s*\}")
 _PLACEHOLDER = re.compile(r"\$\{([A-Za-z_]\w*)\}|#\{([\w.-]+)\}#|(?<![${])\{\{\s*([\w.-]+)\s*\}\}")
 # Names that a job resolves itself. They are allowed in output paths.
@@ -79,6 +80,8 @@ def malformed(text: str) -> Iterator[str]:
     rest = _EXPRESSION.sub("", text)
     if "${{" in rest:
         yield "'${{' has no '}}'"
+    if "$[[" in _OPTIONAL.sub("", rest):
+        yield "'$[[' has no ']]'"
     for match in _SINGLE_BRACES.finditer(rest):
         yield f"{match.group()!r} has single braces: write '${{{{{match.group()[2:-1].strip()}}}}}'"
 

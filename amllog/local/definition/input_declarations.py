@@ -99,8 +99,8 @@ def fit_value(
         return _fit_literal(value, declaration, position, findings)
     if kind in {"integer", "number", "boolean"}:
         return _unfit("data", declaration, position, findings)
-    if kind == "string" or (value.type == "uri_file" and kind == "uri_folder"):
-        return value  # the service accepts a file for an input that is declared as a folder
+    if kind == "string":
+        return value
     return replace(value, type=kind)
 
 

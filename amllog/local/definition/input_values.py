@@ -10,7 +10,7 @@ from amllog.local.definition.checked_map import CheckedMap, shown
 from amllog.local.definition.definition_context import DefinitionContext
 from amllog.local.definition.finding_list import allowed_words
 from amllog.local.definition.format_expressions import expressions, single_expression
-from amllog.local.definition.format_keys import INPUT_KEYS, LITERAL_TYPES
+from amllog.local.definition.format_keys import DATA_TYPES, INPUT_KEYS, LITERAL_TYPES
 from amllog.local.definition.input_declarations import (
     InputDeclaration,
     fit_value,
@@ -19,7 +19,14 @@ from amllog.local.definition.input_declarations import (
 )
 from amllog.local.definition.pipeline_scope import BoundValue, PipelineScope
 from amllog.local.definition.yaml_nodes import YamlMap, YamlNode, YamlScalar
-from amllog.local.plan.planned_steps import InputValue, LiteralValue, SourceLine, StepOutput
+from amllog.local.plan.planned_steps import (
+    InputValue,
+    LiteralValue,
+    LocalData,
+    NamedData,
+    SourceLine,
+    StepOutput,
+)
 
 
 @dataclass
@@ -124,11 +131,28 @@ def _bind(
             end = "" if scope.jobs else f": give it with --input {name}=VALUE"
             context.findings.error(position, f"the input {name!r} is null, and it is not optional{end}")
             bound = BoundValue(None, folder, True)
-    value = fit_value(bound.value, declaration, position, bound.folder, context.findings)
+    value = bound.value
+    if isinstance(value, (LocalData, NamedData)) and declaration.type in DATA_TYPES and not bound.is_untyped:
+        _warn_other_type(value, declaration, position, context)
+    else:
+        value = fit_value(value, declaration, position, bound.folder, context.findings)
     is_invalid = bound.is_invalid or (value is None and bound.value is not None)
-    result.bound[name] = BoundValue(value, bound.folder, is_invalid)
+    is_untyped = bound.is_untyped and not declaration.type
+    result.bound[name] = BoundValue(value, bound.folder, is_invalid, is_untyped)
     if value is None and not is_invalid:
         result.absent.add(name)
+
+
+def _warn_other_type(
+    value: LocalData | NamedData,
+    declaration: InputDeclaration,
+    position: SourceLine,
+    context: DefinitionContext,
+) -> None:
+    """Report data of another type than its input has. The service accepts it, and the data keeps its type."""
+    if declaration.type not in (value.type, "path"):
+        message = f"input {declaration.name} has the type {value.type}, and the component declares {declaration.type}"
+        context.findings.warning(position, message)
 
 
 def read_value(
@@ -155,7 +179,7 @@ def read_value(
     bound = _scalar(content, scope, context)
     if bound is not None and is_path and isinstance(bound.value, LiteralValue) and kind not in LITERAL_TYPES:
         value: InputValue = data_value(str(bound.value.value), kind, bound.folder, content.position)
-        return BoundValue(value, folder)
+        return BoundValue(value, folder, is_untyped=not kind)
     declaration = InputDeclaration("", node.position, kind)
     if bound is None or bound.value is None:
         return bound

@@ -53,6 +53,18 @@ def build_pipeline(values: CheckedMap, scope: PipelineScope, context: Definition
         step = CheckedMap(node, context.findings, scope.substitute)
         check_references(node, scope, context)
         _build(name, step, scope, context, position)
+    _warn_unbound_outputs(values, scope, context)
+
+
+def _warn_unbound_outputs(values: CheckedMap, scope: PipelineScope, context: DefinitionContext) -> None:
+    """Report the outputs of a pipeline that no step writes. After an error, its step may be one that is left out."""
+    outputs = values.map("outputs")
+    if outputs is None or context.findings.has_errors:
+        return
+    for name in outputs.node.items:
+        if (scope.group, name) not in context.outputs:
+            message = f"no step writes the output {name!r}: bind one with ${{{{parent.outputs.{name}}}}}"
+            context.findings.warning(outputs.line(name), message)
 
 
 def _build(

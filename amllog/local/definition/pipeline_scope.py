@@ -29,12 +29,13 @@ _OTHER_NAMES = {
 class BoundValue:
     """The value of an input. None is an optional input without a value, or an invalid one, which is reported.
 
-    Paths in a string are relative to `folder`.
+    Paths in a string are relative to `folder`. The file gives no type to data that `is_untyped`.
     """
 
     value: InputValue | None
     folder: Path
     is_invalid: bool = False
+    is_untyped: bool = False
 
 
 @dataclass(frozen=True)

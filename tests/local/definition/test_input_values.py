@@ -15,6 +15,7 @@ inputs:
   flag: true
   address: https://a.b/c.csv
   folder: {type: uri_folder, path: ./data}
+  untyped: {path: ./data}
   value: {value: 1000}
   given: {type: number, default: 0.1}
   unused: {type: string, optional: true}
@@ -40,16 +41,17 @@ jobs:
         ("string", "2024-01-01", LiteralValue("2024-01-01", "string")),
         ("string", "a-${{parent.inputs.value}}", LiteralValue("a-1000", "string")),
         ("uri_file", "${{parent.inputs.address}}",
-         NamedData("https://a.b/c.csv", "uri_file", SourceLine(Path("pipeline.yml"), 10))),
+         NamedData("https://a.b/c.csv", "uri_file", SourceLine(Path("pipeline.yml"), 11))),
         ("uri_file", "{path: wasbs://x/y, mode: direct}",
-         NamedData("wasbs://x/y", "uri_file", SourceLine(Path("pipeline.yml"), 10))),
-        ("uri_folder", "{type: uri_file, path: ./t.csv}", LocalData(Path("t.csv"), "uri_file")),
+         NamedData("wasbs://x/y", "uri_file", SourceLine(Path("pipeline.yml"), 11))),
+        ("mltable", "{path: ./t}", LocalData(Path("t"), "mltable")),
+        ("mltable", "{path: '${{parent.inputs.untyped}}'}", LocalData(Path("data"), "mltable")),
         ("mltable", "{type: mltable, path: ./t}", LocalData(Path("t"), "mltable")),
         ("uri_folder", "./t", LocalData(Path("t"))),
         ("uri_folder", "{path: '${{parent.inputs.folder}}/train'}", LocalData(Path("data/train"))),
         ("uri_folder", "${{parent.inputs.folder.path}}", LocalData(Path("data"))),
         ("custom_model", "{type: custom_model, path: 'azureml:m@latest'}",
-         NamedData("azureml:m@latest", "custom_model", SourceLine(Path("pipeline.yml"), 10))),
+         NamedData("azureml:m@latest", "custom_model", SourceLine(Path("pipeline.yml"), 11))),
     ],
 )  # fmt: skip
 def test_values(read: Reader, tmp_path: Path, declared: str, value: str, expected: InputValue) -> None:
@@ -64,7 +66,7 @@ def test_values(read: Reader, tmp_path: Path, declared: str, value: str, expecte
         expected = LocalData(tmp_path / expected.path, expected.type)
     (step,) = result.pipeline.steps
     assert step.inputs == {"x": expected}
-    assert str(step.input_positions["x"]) == "pipeline.yml:10"
+    assert str(step.input_positions["x"]) == "pipeline.yml:11"
 
 
 @pytest.mark.parametrize(
@@ -81,7 +83,7 @@ def test_values_of_another_type_are_rejected(read: Reader, declared: str, value:
         STEP.replace("VALUE", value),
         c=f"type: command\ncommand: echo\nenvironment: e\ninputs: {{x: {{type: {declared}}}}}\n",
     )
-    assert [str(finding.position) for finding in result.findings] == ["pipeline.yml:10"]
+    assert [str(finding.position) for finding in result.findings] == ["pipeline.yml:11"]
 
 
 def test_inline_steps_declare_their_inputs(read: Reader, tmp_path: Path) -> None:
@@ -102,3 +104,20 @@ jobs:
         "g": LocalData(tmp_path / "data", "uri_file"),
     }  # fmt: skip
     assert result.pipeline.inputs == {"d": LocalData(tmp_path / "data")}
+
+
+@pytest.mark.parametrize(
+    ("value", "line"),
+    [("{type: uri_folder, path: ./t}", 11), ("'${{parent.inputs.folder}}'", 11)],
+)
+def test_data_keeps_its_own_type(read: Reader, value: str, line: int) -> None:
+    """Data of another type than the declared one keeps its type, as in the service, with a warning."""
+    result = read(
+        STEP.replace("VALUE", value),
+        c="type: command\ncommand: echo\nenvironment: e\ninputs: {x: {type: mltable}}\n",
+    )
+    assert [str(finding) for finding in result.findings] == [
+        f"pipeline.yml:{line}: warning: input x has the type uri_folder, and the component declares mltable"
+    ]
+    assert result.pipeline is not None
+    assert getattr(result.pipeline.steps[0].inputs["x"], "type", "") == "uri_folder"
