@@ -1,10 +1,11 @@
 """Read a pipeline that azure-ai-ml's decorator `@pipeline` has built, through its public `dump`.
 
-The dumped file is Azure ML's format with all components inside. Three of its forms differ from what users write:
+The dumped file is Azure ML's format with all components inside. Four of its forms differ from what users write:
 
 * a relative path of local data begins with `azureml:`,
 * an input that is bound to another one is the path of a mapping,
-* default numbers of components are strings.
+* default numbers of components are strings,
+* nested pipelines do not declare the inputs of functions without annotations.
 """
 
 from __future__ import annotations
@@ -22,12 +23,13 @@ from amllog.errors import MissingExtraError
 from amllog.local.plan.planned_steps import Finding, PlannedPipeline, SourceLine
 
 _ASSET = re.compile(r"azureml:(?!//)(.+)", re.DOTALL)
+_BINDING = re.compile(r"\$\{\{\s*parent\.(?:inputs\.([\w.-]+)|.*)\s*\}\}")
 _REGISTERED = re.compile(r"[\w.-]+(@[\w.-]+|:[\w.-]+)\Z")
 
 
 def is_job(source: Any) -> bool:
     """Return whether an object is a job of azure-ai-ml."""
-    return callable(getattr(source, "dump", None)) and not isinstance(source, type)
+    return callable(getattr(type(source), "dump", None))  # any attribute of an instance may exist
 
 
 def plan_job(
@@ -47,8 +49,12 @@ def plan_job(
         file = Path(folder) / "pipeline.yml"
         with contextlib.redirect_stdout(io.StringIO()):  # the SDK prints lines about experimental classes
             job.dump(str(file))
-        document = yaml.safe_load(file.read_text(encoding="utf-8"))
-        text = yaml.safe_dump(translated(document, directory), sort_keys=False, allow_unicode=True)
+        document = translated(yaml.safe_load(file.read_text(encoding="utf-8")), directory)
+        if "component" in document:  # a job that `command()` has built is a step without a pipeline
+            name = re.sub(r"\W+", "_", str(document.get("name") or "job"))
+            document = {"type": "pipeline", "jobs": {name: document}}
+        declare_inputs(document)
+        text = yaml.safe_dump(document, sort_keys=False, allow_unicode=True)
         file.write_text(text, encoding="utf-8")
         result = read_file(file, inputs, is_dump=True)
     findings = [finding._replace(position=position) for finding in result.findings]
@@ -74,6 +80,29 @@ def translated(node: Any, directory: Path) -> Any:
     if answer.get("type") in ("number", "integer", "boolean") and isinstance(answer.get("default"), str):
         answer["default"] = _typed(answer["default"], answer["type"])
     return answer
+
+
+def declare_inputs(pipeline: dict[str, Any]) -> None:
+    """Add the inputs that nested pipelines get and do not declare, with the types of their values."""
+    types = {name: _type_of(value, {}) for name, value in (pipeline.get("inputs") or {}).items()}
+    for job in (pipeline.get("jobs") or {}).values():
+        component = job.get("component")
+        if isinstance(component, dict) and "jobs" in component:
+            given = {
+                name: {"type": _type_of(value, types)} for name, value in (job.get("inputs") or {}).items()
+            }
+            component["inputs"] = {**given, **(component.get("inputs") or {})}
+            declare_inputs(component)
+
+
+def _type_of(value: object, types: Mapping[str, str]) -> str:
+    """Return the type of an input from its value. `types` are those of the inputs of the pipeline around it."""
+    if isinstance(value, dict):
+        return str(value.get("type", "uri_folder"))
+    binding = _BINDING.fullmatch(str(value))
+    if binding is not None:
+        return types.get(binding[1] or "", "uri_folder")
+    return {bool: "boolean", int: "integer", float: "number"}.get(type(value), "string")
 
 
 def _is_local(path: str, directory: Path) -> bool:

@@ -1,7 +1,7 @@
 """Read the inputs, outputs and arguments of step objects of SDK v1, which are built without a workspace.
 
 The attributes are those of azureml-pipeline-core 1.51 to 1.62. Most of them have no public name. The objects are never
-imported: a step is whatever has `run_after_steps` and `_inputs`.
+imported: a step is whatever has the lists `run_after_steps` and `_inputs`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _WRAPPERS = (
 
 def is_step(source: Any) -> bool:
     """Return whether an object is a step of SDK v1."""
-    return hasattr(source, "run_after_steps") and hasattr(source, "_inputs")
+    return all(isinstance(getattr(source, name, None), list) for name in ("run_after_steps", "_inputs"))
 
 
 def is_parameter(source: Any) -> bool:

@@ -181,10 +181,22 @@ def _with_configuration(
         step,
         environment=None
         if name in _NO_ENVIRONMENTS
-        else EnvironmentReference(f"azureml:{name}", position=position),
+        else EnvironmentReference(f"azureml:{name}", conda_file=_conda(environment), position=position),
         environment_variables={str(key): str(value) for key, value in variables.items() if key != _EXAMPLE},
         timeout_seconds=getattr(configuration, "max_run_duration_seconds", None),
     ), [f"node_count is {nodes}, and here it runs as one process"] if nodes > 1 else []
+
+
+def _conda(environment: Any) -> Mapping[str, Any] | None:
+    """Return the content of the conda file of an Environment, from which a map can build a virtual environment."""
+    packages = getattr(getattr(environment, "python", None), "conda_dependencies", None)
+    serialize = getattr(packages, "serialize_to_string", None)
+    if serialize is None:
+        return None
+    import yaml
+
+    content = yaml.safe_load(serialize())
+    return content if isinstance(content, dict) else None
 
 
 def _parameters(step: Any) -> list[Any]:

@@ -149,11 +149,17 @@ def test_other_steps() -> None:
 
 def test_configuration() -> None:
     """The environment, its variables and the time limit are those of the RunConfiguration."""
-    environment = Part(name="train-env", environment_variables={"EXAMPLE_ENV_VAR": "x", "A": 1})
+    packages = Part(serialize_to_string=lambda: "dependencies: [pip, {pip: [pandas]}]")
+    environment = Part(
+        name="train-env",
+        environment_variables={"EXAMPLE_ENV_VAR": "x", "A": 1},
+        python=Part(conda_dependencies=packages),
+    )
     configuration = Part(environment=environment, node_count=2, max_run_duration_seconds=60)
     plan, findings = plan_steps([step("a", _runconfig=configuration)], {}, HERE)
     (planned,) = plan.steps
     assert planned.environment is not None and planned.environment.name == "azureml:train-env"
+    assert planned.environment.conda_file == {"dependencies": ["pip", {"pip": ["pandas"]}]}
     assert dict(planned.environment_variables) == {"A": "1"}
     assert planned.timeout_seconds == 60
     assert [(finding.severity, finding.message) for finding in findings] == [
