@@ -22,10 +22,14 @@ def records_of_others(
 ) -> Iterable[JournalRecord]:
     """Yield the records of other SDKs. A type that no question reads stays in the local Azure only."""
     for item in envelopes:
-        kind, tags = item["data"]["baseType"], _strings(item.get("tags"))
-        if "amllog" in tags.get(_VERSION, "") or kind not in envelope.KINDS:
+        # The local Azure of a local run is not strict, so an envelope may have any members.
+        content, tags = item.get("data"), _strings(item.get("tags"))
+        if not isinstance(content, dict) or "amllog" in tags.get(_VERSION, ""):
             continue
-        data = {name: value for name, value in item["data"]["baseData"].items() if name != "ver"}
+        kind, base = content.get("baseType"), content.get("baseData")
+        if not isinstance(kind, str) or kind not in envelope.KINDS or not isinstance(base, dict):
+            continue
+        data = {name: value for name, value in base.items() if name != "ver"}
         properties = {**identity.dimensions(), **_strings(data.get("properties"))}
         own = identity.tags()
         if not tags.get(_OPERATION, "").strip("0"):  # OpenTelemetry writes zeros without a span
