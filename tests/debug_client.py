@@ -12,7 +12,7 @@ class DebugClient:
 
     def __init__(self, host: str, port: int) -> None:
         """Connect to a listening process."""
-        self._socket = socket.create_connection((host, port), timeout=60)
+        self._socket = socket.create_connection((host, port), timeout=20)
         self._stream = self._socket.makefile("rb")
         self._count = 0
         self._messages: list[dict[str, Any]] = []
@@ -68,8 +68,18 @@ class DebugClient:
         message = self._take(lambda message: message["type"] == "event" and message["event"] == name)
         return dict(message.get("body", {}))
 
+    def end(self) -> None:
+        """Continue until the end of the program, and detach, as editors do. The adapter of debugpy waits for that."""
+        while True:
+            message = self._take(lambda message: message.get("event") in ("stopped", "terminated"))
+            if message["event"] == "terminated":
+                break
+            self.proceed(message["body"])
+        self.close()
+
     def close(self) -> None:
         """Detach. The program continues."""
+        self._stream.close()
         self._socket.close()
 
     def _send(self, command: str, arguments: dict[str, Any]) -> int:

@@ -46,9 +46,10 @@ def _run(arguments: Sequence[str] | None, chosen: Namespace) -> int:
     """Read the arguments into `chosen`, run the command, print its error, and return its exit code."""
     code = 0
     try:
-        from amllog.cli import habits, output, parser
+        from amllog.cli import habits, output, parser, pipeline_options
 
         words = habits.rewrite(sys.argv[1:] if arguments is None else arguments, COMMANDS)
+        words = pipeline_options.complete_debug(words)
         if not (words[0].startswith("-") or words[0] in COMMANDS):
             raise UsageError(habits.explain_command(words[0], COMMANDS))
         rest = parser.parser().parse_known_args(words, chosen)[1]

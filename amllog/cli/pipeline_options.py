@@ -7,14 +7,25 @@ from __future__ import annotations
 
 import argparse
 from argparse import ArgumentParser, Namespace
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from pathlib import Path
 from typing import Any
 
 from amllog.cli.argument_values import seconds
 
 _FILES = (".yml", ".yaml")
+_SCRIPTS = (".py", ".pyw", ".pyz", ".zip")
+_DEBUG = "start this step under a debugger, which the editor attaches to. For a script: --debug train.py"
+ONLY = "*"  # of `RunOptions.debug_step`: the only step, or the script
 GROUP = "options for pipelines, jobs and components"
+
+
+def complete_debug(words: list[str]) -> list[str]:
+    """Return the words of `amllog run --debug FILE …`, in which no step is named, with ONLY as the step."""
+    is_target = len(words) > 2 and (words[2] == "-m" or Path(words[2]).suffix.lower() in (*_FILES, *_SCRIPTS))
+    if words[:2] != ["run", "--debug"] or not is_target:
+        return words
+    return [words[0], f"--debug={ONLY}", *words[2:]]
 
 
 def is_definition(target: str) -> bool:
@@ -69,19 +80,18 @@ def add_options(command: ArgumentParser) -> None:
     group.add_argument(
         "--timeout", type=seconds, metavar="SECONDS", help="stop the run after this time (default: no limit)"
     )
-    group.add_argument(
-        "--debug", dest="debug_step", default="", metavar="STEP", help="start this step under a debugger"
-    )
+    group.add_argument("--debug", dest="debug_step", default="", metavar="STEP", help=_DEBUG)
 
 
-def used_options(options: Namespace) -> list[str]:
+def used_options(options: Namespace, except_for: Set[str] = frozenset()) -> list[str]:
     """Return the options for pipelines that the command line has."""
     parser = ArgumentParser()
     add_options(parser)
     return [
         action.option_strings[0]
         for action in parser._actions
-        if action.option_strings[0] != "-h" and getattr(options, action.dest) != action.default
+        if action.option_strings[0] not in {"-h", *except_for}
+        and getattr(options, action.dest) != action.default
     ]
 
 

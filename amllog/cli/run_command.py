@@ -14,10 +14,11 @@ def run(options: Namespace, environ: Mapping[str, str]) -> int:
     """Run the script or the file of the command line, and return the exit code."""
     if not options.is_module and pipeline_options.is_definition(options.script):
         return int(import_module("amllog.cli.run_pipeline").run(options, environ))
-    used = pipeline_options.used_options(options)
+    is_debugged = options.debug_step == pipeline_options.ONLY
+    used = pipeline_options.used_options(options, except_for={"--debug"} if is_debugged else set())
     if used:
         raise UsageError(
             f"{', '.join(used)}: for a pipeline, a job or a component (a file with .yml or .yaml), and "
             f"{options.script} is none; options of a script stand after it"
         )
-    return int(import_module("amllog.cli.run_script").run(options, environ))
+    return int(import_module("amllog.cli.run_script").run(options, environ, is_debugged=is_debugged))

@@ -7,6 +7,7 @@ kept. A non-zero exit code or an uncaught exception marks the step as failed.
 from __future__ import annotations
 
 import builtins
+import importlib.util
 import os
 import runpy
 import sys
@@ -22,26 +23,28 @@ from amllog.cli import entry_script
 from amllog.cli.run_target import check_target
 from amllog.config import user_path
 from amllog.config.variables import LOCAL_AUTHORITIES
-from amllog.errors import UsageError
-from amllog.process import exits
+from amllog.errors import MissingExtraError, UsageError
+from amllog.process import debug_server, exits
 from amllog.record.text import escape_controls
 from amllog.session import api
 
 _OUR_FILES = (__file__, runpy.__file__)
 
 
-def run(options: Namespace, environ: Mapping[str, str]) -> int:
-    """Run the script of the command line.
+def run(options: Namespace, environ: Mapping[str, str], *, is_debugged: bool = False) -> int:
+    """Run the script of the command line. `is_debugged`: wait for a debugger before.
 
     Under `amllog serve`, the process trusts its storage in addition to the authorities of the shell.
     """
     if environ.get(LOCAL_AUTHORITIES):
         os.environ["REQUESTS_CA_BUNDLE"] = environ[LOCAL_AUTHORITIES]
-    run_script(options.script, options.args, is_module=options.is_module)
+    if is_debugged and importlib.util.find_spec("debugpy") is None:
+        raise MissingExtraError("debugpy", "debug")
+    run_script(options.script, options.args, is_module=options.is_module, is_debugged=is_debugged)
     return 0
 
 
-def run_script(target: str, arguments: Sequence[str], *, is_module: bool) -> None:
+def run_script(target: str, arguments: Sequence[str], *, is_module: bool, is_debugged: bool = False) -> None:
     """Run a script or a module. Raises SystemExit if the script does, and after an uncaught exception."""
     if is_module and escape_controls(target) != target:  # Python would print the name unescaped
         raise UsageError(f"there is no module {target}")
@@ -52,6 +55,8 @@ def run_script(target: str, arguments: Sequence[str], *, is_module: bool) -> Non
     _set_script_directory(str(Path.cwd() if is_module else Path(target).resolve().parent))
     api.setup()
     try:
+        if is_debugged:
+            api.debug()
         if is_module:
             runpy.run_module(target, run_name="__main__", alter_sys=True)
         elif is_archive:
@@ -66,6 +71,8 @@ def run_script(target: str, arguments: Sequence[str], *, is_module: bool) -> Non
         raise
     except (Exception, KeyboardInterrupt) as error:
         error.__traceback__ = _without_our_frames(error.__traceback__)
+        if isinstance(error, Exception):
+            debug_server.show_exception(error)
         # The hook that Python would call. The attribute of the module is the hook of the script.
         hook = vars(sys).get("excepthook")
         (hook if callable(hook) else sys.__excepthook__)(type(error), error, error.__traceback__)

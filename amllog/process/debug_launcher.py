@@ -22,7 +22,8 @@ from typing import Any, NamedTuple
 
 _FLAGS_WITH_VALUE = "WX"
 _FLAGS_WITHOUT_PROGRAM = "hVx?"
-_RANKS = ("RANK", "OMPI_COMM_WORLD_RANK", "PMI_RANK")  # torch.distributed, Open MPI, MPICH
+# The first that is set is the rank: torch.distributed, Open MPI, MPICH, both generations of Azure ML's runtime.
+_RANKS = ("RANK", "OMPI_COMM_WORLD_RANK", "PMI_RANK", "AZUREML_CR_NODE_RANK", "AZ_BATCHAI_TASK_INDEX")
 
 
 class Program(NamedTuple):
@@ -71,8 +72,8 @@ def main(words: list[str]) -> None:
     own, command = words[: words.index("--")], words[words.index("--") + 1 :]
     options = _parse_options(own)
     program = parse_command_line(command)
-    is_first = all(os.environ.get(name, "0").strip() in ("", "0") for name in _RANKS)
-    if not program.kind or not is_first or (options.marker and os.environ.get(options.marker)):
+    rank = next((os.environ[name].strip() for name in _RANKS if os.environ.get(name, "").strip()), "0")
+    if not program.kind or rank != "0" or (options.marker and os.environ.get(options.marker)):
         os.execv(sys.executable, [sys.executable, *command])
     if program.flags:
         rest = [program.target] if program.kind == "file" else [program.kind, program.target]
@@ -89,6 +90,7 @@ def main(words: list[str]) -> None:
     except KeyboardInterrupt:
         _report("stopped by Ctrl-C while it waited for a debugger")
         sys.exit(130)
+    sys.excepthook = _print_exception
     _run(program)
 
 
@@ -173,6 +175,15 @@ def _prepare(name: str, arguments: tuple[str, ...], directory: str | None) -> No
     sys.argv[:] = [name, *arguments]
     if directory is not None:
         sys.path.insert(0, directory)
+
+
+def _print_exception(
+    kind: type[BaseException], error: BaseException, trace: types.TracebackType | None
+) -> None:
+    """Print an exception as Python does, without the frames of this program."""
+    while trace is not None and trace.tb_frame.f_code.co_filename in (__file__, runpy.__file__):
+        trace = trace.tb_next
+    sys.__excepthook__(kind, error.with_traceback(trace), trace)
 
 
 def _execute(path: str, content: bytes, names: dict[str, Any]) -> None:

@@ -56,9 +56,8 @@ def wait_for_debugger(
     if is_in_use():
         return is_attached()
     debugpy = import_debugpy()
-    port = _usable_port(options, pass_on)
     debugpy.configure(subProcess=False)  # `_debug_all` changes it
-    host, port = debugpy.listen((options.host, port))
+    host, port = _listen(debugpy, options, pass_on)
     for line in describe(options._replace(host=host, port=port)):
         report(line)
     began = time.monotonic()
@@ -98,6 +97,13 @@ def is_attached() -> bool:
     return bool(debugpy.is_client_connected()) if debugpy is not None else is_in_use()
 
 
+def show_exception(error: Exception) -> None:
+    """Stop an attached debugger at an exception that ends the script, as it does at one that nobody catches."""
+    debugpy = sys.modules.get("debugpy")
+    if debugpy is not None and is_attached() and hasattr(debugpy, "trigger_exception_handler"):
+        debugpy.trigger_exception_handler(error)
+
+
 def is_loopback(host: str) -> bool:
     """Return whether only processes of this machine reach a host."""
     return host in ("localhost", "::1") or host.startswith("127.")
@@ -128,6 +134,19 @@ def describe(options: DebugOptions) -> list[str]:
             0, f"WARNING: whoever reaches {options.host}:{options.port} can run code in this process"
         )
     return lines
+
+
+def _listen(debugpy: Any, options: DebugOptions, pass_on: Callable[[BaseException], None]) -> tuple[str, int]:
+    """Listen, and return the address."""
+    port = _usable_port(options, pass_on)
+    try:
+        host, port = debugpy.listen((options.host, port))
+    except RuntimeError as error:
+        pass_on(error)
+        if options.is_port_fixed or port == 0:
+            raise
+        host, port = debugpy.listen((options.host, 0))  # another process was faster
+    return str(host), int(port)
 
 
 def _usable_port(options: DebugOptions, pass_on: Callable[[BaseException], None]) -> int:

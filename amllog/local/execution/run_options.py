@@ -14,6 +14,8 @@ from amllog.local.plan.planned_steps import PlannedStep
 # ("/…/debug_server.py", "--seconds", "300", "--").
 DebugPrefix = Callable[[PlannedStep, StepValues], "tuple[str, ...]"]
 
+ONLY = "*"  # `debug_step`: the step of a job that is no pipeline
+
 
 @dataclass(frozen=True)
 class RunOptions:

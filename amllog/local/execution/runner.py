@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from queue import SimpleQueue
 
 from amllog.config import variables
 from amllog.errors import UsageError
+from amllog.local.execution.debug_launch import DebugLaunch, check_debugged
 from amllog.local.execution.killed_runs import settle_killed_runs
 from amllog.local.execution.past_runs import past_runs
 from amllog.local.execution.run_folder import LocalRunFolder
 from amllog.local.execution.run_loop import Event, RunLoop, StopSignal
-from amllog.local.execution.run_options import RunOptions
+from amllog.local.execution.run_options import ONLY, RunOptions
 from amllog.local.execution.step_commands import debugged_names
 from amllog.local.execution.step_events import RunObserver, RunResult
 from amllog.local.execution.step_reuse import EarlierSteps
@@ -37,13 +39,19 @@ def run(
         raise UsageError("Pipelines run on Linux and macOS. On Windows, use the Windows Subsystem for Linux")
     if options.jobs is not None and options.jobs < 1:
         raise UsageError(f"--jobs {options.jobs}: allowed is a number from 1")
+    if options.debug_step == ONLY and plan.is_single:
+        options = replace(options, debug_step=plan.steps[0].name)
     source = str(plan.source or plan.name)
     earlier = list(past_runs(options.runs))
     problems = settle_killed_runs(earlier)
     decided = decisions(plan, options, (past for past in earlier if past.source == source))
     variable = environ.get(variables.DIRECTORY, "").strip()
     journal = options.journal_directory or Path(variable or variables.LOCAL_DIRECTORY)
-    debugged = debugged_names(names_of(plan, "--debug", [options.debug_step]) if options.debug_step else [])
+    named = names_of(plan, "--debug", [options.debug_step]) if options.debug_step else []
+    debugged = debugged_names(named)
+    if named:
+        options = replace(options, debug=options.debug or DebugLaunch.from_environment(environ))
+        check_debugged([plan.step(name) for name in named])
     queue: SimpleQueue[Event] = SimpleQueue()
     run_id = JobServices.new_run_id(plan)
     with (

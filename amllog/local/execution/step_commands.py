@@ -58,10 +58,11 @@ def _for_debugger(step: PlannedStep, values: StepValues, shims: Path) -> tuple[P
     """Return a parallel step with one worker that the debugger stops, and without a time limit for mini-batches."""
     if step.kind is StepKind.SPARK:
         raise UsageError(f"{step.position}: --debug {step.name}: a debugger cannot stop Spark steps")
+    values = replace(values, python=shims / "python")
     if step.parallel is None:
         return step, values
     parallel = replace(step.parallel, max_concurrency_per_instance=1, timeout_seconds=DEBUG_SECONDS)
-    return replace(step, parallel=parallel), replace(values, python=shims / "python")
+    return replace(step, parallel=parallel), values
 
 
 def _shell_words(step: PlannedStep, values: StepValues, path: str) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ from typing import NamedTuple
 from amllog.errors import AmllogError
 from amllog.local.execution import step_folders, step_outputs
 from amllog.local.execution.code_copy import code_hash
+from amllog.local.execution.debug_launch import source_variable
 from amllog.local.execution.interpreter_shims import step_variables, write_shims
 from amllog.local.execution.keeper_process import StepExit, StepProcess
 from amllog.local.execution.run_folder import LocalRunFolder, StepRecord
@@ -206,7 +207,7 @@ class StepRuns:
         is_debugged = step.name in self.debugged
         prefix = self.options.debug(step, values) if is_debugged and self.options.debug else ()
         write_shims(layout.shims, values.python, prefix)
-        variables = step_variables(layout.shims, values.python, environment)
+        variables = step_variables(layout.shims, values.python, {**environment, **source_variable(step)})
         words = command_words(step, values, variables, layout.shims if is_debugged else None)
         process = StepProcess(
             words,
