@@ -175,7 +175,8 @@ def _batches(task: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """Yield the mini-batches, and write the parts of tables."""
     if not task["transformations"]:
         files = iter(expand(task["folder"], task["paths"]))
-        while items := list(itertools.islice(files, task["size"])):
+        # Without `:=`, because Microsoft's example of this step has Python 3.7.
+        for items in iter(lambda: list(itertools.islice(files, task["size"])), []):
             yield {"items": items, "table": "", "total": len(items), "detail": items[0]}
         return
     for number, (part, values) in enumerate(
