@@ -51,6 +51,8 @@ def wait():
         time.sleep(0.01)
 
 wait()
+while any(thread.name == "amllog debugger" for thread in threading.enumerate()):
+    time.sleep(0.01)  # it has not seen the debugger yet
 thread = threading.Thread(target=count, args=[1])
 thread.start()
 thread.join()
