@@ -22,6 +22,8 @@ pytestmark = pytest.mark.skipif(not hasattr(signal, "raise_signal"), reason="nee
 # The modules of `process` that may call functions in C of the script or of libraries.
 CALLING = {
     "process.background": "the function of a BackgroundCall",
+    "process.debug_launcher": "the script that is debugged",
+    "process.debug_server": "debugpy",
     "process.exit_exceptions": "the method of click that it replaces",
     "process.import_hooks": "the finders and loaders of others",
     "process.other_tracers": "the contexts of OpenTelemetry and OpenCensus",

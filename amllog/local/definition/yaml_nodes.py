@@ -123,7 +123,7 @@ def parse_yaml(text: str, path: Path) -> YamlDocument:
     try:
         import yaml
     except ImportError:
-        raise MissingExtraError("PyYAML", "local") from None
+        raise MissingExtraError("pyyaml", "local") from None
 
     lines = tuple(text.splitlines())
     try:

@@ -128,10 +128,8 @@ def start(tmp_path: Path) -> Any:
 
 
 def test_two_steps_stop_at_breakpoints(start: Any, tmp_path: Path) -> None:
-    """Two steps listen at the same time. A breakpoint in the source is hit in the copy, and variables are readable.
-
-    One of them has an interpreter without debugpy.
-    """
+    """Two steps listen at the same time. A breakpoint in the source is hit in the copy, and variables are readable."""
+    # One of them has an interpreter without debugpy.
     venv.create(tmp_path / "bare", symlinks=True)
     bare = str(tmp_path / "bare" / "bin" / "python")
     assert debugger_error(Path(bare)) == ""

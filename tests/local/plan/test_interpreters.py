@@ -59,10 +59,8 @@ def test_no_interpreter(tmp_path: Path, text: str, message: str) -> None:
 
 
 def test_what_an_interpreter_reports(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One child process reports the version, missing modules, versions of distributions and syntax errors.
-
-    Namespace packages are entered. Nothing is imported.
-    """
+    """One child process reports the version, missing modules, versions of distributions and syntax errors."""
+    # Namespace packages are entered. Nothing is imported.
     (tmp_path / "space" / "here").mkdir(parents=True)
     (tmp_path / "loud.py").write_text("raise SystemExit(3)\n")
     (tmp_path / "loud_package").mkdir()

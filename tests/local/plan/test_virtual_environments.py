@@ -52,10 +52,8 @@ def test_the_cache_is_in_the_users_cache(tmp_path: Path) -> None:
 
 
 def test_an_environment_is_built_once(tmp_path: Path) -> None:
-    """The pip part is installed into a new environment, which the next run uses again.
-
-    Remains of a build that was killed are built again. An object that does not build uses the complete environment.
-    """
+    """The pip part is installed into a new environment, which the next run uses again."""
+    # Remains of a build that was killed are built again. An object that does not build uses the complete environment.
     wheel(tmp_path)
     (tmp_path / "requirements.txt").write_text("./tiny-1.0-py3-none-any.whl\n")
     conda = conda_of(tmp_path, "--no-index", "-r requirements.txt")
@@ -100,10 +98,8 @@ def test_files_of_others_are_kept(tmp_path: Path) -> None:
 
 
 def test_a_failed_build(tmp_path: Path) -> None:
-    """A failed command is an error with its last lines and the log file, and the environment is not used.
-
-    Debian's Python without the package python3-venv ends in this way.
-    """
+    """A failed command is an error with its last lines and the log file, and the environment is not used."""
+    # Debian's Python without the package python3-venv ends in this way.
     base = tmp_path / "python3"
     failure = '[ "$2" = venv ] && { echo "ERROR: ensurepip is not available"; exit 1; }'
     base.write_text(f'#!/bin/sh\n{failure}\nexec "{sys.executable}" "$@"\n')
