@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from amllog.config.variables import JOB_DIRECTORY, LOCAL_DIRECTORY, LOCAL_RUN
+from amllog.config.variables import JOB_DIRECTORY, LOCAL_AZURE, LOCAL_DIRECTORY, LOCAL_RUN
 from amllog.context import environment, step_process, traceparent
 from amllog.context.environment import first_non_empty, json_object
 from amllog.exporters.run_metrics.run_info import RunInfo
@@ -151,7 +151,9 @@ def resolve_identity(
             environ.get("MLFLOW_EXPERIMENT_NAME"),
             process.folder,
         ),
-        run_url=first_non_empty(run_info.run_url, _portal_url(environ, context, parent), process.url),
+        run_url=process.url
+        if environ.get(LOCAL_AZURE)
+        else first_non_empty(run_info.run_url, _portal_url(environ, context, parent), process.url),
         run_type=settings.run_type,
         build_url=settings.build_url or build_url,
         build_version=settings.build_version or build_version,

@@ -56,8 +56,7 @@ class JobServices:
         self._pipeline_run_id = ""
         self._groups: dict[str, str] = {}  # the run ids of nested pipelines by name
         self._steps: set[str] = set()  # the run ids of steps, which runs of MLflow are not
-        self._failed_groups: set[str] = set()
-        self._failed_steps: list[str] = []
+        self._failed_steps: list[tuple[str, set[str]]] = []  # names, with the runs above them
 
     def __enter__(self) -> JobServices:
         self.azure.start()
@@ -151,20 +150,18 @@ class JobServices:
         if outcome.state == "Failed":
             above = set(self._above(run))
             with self._lock:
-                self._failed_groups.update(above)
-                self._failed_steps.append(identity.step_name)
+                self._failed_steps.append((identity.step_name, above))
 
     def end_pipeline(self, outcome: StepOutcome) -> None:
         """End the run of the pipeline and those of its nested pipelines, and record their requests."""
         if self._plan is None or self._plan.is_single:
             return
-        names = ", ".join(self._failed_steps)
-        if outcome.state == "Failed" and not outcome.reason and names:
-            outcome = outcome._replace(reason=f"failed steps: {names}")
         for run_id in (*reversed(self._groups.values()), self._pipeline_run_id):
-            is_affected = run_id == self._pipeline_run_id or run_id in self._failed_groups
+            names = [name for name, above in self._failed_steps if run_id in above]
             own = outcome
-            if not is_affected and outcome.state == "Failed":
+            if outcome.state == "Failed" and names and not outcome.reason:
+                own = outcome._replace(reason=f"step{'s' * (len(names) > 1)} {', '.join(names)}")
+            elif outcome.state == "Failed" and not names and run_id != self._pipeline_run_id:
                 own = outcome._replace(state="Completed", exit_code=0, reason="")
             self._end_run(run_id, own)
             run = self.azure.data.runs.get(run_id)

@@ -53,6 +53,12 @@ def test_identity_in_the_common_runtime() -> None:
     assert who.run_url.startswith("https://ml.azure.com/runs/root?")
 
 
+def test_a_step_on_this_machine_has_no_page() -> None:
+    """The address of the local Azure answers only as long as the run continues, and there is no page in the studio."""
+    environ = {"AZUREML_RUN_ID": "r", **WORKSPACE, "AMLLOG_LOCAL_AZURE": "true"}
+    assert identify(environ, RunInfo(run_url="http://127.0.0.1:33459/runs/r")).run_url == HOST.url
+
+
 def test_precedence_of_sources() -> None:
     """Settings win over run history, and run history wins over the environment."""
     environ = {"AZUREML_RUN_ID": "r", "AZUREML_ROOT_RUN_ID": "root", "AZUREML_ARM_PROJECT_NAME": "e",

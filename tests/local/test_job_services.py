@@ -168,7 +168,7 @@ def test_a_pipeline_of_scripts_without_amllog(make_run: Any) -> None:
     results = {
         row["message"]: row["resultCode"] for row in found.errors(run.run_id) if row["itemType"] == "request"
     }
-    assert results["digits"] == "failed steps: prep.clean, prep.missing", results
+    assert results["digits"] == "steps prep.clean, prep.missing", results
     story = str(found.story(run.run_id))
     assert "failure in step prep.clean" in story
     assert "FileNotFoundError: a.csv" in story

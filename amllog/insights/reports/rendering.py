@@ -115,7 +115,9 @@ def summary(row: Mapping[str, Any]) -> str:
     elif kind == "event":
         text = f"event: {text}"
     elif kind in ("step", "span"):
-        text = f"{kind} {text}: {_outcome(row)}"
+        # A pipeline has a request of its own, without the id of a step.
+        is_run = kind == "step" and not row.get("step_id") and row.get("logger") == "amllog"
+        text = f"{'run' if is_run else kind} {text}: {_outcome(row)}"
     rest = "\n" + indent_lines("\n".join(more)) if more else ""
     return f"{text}{dimension_pairs(row['dimensions'], kind)}{rest}"
 

@@ -55,7 +55,7 @@ def allowed_words(word: str, allowed: Iterable[str], what: str = "allowed") -> s
     if near:
         return f". Did you mean {near!r}?"
     listed = ", ".join(sorted(words)[:30])
-    return f": {what} {'is' if len(words) == 1 else 'are'} {listed}" if words else f": {what} is nothing here"
+    return f": {what} {'is' if len(words) == 1 else 'are'} {listed}" if words else f": nothing is {what} here"
 
 
 def nearest_word(word: str, words: Iterable[str]) -> str:

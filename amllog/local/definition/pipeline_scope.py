@@ -86,13 +86,16 @@ def _message(expression: FormatExpression, key: str, scope: PipelineScope) -> st
     if kind == "parent.jobs" and expression.step not in scope.jobs:
         return f"{text}: the pipeline has no step {expression.step!r}{allowed_words(expression.step, scope.jobs)}"
     if kind in {"inputs", "outputs"} and key in {"inputs", "outputs"}:
-        return f"{text} is not allowed here: write ${{{{parent.{expression.text}}}}}"
-    if kind == "unknown":
-        return (
-            f"unknown expression {text}: allowed are ${{{{parent.inputs.NAME}}}}, ${{{{parent.outputs.NAME}}}} "
-            "and ${{parent.jobs.STEP.outputs.NAME}}"
-        )
-    return ""
+        instead = f"${{{{parent.{expression.text}}}}}" if scope.is_pipeline else "the value"
+        return f"{text} is not allowed here: write {instead}"
+    if kind != "unknown":
+        return ""
+    if not scope.is_pipeline:
+        return f"unknown expression {text}: in a job, write the value"
+    return (
+        f"unknown expression {text}: allowed are ${{{{parent.inputs.NAME}}}}, ${{{{parent.outputs.NAME}}}} "
+        "and ${{parent.jobs.STEP.outputs.NAME}}"
+    )
 
 
 def job_references(step: YamlMap, scope: PipelineScope) -> list[tuple[SourceLine, str, str]]:

@@ -35,6 +35,12 @@ def test_each_kind(journal: Callable[..., Path]) -> None:
     ]  # fmt: skip
 
 
+def test_the_end_of_a_pipeline_is_that_of_a_run(journal: Callable[..., Path]) -> None:
+    """The request of a pipeline has no step. A request of another program without a step is shown as before."""
+    ends = [step("digits", seconds=5, step_id="", logger=logger) for logger in ("amllog", "")]
+    assert summaries(journal(*ends)) == ["run digits: done after 5.0 s", "step digits: done after 5.0 s"]
+
+
 def test_no_text_looks_like_another_line(journal: Callable[..., Path]) -> None:
     """Control characters are escaped, and further lines of a message are indented."""
     assert summaries(journal(log("a\x1b[2Jb\nforged", k="\r"))) == ['a\\x1b[2Jb  k="\\r"\n    forged']

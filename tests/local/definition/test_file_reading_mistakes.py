@@ -210,6 +210,12 @@ def test_all_mistakes_are_reported_in_file_order(read: Reader) -> None:
         ("command: echo ${{parent.inputs.x}}\nenvironment: e\n", "pipeline.yml:1: ${{parent.inputs.x}} is not all"),
         ("command: 'true'\nenvironment: e\ninputs: {a: '${{parent.inputs.x}}'}\n",
          "pipeline.yml:3: ${{parent.inputs.x}}: this job is not in a pipeline"),
+        ("command: echo ${{inputs.x}}\nenvironment: e\n",
+         "pipeline.yml:1: ${{inputs.x}} is used, and inputs has no 'x': nothing is declared here"),
+        ("command: 'true'\nenvironment: e\nenvironment_variables: {A: '${{secret}}'}\n",
+         "pipeline.yml:3: unknown expression ${{secret}}: in a job, write the value"),
+        ("command: 'true'\nenvironment: e\ninputs: {a: '${{inputs.b}}'}\n",
+         "pipeline.yml:3: ${{inputs.b}} is not allowed here: write the value"),
     ],
 )  # fmt: skip
 def test_files_that_are_no_jobs(read: Reader, text: str, expected: str) -> None:
