@@ -39,5 +39,24 @@ def write_result(value: Any, name: str, path: Path) -> None:
     os.replace(part, path)
 
 
+def run(file: str) -> None:
+    """Make the call. Show an exception of the function as Python does, without the frames of this program."""
+    try:
+        main(file)
+    except Exception as error:
+        if "debugpy" in sys.modules:  # a debugger stops at exceptions that nobody catches
+            raise
+        trace = error.__traceback__
+        while trace is not None and trace.tb_frame.f_code.co_filename == __file__:
+            trace = trace.tb_next
+        hook = vars(sys)["excepthook"]  # the one that Python would call, which may be that of amllog
+        hook(type(error), error.with_traceback(trace or error.__traceback__), trace)
+        if (
+            "amllog.session.session" in sys.modules
+        ):  # the function uses amllog, which does not see the end here
+            sys.modules["amllog.session.api"].session().step.fail("uncaught exception")
+        raise SystemExit(1) from None
+
+
 if __name__ == "__main__":
-    main(sys.argv[1])
+    run(sys.argv[1])

@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from amllog.errors import UsageError
+from amllog.insights import connect
 from amllog.local.execution.step_values import StepValues
 from amllog.local.plan.planned_steps import PlannedStep, SourceLine, StepKind, StepOutput
 from amllog.local.step_kinds import function_step
@@ -70,6 +71,30 @@ def test_an_exception_is_that_of_the_function(tmp_path: Path) -> None:
     assert ran.returncode == 1
     assert "TypeError: unsupported operand" in ran.stderr and f'File "{__file__}"' in ran.stderr
     assert not (tmp_path / "fit" / "result").exists()
+    assert "function_program" not in ran.stderr
+
+
+def fail_with_amllog() -> None:
+    """Fail in a function that uses amllog."""
+    import amllog
+
+    amllog.setup()
+    raise KeyError("no such column")
+
+
+def test_the_record_of_an_exception_is_that_of_the_function(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The record and the end of the step are as in a script, and no frame is ours."""
+    monkeypatch.setenv("AMLLOG_DIR", str(tmp_path / "journal"))
+    ran = run_step(step_of(fail_with_amllog), tmp_path / "call", {})
+    assert ran.returncode == 1
+    insights = connect(tmp_path / "journal", environ={})
+    (error,) = insights.exceptions()
+    (row,) = (row for row in insights.errors() if row["itemType"] == "exception")
+    (end,) = (row for row in insights.errors() if row["itemType"] == "request")
+    assert (error["type"], end["resultCode"]) == ("KeyError", "uncaught exception")
+    assert "fail_with_amllog" in row["stack"] and "function_program" not in row["stack"] + ran.stderr
 
 
 def test_a_value_that_cannot_be_passed(tmp_path: Path) -> None:
