@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from amllog.cli import driver_logs, output, pager
+from amllog.cli import driver_logs, killed_pipelines, output, pager
 from amllog.cli.exit_codes import code_of_errors, exit_code
 from amllog.cli.kql_input import run_kql
 from amllog.cli.log_pages import pages
@@ -56,6 +56,8 @@ def run(options: Namespace, environ: Mapping[str, str]) -> int:
         return _print_kql(options, environ)
     # Our messages contain the errors that the Azure client logs. Without a handler, Python would print them, too.
     logging.getLogger("azure").addHandler(logging.NullHandler())
+    if connection.find_scope({}, environ) is None:
+        killed_pipelines.settle(options)
     insights = connect(options, environ)
     if options.command == "tail" or getattr(options, "follow", False):
         return _tail(options, insights)

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from amllog.config import user_path
 from amllog.errors import UsageError
 from amllog.insights.driver_logs.layouts import MARKS
 from amllog.insights.driver_logs.log_folders import (
@@ -85,6 +86,15 @@ def default_places(directory: Path) -> list[Path]:
     places = [path for path in folders if path.is_dir()]
     is_job = any((directory / name).is_dir() for name in (*MARKS, "artifacts"))
     return places or ([directory] if is_job else [])
+
+
+def has_run(directory: Path, run_id: str) -> bool:
+    """Return whether `amllog logs --driver` in a working directory finds a run by its complete id."""
+    places = [directory / name / run_id for name in (RUNS_FOLDER, FETCHED_FOLDER)]
+    try:
+        return Path(run_id).name == run_id and any(user_path.is_file(place / RUN_FILE) for place in places)
+    except UsageError:  # no folder has such a name
+        return False
 
 
 def _roots(place: Path) -> list[Path]:

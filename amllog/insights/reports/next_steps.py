@@ -5,8 +5,10 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterable
 from datetime import timedelta
+from pathlib import Path
 
 from amllog.errors import AmllogError
+from amllog.insights.driver_logs import run_places
 from amllog.insights.links import Portal
 from amllog.insights.query import kql_literals
 from amllog.insights.query.columns import EXCEPTION, REQUEST, TRACE
@@ -32,6 +34,11 @@ def next_steps(
         step = shlex.quote(cause["step_name"] or cause["step_id"])
         option = "--step-name" if cause["step_name"] else "--step-id"
         lines.append(f"amllog logs {name} {option} {step}   all logs of that step")
+        root = root_of(run, steps[0]["parent_run_id"])
+        if run_places.has_run(Path(), root):
+            lines.append(
+                f"amllog logs --driver {shlex.quote(root)} {option} {step}   all lines that it has printed"
+            )
     lines.append(f"amllog timeline {name}   steps, spans, events and warnings")
     if before is not None:
         parent = shlex.quote(root_of(run, steps[0]["parent_run_id"]))

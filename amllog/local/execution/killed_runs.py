@@ -34,8 +34,10 @@ def _settle(run: PastRun) -> None:
     """Write the end of a run, unless another process does that now or has done it."""
     lock = os.open(run.folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
-        is_first = read_json(run.folder / "run.json").get("state") != RunState.KILLED.value
-        if try_lock(lock) is not False and is_first:
+        is_locked = try_lock(lock) is not False
+        # The run may have ended after its file was read, or another process has settled it.
+        is_unchanged = read_json(run.folder / "run.json").get("state") == run.content.get("state")
+        if is_locked and is_unchanged:
             directory = run.content.get("journal")
             if directory:
                 _append(run, Path(str(directory)))

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from amllog.errors import UsageError
-from amllog.insights.driver_logs.run_places import RunFolder, default_places, run_folders, select
+from amllog.insights.driver_logs.run_places import RunFolder, default_places, has_run, run_folders, select
 
 from .conftest import write_files, write_json  # isort: skip
 
@@ -45,6 +45,14 @@ def test_names_of_runs(place: Path, name: str, run_ids: list[str], step_id: str)
     assert [run.run_id for run in runs] == run_ids
     assert [len(run.jobs([])) for run in runs] == [1] * len(runs)
     assert {run.step_id for run in runs} == {step_id}
+
+
+def test_runs_with_driver_logs(place: Path) -> None:
+    """A complete id of a run with a folder, and nothing else."""
+    assert has_run(place, "run_a")
+    assert not any(
+        has_run(place, run_id) for run_id in ("run", "s_1", "", "../amllog-runs/run_a", "\0", "x" * 999)
+    )
 
 
 @pytest.mark.parametrize(

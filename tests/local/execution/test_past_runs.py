@@ -126,6 +126,17 @@ def test_damaged_files_are_no_runs(tmp_path: Path) -> None:
     assert [(run.run_id, run.state, run.steps) for run in runs] == [("c", RunState.KILLED, {})]
 
 
+def test_a_run_that_ends_meanwhile_was_not_killed(tmp_path: Path) -> None:
+    """A run that wrote its end after its file was read keeps it, although its process is gone."""
+    folder = tmp_path / "r"
+    folder.mkdir()
+    write_json(folder / "run.json", {"run_id": "r", "state": "running"})
+    runs = list(past_runs(tmp_path))
+    write_json(folder / "run.json", {"run_id": "r", "state": "completed"})
+    assert settle_killed_runs(runs) == []
+    assert json.loads((folder / "run.json").read_text())["state"] == "completed"
+
+
 def test_a_run_needs_a_folder(tmp_path: Path) -> None:
     """If the folder of the run cannot be created, the error names it."""
     (tmp_path / "amllog-runs").write_text("mine")
