@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 import sys
 from argparse import Namespace
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from importlib import import_module
 
 from amllog.errors import AmllogError, UsageError
@@ -36,10 +37,25 @@ COMMANDS = {
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
     chosen = Namespace(command="")
-    code = _run(arguments, chosen)
+    with _without_closed_streams():
+        code = _run(arguments, chosen)
     if chosen.command != "run":  # the end of a script also ends its step
         _exit_if_a_statement_runs(code)
     return code
+
+
+@contextmanager
+def _without_closed_streams() -> Iterator[None]:
+    """Send streams that the shell has closed (`>&-`, None in Python) to the null device."""
+    if sys.stdout is not None and sys.stderr is not None:
+        yield
+        return
+    with (
+        open(os.devnull, "w", encoding="utf-8") as null,
+        redirect_stdout(sys.stdout or null),
+        redirect_stderr(sys.stderr or null),
+    ):
+        yield
 
 
 def _run(arguments: Sequence[str] | None, chosen: Namespace) -> int:

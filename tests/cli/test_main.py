@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -41,6 +42,14 @@ def test_a_closed_pipe() -> None:
     command = f"{sys.executable} -m amllog logs --json | true; exit ${{PIPESTATUS[0]}}"
     ran = subprocess.run(["bash", "-c", command], capture_output=True, text=True)
     assert (ran.returncode, "Traceback" in ran.stderr, "Exception" in ran.stderr) == (0, False, False)
+
+
+def test_closed_streams(tmp_path: Path) -> None:
+    """Closed streams change neither the steps of a run nor its exit code."""
+    (tmp_path / "job.yml").write_text("type: command\ncommand: echo x > $KEPT; exit 3\n")
+    command = f"KEPT=$PWD/kept {sys.executable} -m amllog run job.yml >&- 2>&-"
+    ran = subprocess.run(["bash", "-c", command], cwd=tmp_path, capture_output=True, text=True)
+    assert (ran.returncode, (tmp_path / "kept").read_text(), "Traceback" in ran.stderr) == (1, "x\n", False)
 
 
 @pytest.mark.usefixtures("failed_run")
