@@ -52,7 +52,7 @@ class RunLines:
     """A RunObserver that writes lines.
 
     The lines of the steps go to `stream`, and the changes of states to `notices`. A stream that raises is written to no
-    more: the run does not stop because nobody reads its lines.
+    more: the run does not stop because nobody reads its lines. The other stream continues.
     """
 
     def __init__(
@@ -61,7 +61,8 @@ class RunLines:
         self._stream, self._notices, self._prefix, self._has_summary = stream, notices, prefix, has_summary
         self._width = 0
         self._states: dict[str, StepState] = {}
-        self.error: OSError | None = None
+        self._broken: list[TextIO] = []
+        self.error: OSError | None = None  # the first
 
     def notice(self, text: str) -> None:
         """Write a notice before the run, such as a finding."""
@@ -92,12 +93,13 @@ class RunLines:
             self._write(self._notices, f"{self._prefix}run {run.run_id} {run.state.value}\n")
 
     def _write(self, stream: TextIO, text: str) -> None:
-        if self.error is not None:
+        if stream in self._broken:
             return
         try:
             write_text(stream, text)
         except OSError as error:
-            self.error = error
+            self._broken.append(stream)
+            self.error = self.error or error
 
 
 def write_text(stream: TextIO, text: str) -> None:

@@ -68,18 +68,22 @@ def test_lines_and_changes() -> None:
 class Full(io.StringIO):
     """A file on a full disk."""
 
+    count = 0  # of the calls
+
     def write(self, text: str) -> int:
+        self.count += 1
         raise OSError(errno.ENOSPC, "No space left on device")
 
 
 def test_a_full_disk_does_not_stop_the_run() -> None:
-    """The first error is kept, and nothing more is written."""
-    notices = io.StringIO()
-    shown = RunLines(Full(), notices)
+    """The first error is kept, nothing more is written there, and the notices go on."""
+    notices, full = io.StringIO(), Full()
+    shown = RunLines(full, notices)
     shown.line("a", "one")
+    shown.line("a", "two")
     shown.changed(StepStatus("a", StepState.COMPLETED))
     assert shown.error is not None and shown.error.errno == errno.ENOSPC
-    assert notices.getvalue() == ""
+    assert (notices.getvalue(), full.count) == ("a completed\n", 1)
 
 
 def test_a_stream_without_the_character(tmp_path: Path) -> None:
