@@ -7,7 +7,6 @@ calls the observer and writes the state of the run.
 from __future__ import annotations
 
 import os
-import signal
 import time
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -21,9 +20,9 @@ from amllog.local.execution.schedule import Schedule, Skipped
 from amllog.local.execution.step_events import RunObserver, RunResult, RunState, StepState
 from amllog.local.execution.step_runs import EarlierResults, StepHasOutput, StepRuns, StepStarted, TrialEnded
 from amllog.local.execution.step_selection import Decision, pipeline_outputs
+from amllog.local.execution.stop_signals import NAMES
 from amllog.local.job_services import StepOutcome
 
-SIGNAL_NAMES: Mapping[int, str] = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM"}
 SERVICE_STATES = {RunState.FAILED: "Failed", RunState.CANCELED: "Canceled"}  # others: Completed
 
 
@@ -34,7 +33,7 @@ class StepEnded(NamedTuple):
 
 
 class StopSignal(NamedTuple):
-    """Ctrl-C or SIGTERM has arrived."""
+    """Ctrl-C, SIGTERM or SIGHUP has arrived."""
 
     number: int
 
@@ -114,7 +113,7 @@ class RunLoop:
     def _write_end(self, state: RunState) -> None:
         """Write the state of the run to its folder and to the local Azure."""
         seconds = time.time() - self._began
-        reason = SIGNAL_NAMES.get(self._signal, "")
+        reason = NAMES.get(self._signal, "")
         self._runs.services.end_pipeline(
             StepOutcome(SERVICE_STATES.get(state, "Completed"), self._began, seconds, None, reason)
         )
@@ -179,7 +178,7 @@ class RunLoop:
             self._end(event.future.result(), has_run=True)
         elif isinstance(event, StopSignal):
             self._signal = self._signal or event.number
-            self._stop(f"stopped by {SIGNAL_NAMES[event.number]}")
+            self._stop(f"stopped by {NAMES[event.number]}")
         elif event is None:
             self._limit, self._failed = None, True
             self._stop(f"timeout of the run after {self._options.timeout_seconds:g} s")

@@ -32,8 +32,8 @@ def run(
 ) -> RunResult:
     """Run all steps of a resolved plan, and wait for their end.
 
-    The observer is called in this thread. Ctrl-C and SIGTERM stop the run if this is the main thread. Raises UsageError
-    for options that do not fit the plan, before anything has started.
+    The observer is called in this thread. Ctrl-C, SIGTERM and SIGHUP stop the run if this is the main thread. Raises
+    UsageError for options that do not fit the plan, before anything has started.
     """
     if not hasattr(os, "fork"):
         raise UsageError("Pipelines run on Linux and macOS. On Windows, use the Windows Subsystem for Linux")

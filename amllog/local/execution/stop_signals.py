@@ -1,15 +1,19 @@
-"""Take Ctrl-C and SIGTERM while a run lives."""
+"""Take Ctrl-C, SIGTERM and the SIGHUP of a closed terminal while a run lives."""
 
 from __future__ import annotations
 
 import os
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from types import FrameType, TracebackType
 from typing import final
 
-NUMBERS = (signal.SIGINT, signal.SIGTERM)
+NAMES: Mapping[int, str] = {
+    signal.SIGINT: "Ctrl-C",
+    signal.SIGTERM: "SIGTERM",
+    getattr(signal, "SIGHUP", 1): "SIGHUP",  # Windows has none
+}
 DEADLY_COUNT = 3  # the first stops all steps, the second kills them
 
 
@@ -30,7 +34,7 @@ class StopSignals:
 
     def __enter__(self) -> StopSignals:
         if threading.current_thread() is threading.main_thread():
-            for number in NUMBERS:
+            for number in NAMES:
                 before = signal.getsignal(number)
                 if before is not signal.SIG_IGN:
                     self._before[number] = before

@@ -17,7 +17,8 @@ from tests.local.execution.test_past_runs import is_gone, start_run
 
 
 @pytest.mark.parametrize(
-    ("number", "code", "word"), [(signal.SIGINT, 130, "Ctrl-C"), (signal.SIGTERM, 143, "SIGTERM")]
+    ("number", "code", "word"),
+    [(signal.SIGINT, 130, "Ctrl-C"), (signal.SIGTERM, 143, "SIGTERM"), (signal.SIGHUP, 129, "SIGHUP")],
 )
 def test_a_signal_stops_everything(tmp_path: Path, number: int, code: int, word: str) -> None:
     """All steps are stopped, their last lines are shown and kept, no step starts, and the states are written."""
