@@ -114,7 +114,10 @@ class LocalRunFolder:
         if not self._runs.exists():
             self._runs.mkdir(parents=True, exist_ok=True)
             (self._runs / ".gitignore").write_text("*\n", encoding="utf-8")
-        (self.path / "steps").mkdir(parents=True)
+        self.path.mkdir(
+            mode=0o700, parents=True
+        )  # logs and data are for this user, as in the journal directory
+        (self.path / "steps").mkdir()
         self._lock_file = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try_lock(self._lock_file)
 
@@ -150,3 +153,10 @@ def shortened(text: str, name: str) -> str:
     import hashlib
 
     return f"{text[: NAME_LENGTH_MAX - 17]}-{hashlib.sha256(name.encode(errors='replace')).hexdigest()[:16]}"
+
+
+def error_text(error: Exception) -> str:
+    """Return an error as the reason of a step, with its file."""
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.strerror}: {error.filename}" if error.filename else error.strerror
+    return str(error)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import stat
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -74,8 +76,8 @@ def prepare(
     """
     layout = StepLayout(folder)
     for path in (layout.work, layout.outputs, layout.shims):
-        if path.exists():
-            shutil.rmtree(path)
+        if os.path.lexists(path):
+            remove_folder(path)
     for path in (layout.log.parent, layout.outputs):
         path.mkdir(parents=True, exist_ok=True)
     keep_log(layout)
@@ -92,6 +94,19 @@ def prepare(
     return StepValues(
         dict(inputs), {name: str(path) for name, path in outputs.items()}, layout.work, folder, python
     )
+
+
+def remove_folder(folder: Path) -> None:
+    """Delete a folder, also if it is read-only, or if a link or a file is in its place. Raises OSError."""
+    if folder.is_symlink() or not folder.is_dir():
+        folder.unlink()
+        return
+    folder.chmod(stat.S_IRWXU)
+    for path, names, _ in os.walk(folder):  # the folders below are read after this
+        for name in names:
+            if not os.path.islink(os.path.join(path, name)):
+                os.chmod(os.path.join(path, name), stat.S_IRWXU)
+    shutil.rmtree(folder)
 
 
 def keep_log(layout: StepLayout) -> None:

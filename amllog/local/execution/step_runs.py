@@ -16,7 +16,7 @@ from amllog.local.execution.code_copy import code_hash
 from amllog.local.execution.debug_launch import source_variable
 from amllog.local.execution.interpreter_shims import step_variables, write_shims
 from amllog.local.execution.keeper_process import StepExit, StepProcess
-from amllog.local.execution.run_folder import LocalRunFolder, StepRecord
+from amllog.local.execution.run_folder import LocalRunFolder, StepRecord, error_text
 from amllog.local.execution.run_options import RunOptions
 from amllog.local.execution.step_commands import command_words, executable_of, replaced_variables, skip_reason
 from amllog.local.execution.step_events import StepState
@@ -89,12 +89,12 @@ class StepRuns:
                 record = record._replace(key=key if record.state is StepState.COMPLETED else "")
         except (OSError, AmllogError) as error:
             record = StepRecord(
-                step.name, StepState.FAILED, "", began, time.time() - began, reason=_text(error)
+                step.name, StepState.FAILED, "", began, time.time() - began, reason=error_text(error)
             )
         try:
             record.write(folder)
         except OSError as error:
-            return record._replace(reason="; ".join(filter(None, (record.reason, _text(error)))))
+            return record._replace(reason=_joined(record.reason, error_text(error)))
         return record
 
     def _run(self, step: PlannedStep, inputs: Mapping[str, str]) -> StepRecord:
@@ -124,8 +124,7 @@ class StepRuns:
         record = self.earlier.find(key)
         if record is None:
             return None
-        outputs = {name: Path(path) for name, path in record.outputs.items()}
-        step_outputs.copy_outputs(step_outputs.wanted_paths(self.plan, step), outputs)
+        step_outputs.copy_outputs(self.plan, step, record.outputs)
         reason = f"unchanged since run {Path(record.folder).parent.parent.name}"
         return record._replace(
             name=step.name, state=StepState.REUSED, reason=reason, started=None, seconds=None, exit_code=None
@@ -153,7 +152,7 @@ class StepRuns:
             else:
                 record = self._finished(step, values, record, self._last_attempt(step, values, environment))
         except (OSError, AmllogError) as error:
-            record = record._replace(state=StepState.FAILED, reason=_text(error))
+            record = record._replace(state=StepState.FAILED, reason=error_text(error))
         seconds = time.time() - (record.started or 0)
         record = record._replace(seconds=seconds, outputs=record.outputs or dict(values.outputs))
         outcome = StepOutcome(
@@ -177,8 +176,7 @@ class StepRuns:
         )
         record = sweep.run()
         if record.state is StepState.COMPLETED:
-            outputs = {name: Path(path) for name, path in record.outputs.items()}
-            step_outputs.copy_outputs(step_outputs.wanted_paths(self.plan, step), outputs)
+            step_outputs.copy_outputs(self.plan, step, record.outputs)
         return record
 
     def _run_trial(
@@ -241,20 +239,18 @@ class StepRuns:
         elif end.stopped == "timeout":
             reason = f"timeout after {step.timeout_seconds:g} s"
         if end.lost_bytes:
-            reason = "; ".join(
-                filter(None, (reason, f"{end.lost_bytes:,} bytes of its log are lost: {end.error}"))
-            )
+            reason = _joined(reason, f"{end.lost_bytes:,} bytes of its log are lost: {end.error}")
         elif end.exit_code is None and end.error:
             reason += f": {end.error}"
-        step_outputs.fill_artifacts(step, values)
-        if state is StepState.COMPLETED:
-            outputs = {name: Path(path) for name, path in values.outputs.items()}
-            step_outputs.copy_outputs(step_outputs.wanted_paths(self.plan, step), outputs)
+        try:
+            step_outputs.fill_artifacts(step, values)
+            if state is StepState.COMPLETED:
+                step_outputs.copy_outputs(self.plan, step, values.outputs)
+        except OSError as error:
+            state = StepState.FAILED if state is StepState.COMPLETED else state
+            reason = _joined(reason, error_text(error))
         return record._replace(state=state, reason=reason, exit_code=end.exit_code)
 
 
-def _text(error: Exception) -> str:
-    """Return an error as one text, with its file."""
-    if isinstance(error, OSError) and error.strerror:
-        return f"{error.strerror}: {error.filename}" if error.filename else error.strerror
-    return str(error)
+def _joined(*reasons: str) -> str:
+    return "; ".join(filter(None, reasons))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -198,6 +199,49 @@ def test_retries_begin_in_a_fresh_folder(runs: Runs) -> None:
     assert states(runs(plan(step("flaky", command, max_retries=1)))) == {"flaky": "failed"}
 
 
+def test_retries_never_follow_a_link(runs: Runs) -> None:
+    """A link in the place of a folder of the attempt before is deleted, and not what it leads to."""
+    (runs.folder / "mine").mkdir(0o500)
+    (runs.folder / "mine/file").touch()
+    counter = runs.folder / "count"
+    command = (
+        f"echo x >> {counter}; ln -s {runs.folder}/mine outputs/link; cd ..; mv work old; ln -s ../../../../mine work;"
+        f"rm -r bin; touch bin; chmod 100 outputs; [ $(wc -l < {counter}) = 2 ]"
+    )
+    assert states(runs(plan(step("a", command, max_retries=1)))) == {"a": "completed"}
+    assert (runs.folder / "mine/file").exists()
+    assert (runs.folder / "mine").stat().st_mode & 0o777 == 0o500
+
+
+READ_ONLY = """
+import os
+from pathlib import Path
+from amllog.local.execution.step_folders import remove_folder
+if os.geteuid() == 0:
+    os.chown(".", 65534, 65534)
+    os.setgroups([]); os.setgid(65534); os.setuid(65534)
+os.makedirs("work/a/b")
+open("work/a/b/file", "w").close()
+for folder in ("work/a/b", "work/a", "work"):
+    os.chmod(folder, 0o100)
+remove_folder(Path("work"))
+print(os.listdir("."))
+"""
+
+
+def test_read_only_folders_are_removed(tmp_path: Path) -> None:
+    """A folder that a step has made read-only is no reason against another attempt."""
+    ran = subprocess.run(
+        [sys.executable, "-c", READ_ONLY], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert (ran.stdout, ran.stderr) == ("[]\n", "")
+
+
+def test_others_cannot_read_a_run(runs: Runs) -> None:
+    """The folder of a run is for its user only, because logs and data are in it."""
+    assert runs(plan(step("a", "true"))).folder.stat().st_mode & 0o777 == 0o700
+
+
 def test_timeouts_have_a_reason(runs: Runs) -> None:
     """The timeout of a step and that of the run are failures with a reason."""
     result = runs(plan(step("slow", "exec sleep 1000", timeout_seconds=0.1)))
@@ -312,6 +356,37 @@ def test_outputs_are_copied_to_the_paths_of_the_user(runs: Runs) -> None:
     assert runs.log(result, "b") == "w\n"
     assert {path.name: path.read_text() for path in wanted.iterdir()} == {"mine": "old", "x": "new\n"}
     assert (runs.folder / "f").read_text() == "f\n"
+
+
+def test_special_files_are_no_outputs(runs: Runs) -> None:
+    """Pipes are not copied, links stay links, also in the second run, and `./outputs` may be gone."""
+    make = "cd {}; mkdir -p d; ln -s nowhere d/link; mkfifo pipe; chmod 700 d; echo x > d/x;"
+    artifacts = {"artifacts": PlannedOutput()}
+    steps = (
+        step(
+            "a", make.format("${{outputs.out}}"), outputs={"out": PlannedOutput(path=runs.folder / "wanted")}
+        ),
+        step("b", make.format("outputs"), outputs=artifacts),
+        step("c", "rm -r outputs", outputs=artifacts),
+    )
+    for _ in range(2):
+        result = runs(plan(*steps))
+        assert states(result) == dict.fromkeys("abc", "completed"), result.steps
+    for folder in (runs.folder / "wanted", result.folder / "steps/b/outputs/artifacts/outputs"):
+        assert sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*")) == [
+            "d",
+            "d/link",
+            "d/x",
+        ]
+        assert os.readlink(folder / "d/link") == "nowhere"
+
+
+def test_an_output_that_cannot_be_copied(runs: Runs) -> None:
+    """The reason names the file, and the exit of the process comes before it."""
+    command = "cd ${{outputs.artifacts}}/..; rm -r artifacts; touch artifacts; exit 3"
+    result = runs(plan(step("a", command, outputs={"artifacts": PlannedOutput()})))
+    (status,) = result.steps
+    assert status.reason.startswith("exit code 3; Not a directory: ") and status.exit_code == 3
 
 
 def test_folders_of_v1_are_not_created(runs: Runs) -> None:
