@@ -115,6 +115,7 @@ class StepLog:
     """The log file of a step. On a full disk, lost bytes are counted, and the step continues."""
 
     def __init__(self, path: str) -> None:
+        self.path = path
         self.file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
         self.lost = 0
         self.error = ""
@@ -129,6 +130,13 @@ class StepLog:
                 self.lost += len(view)
                 self.error = error.strerror or "error"
                 return
+
+    def check(self) -> None:
+        """Count everything as lost if the step has deleted the file."""
+        size = os.fstat(self.file).st_size
+        if size and not os.path.exists(self.path):
+            self.lost += size
+            self.error = "the step deleted it"
 
 
 class Keeper:
@@ -245,6 +253,7 @@ class Keeper:
                 self.obey()
         while self.copy():
             pass
+        self.log.check()
         if not self.is_parent_of_all:
             self.step.send(signal.SIGKILL)
         return {

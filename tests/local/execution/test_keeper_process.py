@@ -199,3 +199,9 @@ def test_a_full_disk_is_reported(tmp_path: Path) -> None:
     )
     result = end(process)
     assert (result.exit_code, result.lost_bytes, result.error) == (0, 8, "No space left on device")
+
+
+def test_a_deleted_log_is_reported(start: Start, tmp_path: Path) -> None:
+    """A step that deletes its own log loses what it has printed, and the exit counts it."""
+    result = end(start("echo 1234567; rm log.txt; echo 1234567"))
+    assert (result.exit_code, result.lost_bytes, result.error) == (0, 16, "the step deleted it")
