@@ -11,6 +11,7 @@ from amllog.errors import AmllogError
 from amllog.insights import connection
 from amllog.insights.reports.rendering import format_duration
 from amllog.local.execution.step_events import RunResult, RunState, StepState, StepStatus
+from amllog.local.job_records import source_lines
 from amllog.local.run_lines import printable
 
 _COLUMNS = ("step", "state", "time", "reason")
@@ -27,6 +28,12 @@ def print_summary(result: RunResult) -> None:
     state = output.paint(result.state.value, _COLOURS.get(result.state, ""))
     output.print_answer(f"\nrun {result.run_id}: {state}")
     output.print_answer(output.format_table([_row(step) for step in result.steps], _COLUMNS))
+    for step in result.steps:
+        source = result.sources.get(step.name)
+        if step.state is StepState.FAILED and step.folder and source:
+            line = source_lines.failed_line(step.folder, source)
+            if line:
+                output.print_answer(f"{step.name}: in your source: {_shown(line[0])}:{line[1]}")
     for name, path in result.outputs.items():
         output.print_answer(f"output {name}: {_shown(path)}")
     output.print_answer(f"folder: {_shown(result.folder)}")

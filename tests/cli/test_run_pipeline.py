@@ -85,6 +85,16 @@ def test_a_failed_run(amllog: Callable[..., Ran], file: Path, tmp_path: Path) ->
     assert folder.name in amllog("runs").stdout
 
 
+def test_the_line_in_the_source(amllog: Callable[..., Ran], tmp_path: Path) -> None:
+    """A traceback names the copy in which the step ran, and the summary the file to edit."""
+    (tmp_path / "src").mkdir()
+    (tmp_path / "src" / "train.py").write_text("print('start')\n1 / 0\n")
+    (tmp_path / "train.yml").write_text("type: command\ncode: src\ncommand: python -S train.py\n")
+    ran = amllog("run", "train.yml")
+    assert ran.returncode == 1
+    assert "\ntrain: in your source: src/train.py:2\n" in ran.stdout
+
+
 def test_check_runs_nothing(amllog: Callable[..., Ran], file: Path, tmp_path: Path) -> None:
     """Findings are the answer, in the form `file:line: message`, and errors are exit code 1."""
     ran = amllog("run", "--check", "pipeline.yml")

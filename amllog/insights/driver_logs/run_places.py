@@ -45,7 +45,10 @@ class RunFolder(NamedTuple):
 
     def jobs(self, notes: list[str]) -> list[JobFolder]:
         """Return its steps, or the run itself if it has none. `notes` gets a sentence for each that is not read."""
+        names = read_json(self.path / RUN_FILE).get("steps")  # in the order of the plan
+        order = {str(name): place for place, name in enumerate(names if isinstance(names, list) else ())}
         jobs = find_jobs(self.path, notes)
+        jobs.sort(key=lambda job: (job.started, order.get(job.name, len(order))))
         return [job for job in jobs if job.run_id == self.step_id] if self.step_id else jobs
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import NamedTuple, Union
 
+from amllog.local.execution.debug_launch import source_folder
 from amllog.local.execution.run_folder import StepRecord
 from amllog.local.execution.run_progress import RunProgress
 from amllog.local.execution.schedule import Schedule, Skipped
@@ -95,6 +96,7 @@ class RunLoop:
             pipeline_outputs(self._plan.outputs, self._outputs),
             self._runs.services.journal_directory,
             (*self._problems, *self._runs.services.problems),
+            {step.name: folder for step in self._plan.steps if (folder := source_folder(step))},
         )
 
     def _state(self) -> RunState:
@@ -123,6 +125,7 @@ class RunLoop:
                 source=self._source,
                 journal=str(self._runs.services.journal_directory),
                 state=state.value,
+                steps=[step.name for step in self._plan.steps],
                 started=self._began,
                 ended=time.time(),
                 outputs={k: str(v) for k, v in pipeline_outputs(self._plan.outputs, self._outputs).items()},

@@ -59,7 +59,8 @@ def run(
         LocalRunFolder(options.runs, run_id) as folder,
     ):
         journal = (options.directory / journal).absolute()
-        folder.begin(name=plan.name, source=source, journal=str(journal))
+        steps = [step.name for step in plan.steps]
+        folder.begin(name=plan.name, source=source, journal=str(journal), steps=steps)
         with JobServices(folder.azure, journal, environ) as services:
             runs = StepRuns(
                 plan,

@@ -96,6 +96,8 @@ class RunResult:
     outputs: Mapping[str, Path] = field(default_factory=lambda: MappingProxyType({}))  # of the pipeline
     journal_directory: Path | None = None
     problems: tuple[str, ...] = ()  # sentences about files and records that could not be written
+    # The folders of which the working directories of steps are copies, by step
+    sources: Mapping[str, Path] = field(default_factory=lambda: MappingProxyType({}))
 
     def step(self, name: str) -> StepStatus:
         """Return a step. Raises KeyError if the run has no step with this name."""

@@ -69,7 +69,7 @@ def last_line(log_text: str) -> str:
 
 def exception_data(log_text: str, redactor: Redactor) -> dict[str, Any] | None:
     """Return the last traceback as the data of an exception record without properties. None without a traceback."""
-    lines = [_GROUP_PREFIX.sub("", line) for line in log_text.split("\n")]
+    lines = _lines(log_text)
     found = _last_chain(lines)
     if found is None:
         return None
@@ -81,6 +81,16 @@ def exception_data(log_text: str, redactor: Redactor) -> dict[str, Any] | None:
     place = f" at {outer.frames[-1].file}:{outer.frames[-1].method}" if outer.frames else ""
     problem = text.truncate(f"{outer.type_name}{place}", 1_024)
     return {"exceptions": details, "severityLevel": 4, "problemId": problem}
+
+
+def last_exceptions(log_text: str) -> list[PrintedException]:
+    """Return the exceptions of the last traceback, the outermost first. Empty without a traceback."""
+    found = _last_chain(_lines(log_text))
+    return found[0] if found else []
+
+
+def _lines(log_text: str) -> list[str]:
+    return [_GROUP_PREFIX.sub("", line) for line in log_text.split("\n")]
 
 
 def _details(number: int, exception: PrintedException, redactor: Redactor) -> dict[str, Any]:

@@ -47,6 +47,14 @@ def test_names_of_runs(place: Path, name: str, run_ids: list[str], step_id: str)
     assert {run.step_id for run in runs} == {step_id}
 
 
+def test_the_order_of_steps(tmp_path: Path) -> None:
+    """Steps are in the order of their start. Those that did not start follow in the order of the plan."""
+    for name, started in (("a", None), ("b", None), ("c", 3), ("d", 2)):
+        write_json(tmp_path / "steps" / name / "step.json", name=name, started=started)
+    write_json(tmp_path / "run.json", run_id="r", steps=["d", "c", "b", "a"])
+    assert [job.name for job in RunFolder(tmp_path, "r", "p").jobs([])] == ["d", "c", "b", "a"]
+
+
 def test_runs_with_driver_logs(place: Path) -> None:
     """A complete id of a run with a folder, and nothing else."""
     assert has_run(place, "run_a")
