@@ -64,3 +64,22 @@ def test_setup_does_not_compile_the_largest_expression(child) -> None:
     answer = child(FIRST_TEXTS, env={**NOT_MEASURED, "AMLLOG_DRIVER_LOG": "none"})
     answers = [line for line in answer.stdout.splitlines() if line in ("True", "False")]
     assert answers == ["False", "True"], answer
+
+
+READING_SIDE = """
+import sys
+from amllog import insights
+print("connect" in dir(insights), "amllog.insights.connection" in sys.modules)
+from amllog.insights import *
+print(connect is insights.connect, Insights.__module__, Questions.__module__, Table.__module__)
+insights.connected
+"""
+
+
+def test_the_reading_side_is_imported_on_first_use(child) -> None:
+    """`import amllog.insights` loads none of its modules. Its public names do, and a wrong name is reported."""
+    answer = child(READING_SIDE, env=NOT_MEASURED)
+    first, second = answer.stdout.splitlines()
+    modules = ("amllog.insights.insights", "amllog.insights.questions", "amllog.insights.query.result")
+    assert (first, second) == ("True False", f"True {' '.join(modules)}")
+    assert "has no attribute 'connected'" in answer.stderr

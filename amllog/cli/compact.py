@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import Any
 
 from amllog.cli import output
-from amllog.cli.status import add_directory, journal_directory
+from amllog.cli.directory_argument import add_directory, journal_directory
 from amllog.insights.reports.rendering import pluralize
 from amllog.record.text import escape_controls
 

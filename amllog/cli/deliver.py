@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from amllog.cli import output, status
+from amllog.cli.directory_argument import journal_directory
 from amllog.cli.status import OutletFilters
 from amllog.context.detector import RunDetector
 from amllog.delivery import account
@@ -32,7 +33,7 @@ _RECEIVED = "received"  # a folder of the local Azure
 
 def run(options: Namespace, environ: Mapping[str, str]) -> int:
     """Deliver the records of ended processes. Return 1 if records are refused or still waiting."""
-    directory = status.journal_directory(options, environ)
+    directory = journal_directory(options, environ)
     is_named = bool(options.directory or options.named_directory)
     journals = [directory] if list_segments(directory) or not is_named else journals_below(directory)
     for journal in journals:

@@ -11,16 +11,18 @@ import tempfile
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from amllog.cli import argument_values, output
 from amllog.config import user_path
 from amllog.errors import UsageError
 from amllog.insights.driver_logs.run_places import FETCHED_FOLDER
-from amllog.insights.fetch.fetching import Fetch, FetchReport
-from amllog.insights.fetch.remote_runs import RemoteRuns
 from amllog.insights.reports.rendering import pluralize
 from amllog.record.text import escape_controls
+
+if TYPE_CHECKING:
+    from amllog.insights.fetch.fetching import FetchReport
+    from amllog.insights.fetch.remote_runs import RemoteRuns
 
 _AZUREML, _AZURE_AI = "azureml-core", "azure-ai-ml"
 _MAX_BYTES = 20_000_000_000
@@ -63,6 +65,8 @@ def add_command(commands: Any, command: Callable[..., ArgumentParser]) -> None:
 
 def run(options: Namespace, environ: Mapping[str, str]) -> int:
     """Fetch a run and print the result."""
+    from amllog.insights.fetch.fetching import Fetch  # only this command needs it
+
     # Our messages contain the errors that the clients log. azureml logs warnings with the root logger.
     logging.getLogger().addHandler(logging.NullHandler())
     directory = user_path.expand_path(options.output)

@@ -68,7 +68,7 @@ def _run(arguments: Sequence[str] | None, chosen: Namespace) -> int:
         words = pipeline_options.complete_debug(words)
         if not (words[0].startswith("-") or words[0] in COMMANDS):
             raise UsageError(habits.explain_command(words[0], COMMANDS))
-        rest = parser.parser().parse_known_args(words, chosen)[1]
+        rest = parser.parser(words[0]).parse_known_args(words, chosen)[1]
         if rest:
             options = parser.options_of(chosen.command)
             raise UsageError(habits.explain_option(chosen.command, rest, options))

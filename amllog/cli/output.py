@@ -18,14 +18,16 @@ import sys
 from argparse import Namespace
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from amllog.cli.time_zones import in_zone
 from amllog.insights.query.cell_types import duration_text
-from amllog.insights.query.result import Column, Row, Table
 from amllog.insights.reports import rendering
 from amllog.record.line_format import LEVEL_COLOURS, LEVEL_NAMES
 from amllog.record.text import escape_controls, escape_json_controls
+
+if TYPE_CHECKING:
+    from amllog.insights.query.result import Row, Table
 
 GREY, GREEN, YELLOW, RED = "90", "32", "33", "31"
 _MARK = f"\x1b{secrets.token_hex(8)}["  # the beginning of a colour in strings that are not written yet
@@ -108,6 +110,8 @@ def print_lines(options: Namespace, table: Table, nothing: str = "nothing found"
 
 def print_row(options: Namespace, row: Row) -> None:
     """Print one row of logs and flush it. JSON and CSV (without a header) have one line for it."""
+    from amllog.insights.query.result import Column, Table  # slow to import, and `amllog run` needs no table
+
     table = Table(tuple(map(Column, row)), (row,))
     if options.json:
         print_answer(escape_json_controls(table.to_json()[1:-1]))

@@ -13,17 +13,8 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from amllog.__version__ import __version__
-from amllog.cli import (
-    alert,
-    argument_values,
-    compact,
-    fetch,
-    output,
-    pipeline_options,
-    query_arguments,
-    serve,
-)
-from amllog.cli.status import add_directory
+from amllog.cli import argument_values, output, pipeline_options
+from amllog.cli.directory_argument import add_directory
 from amllog.record.text import escape_controls
 
 ABOUT = """\
@@ -53,9 +44,12 @@ class Parser(ArgumentParser):
             output.print_message(message, file or sys.stderr)
 
 
-def parser() -> ArgumentParser:
-    """Return the parser of the whole command."""
-    return _build()[0]
+def parser(command: str = "") -> ArgumentParser:
+    """Return the parser of the whole command line. For the command `run`, it has no other command.
+
+    The options of the others take longer to import and to add than a small step takes to start.
+    """
+    return _build(only_run=command == "run")[0]
 
 
 def options_of(command: str) -> list[str]:
@@ -64,21 +58,30 @@ def options_of(command: str) -> list[str]:
     return list(dict.fromkeys(re.findall(r"(?<![\w-])--?[a-zA-Z][\w-]*", text)))
 
 
-def _build() -> tuple[ArgumentParser, Any]:
+def _build(*, only_run: bool = False) -> tuple[ArgumentParser, Any]:
     """Return the parser and its commands."""
     top = Parser(
         prog="amllog", description=ABOUT, epilog=AFTER, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     top.add_argument("--version", action="version", version=f"amllog {__version__}")
     commands = top.add_subparsers(dest="command", metavar="COMMAND", title="commands", required=True)
-    _add_run_commands(commands)
+    _add_run(commands)
+    if not only_run:
+        _add_others(commands)
+    return top, commands
+
+
+def _add_others(commands: Any) -> None:
+    """Add all commands but `run`."""
+    from amllog.cli import alert, compact, fetch, query_arguments, serve
+
+    _add_demo(commands)
     serve.add_command(commands, _command)
     query_arguments.add_commands(commands, _command)
     _add_delivery_commands(commands)
     fetch.add_command(commands, _command)
     compact.add_command(commands, _command)
     alert.add_commands(commands, _command)
-    return top, commands
 
 
 def _command(commands: Any, name: str, help: str, more: str = "", examples: str = "") -> ArgumentParser:
@@ -95,7 +98,7 @@ def _command(commands: Any, name: str, help: str, more: str = "", examples: str 
     return command
 
 
-def _add_run_commands(commands: Any) -> None:
+def _add_run(commands: Any) -> None:
     run = _command(
         commands,
         "run",
@@ -125,6 +128,9 @@ def _add_run_commands(commands: Any) -> None:
         metavar="ARGS",
         help="the arguments of the script, or more options for the file",
     )
+
+
+def _add_demo(commands: Any) -> None:
     _command(
         commands,
         "demo",

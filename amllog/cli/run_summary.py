@@ -8,7 +8,6 @@ from typing import Any
 
 from amllog.cli import output
 from amllog.errors import AmllogError
-from amllog.insights import connection
 from amllog.insights.reports.rendering import format_duration
 from amllog.local.execution.step_events import RunResult, RunState, StepState, StepStatus
 from amllog.local.job_records import source_lines
@@ -57,6 +56,8 @@ def _print_story(result: RunResult) -> None:
     """Print the story of the run, or why there is none."""
     if result.journal_directory is None:
         return
+    from amllog.insights import connection  # slow to import, and only a failed run needs it
+
     try:
         story = connection.connect(result.journal_directory, environ={}).story(result.run_id)
     except AmllogError as error:

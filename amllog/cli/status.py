@@ -6,21 +6,18 @@ and 2 if no file could be read.
 
 from __future__ import annotations
 
-import os
-from argparse import ArgumentParser, Namespace
+from argparse import Namespace
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from amllog.cli import directory_content, output
-from amllog.config import user_path
+from amllog.cli.directory_argument import journal_directory
 from amllog.config.settings import Settings
-from amllog.config.variables import DEFAULT_DIRECTORY, candidate_directories
 from amllog.context.detector import RunDetector
 from amllog.delivery import account
 from amllog.delivery.account import Account, OutletAccount, Wants
-from amllog.errors import UsageError
 from amllog.insights.reports.rendering import pluralize
 from amllog.journal.directory import claim, defects, list_segments, open_read_only
 from amllog.journal.outlets import ADDRESSED, APP_INSIGHTS
@@ -45,36 +42,6 @@ def run(options: Namespace, environ: Mapping[str, str]) -> int:
     if details["notes"] and not details["files"]:
         return 2
     return int(details["refused"] > 0)
-
-
-def add_directory(command: ArgumentParser) -> None:
-    """Add the arguments that `journal_directory` reads, and --json."""
-    text = f"the journal directory (default: {DEFAULT_DIRECTORY})"
-    command.add_argument("directory", nargs="?", type=Path, metavar="DIR", help=text)
-    command.add_argument(
-        "--dir", "--directory", dest="named_directory", type=Path, metavar="DIR", help="the same"
-    )
-    command.add_argument("--json", action="store_true", help="print the answer as JSON")
-
-
-def journal_directory(options: Namespace, environ: Mapping[str, str]) -> Path:
-    """Return the journal directory from the arguments, AMLLOG_DIR or the defaults.
-
-    Raises UsageError if it does not exist or cannot be read.
-    """
-    given = options.directory or options.named_directory
-    names = [given] if given else candidate_directories(environ)
-    candidates = [user_path.expand_path(name) for name in names]
-    directory = next((path for path in candidates if user_path.is_directory(path)), None)
-    if directory is None:
-        raise UsageError(
-            f"no journal in {' or '.join(map(str, candidates))}: pass its directory, or set AMLLOG_DIR"
-        )
-    try:
-        os.scandir(directory).close()
-    except OSError as error:
-        raise UsageError(f"{directory} cannot be read: {error.strerror}") from error
-    return directory
 
 
 def format_account(total: Account) -> str:

@@ -165,3 +165,29 @@ def test_a_terminal(tmp_path: Path) -> None:
     shown = [line.rstrip() for line in screen.display if line.strip()]
     assert shown[0] == "greet | hello you"
     assert shown[1].endswith(": completed") and len(shown) == 5
+
+
+WEIGHT = """
+import sys
+from pathlib import Path
+from amllog.cli.main import main
+
+Path("p.yml").write_text("{type: pipeline, jobs: {a: {command: 'true'}}}")
+code = main(["run", "p.yml"])
+print(code, *sorted(sys.modules), file=sys.stderr)
+"""
+NOT_NEEDED = re.compile(
+    r"amllog\.insights\.(insights|connection|questions|query\.result|stores|fetch|driver_logs|reports\.story).*"
+    r"|amllog\.cli\.(fetch|compact|alert|serve|query_arguments|query_commands|status)"
+    r"|amllog\.local\.(job_records\.driver_tracebacks|step_kinds\.function_step)"
+    r"|(duckdb|azure|azureml|requests|urllib3|mlflow|debugpy|pandas)"
+)
+
+
+def test_a_run_imports_what_it_needs(child: Any) -> None:
+    """A run without a failed step imports no reader of records, no other command and no client of a service."""
+    ran = child(WEIGHT)
+    code, *names = ran.stderr.splitlines()[-1].split()
+    assert code == "0", ran.stderr
+    assert "amllog.local.execution.runner" in names
+    assert [name for name in names if NOT_NEEDED.fullmatch(name)] == []

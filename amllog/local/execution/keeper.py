@@ -1,6 +1,7 @@
 """Program that starts one step, keeps its output, and stops it when asked or when the runner ends.
 
-The runner starts it as `python -I -S keeper.py`, and it uses the standard library only. It is the parent of the step.
+The runner starts it with `python -I -S` as a module without its package, so that Python uses the compiled file. It uses
+a small part of the standard library only, because each step waits for the import. It is the parent of the step.
 
 * stdin: the length of the order in 8 digits, and the order (`StepProcess` in keeper_process.py). Then commands of one
   byte: `t` stops the step with SIGTERM and later SIGKILL, `k` with SIGKILL. The end of stdin is the end of the runner.
@@ -18,7 +19,10 @@ import select
 import signal
 import sys
 import time
-from typing import Any
+
+TYPE_CHECKING = False  # typing takes as long to import as all other modules here
+if TYPE_CHECKING:
+    from typing import Any
 
 CHUNK = 1 << 16
 NOTICE_SECONDS = 0.02  # between two events about output

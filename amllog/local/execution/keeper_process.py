@@ -15,6 +15,8 @@ from typing import Any, NamedTuple
 
 from amllog.local.execution import keeper
 
+# Imported, not run as a file: Python keeps the compiled code of modules only.
+_PROGRAM = "import sys; sys.path.append(sys.argv[1]); import keeper; keeper.main()"
 GRACE_SECONDS = 5.0  # between SIGTERM and SIGKILL
 END_SECONDS = (
     10.0  # a keeper that was told to stop ends within GRACE_SECONDS, unless the machine is overloaded
@@ -104,7 +106,7 @@ class StepProcess:
         self._rest = b""
         # A session of its own: Ctrl-C reaches the runner only, which stops the steps.
         self._keeper = subprocess.Popen(
-            [sys.executable, "-I", "-S", keeper.__file__],
+            [sys.executable, "-I", "-S", "-c", _PROGRAM, str(Path(keeper.__file__).parent)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -10,7 +10,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from amllog.local.job_records import driver_tracebacks
 from amllog.local.job_records.journal_file import JournalRecord, RunIdentity
 from amllog.local.job_records.journal_scan import StepJournal
 from amllog.record import envelope
@@ -101,6 +100,8 @@ def _cause(
     redactor: Redactor,
 ) -> JournalRecord | None:
     """Return the record of the cause of a failure, or None if the journal has it."""
+    from amllog.local.job_records import driver_tracebacks  # slow to import, and only a failure needs it
+
     texts = [driver_tracebacks.read_tail(log) for log in logs]
     ended = outcome.began + outcome.seconds
     common = {**identity.dimensions(), "logger": envelope.UNCAUGHT_LOGGER, "level": "CRITICAL"}

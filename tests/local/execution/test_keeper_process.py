@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from amllog.local.execution import keeper
 from amllog.local.execution.keeper_process import StepExit, StepProcess
 
 SHELL = shutil.which("sh") or "/bin/sh"
@@ -205,3 +208,12 @@ def test_a_deleted_log_is_reported(start: Start, tmp_path: Path) -> None:
     """A step that deletes its own log loses what it has printed, and the exit counts it."""
     result = end(start("echo 1234567; rm log.txt; echo 1234567"))
     assert (result.exit_code, result.lost_bytes, result.error) == (0, 16, "the step deleted it")
+
+
+def test_the_keeper_imports_few_modules() -> None:
+    """Each step waits for the import of the keeper, which needs neither typing nor a package."""
+    code = "import sys; sys.path.append(sys.argv[1]); import keeper; print(*sys.modules)"
+    words = [sys.executable, "-I", "-S", "-c", code, str(Path(keeper.__file__).parent)]
+    names = set(subprocess.run(words, capture_output=True, text=True, check=True).stdout.split())
+    assert "keeper" in names
+    assert not names & {"typing", "subprocess", "ctypes", "contextlib", "dataclasses", "pathlib", "amllog"}

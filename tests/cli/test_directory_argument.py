@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from amllog.cli import parser
-from amllog.cli.status import journal_directory
+from amllog.cli.directory_argument import journal_directory
 from amllog.errors import UsageError
 
 
