@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from amllog.errors import UsageError
 from amllog.local.execution.code_copy import copy_code
+from amllog.local.execution.keeper_process import StepExit
 from amllog.local.execution.step_values import StepValues
 from amllog.local.plan.planned_steps import LiteralValue, LocalData, NamedData, PlannedStep, StepOutput
 
@@ -110,11 +111,18 @@ def remove_folder(folder: Path) -> None:
 
 
 def keep_log(layout: StepLayout) -> None:
-    """Rename the log of the attempt before, so that no line is lost. Remove its exit."""
+    """Rename the log of the attempt before, so that no line is lost. Remove its exit.
+
+    The first line of the new log names the attempt before. Otherwise a retry that succeeds would hide its failure.
+    """
+    end = StepExit.read(layout.exit_file)
     layout.exit_file.unlink(missing_ok=True)
+    note = ""
     if layout.log.exists():
         number = 1
         while (name := layout.log.with_name(f"std_log_attempt_{number}.txt")).exists():
             number += 1
         layout.log.rename(name)
-    layout.log.touch()
+        reason = end.reason if end else "its process did not start"
+        note = f"amllog: attempt {number} failed ({reason}). Its log is {name.name}. Attempt {number + 1} begins.\n"
+    layout.log.write_text(note, encoding="utf-8")

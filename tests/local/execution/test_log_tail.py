@@ -64,3 +64,18 @@ def test_no_byte_is_lost(tmp_path_factory: object, parts: list[bytes]) -> None:
     whole = b"".join(parts).split(b"\n")
     expected = [line.removesuffix(b"\r").decode("utf-8", "replace") for line in whole]
     assert lines == expected[: len(expected) - (not whole[-1])]
+
+
+def test_the_log_of_the_next_attempt_is_read_from_its_beginning(tmp_path: Path) -> None:
+    """A log that was renamed is read to its end, and then the new one from its first line."""
+    log = tmp_path / "log"
+    tail = LogTail(log)
+    append(log, b"one\n")
+    assert tail.read().lines == ["one"]
+    append(log, b"two\nno end")
+    log.rename(tmp_path / "log_attempt_1")
+    append(log, b"1\n")
+    assert tail.read() == (["two", "no end", "1"], "", False)
+    log.rename(tmp_path / "log_attempt_2")
+    append(log, b"second\n")
+    assert tail.read() == (["second"], "", False)

@@ -192,9 +192,12 @@ def test_retries_begin_in_a_fresh_folder(runs: Runs) -> None:
     result = runs(plan(step("flaky", command, max_retries=2)))
     assert states(result) == {"flaky": "completed"}
     logs = sorted((result.folder / "steps/flaky/user_logs").iterdir())
-    assert {log.name: log.read_text() for log in logs} == dict.fromkeys(
-        ("std_log.txt", "std_log_attempt_1.txt", "std_log_attempt_2.txt"), "logs\noutputs\n"
-    )
+    note = "amllog: attempt {} failed (exit code 1). Its log is std_log_attempt_{}.txt. Attempt {} begins.\n"
+    assert {log.name: log.read_text() for log in logs} == {
+        "std_log.txt": f"{note.format(2, 2, 3)}logs\noutputs\n",
+        "std_log_attempt_1.txt": "logs\noutputs\n",
+        "std_log_attempt_2.txt": f"{note.format(1, 1, 2)}logs\noutputs\n",
+    }
     counter.unlink()
     assert states(runs(plan(step("flaky", command, max_retries=1)))) == {"flaky": "failed"}
 
