@@ -117,13 +117,14 @@ class ProgramCheck:
         # A single file is alone in the working directory.
         alone = self._code.path == path
         folders = (*(() if alone else (path.parent,)), *self._python_path())
-        certain = program.is_certain
+        certain = program.is_certain and program.is_search_path_known
         if program.are_packages_known:
             self.scripts.append(ScriptUse(self._step, line, path, folders=folders, is_certain=certain))
 
     def _check_module(self, program: PythonProgram) -> None:
         line = text_line(self._step, "command", program.module)
         parts = program.module.split(".")
+        certain = program.is_certain and program.is_search_path_known
         for folder in (program.folder, *self._step_python_path()):
             base = os.path.join(folder, *parts)
             for name in (f"{base}.py", os.path.join(base, "__main__.py")):
@@ -132,18 +133,15 @@ class ProgramCheck:
                     root = self._code.file(folder or ".")
                     folders = (*([root] if root else ()), *self._python_path())
                     if program.are_packages_known:
-                        self.scripts.append(
-                            ScriptUse(self._step, line, path, "", folders, program.is_certain)
-                        )
+                        self.scripts.append(ScriptUse(self._step, line, path, "", folders, certain))
                     return
             head = os.path.join(folder, parts[0])
             if self._code.file(head) or self._code.file(f"{head}.py"):
                 message = self._missing("module", program.module)
-                self._report(line, message, is_certain=program.is_certain)
+                self._report(line, message, is_certain=certain)
                 return
         if program.are_packages_known:
-            use = ScriptUse(self._step, line, module=program.module, is_certain=program.is_certain)
-            self.scripts.append(use)
+            self.scripts.append(ScriptUse(self._step, line, module=program.module, is_certain=certain))
 
     def _step_python_path(self) -> Sequence[str]:
         """Return the entries of the PYTHONPATH of the step, as names in the working directory."""

@@ -36,12 +36,13 @@ class SimpleCommand:
     """A program with its arguments.
 
     It is certain if it runs whenever the commands before it succeed, and its failure is not handled. `writes` is
-    whether it writes to a file by `>`.
+    whether it writes to a file by `>`. `moves_modules` is whether it sets PYTHONPATH.
     """
 
     words: tuple[Word, ...]
     is_certain: bool = True
     writes: bool = False
+    moves_modules: bool = False
 
     @property
     def program(self) -> str:
@@ -158,6 +159,7 @@ class _Reader:
     def _end(self, operator: str) -> None:
         """End a simple command at an operator."""
         words, self._words = self._words, []
+        moves_modules = any(word.text.startswith("PYTHONPATH=") for word in words)
         writes, self._writes = self._writes, False
         while words and words[0].is_literal and words[0].text in _OPENING:
             self._is_certain = self._is_certain and words[0].text not in _CONDITIONAL
@@ -171,4 +173,4 @@ class _Reader:
         if operator in {"||", ")"}:
             self._is_certain = False
         if words:
-            self.commands.append(SimpleCommand(tuple(words), self._is_certain, writes))
+            self.commands.append(SimpleCommand(tuple(words), self._is_certain, writes, moves_modules))

@@ -28,7 +28,8 @@ class PythonProgram(NamedTuple):
     """A script or a module that Python runs.
 
     `folder` is the current directory, relative to the working directory. A fault surely ends the step if it
-    `is_certain`. The packages are known if no earlier command may install some.
+    `is_certain`. The packages are known if no earlier command may install some. The search path is known if the command
+    does not set PYTHONPATH.
     """
 
     script: str = ""
@@ -36,6 +37,7 @@ class PythonProgram(NamedTuple):
     folder: str = ""
     is_certain: bool = True
     are_packages_known: bool = True
+    is_search_path_known: bool = True
 
 
 class Executable(NamedTuple):
@@ -82,7 +84,7 @@ def commands_of(step: PlannedStep) -> list[SimpleCommand]:
 def programs_of(commands: list[SimpleCommand]) -> Iterator[PythonProgram | Executable | ProgramFile]:
     """Yield the programs in the order in which they start, up to a change of directory that is not known."""
     folder = ""
-    are_files_known = are_packages_known = True
+    are_files_known = are_packages_known = is_search_path_known = True
     for command in commands:
         words, program = command.words, command.program
         if program == "cd":
@@ -96,13 +98,17 @@ def programs_of(commands: list[SimpleCommand]) -> Iterator[PythonProgram | Execu
             if python and are_files_known:
                 is_known = are_packages_known and "." not in program
                 yield python._replace(
-                    folder=folder, is_certain=command.is_certain, are_packages_known=is_known
+                    folder=folder,
+                    is_certain=command.is_certain,
+                    are_packages_known=is_known,
+                    is_search_path_known=is_search_path_known and not command.moves_modules,
                 )
             if python and python.module in {"pip", "uv", "ensurepip"}:
                 are_packages_known = False
         else:
             yield from _other_programs(command, folder, are_files_known=are_files_known)
             are_packages_known = are_packages_known and program in _HARMLESS
+            is_search_path_known = is_search_path_known and not command.moves_modules
             are_files_known = are_files_known and (program in _HARMLESS or program.startswith("pip"))
         are_files_known = are_files_known and not command.writes
 

@@ -61,6 +61,24 @@ def test_a_changed_search_path_makes_it_a_warning(project) -> None:
     assert [text.partition(": the")[0] for text in project.findings()] == ["src/train.py:3: warning"]
 
 
+@pytest.mark.parametrize(
+    ("command", "count"),
+    [
+        ("cd pkg && PYTHONPATH=.. python -m pkg.main", 1),
+        ("export PYTHONPATH=$PWD/lib\npython -m no_such_package\npython train.py", 1),
+        ("PYTHONPATH=lib python train.py", 1),
+    ],
+)
+def test_a_search_path_of_the_command_makes_it_a_warning(project, command: str, count: int) -> None:
+    """A command that sets PYTHONPATH may find the module elsewhere."""
+    project.write("src/pkg/main.py", "")
+    project.write("src/train.py", "import no_such_package\n")
+    project.add(command, code=project.folder / "src")
+    findings = project.findings()
+    assert len(findings) == count
+    assert all(": warning: " in finding for finding in findings)
+
+
 def test_modules_by_name(project) -> None:
     """`python -m` of a package that is not installed is an error at the command."""
     project.add("python -m no_such_package.tool; python -m json.tool", code=None)
