@@ -19,8 +19,12 @@ def read_environment(owner: CheckedMap) -> EnvironmentReference | None:
         return _inline(values, owner) if values else None
     name = owner.text("environment").strip()
     if name.startswith("file:") or (name.endswith((".yml", ".yaml")) and not name.startswith("azureml:")):
-        document = read_yaml(absolute(owner.folder, name.partition("file:")[2] or name))
-        owner.findings.add(document.findings)
+        path = absolute(owner.folder, name.partition("file:")[2] or name)
+        document = read_yaml(path)
+        if document.findings and document.findings[0].position.line == 0:  # it is missing or unreadable
+            owner.findings.error(position, f"environment: {path}: {document.findings[0].message}")
+        else:
+            owner.findings.add(document.findings)
         if isinstance(document.root, YamlMap):
             return _inline(CheckedMap(document.root, owner.findings), owner)
         return EnvironmentReference(position=position)

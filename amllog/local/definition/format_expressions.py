@@ -6,7 +6,9 @@ import re
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-_EXPRESSION = re.compile(r"\$\{\{(.*?)\}\}", re.DOTALL)
+_EXPRESSION = re.compile(
+    r"\$\{\{((?:(?!\$\{\{).)*?)\}\}", re.DOTALL
+)  # one that is not closed contains no other
 _OPTIONAL = re.compile(r"\$\[\[.*?\]\]", re.DOTALL)
 _SINGLE_BRACES = re.compile(r"\$\{\s*(?:inputs|outputs|parent|search_space)\.[\w.]+\s*\}")
 _PLACEHOLDER = re.compile(r"\$\{([A-Za-z_]\w*)\}|#\{([\w.-]+)\}#|(?<![${])\{\{\s*([\w.-]+)\s*\}\}")

@@ -193,8 +193,12 @@ class _Conversion:
                     merged = {**part.items, **merged}
                     lines = {**part.key_positions, **lines}
                 continue
-            key = self._key(key_node)
             line = SourceLine(self.path, key_node.start_mark.line + 1)
+            if type(key_node).__name__ != "ScalarNode":
+                hint = ". An expression begins with '${{'" if type(key_node).__name__ == "MappingNode" else ""
+                self._invalid(line, f"a key is a list or a mapping: allowed is a string{hint}")
+                continue
+            key = self._key(key_node)
             if key in items:
                 message = f"duplicate key {key!r}: it is also in line {lines[key].line}"
                 self.findings.append(Finding(line, message))
@@ -212,8 +216,6 @@ class _Conversion:
 
     def _key(self, node: Any) -> str:
         position = SourceLine(self.path, node.start_mark.line + 1)
-        if type(node).__name__ != "ScalarNode":
-            return str(self._invalid(position, "a key is a list or a mapping: allowed is a string").text)
         value = self._scalar(node, position).value
         if isinstance(value, bool):
             message = f"YAML reads the key {node.value} as the boolean {value}: write '{node.value}'"

@@ -224,6 +224,26 @@ def test_files_that_are_no_jobs(read: Reader, text: str, expected: str) -> None:
     assert findings[0].startswith(expected)
 
 
+def test_an_expression_that_does_not_end_is_one_finding_at_its_line(read: Reader) -> None:
+    """The next expression of the command is not a part of it."""
+    [finding] = read(PIPELINE.replace("${{inputs.data}}", "${{inputs.data}"), train=TRAIN).findings
+    assert str(finding) == "pipeline.yml:14: '${{' has no '}}'"
+
+
+def test_an_expression_without_a_dollar_is_one_finding(read: Reader) -> None:
+    """YAML reads it as a mapping in a mapping."""
+    [finding] = read(
+        PIPELINE.replace("${{parent.outputs.model}}", "{{parent.outputs.model}}"), train=TRAIN
+    ).findings
+    assert str(finding).startswith("pipeline.yml:29: a key is a list or a mapping: ")
+
+
+def test_an_environment_file_that_is_missing_is_a_finding_of_its_step(read: Reader, tmp_path: Path) -> None:
+    """The finding is at the line that names the file."""
+    [finding] = read(PIPELINE.replace("azureml:e@latest", "env.yml"), train=TRAIN).findings
+    assert str(finding) == f"pipeline.yml:17: environment: {tmp_path / 'env.yml'}: the file does not exist"
+
+
 def test_inputs_of_the_command_line_are_checked(read: Reader) -> None:
     """Unknown and invalid values of `--input` are findings that name the option."""
     result = read(PIPELINE, {"rat": "1", "rate": "fast"}, train=TRAIN)

@@ -59,6 +59,8 @@ def _text(expression: FormatExpression) -> str | None:
 def test_malformed_expressions_and_placeholders() -> None:
     """Unclosed expressions, single braces and placeholders of templates are recognized, and shell words are not."""
     assert list(malformed("a ${{inputs.x} b")) == ["'${{' has no '}}'"]
+    assert list(malformed("a ${{inputs.x} b ${{inputs.y}}")) == ["'${{' has no '}}'"]
+    assert [part.text for part in expressions("a ${{inputs.x} b ${{inputs.y}}")] == ["inputs.y"]
     assert list(malformed("${ inputs.x }")) == ["'${ inputs.x }' has single braces: write '${{inputs.x}}'"]
     assert list(malformed("${HOME} $(ls) ${{inputs.x}}")) == []
     assert list(placeholders("${A} #{B}# {{c.d}} ${{inputs.x}} ${X:-1} $Y ${data.text}")) == [

@@ -69,6 +69,10 @@ def test_dates_stay_strings() -> None:
          "a.yml:2: the tag 'tag:yaml.org,2002:python/object:os.system' is not allowed"),
         ("a: !!int x\n", "a.yml:1: the value 'x' is not of the type 'int'"),
         ("? [a]\n: b\n", "a.yml:1: a key is a list or a mapping: allowed is a string"),
+        (
+            "x: 1\na: {{parent.outputs.x}}\n",
+            "a.yml:2: a key is a list or a mapping: allowed is a string. An expression begins with '${{'",
+        ),
         ("a:\n  on: 1\n", "a.yml:2: YAML reads the key on as the boolean True: write 'on'"),
         ("a: &x [*x]\n", "a.yml:1: the document has more than 100 levels, with its aliases"),
         ("a: 1\n---\nb: 2\n", "a.yml:2: invalid YAML: but found another document"),
