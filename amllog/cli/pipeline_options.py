@@ -13,7 +13,7 @@ from typing import Any
 
 from amllog.cli.argument_values import seconds
 
-_FILES = (".yml", ".yaml")
+_FILES = (".yml", ".yaml", ".json")  # JSON is YAML, and the service accepts it
 _SCRIPTS = (".py", ".pyw", ".pyz", ".zip")
 _DEBUG = "start this step under a debugger, which the editor attaches to. For a script: --debug train.py"
 ONLY = "*"  # of `RunOptions.debug_step`: the only step, or the script

@@ -18,7 +18,7 @@ def run(options: Namespace, environ: Mapping[str, str]) -> int:
     used = pipeline_options.used_options(options, except_for={"--debug"} if is_debugged else set())
     if used:
         raise UsageError(
-            f"{', '.join(used)}: for a pipeline, a job or a component (a file with .yml or .yaml), and "
+            f"{', '.join(used)}: for a pipeline, a job or a component (a file with .yml, .yaml or .json), and "
             f"{options.script} is none; options of a script stand after it"
         )
     return int(import_module("amllog.cli.run_script").run(options, environ, is_debugged=is_debugged))

@@ -1,7 +1,7 @@
 """Decide what the command line of `amllog run` names, before anything is recorded.
 
-A file that is no Python would fail with a SyntaxError, as a failed run in the journal. Or it would succeed: JSON often
-is valid Python.
+A file that is no Python would fail with a SyntaxError, as a failed run in the journal. Or it would succeed, if it
+happens to be valid Python.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def check_target(target: str, arguments: Sequence[str]) -> None:
     if not user_path.is_file(path):
         raise UsageError(_missing(target, arguments))
     suffix = path.suffix.lower()
-    if suffix == ".json" or path.name == "MLproject":
+    if path.name == "MLproject":
         raise UsageError(_definition(path))
     if suffix in _OTHERS:
         raise UsageError(f"{target} is {_OTHERS[suffix].format(target)}")

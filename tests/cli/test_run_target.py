@@ -12,7 +12,7 @@ from amllog.errors import UsageError
 
 FILES = {
     "pipeline.json": b'{"jobs": {"a": {"command": "python train.py --epochs 3"}}}',
-    "job.json": b'{"a": 1}',
+    "MLproject": b"entry_points:\n  main:\n    command: python train.py --epochs 3\n",
     "nb.ipynb": b"{}",
     "x.sh": b"echo 1",
     "wide": b"\xff\xfep\x00",
@@ -31,8 +31,7 @@ def _files(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("target", "arguments", "message"),
     [
-        ("pipeline.json", [], "amllog run train.py. Submit the whole job: az ml job create -f pipeline.json"),
-        ("job.json", [], "defines a job"),
+        ("MLproject", [], "amllog run train.py. Submit the whole job: az ml job create -f MLproject"),
         ("nb.ipynb", [], "a notebook"),
         ("x.sh", [], "a shell script"),
         ("wide", [], "not a Python script (it is not a text in UTF-8)"),
