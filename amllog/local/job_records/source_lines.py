@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from amllog.local.job_records import driver_tracebacks, step_files
+from amllog.local.job_records import step_files
 
 
 def failed_line(folder: Path, source: Path) -> tuple[Path, int] | None:
@@ -14,6 +14,8 @@ def failed_line(folder: Path, source: Path) -> tuple[Path, int] | None:
     `folder` is that of the step, and `source` the folder of which its working directory is a copy. None if no driver
     log ends with a traceback through such a file.
     """
+    from amllog.local.job_records import driver_tracebacks  # slow to import, and only a failure needs it
+
     work = os.path.realpath(folder / "work")
     for log in step_files.driver_logs(folder):
         for exception in driver_tracebacks.last_exceptions(driver_tracebacks.read_tail(log)):
