@@ -424,10 +424,7 @@ def is_import_on_first_use(node: ast.stmt) -> bool:
 
 
 def test_packages_have_no_code() -> None:
-    """An `__init__` is empty or has a docstring, except those of the public packages, which import and list names.
-
-    They may import them on first use.
-    """
+    """An `__init__` is empty or has a docstring, except those of the public packages, which import and list names."""
     full = [m for m in ALL if m.is_package and len(m.tree.body) > bool(ast.get_docstring(m.tree))]
     assert {m.name.removesuffix(".__init__") for m in full} == PUBLIC
     kinds = {type(node) for m in full for node in m.tree.body if not is_import_on_first_use(node)}
