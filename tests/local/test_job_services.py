@@ -196,7 +196,9 @@ run.log("nan", float("nan"))
 run.log_row("point", x=1, y=2)
 run.parent.log("total", 3)
 log = logging.getLogger("mine")
-log.addHandler(AzureLogHandler())
+handler = AzureLogHandler()
+handler.createLock()  # the stock handler has no lock, which logging needs from Python 3.13 on
+log.addHandler(handler)
 log.warning("from OpenCensus", extra={"custom_dimensions": {"fold": "1"}})
 print(run.id, run.parent.id)
 """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -107,12 +108,8 @@ def test_the_nearest_file_above(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.name == "nt" or os.geteuid() != 0, reason="only root can give a file away")
-def test_the_file_of_another_user_is_ignored(tmp_path: Path, child) -> None:
+def test_the_file_of_another_user_is_ignored(child) -> None:
     """A map file names interpreters. One that another user put above the pipeline is not read, with a warning."""
-    (tmp_path / "amllog.yml").write_text("")
-    (tmp_path / "p").mkdir()
-    os.chown(tmp_path / "amllog.yml", 12345, 12345)
-    os.chown(tmp_path / "p", 54321, 54321)
     code = (
         "import os, pathlib, sys\n"
         "from amllog.local.plan import map_file\n"
@@ -120,13 +117,15 @@ def test_the_file_of_another_user_is_ignored(tmp_path: Path, child) -> None:
         "file, findings = map_file.find_map_file(pathlib.Path(sys.argv[1]))\n"
         "print(file, *findings)\n"
     )
-    tmp_path.chmod(0o755)
-    tmp_path.parent.chmod(0o755)
-    tmp_path.parent.parent.chmod(0o755)
-    output = child(code, os.fspath(tmp_path / "p")).stdout
-    assert (
-        output.strip() == f"None {tmp_path / 'amllog.yml'}: warning: is ignored, because another user owns it"
-    )
+    with tempfile.TemporaryDirectory() as name:  # another user cannot access `tmp_path`
+        place = Path(name).resolve()
+        place.chmod(0o755)
+        (place / "amllog.yml").write_text("")
+        (place / "p").mkdir()
+        os.chown(place / "amllog.yml", 12345, 12345)
+        os.chown(place / "p", 54321, 54321)
+        output = child(code, os.fspath(place / "p")).stdout.strip()
+    assert output == f"None {place / 'amllog.yml'}: warning: is ignored, because another user owns it"
 
 
 def test_options_and_file_together(tmp_path: Path) -> None:

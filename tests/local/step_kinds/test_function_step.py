@@ -97,9 +97,14 @@ def test_the_record_of_an_exception_is_that_of_the_function(
     assert "fail_with_amllog" in row["stack"] and "function_program" not in row["stack"] + ran.stderr
 
 
+def return_a_lock() -> object:
+    """Return a value that cannot be pickled."""
+    return threading.Lock()
+
+
 def test_a_value_that_cannot_be_passed(tmp_path: Path) -> None:
     """The message names the function and the type of the value."""
-    ran = run_step(step_of(threading.Lock), tmp_path / "call", {})
+    ran = run_step(step_of(return_a_lock), tmp_path / "call", {})
     assert ran.returncode == 1
     assert "function call returned a value of type lock, which cannot be passed" in ran.stderr
     assert list((tmp_path / "call").glob("result*")) == []
