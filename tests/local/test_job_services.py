@@ -197,7 +197,7 @@ run.log_row("point", x=1, y=2)
 run.parent.log("total", 3)
 log = logging.getLogger("mine")
 handler = AzureLogHandler()
-handler.createLock()  # the stock handler has no lock, which logging needs from Python 3.13 on
+logging.Handler.createLock(handler)  # the stock handler has no lock, which logging needs from Python 3.13 on
 log.addHandler(handler)
 log.warning("from OpenCensus", extra={"custom_dimensions": {"fold": "1"}})
 print(run.id, run.parent.id)
