@@ -125,6 +125,7 @@ SLOW = (
     "sources/capture/test_azureml_metrics", "test_architecture", "test_docs", "test_examples",
     "test_reliability",
     "sources/capture/test_mlflow_metrics",
+    "process/test_debug_launcher", "process/test_debug_server", "session/test_debugging",
 )  # fmt: skip
 # The longest tests that depend least on the Python version, on the newest only.
 ONCE = (

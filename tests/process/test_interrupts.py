@@ -139,6 +139,7 @@ def open_descriptors() -> set[int]:
     return {int(name) for name in os.listdir("/dev/fd")}
 
 
+@pytest.mark.slow  # each line of two folders
 @pytest.mark.parametrize("part", range(4))  # so that several processes of xdist share the work
 def test_code_for_files_does_not_catch_a_timeout(tmp_path: Path, part: int) -> None:
     """A TimeoutError of a handler reaches the script from every line that the use of a journal reaches."""
