@@ -21,7 +21,6 @@ import contextlib
 import functools
 import logging
 import math
-import queue
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -37,6 +36,7 @@ from amllog.journal.writer import Journal
 from amllog.process import interrupts
 from amllog.process.fork_safe_thread import ForkSafeThread
 from amllog.process.sigterm import DeferredSigterm
+from amllog.process.wake_up import WakeUp
 
 Notice = Callable[[str, int], None]
 LINGER_SECONDS = 0.5  # how long a record may wait until the next round begins
@@ -58,8 +58,8 @@ class DeliveryWorker:
         self.journal, self._notice = journal, notice
         self.consumers: list[Consumer] = []
         self.thread = ForkSafeThread("amllog delivery", self._work)
-        # A queue for each caller that waits. A signal handler may wait while its own thread is waiting.
-        self._waiting: list[queue.SimpleQueue[None]] = []
+        # One for each caller that waits. A signal handler may wait while its own thread is waiting.
+        self._waiting: list[WakeUp] = []
         self._deferral = DeferredSigterm(wanted=is_worker)
         self.orphans = Orphans(journal, node, self._export_orphan, self._report, notice)
         self._awaited_round = -1  # the round that a fork has waited for in vain
@@ -147,7 +147,7 @@ class DeliveryWorker:
 
     def _wait(self, deadline: float, unfinished: Callable[[], bool], *, last: bool = False) -> None:
         """Wait while `unfinished()`, until `deadline` at most. `last`: for the last `drain`, which nothing pauses."""
-        done: queue.SimpleQueue[None] = queue.SimpleQueue()
+        done = WakeUp()
         try:
             self._waiting.append(done)
             self.thread.wake()
@@ -157,8 +157,7 @@ class DeliveryWorker:
                 self.start()  # also where it could not be started before
                 # Otherwise it can be started later, and a flush() ends in time however long an export takes.
                 if self._end == math.inf or not self.thread.work_here():
-                    with interrupts.suppress(queue.Empty):
-                        done.get(timeout=min(0.1, max(0.0, deadline - time.monotonic())))
+                    done.wait(min(0.1, deadline - time.monotonic()))
         finally:
             if done in self._waiting:
                 self._waiting.remove(done)
@@ -194,7 +193,7 @@ class DeliveryWorker:
             self._in_round = False
             self._next_round = time.monotonic() + pause
             for done in list(self._waiting):
-                done.put(None)
+                done.set()
             if self.thread.should_end():
                 self.orphans.leave()
 

@@ -8,13 +8,13 @@ lock.
 from __future__ import annotations
 
 import os
-import queue
 import threading
 import time
 from collections.abc import Callable, Iterable
 
 from amllog.process import interrupts, own_work
 from amllog.process.released_locks import releasing
+from amllog.process.wake_up import WakeUp
 
 RETRY_SECONDS = 0.5  # until the next attempt, after a thread could not be started
 STEP_SECONDS = 0.01  # between steps of the work in a thread of the script
@@ -27,7 +27,7 @@ class Life:
     def __init__(self) -> None:
         self.begun = self.over = False
         self.thread: threading.Thread | None = None
-        self._ended: queue.SimpleQueue[None] = queue.SimpleQueue()
+        self._ended = WakeUp()
 
     def begin(self, *, is_current: bool) -> None:
         """Note whether the thread may work. It may not if another one was started in its place."""
@@ -36,15 +36,14 @@ class Life:
     def end(self) -> None:
         """Wake the callers of `wait()`."""
         self.over = True
-        self._ended.put(None)
+        self._ended.set()
 
     def wait(self, seconds: float) -> bool:
         """Wait for the end up to `seconds`. Return whether the thread has ended."""
         deadline = time.monotonic() + seconds
         while not self.over and (remaining := deadline - time.monotonic()) > 0:
-            with interrupts.suppress(queue.Empty):
-                self._ended.get(timeout=min(0.1, remaining))
-                self._ended.put(None)  # for the other callers
+            if self._ended.wait(min(0.1, remaining)):
+                self._ended.set()  # for the other callers
         return self.over
 
 
@@ -56,7 +55,7 @@ class ForkSafeThread:
         self._last_calls: list[Callable[[], object]] = []  # after the permanent end of the thread
         self._guard = threading.RLock()  # re-entrant: a signal handler may log
         self._life: Life | None = None
-        self._wakes: queue.SimpleQueue[None] = queue.SimpleQueue()
+        self._wakes = WakeUp()
         self._forking: set[int] = set()  # threads that are about to fork
         self._stopped = False
         self._retry_at = 0.0
@@ -143,12 +142,11 @@ class ForkSafeThread:
 
     def wake(self) -> None:
         """End the current or the next `sleep()` of the thread."""
-        self._wakes.put(None)
+        self._wakes.set()
 
     def sleep(self, seconds: float) -> None:
         """Wait in the thread for a call of `wake()`, at most `seconds`."""
-        with interrupts.suppress(queue.Empty):
-            self._wakes.get(timeout=max(0.0, seconds))
+        self._wakes.wait(seconds)
 
     def should_end(self) -> bool:
         """Return whether the thread must end, permanently or for the time of a fork."""

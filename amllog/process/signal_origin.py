@@ -28,10 +28,10 @@ _CLOSED = {
     "delivery.outbox", "delivery.worker", "journal", "process.ancestors", "process.descriptors", "process.events",
     "process.exits", "process.file_lock", "process.fork_detection", "process.fork_safe_thread", "process.forks",
     "process.frames", "process.hooks", "process.interrupts", "process.module_hooks", "process.own_work",
-    "process.process_objects", "process.process_token", "process.sigterm", "process.worker_programs",
-    "process.workers", "record.envelope", "record.item_limit", "session.captures", "session.joining",
-    "session.run_variables", "session.session", "session.step", "sources.capture.stdlib_logging", "sources.emitter",
-    "sources.encoder",
+    "process.process_objects", "process.process_token", "process.sigterm", "process.wake_up",
+    "process.worker_programs", "process.workers", "record.envelope", "record.item_limit", "session.captures",
+    "session.joining", "session.run_variables", "session.session", "session.step", "sources.capture.stdlib_logging",
+    "sources.emitter", "sources.encoder",
 }  # fmt: skip
 _OWN_KINDS = {"amllog", "builtins", "orjson", *sys.builtin_module_names}
 _STDLIB = os.path.dirname(inspect.__file__)

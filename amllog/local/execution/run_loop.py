@@ -11,7 +11,6 @@ import time
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from queue import Empty, SimpleQueue
 from typing import NamedTuple, Union
 
 from amllog.local.execution.debug_launch import source_folder
@@ -23,6 +22,7 @@ from amllog.local.execution.step_runs import EarlierResults, StepHasOutput, Step
 from amllog.local.execution.step_selection import Decision, pipeline_outputs
 from amllog.local.execution.stop_signals import NAMES
 from amllog.local.job_services import StepOutcome
+from amllog.process.wake_up import Mailbox
 
 SERVICE_STATES = {RunState.FAILED: "Failed", RunState.CANCELED: "Canceled"}  # others: Completed
 
@@ -48,7 +48,7 @@ class RunLoop:
     def __init__(
         self,
         runs: StepRuns,
-        queue: SimpleQueue[Event],
+        queue: Mailbox[Event],
         observer: RunObserver,
         source: str,
         problems: list[str],
@@ -163,10 +163,7 @@ class RunLoop:
         """Wait for an event. Return None at the time limit of the run."""
         if self._limit is None:
             return self._queue.get()
-        try:
-            return self._queue.get(timeout=max(0.0, self._limit - time.monotonic()))
-        except Empty:
-            return None
+        return self._queue.get(self._limit - time.monotonic())
 
     def _take(self, event: Event | None) -> None:
         if isinstance(event, StepStarted):

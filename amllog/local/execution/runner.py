@@ -6,7 +6,6 @@ import os
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from queue import SimpleQueue
 
 from amllog.config import variables
 from amllog.errors import UsageError
@@ -25,6 +24,7 @@ from amllog.local.execution.stop_signals import StopSignals
 from amllog.local.execution.stop_switch import StopSwitch
 from amllog.local.job_services import JobServices
 from amllog.local.plan.planned_steps import PlannedPipeline
+from amllog.process.wake_up import Mailbox
 
 
 def run(
@@ -52,7 +52,7 @@ def run(
     if named:
         options = replace(options, debug=options.debug or DebugLaunch.from_environment(environ))
         check_debugged([plan.step(name) for name in named])
-    queue: SimpleQueue[Event] = SimpleQueue()
+    queue: Mailbox[Event] = Mailbox()
     run_id = JobServices.new_run_id(plan)
     with (
         StopSignals(lambda number: queue.put(StopSignal(number))),

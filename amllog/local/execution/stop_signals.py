@@ -22,7 +22,7 @@ class StopSignals:
     """A context manager that calls `post` with the number of each signal, in the main thread only.
 
     A signal that the process ignores stays ignored. The handlers before are restored at the end. `post` runs inside a
-    signal handler, so it may only put something into a SimpleQueue. The third signal ends the process as if it had no
+    signal handler, so it may only put something into a Mailbox. The third signal ends the process as if it had no
     handler. The keepers stop the steps then.
     """
 
