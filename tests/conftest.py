@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import faulthandler
 import os
 import signal
 import subprocess
@@ -28,9 +29,10 @@ sys.path.insert(0, str(NETWORK_GUARD))
 sys.modules.pop("sitecustomize", None)
 import sitecustomize  # noqa: E402, F401  limits this process and its forks to this machine
 
-# A shell starts background jobs with SIGINT ignored. Children inherit that, so the default is restored.
-if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+# A shell starts background jobs with SIGINT ignored, and nohup ignores SIGHUP. Children inherit that.
+for number, default in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+    if signal.getsignal(number) is signal.SIG_IGN:
+        signal.signal(number, default)
 
 PACKAGE = Path(amllog.__file__).parent
 # The path of the checkout, if amllog is not installed.
@@ -73,6 +75,9 @@ SHARE = (
 os.environ["TESTS_SHARE_OF_A_CORE"] = str(SHARE)
 settings.load_profile("patient" if SHARE >= LEAST_SHARE else "starved")
 NOT_RUN = pytest.StashKey[list[str]]()  # the tests that did not begin before GATE_ENDS
+# A test that takes longer has stopped. Its worker of xdist prints all stacks and ends, and xdist reports the test.
+LONGEST_SECONDS = 900
+STDERR = pytest.StashKey[int]()  # that of the worker, outside of pytest's capture
 
 
 # The variables that a process needs from the machine. Tests do not see the others.
@@ -174,10 +179,22 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=position)
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Keep the stderr of a worker of xdist, which pytest replaces during the tests."""
+    if hasattr(config, "workerinput"):
+        config.stash[STDERR] = os.dup(2)
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_protocol(item: pytest.Item) -> bool | None:
-    """Skip a test after GATE_ENDS without a report. Thousands of reports take minutes on a starved machine."""
+    """Limit the time of a test in a worker of xdist, and skip it after GATE_ENDS.
+
+    A skipped test has no report. Thousands of reports take minutes on a starved machine.
+    """
     if time.time() <= GATE_ENDS:
+        stderr = item.config.stash.get(STDERR, None)
+        if stderr is not None:
+            faulthandler.dump_traceback_later(LONGEST_SECONDS, exit=True, file=stderr)
         return None
     item.config.stash.setdefault(NOT_RUN, []).append(item.nodeid)
     return True
@@ -196,6 +213,11 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip tests that a starved machine cannot run (docs/decisions/0011-gates.md), with the reason in the summary."""
     if SHARE < LEAST_SHARE and _is_starting(item):
         pytest.skip(f"not run: it starts processes, and this machine gives {SHARE:.2f} of a core")
+
+
+def pytest_runtest_logfinish() -> None:
+    """End the time limit of a test."""
+    faulthandler.cancel_dump_traceback_later()
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
