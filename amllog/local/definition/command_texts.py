@@ -84,36 +84,49 @@ def _expression_message(expression: FormatExpression, names: Mapping[str, Collec
     return f"unknown expression {text}: allowed in a command are {kinds}"
 
 
+def _placed_lines(scalar: YamlScalar, lines: tuple[str, ...]) -> Iterator[tuple[SourceLine, int, int]]:
+    """Yield the lines of the file that contain a scalar, each with its begin and end in the text of the scalar."""
+    cursor = 0
+    for line, source in lines_of(scalar, lines):
+        content = source.strip()
+        if line.line == scalar.position.line:
+            content = content[content.find(scalar.text[:1]) :] if scalar.style in {"'", '"'} else content
+            content = content if scalar.text.startswith(content) else content.partition(": ")[2].strip()
+        if scalar.style == "'":
+            content = content.replace("''", "'")
+        start = scalar.text.find(content, cursor) if content else -1
+        if start >= 0:
+            cursor = start + len(content)
+            yield line, start, cursor
+
+
 def _check_comments(scalar: YamlScalar, lines: tuple[str, ...], findings: FindingList) -> None:
     """Report a comment that hides arguments of the lines below it, and a backslash that continues no line.
 
-    A folded command is one line for the shell. In a literal command, a comment after a line with a backslash at its end
-    ends the command.
+    YAML folds lines to one line for the shell, except those that are indented more. A comment after a line with a
+    backslash at its end ends the command.
     """
-    commands = scalar.text.split("\n")
-    for number, command in enumerate(commands):
-        hidden = _comment(command)
-        if not hidden:
-            continue
-        source = next((pair for pair in lines_of(scalar, lines) if _comment(pair[1])), None)
-        if source is None:
-            continue
-        if scalar.style == "|":
-            is_continued = number > 0 and commands[number - 1].endswith("\\")
-            hides = is_continued and any(line.strip() for line in commands[number + 1 :])
-        else:
-            hides = hidden.strip() != _comment(source[1]).strip().rstrip("'\"")
-        if hides:
-            message = "the comment hides the rest of the command from the shell: put it above the key"
-            findings.error(source[0], message)
-            return
-    if scalar.style != "|":
-        for line, text in list(lines_of(scalar, lines))[:-1]:
-            if text.rstrip().endswith("\\") and scalar.style != '"':
-                message = (
-                    "the backslash continues no line, because YAML folds the lines: remove it, or write '|'"
-                )
+    placed = list(_placed_lines(scalar, lines))
+    begin, is_continued = 0, False
+    for command in scalar.text.split("\n"):
+        end = begin + len(command)
+        hidden = begin + len(command) - len(_comment(command))
+        rest = scalar.text[end:] if is_continued else ""
+        for line, _, last in placed:
+            if hidden < last and hidden < end and (scalar.text[last:end] + rest).strip(" \n'\""):
+                message = "the comment hides the rest of the command from the shell: put it above the key"
                 findings.error(line, message)
+                return
+            if hidden < last:
+                break
+        begin, is_continued = end + 1, command.endswith("\\")
+    for line, _, last in placed:
+        is_last = not scalar.text[last:].strip()
+        if scalar.style != '"' and scalar.text[last - 1] == "\\" and not is_last and scalar.text[last] != "\n":
+            message = (
+                "the backslash continues no line, because YAML folds the lines: remove it, or write '|'"
+            )
+            findings.error(line, message)
 
 
 def _comment(line: str) -> str:
