@@ -122,10 +122,13 @@ def _check_comments(scalar: YamlScalar, lines: tuple[str, ...], findings: Findin
         begin, is_continued = end + 1, command.endswith("\\")
     for line, _, last in placed:
         is_last = not scalar.text[last:].strip()
-        if scalar.style != '"' and scalar.text[last - 1] == "\\" and not is_last and scalar.text[last] != "\n":
-            message = (
-                "the backslash continues no line, because YAML folds the lines: remove it, or write '|'"
-            )
+        if (
+            scalar.style != '"'
+            and scalar.text[last - 1] == "\\"
+            and not is_last
+            and scalar.text[last] != "\n"
+        ):
+            message = "the backslash continues no line, because YAML folds the lines: remove it, or write '|'"
             findings.error(line, message)
 
 
