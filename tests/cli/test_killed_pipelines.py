@@ -51,7 +51,8 @@ def test_runs_of_other_users(answer: Callable[..., str], tmp_path: Path, name: s
     (tmp_path / ".amllog").mkdir()
     file = tmp_path / "amllog-runs" / "r" / "run.json"
     (file.parent / "azure").mkdir(parents=True)
-    file.write_text(json.dumps({"run_id": "r", "state": "running", "journal": str(tmp_path / "journal")}))
+    content = {"format": 1, "run_id": "r", "state": "running", "journal": str(tmp_path / "journal")}
+    file.write_text(json.dumps(content))
     os.chown(tmp_path / name, 12_345, -1)
     answer("runs")
     assert json.loads(file.read_text())["state"] == "running"

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from amllog.local.execution.keeper_process import StepExit
-from amllog.local.execution.run_folder import StepRecord, read_json, write_json
+from amllog.local.execution.run_folder import FORMAT, StepRecord, read_json, write_json
 from amllog.local.execution.step_events import RunState, StepState
 from amllog.process.file_lock import try_lock
 
@@ -24,7 +23,7 @@ class PastRun:
         self.content = content
         self.run_id = str(content.get("run_id", folder.name))
         self.source = str(content.get("source", ""))
-        self.started = float(content.get("started") or 0)
+        self.started = _number(content.get("started"))
 
     @cached_property
     def state(self) -> RunState:
@@ -45,7 +44,7 @@ class PastRun:
             is_free = try_lock(descriptor, shared=True)
         finally:
             os.close(descriptor)
-        return _process_exists(int(self.content.get("pid") or 0)) if is_free is None else not is_free
+        return _process_exists(int(_number(self.content.get("pid")))) if is_free is None else not is_free
 
     @cached_property
     def steps(self) -> dict[str, StepRecord]:
@@ -79,6 +78,10 @@ def _settled(folder: Path, state: RunState) -> StepRecord | None:
     )
 
 
+def _number(value: object) -> float:
+    return float(value) if isinstance(value, (int, float)) else 0.0
+
+
 def _process_exists(pid: int) -> bool:
     try:
         os.kill(pid, 0)
@@ -89,11 +92,14 @@ def _process_exists(pid: int) -> bool:
     return pid > 0
 
 
-def past_runs(runs: Path, source: str | None = None) -> Iterator[PastRun]:
-    """Yield the runs in a folder, the latest first. `source` selects those of one file."""
-    found = []
+def past_runs(runs: Path) -> list[PastRun]:
+    """Return the runs in a folder, the latest first.
+
+    A `run.json` of another program, or of a version with another format, is no run, because a killed run is changed.
+    """
+    folders = []
     for file in runs.glob("*/run.json"):
         content = read_json(file)
-        if content and source in (None, content.get("source")):
-            found.append(PastRun(file.parent, content))
-    yield from sorted(found, key=lambda run: run.started, reverse=True)
+        if content.get("format") == FORMAT:
+            folders.append(PastRun(file.parent, content))
+    return sorted(folders, key=lambda run: run.started, reverse=True)

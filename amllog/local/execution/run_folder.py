@@ -114,9 +114,8 @@ class LocalRunFolder:
         if not self._runs.exists():
             self._runs.mkdir(parents=True, exist_ok=True)
             (self._runs / ".gitignore").write_text("*\n", encoding="utf-8")
-        self.path.mkdir(
-            mode=0o700, parents=True
-        )  # logs and data are for this user, as in the journal directory
+        # Logs and data are for this user, as in the journal directory.
+        self.path.mkdir(mode=0o700, parents=True)
         (self.path / "steps").mkdir()
         self._lock_file = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try_lock(self._lock_file)

@@ -118,21 +118,32 @@ def test_a_living_run_is_running(tmp_path: Path) -> None:
 
 def test_damaged_files_are_no_runs(tmp_path: Path) -> None:
     """A damaged or foreign file in the folder of runs is ignored, and nothing of it changes."""
-    for name, text in (("a", "{"), ("b", "[]"), ("c", '{"state": "unknown", "steps": 1}')):
-        (tmp_path / name / "steps/x").mkdir(parents=True)
-        (tmp_path / name / "run.json").write_text(text)
-        (tmp_path / name / "steps/x/step.json").write_text('{"state": "x"}')
-    runs = list(past_runs(tmp_path))
-    assert [(run.run_id, run.state, run.steps) for run in runs] == [("c", RunState.KILLED, {})]
+    texts = [
+        "{",
+        "[]",
+        '{"state": "running", "steps": 1}',
+        '{"started": "2026-01-01", "state": "running"}',
+        '{"format": 2, "state": "running"}',
+        '{"format": 1, "started": "2026-01-01", "pid": "x"}',
+    ]
+    for name, text in enumerate(texts):
+        (tmp_path / f"{name}/steps/x").mkdir(parents=True)
+        (tmp_path / f"{name}/run.json").write_text(text)
+        (tmp_path / f"{name}/steps/x/step.json").write_text('{"state": "x"}')
+    runs = past_runs(tmp_path)
+    assert [(run.run_id, run.state, run.steps) for run in runs] == [("5", RunState.KILLED, {})]
+    assert settle_killed_runs(runs) == []
+    assert [(tmp_path / f"{name}/run.json").read_text() for name in range(5)] == texts[:5]
+    assert [path.name for path in (tmp_path / "0").iterdir() if path.name not in ("run.json", "steps")] == []
 
 
 def test_a_run_that_ends_meanwhile_was_not_killed(tmp_path: Path) -> None:
     """A run that wrote its end after its file was read keeps it, although its process is gone."""
     folder = tmp_path / "r"
     folder.mkdir()
-    write_json(folder / "run.json", {"run_id": "r", "state": "running"})
-    runs = list(past_runs(tmp_path))
-    write_json(folder / "run.json", {"run_id": "r", "state": "completed"})
+    write_json(folder / "run.json", {"format": 1, "run_id": "r", "state": "running"})
+    runs = past_runs(tmp_path)
+    write_json(folder / "run.json", {"format": 1, "run_id": "r", "state": "completed"})
     assert settle_killed_runs(runs) == []
     assert json.loads((folder / "run.json").read_text())["state"] == "completed"
 
