@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from amllog.errors import UsageError
+from amllog.local.execution.data_state import data_state
 from amllog.local.execution.ignore_rules import SKIPPED_NAMES, IgnoreRules
 
 CHUNK = 1 << 20
@@ -47,7 +48,10 @@ def _below(folder: Path, prefix: str, rules: IgnoreRules, excluded: set[str]) ->
             mode = child.stat(follow_symlinks=False).st_mode
         except FileNotFoundError:  # deleted in the meantime
             continue
-        if child.name in SKIPPED_NAMES or os.path.realpath(child.path) in excluded:
+        # No file is excluded, and the real path of each would take long.
+        if child.name in SKIPPED_NAMES or (
+            not stat.S_ISREG(mode) and os.path.realpath(child.path) in excluded
+        ):
             continue
         if stat.S_ISDIR(mode):
             if (path / "pyvenv.cfg").exists() or (rules.excludes(name + "/") and not rules.keeps_some):
@@ -74,13 +78,21 @@ def _link_target(entry: CodeEntry, code: Path, copy: Path) -> str:
     return target if is_inside else real
 
 
+def _is_inside(path: Path, code: Path) -> bool:
+    """Return whether a path leads to a place in the code folder, or to none at all."""
+    real, root = os.path.realpath(path), os.path.realpath(code)
+    return real == root or real.startswith(root.rstrip(os.sep) + os.sep) or not os.path.exists(real)
+
+
 def copy_code(code: Path | None, work: Path, excluded: Sequence[Path] = ()) -> None:
     """Copy a code folder, or a single file, to the working directory, with modes and links. Raises OSError."""
+    _delete_link(work)
     work.mkdir(parents=True, exist_ok=True)
     if code is None:
         return
     for entry in code_entries(code, (work, *excluded)):
         target = work / entry.name
+        _delete_link(target)
         try:
             if stat.S_ISDIR(entry.mode):
                 target.mkdir(exist_ok=True)
@@ -94,8 +106,17 @@ def copy_code(code: Path | None, work: Path, excluded: Sequence[Path] = ()) -> N
                 raise
 
 
+def _delete_link(path: Path) -> None:
+    """Delete a link that another code folder has put there. A copy through it would change what it leads to."""
+    if path.is_symlink():
+        path.unlink()
+
+
 def code_hash(code: Path | None, excluded: Sequence[Path] = ()) -> str:
-    """Return a hash of the names, contents, links and executable bits of a code folder or file."""
+    """Return a hash of the names, contents, links and executable bits of a code folder or file.
+
+    What links lead to counts with sizes and times, because it may be large data. Raises OSError and UsageError.
+    """
     result = hashlib.sha256()
     for entry in code_entries(code, excluded) if code is not None else ():
         result.update(
@@ -105,6 +126,8 @@ def code_hash(code: Path | None, excluded: Sequence[Path] = ()) -> str:
         )
         if stat.S_ISLNK(entry.mode):
             result.update(os.fsencode(os.readlink(entry.path)))
+            if code is not None and not _is_inside(entry.path, code):
+                result.update(repr(data_state(entry.path)).encode(errors="surrogateescape"))
         elif not stat.S_ISDIR(entry.mode):
             content = hashlib.sha256()
             with entry.path.open("rb") as file:

@@ -7,32 +7,15 @@ the key has the execution that made each input. For data of this machine, it has
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 
+from amllog.local.execution.data_state import data_state
 from amllog.local.execution.past_runs import PastRun
 from amllog.local.execution.run_folder import StepRecord
 from amllog.local.execution.schedule import SUCCESSFUL
 from amllog.local.plan.planned_steps import LocalData, PlannedStep, StepKind, StepOutput
-
-
-def data_state(path: Path) -> list[tuple[str, int, int]]:
-    """Return the names, sizes and times of all files at a path."""
-    if not path.is_dir():
-        return [_file_state(path, "")] if path.exists() else []
-    return [
-        _file_state(Path(folder, name), os.path.relpath(os.path.join(folder, name), path))
-        for folder, folders, names in os.walk(path)
-        for name in sorted((*names, *folders))
-    ]
-
-
-def _file_state(path: Path, name: str) -> tuple[str, int, int]:
-    status = os.lstat(path)
-    # The size of a folder depends on the file system, and its time on files that came and went.
-    return (name, 0, 0) if path.is_dir() else (name, status.st_size, status.st_mtime_ns)
 
 
 def _environment_state(python: Path) -> list[tuple[str, int]]:

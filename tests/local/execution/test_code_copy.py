@@ -106,3 +106,34 @@ def test_the_hash_depends_on_the_content(tmp_path: Path) -> None:
     (code / "b.py").rename(code / "c.py")
     hashes.add(code_hash(code))
     assert len(hashes) == 6
+
+
+def test_the_hash_depends_on_what_links_lead_to(tmp_path: Path) -> None:
+    """A change behind a link out of the code is a change, also in a folder with a link back."""
+    code = write(tmp_path / "code", "a.py")
+    write(tmp_path, "shared.py", "data/x")
+    (code / "shared.py").symlink_to("../shared.py")
+    (code / "data").symlink_to("../data")
+    (code / "broken").symlink_to("../nowhere")
+    (tmp_path / "data/back").symlink_to("../code")
+    first = code_hash(code)
+    assert code_hash(code) == first
+    (tmp_path / "shared.py").write_text("a longer text")
+    second = code_hash(code)
+    (tmp_path / "data/x").write_text("a longer text")
+    assert len({first, second, code_hash(code)}) == 3
+
+
+def test_a_copy_never_writes_through_a_link(tmp_path: Path) -> None:
+    """A second code folder replaces the links of the first one, and what they lead to stays."""
+    code, more = write(tmp_path / "code", "a.py"), write(tmp_path / "more", "b.py", "sub/c.py")
+    write(tmp_path / "mine", "b.py", "sub/c.py")
+    for name in ("b.py", "sub"):
+        (code / name).symlink_to(tmp_path / "mine" / name)
+        (tmp_path / "mine/b.py").write_text("mine")
+        (tmp_path / "mine/sub/c.py").write_text("mine")
+    copy_code(code, tmp_path / "work")
+    copy_code(more, tmp_path / "work")
+    copy_code(more / "sub", tmp_path / "work/sub")
+    assert {(tmp_path / "mine" / name).read_text() for name in ("b.py", "sub/c.py")} == {"mine"}
+    assert files(tmp_path / "work") == {"a.py", "b.py", "sub/c.py"}
