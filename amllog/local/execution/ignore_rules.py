@@ -6,6 +6,7 @@ one that matches decides. Unlike in git, `!keep/this` also works inside a folder
 
 from __future__ import annotations
 
+import contextlib
 import re
 from pathlib import Path
 
@@ -65,7 +66,8 @@ class IgnoreRules:
             is_kept = text.startswith("!")
             expression = pattern_of(text[1:] if is_kept else text)
             if expression:
-                self._rules.append((re.compile(expression, re.DOTALL), is_kept))
+                with contextlib.suppress(re.error):  # such as `[z-a]`, which matches nothing in git either
+                    self._rules.append((re.compile(expression, re.DOTALL), is_kept))
         self.keeps_some = any(is_kept for _, is_kept in self._rules)
 
     @classmethod

@@ -41,7 +41,7 @@ class LogTail:
                 skipped = self._skip(size)
                 file.seek(self._position)
                 data = file.read(CHUNK)
-        except FileNotFoundError:
+        except OSError:  # the step may delete it, or put something else in its place
             return NewText([], "", False)
         self._position += len(data)
         *parts, self._rest = (self._rest + data).split(b"\n")
@@ -59,7 +59,7 @@ class LogTail:
         """Continue with a new log. The end of the one before precedes it."""
         if self._identity not in (None, identity):
             for path in self._path.parent.iterdir():
-                if _identity(path.stat()) == self._identity:
+                if _identity(path.lstat()) == self._identity:
                     with path.open("rb") as file:
                         file.seek(max(self._position, file.seek(0, io.SEEK_END) - CHUNK))
                         self._rest += file.read(CHUNK)
@@ -70,7 +70,7 @@ class LogTail:
 
     def _skip(self, size: int) -> list[str]:
         """Continue near the end if the reader is too far behind. Return a line that says so."""
-        count = size - self._position - len(self._rest) - CHUNK
+        count = size - self._position + len(self._rest) - CHUNK
         if size - self._position <= BEHIND_MAX:
             return []
         self._position, self._rest = size - CHUNK, b""

@@ -64,7 +64,7 @@ class Schedule:
                 if dependent in self._ended:
                     continue
                 if state not in SUCCESSFUL and (self._reads(dependent, name) or not is_order_kept):
-                    word = "was skipped" if state is StepState.SKIPPED else f"{state.value}"
+                    word = "was skipped" if state is StepState.SKIPPED else state.value
                     skipped.append(Skipped(dependent, f"requires {name}, which {word}", is_requested))
                     ends.append((dependent, StepState.SKIPPED))
                 else:

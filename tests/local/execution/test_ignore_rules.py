@@ -43,6 +43,7 @@ FILES = [
         (["?.py"], ["b.py"]),
         (["*", "!*.py"], [name for name in FILES if name != "b.py"]),
         (["b.p\\y  "], ["b.py"]),
+        (["[z-a].*", "[!]", "*.csv"], ["a.csv", "data/a.csv", "data/keep.csv"]),
     ],
 )
 def test_patterns_match_as_in_the_service(lines: list[str], excluded: list[str]) -> None:

@@ -33,10 +33,12 @@ def test_a_reader_that_is_far_behind_continues_near_the_end(tmp_path: Path) -> N
     tail = LogTail(log)
     append(log, b"x" * 99 + b"\n")
     tail.read()
-    append(log, (b"y" * 99 + b"\n") * (BEHIND_MAX // 100 + 1))
+    append(log, b"z" * 50)
+    tail.read()
+    append(log, b"z" * 49 + b"\n" + (b"y" * 99 + b"\n") * (BEHIND_MAX // 100 + 1))
     lines, _, has_more = tail.read()
     assert lines[0].startswith(
-        f"… {BEHIND_MAX // 100 * 100 + 100 - CHUNK:,} bytes are not shown here. They are in "
+        f"… {100 + BEHIND_MAX // 100 * 100 + 100 - CHUNK:,} bytes are not shown here. They are in "
     )
     assert lines[-1] == "y" * 99
     assert not has_more
@@ -67,8 +69,9 @@ def test_no_byte_is_lost(tmp_path_factory: object, parts: list[bytes]) -> None:
 
 
 def test_the_log_of_the_next_attempt_is_read_from_its_beginning(tmp_path: Path) -> None:
-    """A log that was renamed is read to its end, and then the new one from its first line."""
+    """A log that was renamed is read to its end, and then the new one from its first line. Broken links are no logs."""
     log = tmp_path / "log"
+    (tmp_path / "link").symlink_to("nowhere")
     tail = LogTail(log)
     append(log, b"one\n")
     assert tail.read().lines == ["one"]
@@ -79,3 +82,14 @@ def test_the_log_of_the_next_attempt_is_read_from_its_beginning(tmp_path: Path) 
     log.rename(tmp_path / "log_attempt_2")
     append(log, b"second\n")
     assert tail.read() == (["second"], "", False)
+
+
+def test_something_else_in_the_place_of_the_log(tmp_path: Path) -> None:
+    """A step that puts a folder in the place of its log has no further lines, and the runner continues."""
+    log = tmp_path / "log"
+    tail = LogTail(log)
+    append(log, b"a\n")
+    assert tail.read().lines == ["a"]
+    log.unlink()
+    log.mkdir()
+    assert tail.read(is_last=True) == ([], "", False)
