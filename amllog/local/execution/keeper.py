@@ -91,6 +91,8 @@ class KeptStep:
             os.execve(self.order["executable"], argv, self.order["environment"])
         except OSError as error:
             os.write(2, f"amllog: {error.strerror}: {error.filename or argv[0]}\n".encode(errors="replace"))
+        except ValueError as error:  # the name of a variable contains `=`, or a value contains NUL
+            os.write(2, f"amllog: {error}: {argv[0]} cannot start\n".encode(errors="replace"))
         finally:
             os._exit(127)
 
@@ -255,11 +257,11 @@ class Keeper:
                 self.copy()
             if 0 in ready:
                 self.obey()
+        if not self.is_parent_of_all:  # the end of the output needs the end of all processes
+            self.step.send(signal.SIGKILL)
         while self.copy():
             pass
         self.log.check()
-        if not self.is_parent_of_all:
-            self.step.send(signal.SIGKILL)
         return {
             "exit_code": self.step.exit_code,
             "stopped": self.stopped,

@@ -49,6 +49,11 @@ class StepExit:
             return None
 
     @property
+    def has_succeeded(self) -> bool:
+        """Return whether the process ended with 0 by itself."""
+        return self.exit_code == 0 and not self.stopped
+
+    @property
     def reason(self) -> str:
         """The cause of a failure in a few words, or ""."""
         if self.stopped:
@@ -138,7 +143,8 @@ class StepProcess:
     def _send(self, data: bytes) -> None:
         assert self._keeper.stdin
         with contextlib.suppress(BrokenPipeError):  # the keeper has ended, and the end of its stdout follows
-            self._keeper.stdin.write(data)
+            while data:  # a signal may end a long write early
+                data = data[self._keeper.stdin.write(data) :]
 
     def _lost_keeper(self) -> StepExit:
         """Kill the step of a keeper that ended without a report."""

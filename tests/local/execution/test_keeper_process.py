@@ -25,11 +25,13 @@ def start(tmp_path: Path) -> Iterator[Start]:
     """Return a function that starts a step with a shell command."""
     processes = []
 
-    def start_command(command: str, **options: float) -> StepProcess:
+    def start_command(
+        command: str, environment: dict[str, str] | None = None, **options: float
+    ) -> StepProcess:
         process = StepProcess(
             ["sh", "-c", command],
             executable=SHELL,
-            environment={"PATH": os.environ["PATH"]},
+            environment=environment or {"PATH": os.environ["PATH"]},
             work=tmp_path,
             log=tmp_path / "log.txt",
             exit_file=tmp_path / "exit.json",
@@ -79,6 +81,27 @@ def test_exits_have_a_reason(start: Start, tmp_path: Path, command: str, code: i
     result = end(start(command))
     assert (result.exit_code, result.reason, result.stopped) == (code, reason, "")
     assert StepExit.read(tmp_path / "exit.json") == result
+
+
+def test_variables_that_no_process_can_have(start: Start, tmp_path: Path) -> None:
+    """A step that cannot start because of its variables has the reason in its log."""
+    assert end(start("true", environment={"A=B": "1"})).exit_code == 127
+    assert (
+        tmp_path / "log.txt"
+    ).read_text() == "amllog: illegal environment variable name: sh cannot start\n"
+
+
+def test_a_signal_does_not_cut_a_long_order(start: Start, tmp_path: Path) -> None:
+    """Variables of several megabytes arrive, although signals interrupt the thread that sends them."""
+    before = signal.signal(signal.SIGALRM, lambda number, frame: None)
+    signal.setitimer(signal.ITIMER_REAL, 0.0001, 0.0001)
+    try:
+        process = start("true", environment={str(number): "x" * 100_000 for number in range(30)})
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert end(process).exit_code == 127
+    assert (tmp_path / "log.txt").read_text() == f"amllog: Argument list too long: {SHELL}\n"
 
 
 def test_all_output_is_in_the_log(start: Start, tmp_path: Path) -> None:
