@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from amllog.config import variables
+from amllog.config.user_path import expand_path
 from amllog.errors import UsageError
 from amllog.local.execution.debug_launch import DebugLaunch, check_debugged
 from amllog.local.execution.killed_runs import settle_killed_runs
@@ -42,11 +43,11 @@ def run(
     if options.debug_step == ONLY and plan.is_single:
         options = replace(options, debug_step=plan.steps[0].name)
     source = str(plan.source or plan.name)
-    earlier = list(past_runs(options.runs))
+    earlier = past_runs(options.runs)
     problems = settle_killed_runs(earlier)
     decided = decisions(plan, options, (past for past in earlier if past.source == source))
     variable = environ.get(variables.DIRECTORY, "").strip()
-    journal = options.journal_directory or Path(variable or variables.LOCAL_DIRECTORY)
+    journal = options.journal_directory or expand_path(variable or variables.LOCAL_DIRECTORY)
     named = names_of(plan, "--debug", [options.debug_step]) if options.debug_step else []
     debugged = debugged_names(named)
     if named:

@@ -61,9 +61,16 @@ def copy_folder(source: Path, target: Path) -> None:
 
 
 def replace_file(source: Path, target: Path, *, follow_symlinks: bool = True) -> None:
-    """Copy a file or a link beside its target, and rename it. A reader of the target sees the old or the new file."""
+    """Copy a file or a link beside its target, and rename it. A reader of the target sees the old or the new file.
+
+    Raises OSError. Nothing is left beside the target then.
+    """
     new = target.with_name(f"{target.name}.amllog-new")
     if os.path.lexists(new):
         new.unlink()
-    shutil.copy2(source, new, follow_symlinks=follow_symlinks)
-    new.replace(target)
+    try:
+        shutil.copy2(source, new, follow_symlinks=follow_symlinks)
+        new.replace(target)
+    except OSError:
+        new.unlink(missing_ok=True)
+        raise

@@ -195,7 +195,7 @@ class StepRuns:
             if attempt:
                 values = step_folders.prepare(step, values.folder, values.inputs, self.excluded)
             end = self._attempt(step, values, environment)
-            if end.exit_code == 0 or self.switch.reason:
+            if end.has_succeeded or self.switch.reason:
                 break
         return end
 
@@ -232,7 +232,7 @@ class StepRuns:
         self, step: PlannedStep, values: StepValues, record: StepRecord, end: StepExit
     ) -> StepRecord:
         """Return the record of a step whose process has ended. Its outputs are complete then."""
-        state = StepState.COMPLETED if end.exit_code == 0 and not end.stopped else StepState.FAILED
+        state = StepState.COMPLETED if end.has_succeeded else StepState.FAILED
         reason = end.reason
         if end.stopped == "stop":
             state, reason = StepState.CANCELED, self.switch.reason

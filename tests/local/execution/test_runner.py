@@ -202,6 +202,16 @@ def test_retries_begin_in_a_fresh_folder(runs: Runs) -> None:
     assert states(runs(plan(step("flaky", command, max_retries=1)))) == {"flaky": "failed"}
 
 
+def test_a_timeout_is_tried_again(runs: Runs) -> None:
+    """An attempt that the timeout stopped has failed, also if it ends with 0 then."""
+    counter = runs.folder / "count"
+    wait = "trap 'exit 0' TERM; sleep 1000 & wait"
+    command = f"echo x >> {counter}; [ $(wc -l < {counter}) = 2 ] || {{ {wait}; }}"
+    result = runs(plan(step("a", command, max_retries=1, timeout_seconds=0.5)))
+    assert (states(result), counter.read_text()) == ({"a": "completed"}, "x\nx\n")
+    assert runs.log(result, "a").startswith("amllog: attempt 1 failed (timeout).")
+
+
 def test_retries_never_follow_a_link(runs: Runs) -> None:
     """A link in the place of a folder of the attempt before is deleted, and not what it leads to."""
     (runs.folder / "mine").mkdir(0o500)
@@ -392,6 +402,15 @@ def test_an_output_that_cannot_be_copied(runs: Runs) -> None:
     assert status.reason.startswith("exit code 3; Not a directory: ") and status.exit_code == 3
 
 
+def test_a_copy_that_fails_leaves_no_file(runs: Runs) -> None:
+    """If a folder of the user is in the place of an output, nothing remains beside it."""
+    (runs.folder / "wanted/x").mkdir(parents=True)
+    output = PlannedOutput(path=runs.folder / "wanted")
+    result = runs(plan(step("a", "touch ${{outputs.out}}/x", outputs={"out": output})))
+    assert states(result) == {"a": "failed"}
+    assert [path.name for path in (runs.folder / "wanted").iterdir()] == ["x"]
+
+
 def test_folders_of_v1_are_not_created(runs: Runs) -> None:
     """The output folder of PipelineData does not exist before the step creates it. Words need no shell."""
     result = runs(
@@ -451,3 +470,13 @@ def test_additional_includes_are_beside_the_code(runs: Runs, tmp_path: Path) -> 
     (tmp_path / "b.txt").write_text("changed")
     assert states(runs(step_of, reuse=True)) == {"s": "completed"}
     assert states(runs(step_of, reuse=True)) == {"s": "reused"}
+
+
+def test_the_journal_directory_may_begin_with_the_home_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """AMLLOG_DIR is read as all other commands read it, so that they find the records."""
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    environment = {**ENVIRONMENT, "AMLLOG_DIR": "~/journal"}
+    result = run(plan(step("a", "true")), RunOptions(directory=tmp_path), Watcher(), environment)
+    assert result.journal_directory == tmp_path / "home/journal"
