@@ -13,6 +13,7 @@ from dataclasses import replace
 from typing import Any
 
 from amllog.cli import driver_logs, killed_pipelines, output, pager
+from amllog.cli.driver_hint import print_hint
 from amllog.cli.exit_codes import code_of_errors, exit_code
 from amllog.cli.kql_input import run_kql
 from amllog.cli.log_pages import pages
@@ -127,10 +128,12 @@ def _print_logs(options: Namespace, insights: Insights) -> int:
         table = insights.logs(run_id, limit=options.lines, newest_first=True, **passed_filters(options))
         table = replace(table, rows=table.rows[::-1], notes=output.notes_without_limit(table))
         output.print_lines(options, table)
+        print_hint(options, run_id, table)
         return exit_code(options, table)
     if options.limit or options.json or options.csv:
         table = _query_table(options, insights, run_id)
         output.print_lines(options, table)
+        print_hint(options, run_id, table)
         return exit_code(options, table)
     notes, is_found, page = dict[str, None](), False, Table((), ())
     for page in pages(options, insights, run_id):
@@ -139,6 +142,8 @@ def _print_logs(options: Namespace, insights: Insights) -> int:
         notes.update(dict.fromkeys(page.notes))
         is_found = is_found or bool(page)
     output.print_notes(is_found, tuple(notes), _NOTHING * page.reading.has_records)
+    if not is_found:
+        print_hint(options, run_id, page)
     return exit_code(options, page)
 
 
@@ -153,7 +158,10 @@ def _print_errors(options: Namespace, insights: Insights) -> int:
         output.print_lines(options, table, "")
     except BrokenPipeError:  # `amllog errors | head -1`. The exit code is still that of the answer.
         output.discard_stdout()
-    return code_of_errors(options, insights, run_id, table)
+    code = code_of_errors(options, insights, run_id, table)
+    if not table:
+        print_hint(options, run_id, insights.logs(run_id, limit=1))
+    return code
 
 
 def _print_metrics(options: Namespace, insights: Insights) -> int:
@@ -212,6 +220,7 @@ def _tail(options: Namespace, insights: Insights) -> int:
     if not options.follow:
         notes = output.notes_without_limit(table)
         output.print_notes(bool(table), notes, _NOTHING * table.reading.has_records)
+        print_hint(options, run_id, table)
         return exit_code(options, table)
     return 0
 

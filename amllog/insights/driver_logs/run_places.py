@@ -6,6 +6,7 @@ time of their file `run.json`, or of their folder.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -98,6 +99,15 @@ def has_run(directory: Path, run_id: str) -> bool:
         return Path(run_id).name == run_id and any(user_path.is_file(place / RUN_FILE) for place in places)
     except UsageError:  # no folder has such a name
         return False
+
+
+def driver_command(directory: Path, root: str, selection: str = "") -> str:
+    """Return the command that shows what a run has printed, or "" if a working directory does not have its logs.
+
+    `root` is the outermost run. `selection` is the options that select a step.
+    """
+    options = f" {selection}" if selection else ""
+    return f"amllog logs --driver {shlex.quote(root)}{options}" if has_run(directory, root) else ""
 
 
 def _roots(place: Path) -> list[Path]:

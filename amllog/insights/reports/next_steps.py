@@ -30,15 +30,17 @@ def next_steps(
     some logs, in which the address of the run's page may be.
     """
     lines, name = [], shlex.quote(run)
+    root = root_of(run, steps[0]["parent_run_id"])
+    selection = f"--step-id {name}" if run == steps[0]["step_id"] else ""
     if cause is not None:
-        step = shlex.quote(cause["step_name"] or cause["step_id"])
-        option = "--step-name" if cause["step_name"] else "--step-id"
-        lines.append(f"amllog logs {name} {option} {step}   all logs of that step")
-        root = root_of(run, steps[0]["parent_run_id"])
-        if run_places.has_run(Path(), root):
-            lines.append(
-                f"amllog logs --driver {shlex.quote(root)} {option} {step}   all lines that it has printed"
-            )
+        option, step = (
+            ("--step-name" if cause["step_name"] else "--step-id"),
+            cause["step_name"] or cause["step_id"],
+        )
+        selection = f"{option} {shlex.quote(step)}"
+        lines.append(f"amllog logs {name} {selection}   all logs of that step")
+    command = run_places.driver_command(Path(), root, selection)
+    lines += [f"{command}   all lines that it has printed"] if command else []
     lines.append(f"amllog timeline {name}   steps, spans, events and warnings")
     if before is not None:
         parent = shlex.quote(root_of(run, steps[0]["parent_run_id"]))
