@@ -89,10 +89,9 @@ class KeptStep:
             signal.set_wakeup_fd(-1)
             os.chdir(self.order["work"])
             os.execve(self.order["executable"], argv, self.order["environment"])
-        except OSError as error:
-            os.write(2, f"amllog: {error.strerror}: {error.filename or argv[0]}\n".encode(errors="replace"))
-        except ValueError as error:  # the name of a variable contains `=`, or a value contains NUL
-            os.write(2, f"amllog: {error}: {argv[0]} cannot start\n".encode(errors="replace"))
+        except (OSError, ValueError) as error:  # ValueError: a variable has `=` in its name, or a NUL
+            reason, file = getattr(error, "strerror", error), getattr(error, "filename", None) or argv[0]
+            os.write(2, f"amllog: {reason}: {file}\n".encode(errors="replace"))
         finally:
             os._exit(127)
 
