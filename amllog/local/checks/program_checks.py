@@ -11,8 +11,15 @@ from pathlib import Path
 from amllog.local.checks.code_folder import CodeFolder
 from amllog.local.checks.finding_places import key_line, text_line
 from amllog.local.checks.script_imports import has_function
-from amllog.local.checks.shell_words import UnbalancedQuote
-from amllog.local.checks.step_programs import Executable, ProgramFile, PythonProgram, commands_of, programs_of
+from amllog.local.checks.shell_words import SimpleCommand, UnbalancedQuote
+from amllog.local.checks.step_programs import (
+    Executable,
+    ProgramFile,
+    PythonProgram,
+    commands_of,
+    hidden_by_pipe,
+    programs_of,
+)
 from amllog.local.plan.planned_steps import Finding, PlannedStep, Severity, SourceLine, StepKind
 
 # Programs that are part of the shell, or that the folder of shims provides.
@@ -71,6 +78,7 @@ class ProgramCheck:
         except UnbalancedQuote as error:
             self._report(key_line(self._step, "command"), f"command: the quote {error} does not end")
             return
+        self._check_pipe(commands)
         for program in programs_of(commands):
             if isinstance(program, Executable):
                 self._check_executable(program)
@@ -80,6 +88,16 @@ class ProgramCheck:
                 self._check_script(program)
             else:
                 self._check_module(program)
+
+    def _check_pipe(self, commands: list[SimpleCommand]) -> None:
+        hidden = hidden_by_pipe(commands)
+        if hidden is None or "PIPESTATUS" in self._step.command:
+            return
+        message = (
+            f"command: a failure of {hidden.program} is lost, because the exit code is that of the last command of "
+            "the pipe: begin the command with `set -o pipefail;`"
+        )
+        self._report(text_line(self._step, "command", hidden.words[-1].text), message, is_certain=False)
 
     def _check_executable(self, program: Executable) -> None:
         step = self._step

@@ -36,13 +36,20 @@ class SimpleCommand:
     """A program with its arguments.
 
     It is certain if it runs whenever the commands before it succeed, and its failure is not handled. `writes` is
-    whether it writes to a file by `>`. `moves_modules` is whether it sets PYTHONPATH.
+    whether it writes to a file by `>`. `moves_modules` is whether it sets PYTHONPATH. `operator` is the one after
+    it, or "" at the end.
     """
 
     words: tuple[Word, ...]
     is_certain: bool = True
     writes: bool = False
     moves_modules: bool = False
+    operator: str = ""
+
+    @property
+    def is_piped(self) -> bool:
+        """Return whether the next command reads its output, and decides its exit code."""
+        return self.operator in {"|", "|&"}
 
     @property
     def program(self) -> str:
@@ -173,4 +180,6 @@ class _Reader:
         if operator in {"||", ")"}:
             self._is_certain = False
         if words:
-            self.commands.append(SimpleCommand(tuple(words), self._is_certain, writes, moves_modules))
+            self.commands.append(
+                SimpleCommand(tuple(words), self._is_certain, writes, moves_modules, operator)
+            )

@@ -145,3 +145,31 @@ def _python_program(words: tuple[Word, ...]) -> PythonProgram | None:
         elif not word.text.startswith("-"):
             return PythonProgram(script=word.text)
     return None
+
+
+def hidden_by_pipe(commands: list[SimpleCommand]) -> SimpleCommand | None:
+    """Return the first command whose failure is lost, because the last one of its pipe decides, or None.
+
+    Only programs of the step's code count. The failure of a pipe before `;` is lost anyway.
+    """
+    has_pipefail = ends_at_failure = False
+    for index, command in enumerate(commands):
+        texts = [word.text for word in command.words]
+        if command.program == "set":
+            has_pipefail = has_pipefail or "pipefail" in texts
+            ends_at_failure = ends_at_failure or any(re.match(r"-[a-z]*e", text) for text in texts)
+        if not command.is_piped or not command.is_certain or has_pipefail or not _runs_code(command):
+            continue
+        last = next((other for other in commands[index:] if not other.is_piped), commands[-1])
+        counts = last.operator == "&&" or last is commands[-1] or ends_at_failure
+        if counts and last.is_certain and not last.is_piped:
+            return command
+    return None
+
+
+def _runs_code(command: SimpleCommand) -> bool:
+    """Return whether a command runs code of the step: Python, another interpreter, or a file."""
+    program = command.program
+    if _PYTHON.fullmatch(program):
+        return any(word.text not in {"-V", "-VV", "--version"} for word in command.words[1:])
+    return program in _RUNNERS or "/" in program

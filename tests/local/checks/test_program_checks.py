@@ -124,3 +124,29 @@ def test_missing_code_is_one_error(project) -> None:
     """Without the code folder, its scripts are not reported too."""
     project.add("python train.py", code=Path(project.folder / "no"))
     assert project.findings() == ["pipeline.yml:1: code: no does not exist"]
+
+
+@pytest.mark.parametrize(
+    ("command", "program"),
+    [
+        ("python train.py | tee log", "python"),
+        ("echo a && python3 -c 'print(1)' 2>&1 | tee log && echo b", "python3"),
+        ("cat in.csv | python train.py |& grep -v x", "python"),
+        ("set -e; ./train.py | tee log; echo b", "./train.py"),
+        ("set -eo pipefail; python train.py | tee log", ""),
+        ("python train.py | tee log; exit ${PIPESTATUS[0]}", ""),
+        ("python train.py | tee log || true", ""),
+        ("python train.py | tee log; echo b", ""),  # the failure is lost without the pipe, too
+        ("cat in.csv | head | python train.py", ""),
+        ("ls | wc; python --version | tee log", ""),
+    ],
+)
+def test_failures_that_a_pipe_hides(project, command: str, program: str) -> None:
+    """A program of the code before a pipe is one warning with the remedy, unless its failure is seen or handled."""
+    project.write("src/train.py").chmod(0o755)
+    project.add(command, code=project.folder / "src")
+    warnings = [text for text in project.findings() if "pipe" in text]
+    assert [text.partition(" is lost")[0] for text in warnings] == (
+        [f"pipeline.yml:2: warning: command: a failure of {program}"] if program else []
+    )
+    assert all(text.endswith("`set -o pipefail;`") for text in warnings)
