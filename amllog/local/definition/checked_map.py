@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import os.path
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from amllog.local.definition.finding_list import FindingList, allowed_words, nearest_word
-from amllog.local.definition.yaml_nodes import YamlList, YamlMap, YamlNode, YamlScalar, plain, scalars
+from amllog.local.definition.yaml_nodes import YamlList, YamlMap, YamlNode, YamlScalar, plain
 from amllog.local.plan.planned_steps import SourceLine
 
 
@@ -25,7 +26,7 @@ class CheckedMap:
     def check_keys(self, allowed: Iterable[str], what: str) -> None:
         """Report the unknown keys. A key that is similar to a known one is read as that, so that it is one finding."""
         known = set(allowed)
-        for key in self.node.items.keys() - known:
+        for key in [key for key in self.node.items if key not in known]:  # in the order of the file
             end = allowed_words(key, known, f"allowed in {what}")
             self.findings.error(self.node.line(key), f"unknown key {key!r}{end}")
             near = nearest_word(key, known)
@@ -65,21 +66,33 @@ class CheckedMap:
         if node is not None and not isinstance(node, YamlList):
             self._wrong_type(key, "a list of strings")
             return ()
-        return tuple(self._substitute(item) for item in scalars(node))
+        texts = []
+        for item in node.items if node else ():
+            if isinstance(item, YamlScalar):
+                texts.append(self._substitute(item))
+            else:
+                self.findings.error(item.position, f"{key} contains {shown(item)}: allowed are strings")
+        return tuple(texts)
 
     def number(self, key: str, least: float = 0) -> float | None:
         """Return a number of at least `least`, or None without it."""
         node = self.node.get(key)
         if node is None:
             return None
-        try:
-            value = float(self._substitute(node)) if isinstance(node, YamlScalar) else None
-        except ValueError:
-            value = None
-        if value is None or isinstance(plain(node), bool) or not least <= value < float("inf"):
-            self._wrong_type(key, f"a number of at least {least:g}")
+        value = self._number(node)
+        if value is None or not least <= value < math.inf:
+            self._wrong_type(key, "a number" if least == -math.inf else f"a number of at least {least:g}")
             return None
         return value
+
+    def _number(self, node: YamlNode) -> float | None:
+        """Return the number of a scalar, which may be a string, or None."""
+        if not isinstance(node, YamlScalar) or node.value is None or isinstance(node.value, bool):
+            return None
+        try:
+            return float(self._substitute(node) if isinstance(node.value, str) else node.value)
+        except (ValueError, OverflowError):
+            return None
 
     def integer(self, key: str, least: int = 0) -> int | None:
         """Return an integer of at least `least`, or None without it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from amllog.local.definition.addresses import local_path
 from amllog.local.definition.checked_map import CheckedMap, absolute
 from amllog.local.definition.format_keys import ENVIRONMENT_KEYS
 from amllog.local.definition.yaml_nodes import YamlMap, YamlScalar, plain, read_yaml
@@ -18,8 +19,9 @@ def read_environment(owner: CheckedMap) -> EnvironmentReference | None:
         values = owner.map("environment")
         return _inline(values, owner) if values else None
     name = owner.text("environment").strip()
-    if name.startswith("file:") or (name.endswith((".yml", ".yaml")) and not name.startswith("azureml:")):
-        path = absolute(owner.folder, name.partition("file:")[2] or name)
+    is_file = name.startswith("file:") or name.endswith((".yml", ".yaml"))
+    path = local_path(name, owner.folder) if is_file else None
+    if path is not None:
         document = read_yaml(path)
         if document.findings and document.findings[0].position.line == 0:  # it is missing or unreadable
             owner.findings.error(position, f"environment: {path}: {document.findings[0].message}")

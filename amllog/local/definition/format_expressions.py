@@ -6,9 +6,8 @@ import re
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-_EXPRESSION = re.compile(
-    r"\$\{\{((?:(?!\$\{\{).)*?)\}\}", re.DOTALL
-)  # one that is not closed contains no other
+# An expression that is not closed does not contain the next one.
+_EXPRESSION = re.compile(r"\$\{\{((?:(?!\$\{\{).)*?)\}\}", re.DOTALL)
 _OPTIONAL = re.compile(r"\$\[\[.*?\]\]", re.DOTALL)
 _SINGLE_BRACES = re.compile(r"\$\{\s*(?:inputs|outputs|parent|search_space)\.[\w.]+\s*\}")
 _PLACEHOLDER = re.compile(r"\$\{([A-Za-z_]\w*)\}|#\{([\w.-]+)\}#|(?<![${])\{\{\s*([\w.-]+)\s*\}\}")
@@ -61,11 +60,8 @@ def expressions(text: str) -> list[FormatExpression]:
 def single_expression(text: str) -> FormatExpression | None:
     """Return the expression that is the whole string, or None."""
     parts = expressions(text)
-    return (
-        parts[0]
-        if len(parts) == 1 and text.strip()[:3] == "${{" and parts[0].end == len(text.rstrip())
-        else None
-    )
+    is_whole = len(parts) == 1 and not (text[: parts[0].start] + text[parts[0].end :]).strip()
+    return parts[0] if is_whole else None
 
 
 def replace_expressions(text: str, replacement: Callable[[FormatExpression], str | None]) -> str:

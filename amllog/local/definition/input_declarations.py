@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from amllog.local.definition.checked_map import CheckedMap
 from amllog.local.definition.finding_list import FindingList, allowed_words
 from amllog.local.definition.format_keys import DATA_TYPES, INPUT_KEYS, LITERAL_TYPES
 from amllog.local.definition.yaml_nodes import YamlMap, YamlNode, YamlScalar, plain
-from amllog.local.plan.planned_steps import InputValue, LiteralValue, SourceLine
+from amllog.local.plan.planned_steps import InputValue, LiteralValue, SourceLine, literal_type
 
 
 @dataclass(frozen=True)
@@ -26,13 +27,6 @@ class InputDeclaration:
     enum: tuple[Any, ...] = ()
     minimum: float | None = None
     maximum: float | None = None
-
-
-def literal_type(value: object) -> str:
-    """Return the type of Azure ML for a value of YAML."""
-    if isinstance(value, bool):
-        return "boolean"
-    return {int: "integer", float: "number"}.get(type(value), "string")
 
 
 def read_declarations(owner: CheckedMap) -> dict[str, InputDeclaration]:
@@ -62,8 +56,8 @@ def _declaration(inputs: CheckedMap, name: str) -> InputDeclaration:
         default,
         values.boolean("optional", False),
         tuple(plain(enum)) if isinstance(plain(enum), list) else (),
-        values.number("min", float("-inf")),
-        values.number("max", float("-inf")),
+        values.number("min", -math.inf),
+        values.number("max", -math.inf),
     )
 
 

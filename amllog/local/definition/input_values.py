@@ -15,7 +15,6 @@ from amllog.local.definition.input_declarations import (
     InputDeclaration,
     fit_value,
     input_type,
-    literal_type,
 )
 from amllog.local.definition.pipeline_scope import BoundValue, PipelineScope
 from amllog.local.definition.yaml_nodes import YamlMap, YamlNode, YamlScalar
@@ -26,6 +25,7 @@ from amllog.local.plan.planned_steps import (
     NamedData,
     SourceLine,
     StepOutput,
+    literal_type,
 )
 
 
@@ -83,9 +83,9 @@ def add_defaults(
     """Add the declared inputs that have no value: their default, nothing for an optional input, or a finding."""
     result.names.update(declared, given_elsewhere)
     for name, declaration in declared.items():
-        folder = declaration.position.file.parent
         if name in result.bound or name in given_elsewhere:
             continue
+        folder = declaration.position.file.parent
         if declaration.default is not None:
             _bind(result, declaration, declaration.default, PipelineScope(), context, declaration.position)
         elif declaration.is_optional:

@@ -22,14 +22,13 @@ _MAX_LEVELS = 20
 def read_settings_key(values: CheckedMap) -> CheckedMap | None:
     """Return the key `settings` of a pipeline. azure-ai-ml ignores unknown settings, so they are warnings."""
     settings = values.map("settings")
-    for key in settings.node.items.keys() - SETTINGS if settings else ():
-        line = values.findings
-        line.warning(settings.line(key) if settings else values.node.position, _unknown_setting(key))
+    if settings is None:
+        return None
+    for key in settings.node.items:
+        if key not in SETTINGS:
+            message = f"unknown setting {key!r}{allowed_words(key, SETTINGS)}"
+            settings.findings.warning(settings.line(key), message)
     return settings
-
-
-def _unknown_setting(key: str) -> str:
-    return f"unknown setting {key!r}{allowed_words(key, SETTINGS)}"
 
 
 def build_pipeline(values: CheckedMap, scope: PipelineScope, context: DefinitionContext) -> None:

@@ -24,6 +24,11 @@ class SourceLine(NamedTuple):
         return f"{self.file}:{self.line}" if self.line else str(self.file)
 
 
+def literal_type(value: object) -> str:
+    """Return the type of a value in Azure ML's format: boolean, integer, number or string."""
+    return {bool: "boolean", int: "integer", float: "number"}.get(type(value), "string")
+
+
 class Severity(Enum):
     """The weight of a finding. Only errors prevent the start."""
 
@@ -57,7 +62,7 @@ class StepKind(Enum):
 
 @dataclass(frozen=True)
 class LiteralValue:
-    """A value of type `string`, `integer`, `number` or `boolean`. Commands get `str(value)`."""
+    """A value of the type `string`, `integer`, `number` or `boolean`. Commands get `str(value)`."""
 
     value: str | int | float | bool
     type: str = "string"
@@ -202,9 +207,7 @@ class PlannedStep:
     sweep: SweepTask | None = None
     spark: SparkTask | None = None
     function: Callable[..., Any] | None = None
-    arguments: tuple[str, ...] | None = (
-        None  # SDK v1: templates of words instead of `command`, without a shell
-    )
+    arguments: tuple[str, ...] | None = None  # SDK v1: templates of words, without a shell, not `command`
     is_reuse_allowed: bool = True
     skip_reason: str = ""  # UNSUPPORTED: why
     code_includes: tuple[Path, ...] = ()  # files and folders that are copied beside the code

@@ -8,11 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from amllog.errors import UsageError
-from amllog.local.plan.planned_steps import LiteralValue, PlannedStep, StepKind, SweepTask
+from amllog.local.plan.planned_steps import LiteralValue, PlannedStep, StepKind, SweepTask, literal_type
 from amllog.local.step_kinds.search_space import Sample, SampleValue, problems, samples
 
 _REFERENCE = re.compile(r"\$\{\{\s*search_space\.([\w-]+)\s*\}\}")
-_TYPES: tuple[tuple[type, str], ...] = ((bool, "boolean"), (int, "integer"), (float, "number"))
 
 
 @dataclass(frozen=True)
@@ -55,7 +54,7 @@ def trials(step: PlannedStep) -> list[Trial]:
 
 def _trial(step: PlannedStep, task: SweepTask, number: int, sample: Sample) -> Trial:
     """Return one trial. A value of the search space also replaces the input of its name, as components need it."""
-    literals = {name: LiteralValue(value, _type_of(value)) for name, value in sample.items()}
+    literals = {name: LiteralValue(value, literal_type(value)) for name, value in sample.items()}
     return Trial(
         replace(
             step,
@@ -77,10 +76,6 @@ def _trial(step: PlannedStep, task: SweepTask, number: int, sample: Sample) -> T
         ),
         sample,
     )
-
-
-def _type_of(value: SampleValue) -> str:
-    return next((name for kind, name in _TYPES if isinstance(value, kind)), "string")
 
 
 def _substituted(text: str, sample: Mapping[str, SampleValue]) -> str:

@@ -22,11 +22,12 @@ from amllog.local.plan.planned_steps import (
     SourceLine,
     StepKind,
     StepOutput,
+    literal_type,
 )
 from amllog.local.step_kinds.function_step import RESULT
 
 _NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
-_TYPES = {bool: "boolean", int: "integer", float: "number", str: "string"}
+_LITERALS = (bool, int, float, str)
 
 
 def plan_functions(
@@ -83,8 +84,8 @@ def _plan_function(
             values[key] = StepOutput(key, RESULT, "uri_file")
         elif key in inputs:
             objects[key] = inputs[key]
-            if type(inputs[key]) in _TYPES:
-                values[key] = LiteralValue(inputs[key], _TYPES[type(inputs[key])])
+            if type(inputs[key]) in _LITERALS:
+                values[key] = LiteralValue(inputs[key], literal_type(inputs[key]))
         elif parameter.default is inspect.Parameter.empty:
             functions = ", ".join(earlier) or "none"
             messages.append(

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from amllog.errors import MissingExtraError
-from amllog.local.plan.planned_steps import Finding, PlannedPipeline, SourceLine
+from amllog.local.plan.planned_steps import Finding, PlannedPipeline, SourceLine, literal_type
 
 _ASSET = re.compile(r"azureml:(?!//)(.+)", re.DOTALL)
 _BINDING = re.compile(r"\$\{\{\s*parent\.(?:inputs\.([\w.-]+)|.*)\s*\}\}")
@@ -102,7 +102,7 @@ def _type_of(value: object, types: Mapping[str, str]) -> str:
     binding = _BINDING.fullmatch(str(value))
     if binding is not None:
         return types.get(binding[1] or "", "uri_folder")
-    return {bool: "boolean", int: "integer", float: "number"}.get(type(value), "string")
+    return literal_type(value)
 
 
 def _is_local(path: str, directory: Path) -> bool:

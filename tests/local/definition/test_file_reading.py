@@ -284,6 +284,7 @@ def test_environments(read: Reader, tmp_path: Path) -> None:
         "azureml:e@latest": "azureml:e@latest",
         "{name: e, version: 2}": "azureml:e:2",
         "file:./env.yml": "ubuntu",
+        "file:./%65nv.yml": "ubuntu",
         "{image: ubuntu, conda_file: {dependencies: [pip]}}": "ubuntu",
         "{build: {path: docker}}": "build docker",
     }

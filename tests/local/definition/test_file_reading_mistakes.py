@@ -133,6 +133,7 @@ def test_a_correct_file_has_no_findings(read: Reader) -> None:
         ("    code: ./src", "    code: ./src\n    code: ./other", "17: duplicate key 'code': it is also in line 16"),
         ("  rate: 0.5", "  rate: {type: numbr, default: 1}", "6: unknown type 'numbr'. Did you mean 'number'?"),
         ("  rate: 0.5", "  rate: {type: number, defualt: 1}", "6: unknown key 'defualt'. Did you mean 'default'?"),
+        ("  rate: 0.5", "  rate: {type: number, default: 1, min: x}", "6: min = 'x': allowed is a number"),
         ("    code: ./src", "    limits: {timeout: soon}",
          "16: timeout = 'soon': allowed is a number of at least 0"),
         ("    code: ./src", "    distribution: {type: torch}",
