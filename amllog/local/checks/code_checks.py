@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os.path
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -17,7 +18,7 @@ def code_findings(steps: Iterable[PlannedStep]) -> Iterator[Finding]:
         if step.code is not None and step.kind is not StepKind.FUNCTION:
             users.setdefault(step.code, []).append(step)
     for code, sharing in users.items():
-        if not code.exists():
+        if not os.path.exists(code):  # Path.exists() raises an error for a name that is too long
             lines = dict.fromkeys(key_line(step, "code") for step in sharing)
             yield from (Finding(line, f"code: {code} does not exist") for line in lines)
         elif code.is_dir():

@@ -36,7 +36,7 @@ class CodeFolder:
     def __init__(self, path: Path | None, includes: Iterable[Path] = ()) -> None:
         self.path = path
         self._includes = {include.name: include for include in includes}
-        self._is_folder = path is not None and path.is_dir()
+        self._is_folder = path is not None and os.path.isdir(path)
 
     def __str__(self) -> str:
         return str(self.path) if self.path else "an empty folder: the step has no `code`"
@@ -76,15 +76,18 @@ class CodeFolder:
 
     @property
     def ignore_file(self) -> str:
-        """Return the name of the ignore file that counts."""
-        return next((name for name in IGNORE_FILES if self.path and (self.path / name).is_file()), "")
+        """The name of the ignore file that counts, or "" without one."""
+        return next((name for name in IGNORE_FILES if self.path and os.path.isfile(self.path / name)), "")
 
     def similar(self, name: str) -> str:
         """Return the name of a file that may be meant, or ""."""
         place = self.place(name)
-        if place is None or not place.parent.is_dir():
+        if place is None:
             return ""
-        names = {path.stem: path.name for path in place.parent.iterdir() if path.suffix == place.suffix}
+        try:
+            names = {path.stem: path.name for path in place.parent.iterdir() if path.suffix == place.suffix}
+        except OSError:  # it is no folder, or the user may not read it
+            return ""
         close = difflib.get_close_matches(place.stem, names, 1)
         return os.path.join(os.path.dirname(name), names[close[0]]) if close else ""
 

@@ -102,12 +102,12 @@ class InterpreterCheck:
                 if query.position is not None:
                     self.findings.append(Finding(query.position, f"interpreter: {error}"))
                 continue
-            self._add_faults(query, report)
+            self._add_faults(report)
             missing = self._add_missing(python, query, report)
             if not (python.parent.parent / COMPLETE).exists():
                 self._add_differences(query, report, is_complete=not missing)
 
-    def _add_faults(self, query: _Query, report: InterpreterReport) -> None:
+    def _add_faults(self, report: InterpreterReport) -> None:
         for script, fault in report.faults.items():
             message = f"syntax error for Python {report.version}: {fault.message}"
             self.findings.append(Finding(SourceLine(script, fault.line), message))

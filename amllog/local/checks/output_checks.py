@@ -91,7 +91,7 @@ def _first_join(text: str, attribute: str) -> int:
 
 def _is_join(node: ast.expr, attribute: str, aliases: set[str]) -> bool:
     if isinstance(node, ast.Call):  # os.path.join(folder, …)
-        name = ast.unparse(node.func)
+        name = _dotted(node.func)
         is_join = name.endswith("path.join") or name in {"join", "Path", "pathlib.Path"}
         return is_join and len(node.args) > 1 and _is_folder(node.args[0], attribute, aliases)
     if isinstance(node, ast.BinOp):  # Path(folder) / …, folder + "/…"
@@ -119,7 +119,15 @@ def _is_folder(node: ast.expr, attribute: str, aliases: set[str]) -> bool:
     if isinstance(node, ast.Name):
         return node.id in aliases
     if isinstance(node, ast.Call) and len(node.args) == 1:
-        return ast.unparse(node.func) in {"Path", "pathlib.Path", "str"} and _is_folder(
-            node.args[0], attribute, aliases
-        )
+        is_conversion = _dotted(node.func) in {"Path", "pathlib.Path", "str"}
+        return is_conversion and _is_folder(node.args[0], attribute, aliases)
     return False
+
+
+def _dotted(node: ast.expr) -> str:
+    """Return the name of a function, such as `os.path.join`, or "" for other expressions."""
+    names: list[str] = []
+    while isinstance(node, ast.Attribute):
+        names.insert(0, node.attr)
+        node = node.value
+    return ".".join([node.id, *names]) if isinstance(node, ast.Name) else ""

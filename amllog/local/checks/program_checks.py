@@ -56,7 +56,7 @@ class ProgramCheck:
         self.scripts: list[ScriptUse] = []
         self._step = step
         self._code = CodeFolder(step.code, step.code_includes)
-        if step.code is not None and not step.code.exists():
+        if step.code is not None and not os.path.exists(step.code):  # the check of the code reports it
             return
         if step.kind is StepKind.PARALLEL and step.parallel:
             self._check_parallel(step.parallel.entry_script)
@@ -104,7 +104,7 @@ class ProgramCheck:
         if program.name in _BUILTINS or shutil.which(program.name) or step.interpreter is None:
             return
         # The programs of the interpreter's environment are on the PATH of the step, and so is its own name.
-        if program.name == step.interpreter.name or (step.interpreter.parent / program.name).exists():
+        if program.name == step.interpreter.name or os.path.exists(step.interpreter.parent / program.name):
             return
         message = (
             f"command: {program.name} is not on PATH: install it, or use --skip {step.name}, or "

@@ -7,6 +7,7 @@ modules of the code folder are read in turn, so that their imports count too.
 from __future__ import annotations
 
 import ast
+import os.path
 import re
 import warnings
 from collections.abc import Iterator, Sequence
@@ -59,12 +60,12 @@ def imported_code(script: Path, folders: Sequence[Path]) -> ImportedCode:
             continue  # the interpreter of the step reports its syntax error
         code.is_search_path_known = code.is_search_path_known and not _SEARCH_PATH.search(content)
         code.are_packages_known = code.are_packages_known and not _INSTALLATION.search(content)
-        for name, line in _imports(tree.body, file, is_script=file == script):
+        for name, line in _imports(tree.body, is_script=file == script):
             files = _own_files(name, folders)
             waiting += files or []
             if files is None:
                 code.modules.append(ImportedModule(name, file, line))
-        for name, _ in _relative_imports(tree):
+        for name in _relative_imports(tree):
             waiting += _own_files(name, [file.parent]) or []
     return code
 
@@ -86,7 +87,7 @@ def _tree(content: bytes) -> ast.Module | None:
         return None
 
 
-def _imports(body: Sequence[ast.stmt], file: Path, *, is_script: bool) -> Iterator[tuple[str, int]]:
+def _imports(body: Sequence[ast.stmt], *, is_script: bool) -> Iterator[tuple[str, int]]:
     """Yield the modules that the statements import whenever they run, with their lines."""
     for node in body:
         if isinstance(node, ast.Import):
@@ -94,19 +95,24 @@ def _imports(body: Sequence[ast.stmt], file: Path, *, is_script: bool) -> Iterat
         elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
             yield node.module, node.lineno
         elif isinstance(node, ast.If) and is_script and _is_main(node.test):
-            yield from _imports(node.body, file, is_script=True)
+            yield from _imports(node.body, is_script=True)
 
 
 def _is_main(test: ast.expr) -> bool:
-    return ast.unparse(test) in {"__name__ == '__main__'", "'__main__' == __name__"}
+    """Return whether a condition is `__name__ == "__main__"`."""
+    if not isinstance(test, ast.Compare) or len(test.ops) != 1 or not isinstance(test.ops[0], ast.Eq):
+        return False
+    sides = (test.left, test.comparators[0])
+    return any(isinstance(side, ast.Name) and side.id == "__name__" for side in sides) and any(
+        isinstance(side, ast.Constant) and side.value == "__main__" for side in sides
+    )
 
 
-def _relative_imports(tree: ast.Module) -> Iterator[tuple[str, int]]:
+def _relative_imports(tree: ast.Module) -> Iterator[str]:
     """Yield the modules that the file imports from its own package."""
     for node in tree.body:
         if isinstance(node, ast.ImportFrom) and node.level == 1:
-            names = [node.module] if node.module else [alias.name for alias in node.names]
-            yield from ((name, node.lineno) for name in names)
+            yield from [node.module] if node.module else [alias.name for alias in node.names]
 
 
 def _own_files(name: str, folders: Sequence[Path]) -> list[Path] | None:
@@ -117,11 +123,11 @@ def _own_files(name: str, folders: Sequence[Path]) -> list[Path] | None:
         for part in name.split("."):
             place /= part
             for file in (place / "__init__.py", place.with_name(f"{part}.py")):
-                if file.is_file():
+                if os.path.isfile(file):
                     files.append(file)
                     break
         head = folder / name.partition(".")[0]
-        if files or head.is_dir() or any(folder.glob(f"{_escaped(head.name)}.*.so")):
+        if files or os.path.isdir(head) or any(folder.glob(f"{_escaped(head.name)}.*.so")):
             return files
     return None
 

@@ -76,7 +76,7 @@ def _written(owner: CheckedMap, name: str, path: Path) -> Path:
 def _file(
     node: YamlNode, path: Path, written: Path, context: DefinitionContext, default_kind: str
 ) -> ComponentDefinition | None:
-    if not path.is_file():
+    if not os.path.isfile(path):  # Path.is_file() raises an error for a name that is too long
         try:
             names = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
         except OSError:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os.path
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from amllog.local.definition.addresses import local_path
-from amllog.local.definition.checked_map import CheckedMap, absolute
+from amllog.local.definition.checked_map import CheckedMap, absolute, shown
 from amllog.local.definition.command_texts import check_command, normalized, required_names
 from amllog.local.definition.definition_context import DefinitionContext
 from amllog.local.definition.environment_keys import read_environment
@@ -91,13 +92,16 @@ class StepLayers:
         """Return the files and folders of `additional_includes`. Those of another place are a reason to skip."""
         owner = self.owner("additional_includes")
         node = owner.node.get("additional_includes")
+        if node is not None and not isinstance(node, YamlList):
+            message = f"additional_includes = {shown(node)}: allowed is a list of paths"
+            self.context.findings.error(owner.line("additional_includes"), message)
         paths = []
         for item in node.items if isinstance(node, YamlList) else ():
             if not isinstance(item, YamlScalar):  # an artifact of a git repository or of Azure DevOps
                 self.skip_reasons.append("its additional_includes are not on this machine")
                 continue
             path = absolute(owner.folder, item.text)
-            if not path.exists():
+            if not os.path.exists(path):
                 self.context.findings.error(item.position, f"additional_includes: {path} does not exist")
             paths.append(path)
         return tuple(paths)
@@ -130,10 +134,10 @@ class StepLayers:
         return planned
 
     def limits(self, kind: str) -> CheckedMap | None:
-        """Return the key `limits`."""
+        """Return the key `limits` of a step of the type `kind`: command or sweep."""
         limits = self.owner("limits").map("limits")
         if limits:
-            limits.check_keys(LIMIT_KEYS.get(kind, LIMIT_KEYS["command"]), "limits")
+            limits.check_keys(LIMIT_KEYS[kind], "limits")
         return limits
 
     def retries(self) -> tuple[int | None, float | None]:

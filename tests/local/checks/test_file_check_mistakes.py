@@ -226,6 +226,22 @@ MISTAKES = {
         changed("prep/prep.py", "print(json.dumps(1))", "print json.dumps(1)"),
         "prep/prep.py:2: ", "syntax error",
     ),
+    "component with a name that is too long": (
+        changed("pipeline.yml", "component: train.yml", f"component: {'x' * 300}.yml"),
+        "pipeline.yml:29: ", "xxx.yml does not exist",
+    ),
+    "code folder with a name that is too long": (
+        changed("pipeline.yml", "code: prep\n", f"code: {'x' * 300}\n"),
+        "pipeline.yml:20: ", "xxx does not exist",
+    ),
+    "program with a name that is too long": (
+        changed("pipeline.yml", "python -m score.main", "x" * 300),
+        "pipeline.yml:39: ", "xxx is not on PATH",
+    ),
+    "include with a name that is too long": (
+        changed("pipeline.yml", "    code: prep\n", f"    code: prep\n    additional_includes: [{'x' * 300}]\n"),
+        "pipeline.yml:21: ", "xxx does not exist",
+    ),
     "quote without an end": (
         changed("pipeline.yml", "| tail -n 1", "| tail -n '1"),
         "pipeline.yml:39: ", "the quote ' does not end",

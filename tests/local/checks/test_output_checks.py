@@ -47,6 +47,7 @@ def test_a_folder_that_is_never_created(project, write: str) -> None:
         "import pathlib\npathlib.Path(args.out_dir).mkdir()\n(pathlib.Path(args.out_dir) / 'x').touch()\n",
         "open(args.out_dir, 'w')\n",
         "print(args.out_dir)\n",
+        f"args{'.filter()' * 300}.join('x', 'y')\n",
     ],
 )
 def test_correct_scripts(project, body: str) -> None:

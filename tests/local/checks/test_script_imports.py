@@ -44,6 +44,13 @@ from . import nothing
     assert (code.is_search_path_known, code.are_packages_known) == (True, True)
 
 
+def test_a_deep_condition_is_no_error(tmp_path: Path) -> None:
+    """A condition with a thousand terms is as good as any other."""
+    script = f"if {'+'.join(['1'] * 900)}:\n    import maybe\nif '__main__' == __name__:\n    import last\n"
+    code = imported_code(write(tmp_path, train=script) / "train.py", [tmp_path])
+    assert [module.name for module in code.modules] == ["last"]
+
+
 def test_own_modules_are_read_in_turn(tmp_path: Path) -> None:
     """A module in the code folder is no package. Its imports count, also in a cycle."""
     write(
