@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Iterator
 
 from amllog.local.checks.code_checks import code_findings
 from amllog.local.checks.data_checks import data_findings
+from amllog.local.checks.finding_places import key_line
 from amllog.local.checks.interpreter_checks import InterpreterCheck
 from amllog.local.checks.output_checks import output_findings
 from amllog.local.checks.program_checks import ProgramCheck
 from amllog.local.plan.asset_references import name_of
 from amllog.local.plan.map_file import map_line
 from amllog.local.plan.planned_steps import Finding, PlannedPipeline, PlannedStep, Severity, StepKind
+from amllog.local.step_kinds.search_space import problems
 
 
 def check_plan(plan: PlannedPipeline, *, ignored: Collection[str] = ()) -> list[Finding]:
@@ -25,7 +27,7 @@ def check_plan(plan: PlannedPipeline, *, ignored: Collection[str] = ()) -> list[
         for step in plan.steps
         if step.kind is StepKind.UNSUPPORTED and step.name not in ignored
     ]
-    findings += [*data_findings(steps), *code_findings(steps)]
+    findings += [*data_findings(steps), *code_findings(steps), *_sweep_findings(steps)]
     interpreters = InterpreterCheck()
     for step in steps:
         programs = ProgramCheck(step)
@@ -35,6 +37,13 @@ def check_plan(plan: PlannedPipeline, *, ignored: Collection[str] = ()) -> list[
         interpreters.add_environment(step)
     interpreters.answer()
     return list(dict.fromkeys([*findings, *interpreters.findings]))
+
+
+def _sweep_findings(steps: Iterable[PlannedStep]) -> Iterator[Finding]:
+    """Yield an error for each problem of a sweep, at the key that the message begins with."""
+    for step in steps:
+        for message in problems(step.sweep) if step.sweep else ():
+            yield Finding(key_line(step, re.split(r"\W", message)[0]), message)
 
 
 def _skipped(step: PlannedStep) -> str:

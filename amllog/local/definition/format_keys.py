@@ -99,17 +99,17 @@ TASK_KEYS = {
     "type", "code", "entry_script", "program_arguments", "append_row_to", "environment", "model",
 }  # fmt: skip
 RETRY_KEYS = {"max_retries", "timeout"}
-# The parameters of the distributions of a search space.
+# The parameters of the distributions of a search space. All of them are required.
 SEARCH_SPACE_KEYS = {
-    "choice": {"values"},
-    "randint": {"upper"},
-    "uniform": {"min_value", "max_value"},
-    "quniform": {"min_value", "max_value", "q"},
-    "loguniform": {"min_value", "max_value"},
-    "qloguniform": {"min_value", "max_value", "q"},
-    "normal": {"mu", "sigma"},
-    "qnormal": {"mu", "sigma", "q"},
-    "lognormal": {"mu", "sigma"},
-    "qlognormal": {"mu", "sigma", "q"},
+    "choice": ("values",),
+    "randint": ("upper",),
+    "uniform": ("min_value", "max_value"),
+    "quniform": ("min_value", "max_value", "q"),
+    "loguniform": ("min_value", "max_value"),
+    "qloguniform": ("min_value", "max_value", "q"),
+    "normal": ("mu", "sigma"),
+    "qnormal": ("mu", "sigma", "q"),
+    "lognormal": ("mu", "sigma"),
+    "qlognormal": ("mu", "sigma", "q"),
 }
 SAMPLING_ALGORITHMS = ("random", "grid", "bayesian")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from types import MappingProxyType
 from typing import Any
 
@@ -103,6 +104,8 @@ def sweep_step(step: StepLayers) -> PlannedStep:
     if goal not in {"minimize", "maximize"} and objective:
         end = allowed_words(goal, ("minimize", "maximize"))
         findings.error(objective.line("goal"), f"unknown goal {goal!r}{end}")
+    for key in ("objective", "search_space", "limits", "sampling_algorithm"):
+        step.note_line(key, sweep)
     sampling, seed = _sampling(sweep)
     task = SweepTask(
         search_space={name: _distribution(space, name) for name in space.node.items} if space else {},
@@ -140,7 +143,6 @@ def _sampling(sweep: CheckedMap) -> tuple[str, int | None]:
     if name == "bayesian":
         message = "bayesian sampling is replaced by random sampling on this machine"
         sweep.findings.warning(sweep.line("sampling_algorithm"), message)
-        name = "random"
     return name, values.integer("seed") if values else None
 
 
@@ -151,15 +153,19 @@ def _distribution(space: CheckedMap, name: str) -> MappingProxyType[str, Any]:
         space.findings.error(space.line(name), f"search_space.{name} = {shown(node)}: allowed is a mapping")
         return MappingProxyType({})
     values = CheckedMap(node, space.findings)
+    numbers: dict[str, float | None] = {}
     kind = values.text("type").lower()
     if kind not in SEARCH_SPACE_KEYS:
         end = allowed_words(kind, SEARCH_SPACE_KEYS)
         space.findings.error(values.line("type"), f"unknown type {kind!r} of a search space{end}")
     else:
         values.check_keys({"type", *SEARCH_SPACE_KEYS[kind]}, f"the search space {kind}")
-        for key in sorted(SEARCH_SPACE_KEYS[kind] - node.items.keys()):
-            space.findings.error(space.line(name), f"search_space.{name} of the type {kind} has no {key}")
-    return MappingProxyType({**plain(node), "type": kind})
+        for key in SEARCH_SPACE_KEYS[kind]:
+            if key not in node.items:
+                space.findings.error(space.line(name), f"search_space.{name} of the type {kind} has no {key}")
+            elif key != "values":  # YAML 1.1 reads 1e-4 as a string, which azure-ai-ml converts to a number
+                numbers[key] = values.number(key, -math.inf)
+    return MappingProxyType({**plain(node), **numbers, "type": kind})
 
 
 def spark_step(step: StepLayers) -> PlannedStep:

@@ -11,34 +11,21 @@ import random
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Union
 
+from amllog.local.definition.format_keys import SAMPLING_ALGORITHMS, SEARCH_SPACE_KEYS
 from amllog.local.plan.planned_steps import SweepTask
 
 SampleValue = Union[str, int, float, bool]
 Sample = Mapping[str, SampleValue]
 
-# The keys that each type needs.
-_KEYS = {
-    "choice": ("values",),
-    "randint": ("upper",),
-    "uniform": ("min_value", "max_value"),
-    "quniform": ("min_value", "max_value", "q"),
-    "loguniform": ("min_value", "max_value"),
-    "qloguniform": ("min_value", "max_value", "q"),
-    "normal": ("mu", "sigma"),
-    "qnormal": ("mu", "sigma", "q"),
-    "lognormal": ("mu", "sigma"),
-    "qlognormal": ("mu", "sigma", "q"),
-}
-_ALGORITHMS = ("random", "grid", "bayesian")
 _ATTEMPTS = 100  # to find a sample that is not there yet
 
 
 def problems(task: SweepTask) -> list[str]:
     """Return what is invalid in a sweep, each as one sentence."""
     messages = []
-    if task.sampling_algorithm not in _ALGORITHMS:
+    if task.sampling_algorithm not in SAMPLING_ALGORITHMS:
         messages.append(
-            f"sampling_algorithm is {task.sampling_algorithm!r}, which must be one of {', '.join(_ALGORITHMS)}"
+            f"sampling_algorithm is {task.sampling_algorithm!r}, which must be one of {', '.join(SAMPLING_ALGORITHMS)}"
         )
     if not task.search_space:
         messages.append("search_space is empty")
@@ -61,10 +48,10 @@ def problems(task: SweepTask) -> list[str]:
 
 def _problems_of(distribution: Mapping[str, Any]) -> Iterator[str]:
     kind = distribution.get("type")
-    if kind not in _KEYS:
-        yield f"has the type {kind!r}, which must be one of {', '.join(_KEYS)}"
+    if kind not in SEARCH_SPACE_KEYS:
+        yield f"has the type {kind!r}, which must be one of {', '.join(SEARCH_SPACE_KEYS)}"
         return
-    missing = [key for key in _KEYS[kind] if key not in distribution]
+    missing = [key for key in SEARCH_SPACE_KEYS[kind] if key not in distribution]
     if missing:
         yield f"needs {' and '.join(missing)} for the type {kind}"
         return
@@ -73,11 +60,11 @@ def _problems_of(distribution: Mapping[str, Any]) -> Iterator[str]:
         if not isinstance(values, (list, tuple)) or not values:
             yield f"has the values {values!r}, which must be a list of at least one value"
         return
-    wrong = [key for key in _KEYS[kind] if not _is_number(distribution[key])]
+    wrong = [key for key in SEARCH_SPACE_KEYS[kind] if not _is_number(distribution[key])]
     if wrong:
         yield f"has {wrong[0]} = {distribution[wrong[0]]!r}, which must be a number"
         return
-    yield from _problems_of_numbers(kind, {key: distribution[key] for key in _KEYS[kind]})
+    yield from _problems_of_numbers(kind, {key: distribution[key] for key in SEARCH_SPACE_KEYS[kind]})
 
 
 def _is_number(value: object) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from amllog.local.checks.plan_checks import check_plan
-from amllog.local.plan.planned_steps import PlannedPipeline, PlannedStep, SourceLine
+from amllog.local.plan.planned_steps import PlannedPipeline, PlannedStep, SourceLine, StepKind, SweepTask
 
 LINE = SourceLine(Path("/project/pipeline.yml"), 5)
 
@@ -17,8 +17,6 @@ def test_a_correct_plan_has_no_finding() -> None:
 
 def test_steps_that_do_not_run_are_not_checked(project) -> None:
     """A skipped step has no findings. A step that cannot run here is a warning with its reason and the option."""
-    from amllog.local.plan.planned_steps import StepKind
-
     project.add("python no.py")
     assert check_plan(project.plan(), ignored=["s0"]) == []
     project.add(kind=StepKind.UNSUPPORTED, skip_reason="automl is a service")
@@ -26,3 +24,14 @@ def test_steps_that_do_not_run_are_not_checked(project) -> None:
         "pipeline.yml:3: warning: the step s1 is skipped: automl is a service. --stub s1=FOLDER provides its outputs"
     )
     assert check_plan(project.plan(), ignored=["s0", "s1"]) == []
+
+
+def test_an_invalid_sweep_is_an_error_at_its_key(project) -> None:
+    """Problems of a sweep are known before it runs. Each is at the line of the key that it names."""
+    space = {"c": {"type": "choice", "values": []}}
+    lines = {"search_space": SourceLine(project.file, 7)}
+    project.add("echo ${{search_space.c}}", kind=StepKind.SWEEP, sweep=SweepTask(space), key_positions=lines)
+    assert project.findings() == [
+        "pipeline.yml:1: objective.primary_metric is missing",
+        "pipeline.yml:7: search_space.c has the values [], which must be a list of at least one value",
+    ]

@@ -136,6 +136,7 @@ def test_inline_trials(read: Reader) -> None:
     [
         ("uniform", "unifrom", "6: unknown type 'unifrom' of a search space. Did you mean 'uniform'?"),
         (", max_value: 1", "", "6: search_space.rate of the type uniform has no max_value"),
+        (", max_value: 1", ", max_value: x", "6: max_value = 'x': allowed is a number"),
         ("maximize", "max", "7: unknown goal 'max': allowed are maximize, minimize"),
         ("{type: random, seed: 7}", "hyperband", "5: unknown sampling algorithm 'hyperband': allowed are"),
         (
@@ -158,6 +159,30 @@ def test_mistakes_in_sweeps(read: Reader, old: str, new: str, expected: str) -> 
         f for f in read(SWEEP.replace(old, new), trial=TRIAL).findings if f.severity is not Severity.NOTE
     ]
     assert [str(f)[: len("pipeline.yml:") + len(expected)] for f in findings] == [f"pipeline.yml:{expected}"]
+
+
+def test_numbers_of_a_search_space(read: Reader) -> None:
+    """The value 1e-4 is a string of YAML 1.1, and still a number. The sampling stays that of the file."""
+    step = single(
+        read, SWEEP.replace("0.1, max", "1e-4, max").replace("random, seed: 7", "grid"), trial=TRIAL
+    )
+    assert step.sweep is not None
+    assert step.sweep.search_space["rate"]["min_value"] == 0.0001
+    plan = read(SWEEP.replace("{type: random, seed: 7}", "bayesian"), trial=TRIAL).pipeline
+    assert plan is not None and plan.steps[0].sweep is not None
+    assert plan.steps[0].sweep.sampling_algorithm == "bayesian"
+
+
+def test_lists_with_other_values_are_findings(read: Reader) -> None:
+    """A list of paths has only strings, and a list is not a string."""
+    texts = {
+        SPARK.replace("[a.zip]", "[{file: a.zip}]"): "7: py_files contains a mapping: allowed are strings",
+        "command: x\nenvironment: e\nadditional_includes: common\n": (
+            "3: additional_includes = 'common': allowed is a list of paths"
+        ),
+    }
+    for text, expected in texts.items():
+        assert [str(finding) for finding in read(text).findings] == [f"pipeline.yml:{expected}"]
 
 
 def test_early_termination_is_a_note(read: Reader) -> None:
