@@ -25,14 +25,17 @@ jobs:
   prepare:
     command: >-
       printf 'a\\rbar %s\\n' ${{inputs.count}} && echo rows > ${{outputs.rows}}/x
+    environment: azureml:e@latest
     inputs: {count: "${{parent.inputs.count}}"}
     outputs: {rows: {type: uri_folder}}
   train:
     command: cat ${{inputs.rows}}/x && echo "no such layer" >&2 && exit 3
+    environment: azureml:e@latest
     inputs: {rows: "${{parent.jobs.prepare.outputs.rows}}"}
     outputs: {model: {type: uri_folder}}
   score:
     command: echo never
+    environment: azureml:e@latest
     inputs: {model: "${{parent.jobs.train.outputs.model}}"}
 """
 COMPONENT = """
@@ -41,6 +44,7 @@ name: greet
 inputs:
   name: {type: string}
 command: echo "hello ${{inputs.name}}"
+environment: azureml:e@latest
 """
 
 

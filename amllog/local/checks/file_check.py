@@ -9,6 +9,7 @@ from os import PathLike
 from pathlib import Path
 from types import MappingProxyType
 
+from amllog.local.checks.environment_checks import missing_environments
 from amllog.local.checks.plan_checks import check_plan
 from amllog.local.definition.file_reading import read_file
 from amllog.local.plan.asset_maps import AssetMaps
@@ -49,7 +50,9 @@ def check_file(
         return None, ordered(findings)
     plan, more = _prepare(result.pipeline, maps, options)
     findings += more
-    return None if has_errors(findings) else plan, ordered(findings)
+    if has_errors(findings):
+        return None, ordered(findings)
+    return plan, ordered([*findings, *missing_environments(plan)])
 
 
 def check_source(

@@ -52,7 +52,7 @@ def test_a_correct_plan_is_resolved(project) -> None:
 
 def test_registered_components(project) -> None:
     """A component of a workspace is read from the file that the map names. Without one, its step is skipped."""
-    project.write("prep.yml", "type: command\nname: prep\ncommand: echo 1\n")
+    project.write("prep.yml", "type: command\nname: prep\ncommand: echo 1\nenvironment: azureml:e@latest\n")
     project.write(
         "pipeline.yml", "type: pipeline\njobs:\n  a:\n    component: azureml:prep@latest\n    type: command\n"
     )

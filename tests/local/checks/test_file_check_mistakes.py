@@ -50,7 +50,7 @@ jobs:
     outputs:
       model: ${{parent.outputs.model}}
   score:
-    command: python -m score.main --model ${{inputs.model}} | tail -n 1
+    command: set -o pipefail; python -m score.main --model ${{inputs.model}} | tail -n 1
     code: .
     environment:
       image: mcr.microsoft.com/azureml/openmpi4.1.0-ubuntu20.04
