@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -18,6 +19,7 @@ from amllog.record.line_format import LEVEL_NAMES, quoted_value
 TRACEBACK = "Traceback (most recent call last):"
 _LEVEL_WORD = re.compile(r"\b(DEBUG|INFO|WARN(?:ING)?|ERROR|CRITICAL|FATAL)\b")
 _SAME_LEVEL = {"WARN": "WARNING", "FATAL": "CRITICAL"}
+_RANK = re.compile(r"\[\d+\] ")
 _LEVEL_PLACE = 80  # characters at the beginning of a line in which its level is looked for
 
 
@@ -69,12 +71,18 @@ class DriverLine(NamedTuple):
 
 def file_lines(job: JobFolder, file: LogFile, records: Iterator[Row]) -> Iterator[DriverLine]:
     """Yield the lines of one file. `records` are those of the job in time order. Raises OSError."""
-    window, levels = RecordWindow(records), _Levels()
+    window, levels = RecordWindow(records), defaultdict[str, _Levels](_Levels)
     has_wrapper = layouts.has_wrapper_lines(file.name)
+    has_ranks = any(layouts.is_rank_log(other.name) for other in job.files) and not layouts.is_rank_log(
+        file.name
+    )
     for number, text in enumerate(read_lines(file.path), 1):
-        ours = line_records.parse_line(text)
+        match = _RANK.match(text) if has_ranks else None
+        rank = match[0] if match else ""
+        own = text[len(rank) :]
+        ours = line_records.parse_line(own)
         row = window.take(ours) if ours is not None else None
-        level, is_further = levels.next(text, ours)
+        level, is_further = levels[rank].next(own, ours)
         yield DriverLine(
             job.name, file.name, number, text, level, row, has_wrapper and is_runtime_line(text), is_further
         )

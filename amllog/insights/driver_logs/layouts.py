@@ -6,7 +6,8 @@
   The files of the runtime are in `system_logs`.
 * ParallelRunStep and `type: parallel`: folders below `logs`, with one file per node and process.
 
-`amllog run` writes the layout of the common runtime. Names are relative to the folder of the job.
+`amllog run` writes the layout of the common runtime. There, `std_log.txt` also has the lines of all processes of a
+distributed step, each behind the number of its rank (`[1] loaded`). Names are relative to the folder of the job.
 """
 
 from __future__ import annotations
@@ -37,6 +38,8 @@ _KINDS = (  # the first that matches decides
 )
 _PATTERNS = tuple((kind, re.compile(rf"(?:{pattern})\Z")) for kind, pattern in _KINDS)
 _LEGACY = re.compile(r"azureml-logs/70_driver_log")
+STD_LOG = "user_logs/std_log.txt"
+_RANK_LOG = re.compile(r"user_logs/std_log_process_\d+\.txt\Z")
 _NUMBER = re.compile(r"(\d+)")
 
 
@@ -48,6 +51,11 @@ def kind_of_file(name: str) -> LogKind | None:
 def has_wrapper_lines(name: str) -> bool:
     """Return whether the wrapper of the legacy runtime writes to this file, too."""
     return _LEGACY.match(name) is not None
+
+
+def is_rank_log(name: str) -> bool:
+    """Return whether the file has the lines of one process of a distributed step only."""
+    return _RANK_LOG.match(name) is not None
 
 
 def sort_key(name: str) -> tuple[bool, list[tuple[int, str]]]:

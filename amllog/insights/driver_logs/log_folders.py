@@ -14,7 +14,14 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from amllog.insights.driver_logs.layouts import MARKS, LogKind, kind_of_file, sort_key
+from amllog.insights.driver_logs.layouts import (
+    MARKS,
+    STD_LOG,
+    LogKind,
+    is_rank_log,
+    kind_of_file,
+    sort_key,
+)
 from amllog.insights.stores.local.other_formats import open_for_reading
 
 RUN_FILE, STEP_FILE = "run.json", "step.json"  # of `amllog run` and `amllog fetch`
@@ -119,7 +126,16 @@ def _job(path: Path, notes: list[str]) -> JobFolder:
     files = {file.name: file for base in (path / _WORK, path) for file in _files(base, notes)}
     if not files:
         files = {file.name: file for base in _reused_folders(path, values) for file in _files(base, notes)}
-    ordered = tuple(files[name] for name in sorted(files, key=sort_key))
+    if text_of(values, "folder") and STD_LOG in files:
+        # A local step has the lines of all its ranks in one file, too. In Azure, each rank has its own file only.
+        files = {
+            name: file._replace(kind=LogKind.RUNTIME) if is_rank_log(name) else file
+            for name, file in files.items()
+        }
+    ordered = tuple(
+        files[name]
+        for name in sorted(files, key=lambda name: (files[name].kind is not LogKind.USER, sort_key(name)))
+    )
     run_id, state = text_of(values, "run_id"), text_of(values, "state", "status")
     return JobFolder(path, name, run_id, state, ordered, start_of(values))
 

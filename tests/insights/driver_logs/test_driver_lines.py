@@ -54,6 +54,17 @@ def test_lines_of_the_wrapper_are_in_the_legacy_log_only(tmp_path: Path) -> None
     assert lines_of(tmp_path / "old", **{"azureml-logs__70_driver_log": LOG})[-1].is_runtime
 
 
+def test_lines_of_ranks(tmp_path: Path) -> None:
+    """Behind the number of a rank, a line has its record, and the level of the lines of its rank."""
+    first, trace, *rest = LOG.splitlines()[0], *LOG.splitlines()[7:10]
+    log = [f"[0] {first}", f"[1] {trace}", "[0] plain", f"[1] {rest[0]}", f"[1] {rest[1]}"]
+    files = {"user_logs__std_log": "\n".join(log), "user_logs__std_log_process_00": ""}
+    lines = lines_of(tmp_path, **files)
+    assert [line.text for line in lines] == log
+    assert [line.level for line in lines] == ["INFO", "ERROR", "", "ERROR", "ERROR"]
+    assert lines[0].missing_dimensions == "  team=nlp"
+
+
 def test_order_of_levels() -> None:
     """A level includes those above it, and lines without a level are below all."""
     assert [is_at_least(level, "WARNING") for level in ("", "INFO", "WARNING", "CRITICAL", "Level 35")] == [

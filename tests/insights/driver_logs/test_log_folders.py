@@ -31,6 +31,19 @@ def test_a_local_run(tmp_path: Path) -> None:
     assert (jobs[0].run_id, jobs[0].state) == ("s0", "failed")
 
 
+def test_a_distributed_step(tmp_path: Path) -> None:
+    """In a local run, the log of a step has the lines of its ranks. In Azure, each rank has a log of its own only."""
+    files = {f"user_logs__std_log{end}": "x" for end in ("", "_process_00", "_process_01")}
+    local, azure = tmp_path / "steps" / "a", tmp_path / "steps" / "b"
+    write_json(write_files(local, **files) / "step.json", name="a", folder=str(local))
+    write_json(write_files(azure, **files) / "step.json", name="b")
+    jobs = find_jobs(tmp_path, [])
+    ranks = ["user_logs/std_log_process_00.txt", "user_logs/std_log_process_01.txt"]
+    assert names(jobs) == {name: ["user_logs/std_log.txt", *ranks] for name in "ab"}
+    shown = [[file.name for file in job.files if file.kind is LogKind.USER] for job in jobs]
+    assert shown == [["user_logs/std_log.txt"], ["user_logs/std_log.txt", *ranks]]
+
+
 def test_a_download(tmp_path: Path) -> None:
     """`az ml job download --all` puts the files below `artifacts`, and the job has the name of the folder above."""
     folder = write_files(
