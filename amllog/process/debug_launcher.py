@@ -149,10 +149,8 @@ def _run(program: Program) -> None:
     """Run the program as Python does."""
     is_safe = bool(getattr(sys.flags, "safe_path", False) or sys.flags.isolated)
     if program.kind == "-m":
-        _prepare("-m", program.arguments, "" if is_safe else os.getcwd())
-        # As `python -m` does. The public `run_module` removes `__main__` at its end, while threads may need it.
-        run_module = getattr(runpy, "_run_module_as_main", None) or runpy.run_module
-        run_module(program.target)
+        _prepare("-m", program.arguments, None if is_safe else os.getcwd())
+        _run_module(program.target, changes_argv=True)
         return
     if program.kind == "-c":
         _prepare("-c", program.arguments, None if is_safe else "")
@@ -160,12 +158,13 @@ def _run(program: Program) -> None:
         return
     path = os.path.abspath(program.target)
     if os.path.isdir(path) or zipfile.is_zipfile(path):
-        _prepare(program.target, program.arguments, None)
-        runpy.run_path(program.target, run_name="__main__")
+        _prepare(program.target, program.arguments, path)
+        _run_module("__main__", changes_argv=False)
         return
     _prepare(program.target, program.arguments, None if is_safe else os.path.dirname(os.path.realpath(path)))
     if not os.path.isfile(path):
-        sys.exit(f"{sys.executable}: can't open file {path!r}: [Errno 2] No such file or directory")
+        sys.stderr.write(f"{sys.executable}: can't open file {path!r}: [Errno 2] No such file or directory\n")
+        sys.exit(2)
     with open(path, "rb") as file:
         content = file.read()
     _execute(path, content, {"__file__": path, "__loader__": SourceFileLoader("__main__", path)})
@@ -186,12 +185,27 @@ def _print_exception(
     sys.__excepthook__(kind, error.with_traceback(trace), trace)
 
 
+def _run_module(name: str, *, changes_argv: bool) -> None:
+    """Run a module as Python does.
+
+    The public functions of runpy delete `__main__` at their end, while threads may need it.
+    """
+    run_as_main: Any = vars(runpy)["_run_module_as_main"]
+    _replace_main({})
+    run_as_main(name, changes_argv)
+
+
 def _execute(path: str, content: bytes, names: dict[str, Any]) -> None:
-    """Execute code as the module `__main__`, which stays there until the process ends."""
+    """Execute code as the module `__main__`."""
+    exec(compile(content, path, "exec", dont_inherit=True), _replace_main(names))
+
+
+def _replace_main(names: dict[str, Any]) -> dict[str, Any]:
+    """Put a new module in the place of this program, until the process ends. Return its namespace."""
     module = types.ModuleType("__main__")
     module.__dict__.update(names, __builtins__=builtins)
     sys.modules["__main__"] = module
-    exec(compile(content, path, "exec", dont_inherit=True), module.__dict__)
+    return module.__dict__
 
 
 if __name__ == "__main__":
