@@ -18,7 +18,7 @@ _BATCH = 45  # as many as azureml posts at once
 def _import_next() -> None:
     """Import the `sitecustomize` that this one stands in front of. Without one, this one stays."""
     own = sys.modules.pop("sitecustomize", None)
-    here, before = os.path.dirname(os.path.abspath(__file__)), list(sys.path)
+    here = os.path.dirname(os.path.abspath(__file__))
     sys.path[:] = [entry for entry in sys.path if os.path.abspath(entry) != here]
     try:
         __import__("sitecustomize")
@@ -26,21 +26,20 @@ def _import_next() -> None:
         if error.name != "sitecustomize":
             raise
     finally:
-        sys.path[:] = [entry for entry in before if os.path.abspath(entry) != here]
         if own is not None:
             sys.modules.setdefault("sitecustomize", own)
 
 
 def _post_waiting_metrics(process: int) -> None:
     """Post what azureml's queues hold, in the process that was started here. A fork holds copies."""
-    module = sys.modules.get(_MODULE)
-    if module is None or os.getpid() != process:
+    kind = getattr(sys.modules.get(_MODULE), "MetricsClient", None)
+    if kind is None or os.getpid() != process:
         return
     import gc
     import queue
 
     for client in gc.get_objects():
-        if type(client) is not module.MetricsClient:
+        if type(client) is not kind:
             continue
         items = getattr(getattr(client, "_task_queue_v2_internal", None), "_items", None)
         waiting = []
@@ -56,5 +55,5 @@ def _post_waiting_metrics(process: int) -> None:
             sys.stderr.write(f"amllog: azureml could not post {len(waiting)} metrics at the end: {error}\n")
 
 
-_import_next()
 atexit.register(_post_waiting_metrics, os.getpid())
+_import_next()  # last, because it may raise

@@ -8,6 +8,20 @@ from pathlib import Path
 
 from amllog.local.job_records.shell_variables import STARTUP
 
+# The names of azureml that are used.
+CLIENT = """
+import queue, types
+
+class MetricsClient:
+    def _log_batch_v2(self, batch):
+        print("posted", batch)
+
+client = MetricsClient()
+client._task_queue_v2_internal = types.SimpleNamespace(_items=queue.Queue())
+for metric in "ab":
+    client._task_queue_v2_internal._items.put(metric)
+"""
+
 
 def _run(code: str, *paths: Path) -> subprocess.CompletedProcess[str]:
     environ = {"PYTHONPATH": ":".join(map(str, (STARTUP, *paths)))}
@@ -24,6 +38,13 @@ def test_the_next_one_is_imported(tmp_path: Path) -> None:
     assert (ran.stdout, ran.stderr) == ("mine\n1 []\n", "")
 
 
+def test_the_next_one_may_change_the_path(tmp_path: Path) -> None:
+    """Folders that the user's own file puts on `sys.path` stay there."""
+    (tmp_path / "sitecustomize.py").write_text("import sys\nsys.path.insert(0, '/mine')\n", encoding="utf-8")
+    ran = _run("import sys\nprint(sys.path.count('/mine'))", tmp_path)
+    assert (ran.stdout, ran.stderr) == ("1\n", "")
+
+
 def test_without_another_one(tmp_path: Path) -> None:
     """Without another file, a script starts and ends without output."""
     ran = _run("import sys\nprint([p for p in sys.path if 'startup' in p])")
@@ -31,8 +52,15 @@ def test_without_another_one(tmp_path: Path) -> None:
 
 
 def test_an_error_in_the_next_one(tmp_path: Path) -> None:
-    """An error of the user's own file is printed by Python, and the script runs."""
+    """An error of the user's own file is printed by Python. The script runs, and its metrics are posted at the end."""
     (tmp_path / "sitecustomize.py").write_text("import nothing_of_this_name\n", encoding="utf-8")
-    ran = _run("print('ran')", tmp_path)
-    assert (ran.returncode, ran.stdout) == (0, "ran\n")
+    (tmp_path / "azureml/_restclient").mkdir(parents=True)
+    for name, text in (
+        ("__init__.py", ""),
+        ("_restclient/__init__.py", ""),
+        ("_restclient/metrics_client.py", CLIENT),
+    ):
+        (tmp_path / "azureml" / name).write_text(text)
+    ran = _run("from azureml._restclient.metrics_client import client\nprint('ran')", tmp_path)
+    assert (ran.returncode, ran.stdout) == (0, "ran\nposted ['a', 'b']\n")
     assert "nothing_of_this_name" in ran.stderr
