@@ -12,7 +12,7 @@ class DebugClient:
 
     def __init__(self, host: str, port: int) -> None:
         """Connect to a listening process."""
-        self._socket = socket.create_connection((host, port), timeout=20)
+        self._socket = socket.create_connection((host, port), timeout=60)
         self._stream = self._socket.makefile("rb")
         self._count = 0
         self._messages: list[dict[str, Any]] = []

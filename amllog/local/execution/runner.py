@@ -37,6 +37,11 @@ def run(
     """
     if not hasattr(os, "fork"):
         raise UsageError("Pipelines run on Linux and macOS. On Windows, use the Windows Subsystem for Linux")
+    if os.pathsep in str(options.runs):
+        raise UsageError(
+            f"{options.runs}: the path contains {os.pathsep!r}, which separates the folders of PATH. "
+            "Run the pipeline in another folder"
+        )
     if options.jobs is not None and options.jobs < 1:
         raise UsageError(f"--jobs {options.jobs}: allowed is a number from 1")
     if options.debug_step == ONLY and plan.is_single:

@@ -56,8 +56,6 @@ def command_words(
 
 def _for_debugger(step: PlannedStep, values: StepValues, shims: Path) -> tuple[PlannedStep, StepValues]:
     """Return a parallel step with one worker that the debugger stops, and without a time limit for mini-batches."""
-    if step.kind is StepKind.SPARK:
-        raise UsageError(f"{step.position}: --debug {step.name}: a debugger cannot stop Spark steps")
     values = replace(values, python=shims / "python")
     if step.parallel is None:
         return step, values

@@ -100,7 +100,7 @@ class Step:
 
     def output(self) -> str:
         """Wait for the end, and return the rest of the output."""
-        return self.process.communicate(timeout=20)[0]
+        return self.process.communicate(timeout=300)[0]
 
 
 def is_open(address: dict[str, Any]) -> bool:

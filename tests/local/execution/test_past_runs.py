@@ -43,8 +43,8 @@ def start_run(folder: Path, *steps: str) -> subprocess.Popen[str]:
 
 
 def waits_for(condition: Callable[[], bool]) -> bool:
-    """Wait until a condition is true, at most 30 seconds, and return whether it is."""
-    deadline = time.monotonic() + 30
+    """Wait until a condition is true, at most five minutes, and return whether it is."""
+    deadline = time.monotonic() + 300
     while not condition():
         if time.monotonic() > deadline:
             return False

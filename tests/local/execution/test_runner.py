@@ -480,3 +480,12 @@ def test_the_journal_directory_may_begin_with_the_home_folder(
     environment = {**ENVIRONMENT, "AMLLOG_DIR": "~/journal"}
     result = run(plan(step("a", "true")), RunOptions(directory=tmp_path), Watcher(), environment)
     assert result.journal_directory == tmp_path / "home/journal"
+
+
+def test_a_path_that_cannot_be_in_path(tmp_path: Path) -> None:
+    """In a folder with a colon, steps would get another Python than theirs. Nothing is run."""
+    folder = tmp_path / "a:b"
+    folder.mkdir()
+    with pytest.raises(UsageError, match=r"a:b/amllog-runs: the path contains ':'"):
+        Runs(folder)(plan(step("a", "true")))
+    assert list(folder.iterdir()) == []

@@ -32,7 +32,7 @@ e = os.environ
 body = {"run_id": e["MLFLOW_RUN_ID"], "key": "loss", "value": float(sys.argv[1]), "timestamp": int(time.time() * 1000)}
 headers = {"Authorization": "Bearer " + e["MLFLOW_TRACKING_TOKEN"], "Content-Type": "application/json"}
 address = e["MLFLOW_TRACKING_URI"] + "/api/2.0/mlflow/runs/log-metric"
-u.urlopen(u.Request(address, json.dumps(body).encode(), headers), timeout=30)
+u.urlopen(u.Request(address, json.dumps(body).encode(), headers), timeout=300)
 ' """
 GRID = SweepTask(
     {"x": {"type": "choice", "values": [3, 1, 2]}}, sampling_algorithm="grid", primary_metric="loss"
