@@ -23,7 +23,7 @@ from amllog.insights.driver_logs import run_places
 from amllog.insights.driver_logs.driver_lines import DriverLine, file_lines, is_at_least
 from amllog.insights.driver_logs.layouts import LogKind
 from amllog.insights.driver_logs.log_folders import JobFolder, LogFile
-from amllog.insights.driver_logs.parallel_causes import find_cause
+from amllog.insights.driver_logs.parallel_causes import ParallelCause, find_cause
 from amllog.insights.driver_logs.record_pages import record_rows
 from amllog.insights.driver_logs.run_places import RunFolder
 from amllog.insights.insights import Insights
@@ -50,16 +50,17 @@ class _Counts:
     """The lines that were hidden, and whether any was shown."""
 
     def __init__(self) -> None:
-        self.hidden = self.files = 0
+        self.hidden = 0
+        self.files: set[Path] = set()
         self.notes: list[str] = []
 
     def hide(self) -> None:
         """Count a hidden line."""
         self.hidden += 1
 
-    def read(self) -> None:
-        """Count a file that was read."""
-        self.files += 1
+    def read(self, file: Path) -> None:
+        """Count a file that was read, once."""
+        self.files.add(file)
 
 
 def run(options: Namespace, environ: Mapping[str, str]) -> int:
@@ -116,9 +117,9 @@ def _parts(
             counts.notes.append(f"no log files in {run.path}")
         insights = _insights(options, environ, run)
         for job in jobs:
-            cause = None if job.state.lower() in _GOOD_STATES else find_cause(job)
+            cause = _cause(job, counts)
             if cause is not None:
-                counts.read()
+                counts.read(job.path / cause.file)
                 # A list: a generator would read `cause` after it is that of the last job.
                 lines = [DriverLine(job.name, cause.file, 0, text, "ERROR") for text in cause.lines]
                 yield _Part(f"{job.name}: the cause of the failure is in {cause.file}", iter(lines))
@@ -130,6 +131,15 @@ def _parts(
             for file in files:
                 title = "  ".join(filter(None, (f"{job.name}: {file.name}", job.state, job.run_id)))
                 yield _Part(title, _lines(options, job, file, insights, counts))
+
+
+def _cause(job: JobFolder, counts: _Counts) -> ParallelCause | None:
+    """Return the cause of the failure of a parallel job. A file that cannot be read is noted."""
+    try:
+        return None if job.state.lower() in _GOOD_STATES else find_cause(job)
+    except OSError as error:
+        counts.notes.append(f"{job.name}: the cause is not known: {error}")
+        return None
 
 
 def _is_selected(options: Namespace, job: JobFolder) -> bool:
@@ -158,7 +168,7 @@ def _lines(
     try:
         for line in file_lines(job, file, records):
             if line.number == 1:
-                counts.read()
+                counts.read(file.path)
             if line.is_runtime and not options.runtime:
                 counts.hide()
                 continue
@@ -169,6 +179,7 @@ def _lines(
                 is_shown = not options.level or is_at_least(line.level, options.level)
             if is_shown:
                 yield line
+        counts.read(file.path)  # it may be empty
     except OSError as error:
         counts.notes.append(f"{file.path} is not read: {error.strerror or error}")
 

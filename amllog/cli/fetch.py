@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib.util
 import logging
+import shutil
 import tempfile
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Callable, Mapping
@@ -72,10 +73,13 @@ def run(options: Namespace, environ: Mapping[str, str]) -> int:
     directory = user_path.expand_path(options.output)
     if user_path.exists(directory) and not user_path.is_directory(directory):
         raise UsageError(f"{directory} is not a directory: pass another one with -o")
-    with tempfile.TemporaryDirectory(prefix="amllog-fetch-") as temporary:
+    temporary = Path(tempfile.mkdtemp(prefix="amllog-fetch-"))
+    try:
         limits: Any = {"seconds": options.timeout, "max_bytes": options.max_bytes}
-        source = _source(options, environ, Path(temporary))
+        source = _source(options, environ, temporary)
         report = Fetch(source, directory, progress=output.print_notice, **limits).fetch(options.run)
+    finally:  # after the time limit, a thread of the SDK may still write there
+        shutil.rmtree(temporary, ignore_errors=True)
     if options.json:
         output.print_answer(output.to_json(_as_dict(report)))
     else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -60,6 +61,21 @@ def test_lines_joined_with_records(run: Path, cli: Callable[..., Any]) -> None:
     assert "ValueError: bad batch" in joined[-1]["stack"]
     table = list(csv.DictReader(cli("logs", "--driver", "--csv", "--level", "error").stdout.splitlines()))
     assert [row["text"] for row in table] == lines[lines.index("    lines") - 1 : -1]
+
+
+def test_empty_and_unreadable_logs(tmp_path: Path, cli: Callable[..., Any]) -> None:
+    """A log without lines is a log. A file that cannot be read is named, and the others are shown."""
+    for name in ("one/user_logs", "two/logs/user"):
+        (tmp_path / "down" / name).mkdir(parents=True)
+    (tmp_path / "down/one/user_logs/std_log.txt").touch()
+    shown = cli("logs", "--driver", "--dir", "down")
+    assert (shown.stdout, shown.returncode) == ("", 0)
+    assert shown.stderr == "amllog: run down\namllog: nothing found\n"
+    (tmp_path / "down/one/user_logs/std_log.txt").write_text("here\n")
+    os.mkfifo(tmp_path / "down/two/logs/job_error.txt")
+    shown = cli("logs", "--driver", "--dir", "down")
+    assert (shown.stdout, shown.returncode) == ("here\n", 0)
+    assert "two: the cause is not known: " in shown.stderr and "job_error.txt" in shown.stderr
 
 
 def test_a_download_of_the_legacy_runtime(tmp_path: Path, cli: Callable[..., Any]) -> None:

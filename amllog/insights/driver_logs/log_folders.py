@@ -103,9 +103,8 @@ def _job_paths(folder: Path, notes: list[str]) -> Iterator[Path]:
         names = {entry.name for entry in listed}
         folders = {entry.name for entry in listed if entry.is_dir(follow_symlinks=False)}
         if count > MAX_ENTRIES or (depth == MAX_DEPTH and folders):
-            limit = (
-                "folders more than 12 deep" if count <= MAX_ENTRIES else f"more than {MAX_ENTRIES:,} files"
-            )
+            is_deep = count <= MAX_ENTRIES
+            limit = f"folders more than {MAX_DEPTH} deep" if is_deep else f"more than {MAX_ENTRIES:,} files"
             notes.append(f"{place}: {limit} are not read")
             continue
         if folders & MARKS or names & {STEP_FILE, RUN_FILE} or _is_parallel(place):

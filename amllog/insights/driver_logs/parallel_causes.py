@@ -35,6 +35,7 @@ _PROCESS = re.compile(r"([^/]+)/(process\d+|[^/]+?)(?:\.(?:stdout|stderr|log))?\
 _SUMMARY = re.compile(r"logs/job_error[^/]*\.txt|logs/user/error\.txt")
 _TABLE = re.compile(r"processed_(?:mini-batches|tasks)\.csv\Z")
 _FAILED = re.compile(r"EXCEPTION|TIMEOUT|FAIL|ERROR", re.IGNORECASE)
+_PLACES = ("logs/job_error", "logs/user/error", "logs/user/stderr/", "logs/user/stdout/", "logs/sys/error")
 _MAX_CHARACTERS = 4000  # of one line that is shown
 
 
@@ -74,9 +75,6 @@ def _in_order(job: JobFolder) -> Iterator[LogFile]:
             yield from (file for file in files[place] if _process(file.name) not in failed)
 
 
-_PLACES = ("logs/job_error", "logs/user/error", "logs/user/stderr/", "logs/user/stdout/", "logs/sys/error")
-
-
 def _failed_processes(job: JobFolder) -> set[str]:
     """Return the names of the processes with an error, such as `process003`."""
     errors = [file for file in job.files if file.name.startswith("logs/user/error/")]
@@ -93,8 +91,13 @@ def _failed_processes(job: JobFolder) -> set[str]:
 
 
 def _failed_in_table(path: Path) -> Iterator[str]:
-    """Yield the processes of the batches that failed in a table of ParallelRunStep."""
-    for row in csv.DictReader(read_lines(path)):
+    """Yield the processes of the batches that failed in a table of ParallelRunStep, up to a row that is damaged."""
+    rows = csv.DictReader(read_lines(path))
+    while True:
+        try:
+            row = next(rows)
+        except (StopIteration, csv.Error):  # a killed process leaves NUL or a quote without its end
+            return
         values = {
             str(name).strip().lower(): value or "" for name, value in row.items() if isinstance(value, str)
         }

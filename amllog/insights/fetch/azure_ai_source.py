@@ -1,14 +1,14 @@
 """The jobs of a workspace through azure-ai-ml, with the login of azure-identity.
 
 azure-ai-ml downloads all default artifacts of a job at once, and only after its end. So a job is downloaded into a
-temporary folder when its files are listed, and its logs and journals are moved from there.
+temporary folder when its files are listed, and its logs and journals are moved from there, perhaps to another disk.
 """
 
 from __future__ import annotations
 
-import os
+import shutil
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +20,37 @@ PACKAGE = "azure-ai-ml"
 _ARTIFACTS = ("artifacts", "hd-artifacts")  # below the folder of a download. The second is that of a sweep
 
 
+class DownloadedJob:
+    """The files in the folder of a download, by their names in the job. Links are no files."""
+
+    def __init__(self, folder: Path) -> None:
+        self._paths = {
+            path.relative_to(base).as_posix(): path
+            for base in (folder / name for name in reversed(_ARTIFACTS))  # those of the first one count
+            for path in base.rglob("*")
+            if path.is_file() and not path.is_symlink()
+        }
+
+    @property
+    def names(self) -> Sequence[str]:
+        """The names of all files that were not moved."""
+        return list(self._paths)
+
+    def move(self, name: str, target: Path) -> None:
+        """Move a file to a path. Raises OSError."""
+        path = self._paths.pop(name, None)
+        if path is None:
+            raise FileNotFoundError(name)
+        shutil.move(path, target)
+
+
 class AzureAIJobs:
     """The jobs of a workspace. It is connected at the first call. Downloads are in `folder` until they are moved."""
 
     def __init__(self, given: WorkspaceNames, environ: Mapping[str, str], folder: Path) -> None:
         self._names, self._folder = find_workspace(given, environ), folder
         self._clients: list[Any] = []
-        self._folders: dict[str, Path] = {}
+        self._downloads: dict[str, DownloadedJob] = {}
 
     def run(self, run_id: str) -> RemoteRun:
         """Return a job."""
@@ -45,21 +69,13 @@ class AzureAIJobs:
     def files(self, run_id: str) -> Sequence[str]:
         """Download a job and return the names of its files."""
         folder = Path(tempfile.mkdtemp(prefix="job-", dir=self._folder))
-        self._folders[run_id] = folder
         self._client().jobs.download(run_id, download_path=folder)
-        return [path.relative_to(base).as_posix() for base, path in self._downloaded(run_id)]
+        self._downloads[run_id] = DownloadedJob(folder)
+        return self._downloads[run_id].names
 
     def download(self, run_id: str, name: str, target: Path) -> None:
         """Move a file of a downloaded job to a path."""
-        for base, path in self._downloaded(run_id):
-            if path.relative_to(base).as_posix() == name:
-                os.replace(path, target)
-                return
-        raise FileNotFoundError(name)
-
-    def _downloaded(self, run_id: str) -> Iterator[tuple[Path, Path]]:
-        for base in (self._folders[run_id] / name for name in _ARTIFACTS):
-            yield from ((base, path) for path in base.rglob("*") if path.is_file() and not path.is_symlink())
+        self._downloads[run_id].move(name, target)
 
     def _client(self) -> Any:
         if not self._clients:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from amllog.insights.driver_logs.log_folders import find_jobs
 from amllog.insights.driver_logs.parallel_causes import MAX_SHOWN, ParallelCause, find_cause
 
@@ -61,6 +63,17 @@ def test_the_output_of_the_process_that_failed(tmp_path: Path) -> None:
     assert cause_of(tmp_path, **files) == ParallelCause(
         "logs/user/stdout/node0/process002.stdout.txt", ("ValueError: 2",)
     )
+
+
+@pytest.mark.parametrize("rest", ['"' + "x" * 90_000 + "\n" + "x" * 90_000, "\0,process001,1,FAIL"])
+def test_a_damaged_table(tmp_path: Path, rest: str) -> None:
+    """The rows before a damaged one count."""
+    files = {STDOUT.format(f"00{number}"): f"ValueError: {number}\n" for number in range(3)}
+    (tmp_path / "logs/sys").mkdir(parents=True)
+    table = f"Id,Process,Failed,Status\n0,process000,1,FAIL\n{rest}\n"
+    (tmp_path / "logs/sys/processed_tasks.csv").write_text(table)
+    cause = cause_of(tmp_path, **files)
+    assert cause == ParallelCause("logs/user/stdout/node0/process000.stdout.txt", ("ValueError: 0",))
 
 
 def test_a_native_crash(tmp_path: Path) -> None:
