@@ -7,6 +7,7 @@ found none in the records that could be read, and others could not.
 from __future__ import annotations
 
 from argparse import Namespace
+from pathlib import Path
 
 from amllog.cli import output
 from amllog.cli.query_arguments import passed_filters
@@ -14,6 +15,7 @@ from amllog.insights.insights import Insights
 from amllog.insights.query.result import Table
 from amllog.insights.reports import undelivered
 from amllog.insights.reports.story import step_label
+from amllog.insights.stores.local.local_runs import has_journals
 
 MAX_OPEN = 20  # steps that never ended whose journals are looked at
 LISTS = ("runs", "steps", "query")  # commands whose empty answer over an empty directory is right
@@ -29,7 +31,8 @@ def exit_code(options: Namespace, table: Table, code: int = 0) -> int:
         output.print_notice(f"nothing could be read in {', '.join(reading.empty_places)}")
         return 2
     for place in reading.empty_places if reading.has_records else ():
-        output.print_notice(f"no records in {place}")
+        if not has_journals(Path(place)):
+            output.print_notice(f"no records in {place}")
     return 2 if reading.unknown else code
 
 

@@ -15,6 +15,7 @@ from amllog.errors import UsageError
 from amllog.insights.insights import Insights
 from amllog.insights.links import Portal
 from amllog.insights.stores.local.duckdb_store import DuckDBStore
+from amllog.insights.stores.local.local_runs import with_journals
 from amllog.insights.stores.local.python_store import PythonStore
 from amllog.insights.stores.service.client import SERVER_TIMEOUT_SECONDS, QueryClient
 from amllog.insights.stores.service.scope import VARIABLES, Scope, parse_scope
@@ -52,8 +53,9 @@ def connect(
     """Return the questions over journals or over the service.
 
     With `paths`, the journals in and below them. A path is a journal directory, a folder with downloaded runs
-    (`logs/amllog` at any depth), or one file. With an argument of `Service`, the service. With neither, the id in an
-    environment variable, else the journals in AMLLOG_DIR, else those in the default directories of `setup()`.
+    (`logs/amllog` at any depth), the folder of a local run, or one file. With an argument of `Service`, the service.
+    With neither, the id in an environment variable, else the journals in AMLLOG_DIR, else those in the default
+    directories of `setup()`.
 
     `environ` replaces the environment of the process. Raises UsageError if a path does not exist or an id is invalid.
     """
@@ -104,13 +106,13 @@ def find_scope(service: Service, environ: Mapping[str, str]) -> Scope | None:
 
 
 def journal_paths(paths: Iterable[str | PathLike[str]], environ: Mapping[str, str]) -> list[Path]:
-    """Return the directories and files to read. UsageError names those that do not exist."""
+    """Return the directories and files to read, with the journals of local runs. UsageError names missing ones."""
     given = [user_path.expand_path(path) for path in paths]
     missing = [str(path) for path in given if not user_path.exists(path)]
     if missing:
         raise UsageError(f"no such directory or file: {', '.join(missing)}")
     if given:
-        return given
+        return with_journals(given)
     candidates = [user_path.expand_path(name) for name in candidate_directories(environ)]
     directories = [path for path in candidates if user_path.is_directory(path)]
     if not directories:

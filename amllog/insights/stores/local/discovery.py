@@ -11,12 +11,12 @@ import hashlib
 import os
 import re
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from amllog.config import user_path
-from amllog.insights.stores.local import other_formats, ownership
+from amllog.insights.stores.local import local_runs, other_formats, ownership
 from amllog.insights.stores.local.duckdb_views import MAX_LINE_BYTES
 from amllog.insights.stores.local.formats import unsupported
 from amllog.insights.stores.local.leftovers import Leftovers
@@ -46,7 +46,7 @@ class FoundFile(NamedTuple):
 
 
 def find_files(
-    places: Iterable[Path],
+    places: Sequence[Path],
     *,
     convert: bool = True,
     skipped: list[str] | None = None,
@@ -54,16 +54,16 @@ def find_files(
 ) -> list[FoundFile]:
     """Return the given files, and all `*.jsonl` in and below the given directories.
 
-    They are sorted by name, which sorts journals by time. Files of other programs are converted by `other_formats`, or
-    ignored with `convert=False`. `skipped`, or `leftovers`, gets a sentence for each file that is not read: a link, one
-    that cannot be opened, one beyond the limits, and one of another format.
+    They are sorted by name, which sorts journals by time. Files of other programs are converted, or ignored with
+    `convert=False`. `skipped`, or `leftovers`, gets a sentence for each file that is not read.
     """
     files: dict[Path, FoundFile] = {}
     leftovers = leftovers or Leftovers([] if skipped is None else skipped)
     notes = leftovers.unread
     for place in places:
         owner, is_directory = ownership.owner_id(place), user_path.is_directory(place)
-        for path in _candidates(place, leftovers) if is_directory else [place]:
+        paths = _candidates(place, leftovers) if is_directory else [place]
+        for path in local_runs.without_copies(paths, place, places):
             try:
                 file = _stat_file(path.resolve(), owner)
                 if (
