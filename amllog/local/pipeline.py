@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Optional, final
@@ -171,7 +171,8 @@ class Pipeline:
             self._environments,
             skip=selection.skip,
             stubs=selection.stubs,
-            ignored=self._unselected(selection),
+            start_from=selection.start_from,
+            only=selection.only,
             virtual_environments=virtual_environments.VirtualEnvironments(
                 virtual_environments.cache_directory(environ), report, is_building=is_run
             ),
@@ -185,28 +186,6 @@ class Pipeline:
         resolved, more = file_check.check_source(plan, options)
         findings = file_check.ordered([*findings, *more])
         return None if file_check.has_errors(findings) else resolved, findings
-
-    def _unselected(self, selection: _Selection) -> set[str]:
-        """Return the steps that `start_from` and `only` leave out, so that their data may be missing."""
-        if not (selection.start_from or selection.only):
-            return set()
-        from amllog.local.execution.schedule import descendants_of
-
-        plan = self._unresolved()[0]
-        every = {step.name for step in plan.steps} if plan else set()
-        wanted = _named(every, selection.only) or every
-        if plan and selection.start_from:
-            wanted &= descendants_of(plan, _named(every, [selection.start_from]))
-        return every - wanted
-
-    def _unresolved(self) -> _Checked:
-        """Return the plan with unresolved references, and the findings about the source itself."""
-        if self._kind != "file":
-            return self._plan_of_objects()
-        from amllog.local.definition import file_reading
-
-        result = file_reading.read_file(self._source, self._texts())
-        return result.pipeline, result.findings
 
     def _texts(self) -> dict[str, str]:
         return {name: str(value) for name, value in self._inputs.items()}
@@ -224,8 +203,3 @@ class Pipeline:
         from amllog.local.step_objects import function_steps
 
         return function_steps.plan_functions(self._source, self._inputs, self._position)
-
-
-def _named(steps: Collection[str], names: Iterable[str]) -> set[str]:
-    """Return the steps with these names, and all steps of nested pipelines with these names."""
-    return {step for step in steps for name in names if step == name or step.startswith(f"{name}.")}

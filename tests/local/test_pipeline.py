@@ -47,3 +47,24 @@ def test_a_missing_value_prevents_the_run(tmp_path: Path) -> None:
     assert "1 error prevents the run:" in str(caught.value)
     assert pipeline.check() == [finding]
     assert list(tmp_path.iterdir()) == []
+
+
+NESTED = """\
+type: pipeline
+inputs: {data: {type: uri_file}}
+jobs:
+  read: {command: 'cat ${{inputs.data}}', environment: e, inputs: {data: '${{parent.inputs.data}}'}}
+  end: {command: 'true', environment: e}
+"""
+
+
+def test_steps_that_are_not_selected_have_no_findings(tmp_path: Path) -> None:
+    """The data of a step that `only` leaves out may be missing, also inside of a component that a map finds."""
+    (tmp_path / "nested.yml").write_text(NESTED)
+    (tmp_path / "amllog.yml").write_text("components:\n  nested: nested.yml\n")
+    step = "component: azureml:nested@latest, inputs: {data: {type: uri_file, path: missing.csv}}"
+    file = tmp_path / "pipeline.yml"
+    file.write_text(f"type: pipeline\njobs:\n  outer: {{type: pipeline, {step}}}\n")
+    assert "missing.csv does not exist" in str(Pipeline(file).check()[0])
+    assert Pipeline(file).check(only=["outer.end"]) == []
+    assert Pipeline(file).check(start_from="outer.end") == []

@@ -12,6 +12,7 @@ from types import MappingProxyType
 from amllog.local.checks.environment_checks import missing_environments
 from amllog.local.checks.plan_checks import check_plan
 from amllog.local.definition.file_reading import read_file
+from amllog.local.execution.schedule import descendants_of
 from amllog.local.plan.asset_maps import AssetMaps
 from amllog.local.plan.environments import EnvironmentResolver
 from amllog.local.plan.map_file import load_maps
@@ -25,8 +26,8 @@ class CheckOptions:
     """The options that decide how a plan is resolved and what is checked.
 
     `data` and `environments` are the values of `--data` and `--env`. Paths are relative to `directory`, that of the
-    command. The steps in `skip`, `stubs` and `ignored` do not run, and neither do those that need a skipped one.
-    Without `virtual_environments`, none is built, and a note names those that would be.
+    command. The steps in `skip` and `stubs` do not run, nor do those that need a skipped one, nor those that
+    `start_from` and `only` leave out. Without `virtual_environments`, none is built, and a note names each one.
     """
 
     data: Mapping[str, str | PathLike[str]] = field(default_factory=lambda: MappingProxyType({}))
@@ -34,7 +35,8 @@ class CheckOptions:
     directory: Path = field(default_factory=Path.cwd)
     skip: Collection[str] = ()
     stubs: Collection[str] = ()
-    ignored: Collection[str] = ()
+    start_from: str = ""
+    only: Collection[str] = ()
     virtual_environments: VirtualEnvironments | None = None
 
 
@@ -72,7 +74,7 @@ def check_source(
 def _prepare(
     plan: PlannedPipeline, maps: AssetMaps, options: CheckOptions
 ) -> tuple[PlannedPipeline, list[Finding]]:
-    ignored = {*options.ignored, *_steps_that_do_not_run(plan, options)}
+    ignored = _steps_that_do_not_run(plan, options) | _unselected(plan, options)
     environments = EnvironmentResolver(maps, options.virtual_environments)
     resolved, findings = resolve(plan, maps, environments, ignored=ignored)
     return resolved, [*findings, *check_plan(resolved, ignored=ignored)]
@@ -83,19 +85,27 @@ def _steps_that_do_not_run(plan: PlannedPipeline, options: CheckOptions) -> set[
 
     Steps that cannot run here are not among them, because a warning names them, but those that need them are.
     """
-    stubbed = {step.name for step in plan.steps if _is_named(step.name, options.stubs)}
+    stubbed = {step.name for step in plan.steps if step.is_named(options.stubs)}
     ended: set[str] = set()
     for step in plan.steps:  # in the order in which they can run
-        is_skipped = step.kind is StepKind.UNSUPPORTED or _is_named(step.name, options.skip)
+        is_skipped = step.kind is StepKind.UNSUPPORTED or step.is_named(options.skip)
         if step.name not in stubbed and (is_skipped or ended & {*step.requires}):
             ended.add(step.name)
-    unsupported = {step.name for step in plan.steps if step.kind is StepKind.UNSUPPORTED}
-    return stubbed | {name for name in ended if name not in unsupported or _is_named(name, options.skip)}
+    return stubbed | {
+        step.name
+        for step in plan.steps
+        if step.name in ended and (step.kind is not StepKind.UNSUPPORTED or step.is_named(options.skip))
+    }
 
 
-def _is_named(step: str, names: Collection[str]) -> bool:
-    """Return whether a step is one of these, or in a nested pipeline that is one of these."""
-    return any(step == name or step.startswith(f"{name}.") for name in names)
+def _unselected(plan: PlannedPipeline, options: CheckOptions) -> set[str]:
+    """Return the steps that `start_from` and `only` leave out. Their data and their programs may be missing."""
+    every = {step.name for step in plan.steps}
+    selected = {step.name for step in plan.steps if step.is_named(options.only)} or every
+    if options.start_from:
+        first = [step.name for step in plan.steps if step.is_named([options.start_from])]
+        selected = selected & descendants_of(plan, first)
+    return every - selected
 
 
 def has_errors(findings: Collection[Finding]) -> bool:

@@ -31,7 +31,7 @@ def names_of(plan: PlannedPipeline, option: str, names: Iterable[str]) -> list[s
     """Return the steps that an option names: by their name, or all of a nested pipeline. Raises UsageError."""
     result: list[str] = []
     for name in names:
-        steps = [step.name for step in plan.steps if step.name == name or step.name.startswith(f"{name}.")]
+        steps = [step.name for step in plan.steps if step.is_named([name])]
         if not steps:
             known = ", ".join(step.name for step in plan.steps)
             raise UsageError(f"{option} {name}: the pipeline has no such step. Its steps are {known}")

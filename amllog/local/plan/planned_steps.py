@@ -6,7 +6,7 @@ functions. Nested pipelines are flattened. Everything is frozen. Paths are absol
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
@@ -220,6 +220,10 @@ class PlannedStep:
         """The names of the steps that must end before this one, each once."""
         sources = [value.step for value in self.inputs.values() if isinstance(value, StepOutput)]
         return tuple(dict.fromkeys((*sources, *self.after)))
+
+    def is_named(self, names: Iterable[str]) -> bool:
+        """Return whether one of the names is that of the step, or of a nested pipeline around it."""
+        return any(self.name == name or self.name.startswith(f"{name}.") for name in names)
 
 
 @dataclass(frozen=True)

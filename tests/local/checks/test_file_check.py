@@ -32,7 +32,7 @@ def test_which_steps_are_checked(project) -> None:
     automl = "pipeline.yml:1: warning: the step s0 is "
     assert lines() == [automl, "pipeline.yml:8: script other.py does not"]
     assert lines(skip=[other.name]) == [automl]
-    assert lines(stubs=["s0"], ignored=[other.name]) == [
+    assert lines(stubs=["s0"], only=["s1", "s2"]) == [
         "pipeline.yml:1: no local path for azurem",
         "pipeline.yml:4: script no.py does not ex",
         "pipeline.yml:6: script no.py does not ex",
