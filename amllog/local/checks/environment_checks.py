@@ -1,4 +1,4 @@
-"""Finds steps without an environment. They run here, and azure-ai-ml rejects their file."""
+"""The check for steps without an environment. They run here, and azure-ai-ml rejects their file."""
 
 from __future__ import annotations
 
