@@ -25,6 +25,7 @@ DEBUG = "AMLLOG_DEBUG"  # the variable of the setting `debug`
 DEBUG_SOURCE = "AMLLOG_DEBUG_SOURCE"
 DEBUG_PROCESS = "AMLLOG_DEBUG_PROCESS"
 LOCAL_AZURE = "AMLLOG_LOCAL_AZURE"
+LOCAL_RETRY = "AMLLOG_LOCAL_RETRY"
 OF_ONE_STEP = ("AMLLOG_STEP_NAME", "AMLLOG_EXPERIMENT_NAME")  # settings that a pipeline's steps do not share
 
 # Azure ML uploads `logs` of the working directory, also while the job runs.
@@ -52,6 +53,7 @@ VARIABLES = (
     Variable(STEP_PROCESS, AMLLOG, "The step and the process that records its end. Other processes are spans of it."),
     Variable(LOCAL_AUTHORITIES, AMLLOG, "The certificate authorities for uploads to `amllog serve`, which prints it."),
     Variable(LOCAL_AZURE, AMLLOG, "`true` in the steps of a pipeline or job file that run on this machine."),
+    Variable(LOCAL_RETRY, AMLLOG, "`true` in an attempt of a local step that is followed by another if it fails."),
     Variable(DEBUG_SOURCE, EITHER, "The folder of which the working directory is a copy, for a debugger."),
     Variable(DEBUG_PROCESS, AMLLOG, "The process that a debugger debugs. Its child processes do not listen."),
     Variable(WORKERS, AMLLOG, "The step that worker processes belong to. Unset it for a process that does not."),

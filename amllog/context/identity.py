@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from amllog.config.variables import JOB_DIRECTORY, LOCAL_AZURE, LOCAL_DIRECTORY, LOCAL_RUN
+from amllog.config.variables import JOB_DIRECTORY, LOCAL_AZURE, LOCAL_DIRECTORY, LOCAL_RETRY, LOCAL_RUN
 from amllog.context import environment, step_process, traceparent
 from amllog.context.environment import first_non_empty, json_object
 from amllog.exporters.run_metrics.run_info import RunInfo
@@ -70,6 +70,7 @@ class Identity:
     operation_id: str
     span_id: str
     parent_span_id: str
+    has_retry: bool = False  # another attempt of the step follows if this one fails
 
     @property
     def is_child(self) -> bool:
@@ -163,6 +164,7 @@ def resolve_identity(
         operation_id=operation_id,
         span_id=place.span_id,
         parent_span_id=place.parent_span_id,
+        has_retry=bool(environ.get(LOCAL_RETRY)),
     )
 
 

@@ -131,6 +131,8 @@ class Measurements:
         identity = resource.identity
         if identity.rank not in (None, 0):
             return False
+        if result and failed and identity.has_retry and not identity.is_child:
+            return False  # the runner records the end of the last attempt
         self._ended = True
         parent = (identity.operation_id, identity.parent_span_id)
         kind = "RemoteDependencyData" if identity.is_child else "RequestData"

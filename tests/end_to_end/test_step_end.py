@@ -173,3 +173,15 @@ def test_on_a_laptop_a_script_is_another_step(ends: Any) -> None:
     assert ends(START + "start().wait()", environ=QUIET, directory=".amllog") == Ends(
         [("child.py", True, "0"), ("train.py", True, "0")], []
     )
+
+
+@pytest.mark.parametrize("code", [0, 3])
+def test_an_attempt_that_another_one_follows(child: Any, journaled: Any, tmp_path: Path, code: int) -> None:
+    """A failed attempt of a local step that is tried again is not its end. The runner records that of the last one."""
+    environ = {**JOB, "AMLLOG_LOCAL_RETRY": "true"}
+    script = tmp_path / "train.py"
+    script.write_text(f"import amllog, sys\nlog = amllog.setup()\nlog.info('loaded')\nsys.exit({code})\n")
+    assert child(script, env=environ).returncode == code
+    records = journaled("logs/amllog")
+    assert [data["success"] for data in records.of_type("Request")] == ([True] if code == 0 else [])
+    assert records.of_type("Message")

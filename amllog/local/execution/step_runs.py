@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
+from amllog.config.variables import LOCAL_RETRY
 from amllog.errors import AmllogError
 from amllog.local.execution import step_folders, step_outputs
 from amllog.local.execution.code_copy import code_hash
@@ -191,10 +192,13 @@ class StepRuns:
     ) -> StepExit:
         """Run a step until an attempt succeeds. Return the end of the last one."""
         end = StepExit(None)
-        for attempt in range(1 + (0 if step.name in self.debugged else step.max_retries)):
+        retries = 0 if step.name in self.debugged else step.max_retries
+        for attempt in range(1 + retries):
             if attempt:
                 values = step_folders.prepare(step, values.folder, values.inputs, self.excluded)
-            end = self._attempt(step, values, environment)
+            # A failed attempt that another one follows is not the end of the step.
+            retry = {LOCAL_RETRY: "true"} if attempt < retries else {}
+            end = self._attempt(step, values, {**environment, **retry})
             if end.has_succeeded or self.switch.reason:
                 break
         return end

@@ -26,6 +26,7 @@ _OF_AMLLOG = frozenset(
         variables.STEP_PROCESS,
         variables.WORKERS,
         variables.LOCAL_RUN,
+        variables.LOCAL_RETRY,
         variables.LOCAL_AUTHORITIES,
         *variables.OF_ONE_STEP,
     )

@@ -202,6 +202,16 @@ def test_retries_begin_in_a_fresh_folder(runs: Runs) -> None:
     assert states(runs(plan(step("flaky", command, max_retries=1)))) == {"flaky": "failed"}
 
 
+def test_attempts_know_whether_another_follows(runs: Runs) -> None:
+    """All attempts but the last one have a variable, so that their failure is not recorded as the end of the step."""
+    command = "echo ${AMLLOG_LOCAL_RETRY-last}; exit 3"
+    result = runs(plan(step("a", command, max_retries=1)))
+    logs = [
+        log.read_text().splitlines()[-1] for log in sorted((result.folder / "steps/a/user_logs").iterdir())
+    ]
+    assert logs == ["last", "true"]
+
+
 def test_a_timeout_is_tried_again(runs: Runs) -> None:
     """An attempt that the timeout stopped has failed, also if it ends with 0 then."""
     counter = runs.folder / "count"
