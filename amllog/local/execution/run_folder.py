@@ -9,6 +9,7 @@ amllog-runs/<run id>/run.json            the run: its source, its state
                                  /exit.json           the exit of the process, by the keeper
                                  /user_logs/std_log.txt
                                  /work/               the working directory
+                                 /command.sh          a command that is too long for an argument
                                  /outputs/<output>
 ```
 """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 from collections.abc import Iterable, Mapping
@@ -15,6 +16,9 @@ from amllog.local.execution.step_values import StepValues
 from amllog.local.plan.planned_steps import PlannedStep, StepKind
 from amllog.local.step_kinds import spark_step
 
+# Bytes of a command. Linux rejects an argument of 131,072 bytes, and in that of the launcher of ranks, which is JSON, a
+# byte may become six.
+MAX_ARGUMENT = 20_000
 DEBUG_SECONDS = 86400.0  # for one mini-batch
 MODULES = {
     StepKind.PARALLEL: "parallel_step",
@@ -36,8 +40,9 @@ def debugged_names(names: Iterable[str]) -> frozenset[str]:
 def command_words(
     step: PlannedStep, values: StepValues, environment: Mapping[str, str], debug_shims: Path | None = None
 ) -> tuple[str, ...]:
-    """Return the words of a step. `environment` is that of its process. Raises UsageError.
+    """Return the words of a step. `environment` is that of its process. Raises UsageError, and OSError.
 
+    A command that is too long for an argument is a file in the folder of the step.
     `debug_shims` is the folder with the `python` that waits for a debugger. The words of a shell find it on PATH.
     """
     if debug_shims:
@@ -68,7 +73,13 @@ def _shell_words(step: PlannedStep, values: StepValues, path: str) -> tuple[str,
     if step.arguments is not None:
         return tuple(replace_expressions(word, texts) for word in step.arguments)
     shell = "bash" if shutil.which("bash", path=path) else "sh"
-    return (shell, "-c", replace_expressions(step.command, texts))
+    command = replace_expressions(step.command, texts)
+    data = os.fsencode(command)
+    if len(data) <= MAX_ARGUMENT:
+        return (shell, "-c", command)
+    script = values.folder / "command.sh"
+    script.write_bytes(data)
+    return (shell, str(script))
 
 
 def executable_of(words: tuple[str, ...], environment: Mapping[str, str]) -> str:

@@ -17,6 +17,7 @@ from amllog.local.execution.run_options import RunOptions
 from amllog.local.execution.runner import run
 from amllog.local.execution.step_events import RunResult, RunState, RunStatus, StepStatus
 from amllog.local.plan.planned_steps import (
+    Distribution,
     LiteralValue,
     LocalData,
     PlannedOutput,
@@ -200,6 +201,17 @@ def test_retries_begin_in_a_fresh_folder(runs: Runs) -> None:
     }
     counter.unlink()
     assert states(runs(plan(step("flaky", command, max_retries=1)))) == {"flaky": "failed"}
+
+
+def test_a_command_longer_than_an_argument(runs: Runs) -> None:
+    """A command that Linux does not take as an argument runs all the same, also in the launcher of ranks."""
+    command = f"echo {'é' * 40_000} '\"' {'x' * 100_000} | wc -c"
+    two = Distribution("pytorch", 2)
+    result = runs(plan(step("a", command), step("b", command, distribution=two)))
+    assert states(result) == {"a": "completed", "b": "completed"}
+    size = str(2 * 40_000 + 100_000 + len(' " \n'))
+    assert runs.log(result, "a").strip() == size
+    assert sorted(runs.log(result, "b").splitlines()) == [f"[0] {size}", f"[1] {size}"]
 
 
 def test_attempts_know_whether_another_follows(runs: Runs) -> None:
