@@ -171,10 +171,12 @@ class _Reader:
         while words and words[0].is_literal and words[0].text in _OPENING:
             self._is_certain = self._is_certain and words[0].text not in _CONDITIONAL
             words = words[1:]
-        while words and (_ASSIGNMENT.fullmatch(words[0].text) or words[0].text in _WRAPPERS):
+        # A word before "(" is the name of a function or of an array. "((" begins an arithmetic expression.
+        is_read = not (operator == "(" and (words or self._text.startswith("(", self._at)))
+        while words and (_ASSIGNMENT.fullmatch(words[0].text) or _is_wrapper(words)):
             words = words[1:]
-        # A word before "(" is the name of a function.
-        if words and (words[0].text in _UNREAD or operator == "("):
+        is_test = bool(words) and words[0].text == "[["  # "&&" inside of it is no operator of the shell
+        if not is_read or (words and words[0].text in _UNREAD) or (is_test and words[-1].text != "]]"):
             self._is_known = False
             return
         if operator in {"||", ")"}:
@@ -183,3 +185,9 @@ class _Reader:
             self.commands.append(
                 SimpleCommand(tuple(words), self._is_certain, writes, moves_modules, operator)
             )
+
+
+def _is_wrapper(words: list[Word]) -> bool:
+    """Return whether the first word runs the others. With options, it is read as a program: they may have values."""
+    has_options = len(words) > 1 and words[1].text.startswith("-")
+    return words[0].text in _WRAPPERS and not has_options

@@ -50,6 +50,14 @@ class CheckedMap:
         self._wrong_type(key, "a string")
         return default
 
+    def word(self, key: str, allowed: Iterable[str]) -> str:
+        """Return one of the allowed words in small letters, or "" without it. An expression is allowed, too."""
+        word = self.text(key).lower()
+        if not word or word in allowed or "${{" in word:
+            return word
+        self.findings.error(self.line(key), f"unknown {key} {word!r}{allowed_words(word, allowed)}")
+        return ""
+
     def map(self, key: str) -> CheckedMap | None:
         """Return a mapping, or None without it."""
         node = self.node.get(key)
@@ -135,7 +143,7 @@ def shown(node: YamlNode | None) -> str:
         return "a mapping"
     if isinstance(node, YamlList):
         return "a list"
-    text = repr(node.text) if node else "null"
+    text = repr(node.text) if node and node.value is not None else "null"
     return text if len(text) <= 60 else text[:56] + "…'"
 
 

@@ -30,6 +30,9 @@ def read_environment(owner: CheckedMap) -> EnvironmentReference | None:
         if isinstance(document.root, YamlMap):
             return _inline(CheckedMap(document.root, owner.findings), owner)
         return EnvironmentReference(position=position)
+    if not name.startswith(("azureml:", "/")) and "${" not in name:
+        message = f"azure-ai-ml rejects the environment {name!r}: write 'azureml:{name}'"
+        owner.findings.warning(position, message)
     return EnvironmentReference(name, position=position)
 
 

@@ -62,7 +62,8 @@ def read_file(
         plan = _FileReading(CheckedMap(root, context.findings), path, inputs, context).plan(is_dump)
     elif not context.findings.sorted():
         context.findings.error(
-            SourceLine(path, 1), f"the file is not a mapping{allowed_words('', JOB_TYPES)}"
+            SourceLine(path, 1),
+            f"the file is {'not a mapping' if root else 'empty'}{allowed_words('', JOB_TYPES)}",
         )
     return DefinitionResult(None if context.findings.has_errors else plan, context.findings.sorted())
 

@@ -10,6 +10,7 @@ from typing import NamedTuple
 _EXPRESSION = re.compile(r"\$\{\{((?:(?!\$\{\{).)*?)\}\}", re.DOTALL)
 _OPTIONAL = re.compile(r"\$\[\[.*?\]\]", re.DOTALL)
 _SINGLE_BRACES = re.compile(r"\$\{\s*(?:inputs|outputs|parent|search_space)\.[\w.]+\s*\}")
+_NO_DOLLAR = re.compile(r"(?<![${])\{\{\s*(?:inputs|outputs|parent|search_space)\.[\w.]+\s*\}\}")
 _PLACEHOLDER = re.compile(r"\$\{([A-Za-z_]\w*)\}|#\{([\w.-]+)\}#|(?<![${])\{\{\s*([\w.-]+)\s*\}\}")
 # Names that a job resolves itself. They are allowed in output paths.
 RUN_NAMES = {"name", "output_name", "default_datastore"}
@@ -74,7 +75,7 @@ def replace_expressions(text: str, replacement: Callable[[FormatExpression], str
 
 
 def malformed(text: str) -> Iterator[str]:
-    """Yield a message for each expression that is not closed or has single braces."""
+    """Yield a message for each expression that is not closed, has single braces or has no dollar."""
     rest = _EXPRESSION.sub("", text)
     if "${{" in rest:
         yield "'${{' has no '}}'"
@@ -82,9 +83,11 @@ def malformed(text: str) -> Iterator[str]:
         yield "'$[[' has no ']]'"
     for match in _SINGLE_BRACES.finditer(rest):
         yield f"{match.group()!r} has single braces: write '${{{{{match.group()[2:-1].strip()}}}}}'"
+    for match in _NO_DOLLAR.finditer(rest):
+        yield f"{match.group()!r} has no '$': write '${match.group()}'"
 
 
 def placeholders(text: str) -> Iterator[tuple[str, str]]:
     """Yield the placeholders of templates in a string, with their names: `${NAME}`, `#{NAME}#` and `{{NAME}}`."""
-    for match in _PLACEHOLDER.finditer(_EXPRESSION.sub("", text)):
+    for match in _PLACEHOLDER.finditer(_NO_DOLLAR.sub("", _EXPRESSION.sub("", text))):
         yield match.group(), next(group for group in match.groups() if group)

@@ -73,6 +73,8 @@ OUTPUT_KEYS = {
     "type", "path", "mode", "description", "name", "version", "early_available", "is_control", "$schema",
     "job_output_type", "datastore",
 }  # fmt: skip
+INPUT_MODES = ("ro_mount", "rw_mount", "mount", "download", "direct", "eval_mount", "eval_download")
+OUTPUT_MODES = ("rw_mount", "mount", "upload", "direct")
 LITERAL_TYPES = ("string", "integer", "number", "boolean")
 DATA_TYPES = (
     "uri_file", "uri_folder", "mltable", "mlflow_model", "custom_model", "triton_model", "path",

@@ -10,7 +10,7 @@ from typing import Any
 from amllog.local.definition.addresses import data_value
 from amllog.local.definition.checked_map import CheckedMap
 from amllog.local.definition.finding_list import FindingList, allowed_words
-from amllog.local.definition.format_keys import DATA_TYPES, INPUT_KEYS, LITERAL_TYPES
+from amllog.local.definition.format_keys import DATA_TYPES, INPUT_KEYS, INPUT_MODES, LITERAL_TYPES
 from amllog.local.definition.yaml_nodes import YamlMap, YamlNode, YamlScalar, plain
 from amllog.local.plan.planned_steps import InputValue, LiteralValue, SourceLine, literal_type
 
@@ -62,7 +62,8 @@ def _declaration(inputs: CheckedMap, name: str) -> InputDeclaration:
 
 
 def input_type(values: CheckedMap) -> str:
-    """Return the type of an input, or "" without one. An unknown type is a finding."""
+    """Return the type of an input, or "" without one. An unknown type or mode is a finding."""
+    values.word("mode", INPUT_MODES)
     kind = values.text("type")
     if kind and kind not in (*LITERAL_TYPES, *DATA_TYPES) and "${{" not in kind:
         end = allowed_words(kind, (*LITERAL_TYPES, *DATA_TYPES))

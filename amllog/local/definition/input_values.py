@@ -9,7 +9,7 @@ from amllog.local.definition.addresses import data_value
 from amllog.local.definition.checked_map import CheckedMap, shown
 from amllog.local.definition.definition_context import DefinitionContext
 from amllog.local.definition.finding_list import allowed_words
-from amllog.local.definition.format_expressions import expressions, single_expression
+from amllog.local.definition.format_expressions import expressions, malformed, single_expression
 from amllog.local.definition.format_keys import DATA_TYPES, INPUT_KEYS, LITERAL_TYPES
 from amllog.local.definition.input_declarations import (
     InputDeclaration,
@@ -203,6 +203,11 @@ def _scalar(node: YamlScalar, scope: PipelineScope, context: DefinitionContext) 
         if expression.kind == "parent.outputs" and scope.is_pipeline:
             message = f"{shown(node)} is an output of the pipeline: allowed for an input are inputs and steps"
             context.findings.error(node.position, message)
+        return None
+    mistakes = list(malformed(node.text))
+    for message in mistakes:
+        context.findings.error(node.position, message)
+    if mistakes:
         return None
     text = scope.substitute(node)
     rest = [part for part in expressions(text) if part.kind.startswith("parent.")]

@@ -9,7 +9,7 @@ from amllog.local.definition.addresses import local_path
 from amllog.local.definition.checked_map import CheckedMap, shown
 from amllog.local.definition.finding_list import FindingList, allowed_words
 from amllog.local.definition.format_expressions import expressions, single_expression
-from amllog.local.definition.format_keys import DATA_TYPES, LITERAL_TYPES, OUTPUT_KEYS
+from amllog.local.definition.format_keys import DATA_TYPES, LITERAL_TYPES, OUTPUT_KEYS, OUTPUT_MODES
 from amllog.local.definition.yaml_nodes import YamlList, YamlMap, YamlNode, YamlScalar
 from amllog.local.plan.planned_steps import SourceLine
 
@@ -49,6 +49,7 @@ def _output(outputs: CheckedMap, name: str, node: YamlNode, position: SourceLine
 def _mapping(name: str, node: YamlMap, position: SourceLine, findings: FindingList) -> OutputDeclaration:
     values = CheckedMap(node, findings)
     values.check_keys(OUTPUT_KEYS, "an output")
+    values.word("mode", OUTPUT_MODES)
     node = values.node
     kind = values.text("type")
     if kind and kind not in (*LITERAL_TYPES, *DATA_TYPES):

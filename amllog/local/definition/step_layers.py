@@ -156,6 +156,14 @@ class StepLayers:
         resources.check_keys(RESOURCE_KEYS, "resources")
         return resources.integer("instance_count", 1) or 1
 
+    def _check_unused(self) -> None:
+        """Report keys with values of another type. They have no effect on this machine."""
+        self.instance_count()
+        for layer in self.layers:
+            layer.text("compute")
+            for key in ("tags", "properties", "services"):
+                layer.map(key)
+
     def distribution(self) -> Distribution | None:
         """Return the distribution. `ray` is a reason to skip the step."""
         values = self.owner("distribution").map("distribution")
@@ -177,6 +185,7 @@ class StepLayers:
 
     def common(self) -> dict[str, Any]:
         """Return the fields that all kinds of steps have."""
+        self._check_unused()
         is_deterministic = self.layers[-1].boolean("is_deterministic", True)
         return {
             "name": self.name,

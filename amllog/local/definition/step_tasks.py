@@ -22,8 +22,11 @@ from amllog.local.plan.planned_steps import ParallelTask, PlannedStep, SparkTask
 def command_step(step: StepLayers) -> PlannedStep:
     """Return a step of the type command."""
     owner = step.owner("command")
-    if owner.node.get("command") is None:
-        step.context.findings.error(step.position, "the step has no command")
+    if not owner.text("command").strip():
+        message = "the command is empty" if owner.node.get("command") else "the step has no command"
+        step.context.findings.error(
+            owner.line("command") if owner.node.get("command") else step.position, message
+        )
     limits = step.limits("command")
     return PlannedStep(
         **step.common(),

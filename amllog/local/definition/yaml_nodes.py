@@ -131,6 +131,9 @@ def parse_yaml(text: str, path: Path) -> YamlDocument:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = SourceLine(path, mark.line + 1 if mark else 0)
+        if error.problem == "but found another document":
+            message = "a second document begins here: write each one to a file of its own"
+            return YamlDocument(path, None, (Finding(line, message),), lines)
         parts = [error.problem or error.context or "invalid YAML", _hint(lines, line.line)]
         return YamlDocument(path, None, (Finding(line, f"invalid YAML: {''.join(parts)}"),), lines)
     except yaml.reader.ReaderError as error:

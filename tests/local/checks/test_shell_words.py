@@ -28,11 +28,16 @@ def read(text: str) -> list[list[str]]:
         ("if test -f x; then python a.py; fi; b", [["test", "-f", "x"], ["python", "a.py"], ["b"]]),
         ("(cd a && b) && c", [["cd", "a"], ["b"], ["c"]]),
         ("a; f() { b; }; f", [["a"]]),
+        ("a=(1 2); b", []),
+        ("a; ((i++)); b", [["a"]]),
+        ("a; if [[ -f x && -d y ]]; then b; fi", [["a"]]),
+        ("if [[ -f x ]]; then b; fi", [["?", "-f", "x", "]]"], ["b"]]),
+        ("nice b; nice -n 5 b; command -v c", [["b"], ["nice", "-n", "5", "b"], ["command", "-v", "c"]]),
         ("", []),
     ],
 )
 def test_commands(text: str, commands: list[list[str]]) -> None:
-    """Words are read as a shell reads them. Nothing is known after a loop or a here-document."""
+    """Words are read as a shell reads them. Nothing is known after a loop, an array or a here-document."""
     assert read(text) == commands
 
 

@@ -208,14 +208,15 @@ def test_steps_of_the_service_are_skipped(read: Reader) -> None:
         read("""\
 type: pipeline
 jobs:
-  report: {type: command, environment: e, command: "cat ${{inputs.m}}", inputs: {m: "${{parent.jobs.a.outputs.x}}"}}
+  report:
+    {type: command, environment: azureml:e, command: "cat ${{inputs.m}}", inputs: {m: "${{parent.jobs.a.outputs.x}}"}}
   a:
     type: command
     component: azureml://registries/azureml/components/y/versions/1
     inputs: {d: {type: uri_file, path: "azureml:data:1"}, m: "${{parent.jobs.b.outputs.best_model}}"}
   b: {type: automl, task: regression, outputs: {best_model: {type: mlflow_model}}}
   c: {component: "azureml:mine@latest"}
-  d: {command: "true", code: "git+https://github.com/a/b", environment: e}
+  d: {command: "true", code: "git+https://github.com/a/b", environment: azureml:e}
 """)
     ).steps
     assert [(step.name, step.kind) for step in steps][:3] == [
@@ -301,7 +302,7 @@ def test_outputs_with_paths(read: Reader, tmp_path: Path) -> None:
     step = only(
         read("""\
 command: "true"
-environment: e
+environment: azureml:e
 outputs:
   a: {type: uri_file, path: "azureml://datastores/x/paths/${{name}}/${{output_name}}", mode: upload}
   b: {path: "azureml://datastores/${{default_datastore}}/paths/b"}
@@ -325,7 +326,7 @@ jobs:
       type: command
       inputs: {{data: {{type: uri_folder}}}}
       code: {tmp_path}/src
-      environment: e
+      environment: azureml:e
       command: ls ${{{{inputs.data}}}}
 """)
     )
@@ -336,7 +337,7 @@ def test_dumps_lose_null_outputs(tmp_path: Path) -> None:
     """A dump of azure-ai-ml has no outputs without keys. They are those that steps are bound to."""
     path = tmp_path / "dump.yml"
     output = "outputs: {x: '${{parent.outputs.y}}'}"
-    path.write_text(f"type: pipeline\njobs: {{s: {{command: 'true', environment: e, {output}}}}}\n")
+    path.write_text(f"type: pipeline\njobs: {{s: {{command: 'true', environment: azureml:e, {output}}}}}\n")
     assert "the pipeline has no output 'y'" in read_file(path, {}).findings[0].message
     assert plan(read_file(path, {}, is_dump=True)).outputs == {"y": StepOutput("s", "x", "uri_folder")}
 

@@ -58,7 +58,8 @@ def test_values(read: Reader, tmp_path: Path, declared: str, value: str, expecte
     """A value has the declared type. Literals keep what the file has, because commands get `str(value)`."""
     result = read(
         STEP.replace("VALUE", value if value[0] in "{'" or "$" not in value else f'"{value}"'),
-        c=f"type: command\ncommand: echo ${{{{inputs.x}}}}\nenvironment: e\ninputs: {{x: {{type: {declared}}}}}\n",
+        c="type: command\ncommand: echo ${{inputs.x}}\nenvironment: azureml:e\n"
+        f"inputs: {{x: {{type: {declared}}}}}\n",
     )
     assert [str(finding) for finding in result.findings] == []
     assert result.pipeline is not None
@@ -81,7 +82,7 @@ def test_values_of_another_type_are_rejected(read: Reader, declared: str, value:
     """A value that is not of the declared type gives one finding at its line."""
     result = read(
         STEP.replace("VALUE", value),
-        c=f"type: command\ncommand: echo\nenvironment: e\ninputs: {{x: {{type: {declared}}}}}\n",
+        c=f"type: command\ncommand: echo\nenvironment: azureml:e\ninputs: {{x: {{type: {declared}}}}}\n",
     )
     assert [str(finding.position) for finding in result.findings] == ["pipeline.yml:11"]
 
@@ -94,7 +95,7 @@ inputs: {d: {path: ./data}}
 jobs:
   s:
     command: echo
-    environment: e
+    environment: azureml:e
     inputs: {a: 1, b: 0.5, c: true, d: x, e: ./x, f: {path: ./y}, g: {type: uri_file, path: "${{parent.inputs.d}}"}}
 """)
     assert result.pipeline is not None
@@ -114,7 +115,7 @@ def test_data_keeps_its_own_type(read: Reader, value: str, line: int) -> None:
     """Data of another type than the declared one keeps its type, as in the service, with a warning."""
     result = read(
         STEP.replace("VALUE", value),
-        c="type: command\ncommand: echo\nenvironment: e\ninputs: {x: {type: mltable}}\n",
+        c="type: command\ncommand: echo\nenvironment: azureml:e\ninputs: {x: {type: mltable}}\n",
     )
     assert [str(finding) for finding in result.findings] == [
         f"pipeline.yml:{line}: warning: input x has the type uri_folder, and the component declares mltable"

@@ -45,7 +45,7 @@ type: command
 inputs: {rate: {type: number}, data: {type: uri_file}, kind: {type: string, default: a}}
 outputs: {model: {type: mlflow_model}}
 code: ./src
-environment: e
+environment: azureml:e
 command: python t.py --rate ${{inputs.rate}} --data ${{inputs.data}} --kind ${{inputs.kind}}
 """
 SWEEP = """\
@@ -124,11 +124,10 @@ def test_sweep_steps(read: Reader, tmp_path: Path, trial: str) -> None:
 
 def test_inline_trials(read: Reader) -> None:
     """An inline trial uses the inputs and outputs of the sweep."""
-    trial = (
-        "{code: src, command: 'x ${{inputs.data}} ${{search_space.rate}} ${{outputs.model}}', environment: e}"
-    )
+    command = "x ${{inputs.data}} ${{search_space.rate}} ${{outputs.model}}"
+    trial = f"{{code: src, command: '{command}', environment: azureml:e}}"
     step = single(read, SWEEP.replace("./trial.yml", trial))
-    assert step.command == "x ${{inputs.data}} ${{search_space.rate}} ${{outputs.model}}"
+    assert step.command == command
 
 
 @pytest.mark.parametrize(
@@ -215,13 +214,13 @@ def test_spark_steps(read: Reader, tmp_path: Path) -> None:
 )
 def test_distributions(read: Reader, text: str, expected: Distribution) -> None:
     """The distribution has the processes of one node and the number of nodes."""
-    job = f"command: x\nenvironment: e\nresources: {{instance_count: 2}}\ndistribution: {text}\n"
+    job = f"command: x\nenvironment: azureml:e\nresources: {{instance_count: 2}}\ndistribution: {text}\n"
     assert single(read, job).distribution == expected
 
 
 def test_ray_and_jars_are_skipped(read: Reader) -> None:
     """A distribution by ray and a class of a jar cannot run here, and are skipped with a reason."""
-    ray = single(read, "command: x\nenvironment: e\ndistribution: {type: ray}\n")
+    ray = single(read, "command: x\nenvironment: azureml:e\ndistribution: {type: ray}\n")
     jar = single(read, SPARK.replace("{file: main.py}", "{class_name: a.B}"))
     assert [(step.kind, step.skip_reason) for step in (ray, jar)] == [
         (StepKind.UNSUPPORTED, "its distribution is ray"), (StepKind.UNSUPPORTED, "its entry is a class of a jar"),
@@ -230,7 +229,7 @@ def test_ray_and_jars_are_skipped(read: Reader) -> None:
 
 def test_step_keys_override_those_of_the_component(read: Reader) -> None:
     """Timeout, retries, reuse and variables of a step, over those of its component and settings."""
-    component = "type: command\ncommand: x\nenvironment: e\nenvironment_variables: {A: 1, B: 2}\n"
+    component = "type: command\ncommand: x\nenvironment: azureml:e\nenvironment_variables: {A: 1, B: 2}\n"
     text = """\
 type: pipeline
 settings: {force_rerun: true}
@@ -252,7 +251,7 @@ jobs:
 def test_additional_includes(read: Reader, tmp_path: Path) -> None:
     """Files and folders of `additional_includes` are relative to the component. Others are a finding or a reason."""
     (tmp_path / "common").mkdir()
-    text = "command: x\nenvironment: e\nadditional_includes: [common]\n"
+    text = "command: x\nenvironment: azureml:e\nadditional_includes: [common]\n"
     assert single(read, text).code_includes == (tmp_path / "common",)
     assert str(read(text.replace("common", "other")).findings[0]) == (
         f"pipeline.yml:3: additional_includes: {tmp_path}/other does not exist"

@@ -75,7 +75,7 @@ def test_dates_stay_strings() -> None:
         ),
         ("a:\n  on: 1\n", "a.yml:2: YAML reads the key on as the boolean True: write 'on'"),
         ("a: &x [*x]\n", "a.yml:1: the document has more than 100 levels, with its aliases"),
-        ("a: 1\n---\nb: 2\n", "a.yml:2: invalid YAML: but found another document"),
+        ("a: 1\n---\nb: 2\n", "a.yml:2: a second document begins here: write each one to a file of its own"),
         ("a: 1\nb: \x07\n", "a.yml:2: invalid character '\\x07'"),
         ("{a: " * 5000, "a.yml:1: the document has more than 100 levels"),
         ("<<: x\n", "a.yml:1: the value of << is not a mapping"),
