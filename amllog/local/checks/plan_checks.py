@@ -14,7 +14,7 @@ from amllog.local.checks.program_checks import ProgramCheck
 from amllog.local.plan.asset_references import name_of
 from amllog.local.plan.map_file import map_line
 from amllog.local.plan.planned_steps import Finding, PlannedPipeline, PlannedStep, Severity, StepKind
-from amllog.local.step_kinds.search_space import problems
+from amllog.local.step_kinds import parallel_step, search_space
 
 
 def check_plan(plan: PlannedPipeline, *, ignored: Collection[str] = ()) -> list[Finding]:
@@ -27,7 +27,7 @@ def check_plan(plan: PlannedPipeline, *, ignored: Collection[str] = ()) -> list[
         for step in plan.steps
         if step.kind is StepKind.UNSUPPORTED and step.name not in ignored
     ]
-    findings += [*data_findings(steps), *code_findings(steps), *_sweep_findings(steps)]
+    findings += [*data_findings(steps), *code_findings(steps), *_task_findings(steps)]
     interpreters = InterpreterCheck()
     for step in steps:
         programs = ProgramCheck(step)
@@ -39,10 +39,11 @@ def check_plan(plan: PlannedPipeline, *, ignored: Collection[str] = ()) -> list[
     return list(dict.fromkeys([*findings, *interpreters.findings]))
 
 
-def _sweep_findings(steps: Iterable[PlannedStep]) -> Iterator[Finding]:
-    """Yield an error for each problem of a sweep, at the key that the message begins with."""
+def _task_findings(steps: Iterable[PlannedStep]) -> Iterator[Finding]:
+    """Yield an error for each problem of a sweep or a parallel step, at the key that the message begins with."""
     for step in steps:
-        for message in problems(step.sweep) if step.sweep else ():
+        messages = search_space.problems(step.sweep) if step.sweep else []
+        for message in messages + parallel_step.problems(step):
             yield Finding(key_line(step, re.split(r"\W", message)[0]), message)
 
 

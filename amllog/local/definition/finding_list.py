@@ -43,6 +43,10 @@ class FindingList:
         """True if a finding prevents the start."""
         return any(finding.severity is Severity.ERROR for finding in self._findings)
 
+    def has_error(self, position: SourceLine) -> bool:
+        """Return whether a line has an error."""
+        return any(f.position == position and f.severity is Severity.ERROR for f in self._findings)
+
     def sorted(self) -> list[Finding]:
         """Return all findings in file order."""
         return sorted(self._findings, key=lambda f: (self._files[f.position.file], f.position.line))

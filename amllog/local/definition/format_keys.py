@@ -101,6 +101,8 @@ TASK_KEYS = {
     "type", "code", "entry_script", "program_arguments", "append_row_to", "environment", "model",
 }  # fmt: skip
 RETRY_KEYS = {"max_retries", "timeout"}
+OBJECTIVE_KEYS = ("goal", "primary_metric")
+TASK_TYPES = ("run_function", "function", "model")
 # The parameters of the distributions of a search space. All of them are required.
 SEARCH_SPACE_KEYS = {
     "choice": ("values",),

@@ -71,6 +71,7 @@ def _bound(name: str, node: YamlScalar, kind: str, findings: FindingList) -> Out
     expression = single_expression(node.text)
     if expression is None or expression.kind != "parent.outputs":
         message = f"output {name} = {shown(node)}: allowed is a mapping or '${{{{parent.outputs.NAME}}}}'"
-        findings.error(node.position, message)
+        if expression is None or not findings.has_error(node.position):  # that of the expression
+            findings.error(node.position, message)
         return OutputDeclaration(name, node.position, kind)
     return OutputDeclaration(name, node.position, kind, None, expression.name)

@@ -86,15 +86,20 @@ def build_step(source: StepSource, inputs: StepInputs | None = None) -> None:
         source.skip(_SERVICE_TYPES[service_kind])
     elif kind not in _BUILDERS:
         end = allowed_words(kind, STEP_TYPES)
-        line = source.values.line("type") if kind else source.position
+        owner = source.values if component is None or source.values.text("type") else component.values
+        line = owner.line("type") if kind else source.position
         findings.error(
             line,
             f"unknown type {kind!r}{end}" if kind else f"the step has no type, command or component{end}",
         )
         source.skip("its type is unknown")
     elif component and component.kind != kind:
-        message = f"type = {kind!r}: the component has the type {component.kind!r}"
-        findings.error(source.values.line("type"), message)
+        if component.kind in STEP_TYPES:
+            message = f"type = {kind!r}: the component has the type {component.kind!r}"
+            findings.error(source.values.line("type"), message)
+        else:
+            end = allowed_words(component.kind, STEP_TYPES)
+            findings.error(component.values.line("type"), f"unknown type {component.kind!r}{end}")
         source.skip("its component has another type")
     else:
         if source.scope.is_pipeline:

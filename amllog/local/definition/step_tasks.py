@@ -8,11 +8,13 @@ from typing import Any
 
 from amllog.local.definition.checked_map import CheckedMap, shown
 from amllog.local.definition.finding_list import allowed_words
-from amllog.local.definition.format_expressions import single_expression
+from amllog.local.definition.format_expressions import expressions, single_expression
 from amllog.local.definition.format_keys import (
+    OBJECTIVE_KEYS,
     SAMPLING_ALGORITHMS,
     SEARCH_SPACE_KEYS,
     TASK_KEYS,
+    TASK_TYPES,
 )
 from amllog.local.definition.step_layers import StepLayers
 from amllog.local.definition.yaml_nodes import YamlMap, YamlScalar, plain
@@ -23,10 +25,9 @@ def command_step(step: StepLayers) -> PlannedStep:
     """Return a step of the type command."""
     owner = step.owner("command")
     if not owner.text("command").strip():
+        is_inline = len(step.layers) == 1 and owner.node.get("command") is None
         message = "the command is empty" if owner.node.get("command") else "the step has no command"
-        step.context.findings.error(
-            owner.line("command") if owner.node.get("command") else step.position, message
-        )
+        step.context.findings.error(step.position if is_inline else owner.line("command"), message)
     limits = step.limits("command")
     return PlannedStep(
         **step.common(),
@@ -46,6 +47,9 @@ def parallel_step(step: StepLayers) -> PlannedStep:
         step.context.findings.error(step.position, "the parallel step has no task")
         task = CheckedMap(YamlMap({}, step.position), step.context.findings)
     task.check_keys(TASK_KEYS, "task")
+    task.word("type", TASK_TYPES)
+    for key in ("mini_batch_size", "logging_level"):
+        step.note_line(key, step.owner(key))
     step.note_line("entry_script", task)
     if not task.text("entry_script"):
         step.context.findings.error(task.node.position, "the task has no entry_script")
@@ -103,10 +107,9 @@ def sweep_step(step: StepLayers) -> PlannedStep:
     termination = sweep.map("early_termination")
     if termination:
         findings.note(sweep.line("early_termination"), "early termination is ignored on this machine")
-    goal = objective.text("goal", "minimize").lower() if objective else "minimize"
-    if goal not in {"minimize", "maximize"} and objective:
-        end = allowed_words(goal, ("minimize", "maximize"))
-        findings.error(objective.line("goal"), f"unknown goal {goal!r}{end}")
+    goal = _goal(objective) if objective else "minimize"
+    if space:
+        _check_names(step, space)
     for key in ("objective", "search_space", "limits", "sampling_algorithm"):
         step.note_line(key, sweep)
     sampling, seed = _sampling(sweep)
@@ -133,6 +136,27 @@ def sweep_step(step: StepLayers) -> PlannedStep:
         distribution=step.distribution(),
         sweep=task,
     )
+
+
+def _goal(objective: CheckedMap) -> str:
+    """Return the goal after the check of the keys of the objective."""
+    objective.check_keys(OBJECTIVE_KEYS, "objective")
+    for key in OBJECTIVE_KEYS:
+        if objective.node.get(key) is None:
+            objective.findings.error(objective.node.position, f"the objective has no {key}")
+    return objective.word("goal", ("minimize", "maximize")) or "minimize"
+
+
+def _check_names(step: StepLayers, space: CheckedMap) -> None:
+    """Report parameters that the trial does not use. One that is similar to an input of the trial is a mistake."""
+    trial = step.layers[-1]
+    inputs = trial.node.get("inputs")
+    declared = set(inputs.items) if isinstance(inputs, YamlMap) else set()
+    used = {expression.name for expression in expressions(trial.text("command"))} | declared
+    for name in sorted(space.node.items.keys() - used):
+        end = allowed_words(name, declared, "declared")
+        add = space.findings.error if "Did you mean" in end else space.findings.warning
+        add(space.line(name), f"the trial has no input {name!r}{end}")
 
 
 def _sampling(sweep: CheckedMap) -> tuple[str, int | None]:

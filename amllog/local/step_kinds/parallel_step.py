@@ -37,6 +37,29 @@ def command(step: PlannedStep, values: StepValues) -> tuple[str, ...]:
     return (sys.executable, "-I", "-S", os.fspath(_FOLDER / "parallel_driver.py"), json.dumps(task))
 
 
+def problems(step: PlannedStep) -> list[str]:
+    """Return what is invalid in a step if it is parallel, as far as it is known before its input exists."""
+    parallel = step.parallel
+    if parallel is None:
+        return []
+    value = step.inputs.get(parallel.input_data)
+    size = _table_size if getattr(value, "type", "") == "mltable" else _file_count
+    messages = []
+    for check in (lambda: _check_level(parallel), lambda: size(parallel.mini_batch_size)):
+        try:
+            check()
+        except UsageError as error:
+            messages.append(str(error))
+    return messages
+
+
+def _check_level(parallel: ParallelTask) -> None:
+    if parallel.logging_level.upper() not in _LEVELS:
+        raise UsageError(
+            f"logging_level is {parallel.logging_level!r}, which must be one of {', '.join(_LEVELS)}"
+        )
+
+
 def _task(step: PlannedStep, values: StepValues) -> dict[str, Any]:
     parallel = step.parallel
     if parallel is None:
@@ -44,10 +67,7 @@ def _task(step: PlannedStep, values: StepValues) -> dict[str, Any]:
     script = values.work / parallel.entry_script
     if not script.is_file():
         raise UsageError(f"entry_script {parallel.entry_script!r} does not exist in the code of the step")
-    if parallel.logging_level.upper() not in _LEVELS:
-        raise UsageError(
-            f"logging_level is {parallel.logging_level!r}, which must be one of {', '.join(_LEVELS)}"
-        )
+    _check_level(parallel)
     texts = CommandValues(values.inputs, values.outputs)
     words = shlex.split(replace_expressions(parallel.program_arguments, texts))
     processes = parallel.max_concurrency_per_instance or os.cpu_count() or 1

@@ -35,3 +35,22 @@ def test_an_invalid_sweep_is_an_error_at_its_key(project) -> None:
         "pipeline.yml:1: objective.primary_metric is missing",
         "pipeline.yml:7: search_space.c has the values [], which must be a list of at least one value",
     ]
+
+
+def test_values_that_stop_a_parallel_step_are_found(project) -> None:
+    """A size that does not fit to files and an unknown level are errors before the run."""
+    from amllog.local.plan.planned_steps import LocalData, ParallelTask, StepKind
+
+    folder = project.write("data/a.txt").parent
+    script = project.write("score.py", "def run(mini_batch): return mini_batch")
+    task = ParallelTask(script.name, "data", mini_batch_size="10kb", logging_level="LOUD")
+    project.add(
+        kind=StepKind.PARALLEL,
+        code=project.folder,
+        parallel=task,
+        inputs={"data": LocalData(folder, "uri_folder")},
+    )
+    assert project.findings() == [
+        "pipeline.yml:1: logging_level is 'LOUD', which must be one of DEBUG, INFO, WARNING, ERROR, CRITICAL",
+        "pipeline.yml:1: mini_batch_size is '10kb', which must be a number of files, such as 10",
+    ]

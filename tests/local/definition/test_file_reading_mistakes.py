@@ -149,6 +149,8 @@ def test_a_correct_file_has_no_findings(read: Reader) -> None:
          "8: unknown mode 'uplod'. Did you mean 'upload'?"),
         ("      rate: ${{parent.inputs.rate}}", "      rate: '{{parent.inputs.rate}}'",
          "27: '{{parent.inputs.rate}}' has no '$': write '${{parent.inputs.rate}}'"),
+        ("${{parent.outputs.model}}", "${{parent.output.model}}",
+         f"29: unknown expression ${{{{parent.output.model}}}}: allowed are {EXPRESSION_KINDS}"),
         ("--data ${{inputs.data}}", "--data {{inputs.data}}",
          "14: '{{inputs.data}}' has no '$': write '${{inputs.data}}'"),
         ("  train:\n", "  train:a:\n",
@@ -181,6 +183,8 @@ def test_one_mistake_is_one_finding(read: Reader, tmp_path: Path, old: str, new:
          "pipeline.yml:26: input data = 'data': allowed is a value of the type integer"),
         ("type: command", "type: [", "train.yml:4: invalid YAML: expected ',' or ']', but got ':'"),
         ("type: command", "- x", "train.yml:2"),
+        ("type: command", "type: comand", "train.yml:2: unknown type 'comand'. Did you mean 'command'?"),
+        ("command: |", "description: |", "train.yml:1: the step has no command"),
     ],
 )  # fmt: skip
 def test_mistakes_in_components(read: Reader, old: str, new: str, expected: str) -> None:

@@ -144,6 +144,17 @@ def test_inline_trials(read: Reader) -> None:
             "5: warning: bayesian sampling is replaced by random sampling",
         ),
         ("objective: {goal: maximize, primary_metric: auc}\n", "", "1: the sweep has no objective"),
+        (
+            "primary_metric",
+            "primary_metrics",
+            "7: unknown key 'primary_metrics'. Did you mean 'primary_metric'?",
+        ),
+        (", primary_metric: auc", "", "7: the objective has no primary_metric"),
+        (
+            ", max_value: 1}",
+            ", max_value: 1}, kid: {type: choice, values: [1]}",
+            "6: the trial has no input 'kid'. Did you mean 'kind'?",
+        ),
         ("trial: ./trial.yml\n", "", "1: the sweep has no trial"),
         (
             "max_total_trials: 4",
@@ -176,7 +187,7 @@ def test_lists_with_other_values_are_findings(read: Reader) -> None:
     """A list of paths has only strings, and a list is not a string."""
     texts = {
         SPARK.replace("[a.zip]", "[{file: a.zip}]"): "7: py_files contains a mapping: allowed are strings",
-        "command: x\nenvironment: e\nadditional_includes: common\n": (
+        "command: x\nenvironment: azureml:e\nadditional_includes: common\n": (
             "3: additional_includes = 'common': allowed is a list of paths"
         ),
     }
