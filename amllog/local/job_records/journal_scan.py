@@ -33,9 +33,10 @@ def metric_key(run_id: str, name: str, value: object) -> tuple[str, str, str]:
 
 @dataclass
 class StepJournal:
-    """The request, the exceptions and the metrics of a step in the journal. `metrics` counts equal values."""
+    """The requests, the exceptions and the metrics of a step in the journal. `metrics` counts equal values."""
 
     has_request: bool = False
+    has_failure: bool = False  # one of the requests is a failure
     exception_types: set[str] = field(default_factory=set)
     metrics: Counter[tuple[str, str, str]] = field(default_factory=Counter)
 
@@ -55,7 +56,9 @@ class StepJournal:
             if properties.get("step_id") != run_id:
                 return
             if kind == "RequestData":
-                self.has_request = self.has_request or data.get("id") == span
+                is_end = data.get("id") == span
+                self.has_request = self.has_request or is_end
+                self.has_failure = self.has_failure or (is_end and data.get("success") is False)
             elif kind == "ExceptionData":
                 self.exception_types.update(str(error["typeName"]) for error in data["exceptions"])
             else:

@@ -79,8 +79,9 @@ def end_records(
     """Yield the exception and the request of a step that its own process has not recorded.
 
     The exception is that of the last traceback in the driver logs. Without one, an error has the last line of a log.
+    A success in the journal is that of one process only. If the step has failed, it gets a request that says so.
     """
-    if journal.has_request:
+    if journal.has_request and (journal.has_failure or outcome.state != "Failed"):
         return
     result = ""
     if outcome.state == "Failed":

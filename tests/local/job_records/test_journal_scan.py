@@ -41,7 +41,8 @@ def test_records_of_the_step_only(tmp_path: Path) -> None:
     assert step.take_metric("child_1", "f1", 0.5)
     assert step.take_metric("step_1", "row.a", "NaN")
     assert not step.take_metric("step_1", "f1", 0.5)
-    assert scan_step(tmp_path, "step_2", now).has_request
+    other = scan_step(tmp_path, "step_2", now)
+    assert (other.has_request, other.has_failure) == (True, False)
     for path in tmp_path.glob("*.jsonl"):
         os.utime(path, (1, 1))
     assert scan_step(tmp_path, "step_1", now).metrics == {}

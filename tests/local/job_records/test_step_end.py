@@ -52,11 +52,21 @@ def test_records_of_each_end(
 
 
 def test_what_amllog_in_the_step_has_recorded(tmp_path: Path) -> None:
-    """A step with a request gets no other one, and an exception of the journal is not repeated."""
+    """A step with a true request gets no other one, and an exception of the journal is not repeated."""
     failed = StepOutcome("Failed", 0, 1, 1)
-    assert _end(tmp_path, TRACEBACK, failed, StepJournal(has_request=True)) == []
+    assert _end(tmp_path, TRACEBACK, failed, StepJournal(has_request=True, has_failure=True)) == []
+    assert _end(tmp_path, "", StepOutcome("Completed", 0, 1, 0), StepJournal(has_request=True)) == []
     known = StepJournal(exception_types={"KeyError"})
     assert _end(tmp_path, TRACEBACK, failed, known) == [("RequestData", "exit code 1")]
+
+
+def test_a_step_that_fails_after_the_success_of_amllog(tmp_path: Path) -> None:
+    """A later command of the step failed, or `raise SystemExit(3)` ended the script, which amllog cannot see."""
+    failed = StepOutcome("Failed", 0, 1, 3)
+    assert _end(tmp_path, "bye\n", failed, StepJournal(has_request=True)) == [
+        ("MessageData", "Exit code 3: bye"),
+        ("RequestData", "exit code 3"),
+    ]
 
 
 def test_requests_form_a_tree() -> None:
