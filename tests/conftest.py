@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import faulthandler
+import functools
 import os
 import signal
 import subprocess
@@ -153,6 +154,19 @@ ONCE = (
 )  # fmt: skip
 
 
+@functools.cache
+def _is_in(path: Path, places: tuple[str, ...]) -> bool:
+    """Return whether a file or folder is one of the places, or in one of them."""
+    place = path.relative_to(Path(__file__).parent).with_suffix("")
+    return not {place.as_posix(), *(parent.as_posix() for parent in place.parents)}.isdisjoint(places)
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Do not import the files that a Python leaves out. Each worker of xdist would compile them."""
+    places = {"not once": ONCE, "not slow": (*ONCE, *SLOW)}.get(config.option.markexpr, ())
+    return True if _is_in(collection_path, places) else None
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark slow tests by their path, and run them last, so that fast failures come first.
 
@@ -160,16 +174,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     one, it would keep one process of xdist busy after the others have ended.
     """
     here = Path(__file__).parent
-    kinds: dict[Path, list[bool]] = {}
     for item in items:
-        if item.path not in kinds:
-            place = item.path.relative_to(here).with_suffix("")
-            names = {place.as_posix(), *(parent.as_posix() for parent in place.parents)}
-            kinds[item.path] = [not names.isdisjoint(places) for places in (ONCE, SLOW)]
-        is_once, is_slow = kinds[item.path]
-        if is_slow:
+        if _is_in(item.path, (*ONCE, *SLOW)):
             item.add_marker(pytest.mark.slow)
-        if is_once:
+        if _is_in(item.path, ONCE):
             item.add_marker(pytest.mark.once)
 
     def position(item: pytest.Item) -> list[bool]:

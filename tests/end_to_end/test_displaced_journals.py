@@ -80,8 +80,9 @@ def deliver(child: Any, env: dict[str, str], way: str) -> None:
     child(DELIVER, env=env)
 
 
-@pytest.mark.parametrize("more", [True, False])
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize(
+    ("way", "more"), [*((way, True) for way in WAYS), ("deleted", False), ("copied", False)]
+)
 def test_before_anything_is_sent(child: Any, connected: Any, received: Any, way: str, more: bool) -> None:
     """Waiting records in a file that others rename, delete or replace are delivered later, once."""
     ran = child(BEGIN + (MORE if more else "") + END, way, env=unreachable(connected))

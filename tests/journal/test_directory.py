@@ -74,7 +74,7 @@ def test_a_new_segment_is_never_an_orphan(tmp_path: Path) -> None:
     )  # fmt: skip
     assert looking.stdout is not None and looking.stdout.readline() == "\n"
     names, unlocked, until = set(), 0, time.monotonic() + 60
-    for number in range(8_000):  # the other process sees some of them between creation and lock
+    for number in range(3_000):  # the other process sees some of them between creation and lock
         if time.monotonic() > until:  # the machine is too busy
             break
         journal = Journal(tmp_path, max_bytes=1024**2, node="n", outlets=["a"])

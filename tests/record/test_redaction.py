@@ -392,7 +392,7 @@ def seconds(start, unit, end, size):
     return time.process_time() - begin
 
 def growth(*parts, times=1):  # 4 if the time is linear in the length, 16 if it is quadratic
-    long, short = (min(seconds(*parts, size) for _ in range(times)) for size in (12_000, 3_000))
+    long, short = (min(seconds(*parts, size) for _ in range(times)) for size in (6_000, 1_500))
     return long / short
 
 parts = [(start, unit, end) for start in STARTS for unit in UNITS for end in ("", '"@')]

@@ -6,6 +6,7 @@ The service's grammar is more permissive than its engine, so only this direction
 from __future__ import annotations
 
 import itertools
+import os
 import random
 from collections.abc import Iterator
 
@@ -94,8 +95,10 @@ def compiled(kql: str) -> Compiled | None:
         return None
 
 
-# The combinations of types are compared in this number of tests, which run in parallel.
-PARTS = 4
+# The combinations of types are compared in this number of tests, which run in parallel. Each of them compares one in
+# EVERY, a prime, so that all functions and types are among them. All take some minutes: `TESTS_EVERY=1`.
+PARTS = 2
+EVERY = int(os.environ.get("TESTS_EVERY", "7"))
 
 
 def differences(queries: list[str]) -> list[tuple[str, object]]:
@@ -115,8 +118,8 @@ def differences(queries: list[str]) -> list[tuple[str, object]]:
 
 @pytest.mark.parametrize("part", range(PARTS))
 def test_each_function_with_each_type(part: int) -> None:
-    """No combination of types is accepted that the service rejects, and the types of results are equal."""
-    assert differences([*dict.fromkeys(matrix())][part::PARTS]) == []
+    """No sampled combination of types is accepted that the service rejects, and the types of results are equal."""
+    assert differences([*dict.fromkeys(matrix())][::EVERY][part::PARTS]) == []
 
 
 def test_the_examples_are_valid() -> None:
@@ -139,7 +142,7 @@ def test_changed_queries() -> None:
         *(kql for kql in REJECTED if len(kql) < 200),
     ]
     changed = []
-    for _ in range(10_000):
+    for _ in range(3_000):
         kql = generator.choice(queries)
         for _ in range(generator.randint(1, 3)):
             start = generator.randrange(len(kql) + 1)
