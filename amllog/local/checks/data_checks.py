@@ -22,7 +22,7 @@ def data_findings(steps: Iterable[PlannedStep]) -> Iterator[Finding]:
             if not isinstance(value, LocalData):
                 continue
             fault = data_fault(value)
-            position = step.input_positions.get(name, step.position)
+            position = value.position or step.input_positions.get(name, step.position)
             if fault and (position, fault) not in reported:
                 reported.add((position, fault))
                 yield Finding(position, f"input {name}: {fault}")

@@ -12,7 +12,7 @@ from types import MappingProxyType
 from amllog.local.checks.environment_checks import missing_environments
 from amllog.local.checks.plan_checks import check_plan
 from amllog.local.definition.file_reading import read_file
-from amllog.local.execution.schedule import descendants_of
+from amllog.local.execution.schedule import descendants_of, names_of
 from amllog.local.plan.asset_maps import AssetMaps
 from amllog.local.plan.environments import EnvironmentResolver
 from amllog.local.plan.map_file import load_maps
@@ -43,7 +43,10 @@ class CheckOptions:
 def check_file(
     path: Path, inputs: Mapping[str, str], options: CheckOptions
 ) -> tuple[PlannedPipeline | None, list[Finding]]:
-    """Return the resolved plan of a file and all findings. The plan is None if there is an error."""
+    """Return the resolved plan of a file and all findings. The plan is None if there is an error.
+
+    Raises UsageError if an option names no step.
+    """
     path = path.absolute()
     maps, findings = load_maps(path.parent, options.data, options.environments, options.directory)
     result = read_file(path, inputs, maps.components)
@@ -74,6 +77,13 @@ def check_source(
 def _prepare(
     plan: PlannedPipeline, maps: AssetMaps, options: CheckOptions
 ) -> tuple[PlannedPipeline, list[Finding]]:
+    for option, names in (
+        ("--skip", options.skip),
+        ("--stub", options.stubs),
+        ("--from", [options.start_from] if options.start_from else []),
+        ("--only", options.only),
+    ):
+        names_of(plan, option, names)
     ignored = _steps_that_do_not_run(plan, options) | _unselected(plan, options)
     environments = EnvironmentResolver(maps, options.virtual_environments)
     resolved, findings = resolve(plan, maps, environments, ignored=ignored)

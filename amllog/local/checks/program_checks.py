@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from amllog.local.checks.code_folder import CodeFolder
-from amllog.local.checks.finding_places import key_line, text_line
+from amllog.local.checks.finding_places import text_line
 from amllog.local.checks.script_imports import has_function
 from amllog.local.checks.shell_words import SimpleCommand, UnbalancedQuote
 from amllog.local.checks.step_programs import (
@@ -76,7 +76,8 @@ class ProgramCheck:
         try:
             commands = commands_of(self._step)
         except UnbalancedQuote as error:
-            self._report(key_line(self._step, "command"), f"command: the quote {error} does not end")
+            line = text_line(self._step, "command", f"{error}{error.word}")
+            self._report(line, f"command: the quote {error} does not end")
             return
         self._check_pipe(commands)
         for program in programs_of(commands):

@@ -21,7 +21,11 @@ _WRAPPERS = {"time", "exec", "nohup", "env", "command", "builtin", "sudo", "nice
 
 
 class UnbalancedQuote(ValueError):
-    """A quote that does not end. The value is the quote."""
+    """A quote that does not end. The value is the quote, and `word` is what follows up to a space."""
+
+    def __init__(self, quote: str, word: str) -> None:
+        super().__init__(quote)
+        self.word = word
 
 
 class Word(NamedTuple):
@@ -140,7 +144,7 @@ class _Reader:
         while end < len(self._text) and self._text[end] != quote:
             end += 2 if quote == '"' and self._text[end] == "\\" else 1
         if end >= len(self._text):
-            raise UnbalancedQuote(quote)
+            raise UnbalancedQuote(quote, re.split(r"\s", self._text[start:], maxsplit=1)[0])
         self._at = end + 1
         text = self._text[start:end]
         if quote == "'":

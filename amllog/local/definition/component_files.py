@@ -78,11 +78,17 @@ def _file(
 ) -> ComponentDefinition | None:
     if not os.path.isfile(path):  # Path.is_file() raises an error for a name that is too long
         try:
-            names = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
+            places = [*path.parent.iterdir()] if path.parent.is_dir() else []
         except OSError:
-            names = []
-        near = difflib.get_close_matches(path.name, names, n=1)
-        end = f". Did you mean {near[0]!r}?" if near else ""
+            places = []
+        referring = node.position.file.resolve()
+        names = {
+            place.stem: place.name
+            for place in places
+            if place.suffix in {".yml", ".yaml"} and place.resolve() != referring
+        }
+        near = difflib.get_close_matches(path.stem, names, n=1)
+        end = f". Did you mean {names[near[0]]!r}?" if near else ""
         context.findings.error(node.position, f"the component file {path} does not exist{end}")
         return None
     document = context.document(written)

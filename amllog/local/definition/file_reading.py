@@ -29,7 +29,7 @@ from amllog.local.definition.pipeline_scope import BoundValue, PipelineScope, ch
 from amllog.local.definition.step_building import StepSource, build_step
 from amllog.local.definition.step_links import final_output, link_steps
 from amllog.local.definition.yaml_nodes import YamlMap, YamlNode, YamlScalar, scalars
-from amllog.local.plan.planned_steps import Finding, PlannedPipeline, SourceLine, StepOutput
+from amllog.local.plan.planned_steps import Finding, LocalData, PlannedPipeline, SourceLine, StepOutput
 
 
 @dataclass(frozen=True)
@@ -195,6 +195,7 @@ class _FileReading:
                 findings.error(line, f"the file has no input {name!r}{end}")
                 continue
             value = command_line_value(text, declared[name], line, findings)
+            value = replace(value, position=line) if isinstance(value, LocalData) else value
             given[name] = BoundValue(value, Path(), value is None)
         step = self.values if self.component else CheckedMap(YamlMap({}, whole), findings)
         rest = None if is_open else {key: value for key, value in declared.items() if key not in given}

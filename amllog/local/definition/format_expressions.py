@@ -9,8 +9,10 @@ from typing import NamedTuple
 # An expression that is not closed does not contain the next one.
 _EXPRESSION = re.compile(r"\$\{\{((?:(?!\$\{\{).)*?)\}\}", re.DOTALL)
 _OPTIONAL = re.compile(r"\$\[\[.*?\]\]", re.DOTALL)
-_SINGLE_BRACES = re.compile(r"\$\{\s*(?:inputs|outputs|parent|search_space)\.[\w.]+\s*\}")
-_NO_DOLLAR = re.compile(r"(?<![${])\{\{\s*(?:inputs|outputs|parent|search_space)\.[\w.]+\s*\}\}")
+_NAMES = r"\s*(?:inputs|outputs|parent|search_space)\.[\w.]+\s*"
+_SINGLE_BRACES = re.compile(rf"\$\{{{_NAMES}\}}")
+_NO_DOLLAR = re.compile(rf"(?<![${{])\{{\{{{_NAMES}\}}\}}")
+_PARENTHESES = re.compile(rf"\$\({{1,2}}{_NAMES}\){{1,2}}")
 _PLACEHOLDER = re.compile(r"\$\{([A-Za-z_]\w*)\}|#\{([\w.-]+)\}#|(?<![${])\{\{\s*([\w.-]+)\s*\}\}")
 # Names that a job resolves itself. They are allowed in output paths.
 RUN_NAMES = {"name", "output_name", "default_datastore"}
@@ -75,7 +77,7 @@ def replace_expressions(text: str, replacement: Callable[[FormatExpression], str
 
 
 def malformed(text: str) -> Iterator[str]:
-    """Yield a message for each expression that is not closed, has single braces or has no dollar."""
+    """Yield a message for each expression that is not closed, has single braces or parentheses, or has no dollar."""
     rest = _EXPRESSION.sub("", text)
     if "${{" in rest:
         yield "'${{' has no '}}'"
@@ -85,6 +87,8 @@ def malformed(text: str) -> Iterator[str]:
         yield f"{match.group()!r} has single braces: write '${{{{{match.group()[2:-1].strip()}}}}}'"
     for match in _NO_DOLLAR.finditer(rest):
         yield f"{match.group()!r} has no '$': write '${match.group()}'"
+    for match in _PARENTHESES.finditer(rest):
+        yield f"{match.group()!r} has parentheses: write '${{{{{match.group().strip('$() ')}}}}}'"
 
 
 def placeholders(text: str) -> Iterator[tuple[str, str]]:

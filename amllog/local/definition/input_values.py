@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from amllog.local.definition.addresses import data_value
 from amllog.local.definition.checked_map import CheckedMap, shown
 from amllog.local.definition.definition_context import DefinitionContext
-from amllog.local.definition.finding_list import allowed_words
+from amllog.local.definition.finding_list import allowed_words, nearest_word
 from amllog.local.definition.format_expressions import expressions, malformed, single_expression
 from amllog.local.definition.format_keys import DATA_TYPES, INPUT_KEYS, LITERAL_TYPES
 from amllog.local.definition.input_declarations import (
@@ -62,15 +62,33 @@ def read_inputs(
         line = values.line(name) if values else position
         if declared is not None and name not in declared:
             end = allowed_words(name, declared, "declared")
-            # azure-ai-ml ignores such an input. One that is similar to a declared input is a typing mistake.
-            add = context.findings.error if "Did you mean" in end else context.findings.warning
+            # azure-ai-ml ignores such an input. One that is similar to a declared input, or stands for the only one
+            # without a value, is a typing mistake. The input that is meant has no second finding.
+            meant = nearest_word(name, declared) or _only_missing(declared, values, given_elsewhere)
+            add = context.findings.error if meant else context.findings.warning
             add(line, f"the component has no input {name!r}{end}")
+            if meant and meant not in (values.node.items if values else ()):
+                result.bound.setdefault(meant, BoundValue(None, line.file.parent, True))
             continue
         declaration = (declared or {}).get(name) or InputDeclaration(name, line)
         _bind(result, declaration, node, scope, context, line)
     if declared is not None:
         add_defaults(result, declared, context, position, given_elsewhere)
     return result
+
+
+def _only_missing(
+    declared: Mapping[str, InputDeclaration], values: CheckedMap | None, given_elsewhere: Collection[str]
+) -> str:
+    """Return the input that has no value, if it is the only one, and one name is not declared. Otherwise ""."""
+    given = values.node.items.keys() if values else set[str]()
+    missing = [
+        name
+        for name, declaration in declared.items()
+        if declaration.default is None and not declaration.is_optional
+        if name not in given and name not in given_elsewhere
+    ]
+    return missing[0] if len(missing) == 1 and len(given - declared.keys()) == 1 else ""
 
 
 def add_defaults(

@@ -66,6 +66,7 @@ class RunLoop:
         self._outputs: dict[str, Mapping[str, Path]] = {}
         self._identities: dict[str, str] = {}
         self._failed = False
+        self._decided: set[str] = set()
         self._is_unrequested = False  # a step was skipped although no option asks for it
         self._signal = 0
 
@@ -135,6 +136,7 @@ class RunLoop:
 
     def _decide(self, decided: Mapping[str, Decision]) -> None:
         """End the steps that do not run: those with outputs first, so that skipped steps do not skip them."""
+        self._decided = set(decided)
         for name, decision in sorted(decided.items(), key=lambda item: item[1].state is StepState.SKIPPED):
             record = StepRecord(
                 name,
@@ -197,7 +199,8 @@ class RunLoop:
         if record.state is StepState.SKIPPED and not is_requested:
             self._is_unrequested = True
         for skipped in self._schedule.end(record.name, record.state, is_requested=is_requested):
-            self._skip(skipped)
+            if skipped.name not in self._decided:  # its own decision has the reason
+                self._skip(skipped)
         if record.state is StepState.FAILED:
             self._failed = True
             if not self._plan.continue_on_step_failure and not self._runs.switch.reason:

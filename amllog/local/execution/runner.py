@@ -15,11 +15,12 @@ from amllog.local.execution.past_runs import past_runs
 from amllog.local.execution.run_folder import LocalRunFolder
 from amllog.local.execution.run_loop import Event, RunLoop, StopSignal
 from amllog.local.execution.run_options import ONLY, RunOptions
+from amllog.local.execution.schedule import names_of
 from amllog.local.execution.step_commands import debugged_names
 from amllog.local.execution.step_events import RunObserver, RunResult
 from amllog.local.execution.step_reuse import EarlierSteps
 from amllog.local.execution.step_runs import StepRuns
-from amllog.local.execution.step_selection import decisions, names_of
+from amllog.local.execution.step_selection import decisions
 from amllog.local.execution.stop_signals import StopSignals
 from amllog.local.execution.stop_switch import StopSwitch
 from amllog.local.job_services import JobServices

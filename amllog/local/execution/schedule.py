@@ -6,6 +6,7 @@ import heapq
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
+from amllog.errors import UsageError
 from amllog.local.execution.step_events import StepState
 from amllog.local.plan.planned_steps import PlannedPipeline, PlannedStep, StepOutput
 
@@ -83,6 +84,18 @@ class Schedule:
         names = [name for name in self._steps if name not in self._ended and name not in self._started]
         self._ended.update((name, StepState.CANCELED) for name in names)
         return names
+
+
+def names_of(plan: PlannedPipeline, option: str, names: Iterable[str]) -> list[str]:
+    """Return the steps that an option names: by their name, or all of a nested pipeline. Raises UsageError."""
+    result: list[str] = []
+    for name in names:
+        steps = [step.name for step in plan.steps if step.is_named([name])]
+        if not steps:
+            known = ", ".join(step.name for step in plan.steps)
+            raise UsageError(f"{option} {name}: the pipeline has no such step. Its steps are {known}")
+        result += steps
+    return result
 
 
 def descendants_of(plan: PlannedPipeline, names: Iterable[str]) -> set[str]:

@@ -10,7 +10,7 @@ from types import MappingProxyType
 from amllog.errors import UsageError
 from amllog.local.execution.past_runs import PastRun
 from amllog.local.execution.run_options import RunOptions
-from amllog.local.execution.schedule import SUCCESSFUL, descendants_of, producers_of
+from amllog.local.execution.schedule import SUCCESSFUL, descendants_of, names_of, producers_of
 from amllog.local.execution.step_events import StepState
 from amllog.local.plan.planned_steps import PlannedPipeline, PlannedStep, StepKind, StepOutput
 
@@ -25,18 +25,6 @@ class Decision:
     outputs: Mapping[str, Path] = field(default_factory=lambda: MappingProxyType({}))
     identity: str = ""  # of the outputs: the execution that made them
     folder: Path | None = None
-
-
-def names_of(plan: PlannedPipeline, option: str, names: Iterable[str]) -> list[str]:
-    """Return the steps that an option names: by their name, or all of a nested pipeline. Raises UsageError."""
-    result: list[str] = []
-    for name in names:
-        steps = [step.name for step in plan.steps if step.is_named([name])]
-        if not steps:
-            known = ", ".join(step.name for step in plan.steps)
-            raise UsageError(f"{option} {name}: the pipeline has no such step. Its steps are {known}")
-        result += steps
-    return result
 
 
 def _stub(step: PlannedStep, folder: Path) -> Decision:

@@ -74,6 +74,7 @@ class LocalData:
 
     path: Path
     type: str = "uri_folder"
+    position: SourceLine | None = field(default=None, compare=False)  # of the option that gives it
 
 
 @dataclass(frozen=True)

@@ -54,7 +54,9 @@ def resolve(
         )
         for step in running
     }
-    findings = [*data.findings, *environments.findings, *_unused_options(plan, maps)]
+    # An option with a misspelled name also leaves data without a path. That error names what to pass.
+    unused = () if data.has_missing else _unused_options(plan, maps)
+    findings = [*data.findings, *environments.findings, *unused]
     # Inputs of the pipeline that no step reads are not missing.
     inputs = {name: _DataResolver(maps).resolve(value) for name, value in plan.inputs.items()}
     steps = tuple(resolved.get(step.name, step) for step in plan.steps)
@@ -68,6 +70,7 @@ class _DataResolver:
         self._maps = maps
         self._reported: set[object] = set()
         self.findings: list[Finding] = []
+        self.has_missing = False  # data without an entry
 
     def resolve(self, value: InputValue) -> InputValue:
         """Return local data for named data. Other values, and named data without a path, are returned as they are."""
@@ -75,6 +78,7 @@ class _DataResolver:
             return value
         fit = self._maps.data_path(value.reference)
         if fit is None:
+            self.has_missing = True
             self._report(name_of(value.reference), value.position, _missing(value.reference, self._maps))
             return value
         entry, path = fit

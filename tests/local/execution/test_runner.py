@@ -214,6 +214,19 @@ def test_a_command_longer_than_an_argument(runs: Runs) -> None:
     assert sorted(runs.log(result, "b").splitlines()) == [f"[0] {size}", f"[1] {size}"]
 
 
+def test_a_step_has_one_reason(runs: Runs) -> None:
+    """A step that is not selected, behind another one, is skipped once and for its own reason."""
+    watcher = Watcher()
+    steps = [
+        step("one", "exit 0", outputs=OUT),
+        step("two", "exit 0", inputs=reads("one"), outputs=OUT),
+        step("three", "exit 0", inputs=reads("two")),
+    ]
+    result = runs(plan(*steps), watcher, only=("one",))
+    assert [status.reason for status in result.steps[1:]] == ["not selected by --only one"] * 2
+    assert [call for call in watcher.calls if "skipped" in call] == ["two skipped", "three skipped"]
+
+
 def test_attempts_know_whether_another_follows(runs: Runs) -> None:
     """All attempts but the last one have a variable, so that their failure is not recorded as the end of the step."""
     command = "echo ${AMLLOG_LOCAL_RETRY-last}; exit 3"
