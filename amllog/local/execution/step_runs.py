@@ -257,4 +257,5 @@ class StepRuns:
 
 
 def _joined(*reasons: str) -> str:
-    return "; ".join(filter(None, reasons))
+    """Return reasons as one text, each once: a full disk has the same one for every file."""
+    return "; ".join(dict.fromkeys(filter(None, reasons)))
