@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from amllog.local.execution import keeper
+from amllog.local.job_records.step_end import describe_exit, signal_name
 
 # Imported, not run as a file: Python keeps the compiled code of modules only.
 _PROGRAM = "import sys; sys.path.append(sys.argv[1]); import keeper; keeper.main()"
@@ -60,19 +61,9 @@ class StepExit:
             return FORCED_NAMES[self.stopped]
         if self.exit_code is None:
             return "the process that keeps the step was killed"
-        if self.exit_code < 0:
-            return f"killed by {signal_name(-self.exit_code)}"
-        if self.exit_code > 128 and signal_name(self.exit_code - 128).startswith("SIG"):
-            return f"exit code {self.exit_code} ({signal_name(self.exit_code - 128)})"
-        return f"exit code {self.exit_code}" if self.exit_code else ""
-
-
-def signal_name(number: int) -> str:
-    """Return the name of a signal, or a text with its number."""
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return f"signal {number}"
+        if self.exit_code > 128 and (name := signal_name(self.exit_code - 128)).startswith("SIG"):
+            return f"exit code {self.exit_code} ({name})"
+        return describe_exit(self.exit_code) if self.exit_code else ""
 
 
 class StepEvents(NamedTuple):

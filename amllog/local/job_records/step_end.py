@@ -43,14 +43,17 @@ class StepOutcome(NamedTuple):
         return self.reason or (describe_exit(self.exit_code) if self.exit_code else self.state.lower())
 
 
+def signal_name(number: int) -> str:
+    """Return the name of a signal, or a text with its number."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
 def describe_exit(code: int) -> str:
     """Return `exit code 3`, or `killed by SIGKILL` for a negative code."""
-    if code >= 0:
-        return f"exit code {code}"
-    try:
-        return f"killed by {signal.Signals(-code).name}"
-    except ValueError:
-        return f"killed by signal {-code}"
+    return f"exit code {code}" if code >= 0 else f"killed by {signal_name(-code)}"
 
 
 def request_record(

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from amllog.local.http.routes import Route
-from amllog.local.mlflow.conversion import invalid, items, pairs, refusal, text
-from amllog.local.mlflow.model_store import LATEST, Model, ModelStore, milliseconds_now
+from amllog.local.mlflow.conversion import invalid, items, pairs, text
+from amllog.local.mlflow.model_store import LATEST, Model, ModelStore
 from amllog.local.mlflow.operations import Body, Operation, operation_routes
 
 _CLAUSE = re.compile(
@@ -64,13 +64,7 @@ class ModelRegistry:
         return _model(self._models.registered(text(body, "name")))
 
     def _rename(self, caller: str, body: Body) -> object:
-        name, model = text(body, "new_name"), self._models.registered(text(body, "name"))
-        if any(other["name"] == name for other in self._models.all_registered()):
-            raise refusal(400, "RESOURCE_ALREADY_EXISTS", f"Registered Model (name={name[:100]}) exists.")
-        versions = {key: {**version, "name": name} for key, version in model["versions"].items()}
-        return _model(
-            self._models.save({**model, "name": name, "versions": versions}, former_name=model["name"])
-        )
+        return _model(self._models.rename(text(body, "name"), text(body, "new_name")))
 
     def _update(self, caller: str, body: Body) -> object:
         return _model(self._change(body, description=str(body.get("description") or "")))
@@ -112,12 +106,7 @@ class ModelRegistry:
         return _version(model, self._models.version(model["name"], model["aliases"][alias]))
 
     def _change(self, body: Body, **fields: Any) -> Model:
-        """Set fields of a registered model. Tags and aliases are added, or removed by None."""
-        model = self._models.registered(text(body, "name"))
-        for name in ("tags", "aliases"):
-            added = {**model[name], **fields.pop(name, {})}
-            model[name] = {key: value for key, value in added.items() if value is not None}
-        return self._models.save({**model, **fields, "last_updated_timestamp": milliseconds_now()})
+        return self._models.change_registered(text(body, "name"), **fields)
 
     def _create_version(self, caller: str, body: Body) -> object:
         optional = {name: str(body[name]) for name in ("run_id", "run_link", "model_id") if body.get(name)}
@@ -147,10 +136,7 @@ class ModelRegistry:
         return self._change_version(body, description=str(body.get("description") or ""))
 
     def _delete_version(self, caller: str, body: Body) -> object:
-        version, model = self._named_version(body), self._models.registered(text(body, "name"))
-        del model["versions"][version["version"]]
-        kept = {alias: number for alias, number in model["aliases"].items() if number != version["version"]}
-        self._models.save({**model, "aliases": kept})
+        self._models.delete_version(text(body, "name"), text(body, "version"))
         return {}
 
     def _set_version_tag(self, caller: str, body: Body) -> object:

@@ -103,7 +103,7 @@ class ModelStore:
                 "last_updated_timestamp": now,
                 "tags": dict(tags),
             }
-            return self.save({**model, "description": description, "aliases": {}, "versions": {}, "last": 0})
+            return self._save({**model, "description": description, "aliases": {}, "versions": {}, "last": 0})
 
     def registered(self, name: str) -> Model:
         """Return a registered model with its versions."""
@@ -117,6 +117,35 @@ class ModelStore:
         """Return all registered models by name."""
         with self._lock:
             return [_copy(self._registered[name]) for name in sorted(self._registered)]
+
+    def change_registered(self, name: str, **fields: Any) -> Model:
+        """Set fields of a registered model. Tags and aliases are added. One of None is removed."""
+        with self._lock:
+            model = self.registered(name)
+            for field in ("tags", "aliases"):
+                added = {**model[field], **fields.pop(field, {})}
+                model[field] = {key: value for key, value in added.items() if value is not None}
+            return self._save({**model, **fields, "last_updated_timestamp": milliseconds_now()})
+
+    def rename(self, name: str, new_name: str) -> Model:
+        """Rename a registered model and its versions."""
+        with self._lock:
+            model = self.registered(name)
+            if new_name in self._registered:
+                message = f"Registered Model (name={new_name[:100]}) exists."
+                raise refusal(400, "RESOURCE_ALREADY_EXISTS", message)
+            versions = {key: {**version, "name": new_name} for key, version in model["versions"].items()}
+            self.delete_registered(name)
+            return self._save({**model, "name": new_name, "versions": versions})
+
+    def delete_version(self, name: str, number: str) -> None:
+        """Delete a version of a registered model, with its aliases."""
+        with self._lock:
+            self.version(name, number)
+            model = self.registered(name)
+            del model["versions"][number]
+            aliases = {alias: version for alias, version in model["aliases"].items() if version != number}
+            self._save({**model, "aliases": aliases})
 
     def add_version(self, name: str, fields: Mapping[str, Any]) -> Model:
         """Add a version to a registered model, and return the version."""
@@ -135,7 +164,7 @@ class ModelStore:
                 **fields,
             }
             model["versions"][number] = version
-            self.save({**model, "last": model["last"] + 1})
+            self._save({**model, "last": model["last"] + 1})
             return version
 
     def version(self, name: str, number: str) -> Model:
@@ -157,7 +186,7 @@ class ModelStore:
                 last_updated_timestamp=milliseconds_now(),
             )
             model["versions"][number] = version
-            self.save(model)
+            self._save(model)
             return version
 
     def transition(self, name: str, number: str, stage: str, *, archive: bool) -> Model:
@@ -173,21 +202,17 @@ class ModelStore:
                     self.change_version(name, other["version"], current_stage="Archived")
             return self.change_version(name, number, current_stage=wanted)
 
-    def save(self, model: Model, *, former_name: str = "") -> Model:
-        """Store a changed registered model. `former_name` is its name before it was renamed."""
-        with self._lock:
-            if former_name:
-                self.delete_registered(former_name)
-            self._registered[model["name"]] = model
-            self._lines.append([{"kind": "registered", "id": model["name"], "model": model}])
-            return _copy(model)
-
     def delete_registered(self, name: str) -> None:
         """Delete a registered model with its versions."""
         with self._lock:
             self.registered(name)
             del self._registered[name]
             self._lines.append([{"kind": "registered", "id": name, "model": None}])
+
+    def _save(self, model: Model) -> Model:
+        self._registered[model["name"]] = model
+        self._lines.append([{"kind": "registered", "id": model["name"], "model": model}])
+        return _copy(model)
 
     def _save_logged(self, model: Model) -> Model:
         with self._lock:

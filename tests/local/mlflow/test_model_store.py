@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -41,7 +43,7 @@ def test_versions_are_never_numbered_again(tmp_path: Path) -> None:
     model = store.registered("iris")
     del model["versions"]["1"]
     assert store.version("iris", "1")["source"] == "a"
-    store.save(model)
+    store.delete_version("iris", "1")
     assert store.add_version("iris", {"source": "b"})["version"] == "2"
     for call in (
         lambda: store.register("iris", {}, ""),
@@ -53,4 +55,26 @@ def test_versions_are_never_numbered_again(tmp_path: Path) -> None:
         with pytest.raises(Refusal) as refused:
             call()
         assert refused.value.body
+    store.close()
+
+
+def test_changes_at_the_same_time(tmp_path: Path) -> None:
+    """A tag that one step sets does not remove the version that another one adds meanwhile."""
+    store = ModelStore(tmp_path)
+    store.register("iris", {}, "")
+    numbers = range(100)
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        thread = threading.Thread(
+            target=lambda: [store.add_version("iris", {"source": "a"}) for _ in numbers]
+        )
+        thread.start()
+        for number in numbers:
+            store.change_registered("iris", tags={str(number): "x"}, aliases={f"a{number}": "1"})
+        thread.join()
+    finally:
+        sys.setswitchinterval(interval)
+    model = store.registered("iris")
+    assert [len(model[name]) for name in ("versions", "tags", "aliases")] == [100] * 3
     store.close()
