@@ -100,8 +100,25 @@ def is_attached() -> bool:
 def show_exception(error: Exception) -> None:
     """Stop an attached debugger at an exception that ends the script, as it does at one that nobody catches."""
     debugpy = sys.modules.get("debugpy")
-    if debugpy is not None and is_attached() and hasattr(debugpy, "trigger_exception_handler"):
+    if debugpy is None or not is_attached():
+        return
+    if hasattr(debugpy, "trigger_exception_handler"):  # from debugpy 1.8.22 on
         debugpy.trigger_exception_handler(error)
+    else:
+        _stop_at_exception(error)
+
+
+def _stop_at_exception(error: Exception) -> None:
+    """Do what `trigger_exception_handler` does, in a debugpy that has no such function."""
+    debugger = sys.modules["_pydevd_bundle.pydevd_constants"].get_global_debugger()
+    stop = importlib.import_module("_pydevd_bundle.pydevd_breakpoints").stop_on_unhandled_exception
+    thread = threading.current_thread()
+    state = debugger.set_additional_thread_info(thread)
+    state.is_tracing += 1
+    try:
+        stop(debugger, thread, state, (type(error), error, error.__traceback__))
+    finally:
+        state.is_tracing -= 1
 
 
 def is_loopback(host: str) -> bool:
