@@ -76,10 +76,13 @@ def test_programs_run_as_with_python(tmp_path: Path, words: tuple[str, ...]) -> 
     ran = run_python(tmp_path, debug_launcher.__file__, "--seconds", "0", "--", *words)
     message, _, output = ran.stdout.rpartition(" install debugpy\n")
     assert (output, ran.returncode) == (expected.stdout, expected.returncode)
-    assert without_runpy(ran.stderr) == without_runpy(expected.stderr)
+    assert frames_of(ran.stderr) == frames_of(expected.stderr)
     assert message.startswith("amllog: no debugger (No module named 'debugpy')") is (words != ("-",))
 
 
-def without_runpy(trace: str) -> str:
-    """Return a traceback without the frames of runpy, which Python itself shows for modules and folders."""
-    return re.sub(r'  File "[^"]*runpy[^"]*", .*\n(?:    .*\n)*', "", trace)
+def frames_of(trace: str) -> str:
+    """Return a traceback without the frames of runpy, which Python shows for modules and folders, and without source.
+
+    Python 3.13 and later show the source of `-c`.
+    """
+    return re.sub(r'  File "[^"]*runpy[^"]*", .*\n|    .*\n', "", trace)
