@@ -28,12 +28,6 @@ from amllog.local.execution.sweep_runs import SweepRun
 from amllog.local.job_services import JobServices, StepOutcome
 from amllog.local.plan.planned_steps import PlannedPipeline, PlannedStep, StepKind
 
-SERVICE_STATES = {
-    StepState.COMPLETED: "Completed",
-    StepState.FAILED: "Failed",
-    StepState.CANCELED: "Canceled",
-}
-
 
 class StepStarted(NamedTuple):
     """A step, or a trial of a sweep, has started."""
@@ -156,9 +150,8 @@ class StepRuns:
             record = record._replace(state=StepState.FAILED, reason=error_text(error))
         seconds = time.time() - (record.started or 0)
         record = record._replace(seconds=seconds, outputs=record.outputs or dict(values.outputs))
-        outcome = StepOutcome(
-            SERVICE_STATES[record.state], record.started or 0, seconds, record.exit_code, record.reason
-        )
+        state = record.state.value.capitalize()  # as the service writes the ends of a job
+        outcome = StepOutcome(state, record.started or 0, seconds, record.exit_code, record.reason)
         self.services.end_step(run_id, outcome, replace(values, outputs=record.outputs))
         return record
 
