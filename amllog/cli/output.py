@@ -8,6 +8,7 @@ that no record can contain, and `_write` replaces the mark. Only CSV for other p
 from __future__ import annotations
 
 import csv
+import errno
 import io
 import json
 import math
@@ -83,6 +84,21 @@ def discard_stdout() -> None:
     Python flushes stdout at its end and would report the broken pipe again.
     """
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def has_no_reader(error: OSError) -> bool:
+    """Return whether the pipe (`| head`) or the terminal of a stream is closed."""
+    return isinstance(error, BrokenPipeError) or error.errno == errno.EIO
+
+
+def discard_if_unread(stream: TextIO) -> None:
+    """Send the rest of a stream without a reader to the null device. Python's flush at its end would fail, too."""
+    try:
+        stream.flush()
+    except OSError as error:
+        if not has_no_reader(error):
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def print_table(

@@ -88,13 +88,16 @@ def _run(pipeline: Pipeline, options: Namespace, environ: Mapping[str, str]) -> 
 
 def _print_end(result: RunResult, error: OSError | None) -> None:
     """Print the summary. `error` is that of the stream of the lines."""
-    if error is not None and not isinstance(error, BrokenPipeError):
-        output.print_notice(f"the lines of the steps could not be written: {error}", "amllog run")
     try:
+        if error is not None and not output.has_no_reader(error):
+            output.print_notice(f"the lines of the steps could not be written: {error}", "amllog run")
         run_summary.print_summary(result)
         sys.stdout.flush()
-    except BrokenPipeError:  # `amllog run pipeline.yml | head`: the run went on, and its exit code counts
-        output.discard_stdout()
+    except OSError as lost:
+        if not output.has_no_reader(lost):
+            raise
+    for stream in (sys.stdout, sys.stderr):
+        output.discard_if_unread(stream)
 
 
 def _observer(environ: Mapping[str, str]) -> LiveTable | RunLines:

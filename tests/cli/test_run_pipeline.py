@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -134,6 +135,27 @@ def test_ctrl_c(child: Any, tmp_path: Path) -> None:
     stdout, _ = process.communicate(timeout=600)
     assert process.returncode == 130
     assert "stopped by Ctrl-C" in stdout
+
+
+CLOSED = """
+import os, pty, sys
+pid, terminal = pty.fork()
+if pid == 0:
+    os.execv(sys.executable, [sys.executable, "-m", "amllog", "run", "wait.yml"])
+shown = b""
+while b"wait | ready" not in shown:
+    shown += os.read(terminal, 4096)
+os.close(terminal)
+print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+"""
+
+
+def test_a_closed_terminal(child: Any, tmp_path: Path) -> None:
+    """A terminal that is closed stops the steps, and the exit code is 129 although nobody can read the summary."""
+    (tmp_path / "wait.yml").write_text("type: command\ncommand: echo ready && sleep 600\n")
+    assert child([sys.executable, "-c", CLOSED], env={"TERM": "dumb"}).stdout == "129\n"
+    state = json.loads(next(tmp_path.glob("amllog-runs/*/run.json")).read_text())["state"]
+    assert state == "canceled"
 
 
 def test_options_of_pipelines_before_a_script(amllog: Callable[..., Ran], tmp_path: Path) -> None:
