@@ -11,10 +11,10 @@ from collections.abc import Collection, Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from amllog.config.user_path import exists
+from amllog.config.user_path import exists, is_file
 from amllog.errors import UsageError
 from amllog.local.plan.asset_maps import AssetMaps, DataEntry
-from amllog.local.plan.asset_references import name_of
+from amllog.local.plan.asset_references import is_address, name_of
 from amllog.local.plan.environments import EnvironmentResolver
 from amllog.local.plan.map_file import map_line
 from amllog.local.plan.planned_steps import (
@@ -87,12 +87,18 @@ class _DataResolver:
             position = value.position if entry.is_option else entry.position
             self._report((entry, path), position, fault)
             return value
-        return LocalData(path, value.type)
+        return LocalData(path, _type(value, path))
 
     def _report(self, key: object, position: SourceLine, message: str) -> None:
         if key not in self._reported:
             self._reported.add(key)
             self.findings.append(Finding(position, message))
+
+
+def _type(value: NamedData, path: Path) -> str:
+    """Return the type of the data. A registered table is a folder, also for an input whose type is uri_file."""
+    is_table = value.type == "uri_file" and not is_address(value.reference) and is_file(path / "MLTable")
+    return "mltable" if is_table else value.type
 
 
 def _missing(reference: str, maps: AssetMaps) -> str:

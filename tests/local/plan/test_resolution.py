@@ -50,6 +50,20 @@ def test_named_data_becomes_local(tmp_path: Path) -> None:
     assert {step.interpreter for step in resolved.steps} == {Path(sys.executable)}
 
 
+def test_a_registered_table_is_a_folder(tmp_path: Path) -> None:
+    """The type of a registered asset is its own: a table may be given to an input of the type uri_file."""
+    (tmp_path / "table").mkdir()
+    (tmp_path / "table" / "MLTable").write_text("")
+    (tmp_path / "folder").mkdir()
+    plan = plan_of("azureml:table@latest", "azureml:folder@latest", "https://host/table")
+    steps = [
+        replace(step, inputs={"data": replace(step.inputs["data"], type="uri_file")}) for step in plan.steps
+    ]
+    data = {"table": "table", "folder": "folder", "https://host/table": "table"}
+    resolved, _ = resolve(replace(plan, steps=tuple(steps)), option_maps(data, {}, tmp_path))
+    assert [step.inputs["data"].type for step in resolved.steps] == ["mltable", "uri_file", "uri_file"]
+
+
 def test_all_missing_entries_at_once() -> None:
     """Each missing entry is reported once, at its first line, with the line and the option that add it."""
     plan = plan_of("azureml:a@latest", "azureml:a:2", "https://host/x y.csv?sig=secret", "azureml:b:1")
