@@ -43,7 +43,8 @@ def expand(folder: str, paths: Sequence[dict[str, str]]) -> list[str]:
         else:
             matches = [path] if os.path.exists(path) else []
         if not matches:
-            raise InputError(f"{kind} {text!r} in {folder}: there is no such file")
+            reason = "it is empty" if os.path.isdir(path) else "there is no such file"
+            raise InputError(f"{kind} {text!r} in {folder}: {reason}")
         files += matches
     return files
 

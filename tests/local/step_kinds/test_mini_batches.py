@@ -57,12 +57,13 @@ def test_files_are_divided_in_the_order_of_their_names(tmp_path: Path) -> None:
 
 
 def test_an_input_without_files_is_an_error(tmp_path: Path) -> None:
-    """The error names the path as it is in the MLTable, and the folder."""
+    """The error names the path as it is in the MLTable, and the folder. An empty folder is not a missing one."""
     for entry in ({"file": "none.csv"}, {"folder": "empty"}, {"pattern": "*.csv"}):
         (tmp_path / "empty").mkdir(exist_ok=True)
         answer = divide(tmp_path, folder=str(tmp_path), paths=[entry], transformations=[], size=2)
         ((kind, text),) = entry.items()
-        assert answer == {"error": f"{kind} {text!r} in {tmp_path}: there is no such file"}
+        reason = "it is empty" if kind == "folder" else "there is no such file"
+        assert answer == {"error": f"{kind} {text!r} in {tmp_path}: {reason}"}
 
 
 def test_paths_of_an_mltable_are_files_folders_and_patterns(tmp_path: Path) -> None:
