@@ -1,9 +1,21 @@
-"""Runs the pipeline files of Azure/azureml-examples: `python bench/example_files.py DIRECTORY --env PYTHON`.
+"""Runs the pipeline files of Azure/azureml-examples: `python bench/example_files.py DIRECTORY --environments FOLDER`.
 
-The table has a row for each file: whether it ran from its first step to its last one, and why not. `--env` is the
-interpreter of one environment, or of all. `--plan` counts the files that can be planned, and runs nothing.
-`--data name=path` maps data that is not in the checkout, and so does an amllog.yml in a copy of the checkout. The exit
-code is 1 if fewer files ran than the issue demands.
+DIRECTORY is a checkout, which is not changed. FOLDER has the interpreters that bench/example_environments.py builds.
+`--env PYTHON` is one interpreter for all files, and `--env GROUP=PYTHON` for the files of one group instead.
+
+The output begins with the totals, beside those that the issue demands:
+
+* unchanged: only an interpreter is given.
+* with inputs: also `--input` for components, and `--data` for data of the web or of a workspace.
+* with parallel and sweep: also these kinds of steps, and `components:` of an amllog.yml.
+* with spark: also spark steps, if the group `spark` has pyspark and Java is installed.
+
+A file counts if it ran from its first step to its last one. No step is skipped or replaced, and there is no web access:
+bench/example_data.py has the data. Then come the number of files for each cause, the files that do not run, each with
+the reason, and the files that run. The exit code is 1 if fewer files ran than the issue demands.
+
+MLflow imports everything again for each model that it saves, which is most of the time. In 1a_oj_sales_prediction, two
+models must be saved in 60 seconds, which a busy machine misses. MLFLOW_REQUIREMENTS_INFERENCE_TIMEOUT=5 limits it.
 """
 
 from __future__ import annotations
@@ -13,60 +25,34 @@ import os
 import sys
 import tempfile
 import time
-from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
+import example_data
+from example_data import SUPPLIES, Supply
+from example_report import TARGETS, FileResult, cause_of, page, totals
+
 from amllog.local.checks.file_check import CheckOptions, check_file
+from amllog.local.definition.file_reading import read_file
 from amllog.local.definition.yaml_nodes import YamlMap, plain, read_yaml
 from amllog.local.execution.run_options import RunOptions
 from amllog.local.execution.runner import run
 from amllog.local.execution.step_events import RunResult, RunState, RunStatus, StepState, StepStatus
 from amllog.local.plan.planned_steps import PlannedPipeline, Severity, StepKind
 
-# Pipeline components with required inputs. Paths are relative to the file. `RUN:file:step:output` is an output of the
-# run of another file.
-_HEART = "cli/endpoints/batch/deploy-pipelines/"
-_NESTED = "cli/jobs/pipelines-with-components/pipeline_with_pipeline_component/"
-_TAXI = "nyc_taxi_data_regression_with_pipeline_component/"
-_TAXI_SDK = f"sdk/python/jobs/pipelines/1j_pipeline_with_pipeline_component/{_TAXI}"
-INPUTS: dict[str, dict[str, str]] = {
-    f"{_HEART}batch-scoring-with-preprocessing/pipeline.yml": {"input_data": "data/unlabeled"},
-    f"{_HEART}training-with-components/deployment-onehot/pipeline.yml": {"input_data": "../data/train"},
-    f"{_HEART}training-with-components/deployment-ordinal/pipeline.yml": {"input_data": "../data/train"},
-    f"{_NESTED}pipeline_with_train_eval_pipeline_component/components/train_pipeline_component.yml": {
-        "training_data": "../data", "test_data": "../data", "training_max_epochs": "2",
-        "training_learning_rate": "0.1", "train_node_compute": "local",
-    },
-    **{
-        f"{folder}data_pipeline/data_pipeline.yml": {"raw_data": "../data"}
-        for folder in (f"{_NESTED}{_TAXI}", _TAXI_SDK)
-    },
-    **{
-        f"{folder}train_pipeline/train_pipeline.yml": {
-            "train_data": f"RUN:{folder}data_pipeline/data_pipeline.yml:transform_job:transformed_data",
-            "compute_train_node": "local",
-        }
-        for folder in (f"{_NESTED}{_TAXI}", _TAXI_SDK)
-    },
-}  # fmt: skip
-TARGETS = {"unchanged": 41, "with inputs": 48, "with parallel and sweep": 58}
-REPORTED = 60  # characters of a reason
 
+class Measurement(NamedTuple):
+    """What all files share. `seconds` is the limit of one run, and None runs nothing."""
 
-class FileResult(NamedTuple):
-    """The result of one file. `kinds` are the types of its steps besides `command`."""
-
-    name: str
-    verdict: str  # ran, partly, failed, not started
-    reason: str = ""
-    kinds: tuple[str, ...] = ()
-    has_inputs: bool = False
-    seconds: float = 0.0
-    run: RunResult | None = None
+    root: Path
+    work: Path
+    environments: dict[str, str]
+    data: dict[str, str]
+    seconds: float | None
+    results: dict[str, FileResult]
 
 
 class _Silent:
@@ -89,25 +75,26 @@ def pipeline_files(directory: Path) -> Iterator[Path]:
             yield path
 
 
-def _inputs(name: str, path: Path, results: Mapping[str, FileResult]) -> dict[str, str] | None:
+def _inputs(supply: Supply, path: Path, shared: Measurement) -> dict[str, str] | None:
     """Return the values of `--input`, or None if the run of another file has no such output."""
     values = {}
-    for key, text in INPUTS.get(name, {}).items():
-        folder = path.parent
-        if text.startswith("RUN:"):
-            _, other, step, output = text.split(":")
-            result = results.get(other)
-            run_result = result.run if result else None
-            status = next((s for s in run_result.steps if s.name == step), None) if run_result else None
-            if status is None or status.folder is None:
-                return None
-            values[key] = str(status.folder / "outputs" / output)
-        else:
-            values[key] = os.path.normpath(folder / text) if (folder / text).exists() else text
+    for key, text in supply.inputs.items():
+        if not text.startswith("RUN:"):
+            values[key] = example_data.located(text, path.parent, shared.root, shared.work / "made")
+            continue
+        _, other, step, output = text.split(":")
+        result = shared.results.get(other)
+        steps = result.run.steps if result and result.run else ()
+        folder = next((status.folder for status in steps if status.name == step), None)
+        if shared.seconds is None:  # nothing runs, so any folder will do
+            folder, output = shared.work, ""
+        if folder is None:
+            return None
+        values[key] = str(folder / "outputs" / output) if output else str(folder)
     return values
 
 
-def _first_error(plan: PlannedPipeline, result: RunResult) -> str:
+def _first_error(result: RunResult) -> str:
     """Return the reason of the first step that did not complete, with its last line."""
     for status in result.steps:
         if status.state not in {StepState.COMPLETED, StepState.SKIPPED}:
@@ -115,99 +102,125 @@ def _first_error(plan: PlannedPipeline, result: RunResult) -> str:
     return next((f"{s.name}: {s.reason}" for s in result.steps if s.state is not StepState.COMPLETED), "")
 
 
-def measure(
-    path: Path, name: str, options: CheckOptions, seconds: float | None, results: Mapping[str, FileResult]
-) -> FileResult:
-    """Check and run one file. `seconds` is the limit of the run, and None runs nothing."""
-    inputs = _inputs(name, path, results)
+def _level(supply: Supply, kinds: set[StepKind]) -> str:
+    """Return the first total that the file counts for."""
+    if StepKind.SPARK in kinds:
+        return "with spark"
+    if supply.components or kinds & {StepKind.PARALLEL, StepKind.SWEEP}:
+        return "with parallel and sweep"
+    return "with inputs" if supply.inputs or supply.data or supply.files else "unchanged"
+
+
+def measure(path: Path, name: str, shared: Measurement) -> FileResult:
+    """Check and run one file."""
+    supply = SUPPLIES.get(name, Supply())
+    inputs = _inputs(supply, path, shared)
     if inputs is None:
-        return FileResult(name, "not started", "the data of another run is not there", has_inputs=True)
+        return FileResult(name, "not started", _level(supply, set()), "failed here", "no data of another run")
+    path = example_data.copied(path, supply, shared.work / "made", shared.work / "copies")
+    python = shared.environments.get(supply.environment) or shared.environments["main"]
+    made = shared.work / "made"
+    data = {
+        **shared.data,
+        **{
+            key: example_data.located(text, path.parent, shared.root, made)
+            for key, text in supply.data.items()
+        },
+    }
+    options = CheckOptions(data, {"*": python}, shared.work)
     plan, findings = check_file(path, inputs, options)
     if plan is None:
         errors = [str(f.message) for f in findings if f.severity is Severity.ERROR]
-        return FileResult(name, "not started", f"{errors[0]} ({len(errors)} errors)", has_inputs=bool(inputs))
-    kinds = tuple(sorted({step.kind.value for step in plan.steps} - {"command"}))
+        unsupported = _first_unsupported(path, inputs)
+        reason = unsupported or f"{errors[0]} ({len(errors)} errors)"
+        return FileResult(name, "not started", _level(supply, set()), cause_of(name, reason), reason)
+    level = _level(supply, {step.kind for step in plan.steps})
     reasons = [step.skip_reason for step in plan.steps if step.kind is StepKind.UNSUPPORTED]
-    if seconds is None or len(reasons) == len(plan.steps):
-        verdict = "not started" if reasons else "planned"
-        return FileResult(name, verdict, reasons[0] if reasons else "", kinds, bool(inputs))
+    if reasons:  # a run without these steps does not count
+        return FileResult(name, "not started", level, cause_of(name, reasons[0]), reasons[0])
+    return _run(FileResult(name, "planned", level), plan, shared)
+
+
+def _first_unsupported(path: Path, inputs: dict[str, str]) -> str:
+    """Return why a step of a file cannot run on this machine, whatever else is wrong, or an empty string."""
+    pipeline = read_file(path, inputs, {}).pipeline
+    reasons = [step.skip_reason for step in pipeline.steps if step.skip_reason] if pipeline else []
+    return reasons[0] if reasons else ""
+
+
+def _run(result: FileResult, plan: PlannedPipeline, shared: Measurement) -> FileResult:
+    """Run the plan of a file."""
+    if shared.seconds is None:
+        return result
     start = time.monotonic()
     try:
-        run_options = RunOptions(directory=options.directory, timeout_seconds=seconds)
-        result = run(plan, run_options, _Silent(), dict(os.environ))
-    except Exception as error:
-        return FileResult(name, "failed", repr(error), kinds, bool(inputs), time.monotonic() - start)
-    took = time.monotonic() - start
-    if result.state is RunState.COMPLETED and not reasons:
-        return FileResult(name, "ran", "", kinds, bool(inputs), took, result)
-    is_failed = any(status.state is StepState.FAILED for status in result.steps)
-    verdict = "failed" if is_failed or not reasons else "partly"
-    return FileResult(name, verdict, _first_error(plan, result), kinds, bool(inputs), took, result)
+        run_options = RunOptions(directory=shared.work, timeout_seconds=shared.seconds)
+        ended = run(plan, run_options, _Silent(), dict(os.environ))
+    except Exception as error:  # the other files are measured
+        return result._replace(verdict="failed", cause="failed here", reason=repr(error))
+    result = result._replace(seconds=time.monotonic() - start, run=ended)
+    if ended.state is RunState.CANCELED:  # Ctrl-C or SIGTERM is meant for this script, too
+        raise SystemExit(f"stopped during {result.name}")
+    if ended.state is RunState.COMPLETED:
+        return result._replace(verdict="ran")
+    reason = _first_error(ended)
+    is_failed = any(status.state is StepState.FAILED for status in ended.steps)
+    verdict = "failed" if is_failed else "partly"
+    return result._replace(verdict=verdict, cause=cause_of(result.name, reason), reason=reason)
 
 
-def totals(results: list[FileResult]) -> dict[str, int]:
-    """Return the number of files that ran: unchanged, then also with inputs, then also parallel and sweep."""
-    ran = [result for result in results if result.verdict in {"ran", "planned"}]
-    other = {"parallel", "sweep", "spark"}
-    unchanged = [result for result in ran if not result.has_inputs and not other & {*result.kinds}]
-    inputs = [result for result in ran if result.has_inputs and not other & {*result.kinds}]
-    more = [result for result in ran if {"parallel", "sweep"} & {*result.kinds}]
-    spark = [result for result in ran if "spark" in result.kinds]
-    counts = {"unchanged": len(unchanged), "with inputs": len(unchanged) + len(inputs)}
-    counts["with parallel and sweep"] = counts["with inputs"] + len(more)
-    return {**counts, "with spark": counts["with parallel and sweep"] + len(spark)}
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("directory", type=Path)
+    parser.add_argument("--environments", type=Path, help="a folder of bench/example_environments.py")
+    parser.add_argument("--env", action="append", default=[], metavar="[GROUP=]PYTHON", help="an interpreter")
+    parser.add_argument("--data", action="append", default=[], metavar="NAME=PATH", help="more data")
+    parser.add_argument("--files", action="append", default=[], help="only files whose path has this string")
+    parser.add_argument("--timeout", type=float, default=1800, help="seconds for one file: 1800")
+    parser.add_argument("--plan", action="store_true", help="plan the files, and run nothing")
+    parser.add_argument("--markdown", type=Path, help="write the tables to this file")
+    return parser.parse_args()
 
 
-def page(results: list[FileResult]) -> str:
-    """Return the table in Markdown, with the totals below."""
-    lines = ["| file | result | seconds | why not |", "|---|---|---|---|"]
-    for result in results:
-        reason = " ".join(result.reason.split()).replace("|", "\\|")[: 3 * REPORTED]
-        lines.append(f"| {result.name} | {result.verdict} | {result.seconds:.1f} | {reason} |")
-    counts = Counter(result.verdict for result in results)
-    lines += ["", ", ".join(f"{count} {verdict}" for verdict, count in counts.most_common()), ""]
-    lines += ["| files that ran | count | must reach |", "|---|---|---|"]
-    lines += [f"| {what} | {count} | {TARGETS.get(what, '')} |" for what, count in totals(results).items()]
-    return "\n".join(lines) + "\n"
+def _environments(arguments: argparse.Namespace) -> dict[str, str]:
+    """Return the interpreter of each group. Without one for all files, it is the one that runs this script."""
+    environments = {"main": sys.executable}
+    for folder in sorted(arguments.environments.iterdir()) if arguments.environments else ():
+        if (folder / "bin" / "python").exists():
+            environments[folder.name] = str(folder.absolute() / "bin" / "python")
+    for name, _, path in (item.rpartition("=") for item in arguments.env):
+        environments[name or "main"] = str(Path(path).absolute())
+    return environments
 
 
 def main() -> int:
-    """Run the files and print the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("directory", type=Path)
-    parser.add_argument("--env", action="append", default=[], metavar="[NAME=]PYTHON", help="an interpreter")
-    parser.add_argument("--data", action="append", default=[], metavar="NAME=PATH")
-    parser.add_argument(
-        "--files", action="append", default=[], help="only files whose path contains this string"
-    )
-    parser.add_argument("--timeout", type=float, default=120, help="seconds for one file")
-    parser.add_argument("--plan", action="store_true", help="plan the files, and run nothing")
-    parser.add_argument("--markdown", type=Path, help="write the table to this file")
-    arguments = parser.parse_args()
+    """Run the files and print the tables."""
+    arguments = _arguments()
     root = arguments.directory.absolute()
-    pairs = [item.rpartition("=") for item in arguments.env]
-    environments = {name or "*": str(Path(path).absolute()) for name, _, path in pairs}
     data = {
         name: str(Path(path).absolute())
         for name, _, path in (item.rpartition("=") for item in arguments.data)
     }
-    results: dict[str, FileResult] = {}
+    seconds = None if arguments.plan else arguments.timeout
     with tempfile.TemporaryDirectory(prefix="amllog-examples-") as directory:
-        options = CheckOptions(data, environments, Path(directory))
+        shared = Measurement(root, Path(directory), _environments(arguments), data, seconds, {})
+        (shared.work / "copies").mkdir()
+        example_data.make_data(shared.work / "made", root)
         for path in pipeline_files(root):
             name = path.relative_to(root).as_posix()
             if not arguments.files or any(part in name for part in arguments.files):
-                seconds = None if arguments.plan else arguments.timeout
-                results[name] = measure(path, name, options, seconds, results)
+                result = shared.results[name] = measure(path, name, shared)
                 print(
-                    f"{results[name].verdict:12} {results[name].seconds:5.1f} {name}  {results[name].reason[:100]!r}",
-                    flush=True,
+                    f"{result.verdict:12} {result.seconds:6.1f} {name}  {result.reason[:100]!r}", flush=True
                 )
-        text = page(list(results.values()))
+    results = list(shared.results.values())
+    text = page(results)
     print(f"\n{text}")
     if arguments.markdown:
         arguments.markdown.write_text(text, encoding="utf-8")
-    reached = totals(list(results.values()))
+    reached = totals(results)
     return 0 if all(reached[what] >= count for what, count in TARGETS.items()) else 1
 
 
