@@ -116,7 +116,16 @@ SUPPLIES: Mapping[str, Supply] = {
 
 # What the message of the failed step does not say.
 _WEB = "needs the web: a step downloads its data"
+_FINETUNE = "cli/foundation-models/system/finetune/"
 CAUSES: Mapping[str, str] = {
+    **{  # their inputs have no values, which is reported first
+        f"{_FINETUNE}{name}-pipeline.yaml": "a component of a registry"
+        for name in (
+            "image-instance-segmentation/mmdetection-fridgeobjects-instance-segmentation",
+            "image-object-detection/mmdetection-fridgeobjects-detection",
+            "video-multi-object-tracking/mmtracking-mot17tiny-mot",
+        )
+    },
     "cli/jobs/pipelines/cifar-10/pipeline.yml": _WEB,
     "cli/jobs/parallel/3a_mnist_batch_identification/pipeline.yml": _WEB,
     "cli/jobs/pipelines/mnist-batch-identification-using-parallel/pipeline.yml": _WEB,

@@ -18,7 +18,6 @@ _PATTERNS = {
     "in a registry": "a component of a registry",
     "in the service only": "automl or a prompt flow, which run in the service only",
     "in a workspace": "a component of a workspace that is not in the checkout",
-    "has no value": "a component of a registry needs inputs",
     "no local path for": "data of a workspace or of the web",
     "is not installed": "a package is missing",
 }
