@@ -10,7 +10,7 @@ from typing import NamedTuple
 from amllog.errors import UsageError
 from amllog.local.checks.shell_words import UNKNOWN, SimpleCommand, Word, simple_commands
 from amllog.local.execution.command_text import CommandValues, replace_expressions
-from amllog.local.plan.planned_steps import LiteralValue, LocalData, PlannedStep
+from amllog.local.plan.planned_steps import LiteralValue, LocalData, PlannedStep, literals_of
 
 _PYTHON = re.compile(r"python(3(\.\d+)?)?")
 _RUNNERS = {"bash", "sh", "zsh", "Rscript", "perl", "node", "julia"}  # their first argument is a file
@@ -64,9 +64,9 @@ def command_of(step: PlannedStep) -> str | None:
             texts[name] = str(value.value)
         else:
             texts[name] = os.fspath(value.path) if isinstance(value, LocalData) else UNKNOWN
-    values = CommandValues(texts, dict.fromkeys(step.outputs, UNKNOWN))
+    values = CommandValues(texts, dict.fromkeys(step.outputs, UNKNOWN), literals_of(step))
     try:
-        return replace_expressions(_TRIAL_VALUE.sub(UNKNOWN, step.command), values)
+        return replace_expressions(_TRIAL_VALUE.sub(UNKNOWN, step.command), values, is_shell=True)
     except UsageError:
         return None  # the definition reports it
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from amllog.errors import UsageError
 from amllog.local.execution.command_text import CommandValues, replace_expressions
 from amllog.local.execution.step_values import StepValues
-from amllog.local.plan.planned_steps import PlannedStep, StepKind
+from amllog.local.plan.planned_steps import PlannedStep, StepKind, literals_of
 from amllog.local.step_kinds import spark_step
 
 # Bytes of a command. Linux rejects an argument of 131,072 bytes, and in that of the launcher of ranks, which is JSON, a
@@ -69,11 +69,11 @@ def _for_debugger(step: PlannedStep, values: StepValues, shims: Path) -> tuple[P
 
 
 def _shell_words(step: PlannedStep, values: StepValues, path: str) -> tuple[str, ...]:
-    texts = CommandValues(values.inputs, values.outputs)
+    texts = CommandValues(values.inputs, values.outputs, literals_of(step))
     if step.arguments is not None:
         return tuple(replace_expressions(word, texts) for word in step.arguments)
     shell = "bash" if shutil.which("bash", path=path) else "sh"
-    command = replace_expressions(step.command, texts)
+    command = replace_expressions(step.command, texts, is_shell=True)
     data = os.fsencode(command)
     if len(data) <= MAX_ARGUMENT:
         return (shell, "-c", command)

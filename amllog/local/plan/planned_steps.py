@@ -227,6 +227,11 @@ class PlannedStep:
         return any(self.name == name or self.name.startswith(f"{name}.") for name in names)
 
 
+def literals_of(step: PlannedStep) -> set[str]:
+    """Return the names of the inputs that are no paths."""
+    return {name for name, value in step.inputs.items() if isinstance(value, LiteralValue)}
+
+
 @dataclass(frozen=True)
 class PlannedPipeline:
     """All steps in an order in which they can run, each after the steps that it requires.

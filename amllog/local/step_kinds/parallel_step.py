@@ -13,7 +13,7 @@ from typing import Any
 from amllog.errors import UsageError
 from amllog.local.execution.command_text import CommandValues, replace_expressions
 from amllog.local.execution.step_values import StepValues
-from amllog.local.plan.planned_steps import LiteralValue, ParallelTask, PlannedStep
+from amllog.local.plan.planned_steps import LiteralValue, ParallelTask, PlannedStep, literals_of
 from amllog.local.step_kinds.mltable_file import table_of
 
 _FOLDER = Path(__file__).parent
@@ -68,8 +68,8 @@ def _task(step: PlannedStep, values: StepValues) -> dict[str, Any]:
     if not script.is_file():
         raise UsageError(f"entry_script {parallel.entry_script!r} does not exist in the code of the step")
     _check_level(parallel)
-    texts = CommandValues(values.inputs, values.outputs)
-    words = shlex.split(replace_expressions(parallel.program_arguments, texts))
+    texts = CommandValues(values.inputs, values.outputs, literals_of(step))
+    words = shlex.split(replace_expressions(parallel.program_arguments, texts, is_shell=True))
     processes = parallel.max_concurrency_per_instance or os.cpu_count() or 1
     table = _input(step, parallel, values)
     return {

@@ -13,7 +13,7 @@ from pathlib import Path
 from amllog.errors import UsageError
 from amllog.local.execution.command_text import CommandValues, replace_expressions
 from amllog.local.execution.step_values import StepValues
-from amllog.local.plan.planned_steps import PlannedStep, SparkTask
+from amllog.local.plan.planned_steps import PlannedStep, SparkTask, literals_of
 
 _MASTER = "local[*]"
 # Spark listens on the loopback interface only, and without its page.
@@ -72,8 +72,9 @@ def command(step: PlannedStep, values: StepValues, environ: Mapping[str, str]) -
     program = _spark_submit(values.python, environ)
     if not program:
         raise UsageError(f"{step.position}: {step.name}: {skip_reason(values.python, environ)}")
+    texts = CommandValues(values.inputs, values.outputs, literals_of(step))
     try:
-        words = shlex.split(replace_expressions(spark.args, CommandValues(values.inputs, values.outputs)))
+        words = shlex.split(replace_expressions(spark.args, texts, is_shell=True))
         options = list(_options(spark, values.work))
     except (UsageError, ValueError) as error:  # ValueError: a quotation mark is not closed
         raise UsageError(f"{step.position}: {step.name}: {error}") from None
