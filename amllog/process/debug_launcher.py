@@ -20,6 +20,8 @@ import zipfile
 from importlib.machinery import SourceFileLoader
 from typing import Any, NamedTuple
 
+# Since Python 3.14, `__file__` of the main script is deleted before `sys.excepthook` is called.
+_OUR_FILES = (__file__, runpy.__file__)
 _FLAGS_WITH_VALUE = "WX"
 _FLAGS_WITHOUT_PROGRAM = "hVx?"
 # The first that is set is the rank: torch.distributed, Open MPI, MPICH, both generations of Azure ML's runtime.
@@ -180,7 +182,7 @@ def _print_exception(
     kind: type[BaseException], error: BaseException, trace: types.TracebackType | None
 ) -> None:
     """Print an exception as Python does, without the frames of this program."""
-    while trace is not None and trace.tb_frame.f_code.co_filename in (__file__, runpy.__file__):
+    while trace is not None and trace.tb_frame.f_code.co_filename in _OUR_FILES:
         trace = trace.tb_next
     sys.__excepthook__(kind, error.with_traceback(trace), trace)
 
