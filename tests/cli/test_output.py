@@ -131,7 +131,8 @@ def test_csv_is_escaped_on_a_terminal(tmp_path: Path, command: str) -> None:
     assert not any(line.lstrip('"').startswith("ERROR forged") for line in output.splitlines()), output
     piped = [sys.executable, "-m", "amllog", command, *where, "--csv"]
     done = subprocess.run(piped, env={**os.environ, **env}, capture_output=True, check=False)
-    rows = list(csv.reader(io.StringIO(done.stdout.decode(), newline="")))
+    text = done.stdout.decode().replace("\0", "")  # csv of Python 3.9 and 3.10 rejects NUL
+    rows = list(csv.reader(io.StringIO(text, newline="")))
     assert {len(row) for row in rows} == {len(rows[0])}
     assert command == "story" or any("\nERROR forged" in cell for row in rows for cell in row)
 
