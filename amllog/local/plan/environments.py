@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from amllog.errors import UsageError
 from amllog.local.plan.asset_maps import AssetMaps, EnvironmentEntry
@@ -32,8 +34,7 @@ class EnvironmentResolver:
         entry = self._maps.environment(step.environment)
         if entry is None:
             return current_interpreter()
-        conda_file = entry.conda_file or (step.environment.conda_file if step.environment else None)
-        key = (entry, str(conda_file) if entry.is_built else "")
+        key = (entry, str(_conda_file(entry, step)) if entry.is_built else "")
         if key not in self._known:
             try:
                 self._known[key] = self._find(entry, step)
@@ -46,7 +47,7 @@ class EnvironmentResolver:
         python = find_interpreter(entry.python, entry.base) if entry.python else None
         if not entry.is_built:
             return python or current_interpreter()
-        source = entry.conda_file or (step.environment.conda_file if step.environment else None)
+        source = _conda_file(entry, step)
         if source is None:
             raise UsageError(
                 "it has no conda_file, from which a virtual environment could be built: "
@@ -84,6 +85,11 @@ class EnvironmentResolver:
             position = step.environment.position if step.environment else None
             message = f"{entry.position.file}: {message}"
         self.findings.append(Finding(position or step.position, message, severity))
+
+
+def _conda_file(entry: EnvironmentEntry, step: PlannedStep) -> Path | Mapping[str, Any] | None:
+    """Return the conda file of the map's entry, otherwise that of the step's environment."""
+    return entry.conda_file or (step.environment.conda_file if step.environment else None)
 
 
 def _python_for(version: str) -> Path | None:

@@ -88,8 +88,10 @@ def faults_of(paths: "list[str]") -> "dict[str, tuple[int, str]]":
                 compile(file.read(), path, "exec", dont_inherit=True)
         except SyntaxError as error:
             faults[path] = (error.lineno or 1, error.msg)
-        except ValueError as error:
-            faults[path] = (1, str(error))
+        except (ValueError, RecursionError, MemoryError) as error:
+            faults[path] = (1, str(error) or type(error).__name__)
+        except OSError:  # deleted in the meantime, or not readable: the step itself reports it
+            continue
     return faults
 
 

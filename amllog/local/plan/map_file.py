@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 from collections.abc import Iterator, Mapping
@@ -12,6 +11,7 @@ from pathlib import Path
 
 from amllog.config.user_path import expand_path, is_file
 from amllog.errors import UsageError
+from amllog.local.definition.finding_list import allowed_words
 from amllog.local.definition.yaml_nodes import YamlMap, YamlNode, YamlScalar, read_yaml
 from amllog.local.plan.asset_maps import CURRENT, AssetMaps, DataEntry, EnvironmentEntry, option_maps
 from amllog.local.plan.planned_steps import Finding, Severity, SourceLine
@@ -93,7 +93,7 @@ def read_map_file(file: Path) -> tuple[AssetMaps, list[Finding]]:
         return AssetMaps(file=file), findings
     reader = _Reader(file, findings)
     findings += [
-        Finding(root.line(key), f"unknown key {key!r}: {_allowed(key, SECTIONS)}")
+        Finding(root.line(key), f"unknown key {key!r}{allowed_words(key, SECTIONS)}")
         for key in root.items
         if key not in SECTIONS
     ]
@@ -104,12 +104,6 @@ def read_map_file(file: Path) -> tuple[AssetMaps, list[Finding]]:
         file,
     )
     return maps, findings
-
-
-def _allowed(key: str, names: tuple[str, ...]) -> str:
-    close = difflib.get_close_matches(key, names, 1)
-    hint = f". Did you mean {close[0]!r}?" if close else ""
-    return f"allowed is {', '.join(names)}{hint}"
 
 
 class _Reader:
@@ -142,7 +136,7 @@ class _Reader:
         count = len(self._findings)
         for part in node.items:
             if part not in _ENVIRONMENT_KEYS:
-                message = f"environment {key}: unknown key {part!r}: {_allowed(part, _ENVIRONMENT_KEYS)}"
+                message = f"environment {key}: unknown key {part!r}{allowed_words(part, _ENVIRONMENT_KEYS)}"
                 self._findings.append(Finding(node.line(part), message))
         texts = {
             part: self._text(

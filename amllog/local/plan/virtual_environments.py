@@ -12,6 +12,7 @@ import hashlib
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -169,7 +170,8 @@ def _requirement_lines(conda: CondaRequirements) -> tuple[list[str], dict[str, s
         path = conda.folder / (
             option["file"].strip("'\"") if option else line.strip().partition("-e ")[2] or line
         )
-        lines.append(f"{option[1]} {path}" if option else line.strip())
+        # pip splits such a line into words as a shell does.
+        lines.append(f"{option[1]} {shlex.quote(os.fspath(path))}" if option else line.strip())
         if option or "/" in line or line.strip().endswith((".whl", ".gz")):
             used[os.fspath(path)] = _content_hash(path)
     return lines, used

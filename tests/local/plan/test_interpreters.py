@@ -82,7 +82,7 @@ def test_what_an_interpreter_reports(tmp_path: Path, monkeypatch: pytest.MonkeyP
             "loud_package.any",
         ],
         ["hypothesis", "no-such-distribution"],
-        [tmp_path / "good.py", tmp_path / "bad.py", tmp_path / "zero.py"],
+        [tmp_path / name for name in ("good.py", "bad.py", "zero.py", "deleted.py")],
     )
     import hypothesis
 

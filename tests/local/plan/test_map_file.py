@@ -66,13 +66,13 @@ def test_files_without_entries(tmp_path: Path, text: str) -> None:
     ("text", "expected"),
     [
         ("- data\n", "amllog.yml:1: is not a mapping: allowed are the keys data, environments, components"),
-        ("data: {}\ndat: {}\n", "amllog.yml:2: unknown key 'dat': allowed is data, environments, components"),
+        ("data: {}\ndat: {}\n", "amllog.yml:2: unknown key 'dat'. Did you mean 'data'?"),
         ("data: x.csv\n", "amllog.yml:1: data is not a mapping: allowed are lines such as `name: path`"),
         ("data:\n  credit:\n", "amllog.yml:2: data credit: allowed is a path"),
         ("data:\n  a: b\n  a: c\n", "amllog.yml:3: duplicate key 'a': it is also in line 2"),
         ("data:\n  credit: [a]\n", "amllog.yml:2: data credit: allowed is a path"),
         ("environments:\n  e: true\n", "amllog.yml:2: environment e: allowed is the path or the name of an"),
-        ("environments:\n  e: {pyton: x}\n", "amllog.yml:2: environment e: unknown key 'pyton': allowed is"),
+        ("environments:\n  e: {pyton: x}\n", "amllog.yml:2: environment e: unknown key 'pyton'. Did you mea"),
         (
             "environments:\n  e:\n    venv: .venv\n",
             "amllog.yml:3: environment e: venv: allowed is true or fa",

@@ -52,11 +52,12 @@ def test_the_cache_is_in_the_users_cache(tmp_path: Path) -> None:
 
 
 def test_an_environment_is_built_once(tmp_path: Path) -> None:
-    """The pip part is installed into a new environment, which the next run uses again."""
-    # Remains of a build that was killed are built again. An object that does not build uses the complete environment.
-    wheel(tmp_path)
-    (tmp_path / "requirements.txt").write_text("./tiny-1.0-py3-none-any.whl\n")
-    conda = conda_of(tmp_path, "--no-index", "-r requirements.txt")
+    """The pip part is installed into a new environment, which the next run uses again, also without building."""
+    folder = tmp_path / "my project"  # with a space, at which pip splits lines
+    folder.mkdir()
+    wheel(folder)
+    (folder / "requirements.txt").write_text("./tiny-1.0-py3-none-any.whl\n")
+    conda = conda_of(folder, "--no-index", "-r requirements.txt")
     lines: list[str] = []
     cache = tmp_path / "cache"
     assert VirtualEnvironments(cache, is_building=False).python(conda, BASE) is None
