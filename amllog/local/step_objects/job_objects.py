@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os.path
 import re
 import tempfile
 from collections.abc import Mapping
@@ -76,7 +77,7 @@ def translated(node: Any, directory: Path) -> Any:
     answer = {key: translated(value, directory) for key, value in node.items()}
     path = _ASSET.match(str(answer.get("path", "")))
     if path is not None and _is_local(path[1], directory):
-        answer["path"] = str((directory / path[1]).resolve())
+        answer["path"] = os.path.abspath(directory / path[1])  # links stay, as in a file
     if answer.get("type") in ("number", "integer", "boolean") and isinstance(answer.get("default"), str):
         answer["default"] = _typed(answer["default"], answer["type"])
     return answer

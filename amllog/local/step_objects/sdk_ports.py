@@ -14,11 +14,8 @@ from typing import Any
 from amllog.local.plan.planned_steps import InputValue, LocalData, NamedData, SourceLine
 
 _PLACEHOLDER = re.compile(r"\$AZUREML_DATAREFERENCE_(\w+)|Dataset(Output|Consumption)Config:([\w.-]+)")
-_WRAPPERS = (
-    "dataset",
-    "_bind_object",
-    "_pipeline_data",
-)  # of consumption configs, bindings and `as_dataset()`
+# The attributes of consumption configs, bindings and `as_dataset()` that contain the data.
+_WRAPPERS = ("dataset", "_bind_object", "_pipeline_data")
 
 
 def is_step(source: Any) -> bool:

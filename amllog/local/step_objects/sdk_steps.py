@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from amllog.local.definition.yaml_nodes import parse_yaml, plain
 from amllog.local.plan.planned_steps import (
     EnvironmentReference,
     Finding,
@@ -32,9 +33,15 @@ _EXAMPLE = "EXAMPLE_ENV_VAR"  # the SDK puts it into every environment
 
 def plan_steps(
     source: Iterable[Any], inputs: Mapping[str, Any], position: SourceLine
-) -> tuple[PlannedPipeline, list[Finding]]:
-    """Return the plan of the steps, and findings. `inputs` are values of pipeline parameters."""
-    objects, after = _ordered(source)
+) -> tuple[PlannedPipeline | None, list[Finding]]:
+    """Return the plan of the steps, and findings. `inputs` are values of pipeline parameters.
+
+    The plan is None if the steps have no order.
+    """
+    try:
+        objects, after = _ordered(source)
+    except ValueError as error:
+        return None, [Finding(position, str(error))]
     names = _step_names(objects)
     steps, findings = [], []
     for step in objects:
@@ -58,23 +65,27 @@ def plan_steps(
 
 
 def _ordered(source: Iterable[Any]) -> tuple[list[Any], dict[int, list[Any]]]:
-    """Return all steps, each after those that it requires, and for steps of a StepSequence the steps before them."""
+    """Return all steps, each after those that it requires, and for steps of a StepSequence the steps before them.
+
+    Raises ValueError if steps need each other.
+    """
     after: dict[int, list[Any]] = {}
     given = _flattened(source, after)
     order: dict[int, Any] = {}
-    path: list[int] = []
+    path: dict[int, str] = {}  # the names of the steps that wait for the current one
 
     def add(step: Any) -> None:
         if id(step) in order:
             return
         if id(step) in path:
-            raise ValueError(f"the steps around {step.name} wait for each other")
-        path.append(id(step))
+            names = list(path.values())[list(path).index(id(step)) :]
+            raise ValueError(f"the steps need each other: {' → '.join([*names, str(step.name)])}")
+        path[id(step)] = str(step.name)
         ports = (*step._inputs, *getattr(step, "_resource_inputs", ()))
         producers = [producer for producer in map(sdk_ports.producer, ports) if producer is not None]
         for other in (*producers, *step.run_after_steps, *after.get(id(step), ())):
             add(other)
-        path.pop()
+        del path[id(step)]
         order[id(step)] = step
 
     for step in given:
@@ -193,9 +204,7 @@ def _conda(environment: Any) -> Mapping[str, Any] | None:
     serialize = getattr(packages, "serialize_to_string", None)
     if serialize is None:
         return None
-    import yaml
-
-    content = yaml.safe_load(serialize())
+    content = plain(parse_yaml(serialize(), Path()).root)
     return content if isinstance(content, dict) else None
 
 

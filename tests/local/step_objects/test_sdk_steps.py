@@ -186,3 +186,15 @@ def test_parallel_run_step() -> None:
     assert task.append_row_to == "${{outputs.scores}}/parallel_run_step.txt"
     assert task.partition_keys == ("day",)
     assert plan.steps[0].outputs["scores"].is_created
+
+
+def test_steps_that_need_each_other_are_a_finding() -> None:
+    """A cycle of steps is an error with its steps in their order, and there is no plan."""
+    first, second = step("first"), step("second")
+    first.run_after_steps.append(second)
+    second.run_after_steps.append(first)
+    plan, findings = plan_steps([step("zero", run_after_steps=[first])], {}, HERE)
+    assert plan is None
+    assert [str(finding) for finding in findings] == [
+        "pipeline.py:30: the steps need each other: first → second → first"
+    ]
