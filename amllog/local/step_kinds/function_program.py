@@ -51,9 +51,8 @@ def run(file: str) -> None:
             trace = trace.tb_next
         hook = vars(sys)["excepthook"]  # the one that Python would call, which may be that of amllog
         hook(type(error), error.with_traceback(trace or error.__traceback__), trace)
-        if (
-            "amllog.session.session" in sys.modules
-        ):  # the function uses amllog, which does not see the end here
+        # amllog, if the function uses it, does not see this end of the process.
+        if "amllog.session.session" in sys.modules:
             sys.modules["amllog.session.api"].session().step.fail("uncaught exception")
         raise SystemExit(1) from None
 

@@ -36,8 +36,9 @@ def expand(folder: str, paths: Sequence[dict[str, str]]) -> list[str]:
     for entry in paths:
         (kind, text), *_ = entry.items()
         path = os.path.normpath(os.path.join(folder, text))
-        if kind == "pattern":
-            matches = sorted(name for name in glob.glob(path, recursive=True) if os.path.isfile(name))
+        if kind == "pattern":  # only the text is a pattern, and not the name of the folder
+            pattern = os.path.normpath(os.path.join(glob.escape(folder), text))
+            matches = sorted(name for name in glob.glob(pattern, recursive=True) if os.path.isfile(name))
         elif os.path.isdir(path):
             matches = sorted(os.path.join(top, name) for top, _, names in os.walk(path) for name in names)
         else:
@@ -123,11 +124,7 @@ def _read_with_pandas(task: dict[str, Any]) -> pandas.DataFrame:
     for path in expand(folder, task["paths"]):
         try:
             frame = read(path)
-        except (
-            OSError,
-            ValueError,
-            ImportError,
-        ) as error:  # ImportError: the library for Parquet is not there
+        except (OSError, ValueError, ImportError) as error:  # without a library for Parquet
             raise InputError(f"{path}: {error}") from error
         frame.insert(0, _PATH, path)
         frames.append(frame)
@@ -193,13 +190,12 @@ def _batches(task: dict[str, Any]) -> Iterator[dict[str, Any]]:
 def main() -> int:
     """Divide the input of the task in the first argument."""
     task = json.loads(sys.argv[1])
-    sys.path[:] = [
-        folder for folder in sys.path if folder != os.path.dirname(__file__)
-    ]  # the other programs here
+    here = os.path.dirname(__file__)  # the other programs there are no modules of the step
+    sys.path[:] = [folder for folder in sys.path if folder != here]
     try:
         batches = [{**batch, "number": number} for number, batch in enumerate(_batches(task))]
         answer: dict[str, Any] = {"batches": batches} if batches else {"error": "the input is empty"}
-    except (InputError, OSError, UnicodeError, ValueError) as error:
+    except (InputError, OSError, ValueError) as error:
         answer = {"error": str(error)}
     with open(os.path.join(task["directory"], "batches.json"), "w", encoding="utf-8") as file:
         json.dump(answer, file)

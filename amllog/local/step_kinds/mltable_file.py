@@ -88,11 +88,10 @@ def _without_file(path: Path) -> dict[str, Any]:
         raise UsageError(
             f"{path} has no file MLTable, and its files do not all have one of the suffixes {suffixes_text}"
         )
-    folder = path if path.is_dir() else path.parent
-    names = [str(name.relative_to(folder)) for name in files]
+    is_folder = path.is_dir()
     return {
-        "folder": str(folder),
+        "folder": str(path if is_folder else path.parent),
         "has_file": False,
-        "paths": [{"folder": "."}] if path.is_dir() else [{"file": names[0]}],
+        "paths": [{"folder": "."}] if is_folder else [{"file": path.name}],
         "transformations": [reader],
     }

@@ -28,10 +28,7 @@ def command(step: PlannedStep, values: StepValues) -> tuple[str, ...]:
     """Return the words that start the driver of a parallel step. Raises UsageError with the line of the step."""
     try:
         task = _task(step, values)
-    except (
-        UsageError,
-        ValueError,
-    ) as error:  # ValueError: a quotation mark in program_arguments is not closed
+    except (UsageError, ValueError) as error:  # ValueError: a quote in program_arguments does not end
         raise UsageError(f"{step.position}: {step.name}: {error}") from None
     # The driver needs only the standard library. The scripts that it starts run in the interpreter of the step.
     return (sys.executable, "-I", "-S", os.fspath(_FOLDER / "parallel_driver.py"), json.dumps(task))
@@ -70,7 +67,6 @@ def _task(step: PlannedStep, values: StepValues) -> dict[str, Any]:
     _check_level(parallel)
     texts = CommandValues(values.inputs, values.outputs, literals_of(step))
     words = shlex.split(replace_expressions(parallel.program_arguments, texts, is_shell=True))
-    processes = parallel.max_concurrency_per_instance or os.cpu_count() or 1
     table = _input(step, parallel, values)
     return {
         "python": str(values.python),
@@ -78,7 +74,7 @@ def _task(step: PlannedStep, values: StepValues) -> dict[str, Any]:
         "input_program": str(_FOLDER / "mini_batches.py"),
         "worker_program": str(_FOLDER / "parallel_worker.py"),
         "input": table,
-        "processes": max(1, processes),
+        "processes": _process_count(parallel),
         "max_retries": max(0, parallel.max_retries),
         "mini_batch_error_threshold": parallel.mini_batch_error_threshold,
         "error_threshold": int(_number(words, "--error_threshold", -1)),
@@ -94,6 +90,10 @@ def _task(step: PlannedStep, values: StepValues) -> dict[str, Any]:
             "timeout_seconds": parallel.timeout_seconds,
         },
     }
+
+
+def _process_count(parallel: ParallelTask) -> int:
+    return max(1, parallel.max_concurrency_per_instance or os.cpu_count() or 1)
 
 
 def _input(step: PlannedStep, parallel: ParallelTask, values: StepValues) -> dict[str, Any]:
@@ -165,7 +165,7 @@ def _service_arguments(parallel: ParallelTask, size: int, words: list[str]) -> l
         "--logging_level": parallel.logging_level,
         "--run_invocation_timeout": f"{parallel.timeout_seconds:g}",
         "--run_max_try": str(parallel.max_retries + 1),
-        "--process_count_per_node": str(parallel.max_concurrency_per_instance or os.cpu_count() or 1),
+        "--process_count_per_node": str(_process_count(parallel)),
     }
     if parallel.partition_keys:
         arguments["--partition_keys"] = json.dumps(list(parallel.partition_keys))

@@ -84,7 +84,7 @@ class ParallelFolder:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=60,
+            timeout=600,
             start_new_session=True,
         )
 

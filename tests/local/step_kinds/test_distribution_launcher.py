@@ -32,7 +32,7 @@ def words(folder: Path, text: str, count: int = 2, seconds_to_stop: float = 5) -
 def run(folder: Path, text: str, **options: float) -> "subprocess.CompletedProcess[str]":
     """Run a shell text in two processes."""
     return subprocess.run(
-        words(folder, text, **options), stdout=subprocess.PIPE, text=True, timeout=60, start_new_session=True
+        words(folder, text, **options), stdout=subprocess.PIPE, text=True, timeout=600, start_new_session=True
     )
 
 
@@ -99,7 +99,7 @@ def test_output_is_complete_with_any_bytes_and_long_lines(tmp_path: Path) -> Non
     code = "import os; os.write(1, b'x' * 1000000 + b'\\xff\\x00\\n'); os.write(1, b'end')"
     text = f'{sys.executable} -I -S -c "{code}"'
     done = subprocess.run(
-        words(tmp_path, text, 1), stdout=subprocess.PIPE, timeout=60, start_new_session=True
+        words(tmp_path, text, 1), stdout=subprocess.PIPE, timeout=600, start_new_session=True
     )
     expected = b"x" * 1000000 + b"\xff\x00\nend"
     assert (tmp_path / "log_0").read_bytes() == expected

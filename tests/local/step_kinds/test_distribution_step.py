@@ -28,7 +28,7 @@ def values_in(folder: Path) -> StepValues:
 def run(folder: Path, distribution: Distribution, text: str) -> "subprocess.CompletedProcess[str]":
     """Run a shell text as a distributed step, in a process group of its own as the keeper does."""
     words = command(planned(distribution), values_in(folder), ["sh", "-c", text])
-    return subprocess.run(words, stdout=subprocess.PIPE, text=True, timeout=60, start_new_session=True)
+    return subprocess.run(words, stdout=subprocess.PIPE, text=True, timeout=600, start_new_session=True)
 
 
 def test_pytorch_variables_number_all_processes_of_all_instances() -> None:

@@ -67,12 +67,13 @@ def test_an_input_without_files_is_an_error(tmp_path: Path) -> None:
 
 
 def test_paths_of_an_mltable_are_files_folders_and_patterns(tmp_path: Path) -> None:
-    """`file` may name a folder too, as an example of Microsoft does."""
-    (tmp_path / "d").mkdir()
+    """`file` may name a folder too, as an example of Microsoft does. The name of the table's folder is no pattern."""
+    folder = tmp_path / "data [1]"
+    (folder / "d").mkdir(parents=True)
     for name in ("d/1.csv", "d/2.txt", "3.csv"):
-        (tmp_path / name).touch()
-    files = expand(str(tmp_path), [{"file": "./d"}, {"pattern": "./**/*.csv"}, {"file": "3.csv"}])
-    assert [str(Path(name).relative_to(tmp_path)) for name in files] == [
+        (folder / name).touch()
+    files = expand(str(folder), [{"file": "./d"}, {"pattern": "./**/*.csv"}, {"file": "3.csv"}])
+    assert [str(Path(name).relative_to(folder)) for name in files] == [
         "d/1.csv", "d/2.txt", "3.csv", "d/1.csv", "3.csv",
     ]  # fmt: skip
 

@@ -143,7 +143,7 @@ def run(mini_batch):
     with subprocess.Popen(parallel.command(script), stdout=subprocess.PIPE, start_new_session=True) as child:
         worker = int((parallel.work / "pid").read_text())
         os.kill(child.pid, number)
-        child.communicate(timeout=60)
+        child.communicate(timeout=600)
     assert (child.returncode, parallel.rows) == (128 + number, ["0"])
     with pytest.raises(ProcessLookupError):
         os.kill(worker, 0)
