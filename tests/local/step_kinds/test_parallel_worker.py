@@ -92,14 +92,15 @@ def test_prints_of_a_process_that_is_killed_are_kept(parallel: ParallelFolder) -
 def test_a_run_that_hangs_is_killed_and_its_place_is_known(parallel: ParallelFolder) -> None:
     """The time limit kills the process and its children. The file of its errors has the line in which it was."""
     parallel.files(1)
+    # The child starts in init(), which has no limit, so that run() waits at once on a loaded machine too.
     script = (
-        "import subprocess\ndef wait():\n child = subprocess.Popen(['sleep', '1000'])\n print(child.pid)\n"
+        "import subprocess\ndef init():\n global child\n child = subprocess.Popen(['sleep', '1000'])\n"
+        " print(child.pid)\ndef wait(): child.wait()\ndef run(mini_batch): wait()"
     )
-    script += " child.wait()\ndef run(mini_batch): wait()"
     done = parallel.run(script, timeout_seconds=0.1)
     assert done.returncode == 42
     assert "run() did not end within 0.1 seconds. process000 was killed" in done.stdout
-    assert 'score.py", line 7 in wait' in parallel.log("user/error/*/process000.txt")
+    assert 'score.py", line 8 in wait' in parallel.log("user/error/*/process000.txt")
     child = Path("/proc", parallel.log("user/stdout/*/process000.stdout.txt").strip(), "stat")
     assert not child.exists() or child.read_text().rpartition(")")[2].split()[0] in "ZX"
     assert "RUN_TIMEOUT" in parallel.log("sys/job_report/*.csv")
