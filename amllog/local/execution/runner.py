@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -78,5 +79,6 @@ def run(
                 debugged,
                 environ,
                 queue.put,
+                threading.Semaphore(options.jobs or os.cpu_count() or 1),
             )
             return RunLoop(runs, queue, observer, source, problems).run(decided)

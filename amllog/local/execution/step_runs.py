@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -69,6 +70,7 @@ class StepRuns:
     debugged: frozenset[str]
     environ: Mapping[str, str]
     post: Callable[[StepStarted | StepHasOutput | TrialEnded], None]
+    jobs: threading.Semaphore  # each step and each trial that has a process holds one of `--jobs`
 
     def run(self, step: PlannedStep, results: EarlierResults) -> StepRecord:
         """Run a step or reuse an earlier execution. Faults of files and of values are the reason of a failed step."""
@@ -97,7 +99,11 @@ class StepRuns:
         if reason:
             return StepRecord(step.name, StepState.SKIPPED, reason=reason)
         run_id = self.folder.run_id if self.plan.is_single else self.services.new_step_run_id(step)
-        return self.run_attempts(step, run_id, self.services.parent_run_id(step), inputs)
+        parent_run_id = self.services.parent_run_id(step)
+        if step.kind is StepKind.SWEEP:  # its trials have processes, and it has none
+            return self.run_attempts(step, run_id, parent_run_id, inputs)
+        with self.jobs:
+            return self.run_attempts(step, run_id, parent_run_id, inputs)
 
     def _key(self, step: PlannedStep, results: EarlierResults) -> str:
         python = step.interpreter or Path(sys.executable)
@@ -176,7 +182,8 @@ class StepRuns:
     def _run_trial(
         self, step: PlannedStep, run_id: str, parent_run_id: str, inputs: Mapping[str, str]
     ) -> StepRecord:
-        record = self.run_attempts(step, run_id, parent_run_id, inputs)
+        with self.jobs:
+            record = self.run_attempts(step, run_id, parent_run_id, inputs)
         self.post(TrialEnded(record))
         return record
 

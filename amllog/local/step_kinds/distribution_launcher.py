@@ -166,7 +166,7 @@ class Launcher:
         if code:
             rank.drain()  # its last lines stand before the message
             reason = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
-            others = f" The {running} other processes are stopped." if running else ""
+            others = " The other processes are stopped." if running else ""
             self._stop(128 - code if code < 0 else code, f"Process {rank.number} {reason}.{others}\n")
 
     def kill(self) -> None:

@@ -115,7 +115,7 @@ def verdict(results: Sequence[TrialResult], task: SweepTask) -> str:
         return f"The best trial is {name} with the {extreme} {task.primary_metric}: {winner.metric:.12g} ({values})"
     if any(result.is_completed for result in results):
         return f"No completed trial has logged the primary metric {task.primary_metric!r}"
-    return f"All {len(results)} trials failed"
+    return f"All {len(results)} trials failed" if len(results) > 1 else "The only trial failed"
 
 
 def outcome(result: TrialResult, task: SweepTask) -> str:

@@ -104,6 +104,17 @@ def test_the_best_trial_is_named_and_its_outputs_go_on(tmp_path: Path) -> None:
     assert (result.folder / "steps/search.trial_2/outputs/model/x").read_text() == "2\n"
 
 
+def test_trials_and_steps_share_the_jobs(tmp_path: Path) -> None:
+    """The trials of a sweep and the steps beside it are together at most as many as `jobs`."""
+    count = f"echo + >> {tmp_path}/log; sleep 0.3; echo - >> {tmp_path}/log"
+    beside = [PlannedStep(name, POSITION, command=count) for name in ("a", "b")]
+    run_steps(tmp_path, sweep(count), *beside, jobs=2)
+    running = [0]
+    for line in (tmp_path / "log").read_text().split():
+        running.append(running[-1] + (1 if line == "+" else -1))
+    assert (len(running), max(running), running[-1]) == (11, 2, 0)
+
+
 def test_failed_trials_and_missing_metrics_are_reported(tmp_path: Path) -> None:
     """A trial that fails or logs nothing is no candidate. The sweep completes with the others."""
     command = "case ${{search_space.x}} in 1) exit 5;; 3) true;; *) " + LOG + "7;; esac"
@@ -140,7 +151,7 @@ def test_time_limits_of_trials_and_of_the_sweep(tmp_path: Path) -> None:
     """A trial that hangs is stopped by its limit, and all of them by that of the sweep."""
     hang = "exec sleep 1000"
     limited = replace(GRID, trial_timeout_seconds=0.1, max_total_trials=1)
-    assert run_steps(tmp_path, sweep(hang, limited)).step("search").reason == "All 1 trials failed"
+    assert run_steps(tmp_path, sweep(hang, limited)).step("search").reason == "The only trial failed"
     result = run_steps(tmp_path, sweep(hang, timeout_seconds=0.1))
     assert (result.exit_code, result.step("search").reason) == (1, "timeout after 0.1 s")
 

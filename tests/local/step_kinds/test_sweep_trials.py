@@ -84,7 +84,7 @@ def test_the_verdict_names_the_best_or_what_is_missing() -> None:
     """The best has its metric and values. Without a best one there is a reason."""
     assert verdict(results(3.0, None, 1.5), TASK) == "The best trial is t2 with the lowest loss: 1.5 (c=0.5)"
     assert verdict(results(None), TASK) == "No completed trial has logged the primary metric 'loss'"
-    assert verdict(results(1.0, failed=(0,)), TASK) == "All 1 trials failed"
+    assert verdict(results(1.0, failed=(0,)), TASK) == "The only trial failed"
     ends = results(3.0, None, 1.5, failed=(2,))
     assert [outcome(end, TASK) for end in ends] == [
         "loss = 3",
