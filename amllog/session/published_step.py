@@ -67,12 +67,12 @@ def read_step(text: str) -> PublishedStep | None:
         identity = Identity(**{**_OPTIONAL, **step["identity"]})
         made, directory, process = float(step["made"]), step["directory"], step["process"]
         values = dataclasses.asdict(identity)
-        rank, in_job = values.pop("rank"), values.pop("in_job")
+        rank, flags = values.pop("rank"), [values.pop(name) for name in ("in_job", "has_retry")]
         strings = all(isinstance(value, str) for value in (directory, process, *values.values()))
         if (
             not strings
             or not isinstance(rank, (int, type(None)))
-            or not isinstance(in_job, bool)
+            or not all(isinstance(flag, bool) for flag in flags)
             or made != made
         ):
             return None

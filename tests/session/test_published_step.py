@@ -21,7 +21,9 @@ from amllog.session.published_step import Invitation, Publication, PublishedStep
 CONNECTION = "InstrumentationKey=00000000-0000-0000-0000-0000000010ca;IngestionEndpoint=https://a.invalid"
 IDENTITY = RunDetector({}, lambda message: None).from_environment(Settings())
 STEP = PublishedStep({"level": "DEBUG"}, IDENTITY, Path("/j"), "12.345", 1.5)
-STRINGS = {one.name: st.text() for one in dataclasses.fields(Identity) if one.name not in ("rank", "in_job")}
+FIELDS = {
+    "str": st.text(), "bool": st.booleans(), "int | None": st.none() | st.integers(0),
+}  # fmt: skip
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
@@ -38,7 +40,7 @@ def invite(text: str) -> str:
     st.builds(
         PublishedStep,
         st.dictionaries(st.text(), JSON.filter(lambda value: value is not None), max_size=3),
-        st.builds(Identity, **STRINGS, rank=st.none() | st.integers(0), in_job=st.booleans()),
+        st.builds(Identity, **{one.name: FIELDS[str(one.type)] for one in dataclasses.fields(Identity)}),
         st.text("ab/ü\udc80", min_size=1).map(Path),
         st.text(),
         st.floats(0, 1e10),
@@ -64,7 +66,7 @@ def test_string_of_another_program(text: str) -> None:
 def test_values_of_another_type() -> None:
     """A step with a field of another type is ignored."""
     known = json.loads(write_step(STEP))
-    for change in ({"step_id": 3}, {"rank": "0"}, {"in_job": "yes"}, {"unknown": ""}):
+    for change in ({"step_id": 3}, {"rank": "0"}, {"in_job": "yes"}, {"has_retry": 1}, {"unknown": ""}):
         assert read_step(json.dumps({**known, "identity": {**known["identity"], **change}})) is None
     assert read_step(json.dumps({**known, "made": float("nan")})) is None
     assert read_step(json.dumps(known)) == STEP

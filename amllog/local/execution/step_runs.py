@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import threading
@@ -99,11 +100,9 @@ class StepRuns:
         if reason:
             return StepRecord(step.name, StepState.SKIPPED, reason=reason)
         run_id = self.folder.run_id if self.plan.is_single else self.services.new_step_run_id(step)
-        parent_run_id = self.services.parent_run_id(step)
-        if step.kind is StepKind.SWEEP:  # its trials have processes, and it has none
-            return self.run_attempts(step, run_id, parent_run_id, inputs)
-        with self.jobs:
-            return self.run_attempts(step, run_id, parent_run_id, inputs)
+        # A sweep has no process, but each of its trials has one.
+        with contextlib.nullcontext() if step.kind is StepKind.SWEEP else self.jobs:
+            return self.run_attempts(step, run_id, self.services.parent_run_id(step), inputs)
 
     def _key(self, step: PlannedStep, results: EarlierResults) -> str:
         python = step.interpreter or Path(sys.executable)
