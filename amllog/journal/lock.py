@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import string
+import time
 from itertools import groupby
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from amllog.journal.signature import SEGMENT_NAME
 from amllog.process.file_lock import try_lock
 from amllog.process.interrupts import is_from_signal
 
+_AGAIN_SECONDS = 0.5  # how long `lock_again` waits
 _IN_NAMES = frozenset(string.ascii_letters + string.digits + "_.")
 
 
@@ -23,6 +25,20 @@ def lock(fd: int, path: Path | None = None, node: str = "") -> bool:
     if locked is not None:
         return locked
     return path is None or writer_is_gone(path.name, node)
+
+
+def lock_again(fd: int) -> bool:
+    """Acquire the lock that a descriptor held which the script has closed. Return whether this process has it.
+
+    Linux closes the descriptors of a closerange() first and releases their locks at its end, in another thread of the
+    script.
+    """
+    deadline = time.monotonic() + _AGAIN_SECONDS
+    while not lock(fd):
+        if time.monotonic() >= deadline:
+            return False
+        time.sleep(0.01)
+    return True
 
 
 def file_node(node: str) -> str:

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from amllog.journal import line_reader, own_files
-from amllog.journal.lock import lock
+from amllog.journal.lock import lock_again
 from amllog.process import descriptors, interrupts
 from amllog.process.descriptors import F_GETSIG, fcntl, remove_mark, set_mark
 from amllog.process.released_locks import releasing
@@ -221,7 +221,7 @@ class SegmentFile:
             if (fd := self._open_path()) < 0:
                 self.fd, self._counted = -1, (0, 0)
                 return False
-            self.is_locked = self.is_locked and lock(fd)
+            self.is_locked = self.is_locked and lock_again(fd)
             if not self.is_locked:
                 # Nothing is appended to it: the holder of the lock may delete it once all of it is sent.
                 self.known_bytes = -1

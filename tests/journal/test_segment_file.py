@@ -71,6 +71,19 @@ def test_append_after_the_descriptor_was_opened_again(journal: Journal) -> None:
     assert segment.path.read_bytes() == LINE + KEYED
 
 
+def test_the_former_lock_is_released_late(journal: Journal) -> None:
+    """Another thread has closed the descriptor, and its lock is released after the file was opened again."""
+    journal.append(KEYED)
+    (segment,) = journal.segments
+    lock_of_the_system = os.dup(segment.fd)
+    os.close(segment.fd)
+    release = threading.Timer(0.05, os.close, [lock_of_the_system])
+    release.start()
+    assert segment.ensure_locked()
+    release.join()
+    assert segment.lines(0) == [KEYED]
+
+
 def test_closed_before_it_is_marked(journal: Journal) -> None:
     """If another thread closes a descriptor before it is marked, the next line goes to a new segment."""
     segment = journal.segments[-1]

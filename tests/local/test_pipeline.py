@@ -53,8 +53,8 @@ NESTED = """\
 type: pipeline
 inputs: {data: {type: uri_file}}
 jobs:
-  read: {command: 'cat ${{inputs.data}}', environment: e, inputs: {data: '${{parent.inputs.data}}'}}
-  end: {command: 'true', environment: e}
+  read: {command: 'cat ${{inputs.data}}', environment: azureml:e, inputs: {data: '${{parent.inputs.data}}'}}
+  end: {command: 'true', environment: azureml:e}
 """
 
 
